@@ -1,0 +1,48 @@
+# Everything goes into .venv beside this file. PYTHON chooses the interpreter: make test PYTHON=python3.12
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check run bench clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+
+demo: .venv/.installed ## a signed webhook becomes a finished, gated job, before your eyes
+	@$(BIN)/stitcher demo
+
+test: .venv/.dev ## the tests
+	@echo "running the tests"
+	@$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+check: .venv/.dev ## format, lint, types, import contracts, and the tests
+	@echo "checking format, lint, types and imports"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test
+
+run: .venv/.installed ## the daemon, in the foreground, with your own configuration
+	@$(BIN)/stitcherd
+
+bench: .venv/.dev ## the figures that we want to be measured by
+	@$(BIN)/python bench
+
+clean: ## remove what make made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.python:
+	@sh tools/venv.sh "$(PYTHON)"
+	@touch $@
+
+.venv/.installed: .venv/.python pyproject.toml
+	@echo "installing Stitcher into .venv"
+	@sh tools/install.sh -e .
+	@touch $@
+
+.venv/.dev: .venv/.installed
+	@echo "installing what the tests need into .venv"
+	@sh tools/install.sh -e '.[dev]'
+	@touch $@

@@ -1,0 +1,35 @@
+"""Public ids and times: UUIDv7 strings and RFC 3339 UTC with milliseconds."""
+
+import os
+import time
+from datetime import UTC, datetime
+
+
+def new_id() -> str:
+    """Return a fresh UUIDv7: 48 bits of milliseconds, then 74 random bits (RFC 9562, 5.7)."""
+    value = bytearray(now_ms().to_bytes(6, "big") + os.urandom(10))
+    value[6] = 0x70 | value[6] & 0x0F
+    value[8] = 0x80 | value[8] & 0x3F
+    digits = value.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def short(job_id: str) -> str:
+    """Return the part of an id that is shown to people: its last eight characters."""
+    return job_id[-8:]
+
+
+def branch(job_id: str) -> str:
+    """Return the branch that a job's commit is published on."""
+    return f"stitcher/{job_id[-12:]}"
+
+
+def now_ms() -> int:
+    """Return the wall clock in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def stamp(milliseconds: int) -> str:
+    """Return a time as RFC 3339 UTC with milliseconds."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"

@@ -1,0 +1,79 @@
+"""Where the files are: config directory, state directory and socket, the same for daemon and client."""
+
+import os
+from pathlib import Path
+
+SETTINGS = "stitcherd.toml"
+RAILS = "rails.yaml"
+
+SOCKET_LIMIT = 107  # sun_path holds 108 bytes, the last of them zero: unix(7)
+
+
+class PathTooLong(ValueError):
+    """The kernel cannot bind or connect to a socket at this path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.length = len(os.fsencode(path))
+        self.limit = SOCKET_LIMIT
+        super().__init__(
+            f"the socket path {path} is {self.length} bytes long, and the limit is {self.limit}: "
+            "choose a shorter one with --socket, STITCHER_SOCKET or daemon.socket"
+        )
+
+
+def config_dir(flag: str | None) -> Path:
+    """Return the directory of stitcherd.toml and rails.yaml, whether it exists or not; always absolute."""
+    given = flag or os.environ.get("STITCHER_CONFIG_DIR")
+    return _absolute(given) if given else _xdg("XDG_CONFIG_HOME", "~/.config") / "stitcher"
+
+
+def state_dir(config: Path) -> Path:
+    """Return the directory of all that the daemon keeps; a relative `daemon.state_dir` starts at `config`."""
+    given = _configured(config, "state_dir")
+    return _absolute(given, config) if given else _xdg("XDG_STATE_HOME", "~/.local/state") / "stitcher"
+
+
+def socket_path(flag: str | None, config: Path) -> Path:
+    """Return the path of the daemon's socket; raises PathTooLong above 107 bytes."""
+    path = _socket(flag, config)
+    if len(os.fsencode(path)) > SOCKET_LIMIT:
+        raise PathTooLong(path)
+    return path
+
+
+def _socket(flag: str | None, config: Path) -> Path:
+    if given := flag or os.environ.get("STITCHER_SOCKET"):
+        return _absolute(given)
+    if configured := _configured(config, "socket"):
+        return _absolute(configured, config)
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if Path(runtime).is_absolute():
+        return Path(runtime) / "stitcher" / "stitcherd.sock"
+    return state_dir(config) / "run" / "stitcherd.sock"
+
+
+def _absolute(text: str, start: Path | None = None) -> Path:
+    return ((start or Path()) / os.path.expanduser(text)).absolute()  # noqa: PTH111 (Path.expanduser raises for ~stranger)
+
+
+def _xdg(name: str, default: str) -> Path:
+    """Return a base directory; one that is empty or relative is to be ignored (XDG Base Directory, 0.8)."""
+    path = Path(os.environ.get(name, ""))
+    return path if path.is_absolute() else _absolute(default)
+
+
+def _configured(config: Path, key: str) -> str | None:
+    """Return `daemon.<key>`, or None; that the file is broken is for the daemon to tell."""
+    try:
+        text = (config / SETTINGS).read_text("utf-8")
+    except (OSError, ValueError):
+        return None
+    import tomllib  # noqa: PLC0415 (several ms of every `stitcher ls` for those who have no such file)
+
+    try:
+        daemon = tomllib.loads(text).get("daemon")
+    except (ValueError, RecursionError):
+        return None
+    value = daemon.get(key) if isinstance(daemon, dict) else None
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,1 @@
+"""The HTTP API: the public door on TCP and the operator's door on a Unix socket."""

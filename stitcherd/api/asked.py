@@ -1,0 +1,72 @@
+"""What a request asks for: its query and body, read strictly; anything else is a 422 that names it."""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from shared.protocol import PAGE_DEFAULT, PAGE_MAX
+from stitcherd.refusal import Refusal
+
+B = TypeVar("B", bound=BaseModel)
+V = TypeVar("V")
+
+CURSOR_MAX = 2**63 - 1
+
+
+class Query:
+    """The query of a request; `known` are all the names that it may have."""
+
+    def __init__(self, request: web.Request, *known: str) -> None:
+        self._values = request.query
+        for name in self._values:
+            if name not in known:
+                raise Refusal("invalid", f"unknown parameter {name!r}", f"known: {', '.join(known) or 'none'}")
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter that may stand once."""
+        found = self._values.getall(name, [])
+        if len(found) > 1:
+            raise Refusal("invalid", f"{name} may stand only once")
+        return found[0] if found else None
+
+    def each(self, name: str, read: Callable[[str], V], known: Iterable[object] = ()) -> tuple[V, ...]:
+        """Return a parameter that may repeat, each value read by `read`, which raises ValueError."""
+        values = []
+        for value in self._values.getall(name, []):
+            try:
+                values.append(read(value))
+            except ValueError:
+                raise Refusal("invalid", f"{name}: {value!r} is none of {', '.join(map(str, known))}") from None
+        return tuple(values)
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """Return a whole number between two bounds."""
+        value = self.text(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
+            raise Refusal("invalid", f"{name} takes a whole number from {least} to {most}, not {value!r}")
+        return int(value)
+
+    @property
+    def limit(self) -> int:
+        """Return how long a page may be."""
+        return self.number("limit", PAGE_DEFAULT, 1, PAGE_MAX)
+
+
+async def body_of(request: web.Request, model: type[B]) -> B:
+    """Return the JSON body as a model; an empty body is an empty object."""
+    if request.content_type not in {"application/json", "application/octet-stream"}:
+        raise Refusal("unsupported_media_type", f"the body is {request.content_type}, not application/json")
+    raw = await request.read()
+    try:
+        return model.model_validate_json(raw.strip() or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        if first["type"] == "json_invalid":
+            raise Refusal("bad_request", f"the body is not JSON: {first['msg']}") from None
+        where = ".".join(str(part) for part in first["loc"]) or "the body"
+        what = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
+        raise Refusal("invalid", f"{where}: {what}") from None

@@ -1,0 +1,277 @@
+"""A job's own clone, what the agent made of it as Stitcher sees it, and fresh checkouts for the gates.
+
+The agent is not trusted: nothing in a work tree's `.git` is ever read. Stitcher's git has a repository and index of
+its own beside the work tree, made anew for each commit. Only a sandbox keeps an agent of the same user out of them.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from stitcherd import processes
+from stitcherd.git import Git, GitFailed
+from stitcherd.mirror import Mirror, check_branch, readable
+
+__all__ = ["Checkout", "Checkouts", "DiffStat", "GitFailed"]
+
+SUBMODULE = b"160000"
+
+
+class DiffStat(Struct, frozen=True):
+    """The size of a change in files and lines; a binary file is a file without lines."""
+
+    files: int
+    additions: int
+    deletions: int
+
+
+class Checkout(Struct, frozen=True):
+    """The directory of one attempt; without a `mirror` its work tree is an empty directory and has no commits."""
+
+    git: Git
+    directory: Path
+    mirror: Mirror | None = None
+    base: str | None = None
+
+    @property
+    def work(self) -> Path:
+        """The agent's work tree."""
+        return self.directory / "work"
+
+    @property
+    def tmp(self) -> Path:
+        """The TMPDIR of the attempt."""
+        return self.directory / "tmp"
+
+    async def start(self, branch: str) -> None:
+        """Fill the empty work tree with the base, on a branch of its own clone. Raises GitFailed."""
+        await self._renew()
+        await self._fill(self.work, str(self.base))
+        await self._give_repository(self.work, str(self.base), branch)
+
+    async def commit(self, message: str, author: str = "Stitcher") -> str | None:
+        """Commit the work tree, squashed onto the base, and return the sha; None when it equals the base.
+
+        Submodules stay as the base has them. A repository inside the tree is refused, since its files would be
+        lost. Raises GitFailed.
+        """
+        if self.mirror is None or self.base is None:
+            return None
+        _refuse_links(self.work, self.work / ".git")
+        await self._renew()
+        (self.directory / "index").unlink(missing_ok=True)
+        await self._own("read-tree", self.base)
+        submodules = await self._submodules()
+        # For a submodule `git add` would run `git status` inside it, under the configuration found there.
+        skip = ("update-index", "--skip-worktree", "-z", "--stdin")
+        await self._own(*skip, tree=self.work, stdin=b"\0".join(submodules))
+        await self._own("add", "-A", "--", ".", tree=self.work)
+        if planted := await self._submodules() - submodules:
+            names = ", ".join(sorted(name.decode(errors="replace") for name in planted))
+            raise GitFailed(f"The tree holds git repositories of its own, which cannot be committed: {names}.")
+        tree = await self._own("write-tree")
+        if tree == await self._own("rev-parse", f"{self.base}^{{tree}}"):
+            return None
+        words = ("commit-tree", "-p", self.base, "-F", "-", tree.decode().strip())
+        made = await self._own(*words, stdin=message.encode(errors="replace"), author=author)
+        return made.decode().strip()
+
+    async def fresh(self, name: str, sha: str) -> Path:
+        """Return a new checkout of a commit, detached, with a `.git` of its own; one of the same name goes."""
+        path = self.directory / f"gate-{readable(name)}"
+        await _erase(path)
+        self._index_of(path).unlink(missing_ok=True)
+        path.mkdir(mode=0o700)
+        await self.reset(path, sha)
+        return path
+
+    async def reset(self, path: Path, sha: str) -> None:
+        """Bring a checkout back to a commit: tracked files, no untracked ones, a new `.git`; ignored files stay.
+
+        What a gate wrote into ignored places is thus seen by the next one; one that must not see it gets a `fresh`
+        checkout. Raises GitFailed.
+        """
+        _refuse_links(path)
+        await self._fill(path, sha)
+        await self._own("clean", "-ffdq", tree=path, index=self._index_of(path))
+        await self._give_repository(path, sha)
+
+    async def restore_from_base(self, path: Path, names: Sequence[str]) -> None:
+        """Put files of a checkout back as the base has them, and remove those that it lacks.
+
+        Names are relative to the checkout; `*` matches anything, `/` too; a directory means all below it. Links on
+        the way are replaced, not followed. Raises GitFailed, also for a name outside the checkout.
+        """
+        if not names or self.base is None:
+            return
+        _refuse_links(path)
+        index = self.directory / "index-base"
+        specs = [f"./{name}" for name in names]
+        await self._own("read-tree", self.base, index=index)
+        await self._own("clean", "-ffdxq", "--", *specs, tree=path, index=index)
+        known = await self._own("ls-files", "-z", "--", *specs, tree=path, index=index)
+        await self._own("checkout-index", "-f", "-z", "--stdin", tree=path, index=index, stdin=known)
+
+    async def diff(self, sha: str) -> DiffStat:
+        """Return the size of the change from the base to a commit; a renamed file counts once."""
+        words = ("diff-tree", "-r", "-M", "--numstat", "-z", "--no-ext-diff", "--no-textconv", str(self.base), sha)
+        fields = iter((await self._own(*words)).split(b"\0")[:-1])
+        files = additions = deletions = 0
+        for field in fields:
+            added, removed, name = field.split(b"\t", 2)
+            if not name:  # renamed: the old and the new name follow as fields of their own
+                next(fields)
+                next(fields)
+            files += 1
+            additions += int(added) if added != b"-" else 0
+            deletions += int(removed) if removed != b"-" else 0
+        return DiffStat(files, additions, deletions)
+
+    async def publish(self, sha: str, clone: str, branch: str) -> None:
+        """Put a commit, and nothing else, on a branch of the repository at the path `clone`, whatever was there.
+
+        The hooks of that repository run, as they do for every push. Raises GitFailed.
+        """
+        await check_branch(self.git, branch)
+        refspec = f"+{sha}:refs/heads/{branch}"
+        await self._own("push", "-q", "--no-verify", "--no-signed", "--", clone, refspec, protocols="file")
+
+    async def remove(self) -> None:
+        """Delete everything of the attempt; to be called when nothing of it runs any more."""
+        await _erase(self.directory)
+        with suppress(OSError):
+            self.directory.parent.rmdir()
+
+    @property
+    def _repository(self) -> Path:
+        return self.directory / "stitcher.git"
+
+    def _index_of(self, path: Path) -> Path:
+        return self.directory / f"index-{path.name}"
+
+    async def _own(
+        self,
+        *words: str,
+        tree: Path | None = None,
+        index: Path | None = None,
+        stdin: bytes = b"",
+        author: str = "Stitcher",
+        protocols: str | None = None,
+    ) -> bytes:
+        if self.base is None:
+            raise GitFailed("The job has no repository.")
+        return await self.git(
+            *words,
+            repository=self._repository,
+            tree=tree,
+            index=index or self.directory / "index",
+            stdin=stdin,
+            author=author,
+            protocols=protocols,
+        )
+
+    async def _clone(self, path: Path, *how: str) -> None:
+        await _erase(path)
+        if self.mirror is None:
+            raise GitFailed("The job has no repository.")
+        async with self.mirror.lock:
+            await self.git("clone", "-q", *how, "--template=", "--", str(self.mirror.path), str(path))
+
+    async def _renew(self) -> None:
+        await self._clone(self._repository, "--bare", "--shared")
+
+    async def _fill(self, path: Path, sha: str) -> None:
+        await self._own("read-tree", "--reset", "-u", sha, tree=path, index=self._index_of(path))
+
+    async def _submodules(self) -> set[bytes]:
+        entries = (await self._own("ls-files", "--stage", "-z")).split(b"\0")
+        return {entry.split(b"\t", 1)[1] for entry in entries if entry.startswith(SUBMODULE)}
+
+    async def _give_repository(self, path: Path, sha: str, branch: str | None = None) -> None:
+        spare = self.directory / "spare"
+        # Copied whole: neither hard links nor alternates lead from an agent's objects into the mirror's.
+        await self._clone(spare, "--no-checkout", "--no-hardlinks")
+        repository = spare / ".git"
+        await self.git("remote", "remove", "origin", repository=repository)
+        if sha != self.base:
+            await self.git("fetch", "-q", "--no-tags", "--", str(self._repository), sha, repository=repository)
+        if branch:
+            await self.git("update-ref", f"refs/heads/{branch}", sha, repository=repository)
+            await self.git("symbolic-ref", "HEAD", f"refs/heads/{branch}", repository=repository)
+        else:
+            await self.git("update-ref", "--no-deref", "HEAD", sha, repository=repository)
+        shutil.copyfile(self._index_of(path), repository / "index")
+        await _erase(path / ".git")
+        repository.rename(path / ".git")
+        spare.rmdir()
+
+
+class Checkouts:
+    """All mirrors and checkouts below the state directory, which only one daemon may hold at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._git = Git.at(self._root / "git")
+        self._mirrors: dict[str, Mirror] = {}
+
+    async def fetch(self, clone: str) -> None:
+        """Make or update the mirror of the repository at `clone`, a path or a URL. Raises GitFailed."""
+        await self._mirror(clone).fetch()
+
+    async def pin(self, clone: str, ref: str) -> str:
+        """Return the sha that a branch, a tag or a whole sha stood for at the last fetch. Raises GitFailed."""
+        return await self._mirror(clone).pin(ref)
+
+    async def open(self, job_id: str, attempt: int, clone: str | None, base: str | None, branch: str) -> Checkout:
+        """Return the new checkout of an attempt: an own clone on `branch` at the sha `base`, without remotes.
+
+        Without a repository its work tree is an empty directory. What a crash left in its place is deleted.
+        Raises GitFailed.
+        """
+        directory = self.directory(job_id) / str(attempt)
+        await _erase(directory)
+        directory.mkdir(mode=0o700, parents=True)
+        if clone is None or base is None:
+            checkout = Checkout(self._git, directory)
+        else:
+            await check_branch(self._git, branch)
+            checkout = Checkout(self._git, directory, self._mirror(clone), base)
+        checkout.tmp.mkdir()
+        checkout.work.mkdir()
+        if checkout.mirror:
+            await checkout.start(branch)
+        return checkout
+
+    def directory(self, job_id: str) -> Path:
+        """Return the job's own directory: whatever runs below it is the job's."""
+        return self._root / "checkouts" / job_id
+
+    async def remove(self, job_id: str) -> None:
+        """Delete the checkouts of all attempts of a job; to be called when nothing of it runs any more."""
+        await _erase(self.directory(job_id))
+
+    def _mirror(self, clone: str) -> Mirror:
+        if clone not in self._mirrors:
+            self._mirrors[clone] = Mirror(self._git, self._root / "mirrors", clone)
+        return self._mirrors[clone]
+
+
+def _refuse_links(*paths: Path) -> None:
+    for path in paths:
+        if path.is_symlink():
+            raise GitFailed(f"{path.name} was replaced by a symbolic link, which is not followed.")
+
+
+async def _erase(path: Path) -> None:
+    env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    delete = ("rm", "-rf", "--one-file-system", "--", str(path))
+    # rm and chmod go to any depth and follow no link; directories that nobody may write are opened first.
+    for argv in (delete, ("chmod", "-R", "u+rwX", "--", str(path)), delete):
+        ended = await processes.capture(argv, cwd=Path("/"), env=env, timeout=600.0)
+        if argv is delete and ended.exit.code == 0:
+            return
+    raise OSError(f"{path} cannot be deleted: {ended.stderr.decode(errors='replace').strip()}")

@@ -1,0 +1,123 @@
+"""One way to call git: by argument list, with our own configuration only, and never with a hook or a prompt."""
+
+import os
+import re
+from pathlib import Path
+from typing import Self
+
+from msgspec import Struct
+
+from stitcherd import processes
+
+# What a repository's own configuration may say is overruled here; what names a program is switched off.
+SAFE = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "protocol.version=2",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "advice.addEmbeddedRepo=false",
+    "fetch.recurseSubmodules=false",
+    "push.followTags=false",
+    "push.recurseSubmodules=no",
+)
+OPTIONS = tuple(word for setting in SAFE for word in ("-c", setting))
+
+# What reaching a forge may need of the operator's own surroundings. ssh finds ~/.ssh by the user, not by HOME.
+OUTWARD = (
+    "HOME",
+    "SSH_AUTH_SOCK",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "GIT_SSL_CAINFO",
+)
+CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+class GitFailed(Exception):
+    """Git said no; the text is a sentence, with the last lines that git wrote and without credentials."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(CREDENTIALS.sub("", sentence))
+
+
+class Git(Struct, frozen=True):
+    """Git with an own home: `home` holds nothing but the one setting that cannot be given by argument."""
+
+    home: Path
+
+    @classmethod
+    def at(cls, home: Path) -> Self:
+        """Return git with a home that is made ready."""
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Repositories are named by the operator, and may belong to another user: a forge's, root's.
+        (home / "config").write_text("[safe]\n\tdirectory = *\n")
+        return cls(home)
+
+    async def __call__(
+        self,
+        *words: str,
+        repository: Path | None = None,
+        tree: Path | None = None,
+        index: Path | None = None,
+        cwd: Path | None = None,
+        stdin: bytes = b"",
+        author: str = "Stitcher",
+        protocols: str | None = None,
+        timeout: float = 300.0,  # noqa: ASYNC109 (running out of time is told as git's failure)
+    ) -> bytes:
+        """Run git and return its stdout; `timeout` is in seconds.
+
+        `protocols` (`file:ssh`) are those of a call that leaves our own repositories. Raises GitFailed.
+        """
+        place = ["--git-dir", str(repository)] if repository else []
+        place += ["--work-tree", str(tree)] if tree else []
+        try:
+            ended = await processes.capture(
+                ("git", *OPTIONS, *place, *words),
+                cwd=cwd or tree or repository or self.home,
+                env=self._environment(index, author, protocols),
+                stdin=stdin,
+                timeout=timeout,
+            )
+        except processes.CannotStart as fault:
+            raise GitFailed(str(fault)) from fault
+        if ended.exit.timed_out:
+            raise GitFailed(f"git {words[0]} was still running after {timeout:g} s and was ended.")
+        if ended.exit.code != 0:
+            lines = ended.stderr.decode(errors="replace").strip().splitlines()
+            said = " ".join(line.strip() for line in lines[-4:]) or f"it {ended.exit}"
+            raise GitFailed(f"git {words[0]} failed: {said}")
+        return ended.stdout
+
+    def _environment(self, index: Path | None, author: str, protocols: str | None) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in OUTWARD if protocols and name in os.environ}
+        return {
+            "HOME": str(self.home),
+            **inherited,
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": str(self.home / "config"),
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "/bin/false",
+            "SSH_ASKPASS": "/bin/false",
+            "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+            "GIT_ALLOW_PROTOCOL": protocols or "file",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_AUTHOR_NAME": author,
+            "GIT_AUTHOR_EMAIL": "stitcher@localhost",
+            "GIT_COMMITTER_NAME": "Stitcher",
+            "GIT_COMMITTER_EMAIL": "stitcher@localhost",
+            **({"GIT_INDEX_FILE": str(index)} if index else {}),
+        }

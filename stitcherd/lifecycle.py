@@ -1,0 +1,33 @@
+"""Which status may follow which, and nothing else; the store's moves obey it."""
+
+from shared.models import Status
+
+NEXT: dict[Status | None, frozenset[Status]] = {
+    None: frozenset({Status.PENDING, Status.QUEUED}),
+    Status.PENDING: frozenset({Status.QUEUED, Status.CANCELLED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.QUEUED, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.CANCELLED: frozenset({Status.QUEUED}),
+}
+
+
+class IllegalMove(Exception):
+    """A move that the table does not have: our own bug, never a user's doing."""
+
+
+def check(before: Status | None, after: Status) -> None:
+    """Raise IllegalMove unless `after` may follow `before`."""
+    if after not in NEXT[before]:
+        raise IllegalMove(f"{before} -> {after}")
+
+
+def diagram() -> str:
+    """Return the table as lines `QUEUED -> RUNNING | CANCELLED`, in the order of Status."""
+    order = list(Status)
+    rows = []
+    for before, after in NEXT.items():
+        names = [str(status) for status in order if status in after]
+        rows.append(f"{before or '(new)'} -> {' | '.join(names) or '(the end)'}")
+    return "\n".join(rows)

@@ -1,0 +1,134 @@
+"""Which processes belong to a job, and their end; read from /proc, so that it also works after a crash."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Collection
+from contextlib import suppress
+from logging import getLogger
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+LOG = getLogger(__name__)
+
+KERNEL_THREAD = 0x00200000  # PF_KTHREAD in field 9 of /proc/PID/stat: proc(5), linux/sched.h
+PATIENCE = 1.0  # seconds of SIGKILL before a process that cannot die (sleeping in a driver) is given up
+
+
+class Process(NamedTuple):
+    """One living process; `started`, in clock ticks since boot, tells it from a later one of the same pid."""
+
+    pid: int
+    started: int
+    parent: int
+    session: int
+    terminal: int  # 0: it has none
+
+
+def read(pid: int) -> Process | None:
+    """Return what /proc says of a process, or None if it is gone, a zombie or a kernel thread."""
+    try:
+        line = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    # The name in parentheses is the process's own choice, so everything is counted from the last one.
+    fields = line[line.rindex(b")") + 2 :].split()
+    # A program whose first thread has left looks like a zombie too; its other threads count.
+    dead = fields[0] in {b"Z", b"X"} and int(fields[17]) <= 1
+    if dead or int(fields[6]) & KERNEL_THREAD:
+        return None
+    return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), int(fields[4]))
+
+
+def find(job_id: str, root: Path, leaders: Collection[int] = ()) -> list[Process]:
+    """Return the living processes of a job, without ourselves and our ancestors.
+
+    A process is the job's when it carries STITCHER_JOB_ID, sits below `root` (by working directory, root or
+    program), is in the session of one of `leaders`, or descends from such a one. Raises ValueError for a
+    `root` that would be everybody's.
+    """
+    place = os.path.realpath(root)
+    if place == "/":
+        raise ValueError("A job's directory cannot be the root of the file system.")
+    pids = (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
+    living = {process.pid: process for process in map(read, pids) if process}
+    spared = _lineage(living)
+    mark = f"STITCHER_JOB_ID={job_id}".encode()
+    family = {
+        process.pid
+        for process in living.values()
+        if process.pid not in spared
+        and (process.session in leaders or _carries(process.pid, mark) or _sits_below(process, place))
+    }
+    grown = True
+    while grown:
+        children = {p.pid for p in living.values() if p.parent in family and p.pid not in spared}
+        grown = not children <= family
+        family |= children
+    return [living[pid] for pid in family]
+
+
+async def end_all(job_id: str, root: Path, grace: float = 0.7, leaders: Collection[int] = ()) -> int:
+    """End every process of a job and return how many there were.
+
+    SIGTERM first; after `grace` seconds SIGKILL until a look around finds nobody, for at most a second more.
+    `root` is the job's own directory; `leaders` are sessions known to be the job's.
+    """
+    ended: set[tuple[int, int]] = set()
+    asked = monotonic()
+    nap = 0.005
+    while family := await asyncio.to_thread(find, job_id, root, leaders):
+        waited = monotonic() - asked
+        if waited > grace + PATIENCE:
+            LOG.warning("job %s: %d processes cannot be ended", job_id, len(family))
+            break
+        for process in family:
+            identity = (process.pid, process.started)
+            if waited >= grace:
+                _send(process, signal.SIGKILL)
+            elif identity not in ended:
+                _send(process, signal.SIGTERM)
+            ended.add(identity)
+        await asyncio.sleep(min(nap, max(grace - waited, 0.005)))
+        nap = min(nap * 2, 0.05)
+    return len(ended)
+
+
+def _lineage(living: dict[int, Process]) -> set[int]:
+    spared = {1}
+    pid = os.getpid()
+    while pid not in spared:
+        spared.add(pid)
+        pid = living[pid].parent if pid in living else 1
+    return spared
+
+
+def _carries(pid: int, mark: bytes) -> bool:
+    try:
+        return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _sits_below(process: Process, place: str) -> bool:
+    # A person who looks into a checkout has a terminal; commands of ours never get one from us.
+    if process.terminal:
+        return False
+    for link in ("cwd", "root", "exe"):
+        with suppress(OSError):
+            target = os.readlink(f"/proc/{process.pid}/{link}")  # noqa: PTH115 (a deleted place ends in ' (deleted)')
+            if target == place or target.startswith(place + "/") or target == place + " (deleted)":
+                return True
+    return False
+
+
+def _send(process: Process, number: signal.Signals) -> None:
+    with suppress(OSError):
+        handle = os.pidfd_open(process.pid)
+        try:
+            now = read(process.pid)
+            if now and now.started == process.started:
+                signal.pidfd_send_signal(handle, number)
+        finally:
+            os.close(handle)

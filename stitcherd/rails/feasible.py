@@ -1,0 +1,109 @@
+"""Whether what a job needs is there: executor, sandbox, gates, repository, a place for its commit."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from shared.models import Check, Outcome, Remedy
+from stitcherd.rails.refused import Refused, together
+from stitcherd.rails.rulebook import JobType
+
+_COMMITTING = frozenset({"repo:write", "git:commit"})
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What deciding must know besides the delivery and the rails; it asks nobody for more.
+
+    The mappings are from a name to None where it can be used, or to the reason why not. `toolless` are the
+    executors that cannot hold an agent to a list of tools. `repository` and `publish` are reasons why the
+    delivery's repository cannot be used, and why a commit could not be put there. `bot` is the source's account.
+    """
+
+    executors: Mapping[str, str | None] = {}
+    sandboxes: Mapping[str, str | None] = {}
+    gates: Mapping[str, str | None] = {}
+    toolless: frozenset[str] = frozenset()
+    repository: str | None = None
+    publish: str | None = None
+    bot: str | None = None
+
+
+class _Lack(Struct, frozen=True):
+    """Something that a job needs and that is not there."""
+
+    what: str
+    line: int
+    seen: str
+    because: str
+    remedy: Remedy
+
+
+def feasible(job: JobType, facts: Facts) -> tuple[list[Check], Refused | None]:
+    """Return a check that the profile holds what the job needs, and one for each thing that is lacking."""
+    lacks = [*_executor(job, facts), *_places(job, facts), *_gates(job, facts), *_repository(job, facts)]
+    checks = [job.held]
+    checks += [
+        Check(f"capability:{lack.what}", "capability", Outcome.FAIL, lack.line, lack.seen, None, lack.because)
+        for lack in lacks
+    ]
+    if not lacks:
+        return checks, None
+    return checks, Refused(f"capability: {lacks[0].because}", together([lack.remedy for lack in lacks]))
+
+
+def _executor(job: JobType, facts: Facts) -> list[_Lack]:
+    profile = job.profile
+    name = profile.executor
+    reason = facts.executors.get(name, f"executor {name} is in no [executors.{name}] of stitcherd.toml")
+    remedy = Remedy(f"give profile {profile.name} an executor that can be used", profile.line)
+    if reason is None and profile.tools is not None and name in facts.toolless:
+        reason = f"executor {name} cannot hold an agent to the tools of profile {profile.name}"
+        remedy = Remedy(f"take tools out of profile {profile.name}", profile.line)
+    return [] if reason is None else [_Lack("executor", profile.line, name, reason, remedy)]
+
+
+def _places(job: JobType, facts: Facts) -> list[_Lack]:
+    profile = job.profile
+    reason = _place(facts, profile.sandbox, profile.unheld)
+    if reason is None:
+        return []
+    seen = ", ".join(profile.unheld) or profile.sandbox
+    remedy = Remedy(f"take {_place_keys(profile.unheld)} out of profile {profile.name}", profile.line)
+    return [_Lack("sandbox", profile.line, seen, reason, remedy)]
+
+
+def _gates(job: JobType, facts: Facts) -> list[_Lack]:
+    lacks = []
+    for gate in job.gates:
+        reason, remedy = _place(facts, gate.sandbox, gate.unheld), None
+        if reason is not None:
+            remedy = Remedy(f"take {_place_keys(gate.unheld)} out of gate {gate.name}", gate.line)
+        elif gate.builtin is not None:
+            reason = facts.gates.get(gate.builtin, f"there is no built-in gate {gate.builtin}")
+            remedy = Remedy(f"take gate {gate.name} out of job {job.name}", job.line)
+        if reason is not None and remedy is not None:
+            seen = gate.builtin or ", ".join(gate.unheld) or gate.sandbox
+            lacks.append(_Lack(f"gate:{gate.name}", gate.line, seen, reason, remedy))
+    return lacks
+
+
+def _repository(job: JobType, facts: Facts) -> list[_Lack]:
+    lacks = []
+    if facts.repository is not None:
+        remedy = Remedy("add a [repositories] entry that matches it to stitcherd.toml")
+        lacks.append(_Lack("repository", job.line, "no entry", facts.repository, remedy))
+    if facts.publish is not None and not job.needs.isdisjoint(_COMMITTING):
+        remedy = Remedy("name a clone in stitcherd.toml that a commit can be put in")
+        lacks.append(_Lack("publish", job.line, "no place for a commit", facts.publish, remedy))
+    return lacks
+
+
+def _place(facts: Facts, sandbox: str, unheld: tuple[str, ...]) -> str | None:
+    if unheld:
+        return f"{', '.join(unheld)} can only be held by a sandbox, and none is asked for"
+    missing = None if sandbox == "none" else f"sandbox {sandbox} is not supported by this version"
+    return facts.sandboxes.get(sandbox, missing)
+
+
+def _place_keys(unheld: tuple[str, ...]) -> str:
+    return " and ".join(each.partition(":")[0] for each in unheld) or "sandbox"

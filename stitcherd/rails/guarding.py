@@ -1,0 +1,150 @@
+"""What the guards say of a delivery; all are asked, and deny beats require-approval beats allow."""
+
+from msgspec import Struct
+
+from shared.models import Check, Outcome, Remedy
+from stitcherd.rails.people import joining, membership
+from stitcherd.rails.refused import Refused, together
+from stitcherd.rails.rulebook import GuardRule, fold, shown
+from stitcherd.trigger import Trigger
+
+_SKIP = Outcome.SKIP  # reading a member off its enum costs as much as making a whole check
+_OUTCOMES = {"allow": Outcome.PASS, "require-approval": Outcome.ASK, "deny": Outcome.FAIL}
+_NOT_THERE = "not there"  # what a guard sees of a fact that the delivery has nothing to say about
+_IDLE = "does not apply"
+
+
+class _Scene(Struct, frozen=True):
+    """A delivery as guards look at it, made once for all of them."""
+
+    trigger: Trigger
+    kind: str
+    authors: tuple[str | None, ...]  # whose text the agent would read; None is an account that is gone
+    written_by: str
+    labels: dict[str, str]  # as compared → as written
+    labelled: str
+    forked: str
+    outsiders: dict[str, list[str | None]]  # by the names of the groups that they are not in
+
+
+def guarded(guards: tuple[GuardRule, ...], trigger: Trigger) -> tuple[list[Check], Refused | None]:
+    """Return a check for each guard, and the refusal where one denies or would have a person asked."""
+    scene = _scene(trigger)
+    checks: list[Check] = []
+    against: list[GuardRule] = []
+    for guard in guards:
+        idle = _why_not(guard, scene)
+        if idle is not None:
+            checks.append(Check(guard.check, "guard", _SKIP, guard.line, idle, guard.wanted, _IDLE))
+            continue
+        seen, outcome = " and ".join(_evidence(guard, scene)), _OUTCOMES[guard.then]
+        checks.append(Check(guard.check, "guard", outcome, guard.line, seen, guard.wanted, guard.because))
+        if guard.then != "allow":
+            against.append(guard)
+    return checks, _refused(against, scene) if against else None
+
+
+def untouched(guards: tuple[GuardRule, ...]) -> list[Check]:
+    """Return the checks of guards for a manual dispatch, which brings none of the facts that they ask about."""
+    return [Check(guard.check, "guard", _SKIP, guard.line, _NOT_THERE, guard.wanted, _IDLE) for guard in guards]
+
+
+def _scene(trigger: Trigger) -> _Scene:
+    authors = _authors(trigger)
+    labels = {fold(label): label for label in trigger.labels}
+    return _Scene(
+        trigger=trigger,
+        kind=trigger.thread.kind if trigger.thread else _NOT_THERE,
+        authors=authors,
+        written_by=", ".join(author or "unknown" for author in authors),
+        labels=labels,
+        labelled=shown(trigger.labels, "no labels"),
+        forked=_forked(trigger),
+        outsiders={},
+    )
+
+
+def _authors(trigger: Trigger) -> tuple[str | None, ...]:
+    authors = [quote.author for quote in trigger.quotes]
+    if trigger.thread is not None:
+        authors.append(trigger.thread.author)
+    if trigger.author is not None or trigger.commands:
+        authors.append(trigger.author)
+    if trigger.by_source:  # who wrote a thread is not said there: its text is the source's own
+        authors = [author or trigger.sender for author in authors]
+    return tuple(dict.fromkeys(authors))
+
+
+def _forked(trigger: Trigger) -> str:
+    if trigger.from_fork is not None:
+        return "from a fork" if trigger.from_fork else "not from a fork"
+    change = trigger.thread is not None and trigger.thread.kind == "change"
+    return "unknown" if change or (trigger.name or "").startswith("change.") else _NOT_THERE
+
+
+def _why_not(guard: GuardRule, scene: _Scene) -> str | None:
+    """Return what was seen where a condition of a guard does not hold, or None where all hold."""
+    if guard.author_of:
+        if scene.kind not in guard.author_of:
+            return scene.kind
+        if not _outsiders(guard, scene):
+            return scene.written_by
+    if guard.from_fork and scene.forked in {"not from a fork", _NOT_THERE}:
+        return scene.forked
+    if guard.labels_any and scene.labels.keys().isdisjoint(guard.labels_any):
+        return scene.labelled
+    return None
+
+
+def _outsiders(guard: GuardRule, scene: _Scene) -> list[str | None]:
+    known = scene.outsiders.get(guard.outside)
+    if known is None:
+        known = [
+            author
+            for author in scene.authors
+            if author is None or not any(membership(group, author, scene.trigger) for group in guard.not_in)
+        ]
+        scene.outsiders[guard.outside] = known
+    return known
+
+
+def _evidence(guard: GuardRule, scene: _Scene) -> list[str]:
+    """Return what was seen of each condition of a guard that applies."""
+    seen = []
+    if guard.author_of:
+        seen.append(", ".join(author or "unknown" for author in _outsiders(guard, scene)))
+    if guard.from_fork:
+        seen.append(scene.forked)
+    if guard.labels_any:
+        seen.append(shown(_found(guard, scene), ""))
+    return seen
+
+
+def _found(guard: GuardRule, scene: _Scene) -> list[str]:
+    return [label for key, label in scene.labels.items() if key in guard.labels_any]
+
+
+def _refused(against: list[GuardRule], scene: _Scene) -> Refused:
+    denying = next((guard for guard in against if guard.then == "deny"), None)
+    if denying is not None:
+        reason = f"guard {denying.id}: {denying.because}"
+    else:
+        asking = against[0]
+        reason = f"guard {asking.id}: needs an approval, which this version cannot give: {asking.because}"
+    remedies = [_remedy(guard, scene) for guard in against]
+    known = [remedy for remedy in remedies if remedy is not None]
+    return Refused(reason, together(known) if len(known) == len(remedies) else None)
+
+
+def _remedy(guard: GuardRule, scene: _Scene) -> Remedy | None:
+    """Return the smallest change after which a guard would no longer apply."""
+    if guard.labels_any:
+        return Remedy(f"remove the label {' and '.join(_found(guard, scene))}", guard.line)
+    if guard.from_fork and scene.forked == "unknown":
+        return Remedy(f"take change_from_fork out of guard {guard.id}", guard.line)
+    if guard.from_fork:
+        return Remedy(f"bring the change into a branch of {scene.trigger.repository}", guard.line)
+    outside = [author for author in _outsiders(guard, scene) if author is not None]
+    if None in _outsiders(guard, scene):
+        return None
+    return together([joining(guard.not_in, author, scene.trigger) for author in outside])

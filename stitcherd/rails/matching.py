@@ -1,0 +1,157 @@
+"""Which trigger wants a delivery, and by what the others missed it."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.models import Check, Outcome, Remedy
+from stitcherd.rails.refused import Refused, together
+from stitcherd.rails.rulebook import TriggerRule, fold, shown
+from stitcherd.trigger import Trigger
+
+_FAIL = Outcome.FAIL  # reading a member off its enum costs as much as making a whole check
+_SLIPS = 8  # so many commands of a comment are looked at for slips: a sender may send thousands
+_SLIP = 4  # deeper than any condition: nothing is nearer than a mistyped command
+
+
+class Match(Struct, frozen=True):
+    """The trigger that won, the text of its command, and the checks of it and of those before it."""
+
+    checks: list[Check]
+    rule: TriggerRule
+    text: str
+
+
+class Missed(Struct, frozen=True):
+    """No trigger won; the refusal names the nearest."""
+
+    checks: list[Check]
+    refused: Refused
+
+
+class _Asked(Struct, frozen=True):
+    """A delivery as conditions look at it, made once for all triggers."""
+
+    verbs: dict[str, str]  # verb → its free text
+    written: str
+    repository: str
+    assignees: frozenset[str]
+    assigned: str
+    labels: frozenset[str]
+    labelled: str
+    bot: str | None
+
+
+class _Miss(Struct, frozen=True, gc=False):
+    """A condition that did not hold, and what would make it hold; `depth` is how late it is asked."""
+
+    depth: int
+    seen: str
+    wanted: str
+    remedy: str | None
+
+
+def match(rules: tuple[TriggerRule, ...], trigger: Trigger, bot: str | None) -> Match | Missed:
+    """Return the first of the triggers, of which there is at least one, whose conditions all hold."""
+    asked = _asked(trigger, bot)
+    checks: list[Check] = []
+    nearest, nearest_depth = rules[0], -1
+    for rule in rules:
+        if rule.command is not None and rule.command not in asked.verbs:  # most often, and so made cheap
+            depth, seen, wanted = 0, asked.written, rule.wanted_command
+        else:
+            miss = next(_misses(rule, asked), None)
+            if miss is None:
+                checks.append(_won(rule, trigger, asked))
+                return Match(checks, rule, asked.verbs.get(rule.command or "", ""))
+            depth, seen, wanted = miss.depth, miss.seen, miss.wanted
+        checks.append(Check(rule.check, "trigger", _FAIL, rule.line, seen, wanted))
+        if depth > nearest_depth:
+            nearest, nearest_depth = rule, depth
+    verbs = list(asked.verbs)[:_SLIPS]
+    for at, rule in enumerate(rules):
+        command = rule.command
+        if command is None or command in asked.verbs or not any(_one_slip(each, command) for each in verbs):
+            continue
+        checks[at] = replace(checks[at], because=f"did you mean {command}?")
+        if nearest_depth < _SLIP:
+            nearest, nearest_depth = rule, _SLIP
+    return Missed(checks, _refused(nearest, list(_misses(nearest, asked))))
+
+
+def _asked(trigger: Trigger, bot: str | None) -> _Asked:
+    verbs: dict[str, str] = {}
+    for command in trigger.commands:
+        verbs.setdefault(command.verb, command.text)
+    logins = (each.rpartition(":")[2] for each in trigger.assignees)
+    return _Asked(
+        verbs=verbs,
+        written=shown((f"@{bot or 'bot'} {verb}" for verb in verbs), "no command"),
+        repository=trigger.repository or "",
+        assignees=frozenset(map(fold, (*trigger.assignees, *logins))),
+        assigned=shown(trigger.assignees, "nobody"),
+        labels=frozenset(map(fold, trigger.labels)),
+        labelled=shown(trigger.labels, "no labels"),
+        bot=bot,
+    )
+
+
+def _misses(rule: TriggerRule, asked: _Asked) -> Iterator[_Miss]:
+    """Yield the conditions of a trigger that do not hold, in the order in which they are asked."""
+    if rule.command is not None and rule.command not in asked.verbs:
+        line = f"write a line that starts with `@{asked.bot or 'bot'} {rule.command}`"
+        yield _Miss(0, asked.written, rule.wanted_command, line)
+    if rule.repos is not None and not (asked.repository and rule.repos.match(asked.repository)):
+        letting = f"let repos of trigger {rule.id} match {asked.repository}" if asked.repository else None
+        yield _Miss(1, asked.repository or "no repository", f"repos {rule.wanted_repos}", letting)
+    if rule.assignee is not None:
+        account = _assignee(rule, asked)
+        if account is None or fold(account) not in asked.assignees:
+            assigning = f"assign {account}" if account else None
+            yield _Miss(2, asked.assigned, f"assignee {account or rule.assignee}", assigning)
+    for key, label in rule.labels_all.items():
+        if key not in asked.labels:
+            yield _Miss(3, asked.labelled, f"label {label}", f"add the label {label}")
+    for key, label in rule.labels_none.items():
+        if key in asked.labels:
+            yield _Miss(3, asked.labelled, f"no label {label}", f"remove the label {label}")
+
+
+def _assignee(rule: TriggerRule, asked: _Asked) -> str | None:
+    return asked.bot if rule.assignee == "@bot" else rule.assignee
+
+
+def _won(rule: TriggerRule, trigger: Trigger, asked: _Asked) -> Check:
+    if rule.command is not None:
+        seen, wanted = f"@{asked.bot or 'bot'} {rule.command}", rule.wanted_command
+    elif rule.assignee is not None:
+        seen, wanted = asked.assigned, f"assignee {_assignee(rule, asked)}"
+    else:
+        seen, wanted = trigger.name or "", rule.wanted_event
+    return Check(rule.check, "trigger", Outcome.PASS, rule.line, seen, wanted)
+
+
+def _refused(rule: TriggerRule, misses: list[_Miss]) -> Refused:
+    first = misses[0]
+    remedies = [Remedy(miss.remedy, rule.line) for miss in misses if miss.remedy is not None]
+    return Refused(
+        f"no trigger matches: {rule.id} wants {first.wanted}, seen {first.seen}",
+        together(remedies) if len(remedies) == len(misses) else None,
+    )
+
+
+def _one_slip(written: str, meant: str) -> bool:
+    """Say whether one letter was added, left out or mistaken, or two neighbours were exchanged."""
+    if written == meant or abs(len(written) - len(meant)) > 1:
+        return False
+    start = 0
+    while start < min(len(written), len(meant)) and written[start] == meant[start]:
+        start += 1
+    here, there = written[start:], meant[start:]
+    return (
+        here[1:] == there
+        or here == there[1:]
+        or here[1:] == there[1:]
+        or (here[:2] == there[1::-1] and here[2:] == there[2:])
+    )

@@ -1,0 +1,61 @@
+"""Who is in which group, and whether the sender of a delivery may ask for a job."""
+
+from collections.abc import Iterable
+
+from shared.models import Check, Outcome, Remedy
+from stitcherd.rails.refused import Refused
+from stitcherd.rails.rulebook import Group, TriggerRule, fold
+from stitcherd.trigger import Trigger
+
+WHO_UNREACHED = Check("who", "who", Outcome.UNREACHED)
+
+_MISSING = "the account that sent this, or wrote its text, is missing (deleted)"
+
+
+def membership(group: Group, account: str, trigger: Trigger) -> str | None:
+    """Return by what an account is in a group, `users` or `sources`, or None where it is not."""
+    if fold(account) in group.users:
+        return "users"
+    if trigger.by_source and account == trigger.sender and trigger.source in group.sources:
+        return "sources"
+    return None
+
+
+def who(rule: TriggerRule, trigger: Trigger) -> tuple[Check, Refused | None]:
+    """Return the check of the sender against the groups that a trigger is for."""
+    sender = trigger.sender
+    if sender is None or (trigger.author is None and (trigger.commands or trigger.quotes)):
+        return _check(rule, Outcome.FAIL, sender, rule.who[0].line, _MISSING), Refused(f"who: {_MISSING}")
+    for group in rule.who:
+        reason = membership(group, sender, trigger)
+        if reason is not None:
+            return _check(rule, Outcome.PASS, sender, group.line, reason), None
+    unasked = [group.name for group in rule.who if group.by_permission]
+    because = f"permission, which {' and '.join(unasked)} may rest on, is not asked yet" if unasked else None
+    refused = Refused(
+        f"who: {sender} is in none of {', '.join(group.name for group in rule.who)}",
+        joining(rule.who, sender, trigger),
+    )
+    return _check(rule, Outcome.FAIL, sender, rule.who[0].line, because), refused
+
+
+def joining(groups: Iterable[Group], account: str, trigger: Trigger) -> Remedy:
+    """Return the remedy of making an account a member of one of the groups, best one that names accounts."""
+    candidates = list(groups)
+    if trigger.by_source and account == trigger.sender:
+        group = next((each for each in candidates if each.sources), candidates[0])
+        return Remedy(f"add {trigger.source} to the sources of {group.name}", group.line)
+    group = next((each for each in candidates if each.users), candidates[0])
+    return Remedy(f"add {account} to {group.name}", group.line)
+
+
+def _check(rule: TriggerRule, outcome: Outcome, seen: str | None, line: int, because: str | None) -> Check:
+    return Check(
+        id="who",
+        kind="who",
+        outcome=outcome,
+        line=line,
+        seen=seen,
+        wanted=rule.wanted_who,
+        because=because,
+    )

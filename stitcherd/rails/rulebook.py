@@ -1,0 +1,157 @@
+"""Rails in force: compiled once when the file is loaded, frozen, and all that deciding and running need."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from shared.models import Check, RailsFault
+
+_READABLE = 200  # characters
+
+
+class Group(Struct, frozen=True):
+    """Named people; `users` are folded accounts, `by_permission` is a wish that this version does not ask for."""
+
+    name: str
+    line: int
+    users: frozenset[str]
+    sources: frozenset[str]
+    by_permission: bool
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """What an agent may do, and by which executor; `timeout` is in seconds, `tools` None where none are named.
+
+    `unheld` are the limits it sets that only a sandbox could hold, where it has none.
+    """
+
+    name: str
+    line: int
+    executor: str
+    capabilities: frozenset[str]
+    tools: tuple[str, ...] | None
+    model: str | None
+    timeout: float
+    env: tuple[str, ...]
+    sandbox: str
+    unheld: tuple[str, ...]
+
+
+class Gate(Struct, frozen=True, kw_only=True):
+    """A check that a commit must pass: `run` or `builtin`; `timeout` is in seconds, `unheld` as in a profile."""
+
+    name: str
+    line: int
+    run: tuple[str, ...] | None
+    builtin: str | None
+    timeout: float
+    retries: int
+    required: bool
+    from_base: tuple[str, ...]
+    env: tuple[str, ...]
+    sandbox: str
+    unheld: tuple[str, ...]
+
+
+class JobType(Struct, frozen=True, kw_only=True):
+    """A type of job with all that it refers to; `held` is what its capability check says when it passes."""
+
+    name: str
+    line: int
+    profile: Profile
+    needs: frozenset[str]
+    gates: tuple[Gate, ...]
+    tries: int
+    on_interrupt: Literal["fail", "retry"]
+    held: Check
+    unreached: Check
+
+
+class TriggerRule(Struct, frozen=True, kw_only=True):
+    """Which deliveries ask for a job; None and empty mappings are conditions that were not written.
+
+    Labels are mapped from how they are compared to how they are written.
+    """
+
+    id: str
+    line: int
+    check: str
+    job: JobType
+    who: tuple[Group, ...]
+    wanted_who: str
+    wanted_event: str
+    command: str | None
+    wanted_command: str
+    assignee: str | None
+    repos: re.Pattern[str] | None
+    wanted_repos: str
+    labels_all: Mapping[str, str]
+    labels_none: Mapping[str, str]
+
+
+class GuardRule(Struct, frozen=True, kw_only=True):
+    """What speaks against a job; `wanted` says when it applies, `labels_any` is as in a trigger.
+
+    `outside` are the names of the groups in `not_in`: guards with the same ones need asking only once.
+    """
+
+    id: str
+    line: int
+    check: str
+    then: Literal["allow", "require-approval", "deny"]
+    because: str
+    author_of: frozenset[str]
+    not_in: tuple[Group, ...]
+    outside: str
+    from_fork: bool
+    labels_any: Mapping[str, str]
+    wanted: str
+    unreached: Check
+
+
+class Rulebook(Struct, frozen=True, kw_only=True):
+    """One text of rails.yaml, compiled; `triggers` are by the event that they are on, in the file's order."""
+
+    revision: str
+    text: str
+    mode: Literal["enforce", "observe"]
+    warnings: tuple[RailsFault, ...]
+    groups: Mapping[str, Group]
+    profiles: Mapping[str, Profile]
+    gates: Mapping[str, Gate]
+    jobs: Mapping[str, JobType]
+    triggers: Mapping[str, tuple[TriggerRule, ...]]
+    guards: tuple[GuardRule, ...]
+    limits_line: int | None
+
+
+def fold(text: str) -> str:
+    """Return a name as it is compared: without case, but only in ASCII, so that no look-alike becomes a match."""
+    return text.lower() if text.isascii() else text
+
+
+def shown(names: Iterable[str], none: str) -> str:
+    """Return names as a check shows them: joined, and cut where a sender sent more than anyone reads."""
+    text = ", ".join(names) or none
+    return text if len(text) <= _READABLE else f"{text[:_READABLE]}…"
+
+
+def glob(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what a whole name must match: any of the globs, and none of those that begin with `!`.
+
+    `*` matches anything, `/` too. Each step between stars is atomic: no name makes matching slow.
+    """
+    wanted = "|".join(_expression(each) for each in patterns if not each.startswith("!"))
+    unwanted = "|".join(_expression(each[1:]) for each in patterns if each.startswith("!"))
+    refusal = rf"(?!(?:{unwanted})\Z)" if unwanted else ""
+    return re.compile(rf"{refusal}(?:{wanted})\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
+
+
+def _expression(pattern: str) -> str:
+    first, *rest = (re.escape(piece) for piece in re.split(r"\*+", pattern))
+    if not rest:
+        return first
+    steps = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
+    return f"{first}{steps}.*{rest[-1]}"

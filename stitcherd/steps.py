@@ -1,0 +1,154 @@
+"""One step of a run as it happens: its row, its log file and its output events."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shared.ids import now_ms
+from shared.models import Phase, StepStatus, StepType, Usage
+from stitcherd.logs import StepLog, log_path
+from stitcherd.redact import RedactedStream, Redaction
+from stitcherd.store import progress
+from stitcherd.store.sqlite import Store
+
+EVENT_BYTES = 4096  # of output in one event
+EVENT_SECONDS = 0.1  # between two output events of a step
+
+
+class Journal:
+    """Where an attempt writes down what it does."""
+
+    def __init__(self, store: Store, fence: progress.Fence, state: Path, log_max: int, redaction: Redaction) -> None:
+        self._store = store
+        self._fence = fence
+        self._state = state
+        self._log_max = log_max
+        self.redaction = redaction
+
+    async def begin_try(self, number: int) -> None:
+        """Write down that the executor is about to be started for this try; raises Superseded."""
+        await self._store.write(progress.begin_try, self._fence, number, now_ms())
+
+    async def open(self, phase: Phase, type_: StepType, name: str, number: int | None = None) -> "Step":
+        """Begin a step; `number` is the try it belongs to. Raises Superseded."""
+        place = await self._store.write(
+            progress.open_step, self._fence, now_ms(), phase=phase, type_=type_, name=name, number=number
+        )
+        log = StepLog(log_path(self._state, self._fence.job_id, self._fence.attempt, place.ordinal), self._log_max)
+        return Step(self._store, self._fence, place, log, self.redaction)
+
+    async def note(self, type_: str, payload: dict[str, object], step: "Step | None" = None) -> None:
+        """Note something that happened; raises Superseded."""
+        await self._store.write(progress.note, self._fence, type_, now_ms(), step.place.id if step else None, payload)
+
+
+class Step:
+    """A running step. Its output is redacted, logged whole, and shown in events of at most 4 KiB, ten a second.
+
+    Used as `async with`: it ends COMPLETED, unless `failed` was called or an exception passes through it.
+    """
+
+    def __init__(
+        self, store: Store, fence: progress.Fence, place: progress.StepPlace, log: StepLog, redaction: Redaction
+    ) -> None:
+        self.place = place
+        self._store = store
+        self._fence = fence
+        self._log = log
+        self._redaction = redaction
+        self._stream = RedactedStream(redaction)
+        self._tail = b""  # the newest output, for the row and for feedback
+        self._unshown = b""  # the newest output that no event has shown yet
+        self._status = StepStatus.COMPLETED
+        self._exit_code: int | None = None
+        self._reason: str | None = None
+        self._spoke = asyncio.Event()
+        self._shower = asyncio.create_task(self._show_as_it_comes())
+
+    def say(self, data: bytes) -> None:
+        """Take a piece of output."""
+        self._take(self._stream.feed(data))
+
+    def ended(self, exit_code: int | None, failure: str | None = None, *, reason: str | None = None) -> None:
+        """Say how the step's command ended; with a `failure` the step ends FAILED."""
+        self._exit_code = exit_code
+        self._reason = failure or reason
+        if failure is not None:
+            self._status = StepStatus.FAILED
+
+    def tail(self, size: int) -> str:
+        """Return the newest output as text, at most `size` bytes of it."""
+        return self._tail[-size:].decode("utf-8", "replace")
+
+    async def used(self, usage: Usage) -> None:
+        """Note what the executor used."""
+        await self._store.write(progress.add_usage, self._fence, self.place, usage, now_ms())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            self.ended(None, "cancelled")
+        elif error is not None:
+            self.ended(self._exit_code, str(error))
+        self._shower.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._shower
+        self._take(self._stream.end())
+        with contextlib.suppress(progress.Superseded):
+            await self._show(self._unshown)
+        self._log.close()
+        await self._store.write(
+            progress.close_step,
+            self._fence,
+            self.place,
+            now_ms(),
+            status=self._status,
+            exit_code=self._exit_code,
+            output=self.tail(progress.OUTPUT_KEPT),
+            output_bytes=self._log.size,
+            reason=self._redaction.text(self._reason) if self._reason else None,
+        )
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            return
+        self._log.write(data)
+        self._tail = (self._tail + data)[-4 * EVENT_BYTES :]
+        self._unshown = (self._unshown + data)[-EVENT_BYTES:]
+        self._spoke.set()
+
+    async def _show_as_it_comes(self) -> None:
+        while True:
+            await self._spoke.wait()
+            self._spoke.clear()
+            ready = len(self._unshown) - _unfinished(self._unshown)
+            shown, self._unshown = self._unshown[:ready], self._unshown[ready:]
+            await self._show(shown, behind=len(self._unshown))
+            await asyncio.sleep(EVENT_SECONDS)
+
+    async def _show(self, shown: bytes, behind: int = 0) -> None:
+        """Note output; `offset` and `length` are bytes of the log, and what no event shows is only there."""
+        if shown:
+            payload = {
+                "offset": self._log.size - behind - len(shown),
+                "length": len(shown),
+                "text": shown.decode("utf-8", "replace"),
+            }
+            await self._store.write(progress.note, self._fence, "step.output", now_ms(), self.place.id, payload)
+
+
+def _unfinished(data: bytes) -> int:
+    """Return how many bytes at the end begin a UTF-8 character that is not whole yet."""
+    for back in range(1, min(4, len(data) + 1)):
+        byte = data[-back]
+        if byte & 0xC0 == 0x80:  # a continuation: its first byte stands further left
+            continue
+        needed = 2 if byte >> 5 == 0b110 else 3 if byte >> 4 == 0b1110 else 4 if byte >> 3 == 0b11110 else 1
+        return back if needed > back else 0
+    return 0

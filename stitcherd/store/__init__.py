@@ -1,0 +1,1 @@
+"""Jobs, steps, events, deliveries and decisions in one SQLite file: one writer, several readers."""

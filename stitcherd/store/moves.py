@@ -1,0 +1,254 @@
+"""The moves of a job: each one guarded UPDATE and its events; nobody else sets a job's status.
+
+Every function runs inside the writer's transaction. A move that lost its race changes nothing and returns None.
+"""
+
+import sqlite3
+from typing import Any
+
+from shared.ids import short
+from shared.models import Failure, Result, RunnerJob, Status
+from stitcherd import lifecycle
+from stitcherd.refusal import Refusal
+from stitcherd.store import rows
+from stitcherd.store.events import add_event
+from stitcherd.store.progress import Fence
+
+DAEMON = "stitcherd"
+CANCELLABLE = (Status.PENDING, Status.QUEUED)
+RETRYABLE = (Status.FAILED, Status.CANCELLED)
+
+
+def advance(
+    db: sqlite3.Connection,
+    job_id: str,
+    *,
+    came_from: tuple[Status, ...],
+    to: Status,
+    events: tuple[tuple[str, dict[str, Any]], ...],
+    actor: str,
+    now: int,
+    fence: tuple[int, str] | None = None,
+    changes: dict[str, Any] | None = None,
+) -> sqlite3.Row | None:
+    """Move a job, if it still stands where the caller thinks, and note the events of the move.
+
+    `fence` is the attempt and the owner that a running job must still have. Once a cancel was acknowledged, a
+    running job can only become CANCELLED. Raises lifecycle.IllegalMove for a move that the table does not have.
+    """
+    for before in came_from:
+        lifecycle.check(before, to)
+    assignments = {"status": to, "last_event": events[-1][0], **(changes or {})}
+    guards = ["id = ?", f"status IN ({', '.join('?' * len(came_from))})"]
+    values: list[Any] = [job_id, *came_from]
+    if fence is not None:
+        guards.append("attempt = ? AND owner = ?")
+        values += fence
+    if Status.RUNNING in came_from and to is not Status.CANCELLED:
+        guards.append("cancel_requested = 0")
+    row: sqlite3.Row | None = db.execute(
+        f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in assignments)}, version = version + 1"
+        f" WHERE {' AND '.join(guards)} RETURNING *",
+        [*assignments.values(), *values],
+    ).fetchone()
+    if row is not None:
+        for type_, payload in events:
+            add_event(db, type_, actor=actor, now=now, job=row["key"], workspace=row["workspace"], payload=payload)
+    return row
+
+
+def claim(db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: int) -> tuple[RunnerJob, Fence] | None:
+    """Take a queued job for this daemon; None where the message was stale."""
+    if find(db, job_id)["attempt"] != attempt:
+        return None
+    row = advance(
+        db,
+        job_id,
+        came_from=(Status.QUEUED,),
+        to=Status.RUNNING,
+        events=(("job.started", {"attempt": attempt}),),
+        actor=DAEMON,
+        now=now,
+        changes={"owner": owner, "started_at": now},
+    )
+    return None if row is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], attempt, owner))
+
+
+def conclude(
+    db: sqlite3.Connection,
+    job_id: str,
+    fence: tuple[int, str],
+    now: int,
+    outcome: Failure | Result,
+) -> Status | None:
+    """End a running job: COMPLETED with a result, FAILED with a failure, CANCELLED where a cancel was acknowledged.
+
+    Returns the status it ended in, or None where the job is no longer this attempt's.
+    """
+    if find(db, job_id)["cancel_requested"]:
+        return end_cancelled(db, job_id, now, fence)
+    failed = isinstance(outcome, Failure)
+    to = Status.FAILED if failed else Status.COMPLETED
+    row = advance(
+        db,
+        job_id,
+        came_from=(Status.RUNNING,),
+        to=to,
+        events=((f"job.{to.lower()}", rows.builtins(outcome)),),
+        actor=DAEMON,
+        now=now,
+        fence=fence,
+        changes={"owner": None, "completed_at": now, "error": rows.encode(outcome) if failed else None},
+    )
+    if row is None:
+        return None
+    if not failed:
+        db.execute("UPDATE job_texts SET result = ? WHERE job = ?", (rows.encode(outcome), row["key"]))
+    return to
+
+
+def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[int, str] | None = None) -> Status | None:
+    """End a running job whose cancel was acknowledged, in the name of whoever asked for it."""
+    before = find(db, job_id)
+    _close_steps(db, before, now, "cancelled")
+    row = advance(
+        db,
+        job_id,
+        came_from=(Status.RUNNING,),
+        to=Status.CANCELLED,
+        events=(("job.cancelled", {"reason": before["cancel_reason"]}),),
+        actor=before["cancelled_by"] or DAEMON,
+        now=now,
+        fence=fence,
+        changes={"owner": None, "completed_at": now},
+    )
+    return None if row is None else Status.CANCELLED
+
+
+def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
+    """Cancel a waiting job at once, or note that a running one shall end; raise Refusal when it is over.
+
+    Asking again changes nothing: the first one who asked is the one who cancelled.
+    """
+    who = {"cancel_requested": 1, "cancelled_by": actor, "cancel_reason": reason}
+    row = advance(
+        db,
+        job_id,
+        came_from=CANCELLABLE,
+        to=Status.CANCELLED,
+        events=(("job.cancelled", {"reason": reason}),),
+        actor=actor,
+        now=now,
+        changes={**who, "completed_at": now},
+    )
+    if row is None:
+        db.execute(
+            "UPDATE jobs SET cancel_requested = 1, cancelled_by = ?, cancel_reason = ?, version = version + 1"
+            " WHERE id = ? AND status = 'RUNNING' AND cancel_requested = 0",
+            (actor, reason, job_id),
+        )
+        row = find(db, job_id)
+        if row["status"] != Status.RUNNING:
+            raise Refusal("not_cancellable", f"job {short(job_id)} is {row['status']}")
+    return rows.job(row)
+
+
+def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int) -> RunnerJob:
+    """Queue a failed or cancelled job again, under its first decision; raise Refusal when it is not over."""
+    before = find(db, job_id)
+    try:
+        row = _queue_again(db, before, RETRYABLE, ("job.retried", "job.queued"), actor, now)
+    except sqlite3.IntegrityError as error:
+        raise Refusal(
+            "conflict", f"another {before['type']} job is open on the thread of job {short(job_id)}"
+        ) from error
+    if row is None:
+        raise Refusal(
+            "not_retryable",
+            f"job {short(job_id)} is {before['status']}",
+            "only FAILED and CANCELLED jobs can be retried",
+        )
+    return rows.job(row)
+
+
+def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
+    """Decide what becomes of a running job whose owner is gone; returns the status it is in now.
+
+    A cancel that was acknowledged wins. A job whose executor was never started in this attempt is queued again;
+    one whose executor was started follows its type's `on_interrupt`.
+    """
+    before = find(db, job_id)
+    if before["cancel_requested"]:
+        return end_cancelled(db, job_id, now)
+    started = db.execute(
+        "SELECT 1 FROM starts WHERE job = ? AND attempt = ?", (before["key"], before["attempt"])
+    ).fetchone()
+    _close_steps(db, before, now, "interrupted")
+    if started is None or before["on_interrupt"] == "retry":
+        row = _queue_again(db, before, (Status.RUNNING,), ("job.recovered", "job.queued"), DAEMON, now)
+        return None if row is None else Status.QUEUED
+    failure = Failure(
+        "interrupted",
+        "the daemon stopped while the job ran",
+        "retry it, or set on_interrupt: retry for its type in rails.yaml",
+    )
+    row = advance(
+        db,
+        job_id,
+        came_from=(Status.RUNNING,),
+        to=Status.FAILED,
+        events=(("job.failed", rows.builtins(failure)),),
+        actor=DAEMON,
+        now=now,
+        changes={"owner": None, "completed_at": now, "error": rows.encode(failure)},
+    )
+    return None if row is None else Status.FAILED
+
+
+def find(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
+    """Return the row of a job by its whole id; raise Refusal where there is none."""
+    row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise Refusal("not_found", f"there is no job {job_id}")
+    return row
+
+
+def _queue_again(
+    db: sqlite3.Connection,
+    before: sqlite3.Row,
+    came_from: tuple[Status, ...],
+    events: tuple[str, ...],
+    actor: str,
+    now: int,
+) -> sqlite3.Row | None:
+    attempt = before["attempt"] + 1
+    fresh = dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
+    return advance(
+        db,
+        before["id"],
+        came_from=came_from,
+        to=Status.QUEUED,
+        events=tuple((type_, {"attempt": attempt}) for type_ in events),
+        actor=actor,
+        now=now,
+        changes={**fresh, "attempt": attempt, "tries_used": 0, "cancel_requested": 0, "queued_at": now},
+    )
+
+
+def _close_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, why: str) -> None:
+    """Mark the steps that were cut off as failed, so that none runs for ever."""
+    cut = db.execute(
+        "UPDATE steps SET status = 'FAILED', completed_at = ? WHERE job = ? AND status = 'RUNNING' RETURNING id, name",
+        (now, job["key"]),
+    ).fetchall()
+    for step in cut:
+        add_event(
+            db,
+            "step.failed",
+            actor=DAEMON,
+            now=now,
+            job=job["key"],
+            step=step["id"],
+            workspace=job["workspace"],
+            payload={"name": step["name"], "reason": why},
+        )

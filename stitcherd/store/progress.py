@@ -1,0 +1,159 @@
+"""What a running attempt writes as it goes: tries, steps and events, each fenced by attempt and owner."""
+
+import sqlite3
+from typing import Any
+
+from msgspec import Struct
+
+from shared.ids import new_id
+from shared.models import Phase, StepStatus, StepType, Usage
+from stitcherd.store import rows
+from stitcherd.store.events import add_event
+
+OUTPUT_KEPT = 4096  # bytes of a step's output that stand in its row; the whole is in its log
+
+
+class Superseded(Exception):
+    """The job is no longer this attempt's: it was ended or taken over; whoever runs it must stop."""
+
+
+class Fence(Struct, frozen=True):
+    """What must still be true of a job for its runner to write: the attempt's number and its owner."""
+
+    job_id: str
+    key: int
+    workspace: str
+    attempt: int
+    owner: str
+
+
+class StepPlace(Struct, frozen=True):
+    """Where a step stands in its attempt."""
+
+    id: str
+    ordinal: int
+    name: str
+    gate: bool
+
+
+def begin_try(db: sqlite3.Connection, mine: Fence, number: int, now: int) -> None:
+    """Write down that the executor is about to be started; raise Superseded if it must not be.
+
+    The primary key of `starts` makes a second start of the same (job, attempt, try) impossible.
+    """
+    _check(db, mine)
+    db.execute("INSERT INTO starts (job, attempt, try, at) VALUES (?, ?, ?, ?)", (mine.key, mine.attempt, number, now))
+    db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, mine.key))
+
+
+def open_step(
+    db: sqlite3.Connection,
+    mine: Fence,
+    now: int,
+    *,
+    phase: Phase,
+    type_: StepType,
+    name: str,
+    number: int | None,
+) -> StepPlace:
+    """Add a running step behind those the attempt has; `number` is the try it belongs to."""
+    _check(db, mine)
+    place = StepPlace(new_id(), _next_ordinal(db, mine), name, type_ is StepType.GATE)
+    db.execute(
+        "INSERT INTO steps (id, job, attempt, try, ordinal, phase, type, name, status, started_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'RUNNING', ?)",
+        (place.id, mine.key, mine.attempt, number, place.ordinal, phase, type_, name, now),
+    )
+    happened = {"name": name, "try": number, "phase": phase}
+    _note(db, mine, "step.started", now, place.id, happened)
+    if place.gate:
+        _note(db, mine, "gate.started", now, place.id, happened)
+    return place
+
+
+def close_step(
+    db: sqlite3.Connection,
+    mine: Fence,
+    place: StepPlace,
+    now: int,
+    *,
+    status: StepStatus,
+    exit_code: int | None,
+    output: str,
+    output_bytes: int,
+    reason: str | None = None,
+) -> None:
+    """End a running step; a step that was ended by someone else stays as it is."""
+    changed = db.execute(
+        "UPDATE steps SET status = ?, exit_code = ?, output = ?, output_bytes = ?, completed_at = ?"
+        " WHERE id = ? AND status = 'RUNNING'",
+        (status, exit_code, output, output_bytes, now, place.id),
+    ).rowcount
+    if not changed:
+        return
+    happened = {"name": place.name, "exitCode": exit_code, "reason": reason}
+    _note(db, mine, f"step.{status.lower()}", now, place.id, happened)
+    if place.gate and status is not StepStatus.SKIPPED:
+        _note(
+            db,
+            mine,
+            "gate.passed" if status is StepStatus.COMPLETED else "gate.failed",
+            now,
+            place.id,
+            happened,
+        )
+
+
+def note(db: sqlite3.Connection, mine: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]) -> None:
+    """Note something that happened inside the attempt; raise Superseded if the attempt is over."""
+    _check(db, mine)
+    _note(db, mine, type_, now, step, payload)
+
+
+def add_usage(db: sqlite3.Connection, mine: Fence, place: StepPlace, used: Usage, now: int) -> None:
+    """Add what an executor used to its step and to the job."""
+    _check(db, mine)
+    stored = db.execute("SELECT usage FROM jobs WHERE key = ?", (mine.key,)).fetchone()["usage"]
+    before = rows.usage(stored)
+    total = Usage(
+        before.input_tokens + used.input_tokens,
+        before.output_tokens + used.output_tokens,
+        round(before.cost_usd + used.cost_usd, 6),
+    )
+    db.execute("UPDATE jobs SET usage = ?, version = version + 1 WHERE key = ?", (rows.encode(total), mine.key))
+    db.execute(
+        "UPDATE steps SET tokens_input = ?, tokens_output = ? WHERE id = ?",
+        (used.input_tokens, used.output_tokens, place.id),
+    )
+    _note(db, mine, "ai.tokens_used", now, place.id, rows.builtins(used))
+
+
+def _check(db: sqlite3.Connection, mine: Fence) -> None:
+    row = db.execute(
+        "SELECT 1 FROM jobs WHERE key = ? AND status = 'RUNNING' AND attempt = ? AND owner = ?",
+        (mine.key, mine.attempt, mine.owner),
+    ).fetchone()
+    if row is None:
+        raise Superseded(f"attempt {mine.attempt} of job {mine.job_id} is over")
+
+
+def _next_ordinal(db: sqlite3.Connection, mine: Fence) -> int:
+    row = db.execute(
+        "SELECT coalesce(max(ordinal), 0) + 1 FROM steps WHERE job = ? AND attempt = ?",
+        (mine.key, mine.attempt),
+    ).fetchone()
+    return int(row[0])
+
+
+def _note(db: sqlite3.Connection, mine: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]) -> None:
+    db.execute("UPDATE jobs SET last_event = ?, version = version + 1 WHERE key = ?", (type_, mine.key))
+    add_event(
+        db,
+        type_,
+        actor="stitcherd",
+        now=now,
+        job=mine.key,
+        step=step,
+        workspace=mine.workspace,
+        payload=payload,
+    )

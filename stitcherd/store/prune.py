@@ -1,0 +1,38 @@
+"""What retention removes: events and bodies that are old enough, never anything of an unfinished job."""
+
+import sqlite3
+
+import aiosqlite
+
+BATCH = 2000  # rows in one transaction, so that nobody waits long behind it
+
+
+def old_events(db: sqlite3.Connection, before: int) -> int:
+    """Delete a batch of the oldest events from before a time (ms) and return how many there were."""
+    return db.execute(
+        "DELETE FROM events WHERE id IN (SELECT e.id FROM events e LEFT JOIN jobs j ON j.key = e.job"
+        " WHERE e.at < ? AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
+        " ORDER BY e.id LIMIT ?)",
+        (before, BATCH),
+    ).rowcount
+
+
+def old_bodies(db: sqlite3.Connection, before: int) -> int:
+    """Delete a batch of the bodies of deliveries from before a time (ms) and return how many there were."""
+    return db.execute(
+        "DELETE FROM delivery_bodies WHERE delivery IN (SELECT b.delivery FROM delivery_bodies b"
+        " JOIN deliveries d ON d.key = b.delivery WHERE d.received_at < ? ORDER BY b.delivery LIMIT ?)",
+        (before, BATCH),
+    ).rowcount
+
+
+async def past_retention(db: aiosqlite.Connection, job_ids: list[str], before: int) -> list[str]:
+    """Return those of the jobs that ended before a time (ms), or that the store does not know."""
+    kept = set()
+    for job_id in job_ids:
+        async with db.execute(
+            "SELECT 1 FROM jobs WHERE id = ? AND (completed_at IS NULL OR completed_at >= ?)", (job_id, before)
+        ) as found:
+            if await found.fetchone():
+                kept.add(job_id)
+    return [job_id for job_id in job_ids if job_id not in kept]

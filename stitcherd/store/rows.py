@@ -1,0 +1,168 @@
+"""From rows to nouns and back; the only place that knows how a noun lies in its table."""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from shared.ids import branch, stamp
+from shared.models import (
+    Decision,
+    Delivery,
+    Failure,
+    JobEvent,
+    JobStep,
+    Phase,
+    Result,
+    RunnerJob,
+    Status,
+    StepStatus,
+    StepType,
+    Thread,
+    Tries,
+    Usage,
+    Verdict,
+)
+
+TAIL = 12  # characters of an id that are kept backwards, to find it by its end
+
+
+def tail(identifier: str) -> str:
+    """Return the end of an id, backwards, so that all ids with one suffix stand in one range of an index."""
+    return identifier[-TAIL:][::-1]
+
+
+def encode(value: Any) -> str:
+    """Return a noun as the JSON text that is stored."""
+    return msgspec.json.encode(value).decode()
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else stamp(milliseconds)
+
+
+def job(row: sqlite3.Row) -> RunnerJob:
+    """Return a job as lists show it, without its texts."""
+    thread = None
+    if row["thread_number"] is not None:
+        thread = Thread(
+            row["thread_kind"],
+            row["thread_number"],
+            row["thread_title"] or "",
+            row["thread_url"],
+            row["thread_author"],
+        )
+    error = row["error"]
+    return RunnerJob(
+        id=row["id"],
+        workspace_id=row["workspace"],
+        agent_task_id=row["agent_task"],
+        type=row["type"],
+        status=Status(row["status"]),
+        priority=row["priority"],
+        profile=row["profile"],
+        executor=row["executor"],
+        repository=row["repository"],
+        ref=row["ref"],
+        thread=thread,
+        attempt=row["attempt"],
+        tries=Tries(row["tries_used"], row["tries_max"]),
+        error=msgspec.json.decode(error, type=Failure) if error else None,
+        usage=usage(row["usage"]),
+        rails_revision=row["rails"],
+        delivery_id=row["delivery"],
+        branch=branch(row["id"]),
+        actor=row["actor"],
+        created_at=stamp(row["created_at"]),
+        queued_at=_time(row["queued_at"]),
+        started_at=_time(row["started_at"]),
+        completed_at=_time(row["completed_at"]),
+        cancel_requested=bool(row["cancel_requested"]),
+        version=row["version"],
+        last_event=row["last_event"],
+    )
+
+
+def usage(text: str | None) -> Usage:
+    """Return stored usage; nothing stored is nothing used."""
+    return msgspec.json.decode(text, type=Usage) if text else Usage()
+
+
+def builtins(value: Any) -> dict[str, Any]:
+    """Return a noun as the payload of an event."""
+    found: dict[str, Any] = msgspec.to_builtins(value)
+    return found
+
+
+def result(text: str | None) -> Result | None:
+    """Return a stored result."""
+    return msgspec.json.decode(text, type=Result) if text else None
+
+
+def decision(text: str | None) -> Decision | None:
+    """Return a stored decision."""
+    return msgspec.json.decode(text, type=Decision) if text else None
+
+
+def step(row: sqlite3.Row, job_id: str) -> JobStep:
+    """Return a step of the job."""
+    started, completed = row["started_at"], row["completed_at"]
+    return JobStep(
+        id=row["id"],
+        job_id=job_id,
+        attempt=row["attempt"],
+        try_=row["try"],
+        ordinal=row["ordinal"],
+        phase=Phase(row["phase"]),
+        type=StepType(row["type"]),
+        name=row["name"],
+        status=StepStatus(row["status"]),
+        exit_code=row["exit_code"],
+        output=row["output"],
+        output_bytes=row["output_bytes"],
+        tokens_input=row["tokens_input"],
+        tokens_output=row["tokens_output"],
+        started_at=_time(started),
+        completed_at=_time(completed),
+        duration_ms=completed - started if started is not None and completed is not None else None,
+    )
+
+
+def event(row: sqlite3.Row) -> JobEvent:
+    """Return an event; the row has the job's public id as `job_id`."""
+    return JobEvent(
+        id=row["id"],
+        job_id=row["job_id"],
+        step_id=row["step"],
+        type=row["type"],
+        actor=row["actor"],
+        timestamp=stamp(row["at"]),
+        payload=msgspec.json.decode(row["payload"]),
+    )
+
+
+def delivery(row: sqlite3.Row) -> Delivery:
+    """Return a delivery as lists show it, without its decision and body."""
+    thread = row["thread"]
+    return Delivery(
+        id=row["id"],
+        source=row["source"],
+        kind=row["kind"],
+        workspace_id=row["workspace"],
+        external_id=row["external_id"],
+        received_at=stamp(row["received_at"]),
+        event=row["event"],
+        action=row["action"],
+        trigger=row["name"],
+        sender=row["sender"],
+        repository=row["repository"],
+        thread=msgspec.json.decode(thread, type=Thread) if thread else None,
+        body_bytes=row["body_bytes"],
+        body_sha256=row["body_sha256"],
+        secret=row["secret"],
+        headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
+        verdict=Verdict(row["verdict"]),
+        reason=row["reason"],
+        job_id=row["job"],
+        replay_of=row["replay_of"],
+    )

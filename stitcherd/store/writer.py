@@ -1,0 +1,158 @@
+"""The one writer: a thread with the one connection that writes and checkpoints, in shared commits.
+
+Callers hand in a function of the connection. What has come in meanwhile shares a transaction, each function
+under a savepoint of its own, and its future is resolved once the commit is on disk. No other connection may
+write or checkpoint this file: SQLite before 3.51.3 can lose commits when two do (sqlite.org/wal.html).
+"""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from stitcherd.store.migrate import migrate
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BATCH = 256  # functions in one transaction, at most
+CHECKPOINT_BYTES = 4 * 1024 * 1024  # of write-ahead log, after which it is folded into the database
+BUSY_SECONDS = 2.0  # how long another process may hold the file before we give up
+
+log = logging.getLogger(__name__)
+
+
+class StorageUnavailable(Exception):
+    """Nothing was stored: the disk is full, or the database is locked or cannot be read."""
+
+
+class _Work:
+    """A function with its arguments, and who waits for what it returns."""
+
+    __slots__ = ("call", "error", "future", "result")
+
+    def __init__(self, call: Callable[[sqlite3.Connection], Any], future: asyncio.Future[Any]) -> None:
+        self.call = call
+        self.future = future
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class Writer:
+    """Owns the writing connection of the file at `path`; `on_commit` is called on the loop after a commit."""
+
+    def __init__(self, path: Path, on_commit: Callable[[], None]) -> None:
+        self._wal = path.with_name(path.name + "-wal")
+        self._on_commit = on_commit
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+        self._db.row_factory = sqlite3.Row
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "foreign_keys=ON"):
+            self._db.execute(f"PRAGMA {pragma}")
+        migrate(self._db)
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[R]:
+        """Run the function in the next transaction and return a future of its result, once that is durable.
+
+        The future fails with the function's own exception (then nothing of it is written) or with
+        StorageUnavailable. Cancelling whoever waits does not take the work back: shield the future where the
+        outcome matters.
+        """
+        future: asyncio.Future[R] = self._loop.create_future()
+        self._queue.put(_Work(lambda db: function(db, *args, **kwargs), future))
+        return future
+
+    async def close(self) -> None:
+        """Finish what was handed in, fold the log into the database and close it."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            batch, open_ = self._next_batch()
+            if batch:
+                self._commit(batch)
+                self._loop.call_soon_threadsafe(self._resolve, batch)
+                self._checkpoint()
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("PRAGMA optimize")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+    def _next_batch(self) -> tuple[list[_Work], bool]:
+        batch: list[_Work] = []
+        work = self._queue.get()
+        while work is not None:
+            batch.append(work)
+            if len(batch) == BATCH:
+                return batch, True
+            try:
+                work = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, True
+        return batch, False
+
+    def _commit(self, batch: list[_Work]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for work in batch:
+                self._apply(work)
+            self._db.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 (whatever it was, everybody who waits must hear of it)
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            log.error("nothing of %d writes was stored: %s", len(batch), error)  # noqa: TRY400 (no bug of ours)
+            for work in batch:
+                work.error = StorageUnavailable(str(error))
+
+    def _apply(self, work: _Work) -> None:
+        self._db.execute("SAVEPOINT work")
+        try:
+            work.result = work.call(self._db)
+        except Exception as error:
+            if _is_the_disks_fault(error):
+                raise
+            work.error = error
+            self._db.execute("ROLLBACK TO work")
+        self._db.execute("RELEASE work")
+
+    def _resolve(self, batch: list[_Work]) -> None:
+        self._on_commit()
+        for work in batch:
+            if work.future.done():  # whoever waited was cancelled
+                continue
+            if work.error is None:
+                work.future.set_result(work.result)
+            else:
+                work.future.set_exception(work.error)
+
+    def _checkpoint(self) -> None:
+        # After the answers went out: a checkpoint in the commit's way is what makes a slow 99th percentile.
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if self._wal.stat().st_size > CHECKPOINT_BYTES:
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+OURS = {  # primary result codes that blame the statement, not the disk (sqlite.org/rescode.html)
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_TOOBIG,
+}
+
+
+def _is_the_disks_fault(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.DatabaseError) and code is not None and code & 0xFF not in OURS

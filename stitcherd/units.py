@@ -1,0 +1,49 @@
+"""Durations and sizes as people write them: `500ms 30s 10m 24h 90d` and `1000B 512KiB 64MiB 1GiB`."""
+
+import re
+
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+LONGEST = 36500 * SECONDS["d"]  # what is added to a clock must stay a date
+BIGGEST = 2**50
+
+_AMOUNT = re.compile(r"([0-9]{1,18})(\s*)([A-Za-z]*)", re.ASCII)
+
+
+def duration(text: str) -> float:
+    """Return the seconds that `text` stands for; zero is one.
+
+    Raises ValueError, whose text is a finished sentence, for anything but a whole number and a unit.
+    """
+    number, unit = _split(text, "duration", SECONDS, "500ms, 30s, 10m, 24h or 90d")
+    seconds = number * SECONDS[unit] if unit != "ms" else number / 1000
+    if seconds > LONGEST:
+        raise ValueError(f"{text!r} is longer than 36500d")
+    return seconds
+
+
+def size(text: str) -> int:
+    """Return the bytes that `text` stands for; zero is one.
+
+    Raises ValueError, whose text is a finished sentence, for anything but a whole number and a unit.
+    """
+    number, unit = _split(text, "size", BYTES, "1000B, 512KiB, 64MiB or 1GiB")
+    total = number * BYTES[unit]
+    if total > BIGGEST:
+        raise ValueError(f"{text!r} is bigger than 1048576GiB")
+    return total
+
+
+def _split(text: str, what: str, units: dict[str, float] | dict[str, int], examples: str) -> tuple[int, str]:
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is not a {what}: write a whole number and a unit, like {examples}")
+    number, gap, unit = found.groups()
+    if not unit:
+        raise ValueError(f"{text!r} has no unit: write a {what} like {examples}")
+    if unit not in units:
+        raise ValueError(f"{text!r} has no unit of a {what}: write it like {examples}")
+    if gap or text != text.strip():
+        raise ValueError(f"{text!r} has a space in it: write {number}{unit}")
+    return int(number), unit

@@ -1,0 +1,53 @@
+"""Retention: what is old enough goes, at start and every hour, a little at a time."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.ids import now_ms
+from stitcherd.checkout import Checkouts
+from stitcherd.settings import Settings
+from stitcherd.store import prune
+from stitcherd.store.sqlite import Store
+from stitcherd.store.writer import StorageUnavailable
+
+EVERY_SECONDS = 3600.0
+BREATH_SECONDS = 0.05  # between two batches
+
+log = logging.getLogger(__name__)
+
+
+async def upkeep(store: Store, settings: Settings, checkouts: Checkouts) -> None:
+    """Remove what is past its retention, for ever; a failure is logged, and tried again an hour later."""
+    while True:
+        try:
+            await tidy(store, settings, checkouts)
+        except (StorageUnavailable, OSError):
+            log.exception("retention could not finish")
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+async def tidy(store: Store, settings: Settings, checkouts: Checkouts) -> None:
+    """Remove once what is past its retention: events, bodies, logs, and the checkouts of jobs that failed."""
+    before = now_ms() - int(settings.retention.events * 1000)
+    await _in_batches(store, prune.old_events, before)
+    await _in_batches(store, prune.old_bodies, before)
+    state = Path(settings.daemon.state_dir)
+    for job_id in await _over(store, state / "logs", before):
+        await asyncio.to_thread(shutil.rmtree, state / "logs" / job_id, ignore_errors=True)
+    for job_id in await _over(store, state / "checkouts", before):
+        await checkouts.remove(job_id)
+
+
+async def _in_batches(store: Store, prune_some: Callable[..., int], before: int) -> None:
+    while await store.write(prune_some, before):  # noqa: ASYNC110 (a breath, not a poll)
+        await asyncio.sleep(BREATH_SECONDS)
+
+
+async def _over(store: Store, directory: Path, before: int) -> list[str]:
+    """Return the names in a directory that are ids of jobs which ended before a time (ms)."""
+    names = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
+    async with store.reading() as db:
+        return await prune.past_retention(db, names, before)

@@ -1,0 +1,65 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.models import Thread
+from stitcherd.rails.feasible import Facts
+from stitcherd.rails.file import parse
+from stitcherd.rails.rulebook import Rulebook
+from stitcherd.trigger import Command, Quote, Trigger
+
+SMALL = """\
+version: 1
+people:
+  crew: {users: ["forge:ann"]}
+profiles:
+  careful: {capabilities: [repo:write], executor: smith}
+jobs:
+  mend: {profile: careful, needs: [repo:write]}
+triggers:
+  - {id: word, on: [issue.comment, change.comment], command: mend, from: [crew], job: mend}
+"""
+
+
+@pytest.fixture(scope="session")
+def every_word() -> str:
+    return (Path(__file__).parent / "every_word.yaml").read_text()
+
+
+@pytest.fixture(scope="session")
+def book(every_word: str) -> Rulebook:
+    return parse(every_word)
+
+
+@pytest.fixture(scope="session")
+def small() -> str:
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def facts() -> Facts:
+    return Facts(executors={"smith": None}, sandboxes={}, gates={"diff-rules": None}, bot="mosaic")
+
+
+@pytest.fixture(scope="session")
+def comment() -> Callable[..., Trigger]:
+    """A comment `@mosaic mend the roof` by forge:ann on her own issue, with other fields as they are given."""
+
+    def make(**fields: Any) -> Trigger:
+        usual: dict[str, Any] = {
+            "source": "forge",
+            "event": "issue_comment",
+            "action": "created",
+            "name": "issue.comment",
+            "sender": "forge:ann",
+            "author": "forge:ann",
+            "repository": "acme/roof",
+            "thread": Thread("issue", 7, author="forge:ann"),
+            "commands": (Command("mend", "the roof"),),
+            "quotes": (Quote("forge:ann", "body", "it leaks"),),
+        }
+        return Trigger(**usual | fields)
+
+    return make

@@ -1,0 +1,390 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shared.models import Check, Decision, Outcome, Thread, Verdict
+from stitcherd.rails.decide import NO_RAILS, Request, UnknownJobType, decide, decide_dispatch
+from stitcherd.rails.feasible import Facts
+from stitcherd.rails.file import parse
+from stitcherd.rails.rulebook import Rulebook
+from stitcherd.trigger import Command, Quote, Trigger
+
+Ask = Callable[..., Trigger]
+
+
+def outcomes(decision: Decision) -> dict[str, str]:
+    return {check.id: str(check.outcome) for check in decision.checks}
+
+
+def one(decision: Decision, name: str) -> Check:
+    return next(check for check in decision.checks if check.id == name)
+
+
+def test_allowed_with_every_check_in_order(book: Rulebook, facts: Facts, comment: Ask) -> None:
+    ruling = decide(comment(), book, facts)
+    decision = ruling.decision
+    assert (decision.verdict, decision.reason) == (Verdict.ALLOWED, "trigger mend-on-word")
+    assert (decision.trigger, decision.sandbox, decision.remedy) == ("mend-on-word", "none", None)
+    assert decision.rails_revision == book.revision
+    assert (ruling.job, ruling.task) == (book.jobs["mend"], "the roof")
+    assert decision.checks == (
+        Check("trigger:mend-on-word", "trigger", Outcome.PASS, 28, "@mosaic mend", "command mend"),
+        Check("who", "who", Outcome.PASS, 4, "forge:ann", "crew or house or chiefs", "users"),
+        Check("guard:stranger", "guard", Outcome.SKIP, 45, "forge:ann", "not in crew, house", "does not apply"),
+        Check("guard:forked", "guard", Outcome.SKIP, 50, "not there", "from a fork", "does not apply"),
+        Check("guard:noted", "guard", Outcome.SKIP, 54, "no labels", "any label of nice", "does not apply"),
+        Check(
+            "capability:mend",
+            "capability",
+            Outcome.PASS,
+            25,
+            "git:commit, repo:read, repo:write",
+            "repo:write",
+            "profile careful",
+        ),
+        Check("limit", "limit", Outcome.SKIP, 58, because="limits are not enforced by this version"),
+    )
+
+
+def test_denied_by_who(book: Rulebook, facts: Facts, comment: Ask) -> None:
+    decision = decide(comment(sender="forge:eve"), book, facts).decision
+    assert (decision.verdict, decision.reason) == (Verdict.DENIED, "who: forge:eve is in none of crew, house, chiefs")
+    assert decision.remedy is not None
+    assert (decision.remedy.text, decision.remedy.line) == ("add forge:eve to crew", 4)
+    assert one(decision, "who").because == "permission, which chiefs may rest on, is not asked yet"
+    assert [str(check.outcome) for check in decision.checks] == ["pass", "fail", *["unreached"] * 5]
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict"),
+    [
+        ({"sender": "Forge:ANN"}, "allowed"),
+        ({"sender": "forge:bob[bot]"}, "allowed"),
+        ({"sender": "forge:cleo"}, "allowed"),
+        ({"sender": "forge:\u212aann"}, "denied"),
+        ({"sender": "other:ann"}, "denied"),
+        ({"sender": "ann"}, "denied"),
+        ({"sender": None}, "denied"),
+        ({"author": None}, "denied"),
+        ({"author": None, "commands": (), "quotes": (), "name": "issue.opened"}, "denied"),
+        (
+            {
+                "source": "home",
+                "sender": "home",
+                "author": "home",
+                "quotes": (),
+                "thread": Thread("issue", 7),
+                "by_source": True,
+            },
+            "allowed",
+        ),
+        ({"source": "home", "sender": "home", "author": "home"}, "denied"),
+        ({"source": "forge", "sender": "forge", "author": "forge", "by_source": True}, "denied"),
+        ({"sender": "home", "by_source": False}, "denied"),
+    ],
+)
+def test_who_may_ask(book: Rulebook, facts: Facts, comment: Ask, fields: dict[str, Any], verdict: str) -> None:
+    assert decide(comment(**fields), book, facts).decision.verdict == verdict
+
+
+@pytest.mark.parametrize("fields", [{"sender": None}, {"author": None}])
+def test_a_deleted_account_is_denied(book: Rulebook, facts: Facts, comment: Ask, fields: dict[str, Any]) -> None:
+    decision = decide(comment(**fields), book, facts).decision
+    assert decision.reason == "who: the account that sent this, or wrote its text, is missing (deleted)"
+
+
+@pytest.mark.parametrize(
+    ("fields", "seen", "wanted", "because", "remedy"),
+    [
+        (
+            {"commands": (Command("mned", ""),)},
+            "@mosaic mned",
+            "command mend",
+            "did you mean mend?",
+            "write a line that starts with `@mosaic mend`",
+        ),
+        (
+            {"commands": (Command("men", ""),)},
+            "@mosaic men",
+            "command mend",
+            "did you mean mend?",
+            "write a line that starts with `@mosaic mend`",
+        ),
+        (
+            {"commands": (Command("lend", ""),)},
+            "@mosaic lend",
+            "command mend",
+            "did you mean mend?",
+            "write a line that starts with `@mosaic mend`",
+        ),
+        (
+            {"commands": (Command("mendd", ""),)},
+            "@mosaic mendd",
+            "command mend",
+            "did you mean mend?",
+            "write a line that starts with `@mosaic mend`",
+        ),
+        (
+            {"commands": (Command("read", ""),)},
+            "@mosaic read",
+            "command mend",
+            None,
+            "write a line that starts with `@mosaic mend`",
+        ),
+        ({"commands": ()}, "no command", "command mend", None, "write a line that starts with `@mosaic mend`"),
+        (
+            {"repository": "acme/vault"},
+            "acme/vault",
+            "repos acme/*, !acme/vault",
+            None,
+            "let repos of trigger mend-on-word match acme/vault",
+        ),
+        (
+            {"repository": "emca/roof"},
+            "emca/roof",
+            "repos acme/*, !acme/vault",
+            None,
+            "let repos of trigger mend-on-word match emca/roof",
+        ),
+        ({"repository": None}, "no repository", "repos acme/*, !acme/vault", None, None),
+    ],
+)
+def test_near_misses(
+    book: Rulebook,
+    facts: Facts,
+    comment: Ask,
+    fields: dict[str, Any],
+    seen: str,
+    wanted: str,
+    because: str | None,
+    remedy: str | None,
+) -> None:
+    ruling = decide(comment(**fields), book, facts)
+    decision = ruling.decision
+    assert (decision.verdict, ruling.job) == (Verdict.IGNORED, None)
+    assert decision.reason == f"no trigger matches: mend-on-word wants {wanted}, seen {seen}"
+    assert decision.checks[0] == Check("trigger:mend-on-word", "trigger", Outcome.FAIL, 28, seen, wanted, because)
+    assert {str(check.outcome) for check in decision.checks[1:]} == {"unreached"}
+    assert (decision.remedy.text if decision.remedy else None) == remedy
+
+
+ASSIGNED = {
+    "name": "issue.assigned",
+    "commands": (),
+    "assignees": ("forge:Mosaic",),
+    "labels": ("READY",),
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "remedy"),
+    [
+        ({}, "trigger mend-on-assign", None),
+        ({"assignees": ("mosaic",)}, "trigger mend-on-assign", None),
+        (
+            {"assignees": ("forge:ann",)},
+            "no trigger matches: mend-on-assign wants assignee mosaic, seen forge:ann",
+            "assign mosaic",
+        ),
+        ({"assignees": ()}, "no trigger matches: mend-on-assign wants assignee mosaic, seen nobody", "assign mosaic"),
+        ({"labels": ()}, "no trigger matches: mend-on-assign wants label ready, seen no labels", "add the label ready"),
+        (
+            {"labels": ("ready", "Blocked")},
+            "no trigger matches: mend-on-assign wants no label blocked, seen ready, Blocked",
+            "remove the label blocked",
+        ),
+        (
+            {"labels": ("blocked",)},
+            "no trigger matches: mend-on-assign wants label ready, seen blocked",
+            "add the label ready and remove the label blocked",
+        ),
+    ],
+)
+def test_assigning(
+    book: Rulebook, facts: Facts, comment: Ask, fields: dict[str, Any], reason: str, remedy: str | None
+) -> None:
+    decision = decide(comment(**ASSIGNED | fields), book, facts).decision
+    assert decision.reason == reason
+    assert (decision.remedy.text if decision.remedy else None) == remedy
+
+
+def test_the_first_trigger_that_matches_wins_and_the_ones_before_are_told(
+    facts: Facts, comment: Ask, small: str
+) -> None:
+    more = "  - {id: late, on: [issue.comment], from: [crew], job: mend}\n"
+    early = small.replace(
+        "  - {id: word", "  - {id: repo, on: [issue.comment], repos: [x/*], from: [crew], job: mend}\n  - {id: word"
+    )
+    decision = decide(comment(commands=()), parse(early + more), facts).decision
+    assert decision.trigger == "late"
+    assert [(check.id, str(check.outcome)) for check in decision.checks[:3]] == [
+        ("trigger:repo", "fail"),
+        ("trigger:word", "fail"),
+        ("trigger:late", "pass"),
+    ]
+    assert (decision.checks[2].seen, decision.checks[2].wanted) == ("issue.comment", "issue.comment")
+
+
+def test_what_no_trigger_wants_is_ignored(book: Rulebook, facts: Facts, comment: Ask) -> None:
+    edited = decide(comment(name=None, action="edited"), book, facts).decision
+    push = decide(comment(name="push", event="push", action=None), book, facts).decision
+    ping = decide(comment(refused="a ping"), None, facts).decision
+    assert (edited.reason, edited.checks) == ("no trigger wants issue_comment/edited", ())
+    assert (push.reason, push.verdict) == ("no trigger wants push", Verdict.IGNORED)
+    assert (ping.reason, ping.verdict) == ("a ping", Verdict.IGNORED)
+
+
+STRANGER = "guard stranger: needs an approval, which this version cannot give: a stranger wrote it"
+FORKED = "guard forked: forks wait for people"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "seen", "remedy"),
+    [
+        ({"author": "forge:eve"}, STRANGER, "forge:eve", "add forge:eve to crew"),
+        ({"thread": Thread("issue", 7, author="forge:eve")}, STRANGER, "forge:eve", "add forge:eve to crew"),
+        ({"thread": Thread("issue", 7)}, STRANGER, "unknown", None),
+        ({"quotes": (Quote("forge:zoe", "body", ""),)}, STRANGER, "forge:zoe", "add forge:zoe to crew"),
+        ({"thread": None, "author": "forge:eve"}, "trigger mend-on-word", "not there", None),
+        (
+            {"name": "change.comment", "from_fork": True},
+            FORKED,
+            "from a fork",
+            "bring the change into a branch of acme/roof",
+        ),
+        ({"name": "change.comment"}, FORKED, "unknown", "take change_from_fork out of guard forked"),
+        (
+            {"thread": Thread("change", 7, author="forge:ann")},
+            FORKED,
+            "unknown",
+            "take change_from_fork out of guard forked",
+        ),
+        ({"name": "change.comment", "from_fork": False}, "trigger mend-on-word", "not from a fork", None),
+        (
+            {"name": "change.comment", "from_fork": True, "author": "forge:eve"},
+            FORKED,
+            "from a fork",
+            "add forge:eve to crew and bring the change into a branch of acme/roof",
+        ),
+        ({"labels": ("Nice",)}, "trigger mend-on-word", "Nice", None),
+    ],
+)
+def test_guards(
+    book: Rulebook, facts: Facts, comment: Ask, fields: dict[str, Any], reason: str, seen: str, remedy: str | None
+) -> None:
+    decision = decide(comment(**fields), book, facts).decision
+    assert decision.reason == reason
+    assert decision.verdict == (Verdict.ALLOWED if reason.startswith("trigger") else Verdict.DENIED)
+    assert seen in {check.seen for check in decision.checks if check.kind == "guard"}
+    assert (decision.remedy.text if decision.remedy else None) == remedy
+
+
+def test_a_guard_with_several_conditions_needs_them_all(facts: Facts, comment: Ask, small: str) -> None:
+    book = parse(small + "guards: [{id: both, if: {change_from_fork: true, labels_any: [cold, hot]}, then: deny}]")
+    forked = {"name": "change.comment", "from_fork": True}
+    assert decide(comment(**forked), book, facts).job is not None
+    decision = decide(comment(**forked, labels=("hot",)), book, facts).decision
+    assert decision.reason == "guard both: from a fork and any label of cold, hot"
+    assert one(decision, "guard:both").seen == "from a fork and hot"
+    assert decision.remedy is not None
+    assert decision.remedy.text == "remove the label hot"
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "reason"),
+    [
+        ({"executors": {}}, "capability:executor", "executor smith is in no [executors.smith] of stitcherd.toml"),
+        ({"executors": {"smith": "kind forge is new"}}, "capability:executor", "kind forge is new"),
+        ({"gates": {}}, "capability:gate:scope", "there is no built-in gate diff-rules"),
+        ({"gates": {"diff-rules": "not yet"}}, "capability:gate:scope", "not yet"),
+        ({"sandboxes": {"none": "not without"}}, "capability:sandbox", "not without"),
+        ({"repository": "acme/roof matches nothing"}, "capability:repository", "acme/roof matches nothing"),
+        ({"publish": "the clone is a URL"}, "capability:publish", "the clone is a URL"),
+    ],
+)
+def test_what_a_job_needs_must_be_there(
+    book: Rulebook, facts: Facts, comment: Ask, change: dict[str, Any], check: str, reason: str
+) -> None:
+    ruling = decide(comment(), book, replace(facts, **change))
+    assert (ruling.decision.verdict, ruling.job) == (Verdict.DENIED, None)
+    assert ruling.decision.reason == f"capability: {reason}"
+    assert one(ruling.decision, check).because == reason
+    assert outcomes(ruling.decision)["limit"] == "unreached"
+    assert ruling.decision.remedy is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("sandbox: bwrap", "sandbox bwrap is not supported by this version"),
+        ("network: none", "network: none can only be held by a sandbox, and none is asked for"),
+        ("memory: 1GiB, disk: 2GiB", "memory: 1GiB, disk: 2GiB can only be held by a sandbox, and none is asked for"),
+        ("processes: 9", "processes: 9 can only be held by a sandbox, and none is asked for"),
+        ("tools: [read]", "executor smith cannot hold an agent to the tools of profile careful"),
+        ("network: host, mounts: [/opt]", None),
+    ],
+)
+def test_what_nothing_can_hold_does_not_run(
+    facts: Facts, comment: Ask, small: str, asked: str, reason: str | None
+) -> None:
+    book = parse(small.replace("executor: smith", f"executor: smith, {asked}"))
+    decision = decide(comment(), book, replace(facts, toolless=frozenset({"smith"}))).decision
+    assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
+    if "tools" not in asked:
+        gated = small.replace("needs: [repo:write]", "gates: [g]") + f"gates: {{g: {{run: [make], {asked}}}}}\n"
+        decision = decide(comment(), parse(gated), facts).decision
+        assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
+
+
+def test_publishing_matters_only_to_jobs_that_commit(facts: Facts, comment: Ask, small: str) -> None:
+    nowhere = replace(facts, publish="the clone is a URL")
+    reading = parse(small.replace("needs: [repo:write]", "needs: []"))
+    assert decide(comment(), reading, nowhere).job is not None
+    assert decide(comment(), parse(small), nowhere).job is None
+
+
+def test_observing_runs_nothing_and_says_what_would_have_been(facts: Facts, comment: Ask, small: str) -> None:
+    book = parse(small.replace("version: 1", "version: 1\nmode: observe"))
+    allowed = decide(comment(), book, facts)
+    denied = decide(comment(sender="forge:eve"), book, facts)
+    dispatched = decide_dispatch(Request("mend", "uid:1"), book, facts)
+    assert {each.decision.verdict for each in (allowed, denied, dispatched)} == {Verdict.IGNORED}
+    assert allowed.decision.reason == "observe: would have been allowed: trigger word"
+    assert denied.decision.reason == "observe: would have been denied: who: forge:eve is in none of crew"
+    assert dispatched.decision.reason == "observe: would have been allowed: dispatch mend"
+    assert (allowed.job, allowed.task, dispatched.job) == (None, "", None)
+
+
+def test_a_dispatch_asks_neither_triggers_nor_guards(book: Rulebook, facts: Facts) -> None:
+    ruling = decide_dispatch(Request("mend", "token:ci"), book, facts)
+    assert ruling.decision.verdict is Verdict.ALLOWED
+    assert ruling.job is book.jobs["mend"]
+    assert outcomes(ruling.decision) == {
+        "trigger": "skip",
+        "who": "pass",
+        "guard:stranger": "skip",
+        "guard:forked": "skip",
+        "guard:noted": "skip",
+        "capability:mend": "pass",
+        "limit": "skip",
+    }
+    denied = decide_dispatch(Request("mend", "token:ci"), book, Facts())
+    assert denied.decision.verdict is Verdict.DENIED
+    with pytest.raises(UnknownJobType, match=r"^unknown job type 'mand' \(did you mean mend\?\)$"):
+        decide_dispatch(Request("mand", "token:ci"), book, facts)
+
+
+def test_without_rails_nothing_runs(facts: Facts, comment: Ask) -> None:
+    delivered = decide(comment(), None, facts).decision
+    dispatched = decide_dispatch(Request("mend", "uid:1"), None, facts).decision
+    assert (delivered.verdict, delivered.reason) == (Verdict.IGNORED, NO_RAILS)
+    assert (dispatched.verdict, dispatched.rails_revision) == (Verdict.DENIED, None)
+
+
+def test_a_flood_of_commands_and_labels_stays_readable(book: Rulebook, facts: Facts, comment: Ask) -> None:
+    flood = tuple(Command(f"verb{number}", "") for number in range(20_000))
+    decision = decide(comment(commands=flood, labels=("x" * 5000,)), book, facts).decision
+    assert decision.verdict is Verdict.IGNORED
+    assert max(len(check.seen or "") for check in decision.checks) == 201

@@ -1,0 +1,270 @@
+from pathlib import Path
+
+import pytest
+
+from stitcherd.rails.faults import RailsError
+from stitcherd.rails.file import load, parse
+
+EXAMPLE = Path(__file__).parents[3].parent / "shared" / "rails.example.yaml"
+
+# Each fault is made by one replacement in every_word.yaml.
+FAULTS = [
+    ("version: 1", "version: 2", 1, 10, "version must be 1, not the number 2"),
+    ("version: 1", "version: true", 1, 10, "version must be a whole number, not true"),
+    ("version: 1", "version:", 1, 1, "version is missing"),
+    ("mode: enforce", "mode: enforced", 2, 7, "mode must be enforce or observe, not 'enforced'"),
+    ("mode: enforce", "mood: enforce", 2, 1, "unknown key 'mood' (did you mean mode?)"),
+    ("mode: enforce", "version: 1", 2, 1, "the key 'version' is here twice: first on line 1"),
+    ("mode: enforce", "mode: *up", 2, 7, "no anchor &up stands before this alias"),
+    ("mode: enforce", "mode: !!str enforce", 2, 7, "tags like tag:yaml.org,2002:str have no meaning in rails"),
+    ("mode: enforce", "\tmode: enforce", 2, 1, "a tab cannot indent or start a value in YAML: use spaces"),
+    ("mode: enforce", ": enforce", 2, 1, "a key is missing before this ':'"),
+    ("mode: enforce", "<<: {mode: enforce}", 2, 1, "merge keys (<<) have no meaning in rails: write the keys out"),
+    ("mode: enforce", "[a]: b", 2, 1, "a key must be plain text"),
+    ("mode: enforce", "---\nmode: enforce", 2, 1, "a second document starts here: rails are one document"),
+    ("mode: enforce", "mode: \0", 2, 7, "the character U+0000 cannot stand in YAML"),
+    ("mode: enforce", "mode: a: b", 2, 8, "this is not YAML: mapping values are not allowed here"),
+    (
+        '"forge:ann"',
+        "ann",
+        4,
+        18,
+        "'ann' is not an account: write source:login, like github:octocat",
+    ),
+    ('"forge:ann"', "7", 4, 18, "an item of users must be text, not the number 7"),
+    ('["forge:ann", "forge:bob[bot]"]', "ann", 4, 17, "users must be a list, like [one, two], not 'ann'"),
+    (
+        "sources: [home]",
+        "sources: [home]}\n  no good: {",
+        6,
+        3,
+        "'no good' is not a name: use letters, digits, - and _",
+    ),
+    ("permission: admin", "permission: owner", 6, 24, "permission must be read, write or admin, not 'owner'"),
+    ("git:commit]", "git:comit]", 9, 43, "unknown capability 'git:comit' (did you mean git:commit?)"),
+    (
+        "timeout: 90s",
+        "timeout: 90",
+        11,
+        14,
+        "timeout must be text, not the number 90",
+    ),
+    ("timeout: 90s", "timeout: 0s", 11, 14, "'0s' is no time at all: write a duration like 10m"),
+    (
+        "timeout: 90s",
+        "timeout: soon",
+        11,
+        14,
+        "'soon' is not a duration: write a whole number and a unit, like 500ms, 30s, 10m, 24h or 90d",
+    ),
+    ("[LANG_SERVER]", "[LANG-SERVER]", 12, 11, "'LANG-SERVER' is not the name of an environment variable"),
+    ("executor: remote\n    tools: [read]\n    model: some/model", "model: x", 14, 5, "executor is missing from caged"),
+    ("memory: 2GiB", "memory: 0B", 21, 13, "'0B' is no room at all: write a size like 512MiB"),
+    ("[/opt/tools]", "[tools]", 20, 14, "'tools' is not an absolute path"),
+    ("processes: 64", "processes: 0", 22, 16, "processes must be at least 1"),
+    ("profile: careful", "profile: carefull", 25, 19, "unknown profile 'carefull' (did you mean careful?)"),
+    (
+        "needs: [repo:write]",
+        "needs: [exec:run]",
+        25,
+        36,
+        "profile 'careful' does not have exec:run (job mend needs it)",
+    ),
+    ("gates: [scope, unit]", "gates: [scope, unti]", 25, 64, "unknown gate 'unti' (did you mean unit?)"),
+    ("tries: 2", "tries: 2.5", 25, 78, "tries must be a whole number, not the number 2.5"),
+    (
+        "on_interrupt: retry",
+        "on_interrupt: again",
+        25,
+        95,
+        "on_interrupt must be fail or retry, not 'again'",
+    ),
+    ("change.comment]", "change.coment]", 29, 25, "unknown event 'change.coment' (did you mean change.comment?)"),
+    ("[issue.assigned]", "[]", 35, 9, "on must not be empty"),
+    (
+        "command: mend",
+        "command: Mend it",
+        30,
+        14,
+        "'Mend it' is not a command: use small letters, digits, - and _, a letter first",
+    ),
+    ("command: mend", "command:", 30, 5, "command has no value: write one, or leave it out"),
+    (
+        '["acme/*", "!acme/vault"]',
+        '["!acme/vault"]',
+        31,
+        12,
+        'globs that only take away match nothing: put "*" before them',
+    ),
+    ("[crew, house, chiefs]", "[crew, hose]", 32, 18, "unknown group 'hose' (did you mean house?)"),
+    ("    from: [crew, house, chiefs]\n", "", 28, 5, "from is missing from an item of triggers"),
+    ("    job: read", "    job: reed", 43, 10, "unknown job 'reed' (did you mean read?)"),
+    (
+        "id: mend-on-assign",
+        "id: mend-on-word",
+        34,
+        9,
+        "two triggers have the id 'mend-on-word': the first is on line 28",
+    ),
+    (
+        'assignee: "@bot"',
+        "assignee: me",
+        36,
+        15,
+        "'me' is not an assignee: write @bot, or source:login like github:octocat",
+    ),
+    ("then: deny", "then: refuse", 52, 11, "then must be allow, require-approval or deny, not 'refuse'"),
+    (
+        "if: {labels_any: [nice]}",
+        "if: {}",
+        55,
+        9,
+        "a guard needs a condition: author_of with not_in, change_from_fork, or labels_any",
+    ),
+    (
+        ", not_in: [crew, house]",
+        "",
+        46,
+        9,
+        "author_of and not_in need each other: whose text, and outside which groups",
+    ),
+    ("change_from_fork: true", "change_from_fork: false", 51, 9, "change_from_fork must be true, or left out"),
+    ("by: [chiefs]", "by: [chief]", 48, 10, "unknown group 'chief' (did you mean chiefs?)"),
+    ("expires: 24h", "expires: -1h", 57, 40, None),
+    ("per_thread: 4/m", "per_thread: 4/w", 60, 55, "'4/w' is not a rate: write it like 6/h, per s, m, h or d"),
+    ("usd: 40.5", "usd: .inf", 61, 57, "usd must be a number, not '.inf'"),
+    ("builtin: diff-rules", "builtin: diff", 67, 20, "builtin must be diff-rules, not 'diff'"),
+    ("{builtin: diff-rules}", "{}", 67, 10, "a gate needs either run or builtin"),
+    ("[make, test]", "[sleep, 5]", 68, 23, "an item of run must be text, not the number 5"),
+    ("[make, test]", "[]", 68, 15, "run must not be empty"),
+    ("[Makefile]", "[../Makefile]", 68, 83, "'../Makefile' is not a path inside the repository, like pyproject.toml"),
+    ("explain_denials_to: [crew]", "explain_denials_to: [crow]", 73, 24, "unknown group 'crow' (did you mean crew?)"),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "line", "column", "message"), FAULTS, ids=[each[1] for each in FAULTS])
+def test_a_fault_has_its_place_and_sentence(
+    every_word: str, good: str, bad: str, line: int, column: int, message: str | None
+) -> None:
+    assert every_word.count(good) >= 1
+    with pytest.raises(RailsError) as caught:
+        parse(every_word.replace(good, bad, 1))
+    error = caught.value
+    assert str(error) == f"rails.yaml:{line}:{column}: {message or error.message}"
+    assert (error.line, error.column) == (line, column)
+    assert error.others[0].message == error.message
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "---\n", "{}"])
+def test_an_empty_file_says_what_is_needed(text: str) -> None:
+    with pytest.raises(RailsError, match=r"^rails\.yaml:1:1: empty: rails need at least version: 1$"):
+        parse(text)
+
+
+def test_version_alone_and_empty_sections_are_rails() -> None:
+    sections = ["people", "profiles", "jobs", "triggers", "guards", "approvals", "limits", "paths", "gates"]
+    assert parse("version: 1\n").mode == "enforce"
+    assert parse("version: 1\n" + "".join(f"{each}:\n" for each in sections)).warnings == ()
+
+
+def test_several_faults_are_told_in_the_order_of_the_file(every_word: str) -> None:
+    text = every_word.replace("retries: 1", "retries: -1").replace("mode: enforce", "mode: on")
+    with pytest.raises(RailsError) as caught:
+        parse(text, name="my.yaml")
+    assert [(each.line, each.column) for each in caught.value.others] == [(2, 7), (68, 51)]
+    assert str(caught.value).startswith("my.yaml:2:7: mode must be")
+
+
+def test_a_secret_is_not_handed_on(every_word: str) -> None:
+    with pytest.raises(RailsError) as caught:
+        parse(every_word, secret_names=frozenset({"LANG_SERVER", "CI_SEED"}))
+    assert [(each.line, each.column) for each in caught.value.others] == [(12, 11), (68, 100)]
+    assert caught.value.message == "LANG_SERVER is a secret of stitcherd.toml: no agent and no gate may have it"
+
+
+def test_laughing_files_are_refused_at_once() -> None:
+    lines = ["version: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"k{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    with pytest.raises(RailsError, match="more than 20000 values"):
+        parse("\n".join(lines))
+    with pytest.raises(RailsError, match="nested more than 32 deep"):
+        parse("a: " + "[" * 100_000)
+    with pytest.raises(RailsError, match="the anchor &a cannot hold itself"):
+        parse("people: &a {b: *a}")
+    with pytest.raises(RailsError, match="longer than 1 MiB"):
+        parse("#" * (2**20 + 1))
+
+
+def test_anchors_are_welcome(small: str) -> None:
+    text = small.replace('["forge:ann"]', '&who ["forge:ann"]').replace("profiles:", "  more: {users: *who}\nprofiles:")
+    assert parse(text).groups["more"].users == {"forge:ann"}
+
+
+def test_plain_scalars_follow_the_core_schema() -> None:
+    tail = "guards: [{id: a, then: deny, if: {labels_any: [yes, no, on, 2026-01-01, 1_0]}}]"
+    assert list(parse(f"%YAML 1.1\n---\nversion: 0x1\n{tail}").guards[0].labels_any) == [
+        "yes",
+        "no",
+        "on",
+        "2026-01-01",
+        "1_0",
+    ]
+
+
+def test_the_revision_is_of_the_bytes(small: str) -> None:
+    assert parse("version: 1\n").revision == "r-09bfcc6a"
+    assert parse(small).revision != parse(small + "\n").revision
+
+
+def test_what_cannot_be_read_is_a_fault_too(tmp_path: Path) -> None:
+    path = tmp_path / "rails.yaml"
+    with pytest.raises(RailsError, match=r"^rails\.yaml:1:1: cannot be read: no such file or directory$"):
+        load(path)
+    path.write_bytes(b"version: 1\nmode: \xff\n")
+    with pytest.raises(RailsError, match=r"^rails\.yaml:2:1: not UTF-8 text$"):
+        load(path)
+    with pytest.raises(RailsError, match="cannot be read: is a directory"):
+        load(tmp_path)
+    path.write_text("version: 1\n")
+    assert load(path).text == "version: 1\n"
+
+
+def test_every_word_is_compiled(every_word: str) -> None:
+    book = parse(every_word)
+    mend, caged = book.jobs["mend"], book.profiles["caged"]
+    assert (mend.line, mend.tries, mend.on_interrupt, mend.needs) == (25, 2, "retry", frozenset({"repo:write"}))
+    assert (mend.profile.line, mend.profile.timeout, mend.profile.env) == (8, 90.0, ("LANG_SERVER",))
+    assert [gate.name for gate in mend.gates] == ["scope", "unit"]
+    unit = book.gates["unit"]
+    assert (unit.run, unit.builtin, unit.timeout, unit.retries) == (("make", "test"), None, 120.0, 1)
+    assert (unit.required, unit.from_base, unit.env, unit.sandbox) == (False, ("Makefile",), ("CI_SEED",), "none")
+    assert (caged.sandbox, caged.tools, caged.model, caged.unheld) == ("bwrap", ("read",), "some/model", ())
+    assert caged.timeout == 1800.0
+    assert book.gates["scope"].timeout == 600.0
+    assert book.limits_line == 58
+
+
+def test_each_unkept_word_has_a_warning_at_its_place(every_word: str) -> None:
+    found = [(each.line, each.column, each.message.split()[0]) for each in parse(every_word).warnings]
+    assert found == [
+        (6, 12, "permission"),
+        (18, 5, "the"),
+        (19, 5, "network"),
+        (20, 5, "mounts"),
+        (21, 5, "memory"),
+        (22, 5, "processes"),
+        (23, 5, "disk"),
+        (47, 11, "approvals"),
+        (57, 1, "approvals"),
+        (58, 1, "limits"),
+        (62, 1, "paths"),
+        (67, 11, "the"),
+        (69, 1, "nothing"),
+    ]
+
+
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="the example is not beside the project")
+def test_the_example_loads() -> None:
+    book = load(EXAMPLE)
+    assert list(book.jobs) == ["triage", "fix", "review"]
+    assert book.profiles["weaver"].timeout == 2400.0

@@ -1,0 +1,116 @@
+import re
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from shared.models import Thread, Verdict
+from stitcherd.rails.decide import Ruling, decide
+from stitcherd.rails.feasible import Facts
+from stitcherd.rails.file import parse
+from stitcherd.rails.rulebook import Rulebook, glob
+from stitcherd.trigger import Command, Quote, Trigger
+
+accounts = st.sampled_from(["forge:ann", "FORGE:Bob[bot]", "forge:eve", "home", ""]) | st.text(max_size=12) | st.none()
+words = st.sampled_from(["mend", "mned", "read", "nice", "ready", "blocked"]) | st.text(max_size=8)
+names = st.sampled_from(
+    ["issue.comment", "change.comment", "issue.assigned", "issue.opened", "push", "change.review_requested"]
+)
+triggers = st.builds(
+    Trigger,
+    source=st.sampled_from(["forge", "home"]),
+    event=st.text(max_size=8),
+    action=st.none() | st.text(max_size=8),
+    name=names | st.none(),
+    refused=st.none() | st.none() | st.text(max_size=8),
+    sender=accounts,
+    by_source=st.booleans(),
+    author=accounts,
+    repository=st.none() | st.sampled_from(["acme/roof", "acme/vault", "x/y"]) | st.text(max_size=20),
+    thread=st.none() | st.builds(Thread, st.sampled_from(["issue", "change"]), st.integers(1, 9), author=accounts),
+    labels=st.lists(words, max_size=3).map(tuple),
+    assignees=st.lists(st.sampled_from(["forge:mosaic", "mosaic", "forge:ann"]), max_size=2).map(tuple),
+    commands=st.lists(st.builds(Command, words, st.text(max_size=9)), max_size=2).map(tuple),
+    quotes=st.lists(st.builds(Quote, accounts, st.just("body"), st.text(max_size=9)), max_size=2).map(tuple),
+    from_fork=st.none() | st.booleans(),
+)
+
+
+def said(ruling: Ruling) -> tuple[Any, ...]:
+    return (replace(ruling.decision, micros=0), ruling.job and ruling.job.name)
+
+
+@settings(max_examples=300, deadline=None)
+@given(triggers)
+def test_a_decision_is_total_repeatable_and_shut_by_default(book: Rulebook, facts: Facts, trigger: Trigger) -> None:
+    ruling = decide(trigger, book, facts)
+    decision = ruling.decision
+    assert said(ruling) == said(decide(trigger, book, facts))
+    assert (ruling.job is not None) == (decision.verdict is Verdict.ALLOWED)
+    kinds = [check.kind for check in decision.checks]
+    assert kinds == sorted(kinds, key=["trigger", "who", "guard", "capability", "limit"].index)
+    if decision.verdict is Verdict.ALLOWED:
+        outcomes = {str(check.outcome) for check in decision.checks if not check.id.startswith("trigger:")}
+        assert outcomes <= {"pass", "skip"}
+        assert trigger.refused is None
+        assert decision.remedy is None
+    assert decide(trigger, None, facts).job is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(triggers, st.sampled_from(["", "guards:\n  - {id: a, if: {labels_any: [x]}, then: allow}\n"]))
+def test_a_deny_wins(small: str, facts: Facts, trigger: Trigger, others: str) -> None:
+    deny = "  - {id: no, if: {labels_any: [x]}, then: deny}\n"
+    asked = replace(trigger, labels=("x",))
+    book = parse(small + (others or "guards:\n") + deny)
+    assert decide(asked, book, facts).decision.verdict in {Verdict.DENIED, Verdict.IGNORED}
+
+
+@settings(max_examples=150, deadline=None)
+@given(triggers, st.text(), st.text())
+def test_free_text_changes_nothing(book: Rulebook, facts: Facts, trigger: Trigger, one: str, two: str) -> None:
+    changed = replace(
+        trigger,
+        commands=tuple(Command(each.verb, one) for each in trigger.commands),
+        quotes=tuple(Quote(each.author, each.kind, two) for each in trigger.quotes),
+        thread=replace(trigger.thread, title=two) if trigger.thread else None,
+    )
+    assert said(decide(trigger, book, facts)) == said(decide(changed, book, facts))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,8}(\[bot\])?", fullmatch=True))
+def test_the_remedy_of_a_who_denial_allows(
+    every_word: str, facts: Facts, comment: Callable[..., Trigger], login: str
+) -> None:
+    account = f"forge:{login}x"
+    asked = comment(sender=account)
+    remedy = decide(asked, parse(every_word), facts).decision.remedy
+    assert remedy is not None
+    assert remedy.line is not None
+    named = re.fullmatch(r"add (\S+) to (\w+)", remedy.text)
+    assert named is not None
+    lines = every_word.split("\n")
+    assert lines[remedy.line - 1].strip().startswith(f"{named[2]}:")
+    lines[remedy.line - 1] = lines[remedy.line - 1].replace("users: [", f'users: ["{named[1]}", ')
+    assert decide(asked, parse("\n".join(lines)), facts).decision.verdict is Verdict.ALLOWED
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="ab*/.[", min_size=1, max_size=8), st.text(alphabet="abAB/.[", max_size=10))
+def test_a_glob_means_what_its_stars_say(pattern: str, name: str) -> None:
+    def means(pattern: str, name: str) -> bool:
+        if not pattern:
+            return not name
+        if pattern[0] == "*":
+            return any(means(pattern[1:], name[at:]) for at in range(len(name) + 1))
+        return bool(name) and name[0] == pattern[0] and means(pattern[1:], name[1:])
+
+    assert bool(glob((pattern,)).match(name)) == means(pattern.lower(), name.lower())
+    assert bool(glob(("*", f"!{pattern}")).match(name)) != means(pattern.lower(), name.lower())
+
+
+def test_no_name_makes_a_glob_slow() -> None:
+    assert not glob(("*a" * 40 + "b",)).match("a" * 5000)

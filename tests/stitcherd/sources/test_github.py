@@ -1,0 +1,349 @@
+"""GitHub's deliveries, from raw bytes to the one vocabulary."""
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from multidict import CIMultiDict
+
+from shared.models import Thread
+from stitcherd.sources import SOURCES, BadSignature, NotJson, WrongShape
+from stitcherd.trigger import Command, Quote, Trigger
+
+GITHUB = SOURCES["github"]
+DELIVERIES = Path(__file__).parents[2] / "deliveries" / "github"
+CORPUS = Path(__file__).parents[3].parent / "shared" / "payloads"
+SECRET = b"It's a Secret to Everybody"
+
+
+def delivery(name: str) -> Any:
+    return json.loads((DELIVERIES / f"{name}.json").read_text())
+
+
+def read(name: str, body: Any = None, bot: str | None = "mosaic") -> Trigger:
+    headers = CIMultiDict({"x-github-event": name.partition(".")[0]})
+    return GITHUB.parse(headers, json.dumps(body or delivery(name)).encode(), source="work", bot=bot)
+
+
+def changed(name: str, edits: Mapping[str, Any]) -> Any:
+    body = copy.deepcopy(delivery(name))
+    for pointer, value in edits.items():
+        put(body, pointer, value)
+    return body
+
+
+def put(body: Any, pointer: str, value: Any) -> None:
+    *path, last = (int(part) if part.isdigit() else part for part in pointer.strip("/").split("/"))
+    for part in path:
+        body = body[part]
+    body[last] = value
+
+
+NAMES = {
+    "issues.opened": "issue.opened",
+    "issues.assigned": "issue.assigned",
+    "issues.labeled": "issue.labeled",
+    "issue_comment.created": "issue.comment",
+    "issue_comment.created_on_pull": "change.comment",
+    "issue_comment.edited": None,
+    "pull_request.opened": "change.opened",
+    "pull_request.opened_from_fork": "change.opened",
+    "pull_request.synchronize": "change.updated",
+    "pull_request.labeled": "change.labeled",
+    "pull_request.review_requested": "change.review_requested",
+    "pull_request_review.submitted": "change.review",
+    "pull_request_review_comment.created": "change.review_comment",
+    "push.branch": "push",
+    "check_run.completed": "check.completed",
+    "status.failure": "check.completed",
+    "ping.repository": None,
+    "star.created": None,
+}
+
+
+def test_every_delivery_has_its_name() -> None:
+    assert {path.stem: read(path.stem).name for path in DELIVERIES.glob("*.json")} == NAMES
+
+
+def test_a_comment_is_read_whole() -> None:
+    title, body = "Pagination drops the last row", "Ask for page 2 of 21 rows: one is missing."
+    comment = "I can see it too.\r\n\r\n@mosaic fix the last row\r\n"
+    assert read("issue_comment.created") == Trigger(
+        source="work",
+        event="issue_comment",
+        action="created",
+        name="issue.comment",
+        sender="work:hubot",
+        author="work:hubot",
+        repository="octo-org/api",
+        thread=Thread("issue", 479, title, "https://github.com/octo-org/api/issues/479", "work:octocat"),
+        labels=("ready",),
+        commands=(Command("fix", "the last row"),),
+        quotes=(
+            Quote("work:octocat", "title", title),
+            Quote("work:octocat", "body", body),
+            Quote("work:hubot", "comment", comment),
+        ),
+    )
+
+
+def test_a_comment_on_a_change_does_not_know_its_fork_or_head() -> None:
+    trigger = read("issue_comment.created_on_pull")
+    assert trigger.thread
+    assert (trigger.thread.kind, trigger.thread.number) == ("change", 480)
+    assert (trigger.from_fork, trigger.head_sha, trigger.ref) == (None, None, None)
+
+
+def test_only_who_was_named_is_assigned_or_asked() -> None:
+    assert read("issues.assigned").assignees == ("work:mosaic",)
+    assert read("pull_request.review_requested").reviewers == ("work:mosaic",)
+    team = changed("pull_request.review_requested", {"/requested_reviewer": None})
+    assert read("pull_request.review_requested", team).reviewers == ()
+
+
+def test_a_change_knows_where_it_comes_from_and_goes() -> None:
+    trigger = read("pull_request.opened")
+    assert (trigger.from_fork, trigger.ref) == (False, "main")
+    assert trigger.head_sha == "ec26c3e57ca3a959ca5aad62de7213c562f8c821"
+    assert read("pull_request.opened_from_fork").from_fork is True
+
+
+@pytest.mark.parametrize(
+    ("edits", "fork"),
+    [
+        ({"/pull_request/head/repo": None}, True),
+        ({"/pull_request/head/repo/full_name": None}, True),
+        ({"/pull_request/head/repo/full_name": "evil/fork", "/pull_request/head/repo/fork": True}, True),
+        ({"/pull_request/head/repo/full_name": "Octo-Org/API"}, False),
+        ({"/pull_request/head/repo/fork": True, "/repository/fork": True}, False),
+        ({"/pull_request/head": None}, None),
+    ],
+)
+def test_a_fork_is_another_repository(edits: Mapping[str, Any], fork: bool | None) -> None:
+    trigger = read("pull_request.opened", changed("pull_request.opened", edits))
+    assert trigger.from_fork is fork
+    assert trigger.thread
+    assert trigger.thread.kind == "change"
+
+
+def test_reviews_and_their_comments_command() -> None:
+    assert read("pull_request_review.submitted").commands == (Command("review", "again"),)
+    assert read("pull_request_review_comment.created").commands == (Command("fix", "this line"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "edits"),
+    [
+        ("issue_comment.edited", {}),
+        ("issue_comment.created", {"/action": "deleted"}),
+        ("issues.opened", {"/issue/body": "@mosaic fix"}),
+        ("pull_request.opened", {"/pull_request/body": "@mosaic fix"}),
+        ("issues.labeled", {"/issue/body": "@mosaic fix"}),
+    ],
+)
+def test_nothing_but_a_new_comment_commands(name: str, edits: Mapping[str, Any]) -> None:
+    assert read(name, changed(name, edits)).commands == ()
+
+
+def test_a_deleted_account_is_nobody() -> None:
+    edits = {"/issue/user": None, "/comment/user": None, "/sender": None}
+    trigger = read("issue_comment.created", changed("issue_comment.created", edits))
+    assert (trigger.sender, trigger.author) == (None, None)
+    assert trigger.thread
+    assert trigger.thread.author is None
+    assert [quote.author for quote in trigger.quotes] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "edits", "refused"),
+    [
+        ("issue_comment.created", {"/sender/login": "Mosaic", "/comment/user/login": "Mosaic"}, True),
+        ("issue_comment.created", {"/sender/login": "mosaic[bot]"}, True),
+        ("issue_comment.created", {"/comment/user/login": "mosaic"}, True),
+        ("issue_comment.created", {"/comment/user/login": "mosaic2"}, False),
+        ("issue_comment.created", {"/issue/user/login": "mosaic"}, False),
+        ("issues.opened", {"/sender/login": "mosaic"}, True),
+        ("pull_request.opened", {"/pull_request/user/login": "mosaic"}, True),
+        ("issues.assigned", {"/issue/user/login": "mosaic"}, False),
+        ("pull_request.synchronize", {"/sender/login": "mosaic"}, False),
+    ],
+)
+def test_what_the_bot_wrote_is_refused(name: str, edits: Mapping[str, Any], refused: bool) -> None:
+    body = changed(name, edits)
+    assert read(name, body).refused == ("written by mosaic itself" if refused else None)
+    assert read(name, body, bot=None).refused is None
+
+
+def test_an_app_is_mentioned_without_its_suffix() -> None:
+    assert read("issue_comment.created", bot="mosaic[bot]").commands == (Command("fix", "the last row"),)
+    own = changed("issue_comment.created", {"/comment/user/login": "mosaic"})
+    assert read("issue_comment.created", own, bot="mosaic[bot]").refused
+
+
+def test_a_ping_is_refused_and_an_unknown_event_has_no_name() -> None:
+    assert read("ping.repository").refused == "ping"
+    trigger = read("star.created")
+    assert (trigger.event, trigger.action, trigger.name, trigger.refused) == ("star", "created", None, None)
+    assert (trigger.sender, trigger.repository) == ("work:octocat", "octo-org/api")
+    assert read("brand_new_event", {"action": "x", "issue": "not an object"}).name is None
+
+
+def test_a_pending_status_has_not_completed() -> None:
+    assert read("status.failure", changed("status.failure", {"/state": "pending"})).name is None
+
+
+def test_a_deleted_branch_has_no_head() -> None:
+    assert read("push.branch", changed("push.branch", {"/after": "0" * 40})).head_sha is None
+
+
+def test_null_is_absent() -> None:
+    edits = {f"/issue/{field}": None for field in ("title", "body", "labels", "html_url", "pull_request")}
+    trigger = read("issue_comment.created", changed("issue_comment.created", {**edits, "/comment/body": None}))
+    assert trigger.thread == Thread("issue", 479, "", None, "work:octocat")
+    assert (trigger.labels, trigger.quotes, trigger.commands) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("edits", "where"),
+    [
+        ({"/issue/number": "1"}, "$.issue.number: expected `int`, got `str`"),
+        ({"/issue/number": 0}, "$.issue.number: expected `int` >= 1"),
+        ({"/issue/number": 2**63}, "$.issue.number: expected `int` <= 9223372036854775807"),
+        ({"/issue/number": 10**400}, "$.issue.number: expected `int` <= 9223372036854775807"),
+        ({"/issue": None}, "$.issue: missing"),
+        ({"/comment": None}, "$.comment: missing"),
+        ({"/comment/body": ["x"]}, "$.comment.body: expected `str | null`, got `array`"),
+        ({"/repository/full_name": "../etc"}, "$.repository.full_name: expected `str` matching regex"),
+        ({"/sender/login": "a\u200bb"}, "$.sender.login: expected `str` matching regex"),
+        ({"/issue/labels": "bug"}, "$.issue.labels: expected"),
+    ],
+)
+def test_a_wrong_shape_says_where(edits: Mapping[str, Any], where: str) -> None:
+    with pytest.raises(WrongShape) as caught:
+        read("issue_comment.created", changed("issue_comment.created", edits))
+    assert str(caught.value).startswith(where)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a",
+        "a/b/c",
+        "a/..",
+        "../b",
+        "./b",
+        "-a/b",
+        "a/-b",
+        "a/b\n",
+        "a/b c",
+        "a/\x00",
+        "/b",
+        "a/",
+        "é/b",
+        "a/" + "b" * 254,
+    ],
+)
+def test_a_strange_repository_is_refused(name: str) -> None:
+    with pytest.raises(WrongShape):
+        read("push.branch", changed("push.branch", {"/repository/full_name": name}))
+
+
+@pytest.mark.parametrize("ref", ["-x", "a..b", "a b", "a\nb", "a:b", ""])
+def test_a_branch_that_git_forbids_is_refused(ref: str) -> None:
+    with pytest.raises(WrongShape):
+        read("pull_request.opened", changed("pull_request.opened", {"/pull_request/base/ref": ref}))
+
+
+@pytest.mark.parametrize("event", [None, "", "Issues", "is sues", "issues\udcff", "x" * 200])
+def test_the_event_is_a_word(event: str | None) -> None:
+    headers = CIMultiDict({} if event is None else {"X-GitHub-Event": event})
+    with pytest.raises(WrongShape, match="X-GitHub-Event"):
+        GITHUB.parse(headers, b"{}", source="work", bot="mosaic")
+
+
+def test_a_form_is_read_from_its_payload_and_signed_as_it_is() -> None:
+    text = json.dumps(delivery("issue_comment.created"))
+    form = urlencode({"payload": text}).encode()
+    headers = CIMultiDict({"X-GitHub-Event": "issue_comment"})
+    assert GITHUB.parse(headers, form, source="work", bot="mosaic", form=True) == read("issue_comment.created")
+    for bad in (b"", b"x=1", b"payload=%7B%7D&payload=%7B%7D"):
+        with pytest.raises(WrongShape, match="payload"):
+            GITHUB.parse(headers, bad, source="work", bot="mosaic", form=True)
+    with pytest.raises(NotJson):
+        GITHUB.parse(headers, b"payload=%7B", source="work", bot="mosaic", form=True)
+
+
+def test_a_javascript_link_is_not_kept() -> None:
+    body = changed("issues.opened", {"/issue/html_url": "javascript:alert(1)"})
+    thread = read("issues.opened", body).thread
+    assert thread
+    assert thread.url is None
+
+
+def test_the_published_vector() -> None:
+    right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    headers = CIMultiDict({"X-Hub-Signature-256": right})
+    assert GITHUB.verify(headers, b"Hello, World!", [b"other", SECRET]) == 2
+    with pytest.raises(BadSignature, match=r"^X-Hub-Signature-256 matches no secret$"):
+        GITHUB.verify(headers, b"Hello, World?", [SECRET])
+
+
+def test_the_older_signature_alone_is_none() -> None:
+    with pytest.raises(BadSignature, match=r"^X-Hub-Signature-256 is missing$"):
+        GITHUB.verify(CIMultiDict({"X-Hub-Signature": "sha1=01dc10d0c83e72ed246219cdd91669667fe2ca59"}), b"", [SECRET])
+
+
+corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the larger set of real bodies is not here")
+
+
+@corpus
+def test_the_real_bodies_are_verified_and_read() -> None:
+    paths = [path for path in (CORPUS / "github").glob("*.json") if not path.name.endswith(".headers.json")]
+    assert len(paths) >= 28
+    for path in paths:
+        headers = CIMultiDict(json.loads(path.with_suffix(".headers.json").read_text()))
+        body = path.read_bytes()
+        assert GITHUB.verify(headers, body, [b"old", SECRET]) == 2
+        trigger = GITHUB.parse(headers, body, source="github", bot="mosaic")
+        event, action = path.stem.split(".")[:2]
+        named = NAMES.get(f"{event}.{action}", "check.completed" if event != "installation" else None)
+        expected = None if action in {"edited", "deleted", "transferred", "unassigned", "rerequested"} else named
+        if event == "pull_request" and f"{event}.{action}" not in NAMES:
+            expected = None
+        assert trigger.name == (("push" if event == "push" else expected) if event != "ping" else None), path.name
+        assert trigger.event == event
+        assert GITHUB.external_id(headers) == headers["X-GitHub-Delivery"]
+
+
+CASES: Mapping[str, Callable[[Trigger], object]] = {
+    "mention-plain": lambda seen: seen.commands == (Command("fix", "please"),),
+    "mention-quoted": lambda seen: not seen.commands,
+    "mention-inline-code": lambda seen: not seen.commands,
+    "mention-midline": lambda seen: not seen.commands,
+    "mention-case": lambda seen: seen.commands == (Command("fix", ""),),
+    "mention-email": lambda seen: not seen.commands,
+    "mention-unknown-command": lambda seen: seen.commands == (Command("fxi", ""),),
+    "self-comment": lambda seen: seen.refused,
+    "bot-sender": lambda seen: seen.sender == "github:renovate[bot]" and not seen.refused,
+    "assoc-lies-owner": lambda seen: seen.commands and seen.author == "github:Codertocat",
+    "unknown-event": lambda seen: seen.name is None,
+    "fork-pr": lambda seen: seen.from_fork is True,
+    "nasty-branch": lambda seen: seen.name == "change.opened" and seen.ref == "master",
+}
+
+
+@corpus
+@pytest.mark.parametrize("case", CASES)
+def test_the_hostile_cases(case: str) -> None:
+    cases = {each["id"]: each for each in json.loads((CORPUS / "mutations.json").read_text())}
+    path = CORPUS.parent / cases[case]["base"]
+    body = json.loads(path.read_text())
+    for pointer, value in cases[case]["set"].items():
+        put(body, pointer, value)
+    headers = CIMultiDict(json.loads(path.with_suffix(".headers.json").read_text()))
+    headers.update(cases[case]["headers"])
+    assert CASES[case](GITHUB.parse(headers, json.dumps(body).encode(), source="github", bot="mosaic"))

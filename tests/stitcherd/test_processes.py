@@ -1,0 +1,304 @@
+"""Commands as child processes: what comes through, what is told, and that nothing outlives them."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from stitcherd import processes
+from stitcherd.process_tree import find, read
+
+
+class Job:
+    def __init__(self, root: Path) -> None:
+        self.id = str(uuid4())
+        self.root = root
+        self.cwd = root / "work"
+        self.cwd.mkdir()
+        self.output = bytearray()
+        self.say: Callable[[bytes], None] = self.output.extend
+        self.env = processes.environment(os.environ, job_id=self.id, attempt=1, number=1, tmp=root)
+
+    async def run(self, *argv: str, stdin: bytes = b"", seconds: float | None = 20.0) -> processes.Exit:
+        return await processes.run(
+            argv,
+            cwd=self.cwd,
+            env=self.env,
+            stdin=stdin,
+            timeout=seconds,
+            say=self.say,
+            job_id=self.id,
+            root=self.root,
+        )
+
+    async def python(self, code: str, *, stdin: bytes = b"", seconds: float | None = 20.0) -> processes.Exit:
+        return await self.run(sys.executable, "-c", code, stdin=stdin, seconds=seconds)
+
+    def pid(self, name: str) -> int:
+        """The pid that a process of the job wrote into a file."""
+        return int((self.cwd / name).read_text())
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Job]:
+    job = Job(tmp_path)
+    yield job
+    assert find(job.id, job.root) == []
+
+
+async def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def sleeper(cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "60"], cwd=cwd, env=env, start_new_session=True)
+
+
+def written(path: Path) -> bool:
+    return path.exists() and path.read_text().endswith("\n")
+
+
+async def test_both_outputs_come_in_the_order_written(job: Job) -> None:
+    assert await job.run("sh", "-c", "echo one; echo two >&2; echo three; exit 3") == processes.Exit(3)
+    assert job.output == b"one\ntwo\nthree\n"
+
+
+async def test_any_bytes_pass_and_a_last_line_needs_no_end(job: Job) -> None:
+    blob = bytes(range(256)) * 3
+    assert await job.run("cat", stdin=blob) == processes.Exit(0)
+    assert job.output == blob
+
+
+async def test_fifty_megabytes_come_whole(job: Job) -> None:
+    assert (await job.run("head", "-c", "50000000", "/dev/zero")).code == 0
+    assert len(job.output) == 50_000_000
+
+
+async def test_a_child_that_never_reads_a_large_stdin_still_ends(job: Job) -> None:
+    assert await job.run("true", stdin=b"x" * 1_000_000) == processes.Exit(0)
+
+
+async def test_a_child_that_closes_stdin_early_goes_on(job: Job) -> None:
+    assert (await job.run("sh", "-c", "head -c 3; exec <&-; echo end", stdin=b"abc" * 400_000)).code == 0
+    assert job.output == b"abcend\n"
+
+
+async def test_a_large_stdin_is_fed_while_output_is_read(job: Job) -> None:
+    blob = os.urandom(3_000_000)
+    assert (await job.run("cat", stdin=blob)).code == 0
+    assert job.output == blob
+
+
+async def test_nothing_but_the_listed_environment_reaches_a_command(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STITCHER_TEST_SECRET", "x")
+    await job.run("env", "-0")
+    names = {line.split(b"=")[0].decode() for line in job.output.split(b"\0")[:-1]}
+    assert names <= {
+        *("PATH", "HOME", "USER", "LANG", "TMPDIR", "TERM"),
+        *("STITCHER_JOB_ID", "STITCHER_ATTEMPT", "STITCHER_TRY"),
+    }
+
+
+def test_an_extra_name_is_copied_when_set_and_cannot_replace_ours(tmp_path: Path) -> None:
+    made = processes.environment(
+        {"A": "1", "TERM": "xterm"}, job_id="j", attempt=2, number=3, tmp=tmp_path, extra=["A", "B", "TERM"]
+    )
+    assert made["A"] == "1"
+    assert "B" not in made
+    assert made["TERM"] == "dumb"
+    assert (made["STITCHER_ATTEMPT"], made["STITCHER_TRY"]) == ("2", "3")
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (["no-such-program-here"], "no such program"),
+        (["./plain"], "not executable"),
+        (["./orphan"], "interpreter"),
+        (["echo", "x" * 300_000], "too long"),
+        (["echo", "a\0b"], "null byte"),
+        (["echo", "\ud800"], "surrogate"),
+        ([], "no command"),
+    ],
+)
+async def test_what_cannot_start_says_why(job: Job, argv: list[str], reason: str) -> None:
+    (job.cwd / "plain").write_text("x")
+    (job.cwd / "orphan").write_text("#!/no/such/interpreter\n")
+    (job.cwd / "orphan").chmod(0o755)
+    with pytest.raises(processes.CannotStart, match=reason) as told:
+        await job.run(*argv)
+    assert str(told.value).endswith(".")
+
+
+async def test_a_directory_that_is_gone_is_told(job: Job) -> None:
+    job.cwd.rmdir()
+    with pytest.raises(processes.CannotStart, match="is gone"):
+        await job.run("true")
+
+
+async def test_a_signal_is_told_by_name(job: Job) -> None:
+    ended = await job.run("sh", "-c", "kill -9 $$")
+    assert ended.code == -9
+    assert str(ended) == "was ended by SIGKILL"
+
+
+async def test_a_fault_of_the_listener_is_raised_after_the_end(job: Job) -> None:
+    def say(_: bytes) -> None:
+        raise ZeroDivisionError
+
+    job.say = say
+    with pytest.raises(ZeroDivisionError):
+        await job.run("head", "-c", "1000000", "/dev/zero")
+
+
+async def test_time_runs_out_for_one_that_ignores_sigterm(job: Job) -> None:
+    began = time.monotonic()
+    ended = await job.run("sh", "-c", "trap '' TERM; echo up; exec sleep 60", seconds=0.4)
+    assert ended == processes.Exit(-9, timed_out=True)
+    assert time.monotonic() - began < 2.3
+    assert job.output == b"up\n"
+
+
+async def test_a_polite_one_ends_at_once(job: Job) -> None:
+    began = time.monotonic()
+    assert (await job.run("sleep", "60", seconds=0.2)).timed_out
+    assert time.monotonic() - began < 0.7
+
+
+async def test_a_grandchild_that_holds_stdout_does_not_hold_us(job: Job) -> None:
+    began = time.monotonic()
+    assert (await job.run("sh", "-c", "sleep 60 & echo $! > pid; echo said")).code == 0
+    assert time.monotonic() - began < 1.5
+    assert job.output == b"said\n"
+    assert read(job.pid("pid")) is None
+
+
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for fd in range(3): os.close(fd)
+        with open('pid', 'w') as f: print(os.getpid(), file=f)
+        CHANGE
+        time.sleep(60)
+    os._exit(0)
+while not os.path.exists('pid') or not open('pid').read().endswith('\\n'): time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("change", ["pass", "os.chdir('/')"])
+async def test_a_daemonised_leftover_is_ended(job: Job, change: str) -> None:
+    assert (await job.python(DAEMON.replace("CHANGE", change))).code == 0
+    assert read(job.pid("pid")) is None
+
+
+async def test_one_that_shed_session_and_environment_is_known_by_its_place(job: Job) -> None:
+    script = (
+        "env -i setsid sh -c 'echo $$ > pid; sleep 60; :' >/dev/null 2>&1 & while ! [ -s pid ]; do sleep 0.01; done"
+    )
+    assert (await job.run("sh", "-c", script)).code == 0
+    assert read(job.pid("pid")) is None
+
+
+async def test_cancel_ends_everything_within_two_seconds(job: Job) -> None:
+    script = "trap '' TERM; setsid sh -c 'echo $$ > pid; exec sleep 60' & exec sleep 60"
+    task = asyncio.ensure_future(job.run("sh", "-c", script, seconds=None))
+    await until(lambda: written(job.cwd / "pid"))
+    began = time.monotonic()
+    task.cancel()
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - began < 2
+    assert read(job.pid("pid")) is None
+
+
+async def test_what_an_earlier_daemon_left_is_ended_and_others_are_not(job: Job, tmp_path: Path) -> None:
+    left = sleeper(Path("/"), job.env)
+    stranger = sleeper(Path("/"), {**job.env, "STITCHER_JOB_ID": job.id + "0"})
+    beside = tmp_path.with_name(tmp_path.name + "-beside")
+    beside.mkdir()
+    neighbour = sleeper(beside, os.environ)
+    try:
+        assert await processes.end_all(job.id, job.root) == 1
+        assert left.wait(1) == -15
+        assert stranger.poll() is None
+        assert neighbour.poll() is None
+    finally:
+        for process in (stranger, neighbour):
+            process.kill()
+            process.wait()
+
+
+async def test_we_are_never_our_own_victim(job: Job) -> None:
+    code = (
+        "import asyncio, os, pathlib\n"
+        "from stitcherd import processes\n"
+        "job, root = os.environ['STITCHER_JOB_ID'], pathlib.Path.cwd()\n"
+        "print(asyncio.run(processes.end_all(job, root)))\n"
+    )
+    env = {**job.env, "PYTHONPATH": str(Path(processes.__file__).parent.parent)}
+    done = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'"{sys.executable}" -c "{code}"; echo alive'), env=env, cwd=job.cwd, stdout=subprocess.PIPE
+    )
+    output, _ = await done.communicate()
+    assert output == b"0\nalive\n"
+
+
+def test_everybody_is_no_job(job: Job) -> None:
+    with pytest.raises(ValueError, match="root"):
+        find(job.id, Path("/"))
+
+
+REAPER = """
+import asyncio, os, pathlib, signal, sys, time
+from stitcherd import processes
+
+async def main():
+    processes.become_subreaper()
+    processes.not_dumpable()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, processes.reap_orphans)
+    here = pathlib.Path.cwd()
+    run = lambda *argv: processes.run(argv, cwd=here, env={**os.environ, "STITCHER_JOB_ID": "j"}, timeout=9,
+        say=lambda b: None, job_id="j", root=here)
+    script = "(setsid sleep 0.02 &) ; (setsid sleep 60 &) ; exit 7"
+    exits = [await run("sh", "-c", "exit 5") for _ in range(5)]
+    exits += [await run("sh", "-c", script) for _ in range(5)]
+    await asyncio.sleep(0.2)
+    print([e.code for e in exits])
+    try:
+        print(os.waitpid(-1, os.WNOHANG))
+    except ChildProcessError:
+        print("no child")
+
+asyncio.run(main())
+"""
+
+
+async def test_adopted_orphans_are_reaped_and_our_own_children_are_not_stolen(job: Job) -> None:
+    job.env["PYTHONPATH"] = str(Path(processes.__file__).parent.parent)
+    assert (await job.python(REAPER)).code == 0
+    assert job.output.decode() == "[5, 5, 5, 5, 5, 7, 7, 7, 7, 7]\nno child\n"
+
+
+async def test_a_short_command_is_captured_apart(tmp_path: Path) -> None:
+    got = await processes.capture(
+        ["sh", "-c", "cat; echo no >&2; exit 4"], cwd=tmp_path, env=dict(os.environ), stdin=b"in", timeout=5
+    )
+    assert got == processes.Captured(processes.Exit(4), b"in", b"no\n")
+
+
+async def test_a_short_command_that_hangs_is_killed(tmp_path: Path) -> None:
+    got = await processes.capture(["sleep", "60"], cwd=tmp_path, env=dict(os.environ), timeout=0.1)
+    assert got.exit == processes.Exit(-9, timed_out=True)

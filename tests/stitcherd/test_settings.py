@@ -1,0 +1,252 @@
+"""stitcherd.toml as it is meant to be written: what is read, filled in, found and warned of."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.locations import PathTooLong
+from stitcherd.settings import Settings, load
+
+CONFIG = Path(__file__).parents[2] / "config"
+SHA = "A1" * 32
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STITCHER_SOCKET", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("FIRST", "first-secret")
+    monkeypatch.setenv("SECOND", "second-secret-longer")
+    monkeypatch.setenv("TINY", "tiny")
+
+
+def read(directory: Path, text: str) -> Settings:
+    (directory / "stitcherd.toml").write_text(text)
+    return load(directory)
+
+
+def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert settings.missing
+    assert settings.daemon.state_dir == Path("/home/ann/.local/state/stitcher")
+    assert settings.daemon.socket == Path("/home/ann/.local/state/stitcher/run/stitcherd.sock")
+    assert (settings.daemon.workers, settings.daemon.grace, settings.daemon.log_max) == (4, 30.0, 2**26)
+    assert (settings.retention.events, settings.retention.dedupe) == (90 * 86400, 180 * 86400)
+    assert (settings.http.host, settings.http.port, settings.http.max_body) == ("127.0.0.1", 8466, 2**20)
+    assert (settings.sources, settings.repositories, settings.executors, settings.tokens) == ({}, (), {}, ())
+
+
+def test_the_shipped_file_says_the_defaults(tmp_path: Path) -> None:
+    assert load(CONFIG) == load(tmp_path).model_copy(update={"missing": False})
+
+
+def test_the_examples_of_the_shipped_file_are_good_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_WEBHOOK_SECRET", "GITHUB_TOKEN", "OPENCLAW_GATEWAY_TOKEN"):
+        monkeypatch.setenv(name, f"value-of-{name}")
+    text = re.sub(r"^#(?! )", "", (CONFIG / "stitcherd.toml").read_text(), flags=re.MULTILINE)
+    settings = read(tmp_path, text)
+    assert settings.daemon == load(CONFIG).daemon
+    assert set(settings.sources) == {"github"}
+    assert {name: executor.kind for name, executor in settings.executors.items()} == {
+        "agent": "command",
+        "openclaw": "openclaw",
+    }
+    assert [len(token.permissions) for token in settings.tokens] == [6]
+    assert settings.secret_names == {"GITHUB_WEBHOOK_SECRET", "GITHUB_TOKEN", "OPENCLAW_GATEWAY_TOKEN"}
+
+
+def test_relative_paths_start_at_the_config_dir_and_the_socket_follows_the_flag(tmp_path: Path) -> None:
+    settings = read(tmp_path, '[daemon]\nstate_dir = "state"\nsocket = "s"\ngrace = "0s"\nlog_max = 4096')
+    assert settings.daemon.state_dir == tmp_path / "state"
+    assert settings.daemon.socket == tmp_path / "s"
+    assert (settings.daemon.grace, settings.daemon.log_max) == (0.0, 4096)
+    assert load(tmp_path, socket="/flag").daemon.socket == Path("/flag")
+
+
+def test_a_socket_path_that_the_kernel_refuses_is_refused_unless_the_flag_gives_another(tmp_path: Path) -> None:
+    with pytest.raises(PathTooLong):
+        read(tmp_path, f'[daemon]\nsocket = "/{"s" * 120}"')
+    assert load(tmp_path, socket="/flag").daemon.socket == Path("/flag")
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port", "warned"),
+    [
+        ("[::1]:8466", "::1", 8466, False),
+        ("localhost:0", "localhost", 0, False),
+        ("127.9.9.9:65535", "127.9.9.9", 65535, False),
+        ("0.0.0.0:80", "0.0.0.0", 80, True),
+        ("[::]:80", "::", 80, True),
+    ],
+)
+def test_the_public_door_may_be_anywhere_and_warns_outside_of_loopback(
+    tmp_path: Path, listen: str, host: str, port: int, warned: bool
+) -> None:
+    settings = read(tmp_path, f'[http]\nhosts = ["Hooks.Example", "[2001:db8::1]"]\nlisten = "{listen}"')
+    assert (settings.http.host, settings.http.port) == (host, port)
+    assert settings.http.hosts == ("hooks.example", "2001:db8::1")
+    assert [line.startswith("stitcherd.toml:3: ") for line in settings.warnings] == [True] * warned
+
+
+def test_secrets_come_from_variables_and_files(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"in a file\n\n")
+    secret.chmod(0o600)
+    settings = read(
+        tmp_path,
+        '[sources.hub]\nkind = "github"\ntoken = {env = "SECOND"}\n'
+        'secrets = [{env = "FIRST"}, {file = "secret"}, {env = "TINY"}]\n',
+    )
+    source = settings.sources["hub"]
+    assert (source.name, source.kind, source.bot, source.workspace) == ("hub", "github", "mosaic", "default")
+    assert source.secrets == (b"first-secret", b"in a file\n", b"tiny")
+    assert source.token == "second-secret-longer"
+    assert settings.secret_names == {"FIRST", "SECOND", "TINY"}
+    assert settings.secret_values == (b"second-secret-longer", b"first-secret", b"in a file\n")
+    assert settings.warnings == ()
+
+
+def test_no_secret_is_shown_by_a_model(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        '[sources.hub]\nkind = "mosaic"\nsecrets = [{env = "FIRST"}]\ntoken = {env = "SECOND"}\n'
+        '[executors.claw]\nkind = "openclaw"\nurl = "wss://claw"\ntoken = {env = "SECOND"}',
+    )
+    assert "secret" not in re.sub("secret_names|secrets", "", repr(settings) + str(settings.sources["hub"]))
+
+
+def test_a_secret_that_everyone_can_read_and_an_api_are_warned_of_with_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "open").write_text("everyone's")
+    (tmp_path / "open").chmod(0o644)
+    settings = read(
+        tmp_path,
+        '[sources.hub]\nkind = "gitea"\napi = "https://hub/api/"\nsecrets = [\n  {env = "FIRST"},\n  {file = "open"}]',
+    )
+    assert settings.sources["hub"].api == "https://hub/api"
+    api, everyone = settings.warnings
+    assert api == "stitcherd.toml:3: sources.hub.api: this version gives no answers on the thread"
+    assert everyone == "stitcherd.toml:6: every user of this machine can read open"
+
+
+@pytest.mark.parametrize("kind", ["mosaic", "github", "gitea", "gitlab", "standard"])
+def test_every_kind_of_source_loads(tmp_path: Path, kind: str) -> None:
+    text = f'[sources.healthz]\nkind = "{kind}"\nsecrets = [{{env = "FIRST"}}]'
+    assert read(tmp_path, text).sources["healthz"].kind == kind
+
+
+def test_both_kinds_of_executor_load(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        '[executors.agent]\nkind = "command"\nargv = ["run", ""]\n[executors.claw]\nkind = "openclaw"\nurl = "ws://[::1]:1"',
+    )
+    assert settings.executors["agent"].argv == ("run", "")
+    assert (settings.executors["claw"].url, settings.executors["claw"].token) == ("ws://[::1]:1", None)
+
+
+def test_a_token_is_its_hash_and_its_permissions(tmp_path: Path) -> None:
+    [token] = read(
+        tmp_path, f'[[tokens]]\nname = "ci"\nsha256 = "{SHA}"\npermissions = ["jobs:read", "rails:read"]'
+    ).tokens
+    assert token.sha256 == SHA.lower()
+    assert token.permissions == frozenset({"jobs:read", "rails:read"})
+
+
+REPOSITORIES = """
+[repositories."octo-org/vault"]
+clone = "git@github.com:{owner}/{name}.git"
+base = "trunk"
+[repositories."Octo-Org/*"]
+clone = "/srv/git/{owner}-{name}.git"
+prepare = [["uv", "sync"], ["make"]]
+workspace = "octo"
+[repositories."*/dotfiles"]
+clone = "~/{name}"
+[repositories."*/here"]
+clone = "../{name}.git"
+[repositories."*/url"]
+clone = "file:///srv/{name}"
+[repositories."*"]
+clone = "https://forge.example/{owner}/{name}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "clone", "is_path"),
+    [
+        ("octo-org/vault", "octo-org/vault", "git@github.com:octo-org/vault.git", False),
+        ("octo-org/Api", "Octo-Org/*", "/srv/git/octo-org-Api.git", True),
+        ("ann/dotfiles", "*/dotfiles", "/home/ann/dotfiles", True),
+        ("ann/here", "*/here", "{parent}/here.git", True),
+        ("ann/url", "*/url", "file:///srv/url", True),
+        ("ann/.github", "*", "https://forge.example/ann/.github", False),
+    ],
+)
+def test_the_first_entry_that_matches_tells_where_a_repository_is(
+    tmp_path: Path, name: str, pattern: str, clone: str, is_path: bool
+) -> None:
+    found = read(tmp_path, REPOSITORIES).repository(name)
+    assert found is not None
+    assert (found.pattern, found.is_path) == (pattern, is_path)
+    assert found.clone == clone.format(parent=tmp_path.parent)
+
+
+def test_an_entry_tells_how_a_checkout_begins(tmp_path: Path) -> None:
+    settings = read(tmp_path, REPOSITORIES)
+    first, second = settings.repository("octo-org/vault"), settings.repository("OCTO-org/web")
+    assert first is not None
+    assert second is not None
+    assert (first.base, first.prepare, first.workspace) == ("trunk", (), "default")
+    assert (second.base, second.prepare, second.workspace) == ("main", (("uv", "sync"), ("make",)), "octo")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "api",
+        "/api",
+        "octo-org/",
+        "a/b/c",
+        "../api",
+        "octo-org/..",
+        "./api",
+        "a/.",
+        "-x/api",
+        "a/-x",
+        "a/b c",
+        "a/b\n",
+        "a\x00/b",
+        "a/b..c",
+        "a/{name}",
+        "a:b/c",
+        "é/b",
+    ],
+)
+def test_a_name_that_is_not_plain_has_no_repository(tmp_path: Path, name: str) -> None:
+    assert read(tmp_path, REPOSITORIES).repository(name) is None
+
+
+@given(name=st.text(alphabet="aZ0._-/{}: \n~", max_size=12) | st.text())
+def test_no_name_climbs_out_of_its_place(name: str) -> None:
+    found = ANYWHERE.repository(name)
+    if found is not None:
+        assert os.path.normpath(found.clone) == found.clone
+        assert len(Path(found.clone).relative_to("/srv").parts) == 2
+        assert not any(part.startswith("-") for part in Path(found.clone).parts)
+
+
+def test_without_an_entry_there_is_no_repository(tmp_path: Path) -> None:
+    assert read(tmp_path, '[repositories."a/*"]\nclone = "/a"').repository("b/a") is None
+
+
+ANYWHERE = Settings.model_validate(
+    {
+        "daemon": {"state_dir": Path("/state"), "socket": Path("/socket")},
+        "repositories": [{"pattern": "*", "clone": "/srv/{owner}/{name}"}],
+    }
+)

@@ -1,0 +1,65 @@
+"""The daemon as seen from here: what a broken, silent or vanishing one looks like."""
+
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui.client import Daemon, Unreachable, job_path
+
+
+def _once(path: Path, answer: bytes | None) -> threading.Thread:
+    """Accept one connection, answer with these bytes and hang up; None keeps silent until the peer is gone."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as peer:
+            peer.recv(65536)
+            if answer is None:
+                peer.recv(1)
+            else:
+                peer.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"", "closed connection"),
+        (b"SSH-2.0\r\n", "SSH-2.0"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "IncompleteRead"),
+        (None, "no answer within 0.2 s"),
+    ],
+)
+def test_a_daemon_that_does_not_speak(tmp_path: Path, answer: bytes | None, why: str) -> None:
+    thread = _once(tmp_path / "s", answer)
+    with pytest.raises(Unreachable, match=why):
+        Daemon(tmp_path / "s", patience=0.2).get("/meta")
+    thread.join()
+
+
+def test_a_stale_socket(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "s"))
+    with pytest.raises(Unreachable, match="Connection refused"):
+        Daemon(tmp_path / "s").get("/meta")
+
+
+def test_an_id_cannot_leave_its_route(house: Any) -> None:
+    house.answers["GET /runner-jobs/..%2Fmeta%3Fx%20y"] = (200, {})
+    assert Daemon(house.path).get(job_path("../meta?x y")) == b"{}"
+
+
+def test_queries_and_bodies_arrive(house: Any) -> None:
+    house.answers |= {"GET /a": (200, {}), "POST /b": (202, {"é": 1})}
+    daemon = Daemon(house.path)
+    daemon.get("/a", [("status", "a&b"), ("status", "ü")])
+    assert daemon.post("/b", {"reason": "é"}).decode() == '{"é": 1}'
+    assert house.asked == [("GET /a?status=a%26b&status=%C3%BC", None), ("POST /b", {"reason": "é"})]

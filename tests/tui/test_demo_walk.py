@@ -1,0 +1,63 @@
+"""The demo whole, with the real daemon: it comes out as told, and nothing is left however it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tui
+
+ROOT = Path(tui.__file__).parents[1]
+
+pytestmark = pytest.mark.walk
+
+
+def _start(tmp: Path, *options: str) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "tui", "demo", *options]
+    environ = {**os.environ, "TMPDIR": str(tmp)}
+    return subprocess.Popen(
+        argv, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+
+
+def _left(tmp: Path) -> list[str]:
+    """Name the files below `tmp`, and the processes that know it from their command line or directory."""
+    found = [str(path) for path in tmp.iterdir()]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            known = (process / "cmdline").read_bytes() + os.fsencode((process / "cwd").readlink())
+        except OSError:
+            continue
+        if os.fsencode(tmp) in known:
+            found.append(process.name)
+    return found
+
+
+@pytest.fixture
+def tmp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("d")
+
+
+def test_the_demo_comes_out_as_told(tmp: Path) -> None:
+    with _start(tmp, "--json") as demo:
+        out, err = demo.communicate(timeout=60)
+    assert demo.returncode == 0, err
+    told = json.loads(out)
+    assert told["ok"]
+    assert len(told["checks"]) == 12
+    assert _left(tmp) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_interrupted_leaves_nothing(tmp: Path, number: signal.Signals) -> None:
+    with _start(tmp) as demo:
+        assert demo.stdout
+        assert any("| I am a scripted stand-in" in line for line in demo.stdout)
+        demo.send_signal(number)
+        demo.communicate(timeout=60)
+    assert demo.returncode == 130
+    assert _left(tmp) == []

@@ -1,0 +1,135 @@
+"""argv to exit code: options before and after the verb, errors in words, and what is never imported."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tui
+from shared import VERSION
+from tui.__main__ import main
+from tui.verbs import VERBS
+
+HEAVY = (
+    "asyncio",
+    "aiohttp",
+    "textual",
+    "pydantic",
+    "importlib.metadata",
+    "tomllib",
+    "tempfile",
+    "stitcherd",
+)
+
+
+def test_ls_imports_nothing_heavy(house: Any, papers: Any) -> None:
+    house.answers["GET /runner-jobs"] = (200, {"items": [papers.job()], "next": None, "cursor": 1, "counts": {}})
+    code = (
+        "import sys; from tui.__main__ import main; code = main(sys.argv[1:]);"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr); sys.exit(code)"
+    )
+    argv = [sys.executable, "-c", code, "--socket", str(house.path), "ls"]
+    ran = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=Path(tui.__file__).parents[1])
+    assert ran.returncode == 0
+    assert ran.stderr.splitlines()[-1] == "[]"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    pyproject = Path(tui.__file__).parents[1] / "pyproject.toml"
+    assert tomllib.loads(pyproject.read_text("utf-8"))["project"]["version"] == VERSION
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_file_and_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([verb, "--help"])
+    assert left.value.code == 0
+    assert "--socket" in capsys.readouterr().out
+
+
+def test_global_options_stand_before_or_after_the_verb(house: Any, papers: Any, stitcher: Any) -> None:
+    house.answers[f"GET /runner-jobs/{papers.JOB}"] = (200, papers.job())
+    before = stitcher("--json", "show", papers.JOB)
+    after = stitcher("show", papers.JOB, "--json")
+    assert before == after
+    assert json.loads(after[1])["id"] == papers.JOB
+    assert main(["show", papers.JOB, "--socket", str(house.path)]) == 0
+
+
+def test_no_verb_is_ls(house: Any, stitcher: Any) -> None:
+    house.answers["GET /runner-jobs"] = (200, {"items": [], "next": None, "cursor": 0, "counts": {}})
+    code, out, err = stitcher()
+    assert (code, out) == (0, "")
+    assert "no jobs yet" in err
+
+
+@pytest.mark.parametrize("argv", [["ls", "--limit", "x"], ["nonsense"], ["show"], ["cancel"]])
+def test_a_wrong_line_is_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(argv)
+    assert left.value.code == 2
+    assert "usage: stitcher" in capsys.readouterr().err
+
+
+def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--socket", str(tmp_path / "none.sock"), "ls"]) == 3
+    said = capsys.readouterr().err
+    assert str(tmp_path / "none.sock") in said
+    assert "start it with: stitcherd" in said
+
+
+def test_a_socket_path_that_is_too_long(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--socket", f"/{'x' * 120}", "ls"]) == 2
+    assert "107" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code"),
+    [
+        (422, "invalid", 2),
+        (403, "forbidden", 4),
+        (404, "not_found", 5),
+        (409, "ambiguous_id", 1),
+        (503, "storage_unavailable", 1),
+    ],
+)
+def test_a_problem_is_said_and_has_its_code(
+    house: Any, papers: Any, stitcher: Any, status: int, code: str, exit_code: int
+) -> None:
+    document = papers.problem(status, code, "no \x1b[31mway", hint="try\u202ethis")
+    house.answers["GET /runner-jobs/7f3a1c9d"] = (status, document)
+    assert stitcher("show", "7f3a1c9d") == (exit_code, "", "stitcher: no \\x1b[31mway\n  try\\u202ethis\n")
+
+
+def test_an_answer_that_is_no_problem_document(house: Any, stitcher: Any) -> None:
+    house.answers["GET /runner-jobs"] = (502, b"<html>")
+    assert stitcher("ls") == (1, "", "stitcher: the daemon answered 502 Bad Gateway\n")
+
+
+@pytest.mark.parametrize("document", [b"", b"[]", b'{"items": 1}', b"\xff"])
+def test_an_answer_that_is_not_understood(house: Any, stitcher: Any, document: bytes) -> None:
+    house.answers["GET /runner-jobs"] = (200, document)
+    code, _, err = stitcher("ls")
+    assert code == 1
+    assert "not understood" in err
+
+
+def test_an_argument_that_is_not_text(stitcher: Any) -> None:
+    assert stitcher("show", "\udcff")[0] == 2
+    assert stitcher("ls", "--type", "\udcff")[0] == 2
+    assert stitcher("dispatch", "fix", "--prompt", "\udcff")[0] == 2
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback(house: Any, papers: Any) -> None:
+    house.answers["GET /runner-jobs"] = (200, {"items": [papers.job()] * 5, "next": None, "cursor": 1, "counts": {}})
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as out:
+        argv = [sys.executable, "-m", "tui", "--socket", str(house.path), "ls"]
+        ran = subprocess.run(argv, stdout=out, stderr=subprocess.PIPE, check=False, cwd=Path(tui.__file__).parents[1])
+    assert (ran.returncode, ran.stderr) == (1, b"")

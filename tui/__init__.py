@@ -1,0 +1,1 @@
+"""The terminal: `stitcher`, its verbs and its screens."""

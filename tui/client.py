@@ -1,0 +1,142 @@
+"""The daemon as seen from here: JSON over its Unix socket, one connection a request."""
+
+import socket
+from argparse import Namespace
+from collections.abc import Iterable
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from shared import locations
+from shared.models import Problem
+from tui.plain import plain
+
+Noun = TypeVar("Noun")
+
+PATIENCE = 10.0  # seconds for one answer; the daemon's own goal for a page is milliseconds
+
+
+class Refused(Exception):
+    """The daemon answered with a problem; `document` is the whole of it, which may hold more than a Problem."""
+
+    def __init__(self, problem: Problem, document: bytes = b"") -> None:
+        self.problem = problem
+        self.document = document
+        hint = f"\n  {plain(problem.hint)}" if problem.hint else ""
+        super().__init__(plain(problem.detail or problem.title) + hint)
+
+
+class Unreachable(Exception):
+    """Nobody answers at the socket."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"the daemon is not reachable at {plain(str(path))} ({plain(why)}); start it with: stitcherd")
+
+
+class Unintelligible(Exception):
+    """The daemon's answer is not in the shape that this client knows."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the daemon's answer is not understood ({plain(why)}); compare both sides with: stitcher version"
+        )
+
+
+class NotText(ValueError):
+    """An argument holds bytes that are not UTF-8."""
+
+
+class Daemon:
+    """What can be asked of the daemon behind one socket; knows no routes of its own."""
+
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        self.path = path
+        self._patience = patience
+
+    def get(self, path: str, query: Iterable[tuple[str, str]] = ()) -> bytes:
+        """Return the document at `path`; raises Refused, Unreachable or NotText."""
+        pairs = list(query)
+        return self._request("GET", f"{path}?{_encoded(pairs)}" if pairs else path)
+
+    def post(self, path: str, body: object) -> bytes:
+        """Send `body` as JSON and return the answer; raises Refused, Unreachable or NotText."""
+        try:
+            return self._request("POST", path, msgspec.json.encode(body))
+        except UnicodeEncodeError as error:
+            raise NotText("an argument is not UTF-8") from error
+
+    def _request(self, method: str, target: str, body: bytes | None = None) -> bytes:
+        connection = _UnixConnection(self.path, self._patience)
+        try:
+            connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
+            response = connection.getresponse()
+            document = response.read()
+        except TimeoutError as error:
+            raise Unreachable(self.path, f"no answer within {self._patience:g} s") from error
+        except (OSError, HTTPException) as error:
+            raise Unreachable(self.path, getattr(error, "strerror", None) or str(error)) from error
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise Refused(_problem(response, document), document)
+        return document
+
+
+def reach(options: Namespace) -> Daemon:
+    """Return the daemon that `--socket` and `--config` mean; raises locations.PathTooLong."""
+    return Daemon(locations.socket_path(options.socket, locations.config_dir(options.config)))
+
+
+def job_path(job_id: str) -> str:
+    """Return the route of a job, from its id or the end of it; raises NotText."""
+    return f"/runner-jobs/{_quoted(job_id)}"
+
+
+def delivery_path(delivery_id: str) -> str:
+    """Return the route of a delivery, from its id or the end of it; raises NotText."""
+    return f"/deliveries/{_quoted(delivery_id)}"
+
+
+def decode(document: bytes, noun: type[Noun]) -> Noun:
+    """Return the noun that a document holds; raises Unintelligible."""
+    try:
+        return msgspec.json.decode(document, type=noun)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unintelligible(str(error)) from error
+
+
+class _UnixConnection(HTTPConnection):
+    def __init__(self, path: Path, patience: float) -> None:
+        super().__init__("localhost", timeout=patience)
+        self._path = path
+        self._patience = patience
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self._patience)
+        self.sock.connect(str(self._path))
+
+
+def _problem(response: HTTPResponse, document: bytes) -> Problem:
+    try:
+        return msgspec.json.decode(document, type=Problem)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = f"the daemon answered {response.status} {response.reason}"
+        return Problem("about:blank", response.reason, response.status, "internal", said)
+
+
+def _quoted(text: str) -> str:
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise NotText("an id is not UTF-8") from error
+
+
+def _encoded(pairs: list[tuple[str, str]]) -> str:
+    try:
+        return urlencode(pairs)
+    except UnicodeEncodeError as error:
+        raise NotText("an argument is not UTF-8") from error

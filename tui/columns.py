@@ -1,0 +1,42 @@
+"""Rows of plain text with their columns under each other."""
+
+from collections.abc import Collection, Sequence
+
+from tui.plain import cut, width
+
+GAP = "  "
+
+
+def aligned(
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Collection[int] = (),
+    bends: int | None = None,
+    columns: int | None = None,
+) -> list[list[str]]:
+    """Return the cells of each row padded to the widest of their column; those in `right` at its right end.
+
+    Where a whole row is wider than `columns`, the column `bends` is cut, though never below 12 cells.
+    All rows must be of one length.
+    """
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    if bends is not None and columns is not None:
+        excess = sum(widths) + len(GAP) * (len(widths) - 1) - columns
+        widths[bends] = min(widths[bends], max(12, widths[bends] - excess))
+    return [
+        [
+            _padded(cut(cell, room), room, right=at in right)
+            for at, (cell, room) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
+    ]
+
+
+def joined(cells: Sequence[str]) -> str:
+    """Return one line of padded cells."""
+    return GAP.join(cells).rstrip()
+
+
+def _padded(cell: str, room: int, *, right: bool) -> str:
+    space = " " * (room - width(cell))
+    return space + cell if right else cell + space

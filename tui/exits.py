@@ -1,0 +1,24 @@
+"""The exit codes of `stitcher`, the same for every verb."""
+
+OK = 0
+FAILED = 1
+USAGE = 2
+UNREACHABLE = 3
+REFUSED = 4
+NOT_FOUND = 5
+PARTLY = 6
+INTERRUPTED = 130
+
+_OF_STATUS = {403: REFUSED, 404: NOT_FOUND, 422: USAGE}
+
+
+def of_status(status: int) -> int:
+    """Return the exit code for an HTTP answer of 400 or more."""
+    return _OF_STATUS.get(status, FAILED)
+
+
+def of_many(codes: list[int]) -> int:
+    """Return the exit code of one command over several jobs, from the code of each."""
+    if OK in codes and any(codes):
+        return PARTLY
+    return codes[0] if len(set(codes)) == 1 else FAILED

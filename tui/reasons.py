@@ -1,0 +1,69 @@
+"""A decision in words: every check in its order, the line that made it, and what would have allowed it."""
+
+from collections.abc import Callable
+
+from shared.models import Check, Decision, Outcome, Verdict
+from tui.columns import aligned, joined
+from tui.plain import plain
+
+Paint = Callable[[str, str], str]
+
+_MARKS = {
+    Outcome.PASS: ("✓", "green"),
+    Outcome.FAIL: ("✗", "red"),
+    Outcome.ASK: ("?", "yellow"),
+    Outcome.SKIP: ("·", "dim"),
+    Outcome.UNREACHED: ("·", "dim"),
+}
+_COLOURS = {Verdict.ALLOWED: "green", Verdict.DENIED: "red", Verdict.THROTTLED: "red"}
+
+
+def headline(verdict: Verdict) -> tuple[str, str]:
+    """Return a verdict in capitals, and its colour."""
+    word = "WAITING FOR APPROVAL" if verdict is Verdict.WAITING else verdict.value.upper()
+    return word, _COLOURS.get(verdict, "yellow")
+
+
+def lines(decision: Decision, paint: Paint) -> list[str]:
+    """Return a decision below its headline: reason, checks, and the smallest change that would allow it."""
+    facts = [f"rails {plain(decision.rails_revision)}" if decision.rails_revision else "no rails in force"]
+    if decision.sandbox:
+        facts.append(f"sandbox {plain(decision.sandbox)}")
+    facts.append(f"decided in {decision.micros} µs")
+    said = [f"  {plain(decision.reason)}", f"  {paint(' · '.join(facts), 'dim')}"]
+    if decision.checks:
+        said += ["", *_checks(decision.checks, paint)]
+    if decision.remedy:
+        said += ["", f"  to allow it: {plain(decision.remedy.text)}{_place(decision.remedy.line, ' ({})')}"]
+    return said
+
+
+def near_misses(decision: Decision) -> list[str]:
+    """Return a line for each trigger that was looked at and did not want it."""
+    return [
+        f"{_name(check)}: {_sentence(check)}"
+        for check in decision.checks
+        if check.kind == "trigger" and check.outcome is Outcome.FAIL
+    ]
+
+
+def _checks(checks: tuple[Check, ...], paint: Paint) -> list[str]:
+    rows = aligned([[_name(check), _sentence(check), _place(check.line)] for check in checks])
+    marks = [paint(*_MARKS[check.outcome]) for check in checks]
+    return [f"  {mark} {joined(row)}" for mark, row in zip(marks, rows, strict=True)]
+
+
+def _name(check: Check) -> str:
+    return plain(check.id.replace(":", " ", 1))
+
+
+def _sentence(check: Check) -> str:
+    seen = plain(check.seen) if check.seen is not None else ""
+    wanted = f"wanted {plain(check.wanted)}" if check.wanted else ""
+    because = f"({plain(check.because)})" if check.because else ""
+    unreached = "(not reached)" if check.outcome is Outcome.UNREACHED and not because else ""
+    return " ".join(filter(None, (", ".join(filter(None, (seen, wanted))), because, unreached)))
+
+
+def _place(line: int | None, form: str = "{}") -> str:
+    return form.format(f"rails.yaml:{line}") if line is not None else ""

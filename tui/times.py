@@ -1,0 +1,37 @@
+"""Spans of time as people read them."""
+
+from datetime import datetime
+
+_DAY = 86_400
+
+
+def milliseconds(stamp: str) -> int:
+    """Return an RFC 3339 time as milliseconds since 1970."""
+    return round(datetime.fromisoformat(stamp).timestamp() * 1000)
+
+
+def duration(span: int) -> str:
+    """Return a span of milliseconds as `0.4s`, `6m02s`, `3h05m` or `2d04h`; a negative one is 0."""
+    seconds = max(span, 0) / 1000
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < _DAY:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // _DAY}d{whole % _DAY // 3600:02}h"
+
+
+def age(span: int) -> str:
+    """Return how long ago something was, of milliseconds: `12s ago`, `14m ago`, `3h ago`, `2d ago`."""
+    seconds = max(span, 0) // 1000
+    for size, unit in ((_DAY, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit} ago"
+    return f"{seconds}s ago"
+
+
+def clock(stamp: str) -> str:
+    """Return the time of day of an RFC 3339 UTC time, `14:02:11.284`."""
+    return stamp[11:23]

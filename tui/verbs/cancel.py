@@ -1,0 +1,24 @@
+"""`stitcher cancel`: stop jobs, the waiting as well as the running."""
+
+from argparse import ArgumentParser, Namespace
+
+from shared.models import OPEN
+from tui import several
+from tui.client import Daemon, job_path
+from tui.terminal import Terminal
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the jobs and the reason."""
+    several.arguments(parser)
+    parser.add_argument("--reason", metavar="TEXT", help="kept with the job")
+
+
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Cancel each job; a running one is `cancelling` until its processes are gone."""
+    body = {"reason": options.reason} if options.reason is not None else {}
+
+    def cancel(daemon: Daemon, job_id: str) -> bytes:
+        return daemon.post(f"{job_path(job_id)}/cancel", body)
+
+    return several.run(options, terminal, "cancel", cancel, OPEN)

@@ -1,0 +1,97 @@
+"""`stitcher ls`: jobs, newest first, a line each."""
+
+from argparse import ArgumentParser, Namespace
+
+from shared import ids
+from shared.models import JobPage, RunnerJob
+from tui import exits
+from tui.client import decode, reach
+from tui.columns import aligned, joined
+from tui.plain import plain
+from tui.terminal import Terminal
+from tui.times import age, milliseconds
+from tui.wording import NOTHING, cost, look, place, taken
+
+_STATE, _DETAIL, _TIME, _COST, _AGE = 1, 4, 6, 7, 8
+_FILTERS = (("status", "status"), ("type", "type"), ("repo", "repository"), ("agent", "agentTaskId"))
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the filters and the page."""
+    parser.add_argument(
+        "--status", metavar="S", action="append", help="pending, queued, running, completed …; may repeat"
+    )
+    parser.add_argument("--type", metavar="T", action="append", help="a job type; may repeat")
+    parser.add_argument("--repo", metavar="OWNER/NAME")
+    parser.add_argument("--agent", metavar="ID", help="the agent task that the job belongs to")
+    parser.add_argument("--limit", metavar="N", type=int, help="1 to 500 (default 100)")
+    parser.add_argument("--before", metavar="ID", help="go on below this job")
+
+
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Print one page of jobs."""
+    filters = _filters(options)
+    pages = [(name, str(value)) for name in ("limit", "before") if (value := getattr(options, name)) is not None]
+    document = reach(options).get("/runner-jobs", filters + pages)
+    page = decode(document, JobPage)
+    if options.json:
+        terminal.document(document)
+    else:
+        for line in _lines(page.items, terminal):
+            terminal.data(line)
+    if not page.items:
+        terminal.note(_nothing(filtered=bool(filters), paged=options.before is not None))
+    elif not options.json:
+        terminal.note(" · ".join(f"{number:,} {plain(status)}" for status, number in page.counts.items() if number))
+    if page.next:
+        terminal.note(f"there are more: add --before {plain(page.next)}")
+    return exits.OK
+
+
+def row(job: RunnerJob, now: int) -> list[str]:
+    """Return the cells of a job's line, at `now` in milliseconds."""
+    state = look(job)
+    return [
+        ids.short(job.id),
+        f"{state.glyph} {state.word}",
+        plain(job.type),
+        place(job.repository, job.thread),
+        plain(job.error.detail if job.error else job.last_event),
+        f"{job.tries.used}/{job.tries.max}",
+        taken(job, now),
+        cost(job),
+        age(now - milliseconds(job.created_at)),
+    ]
+
+
+def _lines(jobs: tuple[RunnerJob, ...], terminal: Terminal) -> list[str]:
+    if not jobs:
+        return []
+    now = ids.now_ms()
+    rows = [row(job, now) for job in jobs]
+    shown = [at for at in range(len(rows[0])) if at != _COST or any(cells[at] != NOTHING for cells in rows)]
+    table = aligned(
+        [[cells[at] for at in shown] for cells in rows],
+        right={shown.index(at) for at in (_TIME, _COST, _AGE) if at in shown},
+        bends=_DETAIL,
+        columns=terminal.columns,
+    )
+    for job, cells in zip(jobs, table, strict=True):
+        cells[_STATE] = terminal.paint(cells[_STATE], look(job).colour)
+    return [joined(cells) for cells in table]
+
+
+def _filters(options: Namespace) -> list[tuple[str, str]]:
+    pairs = []
+    for option, name in _FILTERS:
+        given = getattr(options, option)
+        pairs += [(name, value) for value in (given if isinstance(given, list) else [given]) if value is not None]
+    return pairs
+
+
+def _nothing(*, filtered: bool, paged: bool) -> str:
+    if paged:
+        return "no job is older than that one"
+    if filtered:
+        return "no job matches; all of them: stitcher ls"
+    return "no jobs yet; start one by hand with `stitcher dispatch TYPE`, or see how it goes with `stitcher demo`"

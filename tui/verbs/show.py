@@ -1,0 +1,120 @@
+"""`stitcher show`: one job, its steps as a tree, its last events and what came of it."""
+
+from argparse import ArgumentParser, Namespace
+from itertools import groupby
+
+from shared import ids
+from shared.models import JobEvent, JobStep, RunnerJob, StepStatus, StepType
+from tui import exits
+from tui.client import decode, job_path, reach
+from tui.columns import aligned, joined
+from tui.plain import cut, plain
+from tui.reasons import Paint
+from tui.terminal import Terminal
+from tui.times import clock, duration
+from tui.wording import NOTHING, STEP, cost, look, place, taken
+
+_EVENTS = 12
+_OUTPUT = 6  # lines of a failed step
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the job."""
+    parser.add_argument("job", metavar="JOB", help="its id, or the end of it from 6 characters on")
+
+
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Print one job."""
+    document = reach(options).get(job_path(options.job))
+    if options.json:
+        terminal.document(document)
+        return exits.OK
+    job = decode(document, RunnerJob)
+    for line in lines(job, ids.now_ms(), terminal.paint):
+        terminal.data(line)
+    return exits.OK
+
+
+def lines(job: RunnerJob, now: int, paint: Paint) -> list[str]:
+    """Return the whole page of a job, at `now` in milliseconds."""
+    state = look(job)
+    title = f'"{plain(job.thread.title)}"' if job.thread and job.thread.title else ""
+    head = [
+        paint(ids.short(job.id), "bold"),
+        paint(f"{state.glyph} {state.word}", state.colour),
+        plain(job.type),
+        place(job.repository, job.thread),
+        title,
+    ]
+    page = ["  ".join(filter(None, head))]
+    page += [f"  {paint(f'{name:9}', 'dim')} {value}" for name, value in _facts(job, now)]
+    if job.steps:
+        page += ["", "steps", *_tree(job.steps, paint)]
+    if job.events:
+        page += ["", "last events", *map(_event, job.events[-_EVENTS:])]
+    return page
+
+
+def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
+    spent = f", {cost(job)}" if job.usage.cost_usd else ""
+    facts = [
+        ("id", plain(job.id)),
+        ("asked by", f"{plain(job.actor)} at {plain(job.created_at)}"),
+        ("runs as", f"{plain(job.profile)} on {plain(job.executor)}, priority {job.priority}"),
+        ("tries", f"{job.tries.used} of {job.tries.max} in attempt {job.attempt}, {taken(job, now)}{spent}"),
+        ("branch", f"{plain(job.branch)} from {plain(job.ref or NOTHING)}"),
+    ]
+    if job.error:
+        facts.append(("error", f"{plain(job.error.code)}: {plain(job.error.detail)}"))
+        if job.error.hint:
+            facts.append(("", plain(job.error.hint)))
+    if job.result:
+        made = job.result
+        what = (
+            f"{plain(made.commit)}, +{made.additions} -{made.deletions} in {made.files} files"
+            if made.commit
+            else "no change"
+        )
+        facts.append(("result", what))
+        facts += [("", plain(line)) for line in made.summary.splitlines()]
+    if job.decision:
+        decision = job.decision
+        facts.append(
+            ("rails", f"{decision.verdict.value}: {plain(decision.reason)} (stitcher why {ids.short(job.id)})")
+        )
+    return facts
+
+
+def _tree(steps: tuple[JobStep, ...], paint: Paint) -> list[str]:
+    table = aligned([_step(step) for step in steps], right={2})
+    shown = zip(steps, table, strict=True)
+    page = []
+    last = max(step.attempt for step in steps)
+    for (attempt, number), branch in groupby(shown, key=lambda pair: (pair[0].attempt, pair[0].try_)):
+        indent = "  "
+        if number is not None:
+            page.append(f"  ▼ try {number}" + (f" of attempt {attempt}" if last > 1 else ""))
+            indent = "    "
+        for step, cells in branch:
+            state = STEP[step.status]
+            page.append(f"{indent}{paint(state.glyph, state.colour)} {joined(cells)}")
+            if step.status is StepStatus.FAILED:
+                page += [f"{indent}    {cut(plain(line.expandtabs()), 160)}" for line in tail(step.output)]
+    return page
+
+
+def tail(output: str) -> list[str]:
+    """Return the last lines of an output that say anything."""
+    return [line for line in output.splitlines() if line.strip()][-_OUTPUT:]
+
+
+def _step(step: JobStep) -> list[str]:
+    name = f"gate {plain(step.name)}" if step.type is StepType.GATE else plain(step.name)
+    spent = NOTHING if step.duration_ms is None else duration(step.duration_ms)
+    ended = f"exit {step.exit_code}" if step.exit_code else ""
+    return [name, step.phase.value.lower(), spent, STEP[step.status].word, ended]
+
+
+def _event(event: JobEvent) -> str:
+    said = " ".join(f"{key}={' '.join(str(value).split())}" for key, value in event.payload.items())
+    return f"  {clock(plain(event.timestamp))}  {plain(event.type):16}  {cut(plain(said), 100)}".rstrip()

@@ -1,0 +1,67 @@
+"""Jobs in words: the glyph, the word and the colour of each state, and the short ways to name things."""
+
+from typing import NamedTuple
+
+from shared.models import RunnerJob, Status, StepStatus, Thread
+from tui.plain import plain
+from tui.times import duration, milliseconds
+
+NOTHING = "\N{EN DASH}"
+
+
+class Look(NamedTuple):
+    """How a state is shown; never by its colour alone."""
+
+    glyph: str
+    word: str
+    colour: str
+
+
+_JOB = {
+    Status.PENDING: Look("◷", "waiting", "yellow"),
+    Status.QUEUED: Look("●", "queued", "cyan"),
+    Status.RUNNING: Look("▶", "running", "cyan"),
+    Status.COMPLETED: Look("✓", "completed", "green"),
+    Status.FAILED: Look("✗", "failed", "red"),
+    Status.CANCELLED: Look("⊘", "cancelled", "dim"),
+}
+_CANCELLING = Look("▶", "cancelling", "yellow")
+
+STEP = {
+    StepStatus.PENDING: Look("·", "pending", "dim"),
+    StepStatus.RUNNING: Look("▶", "running", "cyan"),
+    StepStatus.COMPLETED: Look("✓", "completed", "green"),
+    StepStatus.FAILED: Look("✗", "failed", "red"),
+    StepStatus.SKIPPED: Look(NOTHING, "skipped", "dim"),
+}
+
+
+def look(job: RunnerJob) -> Look:
+    """Return how the state of a job is shown; one that was told to stop and still runs is `cancelling`."""
+    return _CANCELLING if job.status is Status.RUNNING and job.cancel_requested else _JOB[job.status]
+
+
+def place(repository: str | None, thread: Thread | None) -> str:
+    """Return where work belongs: `octo-org/api#479`, the repository alone, or a dash."""
+    number = f"#{thread.number}" if thread else ""
+    return plain(f"{repository or ''}{number}") or NOTHING
+
+
+def taken(job: RunnerJob, now: int) -> str:
+    """Return how long a job ran, runs, or waits to run, at `now` in milliseconds; a dash where it never did."""
+    over = job.status not in {Status.PENDING, Status.QUEUED, Status.RUNNING}
+    start = job.queued_at if job.status is Status.QUEUED else job.started_at
+    if start is None or (over and job.completed_at is None):
+        return NOTHING
+    end = milliseconds(job.completed_at) if over and job.completed_at else now
+    return duration(end - milliseconds(start))
+
+
+def cost(job: RunnerJob) -> str:
+    """Return what a job cost, `$0.21`, or a dash where nobody said."""
+    return f"${job.usage.cost_usd:.2f}" if job.usage.cost_usd else NOTHING
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 job` or `1,204 jobs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
