@@ -123,7 +123,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         async with await self.journal.open(
             Phase.EXECUTION, StepType.AI_ACTION, self.type.profile.executor, number
         ) as step:
-            outcome = await self.executor.run(task, step.say)
+            outcome = await self.executor.run(task, step)
             if outcome.usage is not None:
                 await step.used(outcome.usage)
             step.ended(outcome.exit_code, outcome.failure.detail if outcome.failure else None)
@@ -191,7 +191,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 step.say(f"{commit} on {self.job.branch}\n{summary}\n".encode())
                 step.ended(0)
                 result = Result(commit, stat.files, stat.additions, stat.deletions, summary)
-                await self.journal.note("ai.artifact_created", {"name": "diffstat", **builtins(result)}, step)
+                await step.note("ai.artifact_created", {"name": "diffstat", **builtins(result)})
         await checkout.remove()
         return result
 

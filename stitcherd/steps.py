@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from shared.ids import now_ms
 from shared.models import Phase, StepStatus, StepType, Usage
@@ -38,10 +38,6 @@ class Journal:
         )
         log = StepLog(log_path(self._state, self._fence.job_id, self._fence.attempt, place.ordinal), self._log_max)
         return Step(self._store, self._fence, place, log, self.redaction)
-
-    async def note(self, type_: str, payload: dict[str, object], step: "Step | None" = None) -> None:
-        """Note something that happened; raises Superseded."""
-        await self._store.write(progress.note, self._fence, type_, now_ms(), step.place.id if step else None, payload)
 
 
 class Step:
@@ -82,8 +78,16 @@ class Step:
         """Return the newest output as text, at most `size` bytes of it."""
         return self._tail[-size:].decode("utf-8", "replace")
 
+    async def note(self, type_: str, payload: dict[str, Any]) -> None:
+        """Note something that happened in the step; raises Superseded."""
+        await self._store.write(progress.note, self._fence, type_, now_ms(), self.place.id, payload)
+
+    async def remember(self, reference: dict[str, str]) -> None:
+        """Keep what the executor needs to find the run of this step's try again; raises Superseded."""
+        await self._store.write(progress.remember, self._fence, self.place.number or 0, reference)
+
     async def used(self, usage: Usage) -> None:
-        """Note what the executor used."""
+        """Add what the executor used to the step and to the job; raises Superseded."""
         await self._store.write(progress.add_usage, self._fence, self.place, usage, now_ms())
 
     async def __aenter__(self) -> Self:

@@ -1,8 +1,8 @@
 """What an executor is: the one who does a job's work, handed a task and asked for its outcome."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -36,9 +36,29 @@ class Outcome(Struct, frozen=True):
         return self.failure is None
 
 
+class Voice(Protocol):
+    """How an executor is heard while it works; what it says is durable once a coroutine of these returns."""
+
+    def say(self, data: bytes, /) -> None:
+        """Take a piece of output."""
+        ...
+
+    async def note(self, type_: str, payload: dict[str, Any], /) -> None:
+        """Note an event of the step: `ai.tool_called`, `ai.tool_denied`."""
+        ...
+
+    async def used(self, usage: Usage, /) -> None:
+        """Add to what the job has used."""
+        ...
+
+    async def remember(self, reference: dict[str, str], /) -> None:
+        """Keep what is needed to find this try's run again after a crash of ours; call it before it starts."""
+        ...
+
+
 class Executor(Protocol):
     """Does the work of a task; when cancelled, it ends everything that it started before it lets go."""
 
-    async def run(self, task: Task, say: Callable[[bytes], None]) -> Outcome:
-        """Do the task and hand each piece of output to `say` as it comes."""
+    async def run(self, task: Task, voice: Voice) -> Outcome:
+        """Do the task."""
         ...

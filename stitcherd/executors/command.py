@@ -1,12 +1,12 @@
 """The executor that is any program: the prompt on its stdin, the checkout as its working directory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from shared.models import Failure
 from stitcherd import processes
-from stitcherd.executors import Outcome, Task
+from stitcherd.executors import Outcome, Task, Voice
 
 
 class CommandExecutor(Struct, frozen=True):
@@ -14,7 +14,7 @@ class CommandExecutor(Struct, frozen=True):
 
     argv: Sequence[str]
 
-    async def run(self, task: Task, say: Callable[[bytes], None]) -> Outcome:
+    async def run(self, task: Task, voice: Voice) -> Outcome:
         """Run the program; failures are `executor_cannot_start`, `executor_timeout` and `executor_failed`."""
         try:
             ended = await processes.run(
@@ -23,7 +23,7 @@ class CommandExecutor(Struct, frozen=True):
                 env=task.env,
                 stdin=task.prompt.encode(errors="replace"),
                 timeout=task.timeout,
-                say=say,
+                say=voice.say,
                 job_id=task.job_id,
                 root=task.root,
             )

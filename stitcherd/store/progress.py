@@ -28,10 +28,11 @@ class Fence(Struct, frozen=True):
 
 
 class StepPlace(Struct, frozen=True):
-    """Where a step stands in its attempt."""
+    """Where a step stands in its attempt, and the try that it belongs to."""
 
     id: str
     ordinal: int
+    number: int | None
     name: str
     gate: bool
 
@@ -46,6 +47,15 @@ def begin_try(db: sqlite3.Connection, mine: Fence, number: int, now: int) -> Non
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, mine.key))
 
 
+def remember(db: sqlite3.Connection, mine: Fence, number: int, reference: dict[str, str]) -> None:
+    """Keep what the executor needs to find the run of this try again."""
+    _check(db, mine)
+    db.execute(
+        "UPDATE starts SET reference = ? WHERE job = ? AND attempt = ? AND try = ?",
+        (rows.encode(reference), mine.key, mine.attempt, number),
+    )
+
+
 def open_step(
     db: sqlite3.Connection,
     mine: Fence,
@@ -58,7 +68,7 @@ def open_step(
 ) -> StepPlace:
     """Add a running step behind those the attempt has; `number` is the try it belongs to."""
     _check(db, mine)
-    place = StepPlace(new_id(), _next_ordinal(db, mine), name, type_ is StepType.GATE)
+    place = StepPlace(new_id(), _next_ordinal(db, mine), number, name, type_ is StepType.GATE)
     db.execute(
         "INSERT INTO steps (id, job, attempt, try, ordinal, phase, type, name, status, started_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'RUNNING', ?)",

@@ -5,15 +5,34 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared.models import Usage
 from stitcherd.executors import Executor, Outcome, Task
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.process_tree import find
 from stitcherd.processes import environment
 
 Make = Callable[[str], Executor]
+
+
+class Ear:
+    """Hears what an executor says, and hands its output on."""
+
+    def __init__(self, listen: Callable[[bytes], object] = len) -> None:
+        self.say = listen
+        self.heard: list[object] = []
+
+    async def note(self, type_: str, payload: dict[str, Any]) -> None:
+        self.heard.append((type_, payload))
+
+    async def used(self, usage: Usage) -> None:
+        self.heard.append(usage)
+
+    async def remember(self, reference: dict[str, str]) -> None:
+        self.heard.append(reference)
 
 
 def command(code: str) -> Executor:
@@ -54,7 +73,7 @@ def with_timeout(task: Task, timeout: float) -> Task:
 async def test_it_works_in_the_checkout_on_the_prompt_and_says_what_it_does(make: Make, task: Task) -> None:
     said = bytearray()
     code = "import sys, os; open('made', 'w').write(sys.stdin.read()); print(os.environ['STITCHER_TRY'])"
-    outcome = await make(code).run(task, said.extend)
+    outcome = await make(code).run(task, Ear(said.extend))
     assert outcome == Outcome(exit_code=0)
     assert outcome.ok
     assert (task.cwd / "made").read_text() == "Fix the Ä ?."
@@ -69,7 +88,7 @@ async def test_it_works_in_the_checkout_on_the_prompt_and_says_what_it_does(make
     ],
 )
 async def test_a_failure_is_told(make: Make, task: Task, code: str, exit_code: int, detail: str) -> None:
-    outcome = await make(code).run(task, lambda _: None)
+    outcome = await make(code).run(task, Ear())
     assert not outcome.ok
     assert outcome.exit_code == exit_code
     assert outcome.failure
@@ -77,7 +96,7 @@ async def test_a_failure_is_told(make: Make, task: Task, code: str, exit_code: i
 
 
 async def test_time_runs_out(make: Make, task: Task) -> None:
-    outcome = await make("import time; time.sleep(60)").run(with_timeout(task, 0.3), lambda _: None)
+    outcome = await make("import time; time.sleep(60)").run(with_timeout(task, 0.3), Ear())
     assert outcome.failure
     assert outcome.failure.code == "executor_timeout"
     assert "after 0.3 s" in outcome.failure.detail
@@ -87,7 +106,7 @@ async def test_time_runs_out(make: Make, task: Task) -> None:
 async def test_a_cancelled_one_leaves_nothing_running(make: Make, task: Task) -> None:
     started = asyncio.Event()
     code = "import time; print('up', flush=True); time.sleep(60)"
-    running = asyncio.ensure_future(make(code).run(task, lambda _: started.set()))
+    running = asyncio.ensure_future(make(code).run(task, Ear(lambda _: started.set())))
     await asyncio.wait_for(started.wait(), 5)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -96,7 +115,7 @@ async def test_a_cancelled_one_leaves_nothing_running(make: Make, task: Task) ->
 
 
 async def test_a_command_that_cannot_start_is_told(task: Task) -> None:
-    outcome = await CommandExecutor(("no-such-agent", "-p")).run(task, lambda _: None)
+    outcome = await CommandExecutor(("no-such-agent", "-p")).run(task, Ear())
     assert outcome.exit_code is None
     assert outcome.failure
     assert outcome.failure.code == "executor_cannot_start"

@@ -118,6 +118,7 @@ CREATE TABLE starts (                        -- written before the executor is s
   attempt INTEGER NOT NULL,
   try     INTEGER NOT NULL,
   at      INTEGER NOT NULL,
+  reference TEXT,                           -- what the executor needs to find its run again
   PRIMARY KEY (job, attempt, try)
 ) STRICT, WITHOUT ROWID;
 
