@@ -21,7 +21,7 @@ Make = Callable[[str], Executor]
 class Ear:
     """Hears what an executor says, and hands its output on."""
 
-    def __init__(self, listen: Callable[[bytes], object] = len) -> None:
+    def __init__(self, listen: Callable[[bytes], None] = lambda _: None) -> None:
         self.say = listen
         self.heard: list[object] = []
 
