@@ -21,6 +21,7 @@ from stitcherd.api.doors import operators_door, public_door
 from stitcherd.api.house import House
 from stitcherd.checkout import Checkouts
 from stitcherd.executors import kinds
+from stitcherd.feed import Feed
 from stitcherd.intake import Intake
 from stitcherd.queue import Queue
 from stitcherd.rails import file as rails_file
@@ -111,8 +112,9 @@ async def serve(directory: Path, settings: Settings) -> None:
         async with store.reading() as db:
             waiting = await reads.waiting(db)
             instance = await reads.instance(db)
+        feed = Feed(store)
         meta = Meta(VERSION, API, instance, os.getpid(), stamp(now_ms()))
-        house = House(settings, store, rails, intake, runner, meta)
+        house = House(settings, store, rails, intake, runner, feed, meta)
         for app, site in (
             (operators_door(house), lambda door: web.SockSite(door, socket)),
             (public_door(house), lambda door: web.TCPSite(door, settings.http.host, settings.http.port)),
@@ -125,6 +127,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         closing.push_async_callback(queue.stop)
         refill = asyncio.create_task(queue.refill(waiting))
         maintain = asyncio.create_task(upkeep(store, settings, checkouts))
+        follow = asyncio.create_task(feed.run())
         log.info("listening on %s and http://%s:%d", settings.daemon.socket, settings.http.host, settings.http.port)
         await stop.wait()
         log.info("stopping")
@@ -133,6 +136,8 @@ async def serve(directory: Path, settings: Settings) -> None:
         refill.cancel()
         queue.hold()
         await runner.stop(settings.daemon.grace)
+        feed.close()
+        follow.cancel()
 
 
 if __name__ == "__main__":

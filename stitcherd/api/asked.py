@@ -16,10 +16,11 @@ CURSOR_MAX = 2**63 - 1
 
 
 class Query:
-    """The query of a request; `known` are all the names that it may have."""
+    """The query of a request, which may have only the names that its route knows."""
 
-    def __init__(self, request: web.Request, *known: str) -> None:
+    def __init__(self, request: web.Request) -> None:
         self._values = request.query
+        known = request["query_names"]
         for name in self._values:
             if name not in known:
                 raise Refusal("invalid", f"unknown parameter {name!r}", f"known: {', '.join(known) or 'none'}")

@@ -1,22 +1,44 @@
-"""Who is asking: on the Unix socket the peer's uid, which must be the daemon's own or root."""
+"""Who is asking: on the Unix socket the peer's uid, on TCP the bearer of a token; and what they may do."""
 
+import hashlib
+import hmac
 import os
 import socket
 import struct
+import time
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 from msgspec import Struct
 
 from stitcherd.api.answers import Handler
+from stitcherd.api.house import HOUSE
 from stitcherd.refusal import Refusal
+from stitcherd.settings_tables import Permission, TokenSettings
+
+WRONG_MAX = 60  # wrong tokens from one address in a window, before it has to wait
+WINDOW_SECONDS = 60.0
+ADDRESSES_MAX = 10_000  # remembered at once: a flood from many addresses must not fill the memory
 
 
 class Caller(Struct, frozen=True):
-    """Who asks, as events name them, and the only workspace that they may see; None is all."""
+    """Who asks, as events name them, the only workspace that they may see, and what they may do; None is all."""
 
     actor: str
     workspace: str | None
+    permissions: frozenset[Permission] | None
+
+    def may(self, permission: Permission | None) -> bool:
+        """Say whether the caller may do what needs this permission; None is what every caller may."""
+        return permission is None or self.permissions is None or permission in self.permissions
+
+
+def caller(request: web.Request) -> Caller:
+    """Return who asks."""
+    found: Caller = request["caller"]
+    return found
 
 
 @web.middleware
@@ -25,14 +47,54 @@ async def operator_only(request: web.Request, handler: Handler) -> web.StreamRes
     uid = _peer_uid(request)
     if uid not in {os.getuid(), 0}:
         raise Refusal("forbidden", f"uid {uid} is neither the daemon's user nor root")
-    request["caller"] = Caller(f"uid:{uid}", None)
+    request["caller"] = Caller(f"uid:{uid}", None, None)
     return await handler(request)
 
 
-def caller(request: web.Request) -> Caller:
-    """Return who asks."""
-    found: Caller = request["caller"]
-    return found
+class Bearers:
+    """The middleware that knows the tokens; a token is optional here, and asked for by the routes that need one."""
+
+    def __init__(self) -> None:
+        self._wrong: dict[str, deque[float]] = {}
+
+    @web.middleware
+    async def identify(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Find out who bears the token of a request, where it has one."""
+        given = request.headers.get("Authorization")
+        if given is not None:
+            address = request.remote or "unknown"
+            self._check_pace(address)
+            token = _token_of(given, request.app[HOUSE].settings.tokens)
+            if token is None:
+                self._note_wrong(address)
+                raise Refusal("unauthorized", "the bearer token is not known", "see [[tokens]] in stitcherd.toml")
+            request["caller"] = Caller(f"token:{token.name}", token.workspace, token.permissions)
+        return await handler(request)
+
+    def _check_pace(self, address: str) -> None:
+        wrong = self._wrong.get(address)
+        now = time.monotonic()
+        while wrong and now - wrong[0] > WINDOW_SECONDS:
+            wrong.popleft()
+        if wrong and len(wrong) > WRONG_MAX:
+            wait = int(WINDOW_SECONDS - (now - wrong[0])) + 1
+            raise Refusal("throttled", f"too many wrong tokens from {address}", retry_after=wait)
+
+    def _note_wrong(self, address: str) -> None:
+        if address not in self._wrong and len(self._wrong) >= ADDRESSES_MAX:
+            self._wrong.pop(next(iter(self._wrong)))
+        self._wrong.setdefault(address, deque(maxlen=WRONG_MAX + 1)).append(time.monotonic())
+
+
+def _token_of(header: str, tokens: Sequence[TokenSettings]) -> TokenSettings | None:
+    """Return the token of an Authorization header; every hash is compared, so that time tells nothing."""
+    scheme, _, value = header.partition(" ")
+    digest = hashlib.sha256(value.strip().encode("utf-8", "surrogateescape")).hexdigest()
+    found = None
+    for token in tokens:
+        if hmac.compare_digest(digest, token.sha256):
+            found = token
+    return found if scheme.lower() == "bearer" else None
 
 
 def _peer_uid(request: web.Request) -> int:

@@ -12,7 +12,7 @@ from stitcherd.store import reads
 
 async def list_deliveries(request: web.Request) -> web.Response:
     """Answer a page of deliveries."""
-    query = Query(request, "verdict", "source", "limit", "before")
+    query = Query(request)
     wanted = reads.DeliveryFilter(
         verdicts=query.each("verdict", lambda value: Verdict(value.lower()), Verdict),
         sources=query.each("source", str),

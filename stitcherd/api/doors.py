@@ -1,51 +1,39 @@
 """The two doors: which routes stand behind which, and who may knock."""
 
 from ipaddress import ip_address
+from typing import Any
 
 from aiohttp import web
 
-from stitcherd.api import deliveries, health, jobs, rails, webhooks
 from stitcherd.api.answers import Handler, in_problems
-from stitcherd.api.auth import operator_only
+from stitcherd.api.auth import Bearers, operator_only
 from stitcherd.api.house import HOUSE, House
+from stitcherd.api.openapi import OPENAPI
+from stitcherd.api.routes import ROUTES, STREAM
 from stitcherd.refusal import Refusal
-
-PUBLIC = [
-    web.post("/stitcher/webhook", webhooks.receive),
-    web.post("/stitcher/webhook/{source}", webhooks.receive),
-    web.get("/healthz", health.healthz),
-    web.get("/readyz", health.readyz),
-]
-API = [
-    web.get("/meta", health.meta),
-    web.get("/rails", rails.show_rails),
-    web.post("/stitcher/dispatch", jobs.dispatch),
-    web.get("/runner-jobs", jobs.list_jobs),
-    web.post("/runner-jobs", jobs.create_job),
-    web.get("/runner-jobs/{job}", jobs.show_job),
-    web.post("/runner-jobs/{job}/cancel", jobs.cancel_job),
-    web.post("/runner-jobs/{job}/retry", jobs.retry_job),
-    web.get("/runner-jobs/{job}/events", jobs.list_events),
-    web.get("/runner-jobs/{job}/steps/{step}/log", jobs.show_log),
-    web.get("/deliveries", deliveries.list_deliveries),
-    web.get("/deliveries/{delivery}", deliveries.show_delivery),
-    web.get("/deliveries/{delivery}/body", deliveries.show_body),
-]
 
 
 def public_door(house: House) -> web.Application:
-    """Return the app for TCP: what forges and probes need, and nothing that a browser may ask."""
-    app = web.Application(middlewares=[in_problems, no_browsers], client_max_size=house.settings.http.max_body + 1)
-    app[HOUSE] = house
-    app.add_routes(PUBLIC)
-    return app
+    """Return the app for TCP: webhooks and probes for everybody, the API for whoever bears a token."""
+    return _door(house, no_browsers, Bearers().identify)
 
 
 def operators_door(house: House) -> web.Application:
     """Return the app for the Unix socket: everything, for whoever could have started the daemon."""
-    app = web.Application(middlewares=[in_problems, operator_only], client_max_size=house.settings.http.max_body + 1)
+    return _door(house, operator_only)
+
+
+def _door(house: House, *middlewares: Any) -> web.Application:
+    limit = house.settings.http.max_body + 1
+    app = web.Application(middlewares=[in_problems, *middlewares], client_max_size=limit)
     app[HOUSE] = house
-    app.add_routes(PUBLIC + API)
+    # GET answers HEAD too, but for the stream, which has no end that HEAD could wait for.
+    app.add_routes(
+        web.get(route.path, route.__call__, allow_head=STREAM not in route.answers.values())
+        if route.method == "GET"
+        else web.route(route.method, route.path, route.__call__)
+        for route in (*ROUTES, OPENAPI)
+    )
     return app
 
 

@@ -4,6 +4,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from shared.models import Meta
+from stitcherd.feed import Feed
 from stitcherd.intake import Intake
 from stitcherd.rails.in_force import RailsInForce
 from stitcherd.runner import Runner
@@ -19,6 +20,7 @@ class House(Struct):
     rails: RailsInForce
     intake: Intake
     runner: Runner
+    feed: Feed
     meta: Meta
     stopping: bool = False
 

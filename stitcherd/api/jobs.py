@@ -56,7 +56,7 @@ class Retry(Asked):
 
 async def list_jobs(request: web.Request) -> web.Response:
     """Answer a page of jobs."""
-    query = Query(request, "status", "type", "agentTaskId", "repository", "workspaceId", "limit", "before")
+    query = Query(request)
     wanted = reads.JobFilter(
         statuses=query.each("status", lambda value: Status(value.upper()), Status),
         types=query.each("type", str),
@@ -78,7 +78,7 @@ async def show_job(request: web.Request) -> web.Response:
 
 async def list_events(request: web.Request) -> web.Response:
     """Answer a page of a job's events."""
-    query = Query(request, "after", "limit")
+    query = Query(request)
     after = query.number("after", 0, 0, CURSOR_MAX)
     async with request.app[HOUSE].store.reading() as db:
         page = await reads.job_events(db, request.match_info["job"], caller(request).workspace, after, query.limit)

@@ -8,13 +8,23 @@ BATCH = 2000  # rows in one transaction, so that nobody waits long behind it
 
 
 def old_events(db: sqlite3.Connection, before: int) -> int:
-    """Delete a batch of the oldest events from before a time (ms) and return how many there were."""
-    return db.execute(
+    """Delete a batch of the oldest events from before a time (ms) and return how many there were.
+
+    The newest id that is gone is kept: whoever asks for events behind an older cursor must be told.
+    """
+    gone = db.execute(
         "DELETE FROM events WHERE id IN (SELECT e.id FROM events e LEFT JOIN jobs j ON j.key = e.job"
         " WHERE e.at < ? AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
-        " ORDER BY e.id LIMIT ?)",
+        " ORDER BY e.id LIMIT ?) RETURNING id",
         (before, BATCH),
-    ).rowcount
+    ).fetchall()
+    if gone:
+        db.execute(
+            "INSERT INTO meta (name, value) VALUES ('pruned_through', ?) ON CONFLICT (name)"
+            " DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
+            (str(max(row["id"] for row in gone)),),
+        )
+    return len(gone)
 
 
 def old_bodies(db: sqlite3.Connection, before: int) -> int:

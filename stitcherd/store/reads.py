@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from shared.ids import short
-from shared.models import Delivery, DeliveryPage, EventPage, JobPage, RunnerJob, Status, Verdict
+from shared.models import Delivery, DeliveryPage, EventPage, JobEvent, JobPage, RunnerJob, Status, Verdict
 from shared.protocol import SUFFIX_MIN
 from stitcherd.refusal import Refusal
 from stitcherd.store import rows
@@ -96,6 +96,18 @@ async def job_events(db: aiosqlite.Connection, name: str, workspace: str | None,
     )
     items = tuple(rows.event(event) for event in found[:limit])
     return EventPage(items, items[-1].id if len(found) > limit else None)
+
+
+async def events_after(db: aiosqlite.Connection, cursor: int, limit: int) -> list[tuple[JobEvent, str | None]]:
+    """Return the events of everybody behind the cursor, oldest first, each with its workspace."""
+    found = await _all(db, f"{EVENT} WHERE e.id > ? ORDER BY e.id LIMIT ?", [cursor, limit])
+    return [(rows.event(row), row["workspace"]) for row in found]
+
+
+async def pruned_through(db: aiosqlite.Connection) -> int:
+    """Return the id of the newest event that retention has removed; 0 where it has removed none."""
+    found = await _all(db, "SELECT value FROM meta WHERE name = 'pruned_through'", [])
+    return int(found[0]["value"]) if found else 0
 
 
 async def step_place(db: aiosqlite.Connection, name: str, step_id: str, workspace: str | None) -> tuple[str, int, int]:

@@ -1,0 +1,203 @@
+"""Every route of the API, once: its handler, who may call it, what it takes and what it answers."""
+
+from enum import StrEnum
+from typing import Any
+
+from aiohttp import web
+from msgspec import Struct
+
+from shared.models import (
+    Answer,
+    Delivery,
+    DeliveryPage,
+    Dispatch,
+    EventPage,
+    JobPage,
+    Meta,
+    RailsState,
+    RunnerJob,
+    Status,
+    Verdict,
+)
+from stitcherd.api import deliveries, events, health, jobs, rails, webhooks
+from stitcherd.api.answers import Handler
+from stitcherd.api.auth import caller
+from stitcherd.refusal import Refusal
+from stitcherd.settings_tables import Permission
+
+COUNT = {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}
+CURSOR = {"type": "integer", "minimum": 0}
+TEXT = {"type": "string"}
+STREAM = "text/event-stream"
+BINARY = "application/octet-stream"
+PLAIN = "text/plain"
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One route; `answers` is what a status carries: a noun, or a media type where it is no JSON.
+
+    `open` needs no caller; otherwise `permission` is needed, None meaning that any caller will do.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    permission: Permission | None = None
+    open: bool = False
+    query: dict[str, dict[str, Any]] = {}
+    repeats: frozenset[str] = frozenset()
+    body: type | None = None
+    answers: dict[int, Any] = {}
+    refusals: tuple[int, ...] = ()
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        """Let the handler answer, if the caller may have it."""
+        request["query_names"] = tuple(self.query)
+        if not self.open:
+            if "caller" not in request:
+                raise Refusal("unauthorized", "this needs a bearer token", "see [[tokens]] in stitcherd.toml")
+            if not caller(request).may(self.permission):
+                raise Refusal("forbidden", f"this needs the permission {self.permission}")
+        return await self.handler(request)
+
+
+def _each(names: type[StrEnum]) -> dict[str, Any]:
+    return {"type": "string", "enum": [*names]}
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/stitcher/webhook",
+        handler=webhooks.receive,
+        open=True,
+        answers={200: Answer, 202: Answer},
+        refusals=(400, 401, 404, 413, 415, 422, 503),
+    ),
+    Route(
+        method="POST",
+        path="/stitcher/webhook/{source}",
+        handler=webhooks.receive,
+        open=True,
+        answers={200: Answer, 202: Answer},
+        refusals=(400, 401, 404, 413, 415, 422, 503),
+    ),
+    Route(method="GET", path="/healthz", handler=health.healthz, open=True, answers={200: dict[str, str]}),
+    Route(method="GET", path="/readyz", handler=health.readyz, open=True, answers={200: Any, 503: Any}),
+    Route(method="GET", path="/meta", handler=health.meta, answers={200: Meta}),
+    Route(method="GET", path="/rails", handler=rails.show_rails, permission="rails:read", answers={200: RailsState}),
+    Route(
+        method="POST",
+        path="/stitcher/dispatch",
+        handler=jobs.dispatch,
+        permission="jobs:dispatch",
+        body=jobs.NewJob,
+        answers={200: Dispatch, 201: Dispatch},
+        refusals=(400, 404, 413, 415, 422, 429, 503),
+    ),
+    Route(
+        method="GET",
+        path="/runner-jobs",
+        handler=jobs.list_jobs,
+        permission="jobs:read",
+        query={
+            "status": _each(Status),
+            "type": TEXT,
+            "agentTaskId": TEXT,
+            "repository": TEXT,
+            "workspaceId": TEXT,
+            "limit": COUNT,
+            "before": TEXT,
+        },
+        repeats=frozenset({"status", "type"}),
+        answers={200: JobPage},
+        refusals=(404, 409, 422),
+    ),
+    Route(
+        method="POST",
+        path="/runner-jobs",
+        handler=jobs.create_job,
+        permission="jobs:dispatch",
+        body=jobs.NewJob,
+        answers={200: RunnerJob, 201: RunnerJob},
+        refusals=(400, 404, 413, 415, 422, 429, 503),
+    ),
+    Route(
+        method="GET",
+        path="/runner-jobs/{job}",
+        handler=jobs.show_job,
+        permission="jobs:read",
+        answers={200: RunnerJob},
+        refusals=(404, 409, 422),
+    ),
+    Route(
+        method="POST",
+        path="/runner-jobs/{job}/cancel",
+        handler=jobs.cancel_job,
+        permission="jobs:write",
+        body=jobs.Cancel,
+        answers={202: RunnerJob},
+        refusals=(400, 404, 409, 413, 415, 422, 503),
+    ),
+    Route(
+        method="POST",
+        path="/runner-jobs/{job}/retry",
+        handler=jobs.retry_job,
+        permission="jobs:write",
+        body=jobs.Retry,
+        answers={202: RunnerJob},
+        refusals=(400, 404, 409, 413, 415, 422, 503),
+    ),
+    Route(
+        method="GET",
+        path="/runner-jobs/{job}/events",
+        handler=jobs.list_events,
+        permission="jobs:read",
+        query={"after": CURSOR, "limit": COUNT},
+        answers={200: EventPage},
+        refusals=(404, 409, 422),
+    ),
+    Route(
+        method="GET",
+        path="/runner-jobs/{job}/steps/{step}/log",
+        handler=jobs.show_log,
+        permission="jobs:read",
+        answers={200: PLAIN, 206: PLAIN, 304: None, 416: None},
+        refusals=(404, 409, 422),
+    ),
+    Route(
+        method="GET",
+        path="/events",
+        handler=events.stream,
+        permission="jobs:read",
+        query={"after": CURSOR, "job": TEXT},
+        answers={200: STREAM},
+        refusals=(404, 409, 410, 422),
+    ),
+    Route(
+        method="GET",
+        path="/deliveries",
+        handler=deliveries.list_deliveries,
+        permission="deliveries:read",
+        query={"verdict": _each(Verdict), "source": TEXT, "limit": COUNT, "before": TEXT},
+        repeats=frozenset({"verdict", "source"}),
+        answers={200: DeliveryPage},
+        refusals=(404, 409, 422),
+    ),
+    Route(
+        method="GET",
+        path="/deliveries/{delivery}",
+        handler=deliveries.show_delivery,
+        permission="deliveries:read",
+        answers={200: Delivery},
+        refusals=(404, 409, 422),
+    ),
+    Route(
+        method="GET",
+        path="/deliveries/{delivery}/body",
+        handler=deliveries.show_body,
+        permission="deliveries:read",
+        answers={200: BINARY},
+        refusals=(404, 409, 422),
+    ),
+)
