@@ -187,7 +187,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 except GitFailed as fault:
                     step.say(f"{fault}\n".encode())
                     raise Failed(Failure("publish_failed", str(fault))) from fault
-                summary = f"{stat.additions} additions, {stat.deletions} deletions in {stat.files} files"
+                summary = f"+{stat.additions} -{stat.deletions} in {stat.files} file{'s' if stat.files != 1 else ''}"
                 step.say(f"{commit} on {self.job.branch}\n{summary}\n".encode())
                 step.ended(0)
                 result = Result(commit, stat.files, stat.additions, stat.deletions, summary)

@@ -2,7 +2,8 @@
 
 import socket
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TypeVar
@@ -68,21 +69,39 @@ class Daemon:
         except UnicodeEncodeError as error:
             raise NotText("an argument is not UTF-8") from error
 
+    @contextmanager
+    def open(self, path: str, query: Iterable[tuple[str, str]], patience: float) -> Iterator[HTTPResponse]:
+        """Lend an answer that is still being sent; raises Refused, Unreachable or NotText."""
+        connection = _UnixConnection(self.path, patience)
+        try:
+            yield self._ask(connection, "GET", f"{path}?{_encoded(list(query))}", None)
+        finally:
+            connection.close()
+
     def _request(self, method: str, target: str, body: bytes | None = None) -> bytes:
         connection = _UnixConnection(self.path, self._patience)
         try:
-            connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
-            response = connection.getresponse()
-            document = response.read()
-        except TimeoutError as error:
-            raise Unreachable(self.path, f"no answer within {self._patience:g} s") from error
+            return self._ask(connection, method, target, body).read()
         except (OSError, HTTPException) as error:
-            raise Unreachable(self.path, getattr(error, "strerror", None) or str(error)) from error
+            raise self._lost(error, connection) from error
         finally:
             connection.close()
-        if response.status >= 400:
-            raise Refused(_problem(response, document), document)
-        return document
+
+    def _ask(self, connection: HTTPConnection, method: str, target: str, body: bytes | None) -> HTTPResponse:
+        try:
+            connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
+            response = connection.getresponse()
+            if response.status < 400:
+                return response
+            document = response.read()
+        except (OSError, HTTPException) as error:
+            raise self._lost(error, connection) from error
+        raise Refused(_problem(response, document), document)
+
+    def _lost(self, error: Exception, connection: HTTPConnection) -> Unreachable:
+        if isinstance(error, TimeoutError):
+            return Unreachable(self.path, f"no answer within {connection.timeout:g} s")
+        return Unreachable(self.path, getattr(error, "strerror", None) or str(error))
 
 
 def reach(options: Namespace) -> Daemon:

@@ -3,10 +3,14 @@
 VERBS = {
     "ls": "list jobs, newest first",
     "show": "one job: its steps, its last events, what came of it",
+    "tail": "events, a line each; with -f as they happen",
+    "wait": "until a job has ended; the exit code says how",
     "why": "the decision behind a job or a delivery, check by check",
     "dispatch": "start a job by hand",
     "cancel": "stop jobs",
     "retry": "run failed or cancelled jobs again",
+    "deliveries": "the webhooks that came in, and what was made of them",
+    "token": "a bearer token for the API over TCP",
     "demo": "watch a signed webhook become a tested commit, in a directory of its own",
     "version": "the versions of this client and of the daemon",
 }

@@ -1,0 +1,127 @@
+"""`stitcher deliveries`: the webhooks that came in, what was made of them, and one of them again."""
+
+from argparse import ArgumentParser, Namespace
+
+from msgspec import Struct
+
+from shared import ids
+from shared.models import Decision, Delivery, DeliveryPage, Verdict
+from tui import exits
+from tui.client import decode, delivery_path, reach
+from tui.columns import aligned, joined
+from tui.plain import plain
+from tui.reasons import headline, lines
+from tui.terminal import Terminal
+from tui.times import age, milliseconds
+from tui.wording import NOTHING, place
+
+_REASON = 5
+
+
+class _Replayed(Struct, rename="camel"):
+    """The answer to a replay: an Answer, and after a dry run its decision."""
+
+    verdict: Verdict
+    reason: str
+    job_id: str | None = None
+    decision: Decision | None = None
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the three things to do; without one it is ls."""
+    actions = parser.add_subparsers(dest="action", metavar="ls|show|replay", parser_class=ArgumentParser)
+    ls = actions.add_parser("ls", help="newest first")
+    ls.add_argument("--verdict", metavar="V", action="append", help="allowed, denied, ignored …; may repeat")
+    ls.add_argument("--source", metavar="S", action="append", help="the source's name; may repeat")
+    ls.add_argument("--limit", metavar="N", type=int, default=50, help="how many, at most 500 (50)")
+    ls.add_argument("--before", metavar="ID", help="only those older than this one")
+    show = actions.add_parser("show", help="one of them")
+    show.add_argument("--body", action="store_true", help="its stored body instead, as it came")
+    replay = actions.add_parser("replay", help="again through today's rails")
+    replay.add_argument("--dry-run", action="store_true", help="only say what would come of it")
+    for action in (show, replay):
+        action.add_argument("delivery", metavar="DELIVERY", help="its id, or the end of it from 6 characters on")
+
+
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Do one of the three."""
+    return {"show": _show, "replay": _replay}.get(options.action, _ls)(options, terminal)
+
+
+def _ls(options: Namespace, terminal: Terminal) -> int:
+    chosen = vars(options)
+    query = [(name, value) for name in ("verdict", "source") for value in chosen.get(name) or ()]
+    query.append(("limit", str(chosen.get("limit", 50))))
+    if chosen.get("before"):
+        query.append(("before", chosen["before"]))
+    document = reach(options).get("/deliveries", query)
+    if options.json:
+        terminal.document(document)
+        return exits.OK
+    page = decode(document, DeliveryPage)
+    if not page.items:
+        terminal.note("no deliveries yet: point a forge's webhook at /stitcher/webhook/NAME, see the README")
+    rows = [_row(delivery, ids.now_ms()) for delivery in page.items]
+    for cells in aligned(rows, bends=_REASON, columns=terminal.columns) if rows else []:
+        terminal.data(joined(cells))
+    if page.next:
+        terminal.note(f"more: stitcher deliveries ls --before {ids.short(page.next)}")
+    return exits.OK
+
+
+def _row(delivery: Delivery, now: int) -> list[str]:
+    event = f"{delivery.event}/{delivery.action}" if delivery.action else delivery.event
+    return [
+        ids.short(delivery.id),
+        delivery.verdict.value,
+        plain(event),
+        place(delivery.repository, delivery.thread),
+        plain(delivery.sender or NOTHING),
+        plain(delivery.reason),
+        age(now - milliseconds(delivery.received_at)),
+    ]
+
+
+def _show(options: Namespace, terminal: Terminal) -> int:
+    daemon = reach(options)
+    path = delivery_path(options.delivery)
+    if options.body:
+        terminal.document(daemon.get(f"{path}/body"))
+        return exits.OK
+    document = daemon.get(path)
+    if options.json:
+        terminal.document(document)
+        return exits.OK
+    delivery = decode(document, Delivery)
+    facts = [
+        ("id", delivery.id),
+        ("source", f"{delivery.source} ({delivery.kind}), secret {delivery.secret}"),
+        ("sender's id", delivery.external_id or NOTHING),
+        ("received", delivery.received_at),
+        ("event", f"{delivery.event}/{delivery.action or NOTHING} = {delivery.trigger or 'no word of ours'}"),
+        ("from", delivery.sender or NOTHING),
+        ("about", place(delivery.repository, delivery.thread)),
+        ("body", f"{delivery.body_bytes} bytes, sha256 {delivery.body_sha256}"),
+        ("verdict", f"{delivery.verdict.value}: {delivery.reason}"),
+        ("job", ids.short(delivery.job_id) if delivery.job_id else NOTHING),
+    ]
+    if delivery.replay_of:
+        facts.append(("replay of", ids.short(delivery.replay_of)))
+    for name, value in facts:
+        terminal.data(f"{terminal.paint(f'{name:12}', 'dim')} {plain(value)}")
+    return exits.OK
+
+
+def _replay(options: Namespace, terminal: Terminal) -> int:
+    document = reach(options).post(f"{delivery_path(options.delivery)}/replay", {"dryRun": options.dry_run})
+    if options.json:
+        terminal.document(document)
+        return exits.OK
+    said = decode(document, _Replayed)
+    job = f", job {ids.short(said.job_id)}" if said.job_id else ""
+    would = "would be " if options.dry_run else ""
+    terminal.data(f"{would}{terminal.paint(*headline(said.verdict))}{job}: {plain(said.reason)}")
+    if said.decision:
+        for line in lines(said.decision, terminal.paint):
+            terminal.data(line)
+    return exits.OK

@@ -1,0 +1,82 @@
+"""`stitcher tail`: events, a line each; with -f as they happen."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+
+import msgspec
+
+from shared import ids
+from shared.models import OPEN, EventPage, JobEvent, JobPage, RunnerJob
+from tui import exits
+from tui.client import Daemon, Unreachable, decode, job_path, reach
+from tui.plain import cut, plain
+from tui.stream import ENDS, following, lasting
+from tui.terminal import Terminal
+from tui.times import clock
+from tui.wording import NOTHING
+
+LAST = 20  # events of the past, where no job is named
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the job and the following."""
+    parser.add_argument("job", metavar="JOB", nargs="?", help="only this job's: its id, or the end of it")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as they happen; with JOB, until it ends")
+
+
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Print events, oldest first; exit 0 when there are no more to come."""
+    daemon = reach(options)
+    job = decode(daemon.get(job_path(options.job)), RunnerJob) if options.job else None
+    past = _past_of_job(daemon, job.id) if job else _past(daemon)
+    cursor = 0
+    for event in past:
+        cursor = event.id
+        _print(event, terminal, options)
+    if not options.follow or (job and job.status not in OPEN):
+        return exits.OK
+
+    def lost(why: Unreachable, pause: float) -> None:
+        terminal.note(f"stitcher: {why}; trying again in {pause:g} s")
+
+    for event in lasting(daemon, cursor or _newest(daemon), job.id if job else None, lost):
+        _print(event, terminal, options)
+        if job and event.type in ENDS:
+            return exits.OK
+    return exits.OK
+
+
+def _past_of_job(daemon: Daemon, job_id: str) -> Iterator[JobEvent]:
+    after: int | None = 0
+    while after is not None:
+        query = [("after", str(after)), ("limit", "500")]
+        page = decode(daemon.get(f"{job_path(job_id)}/events", query), EventPage)
+        yield from page.items
+        after = page.next
+
+
+def _past(daemon: Daemon) -> Iterator[JobEvent]:
+    newest = _newest(daemon)
+    if not newest:
+        return
+    with following(daemon, max(newest - LAST, 0)) as stream:
+        for batch in stream.batches():
+            yield from batch
+            if (stream.cursor or 0) >= newest:
+                return
+
+
+def _newest(daemon: Daemon) -> int:
+    return decode(daemon.get("/runner-jobs", [("limit", "1")]), JobPage).cursor
+
+
+def _print(event: JobEvent, terminal: Terminal, options: Namespace) -> None:
+    if options.json:
+        terminal.document(msgspec.json.encode(event))
+        return
+    subject = ids.short(event.job_id) if event.job_id else NOTHING
+    said = " ".join(
+        f"{key}={' '.join(str(value).split())}" for key, value in event.payload.items() if value is not None
+    )
+    when = terminal.paint(clock(event.timestamp), "dim")
+    terminal.data(f"{when}  {subject:8}  {plain(event.type):16}  {cut(plain(said), 160)}".rstrip())

@@ -1,0 +1,61 @@
+"""`stitcher wait`: until a job has ended; the exit code says how."""
+
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+
+from shared import ids
+from shared.models import RunnerJob, Status
+from tui import exits
+from tui.client import Daemon, Unreachable, decode, job_path, reach
+from tui.stream import PATIENCE, following
+from tui.terminal import Terminal
+from tui.wording import look, place
+
+CODES = {Status.COMPLETED: exits.OK, Status.FAILED: exits.FAILED, Status.CANCELLED: exits.REFUSED}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the job and the patience."""
+    parser.add_argument("job", metavar="JOB", help="its id, or the end of it from 6 characters on")
+    parser.add_argument("--timeout", metavar="TIME", type=_seconds, help="give up after 30s, 10m, 2h: exit 124")
+
+
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Wait; exit 0 for COMPLETED, 1 for FAILED, 4 for CANCELLED, 124 when the time is over."""
+    daemon = reach(options)
+    deadline = None if options.timeout is None else time.monotonic() + options.timeout
+    job = decode(daemon.get(job_path(options.job)), RunnerJob)
+    while job.status not in CODES:
+        left = PATIENCE if deadline is None else min(PATIENCE, deadline - time.monotonic())
+        if left <= 0:
+            terminal.note(f"stitcher: job {ids.short(job.id)} is still {job.status.lower()}")
+            return exits.TIMED_OUT
+        job = _next(daemon, job, left)
+    if options.json:
+        terminal.document(daemon.get(job_path(job.id)))
+    else:
+        shown = look(job)
+        terminal.data(f"{ids.short(job.id)}  {shown.glyph} {shown.word}  {place(job.repository, job.thread)}")
+    return CODES[job.status]
+
+
+def _next(daemon: Daemon, job: RunnerJob, patience: float) -> RunnerJob:
+    """Return the job after its next event, or after `patience` seconds without one."""
+    try:
+        with following(daemon, None, job.id, patience) as stream:
+            batches = stream.batches()
+            next(batches, None)  # the cursor: from here on nothing is missed, so now look whether it is over
+            job = decode(daemon.get(job_path(job.id)), RunnerJob)
+            if job.status not in CODES:
+                next(batches, None)
+    except Unreachable:
+        time.sleep(min(patience, 0.5))  # a restart, or no event for so long: the next look tells which
+    return decode(daemon.get(job_path(job.id)), RunnerJob)
+
+
+def _seconds(text: str) -> float:
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no time: write 30s, 10m or 2h")
+    return int(number) * _UNITS[unit]
