@@ -13,6 +13,7 @@ B = TypeVar("B", bound=BaseModel)
 V = TypeVar("V")
 
 CURSOR_MAX = 2**63 - 1
+QUERY_NAMES = web.RequestKey("query_names", tuple[str, ...])  # what the route knows
 
 
 class Query:
@@ -20,7 +21,7 @@ class Query:
 
     def __init__(self, request: web.Request) -> None:
         self._values = request.query
-        known = request["query_names"]
+        known = request[QUERY_NAMES]
         for name in self._values:
             if name not in known:
                 raise Refusal("invalid", f"unknown parameter {name!r}", f"known: {', '.join(known) or 'none'}")

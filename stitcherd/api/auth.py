@@ -35,10 +35,12 @@ class Caller(Struct, frozen=True):
         return permission is None or self.permissions is None or permission in self.permissions
 
 
+CALLER = web.RequestKey("caller", Caller)
+
+
 def caller(request: web.Request) -> Caller:
     """Return who asks."""
-    found: Caller = request["caller"]
-    return found
+    return request[CALLER]
 
 
 @web.middleware
@@ -47,7 +49,7 @@ async def operator_only(request: web.Request, handler: Handler) -> web.StreamRes
     uid = _peer_uid(request)
     if uid not in {os.getuid(), 0}:
         raise Refusal("forbidden", f"uid {uid} is neither the daemon's user nor root")
-    request["caller"] = Caller(f"uid:{uid}", None, None)
+    request[CALLER] = Caller(f"uid:{uid}", None, None)
     return await handler(request)
 
 
@@ -68,7 +70,7 @@ class Bearers:
             if token is None:
                 self._note_wrong(address)
                 raise Refusal("unauthorized", "the bearer token is not known", "see [[tokens]] in stitcherd.toml")
-            request["caller"] = Caller(f"token:{token.name}", token.workspace, token.permissions)
+            request[CALLER] = Caller(f"token:{token.name}", token.workspace, token.permissions)
         return await handler(request)
 
     def _check_pace(self, address: str) -> None:

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from stitcherd.api.answers import answer
+from stitcherd.api.auth import CALLER
 from stitcherd.api.house import HOUSE
 
 
@@ -18,7 +19,7 @@ async def readyz(request: web.Request) -> web.Response:
     in_force = house.rails.current is not None
     rails = {"name": "rails", "ok": in_force, "detail": "in force" if in_force else "none in force: nothing runs"}
     ready = not house.stopping
-    checks = {"checks": [stopping, rails]} if "caller" in request else {}
+    checks = {"checks": [stopping, rails]} if CALLER in request else {}
     return answer({"ready": ready, **checks}, 200 if ready else 503)
 
 

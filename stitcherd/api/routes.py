@@ -21,7 +21,8 @@ from shared.models import (
 )
 from stitcherd.api import deliveries, events, health, jobs, rails, webhooks
 from stitcherd.api.answers import Handler
-from stitcherd.api.auth import caller
+from stitcherd.api.asked import QUERY_NAMES
+from stitcherd.api.auth import CALLER, caller
 from stitcherd.refusal import Refusal
 from stitcherd.settings_tables import Permission
 
@@ -52,9 +53,9 @@ class Route(Struct, frozen=True, kw_only=True):
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         """Let the handler answer, if the caller may have it."""
-        request["query_names"] = tuple(self.query)
+        request[QUERY_NAMES] = tuple(self.query)
         if not self.open:
-            if "caller" not in request:
+            if CALLER not in request:
                 raise Refusal("unauthorized", "this needs a bearer token", "see [[tokens]] in stitcherd.toml")
             if not caller(request).may(self.permission):
                 raise Refusal("forbidden", f"this needs the permission {self.permission}")

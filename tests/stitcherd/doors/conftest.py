@@ -1,0 +1,114 @@
+"""The daemon's house in this process, with both doors open: real store, queue and runner, an agent that does nothing."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from shared.ids import now_ms
+from shared.models import Meta
+from stitcherd.api.doors import operators_door, public_door
+from stitcherd.api.house import House
+from stitcherd.checkout import Checkouts
+from stitcherd.executors import kinds
+from stitcherd.feed import Feed
+from stitcherd.intake import Intake
+from stitcherd.queue import Queue
+from stitcherd.rails.in_force import RailsInForce
+from stitcherd.runner import Runner
+from stitcherd.settings import load
+from stitcherd.store.events import add_event
+from stitcherd.store.sqlite import Store
+
+TOKENS = {
+    "reader": ("default", ["jobs:read"]),
+    "writer": ("default", ["jobs:read", "jobs:write", "jobs:dispatch", "deliveries:read", "rails:read"]),
+    "other": ("elsewhere", ["jobs:read", "jobs:write", "jobs:dispatch", "deliveries:read", "rails:read"]),
+}
+RAILS = """\
+version: 1
+profiles:
+  runner: {capabilities: [repo:read], executor: agent}
+jobs:
+  hello: {profile: runner, needs: [repo:read], gates: []}
+"""
+
+
+class Door:
+    """One door, as a client sees it; `say` asks and returns the status and the document."""
+
+    def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
+        self.session = session
+        self.base = base
+
+    async def say(self, method: str, path: str, token: str | None = None, **how: Any) -> tuple[int, Any]:
+        headers = {**how.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+        async with self.session.request(method, self.base + path, headers=headers, **how) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+class Doors:
+    """Both doors, and the parts behind them."""
+
+    def __init__(self, house: House, socket: Door, tcp: Door, feed: asyncio.Task[None]) -> None:
+        self.house = house
+        self.socket = socket
+        self.tcp = tcp
+        self.feed = feed
+
+    async def event(self, type_: str = "step.progress", workspace: str | None = "default", **payload: Any) -> int:
+        return await self.house.store.write(
+            add_event, type_, actor="stitcherd", now=now_ms(), workspace=workspace, payload=payload
+        )
+
+
+@pytest.fixture
+async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
+    tokens = "".join(
+        f'[[tokens]]\nname = "{name}"\nsha256 = "{hashlib.sha256(name.encode()).hexdigest()}"\n'
+        f'workspace = "{workspace}"\npermissions = {permissions}\n'
+        for name, (workspace, permissions) in TOKENS.items()
+    )
+    (tmp_path / "stitcherd.toml").write_text(
+        f'[daemon]\nstate_dir = "{tmp_path}/state"\n[http]\nlisten = "127.0.0.1:0"\nhosts = ["stitcher.example"]\n'
+        f'[executors.agent]\nkind = "command"\nargv = ["true"]\n{tokens}'
+    )
+    (tmp_path / "rails.yaml").write_text(RAILS)
+    (tmp_path / "state").mkdir()
+    settings = load(tmp_path)
+    async with AsyncExitStack() as closing:
+        store = await Store.open(tmp_path / "state" / "stitcher.db")
+        closing.push_async_callback(store.close)
+        rails = RailsInForce(tmp_path / "rails.yaml", store, settings.secret_names)
+        await rails.reload()
+        runner = Runner(store, settings, rails.at, kinds.build(settings.executors), Checkouts(tmp_path / "state"), "me")
+        queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
+        feed = Feed(store)
+        meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")
+        house = House(settings, store, rails, Intake(store, settings, rails, queue, runner), runner, feed, meta)
+        behind = [web.AppRunner(door(house), auto_decompress=False) for door in (operators_door, public_door)]
+        for app in behind:
+            await app.setup()
+            closing.push_async_callback(app.cleanup)
+        await web.UnixSite(behind[0], str(tmp_path / "s")).start()
+        tcp = web.TCPSite(behind[1], "127.0.0.1", 0)
+        await tcp.start()
+        queue.start()
+        closing.push_async_callback(queue.stop)
+        following = asyncio.create_task(feed.run())
+        closing.callback(following.cancel)
+        closing.push_async_callback(runner.stop, 5.0)
+        closing.callback(feed.close)
+        local = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(tmp_path / "s")))
+        remote = aiohttp.ClientSession()
+        for session in (local, remote):
+            closing.push_async_callback(session.close)
+        yield Doors(
+            house, Door(local, "http://d"), Door(remote, f"http://127.0.0.1:{behind[1].addresses[0][1]}"), following
+        )

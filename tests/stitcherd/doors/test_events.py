@@ -1,0 +1,152 @@
+"""The stream: every event once and in order, for each listener at its own pace."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.ids import now_ms
+from stitcherd import feed as feeding
+from stitcherd.api import events
+from stitcherd.store import prune
+
+WITHIN = 10.0
+
+
+class Reader:
+    """Frames of one open stream, as (id, event or None for a beat)."""
+
+    def __init__(self, content: Any) -> None:
+        self._content = content
+        self._rest = b""
+
+    async def frame(self) -> tuple[int, Any]:
+        while b"\n\n" not in self._rest:
+            data = await asyncio.wait_for(self._content.readany(), WITHIN)
+            assert data, "the stream ended"
+            self._rest += data
+        text, self._rest = self._rest.split(b"\n\n", 1)
+        fields = dict(line.split(b":", 1) for line in text.split(b"\n"))
+        data = fields[b"data"].strip()
+        event = msgspec.json.decode(data) if data else None
+        assert event is None or (fields[b"event"].strip().decode(), int(fields[b"id"])) == (event["type"], event["id"])
+        return int(fields[b"id"]), event
+
+    async def events(self, count: int) -> list[Any]:
+        found: list[Any] = []
+        while len(found) < count:
+            _, event = await self.frame()
+            if event is not None:
+                found.append(event)
+        return found
+
+
+@asynccontextmanager
+async def listening(door: Any, query: str = "", token: str | None = None, **headers: str) -> AsyncIterator[Reader]:
+    sent = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
+    async with door.session.get(f"{door.base}/events{query}", headers=sent) as answer:
+        assert answer.status == 200
+        assert answer.content_type == "text/event-stream"
+        yield Reader(answer.content)
+
+
+async def test_without_a_cursor_it_begins_now_and_says_where_that_is(doors: Any) -> None:
+    old = await doors.event(n=0)
+    async with listening(doors.socket) as reader:
+        assert await reader.frame() == (old, None)
+        new = await doors.event(n=1)
+        assert (await reader.frame())[0] == new
+
+
+async def test_after_0_is_the_oldest_that_is_kept_and_last_event_id_beats_after(doors: Any) -> None:
+    ids = [await doors.event(n=n) for n in range(5)]
+    async with listening(doors.socket, "?after=0") as reader:
+        assert [event["id"] for event in await reader.events(6)] == [1, *ids]
+    async with listening(doors.socket, "?after=0", **{"Last-Event-ID": str(ids[2])}) as reader:
+        assert [event["id"] for event in await reader.events(2)] == ids[3:]
+
+
+async def test_a_listener_that_is_cut_again_and_again_sees_everything_once(doors: Any) -> None:
+    seen: list[int] = []
+    writing = asyncio.gather(*(doors.event(n=n) for n in range(300)))
+    cursor = 1
+    while len(seen) < 300:
+        async with listening(doors.socket, f"?after={cursor}") as reader:
+            for event in await reader.events(min(7, 300 - len(seen))):
+                seen.append(event["payload"]["n"])
+                cursor = event["id"]
+    await writing
+    assert sorted(seen) == list(range(300))
+
+
+async def test_one_that_is_far_behind_reads_for_itself(doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "KEPT", 10)
+    monkeypatch.setattr(events, "BATCH", 7)
+    async with listening(doors.socket) as at_the_head:
+        ids = [await doors.event(n=n) for n in range(60)]
+        assert [event["id"] for event in await at_the_head.events(60)] == ids
+        async with listening(doors.socket, f"?after={ids[0] - 1}") as behind:
+            assert [event["id"] for event in await behind.events(60)] == ids
+
+
+async def test_a_listener_that_stops_reading_holds_up_nobody(doors: Any) -> None:
+    big = "x" * 4000
+    async with listening(doors.socket) as _stalled, listening(doors.socket) as reader:
+        await reader.frame()
+        for start in range(0, 2000, 200):
+            await asyncio.gather(*(doors.event(n=n, big=big) for n in range(start, start + 200)))
+            got = [event["payload"]["n"] for event in await reader.events(200)]
+            assert sorted(got) == list(range(start, start + 200))
+
+
+async def test_one_job_only(doors: Any) -> None:
+    _, job = await doors.socket.say("POST", "/runner-jobs", json={"type": "hello"})
+    async with listening(doors.socket, f"?after=0&job={job['id'][-8:]}") as reader:
+        while (event := (await reader.events(1))[0])["type"] != "job.completed":
+            assert event["jobId"] == job["id"]
+
+
+async def test_workspaces_see_their_own_events_and_those_of_all(doors: Any) -> None:
+    async with listening(doors.tcp, token="other") as reader:
+        await reader.frame()
+        await doors.event(workspace="default", n=1)
+        await doors.event(workspace="elsewhere", n=2)
+        await doors.event(workspace=None, n=3)
+        assert [event["payload"]["n"] for event in await reader.events(2)] == [2, 3]
+
+
+async def test_a_beat_carries_the_cursor_past_what_others_may_see(doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "BEAT_SECONDS", 0.2)
+    async with listening(doors.tcp, token="other") as reader:
+        await reader.frame()
+        hidden = await doors.event(workspace="default")
+        while (await reader.frame()) != (hidden, None):
+            pass  # a beat from before
+
+
+async def test_410_only_if_an_event_behind_the_cursor_was_pruned(doors: Any) -> None:
+    ids = [await doors.event(workspace=None, n=n) for n in range(4)]
+    await doors.house.store.write(prune.old_events, now_ms() + 1)
+    kept = await doors.event(n=4)
+    status, problem = await doors.socket.say("GET", f"/events?after={ids[1]}")
+    assert (status, problem["code"]) == (410, "cursor_expired")
+    for cursor in (ids[-1], 0):
+        async with listening(doors.socket, f"?after={cursor}") as reader:
+            assert (await reader.frame())[0] == kept
+
+
+@pytest.mark.parametrize("cursor", ["-1", "x", "1.5", "9" * 25, "\u0661"])
+async def test_a_cursor_that_is_none_is_422(doors: Any, cursor: str) -> None:
+    status, problem = await doors.socket.say("GET", "/events", params={"after": cursor})
+    assert (status, problem["code"]) == (422, "invalid")
+
+
+async def test_closing_the_feed_ends_every_stream(doors: Any) -> None:
+    async with listening(doors.socket) as reader:
+        await reader.frame()
+        doors.house.feed.close()
+        with pytest.raises(AssertionError, match="ended"):
+            await reader.frame()
