@@ -1,5 +1,6 @@
 """What a request asks for: its query and body, read strictly; anything else is a 422 that names it."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from stitcherd.refusal import Refusal
 B = TypeVar("B", bound=BaseModel)
 V = TypeVar("V")
 
+BODY_SECONDS = 30.0
 CURSOR_MAX = 2**63 - 1
 QUERY_NAMES = web.RequestKey("query_names", tuple[str, ...])  # what the route knows
 
@@ -58,11 +60,22 @@ class Query:
         return self.number("limit", PAGE_DEFAULT, 1, PAGE_MAX)
 
 
+async def bytes_of(request: web.Request) -> bytes:
+    """Return the raw body, as far as the door's limit and the sender's time allow."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()  # raises HTTPRequestEntityTooLarge as soon as the limit is passed
+    except TimeoutError:
+        raise Refusal("bad_request", f"the body did not arrive within {BODY_SECONDS:g} s") from None
+    except (web.RequestPayloadError, ConnectionError) as error:  # nobody may be there any more to hear it
+        raise Refusal("bad_request", f"the body is broken: {error}") from error
+
+
 async def body_of(request: web.Request, model: type[B]) -> B:
     """Return the JSON body as a model; an empty body is an empty object."""
     if request.content_type not in {"application/json", "application/octet-stream"}:
         raise Refusal("unsupported_media_type", f"the body is {request.content_type}, not application/json")
-    raw = await request.read()
+    raw = await bytes_of(request)
     try:
         return model.model_validate_json(raw.strip() or b"{}")
     except ValidationError as error:

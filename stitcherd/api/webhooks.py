@@ -4,6 +4,7 @@ from aiohttp import web
 
 from shared.models import Verdict
 from stitcherd.api.answers import answer
+from stitcherd.api.asked import bytes_of
 from stitcherd.api.house import HOUSE, House
 from stitcherd.refusal import Refusal
 from stitcherd.settings_tables import SourceSettings
@@ -42,7 +43,7 @@ def _source(house: House, name: str | None) -> SourceSettings:
 async def _body(request: web.Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise Refusal("too_large", f"the body has {request.content_length} bytes, and {limit} are allowed")
-    body = await request.read()  # raises HTTPRequestEntityTooLarge as soon as the limit is passed
+    body = await bytes_of(request)
     if len(body) > limit:
         raise Refusal("too_large", f"the body is larger than {limit} bytes")
     return body

@@ -1,0 +1,145 @@
+"""A real stitcherd in a directory of its own, what it costs, and signed webhooks for it."""
+
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SECRET = b"a secret for the bench"
+RAILS = """\
+version: 1
+people:
+  team: {users: ["github:octocat"]}
+profiles:
+  weaver: {capabilities: [repo:read, repo:write, git:commit, exec:run], executor: agent}
+  idle: {capabilities: [repo:read], executor: agent}
+jobs:
+  fix: {profile: weaver, needs: [repo:write, git:commit], gates: [tests], tries: 3}
+  nothing: {profile: idle, needs: [repo:read], gates: []}
+triggers:
+  - {id: fix-on-command, on: [issue.comment], command: fix, repos: ["octo-org/*"], from: [team], job: fix}
+guards:
+  - {id: outsider, if: {author_of: [issue], not_in: [team]}, then: deny, because: strangers}
+  - {id: freeze, if: {labels_any: [freeze]}, then: deny, because: a freeze}
+gates:
+  tests: {run: ["true"]}
+"""
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Daemon:
+    """A running daemon; `port` and `socket` are its doors."""
+
+    def __init__(self, directory: Path, process: subprocess.Popen[bytes], port: int) -> None:
+        self.directory = directory
+        self.process = process
+        self.port = port
+        self.socket = directory / "run" / "s"
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def pss(self) -> float:
+        """Proportional set size, in MB."""
+        for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+        return 0.0
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """One request on the Unix socket."""
+        connection = http.client.HTTPConnection("d")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.socket))
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        return json.loads(connection.getresponse().read())
+
+
+@contextmanager
+def running(*, workers: int = 4, database: Path | None = None) -> Iterator[Daemon]:
+    """Start a daemon, wait until it is ready, and remove all of it at the end; its start-up is `started_in`."""
+    directory = Path(tempfile.mkdtemp(prefix="stitcher-bench-"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (directory / "stitcherd.toml").write_text(
+        f'[daemon]\nstate_dir = "{directory}/state"\nsocket = "{directory}/run/s"\nworkers = {workers}\n'
+        f'grace = "1s"\n[http]\nlisten = "127.0.0.1:{port}"\n'
+        '[sources.github]\nkind = "github"\nsecrets = [{env = "BENCH_SECRET"}]\n'
+        f'[repositories."octo-org/*"]\nclone = "{directory}/nowhere"\n'
+        '[executors.agent]\nkind = "command"\nargv = ["true"]\n'
+    )
+    (directory / "rails.yaml").write_text(RAILS)
+    (directory / "state").mkdir()
+    if database is not None:
+        shutil.copy(database, directory / "state" / "stitcher.db")
+    environ = {**os.environ, "BENCH_SECRET": SECRET.decode()}
+    begun = time.perf_counter()
+    with (directory / "log").open("wb") as log:
+        argv = [sys.executable, "-m", "stitcherd", "--config", str(directory)]
+        root = Path(__file__).parents[1]
+        process = subprocess.Popen(argv, stdout=log, stderr=log, env=environ, cwd=root)
+    try:
+        daemon = Daemon(directory, process, port)
+        _wait(daemon)
+        daemon.started_in = time.perf_counter() - begun
+        yield daemon
+    finally:
+        process.terminate()
+        process.wait(30)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _wait(daemon: Daemon) -> None:
+    for _ in range(1000):
+        if daemon.process.poll() is not None:
+            raise SystemExit((daemon.directory / "log").read_text())
+        try:
+            with socket.create_connection(("127.0.0.1", daemon.port), 1):
+                return
+        except OSError:
+            time.sleep(0.01)
+    raise SystemExit("the daemon does not listen")
+
+
+def comment(number: int, size: int, text: str) -> bytes:
+    """The body of a GitHub comment on issue `number`, of about `size` bytes."""
+    user = {"login": "octocat", "id": 1, "type": "User"}
+    body = {
+        "action": "created",
+        "issue": {"number": number, "title": "A row is lost", "user": user, "labels": [], "body": "x",
+                  "html_url": f"https://github.com/octo-org/api/issues/{number}"},
+        "comment": {"id": number, "body": text, "user": user},
+        "repository": {"full_name": "octo-org/api", "name": "api", "owner": {"login": "octo-org"}},
+        "sender": user,
+        "filler": "",
+    }  # fmt: skip
+    short = len(json.dumps(body))
+    body["filler"] = "y" * max(size - short, 0)
+    return json.dumps(body).encode()
+
+
+def request(port: int, body: bytes) -> bytes:
+    """The bytes of one signed webhook, keep-alive, with a delivery id of its own."""
+    signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+    head = (
+        f"POST /stitcher/webhook/github HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nX-GitHub-Event: issue_comment\r\nX-GitHub-Delivery: {uuid.uuid4()}\r\n"
+        f"X-Hub-Signature-256: sha256={signature}\r\n\r\n"
+    )
+    return head.encode() + body

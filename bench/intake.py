@@ -1,0 +1,95 @@
+"""Durable intake of signed 10 KB webhooks with rails on, beside an aiohttp handler that does nothing."""
+
+import json
+import os
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from daemon import TICK, comment, request, running
+
+SIZE = 10_240
+CONNECTIONS = (1, 16, 64)
+PER_SECOND = 9_000  # requests prepared for each second of load: more than there will be
+NOTHING = """
+import sys
+from aiohttp import web
+async def handle(request):
+    await request.read()
+    return web.Response(body=b'{}', status=202)
+app = web.Application(client_max_size=2**21)
+app.router.add_post("/stitcher/webhook/github", handle)
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
+"""
+
+
+def measure(options: Namespace) -> list[dict[str, Any]]:
+    rounds: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for _ in range(options.rounds):
+        for connections in CONNECTIONS:
+            for who, measured in (("stitcherd", _stitcherd), ("nothing", _nothing)):
+                rounds.setdefault((who, connections), []).append(measured(connections, options.seconds))
+    return [
+        {"who": f"{who:9}", "connections": f"{connections:2}"}
+        | {name: round(statistics.median(each[name] for each in found), 2) for name in found[0]}
+        for (who, connections), found in rounds.items()
+    ]
+
+
+def _stitcherd(connections: int, seconds: float) -> dict[str, Any]:
+    with running() as daemon:
+        idle = daemon.pss()
+        # Nobody says a command: what is measured is taking in, deciding and storing, not running.
+        file = _prepared(daemon.port, int(seconds * PER_SECOND))
+        before = daemon.cpu()
+        found = _load(daemon.port, connections, seconds, file)
+        return _row(found, daemon.cpu() - before) | {"pss_idle_mb": idle, "pss_mb": daemon.pss()}
+
+
+def _nothing(connections: int, seconds: float) -> dict[str, Any]:
+    port = 18_467
+    process = subprocess.Popen([sys.executable, "-c", NOTHING, str(port)])
+    try:
+        time.sleep(1.0)
+        file = _prepared(port, int(seconds * PER_SECOND * 2))
+        found = _load(port, connections, seconds, file)
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return _row(found, (int(fields[11]) + int(fields[12])) / TICK) | {"pss_idle_mb": 0, "pss_mb": 0}
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _row(found: dict[str, Any], cpu: float) -> dict[str, Any]:
+    return {
+        "per_second": found["per_second"],
+        "p50_ms": found["p50_ms"],
+        "p99_ms": found["p99_ms"],
+        "cpu_s_per_1000": cpu / found["requests"] * 1000,
+        "refused": sum(count for status, count in found["statuses"].items() if status not in {"200", "202"}),
+    }
+
+
+def _prepared(port: int, count: int) -> Path:
+    handle, name = tempfile.mkstemp(prefix="stitcher-load-")
+    with os.fdopen(handle, "wb") as file:
+        for number in range(count):
+            data = request(port, comment(number + 1, SIZE, f"Just a remark, number {number}."))
+            file.write(struct.pack(">I", len(data)) + data)
+    return Path(name)
+
+
+def _load(port: int, connections: int, seconds: float, file: Path) -> dict[str, Any]:
+    argv = [sys.executable, str(Path(__file__).with_name("load.py")), str(port), str(connections), str(seconds), file]
+    try:
+        ran = subprocess.run(argv, check=True, capture_output=True, text=True)
+    finally:
+        file.unlink()
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
