@@ -43,14 +43,16 @@ TABLES: dict[str, type[Table]] = {
 }
 _LABELS = {"sources": "name", "repositories": "pattern", "executors": "name"}  # what the key of a table is to it
 
-_REPOSITORY = re.compile(r"(?!-)(?P<owner>[A-Za-z0-9_.-]+)/(?!-)(?P<name>[A-Za-z0-9_.-]+)")
+_PART = r"(?!-)[A-Za-z0-9_.-]+"
+_REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})")  # a group of GitLab may lie in another
 _SHORTEST_SECRET = 6  # a shorter one would blot out words that are none
 
 
 class Settings(Table):
     """The whole file, and what was noticed when it was read.
 
-    `secret_names` are the environment variables that hold secrets: no agent may be given them.
+    `secret_names` are the environment variables that hold secrets: no agent may be given them, and `files`
+    those that hold secrets.
     """
 
     daemon: DaemonSettings
@@ -63,6 +65,7 @@ class Settings(Table):
     missing: bool = False
     warnings: tuple[str, ...] = ()
     secret_names: frozenset[str] = frozenset()
+    files: tuple[Path, ...] = ()
 
     @field_validator("tokens")
     @classmethod
@@ -84,13 +87,18 @@ class Settings(Table):
         found |= {token.encode() for token in tokens if token}
         return tuple(sorted((each for each in found if len(each) >= _SHORTEST_SECRET), key=len, reverse=True))
 
+    @property
+    def private(self) -> tuple[Path, ...]:
+        """The paths that no sandbox may be shown, besides the config directory and those that nobody's may."""
+        return Path(self.daemon.state_dir), Path(self.daemon.socket), *self.files
+
     def repository(self, name: str) -> RepositorySettings | None:
         """Return the first entry for `owner/name`, with both filled into its `clone`.
 
         None where there is none, and for a name that could climb out of a path or be read as an option.
         """
         parts = _REPOSITORY.fullmatch(name)
-        if parts is None or ".." in name or "." in parts.groups():
+        if parts is None or ".." in name or "." in name.split("/"):
             return None
         for entry in self.repositories:
             if entry.matches(name):
@@ -114,6 +122,7 @@ def load(directory: Path, *, socket: str | None = None) -> Settings:
             "missing": content is None,
             "warnings": tuple(f"stitcherd.toml:{line}: {message}" for line, message in warnings),
             "secret_names": frozenset(entry["env"] for _, entry in entries(document) if "env" in entry),
+            "files": tuple(in_directory(entry["file"], directory) for _, entry in entries(document) if "file" in entry),
         }
     )
 

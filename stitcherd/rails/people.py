@@ -13,8 +13,12 @@ _MISSING = "the account that sent this, or wrote its text, is missing (deleted)"
 
 
 def membership(group: Group, account: str, trigger: Trigger) -> str | None:
-    """Return by what an account is in a group, `users` or `sources`, or None where it is not."""
-    if fold(account) in group.users:
+    """Return by what an account is in a group, `users` or `sources`, or None where it is not.
+
+    An account of another source than the delivery's own is in none: whoever may post to one source could else be
+    anybody of all others.
+    """
+    if not _foreign(account, trigger) and fold(account) in group.users:
         return "users"
     if trigger.by_source and account == trigger.sender and trigger.source in group.sources:
         return "sources"
@@ -32,21 +36,27 @@ def who(rule: TriggerRule, trigger: Trigger) -> tuple[Check, Refused | None]:
             return _check(rule, Outcome.PASS, sender, group.line, reason), None
     unasked = [group.name for group in rule.who if group.by_permission]
     because = f"permission, which {' and '.join(unasked)} may rest on, is not asked yet" if unasked else None
-    refused = Refused(
-        f"who: {sender} is in none of {', '.join(group.name for group in rule.who)}",
-        joining(rule.who, sender, trigger),
-    )
+    reason = f"{sender} is in none of {', '.join(group.name for group in rule.who)}"
+    if _foreign(sender, trigger):
+        reason = because = f"source {trigger.source} cannot speak for {sender}"
+    refused = Refused(f"who: {reason}", joining(rule.who, sender, trigger))
     return _check(rule, Outcome.FAIL, sender, rule.who[0].line, because), refused
 
 
 def joining(groups: Iterable[Group], account: str, trigger: Trigger) -> Remedy:
     """Return the remedy of making an account a member of one of the groups, best one that names accounts."""
+    if _foreign(account, trigger):
+        return Remedy(f"let source {account.partition(':')[0]} send what {account} wrote")
     candidates = list(groups)
     if trigger.by_source and account == trigger.sender:
         group = next((each for each in candidates if each.sources), candidates[0])
         return Remedy(f"add {trigger.source} to the sources of {group.name}", group.line)
     group = next((each for each in candidates if each.users), candidates[0])
     return Remedy(f"add {account} to {group.name}", group.line)
+
+
+def _foreign(account: str, trigger: Trigger) -> bool:
+    return fold(account.partition(":")[0]) != fold(trigger.source)
 
 
 def _check(rule: TriggerRule, outcome: Outcome, seen: str | None, line: int, because: str | None) -> Check:

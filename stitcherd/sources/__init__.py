@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from stitcherd.sources import github, mosaic
+from stitcherd.sources import gitea, github, gitlab, mosaic, standard
 from stitcherd.sources.source import BadSignature, NotJson, Source, WrongShape
 
 __all__ = ["SOURCES", "BadSignature", "NotJson", "Source", "WrongShape"]
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
+        "gitea": gitea.SOURCE,
         "github": github.SOURCE,
+        "gitlab": gitlab.SOURCE,
         "mosaic": mosaic.SOURCE,
+        "standard": standard.SOURCE,
     }
 )

@@ -27,7 +27,7 @@ def decode(fields: msgspec.json.Decoder[Fields], body: bytes, *, form: bool) -> 
 
     Raises NotJson and WrongShape, and nothing else whatever the bytes.
     """
-    text = _payload(body) if form else body
+    text = payload_of(body) if form else body
     try:
         str(text, "utf-8")  # what the decoder skips it does not look into
         return fields.decode(text)
@@ -39,6 +39,19 @@ def decode(fields: msgspec.json.Decoder[Fields], body: bytes, *, form: bool) -> 
         raise NotJson(f"the body is not JSON: {_lowered(str(broken))}") from None
     except RecursionError:
         raise NotJson("the body is not JSON that can be read: it is nested too deeply") from None
+
+
+def payload_of(form: bytes) -> bytes:
+    """Return the JSON that a form holds in its one field `payload`; raises WrongShape."""
+    found = [field for field in form.split(b"&") if field.startswith(_FIELD)]
+    if len(found) != 1:
+        raise WrongShape(f"payload: expected once in the form, found {len(found)} times")
+    return _unquoted(found[0])
+
+
+def form_of(payload: bytes) -> bytes:
+    """Return the form that holds nothing but `payload`, in the one way in which Go's `url.Values` writes it."""
+    return _FIELD + quote_plus(payload).encode()
 
 
 def scrub(body: bytes) -> bytes:
@@ -53,13 +66,6 @@ def scrub(body: bytes) -> bytes:
     return _SECRETS.sub(_MASK, body)
 
 
-def _payload(form: bytes) -> bytes:
-    found = [field for field in form.split(b"&") if field.startswith(_FIELD)]
-    if len(found) != 1:
-        raise WrongShape(f"payload: expected once in the form, found {len(found)} times")
-    return _unquoted(found[0])
-
-
 def _unquoted(field: bytes) -> bytes:
     return unquote_to_bytes(field.removeprefix(_FIELD).replace(b"+", b" "))
 
@@ -68,7 +74,7 @@ def _masked_field(field: bytes) -> bytes:
     if not field.startswith(_FIELD):
         return field
     masked, times = _SECRETS.subn(_MASK, _unquoted(field))
-    return _FIELD + quote_plus(masked).encode() if times else field
+    return form_of(masked) if times else field
 
 
 def _placed(message: str) -> str:

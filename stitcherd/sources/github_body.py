@@ -3,7 +3,7 @@
 Shapes: docs.github.com, "Webhook events and payloads". Users and the repositories of forks are null once deleted.
 """
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from stitcherd.sources.names import Login, Ref, RepositoryName, Sha, ThreadNumber
 
@@ -35,18 +35,20 @@ class Head(Struct, frozen=True):
 
     sha: Sha | None = None
     repo: Repository | None = None
+    repo_id: int | None = None  # Gitea's
 
 
 class Base(Struct, frozen=True):
     """The branch that a change wants to go into."""
 
     ref: Ref | None = None
+    repo_id: int | None = None  # Gitea's
 
 
 class Topic(Struct, frozen=True):
     """An issue or a pull request; `pull_request` marks a pull request that is shown as an issue."""
 
-    number: ThreadNumber
+    number: ThreadNumber | UnsetType = UNSET
     title: str | None = None
     body: str | None = None
     html_url: str | None = None

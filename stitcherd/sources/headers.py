@@ -8,17 +8,17 @@ from stitcherd.sources.source import BadSignature, ExternalId, Verify
 LONGEST_ID = 255
 
 
-def hmac_sha256(header: str, prefix: str) -> Verify:
-    """Return a check of `header`, which holds `prefix` and the HMAC-SHA256 of the raw body in hex.
+def hmac_sha256(*names: str, prefix: str = "") -> Verify:
+    """Return a check of the first header of `names` that is there: `prefix`, then the body's HMAC-SHA256 in hex.
 
     Without any header, with an empty one, or with only an older, weaker one, nothing matches.
     """
 
     def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], _now: int = 0, /) -> int:
-        given = headers.get(header)
-        if given is None:
-            raise BadSignature(f"{header} is missing")
-        claim = given.lower().encode(errors="replace")  # servers hand on odd bytes as lone surrogates
+        header = next((name for name in names if name in headers), None)
+        if header is None:
+            raise BadSignature(f"{names[0]} is missing")
+        claim = headers[header].lower().encode(errors="replace")  # servers hand on odd bytes as lone surrogates
         for number, secret in enumerate(secrets, start=1):
             proof = prefix + hmac.digest(secret, body, "sha256").hex()
             if secret and hmac.compare_digest(claim, proof.encode()):
@@ -28,12 +28,18 @@ def hmac_sha256(header: str, prefix: str) -> Verify:
     return verify
 
 
-def id_from(header: str) -> ExternalId:
-    """Return a reader of the id in `header`; one that is empty, overlong or unprintable counts as none."""
+def id_from(*names: str) -> ExternalId:
+    """Return a reader of the id in the first header of `names` that has one.
+
+    One that is empty, overlong or unprintable counts as none.
+    """
 
     def external_id(headers: Mapping[str, str], /) -> str | None:
-        given = headers.get(header, "").strip()
-        sane = 0 < len(given) <= LONGEST_ID and given.isascii() and given.isprintable()
-        return given if sane else None
+        given = (headers.get(name, "").strip() for name in names)
+        return next(filter(_sane, given), None)
 
     return external_id
+
+
+def _sane(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_ID and text.isascii() and text.isprintable()

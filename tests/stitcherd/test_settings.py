@@ -211,7 +211,9 @@ def test_an_entry_tells_how_a_checkout_begins(tmp_path: Path) -> None:
         "api",
         "/api",
         "octo-org/",
-        "a/b/c",
+        "a//c",
+        "a/./c",
+        "a/-b/c",
         "../api",
         "octo-org/..",
         "./api",
@@ -229,6 +231,12 @@ def test_an_entry_tells_how_a_checkout_begins(tmp_path: Path) -> None:
 )
 def test_a_name_that_is_not_plain_has_no_repository(tmp_path: Path, name: str) -> None:
     assert read(tmp_path, REPOSITORIES).repository(name) is None
+
+
+def test_a_group_may_lie_in_another(tmp_path: Path) -> None:
+    found = read(tmp_path, '[repositories."*"]\nclone = "/srv/{owner}/{name}.git"').repository("a/b/c")
+    assert found
+    assert found.clone == "/srv/a/b/c.git"
 
 
 @given(name=st.text(alphabet="aZ0._-/{}: \n~", max_size=12) | st.text())

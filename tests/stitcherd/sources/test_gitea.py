@@ -1,0 +1,326 @@
+"""Gitea's and Forgejo's deliveries, from raw bytes to the one vocabulary."""
+
+import copy
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from multidict import CIMultiDict
+
+from shared.models import Thread
+from stitcherd.sources import SOURCES, BadSignature, WrongShape
+from stitcherd.trigger import Command, Quote, Trigger
+
+GITEA = SOURCES["gitea"]
+DELIVERIES = Path(__file__).parents[2] / "deliveries" / "gitea"
+CORPUS = Path(__file__).parents[3].parent / "shared" / "payloads"
+SECRET = b"It's a Secret to Everybody"
+FORM = "application/x-www-form-urlencoded"
+
+
+def delivery(name: str) -> Any:
+    return json.loads((DELIVERIES / f"{name}.json").read_text())
+
+
+def read(name: str, body: Any = None, bot: str | None = "mosaic", header: str = "X-Gitea-Event-Type") -> Trigger:
+    headers = CIMultiDict({header: name.partition(".")[0]})
+    return GITEA.parse(headers, json.dumps(body or delivery(name)).encode(), source="home", bot=bot)
+
+
+def put(body: Any, pointer: str, value: Any) -> None:
+    *path, last = (int(part) if part.isdigit() else part for part in pointer.strip("/").split("/"))
+    for part in path:
+        body = body[part]
+    body[last] = value
+
+
+def changed(name: str, edits: Mapping[str, Any]) -> Any:
+    body = copy.deepcopy(delivery(name))
+    for pointer, value in edits.items():
+        put(body, pointer, value)
+    return body
+
+
+NAMES = {
+    "issues.opened": "issue.opened",
+    "issues.assigned": "issue.assigned",
+    "issues.label_updated": "issue.labeled",
+    "issue_comment.created": "issue.comment",
+    "issue_comment.created_by_an_old_version": "issue.comment",
+    "issue_comment.edited": None,
+    "pull_request_comment.created": "change.comment",
+    "pull_request.opened": "change.opened",
+    "pull_request.opened_from_fork": "change.opened",
+    "pull_request_sync.synchronized": "change.updated",
+    "pull_request_label.label_updated": "change.labeled",
+    "pull_request_review_request.review_requested": "change.review_requested",
+    "pull_request_review_rejected.reviewed": "change.review",
+    "push.branch": "push",
+    "status.failure": "check.completed",
+    "workflow_run.completed": "check.completed",
+    "repository.created": None,
+}
+
+
+def test_every_delivery_has_its_name() -> None:
+    assert {path.stem: read(path.stem).name for path in DELIVERIES.glob("*.json")} == NAMES
+
+
+def test_a_comment_is_read_whole() -> None:
+    title, body = "Pagination drops the last row", "Ask for page 2 of 21 rows: one is missing."
+    comment = "I can see it too.\r\n\r\n@mosaic fix the last row\r\n"
+    expected = Trigger(
+        source="home",
+        event="issue_comment",
+        action="created",
+        name="issue.comment",
+        sender="home:hubot",
+        author="home:hubot",
+        repository="octo-org/api",
+        thread=Thread("issue", 479, title, "https://git.example.com/octo-org/api/issues/479", "home:octocat"),
+        labels=("ready",),
+        commands=(Command("fix", "the last row"),),
+        quotes=(
+            Quote("home:octocat", "title", title),
+            Quote("home:octocat", "body", body),
+            Quote("home:hubot", "comment", comment),
+        ),
+    )
+    assert read("issue_comment.created") == expected
+    old = changed(
+        "issue_comment.created_by_an_old_version", {"/issue/labels": delivery("issues.opened")["issue"]["labels"]}
+    )
+    assert "is_pull" not in changed("issue_comment.created_by_an_old_version", {})
+    assert read("issue_comment.created", old) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "word"),
+    [
+        ({"X-Gitea-Event": "issue_comment", "X-Gitea-Event-Type": "pull_request_comment"}, "pull_request_comment"),
+        ({"X-Gitea-Event": "", "X-Gitea-Event-Type": "pull_request_comment"}, "pull_request_comment"),
+        ({"X-Gitea-Event": "push", "X-Gitea-Event-Type": "issue_comment"}, "issue_comment"),
+        ({"X-Gitea-Event": "issue_comment", "X-GitHub-Event": "push", "X-Gogs-Event": "push"}, "issue_comment"),
+        ({"X-Gitea-Event-Type": "", "X-Forgejo-Event": "issue_comment"}, "issue_comment"),
+        ({"X-Forgejo-Event-Type": "pull_request_comment", "X-Gitea-Event": "push"}, "pull_request_comment"),
+    ],
+)
+def test_the_fine_word_wins_and_githubs_counts_for_nothing(headers: Mapping[str, str], word: str) -> None:
+    body = json.dumps(delivery("pull_request_comment.created")).encode()
+    trigger = GITEA.parse(CIMultiDict(headers), body, source="home", bot="mosaic")
+    assert (trigger.event, trigger.name) == (word, "change.comment")
+
+
+def test_a_comment_is_on_a_change_if_anything_says_so() -> None:
+    for edits in ({"/is_pull": None}, {"/issue/pull_request": None}):
+        trigger = read("issue_comment", changed("pull_request_comment.created", edits))
+        assert trigger.thread
+        assert (trigger.name, trigger.thread.kind) == ("change.comment", "change")
+
+
+@pytest.mark.parametrize("word", ["pull_request_review_rejected", "pull_request_rejected", "pull_request_comment"])
+def test_a_review_is_one_by_each_of_its_words(word: str) -> None:
+    trigger = read(word, delivery("pull_request_review_rejected.reviewed"))
+    assert (trigger.name, trigger.author) == ("change.review", "home:hubot")
+    assert trigger.commands == (Command("review", "again"),)
+    assert trigger.quotes[-1] == Quote("home:hubot", "comment", "Not yet.\n\n@mosaic review again")
+
+
+@pytest.mark.parametrize("word", [None, "", "Issues", "is sues", "x" * 200, "issues\udcff"])
+def test_the_event_is_a_word(word: str | None) -> None:
+    headers = CIMultiDict({} if word is None else {"X-Gitea-Event": word, "X-GitHub-Event": "issues"})
+    with pytest.raises(WrongShape, match="X-Gitea-Event"):
+        GITEA.parse(headers, b"{}", source="home", bot="mosaic")
+
+
+def test_all_who_are_assigned_count_for_none_is_said_to_be_new() -> None:
+    assert read("issues.assigned").assignees == ("home:hubot", "home:mosaic")
+    alone = changed("issues.assigned", {"/issue/assignees": None})
+    assert read("issues.assigned", alone).assignees == ("home:hubot",)
+    nobody = changed("issues.assigned", {"/issue/assignees": [], "/issue/assignee": None})
+    assert read("issues.assigned", nobody).assignees == ()
+    assert read("issues.label_updated", changed("issues.assigned", {"/action": "label_updated"})).assignees == ()
+    assert read("pull_request_review_request.review_requested").reviewers == ("home:mosaic",)
+
+
+def test_a_change_knows_where_it_comes_from_and_goes() -> None:
+    trigger = read("pull_request_sync.synchronized")  # whose number is beside it
+    assert trigger.thread
+    assert (trigger.thread.kind, trigger.thread.number) == ("change", 480)
+    assert (trigger.from_fork, trigger.ref) == (False, "main")
+    assert trigger.head_sha == "ec26c3e57ca3a959ca5aad62de7213c562f8c821"
+    assert read("pull_request.opened_from_fork").from_fork is True
+
+
+@pytest.mark.parametrize(
+    ("edits", "fork"),
+    [
+        ({"/pull_request/head/repo": None}, False),
+        ({"/pull_request/head/repo": None, "/pull_request/head/repo_id": 0}, True),
+        ({"/pull_request/head/repo": None, "/pull_request/base/repo_id": None}, True),
+        ({"/pull_request/head/repo/full_name": "evil/api"}, True),
+    ],
+)
+def test_a_fork_is_another_repository(edits: Mapping[str, Any], fork: bool) -> None:
+    assert read("pull_request.opened", changed("pull_request.opened", edits)).from_fork is fork
+
+
+def test_a_number_is_needed() -> None:
+    body = delivery("pull_request_sync.synchronized")
+    del body["number"]
+    with pytest.raises(WrongShape, match=r"^\$\.pull_request\.number: missing$"):
+        read("pull_request_sync.synchronized", body)
+    with pytest.raises(WrongShape, match=r"^\$\.issue: missing$"):
+        read("issues.opened", {"action": "opened"})
+
+
+def test_what_the_bot_wrote_is_refused_and_what_it_is_told_is_not() -> None:
+    own = changed("issue_comment.created", {"/comment/user/login": "Mosaic", "/sender/login": "Mosaic"})
+    assert read("issue_comment.created", own).refused == "written by mosaic itself"
+    review = changed("pull_request_review_rejected.reviewed", {"/sender/login": "mosaic"})
+    assert read("pull_request_review_rejected.reviewed", review).refused == "written by mosaic itself"
+    theirs = changed("pull_request_review_rejected.reviewed", {"/pull_request/user/login": "mosaic"})
+    assert read("pull_request_review_rejected.reviewed", theirs).refused is None
+
+
+def test_a_ghost_is_nobody() -> None:
+    ghost = changed("issue_comment.created", {"/comment/user/login": "Ghost", "/issue/user/login": "Ghost"})
+    trigger = read("issue_comment.created", ghost)
+    assert (trigger.author, [quote.author for quote in trigger.quotes]) == (None, [None, None, None])
+    assert trigger.thread
+    assert trigger.thread.author is None
+
+
+@pytest.mark.parametrize("name", ["issue_comment.edited", "repository.created", "pull_request_assign.assigned"])
+def test_an_edit_and_what_has_no_word_do_nothing(name: str) -> None:
+    body = None if name != "pull_request_assign.assigned" else changed("pull_request.opened", {"/action": "assigned"})
+    trigger = read(name, body)
+    assert (trigger.name, trigger.commands, trigger.refused) == (None, (), None)
+    assert trigger.repository == "octo-org/api"
+
+
+def test_a_pending_status_has_not_completed() -> None:
+    assert read("status.failure", changed("status.failure", {"/state": "pending"})).name is None
+
+
+def test_the_secret_of_an_old_body_is_not_stored() -> None:
+    raw = (DELIVERIES / "issue_comment.created_by_an_old_version.json").read_bytes()
+    assert b"12345" in raw
+    stored = GITEA.scrub(raw)
+    assert b"12345" not in stored
+    assert json.loads(stored) == {**json.loads(raw), "secret": "***"}
+
+
+def signed(payload: bytes, content_type: str) -> CIMultiDict[str]:
+    proof = hmac.new(SECRET, payload, "sha256").hexdigest()
+    return CIMultiDict({"X-Gitea-Signature": proof, "Content-Type": content_type})
+
+
+def test_no_other_signature_counts() -> None:
+    proof = hmac.new(SECRET, b"{}", "sha256").hexdigest()
+    for headers in ({"X-Hub-Signature-256": f"sha256={proof}"}, {"X-Gogs-Signature": proof}):
+        with pytest.raises(BadSignature, match=r"^X-Gitea-Signature is missing$"):
+            GITEA.verify(CIMultiDict(headers), b"{}", [SECRET])
+    for ours in ("", f"sha256={proof}"):
+        with pytest.raises(BadSignature, match=r"^X-Gitea-Signature matches no secret$"):
+            GITEA.verify(CIMultiDict({"X-Gitea-Signature": ours, "X-Forgejo-Signature": proof}), b"{}", [SECRET])
+
+
+def test_a_form_is_signed_over_the_json_in_it() -> None:
+    payload = json.dumps(delivery("issue_comment.created")).encode() + b" ~+*"
+    form = urlencode({"payload": payload}).encode()
+    headers = signed(payload, f"{FORM}; charset=utf-8")
+    assert GITEA.verify(headers, form, [b"old", SECRET]) == 2
+    whole = signed(form, FORM)
+    with pytest.raises(BadSignature, match="matches no secret"):
+        GITEA.verify(whole, form, [SECRET])
+    with pytest.raises(BadSignature, match="matches no secret"):
+        GITEA.verify(signed(payload, "application/json"), form, [SECRET])
+
+
+def test_a_form_is_read_as_its_json() -> None:
+    form = urlencode({"payload": json.dumps(delivery("issue_comment.created"))}).encode()
+    headers = CIMultiDict({"X-Gitea-Event-Type": "issue_comment"})
+    assert GITEA.parse(headers, form, source="home", bot="mosaic", form=True) == read("issue_comment.created")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"x=1&payload=%7B%22a%22%3A+1%7D",
+        b"payload=%7B%22a%22%3A+1%7D&",
+        b"payload=%7B%22a%22%3A+1%7D&payload=%7B%7D",
+        b"payload=%7b%22a%22%3A+1%7D",
+        b"payload=%7B%22a%22%3A%201%7D",
+        b'payload={"a":+1}',
+        b"payload=" + quote('{"a": 1}').replace("a", "%61").encode(),
+        b"",
+    ],
+)
+def test_the_same_json_in_another_form_is_no_new_delivery(other: bytes) -> None:
+    payload = b'{"a": 1}'
+    headers = signed(payload, FORM)
+    assert GITEA.verify(headers, b"payload=%7B%22a%22%3A+1%7D", [SECRET]) == 1
+    with pytest.raises(BadSignature, match=r"^X-Gitea-Signature "):
+        GITEA.verify(headers, other, [SECRET])
+
+
+corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the larger set of real bodies is not here")
+REAL = {
+    "issue_comment.created": "issue.comment",
+    "issue_comment.created_on_pull": "change.comment",
+    "issues.assigned": "issue.assigned",
+    "issues.label_updated": "issue.labeled",
+    "issues.opened": "issue.opened",
+    "pull_request.assigned": None,
+    "pull_request.closed_merged": None,
+    "pull_request.label_cleared": None,
+    "pull_request.label_updated": "change.labeled",
+    "pull_request.opened": "change.opened",
+    "pull_request.review_requested": "change.review_requested",
+    "pull_request.synchronized": "change.updated",
+    "pull_request_approved.reviewed": "change.review",
+    "pull_request_comment.reviewed": "change.review",
+    "pull_request_rejected.reviewed": "change.review",
+    "push.branch": "push",
+}
+
+
+def real(name: str) -> tuple[CIMultiDict[str], bytes]:
+    path = CORPUS / "gitea" / f"{name}.json"
+    return CIMultiDict(json.loads(path.with_suffix(".headers.json").read_text())), path.read_bytes()
+
+
+@corpus
+@pytest.mark.parametrize("name", REAL)
+def test_the_real_bodies_are_verified_and_read(name: str) -> None:
+    headers, body = real(name)
+    assert GITEA.verify(headers, body, [b"old", SECRET]) == 2
+    assert GITEA.external_id(headers) == headers["X-Gitea-Delivery"]
+    trigger = GITEA.parse(headers, body, source="gitea", bot="mosaic")
+    assert (trigger.name, trigger.event) == (REAL[name], headers["X-Gitea-Event-Type"])
+    assert trigger.sender
+    coarse = CIMultiDict({"X-Gitea-Event": headers["X-Gitea-Event"]})
+    assert GITEA.parse(coarse, body, source="gitea", bot="mosaic").name == REAL[name]
+
+
+CASES: Mapping[str, Callable[[Trigger], object]] = {
+    "mention-gitea": lambda seen: seen.commands == (Command("fix", "please"),),
+    "assigned-to-other": lambda seen: seen.assignees == ("gitea:bob",),
+    "gitea-as-github": lambda seen: (seen.name, seen.sender) == ("issue.comment", "gitea:example"),
+}
+
+
+@corpus
+@pytest.mark.parametrize("case", CASES)
+def test_the_hostile_cases(case: str) -> None:
+    cases = {each["id"]: each for each in json.loads((CORPUS / "mutations.json").read_text())}
+    headers, raw = real(Path(cases[case]["base"]).stem)
+    body = json.loads(raw)
+    for pointer, value in cases[case]["set"].items():
+        put(body, pointer, value)
+    assert CASES[case](GITEA.parse(headers, json.dumps(body).encode(), source="gitea", bot="mosaic"))
