@@ -18,19 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from huey import SqliteHuey
-from huey.consumer import Consumer
+from huey.consumer import Consumer, Scheduler
 from huey.registry import Message
 from huey.serializer import Serializer
 from huey.storage import SqliteStorage
 
+from stitcherd.store.writer import StorageUnavailable
+
 NAME = "stitcher"
 SAFETY_SECONDS = 1.0  # a worker looks again after this long, should a wake-up ever be lost
 HEALTH_SECONDS = 5.0
+PRIORITY_MAX = 10
 REFILL = 500  # messages in one transaction when the queue is filled at start
 
 log = logging.getLogger(__name__)
 
-Run = Callable[[str, int], Awaitable[None]]
+Run = Callable[[str, int], Awaitable[object]]
 
 
 class _Json(Serializer):  # type: ignore[misc]  # huey has no types
@@ -93,8 +96,18 @@ class _Storage(SqliteStorage):  # type: ignore[misc]
                 self._arrived.notify(workers)
 
 
+class _NoSchedule(Scheduler):  # type: ignore[misc]
+    """Huey's scheduler with nothing to do: as it comes it takes the file's lock every second."""
+
+    def loop(self, now: object = None) -> None:  # noqa: ARG002 (huey's signature)
+        """Wait for the end."""
+        self.stop_flag.wait()
+
+
 class _Consumer(Consumer):  # type: ignore[misc]
     """Huey's consumer inside our process: the daemon's signals stay the daemon's."""
+
+    scheduler_class = _NoSchedule
 
     def _set_signal_handlers(self) -> None:
         """Install nothing."""
@@ -136,7 +149,12 @@ class Queue:
     async def refill(self, waiting: list[tuple[str, int, int]]) -> None:
         """Put many (job id, attempt, priority), in their order."""
         for start in range(0, len(waiting), REFILL):
-            await self._loop.run_in_executor(self._feeder, self._enqueue_many, waiting[start : start + REFILL])
+            part = waiting[start : start + REFILL]
+            try:
+                await self._loop.run_in_executor(self._feeder, self._enqueue_many, part)
+            except sqlite3.Error:
+                log.exception("%d jobs could not be put in the queue; trying again", len(part))
+                self._missed += part
 
     async def stop(self) -> None:
         """Start no further job and wait for the workers; call it when the running jobs have ended."""
@@ -174,7 +192,12 @@ class Queue:
             asyncio.run_coroutine_threadsafe(self._run_one(job_id, attempt), self._loop).result()
 
     async def _run_one(self, job_id: str, attempt: int) -> None:
-        await self._run(job_id, attempt)
+        try:
+            await self._run(job_id, attempt)
+        except StorageUnavailable as fault:
+            # Huey has forgotten the message; the row still stands QUEUED, and it was its turn.
+            log.error("job %s could not be started (%s); trying again", job_id, fault)  # noqa: TRY400 (the disk's fault, not ours)
+            self._missed.append((job_id, attempt, PRIORITY_MAX))
 
     async def _watch(self) -> None:
         # With start() instead of run(), nobody else revives a worker that died; and what a full disk refused

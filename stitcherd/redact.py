@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 MASK = b"[secret]"
 
@@ -18,11 +19,39 @@ class Redaction:
         return data if self._pattern is None else self._pattern.sub(MASK, data)
 
     def text(self, text: str) -> str:
-        """Return the text with every secret masked."""
-        return self.clean(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+        """Return the text with every secret masked, and with `?` for what UTF-8 cannot say."""
+        return self.clean(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
-    def held(self, data: bytes) -> int:
-        """Return how many bytes at the end may be the beginning of a secret, and must wait for what follows."""
+    def payload(self, value: Any) -> Any:
+        """Return JSON with every secret in its texts masked."""
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                return {self.text(key): self.payload(inner) for key, inner in value.items()}
+            case list() | tuple():
+                return [self.payload(inner) for inner in value]
+        return value
+
+    def settle(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what of the data is sure whatever follows, masked, and the rest, which must wait.
+
+        However a text is cut into pieces, the pieces come out as the whole text would.
+        """
+        if self._pattern is None:
+            return data, b""
+        end = len(data) - self._held(data)
+        shown, position = [], 0
+        for found in self._pattern.finditer(data):
+            if found.start() >= end:  # it may be the beginning of a longer secret
+                break
+            shown += [data[position : found.start()], MASK]
+            position = found.end()
+        end = max(end, position)
+        return b"".join([*shown, data[position:end]]), data[end:]
+
+    def _held(self, data: bytes) -> int:
+        """Return how many bytes at the end may be the beginning of a secret."""
         longest = min(len(data), len(self._secrets[0]) - 1) if self._secrets else 0
         for length in range(longest, 0, -1):
             end = data[-length:]
@@ -40,12 +69,10 @@ class RedactedStream:
 
     def feed(self, data: bytes) -> bytes:
         """Take a piece and return what can be shown now."""
-        data = self._redaction.clean(self._rest + data)
-        held = self._redaction.held(data)
-        self._rest = data[len(data) - held :]
-        return data[: len(data) - held]
+        shown, self._rest = self._redaction.settle(self._rest + data)
+        return shown
 
     def end(self) -> bytes:
         """Return what was held back."""
         rest, self._rest = self._rest, b""
-        return rest
+        return self._redaction.clean(rest)

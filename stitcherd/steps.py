@@ -12,9 +12,10 @@ from stitcherd.logs import StepLog, log_path
 from stitcherd.redact import RedactedStream, Redaction
 from stitcherd.store import progress
 from stitcherd.store.sqlite import Store
+from stitcherd.store.writer import StorageUnavailable
 
 EVENT_BYTES = 4096  # of output in one event
-EVENT_SECONDS = 0.1  # between two output events of a step
+EVENT_SECONDS = 0.12  # between two output events of a step: nine a second, which leaves room for its last
 
 
 class Journal:
@@ -76,11 +77,12 @@ class Step:
 
     def tail(self, size: int) -> str:
         """Return the newest output as text, at most `size` bytes of it."""
-        return self._tail[-size:].decode("utf-8", "replace")
+        return _newest(self._tail, size).decode("utf-8", "replace")
 
     async def note(self, type_: str, payload: dict[str, Any]) -> None:
-        """Note something that happened in the step; raises Superseded."""
-        await self._store.write(progress.note, self._fence, type_, now_ms(), self.place.id, payload)
+        """Note something that happened in the step, without the secrets in it; raises Superseded."""
+        clean = self._redaction.payload(payload)
+        await self._store.write(progress.note, self._fence, type_, now_ms(), self.place.id, clean)
 
     async def remember(self, reference: dict[str, str]) -> None:
         """Keep what the executor needs to find the run of this step's try again; raises Superseded."""
@@ -100,13 +102,13 @@ class Step:
             self.ended(None, "cancelled")
         elif error is not None:
             self.ended(self._exit_code, str(error))
-        self._shower.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._shower
-        self._take(self._stream.end())
-        with contextlib.suppress(progress.Superseded):
+        try:
+            self._shower.cancel()
+            await asyncio.wait({self._shower})
+            self._take(self._stream.end())
             await self._show(self._unshown)
-        self._log.close()
+        finally:
+            self._log.close()
         await self._store.write(
             progress.close_step,
             self._fence,
@@ -123,8 +125,8 @@ class Step:
         if not data:
             return
         self._log.write(data)
-        self._tail = (self._tail + data)[-4 * EVENT_BYTES :]
-        self._unshown = (self._unshown + data)[-EVENT_BYTES:]
+        self._tail = _newest(self._tail + data, 4 * EVENT_BYTES)
+        self._unshown = _newest(self._unshown + data, EVENT_BYTES)
         self._spoke.set()
 
     async def _show_as_it_comes(self) -> None:
@@ -138,13 +140,24 @@ class Step:
 
     async def _show(self, shown: bytes, behind: int = 0) -> None:
         """Note output; `offset` and `length` are bytes of the log, and what no event shows is only there."""
-        if shown:
-            payload = {
-                "offset": self._log.size - behind - len(shown),
-                "length": len(shown),
-                "text": shown.decode("utf-8", "replace"),
-            }
+        text = shown.decode("utf-8", "replace")
+        if len(text.encode()) > EVENT_BYTES:  # a byte that is no text takes three to say so
+            shown = _newest(shown, EVENT_BYTES // 3)
+            text = shown.decode("utf-8", "replace")
+        if not shown:
+            return
+        payload = {"offset": self._log.size - behind - len(shown), "length": len(shown), "text": text}
+        # Output is in the log in any case; that the job was taken away is learnt from what is written next.
+        with contextlib.suppress(progress.Superseded, StorageUnavailable):
             await self._store.write(progress.note, self._fence, "step.output", now_ms(), self.place.id, payload)
+
+
+def _newest(data: bytes, size: int) -> bytes:
+    """Return the end of the data, at most `size` bytes; what is cut off is cut between UTF-8 characters."""
+    if len(data) <= size:
+        return data
+    end = data[len(data) - size :]
+    return end[next((index for index, byte in enumerate(end[:4]) if byte & 0xC0 != 0x80), 0) :]
 
 
 def _unfinished(data: bytes) -> int:

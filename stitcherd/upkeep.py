@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 EVERY_SECONDS = 3600.0
+RATES_MS = 86_400_000  # the longest window of a rate is a day
 BREATH_SECONDS = 0.05  # between two batches
 
 log = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ async def upkeep(store: Store, settings: Settings, checkouts: Checkouts) -> None
     while True:
         try:
             await tidy(store, settings, checkouts)
-        except (StorageUnavailable, OSError):
+        except (StorageUnavailable, sqlite3.Error, OSError):
             log.exception("retention could not finish")
         await asyncio.sleep(EVERY_SECONDS)
 
@@ -34,6 +36,7 @@ async def tidy(store: Store, settings: Settings, checkouts: Checkouts) -> None:
     before = now_ms() - int(settings.retention.events * 1000)
     await _in_batches(store, prune.old_events, before)
     await _in_batches(store, prune.old_bodies, before)
+    await _in_batches(store, prune.old_asks, now_ms() - RATES_MS)
     state = Path(settings.daemon.state_dir)
     for job_id in await _over(store, state / "logs", before):
         await asyncio.to_thread(shutil.rmtree, state / "logs" / job_id, ignore_errors=True)

@@ -8,13 +8,13 @@ from msgspec import Struct
 from shared.ids import short
 from shared.models import Decision, RunnerJob, Status, Thread, Verdict
 from stitcherd.refusal import Refusal
-from stitcherd.store import rows
+from stitcherd.store import limits, rows
 from stitcherd.store.events import add_event
 from stitcherd.store.moves import find
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
-    """A job as intake hands it in; `because` is the payload of its `job.created`."""
+    """A job as intake hands it in; `because` is the payload of its `job.created`, `quotas` what it counts against."""
 
     id: str
     workspace: str
@@ -36,6 +36,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     agent_task: str | None = None
     idempotency_key: str | None = None
     request_sha256: str | None = None
+    quotas: tuple[limits.Quota, ...] = ()
 
 
 class NewDelivery(Struct, frozen=True, kw_only=True):
@@ -82,13 +83,17 @@ def add_delivery(db: sqlite3.Connection, new: NewDelivery, job: NewJob | None) -
         repeated = find_repeated(db, new.source, new.external_id, new.body_sha256, new.seen_since, new.same_body_since)
         if repeated is not None:
             return repeated
-    verdict, reason = new.decision.verdict, new.decision.reason
-    open_job = _open_on_thread(db, job) if job is not None else None
+    ruled, verdict, reason = new.decision, new.decision.verdict, new.decision.reason
+    open_job = open_on_thread(db, job) if job is not None else None
     if open_job is not None:
         verdict = Verdict.DUPLICATE
-        reason = f"job {short(open_job.id)} of type {open_job.type} is already {open_job.status} on this thread"
+        reason = already_open(open_job)
         job = None
-    decision = _add_decision(db, new.decision)
+    elif job is not None:
+        ruled = limits.ruled(ruled, limits.uses(db, job.quotas, new.received_at))
+        verdict, reason = ruled.verdict, ruled.reason
+        job = None if verdict is Verdict.THROTTLED else job
+    decision = _add_decision(db, ruled)
     about = open_job.id if open_job is not None else job.id if job is not None else None
     _insert_delivery(db, new, verdict, reason, about, decision)
     add_event(
@@ -120,7 +125,8 @@ def find_repeated(
 ) -> Recorded | None:
     """Return the first delivery with the sender's id, or with the same bytes where those count; times in ms."""
     row = db.execute(
-        "SELECT * FROM deliveries WHERE source = ? AND external_id = ? AND replay_of IS NULL AND received_at >= ?",
+        "SELECT * FROM deliveries WHERE source = ? AND external_id = ? AND replay_of IS NULL AND received_at >= ?"
+        " ORDER BY key LIMIT 1",
         (source, external_id, seen_since),
     ).fetchone()
     if row is None and same_body_since is not None:
@@ -179,13 +185,15 @@ def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> Run
     )
     for type_, payload in (("job.created", new.because), ("job.queued", {"attempt": 1})):
         add_event(db, type_, actor=new.actor, now=now, job=row["key"], workspace=new.workspace, payload=payload)
+    limits.note(db, new.quotas, new.id, now)
     return rows.job(row)
 
 
 def dispatch(db: sqlite3.Connection, new: NewJob, decision: Decision, now: int) -> tuple[RunnerJob, bool]:
     """Store a job that was asked for by hand; returns it and whether it is new.
 
-    The same idempotency key with the same request finds the first job; with another request it is refused.
+    The same idempotency key with the same request finds the first job; with another request it is refused, and so
+    is a job beyond a rate.
     """
     if new.idempotency_key is not None:
         row = db.execute(
@@ -199,6 +207,11 @@ def dispatch(db: sqlite3.Connection, new: NewJob, decision: Decision, now: int) 
             )
         if row is not None:
             return rows.job(row), False
+    used = limits.uses(db, new.quotas, now)
+    decision = limits.ruled(decision, used)
+    if decision.verdict is Verdict.THROTTLED:
+        seconds = max((use.free_at or 0) - now for use in used) // 1000 + 1
+        raise Refusal("throttled", decision.reason, retry_after=seconds, more={"decision": rows.builtins(decision)})
     return add_job(db, new, _add_decision(db, decision), now), True
 
 
@@ -207,7 +220,8 @@ def remember_rails(db: sqlite3.Connection, revision: str, text: str, now: int) -
     db.execute("INSERT OR IGNORE INTO rails (revision, text, loaded_at) VALUES (?, ?, ?)", (revision, text, now))
 
 
-def _open_on_thread(db: sqlite3.Connection, job: NewJob) -> RunnerJob | None:
+def open_on_thread(db: sqlite3.Connection, job: NewJob) -> RunnerJob | None:
+    """Return the job of the same type that is open on the thread of a new one."""
     if job.thread is None:
         return None
     row = db.execute(
@@ -216,6 +230,11 @@ def _open_on_thread(db: sqlite3.Connection, job: NewJob) -> RunnerJob | None:
         (job.workspace, job.repository, job.thread.kind, job.thread.number, job.type),
     ).fetchone()
     return None if row is None else rows.job(row)
+
+
+def already_open(job: RunnerJob) -> str:
+    """Return why a delivery makes no second job beside this one."""
+    return f"job {short(job.id)} of type {job.type} is already {job.status} on this thread"
 
 
 def _add_decision(db: sqlite3.Connection, decision: Decision) -> int:

@@ -74,6 +74,17 @@ def claim(db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: in
     return None if row is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], attempt, owner))
 
 
+def hold(db: sqlite3.Connection, job: sqlite3.Row, reason: str | None, now: int) -> None:
+    """Keep with a queued job why it was not started when its turn came, and tell it; None where nothing holds it."""
+    if reason == job["held"]:
+        return
+    db.execute("UPDATE jobs SET held = ?, version = version + 1 WHERE key = ?", (reason, job["key"]))
+    if reason is not None:
+        told = {"attempt": job["attempt"], "held": reason}
+        about = {"job": job["key"], "workspace": job["workspace"]}
+        add_event(db, "job.queued", actor=DAEMON, now=now, payload=told, **about)
+
+
 def conclude(
     db: sqlite3.Connection,
     job_id: str,
@@ -85,9 +96,14 @@ def conclude(
 
     Returns the status it ended in, or None where the job is no longer this attempt's.
     """
-    if find(db, job_id)["cancel_requested"]:
+    before = find(db, job_id)
+    if before["cancel_requested"]:
         return end_cancelled(db, job_id, now, fence)
+    if not _is_running(before, fence):
+        return None
     failed = isinstance(outcome, Failure)
+    if isinstance(outcome, Failure):
+        _close_steps(db, before, now, outcome.code)
     to = Status.FAILED if failed else Status.COMPLETED
     row = advance(
         db,
@@ -110,6 +126,8 @@ def conclude(
 def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[int, str] | None = None) -> Status | None:
     """End a running job whose cancel was acknowledged, in the name of whoever asked for it."""
     before = find(db, job_id)
+    if not _is_running(before, fence):
+        return None
     _close_steps(db, before, now, "cancelled")
     row = advance(
         db,
@@ -180,6 +198,8 @@ def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
     before = find(db, job_id)
     if before["cancel_requested"]:
         return end_cancelled(db, job_id, now)
+    if not _is_running(before):
+        return None
     started = db.execute(
         "SELECT 1 FROM starts WHERE job = ? AND attempt = ?", (before["key"], before["attempt"])
     ).fetchone()
@@ -211,6 +231,11 @@ def find(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
     if row is None:
         raise Refusal("not_found", f"there is no job {job_id}")
     return row
+
+
+def _is_running(job: sqlite3.Row, fence: tuple[int, str] | None = None) -> bool:
+    """Say whether a job runs, and is still its attempt's and owner's where a fence is given."""
+    return job["status"] == Status.RUNNING and fence in {None, (job["attempt"], job["owner"])}
 
 
 def _queue_again(

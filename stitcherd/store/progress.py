@@ -132,7 +132,8 @@ def add_usage(db: sqlite3.Connection, mine: Fence, place: StepPlace, used: Usage
     )
     db.execute("UPDATE jobs SET usage = ?, version = version + 1 WHERE key = ?", (rows.encode(total), mine.key))
     db.execute(
-        "UPDATE steps SET tokens_input = ?, tokens_output = ? WHERE id = ?",
+        "UPDATE steps SET tokens_input = coalesce(tokens_input, 0) + ?,"
+        " tokens_output = coalesce(tokens_output, 0) + ? WHERE id = ?",
         (used.input_tokens, used.output_tokens, place.id),
     )
     _note(db, mine, "ai.tokens_used", now, place.id, rows.builtins(used))

@@ -8,11 +8,13 @@ import aiosqlite
 import msgspec
 from msgspec import Struct, structs
 
-from shared.ids import short
-from shared.models import Delivery, DeliveryPage, EventPage, JobEvent, JobPage, RunnerJob, Status, Verdict
+from shared.filters import Filter, Term
+from shared.ids import now_ms, short
+from shared.models import Decision, Delivery, DeliveryPage, EventPage, JobEvent, JobPage, RunnerJob, Status, Verdict
 from shared.protocol import SUFFIX_MIN
 from stitcherd.refusal import Refusal
 from stitcherd.store import rows
+from stitcherd.store.selecting import matching
 
 EVENTS_SHOWN = 200  # of a job's events stand in its detail
 EVENT = "SELECT e.*, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.job"
@@ -21,6 +23,7 @@ EVENT = "SELECT e.*, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.
 class JobFilter(Struct, frozen=True, kw_only=True):
     """Which jobs a list shows; an empty field does not narrow it. `before` is a job's id."""
 
+    query: Filter = Filter()
     statuses: tuple[Status, ...] = ()
     types: tuple[str, ...] = ()
     agent_task: str | None = None
@@ -40,17 +43,9 @@ class DeliveryFilter(Struct, frozen=True, kw_only=True):
 
 async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> JobPage:
     """Return a page of jobs, newest first, with the counts of the workspace and the newest event's id."""
-    where, values = _where(
-        ("status", wanted.statuses),
-        ("type", wanted.types),
-        ("agent_task", _one(wanted.agent_task)),
-        ("repository", _one(wanted.repository)),
-        ("workspace", _one(wanted.workspace)),
-    )
-    if wanted.before is not None:
-        where.append("key < ?")
-        values.append((await _find(db, "jobs", wanted.before, wanted.workspace))["key"])
-    found = await _all(db, f"SELECT * FROM jobs{_and(where)} ORDER BY key DESC LIMIT ?", [*values, limit + 1])
+    below = None if wanted.before is None else (await _find(db, "jobs", wanted.before, wanted.workspace))["key"]
+    keys = await matching(db, _terms(wanted), wanted.workspace, now_ms(), below=below, limit=limit + 1)
+    found = await _all(db, f"SELECT * FROM jobs WHERE key IN ({keys.statement}) ORDER BY key DESC", keys.values)
     items = tuple(rows.job(row) for row in found[:limit])
     return JobPage(
         items=items,
@@ -58,6 +53,12 @@ async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> J
         cursor=await newest_event(db),
         counts=await _counts(db, wanted.workspace),
     )
+
+
+def _terms(wanted: JobFilter) -> Filter:
+    given = {"state": wanted.statuses, "type": wanted.types}
+    given |= {"agent": _one(wanted.agent_task), "repo": _one(wanted.repository)}
+    return Filter((*wanted.query.terms, *(Term(key, values) for key, values in given.items() if values)))
 
 
 async def job_detail(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
@@ -147,6 +148,27 @@ async def delivery_body(db: aiosqlite.Connection, name: str, workspace: str | No
     return bytes(found[0]["body"])
 
 
+async def decided(
+    db: aiosqlite.Connection, workspace: str | None, since: int, before: int | None, limit: int
+) -> list[tuple[int, Delivery, bytes | None, Decision | None]]:
+    """Return deliveries received at `since` (ms) or later, newest first: key, delivery, body if kept, decision."""
+    where, values = _where(("d.workspace", _one(workspace)))
+    if before is not None:
+        where.append("d.key < ?")
+        values.append(before)
+    if since:  # by the index on the time to one key, and from there by keys
+        where.append("d.key >= (SELECT key FROM deliveries WHERE received_at >= ? ORDER BY received_at LIMIT 1)")
+        values.append(since)
+    found = await _all(
+        db,
+        "SELECT d.*, b.body AS body, c.document AS document FROM deliveries d"
+        " LEFT JOIN delivery_bodies b ON b.delivery = d.key LEFT JOIN decisions c ON c.key = d.decision"
+        f"{_and(where)} ORDER BY d.key DESC LIMIT ?",
+        [*values, limit],
+    )
+    return [(row["key"], rows.delivery(row), row["body"], rows.decision(row["document"])) for row in found]
+
+
 async def waiting(db: aiosqlite.Connection) -> list[tuple[str, int, int]]:
     """Return (id, attempt, priority) of every queued job, in the order in which they shall start."""
     found = await _all(
@@ -223,6 +245,6 @@ def _and(clauses: Iterable[str]) -> str:
     return f" WHERE {joined}" if joined else ""
 
 
-async def _all(db: aiosqlite.Connection, statement: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+async def _all(db: aiosqlite.Connection, statement: str, values: Sequence[Any] | dict[str, Any]) -> list[sqlite3.Row]:
     async with db.execute(statement, values) as cursor:
         return list(await cursor.fetchall())

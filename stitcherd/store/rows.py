@@ -80,6 +80,7 @@ def job(row: sqlite3.Row) -> RunnerJob:
         cancel_requested=bool(row["cancel_requested"]),
         version=row["version"],
         last_event=row["last_event"],
+        held=row["held"] if row["status"] == Status.QUEUED else None,
     )
 
 

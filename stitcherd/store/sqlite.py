@@ -56,11 +56,12 @@ class Store:
         """Lend a connection inside one read transaction: everything read in it is of one moment."""
         reader = await self._idle.get()
         try:
-            await reader.execute("BEGIN")
             try:
+                await reader.execute("BEGIN")
                 yield reader
             finally:
-                await reader.execute("ROLLBACK")
+                # Whoever was cancelled amid BEGIN has begun all the same: aiosqlite runs what was handed to it.
+                await reader.rollback()
         finally:
             self._idle.put_nowait(reader)
 

@@ -21,7 +21,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BATCH = 256  # functions in one transaction, at most
-CHECKPOINT_BYTES = 4 * 1024 * 1024  # of write-ahead log, after which it is folded into the database
+LOG_BYTES = 16 * 2**20  # of write-ahead log, which is then folded into the database
+LOG_KEPT = 2**20  # what the file shrinks to when it begins anew, so that its size tells how much it holds
 BUSY_SECONDS = 2.0  # how long another process may hold the file before we give up
 
 log = logging.getLogger(__name__)
@@ -48,14 +49,26 @@ class Writer:
 
     def __init__(self, path: Path, on_commit: Callable[[], None]) -> None:
         self._wal = path.with_name(path.name + "-wal")
+        self._fold_at = LOG_BYTES
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
         self._db.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "wal_autocheckpoint=0",
+            f"journal_size_limit={LOG_KEPT}",
+            "foreign_keys=ON",
+        ):
             self._db.execute(f"PRAGMA {pragma}")
-        migrate(self._db)
+        try:
+            migrate(self._db)
+        except BaseException:
+            self._db.close()
+            raise
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -69,11 +82,15 @@ class Writer:
         outcome matters.
         """
         future: asyncio.Future[R] = self._loop.create_future()
+        if self._closed:
+            future.set_exception(StorageUnavailable("the store is closed"))
+            return future
         self._queue.put(_Work(lambda db: function(db, *args, **kwargs), future))
         return future
 
     async def close(self) -> None:
         """Finish what was handed in, fold the log into the database and close it."""
+        self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -138,10 +155,13 @@ class Writer:
                 work.future.set_exception(work.error)
 
     def _checkpoint(self) -> None:
-        # After the answers went out: a checkpoint in the commit's way is what makes a slow 99th percentile.
+        # After the answers went out, and not after each commit: what is written again and again is folded in once.
         with contextlib.suppress(OSError, sqlite3.Error):
-            if self._wal.stat().st_size > CHECKPOINT_BYTES:
-                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            size = self._wal.stat().st_size
+            if size >= self._fold_at:
+                _, logged, folded = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                # A reader may hold the log back; the next look is when it has grown again.
+                self._fold_at = LOG_BYTES if logged == folded else size + LOG_BYTES
 
 
 OURS = {  # primary result codes that blame the statement, not the disk (sqlite.org/rescode.html)

@@ -1,0 +1,166 @@
+"""Finds the jobs that a filter means, newest first, by the index that has them in that order.
+
+An index is in the order of keys only behind columns that are equal. Where a filter leaves several values, each
+combination is a branch with a limit of its own, and the branches are merged: no sort and no scan of a million jobs.
+"""
+
+import json
+from collections.abc import Collection
+from math import prod
+from typing import Any, NamedTuple
+
+import aiosqlite
+
+from shared.filters import Filter
+from shared.models import Status
+from stitcherd.store.filtering import Narrowed, folded, narrow
+
+BRANCHES = 1000  # of one page; where there would be more, matches are dense, and jobs are simply looked through
+REPOSITORIES = 2000  # that a glob is tried on; where there are more, it is tried on jobs
+FEW = 10_000  # jobs, among which text or a failed gate is looked for one by one
+FETCHED = 1000  # rows at a time
+
+BY_AGENT, BY_STATUS = "jobs_agent_task", "jobs_status"
+INDICES = {  # and the columns before the key, the narrowest first
+    BY_AGENT: ("agent_task",),
+    "jobs_repository_type": ("workspace", "repository", "type", "status"),
+    "jobs_repository": ("workspace", "repository", "status"),
+    "jobs_type": ("workspace", "type", "status"),
+    "jobs_profile": ("workspace", "profile"),
+    BY_STATUS: ("status", "workspace"),
+}
+LEFT_OPEN = {"workspace", "status"}  # by a filter: a branch then names each there is
+
+
+class Keys(NamedTuple):
+    """A statement that selects keys of jobs, and its values."""
+
+    statement: str
+    values: dict[str, Any]
+
+
+NONE = Keys("SELECT key FROM jobs WHERE 0", {})
+
+
+async def matching(
+    db: aiosqlite.Connection, wanted: Filter, workspace: str | None, now: int, *, below: int | None, limit: int
+) -> Keys:
+    """Return what selects the keys of the newest jobs that pass.
+
+    Ages count from `now`, in ms; `below` is a key that all shall be smaller than.
+    """
+    narrowed = narrow(wanted, now)
+    if below is not None:
+        narrowed.bounds.append(f"< {narrowed.bind(below)}")
+    sizes = await _sizes(db, workspace)
+    workspaces = sorted({workspace for workspace, _ in sizes})
+    if narrowed.globs:
+        names = await _repositories(db, narrowed, workspaces)
+        if names is None:
+            narrowed.where += narrowed.globs
+        else:
+            narrowed.keep("repository", names)
+    if len(narrowed.statuses) < len(Status):
+        narrowed.columns["status"] = narrowed.statuses
+    if workspace is not None:
+        narrowed.columns["workspace"] = workspaces
+    if not (sizes and all(narrowed.columns.values())):
+        return NONE
+    few = sum(size for (_, status), size in sizes.items() if status in narrowed.statuses) <= FEW
+    all_of = {"status": narrowed.statuses, "workspace": workspaces}
+    return Keys(_statement(narrowed, all_of, limit, few=few), narrowed.values)
+
+
+async def selected(
+    db: aiosqlite.Connection, wanted: Filter, workspace: str | None, now: int, limit: int
+) -> list[tuple[str, Status]]:
+    """Return the id and the status of every job that passes, oldest first; of more than `limit`, the newest."""
+    keys = await matching(db, wanted, workspace, now, below=None, limit=limit)
+    found: list[tuple[str, Status]] = []
+    statement = f"SELECT id, status FROM jobs WHERE key IN ({keys.statement}) ORDER BY key"
+    async with db.execute(statement, keys.values) as cursor:
+        while some := await cursor.fetchmany(FETCHED):
+            found += [(row["id"], Status(row["status"])) for row in some]
+    return found
+
+
+def _statement(narrowed: Narrowed, all_of: dict[str, Collection[str]], limit: int, *, few: bool) -> str:
+    columns, most = narrowed.columns, narrowed.bind(limit)
+    search = "CROSS JOIN job_search ON job_search.job = jobs.key" if narrowed.searches else ""
+    equal: tuple[str, ...] = ()
+    first: list[str] = []
+    branches: list[str] = []
+    distinct = ""
+    index = _index(narrowed, all_of, few=few)
+    if index is not None:
+        equal = INDICES[index]
+        source, key = f"jobs INDEXED BY {index} {search}", "jobs.key"
+        branches = [narrowed.bind(json.dumps(sorted({**all_of, **columns}[column]))) for column in equal]
+        first = [f"{_column(column)} = branch{at}.value" for at, column in enumerate(equal)]
+    elif narrowed.gate is not None:
+        source, key = f"steps CROSS JOIN jobs ON jobs.key = steps.job {search}", "steps.job"
+        branches = [narrowed.gate]
+        first = ["steps.name = branch0.value", "steps.type = 'GATE'", "steps.status = 'FAILED'"]
+        distinct = "DISTINCT "  # a gate may fail in several tries, and a job at several gates
+    elif narrowed.searches:
+        source, key = "job_search CROSS JOIN jobs ON jobs.key = job_search.job", "job_search.job"
+    else:
+        source, key = "jobs NOT INDEXED", "jobs.key"
+    rest = [f"{_column(name)} IN {narrowed.among(values)}" for name, values in columns.items() if name not in equal]
+    where = " AND ".join([*first, *(f"{key} {bound}" for bound in narrowed.bounds), *rest, *narrowed.where]) or "1"
+    newest = f"SELECT {distinct}{key} AS key FROM {source} WHERE {where} ORDER BY {key} DESC LIMIT {most}"
+    if not branches:
+        return newest
+    # There is no LATERAL, but a function's argument may look to its left: each branch hands over its keys as JSON.
+    left = " CROSS JOIN ".join(f"json_each({values}) branch{at}" for at, values in enumerate(branches))
+    return (
+        f"SELECT {distinct}found.value AS key FROM {left} CROSS JOIN"
+        f" json_each((SELECT json_group_array(key) FROM ({newest}))) found ORDER BY found.value DESC LIMIT {most}"
+    )
+
+
+def _index(narrowed: Narrowed, all_of: dict[str, Collection[str]], *, few: bool) -> str | None:
+    """Return the index to go by; None where jobs are found by a failed gate, by text, or simply from the newest on."""
+    columns = narrowed.columns
+    if narrowed.gate is not None and not few and "agent_task" not in columns:
+        return None
+    by_status = "status" in columns or "workspace" in columns
+    if (narrowed.searches or narrowed.gate is not None) and not few:
+        by_status = False
+    for name, order in INDICES.items():
+        if by_status if name == BY_STATUS else columns.keys() >= set(order) - LEFT_OPEN:
+            return name if prod(len({**all_of, **columns}[column]) for column in order) <= BRANCHES else None
+    return None
+
+
+def _column(name: str) -> str:
+    return f"jobs.{name}" + (" COLLATE NOCASE" if name == "repository" else "")
+
+
+async def _sizes(db: aiosqlite.Connection, workspace: str | None) -> dict[tuple[str, str], int]:
+    """Return how many jobs there are by workspace and status, where there are any."""
+    statement = "SELECT workspace, status, n FROM job_counts WHERE n > 0 AND workspace = coalesce(?, workspace)"
+    async with db.execute(statement, [workspace]) as cursor:
+        return {(row["workspace"], row["status"]): row["n"] async for row in cursor}
+
+
+async def _repositories(db: aiosqlite.Connection, narrowed: Narrowed, workspaces: list[str]) -> set[str] | None:
+    """Return the repositories that the globs mean, by leaps along the index; None where there are too many."""
+    nothing = "''"
+    leap = (
+        "SELECT repository FROM jobs INDEXED BY jobs_repository WHERE workspace = {workspace}"
+        " AND repository COLLATE NOCASE > {after} ORDER BY repository COLLATE NOCASE LIMIT 1"
+    )
+    statement = (
+        "WITH RECURSIVE names (workspace, repository) AS ("
+        f" SELECT value, ({leap.format(workspace='each.value', after=nothing)})"
+        f" FROM json_each({narrowed.bind(json.dumps(workspaces))}) each UNION ALL"
+        f" SELECT workspace, ({leap.format(workspace='names.workspace', after='names.repository')})"
+        f" FROM names WHERE repository IS NOT NULL LIMIT {narrowed.bind(REPOSITORIES)})"
+        f" SELECT repository, {' AND '.join(narrowed.globs)} AS fits FROM names WHERE repository IS NOT NULL"
+    )
+    async with db.execute(statement, narrowed.values) as cursor:
+        found = list(await cursor.fetchall())
+    return (
+        None if len(found) >= REPOSITORIES - len(workspaces) else {folded(r["repository"]) for r in found if r["fits"]}
+    )

@@ -1,0 +1,138 @@
+"""The filter grammar: what is read, what is refused and where, and that what is written is read back."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import shared
+from shared import filters
+from shared.filters import TEXT, Filter, FilterError, Term, parse, text
+
+ORDINARY = st.characters(exclude_categories=("Cs", "Cc"))
+TRICKY = st.sampled_from(list("\\\"\\,-: *%_'<>#/äß\u00a0"))
+VALUE = st.text(ORDINARY | TRICKY, min_size=1, max_size=12)
+AGE = st.builds("{}{}{}".format, st.sampled_from("<>"), st.integers(0, 99_999_999), st.sampled_from("smhd"))
+
+
+def _term(key: str, values: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[Term]:
+    several = st.lists(values, min_size=1, max_size=most, unique=True).map(tuple)
+    return st.builds(Term, st.just(key), several, st.booleans())
+
+
+TERM = st.one_of(
+    *(_term(key, VALUE) for key in ("type", "repo", "profile", "agent", "gate")),
+    _term("state", st.sampled_from([state.upper() for state in filters.KEYS["state"]])),
+    _term("is", st.sampled_from(filters.KEYS["is"])),
+    _term("age", AGE.map(lambda age: parse(f"age:{age}").terms[0].values[0])),
+    _term(TEXT, VALUE, most=1),
+)
+
+
+def test_the_example_of_the_papers() -> None:
+    line = 'state:failed type:fix repo:octo-org/* profile:weaver agent:task-7 age:<2h is:waiting -gate:lint "free text"'
+    assert parse(line) == Filter(
+        (
+            Term("state", ("FAILED",)),
+            Term("type", ("fix",)),
+            Term("repo", ("octo-org/*",)),
+            Term("profile", ("weaver",)),
+            Term("agent", ("task-7",)),
+            Term("age", ("<2h",)),
+            Term("is", ("waiting",)),
+            Term("gate", ("lint",), negated=True),
+            Term(TEXT, ("free text",)),
+        )
+    )
+    assert text(parse(line)) == line
+
+
+@pytest.mark.parametrize(
+    ("line", "terms"),
+    [
+        ("", ()),
+        (" \t\n\u3000", ()),
+        ("State:FaiLed,running,failed", (Term("state", ("FAILED", "RUNNING")),)),
+        ('gate:"a, b",c', (Term("gate", ("a, b", "c")),)),
+        ("one,two", (Term(TEXT, ("one,two",)),)),
+        ('"type:fix"', (Term(TEXT, ("type:fix",)),)),
+        ("12:30 octo-org/api#479", (Term(TEXT, ("12:30",)), Term(TEXT, ("octo-org/api#479",)))),
+        (r'"say \"no\" to C:\temp\\"', (Term(TEXT, ('say "no" to C:\\temp\\',)),)),
+        ("--x", (Term(TEXT, ("-x",), negated=True),)),
+        ("age:>90M", (Term("age", (">90m",)),)),
+        ("age:<120m", (Term("age", ("<2h",)),)),
+        ("gate:-x:y", (Term("gate", ("-x:y",)),)),
+    ],
+)
+def test_what_a_line_means(line: str, terms: tuple[Term, ...]) -> None:
+    assert parse(line).terms == terms
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "said"),
+    [
+        ("stat:failed", 1, "unknown key 'stat' at column 1 (did you mean state?)"),
+        ("x -stat:failed", 4, "unknown key 'stat' at column 4 (did you mean state?)"),
+        ("http://x", 1, "unknown key 'http' at column 1"),
+        ("state:faild", 7, "unknown state 'faild' at column 7 (did you mean failed?)"),
+        ("state:failed,waiting", 14, "unknown state 'waiting' at column 14 (did you mean is:waiting?)"),
+        ("is:running", 4, "(did you mean state:running?)"),
+        ("is:stuk", 4, "(did you mean stuck?)"),
+        ("age:2h", 5, "age takes < or >"),
+        ("age:<2w", 5, "age takes < or >"),
+        ("state:", 7, "a value is missing at column 7"),
+        ("state:failed, running", 14, "a value is missing at column 14"),
+        ('type:""', 6, "a value is missing at column 6"),
+        ('x "open', 3, "the quote is not closed on its line at column 3"),
+        ('"a"b', 4, "a blank is missing behind the quote at column 4"),
+        ('type:a"b"', 7, "a quote opens only at the beginning of a value at column 7"),
+        ("a -", 3, "nothing stands behind the - at column 3"),
+        ("a\x00", 2, "there is a character that no text has at column 2"),
+        ("a\ud800", 2, "at column 2"),
+        ("x " * filters.MOST + "y", 2 * filters.MOST + 1, "more than 50 words"),
+        ("x" * (filters.LONGEST + 1), filters.LONGEST + 1, "longer than 2000"),
+    ],
+)
+def test_what_is_refused_says_where(line: str, column: int, said: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        parse(line)
+    assert caught.value.column == column
+    assert said in str(caught.value)
+
+
+@given(st.lists(TERM, max_size=8).map(lambda terms: Filter(tuple(terms))))
+def test_what_is_written_is_read_back(wanted: Filter) -> None:
+    assert parse(text(wanted)) == wanted
+
+
+@given(st.text(max_size=40) | st.text(st.sampled_from('state:agerpoiis,-"\\ <>1h*'), max_size=40))
+def test_any_text_is_read_or_refused_within_itself(line: str) -> None:
+    column = _column(line)
+    if column is None:
+        assert parse(text(parse(line))) == parse(line)
+    else:
+        assert 1 <= column <= len(line) + 1
+
+
+def _column(line: str) -> int | None:
+    try:
+        parse(line)
+    except FilterError as error:
+        return error.column
+    return None
+
+
+@given(AGE)
+def test_an_age_keeps_its_length(value: str) -> None:
+    (written,) = parse(f"age:{value}").terms[0].values
+    assert filters.age(written) == filters.age(value)
+
+
+def test_it_imports_nothing_heavy() -> None:
+    code = "import sys, shared.filters; print([m for m in ('asyncio', 'aiohttp', 'pydantic') if m in sys.modules])"
+    root = Path(shared.__file__).parents[1]
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert ran.stdout == "[]\n"

@@ -1,0 +1,264 @@
+"""Any order of moves, crashes among them, against a model that fits on a page."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from msgspec import Struct
+
+from shared.ids import new_id, now_ms
+from shared.models import OPEN, Decision, Failure, Result, Status, Thread, Verdict
+from stitcherd.refusal import Refusal
+from stitcherd.store import entries, moves, progress, reads
+from stitcherd.store.sqlite import Store
+
+ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
+RESULT = Result(None, 0, 0, 0, "no changes")
+FAILURE = Failure("gates_failed", "gate tests failed")
+
+
+class Modelled(Struct):
+    """What a job should be."""
+
+    id: str
+    thread: int | None
+    on_interrupt: str
+    status: Status = Status.QUEUED
+    attempt: int = 1
+    owner: str | None = None
+    cancel: bool = False
+    version: int = 1
+
+
+class Moves(RuleBasedStateMachine):
+    jobs = Bundle("jobs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.Runner()
+        self.place = TemporaryDirectory()
+        self.path = Path(self.place.name) / "stitcher.db"
+        self.store = self.loop.run(Store.open(self.path))
+        self.model: dict[str, Modelled] = {}
+        self.started: set[tuple[str, int, int]] = set()
+        self.owner = 1
+
+    def teardown(self) -> None:
+        self.loop.run(self.store.close())
+        self.loop.close()
+        self.place.cleanup()
+
+    def write(self, function: Callable[..., Any], *args: Any) -> Any:
+        return self.loop.run(self.store.write(function, *args))
+
+    def refused(self, function: Callable[..., Any], *args: Any) -> bool:
+        try:
+            self.write(function, *args)
+        except Refusal:
+            return True
+        return False
+
+    def busy(self, thread: int | None, besides: str = "") -> bool:
+        return thread is not None and any(
+            job.thread == thread and job.status in OPEN and job.id != besides for job in self.model.values()
+        )
+
+    def over(self, job: Modelled, status: Status) -> None:
+        job.status, job.owner = status, None
+
+    def again(self, job: Modelled) -> None:
+        job.status, job.owner, job.cancel, job.attempt = Status.QUEUED, None, False, job.attempt + 1
+
+    @initialize(target=jobs)
+    def begin(self) -> Any:
+        return multiple(
+            *(self.come_in(thread, on_interrupt) for thread, on_interrupt in ((1, "fail"), (None, "retry")))
+        )
+
+    @rule(target=jobs, thread=st.none() | st.integers(1, 2), on_interrupt=st.sampled_from(["fail", "retry"]))
+    def deliver(self, thread: int | None, on_interrupt: str) -> Any:
+        if self.busy(thread):
+            assert not self.come_in(thread, on_interrupt)
+            return multiple()
+        return self.come_in(thread, on_interrupt)
+
+    def come_in(self, thread: int | None, on_interrupt: str) -> str | None:
+        job, delivery = new_id(), new_id()
+        recorded = self.write(
+            entries.add_delivery,
+            entries.NewDelivery(
+                id=delivery,
+                source="forge",
+                kind="github",
+                workspace="default",
+                external_id=delivery,
+                received_at=now_ms(),
+                event="issue_comment",
+                action=None,
+                name=None,
+                sender=None,
+                repository="acme/roof",
+                thread=None,
+                body=b"",
+                body_sha256=delivery,
+                secret=1,
+                headers={},
+                actor="source:forge",
+                decision=ALLOWED,
+                seen_since=0,
+                same_body_since=0,
+            ),
+            entries.NewJob(
+                id=job,
+                workspace="default",
+                type="fix",
+                profile="weaver",
+                executor="agent",
+                priority=5,
+                repository="acme/roof",
+                ref=None,
+                thread=None if thread is None else Thread("issue", thread),
+                prompt="",
+                metadata={},
+                tries=3,
+                on_interrupt=on_interrupt,
+                rails="r1",
+                actor="source:forge",
+                because={},
+                delivery=delivery,
+            ),
+        )
+        if recorded.verdict is Verdict.DUPLICATE:
+            return None
+        self.model[job] = Modelled(job, thread, on_interrupt)
+        return job
+
+    @rule(name=jobs, late=st.integers(-1, 1))
+    def claim(self, name: str, late: int) -> None:
+        job = self.model[name]
+        claimed = self.write(moves.claim, name, job.attempt + late, str(self.owner), now_ms())
+        assert (claimed is not None) == (job.status is Status.QUEUED and late == 0)
+        if claimed:
+            job.status, job.owner = Status.RUNNING, str(self.owner)
+
+    @rule(name=jobs, late=st.integers(-1, 0), owner=st.integers(0, 1), number=st.integers(1, 2))
+    def begin_try(self, name: str, late: int, owner: int, number: int) -> None:
+        job = self.model[name]
+        key = self.rows("SELECT key FROM jobs WHERE id = ?", name)[0][0]
+        mine = progress.Fence(name, key, "default", job.attempt + late, str(self.owner - owner))
+        place = (name, mine.attempt, number)
+        may = job.status is Status.RUNNING and (mine.attempt, mine.owner) == (job.attempt, job.owner)
+        try:
+            self.write(progress.begin_try, mine, number, now_ms())
+        except progress.Superseded:
+            assert not may
+        except Exception:  # noqa: BLE001 (whatever the store says to a second start)
+            assert place in self.started
+        else:
+            assert may
+            assert place not in self.started
+            self.started.add(place)
+
+    @rule(name=jobs, late=st.integers(-1, 1), owner=st.integers(0, 1), outcome=st.sampled_from([RESULT, FAILURE]))
+    def conclude(self, name: str, late: int, owner: int, outcome: Failure | Result) -> None:
+        job = self.model[name]
+        fence = (job.attempt + late, str(self.owner - owner))
+        ended = self.write(moves.conclude, name, fence, now_ms(), outcome)
+        wanted = None
+        if job.status is Status.RUNNING and fence == (job.attempt, job.owner):
+            wanted = Status.FAILED if outcome is FAILURE else Status.COMPLETED
+            wanted = Status.CANCELLED if job.cancel else wanted
+            self.over(job, wanted)
+        assert ended is wanted
+
+    @rule(name=jobs)
+    def cancel(self, name: str) -> None:
+        job = self.model[name]
+        assert self.refused(moves.cancel, name, "uid:0", None, now_ms()) == (job.status not in OPEN)
+        if job.status is Status.RUNNING:
+            job.cancel = True
+        elif job.status in OPEN:
+            job.cancel = True
+            self.over(job, Status.CANCELLED)
+
+    @rule(name=jobs)
+    def retry(self, name: str) -> None:
+        job = self.model[name]
+        may = job.status in {Status.FAILED, Status.CANCELLED} and not self.busy(job.thread, name)
+        assert self.refused(moves.retry, name, "uid:0", now_ms()) != may
+        if may:
+            self.again(job)
+
+    @rule()
+    def crash(self) -> None:
+        left = self.path
+        self.path = left.with_name(f"{self.owner}.db")
+        for suffix in ("", "-wal"):  # as a kill leaves them: nothing folded, nothing closed
+            copyfile(f"{left}{suffix}", f"{self.path}{suffix}")
+        self.loop.run(self.store.close())
+        self.store = self.loop.run(Store.open(self.path))
+        self.owner += 2  # neither the new owner nor the one before it is the one that died
+        running = {job.id for job in self.model.values() if job.status is Status.RUNNING}
+        assert set(self.loop.run(self.read(reads.running))) == running
+        for name in running:
+            job = self.model[name]
+            self.write(moves.recover, name, now_ms())
+            begun = any(place[:2] == (name, job.attempt) for place in self.started)
+            if job.cancel:
+                self.over(job, Status.CANCELLED)
+            elif begun and job.on_interrupt == "fail":
+                self.over(job, Status.FAILED)
+            else:
+                self.again(job)
+
+    async def read(self, function: Callable[..., Any], *args: Any) -> Any:
+        async with self.store.reading() as db:
+            return await function(db, *args)
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        async def look() -> list[tuple[Any, ...]]:
+            async with self.store.reading() as db:
+                return [tuple(row) for row in await db.execute_fetchall(statement, values)]
+
+        return self.loop.run(look())
+
+    @invariant()
+    def every_job_stands_where_the_model_says(self) -> None:
+        columns = "id, status, attempt, owner, cancel_requested, version"
+        for name, status, attempt, owner, cancel, version in self.rows(f"SELECT {columns} FROM jobs"):
+            job = self.model[name]
+            assert (status, attempt, owner, bool(cancel)) == (job.status, job.attempt, job.owner, job.cancel)
+            assert version >= job.version
+            job.version = version
+
+    @invariant()
+    def counts_are_those_of_the_rows(self) -> None:
+        grouped = self.rows("SELECT workspace, status, count(*) FROM jobs GROUP BY workspace, status ORDER BY 1, 2")
+        assert self.rows("SELECT * FROM job_counts WHERE n <> 0 ORDER BY workspace, status") == grouped
+
+    @invariant()
+    def every_start_is_known(self) -> None:
+        rows = self.rows("SELECT j.id, s.attempt, s.try FROM starts s JOIN jobs j ON j.key = s.job")
+        assert len(rows) == len(self.started)
+        assert set(rows) == self.started
+
+    @invariant()
+    def the_last_event_of_a_job_is_of_its_status(self) -> None:
+        last = "SELECT type FROM events e WHERE e.job = j.key ORDER BY id DESC LIMIT 1"
+        for status, named, event in self.rows(f"SELECT status, last_event, ({last}) FROM jobs j"):
+            assert named == event == f"job.{'started' if status == 'RUNNING' else status.lower()}"
+
+
+TestMoves = Moves.TestCase
+TestMoves.settings = settings(
+    max_examples=20,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

@@ -1,0 +1,124 @@
+"""Migrations: from nothing, from every version, and whole or not at all, however they end."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stitcherd.store import migrate
+from stitcherd.store.sqlite import Store
+
+KNOWN = migrate.migrations()
+# Brings the database to version 1, then dies in the middle of the second migration.
+DIES = """
+import os, signal, sqlite3, sys
+from stitcherd.store import migrate
+
+first = migrate.migrations()[0]
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA journal_mode=WAL")
+db.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
+migrate.migrations = lambda: [first]
+migrate.migrate(db)
+migrate.migrations = lambda: [first, (2, "CREATE TABLE half (n);\\nDROP TABLE steps;\\nSELECT die();\\n")]
+migrate.migrate(db)
+"""
+
+
+@pytest.fixture
+def db(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+def shape(db: sqlite3.Connection) -> tuple[int, set[tuple[str, ...]]]:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    return version, set(db.execute("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'"))
+
+
+def test_a_fresh_file_gets_them_all_and_once(db: sqlite3.Connection) -> None:
+    migrate.migrate(db)
+    after = shape(db)
+    instance = db.execute("SELECT value FROM meta").fetchall()
+    migrate.migrate(db)
+    assert shape(db) == after
+    assert after[0] == len(KNOWN)
+    assert db.execute("SELECT value FROM meta").fetchall() == instance
+
+
+@pytest.mark.parametrize("version", range(1, len(KNOWN) + 1))
+def test_every_older_version_becomes_the_newest(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(migrate, "migrations", lambda: KNOWN[:version])
+        migrate.migrate(db)
+        assert shape(db)[0] == version
+        db.execute("INSERT INTO rails VALUES ('r1', 'version: 1', 1)")
+    migrate.migrate(db)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        migrate.migrate(fresh)
+        assert shape(db) == shape(fresh)
+    assert db.execute("SELECT revision FROM rails").fetchall() == [("r1",)]
+
+
+def test_one_that_fails_leaves_the_file_as_it_was(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate.migrate(db)
+    before = shape(db)
+    number = len(KNOWN) + 1
+    worse = (number, "CREATE TABLE half (n);\nINSERT INTO half VALUES (1);\n"), (number + 1, "DROP TABLE nobody;\n")
+    monkeypatch.setattr(migrate, "migrations", lambda: [*KNOWN, *worse])
+    with pytest.raises(sqlite3.OperationalError, match="nobody"):
+        migrate.migrate(db)
+    assert shape(db) == before
+    assert not db.in_transaction
+
+
+def test_a_kill_in_the_middle_leaves_the_file_as_it_was(path: Path, db: sqlite3.Connection) -> None:
+    env = os.environ | {"PYTHONPATH": str(Path(migrate.__file__).parents[2])}
+    died = subprocess.run([sys.executable, "-c", DIES, str(path)], env=env, check=False, timeout=30)
+    assert died.returncode == -signal.SIGKILL
+    version, objects = shape(db)
+    names = {each[1] for each in objects}
+    assert (version, "half" in names, "steps" in names) == (1, False, True)
+    migrate.migrate(db)
+    assert shape(db)[0] == len(KNOWN)
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_newer_file_is_not_touched(path: Path, db: sqlite3.Connection) -> None:
+    migrate.migrate(db)
+    db.execute(f"PRAGMA user_version = {len(KNOWN) + 1}")
+    before = shape(db)
+    with pytest.raises(migrate.NewerDatabase, match="use a newer Stitcher"):
+        await Store.open(path)
+    assert shape(db) == before
+
+
+def test_a_gap_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("0001_a.sql", "0003_c.sql"):
+        (tmp_path / name).write_text("SELECT 1;\n")
+    monkeypatch.setattr(migrate, "files", lambda _: tmp_path)
+    with pytest.raises(RuntimeError, match="not numbered"):
+        migrate.migrations()
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["SELECT 1;", "SELECT ';';", "-- a; b\nSELECT 2;", "SELECT\n  3\n;"]), max_size=5))
+def test_a_script_falls_into_its_statements(parts: list[str]) -> None:
+    assert [each.strip() for each in migrate.statements("\n".join(parts))] == parts
+
+
+def test_a_trigger_is_one_statement_and_half_a_one_is_refused() -> None:
+    trigger = "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  SELECT 1;\n  SELECT 2;\nEND;"
+    assert list(migrate.statements(trigger)) == [trigger]
+    with pytest.raises(sqlite3.OperationalError, match="incomplete"):
+        list(migrate.statements("SELECT 1;\nCREATE TABLE x ("))

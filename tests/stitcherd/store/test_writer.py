@@ -1,0 +1,177 @@
+"""The writer: what shares a commit, what is undone alone, and a disk that takes nothing for a while."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.models import Delivery
+from stitcherd.store import entries, reads, writer
+from stitcherd.store.sqlite import Store
+from stitcherd.store.writer import StorageUnavailable
+
+HOLD = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA wal_autocheckpoint=0")
+db.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+Make = Callable[..., entries.NewDelivery]
+
+
+def put(db: sqlite3.Connection, name: str, value: str = "", *, fail: bool = False) -> str:
+    db.execute("INSERT INTO meta (name, value) VALUES (?, ?)", (name, value))
+    if fail:
+        raise LookupError(name)
+    return name
+
+
+async def names(store: Store) -> set[str]:
+    async with store.reading() as db:
+        rows = await db.execute_fetchall("SELECT name FROM meta WHERE name <> 'instance'")
+    return {row["name"] for row in rows}
+
+
+@asynccontextmanager
+async def busy(store: Store) -> AsyncIterator[None]:
+    """While the writer is busy with something else, what is handed in meets in its next batch."""
+    loop, began, go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        loop.call_soon_threadsafe(began.set)
+        assert go.wait(20)
+
+    holding = asyncio.ensure_future(store.write(hold))
+    await began.wait()
+    try:
+        yield
+        await asyncio.sleep(0)  # the writes of tasks that were made just now are handed in
+    finally:
+        go.set()
+    await holding
+
+
+async def test_a_batch_shares_a_commit_and_a_failure_undoes_only_itself(store: Store) -> None:
+    said: list[str] = []
+    await store.write(lambda db: db.set_trace_callback(said.append))
+    async with busy(store):
+        writes = [asyncio.ensure_future(store.write(put, str(n), fail=n % 3 == 0)) for n in range(30)]
+    done = await asyncio.gather(*writes, return_exceptions=True)
+    assert said.count("BEGIN IMMEDIATE") == 2, "one to hold the writer, one for all that came in meanwhile"
+    kept = {str(n) for n in range(30) if n % 3}
+    assert {each for each in done if isinstance(each, str)} == kept
+    assert sum(isinstance(each, LookupError) for each in done) == 10
+    assert await names(store) == kept
+
+
+async def test_what_breaks_a_rule_of_the_tables_is_the_callers_own_fault(store: Store) -> None:
+    done = await asyncio.gather(*(store.write(put, name) for name in ("a", "a", "b")), return_exceptions=True)
+    assert sorted(each for each in done if isinstance(each, str)) == ["a", "b"]
+    assert sum(isinstance(each, sqlite3.IntegrityError) for each in done) == 1
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        await store.write(lambda db: db.execute("SELECT * FROM nobody"))
+
+
+async def test_what_was_returned_is_there_after_a_crash(path: Path) -> None:
+    store = await Store.open(path)
+    await asyncio.gather(*(store.write(put, str(n)) for n in range(20)))
+    copy = path.with_name("copy.db")
+    for suffix in ("", "-wal"):  # what a crash leaves behind
+        copy.with_name(copy.name + suffix).write_bytes(path.with_name(path.name + suffix).read_bytes())
+    await store.close()
+    again = await Store.open(copy)
+    assert await names(again) == {str(n) for n in range(20)}
+    await again.close()
+
+
+async def test_a_cancelled_caller_does_not_undo_the_write(store: Store) -> None:
+    caller = asyncio.ensure_future(store.write(put, "a"))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await store.write(put, "b")
+    assert await names(store) == {"a", "b"}
+    assert caller.cancelled()
+
+
+async def test_whoever_follows_hears_of_a_commit(store: Store) -> None:
+    store.committed.clear()
+    await store.write(put, "a")
+    assert store.committed.is_set()
+
+
+async def test_a_full_disk_stores_nothing_and_heals(store: Store, new_delivery: Make) -> None:
+    def limit(db: sqlite3.Connection, pages: int) -> None:
+        db.execute(f"PRAGMA max_page_count = {pages}")
+
+    pages = await store.write(lambda db: int(db.execute("PRAGMA page_count").fetchone()[0]))
+    await store.write(limit, pages + 1)
+    big = new_delivery(body=b"x" * 100_000)
+    async with busy(store):
+        small = asyncio.ensure_future(store.write(put, "small"))
+        large = asyncio.ensure_future(store.write(entries.add_delivery, big, None))
+    for answer in await asyncio.gather(small, large, return_exceptions=True):
+        assert isinstance(answer, StorageUnavailable)
+    assert await names(store) == set(), "what shared the commit was not stored, and was told so"
+    await store.write(put, "small")
+    await store.write(limit, 1_000_000)
+    await store.write(entries.add_delivery, big, None)
+    async with store.reading() as db:
+        found: Delivery = await reads.delivery(db, big.id, None)
+    assert found.body_bytes == 100_000
+
+
+@contextmanager
+def held_by_another(path: Path) -> Iterator[None]:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"held\n"
+        try:
+            yield
+        finally:
+            other.communicate(timeout=20)
+
+
+async def test_a_file_locked_by_another_process_takes_nothing_and_heals(
+    monkeypatch: pytest.MonkeyPatch, path: Path
+) -> None:
+    monkeypatch.setattr(writer, "BUSY_SECONDS", 0.1)
+    store = await Store.open(path)
+    with held_by_another(path):
+        with pytest.raises(StorageUnavailable, match="locked"):
+            await store.write(put, "a")
+        assert await names(store) == set(), "reading goes on"
+    await store.write(put, "b")
+    assert await names(store) == {"b"}
+    await store.close()
+
+
+async def test_the_log_is_folded_into_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "LOG_BYTES", 100_000)
+    monkeypatch.setattr(writer, "LOG_KEPT", 0)
+    store = await Store.open(path)
+    wal = path.with_name(path.name + "-wal")
+    for number in range(40):
+        await store.write(put, str(number), "x" * 20_000)
+    assert wal.stat().st_size < 400_000, "800 KB were written"
+    await store.close()
+    assert not wal.exists()
+
+
+async def test_a_closed_store_says_so(path: Path) -> None:
+    store = await Store.open(path)
+    last = asyncio.ensure_future(store.write(put, "last"))
+    await asyncio.sleep(0)
+    await store.close()
+    assert await last == "last"
+    with pytest.raises(StorageUnavailable, match="closed"):
+        await store.write(put, "late")

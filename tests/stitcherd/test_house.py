@@ -1,0 +1,83 @@
+"""What must hold of the code as a whole."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import stitcherd
+
+ROOT = Path(stitcherd.__file__).parent
+MOVES = "store/moves.py"
+WRITES_A_JOB = re.compile(r"\b(?:update|insert(?: or \w+)? into|replace into|delete from)\s+jobs\b", re.IGNORECASE)
+SETS_A_STATUS = re.compile(r"\bupdate\s+jobs\s+set\b.*?\bstatus\s*=", re.IGNORECASE | re.DOTALL)
+
+
+@cache
+def texts(path: Path) -> tuple[str, ...]:
+    """The string literals of a file, an f-string as one, with {} for what is put in."""
+    return tuple(_texts(path))
+
+
+def _texts(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def files() -> dict[str, Path]:
+    return {str(path.relative_to(ROOT)): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def test_only_the_moves_write_a_jobs_status() -> None:
+    writers = {name for name, path in files().items() for text in texts(path) if WRITES_A_JOB.search(text)}
+    assert writers == {MOVES, "store/entries.py", "store/progress.py"}
+    for name in writers - {MOVES}:
+        for text in texts(files()[name]):
+            before_where = re.split(r"\bwhere\b", text, flags=re.IGNORECASE)[0]
+            assert not SETS_A_STATUS.search(before_where), f"{name}: {text}"
+            assert not re.search(r"\bupdate\s+jobs\s+set\s+\{\}", text, re.IGNORECASE), f"{name}: {text}"
+    for path in (ROOT / "store" / "migrations").glob("*.sql"):
+        assert not re.search(r"\bupdate\s+jobs\b", path.read_text("utf-8"), re.IGNORECASE), path.name
+
+
+def test_only_the_moves_advance_a_job() -> None:
+    callers = [name for name, path in files().items() if re.search(r"\badvance\(", path.read_text("utf-8"))]
+    assert callers == [MOVES]
+
+
+def test_only_the_entries_add_a_job() -> None:
+    adding = {
+        name
+        for name, path in files().items()
+        for text in texts(path)
+        if re.search(r"into\s+jobs\b", text, re.IGNORECASE)
+    }
+    assert adding == {"store/entries.py"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "sets"),
+    [
+        ("UPDATE jobs SET status = ? WHERE id = ?", True),
+        ("update jobs\n set version = 1, status='QUEUED'", True),
+        ("UPDATE jobs SET version = 1", False),
+        ("UPDATE steps SET status = 'FAILED'", False),
+    ],
+)
+def test_the_search_finds_what_it_looks_for(statement: str, sets: bool) -> None:
+    assert bool(SETS_A_STATUS.search(statement)) is sets
+
+
+def test_only_the_queue_imports_huey() -> None:
+    found = [
+        name
+        for name, path in files().items()
+        if re.search(r"^\s*(?:from|import) huey\b", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert found == ["queue.py"]

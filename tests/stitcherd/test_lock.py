@@ -1,0 +1,54 @@
+"""One process at a time, for as long as it lives."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stitcherd import lock
+
+TAKE = """
+import sys
+from pathlib import Path
+from stitcherd import lock
+held = lock.take(Path(sys.argv[1]), "it")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_second_is_told_who_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock.take(path, "state directory /x"):
+        with pytest.raises(lock.Held, match=f"^state directory /x is in use by pid {os.getpid()}$"):
+            lock.take(path, "state directory /x")
+        assert path.read_text() == f"{os.getpid()}\n", "whoever asks in vain changes nothing"
+    lock.take(path, "state directory /x").close()
+
+
+def test_a_kill_lets_go_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("4194304999 of an earlier daemon\n")
+    env = os.environ | {"PYTHONPATH": str(Path(lock.__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", TAKE, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(lock.Held, match=f"it is in use by pid {other.pid}$"):
+            lock.take(path, "it")
+        other.kill()
+        other.wait(timeout=20)
+    with lock.take(path, "it"):
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_command_of_ours_does_not_inherit_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    held = lock.take(path, "it")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        held.close()
+        lock.take(path, "it").close()
+        child.communicate(b"\n", timeout=20)

@@ -1,0 +1,274 @@
+"""The dispatch queue, with real workers; and the private names of Huey that it leans on."""
+
+import asyncio
+import inspect
+import json
+import pickle
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huey import SqliteHuey
+from huey.consumer import Consumer, Scheduler, Worker
+from huey.registry import Message
+from huey.serializer import Serializer
+from huey.storage import SqliteStorage
+
+from stitcherd import queue as queue_module
+from stitcherd.queue import Queue
+from stitcherd.store.writer import StorageUnavailable
+
+Run = Callable[[str, int], Awaitable[None]]
+SAVED: list[str] = []
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path, run: Run, workers: int = 1) -> AsyncIterator[Queue]:
+    """A queue that the test starts."""
+    queue = Queue(tmp_path / "queue.db", workers, run)
+    yield queue
+    async with asyncio.timeout(20):
+        await queue.stop()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 (what is waited for happens in threads)
+            await asyncio.sleep(0.005)
+
+
+def messages(tmp_path: Path) -> list[bytes]:
+    with closing(sqlite3.connect(tmp_path / "queue.db")) as db:
+        return [bytes(data) for (data,) in db.execute("SELECT data FROM task ORDER BY priority DESC, id")]
+
+
+class Seen:
+    """Runs jobs by writing down that they came, and by what the test puts in their way."""
+
+    def __init__(self, *faults: BaseException) -> None:
+        self.jobs: list[tuple[str, int]] = []
+        self.faults = list(faults)
+
+    async def run(self, job_id: str, attempt: int) -> None:
+        self.jobs.append((job_id, attempt))
+        if self.faults:
+            raise self.faults.pop(0)
+
+
+async def test_the_best_priority_goes_first_and_equals_in_their_order(tmp_path: Path) -> None:
+    seen = Seen()
+    async with opened(tmp_path, seen.run) as queue:
+        for name, priority in (("a", 5), ("b", 0), ("c", 10), ("d", 5), ("e", 10)):
+            queue.put(name, 1, priority)
+        await queue.refill([("f", 2, 10), ("g", 1, 5)])
+        queue.start()
+        await until(lambda: len(seen.jobs) == 7)
+    assert seen.jobs == [("c", 1), ("e", 1), ("f", 2), ("a", 1), ("d", 1), ("g", 1), ("b", 1)]
+
+
+async def test_a_message_wakes_a_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "SAFETY_SECONDS", 3600.0)
+    seen = Seen()
+    async with opened(tmp_path, seen.run, workers=3) as queue:
+        queue.start()
+        for number in range(40):
+            queue.put(str(number), 1, 5)
+            await until(lambda wanted=number + 1: len(seen.jobs) == wanted)  # type: ignore[misc]
+        queue.put("x", 1, 5)
+        await queue.refill([(str(number), 2, 5) for number in range(40)])
+        await until(lambda: len(seen.jobs) == 81)
+
+
+async def test_as_many_run_at_a_time_as_there_are_workers(tmp_path: Path) -> None:
+    now, most, go = 0, 0, asyncio.Event()
+
+    async def run(_job: str, _attempt: int) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await go.wait()
+        now -= 1
+
+    async with opened(tmp_path, run, workers=3) as queue:
+        await queue.refill([(str(number), 1, 5) for number in range(9)])
+        queue.start()
+        await until(lambda: now == 3)
+        go.set()
+        await until(lambda: not messages(tmp_path) and now == 0)
+    assert most == 3
+
+
+async def test_the_file_of_an_earlier_queue_is_thrown_away(tmp_path: Path) -> None:
+    seen = Seen()
+    async with opened(tmp_path, seen.run) as earlier:
+        earlier.hold()
+        earlier._enqueue("old", 1, 10)
+        earlier.start()
+    (tmp_path / "queue.db-wal").write_bytes(b"torn")
+    async with opened(tmp_path, seen.run) as queue:
+        await queue.refill([(str(number), 1, 5) for number in range(1203)])
+        assert len(messages(tmp_path)) == 1203
+        queue.start()
+        await until(lambda: len(seen.jobs) == 1203)
+    assert seen.jobs == [(str(number), 1) for number in range(1203)]
+
+
+async def test_nothing_is_pickled(tmp_path: Path) -> None:
+    seen = Seen()
+    async with opened(tmp_path, seen.run) as queue:
+        queue.put("a", 1, 5)
+        await queue.refill([("b", 2, 5)])
+        assert [json.loads(message)[2] for message in messages(tmp_path)] == [["a", 1], ["b", 2]]
+        with closing(sqlite3.connect(tmp_path / "queue.db")) as db, db:
+            evil = pickle.dumps(Evil())
+            db.execute("INSERT INTO task (queue, data, priority) VALUES ('stitcher', ?, 99)", (evil,))
+        queue.start()
+        await until(lambda: len(seen.jobs) == 2)
+    assert SAVED == []
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SAVED.append, ("run by whoever wrote the file",)
+
+
+async def test_a_worker_that_dies_is_revived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "HEALTH_SECONDS", 0.05)
+    seen = Seen()
+    async with opened(tmp_path, seen.run) as queue:
+        storage = queue._huey.storage
+        first = queue._consumer.worker_threads[0][1]
+
+        def die() -> None:
+            del storage.dequeue  # the class's own is there again
+            raise SystemExit
+
+        storage.dequeue = die
+        queue.start()
+        await until(lambda: not first.is_alive())
+        queue.put("a", 1, 5)
+        await until(lambda: seen.jobs == [("a", 1)])
+
+
+@pytest.mark.parametrize("fault", [LookupError("a bug"), asyncio.CancelledError()])
+async def test_a_job_that_fails_or_is_cancelled_costs_no_worker(tmp_path: Path, fault: BaseException) -> None:
+    seen = Seen(fault)
+    async with opened(tmp_path, seen.run) as queue:
+        worker = queue._consumer.worker_threads[0][1]
+        queue.start()
+        queue.put("a", 1, 5)
+        queue.put("b", 1, 5)
+        await until(lambda: len(seen.jobs) == 2)
+        assert worker.is_alive()
+
+
+async def test_a_job_that_the_store_could_not_claim_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_module, "HEALTH_SECONDS", 0.05)
+    seen = Seen(StorageUnavailable("database is locked"), StorageUnavailable("disk is full"))
+    async with opened(tmp_path, seen.run) as queue:
+        queue.start()
+        queue.put("a", 3, 5)
+        await until(lambda: len(seen.jobs) == 3)
+    assert seen.jobs == [("a", 3)] * 3
+
+
+@pytest.mark.parametrize("method", ["enqueue", "enqueue_many"])
+async def test_what_the_queues_own_file_refuses_is_put_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(queue_module, "HEALTH_SECONDS", 0.05)
+    seen = Seen()
+    async with opened(tmp_path, seen.run) as queue:
+        storage = queue._huey.storage
+
+        def refuse(*_: object) -> None:
+            delattr(storage, method)
+            raise sqlite3.OperationalError("database or disk is full")
+
+        setattr(storage, method, refuse)
+        queue.start()
+        if method == "enqueue":
+            queue.put("a", 1, 5)
+        else:
+            await queue.refill([("a", 1, 5)])
+        await until(lambda: seen.jobs == [("a", 1)])
+
+
+async def test_stopping_ends_workers_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "SAFETY_SECONDS", 3600.0)
+    async with opened(tmp_path, Seen().run, workers=3) as queue:
+        threads = [thread for _, thread in queue._consumer.worker_threads] + [queue._consumer.scheduler]
+        queue.start()
+        await until(lambda: all(thread.is_alive() for thread in threads))
+    assert not any(thread.is_alive() for thread in threads)
+    queue.put("late", 1, 5)
+
+
+async def test_stopping_waits_for_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
+    started, go, ended = asyncio.Event(), asyncio.Event(), []
+
+    async def run(job_id: str, _attempt: int) -> None:
+        started.set()
+        await go.wait()
+        ended.append(job_id)
+
+    async with opened(tmp_path, run) as queue:
+        queue.start()
+        queue.put("a", 1, 5)
+        await started.wait()
+        queue.put("b", 1, 5)
+        await until(lambda: len(messages(tmp_path)) == 1)
+        queue.hold()
+        stopping = asyncio.create_task(queue.stop())
+        await asyncio.sleep(0.05)
+        assert not stopping.done()
+        go.set()
+        await stopping
+    assert ended == ["a"]
+
+
+async def test_the_daemons_signals_stay_its_own(tmp_path: Path) -> None:
+    import signal
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    async with opened(tmp_path, Seen().run) as queue:
+        queue.start()
+        assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_hueys_private_names_have_the_shape_that_we_use() -> None:
+    """A new version of Huey must be looked at here before its pin is raised."""
+    assert list(inspect.signature(Consumer._set_signal_handlers).parameters) == ["self"]
+    assert inspect.getsource(Consumer.start).count("_set_signal_handlers") == 1
+    assert {"start", "stop", "check_worker_health"} <= set(dir(Consumer))
+    assert Consumer.scheduler_class is Scheduler
+    assert list(inspect.signature(Scheduler.loop).parameters) == ["self", "now"]
+    assert "graceful" in inspect.signature(Consumer.stop).parameters
+    assert {"workers", "periodic", "check_worker_health"} <= set(inspect.signature(Consumer.__init__).parameters)
+    assert "self.huey.storage.blocking" in inspect.getsource(Worker.loop)
+    assert SqliteStorage.blocking is False
+    assert list(inspect.signature(SqliteStorage.enqueue).parameters) == ["self", "data", "priority"]
+    assert list(inspect.signature(SqliteStorage.dequeue).parameters) == ["self"]
+    assert SqliteStorage.table_task == (
+        "create table if not exists task (id integer not null primary key, queue text not null, "
+        "data blob not null, priority real not null default 0.0)"
+    )
+    assert {"_serialize", "_deserialize"} <= set(dir(Serializer))
+    assert Message._fields[:4] == ("id", "name", "eta", "retries")
+    assert {"args", "kwargs"} <= set(Message._fields)
+
+
+def test_huey_keeps_what_we_set(tmp_path: Path) -> None:
+    huey = SqliteHuey("x", filename=str(tmp_path / "x.db"), results=False, fsync=False)
+    assert huey.results is False
+    with huey.storage.db() as cursor:
+        assert cursor.execute("PRAGMA synchronous").fetchone() == (0,)
+        assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    huey.storage.close()
+    assert isinstance(Consumer(huey, workers=1, periodic=False).stop_flag, threading.Event)

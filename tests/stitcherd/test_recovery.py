@@ -1,0 +1,152 @@
+"""After a crash: what was left running is ended, and every job goes where its type says."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from shared.ids import new_id, now_ms
+from shared.models import Decision, Phase, RunnerJob, Status, StepStatus, StepType, Verdict
+from stitcherd import processes
+from stitcherd.checkout import Checkouts
+from stitcherd.process_tree import find
+from stitcherd.recovery import recover
+from stitcherd.store import entries, moves, progress, reads
+from stitcherd.store.sqlite import Store
+
+ALLOWED = Decision(Verdict.ALLOWED, "", "r1")
+SLEEP = "import time; print(flush=True); time.sleep(600)"
+FORKS = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True)"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(tmp_path / "stitcher.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def left_behind() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes of an earlier daemon; those that recovery spared are ended here."""
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def start(job: RunnerJob, cwd: Path, code: str = SLEEP, *, marked: bool = True) -> subprocess.Popen[bytes]:
+    env = processes.environment(os.environ, job_id=job.id if marked else "", attempt=1, number=1, tmp=cwd)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=cwd, env=env, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout
+    process.stdout.readline()  # it runs by now
+    return process
+
+
+async def running(store: Store, *, on_interrupt: str = "fail", started: bool = True) -> RunnerJob:
+    new = entries.NewJob(
+        id=new_id(),
+        workspace="default",
+        type="fix",
+        profile="weaver",
+        executor="agent",
+        priority=5,
+        repository=None,
+        ref=None,
+        thread=None,
+        prompt="",
+        metadata={},
+        tries=2,
+        on_interrupt=on_interrupt,
+        rails="r1",
+        actor="uid:0",
+        because={},
+    )
+    await store.write(entries.dispatch, new, ALLOWED, now_ms())
+    claimed = await store.write(moves.claim, new.id, 1, "an earlier daemon", now_ms())
+    assert claimed
+    job, mine = claimed
+    if started:
+        await store.write(progress.begin_try, mine, 1, now_ms())
+    await store.write(
+        progress.open_step,
+        mine,
+        now_ms(),
+        phase=Phase.EXECUTION,
+        type_=StepType.AI_ACTION,
+        name="agent",
+        number=1,
+    )
+    return job
+
+
+async def look(store: Store, job: RunnerJob) -> RunnerJob:
+    async with store.reading() as db:
+        return await reads.job_detail(db, job.id, None)
+
+
+async def test_processes_are_ended_before_their_job_goes_on(
+    store: Store, tmp_path: Path, left_behind: list[subprocess.Popen[bytes]]
+) -> None:
+    checkouts = Checkouts(tmp_path)
+    job, other = await running(store, on_interrupt="retry"), await running(store, on_interrupt="retry")
+    work = checkouts.directory(job.id) / "1" / "work"
+    work.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    by_mark = start(job, tmp_path / "elsewhere")
+    by_place = start(job, work, marked=False)
+    parent = start(job, work, FORKS)
+    bystander = start(structs.replace(job, id=new_id()), tmp_path)
+    left_behind += [by_mark, by_place, parent, bystander]
+    waiting = [asyncio.create_task(asyncio.to_thread(each.wait, 20)) for each in (by_mark, by_place, parent)]
+    await recover(store, checkouts)
+    await asyncio.gather(*waiting)
+    assert find(job.id, checkouts.directory(job.id)) == []
+    assert bystander.poll() is None
+    for each in (job, other):
+        after = await look(store, each)
+        assert (after.status, after.attempt) == (Status.QUEUED, 2)
+    async with store.reading() as db:
+        assert [(name, attempt) for name, attempt, _ in await reads.waiting(db)] == [(job.id, 2), (other.id, 2)]
+
+
+@pytest.mark.parametrize(
+    ("started", "on_interrupt", "cancelled", "status"),
+    [
+        (False, "fail", False, Status.QUEUED),
+        (True, "retry", False, Status.QUEUED),
+        (True, "fail", False, Status.FAILED),
+        (True, "fail", True, Status.CANCELLED),
+    ],
+)
+async def test_a_job_goes_where_its_type_says(
+    store: Store, tmp_path: Path, started: bool, on_interrupt: str, cancelled: bool, status: Status
+) -> None:
+    job = await running(store, on_interrupt=on_interrupt, started=started)
+    if cancelled:
+        await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
+    await recover(store, Checkouts(tmp_path))
+    after = await look(store, job)
+    assert after.status is status
+    assert isinstance(after.steps, tuple)
+    assert [step.status for step in after.steps] == [StepStatus.FAILED]
+    await recover(store, Checkouts(tmp_path))
+    assert await look(store, job) == after, "a second look changes nothing"
+
+
+async def test_jobs_that_wait_or_are_over_are_left_alone(store: Store, tmp_path: Path) -> None:
+    job = await running(store)
+    await store.write(moves.cancel, job.id, "uid:0", None, now_ms())
+    await store.write(moves.recover, job.id, now_ms())
+    await store.write(moves.retry, job.id, "uid:0", now_ms())
+    before = await look(store, job)
+    await recover(store, Checkouts(tmp_path))
+    assert await look(store, job) == before

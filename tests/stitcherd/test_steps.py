@@ -1,0 +1,321 @@
+"""A running step: what is logged, what is shown of it, and how it ends."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from shared.ids import new_id, now_ms
+from shared.models import Decision, JobEvent, JobStep, Phase, RunnerJob, StepStatus, StepType, Usage, Verdict
+from stitcherd import steps
+from stitcherd.logs import log_path
+from stitcherd.redact import Redaction
+from stitcherd.steps import EVENT_BYTES, Journal, Step
+from stitcherd.store import entries, moves, progress, reads
+from stitcherd.store.sqlite import Store
+from stitcherd.store.writer import StorageUnavailable
+
+SECRET = b"hunter2-is-the-secret"
+
+
+class House(Struct):
+    """A running job with its journal."""
+
+    store: Store
+    state: Path
+    job: RunnerJob
+    fence: progress.Fence
+    journal: Journal
+
+    @classmethod
+    async def build(cls, state: Path, log_max: int = 2**20) -> "House":
+        store = await Store.open(state / "stitcher.db")
+        new = entries.NewJob(
+            id=new_id(),
+            workspace="default",
+            type="fix",
+            profile="weaver",
+            executor="agent",
+            priority=5,
+            repository=None,
+            ref=None,
+            thread=None,
+            prompt="",
+            metadata={},
+            tries=2,
+            on_interrupt="fail",
+            rails="r1",
+            actor="uid:0",
+            because={},
+        )
+        await store.write(entries.dispatch, new, Decision(Verdict.ALLOWED, "", "r1"), now_ms())
+        claimed = await store.write(moves.claim, new.id, 1, "me", now_ms())
+        assert claimed
+        journal = Journal(store, claimed[1], state, log_max, Redaction([SECRET]))
+        return cls(store, state, claimed[0], claimed[1], journal)
+
+    async def open(self, type_: StepType = StepType.GATE) -> Step:
+        return await self.journal.open(Phase.VALIDATION, type_, "tests", 1)
+
+    async def look(self) -> tuple[list[JobStep], list[JobEvent]]:
+        async with self.store.reading() as db:
+            job = await reads.job_detail(db, self.job.id, None)
+        assert isinstance(job.steps, tuple)
+        assert isinstance(job.events, tuple)
+        return list(job.steps), [event for event in job.events if not event.type.startswith("job.")]
+
+    def log(self, ordinal: int = 1) -> bytes:
+        return log_path(self.state, self.job.id, 1, ordinal).read_bytes()
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = await House.build(tmp_path)
+    yield house
+    await house.store.close()
+
+
+def outputs(events: list[JobEvent]) -> list[JobEvent]:
+    return [event for event in events if event.type == "step.output"]
+
+
+async def test_a_step_that_goes_well(house: House) -> None:
+    async with await house.open() as step:
+        step.say(b"one\n")
+        await step.note("ai.tool_called", {"name": "read", "args": [f"cat {SECRET.decode()}"]})
+        await step.used(Usage(3, 4, 0.5))
+        step.say(b"two\n")
+        assert step.tail(100) == "one\ntwo\n"
+        step.ended(0)
+    (row,), events = await house.look()
+    assert (row.status, row.exit_code, row.output, row.output_bytes) == (StepStatus.COMPLETED, 0, "one\ntwo\n", 8)
+    assert (row.tokens_input, row.tokens_output, row.try_, row.ordinal) == (3, 4, 1, 1)
+    assert house.log() == b"one\ntwo\n"
+    types = [event.type for event in events if event.type != "step.output"]
+    assert types == [
+        "step.started",
+        "gate.started",
+        "ai.tool_called",
+        "ai.tokens_used",
+        "step.completed",
+        "gate.passed",
+    ]
+    assert [event.payload for event in events if event.type == "ai.tool_called"] == [
+        {"name": "read", "args": ["cat [secret]"]}
+    ]
+    assert "".join(event.payload["text"] for event in outputs(events)) == "one\ntwo\n"
+
+
+async def test_a_secret_in_two_pieces_is_seen_nowhere(house: House) -> None:
+    async def work() -> None:
+        async with await house.open() as step:
+            step.say(b"pass: " + SECRET[:9])
+            await asyncio.sleep(0)
+            step.say(SECRET[9:] + b"!")
+            raise LookupError(f"cannot use {SECRET.decode()}")
+
+    with pytest.raises(LookupError):
+        await work()
+    (row,), events = await house.look()
+    assert house.log() == b"pass: [secret]!"
+    assert row.output == "pass: [secret]!"
+    assert "".join(event.payload["text"] for event in outputs(events)) == "pass: [secret]!"
+    assert {event.type: event.payload["reason"] for event in events[-2:]} == {
+        "step.failed": "cannot use [secret]",
+        "gate.failed": "cannot use [secret]",
+    }
+    assert SECRET not in b"".join(file.read_bytes() for file in house.state.iterdir() if file.is_file())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.text(st.sampled_from("aé€😀\n"), min_size=1, max_size=3000), min_size=1, max_size=6).map("".join),
+    st.lists(st.integers(0, 20_000), max_size=8),
+    st.sampled_from([0.0, 0.001]),
+)
+def test_events_show_whole_characters_at_their_place_in_the_log(text: str, cuts: list[int], pause: float) -> None:
+    data = text.encode()
+    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+
+    async def walk(state: Path) -> tuple[list[JobStep], list[JobEvent], bytes]:
+        house = await House.build(state)
+        try:
+            async with await house.open() as step:
+                for start, end in pairwise(places):
+                    step.say(data[start:end])
+                    await asyncio.sleep(pause)
+            return *(await house.look()), house.log()
+        finally:
+            await house.store.close()
+
+    with TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "EVENT_SECONDS", 0.0)
+        (row,), events, log = asyncio.run(walk(Path(place)))
+    assert log == data
+    assert "\ufffd" not in row.output
+    assert data.endswith(row.output.encode())
+    position = 0
+    for event in outputs(events):
+        offset, length, shown = (event.payload[name] for name in ("offset", "length", "text"))
+        assert log[offset : offset + length] == shown.encode(), "and so without replacement characters"
+        assert 0 < length <= EVENT_BYTES
+        assert offset >= position, "in their order, none twice"
+        position = offset + length
+    assert position == len(data)
+
+
+async def test_output_that_is_no_text_is_shown_within_bounds(house: House) -> None:
+    noise = bytes(range(128, 256)) * 100
+    async with await house.open() as step:
+        step.say(noise)
+    _, events = await house.look()
+    assert house.log() == noise
+    for event in outputs(events):
+        assert len(event.payload["text"].encode()) <= EVENT_BYTES
+        shown = noise[event.payload["offset"] :][: event.payload["length"]]
+        assert shown.decode("utf-8", "replace") == event.payload["text"]
+
+
+async def test_at_most_ten_events_a_second(house: House) -> None:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    async with await house.open() as step:
+        while loop.time() < begun + 1.3:
+            step.say(b"x" * 700)
+            await asyncio.sleep(0.002)
+    _, events = await house.look()
+    times = [int(event.timestamp[-4:-1]) + 1000 * int(event.timestamp[17:19]) for event in outputs(events)]
+    times = [time + 60_000 if time < times[0] else time for time in times]
+    assert times
+    assert max(sum(first <= time < first + 1000 for time in times) for first in times) <= 10
+    assert all(event.payload["length"] <= EVENT_BYTES for event in outputs(events))
+
+
+async def test_a_long_log_keeps_head_and_tail(tmp_path: Path) -> None:
+    house = await House.build(tmp_path, log_max=1000)
+    async with await house.open() as step:
+        for number in range(1000):
+            step.say(b"%d\n" % number)
+    (row,), _ = await house.look()
+    log = house.log()
+    assert log.startswith(b"0\n1\n2\n")
+    assert log.endswith(b"\n998\n999\n")
+    assert b"bytes left out" in log
+    assert len(log) < 1100
+    assert row.output_bytes == 3890
+    await house.store.close()
+
+
+async def test_a_cancelled_step_fails_with_what_it_said(house: House) -> None:
+    said = asyncio.Event()
+
+    async def work() -> None:
+        async with await house.open() as step:
+            step.say(b"half way")
+            said.set()
+            await asyncio.Event().wait()
+
+    working = asyncio.create_task(work())
+    await said.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    (row,), events = await house.look()
+    assert (row.status, row.output, row.exit_code) == (StepStatus.FAILED, "half way", None)
+    assert [event.type for event in events[-2:]] == ["step.failed", "gate.failed"]
+    assert events[-2].payload["reason"] == "cancelled"
+    assert house.log() == b"half way"
+
+
+async def test_output_of_a_job_that_was_taken_away_is_only_logged(house: House) -> None:
+    step = await house.open()
+    await house.store.write(moves.recover, house.job.id, now_ms())
+    _, before = await house.look()
+    async with step:
+        step.say(b"late")
+        await asyncio.sleep(0.01)
+    _, after = await house.look()
+    assert after == before
+    assert house.log() == b"late"
+    with pytest.raises(progress.Superseded):
+        await house.journal.begin_try(1)
+    with pytest.raises(progress.Superseded):
+        await house.open()
+
+
+async def test_output_that_cannot_be_logged_ends_the_step(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = await house.open()
+
+    def full(_data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(step._log, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        async with step:
+            step.say(b"x")
+    (row,), events = await house.look()
+    assert row.status is StepStatus.FAILED
+    assert events[-1].payload["reason"] == "[Errno 28] No space left on device"
+
+
+async def use_up(step: Step) -> None:
+    """Note things until the last pages that the database has are full."""
+    while True:
+        await step.note("step.progress", {"text": "x" * 4000})
+
+
+async def test_a_disk_that_is_full_for_a_while_costs_events_and_nothing_else(house: House) -> None:
+    def limit(db: sqlite3.Connection, pages: int) -> None:
+        db.execute(f"PRAGMA max_page_count = {pages}")
+
+    step = await house.open()
+    async with step:
+        await house.store.write(limit, 1)  # SQLite takes this for: no more than there are now
+        with pytest.raises(StorageUnavailable):
+            await use_up(step)
+        step.say(b"y" * 4096)
+        async with asyncio.timeout(20):
+            while step._unshown:  # noqa: ASYNC110 (nobody says that an event could not be written)
+                await asyncio.sleep(0.005)
+        with pytest.raises(StorageUnavailable):
+            await step.note("step.progress", {"text": "x" * 4000})
+        await house.store.write(limit, 1_000_000)
+        step.say(b"z")
+        step.ended(0)
+    (row,), events = await house.look()
+    assert (row.status, row.output_bytes) == (StepStatus.COMPLETED, 4097)
+    assert [event.payload["text"] for event in outputs(events)][-1] == "z"
+    assert house.log() == b"y" * 4096 + b"z"
+
+
+async def test_steps_follow_each_other(house: House) -> None:
+    async with await house.open(StepType.COMMAND) as first:
+        first.ended(2, "it failed")
+    async with await house.open(StepType.AI_ACTION) as second:
+        await second.remember({"run": "7"})
+    rows, events = await house.look()
+    assert [(row.ordinal, row.status) for row in rows] == [(1, StepStatus.FAILED), (2, StepStatus.COMPLETED)]
+    assert not [event for event in events if event.type.startswith("gate.")]
+    assert (house.log(1), house.log(2)) == (b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "end"),
+    [
+        (b"abc", 3, b"abc"),
+        (b"abc", 2, b"bc"),
+        ("é€".encode(), 4, "€".encode()),
+        ("😀a".encode(), 4, b"a"),
+        (b"\x80" * 9, 5, b"\x80" * 5),
+        (b"abc", 0, b""),
+    ],
+)
+def test_the_newest_bytes_begin_with_a_character(data: bytes, size: int, end: bytes) -> None:
+    assert steps._newest(data, size) == end

@@ -1,0 +1,178 @@
+"""Retention: what is old goes, and nothing of a job that is not over."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.ids import new_id, now_ms
+from shared.models import Decision, Result, RunnerJob, Status, Verdict
+from stitcherd import upkeep
+from stitcherd.checkout import Checkouts
+from stitcherd.refusal import Refusal
+from stitcherd.settings import Settings, load
+from stitcherd.store import entries, events, moves, prune, reads
+from stitcherd.store.sqlite import Store
+
+DAY = 86_400_000
+SETTINGS = """
+[daemon]
+state_dir = "{state}"
+[retention]
+events = "10d"
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "stitcherd.toml").write_text(SETTINGS.format(state=tmp_path / "state"))
+    (tmp_path / "state").mkdir()
+    return load(tmp_path, socket=str(tmp_path / "socket"))
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    store = await Store.open(Path(settings.daemon.state_dir) / "stitcher.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def checkouts(settings: Settings) -> Checkouts:
+    return Checkouts(Path(settings.daemon.state_dir))
+
+
+async def came_in(store: Store, when: int, ended: int | None = None) -> RunnerJob:
+    """A job of a delivery of that time (ms), which runs, or ended at a time."""
+    delivery = new_id()
+    new = entries.NewDelivery(
+        id=delivery,
+        source="forge",
+        kind="github",
+        workspace="default",
+        external_id=None,
+        received_at=when,
+        event="push",
+        action=None,
+        name="push",
+        sender=None,
+        repository=None,
+        thread=None,
+        body=b"body",
+        body_sha256=delivery,
+        secret=1,
+        headers={},
+        actor="source:forge",
+        decision=Decision(Verdict.ALLOWED, "", "r1"),
+        seen_since=0,
+        same_body_since=None,
+    )
+    job = entries.NewJob(
+        id=new_id(),
+        workspace="default",
+        type="fix",
+        profile="weaver",
+        executor="agent",
+        priority=5,
+        repository=None,
+        ref=None,
+        thread=None,
+        prompt="",
+        metadata={},
+        tries=2,
+        on_interrupt="fail",
+        rails="r1",
+        actor="source:forge",
+        because={},
+        delivery=delivery,
+    )
+    recorded = await store.write(entries.add_delivery, new, job)
+    assert recorded.job
+    await store.write(moves.claim, job.id, 1, "me", when)
+    if ended is not None:
+        await store.write(moves.conclude, job.id, (1, "me"), ended, Result(None, 0, 0, 0, ""))
+    return recorded.job
+
+
+async def left(store: Store, job: RunnerJob) -> tuple[list[str], bool]:
+    """The types of a job's events that are still there, and whether the body of its delivery is."""
+    async with store.reading() as db:
+        page = await reads.job_events(db, job.id, None, 0, 100)
+        try:
+            await reads.delivery_body(db, str(job.delivery_id), None)
+        except Refusal:
+            return [event.type for event in page.items], False
+    return [event.type for event in page.items], True
+
+
+def leave_files(settings: Settings, name: str) -> list[Path]:
+    state = Path(settings.daemon.state_dir)
+    places = [state / "logs" / name / "1", state / "checkouts" / name / "1"]
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "1.log").write_text("said")
+    return [place.parent for place in places]
+
+
+async def test_what_is_old_goes_and_what_is_open_stays(store: Store, settings: Settings, checkouts: Checkouts) -> None:
+    now = now_ms()
+    old = await came_in(store, now - 30 * DAY, ended=now - 11 * DAY)
+    late = await came_in(store, now - 30 * DAY, ended=now - 2 * DAY)
+    unfinished = await came_in(store, now - 30 * DAY)
+    fresh = await came_in(store, now - DAY, ended=now)
+    files = {job.id: leave_files(settings, job.id) for job in (old, late, unfinished, fresh)}
+    nobodys = leave_files(settings, new_id())
+    await upkeep.tidy(store, settings, checkouts)
+    assert await left(store, old) == ([], False)
+    assert await left(store, late) == (["job.completed"], False)
+    assert await left(store, unfinished) == (["job.created", "job.queued", "job.started"], True)
+    assert await left(store, fresh) == (["job.created", "job.queued", "job.started", "job.completed"], True)
+    assert not any(place.exists() for place in [*files[old.id], *nobodys])
+    for job in (late, unfinished, fresh):
+        assert all(place.exists() for place in files[job.id])
+    async with store.reading() as db:
+        assert await reads.pruned_through(db) > 0
+        assert (await reads.job_detail(db, old.id, None)).status is Status.COMPLETED, "the job itself is kept"
+
+
+async def test_events_go_in_batches_and_their_ids_are_never_used_again(
+    store: Store, settings: Settings, checkouts: Checkouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune, "BATCH", 10)
+    monkeypatch.setattr(upkeep, "BREATH_SECONDS", 0.0)
+
+    def fill(db: sqlite3.Connection) -> int:
+        return [events.add_event(db, "rails.reloaded", actor="rails", now=1) for _ in range(35)][-1]
+
+    last = await store.write(fill)
+    await upkeep.tidy(store, settings, checkouts)
+    async with store.reading() as db:
+        assert await reads.events_after(db, 0, 100) == []
+        assert await reads.pruned_through(db) == await reads.newest_event(db) == last
+    assert await store.write(events.add_event, "rails.reloaded", actor="rails", now=1) == last + 1
+
+
+@pytest.mark.parametrize("fault", [sqlite3.OperationalError("disk I/O error"), OSError("no such place")])
+async def test_a_failure_is_not_the_end_of_it(
+    store: Store, settings: Settings, checkouts: Checkouts, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    again = asyncio.Event()
+    faults = [fault]
+
+    async def past_retention(*_: Any) -> list[str]:
+        if faults:
+            raise faults.pop()
+        again.set()
+        return []
+
+    monkeypatch.setattr(upkeep, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(prune, "past_retention", past_retention)
+    keeping = asyncio.create_task(upkeep.upkeep(store, settings, checkouts))
+    async with asyncio.timeout(20):
+        await again.wait()
+    keeping.cancel()
+    await asyncio.wait({keeping})
+    assert keeping.cancelled()
