@@ -188,7 +188,10 @@ class JobEvent(Wire, frozen=True):
 
 
 class RunnerJob(Wire, frozen=True):
-    """One piece of work; lists leave out everything from `prompt` on."""
+    """One piece of work; lists leave out everything from `prompt` on.
+
+    `held` is why a QUEUED job did not start when its turn came: a limit, or a pause.
+    """
 
     id: str
     workspace_id: str
@@ -216,6 +219,7 @@ class RunnerJob(Wire, frozen=True):
     cancel_requested: bool
     version: int
     last_event: str
+    held: str | None = None
     prompt: str | UnsetType = UNSET
     result: Result | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
@@ -277,6 +281,22 @@ class JobPage(Wire, frozen=True):
     counts: dict[str, int]
 
 
+class BulkItem(Wire, frozen=True):
+    """What became, or in a dry run would become, of one of many jobs; `code` is why it is not `ok`."""
+
+    id: str
+    ok: bool
+    status: Status
+    code: str | UnsetType = UNSET
+
+
+class BulkResult(Wire, frozen=True):
+    """What one command did to every job that passed a filter, the oldest first."""
+
+    matched: int
+    items: tuple[BulkItem, ...]
+
+
 class EventPage(Wire, frozen=True):
     """A page of a job's events, oldest first; `next` goes into `after`."""
 
@@ -310,6 +330,17 @@ class RailsState(Wire, frozen=True):
     text: str | None
     warnings: tuple[RailsFault, ...]
     error: RailsFault | None
+
+
+class Pause(Wire, frozen=True):
+    """Whether jobs may start; `running` are the ids of those that run all the same, `queued` how many wait."""
+
+    paused: bool
+    since: str | None
+    actor: str | None
+    reason: str | None
+    running: tuple[str, ...]
+    queued: int
 
 
 class Meta(Wire, frozen=True):

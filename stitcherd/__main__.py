@@ -4,11 +4,14 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sqlite3
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from socket import socket as Socket  # noqa: N812 (a class, whatever its case)
+from typing import Any
 
 from aiohttp import web
 
@@ -19,6 +22,8 @@ from shared.protocol import API
 from stitcherd import lock, processes, socket_door
 from stitcherd.api.doors import operators_door, public_door
 from stitcherd.api.house import House
+from stitcherd.api.listening import IDLE_SECONDS, listen
+from stitcherd.bulk import Bulk
 from stitcherd.checkout import Checkouts
 from stitcherd.executors import kinds
 from stitcherd.feed import Feed
@@ -27,6 +32,7 @@ from stitcherd.queue import Queue
 from stitcherd.rails import file as rails_file
 from stitcherd.rails.faults import RailsError
 from stitcherd.rails.in_force import RailsInForce
+from stitcherd.rails.watch import watch
 from stitcherd.recovery import recover
 from stitcherd.runner import Runner
 from stitcherd.settings import Settings, load
@@ -34,7 +40,14 @@ from stitcherd.settings_faults import SettingsError
 from stitcherd.store import reads
 from stitcherd.store.migrate import NewerDatabase
 from stitcherd.store.sqlite import Store
+from stitcherd.store.writer import StorageUnavailable
+from stitcherd.turns import Turns
 from stitcherd.upkeep import upkeep
+
+# No decompression: it would check the signature on other bytes than were sent. Faults are logged by our own answers.
+DOOR: dict[str, Any] = {"auto_decompress": False, "access_log": None, "shutdown_timeout": 1.0}
+
+FILES = 16_384
 
 log = logging.getLogger("stitcherd")
 
@@ -56,11 +69,13 @@ def main() -> int:
         return check(directory / locations.RAILS, settings)
     stamped = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(level=logging.INFO, format=f"{stamped}%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("huey").setLevel(logging.WARNING)
+    for library in ("huey", "watchfiles"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what strangers send is no news
     os.umask(0o077)
     try:
         asyncio.run(serve(directory, settings))
-    except (lock.Held, socket_door.UnsafePlace, NewerDatabase, OSError, sqlite3.Error) as fault:
+    except (lock.Held, socket_door.UnsafePlace, NewerDatabase, StorageUnavailable, OSError, sqlite3.Error) as fault:
         print(f"stitcherd: {fault}", file=sys.stderr)
         return 1
     return 0
@@ -71,7 +86,7 @@ def check(rails: Path, settings: Settings) -> int:
     for noticed in settings.warnings:
         print(noticed, file=sys.stderr)
     try:
-        rulebook = rails_file.load(rails, secret_names=settings.secret_names)
+        rulebook = rails_file.load(rails, secret_names=settings.secret_names, private=(rails.parent, *settings.private))
     except RailsError as error:
         for fault in error.others:
             print(f"{error.name}:{fault.line}:{fault.column}: {fault.message}", file=sys.stderr)
@@ -87,6 +102,7 @@ async def serve(directory: Path, settings: Settings) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: os._exit(1) if stop.is_set() else stop.set())
+    raise_limit_of_files()
     processes.become_subreaper()
     processes.not_dumpable()
     loop.add_signal_handler(signal.SIGCHLD, processes.reap_orphans)
@@ -101,43 +117,60 @@ async def serve(directory: Path, settings: Settings) -> None:
         closing.enter_context(held)
         store = await Store.open(state / "stitcher.db")
         closing.push_async_callback(store.close)
-        rails = RailsInForce(directory / locations.RAILS, store, settings.secret_names)
+        rails = RailsInForce(directory / locations.RAILS, store, settings.secret_names, (directory, *settings.private))
         await rails.reload()
-        loop.add_signal_handler(signal.SIGHUP, lambda: asyncio.ensure_future(rails.reload()))
+        loop.add_signal_handler(signal.SIGHUP, rails.look_again.set)
         checkouts = Checkouts(state)
         await recover(store, checkouts)
-        runner = Runner(store, settings, rails.at, kinds.build(settings.executors), checkouts, owner=new_id())
-        queue = Queue(state / "queue.db", settings.daemon.workers, runner.run)
+        runner = Runner(store, settings, rails.at, kinds.build(settings.executors), checkouts, new_id(), rails.slots)
+        turns = Turns(store, runner.run, rails.slots, settings.daemon.workers)
+        queue = Queue(state / "queue.db", settings.daemon.workers, turns.run)
         intake = Intake(store, settings, rails, queue, runner)
         async with store.reading() as db:
             waiting = await reads.waiting(db)
             instance = await reads.instance(db)
         feed = Feed(store)
         meta = Meta(VERSION, API, instance, os.getpid(), stamp(now_ms()))
-        house = House(settings, store, rails, intake, runner, feed, meta)
-        for app, site in (
-            (operators_door(house), lambda door: web.SockSite(door, socket)),
-            (public_door(house), lambda door: web.TCPSite(door, settings.http.host, settings.http.port)),
-        ):
-            door = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=1.0)
-            await door.setup()
-            closing.push_async_callback(door.cleanup)
-            await site(door).start()
+        house = House(settings, store, rails, intake, Bulk(store, queue, runner), runner, feed, meta)
+        await open_doors(house, socket, closing)
         queue.start()
         closing.push_async_callback(queue.stop)
-        refill = asyncio.create_task(queue.refill(waiting))
-        maintain = asyncio.create_task(upkeep(store, settings, checkouts))
+        chores = [
+            asyncio.create_task(queue.refill(waiting)),
+            asyncio.create_task(turns.call(queue.put)),
+            asyncio.create_task(upkeep(store, settings, checkouts)),
+            asyncio.create_task(watch(rails.path, rails.look_again, rails.reload)),
+        ]
         follow = asyncio.create_task(feed.run())
-        log.info("listening on %s and http://%s:%d", settings.daemon.socket, settings.http.host, settings.http.port)
         await stop.wait()
         log.info("stopping")
-        house.stopping = True
-        maintain.cancel()
-        refill.cancel()
+        house.stopping_since = stamp(now_ms())
+        for chore in chores:
+            chore.cancel()
         queue.hold()
         await runner.stop(settings.daemon.grace)
         feed.close()
         follow.cancel()
+
+
+async def open_doors(house: House, socket: Socket, closing: AsyncExitStack) -> None:
+    """Listen on the bound Unix socket and on TCP until `closing` closes."""
+    local = web.AppRunner(operators_door(house), **DOOR, keepalive_timeout=3600.0)
+    public = web.AppRunner(public_door(house), **DOOR, keepalive_timeout=IDLE_SECONDS)
+    for door in (local, public):
+        await door.setup()
+        closing.push_async_callback(door.cleanup)
+    await web.SockSite(local, socket).start()
+    http = house.settings.http
+    closing.callback((await listen(public, http.host, http.port)).close)
+    log.info("listening on %s and http://%s:%d", house.settings.daemon.socket, http.host, http.port)
+
+
+def raise_limit_of_files() -> None:
+    """Take as many file descriptors as we may have, within reason: strangers' connections must not starve jobs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 if __name__ == "__main__":

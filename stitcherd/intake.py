@@ -7,26 +7,37 @@ import msgspec
 from msgspec import Struct
 
 from shared.ids import new_id, now_ms
-from shared.models import Answer, RunnerJob, Verdict
+from shared.models import Answer, Decision, Delivery, RunnerJob, Thread, Verdict
 from stitcherd import prompt
-from stitcherd.executors import kinds
-from stitcherd.gates import BUILTINS
+from stitcherd.judge import Judge, SourceGone
 from stitcherd.queue import Queue
-from stitcherd.rails.decide import Request, Ruling, UnknownJobType, decide, decide_dispatch
-from stitcherd.rails.feasible import Facts
+from stitcherd.rails.decide import Request, Ruling, UnknownJobType
 from stitcherd.rails.in_force import RailsInForce
 from stitcherd.refusal import Refusal
 from stitcherd.runner import Runner
 from stitcherd.settings import Settings
-from stitcherd.settings_tables import RepositorySettings, SourceSettings
+from stitcherd.settings_tables import SourceSettings
 from stitcherd.sources import SOURCES, BadSignature, NotJson, WrongShape
-from stitcherd.store import entries, moves
+from stitcherd.store import entries, limits, moves
 from stitcherd.store.sqlite import Store
 from stitcherd.trigger import Trigger
 
 HEADER_MAX = 512  # characters of a header's value that are kept
-DIFF_RULES = "gate builtin diff-rules is not in this version"
-SANDBOXES = {"none": None, "bwrap": "sandbox bwrap is not in this version"}
+
+
+class _Received(Struct, frozen=True, kw_only=True):
+    """What is known of a delivery besides what it says; the fields are those of `entries.NewDelivery`."""
+
+    actor: str
+    at: int
+    external_id: str | None
+    body: bytes
+    body_sha256: str
+    secret: int
+    headers: dict[str, str]
+    seen_since: int = 0
+    same_body_since: int | None = None
+    replay_of: str | None = None
 
 
 class DispatchRequest(Struct, frozen=True, kw_only=True):
@@ -52,9 +63,7 @@ class Intake:
         self._rails = rails
         self._queue = queue
         self._runner = runner
-        self._executors = kinds.usable(settings.executors)
-        self._toolless = frozenset(name for name, it in settings.executors.items() if it.kind in kinds.TOOLLESS)
-        self._gates = {} if "diff-rules" in BUILTINS else {"diff-rules": DIFF_RULES}
+        self.judge = Judge(settings)
 
     async def deliver(self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool) -> Answer:
         """Verify, parse, decide and store one webhook; raises Refusal, StorageUnavailable."""
@@ -69,7 +78,7 @@ class Intake:
         seen_since = now - int(self._settings.retention.dedupe * 1000)
         same_body_since = None if kind.body_window == 0 else max(seen_since, now - (kind.body_window or now))
         try:
-            trigger = kind.parse(headers, body, source=source.name, bot=source.bot, form=form)
+            trigger, ruling = self.judge.rule(source, headers, body, form=form, rulebook=self._rails.current)
         except (NotJson, WrongShape) as fault:
             # A repetition is answered as one before its body is looked at.
             repeated = await self._store.write(
@@ -78,46 +87,66 @@ class Intake:
             if repeated is not None:
                 return _answer(repeated)
             raise Refusal("bad_request" if isinstance(fault, NotJson) else "invalid", str(fault)) from fault
-        entry = self._settings.repository(trigger.repository) if trigger.repository else None
-        ruling = decide(trigger, self._rails.current, self._facts(trigger.repository, entry, source))
-        identifier, actor = new_id(), _actor(source, trigger)
-        job = self._job_of(trigger, ruling, identifier, actor, entry, source) if ruling.job else None
-        recorded = await self._store.write(
-            entries.add_delivery,
-            entries.NewDelivery(
-                id=identifier,
-                source=source.name,
-                kind=source.kind,
-                workspace=source.workspace,
-                external_id=external_id,
-                received_at=now,
-                event=trigger.event,
-                action=trigger.action,
-                name=trigger.name,
-                sender=trigger.sender,
-                repository=trigger.repository,
-                thread=trigger.thread,
-                body=kind.scrub(body),
-                body_sha256=digest,
-                secret=secret,
-                headers={name: _text(headers[name]) for name in kind.kept_headers if name in headers},
-                actor=actor,
-                decision=ruling.decision,
-                seen_since=seen_since,
-                same_body_since=same_body_since,
-            ),
-            job,
+        received = _Received(
+            actor=_actor(source, trigger),
+            at=now,
+            external_id=external_id,
+            body=kind.scrub(body),
+            body_sha256=digest,
+            secret=secret,
+            headers={name: _text(headers[name]) for name in kind.kept_headers if name in headers},
+            seen_since=seen_since,
+            same_body_since=same_body_since,
         )
-        if job is not None and recorded.job is not None and recorded.job.id == job.id:
-            self._put(recorded.job)
-        return _answer(recorded)
+        return await self._record(source, trigger, ruling, received)
+
+    async def replay(self, delivery: Delivery, body: bytes, actor: str) -> Answer:
+        """Put a stored delivery through today's rails as a new one, which is no duplicate of it; raises Refusal."""
+        source, trigger, ruling = self._again(delivery, body)
+        received = _Received(
+            actor=actor,
+            at=now_ms(),
+            external_id=delivery.external_id,
+            body=body,
+            body_sha256=delivery.body_sha256,
+            secret=delivery.secret,
+            headers=delivery.headers,
+            replay_of=delivery.id,
+        )
+        return await self._record(source, trigger, ruling, received)
+
+    async def rehearse(self, delivery: Delivery, body: bytes, actor: str) -> tuple[Answer, Decision]:
+        """Return what a replay would be answered now, and its decision; nothing is stored. Raises Refusal."""
+        source, trigger, ruling = self._again(delivery, body)
+        job = self._job_of(trigger, ruling, delivery.id, actor, source)
+        found = await self._store.write(entries.open_on_thread, job) if job is not None else None
+        if found is not None:
+            reason = entries.already_open(found)
+            return Answer(delivery.id, Verdict.DUPLICATE, found.id, found.status, reason), ruling.decision
+        decision = await self._counted(source, trigger, ruling)
+        return Answer(delivery.id, decision.verdict, None, None, decision.reason), decision
+
+    async def explain(self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool) -> Decision:
+        """Return what the rails in force, and their limits as used up by now, say of a delivery; stores nothing.
+
+        Raises NotJson and WrongShape. No signature is asked for.
+        """
+        rulebook = self._rails.current
+        return await self._counted(source, *self.judge.rule(source, headers, body, form=form, rulebook=rulebook))
+
+    async def explain_again(self, delivery: Delivery, body: bytes) -> Decision:
+        """Return what the rails in force, and their limits as used up by now, say of a stored delivery.
+
+        Raises Refusal. That a job may be open on its thread is no matter of the rails.
+        """
+        return await self._counted(*self._again(delivery, body))
 
     async def dispatch(self, request: DispatchRequest, actor: str) -> tuple[RunnerJob, bool]:
         """Store a job that was asked for by hand, and say whether it is new; raises Refusal."""
         entry = self._settings.repository(request.repository) if request.repository else None
-        facts = self._facts(request.repository, entry, None, request.workspace)
+        asked = Request(request.type, actor)
         try:
-            ruling = decide_dispatch(Request(request.type, actor), self._rails.current, facts)
+            ruling = self.judge.rule_dispatch(asked, request.repository, request.workspace, self._rails.current)
         except UnknownJobType as unknown:
             raise Refusal("invalid", f"type: {unknown}") from unknown
         decision = ruling.decision
@@ -144,6 +173,7 @@ class Intake:
             agent_task=request.agent_task_id,
             idempotency_key=request.idempotency_key,
             request_sha256=hashlib.sha256(msgspec.json.encode(request, order="sorted")).hexdigest(),
+            quotas=_quotas(ruling, request.workspace, actor, request.repository),
         )
         stored, new = await self._store.write(entries.dispatch, job, decision, now_ms())
         if new:
@@ -162,33 +192,57 @@ class Intake:
         self._put(job)
         return job
 
+    async def _record(self, source: SourceSettings, trigger: Trigger, ruling: Ruling, received: _Received) -> Answer:
+        identifier = new_id()
+        job = self._job_of(trigger, ruling, identifier, received.actor, source)
+        recorded = await self._store.write(
+            entries.add_delivery,
+            entries.NewDelivery(
+                id=identifier,
+                source=source.name,
+                kind=source.kind,
+                workspace=source.workspace,
+                external_id=received.external_id,
+                received_at=received.at,
+                event=trigger.event,
+                action=trigger.action,
+                name=trigger.name,
+                sender=trigger.sender,
+                repository=trigger.repository,
+                thread=trigger.thread,
+                body=received.body,
+                body_sha256=received.body_sha256,
+                secret=received.secret,
+                headers=received.headers,
+                actor=received.actor,
+                decision=ruling.decision,
+                seen_since=received.seen_since,
+                same_body_since=received.same_body_since,
+                replay_of=received.replay_of,
+            ),
+            job,
+        )
+        if job is not None and recorded.job is not None and recorded.job.id == job.id:
+            self._put(recorded.job)
+        return _answer(recorded)
+
+    async def _counted(self, source: SourceSettings, trigger: Trigger, ruling: Ruling) -> Decision:
+        repository, thread = trigger.repository, trigger.thread
+        quotas = _quotas(ruling, source.workspace, trigger.sender, repository, thread)
+        if not quotas:
+            return ruling.decision
+        return limits.ruled(ruling.decision, await self._store.write(limits.uses, quotas, now_ms()))
+
+    def _again(self, delivery: Delivery, body: bytes) -> tuple[SourceSettings, Trigger, Ruling]:
+        try:
+            return self.judge.rule_again(delivery, body, self._rails.current)
+        except SourceGone as gone:
+            raise Refusal("conflict", str(gone), "a delivery can be decided again only by its own source") from gone
+        except (NotJson, WrongShape) as fault:
+            raise Refusal("invalid", f"the stored body cannot be read: {fault}") from fault
+
     def _put(self, job: RunnerJob) -> None:
         self._queue.put(job.id, job.attempt, job.priority)
-
-    def _facts(
-        self,
-        repository: str | None,
-        entry: RepositorySettings | None,
-        source: SourceSettings | None,
-        workspace: str = "",
-    ) -> Facts:
-        unusable = publish = None
-        workspace = source.workspace if source else workspace
-        if repository is not None and entry is None:
-            unusable = f"{repository} matches no [repositories] entry of stitcherd.toml"
-        elif entry is not None and entry.workspace != workspace:
-            unusable = f"{repository} does not belong to workspace {workspace}"
-        if entry is not None and not entry.is_path:
-            publish = f"clone of {repository} is a URL, and this version can publish only into a path"
-        return Facts(
-            executors=self._executors,
-            sandboxes=SANDBOXES,
-            gates=self._gates,
-            toolless=self._toolless,
-            repository=unusable,
-            publish=publish,
-            bot=source.bot if source else None,
-        )
 
     def _job_of(
         self,
@@ -196,12 +250,12 @@ class Intake:
         ruling: Ruling,
         delivery: str,
         actor: str,
-        entry: RepositorySettings | None,
         source: SourceSettings,
     ) -> entries.NewJob | None:
         job, thread = ruling.job, trigger.thread
         if job is None:
             return None
+        entry = self._settings.repository(trigger.repository) if trigger.repository else None
         subject = f"{trigger.repository}#{thread.number}" if thread else trigger.repository or ""
         return entries.NewJob(
             id=new_id(),
@@ -221,6 +275,7 @@ class Intake:
             actor=actor,
             because={"trigger": ruling.decision.trigger},
             delivery=delivery,
+            quotas=_quotas(ruling, source.workspace, trigger.sender, trigger.repository, thread),
         )
 
 
@@ -233,6 +288,19 @@ def _answer(recorded: entries.Recorded) -> Answer:
         shown.id if shown else None,
         shown.status if shown else None,
         recorded.reason,
+    )
+
+
+def _quotas(
+    ruling: Ruling, workspace: str, sender: str | None, repository: str | None, thread: Thread | None = None
+) -> tuple[limits.Quota, ...]:
+    """Return the rates that bind a job, each with who or what it is counted for."""
+    here = f"{repository}#{thread.number} ({thread.kind})" if repository and thread else None
+    whom = {"per_sender": sender, "per_repo": repository, "per_thread": here}
+    return tuple(
+        limits.Quota(rate.name, rate.line, rate.written, rate.most, rate.window, who.lower(), workspace)
+        for rate in ruling.rates
+        if (who := whom[rate.name]) is not None
     )
 
 

@@ -1,6 +1,7 @@
 """Takes a job from claim to conclusion, and lets it be cancelled at any point between."""
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,10 +16,11 @@ from stitcherd.rails.rulebook import Rulebook
 from stitcherd.redact import Redaction
 from stitcherd.settings import Settings
 from stitcherd.steps import Journal
-from stitcherd.store import moves, progress, reads
+from stitcherd.store import limits, moves, progress, reads
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 RETRY_SECONDS = 1.0  # between two tries to write how a job ended, while the store takes nothing
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,10 @@ Rules = Callable[[str], Awaitable[Rulebook]]
 
 
 class Runner:
-    """Runs claimed jobs; `rules` finds the rails of a revision, and raises LookupError where it cannot."""
+    """Runs claimed jobs; `rules` finds the rails of a revision, and raises LookupError where it cannot.
+
+    `slots` says how many jobs may run now.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class Runner:
         executors: Mapping[str, Executor],
         checkouts: Checkouts,
         owner: str,
+        slots: Callable[[], limits.Slots] = limits.Slots,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -44,6 +50,7 @@ class Runner:
         self._executors = executors
         self._checkouts = checkouts
         self._owner = owner
+        self._slots = slots
         self._redaction = Redaction(settings.secret_values)
         self._running: dict[str, asyncio.Task[object]] = {}
         self._cancelled: set[str] = set()
@@ -54,15 +61,20 @@ class Runner:
         """How many jobs run now."""
         return len(self._running)
 
-    async def run(self, job_id: str, attempt: int) -> None:
-        """Run one attempt of a job, unless the message was stale; nothing escapes but being stopped."""
+    async def run(self, job_id: str, attempt: int) -> bool:
+        """Run one attempt of a job, unless the message was stale; nothing escapes but being stopped.
+
+        Returns False where a limit or a pause keeps the job in the queue.
+        """
         task = asyncio.current_task()
-        if task is None or self._stopping or job_id in self._running:
-            return
+        while job_id in self._running:  # a retry may come before the attempt that ended has tidied up
+            await asyncio.wait([self._running[job_id]])
+        if task is None or self._stopping:
+            return True
         # In the table before the claim commits: a cancel that finds the job running must find its task too.
         self._running[job_id] = task
         try:
-            await self._run(job_id, attempt)
+            return await self._run(job_id, attempt)
         except asyncio.CancelledError:
             if not self._stopping:
                 await self._conclude(job_id, attempt, Failure("cancelled", "the job was cancelled"))
@@ -71,6 +83,7 @@ class Runner:
         finally:
             self._running.pop(job_id, None)
             self._cancelled.discard(job_id)
+        return True
 
     def cancel(self, job_id: str) -> None:
         """End what a job is doing, if it runs here; its cancel must have been stored before."""
@@ -92,24 +105,21 @@ class Runner:
         if left:
             await asyncio.wait(left)
 
-    async def _run(self, job_id: str, attempt: int) -> None:
-        claimed = await self._store.write(moves.claim, job_id, attempt, self._owner, now_ms())
-        if claimed is None:
-            return
+    async def _run(self, job_id: str, attempt: int) -> bool:
+        claimed = await self._store.write(limits.claim, job_id, attempt, self._owner, now_ms(), self._slots())
+        if claimed is None or isinstance(claimed, limits.Held):
+            return claimed is None
         job, fence = claimed
         try:
             outcome: Failure | Result = await (await self._attempt(job, fence)).run()
         except Failed as failed:
             outcome = failed.failure
-        except StorageUnavailable as fault:
-            outcome = Failure("storage_unavailable", f"its progress could not be stored: {fault}")
         except progress.Superseded:
             raise
-        except Exception:
-            trouble = new_id()
-            log.exception("job %s failed by a fault of Stitcher's own (%s)", short(job_id), trouble)
-            outcome = Failure("internal", f"a fault in Stitcher; the daemon's log has it under {trouble}")
+        except Exception as fault:  # noqa: BLE001 (whatever it was, the job has ended)
+            outcome = _failure(job_id, fault)
         await self._conclude(job_id, attempt, outcome)
+        return True
 
     async def _attempt(self, job: RunnerJob, fence: progress.Fence) -> Attempt:
         try:
@@ -145,3 +155,13 @@ class Runner:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
+
+
+def _failure(job_id: str, fault: Exception) -> Failure:
+    """Return what to say of a job that ended by a fault of the disk, or by one of our own."""
+    if isinstance(fault, StorageUnavailable) or (isinstance(fault, OSError) and fault.errno in OF_THE_DISK):
+        why = fault.strerror if isinstance(fault, OSError) else fault
+        return Failure("storage_unavailable", f"what it did could not be stored: {why}", "make room, then retry it")
+    trouble = new_id()
+    log.error("job %s failed by a fault of Stitcher's own (%s)", short(job_id), trouble, exc_info=fault)
+    return Failure("internal", f"a fault in Stitcher; the daemon's log has it under {trouble}")

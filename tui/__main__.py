@@ -12,6 +12,7 @@ from shared import VERSION
 from shared.locations import PathTooLong
 from tui import exits
 from tui.client import NotText, Refused, Unintelligible, Unreachable
+from tui.options import global_options
 from tui.terminal import Terminal
 from tui.verbs import VERBS
 
@@ -20,7 +21,7 @@ class _VerbParser(ArgumentParser):
     """The parser of one verb, which learns its arguments when that verb was chosen."""
 
     def parse_known_args(self, *args: Any, **keywords: Any) -> Any:
-        _global_options(self, SUPPRESS)
+        global_options(self, SUPPRESS)
         _module(self.prog.split()[-1]).arguments(self)
         return super().parse_known_args(*args, **keywords)
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a locale without ✓ gets \u2713
     terminal = Terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
-    options = _options(sys.argv[1:] if argv is None else list(argv))
+    options = _options(sys.argv[1:] if argv is None else list(argv), "tui" if terminal.full_screen else "ls")
     try:
         return int(_module(options.verb).run(options, terminal))
     except (Refused, Unreachable, Unintelligible, NotText, PathTooLong) as said:
@@ -52,23 +53,16 @@ def _code(said: Exception) -> int:
     return exits.FAILED if isinstance(said, Unintelligible) else exits.USAGE
 
 
-def _options(argv: list[str]) -> Namespace:
-    parser = ArgumentParser("stitcher", description="See and steer the jobs of stitcherd.", epilog="without a verb: ls")
+def _options(argv: list[str], bare: str) -> Namespace:
+    epilog = "without a verb: tui on a terminal, otherwise ls"
+    parser = ArgumentParser("stitcher", description="See and steer the jobs of stitcherd.", epilog=epilog)
     parser.add_argument("--version", action="version", version=f"stitcher {VERSION}")
-    _global_options(parser, None)
+    global_options(parser, None)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_VerbParser)
     for verb, does in VERBS.items():
         verbs.add_parser(verb, help=does, description=f"{does[0].upper()}{does[1:]}.")
     options = parser.parse_args(argv)
-    return options if options.verb else parser.parse_args([*argv, "ls"])
-
-
-def _global_options(parser: ArgumentParser, unless_given: str | None) -> None:
-    """Add what may stand before or after the verb; there, SUPPRESS keeps what stood before."""
-    group = parser.add_argument_group("everywhere")
-    group.add_argument("--socket", metavar="PATH", default=unless_given, help="the daemon's socket")
-    group.add_argument("--config", metavar="DIR", default=unless_given, help="the configuration directory")
-    group.add_argument("--json", action="store_true", default=unless_given or False, help="print JSON documents")
+    return options if options.verb else parser.parse_args([*argv, "ls" if options.json else bare])
 
 
 def _module(verb: str) -> ModuleType:

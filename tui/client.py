@@ -4,6 +4,7 @@ import socket
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TypeVar
@@ -77,6 +78,27 @@ class Daemon:
             yield self._ask(connection, "GET", f"{path}?{_encoded(list(query))}", None)
         finally:
             connection.close()
+
+    def part(self, path: str, span: str) -> tuple[bytes, int]:
+        """Return some bytes of a document and its whole size; raises Refused, Unreachable.
+
+        `span` is a range as HTTP has it, `0-99` or `-100` (RFC 9110, 14.1.2); behind the end there are none.
+        """
+        connection = _UnixConnection(self.path, self._patience)
+        try:
+            connection.request("GET", path, headers={"Range": f"bytes={span}"})
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, HTTPException) as error:
+            raise self._lost(error, connection) from error
+        finally:
+            connection.close()
+        total = response.headers.get("Content-Range", "").rpartition("/")[2]
+        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return b"", int(total or 0)
+        if response.status >= 400:
+            raise Refused(_problem(response, content), content)
+        return content, int(total or len(content))
 
     def _request(self, method: str, target: str, body: bytes | None = None) -> bytes:
         connection = _UnixConnection(self.path, self._patience)

@@ -7,7 +7,7 @@ import msgspec
 
 from shared import ids
 from shared.models import RunnerJob, Status
-from tui import exits
+from tui import exits, filtered
 from tui.client import Daemon, Refused, decode, job_path, reach
 from tui.plain import plain
 from tui.terminal import Terminal
@@ -26,7 +26,9 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the jobs, and how to be asked."""
-    parser.add_argument("jobs", metavar="JOB", nargs="+", help="ids, or their ends from 6 characters on")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("jobs", metavar="JOB", nargs="*", default=[], help="ids, or their ends from 6 characters on")
+    which.add_argument("--filter", metavar="FILTER", help="instead of ids: all that pass, as `state:failed age:<2h`")
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
 
@@ -38,7 +40,12 @@ def run(
     act: Callable[[Daemon, str], bytes],
     possible: Collection[Status],
 ) -> int:
-    """Do `act` for each job, or with --dry-run look whether its status is in `possible`; returns the exit code."""
+    """Do `act` for each job, or with --dry-run look whether its status is in `possible`; returns the exit code.
+
+    With --filter, the daemon does `verb` to all that pass.
+    """
+    if options.filter is not None:
+        return filtered.run(options, terminal, verb)
     jobs = list(dict.fromkeys(options.jobs))
     daemon = reach(options)
     if len(jobs) > 1 and not options.yes and not options.dry_run:

@@ -61,8 +61,8 @@ def following(
 
 def lasting(
     daemon: Daemon, after: int, job: str | None, on_lost: Callable[[Unreachable, float], None]
-) -> Iterator[JobEvent]:
-    """Yield every event behind a cursor, for ever: whenever the daemon is lost, come back without a gap.
+) -> Iterator[list[JobEvent]]:
+    """Yield every event behind a cursor, as they come, for ever: whenever the daemon is lost, come back without a gap.
 
     `on_lost` is told why, and how many seconds pass before the next try. Raises Refused.
     """
@@ -73,8 +73,9 @@ def lasting(
             with following(daemon, after, job) as stream:
                 for batch in stream.batches():
                     failures = 0
-                    yield from batch
                     after = stream.cursor or after
+                    if batch:
+                        yield batch
         except Unreachable as lost:
             why = lost
         pause = PAUSES[min(failures, len(PAUSES) - 1)]

@@ -16,12 +16,18 @@ class Terminal:
         self._stdin = stdin
         self._out = out
         self._err = err
-        self._colour = out.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        self._term = environ.get("TERM", "")
+        self._colour = out.isatty() and not environ.get("NO_COLOR") and self._term != "dumb"
 
     @property
     def interactive(self) -> bool:
         """Whether somebody is there to be asked."""
         return self._stdin.isatty() and self._err.isatty()
+
+    @property
+    def full_screen(self) -> bool:
+        """Whether the whole screen can be drawn on."""
+        return self._stdin.isatty() and self._out.isatty() and self._term not in {"", "dumb"}
 
     @property
     def columns(self) -> int | None:
@@ -32,6 +38,10 @@ class Terminal:
         """Write one line of what was asked for, at once."""
         self._out.write(f"{line}\n")
         self._out.flush()
+
+    def clear(self) -> None:
+        """Begin at the top of an empty screen, where there is a screen; elsewhere leave a blank line."""
+        self.data("\x1b[2J\x1b[H" if self.full_screen else "")
 
     def document(self, body: bytes) -> None:
         """Write a JSON document of the API as it is."""

@@ -38,7 +38,12 @@ STEP = {
 
 def look(job: RunnerJob) -> Look:
     """Return how the state of a job is shown; one that was told to stop and still runs is `cancelling`."""
-    return _CANCELLING if job.status is Status.RUNNING and job.cancel_requested else _JOB[job.status]
+    return state(job.status, cancelling=job.cancel_requested)
+
+
+def state(status: Status, *, cancelling: bool = False) -> Look:
+    """Return how a status is shown, of a job that was told to stop or of one that was not."""
+    return _CANCELLING if status is Status.RUNNING and cancelling else _JOB[status]
 
 
 def place(repository: str | None, thread: Thread | None) -> str:

@@ -1,10 +1,12 @@
 """Health: alive, ready, and who is answering."""
 
+from typing import Any
+
 from aiohttp import web
 
 from stitcherd.api.answers import answer
 from stitcherd.api.auth import CALLER
-from stitcherd.api.house import HOUSE
+from stitcherd.api.house import HOUSE, House
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -15,14 +17,25 @@ async def healthz(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """Answer whether webhooks are taken; the reasons are for the operator alone."""
     house = request.app[HOUSE]
-    stopping = {"name": "daemon", "ok": not house.stopping, "detail": "stopping" if house.stopping else "running"}
-    in_force = house.rails.current is not None
-    rails = {"name": "rails", "ok": in_force, "detail": "in force" if in_force else "none in force: nothing runs"}
     ready = not house.stopping
-    checks = {"checks": [stopping, rails]} if CALLER in request else {}
+    checks = {"checks": [_of_daemon(house), _of_rails(house)]} if CALLER in request else {}
     return answer({"ready": ready, **checks}, 200 if ready else 503)
 
 
 async def meta(request: web.Request) -> web.Response:
     """Answer who this is."""
     return answer(request.app[HOUSE].meta)
+
+
+def _of_daemon(house: House) -> dict[str, Any]:
+    detail = "stopping" if house.stopping else "running"
+    since = house.stopping_since or house.meta.started_at
+    return {"name": "daemon", "ok": not house.stopping, "detail": detail, "since": since}
+
+
+def _of_rails(house: House) -> dict[str, Any]:
+    state = house.rails.state()
+    ok = state.revision is not None
+    detail = f"{state.revision} in force" if ok else "none in force: nothing runs"
+    since = state.loaded_at or (state.error and state.error.at) or house.meta.started_at
+    return {"name": "rails", "ok": ok, "detail": detail, "since": since}

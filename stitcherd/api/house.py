@@ -4,6 +4,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from shared.models import Meta
+from stitcherd.bulk import Bulk
 from stitcherd.feed import Feed
 from stitcherd.intake import Intake
 from stitcherd.rails.in_force import RailsInForce
@@ -13,16 +14,22 @@ from stitcherd.store.sqlite import Store
 
 
 class House(Struct):
-    """The parts of the daemon that requests may reach; `stopping` once no new work is taken."""
+    """The parts of the daemon that requests may reach; `stopping_since` is set once no new work is taken."""
 
     settings: Settings
     store: Store
     rails: RailsInForce
     intake: Intake
+    bulk: Bulk
     runner: Runner
     feed: Feed
     meta: Meta
-    stopping: bool = False
+    stopping_since: str | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no new work is taken."""
+        return self.stopping_since is not None
 
 
 HOUSE = web.AppKey("house", House)

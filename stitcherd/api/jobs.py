@@ -1,4 +1,4 @@
-"""Jobs: list, detail, events and logs; create, dispatch, cancel and retry."""
+"""Jobs: list, detail, events and logs; create, dispatch, cancel and retry, one or many."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,13 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from shared import filters
 from shared.models import Dispatch, Status
 from stitcherd.api.answers import answer
 from stitcherd.api.asked import CURSOR_MAX, Query, body_of
 from stitcherd.api.auth import caller
 from stitcherd.api.house import HOUSE
+from stitcherd.bulk import Action
 from stitcherd.intake import DispatchRequest
 from stitcherd.logs import log_path
 from stitcherd.queue import NAME
@@ -54,10 +56,19 @@ class Retry(Asked):
     """The body of a retry: nothing."""
 
 
+class Change(Asked):
+    """The body of one command over many jobs."""
+
+    action: Action
+    q: str
+    dry_run: bool = False
+
+
 async def list_jobs(request: web.Request) -> web.Response:
     """Answer a page of jobs."""
     query = Query(request)
     wanted = reads.JobFilter(
+        query=_filter(query.text("q") or ""),
         statuses=query.each("status", lambda value: Status(value.upper()), Status),
         types=query.each("type", str),
         agent_task=query.text("agentTaskId"),
@@ -127,6 +138,17 @@ async def retry_job(request: web.Request) -> web.Response:
     return answer(await request.app[HOUSE].intake.retry(job_id, caller(request).actor), 202)
 
 
+async def change_jobs(request: web.Request) -> web.Response:
+    """Cancel or retry every job that passes a filter, or say which they would be."""
+    asked = await body_of(request, Change)
+    wanted, bulk, who = _filter(asked.q), request.app[HOUSE].bulk, caller(request)
+    if not wanted.terms:
+        raise Refusal("invalid", "q: without a word it would mean every job", "is:open means all that are not over")
+    if asked.dry_run:
+        return answer(await bulk.look(asked.action, wanted, who.workspace))
+    return answer(await bulk.change(asked.action, wanted, who.workspace, who.actor))
+
+
 async def _dispatch(request: web.Request) -> tuple[Any, bool]:
     asked = await body_of(request, NewJob)
     house = request.app[HOUSE]
@@ -154,6 +176,13 @@ async def _dispatch(request: web.Request) -> tuple[Any, bool]:
 async def _whole_id(request: web.Request) -> str:
     async with request.app[HOUSE].store.reading() as db:
         return (await reads.job(db, request.match_info["job"], caller(request).workspace)).id
+
+
+def _filter(text: str) -> filters.Filter:
+    try:
+        return filters.parse(text)
+    except filters.FilterError as error:
+        raise Refusal("invalid", f"q: {error}", more={"column": error.column}) from error
 
 
 def _workspace(request: web.Request, wanted: str | None) -> str | None:

@@ -81,7 +81,7 @@ def _parameter(name: str, schema: dict[str, Any], route: Route) -> dict[str, Any
 def _response(status: int, noun: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if isinstance(noun, str):
-        response["content"] = {noun: {"schema": {"type": "string"}}}
+        response["content"] = {noun: {"schema": {"type": "object" if noun.endswith("+json") else "string"}}}
     elif noun is not None:
         (schema,), known = msgspec.json.schema_components([noun], ref_template=REF)
         schemas.update(known)

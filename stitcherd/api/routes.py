@@ -8,23 +8,27 @@ from msgspec import Struct
 
 from shared.models import (
     Answer,
+    BulkResult,
+    Decision,
     Delivery,
     DeliveryPage,
     Dispatch,
     EventPage,
     JobPage,
     Meta,
+    Pause,
     RailsState,
     RunnerJob,
     Status,
     Verdict,
 )
-from stitcherd.api import deliveries, events, health, jobs, rails, webhooks
+from stitcherd.api import deliveries, events, health, jobs, pause, rails, webhooks
 from stitcherd.api.answers import Handler
 from stitcherd.api.asked import QUERY_NAMES
 from stitcherd.api.auth import CALLER, caller
 from stitcherd.refusal import Refusal
 from stitcherd.settings_tables import Permission
+from stitcherd.simulation import Simulation
 
 COUNT = {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}
 CURSOR = {"type": "integer", "minimum": 0}
@@ -32,6 +36,7 @@ TEXT = {"type": "string"}
 STREAM = "text/event-stream"
 BINARY = "application/octet-stream"
 PLAIN = "text/plain"
+JSON_SCHEMA = "application/schema+json"
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -86,7 +91,56 @@ ROUTES = (
     Route(method="GET", path="/healthz", handler=health.healthz, open=True, answers={200: dict[str, str]}),
     Route(method="GET", path="/readyz", handler=health.readyz, open=True, answers={200: Any, 503: Any}),
     Route(method="GET", path="/meta", handler=health.meta, answers={200: Meta}),
-    Route(method="GET", path="/rails", handler=rails.show_rails, permission="rails:read", answers={200: RailsState}),
+    Route(
+        method="GET",
+        path="/rails",
+        handler=rails.show_rails,
+        permission="rails:read",
+        query={"effective": {"type": "boolean", "default": False}},
+        answers={200: RailsState},
+        refusals=(422,),
+    ),
+    Route(
+        method="GET",
+        path="/rails/schema",
+        handler=rails.show_schema,
+        permission="rails:read",
+        answers={200: JSON_SCHEMA},
+    ),
+    Route(
+        method="POST",
+        path="/rails/explain",
+        handler=rails.explain,  # asks for deliveries:read or rails:read itself
+        body=rails.Explain,
+        answers={200: Decision},
+        refusals=(400, 404, 409, 413, 415, 422),
+    ),
+    Route(method="GET", path="/pause", handler=pause.show_pause, answers={200: Pause}),
+    Route(
+        method="POST",
+        path="/pause",
+        handler=pause.pause,
+        body=pause.Hold,
+        answers={200: Pause},
+        refusals=(400, 413, 415, 422, 503),
+    ),
+    Route(
+        method="POST",
+        path="/resume",
+        handler=pause.resume,
+        body=pause.Resume,
+        answers={200: Pause},
+        refusals=(400, 413, 415, 422, 503),
+    ),
+    Route(
+        method="POST",
+        path="/rails/simulate",
+        handler=rails.simulate_rails,
+        permission="rails:read",
+        body=rails.Simulate,
+        answers={200: Simulation},
+        refusals=(400, 413, 415, 422),
+    ),
     Route(
         method="POST",
         path="/stitcher/dispatch",
@@ -107,6 +161,7 @@ ROUTES = (
             "agentTaskId": TEXT,
             "repository": TEXT,
             "workspaceId": TEXT,
+            "q": TEXT,
             "limit": COUNT,
             "before": TEXT,
         },
@@ -122,6 +177,15 @@ ROUTES = (
         body=jobs.NewJob,
         answers={200: RunnerJob, 201: RunnerJob},
         refusals=(400, 404, 413, 415, 422, 429, 503),
+    ),
+    Route(
+        method="POST",
+        path="/runner-jobs/bulk",
+        handler=jobs.change_jobs,
+        permission="jobs:write",
+        body=jobs.Change,
+        answers={200: BulkResult},
+        refusals=(400, 413, 415, 422, 503),
     ),
     Route(
         method="GET",
@@ -200,5 +264,14 @@ ROUTES = (
         permission="deliveries:read",
         answers={200: BINARY},
         refusals=(404, 409, 422),
+    ),
+    Route(
+        method="POST",
+        path="/deliveries/{delivery}/replay",
+        handler=deliveries.replay,
+        permission="jobs:dispatch",
+        body=deliveries.Replay,
+        answers={200: Answer, 202: Answer},
+        refusals=(400, 404, 409, 413, 415, 422, 503),
     ),
 )

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import get_args
 
 from shared.models import Check, Outcome, RailsFault
 from stitcherd import units
@@ -11,14 +12,19 @@ from stitcherd.rails.rulebook import (
     Group,
     GuardRule,
     JobType,
+    LimitRules,
+    PathRules,
     Profile,
+    Rate,
+    RateName,
     Rulebook,
     TriggerRule,
     fold,
     glob,
+    path_glob,
 )
-from stitcherd.rails.schema import GuardWords, Job, Rails, TriggerWords
-from stitcherd.rails.unenforced import unheld
+from stitcherd.rails.schema import GuardWords, Job, Limits, Paths, Rails, Sandbox, TriggerWords
+from stitcherd.sandbox import Box
 
 
 def compiled(rails: Rails, root: Node, *, text: str, revision: str, warnings: tuple[RailsFault, ...]) -> Rulebook:
@@ -52,7 +58,7 @@ def compiled(rails: Rails, root: Node, *, text: str, revision: str, warnings: tu
         jobs=jobs,
         triggers={event: tuple(rules) for event, rules in triggers.items()},
         guards=tuple(_guard(words, root.at(("guards", at)).line, groups) for at, words in enumerate(rails.guards)),
-        limits_line=_line(root, "limits") if rails.limits.model_fields_set else None,
+        limits=_limits(rails.limits, root),
     )
 
 
@@ -72,29 +78,79 @@ def _profiles(rails: Rails, root: Node) -> dict[str, Profile]:
             timeout=units.duration(profile.timeout),
             env=profile.env,
             sandbox=profile.sandbox,
-            unheld=unheld(profile),
+            box=_box(profile),
         )
         for name, profile in rails.profiles.items()
     }
 
 
 def _gates(rails: Rails, root: Node) -> dict[str, Gate]:
+    paths = _paths(rails.paths)
     return {
         name: Gate(
             name=name,
             line=_line(root, "gates", name),
             run=gate.run,
             builtin=gate.builtin,
+            paths=paths,
             timeout=units.duration(gate.timeout),
             retries=gate.retries,
             required=gate.required,
             from_base=gate.from_base,
             env=gate.env,
             sandbox=gate.sandbox,
-            unheld=unheld(gate),
+            box=_box(gate),
         )
         for name, gate in rails.gates.items()
     }
+
+
+def _limits(words: Limits, root: Node) -> LimitRules:
+    rates, checks = [], []
+    for name, most in words.running:
+        if most is not None:
+            line, because = _line(root, "limits", "running", name), "beyond it a job waits in the queue"
+            checks.append(Check(f"limit:running.{name}", "limit", Outcome.PASS, line, None, f"{most} running", because))
+    for name in get_args(RateName):
+        written = getattr(words.rate, name)
+        if written is not None:
+            line = _line(root, "limits", "rate", name)
+            number, _, unit = written.partition("/")
+            rates.append(Rate(name, line, written, int(number), int(units.SECONDS[unit] * 1000)))
+            checks.append(Check(f"limit:{name}", "limit", Outcome.PASS, line, None, written))
+    if words.budget.model_fields_set:
+        line = _line(root, "limits", "budget")
+        checks.append(Check("limit:budget", "limit", Outcome.SKIP, line, None, None, "not enforced by this version"))
+    return LimitRules(
+        rates=tuple(rates),
+        total=words.running.total,
+        per_repo=words.running.per_repo,
+        checks=tuple(checks),
+        unreached=tuple(Check(each.id, "limit", Outcome.UNREACHED, each.line, None, each.wanted) for each in checks),
+    )
+
+
+def _box(words: Sandbox) -> Box | None:
+    if words.sandbox == "none":
+        return None
+    return Box(
+        network=words.network != "none",
+        mounts=words.mounts,
+        memory=None if words.memory is None else units.size(words.memory),
+        processes=words.processes,
+        disk=None if words.disk is None else units.size(words.disk),
+    )
+
+
+def _paths(words: Paths) -> PathRules:
+    return PathRules(
+        protected=path_glob(words.protected),
+        tests=path_glob(words.tests.globs),
+        may_add_tests=words.tests.may == "add",
+        on_edit=words.tests.on_edit,
+        max_files=words.max_diff.files,
+        max_lines=words.max_diff.lines,
+    )
 
 
 def _job(name: str, job: Job, line: int, profiles: Mapping[str, Profile], gates: Mapping[str, Gate]) -> JobType:

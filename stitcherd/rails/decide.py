@@ -13,7 +13,7 @@ from stitcherd.rails.guarding import guarded, untouched
 from stitcherd.rails.matching import Missed, match
 from stitcherd.rails.people import WHO_UNREACHED, who
 from stitcherd.rails.refused import Refused
-from stitcherd.rails.rulebook import JobType, Rulebook
+from stitcherd.rails.rulebook import JobType, Rate, Rulebook
 from stitcherd.rails.wording import unknown
 from stitcherd.trigger import Trigger
 
@@ -28,11 +28,15 @@ class Request(Struct, frozen=True):
 
 
 class Ruling(Struct, frozen=True):
-    """A decision, and where it allows one the job to make of it; `task` is the free text of its command."""
+    """A decision, and where it allows one the job to make of it; `task` is the free text of its command.
+
+    `rates` are for whoever stores the job: only there is it known how much of them is used up.
+    """
 
     decision: Decision
     job: JobType | None = None
     task: str = ""
+    rates: tuple[Rate, ...] = ()
 
 
 class UnknownJobType(Exception):
@@ -101,12 +105,7 @@ def _last_stages(
 
 
 def _limits(rulebook: Rulebook, refused: Refused | None) -> list[Check]:
-    if rulebook.limits_line is None:
-        return []
-    if refused is not None:
-        return [Check("limit", "limit", Outcome.UNREACHED, rulebook.limits_line)]
-    because = "limits are not enforced by this version"
-    return [Check("limit", "limit", Outcome.SKIP, rulebook.limits_line, because=because)]
+    return [*(rulebook.limits.checks if refused is None else rulebook.limits.unreached)]
 
 
 def _verdict(
@@ -126,7 +125,7 @@ def _verdict(
     if rulebook.mode == "observe":
         verdict, reason = Verdict.IGNORED, f"observe: would have been {verdict}: {reason}"
     ruling = _ruling(begun, rulebook, verdict, reason, checks, remedy, trigger, job.profile.sandbox)
-    return Ruling(ruling.decision, job, task) if verdict is Verdict.ALLOWED else ruling
+    return Ruling(ruling.decision, job, task, rulebook.limits.rates) if verdict is Verdict.ALLOWED else ruling
 
 
 def _ruling(

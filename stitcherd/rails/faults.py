@@ -22,6 +22,10 @@ class RailsError(Exception):
         super().__init__(f"{name}:{first.line}:{first.column}: {first.message}")
 
 
+class BeingWritten(RailsError):
+    """The file is open for writing, so what it holds may be half of what it will."""
+
+
 class Misread(Exception):
     """The one fault that ends reading: the text is not the YAML that rails are written in."""
 

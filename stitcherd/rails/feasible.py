@@ -1,12 +1,13 @@
 """Whether what a job needs is there: executor, sandbox, gates, repository, a place for its commit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
 from shared.models import Check, Outcome, Remedy
 from stitcherd.rails.refused import Refused, together
-from stitcherd.rails.rulebook import JobType
+from stitcherd.rails.rulebook import JobType, Profile
+from stitcherd.sandbox import Box
 
 _COMMITTING = frozenset({"repo:write", "git:commit"})
 
@@ -15,14 +16,20 @@ class Facts(Struct, frozen=True, kw_only=True):
     """What deciding must know besides the delivery and the rails; it asks nobody for more.
 
     The mappings are from a name to None where it can be used, or to the reason why not. `toolless` are the
-    executors that cannot hold an agent to a list of tools. `repository` and `publish` are reasons why the
-    delivery's repository cannot be used, and why a commit could not be put there. `bot` is the source's account.
+    executors that cannot hold an agent to a list of tools, `objection` says what else of a profile its executor
+    cannot hold an agent to, `unboxed` are those whom no sandbox of ours reaches, and
+    `unbinding` the limits of a sandbox that bind nobody here, with the reason. `repository` and `publish` are
+    reasons why the delivery's repository cannot be used, and why a commit could not be put there. `bot` is the
+    source's account.
     """
 
     executors: Mapping[str, str | None] = {}
     sandboxes: Mapping[str, str | None] = {}
     gates: Mapping[str, str | None] = {}
     toolless: frozenset[str] = frozenset()
+    objection: Callable[[Profile], str | None] = lambda _: None
+    unboxed: frozenset[str] = frozenset()
+    unbinding: Mapping[str, str] = {}
     repository: str | None = None
     publish: str | None = None
     bot: str | None = None
@@ -59,31 +66,33 @@ def _executor(job: JobType, facts: Facts) -> list[_Lack]:
     if reason is None and profile.tools is not None and name in facts.toolless:
         reason = f"executor {name} cannot hold an agent to the tools of profile {profile.name}"
         remedy = Remedy(f"take tools out of profile {profile.name}", profile.line)
+    if reason is None and (objection := facts.objection(profile)) is not None:
+        reason = f"executor {name} cannot hold an agent to profile {profile.name}: {objection}"
+        remedy = Remedy(f"change what profile {profile.name} gives its agent", profile.line)
     return [] if reason is None else [_Lack("executor", profile.line, name, reason, remedy)]
 
 
 def _places(job: JobType, facts: Facts) -> list[_Lack]:
     profile = job.profile
-    reason = _place(facts, profile.sandbox, profile.unheld)
+    key, reason = _place(facts, profile.sandbox, profile.box)
+    if reason is None and profile.box is not None and profile.executor in facts.unboxed:
+        reason = f"executor {profile.executor} runs its agents where sandbox {profile.sandbox} does not reach"
     if reason is None:
         return []
-    seen = ", ".join(profile.unheld) or profile.sandbox
-    remedy = Remedy(f"take {_place_keys(profile.unheld)} out of profile {profile.name}", profile.line)
-    return [_Lack("sandbox", profile.line, seen, reason, remedy)]
+    remedy = Remedy(f"take {key} out of profile {profile.name}", profile.line)
+    return [_Lack("sandbox", profile.line, profile.sandbox, reason, remedy)]
 
 
 def _gates(job: JobType, facts: Facts) -> list[_Lack]:
     lacks = []
     for gate in job.gates:
-        reason, remedy = _place(facts, gate.sandbox, gate.unheld), None
-        if reason is not None:
-            remedy = Remedy(f"take {_place_keys(gate.unheld)} out of gate {gate.name}", gate.line)
-        elif gate.builtin is not None:
+        key, reason = _place(facts, gate.sandbox, gate.box)
+        remedy = Remedy(f"take {key} out of gate {gate.name}", gate.line)
+        if reason is None and gate.builtin is not None:
             reason = facts.gates.get(gate.builtin, f"there is no built-in gate {gate.builtin}")
             remedy = Remedy(f"take gate {gate.name} out of job {job.name}", job.line)
-        if reason is not None and remedy is not None:
-            seen = gate.builtin or ", ".join(gate.unheld) or gate.sandbox
-            lacks.append(_Lack(f"gate:{gate.name}", gate.line, seen, reason, remedy))
+        if reason is not None:
+            lacks.append(_Lack(f"gate:{gate.name}", gate.line, gate.builtin or gate.sandbox, reason, remedy))
     return lacks
 
 
@@ -98,12 +107,12 @@ def _repository(job: JobType, facts: Facts) -> list[_Lack]:
     return lacks
 
 
-def _place(facts: Facts, sandbox: str, unheld: tuple[str, ...]) -> str | None:
-    if unheld:
-        return f"{', '.join(unheld)} can only be held by a sandbox, and none is asked for"
+def _place(facts: Facts, sandbox: str, box: Box | None) -> tuple[str, str | None]:
+    """Return the key of the rails that asks for too much, and why it cannot be had; None where it can."""
     missing = None if sandbox == "none" else f"sandbox {sandbox} is not supported by this version"
-    return facts.sandboxes.get(sandbox, missing)
-
-
-def _place_keys(unheld: tuple[str, ...]) -> str:
-    return " and ".join(each.partition(":")[0] for each in unheld) or "sandbox"
+    reason = facts.sandboxes.get(sandbox, missing)
+    if reason is None and box is not None:
+        for limit, why in facts.unbinding.items():
+            if getattr(box, limit) is not None:
+                return limit, f"{limit} cannot be limited here: {why}"
+    return "sandbox", reason

@@ -1,16 +1,23 @@
 """The rails in force: the last good text of rails.yaml, what is wrong with the newest one, and older revisions."""
 
+import asyncio
 import logging
+import time
+from collections.abc import Collection
 from pathlib import Path
 
 from shared.ids import now_ms, stamp
 from shared.models import RailsFault, RailsState
 from stitcherd.rails import file
-from stitcherd.rails.faults import RailsError
+from stitcherd.rails.faults import BeingWritten, RailsError
 from stitcherd.rails.rulebook import Rulebook
 from stitcherd.store import entries, reads
 from stitcherd.store.events import add_event
+from stitcherd.store.limits import Slots
 from stitcherd.store.sqlite import Store
+
+PATIENCE_SECONDS = 5.0  # for whoever is writing the file, before that is said to be what is wrong with it
+KEPT = 32  # older revisions that are kept compiled
 
 log = logging.getLogger(__name__)
 
@@ -18,47 +25,62 @@ log = logging.getLogger(__name__)
 class RailsInForce:
     """Holds the rails that decide; `reload` is the only thing that changes them."""
 
-    def __init__(self, path: Path, store: Store, secret_names: frozenset[str]) -> None:
-        self._path = path
+    def __init__(self, path: Path, store: Store, secret_names: frozenset[str], private: Collection[Path] = ()) -> None:
+        self.path = path
+        self.look_again = asyncio.Event()  # for whoever wants the file read now
+        self.current: Rulebook | None = None
         self._store = store
         self._secret_names = secret_names
+        self._private = private
         self._loaded_at: str | None = None
         self._error: RailsFault | None = None
-        self._by_revision: dict[str, Rulebook] = {}
-        self.current: Rulebook | None = None
+        self._older: dict[str, Rulebook] = {}
+        self._reloading = asyncio.Lock()
+        self._written_since: float | None = None
 
-    async def reload(self) -> None:
-        """Read the file again; a file with a fault, or none, leaves the last good rails in force."""
-        try:
-            rulebook = file.load(self._path, secret_names=self._secret_names)
-        except RailsError as fault:
-            log.error("%s%s", fault, " (the rails before stay in force)" if self.current else "")  # noqa: TRY400 (the file's fault, not ours)
-            self._error = RailsFault(fault.line, fault.column, fault.message, stamp(now_ms()))
-            payload = {"line": fault.line, "column": fault.column, "message": fault.message}
-            await self._store.write(add_event, "rails.rejected", actor="stitcherd", now=now_ms(), payload=payload)
-            return
-        now = now_ms()
-        await self._store.write(entries.remember_rails, rulebook.revision, rulebook.text, now)
-        payload = {"revision": rulebook.revision, "before": self.current.revision if self.current else None}
-        await self._store.write(add_event, "rails.reloaded", actor="stitcherd", now=now, payload=payload)
-        self.current, self._error, self._loaded_at = rulebook, None, stamp(now)
-        self._by_revision[rulebook.revision] = rulebook
-        log.info("rails %s are in force, mode %s", rulebook.revision, rulebook.mode)
-        for warning in rulebook.warnings:
-            log.warning("%s:%d:%d: %s", self._path.name, warning.line, warning.column, warning.message)
+    async def reload(self) -> bool:
+        """Read the file again; a file with a fault, or none, leaves the last good rails in force.
+
+        Returns False for a file that somebody is writing: it is to be looked at again soon. Raises
+        StorageUnavailable where the new rails could not be remembered; then the old ones stay in force.
+        """
+        async with self._reloading:
+            try:
+                text = await asyncio.to_thread(file.read_text, self.path)
+                self._written_since = None
+                if self.current is None or self._error is not None or text != self.current.text:
+                    await self._take(await asyncio.to_thread(self.parse, text))
+            except BeingWritten as fault:
+                self._written_since = self._written_since or time.monotonic()
+                if time.monotonic() - self._written_since > PATIENCE_SECONDS:
+                    await self._refuse(fault)
+                return False
+            except RailsError as fault:
+                await self._refuse(fault)
+            return True
+
+    def parse(self, text: str) -> Rulebook:
+        """Return the rulebook of a text as it would be here; raises RailsError."""
+        return file.parse(text, name=self.path.name, secret_names=self._secret_names, private=self._private)
 
     async def at(self, revision: str) -> Rulebook:
         """Return the rails of a revision that was in force once; raises LookupError where they are unreadable."""
-        if revision not in self._by_revision:
+        if self.current is not None and self.current.revision == revision:
+            return self.current
+        if revision not in self._older:
             async with self._store.reading() as db:
                 text = await reads.rails_text(db, revision)
             if text is None:
                 raise LookupError(f"rails {revision}")
             try:
-                self._by_revision[revision] = file.parse(text, secret_names=self._secret_names)
+                self._keep(await asyncio.to_thread(self.parse, text))
             except RailsError as fault:
                 raise LookupError(f"rails {revision}: {fault}") from fault
-        return self._by_revision[revision]
+        return self._older[revision]
+
+    def slots(self) -> Slots:
+        """Return how many jobs may run at the same time now, whatever rails they were decided under."""
+        return Slots(self.current.limits.total, self.current.limits.per_repo) if self.current else Slots()
 
     def state(self) -> RailsState:
         """Return what is in force, and what is wrong with the file."""
@@ -67,8 +89,40 @@ class RailsInForce:
             revision=rulebook.revision if rulebook else None,
             loaded_at=self._loaded_at,
             mode=rulebook.mode if rulebook else None,
-            path=self._path.name,
+            path=self.path.name,
             text=rulebook.text if rulebook else None,
             warnings=rulebook.warnings if rulebook else (),
             error=self._error,
         )
+
+    async def _take(self, rulebook: Rulebook) -> None:
+        now, before = now_ms(), self.current
+        await self._store.write(entries.remember_rails, rulebook.revision, rulebook.text, now)
+        payload = {"revision": rulebook.revision, "before": before.revision if before else None}
+        await self._store.write(add_event, "rails.reloaded", actor="stitcherd", now=now, payload=payload)
+        if before is not None:
+            self._keep(before)
+        self.current, self._error, self._loaded_at = rulebook, None, stamp(now)
+        log.info("rails %s are in force, mode %s", rulebook.revision, rulebook.mode)
+        for warning in rulebook.warnings:
+            log.warning("%s:%d:%d: %s", self.path.name, warning.line, warning.column, warning.message)
+
+    async def _refuse(self, fault: RailsError) -> None:
+        message = fault.message
+        if isinstance(fault.__cause__, FileNotFoundError) and self.current is not None:
+            message = f"the file is gone: {self.current.revision} stays in force until it is back"
+        known = self._error
+        if known is not None and (known.line, known.column, known.message) == (fault.line, fault.column, message):
+            return
+        now = now_ms()
+        payload = {"line": fault.line, "column": fault.column, "message": message}
+        await self._store.write(add_event, "rails.rejected", actor="stitcherd", now=now, payload=payload)
+        self._error = RailsFault(fault.line, fault.column, message, stamp(now))
+        kept = f" ({self.current.revision} stays in force)" if self.current else " (no rails are in force)"
+        log.error("%s:%d:%d: %s%s", self.path.name, fault.line, fault.column, message, kept)
+
+    def _keep(self, rulebook: Rulebook) -> None:
+        self._older.pop(rulebook.revision, None)
+        self._older[rulebook.revision] = rulebook
+        while len(self._older) > KEPT:
+            del self._older[next(iter(self._older))]

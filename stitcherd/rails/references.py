@@ -1,20 +1,25 @@
 """What the parts of a rails file say of each other: names that must exist, and needs that must be held."""
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from shared.models import RailsFault
 from stitcherd.rails.nodes import Node
-from stitcherd.rails.schema import Rails
+from stitcherd.rails.schema import Rails, Sandbox
 from stitcherd.rails.wording import unknown
+from stitcherd.sandbox_mounts import exposed
 
 
-def references(rails: Rails, root: Node, secret_names: frozenset[str]) -> Iterator[RailsFault]:
-    """Yield a fault for every reference of the file that does not hold."""
+def references(
+    rails: Rails, root: Node, secret_names: frozenset[str], private: Collection[Path]
+) -> Iterator[RailsFault]:
+    """Yield a fault for every reference of the file that does not hold; `private` must be in no mount."""
     yield from _groups(rails, root)
     yield from _jobs(rails, root)
     for section in ("triggers", "guards"):
         yield from _ids(root, section)
     yield from _secrets(rails, root, secret_names)
+    yield from _sandboxes(rails, root, private)
 
 
 def _groups(rails: Rails, root: Node) -> Iterator[RailsFault]:
@@ -75,3 +80,24 @@ def _secrets(rails: Rails, root: Node, secret_names: frozenset[str]) -> Iterator
                 node = root.at((*path, "env", at))
                 message = f"{name} is a secret of stitcherd.toml: no agent and no gate may have it"
                 yield RailsFault(node.line, node.column, message)
+
+
+def _sandboxes(rails: Rails, root: Node, private: Collection[Path]) -> Iterator[RailsFault]:
+    places: list[tuple[tuple[str, str], Sandbox]]
+    places = [(("profiles", name), profile) for name, profile in rails.profiles.items()]
+    places += [(("gates", name), gate) for name, gate in rails.gates.items()]
+    for path, asked in places:
+        if asked.sandbox == "none":
+            for key in ("network", "mounts", "memory", "processes", "disk"):
+                if key in asked.model_fields_set and getattr(asked, key) not in {None, "host", ()}:
+                    message = f"{key} can only be held by a sandbox: add sandbox: bwrap, or take {key} out"
+                    yield RailsFault(*root.key_at((*path, key)), message)
+        for at, mount in enumerate(asked.mounts):
+            shown = exposed(mount, private)
+            if shown is not None:
+                node = root.at((*path, "mounts", at))
+                yield RailsFault(node.line, node.column, f"{mount} would show {shown}, which no sandbox may see")
+    for name, gate in rails.gates.items():
+        if gate.builtin is not None and gate.sandbox != "none":
+            message = f"the built-in gate {gate.builtin} runs nothing of the commit, and takes no sandbox"
+            yield RailsFault(*root.key_at(("gates", name, "sandbox")), message)

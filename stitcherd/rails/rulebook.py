@@ -7,8 +7,11 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.models import Check, RailsFault
+from stitcherd.sandbox import Box
 
 _READABLE = 200  # characters
+
+RateName = Literal["per_sender", "per_repo", "per_thread"]
 
 
 class Group(Struct, frozen=True):
@@ -24,7 +27,7 @@ class Group(Struct, frozen=True):
 class Profile(Struct, frozen=True, kw_only=True):
     """What an agent may do, and by which executor; `timeout` is in seconds, `tools` None where none are named.
 
-    `unheld` are the limits it sets that only a sandbox could hold, where it has none.
+    `box` is what its sandbox leaves it, None without one.
     """
 
     name: str
@@ -36,23 +39,41 @@ class Profile(Struct, frozen=True, kw_only=True):
     timeout: float
     env: tuple[str, ...]
     sandbox: str
-    unheld: tuple[str, ...]
+    box: Box | None
+
+
+class PathRules(Struct, frozen=True, kw_only=True):
+    """What a commit may touch; None stands for what the file does not limit.
+
+    `protected` and `tests` match whole paths; `on_edit` is for all that is done to a test but adding one.
+    """
+
+    protected: re.Pattern[str] | None = None
+    tests: re.Pattern[str] | None = None
+    may_add_tests: bool = True
+    on_edit: Literal["allow", "require-approval", "deny"] = "allow"
+    max_files: int | None = None
+    max_lines: int | None = None
 
 
 class Gate(Struct, frozen=True, kw_only=True):
-    """A check that a commit must pass: `run` or `builtin`; `timeout` is in seconds, `unheld` as in a profile."""
+    """A check that a commit must pass: `run`, or `builtin` with the `paths` that it holds a commit to.
+
+    `timeout` is in seconds, `box` as in a profile.
+    """
 
     name: str
     line: int
     run: tuple[str, ...] | None
     builtin: str | None
+    paths: PathRules
     timeout: float
     retries: int
     required: bool
     from_base: tuple[str, ...]
     env: tuple[str, ...]
     sandbox: str
-    unheld: tuple[str, ...]
+    box: Box | None
 
 
 class JobType(Struct, frozen=True, kw_only=True):
@@ -111,6 +132,29 @@ class GuardRule(Struct, frozen=True, kw_only=True):
     unreached: Check
 
 
+class Rate(Struct, frozen=True):
+    """How many jobs may be asked for in `window` (ms); `name` is the key of the file, which says by whom."""
+
+    name: RateName
+    line: int
+    written: str
+    most: int
+    window: int
+
+
+class LimitRules(Struct, frozen=True, kw_only=True):
+    """How much is too much; `total` and `per_repo` jobs may run at the same time, None for any number.
+
+    `checks` are those of a job that all other stages allow, before anything was counted.
+    """
+
+    rates: tuple[Rate, ...] = ()
+    total: int | None = None
+    per_repo: int | None = None
+    checks: tuple[Check, ...] = ()
+    unreached: tuple[Check, ...] = ()
+
+
 class Rulebook(Struct, frozen=True, kw_only=True):
     """One text of rails.yaml, compiled; `triggers` are by the event that they are on, in the file's order."""
 
@@ -124,7 +168,7 @@ class Rulebook(Struct, frozen=True, kw_only=True):
     jobs: Mapping[str, JobType]
     triggers: Mapping[str, tuple[TriggerRule, ...]]
     guards: tuple[GuardRule, ...]
-    limits_line: int | None
+    limits: LimitRules
 
 
 def fold(text: str) -> str:
@@ -147,6 +191,20 @@ def glob(patterns: tuple[str, ...]) -> re.Pattern[str]:
     unwanted = "|".join(_expression(each[1:]) for each in patterns if each.startswith("!"))
     refusal = rf"(?!(?:{unwanted})\Z)" if unwanted else ""
     return re.compile(rf"{refusal}(?:{wanted})\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
+
+
+def path_glob(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Return what a path of a repository must match, or None without patterns: as `glob`, with two habits of forges.
+
+    A leading `**/` may stand for nothing, and a directory means all below it.
+    """
+    wanted = []
+    for pattern in patterns:
+        sign, bare = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
+        bare = bare.rstrip("/") or "*"
+        starts = (bare, bare.removeprefix("**/")) if bare.startswith("**/") else (bare,)
+        wanted += [f"{sign}{start}{below}" for start in starts for below in ("", "/*")]
+    return glob(tuple(wanted)) if wanted else None
 
 
 def _expression(pattern: str) -> str:

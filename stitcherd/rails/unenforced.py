@@ -4,28 +4,18 @@ from collections.abc import Iterator
 
 from shared.models import RailsFault
 from stitcherd.rails.nodes import Node
-from stitcherd.rails.schema import Rails, Sandbox
+from stitcherd.rails.schema import Rails
 
 _SECTIONS = {
     "approvals": "approvals are not given by this version: what would wait for one is denied",
-    "limits": "limits are not enforced by this version",
-    "paths": "paths are not enforced by this version: a commit may touch any file",
     "report": "nothing is reported on the thread by this version",
 }
-_HELD_BY_SANDBOX = ("network", "memory", "processes", "disk")
-
-
-def unheld(asked: Sandbox) -> tuple[str, ...]:
-    """Return the limits, as they are written, that only a sandbox could hold and that are set without one."""
-    if asked.sandbox != "none":
-        return ()
-    values = {key: getattr(asked, key) for key in _HELD_BY_SANDBOX}
-    return tuple(f"{key}: {value}" for key, value in values.items() if value not in {None, "host"})
+_COMMITTING = frozenset({"repo:write", "git:commit"})
 
 
 def warnings(rails: Rails, root: Node) -> list[RailsFault]:
     """Return the warnings of a file without faults, in its order."""
-    found = [*_sections(rails, root), *_people(rails, root), *_guards(rails, root), *_sandboxes(rails, root)]
+    found = [*_sections(rails, root), *_people(rails, root), *_guards(rails, root), *_rest(rails, root)]
     return sorted(found, key=lambda fault: (fault.line, fault.column))
 
 
@@ -53,22 +43,12 @@ def _guards(rails: Rails, root: Node) -> Iterator[RailsFault]:
             yield RailsFault(node.line, node.column, message)
 
 
-def _sandboxes(rails: Rails, root: Node) -> Iterator[RailsFault]:
-    for name, profile in rails.profiles.items():
-        yield from _sandbox(("profiles", name), profile, root)
-    for name, gate in rails.gates.items():
-        yield from _sandbox(("gates", name), gate, root)
-        if gate.builtin is not None:
-            message = f"the built-in gate {gate.builtin} is not in this version: a job with gate {name} is denied"
-            yield RailsFault(*root.key_at(("gates", name, "builtin")), message)
-
-
-def _sandbox(path: tuple[str, str], asked: Sandbox, root: Node) -> Iterator[RailsFault]:
-    if asked.sandbox != "none":
-        message = f"the sandbox {asked.sandbox} is not in this version: a job that needs it is denied"
-        yield RailsFault(*root.key_at((*path, "sandbox")), message)
-    for key in (*_HELD_BY_SANDBOX, "mounts"):
-        if key in asked.model_fields_set:
-            idle = key == "mounts" or getattr(asked, key) == "host"
-            outcome = "it changes nothing" if idle else "a job that needs it is denied"
-            yield RailsFault(*root.key_at((*path, key)), f"{key} is not enforced by this version: {outcome}")
+def _rest(rails: Rails, root: Node) -> Iterator[RailsFault]:
+    if rails.limits.budget.model_fields_set:
+        yield RailsFault(*root.key_at(("limits", "budget")), "budgets are not enforced by this version")
+    if not rails.paths.model_fields_set:
+        return
+    for name, job in rails.jobs.items():
+        if not _COMMITTING.isdisjoint(job.needs) and not any(rails.gates[gate].builtin for gate in job.gates):
+            message = f"paths do not bind job {name}: it has no gate with builtin: diff-rules"
+            yield RailsFault(*root.key_at(("jobs", name)), message)

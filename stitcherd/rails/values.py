@@ -1,10 +1,10 @@
 """The kinds of single values in rails.yaml, each with the sentence that a wrong one earns."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from stitcherd import units
 
@@ -43,15 +43,23 @@ def fault(sentence: str) -> PydanticCustomError:
     return PydanticCustomError("rails", "{sentence}", {"sentence": sentence})
 
 
-def _text(pattern: str, wanted: str) -> AfterValidator:
-    compiled = re.compile(pattern, re.ASCII)
+class _Text:
+    """A form that a text must have: a pattern for programs, which JSON Schema gets too, and words for people."""
 
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise fault(f"{text[:80]!r} is not {wanted}")
+    def __init__(self, pattern: str, wanted: str) -> None:
+        self._pattern = re.compile(pattern, re.ASCII)
+        self._wanted = wanted
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^(?:{self._pattern.pattern})$"}
+
+    def _check(self, text: str) -> str:
+        if not self._pattern.fullmatch(text):
+            raise fault(f"{text[:80]!r} is not {self._wanted}")
         return text
-
-    return AfterValidator(check)
 
 
 def _duration(text: str) -> str:
@@ -90,18 +98,18 @@ def _assignee(text: str) -> str:
 
 _ACCOUNT = r"[a-z0-9][a-z0-9_-]*:[^\s:]+"
 
-Name = Annotated[str, _text(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "a name: use letters, digits, - and _")]
-Command = Annotated[str, _text(r"[a-z][a-z0-9_-]*", "a command: use small letters, digits, - and _, a letter first")]
-Account = Annotated[str, _text(_ACCOUNT, "an account: write source:login, like github:octocat")]
+Name = Annotated[str, _Text(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "a name: use letters, digits, - and _")]
+Command = Annotated[str, _Text(r"[a-z][a-z0-9_-]*", "a command: use small letters, digits, - and _, a letter first")]
+Account = Annotated[str, _Text(_ACCOUNT, "an account: write source:login, like github:octocat")]
 Assignee = Annotated[str, AfterValidator(_assignee)]
-EnvName = Annotated[str, _text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")]
-Rate = Annotated[str, _text(r"[1-9][0-9]{0,8}/[smhd]", "a rate: write it like 6/h, per s, m, h or d")]
+EnvName = Annotated[str, _Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")]
+Rate = Annotated[str, _Text(r"[1-9][0-9]{0,8}/[smhd]", "a rate: write it like 6/h, per s, m, h or d")]
 RepositoryPath = Annotated[
-    str, _text(r"(?!/|-)(?!(.*/)?\.\.(/|$)).+", "a path inside the repository, like pyproject.toml")
+    str, _Text(r"(?!/|-)(?!(.*/)?\.\.(/|$)).+", "a path inside the repository, like pyproject.toml")
 ]
-Mount = Annotated[str, _text(r"[/~].*", "an absolute path")]
+Mount = Annotated[str, _Text(r"[/~].*", "an absolute path")]
 Text = Annotated[str, Field(min_length=1)]
-Argument = Annotated[str, _text(r"[^\0]*", "an argument: it holds a NUL character")]
+Argument = Annotated[str, _Text(r"[^\0]*", "an argument: it holds a NUL character")]
 Duration = Annotated[str, AfterValidator(_duration)]
 Size = Annotated[str, AfterValidator(_size)]
 Globs = Annotated[tuple[str, ...], AfterValidator(_globs)]

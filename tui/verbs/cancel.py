@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from shared.models import OPEN
-from tui import several
+from tui import exits, several
 from tui.client import Daemon, job_path
 from tui.terminal import Terminal
 
@@ -16,6 +16,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Cancel each job; a running one is `cancelling` until its processes are gone."""
+    if options.reason is not None and options.filter is not None:
+        terminal.note("stitcher: --reason goes with jobs, not with --filter")
+        return exits.USAGE
     body = {"reason": options.reason} if options.reason is not None else {}
 
     def cancel(daemon: Daemon, job_id: str) -> bytes:

@@ -9,6 +9,7 @@ from shared.models import Decision, Delivery, DeliveryPage, Verdict
 from tui import exits
 from tui.client import decode, delivery_path, reach
 from tui.columns import aligned, joined
+from tui.options import Action
 from tui.plain import plain
 from tui.reasons import headline, lines
 from tui.terminal import Terminal
@@ -29,7 +30,7 @@ class _Replayed(Struct, rename="camel"):
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the three things to do; without one it is ls."""
-    actions = parser.add_subparsers(dest="action", metavar="ls|show|replay", parser_class=ArgumentParser)
+    actions = parser.add_subparsers(dest="action", metavar="ls|show|replay", parser_class=Action)
     ls = actions.add_parser("ls", help="newest first")
     ls.add_argument("--verdict", metavar="V", action="append", help="allowed, denied, ignored …; may repeat")
     ls.add_argument("--source", metavar="S", action="append", help="the source's name; may repeat")

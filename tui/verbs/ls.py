@@ -1,23 +1,33 @@
 """`stitcher ls`: jobs, newest first, a line each."""
 
+import time
 from argparse import ArgumentParser, Namespace
 
 from shared import ids
 from shared.models import JobPage, RunnerJob
 from tui import exits
-from tui.client import decode, reach
+from tui.client import Daemon, Refused, Unreachable, decode, reach
 from tui.columns import aligned, joined
+from tui.filtered import told
 from tui.plain import plain
+from tui.stream import lasting
 from tui.terminal import Terminal
 from tui.times import age, milliseconds
 from tui.wording import NOTHING, cost, look, place, taken
 
 _STATE, _DETAIL, _TIME, _COST, _AGE = 1, 4, 6, 7, 8
+LULL = 0.5  # seconds between two pages of --watch
 _FILTERS = (("status", "status"), ("type", "type"), ("repo", "repository"), ("agent", "agentTaskId"))
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the filters and the page."""
+    parser.add_argument(
+        "filter",
+        metavar="FILTER",
+        nargs="*",
+        help="words that all must hold: state:failed repo:octo-org/* age:<2h; -- goes before one that begins with -",
+    )
     parser.add_argument(
         "--status", metavar="S", action="append", help="pending, queued, running, completed …; may repeat"
     )
@@ -25,14 +35,38 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--repo", metavar="OWNER/NAME")
     parser.add_argument("--agent", metavar="ID", help="the agent task that the job belongs to")
     parser.add_argument("--limit", metavar="N", type=int, help="1 to 500 (default 100)")
+    parser.add_argument("--watch", action="store_true", help="again whenever something has happened; ends with ctrl-c")
     parser.add_argument("--before", metavar="ID", help="go on below this job")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Print one page of jobs."""
+    """Print one page of jobs; with --watch again whenever something has happened, until it is interrupted."""
+    daemon = reach(options)
+    try:
+        cursor = _print_page(daemon, options, terminal)
+    except Refused as refused:
+        if told(refused, " ".join(options.filter), terminal):
+            return exits.USAGE
+        raise
+    if not options.watch:
+        return exits.OK
+
+    def lost(why: Unreachable, pause: float) -> None:
+        terminal.note(f"stitcher: {why}; trying again in {pause:g} s")
+
+    for _ in lasting(daemon, cursor, None, lost):
+        if not options.json:
+            terminal.clear()
+        _print_page(daemon, options, terminal)
+        time.sleep(LULL)  # what comes meanwhile is one batch
+    return exits.OK
+
+
+def _print_page(daemon: Daemon, options: Namespace, terminal: Terminal) -> int:
+    """Print one page, and return the newest event that it knows of."""
     filters = _filters(options)
     pages = [(name, str(value)) for name in ("limit", "before") if (value := getattr(options, name)) is not None]
-    document = reach(options).get("/runner-jobs", filters + pages)
+    document = daemon.get("/runner-jobs", filters + pages)
     page = decode(document, JobPage)
     if options.json:
         terminal.document(document)
@@ -45,7 +79,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
         terminal.note(" · ".join(f"{number:,} {plain(status)}" for status, number in page.counts.items() if number))
     if page.next:
         terminal.note(f"there are more: add --before {plain(page.next)}")
-    return exits.OK
+    return page.cursor
 
 
 def row(job: RunnerJob, now: int) -> list[str]:
@@ -56,7 +90,7 @@ def row(job: RunnerJob, now: int) -> list[str]:
         f"{state.glyph} {state.word}",
         plain(job.type),
         place(job.repository, job.thread),
-        plain(job.error.detail if job.error else job.last_event),
+        plain(job.error.detail if job.error else job.held or job.last_event),
         f"{job.tries.used}/{job.tries.max}",
         taken(job, now),
         cost(job),
@@ -82,7 +116,7 @@ def _lines(jobs: tuple[RunnerJob, ...], terminal: Terminal) -> list[str]:
 
 
 def _filters(options: Namespace) -> list[tuple[str, str]]:
-    pairs = []
+    pairs = [("q", " ".join(options.filter))] if options.filter else []
     for option, name in _FILTERS:
         given = getattr(options, option)
         pairs += [(name, value) for value in (given if isinstance(given, list) else [given]) if value is not None]

@@ -64,6 +64,8 @@ def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
         ("tries", f"{job.tries.used} of {job.tries.max} in attempt {job.attempt}, {taken(job, now)}{spent}"),
         ("branch", f"{plain(job.branch)} from {plain(job.ref or NOTHING)}"),
     ]
+    if job.held:
+        facts.append(("held", plain(job.held)))
     if job.error:
         facts.append(("error", f"{plain(job.error.code)}: {plain(job.error.detail)}"))
         if job.error.hint:

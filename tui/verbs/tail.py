@@ -39,10 +39,11 @@ def run(options: Namespace, terminal: Terminal) -> int:
     def lost(why: Unreachable, pause: float) -> None:
         terminal.note(f"stitcher: {why}; trying again in {pause:g} s")
 
-    for event in lasting(daemon, cursor or _newest(daemon), job.id if job else None, lost):
-        _print(event, terminal, options)
-        if job and event.type in ENDS:
-            return exits.OK
+    for batch in lasting(daemon, cursor or _newest(daemon), job.id if job else None, lost):
+        for event in batch:
+            _print(event, terminal, options)
+            if job and event.type in ENDS:
+                return exits.OK
     return exits.OK
 
 

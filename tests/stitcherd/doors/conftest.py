@@ -1,4 +1,4 @@
-"""The daemon's house in this process, with both doors open: real store, queue and runner, an agent that does nothing."""
+"""The daemon's house in this process, both doors open: real store, queue and runner, an agent that does nothing."""
 
 import asyncio
 import hashlib
@@ -15,6 +15,7 @@ from shared.ids import now_ms
 from shared.models import Meta
 from stitcherd.api.doors import operators_door, public_door
 from stitcherd.api.house import House
+from stitcherd.bulk import Bulk
 from stitcherd.checkout import Checkouts
 from stitcherd.executors import kinds
 from stitcherd.feed import Feed
@@ -33,11 +34,16 @@ TOKENS = {
 }
 RAILS = """\
 version: 1
+people:
+  team: {users: ["near:octocat", "far:octocat"]}
 profiles:
   runner: {capabilities: [repo:read], executor: agent}
 jobs:
   hello: {profile: runner, needs: [repo:read], gates: []}
+triggers:
+  - {id: hello-on-command, on: [issue.comment], command: hello, from: [team], job: hello}
 """
+SECRET = "a secret for the doors"  # of both sources: `near`, of default, and `far`, of elsewhere
 
 
 class Door:
@@ -67,6 +73,26 @@ class Doors:
             add_event, type_, actor="stitcherd", now=now_ms(), workspace=workspace, payload=payload
         )
 
+    async def over(self, job_id: str) -> Any:
+        """Return a job when it has ended."""
+        async with asyncio.timeout(20):
+            while True:
+                _, job = await self.socket.say("GET", f"/runner-jobs/{job_id}")
+                if job["completedAt"]:
+                    return job
+                await asyncio.sleep(0.01)
+
+
+def _senders(directory: Path) -> str:
+    secret = directory / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text(SECRET)
+    return "".join(
+        f'[sources.{name}]\nkind = "github"\nsecrets = [{{file = "{secret}"}}]\nworkspace = "{workspace}"\n'
+        f'[repositories."{name}-org/*"]\nclone = "{directory}/nowhere.git"\nworkspace = "{workspace}"\n'
+        for name, workspace in (("near", "default"), ("far", "elsewhere"))
+    )
+
 
 @pytest.fixture
 async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
@@ -77,7 +103,7 @@ async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
     )
     (tmp_path / "stitcherd.toml").write_text(
         f'[daemon]\nstate_dir = "{tmp_path}/state"\n[http]\nlisten = "127.0.0.1:0"\nhosts = ["stitcher.example"]\n'
-        f'[executors.agent]\nkind = "command"\nargv = ["true"]\n{tokens}'
+        f'[executors.agent]\nkind = "command"\nargv = ["true"]\n{tokens}{_senders(tmp_path)}'
     )
     (tmp_path / "rails.yaml").write_text(RAILS)
     (tmp_path / "state").mkdir()
@@ -91,7 +117,8 @@ async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
         queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
         feed = Feed(store)
         meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")
-        house = House(settings, store, rails, Intake(store, settings, rails, queue, runner), runner, feed, meta)
+        intake, bulk = Intake(store, settings, rails, queue, runner), Bulk(store, queue, runner)
+        house = House(settings, store, rails, intake, bulk, runner, feed, meta)
         behind = [web.AppRunner(door(house), auto_decompress=False) for door in (operators_door, public_door)]
         for app in behind:
             await app.setup()

@@ -44,8 +44,19 @@ def test_allowed_with_every_check_in_order(book: Rulebook, facts: Facts, comment
             "repo:write",
             "profile careful",
         ),
-        Check("limit", "limit", Outcome.SKIP, 58, because="limits are not enforced by this version"),
+        *(
+            Check(
+                f"limit:running.{name}", "limit", Outcome.PASS, 59, None, wanted, "beyond it a job waits in the queue"
+            )
+            for name, wanted in (("total", "4 running"), ("per_repo", "1 running"))
+        ),
+        *(
+            Check(f"limit:{name}", "limit", Outcome.PASS, 60, None, wanted)
+            for name, wanted in (("per_sender", "6/h"), ("per_repo", "30/d"), ("per_thread", "4/m"))
+        ),
+        Check("limit:budget", "limit", Outcome.SKIP, 61, because="not enforced by this version"),
     )
+    assert ruling.rates == book.limits.rates
 
 
 def test_denied_by_who(book: Rulebook, facts: Facts, comment: Ask) -> None:
@@ -54,7 +65,7 @@ def test_denied_by_who(book: Rulebook, facts: Facts, comment: Ask) -> None:
     assert decision.remedy is not None
     assert (decision.remedy.text, decision.remedy.line) == ("add forge:eve to crew", 4)
     assert one(decision, "who").because == "permission, which chiefs may rest on, is not asked yet"
-    assert [str(check.outcome) for check in decision.checks] == ["pass", "fail", *["unreached"] * 5]
+    assert [str(check.outcome) for check in decision.checks] == ["pass", "fail", *["unreached"] * 10]
 
 
 @pytest.mark.parametrize(
@@ -311,26 +322,55 @@ def test_what_a_job_needs_must_be_there(
     assert (ruling.decision.verdict, ruling.job) == (Verdict.DENIED, None)
     assert ruling.decision.reason == f"capability: {reason}"
     assert one(ruling.decision, check).because == reason
-    assert outcomes(ruling.decision)["limit"] == "unreached"
+    assert outcomes(ruling.decision)["limit:per_sender"] == "unreached"
     assert ruling.decision.remedy is not None
 
 
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        ("sandbox: bwrap", "sandbox bwrap is not supported by this version"),
-        ("network: none", "network: none can only be held by a sandbox, and none is asked for"),
-        ("memory: 1GiB, disk: 2GiB", "memory: 1GiB, disk: 2GiB can only be held by a sandbox, and none is asked for"),
-        ("processes: 9", "processes: 9 can only be held by a sandbox, and none is asked for"),
+        ("sandbox: bwrap", "there is no bwrap"),
+        ("sandbox: bwrap, memory: 1GiB", "there is no bwrap"),
         ("tools: [read]", "executor smith cannot hold an agent to the tools of profile careful"),
-        ("network: host, mounts: [/opt]", None),
+        ("network: host", None),
     ],
 )
 def test_what_nothing_can_hold_does_not_run(
     facts: Facts, comment: Ask, small: str, asked: str, reason: str | None
 ) -> None:
+    lacking = replace(facts, sandboxes={"none": None, "bwrap": "there is no bwrap"}, toolless=frozenset({"smith"}))
+    assert_said(facts=lacking, comment=comment, small=small, asked=asked, reason=reason)
+    assert decide(comment(), parse(small.replace("smith", "smith, sandbox: bwrap")), facts).job is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("sandbox: bwrap, processes: 9", "processes cannot be limited here: nobody counts"),
+        ("sandbox: bwrap, memory: 1GiB", None),
+        ("sandbox: bwrap, network: none, mounts: [/opt]", None),
+    ],
+)
+def test_a_limit_that_binds_nobody_here_denies(
+    facts: Facts, comment: Ask, small: str, asked: str, reason: str | None
+) -> None:
+    boxed = replace(facts, sandboxes={"bwrap": None}, unbinding={"processes": "nobody counts"})
+    assert_said(facts=boxed, comment=comment, small=small, asked=asked, reason=reason)
+
+
+def test_a_sandbox_must_reach_the_agent(facts: Facts, comment: Ask, small: str) -> None:
+    far = replace(facts, sandboxes={"bwrap": None}, unboxed=frozenset({"smith"}))
+    assert decide(comment(), parse(small), far).decision.sandbox == "none"
+    ruling = decide(comment(), parse(small.replace("smith", "smith, sandbox: bwrap")), far)
+    assert ruling.decision.reason == "capability: executor smith runs its agents where sandbox bwrap does not reach"
+    assert ruling.decision.remedy is not None
+    assert ruling.decision.remedy.text == "take sandbox out of profile careful"
+
+
+def assert_said(*, facts: Facts, comment: Ask, small: str, asked: str, reason: str | None) -> None:
+    """Assert what is decided where the profile asks for something, and where a gate does."""
     book = parse(small.replace("executor: smith", f"executor: smith, {asked}"))
-    decision = decide(comment(), book, replace(facts, toolless=frozenset({"smith"}))).decision
+    decision = decide(comment(), book, facts).decision
     assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
     if "tools" not in asked:
         gated = small.replace("needs: [repo:write]", "gates: [g]") + f"gates: {{g: {{run: [make], {asked}}}}}\n"
@@ -368,7 +408,12 @@ def test_a_dispatch_asks_neither_triggers_nor_guards(book: Rulebook, facts: Fact
         "guard:forked": "skip",
         "guard:noted": "skip",
         "capability:mend": "pass",
-        "limit": "skip",
+        "limit:running.total": "pass",
+        "limit:running.per_repo": "pass",
+        "limit:per_sender": "pass",
+        "limit:per_repo": "pass",
+        "limit:per_thread": "pass",
+        "limit:budget": "skip",
     }
     denied = decide_dispatch(Request("mend", "token:ci"), book, Facts())
     assert denied.decision.verdict is Verdict.DENIED

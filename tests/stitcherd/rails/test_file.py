@@ -4,6 +4,7 @@ import pytest
 
 from stitcherd.rails.faults import RailsError
 from stitcherd.rails.file import load, parse
+from stitcherd.sandbox import Box
 
 EXAMPLE = Path(__file__).parents[3].parent / "shared" / "rails.example.yaml"
 
@@ -238,29 +239,86 @@ def test_every_word_is_compiled(every_word: str) -> None:
     unit = book.gates["unit"]
     assert (unit.run, unit.builtin, unit.timeout, unit.retries) == (("make", "test"), None, 120.0, 1)
     assert (unit.required, unit.from_base, unit.env, unit.sandbox) == (False, ("Makefile",), ("CI_SEED",), "none")
-    assert (caged.sandbox, caged.tools, caged.model, caged.unheld) == ("bwrap", ("read",), "some/model", ())
+    assert (caged.sandbox, caged.tools, caged.model) == ("bwrap", ("read",), "some/model")
+    assert caged.box == Box(network=False, mounts=("/opt/tools",), memory=2**31, processes=64, disk=2**30)
+    assert (mend.profile.sandbox, mend.profile.box) == ("none", None)
     assert caged.timeout == 1800.0
     assert book.gates["scope"].timeout == 600.0
-    assert book.limits_line == 58
+    assert (book.limits.total, book.limits.per_repo) == (4, 1)
+    assert [(rate.name, rate.most, rate.window) for rate in book.limits.rates] == [
+        ("per_sender", 6, 3_600_000),
+        ("per_repo", 30, 86_400_000),
+        ("per_thread", 4, 60_000),
+    ]
 
 
 def test_each_unkept_word_has_a_warning_at_its_place(every_word: str) -> None:
     found = [(each.line, each.column, each.message.split()[0]) for each in parse(every_word).warnings]
     assert found == [
         (6, 12, "permission"),
-        (18, 5, "the"),
-        (19, 5, "network"),
-        (20, 5, "mounts"),
-        (21, 5, "memory"),
-        (22, 5, "processes"),
-        (23, 5, "disk"),
         (47, 11, "approvals"),
         (57, 1, "approvals"),
-        (58, 1, "limits"),
-        (62, 1, "paths"),
-        (67, 11, "the"),
+        (61, 3, "budgets"),
         (69, 1, "nothing"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("needs", "gates", "warned"),
+    [
+        ("[repo:write]", "[]", True),
+        ("[git:commit]", "[unit]", True),
+        ("[repo:write]", "[scope]", False),
+        ("[]", "[]", False),
+    ],
+)
+def test_paths_that_do_not_bind_a_job_are_warned_of(needs: str, gates: str, warned: bool) -> None:
+    found = parse(
+        "version: 1\n"
+        "profiles: {p: {capabilities: [repo:write, git:commit], executor: smith}}\n"
+        f"jobs: {{mend: {{profile: p, needs: {needs}, gates: {gates}}}}}\n"
+        "gates: {scope: {builtin: diff-rules}, unit: {run: [make]}}\n"
+        "paths: {protected: [ci]}\n"
+    ).warnings
+    said = "paths do not bind job mend: it has no gate with builtin: diff-rules"
+    assert [(each.line, each.column, each.message) for each in found] == ([(3, 8, said)] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "place", "message"),
+    [
+        ("network: none", (3, 11), "network can only be held by a sandbox: add sandbox: bwrap, or take network out"),
+        ("processes: 9", (3, 11), "processes can only be held by a sandbox: add sandbox: bwrap, or take processes out"),
+        ("mounts: [/opt]", (3, 11), "mounts can only be held by a sandbox: add sandbox: bwrap, or take mounts out"),
+        (
+            "sandbox: none, disk: 1GiB",
+            (3, 26),
+            "disk can only be held by a sandbox: add sandbox: bwrap, or take disk out",
+        ),
+        ("sandbox: bwrap, mounts: [/opt, /srv]", (3, 42), "/srv would show /srv/house, which no sandbox may see"),
+        ("network: host", None, ""),
+        ("sandbox: bwrap, network: none, mounts: [/opt], memory: 1GiB, processes: 9, disk: 1GiB", None, ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: 1\nprofiles:\n  quick: {{{}, executor: smith}}\n",
+        "version: 1\ngates:\n  quick: {{{}, run: [make]}}\n",
+    ],
+)
+def test_what_a_sandbox_holds_needs_one(text: str, asked: str, place: tuple[int, int] | None, message: str) -> None:
+    if place is None:
+        assert parse(text.format(asked), private=[Path("/srv/house")]).warnings == ()
+        return
+    with pytest.raises(RailsError) as refused:
+        parse(text.format(asked), private=[Path("/srv/house")])
+    assert (refused.value.line, refused.value.column, refused.value.message) == (*place, message)
+
+
+def test_a_built_in_gate_takes_no_sandbox() -> None:
+    with pytest.raises(RailsError, match=r"1:\d+: the built-in gate diff-rules runs nothing of the commit"):
+        parse("{version: 1, gates: {scope: {builtin: diff-rules, sandbox: bwrap}}}")
 
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="the example is not beside the project")

@@ -1,0 +1,96 @@
+"""Decides deliveries and dispatches: what a sender says, the facts, and the rails; stores and runs nothing."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from multidict import CIMultiDict
+
+from shared.models import Delivery
+from stitcherd import sandbox
+from stitcherd.executors import kinds
+from stitcherd.gates import BUILTINS
+from stitcherd.rails.decide import Request, Ruling, decide, decide_dispatch
+from stitcherd.rails.feasible import Facts
+from stitcherd.rails.rulebook import Profile, Rulebook
+from stitcherd.settings import Settings
+from stitcherd.settings_tables import SourceSettings
+from stitcherd.sources import SOURCES
+from stitcherd.sources.body import FORM
+from stitcherd.trigger import Trigger
+
+
+class SourceGone(Exception):
+    """The source of a stored delivery is no longer there, is of another kind or belongs to another workspace."""
+
+
+def is_form(headers: Mapping[str, str]) -> bool:
+    """Say whether headers announce a form, with the JSON in its field `payload`."""
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower() == FORM
+
+
+class Judge:
+    """Knows what this house can do; which rails to ask is for the caller to say."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._executors = kinds.usable(settings.executors)
+        self._toolless = frozenset(name for name, it in settings.executors.items() if it.kind in kinds.TOOLLESS)
+        self._objection = cache(self._object)
+        self._gates = dict.fromkeys(BUILTINS)
+        self._sandboxes = {"none": None, "bwrap": sandbox.available()}
+        self._unboxed = frozenset(name for name, it in settings.executors.items() if it.kind not in kinds.BOXABLE)
+
+    def rule(
+        self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool, rulebook: Rulebook | None
+    ) -> tuple[Trigger, Ruling]:
+        """Return what a delivery says and the ruling on it; raises NotJson and WrongShape.
+
+        `headers` are case-insensitive, and the source's kind is one of SOURCES. No signature is asked for.
+        """
+        trigger = SOURCES[source.kind].parse(headers, body, source=source.name, bot=source.bot, form=form)
+        return trigger, decide(trigger, rulebook, self._facts(trigger.repository, source.workspace, source.bot))
+
+    def rule_again(
+        self, delivery: Delivery, body: bytes, rulebook: Rulebook | None
+    ) -> tuple[SourceSettings, Trigger, Ruling]:
+        """Return the source of a stored delivery, what it says, and the ruling on it.
+
+        Raises SourceGone, and NotJson or WrongShape for a body that could be read once.
+        """
+        source = self._settings.sources.get(delivery.source)
+        if source is None or source.kind != delivery.kind or source.workspace != delivery.workspace_id:
+            raise SourceGone(f"the source {delivery.source} of this delivery is no longer in stitcherd.toml as it was")
+        headers = CIMultiDict(delivery.headers)
+        return source, *self.rule(source, headers, body, form=is_form(headers), rulebook=rulebook)
+
+    def rule_dispatch(
+        self, request: Request, repository: str | None, workspace: str, rulebook: Rulebook | None
+    ) -> Ruling:
+        """Return the ruling on a manual dispatch; raises UnknownJobType."""
+        return decide_dispatch(request, rulebook, self._facts(repository, workspace))
+
+    def _object(self, profile: Profile) -> str | None:
+        entry = self._settings.executors.get(profile.executor)
+        return kinds.objection(entry, profile) if entry else None
+
+    def _facts(self, repository: str | None, workspace: str, bot: str | None = None) -> Facts:
+        entry = self._settings.repository(repository) if repository else None
+        unusable = publish = None
+        if repository is not None and entry is None:
+            unusable = f"{repository} matches no [repositories] entry of stitcherd.toml"
+        elif entry is not None and entry.workspace != workspace:
+            unusable = f"{repository} does not belong to workspace {workspace}"
+        if entry is not None and not entry.is_path:
+            publish = f"clone of {repository} is a URL, and this version can publish only into a path"
+        return Facts(
+            executors=self._executors,
+            sandboxes=self._sandboxes,
+            gates=self._gates,
+            toolless=self._toolless,
+            objection=self._objection,
+            unboxed=self._unboxed,
+            unbinding=sandbox.unbinding(),
+            repository=unusable,
+            publish=publish,
+            bot=bot,
+        )

@@ -1,0 +1,105 @@
+"""What other rails would have said of the deliveries that came in; decides, and stores and runs nothing."""
+
+import asyncio
+from collections import Counter
+from typing import Literal
+
+from msgspec import Struct
+
+from shared.models import Decision, Delivery, RailsFault, Thread, Verdict, Wire
+from stitcherd.judge import Judge, SourceGone
+from stitcherd.rails.rulebook import Rulebook
+from stitcherd.sources import NotJson, WrongShape
+from stitcherd.store import reads
+from stitcherd.store.sqlite import Store
+
+CHUNK = 16  # deliveries decided in one go: about two milliseconds in which nobody else is served
+BREATH_SECONDS = 0.002
+
+
+class Changed(Wire, frozen=True):
+    """A delivery of which the other rails say something else; `before` is what was decided when it came."""
+
+    delivery_id: str
+    before: Verdict
+    after: Verdict
+    decision: Decision
+    received_at: str
+    event: str
+    action: str | None
+    sender: str | None
+    repository: str | None
+    thread: Thread | None
+
+
+class Simulation(Wire, frozen=True):
+    """What would change; `deliveries` were decided again, and `skipped` says why others could not be."""
+
+    revision: str
+    warnings: tuple[RailsFault, ...]
+    deliveries: int
+    changed: tuple[Changed, ...]
+    counts: dict[str, int]
+    skipped: dict[Literal["bodyGone", "sourceGone", "unreadable"], int]
+
+
+class Wanted(Struct, frozen=True):
+    """Which deliveries: the newest `limit`, received at `since` (ms) or later, of one workspace or of all."""
+
+    limit: int
+    since: int = 0
+    workspace: str | None = None
+
+
+async def simulate(store: Store, judge: Judge, rulebook: Rulebook, wanted: Wanted) -> Simulation:
+    """Decide stored deliveries again, newest first, a few at a time beside the daemon's other work.
+
+    Limits count what has happened since, not what had happened then: a delivery that they would have let wait,
+    or did, is taken as allowed.
+    """
+    changed: list[Changed] = []
+    skipped: Counter[Literal["bodyGone", "sourceGone", "unreadable"]] = Counter()
+    before, left, decided = None, wanted.limit, 0
+    while left > 0:
+        async with store.reading() as db:
+            chunk = await reads.decided(db, wanted.workspace, wanted.since, before, min(left, CHUNK))
+        if not chunk:
+            break
+        for key, delivery, body, decision in chunk:
+            before, left = key, left - 1
+            if body is None:
+                skipped["bodyGone"] += 1
+                continue
+            try:
+                _, _, ruling = judge.rule_again(delivery, body, rulebook)
+            except SourceGone:
+                skipped["sourceGone"] += 1
+            except (NotJson, WrongShape):
+                skipped["unreadable"] += 1
+            else:
+                decided += 1
+                then = decision.verdict if decision is not None else delivery.verdict
+                if _unlimited(then) is not _unlimited(ruling.decision.verdict):
+                    changed.append(_changed(delivery, then, ruling.decision))
+        await asyncio.sleep(BREATH_SECONDS)
+    counts = Counter(f"{each.before}→{each.after}" for each in changed)
+    return Simulation(rulebook.revision, rulebook.warnings, decided, tuple(changed), dict(counts), dict(skipped))
+
+
+def _unlimited(verdict: Verdict) -> Verdict:
+    return Verdict.ALLOWED if verdict is Verdict.THROTTLED else verdict
+
+
+def _changed(delivery: Delivery, before: Verdict, decision: Decision) -> Changed:
+    return Changed(
+        delivery_id=delivery.id,
+        before=before,
+        after=decision.verdict,
+        decision=decision,
+        received_at=delivery.received_at,
+        event=delivery.event,
+        action=delivery.action,
+        sender=delivery.sender,
+        repository=delivery.repository,
+        thread=delivery.thread,
+    )

@@ -1,0 +1,153 @@
+"""Limits and the switch, on a real daemon: what waits, what is throttled, what starts when."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.walks.house import House, until
+
+pytestmark = pytest.mark.walk
+
+LIMITS = {
+    "one": "limits: {running: {total: 1}}",
+    "one-a-repository": "limits: {running: {total: 4, per_repo: 1}}",
+    "rates": "limits: {rate: {per_sender: 2/h, per_thread: 1/d}}",
+}
+
+
+@pytest.fixture
+def build(request: pytest.FixtureRequest) -> Any:
+    houses: list[House] = []
+
+    def build(limits: str) -> House:
+        house = House()
+        houses.append(house)
+        house.rails.write_text(house.rails.read_text() + LIMITS[limits] + "\n")
+        house.start()
+        return house
+
+    yield build
+    for house in houses:
+        house.remove()
+
+
+def held(house: House, job_id: str) -> Any:
+    return until(lambda: (job := house.job(job_id))["held"] and job, f"{job_id} is held")
+
+
+def gone_on(house: House) -> str:
+    """Return a script that waits until `let_go`, and no longer than a minute."""
+    return f"for _ in $(seq 600); do test -e {house.root}/go && break; sleep 0.1; done"
+
+
+def let_go(house: House) -> None:
+    (house.root / "go").touch()
+
+
+def test_a_job_beyond_the_limit_waits_and_says_why(build: Any) -> None:
+    house = build("one")
+    first = house.dispatch("free", gone_on(house))
+    house.wait(first, "RUNNING")
+    others = [house.dispatch("free", priority=priority) for priority in (5, 9)]
+    for other in others:
+        job = held(house, other)
+        assert (job["status"], job["held"]) == ("QUEUED", "limit: 1 running in all")
+        assert [event["payload"].get("held") for event in job["events"]].count(job["held"]) == 1
+    house.kill()  # and the limit holds after it too
+    house.start()
+    again = house.dispatch("free", gone_on(house))
+    until(lambda: house.get("/runner-jobs?status=running")["items"] or None, "one runs")
+    let_go(house)
+    ended = [house.wait(each) for each in (*others, again)]
+    assert {job["status"] for job in ended} == {"COMPLETED"}
+    assert {job["held"] for job in ended} == {None}
+    spans = sorted((job["startedAt"], job["completedAt"]) for job in ended)
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def test_one_repository_does_not_hold_up_another(build: Any) -> None:
+    house = build("one-a-repository")
+    first = house.dispatch("free", gone_on(house))
+    house.wait(first, "RUNNING")
+    second = house.dispatch("free")
+    assert held(house, second)["held"] == "limit: 1 running on octo-org/api"
+    assert house.run("free", repository=None)["status"] == "COMPLETED"
+    assert house.job(second)["status"] == "QUEUED"
+    house.rails.write_text(house.rails.read_text().replace("per_repo: 1", "per_repo: 2"))
+    assert house.wait(second)["status"] == "COMPLETED"  # as soon as the rails allow it
+    let_go(house)
+    house.wait(first)
+
+
+def test_a_held_job_can_be_cancelled(build: Any) -> None:
+    house = build("one")
+    first = house.dispatch("free", gone_on(house))
+    house.wait(first, "RUNNING")
+    second = house.dispatch("free")
+    held(house, second)
+    assert house.ask("POST", f"/runner-jobs/{second}/cancel", {}).status == 202
+    assert house.wait(second, "CANCELLED")["held"] is None
+    let_go(house)
+    assert house.wait(first)["status"] == "COMPLETED"
+
+
+def test_rates(build: Any) -> None:
+    house = build("rates")
+    first = house.comment("@mosaic free true", issue=1)
+    assert (first.status, first.json["verdict"]) == (202, "allowed")
+    house.wait(first.json["jobId"])
+    limits = [each for each in house.job(first.json["jobId"])["decision"]["checks"] if each["kind"] == "limit"]
+    assert [(each["id"], each["outcome"], each["seen"]) for each in limits] == [
+        ("limit:per_sender", "pass", "0 of 2 by now for github:octocat"),
+        ("limit:per_thread", "pass", "0 of 1 by now for octo-org/api#1 (issue)"),
+    ]
+    again = house.comment("@mosaic free true", issue=1)
+    assert (again.status, again.json["verdict"], again.json["jobId"]) == (200, "throttled", None)
+    assert again.json["reason"].startswith("limit per_thread: 1/d for octo-org/api#1 (issue) is used up until 20")
+    decision = house.get(f"/deliveries/{again.json['deliveryId']}")["decision"]
+    assert decision["verdict"] == "throttled"
+    assert decision["remedy"]["line"] == house.rails.read_text().count("\n")
+    assert house.comment("@mosaic free true", issue=2).json["verdict"] == "allowed"
+    house.kill()
+    house.start()
+    third = house.comment("@mosaic free true", issue=3)
+    assert third.json["verdict"] == "throttled"
+    assert "per_sender" in third.json["reason"]
+    replay = f"/deliveries/{third.json['deliveryId']}/replay"
+    dry = house.ask("POST", replay, {"dryRun": True})
+    assert (dry.status, dry.json["verdict"], dry.json["decision"]["verdict"]) == (200, "throttled", "throttled")
+    said = house.ask("POST", "/rails/explain", {"deliveryId": third.json["deliveryId"]}).json
+    assert {**said, "micros": 0} == {**dry.json["decision"], "micros": 0}
+    text = house.rails.read_text()
+    assert house.ask("POST", "/rails/simulate", {"text": text}).json["changed"] == []
+    for _ in range(2):
+        house.run("free")
+    reply = house.ask("POST", "/runner-jobs", {"type": "free"})
+    assert (reply.status, reply.json["code"]) == (429, "throttled")
+    assert 3000 < int(reply.headers["Retry-After"]) <= 3600
+
+
+def test_the_switch(build: Any) -> None:
+    house = build("one")
+    running = house.dispatch("free", gone_on(house))
+    house.wait(running, "RUNNING")
+    paused = house.cli("pause", "--reason", "I am away")
+    assert (paused.returncode, paused.stdout) == (0, f"{running[-8:]}\n")
+    assert "(I am away)" in paused.stderr
+    stored = house.comment("@mosaic free true", issue=5)
+    assert (stored.status, stored.json["status"]) == (202, "QUEUED")
+    let_go(house)
+    assert house.wait(running)["status"] == "COMPLETED"
+    assert held(house, stored.json["jobId"])["held"].startswith("paused")
+    house.kill()
+    house.start()
+    assert held(house, stored.json["jobId"])["status"] == "QUEUED"
+    state = house.get("/pause")
+    assert (state["paused"], state["reason"], state["running"], state["queued"]) == (True, "I am away", [], 1)
+    assert house.cli("resume").stderr == "jobs start again: 1 queued\n"
+    assert house.wait(stored.json["jobId"])["status"] == "COMPLETED"
+    assert house.get("/pause")["paused"] is False
+    token = {"Authorization": "Bearer a-token-for-the-walks", "Content-Type": "application/json"}
+    assert house.public("POST", "/pause", json.dumps({}).encode(), token).status == 403

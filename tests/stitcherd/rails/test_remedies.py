@@ -1,0 +1,111 @@
+"""A remedy is worth something only if whoever follows it gets what they were refused."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from shared.models import Thread, Verdict
+from stitcherd.rails.decide import decide
+from stitcherd.rails.feasible import Facts
+from stitcherd.rails.file import parse
+from stitcherd.trigger import Command, Quote, Trigger
+
+TEXT = """\
+version: 1
+people:
+  crew: {users: ["forge:ann"]}
+  guests: {users: ["forge:gus"]}
+profiles:
+  careful: {capabilities: [repo:write], executor: smith}
+jobs:
+  mend: {profile: careful, needs: [repo:write]}
+triggers:
+  - {id: word, on: [change.comment], command: mend, repos: ["acme/*"], labels: {all: [ready], none: [wip]}, from: [crew, guests], job: mend}
+guards:
+  - {id: stranger, if: {author_of: [change], not_in: [crew]}, then: deny}
+  - {id: forked, if: {change_from_fork: true}, then: deny}
+  - {id: frozen, if: {labels_any: [freeze, thaw]}, then: deny}
+"""  # noqa: E501 (a rule a line, so that a remedy's line is the rule's)
+STAGES = 3  # trigger, who and guards: each shows its own remedy when those before it are content
+
+accounts = st.sampled_from(["forge:ann", "forge:bob[bot]", "forge:eve", "forge:gus"])
+asked = st.builds(
+    Trigger,
+    source=st.just("forge"),
+    event=st.just("issue_comment"),
+    name=st.just("change.comment"),
+    sender=accounts,
+    author=accounts,
+    repository=st.sampled_from(["acme/roof", "other/roof"]),
+    thread=st.builds(Thread, st.just("change"), st.just(7), author=accounts),
+    labels=st.lists(st.sampled_from(["ready", "wip", "freeze", "thaw", "nice"]), unique=True).map(tuple),
+    commands=st.sampled_from([(), (Command("mend", "it"),), (Command("mned", "it"),)]),
+    quotes=st.lists(st.builds(Quote, accounts, st.just("body"), st.just("it leaks")), max_size=2).map(tuple),
+    from_fork=st.sampled_from([None, True, False]),
+)
+
+
+known = cache(parse)
+
+
+def in_line(text: str, line: int, old: str, new: str) -> str:
+    lines = text.split("\n")
+    assert old in lines[line - 1], (line, old)
+    lines[line - 1] = lines[line - 1].replace(old, new)
+    return "\n".join(lines)
+
+
+def followed(advice: str, text: str, trigger: Trigger) -> tuple[str, Trigger]:
+    """Do what one part of a remedy says, to the rails or to what is asked."""
+    if found := re.fullmatch(r"add (forge:\S+) to (\w+)", advice):
+        line = 1 + text[: text.index(f"\n  {found[2]}:")].count("\n") + 1
+        text = in_line(text, line, "users: [", f'users: ["{found[1]}", ')
+    elif found := re.fullmatch(r"let repos of trigger word match (\S+)", advice):
+        text = text.replace("repos: [", f'repos: ["{found[1]}", ')
+    elif found := re.fullmatch(r"add the label (\w+)", advice):
+        trigger = replace(trigger, labels=(*trigger.labels, found[1]))
+    elif found := re.fullmatch(r"(?:remove the label )?(\w+)", advice):
+        trigger = replace(trigger, labels=tuple(each for each in trigger.labels if each != found[1]))
+    elif advice == "write a line that starts with `@mosaic mend`":
+        trigger = replace(trigger, commands=(Command("mend", "it"),))
+    elif advice == f"bring the change into a branch of {trigger.repository}":
+        trigger = replace(trigger, from_fork=False)
+    else:
+        assert advice == "take change_from_fork out of guard forked"
+        text = text.replace("  - {id: forked, if: {change_from_fork: true}, then: deny}\n", "")
+    return text, trigger
+
+
+@settings(max_examples=250, deadline=None)
+@given(asked)
+def test_whoever_follows_the_remedies_is_allowed(facts: Facts, trigger: Trigger) -> None:
+    text = TEXT
+    for _ in range(STAGES + 1):
+        decision = decide(trigger, known(text), facts).decision
+        if decision.verdict is Verdict.ALLOWED:
+            assert decision.remedy is None
+            return
+        assert decision.remedy is not None, decision
+        assert decision.remedy.line is not None
+        for advice in decision.remedy.text.split(" and "):
+            text, trigger = followed(advice, text, trigger)
+    raise AssertionError(decision)
+
+
+@settings(max_examples=50, deadline=None)
+@given(asked)
+def test_the_same_question_has_the_same_answer_under_the_same_text(facts: Facts, trigger: Trigger) -> None:
+    decisions = {replace(decide(trigger, parse(TEXT), facts).decision, micros=0) for _ in range(2)}
+    assert len(decisions) == 1
+
+
+def test_a_remedy_names_the_line_where_it_is_followed(facts: Facts, comment: Callable[..., Trigger]) -> None:
+    trigger = comment(name="change.comment", labels=("ready",), sender="forge:eve", from_fork=False)
+    remedy = decide(trigger, parse(TEXT), facts).decision.remedy
+    assert remedy is not None
+    assert remedy.text == "add forge:eve to crew"
+    assert TEXT.split("\n")[(remedy.line or 0) - 1].strip().startswith("crew:")

@@ -1,0 +1,142 @@
+"""Simulations over a real store: what is decided again, what is not, and that nobody waits for it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.ids import new_id
+from stitcherd import settings
+from stitcherd.judge import Judge
+from stitcherd.rails.file import parse
+from stitcherd.rails.rulebook import Rulebook
+from stitcherd.simulation import CHUNK, Wanted, simulate
+from stitcherd.store import entries, prune
+from stitcherd.store.sqlite import Store
+
+SETTINGS = """
+[sources.forge]
+kind = "github"
+secrets = [{file = "secret"}]
+[repositories."*"]
+clone = "/nowhere"
+[executors.smith]
+kind = "command"
+argv = ["true"]
+"""
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(tmp_path / "stitcher.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Judge:
+    (tmp_path / "secret").touch(mode=0o600)
+    (tmp_path / "secret").write_text("a secret of the forge")
+    (tmp_path / "stitcherd.toml").write_text(SETTINGS)
+    return Judge(settings.load(tmp_path))
+
+
+def comment(login: str, number: int) -> bytes:
+    user = {"login": login}
+    document = {
+        "action": "created",
+        "issue": {"number": number + 1, "title": "It leaks", "user": user},
+        "comment": {"body": "@mosaic mend", "user": user},
+        "repository": {"full_name": "acme/roof"},
+        "sender": user,
+    }
+    return json.dumps(document).encode()
+
+
+async def add(
+    store: Store,
+    judge: Judge,
+    rulebook: Rulebook,
+    *,
+    login: str = "ann",
+    at: int = 1000,
+    body: bytes = b"",
+    source: str = "forge",
+) -> str:
+    body = body or comment(login, at)
+    found = judge._settings.sources["forge"]
+    headers = {"X-GitHub-Event": "issue_comment", "Content-Type": "application/json"}
+    _, ruling = judge.rule(found, headers, comment(login, at), form=False, rulebook=rulebook)
+    new = entries.NewDelivery(
+        id=new_id(),
+        source=source,
+        kind="github",
+        workspace="default",
+        external_id=None,
+        received_at=at,
+        event="issue_comment",
+        action="created",
+        name="issue.comment",
+        sender=f"forge:{login}",
+        repository="acme/roof",
+        thread=None,
+        body=body,
+        body_sha256=new_id(),
+        secret=1,
+        headers=headers,
+        actor="source:forge",
+        decision=ruling.decision,
+        seen_since=0,
+        same_body_since=None,
+    )
+    return (await store.write(entries.add_delivery, new, None)).delivery_id
+
+
+async def test_only_what_changes_is_told_newest_first(store: Store, judge: Judge, small: str) -> None:
+    ids = [
+        await add(store, judge, parse(small), login=login, at=at)
+        for at, login in enumerate(("ann", "eve", "ann", "bob"))
+    ]
+    other = parse(small.replace("forge:ann", "forge:eve"))
+    said = await simulate(store, judge, other, Wanted(100))
+    assert (said.deliveries, said.skipped) == (4, {})
+    assert [each.delivery_id for each in said.changed] == [ids[2], ids[1], ids[0]]
+    assert said.counts == {"allowed→denied": 2, "denied→allowed": 1}
+    assert {each.decision.rails_revision for each in said.changed} == {other.revision}
+    assert (await simulate(store, judge, other, Wanted(2))).counts == {"allowed→denied": 1}
+    assert (await simulate(store, judge, other, Wanted(100, since=2))).deliveries == 2
+    assert (await simulate(store, judge, other, Wanted(100, since=9))).deliveries == 0
+    assert (await simulate(store, judge, other, Wanted(100, workspace="far"))).deliveries == 0
+    assert (await simulate(store, judge, parse(small), Wanted(100))).changed == ()
+
+
+async def test_what_cannot_be_decided_again_is_counted_apart(store: Store, judge: Judge, small: str) -> None:
+    await add(store, judge, parse(small), at=1)
+    await store.write(prune.old_bodies, 2)
+    await add(store, judge, parse(small), at=3)
+    await add(store, judge, parse(small), at=4, source="gone")
+    await add(store, judge, parse(small), at=5, body=b"{")
+    said = await simulate(store, judge, parse(small.replace("forge:ann", "forge:eve")), Wanted(100))
+    assert (said.deliveries, len(said.changed)) == (1, 1)
+    assert said.skipped == {"bodyGone": 1, "sourceGone": 1, "unreadable": 1}
+
+
+async def test_a_long_simulation_takes_turns_with_everybody_else(store: Store, judge: Judge, small: str) -> None:
+    many = 40 * CHUNK
+    rulebook = parse(small)
+    await asyncio.gather(*(add(store, judge, rulebook, at=at) for at in range(many)))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(others())
+    said = await simulate(store, judge, parse(small), Wanted(many))
+    task.cancel()
+    assert said.deliveries == many
+    assert turns >= many / CHUNK

@@ -1,0 +1,197 @@
+"""Rates, slots and the switch in the store, against the plainest way to count."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.ids import new_id, stamp
+from shared.models import Check, Decision, Outcome, RunnerJob, Status, Verdict
+from stitcherd.refusal import Refusal
+from stitcherd.store import entries, limits, moves, prune, reads
+from stitcherd.store.limits import Quota, Slots
+from stitcherd.store.sqlite import Store
+
+ALLOWED = Decision(
+    Verdict.ALLOWED, "trigger word", "r-1", checks=(Check("limit:per_sender", "limit", Outcome.PASS, 9, None, "2/h"),)
+)
+QUOTA = Quota("per_sender", 9, "2/h", 2, 3_600_000, "forge:ann", "default")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(tmp_path / "stitcher.db")
+    yield store
+    await store.close()
+
+
+def new_job(**more: Any) -> entries.NewJob:
+    usual: dict[str, Any] = {
+        "id": new_id(),
+        "workspace": "default",
+        "type": "fix",
+        "profile": "weaver",
+        "executor": "agent",
+        "priority": 5,
+        "repository": "acme/roof",
+        "ref": "main",
+        "thread": None,
+        "prompt": "mend",
+        "metadata": {},
+        "tries": 1,
+        "on_interrupt": "fail",
+        "rails": "r-1",
+        "actor": "uid:1",
+        "because": {},
+    }
+    return entries.NewJob(**usual | more)
+
+
+async def add(store: Store, now: int = 0, **more: Any) -> RunnerJob:
+    return (await store.write(entries.dispatch, new_job(**more), ALLOWED, now))[0]
+
+
+async def claim(store: Store, job: RunnerJob, slots: Slots) -> Any:
+    return await store.write(limits.claim, job.id, job.attempt, "me", 1, slots)
+
+
+async def test_a_rate_is_used_up_and_then_free_again(store: Store) -> None:
+    for at in (1000, 2000):
+        await add(store, at, quotas=(QUOTA,))
+    with pytest.raises(Refusal) as refused:
+        await add(store, 3000, quotas=(QUOTA,))
+    assert (refused.value.code, refused.value.retry_after) == ("throttled", 3599)
+    until = stamp(3_601_000)
+    assert refused.value.detail == f"limit per_sender: 2/h for forge:ann is used up until {until}"
+    decision = refused.value.more["decision"]
+    assert (decision["verdict"], decision["checks"][0]["outcome"]) == ("throttled", "fail")
+    assert decision["remedy"] == {"text": f"ask again after {until}, or raise per_sender", "line": 9}
+    await add(store, 3_601_000, quotas=(QUOTA,))
+    with pytest.raises(Refusal):
+        await add(store, 3_601_001, quotas=(QUOTA,))
+
+
+async def test_each_counts_for_itself(store: Store) -> None:
+    for who, workspace in (("forge:ann", "default"), ("forge:bob", "default"), ("forge:ann", "far")):
+        for _ in range(2):
+            await add(store, quotas=(Quota("per_sender", 9, "2/h", 2, 1000, who, workspace),))
+
+
+async def test_the_tightest_of_several_says_when(store: Store) -> None:
+    slow = Quota("per_repo", 10, "1/d", 1, 86_400_000, "acme/roof", "default")
+    quick = Quota("per_sender", 9, "1/h", 1, 3_600_000, "forge:ann", "default")
+    await add(store, quotas=(slow, quick))
+    with pytest.raises(Refusal, match="limit per_repo"):
+        await add(store, quotas=(slow, quick))
+
+
+@contextmanager
+def memory() -> Iterator[Any]:
+    import sqlite3
+
+    db = sqlite3.connect(":memory:")
+    db.row_factory = sqlite3.Row
+    db.execute("CREATE TABLE asks (quota TEXT, at INTEGER, job TEXT, PRIMARY KEY (quota, at, job))")
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 30), st.lists(st.integers(0, 10), max_size=40))
+def test_no_window_ever_holds_more_than_the_rate(most: int, window: int, gaps: list[int]) -> None:
+    quota = Quota("per_repo", 1, "x", most, window, "acme/roof", "default")
+    taken: list[int] = []
+    now = 0
+    with memory() as db:
+        for number, gap in enumerate(gaps):
+            now += gap
+            (use,) = limits.uses(db, (quota,), now)
+            recent = [at for at in taken if at > now - window]
+            assert use.used == len(recent)
+            assert (use.free_at is not None) == (len(recent) >= most)
+            if use.free_at is None:
+                limits.note(db, (quota,), str(number), now)
+                taken.append(now)
+            else:
+                assert use.free_at == recent[0] + window > now
+    assert all(sum(at <= other < at + window for other in taken) <= most for at in taken)
+
+
+async def test_held_jobs_go_by_priority_and_then_by_age(store: Store) -> None:
+    first = await add(store)
+    assert isinstance(await claim(store, first, Slots(total=1)), tuple)
+    low, high, also_high = [await add(store, priority=priority) for priority in (1, 9, 9)]
+    for job in (low, also_high, high):
+        assert await claim(store, job, Slots(total=1)) == limits.Held("limit: 1 running in all")
+    assert await store.write(limits.next_up, Slots(total=1), 4) == (True, [])
+    held, up = await store.write(limits.next_up, Slots(total=3), 4)
+    assert (held, [job for job, _, _ in up]) == (True, [high.id, also_high.id])
+    assert len((await store.write(limits.next_up, Slots(), 4))[1]) == 3
+    assert len((await store.write(limits.next_up, Slots(), 1))[1]) == 1
+
+
+async def test_a_full_repository_is_stepped_over(store: Store) -> None:
+    slots = Slots(per_repo=1)
+    assert isinstance(await claim(store, await add(store), slots), tuple)
+    jobs = [await add(store, repository=name) for name in ("Acme/Roof", "acme/cellar", "acme/cellar")]
+    reasons = [await claim(store, job, slots) for job in jobs]
+    assert reasons[0] == limits.Held("limit: 1 running on Acme/Roof")
+    assert isinstance(reasons[1], tuple)
+    assert reasons[2] == limits.Held("limit: 1 running on acme/cellar")
+    assert await store.write(limits.next_up, slots, 4) == (True, [])
+    assert isinstance(await claim(store, await add(store, repository=None), slots), tuple)
+
+
+async def test_the_reason_is_kept_with_the_job_and_told_once(store: Store) -> None:
+    await claim(store, await add(store), Slots(total=1))
+    job = await add(store)
+    for _ in range(3):
+        await claim(store, job, Slots(total=1))
+    async with store.reading() as db:
+        found = await reads.job_detail(db, job.id, None)
+    assert (found.held, found.status, found.version) == ("limit: 1 running in all", Status.QUEUED, job.version + 1)
+    assert isinstance(found.events, tuple)
+    assert [event.payload for event in found.events if "held" in event.payload] == [
+        {"attempt": 1, "held": "limit: 1 running in all"}
+    ]
+    claimed = await claim(store, job, Slots(total=2))
+    assert (claimed[0].held, claimed[0].status) == (None, Status.RUNNING)
+    assert await claim(store, job, Slots()) is None
+
+
+async def test_nothing_starts_while_paused(store: Store) -> None:
+    first, second = await add(store), await add(store)
+    await claim(store, first, Slots())
+    paused = await store.write(limits.pause, "uid:1", "away", 5)
+    assert (paused.paused, paused.actor, paused.reason, paused.running) == (True, "uid:1", "away", (first.id,))
+    again = await store.write(limits.pause, "uid:2", None, 6)
+    assert again == paused
+    assert await claim(store, second, Slots()) == limits.Held(limits.PAUSED)
+    assert await store.write(limits.next_up, Slots(), 4) == (True, [])
+    assert (await store.write(limits.resume)).queued == 1
+    assert (await store.write(limits.next_up, Slots(), 4))[1] == [(second.id, 1, 5)]
+    assert isinstance(await claim(store, second, Slots()), tuple)
+    assert await store.write(limits.next_up, Slots(), 4) == (False, [])
+
+
+async def test_a_held_job_that_is_cancelled_is_held_no_more(store: Store) -> None:
+    await store.write(limits.pause, "uid:1", None, 5)
+    job = await add(store)
+    await claim(store, job, Slots())
+    cancelled = await store.write(moves.cancel, job.id, "uid:1", None, 6)
+    assert cancelled.held is None
+    assert await store.write(limits.next_up, Slots(), 4) == (False, [])
+    assert await claim(store, job, Slots()) is None
+
+
+async def test_what_no_window_reaches_is_forgotten(store: Store) -> None:
+    for at in (1000, 5000):
+        await add(store, at, quotas=(QUOTA,))
+    assert await store.write(prune.old_asks, 5000) == 1
+    assert (await store.write(limits.uses, (QUOTA,), 5000))[0].used == 1

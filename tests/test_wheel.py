@@ -1,0 +1,50 @@
+"""The wheel holds all that the programs need, and runs from a directory that holds no checkout."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unpack a fresh wheel; what it depends on is found where the tests run."""
+    place = tmp_path_factory.mktemp("wheel")
+    argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place), str(ROOT)]
+    subprocess.run(argv, check=True, capture_output=True, cwd=place)
+    (wheel,) = place.glob("*.whl")
+    unpacked = place / "unpacked"
+    zipfile.ZipFile(wheel).extractall(unpacked)
+    return unpacked
+
+
+def run(installed: Path, *argv: str) -> str:
+    environ = {**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
+    return subprocess.run(
+        [sys.executable, *argv], check=True, capture_output=True, text=True, cwd=installed.parent, env=environ
+    ).stdout
+
+
+def test_both_programs_start(installed: Path) -> None:
+    assert run(installed, "-m", "stitcherd", "--version").startswith("stitcherd ")
+    assert run(installed, "-m", "tui", "--version").startswith("stitcher ")
+
+
+def test_it_finds_the_files_that_ship_with_it(installed: Path) -> None:
+    found = run(installed, "-c", "from stitcherd.shipped import shipped; print(shipped('rails.yaml'))").strip()
+    assert Path(found).is_relative_to(installed)
+    assert Path(found).read_text() == (ROOT / "config" / "rails.yaml").read_text()
+
+
+def test_every_file_that_ships_is_in_it(installed: Path) -> None:
+    here = {path.name for path in (ROOT / "config").iterdir()}
+    assert here == {path.name for path in (installed / "stitcherd" / "config").iterdir()}
+
+
+def test_nothing_else_is_in_it(installed: Path) -> None:
+    assert {path.name.partition("-")[0] for path in installed.iterdir()} == {"stitcherd", "tui", "shared", "stitcher"}

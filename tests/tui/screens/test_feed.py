@@ -1,0 +1,127 @@
+"""The feed: a snapshot, every event once, and back again after whatever happens to the line."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui.client import Daemon
+from tui.feed import Feed, Happened, Lost, News, Resumed, Snapshot
+
+
+class Listener:
+    """Takes the news in a thread of the test's own, as they are rung for."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.news: list[News] = []
+        self._feed = feed
+        self._rang = threading.Event()
+        feed.listen(self._rang.set)
+
+    def wait(self, holds: Callable[[list[News]], object]) -> list[News]:
+        deadline = time.monotonic() + 10
+        while not holds(self.news):
+            assert time.monotonic() < deadline, self.news
+            self._rang.wait(0.05)
+            self._rang.clear()
+            self.news += self._feed.take()
+        return self.news
+
+    @property
+    def ids(self) -> list[int]:
+        return [event.id for news in self.news if isinstance(news, Happened) for event in news.events]
+
+
+@pytest.fixture
+def feed(daemon: Any) -> Iterator[Feed]:
+    made = Feed(Daemon(daemon.path), patience=5, pauses=(0.02, 0.05))
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_a_snapshot_and_what_comes_after_it(daemon: Any, feed: Feed) -> None:
+    job = daemon.job(1)
+    daemon.happen("job.created", job)
+    listener = Listener(feed)
+    listener.wait(lambda news: isinstance(news[0], Snapshot) if news else False)
+    for _ in range(5):
+        daemon.happen("job.started", job)
+    listener.wait(lambda _news: listener.ids and listener.ids[-1] == daemon.cursor)
+    assert listener.ids == sorted(set(listener.ids))
+
+
+def test_a_line_that_is_cut_is_taken_up_without_a_gap(daemon: Any, feed: Feed) -> None:
+    listener = Listener(feed)
+    listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
+    daemon.happen("job.created", daemon.job(1))
+    listener.wait(lambda _news: listener.ids == [1])
+    daemon.cut()
+    lost = listener.wait(lambda news: isinstance(news[-1], Lost) and news[-1].attempt > 1)[-1]
+    assert isinstance(lost, Lost)
+    assert str(daemon.path) in lost.why
+    assert lost.pause == 0.05
+    for _ in range(3):
+        daemon.happen("job.started", daemon.jobs[0])
+    daemon.deaf = False
+    listener.wait(lambda _news: listener.ids == [1, 2, 3, 4])
+    assert any(isinstance(each, Resumed) for each in listener.news)
+    assert sum(isinstance(each, Snapshot) for each in listener.news) == 1
+
+
+@pytest.mark.parametrize("change", ["another database", "pruned"])
+def test_what_cannot_be_resumed_begins_anew(daemon: Any, feed: Feed, change: str) -> None:
+    listener = Listener(feed)
+    daemon.happen("job.created", daemon.job(1))
+    listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
+    daemon.happen("job.started", daemon.jobs[0])
+    listener.wait(lambda _news: listener.ids and listener.ids[-1] == 2)
+    daemon.cut()
+    listener.wait(lambda news: isinstance(news[-1], Lost))
+    for _ in range(5):
+        daemon.happen("job.started", daemon.jobs[0])
+    if change == "pruned":
+        daemon.pruned = 6
+    else:
+        daemon.instance = "two"
+    daemon.deaf = False
+    listener.wait(lambda news: sum(isinstance(each, Snapshot) for each in news) == 2)
+    daemon.happen("job.completed", daemon.jobs[0])
+    listener.wait(lambda _news: listener.ids[-1] == 8)
+
+
+def test_nobody_there_from_the_beginning(tmp_path: Path) -> None:
+    feed = Feed(Daemon(tmp_path / "none"), pauses=(0.01,))
+    listener = Listener(feed)
+    feed.start()
+    listener.wait(lambda news: len(news) > 2 and all(isinstance(each, Lost) for each in news))
+    feed.stop()
+
+
+def test_a_listener_that_sleeps_holds_up_the_daemon_and_loses_nothing(
+    daemon: Any, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.feed.KEPT", 10)
+    for _ in range(50):
+        daemon.happen("job.started")
+    listener = Listener(feed)
+    listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
+    for _ in range(200):
+        daemon.happen("job.started")
+    listener.wait(lambda _news: listener.ids and listener.ids[-1] == 250)
+    assert listener.ids == list(range(listener.ids[0], 251))
+
+
+def test_it_can_be_hurried(daemon: Any) -> None:
+    daemon.deaf = True
+    feed = Feed(Daemon(daemon.path), pauses=(60.0,))
+    listener = Listener(feed)
+    feed.start()
+    listener.wait(lambda news: news and isinstance(news[-1], Lost))
+    daemon.deaf = False
+    feed.hurry()
+    listener.wait(lambda news: isinstance(news[-1], Snapshot))
+    feed.stop()

@@ -1,0 +1,135 @@
+"""`stitcher` on a pseudo-terminal before the real daemon: a webhook comes in, a job runs, the daemon dies."""
+
+import fcntl
+import os
+import pty
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyte
+import pytest
+
+import tui
+from tui.client import Daemon
+from tui.demo import daemon, deliveries
+from tui.demo.stage import Stage, build, directory
+
+ROOT = Path(tui.__file__).parents[1]
+
+pytestmark = pytest.mark.walk
+
+
+class Terminal:
+    """A program on a pseudo-terminal, and what it has drawn."""
+
+    def __init__(self, argv: list[str], size: tuple[int, int] = (120, 40)) -> None:
+        self.screen = pyte.Screen(*size)
+        self._stream = pyte.ByteStream(self.screen)
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            environ = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+            os.execve(sys.executable, [sys.executable, *argv], {**environ, "TERM": "xterm-256color"})
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        self.raw = b""
+
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def press(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def until(self, holds: Callable[[str], object], limit: float = 20.0) -> str:
+        deadline = time.monotonic() + limit
+        while not holds(self.text()):
+            assert time.monotonic() < deadline, self.text()
+            self.read(0.05)
+        return self.text()
+
+    def read(self, wait: float) -> bool:
+        """Draw what has come; False at the end."""
+        if not select.select([self._fd], [], [], wait)[0]:
+            return True
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # Linux says EIO once the other side is closed
+            return False
+        self.raw += data
+        self._stream.feed(data)
+        return bool(data)
+
+    def end(self) -> int:
+        """Read to the end, and return the exit code."""
+        while self.read(5):
+            pass
+        os.close(self._fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    root = directory()
+    yield build(root)
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def process(stage: Stage) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """The daemons that were started; the last one runs."""
+    started = [daemon.start(stage)]
+    daemon.await_ready(stage, started[0])
+    yield started
+    for each in started:
+        daemon.end(each)
+
+
+def test_from_a_webhook_to_a_commit_on_one_screen(stage: Stage, process: list[subprocess.Popen[bytes]]) -> None:
+    terminal = Terminal(["-m", "tui", "--socket", str(stage.socket)])
+    try:
+        terminal.until(lambda text: "no jobs yet" in text)
+        deliveries.send(stage, deliveries.Comment(7, "Pages end early", "octocat", "@mosaic fix"))
+        terminal.until(lambda text: "▶ running" in text and "octo-org/api#7" in text)
+        terminal.press("\r")
+        terminal.until(lambda text: "I am a scripted stand-in" in text)
+        terminal.until(lambda text: "✓ completed" in text.splitlines()[0] and "▾ try 2" in text)
+        terminal.press("3")
+        terminal.until(lambda text: "commit" in text)
+        terminal.press("4")
+        terminal.until(lambda text: "ALLOWED" in text)
+        terminal.press("\x1b")
+        terminal.until(lambda text: "1 All 1" in text)
+        terminal.press("d")
+        terminal.until(lambda text: "✓ allowed" in text and "issue_comment.created" in text)
+        terminal.press("R")
+        terminal.until(lambda text: "fix-on-command" in text and "in force" in text)
+        terminal.press("t")
+        terminal.until(lambda text: "job.completed" in text)
+        for title in ("rails", "deliveries", "stitcher ─ jobs"):
+            terminal.press("\x1b")
+            terminal.until(lambda text, title=title: title in text.splitlines()[0])  # type: ignore[misc]
+        process[-1].send_signal(signal.SIGKILL)
+        process[-1].wait()
+        terminal.until(lambda text: "daemon not reachable for 00:0" in text)
+        assert "octo-org/api#7" in terminal.text()
+        process.append(daemon.start(stage))
+        terminal.until(lambda text: "● live" in text and "not reachable" not in text)
+        deliveries.send(stage, deliveries.Comment(8, "Again", "octocat", "@mosaic fix"))
+        terminal.until(lambda text: "octo-org/api#8" in text)
+        terminal.press("c")
+        terminal.until(lambda text: "Cancel 1 job?" in text)
+        terminal.press("y")
+        terminal.until(lambda text: "⊘ cancelled" in text)
+    finally:
+        terminal.press("q")
+        code = terminal.end()
+    assert code == 0
+    assert b"\x1b[?1049l" in terminal.raw[-400:]  # the screen that was there before is back
+    assert Daemon(stage.socket).get("/meta")

@@ -1,0 +1,132 @@
+"""FILTER of `ls`, --filter of `cancel` and `retry`, against a server with the API's documents."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from tui.__main__ import main
+
+BULK = "POST /runner-jobs/bulk"
+PAGE: tuple[int, Any] = (200, {"items": [], "next": None, "cursor": 9, "counts": {}})
+
+
+def item(number: int, status: str = "CANCELLED", code: str | None = None) -> dict[str, Any]:
+    found = {"id": f"0199f3a1-5c2f-7a60-8e21-5b1f{number:08}", "ok": code is None, "status": status}
+    return found if code is None else {**found, "code": code}
+
+
+def bulk(*items: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    return 200, {"matched": len(items), "items": list(items)}
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Somebody at a terminal, who answers what is given."""
+
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def reconfigure(self, **_how: Any) -> None:
+            """Take any."""
+
+    def sits(answer: str) -> Tty:
+        err = Tty()
+        monkeypatch.setattr("sys.stdin", Tty(answer))
+        monkeypatch.setattr("sys.stderr", err)
+        return err
+
+    return sits
+
+
+@pytest.mark.parametrize("argv", [["state:failed", "-gate:lint", "a b"], ["state:failed -gate:lint a b"]])
+def test_ls_sends_its_words_as_q(house: Any, stitcher: Any, argv: list[str]) -> None:
+    house.answers["GET /runner-jobs"] = PAGE
+    code, _, err = stitcher("ls", "--limit", "2", "--", *argv)
+    assert (code, err) == (0, "no job matches; all of them: stitcher ls\n")
+    assert house.asked == [("GET /runner-jobs?q=state%3Afailed+-gate%3Alint+a+b&limit=2", None)]
+
+
+@pytest.mark.parametrize("argv", [["ls", "ä", "stat:x"], ["cancel", "--yes", "--filter", "ä stat:x"]])
+def test_an_error_is_pointed_at(house: Any, papers: Any, stitcher: Any, argv: list[str]) -> None:
+    refusal = (422, papers.problem(422, "invalid", "q: unknown key 'stat' at column 3", column=3))
+    house.answers |= {"GET /runner-jobs": refusal, BULK: refusal}
+    code, out, err = stitcher(*argv)
+    assert (code, out) == (2, "")
+    assert err == "stitcher: q: unknown key 'stat' at column 3\n  ä stat:x\n    ^\n"
+
+
+def test_the_caret_stands_below_wide_letters(house: Any, papers: Any, stitcher: Any) -> None:
+    house.answers["GET /runner-jobs"] = (422, papers.problem(422, "invalid", "no", column=4))
+    assert stitcher("ls", "漢\x1b stat:x")[2].splitlines()[1:] == ["  漢\\x1b stat:x", "         ^"]
+
+
+def test_a_dry_run_names_what_would_be_done(house: Any, stitcher: Any) -> None:
+    house.answers[BULK] = bulk(item(1, "QUEUED"), item(2, "RUNNING"))
+    argv = ("cancel", "--filter", "state:running repo:octo-org/web", "--dry-run")
+    assert stitcher(*argv) == (0, "would cancel 2 jobs: 00000001, 00000002\n", "")
+    body = {"action": "cancel", "q": "state:running repo:octo-org/web", "dryRun": True}
+    assert house.asked == [(BULK, body)]
+    house.answers[BULK] = bulk(*(item(number) for number in range(1_012)))
+    assert stitcher(*argv)[1].endswith("00000009, and 1,002 more\n")
+
+
+def test_what_cannot_be_done_is_told_by_its_reason(house: Any, stitcher: Any) -> None:
+    house.answers[BULK] = bulk(
+        item(1, "COMPLETED", "not_retryable"),
+        item(2, "QUEUED"),
+        item(3, "COMPLETED", "not_retryable"),
+        item(4, "FAILED", "conflict"),
+    )
+    code, out, err = stitcher("retry", "--filter", "type:fix", "--yes")
+    assert (code, out) == (6, "00000002  ● queued\n")
+    assert err == "cannot retry 2 jobs, completed: 00000001, 00000003\ncannot retry 1 job, conflict: 00000004\n"
+    assert house.asked == [(BULK, {"action": "retry", "q": "type:fix", "dryRun": False})]
+
+
+def test_a_running_job_is_cancelling(house: Any, stitcher: Any) -> None:
+    house.answers[BULK] = bulk(item(1), item(2, "RUNNING"))
+    said = stitcher("cancel", "--filter", "is:open", "--yes")
+    assert said == (0, "00000001  ⊘ cancelled\n00000002  ▶ cancelling\n", "")
+
+
+def test_json_is_the_document(house: Any, stitcher: Any) -> None:
+    house.answers[BULK] = bulk(item(1), item(2, "COMPLETED", "not_cancellable"))
+    code, out, err = stitcher("cancel", "--filter", "type:fix", "--yes", "--json")
+    assert (code, json.loads(out), err) == (6, house.answers[BULK][1], "")
+
+
+def test_nothing_passes(house: Any, stitcher: Any) -> None:
+    house.answers[BULK] = bulk()
+    assert stitcher("cancel", "--filter", "type:x", "--yes") == (
+        0,
+        "",
+        "no job passes the filter; look with: stitcher ls FILTER\n",
+    )
+
+
+def test_without_a_terminal_it_needs_yes(house: Any, stitcher: Any) -> None:
+    assert stitcher("cancel", "--filter", "is:open")[0] == 2
+    assert house.asked == []
+
+
+@pytest.mark.parametrize(("answer", "code", "asked"), [("y\n", 6, [True, False]), ("n\n", 1, [True])])
+def test_a_person_is_asked_with_the_number(house: Any, person: Any, answer: str, code: int, asked: list[bool]) -> None:
+    house.answers[BULK] = bulk(item(1, "QUEUED"), item(2, "COMPLETED", "not_cancellable"))
+    said = person(answer)
+    assert main(["--socket", str(house.path), "cancel", "--filter", "type:fix"]) == code
+    assert "cannot cancel 1 job, completed: 00000002\n" in said.getvalue()
+    assert "cancel 1 job? [y/N] " in said.getvalue()
+    assert [body["dryRun"] for _, body in house.asked] == asked
+
+
+@pytest.mark.parametrize("argv", [["--filter", "x", "7f3a1c9d"], [], ["--filter", "x", "--reason", "y", "--yes"]])
+def test_jobs_or_a_filter_and_a_reason_only_with_jobs(house: Any, stitcher: Any, argv: list[str]) -> None:
+    try:
+        code = stitcher("cancel", *argv)[0]
+    except SystemExit as left:
+        code = left.code
+    assert code == 2
+    assert house.asked == []

@@ -1,0 +1,36 @@
+"""`stitcher pause` and `stitcher resume` against a server with the API's documents."""
+
+import json
+from typing import Any
+
+OFF = {
+    "paused": True,
+    "since": "2026-11-22T14:02:11.284Z",
+    "actor": "uid:1000",
+    "reason": "I am\x1b away",
+    "running": ["0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"],
+    "queued": 1200,
+}
+
+
+def test_pause_names_what_still_runs(house: Any, stitcher: Any) -> None:
+    house.answers["POST /pause"] = (200, OFF)
+    code, out, err = stitcher("pause", "--reason", "away")
+    assert (code, out) == (0, "7f3a1c9d\n")
+    assert err.splitlines() == [
+        "paused by uid:1000 since 2026-11-22T14:02:11.284Z (I am\\x1b away)",
+        "1 running, 1,200 queued; go on with: stitcher resume",
+    ]
+    assert json.loads(stitcher("pause", "--json")[1]) == OFF
+    assert house.asked == [("POST /pause", {"reason": "away"}), ("POST /pause", {})]
+
+
+def test_resume_says_how_many_wait(house: Any, stitcher: Any) -> None:
+    house.answers["POST /resume"] = (200, {**OFF, "paused": False})
+    assert stitcher("resume") == (0, "", "jobs start again: 1,200 queued\n")
+    assert json.loads(stitcher("resume", "--json")[1])["paused"] is False
+
+
+def test_who_may_not(house: Any, papers: Any, stitcher: Any) -> None:
+    house.answers["POST /pause"] = (403, papers.problem(403, "forbidden", "only the operator may do this"))
+    assert stitcher("pause")[0] == 4

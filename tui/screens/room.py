@@ -1,0 +1,157 @@
+"""What every full screen has: its name, the state of the link, the keys that are legal now, and the way back."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from shared.ids import stamp
+from tui.client import NotText, Refused, Unintelligible, Unreachable
+from tui.messages import Link, LinkChanged
+from tui.plain import plain
+from tui.times import clock
+from tui.widgets.bar import Bar, Word
+from tui.widgets.lines import Lines
+from tui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from tui.app import StitcherApp
+
+Said = TypeVar("Said")
+
+SMALLEST = (60, 15)
+
+
+class Room(Screen[None]):
+    """A screen between a title and the hints; while the daemon is lost, what it shows is dimmed and dated."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back")]
+
+    @property
+    def house(self) -> "StitcherApp":
+        """The app, by its own type."""
+        return cast("StitcherApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Put title, banner, body and hints under each other."""
+        yield Bar(id="title")
+        yield Bar(id="banner")
+        yield from self.body()
+        yield Bar(id="hints")
+        yield Bar(id="small")
+
+    def body(self) -> ComposeResult:
+        """Return what is between title and hints."""
+        raise NotImplementedError
+
+    def title_words(self) -> list[Word]:
+        """Return what the title says."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Show the frame at once; the rest comes when it is there."""
+        self.query_one("#small", Bar).show([("stitcher needs a terminal of at least 60 by 15 cells", "", "")])
+        self.show_link(self.house.link)
+        self.hint()
+
+    def on_screen_resume(self) -> None:
+        """Show what happened while another screen was on top."""
+        self.show_link(self.house.link)
+        self.hint()
+
+    def on_resize(self) -> None:
+        """Leave out what has no room."""
+        width, height = self.size
+        self.set_class(width < SMALLEST[0] or height < SMALLEST[1], "-small")
+        self.set_class(width < 100, "-narrow")
+        self.set_class(width < 80 or height < 20, "-tiny")
+
+    @on(LinkChanged)
+    def link_changed(self, message: LinkChanged) -> None:
+        """Show that the daemon was lost, or is back."""
+        self.show_link(message.link)
+
+    def show_link(self, link: Link) -> None:
+        """Draw title and banner."""
+        self.show_title(link)
+        banner = self.query_one("#banner", Bar)
+        lost = link.lost_at is not None
+        banner.display = lost
+        if lost:
+            banner.show([(_lost(link, self.house.clock()), "reverse yellow", "")])
+        for lines in self.query(Lines):
+            lines.fade(faded=lost and link.meta is not None)
+
+    def show_title(self, link: Link) -> None:
+        """Draw the title."""
+        self.query_one("#title", Bar).show(self.title_words(), _state(link, self.house.rails))
+
+    @on(Rows.Moved)
+    def hint(self) -> None:
+        """Show the keys that do something now."""
+        words: list[Word] = [(" ", "", "")]
+        seen = set()
+        for key, (_, binding, enabled, _) in self.active_bindings.items():
+            if binding.show and enabled and binding.action not in seen:
+                seen.add(binding.action)
+                press = f"screen.press('{key}')"
+                words += [(key_name(key), "accent", press), (f" {binding.description}  ", "", press)]
+        self.query_one("#hints", Bar).show(words)
+
+    async def ask(self, question: Callable[..., Said], *given: object) -> Said:
+        """Ask the daemon in a thread; raises what the client raises."""
+        return await asyncio.to_thread(question, *given)
+
+    def complain(self, said: Exception) -> None:
+        """Show why the daemon did not do it; that it is gone is said by the banner."""
+        if not isinstance(said, Unreachable):
+            self.notify(str(said), severity="error", markup=False)
+
+    def action_press(self, key: str) -> None:
+        """Press a key, for who clicked on its hint."""
+        self.app.simulate_key(key)
+
+    def action_back(self) -> None:
+        """Go back to where this screen was opened."""
+        if len(self.app.screen_stack) > 1:
+            self.app.pop_screen()
+
+
+REFUSALS = (Refused, Unreachable, Unintelligible, NotText)
+_KEYS = {"question_mark": "?", "slash": "/", "ampersand": "&", "escape": "esc"}
+
+
+def crumb(name: str) -> Word:
+    """Return the first word of a title: where `esc` leads."""
+    return (f" {name} \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} ", "dim", "screen.back")
+
+
+def key_name(key: str) -> str:
+    """Return a key as people write it."""
+    return _KEYS.get(key, key.replace("ctrl+", "^"))
+
+
+def _state(link: Link, rails: str) -> list[Word]:
+    if link.live:
+        words = [("● live", "green", "")]
+    elif link.lost_at is None:
+        words = [("○ connecting", "dim", "")]
+    else:
+        words = [("○ lost", "yellow", "")]
+    return [*words, (f"   {rails} " if rails else " ", "dim", "screen.rails")]
+
+
+def _lost(link: Link, now: int) -> str:
+    since = max(now - (link.lost_at or now), 0) // 1000
+    wait = max(link.retry_at - now + 999, 0) // 1000
+    trying = f"trying again in {wait}s" if wait else "trying again"
+    if link.meta is None:
+        return f" {plain(link.why)} · {trying} (attempt {link.attempt})"
+    return (
+        f" daemon not reachable for {since // 60:02}:{since % 60:02} · {trying} (attempt {link.attempt})"
+        f" · what you see is as of {clock(stamp(link.lost_at or now))[:8]}"
+    )

@@ -1,0 +1,66 @@
+"""Cancel and retry from a screen: what may be asked for, how it is asked, and how it is sent."""
+
+import asyncio
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from shared import ids
+from shared.models import OPEN, RunnerJob, Status
+from tui.client import Daemon, NotText, Refused, Unintelligible, Unreachable, job_path
+from tui.plain import plain
+from tui.widgets.paint import Line
+from tui.wording import count, look, place
+
+NAMED = 8  # jobs that a question names one by one
+
+
+class Act(Struct, frozen=True):
+    """Something that can be done to a job in one of these states, and what then happens."""
+
+    verb: str
+    possible: tuple[Status, ...]
+    meaning: str
+
+
+CANCEL = Act("cancel", OPEN, "What runs is ended with all its processes; what waits never starts.")
+RETRY = Act(
+    "retry",
+    (Status.FAILED, Status.CANCELLED),
+    "A new attempt starts from a fresh checkout, under the first decision.",
+)
+ACTS = {act.verb: act for act in (CANCEL, RETRY)}
+
+
+def fitting(act: Act, jobs: Sequence[RunnerJob]) -> list[RunnerJob]:
+    """Return the jobs that it can be done to; one that is being cancelled needs no second cancel."""
+    return [job for job in jobs if job.status in act.possible and not (act is CANCEL and job.cancel_requested)]
+
+
+def question(act: Act, jobs: Sequence[RunnerJob]) -> tuple[str, list[Line]]:
+    """Return the title and the lines of the question."""
+    lines: list[Line] = []
+    for job in jobs[:NAMED]:
+        state = look(job)
+        lines.append(
+            [
+                (f"{plain(ids.short(job.id))}  ", ""),
+                (f"{state.glyph} {state.word:10}  ", state.colour),
+                (f"{plain(job.type)} on {place(job.repository, job.thread)}", ""),
+            ]
+        )
+    if len(jobs) > NAMED:
+        lines.append([(f"and {len(jobs) - NAMED:,} more", "dim")])
+    lines += [[], [(act.meaning, "dim")]]
+    return f"{act.verb.capitalize()} {count(len(jobs), 'job')}?", lines
+
+
+async def send(daemon: Daemon, act: Act, jobs: Sequence[RunnerJob]) -> list[str]:
+    """Do it to each job; returns a sentence for each that was refused."""
+    complaints = []
+    for job in jobs:
+        try:
+            await asyncio.to_thread(daemon.post, f"{job_path(job.id)}/{act.verb}", {})
+        except (Refused, Unreachable, Unintelligible, NotText) as said:
+            complaints.append(str(said))
+    return complaints

@@ -1,0 +1,163 @@
+"""All events, as they happen."""
+
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from shared.models import JobEvent, JobPage
+from tui.client import Daemon, decode
+from tui.messages import Began, EventsCame
+from tui.plain import plain
+from tui.screens.room import REFUSALS, Room, crumb
+from tui.stream import following
+from tui.widgets.bar import Bar, Word
+from tui.widgets.event_list import EventList
+from tui.widgets.find_bar import FindBar
+from tui.widgets.rows import Rows
+
+PAST = 300  # events from before
+
+
+class TailScreen(Room):
+    """A line for each event, of all jobs, deliveries and rails."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "pause", "pause"),
+        Binding("f", "follow", "follow"),
+        Binding("slash", "type('find')", "find"),
+        Binding("ampersand", "type('filter')", "filter"),
+        Binding("n", "again(0)", "next", show=False),
+        Binding("N", "again(1)", "previous", show=False),
+        Binding("w", "why", "why", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pattern = ""
+        self._typing = ""
+        self._note = ""
+
+    def body(self) -> ComposeResult:
+        """Put a line of state over the events."""
+        yield Bar(id="state")
+        yield EventList(id="events")
+
+    def title_words(self) -> list[Word]:
+        """Return the name of the place."""
+        return [crumb("Jobs"), ("tail", "bold", ""), (" of all events", "dim", "")]
+
+    @property
+    def events(self) -> EventList:
+        """The list."""
+        return self.query_one(EventList)
+
+    def on_mount(self) -> None:
+        """Begin with what happened before."""
+        self.events.focus()
+        self._draw()
+        self._load()
+
+    @work(group="past", exclusive=True)
+    async def _load(self) -> None:
+        try:
+            self.events.begin(await self.ask(_past, self.house.daemon))
+        except REFUSALS as said:
+            self.complain(said)
+        self._draw()
+
+    @on(Began)
+    def began(self) -> None:
+        """Ask again for what happened before."""
+        self._load()
+
+    @on(EventsCame)
+    def events_came(self, message: EventsCame) -> None:
+        """Show them."""
+        self.events.add(message.events)
+        self._draw()
+
+    @on(Rows.Moved)
+    def _draw(self) -> None:
+        """Say how it stands."""
+        events = self.events
+        last = events.cursor >= events.count - 1
+        state = "‖ paused" if events.paused else "following" if last else "scrolled up: f follows"
+        words: list[Word] = [(f" {state}", "yellow" if events.paused else "dim", "")]
+        if events.held:
+            words.append((f"  +{events.held:,} new", "green", "screen.pause"))
+        if events.filter:
+            words.append((f"  only: {plain(events.filter)}", "accent", ""))
+        if self._note:
+            words.append((f"  {self._note}", "yellow", ""))
+        hidden = f"{events.count:,} of {events.total:,}" if events.filter else f"{events.count:,} events"
+        self.query_one("#state", Bar).show(words, [(f"{hidden} ", "dim", "")])
+
+    @on(Rows.Opened)
+    def opened(self) -> None:
+        """Open the job of the event."""
+        event = self.events.event
+        if event and event.job_id:
+            self.house.open_job(event.job_id)
+
+    def action_pause(self) -> None:
+        """Hold, or go on."""
+        self.events.pause()
+        self._draw()
+
+    def action_follow(self) -> None:
+        """Go to the newest, and stay there."""
+        if self.events.paused:
+            self.events.pause()
+        self.events.action_last()
+
+    def action_type(self, what: str) -> None:
+        """Type what to look for, or what to show alone."""
+        self._typing = what
+        bar = FindBar(self._pattern if what == "find" else self.events.filter, id="typing")
+        bar.placeholder = what
+        self.mount(bar, before="#hints")
+        bar.focus()
+
+    @on(FindBar.Submitted)
+    def entered(self, message: FindBar.Submitted) -> None:
+        """Look for it, or show it alone."""
+        self._leave()
+        if self._typing == "filter":
+            self.events.narrow(message.value)
+        else:
+            self._pattern = message.value
+            self.action_again(1)
+        self._draw()
+
+    @on(FindBar.Left)
+    def _leave(self) -> None:
+        self.query_one("#typing").remove()
+        self.events.focus()
+
+    def action_again(self, backward: int) -> None:
+        """Look further for the same."""
+        found = bool(self._pattern) and self.events.find(self._pattern, backward=bool(backward))
+        self._note = (
+            "" if found or not self._pattern else f"{plain(self._pattern)} is not {'above' if backward else 'below'}"
+        )
+        self._draw()
+
+    def action_why(self) -> None:
+        """Show the decision behind the event's job."""
+        event = self.events.event
+        if event and event.job_id:
+            self.house.show_why(event.job_id)
+
+
+def _past(daemon: Daemon) -> list[JobEvent]:
+    newest = decode(daemon.get("/runner-jobs", [("limit", "1")]), JobPage).cursor
+    found: list[JobEvent] = []
+    if newest:
+        with following(daemon, max(newest - PAST, 0)) as stream:
+            for events in stream.batches():
+                found += events
+                if (stream.cursor or 0) >= newest:
+                    break
+    return found

@@ -1,0 +1,28 @@
+"""`stitcher tui`: everything on the full screen."""
+
+from argparse import ArgumentParser, Namespace
+
+from tui import exits
+from tui.client import reach
+from tui.feed import Feed
+from tui.terminal import Terminal
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the job to begin with."""
+    parser.add_argument("job", metavar="JOB", nargs="?", help="open this one: its id, or the end of it")
+
+
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Show the screens until the user leaves; without a terminal that is usage."""
+    if not terminal.full_screen:
+        terminal.note("stitcher: the full screen needs a terminal; without one: stitcher ls")
+        return exits.USAGE
+    daemon = reach(options)
+    feed = Feed(daemon)
+    feed.start()  # the daemon answers while the screens are imported
+    from tui.app import StitcherApp  # noqa: PLC0415 (0.3 s that no other verb waits for)
+
+    app = StitcherApp(daemon, feed, job=options.job)
+    app.run()
+    return app.return_code or exits.OK

@@ -1,0 +1,80 @@
+"""The filter: one line of words, completed from the keys there are and the values that are on screen."""
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input
+
+from shared.filters import KEYS
+from shared.models import RunnerJob
+
+Values = Callable[[], Iterable[RunnerJob]]
+
+
+def completed(text: str, values: dict[str, Iterable[str]]) -> str | None:
+    """Return the text with its last word completed, or None; a comma starts another value of the same key."""
+    before, space, word = text.rpartition(" ")
+    sign = "-" if word.startswith("-") else ""
+    key, colon, said = word[len(sign) :].partition(":")
+    if not colon:
+        found = next((name for name in KEYS if key and name.startswith(key.lower())), None)
+        return f"{before}{space}{sign}{found}:" if found else None
+    earlier, comma, begun = said.rpartition(",")
+    fitting = (value for value in sorted(values.get(key.lower(), ())) if value.lower().startswith(begun.lower()))
+    value = next(fitting, None)
+    return f"{before}{space}{sign}{key}:{earlier}{comma}{value}" if value and value != begun else None
+
+
+def values_of(jobs: Iterable[RunnerJob]) -> dict[str, Iterable[str]]:
+    """Return what each key may be, as far as it is known here."""
+    found = {key: set(values) for key, values in KEYS.items()}
+    for job in jobs:
+        found["type"].add(job.type)
+        found["profile"].add(job.profile)
+        if job.repository:
+            found["repo"].add(job.repository)
+        if job.agent_task_id:
+            found["agent"].add(job.agent_task_id)
+    return {key: {value for value in values if " " not in value} for key, values in found.items()}
+
+
+class _Completion(Suggester):
+    def __init__(self, jobs: Values) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._jobs = jobs
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return completed(value, values_of(self._jobs()))
+
+
+class FilterBar(Input):
+    """Where the filter is typed; enter takes it, escape leaves things as they were."""
+
+    DEFAULT_CSS = """
+    FilterBar, FilterBar:focus { height: 1; border: none; padding: 0 1; background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "cursor_right", "complete"),
+        Binding("enter", "submit", "apply"),
+        Binding("escape", "leave", "leave", priority=True),
+    ]
+
+    class Left(Message):
+        """Nothing was entered."""
+
+    def __init__(self, text: str, jobs: Values, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(
+            text,
+            placeholder="state:failed type:fix repo:octo-org/* age:<2h -gate:lint words",
+            suggester=_Completion(jobs),
+            select_on_focus=False,
+            id=id,
+        )
+        self.cursor_blink = False
+
+    def action_leave(self) -> None:
+        """Go back to the list."""
+        self.post_message(self.Left())

@@ -1,0 +1,30 @@
+"""Where one types what to look for."""
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import Input
+
+
+class FindBar(Input):
+    """One line; enter looks for it, escape leaves."""
+
+    DEFAULT_CSS = """
+    FindBar, FindBar:focus { height: 1; border: none; padding: 0 1; background: $surface; dock: bottom; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "find"),
+        Binding("escape", "leave", "leave", priority=True),
+    ]
+
+    class Left(Message):
+        """Nothing was entered."""
+
+    def __init__(self, text: str, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(text, placeholder="find", id=id)
+        self.cursor_blink = False
+
+    def action_leave(self) -> None:
+        """Go back."""
+        self.post_message(self.Left())

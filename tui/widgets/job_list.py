@@ -1,0 +1,111 @@
+"""The list of jobs: a board, drawn; cursor, scroll and marks hold on to jobs, not to rows."""
+
+from collections.abc import Callable
+
+from shared.models import OPEN, JobPage, RunnerJob
+from tui.board import Ask, Board, Splice
+from tui.widgets.job_row import row, unknown
+from tui.widgets.paint import Line
+from tui.widgets.rows import Rows
+
+
+class JobList(Rows):
+    """Rows of a board; while the cursor is on the newest job it stays on the newest."""
+
+    def __init__(self, board: Board, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.board = board
+        self.marked: dict[str, None] = {}
+        self.above = 0  # rows that came while the cursor was further down
+        self._clock = clock
+        self._drawn: dict[int, Line] = {}
+
+    @property
+    def count(self) -> int:
+        """How many jobs are known."""
+        return len(self.board.ids)
+
+    def draw(self, at: int, cells: int) -> Line:
+        """Return the line of a job."""
+        self._drawn[at] = self._line(at, cells)
+        return self._drawn[at]
+
+    def _line(self, at: int, cells: int) -> Line:
+        job_id = self.board.ids[at]
+        job = self.board.job(at)
+        if job is None:
+            return unknown(job_id)
+        return row(job, self.board.said(job_id), cells, self._clock(), marked=job_id in self.marked)
+
+    def tick(self, *, ages: bool) -> None:
+        """Draw the rows anew whose times look different by now; the ages of jobs that are over too, if asked."""
+        first, last = self.window
+        for at in range(first, min(last + 1, self.count)):
+            job = self.board.job(at)
+            if (ages or (job and job.status in OPEN)) and self._drawn.get(at) != self._line(at, self.room):
+                self.refresh_line(at)
+        self._drawn = {at: line for at, line in self._drawn.items() if first <= at <= last}
+
+    def show(self, board: Board) -> None:
+        """Show another board, from its newest job on."""
+        self.board = board
+        self.cursor = 0
+        self.above = 0
+        self.marked.clear()
+        self.recount()
+        self.jump(0)
+
+    def answered(self, ask: Ask, page: JobPage) -> None:
+        """Put an answer in its place and redraw; what is looked at stays where it is."""
+        top = self.scroll_offset.y
+        newest = top == 0 and self.cursor == 0
+        looked_at = [self.board.ids[at] for at in (self.cursor, top)] if self.count > top else []
+        splice = self.board.merge(ask, page)
+        if newest or not looked_at:
+            self.recount()
+            return
+        self.cursor, now_top = (self._row_of(*seen, splice) for seen in zip((self.cursor, top), looked_at, strict=True))
+        if top:
+            self.above += max(now_top - top, 0)
+        self.recount()
+        if top:
+            self.jump(now_top)
+
+    def move(self, cursor: int) -> None:
+        """Set the cursor; at the top nothing is above any more."""
+        super().move(cursor)
+        if self.cursor == 0:
+            self.above = 0
+
+    def action_mark(self) -> None:
+        """Mark the job under the cursor, or no longer, and go on to the next."""
+        if self.count:
+            job_id = self.board.ids[self.cursor]
+            if job_id in self.marked:
+                del self.marked[job_id]
+            else:
+                self.marked[job_id] = None
+            self.move(self.cursor + 1)
+
+    def unmark(self) -> None:
+        """Mark nothing."""
+        self.marked.clear()
+        self.refresh()
+
+    @property
+    def current_id(self) -> str | None:
+        """The id of the job under the cursor."""
+        return self.board.ids[self.cursor] if self.count else None
+
+    @property
+    def current(self) -> RunnerJob | None:
+        """The job under the cursor; None where there is none, or it is not here yet."""
+        return self.board.job(self.cursor) if self.count else None
+
+    def _row_of(self, row: int, job_id: str, splice: Splice) -> int:
+        """Return where a row is after a splice; a job that is gone leaves its place to the next."""
+        moved = splice.moved(row)
+        if moved is not None:
+            return moved
+        section = self.board.ids[splice.start : splice.start + splice.added]
+        return splice.start + section.index(job_id) if job_id in section else min(row, max(self.count - 1, 0))

@@ -1,0 +1,157 @@
+"""Lines on screen, drawn one by one when they are seen: any number of them costs the same."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.widgets.paint import Line, Palette
+
+WHEEL = 3  # lines
+
+
+class Lines(ScrollView, can_focus=True):
+    """Text that is scrolled; `count` lines, each of them drawn by `draw`."""
+
+    DEFAULT_CSS = """
+    Lines {
+        height: 1fr;
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
+        background: $background;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "go(-1)", "up", show=False),
+        Binding("down,j", "go(1)", "down", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", "page up", show=False),
+        Binding("pagedown,ctrl+d", "page(1)", "page down", show=False),
+        Binding("home,g", "first", "first", show=False),
+        Binding("end,G", "last", "last", show=False),
+        Binding("left,h", "sideways(-8)", "left", show=False),
+        Binding("right,l", "sideways(8)", "right", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(id=id)
+        self.left = 0  # cells that are scrolled out on the left
+        self.faded = False  # what is shown may be out of date
+        self._palette: Palette | None = None
+
+    @property
+    def count(self) -> int:
+        """How many lines there are."""
+        raise NotImplementedError
+
+    def draw(self, at: int, cells: int) -> Line:
+        """Return one line, plain already, for a width in cells."""
+        raise NotImplementedError
+
+    def over(self, _at: int) -> str:
+        """Return the style that lies over a whole line."""
+        return "dim" if self.faded else ""
+
+    @property
+    def room(self) -> int:
+        """How many cells a line may have, beside the scrollbar."""
+        return self.scrollable_content_region.width
+
+    def recount(self) -> None:
+        """Draw all lines anew, after their number may have changed."""
+        self.virtual_size = Size(self.room, self.count)
+        self.refresh()
+
+    def fade(self, *, faded: bool) -> None:
+        """Dim everything, or no longer."""
+        if faded is not self.faded:
+            self.faded = faded
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen."""
+        if self._palette is None:
+            self._palette = Palette(self.app.theme_variables)
+        ground = self.rich_style
+        at = y + self.scroll_offset.y
+        if at >= self.count:
+            return Strip.blank(self.room, ground)
+        return self._palette.strip(self.draw(at, self.room), self.left, self.room, ground, self.over(at))
+
+    def notify_style_update(self) -> None:
+        """Forget the colours of another theme."""
+        super().notify_style_update()
+        self._palette = None
+
+    def on_resize(self) -> None:
+        """Draw for the new width."""
+        self.recount()
+
+    def jump(self, y: int) -> None:
+        """Scroll so that line `y` is the first, without an animation."""
+        self.scroll_to(y=y, animate=False, force=True)  # the scrollbar may not be there yet
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """The first and the last line that can be seen."""
+        top = self.scroll_offset.y
+        return top, top + max(self.size.height, 1) - 1
+
+    def action_go(self, by: int) -> None:
+        """Scroll by lines."""
+        self.jump(self.scroll_offset.y + by)
+
+    def action_page(self, by: int) -> None:
+        """Scroll by screens."""
+        self.action_go(by * max(self.size.height - 1, 1))
+
+    def action_first(self) -> None:
+        """Scroll to the beginning."""
+        self.jump(0)
+
+    def action_last(self) -> None:
+        """Scroll to the end."""
+        self.jump(self.count)
+
+    def action_sideways(self, by: int) -> None:
+        """Scroll to the side."""
+        self.left = max(self.left + by, 0)
+        self.refresh()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll with the wheel."""
+        event.stop()
+        event.prevent_default()
+        self.jump(self.scroll_offset.y + WHEEL)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll with the wheel."""
+        event.stop()
+        event.prevent_default()
+        self.jump(self.scroll_offset.y - WHEEL)
+
+
+class Painted(Lines):
+    """Lines that are all there: a page of text."""
+
+    def __init__(self, lines: list[Line] | None = None, *, id: str | None = None) -> None:  # noqa: A002 (as above)
+        super().__init__(id=id)
+        self._lines: list[Line] = lines or []
+
+    @property
+    def count(self) -> int:
+        """How many lines there are."""
+        return len(self._lines)
+
+    def draw(self, at: int, cells: int) -> Line:  # noqa: ARG002 (a page of text is as wide as it is)
+        """Return one of them."""
+        return self._lines[at]
+
+    def show(self, lines: list[Line]) -> None:
+        """Show other lines."""
+        self._lines = lines
+        self.recount()

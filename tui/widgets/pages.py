@@ -1,0 +1,85 @@
+"""The pages of text beside a job's steps, and of a decision: lines, without a screen."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
+from msgspec import UNSET
+
+from shared.models import Decision, JobEvent, RunnerJob
+from tui import happenings, reasons
+from tui.plain import plain, width
+from tui.widgets.paint import Line, folded, paint, pieces
+from tui.wording import NOTHING
+
+
+def events(happened: Iterable[JobEvent], *, with_job: bool = False) -> list[Line]:
+    """Return a line for each event."""
+    return [happenings.line(event, with_job=with_job) for event in happened] or [[("no events are kept", "dim")]]
+
+
+def why(decision: Decision | None, cells: int) -> list[Line]:
+    """Return a decision: its headline, every check, and what would have allowed it."""
+    if decision is None:
+        return [[("nothing is decided yet", "dim")]]
+    word, colour = reasons.headline(decision.verdict)
+    page: list[Line] = [[(word, f"{colour} bold")]]
+    for line in reasons.lines(decision, paint):
+        page += _folded(pieces(line), cells)
+    return page
+
+
+def result(job: RunnerJob, cells: int) -> list[Line]:
+    """Return what came of a job: its error or its commit, and what it used."""
+    page: list[Line] = []
+    if job.error:
+        page += _prose(job.error.detail, cells, "red")
+        page += _prose(job.error.hint, cells) if job.error.hint else []
+        page += [[("code ", "dim"), (plain(job.error.code), "")], []]
+    made = None if job.result is UNSET else job.result
+    if made and made.commit:
+        page += [
+            [("commit  ", "dim"), (plain(made.commit), "")],
+            [("branch  ", "dim"), (plain(job.branch), "")],
+            [("change  ", "dim"), (f"+{made.additions}", "green"), (f" -{made.deletions}", "red"),
+             (f" in {made.files} files", "")],
+            [],
+        ]  # fmt: skip
+    elif made:
+        page += [[("nothing was changed", "dim")], []]
+    if made:
+        page += _prose(made.summary, cells)
+    used = job.usage
+    page += [[], [("tokens  ", "dim"), (f"{used.input_tokens:,} in, {used.output_tokens:,} out", "")]]
+    page += [[("cost    ", "dim"), (f"${used.cost_usd:.2f}" if used.cost_usd else NOTHING, "")]]
+    return page if made or job.error else [[("it is not over yet", "dim")], *page]
+
+
+def prompt(job: RunnerJob, cells: int) -> list[Line]:
+    """Return what the executor is told."""
+    text = "" if job.prompt is UNSET else job.prompt
+    return _prose(text, cells) or [[("there is no prompt", "dim")]]
+
+
+def raw(document: bytes, cells: int) -> list[Line]:
+    """Return a JSON document over many lines; what is no JSON is shown as it is."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        document = msgspec.json.format(document, indent=2)
+    return _prose(document.decode("utf-8", "replace"), cells)
+
+
+def _prose(text: str, cells: int, style: str = "") -> list[Line]:
+    return [[(part, style)] for line in text.splitlines() for part in folded(plain(line.expandtabs()), cells)]
+
+
+def _folded(line: list[tuple[str, str]], cells: int) -> list[Line]:
+    """Fold the last piece of a line, the further parts indented."""
+    if not line:
+        return [[]]
+    *before, (text, style) = line
+    room = cells - sum(width(part) for part, _ in before)
+    first, *rest = folded(text, max(room, 20))
+    return [
+        [*before, (first, style)],
+        *[[(f"      {part}", style)] for more in rest for part in folded(more, cells - 6)],
+    ]
