@@ -15,11 +15,13 @@ from pathlib import Path
 import dispatch
 import intake
 import jobs
+import sandbox
 
 ROWS = {
     "intake": intake.measure,
     "dispatch": dispatch.measure,
     "jobs": jobs.measure,
+    "sandbox": sandbox.measure,
 }
 
 

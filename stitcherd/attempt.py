@@ -1,18 +1,21 @@
 """One attempt of a job, a staircase: prepare, then execute and judge as often as allowed, then publish."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
-from stitcherd import processes, prompt
+from stitcherd import processes, prompt, sandbox
 from stitcherd.checkout import Checkout, Checkouts
-from stitcherd.executors import Executor, Task
-from stitcherd.gates import command
+from stitcherd.executors import Executor, Profile, Task, Unavailable
+from stitcherd.gates import BUILTINS, command
+from stitcherd.gates.diff_rules import Terms
 from stitcherd.gates.result import GateResult
 from stitcherd.git import GitFailed
 from stitcherd.rails.rulebook import Gate, JobType
+from stitcherd.sandbox import Box
 from stitcherd.settings_tables import RepositorySettings
 from stitcherd.steps import Journal
 from stitcherd.store.rows import builtins
@@ -70,7 +73,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 raise Failed(Failure("checkout_failed", str(fault))) from fault
             step.say(said.encode())
             step.ended(0)
-        await self._run_prepare(checkout, checkout.work, Phase.SETUP)
+        await self._run_prepare(checkout, checkout.work, checkout.tmp, Phase.SETUP)
         return checkout
 
     async def _open(self) -> tuple[Checkout, str]:
@@ -84,16 +87,17 @@ class Attempt(Struct, frozen=True, kw_only=True):
         checkout = await self.checkouts.open(job.id, job.attempt, self.repository.clone, base, job.branch)
         return checkout, f"base {base} of {ref}\n"
 
-    async def _run_prepare(self, checkout: Checkout, where: Path, phase: Phase) -> None:
+    async def _run_prepare(self, checkout: Checkout, where: Path, tmp: Path, phase: Phase) -> None:
         if self.repository is None or not self.repository.prepare:
             return
         async with await self.journal.open(phase, StepType.COMMAND, "prepare") as step:
             for argv in self.repository.prepare:
                 step.say(f"$ {' '.join(argv)}\n".encode())
+                env = self._environment(tmp, 0, self.type.profile.env)
                 verdict = await command.judge(
-                    argv,
+                    self._boxed(self.type.profile.box, where, env)(argv),
                     cwd=where,
-                    env=self._environment(checkout, 0, self.type.profile.env),
+                    env=env,
                     timeout=self.type.profile.timeout,
                     retries=0,
                     say=step.say,
@@ -108,6 +112,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
     async def _execute(self, checkout: Checkout, number: int, failures: list[tuple[str, str]]) -> None:
         text = prompt.again(self.prompt, number, failures) if failures else prompt.first(self.prompt)
+        env = self._environment(checkout.tmp, number, self.type.profile.env)
         task = Task(
             job_id=self.job.id,
             attempt=self.job.attempt,
@@ -116,19 +121,34 @@ class Attempt(Struct, frozen=True, kw_only=True):
             cwd=checkout.work,
             tmp=checkout.tmp,
             root=checkout.directory,
-            env=self._environment(checkout, number, self.type.profile.env),
+            env=env,
             timeout=self.type.profile.timeout,
+            boxed=self._boxed(self.type.profile.box, checkout.work, env),
+            profile=self._profile(),
         )
         await self.journal.begin_try(number)
         async with await self.journal.open(
             Phase.EXECUTION, StepType.AI_ACTION, self.type.profile.executor, number
         ) as step:
-            outcome = await self.executor.run(task, step)
+            try:
+                outcome = await self.executor.run(task, step)
+            except Unavailable as gone:
+                raise Failed(Failure("executor_unavailable", str(gone))) from gone
             if outcome.usage is not None:
                 await step.used(outcome.usage)
             step.ended(outcome.exit_code, outcome.failure.detail if outcome.failure else None)
         if outcome.failure is not None:
             raise Failed(outcome.failure)
+
+    def _profile(self) -> Profile:
+        profile = self.type.profile
+        return Profile(
+            name=profile.name,
+            capabilities=profile.capabilities,
+            tools=profile.tools,
+            model=profile.model,
+            sandbox=profile.sandbox,
+        )
 
     async def _commit(self, checkout: Checkout) -> str | None:
         """Return the commit of what the agent left behind; None where it changed nothing."""
@@ -146,14 +166,14 @@ class Attempt(Struct, frozen=True, kw_only=True):
         where = checkout.work
         if self.repository is not None:
             where = await checkout.fresh(f"gates-{number}", commit or str(checkout.base))
-            await self._run_prepare(checkout, where, Phase.VALIDATION)
+            await self._run_prepare(checkout, where, await checkout.scratch("gates"), Phase.VALIDATION)
         failures = []
         for gate in self.type.gates:
             async with await self.journal.open(Phase.VALIDATION, StepType.GATE, gate.name, number) as step:
                 if self.repository is not None:
                     await checkout.reset(where, commit or str(checkout.base))
                     await checkout.restore_from_base(where, gate.from_base)
-                verdict = await self._ask(gate, checkout, where, number, step.say)
+                verdict = await self._ask(gate, checkout, commit, where, number, step.say)
                 why = verdict.reason if gate.required else f"{verdict.reason} It is not required."
                 step.ended(verdict.exit_code, None if verdict.ok else why, reason=why if verdict.flaky else None)
             if gate.required and not verdict.ok:
@@ -161,14 +181,23 @@ class Attempt(Struct, frozen=True, kw_only=True):
         return failures
 
     async def _ask(
-        self, gate: Gate, checkout: Checkout, where: Path, number: int, say: Callable[[bytes], None]
+        self,
+        gate: Gate,
+        checkout: Checkout,
+        commit: str | None,
+        where: Path,
+        number: int,
+        say: Callable[[bytes], None],
     ) -> GateResult:
-        if gate.run is None:  # the rails deny such a job; this is for one that was decided by another version
-            return GateResult(ok=False, reason=f"The builtin {gate.builtin} is not in this version.")
+        if gate.run is None:
+            terms = Terms(gate.paths, gate.timeout, self.journal.redaction.clean)
+            return await BUILTINS[str(gate.builtin)](checkout, commit, terms, say)
+        # What an agent, or another gate, left in its own TMPDIR is not there to be found by this one.
+        env = self._environment(await checkout.scratch("gates"), number, gate.env)
         return await command.judge(
-            gate.run,
+            self._boxed(gate.box, where, env)(gate.run),
             cwd=where,
-            env=self._environment(checkout, number, gate.env),
+            env=env,
             timeout=gate.timeout,
             retries=gate.retries,
             say=say,
@@ -177,7 +206,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         )
 
     async def _publish(self, checkout: Checkout, commit: str | None) -> Result:
-        """Put the commit that passed on its branch, and remove the checkout."""
+        """Put the commit that passed on its branch."""
         result = Result(None, 0, 0, 0, "no changes")
         if commit is not None and self.repository is not None and self.type.needs & WRITES:
             async with await self.journal.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
@@ -192,16 +221,18 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 step.ended(0)
                 result = Result(commit, stat.files, stat.additions, stat.deletions, summary)
                 await step.note("ai.artifact_created", {"name": "diffstat", **builtins(result)})
-        await checkout.remove()
         return result
 
-    def _environment(self, checkout: Checkout, number: int, extra: Sequence[str]) -> dict[str, str]:
+    def _boxed(self, box: Box | None, where: Path, env: Mapping[str, str]) -> Callable[[Sequence[str]], list[str]]:
+        return partial(sandbox.wrap, box=box, cwd=where, tmp=Path(env["TMPDIR"]), home=env.get("HOME"))
+
+    def _environment(self, tmp: Path, number: int, extra: Sequence[str]) -> dict[str, str]:
         return processes.environment(
             self.environ,
             job_id=self.job.id,
             attempt=self.job.attempt,
             number=number,
-            tmp=checkout.tmp,
+            tmp=tmp,
             extra=extra,
         )
 

@@ -16,7 +16,7 @@ from stitcherd import processes
 from stitcherd.git import Git, GitFailed
 from stitcherd.mirror import Mirror, check_branch, readable
 
-__all__ = ["Checkout", "Checkouts", "DiffStat", "GitFailed"]
+__all__ = ["Checkout", "Checkouts", "DiffStat", "GitFailed", "Patch"]
 
 SUBMODULE = b"160000"
 
@@ -27,6 +27,16 @@ class DiffStat(Struct, frozen=True):
     files: int
     additions: int
     deletions: int
+
+
+class Patch(Struct, frozen=True):
+    """A change as git writes it, without renames: `entries` as of `--raw -z`, `file` as of `-p -U0`, in the same order.
+
+    The file may be of any size, and stands until the next patch of the checkout.
+    """
+
+    entries: bytes
+    file: Path
 
 
 class Checkout(Struct, frozen=True):
@@ -46,6 +56,13 @@ class Checkout(Struct, frozen=True):
     def tmp(self) -> Path:
         """The TMPDIR of the attempt."""
         return self.directory / "tmp"
+
+    async def scratch(self, name: str) -> Path:
+        """Return a new, empty TMPDIR for one of the attempt's commands; one of the same name goes."""
+        path = self.directory / f"tmp-{readable(name)}"
+        await _erase(path)
+        path.mkdir(mode=0o700)
+        return path
 
     async def start(self, branch: str) -> None:
         """Fill the empty work tree with the base, on a branch of its own clone. Raises GitFailed."""
@@ -130,6 +147,19 @@ class Checkout(Struct, frozen=True):
             additions += int(added) if added != b"-" else 0
             deletions += int(removed) if removed != b"-" else 0
         return DiffStat(files, additions, deletions)
+
+    async def patch(self, sha: str) -> Patch:
+        """Return the change from the base to a commit; every file is shown as text, whatever its attributes say.
+
+        Raises GitFailed.
+        """
+        file = self.directory / "diff.patch"
+        file.unlink(missing_ok=True)  # a link in its place would be followed
+        words = ("diff-tree", "-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--submodule=short")
+        ends = (str(self.base), sha)
+        entries = await self._own(*words, "--raw", "-z", *ends)
+        await self._own(*words, "-p", "-U0", "--text", f"--output={file}", *ends)
+        return Patch(entries, file)
 
     async def publish(self, sha: str, clone: str, branch: str) -> None:
         """Put a commit, and nothing else, on a branch of the repository at the path `clone`, whatever was there.

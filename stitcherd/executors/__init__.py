@@ -1,12 +1,33 @@
 """What an executor is: the one who does a job's work, handed a task and asked for its outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from shared.models import Failure, Usage
+
+
+class Budget(Struct, frozen=True):
+    """What one job may use up: calls of the model, and US dollars; None is no limit."""
+
+    turns: int | None = None
+    usd: float | None = None
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """What a task's agent may do; who cannot hold it to all of this does not start it.
+
+    `tools` are as in the rails, None where none are named.
+    """
+
+    name: str
+    capabilities: frozenset[str] = frozenset()
+    tools: tuple[str, ...] | None = None
+    model: str | None = None
+    sandbox: str = "none"
+    budget: Budget = Budget()
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -21,6 +42,8 @@ class Task(Struct, frozen=True, kw_only=True):
     root: Path  # the job's own directory: whatever runs below it is the job's
     env: Mapping[str, str]  # whole: nothing else reaches the executor
     timeout: float | None
+    boxed: Callable[[Sequence[str]], Sequence[str]] = tuple  # the command line that runs another in the task's sandbox
+    profile: Profile | None = None  # for an executor that can hold an agent to it
 
 
 class Outcome(Struct, frozen=True):
@@ -34,6 +57,18 @@ class Outcome(Struct, frozen=True):
     def ok(self) -> bool:
         """Whether the executor came to its own end without a failure."""
         return self.failure is None
+
+
+class Unavailable(Exception):
+    """The executor cannot be reached just now, and nothing of the task was started; the text says why."""
+
+
+class Health(Struct, frozen=True):
+    """Whether an executor can be used now; `detail` is why not, or what it is."""
+
+    ok: bool
+    detail: str
+    version: str | None = None
 
 
 class Voice(Protocol):
@@ -60,5 +95,5 @@ class Executor(Protocol):
     """Does the work of a task; when cancelled, it ends everything that it started before it lets go."""
 
     async def run(self, task: Task, voice: Voice) -> Outcome:
-        """Do the task."""
+        """Do the task; may raise Unavailable."""
         ...

@@ -18,7 +18,7 @@ class CommandExecutor(Struct, frozen=True):
         """Run the program; failures are `executor_cannot_start`, `executor_timeout` and `executor_failed`."""
         try:
             ended = await processes.run(
-                self.argv,
+                task.boxed(self.argv),
                 cwd=task.cwd,
                 env=task.env,
                 stdin=task.prompt.encode(errors="replace"),

@@ -2,6 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from stitcherd.checkout import Checkout
+from stitcherd.gates import diff_rules
+from stitcherd.gates.diff_rules import Terms
 from stitcherd.gates.result import GateResult
 
-BUILTINS: Mapping[str, Callable[..., Awaitable[GateResult]]] = {}
+Builtin = Callable[[Checkout, str | None, Terms, Callable[[bytes], None]], Awaitable[GateResult]]
+
+BUILTINS: Mapping[str, Builtin] = {"diff-rules": diff_rules.judge}

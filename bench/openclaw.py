@@ -1,0 +1,119 @@
+"""What the OpenClaw executor adds to a run, against a real gateway whose model answers at once.
+
+    python bench/openclaw.py        needs what `make test-openclaw` installs
+
+Beside each figure of ours is the same run with the least that the protocol allows, on one open connection.
+"""
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from argparse import Namespace
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from stitcherd.executors import Profile, Task
+from stitcherd.executors.openclaw.connection import ADMIN, Address, Connection, connect
+from stitcherd.executors.openclaw.constraints import terms
+from stitcherd.executors.openclaw.executor import OpenClawExecutor
+
+TOOL = Path(__file__).parents[1] / "tools" / "openclaw" / "gateway.py"
+RUNS = 10
+PARALLEL = 4
+READER = Profile(name="bench", capabilities=frozenset({"repo:read"}))
+AGENT = terms(READER).agent
+NOTHING = '<play>[{"say": "done"}]</play>'
+LONG = '<play>[{"say": "late", "wait": 60}]</play>'
+
+
+class Deaf:
+    """Hears nothing, but knows that the run is about to start."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    def say(self, _data: bytes) -> None: ...
+    async def note(self, _type: str, _payload: dict[str, Any]) -> None: ...
+    async def used(self, _usage: Any) -> None: ...
+    async def remember(self, _reference: dict[str, str]) -> None:
+        self.begun.set()
+
+
+def task(place: Path, prompt: str) -> Task:
+    where = {"cwd": place, "tmp": place, "root": place}
+    return Task(
+        job_id=uuid.uuid4().hex, attempt=1, number=1, prompt=prompt, env={}, timeout=120.0, profile=READER, **where
+    )
+
+
+async def bare(gateway: Connection) -> None:
+    run = uuid.uuid4().hex
+    key = f"agent:{AGENT}:bench:{run}"
+    asked = {"message": NOTHING, "agentId": AGENT, "sessionKey": key, "idempotencyKey": run, "deliver": False}
+    await gateway.request("agent", asked)
+    await gateway.request("agent.wait", {"runId": run, "timeoutMs": 30_000}, 40)
+
+
+async def cancel(executor: OpenClawExecutor, place: Path) -> float:
+    ear = Deaf()
+    running = asyncio.create_task(executor.run(task(place, LONG), ear))
+    await ear.begun.wait()
+    await asyncio.sleep(1)
+    before = time.perf_counter()
+    running.cancel()
+    await asyncio.wait({running})
+    return time.perf_counter() - before
+
+
+async def timed(times: int, run: Callable[[], Awaitable[object]]) -> dict[str, float]:
+    spent = []
+    for _ in range(times):
+        before = time.perf_counter()
+        await run()
+        spent.append(time.perf_counter() - before)
+    return {"p50_ms": round(statistics.median(spent) * 1000), "max_ms": round(max(spent) * 1000)}
+
+
+async def figures(address: Address, place: Path) -> list[dict[str, Any]]:
+    executor = OpenClawExecutor(address)
+    await executor.run(task(place, NOTHING), Deaf())  # loads the gateway's other half, and writes the agent
+    rows: list[dict[str, Any]] = []
+    async with connect(address, ADMIN) as gateway:
+        await bare(gateway)
+        rows.append({"row": "a run with the bare protocol", **await timed(RUNS, lambda: bare(gateway))})
+    rows.append({"row": "a try", **await timed(RUNS, lambda: executor.run(task(place, NOTHING), Deaf()))})
+    before = time.perf_counter()
+    await asyncio.gather(*(executor.run(task(place, NOTHING), Deaf()) for _ in range(PARALLEL)))
+    rows.append({"row": f"{PARALLEL} tries at once", "ms": round((time.perf_counter() - before) * 1000)})
+    ends = [await cancel(executor, place) for _ in range(3)]
+    rows.append({"row": "a cancel", "max_ms": round(max(ends) * 1000), "goal_ms": 2000})
+    return rows
+
+
+def measure(_options: Namespace) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="bench-openclaw-") as directory:
+        state, place = Path(directory) / "gateway", Path(directory) / "checkout"
+        place.mkdir()
+        before = time.perf_counter()
+        argv = [sys.executable, str(TOOL), str(state)]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            facts = json.loads(process.stdout.readline())
+            ready = round(time.perf_counter() - before, 1)
+            try:
+                rows = asyncio.run(figures(Address(facts["url"], facts["token"]), place))
+                memory = Path(f"/proc/{facts['pid']}/status").read_text().partition("VmRSS:")[2].split()[0]
+            finally:
+                process.communicate(timeout=60)
+        return [*rows, {"row": "the gateway itself", "ready_s": ready, "rss_mb": int(memory) // 1024}]
+
+
+if __name__ == "__main__":
+    for line in measure(Namespace()):
+        print("  ".join(f"{name} {value}" for name, value in line.items()))

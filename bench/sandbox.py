@@ -1,0 +1,50 @@
+"""What the sandbox costs: starting a command in it, beside starting the same one in the open, in turn."""
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from stitcherd import processes, sandbox
+from stitcherd.sandbox import Box, wrap
+
+STARTS = 100
+PLACES = {"open": None, "bwrap": Box(network=False), "bwrap_with_limits": Box(memory=2**30, disk=2**30)}
+
+
+def measure(options: Namespace) -> list[dict[str, Any]]:
+    missing = sandbox.available()
+    if missing is not None:
+        return [{"skipped": missing}]
+    return asyncio.run(_measured(STARTS * options.rounds // 3))
+
+
+async def _measured(starts: int) -> list[dict[str, Any]]:
+    taken: dict[str, list[float]] = {name: [] for name in PLACES}
+    with tempfile.TemporaryDirectory(prefix="bench-") as place:
+        work, tmp = Path(place, "work"), Path(place, "tmp")
+        work.mkdir()
+        tmp.mkdir()
+        for _ in range(starts):
+            for name, box in PLACES.items():
+                begun = time.perf_counter()
+                ended = await processes.run(
+                    wrap(["true"], box, cwd=work, tmp=tmp, home=None),
+                    cwd=work,
+                    env={"PATH": os.environ["PATH"]},
+                    timeout=10.0,
+                    say=print,
+                    job_id="bench",
+                    root=Path(place),
+                )
+                taken[name].append(1000 * (time.perf_counter() - begun))
+                assert ended.code == 0, ended
+    return [{"place": name, "p50_ms": _at(each, 0.5), "p99_ms": _at(each, 0.99)} for name, each in taken.items()]
+
+
+def _at(figures: list[float], share: float) -> float:
+    return round(statistics.quantiles(figures, n=100, method="inclusive")[round(share * 100) - 1], 2)

@@ -1,0 +1,150 @@
+"""A diff as git writes it, read into the changes of its files; it judges nothing and trusts no file's content."""
+
+import re
+import stat
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Self
+
+from msgspec import Struct, field
+
+_HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_GITLINK = 0o160000
+
+PIECE = 64 * 1024  # bytes: some milliseconds of searching
+
+
+class Unreadable(Exception):
+    """The diff is not what git writes, so nothing can be said of it."""
+
+
+class Wanted(Struct, frozen=True):
+    """A pattern that is looked for; every match holds one of the `hints`, which are found fifty times as fast."""
+
+    pattern: re.Pattern[bytes]
+    hints: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, pattern: bytes, *hints: bytes) -> Self:
+        """Return the pattern compiled, with `^` at the beginning of each line."""
+        return cls(re.compile(pattern, re.MULTILINE), hints)
+
+
+class Side(Struct, frozen=True):
+    """What a change takes out of a file, or puts into it.
+
+    `data` is all its lines in one piece, each with its line feed; `offsets` and `numbers` say where each run of
+    neighbouring lines begins in it and in the file. A patch of short lines thus costs its own size, and no more.
+    """
+
+    data: bytearray = field(default_factory=bytearray)
+    offsets: "array[int]" = field(default_factory=lambda: array("Q"))
+    numbers: "array[int]" = field(default_factory=lambda: array("Q"))
+
+    def find(self, wanted: "Wanted") -> Iterator[re.Match[bytes]]:
+        """Yield the matches of a pattern that stays within a line, piece by piece.
+
+        A search holds the interpreter until it ends: between two pieces the daemon's other threads have their turn.
+        """
+        start = 0
+        while start < len(self.data):
+            end = self.data.rfind(b"\n", start, start + PIECE) + 1 or start + PIECE  # a very long line is cut
+            piece = self.data[start:end]
+            if any(hint in piece for hint in wanted.hints):
+                yield from wanted.pattern.finditer(self.data, start, end)
+            start = end
+
+    def line_at(self, offset: int) -> int:
+        """Return the number in the file, from 1, of the line that holds an offset of `data`."""
+        run = bisect_right(self.offsets, offset) - 1
+        return self.numbers[run] + self.data.count(b"\n", self.offsets[run], offset)
+
+
+class Change(Struct, frozen=True):
+    """One file that differs; a mode is 0 where the file is not there. A renamed file is two changes."""
+
+    path: bytes
+    old_mode: int
+    new_mode: int
+    removed: Side
+    added: Side
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the file was not there before."""
+        return not self.old_mode
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the file is gone."""
+        return not self.new_mode
+
+    @property
+    def is_submodule(self) -> bool:
+        """Whether it is, or was, another repository's commit."""
+        return _GITLINK in {self.old_mode, self.new_mode}
+
+    @property
+    def makes_link(self) -> bool:
+        """Whether it is a symbolic link now."""
+        return stat.S_ISLNK(self.new_mode)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it is no text now, by its content: what .gitattributes says of it was the agent's to write."""
+        return b"\0" in self.added.data
+
+
+def read(entries: bytes, patch: Iterable[bytes]) -> list[Change]:
+    """Return the changes of a diff without renames: `entries` as of `--raw -z`, `patch` as the lines of `-p -U0 -a`.
+
+    The names come from `entries`; `patch` has a section for each in the same order, and two where a file became a
+    thing of another type. Raises Unreadable.
+    """
+    sections = _sections(iter(patch))
+    changes = []
+    fields = iter(entries.split(b"\0")[:-1])
+    for words, path in zip(fields, fields, strict=True):
+        old_mode, new_mode = (int(mode, 8) for mode in words.lstrip(b":").split(b" ")[:2])
+        removed, added = next(sections, (None, None))
+        if old_mode and new_mode and stat.S_IFMT(old_mode) != stat.S_IFMT(new_mode):
+            _, added = next(sections, (None, None))
+        if removed is None or added is None:
+            raise Unreadable("git named more files than it showed")
+        changes.append(Change(path, old_mode, new_mode, removed, added))
+    if next(sections, None) is not None:
+        raise Unreadable("git showed more files than it named")
+    return changes
+
+
+def _sections(lines: Iterator[bytes]) -> Iterator[tuple[Side, Side]]:
+    """Yield what each section removes and adds; only the counts of a hunk say where its lines end."""
+    section: tuple[Side, Side] | None = None
+    for line in lines:
+        if line.startswith(b"diff --git "):
+            if section is not None:
+                yield section
+            section = Side(), Side()
+        elif hunk := _HUNK.match(line):
+            if section is None:
+                raise Unreadable("a hunk stands before the first file")
+            old, olds, new, news = hunk.groups(b"1")
+            _take(lines, b"-", section[0], int(old), int(olds))
+            _take(lines, b"+", section[1], int(new), int(news))
+    if section is not None:
+        yield section
+
+
+def _take(lines: Iterator[bytes], mark: bytes, side: Side, number: int, count: int) -> None:
+    if not count:
+        return
+    side.offsets.append(len(side.data))
+    side.numbers.append(number)
+    for _ in range(count):
+        line = next(lines, b"")
+        if line.startswith(b"\\"):  # "No newline at end of file" of the lines before
+            line = next(lines, b"")
+        if not line.startswith(mark):
+            raise Unreadable("a hunk has other lines than it says")
+        side.data.extend(line[1:])

@@ -1,0 +1,56 @@
+"""Houses for the walks: one for a whole module, or as many as a test asks for."""
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+
+from tests.walks.house import House
+
+Build = Callable[..., House]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(str(item.config.rootpath / "tests" / "walks")):
+            item.add_marker(pytest.mark.walk)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """A running daemon that the tests of a module share."""
+    built = House()
+    try:
+        built.start()
+        yield built
+    finally:
+        built.remove()
+
+
+@pytest.fixture
+def build(request: pytest.FixtureRequest) -> Iterator[Build]:
+    """Build houses of one's own, which are not started yet."""
+    houses: list[House] = []
+    request.node.stash[BUILT] = houses
+
+    def build(**options: Any) -> House:
+        houses.append(House(**options))
+        return houses[-1]
+
+    yield build
+    for each in houses:
+        each.remove()
+
+
+BUILT = pytest.StashKey[list[House]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the daemons of a failed test logged."""
+    report = yield
+    shared = getattr(item, "funcargs", {}).get("house")
+    if report.failed:
+        for each in [*([shared] if shared else []), *item.stash.get(BUILT, [])]:
+            report.sections.append((f"log of {each.root}", each.log_tail()))
+    return report

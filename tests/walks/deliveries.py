@@ -1,0 +1,38 @@
+"""What GitHub sends: the body of a comment, and the headers that prove it."""
+
+import hmac
+import json
+import uuid
+
+SECRETS = {"github": "first-secret-of-github", "mosaic": "the-secret-of-mosaic"}
+OLD_SECRET = "second-secret-of-github"
+
+
+def signed(body: bytes, secret: str | None = None) -> dict[str, str]:
+    """Return the headers with which GitHub sends a comment; each call has an id of its own."""
+    proof = hmac.digest((secret or SECRETS["github"]).encode(), body, "sha256").hex()
+    return {
+        "Content-Type": "application/json",
+        "X-GitHub-Event": "issue_comment",
+        "X-GitHub-Delivery": str(uuid.uuid4()),
+        "X-Hub-Signature-256": f"sha256={proof}",
+    }
+
+
+def comment(text: str, *, issue: int = 479, login: str = "octocat", repository: str = "octo-org/api") -> bytes:
+    """Return the body of a new comment on an issue of octocat's; no two are alike."""
+    topic = {
+        "number": issue,
+        "title": "Pagination drops the last row",
+        "html_url": f"https://github.com/{repository}/issues/{issue}",
+        "user": {"login": "octocat"},
+        "labels": [],
+    }
+    document = {
+        "action": "created",
+        "issue": topic,
+        "comment": {"id": uuid.uuid4().int >> 80, "body": text, "user": {"login": login}},
+        "repository": {"full_name": repository},
+        "sender": {"login": login},
+    }
+    return json.dumps(document).encode()

@@ -1,0 +1,284 @@
+"""The real daemon as a process in a directory of its own, and the ways to talk to it."""
+
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, TypeVar
+
+import stitcherd
+from tests.walks.deliveries import OLD_SECRET, SECRETS, comment, signed
+from tests.walks.wire import PATIENCE, OnSocket, Reply, exchange
+
+ROOT = Path(stitcherd.__file__).parents[1]
+HERE = Path(__file__).parent
+TOKEN = "a-token-for-the-walks"
+OVER = ("COMPLETED", "FAILED", "CANCELLED")
+IDENTITY = {f"GIT_{who}_{what}": "walk@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+T = TypeVar("T")
+
+
+class House:
+    """One daemon with its files; `settings` and `rails` are added to, or stand in for, those of this folder."""
+
+    def __init__(
+        self,
+        *,
+        daemon: str = "",
+        settings: str = "",
+        rails: str | None = None,
+        prepare: str = "[]",
+        grace: str = "300ms",
+    ) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="walk-"))
+        self.state = self.root / "state"
+        self.config = self.root / "config"
+        self.socket = self.root / "run" / "s"
+        self.log = self.root / "log"
+        self.rails = self.config / "rails.yaml"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._pieces = {"daemon": daemon, "settings": settings, "prepare": prepare, "grace": grace}
+        self.port = 0
+        self.config.mkdir()
+        self.rails.write_text((HERE / "rails.yaml").read_text() if rails is None else rails)
+        for name, secret in (("old-secret", OLD_SECRET), ("mosaic-secret", SECRETS["mosaic"])):
+            (self.root / name).touch(mode=0o600)
+            (self.root / name).write_text(f"{secret}\n")
+        self.repository = self.root / "api.git"
+        self._make_repository()
+
+    def start(self, *, ready: bool = True, around: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start the daemon, under the command `around`; return when it is ready, or with ready=False at once."""
+        for _ in range(5):  # somebody may take the port between our look and the daemon's
+            self.write_settings()
+            process = self.spawn(around)
+            if not ready or self._is_ready(process):
+                return process
+            if b"address already in use" not in self.log.read_bytes():
+                break
+        raise AssertionError(f"the daemon did not get ready:\n{self.log_tail()}")
+
+    def await_ready(self) -> None:
+        assert self.process is not None
+        assert self._is_ready(self.process), self.log_tail()
+
+    def spawn(self, around: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start the daemon on the files that are there."""
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("STITCHER_", "GIT_"))}
+        environ |= {"WALK_SECRET": SECRETS["github"], "WALK_ALLOWED": "yes", "WALK_HIDDEN": "not for agents"}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*around, sys.executable, "-m", "stitcherd", "--config", str(self.config)],
+                cwd=ROOT,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self.process
+
+    def kill(self) -> None:
+        """End the daemon as a crash would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self, patience: float = PATIENCE) -> int:
+        """End the daemon as a supervisor would; return its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(patience)
+        self.process = None
+        return code
+
+    def remove(self) -> None:
+        """End everything that was started here, and remove the directory."""
+        self.kill()
+        for pid in self.left():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def left(self) -> list[int]:
+        """Return the processes that know this directory by their environment, command line or working directory."""
+        mine = os.fsencode(self.root)
+        daemon = self.process.pid if self.process else 0
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                known = b"\0".join((entry / name).read_bytes() for name in ("environ", "cmdline"))
+                known += os.fsencode((entry / "cwd").readlink())
+            except OSError:
+                continue
+            if mine in known and int(entry.name) not in {daemon, os.getpid()}:
+                found.append(int(entry.name))
+        return found
+
+    def runs(self, word: str) -> bool:
+        """Say whether a process of this directory has a word on its command line."""
+        for pid in self.left():
+            with suppress(OSError):
+                if word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return True
+        return False
+
+    def log_tail(self, lines: int = 30) -> str:
+        text = self.log.read_text(errors="replace") if self.log.exists() else "(nothing)"
+        return "\n".join(text.splitlines()[-lines:])
+
+    def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Reply:
+        """Send a request to the operator's socket; a body that is not bytes goes as JSON."""
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        kind = {"Content-Type": "application/json"} if content is not None else {}
+        return exchange(OnSocket(self.socket), method, path, content, {**kind, **(headers or {})})
+
+    def get(self, path: str, status: int = 200) -> Any:
+        reply = self.ask("GET", path)
+        assert reply.status == status, reply.body
+        return reply.json
+
+    def public(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Reply:
+        """Send a request to the public door."""
+        return exchange(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE), method, path, body, headers)
+
+    def github(self, body: bytes, *, secret: str | None = None, **headers: str) -> Reply:
+        """Deliver a signed body as GitHub would; a header's name may have _ for -."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.public("POST", "/stitcher/webhook/github", body, {**signed(body, secret), **given})
+
+    def comment(self, text: str, *, issue: int = 479, login: str = "octocat", **headers: str) -> Reply:
+        """Deliver a new comment on an issue."""
+        return self.github(comment(text, issue=issue, login=login), **headers)
+
+    def mosaic(self, **fields: object) -> Reply:
+        """Deliver a body of the original's own kind, to the original's own path."""
+        body = json.dumps({"issueNumber": "1", "repository": "octo-org/api", "action": "mentioned", **fields}).encode()
+        proof = f"sha256={hmac.digest(SECRETS['mosaic'].encode(), body, 'sha256').hex()}"
+        headers = {"Content-Type": "application/json", "X-Mosaic-Signature": proof}
+        return self.public("POST", "/stitcher/webhook", body, headers)
+
+    def dispatch(self, type_: str, script: str = "true", repository: str | None = "octo-org/api", **more: Any) -> str:
+        """Ask for a job whose agent runs `script`, one line of shell; return its id."""
+        reply = self.ask("POST", "/runner-jobs", {"type": type_, "prompt": script, "repository": repository, **more})
+        assert reply.status == 201, reply.body
+        return str(reply.json["id"])
+
+    def job(self, job_id: str) -> Any:
+        return self.get(f"/runner-jobs/{job_id}")
+
+    def wait(self, job_id: str, *statuses: str) -> Any:
+        """Return the job when it stands at one of the statuses; those that end a job where none is given."""
+        wanted = statuses or OVER
+
+        def there() -> Any:
+            job = self.job(job_id)
+            assert job["status"] in wanted or job["status"] not in OVER, (job["status"], job["error"], job["steps"])
+            return job if job["status"] in wanted else None
+
+        return until(there, f"job {job_id} {wanted}")
+
+    def run(self, type_: str, script: str = "true", **more: Any) -> Any:
+        """Return a job when it is over."""
+        return self.wait(self.dispatch(type_, script, **more))
+
+    def step(self, job_id: str, name: str, status: str = "RUNNING") -> Any:
+        """Return the job when a step of that name has that status."""
+
+        def there() -> Any:
+            job = self.job(job_id)
+            return job if any((it["name"], it["status"]) == (name, status) for it in job["steps"]) else None
+
+        return until(there, f"step {name} of {job_id} {status}")
+
+    def git(self, *words: str) -> str:
+        """Ask the repository that jobs publish to."""
+        return git(f"--git-dir={self.repository}", *words)
+
+    def stream(self, path: str, count: int) -> list[bytes]:
+        """Return the first frames of an event stream."""
+        connection = OnSocket(self.socket)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            return [b"".join(iter(response.readline, b"\n")) for _ in range(count)]
+        finally:
+            connection.close()
+
+    def hook(self, script: str) -> None:
+        """Let the repository run a script before it takes anything."""
+        path = self.repository / "hooks" / "pre-receive"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def cli(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run `stitcher` against this daemon, without a terminal."""
+        argv = [sys.executable, "-m", "tui", "--socket", str(self.socket), *words]
+        return subprocess.run(
+            argv, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=PATIENCE * 2, check=False
+        )
+
+    def _make_repository(self) -> None:
+        git("init", "-q", "--bare", "--initial-branch=main", "--template=", str(self.repository))
+        tree = self.root / "seed"
+        tree.mkdir()
+        (tree / "readme").write_text("one\n")
+        (tree / "check.sh").write_text("test ! -e broken\n")
+        here = (f"--git-dir={self.repository}", f"--work-tree={tree}")
+        git(*here, "add", "-A")
+        git(*here, "commit", "-qm", "The beginning")
+
+    def write_settings(self) -> None:
+        self.port = free_port()
+        text = (HERE / "stitcherd.toml").read_text()
+        places = {"root": str(self.root), "port": str(self.port), "token": hashlib.sha256(TOKEN.encode()).hexdigest()}
+        for name, value in {**places, **self._pieces}.items():
+            text = text.replace(f"@{name}@", value)
+        (self.config / "stitcherd.toml").write_text(text)
+
+    def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                if self.public("GET", "/readyz").status == 200:
+                    return True
+            except OSError:
+                time.sleep(0.02)
+        return False
+
+
+def git(*words: str) -> str:
+    """Run git without anybody's configuration; return what it prints."""
+    environ = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, **IDENTITY}
+    done = subprocess.run(["git", *words], env=environ, capture_output=True, check=True)
+    return done.stdout.decode().strip()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def until(look: Callable[[], T | None], what: str, limit: float = PATIENCE) -> T:
+    """Return what `look` sees, as soon as it sees something."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        if seen := look():
+            return seen
+        time.sleep(0.02)
+    raise AssertionError(f"this did not come within {limit:g} s: {what}")

@@ -1,0 +1,117 @@
+"""Who may come in, by which door, and what a request may ask for."""
+
+import stat
+
+import pytest
+
+from tests.walks.house import TOKEN, House
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def test_the_socket_is_closed_to_others(house: House) -> None:
+    assert stat.S_IMODE(house.socket.stat().st_mode) == 0o600
+    assert stat.S_IMODE(house.socket.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("path", ["/runner-jobs", "/deliveries", "/rails", "/meta", "/events", "/runner-jobs/abcdef12"])
+def test_the_api_on_tcp_needs_a_token(house: House, path: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": ""}):
+        reply = house.public("GET", path, headers=headers)
+        assert (reply.status, reply.json["code"]) == (401, "unauthorized")
+
+
+def test_a_token_may_do_what_it_says_and_no_more(house: House) -> None:
+    assert house.public("GET", "/runner-jobs", headers=BEARER).status == 200
+    assert house.public("GET", "/meta", headers=BEARER).status == 200
+    assert "checks" in house.public("GET", "/readyz", headers=BEARER).json
+    for method, path in (("GET", "/deliveries"), ("GET", "/rails"), ("POST", "/runner-jobs")):
+        reply = house.public(method, path, headers=BEARER)
+        assert (reply.status, reply.json["code"]) == (403, "forbidden")
+    job_id = house.dispatch("free", repository="far-org/api", workspaceId="far")
+    assert house.get(f"/runner-jobs/{job_id}")["workspaceId"] == "far"
+    assert house.public("GET", f"/runner-jobs/{job_id}", headers=BEARER).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/runner-jobs?colour=red", "colour"),
+        ("/runner-jobs?limit=0", "limit"),
+        ("/runner-jobs?limit=501", "limit"),
+        ("/runner-jobs?limit=x", "limit"),
+        ("/runner-jobs?limit=1&limit=2", "limit"),
+        ("/runner-jobs?status=sleeping", "status"),
+        ("/deliveries?verdict=maybe", "verdict"),
+        ("/deliveries?status=failed", "status"),
+        ("/events?after=-1", "-1"),
+        ("/events?after=1e3", "1e3"),
+        ("/events?since=1", "since"),
+    ],
+)
+def test_a_query_is_read_strictly(house: House, path: str, name: str) -> None:
+    reply = house.ask("GET", path)
+    assert (reply.status, reply.json["code"]) == (422, "invalid")
+    assert name in reply.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "name"),
+    [
+        ({}, 422, "type"),
+        ({"type": "fix", "colour": "red"}, 422, "colour"),
+        ({"type": "dance"}, 422, "dance"),
+        ({"type": "fix", "priority": 11}, 422, "priority"),
+        ({"type": "fix", "priority": "5"}, 422, "priority"),
+        ({"type": "fix", "priority": True}, 422, "priority"),
+        ({"type": "fix", "metadata": []}, 422, "metadata"),
+        ({"type": "fix", "metadata": {"long": "x" * 70_000}}, 422, "metadata"),
+        ({"type": "fix", "idempotencyKey": ""}, 422, "idempotencyKey"),
+        ({"type": "fix", "repository": "no-org/api"}, 403, "no-org/api"),
+        ({"type": "fix", "repository": "octo-org/../../etc"}, 403, "octo-org"),
+        ({"type": "fix", "repository": "--upload-pack=x/y"}, 403, "upload-pack"),
+        ({"type": "fix", "repository": "far-org/api"}, 403, "workspace default"),
+        (b"{", 400, "JSON"),
+        (b"\xff", 400, "JSON"),
+        ([], 422, "body"),
+        ({"type": "fix", "prompt": "\ud800"}, (400, 422), ""),
+    ],
+)
+def test_a_dispatch_is_read_strictly(house: House, asked: object, status: object, name: str) -> None:
+    for path in ("/runner-jobs", "/stitcher/dispatch"):
+        reply = house.ask("POST", path, asked)
+        assert reply.status in (status if isinstance(status, tuple) else (status,)), reply.body
+        assert name in reply.json["detail"]
+
+
+def test_a_job_is_found_by_the_end_of_its_id(house: House) -> None:
+    job_id = house.dispatch("free")
+    for name in (job_id, job_id[-6:], job_id[-13:], job_id[-8:].upper()):
+        assert house.get(f"/runner-jobs/{name}")["id"] == job_id
+    for name in (job_id[-5:], job_id[:8], "0", "%25", "x" * 300, "%00%00%00%00%00%00"):
+        assert house.ask("GET", f"/runner-jobs/{name}").json["code"] == "not_found"
+
+
+def test_get_answers_head_and_never_acts(house: House) -> None:
+    job_id = house.dispatch("free", "sleep 30")
+    assert house.ask("HEAD", f"/runner-jobs/{job_id}").status == 200
+    assert house.ask("HEAD", "/runner-jobs").body == b""
+    reply = house.ask("GET", f"/runner-jobs/{job_id}/cancel")
+    assert (reply.status, reply.headers["Allow"]) == (405, "POST")
+    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": 1}).status == 422
+    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", b"reason=x", {"Content-Type": "text/plain"}).status == 415
+    assert house.job(job_id)["status"] in {"QUEUED", "RUNNING"}
+    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
+
+
+def test_pages_follow_one_another(house: House) -> None:
+    mine = [house.dispatch("orphan", agentTaskId="pages", repository=None) for _ in range(5)]
+    seen: list[str] = []
+    before = ""
+    while True:
+        page = house.get(f"/runner-jobs?agentTaskId=pages&limit=2{before}")
+        seen += [job["id"] for job in page["items"]]
+        if page["next"] is None:
+            break
+        before = f"&before={page['next']}"
+    assert seen == mine[::-1]

@@ -1,0 +1,159 @@
+"""The documents that programs rely on, compared to the letter with what the daemon really answers."""
+
+import os
+import re
+import uuid
+from typing import Any
+
+import pytest
+
+from stitcherd import lifecycle
+from tests.walks.house import House
+from tests.walks.promised import DECISION, DELIVERY, EVENT, JOB, LISTED, LONG, problem, webhook
+from tests.walks.shape import ID, REVISION, TIME, unlike
+
+TWO_TRIES = "echo x > made; if [ $STITCHER_TRY = 1 ]; then touch broken; else rm broken; fi"
+
+
+@pytest.fixture(scope="module")
+def done(house: House) -> Any:
+    """A job from a webhook, completed in its second try."""
+    return house.wait(house.comment(f"@mosaic fix {TWO_TRIES}", issue=1).json["jobId"])
+
+
+def test_a_webhook_is_answered(house: House) -> None:
+    name = str(uuid.uuid4())
+    first = house.comment("@mosaic fix sleep 30", issue=2, X_GitHub_Delivery=name)
+    assert first.status == 202
+    assert unlike(first.json, webhook("allowed", ID, "QUEUED", "trigger fix-on-command")) == []
+    again = house.comment("@mosaic fix sleep 30", issue=2, X_GitHub_Delivery=name)
+    seen = re.compile(rf"delivery {name} was received at {TIME.pattern}")
+    assert again.status == 200
+    assert unlike(again.json, webhook("duplicate", ID, re.compile("QUEUED|RUNNING"), seen)) == []
+    assert (again.json["deliveryId"], again.json["jobId"]) == (first.json["deliveryId"], first.json["jobId"])
+    house.ask("POST", f"/runner-jobs/{first.json['jobId']}/cancel")
+
+
+def test_a_webhook_that_makes_no_job_is_answered(house: House) -> None:
+    denied = house.comment("@mosaic fix it", login="drive-by")
+    assert denied.status == 200
+    reason = "who: github:drive-by is in none of team, mosaic"
+    assert unlike(denied.json, webhook("denied", None, None, reason)) == []
+    body = b'{"action": "edited", "issue": {"number": 1}, "comment": {}, "sender": {"login": "octocat"}}'
+    ignored = house.github(body)
+    assert ignored.status == 200
+    assert unlike(ignored.json, webhook("ignored", None, None, "no trigger wants issue_comment/edited")) == []
+    decision = house.get(f"/deliveries/{denied.json['deliveryId']}")["decision"]
+    assert unlike(decision, {**DECISION, "verdict": "denied"}) == []
+    assert decision["remedy"] == {"text": "add github:drive-by to team", "line": 3}
+
+
+def test_a_problem_is_a_problem_document(house: House) -> None:
+    reply = house.github(b"{}", secret="another")
+    hint = "compare the secret in the forge's webhook settings with sources.github.secrets"
+    detail = "X-Hub-Signature-256 matches no secret of source github"
+    assert (reply.status, reply.headers["Content-Type"]) == (401, "application/problem+json")
+    assert unlike(reply.json, problem(401, "Unauthorized", "bad_signature", detail, hint)) == []
+
+
+def test_a_job_is_shown_whole(house: House, done: Any) -> None:
+    assert unlike(done, JOB) == []
+    assert house.get(f"/runner-jobs/{done['id'][-8:]}")["id"] == done["id"]
+    walked = [(step["phase"], step["type"], step["name"], step["try"], step["status"]) for step in done["steps"]]
+    assert walked == [
+        ("SETUP", "COMMAND", "checkout", None, "COMPLETED"),
+        ("EXECUTION", "AI_ACTION", "agent", 1, "COMPLETED"),
+        ("VALIDATION", "GATE", "tests", 1, "FAILED"),
+        ("EXECUTION", "AI_ACTION", "agent", 2, "COMPLETED"),
+        ("VALIDATION", "GATE", "tests", 2, "COMPLETED"),
+        ("CLEANUP", "ARTIFACT", "publish", None, "COMPLETED"),
+    ]
+    assert [step["ordinal"] for step in done["steps"]] == [1, 2, 3, 4, 5, 6]
+    assert re.fullmatch(r"base [0-9a-f]{40} of main\n", done["steps"][0]["output"])
+    assert unlike(done["events"][0], {**EVENT, "type": "job.created", "payload": {"trigger": "fix-on-command"}}) == []
+    kinds = [check["kind"] for check in done["decision"]["checks"]]
+    order = ["trigger", "who", "guard", "capability", "limit"]
+    assert kinds == sorted(kinds, key=order.index)
+
+
+def test_jobs_are_listed_without_what_is_long(house: House, done: Any) -> None:
+    page = house.get("/runner-jobs?status=completed&limit=1")
+    counts = {status.lower(): int for status in lifecycle.NEXT if status}
+    assert unlike(page, {"items": [LISTED], "next": (ID, None), "cursor": int, "counts": counts}) == []
+    assert not LONG & page["items"][0].keys()
+    assert list(page["counts"]) == ["pending", "queued", "running", "completed", "failed", "cancelled"]
+
+
+def test_a_job_is_created_by_hand(house: House) -> None:
+    asked = {"type": "fix", "repository": "octo-org/api", "prompt": "true", "agentTaskId": "task-7"}
+    reply = house.ask("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
+    assert reply.status == 201
+    assert reply.json.keys() >= JOB.keys()
+    assert (reply.json["agentTaskId"], reply.json["actor"]) == ("task-7", f"uid:{os.getuid()}")
+    again = house.ask("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
+    assert (again.status, again.json["id"]) == (200, reply.json["id"])
+    other = house.ask("POST", "/runner-jobs", {**asked, "prompt": "false", "idempotencyKey": "k1"})
+    assert (other.status, other.json["code"]) == (422, "invalid")
+    dispatched = house.ask("POST", "/stitcher/dispatch", asked)
+    assert dispatched.status == 201
+    assert unlike(dispatched.json, {"jobId": ID, "queueName": "stitcher", "status": "QUEUED"}) == []
+
+
+def test_a_running_job_is_cancelled(house: House, done: Any) -> None:
+    job_id = house.dispatch("fix", "sleep 60")
+    house.step(job_id, "agent")
+    reply = house.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "no longer wanted"})
+    assert (reply.status, reply.json["status"], reply.json["cancelRequested"]) == (202, "RUNNING", True)
+    job = house.wait(job_id, "CANCELLED")
+    assert (job["events"][-1]["type"], job["events"][-1]["payload"]) == (
+        "job.cancelled",
+        {"reason": "no longer wanted"},
+    )
+    late = house.ask("POST", f"/runner-jobs/{done['id']}/cancel")
+    said = f"job {done['id'][-8:]} is COMPLETED"
+    assert (late.status, unlike(late.json, problem(409, "Conflict", "not_cancellable", said))) == (409, [])
+
+
+def test_a_delivery_is_shown_with_its_decision(house: House, done: Any) -> None:
+    seen = house.get(f"/deliveries/{done['deliveryId']}")
+    assert unlike(seen, {**DELIVERY, "decision": DECISION}) == []
+    assert (seen["jobId"], seen["headers"]["X-GitHub-Event"]) == (done["id"], "issue_comment")
+    assert "X-Hub-Signature-256" not in seen["headers"]
+    body = house.ask("GET", f"/deliveries/{done['deliveryId']}/body")
+    assert (body.status, len(body.body)) == (200, seen["bodyBytes"])
+    page = house.get("/deliveries?verdict=allowed&limit=500")
+    assert unlike(page, {"items": [DELIVERY], "next": None}) == []
+
+
+def test_the_rails_are_shown(house: House) -> None:
+    warning = {"line": int, "column": int, "message": str}
+    wanted = {
+        "revision": REVISION,
+        "loadedAt": TIME,
+        "mode": "enforce",
+        "path": "rails.yaml",
+        "text": house.rails.read_text(),
+        "warnings": [warning],
+        "error": None,
+    }
+    assert unlike(house.get("/rails"), wanted) == []
+
+
+def test_the_daemon_says_who_it_is_and_how_it_is(house: House) -> None:
+    assert house.process is not None
+    meta = house.get("/meta")
+    wanted = {"version": str, "api": "1", "instance": str, "pid": house.process.pid, "startedAt": TIME}
+    assert unlike(meta, wanted) == []
+    ready = house.get("/readyz")
+    check = {"name": str, "ok": True, "detail": str, "since": TIME}
+    assert unlike(ready, {"ready": True, "checks": [check]}) == []
+    assert house.public("GET", "/readyz").json == {"ready": True}
+    assert house.public("GET", "/healthz").status == 200
+
+
+def test_the_stream_has_every_event_of_a_job(house: House, done: Any) -> None:
+    first = done["events"][0]
+    wanted = f"id: {first['id']}\nevent: job.created\ndata: ".encode()
+    assert house.stream(f"/events?after={first['id'] - 1}&job={done['id']}", 1)[0].startswith(wanted)
+    frames = house.stream(f"/events?after=0&job={done['id']}", len(done["events"]))
+    assert [int(frame.split(b"\n")[0].removeprefix(b"id: ")) for frame in frames] == [it["id"] for it in done["events"]]

@@ -1,0 +1,205 @@
+"""Jobs from their checkout to their branch: tries, gates, agents of every manner, logs and events."""
+
+import os
+
+import pytest
+
+from tests.walks.conftest import Build
+from tests.walks.deliveries import OLD_SECRET, SECRETS
+from tests.walks.house import House, until
+
+FIRST = "[ $STITCHER_TRY = 1 ]"
+
+
+def files(house: House, branch: str) -> list[str]:
+    return house.git("ls-tree", "-r", "--name-only", branch).split()
+
+
+def test_a_commit_that_passed_stands_on_its_branch(house: House) -> None:
+    main = house.git("rev-parse", "main")
+    job = house.run("fix", "echo x > made; echo two >> readme")
+    assert (job["status"], job["tries"]) == ("COMPLETED", {"used": 1, "max": 3})
+    assert house.git("rev-parse", job["branch"]) == job["result"]["commit"]
+    assert house.git("log", "--format=%P", "-1", job["branch"]) == main
+    assert house.git("log", "-1", "--format=%(trailers:key=Stitcher-Job,valueonly)", job["branch"]) == job["id"]
+    assert files(house, job["branch"]) == ["check.sh", "made", "readme"]
+    assert house.git("rev-parse", "main") == main
+    assert (job["result"]["files"], job["result"]["additions"], job["result"]["deletions"]) == (2, 2, 0)
+    assert not (house.state / "checkouts" / job["id"]).exists()
+
+
+def test_a_failed_gate_is_told_to_the_next_try(house: House) -> None:
+    job = house.run("fix", f"if {FIRST}; then touch broken; else rm broken; cat > made; fi")
+    assert (job["status"], job["tries"]["used"]) == ("COMPLETED", 2)
+    told = house.git("show", f"{job['branch']}:made")
+    assert "broken is there" in told
+    assert files(house, job["branch"]) == ["check.sh", "made", "readme"]
+
+
+def test_gates_that_never_pass_fail_the_job(house: House) -> None:
+    job = house.run("fix", "touch broken")
+    assert (job["status"], job["error"]["code"], job["tries"]["used"]) == ("FAILED", "gates_failed", 3)
+    assert "tests" in job["error"]["detail"]
+    assert house.git("branch", "--list", job["branch"]) == ""
+    assert (house.state / "checkouts" / job["id"]).exists()
+
+
+def test_a_gate_that_is_not_required_only_warns(house: House) -> None:
+    job = house.run("lenient", "touch made")
+    assert job["status"] == "COMPLETED"
+    assert [(it["name"], it["exitCode"]) for it in job["steps"] if it["type"] == "GATE"] == [("tests", 0), ("audit", 3)]
+
+
+def test_a_gate_can_be_taken_from_the_base(house: House) -> None:
+    weakened = "touch broken; echo 'exit 0' > check.sh"
+    assert house.run("fix", weakened)["status"] == "COMPLETED"
+    assert house.run("strict", weakened)["status"] == "FAILED"
+
+
+def test_a_gate_that_cannot_be_started_fails_the_job(house: House) -> None:
+    job = house.run("nogate", "touch made")
+    assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
+    gate = next(step for step in job["steps"] if step["type"] == "GATE")
+    assert gate["status"] == "FAILED"
+    reasons = [it["payload"]["reason"] for it in job["events"] if it["type"] == "gate.failed"]
+    assert reasons == ["no-such-gate cannot be started: there is no such program."]
+
+
+def test_a_gate_has_a_time_limit(house: House) -> None:
+    job = house.run("hurried", "touch made")
+    assert job["status"] == "FAILED"
+    failed = next(it for it in job["events"] if it["type"] == "gate.failed")
+    assert "still running after 1 s" in failed["payload"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "script", "code", "says"),
+    [
+        ("free", "echo half > made; exit 7", "executor_failed", "exit code 7"),
+        ("free", "kill -SEGV $$", "executor_failed", "SIGSEGV"),
+        ("hasty", "sleep 60", "executor_timeout", "after 1 s"),
+        ("orphan", "true", "executor_cannot_start", "there is no such program"),
+    ],
+)
+def test_an_agent_that_fails_fails_the_job(house: House, type_: str, script: str, code: str, says: str) -> None:
+    job = house.run(type_, script)
+    assert (job["status"], job["error"]["code"]) == ("FAILED", code)
+    assert says in job["error"]["detail"]
+    assert house.git("branch", "--list", job["branch"]) == ""
+
+
+def test_a_repository_may_refuse_a_commit(build: Build) -> None:
+    house = build()
+    house.hook("echo not on my watch >&2; exit 1")
+    house.start()
+    job = house.run("fix", "touch made")
+    assert (job["status"], job["error"]["code"]) == ("FAILED", "publish_failed")
+    assert "not on my watch" in job["error"]["detail"]
+    assert job["result"] is None
+
+
+def test_a_job_may_change_nothing(house: House) -> None:
+    job = house.run("fix", "echo nothing to do")
+    assert (job["status"], job["result"]["commit"], job["result"]["files"]) == ("COMPLETED", None, 0)
+    assert house.git("branch", "--list", job["branch"]) == ""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo x > made; git add -A; git -c user.name=a -c user.email=a@b commit -qm mine; git tag mine",
+        "rm -rf .git; git init -q; echo x > made; git add -A; git -c user.name=a -c user.email=a@b commit -qm own",
+        "rm -rf .git; echo x > made",
+        "echo x > made; git checkout -q --orphan away; git branch -D main; echo gc > .git/HEAD",
+        "echo x > made; git config core.fsmonitor 'touch hooked'; git config filter.f.clean 'touch hooked'",
+        "echo x > made; mkdir -p .git/hooks; cd .git/hooks; echo touch hooked > pre-commit; chmod +x pre-commit",
+        "echo x > made; chmod -R a-w .git",
+    ],
+)
+def test_what_an_agent_does_to_git_does_not_matter(house: House, script: str) -> None:
+    main, tags = house.git("rev-parse", "main"), house.git("tag")
+    job = house.run("fix", script)
+    assert (job["status"], job["error"]) == ("COMPLETED", None)
+    assert files(house, job["branch"]) == ["check.sh", "made", "readme"]
+    assert house.git("log", "--format=%P", "-1", job["branch"]) == main
+    assert (house.git("rev-parse", "main"), house.git("tag")) == (main, tags)
+    assert list(house.root.rglob("hooked")) == []
+
+
+def test_a_job_without_a_repository_has_an_empty_directory(house: House) -> None:
+    job = house.run("free", "ls -A; pwd", repository=None)
+    assert (job["status"], job["ref"], job["result"]["commit"]) == ("COMPLETED", None, None)
+    agent = next(step for step in job["steps"] if step["name"] == "agent")
+    assert agent["output"].splitlines() == [str(house.state / "checkouts" / job["id"] / "1" / "work")]
+
+
+def test_a_ref_that_is_not_there_fails_the_checkout(house: House) -> None:
+    for ref in ("nowhere", "--upload-pack=touch hooked", "a..b"):
+        job = house.run("free", ref=ref)
+        assert (job["status"], job["error"]["code"]) == ("FAILED", "checkout_failed")
+        assert ref in job["error"]["detail"]
+
+
+def test_a_retry_is_a_new_attempt_under_the_first_decision(house: House) -> None:
+    first = house.run("free", '[ "$STITCHER_ATTEMPT" = 2 ] && echo x > made')
+    assert first["status"] == "FAILED"
+    reply = house.ask("POST", f"/runner-jobs/{first['id']}/retry", {})
+    assert (reply.status, reply.json["status"], reply.json["attempt"], reply.json["error"]) == (202, "QUEUED", 2, None)
+    job = house.wait(first["id"], "COMPLETED")
+    assert (job["attempt"], job["tries"]["used"], job["decision"]) == (2, 1, first["decision"])
+    assert [step["attempt"] for step in job["steps"] if step["name"] == "agent"] == [1, 2]
+    again = house.ask("POST", f"/runner-jobs/{first['id']}/retry", {})
+    assert (again.status, again.json["code"]) == (409, "not_retryable")
+
+
+def test_a_log_is_whole_and_can_be_read_in_parts(house: House) -> None:
+    job = house.run("free", "seq 1 20000")
+    step = next(step for step in job["steps"] if step["name"] == "agent")
+    path = f"/runner-jobs/{job['id']}/steps/{step['id']}/log"
+    whole = house.ask("GET", path)
+    assert whole.body == b"".join(b"%d\n" % number for number in range(1, 20001))
+    assert whole.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert step["outputBytes"] == len(whole.body)
+    part = house.ask("GET", path, headers={"Range": "bytes=10-19"})
+    assert (part.status, part.body) == (206, whole.body[10:20])
+    assert house.ask("GET", path, headers={"Range": "bytes=-4"}).body == whole.body[-4:]
+    assert house.ask("GET", path, headers={"Range": "bytes=99999999-"}).status == 416
+    assert house.ask("GET", f"/runner-jobs/{job['id']}/steps/{job['id']}/log").status == 404
+
+
+def test_output_is_seen_while_it_comes(house: House) -> None:
+    job_id = house.dispatch("free", "echo early; sleep 30")
+
+    def seen() -> list[str]:
+        said = [it["payload"] for it in house.job(job_id)["events"] if it["type"] == "step.output"]
+        return [payload["text"] for payload in said if payload["text"] == "early\n"]
+
+    until(seen, "the first line of output")
+    assert house.job(job_id)["status"] == "RUNNING"
+    house.ask("POST", f"/runner-jobs/{job_id}/cancel")
+    house.wait(job_id, "CANCELLED")
+
+
+def test_an_agent_knows_what_it_needs_and_no_secret(house: House) -> None:
+    pry = "cat /proc/$PPID/environ | tr '\\0' '\\n'" if os.getuid() else "true"  # nothing is closed to root
+    job = house.run("free", f"env; {pry}")
+    agent = next(step for step in job["steps"] if step["name"] == "agent")
+    log = house.ask("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
+    known = dict(line.split("=", 1) for line in log.splitlines() if "=" in line)
+    assert known["STITCHER_JOB_ID"] == job["id"]
+    assert (known["STITCHER_ATTEMPT"], known["STITCHER_TRY"], known["TERM"]) == ("1", "1", "dumb")
+    assert (known["TMPDIR"], known["WALK_ALLOWED"]) == (str(house.state / "checkouts" / job["id"] / "1" / "tmp"), "yes")
+    usual = {"PATH", "HOME", "USER", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "TMPDIR", "TERM", "WALK_ALLOWED"}
+    assert {name for name in known if not name.startswith("STITCHER_")} <= usual
+
+
+def test_a_secret_that_an_agent_prints_is_masked_everywhere(house: House) -> None:
+    secret = SECRETS["github"]
+    job = house.run("free", f"printf %s {secret[:9]}; sleep 0.2; echo {secret[9:]} {OLD_SECRET}; exit 1")
+    agent = next(step for step in job["steps"] if step["name"] == "agent")
+    log = house.ask("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
+    assert log == "[secret] [secret]\n"
+    assert agent["output"] == log
+    outputs = [it for it in job["events"] if (it["stepId"], it["type"]) == (agent["id"], "step.output")]
+    assert "".join(it["payload"]["text"] for it in outputs) == log
+    assert OLD_SECRET not in house.log.read_text()

@@ -1,0 +1,220 @@
+"""What comes in wrong: each has its answer, none is stored, and none makes a 500."""
+
+import itertools
+import json
+import socket
+from contextlib import suppress
+from urllib.parse import quote_plus
+
+import pytest
+
+from tests.walks.deliveries import OLD_SECRET, comment, signed
+from tests.walks.house import House
+
+MIB = 2**20
+HOOK = "/stitcher/webhook/github"
+FORM = "application/x-www-form-urlencoded"
+
+
+def raw(house: House, *pieces: bytes, half: bool = False) -> bytes:
+    """Send bytes as they are, with half=True as all that will ever come; return the beginning of the answer."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", house.port), timeout=10) as connection:
+        with suppress(ConnectionError):  # an answer may come, and the connection close, before all is sent
+            for piece in pieces:
+                connection.sendall(piece)
+            if half:
+                connection.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionError):
+            while b"\r\n\r\n" not in answer and (piece := connection.recv(65536)):
+                answer += piece
+    return answer
+
+
+def head(*lines: str, path: str = HOOK) -> bytes:
+    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: localhost", "Connection: close", *lines, "", ""]).encode()
+
+
+def with_headers(body: bytes) -> list[str]:
+    return [f"{name}: {value}" for name, value in signed(body).items()]
+
+
+def deliveries(house: House) -> int:
+    return len(house.get("/deliveries?limit=500")["items"])
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "code"),
+    [
+        (b"{", {}, 400, "bad_request"),
+        (b"", {}, 400, "bad_request"),
+        (b"\xff\xfe{}", {}, 400, "bad_request"),
+        (b'{"a": "\xff"}', {}, 400, "bad_request"),
+        (b"[" * 100_000, {}, (400, 422), ("bad_request", "invalid")),
+        (b'{"a": NaN}', {}, 400, "bad_request"),
+        (b"[]", {}, 422, "invalid"),
+        (b"null", {}, 422, "invalid"),
+        (b'{"action": "created"}', {}, 422, "invalid"),
+        (b'{"issue": {"number": 1e999}, "comment": {}}', {}, (400, 422), ("bad_request", "invalid")),
+        (b"{}", {"X-GitHub-Event": ""}, 422, "invalid"),
+        (b"{}", {"X-GitHub-Event": "../../x"}, 422, "invalid"),
+        (b"{}", {"X-Hub-Signature-256": ""}, 401, "bad_signature"),
+        (b"{}", {"X-Hub-Signature-256": "sha256=" + "0" * 64}, 401, "bad_signature"),
+        (b"{}", {"X-Hub-Signature-256": "sha256=é"}, 401, "bad_signature"),
+        (b"{", {"X-Hub-Signature-256": "sha256=00"}, 401, "bad_signature"),
+        (b"{}", {"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
+        (b"{}", {"Content-Type": "application/jsonp"}, 415, "unsupported_media_type"),
+        (b"{}", {"Content-Type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
+        (b"{}", {"Content-Encoding": "gzip"}, 415, "unsupported_media_type"),
+        (b"{}", {"Content-Encoding": "identity"}, 415, "unsupported_media_type"),
+        (b"{}", {"Content-Encoding": ""}, 415, "unsupported_media_type"),
+        (b"payload={}&payload={}", {"Content-Type": FORM}, 422, "invalid"),
+        (b"other={}", {"Content-Type": FORM}, 422, "invalid"),
+        (b"{}", {"Origin": "http://localhost"}, 403, "forbidden"),
+        (b"{}", {"Host": "stitcher.example"}, 403, "forbidden"),
+        (b"{}", {"Host": "127.0.0.1.example"}, 403, "forbidden"),
+        (b"{}", {"Host": ""}, 403, "forbidden"),
+        (b" " * (MIB + 1), {}, 413, "too_large"),
+    ],
+    ids=itertools.count(),
+)
+def test_what_is_wrong_is_answered_and_not_stored(
+    house: House, body: bytes, headers: dict[str, str], status: int | tuple[int, ...], code: str | tuple[str, ...]
+) -> None:
+    before = deliveries(house)
+    reply = house.public("POST", HOOK, body, {**signed(body), **headers})
+    assert reply.status in (status if isinstance(status, tuple) else (status,)), reply.body
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert reply.json["code"] in (code if isinstance(code, tuple) else (code,))
+    assert reply.json["status"] == reply.status
+    assert deliveries(house) == before
+
+
+def test_missing_headers_are_refused(house: House) -> None:
+    body = b"{}"
+    for missing, code in (
+        ("Content-Type", "unsupported_media_type"),
+        ("X-Hub-Signature-256", "bad_signature"),
+        ("X-GitHub-Event", "invalid"),
+    ):
+        kept = {name: value for name, value in signed(body).items() if name != missing}
+        assert house.public("POST", HOOK, body, kept).json["code"] == code
+
+
+@pytest.mark.parametrize("path", [f"{HOOK}er", f"{HOOK}/x", "/stitcher/webhook/", "/nowhere"])
+def test_what_is_not_there_is_not_found(house: House, path: str) -> None:
+    reply = house.public("POST", path, b"{}", signed(b"{}"))
+    assert (reply.status, reply.json["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_only_post_delivers(house: House, method: str) -> None:
+    body = comment("@mosaic fix never")
+    before = deliveries(house)
+    reply = house.public(method, HOOK, body, signed(body))
+    assert (reply.status, reply.headers["Allow"]) == (405, "POST")
+    assert deliveries(house) == before
+
+
+def test_a_body_may_be_as_long_as_it_says(house: House) -> None:
+    short = comment("hello")
+    body = short[:-1] + b" " * (MIB - len(short)) + b"}"
+    assert len(body) == MIB
+    assert house.github(body).status == 200
+
+
+def test_a_long_body_is_refused_while_it_comes(house: House) -> None:
+    chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    chunked = head("Transfer-Encoding: chunked", *with_headers(b""))
+    assert b" 413 " in raw(house, chunked, *[chunk] * 17, b"0\r\n\r\n").splitlines()[0]
+    # Of a body that announces itself not one byte is waited for.
+    announced = raw(house, head("Content-Length: 1000000000", *with_headers(b"")))
+    assert b" 413 " in announced.splitlines()[0]
+
+
+def test_a_chunked_body_is_a_body(house: House) -> None:
+    body = comment("hello")
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:7], body[7:])) + b"0\r\n\r\n"
+    answer = raw(house, head("Transfer-Encoding: chunked", *with_headers(body)), chunks)
+    assert b" 200 " in answer.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        head("Transfer-Encoding: chunked", *with_headers(b"")) + b"zz\r\n{}\r\n0\r\n\r\n",
+        head("Content-Length: 2", "Transfer-Encoding: chunked", *with_headers(b"{}")) + b"2\r\n{}\r\n0\r\n\r\n",
+        head("Content-Length: -1", *with_headers(b"")),
+        head("Content-Length: 2", "Content-Length: 3", *with_headers(b"{}")) + b"{}",
+        head("Content-Length: 2", "Expect: tea", *with_headers(b"{}")) + b"{}",
+        head("Content-Length: 2", "X-Long: " + "x" * 70_000, *with_headers(b"{}")) + b"{}",
+        head("Content-Length: 2", "Content-Type: \x00", *with_headers(b"{}")) + b"{}",
+        head("Content-Length: 2", path="/" + "a" * 70_000) + b"{}",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        "POST /stitcher/webhook/github HTTP/1.1\r\nHöst: x\r\n\r\n".encode(),
+        b"POST http://[::1/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST //[ HTTP/1.1\r\nHost: [\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        head("Content-Length: 0", path="/stitcher/webhook/%ff%00"),
+        b"GET /runner-jobs?x=%ff&limit=%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    ],
+    ids=itertools.count(),
+)
+def test_what_is_hardly_http_makes_no_500(house: House, request_: bytes) -> None:
+    before = deliveries(house)
+    answer = raw(house, request_)
+    assert 400 <= int(answer.split(b" ")[1]) < 500, answer[:300]
+    assert deliveries(house) == before
+    assert "Traceback" not in house.log_tail(200)
+
+
+HALVES = (b"\r\n\r\n", b"POST / HT", head("Content-Length: 10", *with_headers(b"{}")) + b"{}")
+
+
+@pytest.mark.parametrize("request_", HALVES, ids=itertools.count())
+def test_half_a_request_is_dropped(house: House, request_: bytes) -> None:
+    before = deliveries(house)
+    assert raw(house, request_, half=True) == b""
+    assert deliveries(house) == before
+    assert "Traceback" not in house.log_tail(200)
+
+
+def test_an_older_secret_still_signs(house: House) -> None:
+    reply = house.github(comment("hello"), secret=OLD_SECRET)
+    assert house.get(f"/deliveries/{reply.json['deliveryId']}")["secret"] == 2
+
+
+def test_a_form_is_verified_as_it_was_sent(house: House) -> None:
+    body = b"payload=" + quote_plus(comment("@mosaic free true", issue=31)).encode()
+    reply = house.github(body, Content_Type=f"{FORM}; charset=utf-8")
+    assert (reply.status, reply.json["verdict"]) == (202, "allowed")
+
+
+def test_a_ping_is_ignored(house: House) -> None:
+    reply = house.github(b'{"zen": "Design for failure.", "hook_id": 1}', X_GitHub_Event="ping")
+    assert (reply.status, reply.json["verdict"], reply.json["reason"]) == (200, "ignored", "ping")
+
+
+def test_an_event_that_nobody_knows_is_recorded(house: House) -> None:
+    reply = house.github(b'{"action": "thrown"}', X_GitHub_Event="boomerang")
+    assert (reply.status, reply.json["verdict"]) == (200, "ignored")
+    assert house.get(f"/deliveries/{reply.json['deliveryId']}")["event"] == "boomerang"
+
+
+def test_a_sender_that_is_gone_is_denied(house: House) -> None:
+    document = json.loads(comment("@mosaic fix it"))
+    reply = house.github(json.dumps({**document, "sender": None}).encode())
+    assert (reply.status, reply.json["verdict"]) == (200, "denied")
+    document["comment"]["user"] = None
+    reply = house.github(json.dumps(document).encode())
+    assert (reply.status, reply.json["verdict"]) == (200, "denied")
+
+
+def test_the_originals_own_endpoint(house: House) -> None:
+    reply = house.mosaic(comment="@mosaic free true", issueNumber="41")
+    assert (reply.status, reply.json["verdict"]) == (202, "allowed")
+    repeated = house.mosaic(comment="@mosaic free true", issueNumber="41")
+    assert (repeated.status, repeated.json["verdict"]) == (200, "duplicate")
+    assert repeated.json["jobId"] == reply.json["jobId"]
+    assert house.mosaic(action="dance").json["verdict"] == "ignored"
+    assert house.mosaic(issueNumber=None).status == 422

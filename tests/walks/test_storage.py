@@ -1,0 +1,127 @@
+"""A disk that is full and a database that another process holds: nothing is taken that cannot be kept, and it heals."""
+
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.walks.conftest import Build
+from tests.walks.deliveries import comment, signed
+from tests.walks.house import House
+from tests.walks.wire import PATIENCE
+
+
+@contextmanager
+def full_disk(house: House, room: int = 0) -> Iterator[None]:
+    """Let no file of the daemon grow beyond what the write-ahead log has now, and `room` bytes."""
+    assert house.process is not None
+    pid = house.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    size = (house.state / "stitcher.db-wal").stat().st_size
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + room, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def locked(house: House) -> Iterator[None]:
+    """Hold the database as an impatient operator with a shell would."""
+    db = sqlite3.connect(house.state / "stitcher.db", isolation_level=None)
+    db.execute("PRAGMA wal_autocheckpoint=0")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
+        db.close()
+
+
+def refuses(house: House, body: bytes, headers: dict[str, str]) -> None:
+    reply = house.public("POST", "/stitcher/webhook/github", body, headers)
+    assert (reply.status, reply.json["code"]) == (503, "storage_unavailable")
+    assert int(reply.headers["Retry-After"]) > 0
+    assert house.ask("POST", "/runner-jobs", {"type": "free"}).json["code"] == "storage_unavailable"
+    # What needs no writing goes on.
+    assert house.get("/runner-jobs")["counts"]["completed"] == 1
+    assert house.public("GET", "/healthz").status == 200
+
+
+def accepts(house: House, body: bytes, headers: dict[str, str]) -> None:
+    reply = house.public("POST", "/stitcher/webhook/github", body, headers)
+    assert (reply.status, reply.json["verdict"]) == (202, "allowed")
+    assert house.wait(reply.json["jobId"], "COMPLETED")["attempt"] == 1
+
+
+def test_a_full_disk_refuses_and_heals(build: Build) -> None:
+    house = build()
+    house.start()
+    house.run("free")
+    body = comment("@mosaic free touch made")
+    headers = signed(body)
+    with full_disk(house):
+        refuses(house, body, headers)
+        refuses(house, body, headers)
+    accepts(house, body, headers)
+    assert house.stop() == 0
+
+
+def test_a_job_that_met_a_full_disk_ends_when_there_is_room(build: Build) -> None:
+    house = build()
+    house.start()
+    job_id = house.dispatch("free", "echo up; while [ ! -e ../../../../../go ]; do sleep 0.05; done; touch made")
+    house.step(job_id, "agent")
+    with full_disk(house):
+        (house.root / "go").touch()
+        # The daemon looks after this one, too, only when the agent's end could not be written.
+        assert house.comment("@mosaic fix it").status == 503
+        assert house.job(job_id)["status"] == "RUNNING"
+    job = house.wait(job_id)
+    assert (job["status"], (job["error"] or {}).get("code")) in {("COMPLETED", None), ("FAILED", "storage_unavailable")}
+    assert house.run("free")["status"] == "COMPLETED"
+
+
+def test_output_that_cannot_be_kept_fails_its_job_alone(build: Build) -> None:
+    house = build()
+    house.start()
+    with full_disk(house, 2**20):
+        job = house.run("free", "seq 1 500000")
+        assert (job["status"], job["error"]["code"]) == ("FAILED", "storage_unavailable")
+        assert house.run("free")["status"] == "COMPLETED"
+    assert "Traceback" not in house.log.read_text()
+
+
+def test_a_locked_database_refuses_and_heals(build: Build) -> None:
+    house = build()
+    house.start()
+    house.run("free")
+    body = comment("@mosaic free touch made")
+    headers = signed(body)
+    with locked(house):
+        refuses(house, body, headers)
+    accepts(house, body, headers)
+
+
+def test_a_short_lock_is_waited_for(build: Build) -> None:
+    house = build()
+    house.start()
+    job_id = house.dispatch("free", "echo up; sleep 60")
+    house.step(job_id, "agent")
+    with locked(house):
+        assert house.job(job_id)["status"] == "RUNNING"
+    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
+    house.wait(job_id, "CANCELLED")
+
+
+def test_a_locked_or_full_disk_at_the_start_is_said(build: Build) -> None:
+    house = build()
+    house.start()
+    house.stop()
+    with locked(house):
+        assert house.start(ready=False).wait(PATIENCE) == 1
+    assert "locked" in house.log_tail(1)
+    assert house.start(ready=False, around=("prlimit", "--fsize=20000")).wait(PATIENCE) == 1
+    assert "Traceback" not in house.log.read_text()
+    house.start()
+    assert house.run("free")["status"] == "COMPLETED"
