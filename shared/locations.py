@@ -77,3 +77,10 @@ def _configured(config: Path, key: str) -> str | None:
         return None
     value = daemon.get(key) if isinstance(daemon, dict) else None
     return value if isinstance(value, str) and value else None
+
+
+def shipped(name: str) -> Path:
+    """Return a file of `config/` as it ships: inside the daemon's package in a wheel, beside it in a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    installed = root / "stitcherd" / "config" / name
+    return installed if installed.exists() else root / "config" / name

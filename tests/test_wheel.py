@@ -36,7 +36,7 @@ def test_both_programs_start(installed: Path) -> None:
 
 
 def test_it_finds_the_files_that_ship_with_it(installed: Path) -> None:
-    found = run(installed, "-c", "from stitcherd.shipped import shipped; print(shipped('rails.yaml'))").strip()
+    found = run(installed, "-c", "from shared.locations import shipped; print(shipped('rails.yaml'))").strip()
     assert Path(found).is_relative_to(installed)
     assert Path(found).read_text() == (ROOT / "config" / "rails.yaml").read_text()
 

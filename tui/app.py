@@ -18,13 +18,14 @@ from shared import ids
 from shared.models import JobEvent, RailsState, RunnerJob
 from tui.client import Daemon, decode, job_path
 from tui.feed import Feed, Happened, Lost, Resumed, Snapshot
+from tui.happenings import payload_text
 from tui.messages import Began, EventsCame, Link, LinkChanged
 from tui.plain import plain
 from tui.screens.confirm import Confirm
 from tui.screens.exporting import export_jobs, page_log
 from tui.screens.jobs import JobsScreen
 from tui.screens.room import REFUSALS, Room
-from tui.screens.steering import Act, question, send
+from tui.screens.steering import Act, bulk, question, question_all, send
 from tui.wording import count
 
 BEAT = 1 / 15  # seconds between two looks into the feed, while there is much to see
@@ -115,8 +116,16 @@ class StitcherApp(App[None]):
             if event.job_id in self._acted and event.type in OUTCOMES:
                 self._acted.discard(event.job_id)
                 self.notify(f"{plain(ids.short(event.job_id))} {OUTCOMES[event.type]}", markup=False)
-        if any(event.type.startswith("rails.") for event in events):
+        changes = [event for event in events if event.type.startswith("rails.")]
+        if changes:
+            self._announce(changes[-1])
             self.ask_rails()
+
+    def _announce(self, change: JobEvent) -> None:
+        """Tell that the rails are others, or that a newer text was refused."""
+        said = f"{change.type.replace('.', ' ')}: {payload_text(change.payload)}"
+        refused = change.type == "rails.rejected"
+        self.notify(said, severity="error" if refused else "information", markup=False)
 
     def tell(self, message: Callable[[], Message]) -> None:
         """Tell every screen, also those that are covered."""
@@ -154,6 +163,19 @@ class StitcherApp(App[None]):
         self._acted.update(job.id for job in jobs)
         for complaint in await send(self.daemon, act, jobs):
             self.notify(complaint, severity="error", markup=False)
+
+    @work(group="steer")
+    async def steer_all(self, act: Act, q: str) -> None:
+        """Ask, and do it to every job that a filter means; which those are is settled by the daemon."""
+        try:
+            found = await asyncio.to_thread(bulk, self.daemon, act, q, dry_run=True)
+            if not any(item.ok for item in found.items):
+                self.notify(f"there is nothing to {act.verb}", markup=False)
+            elif await self.push_screen_wait(Confirm(*question_all(act, q, found))):
+                done = await asyncio.to_thread(bulk, self.daemon, act, q, dry_run=False)
+                self.notify(f"{act.verb}: {count(sum(item.ok for item in done.items), 'job')}", markup=False)
+        except REFUSALS as said:
+            self.notify(str(said), severity="error", markup=False)
 
     def copy(self, text: str) -> None:
         """Put a text on the clipboard, through the terminal."""

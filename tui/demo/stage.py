@@ -3,7 +3,9 @@
 import json
 import os
 import secrets
+import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,6 +35,7 @@ class Stage(Struct, frozen=True):
     log: Path
     port: int
     secret: str
+    boxed: bool  # whether the agent and the gate run in a sandbox
 
 
 def directory() -> Path:
@@ -53,14 +56,34 @@ def build(root: Path) -> Stage:
         log=root / "stitcherd.log",
         port=_free_port(),
         secret=secrets.token_hex(32),
+        boxed=_can_box(),
     )
     stage.config.mkdir()
     key = stage.config / "webhook-secret"
     key.touch(mode=0o600)
     key.write_text(stage.secret, "utf-8")
     (stage.config / SETTINGS).write_text(_settings(stage, key), "utf-8")
-    (stage.config / RAILS).write_text(_rails(), "utf-8")
+    (stage.config / RAILS).write_text(_rails(boxed=stage.boxed), "utf-8")
     return stage
+
+
+def _can_box() -> bool:
+    """Try whether bubblewrap is here and may make namespaces."""
+    if shutil.which("bwrap") is None:
+        return False
+    # The options that Stitcher's sandbox needs; the last is from bubblewrap 0.8.
+    options = ("--unshare-all", "--unshare-user", "--disable-userns")
+    argv = ["bwrap", *options, "--ro-bind", "/", "/", "true"]
+    return subprocess.run(argv, check=False, capture_output=True).returncode == 0
+
+
+def _sandbox(*, boxed: bool) -> str:
+    """Return the sandbox's keys in flow style; what Python needs to run must be shown inside."""
+    if not boxed:
+        return "sandbox: none"
+    shown = {Path(sys.prefix), Path(sys.base_prefix), Path(agent.__file__).parent}
+    mounts = sorted(str(path) for path in shown if not path.is_relative_to("/usr"))
+    return f"sandbox: bwrap, network: none, mounts: {json.dumps(mounts, ensure_ascii=False)}"
 
 
 def _free_port() -> int:
@@ -90,17 +113,15 @@ argv = [{_quoted(sys.executable)}, "-I", {_quoted(agent.__file__)}]
 """
 
 
-def _rails() -> str:
+def _rails(*, boxed: bool) -> str:
+    sandbox = _sandbox(boxed=boxed)
     return f"""\
 version: 1
 people:
   team: {{users: ["github:{MEMBER}"]}}
 profiles:
   weaver:
-    capabilities: [repo:read, repo:write, git:commit, exec:run]
-    executor: agent
-    sandbox: none
-    timeout: 5m
+    {{capabilities: [repo:read, repo:write, git:commit, exec:run], executor: agent, timeout: 5m, {sandbox}}}
 jobs:
   fix: {{profile: weaver, needs: [repo:write, git:commit], gates: [tests], tries: {TRIES}}}
 triggers:
@@ -111,7 +132,7 @@ triggers:
     from: [team]
     job: fix
 gates:
-  tests: {{run: [{_quoted(sys.executable)}, -m, unittest, -v], timeout: 1m}}
+  tests: {{run: [{_quoted(sys.executable)}, -m, unittest, -v], timeout: 1m, {sandbox}}}
 """
 
 

@@ -15,6 +15,7 @@ VERBS = {
     "pause": "let nothing new start; what comes in waits",
     "resume": "let jobs start again",
     "rails": "the policy: check a file, show what is in force, simulate a change, print its schema",
+    "init": "a configuration to begin with",
     "demo": "watch a signed webhook become a tested commit, in a directory of its own",
     "version": "the versions of this client and of the daemon",
 }

@@ -74,6 +74,10 @@ def _introduce(root: Path, say: Say) -> None:
 def _play(scene: Stage, process: subprocess.Popen[bytes], say: Say, terminal: Terminal) -> list[Finding]:
     try:
         daemon.await_ready(scene, process)
+        if scene.boxed:
+            say("   It and the gate run in a bubblewrap sandbox, without a network.")
+        else:
+            say("   bubblewrap cannot be used here, so it and the gate run without a sandbox.")
         say(f"   stitcherd is ready at 127.0.0.1:{scene.port}, as process {process.pid}.")
         return story.tell(scene, say, terminal.paint)
     except (DidNotHappen, Refused, Unreachable, Unintelligible, OSError) as failure:

@@ -8,7 +8,7 @@ from stitcherd.rails.file import load, parse
 from stitcherd.trigger import Command, Trigger
 
 SHIPPED = Path(__file__).parents[3] / "config" / "rails.yaml"
-FACTS = Facts(executors={"agent": None}, bot="mosaic")
+FACTS = Facts(executors={"agent": None}, sandboxes={"bwrap": None}, bot="mosaic")
 
 
 def test_nobody_may_do_anything_until_a_login_is_filled_in(comment: Callable[..., Trigger]) -> None:

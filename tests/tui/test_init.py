@@ -1,0 +1,38 @@
+"""A configuration to begin with: written once, good, and for nobody else's eyes."""
+
+from pathlib import Path
+
+import pytest
+
+from stitcherd.rails import file
+from stitcherd.settings import load
+from tui.__main__ import main
+
+
+def test_it_writes_both_files_and_both_are_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = tmp_path / "stitcher"
+    assert main(["init", "--config", str(directory)]) == 0
+    assert capsys.readouterr().out.count("wrote") == 2
+    assert load(directory).warnings == ()
+    assert file.load(directory / "rails.yaml").profiles["weaver"].sandbox == "bwrap"
+    for path in (directory, *directory.iterdir()):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rails.yaml").write_text("mine")
+    assert main(["init", "--config", str(tmp_path)]) == 0
+    assert (tmp_path / "rails.yaml").read_text() == "mine"
+    assert capsys.readouterr().out.splitlines()[1].startswith("kept")
+
+
+def test_the_unit_names_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "stitcherd"
+    program.parent.mkdir()
+    program.touch(mode=0o700)
+    monkeypatch.setenv("PATH", str(program.parent))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("STITCHER_CONFIG_DIR", raising=False)
+    assert main(["init", "--systemd", "--json"]) == 0
+    unit = tmp_path / "xdg" / "systemd" / "user" / "stitcherd.service"
+    assert f"ExecStart={program}\n" in unit.read_text()

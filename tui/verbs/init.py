@@ -1,0 +1,53 @@
+"""`stitcher init`: a configuration to begin with."""
+
+import shutil
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+import msgspec
+
+from shared.locations import RAILS, SETTINGS, config_dir, shipped
+from tui import exits
+from tui.plain import plain
+from tui.terminal import Terminal
+
+UNIT = "stitcherd.service"
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the unit."""
+    parser.add_argument("--systemd", action="store_true", help="also a user unit for systemd")
+
+
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Write what is not there yet, and say what comes next; nothing that is there is touched."""
+    directory = config_dir(options.config)
+    wanted = {directory / name: shipped(name).read_text("utf-8") for name in (SETTINGS, RAILS)}
+    if options.systemd:
+        wanted[config_dir(None).parent / "systemd" / "user" / UNIT] = _unit()
+    written = [path for path, text in wanted.items() if _write(path, text)]
+    if options.json:
+        terminal.document(msgspec.json.encode({"written": [str(path) for path in written]}))
+        return exits.OK
+    for path in wanted:
+        terminal.data(f"{'wrote ' if path in written else 'kept  '} {plain(str(path))}")
+    terminal.note("next: name your senders, repositories and agent in stitcherd.toml, and yourself in rails.yaml;")
+    terminal.note("then `stitcherd --check`, and `stitcherd`")
+    return exits.OK
+
+
+def _unit() -> str:
+    program = shutil.which("stitcherd") or "stitcherd"
+    return shipped(UNIT).read_text("utf-8").replace("ExecStart=stitcherd\n", f"ExecStart={program}\n")
+
+
+def _write(path: Path, text: str) -> bool:
+    """Write a file that only its owner may read, unless one is there; returns whether it was written."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            path.chmod(0o600)
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
