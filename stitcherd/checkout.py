@@ -280,6 +280,13 @@ class Checkouts:
         """Return the job's own directory: whatever runs below it is the job's."""
         return self._root / "checkouts" / job_id
 
+    def set_aside(self, job_id: str) -> str:
+        """Move the checkouts of a job out of sight, at once, and return the name under which `remove` deletes them."""
+        name = f".done-{job_id}"
+        with suppress(FileNotFoundError):
+            self.directory(job_id).rename(self.directory(name))
+        return name
+
     async def remove(self, job_id: str) -> None:
         """Delete the checkouts of all attempts of a job; to be called when nothing of it runs any more."""
         await _erase(self.directory(job_id))

@@ -40,6 +40,7 @@ T = TypeVar("T")
 # Whoever reaps must know which children somebody waits for, and a child is somebody's from its first moment.
 _forking = threading.Lock()
 _awaited: set[int] = set()
+_reaper = False
 
 
 class CannotStart(Exception):
@@ -87,9 +88,12 @@ async def run(
     `root` is the job's own directory (see `end_all`). One command of a job runs at a time: what else of the
     job is found at the end is ended too. Raises CannotStart.
     """
-    return await _follow(
-        argv, cwd, env, stdin, timeout, (say,), lambda leader: end_all(job_id, root, leaders=(leader,))
-    )
+
+    def end(leader: int, *, by_itself: bool) -> Awaitable[int]:
+        # After a command's own end there is rarely anybody left, and orphans are ours where we are their reaper.
+        return end_all(job_id, root, leaders=(leader,), among_ours=by_itself and _reaper)
+
+    return await _follow(argv, cwd, env, stdin, timeout, (say,), end)
 
 
 async def capture(
@@ -131,7 +135,9 @@ def environment(
 
 def become_subreaper() -> None:
     """Let orphans of our commands become our children instead of init's; then `reap_orphans` on SIGCHLD."""
+    global _reaper  # noqa: PLW0603 (a fact about the process, which prctl keeps for the process)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _reaper = True
 
 
 def not_dumpable() -> None:
@@ -157,7 +163,7 @@ async def _follow(
     stdin: bytes,
     timeout: float | None,  # noqa: ASYNC109 (as in run)
     sinks: Sequence[Callable[[bytes], None]],
-    end: Callable[[int], Awaitable[object]],
+    end: Callable[..., Awaitable[object]],
 ) -> Exit:
     child = _start(argv, cwd, env, feed=bool(stdin), merged=len(sinks) == 1)
     pipes = [pipe for pipe in (child.stdout, child.stderr) if pipe]
@@ -173,7 +179,7 @@ async def _follow(
     finally:
         # The leader stays a zombie until its followers are ended: its session's number cannot be anyone else's.
         try:
-            await _to_the_end(_settle(end(child.pid), gone))
+            await _to_the_end(_settle(end(child.pid, by_itself=gone.done()), gone))
         finally:
             for listener in listeners:
                 listener.close()
@@ -186,7 +192,7 @@ async def _follow(
     return Exit(code, timed_out)
 
 
-async def _kill_session(leader: int) -> None:
+async def _kill_session(leader: int, *, by_itself: bool) -> None:  # noqa: ARG001 (as every ending)
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
 

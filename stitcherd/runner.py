@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from shared.ids import new_id, now_ms, short
-from shared.models import Failure, Result, RunnerJob, Status
+from shared.models import Failure, Result, RunnerJob
+from stitcherd import processes
 from stitcherd.attempt import Attempt, Failed
 from stitcherd.checkout import Checkouts
 from stitcherd.executors import Executor
@@ -118,16 +119,19 @@ class Runner:
             raise
         except Exception as fault:  # noqa: BLE001 (whatever it was, the job has ended)
             outcome = _failure(job_id, fault)
-        # A cancel that comes before the conclusion wins, so nothing slow may stand between publishing and concluding.
-        if await self._conclude(job_id, attempt, outcome) is Status.COMPLETED:
-            await self._tidy(job_id)
-        return True
-
-    async def _tidy(self, job_id: str) -> None:
+        # The thorough look: after each command only what descends from us was looked at.
+        await processes.end_all(job_id, self._checkouts.directory(job_id))
+        if isinstance(outcome, Failure):
+            await self._conclude(job_id, attempt, outcome)
+            return True
+        # Deleting takes time, and until the conclusion is written a cancel would win over what is published already.
+        done = self._checkouts.set_aside(job_id)
+        await self._conclude(job_id, attempt, outcome)
         try:
-            await self._checkouts.remove(job_id)
+            await self._checkouts.remove(done)
         except OSError as fault:  # the job is completed all the same, and retention will try again
             log.warning("job %s: %s", short(job_id), fault)
+        return True
 
     async def _attempt(self, job: RunnerJob, fence: progress.Fence) -> Attempt:
         try:
@@ -151,16 +155,18 @@ class Runner:
             environ=os.environ,
         )
 
-    async def _conclude(self, job_id: str, attempt: int, outcome: Failure | Result) -> Status | None:
-        """Write how the job ended, as soon as the store takes it; returns the status, None where it was not ours."""
+    async def _conclude(self, job_id: str, attempt: int, outcome: Failure | Result) -> None:
+        """Write how the job ended, as soon as the store takes it."""
         if isinstance(outcome, Failure):
             outcome = Failure(outcome.code, self._redaction.text(outcome.detail), outcome.hint)
         while True:
             try:
-                return await self._store.write(moves.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
+                await self._store.write(moves.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
             except StorageUnavailable as fault:
                 log.error("job %s: its end could not be stored (%s); trying again", short(job_id), fault)  # noqa: TRY400 (the disk's fault, not ours)
                 await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
 
 def _failure(job_id: str, fault: Exception) -> Failure:

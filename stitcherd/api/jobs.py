@@ -169,8 +169,7 @@ async def _dispatch(request: web.Request) -> tuple[Any, bool]:
         idempotency_key=asked.idempotency_key,
     )
     job, new = await house.intake.dispatch(wanted, caller(request).actor)
-    async with house.store.reading() as db:
-        return await reads.job_detail(db, job.id, None), new
+    return job, new
 
 
 async def _whole_id(request: web.Request) -> str:

@@ -128,6 +128,10 @@ class House:
                 found.append(int(entry.name))
         return found
 
+    def deserted(self) -> None:
+        """Wait until no process is left, nor a checkout that is being removed."""
+        until(lambda: not self.left() and not list(self.state.glob("checkouts/.done-*")), "nothing is left")
+
     def runs(self, word: str) -> bool:
         """Say whether a process of this directory has a word on its command line."""
         for pid in self.left():

@@ -31,7 +31,7 @@ def test_an_agent_is_ended_with_all_it_started(house: House, script: str) -> Non
     job_id = house.dispatch("free", f"echo up; {script}")
     house.step(job_id, "agent")
     job = cancel(house, job_id)
-    assert house.left() == []
+    house.deserted()
     assert [it["status"] for it in job["steps"]] == ["COMPLETED", "FAILED"]
     assert (job["error"], job["result"], job["completedAt"] is not None) == (None, None, True)
     assert house.git("branch", "--list", job["branch"]) == ""
@@ -41,13 +41,13 @@ def test_a_gate_is_ended(house: House) -> None:
     job_id = house.dispatch("slow", "touch wait")
     house.step(job_id, "slow")
     job = cancel(house, job_id)
-    assert house.left() == []
+    house.deserted()
     assert [it["status"] for it in job["steps"] if it["type"] == "GATE"] == ["FAILED"]
 
 
 def test_an_ended_agent_leaves_nothing_behind_either(house: House) -> None:
     house.run("free", "setsid sleep 63 & setsid sh -c \"trap '' TERM; sleep 64\" > /dev/null 2>&1 &")
-    assert house.left() == []
+    house.deserted()
 
 
 def test_a_waiting_job_is_cancelled_at_once(build: Build) -> None:
@@ -84,7 +84,7 @@ def test_preparing_is_ended(build: Build) -> None:
     job_id = house.dispatch("free", "touch ran")
     house.step(job_id, "prepare")
     job = cancel(house, job_id)
-    assert house.left() == []
+    house.deserted()
     assert [it["name"] for it in job["steps"]] == ["checkout", "prepare"]
 
 
@@ -98,7 +98,7 @@ def test_a_checkout_is_ended(build: Build) -> None:
     job_id = house.dispatch("reads", repository="slow-org/x")
     house.step(job_id, "checkout")
     cancel(house, job_id)
-    assert house.left() == []
+    house.deserted()
 
 
 def test_publishing_is_ended(build: Build) -> None:
@@ -108,7 +108,7 @@ def test_publishing_is_ended(build: Build) -> None:
     job_id = house.dispatch("free", "touch made")
     house.step(job_id, "publish")
     job = cancel(house, job_id)
-    assert house.left() == []
+    house.deserted()
     assert house.git("branch", "--list", job["branch"]) == ""
 
 

@@ -71,7 +71,7 @@ def test_a_job_killed_while_it_is_published(build: Build, type_: str, status: st
     (house.root / "go").touch()
     house.start()
     job = house.wait(job_id, status)
-    assert house.left() == []
+    house.deserted()
     if status == "COMPLETED":
         assert house.git("show", f"{job['branch']}:made") == "2"
     else:
@@ -129,7 +129,7 @@ def test_a_job_that_outlasts_the_grace_is_interrupted(build: Build) -> None:
     for job_id in (fails, again):
         house.step(job_id, "agent")
     assert house.stop() == 0
-    assert house.left() == []
+    house.deserted()
     house.start()
     assert house.wait(again, "COMPLETED")["attempt"] == 2
     assert house.wait(fails, "FAILED")["error"]["code"] == "interrupted"

@@ -123,6 +123,7 @@ def test_what_an_agent_does_to_git_does_not_matter(house: House, script: str) ->
     assert files(house, job["branch"]) == ["check.sh", "made", "readme"]
     assert house.git("log", "--format=%P", "-1", job["branch"]) == main
     assert (house.git("rev-parse", "main"), house.git("tag")) == (main, tags)
+    house.deserted()
     assert list(house.root.rglob("hooked")) == []
 
 
