@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check run bench clean
+.PHONY: help demo test test-openclaw check run bench clean
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
 
 demo: .venv/.installed ## a signed webhook becomes a finished, gated job, before your eyes
 	@$(BIN)/stitcher demo
@@ -14,6 +14,10 @@ demo: .venv/.installed ## a signed webhook becomes a finished, gated job, before
 test: .venv/.dev ## the tests
 	@echo "running the tests"
 	@$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, which npm installs into ~/.cache/stitcher (830 MB)
+	@$(BIN)/python tools/openclaw/install.py
+	@$(BIN)/python -m pytest -m openclaw tests/openclaw $(PYTEST)
 
 check: .venv/.dev ## format, lint, types, import contracts, and the tests
 	@echo "checking format, lint, types and imports"

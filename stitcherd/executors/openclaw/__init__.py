@@ -1,0 +1,1 @@
+"""The executor that drives an OpenClaw gateway over its WebSocket protocol, version 4."""

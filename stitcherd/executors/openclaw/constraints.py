@@ -1,0 +1,116 @@
+"""What a profile allows, in the gateway's own terms: an agent of its configuration, and a session's mode; pure.
+
+Only what the gateway enforces whatever the model says counts as held; a profile that asks for more is refused.
+"""
+
+import hashlib
+import re
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+GRANTS = {
+    "repo:read": ("read", "ls"),
+    "repo:write": ("write", "edit", "apply_patch"),
+    "exec:run": ("exec", "process"),
+    "web:read": ("web_fetch", "web_search"),
+}
+WRITING = frozenset(GRANTS["repo:write"])
+RIDES_ALONG = {"write": "apply_patch"}  # the gateway offers the second wherever the first is allowed
+_NEEDED = {tool: capability for capability, tools in GRANTS.items() for tool in tools}
+_PROGRAM = re.compile(r"[A-Za-z0-9_./+-]+\Z")  # no glob: the gateway would take it as one
+
+
+class Asked(Protocol):
+    """A profile, as far as the gateway could hold an agent to it; `tools` are as in the rails."""
+
+    @property
+    def capabilities(self) -> frozenset[str]: ...  # noqa: D102 (see the class)
+    @property
+    def tools(self) -> tuple[str, ...] | None: ...  # noqa: D102
+    @property
+    def sandbox(self) -> str: ...  # noqa: D102
+
+
+class NotEnforceable(Exception):
+    """The gateway cannot hold an agent to this profile; the text says to which part of it."""
+
+
+class Command(Struct, frozen=True):
+    """A program that may be run, and a pattern (ECMAScript) that all its arguments, as one text, must match."""
+
+    program: str
+    arguments: str | None
+
+    def rule(self) -> dict[str, str]:
+        """Return it as an entry of the gateway's allow list."""
+        return {"pattern": self.program} | ({"argPattern": f"^(?:{self.arguments})$"} if self.arguments else {})
+
+
+class Terms(Struct, frozen=True):
+    """What the gateway is told: `agent` names an entry by its content, so that no two contents share a name."""
+
+    agent: str
+    entry: dict[str, Any]
+    mode: str  # of the session: read-only, or guarded
+    tools: frozenset[str]  # all that the model may be offered
+    commands: tuple[Command, ...]
+
+
+def terms(profile: Asked) -> Terms:
+    """Return what holds an agent to a profile; raise NotEnforceable where nothing does."""
+    if profile.sandbox != "none":
+        raise NotEnforceable(
+            f"its agents run in the gateway, where Stitcher's sandbox {profile.sandbox} does not reach"
+        )
+    tools, commands = _tools(profile)
+    entry = {
+        "skills": [],
+        "tools": {
+            # An empty list of what is allowed would allow everything.
+            **({"allow": sorted(tools)} if tools else {"deny": ["*"]}),
+            "fs": {"workspaceOnly": True},
+            "exec": {"mode": "allowlist" if commands else "deny"},
+        },
+    }
+    content = msgspec.json.encode([entry, [command.rule() for command in commands]], order="sorted")
+    agent = f"st-{hashlib.sha256(content).hexdigest()[:12]}"
+    mode = "guarded" if commands or tools & WRITING else "read-only"
+    offered = tools | {RIDES_ALONG[tool] for tool in tools & RIDES_ALONG.keys()}
+    return Terms(agent, entry, mode, offered, commands)
+
+
+def _tools(profile: Asked) -> tuple[frozenset[str], tuple[Command, ...]]:
+    if profile.tools is None:
+        if "exec:run" in profile.capabilities:
+            raise NotEnforceable("exec:run needs tools that name the programs, like exec:make")
+        granted = (GRANTS.get(capability, ()) for capability in profile.capabilities)
+        return frozenset(tool for tools in granted for tool in tools), ()
+    tools, commands = set(), []
+    for written in profile.tools:
+        tool, named, program = written.partition(":")
+        if tool not in _NEEDED:
+            raise NotEnforceable(f"the tool {tool} is not one that Stitcher gives to an agent")
+        if _NEEDED[tool] not in profile.capabilities:
+            raise NotEnforceable(f"the tool {tool} needs the capability {_NEEDED[tool]}")
+        if tool == "exec":
+            commands.append(_command(program))
+        elif named:
+            raise NotEnforceable(f"only exec takes a program, and {written} names one")
+        tools.add(tool)
+    if "process" in tools and not commands:
+        raise NotEnforceable("the tool process needs an exec: beside it")
+    return frozenset(tools), tuple(dict.fromkeys(commands))
+
+
+def _command(written: str) -> Command:
+    program, _, arguments = written.strip().partition(" ")
+    if not program:
+        # In the mode in which the gateway lets a shell do anything, its file tools are not held to the checkout either.
+        raise NotEnforceable(
+            "exec alone is a free shell, which nothing holds to the checkout: name programs, like exec:make"
+        )
+    if not _PROGRAM.match(program):
+        raise NotEnforceable(f"{program} is not a program's name or path")
+    return Command(program, arguments.strip() or None)

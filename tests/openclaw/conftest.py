@@ -1,0 +1,96 @@
+"""A real gateway with a scripted model, one for all of these tests; each has a checkout and a session of its own."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stitcherd.executors import Profile, Task
+from stitcherd.executors.openclaw.connection import Address
+from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from tests.stitcherd.openclaw.ear import Ear
+
+TOOLS = Path(__file__).parents[2] / "tools" / "openclaw"
+WRITER = Profile(name="writer", capabilities=frozenset({"repo:read", "repo:write"}))
+
+
+class RealGateway:
+    """The process that runs the gateway, and what it says."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.facts = self._read()
+
+    @property
+    def address(self) -> Address:
+        return Address(self.facts["url"], self.facts["token"])
+
+    def order(self, order: str) -> None:
+        """Give an order of tools/openclaw/gateway.py, and wait until it is done."""
+        self.begin(order)
+        self.facts = self._read()
+
+    def begin(self, order: str) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+
+    def _read(self) -> Any:
+        assert self._process.stdout
+        return json.loads(self._process.stdout.readline() or "{}")
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[RealGateway]:
+    with tempfile.TemporaryDirectory(prefix="stitcher-openclaw-", dir="/tmp") as directory:
+        argv = ["nice", sys.executable, str(TOOLS / "gateway.py"), directory]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            started = RealGateway(process)
+            # A gateway loads half of itself with its first run, which takes seconds.
+            idle = Task(
+                job_id="idle", attempt=1, number=1, prompt="", cwd=TOOLS, tmp=TOOLS, root=TOOLS, env={}, timeout=None
+            )
+            asyncio.run(OpenClawExecutor(started.address).run(idle, Ear()))
+            yield started
+            process.communicate(timeout=90)  # its standard input is closed: it ends what it started
+
+
+@pytest.fixture
+def executor(gateway: RealGateway) -> OpenClawExecutor:
+    return OpenClawExecutor(gateway.address)
+
+
+@pytest.fixture
+def ear() -> Ear:
+    return Ear()
+
+
+@pytest.fixture
+def make_task(tmp_path: Path) -> Callable[..., Task]:
+    """Make a task whose prompt tells the model what to do; steps are those of tools/openclaw/model.py."""
+    job = uuid.uuid4().hex
+
+    def make(*steps: Any, number: int = 1, timeout: float | None = 60.0, profile: Profile = WRITER) -> Task:
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        return Task(
+            job_id=job,
+            attempt=1,
+            number=number,
+            prompt=f"Do this. <play>{json.dumps(steps)}</play>",
+            cwd=work,
+            tmp=tmp_path,
+            root=tmp_path,
+            env={},
+            timeout=timeout,
+            profile=profile,
+        )
+
+    return make

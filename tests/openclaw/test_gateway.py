@@ -1,0 +1,248 @@
+"""The executor against a real OpenClaw: runs, limits, ends, restarts."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.models import Usage
+from stitcherd.executors import Budget, Outcome, Profile, Task, Unavailable
+from stitcherd.executors.openclaw.connection import Address, connect
+from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from tests.openclaw.conftest import RealGateway
+from tests.stitcherd.openclaw.ear import Ear
+
+pytestmark = pytest.mark.openclaw
+
+Make = Callable[..., Task]
+PATIENCE = 90.0
+RUNNER = Profile(
+    name="runner", capabilities=frozenset({"repo:read", "exec:run"}), tools=("read", "exec:sleep", "exec:git status.*")
+)
+
+
+def write(path: str) -> dict[str, Any]:
+    return {"tool": "write", "args": {"path": path, "content": "made"}}
+
+
+def run(command: str) -> dict[str, Any]:
+    return {"tool": "exec", "args": {"command": command}}
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110 (processes and other people's files have no event)
+            await asyncio.sleep(0.05)
+
+
+def processes(command: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (entry / "cmdline").read_bytes().replace(b"\0", b" ").strip().decode().endswith(command):
+                found.append(int(entry.name))
+    return found
+
+
+async def session(gateway: RealGateway, ear: Ear) -> dict[str, Any]:
+    async with connect(gateway.address) as connection:
+        described = await connection.request("sessions.describe", {"key": ear.reference["key"]})
+    return dict(described["session"])
+
+
+async def test_a_plain_run_and_the_next_try(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+    assert await executor.run(make_task({"say": "nothing to do"}), ear) == Outcome()
+    assert ear.said == b"nothing to do\n"
+    assert ear.uses == [Usage(100, 10, 0.00012)]
+    assert await executor.run(make_task({"say": "again", "tokens": [50, 5]}, number=2), ear) == Outcome()
+    assert ear.uses[1:] == [Usage(50, 5, 0.00006)]
+
+
+async def test_a_tool_writes_in_the_checkout(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+    task = make_task({"say": "I write.", **write("a/b.txt")}, {"say": "done"})
+    assert await executor.run(task, ear) == Outcome()
+    assert (task.cwd / "a" / "b.txt").read_text() == "made"
+    assert ear.said == b"I write.\n[Write to a/b.txt (4 chars)]\ndone\n"
+    assert [(type_, payload["tool"]) for type_, payload in ear.noted] == [("ai.tool_called", "write")]
+
+
+async def test_a_tool_that_was_not_given_does_nothing(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+    task = make_task(run("touch here"), {"say": "done"})
+    assert await executor.run(task, ear) == Outcome()
+    assert list(task.cwd.iterdir()) == []
+    assert [type_ for type_, _ in ear.noted] == ["ai.tool_called", "ai.tool_denied"]
+    assert ear.total == (200, 20, 0.00024)
+
+
+@pytest.mark.parametrize("path", ["../outside", "/tmp/stitcher-outside"])
+async def test_nothing_is_written_outside(executor: OpenClawExecutor, ear: Ear, make_task: Make, path: str) -> None:
+    task = make_task(write(path), {"tool": "read", "args": {"path": "/etc/hostname"}}, {"say": "done"})
+    assert await executor.run(task, ear) == Outcome()
+    assert not (task.cwd / path).exists()
+    assert [type_ for type_, _ in ear.noted] == ["ai.tool_called", "ai.tool_denied"] * 2
+
+
+async def test_only_the_named_programs_run(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+    steps = [run("sleep 0.1"), run("id > here"), run("git push"), run("sleep 0.1; touch here"), write("here")]
+    task = make_task(*steps, {"say": "done"}, profile=RUNNER)
+    assert await executor.run(task, ear) == Outcome()
+    assert list(task.cwd.iterdir()) == []
+    assert [type_ for type_, _ in ear.noted].count("ai.tool_denied") == 4
+
+
+async def test_no_capability_is_no_tool(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+    task = make_task(write("here"), {"say": "done"}, profile=Profile(name="mute", capabilities=frozenset()))
+    assert await executor.run(task, ear) == Outcome()
+    assert list(task.cwd.iterdir()) == []
+
+
+@pytest.mark.parametrize("budget", [Budget(turns=2), Budget(usd=0.005)])
+async def test_a_budget_ends_it(executor: OpenClawExecutor, ear: Ear, make_task: Make, budget: Budget) -> None:
+    profile = Profile(name="poor", capabilities=frozenset({"repo:read"}), budget=budget)
+    look = {"tool": "ls", "args": {"path": "."}, "tokens": [1000, 1000]}
+    outcome = await executor.run(make_task(*[look] * 20, profile=profile), ear)
+    assert outcome.failure
+    assert outcome.failure.code == "budget_exceeded"
+    assert ear.total[2] < 0.012
+
+
+async def test_time_runs_out(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+    outcome = await executor.run(make_task({"say": "late", "wait": 30}, timeout=2.0), ear)
+    assert outcome.failure
+    assert outcome.failure.code == "executor_timeout"
+
+
+async def test_a_model_that_fails_is_told(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+    refusing = Profile(name="refused", capabilities=frozenset({"repo:read"}), model="refusing/scripted")
+    outcome = await executor.run(make_task({"status": 401}, profile=refusing), ear)
+    assert outcome.failure
+    assert outcome.failure.code == "executor_failed"
+    assert "401" in outcome.failure.detail
+
+
+async def test_a_cancel_amid_a_tool_leaves_nothing(
+    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = asyncio.create_task(executor.run(make_task(run("sleep 4711"), profile=RUNNER), ear))
+    await until(lambda: processes("sleep 4711"))
+    before = asyncio.get_running_loop().time()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await until(lambda: not processes("sleep 4711"))
+    assert asyncio.get_running_loop().time() - before < 2
+    assert (await session(gateway, ear))["archived"]
+
+
+async def test_a_wrong_token_and_an_absent_gateway(gateway: RealGateway, ear: Ear, make_task: Make) -> None:
+    outcome = await OpenClawExecutor(Address(gateway.address.url, "wrong")).run(make_task(), ear)
+    assert outcome.failure
+    assert outcome.failure.code == "executor_refused"
+    assert outcome.failure.hint == "see token in [executors] of stitcherd.toml"
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await OpenClawExecutor(Address("ws://127.0.0.1:9", None)).run(make_task(), ear)
+
+
+CLIENT = """
+import asyncio, json, sys
+from pathlib import Path
+import msgspec
+from stitcherd.executors import Profile, Task
+from stitcherd.executors.openclaw.connection import Address
+from stitcherd.executors.openclaw.executor import OpenClawExecutor
+class Voice:
+    def say(self, data): pass
+    async def note(self, type_, payload): pass
+    async def used(self, usage): pass
+    async def remember(self, reference): print(json.dumps(reference), flush=True)
+url, token, job, prompt, work, profile = sys.argv[1:]
+work, profile = Path(work), msgspec.json.decode(profile, type=Profile)
+task = Task(job_id=job, attempt=1, number=1, prompt=prompt, cwd=work, tmp=work, root=work, env={}, timeout=60.0,
+            profile=profile)
+asyncio.run(OpenClawExecutor(Address(url, token)).run(task, Voice()))
+"""
+
+
+async def test_a_run_outlives_us_and_is_found_again(
+    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    task = make_task(run("sleep 6.5"), {"say": "found"}, profile=RUNNER)
+    profile = msgspec.json.encode(task.profile).decode()
+    argv = [sys.executable, "-c", CLIENT, gateway.address.url, str(gateway.address.token)]
+    argv += [task.job_id, task.prompt, str(task.cwd), profile]
+    client = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert client.stdout
+    reference = msgspec.json.decode(await client.stdout.readline())
+    await until(lambda: processes("sleep 6.5"))
+    client.kill()
+    await client.communicate()
+    assert await executor.resume(task, reference, ear) == Outcome()
+    assert ear.said.endswith(b"found\n")
+    assert ear.reference["runs"] == reference["runs"]
+    assert not processes("sleep 6.5")
+
+
+async def test_a_gateway_that_is_told_to_stop_finishes_the_run(
+    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = asyncio.create_task(executor.run(make_task(run("sleep 5.5"), {"say": "done"}, profile=RUNNER), ear))
+    await until(lambda: processes("sleep 5.5"))
+    await asyncio.to_thread(gateway.order, "restart")
+    assert await running == Outcome()
+    assert ear.said.endswith(b"done\n")
+
+
+async def test_a_gateway_that_is_killed_resumes_the_run_and_we_stay_with_it(
+    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    task = make_task(write("first"), {"say": "slow", "wait": 8}, {"say": "late"}, timeout=300.0)
+    running = asyncio.create_task(executor.run(task, ear))
+    await until((task.cwd / "first").exists)
+    await asyncio.to_thread(gateway.order, "kill")
+    assert await running == Outcome()
+    assert len(ear.reference["runs"].split()) == 2
+    assert (await session(gateway, ear))["status"] == "done"
+
+
+async def test_where_that_is_not_wanted_it_does_not_come_back(gateway: RealGateway, ear: Ear, make_task: Make) -> None:
+    task = make_task(write("first"), {"say": "slow", "wait": 8}, write("second"), timeout=300.0)
+    running = asyncio.create_task(OpenClawExecutor(gateway.address, adopt=False).run(task, ear))
+    await until((task.cwd / "first").exists)
+    await asyncio.to_thread(gateway.order, "kill")
+    outcome = await running
+    assert outcome.failure
+    assert outcome.failure.code == "interrupted"
+    assert (await session(gateway, ear))["archived"]
+    await asyncio.sleep(20)  # in which the gateway would resume it
+    assert (await session(gateway, ear))["archived"]
+    assert not (task.cwd / "second").exists()
+
+
+async def test_a_cancel_while_the_gateway_is_down_holds_when_it_is_back(
+    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    task = make_task(write("first"), {"say": "slow", "wait": 8}, write("second"), timeout=300.0)
+    running = asyncio.create_task(executor.run(task, ear))
+    await until((task.cwd / "first").exists)
+    await asyncio.to_thread(gateway.order, "down")
+    before = asyncio.get_running_loop().time()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert asyncio.get_running_loop().time() - before < 2
+    await asyncio.to_thread(gateway.order, "up")
+
+    await asyncio.sleep(20)  # in which the gateway would resume it, and go on
+    assert (await session(gateway, ear))["archived"]
+    assert not (task.cwd / "second").exists()
+
+
+def test_nothing_of_it_is_left() -> None:
+    assert not [pid for pid in processes("sleep 4711") if pid != os.getpid()]

@@ -1,0 +1,295 @@
+"""What becomes of a run when connections break, gateways restart, and answers are late, doubled or garbage."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shared.models import Usage
+from stitcherd.executors import Outcome, Task
+from stitcherd.executors.openclaw import run
+from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from tests.stitcherd.openclaw.ear import Ear
+from tests.stitcherd.openclaw.fake import Gateway
+
+Make = Callable[..., Task]
+PATIENCE = 10.0
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PAUSES", (0.02,))
+    monkeypatch.setattr(run, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(run, "FOUND_SECONDS", 0.5)
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110 (what a gateway was asked has no event)
+            await asyncio.sleep(0.01)
+
+
+def start(executor: OpenClawExecutor, task: Task, ear: Ear) -> asyncio.Task[Outcome]:
+    return asyncio.create_task(executor.run(task, ear))
+
+
+async def held(gateway: Gateway) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await gateway.held.wait()
+
+
+async def test_a_broken_connection_is_made_again_and_nothing_is_counted_twice(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"], ["use", 7, 1, 0.25]), ear)
+    await held(gateway)
+    await gateway.drop()
+    await until(lambda: gateway.asked("chat.history"))
+    gateway.let_go.set()
+    assert await running == Outcome()
+    assert len(gateway.asked("agent")) == 1
+    assert ear.uses == [Usage(100, 10, 0.5), Usage(7, 1, 0.25)]
+
+
+async def test_what_was_used_while_nobody_listened_is_counted(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = start(executor, make_task(["hold"], ["use", 7, 1, 0.25]), ear)
+    await held(gateway)
+    await gateway.drop()
+    gateway.let_go.set()
+    assert await running == Outcome()
+    assert ear.total == (7, 1, 0.25)
+
+
+async def test_a_lost_acknowledgement_starts_no_second_run(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    agent = gateway._agent
+
+    async def breaks(params: dict[str, Any]) -> Any:
+        answer = agent(params)
+        del gateway.answers["agent"]
+        await gateway.drop()
+        return answer
+
+    gateway.answers["agent"] = breaks
+    assert await executor.run(make_task(), ear) == Outcome()
+    first, second = gateway.asked("agent")
+    assert first == second
+    assert len(gateway.runs) == 1
+
+
+async def test_an_acknowledgement_that_a_restarted_gateway_owes_is_not_asked_for_again(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    async def dies(_: dict[str, Any]) -> Any:
+        await gateway.crash()
+        return {}
+
+    gateway.answers["agent"] = dies
+    outcome = await executor.run(make_task(), ear)
+    assert outcome.failure
+    assert outcome.failure.code == "interrupted"
+    assert len(gateway.asked("agent")) == 1
+
+
+async def test_late_double_and_senseless_frames_change_nothing(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    agent = gateway._agent
+
+    async def odd(params: dict[str, Any]) -> Any:
+        for socket in gateway.sockets:
+            for text in ("no json", "[]", '{"type":7}', '{"type":"res","id":"unknown","ok":true}', '{"type":"new"}'):
+                await socket.send_str(text)
+        for data in (None, 7, {"kind": 7}, {"phase": None}):
+            await gateway.tell("agent", {"runId": "job-1-1", "stream": "item", "data": data})
+        await gateway.tell("session.message", {"message": 7})
+        await gateway.tell("agent", {"runId": "another", "stream": "assistant", "data": {"text": "not ours"}})
+        answer = agent(params)
+        await asyncio.sleep(0.05)
+        return answer
+
+    gateway.answers["agent"] = odd
+    assert await executor.run(make_task(["say", "ours"]), ear) == Outcome()
+    assert bytes(ear.said).strip() == b"ours"
+
+
+async def test_a_second_answer_to_the_same_request_is_left_alone(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    async def twice(socket: Any, frame: dict[str, Any]) -> None:
+        await answer(socket, frame)
+        if frame["method"] == "agent":
+            await socket.send_str(json.dumps({"type": "res", "id": frame["id"], "ok": False, "error": {"code": "X"}}))
+
+    answer = gateway._answer
+    gateway._answer = twice  # type: ignore[method-assign]
+    assert await executor.run(make_task(["say", "x"]), ear) == Outcome()
+
+
+async def test_a_gateway_that_says_nothing_any_more_is_gone(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    gateway.policy["tickIntervalMs"] = 50
+    running = start(executor, make_task(["hold"]), ear)
+    await held(gateway)
+    await until(lambda: len(gateway.asked("connect")) > 3)
+    gateway.let_go.set()
+    assert await running == Outcome()
+
+
+async def test_an_answer_that_does_not_come_ends_no_run(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(run, "ANSWER_SECONDS", 0.05)
+    wait = gateway._agent_wait
+
+    async def hangs(_: dict[str, Any]) -> Any:
+        gateway.answers["agent.wait"] = wait
+        await asyncio.sleep(PATIENCE)
+
+    gateway.answers["agent.wait"] = hangs
+    running = start(executor, make_task(["hold"]), ear)
+    await until(lambda: len(gateway.asked("connect")) > 2)
+    gateway.let_go.set()
+    assert await running == Outcome()
+    assert len(gateway.asked("agent")) == 1
+
+
+async def test_a_run_that_the_gateway_resumed_after_a_crash_is_adopted(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"]), ear)
+    await held(gateway)
+    await gateway.crash()
+    (key,) = gateway.sessions
+    gateway.held.clear()
+    resumed = [["use", 7, 1, 0.25], ["hold"], ["say", "on"]]
+    gateway.tasks["new"] = asyncio.create_task(gateway.play(key, "new", resumed))
+    await until(lambda: ear.reference["runs"] == "job-1-1 new")
+    assert ear.reference["boot"] == "boot-1+"
+    gateway.let_go.set()
+    assert await running == Outcome()
+    assert ear.total == (107, 11, 0.75)
+    assert b"on" in ear.said
+
+
+async def test_where_that_is_not_wanted_it_is_ended(gateway: Gateway, ear: Ear, make_task: Make) -> None:
+    running = start(OpenClawExecutor(gateway.address, adopt=False), make_task(["hold"]), ear)
+    await held(gateway)
+    await gateway.crash()
+    (key,) = gateway.sessions
+    gateway.tasks["new"] = asyncio.create_task(gateway.play(key, "new", [["hold"]]))
+    outcome = await running
+    assert outcome.failure
+    assert outcome.failure.code == "interrupted"
+    assert gateway.tasks["new"].cancelled()
+
+
+async def test_a_run_that_a_stopping_gateway_brought_to_its_end_is_done(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = start(executor, make_task(["use", 1, 1, 0.1], ["hold"]), ear)
+    await held(gateway)
+    (key,) = gateway.sessions
+    gateway.end(key, "job-1-1", {"status": "ok"})
+    await gateway.crash()
+    assert await running == Outcome()
+
+
+async def test_a_run_that_nobody_knows_any_more_is_interrupted_and_cannot_come_back(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = start(executor, make_task(["hold"]), ear)
+    await held(gateway)
+    await gateway.crash()
+    outcome = await running
+    assert outcome.failure
+    assert outcome.failure.code == "interrupted"
+    assert all(session["archived"] for session in gateway.sessions.values())
+
+
+async def test_a_cancel_while_the_gateway_is_down_is_kept(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = start(executor, make_task(["hold"]), ear)
+    await held(gateway)
+    await gateway.close()
+    running.cancel()
+    before = asyncio.get_running_loop().time()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert asyncio.get_running_loop().time() - before < 2
+    await gateway.open()
+    await until(lambda: all(session["archived"] for session in gateway.sessions.values()))
+
+
+async def test_a_gateway_that_hangs_does_not_hold_up_a_cancel(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = start(executor, make_task(["hold"]), ear)
+    await held(gateway)
+    awake = asyncio.Event()
+    archive = gateway._sessions_patch
+
+    async def hangs(params: dict[str, Any]) -> Any:
+        await awake.wait()
+        return await archive(params)
+
+    gateway.answers["sessions.patch"] = hangs
+    before = asyncio.get_running_loop().time()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert asyncio.get_running_loop().time() - before < 2
+    awake.set()
+    await until(lambda: all(session["archived"] for session in gateway.sessions.values()))
+
+
+async def test_after_our_own_restart_the_run_is_found_again(gateway: Gateway, ear: Ear, make_task: Make) -> None:
+    task = make_task(["use", 100, 10, 0.5], ["hold"], ["use", 7, 1, 0.25], ["say", "end"])
+    dying = OpenClawExecutor(gateway.address)
+    running = start(dying, task, ear)
+    await held(gateway)
+    await until(lambda: ear.reference["input"] == "100")
+    archive, gateway.answers["sessions.patch"] = gateway._sessions_patch, lambda _: {}  # a killed daemon ends nothing
+    running.cancel()
+    await asyncio.wait({running})
+    gateway.answers["sessions.patch"] = archive
+    second = Ear()
+    resuming = asyncio.create_task(OpenClawExecutor(gateway.address).resume(task, ear.reference, second))
+    await until(lambda: len(gateway.asked("chat.history")) > 0)
+    gateway.let_go.set()
+    assert await resuming == Outcome()
+    assert second.uses == [Usage(7, 1, 0.25)]
+    assert len(gateway.asked("agent")) == 1
+
+
+async def test_a_run_that_ended_meanwhile_is_told(gateway: Gateway, ear: Ear, make_task: Make) -> None:
+    task = make_task(["use", 100, 10, 0.5])
+    await OpenClawExecutor(gateway.address).run(task, ear)
+    second = Ear()
+    assert await OpenClawExecutor(gateway.address).resume(task, ear.reference, second) == Outcome()
+    assert second.uses == []
+
+
+@pytest.mark.parametrize("reference", [{}, {"key": "k"}, {"key": "k", "session": "s", "runs": "r", "input": "x"}])
+async def test_what_cannot_be_found_again_is_not_known(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make, reference: dict[str, str]
+) -> None:
+    assert await executor.resume(make_task(), reference, ear) is None
+
+
+async def test_a_run_that_was_ended_is_not_known_and_stays_ended(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = start(executor, make_task(["hold"]), ear)
+    await held(gateway)
+    running.cancel()
+    await asyncio.wait({running})
+    assert await executor.resume(make_task(), ear.reference, ear) is None

@@ -1,0 +1,198 @@
+"""Which profiles OpenClaw can hold an agent to, what it is told for them, and the look that is taken before a run."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stitcherd.executors import Outcome, Profile, Task, kinds
+from stitcherd.executors.openclaw.constraints import GRANTS, NotEnforceable, terms
+from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from stitcherd.settings_tables import ExecutorSettings
+from tests.stitcherd.openclaw.ear import Ear
+from tests.stitcherd.openclaw.fake import Gateway, No
+
+Make = Callable[..., Task]
+ALL = frozenset(GRANTS)
+
+
+def profile(*tools: str, may: frozenset[str] = ALL, **more: Any) -> Profile:
+    return Profile(name="p", capabilities=may, tools=tools or None, **more)
+
+
+@pytest.mark.parametrize(
+    ("asked", "mode", "offered", "exec_mode"),
+    [
+        (profile(may=frozenset({"repo:read"})), "read-only", {"read", "ls"}, "deny"),
+        (profile("read"), "read-only", {"read"}, "deny"),
+        (profile("write"), "guarded", {"write", "apply_patch"}, "deny"),
+        (profile("read", "exec:make", "exec:git (status|diff).*"), "guarded", {"read", "exec"}, "allowlist"),
+        (profile("read", "web_fetch"), "read-only", {"read", "web_fetch"}, "deny"),
+        (profile(may=frozenset({"issue:read"})), "read-only", set(), "deny"),
+    ],
+)
+def test_a_profile_in_the_gateways_terms(asked: Profile, mode: str, offered: set[str], exec_mode: str) -> None:
+    found = terms(asked)
+    assert (found.mode, set(found.tools), found.entry["tools"]["exec"]["mode"]) == (mode, offered, exec_mode)
+    assert found.entry["tools"]["fs"] == {"workspaceOnly": True}
+    assert found.entry["skills"] == []
+
+
+def test_no_tools_is_said_by_a_denial_for_an_empty_list_would_allow_all() -> None:
+    tools = terms(profile(may=frozenset())).entry["tools"]
+    assert "allow" not in tools
+    assert tools["deny"] == ["*"]
+
+
+def test_arguments_must_match_whole() -> None:
+    commands = terms(profile("exec:/usr/bin/git status|diff", "exec:make")).commands
+    assert [command.rule() for command in commands] == [
+        {"pattern": "/usr/bin/git", "argPattern": "^(?:status|diff)$"},
+        {"pattern": "make"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        (profile("exec"), "free shell"),
+        (profile("exec: "), "free shell"),
+        (profile("exec:*"), "not a program"),
+        (profile("exec:~/bin/x"), "not a program"),
+        (profile("read:x"), "only exec takes a program"),
+        (profile("process"), "needs an exec:"),
+        (profile("gateway"), "not one that Stitcher gives"),
+        (profile("write", may=frozenset({"repo:read"})), "needs the capability repo:write"),
+        (profile(), "exec:run needs tools"),
+        (profile("read", sandbox="bwrap"), "sandbox bwrap does not reach"),
+    ],
+)
+def test_what_nothing_holds_is_refused(asked: Profile, part: str) -> None:
+    with pytest.raises(NotEnforceable, match=part.replace("*", "[*]")):
+        terms(asked)
+
+
+def test_a_decision_can_say_it_before_anything_runs() -> None:
+    claw = ExecutorSettings(name="claw", kind="openclaw", url="ws://127.0.0.1:1")
+    agent = ExecutorSettings(name="agent", kind="command", argv=("x",))
+    assert "free shell" in (kinds.objection(claw, profile("exec")) or "")
+    assert kinds.objection(claw, profile("read")) is None
+    assert kinds.objection(agent, profile("exec")) is None
+
+
+def test_a_gateway_is_on_the_machine_of_the_checkout() -> None:
+    urls = ("ws://127.0.0.1:1", "ws://localhost:1", "wss://[::1]:1", "wss://claw.example.org")
+    found = kinds.usable({url: ExecutorSettings(name="claw", kind="openclaw", url=url) for url in urls})
+    assert [why is None for why in found.values()] == [True, True, True, False]
+
+
+names = st.sampled_from([tool for tools in GRANTS.values() for tool in tools if tool not in {"exec", "process"}])
+
+
+@given(st.lists(names, min_size=1), st.lists(names, min_size=1))
+def test_an_agents_name_is_its_content(first: list[str], second: list[str]) -> None:
+    one, other = terms(profile(*first)), terms(profile(*second))
+    assert (one.agent == other.agent) == (one.entry == other.entry) == (set(first) == set(second))
+
+
+@given(st.text())
+def test_whatever_a_tool_is_called_it_is_given_or_refused(text: str) -> None:
+    try:
+        found = terms(profile(text))
+    except NotEnforceable:
+        return
+    assert found.tools <= {tool for tools in GRANTS.values() for tool in tools}
+    assert all("*" not in command.program for command in found.commands)
+
+
+async def test_the_agent_is_written_once(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    task = make_task(profile=profile("read", "exec:make"))
+    for _ in range(2):
+        assert await executor.run(task, ear) == Outcome()
+    expected = terms(profile("read", "exec:make"))
+    assert gateway.entries == {expected.agent: expected.entry}
+    assert len(gateway.asked("config.patch")) == len(gateway.asked("exec.approvals.set")) == 1
+    assert gateway.approvals["agents"][expected.agent]["allowlist"] == [{"pattern": "make"}]
+
+
+async def test_an_agent_that_somebody_changed_is_put_right(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    expected = terms(profile("read"))
+    gateway.entries[expected.agent] = {"tools": {"allow": ["exec"], "alsoAllow": ["exec"]}, "sandbox": {}}
+
+    def merged(there: Any, patch: Any) -> Any:
+        if not isinstance(patch, dict):
+            return patch
+        there = there if isinstance(there, dict) else {}
+        return {
+            key: merged(there.get(key), patch[key]) if key in patch else there[key]
+            for key in there.keys() | patch.keys()
+            if patch.get(key, 0) is not None
+        }
+
+    def patch(params: dict[str, Any]) -> Any:
+        wanted = json.loads(params["raw"])["agents"]["entries"]
+        gateway.entries = merged(gateway.entries, wanted)
+        return {}
+
+    gateway.answers["config.patch"] = patch
+    assert await executor.run(make_task(profile=profile("read")), ear) == Outcome()
+    assert gateway.entries[expected.agent] == expected.entry
+
+
+async def test_a_configuration_that_changed_meanwhile_is_read_again(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    def stale(_: dict[str, Any]) -> Any:
+        del gateway.answers["config.patch"]
+        raise No("STALE")
+
+    gateway.answers["config.patch"] = stale
+    assert await executor.run(make_task(), ear) == Outcome()
+
+
+async def refused(executor: OpenClawExecutor, ear: Ear, task: Task) -> str:
+    outcome = await executor.run(task, ear)
+    assert outcome.failure
+    assert outcome.failure.code == "constraints_not_enforced"
+    assert ear.reference == {}
+    return outcome.failure.detail
+
+
+async def test_one_tool_more_than_allowed_and_nothing_starts(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    gateway.extra = ["browser"]
+    detail = await refused(executor, ear, make_task())
+    assert detail == "Profile reader cannot be enforced in OpenClaw: the gateway would offer it browser too."
+    assert not gateway.asked("agent")
+    assert all(session["archived"] for session in gateway.sessions.values())
+
+
+@pytest.mark.parametrize("entry", [{}, {"permissionMode": "full", "sessionRoot": "/"}, {"permissionMode": "read-only"}])
+async def test_a_session_that_is_not_held_to_the_checkout_is_not_used(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make, entry: dict[str, str]
+) -> None:
+    create = gateway._sessions_create
+    gateway.answers["sessions.create"] = lambda params: {**create(params), "entry": entry}
+    assert "does not hold the session" in await refused(executor, ear, make_task())
+
+
+async def test_a_gateway_that_keeps_nothing_is_given_up(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    gateway.answers["config.patch"] = lambda _: {"ok": True}
+    assert "does not keep" in await refused(executor, ear, make_task())
+
+
+async def test_a_list_for_all_agents_would_widen_ours(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    gateway.approvals = {"agents": {"*": {"allowlist": [{"pattern": "rm"}]}}}
+    assert "widen every list" in await refused(executor, ear, make_task(profile=profile("exec:make")))

@@ -1,0 +1,204 @@
+"""A run from its start to its end, while nothing breaks."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shared.models import Failure, Usage
+from stitcherd.executors import Budget, Outcome, Profile, Task, Unavailable
+from stitcherd.executors.openclaw.connection import Address
+from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from tests.stitcherd.openclaw.ear import Ear
+from tests.stitcherd.openclaw.fake import ENDED, VISIBLE, Gateway, No
+
+Make = Callable[..., Task]
+
+
+async def test_it_runs_in_a_session_of_the_attempt_and_says_what_it_does(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    steps = [["say", "I "], ["say", "look"], ["tool", "read", ""], ["use", 100, 10, 0.5], ["say", " done"]]
+    assert await executor.run(make_task(*steps), ear) == Outcome()
+    (made,) = gateway.asked("sessions.create")
+    (asked,) = gateway.asked("agent")
+    assert made["key"] == asked["sessionKey"] == f"agent:{asked['agentId']}:stitcher:job-1"
+    assert (made["permissionMode"], made["cwd"]) == ("read-only", str(make_task().cwd))
+    assert (asked["idempotencyKey"], asked["timeout"]) == ("job-1-1", 10)
+    assert ear.said.startswith(b"I look\n[read it]\n")
+    assert ear.noted == [("ai.tool_called", {"tool": "read", "detail": "read it", "callId": "c"})]
+    assert ear.uses == [Usage(100, 10, 0.5)]
+
+
+async def test_it_is_remembered_before_it_is_started(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    kept: list[dict[str, str]] = []
+
+    def agent(params: dict[str, Any]) -> Any:
+        kept.append(dict(ear.reference))
+        return gateway._agent(params)
+
+    gateway.answers["agent"] = agent
+    await executor.run(make_task(), ear)
+    assert (kept[0]["runs"], kept[0]["boot"]) == ("job-1-1", "boot-1")
+
+
+async def test_the_next_try_is_a_run_in_the_same_session(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    assert (await executor.run(make_task(["use", 100, 10, 0.5]), ear)).ok
+    assert (await executor.run(make_task(["use", 7, 1, 0.25], number=2), ear)).ok
+    assert [params["idempotencyKey"] for params in gateway.asked("agent")] == ["job-1-1", "job-1-2"]
+    assert len(gateway.sessions) == 1
+    assert ear.uses == [Usage(100, 10, 0.5), Usage(7, 1, 0.25)]
+
+
+async def test_a_denied_tool_is_told_and_ends_nothing(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+    assert (await executor.run(make_task(["tool", "exec", "Tool exec not found"]), ear)).ok
+    assert ear.noted[1][0] == "ai.tool_denied"
+    assert ear.noted[1][1]["reason"] == "Tool exec not found"
+
+
+async def test_what_the_transcript_leaves_out_is_in_the_sum(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    sums = {"inputTokens": 300, "outputTokens": 30, "estimatedCostUsd": 1.5}
+    gateway.answers["sessions.describe"] = lambda params: {"session": gateway.sessions[params["key"]] | sums}
+    await executor.run(make_task(["use", 100, 10, 0.5]), ear)
+    assert ear.uses == [Usage(100, 10, 0.5), Usage(200, 20, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "part"),
+    [
+        ({**ENDED, "status": "timeout"}, "executor_timeout", "after 10 s"),
+        ({**ENDED, "stopReason": "toolUse", "livenessState": "paused"}, "executor_timeout", "after 10 s"),
+        ({**ENDED, "status": "error", "stopReason": "rpc"}, "interrupted", "not by its agent"),
+        (
+            {**ENDED, "status": "error", "livenessState": "abandoned", "stopReason": ""},
+            "interrupted",
+            "gave the run up",
+        ),
+        ({**ENDED, "status": "error", "stopReason": "", "error": "401\n no"}, "executor_failed", "failed: 401 no"),
+        (ENDED, "executor_failed", "without an answer"),
+        ({**VISIBLE, "stopReason": "length"}, "executor_failed", "(ok, length)"),
+        ({**VISIBLE, "terminalReply": 7}, "executor_failed", "without an answer"),
+    ],
+)
+async def test_only_an_answer_is_a_success(
+    executor: OpenClawExecutor, ear: Ear, make_task: Make, answer: dict[str, Any], code: str, part: str
+) -> None:
+    outcome = await executor.run(make_task(["end", answer]), ear)
+    assert outcome.failure
+    assert outcome.failure.code == code
+    assert part in outcome.failure.detail
+
+
+async def test_a_run_that_the_gateway_does_not_end_in_time_is_ended(
+    gateway: Gateway,
+    executor: OpenClawExecutor,
+    ear: Ear,
+    make_task: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stitcherd.executors.openclaw.executor.LATE_SECONDS", 0.1)
+    outcome = await executor.run(make_task(["hold"], timeout=0.2), ear)
+    assert outcome.failure
+    assert outcome.failure.code == "executor_timeout"
+    assert gateway.tasks["job-1-1"].cancelled()
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps", "detail"),
+    [
+        (Budget(turns=2), [["turn"]] * 3, "The agent began turn 3, and its budget is 2."),
+        (Budget(usd=1.0), [["use", 1, 1, 0.75]] * 2, "The agent has used 1.5 USD, and its budget is 1 USD."),
+    ],
+)
+async def test_a_budget_ends_the_run(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make, budget: Budget, steps: Any, detail: str
+) -> None:
+    profile = Profile(name="p", capabilities=frozenset({"repo:read"}), budget=budget)
+    outcome = await executor.run(make_task(*steps, ["hold"], profile=profile), ear)
+    assert outcome.failure == Failure("budget_exceeded", detail, "see limits.budget in rails.yaml")
+    assert gateway.tasks["job-1-1"].cancelled()
+
+
+async def test_a_cancelled_one_is_over_when_it_lets_go(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    running = asyncio.create_task(executor.run(make_task(["hold"]), ear))
+    await asyncio.wait_for(gateway.held.wait(), 5)
+    before = asyncio.get_running_loop().time()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert asyncio.get_running_loop().time() - before < 2
+    assert gateway.tasks["job-1-1"].cancelled()
+    assert all(session["archived"] for session in gateway.sessions.values())
+
+
+async def test_a_gateway_that_is_down_is_unavailable(gateway: Gateway, ear: Ear, make_task: Make) -> None:
+    await gateway.close()
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await OpenClawExecutor(gateway.address).run(make_task(), ear)
+    assert ear.reference == {}
+
+
+async def test_a_gateway_that_is_not_ready_is_unavailable(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    def starting(_: dict[str, Any]) -> Any:
+        raise No("UNAVAILABLE", "startup-sidecars", retryable=True)
+
+    gateway.answers["connect"] = starting
+    with pytest.raises(Unavailable, match="startup-sidecars"):
+        await executor.run(make_task(), ear)
+
+
+async def test_a_wrong_token_is_a_failure_that_says_where_to_look(gateway: Gateway, ear: Ear, make_task: Make) -> None:
+    outcome = await OpenClawExecutor(Address(gateway.address.url, "wrong")).run(make_task(), ear)
+    assert outcome.failure == Failure(
+        "executor_refused",
+        "The gateway refused connect: unauthorized: gateway token mismatch.",
+        "see token in [executors] of stitcherd.toml",
+    )
+
+
+async def test_another_protocol_is_refused(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    gateway.protocol = 5
+    outcome = await executor.run(make_task(), ear)
+    assert outcome.failure
+    assert "protocol 5" in outcome.failure.detail
+
+
+async def test_answers_of_another_shape_are_told(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    gateway.answers["tools.effective"] = lambda _: {"tools": []}
+    outcome = await executor.run(make_task(), ear)
+    assert outcome.failure
+    assert "does not know it: Object missing required field `groups`" in outcome.failure.detail
+    assert not gateway.asked("agent")
+
+
+async def test_a_prompt_that_is_too_large_is_not_sent(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    outcome = await executor.run(make_task(["say", "x" * 200_000]), ear)
+    assert outcome.failure
+    assert "at most 100000 bytes" in outcome.failure.detail
+    assert not gateway.asked("agent")
+
+
+async def test_health_is_what_a_connection_says(gateway: Gateway, executor: OpenClawExecutor) -> None:
+    health = await executor.health()
+    assert (health.ok, health.version) == (True, "2026.9.6")
+    await gateway.close()
+    health = await executor.health()
+    assert not health.ok
+    assert "cannot be reached" in health.detail

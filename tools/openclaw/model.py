@@ -1,0 +1,91 @@
+"""A model server without a mind, for tests: it speaks the chat completions of OpenAI and plays what the prompt says.
+
+A prompt that holds `<play>[STEP, …]</play>` is answered step by step, one for each call of the model in that turn,
+and with the text "done" after the last. A step is an object with any of
+
+    say     text of the answer; with `tool` it comes before the call
+    tool    the name of a tool to call, with `args`
+    wait    seconds before the first byte
+    slowly  seconds between two words of `say`
+    status  an HTTP status to fail with instead
+    tokens  [of the prompt, of the answer], otherwise [100, 10]
+"""
+
+import asyncio
+import json
+import re
+import secrets
+from typing import Any
+
+from aiohttp import web
+
+PLAY = re.compile(r"<play>(.*?)</play>", re.DOTALL)
+
+
+def step(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what to play now: the newest play, as far as the answers behind it say."""
+    for at, message in reversed(list(enumerate(messages))):
+        found = PLAY.findall(text(message)) if message["role"] == "user" else []
+        if found:
+            steps = json.loads(found[-1])
+            played = sum(later["role"] == "assistant" for later in messages[at:])
+            return steps[played] if played < len(steps) else {"say": "done"}
+    return {"say": "There was nothing to play."}
+
+
+def text(message: dict[str, Any]) -> str:
+    """Return the text of a message, which may be in parts."""
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part.get("text", "") for part in content)
+
+
+async def complete(request: web.Request) -> web.StreamResponse:
+    """Answer `POST /v1/chat/completions`, always as a stream: the gateway asks for nothing else."""
+    asked = await request.json()
+    now = step(asked["messages"])
+    request.app[ASKED].append([tool["function"]["name"] for tool in asked.get("tools") or []])
+    await asyncio.sleep(now.get("wait", 0))
+    if "status" in now:
+        return web.json_response({"error": {"message": "so it was played"}}, status=now["status"])
+    stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await stream.prepare(request)
+    head = {"id": f"play-{secrets.token_hex(6)}", "object": "chat.completion.chunk", "created": 0, "model": "scripted"}
+
+    async def send(choices: list[dict[str, Any]], **more: Any) -> None:
+        await stream.write(b"data: " + json.dumps({**head, "choices": choices, **more}).encode() + b"\n\n")
+
+    for word in re.findall(r"\S+\s*", now.get("say", "")):
+        await send([{"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}])
+        await asyncio.sleep(now.get("slowly", 0))
+    if "tool" in now:
+        function = {"name": now["tool"], "arguments": json.dumps(now.get("args", {}))}
+        call = {"index": 0, "id": f"call_{secrets.token_hex(5)}", "type": "function", "function": function}
+        await send([{"index": 0, "delta": {"role": "assistant", "tool_calls": [call]}, "finish_reason": None}])
+    await send([{"index": 0, "delta": {}, "finish_reason": "tool_calls" if "tool" in now else "stop"}])
+    prompt, answer = now.get("tokens", [100, 10])
+    usage = {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
+    await send([], usage=usage)
+    await stream.write(b"data: [DONE]\n\n")
+    return stream
+
+
+async def asked(request: web.Request) -> web.Response:
+    """Answer `GET /asked`: for each call so far, the names of the tools that the gateway offered."""
+    return web.json_response(request.app[ASKED])
+
+
+ASKED = web.AppKey("asked", list[list[str]])
+
+
+async def serve() -> tuple[web.AppRunner, str]:
+    """Serve on a free port of loopback; returns what to clean up, and the URL."""
+    app = web.Application(client_max_size=64 << 20)
+    app[ASKED] = []
+    app.add_routes([web.post("/v1/chat/completions", complete), web.get("/asked", asked)])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
