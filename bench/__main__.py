@@ -1,6 +1,6 @@
 """`make bench`: what we want to be measured by, each row beside its ceiling in the same run; JSON and a table.
 
-    python bench [ROW...] [--seconds 4] [--rounds 3] [--json FILE]
+    python bench [ROW...] [--seconds 4] [--rounds 3] [--jobs 1000000] [--json FILE]
 
 The machine should do nothing else meanwhile.
 """
@@ -13,15 +13,21 @@ import sys
 from pathlib import Path
 
 import dispatch
+import hostile
 import intake
 import jobs
+import reads
 import sandbox
+import stream
 
 ROWS = {
     "intake": intake.measure,
     "dispatch": dispatch.measure,
     "jobs": jobs.measure,
+    "reads": reads.measure,
+    "stream": stream.measure,
     "sandbox": sandbox.measure,
+    "hostile": hostile.measure,
 }
 
 
@@ -30,6 +36,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {' '.join(ROWS)}; all, if none is named")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
     parser.add_argument("--rounds", type=int, default=3, help="of each pair, in turn")
+    parser.add_argument("--jobs", type=int, default=1_000_000, help="in the store of the row reads")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     figures = {"machine": f"{platform.machine()} python {platform.python_version()} sqlite {sqlite3.sqlite_version}"}

@@ -98,8 +98,8 @@ class StitcherApp(App[None]):
         for news in self._feed.take():
             match news:
                 case Snapshot(meta, page):
+                    self.tell(partial(Began, page))  # first, so that nobody asks for the page that is here
                     self._relink(Link(meta))
-                    self.tell(partial(Began, page))
                     self.ask_rails()
                 case Resumed(meta):
                     self._relink(Link(meta))

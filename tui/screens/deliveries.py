@@ -9,7 +9,7 @@ from textual.containers import Vertical
 
 from shared import ids
 from shared.models import Delivery, DeliveryPage
-from tui.client import Daemon, decode, delivery_path
+from tui.client import Daemon, Unreachable, decode, delivery_path
 from tui.messages import Began, EventsCame, Link
 from tui.plain import plain
 from tui.screens.confirm import Confirm
@@ -110,6 +110,8 @@ class DeliveriesScreen(Room):
                 page = await self.ask(_page, daemon, None if stale else rows.next)
                 (rows.newest if stale else rows.older)(page)
                 self._show_about()
+        except Unreachable:
+            self._stale = True  # it is asked again when the daemon is back
         except REFUSALS as said:
             self.complain(said)
         finally:

@@ -13,26 +13,24 @@ from textual.containers import Container, Vertical
 
 from shared import ids
 from shared.models import OPEN, JobEvent, RunnerJob
-from tui.client import decode, job_path
+from tui.client import Unreachable, decode, job_path
 from tui.messages import Began, EventsCame, Link
 from tui.plain import plain
 from tui.screens.room import REFUSALS, Room, crumb
 from tui.screens.steering import ACTS, fitting
-from tui.times import duration, milliseconds
 from tui.widgets import pages
 from tui.widgets.bar import Bar, Word
 from tui.widgets.find_bar import FindBar
-from tui.widgets.job_row import tokens
+from tui.widgets.job_words import PAGES, facts, name, page_words
 from tui.widgets.lines import Lines, Painted
 from tui.widgets.log_view import LogView
 from tui.widgets.rows import Rows
 from tui.widgets.step_list import StepList
 from tui.widgets.step_row import NAME, TIME, axis
-from tui.wording import cost, look, place, taken
+from tui.wording import taken
 
 PACE = 0.2  # seconds between two looks at the daemon
 KEPT = 2000  # events that are shown; stitcher tail has them all
-PAGES = ("Log", "Events", "Result", "Why", "Prompt", "Raw")
 
 
 class JobScreen(Room):
@@ -40,11 +38,11 @@ class JobScreen(Room):
 
     CSS_PATH = "job.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *[Binding(str(at), f"page({at})", name.lower(), show=False) for at, name in enumerate(PAGES, 1)],
+        *[Binding(str(at), f"page({at})", title.lower(), show=False) for at, title in enumerate(PAGES, 1)],
         Binding("c", "act('cancel')", "cancel"),
         Binding("r", "act('retry')", "retry"),
         Binding("f", "follow", "follow"),
-        Binding("slash", "find", "find"),
+        Binding("slash", "find", "find", priority=True),
         Binding("n", "again(0)", "next", show=False),
         Binding("N", "again(1)", "previous", show=False),
         Binding("w", "page(4)", "why", show=False),
@@ -75,6 +73,7 @@ class JobScreen(Room):
                 yield Bar(id="says")
                 yield LogView(id="log")
                 yield Painted(id="page")
+                yield FindBar(id="typing")
         yield Bar(id="pages")
 
     def title_words(self) -> list[Word]:
@@ -83,14 +82,7 @@ class JobScreen(Room):
         job = self._job
         if job is None:
             return [*words, (plain(ids.short(self._subject)), "bold", "")]
-        state = look(job)
-        title = f' "{plain(job.thread.title)}"' if job.thread and job.thread.title else ""
-        return [
-            *words,
-            (plain(ids.short(job.id)), "bold", ""),
-            (f"  {state.glyph} {state.word}", state.colour, ""),
-            (f"  {plain(job.type)} · {place(job.repository, job.thread)}{title}", "", ""),
-        ]
+        return [*words, *name(job)]
 
     def on_mount(self) -> None:
         """Ask for the job."""
@@ -143,6 +135,8 @@ class JobScreen(Room):
                 self._stale, self._asked_at = False, monotonic()
                 document = await self.ask(self.house.daemon.get, job_path(self._job.id if self._job else self._subject))
                 self._show(document, decode(document, RunnerJob))
+        except Unreachable:
+            self._stale = True  # it is asked again when the daemon is back
         except REFUSALS as said:
             self.complain(said)
             if self._job is None:
@@ -186,34 +180,11 @@ class JobScreen(Room):
         self.query_one("#axis", Bar).show(
             [(marks, "dim", ""), (axis(steps.time, bars) if bars > 15 else "", "dim", "")]
         )
-        self.query_one("#facts", Bar).show([(f" {' · '.join(self._facts(job))}", "dim", "")])
-        self.query_one("#pages", Bar).show(self._page_words(job))
+        self.query_one("#facts", Bar).show([(f" {facts(job)}", "dim", "")])
+        self.query_one("#pages", Bar).show(page_words(job, self._page))
         self._draw_page()
         self._say()
         self.hint()
-
-    def _facts(self, job: RunnerJob) -> list[str]:
-        facts = [
-            plain(job.actor),
-            f"{plain(job.profile)} → {plain(job.executor)}",
-            f"try {job.tries.used} of {job.tries.max}" + (f", attempt {job.attempt}" if job.attempt > 1 else ""),
-            f"branch {plain(job.branch)}",
-            f"{cost(job)}, {tokens(job)} tokens",
-            f"rails {plain(job.rails_revision)}",
-        ]
-        if job.status in OPEN and job.queued_at and job.started_at:
-            facts.append(f"waited {duration(milliseconds(job.started_at) - milliseconds(job.queued_at))}")
-        return facts
-
-    def _page_words(self, job: RunnerJob) -> list[Word]:
-        made = None if job.result is UNSET else job.result
-        change = f" +{made.additions} -{made.deletions}" if made and made.commit else ""
-        words: list[Word] = [(" ", "", "")]
-        for at, name in enumerate(PAGES, 1):
-            here = at == self._page
-            words.append((f" {at} ", "accent" if here else "dim", f"screen.page({at})"))
-            words.append((f"{name}{change if name == 'Result' else ''} ", "bold" if here else "", f"screen.page({at})"))
-        return words
 
     def _draw_page(self) -> None:
         page, job = self.query_one("#page", Painted), self._job
@@ -272,7 +243,7 @@ class JobScreen(Room):
         if action == "act":
             return bool(self._job and fitting(ACTS[str(parameters[0])], [self._job]))
         if action in {"follow", "find", "again", "pager"}:
-            return self._page == 1
+            return self._page == 1 and self.focused is not self.query_one(FindBar)
         return True
 
     def action_act(self, verb: str) -> None:
@@ -301,23 +272,19 @@ class JobScreen(Room):
 
     def action_find(self) -> None:
         """Type what to look for in the output."""
-        bar = FindBar(self.query_one(LogView).pattern, id="typing")
-        self.query_one("#panel").mount(bar)
-        bar.focus()
+        self.open_input(self.query_one(FindBar), self.query_one(LogView).pattern)
 
     @on(FindBar.Submitted)
     def find_entered(self, message: FindBar.Submitted) -> None:
         """Look for it."""
-        self.query_one("#typing").remove()
         log = self.query_one(LogView)
-        log.focus()
+        self.close_input(self.query_one(FindBar), log)
         log.find(message.value, backward=log.following)
 
     @on(FindBar.Left)
     def find_left(self) -> None:
         """Look for nothing more."""
-        self.query_one("#typing").remove()
-        self.query_one(LogView).focus()
+        self.close_input(self.query_one(FindBar), self.query_one(LogView))
 
     def action_again(self, backward: int) -> None:
         """Look for the same further on."""

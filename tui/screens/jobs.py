@@ -5,15 +5,17 @@ from time import monotonic
 from typing import ClassVar
 
 import msgspec
+from msgspec import structs
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from shared.models import JobPage, RunnerJob, Status
+from shared.models import JobPage, RunnerJob
 from tui.board import Ask, Board
-from tui.client import Daemon, Refused, decode
+from tui.client import Daemon, Refused, Unreachable, decode
 from tui.messages import Began, EventsCame, Link
 from tui.plain import plain
+from tui.screens.narrowing import TABS, Narrowing
 from tui.screens.room import REFUSALS, Room
 from tui.screens.steering import ACTS, CANCEL, RETRY, fitting
 from tui.widgets.bar import Bar, Word
@@ -21,15 +23,8 @@ from tui.widgets.filter_bar import FilterBar
 from tui.widgets.job_list import JobList
 from tui.widgets.job_row import heading
 from tui.widgets.rows import Rows
-from tui.wording import count
 
 PACE = 0.25  # seconds between two looks at the daemon while events come in one after the other
-TABS: tuple[tuple[str, tuple[Status, ...]], ...] = (
-    ("All", ()),
-    ("Running", (Status.RUNNING, Status.QUEUED)),
-    ("Waiting for you", (Status.PENDING,)),
-    ("Failed", (Status.FAILED,)),
-)
 
 
 class _Fault(msgspec.Struct):
@@ -43,10 +38,11 @@ class JobsScreen(Room):
     CSS_PATH = "jobs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark"),
+        Binding("A", "all", "mark all that fit", show=False),
         Binding("c", "act('cancel')", "cancel"),
         Binding("r", "act('retry')", "retry"),
         Binding("w", "why", "why"),
-        Binding("slash", "filter", "filter"),
+        Binding("slash", "filter", "filter", priority=True),
         Binding("y", "copy", "copy id", show=False),
         Binding("e", "export", "export as JSON lines", show=False),
         Binding("escape", "clear", "clear", show=False),
@@ -55,17 +51,19 @@ class JobsScreen(Room):
 
     def __init__(self) -> None:
         super().__init__()
-        self._tab = 1
-        self._filter = ""
-        self._total: dict[str, int] = {}
+        self._narrowing = Narrowing()
+        self._counts: dict[str, int] = {}
         self._asked_at: dict[str | None, float] = {}
+        self._begun = False  # the first page comes with the feed
         self._asking = False
         self._beats = 0
+        self._everything = False  # every job that fits is marked, also those that are not here
 
     def body(self) -> ComposeResult:
         """Put tabs, filter, heading and list under each other."""
         yield Bar(id="tabs")
         yield Bar(id="filter")
+        yield FilterBar(self._held, id="typing")
         yield Bar(id="fault")
         yield Bar(id="heading")
         yield JobList(Board(), self.house.clock, id="jobs")
@@ -89,12 +87,12 @@ class JobsScreen(Room):
     @on(Began)
     def began(self, message: Began) -> None:
         """Begin anew with the newest jobs; another tab or filter than all has to be asked for."""
-        self.jobs.show(Board(self._query()))
-        if self._query():
+        self._begun = True
+        self.jobs.show(Board(self._narrowing.query))
+        if self._narrowing.query:
             self._look()
         else:
             self.jobs.answered(Ask(None, len(message.page.items)), message.page)
-        self._total = message.page.counts
         self._redraw()
 
     @on(EventsCame)
@@ -107,7 +105,7 @@ class JobsScreen(Room):
     def moved(self) -> None:
         """Ask for what is looked at now."""
         self._look()
-        self._redraw()
+        self.query_one("#filter", Bar).show(*self._filter_words())
 
     def show_link(self, link: Link) -> None:
         """Ask again once the daemon is back."""
@@ -120,8 +118,11 @@ class JobsScreen(Room):
         """Draw for the new width."""
         self._redraw()
 
+    def _held(self) -> list[RunnerJob]:
+        return self.jobs.board.held()
+
     def _look(self) -> None:
-        if not self._asking and self.house.link.live:
+        if self._begun and not self._asking and self.house.link.live:
             self._asking = True
             self._keep_true()
 
@@ -138,6 +139,8 @@ class JobsScreen(Room):
                 if board is self.jobs.board:
                     self.jobs.answered(ask, page)
                     self._redraw()
+        except Unreachable:
+            return  # it is asked again when the daemon is back
         except REFUSALS as said:
             board.give_up()
             self._say_fault(said)
@@ -147,7 +150,7 @@ class JobsScreen(Room):
             self._look()
 
     def _say_fault(self, said: Exception) -> None:
-        if not (isinstance(said, Refused) and self._filter):
+        if not (isinstance(said, Refused) and self._narrowing.filter):
             self.complain(said)
             return
         fault = msgspec.json.decode(said.document, type=_Fault)
@@ -161,35 +164,24 @@ class JobsScreen(Room):
         if not self.is_mounted:
             return
         jobs = self.jobs
-        self.query_one("#tabs", Bar).show(self._tab_words())
+        self._counts = jobs.board.counts or self._counts
+        self.query_one("#tabs", Bar).show(self._narrowing.tab_words(self._counts))
         self.query_one("#filter", Bar).show(*self._filter_words())
         self.query_one("#heading", Bar).show([(text, style, "") for text, style in heading(jobs.room)])
         empty = self.query_one("#empty", Bar)
         empty.display = jobs.board.loaded and not jobs.count
         if empty.display:
-            empty.show([("  " + self._why_empty(), "dim", "")])
+            empty.show([("  " + self._narrowing.why_empty(self._counts), "dim", "")])
         self.hint()
-
-    def _tab_words(self) -> list[Word]:
-        counts = self.jobs.board.counts or self._total
-        self._total = counts
-        words: list[Word] = [(" ", "", "")]
-        for at, (name, statuses) in enumerate(TABS, 1):
-            number = sum(counts.get(status.lower(), 0) for status in statuses or Status) if counts else None
-            here = at == self._tab
-            words += [
-                (f" {at} ", "accent" if here else "dim", f"screen.tab({at})"),
-                (name, "bold" if here else "", f"screen.tab({at})"),
-                (f" {number:,}  " if number is not None else "  ", "" if here else "dim", f"screen.tab({at})"),
-            ]
-        return words
 
     def _filter_words(self) -> tuple[list[Word], list[Word]]:
         jobs = self.jobs
-        text = plain(self._filter) or "no filter"
-        left = [(" / ", "accent", "screen.filter"), (text, "" if self._filter else "dim", "screen.filter")]
+        text = plain(self._narrowing.filter) or "no filter"
+        left = [(" / ", "accent", "screen.filter"), (text, "" if self._narrowing.filter else "dim", "screen.filter")]
         right: list[Word] = []
-        if jobs.marked:
+        if self._everything:
+            right.append(("all that fit selected · c cancel · r retry   ", "accent", ""))
+        elif jobs.marked:
             chosen = self._chosen()
             acts = [f"{act.verb[0]} {act.verb} {len(fit)}" for act in (CANCEL, RETRY) if (fit := fitting(act, chosen))]
             right.append((" · ".join([f"{len(jobs.marked)} selected", *acts]) + "   ", "accent", ""))
@@ -199,25 +191,16 @@ class JobsScreen(Room):
         right.append((f"{known} shown   ↑newest ", "dim", "screen.top"))
         return left, right
 
-    def _why_empty(self) -> str:
-        everything = sum((self.jobs.board.counts or {}).values())
-        if not everything:
-            return "no jobs yet: a webhook starts them, or stitcher dispatch TYPE; stitcher demo shows how it goes"
-        what = " and ".join(filter(None, ("the tab" * (self._tab > 1), "the filter" * bool(self._filter))))
-        return f"{what} hides all {count(everything, 'job')}; esc shows them"
-
     def _time_passes(self) -> None:
         self._beats += 1
         if self.is_current:
             self.jobs.tick(ages=self._beats % 15 == 0)
 
-    def _query(self) -> list[tuple[str, str]]:
-        query = [("status", status.value) for status in TABS[self._tab - 1][1]]
-        return [*query, ("q", self._filter)] if self._filter else query
-
-    def _ask_anew(self) -> None:
+    def _ask_anew(self, narrowing: Narrowing) -> None:
+        self._narrowing = narrowing
+        self._everything = False
         self.query_one("#fault").display = False
-        self.jobs.show(Board(self._query()))
+        self.jobs.show(Board(self._narrowing.query))
         self._asked_at.clear()
         self._look()
         self._redraw()
@@ -230,14 +213,19 @@ class JobsScreen(Room):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done."""
+        if action == "filter":
+            return self.focused is not self.query_one(FilterBar)
         if action == "act":
-            return bool(fitting(ACTS[str(parameters[0])], self._chosen()))
+            return self._everything or bool(fitting(ACTS[str(parameters[0])], self._chosen()))
         if action in {"why", "copy", "mark"}:
             return self.jobs.count > 0
         return True
 
     def action_act(self, verb: str) -> None:
         """Cancel or retry what is marked, or what is under the cursor, after a question."""
+        if self._everything:
+            self.house.steer_all(ACTS[verb], self._narrowing.text)
+            return
         self.house.steer(ACTS[verb], fitting(ACTS[verb], self._chosen()))
 
     def action_mark(self) -> None:
@@ -245,19 +233,23 @@ class JobsScreen(Room):
         self.jobs.action_mark()
         self._redraw()
 
+    def action_all(self) -> None:
+        """Mark every job that fits tab and filter, or no longer."""
+        self._everything = not self._everything
+        self._redraw()
+
     def action_tab(self, tab: int) -> None:
         """Show the jobs of another tab."""
-        self._tab = tab
-        self._ask_anew()
+        self._ask_anew(structs.replace(self._narrowing, tab=tab))
 
     def action_clear(self) -> None:
         """Take back marks, then the filter, then the tab."""
-        if self.jobs.marked:
+        if self.jobs.marked or self._everything:
+            self._everything = False
             self.jobs.unmark()
             self._redraw()
-        elif self._filter or self._tab > 1:
-            self._filter, self._tab = "", 1
-            self._ask_anew()
+        elif self._narrowing != Narrowing():
+            self._ask_anew(Narrowing())
 
     def action_top(self) -> None:
         """Go to the newest job."""
@@ -280,16 +272,13 @@ class JobsScreen(Room):
     def action_filter(self) -> None:
         """Type a filter."""
         self.query_one("#filter").display = False
-        bar = FilterBar(self._filter, self.jobs.board.held, id="typing")
-        self.mount(bar, after="#filter")
-        bar.focus()
+        self.open_input(self.query_one(FilterBar), self._narrowing.filter)
 
     @on(FilterBar.Submitted)
     def filter_entered(self, message: FilterBar.Submitted) -> None:
         """Show what fits."""
-        self._filter = message.value.strip()
         self._leave_filter()
-        self._ask_anew()
+        self._ask_anew(structs.replace(self._narrowing, filter=message.value.strip()))
 
     @on(FilterBar.Left)
     def filter_left(self) -> None:
@@ -297,9 +286,8 @@ class JobsScreen(Room):
         self._leave_filter()
 
     def _leave_filter(self) -> None:
-        self.query_one("#typing").remove()
+        self.close_input(self.query_one(FilterBar), self.jobs)
         self.query_one("#filter").display = True
-        self.jobs.focus()
 
     @on(Rows.Opened)
     def opened(self) -> None:

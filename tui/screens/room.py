@@ -8,6 +8,8 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Input
 
 from shared.ids import stamp
 from tui.client import NotText, Refused, Unintelligible, Unreachable
@@ -101,6 +103,21 @@ class Room(Screen[None]):
                 press = f"screen.press('{key}')"
                 words += [(key_name(key), "accent", press), (f" {binding.description}  ", "", press)]
         self.query_one("#hints", Bar).show(words)
+
+    def open_input(self, field: Input, text: str) -> None:
+        """Show a field that is there already, and have it take the very next key: who types fast hits no command.
+
+        For that the binding has to be one with priority: other keys are handed to the focused widget as they come.
+        """
+        field.value = text
+        field.display = True
+        self.set_focus(field)
+        field.action_end()
+
+    def close_input(self, field: Input, back: Widget) -> None:
+        """Hide a field, and give the keys back."""
+        field.display = False
+        self.set_focus(back)
 
     async def ask(self, question: Callable[..., Said], *given: object) -> Said:
         """Ask the daemon in a thread; raises what the client raises."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from shared import ids
-from shared.models import OPEN, RunnerJob, Status
-from tui.client import Daemon, NotText, Refused, Unintelligible, Unreachable, job_path
+from shared.models import OPEN, BulkResult, RunnerJob, Status
+from tui.client import Daemon, NotText, Refused, Unintelligible, Unreachable, decode, job_path
 from tui.plain import plain
 from tui.widgets.paint import Line
 from tui.wording import count, look, place
@@ -53,6 +53,21 @@ def question(act: Act, jobs: Sequence[RunnerJob]) -> tuple[str, list[Line]]:
         lines.append([(f"and {len(jobs) - NAMED:,} more", "dim")])
     lines += [[], [(act.meaning, "dim")]]
     return f"{act.verb.capitalize()} {count(len(jobs), 'job')}?", lines
+
+
+def question_all(act: Act, q: str, found: BulkResult) -> tuple[str, list[Line]]:
+    """Return the title and the lines of the question for every job that a filter means."""
+    fit = sum(item.ok for item in found.items)
+    lines: list[Line] = [[("every job that fits  ", "dim"), (plain(q) or "anything", "accent")]]
+    if fit < found.matched:
+        lines.append([(f"{count(found.matched - fit, 'job')} more fit, and stay as they are", "dim")])
+    return f"{act.verb.capitalize()} {count(fit, 'job')}?", [*lines, [], [(act.meaning, "dim")]]
+
+
+def bulk(daemon: Daemon, act: Act, q: str, *, dry_run: bool) -> BulkResult:
+    """Do it to every job that a filter means, or say to which it would be done; raises what the client raises."""
+    body = {"action": act.verb, "q": q, "dryRun": dry_run}
+    return decode(daemon.post("/runner-jobs/bulk", body), BulkResult)
 
 
 async def send(daemon: Daemon, act: Act, jobs: Sequence[RunnerJob]) -> list[str]:

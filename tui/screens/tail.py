@@ -26,8 +26,8 @@ class TailScreen(Room):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "pause"),
         Binding("f", "follow", "follow"),
-        Binding("slash", "type('find')", "find"),
-        Binding("ampersand", "type('filter')", "filter"),
+        Binding("slash", "type('find')", "find", priority=True),
+        Binding("ampersand", "type('filter')", "filter", priority=True),
         Binding("n", "again(0)", "next", show=False),
         Binding("N", "again(1)", "previous", show=False),
         Binding("w", "why", "why", show=False),
@@ -43,6 +43,7 @@ class TailScreen(Room):
         """Put a line of state over the events."""
         yield Bar(id="state")
         yield EventList(id="events")
+        yield FindBar(id="typing")
 
     def title_words(self) -> list[Word]:
         """Return the name of the place."""
@@ -101,6 +102,10 @@ class TailScreen(Room):
         if event and event.job_id:
             self.house.open_job(event.job_id)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's way)
+        """Leave the keys of the fields to them."""
+        return action != "type" or self.focused is self.events
+
     def action_pause(self) -> None:
         """Hold, or go on."""
         self.events.pause()
@@ -115,10 +120,9 @@ class TailScreen(Room):
     def action_type(self, what: str) -> None:
         """Type what to look for, or what to show alone."""
         self._typing = what
-        bar = FindBar(self._pattern if what == "find" else self.events.filter, id="typing")
-        bar.placeholder = what
-        self.mount(bar, before="#hints")
-        bar.focus()
+        field = self.query_one(FindBar)
+        field.placeholder = what
+        self.open_input(field, self._pattern if what == "find" else self.events.filter)
 
     @on(FindBar.Submitted)
     def entered(self, message: FindBar.Submitted) -> None:
@@ -133,8 +137,7 @@ class TailScreen(Room):
 
     @on(FindBar.Left)
     def _leave(self) -> None:
-        self.query_one("#typing").remove()
-        self.events.focus()
+        self.close_input(self.query_one(FindBar), self.events)
 
     def action_again(self, backward: int) -> None:
         """Look further for the same."""

@@ -10,6 +10,8 @@ VERBS = {
     "dispatch": "start a job by hand",
     "cancel": "stop jobs",
     "retry": "run failed or cancelled jobs again",
+    "approve": "let a job run that waits for an approval",
+    "deny": "never let a job run that waits for an approval",
     "deliveries": "the webhooks that came in, and what was made of them",
     "token": "a bearer token for the API over TCP",
     "pause": "let nothing new start; what comes in waits",

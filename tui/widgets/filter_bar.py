@@ -54,7 +54,7 @@ class FilterBar(Input):
     """Where the filter is typed; enter takes it, escape leaves things as they were."""
 
     DEFAULT_CSS = """
-    FilterBar, FilterBar:focus { height: 1; border: none; padding: 0 1; background: $surface; }
+    FilterBar, FilterBar:focus { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "cursor_right", "complete"),
@@ -65,9 +65,8 @@ class FilterBar(Input):
     class Left(Message):
         """Nothing was entered."""
 
-    def __init__(self, text: str, jobs: Values, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+    def __init__(self, jobs: Values, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(
-            text,
             placeholder="state:failed type:fix repo:octo-org/* age:<2h -gate:lint words",
             suggester=_Completion(jobs),
             select_on_focus=False,

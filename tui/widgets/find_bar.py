@@ -11,7 +11,7 @@ class FindBar(Input):
     """One line; enter looks for it, escape leaves."""
 
     DEFAULT_CSS = """
-    FindBar, FindBar:focus { height: 1; border: none; padding: 0 1; background: $surface; dock: bottom; }
+    FindBar, FindBar:focus { display: none; height: 1; border: none; padding: 0 1; background: $surface; dock: bottom; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "find"),
@@ -21,8 +21,8 @@ class FindBar(Input):
     class Left(Message):
         """Nothing was entered."""
 
-    def __init__(self, text: str, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
-        super().__init__(text, placeholder="find", id=id)
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(id=id)
         self.cursor_blink = False
 
     def action_leave(self) -> None:

@@ -57,16 +57,16 @@ def columns(cells: int) -> tuple[Column, ...]:
 
 def heading(cells: int) -> Line:
     """Return the line above the rows."""
-    return [("  ", ""), *[(_fitted(column, column.name) + " " * GAP, "dim") for column in columns(cells)]]
+    names = (" " * GAP).join(_fitted(column, column.name) for column in columns(cells))
+    return [("  ", ""), (names, "dim")]
 
 
 def row(job: RunnerJob, said: str, cells: int, now: int, *, marked: bool) -> Line:
     """Return the line of a job, at `now` in milliseconds; `said` is what its last event said."""
-    line = [("▌ " if marked else "  ", "accent")]
+    line = [("▌" if marked else "", "accent")]
     for column in columns(cells):
         text, style = _cell(column, job, said, now)
-        line.append((_fitted(column, text), style))
-        line.append((" " * GAP, ""))
+        line += [(" " * (GAP - width(line[0][0]) if len(line) == 1 else GAP), ""), (_fitted(column, text), style)]
     return line
 
 

@@ -115,7 +115,11 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((f"POST {self.path}", body))
         parts = self.path.strip("/").split("/")
-        if parts[0] == "runner-jobs" and len(parts) == 3:
+        if parts == ["runner-jobs", "bulk"]:
+            failed = [job for job in self.server.jobs if job["status"] == "FAILED"]
+            items = [{"id": job["id"], "ok": True, "status": job["status"]} for job in failed]
+            self._send(200, {"matched": len(items), "items": items})
+        elif parts[0] == "runner-jobs" and len(parts) == 3:
             job = self.server.find(parts[1])
             possible = {"cancel": ("PENDING", "QUEUED", "RUNNING"), "retry": ("FAILED", "CANCELLED")}[parts[2]]
             if job and job["status"] in possible:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tui.screens.confirm import Confirm
 from tui.widgets.job_list import JobList
 
@@ -186,6 +188,21 @@ async def test_several_jobs_at_once(daemon: Any, app: Any, until: Any, seen: Any
         await until(pilot, lambda: "selected" not in seen(pilot.app))
 
 
+async def test_all_that_fit(daemon: Any, app: Any, until: Any, seen: Any) -> None:
+    _fill(daemon, 300)
+    async with app().run_test(size=(120, 30), notifications=True) as pilot:
+        await until(pilot, lambda: _jobs(pilot).count == 200)
+        await pilot.press("4", "slash", *"octo", "enter", "A", "r")
+        await until(pilot, lambda: "Retry 50 jobs?" in seen(pilot.app))
+        assert "state:failed octo" in seen(pilot.app)
+        await pilot.press("y")
+        await until(pilot, lambda: "retry: 50 jobs" in seen(pilot.app))
+        bodies = [body for path, body in daemon.asked if path == "POST /runner-jobs/bulk"]
+        assert bodies == [{"action": "retry", "q": "state:failed octo", "dryRun": dry} for dry in (True, False)]
+        await pilot.press("escape", "A", "escape")
+        await until(pilot, lambda: "all that fit" not in seen(pilot.app))
+
+
 async def test_a_refusal_is_said(daemon: Any, app: Any, until: Any, seen: Any) -> None:
     job = daemon.job(1, status="RUNNING")
     async with app().run_test(size=(120, 30), notifications=True) as pilot:
@@ -260,3 +277,47 @@ async def test_small_terminals(daemon: Any, app: Any, until: Any, seen: Any) -> 
         assert all(len(line) <= 60 for line in seen(pilot.app).splitlines())
         await pilot.resize_terminal(50, 10)
         await until(pilot, lambda: "at least 60 by 15" in seen(pilot.app))
+
+
+async def test_a_tab_asked_for_while_the_daemon_is_gone_is_filled_later(
+    daemon: Any, app: Any, until: Any, seen: Any
+) -> None:
+    _fill(daemon, 12)
+    async with app(pauses=(0.3,)).run_test(size=(120, 20)) as pilot:
+        await until(pilot, lambda: _jobs(pilot).count == 12)
+        daemon.cut()
+        await pilot.press("4")
+        await until(pilot, lambda: "not reachable" in seen(pilot.app))
+        daemon.deaf = False
+        await until(pilot, lambda: _jobs(pilot).count == 2)
+
+
+async def test_the_first_page_is_asked_for_once(daemon: Any, app: Any, until: Any) -> None:
+    _fill(daemon, 12)
+    async with app().run_test(size=(120, 20)) as pilot:
+        await until(pilot, lambda: _jobs(pilot).count == 12)
+        await pilot.pause(0.3)
+        assert [path for path, _ in daemon.asked if path.startswith("GET /runner-jobs")] == [
+            "GET /runner-jobs?limit=200"
+        ]
+
+
+async def test_without_colours_a_state_is_still_a_glyph_and_a_word(
+    daemon: Any, app: Any, until: Any, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    daemon.job(1, status="FAILED")
+    async with app().run_test(size=(120, 20)) as pilot:
+        await until(pilot, lambda: "✗ failed" in seen(pilot.app))
+        assert pilot.app.no_color
+
+
+@pytest.mark.parametrize("theme", ["textual-light", "nord", "textual-ansi"])
+async def test_themes(daemon: Any, app: Any, until: Any, seen: Any, theme: str) -> None:
+    daemon.job(1, status="FAILED")
+    async with app().run_test(size=(120, 20)) as pilot:
+        await until(pilot, lambda: "✗ failed" in seen(pilot.app))
+        if theme in pilot.app.available_themes:
+            pilot.app.theme = theme
+        await pilot.pause()
+        assert "✗ failed" in seen(pilot.app)

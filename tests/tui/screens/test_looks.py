@@ -14,7 +14,7 @@ SCREENS: dict[str, tuple[Keys, str]] = {  # the keys that lead there, and what i
     "jobs": (("down", "down", "space"), "1 selected"),
     "job": (("enter",), "line 60 of 60"),
     "why": (("w",), "to allow it"),
-    "deliveries": (("d",), "to allow it"),
+    "deliveries": (("d",), "DENIED"),
     "rails": (("R",), "kept r-4f2a91c0"),
     "lost": ((), "daemon not reachable"),
     "confirm": (("c",), "any other key"),

@@ -67,9 +67,12 @@ class Terminal:
         return bool(data)
 
     def end(self) -> int:
-        """Read to the end, and return the exit code."""
-        while self.read(5):
-            pass
+        """Leave, and return the exit code; who does not go within ten seconds is made to."""
+        self.press("q")
+        deadline = time.monotonic() + 10
+        while self.read(0.1):
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
         os.close(self._fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
@@ -106,6 +109,14 @@ def test_from_a_webhook_to_a_commit_on_one_screen(stage: Stage, process: list[su
         terminal.until(lambda text: "ALLOWED" in text)
         terminal.press("\x1b")
         terminal.until(lambda text: "1 All 1" in text)
+        terminal.press("/state:complete")
+        terminal.until(lambda text: "state:completed" in text)
+        terminal.press("\t\r")
+        terminal.until(lambda text: "/ state:completed" in text and "1 shown" in text and "api#7" in text)
+        terminal.press("/,nonsense\r")
+        terminal.until(lambda text: "▲" in text and "nonsense" in text)
+        terminal.press("\x1b")
+        terminal.until(lambda text: "no filter" in text and "1 shown" in text)
         terminal.press("d")
         terminal.until(lambda text: "✓ allowed" in text and "issue_comment.created" in text)
         terminal.press("R")
@@ -128,7 +139,6 @@ def test_from_a_webhook_to_a_commit_on_one_screen(stage: Stage, process: list[su
         terminal.press("y")
         terminal.until(lambda text: "⊘ cancelled" in text)
     finally:
-        terminal.press("q")
         code = terminal.end()
     assert code == 0
     assert b"\x1b[?1049l" in terminal.raw[-400:]  # the screen that was there before is back

@@ -1,0 +1,73 @@
+"""A store with a long past: a million jobs and five million events, written straight into the tables."""
+
+import json
+import sqlite3
+import time
+from pathlib import Path
+
+from shared.ids import new_id
+from stitcherd.store.limits import pause
+from stitcherd.store.migrate import migrate
+from stitcherd.store.rows import tail
+
+STATUSES = ("COMPLETED",) * 16 + ("FAILED",) * 3 + ("CANCELLED",)
+TYPES = ("fix", "review", "triage")
+REPOSITORIES = tuple(f"octo-org/r{number}" for number in range(200))
+DECISION = json.dumps({"verdict": "allowed", "reason": "trigger fix-on-command", "railsRevision": "r-1"})
+
+
+def write(path: Path, jobs: int, queued: int = 0) -> None:
+    """Write a new database file with so many jobs, the newest `queued` of them waiting, and five events each."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=OFF")
+    migrate(db)
+    db.execute("INSERT INTO decisions (key, document) VALUES (1, ?)", (DECISION,))
+    now = time.time_ns() // 1_000_000
+    for start in range(0, jobs, 10_000):
+        db.execute("BEGIN")
+        numbers = range(start, min(start + 10_000, jobs))
+        db.executemany(
+            "INSERT INTO jobs (key, id, tail, workspace, type, status, priority, profile, executor, repository, ref,"
+            " thread_kind, thread_number, thread_title, tries_max, on_interrupt, rails, actor, created_at, queued_at,"
+            " started_at, completed_at, last_event, decision)"
+            " VALUES (?, ?, ?, 'default', ?, ?, 5, 'weaver', 'agent', ?, 'main', 'issue', ?, 'A row is lost', 3, 'fail',"
+            " 'r-1', 'source:github/octocat', ?, ?, ?, ?, 'job.completed', 1)",
+            (_job(number, "QUEUED" if number >= jobs - queued else STATUSES[number % 20], now) for number in numbers),
+        )
+        db.executemany(
+            "INSERT INTO job_texts (job, prompt, metadata) VALUES (?, 'fix it', '{}')",
+            ((number + 1,) for number in numbers),
+        )
+        db.executemany(
+            "INSERT INTO events (job, workspace, type, actor, at, payload) VALUES (?, 'default', ?, 'stitcherd', ?, ?)",
+            (
+                (number + 1, type_, now, '{"attempt":1}')
+                for number in numbers
+                for type_ in ("job.created", "job.queued", "job.started", "step.started", "job.completed")
+            ),
+        )
+        db.execute("COMMIT")
+    # Nothing may start above this past: what is measured is reading it.
+    pause(db, "bench", None, now)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+
+
+def _job(number: int, status: str, now: int) -> tuple[object, ...]:
+    identifier = new_id()
+    at = now - 1_000_000 + number
+    return (
+        number + 1,
+        identifier,
+        tail(identifier),
+        TYPES[number % 3],
+        status,
+        REPOSITORIES[number % 200],
+        number + 1,
+        at,
+        at,
+        at,
+        at if status != "QUEUED" else None,
+    )

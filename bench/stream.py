@@ -1,0 +1,103 @@
+"""Ten listeners of 5,000 events a second: who lost one, how late they came, what it cost the daemon's process."""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from aiohttp import web
+
+from shared.ids import now_ms
+from stitcherd.api.answers import in_problems
+from stitcherd.api.auth import operator_only
+from stitcherd.api.house import HOUSE
+from stitcherd.api.routes import ROUTES
+from stitcherd.feed import Feed
+from stitcherd.store.events import add_event
+from stitcherd.store.sqlite import Store
+
+LISTENERS = 10
+PER_SECOND = 5_000
+STEP_SECONDS = 0.01
+LISTEN = """
+import json, socket, sys, time
+found, late, rest, want = 0, [], b"", int(sys.argv[2])
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.settimeout(30)
+s.sendall(b"GET /events?after=%s HTTP/1.1\\r\\nHost: d\\r\\n\\r\\n" % sys.argv[3].encode())
+last, order = 0, True
+while found < want:
+    rest += s.recv(262144)
+    now = time.time()
+    *frames, rest = rest.split(b"\\n\\n")
+    for frame in frames:
+        at = frame.find(b"data: {")
+        if at < 0: continue
+        event = json.loads(frame[at + 6:]); found += 1
+        order = order and event["id"] > last; last = event["id"]
+        late.append((now - event["payload"]["at"]) * 1000)
+late.sort()
+print(json.dumps({"found": found, "order": order, "p50": late[len(late)//2], "p99": late[int(len(late)*.99)]}))
+"""
+
+
+def measure(options: Namespace) -> list[dict[str, Any]]:
+    return [asyncio.run(_run(options.seconds))]
+
+
+async def _run(seconds: float) -> dict[str, Any]:
+    # The stream's own door without the daemon around it: events are made here, as fast as they are wanted.
+    place = Path(tempfile.mkdtemp(prefix="stitcher-bench-"))
+    store = await Store.open(place / "stitcher.db")
+    feed = Feed(store)
+    following = asyncio.create_task(feed.run())
+    door = await _door(store, feed, place / "s")
+    wanted = int(seconds * PER_SECOND)
+    argv = [sys.executable, "-c", LISTEN, str(place / "s"), str(wanted), "0"]
+    listeners = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(LISTENERS)]
+    await asyncio.sleep(1.5)
+    before, begun, made = time.process_time(), time.perf_counter(), 0
+    while made < wanted:
+        due = min(int((time.perf_counter() - begun) * PER_SECOND), wanted) - made
+        await store.write(_some, due)
+        made += due
+        await asyncio.sleep(STEP_SECONDS)
+    spent, cpu = time.perf_counter() - begun, time.process_time() - before
+    said = [json.loads((await asyncio.to_thread(each.communicate))[0]) for each in listeners]
+    feed.close()
+    following.cancel()
+    await door.cleanup()
+    await store.close()
+    shutil.rmtree(place)
+    return {
+        "events_per_second": round(made / spent),
+        "lost": sum(wanted - each["found"] for each in said),
+        "in_order": all(each["order"] for each in said),
+        "p50_ms": round(max(each["p50"] for each in said), 1),
+        "p99_ms": round(max(each["p99"] for each in said), 1),
+        "cpu_percent_with_making_them": round(cpu / spent * 100, 1),
+    }
+
+
+async def _door(store: Store, feed: Feed, path: Path) -> web.AppRunner:
+    app = web.Application(middlewares=[in_problems, operator_only])
+    app[HOUSE] = SimpleNamespace(store=store, feed=feed)
+    (route,) = (route for route in ROUTES if route.path == "/events")
+    app.router.add_get("/events", route.__call__, allow_head=False)
+    door = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await door.setup()
+    await web.UnixSite(door, str(path)).start()
+    return door
+
+
+def _some(db: sqlite3.Connection, count: int) -> None:
+    at = time.time()
+    for _ in range(count):
+        add_event(db, "step.output", actor="bench", now=now_ms(), payload={"at": at, "text": "x" * 150})

@@ -1,0 +1,21 @@
+"""`stitcher approve`: let a job run that waits for an approval."""
+
+from argparse import ArgumentParser, Namespace
+
+from tui import exits, moved
+from tui.client import job_path, reach
+from tui.terminal import Terminal
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the job and the reason."""
+    parser.add_argument("job", metavar="JOB", help="its id, or the end of it from 6 characters on; `why` says what of")
+    parser.add_argument("--reason", metavar="TEXT", help="kept with the job")
+
+
+def run(options: Namespace, terminal: Terminal) -> int:
+    """Approve one job, and say how it stands now."""
+    reason = {"reason": options.reason} if options.reason is not None else {}
+    document = reach(options).post(f"{job_path(options.job)}/approve", reason)
+    moved.tell(document, options, terminal)
+    return exits.OK
