@@ -11,7 +11,6 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from socket import socket as Socket  # noqa: N812 (a class, whatever its case)
-from typing import Any
 
 from aiohttp import web
 
@@ -22,7 +21,7 @@ from shared.protocol import API
 from stitcherd import lock, processes, socket_door
 from stitcherd.api.doors import operators_door, public_door
 from stitcherd.api.house import House
-from stitcherd.api.listening import IDLE_SECONDS, listen
+from stitcherd.api.listening import SPEECH, listen
 from stitcherd.bulk import Bulk
 from stitcherd.checkout import Checkouts
 from stitcherd.executors import kinds
@@ -44,9 +43,7 @@ from stitcherd.store.writer import StorageUnavailable
 from stitcherd.turns import Turns
 from stitcherd.upkeep import upkeep
 
-# No decompression: it would check the signature on other bytes than were sent. Faults are logged by our own answers.
-DOOR: dict[str, Any] = {"auto_decompress": False, "access_log": None, "shutdown_timeout": 1.0}
-
+CLOSING_SECONDS = 1.0  # for answers that are under way when a door closes
 FILES = 16_384
 
 log = logging.getLogger("stitcherd")
@@ -138,6 +135,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         chores = [
             asyncio.create_task(queue.refill(waiting)),
             asyncio.create_task(turns.call(queue.put)),
+            asyncio.create_task(intake.approvals.expiring()),
             asyncio.create_task(upkeep(store, settings, checkouts)),
             asyncio.create_task(watch(rails.path, rails.look_again, rails.reload)),
         ]
@@ -155,8 +153,8 @@ async def serve(directory: Path, settings: Settings) -> None:
 
 async def open_doors(house: House, socket: Socket, closing: AsyncExitStack) -> None:
     """Listen on the bound Unix socket and on TCP until `closing` closes."""
-    local = web.AppRunner(operators_door(house), **DOOR, keepalive_timeout=3600.0)
-    public = web.AppRunner(public_door(house), **DOOR, keepalive_timeout=IDLE_SECONDS)
+    local = web.AppRunner(operators_door(house), **SPEECH, shutdown_timeout=CLOSING_SECONDS, keepalive_timeout=3600.0)
+    public = web.AppRunner(public_door(house), shutdown_timeout=CLOSING_SECONDS)
     for door in (local, public):
         await door.setup()
         closing.push_async_callback(door.cleanup)

@@ -7,10 +7,12 @@ import msgspec
 from msgspec import Struct
 
 from shared.ids import new_id, now_ms
-from shared.models import Answer, Decision, Delivery, RunnerJob, Thread, Verdict
+from shared.models import Answer, Decision, Delivery, RunnerJob, Status, Thread, Verdict
 from stitcherd import prompt
+from stitcherd.approvals import Approvals
 from stitcherd.judge import Judge, SourceGone
 from stitcherd.queue import Queue
+from stitcherd.rails import approving
 from stitcherd.rails.decide import Request, Ruling, UnknownJobType
 from stitcherd.rails.in_force import RailsInForce
 from stitcherd.refusal import Refusal
@@ -64,6 +66,7 @@ class Intake:
         self._queue = queue
         self._runner = runner
         self.judge = Judge(settings)
+        self.approvals = Approvals(store, rails, self.judge, self._put)
 
     async def deliver(self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool) -> Answer:
         """Verify, parse, decide and store one webhook; raises Refusal, StorageUnavailable."""
@@ -98,10 +101,19 @@ class Intake:
             seen_since=seen_since,
             same_body_since=same_body_since,
         )
+        rulebook = self._rails.current
+        said = approving.answer_in(trigger, rulebook)
+        if said is not None and rulebook is not None:
+            return _answer(
+                await self.approvals.answer(said, trigger, rulebook, _new(new_id(), source, trigger, ruling, received))
+            )
         return await self._record(source, trigger, ruling, received)
 
     async def replay(self, delivery: Delivery, body: bytes, actor: str) -> Answer:
-        """Put a stored delivery through today's rails as a new one, which is no duplicate of it; raises Refusal."""
+        """Put a stored delivery through today's rails as a new one, which is no duplicate of it; raises Refusal.
+
+        An approval among them approves nothing: what was said then was not said of what waits now.
+        """
         source, trigger, ruling = self._again(delivery, body)
         received = _Received(
             actor=actor,
@@ -196,33 +208,10 @@ class Intake:
         identifier = new_id()
         job = self._job_of(trigger, ruling, identifier, received.actor, source)
         recorded = await self._store.write(
-            entries.add_delivery,
-            entries.NewDelivery(
-                id=identifier,
-                source=source.name,
-                kind=source.kind,
-                workspace=source.workspace,
-                external_id=received.external_id,
-                received_at=received.at,
-                event=trigger.event,
-                action=trigger.action,
-                name=trigger.name,
-                sender=trigger.sender,
-                repository=trigger.repository,
-                thread=trigger.thread,
-                body=received.body,
-                body_sha256=received.body_sha256,
-                secret=received.secret,
-                headers=received.headers,
-                actor=received.actor,
-                decision=ruling.decision,
-                seen_since=received.seen_since,
-                same_body_since=received.same_body_since,
-                replay_of=received.replay_of,
-            ),
-            job,
+            entries.add_delivery, _new(identifier, source, trigger, ruling, received), job
         )
-        if job is not None and recorded.job is not None and recorded.job.id == job.id:
+        stored = job is not None and recorded.job is not None and recorded.job.id == job.id
+        if stored and recorded.job is not None and recorded.job.status is Status.QUEUED:
             self._put(recorded.job)
         return _answer(recorded)
 
@@ -276,7 +265,36 @@ class Intake:
             because={"trigger": ruling.decision.trigger},
             delivery=delivery,
             quotas=_quotas(ruling, source.workspace, trigger.sender, trigger.repository, thread),
+            terms=approving.terms_of(ruling, trigger, now_ms()),
         )
+
+
+def _new(
+    identifier: str, source: SourceSettings, trigger: Trigger, ruling: Ruling, received: _Received
+) -> entries.NewDelivery:
+    return entries.NewDelivery(
+        id=identifier,
+        source=source.name,
+        kind=source.kind,
+        workspace=source.workspace,
+        external_id=received.external_id,
+        received_at=received.at,
+        event=trigger.event,
+        action=trigger.action,
+        name=trigger.name,
+        sender=trigger.sender,
+        repository=trigger.repository,
+        thread=trigger.thread,
+        body=received.body,
+        body_sha256=received.body_sha256,
+        secret=received.secret,
+        headers=received.headers,
+        actor=received.actor,
+        decision=ruling.decision,
+        seen_since=received.seen_since,
+        same_body_since=received.same_body_since,
+        replay_of=received.replay_of,
+    )
 
 
 def _answer(recorded: entries.Recorded) -> Answer:

@@ -29,15 +29,15 @@ def answer(noun: Any, status: int = 200) -> web.Response:
     return web.Response(body=_encoder.encode(noun), status=status, content_type="application/json")
 
 
-def problem(refusal: Refusal) -> web.Response:
-    """Return the problem document of a refusal."""
-    status = STATUS_OF[refusal.code]
+def problem(refusal: Refusal, status: int | None = None) -> web.Response:
+    """Return the problem document of a refusal, with the status of its code where no other is given."""
+    status = status or STATUS_OF[refusal.code]
     document = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
         status=status,
         code=refusal.code,
-        detail=refusal.detail,
+        detail=_sayable(refusal.detail),
         hint=refusal.hint,
     )
     response = web.Response(
@@ -74,7 +74,7 @@ async def in_problems(request: web.Request, handler: Handler) -> web.StreamRespo
         return _of_aiohttp(request, error)
     except Exception:
         trouble = new_id()
-        log.exception("%s %s failed by a fault of Stitcher's own (%s)", request.method, request.path, trouble)
+        log.exception("%s %r failed by a fault of Stitcher's own (%s)", request.method, request.path, trouble)
         return problem(Refusal("internal", f"a fault in Stitcher; the daemon's log has it under {trouble}"))
 
 
@@ -85,8 +85,12 @@ def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Response:
         405: f"{request.method} is not for {request.path}",
         413: "the body is larger than this door takes",
     }
-    response = problem(Refusal(code, details.get(error.status, error.reason)))
-    response.set_status(error.status)
+    response = problem(Refusal(code, details.get(error.status, error.reason)), error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response
+
+
+def _sayable(text: str) -> str:
+    """Return text that JSON can hold: servers hand on the odd bytes of a header as lone surrogates."""
+    return text.encode(errors="backslashreplace").decode()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import msgspec
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
@@ -76,8 +77,9 @@ async def body_of(request: web.Request, model: type[B]) -> B:
     if request.content_type not in {"application/json", "application/octet-stream"}:
         raise Refusal("unsupported_media_type", f"the body is {request.content_type}, not application/json")
     raw = await bytes_of(request)
+    text = raw.strip() or b"{}"
     try:
-        return model.model_validate_json(raw.strip() or b"{}")
+        asked = model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         if first["type"] == "json_invalid":
@@ -85,3 +87,10 @@ async def body_of(request: web.Request, model: type[B]) -> B:
         where = ".".join(str(part) for part in first["loc"]) or "the body"
         what = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
         raise Refusal("invalid", f"{where}: {what}") from None
+    try:
+        msgspec.json.decode(text)  # pydantic also takes NaN and 1e999, which could not be stored as what they are
+    except msgspec.ValidationError as error:
+        raise Refusal("invalid", f"the body has a number that no program can keep: {error}") from None
+    except msgspec.DecodeError as error:
+        raise Refusal("bad_request", f"the body is not JSON: {error}") from None
+    return asked

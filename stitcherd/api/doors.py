@@ -3,9 +3,9 @@
 from ipaddress import ip_address
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
-from stitcherd.api.answers import Handler, in_problems
+from stitcherd.api.answers import Handler, in_problems, problem
 from stitcherd.api.auth import Bearers, operator_only
 from stitcherd.api.house import HOUSE, House
 from stitcherd.api.openapi import OPENAPI
@@ -29,9 +29,9 @@ def _door(house: House, *middlewares: Any) -> web.Application:
     app[HOUSE] = house
     # GET answers HEAD too, but for the stream, which has no end that HEAD could wait for.
     app.add_routes(
-        web.get(route.path, route.__call__, allow_head=STREAM not in route.answers.values())
+        web.get(route.path, route.__call__, allow_head=STREAM not in route.answers.values(), expect_handler=_go_on)
         if route.method == "GET"
-        else web.route(route.method, route.path, route.__call__)
+        else web.route(route.method, route.path, route.__call__, expect_handler=_go_on)
         for route in (*ROUTES, OPENAPI)
     )
     return app
@@ -46,6 +46,17 @@ async def no_browsers(request: web.Request, handler: Handler) -> web.StreamRespo
     if not _is_loopback(host) and host not in request.app[HOUSE].settings.http.hosts:
         raise Refusal("forbidden", f"Host {host!r} is neither loopback nor in http.hosts", "add it to http.hosts")
     return await handler(request)
+
+
+async def _go_on(request: web.Request) -> web.Response | None:
+    """Tell a client that waits with its body to send it; refuse to be asked for anything else."""
+    expected = request.headers["Expect"]
+    if expected.lower() != "100-continue":
+        return problem(Refusal("bad_request", f"Expect takes 100-continue, not {expected!r}"), 417)
+    if request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # of the answer itself nothing is sent yet
+    return None
 
 
 def _name(host: str) -> str:

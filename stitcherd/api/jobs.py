@@ -115,7 +115,8 @@ async def show_log(request: web.Request) -> web.StreamResponse:
 async def create_job(request: web.Request) -> web.Response:
     """Store a job that was asked for by hand, and answer it."""
     job, new = await _dispatch(request)
-    return answer(job, 201 if new else 200)
+    async with request.app[HOUSE].store.reading() as db:
+        return answer(await reads.job_detail(db, job.id, None), 201 if new else 200)
 
 
 async def dispatch(request: web.Request) -> web.Response:
@@ -127,14 +128,14 @@ async def dispatch(request: web.Request) -> web.Response:
 async def cancel_job(request: web.Request) -> web.Response:
     """Cancel a job."""
     asked = await body_of(request, Cancel)
-    job_id = await _whole_id(request)
+    job_id = await whole_id(request)
     return answer(await request.app[HOUSE].intake.cancel(job_id, caller(request).actor, asked.reason), 202)
 
 
 async def retry_job(request: web.Request) -> web.Response:
     """Queue a job again."""
     await body_of(request, Retry)
-    job_id = await _whole_id(request)
+    job_id = await whole_id(request)
     return answer(await request.app[HOUSE].intake.retry(job_id, caller(request).actor), 202)
 
 
@@ -172,7 +173,8 @@ async def _dispatch(request: web.Request) -> tuple[Any, bool]:
     return job, new
 
 
-async def _whole_id(request: web.Request) -> str:
+async def whole_id(request: web.Request) -> str:
+    """Return the id of the job that a path names, by the whole or by its end; raises Refusal."""
     async with request.app[HOUSE].store.reading() as db:
         return (await reads.job(db, request.match_info["job"], caller(request).workspace)).id
 

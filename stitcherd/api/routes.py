@@ -22,7 +22,7 @@ from shared.models import (
     Status,
     Verdict,
 )
-from stitcherd.api import deliveries, events, health, jobs, pause, rails, webhooks
+from stitcherd.api import approvals, deliveries, events, health, jobs, pause, rails, webhooks
 from stitcherd.api.answers import Handler
 from stitcherd.api.asked import QUERY_NAMES
 from stitcherd.api.auth import CALLER, caller
@@ -210,6 +210,24 @@ ROUTES = (
         handler=jobs.retry_job,
         permission="jobs:write",
         body=jobs.Retry,
+        answers={202: RunnerJob},
+        refusals=(400, 404, 409, 413, 415, 422, 503),
+    ),
+    Route(
+        method="POST",
+        path="/runner-jobs/{job}/approve",
+        handler=approvals.approve_job,
+        permission="jobs:approve",
+        body=approvals.Approve,
+        answers={202: RunnerJob},
+        refusals=(400, 404, 409, 413, 415, 422, 503),
+    ),
+    Route(
+        method="POST",
+        path="/runner-jobs/{job}/deny",
+        handler=approvals.deny_job,
+        permission="jobs:approve",
+        body=approvals.Deny,
         answers={202: RunnerJob},
         refusals=(400, 404, 409, 413, 415, 422, 503),
     ),

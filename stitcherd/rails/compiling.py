@@ -8,6 +8,7 @@ from shared.models import Check, Outcome, RailsFault
 from stitcherd import units
 from stitcherd.rails.nodes import Node
 from stitcherd.rails.rulebook import (
+    ApprovalRules,
     Gate,
     Group,
     GuardRule,
@@ -58,6 +59,13 @@ def compiled(rails: Rails, root: Node, *, text: str, revision: str, warnings: tu
         jobs=jobs,
         triggers={event: tuple(rules) for event, rules in triggers.items()},
         guards=tuple(_guard(words, root.at(("guards", at)).line, groups) for at, words in enumerate(rails.guards)),
+        approvals=ApprovalRules(
+            command=rails.approvals.command,
+            expires=rails.approvals.expires,
+            milliseconds=int(units.duration(rails.approvals.expires) * 1000),
+            by_asker=rails.approvals.self_,
+            pins=rails.approvals.pins,
+        ),
         limits=_limits(rails.limits, root),
     )
 
@@ -212,6 +220,7 @@ def _guard(words: GuardWords, line: int, groups: Mapping[str, Group]) -> GuardRu
         line=line,
         check=check,
         then=words.then,
+        by=words.by,
         because=words.because or sentence,
         author_of=frozenset(condition.author_of or ()),
         not_in=tuple(groups[name] for name in condition.not_in or ()),

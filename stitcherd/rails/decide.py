@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from shared.models import Check, Decision, Outcome, Remedy, Verdict
 from stitcherd.rails.feasible import Facts, feasible
-from stitcherd.rails.guarding import guarded, untouched
+from stitcherd.rails.guarding import Waits, guarded, untouched
 from stitcherd.rails.matching import Missed, match
 from stitcherd.rails.people import WHO_UNREACHED, who
 from stitcherd.rails.refused import Refused
@@ -30,13 +30,15 @@ class Request(Struct, frozen=True):
 class Ruling(Struct, frozen=True):
     """A decision, and where it allows one the job to make of it; `task` is the free text of its command.
 
-    `rates` are for whoever stores the job: only there is it known how much of them is used up.
+    `rates` are for whoever stores the job: only there is it known how much of them is used up. With `waits` the job
+    is not to run before a person has approved it.
     """
 
     decision: Decision
     job: JobType | None = None
     task: str = ""
     rates: tuple[Rate, ...] = ()
+    waits: Waits | None = None
 
 
 class UnknownJobType(Exception):
@@ -44,7 +46,10 @@ class UnknownJobType(Exception):
 
 
 def decide(trigger: Trigger, rulebook: Rulebook | None, facts: Facts) -> Ruling:
-    """Return the ruling on a delivery; ignored unless a trigger wants it, denied unless all else holds."""
+    """Return the ruling on a delivery; ignored unless a trigger wants it, denied unless all else holds.
+
+    What only guards that ask for an approval speak against is waiting.
+    """
     begun = perf_counter_ns()
     if trigger.refused is not None:
         return _ruling(begun, rulebook, Verdict.IGNORED, trigger.refused)
@@ -60,13 +65,19 @@ def decide(trigger: Trigger, rulebook: Rulebook | None, facts: Facts) -> Ruling:
         return _ruling(begun, rulebook, Verdict.IGNORED, found.refused.reason, checks, found.refused.remedy)
     rule = found.rule
     check, refused = who(rule, trigger)
+    waits = None
     if refused is None:
-        guards, refused = guarded(rulebook.guards, trigger)
+        guards, against = guarded(rulebook, trigger)
+        if isinstance(against, Waits):
+            waits = against
+        else:
+            refused = against
     else:
         guards = _unreached(rulebook)
     last, refused = _last_stages(rulebook, rule.job, facts, refused)
     checks = [*found.checks, check, *guards, *last]
-    return _verdict(begun, rulebook, checks, refused, rule.job, f"trigger {rule.id}", rule.id, found.text)
+    said = refused or waits
+    return _verdict(begun, rulebook, checks, said, rule.job, f"trigger {rule.id}", rule.id, found.text)
 
 
 def decide_dispatch(request: Request, rulebook: Rulebook | None, facts: Facts) -> Ruling:
@@ -112,20 +123,22 @@ def _verdict(
     begun: int,
     rulebook: Rulebook,
     checks: list[Check],
-    refused: Refused | None,
+    against: Refused | Waits | None,
     job: JobType,
     allowing: str,
     trigger: str | None = None,
     task: str = "",
 ) -> Ruling:
-    """Return the ruling of all stages: allowed for the reason `allowing` unless one refused."""
+    """Return the ruling of all stages: allowed for the reason `allowing` unless something speaks against it."""
     verdict, reason, remedy = Verdict.ALLOWED, allowing, None
-    if refused is not None:
-        verdict, reason, remedy = Verdict.DENIED, refused.reason, refused.remedy
+    waits = against if isinstance(against, Waits) else None
+    if against is not None:
+        verdict, reason, remedy = Verdict.WAITING if waits else Verdict.DENIED, against.reason, against.remedy
     if rulebook.mode == "observe":
         verdict, reason = Verdict.IGNORED, f"observe: would have been {verdict}: {reason}"
     ruling = _ruling(begun, rulebook, verdict, reason, checks, remedy, trigger, job.profile.sandbox)
-    return Ruling(ruling.decision, job, task, rulebook.limits.rates) if verdict is Verdict.ALLOWED else ruling
+    runs = verdict in {Verdict.ALLOWED, Verdict.WAITING}
+    return Ruling(ruling.decision, job, task, rulebook.limits.rates, waits) if runs else ruling
 
 
 def _ruling(

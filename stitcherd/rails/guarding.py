@@ -5,7 +5,7 @@ from msgspec import Struct
 from shared.models import Check, Outcome, Remedy
 from stitcherd.rails.people import joining, membership
 from stitcherd.rails.refused import Refused, together
-from stitcherd.rails.rulebook import GuardRule, fold, shown
+from stitcherd.rails.rulebook import ApprovalRules, GuardRule, Rulebook, fold, shown
 from stitcherd.trigger import Trigger
 
 _SKIP = Outcome.SKIP  # reading a member off its enum costs as much as making a whole check
@@ -27,12 +27,22 @@ class _Scene(Struct, frozen=True):
     outsiders: dict[str, list[str | None]]  # by the names of the groups that they are not in
 
 
-def guarded(guards: tuple[GuardRule, ...], trigger: Trigger) -> tuple[list[Check], Refused | None]:
-    """Return a check for each guard, and the refusal where one denies or would have a person asked."""
+class Waits(Struct, frozen=True):
+    """That a person is to be asked: the guards that want it, why, who may answer, and whose text it is about."""
+
+    guards: tuple[GuardRule, ...]
+    rules: ApprovalRules
+    reason: str
+    remedy: Remedy | None
+    outsiders: tuple[str, ...]
+
+
+def guarded(rulebook: Rulebook, trigger: Trigger) -> tuple[list[Check], Refused | Waits | None]:
+    """Return a check for each guard, and the refusal where one denies, or else who is to be asked where one asks."""
     scene = _scene(trigger)
     checks: list[Check] = []
     against: list[GuardRule] = []
-    for guard in guards:
+    for guard in rulebook.guards:
         idle = _why_not(guard, scene)
         if idle is not None:
             checks.append(Check(guard.check, "guard", _SKIP, guard.line, idle, guard.wanted, _IDLE))
@@ -41,7 +51,12 @@ def guarded(guards: tuple[GuardRule, ...], trigger: Trigger) -> tuple[list[Check
         checks.append(Check(guard.check, "guard", outcome, guard.line, seen, guard.wanted, guard.because))
         if guard.then != "allow":
             against.append(guard)
-    return checks, _refused(against, scene) if against else None
+    return checks, _against(against, scene, rulebook.approvals) if against else None
+
+
+def approver(by: tuple[str, ...]) -> str:
+    """Return who answers for a guard, as a sentence begins."""
+    return f"a member of {' or '.join(by)}" if by else "the operator"
 
 
 def untouched(guards: tuple[GuardRule, ...]) -> list[Check]:
@@ -124,13 +139,13 @@ def _found(guard: GuardRule, scene: _Scene) -> list[str]:
     return [label for key, label in scene.labels.items() if key in guard.labels_any]
 
 
-def _refused(against: list[GuardRule], scene: _Scene) -> Refused:
-    denying = next((guard for guard in against if guard.then == "deny"), None)
-    if denying is not None:
-        reason = f"guard {denying.id}: {denying.because}"
-    else:
-        asking = against[0]
-        reason = f"guard {asking.id}: needs an approval, which this version cannot give: {asking.because}"
+def _against(against: list[GuardRule], scene: _Scene, rules: ApprovalRules) -> Refused | Waits:
+    first = next((guard for guard in against if guard.then == "deny"), against[0])
+    reason = f"guard {first.id}: {first.because}"
+    if first.then != "deny":
+        asked = together([Remedy(f"{approver(guard.by)} approves", guard.line) for guard in against])
+        outsiders = [each for guard in against if guard.author_of for each in _outsiders(guard, scene) if each]
+        return Waits(tuple(against), rules, reason, asked, tuple(dict.fromkeys(outsiders)))
     remedies = [_remedy(guard, scene) for guard in against]
     known = [remedy for remedy in remedies if remedy is not None]
     return Refused(reason, together(known) if len(known) == len(remedies) else None)

@@ -112,16 +112,28 @@ class TriggerRule(Struct, frozen=True, kw_only=True):
     labels_none: Mapping[str, str]
 
 
+class ApprovalRules(Struct, frozen=True, kw_only=True):
+    """How an approval is given, until when (`expires` as written, and in milliseconds), and what makes it void."""
+
+    command: str
+    expires: str
+    milliseconds: int
+    by_asker: bool
+    pins: tuple[str, ...]
+
+
 class GuardRule(Struct, frozen=True, kw_only=True):
     """What speaks against a job; `wanted` says when it applies, `labels_any` is as in a trigger.
 
-    `outside` are the names of the groups in `not_in`: guards with the same ones need asking only once.
+    `outside` are the names of the groups in `not_in`: guards with the same ones need asking only once. `by` are the
+    names of the groups that are asked.
     """
 
     id: str
     line: int
     check: str
     then: Literal["allow", "require-approval", "deny"]
+    by: tuple[str, ...]
     because: str
     author_of: frozenset[str]
     not_in: tuple[Group, ...]
@@ -168,6 +180,7 @@ class Rulebook(Struct, frozen=True, kw_only=True):
     jobs: Mapping[str, JobType]
     triggers: Mapping[str, tuple[TriggerRule, ...]]
     guards: tuple[GuardRule, ...]
+    approvals: ApprovalRules
     limits: LimitRules
 
 

@@ -128,7 +128,7 @@ class Approvals(Words):
     command: Command = "approve"
     expires: Duration = "24h"
     self_: bool = Field(default=False, alias="self")
-    pins: tuple[Literal["head_sha", "text_hash", "rails"], ...] = ()
+    pins: tuple[Literal["head_sha", "text_hash", "rails"], ...] = ("head_sha", "text_hash", "rails")
 
 
 class Running(Words):

@@ -7,7 +7,6 @@ from stitcherd.rails.nodes import Node
 from stitcherd.rails.schema import Rails
 
 _SECTIONS = {
-    "approvals": "approvals are not given by this version: what would wait for one is denied",
     "report": "nothing is reported on the thread by this version",
 }
 _COMMITTING = frozenset({"repo:write", "git:commit"})
@@ -15,7 +14,7 @@ _COMMITTING = frozenset({"repo:write", "git:commit"})
 
 def warnings(rails: Rails, root: Node) -> list[RailsFault]:
     """Return the warnings of a file without faults, in its order."""
-    found = [*_sections(rails, root), *_people(rails, root), *_guards(rails, root), *_rest(rails, root)]
+    found = [*_sections(rails, root), *_people(rails, root), *_rest(rails, root)]
     return sorted(found, key=lambda fault: (fault.line, fault.column))
 
 
@@ -33,14 +32,6 @@ def _people(rails: Rails, root: Node) -> Iterator[RailsFault]:
         elif not group.users and not group.sources:
             empty = f"nobody is in {name} yet: add an account to its users, like github:octocat"
             yield RailsFault(*root.key_at(("people", name)), empty)
-
-
-def _guards(rails: Rails, root: Node) -> Iterator[RailsFault]:
-    for at, guard in enumerate(rails.guards):
-        if guard.then == "require-approval":
-            node = root.at(("guards", at, "then"))
-            message = f"approvals are not given by this version: where guard {guard.id} applies, it denies"
-            yield RailsFault(node.line, node.column, message)
 
 
 def _rest(rails: Rails, root: Node) -> Iterator[RailsFault]:

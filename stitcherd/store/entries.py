@@ -8,13 +8,17 @@ from msgspec import Struct
 from shared.ids import short
 from shared.models import Decision, RunnerJob, Status, Thread, Verdict
 from stitcherd.refusal import Refusal
-from stitcherd.store import limits, rows
+from stitcherd.store import approvals, limits, rows
+from stitcherd.store.decisions import add_decision
 from stitcherd.store.events import add_event
 from stitcherd.store.moves import find
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
-    """A job as intake hands it in; `because` is the payload of its `job.created`, `quotas` what it counts against."""
+    """A job as intake hands it in; `because` is the payload of its `job.created`, `quotas` what it counts against.
+
+    With `terms` it waits for an approval first.
+    """
 
     id: str
     workspace: str
@@ -37,6 +41,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     request_sha256: str | None = None
     quotas: tuple[limits.Quota, ...] = ()
+    terms: approvals.Terms | None = None
 
 
 class NewDelivery(Struct, frozen=True, kw_only=True):
@@ -93,9 +98,18 @@ def add_delivery(db: sqlite3.Connection, new: NewDelivery, job: NewJob | None) -
         ruled = limits.ruled(ruled, limits.uses(db, job.quotas, new.received_at))
         verdict, reason = ruled.verdict, ruled.reason
         job = None if verdict is Verdict.THROTTLED else job
-    decision = _add_decision(db, ruled)
     about = open_job.id if open_job is not None else job.id if job is not None else None
-    _insert_delivery(db, new, verdict, reason, about, decision)
+    decision = record(db, new, ruled, verdict, reason, about)
+    created = add_job(db, job, decision, new.received_at) if job is not None else None
+    return Recorded(new.id, verdict, reason, open_job or created)
+
+
+def record(
+    db: sqlite3.Connection, new: NewDelivery, ruled: Decision, verdict: Verdict, reason: str, job: str | None
+) -> int:
+    """Store a delivery with its decision, body and event, and return the decision's key; `job` is what it led to."""
+    decision = add_decision(db, ruled)
+    _insert_delivery(db, new, verdict, reason, job, decision)
     add_event(
         db,
         "delivery.received",
@@ -108,11 +122,10 @@ def add_delivery(db: sqlite3.Connection, new: NewDelivery, job: NewJob | None) -
             "source": new.source,
             "verdict": verdict,
             "reason": reason,
-            "jobId": about,
+            "jobId": job,
         },
     )
-    created = add_job(db, job, decision, new.received_at) if job is not None else None
-    return Recorded(new.id, verdict, reason, open_job or created)
+    return decision
 
 
 def find_repeated(
@@ -144,15 +157,16 @@ def find_repeated(
 
 
 def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> RunnerJob:
-    """Store a job as QUEUED with its events, and return it."""
-    thread = new.thread
+    """Store a job with its events, QUEUED, or PENDING where it needs an approval; return it."""
+    thread, terms = new.thread, new.terms
+    then = ("job.waiting", terms.payload()) if terms else ("job.queued", {"attempt": 1})
     columns = {
         "id": new.id,
         "tail": rows.tail(new.id),
         "workspace": new.workspace,
         "agent_task": new.agent_task,
         "type": new.type,
-        "status": Status.QUEUED,
+        "status": Status.PENDING if terms else Status.QUEUED,
         "priority": new.priority,
         "profile": new.profile,
         "executor": new.executor,
@@ -169,8 +183,8 @@ def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> Run
         "delivery": new.delivery,
         "actor": new.actor,
         "created_at": now,
-        "queued_at": now,
-        "last_event": "job.queued",
+        "queued_at": None if terms else now,
+        "last_event": then[0],
         "decision": decision,
         "idempotency_key": new.idempotency_key,
         "request_sha256": new.request_sha256,
@@ -183,7 +197,9 @@ def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> Run
         "INSERT INTO job_texts (job, prompt, metadata) VALUES (?, ?, ?)",
         (row["key"], new.prompt, rows.encode(new.metadata)),
     )
-    for type_, payload in (("job.created", new.because), ("job.queued", {"attempt": 1})):
+    if terms:
+        approvals.keep(db, row["key"], terms)
+    for type_, payload in (("job.created", new.because), then):
         add_event(db, type_, actor=new.actor, now=now, job=row["key"], workspace=new.workspace, payload=payload)
     limits.note(db, new.quotas, new.id, now)
     return rows.job(row)
@@ -212,7 +228,7 @@ def dispatch(db: sqlite3.Connection, new: NewJob, decision: Decision, now: int) 
     if decision.verdict is Verdict.THROTTLED:
         seconds = max((use.free_at or 0) - now for use in used) // 1000 + 1
         raise Refusal("throttled", decision.reason, retry_after=seconds, more={"decision": rows.builtins(decision)})
-    return add_job(db, new, _add_decision(db, decision), now), True
+    return add_job(db, new, add_decision(db, decision), now), True
 
 
 def remember_rails(db: sqlite3.Connection, revision: str, text: str, now: int) -> None:
@@ -235,12 +251,6 @@ def open_on_thread(db: sqlite3.Connection, job: NewJob) -> RunnerJob | None:
 def already_open(job: RunnerJob) -> str:
     """Return why a delivery makes no second job beside this one."""
     return f"job {short(job.id)} of type {job.type} is already {job.status} on this thread"
-
-
-def _add_decision(db: sqlite3.Connection, decision: Decision) -> int:
-    cursor = db.execute("INSERT INTO decisions (document) VALUES (?)", (rows.encode(decision),))
-    assert cursor.lastrowid is not None  # noqa: S101 (an INSERT has one)
-    return cursor.lastrowid
 
 
 def _insert_delivery(

@@ -171,9 +171,77 @@ def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, 
     return rows.job(row)
 
 
+def approve(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
+    """Queue a job that waits for an approval; raise Refusal unless it waits.
+
+    That the approval is of what the job would do is for `approvals.approve` to see.
+    """
+    row = advance(
+        db,
+        job_id,
+        came_from=(Status.PENDING,),
+        to=Status.QUEUED,
+        events=(("job.approved", {"reason": reason}), ("job.queued", {"attempt": 1})),
+        actor=actor,
+        now=now,
+        changes={"queued_at": now},
+    )
+    if row is None:
+        raise not_waiting(find(db, job_id))
+    return rows.job(row)
+
+
+def deny(db: sqlite3.Connection, job_id: str, actor: str, reason: str, now: int) -> RunnerJob:
+    """Cancel a job that waits for an approval, in the name of whoever was asked; raise Refusal unless it waits."""
+    row = advance(
+        db,
+        job_id,
+        came_from=(Status.PENDING,),
+        to=Status.CANCELLED,
+        events=(("job.denied", {"reason": reason}),),
+        actor=actor,
+        now=now,
+        changes={"cancelled_by": actor, "cancel_reason": reason, "completed_at": now},
+    )
+    if row is None:
+        raise not_waiting(find(db, job_id))
+    return rows.job(row)
+
+
+def wait_under(
+    db: sqlite3.Connection, job_id: str, changes: dict[str, Any], told: dict[str, Any] | None, now: int
+) -> sqlite3.Row:
+    """Let a job that waits for an approval wait under other rails, and tell it, unless it is `told` to nobody.
+
+    Raises Refusal unless it waits.
+    """
+    row: sqlite3.Row | None = db.execute(
+        f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in changes)}, version = version + 1"
+        " WHERE id = ? AND status = 'PENDING' RETURNING *",
+        [*changes.values(), job_id],
+    ).fetchone()
+    if row is None:
+        raise not_waiting(find(db, job_id))
+    if told is not None:
+        about = {"job": row["key"], "workspace": row["workspace"]}
+        add_event(db, "job.waiting", actor=DAEMON, now=now, payload=told, **about)
+    return row
+
+
+def not_waiting(job: sqlite3.Row) -> Refusal:
+    """Return the refusal to approve or deny a job that does not wait for it."""
+    hint = "only PENDING jobs wait for an approval"
+    return Refusal("not_waiting", f"job {short(job['id'])} is {job['status']}", hint)
+
+
 def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int) -> RunnerJob:
-    """Queue a failed or cancelled job again, under its first decision; raise Refusal when it is not over."""
+    """Queue a failed or cancelled job again, under its first decision; raise Refusal when it is not over.
+
+    A job that waited for an approval in vain is not retried either: its first decision still asks for one.
+    """
     before = find(db, job_id)
+    if before["status"] in RETRYABLE and _is_unapproved(db, before):
+        raise Refusal("not_retryable", f"job {short(job_id)} was never approved", "ask for it again where it was asked")
     try:
         row = _queue_again(db, before, RETRYABLE, ("job.retried", "job.queued"), actor, now)
     except sqlite3.IntegrityError as error:
@@ -231,6 +299,11 @@ def find(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
     if row is None:
         raise Refusal("not_found", f"there is no job {job_id}")
     return row
+
+
+def _is_unapproved(db: sqlite3.Connection, job: sqlite3.Row) -> bool:
+    found = db.execute("SELECT 1 FROM approvals WHERE job = ? AND approved_by IS NULL", (job["key"],)).fetchone()
+    return found is not None
 
 
 def _is_running(job: sqlite3.Row, fence: tuple[int, str] | None = None) -> bool:

@@ -30,6 +30,7 @@ from stitcherd.store.sqlite import Store
 TOKENS = {
     "reader": ("default", ["jobs:read"]),
     "writer": ("default", ["jobs:read", "jobs:write", "jobs:dispatch", "deliveries:read", "rails:read"]),
+    "approver": ("default", ["jobs:read", "jobs:approve"]),
     "other": ("elsewhere", ["jobs:read", "jobs:write", "jobs:dispatch", "deliveries:read", "rails:read"]),
 }
 RAILS = """\

@@ -48,7 +48,8 @@ def test_a_decision_is_total_repeatable_and_shut_by_default(book: Rulebook, fact
     ruling = decide(trigger, book, facts)
     decision = ruling.decision
     assert said(ruling) == said(decide(trigger, book, facts))
-    assert (ruling.job is not None) == (decision.verdict is Verdict.ALLOWED)
+    assert (ruling.job is not None) == (decision.verdict in {Verdict.ALLOWED, Verdict.WAITING})
+    assert (ruling.waits is not None) == (decision.verdict is Verdict.WAITING)
     kinds = [check.kind for check in decision.checks]
     assert kinds == sorted(kinds, key=["trigger", "who", "guard", "capability", "limit"].index)
     if decision.verdict is Verdict.ALLOWED:

@@ -15,10 +15,24 @@ from msgspec import Struct
 from shared.ids import new_id, now_ms
 from shared.models import OPEN, Decision, Failure, Result, Status, Thread, Verdict
 from stitcherd.refusal import Refusal
-from stitcherd.store import entries, moves, progress, reads
+from stitcherd.store import approvals, entries, moves, progress, reads
 from stitcherd.store.sqlite import Store
 
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
+TERMS = approvals.Terms(
+    guards=(approvals.Asking("stranger", ("chiefs",)),),
+    source="forge",
+    asker=None,
+    outsiders=(),
+    by_asker=False,
+    pins=(),
+    rails="r1",
+    head_sha=None,
+    text_sha256="",
+    texts={},
+    expires="36500d",
+    expires_at=2**42,
+)
 RESULT = Result(None, 0, 0, 0, "no changes")
 FAILURE = Failure("gates_failed", "gate tests failed")
 
@@ -34,6 +48,7 @@ class Modelled(Struct):
     owner: str | None = None
     cancel: bool = False
     version: int = 1
+    asks: bool = False  # needs an approval that it does not have
 
 
 class Moves(RuleBasedStateMachine):
@@ -47,6 +62,7 @@ class Moves(RuleBasedStateMachine):
         self.store = self.loop.run(Store.open(self.path))
         self.model: dict[str, Modelled] = {}
         self.started: set[tuple[str, int, int]] = set()
+        self.denied: set[str] = set()
         self.owner = 1
 
     def teardown(self) -> None:
@@ -78,17 +94,22 @@ class Moves(RuleBasedStateMachine):
     @initialize(target=jobs)
     def begin(self) -> Any:
         return multiple(
-            *(self.come_in(thread, on_interrupt) for thread, on_interrupt in ((1, "fail"), (None, "retry")))
+            *(self.come_in(thread, how, asks=asks) for thread, how, asks in ((1, "fail", False), (None, "retry", True)))
         )
 
-    @rule(target=jobs, thread=st.none() | st.integers(1, 2), on_interrupt=st.sampled_from(["fail", "retry"]))
-    def deliver(self, thread: int | None, on_interrupt: str) -> Any:
+    @rule(
+        target=jobs,
+        thread=st.none() | st.integers(1, 2),
+        on_interrupt=st.sampled_from(["fail", "retry"]),
+        asks=st.booleans(),
+    )
+    def deliver(self, thread: int | None, on_interrupt: str, asks: bool) -> Any:
         if self.busy(thread):
-            assert not self.come_in(thread, on_interrupt)
+            assert not self.come_in(thread, on_interrupt, asks=asks)
             return multiple()
-        return self.come_in(thread, on_interrupt)
+        return self.come_in(thread, on_interrupt, asks=asks)
 
-    def come_in(self, thread: int | None, on_interrupt: str) -> str | None:
+    def come_in(self, thread: int | None, on_interrupt: str, *, asks: bool) -> str | None:
         job, delivery = new_id(), new_id()
         recorded = self.write(
             entries.add_delivery,
@@ -132,11 +153,13 @@ class Moves(RuleBasedStateMachine):
                 actor="source:forge",
                 because={},
                 delivery=delivery,
+                terms=TERMS if asks else None,
             ),
         )
         if recorded.verdict is Verdict.DUPLICATE:
             return None
-        self.model[job] = Modelled(job, thread, on_interrupt)
+        status = Status.PENDING if asks else Status.QUEUED
+        self.model[job] = Modelled(job, thread, on_interrupt, status, asks=asks)
         return job
 
     @rule(name=jobs, late=st.integers(-1, 1))
@@ -190,10 +213,35 @@ class Moves(RuleBasedStateMachine):
     @rule(name=jobs)
     def retry(self, name: str) -> None:
         job = self.model[name]
-        may = job.status in {Status.FAILED, Status.CANCELLED} and not self.busy(job.thread, name)
+        may = job.status in {Status.FAILED, Status.CANCELLED} and not job.asks and not self.busy(job.thread, name)
         assert self.refused(moves.retry, name, "uid:0", now_ms()) != may
         if may:
             self.again(job)
+
+    @rule(name=jobs)
+    def approve(self, name: str) -> None:
+        job = self.model[name]
+        waits = job.status is Status.PENDING
+        assert self.refused(approvals.approve, name, "uid:0", None, now_ms()) != waits
+        if waits:
+            job.status, job.asks = Status.QUEUED, False
+
+    @rule(name=jobs)
+    def deny(self, name: str) -> None:
+        job = self.model[name]
+        waits = job.status is Status.PENDING
+        assert self.refused(moves.deny, name, "uid:0", "no", now_ms()) != waits
+        if waits:
+            self.over(job, Status.CANCELLED)
+            self.denied.add(name)
+
+    @rule()
+    def expire(self) -> None:
+        late = {job.id for job in self.model.values() if job.status is Status.PENDING}
+        assert {job.id for job in self.write(approvals.expire, TERMS.expires_at)} == late
+        for name in late:
+            self.model[name].cancel = True
+            self.over(self.model[name], Status.CANCELLED)
 
     @rule()
     def crash(self) -> None:
@@ -251,8 +299,9 @@ class Moves(RuleBasedStateMachine):
     @invariant()
     def the_last_event_of_a_job_is_of_its_status(self) -> None:
         last = "SELECT type FROM events e WHERE e.job = j.key ORDER BY id DESC LIMIT 1"
-        for status, named, event in self.rows(f"SELECT status, last_event, ({last}) FROM jobs j"):
-            assert named == event == f"job.{'started' if status == 'RUNNING' else status.lower()}"
+        for name, status, named, event in self.rows(f"SELECT id, status, last_event, ({last}) FROM jobs j"):
+            wanted = {"RUNNING": "started", "PENDING": "waiting"}.get(status, status.lower())
+            assert named == event == f"job.{'denied' if name in self.denied else wanted}"
 
 
 TestMoves = Moves.TestCase

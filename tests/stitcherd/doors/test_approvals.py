@@ -1,0 +1,281 @@
+"""Approvals through the doors and on the thread: who may, what for, and until when."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from stitcherd.store import approvals
+from tests.stitcherd.doors.senders import deliver
+
+RAILS = """\
+version: 1
+people:
+  chiefs: {users: ["near:zoe", "near:octocat", "near:eve", "near:max"]}
+  team: {users: ["near:octocat"]}
+profiles:
+  runner: {capabilities: [repo:read], executor: agent}
+jobs:
+  hello: {profile: runner, needs: [repo:read], gates: []}
+  read: {profile: runner, needs: [repo:read], gates: []}
+triggers:
+  - {id: hello-on-command, on: [issue.comment], command: hello, from: [team], job: hello}
+  - {id: read-on-command, on: [issue.comment], command: read, from: [team], job: read}
+guards:
+  - id: outsider-text
+    if: {author_of: [issue], not_in: [team]}
+    then: require-approval
+    by: [chiefs]
+    because: a stranger wrote it
+"""
+MORE = "# looked at again\n"
+
+
+def said(text: str, login: str = "octocat", *, title: str = "A row is lost", issue: int = 1) -> bytes:
+    """Return the body of a comment on an issue that eve wrote."""
+    user, eve = {"login": login}, {"login": "eve"}
+    topic = {"number": issue, "title": title, "body": "Please look", "user": eve, "labels": []}
+    document = {"action": "created", "issue": topic, "comment": {"id": 1, "body": text, "user": user}, "sender": user}
+    return json.dumps({**document, "repository": {"full_name": "near-org/api"}}).encode()
+
+
+@pytest.fixture
+async def guarded(doors: Any) -> Any:
+    await under(doors, RAILS)
+    return doors
+
+
+async def under(doors: Any, text: str) -> None:
+    rails = doors.house.rails
+    rails.path.write_text(text)
+    while not await rails.reload():  # noqa: ASYNC110 (a file that is being written is read again)
+        await asyncio.sleep(0.02)
+    assert rails.current.text == text, rails.state().error
+
+
+async def waiting(doors: Any, verb: str = "hello") -> str:
+    status, told = await deliver(doors, "near", said(f"@mosaic {verb} there"))
+    assert status == 202, told
+    assert (status, told["verdict"], told["status"]) == (202, "waiting", "PENDING"), told
+    assert told["reason"] == "guard outsider-text: a stranger wrote it"
+    return str(told["jobId"])
+
+
+async def job_of(doors: Any, job_id: str) -> Any:
+    status, job = await doors.socket.say("GET", f"/runner-jobs/{job_id}")
+    assert status == 200
+    return job
+
+
+async def over(doors: Any, job_id: str) -> Any:
+    async with asyncio.timeout(20):
+        while (job := await job_of(doors, job_id))["status"] in {"PENDING", "QUEUED", "RUNNING"}:  # noqa: ASYNC110 (it is another process's)
+            await asyncio.sleep(0.02)
+    return job
+
+
+async def test_the_decision_says_who_may(guarded: Any) -> None:
+    job = await job_of(guarded, await waiting(guarded))
+    decision = job["decision"]
+    assert (decision["verdict"], decision["remedy"]["text"]) == ("waiting", "a member of chiefs approves")
+    assert {check["outcome"] for check in decision["checks"]} == {"pass", "ask"}
+    event = job["events"][-1]
+    assert (event["type"], event["payload"]["guards"], event["payload"]["by"]) == (
+        "job.waiting",
+        ["outsider-text"],
+        ["chiefs"],
+    )
+
+
+@pytest.mark.parametrize(("door", "token"), [("socket", None), ("tcp", "approver")])
+async def test_approved_it_runs(guarded: Any, door: str, token: str | None) -> None:
+    job_id = await waiting(guarded)
+    ask = getattr(guarded, door).say
+    status, job = await ask("POST", f"/runner-jobs/{job_id[-8:]}/approve", token, json={"reason": "read it"})
+    assert (status, job["status"]) == (202, "QUEUED")
+    events = [event for event in (await over(guarded, job_id))["events"] if event["type"] == "job.approved"]
+    assert [event["payload"] for event in events] == [{"reason": "read it"}]
+    status, problem = await ask("POST", f"/runner-jobs/{job_id}/approve", token, json={})
+    assert (status, problem["code"]) == (409, "not_waiting")
+
+
+async def test_denied_it_is_cancelled(guarded: Any) -> None:
+    job_id = await waiting(guarded)
+    place = f"/runner-jobs/{job_id}/deny"
+    assert (await guarded.socket.say("POST", place, json={}))[0] == 422
+    status, job = await guarded.tcp.say("POST", place, "approver", json={"reason": "spam"})
+    assert (status, job["status"], job["lastEvent"]) == (202, "CANCELLED", "job.denied")
+    assert (await guarded.socket.say("POST", place, json={"reason": "again"}))[0] == 409
+    assert (await guarded.socket.say("POST", f"/runner-jobs/{job_id}/retry", json={}))[1]["code"] == "not_retryable"
+
+
+@pytest.mark.parametrize("act", ["approve", "deny"])
+async def test_who_has_no_permission_is_told_so(guarded: Any, act: str) -> None:
+    job_id = await waiting(guarded)
+    place, body = f"/runner-jobs/{job_id}/{act}", {"reason": "mine"}
+    for token, expected in (("writer", 403), ("reader", 403), (None, 401)):
+        assert (await guarded.tcp.say("POST", place, token, json=body))[0] == expected
+    assert (await job_of(guarded, job_id))["status"] == "PENDING"
+
+
+async def test_under_other_rails_an_approval_counts_the_second_time(guarded: Any) -> None:
+    job_id = await waiting(guarded)
+    await under(guarded, RAILS + MORE)
+    place = f"/runner-jobs/{job_id}/approve"
+    status, problem = await guarded.socket.say("POST", place, json={})
+    assert (status, problem["code"]) == (409, "conflict")
+    job = await job_of(guarded, job_id)
+    assert (job["status"], job["railsRevision"]) == ("PENDING", guarded.house.rails.current.revision)
+    assert job["events"][-1]["payload"]["reason"].startswith("the rails changed from ")
+    assert (await guarded.socket.say("POST", place, json={}))[0] == 202
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [
+        ("then: require-approval\n    by: [chiefs]", "then: deny", "CANCELLED"),
+        ("job: hello}", "job: read}", "CANCELLED"),
+        ("version: 1", "version: 1\nmode: observe", "PENDING"),
+    ],
+)
+async def test_what_other_rails_do_not_want_is_not_approved(guarded: Any, old: str, new: str, status: str) -> None:
+    job_id = await waiting(guarded)
+    await under(guarded, RAILS.replace(old, new))
+    for _ in range(2):
+        assert (await guarded.socket.say("POST", f"/runner-jobs/{job_id}/approve", json={}))[0] == 409
+    assert (await job_of(guarded, job_id))["status"] == status
+
+
+async def test_rails_that_ask_nobody_let_it_run(guarded: Any) -> None:
+    job_id = await waiting(guarded)
+    await under(guarded, RAILS.replace("team: {users: [", 'team: {users: ["near:eve", '))
+    status, job = await guarded.socket.say("POST", f"/runner-jobs/{job_id}/approve", json={})
+    assert (status, job["status"]) == (202, "QUEUED")
+
+
+async def test_a_chief_approves_on_the_thread_once(guarded: Any) -> None:
+    job_id = await waiting(guarded)
+    body = said(f"@mosaic approve {job_id[-8:]} looks harmless", "zoe")
+    status, told = await deliver(guarded, "near", body)
+    assert (status, told["verdict"], told["jobId"], told["status"]) == (202, "allowed", job_id, "QUEUED")
+    status, again = await deliver(guarded, "near", body)
+    assert (status, again["verdict"], again["jobId"]) == (200, "duplicate", job_id)
+    events = (await over(guarded, job_id))["events"]
+    approved = [(event["actor"], event["payload"]) for event in events if event["type"] == "job.approved"]
+    assert approved == [("source:near/zoe", {"reason": "looks harmless"})]
+    _, delivery = await guarded.socket.say("GET", f"/deliveries/{told['deliveryId']}")
+    assert (delivery["verdict"], delivery["jobId"]) == ("allowed", job_id)
+    status, told = await deliver(guarded, "near", said("@mosaic approve", "max"))
+    assert (status, told["verdict"]) == (200, "ignored")
+    assert told["reason"] == "nothing waits for an approval on this thread"
+
+
+async def test_a_chief_denies_on_the_thread(guarded: Any) -> None:
+    job_id = await waiting(guarded)
+    status, told = await deliver(guarded, "near", said("@mosaic deny it is spam", "zoe"))
+    assert (status, told["verdict"], told["status"]) == (202, "allowed", "CANCELLED")
+    event = (await job_of(guarded, job_id))["events"][-1]
+    assert (event["type"], event["actor"], event["payload"]) == (
+        "job.denied",
+        "source:near/zoe",
+        {"reason": "it is spam"},
+    )
+
+
+@pytest.mark.parametrize("verb", ["approve", "deny"])
+@pytest.mark.parametrize(
+    ("login", "why"),
+    [
+        ("octocat", "they asked for it themselves"),
+        ("eve", "the text that it is about is their own"),
+        ("drive-by", "a member of chiefs answers for guard outsider-text"),
+    ],
+)
+async def test_others_may_not(guarded: Any, verb: str, login: str, why: str) -> None:
+    job_id = await waiting(guarded)
+    status, told = await deliver(guarded, "near", said(f"@mosaic {verb}", login))
+    assert (status, told["verdict"], told["jobId"]) == (200, "denied", None)
+    assert told["reason"] == f"who: near:{login} may not {verb} job {job_id[-8:]}: {why}"
+    assert (await job_of(guarded, job_id))["status"] == "PENDING"
+
+
+async def test_the_asker_may_where_the_rails_say_so(guarded: Any) -> None:
+    await under(guarded, RAILS + "approvals: {command: yes-please, self: true}\n")
+    job_id = await waiting(guarded)
+    assert (await deliver(guarded, "near", said("@mosaic approve")))[1]["verdict"] == "ignored"
+    assert (await deliver(guarded, "near", said("@mosaic yes-please")))[1]["jobId"] == job_id
+
+
+async def test_text_that_was_changed_meanwhile_is_not_what_was_asked_for(guarded: Any) -> None:
+    job_id = await waiting(guarded)
+    _, told = await deliver(guarded, "near", said("@mosaic approve", "zoe", title="Another"))
+    assert told["verdict"] == "denied"
+    assert told["reason"].endswith("the text of the thread has changed since it was asked for; ask for it again")
+    assert (await job_of(guarded, job_id))["status"] == "PENDING"
+
+
+async def test_on_the_thread_too_other_rails_need_a_second_look(guarded: Any) -> None:
+    job_id = await waiting(guarded)
+    await under(guarded, RAILS + MORE)
+    _, first = await deliver(guarded, "near", said("@mosaic approve", "zoe"))
+    assert first["verdict"] == "denied"
+    assert "the rails have changed" in first["reason"]
+    _, second = await deliver(guarded, "near", said("@mosaic approve now", "zoe"))
+    assert (second["verdict"], second["jobId"]) == ("allowed", job_id)
+
+
+async def test_of_several_one_is_named(guarded: Any) -> None:
+    jobs = [await waiting(guarded, verb) for verb in ("hello", "read")]
+    _, told = await deliver(guarded, "near", said("@mosaic approve", "zoe"))
+    assert (told["verdict"], told["reason"]) == (
+        "denied",
+        "2 jobs wait on this thread: name one by the end of its id",
+    )
+    _, told = await deliver(guarded, "near", said("@mosaic approve 00000000", "zoe"))
+    assert told["verdict"] == "ignored"
+    _, told = await deliver(guarded, "near", said(f"@mosaic approve {jobs[1][-6:]}", "zoe"))
+    assert told["jobId"] == jobs[1]
+    assert (await job_of(guarded, jobs[0]))["status"] == "PENDING"
+
+
+async def test_another_thread_and_another_source_approve_nothing(guarded: Any) -> None:
+    job_id = await waiting(guarded)
+    for source, body in (("near", said("@mosaic approve", "zoe", issue=2)), ("far", said("@mosaic approve", "zoe"))):
+        assert (await deliver(guarded, source, body))[1]["verdict"] == "ignored"
+    assert (await job_of(guarded, job_id))["status"] == "PENDING"
+
+
+async def test_a_replayed_approval_approves_nothing(guarded: Any) -> None:
+    first = await waiting(guarded)
+    _, told = await deliver(guarded, "near", said("@mosaic approve", "zoe"))
+    await over(guarded, first)
+    _, asked = await deliver(guarded, "near", said("@mosaic hello again"))
+    assert asked["verdict"] == "waiting"
+    status, replayed = await guarded.socket.say("POST", f"/deliveries/{told['deliveryId']}/replay", json={})
+    assert (status, replayed["verdict"]) == (200, "ignored")
+    assert (await job_of(guarded, asked["jobId"]))["status"] == "PENDING"
+
+
+async def test_cancel_and_approve_at_once_agree(guarded: Any) -> None:
+    job_id = await waiting(guarded)
+    acts = [guarded.socket.say("POST", f"/runner-jobs/{job_id}/{act}", json={}) for act in ("approve", "cancel")]
+    (approved, _), (cancelled, _) = await asyncio.gather(*acts)
+    job = await over(guarded, job_id)
+    assert approved in {202, 409}
+    if approved == 409:
+        assert (cancelled, job["status"]) == (202, "CANCELLED")
+        assert "job.started" not in {event["type"] for event in job["events"]}
+
+
+async def test_what_nobody_approves_in_time_is_cancelled(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = await waiting(guarded)
+    _, terms = await guarded.house.store.write(approvals.look, job_id)
+    assert terms.expires == "24h"
+    monkeypatch.setattr("stitcherd.approvals.now_ms", lambda: terms.expires_at)
+    task = asyncio.create_task(guarded.house.intake.approvals.expiring())
+    try:
+        job = await over(guarded, job_id)
+    finally:
+        task.cancel()
+    assert (job["status"], job["events"][-1]["payload"]) == ("CANCELLED", {"reason": "approval expired after 24h"})

@@ -1,0 +1,233 @@
+"""What a job waits for, and what a comment that answers for it comes to: pure functions, no store."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shared.ids import new_id
+from shared.models import RunnerJob, Status, Thread, Tries, Usage, Verdict
+from stitcherd.rails.approving import NOTHING, RENEWED, answer_in, ruled, terms_of
+from stitcherd.rails.decide import decide
+from stitcherd.rails.feasible import Facts
+from stitcherd.rails.file import parse
+from stitcherd.store.approvals import Asking, Terms
+from stitcherd.trigger import Command, Quote, Trigger
+
+Ask = Callable[..., Trigger]
+TEXT = """\
+version: 1
+people:
+  crew: {users: ["forge:ann"]}
+  chiefs: {users: ["forge:zoe", "forge:ann", "forge:eve"]}
+  judges: {users: ["forge:zoe", "forge:kim"]}
+profiles:
+  careful: {capabilities: [repo:write], executor: smith}
+jobs:
+  mend: {profile: careful, needs: [repo:write]}
+triggers:
+  - {id: word, on: [issue.comment], command: mend, from: [crew], job: mend}
+guards:
+  - {id: stranger, if: {author_of: [issue], not_in: [crew]}, then: require-approval, by: [chiefs], because: strange}
+  - {id: hot, if: {labels_any: [hot]}, then: require-approval, by: [judges, chiefs]}
+  - {id: odd, if: {labels_any: [odd]}, then: require-approval}
+  - {id: never, if: {labels_any: [never]}, then: deny}
+approvals: {expires: 2h}
+"""
+BOOK = parse(TEXT)
+ISSUE = Thread("issue", 7, author="forge:eve")
+QUOTES = (Quote("forge:eve", "title", "It leaks"), Quote("forge:eve", "body", "a lot"))
+
+
+def job(identifier: str | None = None) -> RunnerJob:
+    return RunnerJob(
+        id=identifier or new_id(),
+        workspace_id="default",
+        agent_task_id=None,
+        type="mend",
+        status=Status.PENDING,
+        priority=5,
+        profile="careful",
+        executor="smith",
+        repository="acme/roof",
+        ref="main",
+        thread=ISSUE,
+        attempt=1,
+        tries=Tries(0, 1),
+        error=None,
+        usage=Usage(),
+        rails_revision=BOOK.revision,
+        delivery_id=new_id(),
+        branch="b",
+        actor="source:forge/ann",
+        created_at="",
+        queued_at=None,
+        started_at=None,
+        completed_at=None,
+        cancel_requested=False,
+        version=1,
+        last_event="job.waiting",
+    )
+
+
+@pytest.fixture
+def asked(comment: Ask) -> Trigger:
+    return comment(thread=ISSUE, quotes=QUOTES, head_sha="a" * 40)
+
+
+@pytest.fixture
+def waits(asked: Trigger, facts: Facts) -> Terms:
+    found = terms_of(decide(asked, BOOK, facts), asked, 1000)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def answer(comment: Ask) -> Callable[..., Trigger]:
+    def make(text: str = "", *, login: str = "forge:zoe", verb: str = "approve", **fields: Any) -> Trigger:
+        usual = {"thread": ISSUE, "quotes": QUOTES, "sender": login, "author": login}
+        return comment(commands=(Command(verb, text),), **(usual | fields))
+
+    return make
+
+
+def said(trigger: Trigger, waiting: list[tuple[RunnerJob, Terms]], now: int = 2000, **more: Any) -> Any:
+    return ruled(trigger.commands[0], trigger, more.pop("book", BOOK), waiting, now=now, renewed=frozenset(), **more)
+
+
+def test_what_it_waits_for(waits: Terms, asked: Trigger, facts: Facts) -> None:
+    assert waits.guards == (Asking("stranger", ("chiefs",)),)
+    assert (waits.asker, waits.outsiders, waits.source) == ("forge:ann", ("forge:eve",), "forge")
+    assert (waits.rails, waits.head_sha, waits.pins) == (BOOK.revision, "a" * 40, ("head_sha", "text_hash", "rails"))
+    assert (waits.expires, waits.expires_at) == ("2h", 1000 + 7_200_000)
+    assert terms_of(decide(asked, BOOK, facts), asked, 9000, waits) == waits
+    other = replace(asked, commands=(Command("mend", "all of it"),))
+    again = terms_of(decide(other, BOOK, facts), other, 1000)
+    assert again is not None
+    assert again.text_sha256 != waits.text_sha256
+    assert again.texts == waits.texts
+
+
+@pytest.mark.parametrize(
+    ("labels", "verdict", "remedy"),
+    [
+        (("hot",), Verdict.WAITING, "a member of chiefs approves and a member of judges or chiefs approves"),
+        (("odd",), Verdict.WAITING, "a member of chiefs approves and the operator approves"),
+        (("hot", "never"), Verdict.DENIED, "add forge:eve to crew and remove the label hot and remove the label never"),
+    ],
+)
+def test_deny_beats_asking_and_all_who_ask_are_named(
+    asked: Trigger, facts: Facts, labels: tuple[str, ...], verdict: Verdict, remedy: str
+) -> None:
+    ruling = decide(replace(asked, labels=labels), BOOK, facts)
+    assert ruling.decision.verdict is verdict
+    assert ruling.decision.remedy is not None
+    assert ruling.decision.remedy.text == remedy
+    assert (ruling.waits is None) == (ruling.job is None) == (verdict is Verdict.DENIED)
+
+
+def test_what_cannot_run_is_denied_and_asks_nobody(asked: Trigger) -> None:
+    ruling = decide(asked, BOOK, Facts())
+    assert (ruling.decision.verdict, ruling.job, ruling.waits) == (Verdict.DENIED, None, None)
+    assert ruling.decision.reason.startswith("capability: ")
+
+
+def test_observed_it_does_not_wait(asked: Trigger, facts: Facts) -> None:
+    ruling = decide(asked, parse(TEXT.replace("version: 1", "version: 1\nmode: observe")), facts)
+    assert (ruling.decision.verdict, ruling.job, ruling.waits) == (Verdict.IGNORED, None, None)
+    assert ruling.decision.reason == "observe: would have been waiting: guard stranger: strange"
+
+
+def test_an_answer_is_what_a_comment_begins_with(answer: Callable[..., Trigger]) -> None:
+    assert answer_in(answer("x"), BOOK) == Command("approve", "x")
+    assert answer_in(answer("x", verb="deny"), BOOK) == Command("deny", "x")
+    two = replace(answer(), commands=(Command("mend", ""), Command("approve", "")))
+    for other in (two, answer(verb="mend"), replace(answer(), commands=()), answer(refused="its own")):
+        assert answer_in(other, BOOK) is None
+    assert answer_in(answer(), None) is None
+    assert answer_in(answer(), parse(TEXT.replace("version: 1", "version: 1\nmode: observe"))) is None
+    assert answer_in(answer(), parse(TEXT.replace("command: mend", "command: approve"))) is None
+    assert answer_in(answer(), parse(TEXT.replace("{expires: 2h}", "{command: go}"))) is None
+
+
+def test_everyone_who_asks_wants_an_answer_of_their_own_people(waits: Terms, answer: Callable[..., Trigger]) -> None:
+    both = replace(waits, guards=(Asking("stranger", ("chiefs",)), Asking("hot", ("judges",))))
+    assert said(answer(), [(job(), both)]).approves
+    assert not said(answer(login="forge:kim"), [(job(), both)]).approves
+    nobody = replace(waits, guards=(Asking("odd", ()),))
+    told = said(answer(), [(job(), nobody)]).decision
+    assert (told.verdict, told.reason.partition(": ")[2].partition(": ")[2]) == (
+        Verdict.DENIED,
+        "the operator answers for guard odd",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"login": "forge:ann"}, "they asked for it themselves"),
+        ({"login": "FORGE:Ann"}, "they asked for it themselves"),
+        ({"login": "forge:eve"}, "the text that it is about is their own"),
+        ({"login": "mirror:zoe"}, "a member of chiefs answers for guard stranger"),
+        ({"author": None}, "it is not known who wrote it"),
+        ({"sender": None}, "it is not known who wrote it"),
+        ({"sender": "forge:kim"}, "it is not known who wrote it"),
+        ({"quotes": (QUOTES[0], Quote("forge:eve", "body", "a bit"))}, "the text of the thread has changed"),
+        ({"quotes": QUOTES[:1]}, "the text of the thread has changed"),
+        ({"head_sha": "b" * 40}, "the change has other commits by now"),
+        ({"head_sha": "a" * 40}, None),
+        ({"quotes": ()}, None),
+        ({}, None),
+    ],
+)
+def test_who_may_approve_what(
+    waits: Terms, answer: Callable[..., Trigger], fields: dict[str, Any], why: str | None
+) -> None:
+    waiting = job()
+    told = said(answer("fine", **fields), [(waiting, waits)])
+    assert told.decision.verdict is (Verdict.ALLOWED if why is None else Verdict.DENIED)
+    if why is None:
+        assert (told.job, told.approves, told.reason) == (waiting.id, True, "fine")
+    else:
+        assert told.job is None
+        assert why in told.decision.reason
+
+
+def test_what_is_not_pinned_may_change(waits: Terms, answer: Callable[..., Trigger]) -> None:
+    loose = replace(waits, pins=(), rails="r-before")
+    changed = answer(quotes=(Quote("forge:eve", "title", "It floods"),), head_sha="b" * 40)
+    assert said(changed, [(job(), loose)]).approves
+    told = said(answer(), [(job(), replace(waits, rails="r-before"))]).decision
+    assert told.reason.endswith(RENEWED)
+
+
+def test_too_late_is_too_late_to_approve_but_not_to_deny(waits: Terms, answer: Callable[..., Trigger]) -> None:
+    late = waits.expires_at
+    told = said(answer(), [(job(), waits)], now=late).decision
+    assert told.reason.endswith("the 2h in which it could be approved are over")
+    assert said(answer(), [(job(), waits)], now=late - 1).approves
+    denied = said(answer("no", verb="deny"), [(job(), waits)], now=late)
+    assert (denied.decision.verdict, denied.approves, denied.reason) == (Verdict.ALLOWED, False, "no")
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "reason"),
+    [
+        ("", Verdict.ALLOWED, None),
+        ("3a1c9d", Verdict.ALLOWED, None),
+        ("7F3A1C9D fine by me", Verdict.ALLOWED, "fine by me"),
+        ("facade work is fine", Verdict.ALLOWED, "facade work is fine"),
+        ("1234567 fine", Verdict.IGNORED, None),
+    ],
+)
+def test_a_job_may_be_named_by_its_end(
+    waits: Terms, answer: Callable[..., Trigger], text: str, verdict: Verdict, reason: str | None
+) -> None:
+    told = said(answer(text), [(job("0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"), waits)])
+    assert (told.decision.verdict, told.reason) == (verdict, reason)
+
+
+def test_where_nothing_waits_nothing_is_approved(answer: Callable[..., Trigger]) -> None:
+    told = said(answer(), [])
+    assert (told.decision.verdict, told.decision.reason, told.job) == (Verdict.IGNORED, NOTHING, None)
