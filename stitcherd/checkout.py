@@ -4,6 +4,7 @@ The agent is not trusted: nothing in a work tree's `.git` is ever read. Stitcher
 its own beside the work tree, made anew for each commit. Only a sandbox keeps an agent of the same user out of them.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import Sequence
@@ -304,6 +305,11 @@ def _refuse_links(*paths: Path) -> None:
 
 
 async def _erase(path: Path) -> None:
+    if not os.path.lexists(path):
+        return
+    with suppress(OSError, RecursionError):
+        await asyncio.to_thread(shutil.rmtree, path)  # follows no link
+        return
     env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     delete = ("rm", "-rf", "--one-file-system", "--", str(path))
     # rm and chmod go to any depth and follow no link; directories that nobody may write are opened first.

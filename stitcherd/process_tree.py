@@ -46,7 +46,7 @@ def find(job_id: str, root: Path, leaders: Collection[int] = (), *, among_ours: 
 
     A process is the job's when it carries STITCHER_JOB_ID, sits below `root` (by working directory, root or
     program), is in the session of one of `leaders`, or descends from such a one. `among_ours` looks only at what
-    descends from us: far quicker, and complete where we are their reaper, but for what is forked meanwhile.
+    descends from us: far quicker, and all there is where we are the reaper of orphans.
     Raises ValueError for a `root` that would be everybody's.
     """
     place = os.path.realpath(root)
@@ -98,8 +98,15 @@ async def end_all(
     return len(ended)
 
 
-def _descendants() -> list[int]:
-    """Return ourselves and all that descend from us, as the kernel lists children (proc(5), task/TID/children)."""
+def _descendants() -> set[int]:
+    """Return ourselves and all that descend from us.
+
+    The kernel's list of children may skip one while another exits (proc(5), task/TID/children), so it is read twice.
+    """
+    return {*_listed(), *_listed()}
+
+
+def _listed() -> list[int]:
     found = [os.getpid()]
     for pid in found:
         with suppress(OSError):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from shared.ids import new_id, now_ms, short
 from shared.models import Failure, Result, RunnerJob
-from stitcherd import processes
 from stitcherd.attempt import Attempt, Failed
 from stitcherd.checkout import Checkouts
 from stitcherd.executors import Executor
@@ -119,8 +118,6 @@ class Runner:
             raise
         except Exception as fault:  # noqa: BLE001 (whatever it was, the job has ended)
             outcome = _failure(job_id, fault)
-        # The thorough look: after each command only what descends from us was looked at.
-        await processes.end_all(job_id, self._checkouts.directory(job_id))
         if isinstance(outcome, Failure):
             await self._conclude(job_id, attempt, outcome)
             return True
