@@ -49,7 +49,7 @@ class Store:
         Raises what the function raises, then with none of its writes done, or StorageUnavailable. Being
         cancelled while waiting does not undo the write.
         """
-        return await asyncio.shield(self._writer.submit(function, *args, **kwargs))
+        return await self._writer.submit(function, *args, **kwargs)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[aiosqlite.Connection]:

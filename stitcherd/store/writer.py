@@ -78,8 +78,7 @@ class Writer:
         """Run the function in the next transaction and return a future of its result, once that is durable.
 
         The future fails with the function's own exception (then nothing of it is written) or with
-        StorageUnavailable. Cancelling whoever waits does not take the work back: shield the future where the
-        outcome matters.
+        StorageUnavailable. Cancelling whoever waits does not take the work back.
         """
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
