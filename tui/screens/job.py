@@ -41,6 +41,8 @@ class JobScreen(Room):
         *[Binding(str(at), f"page({at})", title.lower(), show=False) for at, title in enumerate(PAGES, 1)],
         Binding("c", "act('cancel')", "cancel"),
         Binding("r", "act('retry')", "retry"),
+        Binding("a", "act('approve')", "approve"),
+        Binding("d", "act('deny')", "deny"),  # where nothing waits, the key is the app's: deliveries
         Binding("f", "follow", "follow"),
         Binding("slash", "find", "find", priority=True),
         Binding("n", "again(0)", "next", show=False),
@@ -247,7 +249,7 @@ class JobScreen(Room):
         return True
 
     def action_act(self, verb: str) -> None:
-        """Cancel or retry this job, after a question."""
+        """Cancel, retry, approve or deny this job, after a question."""
         if self._job:
             self.house.steer(ACTS[verb], fitting(ACTS[verb], [self._job]))
 

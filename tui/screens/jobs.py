@@ -17,7 +17,7 @@ from tui.messages import Began, EventsCame, Link
 from tui.plain import plain
 from tui.screens.narrowing import TABS, Narrowing
 from tui.screens.room import REFUSALS, Room
-from tui.screens.steering import ACTS, CANCEL, RETRY, fitting
+from tui.screens.steering import ACTS, APPROVE, CANCEL, RETRY, fitting
 from tui.widgets.bar import Bar, Word
 from tui.widgets.filter_bar import FilterBar
 from tui.widgets.job_list import JobList
@@ -41,6 +41,8 @@ class JobsScreen(Room):
         Binding("A", "all", "mark all that fit", show=False),
         Binding("c", "act('cancel')", "cancel"),
         Binding("r", "act('retry')", "retry"),
+        Binding("a", "act('approve')", "approve"),
+        Binding("d", "act('deny')", "deny"),  # where nothing waits, the key is the app's: deliveries
         Binding("w", "why", "why"),
         Binding("slash", "filter", "filter", priority=True),
         Binding("y", "copy", "copy id", show=False),
@@ -184,6 +186,8 @@ class JobsScreen(Room):
         elif jobs.marked:
             chosen = self._chosen()
             acts = [f"{act.verb[0]} {act.verb} {len(fit)}" for act in (CANCEL, RETRY) if (fit := fitting(act, chosen))]
+            if waiting := fitting(APPROVE, chosen):
+                acts.append(f"a/d {len(waiting)}")
             right.append((" · ".join([f"{len(jobs.marked)} selected", *acts]) + "   ", "accent", ""))
         if jobs.above:
             right.append((f"+{jobs.above} new   ", "green", "screen.top"))
@@ -216,13 +220,14 @@ class JobsScreen(Room):
         if action == "filter":
             return self.focused is not self.query_one(FilterBar)
         if action == "act":
-            return self._everything or bool(fitting(ACTS[str(parameters[0])], self._chosen()))
+            act = ACTS[str(parameters[0])]
+            return act.in_bulk if self._everything else bool(fitting(act, self._chosen()))
         if action in {"why", "copy", "mark"}:
             return self.jobs.count > 0
         return True
 
     def action_act(self, verb: str) -> None:
-        """Cancel or retry what is marked, or what is under the cursor, after a question."""
+        """Cancel, retry, approve or deny what is marked, or what is under the cursor, after a question."""
         if self._everything:
             self.house.steer_all(ACTS[verb], self._narrowing.text)
             return

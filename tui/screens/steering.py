@@ -1,4 +1,4 @@
-"""Cancel and retry from a screen: what may be asked for, how it is asked, and how it is sent."""
+"""Cancel, retry, approve and deny from a screen: what may be asked for, how it is asked, and how it is sent."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,15 +21,20 @@ class Act(Struct, frozen=True):
     verb: str
     possible: tuple[Status, ...]
     meaning: str
+    body: dict[str, str] = {}  # what the daemon is sent with it
+    in_bulk: bool = False  # whether it can be done to all that a filter means
 
 
-CANCEL = Act("cancel", OPEN, "What runs is ended with all its processes; what waits never starts.")
+CANCEL = Act("cancel", OPEN, "What runs is ended with all its processes; what waits never starts.", in_bulk=True)
 RETRY = Act(
     "retry",
     (Status.FAILED, Status.CANCELLED),
     "A new attempt starts from a fresh checkout, under the first decision.",
+    in_bulk=True,
 )
-ACTS = {act.verb: act for act in (CANCEL, RETRY)}
+APPROVE = Act("approve", (Status.PENDING,), "It is queued, and runs what was decided: w shows what, and who asked.")
+DENY = Act("deny", (Status.PENDING,), "It never runs.", body={"reason": "denied on the screen"})
+ACTS = {act.verb: act for act in (CANCEL, RETRY, APPROVE, DENY)}
 
 
 def fitting(act: Act, jobs: Sequence[RunnerJob]) -> list[RunnerJob]:
@@ -75,7 +80,7 @@ async def send(daemon: Daemon, act: Act, jobs: Sequence[RunnerJob]) -> list[str]
     complaints = []
     for job in jobs:
         try:
-            await asyncio.to_thread(daemon.post, f"{job_path(job.id)}/{act.verb}", {})
+            await asyncio.to_thread(daemon.post, f"{job_path(job.id)}/{act.verb}", act.body)
         except (Refused, Unreachable, Unintelligible, NotText) as said:
             complaints.append(str(said))
     return complaints

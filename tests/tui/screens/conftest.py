@@ -121,7 +121,12 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, {"matched": len(items), "items": items})
         elif parts[0] == "runner-jobs" and len(parts) == 3:
             job = self.server.find(parts[1])
-            possible = {"cancel": ("PENDING", "QUEUED", "RUNNING"), "retry": ("FAILED", "CANCELLED")}[parts[2]]
+            possible = {
+                "cancel": ("PENDING", "QUEUED", "RUNNING"),
+                "retry": ("FAILED", "CANCELLED"),
+                "approve": ("PENDING",),
+                "deny": ("PENDING",),
+            }[parts[2]]
             if job and job["status"] in possible:
                 self._send(202, job)
             else:

@@ -188,6 +188,29 @@ async def test_several_jobs_at_once(daemon: Any, app: Any, until: Any, seen: Any
         await until(pilot, lambda: "selected" not in seen(pilot.app))
 
 
+@pytest.mark.parametrize(
+    ("key", "verb", "body"), [("a", "approve", {}), ("d", "deny", {"reason": "denied on the screen"})]
+)
+async def test_what_waits_is_answered(
+    daemon: Any, app: Any, until: Any, seen: Any, key: str, verb: str, body: dict[str, str]
+) -> None:
+    job = daemon.job(1, status="PENDING")
+    async with app().run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: f"{key} {verb}" in seen(pilot.app))
+        await pilot.press(key)
+        await until(pilot, lambda: f"{verb.capitalize()} 1 job?" in seen(pilot.app))
+        await pilot.press("y")
+        await until(pilot, lambda: (f"POST /runner-jobs/{job['id']}/{verb}", body) in daemon.asked)
+
+
+async def test_d_is_deliveries_where_nothing_waits(daemon: Any, app: Any, until: Any, seen: Any) -> None:
+    daemon.job(1, status="RUNNING")
+    async with app().run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "d deliveries" in seen(pilot.app))
+        await pilot.press("d")
+        await until(pilot, lambda: type(pilot.app.screen).__name__ == "DeliveriesScreen")
+
+
 async def test_all_that_fit(daemon: Any, app: Any, until: Any, seen: Any) -> None:
     _fill(daemon, 300)
     async with app().run_test(size=(120, 30), notifications=True) as pilot:
