@@ -18,7 +18,7 @@ from shared import VERSION, locations
 from shared.ids import new_id, now_ms, stamp
 from shared.models import Meta
 from shared.protocol import API
-from stitcherd import lock, processes, socket_door
+from stitcherd import heap, lock, processes, socket_door
 from stitcherd.api.doors import operators_door, public_door
 from stitcherd.api.house import House
 from stitcherd.api.listening import SPEECH, listen
@@ -70,6 +70,8 @@ def main() -> int:
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what strangers send is no news
     os.umask(0o077)
+    for name in settings.secret_names:
+        os.environ.pop(name, None)  # they are read; no child of ours may inherit them by mistake
     try:
         asyncio.run(serve(directory, settings))
     except (lock.Held, socket_door.UnsafePlace, NewerDatabase, StorageUnavailable, OSError, sqlite3.Error) as fault:
@@ -138,6 +140,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             asyncio.create_task(intake.approvals.expiring()),
             asyncio.create_task(upkeep(store, settings, checkouts)),
             asyncio.create_task(watch(rails.path, rails.look_again, rails.reload)),
+            asyncio.create_task(heap.keep_small()),
         ]
         follow = asyncio.create_task(feed.run())
         await stop.wait()

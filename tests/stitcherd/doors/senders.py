@@ -1,0 +1,35 @@
+"""Webhooks of the two sources of the doors' house: what they send, and how they sign it."""
+
+import hmac
+import json
+import uuid
+from typing import Any
+
+from tests.stitcherd.doors.conftest import SECRET
+
+
+def comment(text: str, *, repository: str = "near-org/api", issue: int = 1, **more: Any) -> bytes:
+    """Return the body of octocat's new comment on an issue of octocat's."""
+    user = {"login": "octocat"}
+    topic = {"number": issue, "title": "A row is lost", "user": user, "labels": []}
+    said = {"id": 1, "body": text, "user": user}
+    document = {"action": "created", "issue": topic, "comment": said, "sender": user}
+    return json.dumps({**document, "repository": {"full_name": repository}, **more}).encode()
+
+
+def signed(body: bytes, event: str = "issue_comment") -> dict[str, str]:
+    """Return the headers of a delivery, with an id of its own."""
+    proof = hmac.digest(SECRET.encode(), body, "sha256").hex()
+    return {
+        "Content-Type": "application/json",
+        "X-GitHub-Event": event,
+        "X-GitHub-Delivery": str(uuid.uuid4()),
+        "X-Hub-Signature-256": f"sha256={proof}",
+    }
+
+
+async def deliver(doors: Any, source: str, body: bytes, **headers: str) -> tuple[int, Any]:
+    """Send a signed webhook to the public door; return the status and the document of the answer."""
+    given = {**signed(body), **headers}
+    status, told = await doors.tcp.say("POST", f"/stitcher/webhook/{source}", data=body, headers=given)
+    return status, told

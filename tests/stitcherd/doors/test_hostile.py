@@ -1,0 +1,219 @@
+"""Strangers at the doors: whatever they send is answered or dropped, and harms nobody."""
+
+import asyncio
+import collections
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bench.knocking import Answer, knock
+from bench.malformed import Case, Sender, cases
+from stitcherd.api import asked, listening
+from stitcherd.api.doors import public_door
+from tests.stitcherd.doors.conftest import SECRET
+from tests.stitcherd.doors.senders import comment, deliver, signed
+
+AT_ONCE = 16
+PATIENCE = 20.0
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+class Public:
+    """The public door as the daemon listens at it."""
+
+    def __init__(self, runner: web.AppRunner, port: int) -> None:
+        self._runner = runner
+        self.port = port
+
+    @property
+    def connections(self) -> int:
+        assert self._runner.server is not None
+        return len(self._runner.server.connections)
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def knock(self, *pieces: bytes, ending: str = "read") -> Answer:
+        return await knock(*await self.open(), pieces, ending)
+
+    async def holds(self, connections: int) -> None:
+        """Return when so many connections are open."""
+        async with asyncio.timeout(PATIENCE):
+            while self.connections != connections:  # noqa: ASYNC110 (aiohttp tells nobody)
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def public(doors: Any) -> AsyncIterator[Public]:
+    async with AsyncExitStack() as closing:
+        runner = web.AppRunner(public_door(doors.house), shutdown_timeout=0.1)
+        await runner.setup()
+        closing.push_async_callback(runner.cleanup)
+        server = await listening.listen(runner, "127.0.0.1", 0)
+        closing.callback(server.close)
+        yield Public(runner, server.sockets[0].getsockname()[1])
+
+
+def hook(body: bytes, *lines: str, source: str = "near", length: int | None = None) -> bytes:
+    """Return the bytes of a signed webhook, with more header lines."""
+    given = [f"{name}: {value}" for name, value in signed(body).items()]
+    first = [f"POST /stitcher/webhook/{source} HTTP/1.1", "Host: localhost", "Connection: close"]
+    framed = [f"Content-Length: {len(body) if length is None else length}"]
+    return "\r\n".join([*first, *given, *lines, *framed, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize(("door", "many"), [("tcp", 2500), ("socket", 1000)])
+async def test_thousands_of_malformed_requests_are_refused_one_by_one(
+    doors: Any, public: Public, tmp_path: Path, caplog: Any, door: str, many: int
+) -> None:
+    caplog.set_level(logging.WARNING)
+    faults, statuses = list[tuple[Case, str]](), collections.Counter[int]()
+
+    async def client(rest: Iterator[Case]) -> None:
+        for case in rest:
+            stream = await (asyncio.open_unix_connection(tmp_path / "s") if door == "socket" else public.open())
+            answer = await knock(*stream, case.pieces, case.ending)
+            statuses[answer.status] += 1
+            if answer.fault:
+                faults.append((case, answer.fault))
+
+    rest = cases(1, many, Sender("near", SECRET.encode()), api=door == "socket")
+    strangers, heard = asyncio.gather(*(client(rest) for _ in range(AT_ONCE))), 0
+    while not strangers.done():  # and meanwhile good ones are heard
+        status, told = await deliver(doors, "near", comment(f"Remark {heard}."))
+        assert (status, told["verdict"]) == (200, "ignored")
+        heard += 1
+        await asyncio.sleep(0.01)
+    await strangers
+    assert faults == []
+    assert caplog.records == []
+    assert {200, 400, 404, 405, 422} <= set(statuses), "the cases are too poor"
+    for path in ("/deliveries?limit=500", "/runner-jobs?limit=500"):
+        assert (await doors.socket.say("GET", path))[0] == 200
+
+
+async def test_beyond_the_limit_of_connections_strangers_are_turned_away(
+    public: Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "CONNECTIONS_MAX", 5)
+    inside = [await public.open() for _ in range(5)]
+    await public.holds(5)
+    for _ in range(20):
+        assert (await public.knock(HEALTH)).status == 503
+    for reader, writer in inside:
+        writer.write(HEALTH)
+        assert (await reader.readline()).split()[1] == b"200"
+    inside[0][1].close()
+    await public.holds(4)
+    assert (await public.knock(HEALTH)).status == 200
+    for _, writer in inside:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"POST /stitcher/webhook/near HTTP/1.1\r\nHost: loc", HEALTH + b"GET /"], ids=count()
+)
+async def test_slow_headers_have_a_deadline(public: Public, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
+    monkeypatch.setattr(listening, "IDLE_SECONDS", 0.3)
+    reader, writer = await public.open()
+    writer.write(begun)
+    for _ in range(3):  # a byte now and then buys no time
+        await asyncio.sleep(0.05)
+        writer.write(b"x" if begun else b"")
+    async with asyncio.timeout(PATIENCE):
+        assert (await reader.read()).count(b"200 OK") == begun.count(b"healthz")
+    writer.close()
+    await public.holds(0)
+
+
+async def test_slow_bodies_have_a_deadline(doors: Any, public: Public, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asked, "BODY_SECONDS", 0.3)
+    body = comment("@mosaic hello")
+    answer = await public.knock(hook(body, length=len(body) + 10))
+    assert (answer.status, answer.fault) == (400, None)
+    assert "did not arrive" in json.loads(answer.body)["detail"]
+    assert (await doors.socket.say("GET", "/deliveries"))[1]["items"] == []
+
+
+async def test_who_does_not_read_the_answers_is_dropped(public: Public, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "UNREAD_SECONDS", 0.5)
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", public.port))
+    await public.holds(1)
+    asking = asyncio.create_task(asyncio.get_running_loop().sock_sendall(deaf, HEALTH * 200_000))
+    await public.holds(0)
+    asking.cancel()
+    with pytest.raises((asyncio.CancelledError, ConnectionError)):
+        await asking
+    deaf.close()
+
+
+async def test_a_body_that_was_torn_off_is_nothing(doors: Any, public: Public, caplog: Any) -> None:
+    body = comment("@mosaic hello")
+    for ending in ("half", "reset"):
+        for kept in (1, len(body) // 2, len(body) - 1):
+            whole = hook(body)
+            assert (await public.knock(whole[: kept - len(body)], ending=ending)).status in {0, 400}
+    await public.holds(0)
+    assert (await doors.socket.say("GET", "/deliveries"))[1]["items"] == []
+    assert caplog.records == []
+
+
+async def test_a_sender_that_waits_for_a_go_on_gets_it(public: Public) -> None:
+    whole = hook(comment("A remark."), "Expect: 100-continue")
+    at = whole.index(b"\r\n\r\n") + 4
+    reader, writer = await public.open()
+    writer.write(whole[:at])
+    async with asyncio.timeout(PATIENCE):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(whole[at:])
+        assert b" 200 " in await reader.readline()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("Content-Type: \udcff", 415),
+        ("Content-Type: application/json; charset=\udce9", 415),
+        ("Content-Encoding: \udcff", 415),
+        ("Expect: \udcff", 417),
+        ("Host: \udcff", 403),
+        ("Authorization: Bearer \udcff", 401),
+        ("X-Hub-Signature-256: \udcff", 401),
+    ],
+)
+async def test_odd_bytes_in_headers_are_refused_in_words(public: Public, line: str, status: int) -> None:
+    body = comment("A remark.")
+    name = line.partition(":")[0]
+    kept = [each for each in hook(body).split(b"\r\n") if not each.startswith(name.encode())]
+    answer = await public.knock(b"\r\n".join([kept[0], line.encode(errors="surrogateescape"), *kept[1:]]))
+    assert (answer.status, answer.fault) == (status, None)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 65_536 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        hook(b"{}", "Transfer-Encoding: chunked"),
+        hook(b"{}", "Content-Length: 3"),
+    ],
+    ids=count(),
+)
+async def test_what_is_no_http_is_answered_as_a_problem_too(public: Public, data: bytes) -> None:
+    answer = await public.knock(data)
+    assert (answer.status, answer.fault) == (400, None)
+    assert json.loads(answer.body)["detail"].startswith("this is no HTTP: ")

@@ -1,0 +1,158 @@
+"""The OpenAPI document held against both doors: what it promises is what is answered, also to nonsense."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import FailureGroup
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from stitcherd.api import auth
+from stitcherd.api.openapi import OPENAPI, document
+from stitcherd.api.routes import ROUTES, STREAM
+from tests.stitcherd.doors.conftest import RAILS
+from tests.stitcherd.doors.senders import comment, deliver
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+WITHIN = 20.0  # seconds for one answer
+ENDLESS = {route.path for route in ROUTES if STREAM in route.answers.values()}  # test_events.py listens to it
+SEVERAL = settings(
+    max_examples=25,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+REFUSED = [400, 401, 403, 404, 409, 413, 415, 422, 429]
+CONFIG = {"checks": {"negative_data_rejection": {"expected-statuses": REFUSED}}}
+
+
+def operations(door: str) -> list[Any]:
+    """Return what can be asked at a door; on the socket nobody needs a token, and a wrong one harms nobody."""
+    promised = deepcopy(document())
+    if door == "socket":
+        for operation in (operation for path in promised["paths"].values() for operation in path.values()):
+            operation.pop("security", None)
+    schema = schemathesis.openapi.from_dict(promised, config=SchemathesisConfig.from_dict(CONFIG))
+    found = [each.ok() for each in schema.get_all_operations() if isinstance(each, Ok)]
+    return [operation for operation in found if operation.path not in ENDLESS]
+
+
+@asynccontextmanager
+async def on_tcp(path: Path) -> AsyncIterator[str]:
+    """Let TCP reach a Unix socket, at which the peer is still this process."""
+
+    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                target.write(data)
+                await target.drain()
+        target.close()
+
+    async def pair(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_unix_connection(path)
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+
+    async with await asyncio.start_server(pair, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+class Known:
+    """What exists in the house: names for the paths, and bodies that mean something."""
+
+    def __init__(self, job: Any, delivery: str) -> None:
+        self._names = {"job": job["id"], "delivery": delivery, "source": "near", "step": job["steps"][0]["id"]}
+        new = {"type": "hello", "workspaceId": "default", "repository": None}
+        self._bodies: dict[str, dict[str, Any]] = {
+            "/runner-jobs": new,
+            "/stitcher/dispatch": new,
+            "/runner-jobs/bulk": {"q": "is:over"},
+            "/rails/simulate": {"text": RAILS},
+            "/rails/explain": {"deliveryId": delivery, "source": None, "headers": None, "body": None},
+        }
+
+    def put_into(self, case: Any) -> None:
+        """Let a case be about what exists."""
+        case.path_parameters = {name: self._names[name] for name in case.path_parameters}
+        if isinstance(case.body, dict) and case.operation.path in self._bodies:
+            meant = {**case.body, **self._bodies[case.operation.path]}
+            case.body = {name: value for name, value in meant.items() if value is not None}
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("door", ["tcp", "socket"])
+async def test_the_document_holds(
+    doors: Any, mode: GenerationMode, door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "WRONG_MAX", 10**6)  # or the rest would be 429
+    _, told = await deliver(doors, "near", comment("@mosaic hello", repository="near-org/nowhere"))
+    job = await doors.over(told["jobId"])
+    known = Known(job, told["deliveryId"])
+    async with on_tcp(tmp_path / "s") as socket:
+        base, headers = (socket, {}) if door == "socket" else (doors.tcp.base, {"Authorization": "Bearer writer"})
+        held = operations(door)
+        statuses = await asyncio.to_thread(_hold, held, base, headers, mode, known)
+    expected = {200, 201, 202} if mode.is_positive else {400, 422}
+    assert expected <= statuses, "the cases are too poor"
+
+
+def _hold(held: list[Any], base: str, headers: dict[str, str], mode: GenerationMode, known: Known) -> set[int]:
+    """Hold operations against what stands at `base`; return the statuses of the answers."""
+    wrong, statuses = [], set[int]()
+    with requests.Session() as session:
+
+        def ask(case: Any) -> None:
+            checks = CHECKS if mode.is_positive else [*CHECKS, negative_data_rejection]
+            answered = case.call_and_validate(
+                base_url=base, session=session, headers=headers, timeout=WITHIN, checks=checks
+            )
+            statuses.add(answered.status_code)
+
+        for operation in held:
+            if mode.is_negative and not _can_be_mistaken(operation):
+                continue
+            try:
+                _cases(operation, mode, known, ask)()
+            except FailureGroup as found:
+                wrong.append(f"{operation.label}: {found}")
+    assert not wrong, "\n\n".join(wrong)
+    return statuses
+
+
+def _can_be_mistaken(operation: Any) -> bool:
+    """Say whether an operation takes anything but a text in its path, which no text can be wrong for."""
+    return bool(operation.query or operation.body or operation.definition.raw.get("security"))
+
+
+def _cases(operation: Any, mode: GenerationMode, known: Known, ask: Callable[[Any], None]) -> Callable[[], None]:
+    @SEVERAL
+    @given(case=operation.as_strategy(generation_mode=mode), there=st.booleans())
+    def each(case: Any, there: bool) -> None:
+        if there and mode.is_positive:
+            known.put_into(case)
+        ask(case)
+
+    return each
+
+
+def test_no_operation_is_left_out() -> None:
+    held = {operation.path for operation in operations("tcp")} | ENDLESS
+    assert held == {route.path for route in (*ROUTES, OPENAPI)}

@@ -1,0 +1,77 @@
+"""What strangers write, as it comes to a terminal; and what a flood of them leaves of the daemon."""
+
+import asyncio
+import json
+import unicodedata
+
+import pytest
+
+from bench.knocking import knock
+from bench.malformed import Sender, cases
+from tests.walks.deliveries import SECRETS, comment
+from tests.walks.house import House
+
+ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066"
+COUNT = 1000
+
+
+def harmless(text: str) -> bool:
+    """Say whether a terminal would obey nothing in a text but line ends and tabs."""
+    return not any(unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"} for each in text if each not in "\n\t")
+
+
+def test_no_verb_hands_a_strangers_escapes_to_the_terminal(house: House) -> None:
+    document = json.loads(comment(f"@mosaic free true {ESCAPES}", issue=77))
+    document["issue"] |= {"title": ESCAPES, "labels": [{"name": ESCAPES}]}
+    told = house.github(json.dumps(document).encode()).json
+    assert told["verdict"] == "allowed"
+    odd = json.loads(comment("x", issue=78)) | {"action": ESCAPES}
+    ignored = house.github(json.dumps(odd).encode()).json
+    assert ESCAPES in ignored["reason"]
+    job_id = house.dispatch("free", "printf '\\033[2J\\033]0;owned\\007'; true", agentTaskId="\u202egnp.exe")
+    for each in (told["jobId"], job_id):
+        house.wait(each)
+    assert house.job(told["jobId"])["thread"]["title"] == ESCAPES
+    for words in (["show", told["jobId"]], ["deliveries", "show", ignored["deliveryId"]]):
+        assert r"\x1b[2J" in house.cli(*words).stdout  # it is there to be seen
+    for words in (
+        ["ls"],
+        ["show", told["jobId"]],
+        ["show", job_id],
+        ["tail", job_id],
+        ["tail", told["jobId"]],
+        ["why", told["jobId"]],
+        ["why", ignored["deliveryId"]],
+        ["deliveries", "ls"],
+        ["deliveries", "show", ignored["deliveryId"]],
+        ["deliveries", "replay", ignored["deliveryId"], "--dry-run"],
+        ["cancel", ESCAPES],
+        ["ls", f'"{ESCAPES}"'],
+    ):
+        for form in ([], ["--json"]):
+            done = house.cli(*words, *form)
+            assert "Traceback" not in done.stderr, (words, done.stderr)
+            assert harmless(done.stdout), (words, form, done.stdout)
+            assert harmless(done.stderr), (words, form, done.stderr)
+
+
+@pytest.mark.parametrize("api", [False, True])
+def test_a_flood_leaves_the_daemon_as_it_was(house: House, api: bool) -> None:
+    async def flood() -> list[str]:
+        rest, faults = cases(2, COUNT, Sender("github", SECRETS["github"].encode()), api=api), list[str]()
+
+        async def client() -> None:
+            for case in rest:
+                opened = asyncio.open_unix_connection if api else asyncio.open_connection
+                place = (house.socket,) if api else ("127.0.0.1", house.port)
+                answer = await knock(*await opened(*place), case.pieces, case.ending)
+                faults.extend([f"{case}: {answer.fault}"] if answer.fault else [])
+
+        await asyncio.gather(*(client() for _ in range(8)))
+        return faults
+
+    pid = house.get("/meta")["pid"]
+    assert asyncio.run(flood()) == []
+    assert "Traceback" not in house.log_tail(500)
+    assert house.get("/meta")["pid"] == pid
+    assert house.comment("A remark.").status == 200
