@@ -13,7 +13,7 @@ demo: .venv/.installed ## a signed webhook becomes a finished, gated job, before
 
 test: .venv/.dev ## the tests
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -n 2 $(PYTEST)
+	@$(BIN)/python -m pytest -n 4 $(PYTEST)
 
 test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, which npm installs into ~/.cache/stitcher (830 MB)
 	@$(BIN)/python tools/openclaw/install.py

@@ -68,7 +68,7 @@ def test_a_job_killed_while_it_is_published(build: Build, type_: str, status: st
     house.start()
     job_id = house.dispatch(type_, "echo $STITCHER_ATTEMPT > made")
     house.step(job_id, "publish")
-    until(lambda: house.runs("67"), "the hook waits")
+    until(lambda: house.runs("sleep\x0067"), "the hook waits")
     house.kill()
     (house.root / "go").touch()
     house.start()
