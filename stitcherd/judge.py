@@ -1,7 +1,7 @@
 """Decides deliveries and dispatches: what a sender says, the facts, and the rails; stores and runs nothing."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 
 from multidict import CIMultiDict
 
@@ -17,6 +17,8 @@ from stitcherd.settings_tables import SourceSettings
 from stitcherd.sources import SOURCES
 from stitcherd.sources.body import FORM
 from stitcherd.trigger import Trigger
+
+PROFILES_KEPT = 256  # of all revisions of the rails; what was asked before is not worked out again
 
 
 class SourceGone(Exception):
@@ -35,7 +37,7 @@ class Judge:
         self._settings = settings
         self._executors = kinds.usable(settings.executors)
         self._toolless = frozenset(name for name, it in settings.executors.items() if it.kind in kinds.TOOLLESS)
-        self._objection = cache(self._object)
+        self._objection = lru_cache(PROFILES_KEPT)(self._object)
         self._gates = dict.fromkeys(BUILTINS)
         self._sandboxes = {"none": None, "bwrap": sandbox.available()}
         self._unboxed = frozenset(name for name, it in settings.executors.items() if it.kind not in kinds.BOXABLE)
