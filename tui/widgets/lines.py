@@ -93,7 +93,8 @@ class Lines(ScrollView, can_focus=True):
 
     def jump(self, y: int) -> None:
         """Scroll so that line `y` is the first, without an animation."""
-        self.scroll_to(y=y, animate=False, force=True)  # the scrollbar may not be there yet
+        self.scroll_to(y=y, animate=False, force=True)  # the scrollbar may not be there yet,
+        self.vertical_scrollbar.position = self.scroll_y  # and one that is not there is not told
 
     @property
     def window(self) -> tuple[int, int]:

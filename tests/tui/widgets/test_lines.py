@@ -1,0 +1,22 @@
+"""A page of lines: what its scrollbar says is where it is."""
+
+from textual.app import App, ComposeResult
+
+from tui.widgets.lines import Painted
+
+
+class Page(App[None]):
+    def compose(self) -> ComposeResult:
+        yield Painted()
+
+
+async def test_a_jump_before_the_scrollbar_is_there_moves_it_too() -> None:
+    app = Page()
+    async with app.run_test(size=(40, 10)) as pilot:
+        page = app.query_one(Painted)
+        assert not page.show_vertical_scrollbar
+        page.show([[(f"line {number}", "")] for number in range(100)])
+        page.jump(50)
+        await pilot.pause()
+        assert page.show_vertical_scrollbar
+        assert page.scroll_y == page.vertical_scrollbar.position == 50
