@@ -23,9 +23,9 @@ from stitcherd.api.doors import operators_door, public_door
 from stitcherd.api.house import House
 from stitcherd.api.listening import SPEECH, listen
 from stitcherd.bulk import Bulk
-from stitcherd.checkout import Checkouts
 from stitcherd.executors import kinds
 from stitcherd.feed import Feed
+from stitcherd.git.checkouts import Checkouts
 from stitcherd.intake import Intake
 from stitcherd.queue import Queue
 from stitcherd.rails import file as rails_file
@@ -35,7 +35,7 @@ from stitcherd.rails.watch import watch
 from stitcherd.recovery import recover
 from stitcherd.runner import Runner
 from stitcherd.settings import Settings, load
-from stitcherd.settings_faults import SettingsError
+from stitcherd.settings.faults import SettingsError
 from stitcherd.store import reads
 from stitcherd.store.migrate import NewerDatabase
 from stitcherd.store.sqlite import Store

@@ -8,15 +8,16 @@ from msgspec import Struct
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
 from stitcherd import processes, prompt, sandbox
-from stitcherd.checkout import Checkout, Checkouts
 from stitcherd.executors import Executor, Profile, Task, Unavailable
 from stitcherd.gates import BUILTINS, command
 from stitcherd.gates.diff_rules import Terms
 from stitcherd.gates.result import GateResult
 from stitcherd.git import GitFailed
+from stitcherd.git.checkout import Checkout
+from stitcherd.git.checkouts import Checkouts
 from stitcherd.rails.rulebook import Gate, JobType
 from stitcherd.sandbox import Box
-from stitcherd.settings_tables import RepositorySettings
+from stitcherd.settings.tables import RepositorySettings
 from stitcherd.steps import Journal
 from stitcherd.store.rows import builtins
 

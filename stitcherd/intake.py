@@ -18,7 +18,7 @@ from stitcherd.rails.in_force import RailsInForce
 from stitcherd.refusal import Refusal
 from stitcherd.runner import Runner
 from stitcherd.settings import Settings
-from stitcherd.settings_tables import SourceSettings
+from stitcherd.settings.tables import SourceSettings
 from stitcherd.sources import SOURCES, BadSignature, NotJson, WrongShape
 from stitcherd.store import entries, limits, moves
 from stitcherd.store.sqlite import Store

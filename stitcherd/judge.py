@@ -13,7 +13,7 @@ from stitcherd.rails.decide import Request, Ruling, decide, decide_dispatch
 from stitcherd.rails.feasible import Facts
 from stitcherd.rails.rulebook import Profile, Rulebook
 from stitcherd.settings import Settings
-from stitcherd.settings_tables import SourceSettings
+from stitcherd.settings.tables import SourceSettings
 from stitcherd.sources import SOURCES
 from stitcherd.sources.body import FORM
 from stitcherd.trigger import Trigger

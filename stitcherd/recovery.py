@@ -4,7 +4,7 @@ import logging
 
 from shared.ids import now_ms, short
 from stitcherd import processes
-from stitcherd.checkout import Checkouts
+from stitcherd.git.checkouts import Checkouts
 from stitcherd.store import moves, reads
 from stitcherd.store.sqlite import Store
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from shared.ids import new_id, now_ms, short
 from shared.models import Failure, Result, RunnerJob
 from stitcherd.attempt import Attempt, Failed
-from stitcherd.checkout import Checkouts
 from stitcherd.executors import Executor
+from stitcherd.git.checkouts import Checkouts
 from stitcherd.rails.rulebook import Rulebook
 from stitcherd.redact import Redaction
 from stitcherd.settings import Settings

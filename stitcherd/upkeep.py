@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.ids import now_ms
-from stitcherd.checkout import Checkouts
+from stitcherd.git.checkouts import Checkouts
 from stitcherd.settings import Settings
 from stitcherd.store import prune
 from stitcherd.store.sqlite import Store

@@ -16,7 +16,7 @@ from msgspec import Struct
 from stitcherd.api.answers import Handler
 from stitcherd.api.house import HOUSE
 from stitcherd.refusal import Refusal
-from stitcherd.settings_tables import Permission, TokenSettings
+from stitcherd.settings.tables import Permission, TokenSettings
 
 WRONG_MAX = 60  # wrong tokens from one address in a window, before it has to wait
 WINDOW_SECONDS = 60.0

@@ -19,7 +19,7 @@ from stitcherd.rails import file
 from stitcherd.rails.faults import RailsError
 from stitcherd.rails.json_schema import shipped
 from stitcherd.refusal import Refusal
-from stitcherd.settings_tables import Permission, SourceSettings
+from stitcherd.settings.tables import Permission, SourceSettings
 from stitcherd.simulation import Wanted, simulate
 from stitcherd.sources import SOURCES, NotJson, WrongShape
 from stitcherd.store import reads

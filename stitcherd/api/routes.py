@@ -27,7 +27,7 @@ from stitcherd.api.answers import Handler
 from stitcherd.api.asked import QUERY_NAMES
 from stitcherd.api.auth import CALLER, caller
 from stitcherd.refusal import Refusal
-from stitcherd.settings_tables import Permission
+from stitcherd.settings.tables import Permission
 from stitcherd.simulation import Simulation
 
 COUNT = {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}

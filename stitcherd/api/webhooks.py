@@ -7,7 +7,7 @@ from stitcherd.api.answers import answer
 from stitcherd.api.asked import bytes_of
 from stitcherd.api.house import HOUSE, House
 from stitcherd.refusal import Refusal
-from stitcherd.settings_tables import SourceSettings
+from stitcherd.settings.tables import SourceSettings
 from stitcherd.sources import SOURCES
 
 FORM = "application/x-www-form-urlencoded"

@@ -9,7 +9,7 @@ from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.openclaw.connection import Address
 from stitcherd.executors.openclaw.constraints import Asked, NotEnforceable, terms
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from stitcherd.settings_tables import ExecutorSettings
+from stitcherd.settings.tables import ExecutorSettings
 
 BOXABLE = frozenset({"command"})  # kinds whose agents are processes of ours, which a sandbox can hold
 TOOLLESS = frozenset({"command"})  # kinds that cannot hold an agent to a list of tools

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from stitcherd.checkout import Checkout
 from stitcherd.gates import diff_rules
 from stitcherd.gates.diff_rules import Terms
 from stitcherd.gates.result import GateResult
+from stitcherd.git.checkout import Checkout
 
 Builtin = Callable[[Checkout, str | None, Terms, Callable[[bytes], None]], Awaitable[GateResult]]
 

@@ -8,11 +8,12 @@ from itertools import chain
 
 from msgspec import Struct
 
-from stitcherd.checkout import Checkout, DiffStat, GitFailed, Patch
 from stitcherd.gates.patch import Change, Unreadable, read
 from stitcherd.gates.result import Finding, GateResult
 from stitcherd.gates.secrets import secrets
 from stitcherd.gates.weakening import weakened
+from stitcherd.git import GitFailed
+from stitcherd.git.checkout import Checkout, DiffStat, Patch
 from stitcherd.rails.rulebook import PathRules
 
 LARGEST = 20 * 2**20  # bytes of a patch that is still read

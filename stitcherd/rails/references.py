@@ -7,7 +7,7 @@ from shared.models import RailsFault
 from stitcherd.rails.nodes import Node
 from stitcherd.rails.schema import Rails, Sandbox
 from stitcherd.rails.wording import unknown
-from stitcherd.sandbox_mounts import exposed
+from stitcherd.sandbox.mounts import exposed
 
 
 def references(

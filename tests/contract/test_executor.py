@@ -12,8 +12,8 @@ import pytest
 from shared.models import Usage
 from stitcherd.executors import Executor, Outcome, Task
 from stitcherd.executors.command import CommandExecutor
-from stitcherd.process_tree import find
 from stitcherd.processes import environment
+from stitcherd.processes.tree import find
 
 Make = Callable[[str], Executor]
 

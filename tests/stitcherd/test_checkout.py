@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.checkout import Checkout, Checkouts, DiffStat
 from stitcherd.git import GitFailed
+from stitcherd.git.checkout import Checkout, DiffStat
+from stitcherd.git.checkouts import Checkouts
 
 BRANCH = "stitcher/0123456789ab"
 ENV = {

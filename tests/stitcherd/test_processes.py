@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from stitcherd import processes
-from stitcherd.process_tree import find, read
+from stitcherd.processes.tree import find, read
 
 
 class Job:
@@ -248,7 +248,7 @@ async def test_we_are_never_our_own_victim(job: Job) -> None:
         "job, root = os.environ['STITCHER_JOB_ID'], pathlib.Path.cwd()\n"
         "print(asyncio.run(processes.end_all(job, root)))\n"
     )
-    env = {**job.env, "PYTHONPATH": str(Path(processes.__file__).parent.parent)}
+    env = {**job.env, "PYTHONPATH": str(Path(processes.__file__).parents[2])}
     done = await asyncio.create_subprocess_exec(
         *("sh", "-c", f'"{sys.executable}" -c "{code}"; echo alive'), env=env, cwd=job.cwd, stdout=subprocess.PIPE
     )
@@ -287,7 +287,7 @@ asyncio.run(main())
 
 
 async def test_adopted_orphans_are_reaped_and_our_own_children_are_not_stolen(job: Job) -> None:
-    job.env["PYTHONPATH"] = str(Path(processes.__file__).parent.parent)
+    job.env["PYTHONPATH"] = str(Path(processes.__file__).parents[2])
     assert (await job.python(REAPER)).code == 0
     assert job.output.decode() == "[5, 5, 5, 5, 5, 7, 7, 7, 7, 7]\nno child\n"
 

@@ -13,8 +13,8 @@ from msgspec import structs
 from shared.ids import new_id, now_ms
 from shared.models import Decision, Phase, RunnerJob, Status, StepStatus, StepType, Verdict
 from stitcherd import processes
-from stitcherd.checkout import Checkouts
-from stitcherd.process_tree import find
+from stitcherd.git.checkouts import Checkouts
+from stitcherd.processes.tree import find
 from stitcherd.recovery import recover
 from stitcherd.store import entries, moves, progress, reads
 from stitcherd.store.sqlite import Store

@@ -9,7 +9,7 @@ import pytest
 
 from stitcherd import sandbox
 from stitcherd.sandbox import Box, wrap
-from stitcherd.sandbox_mounts import exposed
+from stitcherd.sandbox.mounts import exposed
 
 HERE = Path("/srv/house/checkouts/job/1")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitcherd.toml_positions import KeyPath, Positions, Twice, positions
+from stitcherd.settings.positions import KeyPath, Positions, Twice, positions
 
 SAMPLE = '''\
 # [not.a.table]

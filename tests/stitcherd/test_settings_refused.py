@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitcherd.settings import load
-from stitcherd.settings_faults import SettingsError, parse
+from stitcherd.settings.faults import SettingsError, parse
 
 SOURCE = '[sources.hub]\nkind = "github"\n'
 TOKEN = f'sha256 = "{"a" * 64}"\npermissions = ["jobs:read"]\n'

@@ -11,7 +11,7 @@ import pytest
 from shared.ids import new_id, now_ms
 from shared.models import Decision, Result, RunnerJob, Status, Verdict
 from stitcherd import upkeep
-from stitcherd.checkout import Checkouts
+from stitcherd.git.checkouts import Checkouts
 from stitcherd.refusal import Refusal
 from stitcherd.settings import Settings, load
 from stitcherd.store import entries, events, moves, prune, reads

@@ -16,9 +16,9 @@ from shared.models import Meta
 from stitcherd.api.doors import operators_door, public_door
 from stitcherd.api.house import House
 from stitcherd.bulk import Bulk
-from stitcherd.checkout import Checkouts
 from stitcherd.executors import kinds
 from stitcherd.feed import Feed
+from stitcherd.git.checkouts import Checkouts
 from stitcherd.intake import Intake
 from stitcherd.queue import Queue
 from stitcherd.rails.in_force import RailsInForce

@@ -6,7 +6,8 @@ from typing import Protocol
 
 import pytest
 
-from stitcherd.checkout import Checkout, Checkouts
+from stitcherd.git.checkout import Checkout
+from stitcherd.git.checkouts import Checkouts
 
 ENV = {
     "PATH": os.environ["PATH"],

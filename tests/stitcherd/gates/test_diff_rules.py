@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from stitcherd.checkout import Checkout
 from stitcherd.gates import BUILTINS, diff_rules
 from stitcherd.gates.diff_rules import Terms
 from stitcherd.gates.result import GateResult
+from stitcherd.git.checkout import Checkout
 from stitcherd.rails.file import parse
 
 PATHS = """\

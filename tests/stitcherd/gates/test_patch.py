@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stitcherd.checkout import Checkout
 from stitcherd.gates.patch import PIECE, Change, Side, Unreadable, Wanted, read
+from stitcherd.git.checkout import Checkout
 
 LINE = st.sampled_from(
     [b"a", b"b", b"", b"-- a/x", b"++ b/x", b"@@ -1 +1 @@", b"diff --git a/x b/x", b"\\ No", b"\0\xff\r"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stitcherd.checkout import DiffStat
 from stitcherd.gates.diff_rules import examine
 from stitcherd.gates.patch import Change, Side
 from stitcherd.gates.secrets import secrets
+from stitcherd.git.checkout import DiffStat
 from stitcherd.rails.file import parse
 from stitcherd.rails.rulebook import PathRules
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stitcherd.executors import Outcome, Profile, Task, kinds
 from stitcherd.executors.openclaw.constraints import GRANTS, NotEnforceable, terms
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from stitcherd.settings_tables import ExecutorSettings
+from stitcherd.settings.tables import ExecutorSettings
 from tests.stitcherd.openclaw.ear import Ear
 from tests.stitcherd.openclaw.fake import Gateway, No
 

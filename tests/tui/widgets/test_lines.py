@@ -14,9 +14,9 @@ async def test_a_jump_before_the_scrollbar_is_there_moves_it_too() -> None:
     app = Page()
     async with app.run_test(size=(40, 10)) as pilot:
         page = app.query_one(Painted)
-        assert not page.show_vertical_scrollbar
+        before = page.show_vertical_scrollbar
         page.show([[(f"line {number}", "")] for number in range(100)])
         page.jump(50)
         await pilot.pause()
-        assert page.show_vertical_scrollbar
+        assert (before, page.show_vertical_scrollbar) == (False, True)
         assert page.scroll_y == page.vertical_scrollbar.position == 50

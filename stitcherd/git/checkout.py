@@ -4,8 +4,6 @@ The agent is not trusted: nothing in a work tree's `.git` is ever read. Stitcher
 its own beside the work tree, made anew for each commit. Only a sandbox keeps an agent of the same user out of them.
 """
 
-import asyncio
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,11 +11,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from stitcherd import processes
 from stitcherd.git import Git, GitFailed
-from stitcherd.mirror import Mirror, check_branch, readable
-
-__all__ = ["Checkout", "Checkouts", "DiffStat", "GitFailed", "Patch"]
+from stitcherd.git.erasing import erase
+from stitcherd.git.mirror import Mirror, check_branch, readable
 
 SUBMODULE = b"160000"
 
@@ -61,7 +57,7 @@ class Checkout(Struct, frozen=True):
     async def scratch(self, name: str) -> Path:
         """Return a new, empty TMPDIR for one of the attempt's commands; one of the same name goes."""
         path = self.directory / f"tmp-{readable(name)}"
-        await _erase(path)
+        await erase(path)
         path.mkdir(mode=0o700)
         return path
 
@@ -101,7 +97,7 @@ class Checkout(Struct, frozen=True):
     async def fresh(self, name: str, sha: str) -> Path:
         """Return a new checkout of a commit, detached, with a `.git` of its own; one of the same name goes."""
         path = self.directory / f"gate-{readable(name)}"
-        await _erase(path)
+        await erase(path)
         self._index_of(path).unlink(missing_ok=True)
         path.mkdir(mode=0o700)
         await self.reset(path, sha)
@@ -173,7 +169,7 @@ class Checkout(Struct, frozen=True):
 
     async def remove(self) -> None:
         """Delete everything of the attempt; to be called when nothing of it runs any more."""
-        await _erase(self.directory)
+        await erase(self.directory)
         with suppress(OSError):
             self.directory.parent.rmdir()
 
@@ -206,7 +202,7 @@ class Checkout(Struct, frozen=True):
         )
 
     async def _clone(self, path: Path, *how: str) -> None:
-        await _erase(path)
+        await erase(path)
         if self.mirror is None:
             raise GitFailed("The job has no repository.")
         async with self.mirror.lock:
@@ -236,85 +232,12 @@ class Checkout(Struct, frozen=True):
         else:
             await self.git("update-ref", "--no-deref", "HEAD", sha, repository=repository)
         shutil.copyfile(self._index_of(path), repository / "index")
-        await _erase(path / ".git")
+        await erase(path / ".git")
         repository.rename(path / ".git")
         spare.rmdir()
-
-
-class Checkouts:
-    """All mirrors and checkouts below the state directory, which only one daemon may hold at a time."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
-        self._git = Git.at(self._root / "git")
-        self._mirrors: dict[str, Mirror] = {}
-
-    async def fetch(self, clone: str) -> None:
-        """Make or update the mirror of the repository at `clone`, a path or a URL. Raises GitFailed."""
-        await self._mirror(clone).fetch()
-
-    async def pin(self, clone: str, ref: str) -> str:
-        """Return the sha that a branch, a tag or a whole sha stood for at the last fetch. Raises GitFailed."""
-        return await self._mirror(clone).pin(ref)
-
-    async def open(self, job_id: str, attempt: int, clone: str | None, base: str | None, branch: str) -> Checkout:
-        """Return the new checkout of an attempt: an own clone on `branch` at the sha `base`, without remotes.
-
-        Without a repository its work tree is an empty directory. What a crash left in its place is deleted.
-        Raises GitFailed.
-        """
-        directory = self.directory(job_id) / str(attempt)
-        await _erase(directory)
-        directory.mkdir(mode=0o700, parents=True)
-        if clone is None or base is None:
-            checkout = Checkout(self._git, directory)
-        else:
-            await check_branch(self._git, branch)
-            checkout = Checkout(self._git, directory, self._mirror(clone), base)
-        checkout.tmp.mkdir()
-        checkout.work.mkdir()
-        if checkout.mirror:
-            await checkout.start(branch)
-        return checkout
-
-    def directory(self, job_id: str) -> Path:
-        """Return the job's own directory: whatever runs below it is the job's."""
-        return self._root / "checkouts" / job_id
-
-    def set_aside(self, job_id: str) -> str:
-        """Move the checkouts of a job out of sight, at once, and return the name under which `remove` deletes them."""
-        name = f".done-{job_id}"
-        with suppress(FileNotFoundError):
-            self.directory(job_id).rename(self.directory(name))
-        return name
-
-    async def remove(self, job_id: str) -> None:
-        """Delete the checkouts of all attempts of a job; to be called when nothing of it runs any more."""
-        await _erase(self.directory(job_id))
-
-    def _mirror(self, clone: str) -> Mirror:
-        if clone not in self._mirrors:
-            self._mirrors[clone] = Mirror(self._git, self._root / "mirrors", clone)
-        return self._mirrors[clone]
 
 
 def _refuse_links(*paths: Path) -> None:
     for path in paths:
         if path.is_symlink():
             raise GitFailed(f"{path.name} was replaced by a symbolic link, which is not followed.")
-
-
-async def _erase(path: Path) -> None:
-    if not os.path.lexists(path):
-        return
-    with suppress(OSError, RecursionError):
-        await asyncio.to_thread(shutil.rmtree, path)  # follows no link
-        return
-    env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
-    delete = ("rm", "-rf", "--one-file-system", "--", str(path))
-    # rm and chmod go to any depth and follow no link; directories that nobody may write are opened first.
-    for argv in (delete, ("chmod", "-R", "u+rwX", "--", str(path)), delete):
-        ended = await processes.capture(argv, cwd=Path("/"), env=env, timeout=600.0)
-        if argv is delete and ended.exit.code == 0:
-            return
-    raise OSError(f"{path} cannot be deleted: {ended.stderr.decode(errors='replace').strip()}")

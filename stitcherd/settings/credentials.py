@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, ValidationInfo
 
 from stitcherd.nearest import nearest
-from stitcherd.settings_faults import kind_of
-from stitcherd.settings_values import fault, in_directory
-from stitcherd.toml_positions import KeyPath
+from stitcherd.settings.faults import kind_of
+from stitcherd.settings.positions import KeyPath
+from stitcherd.settings.values import fault, in_directory
 
 _FORM = '{env = "NAME"} or {file = "/path"}'
 

@@ -5,9 +5,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from stitcherd import settings_values as values
-from stitcherd.settings_secrets import Secret, Token
-from stitcherd.settings_values import fault
+from stitcherd.settings import values
+from stitcherd.settings.credentials import Secret, Token
+from stitcherd.settings.values import fault
 
 Permission = Literal["jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read"]
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic_core import ErrorDetails
 
 from stitcherd.nearest import nearest
-from stitcherd.toml_positions import KeyPath, Positions, positions
+from stitcherd.settings.positions import KeyPath, Positions, positions
 
 _WANTED = {
     "string_type": "text",

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from shared import locations
-from stitcherd.settings_faults import (
+from stitcherd.settings.credentials import entries, is_open
+from stitcherd.settings.faults import (
     Fault,
     SettingsError,
     in_words,
@@ -18,8 +19,8 @@ from stitcherd.settings_faults import (
     unknown_key,
     unknown_table,
 )
-from stitcherd.settings_secrets import entries, is_open
-from stitcherd.settings_tables import (
+from stitcherd.settings.positions import KeyPath, Positions
+from stitcherd.settings.tables import (
     DaemonSettings,
     ExecutorSettings,
     HttpSettings,
@@ -29,8 +30,7 @@ from stitcherd.settings_tables import (
     Table,
     TokenSettings,
 )
-from stitcherd.settings_values import fault, in_directory
-from stitcherd.toml_positions import KeyPath, Positions
+from stitcherd.settings.values import fault, in_directory
 
 TABLES: dict[str, type[Table]] = {
     "daemon": DaemonSettings,

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 from pydantic_core import PydanticCustomError
 
 from stitcherd import units
-from stitcherd.settings_faults import kind_of
-from stitcherd.toml_positions import KeyPath
+from stitcherd.settings.faults import kind_of
+from stitcherd.settings.positions import KeyPath
 
 _TRANSPORT = re.compile(r"(?:https?|ssh|git)://[^/]|(?!-)[^/\s:]+:(?!:|//)")  # a URL, or ssh's host:path; no ext::
 _FILE_URL = "file:///"

@@ -15,8 +15,8 @@ from typing import IO, TypeVar
 
 from msgspec import Struct
 
-from stitcherd.pipes import Feeder, Listener
-from stitcherd.process_tree import end_all
+from stitcherd.processes.pipes import Feeder, Listener
+from stitcherd.processes.tree import end_all
 
 __all__ = [
     "CannotStart",
