@@ -1,6 +1,5 @@
 """The one way in: deliveries, dispatches, cancels and retries; decides, stores, and then nudges the queue."""
 
-import hashlib
 from collections.abc import Mapping
 
 import msgspec
@@ -8,7 +7,7 @@ from msgspec import Struct
 
 from shared.ids import new_id, now_ms
 from shared.models import Answer, Decision, Delivery, RunnerJob, Status, Thread, Verdict
-from stitcherd import prompt
+from stitcherd import hashing, prompt
 from stitcherd.approvals import Approvals
 from stitcherd.judge import Judge, SourceGone
 from stitcherd.queue import Queue
@@ -77,7 +76,7 @@ class Intake:
         except BadSignature as fault:
             hint = f"compare the secret in the forge's webhook settings with sources.{source.name}.secrets"
             raise Refusal("bad_signature", f"{fault} of source {source.name}", hint) from fault
-        external_id, digest = kind.external_id(headers), hashlib.sha256(body).hexdigest()
+        external_id, digest = kind.external_id(headers), hashing.sha256(body)
         seen_since = now - int(self._settings.retention.dedupe * 1000)
         same_body_since = None if kind.body_window == 0 else max(seen_since, now - (kind.body_window or now))
         try:
@@ -184,7 +183,7 @@ class Intake:
             because={"dispatch": request.type},
             agent_task=request.agent_task_id,
             idempotency_key=request.idempotency_key,
-            request_sha256=hashlib.sha256(msgspec.json.encode(request, order="sorted")).hexdigest(),
+            request_sha256=hashing.sha256(msgspec.json.encode(request, order="sorted")),
             quotas=_quotas(ruling, request.workspace, actor, request.repository),
         )
         stored, new = await self._store.write(entries.dispatch, job, decision, now_ms())

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Mapping, Sequence
 
+from stitcherd import hashing
 from stitcherd.sources.source import BadSignature, ExternalId, Verify
 
 LONGEST_ID = 255
@@ -20,7 +21,7 @@ def hmac_sha256(*names: str, prefix: str = "") -> Verify:
             raise BadSignature(f"{names[0]} is missing")
         claim = headers[header].lower().encode(errors="replace")  # servers hand on odd bytes as lone surrogates
         for number, secret in enumerate(secrets, start=1):
-            proof = prefix + hmac.digest(secret, body, "sha256").hex()
+            proof = prefix + hashing.hmac_sha256(secret, body).hex()
             if secret and hmac.compare_digest(claim, proof.encode()):
                 return number
         raise BadSignature(f"{header} matches no secret")

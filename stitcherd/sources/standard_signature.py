@@ -8,6 +8,7 @@ import binascii
 import hmac
 from collections.abc import Mapping, Sequence
 
+from stitcherd import hashing
 from stitcherd.sources.headers import id_from
 from stitcherd.sources.source import BadSignature
 
@@ -36,7 +37,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], no
     claims = headers[SIGNATURE].encode(errors="replace").split(b" ")
     for number, secret in enumerate(secrets, start=1):
         key = _key(secret)
-        proof = b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256"))
+        proof = b"v1," + base64.b64encode(hashing.hmac_sha256(key, signed))
         if key and any(hmac.compare_digest(claim, proof) for claim in claims):
             return number
     raise BadSignature(f"{SIGNATURE} matches no secret")

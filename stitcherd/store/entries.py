@@ -82,6 +82,16 @@ class Recorded(Struct, frozen=True):
     job: RunnerJob | None
 
 
+# Whoever sent the same id, else whoever sent the same bytes; with NULL for either, nobody.
+FIRST = """
+SELECT * FROM deliveries WHERE key = coalesce(
+  (SELECT min(key) FROM deliveries
+   WHERE source = :source AND external_id = :external_id AND replay_of IS NULL AND received_at >= :seen_since),
+  (SELECT min(key) FROM deliveries
+   WHERE source = :source AND body_sha256 = :body AND replay_of IS NULL AND received_at >= :same_body_since))
+"""
+
+
 def add_delivery(db: sqlite3.Connection, new: NewDelivery, job: NewJob | None) -> Recorded:
     """Store a delivery, its decision and, where the rails allowed one, its job; or find that it came before."""
     if new.replay_of is None:
@@ -138,16 +148,15 @@ def find_repeated(
 ) -> Recorded | None:
     """Return the first delivery with the sender's id, or with the same bytes where those count; times in ms."""
     row = db.execute(
-        "SELECT * FROM deliveries WHERE source = ? AND external_id = ? AND replay_of IS NULL AND received_at >= ?"
-        " ORDER BY key LIMIT 1",
-        (source, external_id, seen_since),
+        FIRST,
+        {
+            "source": source,
+            "external_id": external_id,
+            "seen_since": seen_since,
+            "body": body_sha256,
+            "same_body_since": same_body_since,
+        },
     ).fetchone()
-    if row is None and same_body_since is not None:
-        row = db.execute(
-            "SELECT * FROM deliveries WHERE source = ? AND body_sha256 = ? AND replay_of IS NULL AND received_at >= ?"
-            " ORDER BY key LIMIT 1",
-            (source, body_sha256, same_body_since),
-        ).fetchone()
     if row is None:
         return None
     job = rows.job(find(db, row["job"])) if row["job"] else None

@@ -41,8 +41,9 @@ def _time(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else stamp(milliseconds)
 
 
-def job(row: sqlite3.Row) -> RunnerJob:
+def job(found: sqlite3.Row) -> RunnerJob:
     """Return a job as lists show it, without its texts."""
+    row = dict(found)  # a Row looks for a name among all its columns, each time
     thread = None
     if row["thread_number"] is not None:
         thread = Thread(
@@ -142,8 +143,9 @@ def event(row: sqlite3.Row) -> JobEvent:
     )
 
 
-def delivery(row: sqlite3.Row) -> Delivery:
+def delivery(found: sqlite3.Row) -> Delivery:
     """Return a delivery as lists show it, without its decision and body."""
+    row = dict(found)
     thread = row["thread"]
     return Delivery(
         id=row["id"],

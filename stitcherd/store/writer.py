@@ -1,8 +1,10 @@
 """The one writer: a thread with the one connection that writes and checkpoints, in shared commits.
 
-Callers hand in a function of the connection. What has come in meanwhile shares a transaction, each function
-under a savepoint of its own, and its future is resolved once the commit is on disk. No other connection may
-write or checkpoint this file: SQLite before 3.51.3 can lose commits when two do (sqlite.org/wal.html).
+Callers hand in a function of the connection. What has come in meanwhile shares a transaction, and its future is
+resolved once the commit is on disk. Where a function fails, the whole batch runs again, each under a savepoint of its
+own, so that nothing of that one is written: to fail is rare, and savepoints for all would cost as much as a write.
+No other connection may write or checkpoint this file: SQLite before 3.51.3 can lose commits when two do
+(sqlite.org/wal.html).
 """
 
 import asyncio
@@ -121,16 +123,30 @@ class Writer:
 
     def _commit(self, batch: list[_Work]) -> None:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            for work in batch:
-                self._apply(work)
-            self._db.execute("COMMIT")
+            if not self._all_at_once(batch):
+                self._db.execute("BEGIN IMMEDIATE")
+                for work in batch:
+                    self._apply(work)
+                self._db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 (whatever it was, everybody who waits must hear of it)
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             log.error("nothing of %d writes was stored: %s", len(batch), error)  # noqa: TRY400 (no bug of ours)
             for work in batch:
                 work.error = StorageUnavailable(str(error))
+
+    def _all_at_once(self, batch: list[_Work]) -> bool:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for work in batch:
+                work.result = work.call(self._db)
+        except Exception as error:
+            if _is_the_disks_fault(error):
+                raise
+            self._db.execute("ROLLBACK")
+            return False
+        self._db.execute("COMMIT")
+        return True
 
     def _apply(self, work: _Work) -> None:
         self._db.execute("SAVEPOINT work")
