@@ -23,8 +23,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BATCH = 256  # functions in one transaction, at most
-LOG_BYTES = 16 * 2**20  # of write-ahead log, which is then folded into the database
-LOG_KEPT = 2**20  # what the file shrinks to when it begins anew, so that its size tells how much it holds
+LOG_BYTES = 2 * 2**20  # of write-ahead log, which is then folded into the database; commits wait for that meanwhile
+LOG_KEPT = 2**18  # what the file shrinks to when it begins anew, so that its size tells how much it holds
 BUSY_SECONDS = 2.0  # how long another process may hold the file before we give up
 
 log = logging.getLogger(__name__)
