@@ -3,6 +3,7 @@
 import random
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 # Of our own: a program that seeds the shared one would make the same ids twice. Unique, not secret: who may see what an
 # id names is never decided by knowing the id.
@@ -35,5 +36,9 @@ def now_ms() -> int:
 
 def stamp(milliseconds: int) -> str:
     """Return a time as RFC 3339 UTC with milliseconds."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{moment.isoformat()[:19]}.{milliseconds % 1000:03d}Z"
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(1024)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

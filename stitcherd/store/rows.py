@@ -37,13 +37,18 @@ def encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def _named(row: sqlite3.Row) -> dict[str, Any]:
+    """Return a row as a dictionary: a Row compares a name with those of all columns before it, each time."""
+    return dict(zip(row.keys(), row, strict=True))
+
+
 def _time(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else stamp(milliseconds)
 
 
 def job(found: sqlite3.Row) -> RunnerJob:
     """Return a job as lists show it, without its texts."""
-    row = dict(found)  # a Row looks for a name among all its columns, each time
+    row = _named(found)
     thread = None
     if row["thread_number"] is not None:
         thread = Thread(
@@ -145,7 +150,7 @@ def event(row: sqlite3.Row) -> JobEvent:
 
 def delivery(found: sqlite3.Row) -> Delivery:
     """Return a delivery as lists show it, without its decision and body."""
-    row = dict(found)
+    row = _named(found)
     thread = row["thread"]
     return Delivery(
         id=row["id"],

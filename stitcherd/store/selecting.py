@@ -140,8 +140,8 @@ def _column(name: str) -> str:
 async def _sizes(db: aiosqlite.Connection, workspace: str | None) -> dict[tuple[str, str], int]:
     """Return how many jobs there are by workspace and status, where there are any."""
     statement = "SELECT workspace, status, n FROM job_counts WHERE n > 0 AND workspace = coalesce(?, workspace)"
-    async with db.execute(statement, [workspace]) as cursor:
-        return {(row["workspace"], row["status"]): row["n"] async for row in cursor}
+    found = await db.execute_fetchall(statement, [workspace])
+    return {(row["workspace"], row["status"]): row["n"] for row in found}
 
 
 async def _repositories(db: aiosqlite.Connection, narrowed: Narrowed, workspaces: list[str]) -> set[str] | None:
@@ -159,8 +159,7 @@ async def _repositories(db: aiosqlite.Connection, narrowed: Narrowed, workspaces
         f" FROM names WHERE repository IS NOT NULL LIMIT {narrowed.bind(REPOSITORIES)})"
         f" SELECT repository, {' AND '.join(narrowed.globs)} AS fits FROM names WHERE repository IS NOT NULL"
     )
-    async with db.execute(statement, narrowed.values) as cursor:
-        found = list(await cursor.fetchall())
+    found = list(await db.execute_fetchall(statement, narrowed.values))
     return (
         None if len(found) >= REPOSITORIES - len(workspaces) else {folded(r["repository"]) for r in found if r["fits"]}
     )
