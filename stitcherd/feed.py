@@ -15,7 +15,7 @@ from shared.models import JobEvent
 from stitcherd.store import reads
 from stitcherd.store.sqlite import Store
 
-KEPT = 1024  # events at the head that are kept encoded
+KEPT_BYTES = 4 * 2**20  # of encoded events at the head: seconds of them, so that a slow moment sends nobody to the disk
 BATCH = 500  # events in one read
 BREATH_SECONDS = 0.005  # after a read, so that a burst of commits is one batch
 
@@ -43,6 +43,7 @@ class Feed:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: deque[Frame] = deque()
+        self._bytes = 0
         self._complete_after = 0  # everything behind this id, up to the head, is kept
         self._ears: set[asyncio.Event] = set()
         self._reading_head = asyncio.Lock()
@@ -74,8 +75,9 @@ class Feed:
         async with self._reading_head:
             async with self._store.reading() as db:
                 newest = await reads.newest_event(db)
-            if newest - self.head > KEPT:
+            if newest - self.head > BATCH:
                 self._kept.clear()
+                self._bytes = 0
                 self.head = self._complete_after = newest
             await self._pull()
         return self.head
@@ -99,15 +101,21 @@ class Feed:
         for ear in self._ears:
             ear.set()
 
+    def _keep(self, newest: Frame) -> None:
+        self._kept.append(newest)
+        self._bytes += len(newest.data)
+        self.head = newest.id
+        while self._bytes > KEPT_BYTES:
+            oldest = self._kept.popleft()
+            self._bytes -= len(oldest.data)
+            self._complete_after = oldest.id
+
     async def _pull(self) -> None:
         while True:
             async with self._store.reading() as db:
                 found = await reads.events_after(db, self.head, BATCH)
             for event, workspace in found:
-                self._kept.append(frame(event, workspace))
-                self.head = event.id
-            while len(self._kept) > KEPT:
-                self._complete_after = self._kept.popleft().id
+                self._keep(frame(event, workspace))
             for ear in self._ears:
                 ear.set()
             if len(found) < BATCH:

@@ -83,7 +83,7 @@ async def test_a_listener_that_is_cut_again_and_again_sees_everything_once(doors
 
 
 async def test_one_that_is_far_behind_reads_for_itself(doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "KEPT", 10)
+    monkeypatch.setattr(feeding, "KEPT_BYTES", 2000)
     monkeypatch.setattr(events, "BATCH", 7)
     async with listening(doors.socket) as at_the_head:
         ids = [await doors.event(n=n) for n in range(60)]
