@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,9 @@ class Daemon:
 
 
 @contextmanager
-def running(*, workers: int = 4, database: Path | None = None) -> Iterator[Daemon]:
+def running(
+    *, workers: int = 4, database: Path | None = None, program: Sequence[str] = ("-m", "stitcherd"), **more: str
+) -> Iterator[Daemon]:
     """Start a daemon, wait until it is ready, and remove all of it at the end; its start-up is `started_in`."""
     directory = Path(tempfile.mkdtemp(prefix="stitcher-bench-"))
     with socket.socket() as free:
@@ -88,10 +90,10 @@ def running(*, workers: int = 4, database: Path | None = None) -> Iterator[Daemo
     (directory / "state").mkdir()
     if database is not None:
         shutil.copy(database, directory / "state" / "stitcher.db")
-    environ = {**os.environ, "BENCH_SECRET": SECRET.decode()}
+    environ = {**os.environ, "BENCH_SECRET": SECRET.decode(), "PYTHONPATH": str(Path(__file__).parents[1]), **more}
     begun = time.perf_counter()
     with (directory / "log").open("wb") as log:
-        argv = [sys.executable, "-m", "stitcherd", "--config", str(directory)]
+        argv = [sys.executable, *program, "--config", str(directory)]
         root = Path(__file__).parents[1]
         process = subprocess.Popen(argv, stdout=log, stderr=log, env=environ, cwd=root)
     try:

@@ -6,6 +6,7 @@ python bench/hostile.py PORT SOCKET SEED COUNT     sends them, as a process of i
 import asyncio
 import collections
 import http.client
+import itertools
 import json
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from malformed import Sender, cases
 COUNT = 100_000
 WARM = 10_000  # before memory is looked at for the first time
 AT_ONCE = 48  # connections
+PER_SECOND = 600  # malformed requests: far more than anybody sends, and less than fills a core
 OF_SOCKET = 0.2  # of the requests go to the operator's door, which asks for no token
 PACE = 0.05  # seconds between two good requests
 
@@ -78,10 +80,11 @@ def _good(daemon: Daemon, going: Any) -> float:
 
 async def _send(port: int, socket: str, seed: int, count: int) -> dict[str, Any]:
     sender, statuses, faults = Sender("github", SECRET), collections.Counter[str](), list[str]()
-    at_socket = int(count * OF_SOCKET)
+    at_socket, begun, sent = int(count * OF_SOCKET), time.perf_counter(), itertools.count()
 
     async def client(rest: Any, opened: Any) -> None:
         for case in rest:
+            await asyncio.sleep(begun + next(sent) / PER_SECOND - time.perf_counter())
             answer = await knock(*await opened(), case.pieces, case.ending)
             statuses[str(answer.status)] += 1
             if answer.fault:

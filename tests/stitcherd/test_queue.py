@@ -16,10 +16,10 @@ from huey import SqliteHuey
 from huey.consumer import Consumer, Scheduler, Worker
 from huey.registry import Message
 from huey.serializer import Serializer
-from huey.storage import SqliteStorage
+from huey.storage import BaseStorage, SqliteStorage
 
 from stitcherd import queue as queue_module
-from stitcherd.queue import Queue
+from stitcherd.queue import Queue, parts
 from stitcherd.store.writer import StorageUnavailable
 
 Run = Callable[[str, int], Awaitable[None]]
@@ -71,7 +71,7 @@ async def test_the_best_priority_goes_first_and_equals_in_their_order(tmp_path: 
 
 
 async def test_a_message_wakes_a_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_module, "SAFETY_SECONDS", 3600.0)
+    monkeypatch.setattr(parts, "SAFETY_SECONDS", 3600.0)
     seen = Seen()
     async with opened(tmp_path, seen.run, workers=3) as queue:
         queue.start()
@@ -201,7 +201,7 @@ async def test_what_the_queues_own_file_refuses_is_put_again(
 
 
 async def test_stopping_ends_workers_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_module, "SAFETY_SECONDS", 3600.0)
+    monkeypatch.setattr(parts, "SAFETY_SECONDS", 3600.0)
     async with opened(tmp_path, Seen().run, workers=3) as queue:
         threads = [thread for _, thread in queue._consumer.worker_threads] + [queue._consumer.scheduler]
         queue.start()
@@ -259,6 +259,9 @@ def test_hueys_private_names_have_the_shape_that_we_use() -> None:
         "create table if not exists task (id integer not null primary key, queue text not null, "
         "data blob not null, priority real not null default 0.0)"
     )
+    assert list(inspect.signature(SqliteStorage.peek_many).parameters) == ["self", "keys"]
+    assert list(inspect.signature(SqliteStorage.pop_data).parameters) == ["self", "key"]
+    assert SqliteStorage.delete_data is BaseStorage.delete_data
     assert {"_serialize", "_deserialize"} <= set(dir(Serializer))
     assert Message._fields[:4] == ("id", "name", "eta", "retries")
     assert {"args", "kwargs"} <= set(Message._fields)

@@ -1,4 +1,4 @@
-"""The dispatch queue: Huey on SQLite, embedded; the only file that imports huey.
+"""The dispatch queue: Huey on SQLite, embedded; this folder alone imports huey.
 
 A message is a nudge, `(job id, attempt)`: the job's row is the truth. Huey forgets a message before it runs it,
 so its file is thrown away and filled again from the store at every start, and a message that is lost or comes
@@ -8,25 +8,18 @@ used: no results, retries, schedules, locks or revocations.
 
 import asyncio
 import contextlib
-import json
 import logging
 import sqlite3
-import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from huey import SqliteHuey
-from huey.consumer import Consumer, Scheduler
-from huey.registry import Message
-from huey.serializer import Serializer
-from huey.storage import SqliteStorage
 
+from stitcherd.queue.parts import EmbeddedConsumer, Json, Storage
 from stitcherd.store.writer import StorageUnavailable
 
 NAME = "stitcher"
-SAFETY_SECONDS = 1.0  # a worker looks again after this long, should a wake-up ever be lost
 HEALTH_SECONDS = 5.0
 PRIORITY_MAX = 10
 REFILL = 500  # messages in one transaction when the queue is filled at start
@@ -34,83 +27,6 @@ REFILL = 500  # messages in one transaction when the queue is filled at start
 log = logging.getLogger(__name__)
 
 Run = Callable[[str, int], Awaitable[object]]
-
-
-class _Json(Serializer):  # type: ignore[misc]  # huey has no types
-    """Messages as JSON: whoever can write the queue's file must not be able to run code through pickle."""
-
-    def _serialize(self, data: Message) -> bytes:
-        return json.dumps([data.id, data.name, data.args]).encode()
-
-    def _deserialize(self, data: bytes) -> Message:
-        identifier, name, args = json.loads(bytes(data))
-        return Message(identifier, name, args=tuple(args), kwargs={})
-
-
-class _Storage(SqliteStorage):  # type: ignore[misc]
-    """Huey's SQLite storage, with a condition that wakes a worker as soon as there is a message."""
-
-    blocking = True  # Worker.loop then does not sleep between two looks
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._arrived = threading.Condition()
-        self._sequence = 0
-        self._closed = False
-        super().__init__(*args, **kwargs)
-
-    def enqueue(self, data: bytes, priority: float | None = None) -> None:
-        super().enqueue(data, priority)
-        self._wake(1)
-
-    def enqueue_many(self, messages: Iterable[tuple[bytes, float]]) -> None:
-        """Add messages with their priorities in one transaction."""
-        with self.db(commit=True) as cursor:
-            cursor.executemany(
-                "INSERT INTO task (queue, data, priority) VALUES (?, ?, ?)",
-                [(self.name, data, priority) for data, priority in messages],
-            )
-        self._wake(None)
-
-    def dequeue(self) -> bytes | None:
-        with self._arrived:
-            seen = self._sequence
-        data: bytes | None = super().dequeue()
-        if data is None:
-            with self._arrived:
-                if self._sequence == seen and not self._closed:
-                    self._arrived.wait(SAFETY_SECONDS)
-        return data
-
-    def close_for_good(self) -> None:
-        """Let no worker wait any longer."""
-        with self._arrived:
-            self._closed = True
-            self._arrived.notify_all()
-
-    def _wake(self, workers: int | None) -> None:
-        with self._arrived:
-            self._sequence += 1
-            if workers is None:
-                self._arrived.notify_all()
-            else:
-                self._arrived.notify(workers)
-
-
-class _NoSchedule(Scheduler):  # type: ignore[misc]
-    """Huey's scheduler with nothing to do: as it comes it takes the file's lock every second."""
-
-    def loop(self, now: object = None) -> None:  # noqa: ARG002 (huey's signature)
-        """Wait for the end."""
-        self.stop_flag.wait()
-
-
-class _Consumer(Consumer):  # type: ignore[misc]
-    """Huey's consumer inside our process: the daemon's signals stay the daemon's."""
-
-    scheduler_class = _NoSchedule
-
-    def _set_signal_handlers(self) -> None:
-        """Install nothing."""
 
 
 class Queue:
@@ -123,8 +39,8 @@ class Queue:
         self._run = run
         self._huey = SqliteHuey(
             NAME,
-            storage_class=_Storage,
-            serializer=_Json(),
+            storage_class=Storage,
+            serializer=Json(),
             results=False,
             filename=str(path),
             fsync=False,  # the file does not outlive this process
@@ -132,7 +48,7 @@ class Queue:
         self._task = self._huey.task(name="run")(self._drive)
         # Huey's enqueue blocks, on SQLite and on its lock: never on the loop, and in the order of the calls.
         self._feeder = ThreadPoolExecutor(1, thread_name_prefix="queue-feeder")
-        self._consumer = _Consumer(self._huey, workers=workers, periodic=False, check_worker_health=True)
+        self._consumer = EmbeddedConsumer(self._huey, workers=workers, periodic=False, check_worker_health=True)
         self._health: asyncio.Task[None] | None = None
         self._missed: list[tuple[str, int, int]] = []
 
