@@ -16,16 +16,20 @@ import dispatch
 import hostile
 import intake
 import jobs
+import rails
 import reads
 import sandbox
 import stream
+import terminal
 
 ROWS = {
     "intake": intake.measure,
     "dispatch": dispatch.measure,
     "jobs": jobs.measure,
+    "rails": rails.measure,
     "reads": reads.measure,
     "stream": stream.measure,
+    "terminal": terminal.measure,
     "sandbox": sandbox.measure,
     "hostile": hostile.measure,
 }
@@ -36,7 +40,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {' '.join(ROWS)}; all, if none is named")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
     parser.add_argument("--rounds", type=int, default=3, help="of each pair, in turn")
-    parser.add_argument("--jobs", type=int, default=1_000_000, help="in the store of the row reads")
+    parser.add_argument("--jobs", type=int, default=1_000_000, help="in the store of the rows reads and terminal")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     figures = {"machine": f"{platform.machine()} python {platform.python_version()} sqlite {sqlite3.sqlite_version}"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stitcherd import processes, sandbox
-from stitcherd.sandbox import Box, wrap
+from stitcherd.sandbox import Box, watching, wrap
 
 STARTS = 100
 PLACES = {"open": None, "bwrap": Box(network=False), "bwrap_with_limits": Box(memory=2**30, disk=2**30)}
@@ -40,6 +40,7 @@ async def _measured(starts: int) -> list[dict[str, Any]]:
                     say=print,
                     job_id="bench",
                     root=Path(place),
+                    watch=watching.watch(box, (work, tmp), None),
                 )
                 taken[name].append(1000 * (time.perf_counter() - begun))
                 assert ended.code == 0, ended

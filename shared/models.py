@@ -114,14 +114,15 @@ class Result(Wire, frozen=True):
 
 
 class Usage(Wire, frozen=True):
-    """What the executor says it used."""
+    """What the executor says it used; `turns` are calls of the model."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    turns: int = 0
 
 
-class Check(Wire, frozen=True):
+class Check(Wire, frozen=True, gc=False):
     """One check of a decision: `line` of rails.yaml that made it, the value seen and the value wanted."""
 
     id: str
@@ -187,10 +188,19 @@ class JobEvent(Wire, frozen=True):
     payload: dict[str, Any]
 
 
+class Waiting(Wire, frozen=True):
+    """What a PENDING job waits for: the guards that want a person asked, whose members may answer, until when."""
+
+    guards: tuple[str, ...]
+    by: tuple[str, ...]
+    expires_at: str
+
+
 class RunnerJob(Wire, frozen=True):
     """One piece of work; lists leave out everything from `prompt` on.
 
-    `held` is why a QUEUED job did not start when its turn came: a limit, or a pause.
+    `held` is why a QUEUED job did not start when its turn came: a limit, or a pause. `waiting` is what a PENDING
+    one waits for; the answers to commands leave it out.
     """
 
     id: str
@@ -220,6 +230,7 @@ class RunnerJob(Wire, frozen=True):
     version: int
     last_event: str
     held: str | None = None
+    waiting: Waiting | None = None
     prompt: str | UnsetType = UNSET
     result: Result | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
@@ -312,16 +323,29 @@ class DeliveryPage(Wire, frozen=True):
 
 
 class RailsFault(Wire, frozen=True):
-    """A warning about the rails in force, or the error of a file that was refused (then with `at`)."""
+    """A warning about the rails in force, or the error of a file that was refused: when, and its line as written."""
 
     line: int
     column: int
     message: str
     at: str | UnsetType | None = UNSET
+    source: str | UnsetType = UNSET
+
+
+class RailsChange(Wire, frozen=True):
+    """A part of the rails that is not as it was: `trigger fix`, with the keys of it that differ, and its line now.
+
+    `change` is added, changed, moved or removed; what is removed has no line.
+    """
+
+    what: str
+    change: str
+    keys: tuple[str, ...]
+    line: int | None
 
 
 class RailsState(Wire, frozen=True):
-    """The rails in force; `revision` and `text` are None while there are none."""
+    """The rails in force, and how they differ from those `before`; None, as `text` is, while there are none."""
 
     revision: str | None
     loaded_at: str | None
@@ -330,6 +354,9 @@ class RailsState(Wire, frozen=True):
     text: str | None
     warnings: tuple[RailsFault, ...]
     error: RailsFault | None
+    before: str | None = None
+    changes: tuple[RailsChange, ...] = ()
+    before_text: str | UnsetType | None = UNSET
 
 
 class Pause(Wire, frozen=True):
@@ -343,6 +370,39 @@ class Pause(Wire, frozen=True):
     queued: int
 
 
+class Pulse(Wire, frozen=True):
+    """How work goes, and whether anything may start.
+
+    `ended` are the jobs that ended in each of the last minutes, the 60 seconds up to now last.
+    """
+
+    ended: tuple[int, ...]
+    queued: int
+    oldest_queued_at: str | None
+    paused: bool
+    paused_by: str | None
+    reason: str | None
+
+
+class AgentsInPlace(Wire, frozen=True):
+    """How many agents a gateway has of those that the rails ask for, and how many these are."""
+
+    there: int
+    wanted: int
+
+
+class ExecutorState(Wire, frozen=True):
+    """How an executor is, and since when it is well or is not; what does not apply to its kind is None."""
+
+    name: str
+    ok: bool
+    detail: str
+    since: str
+    version: str | None = None
+    protocol: int | None = None
+    agents: AgentsInPlace | None = None
+
+
 class Meta(Wire, frozen=True):
     """Who is answering."""
 
@@ -351,6 +411,7 @@ class Meta(Wire, frozen=True):
     instance: str
     pid: int
     started_at: str
+    executors: tuple[ExecutorState, ...] = ()
 
 
 class Problem(Wire, frozen=True):

@@ -8,11 +8,14 @@ import resource
 import signal
 import sqlite3
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from socket import socket as Socket  # noqa: N812 (a class, whatever its case)
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from shared import VERSION, locations
 from shared.ids import new_id, now_ms, stamp
@@ -24,19 +27,25 @@ from stitcherd.api.house import House
 from stitcherd.api.listening import SPEECH, listen
 from stitcherd.bulk import Bulk
 from stitcherd.executors import kinds
+from stitcherd.executors.watch import Watch
 from stitcherd.feed import Feed
 from stitcherd.git.checkouts import Checkouts
 from stitcherd.intake import Intake
+from stitcherd.judge import abilities
 from stitcherd.queue import Queue
 from stitcherd.rails import file as rails_file
 from stitcherd.rails.faults import RailsError
 from stitcherd.rails.in_force import RailsInForce
+from stitcherd.rails.rulebook import Profile, Rulebook
 from stitcherd.rails.watch import watch
 from stitcherd.recovery import recover
 from stitcherd.runner import Runner
+from stitcherd.sandbox import Box
+from stitcherd.sandbox.lacking import lacking
 from stitcherd.settings import Settings, load
 from stitcherd.settings.faults import SettingsError
 from stitcherd.store import reads
+from stitcherd.store.limits import Slots
 from stitcherd.store.migrate import NewerDatabase
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -85,15 +94,39 @@ def check(rails: Path, settings: Settings) -> int:
     for noticed in settings.warnings:
         print(noticed, file=sys.stderr)
     try:
-        rulebook = rails_file.load(rails, secret_names=settings.secret_names, private=(rails.parent, *settings.private))
+        rulebook = rails_file.load(
+            rails,
+            secret_names=settings.secret_names,
+            private=(rails.parent, *settings.private),
+            facts=abilities(settings),
+        )
     except RailsError as error:
         for fault in error.others:
             print(f"{error.name}:{fault.line}:{fault.column}: {fault.message}", file=sys.stderr)
         return 2
-    for warning in rulebook.warnings:
+    for warning in (*rulebook.warnings, *lacking(boxes(rulebook))):
         print(f"{rails.name}:{warning.line}:{warning.column}: warning: {warning.message}", file=sys.stderr)
     print(f"stitcherd.toml and rails.yaml are good; the rails are {rulebook.revision}")
     return 0
+
+
+def boxes(rulebook: Rulebook) -> Iterator[tuple[int, str, Box | None]]:
+    """Yield the sandboxes that jobs ask for: the line, who asks there, and for what."""
+    for job in rulebook.jobs.values():
+        yield job.profile.line, f"profile {job.profile.name}", job.profile.box
+        yield from ((gate.line, f"gate {gate.name}", gate.box) for gate in job.gates)
+
+
+def lacks(rulebook: Rulebook | None) -> list[str]:
+    """Return what rails ask of this machine in vain."""
+    found = lacking(boxes(rulebook)) if rulebook else ()
+    return [f"{locations.RAILS}:{lack.line}: {lack.message}" for lack in found]
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Log each as a warning."""
+    for sentence in sentences:
+        log.warning("%s", sentence)
 
 
 async def serve(directory: Path, settings: Settings) -> None:
@@ -107,8 +140,6 @@ async def serve(directory: Path, settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGCHLD, processes.reap_orphans)
     state = Path(settings.daemon.state_dir)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for warning in settings.warnings:
-        log.warning("%s", warning)
     async with AsyncExitStack() as closing:
         closing.enter_context(lock.take(state / "lock", f"state directory {state}"))
         socket, held = socket_door.bind(Path(settings.daemon.socket))
@@ -116,13 +147,23 @@ async def serve(directory: Path, settings: Settings) -> None:
         closing.enter_context(held)
         store = await Store.open(state / "stitcher.db")
         closing.push_async_callback(store.close)
-        rails = RailsInForce(directory / locations.RAILS, store, settings.secret_names, (directory, *settings.private))
+        rails = RailsInForce(
+            directory / locations.RAILS,
+            store,
+            settings.secret_names,
+            (directory, *settings.private),
+            abilities(settings),
+        )
         await rails.reload()
+        warn([*settings.warnings, *lacks(rails.current)])
         loop.add_signal_handler(signal.SIGHUP, rails.look_again.set)
         checkouts = Checkouts(state)
-        await recover(store, checkouts)
-        runner = Runner(store, settings, rails.at, kinds.build(settings.executors), checkouts, new_id(), rails.slots)
-        turns = Turns(store, runner.run, rails.slots, settings.daemon.workers)
+        executors, owner = kinds.build(settings.executors), new_id()
+        taken_over = await recover(store, checkouts, owner)
+        health = Watch(executors, lambda name: profiles(rails, name))
+        slots = partial(may_run, rails, health)
+        runner = Runner(store, settings, rails.at, executors, checkouts, owner, slots, health.missed)
+        turns = Turns(store, runner.run, slots, settings.daemon.workers)
         queue = Queue(state / "queue.db", settings.daemon.workers, turns.run)
         intake = Intake(store, settings, rails, queue, runner)
         async with store.reading() as db:
@@ -130,12 +171,13 @@ async def serve(directory: Path, settings: Settings) -> None:
             instance = await reads.instance(db)
         feed = Feed(store)
         meta = Meta(VERSION, API, instance, os.getpid(), stamp(now_ms()))
-        house = House(settings, store, rails, intake, Bulk(store, queue, runner), runner, feed, meta)
+        house = House(settings, store, rails, intake, Bulk(store, queue, runner), runner, feed, meta, health)
+        await closing.enter_async_context(health.looking())
         await open_doors(house, socket, closing)
         queue.start()
         closing.push_async_callback(queue.stop)
         chores = [
-            asyncio.create_task(queue.refill(waiting)),
+            asyncio.create_task(queue.refill(taken_over + waiting)),
             asyncio.create_task(turns.call(queue.put)),
             asyncio.create_task(intake.approvals.expiring()),
             asyncio.create_task(upkeep(store, settings, checkouts)),
@@ -152,6 +194,17 @@ async def serve(directory: Path, settings: Settings) -> None:
         await runner.stop(settings.daemon.grace)
         feed.close()
         follow.cancel()
+
+
+def profiles(rails: RailsInForce, executor: str) -> list[Profile]:
+    """Return the profiles under which the rails in force ask an executor for jobs."""
+    jobs = rails.current.jobs.values() if rails.current else ()
+    return [job.profile for job in jobs if job.profile.executor == executor]
+
+
+def may_run(rails: RailsInForce, health: Watch) -> Slots:
+    """Return what may run now."""
+    return replace(rails.slots(), away=health.away())
 
 
 async def open_doors(house: House, socket: Socket, closing: AsyncExitStack) -> None:

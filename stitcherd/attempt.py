@@ -1,36 +1,36 @@
 """One attempt of a job, a staircase: prepare, then execute and judge as often as allowed, then publish."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
-from stitcherd import processes, prompt, sandbox
-from stitcherd.executors import Executor, Profile, Task, Unavailable
-from stitcherd.gates import BUILTINS, command
-from stitcherd.gates.diff_rules import Terms
-from stitcherd.gates.result import GateResult
+from stitcherd import prompt
+from stitcherd.budget import Budget
+from stitcherd.executors import Executor, Outcome, Profile, Task
 from stitcherd.git import GitFailed
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.checkouts import Checkouts
-from stitcherd.rails.rulebook import Gate, JobType
-from stitcherd.sandbox import Box
+from stitcherd.judging import Judging
+from stitcherd.rails.rulebook import JobType
 from stitcherd.settings.tables import RepositorySettings
-from stitcherd.steps import Journal
+from stitcherd.steps import Journal, Step
+from stitcherd.store.approvals import Terms as Approved
+from stitcherd.store.progress import Left
 from stitcherd.store.rows import builtins
+from stitcherd.store.spending import DayUsedUp, UsedUp
+from stitcherd.surroundings import Failed, Surroundings
 
-FEEDBACK_BYTES = 12_000  # of a failed gate's output that the agent is shown
 WRITES = frozenset({"repo:write", "git:commit"})  # a job that needs neither has nothing to publish
 
 
-class Failed(Exception):
-    """The attempt cannot be completed; `failure` is what the job says of it."""
+class Asks(Exception):
+    """All required gates passed, and one of them wants a person to approve of the commit first."""
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.detail)
-        self.failure = failure
+    def __init__(self, commit: str, base: str | None) -> None:
+        super().__init__(commit)
+        self.commit = commit
+        self.base = base
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -44,15 +44,31 @@ class Attempt(Struct, frozen=True, kw_only=True):
     checkouts: Checkouts
     journal: Journal
     environ: Mapping[str, str]  # the daemon's own, of which a job gets what its rails name
+    budget: Budget = Budget()  # of the job
+    day: Callable[[], Budget] = Budget
+    left: Left | None = None  # of an earlier daemon's, to be gone on with
+    approved: Approved | None = None  # what a person approved of, to be published
 
     async def run(self) -> Result:
-        """Walk the staircase; raise Failed where it ends early, Superseded where the job was taken away."""
-        checkout = await self._prepare()
+        """Walk the staircase, from where an earlier daemon left it.
+
+        Raises Failed where it ends early, Superseded where the job was taken away, and, where nothing could be started,
+        Unavailable and DayUsedUp; Asks where a person must approve of its commit.
+        """
+        if self.approved is not None:
+            return await self._publish(self._reopen(self.approved.base), self.approved.commit)
+        left = self.left
+        checkout = await self._prepare() if left is None else self._reopen(left.base)
         failures: list[tuple[str, str]] = []
-        for number in range(1, self.type.tries + 1):
-            await self._execute(checkout, number, failures)
+        for number in range(left.number if left else 1, self.type.tries + 1):
+            if left is None or number > left.number:
+                await self._execute(checkout, number, failures)
+            elif not left.ended:
+                await self._resume(checkout, left)
             commit = await self._commit(checkout)
-            failures = await self._judge(checkout, commit, number)
+            failures, asks = await Judging(self._around).judge(checkout, commit, number)
+            if not failures and asks and commit is not None:
+                raise Asks(commit, checkout.base)
             if not failures:
                 return await self._publish(checkout, commit)
         names = ", ".join(name for name, _ in failures)
@@ -62,6 +78,12 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 f"gate {names} failed in try {self.type.tries} of {self.type.tries}",
                 "see the gate's log for what it printed",
             )
+        )
+
+    @property
+    def _around(self) -> Surroundings:
+        return Surroundings(
+            job=self.job, type=self.type, repository=self.repository, journal=self.journal, environ=self.environ
         )
 
     async def _prepare(self) -> Checkout:
@@ -74,8 +96,15 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 raise Failed(Failure("checkout_failed", str(fault))) from fault
             step.say(said.encode())
             step.ended(0)
-        await self._run_prepare(checkout, checkout.work, checkout.tmp, Phase.SETUP)
+        await self._around.prepare(checkout, checkout.work, checkout.tmp, Phase.SETUP)
         return checkout
+
+    def _reopen(self, base: str | None) -> Checkout:
+        clone = None if self.repository is None else self.repository.clone
+        try:
+            return self.checkouts.left(self.job.id, self.job.attempt, clone, base)
+        except GitFailed as fault:
+            raise Failed(Failure("checkout_failed", str(fault))) from fault
 
     async def _open(self) -> tuple[Checkout, str]:
         job = self.job
@@ -88,33 +117,29 @@ class Attempt(Struct, frozen=True, kw_only=True):
         checkout = await self.checkouts.open(job.id, job.attempt, self.repository.clone, base, job.branch)
         return checkout, f"base {base} of {ref}\n"
 
-    async def _run_prepare(self, checkout: Checkout, where: Path, tmp: Path, phase: Phase) -> None:
-        if self.repository is None or not self.repository.prepare:
-            return
-        async with await self.journal.open(phase, StepType.COMMAND, "prepare") as step:
-            for argv in self.repository.prepare:
-                step.say(f"$ {' '.join(argv)}\n".encode())
-                env = self._environment(tmp, 0, self.type.profile.env)
-                verdict = await command.judge(
-                    self._boxed(self.type.profile.box, where, env)(argv),
-                    cwd=where,
-                    env=env,
-                    timeout=self.type.profile.timeout,
-                    retries=0,
-                    say=step.say,
-                    job_id=self.job.id,
-                    root=checkout.directory,
-                )
-                if not verdict.ok:
-                    step.ended(verdict.exit_code, verdict.reason)
-                    detail = f"{' '.join(argv)}: {verdict.reason}"
-                    raise Failed(Failure("prepare_failed", detail, "see [repositories] prepare in stitcherd.toml"))
-            step.ended(0)
-
     async def _execute(self, checkout: Checkout, number: int, failures: list[tuple[str, str]]) -> None:
         text = prompt.again(self.prompt, number, failures) if failures else prompt.first(self.prompt)
-        env = self._environment(checkout.tmp, number, self.type.profile.env)
-        task = Task(
+        task = await self._task(checkout, number, text)
+        await self.journal.begin_try(number, checkout.base, remembers=self.executor.remembers)
+        await self._hear(number, lambda step: self.executor.run(task, step))
+
+    async def _resume(self, checkout: Checkout, left: Left) -> None:
+        task = await self._task(checkout, left.number, self.prompt)
+        await self._hear(left.number, lambda step: self.executor.resume(task, left.reference, step))
+
+    async def _hear(self, number: int, do: Callable[[Step], Awaitable[Outcome]]) -> None:
+        name = self.type.profile.executor
+        async with await self.journal.open(Phase.EXECUTION, StepType.AI_ACTION, name, number) as step:
+            outcome = await do(step)
+            if outcome.usage is not None:
+                await step.used(outcome.usage)
+            step.ended(outcome.exit_code, outcome.failure.detail if outcome.failure else None)
+        if outcome.failure is not None:
+            raise Failed(outcome.failure)
+
+    async def _task(self, checkout: Checkout, number: int, text: str) -> Task:
+        env = self._around.environment(checkout.tmp, number, self.type.profile.env)
+        return Task(
             job_id=self.job.id,
             attempt=self.job.attempt,
             number=number,
@@ -124,31 +149,26 @@ class Attempt(Struct, frozen=True, kw_only=True):
             root=checkout.directory,
             env=env,
             timeout=self.type.profile.timeout,
-            boxed=self._boxed(self.type.profile.box, checkout.work, env),
-            profile=self._profile(),
+            boxed=self._around.boxed(self.type.profile.box, checkout.work, env),
+            watch=self._around.watch(self.type.profile.box, checkout.work, env),
+            profile=await self._profile(number),
         )
-        await self.journal.begin_try(number)
-        async with await self.journal.open(
-            Phase.EXECUTION, StepType.AI_ACTION, self.type.profile.executor, number
-        ) as step:
-            try:
-                outcome = await self.executor.run(task, step)
-            except Unavailable as gone:
-                raise Failed(Failure("executor_unavailable", str(gone))) from gone
-            if outcome.usage is not None:
-                await step.used(outcome.usage)
-            step.ended(outcome.exit_code, outcome.failure.detail if outcome.failure else None)
-        if outcome.failure is not None:
-            raise Failed(outcome.failure)
 
-    def _profile(self) -> Profile:
+    async def _profile(self, number: int) -> Profile:
         profile = self.type.profile
+        try:
+            budget = await self.journal.budget(number, self.budget, self.day())
+        except UsedUp as gone:
+            if isinstance(gone, DayUsedUp) and number == 1:
+                raise  # nothing has been started: it can wait
+            raise Failed(Failure("budget_exceeded", str(gone), "see limits.budget in rails.yaml")) from gone
         return Profile(
             name=profile.name,
             capabilities=profile.capabilities,
             tools=profile.tools,
             model=profile.model,
             sandbox=profile.sandbox,
+            budget=budget,
         )
 
     async def _commit(self, checkout: Checkout) -> str | None:
@@ -156,55 +176,14 @@ class Attempt(Struct, frozen=True, kw_only=True):
         if self.repository is None:
             return None
         try:
-            return await checkout.commit(self._message())
+            commit = await checkout.commit(self._message())
         except GitFailed as fault:
             raise Failed(Failure("commit_failed", str(fault))) from fault
-
-    async def _judge(self, checkout: Checkout, commit: str | None, number: int) -> list[tuple[str, str]]:
-        """Return the required gates that failed, with what they printed."""
-        if not self.type.gates:
-            return []
-        where = checkout.work
-        if self.repository is not None:
-            where = await checkout.fresh(f"gates-{number}", commit or str(checkout.base))
-            await self._run_prepare(checkout, where, await checkout.scratch("gates"), Phase.VALIDATION)
-        failures = []
-        for gate in self.type.gates:
-            async with await self.journal.open(Phase.VALIDATION, StepType.GATE, gate.name, number) as step:
-                if self.repository is not None:
-                    await checkout.reset(where, commit or str(checkout.base))
-                    await checkout.restore_from_base(where, gate.from_base)
-                verdict = await self._ask(gate, checkout, commit, where, number, step.say)
-                why = verdict.reason if gate.required else f"{verdict.reason} It is not required."
-                step.ended(verdict.exit_code, None if verdict.ok else why, reason=why if verdict.flaky else None)
-            if gate.required and not verdict.ok:
-                failures.append((gate.name, step.tail(FEEDBACK_BYTES) or verdict.reason))
-        return failures
-
-    async def _ask(
-        self,
-        gate: Gate,
-        checkout: Checkout,
-        commit: str | None,
-        where: Path,
-        number: int,
-        say: Callable[[bytes], None],
-    ) -> GateResult:
-        if gate.run is None:
-            terms = Terms(gate.paths, gate.timeout, self.journal.redaction.clean)
-            return await BUILTINS[str(gate.builtin)](checkout, commit, terms, say)
-        # What an agent, or another gate, left in its own TMPDIR is not there to be found by this one.
-        env = self._environment(await checkout.scratch("gates"), number, gate.env)
-        return await command.judge(
-            self._boxed(gate.box, where, env)(gate.run),
-            cwd=where,
-            env=env,
-            timeout=gate.timeout,
-            retries=gate.retries,
-            say=say,
-            job_id=self.job.id,
-            root=checkout.directory,
-        )
+        try:
+            await self.journal.keep_diff(await checkout.shown(commit) if commit else b"")
+        except GitFailed as fault:  # it is there to be looked at: no reason to fail
+            await self.journal.keep_diff(f"{fault}\n".encode())
+        return commit
 
     async def _publish(self, checkout: Checkout, commit: str | None) -> Result:
         """Put the commit that passed on its branch."""
@@ -223,19 +202,6 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 result = Result(commit, stat.files, stat.additions, stat.deletions, summary)
                 await step.note("ai.artifact_created", {"name": "diffstat", **builtins(result)})
         return result
-
-    def _boxed(self, box: Box | None, where: Path, env: Mapping[str, str]) -> Callable[[Sequence[str]], list[str]]:
-        return partial(sandbox.wrap, box=box, cwd=where, tmp=Path(env["TMPDIR"]), home=env.get("HOME"))
-
-    def _environment(self, tmp: Path, number: int, extra: Sequence[str]) -> dict[str, str]:
-        return processes.environment(
-            self.environ,
-            job_id=self.job.id,
-            attempt=self.job.attempt,
-            number=number,
-            tmp=tmp,
-            extra=extra,
-        )
 
     def _message(self) -> str:
         """Return the commit's message; a title from outside is one line of it, and cannot forge a trailer."""

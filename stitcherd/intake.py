@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Struct
 
 from shared.ids import new_id, now_ms
-from shared.models import Answer, Decision, Delivery, RunnerJob, Status, Thread, Verdict
-from stitcherd import hashing, prompt
+from shared.models import Answer, Decision, Delivery, RunnerJob, Status, Verdict
+from stitcherd import drafts, hashing
 from stitcherd.approvals import Approvals
-from stitcherd.judge import Judge, SourceGone
+from stitcherd.judge import Judge, SourceGone, bounds
 from stitcherd.queue import Queue
 from stitcherd.rails import approving
 from stitcherd.rails.decide import Request, Ruling, UnknownJobType
@@ -19,40 +18,9 @@ from stitcherd.runner import Runner
 from stitcherd.settings import Settings
 from stitcherd.settings.tables import SourceSettings
 from stitcherd.sources import SOURCES, BadSignature, NotJson, WrongShape
-from stitcherd.store import entries, limits, moves
+from stitcherd.store import entries, moves, quotas
 from stitcherd.store.sqlite import Store
 from stitcherd.trigger import Trigger
-
-HEADER_MAX = 512  # characters of a header's value that are kept
-
-
-class _Received(Struct, frozen=True, kw_only=True):
-    """What is known of a delivery besides what it says; the fields are those of `entries.NewDelivery`."""
-
-    actor: str
-    at: int
-    external_id: str | None
-    body: bytes
-    body_sha256: str
-    secret: int
-    headers: dict[str, str]
-    seen_since: int = 0
-    same_body_since: int | None = None
-    replay_of: str | None = None
-
-
-class DispatchRequest(Struct, frozen=True, kw_only=True):
-    """What is asked for by hand."""
-
-    type: str
-    prompt: str
-    repository: str | None
-    ref: str | None
-    agent_task_id: str | None
-    workspace: str
-    priority: int
-    metadata: dict[str, object]
-    idempotency_key: str | None
 
 
 class Intake:
@@ -89,14 +57,14 @@ class Intake:
             if repeated is not None:
                 return _answer(repeated)
             raise Refusal("bad_request" if isinstance(fault, NotJson) else "invalid", str(fault)) from fault
-        received = _Received(
-            actor=_actor(source, trigger),
+        received = drafts.Received(
+            actor=drafts.actor_of(source, trigger),
             at=now,
             external_id=external_id,
             body=kind.scrub(body),
             body_sha256=digest,
             secret=secret,
-            headers={name: _text(headers[name]) for name in kind.kept_headers if name in headers},
+            headers={name: drafts.kept(headers[name]) for name in kind.kept_headers if name in headers},
             seen_since=seen_since,
             same_body_since=same_body_since,
         )
@@ -104,7 +72,9 @@ class Intake:
         said = approving.answer_in(trigger, rulebook)
         if said is not None and rulebook is not None:
             return _answer(
-                await self.approvals.answer(said, trigger, rulebook, _new(new_id(), source, trigger, ruling, received))
+                await self.approvals.answer(
+                    said, trigger, rulebook, drafts.delivery(new_id(), source, trigger, ruling, received)
+                )
             )
         return await self._record(source, trigger, ruling, received)
 
@@ -114,7 +84,7 @@ class Intake:
         An approval among them approves nothing: what was said then was not said of what waits now.
         """
         source, trigger, ruling = self._again(delivery, body)
-        received = _Received(
+        received = drafts.Received(
             actor=actor,
             at=now_ms(),
             external_id=delivery.external_id,
@@ -129,7 +99,7 @@ class Intake:
     async def rehearse(self, delivery: Delivery, body: bytes, actor: str) -> tuple[Answer, Decision]:
         """Return what a replay would be answered now, and its decision; nothing is stored. Raises Refusal."""
         source, trigger, ruling = self._again(delivery, body)
-        job = self._job_of(trigger, ruling, delivery.id, actor, source)
+        job = self._job_of(delivery.id, source, trigger, ruling, actor)
         found = await self._store.write(entries.open_on_thread, job) if job is not None else None
         if found is not None:
             reason = entries.already_open(found)
@@ -152,7 +122,7 @@ class Intake:
         """
         return await self._counted(*self._again(delivery, body))
 
-    async def dispatch(self, request: DispatchRequest, actor: str) -> tuple[RunnerJob, bool]:
+    async def dispatch(self, request: drafts.DispatchRequest, actor: str) -> tuple[RunnerJob, bool]:
         """Store a job that was asked for by hand, and say whether it is new; raises Refusal."""
         entry = self._settings.repository(request.repository) if request.repository else None
         asked = Request(request.type, actor)
@@ -164,28 +134,7 @@ class Intake:
         if ruling.job is None:
             remedy = decision.remedy.text if decision.remedy else None
             raise Refusal("denied", decision.reason, remedy, more={"decision": msgspec.to_builtins(decision)})
-        job = entries.NewJob(
-            id=new_id(),
-            workspace=request.workspace,
-            type=request.type,
-            profile=ruling.job.profile.name,
-            executor=ruling.job.profile.executor,
-            priority=request.priority,
-            repository=request.repository,
-            ref=request.ref or (entry.base if entry else None),
-            thread=None,
-            prompt=request.prompt or " ".join(filter(None, (request.type, request.repository))),
-            metadata=request.metadata,
-            tries=ruling.job.tries,
-            on_interrupt=ruling.job.on_interrupt,
-            rails=decision.rails_revision or "",
-            actor=actor,
-            because={"dispatch": request.type},
-            agent_task=request.agent_task_id,
-            idempotency_key=request.idempotency_key,
-            request_sha256=hashing.sha256(msgspec.json.encode(request, order="sorted")),
-            quotas=_quotas(ruling, request.workspace, actor, request.repository),
-        )
+        job = drafts.dispatched(request, ruling, ruling.job, actor, entry)
         stored, new = await self._store.write(entries.dispatch, job, decision, now_ms())
         if new:
             self._put(stored)
@@ -203,11 +152,13 @@ class Intake:
         self._put(job)
         return job
 
-    async def _record(self, source: SourceSettings, trigger: Trigger, ruling: Ruling, received: _Received) -> Answer:
+    async def _record(
+        self, source: SourceSettings, trigger: Trigger, ruling: Ruling, received: drafts.Received
+    ) -> Answer:
         identifier = new_id()
-        job = self._job_of(trigger, ruling, identifier, received.actor, source)
+        job = self._job_of(identifier, source, trigger, ruling, received.actor)
         recorded = await self._store.write(
-            entries.add_delivery, _new(identifier, source, trigger, ruling, received), job
+            entries.add_delivery, drafts.delivery(identifier, source, trigger, ruling, received), job
         )
         stored = job is not None and recorded.job is not None and recorded.job.id == job.id
         if stored and recorded.job is not None and recorded.job.status is Status.QUEUED:
@@ -216,10 +167,10 @@ class Intake:
 
     async def _counted(self, source: SourceSettings, trigger: Trigger, ruling: Ruling) -> Decision:
         repository, thread = trigger.repository, trigger.thread
-        quotas = _quotas(ruling, source.workspace, trigger.sender, repository, thread)
-        if not quotas:
+        limits = bounds(ruling, source.workspace, trigger.sender, repository, thread)
+        if not limits:
             return ruling.decision
-        return limits.ruled(ruling.decision, await self._store.write(limits.uses, quotas, now_ms()))
+        return quotas.ruled(ruling.decision, await self._store.write(quotas.uses, limits, now_ms()))
 
     def _again(self, delivery: Delivery, body: bytes) -> tuple[SourceSettings, Trigger, Ruling]:
         try:
@@ -229,71 +180,14 @@ class Intake:
         except (NotJson, WrongShape) as fault:
             raise Refusal("invalid", f"the stored body cannot be read: {fault}") from fault
 
+    def _job_of(
+        self, identifier: str, source: SourceSettings, trigger: Trigger, ruling: Ruling, actor: str
+    ) -> entries.NewJob | None:
+        entry = self._settings.repository(trigger.repository) if trigger.repository else None
+        return drafts.job(identifier, source, trigger, ruling, actor, entry)
+
     def _put(self, job: RunnerJob) -> None:
         self._queue.put(job.id, job.attempt, job.priority)
-
-    def _job_of(
-        self,
-        trigger: Trigger,
-        ruling: Ruling,
-        delivery: str,
-        actor: str,
-        source: SourceSettings,
-    ) -> entries.NewJob | None:
-        job, thread = ruling.job, trigger.thread
-        if job is None:
-            return None
-        entry = self._settings.repository(trigger.repository) if trigger.repository else None
-        subject = f"{trigger.repository}#{thread.number}" if thread else trigger.repository or ""
-        return entries.NewJob(
-            id=new_id(),
-            workspace=source.workspace,
-            type=job.name,
-            profile=job.profile.name,
-            executor=job.profile.executor,
-            priority=5,
-            repository=trigger.repository,
-            ref=trigger.ref or (entry.base if entry else None),
-            thread=thread,
-            prompt=prompt.compose(ruling.task or f"{job.name} {subject}".strip(), trigger.quotes),
-            metadata={},
-            tries=job.tries,
-            on_interrupt=job.on_interrupt,
-            rails=ruling.decision.rails_revision or "",
-            actor=actor,
-            because={"trigger": ruling.decision.trigger},
-            delivery=delivery,
-            quotas=_quotas(ruling, source.workspace, trigger.sender, trigger.repository, thread),
-            terms=approving.terms_of(ruling, trigger, now_ms()),
-        )
-
-
-def _new(
-    identifier: str, source: SourceSettings, trigger: Trigger, ruling: Ruling, received: _Received
-) -> entries.NewDelivery:
-    return entries.NewDelivery(
-        id=identifier,
-        source=source.name,
-        kind=source.kind,
-        workspace=source.workspace,
-        external_id=received.external_id,
-        received_at=received.at,
-        event=trigger.event,
-        action=trigger.action,
-        name=trigger.name,
-        sender=trigger.sender,
-        repository=trigger.repository,
-        thread=trigger.thread,
-        body=received.body,
-        body_sha256=received.body_sha256,
-        secret=received.secret,
-        headers=received.headers,
-        actor=received.actor,
-        decision=ruling.decision,
-        seen_since=received.seen_since,
-        same_body_since=received.same_body_since,
-        replay_of=received.replay_of,
-    )
 
 
 def _answer(recorded: entries.Recorded) -> Answer:
@@ -306,26 +200,3 @@ def _answer(recorded: entries.Recorded) -> Answer:
         shown.status if shown else None,
         recorded.reason,
     )
-
-
-def _quotas(
-    ruling: Ruling, workspace: str, sender: str | None, repository: str | None, thread: Thread | None = None
-) -> tuple[limits.Quota, ...]:
-    """Return the rates that bind a job, each with who or what it is counted for."""
-    here = f"{repository}#{thread.number} ({thread.kind})" if repository and thread else None
-    whom = {"per_sender": sender, "per_repo": repository, "per_thread": here}
-    return tuple(
-        limits.Quota(rate.name, rate.line, rate.written, rate.most, rate.window, who.lower(), workspace)
-        for rate in ruling.rates
-        if (who := whom[rate.name]) is not None
-    )
-
-
-def _actor(source: SourceSettings, trigger: Trigger) -> str:
-    login = trigger.sender.partition(":")[2] if trigger.sender else ""
-    return f"source:{source.name}/{login}" if login else f"source:{source.name}"
-
-
-def _text(value: str) -> str:
-    """Return a header's value as text that can be stored: aiohttp keeps undecodable bytes as lone surrogates."""
-    return value[:HEADER_MAX].encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -3,19 +3,22 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
+from msgspec.structs import replace
 from multidict import CIMultiDict
 
-from shared.models import Delivery
+from shared.models import Delivery, Thread
 from stitcherd import sandbox
 from stitcherd.executors import kinds
 from stitcherd.gates import BUILTINS
 from stitcherd.rails.decide import Request, Ruling, decide, decide_dispatch
 from stitcherd.rails.feasible import Facts
+from stitcherd.rails.loops import is_bot
 from stitcherd.rails.rulebook import Profile, Rulebook
 from stitcherd.settings import Settings
 from stitcherd.settings.tables import SourceSettings
 from stitcherd.sources import SOURCES
 from stitcherd.sources.body import FORM
+from stitcherd.store.quotas import Chain, Day, Limit, Quota
 from stitcherd.trigger import Trigger
 
 PROFILES_KEPT = 256  # of all revisions of the rails; what was asked before is not worked out again
@@ -30,17 +33,52 @@ def is_form(headers: Mapping[str, str]) -> bool:
     return headers.get("Content-Type", "").partition(";")[0].strip().lower() == FORM
 
 
+def abilities(settings: Settings) -> Facts:
+    """Return what the executors and gates of this house can do, whatever machine it stands on."""
+    entries = settings.executors
+
+    @lru_cache(PROFILES_KEPT)
+    def objection(profile: Profile) -> str | None:
+        entry = entries.get(profile.executor)
+        return kinds.objection(entry, profile) if entry else None
+
+    return Facts(
+        executors=kinds.usable(entries),
+        gates=dict.fromkeys(BUILTINS),
+        toolless=frozenset(name for name, it in entries.items() if it.kind in kinds.TOOLLESS),
+        objection=objection,
+        unboxed=frozenset(name for name, it in entries.items() if it.kind not in kinds.BOXABLE),
+        unmetered=frozenset(name for name, it in entries.items() if it.kind not in kinds.METERED),
+    )
+
+
+def bounds(
+    ruling: Ruling, workspace: str, sender: str | None, repository: str | None, thread: Thread | None = None
+) -> tuple[Limit, ...]:
+    """Return what a job of a ruling counts against: rates, with who or what each counts; the day; bots in a row."""
+    rules = ruling.limits
+    if ruling.job is None:
+        return ()
+    here = f"{repository}#{thread.number} ({thread.kind})" if repository and thread else None
+    whom = {"per_sender": sender, "per_repo": repository, "per_thread": here}
+    found: list[Limit] = [
+        Quota(rate.name, rate.line, rate.written, rate.most, rate.window, who.lower(), workspace)
+        for rate in rules.rates
+        if (who := whom[rate.name]) is not None
+    ]
+    if rules.per_day.limits:
+        found.append(Day(rules.per_day, rules.day_line))
+    if here is not None:
+        found.append(Chain(here.lower(), workspace, is_bot(sender)))
+    return tuple(found)
+
+
 class Judge:
     """Knows what this house can do; which rails to ask is for the caller to say."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._executors = kinds.usable(settings.executors)
-        self._toolless = frozenset(name for name, it in settings.executors.items() if it.kind in kinds.TOOLLESS)
-        self._objection = lru_cache(PROFILES_KEPT)(self._object)
-        self._gates = dict.fromkeys(BUILTINS)
-        self._sandboxes = {"none": None, "bwrap": sandbox.available()}
-        self._unboxed = frozenset(name for name, it in settings.executors.items() if it.kind not in kinds.BOXABLE)
+        self._house = replace(abilities(settings), sandboxes={"none": None, "bwrap": sandbox.available()})
 
     def rule(
         self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool, rulebook: Rulebook | None
@@ -71,10 +109,6 @@ class Judge:
         """Return the ruling on a manual dispatch; raises UnknownJobType."""
         return decide_dispatch(request, rulebook, self._facts(repository, workspace))
 
-    def _object(self, profile: Profile) -> str | None:
-        entry = self._settings.executors.get(profile.executor)
-        return kinds.objection(entry, profile) if entry else None
-
     def _facts(self, repository: str | None, workspace: str, bot: str | None = None) -> Facts:
         entry = self._settings.repository(repository) if repository else None
         unusable = publish = None
@@ -84,15 +118,5 @@ class Judge:
             unusable = f"{repository} does not belong to workspace {workspace}"
         if entry is not None and not entry.is_path:
             publish = f"clone of {repository} is a URL, and this version can publish only into a path"
-        return Facts(
-            executors=self._executors,
-            sandboxes=self._sandboxes,
-            gates=self._gates,
-            toolless=self._toolless,
-            objection=self._objection,
-            unboxed=self._unboxed,
-            unbinding=sandbox.unbinding(),
-            repository=unusable,
-            publish=publish,
-            bot=bot,
-        )
+        about = {"repository": unusable, "publish": publish, "bot": bot}
+        return replace(self._house, unbinding=sandbox.unbinding(), **about)

@@ -1,5 +1,6 @@
-"""The log file of a step: its whole output, or, beyond a limit, its head and its tail."""
+"""The log file of a step, its whole output, or, beyond a limit, its head and its tail; and an attempt's diff, alike."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -7,6 +8,21 @@ from typing import BinaryIO
 def log_path(state: Path, job_id: str, attempt: int, ordinal: int) -> Path:
     """Return where the log of a step lies below the state directory."""
     return state / "logs" / job_id / str(attempt) / f"{ordinal}.log"
+
+
+def diff_path(state: Path, job_id: str, attempt: int) -> Path:
+    """Return where the diff of what an attempt changed lies, beside its logs and as long as they."""
+    return state / "logs" / job_id / str(attempt) / "change.diff"
+
+
+def keep_diff(path: Path, pieces: Iterable[bytes], limit: int) -> None:
+    """Put a diff in place of the one before, at once for whoever reads it; bounded as a log is."""
+    new = path.with_suffix(".new")
+    file = StepLog(new, limit)
+    for piece in pieces:
+        file.write(piece)
+    file.close()
+    new.replace(path)
 
 
 class StepLog:

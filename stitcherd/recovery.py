@@ -1,23 +1,37 @@
-"""What an earlier daemon left running: its processes are ended, its jobs go where their type says."""
+"""What an earlier daemon left running: taken over where it can be found again; else ended, and its job goes on."""
 
 import logging
 
 from shared.ids import now_ms, short
 from stitcherd import processes
 from stitcherd.git.checkouts import Checkouts
-from stitcherd.store import moves, reads
+from stitcherd.queue import PRIORITY_MAX
+from stitcherd.store import moves, progress, reads
 from stitcherd.store.sqlite import Store
 
 log = logging.getLogger(__name__)
 
 
-async def recover(store: Store, checkouts: Checkouts) -> None:
-    """Settle every job that is RUNNING; to be called under the state directory's lock, before any job starts."""
+async def recover(store: Store, checkouts: Checkouts, owner: str) -> list[tuple[str, int, int]]:
+    """Settle every job that is RUNNING; to be called under the state directory's lock, before any job starts.
+
+    Returns (job id, attempt, priority) of those that `owner` has taken over and is to go on with.
+    """
     async with store.reading() as db:
         left = await reads.running(db)
+    taken_over = []
     for job_id in left:
-        ended = await processes.end_all(job_id, checkouts.directory(job_id))
+        ended = 0
+        # What an executor of this kind runs in the checkout is not ours, and part of what is to go on.
+        if not await store.write(progress.is_elsewhere, job_id):
+            ended = await processes.end_all(job_id, checkouts.directory(job_id))
+        attempt = await store.write(moves.adopt, job_id, owner, now_ms())
+        if attempt is not None:
+            taken_over.append((job_id, attempt, PRIORITY_MAX))
+            log.warning("job %s was running when the daemon stopped, and goes on", short(job_id))
+            continue
         status = await store.write(moves.recover, job_id, now_ms())
         log.warning(
             "job %s was running when the daemon stopped: now %s, %d processes ended", short(job_id), status, ended
         )
+    return taken_over

@@ -8,17 +8,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from shared.ids import new_id, now_ms, short
-from shared.models import Failure, Result, RunnerJob
-from stitcherd.attempt import Attempt, Failed
-from stitcherd.executors import Executor
+from shared.models import Failure, Result, RunnerJob, Status
+from stitcherd.attempt import Asks, Attempt
+from stitcherd.executors import INTERRUPTED, Executor, Unavailable
 from stitcherd.git.checkouts import Checkouts
+from stitcherd.rails import approving
 from stitcherd.rails.rulebook import Rulebook
 from stitcherd.redact import Redaction
 from stitcherd.settings import Settings
 from stitcherd.steps import Journal
-from stitcherd.store import limits, moves, progress, reads
+from stitcherd.store import approvals, limits, moves, progress, reads
+from stitcherd.store.spending import DayUsedUp
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
+from stitcherd.surroundings import Failed
 
 OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 RETRY_SECONDS = 1.0  # between two tries to write how a job ended, while the store takes nothing
@@ -31,7 +34,7 @@ Rules = Callable[[str], Awaitable[Rulebook]]
 class Runner:
     """Runs claimed jobs; `rules` finds the rails of a revision, and raises LookupError where it cannot.
 
-    `slots` says how many jobs may run now.
+    `slots` says what may run now, and `missed` is told of an executor that could not be reached, and why.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Runner:
         checkouts: Checkouts,
         owner: str,
         slots: Callable[[], limits.Slots] = limits.Slots,
+        missed: Callable[[str, str], None] = lambda _name, _why: None,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -51,6 +55,7 @@ class Runner:
         self._checkouts = checkouts
         self._owner = owner
         self._slots = slots
+        self._missed = missed
         self._redaction = Redaction(settings.secret_values)
         self._running: dict[str, asyncio.Task[object]] = {}
         self._cancelled: set[str] = set()
@@ -99,28 +104,34 @@ class Runner:
             log.info("waiting up to %g s for %d running jobs", grace, len(running))
             await asyncio.wait(running, timeout=grace)
         self._stopping = True
+        for executor in self._executors.values():
+            executor.leave()
         left = list(self._running.values())
         for task in left:
-            task.cancel()
+            task.cancel("the daemon was stopped")
         if left:
             await asyncio.wait(left)
 
     async def _run(self, job_id: str, attempt: int) -> bool:
         claimed = await self._store.write(limits.claim, job_id, attempt, self._owner, now_ms(), self._slots())
-        if claimed is None or isinstance(claimed, limits.Held):
-            return claimed is None
-        job, fence = claimed
+        if isinstance(claimed, limits.Held):
+            return False
+        taken = await self._store.write(moves.adopted, job_id, attempt, self._owner) if claimed is None else claimed
+        if taken is None:
+            return True
+        job, fence, *left = taken
         try:
-            outcome: Failure | Result = await (await self._attempt(job, fence)).run()
+            outcome: Failure | Result = await self._do(job, fence, *left)
         except Failed as failed:
             outcome = failed.failure
+        except (Unavailable, DayUsedUp, Asks) as cause:
+            return await self._lay_by(job, cause)
         except progress.Superseded:
             raise
         except Exception as fault:  # noqa: BLE001 (whatever it was, the job has ended)
             outcome = _failure(job_id, fault)
         if isinstance(outcome, Failure):
-            await self._conclude(job_id, attempt, outcome)
-            return True
+            return await self._fail(job_id, attempt, outcome)
         # Deleting takes time, and until the conclusion is written a cancel would win over what is published already.
         done = self._checkouts.set_aside(job_id)
         await self._conclude(job_id, attempt, outcome)
@@ -130,16 +141,29 @@ class Runner:
             log.warning("job %s: %s", short(job_id), fault)
         return True
 
-    async def _attempt(self, job: RunnerJob, fence: progress.Fence) -> Attempt:
+    async def _do(self, job: RunnerJob, fence: progress.Fence, left: progress.Left | None = None) -> Result:
         try:
+            return await (await self._attempt(job, fence, left)).run()
+        except (Failed, DayUsedUp):
+            if left is not None and job.executor in self._executors:  # what is not gone on with must not go on
+                await self._executors[job.executor].abandon(left.reference)
+            raise
+
+    async def _attempt(self, job: RunnerJob, fence: progress.Fence, left: progress.Left | None = None) -> Attempt:
+        try:
+            executor = self._executors[job.executor]
+            if left is not None and job.cancel_requested:
+                raise Failed(Failure("cancelled", "the job was cancelled"))
             rulebook = await self._rules(job.rails_revision)
             type_ = rulebook.jobs[job.type]
-            executor = self._executors[job.executor]
         except LookupError as missing:
             detail = f"what it was decided under is no longer there: {missing}"
             raise Failed(Failure("rails_unavailable", detail, "dispatch it again under today's rails")) from missing
         async with self._store.reading() as db:
             prompt = await reads.prompt(db, job.id)
+        # Only a job that waited with its commit is claimed after a try of the same attempt.
+        again = left is None and job.tries.used > 0
+        approved = await self._store.write(approvals.granted, fence.key, job.attempt) if again else None
         daemon = self._settings.daemon
         return Attempt(
             job=job,
@@ -150,20 +174,50 @@ class Runner:
             checkouts=self._checkouts,
             journal=Journal(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction),
             environ=os.environ,
+            budget=rulebook.limits.per_job,
+            day=lambda: self._slots().day,
+            left=left,
+            approved=approved,
         )
 
+    async def _fail(self, job_id: str, attempt: int, failure: Failure) -> bool:
+        """Let a job that failed end, or, where its run was lost and its type says so, wait to be run again."""
+        if failure.code != INTERRUPTED:
+            await self._conclude(job_id, attempt, failure)
+            return True
+        clean = self._clean(failure)
+        return await self._settle(moves.interrupt, job_id, (attempt, self._owner), now_ms(), clean) != Status.QUEUED
+
+    async def _lay_by(self, job: RunnerJob, cause: Unavailable | DayUsedUp | Asks) -> bool:
+        """Let a job wait in the queue, or, with its commit, for an approval."""
+        mine = (job.attempt, self._owner)
+        if isinstance(cause, Asks):
+            rules = (await self._rules(job.rails_revision)).approvals
+            terms = approving.terms_of_commit(job, rules, cause.commit, cause.base, now_ms())
+            await self._settle(approvals.ask, job.id, mine, now_ms(), terms)
+            return True
+        why = f"limit: {cause}"
+        if isinstance(cause, Unavailable):
+            self._missed(job.executor, str(cause))
+            why = limits.away(job.executor, str(cause))
+        return await self._settle(moves.put_back, job.id, mine, now_ms(), why) != Status.QUEUED
+
     async def _conclude(self, job_id: str, attempt: int, outcome: Failure | Result) -> None:
-        """Write how the job ended, as soon as the store takes it."""
         if isinstance(outcome, Failure):
-            outcome = Failure(outcome.code, self._redaction.text(outcome.detail), outcome.hint)
+            outcome = self._clean(outcome)
+        await self._settle(moves.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
+
+    def _clean(self, failure: Failure) -> Failure:
+        return Failure(failure.code, self._redaction.text(failure.detail), failure.hint)
+
+    async def _settle(self, move: Callable[..., Status | None], job_id: str, *about: object) -> Status | None:
+        """Write what became of the job, as soon as the store takes it; returns where it stands then."""
         while True:
             try:
-                await self._store.write(moves.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
+                return await self._store.write(move, job_id, *about)
             except StorageUnavailable as fault:
                 log.error("job %s: its end could not be stored (%s); trying again", short(job_id), fault)  # noqa: TRY400 (the disk's fault, not ours)
                 await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
 
 
 def _failure(job_id: str, fault: Exception) -> Failure:

@@ -2,19 +2,23 @@
 
 import asyncio
 import contextlib
+import io
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from shared.ids import now_ms
 from shared.models import Phase, StepStatus, StepType, Usage
-from stitcherd.logs import StepLog, log_path
+from stitcherd.budget import Budget
+from stitcherd.logs import StepLog, diff_path, keep_diff, log_path
 from stitcherd.redact import RedactedStream, Redaction
-from stitcherd.store import progress
+from stitcherd.store import progress, spending
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 EVENT_BYTES = 4096  # of output in one event
+PIECE = 256 * 1024  # bytes of a diff that are cleaned at once
 EVENT_SECONDS = 0.12  # between two output events of a step: nine a second, which leaves room for its last
 
 
@@ -28,9 +32,17 @@ class Journal:
         self._log_max = log_max
         self.redaction = redaction
 
-    async def begin_try(self, number: int) -> None:
-        """Write down that the executor is about to be started for this try; raises Superseded."""
-        await self._store.write(progress.begin_try, self._fence, number, now_ms())
+    async def begin_try(self, number: int, base: str | None = None, *, remembers: bool = False) -> None:
+        """Write down that the executor is about to be started for this try, on a checkout of `base`.
+
+        `remembers` says that it gives a reference before it begins. Raises Superseded.
+        """
+        await self._store.write(progress.begin_try, self._fence, number, now_ms(), base, remembers=remembers)
+
+    async def budget(self, number: int, job: Budget, day: Budget) -> Budget:
+        """Return what a try may use of the budgets of its job and of the day; raises UsedUp where that is nothing."""
+        place = (self._fence.key, self._fence.attempt, number)
+        return await self._store.write(spending.rest, place, job, day, now_ms()) if job.limits or day.limits else job
 
     async def open(self, phase: Phase, type_: StepType, name: str, number: int | None = None) -> "Step":
         """Begin a step; `number` is the try it belongs to. Raises Superseded."""
@@ -39,6 +51,11 @@ class Journal:
         )
         log = StepLog(log_path(self._state, self._fence.job_id, self._fence.attempt, place.ordinal), self._log_max)
         return Step(self._store, self._fence, place, log, self.redaction)
+
+    async def keep_diff(self, diff: Path | bytes) -> None:
+        """Keep what the attempt has changed up to now, without the secrets in it: a file, or what is said instead."""
+        path = diff_path(self._state, self._fence.job_id, self._fence.attempt)
+        await asyncio.to_thread(keep_diff, path, _clean(diff, self.redaction), self._log_max)
 
 
 class Step:
@@ -88,9 +105,12 @@ class Step:
         """Keep what the executor needs to find the run of this step's try again; raises Superseded."""
         await self._store.write(progress.remember, self._fence, self.place.number or 0, reference)
 
-    async def used(self, usage: Usage) -> None:
-        """Add what the executor used to the step and to the job; raises Superseded."""
-        await self._store.write(progress.add_usage, self._fence, self.place, usage, now_ms())
+    async def used(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
+        """Add what the executor used to the step and to the job, and keep a new reference with it.
+
+        Raises Superseded.
+        """
+        await self._store.write(progress.add_usage, self._fence, self.place, usage, now_ms(), reference)
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,7 +119,7 @@ class Step:
         self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         if isinstance(error, asyncio.CancelledError):
-            self.ended(None, "cancelled")
+            self.ended(None, str(error) or "cancelled")
         elif error is not None:
             self.ended(self._exit_code, str(error))
         try:
@@ -150,6 +170,14 @@ class Step:
         # Output is in the log in any case; that the job was taken away is learnt from what is written next.
         with contextlib.suppress(progress.Superseded, StorageUnavailable):
             await self._store.write(progress.note, self._fence, "step.output", now_ms(), self.place.id, payload)
+
+
+def _clean(diff: Path | bytes, redaction: Redaction) -> Iterator[bytes]:
+    stream = RedactedStream(redaction)
+    with io.BytesIO(diff) if isinstance(diff, bytes) else diff.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield stream.feed(piece)
+    yield stream.end()
 
 
 def _newest(data: bytes, size: int) -> bytes:

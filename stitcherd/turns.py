@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from shared.ids import now_ms
 from stitcherd.store import limits
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -52,7 +53,7 @@ class Turns:
     async def _next(self, put: Callable[[str, int, int], None]) -> bool:
         """Put whose turn it is, and say whether any job is held."""
         try:
-            held, up = await self._store.write(limits.next_up, self._slots(), self._workers)
+            held, up = await self._store.write(limits.next_up, self._slots(), self._workers, now_ms())
         except StorageUnavailable as fault:
             log.warning("held jobs cannot be looked up (%s); trying again", fault)
             return True

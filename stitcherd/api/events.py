@@ -78,7 +78,8 @@ async def _follow(response: web.StreamResponse, listener: Listener, feed: Feed, 
         if listener.behind:
             continue
         try:
-            await asyncio.wait_for(ear.wait(), BEAT_SECONDS)
+            async with asyncio.timeout(BEAT_SECONDS):
+                await ear.wait()
         except TimeoutError:
             await response.write(_beat(listener.cursor))
 

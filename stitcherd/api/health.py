@@ -3,7 +3,9 @@
 from typing import Any
 
 from aiohttp import web
+from msgspec.structs import replace
 
+from shared.models import ExecutorState
 from stitcherd.api.answers import answer
 from stitcherd.api.auth import CALLER
 from stitcherd.api.house import HOUSE, House
@@ -15,22 +17,28 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Answer whether webhooks are taken; the reasons are for the operator alone."""
+    """Answer whether webhooks are taken and what they ask for could be done; the reasons are for the operator alone."""
     house = request.app[HOUSE]
-    ready = not house.stopping
-    checks = {"checks": [_of_daemon(house), _of_rails(house)]} if CALLER in request else {}
-    return answer({"ready": ready, **checks}, 200 if ready else 503)
+    executors = house.watch.states()
+    ready = not house.stopping and all(executor.ok for executor in executors)
+    checks = [_of_daemon(house), _of_rails(house), *map(_of_executor, executors)]
+    return answer({"ready": ready, **({"checks": checks} if CALLER in request else {})}, 200 if ready else 503)
 
 
 async def meta(request: web.Request) -> web.Response:
     """Answer who this is."""
-    return answer(request.app[HOUSE].meta)
+    house = request.app[HOUSE]
+    return answer(replace(house.meta, executors=house.watch.states()))
 
 
 def _of_daemon(house: House) -> dict[str, Any]:
     detail = "stopping" if house.stopping else "running"
     since = house.stopping_since or house.meta.started_at
     return {"name": "daemon", "ok": not house.stopping, "detail": detail, "since": since}
+
+
+def _of_executor(state: ExecutorState) -> dict[str, Any]:
+    return {"name": f"executor:{state.name}", "ok": state.ok, "detail": state.detail, "since": state.since}
 
 
 def _of_rails(house: House) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from shared.models import Meta
 from stitcherd.bulk import Bulk
+from stitcherd.executors.watch import Watch
 from stitcherd.feed import Feed
 from stitcherd.intake import Intake
 from stitcherd.rails.in_force import RailsInForce
@@ -24,6 +25,7 @@ class House(Struct):
     runner: Runner
     feed: Feed
     meta: Meta
+    watch: Watch
     stopping_since: str | None = None
 
     @property

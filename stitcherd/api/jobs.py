@@ -1,7 +1,6 @@
-"""Jobs: list, detail, events and logs; create, dispatch, cancel and retry, one or many."""
+"""Jobs: list, detail and events; create, dispatch, cancel and retry, one or many."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -15,8 +14,7 @@ from stitcherd.api.asked import CURSOR_MAX, Query, body_of
 from stitcherd.api.auth import caller
 from stitcherd.api.house import HOUSE
 from stitcherd.bulk import Action
-from stitcherd.intake import DispatchRequest
-from stitcherd.logs import log_path
+from stitcherd.drafts import DispatchRequest
 from stitcherd.queue import NAME
 from stitcherd.refusal import Refusal
 from stitcherd.store import reads
@@ -94,22 +92,6 @@ async def list_events(request: web.Request) -> web.Response:
     async with request.app[HOUSE].store.reading() as db:
         page = await reads.job_events(db, request.match_info["job"], caller(request).workspace, after, query.limit)
     return answer(page)
-
-
-async def show_log(request: web.Request) -> web.StreamResponse:
-    """Answer a step's whole output; ranges work."""
-    Query(request)
-    house = request.app[HOUSE]
-    async with house.store.reading() as db:
-        place = await reads.step_place(
-            db, request.match_info["job"], request.match_info["step"], caller(request).workspace
-        )
-    path = log_path(Path(house.settings.daemon.state_dir), *place)
-    if not path.exists():
-        raise Refusal("not_found", "the log of this step is past its retention")
-    # Whatever an agent printed must not become a page in a browser.
-    headers = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
-    return web.FileResponse(path, headers=headers)
 
 
 async def create_job(request: web.Request) -> web.Response:

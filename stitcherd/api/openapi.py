@@ -16,7 +16,10 @@ from stitcherd.api.routes import ROUTES, Route
 
 REF = "#/components/schemas/{name}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REF.format(name="Problem")}}}
-EVERYWHERE = (403,)  # a Host or an Origin that is not taken; a peer that is not the operator
+EVERYWHERE = (
+    400,
+    403,
+)  # no HTTP, or too long an address; a Host or an Origin not taken, a peer that is not the operator
 WITH_A_CALLER = (401, 403, 429)  # no token, a permission too few, too many wrong tokens
 
 

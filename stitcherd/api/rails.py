@@ -45,11 +45,19 @@ class Simulate(Asked):
 
 
 async def show_rails(request: web.Request) -> web.Response:
-    """Answer the rails in force; with `effective` also all that they leave to defaults."""
-    wanted = Query(request).text("effective")
+    """Answer the rails in force and how they differ from those before, or from the revision `against`.
+
+    With `effective` also all that they leave to defaults.
+    """
+    query = Query(request)
+    wanted, against = query.text("effective"), query.text("against")
     if wanted not in {None, "true", "false"}:
         raise Refusal("invalid", f"effective takes true or false, not {wanted!r}")
-    state = request.app[HOUSE].rails.state()
+    rails = request.app[HOUSE].rails
+    try:
+        state = rails.state() if against is None else await rails.state_against(against)
+    except LookupError as missing:
+        raise Refusal("not_found", f"there are no rails {against!r} that can be read") from missing
     if wanted != "true":
         return answer(state)
     effective = None if state.text is None else await asyncio.to_thread(file.in_full, state.text)

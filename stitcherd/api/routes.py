@@ -17,12 +17,13 @@ from shared.models import (
     JobPage,
     Meta,
     Pause,
+    Pulse,
     RailsState,
     RunnerJob,
     Status,
     Verdict,
 )
-from stitcherd.api import approvals, deliveries, events, health, jobs, pause, rails, webhooks
+from stitcherd.api import approvals, deliveries, events, health, jobs, outputs, pause, pulse, rails, webhooks
 from stitcherd.api.answers import Handler
 from stitcherd.api.asked import QUERY_NAMES
 from stitcherd.api.auth import CALLER, caller
@@ -78,7 +79,7 @@ ROUTES = (
         handler=webhooks.receive,
         open=True,
         answers={200: Answer, 202: Answer},
-        refusals=(400, 401, 404, 413, 415, 422, 503),
+        refusals=(401, 404, 413, 415, 422, 503),
     ),
     Route(
         method="POST",
@@ -86,7 +87,7 @@ ROUTES = (
         handler=webhooks.receive,
         open=True,
         answers={200: Answer, 202: Answer},
-        refusals=(400, 401, 404, 413, 415, 422, 503),
+        refusals=(401, 404, 413, 415, 422, 503),
     ),
     Route(method="GET", path="/healthz", handler=health.healthz, open=True, answers={200: dict[str, str]}),
     Route(method="GET", path="/readyz", handler=health.readyz, open=True, answers={200: Any, 503: Any}),
@@ -96,9 +97,9 @@ ROUTES = (
         path="/rails",
         handler=rails.show_rails,
         permission="rails:read",
-        query={"effective": {"type": "boolean", "default": False}},
+        query={"effective": {"type": "boolean", "default": False}, "against": {"type": "string"}},
         answers={200: RailsState},
-        refusals=(422,),
+        refusals=(404, 422),
     ),
     Route(
         method="GET",
@@ -113,8 +114,9 @@ ROUTES = (
         handler=rails.explain,  # asks for deliveries:read or rails:read itself
         body=rails.Explain,
         answers={200: Decision},
-        refusals=(400, 404, 409, 413, 415, 422),
+        refusals=(404, 409, 413, 415, 422),
     ),
+    Route(method="GET", path="/pulse", handler=pulse.show_pulse, permission="jobs:read", answers={200: Pulse}),
     Route(method="GET", path="/pause", handler=pause.show_pause, answers={200: Pause}),
     Route(
         method="POST",
@@ -122,7 +124,7 @@ ROUTES = (
         handler=pause.pause,
         body=pause.Hold,
         answers={200: Pause},
-        refusals=(400, 413, 415, 422, 503),
+        refusals=(413, 415, 422, 503),
     ),
     Route(
         method="POST",
@@ -130,7 +132,7 @@ ROUTES = (
         handler=pause.resume,
         body=pause.Resume,
         answers={200: Pause},
-        refusals=(400, 413, 415, 422, 503),
+        refusals=(413, 415, 422, 503),
     ),
     Route(
         method="POST",
@@ -139,7 +141,7 @@ ROUTES = (
         permission="rails:read",
         body=rails.Simulate,
         answers={200: Simulation},
-        refusals=(400, 413, 415, 422),
+        refusals=(413, 415, 422),
     ),
     Route(
         method="POST",
@@ -148,7 +150,7 @@ ROUTES = (
         permission="jobs:dispatch",
         body=jobs.NewJob,
         answers={200: Dispatch, 201: Dispatch},
-        refusals=(400, 404, 413, 415, 422, 429, 503),
+        refusals=(404, 413, 415, 422, 429, 503),
     ),
     Route(
         method="GET",
@@ -176,7 +178,7 @@ ROUTES = (
         permission="jobs:dispatch",
         body=jobs.NewJob,
         answers={200: RunnerJob, 201: RunnerJob},
-        refusals=(400, 404, 413, 415, 422, 429, 503),
+        refusals=(404, 413, 415, 422, 429, 503),
     ),
     Route(
         method="POST",
@@ -185,7 +187,7 @@ ROUTES = (
         permission="jobs:write",
         body=jobs.Change,
         answers={200: BulkResult},
-        refusals=(400, 413, 415, 422, 503),
+        refusals=(413, 415, 422, 503),
     ),
     Route(
         method="GET",
@@ -202,7 +204,7 @@ ROUTES = (
         permission="jobs:write",
         body=jobs.Cancel,
         answers={202: RunnerJob},
-        refusals=(400, 404, 409, 413, 415, 422, 503),
+        refusals=(404, 409, 413, 415, 422, 503),
     ),
     Route(
         method="POST",
@@ -211,7 +213,7 @@ ROUTES = (
         permission="jobs:write",
         body=jobs.Retry,
         answers={202: RunnerJob},
-        refusals=(400, 404, 409, 413, 415, 422, 503),
+        refusals=(404, 409, 413, 415, 422, 503),
     ),
     Route(
         method="POST",
@@ -220,7 +222,7 @@ ROUTES = (
         permission="jobs:approve",
         body=approvals.Approve,
         answers={202: RunnerJob},
-        refusals=(400, 404, 409, 413, 415, 422, 503),
+        refusals=(404, 409, 413, 415, 422, 503),
     ),
     Route(
         method="POST",
@@ -229,7 +231,7 @@ ROUTES = (
         permission="jobs:approve",
         body=approvals.Deny,
         answers={202: RunnerJob},
-        refusals=(400, 404, 409, 413, 415, 422, 503),
+        refusals=(404, 409, 413, 415, 422, 503),
     ),
     Route(
         method="GET",
@@ -242,8 +244,17 @@ ROUTES = (
     ),
     Route(
         method="GET",
+        path="/runner-jobs/{job}/diff",
+        handler=outputs.show_diff,
+        permission="jobs:read",
+        query={"attempt": {"type": "integer", "minimum": 1}},
+        answers={200: PLAIN, 206: PLAIN, 304: None, 416: None},
+        refusals=(404, 409, 422),
+    ),
+    Route(
+        method="GET",
         path="/runner-jobs/{job}/steps/{step}/log",
-        handler=jobs.show_log,
+        handler=outputs.show_log,
         permission="jobs:read",
         answers={200: PLAIN, 206: PLAIN, 304: None, 416: None},
         refusals=(404, 409, 422),
@@ -290,6 +301,6 @@ ROUTES = (
         permission="jobs:dispatch",
         body=deliveries.Replay,
         answers={200: Answer, 202: Answer},
-        refusals=(400, 404, 409, 413, 415, 422, 503),
+        refusals=(404, 409, 413, 415, 422, 503),
     ),
 )

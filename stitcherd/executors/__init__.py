@@ -1,19 +1,25 @@
 """What an executor is: the one who does a job's work, handed a task and asked for its outcome."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from shared.models import Failure, Usage
+from stitcherd.budget import Budget
+from stitcherd.processes import Watch
 
 
-class Budget(Struct, frozen=True):
-    """What one job may use up: calls of the model, and US dollars; None is no limit."""
+class Asked(Protocol):
+    """A profile, as far as an executor could hold an agent to it; `tools` are as in the rails."""
 
-    turns: int | None = None
-    usd: float | None = None
+    @property
+    def capabilities(self) -> frozenset[str]: ...  # noqa: D102 (see the class)
+    @property
+    def tools(self) -> tuple[str, ...] | None: ...  # noqa: D102
+    @property
+    def sandbox(self) -> str: ...  # noqa: D102
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -43,6 +49,7 @@ class Task(Struct, frozen=True, kw_only=True):
     env: Mapping[str, str]  # whole: nothing else reaches the executor
     timeout: float | None
     boxed: Callable[[Sequence[str]], Sequence[str]] = tuple  # the command line that runs another in the task's sandbox
+    watch: Watch | None = None  # says when it takes more than the sandbox leaves it
     profile: Profile | None = None  # for an executor that can hold an agent to it
 
 
@@ -59,16 +66,26 @@ class Outcome(Struct, frozen=True):
         return self.failure is None
 
 
+INTERRUPTED = "interrupted"  # the code of a failure that says nothing of the work, only that its end is not known
+
+
 class Unavailable(Exception):
     """The executor cannot be reached just now, and nothing of the task was started; the text says why."""
 
 
 class Health(Struct, frozen=True):
-    """Whether an executor can be used now; `detail` is why not, or what it is."""
+    """Whether an executor can be used now; `detail` is why not, or what it is.
+
+    `away` means that it may come back by itself: its jobs wait for it. `agents` says how many of the agents that the
+    rails ask for are in place, and how many they are.
+    """
 
     ok: bool
     detail: str
+    away: bool = False
     version: str | None = None
+    protocol: int | None = None
+    agents: tuple[int, int] | None = None
 
 
 class Voice(Protocol):
@@ -82,8 +99,8 @@ class Voice(Protocol):
         """Note an event of the step: `ai.tool_called`, `ai.tool_denied`."""
         ...
 
-    async def used(self, usage: Usage, /) -> None:
-        """Add to what the job has used."""
+    async def used(self, usage: Usage, reference: dict[str, str] | None = None, /) -> None:
+        """Add to what the job has used, and remember a new reference with it: both are kept, or neither."""
         ...
 
     async def remember(self, reference: dict[str, str], /) -> None:
@@ -92,8 +109,34 @@ class Voice(Protocol):
 
 
 class Executor(Protocol):
-    """Does the work of a task; when cancelled, it ends everything that it started before it lets go."""
+    """Does the work of a task; when cancelled, it ends everything that it started before it lets go.
+
+    One that `remembers` gives its voice a reference before anything of a task begins.
+    """
+
+    @property
+    def remembers(self) -> bool: ...  # noqa: D102 (see the class)
 
     async def run(self, task: Task, voice: Voice) -> Outcome:
         """Do the task; may raise Unavailable."""
+        ...
+
+    async def resume(self, task: Task, reference: dict[str, str], voice: Voice) -> Outcome:
+        """Stay with a try that an earlier daemon began, to its end; nothing of it is started again.
+
+        `reference` is what `remember` was last given. Where the end cannot be known the failure is INTERRUPTED, and
+        nothing of the try runs any more.
+        """
+        ...
+
+    async def abandon(self, reference: dict[str, str]) -> None:
+        """End what an earlier daemon began; where this takes long it goes on behind."""
+        ...
+
+    def leave(self) -> None:
+        """From now on, when cancelled, let run what could be resumed: this daemon stops, and the next one resumes."""
+        ...
+
+    async def health(self, profiles: Collection[Asked]) -> Health:
+        """Say whether it can be used now, for agents of these profiles."""
         ...

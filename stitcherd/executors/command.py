@@ -1,18 +1,20 @@
 """The executor that is any program: the prompt on its stdin, the checkout as its working directory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import ClassVar
 
 from msgspec import Struct
 
 from shared.models import Failure
 from stitcherd import processes
-from stitcherd.executors import Outcome, Task, Voice
+from stitcherd.executors import INTERRUPTED, Asked, Health, Outcome, Task, Voice
 
 
 class CommandExecutor(Struct, frozen=True):
     """Runs `argv` for each try."""
 
     argv: Sequence[str]
+    remembers: ClassVar[bool] = False
 
     async def run(self, task: Task, voice: Voice) -> Outcome:
         """Run the program; failures are `executor_cannot_start`, `executor_timeout` and `executor_failed`."""
@@ -26,12 +28,27 @@ class CommandExecutor(Struct, frozen=True):
                 say=voice.say,
                 job_id=task.job_id,
                 root=task.root,
+                watch=task.watch,
             )
         except processes.CannotStart as fault:
             return Outcome(failure=Failure("executor_cannot_start", str(fault)))
         if ended.timed_out:
             detail = f"The executor was still running after {task.timeout:g} s and was ended."
             return Outcome(ended.code, Failure("executor_timeout", detail))
-        if ended.code != 0:
+        if not ended.ok:
             return Outcome(ended.code, Failure("executor_failed", f"The executor {ended}."))
         return Outcome(0)
+
+    async def resume(self, _task: Task, _reference: dict[str, str], _voice: Voice) -> Outcome:
+        """Return that nothing is known: what an earlier daemon started was ended with it."""
+        return Outcome(failure=Failure(INTERRUPTED, "The program was ended with the daemon that started it."))
+
+    async def abandon(self, _reference: dict[str, str]) -> None:
+        """Do nothing: what an earlier daemon started was ended with it."""
+
+    def leave(self) -> None:
+        """Do nothing: a child cannot be left to the next daemon."""
+
+    async def health(self, _profiles: Collection[Asked]) -> Health:
+        """Say what it starts; whether that is there shows when a sandbox has been put around it."""
+        return Health(ok=True, detail=f"starts {self.argv[0]}")

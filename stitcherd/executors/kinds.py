@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from stitcherd.executors import Executor
+from stitcherd.executors import Asked, Executor
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.openclaw.connection import Address
-from stitcherd.executors.openclaw.constraints import Asked, NotEnforceable, terms
+from stitcherd.executors.openclaw.constraints import NotEnforceable, terms
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from stitcherd.settings.tables import ExecutorSettings
 
 BOXABLE = frozenset({"command"})  # kinds whose agents are processes of ours, which a sandbox can hold
+METERED = frozenset({"openclaw"})  # kinds that say what their agents use, and end those that use too much
 TOOLLESS = frozenset({"command"})  # kinds that cannot hold an agent to a list of tools
 
 

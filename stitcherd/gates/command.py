@@ -17,6 +17,7 @@ async def judge(
     say: Callable[[bytes], None],
     job_id: str,
     root: Path,
+    watch: processes.Watch | None = None,
 ) -> GateResult:
     """Run a gate in a checkout of the commit, again up to `retries` times while it fails.
 
@@ -28,11 +29,13 @@ async def judge(
         if run:
             say(f"\nstitcher: {reason} Run {run + 1} of {retries + 1}.\n".encode())
         try:
-            ended = await processes.run(argv, cwd=cwd, env=env, timeout=timeout, say=say, job_id=job_id, root=root)
+            ended = await processes.run(
+                argv, cwd=cwd, env=env, timeout=timeout, say=say, job_id=job_id, root=root, watch=watch
+            )
         except processes.CannotStart as fault:
             return GateResult(ok=False, reason=str(fault))
         code = ended.code
-        if code == 0 and not ended.timed_out:
+        if ended.ok:
             reason = f"The gate passed in run {run + 1} after: {reason}" if run else "The gate passed."
             return GateResult(ok=True, reason=reason, exit_code=0, flaky=run > 0)
         if ended.timed_out:

@@ -21,7 +21,7 @@ SAID = 100  # findings that are printed; an agent is shown no more than that any
 
 _ON_EDIT = {
     "deny": "the rails let nobody but people edit it",
-    "require-approval": "the rails want a person's approval for an edit, which this version cannot ask for",
+    "require-approval": "the rails want a person to approve of that",
 }
 
 
@@ -82,7 +82,9 @@ def _verdict(findings: Sequence[Finding], size: DiffStat, say: Callable[[bytes],
         say(f"{finding}\n".encode(errors="replace"))
     if len(findings) > SAID:
         say(f"and {len(findings) - SAID} more\n".encode())
-    broken = [finding.rule for finding in findings if not finding.note]
+    broken = [finding.rule for finding in findings if not finding.note and not finding.asks]
+    if not broken and any(finding.asks for finding in findings):
+        return GateResult(ok=True, reason="The change edits tests, and waits for a person's approval.", asks=True)
     if not broken:
         return GateResult(ok=True, reason="The change breaks no rule.")
     rules = ", ".join(dict.fromkeys(broken))
@@ -102,7 +104,8 @@ def _paths(change: Change, rules: PathRules) -> Iterator[Finding]:
     if rules.tests is None or rules.on_edit == "allow" or not matches(rules.tests.match, change.path):
         return
     if not (change.is_new and rules.may_add_tests):
-        yield Finding(change.path, None, "tests", f"a test is {_done_to(change)}, and {_ON_EDIT[rules.on_edit]}")
+        sentence = f"a test is {_done_to(change)}, and {_ON_EDIT[rules.on_edit]}"
+        yield Finding(change.path, None, "tests", sentence, asks=rules.on_edit == "require-approval")
 
 
 def _kinds(change: Change) -> Iterator[Finding]:

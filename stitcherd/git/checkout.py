@@ -103,15 +103,11 @@ class Checkout(Struct, frozen=True):
         await self.reset(path, sha)
         return path
 
-    async def reset(self, path: Path, sha: str) -> None:
-        """Bring a checkout back to a commit: tracked files, no untracked ones, a new `.git`; ignored files stay.
-
-        What a gate wrote into ignored places is thus seen by the next one; one that must not see it gets a `fresh`
-        checkout. Raises GitFailed.
-        """
+    async def reset(self, path: Path, sha: str, *, ignored_stay: bool = False) -> None:
+        """Bring a checkout back to a commit: tracked files, no others, a new `.git`. Raises GitFailed."""
         _refuse_links(path)
         await self._fill(path, sha)
-        await self._own("clean", "-ffdq", tree=path, index=self._index_of(path))
+        await self._own("clean", "-ffdq" if ignored_stay else "-ffdxq", tree=path, index=self._index_of(path))
         await self._give_repository(path, sha)
 
     async def restore_from_base(self, path: Path, names: Sequence[str]) -> None:
@@ -157,6 +153,17 @@ class Checkout(Struct, frozen=True):
         entries = await self._own(*words, "--raw", "-z", *ends)
         await self._own(*words, "-p", "-U0", "--text", f"--output={file}", *ends)
         return Patch(entries, file)
+
+    async def shown(self, sha: str) -> Path:
+        """Return the change from the base to a commit as people read it, in a file that stands until the next one.
+
+        What is text is said by its content: no .gitattributes of the change is heeded. Raises GitFailed.
+        """
+        file = self.directory / "shown.diff"
+        file.unlink(missing_ok=True)  # as in patch
+        words = ("diff-tree", "-r", "-M", "--stat=100", "-p", "--no-ext-diff", "--no-textconv", "--submodule=short")
+        await self._own(*words, f"--output={file}", str(self.base), sha)
+        return file
 
     async def publish(self, sha: str, clone: str, branch: str) -> None:
         """Put a commit, and nothing else, on a branch of the repository at the path `clone`, whatever was there.

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from stitcherd.git import Git
+from stitcherd.git import Git, GitFailed
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.erasing import erase
 from stitcherd.git.mirror import Mirror, check_branch
@@ -43,6 +43,18 @@ class Checkouts:
         checkout.work.mkdir()
         if checkout.mirror:
             await checkout.start(branch)
+        return checkout
+
+    def left(self, job_id: str, attempt: int, clone: str | None, base: str | None) -> Checkout:
+        """Return the checkout that an earlier daemon opened for an attempt; raises GitFailed where it is not there."""
+        checkout = Checkout(
+            self._git,
+            self.directory(job_id) / str(attempt),
+            None if clone is None or base is None else self._mirror(clone),
+            None if clone is None else base,
+        )
+        if not checkout.work.is_dir():
+            raise GitFailed("The checkout is not there any more.")
         return checkout
 
     def directory(self, job_id: str) -> Path:

@@ -14,6 +14,9 @@ LOG = getLogger(__name__)
 
 KERNEL_THREAD = 0x00200000  # PF_KTHREAD in field 9 of /proc/PID/stat: proc(5), linux/sched.h
 PATIENCE = 1.0  # seconds of SIGKILL before a process that cannot die (sleeping in a driver) is given up
+# A sandbox takes all that is inside along when it goes, so it is not asked to: it goes by itself, after them. Any
+# process can call itself so; what it gains is that nobody asks before it is killed.
+SANDBOX = b"bwrap"
 
 
 class Process(NamedTuple):
@@ -24,6 +27,7 @@ class Process(NamedTuple):
     parent: int
     session: int
     terminal: int  # 0: it has none
+    name: bytes  # its own choice
 
 
 def read(pid: int) -> Process | None:
@@ -32,13 +36,15 @@ def read(pid: int) -> Process | None:
         line = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    # The name in parentheses is the process's own choice, so everything is counted from the last one.
-    fields = line[line.rindex(b")") + 2 :].split()
+    # The name in parentheses may hold any, so everything is counted from the last one.
+    end = line.rindex(b")")
+    fields = line[end + 2 :].split()
     # A program whose first thread has left looks like a zombie too; its other threads count.
     dead = fields[0] in {b"Z", b"X"} and int(fields[17]) <= 1
     if dead or int(fields[6]) & KERNEL_THREAD:
         return None
-    return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), int(fields[4]))
+    name = line[line.index(b"(") + 1 : end]
+    return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), int(fields[4]), name)
 
 
 def find(job_id: str, root: Path, leaders: Collection[int] = (), *, among_ours: bool = False) -> list[Process]:
@@ -52,7 +58,7 @@ def find(job_id: str, root: Path, leaders: Collection[int] = (), *, among_ours: 
     place = os.path.realpath(root)
     if place == "/":
         raise ValueError("A job's directory cannot be the root of the file system.")
-    pids = _descendants() if among_ours else [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (names are all we need)
+    pids = descendants(os.getpid()) if among_ours else [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (names are all we need)
     living = {process.pid: process for process in map(read, pids) if process}
     spared = _lineage(living)
     mark = f"STITCHER_JOB_ID={job_id}".encode()
@@ -70,6 +76,14 @@ def find(job_id: str, root: Path, leaders: Collection[int] = (), *, among_ours: 
     return [living[pid] for pid in family]
 
 
+def descendants(of: int) -> set[int]:
+    """Return a process and all that descend from it.
+
+    The kernel's list of children may skip one while another exits (proc(5), task/TID/children), so it is read twice.
+    """
+    return {*_listed(of), *_listed(of)}
+
+
 async def end_all(
     job_id: str, root: Path, grace: float = 0.7, leaders: Collection[int] = (), *, among_ours: bool = False
 ) -> int:
@@ -79,35 +93,29 @@ async def end_all(
     `root` is the job's own directory; `leaders` are sessions known to be the job's.
     """
     ended: set[tuple[int, int]] = set()
-    asked = monotonic()
+    asked: set[tuple[int, int]] = set()
+    began = monotonic()
     nap = 0.005
     while family := await asyncio.to_thread(find, job_id, root, leaders, among_ours=among_ours and not ended):
-        waited = monotonic() - asked
+        waited = monotonic() - began
         if waited > grace + PATIENCE:
             LOG.warning("job %s: %d processes cannot be ended", job_id, len(family))
             break
         for process in family:
             identity = (process.pid, process.started)
+            ended.add(identity)
             if waited >= grace:
                 _send(process, signal.SIGKILL)
-            elif identity not in ended:
+            elif process.name != SANDBOX and identity not in asked:
+                asked.add(identity)
                 _send(process, signal.SIGTERM)
-            ended.add(identity)
         await asyncio.sleep(min(nap, max(grace - waited, 0.005)))
         nap = min(nap * 2, 0.05)
     return len(ended)
 
 
-def _descendants() -> set[int]:
-    """Return ourselves and all that descend from us.
-
-    The kernel's list of children may skip one while another exits (proc(5), task/TID/children), so it is read twice.
-    """
-    return {*_listed(), *_listed()}
-
-
-def _listed() -> list[int]:
-    found = [os.getpid()]
+def _listed(of: int) -> list[int]:
+    found = [of]
     for pid in found:
         with suppress(OSError):
             for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 (names are all we need)

@@ -10,7 +10,7 @@ from shared.protocol import SUFFIX_MIN
 from stitcherd.rails.decide import Ruling
 from stitcherd.rails.guarding import approver
 from stitcherd.rails.people import membership
-from stitcherd.rails.rulebook import Rulebook, fold
+from stitcherd.rails.rulebook import ApprovalRules, Rulebook, fold
 from stitcherd.store.answering import Answered
 from stitcherd.store.approvals import Asking, Terms
 from stitcherd.trigger import Command, Trigger
@@ -45,6 +45,28 @@ def terms_of(ruling: Ruling, trigger: Trigger, now: int, before: Terms | None = 
         texts=_texts(trigger),
         expires=before.expires if before else rules.expires,
         expires_at=before.expires_at if before else now + rules.milliseconds,
+    )
+
+
+def terms_of_commit(job: RunnerJob, rules: ApprovalRules, commit: str, base: str | None, now: int) -> Terms:
+    """Return what a job waits for from `now` (ms) on whose commit edits tests: nobody but the operator answers."""
+    source, _, login = job.actor.removeprefix("source:").partition("/") if ":" in job.actor else ("", "", "")
+    return Terms(
+        guards=(Asking("paths.tests", ()),),
+        source=source,
+        asker=f"{source}:{login}" if login else None,
+        outsiders=(),
+        by_asker=rules.by_asker,
+        pins=(),
+        rails=job.rails_revision,
+        head_sha=None,
+        text_sha256="",
+        texts={},
+        expires=rules.expires,
+        expires_at=now + rules.milliseconds,
+        attempt=job.attempt,
+        commit=commit,
+        base=base,
     )
 
 

@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import get_args
+from typing import Literal
 
 from shared.models import Check, Outcome, RailsFault
 from stitcherd import units
+from stitcherd.rails.changes import outline
+from stitcherd.rails.limiting import limits
 from stitcherd.rails.nodes import Node
 from stitcherd.rails.rulebook import (
     ApprovalRules,
@@ -13,19 +15,18 @@ from stitcherd.rails.rulebook import (
     Group,
     GuardRule,
     JobType,
-    LimitRules,
     PathRules,
     Profile,
-    Rate,
-    RateName,
     Rulebook,
     TriggerRule,
     fold,
     glob,
     path_glob,
 )
-from stitcherd.rails.schema import GuardWords, Job, Limits, Paths, Rails, Sandbox, TriggerWords
+from stitcherd.rails.schema import Condition, GuardWords, Job, Paths, Rails, Sandbox, TriggerWords
 from stitcherd.sandbox import Box
+
+_OUTCOMES = {"allow": Outcome.PASS, "require-approval": Outcome.ASK, "deny": Outcome.FAIL}
 
 
 def compiled(rails: Rails, root: Node, *, text: str, revision: str, warnings: tuple[RailsFault, ...]) -> Rulebook:
@@ -51,6 +52,7 @@ def compiled(rails: Rails, root: Node, *, text: str, revision: str, warnings: tu
     return Rulebook(
         revision=revision,
         text=text,
+        outline=outline(rails, root),
         mode=rails.mode,
         warnings=warnings,
         groups=groups,
@@ -66,7 +68,7 @@ def compiled(rails: Rails, root: Node, *, text: str, revision: str, warnings: tu
             by_asker=rails.approvals.self_,
             pins=rails.approvals.pins,
         ),
-        limits=_limits(rails.limits, root),
+        limits=limits(rails.limits, root),
     )
 
 
@@ -111,31 +113,6 @@ def _gates(rails: Rails, root: Node) -> dict[str, Gate]:
         )
         for name, gate in rails.gates.items()
     }
-
-
-def _limits(words: Limits, root: Node) -> LimitRules:
-    rates, checks = [], []
-    for name, most in words.running:
-        if most is not None:
-            line, because = _line(root, "limits", "running", name), "beyond it a job waits in the queue"
-            checks.append(Check(f"limit:running.{name}", "limit", Outcome.PASS, line, None, f"{most} running", because))
-    for name in get_args(RateName):
-        written = getattr(words.rate, name)
-        if written is not None:
-            line = _line(root, "limits", "rate", name)
-            number, _, unit = written.partition("/")
-            rates.append(Rate(name, line, written, int(number), int(units.SECONDS[unit] * 1000)))
-            checks.append(Check(f"limit:{name}", "limit", Outcome.PASS, line, None, written))
-    if words.budget.model_fields_set:
-        line = _line(root, "limits", "budget")
-        checks.append(Check("limit:budget", "limit", Outcome.SKIP, line, None, None, "not enforced by this version"))
-    return LimitRules(
-        rates=tuple(rates),
-        total=words.running.total,
-        per_repo=words.running.per_repo,
-        checks=tuple(checks),
-        unreached=tuple(Check(each.id, "limit", Outcome.UNREACHED, each.line, None, each.wanted) for each in checks),
-    )
 
 
 def _box(words: Sandbox) -> Box | None:
@@ -205,6 +182,12 @@ def _trigger(words: TriggerWords, line: int, groups: Mapping[str, Group], jobs: 
     )
 
 
+def _sole(condition: Condition) -> Literal["labels", "author"] | None:
+    if condition.change_from_fork or (condition.author_of is None) is (condition.labels_any is None):
+        return None
+    return "labels" if condition.author_of is None else "author"
+
+
 def _guard(words: GuardWords, line: int, groups: Mapping[str, Group]) -> GuardRule:
     condition = words.if_
     wanted = []
@@ -220,6 +203,7 @@ def _guard(words: GuardWords, line: int, groups: Mapping[str, Group]) -> GuardRu
         line=line,
         check=check,
         then=words.then,
+        outcome=_OUTCOMES[words.then],
         by=words.by,
         because=words.because or sentence,
         author_of=frozenset(condition.author_of or ()),
@@ -229,4 +213,5 @@ def _guard(words: GuardWords, line: int, groups: Mapping[str, Group]) -> GuardRu
         labels_any={fold(label): label for label in condition.labels_any or ()},
         wanted=sentence,
         unreached=Check(id=check, kind="guard", outcome=Outcome.UNREACHED, line=line, wanted=sentence),
+        sole=_sole(condition),
     )

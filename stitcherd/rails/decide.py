@@ -10,10 +10,11 @@ from msgspec import Struct
 from shared.models import Check, Decision, Outcome, Remedy, Verdict
 from stitcherd.rails.feasible import Facts, feasible
 from stitcherd.rails.guarding import Waits, guarded, untouched
+from stitcherd.rails.loops import LOOP, LOOP_UNREACHED, is_bot
 from stitcherd.rails.matching import Missed, match
 from stitcherd.rails.people import WHO_UNREACHED, who
 from stitcherd.rails.refused import Refused
-from stitcherd.rails.rulebook import JobType, Rate, Rulebook
+from stitcherd.rails.rulebook import JobType, LimitRules, Rulebook
 from stitcherd.rails.wording import unknown
 from stitcherd.trigger import Trigger
 
@@ -30,14 +31,14 @@ class Request(Struct, frozen=True):
 class Ruling(Struct, frozen=True):
     """A decision, and where it allows one the job to make of it; `task` is the free text of its command.
 
-    `rates` are for whoever stores the job: only there is it known how much of them is used up. With `waits` the job
+    `limits` are for whoever stores the job: only there is it known how much of them is used up. With `waits` the job
     is not to run before a person has approved it.
     """
 
     decision: Decision
     job: JobType | None = None
     task: str = ""
-    rates: tuple[Rate, ...] = ()
+    limits: LimitRules = LimitRules()
     waits: Waits | None = None
 
 
@@ -61,7 +62,7 @@ def decide(trigger: Trigger, rulebook: Rulebook | None, facts: Facts) -> Ruling:
         return _ruling(begun, rulebook, Verdict.IGNORED, f"no trigger wants {event}")
     found = match(rules, trigger, facts.bot)
     if isinstance(found, Missed):
-        checks = [*found.checks, WHO_UNREACHED, *_unreached(rulebook), *_limits(rulebook, found.refused)]
+        checks = [*found.checks, WHO_UNREACHED, *_unreached(rulebook), *rulebook.limits.unreached]
         return _ruling(begun, rulebook, Verdict.IGNORED, found.refused.reason, checks, found.refused.remedy)
     rule = found.rule
     check, refused = who(rule, trigger)
@@ -76,6 +77,8 @@ def decide(trigger: Trigger, rulebook: Rulebook | None, facts: Facts) -> Ruling:
         guards = _unreached(rulebook)
     last, refused = _last_stages(rulebook, rule.job, facts, refused)
     checks = [*found.checks, check, *guards, *last]
+    if is_bot(trigger.sender):
+        checks.append(LOOP if refused is None else LOOP_UNREACHED)
     said = refused or waits
     return _verdict(begun, rulebook, checks, said, rule.job, f"trigger {rule.id}", rule.id, found.text)
 
@@ -112,11 +115,10 @@ def _last_stages(
     checks = [job.unreached]
     if refused is None:
         checks, refused = feasible(job, facts)
-    return [*checks, *_limits(rulebook, refused)], refused
-
-
-def _limits(rulebook: Rulebook, refused: Refused | None) -> list[Check]:
-    return [*(rulebook.limits.checks if refused is None else rulebook.limits.unreached)]
+    limits = rulebook.limits
+    if refused is not None:
+        return [*checks, *limits.unreached], refused
+    return [*checks, *(limits.unmetered if job.profile.executor in facts.unmetered else limits.checks)], None
 
 
 def _verdict(
@@ -138,7 +140,7 @@ def _verdict(
         verdict, reason = Verdict.IGNORED, f"observe: would have been {verdict}: {reason}"
     ruling = _ruling(begun, rulebook, verdict, reason, checks, remedy, trigger, job.profile.sandbox)
     runs = verdict in {Verdict.ALLOWED, Verdict.WAITING}
-    return Ruling(ruling.decision, job, task, rulebook.limits.rates, waits) if runs else ruling
+    return Ruling(ruling.decision, job, task, rulebook.limits, waits) if runs else ruling
 
 
 def _ruling(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from shared.models import Check, Outcome, Remedy
+from stitcherd.nearest import nearest
 from stitcherd.rails.refused import Refused, together
 from stitcherd.rails.rulebook import JobType, Profile
 from stitcherd.sandbox import Box
@@ -17,10 +18,10 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     The mappings are from a name to None where it can be used, or to the reason why not. `toolless` are the
     executors that cannot hold an agent to a list of tools, `objection` says what else of a profile its executor
-    cannot hold an agent to, `unboxed` are those whom no sandbox of ours reaches, and
-    `unbinding` the limits of a sandbox that bind nobody here, with the reason. `repository` and `publish` are
-    reasons why the delivery's repository cannot be used, and why a commit could not be put there. `bot` is the
-    source's account.
+    cannot hold an agent to, `unboxed` are those whom no sandbox of ours reaches, `unmetered` those who do not say what
+    their agents use, and `unbinding` the limits of a sandbox that bind nobody here, with the reason. `repository` and
+    `publish` are reasons why the delivery's repository cannot be used, and why a commit could not be put there. `bot`
+    is the source's account.
     """
 
     executors: Mapping[str, str | None] = {}
@@ -29,6 +30,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     toolless: frozenset[str] = frozenset()
     objection: Callable[[Profile], str | None] = lambda _: None
     unboxed: frozenset[str] = frozenset()
+    unmetered: frozenset[str] = frozenset()
     unbinding: Mapping[str, str] = {}
     repository: str | None = None
     publish: str | None = None
@@ -47,7 +49,7 @@ class _Lack(Struct, frozen=True):
 
 def feasible(job: JobType, facts: Facts) -> tuple[list[Check], Refused | None]:
     """Return a check that the profile holds what the job needs, and one for each thing that is lacking."""
-    lacks = [*_executor(job, facts), *_places(job, facts), *_gates(job, facts), *_repository(job, facts)]
+    lacks = [*_profile(job, facts), *_gates(job, facts), *_repository(job, facts)]
     checks = [job.held]
     checks += [
         Check(f"capability:{lack.what}", "capability", Outcome.FAIL, lack.line, lack.seen, None, lack.because)
@@ -58,29 +60,44 @@ def feasible(job: JobType, facts: Facts) -> tuple[list[Check], Refused | None]:
     return checks, Refused(f"capability: {lacks[0].because}", together([lack.remedy for lack in lacks]))
 
 
-def _executor(job: JobType, facts: Facts) -> list[_Lack]:
-    profile = job.profile
+def unfit(profile: Profile, facts: Facts) -> tuple[str, str, Remedy] | None:
+    """Return the key of a profile that asks more than its executor can hold an agent to, the reason and a remedy."""
     name = profile.executor
-    reason = facts.executors.get(name, f"executor {name} is in no [executors.{name}] of stitcherd.toml")
-    remedy = Remedy(f"give profile {profile.name} an executor that can be used", profile.line)
-    if reason is None and profile.tools is not None and name in facts.toolless:
+    reason = facts.executors[name] if name in facts.executors else nowhere(name, facts)
+    if reason is not None:
+        remedy = Remedy(f"give profile {profile.name} an executor that can be used", profile.line)
+        return "executor", reason, remedy
+    if profile.tools is not None and name in facts.toolless:
         reason = f"executor {name} cannot hold an agent to the tools of profile {profile.name}"
-        remedy = Remedy(f"take tools out of profile {profile.name}", profile.line)
-    if reason is None and (objection := facts.objection(profile)) is not None:
+        return "tools", reason, Remedy(f"take tools out of profile {profile.name}", profile.line)
+    if profile.box is not None and name in facts.unboxed:
+        reason = f"executor {name} runs its agents where sandbox {profile.sandbox} does not reach"
+        return "sandbox", reason, Remedy(f"take sandbox out of profile {profile.name}", profile.line)
+    if (objection := facts.objection(profile)) is not None:
         reason = f"executor {name} cannot hold an agent to profile {profile.name}: {objection}"
-        remedy = Remedy(f"change what profile {profile.name} gives its agent", profile.line)
-    return [] if reason is None else [_Lack("executor", profile.line, name, reason, remedy)]
+        return "executor", reason, Remedy(f"change what profile {profile.name} gives its agent", profile.line)
+    return None
 
 
-def _places(job: JobType, facts: Facts) -> list[_Lack]:
+def nowhere(name: str, facts: Facts) -> str:
+    """Return what to say of an executor that stitcherd.toml does not have."""
+    near = nearest(name, facts.executors)
+    instead = f" (did you mean {near}?)" if near else ""
+    return f"executor {name} is in no [executors.{name}] of stitcherd.toml{instead}"
+
+
+def _profile(job: JobType, facts: Facts) -> list[_Lack]:
     profile = job.profile
-    key, reason = _place(facts, profile.sandbox, profile.box)
-    if reason is None and profile.box is not None and profile.executor in facts.unboxed:
-        reason = f"executor {profile.executor} runs its agents where sandbox {profile.sandbox} does not reach"
-    if reason is None:
+    found = unfit(profile, facts)
+    if found is not None:
+        key, reason, remedy = found
+        seen = profile.sandbox if key == "sandbox" else profile.executor
+        return [_Lack("sandbox" if key == "sandbox" else "executor", profile.line, seen, reason, remedy)]
+    missing, why = _place(facts, profile.sandbox, profile.box)
+    if why is None:
         return []
-    remedy = Remedy(f"take {key} out of profile {profile.name}", profile.line)
-    return [_Lack("sandbox", profile.line, profile.sandbox, reason, remedy)]
+    remedy = Remedy(f"take {missing} out of profile {profile.name}", profile.line)
+    return [_Lack("sandbox", profile.line, profile.sandbox, why, remedy)]
 
 
 def _gates(job: JobType, facts: Facts) -> list[_Lack]:

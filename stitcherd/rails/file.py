@@ -8,11 +8,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from pydantic import ValidationError
 
 from shared.models import RailsFault
+from stitcherd.rails.closure import idle, unheld, unmetered
 from stitcherd.rails.compiling import compiled
 from stitcherd.rails.faults import BeingWritten, Misread, RailsError
+from stitcherd.rails.feasible import Facts
 from stitcherd.rails.nodes import Node, read
 from stitcherd.rails.references import references
 from stitcherd.rails.rulebook import Rulebook
@@ -23,9 +26,15 @@ from stitcherd.rails.wording import empty_values, fault_of
 LONGEST = 2**20  # bytes
 
 
-def load(path: Path, *, secret_names: frozenset[str] = frozenset(), private: Collection[Path] = ()) -> Rulebook:
+def load(
+    path: Path,
+    *,
+    secret_names: frozenset[str] = frozenset(),
+    private: Collection[Path] = (),
+    facts: Facts | None = None,
+) -> Rulebook:
     """Return the rulebook of a file; raises RailsError, also where it cannot be read."""
-    return parse(read_text(path), name=path.name, secret_names=secret_names, private=private)
+    return parse(read_text(path), name=path.name, secret_names=secret_names, private=private, facts=facts)
 
 
 def read_text(path: Path) -> str:
@@ -49,11 +58,13 @@ def parse(
     name: str = "rails.yaml",
     secret_names: frozenset[str] = frozenset(),
     private: Collection[Path] = (),
+    facts: Facts | None = None,
 ) -> Rulebook:
     """Return the rulebook of a text; raises RailsError with every fault that could be found.
 
     `secret_names` are the environment variables that hold secrets: no agent and no gate may be given one;
-    `private` are the paths that no sandbox may be shown, besides those that nobody's may.
+    `private` are the paths that no sandbox may be shown, besides those that nobody's may; with `facts` it is also asked
+    whether the executors can hold their agents to what the file says.
     """
     content = text.encode(errors="surrogatepass")
     if len(content) > LONGEST:
@@ -66,7 +77,16 @@ def parse(
     if faults := list(references(rails, root, secret_names, private)):
         raise RailsError(name, faults)
     revision = f"r-{hashlib.sha256(content).hexdigest()[:8]}"
-    return compiled(rails, root, text=text, revision=revision, warnings=tuple(warnings(rails, root)))
+    rulebook = compiled(rails, root, text=text, revision=revision, warnings=tuple(warnings(rails, root)))
+    if facts is None:
+        return rulebook
+    if faults := list(unheld(rulebook, root, facts)):
+        raise RailsError(name, faults)
+    found = sorted(
+        [*rulebook.warnings, *idle(rulebook, root, facts), *unmetered(rulebook, root, facts)],
+        key=lambda it: (it.line, it.column),
+    )
+    return structs.replace(rulebook, warnings=tuple(found))
 
 
 def in_full(text: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from stitcherd.rails.rulebook import ApprovalRules, GuardRule, Rulebook, fold, s
 from stitcherd.trigger import Trigger
 
 _SKIP = Outcome.SKIP  # reading a member off its enum costs as much as making a whole check
-_OUTCOMES = {"allow": Outcome.PASS, "require-approval": Outcome.ASK, "deny": Outcome.FAIL}
 _NOT_THERE = "not there"  # what a guard sees of a fact that the delivery has nothing to say about
 _IDLE = "does not apply"
 
@@ -42,13 +41,24 @@ def guarded(rulebook: Rulebook, trigger: Trigger) -> tuple[list[Check], Refused 
     scene = _scene(trigger)
     checks: list[Check] = []
     against: list[GuardRule] = []
+    labels, labelled, outsiders = scene.labels.keys(), scene.labelled, scene.outsiders
+    written: dict[str, str] = {}  # by the names of the groups, whose text it is
     for guard in rulebook.guards:
-        idle = _why_not(guard, scene)
+        if guard.sole == "labels":  # most often, and so made cheap
+            idle = labelled if labels.isdisjoint(guard.labels_any) else None
+        elif guard.sole == "author" and (outside := outsiders.get(guard.outside)) is not None:
+            idle = scene.kind if scene.kind not in guard.author_of else None if outside else scene.written_by
+        else:
+            idle = _why_not(guard, scene)
         if idle is not None:
             checks.append(Check(guard.check, "guard", _SKIP, guard.line, idle, guard.wanted, _IDLE))
             continue
-        seen, outcome = " and ".join(_evidence(guard, scene)), _OUTCOMES[guard.then]
-        checks.append(Check(guard.check, "guard", outcome, guard.line, seen, guard.wanted, guard.because))
+        seen = written.get(guard.outside) if guard.sole == "author" else None
+        if seen is None:
+            seen = " and ".join(_evidence(guard, scene))
+            if guard.sole == "author":
+                written[guard.outside] = seen
+        checks.append(Check(guard.check, "guard", guard.outcome, guard.line, seen, guard.wanted, guard.because))
         if guard.then != "allow":
             against.append(guard)
     return checks, _against(against, scene, rulebook.approvals) if against else None
@@ -127,7 +137,8 @@ def _evidence(guard: GuardRule, scene: _Scene) -> list[str]:
     """Return what was seen of each condition of a guard that applies."""
     seen = []
     if guard.author_of:
-        seen.append(", ".join(author or "unknown" for author in _outsiders(guard, scene)))
+        outside = _outsiders(guard, scene)
+        seen.append(outside[0] or "unknown" if len(outside) == 1 else ", ".join(each or "unknown" for each in outside))
     if guard.from_fork:
         seen.append(scene.forked)
     if guard.labels_any:
@@ -143,9 +154,13 @@ def _against(against: list[GuardRule], scene: _Scene, rules: ApprovalRules) -> R
     first = next((guard for guard in against if guard.then == "deny"), against[0])
     reason = f"guard {first.id}: {first.because}"
     if first.then != "deny":
-        asked = together([Remedy(f"{approver(guard.by)} approves", guard.line) for guard in against])
-        outsiders = [each for guard in against if guard.author_of for each in _outsiders(guard, scene) if each]
-        return Waits(tuple(against), rules, reason, asked, tuple(dict.fromkeys(outsiders)))
+        by_whom: dict[tuple[str, ...], GuardRule] = {}
+        for guard in against:
+            by_whom.setdefault(guard.by, guard)
+        asked = together([Remedy(f"{approver(by)} approves", guard.line) for by, guard in by_whom.items()])
+        outside = {guard.outside: guard for guard in against if guard.author_of}
+        outsiders = dict.fromkeys(each for guard in outside.values() for each in _outsiders(guard, scene) if each)
+        return Waits(tuple(against), rules, reason, asked, tuple(outsiders))
     remedies = [_remedy(guard, scene) for guard in against]
     known = [remedy for remedy in remedies if remedy is not None]
     return Refused(reason, together(known) if len(known) == len(remedies) else None)

@@ -2,14 +2,21 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 
+import msgspec
+from msgspec import UNSET, structs
+
 from shared.ids import now_ms, stamp
-from shared.models import RailsFault, RailsState
+from shared.models import RailsChange, RailsFault, RailsState
 from stitcherd.rails import file
+from stitcherd.rails.changes import changes, summary
 from stitcherd.rails.faults import BeingWritten, RailsError
+from stitcherd.rails.feasible import Facts
 from stitcherd.rails.rulebook import Rulebook
 from stitcherd.store import entries, reads
 from stitcherd.store.events import add_event
@@ -18,6 +25,8 @@ from stitcherd.store.sqlite import Store
 
 PATIENCE_SECONDS = 5.0  # for whoever is writing the file, before that is said to be what is wrong with it
 KEPT = 32  # older revisions that are kept compiled
+REVISION = re.compile(r"r-[0-9a-f]{8}")
+TOLD = 20  # changes that an event lists; the state has them all
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +34,25 @@ log = logging.getLogger(__name__)
 class RailsInForce:
     """Holds the rails that decide; `reload` is the only thing that changes them."""
 
-    def __init__(self, path: Path, store: Store, secret_names: frozenset[str], private: Collection[Path] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        store: Store,
+        secret_names: frozenset[str],
+        private: Collection[Path] = (),
+        facts: Facts | None = None,
+    ) -> None:
         self.path = path
         self.look_again = asyncio.Event()  # for whoever wants the file read now
         self.current: Rulebook | None = None
         self._store = store
         self._secret_names = secret_names
         self._private = private
+        self._facts = facts
         self._loaded_at: str | None = None
         self._error: RailsFault | None = None
+        self._before: str | None = None
+        self._changes: tuple[RailsChange, ...] = ()
         self._older: dict[str, Rulebook] = {}
         self._reloading = asyncio.Lock()
         self._written_since: float | None = None
@@ -44,6 +63,7 @@ class RailsInForce:
         Returns False for a file that somebody is writing: it is to be looked at again soon. Raises
         StorageUnavailable where the new rails could not be remembered; then the old ones stay in force.
         """
+        text = ""
         async with self._reloading:
             try:
                 text = await asyncio.to_thread(file.read_text, self.path)
@@ -56,12 +76,12 @@ class RailsInForce:
                     await self._refuse(fault)
                 return False
             except RailsError as fault:
-                await self._refuse(fault)
+                await self._refuse(fault, text)
             return True
 
     def parse(self, text: str) -> Rulebook:
         """Return the rulebook of a text as it would be here; raises RailsError."""
-        return file.parse(text, name=self.path.name, secret_names=self._secret_names, private=self._private)
+        return self._parse(text, self._facts)
 
     async def at(self, revision: str) -> Rulebook:
         """Return the rails of a revision that was in force once; raises LookupError where they are unreadable."""
@@ -73,14 +93,17 @@ class RailsInForce:
             if text is None:
                 raise LookupError(f"rails {revision}")
             try:
-                self._keep(await asyncio.to_thread(self.parse, text))
+                self._keep(await asyncio.to_thread(self._parse, text, None))
             except RailsError as fault:
                 raise LookupError(f"rails {revision}: {fault}") from fault
         return self._older[revision]
 
     def slots(self) -> Slots:
         """Return how many jobs may run at the same time now, whatever rails they were decided under."""
-        return Slots(self.current.limits.total, self.current.limits.per_repo) if self.current else Slots()
+        if self.current is None:
+            return Slots()
+        limits = self.current.limits
+        return Slots(limits.total, limits.per_repo, day=limits.per_day)
 
     def state(self) -> RailsState:
         """Return what is in force, and what is wrong with the file."""
@@ -93,21 +116,45 @@ class RailsInForce:
             text=rulebook.text if rulebook else None,
             warnings=rulebook.warnings if rulebook else (),
             error=self._error,
+            before=self._before,
+            changes=self._changes,
         )
+
+    async def state_against(self, revision: str) -> RailsState:
+        """Return what is in force and how it differs from another revision; raises LookupError where there is none."""
+        if not REVISION.fullmatch(revision):
+            raise LookupError(f"rails {revision!r}")
+        before, state = await self.at(revision), self.state()
+        differs = changes(before.outline, self.current.outline) if self.current else ()
+        return structs.replace(state, before=revision, changes=differs, before_text=before.text)
+
+    def _parse(self, text: str, facts: Facts | None) -> Rulebook:
+        name, secret_names, private = self.path.name, self._secret_names, self._private
+        return file.parse(text, name=name, secret_names=secret_names, private=private, facts=facts)
 
     async def _take(self, rulebook: Rulebook) -> None:
         now, before = now_ms(), self.current
         await self._store.write(entries.remember_rails, rulebook.revision, rulebook.text, now)
-        payload = {"revision": rulebook.revision, "before": before.revision if before else None}
+        differs = changes(before.outline, rulebook.outline) if before else ()
+        payload = {
+            "revision": rulebook.revision,
+            "before": before.revision if before else None,
+            "changes": msgspec.to_builtins(differs[:TOLD]),
+            "changed": len(differs),
+            "summary": summary(differs),
+        }
         await self._store.write(add_event, "rails.reloaded", actor="stitcherd", now=now, payload=payload)
         if before is not None:
             self._keep(before)
+            if before.revision != rulebook.revision:
+                self._before, self._changes = before.revision, differs
         self.current, self._error, self._loaded_at = rulebook, None, stamp(now)
-        log.info("rails %s are in force, mode %s", rulebook.revision, rulebook.mode)
+        said = f": {payload['summary']}" if differs else ""
+        log.info("rails %s are in force, mode %s%s", rulebook.revision, rulebook.mode, said)
         for warning in rulebook.warnings:
             log.warning("%s:%d:%d: %s", self.path.name, warning.line, warning.column, warning.message)
 
-    async def _refuse(self, fault: RailsError) -> None:
+    async def _refuse(self, fault: RailsError, text: str = "") -> None:
         message = fault.message
         if isinstance(fault.__cause__, FileNotFoundError) and self.current is not None:
             message = f"the file is gone: {self.current.revision} stays in force until it is back"
@@ -117,7 +164,8 @@ class RailsInForce:
         now = now_ms()
         payload = {"line": fault.line, "column": fault.column, "message": message}
         await self._store.write(add_event, "rails.rejected", actor="stitcherd", now=now, payload=payload)
-        self._error = RailsFault(fault.line, fault.column, message, stamp(now))
+        source = next(islice(text.splitlines(), fault.line - 1, None), None)
+        self._error = RailsFault(fault.line, fault.column, message, stamp(now), UNSET if source is None else source)
         kept = f" ({self.current.revision} stays in force)" if self.current else " (no rails are in force)"
         log.error("%s:%d:%d: %s%s", self.path.name, fault.line, fault.column, message, kept)
 

@@ -70,9 +70,12 @@ def match(rules: tuple[TriggerRule, ...], trigger: Trigger, bot: str | None) -> 
         if depth > nearest_depth:
             nearest, nearest_depth = rule, depth
     verbs = list(asked.verbs)[:_SLIPS]
+    lengths = {length for verb in verbs for length in range(len(verb) - 1, len(verb) + 2)}
     for at, rule in enumerate(rules):
         command = rule.command
-        if command is None or command in asked.verbs or not any(_one_slip(each, command) for each in verbs):
+        if command is None or len(command) not in lengths or command in asked.verbs:
+            continue
+        if not any(_one_slip(each, command) for each in verbs):
             continue
         checks[at] = replace(checks[at], because=f"did you mean {command}?")
         if nearest_depth < _SLIP:

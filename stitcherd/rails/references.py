@@ -47,7 +47,8 @@ def _jobs(rails: Rails, root: Node) -> Iterator[RailsFault]:
         for at, need in enumerate(job.needs):
             if need not in profile.capabilities:
                 node = root.at(("jobs", name, "needs", at))
-                lack = f"profile {job.profile!r} does not have {need} (job {name} needs it)"
+                where = root.key_at(("profiles", job.profile, "capabilities"))[0]
+                lack = f"profile {job.profile!r} does not have {need}, which job {name} needs: add it on line {where}"
                 yield RailsFault(node.line, node.column, lack)
 
 

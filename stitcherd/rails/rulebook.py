@@ -6,7 +6,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.models import Check, RailsFault
+from shared.models import Check, Outcome, RailsFault
+from stitcherd.budget import Budget
+from stitcherd.rails.changes import Part
 from stitcherd.sandbox import Box
 
 _READABLE = 200  # characters
@@ -126,13 +128,14 @@ class GuardRule(Struct, frozen=True, kw_only=True):
     """What speaks against a job; `wanted` says when it applies, `labels_any` is as in a trigger.
 
     `outside` are the names of the groups in `not_in`: guards with the same ones need asking only once. `by` are the
-    names of the groups that are asked.
+    names of the groups that are asked. `sole` is its condition where it has only that one.
     """
 
     id: str
     line: int
     check: str
     then: Literal["allow", "require-approval", "deny"]
+    outcome: Outcome
     by: tuple[str, ...]
     because: str
     author_of: frozenset[str]
@@ -142,6 +145,7 @@ class GuardRule(Struct, frozen=True, kw_only=True):
     labels_any: Mapping[str, str]
     wanted: str
     unreached: Check
+    sole: Literal["labels", "author"] | None
 
 
 class Rate(Struct, frozen=True):
@@ -157,21 +161,30 @@ class Rate(Struct, frozen=True):
 class LimitRules(Struct, frozen=True, kw_only=True):
     """How much is too much; `total` and `per_repo` jobs may run at the same time, None for any number.
 
-    `checks` are those of a job that all other stages allow, before anything was counted.
+    `checks` are those of a job that all other stages allow, before anything was counted; `unmetered` the same for an
+    executor that does not say what it uses. `day_line` is where the day's budget is written.
     """
 
     rates: tuple[Rate, ...] = ()
     total: int | None = None
     per_repo: int | None = None
+    per_job: Budget = Budget()
+    per_day: Budget = Budget()
+    day_line: int = 0
     checks: tuple[Check, ...] = ()
+    unmetered: tuple[Check, ...] = ()
     unreached: tuple[Check, ...] = ()
 
 
 class Rulebook(Struct, frozen=True, kw_only=True):
-    """One text of rails.yaml, compiled; `triggers` are by the event that they are on, in the file's order."""
+    """One text of rails.yaml, compiled; `triggers` are by the event that they are on, in the file's order.
+
+    `outline` is what it says, part by part, to be held against another text.
+    """
 
     revision: str
     text: str
+    outline: Mapping[str, Part]
     mode: Literal["enforce", "observe"]
     warnings: tuple[RailsFault, ...]
     groups: Mapping[str, Group]

@@ -35,8 +35,6 @@ def _people(rails: Rails, root: Node) -> Iterator[RailsFault]:
 
 
 def _rest(rails: Rails, root: Node) -> Iterator[RailsFault]:
-    if rails.limits.budget.model_fields_set:
-        yield RailsFault(*root.key_at(("limits", "budget")), "budgets are not enforced by this version")
     if not rails.paths.model_fields_set:
         return
     for name, job in rails.jobs.items():

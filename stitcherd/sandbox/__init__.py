@@ -6,12 +6,15 @@ terminal, since `processes` gives none, and dies with bubblewrap, which dies wit
 """
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
+
+from stitcherd.sandbox.remedies import remedy
 
 SCRATCH = 512 * 2**20  # bytes of the empty home, /tmp, /var/tmp and /dev/shm each, where no limit says less
 
@@ -28,13 +31,16 @@ _ETC = (
     *("debian_version", "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs", "pki/ca-trust/extracted", "ca-certificates"),
     *("fonts", "java-17-openjdk", "java-21-openjdk", "python3", "python3.11", "python3.12", "python3.13"),
 )
+_CANNOT = "sandbox bwrap cannot be used"
+_PROGRAMS = {"bwrap": "bubblewrap", "choom": "util-linux", "prlimit": "util-linux"}
 _TREES = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
 class Box(Struct, frozen=True, kw_only=True):
     """What a sandbox leaves to a command; sizes are in bytes, and None is no limit.
 
-    `memory` holds for each process, `disk` for each file, `processes` for all of the command's together.
+    The kernel holds each process to `memory`, each file to `disk`, and all of the command's to `processes`; `watching`
+    sees that all processes together keep to `memory`, and all files to `disk`.
     """
 
     network: bool = True
@@ -53,9 +59,9 @@ def wrap(argv: Sequence[str], box: Box | None, *, cwd: Path, tmp: Path, home: st
     if box is None:
         return list(argv)
     scratch = str(min(box.memory or SCRATCH, box.disk or SCRATCH, SCRATCH))
-    words = ["bwrap", *_APART, *([] if box.network else ["--unshare-net"]), *_system()]
-    places = ["/tmp", "/var/tmp", "/dev/shm", *([home] if home and _is_free(Path(home)) else [])]  # noqa: S108 (the sandbox's own)
-    for place in places:
+    # When the machine runs out of memory, the kernel is to take a command of ours, and not what else runs there.
+    words = ["choom", "-n", "1000", "--", "bwrap", *_APART, *([] if box.network else ["--unshare-net"]), *_system()]
+    for place in scratches(home):
         words += ["--size", scratch, "--tmpfs", place]
     for mount in box.mounts:
         path = os.path.expanduser(mount)  # noqa: PTH111 (Path.expanduser raises for ~stranger)
@@ -66,20 +72,27 @@ def wrap(argv: Sequence[str], box: Box | None, *, cwd: Path, tmp: Path, home: st
     return [*words, *_limits(box), *argv]
 
 
+def scratches(home: str | None) -> list[str]:
+    """Return the places inside that are empty, writable and forgotten afterwards, for a home as in `wrap`."""
+    return ["/tmp", "/var/tmp", "/dev/shm", *([home] if home and _is_free(Path(home)) else [])]  # noqa: S108 (not ours)
+
+
 @cache
 def available() -> str | None:
     """Return None where the sandbox works, and else a sentence that says why not; it is tried once, for real."""
+    for program, package in _PROGRAMS.items():
+        if shutil.which(program) is None:
+            return f"{_CANNOT}: there is no program {program} (on Debian: apt-get install {package})"
+    argv = wrap(["true"], Box(network=False), cwd=Path("/usr"), tmp=Path("/usr"), home=None)
+    argv[argv.index("--bind")] = argv[argv.index("--bind")] = "--ro-bind"
     try:
-        argv = wrap(["true"], Box(network=False), cwd=Path("/usr"), tmp=Path("/usr"), home=None)
-        argv[argv.index("--bind")] = argv[argv.index("--bind")] = "--ro-bind"
         done = subprocess.run(argv, capture_output=True, timeout=10.0, check=False, env={"PATH": _path()})
-    except FileNotFoundError:
-        return "sandbox bwrap cannot be used: there is no program bwrap (on Debian: apt-get install bubblewrap)"
     except (OSError, subprocess.TimeoutExpired) as fault:
-        return f"sandbox bwrap cannot be used: {fault}"
+        return f"{_CANNOT}: {fault}"
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip() or f"it ended with exit code {done.returncode}"
-        return f"sandbox bwrap cannot be used here: {said}"
+        said = done.stderr.decode(errors="replace").strip() or f"bwrap ended with exit code {done.returncode}"
+        hint = remedy(said)
+        return f"{_CANNOT} here: {said}" + (f" ({hint})" if hint else "")
     return None
 
 

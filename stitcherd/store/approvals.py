@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.ids import short, stamp
-from shared.models import Decision, RunnerJob, Status, Thread
+from shared.models import Decision, RunnerJob, Status, Thread, Waiting
 from stitcherd.refusal import Refusal
 from stitcherd.store import moves, rows
 from stitcherd.store.decisions import add_decision
@@ -30,6 +30,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     Accounts are written `source:login`. `texts` are SHA-256 by the kind of text, `text_sha256` is that of all that
     the agent would read. `expires_at` is in milliseconds, `expires` as the rails say it; `pins` name what is pinned.
+    With a `commit`, on `base`, it is that commit of an attempt that is asked about: approved, it is published.
     """
 
     guards: tuple[Asking, ...]
@@ -44,6 +45,9 @@ class Terms(Struct, frozen=True, kw_only=True):
     texts: Mapping[str, str]
     expires: str
     expires_at: int
+    attempt: int | None = None
+    commit: str | None = None
+    base: str | None = None
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -68,13 +72,35 @@ class Renewal(Struct, frozen=True, kw_only=True):
     terms: Terms | None
 
 
+def waiting(terms: str) -> Waiting:
+    """Return what the stored terms of a waiting job tell a reader."""
+    held = msgspec.json.decode(terms, type=Terms)
+    return Waiting(tuple(guard.guard for guard in held.guards), held.by, stamp(held.expires_at))
+
+
 def keep(db: sqlite3.Connection, key: int, terms: Terms) -> None:
     """Keep what a job waits for, by its integer key, in place of what it waited for before."""
     db.execute(
         "INSERT INTO approvals (job, terms, expires_at) VALUES (?, ?, ?)"
-        " ON CONFLICT (job) DO UPDATE SET terms = excluded.terms, expires_at = excluded.expires_at",
+        " ON CONFLICT (job) DO UPDATE SET terms = excluded.terms, expires_at = excluded.expires_at,"
+        " approved_by = NULL",
         (key, rows.encode(terms), terms.expires_at),
     )
+
+
+def ask(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, terms: Terms) -> Status | None:
+    """Let a running job wait until its commit is approved; returns where it stands then."""
+    status = moves.wait(db, job_id, fence, terms.payload(), now)
+    if status is Status.PENDING:
+        keep(db, moves.find(db, job_id)["key"], terms)
+    return status
+
+
+def granted(db: sqlite3.Connection, key: int, attempt: int) -> Terms | None:
+    """Return what was approved of an attempt, where that was its commit."""
+    found = db.execute("SELECT terms FROM approvals WHERE job = ? AND approved_by IS NOT NULL", (key,)).fetchone()
+    terms = None if found is None else msgspec.json.decode(found["terms"], type=Terms)
+    return terms if terms is not None and terms.commit is not None and terms.attempt == attempt else None
 
 
 def look(db: sqlite3.Connection, job_id: str) -> tuple[RunnerJob, Terms]:

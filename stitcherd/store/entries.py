@@ -8,10 +8,11 @@ from msgspec import Struct
 from shared.ids import short
 from shared.models import Decision, RunnerJob, Status, Thread, Verdict
 from stitcherd.refusal import Refusal
-from stitcherd.store import approvals, limits, rows
+from stitcherd.store import approvals, quotas, rows
 from stitcherd.store.decisions import add_decision
 from stitcherd.store.events import add_event
 from stitcherd.store.moves import find
+from stitcherd.store.quotas import Limit
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
@@ -40,7 +41,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     agent_task: str | None = None
     idempotency_key: str | None = None
     request_sha256: str | None = None
-    quotas: tuple[limits.Quota, ...] = ()
+    quotas: tuple[Limit, ...] = ()
     terms: approvals.Terms | None = None
 
 
@@ -105,7 +106,7 @@ def add_delivery(db: sqlite3.Connection, new: NewDelivery, job: NewJob | None) -
         reason = already_open(open_job)
         job = None
     elif job is not None:
-        ruled = limits.ruled(ruled, limits.uses(db, job.quotas, new.received_at))
+        ruled = quotas.ruled(ruled, quotas.uses(db, job.quotas, new.received_at))
         verdict, reason = ruled.verdict, ruled.reason
         job = None if verdict is Verdict.THROTTLED else job
     about = open_job.id if open_job is not None else job.id if job is not None else None
@@ -210,7 +211,7 @@ def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> Run
         approvals.keep(db, row["key"], terms)
     for type_, payload in (("job.created", new.because), then):
         add_event(db, type_, actor=new.actor, now=now, job=row["key"], workspace=new.workspace, payload=payload)
-    limits.note(db, new.quotas, new.id, now)
+    quotas.note(db, new.quotas, new.id, now)
     return rows.job(row)
 
 
@@ -232,8 +233,8 @@ def dispatch(db: sqlite3.Connection, new: NewJob, decision: Decision, now: int) 
             )
         if row is not None:
             return rows.job(row), False
-    used = limits.uses(db, new.quotas, now)
-    decision = limits.ruled(decision, used)
+    used = quotas.uses(db, new.quotas, now)
+    decision = quotas.ruled(decision, used)
     if decision.verdict is Verdict.THROTTLED:
         seconds = max((use.free_at or 0) - now for use in used) // 1000 + 1
         raise Refusal("throttled", decision.reason, retry_after=seconds, more={"decision": rows.builtins(decision)})

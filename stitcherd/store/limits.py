@@ -1,94 +1,38 @@
-"""What limits count, exactly because in the transaction that adds to it; and the switch that lets nothing start."""
+"""What may start: the limits of running jobs, the day's budget, and the switch that lets nothing start."""
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from shared.ids import stamp
-from shared.models import Decision, Outcome, Pause, Remedy, RunnerJob, Status, Verdict
-from stitcherd.store import moves
+from shared.models import Pause, RunnerJob, Status
+from stitcherd.budget import Budget
+from stitcherd.store import moves, spending
 from stitcherd.store.progress import Fence
 
 PAUSED = "paused: `stitcher resume` lets it start"
 
 
-class Quota(Struct, frozen=True):
-    """A rate as it binds one job: `most` jobs in `window` (ms) for one `who`; `name` and `line` are the rails'."""
-
-    name: str
-    line: int
-    written: str
-    most: int
-    window: int
-    who: str
-    workspace: str
-
-    @property
-    def key(self) -> str:
-        """Return what is counted together."""
-        return f"{self.workspace} {self.name} {self.who}"
-
-
-class Use(Struct, frozen=True):
-    """How much of a quota is used up; `free_at` (ms) is set where that is all of it."""
-
-    quota: Quota
-    used: int
-    free_at: int | None
-
-
 class Slots(Struct, frozen=True):
-    """How many jobs may run at the same time: in all, and in one repository; None is as many as there are workers."""
+    """How many jobs may run at the same time: in all, and in one repository; None is as many as there are workers.
+
+    `away` says by name of those executors that cannot be reached just now why not; `day` is what all jobs together may
+    use up in a day.
+    """
 
     total: int | None = None
     per_repo: int | None = None
+    away: Mapping[str, str] = {}
+    day: Budget = Budget()
 
 
 class Held(Struct, frozen=True):
     """A job that stays queued, and why."""
 
     reason: str
-
-
-def uses(db: sqlite3.Connection, quotas: tuple[Quota, ...], now: int) -> tuple[Use, ...]:
-    """Return how much of each quota is used up."""
-    return tuple(_use(db, quota, now) for quota in quotas)
-
-
-def note(db: sqlite3.Connection, quotas: tuple[Quota, ...], job_id: str, now: int) -> None:
-    """Count a new job against its quotas, and forget what their windows have left behind."""
-    for quota in quotas:
-        db.execute("DELETE FROM asks WHERE quota = ? AND at <= ?", (quota.key, now - quota.window))
-        db.execute("INSERT INTO asks (quota, at, job) VALUES (?, ?, ?)", (quota.key, now, job_id))
-
-
-def ruled(decision: Decision, used: tuple[Use, ...]) -> Decision:
-    """Return a decision with what its limits have seen; throttled where one of them is used up."""
-    seen = {f"limit:{use.quota.name}": use for use in used}
-    checks = tuple(
-        check
-        if (use := seen.get(check.id)) is None
-        else replace(
-            check,
-            outcome=Outcome.PASS if use.free_at is None else Outcome.FAIL,
-            seen=f"{use.used} of {use.quota.most} by now for {use.quota.who}",
-        )
-        for check in decision.checks
-    )
-    last = max((use for use in used if use.free_at is not None), key=lambda use: use.free_at or 0, default=None)
-    if last is None or last.free_at is None:
-        return replace(decision, checks=checks)
-    when = stamp(last.free_at)
-    return replace(
-        decision,
-        verdict=Verdict.THROTTLED,
-        reason=f"limit {last.quota.name}: {last.quota.written} for {last.quota.who} is used up until {when}",
-        remedy=Remedy(f"ask again after {when}, or raise {last.quota.name}", last.quota.line),
-        checks=checks,
-    )
 
 
 def claim(
@@ -98,30 +42,44 @@ def claim(
     job = moves.find(db, job_id)
     if job["attempt"] != attempt or job["status"] != Status.QUEUED:
         return None
-    reason = _why_held(db, job, slots)
+    reason = _why_held(db, job, slots, now)
     moves.hold(db, job, reason, now)
     return moves.claim(db, job_id, attempt, owner, now) if reason is None else Held(reason)
 
 
-def next_up(db: sqlite3.Connection, slots: Slots, most: int) -> tuple[bool, list[tuple[str, int, int]]]:
-    """Return whether jobs are held, and (id, attempt, priority) of those that would start now, at most so many."""
+def next_up(db: sqlite3.Connection, slots: Slots, most: int, now: int) -> tuple[bool, list[tuple[str, int, int]]]:
+    """Return whether jobs are held, and (id, attempt, priority) of those that would start now, at most so many.
+
+    Those that give a reason which no longer holds them are among them, so that they say what does.
+    """
     if db.execute(f"{HELD} LIMIT 1").fetchone() is None:
         return False, []
     if _paused(db) is not None:
         return True, []
+    gone = _used_up(db, slots, now)
+    compared, reason = ("<>", gone) if gone else ("=", PAUSED)
+    found = [_turn(job) for job in db.execute(f"{STALE.format(compared)} LIMIT ?", (reason, most))]
+    if found or gone:
+        return True, found
     busy = {row["repository"]: row["n"] for row in db.execute(RUNNING_BY_REPOSITORY)}
     free = most if slots.total is None else min(most, slots.total - sum(busy.values()))
-    found: list[tuple[str, int, int]] = []
     for job in db.execute(HELD):
         if len(found) >= free:
             break
+        if job["executor"] in slots.away:
+            continue
         repository = job["repository"] and job["repository"].lower()
         if repository is not None and slots.per_repo is not None:
             busy[repository] = busy.get(repository, 0) + 1
             if busy[repository] > slots.per_repo:
                 continue
-        found.append((job["id"], job["attempt"], job["priority"]))
+        found.append(_turn(job))
     return True, found
+
+
+def away(executor: str, reason: str) -> str:
+    """Return what a job says that waits for its executor to come back."""
+    return f"executor {executor}: {reason}"
 
 
 def pause(db: sqlite3.Connection, actor: str, reason: str | None, now: int) -> Pause:
@@ -151,25 +109,27 @@ RUNNING_BY_REPOSITORY = (
     "SELECT lower(repository) AS repository, count(*) AS n FROM jobs WHERE status = 'RUNNING' GROUP BY 1"
 )
 HELD = (
-    "SELECT id, attempt, priority, repository FROM jobs INDEXED BY jobs_held"
+    "SELECT id, attempt, priority, repository, executor FROM jobs INDEXED BY jobs_held"
     " WHERE held IS NOT NULL AND status = 'QUEUED' ORDER BY priority DESC, key"
 )
+STALE = HELD.replace("held IS NOT NULL", "held {} ?")
 
 
-def _use(db: sqlite3.Connection, quota: Quota, now: int) -> Use:
-    since = now - quota.window
-    times = db.execute(
-        "SELECT at FROM asks WHERE quota = ? AND at > ? ORDER BY at DESC LIMIT ?", (quota.key, since, quota.most)
-    ).fetchall()
-    full = len(times) == quota.most
-    return Use(quota, len(times), times[-1]["at"] + quota.window if full else None)
+def _turn(job: sqlite3.Row) -> tuple[str, int, int]:
+    return job["id"], job["attempt"], job["priority"]
 
 
-def _why_held(db: sqlite3.Connection, job: sqlite3.Row, slots: Slots) -> str | None:
+def _why_held(db: sqlite3.Connection, job: sqlite3.Row, slots: Slots, now: int) -> str | None:
     if _paused(db) is not None:
         return PAUSED
-    if slots.total is None and slots.per_repo is None:
-        return None
+    if gone := _used_up(db, slots, now):
+        return gone
+    if job["executor"] in slots.away:
+        return away(job["executor"], slots.away[job["executor"]])
+    return None if slots.total is None and slots.per_repo is None else _why_full(db, job, slots)
+
+
+def _why_full(db: sqlite3.Connection, job: sqlite3.Row, slots: Slots) -> str | None:
     busy = {row["repository"]: row["n"] for row in db.execute(RUNNING_BY_REPOSITORY)}
     if slots.total is not None and sum(busy.values()) >= slots.total:
         return f"limit: {slots.total} running in all"
@@ -177,6 +137,11 @@ def _why_held(db: sqlite3.Connection, job: sqlite3.Row, slots: Slots) -> str | N
     if here is not None and slots.per_repo is not None and busy.get(here, 0) >= slots.per_repo:
         return f"limit: {slots.per_repo} running on {job['repository']}"
     return None
+
+
+def _used_up(db: sqlite3.Connection, slots: Slots, now: int) -> str | None:
+    gone = slots.day.used_up(spending.today(db, now)) if slots.day.limits else None
+    return f"limit: the day's budget of {gone} is used up until {stamp(spending.tomorrow(now))}" if gone else None
 
 
 def _paused(db: sqlite3.Connection) -> dict[str, Any] | None:

@@ -12,11 +12,17 @@ from stitcherd import lifecycle
 from stitcherd.refusal import Refusal
 from stitcherd.store import rows
 from stitcherd.store.events import add_event
-from stitcherd.store.progress import Fence
+from stitcherd.store.progress import Fence, Left, close_steps, left_of
 
 DAEMON = "stitcherd"
 CANCELLABLE = (Status.PENDING, Status.QUEUED)
 RETRYABLE = (Status.FAILED, Status.CANCELLED)
+FREED: dict[str, Any] = {"owner": None}
+STOPPED = Failure(
+    "interrupted",
+    "the daemon stopped while the job ran",
+    "retry it, or set on_interrupt: retry for its type in rails.yaml",
+)
 
 
 def advance(
@@ -103,7 +109,7 @@ def conclude(
         return None
     failed = isinstance(outcome, Failure)
     if isinstance(outcome, Failure):
-        _close_steps(db, before, now, outcome.code)
+        close_steps(db, before, now, outcome.code)
     to = Status.FAILED if failed else Status.COMPLETED
     row = advance(
         db,
@@ -128,7 +134,7 @@ def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[in
     before = find(db, job_id)
     if not _is_running(before, fence):
         return None
-    _close_steps(db, before, now, "cancelled")
+    close_steps(db, before, now, "cancelled")
     row = advance(
         db,
         job_id,
@@ -176,36 +182,33 @@ def approve(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None,
 
     That the approval is of what the job would do is for `approvals.approve` to see.
     """
-    row = advance(
-        db,
-        job_id,
-        came_from=(Status.PENDING,),
-        to=Status.QUEUED,
-        events=(("job.approved", {"reason": reason}), ("job.queued", {"attempt": 1})),
-        actor=actor,
-        now=now,
-        changes={"queued_at": now},
-    )
-    if row is None:
-        raise not_waiting(find(db, job_id))
-    return rows.job(row)
+    events = (("job.approved", {"reason": reason}), ("job.queued", {"attempt": find(db, job_id)["attempt"]}))
+    return _answered(db, job_id, Status.QUEUED, events, actor, now, {"queued_at": now})
 
 
 def deny(db: sqlite3.Connection, job_id: str, actor: str, reason: str, now: int) -> RunnerJob:
     """Cancel a job that waits for an approval, in the name of whoever was asked; raise Refusal unless it waits."""
+    changes = {"cancelled_by": actor, "cancel_reason": reason, "completed_at": now}
+    return _answered(db, job_id, Status.CANCELLED, (("job.denied", {"reason": reason}),), actor, now, changes)
+
+
+def wait(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], told: dict[str, Any], now: int) -> Status | None:
+    """Let a running job wait for an approval of its commit; returns where it stands, None where it is not its own."""
+    if find(db, job_id)["cancel_requested"]:
+        return end_cancelled(db, job_id, now, fence)
+    runs, happened = (Status.RUNNING,), (("job.waiting", told),)
     row = advance(
         db,
         job_id,
-        came_from=(Status.PENDING,),
-        to=Status.CANCELLED,
-        events=(("job.denied", {"reason": reason}),),
-        actor=actor,
+        came_from=runs,
+        to=Status.PENDING,
+        events=happened,
+        actor=DAEMON,
         now=now,
-        changes={"cancelled_by": actor, "cancel_reason": reason, "completed_at": now},
+        fence=fence,
+        changes=FREED,
     )
-    if row is None:
-        raise not_waiting(find(db, job_id))
-    return rows.job(row)
+    return None if row is None else Status.PENDING
 
 
 def wait_under(
@@ -264,33 +267,42 @@ def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
     one whose executor was started follows its type's `on_interrupt`.
     """
     before = find(db, job_id)
-    if before["cancel_requested"]:
-        return end_cancelled(db, job_id, now)
-    if not _is_running(before):
-        return None
     started = db.execute(
-        "SELECT 1 FROM starts WHERE job = ? AND attempt = ?", (before["key"], before["attempt"])
+        "SELECT 1 FROM starts WHERE job = ? AND attempt = ? AND (reference IS NOT NULL OR NOT remembers)",
+        (before["key"], before["attempt"]),
     ).fetchone()
-    _close_steps(db, before, now, "interrupted")
-    if started is None or before["on_interrupt"] == "retry":
-        row = _queue_again(db, before, (Status.RUNNING,), ("job.recovered", "job.queued"), DAEMON, now)
-        return None if row is None else Status.QUEUED
-    failure = Failure(
-        "interrupted",
-        "the daemon stopped while the job ran",
-        "retry it, or set on_interrupt: retry for its type in rails.yaml",
-    )
-    row = advance(
-        db,
-        job_id,
-        came_from=(Status.RUNNING,),
-        to=Status.FAILED,
-        events=(("job.failed", rows.builtins(failure)),),
-        actor=DAEMON,
-        now=now,
-        changes={"owner": None, "completed_at": now, "error": rows.encode(failure)},
-    )
-    return None if row is None else Status.FAILED
+    return _break_off(db, before, None, now, None if started is None else STOPPED)
+
+
+def interrupt(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:
+    """Let a running job whose run was lost go where its type's `on_interrupt` says; returns where it stands now."""
+    return _break_off(db, find(db, job_id), fence, now, failure, held="what it did was lost: it starts anew")
+
+
+def put_back(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, reason: str) -> Status | None:
+    """Queue a running job again because its executor is away, which started nothing; returns where it stands now."""
+    return _break_off(db, find(db, job_id), fence, now, None, held=reason)
+
+
+def adopt(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int | None:
+    """Take over a running job whose owner is gone, where its newest try can be gone on with; returns its attempt."""
+    job = find(db, job_id)
+    left = left_of(db, job) if _is_running(job) else None
+    if left is None:
+        return None
+    close_steps(db, job, now, "interrupted")
+    changes = "owner = ?, last_event = 'job.recovered', version = version + 1"
+    db.execute(f"UPDATE jobs SET {changes} WHERE key = ?", (owner, job["key"]))
+    told = {"attempt": job["attempt"], "try": left.number}
+    add_event(db, "job.recovered", actor=DAEMON, now=now, job=job["key"], workspace=job["workspace"], payload=told)
+    return int(job["attempt"])
+
+
+def adopted(db: sqlite3.Connection, job_id: str, attempt: int, owner: str) -> tuple[RunnerJob, Fence, Left] | None:
+    """Return a job that this daemon has taken over, with what was left of it; None where it is no such job."""
+    row, mine = find(db, job_id), (attempt, owner)
+    left = left_of(db, row) if _is_running(row, mine) else None
+    return None if left is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], *mine), left)
 
 
 def find(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
@@ -299,6 +311,22 @@ def find(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
     if row is None:
         raise Refusal("not_found", f"there is no job {job_id}")
     return row
+
+
+def _answered(
+    db: sqlite3.Connection,
+    job_id: str,
+    to: Status,
+    events: tuple[tuple[str, dict[str, Any]], ...],
+    actor: str,
+    now: int,
+    changes: dict[str, Any],
+) -> RunnerJob:
+    waits = (Status.PENDING,)
+    row = advance(db, job_id, came_from=waits, to=to, events=events, actor=actor, now=now, changes=changes)
+    if row is None:
+        raise not_waiting(find(db, job_id))
+    return rows.job(row)
 
 
 def _is_unapproved(db: sqlite3.Connection, job: sqlite3.Row) -> bool:
@@ -318,35 +346,48 @@ def _queue_again(
     events: tuple[str, ...],
     actor: str,
     now: int,
+    held: str | None = None,
 ) -> sqlite3.Row | None:
     attempt = before["attempt"] + 1
+    told = {"attempt": attempt} | ({} if held is None else {"held": held})
     fresh = dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
     return advance(
         db,
         before["id"],
         came_from=came_from,
         to=Status.QUEUED,
-        events=tuple((type_, {"attempt": attempt}) for type_ in events),
+        events=tuple((type_, told) for type_ in events),
         actor=actor,
         now=now,
-        changes={**fresh, "attempt": attempt, "tries_used": 0, "cancel_requested": 0, "queued_at": now},
+        changes={**fresh, "attempt": attempt, "tries_used": 0, "cancel_requested": 0, "queued_at": now, "held": held},
     )
 
 
-def _close_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, why: str) -> None:
-    """Mark the steps that were cut off as failed, so that none runs for ever."""
-    cut = db.execute(
-        "UPDATE steps SET status = 'FAILED', completed_at = ? WHERE job = ? AND status = 'RUNNING' RETURNING id, name",
-        (now, job["key"]),
-    ).fetchall()
-    for step in cut:
-        add_event(
-            db,
-            "step.failed",
-            actor=DAEMON,
-            now=now,
-            job=job["key"],
-            step=step["id"],
-            workspace=job["workspace"],
-            payload={"name": step["name"], "reason": why},
-        )
+def _break_off(
+    db: sqlite3.Connection,
+    before: sqlite3.Row,
+    fence: tuple[int, str] | None,
+    now: int,
+    failure: Failure | None,
+    held: str | None = None,
+) -> Status | None:
+    """Queue a running job again, or end it with the failure where its type does not want it to be run again."""
+    if before["cancel_requested"]:
+        return end_cancelled(db, before["id"], now, fence)
+    if not _is_running(before, fence):
+        return None
+    close_steps(db, before, now, "interrupted" if failure else held or "interrupted")
+    if failure is None or before["on_interrupt"] == "retry":
+        again = _queue_again(db, before, (Status.RUNNING,), ("job.recovered", "job.queued"), DAEMON, now, held)
+        return None if again is None else Status.QUEUED
+    row = advance(
+        db,
+        before["id"],
+        came_from=(Status.RUNNING,),
+        to=Status.FAILED,
+        events=(("job.failed", rows.builtins(failure)),),
+        actor=DAEMON,
+        now=now,
+        changes={"owner": None, "completed_at": now, "error": rows.encode(failure)},
+    )
+    return None if row is None else Status.FAILED

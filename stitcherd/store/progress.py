@@ -3,11 +3,12 @@
 import sqlite3
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from shared.ids import new_id
 from shared.models import Phase, StepStatus, StepType, Usage
-from stitcherd.store import rows
+from stitcherd.store import rows, spending
 from stitcherd.store.events import add_event
 
 OUTPUT_KEPT = 4096  # bytes of a step's output that stand in its row; the whole is in its log
@@ -37,13 +38,34 @@ class StepPlace(Struct, frozen=True):
     gate: bool
 
 
-def begin_try(db: sqlite3.Connection, mine: Fence, number: int, now: int) -> None:
+class Left(Struct, frozen=True):
+    """What an earlier daemon left of an attempt: its newest try, by `reference` to be found at its executor.
+
+    `base` is the sha that the checkout is based on, and `ended` says that the executor had come to its end.
+    """
+
+    number: int
+    reference: dict[str, str]
+    base: str | None
+    ended: bool
+
+
+def begin_try(
+    db: sqlite3.Connection,
+    mine: Fence,
+    number: int,
+    now: int,
+    base: str | None = None,
+    *,
+    remembers: bool = False,
+) -> None:
     """Write down that the executor is about to be started; raise Superseded if it must not be.
 
     The primary key of `starts` makes a second start of the same (job, attempt, try) impossible.
     """
     _check(db, mine)
-    db.execute("INSERT INTO starts (job, attempt, try, at) VALUES (?, ?, ?, ?)", (mine.key, mine.attempt, number, now))
+    row = (mine.key, mine.attempt, number, now, base, remembers)
+    db.execute("INSERT INTO starts (job, attempt, try, at, base, remembers) VALUES (?, ?, ?, ?, ?, ?)", row)
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, mine.key))
 
 
@@ -54,6 +76,26 @@ def remember(db: sqlite3.Connection, mine: Fence, number: int, reference: dict[s
         "UPDATE starts SET reference = ? WHERE job = ? AND attempt = ? AND try = ?",
         (rows.encode(reference), mine.key, mine.attempt, number),
     )
+
+
+def left_of(db: sqlite3.Connection, job: sqlite3.Row) -> Left | None:
+    """Return what is left of a job's attempt; None where its executor gave nothing to find it by."""
+    row = db.execute(
+        "SELECT s.try, s.reference, s.base, EXISTS (SELECT 1 FROM steps WHERE job = s.job AND attempt = s.attempt"
+        " AND try = s.try AND type = 'AI_ACTION' AND status = 'COMPLETED') AS ended"
+        " FROM starts s WHERE s.job = ? AND s.attempt = ? ORDER BY s.try DESC LIMIT 1",
+        (job["key"], job["attempt"]),
+    ).fetchone()
+    if row is None or row["reference"] is None:
+        return None
+    reference = msgspec.json.decode(row["reference"], type=dict[str, str])
+    return Left(row["try"], reference, row["base"], bool(row["ended"]))
+
+
+def is_elsewhere(db: sqlite3.Connection, job_id: str) -> bool:
+    """Say whether a job's newest try may run at its executor still, and not as a child of ours."""
+    left = left_of(db, db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
+    return left is not None and not left.ended
 
 
 def open_step(
@@ -114,21 +156,50 @@ def close_step(
         )
 
 
+def close_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, why: str) -> None:
+    """Mark the steps that were cut off as failed, so that none runs for ever."""
+    cut = db.execute(
+        "UPDATE steps SET status = 'FAILED', completed_at = ? WHERE job = ? AND status = 'RUNNING' RETURNING id, name",
+        (now, job["key"]),
+    ).fetchall()
+    for step in cut:
+        add_event(
+            db,
+            "step.failed",
+            actor="stitcherd",
+            now=now,
+            job=job["key"],
+            step=step["id"],
+            workspace=job["workspace"],
+            payload={"name": step["name"], "reason": why},
+        )
+
+
 def note(db: sqlite3.Connection, mine: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]) -> None:
     """Note something that happened inside the attempt; raise Superseded if the attempt is over."""
     _check(db, mine)
     _note(db, mine, type_, now, step, payload)
 
 
-def add_usage(db: sqlite3.Connection, mine: Fence, place: StepPlace, used: Usage, now: int) -> None:
-    """Add what an executor used to its step and to the job."""
+def add_usage(
+    db: sqlite3.Connection,
+    mine: Fence,
+    place: StepPlace,
+    used: Usage,
+    now: int,
+    reference: dict[str, str] | None = None,
+) -> None:
+    """Add what an executor used to its step and to the job; a new reference is kept with it, or neither is."""
     _check(db, mine)
+    if reference is not None:
+        remember(db, mine, place.number or 0, reference)
     stored = db.execute("SELECT usage FROM jobs WHERE key = ?", (mine.key,)).fetchone()["usage"]
     before = rows.usage(stored)
     total = Usage(
         before.input_tokens + used.input_tokens,
         before.output_tokens + used.output_tokens,
         round(before.cost_usd + used.cost_usd, 6),
+        before.turns + used.turns,
     )
     db.execute("UPDATE jobs SET usage = ?, version = version + 1 WHERE key = ?", (rows.encode(total), mine.key))
     db.execute(
@@ -136,6 +207,7 @@ def add_usage(db: sqlite3.Connection, mine: Fence, place: StepPlace, used: Usage
         " tokens_output = coalesce(tokens_output, 0) + ? WHERE id = ?",
         (used.input_tokens, used.output_tokens, place.id),
     )
+    spending.add(db, (mine.key, mine.attempt, place.number or 0), used, now)
     _note(db, mine, "ai.tokens_used", now, place.id, rows.builtins(used))
 
 

@@ -10,10 +10,21 @@ from msgspec import Struct, structs
 
 from shared.filters import Filter, Term
 from shared.ids import now_ms, short
-from shared.models import Decision, Delivery, DeliveryPage, EventPage, JobEvent, JobPage, RunnerJob, Status, Verdict
+from shared.models import (
+    Decision,
+    Delivery,
+    DeliveryPage,
+    EventPage,
+    JobEvent,
+    JobPage,
+    RunnerJob,
+    Status,
+    Verdict,
+    Waiting,
+)
 from shared.protocol import SUFFIX_MIN
 from stitcherd.refusal import Refusal
-from stitcherd.store import rows
+from stitcherd.store import approvals, rows
 from stitcherd.store.selecting import matching
 
 EVENTS_SHOWN = 200  # of a job's events stand in its detail
@@ -46,7 +57,9 @@ async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> J
     below = None if wanted.before is None else (await _find(db, "jobs", wanted.before, wanted.workspace))["key"]
     keys = await matching(db, _terms(wanted), wanted.workspace, now_ms(), below=below, limit=limit + 1)
     found = await _all(db, f"SELECT * FROM jobs WHERE key IN ({keys.statement}) ORDER BY key DESC", keys.values)
-    items = tuple(rows.job(row) for row in found[:limit])
+    waiting = await _waiting(db, found)
+    jobs = ((rows.job(row), waiting.get(row["key"])) for row in found[:limit])
+    items = tuple(structs.replace(job, waiting=what) if what else job for job, what in jobs)
     return JobPage(
         items=items,
         next=items[-1].id if len(found) > limit else None,
@@ -69,6 +82,7 @@ async def job_detail(db: aiosqlite.Connection, name: str, workspace: str | None)
     newest = await _all(db, f"{EVENT} WHERE e.job = ? ORDER BY e.id DESC LIMIT ?", [row["key"], EVENTS_SHOWN])
     return structs.replace(
         rows.job(row),
+        waiting=(await _waiting(db, [row])).get(row["key"]),
         prompt=texts["prompt"],
         result=rows.result(texts["result"]),
         metadata=msgspec.json.decode(texts["metadata"]),
@@ -204,6 +218,15 @@ async def _counts(db: aiosqlite.Connection, workspace: str | None) -> dict[str, 
     found = await _all(db, f"SELECT status, sum(n) AS n FROM job_counts{_and(where)} GROUP BY status", values)
     counts = {row["status"]: row["n"] for row in found}
     return {status.lower(): counts.get(status, 0) for status in Status}
+
+
+async def _waiting(db: aiosqlite.Connection, jobs: Sequence[sqlite3.Row]) -> dict[int, Waiting]:
+    """Return what those of the jobs that are PENDING wait for, by their keys."""
+    keys = [row["key"] for row in jobs if row["status"] == Status.PENDING]
+    if not keys:
+        return {}
+    terms = await _all(db, f"SELECT job, terms FROM approvals WHERE job IN ({', '.join('?' * len(keys))})", keys)
+    return {row["job"]: approvals.waiting(row["terms"]) for row in terms}
 
 
 async def _document(db: aiosqlite.Connection, decision: int | None) -> str | None:

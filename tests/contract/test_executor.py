@@ -3,19 +3,34 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from shared.models import Usage
-from stitcherd.executors import Executor, Outcome, Task
+from stitcherd.executors import INTERRUPTED, Executor, Profile, Task
 from stitcherd.executors.command import CommandExecutor
+from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from stitcherd.processes import environment
 from stitcherd.processes.tree import find
+from tests.stitcherd.openclaw.fake import Gateway
 
 Make = Callable[[str], Executor]
+PATIENCE = 20.0
+
+PROGRAMS = {
+    "works": "import sys; open('made', 'w').write(sys.stdin.read()); print('made it')",
+    "fails": "raise SystemExit(3)",
+    "hangs": "import time; print('up', flush=True); time.sleep(60)",
+}
+PLAYS: dict[str, list[Any]] = {
+    "works": [["write", "made"], ["say", "made it"]],
+    "fails": [["end", {"status": "error", "endedAt": 2, "error": "so it was played"}]],
+    "hangs": [["say", "up"], ["hold"]],
+}
 
 
 class Ear:
@@ -23,27 +38,31 @@ class Ear:
 
     def __init__(self, listen: Callable[[bytes], None] = lambda _: None) -> None:
         self.say = listen
-        self.heard: list[object] = []
+        self.reference: dict[str, str] = {}
 
-    async def note(self, type_: str, payload: dict[str, Any]) -> None:
-        self.heard.append((type_, payload))
-
-    async def used(self, usage: Usage) -> None:
-        self.heard.append(usage)
+    async def note(self, type_: str, payload: dict[str, Any]) -> None: ...
+    async def used(self, usage: Usage, reference: dict[str, str] | None = None) -> None: ...
 
     async def remember(self, reference: dict[str, str]) -> None:
-        self.heard.append(reference)
+        self.reference = reference
 
 
-def command(code: str) -> Executor:
-    return CommandExecutor((sys.executable, "-c", code))
+@pytest.fixture(params=["command", "openclaw"])
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+    """Make an executor that works, fails or hangs."""
+    if request.param == "command":
+        yield lambda does: CommandExecutor((sys.executable, "-c", PROGRAMS[does]))
+        return
+    gateway = Gateway()
+    await gateway.open()
 
+    def make(does: str) -> Executor:
+        gateway.script = PLAYS[does]
+        return OpenClawExecutor(gateway.address)
 
-@pytest.fixture(params=[command])
-def make(request: pytest.FixtureRequest) -> Make:
-    """Make an executor that does what a piece of Python says, with the prompt on stdin."""
-    made: Make = request.param
-    return made
+    yield make
+    await gateway.close()
+    assert not any(session.get("active") for session in gateway.sessions.values()), "nothing runs there any more"
 
 
 @pytest.fixture
@@ -62,22 +81,69 @@ def task(tmp_path: Path) -> Task:
         root=tmp_path,
         env=env,
         timeout=10.0,
+        profile=Profile(name="writer", capabilities=frozenset({"repo:read", "repo:write"})),
     )
-
-
-def with_timeout(task: Task, timeout: float) -> Task:
-    fields = {name: getattr(task, name) for name in task.__struct_fields__}
-    return Task(**{**fields, "timeout": timeout})
 
 
 async def test_it_works_in_the_checkout_on_the_prompt_and_says_what_it_does(make: Make, task: Task) -> None:
     said = bytearray()
-    code = "import sys, os; open('made', 'w').write(sys.stdin.read()); print(os.environ['STITCHER_TRY'])"
-    outcome = await make(code).run(task, Ear(said.extend))
-    assert outcome == Outcome(exit_code=0)
+    outcome = await make("works").run(task, Ear(said.extend))
     assert outcome.ok
     assert (task.cwd / "made").read_text() == "Fix the Ä ?."
-    assert said == b"3\n"
+    assert said.strip() == b"made it"
+
+
+async def test_a_failure_is_told(make: Make, task: Task) -> None:
+    outcome = await make("fails").run(task, Ear())
+    assert not outcome.ok
+    assert outcome.failure
+    assert outcome.failure.code == "executor_failed"
+    assert outcome.failure.detail.endswith(".")
+
+
+async def test_time_runs_out(make: Make, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stitcherd.executors.openclaw.executor.LATE_SECONDS", 0.0)  # the fake keeps no time
+    outcome = await make("hangs").run(structs.replace(task, timeout=0.3), Ear())
+    assert outcome.failure
+    assert outcome.failure.code == "executor_timeout"
+    assert "after 0.3 s" in outcome.failure.detail
+    assert find(task.job_id, task.root) == []
+
+
+async def cancelled(executor: Executor, task: Task) -> Ear:
+    """Cancel a task amid its work."""
+    started = asyncio.Event()
+    ear = Ear(lambda _: started.set())
+    running = asyncio.ensure_future(executor.run(task, ear))
+    async with asyncio.timeout(PATIENCE):
+        await started.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    return ear
+
+
+async def test_a_cancelled_one_leaves_nothing_running(make: Make, task: Task) -> None:
+    await cancelled(make("hangs"), task)
+    assert find(task.job_id, task.root) == []
+
+
+async def test_what_was_ended_cannot_be_resumed_or_is_told_so(
+    make: Make, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stitcherd.executors.openclaw.run.KNOWN_SECONDS", 0.2)
+    executor = make("hangs")
+    ear = await cancelled(executor, task)
+    outcome = await executor.resume(task, ear.reference, Ear())
+    assert outcome.failure
+    assert outcome.failure.code == INTERRUPTED
+    await executor.abandon(ear.reference)
+
+
+async def test_it_says_how_it_is(make: Make, task: Task) -> None:
+    health = await make("works").health([task.profile] if task.profile else [])
+    assert (health.ok, health.away) == (True, False)
+    assert health.detail
 
 
 @pytest.mark.parametrize(
@@ -87,31 +153,11 @@ async def test_it_works_in_the_checkout_on_the_prompt_and_says_what_it_does(make
         ("import os; os.kill(os.getpid(), 9)", -9, "The executor was ended by SIGKILL."),
     ],
 )
-async def test_a_failure_is_told(make: Make, task: Task, code: str, exit_code: int, detail: str) -> None:
-    outcome = await make(code).run(task, Ear())
-    assert not outcome.ok
+async def test_a_command_that_fails_says_how(task: Task, code: str, exit_code: int, detail: str) -> None:
+    outcome = await CommandExecutor((sys.executable, "-c", code)).run(task, Ear())
     assert outcome.exit_code == exit_code
     assert outcome.failure
-    assert (outcome.failure.code, outcome.failure.detail) == ("executor_failed", detail)
-
-
-async def test_time_runs_out(make: Make, task: Task) -> None:
-    outcome = await make("import time; time.sleep(60)").run(with_timeout(task, 0.3), Ear())
-    assert outcome.failure
-    assert outcome.failure.code == "executor_timeout"
-    assert "after 0.3 s" in outcome.failure.detail
-    assert find(task.job_id, task.root) == []
-
-
-async def test_a_cancelled_one_leaves_nothing_running(make: Make, task: Task) -> None:
-    started = asyncio.Event()
-    code = "import time; print('up', flush=True); time.sleep(60)"
-    running = asyncio.ensure_future(make(code).run(task, Ear(lambda _: started.set())))
-    await asyncio.wait_for(started.wait(), 5)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert find(task.job_id, task.root) == []
+    assert outcome.failure.detail == detail
 
 
 async def test_a_command_that_cannot_start_is_told(task: Task) -> None:

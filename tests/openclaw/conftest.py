@@ -18,6 +18,8 @@ from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from tests.stitcherd.openclaw.ear import Ear
 
 TOOLS = Path(__file__).parents[2] / "tools" / "openclaw"
+SOON = 5.0  # two seconds are promised, and a busy machine gets some more
+LONG = 240.0  # a gateway comes back in 20 s, goes on 5 to 15 s later, and is given up after a minute
 WRITER = Profile(name="writer", capabilities=frozenset({"repo:read", "repo:write"}))
 
 
@@ -75,10 +77,12 @@ def ear() -> Ear:
 @pytest.fixture
 def make_task(tmp_path: Path) -> Callable[..., Task]:
     """Make a task whose prompt tells the model what to do; steps are those of tools/openclaw/model.py."""
-    job = uuid.uuid4().hex
 
-    def make(*steps: Any, number: int = 1, timeout: float | None = 60.0, profile: Profile = WRITER) -> Task:
-        work = tmp_path / "work"
+    def make(
+        *steps: Any, job: str = "", number: int = 1, timeout: float | None = 60.0, profile: Profile = WRITER
+    ) -> Task:
+        job = job or uuid.uuid4().hex
+        work = tmp_path / job
         work.mkdir(exist_ok=True)
         return Task(
             job_id=job,

@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 
-from tests.openclaw.conftest import RealGateway
+from tests.openclaw.conftest import LONG, SOON, RealGateway
 from tests.walks.house import House, until
 
 pytestmark = pytest.mark.openclaw
 
 RAILS = """
 version: 1
+people:
+  team: {users: ["github:octocat"]}
+triggers:
+  - {id: fix-on-command, on: [issue.comment], command: fix, repos: ["octo-org/*"], from: [team], job: fix}
 profiles:
   writer: {capabilities: [repo:read, repo:write, git:commit], executor: claw, timeout: 2m}
-  shell: {capabilities: [exec:run], tools: [exec], executor: claw}
 jobs:
   fix: {profile: writer, needs: [repo:write, git:commit], gates: [there]}
-  free: {profile: shell, needs: [exec:run]}
 gates:
   there: {run: [test, -e, made.txt]}
 """
@@ -39,6 +41,12 @@ def house(gateway: RealGateway, tmp_path_factory: pytest.TempPathFactory) -> Ite
         built.remove()
 
 
+def over(house: House, job_id: str) -> Any:
+    """Return a job when it has come to its end."""
+    ended = ("COMPLETED", "FAILED", "CANCELLED")
+    return until(lambda: (job := house.job(job_id))["status"] in ended and job, f"the end of {job_id}", LONG)
+
+
 def play(*steps: dict[str, Any]) -> str:
     return f"Do this. <play>{json.dumps(steps)}</play>"
 
@@ -49,30 +57,45 @@ def made(name: str) -> dict[str, Any]:
 
 def test_a_job_becomes_a_commit(house: House) -> None:
     job_id = house.dispatch("fix", play({"say": "I write.", **made("made.txt")}, {"say": "done"}))
-    job = house.wait(job_id, "COMPLETED")
+    job = over(house, job_id)
+    assert (job["status"], job["error"]) == ("COMPLETED", None)
     assert house.git("show", f"{job['branch']}:made.txt") == "by an agent"
-    assert job["usage"] == {"inputTokens": 200, "outputTokens": 20, "costUsd": 0.00024}
+    assert job["usage"] == {"inputTokens": 200, "outputTokens": 20, "costUsd": 0.00024, "turns": 2}
     types = [event["type"] for event in job["events"]]
     assert types.index("ai.tool_called") < types.index("gate.passed")
     (step,) = [step for step in job["steps"] if step["type"] == "AI_ACTION"]
     assert (step["tokensInput"], step["tokensOutput"]) == (200, 20)
 
 
+def test_a_comment_becomes_a_commit(house: House) -> None:
+    answer = house.comment(f"@mosaic fix {play(made('made.txt'))}").json
+    job = over(house, answer["jobId"])
+    assert (job["status"], job["error"]) == ("COMPLETED", None)
+    assert house.git("show", f"{job['branch']}:made.txt") == "by an agent"
+
+
+def test_the_gateway_is_named_by_health(house: House) -> None:
+    over(house, house.dispatch("fix", play(made("made.txt"))))
+
+    def seen() -> Any:
+        claw = next(it for it in house.get("/meta")["executors"] if it["name"] == "claw")
+        return claw if claw["agents"] == {"there": 1, "wanted": 1} else None
+
+    claw = until(seen, "the agent is seen", LONG)
+    assert (claw["ok"], claw["version"], claw["protocol"]) == (True, "2026.9.6", 4)
+
+
 def test_an_agent_that_did_not_do_it_does_not_pass(house: House) -> None:
-    job = house.wait(house.dispatch("fix", play({"say": "done, honestly"})), "FAILED")
+    job = over(house, house.dispatch("fix", play({"say": "done, honestly"})))
     assert job["error"]["code"] == "gates_failed"
-
-
-def test_a_profile_that_nothing_holds_is_denied_by_the_decision(house: House) -> None:
-    reply = house.ask("POST", "/runner-jobs", {"type": "free", "prompt": "x", "repository": "octo-org/api"})
-    assert reply.status == 403
-    assert "free shell" in json.dumps(reply.json)
 
 
 def test_a_cancelled_job_is_over_in_two_seconds(house: House) -> None:
     job_id = house.dispatch("fix", play(made("first"), {"say": "late", "wait": 60}))
-    until(lambda: any(event["type"] == "ai.tool_called" for event in house.job(job_id)["events"]), "a tool's call")
+    until(
+        lambda: any(event["type"] == "ai.tool_called" for event in house.job(job_id)["events"]), "a tool's call", LONG
+    )
     asked = time.monotonic()
     assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
     house.wait(job_id, "CANCELLED")
-    assert time.monotonic() - asked < 4.0  # two seconds, and as much again for a machine that is busy
+    assert time.monotonic() - asked < SOON

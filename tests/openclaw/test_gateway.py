@@ -13,16 +13,17 @@ import msgspec
 import pytest
 
 from shared.models import Usage
-from stitcherd.executors import Budget, Outcome, Profile, Task, Unavailable
+from stitcherd.budget import Budget
+from stitcherd.executors import Outcome, Profile, Task, Unavailable
 from stitcherd.executors.openclaw.connection import Address, connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from tests.openclaw.conftest import RealGateway
+from tests.openclaw.conftest import SOON, RealGateway
 from tests.stitcherd.openclaw.ear import Ear
 
 pytestmark = pytest.mark.openclaw
 
 Make = Callable[..., Task]
-PATIENCE = 90.0
+PATIENCE = 120.0
 RUNNER = Profile(
     name="runner", capabilities=frozenset({"repo:read", "exec:run"}), tools=("read", "exec:sleep", "exec:git status.*")
 )
@@ -58,11 +59,11 @@ async def session(gateway: RealGateway, ear: Ear) -> dict[str, Any]:
 
 
 async def test_a_plain_run_and_the_next_try(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
-    assert await executor.run(make_task({"say": "nothing to do"}), ear) == Outcome()
+    assert await executor.run(make_task({"say": "nothing to do"}, job="twice"), ear) == Outcome()
     assert ear.said == b"nothing to do\n"
-    assert ear.uses == [Usage(100, 10, 0.00012)]
-    assert await executor.run(make_task({"say": "again", "tokens": [50, 5]}, number=2), ear) == Outcome()
-    assert ear.uses[1:] == [Usage(50, 5, 0.00006)]
+    assert ear.uses == [Usage(100, 10, 0.00012, 1)]
+    assert await executor.run(make_task({"say": "again", "tokens": [50, 5]}, job="twice", number=2), ear) == Outcome()
+    assert ear.uses[1:] == [Usage(50, 5, 0.00006, 1)]
 
 
 async def test_a_tool_writes_in_the_checkout(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
@@ -106,7 +107,7 @@ async def test_no_capability_is_no_tool(executor: OpenClawExecutor, ear: Ear, ma
 @pytest.mark.parametrize("budget", [Budget(turns=2), Budget(usd=0.005)])
 async def test_a_budget_ends_it(executor: OpenClawExecutor, ear: Ear, make_task: Make, budget: Budget) -> None:
     profile = Profile(name="poor", capabilities=frozenset({"repo:read"}), budget=budget)
-    look = {"tool": "ls", "args": {"path": "."}, "tokens": [1000, 1000]}
+    look = {"tool": "ls", "args": {"path": "."}, "tokens": [1000, 1000], "wait": 0.7}
     outcome = await executor.run(make_task(*[look] * 20, profile=profile), ear)
     assert outcome.failure
     assert outcome.failure.code == "budget_exceeded"
@@ -137,7 +138,7 @@ async def test_a_cancel_amid_a_tool_leaves_nothing(
     with pytest.raises(asyncio.CancelledError):
         await running
     await until(lambda: not processes("sleep 4711"))
-    assert asyncio.get_running_loop().time() - before < 2
+    assert asyncio.get_running_loop().time() - before < SOON
     assert (await session(gateway, ear))["archived"]
 
 
@@ -160,7 +161,7 @@ from stitcherd.executors.openclaw.executor import OpenClawExecutor
 class Voice:
     def say(self, data): pass
     async def note(self, type_, payload): pass
-    async def used(self, usage): pass
+    async def used(self, usage, reference=None): pass
     async def remember(self, reference): print(json.dumps(reference), flush=True)
 url, token, job, prompt, work, profile = sys.argv[1:]
 work, profile = Path(work), msgspec.json.decode(profile, type=Profile)
@@ -197,51 +198,6 @@ async def test_a_gateway_that_is_told_to_stop_finishes_the_run(
     await asyncio.to_thread(gateway.order, "restart")
     assert await running == Outcome()
     assert ear.said.endswith(b"done\n")
-
-
-async def test_a_gateway_that_is_killed_resumes_the_run_and_we_stay_with_it(
-    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
-) -> None:
-    task = make_task(write("first"), {"say": "slow", "wait": 8}, {"say": "late"}, timeout=300.0)
-    running = asyncio.create_task(executor.run(task, ear))
-    await until((task.cwd / "first").exists)
-    await asyncio.to_thread(gateway.order, "kill")
-    assert await running == Outcome()
-    assert len(ear.reference["runs"].split()) == 2
-    assert (await session(gateway, ear))["status"] == "done"
-
-
-async def test_where_that_is_not_wanted_it_does_not_come_back(gateway: RealGateway, ear: Ear, make_task: Make) -> None:
-    task = make_task(write("first"), {"say": "slow", "wait": 8}, write("second"), timeout=300.0)
-    running = asyncio.create_task(OpenClawExecutor(gateway.address, adopt=False).run(task, ear))
-    await until((task.cwd / "first").exists)
-    await asyncio.to_thread(gateway.order, "kill")
-    outcome = await running
-    assert outcome.failure
-    assert outcome.failure.code == "interrupted"
-    assert (await session(gateway, ear))["archived"]
-    await asyncio.sleep(20)  # in which the gateway would resume it
-    assert (await session(gateway, ear))["archived"]
-    assert not (task.cwd / "second").exists()
-
-
-async def test_a_cancel_while_the_gateway_is_down_holds_when_it_is_back(
-    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
-) -> None:
-    task = make_task(write("first"), {"say": "slow", "wait": 8}, write("second"), timeout=300.0)
-    running = asyncio.create_task(executor.run(task, ear))
-    await until((task.cwd / "first").exists)
-    await asyncio.to_thread(gateway.order, "down")
-    before = asyncio.get_running_loop().time()
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert asyncio.get_running_loop().time() - before < 2
-    await asyncio.to_thread(gateway.order, "up")
-
-    await asyncio.sleep(20)  # in which the gateway would resume it, and go on
-    assert (await session(gateway, ear))["archived"]
-    assert not (task.cwd / "second").exists()
 
 
 def test_nothing_of_it_is_left() -> None:

@@ -61,7 +61,7 @@ def test_a_list_leaves_out_what_only_the_detail_has() -> None:
     assert document["agentTaskId"] is None, "but what is known to be nothing is null"
     assert document["workspaceId"] == "default"
     assert document["tries"] == {"used": 0, "max": 3}
-    assert document["usage"] == {"inputTokens": 0, "outputTokens": 0, "costUsd": 0.0}
+    assert document["usage"] == {"inputTokens": 0, "outputTokens": 0, "costUsd": 0.0, "turns": 0}
 
 
 def test_what_is_sent_comes_back_and_more_does_not_hurt() -> None:

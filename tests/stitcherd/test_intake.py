@@ -16,9 +16,10 @@ from multidict import CIMultiDict
 from shared.ids import now_ms
 from shared.models import Answer, Delivery, RunnerJob, Status, Verdict
 from stitcherd import intake as intake_module
+from stitcherd.drafts import DispatchRequest
 from stitcherd.executors import kinds
 from stitcherd.git.checkouts import Checkouts
-from stitcherd.intake import DispatchRequest, Intake
+from stitcherd.intake import Intake
 from stitcherd.queue import Queue
 from stitcherd.rails.in_force import RailsInForce
 from stitcherd.refusal import Refusal

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from shared.ids import new_id, stamp
 from shared.models import Check, Decision, Outcome, RunnerJob, Status, Verdict
+from stitcherd.rails.loops import is_bot
 from stitcherd.refusal import Refusal
-from stitcherd.store import entries, limits, moves, prune, reads
-from stitcherd.store.limits import Quota, Slots
+from stitcherd.store import entries, limits, moves, prune, quotas, reads
+from stitcherd.store.limits import Slots
+from stitcherd.store.quotas import Chain, Quota
 from stitcherd.store.sqlite import Store
 
 ALLOWED = Decision(
@@ -111,12 +113,12 @@ def test_no_window_ever_holds_more_than_the_rate(most: int, window: int, gaps: l
     with memory() as db:
         for number, gap in enumerate(gaps):
             now += gap
-            (use,) = limits.uses(db, (quota,), now)
+            (use,) = quotas.uses(db, (quota,), now)
             recent = [at for at in taken if at > now - window]
-            assert use.used == len(recent)
+            assert use.seen.startswith(f"{len(recent)} of {most} ")
             assert (use.free_at is not None) == (len(recent) >= most)
             if use.free_at is None:
-                limits.note(db, (quota,), str(number), now)
+                quotas.note(db, (quota,), str(number), now)
                 taken.append(now)
             else:
                 assert use.free_at == recent[0] + window > now
@@ -129,11 +131,11 @@ async def test_held_jobs_go_by_priority_and_then_by_age(store: Store) -> None:
     low, high, also_high = [await add(store, priority=priority) for priority in (1, 9, 9)]
     for job in (low, also_high, high):
         assert await claim(store, job, Slots(total=1)) == limits.Held("limit: 1 running in all")
-    assert await store.write(limits.next_up, Slots(total=1), 4) == (True, [])
-    held, up = await store.write(limits.next_up, Slots(total=3), 4)
+    assert await store.write(limits.next_up, Slots(total=1), 4, 1) == (True, [])
+    held, up = await store.write(limits.next_up, Slots(total=3), 4, 1)
     assert (held, [job for job, _, _ in up]) == (True, [high.id, also_high.id])
-    assert len((await store.write(limits.next_up, Slots(), 4))[1]) == 3
-    assert len((await store.write(limits.next_up, Slots(), 1))[1]) == 1
+    assert len((await store.write(limits.next_up, Slots(), 4, 1))[1]) == 3
+    assert len((await store.write(limits.next_up, Slots(), 1, 1))[1]) == 1
 
 
 async def test_a_full_repository_is_stepped_over(store: Store) -> None:
@@ -144,7 +146,7 @@ async def test_a_full_repository_is_stepped_over(store: Store) -> None:
     assert reasons[0] == limits.Held("limit: 1 running on Acme/Roof")
     assert isinstance(reasons[1], tuple)
     assert reasons[2] == limits.Held("limit: 1 running on acme/cellar")
-    assert await store.write(limits.next_up, slots, 4) == (True, [])
+    assert await store.write(limits.next_up, slots, 4, 1) == (True, [])
     assert isinstance(await claim(store, await add(store, repository=None), slots), tuple)
 
 
@@ -173,11 +175,15 @@ async def test_nothing_starts_while_paused(store: Store) -> None:
     again = await store.write(limits.pause, "uid:2", None, 6)
     assert again == paused
     assert await claim(store, second, Slots()) == limits.Held(limits.PAUSED)
-    assert await store.write(limits.next_up, Slots(), 4) == (True, [])
+    assert await store.write(limits.next_up, Slots(), 4, 1) == (True, [])
     assert (await store.write(limits.resume)).queued == 1
-    assert (await store.write(limits.next_up, Slots(), 4))[1] == [(second.id, 1, 5)]
+    full = Slots(total=1)
+    assert (await store.write(limits.next_up, full, 4, 1))[1] == [(second.id, 1, 5)], "to say what else holds it"
+    assert await claim(store, second, full) == limits.Held("limit: 1 running in all")
+    assert await store.write(limits.next_up, full, 4, 1) == (True, [])
+    assert (await store.write(limits.next_up, Slots(), 4, 1))[1] == [(second.id, 1, 5)]
     assert isinstance(await claim(store, second, Slots()), tuple)
-    assert await store.write(limits.next_up, Slots(), 4) == (False, [])
+    assert await store.write(limits.next_up, Slots(), 4, 1) == (False, [])
 
 
 async def test_a_held_job_that_is_cancelled_is_held_no_more(store: Store) -> None:
@@ -186,7 +192,7 @@ async def test_a_held_job_that_is_cancelled_is_held_no_more(store: Store) -> Non
     await claim(store, job, Slots())
     cancelled = await store.write(moves.cancel, job.id, "uid:1", None, 6)
     assert cancelled.held is None
-    assert await store.write(limits.next_up, Slots(), 4) == (False, [])
+    assert await store.write(limits.next_up, Slots(), 4, 1) == (False, [])
     assert await claim(store, job, Slots()) is None
 
 
@@ -194,4 +200,74 @@ async def test_what_no_window_reaches_is_forgotten(store: Store) -> None:
     for at in (1000, 5000):
         await add(store, at, quotas=(QUOTA,))
     assert await store.write(prune.old_asks, 5000) == 1
-    assert (await store.write(limits.uses, (QUOTA,), 5000))[0].used == 1
+    assert (await store.write(quotas.uses, (QUOTA,), 5000))[0].seen == "1 of 2 by now for forge:ann"
+
+
+async def test_jobs_of_an_executor_that_is_away_wait_and_others_do_not(store: Store) -> None:
+    away = Slots(away={"claw": "connection refused"})
+    waits, runs = await add(store, executor="claw"), await add(store)
+    assert await claim(store, waits, away) == limits.Held("executor claw: connection refused")
+    assert await store.write(limits.next_up, away, 4, 1) == (True, [])
+    job, _ = await claim(store, runs, away)
+    assert job.status is Status.RUNNING
+    assert await store.write(limits.next_up, Slots(), 4, 1) == (True, [(waits.id, 1, 5)])
+    job, _ = await claim(store, waits, Slots())
+    assert job.status is Status.RUNNING
+
+
+def chain(*, bot: bool = True, thread: str = "acme/roof#7 (issue)") -> Chain:
+    return Chain(thread, "default", bot)
+
+
+async def test_bots_that_ask_in_a_row_rest_longer_and_longer(store: Store) -> None:
+    now, minute = 0, 60_000
+    for _ in range(quotas.FREE):
+        now += minute
+        await add(store, now, quotas=(chain(),))
+    for rest in (15, 30, 60, 120, 240, 480):
+        free_at = now + rest * minute
+        with pytest.raises(Refusal) as refused:
+            await add(store, free_at - 1, quotas=(chain(),))
+        assert refused.value.code == "throttled"
+        assert refused.value.detail.endswith(f"times in a row on acme/roof#7 (issue), and rest until {stamp(free_at)}")
+        remedy = refused.value.more["decision"]["remedy"]["text"]
+        assert remedy == f"a person asks on the thread, or ask again after {stamp(free_at)}"
+        await add(store, free_at, quotas=(chain(),))
+        now = free_at
+
+
+async def test_a_person_who_asks_ends_the_row(store: Store) -> None:
+    for now in range(quotas.FREE):
+        await add(store, now, quotas=(chain(),))
+    await add(store, 5, quotas=(chain(thread="acme/roof#8 (issue)"),))
+    with pytest.raises(Refusal, match="bots asked 4 times in a row"):
+        await add(store, 6, quotas=(chain(),))
+    await add(store, 7, quotas=(chain(bot=False),))
+    for now in range(8, 8 + quotas.FREE):
+        await add(store, now, quotas=(chain(),))
+    with pytest.raises(Refusal, match="limit loop"):
+        await add(store, 20, quotas=(chain(),))
+
+
+async def test_a_bot_that_asks_now_and_then_is_never_held_up(store: Store) -> None:
+    for hour in range(0, 200, 7):
+        await add(store, hour * 3_600_000, quotas=(chain(),))
+
+
+@pytest.mark.parametrize(
+    ("account", "bot"),
+    [
+        ("github:renovate[bot]", True),
+        ("gitlab:project_7_bot_9f2c", True),
+        ("gitlab:group_12_bot", True),
+        ("gitea:renovate-bot", True),
+        ("gitea:gitea-actions", True),
+        ("github:octocat", False),
+        ("github:abbot", False),
+        ("github:bottle", False),
+        ("github:robotics-fan", False),
+        (None, False),
+    ],
+)
+def test_a_bot_is_known_by_its_name(account: str | None, bot: bool) -> None:
+    assert is_bot(account) is bot

@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from shared.ids import new_id, now_ms
-from shared.models import Decision, Phase, RunnerJob, Status, StepStatus, StepType, Verdict
+from shared.models import Decision, Failure, Phase, RunnerJob, Status, StepStatus, StepType, Verdict
 from stitcherd import processes
 from stitcherd.git.checkouts import Checkouts
 from stitcherd.processes.tree import find
@@ -51,7 +52,10 @@ def start(job: RunnerJob, cwd: Path, code: str = SLEEP, *, marked: bool = True) 
     return process
 
 
-async def running(store: Store, *, on_interrupt: str = "fail", started: bool = True) -> RunnerJob:
+async def running(
+    store: Store, *, on_interrupt: str = "fail", started: bool = True, elsewhere: bool = False, ended: bool = False
+) -> RunnerJob:
+    """Return a job amid its first try; `elsewhere` it can be found again, where it may have `ended`."""
     new = entries.NewJob(
         id=new_id(),
         workspace="default",
@@ -75,8 +79,10 @@ async def running(store: Store, *, on_interrupt: str = "fail", started: bool = T
     assert claimed
     job, mine = claimed
     if started:
-        await store.write(progress.begin_try, mine, 1, now_ms())
-    await store.write(
+        await store.write(progress.begin_try, mine, 1, now_ms(), "a" * 40)
+    if elsewhere:
+        await store.write(progress.remember, mine, 1, {"key": "a session"})
+    step = await store.write(
         progress.open_step,
         mine,
         now_ms(),
@@ -85,6 +91,11 @@ async def running(store: Store, *, on_interrupt: str = "fail", started: bool = T
         name="agent",
         number=1,
     )
+    if ended:
+        over = partial(
+            progress.close_step, status=StepStatus.COMPLETED, exit_code=0, output="", output_bytes=0, reason=None
+        )
+        await store.write(over, mine, step, now_ms())
     return job
 
 
@@ -107,7 +118,7 @@ async def test_processes_are_ended_before_their_job_goes_on(
     bystander = start(structs.replace(job, id=new_id()), tmp_path)
     left_behind += [by_mark, by_place, parent, bystander]
     waiting = [asyncio.create_task(asyncio.to_thread(each.wait, 20)) for each in (by_mark, by_place, parent)]
-    await recover(store, checkouts)
+    assert await recover(store, checkouts, "me") == []
     await asyncio.gather(*waiting)
     assert find(job.id, checkouts.directory(job.id)) == []
     assert bystander.poll() is None
@@ -133,12 +144,12 @@ async def test_a_job_goes_where_its_type_says(
     job = await running(store, on_interrupt=on_interrupt, started=started)
     if cancelled:
         await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
-    await recover(store, Checkouts(tmp_path))
+    assert await recover(store, Checkouts(tmp_path), "me") == []
     after = await look(store, job)
     assert after.status is status
     assert isinstance(after.steps, tuple)
     assert [step.status for step in after.steps] == [StepStatus.FAILED]
-    await recover(store, Checkouts(tmp_path))
+    assert await recover(store, Checkouts(tmp_path), "me") == []
     assert await look(store, job) == after, "a second look changes nothing"
 
 
@@ -148,5 +159,78 @@ async def test_jobs_that_wait_or_are_over_are_left_alone(store: Store, tmp_path:
     await store.write(moves.recover, job.id, now_ms())
     await store.write(moves.retry, job.id, "uid:0", now_ms())
     before = await look(store, job)
-    await recover(store, Checkouts(tmp_path))
+    assert await recover(store, Checkouts(tmp_path), "me") == []
     assert await look(store, job) == before
+
+
+async def test_a_try_that_can_be_found_again_is_taken_over(store: Store, tmp_path: Path) -> None:
+    job = await running(store, elsewhere=True)
+    assert await recover(store, Checkouts(tmp_path), "me") == [(job.id, 1, 10)]
+    after = await look(store, job)
+    assert (after.status, after.attempt, after.last_event) == (Status.RUNNING, 1, "job.recovered")
+    taken = await store.write(moves.adopted, job.id, 1, "me")
+    assert taken
+    _, fence, left = taken
+    assert (fence.owner, fence.attempt) == ("me", 1)
+    assert left == progress.Left(1, {"key": "a session"}, "a" * 40, ended=False)
+    assert await store.write(moves.adopted, job.id, 1, "an earlier daemon") is None
+    assert await store.write(moves.adopted, job.id, 2, "me") is None
+    await store.write(progress.note, fence, "ai.tool_called", now_ms(), None, {})  # its runner may write
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_what_runs_in_its_checkout_is_ended_only_where_it_must_be_ours(
+    store: Store, tmp_path: Path, left_behind: list[subprocess.Popen[bytes]], ended: bool
+) -> None:
+    checkouts = Checkouts(tmp_path)
+    job = await running(store, elsewhere=True, ended=ended)
+    work = checkouts.directory(job.id) / "1" / "work"
+    work.mkdir(parents=True)
+    child = start(job, work, marked=False)
+    left_behind.append(child)
+    waiting = asyncio.create_task(asyncio.to_thread(child.wait, 20)) if ended else None
+    assert len(await recover(store, checkouts, "me")) == 1
+    if waiting:
+        await waiting
+    assert (child.poll() is not None) == ended
+
+
+async def test_a_run_that_was_lost_follows_its_type(store: Store, tmp_path: Path) -> None:
+    lost = Failure("interrupted", "the gateway knows nothing of it")
+    for on_interrupt, status in (("fail", Status.FAILED), ("retry", Status.QUEUED)):
+        job = await running(store, elsewhere=True, on_interrupt=on_interrupt)
+        await recover(store, Checkouts(tmp_path), "me")
+        assert await store.write(moves.interrupt, job.id, (1, "somebody else"), now_ms(), lost) is None
+        assert await store.write(moves.interrupt, job.id, (1, "me"), now_ms(), lost) is status
+        after = await look(store, job)
+        assert (after.error == lost) == (status is Status.FAILED)
+        assert (after.held is not None) == (status is Status.QUEUED), "whoever looks for held jobs finds it"
+
+
+async def test_a_job_whose_executor_is_away_waits_and_says_why(store: Store, tmp_path: Path) -> None:
+    job = await running(store, started=False)
+    mine = (1, "an earlier daemon")
+    assert await store.write(moves.put_back, job.id, mine, now_ms(), "executor claw: gone") is Status.QUEUED
+    after = await look(store, job)
+    assert (after.attempt, after.held, after.error) == (2, "executor claw: gone", None)
+    other = await running(store)
+    await store.write(moves.cancel, other.id, "uid:1000", None, now_ms())
+    assert await store.write(moves.put_back, other.id, mine, now_ms(), "gone") is Status.CANCELLED
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+async def test_without_a_reference_one_that_remembers_never_began(
+    store: Store, tmp_path: Path, remembers: bool
+) -> None:
+    job = await running(store, started=False)
+    await store.write(
+        lambda db: progress.begin_try(
+            db,
+            progress.Fence(job.id, moves.find(db, job.id)["key"], "default", 1, "an earlier daemon"),
+            1,
+            now_ms(),
+            remembers=remembers,
+        )
+    )
+    assert await recover(store, Checkouts(tmp_path), "me") == []
+    assert (await look(store, job)).status is (Status.QUEUED if remembers else Status.FAILED)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from shared.ids import new_id, now_ms
 from shared.models import Decision, JobEvent, JobStep, Phase, RunnerJob, StepStatus, StepType, Usage, Verdict
 from stitcherd import steps
-from stitcherd.logs import log_path
+from stitcherd.logs import diff_path, log_path
 from stitcherd.redact import Redaction
 from stitcherd.steps import EVENT_BYTES, Journal, Step
 from stitcherd.store import entries, moves, progress, reads
@@ -319,3 +319,21 @@ async def test_steps_follow_each_other(house: House) -> None:
 )
 def test_the_newest_bytes_begin_with_a_character(data: bytes, size: int, end: bytes) -> None:
     assert steps._newest(data, size) == end
+
+
+async def test_a_diff_is_kept_without_secrets_and_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "PIECE", 7)  # so that the secret lies across several pieces
+    house = await House.build(tmp_path, log_max=1000)
+    kept = diff_path(tmp_path, house.job.id, 1)
+    (tmp_path / "shown").write_bytes(b"+key = " + SECRET + b"\n")
+    await house.journal.keep_diff(tmp_path / "shown")
+    assert kept.read_bytes() == b"+key = [secret]\n"
+    await house.journal.keep_diff(b"+line\n" * 1000)
+    assert 1000 < kept.stat().st_size < 1100
+    assert b"bytes left out" in kept.read_bytes()
+    await house.journal.keep_diff(b"")
+    assert kept.read_bytes() == b""
+    assert [entry.name for entry in kept.parent.iterdir()] == [kept.name]
+    await house.store.close()

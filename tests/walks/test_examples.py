@@ -143,6 +143,8 @@ def test_the_daemon_says_who_it_is_and_how_it_is(house: House) -> None:
     assert house.process is not None
     meta = house.get("/meta")
     wanted = {"version": str, "api": "1", "instance": str, "pid": house.process.pid, "startedAt": TIME}
+    nothing = dict.fromkeys(("version", "protocol", "agents"))
+    wanted |= {"executors": [{"name": str, "ok": True, "detail": str, "since": TIME, **nothing}]}
     assert unlike(meta, wanted) == []
     ready = house.get("/readyz")
     check = {"name": str, "ok": True, "detail": str, "since": TIME}

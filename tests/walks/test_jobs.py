@@ -168,6 +168,31 @@ def test_a_log_is_whole_and_can_be_read_in_parts(house: House) -> None:
     assert house.ask("GET", f"/runner-jobs/{job['id']}/steps/{job['id']}/log").status == 404
 
 
+def test_the_diff_is_what_the_last_commit_changed(house: House) -> None:
+    secret = SECRETS["github"]
+    job = house.run("free", f"printf '* -diff\\n' > .gitattributes; echo {secret} > made; printf 'a\\0b' > blob")
+    reply = house.ask("GET", f"/runner-jobs/{job['id'][-8:]}/diff")
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    text = reply.body.decode()
+    assert "3 files changed, 2 insertions(+)" in text
+    assert "+++ b/made\n@@ -0,0 +1 @@\n+[secret]\n" in text
+    assert "Binary files /dev/null and b/blob differ" in text
+    part = house.ask("GET", f"/runner-jobs/{job['id']}/diff", headers={"Range": "bytes=0-5"})
+    assert (part.status, part.body) == (206, reply.body[:6])
+    assert house.ask("GET", f"/runner-jobs/{job['id']}/diff?attempt=2").status == 404
+    assert house.ask("GET", f"/runner-jobs/{job['id']}/diff?attempt=0").status == 422
+
+
+def test_there_is_a_diff_of_what_no_gate_let_through_and_an_empty_one_of_no_change(house: House) -> None:
+    lost = house.run("free", "exit 1")
+    assert house.ask("GET", f"/runner-jobs/{lost['id']}/diff").json["code"] == "not_found"
+    failed = house.run("lenient", "touch broken")
+    assert failed["status"] == "FAILED"
+    assert b"broken | 0" in house.ask("GET", f"/runner-jobs/{failed['id']}/diff").body
+    idle = house.run("free", "true")
+    assert house.ask("GET", f"/runner-jobs/{idle['id']}/diff").body == b""
+
+
 def test_output_is_seen_while_it_comes(house: House) -> None:
     job_id = house.dispatch("free", "echo early; sleep 30")
 

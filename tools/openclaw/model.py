@@ -9,28 +9,37 @@ and with the text "done" after the last. A step is an object with any of
     slowly  seconds between two words of `say`
     status  an HTTP status to fail with instead
     tokens  [of the prompt, of the answer], otherwise [100, 10]
+    name    what the log of `GET /asked` calls the play; in its first step
 """
 
 import asyncio
 import json
 import re
 import secrets
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 PLAY = re.compile(r"<play>(.*?)</play>", re.DOTALL)
 
 
-def step(messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what to play now: the newest play, as far as the answers behind it say."""
+class Place(NamedTuple):
+    """Where a call of the model stands in a play: `fresh` means that nothing came after the prompt yet."""
+
+    steps: list[dict[str, Any]]
+    played: int
+    fresh: bool
+
+
+def find(messages: list[dict[str, Any]]) -> Place:
+    """Return the newest play, and how far it is, as the answers behind it say."""
     for at, message in reversed(list(enumerate(messages))):
         found = PLAY.findall(text(message)) if message["role"] == "user" else []
         if found:
-            steps = json.loads(found[-1])
             played = sum(later["role"] == "assistant" for later in messages[at:])
-            return steps[played] if played < len(steps) else {"say": "done"}
-    return {"say": "There was nothing to play."}
+            return Place(json.loads(found[-1]), played, at == len(messages) - 1)
+    return Place([{"say": "There was nothing to play."}], 0, fresh=True)
 
 
 def text(message: dict[str, Any]) -> str:
@@ -44,12 +53,19 @@ def text(message: dict[str, Any]) -> str:
 async def complete(request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/chat/completions`, always as a stream: the gateway asks for nothing else."""
     asked = await request.json()
-    now = step(asked["messages"])
-    request.app[ASKED].append([tool["function"]["name"] for tool in asked.get("tools") or []])
+    steps, played, fresh = find(asked["messages"])
+    now = steps[played] if played < len(steps) else {"say": "done"}
+    request.app[ASKED].append({"name": steps[0].get("name") if steps else None, "step": played, "fresh": fresh})
     await asyncio.sleep(now.get("wait", 0))
     if "status" in now:
         return web.json_response({"error": {"message": "so it was played"}}, status=now["status"])
     stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    with suppress(ClientConnectionResetError):  # the gateway was killed meanwhile
+        await _play(stream, request, now)
+    return stream
+
+
+async def _play(stream: web.StreamResponse, request: web.Request, now: dict[str, Any]) -> None:
     await stream.prepare(request)
     head = {"id": f"play-{secrets.token_hex(6)}", "object": "chat.completion.chunk", "created": 0, "model": "scripted"}
 
@@ -68,15 +84,14 @@ async def complete(request: web.Request) -> web.StreamResponse:
     usage = {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
     await send([], usage=usage)
     await stream.write(b"data: [DONE]\n\n")
-    return stream
 
 
 async def asked(request: web.Request) -> web.Response:
-    """Answer `GET /asked`: for each call so far, the names of the tools that the gateway offered."""
+    """Answer `GET /asked`: for each call so far the name of its play, the step in it, and whether it began it."""
     return web.json_response(request.app[ASKED])
 
 
-ASKED = web.AppKey("asked", list[list[str]])
+ASKED = web.AppKey("asked", list[dict[str, Any]])
 
 
 async def serve() -> tuple[web.AppRunner, str]:

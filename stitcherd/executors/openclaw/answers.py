@@ -130,7 +130,7 @@ def outcome(answer: dict[str, Any], timeout: float | None) -> Outcome | None:
     if waited.liveness_state == "abandoned":
         raise Interrupted("The gateway gave the run up.")
     if waited.error:
-        return failed(f"The agent failed: {' '.join(waited.error.split())[:READABLE]}")
+        return failed(f"The agent failed: {' '.join(waited.error.split())[:READABLE].rstrip('.')}.")
     return failed(f"The agent stopped without an answer ({waited.status}, {waited.stop_reason or 'no reason'}).")
 
 

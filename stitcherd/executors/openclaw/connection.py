@@ -5,6 +5,7 @@ Protocol version 4, as `docs/gateway/protocol/` of the npm package openclaw 2026
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -145,6 +146,12 @@ class Connection:
             answer.set_exception(Refused(method, error.code, error.message, error.details, passing=error.retryable))
 
 
+def _why(gone: Exception) -> str:
+    """Return what kept us from connecting, in the kernel's words where it was the kernel."""
+    number = gone.errno if isinstance(gone, OSError) else None
+    return os.strerror(number).lower() if number else str(gone) or "no answer"
+
+
 @asynccontextmanager
 async def connect(address: Address, scopes: Sequence[str] = READ_WRITE) -> AsyncIterator[Connection]:
     """Open a connection for as long as the context lasts; raises Lost and Refused, before it and in it."""
@@ -157,7 +164,7 @@ async def connect(address: Address, scopes: Sequence[str] = READ_WRITE) -> Async
                 compress=0,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as gone:
-            raise Lost(f"the gateway at {address.url} cannot be reached: {gone}") from gone
+            raise Lost(f"the gateway at {address.url} cannot be reached: {_why(gone)}") from gone
         connection = Connection(socket)
         reader = asyncio.create_task(connection.read())
         try:

@@ -5,10 +5,12 @@ Only what the gateway enforces whatever the model says counts as held; a profile
 
 import hashlib
 import re
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import Struct
+
+from stitcherd.executors import Asked
 
 GRANTS = {
     "repo:read": ("read", "ls"),
@@ -20,17 +22,6 @@ WRITING = frozenset(GRANTS["repo:write"])
 RIDES_ALONG = {"write": "apply_patch"}  # the gateway offers the second wherever the first is allowed
 _NEEDED = {tool: capability for capability, tools in GRANTS.items() for tool in tools}
 _PROGRAM = re.compile(r"[A-Za-z0-9_./+-]+\Z")  # no glob: the gateway would take it as one
-
-
-class Asked(Protocol):
-    """A profile, as far as the gateway could hold an agent to it; `tools` are as in the rails."""
-
-    @property
-    def capabilities(self) -> frozenset[str]: ...  # noqa: D102 (see the class)
-    @property
-    def tools(self) -> tuple[str, ...] | None: ...  # noqa: D102
-    @property
-    def sandbox(self) -> str: ...  # noqa: D102
 
 
 class NotEnforceable(Exception):

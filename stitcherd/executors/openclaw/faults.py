@@ -15,3 +15,9 @@ class Refused(Exception):
         precise = details.get("code") if isinstance(details, dict) else None
         self.code = precise if isinstance(precise, str) else code
         self.passing = passing
+        self.at_the_door = method == "connect"
+
+    @property
+    def about_us(self) -> bool:
+        """Whether the gateway does not take us for who we say that we are."""
+        return self.code.startswith("AUTH_") or self.code == "DEVICE_IDENTITY_REQUIRED"

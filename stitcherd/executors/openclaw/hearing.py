@@ -1,6 +1,6 @@
 """Turns what the gateway tells of a run into what the journal hears: output, tool calls, denials, usage."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from stitcherd.executors import Voice
@@ -12,34 +12,33 @@ OUTPUT_KEPT = 64 << 10  # characters of one command's output
 
 
 class Hearing:
-    """Hears one run, which may have had other ids before."""
+    """Hears one run, which may have had other ids before; `reference` returns what finds it again now."""
 
-    def __init__(self, voice: Voice, meter: Meter) -> None:
+    def __init__(self, voice: Voice, meter: Meter, reference: Callable[[], dict[str, str]]) -> None:
         self._voice = voice
         self._meter = meter
+        self._reference = reference
         self._text = ""  # what was said of the text that is being said
 
-    async def take(self, event: Event, runs: Collection[str]) -> bool:
-        """Take an event, if it is about one of these runs; says whether usage was reported. Raises BudgetSpent."""
+    async def take(self, event: Event, runs: Collection[str]) -> None:
+        """Take an event, if it is about one of these runs; raises BudgetSpent."""
         payload = event.payload
         if event.name == "session.message":
             row = read(payload.get("message"), Row)
-            if row is None or row.marks.run_id not in runs:
-                return False
-            self._meter.count(row)
-            return await self.report()
+            if row is not None and row.marks.run_id in runs:
+                self._meter.count(row)
+                await self.report()
+            return
         data = payload.get("data")
         if event.name == "agent" and payload.get("runId") in runs and isinstance(data, dict):
             await self._happened(str(payload.get("stream")), data)
-        return False
 
-    async def report(self, final: Session | None = None) -> bool:
-        """Report what was used since the last time, and hold it against the budget; says whether there was any."""
+    async def report(self, final: Session | None = None) -> None:
+        """Report what was used since the last time, and hold it against the budget."""
         news = self._meter.news(final)
         if news is not None:
-            await self._voice.used(news)
+            await self._voice.used(news, self._reference())
         self._meter.check()
-        return news is not None
 
     async def _happened(self, stream: str, data: dict[str, Any]) -> None:
         if stream == "assistant":

@@ -1,7 +1,7 @@
 """What a run has used so far, each call of the model counted once, and whether that is more than its budget."""
 
 from shared.models import Usage
-from stitcherd.executors import Budget
+from stitcherd.budget import Budget
 from stitcherd.executors.openclaw.answers import Row, Session, Tokens
 
 
@@ -30,6 +30,11 @@ class Meter:
         if row.role == "assistant" and row.usage is not None:
             self._calls[row.marks.id] = row.usage
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the transcript has left out no call of the model that was seen to begin."""
+        return 0 < self._turns == len(self._calls)
+
     def news(self, final: Session | None = None) -> Usage | None:
         """Return what was not reported yet, and take it as reported; `final` corrects what the transcript left out.
 
@@ -40,12 +45,14 @@ class Meter:
             max(sum(call.input for call in calls), final.input_tokens if final else 0),
             max(sum(call.output for call in calls), final.output_tokens if final else 0),
             round(max(sum(call.cost.total for call in calls), final.estimated_cost_usd if final else 0.0), 6),
+            max(self._turns, len(calls)),
         )
         before = self.reported
         news = Usage(
             max(total.input_tokens - before.input_tokens, 0),
             max(total.output_tokens - before.output_tokens, 0),
             round(max(total.cost_usd - before.cost_usd, 0.0), 6),
+            max(total.turns - before.turns, 0),
         )
         if news == Usage():
             return None
@@ -53,6 +60,7 @@ class Meter:
             before.input_tokens + news.input_tokens,
             before.output_tokens + news.output_tokens,
             round(before.cost_usd + news.cost_usd, 6),
+            before.turns + news.turns,
         )
         return news
 

@@ -1,6 +1,6 @@
 """Makes the gateway ready for a run: the profile's agent, its allow list, the attempt's session, and a last look."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,15 @@ class _Made(Struct, rename="camel"):
     entry: _Entry
 
 
-async def prepare(gateway: Connection, terms: Terms, key: str, cwd: Path, model: str | None) -> str:
-    """Return the id of the session with this key, open and bounded by the terms; it may be there from an earlier try.
+async def prepare(gateway: Connection, terms: Terms, key: str, cwd: Path, model: str | None, *, again: bool) -> str:
+    """Return the id of the session with this key, open and bounded by the terms; `again` is for one of an earlier try.
 
     Needs an administrator's connection. Raises NotEnforceable where the session is not as the terms have it,
     Refused where the gateway says no, Lost, and msgspec.ValidationError where an answer has another shape.
     """
     await _allow(gateway, terms)
     await _configure(gateway, terms)
-    session = await _open(gateway, terms, key, cwd, model)
+    session = await _open(gateway, terms, key, cwd, model, again=again)
     offered = msgspec.convert(await gateway.request("tools.effective", {"sessionKey": key}), _Offered)
     if extra := {tool.id for group in offered.groups for tool in group.tools} - terms.tools:
         await archive(gateway, key, session)
@@ -52,19 +52,28 @@ async def prepare(gateway: Connection, terms: Terms, key: str, cwd: Path, model:
     return session
 
 
+async def in_place(gateway: Connection, wanted: Collection[Terms]) -> int:
+    """Return how many of these agents the gateway has as they should be; needs an administrator's connection."""
+    if not wanted:
+        return 0
+    config = await gateway.request("config.get", {})
+    return sum(_at(config, "sourceConfig", "agents", "entries", terms.agent) == terms.entry for terms in wanted)
+
+
 async def archive(gateway: Connection, key: str, session: str, seconds: float = ANSWER_SECONDS) -> None:
     """End what runs in a session, with its commands, and let nothing start or be resumed there."""
     await gateway.request("sessions.patch", {"key": key, "archived": True, "expectedSessionId": session}, seconds)
 
 
-async def _open(gateway: Connection, terms: Terms, key: str, cwd: Path, model: str | None) -> str:
+async def _open(gateway: Connection, terms: Terms, key: str, cwd: Path, model: str | None, *, again: bool) -> str:
     wanted = {"key": key, "agentId": terms.agent, "permissionMode": terms.mode, "cwd": str(cwd)}
     answer = await gateway.request("sessions.create", wanted | ({"model": model} if model else {}))
     made = msgspec.convert(answer, _Made)
     if made.entry.permission_mode != terms.mode or Path(made.entry.session_root) != cwd.resolve():
         await archive(gateway, key, made.session_id)
         raise NotEnforceable("the gateway does not hold the session to the checkout")
-    await gateway.request("sessions.patch", {"key": key, "archived": False, "expectedSessionId": made.session_id})
+    if again:
+        await gateway.request("sessions.patch", {"key": key, "archived": False, "expectedSessionId": made.session_id})
     return made.session_id
 
 

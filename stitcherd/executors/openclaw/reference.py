@@ -14,6 +14,7 @@ class Reference(Struct):
     input: int = 0
     output: int = 0
     usd: float = 0.0
+    turns: int = 0
 
     @classmethod
     def of(cls, remembered: dict[str, str]) -> "Reference":

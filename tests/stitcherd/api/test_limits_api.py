@@ -151,3 +151,29 @@ def test_the_switch(build: Any) -> None:
     assert house.get("/pause")["paused"] is False
     token = {"Authorization": "Bearer a-token-for-the-walks", "Content-Type": "application/json"}
     assert house.public("POST", "/pause", json.dumps({}).encode(), token).status == 403
+
+
+def test_bots_in_a_row_must_rest_over_a_restart_until_a_person_asks(build: Any) -> None:
+    house = build("one")
+    house.rails.write_text(
+        house.rails.read_text().replace('["github:octocat"]', '["github:octocat", "github:fixer[bot]"]')
+    )
+    until(lambda: "fixer" in house.get("/rails")["text"] or None, "the bot is let in")
+
+    def asked(login: str) -> Any:
+        reply = house.comment("@mosaic free true", issue=7, login=login).json
+        if reply["jobId"]:
+            house.wait(reply["jobId"])
+        return reply
+
+    assert [asked("fixer[bot]")["verdict"] for _ in range(4)] == ["allowed"] * 4
+    house.kill()
+    house.start()
+    broken = asked("fixer[bot]")
+    assert broken["verdict"] == "throttled"
+    where = "octo-org/api#7 (issue)"
+    assert broken["reason"].startswith(f"limit loop: bots asked 4 times in a row on {where}, and rest until 20")
+    checks = house.get(f"/deliveries/{broken['deliveryId']}")["decision"]["checks"]
+    loop = next(it for it in checks if it["id"] == "limit:loop")
+    assert (loop["outcome"], loop["seen"]) == ("fail", f"4 in a row on {where}")
+    assert [asked(login)["verdict"] for login in ("octocat", "fixer[bot]")] == ["allowed", "allowed"]

@@ -243,3 +243,22 @@ def test_the_command_line(house: House, text: str) -> None:
     schema = house.cli("rails", "schema")
     assert json.loads(schema.stdout)["title"]
     assert json.loads(house.cli("rails", "show", "--effective").stdout)["mode"] == "enforce"
+
+
+def test_the_rails_say_how_they_differ_from_those_of_a_job(house: House, text: str) -> None:
+    job = delivered(house, issue=77)["jobId"]
+    revision = house.get(f"/runner-jobs/{job}")["railsRevision"]
+    try:
+        house.rails.write_text(text + "\nmode: observe\n")
+        until(lambda: house.get("/rails")["mode"] == "observe" or None, "mode: observe")
+        state = house.get("/rails")
+        wanted = [{"what": "mode", "change": "changed", "keys": [], "line": text.count("\n") + 2}]
+        assert (state["before"], state["changes"], "beforeText" in state) == (revision, wanted, False)
+        against = house.get(f"/rails?against={revision}")
+        assert (against["changes"], against["beforeText"]) == (wanted, text)
+        for unknown in ("r-00000000", "%ed%a0%80"):
+            reply = house.ask("GET", f"/rails?against={unknown}")
+            assert (reply.status, reply.json["code"]) == (404, "not_found")
+    finally:
+        house.rails.write_text(text)
+        until(lambda: house.get("/rails")["mode"] == "enforce" or None, "mode: enforce")

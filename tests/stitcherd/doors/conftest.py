@@ -17,6 +17,7 @@ from stitcherd.api.doors import operators_door, public_door
 from stitcherd.api.house import House
 from stitcherd.bulk import Bulk
 from stitcherd.executors import kinds
+from stitcherd.executors.watch import Watch
 from stitcherd.feed import Feed
 from stitcherd.git.checkouts import Checkouts
 from stitcherd.intake import Intake
@@ -119,7 +120,7 @@ async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
         feed = Feed(store)
         meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")
         intake, bulk = Intake(store, settings, rails, queue, runner), Bulk(store, queue, runner)
-        house = House(settings, store, rails, intake, bulk, runner, feed, meta)
+        house = House(settings, store, rails, intake, bulk, runner, feed, meta, Watch({}))
         behind = [web.AppRunner(door(house), auto_decompress=False) for door in (operators_door, public_door)]
         for app in behind:
             await app.setup()

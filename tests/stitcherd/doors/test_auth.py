@@ -59,6 +59,7 @@ async def test_another_workspaces_job_is_404_whatever_is_asked_of_it(doors: Any)
         ("GET", path),
         ("GET", f"{path}/events"),
         ("GET", f"{path}/steps/x/log"),
+        ("GET", f"{path}/diff"),
         ("GET", f"/events?job={job['id']}"),
         ("GET", f"/runner-jobs?before={job['id']}"),
         ("POST", f"{path}/cancel"),

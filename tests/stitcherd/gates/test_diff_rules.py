@@ -91,3 +91,16 @@ async def test_time_runs_out(start: Any, write: Any) -> None:
     write(checkout.work, {"a.py": "b\n"})
     result, _ = await judged(checkout, Terms(TERMS.paths, 0.001, bytes))
     assert result == GateResult(ok=False, reason="The gate was still running after 0.001 s and was ended.")
+
+
+async def test_edited_tests_ask_for_a_person_where_nothing_else_is_wrong(start: Any, write: Any) -> None:
+    asking = Terms(parse(PATHS.replace("on_edit: deny", "on_edit: require-approval")).gates["scope"].paths, 10.0, bytes)
+    checkout = await start(BASE)
+    write(checkout.work, {"tests/test_a.py": "assert a\nassert b\n"})
+    result, said = await judged(checkout, asking)
+    reason = "The change edits tests, and waits for a person's approval."
+    assert result == GateResult(ok=True, reason=reason, asks=True)
+    assert said[1:] == ["tests/test_a.py: tests: a test is changed, and the rails want a person to approve of that"]
+    write(checkout.work, {"l": "-> /etc"})
+    result, _ = await judged(checkout, asking)
+    assert (result.ok, result.asks, result.reason) == (False, False, "The change breaks the rules, 1 times: symlink.")

@@ -90,7 +90,7 @@ GONE = {"old": "a\n", "new": None}
             "may: add, ",
             "require-approval",
             EDIT,
-            "a test is changed, and the rails want a person's approval for an edit, which this version cannot ask for",
+            "a test is changed, and the rails want a person to approve of that",
         ),
     ],
 )

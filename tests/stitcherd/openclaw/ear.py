@@ -20,7 +20,8 @@ class Ear:
     async def note(self, type_: str, payload: dict[str, Any]) -> None:
         self.noted.append((type_, payload))
 
-    async def used(self, usage: Usage) -> None:
+    async def used(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
+        self.reference = reference or self.reference
         self.uses.append(usage)
 
     async def remember(self, reference: dict[str, str]) -> None:

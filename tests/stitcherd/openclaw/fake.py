@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -12,6 +14,7 @@ from aiohttp import WSMsgType, web
 from stitcherd.executors.openclaw.connection import Address
 
 TOKEN = "right"
+PLAYED = re.compile(r".*<play>(.*)</play>.*", re.DOTALL)
 ENDED = {"endedAt": 2, "status": "ok", "stopReason": "stop", "livenessState": "working"}
 VISIBLE = {**ENDED, "terminalReply": {"disposition": "visible", "text": "done"}}
 
@@ -25,8 +28,9 @@ class No(Exception):
 class Gateway:
     """Sessions and runs as dictionaries; `answers` has what a test wants answered instead.
 
-    A prompt is a JSON list of steps: ["say", text], ["tool", name, error], ["use", input, output, usd],
-    ["turn"], ["hold"] until the test lets go, and ["end", answer of agent.wait].
+    A prompt is a JSON list of steps, which may stand between <play> and </play>:
+    ["say", text], ["tool", name, error], ["use", input, output, usd], ["turn"], ["write", file] the prompt,
+    ["wait", seconds], ["hold"] until the test lets go, and ["end", answer of agent.wait].
     """
 
     def __init__(self) -> None:
@@ -38,6 +42,7 @@ class Gateway:
         self.entries: dict[str, Any] = {}
         self.approvals: dict[str, Any] = {"version": 1}
         self.extra: list[str] = []
+        self.script: list[Any] = []  # played instead of what prompts say
         self.sessions: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
         self.held = asyncio.Event()
@@ -71,13 +76,26 @@ class Gateway:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def crash(self) -> None:
-        """Forget what runs and its answers, as after SIGKILL; the sessions are kept."""
+    async def crash(self, *, resumes: bool = False) -> None:
+        """Forget what runs and its answers, as after SIGKILL; the sessions are kept, and perhaps gone on with."""
         for run in self.tasks.values():
             run.cancel()
+        unfinished = [run for run in self.runs if not self.runs[run]]
         self.runs.clear()
         self.boot = f"{self.boot}+"
         await self.drop()
+        for key, session in self.sessions.items():
+            if resumes and session.get("active") in unfinished and not session.get("archived"):
+                again = uuid.uuid4().hex
+                self.tasks[again] = asyncio.create_task(self.play(key, again, session["steps"]))
+
+    async def forget(self) -> None:
+        """Know nothing of what ran, without a restart."""
+        for run in self.tasks.values():
+            run.cancel()
+        self.runs.clear()
+        for session in self.sessions.values():
+            session.update(active=None, lastRunId=None, status="")
 
     async def drop(self) -> None:
         for socket in list(self.sockets):
@@ -114,12 +132,18 @@ class Gateway:
                     row = {"role": "assistant", "stopReason": "stop", "usage": usage, "__openclaw": marks}
                     session["rows"].append(row)
                     await self.tell("session.message", {"sessionKey": key, "message": row})
+                case ["write", name]:
+                    Path(session["root"], name).write_text(session["prompt"])
+                case ["wait", seconds]:
+                    await asyncio.sleep(seconds)
                 case ["hold"]:
                     self.held.set()
                     await self.let_go.wait()
                 case ["end", answer]:
                     self.end(key, run, answer)
                     return
+        marks = {"id": uuid.uuid4().hex, "runId": run}
+        session["rows"].append({"role": "assistant", "stopReason": "stop", "__openclaw": marks})
         self.end(key, run, VISIBLE)
 
     def end(self, key: str, run: str, answer: dict[str, Any]) -> None:
@@ -180,6 +204,7 @@ class Gateway:
 
     def _sessions_create(self, params: dict[str, Any]) -> Any:
         session = self.sessions.setdefault(params["key"], {"sessionId": uuid.uuid4().hex, "rows": [], "status": ""})
+        session["root"] = params["cwd"]
         entry = {"permissionMode": params["permissionMode"], "sessionRoot": params["cwd"]}
         return {"sessionId": session["sessionId"], "entry": entry}
 
@@ -205,8 +230,9 @@ class Gateway:
         if self.sessions[key].get("archived"):
             raise No("ARCHIVED", "it is archived")
         if run not in self.runs:
-            self.sessions[key].update(status="running", lastRunId=None)
-            self.tasks[run] = asyncio.create_task(self.play(key, run, json.loads(params["message"])))
+            steps = self.script or json.loads(PLAYED.sub(r"\1", params["message"]))
+            self.sessions[key].update(status="running", lastRunId=None, steps=steps, prompt=params["message"])
+            self.tasks[run] = asyncio.create_task(self.play(key, run, steps))
         return {"runId": run, "status": "accepted"}
 
     async def _agent_wait(self, params: dict[str, Any]) -> Any:

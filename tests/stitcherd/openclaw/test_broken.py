@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shared.models import Usage
-from stitcherd.executors import Outcome, Task
-from stitcherd.executors.openclaw import run
+from stitcherd.executors import INTERRUPTED, Outcome, Task
+from stitcherd.executors.openclaw import ending, run
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from tests.stitcherd.openclaw.ear import Ear
 from tests.stitcherd.openclaw.fake import Gateway
@@ -20,9 +20,10 @@ PATIENCE = 10.0
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PAUSES", (0.02,))
+    monkeypatch.setattr(ending, "PAUSES", (0.02,))
     monkeypatch.setattr(run, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(run, "FOUND_SECONDS", 0.5)
+    monkeypatch.setattr(run, "KNOWN_SECONDS", 0.3)
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -33,6 +34,10 @@ async def until(true: Callable[[], object]) -> None:
 
 def start(executor: OpenClawExecutor, task: Task, ear: Ear) -> asyncio.Task[Outcome]:
     return asyncio.create_task(executor.run(task, ear))
+
+
+def lost(outcome: Outcome) -> bool:
+    return outcome.failure is not None and outcome.failure.code == INTERRUPTED
 
 
 async def held(gateway: Gateway) -> None:
@@ -50,7 +55,7 @@ async def test_a_broken_connection_is_made_again_and_nothing_is_counted_twice(
     gateway.let_go.set()
     assert await running == Outcome()
     assert len(gateway.asked("agent")) == 1
-    assert ear.uses == [Usage(100, 10, 0.5), Usage(7, 1, 0.25)]
+    assert ear.uses == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
 
 
 async def test_what_was_used_while_nobody_listened_is_counted(
@@ -211,7 +216,7 @@ async def test_a_run_that_nobody_knows_any_more_is_interrupted_and_cannot_come_b
     outcome = await running
     assert outcome.failure
     assert outcome.failure.code == "interrupted"
-    assert all(session["archived"] for session in gateway.sessions.values())
+    assert all(session.get("archived") for session in gateway.sessions.values())
 
 
 async def test_a_cancel_while_the_gateway_is_down_is_kept(
@@ -226,7 +231,7 @@ async def test_a_cancel_while_the_gateway_is_down_is_kept(
         await running
     assert asyncio.get_running_loop().time() - before < 2
     await gateway.open()
-    await until(lambda: all(session["archived"] for session in gateway.sessions.values()))
+    await until(lambda: all(session.get("archived") for session in gateway.sessions.values()))
 
 
 async def test_a_gateway_that_hangs_does_not_hold_up_a_cancel(
@@ -248,7 +253,7 @@ async def test_a_gateway_that_hangs_does_not_hold_up_a_cancel(
         await running
     assert asyncio.get_running_loop().time() - before < 2
     awake.set()
-    await until(lambda: all(session["archived"] for session in gateway.sessions.values()))
+    await until(lambda: all(session.get("archived") for session in gateway.sessions.values()))
 
 
 async def test_after_our_own_restart_the_run_is_found_again(gateway: Gateway, ear: Ear, make_task: Make) -> None:
@@ -266,7 +271,7 @@ async def test_after_our_own_restart_the_run_is_found_again(gateway: Gateway, ea
     await until(lambda: len(gateway.asked("chat.history")) > 0)
     gateway.let_go.set()
     assert await resuming == Outcome()
-    assert second.uses == [Usage(7, 1, 0.25)]
+    assert second.uses == [Usage(7, 1, 0.25, 1)]
     assert len(gateway.asked("agent")) == 1
 
 
@@ -282,7 +287,7 @@ async def test_a_run_that_ended_meanwhile_is_told(gateway: Gateway, ear: Ear, ma
 async def test_what_cannot_be_found_again_is_not_known(
     gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make, reference: dict[str, str]
 ) -> None:
-    assert await executor.resume(make_task(), reference, ear) is None
+    assert lost(await executor.resume(make_task(), reference, ear))
 
 
 async def test_a_run_that_was_ended_is_not_known_and_stays_ended(
@@ -292,4 +297,4 @@ async def test_a_run_that_was_ended_is_not_known_and_stays_ended(
     await held(gateway)
     running.cancel()
     await asyncio.wait({running})
-    assert await executor.resume(make_task(), ear.reference, ear) is None
+    assert lost(await executor.resume(make_task(), ear.reference, ear))

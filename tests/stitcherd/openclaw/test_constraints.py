@@ -111,9 +111,8 @@ def test_whatever_a_tool_is_called_it_is_given_or_refused(text: str) -> None:
 async def test_the_agent_is_written_once(
     gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
 ) -> None:
-    task = make_task(profile=profile("read", "exec:make"))
-    for _ in range(2):
-        assert await executor.run(task, ear) == Outcome()
+    for number in (1, 2):
+        assert await executor.run(make_task(number=number, profile=profile("read", "exec:make")), ear) == Outcome()
     expected = terms(profile("read", "exec:make"))
     assert gateway.entries == {expected.agent: expected.entry}
     assert len(gateway.asked("config.patch")) == len(gateway.asked("exec.approvals.set")) == 1

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from shared.models import Failure, Usage
-from stitcherd.executors import Budget, Outcome, Profile, Task, Unavailable
+from stitcherd.budget import Budget
+from stitcherd.executors import Health, Outcome, Profile, Task, Unavailable
 from stitcherd.executors.openclaw.connection import Address
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from tests.stitcherd.openclaw.conftest import READER
 from tests.stitcherd.openclaw.ear import Ear
 from tests.stitcherd.openclaw.fake import ENDED, VISIBLE, Gateway, No
 
@@ -28,7 +30,7 @@ async def test_it_runs_in_a_session_of_the_attempt_and_says_what_it_does(
     assert (asked["idempotencyKey"], asked["timeout"]) == ("job-1-1", 10)
     assert ear.said.startswith(b"I look\n[read it]\n")
     assert ear.noted == [("ai.tool_called", {"tool": "read", "detail": "read it", "callId": "c"})]
-    assert ear.uses == [Usage(100, 10, 0.5)]
+    assert ear.uses == [Usage(100, 10, 0.5, 1)]
 
 
 async def test_it_is_remembered_before_it_is_started(
@@ -52,7 +54,7 @@ async def test_the_next_try_is_a_run_in_the_same_session(
     assert (await executor.run(make_task(["use", 7, 1, 0.25], number=2), ear)).ok
     assert [params["idempotencyKey"] for params in gateway.asked("agent")] == ["job-1-1", "job-1-2"]
     assert len(gateway.sessions) == 1
-    assert ear.uses == [Usage(100, 10, 0.5), Usage(7, 1, 0.25)]
+    assert ear.uses == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
 
 
 async def test_a_denied_tool_is_told_and_ends_nothing(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
@@ -67,7 +69,7 @@ async def test_what_the_transcript_leaves_out_is_in_the_sum(
     sums = {"inputTokens": 300, "outputTokens": 30, "estimatedCostUsd": 1.5}
     gateway.answers["sessions.describe"] = lambda params: {"session": gateway.sessions[params["key"]] | sums}
     await executor.run(make_task(["use", 100, 10, 0.5]), ear)
-    assert ear.uses == [Usage(100, 10, 0.5), Usage(200, 20, 1.0)]
+    assert ear.uses == [Usage(100, 10, 0.5, 1), Usage(200, 20, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,8 @@ async def test_a_cancelled_one_is_over_when_it_lets_go(
     gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
 ) -> None:
     running = asyncio.create_task(executor.run(make_task(["hold"]), ear))
-    await asyncio.wait_for(gateway.held.wait(), 5)
+    async with asyncio.timeout(20):
+        await gateway.held.wait()
     before = asyncio.get_running_loop().time()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -195,10 +198,26 @@ async def test_a_prompt_that_is_too_large_is_not_sent(
     assert not gateway.asked("agent")
 
 
-async def test_health_is_what_a_connection_says(gateway: Gateway, executor: OpenClawExecutor) -> None:
-    health = await executor.health()
-    assert (health.ok, health.version) == (True, "2026.9.6")
+async def test_health_is_what_a_connection_says(
+    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+) -> None:
+    profiles = [READER, Profile(name="mute"), Profile(name="boxed", sandbox="bwrap")]
+    health = await executor.health(profiles)
+    assert health == Health(
+        ok=True,
+        detail="OpenClaw 2026.9.6, protocol 4, 0 of 2 agents in place",
+        version="2026.9.6",
+        protocol=4,
+        agents=(0, 2),
+    )
+    await executor.run(make_task(), ear)
+    assert (await executor.health(profiles)).agents == (1, 2)
     await gateway.close()
-    health = await executor.health()
-    assert not health.ok
-    assert "cannot be reached" in health.detail
+    health = await executor.health(profiles)
+    assert (health.ok, health.away) == (False, True)
+    assert health.detail.endswith("cannot be reached: connection refused")
+
+
+async def test_a_refusal_is_no_absence(gateway: Gateway) -> None:
+    health = await OpenClawExecutor(Address(gateway.address.url, "wrong")).health([])
+    assert (health.ok, health.away) == (False, False)

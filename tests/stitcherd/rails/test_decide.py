@@ -54,9 +54,15 @@ def test_allowed_with_every_check_in_order(book: Rulebook, facts: Facts, comment
             Check(f"limit:{name}", "limit", Outcome.PASS, 60, None, wanted)
             for name, wanted in (("per_sender", "6/h"), ("per_repo", "30/d"), ("per_thread", "4/m"))
         ),
-        Check("limit:budget", "limit", Outcome.SKIP, 61, because="not enforced by this version"),
+        *(
+            Check(f"limit:budget.{name}", "limit", Outcome.PASS, 61, None, wanted, because)
+            for name, wanted, because in (
+                ("per_job", "5 USD and 60 turns", "beyond it the agent is ended"),
+                ("per_day", "40.5 USD", "beyond it no job starts until the next day, UTC"),
+            )
+        ),
     )
-    assert ruling.rates == book.limits.rates
+    assert ruling.limits == book.limits
 
 
 def test_denied_by_who(book: Rulebook, facts: Facts, comment: Ask) -> None:
@@ -65,7 +71,7 @@ def test_denied_by_who(book: Rulebook, facts: Facts, comment: Ask) -> None:
     assert decision.remedy is not None
     assert (decision.remedy.text, decision.remedy.line) == ("add forge:eve to crew", 4)
     assert one(decision, "who").because == "permission, which chiefs may rest on, is not asked yet"
-    assert [str(check.outcome) for check in decision.checks] == ["pass", "fail", *["unreached"] * 10]
+    assert [str(check.outcome) for check in decision.checks] == ["pass", "fail", *["unreached"] * 11]
 
 
 @pytest.mark.parametrize(
@@ -415,7 +421,8 @@ def test_a_dispatch_asks_neither_triggers_nor_guards(book: Rulebook, facts: Fact
         "limit:per_sender": "pass",
         "limit:per_repo": "pass",
         "limit:per_thread": "pass",
-        "limit:budget": "skip",
+        "limit:budget.per_job": "pass",
+        "limit:budget.per_day": "pass",
     }
     denied = decide_dispatch(Request("mend", "token:ci"), book, Facts())
     assert denied.decision.verdict is Verdict.DENIED

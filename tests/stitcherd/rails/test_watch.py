@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
+from stitcherd.rails.decide import NO_RAILS, decide
+from stitcherd.rails.feasible import Facts
 from stitcherd.rails.in_force import RailsInForce
 from stitcherd.rails.watch import watch
 from stitcherd.store import reads
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
+from stitcherd.trigger import Trigger
 
 EDITS = int(os.environ.get("STITCHER_RAILS_EDITS", "500"))
 LIMIT = 15.0  # seconds, far above anything that is waited for
@@ -284,7 +287,9 @@ def scribble(path: Path, small: str, seed: int, whole: set[str], done: threading
     done.set()
 
 
-async def test_whatever_is_done_to_the_file_whole_rails_stay_in_force(house: House, small: str) -> None:
+async def test_whatever_is_done_to_the_file_whole_rails_stay_in_force(
+    house: House, small: str, facts: Facts, comment: Callable[..., Trigger]
+) -> None:
     whole, done, seen = {small}, threading.Event(), set()
     await house.rails.reload()
     thread = threading.Thread(target=scribble, args=(house.path, small, 20261122, whole, done))
@@ -293,6 +298,12 @@ async def test_whatever_is_done_to_the_file_whole_rails_stay_in_force(house: Hou
         await house.rails.reload()
         assert house.text is not None
         assert house.text in whole
+        for _ in range(3):  # deliveries that come meanwhile
+            decision = decide(comment(), house.rails.current, facts).decision
+            assert house.rails.current is not None
+            assert decision.rails_revision == house.rails.current.revision
+            assert decision.reason != NO_RAILS
+            await asyncio.sleep(0)
         seen.add(house.text)
     thread.join()
     async with house.watched():

@@ -1,0 +1,54 @@
+"""The real stitcherd, which on SIGUSR1 makes 5,000 events a second, for as many seconds as $POUR says."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+from shared.ids import now_ms
+from stitcherd.__main__ import main
+from stitcherd.store.events import add_event
+from stitcherd.store.sqlite import Store
+
+PER_SECOND = 5_000
+STEP_SECONDS = 0.01
+TYPES = ("step.output", "ai.tool_called", "step.output", "step.progress", "step.output")
+
+_open = Store.open
+_tasks = set()
+
+
+async def opened(path: Path) -> Store:
+    store = await _open(path)
+
+    def begin() -> None:
+        task = asyncio.get_running_loop().create_task(pour(store))
+        _tasks.add(task)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, begin)
+    return store
+
+
+async def pour(store: Store) -> None:
+    begun, made, wanted = time.perf_counter(), 0, int(float(os.environ["POUR"]) * PER_SECOND)
+    while made < wanted:
+        due = min(int((time.perf_counter() - begun) * PER_SECOND), wanted) - made
+        await store.write(some, made, due)
+        made += due
+        await asyncio.sleep(STEP_SECONDS)
+
+
+def some(db: sqlite3.Connection, first: int, number: int) -> None:
+    newest = db.execute("SELECT max(key) FROM jobs").fetchone()[0]
+    for at in range(first, first + number):
+        payload = {"offset": at * 150, "length": 150, "text": f"line {at} of what an agent prints " + "x" * 110}
+        job = max(newest - at % 40, 1)
+        add_event(db, TYPES[at % 5], actor="bench", now=now_ms(), payload=payload, job=job)
+
+
+if __name__ == "__main__":
+    Store.open = opened
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Looks at the executors again and again, so that whoever asks how they are gets an answer at once."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from shared.ids import now_ms, stamp
+from shared.models import AgentsInPlace, ExecutorState
+from stitcherd.executors import Asked, Executor, Health
+
+FIRST_SECONDS = 1.5  # that a start waits for the first look at all of them
+LOOK_SECONDS = 8.0  # that an answer is waited for
+PAUSE_SECONDS = 10.0  # between two looks at one that is well
+AWAY_SECONDS = 1.0  # and at one that is not
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Knows how each executor was when it was last looked at; `profiles` returns those that one is asked for."""
+
+    def __init__(
+        self, executors: Mapping[str, Executor], profiles: Callable[[str], Collection[Asked]] = lambda _: ()
+    ) -> None:
+        self._executors = executors
+        self._profiles = profiles
+        self._seen = dict.fromkeys(executors, Health(ok=False, detail="it did not answer yet", away=True))
+        self._since = dict.fromkeys(executors, stamp(now_ms()))
+        self._missed = {name: asyncio.Event() for name in executors}
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[None]:
+        """Look for as long as the context lasts, into which one comes when each was looked at, or takes long."""
+        first = {name: asyncio.Event() for name in self._executors}
+        looks = [asyncio.create_task(self._watch(name, seen)) for name, seen in first.items()]
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_SECONDS):
+                    for seen in first.values():
+                        await seen.wait()
+            yield
+        finally:
+            for look in looks:
+                look.cancel()
+            await asyncio.gather(*looks, return_exceptions=True)
+
+    def missed(self, name: str, why: str) -> None:
+        """Take it from somebody who needed an executor that it is away."""
+        self._take(name, Health(ok=False, detail=why, away=True))
+        self._missed[name].set()
+
+    def away(self) -> dict[str, str]:
+        """Return why they are away, for those that are and may come back."""
+        return {name: seen.detail for name, seen in self._seen.items() if seen.away}
+
+    def states(self) -> tuple[ExecutorState, ...]:
+        """Return how they are, and since when."""
+        return tuple(
+            ExecutorState(
+                name=name,
+                ok=seen.ok,
+                detail=seen.detail,
+                since=self._since[name],
+                version=seen.version,
+                protocol=seen.protocol,
+                agents=AgentsInPlace(*seen.agents) if seen.agents else None,
+            )
+            for name, seen in self._seen.items()
+        )
+
+    async def _watch(self, name: str, seen: asyncio.Event) -> None:
+        while True:
+            self._take(name, await self._look(name))
+            seen.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE_SECONDS if self._seen[name].ok else AWAY_SECONDS):
+                    await self._missed[name].wait()
+                    self._missed[name].clear()
+                    await asyncio.sleep(AWAY_SECONDS)
+
+    async def _look(self, name: str) -> Health:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await self._executors[name].health(self._profiles(name))
+        except TimeoutError:
+            return Health(ok=False, detail=f"it does not answer within {LOOK_SECONDS:g} s", away=True)
+        except Exception:
+            log.exception("executor %s could not be looked at", name)
+            return Health(ok=False, detail="a fault in Stitcher; the daemon's log has it")
+
+    def _take(self, name: str, seen: Health) -> None:
+        if seen.ok != self._seen[name].ok:
+            self._since[name] = stamp(now_ms())
+        if (seen.ok, seen.detail) != (self._seen[name].ok, self._seen[name].detail):
+            log.log(logging.INFO if seen.ok else logging.WARNING, "executor %s: %s", name, seen.detail)
+        self._seen[name] = seen

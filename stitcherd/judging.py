@@ -1,0 +1,85 @@
+"""Judges the commit of a try: its gates, one after the other, in a checkout that no agent has touched."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from shared.models import Phase, StepType
+from stitcherd.gates import BUILTINS, command
+from stitcherd.gates.diff_rules import Terms
+from stitcherd.gates.result import GateResult
+from stitcherd.git.checkout import Checkout
+from stitcherd.git.gate_tree import GateTree
+from stitcherd.rails.rulebook import Gate
+from stitcherd.surroundings import Surroundings
+
+FEEDBACK_BYTES = 12_000  # of a failed gate's output that the agent is shown
+
+
+class Judging(Struct, frozen=True):
+    """The gates of a job's type, before whom a commit comes."""
+
+    around: Surroundings
+
+    async def judge(self, checkout: Checkout, commit: str | None, number: int) -> tuple[list[tuple[str, str]], bool]:
+        """Return the required gates that failed, with what they printed, and whether one asks for an approval."""
+        if not self.around.type.gates:
+            return [], False
+        tree = await self._gate_tree(checkout, commit, number)
+        where = tree.path if tree else checkout.work
+        failures, asks = [], False
+        for gate in self.around.type.gates:
+            async with await self.around.journal.open(Phase.VALIDATION, StepType.GATE, gate.name, number) as step:
+                if tree and gate.run is not None:
+                    await tree.renew()
+                    await checkout.restore_from_base(where, gate.from_base)
+                verdict = await self._ask(gate, checkout, commit, where, number, step.say)
+                why = verdict.reason if gate.required else f"{verdict.reason} It is not required."
+                step.ended(
+                    verdict.exit_code,
+                    None if verdict.ok else why,
+                    reason=why if verdict.flaky or verdict.asks else None,
+                )
+            asks = asks or (gate.required and verdict.asks)
+            if gate.required and not verdict.ok:
+                failures.append((gate.name, step.tail(FEEDBACK_BYTES) or verdict.reason))
+        if tree:
+            await tree.close()
+        return failures, asks
+
+    async def _gate_tree(self, checkout: Checkout, commit: str | None, number: int) -> GateTree | None:
+        """Return a checkout of the commit, prepared; None for a job without a repository."""
+        if self.around.repository is None:
+            return None
+        tree = await GateTree.make(checkout, f"gates-{number}", commit or str(checkout.base))
+        if self.around.repository.prepare:
+            await self.around.prepare(checkout, tree.path, await checkout.scratch("gates"), Phase.VALIDATION)
+            await tree.prepared(again=sum(gate.run is not None for gate in self.around.type.gates) > 1)
+        return tree
+
+    async def _ask(
+        self,
+        gate: Gate,
+        checkout: Checkout,
+        commit: str | None,
+        where: Path,
+        number: int,
+        say: Callable[[bytes], None],
+    ) -> GateResult:
+        if gate.run is None:
+            terms = Terms(gate.paths, gate.timeout, self.around.journal.redaction.clean)
+            return await BUILTINS[str(gate.builtin)](checkout, commit, terms, say)
+        # What an agent, or another gate, left in its own TMPDIR is not there to be found by this one.
+        env = self.around.environment(await checkout.scratch("gates"), number, gate.env)
+        return await command.judge(
+            self.around.boxed(gate.box, where, env)(gate.run),
+            cwd=where,
+            env=env,
+            timeout=gate.timeout,
+            retries=gate.retries,
+            say=say,
+            job_id=self.around.job.id,
+            root=checkout.directory,
+            watch=self.around.watch(gate.box, where, env),
+        )

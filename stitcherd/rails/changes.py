@@ -1,0 +1,99 @@
+"""What one text of the rails says otherwise than another: part by part, in the order of the newer one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from pydantic import BaseModel
+
+from shared.models import RailsChange
+from stitcherd.rails.nodes import Node
+from stitcherd.rails.schema import Rails
+
+_NAMED = {"people": "group", "profiles": "profile", "jobs": "job", "gates": "gate"}  # mappings, by name
+_LISTED = {"triggers": "trigger", "guards": "guard"}  # lists, by id
+_SPOKEN = 4  # changes that a summary names; of the others it says how many
+
+
+class Part(Struct, frozen=True):
+    """A part of a file that changes as one: its line, and what it says with every default written out."""
+
+    line: int
+    says: Any
+
+
+def outline(rails: Rails, root: Node) -> dict[str, Part]:
+    """Return the parts of a file by what they are called, as `trigger fix-on-command` or `limits rate.per_sender`."""
+    parts: dict[str, Part] = {"mode": Part(root.key_at(("mode",))[0], rails.mode)}
+    for section in Rails.model_fields:
+        if section in {"version", "mode"}:
+            continue
+        value = getattr(rails, section)
+        if section in _NAMED:
+            for name, words in value.items():
+                parts[f"{_NAMED[section]} {name}"] = Part(root.key_at((section, name))[0], _full(words))
+        elif section in _LISTED:
+            for at, words in enumerate(value):
+                parts[f"{_LISTED[section]} {words.id}"] = Part(root.at((section, at)).line, _full(words))
+        else:
+            for path, leaf in _leaves(_full(value)):
+                line = root.key_at((section, *path))[0]
+                parts[f"{section} {'.'.join(path)}"] = Part(line, leaf)
+    return parts
+
+
+def changes(before: Mapping[str, Part], after: Mapping[str, Part]) -> tuple[RailsChange, ...]:
+    """Return what is added, changed and moved in `after`, as it stands there, and then what is removed."""
+    found = []
+    for what, part in after.items():
+        old = before.get(what)
+        if old is None:
+            found.append(RailsChange(what, "added", (), part.line))
+        elif old.says != part.says:
+            found.append(RailsChange(what, "changed", _keys(old.says, part.says), part.line))
+    kept = [[name for name in names if name in before and name in after] for names in (_order(before), _order(after))]
+    if kept[0] != kept[1]:
+        found.append(RailsChange("triggers", "moved", (), after[kept[1][0]].line))
+    found += [RailsChange(what, "removed", (), None) for what in before if what not in after]
+    return tuple(found)
+
+
+def summary(found: Sequence[RailsChange]) -> str:
+    """Return changes as people say them: `+1 trigger, gate lint changed (run)`."""
+    counted: dict[str, int] = {}
+    named = []
+    for each in found:
+        if each.change == "added":
+            key = f"+{{}} {each.what.partition(' ')[0]}"
+            counted[key] = counted.get(key, 0) + 1
+        elif each.change == "removed":
+            named.append(f"{each.what} removed")
+        elif each.change == "moved":
+            named.append("triggers in another order")
+        else:
+            keys = f" ({', '.join(each.keys)})" if each.keys else ""
+            named.append(f"{each.what} changed{keys}")
+    more = [f"{len(named) - _SPOKEN} more"] if len(named) > _SPOKEN else []
+    return ", ".join([*(f"{key.format(n)}{'s' * (n > 1)}" for key, n in counted.items()), *named[:_SPOKEN], *more])
+
+
+def _full(words: BaseModel) -> dict[str, Any]:
+    return words.model_dump(by_alias=True)
+
+
+def _leaves(says: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in says.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def _keys(before: Any, after: Any) -> tuple[str, ...]:
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return ()
+    return tuple(key for key in after if before.get(key) != after[key])
+
+
+def _order(parts: Mapping[str, Part]) -> list[str]:
+    return [what for what in parts if what.startswith("trigger ")]

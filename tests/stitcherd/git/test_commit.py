@@ -1,0 +1,96 @@
+"""What the agent left behind becomes one commit, whatever it did to its own git."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stitcherd.git import GitFailed
+from stitcherd.git.checkout import Checkout, DiffStat
+from tests.stitcherd.git.repositories import BRANCH, commit, git, write
+
+
+async def test_an_unchanged_tree_is_no_commit(checkout: Checkout) -> None:
+    write(checkout.work, {"x.tmp": "ignored"})
+    assert await checkout.commit("nothing") is None
+
+
+async def test_all_since_the_base_is_one_commit(checkout: Checkout, origin: Path) -> None:
+    commit(checkout.work, {"new.txt": "1\n"})
+    commit(checkout.work, {"new.txt": "1\n2\n"})
+    (checkout.work / "a.txt").unlink()
+    (checkout.work / "b/c.txt").rename(checkout.work / "b/d\t\n.txt")
+    (checkout.work / "bin").write_bytes(b"\0\1" * 100)
+    (checkout.work / "link").symlink_to("/etc/passwd")
+    sha = await checkout.commit("Title\n\nStitcher-Job: job\n", "An Agent")
+    assert sha
+    assert await checkout.diff(sha) == DiffStat(files=5, additions=3, deletions=2)
+    await checkout.publish(sha, str(origin), BRANCH)
+    shown = git(origin, "log", "-1", "--format=%P|%an|%ae|%cn|%B", BRANCH)
+    assert shown == f"{checkout.base}|An Agent|stitcher@localhost|Stitcher|Title\n\nStitcher-Job: job"
+    assert git(origin, "cat-file", "-p", f"{BRANCH}:link") == "/etc/passwd"
+
+
+def remove_git(checkout: Checkout) -> None:
+    shutil.rmtree(checkout.work / ".git")
+
+
+def fresh_init(checkout: Checkout) -> None:
+    remove_git(checkout)
+    git(checkout.work, "init", "-q")
+    commit(checkout.work, {})
+
+
+def git_is_a_file(checkout: Checkout) -> None:
+    remove_git(checkout)
+    (checkout.work / ".git").write_text("gitdir: /etc\n")
+
+
+def hide(checkout: Checkout) -> None:
+    git(checkout.work, "update-index", "--assume-unchanged", "a.txt")
+    git(checkout.work, "update-index", "--skip-worktree", "a.txt")
+    write(checkout.work, {".git/info/exclude": "*\n"})
+
+
+def broken_index(checkout: Checkout) -> None:
+    write(checkout.work, {".git/index": "rubbish", ".git/index.lock": "", ".git/config": "[core"})
+
+
+def elsewhere(checkout: Checkout) -> None:
+    git(checkout.work, "config", "core.worktree", "/tmp")
+    git(checkout.work, "replace", "-f", "HEAD", git(checkout.work, "commit-tree", "-m", "x", "HEAD^{tree}"))
+
+
+@pytest.mark.parametrize("trick", [remove_git, fresh_init, git_is_a_file, hide, broken_index, elsewhere])
+async def test_what_the_agent_did_to_its_git_does_not_matter(
+    checkout: Checkout, trick: Callable[[Checkout], None]
+) -> None:
+    write(checkout.work, {"a.txt": "one\ntwo\nthree\n", "new": "n\n"})
+    trick(checkout)
+    sha = await checkout.commit("x")
+    assert sha
+    assert await checkout.diff(sha) == DiffStat(files=2, additions=2, deletions=0)
+
+
+@pytest.mark.parametrize("born", [True, False])
+async def test_a_repository_inside_the_tree_is_refused_by_name(checkout: Checkout, born: bool) -> None:
+    inner = checkout.work / "inner"
+    inner.mkdir()
+    git(inner, "init", "-q")
+    if born:
+        commit(inner, {"x": "x"})
+    with pytest.raises(GitFailed, match="inner"):
+        await checkout.commit("x")
+    shutil.rmtree(inner / ".git")
+    (inner / "x").write_text("x")
+    assert await checkout.commit("x")
+
+
+@pytest.mark.parametrize("name", ["work", "work/.git"])
+async def test_a_link_in_place_of_the_tree_is_refused(checkout: Checkout, tmp_path: Path, name: str) -> None:
+    place = checkout.directory / name
+    place.rename(tmp_path / "moved")
+    place.symlink_to(tmp_path / "moved")
+    with pytest.raises(GitFailed, match="symbolic link"):
+        await checkout.commit("x")

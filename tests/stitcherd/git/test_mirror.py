@@ -1,0 +1,88 @@
+"""Mirrors: brought up to date, and asked which commit a name stands for."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from stitcherd.git import GitFailed
+from stitcherd.git.checkout import Checkout
+from stitcherd.git.checkouts import Checkouts
+from tests.stitcherd.git.repositories import commit, found, git
+
+
+async def test_a_name_is_pinned_as_the_last_fetch_saw_it(checkouts: Checkouts, origin: Path) -> None:
+    first = git(origin, "rev-parse", "main")
+    git(origin, "tag", "-a", "-m", "x", "v2")
+    git(origin, "branch", "gone")
+    await checkouts.fetch(str(origin))
+    for name in ("main", "v1", "v2", "gone", "refs/heads/main", "refs/tags/v2", first):
+        assert await checkouts.pin(str(origin), name) == first
+    git(origin, "branch", "-D", "gone")
+    second = commit(origin, {"a.txt": "new\n"})
+    assert await checkouts.pin(str(origin), "main") == first
+    await checkouts.fetch(str(origin))
+    assert await checkouts.pin(str(origin), "main") == second
+    with pytest.raises(GitFailed, match="no branch or tag 'gone'"):
+        await checkouts.pin(str(origin), "gone")
+
+
+async def test_a_forced_push_and_a_branch_turned_folder_are_followed(checkouts: Checkouts, origin: Path) -> None:
+    git(origin, "branch", "x")
+    await checkouts.fetch(str(origin))
+    git(origin, "branch", "-D", "x")
+    git(origin, "branch", "x/y")
+    git(origin, "commit", "-q", "--amend", "-m", "again")
+    await checkouts.fetch(str(origin))
+    assert await checkouts.pin(str(origin), "main") == git(origin, "rev-parse", "main")
+    assert await checkouts.pin(str(origin), "x/y")
+
+
+async def test_a_hostile_name_is_refused(checkouts: Checkouts, origin: Path) -> None:
+    await checkouts.fetch(str(origin))
+    for name in (
+        *("-x", "--upload-pack=touch x", "a..b", "a:b", "a b", "a\nb", "a\0b", "main~1", "main^", "main@{1}", "*"),
+        *("", "/", "a.lock", "main^{/x}", "\ud800", "\udcff:", "../x", "HEAD", "main/", "a" * 5000, "0" * 40),
+    ):
+        with pytest.raises(GitFailed):
+            await checkouts.pin(str(origin), name)
+
+
+async def test_a_hostile_branch_is_neither_opened_nor_published(
+    checkouts: Checkouts, checkout: Checkout, origin: Path
+) -> None:
+    for name in ("-x", "a:b", "a..b", "", "x\n"):
+        with pytest.raises(GitFailed):
+            await checkouts.open("other", 1, str(origin), checkout.base, name)
+        with pytest.raises(GitFailed):
+            await checkout.publish(str(checkout.base), str(origin), name)
+
+
+@pytest.mark.parametrize("clone", ["ext::sh -c touch% ran", "--upload-pack=touch ran", "/no/such/place"])
+async def test_what_is_no_repository_is_told(checkouts: Checkouts, tmp_path: Path, clone: str) -> None:
+    with pytest.raises(GitFailed, match=r"git clone failed: .*fatal"):
+        await checkouts.fetch(clone)
+    assert not found(tmp_path, "ran")
+
+
+async def test_a_password_in_an_address_is_not_told(checkouts: Checkouts) -> None:
+    with pytest.raises(GitFailed) as told:
+        await checkouts.pin("https://me:hunter2@127.0.0.1/x.git", "main")
+    assert "hunter2" not in str(told.value)
+
+
+async def test_locks_of_a_killed_git_do_not_stop_the_next_daemon(
+    checkouts: Checkouts, origin: Path, tmp_path: Path
+) -> None:
+    await checkouts.fetch(str(origin))
+    [mirror] = (tmp_path / "state/mirrors").glob("*.git")
+    (mirror / "packed-refs.lock").touch()
+    (mirror / "refs/heads/main.lock").touch()
+    second = commit(origin, {"a.txt": "new\n"})
+    after = Checkouts(tmp_path / "state")
+    await after.fetch(str(origin))
+    assert await after.pin(str(origin), "main") == second
+
+
+async def test_two_fetches_at_once_wait_for_each_other(checkouts: Checkouts, origin: Path) -> None:
+    await asyncio.gather(*(checkouts.fetch(str(origin)) for _ in range(4)))

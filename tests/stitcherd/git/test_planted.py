@@ -1,0 +1,53 @@
+"""What an agent plants for our git to run is not run."""
+
+import shutil
+from pathlib import Path
+
+from stitcherd.git.checkout import Checkout, DiffStat
+from stitcherd.git.checkouts import Checkouts
+from tests.stitcherd.git.repositories import BRANCH, commit, evil, found, git, write
+
+
+async def test_nothing_that_the_agent_plants_is_run(checkout: Checkout, origin: Path, tmp_path: Path) -> None:
+    program = evil(tmp_path / "evil")
+    for name in ("core.fsmonitor", "core.hooksPath", "filter.x.clean", "filter.x.smudge", "diff.x.textconv"):
+        git(checkout.work, "config", name, str(tmp_path) if name == "core.hooksPath" else program)
+    git(checkout.work, "config", "diff.external", program)
+    for hook in ("pre-commit", "post-checkout", "pre-push", "post-index-change", "reference-transaction"):
+        shutil.copy(program, tmp_path / hook)
+    shutil.copytree(checkout.work / ".git", checkout.directory / "stitcher.git", dirs_exist_ok=True)
+    write(checkout.work, {".gitattributes": "* filter=x diff=x\n", "a.txt": "changed\n"})
+    sha = await checkout.commit("x")
+    assert sha
+    await checkout.diff(sha)
+    path = await checkout.fresh("gate", sha)
+    await checkout.restore_from_base(path, ["a.txt"])
+    await checkout.reset(path, sha)
+    await checkout.publish(sha, str(origin), BRANCH)
+    assert not found(tmp_path, "*.ran")
+
+
+async def test_git_is_not_asked_inside_a_submodule(checkouts: Checkouts, origin: Path, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    git(inner, "init", "-q", "-b", "main")
+    pinned = commit(inner, {"x": "x"})
+    git(origin, "submodule", "--quiet", "add", str(inner), "sub")
+    base = commit(origin, {})
+    await checkouts.fetch(str(origin))
+    checkout = await checkouts.open("job", 1, str(origin), base, BRANCH)
+    git(checkout.work, "clone", "-q", str(inner), "sub")
+    program = evil(tmp_path / "evil")
+    git(checkout.work / "sub", "config", "core.fsmonitor", program)
+    git(checkout.work / "sub", "config", "filter.x.clean", program)
+    write(checkout.work, {"a.txt": "changed\n", "sub/x": "y", "sub/.gitattributes": "* filter=x\n"})
+    sha = await checkout.commit("x")
+    assert sha
+    assert await checkout.diff(sha) == DiffStat(1, 1, 2)
+    path = await checkout.fresh("gate", sha)
+    (path / "sub").rmdir()
+    (checkout.work / "sub").rename(path / "sub")
+    await checkout.reset(path, sha)
+    await checkout.restore_from_base(path, ["*"])
+    assert not found(tmp_path, "*.ran")
+    assert git(path, "rev-parse", "HEAD:sub") == pinned

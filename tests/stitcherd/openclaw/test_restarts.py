@@ -1,0 +1,194 @@
+"""The real daemon before a fake gateway: it dies, stops, or finds nobody there, and no run is asked for twice."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stitcherd.openclaw.apart import Apart, house_of, play
+from tests.walks.house import OVER, House, until
+
+HOLDS = play(["use", 100, 10, 0.5], ["hold"], ["say", "found again"])
+
+
+@pytest.fixture
+def gateway() -> Iterator[Apart]:
+    apart = Apart()
+    yield apart
+    apart.end()
+
+
+@pytest.fixture
+def house(gateway: Apart, tmp_path: Path) -> Iterator[House]:
+    built = house_of(gateway, tmp_path)
+    yield built
+    built.remove()
+
+
+def types(job: Any) -> list[str]:
+    return [event["type"] for event in job["events"]]
+
+
+def underway(gateway: Apart, count: int = 1) -> None:
+    until(lambda: len(gateway.started) >= count, "a run is under way")
+
+
+def over(house: House, job_id: str) -> Any:
+    """Return a job when it is over; kills take their time, and more where a machine is busy."""
+    return until(lambda: (job := house.job(job_id))["status"] in OVER and job, f"the end of {job_id}", 120)
+
+
+def alive(house: House) -> bool:
+    with suppress(OSError):
+        return house.public("GET", "/healthz").status == 200
+    return False
+
+
+def check(house: House, name: str) -> Any:
+    return next(it for it in house.get("/readyz", 503)["checks"] if it["name"] == name)
+
+
+@pytest.mark.parametrize("by", ["kill", "stop"])
+def test_a_run_outlives_the_daemon_and_its_job_goes_on(gateway: Apart, house: House, by: str) -> None:
+    house.start()
+    job_id = house.dispatch("read", HOLDS)
+    underway(gateway)
+    getattr(house, by)()
+    assert not gateway.fake.asked("sessions.patch")[1:], "nothing was ended"
+    house.start()
+    until(lambda: gateway.fake.asked("chat.history"), "the run is found again")
+    gateway.let_go()
+    job = house.wait(job_id, "COMPLETED")
+    assert (job["attempt"], job["tries"]["used"], job["usage"]["inputTokens"]) == (1, 1, 100)
+    assert types(job).count("job.recovered") == 1
+    assert gateway.started == [f"{job_id}-1-1"]
+    cut, done = [step for step in job["steps"] if step["name"] == "claw"]
+    assert (cut["status"], done["status"], cut["try"], done["try"]) == ("FAILED", "COMPLETED", 1, 1)
+    assert house.ask("GET", f"/runner-jobs/{job_id}/steps/{done['id']}/log").body.strip().endswith(b"found again")
+
+
+def test_a_run_that_ended_while_nobody_was_there_is_judged(gateway: Apart, house: House) -> None:
+    house.start()
+    job_id = house.dispatch("read", HOLDS)
+    underway(gateway)
+    house.kill()
+    gateway.let_go()
+    until(lambda: all(gateway.fake.runs.values()), "it ends")
+    house.start()
+    house.wait(job_id, "COMPLETED")
+    assert gateway.started == [f"{job_id}-1-1"]
+
+
+def test_the_staircase_goes_on_from_the_try_that_ran(gateway: Apart, house: House) -> None:
+    house.start()
+    job_id = house.dispatch("twice", HOLDS)
+    underway(gateway)
+    house.kill()
+    house.start()
+    gateway.let_go()
+    house.wait(job_id, "COMPLETED")
+    assert gateway.started == [f"{job_id}-1-1", f"{job_id}-1-2"]
+
+
+def test_a_daemon_that_dies_in_a_gate_judges_again_and_asks_for_nothing(gateway: Apart, house: House) -> None:
+    house.start()
+    job_id = house.dispatch("held", play(["say", "done"]))
+    house.step(job_id, "slow")
+    house.kill()
+    (house.state / "go").touch()
+    house.start()
+    job = house.wait(job_id, "COMPLETED")
+    assert [step["status"] for step in job["steps"] if step["name"] == "slow"] == ["FAILED", "COMPLETED"]
+    assert gateway.started == [f"{job_id}-1-1"]
+
+
+def test_a_cancel_outlives_the_daemon_and_ends_the_run(gateway: Apart, house: House) -> None:
+    house.start()
+    job_id = house.dispatch("read", HOLDS)
+    underway(gateway)
+    house.kill()
+    house.start(ready=False)
+    house.await_ready()
+    house.step(job_id, "claw")
+    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
+    house.wait(job_id, "CANCELLED")
+    (session,) = gateway.fake.sessions.values()
+    until(lambda: session.get("archived"), "the run is ended")
+
+
+@pytest.mark.parametrize(("type_", "runs"), [("read", 1), ("again", 2)])
+def test_a_run_that_is_lost_leads_where_the_type_says(gateway: Apart, house: House, type_: str, runs: int) -> None:
+    house.start()
+    job_id = house.dispatch(type_, HOLDS)
+    underway(gateway)
+    house.kill()
+    gateway.do(gateway.fake.forget())
+    gateway.let_go()
+    house.start()
+    job = house.wait(job_id, "FAILED" if runs == 1 else "COMPLETED")
+    assert gateway.started == [f"{job_id}-{attempt}-1" for attempt in range(1, runs + 1)]
+    if runs == 1:
+        assert job["error"]["code"] == "interrupted"
+
+
+def test_a_job_waits_for_a_gateway_that_is_away_and_others_do_not(gateway: Apart, house: House) -> None:
+    gateway.do(gateway.fake.close())
+    house.start(ready=False)
+    until(lambda: alive(house), "the daemon is there")
+    job_id = house.dispatch("read", play(["say", "at last"]))
+    job = until(lambda: (it := house.job(job_id))["held"] and it, "the reason")
+    assert (job["status"], job["attempt"]) == ("QUEUED", 1)
+    assert job["held"].startswith("executor claw: the gateway at ws://")
+    assert job["held"].endswith("connection refused")
+    house.run("local", "true")
+    seen = check(house, "executor:claw")
+    assert (seen["ok"], "connection refused" in seen["detail"]) == (False, True)
+    assert house.public("GET", "/readyz").json == {"ready": False}
+    gateway.do(gateway.fake.open())
+    job = house.wait(job_id, "COMPLETED")
+    assert job["attempt"] == 1
+    until(lambda: house.ask("GET", "/readyz").status == 200, "it is well again")
+    state = next(it for it in house.get("/meta")["executors"] if it["name"] == "claw")
+    assert (state["version"], state["protocol"], state["ok"]) == ("2026.9.6", 4, True)
+
+
+def test_a_gateway_that_goes_between_two_looks_only_delays_a_job(gateway: Apart, house: House) -> None:
+    house.start()
+    gateway.do(gateway.fake.close())
+    job_id = house.dispatch("read", play(["say", "at last"]))
+    job = until(lambda: (it := house.job(job_id))["held"] and it, "the reason")
+    assert job["status"] == "QUEUED"
+    gateway.do(gateway.fake.open())
+    job = house.wait(job_id, "COMPLETED")
+    assert gateway.started == [f"{job_id}-{job['attempt']}-1"]
+
+
+def test_a_refusal_does_not_pass_by_waiting(gateway: Apart, house: House) -> None:
+    gateway.fake.protocol = 3
+    house.start(ready=False)
+    until(lambda: alive(house), "the daemon is there")
+    job = house.wait(house.dispatch("read", HOLDS), "FAILED")
+    assert job["error"]["code"] == "executor_refused"
+    assert "protocol 3" in check(house, "executor:claw")["detail"]
+
+
+def test_no_try_is_run_twice_whoever_is_killed(gateway: Apart, house: House) -> None:
+    chance = random.Random(4)
+    steps = [step for number in range(16) for step in (["say", f"{number} "], ["wait", 0.05])]
+    jobs: list[str] = []
+    house.start()
+    for victim in chance.sample(["daemon", "gateway"] * 2, 4):
+        jobs += [house.dispatch(type_, play(*steps)) for type_ in ("read", "twice")]
+        underway(gateway, len(jobs) // 2 + 1)
+        if victim == "daemon":
+            house.kill()
+            house.start()
+        else:
+            gateway.do(gateway.fake.crash(resumes=True))
+    ended = [over(house, job_id) for job_id in jobs]
+    assert max(Counter(gateway.started).values()) == 1
+    assert [job["error"] for job in ended if job["error"] and job["error"]["code"] != "interrupted"] == []

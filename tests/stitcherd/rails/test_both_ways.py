@@ -1,0 +1,311 @@
+"""Every key of rails.yaml, deciding both ways: a key without its two sides fails here.
+
+Most are shown by one delivery under two texts that differ in that key alone; those that act while a job runs name the
+tests that show them, and those that this version does not enforce must warn of it.
+"""
+
+import ast
+import json
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import pytest
+from msgspec import Struct
+from pydantic import BaseModel
+
+from shared.models import Thread
+from stitcherd.rails.decide import Ruling, decide
+from stitcherd.rails.faults import RailsError
+from stitcherd.rails.feasible import Facts
+from stitcherd.rails.file import parse
+from stitcherd.rails.nodes import read
+from stitcherd.rails.schema import Rails
+from stitcherd.trigger import Trigger
+
+TESTS = Path(__file__).parents[2]
+EXAMPLE = TESTS.parents[1] / "shared" / "rails.example.yaml"
+
+BASE: dict[str, Any] = {
+    "version": 1,
+    "people": {"crew": {"users": ["forge:ann"]}, "chiefs": {"users": ["forge:cleo"]}},
+    "profiles": {"careful": {"capabilities": ["repo:read", "repo:write"], "executor": "smith"}},
+    "jobs": {"mend": {"profile": "careful"}, "amend": {"profile": "careful"}},
+    "triggers": [{"id": "word", "on": ["issue.comment"], "from": ["crew"], "job": "mend"}],
+    "guards": [{"id": "wait", "if": {"labels_any": ["hold"]}, "then": "deny"}],
+    "gates": {"scope": {"builtin": "diff-rules"}},
+}
+STRANGE = {"thread": Thread("issue", 7, author="forge:eve")}
+GUARD = {"id": "wait", "then": "deny"}
+STRANGER = GUARD | {"if": {"author_of": ["issue"], "not_in": ["crew"]}}
+ASKING = {"id": "wait", "if": {"labels_any": ["hold"]}, "then": "require-approval"}
+BOXED = {"capabilities": ["repo:read"], "executor": "smith", "sandbox": "bwrap"}
+HOME = {"source": "home", "sender": "home", "author": "home", "by_source": True, "thread": None, "quotes": ()}
+
+
+class Sides(Struct):
+    """Two values for one key, what is asked, and what is said under each: a part of `verdict: reason`."""
+
+    one: Any
+    other: Any
+    says: tuple[str, str]
+    asked: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
+    base: dict[str, Any] = {}
+
+
+ALLOWED_DENIED = ("allowed", "denied")
+ALLOWED_IGNORED = ("allowed", "ignored")
+HELD = {"labels": ("hold",)}
+
+DECIDING: dict[str, Sides] = {
+    "version": Sides(1, 2, ("allowed", "refused: version must be 1")),
+    "mode": Sides("enforce", "observe", ("allowed: trigger word", "ignored: observe: would have been allowed")),
+    "people.crew.users": Sides(["forge:ann"], ["forge:eve"], ALLOWED_DENIED),
+    "people.crew.sources": Sides(["home"], ["forge"], ALLOWED_DENIED, HOME),
+    "profiles.careful.capabilities": Sides(
+        ["repo:write"],
+        ["repo:read"],
+        ("allowed", "refused: profile 'careful' does not have repo:write"),
+        base={"jobs.mend.needs": ["repo:write"]},
+    ),
+    "profiles.careful.executor": Sides("smith", "nobody", ("allowed", "denied: capability: executor nobody is in no")),
+    "profiles.careful.tools": Sides(
+        None, ["read"], ("allowed", "denied: capability: executor smith cannot hold"), facts={"toolless": {"smith"}}
+    ),
+    "profiles.careful.sandbox": Sides(
+        "none", "bwrap", ("allowed", "denied: capability: no bwrap"), facts={"sandboxes": {"bwrap": "no bwrap"}}
+    ),
+    "profiles.careful.memory": Sides(
+        None,
+        "1GiB",
+        ("allowed", "denied: capability: memory"),
+        facts={"unbinding": {"memory": "no"}},
+        base={"profiles.careful": BOXED},
+    ),
+    "profiles.careful.processes": Sides(
+        None,
+        9,
+        ("allowed", "denied: capability: processes"),
+        facts={"unbinding": {"processes": "no"}},
+        base={"profiles.careful": BOXED},
+    ),
+    "profiles.careful.disk": Sides(
+        None,
+        "1GiB",
+        ("allowed", "denied: capability: disk"),
+        facts={"unbinding": {"disk": "no"}},
+        base={"profiles.careful": BOXED},
+    ),
+    "profiles.careful.network": Sides("host", "none", ("allowed", "refused: network can only be held by a sandbox")),
+    "profiles.careful.mounts": Sides([], ["/opt"], ("allowed", "refused: mounts can only be held by a sandbox")),
+    "jobs.mend.profile": Sides(
+        "careful",
+        "other",
+        ("allowed", "denied: capability: executor nobody"),
+        base={"profiles.other": {"executor": "nobody"}},
+    ),
+    "jobs.mend.needs": Sides(
+        [], ["repo:write"], ("allowed", "denied: capability: nowhere"), facts={"publish": "nowhere"}
+    ),
+    "jobs.mend.gates": Sides(
+        [], ["scope"], ("allowed", "denied: capability: none here"), facts={"gates": {"diff-rules": "none here"}}
+    ),
+    "triggers.0.id": Sides("word", "other", ("allowed: trigger word", "allowed: trigger other")),
+    "triggers.0.on": Sides(["issue.comment"], ["push"], ALLOWED_IGNORED),
+    "triggers.0.command": Sides("mend", "raze", ALLOWED_IGNORED),
+    "triggers.0.repos": Sides(["acme/*"], ["*", "!acme/roof"], ALLOWED_IGNORED),
+    "triggers.0.assignee": Sides("@bot", "forge:ann", ALLOWED_IGNORED, {"assignees": ("forge:mosaic",)}),
+    "triggers.0.labels.all": Sides(["ready"], ["ready", "set"], ALLOWED_IGNORED, {"labels": ("ready",)}),
+    "triggers.0.labels.none": Sides(["wip"], ["ready"], ALLOWED_IGNORED, {"labels": ("ready",)}),
+    "triggers.0.from": Sides(["crew"], ["chiefs"], ALLOWED_DENIED),
+    "triggers.0.job": Sides("mend", "amend", ("job mend", "job amend")),
+    "guards.0.id": Sides("wait", "stay", ("denied: guard wait", "denied: guard stay"), HELD),
+    "guards.0.if.author_of": Sides(["change"], ["issue"], ALLOWED_DENIED, STRANGE, base={"guards.0": STRANGER}),
+    "guards.0.if.not_in": Sides(["crew"], ["chiefs"], ALLOWED_DENIED, base={"guards.0": STRANGER}),
+    "guards.0.if.change_from_fork": Sides(
+        None,
+        True,
+        ("denied", "allowed"),
+        {"labels": ("hold",), "from_fork": False, "name": "change.opened"},
+        base={"triggers.0.on": ["change.opened"]},
+    ),
+    "guards.0.if.labels_any": Sides(["hold"], ["keep"], ("denied", "allowed"), HELD),
+    "guards.0.then": Sides("deny", "require-approval", ("denied", "waiting"), HELD),
+    "guards.0.by": Sides(
+        ["chiefs"],
+        ["crew"],
+        ("a member of chiefs approves", "a member of crew approves"),
+        HELD,
+        base={"guards.0": ASKING},
+    ),
+    "guards.0.because": Sides("it rains", "it snows", ("it rains", "it snows"), HELD),
+}
+
+RUNNING: dict[str, str] = {
+    "profiles.*.model": "stitcherd/openclaw/test_constraints.py::test_a_profile_in_the_gateways_terms",
+    "profiles.*.timeout": "walks/test_jobs.py::test_an_agent_that_fails_fails_the_job",
+    "profiles.*.env": "walks/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
+    "jobs.*.tries": "walks/test_jobs.py::test_gates_that_never_pass_fail_the_job",
+    "jobs.*.on_interrupt": "walks/test_interrupted.py::test_a_job_killed_in_its_agent_goes_where_its_type_says",
+    "approvals.command": "stitcherd/rails/test_approving.py::test_an_answer_is_what_a_comment_begins_with",
+    "approvals.expires": "stitcherd/rails/test_approving.py::test_too_late_is_too_late_to_approve_but_not_to_deny",
+    "approvals.self": "stitcherd/rails/test_approving.py::test_who_may_approve_what",
+    "approvals.pins": "stitcherd/rails/test_approving.py::test_what_is_not_pinned_may_change",
+    "limits.running.total": "stitcherd/api/test_limits_api.py::test_a_job_beyond_the_limit_waits_and_says_why",
+    "limits.running.per_repo": "stitcherd/api/test_limits_api.py::test_one_repository_does_not_hold_up_another",
+    "limits.rate.per_sender": "stitcherd/api/test_limits_api.py::test_rates",
+    "limits.rate.per_repo": "stitcherd/test_limits.py::test_the_tightest_of_several_says_when",
+    "limits.rate.per_thread": "stitcherd/api/test_limits_api.py::test_rates",
+    "limits.budget.per_job.turns": "stitcherd/test_budgets.py::test_a_try_has_what_the_tries_before_it_left",
+    "limits.budget.per_job.usd": "stitcherd/test_budgets.py::test_a_job_and_a_day_are_held_over_a_restart",
+    "limits.budget.per_day.turns": "stitcherd/test_budgets.py::test_no_part_of_a_budget_is_exceeded_by_what_is_left",
+    "limits.budget.per_day.usd": "stitcherd/test_budgets.py::test_a_job_and_a_day_are_held_over_a_restart",
+    "paths.protected": "stitcherd/gates/test_rules.py::test_a_protected_path",
+    "paths.tests.globs": "stitcherd/gates/test_rules.py::test_what_may_be_done_to_tests",
+    "paths.tests.may": "stitcherd/gates/test_rules.py::test_what_may_be_done_to_tests",
+    "paths.tests.on_edit": "walks/test_edited_tests.py::test_the_commit_that_was_approved_is_published",
+    "paths.max_diff.files": "stitcherd/gates/test_rules.py::test_how_big_a_change_may_be",
+    "paths.max_diff.lines": "stitcherd/gates/test_rules.py::test_how_big_a_change_may_be",
+    "gates.*.run": "walks/test_jobs.py::test_a_failed_gate_is_told_to_the_next_try",
+    "gates.*.builtin": "walks/test_hostile_agent.py::test_what_the_rules_find_goes_back_to_the_agent",
+    "gates.*.timeout": "walks/test_jobs.py::test_a_gate_has_a_time_limit",
+    "gates.*.retries": "stitcherd/test_gates.py::test_one_that_passes_only_when_asked_again_is_flaky",
+    "gates.*.required": "walks/test_jobs.py::test_a_gate_that_is_not_required_only_warns",
+    "gates.*.from_base": "walks/test_jobs.py::test_a_gate_can_be_taken_from_the_base",
+    "gates.*.env": "walks/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
+    "gates.*.sandbox": "walks/test_hostile_agent.py::test_a_gate_in_the_sandbox_sees_the_commit_alone",
+    "gates.*.network": "stitcherd/sandbox/test_wrap.py::test_the_network_is_there_unless_it_is_taken",
+    "gates.*.mounts": "stitcherd/sandbox/test_wrap.py::test_only_the_two_given_places_are_writable",
+    "gates.*.memory": "stitcherd/sandbox/test_limits.py::test_fill_up",
+    "gates.*.processes": "stitcherd/sandbox/test_limits.py::test_fill_up",
+    "gates.*.disk": "stitcherd/sandbox/test_limits.py::test_fill_up",
+}
+
+UNENFORCED: dict[str, Any] = {
+    "people.*.permission": "write",
+    "report.acknowledge": "reaction",
+    "report.thread": "single-comment",
+    "report.status": "stitcher/{job}",
+    "report.explain_denials_to": ["crew"],
+}
+
+
+def keys(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Yield the path of every key that takes a value; a name is `*`, and so is a place in a list."""
+    for name, field in model.model_fields.items():
+        path, inner = f"{above}{field.alias or name}", bare(field.annotation)
+        if get_origin(inner) in {dict, tuple}:
+            item = bare(get_args(inner)[1 if get_origin(inner) is dict else 0])
+            if isinstance(item, type) and issubclass(item, BaseModel):
+                yield from keys(item, f"{path}.*.")
+                continue
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from keys(inner, f"{path}.")
+        else:
+            yield path
+
+
+def bare(annotation: Any) -> Any:
+    while hasattr(annotation, "__metadata__") or type(None) in get_args(annotation):
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+def general(path: str) -> str:
+    """Return the path of a key of BASE as `keys` has it."""
+    first, _, rest = path.partition(".")
+    named = first in {"people", "profiles", "jobs", "gates", "triggers", "guards"}
+    return f"{first}.*.{rest.partition('.')[2]}" if named else path
+
+
+def put(into: dict[str, Any], path: str, value: Any) -> None:
+    *way, last = path.split(".")
+    here: Any = into
+    for part in way:
+        here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
+    if isinstance(here, list):
+        here[int(last)] = value
+    elif value is None:
+        here.pop(last, None)
+    else:
+        here[last] = value
+
+
+def texts(path: str, sides: Sides) -> Iterator[str]:
+    for value in (sides.one, sides.other):
+        rails = deepcopy(BASE)
+        for key, given in sides.base.items():
+            put(rails, key, deepcopy(given))
+        put(rails, path, value)
+        yield json.dumps(rails)
+
+
+def said(text: str, trigger: Trigger, facts: Facts) -> str:
+    """Return all that is said, and how often, of a delivery under a text."""
+    try:
+        ruling: Ruling = decide(trigger, parse(text), facts)
+    except RailsError as refused:
+        return f"refused: {refused.message}"
+    decision = ruling.decision
+    job = f" → job {ruling.job.name}" if ruling.job else ""
+    remedy = f" ({decision.remedy.text})" if decision.remedy else ""
+    return f"{decision.verdict}: {decision.reason}{remedy}{job}"
+
+
+@pytest.mark.parametrize("path", DECIDING)
+def test_each_key_decides_both_ways(path: str, comment: Callable[..., Trigger]) -> None:
+    sides = DECIDING[path]
+    usual: dict[str, Any] = {"executors": {"smith": None}, "sandboxes": {"bwrap": None}, "bot": "mosaic"}
+    facts = Facts(**usual | {"gates": {"diff-rules": None}} | sides.facts)
+    one, other = (said(text, comment(**sides.asked), facts) for text in texts(path, sides))
+    assert sides.says[0] in one
+    assert sides.says[1] in other
+    assert one != other
+
+
+@cache
+def functions(path: Path) -> frozenset[str]:
+    tree = ast.parse(path.read_text())
+    return frozenset(it.name for it in tree.body if isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+@pytest.mark.parametrize("path", RUNNING)
+def test_what_acts_while_a_job_runs_is_shown_there(path: str) -> None:
+    file, _, name = RUNNING[path].partition("::")
+    assert name in functions(TESTS / file)
+
+
+@pytest.mark.parametrize("path", UNENFORCED)
+def test_what_is_not_enforced_is_warned_of(path: str) -> None:
+    rails = deepcopy(BASE)
+    before = parse(json.dumps(rails)).warnings
+    put(rails, path.replace("people.*", "people.crew"), UNENFORCED[path])
+    assert len(parse(json.dumps(rails)).warnings) == len(before) + 1
+
+
+def test_no_key_is_without_its_two_sides() -> None:
+    shown = {general(path) for path in DECIDING} | set(RUNNING) | set(UNENFORCED)
+    wanted = set(keys(Rails))
+    assert wanted - shown == set()
+    assert shown - wanted == set()
+
+
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="the example lies beside the project, not in it")
+def test_the_example_has_no_other_keys() -> None:
+    root = read(EXAMPLE.read_text())
+    assert root is not None
+
+    def leaves(value: Any, above: str = "") -> Iterator[str]:
+        for key, inner in value.items():
+            if isinstance(inner, dict):
+                yield from leaves(inner, f"{above}{key}.")
+            elif isinstance(inner, tuple) and inner and isinstance(inner[0], dict):
+                for each in inner:
+                    yield from leaves(each, f"{above}{key}.*.")
+            else:
+                yield f"{above}{key}"
+
+    assert {general(path) if "*" not in path else path for path in leaves(root.plain())} <= set(keys(Rails))

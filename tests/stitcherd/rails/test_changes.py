@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+
+from shared.models import RailsChange
+from stitcherd.rails.changes import changes, summary
+from stitcherd.rails.file import parse
+from stitcherd.rails.in_force import RailsInForce
+from stitcherd.store import reads
+from stitcherd.store.sqlite import Store
+
+
+def told(before: str, after: str) -> tuple[RailsChange, ...]:
+    return changes(parse(before).outline, parse(after).outline)
+
+
+def test_a_text_says_nothing_else_than_itself(every_word: str) -> None:
+    assert told(every_word, every_word) == ()
+    assert told(every_word, f"# a comment\n{every_word}") == ()
+    assert told(every_word, every_word.replace("mode: enforce\n", "")) == ()
+    assert summary(()) == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "change", "keys"),
+    [
+        ("mode: enforce", "mode: observe", "mode", "changed", ()),
+        ('["forge:ann", "forge:bob[bot]"]', '["forge:ann"]', "group crew", "changed", ("users",)),
+        ("timeout: 90s", "timeout: 91s", "profile careful", "changed", ("timeout",)),
+        ("tries: 2", "tries: 3", "job mend", "changed", ("tries",)),
+        ("command: mend", "command: amend", "trigger mend-on-word", "changed", ("command",)),
+        ("true}\n    then: deny", "true}\n    then: allow", "guard forked", "changed", ("then",)),
+        ("run: [make, test]", "run: [make]", "gate unit", "changed", ("run",)),
+        ("expires: 24h", "expires: 25h", "approvals expires", "changed", ()),
+        ("per_sender: 6/h", "per_sender: 7/h", "limits rate.per_sender", "changed", ()),
+        ("usd: 40.5", "usd: 41", "limits budget.per_day.usd", "changed", ()),
+        ("on_edit: deny", "on_edit: allow", "paths tests.on_edit", "changed", ()),
+    ],
+)  # fmt: skip
+def test_each_kind_of_part_is_told(
+    every_word: str, old: str, new: str, what: str, change: str, keys: tuple[str, ...]
+) -> None:
+    after = every_word.replace(old, new, 1)
+    assert after != every_word
+    (found,) = told(every_word, after)
+    assert (found.what, found.change, found.keys) == (what, change, keys)
+    assert found.line is not None
+    shown = "\n".join(after.split("\n")[found.line - 1 : found.line + 3])
+    assert what.rsplit(maxsplit=1)[-1].rsplit(".", maxsplit=1)[-1] in shown
+
+
+def test_what_is_added_and_removed_is_told_in_the_order_of_the_file(small: str) -> None:
+    more = small + "  - {id: other, on: [push], from: [crew], job: mend}\n"
+    assert told(small, more) == (RailsChange("trigger other", "added", (), 10),)
+    assert told(more, small) == (RailsChange("trigger other", "removed", (), None),)
+
+
+def test_triggers_in_another_order_are_told_since_the_first_that_matches_wins(small: str) -> None:
+    other = "  - {id: other, on: [push], from: [crew], job: mend}\n"
+    head, word = small[: small.index("  - ")], small[small.index("  - ") :]
+    assert [(it.what, it.change) for it in told(head + word + other, head + other + word)] == [("triggers", "moved")]
+
+
+def test_a_summary_counts_what_is_new_and_names_the_rest() -> None:
+    def change(what: str, change: str, *keys: str) -> RailsChange:
+        return RailsChange(what, change, keys, 1)
+
+    few = [
+        change("trigger a", "added"),
+        change("trigger b", "added"),
+        change("job fix", "added"),
+        change("trigger fix", "changed", "repos", "from"),
+        change("limits rate.per_repo", "changed"),
+        change("triggers", "moved"),
+        change("guard x", "removed"),
+    ]
+    said = "+2 triggers, +1 job, trigger fix changed (repos, from), limits rate.per_repo changed"
+    assert summary(few) == f"{said}, triggers in another order, guard x removed"
+    assert summary([change(f"gate {n}", "removed") for n in range(7)]).endswith("gate 3 removed, 3 more")
+
+
+async def test_the_state_and_the_event_tell_what_changed(tmp_path: Path, small: str) -> None:
+    store = await Store.open(tmp_path / "stitcher.db")
+    rails = RailsInForce(tmp_path / "rails.yaml", store, frozenset())
+    more = small.replace("[issue.comment, change.comment]", "[issue.comment]")
+    for text in (small, "version: 2", more):
+        rails.path.write_text(text)
+        await rails.reload()
+    first, state = parse(small).revision, rails.state()
+    changed = RailsChange("trigger word", "changed", ("on",), 9)
+    assert (state.before, state.changes) == (first, (changed,))
+    async with store.reading() as db:
+        events = [event.payload for event, _ in await reads.events_after(db, 0, 9) if event.type == "rails.reloaded"]
+    newest = events[-1]
+    assert (events[0]["before"], events[0]["changes"], events[0]["summary"]) == (None, [], "")
+    assert newest["summary"] == "trigger word changed (on)"
+    assert (newest["changed"], newest["changes"]) == (
+        1,
+        [{"what": "trigger word", "change": "changed", "keys": ["on"], "line": 9}],
+    )
+    assert (newest["before"], newest["revision"]) == (first, parse(more).revision)
+    against = await rails.state_against(first)
+    assert (against.before_text, against.changes) == (small, (changed,))
+    for unknown in ("r-00000000", "r-0", "\ud800"):
+        with pytest.raises(LookupError):
+            await rails.state_against(unknown)
+    await store.close()

@@ -1,0 +1,35 @@
+"""The ground on which hostile agents are let loose."""
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.stitcherd.sandbox.ground import FILES, Ground, started
+
+
+@pytest.fixture
+async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with contextlib.ExitStack() as closing:
+        door = closing.enter_context(socket.socket(socket.AF_UNIX))
+        state = os.open(tmp_path / "state", os.O_RDONLY)
+        closing.callback(os.close, state)
+        door.bind(f"/proc/self/fd/{state}/door")  # a socket's path is short, and a temporary directory's need not be
+        door.listen()
+        port = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
+        abstract = closing.enter_context(socket.socket(socket.AF_UNIX))
+        abstract.bind(f"\0{tmp_path.name}-{os.getpid()}")
+        abstract.listen()
+        neighbour = started("sleep", "600", TOKEN="hunter22")
+        try:
+            name = f"{tmp_path.name}-{os.getpid()}"
+            yield Ground(tmp_path, name, port.getsockname()[1], neighbour.pid)
+        finally:
+            neighbour.kill()
+            neighbour.wait()

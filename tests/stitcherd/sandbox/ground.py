@@ -1,0 +1,76 @@
+"""A machine in small for hostile agents: a house, a user's home, a job's attempt, and what listens beside it."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+from stitcherd import processes, sandbox
+from stitcherd.sandbox import Box, watching, wrap
+
+MISSING = sandbox.available()
+
+
+PYTHON, LIBRARY = os.path.realpath(sys.executable), sys.base_prefix
+ROOT = os.geteuid() == 0
+MIB = 2**20
+CLOSED = Box(network=False, mounts=(LIBRARY,))
+
+
+@dataclass
+class Ground:
+    """A machine in small: a house, a user's home, a job's attempt, and what listens and runs beside it."""
+
+    root: Path
+    door: str
+    port: int
+    neighbour: int
+
+    @property
+    def attempt(self) -> Path:
+        return self.root / "state/checkouts/mine/1"
+
+    async def run(
+        self, code: str, box: Box | None = None, *, tmp: str = "tmp", seconds: float = 20.0
+    ) -> tuple[str, str]:
+        """Run Python as an agent would run; returns how it ended, and what it wrote."""
+        said = bytearray()
+        work, scratch, home = self.attempt / "work", self.attempt / tmp, self.root / "home"
+        scratch.mkdir(exist_ok=True)
+        env = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(scratch), "STITCHER_JOB_ID": self.door}
+        names = f"root={str(self.root)!r}; door={self.door!r}; port={self.port}; neighbour={self.neighbour}\n"
+        argv = [PYTHON, "-I", "-c", "import os, socket, sys\n" + names + textwrap.dedent(code)]
+        ended = await processes.run(
+            wrap(argv, box, cwd=work, tmp=scratch, home=str(home)),
+            cwd=work,
+            env=env,
+            timeout=seconds,
+            say=said.extend,
+            job_id=self.door,
+            root=self.attempt,
+            watch=watching.watch(box, (work, scratch), str(home)),
+        )
+        return str(ended), said.decode(errors="replace")
+
+
+FILES = {
+    "config/rails.yaml": "version: 1\n",
+    "config/secret": "hunter22",
+    "home/.ssh/id_ed25519": "hunter22",
+    "home/.netrc": "hunter22",
+    "home/src/api/.git/refs/heads/main": "1" * 40,
+    "home/src/api/.git/hooks/pre-commit": "#!/bin/sh\n",
+    "home/.bashrc": "",
+    "state/stitcher.db": "hunter22",
+    "state/mirrors/api.git/refs/heads/main": "1" * 40,
+    "state/checkouts/other/1/work/a.py": "hunter22",
+    "state/checkouts/mine/1/stitcher.git/HEAD": "ref: refs/heads/main\n",
+    "state/checkouts/mine/1/gate-gates-1/Makefile": "test:\n",
+    "state/checkouts/mine/1/work/a.py": "a\n",
+}
+
+
+def started(*argv: str, **env: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(argv, env={"PATH": os.environ["PATH"], **env}, start_new_session=True)

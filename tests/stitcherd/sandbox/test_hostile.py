@@ -1,0 +1,118 @@
+"""What a hostile agent does in the open, and cannot do in the sandbox: every case must succeed without it."""
+
+import os
+
+import pytest
+
+from stitcherd.sandbox import Box
+from tests.stitcherd.sandbox.ground import CLOSED, LIBRARY, MISSING, ROOT, Ground
+
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
+
+
+SECRETS = {
+    "the environment of a process": "open(f'/proc/{neighbour}/environ').read()",
+    "the environment of any process": "''.join(open(f'/proc/{p}/environ', 'rb').read().decode('latin1')"
+    " for p in os.listdir('/proc') if p.isdigit() and int(p) == neighbour)",
+    "a secret file": "open(f'{root}/config/secret').read()",
+    "the database": "open(f'{root}/state/stitcher.db').read()",
+    "another checkout": "open(f'{root}/state/checkouts/other/1/work/a.py').read()",
+    "an ssh key": "open(os.path.expanduser('~/.ssh/id_ed25519')).read()",
+    "a password": "open(os.path.expanduser('~/.netrc')).read()",
+    "a file, by the way of a link": "(os.symlink(f'{root}/config/secret', 'way'), open('way').read())[1]",
+    "a file, by the way of a process": "open(f'/proc/{neighbour}/root{root}/config/secret').read()",
+}
+
+
+@pytest.mark.parametrize("what", SECRETS)
+async def test_read(ground: Ground, what: str) -> None:
+    code = f"print({SECRETS[what]})"
+    assert "hunter22" in (await ground.run(code))[1]
+    (ground.attempt / "work/way").unlink(missing_ok=True)
+    ended, said = await ground.run(code, CLOSED)
+    assert "hunter22" not in said
+    assert ended == "ended with exit code 1" or not said.strip()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("config/rails.yaml", "state/mirrors/api.git/refs/heads/main", "state/stitcher.db", "home/.bashrc"),
+        *("home/src/api/.git/hooks/pre-commit", "home/src/api/.git/refs/heads/main"),
+        *("state/checkouts/mine/1/stitcher.git/HEAD", "state/checkouts/mine/1/gate-gates-1/Makefile"),
+        *("state/checkouts/mine/1/diff.patch", "state/checkouts/other/1/work/a.py"),
+    ],
+)
+async def test_write(ground: Ground, name: str) -> None:
+    code = (
+        f"os.makedirs(os.path.dirname(f'{{root}}/{name}'), exist_ok=True); open(f'{{root}}/{name}', 'w').write('evil')"
+    )
+    file = ground.root / name
+    before = file.read_text() if file.exists() else None
+    await ground.run(code)
+    assert file.read_text() == "evil"
+    file.write_text(before) if before is not None else file.unlink()
+    await ground.run(code, CLOSED)
+    assert (file.read_text() if file.exists() else None) == before
+
+
+ACTS = {
+    "connect to the door": "socket.socket(socket.AF_UNIX).connect(f'/proc/self/cwd/../../../../door')",
+    "connect to a door without a file": "socket.socket(socket.AF_UNIX).connect('\\0' + door)",
+    "connect to the TCP door": "socket.create_connection(('127.0.0.1', port), 2)",
+    "signal a process": "os.kill(neighbour, 0)",
+    "change the system": "open(f'/usr/lib/{door}', 'w'); os.unlink(f'/usr/lib/{door}')",
+    "change the kernel": "f = open('/proc/sys/vm/swappiness', 'r+'); v = f.read(); f.seek(0); f.write(v); f.flush()",
+    "mount": "import ctypes; assert not ctypes.CDLL(None).unshare(0x10020000)",
+}
+ONLY_ROOT = {"change the system", "change the kernel"}
+
+
+@pytest.mark.parametrize("what", ACTS)
+async def test_act(ground: Ground, what: str) -> None:
+    if what in ONLY_ROOT and not ROOT:
+        pytest.skip("only root can do that in the open")
+    assert await ground.run(ACTS[what]) == ("ended with exit code 0", "")
+    ended, said = await ground.run(ACTS[what], CLOSED)
+    assert ended == "ended with exit code 1"
+    assert "Error" in said
+
+
+async def test_the_network_of_the_host_is_there_where_it_is_left(ground: Ground) -> None:
+    code = ACTS["connect to the TCP door"]
+    assert (await ground.run(code, Box(mounts=(LIBRARY,))))[0] == "ended with exit code 0"
+
+
+async def test_what_an_agent_is_for_still_works(ground: Ground) -> None:
+    code = """
+    import multiprocessing, subprocess, tempfile, time
+    open('a.py', 'a').write('b\\n')
+    open(tempfile.mkstemp()[1], 'w').write('x')
+    open(os.path.expanduser('~/.cache'), 'w').write('x')
+    multiprocessing.Queue().put(1)
+    print(os.environ['HOME'] == root + '/home', os.getcwd() == root + '/state/checkouts/mine/1/work')
+    print(subprocess.run(['git', '--version'], capture_output=True).returncode, os.getuid(), time.strftime('%Z') != '')
+    """
+    assert await ground.run(code, CLOSED) == ("ended with exit code 0", f"True True\n0 {os.getuid()} True\n")
+    assert (ground.attempt / "work/a.py").read_text() == "a\nb\n"
+
+
+PLANTS = [
+    "os.path.expanduser('~/.local/lib/sitecustomize.py')",
+    "'/tmp/' + door",
+    "'/dev/shm/' + door",
+    "'/var/tmp/' + door",
+]
+
+
+@pytest.mark.parametrize("place", [*PLANTS, "os.environ['TMPDIR'] + '/conftest.py'"])
+async def test_plant_something_for_a_later_gate(ground: Ground, place: str) -> None:
+    plant = f"os.makedirs(os.path.dirname({place}), exist_ok=True); open({place}, 'w').write('evil')"
+    look = f"print(os.path.exists({place}))"
+    try:
+        await ground.run(plant)
+        assert (await ground.run(look))[1] == "True\n"
+    finally:
+        await ground.run(f"os.unlink({place})")
+    assert (await ground.run(plant, CLOSED))[0] == "ended with exit code 0"
+    assert (await ground.run(look, CLOSED, tmp="tmp-gates"))[1] == "False\n"

@@ -1,0 +1,92 @@
+"""The pulse: what ended lately, what waits and since when, and who let nothing start; and what a waiting job tells."""
+
+from collections.abc import Callable
+from typing import Any
+
+from shared.ids import new_id, stamp
+from shared.models import Decision, Pulse, RunnerJob, Thread, Verdict
+from stitcherd.store import entries, limits, moves, reads
+from stitcherd.store.approvals import Asking, Terms
+from stitcherd.store.pulse import MINUTES, pulse
+from stitcherd.store.sqlite import Store
+
+Make = Callable[..., Any]
+NOW = 1_795_356_300_000
+MINUTE = 60_000
+
+
+async def add(store: Store, job: entries.NewJob, decision: Decision, at: int) -> RunnerJob:
+    return (await store.write(entries.dispatch, job, decision, at))[0]
+
+
+async def felt(store: Store, workspace: str | None = None) -> Pulse:
+    async with store.reading() as db:
+        return await pulse(db, workspace, NOW)
+
+
+async def test_nothing_happens(store: Store) -> None:
+    assert await felt(store) == Pulse((0,) * MINUTES, 0, None, paused=False, paused_by=None, reason=None)
+
+
+async def test_what_ended_stands_in_its_minute(store: Store, new_job: Make, allowed: Decision) -> None:
+    for ago in (0, 30_000, MINUTE, 3 * MINUTE + 1, MINUTES * MINUTE - 1, MINUTES * MINUTE, 90 * MINUTE):
+        job = await add(store, new_job(), allowed, NOW - ago - 1000)
+        await store.write(moves.cancel, job.id, "uid:0", None, NOW - ago)
+    lab = await add(store, new_job(workspace="lab"), allowed, NOW - 1000)
+    await store.write(moves.cancel, lab.id, "uid:0", None, NOW)
+    assert (await felt(store)).ended == (1, 0, 0, 0, 1, 0, 1, 3)
+    assert (await felt(store, "lab")).ended == (0,) * (MINUTES - 1) + (1,)
+
+
+async def test_the_oldest_in_the_queue_is_the_one_that_waits_longest(
+    store: Store, new_job: Make, allowed: Decision
+) -> None:
+    first = await add(store, new_job(), allowed, NOW - 9 * MINUTE)
+    second = await add(store, new_job(), allowed, NOW - 5 * MINUTE)
+    assert ((await felt(store)).queued, (await felt(store)).oldest_queued_at) == (2, first.queued_at)
+    await store.write(moves.cancel, first.id, "uid:0", None, NOW - MINUTE)
+    await store.write(moves.retry, first.id, "uid:0", NOW - MINUTE)  # to the end of the queue, whatever its age
+    assert ((await felt(store)).queued, (await felt(store)).oldest_queued_at) == (2, second.queued_at)
+    assert ((await felt(store, "lab")).queued, (await felt(store, "lab")).oldest_queued_at) == (0, None)
+
+
+async def test_a_pause_says_whose_it_is(store: Store) -> None:
+    await store.write(limits.pause, "uid:1000", "a release", NOW)
+    found = await felt(store)
+    assert (found.paused, found.paused_by, found.reason) == (True, "uid:1000", "a release")
+    await store.write(limits.resume)
+    assert not (await felt(store)).paused
+
+
+async def test_a_waiting_job_tells_what_it_waits_for_until_it_waits_no_more(
+    store: Store, new_job: Make, new_delivery: Make
+) -> None:
+    terms = Terms(
+        guards=(Asking("stranger", ("chiefs",)), Asking("big", ("chiefs", "crew"))),
+        source="forge",
+        asker="forge:ann",
+        outsiders=(),
+        by_asker=False,
+        pins=("rails",),
+        rails="r1",
+        head_sha=None,
+        text_sha256="0" * 64,
+        texts={},
+        expires="24h",
+        expires_at=NOW,
+    )
+    thread, delivery = Thread("issue", 7), new_id()
+    decision = Decision(Verdict.WAITING, "guard stranger", "r1", trigger="word")
+    new = new_delivery(id=delivery, thread=thread, decision=decision)
+    job = (await store.write(entries.add_delivery, new, new_job(thread=thread, delivery=delivery, terms=terms))).job
+    assert job
+    for _ in range(2):
+        async with store.reading() as db:
+            listed = (await reads.job_page(db, reads.JobFilter(), 9)).items[0].waiting
+            shown = (await reads.job_detail(db, job.id, None)).waiting
+        assert listed == shown
+        if shown is None:
+            break
+        assert (shown.guards, shown.by, shown.expires_at) == (("stranger", "big"), ("chiefs", "crew"), stamp(NOW))
+        await store.write(moves.deny, job.id, "uid:0", "no", NOW)
+    assert shown is None

@@ -1,0 +1,82 @@
+"""Executors are looked at behind everybody's back, and what was seen is there at once."""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import pytest
+
+from stitcherd.executors import Asked, Health
+from stitcherd.executors import watch as watching
+from stitcherd.executors.command import CommandExecutor
+from stitcherd.executors.watch import Watch
+
+WELL = Health(ok=True, detail="OpenClaw 1, 1 of 2 agents in place", version="1", protocol=4, agents=(1, 2))
+GONE = Health(ok=False, detail="connection refused", away=True)
+
+
+class Moody(CommandExecutor, frozen=True):
+    """Is as the last of `moods`; without one it never answers."""
+
+    moods: list[Health]
+
+    async def health(self, _profiles: Collection[Asked]) -> Health:
+        if not self.moods:
+            await asyncio.Event().wait()
+        return self.moods[-1]
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 (a look has no event)
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(watching, "AWAY_SECONDS", 0.01)
+
+
+async def test_what_is_seen_is_told() -> None:
+    watch = Watch({"claw": Moody((), [WELL]), "agent": CommandExecutor(("claude", "-p"))})
+    async with watch.looking():
+        claw, agent = watch.states()
+        assert (claw.name, claw.ok, claw.version, claw.protocol) == ("claw", True, "1", 4)
+        assert claw.agents
+        assert (claw.agents.there, claw.agents.wanted) == (1, 2)
+        assert (agent.name, agent.ok, agent.detail, agent.agents) == ("agent", True, "starts claude", None)
+        assert watch.away() == {}
+
+
+async def test_one_that_is_away_is_looked_at_until_it_is_back() -> None:
+    moody = Moody((), [GONE])
+    watch = Watch({"claw": moody})
+    async with watch.looking():
+        assert watch.away() == {"claw": "connection refused"}
+        moody.moods.append(WELL)
+        await until(lambda: not watch.away())
+
+
+async def test_one_that_was_missed_is_looked_at_again_at_once() -> None:
+    moody = Moody((), [WELL])
+    watch = Watch({"claw": moody})
+    async with watch.looking():
+        since = watch.states()[0].since
+        await asyncio.sleep(0.01)
+        watch.missed("claw", "it hung up")
+        assert watch.away() == {"claw": "it hung up"}
+        assert watch.states()[0].since > since
+        await until(lambda: not watch.away())
+
+
+async def test_one_that_hangs_holds_up_nobody_else() -> None:
+    watch = Watch({"hanging": Moody((), []), "well": Moody((), [WELL])})
+    async with watch.looking():
+        assert watch.away() == {"hanging": "it did not answer yet"}
+
+
+async def test_a_refusal_is_no_absence() -> None:
+    watch = Watch({"claw": Moody((), [Health(ok=False, detail="the gateway refused connect")])})
+    async with watch.looking():
+        assert watch.away() == {}
+        assert not watch.states()[0].ok

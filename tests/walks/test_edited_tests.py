@@ -1,0 +1,90 @@
+"""An agent that edits tests where the rails want a person asked: its commit waits, and no other is published."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.walks.house import House
+
+pytestmark = pytest.mark.walk
+
+RAILS = """
+version: 1
+people:
+  team: {users: ["github:octocat"]}
+profiles:
+  weaver: {capabilities: [repo:read, repo:write, git:commit, exec:run], executor: agent, timeout: 1m}
+jobs:
+  fix: {profile: weaver, needs: [repo:write, git:commit], gates: [scope, good], tries: 2}
+triggers:
+  - {id: fix-on-command, on: [issue.comment], command: fix, from: [team], job: fix}
+approvals: {expires: 1h}
+paths:
+  tests: {globs: [check.sh], may: add, on_edit: require-approval}
+gates:
+  scope: {builtin: diff-rules}
+  good: {run: [sh, -c, "test ! -e bad"]}
+"""
+EDITS = "echo true >> check.sh"
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    built = House(rails=RAILS)
+    try:
+        built.start()
+        yield built
+    finally:
+        built.remove()
+
+
+def branches(house: House, job: Any) -> str:
+    return house.git("branch", "--list", job["branch"])
+
+
+def tries(job: Any) -> int:
+    return sum(step["type"] == "AI_ACTION" for step in job["steps"])
+
+
+def test_the_commit_that_was_approved_is_published(house: House) -> None:
+    job = house.wait(house.dispatch("fix", EDITS), "PENDING")
+    assert (job["lastEvent"], job["waiting"]["guards"], branches(house, job)) == ("job.waiting", ["paths.tests"], "")
+    scope = next(step for step in job["steps"] if step["name"] == "scope")
+    assert scope["status"] == "COMPLETED"
+    assert "check.sh: tests: a test is changed, and the rails want a person to approve of that" in scope["output"]
+    house.kill()
+    house.start()
+    assert house.job(job["id"])["status"] == "PENDING"
+    assert house.cli("approve", job["id"]).returncode == 0
+    done = house.wait(job["id"], "COMPLETED")
+    assert (done["attempt"], done["tries"]["used"], tries(done)) == (1, 1, 1), "the agent was not started again"
+    assert house.git("rev-parse", done["branch"]) == done["result"]["commit"]
+    assert house.git("show", f"{done['branch']}:check.sh").endswith("true")
+    moved = [event["type"] for event in done["events"] if event["type"].startswith("job.")]
+    assert moved[-6:] == ["job.started", "job.waiting", "job.approved", "job.queued", "job.started", "job.completed"]
+
+
+def test_denied_nothing_is_published(house: House) -> None:
+    job = house.wait(house.dispatch("fix", EDITS), "PENDING")
+    assert house.cli("deny", job["id"], "--reason", "the test was right").returncode == 0
+    denied = house.wait(job["id"], "CANCELLED")
+    assert (branches(house, denied), house.ask("POST", f"/runner-jobs/{job['id']}/retry", {}).status) == ("", 409)
+
+
+def test_only_what_passed_all_other_gates_is_asked_about(house: House) -> None:
+    job = house.wait(house.dispatch("fix", f"{EDITS}; touch bad"), "FAILED")
+    assert (job["error"]["code"], tries(job)) == ("gates_failed", 2)
+    fine = house.wait(house.dispatch("fix", "echo new > other"), "COMPLETED")
+    assert "job.waiting" not in {event["type"] for event in fine["events"]}
+
+
+def test_a_person_on_the_thread_is_not_the_operator(house: House) -> None:
+    asked = house.comment(f"@mosaic fix {EDITS}", issue=31).json
+    job = house.wait(asked["jobId"], "PENDING")
+    said = house.comment("@mosaic approve", issue=31).json
+    assert said["verdict"] == "denied"
+    assert "the operator answers for guard paths.tests" in said["reason"]
+    assert house.job(job["id"])["status"] == "PENDING"
+    house.ask("POST", f"/runner-jobs/{job['id']}/cancel", {})
+    house.wait(job["id"], "CANCELLED")
