@@ -74,8 +74,9 @@ class Daemon:
     def open(self, path: str, query: Iterable[tuple[str, str]], patience: float) -> Iterator[HTTPResponse]:
         """Lend an answer that is still being sent; raises Refused, Unreachable or NotText."""
         connection = _UnixConnection(self.path, patience)
+        pairs = list(query)
         try:
-            yield self._ask(connection, "GET", f"{path}?{_encoded(list(query))}", None)
+            yield self._ask(connection, "GET", f"{path}?{_encoded(pairs)}" if pairs else path, None)
         finally:
             connection.close()
 

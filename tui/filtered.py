@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import msgspec
 
 from shared import ids
+from shared.locations import config_dir
 from shared.models import BulkItem, BulkResult
 from tui import exits
 from tui.client import Daemon, Refused, decode, reach
 from tui.plain import plain, width
 from tui.terminal import Terminal
+from tui.views import ViewError, expanded, load
 from tui.wording import count, state
 
 ROUTE = "/runner-jobs/bulk"
@@ -26,11 +28,15 @@ def run(options: Namespace, terminal: Terminal, verb: str) -> int:
     """Do `verb` to every job that passes `--filter`, or with --dry-run say to which; returns the exit code."""
     daemon = Daemon(reach(options).path, PATIENCE)
     try:
+        options.filter = in_full(options.filter, options)
         if not (options.yes or options.dry_run):
             refused = _asked(options.filter, daemon, terminal, verb)
             if refused is not None:
                 return refused
         document = _ask(daemon, verb, options.filter, dry_run=options.dry_run)
+    except ViewError as said:
+        terminal.note(f"stitcher: {said}")
+        return exits.USAGE
     except Refused as refused:
         if told(refused, options.filter, terminal):
             return exits.USAGE
@@ -41,6 +47,11 @@ def run(options: Namespace, terminal: Terminal, verb: str) -> int:
     else:
         _tell(result, terminal, verb, dry_run=options.dry_run)
     return exits.of_many([exits.OK if item.ok else exits.FAILED for item in result.items]) if result.items else exits.OK
+
+
+def in_full(text: str, options: Namespace) -> str:
+    """Return a filter with the user's own views, `@stuck`, written out; raises ViewError."""
+    return expanded(text, load(config_dir(options.config))) if "@" in text else text
 
 
 def told(refused: Refused, text: str, terminal: Terminal) -> bool:

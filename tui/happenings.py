@@ -35,21 +35,26 @@ def colour(event: JobEvent) -> str:
 
 def payload_text(payload: dict[str, Any]) -> str:
     """Return a payload as `key=value` words on one plain line."""
-    return plain(
-        " ".join(f"{key}={' '.join(str(value).split())}" for key, value in payload.items() if value is not None)
-    )
+    return plain(" ".join(f"{key}={_value(value)}" for key, value in payload.items() if value is not None))
 
 
 def line(event: JobEvent, *, with_job: bool) -> list[tuple[str, str]]:
     """Return an event as pieces of (text, style): time, job, kind and payload."""
     subject = ids.short(event.job_id) if event.job_id else NOTHING
-    said = payload_text(event.payload)
+    output = event.payload.get("text") if event.type == "step.output" else None
+    said = payload_text(event.payload) if output is None else plain(" ".join(str(output).split()))
     return [
         (f"{clock(plain(event.timestamp))}  ", "dim"),
         *([(f"{plain(subject):8}  ", "")] if with_job else []),
         (f"{plain(event.type):17}", colour(event)),
         (f" {said}", ""),
     ]
+
+
+def _value(value: Any) -> str:
+    """Return a value in words: a list of words as they are, all else as it is spelled."""
+    words = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return " ".join((",".join(value) if words else str(value)).split())
 
 
 def _name(event: JobEvent) -> str:

@@ -12,6 +12,17 @@ def global_options(parser: ArgumentParser, unless_given: str | None) -> None:
     group.add_argument("--json", action="store_true", default=unless_given or False, help="print JSON documents")
 
 
+def add_actions(parser: ArgumentParser, actions: dict[str, str], *, required: bool) -> dict[str, ArgumentParser]:
+    """Add the actions of a verb, each with what it does, and return their parsers by name."""
+    added = parser.add_subparsers(
+        title="actions", dest="action", metavar="|".join(actions), required=required, parser_class=Action
+    )
+    return {
+        name: added.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+        for name, does in actions.items()
+    }
+
+
 class Action(ArgumentParser):
     """The parser of one action of a verb, such as `deliveries show`."""
 

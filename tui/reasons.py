@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from shared.models import Check, Decision, Outcome, Verdict
 from tui.columns import aligned, joined
-from tui.plain import plain
+from tui.plain import plain, width
 
 Paint = Callable[[str, str], str]
+
+SENTENCE = 60  # cells: longer ones do not push the places of all the others to the right
 
 _MARKS = {
     Outcome.PASS: ("✓", "green"),
@@ -48,9 +50,15 @@ def near_misses(decision: Decision) -> list[str]:
 
 
 def _checks(checks: tuple[Check, ...], paint: Paint) -> list[str]:
-    rows = aligned([[_name(check), _sentence(check), _place(check.line)] for check in checks])
-    marks = [paint(*_MARKS[check.outcome]) for check in checks]
-    return [f"  {mark} {joined(row)}" for mark, row in zip(marks, rows, strict=True)]
+    """Return a line for each check; behind a long sentence its place in the rails follows at once."""
+    names = aligned([[_name(check)] for check in checks])
+    sentences = [_sentence(check) for check in checks]
+    room = max((cells for cells in map(width, sentences) if cells <= SENTENCE), default=0)
+    lines = []
+    for check, (name,), sentence in zip(checks, names, sentences, strict=True):
+        padded = sentence + " " * (room - width(sentence))
+        lines.append(f"  {paint(*_MARKS[check.outcome])} {joined([name, padded, _place(check.line)])}")
+    return lines
 
 
 def _name(check: Check) -> str:

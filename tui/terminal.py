@@ -30,6 +30,11 @@ class Terminal:
         return self._stdin.isatty() and self._out.isatty() and self._term not in {"", "dumb"}
 
     @property
+    def watched(self) -> bool:
+        """Whether data goes to a screen, however wide, and not to a file or a program."""
+        return self._out.isatty()
+
+    @property
     def columns(self) -> int | None:
         """How wide a line of data may be; None where it goes to a file or a pipe."""
         return (os.get_terminal_size(self._out.fileno()).columns or None) if self._out.isatty() else None
@@ -37,6 +42,11 @@ class Terminal:
     def data(self, line: str = "") -> None:
         """Write one line of what was asked for, at once."""
         self._out.write(f"{line}\n")
+        self._out.flush()
+
+    def raw(self, content: bytes) -> None:
+        """Write what was asked for as it is, for a program that reads it."""
+        self._out.buffer.write(content)
         self._out.flush()
 
     def clear(self) -> None:

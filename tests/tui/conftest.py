@@ -38,7 +38,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if content:  # whoever has all may have gone
+            self.wfile.write(content)
 
     do_GET = do_POST = _answer  # noqa: N815 (http.server's names)
 

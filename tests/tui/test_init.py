@@ -26,6 +26,12 @@ def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.splitlines()[1].startswith("kept")
 
 
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["init", "--config", str(tmp_path / "file")]) == 2
+    assert f"{tmp_path / 'file'} cannot be written" in capsys.readouterr().err
+
+
 def test_the_unit_names_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "bin" / "stitcherd"
     program.parent.mkdir()

@@ -3,9 +3,7 @@
 import json
 import os
 import secrets
-import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from shared.locations import RAILS, SETTINGS, SOCKET_LIMIT
+from tui import bubblewrap
 from tui.demo import agent, repository
 
 REPOSITORY = "octo-org/api"
@@ -56,7 +55,7 @@ def build(root: Path) -> Stage:
         log=root / "stitcherd.log",
         port=_free_port(),
         secret=secrets.token_hex(32),
-        boxed=_can_box(),
+        boxed=bubblewrap.fault() is None,
     )
     stage.config.mkdir()
     key = stage.config / "webhook-secret"
@@ -65,16 +64,6 @@ def build(root: Path) -> Stage:
     (stage.config / SETTINGS).write_text(_settings(stage, key), "utf-8")
     (stage.config / RAILS).write_text(_rails(boxed=stage.boxed), "utf-8")
     return stage
-
-
-def _can_box() -> bool:
-    """Try whether bubblewrap is here and may make namespaces."""
-    if shutil.which("bwrap") is None:
-        return False
-    # The options that Stitcher's sandbox needs; the last is from bubblewrap 0.8.
-    options = ("--unshare-all", "--unshare-user", "--disable-userns")
-    argv = ["bwrap", *options, "--ro-bind", "/", "/", "true"]
-    return subprocess.run(argv, check=False, capture_output=True).returncode == 0
 
 
 def _sandbox(*, boxed: bool) -> str:

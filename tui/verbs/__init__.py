@@ -18,6 +18,9 @@ VERBS = {
     "resume": "let jobs start again",
     "rails": "the policy: check a file, show what is in force, simulate a change, print its schema",
     "init": "a configuration to begin with",
+    "doctor": "what can keep Stitcher from working here, and what helps",
+    "bundle": "a job with all that is known of it, in one file for a report or for the record",
+    "completion": "completion of verbs, options and ids for bash, zsh or fish",
     "demo": "watch a signed webhook become a tested commit, in a directory of its own",
     "version": "the versions of this client and of the daemon",
 }

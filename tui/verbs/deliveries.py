@@ -9,7 +9,7 @@ from shared.models import Decision, Delivery, DeliveryPage, Verdict
 from tui import exits
 from tui.client import decode, delivery_path, reach
 from tui.columns import aligned, joined
-from tui.options import Action
+from tui.options import add_actions
 from tui.plain import plain
 from tui.reasons import headline, lines
 from tui.terminal import Terminal
@@ -17,6 +17,11 @@ from tui.times import age, milliseconds
 from tui.wording import NOTHING, place
 
 _REASON = 5
+_ACTIONS = {
+    "ls": "newest first, which is also what no action means",
+    "show": "one of them",
+    "replay": "one of them again, through today's rails",
+}
 
 
 class _Replayed(Struct, rename="camel"):
@@ -30,15 +35,13 @@ class _Replayed(Struct, rename="camel"):
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the three things to do; without one it is ls."""
-    actions = parser.add_subparsers(dest="action", metavar="ls|show|replay", parser_class=Action)
-    ls = actions.add_parser("ls", help="newest first")
-    ls.add_argument("--verdict", metavar="V", action="append", help="allowed, denied, ignored …; may repeat")
-    ls.add_argument("--source", metavar="S", action="append", help="the source's name; may repeat")
+    actions = add_actions(parser, _ACTIONS, required=False)
+    ls, show, replay = actions["ls"], actions["show"], actions["replay"]
+    ls.add_argument("--verdict", metavar="VERDICT", action="append", help="allowed, denied, ignored …; may repeat")
+    ls.add_argument("--source", metavar="SOURCE", action="append", help="the source's name; may repeat")
     ls.add_argument("--limit", metavar="N", type=int, default=50, help="how many, at most 500 (50)")
-    ls.add_argument("--before", metavar="ID", help="only those older than this one")
-    show = actions.add_parser("show", help="one of them")
+    ls.add_argument("--before", metavar="DELIVERY", help="only those older than this one")
     show.add_argument("--body", action="store_true", help="its stored body instead, as it came")
-    replay = actions.add_parser("replay", help="again through today's rails")
     replay.add_argument("--dry-run", action="store_true", help="only say what would come of it")
     for action in (show, replay):
         action.add_argument("delivery", metavar="DELIVERY", help="its id, or the end of it from 6 characters on")
@@ -87,7 +90,11 @@ def _show(options: Namespace, terminal: Terminal) -> int:
     daemon = reach(options)
     path = delivery_path(options.delivery)
     if options.body:
-        terminal.document(daemon.get(f"{path}/body"))
+        body = daemon.get(f"{path}/body")
+        if terminal.watched:
+            terminal.document(body)
+        else:
+            terminal.raw(body)  # to the byte: somebody may check its signature
         return exits.OK
     document = daemon.get(path)
     if options.json:

@@ -29,10 +29,12 @@ class _Denied(msgspec.Struct):
 def arguments(parser: ArgumentParser) -> None:
     """Add what the job is made of."""
     parser.add_argument("type", metavar="TYPE", help="a job type of the rails")
-    parser.add_argument("--repo", metavar="OWNER/NAME")
+    parser.add_argument(
+        "--repo", metavar="OWNER/NAME", help="the repository to work on; without one, an empty directory"
+    )
     parser.add_argument("--ref", metavar="REF", help="what to start from: a branch, a tag or a commit")
     parser.add_argument("--prompt", metavar="TEXT|-", help="the task; - reads it from stdin")
-    parser.add_argument("--agent", metavar="ID", help="the agent task that the job belongs to")
+    parser.add_argument("--agent", metavar="TASK", help="the agent task that the job belongs to")
     parser.add_argument("--priority", metavar="N", type=int, help="0 to 10, and 10 goes first (default 5)")
     parser.add_argument("--key", metavar="KEY", help="the same key and job again give the first job, not a second")
 

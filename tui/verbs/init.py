@@ -25,7 +25,11 @@ def run(options: Namespace, terminal: Terminal) -> int:
     wanted = {directory / name: shipped(name).read_text("utf-8") for name in (SETTINGS, RAILS)}
     if options.systemd:
         wanted[config_dir(None).parent / "systemd" / "user" / UNIT] = _unit()
-    written = [path for path, text in wanted.items() if _write(path, text)]
+    try:
+        written = [path for path, text in wanted.items() if _write(path, text)]
+    except OSError as error:
+        terminal.note(f"stitcher: {plain(str(error.filename))} cannot be written: {error.strerror}")
+        return exits.USAGE
     if options.json:
         terminal.document(msgspec.json.encode({"written": [str(path) for path in written]}))
         return exits.OK

@@ -8,11 +8,12 @@ from shared.models import JobPage, RunnerJob
 from tui import exits
 from tui.client import Daemon, Refused, Unreachable, decode, reach
 from tui.columns import aligned, joined
-from tui.filtered import told
+from tui.filtered import in_full, told
 from tui.plain import plain
 from tui.stream import lasting
 from tui.terminal import Terminal
 from tui.times import age, milliseconds
+from tui.views import ViewError
 from tui.wording import NOTHING, cost, look, place, taken
 
 _STATE, _DETAIL, _TIME, _COST, _AGE = 1, 4, 6, 7, 8
@@ -26,24 +27,28 @@ def arguments(parser: ArgumentParser) -> None:
         "filter",
         metavar="FILTER",
         nargs="*",
-        help="words that all must hold: state:failed repo:octo-org/* age:<2h; -- goes before one that begins with -",
+        help="words that all must hold: state:failed repo:octo-org/* -gate:lint 'age:<2h' @view",
     )
     parser.add_argument(
-        "--status", metavar="S", action="append", help="pending, queued, running, completed …; may repeat"
+        "--status", metavar="STATUS", action="append", help="pending, queued, running, completed …; may repeat"
     )
-    parser.add_argument("--type", metavar="T", action="append", help="a job type; may repeat")
-    parser.add_argument("--repo", metavar="OWNER/NAME")
-    parser.add_argument("--agent", metavar="ID", help="the agent task that the job belongs to")
+    parser.add_argument("--type", metavar="TYPE", action="append", help="a job type; may repeat")
+    parser.add_argument("--repo", metavar="OWNER/NAME", help="the repository that the job works on")
+    parser.add_argument("--agent", metavar="TASK", help="the agent task that the job belongs to")
     parser.add_argument("--limit", metavar="N", type=int, help="1 to 500 (default 100)")
     parser.add_argument("--watch", action="store_true", help="again whenever something has happened; ends with ctrl-c")
-    parser.add_argument("--before", metavar="ID", help="go on below this job")
+    parser.add_argument("--before", metavar="JOB", help="go on below this job")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Print one page of jobs; with --watch again whenever something has happened, until it is interrupted."""
     daemon = reach(options)
     try:
+        options.filter = [in_full(word, options) for word in options.filter]
         cursor = _print_page(daemon, options, terminal)
+    except ViewError as said:
+        terminal.note(f"stitcher: {said}")
+        return exits.USAGE
     except Refused as refused:
         if told(refused, " ".join(options.filter), terminal):
             return exits.USAGE

@@ -5,52 +5,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from shared import filters, ids, locations
-from shared.models import Decision, RailsFault, RailsState, Thread, Verdict
+from shared.models import RailsChange, RailsFault, RailsState
 from tui import exits
 from tui.client import NotText, Refused, Unintelligible, Unreachable, decode, reach
 from tui.columns import aligned, joined
-from tui.options import Action
+from tui.options import add_actions
 from tui.plain import plain
 from tui.reasons import headline
+from tui.simulated import Change, Faulty, Simulation, because, subject, summary, turn
 from tui.terminal import Terminal
-from tui.wording import place
 
-_ARROW = "→"
 _REASON = 3
-_NOW = {"allowed": "newly allowed", "waiting": "now waiting for an approval"}
-
-
-class _Refusal(Struct):
-    """What is wrong with a text of rails.yaml."""
-
-    faults: tuple[RailsFault, ...]
-
-
-class _Changed(Struct, rename="camel"):
-    """One delivery of which the other rails say something else."""
-
-    delivery_id: str
-    before: Verdict
-    after: Verdict
-    decision: Decision
-    event: str = ""
-    sender: str | None = None
-    repository: str | None = None
-    thread: Thread | None = None
-
-
-class _Simulation(Struct, rename="camel"):
-    """What would change."""
-
-    deliveries: int
-    changed: tuple[_Changed, ...]
-    counts: dict[str, int]
-    revision: str = ""
-    warnings: tuple[RailsFault, ...] = ()
-    skipped: dict[str, int] = {}
+_WHAT = {
+    "check": "say whether a file is good",
+    "show": "what is in force, and what is wrong with the file",
+    "simulate": "say what a file would have changed",
+    "schema": "JSON Schema of the file, for editors",
+}
 
 
 class _Unreadable(Exception):
@@ -59,16 +32,11 @@ class _Unreadable(Exception):
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the four things to do, and what they take."""
-    actions = parser.add_subparsers(
-        dest="action", metavar="check|show|simulate|schema", required=True, parser_class=Action
-    )
-    check = actions.add_parser("check", help="is a file good")
-    show = actions.add_parser("show", help="what is in force, and what is wrong with the file")
+    actions = add_actions(parser, _WHAT, required=True)
+    check, show, simulate = actions["check"], actions["show"], actions["simulate"]
     show.add_argument("--effective", action="store_true", help="with every default written out, as JSON")
-    simulate = actions.add_parser("simulate", help="what would a file have changed")
     simulate.add_argument("--since", metavar="AGE", type=age, help="only deliveries that young, as 90m or 7d")
     simulate.add_argument("--limit", metavar="N", type=int, default=1000, help="at most so many (1000)")
-    actions.add_parser("schema", help="JSON Schema of the file, for editors")
     for action in (check, simulate):
         said = "rails.yaml of the configuration, where none is named; - is stdin"
         action.add_argument("file", metavar="FILE", nargs="?", help=said)
@@ -100,7 +68,7 @@ def _check(options: Namespace, terminal: Terminal) -> int:
     except Unreachable:
         terminal.note("without a daemon the configuration's files are checked by: stitcherd --check")
         raise
-    simulation = decode(document, _Simulation)
+    simulation = decode(document, Simulation)
     if options.json:
         terminal.document(document)
         return exits.OK
@@ -128,6 +96,8 @@ def _show(options: Namespace, terminal: Terminal) -> int:
         return exits.FAILED
     since = f"since {plain(state.loaded_at or '')}, mode {plain(state.mode or '')}"
     terminal.note(f"rails {plain(state.revision)} are in force {since}{_warned(state.warnings)}")
+    if state.changes:
+        terminal.note(f"against {plain(state.before or '')} before: {', '.join(map(_changed, state.changes))}")
     return exits.OK
 
 
@@ -136,13 +106,13 @@ def _simulate(options: Namespace, terminal: Terminal) -> int:
     if options.since is not None:
         body["since"] = (datetime.now(UTC) - options.since).isoformat()
     document = reach(options).post("/rails/simulate", body)
-    simulation = decode(document, _Simulation)
+    simulation = decode(document, Simulation)
     if options.json:
         terminal.document(document)
         return exits.OK
     for line in _changes(simulation.changed, terminal):
         terminal.data(line)
-    terminal.note(_summary(simulation))
+    terminal.note(summary(simulation))
     return exits.OK
 
 
@@ -166,7 +136,7 @@ def _text(options: Namespace, terminal: Terminal) -> str:
 
 def _faults(refused: Refused) -> tuple[RailsFault, ...]:
     try:
-        return decode(refused.document, _Refusal).faults
+        return decode(refused.document, Faulty).faults
     except Unintelligible:
         return ()
 
@@ -177,6 +147,11 @@ def _line(name: str, fault: RailsFault, kind: str = "") -> str:
 
 def _warned(warnings: tuple[RailsFault, ...]) -> str:
     return f", {len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else ""
+
+
+def _changed(change: RailsChange) -> str:
+    keys = f" ({', '.join(map(plain, change.keys))})" if change.keys else ""
+    return f"{plain(change.what)} {plain(change.change)}{keys}"
 
 
 def text_lines(state: RailsState, terminal: Terminal) -> list[str]:
@@ -195,15 +170,15 @@ def text_lines(state: RailsState, terminal: Terminal) -> list[str]:
     return shown
 
 
-def _changes(changed: tuple[_Changed, ...], terminal: Terminal) -> list[str]:
+def _changes(changed: tuple[Change, ...], terminal: Terminal) -> list[str]:
     if not changed:
         return []
     rows = [
         [
             ids.short(each.delivery_id),
-            f"{each.before.value} {_ARROW} {each.after.value}",
-            f"{plain(each.event)} on {place(each.repository, each.thread)} by {plain(each.sender or 'nobody')}",
-            _why(each.decision),
+            turn(each),
+            subject(each),
+            because(each.decision),
         ]
         for each in changed
     ]
@@ -211,21 +186,6 @@ def _changes(changed: tuple[_Changed, ...], terminal: Terminal) -> list[str]:
     for cells, each in zip(table, changed, strict=True):
         cells[1] = terminal.paint(cells[1], headline(each.after)[1])
     return [joined(cells) for cells in table]
-
-
-def _why(decision: Decision) -> str:
-    remedy = f" (to allow it: {plain(decision.remedy.text)})" if decision.remedy else ""
-    return f"{plain(decision.reason)}{remedy}"
-
-
-def _summary(simulation: _Simulation) -> str:
-    by_outcome: dict[str, int] = {}
-    for change, number in simulation.counts.items():
-        after = change.partition(_ARROW)[2]
-        by_outcome[after] = by_outcome.get(after, 0) + number
-    said = ", ".join(f"{number:,} {_NOW.get(after, f'now {plain(after)}')}" for after, number in by_outcome.items())
-    missed = f"; {sum(simulation.skipped.values()):,} could not be decided again" if simulation.skipped else ""
-    return f"{said or 'nothing would change'}, of {simulation.deliveries:,} deliveries{missed}"
 
 
 def age(text: str) -> timedelta:

@@ -1,11 +1,13 @@
-"""`stitcher show`: one job, its steps as a tree, its last events and what came of it."""
+"""`stitcher show`: one job, its steps as a tree, its last events and what came of it; or what its agent changed."""
 
 from argparse import ArgumentParser, Namespace
 from itertools import groupby
 
+import msgspec
+
 from shared import ids
 from shared.models import JobEvent, JobStep, RunnerJob, StepStatus, StepType
-from tui import exits
+from tui import diffs, exits
 from tui.client import decode, job_path, reach
 from tui.columns import aligned, joined
 from tui.plain import cut, plain
@@ -21,10 +23,14 @@ _OUTPUT = 6  # lines of a failed step
 def arguments(parser: ArgumentParser) -> None:
     """Add the job."""
     parser.add_argument("job", metavar="JOB", help="its id, or the end of it from 6 characters on")
+    more = "what its agent changed, instead; into a file or a pipe as git wrote it"
+    parser.add_argument("--diff", action="store_true", help=more)
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Print one job."""
+    """Print one job, or its diff."""
+    if options.diff:
+        return _diff(options, terminal)
     document = reach(options).get(job_path(options.job))
     if options.json:
         terminal.document(document)
@@ -32,6 +38,21 @@ def run(options: Namespace, terminal: Terminal) -> int:
     job = decode(document, RunnerJob)
     for line in lines(job, ids.now_ms(), terminal.paint):
         terminal.data(line)
+    return exits.OK
+
+
+def _diff(options: Namespace, terminal: Terminal) -> int:
+    diff = reach(options).get(f"{job_path(options.job)}/diff")
+    if options.json:
+        terminal.document(msgspec.json.encode({"diff": diff.decode("utf-8", "replace")}))
+    elif terminal.columns is None:
+        terminal.raw(diff)
+    else:
+        for line in map(diffs.shown, diff.removesuffix(b"\n").split(b"\n") if diff else ()):
+            colour = diffs.colour(line)
+            terminal.data(terminal.paint(line, colour) if colour else line)
+    if not diff:
+        terminal.note("nothing was changed")
     return exits.OK
 
 

@@ -29,11 +29,13 @@ def run(options: Namespace, terminal: Terminal) -> int:
     daemon = reach(options)
     job = decode(daemon.get(job_path(options.job)), RunnerJob) if options.job else None
     past = _past_of_job(daemon, job.id) if job else _past(daemon)
-    cursor = 0
+    cursor, over = 0, job is not None and job.status not in OPEN
     for event in past:
         cursor = event.id
+        # It may have ended since we asked for it, and then no other end comes.
+        over = event.type in ENDS if event.type.startswith("job.") else over
         _print(event, terminal, options)
-    if not options.follow or (job and job.status not in OPEN):
+    if not options.follow or (job and over):
         return exits.OK
 
     def lost(why: Unreachable, pause: float) -> None:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 import msgspec
 
 from tui import exits
-from tui.options import Action
+from tui.options import add_actions
 from tui.terminal import Terminal
 
 PERMISSIONS = ("jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read")
@@ -15,13 +15,12 @@ PERMISSIONS = ("jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deli
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what the token is for."""
-    actions = parser.add_subparsers(dest="action", metavar="new", required=True, parser_class=Action)
-    new = actions.add_parser("new", help="make one; it is shown once and kept nowhere")
+    new = add_actions(parser, {"new": "make one; it is shown once and kept nowhere"}, required=True)["new"]
     new.add_argument("name", metavar="NAME", help="who will use it, as events name them")
     new.add_argument("--workspace", metavar="W", default="default", help="the only workspace that it sees (default)")
     new.add_argument(
         "--permission",
-        metavar="P",
+        metavar="PERMISSION",
         action="append",
         choices=PERMISSIONS,
         help=f"one of {', '.join(PERMISSIONS)}; may repeat (jobs:read)",

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
+from shared.locations import config_dir
 from tui import exits
 from tui.client import reach
 from tui.feed import Feed
@@ -23,6 +24,6 @@ def run(options: Namespace, terminal: Terminal) -> int:
     feed.start()  # the daemon answers while the screens are imported
     from tui.app import StitcherApp  # noqa: PLC0415 (0.3 s that no other verb waits for)
 
-    app = StitcherApp(daemon, feed, job=options.job)
+    app = StitcherApp(daemon, feed, config=config_dir(options.config), job=options.job)
     app.run()
     return app.return_code or exits.OK

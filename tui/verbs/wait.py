@@ -1,5 +1,6 @@
 """`stitcher wait`: until a job has ended; the exit code says how."""
 
+import re
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
@@ -11,6 +12,7 @@ from tui.stream import PATIENCE, following
 from tui.terminal import Terminal
 from tui.wording import look, place
 
+RESTART = 60.0  # seconds that a daemon may be away
 CODES = {Status.COMPLETED: exits.OK, Status.FAILED: exits.FAILED, Status.CANCELLED: exits.REFUSED}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -18,7 +20,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 def arguments(parser: ArgumentParser) -> None:
     """Add the job and the patience."""
     parser.add_argument("job", metavar="JOB", help="its id, or the end of it from 6 characters on")
-    parser.add_argument("--timeout", metavar="TIME", type=_seconds, help="give up after 30s, 10m, 2h: exit 124")
+    parser.add_argument("--timeout", metavar="TIME", type=_seconds, help="give up after 30s, 10m, 2h: exit code 124")
+    parser.epilog = "exit code: 0 for completed, 1 for failed, 4 for cancelled"
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
@@ -26,12 +29,21 @@ def run(options: Namespace, terminal: Terminal) -> int:
     daemon = reach(options)
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     job = decode(daemon.get(job_path(options.job)), RunnerJob)
+    lost: float | None = None
     while job.status not in CODES:
         left = PATIENCE if deadline is None else min(PATIENCE, deadline - time.monotonic())
         if left <= 0:
             terminal.note(f"stitcher: job {ids.short(job.id)} is still {job.status.lower()}")
             return exits.TIMED_OUT
-        job = _next(daemon, job, left)
+        try:
+            job = _next(daemon, job, left)
+            lost = None
+        except Unreachable as why:
+            if lost is None:
+                lost = time.monotonic()
+                terminal.note(f"stitcher: {why}; waiting {RESTART:g} s for it to come back")
+            elif time.monotonic() - lost > RESTART:
+                raise
     if options.json:
         terminal.document(daemon.get(job_path(job.id)))
     else:
@@ -55,7 +67,7 @@ def _next(daemon: Daemon, job: RunnerJob, patience: float) -> RunnerJob:
 
 
 def _seconds(text: str) -> float:
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isdecimal():
+    number, unit = (text, "s") if text[-1:].isdecimal() else (text[:-1], text[-1:])
+    if unit not in _UNITS or not re.fullmatch(r"[0-9]{1,8}", number):
         raise ArgumentTypeError(f"{text!r} is no time: write 30s, 10m or 2h")
     return int(number) * _UNITS[unit]

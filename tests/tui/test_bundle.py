@@ -1,0 +1,135 @@
+"""A job in one file: everything in it, readable for its owner alone, and never over another file by mistake."""
+
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RAILS: dict[str, Any] = {
+    "revision": "r-4f2a91c0",
+    "loadedAt": None,
+    "mode": "enforce",
+    "path": "rails.yaml",
+    "text": "version: 1\n",
+    "warnings": [],
+    "error": None,
+}
+META = {"version": "0.1.0", "api": "1", "instance": "i", "pid": 7, "startedAt": "2026-11-22T14:02:11.284Z"}
+ROOT = "stitcher-7f3a1c9d"
+
+
+@pytest.fixture
+def job(house: Any, papers: Any) -> dict[str, Any]:
+    """A job with a step that said something, and everything that belongs to it."""
+    steps = [
+        papers.step(1, "checkout"),
+        papers.step(2, "../a gate", type="GATE", phase="VALIDATION", outputBytes=3, **{"try": 1}),
+    ]
+    events = [papers.event(number, "job.created", new={"field": number}) for number in (1, 2)]
+    document = papers.job(
+        steps=steps, events=events, decision=papers.DECISION, deliveryId=papers.DELIVERY["id"], unknown=[1]
+    )
+    path = f"/runner-jobs/{papers.JOB}"
+    house.answers |= {
+        "GET /runner-jobs/7f3a1c9d": (200, document),
+        f"GET {path}": (200, document),
+        f"GET {path}/events": (200, {"items": events, "next": None}),
+        f"GET {path}/steps/step-2/log": (200, b"\xff\x1b\n"),
+        f"GET {path}/diff": (200, b"diff --git a/x b/x\n"),
+        f"GET /deliveries/{papers.DELIVERY['id']}": (200, papers.DELIVERY),
+        "GET /rails": (200, RAILS),
+        "GET /meta": (200, META),
+    }
+    return dict(document)
+
+
+def unpacked(content: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        files = {each.name: tar.extractfile(each) for each in tar.getmembers()}
+        return {name.removeprefix(f"{ROOT}/"): file.read() for name, file in files.items() if file}
+
+
+def test_everything_is_in_it(job: dict[str, Any], stitcher: Any, tmp_path: Path) -> None:
+    code, out, err = stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path))
+    target = tmp_path / f"{ROOT}.tar.gz"
+    assert (code, out) == (0, f"{target}\n")
+    assert err.startswith("10 files, ")
+    assert "source code, prompts" in err
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == [target.name]
+    files = unpacked(target.read_bytes())
+    assert json.loads(files["job.json"]) == job
+    assert [json.loads(line)["payload"]["new"] for line in files["events.jsonl"].splitlines()] == [
+        {"field": 1},
+        {"field": 2},
+    ]
+    assert files["logs/1-02-___a_gate.log"] == b"\xff\x1b\n"
+    assert files["changes/attempt-1.diff"] == b"diff --git a/x b/x\n"
+    assert files["rails.yaml"] == b"version: 1\n"
+    assert files["decision.txt"].startswith(b"DENIED\n  who: ")
+    assert b"octo-org/api#479" in files["job.txt"]
+    assert json.loads(files["delivery.json"])["event"] == "issue_comment"
+    assert json.loads(files["versions.json"])["daemon"] == META
+    assert b"could not be had" not in files["README.txt"]
+
+
+def test_rails_of_the_past_are_asked_for(job: dict[str, Any], house: Any, stitcher: Any, tmp_path: Path) -> None:
+    house.answers["GET /rails"] = 200, {**RAILS, "revision": "r-00000000", "beforeText": "version: 1 # then\n"}
+    assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "b"))[0] == 0
+    assert unpacked((tmp_path / "b").read_bytes())["rails.yaml"] == b"version: 1 # then\n"
+    assert ("GET /rails?against=r-4f2a91c0", None) in house.asked
+
+
+def test_what_is_missing_is_said(job: dict[str, Any], house: Any, papers: Any, stitcher: Any, tmp_path: Path) -> None:
+    gone = papers.problem(404, "not_found", "the log of this step is past its retention")
+    house.answers[f"GET /runner-jobs/{papers.JOB}/steps/step-2/log"] = 404, gone
+    code, _, err = stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "b"))
+    assert (code, "not all could be had" in err) == (0, True)
+    files = unpacked((tmp_path / "b").read_bytes())
+    assert b"logs/1-02-___a_gate.log: the log of this step is past its retention" in files["README.txt"]
+    assert not [name for name in files if name.startswith("logs/")]
+
+
+def test_a_file_that_is_there_stays(job: dict[str, Any], stitcher: Any, tmp_path: Path) -> None:
+    target = tmp_path / "mine"
+    target.write_text("mine")
+    code, out, err = stitcher("bundle", "7f3a1c9d", "-o", str(target))
+    assert (code, out, target.read_text()) == (2, "", "mine")
+    assert "--force" in err
+    assert stitcher("bundle", "7f3a1c9d", "-o", str(target), "--force")[0] == 0
+    assert unpacked(target.read_bytes())
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert stitcher("bundle", "7f3a1c9d", "-o", "/dev/null", "--force")[0] == 2
+
+
+def test_nothing_is_left_where_nothing_came_of_it(
+    job: dict[str, Any], house: Any, papers: Any, stitcher: Any, tmp_path: Path
+) -> None:
+    assert stitcher("bundle", "00000000", "-o", str(tmp_path))[0] == 5
+    house.answers["GET /meta"] = 200, b"{"
+    assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path))[0] == 1
+    assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "no" / "such"))[0] == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_as_json(job: dict[str, Any], stitcher: Any, tmp_path: Path) -> None:
+    said = json.loads(stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path), "--json")[1])
+    assert said["file"] == str(tmp_path / f"{ROOT}.tar.gz")
+    assert said["bytes"] == (tmp_path / f"{ROOT}.tar.gz").stat().st_size
+    assert "logs/1-02-___a_gate.log" in said["files"]
+    assert stitcher("bundle", "7f3a1c9d", "-o", "-", "--json")[0] == 2
+
+
+def test_into_a_pipe(job: dict[str, Any], stitcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    pipe = io.TextIOWrapper(written)
+    monkeypatch.setattr(sys, "stdout", pipe)
+    assert stitcher("bundle", "7f3a1c9d", "-o", "-")[0] == 0
+    assert "job.json" in unpacked(written.getvalue())
+    written.truncate(0)
+    monkeypatch.setattr(pipe, "isatty", lambda: True)
+    assert (stitcher("bundle", "7f3a1c9d", "-o", "-")[0], written.getvalue()) == (2, b"")

@@ -1,0 +1,78 @@
+"""A diff as people read it, on the terminal and in a pipe."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from tui import diffs
+from tui.terminal import Terminal
+from tui.verbs import show
+
+DIFF = b"""\
+ made | 2 +-
+diff --git a/made b/made
+--- a/made
++++ b/made
+@@ -1 +1 @@
+-old \x1b[31mred
+--- a row of a table
++new\rhidden\xff
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "seen", "colour"),
+    [
+        (b"+a\x1b[32mb\n", "+a\\x1b[32mb", "green"),
+        (b"-a\rb\n", "-a\\rb", "red"),
+        (b"@@ -1 +1 @@ def f():\n", "@@ -1 +1 @@ def f():", "cyan"),
+        (b"+++ b/made\n", "+++ b/made", "bold"),
+        (b"--- a comment of SQL\n", "--- a comment of SQL", "red"),
+        (b" \xe2\x80\xaeas it was\n", " \\u202eas it was", ""),
+        (b"\n", "", ""),
+    ],
+)
+def test_nothing_in_a_line_is_obeyed_or_hidden(line: bytes, seen: str, colour: str) -> None:
+    assert diffs.shown(line) == seen
+    assert diffs.colour(seen) == colour
+
+
+class _Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 1
+
+
+def test_show_diff_on_a_terminal_is_coloured_and_plain(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, DIFF
+    monkeypatch.setattr("os.get_terminal_size", lambda _: type("Size", (), {"columns": 80}))
+    out = _Screen()
+    options = type("Options", (), {"job": "7f3a1c9d", "json": False, "socket": str(house.path), "config": None})
+    assert show._diff(options, Terminal(io.StringIO(), out, io.StringIO(), {"TERM": "xterm"})) == 0  # type: ignore[arg-type]
+    lines = out.getvalue().splitlines()
+    assert lines[1] == "\x1b[1mdiff --git a/made b/made\x1b[0m"
+    assert lines[5:] == [
+        "\x1b[31m-old \\x1b[31mred\x1b[0m",
+        "\x1b[31m--- a row of a table\x1b[0m",
+        "\x1b[32m+new\\rhidden\N{REPLACEMENT CHARACTER}\x1b[0m",
+    ]
+
+
+def test_show_diff_in_a_pipe_is_what_git_wrote(house: Any, capfdbinary: Any) -> None:
+    house.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, DIFF
+    from tui.__main__ import main
+
+    assert main(["--socket", str(house.path), "show", "7f3a1c9d", "--diff"]) == 0
+    assert capfdbinary.readouterr().out == DIFF
+    assert main(["--socket", str(house.path), "show", "7f3a1c9d", "--diff", "--json"]) == 0
+    assert json.loads(capfdbinary.readouterr().out)["diff"].startswith(" made | 2 +-")
+
+
+def test_no_diff_is_told(house: Any, stitcher: Any) -> None:
+    house.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, b""
+    assert stitcher("show", "7f3a1c9d", "--diff") == (0, "", "nothing was changed\n")
+    assert stitcher("show", "deadbeef", "--diff")[0] == 5

@@ -1,0 +1,56 @@
+"""A line of `stitcher` as people write it: words of a filter in any place; errors show the usage of the verb."""
+
+from typing import Any
+
+import pytest
+
+from tui.__main__ import main
+
+PAGE: dict[str, Any] = {"items": [], "next": None, "cursor": 0, "counts": {}}
+
+
+@pytest.mark.parametrize(
+    ("argv", "query"),
+    [
+        ("-gate:lint", "q=-gate%3Alint"),
+        ("-gate:lint -state:failed", "q=-gate%3Alint+-state%3Afailed"),
+        ("-- -gate:lint", "q=-gate%3Alint"),
+        ("state:failed --limit 2 type:fix", "q=state%3Afailed+type%3Afix&limit=2"),
+        ("--limit 2 -type:fix --before 7f3a1c9d x", "q=-type%3Afix+x&limit=2&before=7f3a1c9d"),
+        ("a --limit 2 -- -b -gate:c", "q=a+-b+-gate%3Ac&limit=2"),
+    ],
+)
+def test_words_of_a_filter(house: Any, stitcher: Any, argv: str, query: str) -> None:
+    house.answers["GET /runner-jobs"] = 200, PAGE
+    assert stitcher("ls", *argv.split())[0] == 0
+    assert house.asked == [(f"GET /runner-jobs?{query}", None)]
+
+
+def test_a_filter_behind_its_option(house: Any, stitcher: Any) -> None:
+    house.answers["POST /runner-jobs/bulk"] = 200, {"matched": 0, "items": []}
+    assert stitcher("cancel", "--filter", "-gate:lint", "--dry-run")[0] == 0
+    assert house.asked == [("POST /runner-jobs/bulk", {"action": "cancel", "q": "-gate:lint", "dryRun": True})]
+
+
+def test_jobs_on_both_sides_of_an_option(house: Any, papers: Any, stitcher: Any) -> None:
+    house.answers["GET /runner-jobs/7f3a1c9d"] = 200, papers.job(status="QUEUED")
+    code, out, err = stitcher("cancel", "7f3a1c9d", "--dry-run", "00000000")
+    assert (code, "would cancel 7f3a1c9d" in out, "00000000" in err) == (6, True, True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "usage"),
+    [
+        ("ls -x", "usage: stitcher ls "),
+        ("show a b", "usage: stitcher show "),
+        ("cancel --filter x --dry-run a", "usage: stitcher cancel "),
+        ("deliveries show --nope a", "usage: stitcher deliveries"),
+    ],
+)
+def test_what_is_not_known_shows_the_usage_of_the_verb(
+    argv: str, usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(argv.split())
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(usage)

@@ -1,0 +1,49 @@
+"""The doctor and the bundle against the real daemon, with a job that really ran."""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.walks.deliveries import OLD_SECRET, SECRETS
+from tests.walks.house import House
+
+pytestmark = pytest.mark.walk
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    built = House()
+    try:
+        built.start()
+        yield built
+    finally:
+        built.remove()
+
+
+def test_the_doctor_examines_a_house_that_works(house: House) -> None:
+    ran = house.cli("--config", str(house.config), "doctor", "--json")
+    found = {each["name"]: each for each in json.loads(ran.stdout)["checks"]}
+    for name in ("stitcherd.toml", "rails.yaml", "daemon", "ready: rails", "ready: daemon", "public door", "socket"):
+        assert found[name]["state"] == "ok", found[name]
+    assert found["program missing"]["state"] == "problem"
+    assert ran.returncode == 1
+    assert "WALK_SECRET is not set where the doctor runs" in found["secrets"]["detail"]
+    assert not [secret for secret in (OLD_SECRET, *SECRETS.values()) if secret in ran.stdout + ran.stderr]
+
+
+def test_a_job_is_bundled(house: House, tmp_path: Path) -> None:
+    answer = house.comment("@mosaic free echo the whole output; echo x > made").json
+    job = house.wait(answer["jobId"], "COMPLETED")
+    ran = house.cli("bundle", job["id"][-8:], "-o", str(tmp_path))
+    assert (ran.returncode, ran.stderr.count("not all could be had")) == (0, 0)
+    with tarfile.open(ran.stdout.strip()) as tar:
+        files = {each.name.partition("/")[2]: tar.extractfile(each) for each in tar.getmembers()}
+        content = {name: file.read() for name, file in files.items() if file}
+    assert json.loads(content["job.json"]) == house.job(job["id"])
+    assert len(content["events.jsonl"].splitlines()) == len(job["events"])
+    assert json.loads(content["delivery.json"])["jobId"] == job["id"]
+    assert content["rails.yaml"] == house.rails.read_bytes()
+    assert b"made" in content["changes/attempt-1.diff"]

@@ -1,0 +1,65 @@
+"""Filters with a name: kept in a file, and meant by @name."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.views import FILE, SHIPPED, ViewError, expanded, load, save
+
+VIEWS = {"mine": "repo:octo-org/* -state:failed", "stuck": "is:stuck"}
+
+
+def test_without_a_file_there_are_those_that_we_ship(tmp_path: Path) -> None:
+    assert load(tmp_path) == SHIPPED
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,19}", fullmatch=True), st.text(), max_size=5))
+def test_what_is_saved_is_loaded_in_its_order(tmp_path_factory: pytest.TempPathFactory, views: dict[str, str]) -> None:
+    views = {name: "".join(c for c in text if c.isprintable()) for name, text in views.items()}
+    config = tmp_path_factory.mktemp("c") / "not" / "there"
+    save(config, views)
+    assert list(load(config).items()) == list(views.items())
+    assert [path.name for path in config.iterdir()] == [FILE]
+
+
+@pytest.mark.parametrize("text", ["mine = 3\n", 'Mine = "x"\n', "mine =\n", "\udcff"])
+def test_a_file_that_says_nothing_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text, "utf-8", errors="surrogateescape")
+    with pytest.raises(ViewError, match=FILE):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("@mine", "repo:octo-org/* -state:failed"),
+        ("age:<2h @stuck type:fix", "age:<2h is:stuck type:fix"),
+        ('"@stuck" a@stuck', '"@stuck" a@stuck'),
+        (r'"a \" @stuck" @stuck', r'"a \" @stuck" is:stuck'),
+        ("", ""),
+    ],
+)
+def test_a_view_is_written_out_where_it_is_named(text: str, meant: str) -> None:
+    assert expanded(text, VIEWS) == meant
+
+
+def test_a_view_that_there_is_not_is_told_with_those_there_are() -> None:
+    with pytest.raises(ViewError, match=r"@nosuch \(there are: @mine, @stuck\)"):
+        expanded("@nosuch", VIEWS)
+
+
+def test_the_verbs_know_them(house: Any, papers: Any, stitcher: Callable[..., Any], tmp_path: Path) -> None:
+    save(tmp_path, VIEWS)
+    house.answers["GET /runner-jobs"] = (200, {"items": [papers.job()], "next": None, "cursor": 1, "counts": {}})
+    house.answers["POST /runner-jobs/bulk"] = (200, {"matched": 0, "items": []})
+    assert stitcher("ls", "--config", str(tmp_path), "@stuck", "type:fix")[0] == 0
+    assert house.asked[-1][0] == "GET /runner-jobs?q=is%3Astuck+type%3Afix"
+    assert stitcher("cancel", "--config", str(tmp_path), "--dry-run", "--filter", "@stuck x")[0] == 0
+    assert house.asked[-1][1]["q"] == "is:stuck x"
+    for argv in (("ls", "@no"), ("retry", "--yes", "--filter", "@no")):
+        code, _, said = stitcher(*argv, "--config", str(tmp_path))
+        assert (code, "there is no view @no" in said) == (2, True)
