@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-openclaw check run bench clean
+.PHONY: help demo test test-openclaw check run bench pictures clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -32,6 +32,9 @@ run: .venv/.installed ## the daemon, in the foreground, with your own configurat
 
 bench: .venv/.dev ## the figures that we want to be measured by
 	@$(BIN)/python bench
+
+pictures: .venv/.dev ## the pictures of the screen in docs/, from the snapshots of the tests
+	@$(BIN)/python tools/pictures.py
 
 clean: ## remove what make made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info

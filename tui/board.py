@@ -45,6 +45,7 @@ class Board:
         self.ids: list[str] = []
         self.more = True
         self.counts: dict[str, int] = {}
+        self.gates: set[str] = set()  # names that were heard of
         self._jobs: dict[str, RunnerJob] = {}
         self._said: dict[str, str] = {}
         self._stale: set[str] = set()
@@ -77,6 +78,8 @@ class Board:
             job_id = event.job_id
             if job_id is None or event.type == "step.output":  # that one changes nothing that a row shows
                 continue
+            if event.type.startswith("gate."):
+                self.gates.add(str(event.payload.get("name", "")))
             if words := told(event):
                 self._said.pop(job_id, None)
                 self._said[job_id] = words

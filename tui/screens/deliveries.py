@@ -7,24 +7,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from shared import ids
-from shared.models import Delivery, DeliveryPage
-from tui.client import Daemon, Unreachable, decode, delivery_path
+from shared.models import DeliveryPage
+from tui.client import Daemon, Unreachable, decode
 from tui.messages import Began, EventsCame, Link
-from tui.plain import plain
-from tui.screens.confirm import Confirm
+from tui.screens.delivery_about import PAGES, DeliveryAbout
+from tui.screens.replaying import replay
 from tui.screens.room import REFUSALS, Room, crumb
-from tui.widgets import pages
 from tui.widgets.bar import Bar, Word
 from tui.widgets.delivery_list import DeliveryList, heading
-from tui.widgets.lines import Painted
-from tui.widgets.paint import Line
 from tui.widgets.rows import Rows
-from tui.wording import place
 
 PAGE = 100
-PAGES = ("Why", "Body", "Headers")
-BODY_MAX = 256 * 1024  # bytes of a body that are shown; the rest is in stitcher deliveries show
 
 
 class DeliveriesScreen(Room):
@@ -33,8 +26,6 @@ class DeliveriesScreen(Room):
     CSS = """
     DeliveriesScreen {
         #list { height: 1fr; }
-        #about { height: 1fr; border-top: solid $surface-lighten-2; }
-        #page { padding: 0 1; }
         #empty { display: none; }
     }
     """
@@ -46,9 +37,6 @@ class DeliveriesScreen(Room):
 
     def __init__(self) -> None:
         super().__init__()
-        self._page = 1
-        self._about: Delivery | None = None
-        self._body: bytes | None = None
         self._asking = False
         self._stale = True
 
@@ -58,13 +46,16 @@ class DeliveriesScreen(Room):
         with Vertical(id="list"):
             yield DeliveryList(self.house.clock, id="deliveries")
             yield Bar(id="empty")
-        with Vertical(id="about"):
-            yield Bar(id="says")
-            yield Painted(id="page")
+        yield DeliveryAbout()
 
     def title_words(self) -> list[Word]:
         """Return the name of the place."""
         return [crumb("Jobs"), ("deliveries", "bold", "")]
+
+    @property
+    def about(self) -> DeliveryAbout:
+        """What there is to say of one."""
+        return self.query_one(DeliveryAbout)
 
     @property
     def deliveries(self) -> DeliveryList:
@@ -73,7 +64,6 @@ class DeliveriesScreen(Room):
 
     def on_mount(self) -> None:
         """Ask for the newest."""
-        self.query_one("#heading", Bar).show([(heading(), "dim", "")])
         self.deliveries.focus()
         self._look()
 
@@ -109,13 +99,14 @@ class DeliveriesScreen(Room):
                 stale, self._stale = self._stale, False
                 page = await self.ask(_page, daemon, None if stale else rows.next)
                 (rows.newest if stale else rows.older)(page)
-                self._show_about()
+                self.about.mean(rows.delivery)
         except Unreachable:
             self._stale = True  # it is asked again when the daemon is back
         except REFUSALS as said:
             self.complain(said)
         finally:
             self._asking = False
+        self.hint()
         empty = self.query_one("#empty", Bar)
         empty.display = rows.loaded and not rows.count
         empty.show([("  nothing came in yet: point a forge's webhook at /stitcher/webhook/SOURCE", "dim", "")])
@@ -123,54 +114,13 @@ class DeliveriesScreen(Room):
     @on(Rows.Moved)
     def moved(self) -> None:
         """Tell of the delivery that is meant now."""
-        self._show_about()
+        self.about.mean(self.deliveries.delivery)
         self._look()
-
-    @work(group="about", exclusive=True)
-    async def _show_about(self) -> None:
-        meant = self.deliveries.delivery
-        if meant is None or (
-            self._about and meant.id == self._about.id and (self._page != 2 or self._body is not None)
-        ):
-            return
-        try:
-            self._about = decode(await self.ask(self.house.daemon.get, delivery_path(meant.id)), Delivery)
-            self._body = None
-            if self._page == 2:
-                self._body = await self.ask(self.house.daemon.get, f"{delivery_path(meant.id)}/body")
-        except REFUSALS as said:
-            self.query_one("#page", Painted).show([[(plain(str(said)), "red")]])
-            return
-        self._draw()
-
-    def _draw(self) -> None:
-        about, page = self._about, self.query_one("#page", Painted)
-        if about is None:
-            return
-        words: list[Word] = [(" ", "", "")]
-        for at, name in enumerate(PAGES, 1):
-            here = at == self._page
-            words += [(f" {at} ", "accent" if here else "dim", f"screen.page({at})")]
-            words += [(f"{name} ", "bold" if here else "", f"screen.page({at})")]
-        where = f"{about.source} · {place(about.repository, about.thread)} · {about.body_bytes:,} bytes"
-        job = f" · job {ids.short(about.job_id)}" if about.job_id else ""
-        self.query_one("#says", Bar).show(words, [(f"{plain(where + job)} ", "dim", "")])
-        cells = max(page.room - 2, 20)
-        match self._page:
-            case 1:
-                page.show(pages.why(about.decision or None, cells))
-            case 2:
-                page.show(pages.raw((self._body or b"")[:BODY_MAX], cells))
-            case _:
-                headers: list[Line] = [
-                    [(f"{plain(name)}: ", "dim"), (plain(value), "")] for name, value in about.headers.items()
-                ]
-                page.show(headers or [[("no headers are kept", "dim")]])
-        page.jump(0)
 
     def on_resize(self) -> None:
         """Fold for the new width."""
-        self.call_after_refresh(self._draw)
+        self.query_one("#heading", Bar).show([(heading(self.size.width - 1), "dim", "")])
+        self.call_after_refresh(self.about.draw)
 
     @on(Rows.Opened)
     def opened(self) -> None:
@@ -181,13 +131,13 @@ class DeliveriesScreen(Room):
         elif meant:
             self.house.show_why(meant.id)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's way)
+        """Offer only what can be done."""
+        return action not in {"page", "replay", "copy"} or self.deliveries.count > 0
+
     def action_page(self, page: int) -> None:
         """Show another page of the delivery."""
-        self._page = page
-        if page == 2 and self._body is None:
-            self._show_about()
-        else:
-            self._draw()
+        self.about.turn(page)
 
     def action_copy(self) -> None:
         """Put the id on the clipboard, through the terminal."""
@@ -196,21 +146,9 @@ class DeliveriesScreen(Room):
 
     @work(group="replay")
     async def action_replay(self) -> None:
-        """Send it through today's rails again, after a question."""
-        meant = self.deliveries.delivery
-        if meant is None:
-            return
-        lines: list[Line] = [
-            [(f"{plain(meant.event)} on {place(meant.repository, meant.thread)}, then {meant.verdict.value}", "")],
-            [],
-            [("It goes through today's rails as if it came now; a job may start.", "dim")],
-        ]
-        if not await self.app.push_screen_wait(Confirm(f"Replay delivery {plain(ids.short(meant.id))}?", lines)):
-            return
-        try:
-            await self.ask(self.house.daemon.post, f"{delivery_path(meant.id)}/replay", {})
-        except REFUSALS as said:
-            self.complain(said)
+        """Send it through today's rails again, after a question that says what would come of it."""
+        if self.deliveries.delivery:
+            await replay(self.house, self.deliveries.delivery)
 
 
 def _page(daemon: Daemon, before: str | None) -> DeliveryPage:

@@ -1,4 +1,4 @@
-"""The keys of a screen, read from its bindings, so that nothing is told that is not so."""
+"""The keys of a screen, on a page over it."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
 
-from tui.screens.room import key_name
+from tui.screens.keys import deeds
 from tui.widgets.lines import Painted
 from tui.widgets.paint import Line
 
@@ -42,13 +42,9 @@ class HelpScreen(ModalScreen[None]):
 
 
 def _keys(screen: Screen[object]) -> list[Line]:
-    """Return a line for each action: its keys, and what it does; what is not possible now is dimmed."""
-    actions: dict[tuple[str, str], tuple[list[str], bool]] = {}
-    for key, (_, binding, enabled, _) in screen.active_bindings.items():
-        if binding.description:
-            keys, _ = actions.setdefault((binding.action, binding.description), ([], enabled))
-            keys.append(key_name(key))
+    """Return a line for each deed: its keys, and what it does; what is not possible now is dimmed."""
+    found = sorted(deeds(screen), key=lambda deed: deed.moves)
     return [
-        [(f"{' '.join(keys):18} ", "accent" if enabled else "dim"), (what, "" if enabled else "dim")]
-        for (_, what), (keys, enabled) in actions.items()
+        [(f"{deed.names:18} ", "accent" if deed.possible else "dim"), (deed.what, "" if deed.possible else "dim")]
+        for deed in found
     ]

@@ -1,33 +1,46 @@
-"""The rails: the text in force with what is doubtful in it, and the fault of a newer one that was refused."""
+"""The rails: the text in force with what is doubtful in it, what changed, and the fault of a newer one."""
+
+from typing import ClassVar
 
 from textual import on, work
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
+from textual.binding import Binding, BindingType
 
-from shared.models import RailsFault, RailsState
-from tui.client import decode
+from shared.models import RailsState
+from tui.client import Daemon, decode
 from tui.messages import Began, EventsCame
 from tui.plain import plain
+from tui.screens import rails_text, simulating
 from tui.screens.room import REFUSALS, Room, crumb
-from tui.times import clock
+from tui.taking import in_pager
 from tui.widgets.bar import Bar, Word
 from tui.widgets.lines import Painted
-from tui.widgets.paint import Line, folded
-from tui.wording import NOTHING, count
+
+PAGES = ("Text", "Changes")
 
 
 class RailsScreen(Room):
     """One file, read only: it is changed in an editor, and watched by the daemon."""
 
     CSS = "RailsScreen #fault { display: none; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *[Binding(str(at), f"page({at})", name.lower()) for at, name in enumerate(PAGES, 1)],
+        Binding("s", "simulate", "simulate a file"),
+        Binding("y", "copy", "copy revision", show=False),
+        Binding("o", "pager", "open in $PAGER", show=False),
+    ]
 
-    def __init__(self) -> None:
+    def __init__(self, line: int | None = None) -> None:
         super().__init__()
         self._state: RailsState | None = None
+        self._page = 1
+        self._line = line  # that is pointed at
 
     def body(self) -> ComposeResult:
         """Put the fault over the text."""
         yield Bar(id="state")
         yield Painted(id="fault")
+        yield Bar(id="pages")
         yield Painted(id="text")
 
     def title_words(self) -> list[Word]:
@@ -58,58 +71,64 @@ class RailsScreen(Room):
     async def load(self) -> None:
         """Ask, and show them."""
         try:
-            self._state = decode(await self.ask(self.house.daemon.get, "/rails"), RailsState)
+            self._state = await self.ask(_state, self.house.daemon)
         except REFUSALS as said:
             self.complain(said)
         self._draw()
+        if self._line is not None:
+            self.query_one("#text", Painted).jump(max(self._line - self.size.height // 3, 0))
 
     def _draw(self) -> None:
         state = self._state
         if state is None:
             return
         fault, text = self.query_one("#fault", Painted), self.query_one("#text", Painted)
-        since = f" since {clock(plain(state.loaded_at))[:8]}" if state.loaded_at else ""
-        warned = f" · {count(len(state.warnings), 'warning')}" if state.warnings else ""
-        force = (
-            f" {plain(state.revision)} in force{since}" if state.revision else " no rails are in force: nothing runs"
-        )
-        self.query_one("#state", Bar).show(
-            [(force, "bold" if state.revision else "red", ""), (warned, "yellow", "")],
-            [(f"{plain(state.path)} · mode {plain(state.mode or NOTHING)} ", "dim", "")],
-        )
-        lines = complaint(state, self.size.width - 2)
+        self.query_one("#state", Bar).show(*rails_text.summary(state))
+        lines = rails_text.complaint(state, self.size.width - 2)
         fault.display = bool(lines)
         fault.styles.height = len(lines)
         fault.show(lines)
-        text.show(numbered(state))
-
-
-def complaint(state: RailsState, cells: int) -> list[Line]:
-    """Return what is wrong with the newest text of the file, and what that means; nothing where it is in force."""
-    error = state.error
-    if error is None:
-        return []
-    kept = f"kept {state.revision}" if state.revision else "nothing runs until it is mended"
-    where = f"▲ {state.path}:{error.line}:{error.column} {error.message} · {kept}"
-    return [[(part, "red")] for part in folded(plain(where), cells)]
-
-
-def numbered(state: RailsState) -> list[Line]:
-    """Return the text in force with its line numbers; under a line what is doubtful about it."""
-    warnings: dict[int, list[RailsFault]] = {}
-    for each in state.warnings:
-        warnings.setdefault(each.line, []).append(each)
-    page: list[Line] = []
-    for number, line in enumerate((state.text or "").splitlines(), 1):
-        found = warnings.get(number, [])
-        text = plain(line.expandtabs())
-        comment = text.lstrip().startswith("#")
-        page.append(
-            [
-                (f"{'▲' if found else ' '}", "yellow"),
-                (f"{number:>4} ", "dim"),
-                (text, "yellow" if found else "dim" if comment else ""),
+        words: list[Word] = [(" ", "", "")]
+        for at, name in enumerate(PAGES, 1):
+            here, press = at == self._page, f"screen.press('{at}')"
+            number = f" {len(state.changes)}" if name == "Changes" and state.changes else ""
+            words += [
+                (f" {at} ", "accent" if here else "dim", press),
+                (f"{name}{number} ", "bold" if here else "", press),
             ]
-        )
-        page += [[(" " * (6 + each.column - 1) + f"▲ {plain(each.message)}", "yellow")] for each in found]
-    return page or [[("there is no text", "dim")]]
+        self.query_one("#pages", Bar).show(words)
+        text.show(rails_text.numbered(state, self._line) if self._page == 1 else rails_text.changes(state))
+
+    def action_page(self, page: int) -> None:
+        """Show the text, or what changed."""
+        self._page = page
+        self._draw()
+        self.query_one("#text", Painted).jump(0)
+
+    def action_copy(self) -> None:
+        """Put the revision on the clipboard, through the terminal."""
+        if self._state and self._state.revision:
+            self.house.copy(self._state.revision)
+
+    def action_pager(self) -> None:
+        """Show the text in $PAGER, and come back."""
+        if self._state is None:
+            return
+        try:
+            with self.house.suspend():
+                in_pager(map(plain, (self._state.text or "").splitlines()))
+        except (SuspendNotSupported, OSError) as said:
+            self.house.say(str(said), wrong=True)
+        self.app.refresh()
+
+    @work(group="simulate")
+    async def action_simulate(self) -> None:
+        """Say what an edited file would have decided of what came in."""
+        await simulating.ask(self.house)
+
+
+def _state(daemon: Daemon) -> RailsState:
+    """Return what is in force, with the text of what was before."""
+    state = decode(daemon.get("/rails"), RailsState)
+    before = rails_text.against(state)
+    return decode(daemon.get("/rails", [("against", before)]), RailsState) if before else state

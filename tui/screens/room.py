@@ -18,6 +18,7 @@ from tui.plain import plain
 from tui.times import clock
 from tui.widgets.bar import Bar, Word
 from tui.widgets.lines import Lines
+from tui.widgets.pulse_words import GAP, alarms
 from tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
 Said = TypeVar("Said")
 
 SMALLEST = (60, 15)
+LAST = {"question_mark", "q"}  # keys whose hints stand at the right end
 
 
 class Room(Screen[None]):
     """A screen between a title and the hints; while the daemon is lost, what it shows is dimmed and dated."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back")]
+
+    _hinting = False  # whether the keys are to be shown anew
 
     @property
     def house(self) -> "StitcherApp":
@@ -90,19 +94,35 @@ class Room(Screen[None]):
 
     def show_title(self, link: Link) -> None:
         """Draw the title."""
-        self.query_one("#title", Bar).show(self.title_words(), _state(link, self.house.rails))
+        self.query_one("#title", Bar).show(self.title_words(), self.state_words(link))
+
+    def state_words(self, link: Link) -> list[Word]:
+        """Return how the daemon is: heard or not, what keeps work from going, and its rails."""
+        rails = self.house.rails
+        return [_state(link), *alarms(self.house.vitals), (f"{rails} " * bool(rails), "dim", "app.open('rails')")]
 
     @on(Rows.Moved)
+    def hint_soon(self) -> None:
+        """Show the keys that do something now, once for all that moves before the next picture."""
+        if not self._hinting:
+            self._hinting = True
+            self.call_after_refresh(self.hint)
+
     def hint(self) -> None:
-        """Show the keys that do something now."""
-        words: list[Word] = [(" ", "", "")]
+        """Show the keys that do something now; what changes a job comes first, and the key that tells all stays."""
+        self._hinting = False
+        first: list[Word] = [(" ", "", "")]
+        words: list[Word] = []
+        last: list[Word] = []
         seen = set()
         for key, (_, binding, enabled, _) in self.active_bindings.items():
             if binding.show and enabled and binding.action not in seen:
                 seen.add(binding.action)
                 press = f"screen.press('{key}')"
-                words += [(key_name(key), "accent", press), (f" {binding.description}  ", "", press)]
-        self.query_one("#hints", Bar).show(words)
+                hint = [(key_name(key), "accent", press), (f" {binding.description}  ", "", press)]
+                changes = key == "enter" or binding.action.startswith("act(")
+                (last if key in LAST else first if changes else words).extend(hint)
+        self.query_one("#hints", Bar).show([*first, *words], last)
 
     def open_input(self, field: Input, text: str) -> None:
         """Show a field that is there already, and have it take the very next key: who types fast hits no command.
@@ -139,7 +159,7 @@ class Room(Screen[None]):
 
 
 REFUSALS = (Refused, Unreachable, Unintelligible, NotText)
-_KEYS = {"question_mark": "?", "slash": "/", "ampersand": "&", "escape": "esc"}
+_KEYS = {"question_mark": "?", "plus": "+", "slash": "/", "ampersand": "&", "escape": "esc"}
 
 
 def crumb(name: str) -> Word:
@@ -152,14 +172,10 @@ def key_name(key: str) -> str:
     return _KEYS.get(key, key.replace("ctrl+", "^"))
 
 
-def _state(link: Link, rails: str) -> list[Word]:
+def _state(link: Link) -> Word:
     if link.live:
-        words = [("● live", "green", "")]
-    elif link.lost_at is None:
-        words = [("○ connecting", "dim", "")]
-    else:
-        words = [("○ lost", "yellow", "")]
-    return [*words, (f"   {rails} " if rails else " ", "dim", "screen.rails")]
+        return (f"● live{GAP}", "green", "")
+    return (f"○ connecting{GAP}", "dim", "") if link.lost_at is None else (f"○ lost{GAP}", "yellow", "")
 
 
 def _lost(link: Link, now: int) -> str:

@@ -13,6 +13,7 @@ from tui.widgets.paint import Line
 from tui.wording import count, look, place
 
 NAMED = 8  # jobs that a question names one by one
+PATIENCE = 600.0  # seconds for a command over many jobs: they are changed a few at a time
 
 
 class Act(Struct, frozen=True):
@@ -21,7 +22,6 @@ class Act(Struct, frozen=True):
     verb: str
     possible: tuple[Status, ...]
     meaning: str
-    body: dict[str, str] = {}  # what the daemon is sent with it
     in_bulk: bool = False  # whether it can be done to all that a filter means
 
 
@@ -33,7 +33,7 @@ RETRY = Act(
     in_bulk=True,
 )
 APPROVE = Act("approve", (Status.PENDING,), "It is queued, and runs what was decided: w shows what, and who asked.")
-DENY = Act("deny", (Status.PENDING,), "It never runs.", body={"reason": "denied on the screen"})
+DENY = Act("deny", (Status.PENDING,), "It never runs; the reason is kept with the job.")
 ACTS = {act.verb: act for act in (CANCEL, RETRY, APPROVE, DENY)}
 
 
@@ -72,15 +72,15 @@ def question_all(act: Act, q: str, found: BulkResult) -> tuple[str, list[Line]]:
 def bulk(daemon: Daemon, act: Act, q: str, *, dry_run: bool) -> BulkResult:
     """Do it to every job that a filter means, or say to which it would be done; raises what the client raises."""
     body = {"action": act.verb, "q": q, "dryRun": dry_run}
-    return decode(daemon.post("/runner-jobs/bulk", body), BulkResult)
+    return decode(Daemon(daemon.path, PATIENCE).post("/runner-jobs/bulk", body), BulkResult)
 
 
-async def send(daemon: Daemon, act: Act, jobs: Sequence[RunnerJob]) -> list[str]:
-    """Do it to each job; returns a sentence for each that was refused."""
+async def send(daemon: Daemon, act: Act, jobs: Sequence[RunnerJob], body: dict[str, str]) -> list[str]:
+    """Do it to each job, with `body` for the daemon; returns a sentence for each that was refused."""
     complaints = []
     for job in jobs:
         try:
-            await asyncio.to_thread(daemon.post, f"{job_path(job.id)}/{act.verb}", act.body)
+            await asyncio.to_thread(daemon.post, f"{job_path(job.id)}/{act.verb}", body)
         except (Refused, Unreachable, Unintelligible, NotText) as said:
             complaints.append(str(said))
     return complaints

@@ -90,6 +90,8 @@ class TailScreen(Room):
             words.append((f"  +{events.held:,} new", "green", "screen.pause"))
         if events.filter:
             words.append((f"  only: {plain(events.filter)}", "accent", ""))
+        if not events.count:
+            words.append(("  no event has that" if events.filter else "  no events yet: jobs make them", "dim", ""))
         if self._note:
             words.append((f"  {self._note}", "yellow", ""))
         hidden = f"{events.count:,} of {events.total:,}" if events.filter else f"{events.count:,} events"

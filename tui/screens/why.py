@@ -1,14 +1,19 @@
 """Why: the decision behind a job or a delivery, check by check."""
 
+from typing import ClassVar
+
 from textual import on, work
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 
 from shared import ids
-from shared.models import Decision, Delivery, RunnerJob
+from shared.models import Decision, Delivery, Outcome, RunnerJob
 from tui.client import Daemon, Refused, decode, delivery_path, job_path
-from tui.messages import Began
+from tui.messages import Began, EventsCame
 from tui.plain import plain
+from tui.screens import simulating
 from tui.screens.room import REFUSALS, Room, crumb
+from tui.screens.steering import ACTS, fitting
 from tui.widgets import pages
 from tui.widgets.bar import Word
 from tui.widgets.lines import Painted
@@ -19,12 +24,19 @@ class WhyScreen(Room):
     """One decision."""
 
     CSS = "WhyScreen #why { margin: 1 2 0 2; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "act('approve')", "approve"),
+        Binding("d", "act('deny')", "deny"),  # where nothing waits, the key is the app's: deliveries
+        Binding("o", "rails", "open rails here"),
+        Binding("s", "simulate", "simulate a file"),
+    ]
 
     def __init__(self, subject: str) -> None:
         super().__init__()
         self._subject = subject
         self._what = plain(ids.short(subject))
         self._decision: Decision | None = None
+        self._job: RunnerJob | None = None
         self._here = False
 
     def body(self) -> ComposeResult:
@@ -50,25 +62,63 @@ class WhyScreen(Room):
         """Ask again."""
         self.load()
 
+    @on(EventsCame)
+    def events_came(self, message: EventsCame) -> None:
+        """Ask again where the job moved."""
+        if self._job and any(event.job_id == self._job.id for event in message.events):
+            self.load()
+
     @work(group="why", exclusive=True)
     async def load(self) -> None:
         """Ask, and show it."""
         try:
-            self._decision, self._what = await self.ask(_decided, self.house.daemon, self._subject)
+            self._decision, self._what, self._job = await self.ask(_decided, self.house.daemon, self._subject)
         except REFUSALS as said:
             self.query_one(Painted).show([[(plain(str(said)), "red")]])
             return
         self._here = True
         self.show_title(self.house.link)
         self._draw()
+        self.hint()
 
     def _draw(self) -> None:
         page = self.query_one(Painted)
         page.show(pages.why(self._decision, max(page.room, 20)))
 
+    @property
+    def _line(self) -> int | None:
+        """The line of the rails that made the decision what it is."""
+        if self._decision is None:
+            return None
+        if self._decision.remedy and self._decision.remedy.line:
+            return self._decision.remedy.line
+        decisive = [check.line for check in self._decision.checks if check.outcome in (Outcome.FAIL, Outcome.ASK)]
+        passed = [check.line for check in self._decision.checks if check.outcome is Outcome.PASS]
+        return next((line for line in (*decisive, *passed) if line is not None), None)
 
-def _decided(daemon: Daemon, subject: str) -> tuple[Decision | None, str]:
-    """Return a decision, and in words what it is about; a subject that is no job may be a delivery."""
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done."""
+        if action == "act":
+            return self._job is not None and bool(fitting(ACTS[str(parameters[0])], [self._job]))
+        return action != "rails" or self._line is not None
+
+    def action_act(self, verb: str) -> None:
+        """Approve or deny the job, after a question."""
+        if self._job:
+            self.house.steer(ACTS[verb], [self._job])
+
+    def action_rails(self) -> None:
+        """Show the line of the rails that decided."""
+        self.house.action_open("rails", self._line)
+
+    @work(group="simulate")
+    async def action_simulate(self) -> None:
+        """Say what an edited file would have decided of what came in."""
+        await simulating.ask(self.house)
+
+
+def _decided(daemon: Daemon, subject: str) -> tuple[Decision | None, str, RunnerJob | None]:
+    """Return a decision, in words what it is about, and the job; a subject that is no job may be a delivery."""
     try:
         job = decode(daemon.get(job_path(subject)), RunnerJob)
     except Refused as refused:
@@ -76,8 +126,8 @@ def _decided(daemon: Daemon, subject: str) -> tuple[Decision | None, str]:
             raise
     else:
         words = f"job {ids.short(job.id)}  {job.type} on {place(job.repository, job.thread)} by {job.actor}"
-        return job.decision or None, plain(words)
+        return job.decision or None, plain(words), job
     delivery = decode(daemon.get(delivery_path(subject)), Delivery)
     what = f"{delivery.event}.{delivery.action}" if delivery.action else delivery.event
     words = f"delivery {ids.short(delivery.id)}  {what} on {place(delivery.repository, delivery.thread)}"
-    return delivery.decision or None, plain(f"{words} by {delivery.sender or 'nobody'}")
+    return delivery.decision or None, plain(f"{words} by {delivery.sender or 'nobody'}"), None

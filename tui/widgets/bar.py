@@ -54,7 +54,7 @@ class Bar(Static):
     def _words(self) -> list[Word]:
         left, right = list(self._left), list(self._right)
         room = self.size.width - _width(right)
-        if room < self.size.width // 3:
+        if room < min(self.size.width // 3, _width(left) + 1):
             return left
         return [*_shortened(left, room - 1), (" " * max(room - _width(left), 1), "", ""), *right]
 

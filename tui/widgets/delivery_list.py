@@ -19,13 +19,19 @@ VERDICTS = {
     Verdict.IGNORED: ("·", "dim"),
     Verdict.DUPLICATE: ("=", "dim"),
 }
-_WIDTHS = (8, 11, 10, 26, 22, 4)
-_NAMES = ("ID", "VERDICT", "SOURCE", "EVENT", "THREAD", "AGE")
+_COLUMNS = (("ID", 8), ("VERDICT", 11), ("SOURCE", 10), ("EVENT", 26), ("THREAD", 22), ("AGE", 4))
+_NARROW = ((96, "SOURCE"), (84, "AGE"), (80, "EVENT"))  # cells below which a column goes
+GAP = 2
 
 
-def heading() -> str:
+def _columns(cells: int) -> list[tuple[str, int]]:
+    gone = {name for least, name in _NARROW if cells < least}
+    return [(name, room) for name, room in _COLUMNS if name not in gone]
+
+
+def heading(cells: int) -> str:
     """Return the line above the rows."""
-    return "  " + "".join(f"{name:{room}}  " for name, room in zip(_NAMES, _WIDTHS, strict=True)) + "REASON"
+    return " " * GAP + "".join(f"{name:{room + GAP}}" for name, room in _columns(cells)) + "REASON"
 
 
 class DeliveryList(Rows):
@@ -48,23 +54,24 @@ class DeliveryList(Rows):
         """The delivery under the cursor."""
         return self._items[self.cursor] if self._items else None
 
-    def draw(self, at: int, cells: int) -> Line:  # noqa: ARG002 (the reason is cut by the screen)
+    def draw(self, at: int, cells: int) -> Line:
         """Return the line of a delivery."""
         each = self._items[at]
         glyph, colour = VERDICTS[each.verdict]
         event = f"{each.event}.{each.action}" if each.action else each.event
-        texts = (
-            plain(ids.short(each.id)),
-            f"{glyph} {each.verdict.value}",
-            plain(each.source),
-            plain(event),
-            place(each.repository, each.thread),
-            age(self._clock() - milliseconds(each.received_at)).removesuffix(" ago"),
-        )
-        row = [("  ", "")]
-        for text, room, style in zip(texts, _WIDTHS, ("", colour, "", "", "", "dim"), strict=True):
-            text = cut(text, room)  # noqa: PLW2901 (the same text, shorter)
-            row.append((text + " " * (room - width(text) + 2), style))
+        texts = {
+            "ID": (plain(ids.short(each.id)), ""),
+            "VERDICT": (f"{glyph} {each.verdict.value}", colour),
+            "SOURCE": (plain(each.source), ""),
+            "EVENT": (plain(event), ""),
+            "THREAD": (place(each.repository, each.thread), ""),
+            "AGE": (age(self._clock() - milliseconds(each.received_at)).removesuffix(" ago"), "dim"),
+        }
+        row = [(" " * GAP, "")]
+        for name, room in _columns(cells):
+            text, style = texts[name]
+            text = cut(text, room)
+            row.append((text + " " * (room - width(text) + GAP), style))
         return [*row, (f"{plain(each.sender or NOTHING)}  {plain(each.reason)}", "dim")]
 
     def newest(self, page: DeliveryPage) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from shared.models import JobEvent
 from tui import happenings
-from tui.widgets.paint import Line
+from tui.widgets.paint import Line, marked
 from tui.widgets.rows import Rows
 
 KEPT = 20_000
@@ -13,8 +13,10 @@ KEPT = 20_000
 class EventList(Rows):
     """A tail; `held` events came while it was paused, and are shown when it goes on."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+    def __init__(self, *, id: str | None = None, with_job: bool = True) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(id=id)
+        self._with_job = with_job
+        self._pattern = ""
         self.paused = False
         self.filter = ""
         self._all: list[JobEvent] = []
@@ -43,7 +45,7 @@ class EventList(Rows):
 
     def draw(self, at: int, cells: int) -> Line:  # noqa: ARG002 (a line is as long as it is)
         """Return the line of an event."""
-        return happenings.line(self._shown[at], with_job=True)
+        return marked(happenings.line(self._shown[at], with_job=self._with_job), self._pattern)
 
     def add(self, events: Iterable[JobEvent]) -> None:
         """Show more events, or keep them back while it is paused."""
@@ -76,6 +78,11 @@ class EventList(Rows):
         )
         self.narrow(self.filter)
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._all, self._shown, self._held = [], [], []
+        self.recount()
+
     def pause(self) -> None:
         """Hold, or go on with what was held."""
         self.paused = not self.paused
@@ -90,17 +97,23 @@ class EventList(Rows):
         self.cursor = max(self.count - 1, 0)
         self.recount()
         self.jump(self.count)
+        self.post_message(self.Moved(self))
 
     def find(self, text: str, *, backward: bool) -> bool:
         """Go to the next event whose line holds a text."""
+        self._pattern = text.lower()
+        self.refresh()
         rows = range(self.cursor - 1, -1, -1) if backward else range(self.cursor + 1, self.count)
-        at = next((row for row in rows if text.lower() in _text(self._shown[row])), None)
+        at = next((row for row in rows if self._pattern in self._text(self._shown[row])), None)
         if at is not None:
             self.move(at)
         return at is not None
 
     def _fits(self, event: JobEvent) -> bool:
-        return self.filter in _text(event)
+        return self.filter in self._text(event)
+
+    def _text(self, event: JobEvent) -> str:
+        return "".join(text for text, _ in happenings.line(event, with_job=self._with_job)).lower()
 
     def _trim(self) -> int:
         """Forget the oldest; returns how many of those shown are gone."""
@@ -111,7 +124,3 @@ class EventList(Rows):
         gone = len(self._shown) - KEPT
         del self._shown[:gone]
         return gone
-
-
-def _text(event: JobEvent) -> str:
-    return "".join(text for text, _ in happenings.line(event, with_job=True)).lower()

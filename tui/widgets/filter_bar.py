@@ -9,14 +9,19 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 from shared.filters import KEYS
-from shared.models import RunnerJob
+from tui.board import Board
 
-Values = Callable[[], Iterable[RunnerJob]]
+Values = Callable[[], dict[str, Iterable[str]]]
+VIEWS = "@"  # the key of the views' names, which are written @name
 
 
 def completed(text: str, values: dict[str, Iterable[str]]) -> str | None:
     """Return the text with its last word completed, or None; a comma starts another value of the same key."""
     before, space, word = text.rpartition(" ")
+    if word.startswith(VIEWS):
+        names = (name for name in sorted(values.get(VIEWS, ())) if name.startswith(word[1:]) and name != word[1:])
+        view = next(names, None)
+        return f"{before}{space}{VIEWS}{view}" if view else None
     sign = "-" if word.startswith("-") else ""
     key, colon, said = word[len(sign) :].partition(":")
     if not colon:
@@ -28,26 +33,27 @@ def completed(text: str, values: dict[str, Iterable[str]]) -> str | None:
     return f"{before}{space}{sign}{key}:{earlier}{comma}{value}" if value and value != begun else None
 
 
-def values_of(jobs: Iterable[RunnerJob]) -> dict[str, Iterable[str]]:
+def values_of(board: Board, views: Iterable[str]) -> dict[str, Iterable[str]]:
     """Return what each key may be, as far as it is known here."""
     found = {key: set(values) for key, values in KEYS.items()}
-    for job in jobs:
+    for job in board.held():
         found["type"].add(job.type)
         found["profile"].add(job.profile)
         if job.repository:
             found["repo"].add(job.repository)
         if job.agent_task_id:
             found["agent"].add(job.agent_task_id)
-    return {key: {value for value in values if " " not in value} for key, values in found.items()}
+    found["gate"].update(board.gates)
+    return {VIEWS: views, **{key: {value for value in values if " " not in value} for key, values in found.items()}}
 
 
 class _Completion(Suggester):
-    def __init__(self, jobs: Values) -> None:
+    def __init__(self, values: Values) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._jobs = jobs
+        self._values = values
 
     async def get_suggestion(self, value: str) -> str | None:
-        return completed(value, values_of(self._jobs()))
+        return completed(value, self._values())
 
 
 class FilterBar(Input):
@@ -65,14 +71,21 @@ class FilterBar(Input):
     class Left(Message):
         """Nothing was entered."""
 
-    def __init__(self, jobs: Values, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+    def __init__(self, values: Values, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(
             placeholder="state:failed type:fix repo:octo-org/* age:<2h -gate:lint words",
-            suggester=_Completion(jobs),
+            suggester=_Completion(values),
             select_on_focus=False,
             id=id,
         )
         self.cursor_blink = False
+
+    def open(self, text: str) -> None:
+        """Take the very next key: it is there already, and shown now."""
+        self.value = text
+        self.display = True
+        self.screen.set_focus(self)
+        self.action_end()
 
     def action_leave(self) -> None:
         """Go back to the list."""

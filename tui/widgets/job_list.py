@@ -17,6 +17,7 @@ class JobList(Rows):
         self.board = board
         self.marked: dict[str, None] = {}
         self.above = 0  # rows that came while the cursor was further down
+        self.without: frozenset[str] = frozenset()  # columns that are left out
         self._clock = clock
         self._drawn: dict[int, Line] = {}
 
@@ -35,7 +36,8 @@ class JobList(Rows):
         job = self.board.job(at)
         if job is None:
             return unknown(job_id)
-        return row(job, self.board.said(job_id), cells, self._clock(), marked=job_id in self.marked)
+        marked, said = job_id in self.marked, self.board.said(job_id)
+        return row(job, said, cells, self._clock(), marked=marked, without=self.without)
 
     def tick(self, *, ages: bool) -> None:
         """Draw the rows anew whose times look different by now; the ages of jobs that are over too, if asked."""
@@ -86,6 +88,15 @@ class JobList(Rows):
             else:
                 self.marked[job_id] = None
             self.move(self.cursor + 1)
+
+    def mark_range(self) -> None:
+        """Mark every job from the one that was marked last to the one under the cursor."""
+        last = next((at for at, job_id in enumerate(self.board.ids) if job_id == next(reversed(self.marked), "")), None)
+        if last is None:
+            return
+        first, end = sorted((last, self.cursor))
+        self.marked |= dict.fromkeys(self.board.ids[first : end + 1])
+        self.refresh()
 
     def unmark(self) -> None:
         """Mark nothing."""

@@ -7,7 +7,7 @@ from msgspec import Struct
 from shared import ids
 from shared.models import OPEN, RunnerJob, Status
 from tui.plain import cut, plain, width
-from tui.times import age, milliseconds
+from tui.times import age, left, milliseconds
 from tui.widgets.paint import Line
 from tui.wording import NOTHING, cost, look, place, taken
 
@@ -21,6 +21,7 @@ class Column(Struct, frozen=True):
     right: bool = False
 
 
+IDLE = frozenset({"TRY", "TIME", "TOKENS", "COST", "AGE"})  # columns that say little of jobs that never ran
 GAP = 2
 THREAD_MAX = 34
 LAST_MIN = 16
@@ -39,10 +40,13 @@ COLUMNS = (
 
 
 @lru_cache(maxsize=16)
-def columns(cells: int) -> tuple[Column, ...]:
-    """Return the columns that fit in `cells`, with their widths: the thread grows first, then what happened last."""
-    shown = list(COLUMNS)
-    for doomed in sorted(COLUMNS, key=lambda column: column.rank):
+def columns(cells: int, without: frozenset[str] = frozenset()) -> tuple[Column, ...]:
+    """Return the columns that fit in `cells`, with their widths: the thread grows first, then what happened last.
+
+    Those in `without` have nothing to say.
+    """
+    shown = [column for column in COLUMNS if column.name not in without]
+    for doomed in sorted(shown, key=lambda column: column.rank):
         if _taken(shown) <= cells:
             break
         if doomed.rank < 9:
@@ -55,16 +59,18 @@ def columns(cells: int) -> tuple[Column, ...]:
     )
 
 
-def heading(cells: int) -> Line:
+def heading(cells: int, without: frozenset[str] = frozenset()) -> Line:
     """Return the line above the rows."""
-    names = (" " * GAP).join(_fitted(column, column.name) for column in columns(cells))
+    names = (" " * GAP).join(_fitted(column, column.name) for column in columns(cells, without))
     return [("  ", ""), (names, "dim")]
 
 
-def row(job: RunnerJob, said: str, cells: int, now: int, *, marked: bool) -> Line:
+def row(
+    job: RunnerJob, said: str, cells: int, now: int, *, marked: bool, without: frozenset[str] = frozenset()
+) -> Line:
     """Return the line of a job, at `now` in milliseconds; `said` is what its last event said."""
     line = [("▌" if marked else "", "accent")]
-    for column in columns(cells):
+    for column in columns(cells, without):
         text, style = _cell(column, job, said, now)
         line += [(" " * (GAP - width(line[0][0]) if len(line) == 1 else GAP), ""), (_fitted(column, text), style)]
     return line
@@ -88,7 +94,7 @@ def _cell(column: Column, job: RunnerJob, said: str, now: int) -> tuple[str, str
         case "THREAD":
             return _last_part(place(job.repository, job.thread), column.cells), ""
         case "LAST":
-            return happening(job, said), "red" if job.status is Status.FAILED else "dim"
+            return happening(job, said, now), "red" if job.status is Status.FAILED else "dim"
         case "TRY":
             return f"{job.tries.used}/{job.tries.max}", quiet
         case "TIME":
@@ -101,17 +107,29 @@ def _cell(column: Column, job: RunnerJob, said: str, now: int) -> tuple[str, str
             return age(now - milliseconds(job.created_at)).removesuffix(" ago"), quiet
 
 
-def happening(job: RunnerJob, said: str) -> str:
-    """Return what there is to say of a job beside its state."""
+def happening(job: RunnerJob, said: str, now: int) -> str:
+    """Return what there is to say of a job beside its state, at `now` in milliseconds."""
     if job.error:
         return plain(job.error.detail)
     if job.status is Status.PENDING:
-        return "needs an approval"
+        return waiting(job, now)
+    if job.status is Status.QUEUED and job.held:
+        return plain(job.held)
     if job.status is Status.RUNNING:
         return said or plain(job.last_event)
     if job.thread and job.thread.title:
         return plain(job.thread.title)
     return ""
+
+
+def waiting(job: RunnerJob, now: int) -> str:
+    """Return how long a job may still be approved, what asks for it, and who may answer."""
+    if job.waiting is None:
+        return "needs an approval"
+    asks = ", ".join(job.waiting.guards)
+    return plain(
+        f"{left(milliseconds(job.waiting.expires_at) - now)} · {asks}, by {', '.join(job.waiting.by) or 'you'}"
+    )
 
 
 def tokens(job: RunnerJob) -> str:

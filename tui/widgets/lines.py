@@ -2,13 +2,14 @@
 
 from typing import ClassVar
 
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.widgets.paint import Line, Palette
+from tui.widgets.paint import Line, Palette, marked
 
 WHEEL = 3  # lines
 
@@ -42,6 +43,7 @@ class Lines(ScrollView, can_focus=True):
         self.left = 0  # cells that are scrolled out on the left
         self.faded = False  # what is shown may be out of date
         self._palette: Palette | None = None
+        self._ground: Style | None = None
 
     @property
     def count(self) -> int:
@@ -74,9 +76,9 @@ class Lines(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
-        if self._palette is None:
-            self._palette = Palette(self.app.theme_variables)
-        ground = self.rich_style
+        if self._palette is None or self._ground is None:
+            self._palette, self._ground = Palette(self.app.theme_variables), self.rich_style
+        ground = self._ground
         at = y + self.scroll_offset.y
         if at >= self.count:
             return Strip.blank(self.room, ground)
@@ -85,7 +87,7 @@ class Lines(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Forget the colours of another theme."""
         super().notify_style_update()
-        self._palette = None
+        self._palette = self._ground = None
 
     def on_resize(self) -> None:
         """Draw for the new width."""
@@ -142,6 +144,7 @@ class Painted(Lines):
     def __init__(self, lines: list[Line] | None = None, *, id: str | None = None) -> None:  # noqa: A002 (as above)
         super().__init__(id=id)
         self._lines: list[Line] = lines or []
+        self._pattern = ""
 
     @property
     def count(self) -> int:
@@ -150,9 +153,26 @@ class Painted(Lines):
 
     def draw(self, at: int, cells: int) -> Line:  # noqa: ARG002 (a page of text is as wide as it is)
         """Return one of them."""
-        return self._lines[at]
+        return marked(self._lines[at], self._pattern)
 
     def show(self, lines: list[Line]) -> None:
         """Show other lines."""
         self._lines = lines
         self.recount()
+
+    @property
+    def text(self) -> list[str]:
+        """What the lines say."""
+        return ["".join(text for text, _ in line) for line in self._lines]
+
+    def find(self, pattern: str, *, backward: bool) -> bool:
+        """Mark a text in any case, and go to the next line below or above the first one seen that holds it."""
+        self._pattern = pattern.lower()
+        self.refresh()
+        top = self.scroll_offset.y
+        rows = range(top - 1, -1, -1) if backward else range(top + 1, self.count)
+        text = self.text
+        at = next((row for row in rows if self._pattern in text[row].lower()), None)
+        if at is not None:
+            self.jump(at)
+        return at is not None or any(self._pattern in line.lower() for line in text[top : top + self.size.height])

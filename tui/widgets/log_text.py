@@ -4,6 +4,7 @@ Positions are bytes of the whole text. Nothing counts the lines of all of it, so
 """
 
 import re
+from bisect import bisect_right
 from itertools import accumulate
 
 from msgspec import Struct
@@ -11,7 +12,7 @@ from msgspec import Struct
 from tui.plain import plain
 
 CHUNK = 128 * 1024  # bytes of one read
-HELD = 4 * 1024 * 1024  # bytes that are held
+HELD = 1024 * 1024  # bytes that are held
 LINE = 4096  # bytes after which a line is broken, so that a text without line ends can be shown
 MARGIN = 100  # lines beside those that are seen
 
@@ -33,16 +34,18 @@ class Span(Struct, frozen=True):
 class LogText:
     """Lines of one text, from byte `start` up to byte `end`; `size` is how long it was at the last read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_end: bool = True) -> None:
         self.lines: list[bytes] = []
         self.start = 0
         self.end = 0
-        self.size: int | None = None
+        self.size = None if at_end else 0  # where nothing is known, its end is what is asked for first
+        self._starts: list[int] = []  # of each line, and the end of the last; empty where they must be counted anew
 
     def seek(self, offset: int) -> None:
         """Hold nothing, and begin anew at a position."""
         self.lines = []
         self.start = self.end = offset
+        self._starts = []
 
     def wish(self, first: int, last: int) -> Span | None:
         """Return what to read next while the lines `first` to `last` are looked at."""
@@ -69,6 +72,7 @@ class LogText:
             self.seek(0)
             return 0
         self.size = size
+        self._starts = []
         first = max(size - len(data), 0) if span.first is None else span.first
         if self.lines and first + len(data) == self.start:
             return self._before(first, data)
@@ -80,15 +84,19 @@ class LogText:
 
     def offset(self, line: int) -> int:
         """Return the position of a line that is held."""
-        return self.start + sum(map(len, self.lines[:line]))
+        return self._positions[min(line, len(self.lines))]
 
     def line_at(self, offset: int) -> int | None:
         """Return the line that holds a position; None where that is not held."""
         if not self.start <= offset < self.end:
             return None
-        return next(
-            at for at, end in enumerate(accumulate(map(len, self.lines), initial=self.start), -1) if end > offset
-        )
+        return bisect_right(self._positions, offset) - 1
+
+    @property
+    def _positions(self) -> list[int]:
+        if not self._starts:
+            self._starts = list(accumulate(map(len, self.lines), initial=self.start))
+        return self._starts
 
     def _before(self, first: int, data: bytes) -> int:
         data, first = _from_line_start(data, first)
@@ -118,6 +126,14 @@ def shown(line: bytes) -> str:
     """Return a line as people see it: without its colours, after the last return of the carriage, and plain."""
     text = line.rstrip(b"\r\n").rpartition(b"\r")[2].decode("utf-8", "replace")
     return plain(_COLOUR.sub("", text).expandtabs())
+
+
+def in_bytes(size: int) -> str:
+    """Return a size as people read it, `1.5 MB`."""
+    for unit, name in ((2**30, "GB"), (2**20, "MB"), (2**10, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} B"
 
 
 def _from_line_start(data: bytes, first: int) -> tuple[bytes, int]:

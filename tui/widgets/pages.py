@@ -1,21 +1,27 @@
 """The pages of text beside a job's steps, and of a decision: lines, without a screen."""
 
-from collections.abc import Iterable
 from contextlib import suppress
 
 import msgspec
 from msgspec import UNSET
 
-from shared.models import Decision, JobEvent, RunnerJob
-from tui import happenings, reasons
+from shared.models import Decision, RunnerJob
+from tui import reasons
 from tui.plain import plain, width
 from tui.widgets.paint import Line, folded, paint, pieces
 from tui.wording import NOTHING
 
 
-def events(happened: Iterable[JobEvent], *, with_job: bool = False) -> list[Line]:
-    """Return a line for each event."""
-    return [happenings.line(event, with_job=with_job) for event in happened] or [[("no events are kept", "dim")]]
+def text_of(title: str, job: RunnerJob, document: bytes, cells: int) -> list[Line]:
+    """Return the page of that title of a job, of which `document` is all that is known."""
+    match title:
+        case "Why":
+            return why(None if job.decision is UNSET else job.decision, cells)
+        case "Prompt":
+            return prompt(job, cells)
+        case "Result":
+            return result(job, cells)
+    return raw(document, cells)
 
 
 def why(decision: Decision | None, cells: int) -> list[Line]:

@@ -3,8 +3,9 @@
 A style is words of `red green yellow cyan accent dim bold reverse`; the theme says what they look like.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 
 from rich.segment import Segment
 from rich.style import Style as RichStyle
@@ -44,6 +45,28 @@ def pieces(marked: str) -> list[Piece]:
     return [piece for piece in found if piece[0]]
 
 
+def marked(line: Line, pattern: str) -> Line:
+    """Return a line with every place of a text, which is in lower case, standing out."""
+    text = "".join(piece for piece, _ in line).lower()
+    if not pattern or pattern not in text or len(text) != sum(len(piece) for piece, _ in line):
+        return line
+    found = {at + more for at in _places(text, pattern) for more in range(len(pattern))}
+    made, start = [], 0
+    for piece, style in line:
+        here = enumerate(piece, start)
+        for hit, run in groupby(here, key=lambda pair: pair[0] in found):
+            made.append(("".join(character for _, character in run), "reverse accent" if hit else style))
+        start += len(piece)
+    return made
+
+
+def _places(text: str, pattern: str) -> Iterator[int]:
+    at = text.find(pattern)
+    while at >= 0:
+        yield at
+        at = text.find(pattern, at + len(pattern))
+
+
 def folded(text: str, cells: int) -> list[str]:
     """Return a plain line as lines of at most `cells` cells, broken at a blank where there is one; at least one."""
     parts = []
@@ -74,6 +97,7 @@ class Palette:
     def __init__(self, variables: dict[str, str]) -> None:
         self._variables = variables
         self._known: dict[str, RichStyle] = {}
+        self._mixed: dict[tuple[RichStyle, str, str], RichStyle] = {}
 
     def __getitem__(self, words: str) -> RichStyle:
         """Return a style as the terminal's own."""
@@ -84,10 +108,15 @@ class Palette:
 
     def strip(self, line: Line, left: int, cells: int, ground: RichStyle, over: str = "") -> Strip:
         """Return `cells` cells of a line from `left` on, on a ground, with a style over all of it."""
-        above = self[over]
-        segments = [Segment(text, ground + self[style] + above) for text, style in line if text]
+        segments = [Segment(text, self._mix(ground, style, over)) for text, style in line if text]
         strip = Strip(segments, sum(width(text) for text, _ in line))
-        return strip.crop_extend(left, left + cells, ground + above)
+        return strip.crop_extend(left, left + cells, self._mix(ground, "", over))
+
+    def _mix(self, ground: RichStyle, words: str, over: str) -> RichStyle:
+        mixed = self._mixed.get((ground, words, over))
+        if mixed is None:
+            mixed = self._mixed[ground, words, over] = ground + self[words] + self[over]
+        return mixed
 
 
 @lru_cache(maxsize=256)

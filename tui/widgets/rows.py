@@ -15,8 +15,26 @@ class Rows(Lines):
     class Moved(Message):
         """The cursor, or what can be seen, is another."""
 
+        def __init__(self, rows: "Rows | None" = None) -> None:
+            super().__init__()
+            self._rows = rows
+
+        @property
+        def control(self) -> "Rows | None":
+            """The list; None where one that is not said tells it."""
+            return self._rows
+
     class Opened(Message):
         """The row under the cursor is to be opened."""
+
+        def __init__(self, rows: "Rows | None" = None) -> None:
+            super().__init__()
+            self._rows = rows
+
+        @property
+        def control(self) -> "Rows | None":
+            """The list; None where one that is not said tells it."""
+            return self._rows
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(id=id)
@@ -36,7 +54,7 @@ class Rows(Lines):
         self.refresh_lines(before)
         self.refresh_lines(row)
         self.reveal()
-        self.post_message(self.Moved())
+        self.post_message(self.Moved(self))
 
     def reveal(self) -> None:
         """Scroll as far as is needed to see the cursor."""
@@ -59,7 +77,7 @@ class Rows(Lines):
         """Tell that other rows are seen."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
-            self.post_message(self.Moved())
+            self.post_message(self.Moved(self))
 
     def action_go(self, by: int) -> None:
         """Move the cursor by rows."""
@@ -76,7 +94,7 @@ class Rows(Lines):
     def action_open(self) -> None:
         """Open the row under the cursor."""
         if self.count:
-            self.post_message(self.Opened())
+            self.post_message(self.Opened(self))
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor; a second click opens."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from shared.models import JobStep, RunnerJob, StepStatus
+from shared.models import JobStep, RunnerJob, Status, StepStatus
 from tui.widgets.paint import Line
 from tui.widgets.rows import Rows
 from tui.widgets.step_row import Branch, Node, Time, line, nodes, steps_of, time_of
@@ -18,7 +18,7 @@ class StepList(Rows):
         self._steps: tuple[JobStep, ...] = ()
         self._folded: set[Branch] = set()
         self._touched = False
-        self._time = Time(0, 0, 1)
+        self._time = Time({})
         self._several = False
 
     @property
@@ -30,6 +30,11 @@ class StepList(Rows):
     def time(self) -> Time:
         """From when to when the bars go."""
         return self._time
+
+    @property
+    def now(self) -> int:
+        """The time, in milliseconds since 1970."""
+        return self._clock()
 
     @property
     def step(self) -> JobStep | None:
@@ -46,7 +51,24 @@ class StepList(Rows):
         self._steps = steps_of(job)
         self._several = any(step.attempt > 1 for step in self._steps)
         self._time = time_of(job, self._clock())
-        self._arrange(meant or _that_matters(self._steps))
+        self._arrange(meant or _that_matters(self._steps, failed=job.status is not Status.COMPLETED))
+
+    def select(self, step_id: str) -> bool:
+        """Set the cursor on a step, whose try is unfolded for that; False where there is none."""
+        self._folded -= {(step.attempt, step.try_) for step in self._steps if step.id == step_id}
+        self._branches = nodes(self._steps, self._folded)
+        at = next((row for row, node in enumerate(self._branches) if node.step and node.step.id == step_id), None)
+        if at is not None:
+            self.recount()
+            self.move(at)
+        return at is not None
+
+    def next_step(self, by: int) -> None:
+        """Go to the next step in time, or to the one before."""
+        ids = [step.id for step in self._steps]
+        at = ids.index(self.step.id) + by if self.step else 0
+        if 0 <= at < len(ids):
+            self.select(ids[at])
 
     def move(self, row: int) -> None:
         """Set the cursor, for good."""
@@ -74,8 +96,8 @@ class StepList(Rows):
         self.reveal()
 
 
-def _that_matters(steps: tuple[JobStep, ...]) -> str | None:
-    for status in (StepStatus.RUNNING, StepStatus.FAILED):
+def _that_matters(steps: tuple[JobStep, ...], *, failed: bool) -> str | None:
+    for status in (StepStatus.RUNNING, *([StepStatus.FAILED] if failed else [])):
         if found := [step.id for step in steps if step.status is status and step.attempt == steps[-1].attempt]:
             return found[-1]
     return steps[-1].id if steps else None

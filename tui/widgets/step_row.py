@@ -5,7 +5,7 @@ from itertools import groupby
 
 from msgspec import UNSET, Struct
 
-from shared.models import JobStep, Phase, RunnerJob, StepStatus, StepType
+from shared.models import OPEN, JobStep, Phase, RunnerJob, StepStatus, StepType
 from tui.plain import cut, plain, width
 from tui.times import duration, milliseconds
 from tui.widgets.paint import Line
@@ -46,37 +46,57 @@ def nodes(steps: tuple[JobStep, ...], folded: Collection[Branch]) -> list[Node]:
     return rows
 
 
-class Time(Struct, frozen=True):
-    """The job's time on screen, in milliseconds since 1970; `start` is when it was queued."""
+class Span(Struct, frozen=True):
+    """One attempt in milliseconds since 1970: `queued`, so that it waited until `start`, and then until `end`."""
 
+    queued: int
     start: int
-    begun: int
     end: int
 
-    def cell(self, moment: int, cells: int) -> int:
-        """Return the cell of a moment."""
-        span = max(self.end - self.start, 1)
-        return max(0, min(cells - 1, (moment - self.start) * cells // span))
+
+class Time(Struct, frozen=True):
+    """The job's time on screen: its attempts on end, by number, without the time between them."""
+
+    attempts: dict[int, Span]
+
+    @property
+    def total(self) -> int:
+        """How many milliseconds that is."""
+        return sum(span.end - span.queued for span in self.attempts.values())
+
+    def cell(self, attempt: int, moment: int, cells: int) -> int:
+        """Return the cell of a moment of an attempt."""
+        before = sum(span.end - span.queued for number, span in self.attempts.items() if number < attempt)
+        span = self.attempts[attempt]
+        return max(0, min(cells - 1, (before + min(moment, span.end) - span.queued) * cells // max(self.total, 1)))
 
 
 def time_of(job: RunnerJob, now: int) -> Time:
-    """Return from when to when a job's bars go."""
-    stamps = [job.queued_at or job.created_at]
-    begun = milliseconds(job.started_at) if job.started_at else now
-    ends = [milliseconds(step.completed_at) for step in steps_of(job) if step.completed_at]
-    running = any(step.status is StepStatus.RUNNING for step in steps_of(job))
-    start = min(milliseconds(stamps[0]), *(milliseconds(s.started_at) for s in steps_of(job) if s.started_at), begun)
-    return Time(start, begun, max([now] if running or not ends else [*ends, begun]))
+    """Return from when to when a job's bars go; when an earlier attempt than the last was queued is not known."""
+    attempts = {}
+    for attempt in sorted({*(step.attempt for step in steps_of(job)), job.attempt}):
+        steps = [step for step in steps_of(job) if step.attempt == attempt and step.started_at]
+        first = min((milliseconds(step.started_at) for step in steps if step.started_at), default=now)
+        ends = [milliseconds(step.completed_at) if step.completed_at else now for step in steps]
+        queued = first
+        if attempt == job.attempt:
+            queued = milliseconds(job.queued_at or job.created_at)
+        elif attempt == 1:
+            queued = milliseconds(job.created_at)
+        if attempt == job.attempt and job.status in OPEN:
+            ends.append(now)
+        attempts[attempt] = Span(min(queued, first), first, max([first, *ends]))
+    return Time(attempts)
 
 
 def axis(time: Time, cells: int) -> str:
     """Return the marks of the time above the bars."""
-    span = time.end - time.start
+    span = time.total
     marks = max(2, min(5, cells // 10))
     line = ""
     for at in range(marks):
         place = at * cells // marks
-        line = line.ljust(place) + _rough(span * at // marks)
+        line = line.ljust(place) + _rough(span * at // marks, whole=span >= 1000 * marks)
     return cut(line.ljust(cells), cells)
 
 
@@ -98,14 +118,16 @@ def line(node: Node, time: Time, cells: int, now: int, *, several: bool) -> Line
 def bar(node: Node, time: Time, cells: int, now: int) -> list[tuple[str, str]]:
     """Return the bar of a node: each step from its start to its end, and a cross where it failed."""
     drawn = [" "] * cells
-    if node.step and node.step.ordinal == 1 and node.branch[0] == 1:
-        for at in range(time.cell(time.begun, cells)):
+    attempt = node.branch[0]
+    if node.step and node.step.ordinal == 1:
+        span = time.attempts[attempt]
+        for at in range(time.cell(attempt, span.queued, cells), time.cell(attempt, span.start, cells)):
             drawn[at] = "░"
     for step in node.steps:
         if step.started_at is None:
             continue
-        first = time.cell(milliseconds(step.started_at), cells)
-        last = time.cell(milliseconds(step.completed_at) - 1 if step.completed_at else now, cells)
+        first = time.cell(attempt, milliseconds(step.started_at), cells)
+        last = time.cell(attempt, milliseconds(step.completed_at) - 1 if step.completed_at else now, cells)
         for at in range(first, max(first, last) + 1):
             drawn[at] = _BAR[step.phase]
         if step.status is StepStatus.FAILED:
@@ -138,6 +160,6 @@ def _spent(node: Node, now: int) -> str:
     return duration(max(ends) - min(starts))
 
 
-def _rough(span: int) -> str:
-    """Return a mark of the axis, in whole seconds below a minute."""
-    return f"{span // 1000}s" if span < 60_000 else duration(span)
+def _rough(span: int, *, whole: bool) -> str:
+    """Return a mark of the axis, below a minute in `whole` seconds where that tells them apart."""
+    return f"{span // 1000}s" if span < 60_000 and (whole or not span) else duration(span)

@@ -3,6 +3,7 @@
 import json
 import socketserver
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -34,9 +35,14 @@ class StandIn(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.jobs: list[dict[str, Any]] = []
         self.details: dict[str, dict[str, Any]] = {}
         self.logs: dict[str, bytes] = {}
+        self.diffs: dict[str, bytes] = {}  # by job and attempt
         self.deliveries: list[dict[str, Any]] = []
         self.rails: dict[str, Any] = dict(RAILS)
         self.events: list[dict[str, Any]] = []
+        self.pulse: dict[str, Any] = dict(PULSE)
+        self.bulk: dict[str, Any] | None = None
+        self.checks: list[dict[str, Any]] = []
+        self.simulation: dict[str, Any] = {"deliveries": 1000, "changed": [], "counts": {}}
         self.pruned = 0
         self.denies: dict[str, Any] | None = None  # what a dispatch is answered
         self.deaf = False  # nobody answers
@@ -82,6 +88,14 @@ RAILS = {
     "warnings": [{"line": 6, "column": 5, "message": "weaver may do nothing"}],
     "error": None,
 }
+PULSE: dict[str, Any] = {
+    "ended": [0, 0, 2, 5, 9, 5, 2, 14],
+    "queued": 3,
+    "oldestQueuedAt": "2026-11-22T14:04:48.000Z",
+    "paused": False,
+    "pausedBy": None,
+    "reason": None,
+}
 EMPTY: dict[str, Any] = {
     "prompt": "p",
     "result": None,
@@ -108,6 +122,8 @@ class Handler(BaseHTTPRequestHandler):
             self._stream(query)
         elif len(parts) == 5 and parts[4] == "log":
             self._log(house.logs.get(parts[3]))
+        elif parts[2:] == ["diff"]:
+            self._log(house.diffs.get(f"{parts[1]}/{query['attempt'][0]}"))
         else:
             self._send(*self._answer(parts, query))
 
@@ -118,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         if parts == ["runner-jobs", "bulk"]:
             failed = [job for job in self.server.jobs if job["status"] == "FAILED"]
             items = [{"id": job["id"], "ok": True, "status": job["status"]} for job in failed]
-            self._send(200, {"matched": len(items), "items": items})
+            self._send(200, self.server.bulk or {"matched": len(items), "items": items})
         elif parts[0] == "runner-jobs" and len(parts) == 3:
             job = self.server.find(parts[1])
             possible = {
@@ -131,6 +147,15 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(202, job)
             else:
                 self._problem(409, f"not_{parts[2]}able", f"job is {job and job['status']}")
+        elif parts in (["pause"], ["resume"]):
+            self.server.pulse = {**PULSE, "paused": parts == ["pause"], "reason": body.get("reason")}
+            more = {"since": None, "actor": None, "reason": None, "running": ["x"], "queued": 3}
+            self._send(200, {"paused": parts == ["pause"], **more})
+        elif parts == ["rails", "simulate"]:
+            self._send(self.server.simulation.get("status", 200), self.server.simulation)
+        elif parts[0] == "deliveries" and parts[2:] == ["replay"]:
+            answer = {"deliveryId": parts[1], "verdict": "allowed", "jobId": None, "status": None, "reason": "replayed"}
+            self._send(200, {**answer, **({"decision": self.server.papers.DECISION} if body.get("dryRun") else {})})
         elif parts == ["runner-jobs"] and self.server.denies:
             self._send(self.server.denies["status"], self.server.denies)
         elif parts == ["runner-jobs"]:
@@ -145,12 +170,18 @@ class Handler(BaseHTTPRequestHandler):
             case ["meta"]:
                 meta = {"version": "0.1.0", "api": "1", "instance": house.instance, "pid": 1, "startedAt": "x"}
                 answer = (200, meta)
+            case ["pulse"]:
+                answer = (200, house.pulse)
+            case ["readyz"]:
+                well = all(check["ok"] for check in house.checks)
+                answer = (200 if well else 503, {"ready": well, "checks": house.checks})
             case ["rails"]:
                 answer = (200, house.rails)
             case ["runner-jobs"]:
                 answer = self._jobs(query)
-            case ["runner-jobs", name] if job := house.find(name):
-                answer = (200, {**job, **EMPTY, **house.details.get(job["id"], {})})
+            case ["runner-jobs", name, *what] if job := house.find(name):
+                whole = {**job, **EMPTY, **house.details.get(job["id"], {})}
+                answer = (200, {"items": whole.get("past", whole["events"]), "next": None} if what else whole)
             case ["deliveries"]:
                 answer = self._deliveries(query)
             case ["deliveries", name] if found := [each for each in house.deliveries if each["id"].endswith(name)]:
@@ -263,14 +294,14 @@ def plain_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def app(daemon: StandIn) -> Callable[..., StitcherApp]:
+def app(daemon: StandIn, tmp_path: Path) -> Callable[..., StitcherApp]:
     """Makes the app, at a standing clock, in front of the stand-in."""
 
     def make(pauses: tuple[float, ...] = (0.05,), **more: Any) -> StitcherApp:
         client = Daemon(daemon.path)
         feed = Feed(client, pauses=pauses)
         feed.start()
-        made = StitcherApp(client, feed, clock=lambda: NOW, **more)
+        made = StitcherApp(client, feed, config=tmp_path, clock=lambda: NOW, **more)
         made.theme = "textual-dark"
         return made
 
@@ -279,10 +310,11 @@ def app(daemon: StandIn) -> Callable[..., StitcherApp]:
 
 @pytest.fixture
 def until() -> Callable[[Pilot[None], Callable[[], object]], Awaitable[None]]:
-    """Waits for a condition on the screen, up to ten seconds."""
+    """Waits for a condition on the screen, up to a minute: a machine may have much else to do."""
 
     async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
-        for _ in range(500):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             await pilot.pause()
             if holds():
                 return

@@ -188,19 +188,16 @@ async def test_several_jobs_at_once(daemon: Any, app: Any, until: Any, seen: Any
         await until(pilot, lambda: "selected" not in seen(pilot.app))
 
 
-@pytest.mark.parametrize(
-    ("key", "verb", "body"), [("a", "approve", {}), ("d", "deny", {"reason": "denied on the screen"})]
-)
-async def test_what_waits_is_answered(
-    daemon: Any, app: Any, until: Any, seen: Any, key: str, verb: str, body: dict[str, str]
-) -> None:
-    job = daemon.job(1, status="PENDING")
+async def test_a_range_from_the_last_mark(daemon: Any, app: Any, until: Any, seen: Any) -> None:
+    _fill(daemon, 12)
     async with app().run_test(size=(120, 30)) as pilot:
-        await until(pilot, lambda: f"{key} {verb}" in seen(pilot.app))
-        await pilot.press(key)
-        await until(pilot, lambda: f"{verb.capitalize()} 1 job?" in seen(pilot.app))
-        await pilot.press("y")
-        await until(pilot, lambda: (f"POST /runner-jobs/{job['id']}/{verb}", body) in daemon.asked)
+        await until(pilot, lambda: _jobs(pilot).count == 12)
+        await pilot.press("v")
+        assert not _jobs(pilot).marked
+        await pilot.press("j", "j", "space", "j", "j", "j", "v")
+        await until(pilot, lambda: "5 selected" in seen(pilot.app))
+        await pilot.press("space", "g", "v")
+        await until(pilot, lambda: "6 selected" in seen(pilot.app))
 
 
 async def test_d_is_deliveries_where_nothing_waits(daemon: Any, app: Any, until: Any, seen: Any) -> None:

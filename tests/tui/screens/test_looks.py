@@ -4,21 +4,52 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
+
+from tui.simulated import Simulation
 
 TEXTS = Path(__file__).parents[1] / "snapshots"
 Keys = tuple[str, ...]
 
-SCREENS: dict[str, tuple[Keys, str]] = {  # the keys that lead there, and what is on screen then
-    "jobs": (("down", "down", "space"), "1 selected"),
-    "job": (("enter",), "line 60 of 60"),
-    "why": (("w",), "to allow it"),
-    "deliveries": (("d",), "DENIED"),
-    "rails": (("R",), "kept r-4f2a91c0"),
-    "lost": ((), "daemon not reachable"),
-    "confirm": (("c",), "any other key"),
+Step = tuple[Keys, str]  # keys, and what is on screen then
+
+SCREENS: dict[str, tuple[Step, ...]] = {
+    "jobs": ((("down", "down", "space"), "1 selected"),),
+    "waiting": ((("3",), "1 of 7"),),
+    "approve": ((("3",), "1 of 7"), (("a",), "any other key")),
+    "job": ((("enter",), "line 60 of 60"),),
+    "diff": ((("enter", "3"), "@@ -4,9"),),
+    "why": ((("w",), "to allow it"),),
+    "tail": ((("t",), "gate.failed"),),
+    "deliveries": ((("d",), "DENIED"),),
+    "rails": ((("R",), "kept r-4f2a91c0"),),
+    "changes": ((("R",), "kept r-4f2a91c0"), (("2",), "+++ r-4f2a91c0")),
+    "simulation": (((), "reason 1"),),
+    "dispatch": ((("plus",), "Dispatch a job"),),
+    "help": ((("question_mark",), "Keys of this screen"),),
+    "lost": (((), "daemon not reachable"),),
+    "confirm": ((("down",), "c cancel"), (("c",), "any other key")),
 }
+SIZES = [(120, 40), (80, 24)]
+LOOKS = [*((name, size) for name in SCREENS for size in SIZES), ("jobs", (60, 15))]
+
+WAITING = {"guards": ["outsider-text"], "by": ["maintainers"], "expiresAt": "2026-11-23T13:30:00.000Z"}
+DIFF = b"""\
+ pages.py | 4 ++--
+ 1 file changed, 2 insertions(+), 2 deletions(-)
+
+diff --git a/pages.py b/pages.py
+index e0b706b..14de468 100644
+--- a/pages.py
++++ b/pages.py
+@@ -4,9 +4,9 @@
+ def page(rows, number, size):
+     start = (number - 1) * size
+-    return rows[start : start + size - 1]
++    return rows[start : start + size]
+"""
 
 
 @pytest.fixture
@@ -29,7 +60,8 @@ def busy(daemon: Any, papers: Any) -> Any:
     daemon.job(477, **stamps)
     daemon.job(88, status="CANCELLED", type="triage", repository="octo-org/web", tries={"used": 1, "max": 1}, usage={})
     daemon.job(476, status="QUEUED", startedAt=None, completedAt=None, usage={}, tries={"used": 0, "max": 3})
-    daemon.job(480, status="PENDING", queuedAt=None, startedAt=None, completedAt=None, usage={})
+    daemon.job(480, status="PENDING", waiting=WAITING, tries={"used": 0, "max": 3}, queuedAt=None, startedAt=None,
+               completedAt=None, usage={})  # fmt: skip
     daemon.job(91, status="RUNNING", type="review", repository="octo-org/a-rather-long-name-of-a-repository",
                completedAt=None, lastEvent="step.started", **stamps)  # fmt: skip
     error = {"code": "gates_failed", "detail": "gate tests failed: exit 1", "hint": "look at its output"}
@@ -48,21 +80,42 @@ def busy(daemon: Any, papers: Any) -> Any:
                                      completedAt=_at(last), **more))  # fmt: skip
             at += 1
     daemon.logs[steps[-1]["id"]] = b"".join(b"line %d of 60\n" % number for number in range(1, 61))
+    daemon.diffs[f"{failed['id']}/1"] = DIFF
     for each in (job, failed):
         daemon.details[each["id"]] = {"steps": steps, "decision": papers.DECISION}
     daemon.deliveries.append(papers.DELIVERY)
     daemon.rails["error"] = {"line": 34, "column": 17, "message": "unknown capability 'git:comit'", "at": None}
+    change = {"what": "job fix", "change": "changed", "keys": ["tries"], "line": 7}
+    before = daemon.rails["text"].replace("tries: 3", "tries: 2")
+    daemon.rails.update({"before": "r-51bc0000", "changes": [change], "beforeText": before})
+    daemon.rails["error"]["source"] = "    capabilities: [git:comit]"
+    for type_, payload in (
+        ("step.started", {"name": "tests", "try": 2, "phase": "VALIDATION"}),
+        ("job.waiting", {"guards": ["outsider-text"], "by": ["maintainers"]}),
+        ("gate.failed", {"name": "tests", "exitCode": 1}),
+    ):
+        daemon.happen(type_, failed, **payload)
     return daemon
+
+
+def _simulation(papers: Any) -> Simulation:
+    """What the other rails would have said of two deliveries."""
+    decision = {**papers.DECISION, "reason": "reason 1"}
+    about = {"event": "issue_comment", "sender": "github:drive-by", "repository": "octo-org/api", "decision": decision}
+    changed = [{"deliveryId": f"0199f3a1-5c2e-7d11-9a44-{at:012x}", "before": "allowed", "after": "denied", **about}
+               for at in (1, 2)]  # fmt: skip
+    found = {"deliveries": 1000, "changed": changed, "counts": {"allowed→denied": 2}, "revision": "r-51bc0000"}
+    return msgspec.convert(found, Simulation)
 
 
 def _at(second: int) -> str:
     return f"2026-11-22T14:{2 + second // 60:02}:{second % 60:02}.000Z"
 
 
-@pytest.mark.parametrize("size", [(120, 40), (80, 24)], ids="{0[0]}x{0[1]}".format)
-@pytest.mark.parametrize("name", SCREENS)
+@pytest.mark.parametrize(("name", "size"), LOOKS, ids=[f"{name}-{size[0]}x{size[1]}" for name, size in LOOKS])
 def test_looks(
     busy: Any,
+    papers: Any,
     app: Any,
     until: Any,
     seen: Any,
@@ -71,28 +124,43 @@ def test_looks(
     name: str,
     size: tuple[int, int],
 ) -> None:
-    keys, there = SCREENS[name]
     text = ""
+    file = TEXTS / f"{name}-{size[0]}x{size[1]}.txt"
+    update = bool(request.config.getoption("update_snapshots"))
 
     async def lead(pilot: Pilot[None]) -> None:
         nonlocal text
         await until(pilot, lambda: "octo-org/api#479" in seen(pilot.app) and "▲ rails r-4f2a" in seen(pilot.app))
-        if name == "confirm":
-            await pilot.press("down")
-        await pilot.press(*keys)
+        await until(pilot, lambda: "queue 3" in seen(pilot.app) or size[0] < 80)
+        if name == "simulation":
+            app_.action_open("simulation", _simulation(papers), "rails.new.yaml")
         if name == "lost":
             busy.cut()
-        await until(pilot, lambda: there in seen(pilot.app))
-        text = _settled(seen(pilot.app))
+        for keys, there in SCREENS[name]:
+            await pilot.press(*keys)
+            await until(pilot, lambda there=there: there in seen(pilot.app))
+        text = await _at_rest(pilot, seen, file, update=update)
 
     app_ = app(pauses=(60.0,))
     alike = snap_compare(app_, terminal_size=size, run_before=lead)
-    _compare(TEXTS / f"{name}-{size[0]}x{size[1]}.txt", text, update=request.config.getoption("update_snapshots"))
+    _compare(file, text, update=update)
     assert alike
 
 
-def _settled(text: str) -> str:
-    return f"{text.rstrip()}\n"
+async def _at_rest(pilot: Pilot[None], seen: Callable[[Any], str], file: Path, *, update: bool) -> str:
+    """Return the screen as it is once it is as it shall be, or for long has not been that.
+
+    Messages may still be under way when what was waited for is there: the hints follow what they hint at.
+    """
+    wanted = "" if update else file.read_text("utf-8")
+    text = ""
+    for _ in range(40 if update else 600):
+        text = f"{seen(pilot.app).rstrip()}\n"
+        if text == wanted:
+            break
+        await pilot.pause(0.05)
+    await pilot.pause()
+    return text
 
 
 def _compare(file: Path, text: str, *, update: bool) -> None:

@@ -9,12 +9,13 @@ import pytest
 from tui.client import Daemon
 from tui.screens.confirm import Confirm
 from tui.screens.deliveries import DeliveriesScreen
-from tui.screens.exporting import page_log
 from tui.screens.job import JobScreen
 from tui.screens.jobs import JobsScreen
 from tui.screens.tail import TailScreen
 from tui.screens.why import WhyScreen
+from tui.taking import in_pager, lines_of
 from tui.widgets.event_list import EventList
+from tui.widgets.log_text import shown
 
 
 async def test_the_tail_begins_with_the_past_and_goes_on(daemon: Any, app: Any, until: Any, seen: Any) -> None:
@@ -115,15 +116,36 @@ async def test_deliveries(daemon: Any, deliveries: Any, papers: Any, app: Any, u
         assert screen.deliveries.delivery.id.endswith("f8")
 
 
-async def test_a_replay_is_asked_for(daemon: Any, deliveries: Any, app: Any, until: Any, seen: Any) -> None:
+async def test_a_replay_is_first_rehearsed(daemon: Any, deliveries: Any, app: Any, until: Any, seen: Any) -> None:
+    async with app().run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("d")
+        await until(pilot, lambda: "✗ denied" in seen(pilot.app))
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        text = seen(pilot.app)
+        assert "then  denied: who: github:drive-by" in text
+        assert "now   allowed: replayed" in text
+        assert "a job starts" in text
+        await pilot.press("y")
+        await until(
+            pilot,
+            lambda: isinstance(pilot.app.screen, DeliveriesScreen) and "allowed: replayed" in seen(pilot.app),
+        )
+        bodies = [body for path, body in daemon.asked if path.endswith("/replay")]
+        assert bodies == [{"dryRun": True}, {"dryRun": False}]
+
+
+async def test_a_replay_that_is_not_meant_is_only_rehearsed(
+    daemon: Any, deliveries: Any, app: Any, until: Any, seen: Any
+) -> None:
     async with app().run_test(size=(120, 40)) as pilot:
         await pilot.press("d")
         await until(pilot, lambda: "✗ denied" in seen(pilot.app))
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
-        assert "a job may start" in seen(pilot.app)
-        await pilot.press("y")
-        await until(pilot, lambda: [path for path, _ in daemon.asked if path.endswith("/replay")])
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DeliveriesScreen))
+        assert [body for path, body in daemon.asked if path.endswith("/replay")] == [{"dryRun": True}]
 
 
 async def test_no_deliveries_yet(app: Any, until: Any, seen: Any) -> None:
@@ -246,7 +268,7 @@ async def test_export_of_all_jobs(
 def test_a_pager_gets_plain_text(daemon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pager: str) -> None:
     monkeypatch.setenv("PAGER", pager.format(file=tmp_path / "seen"))
     daemon.logs["s"] = b"\x1b]52;c;aGk=\x07\x1b[31mred\x1b[0m\n" + b"more\n" * 100_000
-    page_log(Daemon(daemon.path), "/runner-jobs/j/steps/s/log")
+    in_pager(lines_of(Daemon(daemon.path), "/runner-jobs/j/steps/s/log", shown))
     seen = (tmp_path / "seen").read_text("utf-8")
     assert seen.startswith("\\x1b]52;c;aGk=\\x07red\nmore\n")
     assert "cat" not in pager or seen.count("more\n") == 100_000

@@ -27,6 +27,9 @@ ROOT = Path(tui.__file__).parents[1]
 pytestmark = pytest.mark.walk
 
 
+OURS = {"NO_COLOR", "COLUMNS", "LINES"}  # of the environment, which are not to change what is drawn
+
+
 class Terminal:
     """A program on a pseudo-terminal, and what it has drawn."""
 
@@ -35,10 +38,10 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))  # before it is asked for
             os.chdir(ROOT)
-            environ = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+            environ = {name: value for name, value in os.environ.items() if name not in OURS}
             os.execve(sys.executable, [sys.executable, *argv], {**environ, "TERM": "xterm-256color"})
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.raw = b""
 
     def text(self) -> str:
@@ -47,7 +50,7 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
 
-    def until(self, holds: Callable[[str], object], limit: float = 20.0) -> str:
+    def until(self, holds: Callable[[str], object], limit: float = 60.0) -> str:
         deadline = time.monotonic() + limit
         while not holds(self.text()):
             assert time.monotonic() < deadline, self.text()
@@ -104,7 +107,9 @@ def test_from_a_webhook_to_a_commit_on_one_screen(stage: Stage, process: list[su
         terminal.until(lambda text: "I am a scripted stand-in" in text)
         terminal.until(lambda text: "✓ completed" in text.splitlines()[0] and "▾ try 2" in text)
         terminal.press("3")
-        terminal.until(lambda text: "commit" in text)
+        terminal.until(lambda text: "+    return rows[start : start + size]" in text)
+        terminal.press("7")
+        terminal.until(lambda text: "commit " in text)
         terminal.press("4")
         terminal.until(lambda text: "ALLOWED" in text)
         terminal.press("\x1b")
@@ -112,11 +117,11 @@ def test_from_a_webhook_to_a_commit_on_one_screen(stage: Stage, process: list[su
         terminal.press("/state:complete")
         terminal.until(lambda text: "state:completed" in text)
         terminal.press("\t\r")
-        terminal.until(lambda text: "/ state:completed" in text and "1 shown" in text and "api#7" in text)
+        terminal.until(lambda text: "/ state:completed" in text and "1 of 1" in text and "api#7" in text)
         terminal.press("/,nonsense\r")
         terminal.until(lambda text: "▲" in text and "nonsense" in text)
         terminal.press("\x1b")
-        terminal.until(lambda text: "no filter" in text and "1 shown" in text)
+        terminal.until(lambda text: "no filter" in text and "1 of 1" in text)
         terminal.press("d")
         terminal.until(lambda text: "✓ allowed" in text and "issue_comment.created" in text)
         terminal.press("R")
@@ -134,12 +139,20 @@ def test_from_a_webhook_to_a_commit_on_one_screen(stage: Stage, process: list[su
         terminal.until(lambda text: "● live" in text and "not reachable" not in text)
         deliveries.send(stage, deliveries.Comment(8, "Again", "octocat", "@mosaic fix"))
         terminal.until(lambda text: "octo-org/api#8" in text)
-        terminal.press("c")
-        terminal.until(lambda text: "Cancel 1 job?" in text)
-        terminal.press("y")
-        terminal.until(lambda text: "⊘ cancelled" in text)
+        _cancel_and_retry(terminal)
     finally:
         code = terminal.end()
     assert code == 0
     assert b"\x1b[?1049l" in terminal.raw[-400:]  # the screen that was there before is back
     assert Daemon(stage.socket).get("/meta")
+
+
+def _cancel_and_retry(terminal: Terminal) -> None:
+    terminal.press("c")
+    terminal.until(lambda text: "Cancel 1 job?" in text)
+    terminal.press("y")
+    terminal.until(lambda text: "⊘ cancelled" in text)
+    terminal.press("r")
+    terminal.until(lambda text: "Retry 1 job?" in text)
+    terminal.press("y")
+    terminal.until(lambda text: "⊘" not in text and text.count("✓ completed") == 2)

@@ -1,0 +1,100 @@
+"""`stitcher` on a pseudo-terminal before the real daemon: what waits for a person, a pause, and rails that change."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from shared.locations import RAILS
+from tests.tui.screens.test_walk import Terminal
+from tui.demo import daemon, deliveries
+from tui.demo.stage import Stage, build, directory
+
+pytestmark = pytest.mark.walk
+
+GUARD = """
+guards:
+  - id: outsider-text
+    if: {author_of: [issue], not_in: [chiefs]}
+    then: require-approval
+    by: [chiefs]
+    because: the text was written by an outsider
+"""
+
+
+def until(terminal: Terminal, holds: Callable[[str], object]) -> None:
+    """Wait as long as a machine may take that has much else to do."""
+    terminal.until(holds, 60.0)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A house in which nobody's text is trusted."""
+    root = directory()
+    stage = build(root)
+    rails = stage.config / RAILS
+    chiefs = 'people:\n  chiefs: {users: ["github:linus"]}\n'
+    rails.write_text(rails.read_text("utf-8").replace("people:\n", chiefs) + GUARD, "utf-8")
+    process = daemon.start(stage)
+    daemon.await_ready(stage, process)
+    yield stage
+    daemon.end(process)
+    shutil.rmtree(root)
+
+
+def test_what_waits_is_approved_and_new_rails_tell_what_they_change(stage: Stage) -> None:
+    terminal = Terminal(["-m", "tui", "--socket", str(stage.socket), "--config", str(stage.config)])
+    try:
+        until(terminal, lambda text: "queue 0" in text.splitlines()[0])
+        deliveries.send(stage, deliveries.Comment(7, "Pages end early", "octocat", "@mosaic fix"))
+        deliveries.send(stage, deliveries.Comment(8, "And late", "octocat", "@mosaic fix"))
+        until(terminal, lambda text: "waits for you" in text and "3 Waiting for you 2" in text)
+        terminal.press("3")
+        until(terminal, lambda text: "23h left · outsider-text, by chiefs" in text and "2 of 2" in text)
+        _answer(terminal)
+        _pause(terminal)
+        _change_rails(terminal, stage)
+    finally:
+        code = terminal.end()
+    assert code == 0
+
+
+def _answer(terminal: Terminal) -> None:
+    terminal.press("a")
+    until(terminal, lambda text: "Approve 1 job?" in text and "octo-org/api#8" in text)
+    terminal.press("y")
+    until(terminal, lambda text: "1 of 2" in text)
+    terminal.press("d")
+    until(terminal, lambda text: "Deny 1 job?" in text)
+    terminal.press("not today\r")
+    until(terminal, lambda text: "nothing waits for you" in text)
+    terminal.press("1")
+    until(terminal, lambda text: "✓ completed" in text and "⊘ cancelled" in text)
+
+
+def _pause(terminal: Terminal) -> None:
+    terminal.press("P")
+    until(terminal, lambda text: "Let nothing new start?" in text)
+    terminal.press("\t")
+    until(terminal, lambda text: "enter yes" in text)
+    terminal.press("lunch\r")
+    until(terminal, lambda text: "‖ paused" in text.splitlines()[0])
+    terminal.press("P")
+    until(terminal, lambda text: "Let jobs start again?" in text and "lunch" in text)
+    terminal.press("y")
+    until(terminal, lambda text: "‖ paused" not in text.splitlines()[0])
+
+
+def _change_rails(terminal: Terminal, stage: Stage) -> None:
+    rails = stage.config / RAILS
+    text = rails.read_text("utf-8")
+    rails.write_text(text.replace("then: require-approval", "then: requireapproval"), "utf-8")
+    until(terminal, lambda text: "▲ rails.yaml:" in text and "kept r-" in text)
+    terminal.press("R")
+    until(terminal, lambda text: "then: requireapproval" in text)
+    rails.write_text(text.replace("linus", "octocat"), "utf-8")
+    until(terminal, lambda text: "Changes 1" in text and "▲" not in text)
+    terminal.press("\x1b")
+    until(terminal, lambda text: "1 rule changed · of the last 2 deliveries: 2 newly allowed" in text)
+    terminal.press("s")
+    until(terminal, lambda text: "waiting → allowed" in text and "ALLOWED" in text)

@@ -1,0 +1,62 @@
+"""Steps in time: what a job waited, ran and was judged, attempt after attempt."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.models import RunnerJob
+from tui.times import milliseconds
+from tui.widgets.step_row import axis, bar, nodes, steps_of, time_of
+
+CROSS = "\N{BOX DRAWINGS LIGHT DIAGONAL CROSS}"
+
+
+def _at(second: int) -> str:
+    return f"2026-11-22T14:{second // 60:02}:{second % 60:02}.000Z"
+
+
+def _step(papers: Any, number: int, phase: str, first: int, last: int | None, **more: Any) -> dict[str, Any]:
+    done = {"completedAt": None if last is None else _at(last), "status": "COMPLETED" if last else "RUNNING"}
+    step: dict[str, Any] = papers.step(number, phase, phase=phase, startedAt=_at(first), **{**done, **more})
+    return step
+
+
+def _job(papers: Any, steps: list[dict[str, Any]], **more: Any) -> RunnerJob:
+    return msgspec.json.decode(msgspec.json.encode(papers.job(steps=steps, **more)), type=RunnerJob)
+
+
+def _bars(job: RunnerJob, now: int, cells: int) -> list[str]:
+    time = time_of(job, milliseconds(_at(now)))
+    rows = [node for node in nodes(steps_of(job), ()) if node.step]
+    return ["".join(text for text, _ in bar(node, time, cells, milliseconds(_at(now)))) for node in rows]
+
+
+def test_wait_run_gate_and_failure_are_told_apart(papers: Any) -> None:
+    steps = [
+        _step(papers, 1, "SETUP", 10, 20),
+        _step(papers, 2, "EXECUTION", 20, 30, **{"try": 1}),
+        _step(papers, 3, "VALIDATION", 30, 40, status="FAILED", **{"try": 1}),
+    ]
+    job = _job(papers, steps, status="FAILED", createdAt=_at(0), queuedAt=_at(0), startedAt=_at(10))
+    assert _bars(job, 400, 8) == ["░░██    ", "    ██  ", f"      ▒{CROSS}"]
+
+
+def test_the_time_between_attempts_takes_no_room(papers: Any) -> None:
+    steps = [
+        _step(papers, 1, "SETUP", 10, 20),
+        _step(papers, 1, "SETUP", 3010, 3020, attempt=2),
+        _step(papers, 2, "EXECUTION", 3020, None, attempt=2, **{"try": 1}),
+    ]
+    job = _job(papers, steps, status="RUNNING", attempt=2, createdAt=_at(0), queuedAt=_at(3000), startedAt=_at(3010))
+    assert _bars(job, 3030, 10) == ["░░██      ", "    ░░██  ", "        ██"]
+    time = time_of(job, milliseconds(_at(3030)))
+    assert time.total == 50_000
+    assert axis(time, 20).split() == ["0s", "25s"]
+
+
+@pytest.mark.parametrize(("now", "bars"), [(10, []), (50, [])])
+def test_without_steps_there_is_only_waiting(papers: Any, now: int, bars: list[str]) -> None:
+    job = _job(papers, [], status="QUEUED", createdAt=_at(0), queuedAt=_at(0), startedAt=None)
+    assert time_of(job, milliseconds(_at(now))).total == now * 1000
+    assert _bars(job, now, 10) == bars

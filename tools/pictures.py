@@ -1,0 +1,21 @@
+"""`make pictures`: the pictures in docs/ from the snapshots that the tests compare, so that they show what there is."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SNAPSHOTS = ROOT / "tests" / "tui" / "screens" / "__snapshots__" / "test_looks"
+PICTURES = ("jobs", "job")
+FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
+
+def main() -> None:
+    """Write each picture; its font is the reader's own, since a picture must not fetch anything."""
+    for name in PICTURES:
+        drawn = (SNAPSHOTS / f"test_looks[{name}-120x40].svg").read_text("utf-8")
+        drawn = FONT.sub("", drawn).replace("Fira Code", "monospace")
+        (ROOT / "docs" / f"screen-{name}.svg").write_text(drawn, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""What comes from the daemon without being asked for by a screen: the feed, how it fares, and which rails hold.
+
+Told to all screens, though no more often than anybody can see.
+"""
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from shared import ids
+from shared.models import JobEvent, Pulse, RailsState
+from tui.client import Daemon, Refused, Unintelligible, Unreachable, decode
+from tui.feed import Feed, Happened, Lost, Resumed, Snapshot
+from tui.messages import Began, EventsCame, Link, LinkChanged
+from tui.notice import Notice, refused, reloaded
+from tui.plain import plain
+from tui.simulated import simulate
+from tui.widgets.pulse_words import Readiness, Vitals
+
+if TYPE_CHECKING:
+    from tui.app import StitcherApp
+
+BEAT = 1 / 15  # seconds between two looks into the feed, while there is much to see
+PULSE = 5.0  # seconds between two questions after the pulse: that somebody paused is no event
+HURRY = 1.0  # seconds between them while jobs move
+HEALTH = 3  # pulses between two questions after health
+OUTCOMES = {"job.cancelled": "is cancelled", "job.queued": "is queued again", "job.approved": "is approved",
+            "job.denied": "is denied", "job.completed": "is completed", "job.failed": "failed"}  # fmt: skip
+
+
+class Ear:
+    """Listens for one app, and keeps there what it hears."""
+
+    def __init__(self, app: "StitcherApp", feed: Feed) -> None:
+        self._app = app
+        self._feed = feed
+        self._last_look = 0.0
+        self._looking = False
+        self._pulses = 0
+        self._last_pulse = 0.0
+        self._moved = False  # a job, since the pulse was felt
+
+    def rang(self) -> None:
+        """Look into the feed soon."""
+        if self._looking:
+            return
+        self._looking = True
+        wait = self._last_look + BEAT - monotonic()
+        if wait > 0:
+            self._app.set_timer(wait, self._look)
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        app = self._app
+        self._looking = False
+        self._last_look = monotonic()
+        for news in self._feed.take():
+            match news:
+                case Snapshot(meta, page):
+                    app.tell(partial(Began, page))  # first, so that nobody asks for the page that is here
+                    self._relink(Link(meta))
+                    self._begin()
+                case Resumed(meta):
+                    self._relink(Link(meta))
+                    self._begin()
+                case Lost(why, attempt, pause):
+                    now = app.clock()
+                    since = app.link.lost_at or now
+                    self._relink(Link(app.link.meta, since, attempt, now + round(pause * 1000), why))
+                case Happened(events):
+                    self._hear(events)
+
+    def _begin(self) -> None:
+        self._pulses = 0
+        self.feel()
+        self._app.run_worker(self.ask_rails(), group="rails", exclusive=True)
+
+    def _relink(self, link: Link) -> None:
+        self._app.link = link
+        self._app.tell(partial(LinkChanged, link))
+
+    def _hear(self, events: list[JobEvent]) -> None:
+        app = self._app
+        app.tell(partial(EventsCame, events))
+        for event in events:
+            if event.job_id in app.acted and event.type in OUTCOMES:
+                app.acted.discard(event.job_id)
+                app.notify(f"{plain(ids.short(event.job_id))} {OUTCOMES[event.type]}", markup=False)
+            elif event.type == "job.waiting" and event.job_id:
+                app.bell()
+                app.notify(f"{plain(ids.short(event.job_id))} waits for you", markup=False)
+        changes = [event for event in events if event.type.startswith("rails.")]
+        if changes:
+            app.run_worker(self.ask_rails(changes[-1]), group="rails", exclusive=True)
+        self._moved = self._moved or any(event.type.startswith("job.") for event in events)
+        self._feel_again()
+
+    def beat(self) -> None:
+        """Feel the pulse when it is time; once a second."""
+        if self._app.link.lost_at is not None:
+            self._app.tell(partial(LinkChanged, self._app.link))  # it counts down
+        elif self._app.link.live:
+            self._feel_again()
+
+    def _feel_again(self) -> None:
+        if monotonic() > self._last_pulse + (HURRY if self._moved else PULSE):
+            self.feel()
+
+    def feel(self) -> None:
+        """Ask how work goes, and now and then whether the daemon is well."""
+        self._last_pulse, self._moved = monotonic(), False
+        self._app.run_worker(self._feel(), group="pulse", exclusive=True)
+
+    async def _feel(self) -> None:
+        app = self._app
+        self._pulses += 1
+        try:
+            pulse = decode(await app.ask(app.daemon.get, "/pulse"), Pulse)
+            health = app.vitals.readiness
+            if self._pulses % HEALTH == 1:
+                health = await app.ask(_health, app.daemon)
+        except (Refused, Unreachable, Unintelligible):
+            return  # the link says that it is lost
+        vitals = Vitals(pulse, health)
+        if vitals != app.vitals:
+            app.vitals = vitals
+            app.tell(partial(LinkChanged, app.link))
+
+    async def ask_rails(self, event: JobEvent | None = None) -> None:
+        """Show which rails are in force, and after an event how they differ from those before."""
+        app = self._app
+        try:
+            state = decode(await app.ask(app.daemon.get, "/rails"), RailsState)
+        except (Refused, Unreachable, Unintelligible):
+            return  # the link says that it is lost; of a daemon without rails, the rails screen tells more
+        revision = f"rails {plain(state.revision)}" if state.revision else "no rails"
+        app.rails = f"▲ {revision}" if state.error else revision
+        new = event is not None and event.type == "rails.reloaded"
+        self._notice(refused(state) if state.error else reloaded(state) if new else None, aloud=event is not None)
+        if new and state.text and not state.error:
+            try:
+                simulation = await app.ask(simulate, app.daemon, state.text)
+            except (Refused, Unreachable, Unintelligible):
+                return
+            self._notice(reloaded(state, simulation), aloud=False)
+
+    def _notice(self, notice: Notice | None, *, aloud: bool) -> None:
+        """Keep what is to be known of the rails; who looks at another screen than the first is told it."""
+        if notice and aloud and len(self._app.screen_stack) > 1:
+            self._app.say(notice.words, wrong=notice.refused)
+        self._app.notice = notice
+        self._app.tell(partial(LinkChanged, self._app.link))
+
+
+def _health(daemon: Daemon) -> Readiness:
+    try:
+        return decode(daemon.get("/readyz"), Readiness)
+    except Refused as refused:  # 503 says why in the same shape
+        return decode(refused.document, Readiness)
