@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-openclaw check run bench pictures clean
+.PHONY: help demo test walks test-openclaw check run bench pictures clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -11,21 +11,25 @@ help: ## say what there is
 demo: .venv/.installed ## a signed webhook becomes a finished, gated job, before your eyes
 	@$(BIN)/stitcher demo
 
-test: .venv/.dev ## the tests
+test: .venv/.dev ## the tests, without the walks
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -n 4 $(PYTEST)
+	@$(BIN)/python -m pytest -n 4 --ignore=tests/walks $(PYTEST)
+
+walks: .venv/.dev ## whole ways through the house: the daemon as a process, killed, starved and lied to
+	@echo "walking through the house"
+	@$(BIN)/python -m pytest -n 4 tests/walks $(PYTEST)
 
 test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, which npm installs into ~/.cache/stitcher (830 MB)
 	@$(BIN)/python tools/openclaw/install.py
 	@$(BIN)/python -m pytest -m openclaw tests/openclaw $(PYTEST)
 
-check: .venv/.dev ## format, lint, types, import contracts, and the tests
+check: .venv/.dev ## format, lint, types, import contracts, the tests, and the walks
 	@echo "checking format, lint, types and imports"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test walks
 
 run: .venv/.installed ## the daemon, in the foreground, with your own configuration
 	@$(BIN)/stitcherd

@@ -18,8 +18,8 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from shared import VERSION, locations
+from shared.house import Meta
 from shared.ids import new_id, now_ms, stamp
-from shared.models import Meta
 from shared.protocol import API
 from stitcherd import heap, lock, processes, socket_door
 from stitcherd.api.doors import operators_door, public_door

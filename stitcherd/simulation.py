@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.models import Decision, Delivery, RailsFault, Thread, Verdict, Wire
+from shared.house import RailsFault
+from shared.models import Decision, Delivery, Thread, Verdict, Wire
 from stitcherd.judge import Judge, SourceGone
 from stitcherd.rails.rulebook import Rulebook
 from stitcherd.sources import NotJson, WrongShape

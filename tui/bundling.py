@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from shared import VERSION, ids
-from shared.models import JobStep, RailsState, RunnerJob
+from shared.house import RailsState
+from shared.models import JobStep, RunnerJob
 from tui import reasons
 from tui.client import Daemon, Refused, decode, delivery_path, job_path
 from tui.plain import plain

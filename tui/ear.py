@@ -8,7 +8,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from shared import ids
-from shared.models import JobEvent, Pulse, RailsState
+from shared.house import Pulse, RailsState
+from shared.models import JobEvent
 from tui.client import Daemon, Refused, Unintelligible, Unreachable, decode
 from tui.feed import Feed, Happened, Lost, Resumed, Snapshot
 from tui.messages import Began, EventsCame, Link, LinkChanged

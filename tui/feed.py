@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from shared.models import JobEvent, JobPage, Meta
+from shared.house import Meta
+from shared.models import JobEvent, JobPage
 from tui.client import Daemon, Refused, Unintelligible, Unreachable, decode
 from tui.stream import PATIENCE, PAUSES, following
 

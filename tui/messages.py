@@ -3,7 +3,8 @@
 from msgspec import Struct
 from textual.message import Message
 
-from shared.models import JobEvent, JobPage, Meta
+from shared.house import Meta
+from shared.models import JobEvent, JobPage
 
 
 class Link(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from shared.models import RailsState
+from shared.house import RailsState
 from tui.plain import plain
 from tui.simulated import Simulation, outcomes
 from tui.times import clock

@@ -2,7 +2,8 @@
 
 from msgspec import Struct
 
-from shared.models import Decision, RailsFault, Thread, Verdict
+from shared.house import RailsFault
+from shared.models import Decision, Thread, Verdict
 from tui.client import Daemon, decode
 from tui.plain import plain
 from tui.wording import place

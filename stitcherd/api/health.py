@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 from msgspec.structs import replace
 
-from shared.models import ExecutorState
+from shared.house import ExecutorState
 from stitcherd.api.answers import answer
 from stitcherd.api.auth import CALLER
 from stitcherd.api.house import HOUSE, House

@@ -3,7 +3,7 @@
 from aiohttp import web
 from msgspec import Struct
 
-from shared.models import Meta
+from shared.house import Meta
 from stitcherd.bulk import Bulk
 from stitcherd.executors.watch import Watch
 from stitcherd.feed import Feed

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
+from shared.house import Meta, Pause, Pulse, RailsState
 from shared.models import (
     Answer,
     BulkResult,
@@ -15,10 +16,6 @@ from shared.models import (
     Dispatch,
     EventPage,
     JobPage,
-    Meta,
-    Pause,
-    Pulse,
-    RailsState,
     RunnerJob,
     Status,
     Verdict,

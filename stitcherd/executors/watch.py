@@ -5,8 +5,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 
+from shared.house import AgentsInPlace, ExecutorState
 from shared.ids import now_ms, stamp
-from shared.models import AgentsInPlace, ExecutorState
 from stitcherd.executors import Asked, Executor, Health
 
 FIRST_SECONDS = 1.5  # that a start waits for the first look at all of them

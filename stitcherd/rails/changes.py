@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from pydantic import BaseModel
 
-from shared.models import RailsChange
+from shared.house import RailsChange
 from stitcherd.rails.nodes import Node
 from stitcherd.rails.schema import Rails
 

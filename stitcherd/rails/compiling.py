@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Literal
 
-from shared.models import Check, Outcome, RailsFault
+from shared.house import RailsFault
+from shared.models import Check, Outcome
 from stitcherd import units
 from stitcherd.rails.changes import outline
 from stitcherd.rails.limiting import limits

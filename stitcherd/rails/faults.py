@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from shared.models import RailsFault
+from shared.house import RailsFault
 
 
 class RailsError(Exception):

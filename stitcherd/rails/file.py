@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import structs
 from pydantic import ValidationError
 
-from shared.models import RailsFault
+from shared.house import RailsFault
 from stitcherd.rails.closure import idle, unheld, unmetered
 from stitcherd.rails.compiling import compiled
 from stitcherd.rails.faults import BeingWritten, Misread, RailsError

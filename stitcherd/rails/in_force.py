@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, structs
 
+from shared.house import RailsChange, RailsFault, RailsState
 from shared.ids import now_ms, stamp
-from shared.models import RailsChange, RailsFault, RailsState
 from stitcherd.rails import file
 from stitcherd.rails.changes import changes, summary
 from stitcherd.rails.faults import BeingWritten, RailsError

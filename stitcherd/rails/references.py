@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from shared.models import RailsFault
+from shared.house import RailsFault
 from stitcherd.rails.nodes import Node
 from stitcherd.rails.schema import Rails, Sandbox
 from stitcherd.rails.wording import unknown

@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.models import Check, Outcome, RailsFault
+from shared.house import RailsFault
+from shared.models import Check, Outcome
 from stitcherd.budget import Budget
 from stitcherd.rails.changes import Part
 from stitcherd.sandbox import Box

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from shared.models import RailsFault
+from shared.house import RailsFault
 from stitcherd.rails.nodes import Node
 from stitcherd.rails.schema import Rails
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from shared.models import RailsFault
+from shared.house import RailsFault
 from stitcherd.nearest import nearest
 from stitcherd.rails.nodes import Node
 from stitcherd.rails.schema import Rails

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from shared.models import RailsFault
+from shared.house import RailsFault
 from stitcherd.sandbox import Box, available, unbinding
 
 

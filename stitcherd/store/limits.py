@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from shared.house import Pause
 from shared.ids import stamp
-from shared.models import Pause, RunnerJob, Status
+from shared.models import RunnerJob, Status
 from stitcherd.budget import Budget
 from stitcherd.store import moves, spending
 from stitcherd.store.progress import Fence

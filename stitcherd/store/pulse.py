@@ -5,8 +5,8 @@ from typing import Any
 import aiosqlite
 import msgspec
 
+from shared.house import Pulse
 from shared.ids import stamp
-from shared.models import Pulse
 
 MINUTES = 8
 _MINUTE = 60_000

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.models import RailsFault, RailsState
+from shared.house import RailsFault, RailsState
 from tui.terminal import Terminal
 from tui.verbs import rails
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from shared import VERSION, ids
+from shared.house import Meta, Pause
 from shared.locations import SETTINGS, SOCKET_LIMIT
-from shared.models import Meta, Pause
 from tui.client import Daemon, Refused, Unintelligible, Unreachable, decode
 from tui.doctor.finding import Finding, ok, problem, warning
 from tui.plain import plain

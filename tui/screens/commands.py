@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared import ids
-from shared.models import Pause, RunnerJob
+from shared.house import Pause
+from shared.models import RunnerJob
 from tui.client import decode
 from tui.plain import plain
 from tui.screens import answering

@@ -6,7 +6,7 @@ from textual import on, work
 from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from shared.models import RailsState
+from shared.house import RailsState
 from tui.client import Daemon, decode
 from tui.messages import Began, EventsCame
 from tui.plain import plain

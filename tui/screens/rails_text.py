@@ -4,7 +4,7 @@ import difflib
 
 from msgspec import UNSET
 
-from shared.models import RailsChange, RailsFault, RailsState
+from shared.house import RailsChange, RailsFault, RailsState
 from tui import diffs
 from tui.plain import plain
 from tui.times import clock

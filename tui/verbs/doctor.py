@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from shared import locations
-from shared.models import Meta
+from shared.house import Meta
 from tui import exits
 from tui.client import Daemon, Refused, Unintelligible, Unreachable
 from tui.columns import aligned, joined

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from shared import ids
-from shared.models import Pause
+from shared.house import Pause
 from tui import exits
 from tui.client import decode, reach
 from tui.plain import plain

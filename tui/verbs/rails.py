@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from shared import filters, ids, locations
-from shared.models import RailsChange, RailsFault, RailsState
+from shared.house import RailsChange, RailsFault, RailsState
 from tui import exits
 from tui.client import NotText, Refused, Unintelligible, Unreachable, decode, reach
 from tui.columns import aligned, joined

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from shared.models import Pause
+from shared.house import Pause
 from tui import exits
 from tui.client import decode, reach
 from tui.terminal import Terminal

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 import msgspec
 
 from shared import VERSION
-from shared.models import Meta
+from shared.house import Meta
 from tui import exits
 from tui.client import Refused, Unreachable, decode, reach
 from tui.plain import plain

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared.models import Pulse
+from shared.house import Pulse
 from tui.plain import plain, width
 from tui.times import age, milliseconds
 from tui.widgets.bar import Word

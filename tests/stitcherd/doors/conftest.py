@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from shared.house import Meta
 from shared.ids import now_ms
-from shared.models import Meta
 from stitcherd.api.doors import operators_door, public_door
 from stitcherd.api.house import House
 from stitcherd.bulk import Bulk

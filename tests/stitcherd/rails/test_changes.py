@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.models import RailsChange
+from shared.house import RailsChange
 from stitcherd.rails.changes import changes, summary
 from stitcherd.rails.file import parse
 from stitcherd.rails.in_force import RailsInForce

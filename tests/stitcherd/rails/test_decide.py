@@ -2,7 +2,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from shared.models import Check, Decision, Outcome, Thread, Verdict
 from stitcherd.rails.decide import NO_RAILS, Request, UnknownJobType, decide, decide_dispatch
@@ -309,88 +308,6 @@ def test_a_guard_with_several_conditions_needs_them_all(facts: Facts, comment: A
     assert one(decision, "guard:both").seen == "from a fork and hot"
     assert decision.remedy is not None
     assert decision.remedy.text == "remove the label hot"
-
-
-@pytest.mark.parametrize(
-    ("change", "check", "reason"),
-    [
-        ({"executors": {}}, "capability:executor", "executor smith is in no [executors.smith] of stitcherd.toml"),
-        ({"executors": {"smith": "kind forge is new"}}, "capability:executor", "kind forge is new"),
-        ({"gates": {}}, "capability:gate:scope", "there is no built-in gate diff-rules"),
-        ({"gates": {"diff-rules": "not yet"}}, "capability:gate:scope", "not yet"),
-        ({"sandboxes": {"none": "not without"}}, "capability:sandbox", "not without"),
-        ({"repository": "acme/roof matches nothing"}, "capability:repository", "acme/roof matches nothing"),
-        ({"publish": "the clone is a URL"}, "capability:publish", "the clone is a URL"),
-    ],
-)
-def test_what_a_job_needs_must_be_there(
-    book: Rulebook, facts: Facts, comment: Ask, change: dict[str, Any], check: str, reason: str
-) -> None:
-    ruling = decide(comment(), book, replace(facts, **change))
-    assert (ruling.decision.verdict, ruling.job) == (Verdict.DENIED, None)
-    assert ruling.decision.reason == f"capability: {reason}"
-    assert one(ruling.decision, check).because == reason
-    assert outcomes(ruling.decision)["limit:per_sender"] == "unreached"
-    assert ruling.decision.remedy is not None
-
-
-@pytest.mark.parametrize(
-    ("asked", "reason"),
-    [
-        ("sandbox: bwrap", "there is no bwrap"),
-        ("sandbox: bwrap, memory: 1GiB", "there is no bwrap"),
-        ("tools: [read]", "executor smith cannot hold an agent to the tools of profile careful"),
-        ("network: host", None),
-    ],
-)
-def test_what_nothing_can_hold_does_not_run(
-    facts: Facts, comment: Ask, small: str, asked: str, reason: str | None
-) -> None:
-    lacking = replace(facts, sandboxes={"none": None, "bwrap": "there is no bwrap"}, toolless=frozenset({"smith"}))
-    assert_said(facts=lacking, comment=comment, small=small, asked=asked, reason=reason)
-    assert decide(comment(), parse(small.replace("smith", "smith, sandbox: bwrap")), facts).job is None
-
-
-@pytest.mark.parametrize(
-    ("asked", "reason"),
-    [
-        ("sandbox: bwrap, processes: 9", "processes cannot be limited here: nobody counts"),
-        ("sandbox: bwrap, memory: 1GiB", None),
-        ("sandbox: bwrap, network: none, mounts: [/opt]", None),
-    ],
-)
-def test_a_limit_that_binds_nobody_here_denies(
-    facts: Facts, comment: Ask, small: str, asked: str, reason: str | None
-) -> None:
-    boxed = replace(facts, sandboxes={"bwrap": None}, unbinding={"processes": "nobody counts"})
-    assert_said(facts=boxed, comment=comment, small=small, asked=asked, reason=reason)
-
-
-def test_a_sandbox_must_reach_the_agent(facts: Facts, comment: Ask, small: str) -> None:
-    far = replace(facts, sandboxes={"bwrap": None}, unboxed=frozenset({"smith"}))
-    assert decide(comment(), parse(small), far).decision.sandbox == "none"
-    ruling = decide(comment(), parse(small.replace("smith", "smith, sandbox: bwrap")), far)
-    assert ruling.decision.reason == "capability: executor smith runs its agents where sandbox bwrap does not reach"
-    assert ruling.decision.remedy is not None
-    assert ruling.decision.remedy.text == "take sandbox out of profile careful"
-
-
-def assert_said(*, facts: Facts, comment: Ask, small: str, asked: str, reason: str | None) -> None:
-    """Assert what is decided where the profile asks for something, and where a gate does."""
-    book = parse(small.replace("executor: smith", f"executor: smith, {asked}"))
-    decision = decide(comment(), book, facts).decision
-    assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
-    if "tools" not in asked:
-        gated = small.replace("needs: [repo:write]", "gates: [g]") + f"gates: {{g: {{run: [make], {asked}}}}}\n"
-        decision = decide(comment(), parse(gated), facts).decision
-        assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
-
-
-def test_publishing_matters_only_to_jobs_that_commit(facts: Facts, comment: Ask, small: str) -> None:
-    nowhere = replace(facts, publish="the clone is a URL")
-    reading = parse(small.replace("needs: [repo:write]", "needs: []"))
-    assert decide(comment(), reading, nowhere).job is not None
-    assert decide(comment(), parse(small), nowhere).job is None
 
 
 def test_observing_runs_nothing_and_says_what_would_have_been(facts: Facts, comment: Ask, small: str) -> None:

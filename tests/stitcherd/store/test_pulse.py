@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from shared.house import Pulse
 from shared.ids import new_id, stamp
-from shared.models import Decision, Pulse, RunnerJob, Thread, Verdict
+from shared.models import Decision, RunnerJob, Thread, Verdict
 from stitcherd.store import entries, limits, moves, reads
 from stitcherd.store.approvals import Asking, Terms
 from stitcherd.store.pulse import MINUTES, pulse

@@ -1,0 +1,99 @@
+"""What a job needs of this house must be there: without it the job is denied, with the reason and a remedy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shared.models import Verdict
+from stitcherd.rails.decide import decide
+from stitcherd.rails.feasible import Facts
+from stitcherd.rails.file import parse
+from stitcherd.rails.rulebook import Rulebook
+from stitcherd.trigger import Trigger
+
+Ask = Callable[..., Trigger]
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "reason"),
+    [
+        ({"executors": {}}, "capability:executor", "executor smith is in no [executors.smith] of stitcherd.toml"),
+        ({"executors": {"smith": "kind forge is new"}}, "capability:executor", "kind forge is new"),
+        ({"gates": {}}, "capability:gate:scope", "there is no built-in gate diff-rules"),
+        ({"gates": {"diff-rules": "not yet"}}, "capability:gate:scope", "not yet"),
+        ({"sandboxes": {"none": "not without"}}, "capability:sandbox", "not without"),
+        ({"repository": "acme/roof matches nothing"}, "capability:repository", "acme/roof matches nothing"),
+        ({"publish": "the clone is a URL"}, "capability:publish", "the clone is a URL"),
+    ],
+)
+def test_what_a_job_needs_must_be_there(
+    book: Rulebook, facts: Facts, comment: Ask, change: dict[str, Any], check: str, reason: str
+) -> None:
+    ruling = decide(comment(), book, replace(facts, **change))
+    assert (ruling.decision.verdict, ruling.job) == (Verdict.DENIED, None)
+    checks = {each.id: each for each in ruling.decision.checks}
+    assert ruling.decision.reason == f"capability: {reason}"
+    assert checks[check].because == reason
+    assert checks["limit:per_sender"].outcome == "unreached"
+    assert ruling.decision.remedy is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("sandbox: bwrap", "there is no bwrap"),
+        ("sandbox: bwrap, memory: 1GiB", "there is no bwrap"),
+        ("tools: [read]", "executor smith cannot hold an agent to the tools of profile careful"),
+        ("network: host", None),
+    ],
+)
+def test_what_nothing_can_hold_does_not_run(
+    facts: Facts, comment: Ask, small: str, asked: str, reason: str | None
+) -> None:
+    lacking = replace(facts, sandboxes={"none": None, "bwrap": "there is no bwrap"}, toolless=frozenset({"smith"}))
+    assert_said(facts=lacking, comment=comment, small=small, asked=asked, reason=reason)
+    assert decide(comment(), parse(small.replace("smith", "smith, sandbox: bwrap")), facts).job is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("sandbox: bwrap, processes: 9", "processes cannot be limited here: nobody counts"),
+        ("sandbox: bwrap, memory: 1GiB", None),
+        ("sandbox: bwrap, network: none, mounts: [/opt]", None),
+    ],
+)
+def test_a_limit_that_binds_nobody_here_denies(
+    facts: Facts, comment: Ask, small: str, asked: str, reason: str | None
+) -> None:
+    boxed = replace(facts, sandboxes={"bwrap": None}, unbinding={"processes": "nobody counts"})
+    assert_said(facts=boxed, comment=comment, small=small, asked=asked, reason=reason)
+
+
+def test_a_sandbox_must_reach_the_agent(facts: Facts, comment: Ask, small: str) -> None:
+    far = replace(facts, sandboxes={"bwrap": None}, unboxed=frozenset({"smith"}))
+    assert decide(comment(), parse(small), far).decision.sandbox == "none"
+    ruling = decide(comment(), parse(small.replace("smith", "smith, sandbox: bwrap")), far)
+    assert ruling.decision.reason == "capability: executor smith runs its agents where sandbox bwrap does not reach"
+    assert ruling.decision.remedy is not None
+    assert ruling.decision.remedy.text == "take sandbox out of profile careful"
+
+
+def assert_said(*, facts: Facts, comment: Ask, small: str, asked: str, reason: str | None) -> None:
+    """Assert what is decided where the profile asks for something, and where a gate does."""
+    book = parse(small.replace("executor: smith", f"executor: smith, {asked}"))
+    decision = decide(comment(), book, facts).decision
+    assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
+    if "tools" not in asked:
+        gated = small.replace("needs: [repo:write]", "gates: [g]") + f"gates: {{g: {{run: [make], {asked}}}}}\n"
+        decision = decide(comment(), parse(gated), facts).decision
+        assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
+
+
+def test_publishing_matters_only_to_jobs_that_commit(facts: Facts, comment: Ask, small: str) -> None:
+    nowhere = replace(facts, publish="the clone is a URL")
+    reading = parse(small.replace("needs: [repo:write]", "needs: []"))
+    assert decide(comment(), reading, nowhere).job is not None
+    assert decide(comment(), parse(small), nowhere).job is None
