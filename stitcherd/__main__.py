@@ -174,6 +174,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         house = House(settings, store, rails, intake, Bulk(store, queue, runner), runner, feed, meta, health)
         await closing.enter_async_context(health.looking())
         await open_doors(house, socket, closing)
+        await health.looked()  # webhooks need not wait for it, but a job should find its executor there
         queue.start()
         closing.push_async_callback(queue.stop)
         chores = [

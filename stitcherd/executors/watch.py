@@ -9,7 +9,7 @@ from shared.house import AgentsInPlace, ExecutorState
 from shared.ids import now_ms, stamp
 from stitcherd.executors import Asked, Executor, Health
 
-FIRST_SECONDS = 1.5  # that a start waits for the first look at all of them
+FIRST_SECONDS = 1.5  # that the first jobs wait for the first look at all of them
 LOOK_SECONDS = 8.0  # that an answer is waited for
 PAUSE_SECONDS = 10.0  # between two looks at one that is well
 AWAY_SECONDS = 1.0  # and at one that is not
@@ -28,22 +28,25 @@ class Watch:
         self._seen = dict.fromkeys(executors, Health(ok=False, detail="it did not answer yet", away=True))
         self._since = dict.fromkeys(executors, stamp(now_ms()))
         self._missed = {name: asyncio.Event() for name in executors}
+        self._looked = {name: asyncio.Event() for name in executors}
 
     @asynccontextmanager
     async def looking(self) -> AsyncIterator[None]:
-        """Look for as long as the context lasts, into which one comes when each was looked at, or takes long."""
-        first = {name: asyncio.Event() for name in self._executors}
-        looks = [asyncio.create_task(self._watch(name, seen)) for name, seen in first.items()]
+        """Look for as long as the context lasts."""
+        looks = [asyncio.create_task(self._watch(name)) for name in self._executors]
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FIRST_SECONDS):
-                    for seen in first.values():
-                        await seen.wait()
             yield
         finally:
             for look in looks:
                 look.cancel()
             await asyncio.gather(*looks, return_exceptions=True)
+
+    async def looked(self) -> None:
+        """Wait until each was looked at once, but not long for one that does not answer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SECONDS):
+                for looked in self._looked.values():
+                    await looked.wait()
 
     def missed(self, name: str, why: str) -> None:
         """Take it from somebody who needed an executor that it is away."""
@@ -69,10 +72,10 @@ class Watch:
             for name, seen in self._seen.items()
         )
 
-    async def _watch(self, name: str, seen: asyncio.Event) -> None:
+    async def _watch(self, name: str) -> None:
         while True:
             self._take(name, await self._look(name))
-            seen.set()
+            self._looked[name].set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(PAUSE_SECONDS if self._seen[name].ok else AWAY_SECONDS):
                     await self._missed[name].wait()

@@ -40,6 +40,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_is_seen_is_told() -> None:
     watch = Watch({"claw": Moody((), [WELL]), "agent": CommandExecutor(("claude", "-p"))})
     async with watch.looking():
+        await watch.looked()
         claw, agent = watch.states()
         assert (claw.name, claw.ok, claw.version, claw.protocol) == ("claw", True, "1", 4)
         assert claw.agents
@@ -52,6 +53,7 @@ async def test_one_that_is_away_is_looked_at_until_it_is_back() -> None:
     moody = Moody((), [GONE])
     watch = Watch({"claw": moody})
     async with watch.looking():
+        await watch.looked()
         assert watch.away() == {"claw": "connection refused"}
         moody.moods.append(WELL)
         await until(lambda: not watch.away())
@@ -61,6 +63,7 @@ async def test_one_that_was_missed_is_looked_at_again_at_once() -> None:
     moody = Moody((), [WELL])
     watch = Watch({"claw": moody})
     async with watch.looking():
+        await watch.looked()
         since = watch.states()[0].since
         await asyncio.sleep(0.01)
         watch.missed("claw", "it hung up")
@@ -72,11 +75,20 @@ async def test_one_that_was_missed_is_looked_at_again_at_once() -> None:
 async def test_one_that_hangs_holds_up_nobody_else() -> None:
     watch = Watch({"hanging": Moody((), []), "well": Moody((), [WELL])})
     async with watch.looking():
+        await watch.looked()
+        assert watch.away() == {"hanging": "it did not answer yet"}
+
+
+async def test_the_doors_open_before_one_that_hangs_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "FIRST_SECONDS", 3600.0)
+    watch = Watch({"hanging": Moody((), [])})
+    async with asyncio.timeout(20), watch.looking():
         assert watch.away() == {"hanging": "it did not answer yet"}
 
 
 async def test_a_refusal_is_no_absence() -> None:
     watch = Watch({"claw": Moody((), [Health(ok=False, detail="the gateway refused connect")])})
     async with watch.looking():
+        await watch.looked()
         assert watch.away() == {}
         assert not watch.states()[0].ok
