@@ -1,20 +1,15 @@
 """How long deciding takes under 100 triggers and 100 guards, and how long such a file takes to load; no I/O in either."""
 
 import statistics
-import sys
 import time
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from shared.models import Thread, Verdict  # noqa: E402 (found by the line above)
-from stitcherd.rails.decide import decide  # noqa: E402
-from stitcherd.rails.feasible import Facts  # noqa: E402
-from stitcherd.rails.file import parse  # noqa: E402
-from stitcherd.trigger import Command, Quote, Trigger  # noqa: E402
+from shared.models import Thread, Verdict
+from stitcherd.rails.decide import decide
+from stitcherd.rails.feasible import Facts
+from stitcherd.rails.file import parse
+from stitcherd.trigger import Command, Quote, Trigger
 
 MANY = 100
 ASKED = 2000  # of each kind in each round
