@@ -19,6 +19,7 @@ from stitcherd.processes.tree import find
 from stitcherd.recovery import recover
 from stitcherd.store import entries, moves, progress, reads
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.drafted import new_job
 
 ALLOWED = Decision(Verdict.ALLOWED, "", "r1")
 SLEEP = "import time; print(flush=True); time.sleep(600)"
@@ -56,24 +57,7 @@ async def running(
     store: Store, *, on_interrupt: str = "fail", started: bool = True, elsewhere: bool = False, ended: bool = False
 ) -> RunnerJob:
     """Return a job amid its first try; `elsewhere` it can be found again, where it may have `ended`."""
-    new = entries.NewJob(
-        id=new_id(),
-        workspace="default",
-        type="fix",
-        profile="weaver",
-        executor="agent",
-        priority=5,
-        repository=None,
-        ref=None,
-        thread=None,
-        prompt="",
-        metadata={},
-        tries=2,
-        on_interrupt=on_interrupt,
-        rails="r1",
-        actor="uid:0",
-        because={},
-    )
+    new = new_job(on_interrupt=on_interrupt)
     await store.write(entries.dispatch, new, ALLOWED, now_ms())
     claimed = await store.write(moves.claim, new.id, 1, "an earlier daemon", now_ms())
     assert claimed

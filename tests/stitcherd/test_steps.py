@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from shared.ids import new_id, now_ms
+from shared.ids import now_ms
 from shared.models import Decision, JobEvent, JobStep, Phase, RunnerJob, StepStatus, StepType, Usage, Verdict
 from stitcherd import steps
 from stitcherd.logs import diff_path, log_path
@@ -21,6 +21,7 @@ from stitcherd.steps import EVENT_BYTES, Journal, Step
 from stitcherd.store import entries, moves, progress, reads
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
+from tests.stitcherd.drafted import new_job
 
 SECRET = b"hunter2-is-the-secret"
 
@@ -37,24 +38,7 @@ class House(Struct):
     @classmethod
     async def build(cls, state: Path, log_max: int = 2**20) -> "House":
         store = await Store.open(state / "stitcher.db")
-        new = entries.NewJob(
-            id=new_id(),
-            workspace="default",
-            type="fix",
-            profile="weaver",
-            executor="agent",
-            priority=5,
-            repository=None,
-            ref=None,
-            thread=None,
-            prompt="",
-            metadata={},
-            tries=2,
-            on_interrupt="fail",
-            rails="r1",
-            actor="uid:0",
-            because={},
-        )
+        new = new_job()
         await store.write(entries.dispatch, new, Decision(Verdict.ALLOWED, "", "r1"), now_ms())
         claimed = await store.write(moves.claim, new.id, 1, "me", now_ms())
         assert claimed

@@ -16,6 +16,7 @@ from stitcherd.refusal import Refusal
 from stitcherd.settings import Settings, load
 from stitcherd.store import entries, events, moves, prune, reads
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.drafted import new_job
 
 DAY = 86_400_000
 SETTINGS = """
@@ -70,25 +71,7 @@ async def came_in(store: Store, when: int, ended: int | None = None) -> RunnerJo
         seen_since=0,
         same_body_since=None,
     )
-    job = entries.NewJob(
-        id=new_id(),
-        workspace="default",
-        type="fix",
-        profile="weaver",
-        executor="agent",
-        priority=5,
-        repository=None,
-        ref=None,
-        thread=None,
-        prompt="",
-        metadata={},
-        tries=2,
-        on_interrupt="fail",
-        rails="r1",
-        actor="source:forge",
-        because={},
-        delivery=delivery,
-    )
+    job = new_job(actor="source:forge", delivery=delivery)
     recorded = await store.write(entries.add_delivery, new, job)
     assert recorded.job
     await store.write(moves.claim, job.id, 1, "me", when)

@@ -1,0 +1,28 @@
+"""A job as it is handed to the store, for tests that care for one or two things of it."""
+
+from typing import Any
+
+from shared.ids import new_id
+from stitcherd.store.entries import NewJob
+
+
+def new_job(**more: Any) -> NewJob:
+    usual: dict[str, Any] = {
+        "id": new_id(),
+        "workspace": "default",
+        "type": "fix",
+        "profile": "weaver",
+        "executor": "agent",
+        "priority": 5,
+        "repository": None,
+        "ref": None,
+        "thread": None,
+        "prompt": "",
+        "metadata": {},
+        "tries": 2,
+        "on_interrupt": "fail",
+        "rails": "r1",
+        "actor": "uid:0",
+        "because": {},
+    }
+    return NewJob(**usual | more)
