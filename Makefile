@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test walks test-openclaw check run bench pictures clean
+.PHONY: help demo test e2e test-openclaw check run bench pictures clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -13,11 +13,11 @@ demo: .venv/.installed ## a signed webhook becomes a finished, gated job, before
 
 test: .venv/.dev ## the tests, without the walks
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -n 4 --ignore=tests/walks $(PYTEST)
+	@$(BIN)/python -m pytest -n 4 --ignore=tests/e2e $(PYTEST)
 
-walks: .venv/.dev ## whole ways through the house: the daemon as a process, killed, starved and lied to
+e2e: .venv/.dev ## whole ways through the house: the daemon as a process, killed, starved and lied to
 	@echo "walking through the house"
-	@$(BIN)/python -m pytest -n 4 tests/walks $(PYTEST)
+	@$(BIN)/python -m pytest -n 4 tests/e2e $(PYTEST)
 
 test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, which npm installs into ~/.cache/stitcher (830 MB)
 	@$(BIN)/python tools/openclaw/install.py
@@ -29,7 +29,7 @@ check: .venv/.dev ## format, lint, types, import contracts, the tests, and the w
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test walks
+	@$(MAKE) --no-print-directory test e2e
 
 run: .venv/.installed ## the daemon, in the foreground, with your own configuration
 	@$(BIN)/stitcherd

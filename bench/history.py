@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from shared.ids import new_id
-from stitcherd.store.limits import pause
 from stitcherd.store.migrate import migrate
-from stitcherd.store.rows import tail
+from stitcherd.store.rows import reversed_suffix
+from stitcherd.store.scheduling import pause
 
 STATUSES = ("COMPLETED",) * 16 + ("FAILED",) * 3 + ("CANCELLED",)
 TYPES = ("fix", "review", "triage")
@@ -61,7 +61,7 @@ def _job(number: int, status: str, now: int) -> tuple[object, ...]:
     return (
         number + 1,
         identifier,
-        tail(identifier),
+        reversed_suffix(identifier),
         TYPES[number % 3],
         status,
         REPOSITORIES[number % 200],

@@ -3,12 +3,12 @@
 import sys
 
 from stitcherd.__main__ import main
-from stitcherd.executors import Outcome, Task, Voice
+from stitcherd.executors.base import ExecutionResult, OutputSink, Task
 from stitcherd.executors.command import CommandExecutor
 
 
-async def nothing(_self: CommandExecutor, _task: Task, _voice: Voice) -> Outcome:
-    return Outcome(0)
+async def nothing(_self: CommandExecutor, _task: Task, _voice: OutputSink) -> ExecutionResult:
+    return ExecutionResult(0)
 
 
 if __name__ == "__main__":

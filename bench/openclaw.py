@@ -18,16 +18,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from stitcherd.executors import Profile, Task
-from stitcherd.executors.openclaw.connection import ADMIN, Address, Connection, connect
-from stitcherd.executors.openclaw.constraints import terms
+from stitcherd.executors.base import AgentProfile, Task
+from stitcherd.executors.openclaw.connection import ADMIN_SCOPES, GatewayAddress, GatewayConnection, connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from stitcherd.executors.openclaw.permissions import agent_permissions
 
 TOOL = Path(__file__).parents[1] / "tools" / "openclaw" / "gateway.py"
 RUNS = 20
 PARALLEL = 4
-READER = Profile(name="bench", capabilities=frozenset({"repo:read"}))
-AGENT = terms(READER).agent
+READER = AgentProfile(name="bench", capabilities=frozenset({"repo:read"}))
+AGENT = agent_permissions(READER).agent
 NOTHING = '<play>[{"say": "done"}]</play>'
 LONG = '<play>[{"say": "late", "wait": 60}]</play>'
 
@@ -52,7 +52,7 @@ def task(place: Path, prompt: str) -> Task:
     )
 
 
-async def bare(gateway: Connection) -> None:
+async def bare(gateway: GatewayConnection) -> None:
     run = uuid.uuid4().hex
     key = f"agent:{AGENT}:bench:{run}"
     asked = {"message": NOTHING, "agentId": AGENT, "sessionKey": key, "idempotencyKey": run, "deliver": False}
@@ -81,11 +81,11 @@ def summed(row: str, spent: list[float], **more: Any) -> dict[str, Any]:
     return {"row": row, "p50_ms": round(statistics.median(spent)), "max_ms": round(max(spent)), **more}
 
 
-async def figures(address: Address, place: Path) -> list[dict[str, Any]]:
+async def figures(address: GatewayAddress, place: Path) -> list[dict[str, Any]]:
     executor = OpenClawExecutor(address)
     await executor.run(task(place, NOTHING), Deaf())  # loads the gateway's other half, and writes the agent
     rows: list[dict[str, Any]] = []
-    async with connect(address, ADMIN) as gateway:
+    async with connect(address, ADMIN_SCOPES) as gateway:
         await bare(gateway)
         # In turn: a gateway grows slower as it grows, and neither should have the better half of it.
         pairs = [
@@ -114,7 +114,7 @@ def measure(_options: Namespace) -> list[dict[str, Any]]:
             facts = json.loads(process.stdout.readline())
             ready = round(time.perf_counter() - before, 1)
             try:
-                rows = asyncio.run(figures(Address(facts["url"], facts["token"]), place))
+                rows = asyncio.run(figures(GatewayAddress(facts["url"], facts["token"]), place))
                 memory = Path(f"/proc/{facts['pid']}/status").read_text().partition("VmRSS:")[2].split()[0]
             finally:
                 process.communicate(timeout=60)

@@ -7,9 +7,9 @@ from typing import Any
 
 from shared.models import Thread, Verdict
 from stitcherd.rails.decide import decide
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.file import parse
-from stitcherd.trigger import Command, Quote, Trigger
+from stitcherd.rails.load import parse_rails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 MANY = 100
 ASKED = 2000  # of each kind in each round
@@ -28,9 +28,9 @@ CASES: dict[str, tuple[Verdict, dict[str, Any]]] = {
 def measure(options: Namespace) -> list[dict[str, Any]]:
     text = _rails()
     begun = time.perf_counter()
-    book = parse(text)
+    book = parse_rails(text)
     loaded = time.perf_counter() - begun
-    facts = Facts(executors={"agent": None}, bot="mosaic")
+    facts = RuntimeFacts(executors={"agent": None}, bot="mosaic")
     rows: list[dict[str, Any]] = []
     for name, (verdict, changed) in CASES.items():
         trigger = _comment(**changed)

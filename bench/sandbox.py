@@ -9,15 +9,16 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from stitcherd import processes, sandbox
-from stitcherd.sandbox import Box, watching, wrap
+from stitcherd import processes
+from stitcherd.sandbox import bubblewrap, limits
+from stitcherd.sandbox.bubblewrap import SandboxSpec, wrap_command
 
 STARTS = 100
-PLACES = {"open": None, "bwrap": Box(network=False), "bwrap_with_limits": Box(memory=2**30, disk=2**30)}
+PLACES = {"open": None, "bwrap": SandboxSpec(network=False), "bwrap_with_limits": SandboxSpec(memory=2**30, disk=2**30)}
 
 
 def measure(options: Namespace) -> list[dict[str, Any]]:
-    missing = sandbox.available()
+    missing = bubblewrap.unavailable_reason()
     if missing is not None:
         return [{"skipped": missing}]
     return asyncio.run(_measured(STARTS * options.rounds // 3))
@@ -33,14 +34,14 @@ async def _measured(starts: int) -> list[dict[str, Any]]:
             for name, box in PLACES.items():
                 begun = time.perf_counter()
                 ended = await processes.run(
-                    wrap(["true"], box, cwd=work, tmp=tmp, home=None),
+                    wrap_command(["true"], box, cwd=work, tmp=tmp, home=None),
                     cwd=work,
                     env={"PATH": os.environ["PATH"]},
                     timeout=10.0,
                     say=print,
                     job_id="bench",
                     root=Path(place),
-                    watch=watching.watch(box, (work, tmp), None),
+                    watch=limits.watch_limits(box, (work, tmp), None),
                 )
                 taken[name].append(1000 * (time.perf_counter() - begun))
                 assert ended.code == 0, ended

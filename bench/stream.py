@@ -19,11 +19,11 @@ from typing import Any
 from aiohttp import web
 
 from shared.ids import now_ms
-from stitcherd.api.answers import in_problems
-from stitcherd.api.auth import operator_only
-from stitcherd.api.house import HOUSE
-from stitcherd.api.routes import ROUTES
-from stitcherd.feed import Feed
+from stitcherd.http.auth import peer_middleware
+from stitcherd.http.feed import EventFeed
+from stitcherd.http.responses import problem_middleware
+from stitcherd.http.routes import ROUTES
+from stitcherd.http.state import STATE
 from stitcherd.store.events import add_event
 from stitcherd.store.sqlite import Store
 
@@ -60,7 +60,7 @@ async def _run(seconds: float, count: int) -> dict[str, Any]:
     # The stream's own door without the daemon around it: events are made here, as fast as they are wanted.
     place = Path(tempfile.mkdtemp(prefix="stitcher-bench-"))
     store = await Store.open(place / "stitcher.db")
-    feed = Feed(store)
+    feed = EventFeed(store)
     following = asyncio.create_task(feed.run())
     door = await _door(store, feed, place / "s")
     wanted = int(seconds * PER_SECOND)
@@ -90,9 +90,9 @@ async def _run(seconds: float, count: int) -> dict[str, Any]:
     }
 
 
-async def _door(store: Store, feed: Feed, path: Path) -> web.AppRunner:
-    app = web.Application(middlewares=[in_problems, operator_only])
-    app[HOUSE] = SimpleNamespace(store=store, feed=feed)
+async def _door(store: Store, feed: EventFeed, path: Path) -> web.AppRunner:
+    app = web.Application(middlewares=[problem_middleware, peer_middleware])
+    app[STATE] = SimpleNamespace(store=store, feed=feed)
     (route,) = (route for route in ROUTES if route.path == "/events")
     app.router.add_get("/events", route.__call__, allow_head=False)
     door = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from shared.models import Status
 
-LONGEST = 2000  # characters of a filter
-MOST = 50  # values and words in it: a statement of the database takes only so many
+MAX_LENGTH = 2000  # characters of a filter
+MAX_VALUES = 50  # values and words in it: a statement of the database takes only so many
 
-IS = {
+IS_VALUES = {
     "waiting": "waits for an approval",
     "open": "not over yet",
     "over": "completed, failed or cancelled",
@@ -29,17 +29,17 @@ KEYS: dict[str, tuple[str, ...]] = {  # and the values of those that have known 
     "profile": (),
     "agent": (),
     "age": (),
-    "is": tuple(IS),
+    "is": tuple(IS_VALUES),
     "gate": (),
 }
-TEXT = ""  # the key of a word without one
+TEXT_KEY = ""  # the key of a word without one
 
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
 _AGE = re.compile(r"([<>])([0-9]{1,8})([smhd])", re.IGNORECASE)
 _KEY = re.compile(r"([A-Za-z][\w-]*):")
 _QUOTED = re.compile(r'"((?:[^"\\\t-\r]|\\.)*)"')
 _ESCAPED = re.compile(r'\\(["\\])')
-_UNFIT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # nothing that could be searched for has these
+_UNSEARCHABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # nothing that could be searched for has these
 
 
 class FilterError(ValueError):
@@ -52,7 +52,7 @@ class FilterError(ValueError):
         super().__init__(f"{message} at column {column}" + (f" (did you mean {suggestion}?)" if suggestion else ""))
 
 
-class Term(Struct, frozen=True):
+class FilterTerm(Struct, frozen=True):
     """One word of a filter: any of the values, or with `negated` none of them.
 
     States are spelled as in Status, ages as in `<2h`; the key TEXT has one value, which is to be found.
@@ -66,14 +66,14 @@ class Term(Struct, frozen=True):
 class Filter(Struct, frozen=True):
     """What every job must meet that passes; without terms, all pass."""
 
-    terms: tuple[Term, ...] = ()
+    terms: tuple[FilterTerm, ...] = ()
 
 
-def parse(text: str) -> Filter:
+def parse_filter(text: str) -> Filter:
     """Return the filter that a text means; raises FilterError."""
-    if len(text) > LONGEST:
-        raise FilterError(LONGEST + 1, f"the filter is longer than {LONGEST} characters")
-    if unfit := _UNFIT.search(text):
+    if len(text) > MAX_LENGTH:
+        raise FilterError(MAX_LENGTH + 1, f"the filter is longer than {MAX_LENGTH} characters")
+    if unfit := _UNSEARCHABLE.search(text):
         raise FilterError(unfit.start() + 1, "there is a character that no text has")
     terms, at, values = [], 0, 0
     while at < len(text):
@@ -81,20 +81,20 @@ def parse(text: str) -> Filter:
             at += 1
             continue
         start = at
-        term, at = _term(text, start)
+        term, at = _parse_term(text, start)
         values += len(term.values)
-        if values > MOST:
-            raise FilterError(start + 1, f"the filter has more than {MOST} words and values")
+        if values > MAX_VALUES:
+            raise FilterError(start + 1, f"the filter has more than {MAX_VALUES} words and values")
         terms.append(term)
     return Filter(tuple(terms))
 
 
-def text(wanted: Filter) -> str:
+def format_filter(wanted: Filter) -> str:
     """Return a text that `parse` reads as this filter."""
-    return " ".join(map(_written, wanted.terms))
+    return " ".join(map(_format_term, wanted.terms))
 
 
-def age(value: str) -> tuple[bool, int]:
+def parse_age(value: str) -> tuple[bool, int]:
     """Return the value of an age, `<2h`, as whether younger is meant, and milliseconds; raises ValueError."""
     found = _AGE.fullmatch(value)
     if found is None:
@@ -102,7 +102,7 @@ def age(value: str) -> tuple[bool, int]:
     return found[1] == "<", int(found[2]) * _UNITS[found[3].lower()]
 
 
-def _term(text: str, at: int) -> tuple[Term, int]:
+def _parse_term(text: str, at: int) -> tuple[FilterTerm, int]:
     """Return the term that begins at a place, and where it ends."""
     negated = text[at] == "-"
     start = at + negated
@@ -110,24 +110,24 @@ def _term(text: str, at: int) -> tuple[Term, int]:
         raise FilterError(at + 1, "nothing stands behind the -")
     key = _KEY.match(text, start)
     if key is None:
-        word, end = _value(text, start, "")
-        return Term(TEXT, (word,), negated), end
+        word, end = _parse_value(text, start, "")
+        return FilterTerm(TEXT_KEY, (word,), negated), end
     name = key[1].lower()
     if name not in KEYS:
         raise FilterError(start + 1, f"unknown key {key[1]!r}", _nearest(name, KEYS))
-    read = _READ.get(name)
+    read = _VALUE_PARSERS.get(name)
     values, end = [], key.end() - 1
     while end < len(text) and not text[end].isspace():
         begin = end + 1  # behind the colon or a comma
-        value, end = _value(text, begin, ",")
+        value, end = _parse_value(text, begin, ",")
         values.append(read(value, begin + 1) if read else value)
-    return Term(name, tuple(dict.fromkeys(values)), negated), end
+    return FilterTerm(name, tuple(dict.fromkeys(values)), negated), end
 
 
-def _value(text: str, at: int, stops: str) -> tuple[str, int]:
+def _parse_value(text: str, at: int, stops: str) -> tuple[str, int]:
     """Return the value that begins at a place, quoted or bare, and where it ends: a blank, a stop or the end."""
     if text.startswith('"', at):
-        value, end = _quoted(text, at)
+        value, end = _parse_quoted(text, at)
         if end < len(text) and not (text[end].isspace() or text[end] in stops):
             raise FilterError(end + 1, "a blank is missing behind the quote")
     else:
@@ -142,37 +142,37 @@ def _value(text: str, at: int, stops: str) -> tuple[str, int]:
     return value, end
 
 
-def _quoted(text: str, at: int) -> tuple[str, int]:
+def _parse_quoted(text: str, at: int) -> tuple[str, int]:
     found = _QUOTED.match(text, at)
     if found is None:
         raise FilterError(at + 1, "the quote is not closed on its line")
     return _ESCAPED.sub(r"\1", found[1]), found.end()
 
 
-def _state(value: str, column: int) -> str:
+def _parse_state(value: str, column: int) -> str:
     if value.upper() in Status.__members__:
         return value.upper()
-    meant = f"is:{value.lower()}" if value.lower() in IS else _nearest(value, KEYS["state"])
+    meant = f"is:{value.lower()}" if value.lower() in IS_VALUES else _nearest(value, KEYS["state"])
     raise FilterError(column, f"unknown state {value!r}", meant)
 
 
-def _is(value: str, column: int) -> str:
-    if value.lower() in IS:
+def _parse_is(value: str, column: int) -> str:
+    if value.lower() in IS_VALUES:
         return value.lower()
-    meant = f"state:{value.lower()}" if value.lower() in KEYS["state"] else _nearest(value, IS)
-    raise FilterError(column, f"unknown {value!r} after is: (there are {', '.join(IS)})", meant)
+    meant = f"state:{value.lower()}" if value.lower() in KEYS["state"] else _nearest(value, IS_VALUES)
+    raise FilterError(column, f"unknown {value!r} after is: (there are {', '.join(IS_VALUES)})", meant)
 
 
-def _age(value: str, column: int) -> str:
+def _parse_age_value(value: str, column: int) -> str:
     try:
-        younger, milliseconds = age(value)
+        younger, milliseconds = parse_age(value)
     except ValueError:
         raise FilterError(column, "age takes < or > and a time, like <2h or >1d (s m h d)") from None
     unit = next(unit for unit, size in _UNITS.items() if milliseconds % size == 0)
     return f"{'<' if younger else '>'}{milliseconds // _UNITS[unit]}{unit}"
 
 
-_READ: dict[str, Callable[[str, int], str]] = {"state": _state, "is": _is, "age": _age}
+_VALUE_PARSERS: dict[str, Callable[[str, int], str]] = {"state": _parse_state, "is": _parse_is, "age": _parse_age_value}
 
 
 def _nearest(word: str, known: tuple[str, ...] | dict[str, tuple[str, ...]] | dict[str, str]) -> str | None:
@@ -180,21 +180,21 @@ def _nearest(word: str, known: tuple[str, ...] | dict[str, tuple[str, ...]] | di
     return found[0] if found else None
 
 
-def _written(term: Term) -> str:
+def _format_term(term: FilterTerm) -> str:
     sign = "-" if term.negated else ""
-    if term.key == TEXT:
+    if term.key == TEXT_KEY:
         (word,) = term.values
         bare = word[:1] != "-" and not _KEY.match(word)
-        return sign + (_bare_or_quoted(word, "") if bare else _in_quotes(word))
+        return sign + (_quote_if_needed(word, "") if bare else _quote(word))
     values = (value.lower() for value in term.values) if term.key == "state" else term.values
-    return f"{sign}{term.key}:{','.join(_bare_or_quoted(value, ',') for value in values)}"
+    return f"{sign}{term.key}:{','.join(_quote_if_needed(value, ',') for value in values)}"
 
 
-def _bare_or_quoted(value: str, stops: str) -> str:
+def _quote_if_needed(value: str, stops: str) -> str:
     bare = value and not any(character.isspace() or character in stops or character == '"' for character in value)
-    return value if bare else _in_quotes(value)
+    return value if bare else _quote(value)
 
 
-def _in_quotes(value: str) -> str:
+def _quote(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

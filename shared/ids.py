@@ -19,12 +19,12 @@ def new_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def short(job_id: str) -> str:
+def short_id(job_id: str) -> str:
     """Return the part of an id that is shown to people: its last eight characters."""
     return job_id[-8:]
 
 
-def branch(job_id: str) -> str:
+def branch_name(job_id: str) -> str:
     """Return the branch that a job's commit is published on."""
     return f"stitcher/{job_id[-12:]}"
 
@@ -34,7 +34,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def stamp(milliseconds: int) -> str:
+def format_timestamp(milliseconds: int) -> str:
     """Return a time as RFC 3339 UTC with milliseconds."""
     return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
 

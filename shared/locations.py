@@ -3,19 +3,19 @@
 import os
 from pathlib import Path
 
-SETTINGS = "stitcherd.toml"
-RAILS = "rails.yaml"
+SETTINGS_FILE = "stitcherd.toml"
+RAILS_FILE = "rails.yaml"
 
-SOCKET_LIMIT = 107  # sun_path holds 108 bytes, the last of them zero: unix(7)
+SOCKET_PATH_MAX = 107  # sun_path holds 108 bytes, the last of them zero: unix(7)
 
 
-class PathTooLong(ValueError):
+class SocketPathTooLong(ValueError):
     """The kernel cannot bind or connect to a socket at this path."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.length = len(os.fsencode(path))
-        self.limit = SOCKET_LIMIT
+        self.limit = SOCKET_PATH_MAX
         super().__init__(
             f"the socket path {path} is {self.length} bytes long, and the limit is {self.limit}: "
             "choose a shorter one with --socket, STITCHER_SOCKET or daemon.socket"
@@ -30,22 +30,22 @@ def config_dir(flag: str | None) -> Path:
 
 def state_dir(config: Path) -> Path:
     """Return the directory of all that the daemon keeps; a relative `daemon.state_dir` starts at `config`."""
-    given = _configured(config, "state_dir")
+    given = _daemon_setting(config, "state_dir")
     return _absolute(given, config) if given else _xdg("XDG_STATE_HOME", "~/.local/state") / "stitcher"
 
 
 def socket_path(flag: str | None, config: Path) -> Path:
     """Return the path of the daemon's socket; raises PathTooLong above 107 bytes."""
     path = _socket(flag, config)
-    if len(os.fsencode(path)) > SOCKET_LIMIT:
-        raise PathTooLong(path)
+    if len(os.fsencode(path)) > SOCKET_PATH_MAX:
+        raise SocketPathTooLong(path)
     return path
 
 
 def _socket(flag: str | None, config: Path) -> Path:
     if given := flag or os.environ.get("STITCHER_SOCKET"):
         return _absolute(given)
-    if configured := _configured(config, "socket"):
+    if configured := _daemon_setting(config, "socket"):
         return _absolute(configured, config)
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if Path(runtime).is_absolute():
@@ -63,10 +63,10 @@ def _xdg(name: str, default: str) -> Path:
     return path if path.is_absolute() else _absolute(default)
 
 
-def _configured(config: Path, key: str) -> str | None:
+def _daemon_setting(config: Path, key: str) -> str | None:
     """Return `daemon.<key>`, or None; that the file is broken is for the daemon to tell."""
     try:
-        text = (config / SETTINGS).read_text("utf-8")
+        text = (config / SETTINGS_FILE).read_text("utf-8")
     except (OSError, ValueError):
         return None
     import tomllib  # noqa: PLC0415 (several ms of every `stitcher ls` for those who have no such file)
@@ -79,7 +79,7 @@ def _configured(config: Path, key: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def shipped(name: str) -> Path:
+def shipped_file(name: str) -> Path:
     """Return a file of `config/` as it ships: inside the daemon's package in a wheel, beside it in a checkout."""
     root = Path(__file__).resolve().parents[1]
     installed = root / "stitcherd" / "config" / name

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class Status(StrEnum):
-    """Where a job stands; stitcherd.lifecycle says which may follow which."""
+    """Where a job stands; stitcherd.store.lifecycle says which may follow which."""
 
     PENDING = "PENDING"
     QUEUED = "QUEUED"
@@ -21,7 +21,7 @@ class Status(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-OPEN = (Status.PENDING, Status.QUEUED, Status.RUNNING)
+OPEN_STATUSES = (Status.PENDING, Status.QUEUED, Status.RUNNING)
 
 
 class Phase(StrEnum):
@@ -64,7 +64,7 @@ class Verdict(StrEnum):
     DUPLICATE = "duplicate"
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """What one check came to."""
 
     PASS = "pass"  # noqa: S105 (a verdict, not a password)
@@ -74,11 +74,11 @@ class Outcome(StrEnum):
     UNREACHED = "unreached"
 
 
-class Wire(Struct, frozen=True, rename="camel"):
+class WireStruct(Struct, frozen=True, rename="camel"):
     """What crosses the socket: frozen, camelCase; unknown fields are ignored when read."""
 
 
-class Thread(Wire, frozen=True):
+class Thread(WireStruct, frozen=True):
     """The issue or change that a job is about; `kind` is `issue` or `change`, `author` is `source:login`."""
 
     kind: str
@@ -88,14 +88,14 @@ class Thread(Wire, frozen=True):
     author: str | None = None
 
 
-class Tries(Wire, frozen=True):
+class Tries(WireStruct, frozen=True):
     """How often the executor was started in this attempt, and how often it may be."""
 
     used: int
     max: int
 
 
-class Failure(Wire, frozen=True):
+class Failure(WireStruct, frozen=True):
     """Why a job failed: a code for programs, a sentence and a hint for people."""
 
     code: str
@@ -103,7 +103,7 @@ class Failure(Wire, frozen=True):
     hint: str | None = None
 
 
-class Result(Wire, frozen=True):
+class Result(WireStruct, frozen=True):
     """What a completed job made; `commit` is None where nothing was changed."""
 
     commit: str | None
@@ -113,7 +113,7 @@ class Result(Wire, frozen=True):
     summary: str
 
 
-class Usage(Wire, frozen=True):
+class Usage(WireStruct, frozen=True):
     """What the executor says it used; `turns` are calls of the model."""
 
     input_tokens: int = 0
@@ -122,26 +122,26 @@ class Usage(Wire, frozen=True):
     turns: int = 0
 
 
-class Check(Wire, frozen=True, gc=False):
+class Check(WireStruct, frozen=True, gc=False):
     """One check of a decision: `line` of rails.yaml that made it, the value seen and the value wanted."""
 
     id: str
     kind: str  # trigger | who | guard | capability | limit, in this order
-    outcome: Outcome
+    outcome: CheckOutcome
     line: int | None = None
     seen: str | None = None
     wanted: str | None = None
     because: str | None = None
 
 
-class Remedy(Wire, frozen=True):
+class Remedy(WireStruct, frozen=True):
     """The smallest change that would have allowed it; `line` of rails.yaml where it would be made."""
 
     text: str
     line: int | None = None
 
 
-class Decision(Wire, frozen=True):
+class Decision(WireStruct, frozen=True):
     """What the rails said, with every check in order; `micros` is how long deciding took."""
 
     verdict: Verdict
@@ -154,7 +154,7 @@ class Decision(Wire, frozen=True):
     checks: tuple[Check, ...] = ()
 
 
-class JobStep(Wire, frozen=True):
+class JobStep(WireStruct, frozen=True):
     """One step of one attempt; `output` is its last part, the whole is in its log."""
 
     id: str
@@ -176,7 +176,7 @@ class JobStep(Wire, frozen=True):
     duration_ms: int | None = None
 
 
-class JobEvent(Wire, frozen=True):
+class JobEvent(WireStruct, frozen=True):
     """One thing that happened; `id` is the cursor of the stream, and never used again."""
 
     id: int
@@ -188,7 +188,7 @@ class JobEvent(Wire, frozen=True):
     payload: dict[str, Any]
 
 
-class Waiting(Wire, frozen=True):
+class PendingApproval(WireStruct, frozen=True):
     """What a PENDING job waits for: the guards that want a person asked, whose members may answer, until when."""
 
     guards: tuple[str, ...]
@@ -196,7 +196,7 @@ class Waiting(Wire, frozen=True):
     expires_at: str
 
 
-class RunnerJob(Wire, frozen=True):
+class RunnerJob(WireStruct, frozen=True):
     """One piece of work; lists leave out everything from `prompt` on.
 
     `held` is why a QUEUED job did not start when its turn came: a limit, or a pause. `waiting` is what a PENDING
@@ -230,7 +230,7 @@ class RunnerJob(Wire, frozen=True):
     version: int
     last_event: str
     held: str | None = None
-    waiting: Waiting | None = None
+    waiting: PendingApproval | None = None
     prompt: str | UnsetType = UNSET
     result: Result | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
@@ -239,7 +239,7 @@ class RunnerJob(Wire, frozen=True):
     decision: Decision | UnsetType | None = UNSET
 
 
-class Delivery(Wire, frozen=True):
+class Delivery(WireStruct, frozen=True):
     """One received webhook; `secret` is which of the source's secrets matched, from 1."""
 
     id: str
@@ -263,71 +263,3 @@ class Delivery(Wire, frozen=True):
     job_id: str | None
     replay_of: str | None
     decision: Decision | UnsetType | None = UNSET
-
-
-class Answer(Wire, frozen=True):
-    """What a webhook's sender is told."""
-
-    delivery_id: str
-    verdict: Verdict
-    job_id: str | None
-    status: Status | None
-    reason: str
-
-
-class Dispatch(Wire, frozen=True):
-    """The original's answer to a manual dispatch."""
-
-    job_id: str
-    queue_name: str
-    status: Status
-
-
-class JobPage(Wire, frozen=True):
-    """A page of jobs, newest first; `cursor` is the newest event that the page knows of."""
-
-    items: tuple[RunnerJob, ...]
-    next: str | None
-    cursor: int
-    counts: dict[str, int]
-
-
-class BulkItem(Wire, frozen=True):
-    """What became, or in a dry run would become, of one of many jobs; `code` is why it is not `ok`."""
-
-    id: str
-    ok: bool
-    status: Status
-    code: str | UnsetType = UNSET
-
-
-class BulkResult(Wire, frozen=True):
-    """What one command did to every job that passed a filter, the oldest first."""
-
-    matched: int
-    items: tuple[BulkItem, ...]
-
-
-class EventPage(Wire, frozen=True):
-    """A page of a job's events, oldest first; `next` goes into `after`."""
-
-    items: tuple[JobEvent, ...]
-    next: int | None
-
-
-class DeliveryPage(Wire, frozen=True):
-    """A page of deliveries, newest first."""
-
-    items: tuple[Delivery, ...]
-    next: str | None
-
-
-class Problem(Wire, frozen=True):
-    """An RFC 9457 answer."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    hint: str | None = None

@@ -1,8 +1,8 @@
 """The words of the HTTP API: its version, the codes of its problems and the status of each."""
 
-API = "1"
+API_VERSION = "1"
 
-STATUS_OF = {
+STATUS_BY_CODE = {
     "bad_request": 400,
     "bad_signature": 401,
     "unauthorized": 401,
@@ -26,4 +26,4 @@ STATUS_OF = {
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
-SUFFIX_MIN = 6  # characters of an id's end that are enough to name it
+ID_SUFFIX_MIN = 6  # characters of an id's end that are enough to name it

@@ -5,32 +5,32 @@ import re
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
-LONGEST = 36500 * SECONDS["d"]  # what is added to a clock must stay a date
-BIGGEST = 2**50
+MAX_SECONDS = 36500 * SECONDS["d"]  # what is added to a clock must stay a date
+MAX_BYTES = 2**50
 
 _AMOUNT = re.compile(r"([0-9]{1,18})(\s*)([A-Za-z]*)", re.ASCII)
 
 
-def duration(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Return the seconds that `text` stands for; zero is one.
 
     Raises ValueError, whose text is a finished sentence, for anything but a whole number and a unit.
     """
     number, unit = _split(text, "duration", SECONDS, "500ms, 30s, 10m, 24h or 90d")
     seconds = number * SECONDS[unit] if unit != "ms" else number / 1000
-    if seconds > LONGEST:
+    if seconds > MAX_SECONDS:
         raise ValueError(f"{text!r} is longer than 36500d")
     return seconds
 
 
-def size(text: str) -> int:
+def parse_size(text: str) -> int:
     """Return the bytes that `text` stands for; zero is one.
 
     Raises ValueError, whose text is a finished sentence, for anything but a whole number and a unit.
     """
     number, unit = _split(text, "size", BYTES, "1000B, 512KiB, 64MiB or 1GiB")
     total = number * BYTES[unit]
-    if total > BIGGEST:
+    if total > MAX_BYTES:
         raise ValueError(f"{text!r} is bigger than 1048576GiB")
     return total
 

@@ -50,3 +50,11 @@ class Budget(Struct, frozen=True):
     def __str__(self) -> str:
         turns = [] if self.turns is None else [f"{self.turns:,} turns"]
         return " and ".join([*([] if self.usd is None else [f"{self.usd:g} USD"]), *turns])
+
+
+class BudgetExceeded(Exception):
+    """A budget leaves nothing for a try that would begin; the text says which, and how much it was."""
+
+
+class DailyBudgetExceeded(BudgetExceeded):
+    """There is something again on the next day."""

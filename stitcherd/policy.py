@@ -1,17 +1,15 @@
-"""A comment that approves or denies a waiting job: the delivery and the move that it makes, in one transaction."""
+"""Values that the rails decide and the store keeps: limits and approval requests."""
 
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from msgspec import Struct
 
-from shared.models import Decision, RunnerJob
-from stitcherd.store import approvals, moves
-from stitcherd.store.approvals import Terms
-from stitcherd.store.entries import NewDelivery, Recorded, find_repeated, record
+from shared.ids import format_timestamp
+from shared.models import Decision
+from stitcherd.budget import Budget
 
 
-class Answered(Struct, frozen=True):
+class ApprovalResult(Struct, frozen=True):
     """What is made of a comment; where it is allowed, the id of the job that it approves, or denies for a reason."""
 
     decision: Decision
@@ -20,23 +18,56 @@ class Answered(Struct, frozen=True):
     reason: str | None = None
 
 
-def answer(
-    db: sqlite3.Connection, new: NewDelivery, rule: Callable[[list[tuple[RunnerJob, Terms]]], Answered]
-) -> Recorded:
-    """Store a delivery that answers for jobs waiting on its thread, and do what `rule` makes of it; once only."""
-    if new.replay_of is None:
-        repeated = find_repeated(db, new.source, new.external_id, new.body_sha256, new.seen_since, new.same_body_since)
-        if repeated is not None:
-            return repeated
-    waiting: list[tuple[RunnerJob, Terms]] = []
-    if new.repository is not None and new.thread is not None:
-        waiting = approvals.on_thread(db, new.workspace, new.repository, new.thread, new.source)
-    answered = rule(waiting)
-    decision = answered.decision
-    moved: RunnerJob | None = None
-    if answered.job is not None and answered.approves:
-        moved = approvals.approve(db, answered.job, new.actor, answered.reason, new.received_at)
-    elif answered.job is not None:
-        moved = moves.deny(db, answered.job, new.actor, answered.reason or decision.reason, new.received_at)
-    record(db, new, decision, decision.verdict, decision.reason, moved.id if moved else None)
-    return Recorded(new.id, decision.verdict, decision.reason, moved)
+class GuardQuestion(Struct, frozen=True):
+    """A guard that wants a person asked, and the names of the groups whose members may answer; none is nobody."""
+
+    guard: str
+    by: tuple[str, ...]
+
+
+class ApprovalRequest(Struct, frozen=True, kw_only=True):
+    """What is asked, and what an approval would be of; an approval of anything else is void.
+
+    Accounts are written `source:login`. `texts` are SHA-256 by the kind of text, `text_sha256` is that of all that
+    the agent would read. `expires_at` is in milliseconds, `expires` as the rails say it; `pins` name what is pinned.
+    With a `commit`, on `base`, it is that commit of an attempt that is asked about: approved, it is published.
+    """
+
+    guards: tuple[GuardQuestion, ...]
+    source: str
+    asker: str | None
+    outsiders: tuple[str, ...]
+    by_asker: bool
+    pins: tuple[str, ...]
+    rails: str
+    head_sha: str | None
+    text_sha256: str
+    texts: Mapping[str, str]
+    expires: str
+    expires_at: int
+    attempt: int | None = None
+    commit: str | None = None
+    base: str | None = None
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Return the names of all groups whose members may answer some guard."""
+        return tuple(dict.fromkeys(name for guard in self.guards for name in guard.by))
+
+    def payload(self, reason: str | None = None) -> dict[str, object]:
+        """Return what the event `job.waiting` says of them."""
+        told = {"guards": [guard.guard for guard in self.guards], "by": list(self.by)}
+        return {**told, "expiresAt": format_timestamp(self.expires_at), **({"reason": reason} if reason else {})}
+
+
+class ConcurrencyLimits(Struct, frozen=True):
+    """How many jobs may run at the same time: in all, and in one repository; None is as many as there are workers.
+
+    `away` says by name of those executors that cannot be reached just now why not; `day` is what all jobs together may
+    use up in a day.
+    """
+
+    total: int | None = None
+    per_repo: int | None = None
+    away: Mapping[str, str] = {}
+    day: Budget = Budget()

@@ -1,20 +1,38 @@
-"""Huey fitted to this house: what of it is replaced, and why; tests/stitcherd/test_queue.py holds its shapes."""
+"""The dispatch queue: Huey on SQLite, embedded; this folder alone imports huey.
 
+A message is a nudge, `(job id, attempt)`: the job's row is the truth. Huey forgets a message before it runs it,
+so its file is thrown away and filled again from the store at every start, and a message that is lost or comes
+twice does no harm, because a job is claimed by compare-and-set. Of Huey only queue, priority and workers are
+used: no results, retries, schedules, locks or revocations.
+"""
+
+import asyncio
+import contextlib
 import json
+import logging
+import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+from huey import SqliteHuey
 from huey.constants import EmptyData
 from huey.consumer import Consumer, Scheduler
 from huey.registry import Message
 from huey.serializer import Serializer
 from huey.storage import SqliteStorage
 
-SAFETY_SECONDS = 1.0  # a worker looks again after this long, should a wake-up ever be lost
+from stitcherd.store.writer import StorageUnavailable
+
+# merged from stitcherd.queue.parts: Huey fitted to this house: what of it is replaced, and why;
+# tests/stitcherd/test_queue.py holds its shapes.
+
+MAX_DEQUEUE_WAIT_SECONDS = 1.0  # a worker looks again after this long, should a wake-up ever be lost
 
 
-class Json(Serializer):  # type: ignore[misc]  # huey has no types
+class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
     """Messages as JSON: whoever can write the queue's file must not be able to run code through pickle."""
 
     def _serialize(self, data: Message) -> bytes:
@@ -25,7 +43,7 @@ class Json(Serializer):  # type: ignore[misc]  # huey has no types
         return Message(identifier, name, args=tuple(args), kwargs={})
 
 
-class Storage(SqliteStorage):  # type: ignore[misc]
+class NotifyingStorage(SqliteStorage):  # type: ignore[misc]
     """Huey's SQLite storage, with a condition that wakes a worker as soon as there is a message."""
 
     blocking = True  # Worker.loop then does not sleep between two looks
@@ -58,7 +76,7 @@ class Storage(SqliteStorage):  # type: ignore[misc]
         if data is None:
             with self._arrived:
                 if self._sequence == seen and not self._closed:
-                    self._arrived.wait(SAFETY_SECONDS)
+                    self._arrived.wait(MAX_DEQUEUE_WAIT_SECONDS)
         return data
 
     def peek_many(self, keys: Iterable[str]) -> dict[str, bytes]:  # noqa: ARG002 (huey's signature)
@@ -84,7 +102,7 @@ class Storage(SqliteStorage):  # type: ignore[misc]
                 self._arrived.notify(workers)
 
 
-class NoSchedule(Scheduler):  # type: ignore[misc]
+class NullScheduler(Scheduler):  # type: ignore[misc]
     """Huey's scheduler with nothing to do: as it comes it takes the file's lock every second."""
 
     def loop(self, now: object = None) -> None:  # noqa: ARG002 (huey's signature)
@@ -95,7 +113,114 @@ class NoSchedule(Scheduler):  # type: ignore[misc]
 class EmbeddedConsumer(Consumer):  # type: ignore[misc]
     """Huey's consumer inside our process: the daemon's signals stay the daemon's."""
 
-    scheduler_class = NoSchedule
+    scheduler_class = NullScheduler
 
     def _set_signal_handlers(self) -> None:
         """Install nothing."""
+
+
+QUEUE_NAME = "stitcher"
+HEALTH_CHECK_SECONDS = 5.0
+MAX_PRIORITY = 10
+REFILL_BATCH = 500  # messages in one transaction when the queue is filled at start
+
+log = logging.getLogger(__name__)
+
+RunAttempt = Callable[[str, int], Awaitable[object]]
+
+
+class Queue:
+    """Hands jobs to `run` on the event loop, at most `workers` at a time, highest priority first."""
+
+    def __init__(self, path: Path, workers: int, run: RunAttempt) -> None:
+        for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            leftover.unlink(missing_ok=True)
+        self._loop = asyncio.get_running_loop()
+        self._run = run
+        self._huey = SqliteHuey(
+            QUEUE_NAME,
+            storage_class=NotifyingStorage,
+            serializer=JsonSerializer(),
+            results=False,
+            filename=str(path),
+            fsync=False,  # the file does not outlive this process
+        )
+        self._task = self._huey.task(name="run")(self._drive)
+        # Huey's enqueue blocks, on SQLite and on its lock: never on the loop, and in the order of the calls.
+        self._feeder = ThreadPoolExecutor(1, thread_name_prefix="queue-feeder")
+        self._consumer = EmbeddedConsumer(self._huey, workers=workers, periodic=False, check_worker_health=True)
+        self._health: asyncio.Task[None] | None = None
+        self._missed: list[tuple[str, int, int]] = []
+
+    def start(self) -> None:
+        """Start the workers."""
+        self._consumer.start()
+        self._health = asyncio.create_task(self._watch())
+
+    def put(self, job_id: str, attempt: int, priority: int) -> None:
+        """Nudge a worker to run this attempt; returns at once, and never fails: the row stays the truth."""
+        if not self._consumer.stop_flag.is_set():
+            self._feeder.submit(self._enqueue, job_id, attempt, priority)
+
+    async def refill(self, waiting: list[tuple[str, int, int]]) -> None:
+        """Put many (job id, attempt, priority), in their order."""
+        for start in range(0, len(waiting), REFILL_BATCH):
+            part = waiting[start : start + REFILL_BATCH]
+            try:
+                await self._loop.run_in_executor(self._feeder, self._enqueue_many, part)
+            except sqlite3.Error:
+                log.exception("%d jobs could not be put in the queue; trying again", len(part))
+                self._missed += part
+
+    async def stop(self) -> None:
+        """Start no further job and wait for the workers; call it when the running jobs have ended."""
+        self._consumer.stop_flag.set()
+        self._huey.storage.close_for_good()
+        if self._health is not None:
+            self._health.cancel()
+        # Off the loop: the workers wait for coroutines that run on it.
+        await asyncio.to_thread(self._consumer.stop, graceful=True)
+        self._feeder.shutdown()
+        self._huey.storage.close()
+
+    def hold(self) -> None:
+        """Start no further job from now on."""
+        self._consumer.stop_flag.set()
+
+    def _enqueue(self, job_id: str, attempt: int, priority: int) -> None:
+        try:
+            self._huey.enqueue(self._task.s(job_id, attempt, priority=priority))
+        except sqlite3.Error:
+            log.exception("job %s could not be put in the queue; trying again", job_id)
+            self._missed.append((job_id, attempt, priority))
+
+    def _enqueue_many(self, waiting: list[tuple[str, int, int]]) -> None:
+        self._huey.storage.enqueue_many(
+            (self._huey.serialize_task(self._task.s(job_id, attempt)), priority)
+            for job_id, attempt, priority in waiting
+        )
+
+    def _drive(self, job_id: str, attempt: int) -> None:
+        """Run one message to its end, in a worker's thread; nothing may escape, or the worker dies."""
+        if self._consumer.stop_flag.is_set():
+            return
+        with contextlib.suppress(CancelledError):
+            asyncio.run_coroutine_threadsafe(self._run_one(job_id, attempt), self._loop).result()
+
+    async def _run_one(self, job_id: str, attempt: int) -> None:
+        try:
+            await self._run(job_id, attempt)
+        except StorageUnavailable as fault:
+            # Huey has forgotten the message; the row still stands QUEUED, and it was its turn.
+            log.error("job %s could not be started (%s); trying again", job_id, fault)  # noqa: TRY400 (the disk's fault, not ours)
+            self._missed.append((job_id, attempt, MAX_PRIORITY))
+
+    async def _watch(self) -> None:
+        # With start() instead of run(), nobody else revives a worker that died; and what a full disk refused
+        # is put again.
+        while True:
+            await asyncio.sleep(HEALTH_CHECK_SECONDS)
+            self._consumer.check_worker_health()
+            missed, self._missed = self._missed, []
+            for message in missed:
+                self.put(*message)

@@ -4,11 +4,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from shared.locations import PathTooLong
-from tui import exits
-from tui.client import NotText, Refused, Unintelligible, Unreachable
-from tui.parsing import module, parse
-from tui.terminal import Terminal
+from shared.locations import SocketPathTooLong
+from tui.cli import exits
+from tui.cli.parser import parse_args, verb_module
+from tui.cli.terminal import Terminal
+from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse, NotUtf8
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,10 +16,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a locale without ✓ gets \u2713
     terminal = Terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
-    options = parse(sys.argv[1:] if argv is None else list(argv), "tui" if terminal.full_screen else "ls")
+    options = parse_args(sys.argv[1:] if argv is None else list(argv), "tui" if terminal.full_screen else "ls")
     try:
-        return int(module(options.verb).run(options, terminal))
-    except (Refused, Unreachable, Unintelligible, NotText, PathTooLong) as said:
+        return int(verb_module(options.verb).run(options, terminal))
+    except (ApiError, DaemonUnreachable, InvalidResponse, NotUtf8, SocketPathTooLong) as said:
         terminal.note(f"stitcher: {said}")
         return _code(said)
     except KeyboardInterrupt:
@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _code(said: Exception) -> int:
-    if isinstance(said, Refused):
-        return exits.of_status(said.problem.status)
-    if isinstance(said, Unreachable):
+    if isinstance(said, ApiError):
+        return exits.from_status(said.problem.status)
+    if isinstance(said, DaemonUnreachable):
         return exits.UNREACHABLE
-    return exits.FAILED if isinstance(said, Unintelligible) else exits.USAGE
+    return exits.FAILED if isinstance(said, InvalidResponse) else exits.USAGE
 
 
 if __name__ == "__main__":

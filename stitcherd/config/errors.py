@@ -6,12 +6,22 @@ from collections.abc import Iterable
 from datetime import date, time
 from typing import Any, NamedTuple
 
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from stitcherd.nearest import nearest
-from stitcherd.settings.positions import KeyPath, Positions, positions
+from shared.suggest import nearest
+from stitcherd.config.toml_lines import KeyLines, KeyPath, key_lines
 
-_WANTED = {
+
+def unknown_name(noun: str, word: str, known: Iterable[str]) -> str:
+    """Return the sentence for a word that is not known, with the nearest that is, or all of them."""
+    names = list(known)
+    near = nearest(word, names)
+    if near is not None:
+        return f"unknown {noun} {word[:80]!r} (did you mean {near}?)"
+    return f"unknown {noun} {word[:80]!r}: there is {', '.join(names) if names else 'none'}"
+
+
+_EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
     "tuple_type": "a list",
@@ -41,24 +51,24 @@ class SettingsError(Exception):
         super().__init__(f"stitcherd.toml:{line}: {message}")
 
 
-class Fault(NamedTuple):
+class ConfigFault(NamedTuple):
     """Something wrong at a place of the document."""
 
     path: KeyPath
     message: str
 
 
-def refusal(faults: Iterable[Fault], where: Positions) -> SettingsError:
+def settings_error(faults: Iterable[ConfigFault], where: KeyLines) -> SettingsError:
     """Return the one error that tells of all `faults`, of which there is at least one."""
     (line, message), *rest = sorted({(where.line(path), message) for path, message in faults})
     return SettingsError(line, message, tuple(SettingsError(*each) for each in rest))
 
 
-def parse(content: bytes) -> tuple[dict[str, Any], Positions]:
+def parse_toml(content: bytes) -> tuple[dict[str, Any], KeyLines]:
     """Return the document and where everything in it stands; raises SettingsError at the line of a fault."""
     try:
         text = content.decode()
-        return tomllib.loads(text), positions(text)
+        return tomllib.loads(text), key_lines(text)
     except UnicodeDecodeError as error:
         raise SettingsError(content.count(b"\n", 0, error.start) + 1, "is not UTF-8") from None
     except RecursionError:
@@ -68,7 +78,7 @@ def parse(content: bytes) -> tuple[dict[str, Any], Positions]:
 
 
 def _syntax_error(text: str, complaint: str) -> SettingsError:
-    where = positions(text)
+    where = key_lines(text)
     what, _, place = complaint.rpartition(" (at ")
     found = re.match(r"line (\d+)", place)  # otherwise "end of document", which helps nobody: name the last key
     line = int(found[1]) if found else _last_key(where)
@@ -80,42 +90,42 @@ def _syntax_error(text: str, complaint: str) -> SettingsError:
     return SettingsError(line, f"is not TOML: {what[:1].lower()}{what[1:]}")
 
 
-def _last_key(where: Positions) -> int:
+def _last_key(where: KeyLines) -> int:
     return max((line for path, line in where.lines.items() if isinstance(path[-1], str)), default=1)
 
 
-def kind_of(value: object) -> str:
+def type_in_words(value: object) -> str:
     """Return what a TOML value is, in words."""
     return next((words for types, words in _KINDS if isinstance(value, types)), "something else")
 
 
-def unknown_key(table: KeyPath, key: str, known: Iterable[str]) -> Fault:
+def unknown_key(table: KeyPath, key: str, known: Iterable[str]) -> ConfigFault:
     """Return the fault of a key that `table` does not have."""
     meant = nearest(key, known)
     hint = f" (did you mean {meant}?)" if meant else ""
-    return Fault((*table, key), f"unknown key '{key}' in {_header(table)}{hint}")
+    return ConfigFault((*table, key), f"unknown key '{key}' in {_header(table)}{hint}")
 
 
-def unknown_table(key: str, value: object, known: Iterable[str]) -> Fault:
+def unknown_table(key: str, value: object, known: Iterable[str]) -> ConfigFault:
     """Return the fault of a word at the top of the file that is no table of ours."""
     if not isinstance(value, dict | list):
-        return Fault((key,), f"key '{key}' stands outside of every table")
+        return ConfigFault((key,), f"key '{key}' stands outside of every table")
     meant = nearest(key, known)
     hint = f" (did you mean [{meant}]?)" if meant else ""
-    return Fault((key,), f"unknown table [{_written(key)}]{hint}")
+    return ConfigFault((key,), f"unknown table [{_quoted_key(key)}]{hint}")
 
 
-def in_words(path: KeyPath, error: ErrorDetails, known: Iterable[str]) -> Fault:
+def describe_error(path: KeyPath, error: ErrorDetails, known: Iterable[str]) -> ConfigFault:
     """Return a fault that pydantic found; `known` are the keys of the table that `path` is in."""
     path = (*path, *error.get("ctx", {}).get("at", ()))
     if error["type"] == "extra_forbidden":
         return unknown_key(path[:-1], str(path[-1]), known)
     if error["type"] == "missing":
-        return Fault(path, f"{_header(path[:-1])} needs {path[-1]}")
-    return Fault(path, f"{_dotted(path)}: {_complaint(path, error)}")
+        return ConfigFault(path, f"{_header(path[:-1])} needs {path[-1]}")
+    return ConfigFault(path, f"{_dotted(path)}: {_describe_value(path, error)}")
 
 
-def _complaint(path: KeyPath, error: ErrorDetails) -> str:
+def _describe_value(path: KeyPath, error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "literal_error":
@@ -126,9 +136,9 @@ def _complaint(path: KeyPath, error: ErrorDetails) -> str:
             return f"must be at most {context['le']}"
         case "value_error":
             return str(context["error"])
-        case kind if kind in _WANTED:
+        case kind if kind in _EXPECTED:
             each = "each " if isinstance(path[-1], int) else ""
-            return f"{each}must be {_WANTED[kind]}, not {kind_of(error['input'])}"
+            return f"{each}must be {_EXPECTED[kind]}, not {type_in_words(error['input'])}"
         case _:
             return error["msg"]
 
@@ -136,7 +146,7 @@ def _complaint(path: KeyPath, error: ErrorDetails) -> str:
 def _choice(value: object, expected: str) -> str:
     choices = [each.strip("'") for each in expected.replace(" or ", ", ").split(", ")]
     if not isinstance(value, str):
-        return f"must be one of {', '.join(choices)}, not {kind_of(value)}"
+        return f"must be one of {', '.join(choices)}, not {type_in_words(value)}"
     meant = nearest(value, choices)
     return f"'{value}' is not one of {', '.join(choices)}" + (f" (did you mean {meant}?)" if meant else "")
 
@@ -151,8 +161,13 @@ def _header(table: KeyPath) -> str:
 
 def _dotted(path: KeyPath) -> str:
     """Return a key as it would be written, without the places in lists: the line tells those."""
-    return ".".join(_written(key) for key in path if isinstance(key, str))
+    return ".".join(_quoted_key(key) for key in path if isinstance(key, str))
 
 
-def _written(key: str) -> str:
+def _quoted_key(key: str) -> str:
     return key if key.isascii() and key.replace("-", "").replace("_", "").isalnum() else f'"{key}"'
+
+
+def invalid_value(message: str, at: KeyPath = ()) -> PydanticCustomError:
+    """Return an error to raise from a validator; `at` is where the fault stands inside the validated value."""
+    return PydanticCustomError("said", "{message}", {"message": message, "at": at})

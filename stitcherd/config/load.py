@@ -1,36 +1,36 @@
 """stitcherd.toml, read once at start into one frozen model, or refused whole where a word of it is wrong."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import ValidationError
 
 from shared import locations
-from stitcherd.settings.credentials import entries, is_open
-from stitcherd.settings.faults import (
-    Fault,
+from stitcherd.config.errors import (
+    ConfigFault,
     SettingsError,
-    in_words,
-    kind_of,
-    parse,
-    refusal,
+    describe_error,
+    parse_toml,
+    settings_error,
+    type_in_words,
     unknown_key,
     unknown_table,
 )
-from stitcherd.settings.positions import KeyPath, Positions
-from stitcherd.settings.tables import (
+from stitcherd.config.secrets import is_world_readable, secret_entries
+from stitcherd.config.settings import (
     DaemonSettings,
     ExecutorSettings,
     HttpSettings,
     RepositorySettings,
     RetentionSettings,
+    Settings,
     SourceSettings,
     Table,
     TokenSettings,
 )
-from stitcherd.settings.values import fault, in_directory
+from stitcherd.config.toml_lines import KeyLines, KeyPath
+from stitcherd.config.types import in_directory
 
 TABLES: dict[str, type[Table]] = {
     "daemon": DaemonSettings,
@@ -43,69 +43,6 @@ TABLES: dict[str, type[Table]] = {
 }
 _LABELS = {"sources": "name", "repositories": "pattern", "executors": "name"}  # what the key of a table is to it
 
-_PART = r"(?!-)[A-Za-z0-9_.-]+"
-_REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})")  # a group of GitLab may lie in another
-_SHORTEST_SECRET = 6  # a shorter one would blot out words that are none
-
-
-class Settings(Table):
-    """The whole file, and what was noticed when it was read.
-
-    `secret_names` are the environment variables that hold secrets: no agent may be given them, and `files`
-    those that hold secrets.
-    """
-
-    daemon: DaemonSettings
-    retention: RetentionSettings = RetentionSettings()
-    http: HttpSettings = HttpSettings()
-    sources: Mapping[str, SourceSettings] = Field(default_factory=dict)
-    repositories: tuple[RepositorySettings, ...] = ()
-    executors: Mapping[str, ExecutorSettings] = Field(default_factory=dict)
-    tokens: tuple[TokenSettings, ...] = ()
-    missing: bool = False
-    warnings: tuple[str, ...] = ()
-    secret_names: frozenset[str] = frozenset()
-    files: tuple[Path, ...] = ()
-
-    @field_validator("tokens")
-    @classmethod
-    def _all_differ(cls, tokens: tuple[TokenSettings, ...]) -> tuple[TokenSettings, ...]:
-        for key in ("name", "sha256"):
-            seen: set[str] = set()
-            for index, token in enumerate(tokens):
-                if (value := getattr(token, key)) in seen:
-                    raise fault(f"another token has the same {key}", (index, key))
-                seen.add(value)
-        return tokens
-
-    @property
-    def secret_values(self) -> tuple[bytes, ...]:
-        """Every secret long enough to be told from a word; the longest first, as redaction needs them."""
-        found = {secret for source in self.sources.values() for secret in source.secrets}
-        tokens = [source.token for source in self.sources.values()]
-        tokens += [executor.token for executor in self.executors.values()]
-        found |= {token.encode() for token in tokens if token}
-        return tuple(sorted((each for each in found if len(each) >= _SHORTEST_SECRET), key=len, reverse=True))
-
-    @property
-    def private(self) -> tuple[Path, ...]:
-        """The paths that no sandbox may be shown, besides the config directory and those that nobody's may."""
-        return Path(self.daemon.state_dir), Path(self.daemon.socket), *self.files
-
-    def repository(self, name: str) -> RepositorySettings | None:
-        """Return the first entry for `owner/name`, with both filled into its `clone`.
-
-        None where there is none, and for a name that could climb out of a path or be read as an option.
-        """
-        parts = _REPOSITORY.fullmatch(name)
-        if parts is None or ".." in name or "." in name.split("/"):
-            return None
-        for entry in self.repositories:
-            if entry.matches(name):
-                clone = entry.clone.replace("{owner}", parts["owner"]).replace("{name}", parts["name"])
-                return entry.model_copy(update={"clone": clone})
-        return None
-
 
 def load(directory: Path, *, socket: str | None = None) -> Settings:
     """Return the settings of a config directory; without a file all defaults, and `missing` is set.
@@ -113,16 +50,18 @@ def load(directory: Path, *, socket: str | None = None) -> Settings:
     `socket` is the flag of that name. Raises SettingsError, and shared.locations.PathTooLong.
     """
     directory = directory.absolute()
-    content = _read(directory / locations.SETTINGS)
-    document, where = parse(content or b"")
-    settings = _validated(document, directory, socket, where)
+    content = _read(directory / locations.SETTINGS_FILE)
+    document, where = parse_toml(content or b"")
+    settings = _validate(document, directory, socket, where)
     warnings = sorted((where.line(path), message) for path, message in _warnings(settings, document, directory))
     return settings.model_copy(
         update={
             "missing": content is None,
             "warnings": tuple(f"stitcherd.toml:{line}: {message}" for line, message in warnings),
-            "secret_names": frozenset(entry["env"] for _, entry in entries(document) if "env" in entry),
-            "files": tuple(in_directory(entry["file"], directory) for _, entry in entries(document) if "file" in entry),
+            "secret_names": frozenset(entry["env"] for _, entry in secret_entries(document) if "env" in entry),
+            "files": tuple(
+                in_directory(entry["file"], directory) for _, entry in secret_entries(document) if "file" in entry
+            ),
         }
     )
 
@@ -136,33 +75,33 @@ def _read(file: Path) -> bytes | None:
         raise SettingsError(1, f"cannot be read: {error.strerror}") from None
 
 
-def _validated(document: dict[str, Any], directory: Path, socket: str | None, where: Positions) -> Settings:
-    tables, faults = _labelled(document)
-    tables["daemon"] = _placed(tables.get("daemon", {}), directory, socket)
+def _validate(document: dict[str, Any], directory: Path, socket: str | None, where: KeyLines) -> Settings:
+    tables, faults = _name_tables(document)
+    tables["daemon"] = _with_paths(tables.get("daemon", {}), directory, socket)
     try:
         settings = Settings.model_validate(tables, context=directory)
     except ValidationError as invalid:
         for error in invalid.errors():
-            path = _written(error["loc"], document)
+            path = _place_in_file(error["loc"], document)
             known = TABLES[str(path[0])].model_fields.keys() - {_LABELS.get(str(path[0]))}
-            faults.append(in_words(path, error, known))
-        raise refusal(faults, where) from None
+            faults.append(describe_error(path, error, known))
+        raise settings_error(faults, where) from None
     if faults:
-        raise refusal(faults, where)
+        raise settings_error(faults, where)
     return settings
 
 
-def _labelled(document: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+def _name_tables(document: dict[str, Any]) -> tuple[dict[str, Any], list[ConfigFault]]:
     """Tell every named table its name; return all tables that are ours, and the faults of the others."""
     tables: dict[str, Any] = {}
-    faults: list[Fault] = []
+    faults: list[ConfigFault] = []
     for section, value in document.items():
         if section not in TABLES:
             faults.append(unknown_table(section, value, TABLES))
         elif (label := _LABELS.get(section)) is None:
             tables[section] = value
         elif not isinstance(value, dict):
-            faults.append(Fault((section,), f"{section}: must be a table, not {kind_of(value)}"))
+            faults.append(ConfigFault((section,), f"{section}: must be a table, not {type_in_words(value)}"))
         else:
             faults += [
                 unknown_key((section, name), label, ())
@@ -174,7 +113,7 @@ def _labelled(document: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
     return tables, faults
 
 
-def _placed(daemon: Any, directory: Path, socket: str | None) -> Any:
+def _with_paths(daemon: Any, directory: Path, socket: str | None) -> Any:
     """Put both paths where the client looks for them too; what is no path is left to be refused."""
     if not isinstance(daemon, dict):
         return daemon
@@ -185,11 +124,11 @@ def _placed(daemon: Any, directory: Path, socket: str | None) -> Any:
     return places | kept
 
 
-def _written(place: KeyPath, document: dict[str, Any]) -> KeyPath:
+def _place_in_file(place: KeyPath, document: dict[str, Any]) -> KeyPath:
     """Return where the thing at a place of the model stands in the file."""
     match place:
         case ("repositories", int(index), *rest):
-            return _written(("repositories", list(document["repositories"])[index], *rest), document)
+            return _place_in_file(("repositories", list(document["repositories"])[index], *rest), document)
         case (str(section), name, label) if label == _LABELS.get(section):
             return (section, name)
     return place
@@ -201,6 +140,6 @@ def _warnings(settings: Settings, document: dict[str, Any], directory: Path) -> 
     for name, source in settings.sources.items():
         if source.api is not None:
             yield ("sources", name, "api"), f"sources.{name}.api: this version gives no answers on the thread"
-    for path, entry in entries(document):
-        if "file" in entry and is_open(in_directory(entry["file"], directory)):
+    for path, entry in secret_entries(document):
+        if "file" in entry and is_world_readable(in_directory(entry["file"], directory)):
             yield (*path, "file"), f"every user of this machine can read {entry['file']}"

@@ -19,7 +19,7 @@ _SCALAR = re.compile(
 )
 
 
-class Twice(NamedTuple):
+class DuplicateKey(NamedTuple):
     """A key or table that was written before."""
 
     path: KeyPath
@@ -27,11 +27,11 @@ class Twice(NamedTuple):
     first: int
 
 
-class Positions(NamedTuple):
+class KeyLines(NamedTuple):
     """The line of every key, table and element, from 1, and the first that stands there twice."""
 
     lines: dict[KeyPath, int]
-    twice: Twice | None
+    twice: DuplicateKey | None
 
     def line(self, path: KeyPath) -> int:
         """Return the line of `path`, or of the nearest thing around it that was written."""
@@ -40,12 +40,12 @@ class Positions(NamedTuple):
         return self.lines.get(path, 1)
 
 
-def positions(text: str) -> Positions:
+def key_lines(text: str) -> KeyLines:
     """Return where everything stands; of a text that is not TOML, what stands before its first fault."""
     scanner = _Scanner(text)
     with suppress(_NotTomlError, RecursionError):
         scanner.document()
-    return Positions(scanner.lines, scanner.twice)
+    return KeyLines(scanner.lines, scanner.twice)
 
 
 class _NotTomlError(Exception):
@@ -57,7 +57,7 @@ class _Scanner:
         self.text = text
         self.at = 0
         self.lines: dict[KeyPath, int] = {}
-        self.twice: Twice | None = None
+        self.twice: DuplicateKey | None = None
         self._newlines = [found.start() for found in re.finditer("\n", text)]
         self._written: set[KeyPath] = set()
         self._sizes: dict[KeyPath, int] = {}  # of arrays of tables
@@ -154,7 +154,7 @@ class _Scanner:
 
     def _write(self, path: KeyPath, line: int) -> None:
         if path in self._written:
-            self.twice = self.twice or Twice(path, line, self.lines[path])
+            self.twice = self.twice or DuplicateKey(path, line, self.lines[path])
             return
         self._written.add(path)
         self.lines[path] = line

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, ValidationInfo
-from pydantic_core import PydanticCustomError
 
-from stitcherd import units
-from stitcherd.settings.faults import kind_of
-from stitcherd.settings.positions import KeyPath
+from shared import units
+from stitcherd.config.errors import type_in_words
 
 _TRANSPORT = re.compile(r"(?:https?|ssh|git)://[^/]|(?!-)[^/\s:]+:(?!:|//)")  # a URL, or ssh's host:path; no ext::
 _FILE_URL = "file:///"
@@ -22,7 +20,7 @@ _PLACE = re.compile(r"\{([^}]*)\}")
 _WHITE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
-class Address(NamedTuple):
+class ListenAddress(NamedTuple):
     """Where the public door listens; port 0 lets the kernel choose."""
 
     host: str
@@ -34,25 +32,20 @@ class Address(NamedTuple):
         return self.host == "localhost" or ip_address(self.host).is_loopback
 
 
-def fault(message: str, at: KeyPath = ()) -> PydanticCustomError:
-    """Return an error to raise from a validator; `at` is where the fault stands inside the validated value."""
-    return PydanticCustomError("said", "{message}", {"message": message, "at": at})
-
-
 def _duration(value: object) -> float:
     if isinstance(value, str):
-        return units.duration(value)
+        return units.parse_duration(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         raise ValueError(f'a duration is text with a unit: "{value}s", perhaps')
-    raise ValueError(f"must be a duration like 30s, not {kind_of(value)}")
+    raise ValueError(f"must be a duration like 30s, not {type_in_words(value)}")
 
 
 def _size(value: object) -> int:
     if isinstance(value, str):
-        return units.size(value)
+        return units.parse_size(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise ValueError(f"must be a size like 64MiB, not {kind_of(value)}")
+    raise ValueError(f"must be a size like 64MiB, not {type_in_words(value)}")
 
 
 def _positive(value: float) -> float:
@@ -61,11 +54,11 @@ def _positive(value: float) -> float:
     return value
 
 
-def _address(value: object) -> Address:
+def _address(value: object) -> ListenAddress:
     if isinstance(value, str) and (found := re.fullmatch(r"(?:\[(.+)\]|([^:\[\]]+)):([0-9]{1,5})", value)):
         host, port = found[1] or found[2], int(found[3])
         if port < 2**16 and _is_host(host, bracketed=bool(found[1])):
-            return Address(host, port)
+            return ListenAddress(host, port)
     raise ValueError('must be an address and a port, like "127.0.0.1:8466" or "[::1]:8466"')
 
 
@@ -89,7 +82,7 @@ def _path(value: object) -> Path:
         if "\0" in str(value):
             raise ValueError("must not hold a zero byte")
         return value
-    raise ValueError("must not be empty" if value == "" else f"must be a path as text, not {kind_of(value)}")
+    raise ValueError("must not be empty" if value == "" else f"must be a path as text, not {type_in_words(value)}")
 
 
 def in_directory(text: str, directory: Path | None) -> Path:
@@ -110,7 +103,7 @@ def _clone(value: str, info: ValidationInfo) -> str:
     raise ValueError('must be a path like "/srv/git/{name}.git", "~/…" or "./…", or a URL that git understands')
 
 
-def _name(value: str) -> str:
+def _entry_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
         raise ValueError("a name is made of a-z, 0-9, _ and -, and starts with a letter or a digit")
     return value
@@ -122,16 +115,16 @@ def _branch(value: str) -> str:
     return value
 
 
-def _word(value: str) -> str:
+def _single_word(value: str) -> str:
     if not value or _WHITE.search(value):
         raise ValueError("must be one word")
     return value
 
 
-def _account(value: str) -> str:
+def _login(value: str) -> str:
     if value.startswith("@"):
         raise ValueError(f"write it without the @: {value[1:]}")
-    return _word(value)
+    return _single_word(value)
 
 
 def _endpoint(*schemes: str) -> AfterValidator:
@@ -158,18 +151,18 @@ def _sha256(value: str) -> str:
 
 
 Text = Annotated[str, Strict()]
-Count = Annotated[int, Strict(), Field(ge=1, le=64)]
+WorkerCount = Annotated[int, Strict(), Field(ge=1, le=64)]
 Duration = Annotated[float, PlainValidator(_duration)]
-Span = Annotated[Duration, AfterValidator(_positive)]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Size = Annotated[int, PlainValidator(_size), AfterValidator(_positive)]
-Located = Annotated[Path, BeforeValidator(_path)]
-Listen = Annotated[Address, PlainValidator(_address)]
+AbsolutePath = Annotated[Path, BeforeValidator(_path)]
+Listen = Annotated[ListenAddress, PlainValidator(_address)]
 HostName = Annotated[Text, AfterValidator(_host_name)]
 Clone = Annotated[Text, AfterValidator(_clone)]
-Name = Annotated[Text, AfterValidator(_name)]
+EntryName = Annotated[Text, AfterValidator(_entry_name)]
 Branch = Annotated[Text, AfterValidator(_branch)]
-Word = Annotated[Text, AfterValidator(_word)]
-Account = Annotated[Text, AfterValidator(_account)]
+SingleWord = Annotated[Text, AfterValidator(_single_word)]
+Login = Annotated[Text, AfterValidator(_login)]
 HttpUrl = Annotated[Text, _endpoint("https", "http")]
 WebSocketUrl = Annotated[Text, _endpoint("wss", "ws")]
 Argv = Annotated[tuple[Text, ...], AfterValidator(_argv)]

@@ -22,10 +22,19 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from stitcherd.rails.faults import Misread
+from shared.api import RailsFault
 
-MOST_NODES = 20_000  # aliases count as what they stand for: a laughing file grows here, not in memory
-DEEPEST = 32
+
+class YamlError(Exception):
+    """The one fault that ends reading: the text is not the YAML that rails are written in."""
+
+    def __init__(self, line: int, column: int, message: str) -> None:
+        self.fault = RailsFault(line, column, message)
+        super().__init__(message)
+
+
+MAX_NODES = 20_000  # aliases count as what they stand for: a laughing file grows here, not in memory
+MAX_DEPTH = 32
 
 _SCALARS: tuple[tuple[re.Pattern[str], Callable[[str], float | bool | None]], ...] = (
     (re.compile(r"~|null|Null|NULL|"), lambda _: None),
@@ -38,18 +47,18 @@ _SCALARS: tuple[tuple[re.Pattern[str], Callable[[str], float | bool | None]], ..
 
 
 @dataclass(slots=True)
-class Node:
+class YamlNode:
     """A value and its place, both counted from 1; `keys` are the places of a mapping's keys."""
 
     line: int
     column: int
-    value: str | float | bool | list["Node"] | dict[str, "Node"] | None
+    value: str | float | bool | list["YamlNode"] | dict[str, "YamlNode"] | None
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     weight: int = 1
     closed: bool = True
     key: str | None = None  # of a mapping that is still open: whose value comes next
 
-    def at(self, path: tuple[int | str, ...]) -> "Node":
+    def at(self, path: tuple[int | str, ...]) -> "YamlNode":
         """Return the node at a path of keys and indices, or the last one on the way that exists."""
         here = self
         for part in path:
@@ -73,21 +82,21 @@ class Node:
         return self.value
 
 
-def read(text: str) -> Node | None:
+def parse_yaml(text: str) -> YamlNode | None:
     """Return the text's one document, or None where there is none; raises Misread."""
     try:
         return _document(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise Misread(line, column, _sentence(error.problem or str(error.context))) from error
+        raise YamlError(line, column, _sentence(error.problem or str(error.context))) from error
     except ReaderError as error:
         before = text[: error.position]
         column = len(before) - (before.rfind("\n") + 1) + 1
         message = f"the character U+{error.character:04X} cannot stand in YAML"
-        raise Misread(before.count("\n") + 1, column, message) from error
+        raise YamlError(before.count("\n") + 1, column, message) from error
     except (YAMLError, ValueError, OverflowError) as error:  # the parser's own slips, as in `%YAML x`
-        raise Misread(1, 1, f"this is not YAML: {str(error).splitlines()[0]}") from error
+        raise YamlError(1, 1, f"this is not YAML: {str(error).splitlines()[0]}") from error
 
 
 def _sentence(problem: str) -> str:
@@ -96,14 +105,14 @@ def _sentence(problem: str) -> str:
     return f"this is not YAML: {problem}"
 
 
-def _document(text: str) -> Node | None:
-    root: Node | None = None
-    branch: list[Node] = []  # the collections that are still open, outermost first
-    anchors: dict[str, Node] = {}
+def _document(text: str) -> YamlNode | None:
+    root: YamlNode | None = None
+    branch: list[YamlNode] = []  # the collections that are still open, outermost first
+    anchors: dict[str, YamlNode] = {}
     for event in YAML(typ="safe", pure=True).parse(text):
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         if isinstance(event, DocumentStartEvent) and root is not None:
-            raise Misread(line, column, "a second document starts here: rails are one document")
+            raise YamlError(line, column, "a second document starts here: rails are one document")
         if isinstance(event, (MappingEndEvent, SequenceEndEvent)):
             _close(branch)
         elif isinstance(event, NodeEvent):
@@ -113,48 +122,48 @@ def _document(text: str) -> Node | None:
     return root
 
 
-def _close(branch: list[Node]) -> None:
+def _close(branch: list[YamlNode]) -> None:
     node = branch.pop()
     node.closed = True
     if branch:
         branch[-1].weight += node.weight
 
 
-def _grow(branch: list[Node], node: Node, event: NodeEvent) -> None:
+def _grow(branch: list[YamlNode], node: YamlNode, event: NodeEvent) -> None:
     """Put a node where it belongs, before anything comes of it that is too big."""
-    if len(branch) >= DEEPEST:
-        raise Misread(node.line, node.column, f"nested more than {DEEPEST} deep")
-    if node.weight + sum(each.weight for each in branch) > MOST_NODES:
-        raise Misread(node.line, node.column, f"more than {MOST_NODES} values, aliases counted in full")
+    if len(branch) >= MAX_DEPTH:
+        raise YamlError(node.line, node.column, f"nested more than {MAX_DEPTH} deep")
+    if node.weight + sum(each.weight for each in branch) > MAX_NODES:
+        raise YamlError(node.line, node.column, f"more than {MAX_NODES} values, aliases counted in full")
     if branch:
         _put(branch[-1], node, event)
     if not node.closed:
         branch.append(node)
 
 
-def _node(event: NodeEvent, line: int, column: int, anchors: dict[str, Node]) -> Node:
+def _node(event: NodeEvent, line: int, column: int, anchors: dict[str, YamlNode]) -> YamlNode:
     if isinstance(event, AliasEvent):
         if event.anchor not in anchors:
-            raise Misread(line, column, f"no anchor &{event.anchor} stands before this alias")
+            raise YamlError(line, column, f"no anchor &{event.anchor} stands before this alias")
         node = anchors[event.anchor]
         if not node.closed:
-            raise Misread(line, column, f"the anchor &{event.anchor} cannot hold itself")
+            raise YamlError(line, column, f"the anchor &{event.anchor} cannot hold itself")
         return node
     tag = getattr(event, "tag", None)
     if tag is not None:
-        raise Misread(line, column, f"tags like {tag} have no meaning in rails")
+        raise YamlError(line, column, f"tags like {tag} have no meaning in rails")
     if isinstance(event, ScalarEvent):
-        node = Node(line, column, _scalar(event.value) if event.implicit[0] else event.value)
+        node = YamlNode(line, column, _scalar(event.value) if event.implicit[0] else event.value)
     elif isinstance(event, MappingStartEvent):
-        node = Node(line, column, {}, closed=False)
+        node = YamlNode(line, column, {}, closed=False)
     else:
-        node = Node(line, column, [], closed=False)
+        node = YamlNode(line, column, [], closed=False)
     if event.anchor:
         anchors[event.anchor] = node
     return node
 
 
-def _put(parent: Node, node: Node, event: NodeEvent) -> None:
+def _put(parent: YamlNode, node: YamlNode, event: NodeEvent) -> None:
     if isinstance(parent.value, list):
         parent.value.append(node)
     elif isinstance(parent.value, dict) and parent.key is not None:
@@ -166,17 +175,17 @@ def _put(parent: Node, node: Node, event: NodeEvent) -> None:
         parent.weight += node.weight
 
 
-def _key(parent: Node, node: Node, event: NodeEvent) -> str:
+def _key(parent: YamlNode, node: YamlNode, event: NodeEvent) -> str:
     if not isinstance(event, ScalarEvent):
-        raise Misread(node.line, node.column, "a key must be plain text")
+        raise YamlError(node.line, node.column, "a key must be plain text")
     if node.value is None:
-        raise Misread(node.line, node.column, "a key is missing before this ':'")
+        raise YamlError(node.line, node.column, "a key is missing before this ':'")
     if event.value == "<<" and event.implicit[0]:
-        raise Misread(node.line, node.column, "merge keys (<<) have no meaning in rails: write the keys out")
+        raise YamlError(node.line, node.column, "merge keys (<<) have no meaning in rails: write the keys out")
     key = str(event.value)
     if key in parent.keys:
         first = parent.keys[key][0]
-        raise Misread(node.line, node.column, f"the key {key!r} is here twice: first on line {first}")
+        raise YamlError(node.line, node.column, f"the key {key!r} is here twice: first on line {first}")
     parent.keys[key] = (node.line, node.column)
     return key
 

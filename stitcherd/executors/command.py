@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from shared.models import Failure
 from stitcherd import processes
-from stitcherd.executors import INTERRUPTED, Asked, Health, Outcome, Task, Voice
+from stitcherd.executors.base import INTERRUPTED, ExecutionResult, ExecutorHealth, OutputSink, ProfileConstraints, Task
 
 
 class CommandExecutor(Struct, frozen=True):
@@ -16,7 +16,7 @@ class CommandExecutor(Struct, frozen=True):
     argv: Sequence[str]
     remembers: ClassVar[bool] = False
 
-    async def run(self, task: Task, voice: Voice) -> Outcome:
+    async def run(self, task: Task, voice: OutputSink) -> ExecutionResult:
         """Run the program; failures are `executor_cannot_start`, `executor_timeout` and `executor_failed`."""
         try:
             ended = await processes.run(
@@ -31,17 +31,17 @@ class CommandExecutor(Struct, frozen=True):
                 watch=task.watch,
             )
         except processes.CannotStart as fault:
-            return Outcome(failure=Failure("executor_cannot_start", str(fault)))
+            return ExecutionResult(failure=Failure("executor_cannot_start", str(fault)))
         if ended.timed_out:
             detail = f"The executor was still running after {task.timeout:g} s and was ended."
-            return Outcome(ended.code, Failure("executor_timeout", detail))
+            return ExecutionResult(ended.code, Failure("executor_timeout", detail))
         if not ended.ok:
-            return Outcome(ended.code, Failure("executor_failed", f"The executor {ended}."))
-        return Outcome(0)
+            return ExecutionResult(ended.code, Failure("executor_failed", f"The executor {ended}."))
+        return ExecutionResult(0)
 
-    async def resume(self, _task: Task, _reference: dict[str, str], _voice: Voice) -> Outcome:
+    async def resume(self, _task: Task, _reference: dict[str, str], _voice: OutputSink) -> ExecutionResult:
         """Return that nothing is known: what an earlier daemon started was ended with it."""
-        return Outcome(failure=Failure(INTERRUPTED, "The program was ended with the daemon that started it."))
+        return ExecutionResult(failure=Failure(INTERRUPTED, "The program was ended with the daemon that started it."))
 
     async def abandon(self, _reference: dict[str, str]) -> None:
         """Do nothing: what an earlier daemon started was ended with it."""
@@ -49,6 +49,6 @@ class CommandExecutor(Struct, frozen=True):
     def leave(self) -> None:
         """Do nothing: a child cannot be left to the next daemon."""
 
-    async def health(self, _profiles: Collection[Asked]) -> Health:
+    async def health(self, _profiles: Collection[ProfileConstraints]) -> ExecutorHealth:
         """Say what it starts; whether that is there shows when a sandbox has been put around it."""
-        return Health(ok=True, detail=f"starts {self.argv[0]}")
+        return ExecutorHealth(ok=True, detail=f"starts {self.argv[0]}")

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from stitcherd.executors import Asked, Executor
+from stitcherd.config.settings import ExecutorSettings
+from stitcherd.executors.base import Executor, ProfileConstraints
 from stitcherd.executors.command import CommandExecutor
-from stitcherd.executors.openclaw.connection import Address
-from stitcherd.executors.openclaw.constraints import NotEnforceable, terms
+from stitcherd.executors.openclaw.connection import GatewayAddress
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from stitcherd.settings.tables import ExecutorSettings
+from stitcherd.executors.openclaw.permissions import NotEnforceable, agent_permissions
 
 BOXABLE = frozenset({"command"})  # kinds whose agents are processes of ours, which a sandbox can hold
 METERED = frozenset({"openclaw"})  # kinds that say what their agents use, and end those that use too much
@@ -26,12 +26,12 @@ def usable(entries: Mapping[str, ExecutorSettings]) -> dict[str, str | None]:
     return {name: _why_not(name, entry) for name, entry in entries.items()}
 
 
-def objection(entry: ExecutorSettings, profile: Asked) -> str | None:
+def objection(entry: ExecutorSettings, profile: ProfileConstraints) -> str | None:
     """Return what of a profile an executor cannot hold an agent to, as far as this can be said without asking it."""
     if entry.kind != "openclaw":
         return None
     try:
-        terms(profile)
+        agent_permissions(profile)
     except NotEnforceable as fault:
         return str(fault)
     return None
@@ -40,7 +40,7 @@ def objection(entry: ExecutorSettings, profile: Asked) -> str | None:
 def _executor(entry: ExecutorSettings) -> Executor:
     if entry.kind == "command":
         return CommandExecutor(entry.argv)
-    return OpenClawExecutor(Address(str(entry.url), entry.token))
+    return OpenClawExecutor(GatewayAddress(str(entry.url), entry.token))
 
 
 def _why_not(name: str, entry: ExecutorSettings) -> str | None:

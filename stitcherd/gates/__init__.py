@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from stitcherd.gates import diff_rules
-from stitcherd.gates.diff_rules import Terms
-from stitcherd.gates.result import GateResult
+from stitcherd.gates.base import GateResult
+from stitcherd.gates.diff_rules import DiffRulesInput
 from stitcherd.git.checkout import Checkout
 
-Builtin = Callable[[Checkout, str | None, Terms, Callable[[bytes], None]], Awaitable[GateResult]]
+Builtin = Callable[[Checkout, str | None, DiffRulesInput, Callable[[bytes], None]], Awaitable[GateResult]]
 
-BUILTINS: Mapping[str, Builtin] = {"diff-rules": diff_rules.judge}
+BUILTINS: Mapping[str, Builtin] = {"diff-rules": diff_rules.check_diff}

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stitcherd import processes
-from stitcherd.gates.result import GateResult
+from stitcherd.gates.base import GateResult
 
 
-async def judge(
+async def run_command_gate(
     argv: Sequence[str],
     *,
     cwd: Path,
@@ -17,7 +17,7 @@ async def judge(
     say: Callable[[bytes], None],
     job_id: str,
     root: Path,
-    watch: processes.Watch | None = None,
+    watch: processes.LimitWatch | None = None,
 ) -> GateResult:
     """Run a gate in a checkout of the commit, again up to `retries` times while it fails.
 

@@ -12,14 +12,14 @@ from msgspec import Struct, field
 _HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _GITLINK = 0o160000
 
-PIECE = 64 * 1024  # bytes: some milliseconds of searching
+SEARCH_CHUNK = 64 * 1024  # bytes: some milliseconds of searching
 
 
-class Unreadable(Exception):
+class UnreadableDiff(Exception):
     """The diff is not what git writes, so nothing can be said of it."""
 
 
-class Wanted(Struct, frozen=True):
+class LinePattern(Struct, frozen=True):
     """A pattern that is looked for; every match holds one of the `hints`, which are found fifty times as fast."""
 
     pattern: re.Pattern[bytes]
@@ -31,7 +31,7 @@ class Wanted(Struct, frozen=True):
         return cls(re.compile(pattern, re.MULTILINE), hints)
 
 
-class Side(Struct, frozen=True):
+class ChangedLines(Struct, frozen=True):
     """What a change takes out of a file, or puts into it.
 
     `data` is all its lines in one piece, each with its line feed; `offsets` and `numbers` say where each run of
@@ -42,14 +42,16 @@ class Side(Struct, frozen=True):
     offsets: "array[int]" = field(default_factory=lambda: array("Q"))
     numbers: "array[int]" = field(default_factory=lambda: array("Q"))
 
-    def find(self, wanted: "Wanted") -> Iterator[re.Match[bytes]]:
+    def find(self, wanted: "LinePattern") -> Iterator[re.Match[bytes]]:
         """Yield the matches of a pattern that stays within a line, piece by piece.
 
         A search holds the interpreter until it ends: between two pieces the daemon's other threads have their turn.
         """
         start = 0
         while start < len(self.data):
-            end = self.data.rfind(b"\n", start, start + PIECE) + 1 or start + PIECE  # a very long line is cut
+            end = (
+                self.data.rfind(b"\n", start, start + SEARCH_CHUNK) + 1 or start + SEARCH_CHUNK
+            )  # a very long line is cut
             piece = self.data[start:end]
             if any(hint in piece for hint in wanted.hints):
                 yield from wanted.pattern.finditer(self.data, start, end)
@@ -61,14 +63,14 @@ class Side(Struct, frozen=True):
         return self.numbers[run] + self.data.count(b"\n", self.offsets[run], offset)
 
 
-class Change(Struct, frozen=True):
+class FileChange(Struct, frozen=True):
     """One file that differs; a mode is 0 where the file is not there. A renamed file is two changes."""
 
     path: bytes
     old_mode: int
     new_mode: int
-    removed: Side
-    added: Side
+    removed: ChangedLines
+    added: ChangedLines
 
     @property
     def is_new(self) -> bool:
@@ -96,7 +98,7 @@ class Change(Struct, frozen=True):
         return b"\0" in self.added.data
 
 
-def read(entries: bytes, patch: Iterable[bytes]) -> list[Change]:
+def parse_diff(entries: bytes, patch: Iterable[bytes]) -> list[FileChange]:
     """Return the changes of a diff without renames: `entries` as of `--raw -z`, `patch` as the lines of `-p -U0 -a`.
 
     The names come from `entries`; `patch` has a section for each in the same order, and two where a file became a
@@ -111,32 +113,32 @@ def read(entries: bytes, patch: Iterable[bytes]) -> list[Change]:
         if old_mode and new_mode and stat.S_IFMT(old_mode) != stat.S_IFMT(new_mode):
             _, added = next(sections, (None, None))
         if removed is None or added is None:
-            raise Unreadable("git named more files than it showed")
-        changes.append(Change(path, old_mode, new_mode, removed, added))
+            raise UnreadableDiff("git named more files than it showed")
+        changes.append(FileChange(path, old_mode, new_mode, removed, added))
     if next(sections, None) is not None:
-        raise Unreadable("git showed more files than it named")
+        raise UnreadableDiff("git showed more files than it named")
     return changes
 
 
-def _sections(lines: Iterator[bytes]) -> Iterator[tuple[Side, Side]]:
+def _sections(lines: Iterator[bytes]) -> Iterator[tuple[ChangedLines, ChangedLines]]:
     """Yield what each section removes and adds; only the counts of a hunk say where its lines end."""
-    section: tuple[Side, Side] | None = None
+    section: tuple[ChangedLines, ChangedLines] | None = None
     for line in lines:
         if line.startswith(b"diff --git "):
             if section is not None:
                 yield section
-            section = Side(), Side()
+            section = ChangedLines(), ChangedLines()
         elif hunk := _HUNK.match(line):
             if section is None:
-                raise Unreadable("a hunk stands before the first file")
+                raise UnreadableDiff("a hunk stands before the first file")
             old, olds, new, news = hunk.groups(b"1")
-            _take(lines, b"-", section[0], int(old), int(olds))
-            _take(lines, b"+", section[1], int(new), int(news))
+            _read_lines(lines, b"-", section[0], int(old), int(olds))
+            _read_lines(lines, b"+", section[1], int(new), int(news))
     if section is not None:
         yield section
 
 
-def _take(lines: Iterator[bytes], mark: bytes, side: Side, number: int, count: int) -> None:
+def _read_lines(lines: Iterator[bytes], mark: bytes, side: ChangedLines, number: int, count: int) -> None:
     if not count:
         return
     side.offsets.append(len(side.data))
@@ -146,5 +148,25 @@ def _take(lines: Iterator[bytes], mark: bytes, side: Side, number: int, count: i
         if line.startswith(b"\\"):  # "No newline at end of file" of the lines before
             line = next(lines, b"")
         if not line.startswith(mark):
-            raise Unreadable("a hunk has other lines than it says")
+            raise UnreadableDiff("a hunk has other lines than it says")
         side.data.extend(line[1:])
+
+
+class DiffFinding(Struct, frozen=True):
+    """One thing that a rule says of a change; `line` is None for the whole file.
+
+    A `note` fails nothing, and what `asks` fails nothing that a person approves of.
+    """
+
+    path: bytes
+    line: int | None
+    rule: str
+    sentence: str
+    note: bool = False
+    asks: bool = False
+
+    def __str__(self) -> str:
+        text = self.path.decode("utf-8", "backslashreplace")
+        shown = text if text.isprintable() else ascii(text)  # a name may hold line breaks, to look like a finding
+        place = shown if self.line is None else f"{shown}:{self.line}"
+        return f"{place}: {'note: ' if self.note else ''}{self.rule}: {self.sentence}"

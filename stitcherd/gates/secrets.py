@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from stitcherd.gates.patch import Change, Wanted
-from stitcherd.gates.result import Finding
+from stitcherd.gates.patch import DiffFinding, FileChange, LinePattern
 
 # As their issuers print them. Each begins with letters of its own; none can match in more than linear time.
-_TOKENS = {
+_TOKEN_FORMATS = {
     "a GitHub token": rb"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}",
     "a GitLab token": rb"gl(?:pat|oas|ptt|dt|rt|ft|soat)-[A-Za-z0-9_-]{20,}",
     "an AWS access key": rb"(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])",
@@ -19,23 +18,23 @@ _TOKENS = {
     "an npm token": rb"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])",
     "a PyPI token": rb"pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
 }
-_ANY = Wanted.of(
-    rb"(?<![A-Za-z0-9_])(?:" + b"|".join(b"(%s)" % pattern for pattern in _TOKENS.values()) + b")",
+_ANY_TOKEN = LinePattern.of(
+    rb"(?<![A-Za-z0-9_])(?:" + b"|".join(b"(%s)" % pattern for pattern in _TOKEN_FORMATS.values()) + b")",
     *(b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"gl", b"AKIA", b"ASIA", b"PRIVATE KEY", b"sk-"),
     *(b"xox", b"xapp-", b"k_live_", b"AIza", b"npm_", b"pypi-"),
 )
-_NAMES = tuple(_TOKENS)
-_DISTINCT = 8  # characters: what has fewer is a placeholder, like ghp_xxxxxxxx
+_TOKEN_NAMES = tuple(_TOKEN_FORMATS)
+_DISTINCT_CHARACTERS_MIN = 8  # characters: what has fewer is a placeholder, like ghp_xxxxxxxx
 
 
-def secrets(change: Change, masked: Callable[[bytes], bytes]) -> Iterator[Finding]:
+def find_secrets(change: FileChange, masked: Callable[[bytes], bytes]) -> Iterator[DiffFinding]:
     """Yield the secrets that a change adds, at most one of a kind; no finding repeats the secret.
 
     `masked` returns its data with Stitcher's own configured secrets replaced.
     """
     seen = set()
-    for match in change.added.find(_ANY):
-        name = _NAMES[(match.lastindex or 1) - 1]
+    for match in change.added.find(_ANY_TOKEN):
+        name = _TOKEN_NAMES[(match.lastindex or 1) - 1]
         if name not in seen and not _is_placeholder(match[0]):
             seen.add(name)
             yield _finding(change, match.start(), name)
@@ -45,12 +44,12 @@ def secrets(change: Change, masked: Callable[[bytes], bytes]) -> Iterator[Findin
         yield _finding(change, _first_difference(data, after), "a secret of stitcherd.toml")
 
 
-def _finding(change: Change, offset: int, name: str) -> Finding:
-    return Finding(change.path, change.added.line_at(offset), "secret", f"{name} is written here")
+def _finding(change: FileChange, offset: int, name: str) -> DiffFinding:
+    return DiffFinding(change.path, change.added.line_at(offset), "secret", f"{name} is written here")
 
 
 def _is_placeholder(token: bytes) -> bool:
-    return token.endswith(b"EXAMPLE") or len(set(token)) < _DISTINCT
+    return token.endswith(b"EXAMPLE") or len(set(token)) < _DISTINCT_CHARACTERS_MIN
 
 
 def _first_difference(one: bytes, other: bytes) -> int:

@@ -8,42 +8,41 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from stitcherd.gates.patch import Change, Side, Wanted
-from stitcherd.gates.result import Finding
+from stitcherd.gates.patch import ChangedLines, DiffFinding, FileChange, LinePattern
 
-_PROSE = (b".md", b".rst", b".txt", b".adoc")  # what tells of a marker does not use it
+_PROSE_SUFFIXES = (b".md", b".rst", b".txt", b".adoc")  # what tells of a marker does not use it
 
 _MARKERS = {
-    "a test is skipped or expected to fail": Wanted.of(
+    "a test is skipped or expected to fail": LinePattern.of(
         rb"pytest\.mark\.(?:skip|skipif|xfail)\b|pytest\.(?:skip|xfail)\(|@(?:unittest\.)?(?:skip(?:If|Unless)?"
         rb"|expectedFailure)\b|\bSkipTest\b|\bskipTest\(|\b(?:it|test|describe|context)\.(?:skip|todo|failing)\b"
         rb"|(?<![.\w])x(?:it|test|describe)\(|\bt\.Skip(?:f|Now)?\(|#\[ignore\b|@(?:Disabled|Ignore)\b",
         *(b"kip", b"fail", b"expectedFailure", b".todo", b"xit(", b"xtest(", b"xdescribe("),
         *(b"#[ignore", b"@Disabled", b"@Ignore"),
     ),
-    "a test is singled out, which switches the others off": Wanted.of(
+    "a test is singled out, which switches the others off": LinePattern.of(
         rb"\b(?:it|test|describe|context)\.only\(", b".only("
     ),
-    "a linter is silenced": Wanted.of(
+    "a linter is silenced": LinePattern.of(
         rb"#\s*(?:ruff:\s*|flake8:\s*)?noqa\b|#\s*pylint:\s*disable|#\s*nosec\b|\beslint-disable|//\s*nolint\b"
         rb"|#!?\[(?:allow|expect)\(|@SuppressWarnings\b|\brubocop:disable\b|\bshellcheck disable=",
         *(b"noqa", b"disable", b"nosec", b"nolint", b"[allow(", b"[expect(", b"@SuppressWarnings"),
     ),
-    "a type checker is silenced": Wanted.of(
+    "a type checker is silenced": LinePattern.of(
         rb"#\s*type:\s*ignore\b|#\s*(?:pyright|mypy):\s*ignore|@ts-(?:ignore|expect-error|nocheck)\b",
         *(b"ignore", b"@ts-"),
     ),
-    "code is left out of the coverage": Wanted.of(
+    "code is left out of the coverage": LinePattern.of(
         rb"\bpragma:\s*no\s?cover\b|\b(?:istanbul|c8|v8) ignore\b", b"cover", b" ignore"
     ),
 }
 
-_FLOOR = Wanted.of(
+_THRESHOLD = LinePattern.of(
     rb"(fail[_-]under|min(?:imum)?_coverage|(?<=[\s\"'{])(?:branches|functions|lines|statements))"
     rb"[\"' \t:=,]{1,6}([0-9]{1,3}(?:\.[0-9]{1,6})?)(?![0-9])",
     *(b"fail_under", b"fail-under", b"_coverage", b"branches", b"functions", b"lines", b"statements"),
 )
-_CONFIGURATION = re.compile(
+_CONFIGURATION_FILE = re.compile(
     rb"(?:^|/)(?:pyproject\.toml|setup\.(?:cfg|py)|tox\.ini|pytest\.ini|\.coveragerc|noxfile\.py|Makefile|justfile"
     rb"|package\.json|\.nycrc(?:\.json)?|(?:jest|vitest)\.config\.[a-z]+|[^/]+\.ya?ml|[^/]+\.sh)\Z"
 )
@@ -51,84 +50,86 @@ _CONFIGURATION = re.compile(
 _TEST_FILE = re.compile(
     rb"(?:^|/)(?:tests?|__tests__|spec)/|(?:^|/)(?:test_[^/]*|[^/]*_test|[^/]*[.-](?:test|spec))\.[A-Za-z]+\Z"
 )
-_TEST = Wanted.of(
+_TEST = LinePattern.of(
     rb"^[ \t]*(?:(?:async[ \t]+)?def[ \t]+(test\w*)|func[ \t]+(Test\w*)|(?:it|test)\([ \t]*[\"'`]([^\"'`\n]+))",
     *(b"test", b"Test", b"it("),
 )
-_ASSERTION = Wanted.of(
+_ASSERTION = LinePattern.of(
     rb"^[ \t]*assert\b|\bself\.assert\w+\(|\bexpect\(|\bpytest\.(?:raises|warns)\(|\b(?:debug_)?assert(?:_\w+)?!?\("
     rb"|\bt\.(?:Error|Fatal)f?\(|\b(?:require|assert)\.\w+\(",
     *(b"assert", b"expect(", b"pytest.", b"t.Error", b"t.Fatal", b"require."),
 )
-_NAMED = 3  # tests that a finding names; of the others it says how many
+_NAMES_SHOWN = 3  # tests that a finding names; of the others it says how many
 
 
-def weakened(changes: Sequence[Change], is_test: Callable[[bytes], bool]) -> Iterator[Finding]:
+def find_weakened_checks(changes: Sequence[FileChange], is_test: Callable[[bytes], bool]) -> Iterator[DiffFinding]:
     """Yield a finding for each kind of check of which there is less than before; `is_test` adds to what are tests."""
-    code = [change for change in changes if not change.path.endswith(_PROSE) and not change.is_binary]
+    code = [change for change in changes if not change.path.endswith(_PROSE_SUFFIXES) and not change.is_binary]
     tests = [change for change in code if is_test(change.path) or _TEST_FILE.search(change.path)]
     for sentence, marker in _MARKERS.items():
-        yield from _more(code, marker, sentence)
-    yield from _lost_tests(tests)
-    yield from _fewer_assertions(tests)
-    yield from _lowered(change for change in code if _CONFIGURATION.search(change.path))
+        yield from _added_markers(code, marker, sentence)
+    yield from _removed_tests(tests)
+    yield from _removed_assertions(tests)
+    yield from _lowered_thresholds(change for change in code if _CONFIGURATION_FILE.search(change.path))
 
 
-def _more(changes: Sequence[Change], marker: Wanted, sentence: str) -> Iterator[Finding]:
+def _added_markers(changes: Sequence[FileChange], marker: LinePattern, sentence: str) -> Iterator[DiffFinding]:
     more = _count(marker, (change.added for change in changes)) - _count(marker, (it.removed for it in changes))
     if more > 0:
-        yield from _first(((it, it.added) for it in changes), marker, f"{sentence}, {more} more than before")
+        yield from _first_match(((it, it.added) for it in changes), marker, f"{sentence}, {more} more than before")
 
 
-def _fewer_assertions(changes: Sequence[Change]) -> Iterator[Finding]:
+def _removed_assertions(changes: Sequence[FileChange]) -> Iterator[DiffFinding]:
     fewer = _count(_ASSERTION, (it.removed for it in changes)) - _count(_ASSERTION, (it.added for it in changes))
     if fewer > 0:
         sentence = f"the tests assert less, by {fewer}: what stood here is gone"
-        yield from _first(((it, it.removed) for it in changes), _ASSERTION, sentence)
+        yield from _first_match(((it, it.removed) for it in changes), _ASSERTION, sentence)
 
 
-def _lost_tests(changes: Sequence[Change]) -> Iterator[Finding]:
-    kept = {name for change in changes for name, _ in _tests(change.added)}
+def _removed_tests(changes: Sequence[FileChange]) -> Iterator[DiffFinding]:
+    kept = {name for change in changes for name, _ in _named_tests(change.added)}
     for change in changes:
-        lost = [(name, offset) for name, offset in _tests(change.removed) if name not in kept]
+        lost = [(name, offset) for name, offset in _named_tests(change.removed) if name not in kept]
         if lost:
             names = [name.decode("utf-8", "replace") for name, _ in lost]
-            others = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            sentence = f"tests are removed or renamed: {', '.join(names[:_NAMED])}{others}"
-            yield Finding(change.path, change.removed.line_at(lost[0][1]), "weakened", sentence)
+            others = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+            sentence = f"tests are removed or renamed: {', '.join(names[:_NAMES_SHOWN])}{others}"
+            yield DiffFinding(change.path, change.removed.line_at(lost[0][1]), "weakened", sentence)
 
 
-def _tests(side: Side) -> list[tuple[bytes, int]]:
+def _named_tests(side: ChangedLines) -> list[tuple[bytes, int]]:
     return [(match[match.lastindex or 0], match.start(match.lastindex or 0)) for match in side.find(_TEST)]
 
 
-def _lowered(changes: Iterator[Change]) -> Iterator[Finding]:
+def _lowered_thresholds(changes: Iterator[FileChange]) -> Iterator[DiffFinding]:
     """Yield the floors that are lower, or gone; which old one became which new one is their order by height."""
-    before: dict[bytes, list[tuple[float, Finding]]] = defaultdict(list)
-    after: dict[bytes, list[tuple[float, Finding]]] = defaultdict(list)
+    before: dict[bytes, list[tuple[float, DiffFinding]]] = defaultdict(list)
+    after: dict[bytes, list[tuple[float, DiffFinding]]] = defaultdict(list)
     for change in changes:
         for side, floors in ((change.removed, before), (change.added, after)):
-            for match in side.find(_FLOOR):
-                place = Finding(change.path, side.line_at(match.start()), "weakened", match[1].decode())
+            for match in side.find(_THRESHOLD):
+                place = DiffFinding(change.path, side.line_at(match.start()), "weakened", match[1].decode())
                 floors[match[1].replace(b"-", b"_")].append((float(match[2]), place))
     for name, old in before.items():
         old.sort(key=lambda floor: -floor[0])
         new = sorted(after[name], key=lambda floor: -floor[0])
         for at, (height, place) in enumerate(old):
             if at >= len(new):
-                yield Finding(place.path, place.line, place.rule, f"the floor {place.sentence} {height:g} is gone")
+                yield DiffFinding(place.path, place.line, place.rule, f"the floor {place.sentence} {height:g} is gone")
             elif new[at][0] < height:
                 here = new[at][1]
                 sentence = f"the floor {here.sentence} is lowered from {height:g} to {new[at][0]:g}"
-                yield Finding(here.path, here.line, here.rule, sentence)
+                yield DiffFinding(here.path, here.line, here.rule, sentence)
 
 
-def _count(marker: Wanted, sides: Iterator[Side]) -> int:
+def _count(marker: LinePattern, sides: Iterator[ChangedLines]) -> int:
     return sum(1 for side in sides for _ in side.find(marker))
 
 
-def _first(sides: Iterator[tuple[Change, Side]], marker: Wanted, sentence: str) -> Iterator[Finding]:
+def _first_match(
+    sides: Iterator[tuple[FileChange, ChangedLines]], marker: LinePattern, sentence: str
+) -> Iterator[DiffFinding]:
     """Yield one finding, at the first place where a marker stands."""
     places = ((change, side, match) for change, side in sides for match in side.find(marker))
     for change, side, match in islice(places, 1):
-        yield Finding(change.path, side.line_at(match.start()), "weakened", sentence)
+        yield DiffFinding(change.path, side.line_at(match.start()), "weakened", sentence)

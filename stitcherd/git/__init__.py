@@ -10,7 +10,7 @@ from msgspec import Struct
 from stitcherd import processes
 
 # What a repository's own configuration may say is overruled here; what names a program is switched off.
-SAFE = (
+SAFE_CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.untrackedCache=false",
@@ -25,10 +25,10 @@ SAFE = (
     "push.followTags=false",
     "push.recurseSubmodules=no",
 )
-OPTIONS = tuple(word for setting in SAFE for word in ("-c", setting))
+OPTIONS = tuple(word for setting in SAFE_CONFIG for word in ("-c", setting))
 
 # What reaching a forge may need of the operator's own surroundings. ssh finds ~/.ssh by the user, not by HOME.
-OUTWARD = (
+NETWORK_ENVIRONMENT = (
     "HOME",
     "SSH_AUTH_SOCK",
     "http_proxy",
@@ -43,7 +43,7 @@ OUTWARD = (
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-class GitFailed(Exception):
+class GitError(Exception):
     """Git said no; the text is a sentence, with the last lines that git wrote and without credentials."""
 
     def __init__(self, sentence: str) -> None:
@@ -90,17 +90,17 @@ class Git(Struct, frozen=True):
                 timeout=timeout,
             )
         except processes.CannotStart as fault:
-            raise GitFailed(str(fault)) from fault
+            raise GitError(str(fault)) from fault
         if ended.exit.timed_out:
-            raise GitFailed(f"git {words[0]} was still running after {timeout:g} s and was ended.")
+            raise GitError(f"git {words[0]} was still running after {timeout:g} s and was ended.")
         if ended.exit.code != 0:
             lines = ended.stderr.decode(errors="replace").strip().splitlines()
             said = " ".join(line.strip() for line in lines[-4:]) or f"it {ended.exit}"
-            raise GitFailed(f"git {words[0]} failed: {said}")
+            raise GitError(f"git {words[0]} failed: {said}")
         return ended.stdout
 
     def _environment(self, index: Path | None, author: str, protocols: str | None) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in OUTWARD if protocols and name in os.environ}
+        inherited = {name: os.environ[name] for name in NETWORK_ENVIRONMENT if protocols and name in os.environ}
         return {
             "HOME": str(self.home),
             **inherited,

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from stitcherd.git import Git, GitFailed
-from stitcherd.git.erasing import erase
-from stitcherd.git.mirror import Mirror, check_branch, readable
+from stitcherd.git import Git, GitError
+from stitcherd.git.mirror import Mirror, check_branch_name, safe_file_name
+from stitcherd.git.snapshot import remove_tree
 
-SUBMODULE = b"160000"
+# merged from stitcherd.git.checkouts: All mirrors and all checkouts below the state directory: who opens an
+# attempt's, and who clears them away.
+
+SUBMODULE_MODE = b"160000"
 
 
 class DiffStat(Struct, frozen=True):
@@ -26,7 +29,7 @@ class DiffStat(Struct, frozen=True):
     deletions: int
 
 
-class Patch(Struct, frozen=True):
+class CommitPatch(Struct, frozen=True):
     """A change as git writes it, without renames: `entries` as of `--raw -z`, `file` as of `-p -U0`, in the same order.
 
     The file may be of any size, and stands until the next patch of the checkout.
@@ -56,8 +59,8 @@ class Checkout(Struct, frozen=True):
 
     async def scratch(self, name: str) -> Path:
         """Return a new, empty TMPDIR for one of the attempt's commands; one of the same name goes."""
-        path = self.directory / f"tmp-{readable(name)}"
-        await erase(path)
+        path = self.directory / f"tmp-{safe_file_name(name)}"
+        await remove_tree(path)
         path.mkdir(mode=0o700)
         return path
 
@@ -86,7 +89,7 @@ class Checkout(Struct, frozen=True):
         await self._own("add", "-A", "--", ".", tree=self.work)
         if planted := await self._submodules() - submodules:
             names = ", ".join(sorted(name.decode(errors="replace") for name in planted))
-            raise GitFailed(f"The tree holds git repositories of its own, which cannot be committed: {names}.")
+            raise GitError(f"The tree holds git repositories of its own, which cannot be committed: {names}.")
         tree = await self._own("write-tree")
         if tree == await self._own("rev-parse", f"{self.base}^{{tree}}"):
             return None
@@ -96,8 +99,8 @@ class Checkout(Struct, frozen=True):
 
     async def fresh(self, name: str, sha: str) -> Path:
         """Return a new checkout of a commit, detached, with a `.git` of its own; one of the same name goes."""
-        path = self.directory / f"gate-{readable(name)}"
-        await erase(path)
+        path = self.directory / f"gate-{safe_file_name(name)}"
+        await remove_tree(path)
         self._index_of(path).unlink(missing_ok=True)
         path.mkdir(mode=0o700)
         await self.reset(path, sha)
@@ -141,7 +144,7 @@ class Checkout(Struct, frozen=True):
             deletions += int(removed) if removed != b"-" else 0
         return DiffStat(files, additions, deletions)
 
-    async def patch(self, sha: str) -> Patch:
+    async def patch(self, sha: str) -> CommitPatch:
         """Return the change from the base to a commit; every file is shown as text, whatever its attributes say.
 
         Raises GitFailed.
@@ -152,7 +155,7 @@ class Checkout(Struct, frozen=True):
         ends = (str(self.base), sha)
         entries = await self._own(*words, "--raw", "-z", *ends)
         await self._own(*words, "-p", "-U0", "--text", f"--output={file}", *ends)
-        return Patch(entries, file)
+        return CommitPatch(entries, file)
 
     async def shown(self, sha: str) -> Path:
         """Return the change from the base to a commit as people read it, in a file that stands until the next one.
@@ -170,13 +173,13 @@ class Checkout(Struct, frozen=True):
 
         The hooks of that repository run, as they do for every push. Raises GitFailed.
         """
-        await check_branch(self.git, branch)
+        await check_branch_name(self.git, branch)
         refspec = f"+{sha}:refs/heads/{branch}"
         await self._own("push", "-q", "--no-verify", "--no-signed", "--", clone, refspec, protocols="file")
 
     async def remove(self) -> None:
         """Delete everything of the attempt; to be called when nothing of it runs any more."""
-        await erase(self.directory)
+        await remove_tree(self.directory)
         with suppress(OSError):
             self.directory.parent.rmdir()
 
@@ -197,7 +200,7 @@ class Checkout(Struct, frozen=True):
         protocols: str | None = None,
     ) -> bytes:
         if self.base is None:
-            raise GitFailed("The job has no repository.")
+            raise GitError("The job has no repository.")
         return await self.git(
             *words,
             repository=self._repository,
@@ -209,9 +212,9 @@ class Checkout(Struct, frozen=True):
         )
 
     async def _clone(self, path: Path, *how: str) -> None:
-        await erase(path)
+        await remove_tree(path)
         if self.mirror is None:
-            raise GitFailed("The job has no repository.")
+            raise GitError("The job has no repository.")
         async with self.mirror.lock:
             await self.git("clone", "-q", *how, "--template=", "--", str(self.mirror.path), str(path))
 
@@ -223,7 +226,7 @@ class Checkout(Struct, frozen=True):
 
     async def _submodules(self) -> set[bytes]:
         entries = (await self._own("ls-files", "--stage", "-z")).split(b"\0")
-        return {entry.split(b"\t", 1)[1] for entry in entries if entry.startswith(SUBMODULE)}
+        return {entry.split(b"\t", 1)[1] for entry in entries if entry.startswith(SUBMODULE_MODE)}
 
     async def _give_repository(self, path: Path, sha: str, branch: str | None = None) -> None:
         spare = self.directory / "spare"
@@ -239,7 +242,7 @@ class Checkout(Struct, frozen=True):
         else:
             await self.git("update-ref", "--no-deref", "HEAD", sha, repository=repository)
         shutil.copyfile(self._index_of(path), repository / "index")
-        await erase(path / ".git")
+        await remove_tree(path / ".git")
         repository.rename(path / ".git")
         spare.rmdir()
 
@@ -247,4 +250,73 @@ class Checkout(Struct, frozen=True):
 def _refuse_links(*paths: Path) -> None:
     for path in paths:
         if path.is_symlink():
-            raise GitFailed(f"{path.name} was replaced by a symbolic link, which is not followed.")
+            raise GitError(f"{path.name} was replaced by a symbolic link, which is not followed.")
+
+
+class Checkouts:
+    """The two directories of this name, which only one daemon may hold at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._git = Git.at(self._root / "git")
+        self._mirrors: dict[str, Mirror] = {}
+
+    async def fetch(self, clone: str) -> None:
+        """Make or update the mirror of the repository at `clone`, a path or a URL. Raises GitFailed."""
+        await self._mirror(clone).fetch()
+
+    async def pin(self, clone: str, ref: str) -> str:
+        """Return the sha that a branch, a tag or a whole sha stood for at the last fetch. Raises GitFailed."""
+        return await self._mirror(clone).pin(ref)
+
+    async def open(self, job_id: str, attempt: int, clone: str | None, base: str | None, branch: str) -> Checkout:
+        """Return the new checkout of an attempt: an own clone on `branch` at the sha `base`, without remotes.
+
+        Without a repository its work tree is an empty directory. What a crash left in its place is deleted.
+        Raises GitFailed.
+        """
+        directory = self.directory(job_id) / str(attempt)
+        await remove_tree(directory)
+        directory.mkdir(mode=0o700, parents=True)
+        if clone is None or base is None:
+            checkout = Checkout(self._git, directory)
+        else:
+            await check_branch_name(self._git, branch)
+            checkout = Checkout(self._git, directory, self._mirror(clone), base)
+        checkout.tmp.mkdir()
+        checkout.work.mkdir()
+        if checkout.mirror:
+            await checkout.start(branch)
+        return checkout
+
+    def left(self, job_id: str, attempt: int, clone: str | None, base: str | None) -> Checkout:
+        """Return the checkout that an earlier daemon opened for an attempt; raises GitFailed where it is not there."""
+        checkout = Checkout(
+            self._git,
+            self.directory(job_id) / str(attempt),
+            None if clone is None or base is None else self._mirror(clone),
+            None if clone is None else base,
+        )
+        if not checkout.work.is_dir():
+            raise GitError("The checkout is not there any more.")
+        return checkout
+
+    def directory(self, job_id: str) -> Path:
+        """Return the job's own directory: whatever runs below it is the job's."""
+        return self._root / "checkouts" / job_id
+
+    def move_aside(self, job_id: str) -> str:
+        """Move the checkouts of a job out of sight, at once, and return the name under which `remove` deletes them."""
+        name = f".done-{job_id}"
+        with suppress(FileNotFoundError):
+            self.directory(job_id).rename(self.directory(name))
+        return name
+
+    async def remove(self, job_id: str) -> None:
+        """Delete the checkouts of all attempts of a job; to be called when nothing of it runs any more."""
+        await remove_tree(self.directory(job_id))
+
+    def _mirror(self, clone: str) -> Mirror:
+        if clone not in self._mirrors:
+            self._mirrors[clone] = Mirror(self._git, self._root / "mirrors", clone)
+        return self._mirrors[clone]

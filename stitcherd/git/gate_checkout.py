@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from stitcherd.git import GitFailed
+from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.kept import Kept
+from stitcherd.git.snapshot import DirectorySnapshot
 
 
-class GateTree:
+class GateCheckout:
     """A fresh checkout of a commit, in which `prepare` may run once before the first gate."""
 
     def __init__(self, checkout: Checkout, path: Path, name: str, sha: str) -> None:
@@ -16,10 +16,10 @@ class GateTree:
         self._name = name
         self._sha = sha
         self._used = False
-        self._kept: Kept | None = None
+        self._kept: DirectorySnapshot | None = None
 
     @classmethod
-    async def make(cls, checkout: Checkout, name: str, sha: str) -> "GateTree":
+    async def make(cls, checkout: Checkout, name: str, sha: str) -> "GateCheckout":
         """Check a commit out; another tree of the same name goes. Raises GitFailed."""
         return cls(checkout, await checkout.fresh(name, sha), name, sha)
 
@@ -31,7 +31,7 @@ class GateTree:
         """
         await self._checkout.reset(self.path, self._sha, ignored_stay=True)
         if again:
-            self._kept = Kept(self.path, self.path.with_name(f"kept-{self.path.name}"))
+            self._kept = DirectorySnapshot(self.path, self.path.with_name(f"kept-{self.path.name}"))
             await self._kept.keep()
 
     async def renew(self) -> None:
@@ -51,5 +51,5 @@ class GateTree:
             return
         try:
             await self._checkout.reset(self.path, self._sha)
-        except GitFailed:  # git cannot clear away directories that nobody may write
+        except GitError:  # git cannot clear away directories that nobody may write
             await self._checkout.fresh(self._name, self._sha)

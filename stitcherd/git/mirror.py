@@ -7,11 +7,11 @@ import re
 import shutil
 from pathlib import Path
 
-from stitcherd.git import Git, GitFailed
+from stitcherd.git import Git, GitError
 from stitcherd.processes import end_all
 
 PROTOCOLS = "file:git:http:https:ssh"
-FETCH, CLONE = 900.0, 3600.0  # seconds
+FETCH_TIMEOUT_SECONDS, CLONE_TIMEOUT_SECONDS = 900.0, 3600.0  # seconds
 
 
 class Mirror:
@@ -19,7 +19,7 @@ class Mirror:
 
     def __init__(self, git: Git, root: Path, clone: str) -> None:
         parts = re.split(r"[/:]", clone.rstrip("/").removesuffix(".git").rpartition("@")[2])
-        name = f"{readable('-'.join(parts[-2:]))}-{hashlib.sha256(clone.encode()).hexdigest()[:16]}"
+        name = f"{safe_file_name('-'.join(parts[-2:]))}-{hashlib.sha256(clone.encode()).hexdigest()[:16]}"
         self.path = root / f"{name}.git"
         self.lock = asyncio.Lock()
         self._git = git
@@ -34,13 +34,13 @@ class Mirror:
             if self.path.exists():
                 specs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
                 words = ("fetch", "-q", "--prune", "--no-tags", "--", self._clone, *specs)
-                await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH)
+                await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
                 return
             spare = self.path.with_suffix(".new")
             shutil.rmtree(spare, ignore_errors=True)
             spare.mkdir(mode=0o700, parents=True)
             words = ("clone", "-q", "--bare", "--no-local", "--template=", "--", self._clone, str(spare))
-            await self._git(*words, cwd=spare, protocols=PROTOCOLS, timeout=CLONE)
+            await self._git(*words, cwd=spare, protocols=PROTOCOLS, timeout=CLONE_TIMEOUT_SECONDS)
             spare.rename(self.path)
 
     async def pin(self, ref: str) -> str:
@@ -51,7 +51,7 @@ class Mirror:
         if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", ref):
             names = [ref]
         else:
-            await check_branch(self._git, ref)
+            await check_branch_name(self._git, ref)
             whole = ref.startswith(("refs/heads/", "refs/tags/"))
             names = [ref] if whole else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
         for name in names if self.path.exists() else ():
@@ -60,7 +60,7 @@ class Mirror:
             match said.split():
                 case [sha, b"commit", _]:
                     return sha.decode()
-        raise GitFailed(f"There is no branch or tag {ref!r} in {self._clone}.")
+        raise GitError(f"There is no branch or tag {ref!r} in {self._clone}.")
 
     async def _sweep(self) -> None:
         # What an earlier daemon's git left here: itself, and the locks of one that was killed.
@@ -71,17 +71,17 @@ class Mirror:
         self._swept = True
 
 
-async def check_branch(git: Git, name: str) -> None:
+async def check_branch_name(git: Git, name: str) -> None:
     """Raise GitFailed for what cannot be the name of a branch, or would be taken for an option."""
     try:
         if not name.startswith("-"):
             await git("check-ref-format", f"refs/heads/{name}")
             return
-    except GitFailed as fault:
-        raise GitFailed(f"{name!r} is not a name that a branch can have.") from fault
-    raise GitFailed(f"{name!r} is not taken for a branch: it starts with a dash.")
+    except GitError as fault:
+        raise GitError(f"{name!r} is not a name that a branch can have.") from fault
+    raise GitError(f"{name!r} is not taken for a branch: it starts with a dash.")
 
 
-def readable(name: str) -> str:
+def safe_file_name(name: str) -> str:
     """Return a file name that people recognise; two names may come to the same."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-")[-60:] or "unnamed"

@@ -13,12 +13,12 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
-from stitcherd.api.answers import Handler
-from stitcherd.api.house import HOUSE
-from stitcherd.refusal import Refusal
-from stitcherd.settings.tables import Permission, TokenSettings
+from stitcherd.config.settings import Permission, TokenSettings
+from stitcherd.errors import Refusal
+from stitcherd.http.responses import Handler
+from stitcherd.http.state import STATE
 
-WRONG_MAX = 60  # wrong tokens from one address in a window, before it has to wait
+FAILURES_MAX = 60  # wrong tokens from one address in a window, before it has to wait
 WINDOW_SECONDS = 60.0
 ADDRESSES_MAX = 10_000  # remembered at once: a flood from many addresses must not fill the memory
 
@@ -44,7 +44,7 @@ def caller(request: web.Request) -> Caller:
 
 
 @web.middleware
-async def operator_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def peer_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let in whoever could have started this daemon; everybody else is refused, whatever the file modes say."""
     uid = _peer_uid(request)
     if uid not in {os.getuid(), 0}:
@@ -53,7 +53,7 @@ async def operator_only(request: web.Request, handler: Handler) -> web.StreamRes
     return await handler(request)
 
 
-class Bearers:
+class TokenAuthenticator:
     """The middleware that knows the tokens; a token is optional here, and asked for by the routes that need one."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Bearers:
         if given is not None:
             address = request.remote or "unknown"
             self._check_pace(address)
-            token = _token_of(given, request.app[HOUSE].settings.tokens)
+            token = _find_token(given, request.app[STATE].settings.tokens)
             if token is None:
                 self._note_wrong(address)
                 raise Refusal("unauthorized", "the bearer token is not known", "see [[tokens]] in stitcherd.toml")
@@ -78,17 +78,17 @@ class Bearers:
         now = time.monotonic()
         while wrong and now - wrong[0] > WINDOW_SECONDS:
             wrong.popleft()
-        if wrong and len(wrong) > WRONG_MAX:
+        if wrong and len(wrong) > FAILURES_MAX:
             wait = int(WINDOW_SECONDS - (now - wrong[0])) + 1
             raise Refusal("throttled", f"too many wrong tokens from {address}", retry_after=wait)
 
     def _note_wrong(self, address: str) -> None:
         if address not in self._wrong and len(self._wrong) >= ADDRESSES_MAX:
             self._wrong.pop(next(iter(self._wrong)))
-        self._wrong.setdefault(address, deque(maxlen=WRONG_MAX + 1)).append(time.monotonic())
+        self._wrong.setdefault(address, deque(maxlen=FAILURES_MAX + 1)).append(time.monotonic())
 
 
-def _token_of(header: str, tokens: Sequence[TokenSettings]) -> TokenSettings | None:
+def _find_token(header: str, tokens: Sequence[TokenSettings]) -> TokenSettings | None:
     """Return the token of an Authorization header; every hash is compared, so that time tells nothing."""
     scheme, _, value = header.partition(" ")
     digest = hashlib.sha256(value.strip().encode("utf-8", "surrogateescape")).hexdigest()

@@ -4,17 +4,16 @@ import msgspec
 from aiohttp import web
 
 from shared.models import Verdict
-from stitcherd.api.answers import answer
-from stitcherd.api.asked import Query, body_of
-from stitcherd.api.auth import caller
-from stitcherd.api.house import HOUSE
-from stitcherd.api.jobs import Asked
-from stitcherd.api.webhooks import ACCEPTED, RETRY_AFTER
-from stitcherd.refusal import Refusal
-from stitcherd.store import reads
+from stitcherd.errors import Refusal
+from stitcherd.http.auth import caller
+from stitcherd.http.requests import Query, RequestBody, parse_body
+from stitcherd.http.responses import json_response
+from stitcherd.http.state import STATE
+from stitcherd.http.webhooks import ACCEPTED_VERDICTS, SHUTDOWN_RETRY_SECONDS
+from stitcherd.store import deliveries
 
 
-class Replay(Asked):
+class ReplayBody(RequestBody):
     """The body of a replay; a dry run changes nothing."""
 
     dry_run: bool = False
@@ -23,28 +22,30 @@ class Replay(Asked):
 async def list_deliveries(request: web.Request) -> web.Response:
     """Answer a page of deliveries."""
     query = Query(request)
-    wanted = reads.DeliveryFilter(
+    wanted = deliveries.DeliveryFilter(
         verdicts=query.each("verdict", lambda value: Verdict(value.lower()), Verdict),
         sources=query.each("source", str),
         workspace=caller(request).workspace,
         before=query.text("before"),
     )
-    async with request.app[HOUSE].store.reading() as db:
-        return answer(await reads.delivery_page(db, wanted, query.limit))
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await deliveries.delivery_page(db, wanted, query.limit))
 
 
 async def show_delivery(request: web.Request) -> web.Response:
     """Answer one delivery with its decision."""
     Query(request)
-    async with request.app[HOUSE].store.reading() as db:
-        return answer(await reads.delivery(db, request.match_info["delivery"], caller(request).workspace))
+    async with request.app[STATE].store.reading() as db:
+        return json_response(
+            await deliveries.get_delivery(db, request.match_info["delivery"], caller(request).workspace)
+        )
 
 
 async def show_body(request: web.Request) -> web.Response:
     """Answer the stored body of a delivery; never as something that a browser would run."""
     Query(request)
-    async with request.app[HOUSE].store.reading() as db:
-        body = await reads.delivery_body(db, request.match_info["delivery"], caller(request).workspace)
+    async with request.app[STATE].store.reading() as db:
+        body = await deliveries.get_body(db, request.match_info["delivery"], caller(request).workspace)
     return web.Response(
         body=body, content_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"}
     )
@@ -52,15 +53,15 @@ async def show_body(request: web.Request) -> web.Response:
 
 async def replay(request: web.Request) -> web.Response:
     """Put a delivery through today's rails again, and answer as its sender would be answered."""
-    house, asked = request.app[HOUSE], await body_of(request, Replay)
+    house, asked = request.app[STATE], await parse_body(request, ReplayBody)
     if house.stopping:
-        raise Refusal("shutting_down", "the daemon is stopping", retry_after=RETRY_AFTER)
+        raise Refusal("shutting_down", "the daemon is stopping", retry_after=SHUTDOWN_RETRY_SECONDS)
     actor = caller(request).actor
     async with house.store.reading() as db:
-        delivery = await reads.delivery(db, request.match_info["delivery"], caller(request).workspace)
-        body = await reads.delivery_body(db, delivery.id, None)
+        delivery = await deliveries.get_delivery(db, request.match_info["delivery"], caller(request).workspace)
+        body = await deliveries.get_body(db, delivery.id, None)
     if asked.dry_run:
         said, decision = await house.intake.rehearse(delivery, body, actor)
-        return answer({**msgspec.to_builtins(said), "decision": decision})
+        return json_response({**msgspec.to_builtins(said), "decision": decision})
     said = await house.intake.replay(delivery, body, actor)
-    return answer(said, 202 if said.verdict in ACCEPTED else 200)
+    return json_response(said, 202 if said.verdict in ACCEPTED_VERDICTS else 200)

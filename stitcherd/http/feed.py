@@ -12,17 +12,19 @@ import msgspec
 from msgspec import Struct
 
 from shared.models import JobEvent
-from stitcherd.store import reads
+from stitcherd.store import events
 from stitcherd.store.sqlite import Store
 
-KEPT_BYTES = 4 * 2**20  # of encoded events at the head: seconds of them, so that a slow moment sends nobody to the disk
-BATCH = 500  # events in one read
-BREATH_SECONDS = 0.005  # after a read, so that a burst of commits is one batch
+BUFFER_BYTES = (
+    4 * 2**20
+)  # of encoded events at the head: seconds of them, so that a slow moment sends nobody to the disk
+EVENT_BATCH = 500  # events in one read
+COALESCE_SECONDS = 0.005  # after a read, so that a burst of commits is one batch
 
 _encoder = msgspec.json.Encoder()
 
 
-class Frame(Struct, frozen=True):
+class EventFrame(Struct, frozen=True):
     """An event as it is sent, and what decides who may see it: its workspace (None is for all) and its job."""
 
     id: int
@@ -31,18 +33,18 @@ class Frame(Struct, frozen=True):
     data: bytes
 
 
-def frame(event: JobEvent, workspace: str | None) -> Frame:
+def encode_event(event: JobEvent, workspace: str | None) -> EventFrame:
     """Encode an event for the stream."""
     data = b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), _encoder.encode(event))
-    return Frame(event.id, workspace, event.job_id, data)
+    return EventFrame(event.id, workspace, event.job_id, data)
 
 
-class Feed:
+class EventFeed:
     """Wakes its listeners after each commit; `head` is the newest event that it has read."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept: deque[Frame] = deque()
+        self._kept: deque[EventFrame] = deque()
         self._bytes = 0
         self._complete_after = 0  # everything behind this id, up to the head, is kept
         self._ears: set[asyncio.Event] = set()
@@ -58,7 +60,7 @@ class Feed:
             if self._ears:
                 async with self._reading_head:
                     await self._pull()
-            await asyncio.sleep(BREATH_SECONDS)
+            await asyncio.sleep(COALESCE_SECONDS)
 
     @contextmanager
     def listening(self) -> Iterator[asyncio.Event]:
@@ -74,15 +76,15 @@ class Feed:
         """Move the head to the newest event and return it: while nobody listened, nobody read."""
         async with self._reading_head:
             async with self._store.reading() as db:
-                newest = await reads.newest_event(db)
-            if newest - self.head > BATCH:
+                newest = await events.newest_event(db)
+            if newest - self.head > EVENT_BATCH:
                 self._kept.clear()
                 self._bytes = 0
                 self.head = self._complete_after = newest
             await self._pull()
         return self.head
 
-    def since(self, cursor: int) -> list[Frame] | None:
+    def since(self, cursor: int) -> list[EventFrame] | None:
         """Return the events behind the cursor, or None where some of them are no longer kept here."""
         if cursor < self._complete_after:
             return None
@@ -101,11 +103,11 @@ class Feed:
         for ear in self._ears:
             ear.set()
 
-    def _keep(self, newest: Frame) -> None:
+    def _keep(self, newest: EventFrame) -> None:
         self._kept.append(newest)
         self._bytes += len(newest.data)
         self.head = newest.id
-        while self._bytes > KEPT_BYTES:
+        while self._bytes > BUFFER_BYTES:
             oldest = self._kept.popleft()
             self._bytes -= len(oldest.data)
             self._complete_after = oldest.id
@@ -113,10 +115,10 @@ class Feed:
     async def _pull(self) -> None:
         while True:
             async with self._store.reading() as db:
-                found = await reads.events_after(db, self.head, BATCH)
+                found = await events.events_after(db, self.head, EVENT_BATCH)
             for event, workspace in found:
-                self._keep(frame(event, workspace))
+                self._keep(encode_event(event, workspace))
             for ear in self._ears:
                 ear.set()
-            if len(found) < BATCH:
+            if len(found) < EVENT_BATCH:
                 return

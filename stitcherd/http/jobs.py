@@ -4,60 +4,57 @@ import json
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from shared import filters
-from shared.models import Dispatch, Status
-from stitcherd.api.answers import answer
-from stitcherd.api.asked import CURSOR_MAX, Query, body_of
-from stitcherd.api.auth import caller
-from stitcherd.api.house import HOUSE
-from stitcherd.bulk import Action
-from stitcherd.drafts import DispatchRequest
-from stitcherd.queue import NAME
-from stitcherd.refusal import Refusal
-from stitcherd.store import reads
+from shared.api import DispatchResponse
+from shared.models import Status
+from stitcherd.errors import Refusal
+from stitcherd.http.auth import caller
+from stitcherd.http.requests import CURSOR_MAX, Query, RequestBody, parse_body
+from stitcherd.http.responses import json_response
+from stitcherd.http.state import STATE
+from stitcherd.jobs.commands import BulkAction
+from stitcherd.jobs.intake import JobRequest
+from stitcherd.queue import QUEUE_NAME
+from stitcherd.store import events, jobs
+
+# merged from stitcherd.api.approvals: Approvals: a waiting job is let run, or never; that the caller may is
+# for the table of routes to say.
 
 METADATA_MAX = 64 * 1024  # bytes of JSON
 
-Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-class Asked(BaseModel):
-    """A body: camelCase, strict, and nothing that is not known."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, frozen=True)
-
-
-class NewJob(Asked):
+class NewJobBody(RequestBody):
     """The body of `POST /runner-jobs` and `POST /stitcher/dispatch`."""
 
-    type: Word
+    type: Name
     prompt: Annotated[str, Field(max_length=262_144)] | None = None
-    repository: Word | None = None
-    ref: Word | None = None
-    agent_task_id: Word | None = None
-    workspace_id: Word | None = None
+    repository: Name | None = None
+    ref: Name | None = None
+    agent_task_id: Name | None = None
+    workspace_id: Name | None = None
     priority: Annotated[int, Field(ge=0, le=10)] = 5
     metadata: dict[str, Any] | None = None
-    idempotency_key: Word | None = None
+    idempotency_key: Name | None = None
 
 
-class Cancel(Asked):
+class CancelBody(RequestBody):
     """The body of a cancel."""
 
     reason: Annotated[str, Field(max_length=1000)] | None = None
 
 
-class Retry(Asked):
+class RetryBody(RequestBody):
     """The body of a retry: nothing."""
 
 
-class Change(Asked):
+class BulkBody(RequestBody):
     """The body of one command over many jobs."""
 
-    action: Action
+    action: BulkAction
     q: str
     dry_run: bool = False
 
@@ -65,88 +62,88 @@ class Change(Asked):
 async def list_jobs(request: web.Request) -> web.Response:
     """Answer a page of jobs."""
     query = Query(request)
-    wanted = reads.JobFilter(
-        query=_filter(query.text("q") or ""),
+    wanted = jobs.JobFilter(
+        query=_parse_filter(query.text("q") or ""),
         statuses=query.each("status", lambda value: Status(value.upper()), Status),
         types=query.each("type", str),
         agent_task=query.text("agentTaskId"),
         repository=query.text("repository"),
-        workspace=_workspace(request, query.text("workspaceId")),
+        workspace=_resolve_workspace(request, query.text("workspaceId")),
         before=query.text("before"),
     )
-    async with request.app[HOUSE].store.reading() as db:
-        return answer(await reads.job_page(db, wanted, query.limit))
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await jobs.job_page(db, wanted, query.limit))
 
 
 async def show_job(request: web.Request) -> web.Response:
     """Answer one job with its steps, events and decision."""
     Query(request)
-    async with request.app[HOUSE].store.reading() as db:
-        return answer(await reads.job_detail(db, request.match_info["job"], caller(request).workspace))
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await jobs.get_job_detail(db, request.match_info["job"], caller(request).workspace))
 
 
 async def list_events(request: web.Request) -> web.Response:
     """Answer a page of a job's events."""
     query = Query(request)
     after = query.number("after", 0, 0, CURSOR_MAX)
-    async with request.app[HOUSE].store.reading() as db:
-        page = await reads.job_events(db, request.match_info["job"], caller(request).workspace, after, query.limit)
-    return answer(page)
+    async with request.app[STATE].store.reading() as db:
+        page = await events.job_events(db, request.match_info["job"], caller(request).workspace, after, query.limit)
+    return json_response(page)
 
 
 async def create_job(request: web.Request) -> web.Response:
     """Store a job that was asked for by hand, and answer it."""
     job, new = await _dispatch(request)
-    async with request.app[HOUSE].store.reading() as db:
-        return answer(await reads.job_detail(db, job.id, None), 201 if new else 200)
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await jobs.get_job_detail(db, job.id, None), 201 if new else 200)
 
 
 async def dispatch(request: web.Request) -> web.Response:
     """Store a job that was asked for by hand, and answer as the original did."""
     job, new = await _dispatch(request)
-    return answer(Dispatch(job.id, NAME, job.status), 201 if new else 200)
+    return json_response(DispatchResponse(job.id, QUEUE_NAME, job.status), 201 if new else 200)
 
 
 async def cancel_job(request: web.Request) -> web.Response:
     """Cancel a job."""
-    asked = await body_of(request, Cancel)
-    job_id = await whole_id(request)
-    return answer(await request.app[HOUSE].intake.cancel(job_id, caller(request).actor, asked.reason), 202)
+    asked = await parse_body(request, CancelBody)
+    job_id = await resolve_job_id(request)
+    return json_response(await request.app[STATE].intake.cancel(job_id, caller(request).actor, asked.reason), 202)
 
 
 async def retry_job(request: web.Request) -> web.Response:
     """Queue a job again."""
-    await body_of(request, Retry)
-    job_id = await whole_id(request)
-    return answer(await request.app[HOUSE].intake.retry(job_id, caller(request).actor), 202)
+    await parse_body(request, RetryBody)
+    job_id = await resolve_job_id(request)
+    return json_response(await request.app[STATE].intake.retry(job_id, caller(request).actor), 202)
 
 
 async def change_jobs(request: web.Request) -> web.Response:
     """Cancel or retry every job that passes a filter, or say which they would be."""
-    asked = await body_of(request, Change)
-    wanted, bulk, who = _filter(asked.q), request.app[HOUSE].bulk, caller(request)
+    asked = await parse_body(request, BulkBody)
+    wanted, bulk, who = _parse_filter(asked.q), request.app[STATE].bulk, caller(request)
     if not wanted.terms:
         raise Refusal("invalid", "q: without a word it would mean every job", "is:open means all that are not over")
     if asked.dry_run:
-        return answer(await bulk.look(asked.action, wanted, who.workspace))
-    return answer(await bulk.change(asked.action, wanted, who.workspace, who.actor))
+        return json_response(await bulk.look(asked.action, wanted, who.workspace))
+    return json_response(await bulk.change(asked.action, wanted, who.workspace, who.actor))
 
 
 async def _dispatch(request: web.Request) -> tuple[Any, bool]:
-    asked = await body_of(request, NewJob)
-    house = request.app[HOUSE]
+    asked = await parse_body(request, NewJobBody)
+    house = request.app[STATE]
     if house.stopping:
         raise Refusal("shutting_down", "the daemon is stopping", retry_after=5)
     metadata = asked.metadata or {}
     if len(json.dumps(metadata)) > METADATA_MAX:
         raise Refusal("invalid", f"metadata: larger than {METADATA_MAX} bytes")
-    wanted = DispatchRequest(
+    wanted = JobRequest(
         type=asked.type,
         prompt=asked.prompt or "",
         repository=asked.repository,
         ref=asked.ref,
         agent_task_id=asked.agent_task_id,
-        workspace=_workspace(request, asked.workspace_id) or "default",
+        workspace=_resolve_workspace(request, asked.workspace_id) or "default",
         priority=asked.priority,
         metadata=metadata,
         idempotency_key=asked.idempotency_key,
@@ -155,22 +152,51 @@ async def _dispatch(request: web.Request) -> tuple[Any, bool]:
     return job, new
 
 
-async def whole_id(request: web.Request) -> str:
+async def resolve_job_id(request: web.Request) -> str:
     """Return the id of the job that a path names, by the whole or by its end; raises Refusal."""
-    async with request.app[HOUSE].store.reading() as db:
-        return (await reads.job(db, request.match_info["job"], caller(request).workspace)).id
+    async with request.app[STATE].store.reading() as db:
+        return (await jobs.get_job(db, request.match_info["job"], caller(request).workspace)).id
 
 
-def _filter(text: str) -> filters.Filter:
+def _parse_filter(text: str) -> filters.Filter:
     try:
-        return filters.parse(text)
+        return filters.parse_filter(text)
     except filters.FilterError as error:
         raise Refusal("invalid", f"q: {error}", more={"column": error.column}) from error
 
 
-def _workspace(request: web.Request, wanted: str | None) -> str | None:
+def _resolve_workspace(request: web.Request, wanted: str | None) -> str | None:
     """Return the workspace to look in: what was asked for, as far as the caller may see it."""
     own = caller(request).workspace
     if own is not None and wanted not in {None, own}:
         raise Refusal("not_found", f"there is no workspace {wanted!r}")
     return own or wanted
+
+
+ApprovalReason = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class ApproveBody(RequestBody):
+    """The body of an approval."""
+
+    reason: ApprovalReason | None = None
+
+
+class DenyBody(RequestBody):
+    """The body of a denial."""
+
+    reason: ApprovalReason
+
+
+async def approve_job(request: web.Request) -> web.Response:
+    """Queue a job that waits for an approval."""
+    asked = await parse_body(request, ApproveBody)
+    approvals, job_id = request.app[STATE].intake.approvals, await resolve_job_id(request)
+    return json_response(await approvals.approve(job_id, caller(request).actor, asked.reason), 202)
+
+
+async def deny_job(request: web.Request) -> web.Response:
+    """Cancel a job that waits for an approval."""
+    asked = await parse_body(request, DenyBody)
+    approvals, job_id = request.app[STATE].intake.approvals, await resolve_job_id(request)
+    return json_response(await approvals.deny(job_id, caller(request).actor, asked.reason), 202)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from stitcherd.api.asked import CURSOR_MAX, Query
-from stitcherd.api.auth import caller
-from stitcherd.api.house import HOUSE
-from stitcherd.logs import diff_path, log_path
-from stitcherd.refusal import Refusal
-from stitcherd.store import reads
+from stitcherd.errors import Refusal
+from stitcherd.http.auth import caller
+from stitcherd.http.requests import CURSOR_MAX, Query
+from stitcherd.http.state import STATE
+from stitcherd.jobs.logs import diff_path, log_path
+from stitcherd.store import jobs
 
 # Whatever an agent wrote must not become a page in a browser.
 AS_TEXT = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
@@ -18,9 +18,9 @@ AS_TEXT = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options"
 async def show_log(request: web.Request) -> web.StreamResponse:
     """Answer a step's whole output; ranges work."""
     Query(request)
-    house = request.app[HOUSE]
+    house = request.app[STATE]
     async with house.store.reading() as db:
-        place = await reads.step_place(
+        place = await jobs.step_place(
             db, request.match_info["job"], request.match_info["step"], caller(request).workspace
         )
     path = log_path(Path(house.settings.daemon.state_dir), *place)
@@ -32,9 +32,9 @@ async def show_log(request: web.Request) -> web.StreamResponse:
 async def show_diff(request: web.Request) -> web.StreamResponse:
     """Answer the diff of what an attempt, the last one unless told otherwise, has changed; ranges work."""
     query = Query(request)
-    house = request.app[HOUSE]
+    house = request.app[STATE]
     async with house.store.reading() as db:
-        job = await reads.job(db, request.match_info["job"], caller(request).workspace)
+        job = await jobs.get_job(db, request.match_info["job"], caller(request).workspace)
     attempt = query.number("attempt", job.attempt, 1, CURSOR_MAX)
     path = diff_path(Path(house.settings.daemon.state_dir), job.id, attempt)
     if not path.exists():

@@ -6,10 +6,11 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
 
 from shared.protocol import PAGE_DEFAULT, PAGE_MAX
-from stitcherd.refusal import Refusal
+from stitcherd.errors import Refusal
 
 B = TypeVar("B", bound=BaseModel)
 V = TypeVar("V")
@@ -61,7 +62,7 @@ class Query:
         return self.number("limit", PAGE_DEFAULT, 1, PAGE_MAX)
 
 
-async def bytes_of(request: web.Request) -> bytes:
+async def read_body(request: web.Request) -> bytes:
     """Return the raw body, as far as the door's limit and the sender's time allow."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -72,11 +73,11 @@ async def bytes_of(request: web.Request) -> bytes:
         raise Refusal("bad_request", f"the body is broken: {error}") from error
 
 
-async def body_of(request: web.Request, model: type[B]) -> B:
+async def parse_body(request: web.Request, model: type[B]) -> B:
     """Return the JSON body as a model; an empty body is an empty object."""
     if request.content_type not in {"application/json", "application/octet-stream"}:
         raise Refusal("unsupported_media_type", f"the body is {request.content_type}, not application/json")
-    raw = await bytes_of(request)
+    raw = await read_body(request)
     text = raw.strip() or b"{}"
     try:
         asked = model.model_validate_json(text)
@@ -94,3 +95,9 @@ async def body_of(request: web.Request, model: type[B]) -> B:
     except msgspec.DecodeError as error:
         raise Refusal("bad_request", f"the body is not JSON: {error}") from None
     return asked
+
+
+class RequestBody(BaseModel):
+    """A body: camelCase, strict, and nothing that is not known."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, frozen=True)

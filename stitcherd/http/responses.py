@@ -8,36 +8,42 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from shared.api import Problem
 from shared.ids import new_id
-from shared.models import Problem
-from shared.protocol import STATUS_OF
-from stitcherd.refusal import Refusal
+from shared.protocol import STATUS_BY_CODE
+from stitcherd.errors import Refusal
 from stitcherd.store.writer import StorageUnavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-RETRY_AFTER = 5  # seconds, when the store takes nothing
+RETRY_AFTER_SECONDS = 5  # seconds, when the store takes nothing
 
-CODE_OF = {400: "bad_request", 404: "not_found", 405: "bad_request", 413: "too_large", 415: "unsupported_media_type"}
+CODE_OF_STATUS = {
+    400: "bad_request",
+    404: "not_found",
+    405: "bad_request",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
 
 log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
 
-def answer(noun: Any, status: int = 200) -> web.Response:
+def json_response(noun: Any, status: int = 200) -> web.Response:
     """Return a noun as a JSON answer."""
     return web.Response(body=_encoder.encode(noun), status=status, content_type="application/json")
 
 
-def problem(refusal: Refusal, status: int | None = None) -> web.Response:
+def problem_response(refusal: Refusal, status: int | None = None) -> web.Response:
     """Return the problem document of a refusal, with the status of its code where no other is given."""
-    status = status or STATUS_OF[refusal.code]
+    status = status or STATUS_BY_CODE[refusal.code]
     document = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
         status=status,
         code=refusal.code,
-        detail=_sayable(refusal.detail),
+        detail=_escape_surrogates(refusal.detail),
         hint=refusal.hint,
     )
     response = web.Response(
@@ -53,44 +59,44 @@ def problem(refusal: Refusal, status: int | None = None) -> web.Response:
 
 
 @web.middleware
-async def in_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever a handler raises into a problem document."""
     try:
         return await handler(request)
     except Refusal as refusal:
-        return problem(refusal)
+        return problem_response(refusal)
     except StorageUnavailable as fault:
-        return problem(
+        return problem_response(
             Refusal(
                 "storage_unavailable",
                 f"nothing was stored: {fault}",
                 "free some disk space, or end what holds the database",
-                retry_after=RETRY_AFTER,
+                retry_after=RETRY_AFTER_SECONDS,
             )
         )
     except web.HTTPException as error:  # aiohttp's own: no route, wrong method, body too big
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        return _of_aiohttp(request, error)
+        return _convert_aiohttp_error(request, error)
     except Exception:
         trouble = new_id()
         log.exception("%s %r failed by a fault of Stitcher's own (%s)", request.method, request.path, trouble)
-        return problem(Refusal("internal", f"a fault in Stitcher; the daemon's log has it under {trouble}"))
+        return problem_response(Refusal("internal", f"a fault in Stitcher; the daemon's log has it under {trouble}"))
 
 
-def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Response:
-    code = CODE_OF.get(error.status, "bad_request")
+def _convert_aiohttp_error(request: web.Request, error: web.HTTPException) -> web.Response:
+    code = CODE_OF_STATUS.get(error.status, "bad_request")
     details = {
         404: f"there is nothing at {request.path}",
         405: f"{request.method} is not for {request.path}",
         413: "the body is larger than this door takes",
     }
-    response = problem(Refusal(code, details.get(error.status, error.reason)), error.status)
+    response = problem_response(Refusal(code, details.get(error.status, error.reason)), error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response
 
 
-def _sayable(text: str) -> str:
+def _escape_surrogates(text: str) -> str:
     """Return text that JSON can hold: servers hand on the odd bytes of a header as lone surrogates."""
     return text.encode(errors="backslashreplace").decode()

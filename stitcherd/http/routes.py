@@ -6,27 +6,26 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
-from shared.house import Meta, Pause, Pulse, RailsState
-from shared.models import (
-    Answer,
+from shared.api import (
     BulkResult,
-    Decision,
-    Delivery,
     DeliveryPage,
-    Dispatch,
+    DispatchResponse,
     EventPage,
     JobPage,
-    RunnerJob,
-    Status,
-    Verdict,
+    Meta,
+    PauseState,
+    Pulse,
+    RailsState,
+    WebhookResponse,
 )
-from stitcherd.api import approvals, deliveries, events, health, jobs, outputs, pause, pulse, rails, webhooks
-from stitcherd.api.answers import Handler
-from stitcherd.api.asked import QUERY_NAMES
-from stitcherd.api.auth import CALLER, caller
-from stitcherd.refusal import Refusal
-from stitcherd.settings.tables import Permission
-from stitcherd.simulation import Simulation
+from shared.models import Decision, Delivery, RunnerJob, Status, Verdict
+from stitcherd.config.settings import Permission
+from stitcherd.errors import Refusal
+from stitcherd.http import deliveries, events, jobs, outputs, rails, status, webhooks
+from stitcherd.http.auth import CALLER, caller
+from stitcherd.http.requests import QUERY_NAMES
+from stitcherd.http.responses import Handler
+from stitcherd.jobs.simulation import Simulation
 
 COUNT = {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}
 CURSOR = {"type": "integer", "minimum": 0}
@@ -65,7 +64,7 @@ class Route(Struct, frozen=True, kw_only=True):
         return await self.handler(request)
 
 
-def _each(names: type[StrEnum]) -> dict[str, Any]:
+def _enum(names: type[StrEnum]) -> dict[str, Any]:
     return {"type": "string", "enum": [*names]}
 
 
@@ -75,7 +74,7 @@ ROUTES = (
         path="/stitcher/webhook",
         handler=webhooks.receive,
         open=True,
-        answers={200: Answer, 202: Answer},
+        answers={200: WebhookResponse, 202: WebhookResponse},
         refusals=(401, 404, 413, 415, 422, 503),
     ),
     Route(
@@ -83,12 +82,12 @@ ROUTES = (
         path="/stitcher/webhook/{source}",
         handler=webhooks.receive,
         open=True,
-        answers={200: Answer, 202: Answer},
+        answers={200: WebhookResponse, 202: WebhookResponse},
         refusals=(401, 404, 413, 415, 422, 503),
     ),
-    Route(method="GET", path="/healthz", handler=health.healthz, open=True, answers={200: dict[str, str]}),
-    Route(method="GET", path="/readyz", handler=health.readyz, open=True, answers={200: Any, 503: Any}),
-    Route(method="GET", path="/meta", handler=health.meta, answers={200: Meta}),
+    Route(method="GET", path="/healthz", handler=status.healthz, open=True, answers={200: dict[str, str]}),
+    Route(method="GET", path="/readyz", handler=status.readyz, open=True, answers={200: Any, 503: Any}),
+    Route(method="GET", path="/meta", handler=status.show_meta, answers={200: Meta}),
     Route(
         method="GET",
         path="/rails",
@@ -109,26 +108,26 @@ ROUTES = (
         method="POST",
         path="/rails/explain",
         handler=rails.explain,  # asks for deliveries:read or rails:read itself
-        body=rails.Explain,
+        body=rails.ExplainBody,
         answers={200: Decision},
         refusals=(404, 409, 413, 415, 422),
     ),
-    Route(method="GET", path="/pulse", handler=pulse.show_pulse, permission="jobs:read", answers={200: Pulse}),
-    Route(method="GET", path="/pause", handler=pause.show_pause, answers={200: Pause}),
+    Route(method="GET", path="/pulse", handler=status.show_pulse, permission="jobs:read", answers={200: Pulse}),
+    Route(method="GET", path="/pause", handler=status.show_pause, answers={200: PauseState}),
     Route(
         method="POST",
         path="/pause",
-        handler=pause.pause,
-        body=pause.Hold,
-        answers={200: Pause},
+        handler=status.pause,
+        body=status.PauseBody,
+        answers={200: PauseState},
         refusals=(413, 415, 422, 503),
     ),
     Route(
         method="POST",
         path="/resume",
-        handler=pause.resume,
-        body=pause.Resume,
-        answers={200: Pause},
+        handler=status.resume,
+        body=status.ResumeBody,
+        answers={200: PauseState},
         refusals=(413, 415, 422, 503),
     ),
     Route(
@@ -136,7 +135,7 @@ ROUTES = (
         path="/rails/simulate",
         handler=rails.simulate_rails,
         permission="rails:read",
-        body=rails.Simulate,
+        body=rails.SimulateBody,
         answers={200: Simulation},
         refusals=(413, 415, 422),
     ),
@@ -145,8 +144,8 @@ ROUTES = (
         path="/stitcher/dispatch",
         handler=jobs.dispatch,
         permission="jobs:dispatch",
-        body=jobs.NewJob,
-        answers={200: Dispatch, 201: Dispatch},
+        body=jobs.NewJobBody,
+        answers={200: DispatchResponse, 201: DispatchResponse},
         refusals=(404, 413, 415, 422, 429, 503),
     ),
     Route(
@@ -155,7 +154,7 @@ ROUTES = (
         handler=jobs.list_jobs,
         permission="jobs:read",
         query={
-            "status": _each(Status),
+            "status": _enum(Status),
             "type": TEXT,
             "agentTaskId": TEXT,
             "repository": TEXT,
@@ -173,7 +172,7 @@ ROUTES = (
         path="/runner-jobs",
         handler=jobs.create_job,
         permission="jobs:dispatch",
-        body=jobs.NewJob,
+        body=jobs.NewJobBody,
         answers={200: RunnerJob, 201: RunnerJob},
         refusals=(404, 413, 415, 422, 429, 503),
     ),
@@ -182,7 +181,7 @@ ROUTES = (
         path="/runner-jobs/bulk",
         handler=jobs.change_jobs,
         permission="jobs:write",
-        body=jobs.Change,
+        body=jobs.BulkBody,
         answers={200: BulkResult},
         refusals=(413, 415, 422, 503),
     ),
@@ -199,7 +198,7 @@ ROUTES = (
         path="/runner-jobs/{job}/cancel",
         handler=jobs.cancel_job,
         permission="jobs:write",
-        body=jobs.Cancel,
+        body=jobs.CancelBody,
         answers={202: RunnerJob},
         refusals=(404, 409, 413, 415, 422, 503),
     ),
@@ -208,25 +207,25 @@ ROUTES = (
         path="/runner-jobs/{job}/retry",
         handler=jobs.retry_job,
         permission="jobs:write",
-        body=jobs.Retry,
+        body=jobs.RetryBody,
         answers={202: RunnerJob},
         refusals=(404, 409, 413, 415, 422, 503),
     ),
     Route(
         method="POST",
         path="/runner-jobs/{job}/approve",
-        handler=approvals.approve_job,
+        handler=jobs.approve_job,
         permission="jobs:approve",
-        body=approvals.Approve,
+        body=jobs.ApproveBody,
         answers={202: RunnerJob},
         refusals=(404, 409, 413, 415, 422, 503),
     ),
     Route(
         method="POST",
         path="/runner-jobs/{job}/deny",
-        handler=approvals.deny_job,
+        handler=jobs.deny_job,
         permission="jobs:approve",
-        body=approvals.Deny,
+        body=jobs.DenyBody,
         answers={202: RunnerJob},
         refusals=(404, 409, 413, 415, 422, 503),
     ),
@@ -270,7 +269,7 @@ ROUTES = (
         path="/deliveries",
         handler=deliveries.list_deliveries,
         permission="deliveries:read",
-        query={"verdict": _each(Verdict), "source": TEXT, "limit": COUNT, "before": TEXT},
+        query={"verdict": _enum(Verdict), "source": TEXT, "limit": COUNT, "before": TEXT},
         repeats=frozenset({"verdict", "source"}),
         answers={200: DeliveryPage},
         refusals=(404, 409, 422),
@@ -296,8 +295,8 @@ ROUTES = (
         path="/deliveries/{delivery}/replay",
         handler=deliveries.replay,
         permission="jobs:dispatch",
-        body=deliveries.Replay,
-        answers={200: Answer, 202: Answer},
+        body=deliveries.ReplayBody,
+        answers={200: WebhookResponse, 202: WebhookResponse},
         refusals=(404, 409, 413, 415, 422, 503),
     ),
 )

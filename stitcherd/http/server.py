@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from stitcherd.api.answers import problem
-from stitcherd.refusal import Refusal
+from stitcherd.errors import Refusal
+from stitcherd.http.responses import problem_response
 
 CONNECTIONS_MAX = 1000  # open at once; beyond it a connection is answered 503 and closed
 IDLE_SECONDS = 15.0  # for the headers of a request, and between two requests of one connection
@@ -18,12 +18,12 @@ LINGER_SECONDS = 2.0  # for the rest of a body that nobody wants, so that its se
 BACKLOG = 512  # connections that the kernel holds until we take them
 
 # No decompression: it would check the signature on other bytes than were sent. Faults are logged by our own answers.
-SPEECH: dict[str, Any] = {"auto_decompress": False, "access_log": None}
+PROTOCOL_OPTIONS: dict[str, Any] = {"auto_decompress": False, "access_log": None}
 
-BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+BUSY_RESPONSE = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class _Stranger(web.RequestHandler):
+class _PublicProtocol(web.RequestHandler):
     __slots__ = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -38,34 +38,36 @@ class _Stranger(web.RequestHandler):
         """Answer what is no HTTP, and so comes to no handler, as every other refusal is answered."""
         if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return super().handle_error(request, status, exc, message)
-        response = problem(Refusal("bad_request", f"this is no HTTP: {_first_line(message)}"))
+        response = problem_response(Refusal("bad_request", f"this is no HTTP: {_first_line(message)}"))
         response.force_close()
         return response
 
 
-class _TurnedAway(asyncio.Protocol):
+class _BusyProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say that there is no room, and hang up."""
         if isinstance(transport, asyncio.WriteTransport):
-            transport.write(BUSY)
+            transport.write(BUSY_RESPONSE)
             transport.close()
 
 
 async def listen(door: web.AppRunner, host: str, port: int) -> asyncio.Server:
     """Listen on TCP for an app that was set up; raises OSError where the address cannot be had."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(_with_room(door, loop), host, port, backlog=BACKLOG)
+    return await loop.create_server(_protocol_factory(door, loop), host, port, backlog=BACKLOG)
 
 
-def _with_room(door: web.AppRunner, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.BaseProtocol]:
+def _protocol_factory(door: web.AppRunner, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.BaseProtocol]:
     server = door.server
     if server is None:
         raise RuntimeError("the app has to be set up first")
 
     def protocol() -> asyncio.BaseProtocol:
         if len(server.connections) >= CONNECTIONS_MAX:
-            return _TurnedAway()
-        return _Stranger(server, loop=loop, keepalive_timeout=IDLE_SECONDS, lingering_time=LINGER_SECONDS, **SPEECH)
+            return _BusyProtocol()
+        return _PublicProtocol(
+            server, loop=loop, keepalive_timeout=IDLE_SECONDS, lingering_time=LINGER_SECONDS, **PROTOCOL_OPTIONS
+        )
 
     return protocol
 

@@ -3,29 +3,29 @@
 from aiohttp import web
 from msgspec import Struct
 
-from shared.house import Meta
-from stitcherd.bulk import Bulk
-from stitcherd.executors.watch import Watch
-from stitcherd.feed import Feed
-from stitcherd.intake import Intake
-from stitcherd.rails.in_force import RailsInForce
-from stitcherd.runner import Runner
-from stitcherd.settings import Settings
+from shared.api import Meta
+from stitcherd.config.settings import Settings
+from stitcherd.executors.health import HealthMonitor
+from stitcherd.http.feed import EventFeed
+from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.intake import Intake
+from stitcherd.jobs.runner import Runner
+from stitcherd.rails.live import LiveRails
 from stitcherd.store.sqlite import Store
 
 
-class House(Struct):
+class AppState(Struct):
     """The parts of the daemon that requests may reach; `stopping_since` is set once no new work is taken."""
 
     settings: Settings
     store: Store
-    rails: RailsInForce
+    rails: LiveRails
     intake: Intake
-    bulk: Bulk
+    bulk: JobCommands
     runner: Runner
-    feed: Feed
+    feed: EventFeed
     meta: Meta
-    watch: Watch
+    watch: HealthMonitor
     stopping_since: str | None = None
 
     @property
@@ -34,4 +34,4 @@ class House(Struct):
         return self.stopping_since is not None
 
 
-HOUSE = web.AppKey("house", House)
+STATE = web.AppKey("house", AppState)

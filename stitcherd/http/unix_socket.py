@@ -6,16 +6,16 @@ import stat
 from pathlib import Path
 from typing import TextIO
 
-from stitcherd import lock
+from stitcherd.processes import file_lock
 
-STICKY_OR_OPEN = stat.S_ISVTX | stat.S_IWOTH
+SHARED_MODES = stat.S_ISVTX | stat.S_IWOTH
 
 
-class UnsafePlace(Exception):
+class UnsafeSocketPath(Exception):
     """The socket cannot stand where it is wanted; the text says why."""
 
 
-def bind(path: Path) -> tuple[socket.socket, TextIO]:
+def bind_socket(path: Path) -> tuple[socket.socket, TextIO]:
     """Return the bound socket (mode 0600, in a directory of mode 0700) and the lock that keeps others off it.
 
     A socket that an earlier daemon left behind is replaced. Raises UnsafePlace, lock.Held, OSError.
@@ -23,14 +23,14 @@ def bind(path: Path) -> tuple[socket.socket, TextIO]:
     directory = path.parent
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = directory.stat()
-    if found.st_uid != os.getuid() or found.st_mode & STICKY_OR_OPEN:
-        raise UnsafePlace(f"{directory} is shared with others: put the socket into a directory of your own")
+    if found.st_uid != os.getuid() or found.st_mode & SHARED_MODES:
+        raise UnsafeSocketPath(f"{directory} is shared with others: put the socket into a directory of your own")
     directory.chmod(0o700)
-    held = lock.take(path.with_name(path.name + ".lock"), f"socket {path}")
+    held = file_lock.acquire_lock(path.with_name(path.name + ".lock"), f"socket {path}")
     if path.exists():
         if not path.is_socket():
             held.close()
-            raise UnsafePlace(f"{path} is there and is no socket")
+            raise UnsafeSocketPath(f"{path} is there and is no socket")
         path.unlink()  # nobody listens on it: its daemon would hold the lock
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)

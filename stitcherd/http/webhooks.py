@@ -3,31 +3,31 @@
 from aiohttp import web
 
 from shared.models import Verdict
-from stitcherd.api.answers import answer
-from stitcherd.api.asked import bytes_of
-from stitcherd.api.house import HOUSE, House
-from stitcherd.refusal import Refusal
-from stitcherd.settings.tables import SourceSettings
+from stitcherd.config.settings import SourceSettings
+from stitcherd.errors import Refusal
+from stitcherd.http.requests import read_body
+from stitcherd.http.responses import json_response
+from stitcherd.http.state import STATE, AppState
 from stitcherd.sources import SOURCES
 
 FORM = "application/x-www-form-urlencoded"
-ACCEPTED = {Verdict.ALLOWED, Verdict.WAITING, Verdict.DECIDING}
-RETRY_AFTER = 5  # seconds, for a sender that comes while the daemon stops
+ACCEPTED_VERDICTS = {Verdict.ALLOWED, Verdict.WAITING, Verdict.DECIDING}
+SHUTDOWN_RETRY_SECONDS = 5  # seconds, for a sender that comes while the daemon stops
 
 
 async def receive(request: web.Request) -> web.Response:
     """Take one webhook: size, content type, signature, duplicate, parse, rails, commit, answer."""
-    house = request.app[HOUSE]
-    source = _source(house, request.match_info.get("source"))
+    house = request.app[STATE]
+    source = _find_source(house, request.match_info.get("source"))
     if house.stopping:
-        raise Refusal("shutting_down", "the daemon is stopping", retry_after=RETRY_AFTER)
-    body = await _body(request, house.settings.http.max_body)
-    form = _content_type(request, source)
+        raise Refusal("shutting_down", "the daemon is stopping", retry_after=SHUTDOWN_RETRY_SECONDS)
+    body = await _read_body(request, house.settings.http.max_body)
+    form = _is_form(request, source)
     said = await house.intake.deliver(source, request.headers, body, form=form)
-    return answer(said, 202 if said.verdict in ACCEPTED else 200)
+    return json_response(said, 202 if said.verdict in ACCEPTED_VERDICTS else 200)
 
 
-def _source(house: House, name: str | None) -> SourceSettings:
+def _find_source(house: AppState, name: str | None) -> SourceSettings:
     sources = house.settings.sources
     if name is None:  # the original's own endpoint belongs to the first source of kind mosaic
         found = next((source for source in sources.values() if source.kind == "mosaic"), None)
@@ -38,16 +38,16 @@ def _source(house: House, name: str | None) -> SourceSettings:
     return found
 
 
-async def _body(request: web.Request, limit: int) -> bytes:
+async def _read_body(request: web.Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise Refusal("too_large", f"the body has {request.content_length} bytes, and {limit} are allowed")
-    body = await bytes_of(request)
+    body = await read_body(request)
     if len(body) > limit:
         raise Refusal("too_large", f"the body is larger than {limit} bytes")
     return body
 
 
-def _content_type(request: web.Request, source: SourceSettings) -> bool:
+def _is_form(request: web.Request, source: SourceSettings) -> bool:
     """Return whether the body is a form; raise Refusal for what this source does not send."""
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None:

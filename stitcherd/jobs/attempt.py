@@ -5,26 +5,24 @@ from collections.abc import Awaitable, Callable, Mapping
 from msgspec import Struct
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
-from stitcherd import prompt
-from stitcherd.budget import Budget
-from stitcherd.executors import Executor, Outcome, Profile, Task
-from stitcherd.git import GitFailed
-from stitcherd.git.checkout import Checkout
-from stitcherd.git.checkouts import Checkouts
-from stitcherd.judging import Judging
-from stitcherd.rails.rulebook import JobType
-from stitcherd.settings.tables import RepositorySettings
-from stitcherd.steps import Journal, Step
-from stitcherd.store.approvals import Terms as Approved
-from stitcherd.store.progress import Left
-from stitcherd.store.rows import builtins
-from stitcherd.store.spending import DayUsedUp, UsedUp
-from stitcherd.surroundings import Failed, Surroundings
+from stitcherd.budget import Budget, BudgetExceeded, DailyBudgetExceeded
+from stitcherd.config.settings import RepositorySettings
+from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Task
+from stitcherd.git import GitError
+from stitcherd.git.checkout import Checkout, Checkouts
+from stitcherd.jobs import prompt
+from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner
+from stitcherd.jobs.gate_runner import GateRunner
+from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
+from stitcherd.policy import ApprovalRequest as Approved
+from stitcherd.rails.compiled import JobType
+from stitcherd.store.interruptions import ResumableTry
+from stitcherd.store.rows import to_payload
 
-WRITES = frozenset({"repo:write", "git:commit"})  # a job that needs neither has nothing to publish
+PUBLISHING_CAPABILITIES = frozenset({"repo:write", "git:commit"})  # a job that needs neither has nothing to publish
 
 
-class Asks(Exception):
+class CommitNeedsApproval(Exception):
     """All required gates passed, and one of them wants a person to approve of the commit first."""
 
     def __init__(self, commit: str, base: str | None) -> None:
@@ -42,11 +40,11 @@ class Attempt(Struct, frozen=True, kw_only=True):
     repository: RepositorySettings | None
     executor: Executor
     checkouts: Checkouts
-    journal: Journal
+    journal: StepRecorder
     environ: Mapping[str, str]  # the daemon's own, of which a job gets what its rails name
     budget: Budget = Budget()  # of the job
     day: Callable[[], Budget] = Budget
-    left: Left | None = None  # of an earlier daemon's, to be gone on with
+    left: ResumableTry | None = None  # of an earlier daemon's, to be gone on with
     approved: Approved | None = None  # what a person approved of, to be published
 
     async def run(self) -> Result:
@@ -66,13 +64,13 @@ class Attempt(Struct, frozen=True, kw_only=True):
             elif not left.ended:
                 await self._resume(checkout, left)
             commit = await self._commit(checkout)
-            failures, asks = await Judging(self._around).judge(checkout, commit, number)
+            failures, asks = await GateRunner(self._around).judge(checkout, commit, number)
             if not failures and asks and commit is not None:
-                raise Asks(commit, checkout.base)
+                raise CommitNeedsApproval(commit, checkout.base)
             if not failures:
                 return await self._publish(checkout, commit)
         names = ", ".join(name for name, _ in failures)
-        raise Failed(
+        raise AttemptFailed(
             Failure(
                 "gates_failed",
                 f"gate {names} failed in try {self.type.tries} of {self.type.tries}",
@@ -81,8 +79,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def _around(self) -> Surroundings:
-        return Surroundings(
+    def _around(self) -> CommandRunner:
+        return CommandRunner(
             job=self.job, type=self.type, repository=self.repository, journal=self.journal, environ=self.environ
         )
 
@@ -90,10 +88,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
         async with await self.journal.open(Phase.SETUP, StepType.COMMAND, "checkout") as step:
             try:
                 checkout, said = await self._open()
-            except GitFailed as fault:
+            except GitError as fault:
                 step.say(f"{fault}\n".encode())
                 step.ended(None, str(fault))
-                raise Failed(Failure("checkout_failed", str(fault))) from fault
+                raise AttemptFailed(Failure("checkout_failed", str(fault))) from fault
             step.say(said.encode())
             step.ended(0)
         await self._around.prepare(checkout, checkout.work, checkout.tmp, Phase.SETUP)
@@ -103,8 +101,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
         clone = None if self.repository is None else self.repository.clone
         try:
             return self.checkouts.left(self.job.id, self.job.attempt, clone, base)
-        except GitFailed as fault:
-            raise Failed(Failure("checkout_failed", str(fault))) from fault
+        except GitError as fault:
+            raise AttemptFailed(Failure("checkout_failed", str(fault))) from fault
 
     async def _open(self) -> tuple[Checkout, str]:
         job = self.job
@@ -118,16 +116,16 @@ class Attempt(Struct, frozen=True, kw_only=True):
         return checkout, f"base {base} of {ref}\n"
 
     async def _execute(self, checkout: Checkout, number: int, failures: list[tuple[str, str]]) -> None:
-        text = prompt.again(self.prompt, number, failures) if failures else prompt.first(self.prompt)
+        text = prompt.retry_prompt(self.prompt, number, failures) if failures else prompt.first_prompt(self.prompt)
         task = await self._task(checkout, number, text)
         await self.journal.begin_try(number, checkout.base, remembers=self.executor.remembers)
         await self._hear(number, lambda step: self.executor.run(task, step))
 
-    async def _resume(self, checkout: Checkout, left: Left) -> None:
+    async def _resume(self, checkout: Checkout, left: ResumableTry) -> None:
         task = await self._task(checkout, left.number, self.prompt)
         await self._hear(left.number, lambda step: self.executor.resume(task, left.reference, step))
 
-    async def _hear(self, number: int, do: Callable[[Step], Awaitable[Outcome]]) -> None:
+    async def _hear(self, number: int, do: Callable[[RunningStep], Awaitable[ExecutionResult]]) -> None:
         name = self.type.profile.executor
         async with await self.journal.open(Phase.EXECUTION, StepType.AI_ACTION, name, number) as step:
             outcome = await do(step)
@@ -135,7 +133,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 await step.used(outcome.usage)
             step.ended(outcome.exit_code, outcome.failure.detail if outcome.failure else None)
         if outcome.failure is not None:
-            raise Failed(outcome.failure)
+            raise AttemptFailed(outcome.failure)
 
     async def _task(self, checkout: Checkout, number: int, text: str) -> Task:
         env = self._around.environment(checkout.tmp, number, self.type.profile.env)
@@ -154,15 +152,15 @@ class Attempt(Struct, frozen=True, kw_only=True):
             profile=await self._profile(number),
         )
 
-    async def _profile(self, number: int) -> Profile:
+    async def _profile(self, number: int) -> AgentProfile:
         profile = self.type.profile
         try:
             budget = await self.journal.budget(number, self.budget, self.day())
-        except UsedUp as gone:
-            if isinstance(gone, DayUsedUp) and number == 1:
+        except BudgetExceeded as gone:
+            if isinstance(gone, DailyBudgetExceeded) and number == 1:
                 raise  # nothing has been started: it can wait
-            raise Failed(Failure("budget_exceeded", str(gone), "see limits.budget in rails.yaml")) from gone
-        return Profile(
+            raise AttemptFailed(Failure("budget_exceeded", str(gone), "see limits.budget in rails.yaml")) from gone
+        return AgentProfile(
             name=profile.name,
             capabilities=profile.capabilities,
             tools=profile.tools,
@@ -177,30 +175,30 @@ class Attempt(Struct, frozen=True, kw_only=True):
             return None
         try:
             commit = await checkout.commit(self._message())
-        except GitFailed as fault:
-            raise Failed(Failure("commit_failed", str(fault))) from fault
+        except GitError as fault:
+            raise AttemptFailed(Failure("commit_failed", str(fault))) from fault
         try:
-            await self.journal.keep_diff(await checkout.shown(commit) if commit else b"")
-        except GitFailed as fault:  # it is there to be looked at: no reason to fail
-            await self.journal.keep_diff(f"{fault}\n".encode())
+            await self.journal.save_diff(await checkout.shown(commit) if commit else b"")
+        except GitError as fault:  # it is there to be looked at: no reason to fail
+            await self.journal.save_diff(f"{fault}\n".encode())
         return commit
 
     async def _publish(self, checkout: Checkout, commit: str | None) -> Result:
         """Put the commit that passed on its branch."""
         result = Result(None, 0, 0, 0, "no changes")
-        if commit is not None and self.repository is not None and self.type.needs & WRITES:
+        if commit is not None and self.repository is not None and self.type.needs & PUBLISHING_CAPABILITIES:
             async with await self.journal.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
                 try:
                     stat = await checkout.diff(commit)
                     await checkout.publish(commit, self.repository.clone, self.job.branch)
-                except GitFailed as fault:
+                except GitError as fault:
                     step.say(f"{fault}\n".encode())
-                    raise Failed(Failure("publish_failed", str(fault))) from fault
+                    raise AttemptFailed(Failure("publish_failed", str(fault))) from fault
                 summary = f"+{stat.additions} -{stat.deletions} in {stat.files} file{'s' if stat.files != 1 else ''}"
                 step.say(f"{commit} on {self.job.branch}\n{summary}\n".encode())
                 step.ended(0)
                 result = Result(commit, stat.files, stat.additions, stat.deletions, summary)
-                await step.note("ai.artifact_created", {"name": "diffstat", **builtins(result)})
+                await step.note("ai.artifact_created", {"name": "diffstat", **to_payload(result)})
         return result
 
     def _message(self) -> str:

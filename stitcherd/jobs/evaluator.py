@@ -7,21 +7,20 @@ from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from shared.models import Delivery, Thread
-from stitcherd import sandbox
+from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.executors import kinds
 from stitcherd.gates import BUILTINS
-from stitcherd.rails.decide import Request, Ruling, decide, decide_dispatch
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.loops import is_bot
-from stitcherd.rails.rulebook import Profile, Rulebook
-from stitcherd.settings import Settings
-from stitcherd.settings.tables import SourceSettings
+from stitcherd.rails.compiled import CompiledRails, ProfileRule
+from stitcherd.rails.decide import DispatchRequest, Evaluation, decide, decide_dispatch
+from stitcherd.rails.limits import is_bot
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sandbox import bubblewrap
 from stitcherd.sources import SOURCES
-from stitcherd.sources.body import FORM
-from stitcherd.store.quotas import Chain, Day, Limit, Quota
-from stitcherd.trigger import Trigger
+from stitcherd.sources.payload import FORM
+from stitcherd.sources.trigger import Trigger
+from stitcherd.store.limits import BotCooldown, DailyBudget, Limit, RateLimit
 
-PROFILES_KEPT = 256  # of all revisions of the rails; what was asked before is not worked out again
+MAX_CACHED_PROFILES = 256  # of all revisions of the rails; what was asked before is not worked out again
 
 
 class SourceGone(Exception):
@@ -33,16 +32,16 @@ def is_form(headers: Mapping[str, str]) -> bool:
     return headers.get("Content-Type", "").partition(";")[0].strip().lower() == FORM
 
 
-def abilities(settings: Settings) -> Facts:
+def configured_facts(settings: Settings) -> RuntimeFacts:
     """Return what the executors and gates of this house can do, whatever machine it stands on."""
     entries = settings.executors
 
-    @lru_cache(PROFILES_KEPT)
-    def objection(profile: Profile) -> str | None:
+    @lru_cache(MAX_CACHED_PROFILES)
+    def objection(profile: ProfileRule) -> str | None:
         entry = entries.get(profile.executor)
         return kinds.objection(entry, profile) if entry else None
 
-    return Facts(
+    return RuntimeFacts(
         executors=kinds.usable(entries),
         gates=dict.fromkeys(BUILTINS),
         toolless=frozenset(name for name, it in entries.items() if it.kind in kinds.TOOLLESS),
@@ -52,8 +51,8 @@ def abilities(settings: Settings) -> Facts:
     )
 
 
-def bounds(
-    ruling: Ruling, workspace: str, sender: str | None, repository: str | None, thread: Thread | None = None
+def limits_for(
+    ruling: Evaluation, workspace: str, sender: str | None, repository: str | None, thread: Thread | None = None
 ) -> tuple[Limit, ...]:
     """Return what a job of a ruling counts against: rates, with who or what each counts; the day; bots in a row."""
     rules = ruling.limits
@@ -62,27 +61,35 @@ def bounds(
     here = f"{repository}#{thread.number} ({thread.kind})" if repository and thread else None
     whom = {"per_sender": sender, "per_repo": repository, "per_thread": here}
     found: list[Limit] = [
-        Quota(rate.name, rate.line, rate.written, rate.most, rate.window, who.lower(), workspace)
+        RateLimit(rate.name, rate.line, rate.written, rate.most, rate.window, who.lower(), workspace)
         for rate in rules.rates
         if (who := whom[rate.name]) is not None
     ]
     if rules.per_day.limits:
-        found.append(Day(rules.per_day, rules.day_line))
+        found.append(DailyBudget(rules.per_day, rules.day_line))
     if here is not None:
-        found.append(Chain(here.lower(), workspace, is_bot(sender)))
+        found.append(BotCooldown(here.lower(), workspace, is_bot(sender)))
     return tuple(found)
 
 
-class Judge:
+class Evaluator:
     """Knows what this house can do; which rails to ask is for the caller to say."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._house = replace(abilities(settings), sandboxes={"none": None, "bwrap": sandbox.available()})
+        self._house = replace(
+            configured_facts(settings), sandboxes={"none": None, "bwrap": bubblewrap.unavailable_reason()}
+        )
 
     def rule(
-        self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool, rulebook: Rulebook | None
-    ) -> tuple[Trigger, Ruling]:
+        self,
+        source: SourceSettings,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        form: bool,
+        rulebook: CompiledRails | None,
+    ) -> tuple[Trigger, Evaluation]:
         """Return what a delivery says and the ruling on it; raises NotJson and WrongShape.
 
         `headers` are case-insensitive, and the source's kind is one of SOURCES. No signature is asked for.
@@ -90,9 +97,9 @@ class Judge:
         trigger = SOURCES[source.kind].parse(headers, body, source=source.name, bot=source.bot, form=form)
         return trigger, decide(trigger, rulebook, self._facts(trigger.repository, source.workspace, source.bot))
 
-    def rule_again(
-        self, delivery: Delivery, body: bytes, rulebook: Rulebook | None
-    ) -> tuple[SourceSettings, Trigger, Ruling]:
+    def reevaluate(
+        self, delivery: Delivery, body: bytes, rulebook: CompiledRails | None
+    ) -> tuple[SourceSettings, Trigger, Evaluation]:
         """Return the source of a stored delivery, what it says, and the ruling on it.
 
         Raises SourceGone, and NotJson or WrongShape for a body that could be read once.
@@ -103,13 +110,13 @@ class Judge:
         headers = CIMultiDict(delivery.headers)
         return source, *self.rule(source, headers, body, form=is_form(headers), rulebook=rulebook)
 
-    def rule_dispatch(
-        self, request: Request, repository: str | None, workspace: str, rulebook: Rulebook | None
-    ) -> Ruling:
+    def evaluate_dispatch(
+        self, request: DispatchRequest, repository: str | None, workspace: str, rulebook: CompiledRails | None
+    ) -> Evaluation:
         """Return the ruling on a manual dispatch; raises UnknownJobType."""
         return decide_dispatch(request, rulebook, self._facts(repository, workspace))
 
-    def _facts(self, repository: str | None, workspace: str, bot: str | None = None) -> Facts:
+    def _facts(self, repository: str | None, workspace: str, bot: str | None = None) -> RuntimeFacts:
         entry = self._settings.repository(repository) if repository else None
         unusable = publish = None
         if repository is not None and entry is None:
@@ -119,4 +126,4 @@ class Judge:
         if entry is not None and not entry.is_path:
             publish = f"clone of {repository} is a URL, and this version can publish only into a path"
         about = {"repository": unusable, "publish": publish, "bot": bot}
-        return replace(self._house, unbinding=sandbox.unbinding(), **about)
+        return replace(self._house, unbinding=bubblewrap.unenforceable_limits(), **about)

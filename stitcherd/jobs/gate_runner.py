@@ -7,20 +7,20 @@ from msgspec import Struct
 
 from shared.models import Phase, StepType
 from stitcherd.gates import BUILTINS, command
-from stitcherd.gates.diff_rules import Terms
-from stitcherd.gates.result import GateResult
+from stitcherd.gates.base import GateResult
+from stitcherd.gates.diff_rules import DiffRulesInput
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.gate_tree import GateTree
-from stitcherd.rails.rulebook import Gate
-from stitcherd.surroundings import Surroundings
+from stitcherd.git.gate_checkout import GateCheckout
+from stitcherd.jobs.command_runner import CommandRunner
+from stitcherd.rails.compiled import GateRule
 
-FEEDBACK_BYTES = 12_000  # of a failed gate's output that the agent is shown
+GATE_FEEDBACK_BYTES = 12_000  # of a failed gate's output that the agent is shown
 
 
-class Judging(Struct, frozen=True):
+class GateRunner(Struct, frozen=True):
     """The gates of a job's type, before whom a commit comes."""
 
-    around: Surroundings
+    around: CommandRunner
 
     async def judge(self, checkout: Checkout, commit: str | None, number: int) -> tuple[list[tuple[str, str]], bool]:
         """Return the required gates that failed, with what they printed, and whether one asks for an approval."""
@@ -43,16 +43,16 @@ class Judging(Struct, frozen=True):
                 )
             asks = asks or (gate.required and verdict.asks)
             if gate.required and not verdict.ok:
-                failures.append((gate.name, step.tail(FEEDBACK_BYTES) or verdict.reason))
+                failures.append((gate.name, step.tail(GATE_FEEDBACK_BYTES) or verdict.reason))
         if tree:
             await tree.close()
         return failures, asks
 
-    async def _gate_tree(self, checkout: Checkout, commit: str | None, number: int) -> GateTree | None:
+    async def _gate_tree(self, checkout: Checkout, commit: str | None, number: int) -> GateCheckout | None:
         """Return a checkout of the commit, prepared; None for a job without a repository."""
         if self.around.repository is None:
             return None
-        tree = await GateTree.make(checkout, f"gates-{number}", commit or str(checkout.base))
+        tree = await GateCheckout.make(checkout, f"gates-{number}", commit or str(checkout.base))
         if self.around.repository.prepare:
             await self.around.prepare(checkout, tree.path, await checkout.scratch("gates"), Phase.VALIDATION)
             await tree.prepared(again=sum(gate.run is not None for gate in self.around.type.gates) > 1)
@@ -60,7 +60,7 @@ class Judging(Struct, frozen=True):
 
     async def _ask(
         self,
-        gate: Gate,
+        gate: GateRule,
         checkout: Checkout,
         commit: str | None,
         where: Path,
@@ -68,11 +68,11 @@ class Judging(Struct, frozen=True):
         say: Callable[[bytes], None],
     ) -> GateResult:
         if gate.run is None:
-            terms = Terms(gate.paths, gate.timeout, self.around.journal.redaction.clean)
+            terms = DiffRulesInput(gate.paths, gate.timeout, self.around.journal.redaction.clean)
             return await BUILTINS[str(gate.builtin)](checkout, commit, terms, say)
         # What an agent, or another gate, left in its own TMPDIR is not there to be found by this one.
         env = self.around.environment(await checkout.scratch("gates"), number, gate.env)
-        return await command.judge(
+        return await command.run_command_gate(
             self.around.boxed(gate.box, where, env)(gate.run),
             cwd=where,
             env=env,

@@ -15,7 +15,7 @@ def diff_path(state: Path, job_id: str, attempt: int) -> Path:
     return state / "logs" / job_id / str(attempt) / "change.diff"
 
 
-def keep_diff(path: Path, pieces: Iterable[bytes], limit: int) -> None:
+def write_diff(path: Path, pieces: Iterable[bytes], limit: int) -> None:
     """Put a diff in place of the one before, at once for whoever reads it; bounded as a log is."""
     new = path.with_suffix(".new")
     file = StepLog(new, limit)

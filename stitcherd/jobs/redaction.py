@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-MASK = b"[secret]"
+REDACTION_MASK = b"[secret]"
 
 
 class Redaction:
@@ -16,7 +16,7 @@ class Redaction:
 
     def clean(self, data: bytes) -> bytes:
         """Return the data with every secret masked."""
-        return data if self._pattern is None else self._pattern.sub(MASK, data)
+        return data if self._pattern is None else self._pattern.sub(REDACTION_MASK, data)
 
     def text(self, text: str) -> str:
         """Return the text with every secret masked, and with `?` for what UTF-8 cannot say."""
@@ -45,7 +45,7 @@ class Redaction:
         for found in self._pattern.finditer(data):
             if found.start() >= end:  # it may be the beginning of a longer secret
                 break
-            shown += [data[position : found.start()], MASK]
+            shown += [data[position : found.start()], REDACTION_MASK]
             position = found.end()
         end = max(end, position)
         return b"".join([*shown, data[position:end]]), data[end:]

@@ -8,49 +8,49 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.ids import now_ms
-from stitcherd.git.checkouts import Checkouts
-from stitcherd.settings import Settings
-from stitcherd.store import prune
+from stitcherd.config.settings import Settings
+from stitcherd.git.checkout import Checkouts
+from stitcherd.store import retention
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
-EVERY_SECONDS = 3600.0
-RATES_MS = 86_400_000  # the longest window of a rate is a day
-BREATH_SECONDS = 0.05  # between two batches
+RETENTION_INTERVAL_SECONDS = 3600.0
+LONGEST_RATE_WINDOW_MS = 86_400_000  # the longest window of a rate is a day
+BATCH_PAUSE_SECONDS = 0.05  # between two batches
 
 log = logging.getLogger(__name__)
 
 
-async def upkeep(store: Store, settings: Settings, checkouts: Checkouts) -> None:
+async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) -> None:
     """Remove what is past its retention, for ever; a failure is logged, and tried again an hour later."""
     while True:
         try:
-            await tidy(store, settings, checkouts)
+            await remove_expired(store, settings, checkouts)
         except (StorageUnavailable, sqlite3.Error, OSError):
             log.exception("retention could not finish")
-        await asyncio.sleep(EVERY_SECONDS)
+        await asyncio.sleep(RETENTION_INTERVAL_SECONDS)
 
 
-async def tidy(store: Store, settings: Settings, checkouts: Checkouts) -> None:
+async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts) -> None:
     """Remove once what is past its retention: events, bodies, logs, and the checkouts of jobs that failed."""
     before = now_ms() - int(settings.retention.events * 1000)
-    await _in_batches(store, prune.old_events, before)
-    await _in_batches(store, prune.old_bodies, before)
-    await _in_batches(store, prune.old_asks, now_ms() - RATES_MS)
+    await _in_batches(store, retention.prune_events, before)
+    await _in_batches(store, retention.prune_bodies, before)
+    await _in_batches(store, retention.prune_hits, now_ms() - LONGEST_RATE_WINDOW_MS)
     state = Path(settings.daemon.state_dir)
-    for job_id in await _over(store, state / "logs", before):
+    for job_id in await _expired_jobs(store, state / "logs", before):
         await asyncio.to_thread(shutil.rmtree, state / "logs" / job_id, ignore_errors=True)
-    for job_id in await _over(store, state / "checkouts", before):
+    for job_id in await _expired_jobs(store, state / "checkouts", before):
         await checkouts.remove(job_id)
 
 
 async def _in_batches(store: Store, prune_some: Callable[..., int], before: int) -> None:
     while await store.write(prune_some, before):  # noqa: ASYNC110 (a breath, not a poll)
-        await asyncio.sleep(BREATH_SECONDS)
+        await asyncio.sleep(BATCH_PAUSE_SECONDS)
 
 
-async def _over(store: Store, directory: Path, before: int) -> list[str]:
+async def _expired_jobs(store: Store, directory: Path, before: int) -> list[str]:
     """Return the names in a directory that are ids of jobs which ended before a time (ms)."""
     names = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
     async with store.reading() as db:
-        return await prune.past_retention(db, names, before)
+        return await retention.past_retention(db, names, before)

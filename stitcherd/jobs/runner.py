@@ -7,28 +7,29 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from shared.ids import new_id, now_ms, short
+from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure, Result, RunnerJob, Status
-from stitcherd.attempt import Asks, Attempt
-from stitcherd.executors import INTERRUPTED, Executor, Unavailable
-from stitcherd.git.checkouts import Checkouts
-from stitcherd.rails import approving
-from stitcherd.rails.rulebook import Rulebook
-from stitcherd.redact import Redaction
-from stitcherd.settings import Settings
-from stitcherd.steps import Journal
-from stitcherd.store import approvals, limits, moves, progress, reads
-from stitcherd.store.spending import DayUsedUp
+from stitcherd import policy
+from stitcherd.budget import DailyBudgetExceeded
+from stitcherd.config.settings import Settings
+from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
+from stitcherd.git.checkout import Checkouts
+from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval
+from stitcherd.jobs.command_runner import AttemptFailed
+from stitcherd.jobs.redaction import Redaction
+from stitcherd.jobs.step_recorder import StepRecorder
+from stitcherd.rails import approvals as rails_approvals
+from stitcherd.rails.compiled import CompiledRails
+from stitcherd.store import approvals, interruptions, jobs, scheduling, steps, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
-from stitcherd.surroundings import Failed
 
-OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 RETRY_SECONDS = 1.0  # between two tries to write how a job ended, while the store takes nothing
 
 log = logging.getLogger(__name__)
 
-Rules = Callable[[str], Awaitable[Rulebook]]
+RailsLookup = Callable[[str], Awaitable[CompiledRails]]
 
 
 class Runner:
@@ -41,11 +42,11 @@ class Runner:
         self,
         store: Store,
         settings: Settings,
-        rules: Rules,
+        rules: RailsLookup,
         executors: Mapping[str, Executor],
         checkouts: Checkouts,
         owner: str,
-        slots: Callable[[], limits.Slots] = limits.Slots,
+        slots: Callable[[], policy.ConcurrencyLimits] = policy.ConcurrencyLimits,
         missed: Callable[[str, str], None] = lambda _name, _why: None,
     ) -> None:
         self._store = store
@@ -83,8 +84,8 @@ class Runner:
         except asyncio.CancelledError:
             if not self._stopping:
                 await self._conclude(job_id, attempt, Failure("cancelled", "the job was cancelled"))
-        except progress.Superseded as gone:
-            log.warning("job %s: %s", short(job_id), gone)
+        except steps.Superseded as gone:
+            log.warning("job %s: %s", short_id(job_id), gone)
         finally:
             self._running.pop(job_id, None)
             self._cancelled.discard(job_id)
@@ -113,57 +114,65 @@ class Runner:
             await asyncio.wait(left)
 
     async def _run(self, job_id: str, attempt: int) -> bool:
-        claimed = await self._store.write(limits.claim, job_id, attempt, self._owner, now_ms(), self._slots())
-        if isinstance(claimed, limits.Held):
+        claimed = await self._store.write(scheduling.claim, job_id, attempt, self._owner, now_ms(), self._slots())
+        if isinstance(claimed, scheduling.Held):
             return False
-        taken = await self._store.write(moves.adopted, job_id, attempt, self._owner) if claimed is None else claimed
+        taken = (
+            await self._store.write(interruptions.find_taken_over, job_id, attempt, self._owner)
+            if claimed is None
+            else claimed
+        )
         if taken is None:
             return True
         job, fence, *left = taken
         try:
             outcome: Failure | Result = await self._do(job, fence, *left)
-        except Failed as failed:
+        except AttemptFailed as failed:
             outcome = failed.failure
-        except (Unavailable, DayUsedUp, Asks) as cause:
+        except (ExecutorUnavailable, DailyBudgetExceeded, CommitNeedsApproval) as cause:
             return await self._lay_by(job, cause)
-        except progress.Superseded:
+        except steps.Superseded:
             raise
         except Exception as fault:  # noqa: BLE001 (whatever it was, the job has ended)
-            outcome = _failure(job_id, fault)
+            outcome = _unexpected_failure(job_id, fault)
         if isinstance(outcome, Failure):
             return await self._fail(job_id, attempt, outcome)
         # Deleting takes time, and until the conclusion is written a cancel would win over what is published already.
-        done = self._checkouts.set_aside(job_id)
+        done = self._checkouts.move_aside(job_id)
         await self._conclude(job_id, attempt, outcome)
         try:
             await self._checkouts.remove(done)
         except OSError as fault:  # the job is completed all the same, and retention will try again
-            log.warning("job %s: %s", short(job_id), fault)
+            log.warning("job %s: %s", short_id(job_id), fault)
         return True
 
-    async def _do(self, job: RunnerJob, fence: progress.Fence, left: progress.Left | None = None) -> Result:
+    async def _do(self, job: RunnerJob, fence: steps.Fence, left: interruptions.ResumableTry | None = None) -> Result:
         try:
             return await (await self._attempt(job, fence, left)).run()
-        except (Failed, DayUsedUp):
+        except (AttemptFailed, DailyBudgetExceeded):
             if left is not None and job.executor in self._executors:  # what is not gone on with must not go on
                 await self._executors[job.executor].abandon(left.reference)
             raise
 
-    async def _attempt(self, job: RunnerJob, fence: progress.Fence, left: progress.Left | None = None) -> Attempt:
+    async def _attempt(
+        self, job: RunnerJob, fence: steps.Fence, left: interruptions.ResumableTry | None = None
+    ) -> Attempt:
         try:
             executor = self._executors[job.executor]
             if left is not None and job.cancel_requested:
-                raise Failed(Failure("cancelled", "the job was cancelled"))
+                raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
             rulebook = await self._rules(job.rails_revision)
             type_ = rulebook.jobs[job.type]
         except LookupError as missing:
             detail = f"what it was decided under is no longer there: {missing}"
-            raise Failed(Failure("rails_unavailable", detail, "dispatch it again under today's rails")) from missing
+            raise AttemptFailed(
+                Failure("rails_unavailable", detail, "dispatch it again under today's rails")
+            ) from missing
         async with self._store.reading() as db:
-            prompt = await reads.prompt(db, job.id)
+            prompt = await jobs.get_prompt(db, job.id)
         # Only a job that waited with its commit is claimed after a try of the same attempt.
         again = left is None and job.tries.used > 0
-        approved = await self._store.write(approvals.granted, fence.key, job.attempt) if again else None
+        approved = await self._store.write(approvals.find_granted, fence.key, job.attempt) if again else None
         daemon = self._settings.daemon
         return Attempt(
             job=job,
@@ -172,7 +181,7 @@ class Runner:
             repository=self._settings.repository(job.repository) if job.repository else None,
             executor=executor,
             checkouts=self._checkouts,
-            journal=Journal(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction),
+            journal=StepRecorder(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction),
             environ=os.environ,
             budget=rulebook.limits.per_job,
             day=lambda: self._slots().day,
@@ -186,26 +195,31 @@ class Runner:
             await self._conclude(job_id, attempt, failure)
             return True
         clean = self._clean(failure)
-        return await self._settle(moves.interrupt, job_id, (attempt, self._owner), now_ms(), clean) != Status.QUEUED
+        return (
+            await self._settle(interruptions.interrupt, job_id, (attempt, self._owner), now_ms(), clean)
+            != Status.QUEUED
+        )
 
-    async def _lay_by(self, job: RunnerJob, cause: Unavailable | DayUsedUp | Asks) -> bool:
+    async def _lay_by(
+        self, job: RunnerJob, cause: ExecutorUnavailable | DailyBudgetExceeded | CommitNeedsApproval
+    ) -> bool:
         """Let a job wait in the queue, or, with its commit, for an approval."""
         mine = (job.attempt, self._owner)
-        if isinstance(cause, Asks):
+        if isinstance(cause, CommitNeedsApproval):
             rules = (await self._rules(job.rails_revision)).approvals
-            terms = approving.terms_of_commit(job, rules, cause.commit, cause.base, now_ms())
-            await self._settle(approvals.ask, job.id, mine, now_ms(), terms)
+            terms = rails_approvals.commit_approval_request(job, rules, cause.commit, cause.base, now_ms())
+            await self._settle(approvals.request_approval, job.id, mine, now_ms(), terms)
             return True
         why = f"limit: {cause}"
-        if isinstance(cause, Unavailable):
+        if isinstance(cause, ExecutorUnavailable):
             self._missed(job.executor, str(cause))
-            why = limits.away(job.executor, str(cause))
-        return await self._settle(moves.put_back, job.id, mine, now_ms(), why) != Status.QUEUED
+            why = scheduling.unreachable_reason(job.executor, str(cause))
+        return await self._settle(interruptions.requeue, job.id, mine, now_ms(), why) != Status.QUEUED
 
     async def _conclude(self, job_id: str, attempt: int, outcome: Failure | Result) -> None:
         if isinstance(outcome, Failure):
             outcome = self._clean(outcome)
-        await self._settle(moves.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
+        await self._settle(transitions.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
 
     def _clean(self, failure: Failure) -> Failure:
         return Failure(failure.code, self._redaction.text(failure.detail), failure.hint)
@@ -216,15 +230,15 @@ class Runner:
             try:
                 return await self._store.write(move, job_id, *about)
             except StorageUnavailable as fault:
-                log.error("job %s: its end could not be stored (%s); trying again", short(job_id), fault)  # noqa: TRY400 (the disk's fault, not ours)
+                log.error("job %s: its end could not be stored (%s); trying again", short_id(job_id), fault)  # noqa: TRY400 (the disk's fault, not ours)
                 await asyncio.sleep(RETRY_SECONDS)
 
 
-def _failure(job_id: str, fault: Exception) -> Failure:
+def _unexpected_failure(job_id: str, fault: Exception) -> Failure:
     """Return what to say of a job that ended by a fault of the disk, or by one of our own."""
-    if isinstance(fault, StorageUnavailable) or (isinstance(fault, OSError) and fault.errno in OF_THE_DISK):
+    if isinstance(fault, StorageUnavailable) or (isinstance(fault, OSError) and fault.errno in STORAGE_ERRNOS):
         why = fault.strerror if isinstance(fault, OSError) else fault
         return Failure("storage_unavailable", f"what it did could not be stored: {why}", "make room, then retry it")
     trouble = new_id()
-    log.error("job %s failed by a fault of Stitcher's own (%s)", short(job_id), trouble, exc_info=fault)
+    log.error("job %s failed by a fault of Stitcher's own (%s)", short_id(job_id), trouble, exc_info=fault)
     return Failure("internal", f"a fault in Stitcher; the daemon's log has it under {trouble}")

@@ -6,23 +6,24 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from shared.ids import now_ms
-from stitcherd.store import limits
+from stitcherd import policy
+from stitcherd.store import scheduling
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
-LOOK_SECONDS = 1.0  # until held jobs are looked at, though none has ended: the rails may have changed
+POLL_SECONDS = 1.0  # until held jobs are looked at, though none has ended: the rails may have changed
 
 log = logging.getLogger(__name__)
 
 
-class Turns:
+class Scheduler:
     """Stands between the queue and the runner; `run` of a runner says whether it took the job."""
 
     def __init__(
         self,
         store: Store,
         run: Callable[[str, int], Awaitable[bool]],
-        slots: Callable[[], limits.Slots],
+        slots: Callable[[], policy.ConcurrencyLimits],
         workers: int,
     ) -> None:
         self._store = store
@@ -43,7 +44,7 @@ class Turns:
         """Put held jobs (id, attempt, priority) that may start now, whenever one has ended; for ever."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(POLL_SECONDS):
                     await self._look.wait()
             self._look.clear()
             if self._held:
@@ -53,7 +54,7 @@ class Turns:
     async def _next(self, put: Callable[[str, int, int], None]) -> bool:
         """Put whose turn it is, and say whether any job is held."""
         try:
-            held, up = await self._store.write(limits.next_up, self._slots(), self._workers, now_ms())
+            held, up = await self._store.write(scheduling.find_startable, self._slots(), self._workers, now_ms())
         except StorageUnavailable as fault:
             log.warning("held jobs cannot be looked up (%s); trying again", fault)
             return True

@@ -6,19 +6,19 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.house import RailsFault
-from shared.models import Decision, Delivery, Thread, Verdict, Wire
-from stitcherd.judge import Judge, SourceGone
-from stitcherd.rails.rulebook import Rulebook
+from shared.api import RailsFault
+from shared.models import Decision, Delivery, Thread, Verdict, WireStruct
+from stitcherd.jobs.evaluator import Evaluator, SourceGone
+from stitcherd.rails.compiled import CompiledRails
 from stitcherd.sources import NotJson, WrongShape
-from stitcherd.store import reads
+from stitcherd.store import deliveries
 from stitcherd.store.sqlite import Store
 
-CHUNK = 16  # deliveries decided in one go: about two milliseconds in which nobody else is served
-BREATH_SECONDS = 0.002
+SIMULATION_CHUNK = 16  # deliveries decided in one go: about two milliseconds in which nobody else is served
+CHUNK_PAUSE_SECONDS = 0.002
 
 
-class Changed(Wire, frozen=True):
+class Changed(WireStruct, frozen=True):
     """A delivery of which the other rails say something else; `before` is what was decided when it came."""
 
     delivery_id: str
@@ -33,7 +33,7 @@ class Changed(Wire, frozen=True):
     thread: Thread | None
 
 
-class Simulation(Wire, frozen=True):
+class Simulation(WireStruct, frozen=True):
     """What would change; `deliveries` were decided again, and `skipped` says why others could not be."""
 
     revision: str
@@ -44,7 +44,7 @@ class Simulation(Wire, frozen=True):
     skipped: dict[Literal["bodyGone", "sourceGone", "unreadable"], int]
 
 
-class Wanted(Struct, frozen=True):
+class SimulationScope(Struct, frozen=True):
     """Which deliveries: the newest `limit`, received at `since` (ms) or later, of one workspace or of all."""
 
     limit: int
@@ -52,7 +52,7 @@ class Wanted(Struct, frozen=True):
     workspace: str | None = None
 
 
-async def simulate(store: Store, judge: Judge, rulebook: Rulebook, wanted: Wanted) -> Simulation:
+async def simulate(store: Store, judge: Evaluator, rulebook: CompiledRails, wanted: SimulationScope) -> Simulation:
     """Decide stored deliveries again, newest first, a few at a time beside the daemon's other work.
 
     Limits count what has happened since, not what had happened then: a delivery that they would have let wait,
@@ -63,7 +63,9 @@ async def simulate(store: Store, judge: Judge, rulebook: Rulebook, wanted: Wante
     before, left, decided = None, wanted.limit, 0
     while left > 0:
         async with store.reading() as db:
-            chunk = await reads.decided(db, wanted.workspace, wanted.since, before, min(left, CHUNK))
+            chunk = await deliveries.decided_deliveries(
+                db, wanted.workspace, wanted.since, before, min(left, SIMULATION_CHUNK)
+            )
         if not chunk:
             break
         for key, delivery, body, decision in chunk:
@@ -72,7 +74,7 @@ async def simulate(store: Store, judge: Judge, rulebook: Rulebook, wanted: Wante
                 skipped["bodyGone"] += 1
                 continue
             try:
-                _, _, ruling = judge.rule_again(delivery, body, rulebook)
+                _, _, ruling = judge.reevaluate(delivery, body, rulebook)
             except SourceGone:
                 skipped["sourceGone"] += 1
             except (NotJson, WrongShape):
@@ -80,18 +82,18 @@ async def simulate(store: Store, judge: Judge, rulebook: Rulebook, wanted: Wante
             else:
                 decided += 1
                 then = decision.verdict if decision is not None else delivery.verdict
-                if _unlimited(then) is not _unlimited(ruling.decision.verdict):
-                    changed.append(_changed(delivery, then, ruling.decision))
-        await asyncio.sleep(BREATH_SECONDS)
+                if _without_limits(then) is not _without_limits(ruling.decision.verdict):
+                    changed.append(_changed_verdict(delivery, then, ruling.decision))
+        await asyncio.sleep(CHUNK_PAUSE_SECONDS)
     counts = Counter(f"{each.before}→{each.after}" for each in changed)
     return Simulation(rulebook.revision, rulebook.warnings, decided, tuple(changed), dict(counts), dict(skipped))
 
 
-def _unlimited(verdict: Verdict) -> Verdict:
+def _without_limits(verdict: Verdict) -> Verdict:
     return Verdict.ALLOWED if verdict is Verdict.THROTTLED else verdict
 
 
-def _changed(delivery: Delivery, before: Verdict, decision: Decision) -> Changed:
+def _changed_verdict(delivery: Delivery, before: Verdict, decision: Decision) -> Changed:
     return Changed(
         delivery_id=delivery.id,
         before=before,

@@ -9,34 +9,33 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from stitcherd.processes.children import CannotStart, Watch, follow, reap_orphans
-from stitcherd.processes.exits import Exit, Why
+from stitcherd.processes.child import CannotStart, EndReason, ExitStatus, LimitWatch, reap_orphans, run_child
 from stitcherd.processes.tree import end_all
 
 __all__ = [
     "CannotStart",
     "Captured",
-    "Exit",
-    "Watch",
+    "ExitStatus",
+    "LimitWatch",
     "become_subreaper",
+    "build_environment",
     "capture",
     "end_all",
-    "environment",
-    "not_dumpable",
     "reap_orphans",
     "run",
+    "set_not_dumpable",
 ]
 
-GRACE = 0.7  # seconds between SIGTERM and SIGKILL
+KILL_GRACE_SECONDS = 0.7  # seconds between SIGTERM and SIGKILL
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36  # linux/prctl.h
 
-_reaper = False
+_is_subreaper = False
 
 
 class Captured(Struct, frozen=True):
     """What a short command of our own wrote, and its exit."""
 
-    exit: Exit
+    exit: ExitStatus
     stdout: bytes
     stderr: bytes
 
@@ -51,8 +50,8 @@ async def run(
     say: Callable[[bytes], None],
     job_id: str,
     root: Path,
-    watch: Watch | None = None,
-) -> Exit:
+    watch: LimitWatch | None = None,
+) -> ExitStatus:
     """Run a job's command in its own session; when this returns or raises, nothing of it is alive.
 
     stdout and stderr go to `say` in the order written, in pieces of at most 64 KiB; `timeout` is in seconds;
@@ -61,13 +60,13 @@ async def run(
     of, the command is killed. Raises CannotStart.
     """
 
-    def end(leader: int, why: Why) -> Awaitable[int]:
+    def end(leader: int, why: EndReason) -> Awaitable[int]:
         # After a command's own end there is rarely anybody left, and orphans are ours where we are their reaper.
-        among_ours = why is Why.BY_ITSELF and _reaper
-        grace = 0.0 if why is Why.OVER else GRACE
+        among_ours = why is EndReason.BY_ITSELF and _is_subreaper
+        grace = 0.0 if why is EndReason.OVER else KILL_GRACE_SECONDS
         return end_all(job_id, root, grace, leaders=(leader,), among_ours=among_ours)
 
-    return await follow(argv, cwd, env, stdin, timeout, (say,), end, watch)
+    return await run_child(argv, cwd, env, stdin, timeout, (say,), end, watch)
 
 
 async def capture(
@@ -83,11 +82,11 @@ async def capture(
     Raises CannotStart.
     """
     stdout, stderr = bytearray(), bytearray()
-    ended = await follow(argv, cwd, env, stdin, timeout, (stdout.extend, stderr.extend), _kill_session)
+    ended = await run_child(argv, cwd, env, stdin, timeout, (stdout.extend, stderr.extend), _kill_session)
     return Captured(ended, bytes(stdout), bytes(stderr))
 
 
-def environment(
+def build_environment(
     inherited: Mapping[str, str], *, job_id: str, attempt: int, number: int, tmp: Path, extra: Collection[str] = ()
 ) -> dict[str, str]:
     """Return the whole environment of an agent or a gate: names by list, everything else is left out.
@@ -109,17 +108,17 @@ def environment(
 
 def become_subreaper() -> None:
     """Let orphans of our commands become our children instead of init's; then `reap_orphans` on SIGCHLD."""
-    global _reaper  # noqa: PLW0603 (a fact about the process, which prctl keeps for the process)
+    global _is_subreaper  # noqa: PLW0603 (a fact about the process, which prctl keeps for the process)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    _reaper = True
+    _is_subreaper = True
 
 
-def not_dumpable() -> None:
+def set_not_dumpable() -> None:
     """Close our memory and /proc entries to other processes of the same user; not inherited by programs."""
     _prctl(PR_SET_DUMPABLE, 0)
 
 
-async def _kill_session(leader: int, _why: Why) -> None:
+async def _kill_session(leader: int, _why: EndReason) -> None:
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
 

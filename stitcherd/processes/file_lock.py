@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TextIO
 
 
-class Held(Exception):
+class LockHeld(Exception):
     """Another process holds the lock; the text says which."""
 
 
-def take(path: Path, what: str) -> TextIO:
+def acquire_lock(path: Path, what: str) -> TextIO:
     """Lock a file and write our pid into it; keep the returned file open for as long as the lock is needed.
 
     The kernel lets go of it when we die, however we die. Raises Held, naming `what` and the holder's pid.
@@ -22,7 +22,7 @@ def take(path: Path, what: str) -> TextIO:
         file.seek(0)
         holder = file.read(20).strip() or "unknown"
         file.close()
-        raise Held(f"{what} is in use by pid {holder}") from None
+        raise LockHeld(f"{what} is in use by pid {holder}") from None
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
-CHUNK = 64 * 1024
+READ_MAX = 64 * 1024
 
 
-class Listener:
+class OutputReader:
     """Hands what comes out of a pipe to `say`; a `fault` of `say` is kept, and the pipe still emptied."""
 
     def __init__(self, pipe: int, say: Callable[[bytes], None]) -> None:
@@ -30,7 +30,7 @@ class Listener:
 
     def _read(self) -> bool:
         try:
-            piece = os.read(self._pipe, CHUNK)
+            piece = os.read(self._pipe, READ_MAX)
         except BlockingIOError:
             return False
         if not piece:
@@ -49,7 +49,7 @@ class Listener:
             self.ended.set_result(None)
 
 
-class Feeder:
+class StdinWriter:
     """Writes `data` into a child's stdin as fast as it is read, and closes it; a child may ignore it."""
 
     def __init__(self, pipe: IO[bytes], data: bytes) -> None:

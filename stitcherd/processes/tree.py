@@ -10,13 +10,13 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-LOG = getLogger(__name__)
+log = getLogger(__name__)
 
 KERNEL_THREAD = 0x00200000  # PF_KTHREAD in field 9 of /proc/PID/stat: proc(5), linux/sched.h
-PATIENCE = 1.0  # seconds of SIGKILL before a process that cannot die (sleeping in a driver) is given up
+KILL_TIMEOUT_SECONDS = 1.0  # seconds of SIGKILL before a process that cannot die (sleeping in a driver) is given up
 # A sandbox takes all that is inside along when it goes, so it is not asked to: it goes by itself, after them. Any
 # process can call itself so; what it gains is that nobody asks before it is killed.
-SANDBOX = b"bwrap"
+SANDBOX_NAME = b"bwrap"
 
 
 class Process(NamedTuple):
@@ -30,7 +30,7 @@ class Process(NamedTuple):
     name: bytes  # its own choice
 
 
-def read(pid: int) -> Process | None:
+def read_process(pid: int) -> Process | None:
     """Return what /proc says of a process, or None if it is gone, a zombie or a kernel thread."""
     try:
         line = Path(f"/proc/{pid}/stat").read_bytes()
@@ -47,7 +47,9 @@ def read(pid: int) -> Process | None:
     return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), int(fields[4]), name)
 
 
-def find(job_id: str, root: Path, leaders: Collection[int] = (), *, among_ours: bool = False) -> list[Process]:
+def find_job_processes(
+    job_id: str, root: Path, leaders: Collection[int] = (), *, among_ours: bool = False
+) -> list[Process]:
     """Return the living processes of a job, without ourselves and our ancestors.
 
     A process is the job's when it carries STITCHER_JOB_ID, sits below `root` (by working directory, root or
@@ -59,14 +61,14 @@ def find(job_id: str, root: Path, leaders: Collection[int] = (), *, among_ours: 
     if place == "/":
         raise ValueError("A job's directory cannot be the root of the file system.")
     pids = descendants(os.getpid()) if among_ours else [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (names are all we need)
-    living = {process.pid: process for process in map(read, pids) if process}
-    spared = _lineage(living)
+    living = {process.pid: process for process in map(read_process, pids) if process}
+    spared = _ancestors(living)
     mark = f"STITCHER_JOB_ID={job_id}".encode()
     family = {
         process.pid
         for process in living.values()
         if process.pid not in spared
-        and (process.session in leaders or _carries(process.pid, mark) or _sits_below(process, place))
+        and (process.session in leaders or _has_job_variable(process.pid, mark) or _is_below(process, place))
     }
     grown = True
     while grown:
@@ -81,7 +83,7 @@ def descendants(of: int) -> set[int]:
 
     The kernel's list of children may skip one while another exits (proc(5), task/TID/children), so it is read twice.
     """
-    return {*_listed(of), *_listed(of)}
+    return {*_list_descendants(of), *_list_descendants(of)}
 
 
 async def end_all(
@@ -96,25 +98,27 @@ async def end_all(
     asked: set[tuple[int, int]] = set()
     began = monotonic()
     nap = 0.005
-    while family := await asyncio.to_thread(find, job_id, root, leaders, among_ours=among_ours and not ended):
+    while family := await asyncio.to_thread(
+        find_job_processes, job_id, root, leaders, among_ours=among_ours and not ended
+    ):
         waited = monotonic() - began
-        if waited > grace + PATIENCE:
-            LOG.warning("job %s: %d processes cannot be ended", job_id, len(family))
+        if waited > grace + KILL_TIMEOUT_SECONDS:
+            log.warning("job %s: %d processes cannot be ended", job_id, len(family))
             break
         for process in family:
             identity = (process.pid, process.started)
             ended.add(identity)
             if waited >= grace:
-                _send(process, signal.SIGKILL)
-            elif process.name != SANDBOX and identity not in asked:
+                _send_signal(process, signal.SIGKILL)
+            elif process.name != SANDBOX_NAME and identity not in asked:
                 asked.add(identity)
-                _send(process, signal.SIGTERM)
+                _send_signal(process, signal.SIGTERM)
         await asyncio.sleep(min(nap, max(grace - waited, 0.005)))
         nap = min(nap * 2, 0.05)
     return len(ended)
 
 
-def _listed(of: int) -> list[int]:
+def _list_descendants(of: int) -> list[int]:
     found = [of]
     for pid in found:
         with suppress(OSError):
@@ -124,7 +128,7 @@ def _listed(of: int) -> list[int]:
     return found
 
 
-def _lineage(living: dict[int, Process]) -> set[int]:
+def _ancestors(living: dict[int, Process]) -> set[int]:
     spared = {1}
     pid = os.getpid()
     while pid not in spared:
@@ -133,14 +137,14 @@ def _lineage(living: dict[int, Process]) -> set[int]:
     return spared
 
 
-def _carries(pid: int, mark: bytes) -> bool:
+def _has_job_variable(pid: int, mark: bytes) -> bool:
     try:
         return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
 
 
-def _sits_below(process: Process, place: str) -> bool:
+def _is_below(process: Process, place: str) -> bool:
     # A person who looks into a checkout has a terminal; commands of ours never get one from us.
     if process.terminal:
         return False
@@ -152,11 +156,11 @@ def _sits_below(process: Process, place: str) -> bool:
     return False
 
 
-def _send(process: Process, number: signal.Signals) -> None:
+def _send_signal(process: Process, number: signal.Signals) -> None:
     with suppress(OSError):
         handle = os.pidfd_open(process.pid)
         try:
-            now = read(process.pid)
+            now = read_process(process.pid)
             if now and now.started == process.started:
                 signal.pidfd_send_signal(handle, number)
         finally:

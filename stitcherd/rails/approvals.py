@@ -4,25 +4,27 @@ import hashlib
 
 import msgspec
 
-from shared.ids import short
-from shared.models import Check, Decision, Outcome, RunnerJob, Verdict
-from shared.protocol import SUFFIX_MIN
-from stitcherd.rails.decide import Ruling
-from stitcherd.rails.guarding import approver
-from stitcherd.rails.people import membership
-from stitcherd.rails.rulebook import ApprovalRules, Rulebook, fold
-from stitcherd.store.answering import Answered
-from stitcherd.store.approvals import Asking, Terms
-from stitcherd.trigger import Command, Trigger
+from shared.ids import short_id
+from shared.models import Check, CheckOutcome, Decision, RunnerJob, Verdict
+from shared.protocol import ID_SUFFIX_MIN
+from stitcherd.policy import ApprovalRequest, ApprovalResult, GuardQuestion
+from stitcherd.rails.compiled import ApprovalRules, CompiledRails
+from stitcherd.rails.decide import Evaluation
+from stitcherd.rails.globs import fold
+from stitcherd.rails.groups import membership
+from stitcherd.rails.guards import approvers
+from stitcherd.sources.trigger import Command, Trigger
 
 DENY = "deny"
-NOTHING = "nothing waits for an approval on this thread"
-RENEWED = "the rails have changed since it was asked for; look at what it would do under them"
+NOTHING_WAITS = "nothing waits for an approval on this thread"
+RAILS_CHANGED = "the rails have changed since it was asked for; look at what it would do under them"
 
 _TOPIC = ("title", "body")  # the texts of a thread that its later deliveries repeat
 
 
-def terms_of(ruling: Ruling, trigger: Trigger, now: int, before: Terms | None = None) -> Terms | None:
+def approval_request(
+    ruling: Evaluation, trigger: Trigger, now: int, before: ApprovalRequest | None = None
+) -> ApprovalRequest | None:
     """Return what a job waits for from `now` (ms) on, or None where no guard asks.
 
     What it waited for `before` gives it no more time.
@@ -32,8 +34,8 @@ def terms_of(ruling: Ruling, trigger: Trigger, now: int, before: Terms | None = 
         return None
     rules = waits.rules
     read = [ruling.task, *((quote.author, quote.kind, quote.text) for quote in trigger.quotes)]
-    return Terms(
-        guards=tuple(Asking(guard.id, guard.by) for guard in waits.guards),
+    return ApprovalRequest(
+        guards=tuple(GuardQuestion(guard.id, guard.by) for guard in waits.guards),
         source=trigger.source,
         asker=trigger.sender,
         outsiders=waits.outsiders,
@@ -48,11 +50,13 @@ def terms_of(ruling: Ruling, trigger: Trigger, now: int, before: Terms | None = 
     )
 
 
-def terms_of_commit(job: RunnerJob, rules: ApprovalRules, commit: str, base: str | None, now: int) -> Terms:
+def commit_approval_request(
+    job: RunnerJob, rules: ApprovalRules, commit: str, base: str | None, now: int
+) -> ApprovalRequest:
     """Return what a job waits for from `now` (ms) on whose commit edits tests: nobody but the operator answers."""
     source, _, login = job.actor.removeprefix("source:").partition("/") if ":" in job.actor else ("", "", "")
-    return Terms(
-        guards=(Asking("paths.tests", ()),),
+    return ApprovalRequest(
+        guards=(GuardQuestion("paths.tests", ()),),
         source=source,
         asker=f"{source}:{login}" if login else None,
         outsiders=(),
@@ -70,7 +74,7 @@ def terms_of_commit(job: RunnerJob, rules: ApprovalRules, commit: str, base: str
     )
 
 
-def answer_in(trigger: Trigger, rulebook: Rulebook | None) -> Command | None:
+def approval_command(trigger: Trigger, rulebook: CompiledRails | None) -> Command | None:
     """Return the command of a comment that approves or denies, if that is what it begins with.
 
     A trigger of the rails with the same command has it first, and where nothing runs nothing is approved.
@@ -84,45 +88,45 @@ def answer_in(trigger: Trigger, rulebook: Rulebook | None) -> Command | None:
     return None if any(rule.command == command.verb for rule in rules) else command
 
 
-def ruled(
+def decide_approval(
     command: Command,
     trigger: Trigger,
-    rulebook: Rulebook,
-    waiting: list[tuple[RunnerJob, Terms]],
+    rulebook: CompiledRails,
+    waiting: list[tuple[RunnerJob, ApprovalRequest]],
     *,
     now: int,
     renewed: frozenset[str],
-) -> Answered:
+) -> ApprovalResult:
     """Return what a comment with an approval or denial comes to, for the jobs that wait on its thread.
 
     Jobs that were `renewed` by this very comment are not approved by it: nobody has seen yet what they would do.
     """
     found, reason = _meant(command, waiting)
     if not found:
-        return Answered(_decision(command, rulebook, Verdict.IGNORED, reason or NOTHING))
+        return ApprovalResult(_decision(command, rulebook, Verdict.IGNORED, reason or NOTHING_WAITS))
     if len(found) > 1:
         several = f"{len(found)} jobs wait on this thread: name one by the end of its id"
-        return Answered(_decision(command, rulebook, Verdict.DENIED, several))
+        return ApprovalResult(_decision(command, rulebook, Verdict.DENIED, several))
     job, terms = found[0]
     approves = command.verb != DENY
-    doing = f"{'approve' if approves else 'deny'} job {short(job.id)}"
+    doing = f"{'approve' if approves else 'deny'} job {short_id(job.id)}"
     objection = _who(terms, trigger, rulebook)
     if objection is None and approves:
-        objection = RENEWED if job.id in renewed else _void(terms, trigger, rulebook, now)
+        objection = RAILS_CHANGED if job.id in renewed else _void(terms, trigger, rulebook, now)
     if objection is None:
         decision = _decision(command, rulebook, Verdict.ALLOWED, f"{trigger.sender} may {doing}", trigger, terms)
-        return Answered(decision, job.id, approves, reason)
+        return ApprovalResult(decision, job.id, approves, reason)
     said = f"who: {trigger.sender or 'an account that is gone'} may not {doing}: {objection}"
-    return Answered(_decision(command, rulebook, Verdict.DENIED, said, trigger, terms))
+    return ApprovalResult(_decision(command, rulebook, Verdict.DENIED, said, trigger, terms))
 
 
 def _meant(
-    command: Command, waiting: list[tuple[RunnerJob, Terms]]
-) -> tuple[list[tuple[RunnerJob, Terms]], str | None]:
+    command: Command, waiting: list[tuple[RunnerJob, ApprovalRequest]]
+) -> tuple[list[tuple[RunnerJob, ApprovalRequest]], str | None]:
     """Return the jobs that a command means, and the reason it gives, or that there is no such job."""
     first, _, rest = command.text.partition(" ")
     ending = first.lower()
-    if len(ending) >= SUFFIX_MIN:
+    if len(ending) >= ID_SUFFIX_MIN:
         named = [(job, terms) for job, terms in waiting if job.id.endswith(ending)]
         if named:
             return named, rest.strip() or None
@@ -131,7 +135,7 @@ def _meant(
     return waiting, command.text or None
 
 
-def _who(terms: Terms, trigger: Trigger, rulebook: Rulebook) -> str | None:
+def _who(terms: ApprovalRequest, trigger: Trigger, rulebook: CompiledRails) -> str | None:
     """Return why whoever wrote a comment may not answer, or None where they may."""
     sender = trigger.sender
     if sender is None or trigger.author is None or fold(trigger.author) != fold(sender):
@@ -139,7 +143,7 @@ def _who(terms: Terms, trigger: Trigger, rulebook: Rulebook) -> str | None:
     for guard in terms.guards:
         groups = [rulebook.groups[name] for name in guard.by if name in rulebook.groups]
         if not any(membership(group, sender, trigger) for group in groups):
-            return f"{approver(guard.by)} answers for guard {guard.guard}"
+            return f"{approvers(guard.by)} answers for guard {guard.guard}"
     if fold(sender) in {fold(outsider) for outsider in terms.outsiders}:
         return "the text that it is about is their own"
     if not terms.by_asker and terms.asker is not None and fold(sender) == fold(terms.asker):
@@ -147,12 +151,12 @@ def _who(terms: Terms, trigger: Trigger, rulebook: Rulebook) -> str | None:
     return None
 
 
-def _void(terms: Terms, trigger: Trigger, rulebook: Rulebook, now: int) -> str | None:
+def _void(terms: ApprovalRequest, trigger: Trigger, rulebook: CompiledRails, now: int) -> str | None:
     """Return why an approval would be of something else than what waits; what is not known has not changed."""
     if terms.expires_at <= now:
         return f"the {terms.expires} in which it could be approved are over"
     if "rails" in terms.pins and terms.rails != rulebook.revision:
-        return RENEWED
+        return RAILS_CHANGED
     if "head_sha" in terms.pins and terms.head_sha and trigger.head_sha and terms.head_sha != trigger.head_sha:
         return "the change has other commits by now; ask for it again"
     if "text_hash" in terms.pins and not _same_topic(terms, trigger):
@@ -160,7 +164,7 @@ def _void(terms: Terms, trigger: Trigger, rulebook: Rulebook, now: int) -> str |
     return None
 
 
-def _same_topic(terms: Terms, trigger: Trigger) -> bool:
+def _same_topic(terms: ApprovalRequest, trigger: Trigger) -> bool:
     now = _texts(trigger)
     known = "title" in now and "title" in terms.texts
     return not known or all(now.get(kind) == terms.texts.get(kind) for kind in _TOPIC)
@@ -180,14 +184,16 @@ def _sha256(content: bytes) -> str:
 
 def _decision(
     command: Command,
-    rulebook: Rulebook,
+    rulebook: CompiledRails,
     verdict: Verdict,
     reason: str,
     trigger: Trigger | None = None,
-    terms: Terms | None = None,
+    terms: ApprovalRequest | None = None,
 ) -> Decision:
-    checks = [Check("trigger", "trigger", Outcome.PASS, None, command.verb, f"command {command.verb}", "an approval")]
+    checks = [
+        Check("trigger", "trigger", CheckOutcome.PASS, None, command.verb, f"command {command.verb}", "an approval")
+    ]
     if trigger is not None and terms is not None:
-        outcome = Outcome.PASS if verdict is Verdict.ALLOWED else Outcome.FAIL
-        checks.append(Check("who", "who", outcome, None, trigger.sender, approver(terms.by)))
+        outcome = CheckOutcome.PASS if verdict is Verdict.ALLOWED else CheckOutcome.FAIL
+        checks.append(Check("who", "who", outcome, None, trigger.sender, approvers(terms.by)))
     return Decision(verdict=verdict, reason=reason, rails_revision=rulebook.revision, checks=tuple(checks))

@@ -4,33 +4,33 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Literal
 
-from shared.house import RailsFault
-from shared.models import Check, Outcome
-from stitcherd import units
-from stitcherd.rails.changes import outline
-from stitcherd.rails.limiting import limits
-from stitcherd.rails.nodes import Node
-from stitcherd.rails.rulebook import (
+from shared import units
+from shared.api import RailsFault
+from shared.models import Check, CheckOutcome
+from stitcherd.config.yaml_nodes import YamlNode
+from stitcherd.rails.compiled import (
     ApprovalRules,
-    Gate,
+    CompiledRails,
+    GateRule,
     Group,
     GuardRule,
     JobType,
     PathRules,
-    Profile,
-    Rulebook,
+    ProfileRule,
     TriggerRule,
-    fold,
-    glob,
-    path_glob,
 )
-from stitcherd.rails.schema import Condition, GuardWords, Job, Paths, Rails, Sandbox, TriggerWords
-from stitcherd.sandbox import Box
+from stitcherd.rails.diff import outline
+from stitcherd.rails.globs import fold, name_pattern, path_pattern
+from stitcherd.rails.limits import compile_limits
+from stitcherd.rails.schema import GuardCondition, GuardSpec, JobSpec, PathsSpec, RailsFile, SandboxSpec, TriggerSpec
+from stitcherd.sandbox.bubblewrap import SandboxSpec as BubblewrapSandboxSpec
 
-_OUTCOMES = {"allow": Outcome.PASS, "require-approval": Outcome.ASK, "deny": Outcome.FAIL}
+_OUTCOMES = {"allow": CheckOutcome.PASS, "require-approval": CheckOutcome.ASK, "deny": CheckOutcome.FAIL}
 
 
-def compiled(rails: Rails, root: Node, *, text: str, revision: str, warnings: tuple[RailsFault, ...]) -> Rulebook:
+def compile_rails(
+    rails: RailsFile, root: YamlNode, *, text: str, revision: str, warnings: tuple[RailsFault, ...]
+) -> CompiledRails:
     """Return the rulebook of a file that has no faults."""
     groups = {
         name: Group(
@@ -50,7 +50,7 @@ def compiled(rails: Rails, root: Node, *, text: str, revision: str, warnings: tu
         rule = _trigger(words, root.at(("triggers", at)).line, groups, jobs)
         for event in dict.fromkeys(words.on):
             triggers[event].append(rule)
-    return Rulebook(
+    return CompiledRails(
         revision=revision,
         text=text,
         outline=outline(rails, root),
@@ -65,28 +65,28 @@ def compiled(rails: Rails, root: Node, *, text: str, revision: str, warnings: tu
         approvals=ApprovalRules(
             command=rails.approvals.command,
             expires=rails.approvals.expires,
-            milliseconds=int(units.duration(rails.approvals.expires) * 1000),
+            milliseconds=int(units.parse_duration(rails.approvals.expires) * 1000),
             by_asker=rails.approvals.self_,
             pins=rails.approvals.pins,
         ),
-        limits=limits(rails.limits, root),
+        limits=compile_limits(rails.limits, root),
     )
 
 
-def _line(root: Node, *path: str) -> int:
+def _line(root: YamlNode, *path: str) -> int:
     return root.key_at(path)[0]
 
 
-def _profiles(rails: Rails, root: Node) -> dict[str, Profile]:
+def _profiles(rails: RailsFile, root: YamlNode) -> dict[str, ProfileRule]:
     return {
-        name: Profile(
+        name: ProfileRule(
             name=name,
             line=_line(root, "profiles", name),
             executor=profile.executor,
             capabilities=frozenset(profile.capabilities),
             tools=profile.tools,
             model=profile.model,
-            timeout=units.duration(profile.timeout),
+            timeout=units.parse_duration(profile.timeout),
             env=profile.env,
             sandbox=profile.sandbox,
             box=_box(profile),
@@ -95,16 +95,16 @@ def _profiles(rails: Rails, root: Node) -> dict[str, Profile]:
     }
 
 
-def _gates(rails: Rails, root: Node) -> dict[str, Gate]:
+def _gates(rails: RailsFile, root: YamlNode) -> dict[str, GateRule]:
     paths = _paths(rails.paths)
     return {
-        name: Gate(
+        name: GateRule(
             name=name,
             line=_line(root, "gates", name),
             run=gate.run,
             builtin=gate.builtin,
             paths=paths,
-            timeout=units.duration(gate.timeout),
+            timeout=units.parse_duration(gate.timeout),
             retries=gate.retries,
             required=gate.required,
             from_base=gate.from_base,
@@ -116,22 +116,22 @@ def _gates(rails: Rails, root: Node) -> dict[str, Gate]:
     }
 
 
-def _box(words: Sandbox) -> Box | None:
+def _box(words: SandboxSpec) -> BubblewrapSandboxSpec | None:
     if words.sandbox == "none":
         return None
-    return Box(
+    return BubblewrapSandboxSpec(
         network=words.network != "none",
         mounts=words.mounts,
-        memory=None if words.memory is None else units.size(words.memory),
+        memory=None if words.memory is None else units.parse_size(words.memory),
         processes=words.processes,
-        disk=None if words.disk is None else units.size(words.disk),
+        disk=None if words.disk is None else units.parse_size(words.disk),
     )
 
 
-def _paths(words: Paths) -> PathRules:
+def _paths(words: PathsSpec) -> PathRules:
     return PathRules(
-        protected=path_glob(words.protected),
-        tests=path_glob(words.tests.globs),
+        protected=path_pattern(words.protected),
+        tests=path_pattern(words.tests.globs),
         may_add_tests=words.tests.may == "add",
         on_edit=words.tests.on_edit,
         max_files=words.max_diff.files,
@@ -139,7 +139,9 @@ def _paths(words: Paths) -> PathRules:
     )
 
 
-def _job(name: str, job: Job, line: int, profiles: Mapping[str, Profile], gates: Mapping[str, Gate]) -> JobType:
+def _job(
+    name: str, job: JobSpec, line: int, profiles: Mapping[str, ProfileRule], gates: Mapping[str, GateRule]
+) -> JobType:
     profile = profiles[job.profile]
     check = f"capability:{name}"
     wanted = ", ".join(job.needs) or "nothing"
@@ -154,17 +156,17 @@ def _job(name: str, job: Job, line: int, profiles: Mapping[str, Profile], gates:
         held=Check(
             id=check,
             kind="capability",
-            outcome=Outcome.PASS,
+            outcome=CheckOutcome.PASS,
             line=line,
             seen=", ".join(sorted(profile.capabilities)) or "nothing",
             wanted=wanted,
             because=f"profile {profile.name}",
         ),
-        unreached=Check(id=check, kind="capability", outcome=Outcome.UNREACHED, line=line, wanted=wanted),
+        unreached=Check(id=check, kind="capability", outcome=CheckOutcome.UNREACHED, line=line, wanted=wanted),
     )
 
 
-def _trigger(words: TriggerWords, line: int, groups: Mapping[str, Group], jobs: Mapping[str, JobType]) -> TriggerRule:
+def _trigger(words: TriggerSpec, line: int, groups: Mapping[str, Group], jobs: Mapping[str, JobType]) -> TriggerRule:
     return TriggerRule(
         id=words.id,
         line=line,
@@ -176,20 +178,20 @@ def _trigger(words: TriggerWords, line: int, groups: Mapping[str, Group], jobs: 
         command=words.command,
         wanted_command=f"command {words.command}",
         assignee=words.assignee,
-        repos=None if words.repos is None else glob(words.repos),
+        repos=None if words.repos is None else name_pattern(words.repos),
         wanted_repos=", ".join(words.repos or ()),
         labels_all={fold(label): label for label in words.labels.all},
         labels_none={fold(label): label for label in words.labels.none},
     )
 
 
-def _sole(condition: Condition) -> Literal["labels", "author"] | None:
+def _sole(condition: GuardCondition) -> Literal["labels", "author"] | None:
     if condition.change_from_fork or (condition.author_of is None) is (condition.labels_any is None):
         return None
     return "labels" if condition.author_of is None else "author"
 
 
-def _guard(words: GuardWords, line: int, groups: Mapping[str, Group]) -> GuardRule:
+def _guard(words: GuardSpec, line: int, groups: Mapping[str, Group]) -> GuardRule:
     condition = words.if_
     wanted = []
     if condition.not_in is not None:
@@ -213,6 +215,6 @@ def _guard(words: GuardWords, line: int, groups: Mapping[str, Group]) -> GuardRu
         from_fork=condition.change_from_fork is True,
         labels_any={fold(label): label for label in condition.labels_any or ()},
         wanted=sentence,
-        unreached=Check(id=check, kind="guard", outcome=Outcome.UNREACHED, line=line, wanted=sentence),
+        unreached=Check(id=check, kind="guard", outcome=CheckOutcome.UNREACHED, line=line, wanted=sentence),
         sole=_sole(condition),
     )

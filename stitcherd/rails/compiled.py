@@ -1,18 +1,16 @@
 """Rails in force: compiled once when the file is loaded, frozen, and all that deciding and running need."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
 
-from shared.house import RailsFault
-from shared.models import Check, Outcome
+from shared.api import RailsFault
+from shared.models import Check, CheckOutcome
 from stitcherd.budget import Budget
-from stitcherd.rails.changes import Part
-from stitcherd.sandbox import Box
-
-_READABLE = 200  # characters
+from stitcherd.rails.diff import RailsPart
+from stitcherd.sandbox.bubblewrap import SandboxSpec
 
 RateName = Literal["per_sender", "per_repo", "per_thread"]
 
@@ -27,7 +25,7 @@ class Group(Struct, frozen=True):
     by_permission: bool
 
 
-class Profile(Struct, frozen=True, kw_only=True):
+class ProfileRule(Struct, frozen=True, kw_only=True):
     """What an agent may do, and by which executor; `timeout` is in seconds, `tools` None where none are named.
 
     `box` is what its sandbox leaves it, None without one.
@@ -42,7 +40,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     timeout: float
     env: tuple[str, ...]
     sandbox: str
-    box: Box | None
+    box: SandboxSpec | None
 
 
 class PathRules(Struct, frozen=True, kw_only=True):
@@ -59,7 +57,7 @@ class PathRules(Struct, frozen=True, kw_only=True):
     max_lines: int | None = None
 
 
-class Gate(Struct, frozen=True, kw_only=True):
+class GateRule(Struct, frozen=True, kw_only=True):
     """A check that a commit must pass: `run`, or `builtin` with the `paths` that it holds a commit to.
 
     `timeout` is in seconds, `box` as in a profile.
@@ -76,7 +74,7 @@ class Gate(Struct, frozen=True, kw_only=True):
     from_base: tuple[str, ...]
     env: tuple[str, ...]
     sandbox: str
-    box: Box | None
+    box: SandboxSpec | None
 
 
 class JobType(Struct, frozen=True, kw_only=True):
@@ -84,9 +82,9 @@ class JobType(Struct, frozen=True, kw_only=True):
 
     name: str
     line: int
-    profile: Profile
+    profile: ProfileRule
     needs: frozenset[str]
-    gates: tuple[Gate, ...]
+    gates: tuple[GateRule, ...]
     tries: int
     on_interrupt: Literal["fail", "retry"]
     held: Check
@@ -136,7 +134,7 @@ class GuardRule(Struct, frozen=True, kw_only=True):
     line: int
     check: str
     then: Literal["allow", "require-approval", "deny"]
-    outcome: Outcome
+    outcome: CheckOutcome
     by: tuple[str, ...]
     because: str
     author_of: frozenset[str]
@@ -149,7 +147,7 @@ class GuardRule(Struct, frozen=True, kw_only=True):
     sole: Literal["labels", "author"] | None
 
 
-class Rate(Struct, frozen=True):
+class RateRule(Struct, frozen=True):
     """How many jobs may be asked for in `window` (ms); `name` is the key of the file, which says by whom."""
 
     name: RateName
@@ -166,7 +164,7 @@ class LimitRules(Struct, frozen=True, kw_only=True):
     executor that does not say what it uses. `day_line` is where the day's budget is written.
     """
 
-    rates: tuple[Rate, ...] = ()
+    rates: tuple[RateRule, ...] = ()
     total: int | None = None
     per_repo: int | None = None
     per_job: Budget = Budget()
@@ -177,7 +175,7 @@ class LimitRules(Struct, frozen=True, kw_only=True):
     unreached: tuple[Check, ...] = ()
 
 
-class Rulebook(Struct, frozen=True, kw_only=True):
+class CompiledRails(Struct, frozen=True, kw_only=True):
     """One text of rails.yaml, compiled; `triggers` are by the event that they are on, in the file's order.
 
     `outline` is what it says, part by part, to be held against another text.
@@ -185,58 +183,14 @@ class Rulebook(Struct, frozen=True, kw_only=True):
 
     revision: str
     text: str
-    outline: Mapping[str, Part]
+    outline: Mapping[str, RailsPart]
     mode: Literal["enforce", "observe"]
     warnings: tuple[RailsFault, ...]
     groups: Mapping[str, Group]
-    profiles: Mapping[str, Profile]
-    gates: Mapping[str, Gate]
+    profiles: Mapping[str, ProfileRule]
+    gates: Mapping[str, GateRule]
     jobs: Mapping[str, JobType]
     triggers: Mapping[str, tuple[TriggerRule, ...]]
     guards: tuple[GuardRule, ...]
     approvals: ApprovalRules
     limits: LimitRules
-
-
-def fold(text: str) -> str:
-    """Return a name as it is compared: without case, but only in ASCII, so that no look-alike becomes a match."""
-    return text.lower() if text.isascii() else text
-
-
-def shown(names: Iterable[str], none: str) -> str:
-    """Return names as a check shows them: joined, and cut where a sender sent more than anyone reads."""
-    text = ", ".join(names) or none
-    return text if len(text) <= _READABLE else f"{text[:_READABLE]}…"
-
-
-def glob(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """Return what a whole name must match: any of the globs, and none of those that begin with `!`.
-
-    `*` matches anything, `/` too. Each step between stars is atomic: no name makes matching slow.
-    """
-    wanted = "|".join(_expression(each) for each in patterns if not each.startswith("!"))
-    unwanted = "|".join(_expression(each[1:]) for each in patterns if each.startswith("!"))
-    refusal = rf"(?!(?:{unwanted})\Z)" if unwanted else ""
-    return re.compile(rf"{refusal}(?:{wanted})\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
-
-
-def path_glob(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Return what a path of a repository must match, or None without patterns: as `glob`, with two habits of forges.
-
-    A leading `**/` may stand for nothing, and a directory means all below it.
-    """
-    wanted = []
-    for pattern in patterns:
-        sign, bare = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
-        bare = bare.rstrip("/") or "*"
-        starts = (bare, bare.removeprefix("**/")) if bare.startswith("**/") else (bare,)
-        wanted += [f"{sign}{start}{below}" for start in starts for below in ("", "/*")]
-    return glob(tuple(wanted)) if wanted else None
-
-
-def _expression(pattern: str) -> str:
-    first, *rest = (re.escape(piece) for piece in re.split(r"\*+", pattern))
-    if not rest:
-        return first
-    steps = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
-    return f"{first}{steps}.*{rest[-1]}"

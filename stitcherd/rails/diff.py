@@ -6,43 +6,43 @@ from typing import Any
 from msgspec import Struct
 from pydantic import BaseModel
 
-from shared.house import RailsChange
-from stitcherd.rails.nodes import Node
-from stitcherd.rails.schema import Rails
+from shared.api import RailsChange
+from stitcherd.config.yaml_nodes import YamlNode
+from stitcherd.rails.schema import RailsFile
 
 _NAMED = {"people": "group", "profiles": "profile", "jobs": "job", "gates": "gate"}  # mappings, by name
 _LISTED = {"triggers": "trigger", "guards": "guard"}  # lists, by id
-_SPOKEN = 4  # changes that a summary names; of the others it says how many
+_MAX_NAMED = 4  # changes that a summary names; of the others it says how many
 
 
-class Part(Struct, frozen=True):
+class RailsPart(Struct, frozen=True):
     """A part of a file that changes as one: its line, and what it says with every default written out."""
 
     line: int
     says: Any
 
 
-def outline(rails: Rails, root: Node) -> dict[str, Part]:
+def outline(rails: RailsFile, root: YamlNode) -> dict[str, RailsPart]:
     """Return the parts of a file by what they are called, as `trigger fix-on-command` or `limits rate.per_sender`."""
-    parts: dict[str, Part] = {"mode": Part(root.key_at(("mode",))[0], rails.mode)}
-    for section in Rails.model_fields:
+    parts: dict[str, RailsPart] = {"mode": RailsPart(root.key_at(("mode",))[0], rails.mode)}
+    for section in RailsFile.model_fields:
         if section in {"version", "mode"}:
             continue
         value = getattr(rails, section)
         if section in _NAMED:
             for name, words in value.items():
-                parts[f"{_NAMED[section]} {name}"] = Part(root.key_at((section, name))[0], _full(words))
+                parts[f"{_NAMED[section]} {name}"] = RailsPart(root.key_at((section, name))[0], _full(words))
         elif section in _LISTED:
             for at, words in enumerate(value):
-                parts[f"{_LISTED[section]} {words.id}"] = Part(root.at((section, at)).line, _full(words))
+                parts[f"{_LISTED[section]} {words.id}"] = RailsPart(root.at((section, at)).line, _full(words))
         else:
             for path, leaf in _leaves(_full(value)):
                 line = root.key_at((section, *path))[0]
-                parts[f"{section} {'.'.join(path)}"] = Part(line, leaf)
+                parts[f"{section} {'.'.join(path)}"] = RailsPart(line, leaf)
     return parts
 
 
-def changes(before: Mapping[str, Part], after: Mapping[str, Part]) -> tuple[RailsChange, ...]:
+def compare_rails(before: Mapping[str, RailsPart], after: Mapping[str, RailsPart]) -> tuple[RailsChange, ...]:
     """Return what is added, changed and moved in `after`, as it stands there, and then what is removed."""
     found = []
     for what, part in after.items():
@@ -58,7 +58,7 @@ def changes(before: Mapping[str, Part], after: Mapping[str, Part]) -> tuple[Rail
     return tuple(found)
 
 
-def summary(found: Sequence[RailsChange]) -> str:
+def summarize_changes(found: Sequence[RailsChange]) -> str:
     """Return changes as people say them: `+1 trigger, gate lint changed (run)`."""
     counted: dict[str, int] = {}
     named = []
@@ -73,8 +73,8 @@ def summary(found: Sequence[RailsChange]) -> str:
         else:
             keys = f" ({', '.join(each.keys)})" if each.keys else ""
             named.append(f"{each.what} changed{keys}")
-    more = [f"{len(named) - _SPOKEN} more"] if len(named) > _SPOKEN else []
-    return ", ".join([*(f"{key.format(n)}{'s' * (n > 1)}" for key, n in counted.items()), *named[:_SPOKEN], *more])
+    more = [f"{len(named) - _MAX_NAMED} more"] if len(named) > _MAX_NAMED else []
+    return ", ".join([*(f"{key.format(n)}{'s' * (n > 1)}" for key, n in counted.items()), *named[:_MAX_NAMED], *more])
 
 
 def _full(words: BaseModel) -> dict[str, Any]:
@@ -95,5 +95,5 @@ def _keys(before: Any, after: Any) -> tuple[str, ...]:
     return tuple(key for key in after if before.get(key) != after[key])
 
 
-def _order(parts: Mapping[str, Part]) -> list[str]:
+def _order(parts: Mapping[str, RailsPart]) -> list[str]:
     return [what for what in parts if what.startswith("trigger ")]

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 
-from shared.models import Check, Outcome, Remedy
-from stitcherd.rails.refused import Refused
-from stitcherd.rails.rulebook import Group, TriggerRule, fold
-from stitcherd.trigger import Trigger
+from shared.models import Check, CheckOutcome, Remedy
+from stitcherd.rails.compiled import Group, TriggerRule
+from stitcherd.rails.globs import fold
+from stitcherd.rails.verdicts import Objection
+from stitcherd.sources.trigger import Trigger
 
-WHO_UNREACHED = Check("who", "who", Outcome.UNREACHED)
+WHO_UNREACHED = Check("who", "who", CheckOutcome.UNREACHED)
 
-_MISSING = "the account that sent this, or wrote its text, is missing (deleted)"
+_NO_ACCOUNT = "the account that sent this, or wrote its text, is missing (deleted)"
 
 
 def membership(group: Group, account: str, trigger: Trigger) -> str | None:
@@ -25,25 +26,25 @@ def membership(group: Group, account: str, trigger: Trigger) -> str | None:
     return None
 
 
-def who(rule: TriggerRule, trigger: Trigger) -> tuple[Check, Refused | None]:
+def check_sender(rule: TriggerRule, trigger: Trigger) -> tuple[Check, Objection | None]:
     """Return the check of the sender against the groups that a trigger is for."""
     sender = trigger.sender
     if sender is None or (trigger.author is None and (trigger.commands or trigger.quotes)):
-        return _check(rule, Outcome.FAIL, sender, rule.who[0].line, _MISSING), Refused(f"who: {_MISSING}")
+        return _check(rule, CheckOutcome.FAIL, sender, rule.who[0].line, _NO_ACCOUNT), Objection(f"who: {_NO_ACCOUNT}")
     for group in rule.who:
         reason = membership(group, sender, trigger)
         if reason is not None:
-            return _check(rule, Outcome.PASS, sender, group.line, reason), None
+            return _check(rule, CheckOutcome.PASS, sender, group.line, reason), None
     unasked = [group.name for group in rule.who if group.by_permission]
     because = f"permission, which {' and '.join(unasked)} may rest on, is not asked yet" if unasked else None
     reason = f"{sender} is in none of {', '.join(group.name for group in rule.who)}"
     if _foreign(sender, trigger):
         reason = because = f"source {trigger.source} cannot speak for {sender}"
-    refused = Refused(f"who: {reason}", joining(rule.who, sender, trigger))
-    return _check(rule, Outcome.FAIL, sender, rule.who[0].line, because), refused
+    refused = Objection(f"who: {reason}", joining_remedy(rule.who, sender, trigger))
+    return _check(rule, CheckOutcome.FAIL, sender, rule.who[0].line, because), refused
 
 
-def joining(groups: Iterable[Group], account: str, trigger: Trigger) -> Remedy:
+def joining_remedy(groups: Iterable[Group], account: str, trigger: Trigger) -> Remedy:
     """Return the remedy of making an account a member of one of the groups, best one that names accounts."""
     if _foreign(account, trigger):
         return Remedy(f"let source {account.partition(':')[0]} send what {account} wrote")
@@ -59,7 +60,7 @@ def _foreign(account: str, trigger: Trigger) -> bool:
     return fold(account.partition(":")[0]) != fold(trigger.source)
 
 
-def _check(rule: TriggerRule, outcome: Outcome, seen: str | None, line: int, because: str | None) -> Check:
+def _check(rule: TriggerRule, outcome: CheckOutcome, seen: str | None, line: int, because: str | None) -> Check:
     return Check(
         id="who",
         kind="who",

@@ -2,18 +2,19 @@
 
 from msgspec import Struct
 
-from shared.models import Check, Outcome, Remedy
-from stitcherd.rails.people import joining, membership
-from stitcherd.rails.refused import Refused, together
-from stitcherd.rails.rulebook import ApprovalRules, GuardRule, Rulebook, fold, shown
-from stitcherd.trigger import Trigger
+from shared.models import Check, CheckOutcome, Remedy
+from stitcherd.rails.compiled import ApprovalRules, CompiledRails, GuardRule
+from stitcherd.rails.globs import fold, joined_names
+from stitcherd.rails.groups import joining_remedy, membership
+from stitcherd.rails.verdicts import NeedsApproval, Objection, combine_remedies
+from stitcherd.sources.trigger import Trigger
 
-_SKIP = Outcome.SKIP  # reading a member off its enum costs as much as making a whole check
-_NOT_THERE = "not there"  # what a guard sees of a fact that the delivery has nothing to say about
-_IDLE = "does not apply"
+_SKIP = CheckOutcome.SKIP  # reading a member off its enum costs as much as making a whole check
+_ABSENT = "not there"  # what a guard sees of a fact that the delivery has nothing to say about
+_NOT_APPLICABLE = "does not apply"
 
 
-class _Scene(Struct, frozen=True):
+class _DeliveryFacts(Struct, frozen=True):
     """A delivery as guards look at it, made once for all of them."""
 
     trigger: Trigger
@@ -26,19 +27,9 @@ class _Scene(Struct, frozen=True):
     outsiders: dict[str, list[str | None]]  # by the names of the groups that they are not in
 
 
-class Waits(Struct, frozen=True):
-    """That a person is to be asked: the guards that want it, why, who may answer, and whose text it is about."""
-
-    guards: tuple[GuardRule, ...]
-    rules: ApprovalRules
-    reason: str
-    remedy: Remedy | None
-    outsiders: tuple[str, ...]
-
-
-def guarded(rulebook: Rulebook, trigger: Trigger) -> tuple[list[Check], Refused | Waits | None]:
+def check_guards(rulebook: CompiledRails, trigger: Trigger) -> tuple[list[Check], Objection | NeedsApproval | None]:
     """Return a check for each guard, and the refusal where one denies, or else who is to be asked where one asks."""
-    scene = _scene(trigger)
+    scene = _delivery_facts(trigger)
     checks: list[Check] = []
     against: list[GuardRule] = []
     labels, labelled, outsiders = scene.labels.keys(), scene.labelled, scene.outsiders
@@ -51,7 +42,7 @@ def guarded(rulebook: Rulebook, trigger: Trigger) -> tuple[list[Check], Refused 
         else:
             idle = _why_not(guard, scene)
         if idle is not None:
-            checks.append(Check(guard.check, "guard", _SKIP, guard.line, idle, guard.wanted, _IDLE))
+            checks.append(Check(guard.check, "guard", _SKIP, guard.line, idle, guard.wanted, _NOT_APPLICABLE))
             continue
         seen = written.get(guard.outside) if guard.sole == "author" else None
         if seen is None:
@@ -64,26 +55,26 @@ def guarded(rulebook: Rulebook, trigger: Trigger) -> tuple[list[Check], Refused 
     return checks, _against(against, scene, rulebook.approvals) if against else None
 
 
-def approver(by: tuple[str, ...]) -> str:
+def approvers(by: tuple[str, ...]) -> str:
     """Return who answers for a guard, as a sentence begins."""
     return f"a member of {' or '.join(by)}" if by else "the operator"
 
 
-def untouched(guards: tuple[GuardRule, ...]) -> list[Check]:
+def skipped_guards(guards: tuple[GuardRule, ...]) -> list[Check]:
     """Return the checks of guards for a manual dispatch, which brings none of the facts that they ask about."""
-    return [Check(guard.check, "guard", _SKIP, guard.line, _NOT_THERE, guard.wanted, _IDLE) for guard in guards]
+    return [Check(guard.check, "guard", _SKIP, guard.line, _ABSENT, guard.wanted, _NOT_APPLICABLE) for guard in guards]
 
 
-def _scene(trigger: Trigger) -> _Scene:
+def _delivery_facts(trigger: Trigger) -> _DeliveryFacts:
     authors = _authors(trigger)
     labels = {fold(label): label for label in trigger.labels}
-    return _Scene(
+    return _DeliveryFacts(
         trigger=trigger,
-        kind=trigger.thread.kind if trigger.thread else _NOT_THERE,
+        kind=trigger.thread.kind if trigger.thread else _ABSENT,
         authors=authors,
         written_by=", ".join(author or "unknown" for author in authors),
         labels=labels,
-        labelled=shown(trigger.labels, "no labels"),
+        labelled=joined_names(trigger.labels, "no labels"),
         forked=_forked(trigger),
         outsiders={},
     )
@@ -104,24 +95,24 @@ def _forked(trigger: Trigger) -> str:
     if trigger.from_fork is not None:
         return "from a fork" if trigger.from_fork else "not from a fork"
     change = trigger.thread is not None and trigger.thread.kind == "change"
-    return "unknown" if change or (trigger.name or "").startswith("change.") else _NOT_THERE
+    return "unknown" if change or (trigger.name or "").startswith("change.") else _ABSENT
 
 
-def _why_not(guard: GuardRule, scene: _Scene) -> str | None:
+def _why_not(guard: GuardRule, scene: _DeliveryFacts) -> str | None:
     """Return what was seen where a condition of a guard does not hold, or None where all hold."""
     if guard.author_of:
         if scene.kind not in guard.author_of:
             return scene.kind
         if not _outsiders(guard, scene):
             return scene.written_by
-    if guard.from_fork and scene.forked in {"not from a fork", _NOT_THERE}:
+    if guard.from_fork and scene.forked in {"not from a fork", _ABSENT}:
         return scene.forked
     if guard.labels_any and scene.labels.keys().isdisjoint(guard.labels_any):
         return scene.labelled
     return None
 
 
-def _outsiders(guard: GuardRule, scene: _Scene) -> list[str | None]:
+def _outsiders(guard: GuardRule, scene: _DeliveryFacts) -> list[str | None]:
     known = scene.outsiders.get(guard.outside)
     if known is None:
         known = [
@@ -133,7 +124,7 @@ def _outsiders(guard: GuardRule, scene: _Scene) -> list[str | None]:
     return known
 
 
-def _evidence(guard: GuardRule, scene: _Scene) -> list[str]:
+def _evidence(guard: GuardRule, scene: _DeliveryFacts) -> list[str]:
     """Return what was seen of each condition of a guard that applies."""
     seen = []
     if guard.author_of:
@@ -142,31 +133,31 @@ def _evidence(guard: GuardRule, scene: _Scene) -> list[str]:
     if guard.from_fork:
         seen.append(scene.forked)
     if guard.labels_any:
-        seen.append(shown(_found(guard, scene), ""))
+        seen.append(joined_names(_found(guard, scene), ""))
     return seen
 
 
-def _found(guard: GuardRule, scene: _Scene) -> list[str]:
+def _found(guard: GuardRule, scene: _DeliveryFacts) -> list[str]:
     return [label for key, label in scene.labels.items() if key in guard.labels_any]
 
 
-def _against(against: list[GuardRule], scene: _Scene, rules: ApprovalRules) -> Refused | Waits:
+def _against(against: list[GuardRule], scene: _DeliveryFacts, rules: ApprovalRules) -> Objection | NeedsApproval:
     first = next((guard for guard in against if guard.then == "deny"), against[0])
     reason = f"guard {first.id}: {first.because}"
     if first.then != "deny":
         by_whom: dict[tuple[str, ...], GuardRule] = {}
         for guard in against:
             by_whom.setdefault(guard.by, guard)
-        asked = together([Remedy(f"{approver(by)} approves", guard.line) for by, guard in by_whom.items()])
+        asked = combine_remedies([Remedy(f"{approvers(by)} approves", guard.line) for by, guard in by_whom.items()])
         outside = {guard.outside: guard for guard in against if guard.author_of}
         outsiders = dict.fromkeys(each for guard in outside.values() for each in _outsiders(guard, scene) if each)
-        return Waits(tuple(against), rules, reason, asked, tuple(outsiders))
+        return NeedsApproval(tuple(against), rules, reason, asked, tuple(outsiders))
     remedies = [_remedy(guard, scene) for guard in against]
     known = [remedy for remedy in remedies if remedy is not None]
-    return Refused(reason, together(known) if len(known) == len(remedies) else None)
+    return Objection(reason, combine_remedies(known) if len(known) == len(remedies) else None)
 
 
-def _remedy(guard: GuardRule, scene: _Scene) -> Remedy | None:
+def _remedy(guard: GuardRule, scene: _DeliveryFacts) -> Remedy | None:
     """Return the smallest change after which a guard would no longer apply."""
     if guard.labels_any:
         return Remedy(f"remove the label {' and '.join(_found(guard, scene))}", guard.line)
@@ -177,4 +168,4 @@ def _remedy(guard: GuardRule, scene: _Scene) -> Remedy | None:
     outside = [author for author in _outsiders(guard, scene) if author is not None]
     if None in _outsiders(guard, scene):
         return None
-    return together([joining(guard.not_in, author, scene.trigger) for author in outside])
+    return combine_remedies([joining_remedy(guard.not_in, author, scene.trigger) for author in outside])

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 from pydantic.json_schema import GenerateJsonSchema
 
-from stitcherd.rails.schema import Rails
+from stitcherd.rails.schema import RailsFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class _Untitled(GenerateJsonSchema):
+class _WithoutTitles(GenerateJsonSchema):
     """Pydantic's own, but for titles that say a key's name once more."""
 
     def field_title_should_be_set(self, _schema: Any) -> bool:
@@ -21,9 +21,9 @@ class _Untitled(GenerateJsonSchema):
 
 
 @cache
-def document() -> dict[str, Any]:
+def rails_schema() -> dict[str, Any]:
     """Return the schema: the words and their shapes; that names exist where they are used it cannot say."""
-    schema = Rails.model_json_schema(by_alias=True, schema_generator=_Untitled)
+    schema = RailsFile.model_json_schema(by_alias=True, schema_generator=_WithoutTitles)
     for name, section in schema["properties"].items():
         if "patternProperties" in section:
             section["additionalProperties"] = False  # what is no name is refused
@@ -33,10 +33,10 @@ def document() -> dict[str, Any]:
     return {"$schema": DIALECT, **schema, "title": "Stitcher's rails"}
 
 
-def shipped() -> bytes:
+def schema_file() -> bytes:
     """Return the schema as it stands in config/rails.schema.json."""
-    return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(rails_schema()), indent=2) + b"\n"
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(shipped())
+    sys.stdout.buffer.write(schema_file())

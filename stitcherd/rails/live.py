@@ -11,27 +11,27 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, structs
 
-from shared.house import RailsChange, RailsFault, RailsState
-from shared.ids import now_ms, stamp
-from stitcherd.rails import file
-from stitcherd.rails.changes import changes, summary
-from stitcherd.rails.faults import BeingWritten, RailsError
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.rulebook import Rulebook
-from stitcherd.store import entries, reads
+from shared.api import RailsChange, RailsFault, RailsState
+from shared.ids import format_timestamp, now_ms
+from stitcherd.policy import ConcurrencyLimits
+from stitcherd.rails import load
+from stitcherd.rails.compiled import CompiledRails
+from stitcherd.rails.diff import compare_rails, summarize_changes
+from stitcherd.rails.load import BeingWritten, RailsError
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.store import decisions
 from stitcherd.store.events import add_event
-from stitcherd.store.limits import Slots
 from stitcherd.store.sqlite import Store
 
 PATIENCE_SECONDS = 5.0  # for whoever is writing the file, before that is said to be what is wrong with it
-KEPT = 32  # older revisions that are kept compiled
+MAX_COMPILED = 32  # older revisions that are kept compiled
 REVISION = re.compile(r"r-[0-9a-f]{8}")
-TOLD = 20  # changes that an event lists; the state has them all
+MAX_EVENT_CHANGES = 20  # changes that an event lists; the state has them all
 
 log = logging.getLogger(__name__)
 
 
-class RailsInForce:
+class LiveRails:
     """Holds the rails that decide; `reload` is the only thing that changes them."""
 
     def __init__(
@@ -40,11 +40,11 @@ class RailsInForce:
         store: Store,
         secret_names: frozenset[str],
         private: Collection[Path] = (),
-        facts: Facts | None = None,
+        facts: RuntimeFacts | None = None,
     ) -> None:
         self.path = path
-        self.look_again = asyncio.Event()  # for whoever wants the file read now
-        self.current: Rulebook | None = None
+        self.reload_requested = asyncio.Event()  # for whoever wants the file read now
+        self.current: CompiledRails | None = None
         self._store = store
         self._secret_names = secret_names
         self._private = private
@@ -53,7 +53,7 @@ class RailsInForce:
         self._error: RailsFault | None = None
         self._before: str | None = None
         self._changes: tuple[RailsChange, ...] = ()
-        self._older: dict[str, Rulebook] = {}
+        self._older: dict[str, CompiledRails] = {}
         self._reloading = asyncio.Lock()
         self._written_since: float | None = None
 
@@ -66,7 +66,7 @@ class RailsInForce:
         text = ""
         async with self._reloading:
             try:
-                text = await asyncio.to_thread(file.read_text, self.path)
+                text = await asyncio.to_thread(load.read_rails, self.path)
                 self._written_since = None
                 if self.current is None or self._error is not None or text != self.current.text:
                     await self._take(await asyncio.to_thread(self.parse, text))
@@ -79,17 +79,17 @@ class RailsInForce:
                 await self._refuse(fault, text)
             return True
 
-    def parse(self, text: str) -> Rulebook:
+    def parse(self, text: str) -> CompiledRails:
         """Return the rulebook of a text as it would be here; raises RailsError."""
         return self._parse(text, self._facts)
 
-    async def at(self, revision: str) -> Rulebook:
+    async def at(self, revision: str) -> CompiledRails:
         """Return the rails of a revision that was in force once; raises LookupError where they are unreadable."""
         if self.current is not None and self.current.revision == revision:
             return self.current
         if revision not in self._older:
             async with self._store.reading() as db:
-                text = await reads.rails_text(db, revision)
+                text = await decisions.rails_text(db, revision)
             if text is None:
                 raise LookupError(f"rails {revision}")
             try:
@@ -98,12 +98,12 @@ class RailsInForce:
                 raise LookupError(f"rails {revision}: {fault}") from fault
         return self._older[revision]
 
-    def slots(self) -> Slots:
+    def slots(self) -> ConcurrencyLimits:
         """Return how many jobs may run at the same time now, whatever rails they were decided under."""
         if self.current is None:
-            return Slots()
+            return ConcurrencyLimits()
         limits = self.current.limits
-        return Slots(limits.total, limits.per_repo, day=limits.per_day)
+        return ConcurrencyLimits(limits.total, limits.per_repo, day=limits.per_day)
 
     def state(self) -> RailsState:
         """Return what is in force, and what is wrong with the file."""
@@ -125,30 +125,30 @@ class RailsInForce:
         if not REVISION.fullmatch(revision):
             raise LookupError(f"rails {revision!r}")
         before, state = await self.at(revision), self.state()
-        differs = changes(before.outline, self.current.outline) if self.current else ()
+        differs = compare_rails(before.outline, self.current.outline) if self.current else ()
         return structs.replace(state, before=revision, changes=differs, before_text=before.text)
 
-    def _parse(self, text: str, facts: Facts | None) -> Rulebook:
+    def _parse(self, text: str, facts: RuntimeFacts | None) -> CompiledRails:
         name, secret_names, private = self.path.name, self._secret_names, self._private
-        return file.parse(text, name=name, secret_names=secret_names, private=private, facts=facts)
+        return load.parse_rails(text, name=name, secret_names=secret_names, private=private, facts=facts)
 
-    async def _take(self, rulebook: Rulebook) -> None:
+    async def _take(self, rulebook: CompiledRails) -> None:
         now, before = now_ms(), self.current
-        await self._store.write(entries.remember_rails, rulebook.revision, rulebook.text, now)
-        differs = changes(before.outline, rulebook.outline) if before else ()
+        await self._store.write(decisions.save_rails, rulebook.revision, rulebook.text, now)
+        differs = compare_rails(before.outline, rulebook.outline) if before else ()
         payload = {
             "revision": rulebook.revision,
             "before": before.revision if before else None,
-            "changes": msgspec.to_builtins(differs[:TOLD]),
+            "changes": msgspec.to_builtins(differs[:MAX_EVENT_CHANGES]),
             "changed": len(differs),
-            "summary": summary(differs),
+            "summary": summarize_changes(differs),
         }
         await self._store.write(add_event, "rails.reloaded", actor="stitcherd", now=now, payload=payload)
         if before is not None:
             self._keep(before)
             if before.revision != rulebook.revision:
                 self._before, self._changes = before.revision, differs
-        self.current, self._error, self._loaded_at = rulebook, None, stamp(now)
+        self.current, self._error, self._loaded_at = rulebook, None, format_timestamp(now)
         said = f": {payload['summary']}" if differs else ""
         log.info("rails %s are in force, mode %s%s", rulebook.revision, rulebook.mode, said)
         for warning in rulebook.warnings:
@@ -165,12 +165,14 @@ class RailsInForce:
         payload = {"line": fault.line, "column": fault.column, "message": message}
         await self._store.write(add_event, "rails.rejected", actor="stitcherd", now=now, payload=payload)
         source = next(islice(text.splitlines(), fault.line - 1, None), None)
-        self._error = RailsFault(fault.line, fault.column, message, stamp(now), UNSET if source is None else source)
+        self._error = RailsFault(
+            fault.line, fault.column, message, format_timestamp(now), UNSET if source is None else source
+        )
         kept = f" ({self.current.revision} stays in force)" if self.current else " (no rails are in force)"
         log.error("%s:%d:%d: %s%s", self.path.name, fault.line, fault.column, message, kept)
 
-    def _keep(self, rulebook: Rulebook) -> None:
+    def _keep(self, rulebook: CompiledRails) -> None:
         self._older.pop(rulebook.revision, None)
         self._older[rulebook.revision] = rulebook
-        while len(self._older) > KEPT:
+        while len(self._older) > MAX_COMPILED:
             del self._older[next(iter(self._older))]

@@ -4,43 +4,70 @@ import fcntl
 import hashlib
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from msgspec import structs
 from pydantic import ValidationError
 
-from shared.house import RailsFault
-from stitcherd.rails.closure import idle, unheld, unmetered
-from stitcherd.rails.compiling import compiled
-from stitcherd.rails.faults import BeingWritten, Misread, RailsError
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.nodes import Node, read
-from stitcherd.rails.references import references
-from stitcherd.rails.rulebook import Rulebook
-from stitcherd.rails.schema import Rails
-from stitcherd.rails.unenforced import warnings
+from shared.api import RailsFault
+from stitcherd.config.yaml_nodes import YamlError, YamlNode, parse_yaml
+from stitcherd.rails.compile import compile_rails
+from stitcherd.rails.compiled import CompiledRails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.rails.schema import RailsFile
+from stitcherd.rails.validate import (
+    broken_references,
+    profiles_without_executor,
+    unenforceable_profiles,
+    unmetered_budgets,
+    unsupported,
+)
 from stitcherd.rails.wording import empty_values, fault_of
 
-LONGEST = 2**20  # bytes
+# merged from stitcherd.rails.faults: What is wrong with a rails file, said with the place where it stands.
 
 
-def load(
+class RailsError(Exception):
+    """A rails file that cannot come into force; reads `rails.yaml:34:17: what is wrong`.
+
+    `line`, `column` (both from 1) and `message` are those of the first fault; `others` holds all of them, in
+    the order of the file.
+    """
+
+    def __init__(self, name: str, faults: Iterable[RailsFault]) -> None:
+        self.name = name
+        self.others = sorted(faults, key=lambda fault: (fault.line, fault.column))
+        first = self.others[0]
+        self.line = first.line
+        self.column = first.column
+        self.message = first.message
+        super().__init__(f"{name}:{first.line}:{first.column}: {first.message}")
+
+
+class BeingWritten(RailsError):
+    """The file is open for writing, so what it holds may be half of what it will."""
+
+
+MAX_BYTES = 2**20  # bytes
+
+
+def load_rails(
     path: Path,
     *,
     secret_names: frozenset[str] = frozenset(),
     private: Collection[Path] = (),
-    facts: Facts | None = None,
-) -> Rulebook:
+    facts: RuntimeFacts | None = None,
+) -> CompiledRails:
     """Return the rulebook of a file; raises RailsError, also where it cannot be read."""
-    return parse(read_text(path), name=path.name, secret_names=secret_names, private=private, facts=facts)
+    return parse_rails(read_rails(path), name=path.name, secret_names=secret_names, private=private, facts=facts)
 
 
-def read_text(path: Path) -> str:
+def read_rails(path: Path) -> str:
     """Return the text of a file as it is while nobody writes it; raises RailsError, BeingWritten among them."""
     try:
-        content = _bytes(path)
+        content = _read_bytes(path)
         return content.decode()
     except BlockingIOError as error:
         raise BeingWritten(path.name, [RailsFault(1, 1, "somebody is still writing it")]) from error
@@ -52,14 +79,14 @@ def read_text(path: Path) -> str:
         raise RailsError(path.name, [RailsFault(line, 1, "not UTF-8 text")]) from error
 
 
-def parse(
+def parse_rails(
     text: str,
     *,
     name: str = "rails.yaml",
     secret_names: frozenset[str] = frozenset(),
     private: Collection[Path] = (),
-    facts: Facts | None = None,
-) -> Rulebook:
+    facts: RuntimeFacts | None = None,
+) -> CompiledRails:
     """Return the rulebook of a text; raises RailsError with every fault that could be found.
 
     `secret_names` are the environment variables that hold secrets: no agent and no gate may be given one;
@@ -67,38 +94,42 @@ def parse(
     whether the executors can hold their agents to what the file says.
     """
     content = text.encode(errors="surrogatepass")
-    if len(content) > LONGEST:
-        raise RailsError(name, [RailsFault(1, 1, f"longer than {LONGEST // 2**20} MiB")])
+    if len(content) > MAX_BYTES:
+        raise RailsError(name, [RailsFault(1, 1, f"longer than {MAX_BYTES // 2**20} MiB")])
     try:
-        root = _mapping(read(text))
-    except Misread as error:
+        root = _mapping(parse_yaml(text))
+    except YamlError as error:
         raise RailsError(name, [error.fault]) from error
-    rails = _rails(root, name)
-    if faults := list(references(rails, root, secret_names, private)):
+    rails = _validated(root, name)
+    if faults := list(broken_references(rails, root, secret_names, private)):
         raise RailsError(name, faults)
     revision = f"r-{hashlib.sha256(content).hexdigest()[:8]}"
-    rulebook = compiled(rails, root, text=text, revision=revision, warnings=tuple(warnings(rails, root)))
+    rulebook = compile_rails(rails, root, text=text, revision=revision, warnings=tuple(unsupported(rails, root)))
     if facts is None:
         return rulebook
-    if faults := list(unheld(rulebook, root, facts)):
+    if faults := list(unenforceable_profiles(rulebook, root, facts)):
         raise RailsError(name, faults)
     found = sorted(
-        [*rulebook.warnings, *idle(rulebook, root, facts), *unmetered(rulebook, root, facts)],
+        [
+            *rulebook.warnings,
+            *profiles_without_executor(rulebook, root, facts),
+            *unmetered_budgets(rulebook, root, facts),
+        ],
         key=lambda it: (it.line, it.column),
     )
     return structs.replace(rulebook, warnings=tuple(found))
 
 
-def in_full(text: str) -> dict[str, Any]:
+def with_defaults(text: str) -> dict[str, Any]:
     """Return what a text that loads says, with every default written out; raises RailsError."""
-    return _rails(_mapping(read(text)), "rails.yaml").model_dump(mode="json", by_alias=True)
+    return _validated(_mapping(parse_yaml(text)), "rails.yaml").model_dump(mode="json", by_alias=True)
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would have us wait for somebody to write
     try:
         _exclude_writers(file)
-        return os.read(file, LONGEST + 1)
+        return os.read(file, MAX_BYTES + 1)
     finally:
         os.close(file)
 
@@ -119,18 +150,18 @@ def _exclude_writers(file: int) -> None:
         return
 
 
-def _mapping(root: Node | None) -> Node:
+def _mapping(root: YamlNode | None) -> YamlNode:
     if root is None or root.value in (None, "", {}):
-        raise Misread(1, 1, "empty: rails need at least version: 1")
+        raise YamlError(1, 1, "empty: rails need at least version: 1")
     if not isinstance(root.value, dict):
-        raise Misread(root.line, root.column, "rails are keys with values, and begin with version: 1")
+        raise YamlError(root.line, root.column, "rails are keys with values, and begin with version: 1")
     return root
 
 
-def _rails(root: Node, name: str) -> Rails:
+def _validated(root: YamlNode, name: str) -> RailsFile:
     faults = empty_values(root)
     try:
-        rails = Rails.model_validate(root.plain())
+        rails = RailsFile.model_validate(root.plain())
     except ValidationError as error:
         empty = {(fault.line, fault.column) for fault in faults}
         said = (fault_of(each, root) for each in error.errors())

@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from shared.models import Check, Outcome, Remedy
-from stitcherd.nearest import nearest
-from stitcherd.rails.refused import Refused, together
-from stitcherd.rails.rulebook import JobType, Profile
-from stitcherd.sandbox import Box
+from shared.models import Check, CheckOutcome, Remedy
+from shared.suggest import nearest
+from stitcherd.rails.compiled import JobType, ProfileRule
+from stitcherd.rails.verdicts import Objection, combine_remedies
+from stitcherd.sandbox.bubblewrap import SandboxSpec
 
 _COMMITTING = frozenset({"repo:write", "git:commit"})
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class RuntimeFacts(Struct, frozen=True, kw_only=True):
     """What deciding must know besides the delivery and the rails; it asks nobody for more.
 
     The mappings are from a name to None where it can be used, or to the reason why not. `toolless` are the
@@ -28,7 +28,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     sandboxes: Mapping[str, str | None] = {}
     gates: Mapping[str, str | None] = {}
     toolless: frozenset[str] = frozenset()
-    objection: Callable[[Profile], str | None] = lambda _: None
+    objection: Callable[[ProfileRule], str | None] = lambda _: None
     unboxed: frozenset[str] = frozenset()
     unmetered: frozenset[str] = frozenset()
     unbinding: Mapping[str, str] = {}
@@ -47,23 +47,23 @@ class _Lack(Struct, frozen=True):
     remedy: Remedy
 
 
-def feasible(job: JobType, facts: Facts) -> tuple[list[Check], Refused | None]:
+def check_requirements(job: JobType, facts: RuntimeFacts) -> tuple[list[Check], Objection | None]:
     """Return a check that the profile holds what the job needs, and one for each thing that is lacking."""
     lacks = [*_profile(job, facts), *_gates(job, facts), *_repository(job, facts)]
     checks = [job.held]
     checks += [
-        Check(f"capability:{lack.what}", "capability", Outcome.FAIL, lack.line, lack.seen, None, lack.because)
+        Check(f"capability:{lack.what}", "capability", CheckOutcome.FAIL, lack.line, lack.seen, None, lack.because)
         for lack in lacks
     ]
     if not lacks:
         return checks, None
-    return checks, Refused(f"capability: {lacks[0].because}", together([lack.remedy for lack in lacks]))
+    return checks, Objection(f"capability: {lacks[0].because}", combine_remedies([lack.remedy for lack in lacks]))
 
 
-def unfit(profile: Profile, facts: Facts) -> tuple[str, str, Remedy] | None:
+def unenforceable(profile: ProfileRule, facts: RuntimeFacts) -> tuple[str, str, Remedy] | None:
     """Return the key of a profile that asks more than its executor can hold an agent to, the reason and a remedy."""
     name = profile.executor
-    reason = facts.executors[name] if name in facts.executors else nowhere(name, facts)
+    reason = facts.executors[name] if name in facts.executors else no_such_executor(name, facts)
     if reason is not None:
         remedy = Remedy(f"give profile {profile.name} an executor that can be used", profile.line)
         return "executor", reason, remedy
@@ -79,16 +79,16 @@ def unfit(profile: Profile, facts: Facts) -> tuple[str, str, Remedy] | None:
     return None
 
 
-def nowhere(name: str, facts: Facts) -> str:
+def no_such_executor(name: str, facts: RuntimeFacts) -> str:
     """Return what to say of an executor that stitcherd.toml does not have."""
     near = nearest(name, facts.executors)
     instead = f" (did you mean {near}?)" if near else ""
     return f"executor {name} is in no [executors.{name}] of stitcherd.toml{instead}"
 
 
-def _profile(job: JobType, facts: Facts) -> list[_Lack]:
+def _profile(job: JobType, facts: RuntimeFacts) -> list[_Lack]:
     profile = job.profile
-    found = unfit(profile, facts)
+    found = unenforceable(profile, facts)
     if found is not None:
         key, reason, remedy = found
         seen = profile.sandbox if key == "sandbox" else profile.executor
@@ -100,7 +100,7 @@ def _profile(job: JobType, facts: Facts) -> list[_Lack]:
     return [_Lack("sandbox", profile.line, profile.sandbox, why, remedy)]
 
 
-def _gates(job: JobType, facts: Facts) -> list[_Lack]:
+def _gates(job: JobType, facts: RuntimeFacts) -> list[_Lack]:
     lacks = []
     for gate in job.gates:
         key, reason = _place(facts, gate.sandbox, gate.box)
@@ -113,7 +113,7 @@ def _gates(job: JobType, facts: Facts) -> list[_Lack]:
     return lacks
 
 
-def _repository(job: JobType, facts: Facts) -> list[_Lack]:
+def _repository(job: JobType, facts: RuntimeFacts) -> list[_Lack]:
     lacks = []
     if facts.repository is not None:
         remedy = Remedy("add a [repositories] entry that matches it to stitcherd.toml")
@@ -124,7 +124,7 @@ def _repository(job: JobType, facts: Facts) -> list[_Lack]:
     return lacks
 
 
-def _place(facts: Facts, sandbox: str, box: Box | None) -> tuple[str, str | None]:
+def _place(facts: RuntimeFacts, sandbox: str, box: SandboxSpec | None) -> tuple[str, str | None]:
     """Return the key of the rails that asks for too much, and why it cannot be had; None where it can."""
     missing = None if sandbox == "none" else f"sandbox {sandbox} is not supported by this version"
     reason = facts.sandboxes.get(sandbox, missing)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from stitcherd.rails.values import (
+from stitcherd.rails.types import (
     Account,
     Argument,
     Assignee,
@@ -12,28 +12,28 @@ from stitcherd.rails.values import (
     Command,
     Consequence,
     Count,
-    Duration,
+    DurationText,
     EnvName,
     EventName,
     Globs,
     Money,
     Mount,
     Name,
-    Rate,
+    NonEmptyText,
+    RateText,
     RepositoryPath,
-    Size,
-    Text,
-    fault,
+    SizeText,
+    invalid_text,
 )
 
 
-class Words(BaseModel):
+class SpecModel(BaseModel):
     """A mapping that takes no other keys than its own, and no value of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Group(Words):
+class GroupSpec(SpecModel):
     """Who belongs together; any of the conditions makes a member."""
 
     permission: Literal["read", "write", "admin"] | None = None
@@ -41,29 +41,29 @@ class Group(Words):
     sources: tuple[Name, ...] = ()
 
 
-class Sandbox(Words):
+class SandboxSpec(SpecModel):
     """What may be asked of the place in which a profile or a gate runs."""
 
     sandbox: Literal["none", "bwrap"] = "none"
     network: Literal["none", "host"] | None = None
     mounts: tuple[Mount, ...] = ()
-    memory: Size | None = None
+    memory: SizeText | None = None
     processes: Count | None = None
-    disk: Size | None = None
+    disk: SizeText | None = None
 
 
-class Profile(Sandbox):
+class ProfileSpec(SandboxSpec):
     """What an agent may do, and by which executor it does it."""
 
     capabilities: tuple[Capability, ...] = ()
-    executor: Text
-    tools: tuple[Text, ...] | None = None
-    model: Text | None = None
-    timeout: Duration = "30m"
+    executor: NonEmptyText
+    tools: tuple[NonEmptyText, ...] | None = None
+    model: NonEmptyText | None = None
+    timeout: DurationText = "30m"
     env: tuple[EnvName, ...] = ()
 
 
-class Job(Words):
+class JobSpec(SpecModel):
     """A type of job."""
 
     profile: Name
@@ -73,14 +73,14 @@ class Job(Words):
     on_interrupt: Literal["fail", "retry"] = "fail"
 
 
-class Labels(Words):
+class LabelsSpec(SpecModel):
     """Labels that a thread must all have, and must not have."""
 
-    all: tuple[Text, ...] = ()
-    none: tuple[Text, ...] = ()
+    all: tuple[NonEmptyText, ...] = ()
+    none: tuple[NonEmptyText, ...] = ()
 
 
-class TriggerWords(Words):
+class TriggerSpec(SpecModel):
     """Which deliveries ask for a job; all conditions must hold."""
 
     id: Name
@@ -88,87 +88,87 @@ class TriggerWords(Words):
     command: Command | None = None
     repos: Annotated[Globs, Field(min_length=1)] | None = None
     assignee: Assignee | None = None
-    labels: Labels = Labels()
+    labels: LabelsSpec = LabelsSpec()
     from_: Annotated[tuple[Name, ...], Field(alias="from", min_length=1)]
     job: Name
 
 
-class Condition(Words):
+class GuardCondition(SpecModel):
     """When a guard applies; all that are written must hold."""
 
     author_of: Annotated[tuple[Literal["issue", "change"], ...], Field(min_length=1)] | None = None
     not_in: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     change_from_fork: bool | None = None
-    labels_any: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+    labels_any: Annotated[tuple[NonEmptyText, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         if (self.author_of is None) != (self.not_in is None):
-            raise fault("author_of and not_in need each other: whose text, and outside which groups")
+            raise invalid_text("author_of and not_in need each other: whose text, and outside which groups")
         if self.author_of is None and self.change_from_fork is None and self.labels_any is None:
-            raise fault("a guard needs a condition: author_of with not_in, change_from_fork, or labels_any")
+            raise invalid_text("a guard needs a condition: author_of with not_in, change_from_fork, or labels_any")
         if self.change_from_fork is False:
-            raise fault("change_from_fork must be true, or left out")
+            raise invalid_text("change_from_fork must be true, or left out")
         return self
 
 
-class GuardWords(Words):
+class GuardSpec(SpecModel):
     """What speaks against a job, or wants a person asked first."""
 
     id: Name
-    if_: Condition = Field(alias="if")
+    if_: GuardCondition = Field(alias="if")
     then: Consequence
     by: tuple[Name, ...] = ()
-    because: Text | None = None
+    because: NonEmptyText | None = None
 
 
-class Approvals(Words):
+class ApprovalsSpec(SpecModel):
     """How an approval is given, and what makes it void."""
 
     command: Command = "approve"
-    expires: Duration = "24h"
+    expires: DurationText = "24h"
     self_: bool = Field(default=False, alias="self")
     pins: tuple[Literal["head_sha", "text_hash", "rails"], ...] = ("head_sha", "text_hash", "rails")
 
 
-class Running(Words):
+class RunningSpec(SpecModel):
     """How many jobs may run at the same time."""
 
     total: Count | None = None
     per_repo: Count | None = None
 
 
-class Rates(Words):
+class RatesSpec(SpecModel):
     """How often jobs may be asked for."""
 
-    per_sender: Rate | None = None
-    per_repo: Rate | None = None
-    per_thread: Rate | None = None
+    per_sender: RateText | None = None
+    per_repo: RateText | None = None
+    per_thread: RateText | None = None
 
 
-class Spending(Words):
+class SpendingSpec(SpecModel):
     """What may be used up."""
 
     turns: Count | None = None
     usd: Money | None = None
 
 
-class Budget(Words):
+class BudgetSpec(SpecModel):
     """What a job, and a day, may cost."""
 
-    per_job: Spending = Spending()
-    per_day: Spending = Spending()
+    per_job: SpendingSpec = SpendingSpec()
+    per_day: SpendingSpec = SpendingSpec()
 
 
-class Limits(Words):
+class LimitsSpec(SpecModel):
     """How much is too much."""
 
-    running: Running = Running()
-    rate: Rates = Rates()
-    budget: Budget = Budget()
+    running: RunningSpec = RunningSpec()
+    rate: RatesSpec = RatesSpec()
+    budget: BudgetSpec = BudgetSpec()
 
 
-class PathsOfTests(Words):
+class TestPathsSpec(SpecModel):
     """What may be done to a repository's tests."""
 
     globs: Globs = ()
@@ -176,27 +176,27 @@ class PathsOfTests(Words):
     on_edit: Consequence = "require-approval"
 
 
-class Diff(Words):
+class MaxDiffSpec(SpecModel):
     """How big a change may be."""
 
     files: Count | None = None
     lines: Count | None = None
 
 
-class Paths(Words):
+class PathsSpec(SpecModel):
     """What a job's commit may touch."""
 
     protected: Globs = ()
-    tests: PathsOfTests = PathsOfTests()
-    max_diff: Diff = Diff()
+    tests: TestPathsSpec = TestPathsSpec()
+    max_diff: MaxDiffSpec = MaxDiffSpec()
 
 
-class GateWords(Sandbox):
+class GateSpec(SandboxSpec):
     """A check that a commit must pass; either a program or a built-in one."""
 
     run: Annotated[tuple[Argument, ...], Field(min_length=1)] | None = None
     builtin: Literal["diff-rules"] | None = None
-    timeout: Duration = "10m"
+    timeout: DurationText = "10m"
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     required: bool = True
     from_base: tuple[RepositoryPath, ...] = ()
@@ -205,33 +205,33 @@ class GateWords(Sandbox):
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         if (self.run is None) == (self.builtin is None):
-            raise fault("a gate needs either run or builtin")
+            raise invalid_text("a gate needs either run or builtin")
         if self.run is not None and not self.run[0]:
-            raise fault("the program that run starts has no name")
+            raise invalid_text("the program that run starts has no name")
         return self
 
 
-class Report(Words):
+class ReportSpec(SpecModel):
     """What is answered on the thread."""
 
     acknowledge: Literal["reaction"] | None = None
     thread: Literal["single-comment"] | None = None
-    status: Text | None = None
+    status: NonEmptyText | None = None
     explain_denials_to: tuple[Name, ...] = ()
 
 
-class Rails(Words):
+class RailsFile(SpecModel):
     """The whole file."""
 
     version: Annotated[int, Field(ge=1, le=1)]
     mode: Literal["enforce", "observe"] = "enforce"
-    people: dict[Name, Group] = Field(default_factory=dict)
-    profiles: dict[Name, Profile] = Field(default_factory=dict)
-    jobs: dict[Name, Job] = Field(default_factory=dict)
-    triggers: tuple[TriggerWords, ...] = ()
-    guards: tuple[GuardWords, ...] = ()
-    approvals: Approvals = Approvals()
-    limits: Limits = Limits()
-    paths: Paths = Paths()
-    gates: dict[Name, GateWords] = Field(default_factory=dict)
-    report: Report = Report()
+    people: dict[Name, GroupSpec] = Field(default_factory=dict)
+    profiles: dict[Name, ProfileSpec] = Field(default_factory=dict)
+    jobs: dict[Name, JobSpec] = Field(default_factory=dict)
+    triggers: tuple[TriggerSpec, ...] = ()
+    guards: tuple[GuardSpec, ...] = ()
+    approvals: ApprovalsSpec = ApprovalsSpec()
+    limits: LimitsSpec = LimitsSpec()
+    paths: PathsSpec = PathsSpec()
+    gates: dict[Name, GateSpec] = Field(default_factory=dict)
+    report: ReportSpec = ReportSpec()

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.models import Check, Outcome, Remedy
-from stitcherd.rails.refused import Refused, together
-from stitcherd.rails.rulebook import TriggerRule, fold, shown
-from stitcherd.trigger import Trigger
+from shared.models import Check, CheckOutcome, Remedy
+from stitcherd.rails.compiled import TriggerRule
+from stitcherd.rails.globs import fold, joined_names
+from stitcherd.rails.verdicts import Objection, combine_remedies
+from stitcherd.sources.trigger import Trigger
 
-_FAIL = Outcome.FAIL  # reading a member off its enum costs as much as making a whole check
-_SLIPS = 8  # so many commands of a comment are looked at for slips: a sender may send thousands
-_SLIP = 4  # deeper than any condition: nothing is nearer than a mistyped command
+_FAIL = CheckOutcome.FAIL  # reading a member off its enum costs as much as making a whole check
+_MAX_TYPOS_CHECKED = 8  # so many commands of a comment are looked at for slips: a sender may send thousands
+_TYPO_DEPTH = 4  # deeper than any condition: nothing is nearer than a mistyped command
 
 
-class Match(Struct, frozen=True):
+class TriggerMatch(Struct, frozen=True):
     """The trigger that won, the text of its command, and the checks of it and of those before it."""
 
     checks: list[Check]
@@ -23,14 +24,14 @@ class Match(Struct, frozen=True):
     text: str
 
 
-class Missed(Struct, frozen=True):
+class NearMiss(Struct, frozen=True):
     """No trigger won; the refusal names the nearest."""
 
     checks: list[Check]
-    refused: Refused
+    refused: Objection
 
 
-class _Asked(Struct, frozen=True):
+class _MatchInput(Struct, frozen=True):
     """A delivery as conditions look at it, made once for all triggers."""
 
     verbs: dict[str, str]  # verb → its free text
@@ -43,7 +44,7 @@ class _Asked(Struct, frozen=True):
     bot: str | None
 
 
-class _Miss(Struct, frozen=True, gc=False):
+class _FailedCondition(Struct, frozen=True, gc=False):
     """A condition that did not hold, and what would make it hold; `depth` is how late it is asked."""
 
     depth: int
@@ -52,99 +53,99 @@ class _Miss(Struct, frozen=True, gc=False):
     remedy: str | None
 
 
-def match(rules: tuple[TriggerRule, ...], trigger: Trigger, bot: str | None) -> Match | Missed:
+def match_triggers(rules: tuple[TriggerRule, ...], trigger: Trigger, bot: str | None) -> TriggerMatch | NearMiss:
     """Return the first of the triggers, of which there is at least one, whose conditions all hold."""
-    asked = _asked(trigger, bot)
+    asked = _match_input(trigger, bot)
     checks: list[Check] = []
     nearest, nearest_depth = rules[0], -1
     for rule in rules:
         if rule.command is not None and rule.command not in asked.verbs:  # most often, and so made cheap
             depth, seen, wanted = 0, asked.written, rule.wanted_command
         else:
-            miss = next(_misses(rule, asked), None)
+            miss = next(_failed_conditions(rule, asked), None)
             if miss is None:
-                checks.append(_won(rule, trigger, asked))
-                return Match(checks, rule, asked.verbs.get(rule.command or "", ""))
+                checks.append(_passed(rule, trigger, asked))
+                return TriggerMatch(checks, rule, asked.verbs.get(rule.command or "", ""))
             depth, seen, wanted = miss.depth, miss.seen, miss.wanted
         checks.append(Check(rule.check, "trigger", _FAIL, rule.line, seen, wanted))
         if depth > nearest_depth:
             nearest, nearest_depth = rule, depth
-    verbs = list(asked.verbs)[:_SLIPS]
+    verbs = list(asked.verbs)[:_MAX_TYPOS_CHECKED]
     lengths = {length for verb in verbs for length in range(len(verb) - 1, len(verb) + 2)}
     for at, rule in enumerate(rules):
         command = rule.command
         if command is None or len(command) not in lengths or command in asked.verbs:
             continue
-        if not any(_one_slip(each, command) for each in verbs):
+        if not any(_is_one_typo(each, command) for each in verbs):
             continue
         checks[at] = replace(checks[at], because=f"did you mean {command}?")
-        if nearest_depth < _SLIP:
-            nearest, nearest_depth = rule, _SLIP
-    return Missed(checks, _refused(nearest, list(_misses(nearest, asked))))
+        if nearest_depth < _TYPO_DEPTH:
+            nearest, nearest_depth = rule, _TYPO_DEPTH
+    return NearMiss(checks, _objection(nearest, list(_failed_conditions(nearest, asked))))
 
 
-def _asked(trigger: Trigger, bot: str | None) -> _Asked:
+def _match_input(trigger: Trigger, bot: str | None) -> _MatchInput:
     verbs: dict[str, str] = {}
     for command in trigger.commands:
         verbs.setdefault(command.verb, command.text)
     logins = (each.rpartition(":")[2] for each in trigger.assignees)
-    return _Asked(
+    return _MatchInput(
         verbs=verbs,
-        written=shown((f"@{bot or 'bot'} {verb}" for verb in verbs), "no command"),
+        written=joined_names((f"@{bot or 'bot'} {verb}" for verb in verbs), "no command"),
         repository=trigger.repository or "",
         assignees=frozenset(map(fold, (*trigger.assignees, *logins))),
-        assigned=shown(trigger.assignees, "nobody"),
+        assigned=joined_names(trigger.assignees, "nobody"),
         labels=frozenset(map(fold, trigger.labels)),
-        labelled=shown(trigger.labels, "no labels"),
+        labelled=joined_names(trigger.labels, "no labels"),
         bot=bot,
     )
 
 
-def _misses(rule: TriggerRule, asked: _Asked) -> Iterator[_Miss]:
+def _failed_conditions(rule: TriggerRule, asked: _MatchInput) -> Iterator[_FailedCondition]:
     """Yield the conditions of a trigger that do not hold, in the order in which they are asked."""
     if rule.command is not None and rule.command not in asked.verbs:
         line = f"write a line that starts with `@{asked.bot or 'bot'} {rule.command}`"
-        yield _Miss(0, asked.written, rule.wanted_command, line)
+        yield _FailedCondition(0, asked.written, rule.wanted_command, line)
     if rule.repos is not None and not (asked.repository and rule.repos.match(asked.repository)):
         letting = f"let repos of trigger {rule.id} match {asked.repository}" if asked.repository else None
-        yield _Miss(1, asked.repository or "no repository", f"repos {rule.wanted_repos}", letting)
+        yield _FailedCondition(1, asked.repository or "no repository", f"repos {rule.wanted_repos}", letting)
     if rule.assignee is not None:
         account = _assignee(rule, asked)
         if account is None or fold(account) not in asked.assignees:
             assigning = f"assign {account}" if account else None
-            yield _Miss(2, asked.assigned, f"assignee {account or rule.assignee}", assigning)
+            yield _FailedCondition(2, asked.assigned, f"assignee {account or rule.assignee}", assigning)
     for key, label in rule.labels_all.items():
         if key not in asked.labels:
-            yield _Miss(3, asked.labelled, f"label {label}", f"add the label {label}")
+            yield _FailedCondition(3, asked.labelled, f"label {label}", f"add the label {label}")
     for key, label in rule.labels_none.items():
         if key in asked.labels:
-            yield _Miss(3, asked.labelled, f"no label {label}", f"remove the label {label}")
+            yield _FailedCondition(3, asked.labelled, f"no label {label}", f"remove the label {label}")
 
 
-def _assignee(rule: TriggerRule, asked: _Asked) -> str | None:
+def _assignee(rule: TriggerRule, asked: _MatchInput) -> str | None:
     return asked.bot if rule.assignee == "@bot" else rule.assignee
 
 
-def _won(rule: TriggerRule, trigger: Trigger, asked: _Asked) -> Check:
+def _passed(rule: TriggerRule, trigger: Trigger, asked: _MatchInput) -> Check:
     if rule.command is not None:
         seen, wanted = f"@{asked.bot or 'bot'} {rule.command}", rule.wanted_command
     elif rule.assignee is not None:
         seen, wanted = asked.assigned, f"assignee {_assignee(rule, asked)}"
     else:
         seen, wanted = trigger.name or "", rule.wanted_event
-    return Check(rule.check, "trigger", Outcome.PASS, rule.line, seen, wanted)
+    return Check(rule.check, "trigger", CheckOutcome.PASS, rule.line, seen, wanted)
 
 
-def _refused(rule: TriggerRule, misses: list[_Miss]) -> Refused:
+def _objection(rule: TriggerRule, misses: list[_FailedCondition]) -> Objection:
     first = misses[0]
     remedies = [Remedy(miss.remedy, rule.line) for miss in misses if miss.remedy is not None]
-    return Refused(
+    return Objection(
         f"no trigger matches: {rule.id} wants {first.wanted}, seen {first.seen}",
-        together(remedies) if len(remedies) == len(misses) else None,
+        combine_remedies(remedies) if len(remedies) == len(misses) else None,
     )
 
 
-def _one_slip(written: str, meant: str) -> bool:
+def _is_one_typo(written: str, meant: str) -> bool:
     """Say whether one letter was added, left out or mistaken, or two neighbours were exchanged."""
     if written == meant or abs(len(written) - len(meant)) > 1:
         return False

@@ -20,10 +20,10 @@ LOOK_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
-Print = tuple[int, int, int, int] | None
+Fingerprint = tuple[int, int, int, int] | None
 
 
-async def watch(path: Path, again: asyncio.Event, reload: Callable[[], Awaitable[bool]]) -> None:
+async def watch_rails(path: Path, again: asyncio.Event, reload: Callable[[], Awaitable[bool]]) -> None:
     """Call `reload` at once, after every change of the file, and whenever `again` is set; for ever.
 
     While `reload` returns False, or nothing can be stored, it is called at every look.
@@ -33,14 +33,14 @@ async def watch(path: Path, again: asyncio.Event, reload: Callable[[], Awaitable
     settled = False
     try:
         while True:
-            directory = _print(path.parent)
+            directory = _fingerprint(path.parent)
             if directory is None or heard_in is None or directory[:2] != heard_in[:2]:
                 if ear is not None:
                     ear.cancel()
                 ear, heard_in = None, directory
                 if directory is not None:
                     ear = asyncio.create_task(_listen(path.parent, again))
-            now = _print(path)
+            now = _fingerprint(path)
             if again.is_set() or now != seen or not settled:
                 again.clear()
                 seen, settled = now, await _settled(reload)
@@ -50,7 +50,7 @@ async def watch(path: Path, again: asyncio.Event, reload: Callable[[], Awaitable
             ear.cancel()
 
 
-def _print(path: Path) -> Print:
+def _fingerprint(path: Path) -> Fingerprint:
     """Return what tells a file from what it was before: device, inode, time of change (ns) and size."""
     try:
         found = path.stat()

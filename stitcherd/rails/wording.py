@@ -6,10 +6,11 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from shared.house import RailsFault
-from stitcherd.nearest import nearest
-from stitcherd.rails.nodes import Node
-from stitcherd.rails.schema import Rails
+from shared.api import RailsFault
+from shared.suggest import nearest
+from stitcherd.config.errors import unknown_name
+from stitcherd.config.yaml_nodes import YamlNode
+from stitcherd.rails.schema import RailsFile
 
 Path = tuple[int | str, ...]
 
@@ -26,7 +27,7 @@ _NOUNS = {"capabilities": "capability", "needs": "capability", "on": "event"}
 _MANY = 4  # so many allowed words are named in a sentence; beyond, the nearest is
 
 
-def fault_of(error: ErrorDetails, root: Node) -> RailsFault:
+def fault_of(error: ErrorDetails, root: YamlNode) -> RailsFault:
     """Return the fault that one of pydantic's errors stands for."""
     path = error["loc"]
     if path[-1:] == ("[key]",):
@@ -39,7 +40,7 @@ def fault_of(error: ErrorDetails, root: Node) -> RailsFault:
     return RailsFault(node.line, node.column, _sentence(error, path))
 
 
-def empty_values(root: Node) -> list[RailsFault]:
+def empty_values(root: YamlNode) -> list[RailsFault]:
     """Return a fault for every key or item without a value; a whole section may be left empty."""
     return [
         RailsFault(*place, f"{_name(path)} has no value: write one, or leave it out")
@@ -48,16 +49,7 @@ def empty_values(root: Node) -> list[RailsFault]:
     ]
 
 
-def unknown(noun: str, word: str, known: Iterable[str]) -> str:
-    """Return the sentence for a word that is not known, with the nearest that is, or all of them."""
-    names = list(known)
-    near = nearest(word, names)
-    if near is not None:
-        return f"unknown {noun} {word[:80]!r} (did you mean {near}?)"
-    return f"unknown {noun} {word[:80]!r}: there is {', '.join(names) if names else 'none'}"
-
-
-def _leaves(node: Node, path: Path, place: tuple[int, int]) -> Iterable[tuple[Path, Node, tuple[int, int]]]:
+def _leaves(node: YamlNode, path: Path, place: tuple[int, int]) -> Iterable[tuple[Path, YamlNode, tuple[int, int]]]:
     """Yield each single value with its path, and the place of its key where it has one."""
     if isinstance(node.value, dict):
         for key, child in node.value.items():
@@ -96,7 +88,7 @@ def _wrong_word(given: object, path: Path) -> str:
     allowed = [str(word) for word in get_args(_annotation(path))]
     field = next(part for part in reversed(path) if isinstance(part, str))
     if field in _NOUNS and isinstance(given, str):
-        return unknown(_NOUNS[field], given, allowed)
+        return unknown_name(_NOUNS[field], given, allowed)
     if len(allowed) > _MANY:
         return f"{_name(path)} must be text, not {_shown(given)}"
     *some, last = allowed
@@ -115,7 +107,7 @@ def _unknown_key(path: Path) -> str:
 
 def _annotation(path: Path) -> Any:
     """Return the type that the schema wants at a path."""
-    here: Any = Rails
+    here: Any = RailsFile
     for part in path:
         if isinstance(here, type) and issubclass(here, BaseModel):
             fields = {field.alias or name: field for name, field in here.model_fields.items()}

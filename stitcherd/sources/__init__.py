@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from stitcherd.sources import gitea, github, gitlab, mosaic, standard
-from stitcherd.sources.source import BadSignature, NotJson, Source, WrongShape
+from stitcherd.sources import gitea, github, gitlab, mosaic
+from stitcherd.sources.base import BadSignature, NotJson, Source, WrongShape
 
 __all__ = ["SOURCES", "BadSignature", "NotJson", "Source", "WrongShape"]
 
@@ -14,6 +14,6 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "github": github.SOURCE,
         "gitlab": gitlab.SOURCE,
         "mosaic": mosaic.SOURCE,
-        "standard": standard.SOURCE,
+        "standard": mosaic.STANDARD,
     }
 )

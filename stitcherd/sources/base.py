@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from stitcherd.trigger import Trigger
+from stitcherd.sources.trigger import Trigger
 
 
 class BadSignature(Exception):

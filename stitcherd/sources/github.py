@@ -5,15 +5,20 @@ from collections.abc import Mapping
 
 from msgspec.json import Decoder
 
-from stitcherd.sources.body import FORM, JSON, decode, scrub
-from stitcherd.sources.github_body import Body, Envelope
-from stitcherd.sources.github_shape import named, require, unnamed
-from stitcherd.sources.headers import hmac_sha256, id_from
-from stitcherd.sources.source import Source, WrongShape
-from stitcherd.trigger import Trigger
+from stitcherd.sources.base import Source, WrongShape
+from stitcherd.sources.github_payload import (
+    GithubEnvelope,
+    GithubPayload,
+    build_trigger,
+    require_fields,
+    unnamed_trigger,
+)
+from stitcherd.sources.payload import FORM, JSON, decode_body, scrub
+from stitcherd.sources.signatures import delivery_id_reader, hmac_verifier
+from stitcherd.sources.trigger import Trigger
 
 # An event, and the fields of its body that it cannot be without.
-_NEEDS: Mapping[str, tuple[str, ...]] = {
+_REQUIRED_FIELDS: Mapping[str, tuple[str, ...]] = {
     "issues": ("issue",),
     "issue_comment": ("issue", "comment"),
     "pull_request": ("pull_request",),
@@ -25,7 +30,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "workflow_run": ("workflow_run",),
     "status": ("sha",),
 }
-_NAMES: Mapping[tuple[str, str | None], str] = {
+_EVENT_NAMES: Mapping[tuple[str, str | None], str] = {
     ("issues", "opened"): "issue.opened",
     ("issues", "assigned"): "issue.assigned",
     ("issues", "labeled"): "issue.labeled",
@@ -44,8 +49,8 @@ _NAMES: Mapping[tuple[str, str | None], str] = {
 }
 
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,99}")
-_BODY = Decoder(Body)
-_ENVELOPE = Decoder(Envelope)
+_BODY = Decoder(GithubPayload)
+_ENVELOPE = Decoder(GithubEnvelope)
 
 
 def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False) -> Trigger:
@@ -53,19 +58,21 @@ def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str |
     event = headers.get("X-GitHub-Event", "")
     if not _EVENT.fullmatch(event):
         raise WrongShape("X-GitHub-Event: expected the name of an event")
-    if event not in _NEEDS:
-        known = decode(_ENVELOPE, body, form=form)
-        return unnamed(known, event, source=source, refused="ping" if event == "ping" else None)
-    seen = decode(_BODY, body, form=form)
-    require(seen, _NEEDS[event])
-    return named(seen, event, _NAMES.get((event, seen.action)), source=source, bot=bot, assigned=[seen.assignee])
+    if event not in _REQUIRED_FIELDS:
+        known = decode_body(_ENVELOPE, body, form=form)
+        return unnamed_trigger(known, event, source=source, refused="ping" if event == "ping" else None)
+    seen = decode_body(_BODY, body, form=form)
+    require_fields(seen, _REQUIRED_FIELDS[event])
+    return build_trigger(
+        seen, event, _EVENT_NAMES.get((event, seen.action)), source=source, bot=bot, assigned=[seen.assignee]
+    )
 
 
 SOURCE = Source(
     kind="github",
-    verify=hmac_sha256("X-Hub-Signature-256", prefix="sha256="),
+    verify=hmac_verifier("X-Hub-Signature-256", prefix="sha256="),
     parse=parse,
-    external_id=id_from("X-GitHub-Delivery"),
+    external_id=delivery_id_reader("X-GitHub-Delivery"),
     scrub=scrub,
     id_is_signed=False,
     body_window=None,

@@ -2,18 +2,120 @@
 
 from collections.abc import Iterable
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct, UnsetType
 
 from shared.models import Thread
-from stitcherd.sources.commands import commands_of
-from stitcherd.sources.github_body import Body, Envelope, Repository, Topic, User
-from stitcherd.sources.names import account_of, web_address
-from stitcherd.sources.source import WrongShape
-from stitcherd.sources.texts import COMMANDED, own_text
-from stitcherd.trigger import Quote, Trigger
+from stitcherd.sources.base import WrongShape
+from stitcherd.sources.text import (
+    COMMAND_EVENTS,
+    Login,
+    Ref,
+    RepositoryName,
+    Sha,
+    ThreadNumber,
+    bot_text_reason,
+    parse_commands,
+    qualified_account,
+    safe_url,
+)
+from stitcherd.sources.trigger import Quote, Trigger
+
+# merged from stitcherd.sources.github_body: The dozen fields that are read of a GitHub body; absent and null
+# are the same, all others are ignored. Shapes: docs.github.com, "Webhook events and payloads". Users and the
+# repositories of forks are null once deleted.
 
 
-def unnamed(seen: Envelope, event: str, *, source: str, refused: str | None = None) -> Trigger:
+class GithubUser(Struct, frozen=True):
+    """An account."""
+
+    login: Login | None = None
+
+
+class GithubRepository(Struct, frozen=True):
+    """A repository."""
+
+    full_name: RepositoryName | None = None
+
+
+class GithubLabel(Struct, frozen=True):
+    """A label."""
+
+    name: str | None = None
+
+
+class GithubMarker(Struct, frozen=True):
+    """An object that says something by being there."""
+
+
+class GithubHead(Struct, frozen=True):
+    """The commit that a change brings."""
+
+    sha: Sha | None = None
+    repo: GithubRepository | None = None
+    repo_id: int | None = None  # Gitea's
+
+
+class GithubBase(Struct, frozen=True):
+    """The branch that a change wants to go into."""
+
+    ref: Ref | None = None
+    repo_id: int | None = None  # Gitea's
+
+
+class GithubThread(Struct, frozen=True):
+    """An issue or a pull request; `pull_request` marks a pull request that is shown as an issue."""
+
+    number: ThreadNumber | UnsetType = UNSET
+    title: str | None = None
+    body: str | None = None
+    html_url: str | None = None
+    user: GithubUser | None = None
+    labels: tuple[GithubLabel | None, ...] | None = None
+    pull_request: GithubMarker | None = None
+    head: GithubHead | None = None
+    base: GithubBase | None = None
+
+
+class GithubComment(Struct, frozen=True):
+    """A comment or a review."""
+
+    body: str | None = None
+    user: GithubUser | None = None
+
+
+class GithubRun(Struct, frozen=True):
+    """A check run, a check suite or a workflow run."""
+
+    head_sha: Sha | None = None
+
+
+class GithubEnvelope(Struct, frozen=True):
+    """What every event may have."""
+
+    action: str | None = None
+    sender: GithubUser | None = None
+    repository: GithubRepository | None = None
+
+
+class GithubPayload(GithubEnvelope, frozen=True):
+    """What the events have for which there is a word."""
+
+    issue: GithubThread | None = None
+    pull_request: GithubThread | None = None
+    comment: GithubComment | None = None
+    review: GithubComment | None = None
+    assignee: GithubUser | None = None
+    requested_reviewer: GithubUser | None = None
+    ref: str | None = None
+    after: Sha | None = None
+    check_run: GithubRun | None = None
+    check_suite: GithubRun | None = None
+    workflow_run: GithubRun | None = None
+    sha: Sha | None = None
+    state: str | None = None
+
+
+def unnamed_trigger(seen: GithubEnvelope, event: str, *, source: str, refused: str | None = None) -> Trigger:
     """Return what is known of an event for which there is no word."""
     return Trigger(
         source=source,
@@ -21,22 +123,28 @@ def unnamed(seen: Envelope, event: str, *, source: str, refused: str | None = No
         action=seen.action,
         refused=refused,
         sender=_account(source, seen.sender),
-        repository=_full_name(seen.repository),
+        repository=_repository_name(seen.repository),
     )
 
 
-def require(seen: Body, fields: Iterable[str]) -> None:
+def require_fields(seen: GithubPayload, fields: Iterable[str]) -> None:
     """Raise WrongShape where one of the fields is missing, or is a topic without a number."""
     for field in fields:
         value = getattr(seen, field)
         if value is None:
             raise WrongShape(f"$.{field}: missing")
-        if isinstance(value, Topic) and value.number is UNSET:
+        if isinstance(value, GithubThread) and value.number is UNSET:
             raise WrongShape(f"$.{field}.number: missing")
 
 
-def named(
-    seen: Body, event: str, name: str | None, *, source: str, bot: str | None, assigned: Iterable[User | None]
+def build_trigger(
+    seen: GithubPayload,
+    event: str,
+    name: str | None,
+    *,
+    source: str,
+    bot: str | None,
+    assigned: Iterable[GithubUser | None],
 ) -> Trigger:
     """Return what an event says; `name` is that of an issue's comment even where the comment is on a change.
 
@@ -55,71 +163,71 @@ def named(
         event=event,
         action=seen.action,
         name=name,
-        refused=own_text(name, bot, sender, author),
+        refused=bot_text_reason(name, bot, sender, author),
         sender=sender,
         author=author,
-        repository=_full_name(seen.repository),
+        repository=_repository_name(seen.repository),
         thread=_thread(seen, topic, source) if topic else None,
         labels=tuple(label.name for label in topic.labels or () if label and label.name) if topic else (),
         assignees=_accounts(source, assigned) if name == "issue.assigned" else (),
         reviewers=_accounts(source, [seen.requested_reviewer]) if name == "change.review_requested" else (),
-        commands=commands_of(text.body or "", bot) if text and name in COMMANDED else (),
+        commands=parse_commands(text.body or "", bot) if text and name in COMMAND_EVENTS else (),
         quotes=_quotes(seen, topic, source) if topic else (),
         from_fork=_from_fork(seen.pull_request, seen.repository),
-        ref=_branch(seen),
+        ref=_base_branch(seen),
         head_sha=_head_sha(seen),
     )
 
 
-def _account(source: str, user: User | None) -> str | None:
-    return account_of(source, user.login) if user else None
+def _account(source: str, user: GithubUser | None) -> str | None:
+    return qualified_account(source, user.login) if user else None
 
 
-def _accounts(source: str, users: Iterable[User | None]) -> tuple[str, ...]:
+def _accounts(source: str, users: Iterable[GithubUser | None]) -> tuple[str, ...]:
     accounts = (_account(source, user) for user in users)
     return tuple(account for account in accounts if account)
 
 
-def _full_name(repository: Repository | None) -> str | None:
+def _repository_name(repository: GithubRepository | None) -> str | None:
     return repository.full_name if repository else None
 
 
-def _thread(seen: Body, topic: Topic, source: str) -> Thread | None:
+def _thread(seen: GithubPayload, topic: GithubThread, source: str) -> Thread | None:
     if topic.number is UNSET:
         return None
     return Thread(
         kind="change" if topic is seen.pull_request or topic.pull_request else "issue",
         number=topic.number,
         title=topic.title or "",
-        url=web_address(topic.html_url),
+        url=safe_url(topic.html_url),
         author=_account(source, topic.user),
     )
 
 
-def _quotes(seen: Body, topic: Topic, source: str) -> tuple[Quote, ...]:
+def _quotes(seen: GithubPayload, topic: GithubThread, source: str) -> tuple[Quote, ...]:
     author = _account(source, topic.user)
     texts = [(author, "title", topic.title), (author, "body", topic.body)]
     texts += [(_account(source, text.user), "comment", text.body) for text in (seen.comment, seen.review) if text]
     return tuple(Quote(writer, kind, text) for writer, kind, text in texts if text)
 
 
-def _from_fork(change: Topic | None, repository: Repository | None) -> bool | None:
+def _from_fork(change: GithubThread | None, repository: GithubRepository | None) -> bool | None:
     """Say whether a change comes from another repository; one that is gone was a fork."""
     if change is None or change.head is None:
         return None
-    head, base = _full_name(change.head.repo), _full_name(repository)
+    head, base = _repository_name(change.head.repo), _repository_name(repository)
     if head is None and change.base and change.base.repo_id is not None:
         return change.head.repo_id != change.base.repo_id
     return head is None or base is None or head.lower() != base.lower()
 
 
-def _branch(seen: Body) -> str | None:
+def _base_branch(seen: GithubPayload) -> str | None:
     if seen.pull_request and seen.pull_request.base:
         return seen.pull_request.base.ref
     return None
 
 
-def _head_sha(seen: Body) -> str | None:
+def _head_sha(seen: GithubPayload) -> str | None:
     if seen.pull_request and seen.pull_request.head:
         return seen.pull_request.head.sha
     run = seen.check_run or seen.check_suite or seen.workflow_run

@@ -8,8 +8,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from stitcherd.sources.markdown_blocks import LINE_END, Block, blocks
-from stitcherd.sources.markdown_html import TAG
+from stitcherd.sources.markdown_blocks import LINE_END, TAG, Block, parse_blocks
 
 _ELEMENTS = frozenset(
     "blockquote code kbd noscript pre samp script style template textarea title tt xmp".split()  # noqa: SIM905 (a word list)
@@ -30,14 +29,14 @@ def plain_lines(text: str) -> Iterator[str]:
     """Yield the lines, as written, that start as plain text, in order. Linear in the text."""
     lines = LINE_END.split(text)
     hidden: Counter[str] = Counter()
-    for block in blocks(lines):
-        spans = _Spans(block, hidden)
+    for block in parse_blocks(lines):
+        spans = _HiddenSpans(block, hidden)
         spans.read()
         starts = zip(block.numbers, block.plain, spans.outside(), strict=True)
         yield from (lines[number] for number, plain, outside in starts if plain and outside)
 
 
-class _Spans:
+class _HiddenSpans:
     """The stretches of one block in which a line may start without being plain text.
 
     `hidden` counts the elements and comments that are open; it is carried from block to block.

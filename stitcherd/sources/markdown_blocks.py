@@ -10,12 +10,48 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from stitcherd.sources.markdown_html import html_end
+# merged from stitcherd.sources.markdown_html: Raw HTML in Markdown, after CommonMark 0.31: what a tag looks
+# like, and where a block of HTML ends.
+
+_ATTRIBUTE = r"[A-Za-z_:][A-Za-z0-9_.:-]*+(?:[ \t\n]*+=[ \t\n]*+(?:[^ \t\n\"'=<>`]++|'[^']*+'|\"[^\"]*+\"))?+"
+TAG = rf"<[A-Za-z][A-Za-z0-9-]*+(?:[ \t\n]++{_ATTRIBUTE})*+[ \t\n]*+/?>|</[A-Za-z][A-Za-z0-9-]*+[ \t\n]*+>"
+
+_RAW = tuple(
+    (re.compile(start, re.IGNORECASE), re.compile(end, re.IGNORECASE))
+    for start, end in (
+        (r"<(?:script|pre|style|textarea)(?:[ >]|$)", r"</(?:script|pre|style|textarea)>"),
+        (r"<!--", r"-->"),
+        (r"<\?", r"\?>"),
+        (r"<![A-Z]", r">"),
+        (r"<!\[CDATA\[", r"\]\]>"),
+    )
+)
+_BLOCK_TAG = re.compile(
+    r"</?(?:address|article|aside|base|basefont|blockquote|body|caption|center|col|colgroup|dd|details|dialog|dir"
+    r"|div|dl|dt|fieldset|figcaption|figure|footer|form|frame|frameset|h[1-6]|head|header|hr|html|iframe|legend|li"
+    r"|link|main|menu|menuitem|nav|noframes|ol|optgroup|option|p|param|search|section|summary|table|tbody|td"
+    r"|tfoot|th|thead|title|tr|track|ul)(?: |/?>|$)",
+    re.IGNORECASE,
+)
+_LONE_TAG = re.compile(rf"(?:{TAG}) *")
+
+
+def html_end(text: str, *, in_paragraph: bool) -> re.Pattern[str] | None:
+    """Return what ends the raw HTML that starts here, None where none does."""
+    if not text.startswith("<"):
+        return None
+    for start, end in _RAW:
+        if start.match(text):
+            return end
+    if _BLOCK_TAG.match(text) or (not in_paragraph and _LONE_TAG.fullmatch(text)):
+        return re.compile("")
+    return None
+
 
 LINE_END = re.compile(r"\r\n?|\n")
 
-DEEPEST = 64  # containers in one another
-_QUOTE = 0  # among the widths of list items
+NESTING_MAX = 64  # containers in one another
+_QUOTE_WIDTH = 0  # among the widths of list items
 
 _HEADING = re.compile(r"#{1,6}(?: |$)")
 _UNDERLINE = re.compile(r"(?:=+|-+) *")
@@ -47,17 +83,17 @@ class _Leaf(Enum):
     HTML = auto()
 
 
-class _GivenUp(Exception):
+class _AmbiguousText(Exception):
     """The text is one that parsers do not agree on."""
 
 
-def blocks(lines: Sequence[str]) -> Iterator[Block]:
+def parse_blocks(lines: Sequence[str]) -> Iterator[Block]:
     """Yield the blocks that hold words, in order; the lines come without their ends."""
-    parser = _Parser()
+    parser = _BlockParser()
     for number, line in enumerate(lines):
         try:
             parser.read(number, line.expandtabs(4))
-        except _GivenUp:
+        except _AmbiguousText:
             break
         yield from parser.finished
         parser.finished.clear()
@@ -65,7 +101,7 @@ def blocks(lines: Sequence[str]) -> Iterator[Block]:
     yield from parser.finished
 
 
-class _Parser:
+class _BlockParser:
     def __init__(self) -> None:
         self.finished: list[Block] = []
         self.containers: list[int] = []
@@ -85,7 +121,7 @@ class _Parser:
         in_paragraph = self.leaf is _Leaf.PARAGRAPH  # goes on, if only lazily, unless something starts here
         while text := line[at:].lstrip(" "):
             indent = len(line) - at - len(text)
-            if indent > 3 or depth > DEEPEST:
+            if indent > 3 or depth > NESTING_MAX:
                 break
             width = self._container(text, indent, restricted=in_paragraph and whole)
             if width is None:
@@ -95,7 +131,7 @@ class _Parser:
             self._close(depth)
             self.containers.append(width)
             depth, whole, in_paragraph = depth + 1, True, False
-            at += indent + 1 + (text[1:2] == " ") if width == _QUOTE else width
+            at += indent + 1 + (text[1:2] == " ") if width == _QUOTE_WIDTH else width
         self._words(number, line[at:], depth, in_paragraph=in_paragraph)
 
     def end_block(self) -> None:
@@ -110,7 +146,7 @@ class _Parser:
         for depth, width in enumerate(self.containers):
             text = line[at:].lstrip(" ")
             indent = len(line) - at - len(text)
-            if width == _QUOTE:
+            if width == _QUOTE_WIDTH:
                 if indent > 3 or not text.startswith(">"):
                     return depth, at
                 at += indent + 1 + (text[1:2] == " ")
@@ -134,7 +170,7 @@ class _Parser:
     def _container(self, text: str, indent: int, *, restricted: bool) -> int | None:
         """Return the width of the container that starts here, None where none does."""
         if text.startswith(">"):
-            return _QUOTE
+            return _QUOTE_WIDTH
         found = _ITEM.match(text)
         if found is None or _RULE.fullmatch(text) or (restricted and _UNDERLINE.fullmatch(text)):
             return None
@@ -167,7 +203,7 @@ class _Parser:
     def _raw(self, number: int, rest: str) -> None:
         if not self.closing.pattern:
             if rest.strip(" "):
-                self.block.add(number, rest, plain=_QUOTE not in self.containers)
+                self.block.add(number, rest, plain=_QUOTE_WIDTH not in self.containers)
             else:
                 self._close(len(self.containers))
             return
@@ -177,18 +213,18 @@ class _Parser:
 
     def _words(self, number: int, rest: str, depth: int, *, in_paragraph: bool) -> None:
         text = rest.lstrip(" ")
-        if depth > DEEPEST:
-            raise _GivenUp
+        if depth > NESTING_MAX:
+            raise _AmbiguousText
         if in_paragraph and text:
             if self.defines and not text.startswith("["):
-                raise _GivenUp  # where a link's definition ends is told differently everywhere
-            self.block.add(number, text, plain=_QUOTE not in self.containers)
+                raise _AmbiguousText  # where a link's definition ends is told differently everywhere
+            self.block.add(number, text, plain=_QUOTE_WIDTH not in self.containers)
             return
         self._close(depth)
         if text and len(rest) - len(text) < 4:
             self.leaf = _Leaf.PARAGRAPH
             self.defines = _DEFINITION.match(text) is not None
-            self.block.add(number, text, plain=_QUOTE not in self.containers)
+            self.block.add(number, text, plain=_QUOTE_WIDTH not in self.containers)
 
     def _close(self, depth: int) -> None:
         """End the block that is open, and the containers below `depth`."""

@@ -1,48 +1,25 @@
 """What comes in: deliveries, their decisions and bodies, and new jobs, each whole in one transaction."""
 
 import sqlite3
-from typing import Any
+from collections.abc import Callable
 
-from msgspec import Struct
+import aiosqlite
+from msgspec import Struct, structs
 
-from shared.ids import short
-from shared.models import Decision, RunnerJob, Status, Thread, Verdict
-from stitcherd.refusal import Refusal
-from stitcherd.store import approvals, quotas, rows
-from stitcherd.store.decisions import add_decision
+from shared.api import DeliveryPage
+from shared.ids import short_id
+from shared.models import Decision, Delivery, RunnerJob, Thread, Verdict
+from stitcherd.errors import Refusal
+from stitcherd.policy import ApprovalRequest, ApprovalResult
+from stitcherd.store import approvals, limits, rows, transitions
+from stitcherd.store.decisions import add_decision, find_document
 from stitcherd.store.events import add_event
-from stitcherd.store.moves import find
-from stitcherd.store.quotas import Limit
+from stitcherd.store.jobs import NewJob, add_job, already_open, find_open_on_thread
+from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optional, where_clause
+from stitcherd.store.transitions import find_job_row
 
-
-class NewJob(Struct, frozen=True, kw_only=True):
-    """A job as intake hands it in; `because` is the payload of its `job.created`, `quotas` what it counts against.
-
-    With `terms` it waits for an approval first.
-    """
-
-    id: str
-    workspace: str
-    type: str
-    profile: str
-    executor: str
-    priority: int
-    repository: str | None
-    ref: str | None
-    thread: Thread | None
-    prompt: str
-    metadata: dict[str, Any]
-    tries: int
-    on_interrupt: str
-    rails: str
-    actor: str
-    because: dict[str, Any]
-    delivery: str | None = None
-    agent_task: str | None = None
-    idempotency_key: str | None = None
-    request_sha256: str | None = None
-    quotas: tuple[Limit, ...] = ()
-    terms: approvals.Terms | None = None
+# merged from stitcherd.store.answering: A comment that approves or denies a waiting job: the delivery and the
+# move that it makes, in one transaction.
 
 
 class NewDelivery(Struct, frozen=True, kw_only=True):
@@ -74,7 +51,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
     replay_of: str | None = None
 
 
-class Recorded(Struct, frozen=True):
+class RecordedDelivery(Struct, frozen=True):
     """What became of a delivery: its id (the first one's, for a repetition), verdict, reason and job."""
 
     delivery_id: str
@@ -84,7 +61,7 @@ class Recorded(Struct, frozen=True):
 
 
 # Whoever sent the same id, else whoever sent the same bytes; with NULL for either, nobody.
-FIRST = """
+FIRST_DELIVERY = """
 SELECT * FROM deliveries WHERE key = coalesce(
   (SELECT min(key) FROM deliveries
    WHERE source = :source AND external_id = :external_id AND replay_of IS NULL AND received_at >= :seen_since),
@@ -93,26 +70,26 @@ SELECT * FROM deliveries WHERE key = coalesce(
 """
 
 
-def add_delivery(db: sqlite3.Connection, new: NewDelivery, job: NewJob | None) -> Recorded:
+def add_delivery(db: sqlite3.Connection, new: NewDelivery, job: NewJob | None) -> RecordedDelivery:
     """Store a delivery, its decision and, where the rails allowed one, its job; or find that it came before."""
     if new.replay_of is None:
         repeated = find_repeated(db, new.source, new.external_id, new.body_sha256, new.seen_since, new.same_body_since)
         if repeated is not None:
             return repeated
     ruled, verdict, reason = new.decision, new.decision.verdict, new.decision.reason
-    open_job = open_on_thread(db, job) if job is not None else None
+    open_job = find_open_on_thread(db, job) if job is not None else None
     if open_job is not None:
         verdict = Verdict.DUPLICATE
         reason = already_open(open_job)
         job = None
     elif job is not None:
-        ruled = quotas.ruled(ruled, quotas.uses(db, job.quotas, new.received_at))
+        ruled = limits.apply_limits(ruled, limits.read_uses(db, job.quotas, new.received_at))
         verdict, reason = ruled.verdict, ruled.reason
         job = None if verdict is Verdict.THROTTLED else job
     about = open_job.id if open_job is not None else job.id if job is not None else None
     decision = record(db, new, ruled, verdict, reason, about)
     created = add_job(db, job, decision, new.received_at) if job is not None else None
-    return Recorded(new.id, verdict, reason, open_job or created)
+    return RecordedDelivery(new.id, verdict, reason, open_job or created)
 
 
 def record(
@@ -146,10 +123,10 @@ def find_repeated(
     body_sha256: str,
     seen_since: int,
     same_body_since: int | None,
-) -> Recorded | None:
+) -> RecordedDelivery | None:
     """Return the first delivery with the sender's id, or with the same bytes where those count; times in ms."""
     row = db.execute(
-        FIRST,
+        FIRST_DELIVERY,
         {
             "source": source,
             "external_id": external_id,
@@ -160,107 +137,10 @@ def find_repeated(
     ).fetchone()
     if row is None:
         return None
-    job = rows.job(find(db, row["job"])) if row["job"] else None
+    job = rows.job(find_job_row(db, row["job"])) if row["job"] else None
     first = rows.delivery(row)
     name = first.external_id or first.id
-    return Recorded(first.id, Verdict.DUPLICATE, f"delivery {name} was received at {first.received_at}", job)
-
-
-def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> RunnerJob:
-    """Store a job with its events, QUEUED, or PENDING where it needs an approval; return it."""
-    thread, terms = new.thread, new.terms
-    then = ("job.waiting", terms.payload()) if terms else ("job.queued", {"attempt": 1})
-    columns = {
-        "id": new.id,
-        "tail": rows.tail(new.id),
-        "workspace": new.workspace,
-        "agent_task": new.agent_task,
-        "type": new.type,
-        "status": Status.PENDING if terms else Status.QUEUED,
-        "priority": new.priority,
-        "profile": new.profile,
-        "executor": new.executor,
-        "repository": new.repository,
-        "ref": new.ref,
-        "thread_kind": thread and thread.kind,
-        "thread_number": thread and thread.number,
-        "thread_title": thread and thread.title,
-        "thread_url": thread and thread.url,
-        "thread_author": thread and thread.author,
-        "tries_max": new.tries,
-        "on_interrupt": new.on_interrupt,
-        "rails": new.rails,
-        "delivery": new.delivery,
-        "actor": new.actor,
-        "created_at": now,
-        "queued_at": None if terms else now,
-        "last_event": then[0],
-        "decision": decision,
-        "idempotency_key": new.idempotency_key,
-        "request_sha256": new.request_sha256,
-    }
-    row = db.execute(
-        f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING *",
-        list(columns.values()),
-    ).fetchone()
-    db.execute(
-        "INSERT INTO job_texts (job, prompt, metadata) VALUES (?, ?, ?)",
-        (row["key"], new.prompt, rows.encode(new.metadata)),
-    )
-    if terms:
-        approvals.keep(db, row["key"], terms)
-    for type_, payload in (("job.created", new.because), then):
-        add_event(db, type_, actor=new.actor, now=now, job=row["key"], workspace=new.workspace, payload=payload)
-    quotas.note(db, new.quotas, new.id, now)
-    return rows.job(row)
-
-
-def dispatch(db: sqlite3.Connection, new: NewJob, decision: Decision, now: int) -> tuple[RunnerJob, bool]:
-    """Store a job that was asked for by hand; returns it and whether it is new.
-
-    The same idempotency key with the same request finds the first job; with another request it is refused, and so
-    is a job beyond a rate.
-    """
-    if new.idempotency_key is not None:
-        row = db.execute(
-            "SELECT * FROM jobs WHERE workspace = ? AND idempotency_key = ?",
-            (new.workspace, new.idempotency_key),
-        ).fetchone()
-        if row is not None and row["request_sha256"] != new.request_sha256:
-            raise Refusal(
-                "invalid",
-                f"idempotencyKey {new.idempotency_key!r} was used with another request, for job {short(row['id'])}",
-            )
-        if row is not None:
-            return rows.job(row), False
-    used = quotas.uses(db, new.quotas, now)
-    decision = quotas.ruled(decision, used)
-    if decision.verdict is Verdict.THROTTLED:
-        seconds = max((use.free_at or 0) - now for use in used) // 1000 + 1
-        raise Refusal("throttled", decision.reason, retry_after=seconds, more={"decision": rows.builtins(decision)})
-    return add_job(db, new, add_decision(db, decision), now), True
-
-
-def remember_rails(db: sqlite3.Connection, revision: str, text: str, now: int) -> None:
-    """Keep a revision of the rails for as long as a job may name it."""
-    db.execute("INSERT OR IGNORE INTO rails (revision, text, loaded_at) VALUES (?, ?, ?)", (revision, text, now))
-
-
-def open_on_thread(db: sqlite3.Connection, job: NewJob) -> RunnerJob | None:
-    """Return the job of the same type that is open on the thread of a new one."""
-    if job.thread is None:
-        return None
-    row = db.execute(
-        "SELECT * FROM jobs WHERE workspace = ? AND repository = ? AND thread_kind = ? AND thread_number = ?"
-        " AND type = ? AND status IN ('PENDING', 'QUEUED', 'RUNNING')",
-        (job.workspace, job.repository, job.thread.kind, job.thread.number, job.type),
-    ).fetchone()
-    return None if row is None else rows.job(row)
-
-
-def already_open(job: RunnerJob) -> str:
-    """Return why a delivery makes no second job beside this one."""
-    return f"job {short(job.id)} of type {job.type} is already {job.status} on this thread"
+    return RecordedDelivery(first.id, Verdict.DUPLICATE, f"delivery {name} was received at {first.received_at}", job)
 
 
 def _insert_delivery(
@@ -268,7 +148,7 @@ def _insert_delivery(
 ) -> None:
     columns = {
         "id": new.id,
-        "tail": rows.tail(new.id),
+        "tail": rows.reversed_suffix(new.id),
         "source": new.source,
         "kind": new.kind,
         "workspace": new.workspace,
@@ -295,3 +175,85 @@ def _insert_delivery(
         list(columns.values()),
     ).lastrowid
     db.execute("INSERT INTO delivery_bodies (delivery, body) VALUES (?, ?)", (key, new.body))
+
+
+def record_answer(
+    db: sqlite3.Connection, new: NewDelivery, rule: Callable[[list[tuple[RunnerJob, ApprovalRequest]]], ApprovalResult]
+) -> RecordedDelivery:
+    """Store a delivery that answers for jobs waiting on its thread, and do what `rule` makes of it; once only."""
+    if new.replay_of is None:
+        repeated = find_repeated(db, new.source, new.external_id, new.body_sha256, new.seen_since, new.same_body_since)
+        if repeated is not None:
+            return repeated
+    waiting: list[tuple[RunnerJob, ApprovalRequest]] = []
+    if new.repository is not None and new.thread is not None:
+        waiting = approvals.waiting_on_thread(db, new.workspace, new.repository, new.thread, new.source)
+    answered = rule(waiting)
+    decision = answered.decision
+    moved: RunnerJob | None = None
+    if answered.job is not None and answered.approves:
+        moved = approvals.approve(db, answered.job, new.actor, answered.reason, new.received_at)
+    elif answered.job is not None:
+        moved = transitions.deny(db, answered.job, new.actor, answered.reason or decision.reason, new.received_at)
+    record(db, new, decision, decision.verdict, decision.reason, moved.id if moved else None)
+    return RecordedDelivery(new.id, decision.verdict, decision.reason, moved)
+
+
+class DeliveryFilter(Struct, frozen=True, kw_only=True):
+    """Which deliveries a list shows; an empty field does not narrow it. `before` is a delivery's id."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    sources: tuple[str, ...] = ()
+    workspace: str | None = None
+    before: str | None = None
+
+
+async def delivery_page(db: aiosqlite.Connection, wanted: DeliveryFilter, limit: int) -> DeliveryPage:
+    """Return a page of deliveries, newest first."""
+    where, values = conditions(
+        ("verdict", wanted.verdicts), ("source", wanted.sources), ("workspace", optional(wanted.workspace))
+    )
+    if wanted.before is not None:
+        where.append("key < ?")
+        values.append((await find_by_suffix(db, "deliveries", wanted.before, wanted.workspace))["key"])
+    found = await fetch_all(
+        db, f"SELECT * FROM deliveries{where_clause(where)} ORDER BY key DESC LIMIT ?", [*values, limit + 1]
+    )
+    items = tuple(rows.delivery(row) for row in found[:limit])
+    return DeliveryPage(items, items[-1].id if len(found) > limit else None)
+
+
+async def get_delivery(db: aiosqlite.Connection, name: str, workspace: str | None) -> Delivery:
+    """Return a delivery with its decision."""
+    row = await find_by_suffix(db, "deliveries", name, workspace)
+    return structs.replace(rows.delivery(row), decision=rows.decision(await find_document(db, row["decision"])))
+
+
+async def get_body(db: aiosqlite.Connection, name: str, workspace: str | None) -> bytes:
+    """Return the stored body of a delivery; raise Refusal where retention has removed it."""
+    row = await find_by_suffix(db, "deliveries", name, workspace)
+    found = await fetch_all(db, "SELECT body FROM delivery_bodies WHERE delivery = ?", [row["key"]])
+    if not found:
+        raise Refusal("not_found", f"the body of delivery {short_id(row['id'])} is past its retention")
+    return bytes(found[0]["body"])
+
+
+async def decided_deliveries(
+    db: aiosqlite.Connection, workspace: str | None, since: int, before: int | None, limit: int
+) -> list[tuple[int, Delivery, bytes | None, Decision | None]]:
+    """Return deliveries received at `since` (ms) or later, newest first: key, delivery, body if kept, decision."""
+    where, values = conditions(("d.workspace", optional(workspace)))
+    if before is not None:
+        where.append("d.key < ?")
+        values.append(before)
+    if since:  # by the index on the time to one key, and from there by keys
+        where.append("d.key >= (SELECT key FROM deliveries WHERE received_at >= ? ORDER BY received_at LIMIT 1)")
+        values.append(since)
+    found = await fetch_all(
+        db,
+        "SELECT d.*, b.body AS body, c.document AS document FROM deliveries d"
+        " LEFT JOIN delivery_bodies b ON b.delivery = d.key LEFT JOIN decisions c ON c.key = d.decision"
+        f"{where_clause(where)} ORDER BY d.key DESC LIMIT ?",
+        [*values, limit],
+    )
+    return [(row["key"], rows.delivery(row), row["body"], rows.decision(row["document"])) for row in found]

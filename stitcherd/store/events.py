@@ -3,7 +3,12 @@
 import sqlite3
 from typing import Any
 
+import aiosqlite
+
+from shared.api import EventPage
+from shared.models import JobEvent
 from stitcherd.store import rows
+from stitcherd.store.queries import fetch_all, find_by_suffix
 
 
 def add_event(
@@ -28,3 +33,39 @@ def add_event(
     )
     assert cursor.lastrowid is not None  # noqa: S101 (an INSERT has one)
     return cursor.lastrowid
+
+
+EVENT_SELECT = "SELECT e.*, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.job"
+
+
+async def job_events(db: aiosqlite.Connection, name: str, workspace: str | None, after: int, limit: int) -> EventPage:
+    """Return a job's events behind the cursor, oldest first."""
+    row = await find_by_suffix(db, "jobs", name, workspace)
+    found = await fetch_all(
+        db, f"{EVENT_SELECT} WHERE e.job = ? AND e.id > ? ORDER BY e.id LIMIT ?", [row["key"], after, limit + 1]
+    )
+    items = tuple(rows.event(event) for event in found[:limit])
+    return EventPage(items, items[-1].id if len(found) > limit else None)
+
+
+async def events_after(db: aiosqlite.Connection, cursor: int, limit: int) -> list[tuple[JobEvent, str | None]]:
+    """Return the events of everybody behind the cursor, oldest first, each with its workspace."""
+    found = await fetch_all(db, f"{EVENT_SELECT} WHERE e.id > ? ORDER BY e.id LIMIT ?", [cursor, limit])
+    return [(rows.event(row), row["workspace"]) for row in found]
+
+
+async def pruned_through(db: aiosqlite.Connection) -> int:
+    """Return the id of the newest event that retention has removed; 0 where it has removed none."""
+    found = await fetch_all(db, "SELECT value FROM meta WHERE name = 'pruned_through'", [])
+    return int(found[0]["value"]) if found else 0
+
+
+async def instance(db: aiosqlite.Connection) -> str:
+    """Return the name of this database: another one means that cursors start anew."""
+    return str((await fetch_all(db, "SELECT value FROM meta WHERE name = 'instance'", []))[0]["value"])
+
+
+async def newest_event(db: aiosqlite.Connection) -> int:
+    """Return the id of the newest event that was ever written."""
+    found = await fetch_all(db, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", [])
+    return int(found[0]["seq"]) if found else 0

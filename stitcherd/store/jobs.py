@@ -1,34 +1,150 @@
 """What is read from the store; every function is given a connection inside a read transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import aiosqlite
 import msgspec
 from msgspec import Struct, structs
 
-from shared.filters import Filter, Term
-from shared.ids import now_ms, short
-from shared.models import (
-    Decision,
-    Delivery,
-    DeliveryPage,
-    EventPage,
-    JobEvent,
-    JobPage,
-    RunnerJob,
-    Status,
-    Verdict,
-    Waiting,
-)
-from shared.protocol import SUFFIX_MIN
-from stitcherd.refusal import Refusal
-from stitcherd.store import approvals, rows
-from stitcherd.store.selecting import matching
+from shared.api import JobPage
+from shared.filters import Filter, FilterTerm
+from shared.ids import now_ms, short_id
+from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread, Verdict
+from stitcherd import policy
+from stitcherd.errors import Refusal
+from stitcherd.store import approvals, limits, rows
+from stitcherd.store.decisions import add_decision, find_document
+from stitcherd.store.events import EVENT_SELECT, add_event, newest_event
+from stitcherd.store.limits import Limit
+from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optional, where_clause
+from stitcherd.store.search import matching_keys
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """A job as intake hands it in; `because` is the payload of its `job.created`, `quotas` what it counts against.
+
+    With `terms` it waits for an approval first.
+    """
+
+    id: str
+    workspace: str
+    type: str
+    profile: str
+    executor: str
+    priority: int
+    repository: str | None
+    ref: str | None
+    thread: Thread | None
+    prompt: str
+    metadata: dict[str, Any]
+    tries: int
+    on_interrupt: str
+    rails: str
+    actor: str
+    because: dict[str, Any]
+    delivery: str | None = None
+    agent_task: str | None = None
+    idempotency_key: str | None = None
+    request_sha256: str | None = None
+    quotas: tuple[Limit, ...] = ()
+    terms: policy.ApprovalRequest | None = None
+
+
+def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> RunnerJob:
+    """Store a job with its events, QUEUED, or PENDING where it needs an approval; return it."""
+    thread, terms = new.thread, new.terms
+    then = ("job.waiting", terms.payload()) if terms else ("job.queued", {"attempt": 1})
+    columns = {
+        "id": new.id,
+        "tail": rows.reversed_suffix(new.id),
+        "workspace": new.workspace,
+        "agent_task": new.agent_task,
+        "type": new.type,
+        "status": Status.PENDING if terms else Status.QUEUED,
+        "priority": new.priority,
+        "profile": new.profile,
+        "executor": new.executor,
+        "repository": new.repository,
+        "ref": new.ref,
+        "thread_kind": thread and thread.kind,
+        "thread_number": thread and thread.number,
+        "thread_title": thread and thread.title,
+        "thread_url": thread and thread.url,
+        "thread_author": thread and thread.author,
+        "tries_max": new.tries,
+        "on_interrupt": new.on_interrupt,
+        "rails": new.rails,
+        "delivery": new.delivery,
+        "actor": new.actor,
+        "created_at": now,
+        "queued_at": None if terms else now,
+        "last_event": then[0],
+        "decision": decision,
+        "idempotency_key": new.idempotency_key,
+        "request_sha256": new.request_sha256,
+    }
+    row = db.execute(
+        f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING *",
+        list(columns.values()),
+    ).fetchone()
+    db.execute(
+        "INSERT INTO job_texts (job, prompt, metadata) VALUES (?, ?, ?)",
+        (row["key"], new.prompt, rows.encode(new.metadata)),
+    )
+    if terms:
+        approvals.save_request(db, row["key"], terms)
+    for type_, payload in (("job.created", new.because), then):
+        add_event(db, type_, actor=new.actor, now=now, job=row["key"], workspace=new.workspace, payload=payload)
+    limits.count_job(db, new.quotas, new.id, now)
+    return rows.job(row)
+
+
+def dispatch(db: sqlite3.Connection, new: NewJob, decision: Decision, now: int) -> tuple[RunnerJob, bool]:
+    """Store a job that was asked for by hand; returns it and whether it is new.
+
+    The same idempotency key with the same request finds the first job; with another request it is refused, and so
+    is a job beyond a rate.
+    """
+    if new.idempotency_key is not None:
+        row = db.execute(
+            "SELECT * FROM jobs WHERE workspace = ? AND idempotency_key = ?",
+            (new.workspace, new.idempotency_key),
+        ).fetchone()
+        if row is not None and row["request_sha256"] != new.request_sha256:
+            raise Refusal(
+                "invalid",
+                f"idempotencyKey {new.idempotency_key!r} was used with another request, for job {short_id(row['id'])}",
+            )
+        if row is not None:
+            return rows.job(row), False
+    used = limits.read_uses(db, new.quotas, now)
+    decision = limits.apply_limits(decision, used)
+    if decision.verdict is Verdict.THROTTLED:
+        seconds = max((use.free_at or 0) - now for use in used) // 1000 + 1
+        raise Refusal("throttled", decision.reason, retry_after=seconds, more={"decision": rows.to_payload(decision)})
+    return add_job(db, new, add_decision(db, decision), now), True
+
+
+def find_open_on_thread(db: sqlite3.Connection, job: NewJob) -> RunnerJob | None:
+    """Return the job of the same type that is open on the thread of a new one."""
+    if job.thread is None:
+        return None
+    row = db.execute(
+        "SELECT * FROM jobs WHERE workspace = ? AND repository = ? AND thread_kind = ? AND thread_number = ?"
+        " AND type = ? AND status IN ('PENDING', 'QUEUED', 'RUNNING')",
+        (job.workspace, job.repository, job.thread.kind, job.thread.number, job.type),
+    ).fetchone()
+    return None if row is None else rows.job(row)
+
+
+def already_open(job: RunnerJob) -> str:
+    """Return why a delivery makes no second job beside this one."""
+    return f"job {short_id(job.id)} of type {job.type} is already {job.status} on this thread"
+
 
 EVENTS_SHOWN = 200  # of a job's events stand in its detail
-EVENT = "SELECT e.*, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.job"
 
 
 class JobFilter(Struct, frozen=True, kw_only=True):
@@ -43,20 +159,13 @@ class JobFilter(Struct, frozen=True, kw_only=True):
     before: str | None = None
 
 
-class DeliveryFilter(Struct, frozen=True, kw_only=True):
-    """Which deliveries a list shows; an empty field does not narrow it. `before` is a delivery's id."""
-
-    verdicts: tuple[Verdict, ...] = ()
-    sources: tuple[str, ...] = ()
-    workspace: str | None = None
-    before: str | None = None
-
-
 async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> JobPage:
     """Return a page of jobs, newest first, with the counts of the workspace and the newest event's id."""
-    below = None if wanted.before is None else (await _find(db, "jobs", wanted.before, wanted.workspace))["key"]
-    keys = await matching(db, _terms(wanted), wanted.workspace, now_ms(), below=below, limit=limit + 1)
-    found = await _all(db, f"SELECT * FROM jobs WHERE key IN ({keys.statement}) ORDER BY key DESC", keys.values)
+    below = (
+        None if wanted.before is None else (await find_by_suffix(db, "jobs", wanted.before, wanted.workspace))["key"]
+    )
+    keys = await matching_keys(db, _terms(wanted), wanted.workspace, now_ms(), below=below, limit=limit + 1)
+    found = await fetch_all(db, f"SELECT * FROM jobs WHERE key IN ({keys.statement}) ORDER BY key DESC", keys.values)
     waiting = await _waiting(db, found)
     jobs = ((rows.job(row), waiting.get(row["key"])) for row in found[:limit])
     items = tuple(structs.replace(job, waiting=what) if what else job for job, what in jobs)
@@ -70,16 +179,18 @@ async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> J
 
 def _terms(wanted: JobFilter) -> Filter:
     given = {"state": wanted.statuses, "type": wanted.types}
-    given |= {"agent": _one(wanted.agent_task), "repo": _one(wanted.repository)}
-    return Filter((*wanted.query.terms, *(Term(key, values) for key, values in given.items() if values)))
+    given |= {"agent": optional(wanted.agent_task), "repo": optional(wanted.repository)}
+    return Filter((*wanted.query.terms, *(FilterTerm(key, values) for key, values in given.items() if values)))
 
 
-async def job_detail(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
+async def get_job_detail(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
     """Return a job, named by its id or the end of it, with its texts, steps, last events and decision."""
-    row = await _find(db, "jobs", name, workspace)
-    texts = (await _all(db, "SELECT * FROM job_texts WHERE job = ?", [row["key"]]))[0]
-    steps = await _all(db, "SELECT * FROM steps WHERE job = ? ORDER BY attempt, ordinal", [row["key"]])
-    newest = await _all(db, f"{EVENT} WHERE e.job = ? ORDER BY e.id DESC LIMIT ?", [row["key"], EVENTS_SHOWN])
+    row = await find_by_suffix(db, "jobs", name, workspace)
+    texts = (await fetch_all(db, "SELECT * FROM job_texts WHERE job = ?", [row["key"]]))[0]
+    steps = await fetch_all(db, "SELECT * FROM steps WHERE job = ? ORDER BY attempt, ordinal", [row["key"]])
+    newest = await fetch_all(
+        db, f"{EVENT_SELECT} WHERE e.job = ? ORDER BY e.id DESC LIMIT ?", [row["key"], EVENTS_SHOWN]
+    )
     return structs.replace(
         rows.job(row),
         waiting=(await _waiting(db, [row])).get(row["key"]),
@@ -88,185 +199,58 @@ async def job_detail(db: aiosqlite.Connection, name: str, workspace: str | None)
         metadata=msgspec.json.decode(texts["metadata"]),
         steps=tuple(rows.step(step, row["id"]) for step in steps),
         events=tuple(rows.event(event) for event in reversed(newest)),
-        decision=rows.decision(await _document(db, row["decision"])),
+        decision=rows.decision(await find_document(db, row["decision"])),
     )
 
 
-async def job(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
+async def get_job(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
     """Return a job, named by its id or the end of it, as lists show it."""
-    return rows.job(await _find(db, "jobs", name, workspace))
+    return rows.job(await find_by_suffix(db, "jobs", name, workspace))
 
 
-async def prompt(db: aiosqlite.Connection, job_id: str) -> str:
+async def get_prompt(db: aiosqlite.Connection, job_id: str) -> str:
     """Return the prompt of a job."""
-    found = await _all(db, "SELECT t.prompt FROM job_texts t JOIN jobs j ON j.key = t.job WHERE j.id = ?", [job_id])
-    return str(found[0]["prompt"])
-
-
-async def job_events(db: aiosqlite.Connection, name: str, workspace: str | None, after: int, limit: int) -> EventPage:
-    """Return a job's events behind the cursor, oldest first."""
-    row = await _find(db, "jobs", name, workspace)
-    found = await _all(
-        db, f"{EVENT} WHERE e.job = ? AND e.id > ? ORDER BY e.id LIMIT ?", [row["key"], after, limit + 1]
+    found = await fetch_all(
+        db, "SELECT t.prompt FROM job_texts t JOIN jobs j ON j.key = t.job WHERE j.id = ?", [job_id]
     )
-    items = tuple(rows.event(event) for event in found[:limit])
-    return EventPage(items, items[-1].id if len(found) > limit else None)
-
-
-async def events_after(db: aiosqlite.Connection, cursor: int, limit: int) -> list[tuple[JobEvent, str | None]]:
-    """Return the events of everybody behind the cursor, oldest first, each with its workspace."""
-    found = await _all(db, f"{EVENT} WHERE e.id > ? ORDER BY e.id LIMIT ?", [cursor, limit])
-    return [(rows.event(row), row["workspace"]) for row in found]
-
-
-async def pruned_through(db: aiosqlite.Connection) -> int:
-    """Return the id of the newest event that retention has removed; 0 where it has removed none."""
-    found = await _all(db, "SELECT value FROM meta WHERE name = 'pruned_through'", [])
-    return int(found[0]["value"]) if found else 0
+    return str(found[0]["prompt"])
 
 
 async def step_place(db: aiosqlite.Connection, name: str, step_id: str, workspace: str | None) -> tuple[str, int, int]:
     """Return where a step's log lies: its job's id, attempt and ordinal."""
-    row = await _find(db, "jobs", name, workspace)
-    found = await _all(db, "SELECT attempt, ordinal FROM steps WHERE job = ? AND id = ?", [row["key"], step_id])
+    row = await find_by_suffix(db, "jobs", name, workspace)
+    found = await fetch_all(db, "SELECT attempt, ordinal FROM steps WHERE job = ? AND id = ?", [row["key"], step_id])
     if not found:
-        raise Refusal("not_found", f"job {short(row['id'])} has no step {step_id!r}")
+        raise Refusal("not_found", f"job {short_id(row['id'])} has no step {step_id!r}")
     return row["id"], found[0]["attempt"], found[0]["ordinal"]
 
 
-async def delivery_page(db: aiosqlite.Connection, wanted: DeliveryFilter, limit: int) -> DeliveryPage:
-    """Return a page of deliveries, newest first."""
-    where, values = _where(
-        ("verdict", wanted.verdicts), ("source", wanted.sources), ("workspace", _one(wanted.workspace))
-    )
-    if wanted.before is not None:
-        where.append("key < ?")
-        values.append((await _find(db, "deliveries", wanted.before, wanted.workspace))["key"])
-    found = await _all(db, f"SELECT * FROM deliveries{_and(where)} ORDER BY key DESC LIMIT ?", [*values, limit + 1])
-    items = tuple(rows.delivery(row) for row in found[:limit])
-    return DeliveryPage(items, items[-1].id if len(found) > limit else None)
-
-
-async def delivery(db: aiosqlite.Connection, name: str, workspace: str | None) -> Delivery:
-    """Return a delivery with its decision."""
-    row = await _find(db, "deliveries", name, workspace)
-    return structs.replace(rows.delivery(row), decision=rows.decision(await _document(db, row["decision"])))
-
-
-async def delivery_body(db: aiosqlite.Connection, name: str, workspace: str | None) -> bytes:
-    """Return the stored body of a delivery; raise Refusal where retention has removed it."""
-    row = await _find(db, "deliveries", name, workspace)
-    found = await _all(db, "SELECT body FROM delivery_bodies WHERE delivery = ?", [row["key"]])
-    if not found:
-        raise Refusal("not_found", f"the body of delivery {short(row['id'])} is past its retention")
-    return bytes(found[0]["body"])
-
-
-async def decided(
-    db: aiosqlite.Connection, workspace: str | None, since: int, before: int | None, limit: int
-) -> list[tuple[int, Delivery, bytes | None, Decision | None]]:
-    """Return deliveries received at `since` (ms) or later, newest first: key, delivery, body if kept, decision."""
-    where, values = _where(("d.workspace", _one(workspace)))
-    if before is not None:
-        where.append("d.key < ?")
-        values.append(before)
-    if since:  # by the index on the time to one key, and from there by keys
-        where.append("d.key >= (SELECT key FROM deliveries WHERE received_at >= ? ORDER BY received_at LIMIT 1)")
-        values.append(since)
-    found = await _all(
-        db,
-        "SELECT d.*, b.body AS body, c.document AS document FROM deliveries d"
-        " LEFT JOIN delivery_bodies b ON b.delivery = d.key LEFT JOIN decisions c ON c.key = d.decision"
-        f"{_and(where)} ORDER BY d.key DESC LIMIT ?",
-        [*values, limit],
-    )
-    return [(row["key"], rows.delivery(row), row["body"], rows.decision(row["document"])) for row in found]
-
-
-async def waiting(db: aiosqlite.Connection) -> list[tuple[str, int, int]]:
+async def queued_jobs(db: aiosqlite.Connection) -> list[tuple[str, int, int]]:
     """Return (id, attempt, priority) of every queued job, in the order in which they shall start."""
-    found = await _all(
+    found = await fetch_all(
         db, "SELECT id, attempt, priority FROM jobs WHERE status = 'QUEUED' ORDER BY priority DESC, key", []
     )
     return [(row["id"], row["attempt"], row["priority"]) for row in found]
 
 
-async def running(db: aiosqlite.Connection) -> list[str]:
+async def running_job_ids(db: aiosqlite.Connection) -> list[str]:
     """Return the ids of the jobs that are RUNNING."""
-    return [row["id"] for row in await _all(db, "SELECT id FROM jobs WHERE status = 'RUNNING'", [])]
-
-
-async def rails_text(db: aiosqlite.Connection, revision: str) -> str | None:
-    """Return the text of a revision of the rails."""
-    found = await _all(db, "SELECT text FROM rails WHERE revision = ?", [revision])
-    return str(found[0]["text"]) if found else None
-
-
-async def instance(db: aiosqlite.Connection) -> str:
-    """Return the name of this database: another one means that cursors start anew."""
-    return str((await _all(db, "SELECT value FROM meta WHERE name = 'instance'", []))[0]["value"])
-
-
-async def newest_event(db: aiosqlite.Connection) -> int:
-    """Return the id of the newest event that was ever written."""
-    found = await _all(db, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", [])
-    return int(found[0]["seq"]) if found else 0
+    return [row["id"] for row in await fetch_all(db, "SELECT id FROM jobs WHERE status = 'RUNNING'", [])]
 
 
 async def _counts(db: aiosqlite.Connection, workspace: str | None) -> dict[str, int]:
-    where, values = _where(("workspace", _one(workspace)))
-    found = await _all(db, f"SELECT status, sum(n) AS n FROM job_counts{_and(where)} GROUP BY status", values)
+    where, values = conditions(("workspace", optional(workspace)))
+    found = await fetch_all(
+        db, f"SELECT status, sum(n) AS n FROM job_counts{where_clause(where)} GROUP BY status", values
+    )
     counts = {row["status"]: row["n"] for row in found}
     return {status.lower(): counts.get(status, 0) for status in Status}
 
 
-async def _waiting(db: aiosqlite.Connection, jobs: Sequence[sqlite3.Row]) -> dict[int, Waiting]:
+async def _waiting(db: aiosqlite.Connection, jobs: Sequence[sqlite3.Row]) -> dict[int, PendingApproval]:
     """Return what those of the jobs that are PENDING wait for, by their keys."""
     keys = [row["key"] for row in jobs if row["status"] == Status.PENDING]
     if not keys:
         return {}
-    terms = await _all(db, f"SELECT job, terms FROM approvals WHERE job IN ({', '.join('?' * len(keys))})", keys)
-    return {row["job"]: approvals.waiting(row["terms"]) for row in terms}
-
-
-async def _document(db: aiosqlite.Connection, decision: int | None) -> str | None:
-    found = await _all(db, "SELECT document FROM decisions WHERE key = ?", [decision])
-    return found[0]["document"] if found else None
-
-
-async def _find(db: aiosqlite.Connection, table: str, name: str, workspace: str | None) -> sqlite3.Row:
-    """Return the one row whose id is `name` or ends with it; raise Refusal for none or several."""
-    noun = "job" if table == "jobs" else "delivery"
-    name = name.lower()
-    ending = rows.tail(name)
-    where, values = _where(("workspace", _one(workspace)))
-    found = await _all(
-        db,
-        f"SELECT * FROM {table}{_and([*where, 'tail >= ?', 'tail < ?'])} LIMIT 20",
-        [*values, ending, ending + "~"],
-    )
-    found = [row for row in found if row["id"].endswith(name)] if len(name) >= SUFFIX_MIN else []
-    if not found:
-        raise Refusal("not_found", f"there is no {noun} {name!r}")
-    if len(found) > 1:
-        raise Refusal("ambiguous_id", f"{name!r} is the end of {' and '.join(row['id'] for row in found)}")
-    return found[0]
-
-
-def _one(value: str | None) -> tuple[str, ...]:
-    return () if value is None else (value,)
-
-
-def _where(*wanted: tuple[str, Sequence[str]]) -> tuple[list[str], list[Any]]:
-    """Return conditions and their values for the columns that are narrowed."""
-    clauses = [f"{column} IN ({', '.join('?' * len(values))})" for column, values in wanted if values]
-    return clauses, [value for _, values in wanted for value in values]
-
-
-def _and(clauses: Iterable[str]) -> str:
-    joined = " AND ".join(clauses)
-    return f" WHERE {joined}" if joined else ""
-
-
-async def _all(db: aiosqlite.Connection, statement: str, values: Sequence[Any] | dict[str, Any]) -> list[sqlite3.Row]:
-    return list(await db.execute_fetchall(statement, values))  # one turn of the reader's thread, not three
+    terms = await fetch_all(db, f"SELECT job, terms FROM approvals WHERE job IN ({', '.join('?' * len(keys))})", keys)
+    return {row["job"]: approvals.waiting_of(row["terms"]) for row in terms}

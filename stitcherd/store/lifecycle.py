@@ -13,14 +13,14 @@ NEXT: dict[Status | None, frozenset[Status]] = {
 }
 
 
-class IllegalMove(Exception):
+class IllegalTransition(Exception):
     """A move that the table does not have: our own bug, never a user's doing."""
 
 
-def check(before: Status | None, after: Status) -> None:
+def check_transition(before: Status | None, after: Status) -> None:
     """Raise IllegalMove unless `after` may follow `before`."""
     if after not in NEXT[before]:
-        raise IllegalMove(f"{before} -> {after}")
+        raise IllegalTransition(f"{before} -> {after}")
 
 
 def diagram() -> str:

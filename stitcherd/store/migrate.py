@@ -21,7 +21,7 @@ def migrations() -> list[tuple[int, str]]:
     return found
 
 
-def statements(script: str) -> Iterator[str]:
+def split_statements(script: str) -> Iterator[str]:
     """Yield the statements of a script one by one.
 
     `executescript` would commit first, and a failed migration would then stay half done.
@@ -42,7 +42,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for number, script in known[_version(connection, len(known)) :]:
-            for statement in statements(script):
+            for statement in split_statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
     except BaseException:

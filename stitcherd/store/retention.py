@@ -4,10 +4,10 @@ import sqlite3
 
 import aiosqlite
 
-BATCH = 2000  # rows in one transaction, so that nobody waits long behind it
+RETENTION_BATCH = 2000  # rows in one transaction, so that nobody waits long behind it
 
 
-def old_events(db: sqlite3.Connection, before: int) -> int:
+def prune_events(db: sqlite3.Connection, before: int) -> int:
     """Delete a batch of the oldest events from before a time (ms) and return how many there were.
 
     The newest id that is gone is kept: whoever asks for events behind an older cursor must be told.
@@ -16,7 +16,7 @@ def old_events(db: sqlite3.Connection, before: int) -> int:
         "DELETE FROM events WHERE id IN (SELECT e.id FROM events e LEFT JOIN jobs j ON j.key = e.job"
         " WHERE e.at < ? AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
         " ORDER BY e.id LIMIT ?) RETURNING id",
-        (before, BATCH),
+        (before, RETENTION_BATCH),
     ).fetchall()
     if gone:
         db.execute(
@@ -27,22 +27,22 @@ def old_events(db: sqlite3.Connection, before: int) -> int:
     return len(gone)
 
 
-def old_bodies(db: sqlite3.Connection, before: int) -> int:
+def prune_bodies(db: sqlite3.Connection, before: int) -> int:
     """Delete a batch of the bodies of deliveries from before a time (ms) and return how many there were."""
     return db.execute(
         "DELETE FROM delivery_bodies WHERE delivery IN (SELECT b.delivery FROM delivery_bodies b"
         " JOIN deliveries d ON d.key = b.delivery LEFT JOIN jobs j ON j.id = d.job"
         " WHERE d.received_at < ? AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
         " ORDER BY b.delivery LIMIT ?)",
-        (before, BATCH),
+        (before, RETENTION_BATCH),
     ).rowcount
 
 
-def old_asks(db: sqlite3.Connection, before: int) -> int:
+def prune_hits(db: sqlite3.Connection, before: int) -> int:
     """Delete a batch of what was counted against rates before a time (ms) and return how much there was."""
     return db.execute(
         "DELETE FROM asks WHERE (quota, at, job) IN (SELECT quota, at, job FROM asks WHERE at < ? LIMIT ?)",
-        (before, BATCH),
+        (before, RETENTION_BATCH),
     ).rowcount
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from shared.ids import branch, stamp
+from shared.ids import branch_name, format_timestamp
 from shared.models import (
     Decision,
     Delivery,
@@ -24,12 +24,12 @@ from shared.models import (
     Verdict,
 )
 
-TAIL = 12  # characters of an id that are kept backwards, to find it by its end
+SUFFIX_LENGTH = 12  # characters of an id that are kept backwards, to find it by its end
 
 
-def tail(identifier: str) -> str:
+def reversed_suffix(identifier: str) -> str:
     """Return the end of an id, backwards, so that all ids with one suffix stand in one range of an index."""
-    return identifier[-TAIL:][::-1]
+    return identifier[-SUFFIX_LENGTH:][::-1]
 
 
 def encode(value: Any) -> str:
@@ -37,18 +37,18 @@ def encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _named(row: sqlite3.Row) -> dict[str, Any]:
+def _as_dict(row: sqlite3.Row) -> dict[str, Any]:
     """Return a row as a dictionary: a Row compares a name with those of all columns before it, each time."""
     return dict(zip(row.keys(), row, strict=True))
 
 
 def _time(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else stamp(milliseconds)
+    return None if milliseconds is None else format_timestamp(milliseconds)
 
 
 def job(found: sqlite3.Row) -> RunnerJob:
     """Return a job as lists show it, without its texts."""
-    row = _named(found)
+    row = _as_dict(found)
     thread = None
     if row["thread_number"] is not None:
         thread = Thread(
@@ -77,9 +77,9 @@ def job(found: sqlite3.Row) -> RunnerJob:
         usage=usage(row["usage"]),
         rails_revision=row["rails"],
         delivery_id=row["delivery"],
-        branch=branch(row["id"]),
+        branch=branch_name(row["id"]),
         actor=row["actor"],
-        created_at=stamp(row["created_at"]),
+        created_at=format_timestamp(row["created_at"]),
         queued_at=_time(row["queued_at"]),
         started_at=_time(row["started_at"]),
         completed_at=_time(row["completed_at"]),
@@ -95,7 +95,7 @@ def usage(text: str | None) -> Usage:
     return msgspec.json.decode(text, type=Usage) if text else Usage()
 
 
-def builtins(value: Any) -> dict[str, Any]:
+def to_payload(value: Any) -> dict[str, Any]:
     """Return a noun as the payload of an event."""
     found: dict[str, Any] = msgspec.to_builtins(value)
     return found
@@ -143,14 +143,14 @@ def event(row: sqlite3.Row) -> JobEvent:
         step_id=row["step"],
         type=row["type"],
         actor=row["actor"],
-        timestamp=stamp(row["at"]),
+        timestamp=format_timestamp(row["at"]),
         payload=msgspec.json.decode(row["payload"]),
     )
 
 
 def delivery(found: sqlite3.Row) -> Delivery:
     """Return a delivery as lists show it, without its decision and body."""
-    row = _named(found)
+    row = _as_dict(found)
     thread = row["thread"]
     return Delivery(
         id=row["id"],
@@ -158,7 +158,7 @@ def delivery(found: sqlite3.Row) -> Delivery:
         kind=row["kind"],
         workspace_id=row["workspace"],
         external_id=row["external_id"],
-        received_at=stamp(row["received_at"]),
+        received_at=format_timestamp(row["received_at"]),
         event=row["event"],
         action=row["action"],
         trigger=row["name"],

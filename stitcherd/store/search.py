@@ -13,7 +13,7 @@ import aiosqlite
 
 from shared.filters import Filter
 from shared.models import Status
-from stitcherd.store.filtering import Narrowed, folded, narrow
+from stitcherd.store.search_plan import SearchPlan, fold_case, plan_search
 
 BRANCHES = 1000  # of one page; where there would be more, matches are dense, and jobs are simply looked through
 REPOSITORIES = 2000  # that a glob is tried on; where there are more, it is tried on jobs
@@ -32,24 +32,24 @@ INDICES = {  # and the columns before the key, the narrowest first
 LEFT_OPEN = {"workspace", "status"}  # by a filter: a branch then names each there is
 
 
-class Keys(NamedTuple):
+class KeyQuery(NamedTuple):
     """A statement that selects keys of jobs, and its values."""
 
     statement: str
     values: dict[str, Any]
 
 
-NONE = Keys("SELECT key FROM jobs WHERE 0", {})
+NONE = KeyQuery("SELECT key FROM jobs WHERE 0", {})
 
 
-async def matching(
+async def matching_keys(
     db: aiosqlite.Connection, wanted: Filter, workspace: str | None, now: int, *, below: int | None, limit: int
-) -> Keys:
+) -> KeyQuery:
     """Return what selects the keys of the newest jobs that pass.
 
     Ages count from `now`, in ms; `below` is a key that all shall be smaller than.
     """
-    narrowed = narrow(wanted, now)
+    narrowed = plan_search(wanted, now)
     if below is not None:
         narrowed.bounds.append(f"< {narrowed.bind(below)}")
     sizes = await _sizes(db, workspace)
@@ -68,14 +68,14 @@ async def matching(
         return NONE
     few = sum(size for (_, status), size in sizes.items() if status in narrowed.statuses) <= FEW
     all_of = {"status": narrowed.statuses, "workspace": workspaces}
-    return Keys(_statement(narrowed, all_of, limit, few=few), narrowed.values)
+    return KeyQuery(_statement(narrowed, all_of, limit, few=few), narrowed.values)
 
 
-async def selected(
+async def find_matching(
     db: aiosqlite.Connection, wanted: Filter, workspace: str | None, now: int, limit: int
 ) -> list[tuple[str, Status]]:
     """Return the id and the status of every job that passes, oldest first; of more than `limit`, the newest."""
-    keys = await matching(db, wanted, workspace, now, below=None, limit=limit)
+    keys = await matching_keys(db, wanted, workspace, now, below=None, limit=limit)
     found: list[tuple[str, Status]] = []
     statement = f"SELECT id, status FROM jobs WHERE key IN ({keys.statement}) ORDER BY key"
     async with db.execute(statement, keys.values) as cursor:
@@ -84,7 +84,7 @@ async def selected(
     return found
 
 
-def _statement(narrowed: Narrowed, all_of: dict[str, Collection[str]], limit: int, *, few: bool) -> str:
+def _statement(narrowed: SearchPlan, all_of: dict[str, Collection[str]], limit: int, *, few: bool) -> str:
     columns, most = narrowed.columns, narrowed.bind(limit)
     search = "CROSS JOIN job_search ON job_search.job = jobs.key" if narrowed.searches else ""
     equal: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ def _statement(narrowed: Narrowed, all_of: dict[str, Collection[str]], limit: in
     )
 
 
-def _index(narrowed: Narrowed, all_of: dict[str, Collection[str]], *, few: bool) -> str | None:
+def _index(narrowed: SearchPlan, all_of: dict[str, Collection[str]], *, few: bool) -> str | None:
     """Return the index to go by; None where jobs are found by a failed gate, by text, or simply from the newest on."""
     columns = narrowed.columns
     if narrowed.gate is not None and not few and "agent_task" not in columns:
@@ -144,7 +144,7 @@ async def _sizes(db: aiosqlite.Connection, workspace: str | None) -> dict[tuple[
     return {(row["workspace"], row["status"]): row["n"] for row in found}
 
 
-async def _repositories(db: aiosqlite.Connection, narrowed: Narrowed, workspaces: list[str]) -> set[str] | None:
+async def _repositories(db: aiosqlite.Connection, narrowed: SearchPlan, workspaces: list[str]) -> set[str] | None:
     """Return the repositories that the globs mean, by leaps along the index; None where there are too many."""
     nothing = "''"
     leap = (
@@ -161,5 +161,7 @@ async def _repositories(db: aiosqlite.Connection, narrowed: Narrowed, workspaces
     )
     found = list(await db.execute_fetchall(statement, narrowed.values))
     return (
-        None if len(found) >= REPOSITORIES - len(workspaces) else {folded(r["repository"]) for r in found if r["fits"]}
+        None
+        if len(found) >= REPOSITORIES - len(workspaces)
+        else {fold_case(r["repository"]) for r in found if r["fits"]}
     )

@@ -5,14 +5,14 @@ from typing import Any
 import aiosqlite
 import msgspec
 
-from shared.house import Pulse
-from shared.ids import stamp
+from shared.api import Pulse
+from shared.ids import format_timestamp
 
 MINUTES = 8
 _MINUTE = 60_000
 
 
-async def pulse(db: aiosqlite.Connection, workspace: str | None, now: int) -> Pulse:
+async def read_pulse(db: aiosqlite.Connection, workspace: str | None, now: int) -> Pulse:
     """Return the pulse of a workspace, or of all of them, at `now` in milliseconds."""
     here = "" if workspace is None else " AND workspace = :workspace"
     asked = {"workspace": workspace, "now": now, "since": now - MINUTES * _MINUTE}
@@ -38,7 +38,7 @@ async def pulse(db: aiosqlite.Connection, workspace: str | None, now: int) -> Pu
     return Pulse(
         ended=tuple(ended),
         queued=queued,
-        oldest_queued_at=None if oldest is None else stamp(oldest),
+        oldest_queued_at=None if oldest is None else format_timestamp(oldest),
         paused=switch is not None,
         paused_by=pause.get("actor"),
         reason=pause.get("reason"),

@@ -3,15 +3,14 @@
 import sqlite3
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from shared.ids import new_id
 from shared.models import Phase, StepStatus, StepType, Usage
-from stitcherd.store import rows, spending
+from stitcherd.store import limits, rows
 from stitcherd.store.events import add_event
 
-OUTPUT_KEPT = 4096  # bytes of a step's output that stand in its row; the whole is in its log
+STEP_OUTPUT_MAX = 4096  # bytes of a step's output that stand in its row; the whole is in its log
 
 
 class Superseded(Exception):
@@ -38,18 +37,6 @@ class StepPlace(Struct, frozen=True):
     gate: bool
 
 
-class Left(Struct, frozen=True):
-    """What an earlier daemon left of an attempt: its newest try, by `reference` to be found at its executor.
-
-    `base` is the sha that the checkout is based on, and `ended` says that the executor had come to its end.
-    """
-
-    number: int
-    reference: dict[str, str]
-    base: str | None
-    ended: bool
-
-
 def begin_try(
     db: sqlite3.Connection,
     mine: Fence,
@@ -63,39 +50,19 @@ def begin_try(
 
     The primary key of `starts` makes a second start of the same (job, attempt, try) impossible.
     """
-    _check(db, mine)
+    _check_fence(db, mine)
     row = (mine.key, mine.attempt, number, now, base, remembers)
     db.execute("INSERT INTO starts (job, attempt, try, at, base, remembers) VALUES (?, ?, ?, ?, ?, ?)", row)
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, mine.key))
 
 
-def remember(db: sqlite3.Connection, mine: Fence, number: int, reference: dict[str, str]) -> None:
+def save_reference(db: sqlite3.Connection, mine: Fence, number: int, reference: dict[str, str]) -> None:
     """Keep what the executor needs to find the run of this try again."""
-    _check(db, mine)
+    _check_fence(db, mine)
     db.execute(
         "UPDATE starts SET reference = ? WHERE job = ? AND attempt = ? AND try = ?",
         (rows.encode(reference), mine.key, mine.attempt, number),
     )
-
-
-def left_of(db: sqlite3.Connection, job: sqlite3.Row) -> Left | None:
-    """Return what is left of a job's attempt; None where its executor gave nothing to find it by."""
-    row = db.execute(
-        "SELECT s.try, s.reference, s.base, EXISTS (SELECT 1 FROM steps WHERE job = s.job AND attempt = s.attempt"
-        " AND try = s.try AND type = 'AI_ACTION' AND status = 'COMPLETED') AS ended"
-        " FROM starts s WHERE s.job = ? AND s.attempt = ? ORDER BY s.try DESC LIMIT 1",
-        (job["key"], job["attempt"]),
-    ).fetchone()
-    if row is None or row["reference"] is None:
-        return None
-    reference = msgspec.json.decode(row["reference"], type=dict[str, str])
-    return Left(row["try"], reference, row["base"], bool(row["ended"]))
-
-
-def is_elsewhere(db: sqlite3.Connection, job_id: str) -> bool:
-    """Say whether a job's newest try may run at its executor still, and not as a child of ours."""
-    left = left_of(db, db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
-    return left is not None and not left.ended
 
 
 def open_step(
@@ -109,7 +76,7 @@ def open_step(
     number: int | None,
 ) -> StepPlace:
     """Add a running step behind those the attempt has; `number` is the try it belongs to."""
-    _check(db, mine)
+    _check_fence(db, mine)
     place = StepPlace(new_id(), _next_ordinal(db, mine), number, name, type_ is StepType.GATE)
     db.execute(
         "INSERT INTO steps (id, job, attempt, try, ordinal, phase, type, name, status, started_at)"
@@ -117,9 +84,9 @@ def open_step(
         (place.id, mine.key, mine.attempt, number, place.ordinal, phase, type_, name, now),
     )
     happened = {"name": name, "try": number, "phase": phase}
-    _note(db, mine, "step.started", now, place.id, happened)
+    _add_job_event(db, mine, "step.started", now, place.id, happened)
     if place.gate:
-        _note(db, mine, "gate.started", now, place.id, happened)
+        _add_job_event(db, mine, "gate.started", now, place.id, happened)
     return place
 
 
@@ -144,9 +111,9 @@ def close_step(
     if not changed:
         return
     happened = {"name": place.name, "exitCode": exit_code, "reason": reason}
-    _note(db, mine, f"step.{status.lower()}", now, place.id, happened)
+    _add_job_event(db, mine, f"step.{status.lower()}", now, place.id, happened)
     if place.gate and status is not StepStatus.SKIPPED:
-        _note(
+        _add_job_event(
             db,
             mine,
             "gate.passed" if status is StepStatus.COMPLETED else "gate.failed",
@@ -156,7 +123,7 @@ def close_step(
         )
 
 
-def close_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, why: str) -> None:
+def fail_open_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, why: str) -> None:
     """Mark the steps that were cut off as failed, so that none runs for ever."""
     cut = db.execute(
         "UPDATE steps SET status = 'FAILED', completed_at = ? WHERE job = ? AND status = 'RUNNING' RETURNING id, name",
@@ -175,10 +142,12 @@ def close_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, why: str) ->
         )
 
 
-def note(db: sqlite3.Connection, mine: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]) -> None:
+def record_event(
+    db: sqlite3.Connection, mine: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]
+) -> None:
     """Note something that happened inside the attempt; raise Superseded if the attempt is over."""
-    _check(db, mine)
-    _note(db, mine, type_, now, step, payload)
+    _check_fence(db, mine)
+    _add_job_event(db, mine, type_, now, step, payload)
 
 
 def add_usage(
@@ -190,9 +159,9 @@ def add_usage(
     reference: dict[str, str] | None = None,
 ) -> None:
     """Add what an executor used to its step and to the job; a new reference is kept with it, or neither is."""
-    _check(db, mine)
+    _check_fence(db, mine)
     if reference is not None:
-        remember(db, mine, place.number or 0, reference)
+        save_reference(db, mine, place.number or 0, reference)
     stored = db.execute("SELECT usage FROM jobs WHERE key = ?", (mine.key,)).fetchone()["usage"]
     before = rows.usage(stored)
     total = Usage(
@@ -207,11 +176,11 @@ def add_usage(
         " tokens_output = coalesce(tokens_output, 0) + ? WHERE id = ?",
         (used.input_tokens, used.output_tokens, place.id),
     )
-    spending.add(db, (mine.key, mine.attempt, place.number or 0), used, now)
-    _note(db, mine, "ai.tokens_used", now, place.id, rows.builtins(used))
+    limits.add_spending(db, (mine.key, mine.attempt, place.number or 0), used, now)
+    _add_job_event(db, mine, "ai.tokens_used", now, place.id, rows.to_payload(used))
 
 
-def _check(db: sqlite3.Connection, mine: Fence) -> None:
+def _check_fence(db: sqlite3.Connection, mine: Fence) -> None:
     row = db.execute(
         "SELECT 1 FROM jobs WHERE key = ? AND status = 'RUNNING' AND attempt = ? AND owner = ?",
         (mine.key, mine.attempt, mine.owner),
@@ -228,7 +197,9 @@ def _next_ordinal(db: sqlite3.Connection, mine: Fence) -> int:
     return int(row[0])
 
 
-def _note(db: sqlite3.Connection, mine: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]) -> None:
+def _add_job_event(
+    db: sqlite3.Connection, mine: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]
+) -> None:
     db.execute("UPDATE jobs SET last_event = ?, version = version + 1 WHERE key = ?", (type_, mine.key))
     add_event(
         db,

@@ -6,23 +6,17 @@ Every function runs inside the writer's transaction. A move that lost its race c
 import sqlite3
 from typing import Any
 
-from shared.ids import short
+from shared.ids import short_id
 from shared.models import Failure, Result, RunnerJob, Status
-from stitcherd import lifecycle
-from stitcherd.refusal import Refusal
-from stitcherd.store import rows
+from stitcherd.errors import Refusal
+from stitcherd.store import lifecycle, rows
 from stitcherd.store.events import add_event
-from stitcherd.store.progress import Fence, Left, close_steps, left_of
+from stitcherd.store.steps import Fence, fail_open_steps
 
-DAEMON = "stitcherd"
+DAEMON_ACTOR = "stitcherd"
 CANCELLABLE = (Status.PENDING, Status.QUEUED)
 RETRYABLE = (Status.FAILED, Status.CANCELLED)
 FREED: dict[str, Any] = {"owner": None}
-STOPPED = Failure(
-    "interrupted",
-    "the daemon stopped while the job ran",
-    "retry it, or set on_interrupt: retry for its type in rails.yaml",
-)
 
 
 def advance(
@@ -43,7 +37,7 @@ def advance(
     running job can only become CANCELLED. Raises lifecycle.IllegalMove for a move that the table does not have.
     """
     for before in came_from:
-        lifecycle.check(before, to)
+        lifecycle.check_transition(before, to)
     assignments = {"status": to, "last_event": events[-1][0], **(changes or {})}
     guards = ["id = ?", f"status IN ({', '.join('?' * len(came_from))})"]
     values: list[Any] = [job_id, *came_from]
@@ -63,9 +57,9 @@ def advance(
     return row
 
 
-def claim(db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: int) -> tuple[RunnerJob, Fence] | None:
+def start(db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: int) -> tuple[RunnerJob, Fence] | None:
     """Take a queued job for this daemon; None where the message was stale."""
-    if find(db, job_id)["attempt"] != attempt:
+    if find_job_row(db, job_id)["attempt"] != attempt:
         return None
     row = advance(
         db,
@@ -73,14 +67,14 @@ def claim(db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: in
         came_from=(Status.QUEUED,),
         to=Status.RUNNING,
         events=(("job.started", {"attempt": attempt}),),
-        actor=DAEMON,
+        actor=DAEMON_ACTOR,
         now=now,
         changes={"owner": owner, "started_at": now},
     )
     return None if row is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], attempt, owner))
 
 
-def hold(db: sqlite3.Connection, job: sqlite3.Row, reason: str | None, now: int) -> None:
+def set_held_reason(db: sqlite3.Connection, job: sqlite3.Row, reason: str | None, now: int) -> None:
     """Keep with a queued job why it was not started when its turn came, and tell it; None where nothing holds it."""
     if reason == job["held"]:
         return
@@ -88,7 +82,7 @@ def hold(db: sqlite3.Connection, job: sqlite3.Row, reason: str | None, now: int)
     if reason is not None:
         told = {"attempt": job["attempt"], "held": reason}
         about = {"job": job["key"], "workspace": job["workspace"]}
-        add_event(db, "job.queued", actor=DAEMON, now=now, payload=told, **about)
+        add_event(db, "job.queued", actor=DAEMON_ACTOR, now=now, payload=told, **about)
 
 
 def conclude(
@@ -102,22 +96,22 @@ def conclude(
 
     Returns the status it ended in, or None where the job is no longer this attempt's.
     """
-    before = find(db, job_id)
+    before = find_job_row(db, job_id)
     if before["cancel_requested"]:
         return end_cancelled(db, job_id, now, fence)
-    if not _is_running(before, fence):
+    if not is_running(before, fence):
         return None
     failed = isinstance(outcome, Failure)
     if isinstance(outcome, Failure):
-        close_steps(db, before, now, outcome.code)
+        fail_open_steps(db, before, now, outcome.code)
     to = Status.FAILED if failed else Status.COMPLETED
     row = advance(
         db,
         job_id,
         came_from=(Status.RUNNING,),
         to=to,
-        events=((f"job.{to.lower()}", rows.builtins(outcome)),),
-        actor=DAEMON,
+        events=((f"job.{to.lower()}", rows.to_payload(outcome)),),
+        actor=DAEMON_ACTOR,
         now=now,
         fence=fence,
         changes={"owner": None, "completed_at": now, "error": rows.encode(outcome) if failed else None},
@@ -131,17 +125,17 @@ def conclude(
 
 def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[int, str] | None = None) -> Status | None:
     """End a running job whose cancel was acknowledged, in the name of whoever asked for it."""
-    before = find(db, job_id)
-    if not _is_running(before, fence):
+    before = find_job_row(db, job_id)
+    if not is_running(before, fence):
         return None
-    close_steps(db, before, now, "cancelled")
+    fail_open_steps(db, before, now, "cancelled")
     row = advance(
         db,
         job_id,
         came_from=(Status.RUNNING,),
         to=Status.CANCELLED,
         events=(("job.cancelled", {"reason": before["cancel_reason"]}),),
-        actor=before["cancelled_by"] or DAEMON,
+        actor=before["cancelled_by"] or DAEMON_ACTOR,
         now=now,
         fence=fence,
         changes={"owner": None, "completed_at": now},
@@ -171,9 +165,9 @@ def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, 
             " WHERE id = ? AND status = 'RUNNING' AND cancel_requested = 0",
             (actor, reason, job_id),
         )
-        row = find(db, job_id)
+        row = find_job_row(db, job_id)
         if row["status"] != Status.RUNNING:
-            raise Refusal("not_cancellable", f"job {short(job_id)} is {row['status']}")
+            raise Refusal("not_cancellable", f"job {short_id(job_id)} is {row['status']}")
     return rows.job(row)
 
 
@@ -182,7 +176,7 @@ def approve(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None,
 
     That the approval is of what the job would do is for `approvals.approve` to see.
     """
-    events = (("job.approved", {"reason": reason}), ("job.queued", {"attempt": find(db, job_id)["attempt"]}))
+    events = (("job.approved", {"reason": reason}), ("job.queued", {"attempt": find_job_row(db, job_id)["attempt"]}))
     return _answered(db, job_id, Status.QUEUED, events, actor, now, {"queued_at": now})
 
 
@@ -192,9 +186,11 @@ def deny(db: sqlite3.Connection, job_id: str, actor: str, reason: str, now: int)
     return _answered(db, job_id, Status.CANCELLED, (("job.denied", {"reason": reason}),), actor, now, changes)
 
 
-def wait(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], told: dict[str, Any], now: int) -> Status | None:
+def wait_for_approval(
+    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], told: dict[str, Any], now: int
+) -> Status | None:
     """Let a running job wait for an approval of its commit; returns where it stands, None where it is not its own."""
-    if find(db, job_id)["cancel_requested"]:
+    if find_job_row(db, job_id)["cancel_requested"]:
         return end_cancelled(db, job_id, now, fence)
     runs, happened = (Status.RUNNING,), (("job.waiting", told),)
     row = advance(
@@ -203,7 +199,7 @@ def wait(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], told: dict
         came_from=runs,
         to=Status.PENDING,
         events=happened,
-        actor=DAEMON,
+        actor=DAEMON_ACTOR,
         now=now,
         fence=fence,
         changes=FREED,
@@ -211,7 +207,7 @@ def wait(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], told: dict
     return None if row is None else Status.PENDING
 
 
-def wait_under(
+def update_waiting(
     db: sqlite3.Connection, job_id: str, changes: dict[str, Any], told: dict[str, Any] | None, now: int
 ) -> sqlite3.Row:
     """Let a job that waits for an approval wait under other rails, and tell it, unless it is `told` to nobody.
@@ -224,17 +220,17 @@ def wait_under(
         [*changes.values(), job_id],
     ).fetchone()
     if row is None:
-        raise not_waiting(find(db, job_id))
+        raise not_waiting(find_job_row(db, job_id))
     if told is not None:
         about = {"job": row["key"], "workspace": row["workspace"]}
-        add_event(db, "job.waiting", actor=DAEMON, now=now, payload=told, **about)
+        add_event(db, "job.waiting", actor=DAEMON_ACTOR, now=now, payload=told, **about)
     return row
 
 
 def not_waiting(job: sqlite3.Row) -> Refusal:
     """Return the refusal to approve or deny a job that does not wait for it."""
     hint = "only PENDING jobs wait for an approval"
-    return Refusal("not_waiting", f"job {short(job['id'])} is {job['status']}", hint)
+    return Refusal("not_waiting", f"job {short_id(job['id'])} is {job['status']}", hint)
 
 
 def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int) -> RunnerJob:
@@ -242,70 +238,27 @@ def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int) -> RunnerJo
 
     A job that waited for an approval in vain is not retried either: its first decision still asks for one.
     """
-    before = find(db, job_id)
+    before = find_job_row(db, job_id)
     if before["status"] in RETRYABLE and _is_unapproved(db, before):
-        raise Refusal("not_retryable", f"job {short(job_id)} was never approved", "ask for it again where it was asked")
+        raise Refusal(
+            "not_retryable", f"job {short_id(job_id)} was never approved", "ask for it again where it was asked"
+        )
     try:
-        row = _queue_again(db, before, RETRYABLE, ("job.retried", "job.queued"), actor, now)
+        row = queue_next_attempt(db, before, RETRYABLE, ("job.retried", "job.queued"), actor, now)
     except sqlite3.IntegrityError as error:
         raise Refusal(
-            "conflict", f"another {before['type']} job is open on the thread of job {short(job_id)}"
+            "conflict", f"another {before['type']} job is open on the thread of job {short_id(job_id)}"
         ) from error
     if row is None:
         raise Refusal(
             "not_retryable",
-            f"job {short(job_id)} is {before['status']}",
+            f"job {short_id(job_id)} is {before['status']}",
             "only FAILED and CANCELLED jobs can be retried",
         )
     return rows.job(row)
 
 
-def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
-    """Decide what becomes of a running job whose owner is gone; returns the status it is in now.
-
-    A cancel that was acknowledged wins. A job whose executor was never started in this attempt is queued again;
-    one whose executor was started follows its type's `on_interrupt`.
-    """
-    before = find(db, job_id)
-    started = db.execute(
-        "SELECT 1 FROM starts WHERE job = ? AND attempt = ? AND (reference IS NOT NULL OR NOT remembers)",
-        (before["key"], before["attempt"]),
-    ).fetchone()
-    return _break_off(db, before, None, now, None if started is None else STOPPED)
-
-
-def interrupt(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:
-    """Let a running job whose run was lost go where its type's `on_interrupt` says; returns where it stands now."""
-    return _break_off(db, find(db, job_id), fence, now, failure, held="what it did was lost: it starts anew")
-
-
-def put_back(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, reason: str) -> Status | None:
-    """Queue a running job again because its executor is away, which started nothing; returns where it stands now."""
-    return _break_off(db, find(db, job_id), fence, now, None, held=reason)
-
-
-def adopt(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int | None:
-    """Take over a running job whose owner is gone, where its newest try can be gone on with; returns its attempt."""
-    job = find(db, job_id)
-    left = left_of(db, job) if _is_running(job) else None
-    if left is None:
-        return None
-    close_steps(db, job, now, "interrupted")
-    changes = "owner = ?, last_event = 'job.recovered', version = version + 1"
-    db.execute(f"UPDATE jobs SET {changes} WHERE key = ?", (owner, job["key"]))
-    told = {"attempt": job["attempt"], "try": left.number}
-    add_event(db, "job.recovered", actor=DAEMON, now=now, job=job["key"], workspace=job["workspace"], payload=told)
-    return int(job["attempt"])
-
-
-def adopted(db: sqlite3.Connection, job_id: str, attempt: int, owner: str) -> tuple[RunnerJob, Fence, Left] | None:
-    """Return a job that this daemon has taken over, with what was left of it; None where it is no such job."""
-    row, mine = find(db, job_id), (attempt, owner)
-    left = left_of(db, row) if _is_running(row, mine) else None
-    return None if left is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], *mine), left)
-
-
-def find(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
+def find_job_row(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
     """Return the row of a job by its whole id; raise Refusal where there is none."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
     if row is None:
@@ -325,7 +278,7 @@ def _answered(
     waits = (Status.PENDING,)
     row = advance(db, job_id, came_from=waits, to=to, events=events, actor=actor, now=now, changes=changes)
     if row is None:
-        raise not_waiting(find(db, job_id))
+        raise not_waiting(find_job_row(db, job_id))
     return rows.job(row)
 
 
@@ -334,12 +287,12 @@ def _is_unapproved(db: sqlite3.Connection, job: sqlite3.Row) -> bool:
     return found is not None
 
 
-def _is_running(job: sqlite3.Row, fence: tuple[int, str] | None = None) -> bool:
+def is_running(job: sqlite3.Row, fence: tuple[int, str] | None = None) -> bool:
     """Say whether a job runs, and is still its attempt's and owner's where a fence is given."""
     return job["status"] == Status.RUNNING and fence in {None, (job["attempt"], job["owner"])}
 
 
-def _queue_again(
+def queue_next_attempt(
     db: sqlite3.Connection,
     before: sqlite3.Row,
     came_from: tuple[Status, ...],
@@ -348,6 +301,7 @@ def _queue_again(
     now: int,
     held: str | None = None,
 ) -> sqlite3.Row | None:
+    """Queue the next attempt of a job; return its row, or None where the job has moved meanwhile."""
     attempt = before["attempt"] + 1
     told = {"attempt": attempt} | ({} if held is None else {"held": held})
     fresh = dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
@@ -361,33 +315,3 @@ def _queue_again(
         now=now,
         changes={**fresh, "attempt": attempt, "tries_used": 0, "cancel_requested": 0, "queued_at": now, "held": held},
     )
-
-
-def _break_off(
-    db: sqlite3.Connection,
-    before: sqlite3.Row,
-    fence: tuple[int, str] | None,
-    now: int,
-    failure: Failure | None,
-    held: str | None = None,
-) -> Status | None:
-    """Queue a running job again, or end it with the failure where its type does not want it to be run again."""
-    if before["cancel_requested"]:
-        return end_cancelled(db, before["id"], now, fence)
-    if not _is_running(before, fence):
-        return None
-    close_steps(db, before, now, "interrupted" if failure else held or "interrupted")
-    if failure is None or before["on_interrupt"] == "retry":
-        again = _queue_again(db, before, (Status.RUNNING,), ("job.recovered", "job.queued"), DAEMON, now, held)
-        return None if again is None else Status.QUEUED
-    row = advance(
-        db,
-        before["id"],
-        came_from=(Status.RUNNING,),
-        to=Status.FAILED,
-        events=(("job.failed", rows.builtins(failure)),),
-        actor=DAEMON,
-        now=now,
-        changes={"owner": None, "completed_at": now, "error": rows.encode(failure)},
-    )
-    return None if row is None else Status.FAILED

@@ -23,8 +23,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BATCH = 256  # functions in one transaction, at most
-LOG_BYTES = 2 * 2**20  # of write-ahead log, which is then folded into the database; commits wait for that meanwhile
-LOG_KEPT = 2**18  # what the file shrinks to when it begins anew, so that its size tells how much it holds
+WAL_CHECKPOINT_BYTES = (
+    2 * 2**20
+)  # of write-ahead log, which is then folded into the database; commits wait for that meanwhile
+WAL_SIZE_LIMIT = 2**18  # what the file shrinks to when it begins anew, so that its size tells how much it holds
 BUSY_SECONDS = 2.0  # how long another process may hold the file before we give up
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class StorageUnavailable(Exception):
     """Nothing was stored: the disk is full, or the database is locked or cannot be read."""
 
 
-class _Work:
+class _PendingWrite:
     """A function with its arguments, and who waits for what it returns."""
 
     __slots__ = ("call", "error", "future", "result")
@@ -51,17 +53,17 @@ class Writer:
 
     def __init__(self, path: Path, on_commit: Callable[[], None]) -> None:
         self._wal = path.with_name(path.name + "-wal")
-        self._fold_at = LOG_BYTES
+        self._fold_at = WAL_CHECKPOINT_BYTES
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_PendingWrite | None] = queue.SimpleQueue()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
         self._db.row_factory = sqlite3.Row
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
             "wal_autocheckpoint=0",
-            f"journal_size_limit={LOG_KEPT}",
+            f"journal_size_limit={WAL_SIZE_LIMIT}",
             "foreign_keys=ON",
         ):
             self._db.execute(f"PRAGMA {pragma}")
@@ -86,7 +88,7 @@ class Writer:
         if self._closed:
             future.set_exception(StorageUnavailable("the store is closed"))
             return future
-        self._queue.put(_Work(lambda db: function(db, *args, **kwargs), future))
+        self._queue.put(_PendingWrite(lambda db: function(db, *args, **kwargs), future))
         return future
 
     async def close(self) -> None:
@@ -108,8 +110,8 @@ class Writer:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
 
-    def _next_batch(self) -> tuple[list[_Work], bool]:
-        batch: list[_Work] = []
+    def _next_batch(self) -> tuple[list[_PendingWrite], bool]:
+        batch: list[_PendingWrite] = []
         work = self._queue.get()
         while work is not None:
             batch.append(work)
@@ -121,7 +123,7 @@ class Writer:
                 return batch, True
         return batch, False
 
-    def _commit(self, batch: list[_Work]) -> None:
+    def _commit(self, batch: list[_PendingWrite]) -> None:
         try:
             if not self._all_at_once(batch):
                 self._db.execute("BEGIN IMMEDIATE")
@@ -135,31 +137,31 @@ class Writer:
             for work in batch:
                 work.error = StorageUnavailable(str(error))
 
-    def _all_at_once(self, batch: list[_Work]) -> bool:
+    def _all_at_once(self, batch: list[_PendingWrite]) -> bool:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for work in batch:
                 work.result = work.call(self._db)
         except Exception as error:
-            if _is_the_disks_fault(error):
+            if _is_storage_fault(error):
                 raise
             self._db.execute("ROLLBACK")
             return False
         self._db.execute("COMMIT")
         return True
 
-    def _apply(self, work: _Work) -> None:
+    def _apply(self, work: _PendingWrite) -> None:
         self._db.execute("SAVEPOINT work")
         try:
             work.result = work.call(self._db)
         except Exception as error:
-            if _is_the_disks_fault(error):
+            if _is_storage_fault(error):
                 raise
             work.error = error
             self._db.execute("ROLLBACK TO work")
         self._db.execute("RELEASE work")
 
-    def _resolve(self, batch: list[_Work]) -> None:
+    def _resolve(self, batch: list[_PendingWrite]) -> None:
         self._on_commit()
         for work in batch:
             if work.future.done():  # whoever waited was cancelled
@@ -176,10 +178,10 @@ class Writer:
             if size >= self._fold_at:
                 _, logged, folded = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 # A reader may hold the log back; the next look is when it has grown again.
-                self._fold_at = LOG_BYTES if logged == folded else size + LOG_BYTES
+                self._fold_at = WAL_CHECKPOINT_BYTES if logged == folded else size + WAL_CHECKPOINT_BYTES
 
 
-OURS = {  # primary result codes that blame the statement, not the disk (sqlite.org/rescode.html)
+STATEMENT_ERRORS = {  # primary result codes that blame the statement, not the disk (sqlite.org/rescode.html)
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_CONSTRAINT,
     sqlite3.SQLITE_MISMATCH,
@@ -188,6 +190,6 @@ OURS = {  # primary result codes that blame the statement, not the disk (sqlite.
 }
 
 
-def _is_the_disks_fault(error: Exception) -> bool:
+def _is_storage_fault(error: Exception) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, sqlite3.DatabaseError) and code is not None and code & 0xFF not in OURS
+    return isinstance(error, sqlite3.DatabaseError) and code is not None and code & 0xFF not in STATEMENT_ERRORS

@@ -11,12 +11,12 @@ import pytest
 from msgspec import structs
 
 from shared.models import Usage
-from stitcherd.executors import INTERRUPTED, Executor, Profile, Task
+from stitcherd.executors.base import INTERRUPTED, AgentProfile, Executor, Task
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from stitcherd.processes import environment
-from stitcherd.processes.tree import find
-from tests.stitcherd.openclaw.fake import Gateway
+from stitcherd.processes import build_environment
+from stitcherd.processes.tree import find_job_processes
+from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
 
 Make = Callable[[str], Executor]
 PATIENCE = 20.0
@@ -53,7 +53,7 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     if request.param == "command":
         yield lambda does: CommandExecutor((sys.executable, "-c", PROGRAMS[does]))
         return
-    gateway = Gateway()
+    gateway = FakeGateway()
     await gateway.open()
 
     def make(does: str) -> Executor:
@@ -70,7 +70,7 @@ def task(tmp_path: Path) -> Task:
     work, tmp = tmp_path / "work", tmp_path / "tmp"
     work.mkdir()
     tmp.mkdir()
-    env = environment(os.environ, job_id=tmp_path.name, attempt=2, number=3, tmp=tmp)
+    env = build_environment(os.environ, job_id=tmp_path.name, attempt=2, number=3, tmp=tmp)
     return Task(
         job_id=tmp_path.name,
         attempt=2,
@@ -81,7 +81,7 @@ def task(tmp_path: Path) -> Task:
         root=tmp_path,
         env=env,
         timeout=10.0,
-        profile=Profile(name="writer", capabilities=frozenset({"repo:read", "repo:write"})),
+        profile=AgentProfile(name="writer", capabilities=frozenset({"repo:read", "repo:write"})),
     )
 
 
@@ -102,12 +102,12 @@ async def test_a_failure_is_told(make: Make, task: Task) -> None:
 
 
 async def test_time_runs_out(make: Make, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stitcherd.executors.openclaw.executor.LATE_SECONDS", 0.0)  # the fake keeps no time
+    monkeypatch.setattr("stitcherd.executors.openclaw.executor.OVERRUN_SECONDS", 0.0)  # the fake keeps no time
     outcome = await make("hangs").run(structs.replace(task, timeout=0.3), Ear())
     assert outcome.failure
     assert outcome.failure.code == "executor_timeout"
     assert "after 0.3 s" in outcome.failure.detail
-    assert find(task.job_id, task.root) == []
+    assert find_job_processes(task.job_id, task.root) == []
 
 
 async def cancelled(executor: Executor, task: Task) -> Ear:
@@ -125,13 +125,13 @@ async def cancelled(executor: Executor, task: Task) -> Ear:
 
 async def test_a_cancelled_one_leaves_nothing_running(make: Make, task: Task) -> None:
     await cancelled(make("hangs"), task)
-    assert find(task.job_id, task.root) == []
+    assert find_job_processes(task.job_id, task.root) == []
 
 
 async def test_what_was_ended_cannot_be_resumed_or_is_told_so(
     make: Make, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stitcherd.executors.openclaw.run.KNOWN_SECONDS", 0.2)
+    monkeypatch.setattr("stitcherd.executors.openclaw.run.FIND_SECONDS", 0.2)
     executor = make("hangs")
     ear = await cancelled(executor, task)
     outcome = await executor.resume(task, ear.reference, Ear())

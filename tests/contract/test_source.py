@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from stitcherd.sources import SOURCES, BadSignature, NotJson, Source, WrongShape
-from stitcherd.trigger import Trigger
+from stitcherd.sources.trigger import Trigger
 
 DELIVERIES = Path(__file__).parents[1] / "deliveries"
 NOW = 1_764_000_000_000

@@ -23,9 +23,9 @@ from shared.models import (
     Usage,
     Verdict,
 )
-from stitcherd.lifecycle import NEXT, IllegalMove
-from stitcherd.refusal import Refusal
-from stitcherd.store import entries, moves, progress, reads
+from stitcherd.errors import Refusal
+from stitcherd.store import events, interruptions, jobs, steps, transitions
+from stitcherd.store.lifecycle import NEXT, IllegalTransition
 from stitcherd.store.sqlite import Store
 
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
@@ -41,8 +41,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await store.close()
 
 
-def new_job(**more: Any) -> entries.NewJob:
-    usual = entries.NewJob(
+def new_job(**more: Any) -> jobs.NewJob:
+    usual = jobs.NewJob(
         id=new_id(),
         workspace="default",
         type="fix",
@@ -64,13 +64,13 @@ def new_job(**more: Any) -> entries.NewJob:
 
 
 async def queued(store: Store, **more: Any) -> RunnerJob:
-    job, _ = await store.write(entries.dispatch, new_job(**more), ALLOWED, now_ms())
+    job, _ = await store.write(jobs.dispatch, new_job(**more), ALLOWED, now_ms())
     return job
 
 
-async def running(store: Store, owner: str = "me", **more: Any) -> tuple[RunnerJob, progress.Fence]:
+async def running(store: Store, owner: str = "me", **more: Any) -> tuple[RunnerJob, steps.Fence]:
     job = await queued(store, **more)
-    claimed = await store.write(moves.claim, job.id, 1, owner, now_ms())
+    claimed = await store.write(transitions.start, job.id, 1, owner, now_ms())
     assert claimed
     return claimed
 
@@ -78,24 +78,24 @@ async def running(store: Store, owner: str = "me", **more: Any) -> tuple[RunnerJ
 async def over(store: Store, status: Status, **more: Any) -> RunnerJob:
     job, mine = await running(store, **more)
     if status is Status.CANCELLED:
-        await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
+        await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     outcome = FAILURE if status is Status.FAILED else RESULT
-    assert await store.write(moves.conclude, job.id, fence(mine), now_ms(), outcome) is status
+    assert await store.write(transitions.conclude, job.id, fence(mine), now_ms(), outcome) is status
     return await detail(store, job)
 
 
-def fence(mine: progress.Fence) -> tuple[int, str]:
+def fence(mine: steps.Fence) -> tuple[int, str]:
     return mine.attempt, mine.owner
 
 
 async def detail(store: Store, job: RunnerJob) -> RunnerJob:
     async with store.reading() as db:
-        return await reads.job_detail(db, job.id, None)
+        return await jobs.get_job_detail(db, job.id, None)
 
 
 async def happened(store: Store, job: RunnerJob, since: int = 0) -> list[str]:
     async with store.reading() as db:
-        page = await reads.job_events(db, job.id, None, since, 500)
+        page = await events.job_events(db, job.id, None, since, 500)
     return [event.type for event in page.items]
 
 
@@ -106,21 +106,21 @@ async def everything(store: Store) -> list[list[tuple[Any, ...]]]:
         return [[tuple(row) for row in await db.execute_fetchall(f"SELECT * FROM {table}")] for table in tables]
 
 
-async def open_step(store: Store, mine: progress.Fence, type_: StepType = StepType.GATE) -> progress.StepPlace:
+async def open_step(store: Store, mine: steps.Fence, type_: StepType = StepType.GATE) -> steps.StepPlace:
     return await store.write(
-        progress.open_step, mine, now_ms(), phase=Phase.VALIDATION, type_=type_, name="tests", number=1
+        steps.open_step, mine, now_ms(), phase=Phase.VALIDATION, type_=type_, name="tests", number=1
     )
 
 
 async def test_a_job_goes_its_whole_way(store: Store) -> None:
     job, mine = await running(store, thread=THREAD)
     assert (job.status, job.last_event) == (Status.RUNNING, "job.started")
-    await store.write(progress.begin_try, mine, 1, now_ms())
+    await store.write(steps.begin_try, mine, 1, now_ms())
     place = await open_step(store, mine)
-    await store.write(progress.add_usage, mine, place, Usage(10, 5, 0.1), now_ms())
-    await store.write(progress.add_usage, mine, place, Usage(1, 1, 0.2), now_ms())
+    await store.write(steps.add_usage, mine, place, Usage(10, 5, 0.1), now_ms())
+    await store.write(steps.add_usage, mine, place, Usage(1, 1, 0.2), now_ms())
     await store.write(
-        progress.close_step,
+        steps.close_step,
         mine,
         place,
         now_ms(),
@@ -129,7 +129,7 @@ async def test_a_job_goes_its_whole_way(store: Store) -> None:
         output="fine",
         output_bytes=4,
     )
-    assert await store.write(moves.conclude, job.id, fence(mine), now_ms(), RESULT) is Status.COMPLETED
+    assert await store.write(transitions.conclude, job.id, fence(mine), now_ms(), RESULT) is Status.COMPLETED
     after = await detail(store, job)
     assert (after.status, after.result, after.error) == (Status.COMPLETED, RESULT, None)
     assert (after.tries.used, after.usage) == (1, Usage(11, 6, 0.3))
@@ -156,9 +156,9 @@ async def test_a_move_that_the_table_has_not_is_impossible(store: Store, before:
     kept = await everything(store)
     if after in NEXT[before]:
         return
-    with pytest.raises(IllegalMove):
+    with pytest.raises(IllegalTransition):
         await store.write(
-            moves.advance,
+            transitions.advance,
             job.id,
             came_from=(before,),
             to=after,
@@ -171,7 +171,7 @@ async def test_a_move_that_the_table_has_not_is_impossible(store: Store, before:
 
 async def test_only_one_of_many_claims_wins(store: Store) -> None:
     job = await queued(store)
-    claims = await asyncio.gather(*(store.write(moves.claim, job.id, 1, f"me {n}", now_ms()) for n in range(8)))
+    claims = await asyncio.gather(*(store.write(transitions.start, job.id, 1, f"me {n}", now_ms()) for n in range(8)))
     assert sum(claim is not None for claim in claims) == 1
     assert await happened(store, job) == ["job.created", "job.queued", "job.started"]
 
@@ -180,7 +180,7 @@ async def test_only_one_of_many_claims_wins(store: Store) -> None:
 async def test_a_message_of_another_attempt_claims_nothing(store: Store, attempt: int) -> None:
     job = await queued(store)
     kept = await everything(store)
-    assert await store.write(moves.claim, job.id, attempt, "me", now_ms()) is None
+    assert await store.write(transitions.start, job.id, attempt, "me", now_ms()) is None
     assert await everything(store) == kept
 
 
@@ -193,9 +193,9 @@ async def test_a_conclusion_of_another_attempt_or_owner_changes_nothing(
     job, mine = await running(store)
     await open_step(store, mine)
     if cancelled:
-        await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
+        await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     kept = await everything(store)
-    assert await store.write(moves.conclude, job.id, stale, now_ms(), outcome) is None
+    assert await store.write(transitions.conclude, job.id, stale, now_ms(), outcome) is None
     assert await everything(store) == kept
 
 
@@ -203,11 +203,11 @@ async def test_a_conclusion_of_another_attempt_or_owner_changes_nothing(
 async def test_what_is_over_stays_so(store: Store, status: Status) -> None:
     job = await over(store, status)
     kept = await everything(store)
-    assert await store.write(moves.conclude, job.id, (1, "me"), now_ms(), RESULT) is None
-    assert await store.write(moves.recover, job.id, now_ms()) is None
-    assert await store.write(moves.claim, job.id, 1, "me", now_ms()) is None
+    assert await store.write(transitions.conclude, job.id, (1, "me"), now_ms(), RESULT) is None
+    assert await store.write(interruptions.recover, job.id, now_ms()) is None
+    assert await store.write(transitions.start, job.id, 1, "me", now_ms()) is None
     with pytest.raises(Refusal, match=f"is {status}") as refused:
-        await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
+        await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     assert refused.value.code == "not_cancellable"
     assert await everything(store) == kept
 
@@ -216,12 +216,12 @@ async def test_what_is_over_stays_so(store: Store, status: Status) -> None:
 async def test_an_acknowledged_cancel_wins(store: Store, outcome: Failure | Result) -> None:
     job, mine = await running(store)
     await open_step(store, mine)
-    asked = await store.write(moves.cancel, job.id, "uid:1000", "enough", now_ms())
+    asked = await store.write(transitions.cancel, job.id, "uid:1000", "enough", now_ms())
     assert (asked.status, asked.cancel_requested) == (Status.RUNNING, True)
     assert asked.version > job.version
-    again = await store.write(moves.cancel, job.id, "token:ci", "too late", now_ms())
+    again = await store.write(transitions.cancel, job.id, "token:ci", "too late", now_ms())
     assert again.version == asked.version
-    assert await store.write(moves.conclude, job.id, fence(mine), now_ms(), outcome) is Status.CANCELLED
+    assert await store.write(transitions.conclude, job.id, fence(mine), now_ms(), outcome) is Status.CANCELLED
     after = await detail(store, job)
     assert (after.status, after.result, after.error) == (Status.CANCELLED, None, None)
     assert isinstance(after.events, tuple)
@@ -233,16 +233,18 @@ async def test_an_acknowledged_cancel_wins(store: Store, outcome: Failure | Resu
 
 async def test_a_cancelled_job_that_waits_is_never_claimed(store: Store) -> None:
     job = await queued(store)
-    cancelled = await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
+    cancelled = await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     assert cancelled.status is Status.CANCELLED
-    assert await store.write(moves.claim, job.id, 1, "me", now_ms()) is None
+    assert await store.write(transitions.start, job.id, 1, "me", now_ms()) is None
     assert await happened(store, job) == ["job.created", "job.queued", "job.cancelled"]
 
 
 async def test_a_failed_job_leaves_no_step_running(store: Store) -> None:
     job, mine = await running(store)
     await open_step(store, mine)
-    await store.write(moves.conclude, job.id, fence(mine), now_ms(), Failure("storage_unavailable", "the disk is full"))
+    await store.write(
+        transitions.conclude, job.id, fence(mine), now_ms(), Failure("storage_unavailable", "the disk is full")
+    )
     after = await detail(store, job)
     assert isinstance(after.steps, tuple)
     assert [step.status for step in after.steps] == [StepStatus.FAILED]
@@ -260,17 +262,19 @@ async def test_a_retry_is_for_what_failed_or_was_cancelled(store: Store, status:
     kept = await everything(store)
     if status not in {Status.FAILED, Status.CANCELLED}:
         with pytest.raises(Refusal) as refused:
-            await store.write(moves.retry, job.id, "uid:1000", now_ms())
+            await store.write(transitions.retry, job.id, "uid:1000", now_ms())
         assert refused.value.code == "not_retryable"
         assert await everything(store) == kept
         return
-    again = await store.write(moves.retry, job.id, "uid:1000", now_ms())
+    again = await store.write(transitions.retry, job.id, "uid:1000", now_ms())
     assert (again.status, again.attempt, again.tries.used) == (Status.QUEUED, 2, 0)
     assert (again.error, again.cancel_requested, again.completed_at) == (None, False, None)
     assert (await happened(store, job))[-2:] == ["job.retried", "job.queued"]
     assert (await detail(store, job)).decision == ALLOWED
-    assert await store.write(moves.claim, job.id, 1, "me", now_ms()) is None, "the message of the first attempt is old"
-    assert await store.write(moves.claim, job.id, 2, "me", now_ms())
+    assert await store.write(transitions.start, job.id, 1, "me", now_ms()) is None, (
+        "the message of the first attempt is old"
+    )
+    assert await store.write(transitions.start, job.id, 2, "me", now_ms())
 
 
 async def test_a_retry_is_refused_while_another_job_is_open_on_the_thread(store: Store) -> None:
@@ -278,11 +282,11 @@ async def test_a_retry_is_refused_while_another_job_is_open_on_the_thread(store:
     second = await queued(store, thread=THREAD)
     kept = await everything(store)
     with pytest.raises(Refusal, match="another fix job is open") as refused:
-        await store.write(moves.retry, first.id, "uid:1000", now_ms())
+        await store.write(transitions.retry, first.id, "uid:1000", now_ms())
     assert refused.value.code == "conflict"
     assert await everything(store) == kept
-    await store.write(moves.cancel, second.id, "uid:1000", None, now_ms())
-    assert (await store.write(moves.retry, first.id, "uid:1000", now_ms())).status is Status.QUEUED
+    await store.write(transitions.cancel, second.id, "uid:1000", None, now_ms())
+    assert (await store.write(transitions.retry, first.id, "uid:1000", now_ms())).status is Status.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -301,29 +305,29 @@ async def test_recovery_of_a_running_job(
     job, mine = await running(store, on_interrupt=on_interrupt)
     await open_step(store, mine)
     if started:
-        await store.write(progress.begin_try, mine, 1, now_ms())
+        await store.write(steps.begin_try, mine, 1, now_ms())
     if cancelled:
-        await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
-    assert await store.write(moves.recover, job.id, now_ms()) is status
+        await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
+    assert await store.write(interruptions.recover, job.id, now_ms()) is status
     assert (await happened(store, job))[-len(events) - 1 :] == ["step.failed", *events]
     after = await detail(store, job)
     assert after.attempt == (2 if status is Status.QUEUED else 1)
     assert (after.error and after.error.code) == ("interrupted" if status is Status.FAILED else None)
     kept = await everything(store)
     for late in late_writes(mine):
-        with pytest.raises(progress.Superseded):
+        with pytest.raises(steps.Superseded):
             await store.write(late)
     assert await everything(store) == kept
 
 
-def late_writes(mine: progress.Fence) -> Sequence[Callable[..., object]]:
-    place = progress.StepPlace(new_id(), 1, 1, "tests", gate=True)
+def late_writes(mine: steps.Fence) -> Sequence[Callable[..., object]]:
+    place = steps.StepPlace(new_id(), 1, 1, "tests", gate=True)
     return (
-        lambda db: progress.begin_try(db, mine, 2, now_ms()),
-        lambda db: progress.remember(db, mine, 1, {"run": "1"}),
-        lambda db: progress.note(db, mine, "step.output", now_ms(), None, {}),
-        lambda db: progress.add_usage(db, mine, place, Usage(1, 1, 1.0), now_ms()),
-        lambda db: progress.open_step(
+        lambda db: steps.begin_try(db, mine, 2, now_ms()),
+        lambda db: steps.save_reference(db, mine, 1, {"run": "1"}),
+        lambda db: steps.record_event(db, mine, "step.output", now_ms(), None, {}),
+        lambda db: steps.add_usage(db, mine, place, Usage(1, 1, 1.0), now_ms()),
+        lambda db: steps.open_step(
             db, mine, now_ms(), phase=Phase.EXECUTION, type_=StepType.AI_ACTION, name="agent", number=2
         ),
     )
@@ -331,20 +335,20 @@ def late_writes(mine: progress.Fence) -> Sequence[Callable[..., object]]:
 
 async def test_no_try_is_started_twice(store: Store) -> None:
     job, mine = await running(store)
-    await store.write(progress.begin_try, mine, 1, now_ms())
+    await store.write(steps.begin_try, mine, 1, now_ms())
     with pytest.raises(Exception, match="UNIQUE"):
-        await store.write(progress.begin_try, mine, 1, now_ms())
-    await store.write(progress.begin_try, mine, 2, now_ms())
+        await store.write(steps.begin_try, mine, 1, now_ms())
+    await store.write(steps.begin_try, mine, 2, now_ms())
     assert (await detail(store, job)).tries.used == 2
 
 
 async def test_a_step_ended_by_recovery_is_not_ended_again(store: Store) -> None:
     job, mine = await running(store)
     place = await open_step(store, mine)
-    await store.write(moves.recover, job.id, now_ms())
+    await store.write(interruptions.recover, job.id, now_ms())
     kept = await everything(store)
     await store.write(
-        progress.close_step, mine, place, now_ms(), status=StepStatus.COMPLETED, exit_code=0, output="", output_bytes=0
+        steps.close_step, mine, place, now_ms(), status=StepStatus.COMPLETED, exit_code=0, output="", output_bytes=0
     )
     assert await everything(store) == kept
 
@@ -354,7 +358,7 @@ async def test_a_state_and_its_event_stand_or_fall_together(store: Store) -> Non
     kept = await everything(store)
     with pytest.raises(TypeError):
         await store.write(
-            moves.advance,
+            transitions.advance,
             job.id,
             came_from=(Status.QUEUED,),
             to=Status.CANCELLED,
@@ -367,9 +371,9 @@ async def test_a_state_and_its_event_stand_or_fall_together(store: Store) -> Non
 
 async def test_there_is_no_such_job(store: Store) -> None:
     for write in (
-        lambda db: moves.claim(db, "nobody", 1, "me", 0),
-        lambda db: moves.cancel(db, "nobody", "uid:0", None, 0),
-        lambda db: moves.retry(db, "nobody", "uid:0", 0),
+        lambda db: transitions.start(db, "nobody", 1, "me", 0),
+        lambda db: transitions.cancel(db, "nobody", "uid:0", None, 0),
+        lambda db: transitions.retry(db, "nobody", "uid:0", 0),
     ):
         with pytest.raises(Refusal) as refused:
             await store.write(write)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.walks.house import House
+from tests.e2e.harness import DaemonHarness
 
-Build = Callable[..., House]
+BuildDaemon = Callable[..., DaemonHarness]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,9 +17,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def house() -> Iterator[DaemonHarness]:
     """A running daemon that the tests of a module share."""
-    built = House()
+    built = DaemonHarness()
     try:
         built.start()
         yield built
@@ -28,13 +28,13 @@ def house() -> Iterator[House]:
 
 
 @pytest.fixture
-def build(request: pytest.FixtureRequest) -> Iterator[Build]:
+def build(request: pytest.FixtureRequest) -> Iterator[BuildDaemon]:
     """Build houses of one's own, which are not started yet."""
-    houses: list[House] = []
+    houses: list[DaemonHarness] = []
     request.node.stash[BUILT] = houses
 
-    def build(**options: Any) -> House:
-        houses.append(House(**options))
+    def build(**options: Any) -> DaemonHarness:
+        houses.append(DaemonHarness(**options))
         return houses[-1]
 
     yield build
@@ -42,7 +42,7 @@ def build(request: pytest.FixtureRequest) -> Iterator[Build]:
         each.remove()
 
 
-BUILT = pytest.StashKey[list[House]]()
+BUILT = pytest.StashKey[list[DaemonHarness]]()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.walks.shape import ID, REVISION, SHA1, SHA256, TIME
+from tests.e2e.shapes import ID, REVISION, SHA1, SHA256, TIME
 
 NUMBER = (int, float)
 TEXT = (str, None)

@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import stitcherd
-from tests.walks.deliveries import OLD_SECRET, SECRETS, comment, signed
-from tests.walks.wire import PATIENCE, OnSocket, Reply, exchange
+from tests.e2e.http_client import TIMEOUT, Reply, UnixConnection, send_request
+from tests.e2e.webhooks import OLD_SECRET, SECRETS, comment_body, signed_headers
 
 ROOT = Path(stitcherd.__file__).parents[1]
 HERE = Path(__file__).parent
 TOKEN = "a-token-for-the-walks"
-OVER = ("COMPLETED", "FAILED", "CANCELLED")
+FINAL_STATUSES = ("COMPLETED", "FAILED", "CANCELLED")
 IDENTITY = {f"GIT_{who}_{what}": "walk@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 T = TypeVar("T")
 
 
-class House:
+class DaemonHarness:
     """One daemon with its files; `settings` and `rails` are added to, or stand in for, those of this folder."""
 
     def __init__(
@@ -97,7 +97,7 @@ class House:
             self.process.wait()
             self.process = None
 
-    def stop(self, patience: float = PATIENCE) -> int:
+    def stop(self, patience: float = TIMEOUT) -> int:
         """End the daemon as a supervisor would; return its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
@@ -130,7 +130,7 @@ class House:
 
     def deserted(self) -> None:
         """Wait until no process is left, nor a checkout that is being removed."""
-        until(lambda: not self.left() and not list(self.state.glob("checkouts/.done-*")), "nothing is left")
+        wait_until(lambda: not self.left() and not list(self.state.glob("checkouts/.done-*")), "nothing is left")
 
     def runs(self, word: str) -> bool:
         """Say whether a process of this directory has a word on its command line."""
@@ -148,7 +148,7 @@ class House:
         """Send a request to the operator's socket; a body that is not bytes goes as JSON."""
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         kind = {"Content-Type": "application/json"} if content is not None else {}
-        return exchange(OnSocket(self.socket), method, path, content, {**kind, **(headers or {})})
+        return send_request(UnixConnection(self.socket), method, path, content, {**kind, **(headers or {})})
 
     def get(self, path: str, status: int = 200) -> Any:
         reply = self.ask("GET", path)
@@ -157,16 +157,16 @@ class House:
 
     def public(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Reply:
         """Send a request to the public door."""
-        return exchange(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE), method, path, body, headers)
+        return send_request(HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT), method, path, body, headers)
 
     def github(self, body: bytes, *, secret: str | None = None, **headers: str) -> Reply:
         """Deliver a signed body as GitHub would; a header's name may have _ for -."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.public("POST", "/stitcher/webhook/github", body, {**signed(body, secret), **given})
+        return self.public("POST", "/stitcher/webhook/github", body, {**signed_headers(body, secret), **given})
 
     def comment(self, text: str, *, issue: int = 479, login: str = "octocat", **headers: str) -> Reply:
         """Deliver a new comment on an issue."""
-        return self.github(comment(text, issue=issue, login=login), **headers)
+        return self.github(comment_body(text, issue=issue, login=login), **headers)
 
     def mosaic(self, **fields: object) -> Reply:
         """Deliver a body of the original's own kind, to the original's own path."""
@@ -186,14 +186,18 @@ class House:
 
     def wait(self, job_id: str, *statuses: str) -> Any:
         """Return the job when it stands at one of the statuses; those that end a job where none is given."""
-        wanted = statuses or OVER
+        wanted = statuses or FINAL_STATUSES
 
         def there() -> Any:
             job = self.job(job_id)
-            assert job["status"] in wanted or job["status"] not in OVER, (job["status"], job["error"], job["steps"])
+            assert job["status"] in wanted or job["status"] not in FINAL_STATUSES, (
+                job["status"],
+                job["error"],
+                job["steps"],
+            )
             return job if job["status"] in wanted else None
 
-        return until(there, f"job {job_id} {wanted}")
+        return wait_until(there, f"job {job_id} {wanted}")
 
     def run(self, type_: str, script: str = "true", **more: Any) -> Any:
         """Return a job when it is over."""
@@ -206,7 +210,7 @@ class House:
             job = self.job(job_id)
             return job if any((it["name"], it["status"]) == (name, status) for it in job["steps"]) else None
 
-        return until(there, f"step {name} of {job_id} {status}")
+        return wait_until(there, f"step {name} of {job_id} {status}")
 
     def git(self, *words: str) -> str:
         """Ask the repository that jobs publish to."""
@@ -214,7 +218,7 @@ class House:
 
     def stream(self, path: str, count: int) -> list[bytes]:
         """Return the first frames of an event stream."""
-        connection = OnSocket(self.socket)
+        connection = UnixConnection(self.socket)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -234,7 +238,7 @@ class House:
         """Run `stitcher` against this daemon, without a terminal."""
         argv = [sys.executable, "-m", "tui", "--socket", str(self.socket), *words]
         return subprocess.run(
-            argv, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=PATIENCE * 2, check=False
+            argv, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=TIMEOUT * 2, check=False
         )
 
     def _make_repository(self) -> None:
@@ -256,7 +260,7 @@ class House:
         (self.config / "stitcherd.toml").write_text(text)
 
     def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 if self.public("GET", "/readyz").status == 200:
@@ -278,7 +282,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def until(look: Callable[[], T | None], what: str, limit: float = PATIENCE) -> T:
+def wait_until(look: Callable[[], T | None], what: str, limit: float = TIMEOUT) -> T:
     """Return what `look` sees, as soon as it sees something."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:

@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PATIENCE = 20.0  # seconds; far above anything that is waited for
+TIMEOUT = 20.0  # seconds; far above anything that is waited for
 
 
 class Reply(NamedTuple):
@@ -20,18 +20,18 @@ class Reply(NamedTuple):
         return json.loads(self.body)
 
 
-class OnSocket(HTTPConnection):
+class UnixConnection(HTTPConnection):
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
+        super().__init__("localhost", timeout=TIMEOUT)
         self._path = str(path)
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(TIMEOUT)
         self.sock.connect(self._path)
 
 
-def exchange(
+def send_request(
     connection: HTTPConnection, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
 ) -> Reply:
     try:

@@ -9,7 +9,7 @@ SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")
 REVISION = re.compile("r-[0-9a-f]{8}")
 
 
-def unlike(seen: Any, wanted: Any, place: str = "$") -> list[str]:
+def differences(seen: Any, wanted: Any, place: str = "$") -> list[str]:
     """Return where `seen` differs from `wanted`.
 
     Of a mapping every key must be there; others may be added. In a list each item must be like one of those wanted.
@@ -21,7 +21,7 @@ def unlike(seen: Any, wanted: Any, place: str = "$") -> list[str]:
                 return [f"{place}: {seen!r} is no mapping"]
             faults = [f"{place}.{name}: missing" for name in wanted.keys() - seen.keys()]
             for name in wanted.keys() & seen.keys():
-                faults += unlike(seen[name], wanted[name], f"{place}.{name}")
+                faults += differences(seen[name], wanted[name], f"{place}.{name}")
             return faults
         case list():
             if not isinstance(seen, list):
@@ -39,5 +39,5 @@ def unlike(seen: Any, wanted: Any, place: str = "$") -> list[str]:
 
 
 def _none_of(seen: Any, wanted: list[Any], place: str) -> list[str]:
-    tried = [unlike(seen, one, place) for one in wanted]
+    tried = [differences(seen, one, place) for one in wanted]
     return [] if any(not faults for faults in tried) else min(tried, key=len, default=[f"{place}: not promised"])

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.walks.conftest import Build
-from tests.walks.house import House
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import DaemonHarness
 
 RAILS = (Path(__file__).parent / "rails.yaml").read_text()
 ASKING = RAILS.replace("not_in: [team, mosaic]}\n    then: deny", "not_in: [mosaic]}\n    then: require-approval")
 
 
-def waiting(house: House) -> str:
+def waiting(house: DaemonHarness) -> str:
     reply = house.comment("@mosaic free touch made")
     assert (reply.status, reply.json["verdict"], reply.json["status"]) == (202, "waiting", "PENDING"), reply.body
     return str(reply.json["jobId"])
 
 
 @pytest.mark.parametrize("act", ["approve", "deny"])
-def test_it_waits_through_a_kill_and_then_does_as_it_is_told(build: Build, act: str) -> None:
+def test_it_waits_through_a_kill_and_then_does_as_it_is_told(build: BuildDaemon, act: str) -> None:
     house = build(rails=ASKING)
     house.start()
     job_id = waiting(house)
@@ -38,7 +38,7 @@ def test_it_waits_through_a_kill_and_then_does_as_it_is_told(build: Build, act: 
     assert (again.returncode, "only PENDING jobs wait" in again.stderr) == (1, True)
 
 
-def test_time_that_runs_out_while_nobody_is_there_has_run_out(build: Build) -> None:
+def test_time_that_runs_out_while_nobody_is_there_has_run_out(build: BuildDaemon) -> None:
     house = build(rails=f"{ASKING}approvals: {{expires: 1s}}\n")
     house.start()
     job_id = waiting(house)

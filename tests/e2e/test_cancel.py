@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.walks.conftest import Build
-from tests.walks.house import House
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import DaemonHarness
 
 STUBBORN = {
     "deaf": "trap '' TERM; while :; do sleep 0.1; done",
@@ -16,7 +16,7 @@ STUBBORN = {
 }
 
 
-def cancel(house: House, job_id: str) -> Any:
+def cancel(house: DaemonHarness, job_id: str) -> Any:
     """Cancel a job; return it once it is over, which may take two seconds."""
     reply = house.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "enough"})
     assert reply.status == 202, reply.body
@@ -27,7 +27,7 @@ def cancel(house: House, job_id: str) -> Any:
 
 
 @pytest.mark.parametrize("script", STUBBORN.values(), ids=STUBBORN)
-def test_an_agent_is_ended_with_all_it_started(house: House, script: str) -> None:
+def test_an_agent_is_ended_with_all_it_started(house: DaemonHarness, script: str) -> None:
     job_id = house.dispatch("free", f"echo up; {script}")
     house.step(job_id, "agent")
     job = cancel(house, job_id)
@@ -37,7 +37,7 @@ def test_an_agent_is_ended_with_all_it_started(house: House, script: str) -> Non
     assert house.git("branch", "--list", job["branch"]) == ""
 
 
-def test_a_gate_is_ended(house: House) -> None:
+def test_a_gate_is_ended(house: DaemonHarness) -> None:
     job_id = house.dispatch("slow", "touch wait")
     house.step(job_id, "slow")
     job = cancel(house, job_id)
@@ -45,12 +45,12 @@ def test_a_gate_is_ended(house: House) -> None:
     assert [it["status"] for it in job["steps"] if it["type"] == "GATE"] == ["FAILED"]
 
 
-def test_an_ended_agent_leaves_nothing_behind_either(house: House) -> None:
+def test_an_ended_agent_leaves_nothing_behind_either(house: DaemonHarness) -> None:
     house.run("free", "setsid sleep 63 & setsid sh -c \"trap '' TERM; sleep 64\" > /dev/null 2>&1 &")
     house.deserted()
 
 
-def test_a_waiting_job_is_cancelled_at_once(build: Build) -> None:
+def test_a_waiting_job_is_cancelled_at_once(build: BuildDaemon) -> None:
     house = build(daemon="workers = 1")
     house.start()
     running = house.dispatch("free", "sleep 60")
@@ -66,7 +66,7 @@ def test_a_waiting_job_is_cancelled_at_once(build: Build) -> None:
     assert [it["type"] for it in job["events"]] == ["job.created", "job.queued", "job.cancelled"]
 
 
-def test_the_highest_priority_starts_first(build: Build) -> None:
+def test_the_highest_priority_starts_first(build: BuildDaemon) -> None:
     house = build(daemon="workers = 1")
     house.start()
     first = house.dispatch("free", "sleep 60")
@@ -78,7 +78,7 @@ def test_the_highest_priority_starts_first(build: Build) -> None:
     assert sorted(started, key=lambda name: started[name]) == [10, 7, "later", 5, 0]
 
 
-def test_preparing_is_ended(build: Build) -> None:
+def test_preparing_is_ended(build: BuildDaemon) -> None:
     house = build(prepare='[["sh", "-c", "echo preparing; sleep 60"]]')
     house.start()
     job_id = house.dispatch("free", "touch ran")
@@ -88,7 +88,7 @@ def test_preparing_is_ended(build: Build) -> None:
     assert [it["name"] for it in job["steps"]] == ["checkout", "prepare"]
 
 
-def test_a_checkout_is_ended(build: Build) -> None:
+def test_a_checkout_is_ended(build: BuildDaemon) -> None:
     house = build(settings='[repositories."slow-org/*"]\nclone = "ssh://localhost:1/x.git"')
     # A repository that never answers: git waits for a program that sleeps.
     (house.root / "bin").mkdir()
@@ -101,7 +101,7 @@ def test_a_checkout_is_ended(build: Build) -> None:
     house.deserted()
 
 
-def test_publishing_is_ended(build: Build) -> None:
+def test_publishing_is_ended(build: BuildDaemon) -> None:
     house = build()
     house.hook("echo here; sleep 66")
     house.start()
@@ -112,7 +112,7 @@ def test_publishing_is_ended(build: Build) -> None:
     assert house.git("branch", "--list", job["branch"]) == ""
 
 
-def test_asking_twice_changes_nothing(house: House) -> None:
+def test_asking_twice_changes_nothing(house: DaemonHarness) -> None:
     job_id = house.dispatch("free", "trap '' TERM; sleep 60")
     house.step(job_id, "agent")
     for reason in ("first", "second"):
@@ -121,7 +121,7 @@ def test_asking_twice_changes_nothing(house: House) -> None:
     assert [it["payload"] for it in job["events"] if it["type"] == "job.cancelled"] == [{"reason": "first"}]
 
 
-def test_a_cancelled_job_can_be_retried(house: House) -> None:
+def test_a_cancelled_job_can_be_retried(house: DaemonHarness) -> None:
     job_id = house.dispatch("free", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60")
     house.step(job_id, "agent")
     cancel(house, job_id)

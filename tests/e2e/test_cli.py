@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.walks.deliveries import OLD_SECRET, SECRETS
-from tests.walks.house import House
+from tests.e2e.harness import DaemonHarness
+from tests.e2e.webhooks import OLD_SECRET, SECRETS
 
 pytestmark = pytest.mark.walk
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    built = House()
+def house() -> Iterator[DaemonHarness]:
+    built = DaemonHarness()
     try:
         built.start()
         yield built
@@ -23,7 +23,7 @@ def house() -> Iterator[House]:
         built.remove()
 
 
-def test_the_doctor_examines_a_house_that_works(house: House) -> None:
+def test_the_doctor_examines_a_house_that_works(house: DaemonHarness) -> None:
     ran = house.cli("--config", str(house.config), "doctor", "--json")
     found = {each["name"]: each for each in json.loads(ran.stdout)["checks"]}
     for name in ("stitcherd.toml", "rails.yaml", "daemon", "ready: rails", "ready: daemon", "public door", "socket"):
@@ -34,7 +34,7 @@ def test_the_doctor_examines_a_house_that_works(house: House) -> None:
     assert not [secret for secret in (OLD_SECRET, *SECRETS.values()) if secret in ran.stdout + ran.stderr]
 
 
-def test_a_job_is_bundled(house: House, tmp_path: Path) -> None:
+def test_a_job_is_bundled(house: DaemonHarness, tmp_path: Path) -> None:
     answer = house.comment("@mosaic free echo the whole output; echo x > made").json
     job = house.wait(answer["jobId"], "COMPLETED")
     ran = house.cli("bundle", job["id"][-8:], "-o", str(tmp_path))

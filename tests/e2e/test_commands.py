@@ -2,10 +2,10 @@
 
 import json
 
-from tests.walks.house import House
+from tests.e2e.harness import DaemonHarness
 
 
-def test_a_job_is_dispatched_and_shown(house: House) -> None:
+def test_a_job_is_dispatched_and_shown(house: DaemonHarness) -> None:
     made = house.cli("dispatch", "free", "--repo", "octo-org/api", "--prompt", "-", stdin="echo x > made")
     assert made.returncode == 0
     short = made.stdout.strip()
@@ -18,7 +18,7 @@ def test_a_job_is_dispatched_and_shown(house: House) -> None:
     assert (why.returncode, why.stdout.startswith(f"ALLOWED  job {short}")) == (0, True)
 
 
-def test_jobs_are_listed(house: House) -> None:
+def test_jobs_are_listed(house: DaemonHarness) -> None:
     job_id = house.run("fix")["id"]
     listed = house.cli("ls", "--type", "fix")
     assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 1)
@@ -27,7 +27,7 @@ def test_jobs_are_listed(house: House) -> None:
     assert house.cli("ls", "--status", "sleeping").returncode == 2
 
 
-def test_a_job_is_cancelled_and_retried(house: House) -> None:
+def test_a_job_is_cancelled_and_retried(house: DaemonHarness) -> None:
     job_id = house.dispatch("free", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60")
     house.step(job_id, "agent")
     assert house.cli("cancel", job_id, "--reason", "enough").returncode == 0
@@ -39,7 +39,7 @@ def test_a_job_is_cancelled_and_retried(house: House) -> None:
     assert house.cli("retry", job_id).returncode == 1
 
 
-def test_a_refused_delivery_is_explained(house: House) -> None:
+def test_a_refused_delivery_is_explained(house: DaemonHarness) -> None:
     answer = house.comment("@mosaic fix it", login="drive-by").json
     why = house.cli("why", answer["deliveryId"])
     assert why.returncode == 0
@@ -47,7 +47,7 @@ def test_a_refused_delivery_is_explained(house: House) -> None:
     assert "add github:drive-by to team" in why.stdout
 
 
-def test_every_refusal_has_its_exit_code(house: House) -> None:
+def test_every_refusal_has_its_exit_code(house: DaemonHarness) -> None:
     assert house.cli("show", "ffffffff").returncode == 5
     assert house.cli("dispatch", "dance").returncode == 2
     assert house.cli("dispatch", "free", "--repo", "no-org/api").returncode == 4
@@ -56,7 +56,7 @@ def test_every_refusal_has_its_exit_code(house: House) -> None:
     assert house.cli("--socket", str(house.root / "nobody"), "ls").returncode in {2, 3}
 
 
-def test_both_versions_are_said(house: House) -> None:
+def test_both_versions_are_said(house: DaemonHarness) -> None:
     assert house.process is not None
     said = house.cli("version")
     assert (said.returncode, f"pid {house.process.pid}" in said.stdout) == (0, True)

@@ -3,13 +3,13 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.walks.conftest import Build
-from tests.walks.deliveries import comment
-from tests.walks.house import House, until
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import DaemonHarness, wait_until
+from tests.e2e.webhooks import comment_body
 
 
-def test_the_same_id_at_the_same_moment_makes_one_job(house: House) -> None:
-    body, name = comment("@mosaic free true", issue=11), str(uuid.uuid4())
+def test_the_same_id_at_the_same_moment_makes_one_job(house: DaemonHarness) -> None:
+    body, name = comment_body("@mosaic free true", issue=11), str(uuid.uuid4())
     with ThreadPoolExecutor(16) as pool:
         replies = list(pool.map(lambda _: house.github(body, X_GitHub_Delivery=name), range(50)))
     assert sorted(reply.status for reply in replies) == [200] * 49 + [202]
@@ -18,15 +18,15 @@ def test_the_same_id_at_the_same_moment_makes_one_job(house: House) -> None:
     assert len(house.get("/runner-jobs?type=free")["items"]) == 1
 
 
-def test_the_same_bytes_are_a_duplicate_under_any_id(house: House) -> None:
-    body = comment("@mosaic free true", issue=12)
+def test_the_same_bytes_are_a_duplicate_under_any_id(house: DaemonHarness) -> None:
+    body = comment_body("@mosaic free true", issue=12)
     first, second = house.github(body), house.github(body)
     assert (first.status, second.status) == (202, 200)
     assert second.json["verdict"] == "duplicate"
     assert second.json["deliveryId"] == first.json["deliveryId"]
 
 
-def test_the_same_id_is_a_duplicate_with_any_bytes(house: House) -> None:
+def test_the_same_id_is_a_duplicate_with_any_bytes(house: DaemonHarness) -> None:
     name = str(uuid.uuid4())
     first = house.comment("@mosaic free true", issue=13, X_GitHub_Delivery=name)
     second = house.comment("@mosaic free false", issue=14, X_GitHub_Delivery=name)
@@ -37,13 +37,13 @@ def test_the_same_id_is_a_duplicate_with_any_bytes(house: House) -> None:
     assert house.github(b"{}", secret="wrong", X_GitHub_Delivery=name).status == 401
 
 
-def test_a_refused_delivery_can_be_sent_again(house: House) -> None:
+def test_a_refused_delivery_can_be_sent_again(house: DaemonHarness) -> None:
     name = str(uuid.uuid4())
     assert house.github(b"{", X_GitHub_Delivery=name).status == 400
     assert house.comment("@mosaic free true", issue=15, X_GitHub_Delivery=name).status == 202
 
 
-def test_a_type_is_open_once_on_a_thread(house: House) -> None:
+def test_a_type_is_open_once_on_a_thread(house: DaemonHarness) -> None:
     first = house.comment("@mosaic free sleep 30", issue=16).json
     second = house.comment("@mosaic free sleep 31", issue=16)
     assert (second.status, second.json["verdict"], second.json["jobId"]) == (200, "duplicate", first["jobId"])
@@ -56,7 +56,7 @@ def test_a_type_is_open_once_on_a_thread(house: House) -> None:
     assert (third.status, third.json["verdict"]) == (202, "allowed")
 
 
-def test_a_retry_gives_way_to_what_is_open_on_its_thread(house: House) -> None:
+def test_a_retry_gives_way_to_what_is_open_on_its_thread(house: DaemonHarness) -> None:
     first = house.comment("@mosaic free false", issue=17).json["jobId"]
     house.wait(first, "FAILED")
     second = house.comment("@mosaic free sleep 30", issue=17).json["jobId"]
@@ -65,7 +65,7 @@ def test_a_retry_gives_way_to_what_is_open_on_its_thread(house: House) -> None:
     house.ask("POST", f"/runner-jobs/{second}/cancel")
 
 
-def test_many_deliveries_at_the_same_moment_are_all_kept(house: House) -> None:
+def test_many_deliveries_at_the_same_moment_are_all_kept(house: DaemonHarness) -> None:
     with ThreadPoolExecutor(16) as pool:
         replies = list(pool.map(lambda number: house.comment("@mosaic fix true", issue=number), range(100, 200)))
     assert {reply.status for reply in replies} == {202}
@@ -74,17 +74,17 @@ def test_many_deliveries_at_the_same_moment_are_all_kept(house: House) -> None:
     assert jobs <= {job["id"] for job in house.get("/runner-jobs?type=fix&limit=500")["items"]}
 
 
-def test_what_was_seen_is_remembered_over_a_kill_for_as_long_as_it_shall(build: Build) -> None:
+def test_what_was_seen_is_remembered_over_a_kill_for_as_long_as_it_shall(build: BuildDaemon) -> None:
     house = build(settings='[retention]\ndedupe = "3s"')
     house.start()
-    body, name = comment("hello"), str(uuid.uuid4())
+    body, name = comment_body("hello"), str(uuid.uuid4())
     first = house.github(body, X_GitHub_Delivery=name).json
     house.kill()
     house.start()
     again = house.github(body, X_GitHub_Delivery=name)
     if again.json["verdict"] == "duplicate":  # unless the machine was so slow that it is forgotten by now
         assert again.json["deliveryId"] == first["deliveryId"]
-    later = until(
+    later = wait_until(
         lambda: (reply := house.github(body, X_GitHub_Delivery=name)).json["verdict"] != "duplicate" and reply,
         "the delivery is forgotten",
     )

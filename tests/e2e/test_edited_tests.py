@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.walks.house import House
+from tests.e2e.harness import DaemonHarness
 
 pytestmark = pytest.mark.walk
 
@@ -30,8 +30,8 @@ EDITS = "echo true >> check.sh"
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    built = House(rails=RAILS)
+def house() -> Iterator[DaemonHarness]:
+    built = DaemonHarness(rails=RAILS)
     try:
         built.start()
         yield built
@@ -39,7 +39,7 @@ def house() -> Iterator[House]:
         built.remove()
 
 
-def branches(house: House, job: Any) -> str:
+def branches(house: DaemonHarness, job: Any) -> str:
     return house.git("branch", "--list", job["branch"])
 
 
@@ -47,7 +47,7 @@ def tries(job: Any) -> int:
     return sum(step["type"] == "AI_ACTION" for step in job["steps"])
 
 
-def test_the_commit_that_was_approved_is_published(house: House) -> None:
+def test_the_commit_that_was_approved_is_published(house: DaemonHarness) -> None:
     job = house.wait(house.dispatch("fix", EDITS), "PENDING")
     assert (job["lastEvent"], job["waiting"]["guards"], branches(house, job)) == ("job.waiting", ["paths.tests"], "")
     scope = next(step for step in job["steps"] if step["name"] == "scope")
@@ -65,21 +65,21 @@ def test_the_commit_that_was_approved_is_published(house: House) -> None:
     assert moved[-6:] == ["job.started", "job.waiting", "job.approved", "job.queued", "job.started", "job.completed"]
 
 
-def test_denied_nothing_is_published(house: House) -> None:
+def test_denied_nothing_is_published(house: DaemonHarness) -> None:
     job = house.wait(house.dispatch("fix", EDITS), "PENDING")
     assert house.cli("deny", job["id"], "--reason", "the test was right").returncode == 0
     denied = house.wait(job["id"], "CANCELLED")
     assert (branches(house, denied), house.ask("POST", f"/runner-jobs/{job['id']}/retry", {}).status) == ("", 409)
 
 
-def test_only_what_passed_all_other_gates_is_asked_about(house: House) -> None:
+def test_only_what_passed_all_other_gates_is_asked_about(house: DaemonHarness) -> None:
     job = house.wait(house.dispatch("fix", f"{EDITS}; touch bad"), "FAILED")
     assert (job["error"]["code"], tries(job)) == ("gates_failed", 2)
     fine = house.wait(house.dispatch("fix", "echo new > other"), "COMPLETED")
     assert "job.waiting" not in {event["type"] for event in fine["events"]}
 
 
-def test_a_person_on_the_thread_is_not_the_operator(house: House) -> None:
+def test_a_person_on_the_thread_is_not_the_operator(house: DaemonHarness) -> None:
     asked = house.comment(f"@mosaic fix {EDITS}", issue=31).json
     job = house.wait(asked["jobId"], "PENDING")
     said = house.comment("@mosaic approve", issue=31).json

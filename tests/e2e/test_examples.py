@@ -7,57 +7,57 @@ from typing import Any
 
 import pytest
 
-from stitcherd import lifecycle
-from tests.walks.house import House
-from tests.walks.promised import DECISION, DELIVERY, EVENT, JOB, LISTED, LONG, problem, webhook
-from tests.walks.shape import ID, REVISION, TIME, unlike
+from stitcherd.store import lifecycle
+from tests.e2e.expected_documents import DECISION, DELIVERY, EVENT, JOB, LISTED, LONG, problem, webhook
+from tests.e2e.harness import DaemonHarness
+from tests.e2e.shapes import ID, REVISION, TIME, differences
 
 TWO_TRIES = "echo x > made; if [ $STITCHER_TRY = 1 ]; then touch broken; else rm broken; fi"
 
 
 @pytest.fixture(scope="module")
-def done(house: House) -> Any:
+def done(house: DaemonHarness) -> Any:
     """A job from a webhook, completed in its second try."""
     return house.wait(house.comment(f"@mosaic fix {TWO_TRIES}", issue=1).json["jobId"])
 
 
-def test_a_webhook_is_answered(house: House) -> None:
+def test_a_webhook_is_answered(house: DaemonHarness) -> None:
     name = str(uuid.uuid4())
     first = house.comment("@mosaic fix sleep 30", issue=2, X_GitHub_Delivery=name)
     assert first.status == 202
-    assert unlike(first.json, webhook("allowed", ID, "QUEUED", "trigger fix-on-command")) == []
+    assert differences(first.json, webhook("allowed", ID, "QUEUED", "trigger fix-on-command")) == []
     again = house.comment("@mosaic fix sleep 30", issue=2, X_GitHub_Delivery=name)
     seen = re.compile(rf"delivery {name} was received at {TIME.pattern}")
     assert again.status == 200
-    assert unlike(again.json, webhook("duplicate", ID, re.compile("QUEUED|RUNNING"), seen)) == []
+    assert differences(again.json, webhook("duplicate", ID, re.compile("QUEUED|RUNNING"), seen)) == []
     assert (again.json["deliveryId"], again.json["jobId"]) == (first.json["deliveryId"], first.json["jobId"])
     house.ask("POST", f"/runner-jobs/{first.json['jobId']}/cancel")
 
 
-def test_a_webhook_that_makes_no_job_is_answered(house: House) -> None:
+def test_a_webhook_that_makes_no_job_is_answered(house: DaemonHarness) -> None:
     denied = house.comment("@mosaic fix it", login="drive-by")
     assert denied.status == 200
     reason = "who: github:drive-by is in none of team, mosaic"
-    assert unlike(denied.json, webhook("denied", None, None, reason)) == []
+    assert differences(denied.json, webhook("denied", None, None, reason)) == []
     body = b'{"action": "edited", "issue": {"number": 1}, "comment": {}, "sender": {"login": "octocat"}}'
     ignored = house.github(body)
     assert ignored.status == 200
-    assert unlike(ignored.json, webhook("ignored", None, None, "no trigger wants issue_comment/edited")) == []
+    assert differences(ignored.json, webhook("ignored", None, None, "no trigger wants issue_comment/edited")) == []
     decision = house.get(f"/deliveries/{denied.json['deliveryId']}")["decision"]
-    assert unlike(decision, {**DECISION, "verdict": "denied"}) == []
+    assert differences(decision, {**DECISION, "verdict": "denied"}) == []
     assert decision["remedy"] == {"text": "add github:drive-by to team", "line": 3}
 
 
-def test_a_problem_is_a_problem_document(house: House) -> None:
+def test_a_problem_is_a_problem_document(house: DaemonHarness) -> None:
     reply = house.github(b"{}", secret="another")
     hint = "compare the secret in the forge's webhook settings with sources.github.secrets"
     detail = "X-Hub-Signature-256 matches no secret of source github"
     assert (reply.status, reply.headers["Content-Type"]) == (401, "application/problem+json")
-    assert unlike(reply.json, problem(401, "Unauthorized", "bad_signature", detail, hint)) == []
+    assert differences(reply.json, problem(401, "Unauthorized", "bad_signature", detail, hint)) == []
 
 
-def test_a_job_is_shown_whole(house: House, done: Any) -> None:
-    assert unlike(done, JOB) == []
+def test_a_job_is_shown_whole(house: DaemonHarness, done: Any) -> None:
+    assert differences(done, JOB) == []
     assert house.get(f"/runner-jobs/{done['id'][-8:]}")["id"] == done["id"]
     walked = [(step["phase"], step["type"], step["name"], step["try"], step["status"]) for step in done["steps"]]
     assert walked == [
@@ -70,21 +70,23 @@ def test_a_job_is_shown_whole(house: House, done: Any) -> None:
     ]
     assert [step["ordinal"] for step in done["steps"]] == [1, 2, 3, 4, 5, 6]
     assert re.fullmatch(r"base [0-9a-f]{40} of main\n", done["steps"][0]["output"])
-    assert unlike(done["events"][0], {**EVENT, "type": "job.created", "payload": {"trigger": "fix-on-command"}}) == []
+    assert (
+        differences(done["events"][0], {**EVENT, "type": "job.created", "payload": {"trigger": "fix-on-command"}}) == []
+    )
     kinds = [check["kind"] for check in done["decision"]["checks"]]
     order = ["trigger", "who", "guard", "capability", "limit"]
     assert kinds == sorted(kinds, key=order.index)
 
 
-def test_jobs_are_listed_without_what_is_long(house: House, done: Any) -> None:
+def test_jobs_are_listed_without_what_is_long(house: DaemonHarness, done: Any) -> None:
     page = house.get("/runner-jobs?status=completed&limit=1")
     counts = {status.lower(): int for status in lifecycle.NEXT if status}
-    assert unlike(page, {"items": [LISTED], "next": (ID, None), "cursor": int, "counts": counts}) == []
+    assert differences(page, {"items": [LISTED], "next": (ID, None), "cursor": int, "counts": counts}) == []
     assert not LONG & page["items"][0].keys()
     assert list(page["counts"]) == ["pending", "queued", "running", "completed", "failed", "cancelled"]
 
 
-def test_a_job_is_created_by_hand(house: House) -> None:
+def test_a_job_is_created_by_hand(house: DaemonHarness) -> None:
     asked = {"type": "fix", "repository": "octo-org/api", "prompt": "true", "agentTaskId": "task-7"}
     reply = house.ask("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
     assert reply.status == 201
@@ -96,10 +98,10 @@ def test_a_job_is_created_by_hand(house: House) -> None:
     assert (other.status, other.json["code"]) == (422, "invalid")
     dispatched = house.ask("POST", "/stitcher/dispatch", asked)
     assert dispatched.status == 201
-    assert unlike(dispatched.json, {"jobId": ID, "queueName": "stitcher", "status": "QUEUED"}) == []
+    assert differences(dispatched.json, {"jobId": ID, "queueName": "stitcher", "status": "QUEUED"}) == []
 
 
-def test_a_running_job_is_cancelled(house: House, done: Any) -> None:
+def test_a_running_job_is_cancelled(house: DaemonHarness, done: Any) -> None:
     job_id = house.dispatch("fix", "sleep 60")
     house.step(job_id, "agent")
     reply = house.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "no longer wanted"})
@@ -111,21 +113,21 @@ def test_a_running_job_is_cancelled(house: House, done: Any) -> None:
     )
     late = house.ask("POST", f"/runner-jobs/{done['id']}/cancel")
     said = f"job {done['id'][-8:]} is COMPLETED"
-    assert (late.status, unlike(late.json, problem(409, "Conflict", "not_cancellable", said))) == (409, [])
+    assert (late.status, differences(late.json, problem(409, "Conflict", "not_cancellable", said))) == (409, [])
 
 
-def test_a_delivery_is_shown_with_its_decision(house: House, done: Any) -> None:
+def test_a_delivery_is_shown_with_its_decision(house: DaemonHarness, done: Any) -> None:
     seen = house.get(f"/deliveries/{done['deliveryId']}")
-    assert unlike(seen, {**DELIVERY, "decision": DECISION}) == []
+    assert differences(seen, {**DELIVERY, "decision": DECISION}) == []
     assert (seen["jobId"], seen["headers"]["X-GitHub-Event"]) == (done["id"], "issue_comment")
     assert "X-Hub-Signature-256" not in seen["headers"]
     body = house.ask("GET", f"/deliveries/{done['deliveryId']}/body")
     assert (body.status, len(body.body)) == (200, seen["bodyBytes"])
     page = house.get("/deliveries?verdict=allowed&limit=500")
-    assert unlike(page, {"items": [DELIVERY], "next": None}) == []
+    assert differences(page, {"items": [DELIVERY], "next": None}) == []
 
 
-def test_the_rails_are_shown(house: House) -> None:
+def test_the_rails_are_shown(house: DaemonHarness) -> None:
     warning = {"line": int, "column": int, "message": str}
     wanted = {
         "revision": REVISION,
@@ -136,24 +138,24 @@ def test_the_rails_are_shown(house: House) -> None:
         "warnings": [warning],
         "error": None,
     }
-    assert unlike(house.get("/rails"), wanted) == []
+    assert differences(house.get("/rails"), wanted) == []
 
 
-def test_the_daemon_says_who_it_is_and_how_it_is(house: House) -> None:
+def test_the_daemon_says_who_it_is_and_how_it_is(house: DaemonHarness) -> None:
     assert house.process is not None
     meta = house.get("/meta")
     wanted = {"version": str, "api": "1", "instance": str, "pid": house.process.pid, "startedAt": TIME}
     nothing = dict.fromkeys(("version", "protocol", "agents"))
     wanted |= {"executors": [{"name": str, "ok": True, "detail": str, "since": TIME, **nothing}]}
-    assert unlike(meta, wanted) == []
+    assert differences(meta, wanted) == []
     ready = house.get("/readyz")
     check = {"name": str, "ok": True, "detail": str, "since": TIME}
-    assert unlike(ready, {"ready": True, "checks": [check]}) == []
+    assert differences(ready, {"ready": True, "checks": [check]}) == []
     assert house.public("GET", "/readyz").json == {"ready": True}
     assert house.public("GET", "/healthz").status == 200
 
 
-def test_the_stream_has_every_event_of_a_job(house: House, done: Any) -> None:
+def test_the_stream_has_every_event_of_a_job(house: DaemonHarness, done: Any) -> None:
     first = done["events"][0]
     wanted = f"id: {first['id']}\nevent: job.created\ndata: ".encode()
     assert house.stream(f"/events?after={first['id'] - 1}&job={done['id']}", 1)[0].startswith(wanted)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from stitcherd import sandbox
-from tests.walks.house import House
+from stitcherd.sandbox import bubblewrap
+from tests.e2e.harness import DaemonHarness
 
-MISSING = sandbox.available()
+MISSING = bubblewrap.unavailable_reason()
 
 GATES = """\
 version: 1
@@ -51,8 +51,8 @@ def rails(boxed: bool) -> str:
         False,
     ],
 )
-def house(request: pytest.FixtureRequest) -> Iterator[House]:
-    built = House(rails=rails(request.param), prepare=PREPARE)
+def house(request: pytest.FixtureRequest) -> Iterator[DaemonHarness]:
+    built = DaemonHarness(rails=rails(request.param), prepare=PREPARE)
     try:
         built.start()
         yield built
@@ -61,7 +61,7 @@ def house(request: pytest.FixtureRequest) -> Iterator[House]:
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-def test_a_gate_plants_for_the_next_one(house: House, plant: str) -> None:
+def test_a_gate_plants_for_the_next_one(house: DaemonHarness, plant: str) -> None:
     job = house.run("fix", AGENT.format(plant))
     assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
     exits = {step["name"]: step["exitCode"] for step in job["steps"] if step["type"] == "GATE"}

@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from tests.stitcherd.openclaw.apart import Apart, house_of, play
-from tests.walks.house import OVER, House, until
+from tests.e2e.harness import FINAL_STATUSES, DaemonHarness, wait_until
+from tests.stitcherd.executors.openclaw.threaded_gateway import ThreadedGateway, daemon_with, script
 
-HOLDS = play(["use", 100, 10, 0.5], ["hold"], ["say", "found again"])
+HOLDS = script(["use", 100, 10, 0.5], ["hold"], ["say", "found again"])
 
 
 @pytest.fixture
-def gateway() -> Iterator[Apart]:
-    apart = Apart()
+def gateway() -> Iterator[ThreadedGateway]:
+    apart = ThreadedGateway()
     yield apart
     apart.end()
 
 
 @pytest.fixture
-def house(gateway: Apart, tmp_path: Path) -> Iterator[House]:
-    built = house_of(gateway, tmp_path)
+def house(gateway: ThreadedGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
+    built = daemon_with(gateway, tmp_path)
     yield built
     built.remove()
 
@@ -33,34 +33,36 @@ def types(job: Any) -> list[str]:
     return [event["type"] for event in job["events"]]
 
 
-def underway(gateway: Apart, count: int = 1) -> None:
-    until(lambda: len(gateway.started) >= count, "a run is under way")
+def underway(gateway: ThreadedGateway, count: int = 1) -> None:
+    wait_until(lambda: len(gateway.started) >= count, "a run is under way")
 
 
-def over(house: House, job_id: str) -> Any:
+def over(house: DaemonHarness, job_id: str) -> Any:
     """Return a job when it is over; kills take their time, and more where a machine is busy."""
-    return until(lambda: (job := house.job(job_id))["status"] in OVER and job, f"the end of {job_id}", 120)
+    return wait_until(
+        lambda: (job := house.job(job_id))["status"] in FINAL_STATUSES and job, f"the end of {job_id}", 120
+    )
 
 
-def alive(house: House) -> bool:
+def alive(house: DaemonHarness) -> bool:
     with suppress(OSError):
         return house.public("GET", "/healthz").status == 200
     return False
 
 
-def check(house: House, name: str) -> Any:
+def check(house: DaemonHarness, name: str) -> Any:
     return next(it for it in house.get("/readyz", 503)["checks"] if it["name"] == name)
 
 
 @pytest.mark.parametrize("by", ["kill", "stop"])
-def test_a_run_outlives_the_daemon_and_its_job_goes_on(gateway: Apart, house: House, by: str) -> None:
+def test_a_run_outlives_the_daemon_and_its_job_goes_on(gateway: ThreadedGateway, house: DaemonHarness, by: str) -> None:
     house.start()
     job_id = house.dispatch("read", HOLDS)
     underway(gateway)
     getattr(house, by)()
     assert not gateway.fake.asked("sessions.patch")[1:], "nothing was ended"
     house.start()
-    until(lambda: gateway.fake.asked("chat.history"), "the run is found again")
+    wait_until(lambda: gateway.fake.asked("chat.history"), "the run is found again")
     gateway.let_go()
     job = house.wait(job_id, "COMPLETED")
     assert (job["attempt"], job["tries"]["used"], job["usage"]["inputTokens"]) == (1, 1, 100)
@@ -71,19 +73,19 @@ def test_a_run_outlives_the_daemon_and_its_job_goes_on(gateway: Apart, house: Ho
     assert house.ask("GET", f"/runner-jobs/{job_id}/steps/{done['id']}/log").body.strip().endswith(b"found again")
 
 
-def test_a_run_that_ended_while_nobody_was_there_is_judged(gateway: Apart, house: House) -> None:
+def test_a_run_that_ended_while_nobody_was_there_is_judged(gateway: ThreadedGateway, house: DaemonHarness) -> None:
     house.start()
     job_id = house.dispatch("read", HOLDS)
     underway(gateway)
     house.kill()
     gateway.let_go()
-    until(lambda: all(gateway.fake.runs.values()), "it ends")
+    wait_until(lambda: all(gateway.fake.runs.values()), "it ends")
     house.start()
     house.wait(job_id, "COMPLETED")
     assert gateway.started == [f"{job_id}-1-1"]
 
 
-def test_the_staircase_goes_on_from_the_try_that_ran(gateway: Apart, house: House) -> None:
+def test_the_staircase_goes_on_from_the_try_that_ran(gateway: ThreadedGateway, house: DaemonHarness) -> None:
     house.start()
     job_id = house.dispatch("twice", HOLDS)
     underway(gateway)
@@ -94,9 +96,11 @@ def test_the_staircase_goes_on_from_the_try_that_ran(gateway: Apart, house: Hous
     assert gateway.started == [f"{job_id}-1-1", f"{job_id}-1-2"]
 
 
-def test_a_daemon_that_dies_in_a_gate_judges_again_and_asks_for_nothing(gateway: Apart, house: House) -> None:
+def test_a_daemon_that_dies_in_a_gate_judges_again_and_asks_for_nothing(
+    gateway: ThreadedGateway, house: DaemonHarness
+) -> None:
     house.start()
-    job_id = house.dispatch("held", play(["say", "done"]))
+    job_id = house.dispatch("held", script(["say", "done"]))
     house.step(job_id, "slow")
     house.kill()
     (house.state / "go").touch()
@@ -106,7 +110,7 @@ def test_a_daemon_that_dies_in_a_gate_judges_again_and_asks_for_nothing(gateway:
     assert gateway.started == [f"{job_id}-1-1"]
 
 
-def test_a_cancel_outlives_the_daemon_and_ends_the_run(gateway: Apart, house: House) -> None:
+def test_a_cancel_outlives_the_daemon_and_ends_the_run(gateway: ThreadedGateway, house: DaemonHarness) -> None:
     house.start()
     job_id = house.dispatch("read", HOLDS)
     underway(gateway)
@@ -117,11 +121,13 @@ def test_a_cancel_outlives_the_daemon_and_ends_the_run(gateway: Apart, house: Ho
     assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
     house.wait(job_id, "CANCELLED")
     (session,) = gateway.fake.sessions.values()
-    until(lambda: session.get("archived"), "the run is ended")
+    wait_until(lambda: session.get("archived"), "the run is ended")
 
 
 @pytest.mark.parametrize(("type_", "runs"), [("read", 1), ("again", 2)])
-def test_a_run_that_is_lost_leads_where_the_type_says(gateway: Apart, house: House, type_: str, runs: int) -> None:
+def test_a_run_that_is_lost_leads_where_the_type_says(
+    gateway: ThreadedGateway, house: DaemonHarness, type_: str, runs: int
+) -> None:
     house.start()
     job_id = house.dispatch(type_, HOLDS)
     underway(gateway)
@@ -135,12 +141,14 @@ def test_a_run_that_is_lost_leads_where_the_type_says(gateway: Apart, house: Hou
         assert job["error"]["code"] == "interrupted"
 
 
-def test_a_job_waits_for_a_gateway_that_is_away_and_others_do_not(gateway: Apart, house: House) -> None:
+def test_a_job_waits_for_a_gateway_that_is_away_and_others_do_not(
+    gateway: ThreadedGateway, house: DaemonHarness
+) -> None:
     gateway.do(gateway.fake.close())
     house.start(ready=False)
-    until(lambda: alive(house), "the daemon is there")
-    job_id = house.dispatch("read", play(["say", "at last"]))
-    job = until(lambda: (it := house.job(job_id))["held"] and it, "the reason")
+    wait_until(lambda: alive(house), "the daemon is there")
+    job_id = house.dispatch("read", script(["say", "at last"]))
+    job = wait_until(lambda: (it := house.job(job_id))["held"] and it, "the reason")
     assert (job["status"], job["attempt"]) == ("QUEUED", 1)
     assert job["held"].startswith("executor claw: the gateway at ws://")
     assert job["held"].endswith("connection refused")
@@ -151,38 +159,40 @@ def test_a_job_waits_for_a_gateway_that_is_away_and_others_do_not(gateway: Apart
     gateway.do(gateway.fake.open())
     job = house.wait(job_id, "COMPLETED")
     assert job["attempt"] == 1
-    until(lambda: house.ask("GET", "/readyz").status == 200, "it is well again")
+    wait_until(lambda: house.ask("GET", "/readyz").status == 200, "it is well again")
     state = next(it for it in house.get("/meta")["executors"] if it["name"] == "claw")
     assert (state["version"], state["protocol"], state["ok"]) == ("2026.9.6", 4, True)
 
 
-def test_a_gateway_that_goes_between_two_looks_only_delays_a_job(gateway: Apart, house: House) -> None:
+def test_a_gateway_that_goes_between_two_looks_only_delays_a_job(
+    gateway: ThreadedGateway, house: DaemonHarness
+) -> None:
     house.start()
     gateway.do(gateway.fake.close())
-    job_id = house.dispatch("read", play(["say", "at last"]))
-    job = until(lambda: (it := house.job(job_id))["held"] and it, "the reason")
+    job_id = house.dispatch("read", script(["say", "at last"]))
+    job = wait_until(lambda: (it := house.job(job_id))["held"] and it, "the reason")
     assert job["status"] == "QUEUED"
     gateway.do(gateway.fake.open())
     job = house.wait(job_id, "COMPLETED")
     assert gateway.started == [f"{job_id}-{job['attempt']}-1"]
 
 
-def test_a_refusal_does_not_pass_by_waiting(gateway: Apart, house: House) -> None:
+def test_a_refusal_does_not_pass_by_waiting(gateway: ThreadedGateway, house: DaemonHarness) -> None:
     gateway.fake.protocol = 3
     house.start(ready=False)
-    until(lambda: alive(house), "the daemon is there")
+    wait_until(lambda: alive(house), "the daemon is there")
     job = house.wait(house.dispatch("read", HOLDS), "FAILED")
     assert job["error"]["code"] == "executor_refused"
     assert "protocol 3" in check(house, "executor:claw")["detail"]
 
 
-def test_no_try_is_run_twice_whoever_is_killed(gateway: Apart, house: House) -> None:
+def test_no_try_is_run_twice_whoever_is_killed(gateway: ThreadedGateway, house: DaemonHarness) -> None:
     chance = random.Random(4)
     steps = [step for number in range(16) for step in (["say", f"{number} "], ["wait", 0.05])]
     jobs: list[str] = []
     house.start()
     for victim in chance.sample(["daemon", "gateway"] * 2, 4):
-        jobs += [house.dispatch(type_, play(*steps)) for type_ in ("read", "twice")]
+        jobs += [house.dispatch(type_, script(*steps)) for type_ in ("read", "twice")]
         underway(gateway, len(jobs) // 2 + 1)
         if victim == "daemon":
             house.kill()

@@ -10,11 +10,11 @@ from time import monotonic
 
 import pytest
 
-from stitcherd import sandbox
-from tests.walks.conftest import Build
-from tests.walks.house import ROOT, House, until
+from stitcherd.sandbox import bubblewrap
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import ROOT, DaemonHarness, wait_until
 
-MISSING = sandbox.available()
+MISSING = bubblewrap.unavailable_reason()
 boxed = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
 
 RAILS = """\
@@ -46,8 +46,8 @@ LOOK = f"for place in {PLACES}; do if [ -e $place ]; then echo $place; fi; done;
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    built = House(rails=RAILS)
+def house() -> Iterator[DaemonHarness]:
+    built = DaemonHarness(rails=RAILS)
     try:
         built.start()
         yield built
@@ -56,7 +56,7 @@ def house() -> Iterator[House]:
 
 
 @boxed
-def test_an_agent_in_the_sandbox_sees_its_checkout_alone(house: House) -> None:
+def test_an_agent_in_the_sandbox_sees_its_checkout_alone(house: DaemonHarness) -> None:
     script = f"touch made; ({LOOK.format(**vars(house))}) > seen; :"
     free, caged = house.run("free", script), house.run("caged", script)
     seen = {job["type"]: house.git("show", f"{job['branch']}:seen").split() for job in (free, caged)}
@@ -70,7 +70,7 @@ def test_an_agent_in_the_sandbox_sees_its_checkout_alone(house: House) -> None:
 
 
 @boxed
-def test_a_gate_in_the_sandbox_sees_the_commit_alone(house: House) -> None:
+def test_a_gate_in_the_sandbox_sees_the_commit_alone(house: DaemonHarness) -> None:
     job = house.run("caged", "touch made ~/left /tmp/left $TMPDIR/left .git/left; :")
     assert job["status"] == "COMPLETED", job["error"]
     gate = next(step for step in job["steps"] if step["name"] == "look")
@@ -78,13 +78,13 @@ def test_a_gate_in_the_sandbox_sees_the_commit_alone(house: House) -> None:
 
 
 @boxed
-def test_a_job_without_a_repository_is_held_too(house: House) -> None:
+def test_a_job_without_a_repository_is_held_too(house: DaemonHarness) -> None:
     job = house.run("empty", f"{LOOK.format(**vars(house))}; echo over", repository=None)
     assert job["status"] == "COMPLETED"
     assert next(step for step in job["steps"] if step["type"] == "AI_ACTION")["output"] == "over\n"
 
 
-def test_what_the_rules_find_goes_back_to_the_agent(house: House) -> None:
+def test_what_the_rules_find_goes_back_to_the_agent(house: DaemonHarness) -> None:
     script = (
         "if [ $STITCHER_TRY = 1 ]; then touch made; echo : > check.sh; else cat > told; git checkout -q check.sh; fi"
     )
@@ -96,7 +96,7 @@ def test_what_the_rules_find_goes_back_to_the_agent(house: House) -> None:
     assert reasons == ["The change breaks the rules, 1 times: protected."]
 
 
-def test_a_change_that_never_holds_to_the_rules_is_not_published(house: House) -> None:
+def test_a_change_that_never_holds_to_the_rules_is_not_published(house: DaemonHarness) -> None:
     job = house.run("free", "seq 30 > long; ln -s /etc/passwd way; mkdir -p .git/hooks; chmod +x readme")
     assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
     assert house.git("branch", "--list", job["branch"]) == ""
@@ -112,9 +112,9 @@ FLEEING = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; cd /; sleep 300; :' &) ;
 
 
 @boxed
-def test_a_cancel_reaches_everything_in_the_sandbox(house: House) -> None:
+def test_a_cancel_reaches_everything_in_the_sandbox(house: DaemonHarness) -> None:
     job = house.dispatch("caged", FLEEING)
-    until(lambda: list((house.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
+    wait_until(lambda: list((house.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
     asked = monotonic()
     assert house.ask("POST", f"/runner-jobs/{job}/cancel", {}).status == 202
     house.wait(job, "CANCELLED")
@@ -123,20 +123,20 @@ def test_a_cancel_reaches_everything_in_the_sandbox(house: House) -> None:
 
 
 @boxed
-def test_a_killed_daemon_takes_the_sandbox_with_it(build: Build) -> None:
+def test_a_killed_daemon_takes_the_sandbox_with_it(build: BuildDaemon) -> None:
     house = build(rails=RAILS)
     house.start()
     job = house.dispatch("caged", FLEEING)
-    until(lambda: list((house.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
+    wait_until(lambda: list((house.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
     assert house.process is not None
     house.process.send_signal(signal.SIGKILL)
     house.process.wait()
-    until(lambda: not house.left(), "everything of the job is gone")
+    wait_until(lambda: not house.left(), "everything of the job is gone")
     house.start()
     assert house.wait(job)["error"]["code"] == "interrupted"
 
 
-def test_where_the_sandbox_does_not_work_such_a_job_is_denied(build: Build) -> None:
+def test_where_the_sandbox_does_not_work_such_a_job_is_denied(build: BuildDaemon) -> None:
     house = build(rails=RAILS)
     fake = house.root / "bin" / "bwrap"
     fake.parent.mkdir()
@@ -149,7 +149,7 @@ def test_where_the_sandbox_does_not_work_such_a_job_is_denied(build: Build) -> N
     assert house.run("free", "touch made")["status"] == "COMPLETED"
 
 
-def test_rails_that_would_show_the_house_are_refused(build: Build) -> None:
+def test_rails_that_would_show_the_house_are_refused(build: BuildDaemon) -> None:
     house = build()
     house.start()
     house.stop()

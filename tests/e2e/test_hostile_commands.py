@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from stitcherd import sandbox
-from tests.walks.conftest import Build
-from tests.walks.house import House
+from stitcherd.sandbox import bubblewrap
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import DaemonHarness
 
-MISSING = sandbox.available()
+MISSING = bubblewrap.unavailable_reason()
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
 
 FILL = "for i in 1 2 3 4 5 6 7 8; do head -c 5000000 /dev/zero > big$i; done; sleep 60"
@@ -37,7 +37,7 @@ s.sendall(b'Connection: close\r\n\r\n{{}}'); print(s.recv(12))"""
 
 
 @pytest.fixture
-def house(build: Build) -> House:
+def house(build: BuildDaemon) -> DaemonHarness:
     built = build(rails=ASKING)
     built.start()
     return built
@@ -47,7 +47,7 @@ def said(job: Any) -> str:
     return next(str(step["output"]) for step in job["steps"] if step["type"] == "AI_ACTION")
 
 
-def test_it_approves_what_waits_for_a_person(house: House) -> None:
+def test_it_approves_what_waits_for_a_person(house: DaemonHarness) -> None:
     reply = house.comment("@mosaic free touch made")
     assert reply.json["status"] == "PENDING"
     waiting = str(reply.json["jobId"])
@@ -60,7 +60,7 @@ def test_it_approves_what_waits_for_a_person(house: House) -> None:
     house.wait(waiting, "COMPLETED")
 
 
-def test_it_moves_main(house: House) -> None:
+def test_it_moves_main(house: DaemonHarness) -> None:
     before = house.git("rev-parse", "main")
     script = (
         f"git -c user.name=x -c user.email=x commit -q --allow-empty -m evil; git push -q {house.repository} HEAD:main"
@@ -72,7 +72,7 @@ def test_it_moves_main(house: House) -> None:
     assert house.git("rev-parse", "main") != before
 
 
-def test_it_fills_the_disk_with_many_files(house: House) -> None:
+def test_it_fills_the_disk_with_many_files(house: DaemonHarness) -> None:
     agents = house.run("small", FILL)
     assert agents["error"]["code"] == "executor_failed"
     assert agents["error"]["detail"].startswith("The executor was ended: it has written ")

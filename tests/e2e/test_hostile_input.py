@@ -8,8 +8,8 @@ import pytest
 
 from bench.knocking import knock
 from bench.malformed import Sender, cases
-from tests.walks.deliveries import SECRETS, comment
-from tests.walks.house import House
+from tests.e2e.harness import DaemonHarness
+from tests.e2e.webhooks import SECRETS, comment_body
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066"
 COUNT = 1000
@@ -20,12 +20,12 @@ def harmless(text: str) -> bool:
     return not any(unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"} for each in text if each not in "\n\t")
 
 
-def test_no_verb_hands_a_strangers_escapes_to_the_terminal(house: House) -> None:
-    document = json.loads(comment(f"@mosaic free true {ESCAPES}", issue=77))
+def test_no_verb_hands_a_strangers_escapes_to_the_terminal(house: DaemonHarness) -> None:
+    document = json.loads(comment_body(f"@mosaic free true {ESCAPES}", issue=77))
     document["issue"] |= {"title": ESCAPES, "labels": [{"name": ESCAPES}]}
     told = house.github(json.dumps(document).encode()).json
     assert told["verdict"] == "allowed"
-    odd = json.loads(comment("x", issue=78)) | {"action": ESCAPES}
+    odd = json.loads(comment_body("x", issue=78)) | {"action": ESCAPES}
     ignored = house.github(json.dumps(odd).encode()).json
     assert ESCAPES in ignored["reason"]
     job_id = house.dispatch("free", "printf '\\033[2J\\033]0;owned\\007'; true", agentTaskId="\u202egnp.exe")
@@ -56,7 +56,7 @@ def test_no_verb_hands_a_strangers_escapes_to_the_terminal(house: House) -> None
 
 
 @pytest.mark.parametrize("api", [False, True])
-def test_a_flood_leaves_the_daemon_as_it_was(house: House, api: bool) -> None:
+def test_a_flood_leaves_the_daemon_as_it_was(house: DaemonHarness, api: bool) -> None:
     async def flood() -> list[str]:
         rest, faults = cases(2, COUNT, Sender("github", SECRETS["github"].encode()), api=api), list[str]()
 

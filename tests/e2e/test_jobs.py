@@ -4,18 +4,18 @@ import os
 
 import pytest
 
-from tests.walks.conftest import Build
-from tests.walks.deliveries import OLD_SECRET, SECRETS
-from tests.walks.house import House, until
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import DaemonHarness, wait_until
+from tests.e2e.webhooks import OLD_SECRET, SECRETS
 
 FIRST = "[ $STITCHER_TRY = 1 ]"
 
 
-def files(house: House, branch: str) -> list[str]:
+def files(house: DaemonHarness, branch: str) -> list[str]:
     return house.git("ls-tree", "-r", "--name-only", branch).split()
 
 
-def test_a_commit_that_passed_stands_on_its_branch(house: House) -> None:
+def test_a_commit_that_passed_stands_on_its_branch(house: DaemonHarness) -> None:
     main = house.git("rev-parse", "main")
     job = house.run("fix", "echo x > made; echo two >> readme")
     assert (job["status"], job["tries"]) == ("COMPLETED", {"used": 1, "max": 3})
@@ -28,7 +28,7 @@ def test_a_commit_that_passed_stands_on_its_branch(house: House) -> None:
     assert not (house.state / "checkouts" / job["id"]).exists()
 
 
-def test_a_failed_gate_is_told_to_the_next_try(house: House) -> None:
+def test_a_failed_gate_is_told_to_the_next_try(house: DaemonHarness) -> None:
     job = house.run("fix", f"if {FIRST}; then touch broken; else rm broken; cat > made; fi")
     assert (job["status"], job["tries"]["used"]) == ("COMPLETED", 2)
     told = house.git("show", f"{job['branch']}:made")
@@ -36,7 +36,7 @@ def test_a_failed_gate_is_told_to_the_next_try(house: House) -> None:
     assert files(house, job["branch"]) == ["check.sh", "made", "readme"]
 
 
-def test_gates_that_never_pass_fail_the_job(house: House) -> None:
+def test_gates_that_never_pass_fail_the_job(house: DaemonHarness) -> None:
     job = house.run("fix", "touch broken")
     assert (job["status"], job["error"]["code"], job["tries"]["used"]) == ("FAILED", "gates_failed", 3)
     assert "tests" in job["error"]["detail"]
@@ -44,19 +44,19 @@ def test_gates_that_never_pass_fail_the_job(house: House) -> None:
     assert (house.state / "checkouts" / job["id"]).exists()
 
 
-def test_a_gate_that_is_not_required_only_warns(house: House) -> None:
+def test_a_gate_that_is_not_required_only_warns(house: DaemonHarness) -> None:
     job = house.run("lenient", "touch made")
     assert job["status"] == "COMPLETED"
     assert [(it["name"], it["exitCode"]) for it in job["steps"] if it["type"] == "GATE"] == [("tests", 0), ("audit", 3)]
 
 
-def test_a_gate_can_be_taken_from_the_base(house: House) -> None:
+def test_a_gate_can_be_taken_from_the_base(house: DaemonHarness) -> None:
     weakened = "touch broken; echo 'exit 0' > check.sh"
     assert house.run("fix", weakened)["status"] == "COMPLETED"
     assert house.run("strict", weakened)["status"] == "FAILED"
 
 
-def test_a_gate_that_cannot_be_started_fails_the_job(house: House) -> None:
+def test_a_gate_that_cannot_be_started_fails_the_job(house: DaemonHarness) -> None:
     job = house.run("nogate", "touch made")
     assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
     gate = next(step for step in job["steps"] if step["type"] == "GATE")
@@ -65,7 +65,7 @@ def test_a_gate_that_cannot_be_started_fails_the_job(house: House) -> None:
     assert reasons == ["no-such-gate cannot be started: there is no such program."]
 
 
-def test_a_gate_has_a_time_limit(house: House) -> None:
+def test_a_gate_has_a_time_limit(house: DaemonHarness) -> None:
     job = house.run("hurried", "touch made")
     assert job["status"] == "FAILED"
     failed = next(it for it in job["events"] if it["type"] == "gate.failed")
@@ -81,14 +81,14 @@ def test_a_gate_has_a_time_limit(house: House) -> None:
         ("orphan", "true", "executor_cannot_start", "there is no such program"),
     ],
 )
-def test_an_agent_that_fails_fails_the_job(house: House, type_: str, script: str, code: str, says: str) -> None:
+def test_an_agent_that_fails_fails_the_job(house: DaemonHarness, type_: str, script: str, code: str, says: str) -> None:
     job = house.run(type_, script)
     assert (job["status"], job["error"]["code"]) == ("FAILED", code)
     assert says in job["error"]["detail"]
     assert house.git("branch", "--list", job["branch"]) == ""
 
 
-def test_a_repository_may_refuse_a_commit(build: Build) -> None:
+def test_a_repository_may_refuse_a_commit(build: BuildDaemon) -> None:
     house = build()
     house.hook("echo not on my watch >&2; exit 1")
     house.start()
@@ -98,7 +98,7 @@ def test_a_repository_may_refuse_a_commit(build: Build) -> None:
     assert job["result"] is None
 
 
-def test_a_job_may_change_nothing(house: House) -> None:
+def test_a_job_may_change_nothing(house: DaemonHarness) -> None:
     job = house.run("fix", "echo nothing to do")
     assert (job["status"], job["result"]["commit"], job["result"]["files"]) == ("COMPLETED", None, 0)
     assert house.git("branch", "--list", job["branch"]) == ""
@@ -116,7 +116,7 @@ def test_a_job_may_change_nothing(house: House) -> None:
         "echo x > made; chmod -R a-w .git",
     ],
 )
-def test_what_an_agent_does_to_git_does_not_matter(house: House, script: str) -> None:
+def test_what_an_agent_does_to_git_does_not_matter(house: DaemonHarness, script: str) -> None:
     main, tags = house.git("rev-parse", "main"), house.git("tag")
     job = house.run("fix", script)
     assert (job["status"], job["error"]) == ("COMPLETED", None)
@@ -127,21 +127,21 @@ def test_what_an_agent_does_to_git_does_not_matter(house: House, script: str) ->
     assert list(house.root.rglob("hooked")) == []
 
 
-def test_a_job_without_a_repository_has_an_empty_directory(house: House) -> None:
+def test_a_job_without_a_repository_has_an_empty_directory(house: DaemonHarness) -> None:
     job = house.run("free", "ls -A; pwd", repository=None)
     assert (job["status"], job["ref"], job["result"]["commit"]) == ("COMPLETED", None, None)
     agent = next(step for step in job["steps"] if step["name"] == "agent")
     assert agent["output"].splitlines() == [str(house.state / "checkouts" / job["id"] / "1" / "work")]
 
 
-def test_a_ref_that_is_not_there_fails_the_checkout(house: House) -> None:
+def test_a_ref_that_is_not_there_fails_the_checkout(house: DaemonHarness) -> None:
     for ref in ("nowhere", "--upload-pack=touch hooked", "a..b"):
         job = house.run("free", ref=ref)
         assert (job["status"], job["error"]["code"]) == ("FAILED", "checkout_failed")
         assert ref in job["error"]["detail"]
 
 
-def test_a_retry_is_a_new_attempt_under_the_first_decision(house: House) -> None:
+def test_a_retry_is_a_new_attempt_under_the_first_decision(house: DaemonHarness) -> None:
     first = house.run("free", '[ "$STITCHER_ATTEMPT" = 2 ] && echo x > made')
     assert first["status"] == "FAILED"
     reply = house.ask("POST", f"/runner-jobs/{first['id']}/retry", {})
@@ -153,7 +153,7 @@ def test_a_retry_is_a_new_attempt_under_the_first_decision(house: House) -> None
     assert (again.status, again.json["code"]) == (409, "not_retryable")
 
 
-def test_a_log_is_whole_and_can_be_read_in_parts(house: House) -> None:
+def test_a_log_is_whole_and_can_be_read_in_parts(house: DaemonHarness) -> None:
     job = house.run("free", "seq 1 20000")
     step = next(step for step in job["steps"] if step["name"] == "agent")
     path = f"/runner-jobs/{job['id']}/steps/{step['id']}/log"
@@ -168,7 +168,7 @@ def test_a_log_is_whole_and_can_be_read_in_parts(house: House) -> None:
     assert house.ask("GET", f"/runner-jobs/{job['id']}/steps/{job['id']}/log").status == 404
 
 
-def test_the_diff_is_what_the_last_commit_changed(house: House) -> None:
+def test_the_diff_is_what_the_last_commit_changed(house: DaemonHarness) -> None:
     secret = SECRETS["github"]
     job = house.run("free", f"printf '* -diff\\n' > .gitattributes; echo {secret} > made; printf 'a\\0b' > blob")
     reply = house.ask("GET", f"/runner-jobs/{job['id'][-8:]}/diff")
@@ -183,7 +183,7 @@ def test_the_diff_is_what_the_last_commit_changed(house: House) -> None:
     assert house.ask("GET", f"/runner-jobs/{job['id']}/diff?attempt=0").status == 422
 
 
-def test_there_is_a_diff_of_what_no_gate_let_through_and_an_empty_one_of_no_change(house: House) -> None:
+def test_there_is_a_diff_of_what_no_gate_let_through_and_an_empty_one_of_no_change(house: DaemonHarness) -> None:
     lost = house.run("free", "exit 1")
     assert house.ask("GET", f"/runner-jobs/{lost['id']}/diff").json["code"] == "not_found"
     failed = house.run("lenient", "touch broken")
@@ -193,20 +193,20 @@ def test_there_is_a_diff_of_what_no_gate_let_through_and_an_empty_one_of_no_chan
     assert house.ask("GET", f"/runner-jobs/{idle['id']}/diff").body == b""
 
 
-def test_output_is_seen_while_it_comes(house: House) -> None:
+def test_output_is_seen_while_it_comes(house: DaemonHarness) -> None:
     job_id = house.dispatch("free", "echo early; sleep 30")
 
     def seen() -> list[str]:
         said = [it["payload"] for it in house.job(job_id)["events"] if it["type"] == "step.output"]
         return [payload["text"] for payload in said if payload["text"] == "early\n"]
 
-    until(seen, "the first line of output")
+    wait_until(seen, "the first line of output")
     assert house.job(job_id)["status"] == "RUNNING"
     house.ask("POST", f"/runner-jobs/{job_id}/cancel")
     house.wait(job_id, "CANCELLED")
 
 
-def test_an_agent_knows_what_it_needs_and_no_secret(house: House) -> None:
+def test_an_agent_knows_what_it_needs_and_no_secret(house: DaemonHarness) -> None:
     pry = "cat /proc/$PPID/environ | tr '\\0' '\\n'" if os.getuid() else "true"  # nothing is closed to root
     job = house.run("free", f"env; {pry}")
     agent = next(step for step in job["steps"] if step["name"] == "agent")
@@ -219,7 +219,7 @@ def test_an_agent_knows_what_it_needs_and_no_secret(house: House) -> None:
     assert {name for name in known if not name.startswith("STITCHER_")} <= usual
 
 
-def test_a_secret_that_an_agent_prints_is_masked_everywhere(house: House) -> None:
+def test_a_secret_that_an_agent_prints_is_masked_everywhere(house: DaemonHarness) -> None:
     secret = SECRETS["github"]
     job = house.run("free", f"printf %s {secret[:9]}; sleep 0.2; echo {secret[9:]} {OLD_SECRET}; exit 1")
     agent = next(step for step in job["steps"] if step["name"] == "agent")

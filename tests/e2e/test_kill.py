@@ -11,11 +11,11 @@ from http.client import HTTPException
 from typing import Any
 
 from shared.models import Status
-from stitcherd import lifecycle
-from tests.walks.conftest import Build
-from tests.walks.deliveries import comment, signed
-from tests.walks.house import House, until
-from tests.walks.wire import Reply
+from stitcherd.store import lifecycle
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import DaemonHarness, wait_until
+from tests.e2e.http_client import Reply
+from tests.e2e.webhooks import comment_body, signed_headers
 
 KILLS = int(os.environ.get("WALK_KILLS", "20"))
 SEED = int(os.environ.get("WALK_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
@@ -49,7 +49,7 @@ STATUS_OF = {
 class Poster(threading.Thread):
     """Sends deliveries, each on a thread of its own, again and again until it is answered; cancels some of them."""
 
-    def __init__(self, house: House, number: int, enough: threading.Event) -> None:
+    def __init__(self, house: DaemonHarness, number: int, enough: threading.Event) -> None:
         super().__init__(daemon=True)
         self._house = house
         self._chance = random.Random(SEED + number)
@@ -65,9 +65,9 @@ class Poster(threading.Thread):
                 return
             witness = f"echo $STITCHER_JOB_ID $STITCHER_ATTEMPT $STITCHER_TRY >> {self._house.root}/witness"
             type_ = self._chance.choice(["once", "again"])
-            body = comment(f"@mosaic {type_} {witness}; sleep 0.0{self._chance.randrange(10)}", issue=issue)
+            body = comment_body(f"@mosaic {type_} {witness}; sleep 0.0{self._chance.randrange(10)}", issue=issue)
             body = body.replace(b'"repository"', b'"elsewhere"')  # a checkout would make each job ten times as slow
-            job_id = self._deliver(body, signed(body))
+            job_id = self._deliver(body, signed_headers(body))
             if self._chance.random() < 0.1:
                 self._cancel(job_id)
             time.sleep(self._chance.uniform(0, PAUSE_SECONDS))
@@ -101,7 +101,7 @@ class Poster(threading.Thread):
             self.surprises.append(reply)
 
 
-def test_nothing_is_lost_and_nothing_is_doubled(build: Build) -> None:
+def test_nothing_is_lost_and_nothing_is_doubled(build: BuildDaemon) -> None:
     sys.stdout.write(f"WALK_SEED={SEED} WALK_KILLS={KILLS}\n")  # shown when it fails: the same load again
     chance = random.Random(SEED)
     house = build(rails=RAILS)
@@ -124,7 +124,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(build: Build) -> None:
     for poster in posters:
         poster.join(DRAIN_SECONDS)
         assert (poster.is_alive(), poster.surprises) == (False, [])
-    until(lambda: not unfinished(house), "every job is over", DRAIN_SECONDS)
+    wait_until(lambda: not unfinished(house), "every job is over", DRAIN_SECONDS)
     assert house.stop() == 0
     house.deserted()
     answered = [job_id for poster in posters for job_id in poster.answered]
@@ -133,12 +133,12 @@ def test_nothing_is_lost_and_nothing_is_doubled(build: Build) -> None:
     examine(house, answered, cancelled)
 
 
-def unfinished(house: House) -> int:
+def unfinished(house: DaemonHarness) -> int:
     counts = house.get("/runner-jobs?limit=1")["counts"]
     return int(counts["pending"] + counts["queued"] + counts["running"])
 
 
-def examine(house: House, answered: list[str], cancelled: set[str]) -> None:
+def examine(house: DaemonHarness, answered: list[str], cancelled: set[str]) -> None:
     """Compare what was answered with what the store, and the witness outside of it, say of each job."""
     with sqlite3.connect(f"file:{house.state}/stitcher.db?mode=ro", uri=True) as db:
         db.row_factory = sqlite3.Row

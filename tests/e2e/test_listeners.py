@@ -4,24 +4,24 @@ import stat
 
 import pytest
 
-from tests.walks.house import TOKEN, House
+from tests.e2e.harness import TOKEN, DaemonHarness
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def test_the_socket_is_closed_to_others(house: House) -> None:
+def test_the_socket_is_closed_to_others(house: DaemonHarness) -> None:
     assert stat.S_IMODE(house.socket.stat().st_mode) == 0o600
     assert stat.S_IMODE(house.socket.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("path", ["/runner-jobs", "/deliveries", "/rails", "/meta", "/events", "/runner-jobs/abcdef12"])
-def test_the_api_on_tcp_needs_a_token(house: House, path: str) -> None:
+def test_the_api_on_tcp_needs_a_token(house: DaemonHarness, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": ""}):
         reply = house.public("GET", path, headers=headers)
         assert (reply.status, reply.json["code"]) == (401, "unauthorized")
 
 
-def test_a_token_may_do_what_it_says_and_no_more(house: House) -> None:
+def test_a_token_may_do_what_it_says_and_no_more(house: DaemonHarness) -> None:
     assert house.public("GET", "/runner-jobs", headers=BEARER).status == 200
     assert house.public("GET", "/meta", headers=BEARER).status == 200
     assert "checks" in house.public("GET", "/readyz", headers=BEARER).json
@@ -49,7 +49,7 @@ def test_a_token_may_do_what_it_says_and_no_more(house: House) -> None:
         ("/events?since=1", "since"),
     ],
 )
-def test_a_query_is_read_strictly(house: House, path: str, name: str) -> None:
+def test_a_query_is_read_strictly(house: DaemonHarness, path: str, name: str) -> None:
     reply = house.ask("GET", path)
     assert (reply.status, reply.json["code"]) == (422, "invalid")
     assert name in reply.json["detail"]
@@ -77,14 +77,14 @@ def test_a_query_is_read_strictly(house: House, path: str, name: str) -> None:
         ({"type": "fix", "prompt": "\ud800"}, (400, 422), ""),
     ],
 )
-def test_a_dispatch_is_read_strictly(house: House, asked: object, status: object, name: str) -> None:
+def test_a_dispatch_is_read_strictly(house: DaemonHarness, asked: object, status: object, name: str) -> None:
     for path in ("/runner-jobs", "/stitcher/dispatch"):
         reply = house.ask("POST", path, asked)
         assert reply.status in (status if isinstance(status, tuple) else (status,)), reply.body
         assert name in reply.json["detail"]
 
 
-def test_a_job_is_found_by_the_end_of_its_id(house: House) -> None:
+def test_a_job_is_found_by_the_end_of_its_id(house: DaemonHarness) -> None:
     job_id = house.dispatch("free")
     for name in (job_id, job_id[-6:], job_id[-13:], job_id[-8:].upper()):
         assert house.get(f"/runner-jobs/{name}")["id"] == job_id
@@ -92,7 +92,7 @@ def test_a_job_is_found_by_the_end_of_its_id(house: House) -> None:
         assert house.ask("GET", f"/runner-jobs/{name}").json["code"] == "not_found"
 
 
-def test_get_answers_head_and_never_acts(house: House) -> None:
+def test_get_answers_head_and_never_acts(house: DaemonHarness) -> None:
     job_id = house.dispatch("free", "sleep 30")
     assert house.ask("HEAD", f"/runner-jobs/{job_id}").status == 200
     assert house.ask("HEAD", "/runner-jobs").body == b""
@@ -104,7 +104,7 @@ def test_get_answers_head_and_never_acts(house: House) -> None:
     assert house.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
 
 
-def test_pages_follow_one_another(house: House) -> None:
+def test_pages_follow_one_another(house: DaemonHarness) -> None:
     mine = [house.dispatch("orphan", agentTaskId="pages", repository=None) for _ in range(5)]
     seen: list[str] = []
     before = ""

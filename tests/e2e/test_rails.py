@@ -3,11 +3,11 @@
 import signal
 from typing import Any
 
-from tests.walks.conftest import Build
-from tests.walks.house import House, until
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import DaemonHarness, wait_until
 
 
-def reload(house: House, text: str | None) -> None:
+def reload(house: DaemonHarness, text: str | None) -> None:
     if text is None:
         house.rails.unlink()
     else:
@@ -16,17 +16,17 @@ def reload(house: House, text: str | None) -> None:
     house.process.send_signal(signal.SIGHUP)
 
 
-def state(house: House, **wanted: Any) -> Any:
+def state(house: DaemonHarness, **wanted: Any) -> Any:
     """Return the answer of /rails once it has a fault, or has none."""
 
     def there() -> Any:
         rails = house.get("/rails")
         return rails if all((rails[name] is not None) == there for name, there in wanted.items()) else None
 
-    return until(there, f"rails with {wanted}")
+    return wait_until(there, f"rails with {wanted}")
 
 
-def test_broken_rails_at_the_start_run_nothing(build: Build) -> None:
+def test_broken_rails_at_the_start_run_nothing(build: BuildDaemon) -> None:
     house = build(rails="version: 1\nprofils: {}\n")
     house.start()
     rails = house.get("/rails")
@@ -46,7 +46,7 @@ def test_broken_rails_at_the_start_run_nothing(build: Build) -> None:
     assert house.comment("@mosaic fix true").status == 202
 
 
-def test_good_rails_stay_in_force_until_better_come(build: Build) -> None:
+def test_good_rails_stay_in_force_until_better_come(build: BuildDaemon) -> None:
     house = build()
     house.start()
     first = house.get("/rails")
@@ -56,7 +56,9 @@ def test_good_rails_stay_in_force_until_better_come(build: Build) -> None:
     assert {"line", "column", "message", "at"} == broken["error"].keys()
     assert house.comment("@mosaic fix true", issue=1).status == 202
     reload(house, None)
-    until(lambda: house.get("/rails")["error"]["message"] != broken["error"]["message"], "the file is said to be gone")
+    wait_until(
+        lambda: house.get("/rails")["error"]["message"] != broken["error"]["message"], "the file is said to be gone"
+    )
     assert house.comment("@mosaic fix true", issue=2).status == 202
     reload(house, first["text"].replace("command: fix", "command: mend"))
     second = state(house, error=False)
@@ -65,14 +67,14 @@ def test_good_rails_stay_in_force_until_better_come(build: Build) -> None:
     assert house.comment("@mosaic mend true", issue=3).status == 202
 
 
-def test_a_job_keeps_the_rails_it_was_decided_under(build: Build) -> None:
+def test_a_job_keeps_the_rails_it_was_decided_under(build: BuildDaemon) -> None:
     house = build()
     house.start()
     first = house.get("/rails")
     job_id = house.dispatch("free", "[ $STITCHER_ATTEMPT = 2 ]")
     house.wait(job_id, "FAILED")
     reload(house, "version: 1\n")
-    until(lambda: house.get("/rails")["revision"] != first["revision"], "new rails are in force")
+    wait_until(lambda: house.get("/rails")["revision"] != first["revision"], "new rails are in force")
     assert house.ask("POST", "/runner-jobs", {"type": "free"}).status == 422
     assert house.ask("POST", f"/runner-jobs/{job_id}/retry").status == 202
     assert house.wait(job_id, "COMPLETED")["railsRevision"] == first["revision"]
@@ -83,7 +85,7 @@ def test_a_job_keeps_the_rails_it_was_decided_under(build: Build) -> None:
     assert (other["id"], other["railsRevision"]) == (job_id, first["revision"])
 
 
-def test_rails_that_only_observe_run_nothing(build: Build) -> None:
+def test_rails_that_only_observe_run_nothing(build: BuildDaemon) -> None:
     house = build()
     house.rails.write_text(house.rails.read_text().replace("version: 1", "version: 1\nmode: observe"))
     house.start()

@@ -8,15 +8,15 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from tests.walks.deliveries import OLD_SECRET, comment, signed
-from tests.walks.house import House
+from tests.e2e.harness import DaemonHarness
+from tests.e2e.webhooks import OLD_SECRET, comment_body, signed_headers
 
 MIB = 2**20
 HOOK = "/stitcher/webhook/github"
 FORM = "application/x-www-form-urlencoded"
 
 
-def raw(house: House, *pieces: bytes, half: bool = False) -> bytes:
+def raw(house: DaemonHarness, *pieces: bytes, half: bool = False) -> bytes:
     """Send bytes as they are, with half=True as all that will ever come; return the beginning of the answer."""
     answer = b""
     with socket.create_connection(("127.0.0.1", house.port), timeout=10) as connection:
@@ -36,10 +36,10 @@ def head(*lines: str, path: str = HOOK) -> bytes:
 
 
 def with_headers(body: bytes) -> list[str]:
-    return [f"{name}: {value}" for name, value in signed(body).items()]
+    return [f"{name}: {value}" for name, value in signed_headers(body).items()]
 
 
-def deliveries(house: House) -> int:
+def deliveries(house: DaemonHarness) -> int:
     return len(house.get("/deliveries?limit=500")["items"])
 
 
@@ -79,10 +79,14 @@ def deliveries(house: House) -> int:
     ids=itertools.count(),
 )
 def test_what_is_wrong_is_answered_and_not_stored(
-    house: House, body: bytes, headers: dict[str, str], status: int | tuple[int, ...], code: str | tuple[str, ...]
+    house: DaemonHarness,
+    body: bytes,
+    headers: dict[str, str],
+    status: int | tuple[int, ...],
+    code: str | tuple[str, ...],
 ) -> None:
     before = deliveries(house)
-    reply = house.public("POST", HOOK, body, {**signed(body), **headers})
+    reply = house.public("POST", HOOK, body, {**signed_headers(body), **headers})
     assert reply.status in (status if isinstance(status, tuple) else (status,)), reply.body
     assert reply.headers["Content-Type"] == "application/problem+json"
     assert reply.json["code"] in (code if isinstance(code, tuple) else (code,))
@@ -90,40 +94,40 @@ def test_what_is_wrong_is_answered_and_not_stored(
     assert deliveries(house) == before
 
 
-def test_missing_headers_are_refused(house: House) -> None:
+def test_missing_headers_are_refused(house: DaemonHarness) -> None:
     body = b"{}"
     for missing, code in (
         ("Content-Type", "unsupported_media_type"),
         ("X-Hub-Signature-256", "bad_signature"),
         ("X-GitHub-Event", "invalid"),
     ):
-        kept = {name: value for name, value in signed(body).items() if name != missing}
+        kept = {name: value for name, value in signed_headers(body).items() if name != missing}
         assert house.public("POST", HOOK, body, kept).json["code"] == code
 
 
 @pytest.mark.parametrize("path", [f"{HOOK}er", f"{HOOK}/x", "/stitcher/webhook/", "/nowhere"])
-def test_what_is_not_there_is_not_found(house: House, path: str) -> None:
-    reply = house.public("POST", path, b"{}", signed(b"{}"))
+def test_what_is_not_there_is_not_found(house: DaemonHarness, path: str) -> None:
+    reply = house.public("POST", path, b"{}", signed_headers(b"{}"))
     assert (reply.status, reply.json["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_only_post_delivers(house: House, method: str) -> None:
-    body = comment("@mosaic fix never")
+def test_only_post_delivers(house: DaemonHarness, method: str) -> None:
+    body = comment_body("@mosaic fix never")
     before = deliveries(house)
-    reply = house.public(method, HOOK, body, signed(body))
+    reply = house.public(method, HOOK, body, signed_headers(body))
     assert (reply.status, reply.headers["Allow"]) == (405, "POST")
     assert deliveries(house) == before
 
 
-def test_a_body_may_be_as_long_as_it_says(house: House) -> None:
-    short = comment("hello")
+def test_a_body_may_be_as_long_as_it_says(house: DaemonHarness) -> None:
+    short = comment_body("hello")
     body = short[:-1] + b" " * (MIB - len(short)) + b"}"
     assert len(body) == MIB
     assert house.github(body).status == 200
 
 
-def test_a_long_body_is_refused_while_it_comes(house: House) -> None:
+def test_a_long_body_is_refused_while_it_comes(house: DaemonHarness) -> None:
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
     chunked = head("Transfer-Encoding: chunked", *with_headers(b""))
     assert b" 413 " in raw(house, chunked, *[chunk] * 17, b"0\r\n\r\n").splitlines()[0]
@@ -132,8 +136,8 @@ def test_a_long_body_is_refused_while_it_comes(house: House) -> None:
     assert b" 413 " in announced.splitlines()[0]
 
 
-def test_a_chunked_body_is_a_body(house: House) -> None:
-    body = comment("hello")
+def test_a_chunked_body_is_a_body(house: DaemonHarness) -> None:
+    body = comment_body("hello")
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:7], body[7:])) + b"0\r\n\r\n"
     answer = raw(house, head("Transfer-Encoding: chunked", *with_headers(body)), chunks)
     assert b" 200 " in answer.splitlines()[0]
@@ -160,7 +164,7 @@ def test_a_chunked_body_is_a_body(house: House) -> None:
     ],
     ids=itertools.count(),
 )
-def test_what_is_hardly_http_makes_no_500(house: House, request_: bytes) -> None:
+def test_what_is_hardly_http_makes_no_500(house: DaemonHarness, request_: bytes) -> None:
     before = deliveries(house)
     answer = raw(house, request_)
     assert 400 <= int(answer.split(b" ")[1]) < 500, answer[:300]
@@ -172,37 +176,37 @@ HALVES = (b"\r\n\r\n", b"POST / HT", head("Content-Length: 10", *with_headers(b"
 
 
 @pytest.mark.parametrize("request_", HALVES, ids=itertools.count())
-def test_half_a_request_is_dropped(house: House, request_: bytes) -> None:
+def test_half_a_request_is_dropped(house: DaemonHarness, request_: bytes) -> None:
     before = deliveries(house)
     assert raw(house, request_, half=True) == b""
     assert deliveries(house) == before
     assert "Traceback" not in house.log_tail(200)
 
 
-def test_an_older_secret_still_signs(house: House) -> None:
-    reply = house.github(comment("hello"), secret=OLD_SECRET)
+def test_an_older_secret_still_signs(house: DaemonHarness) -> None:
+    reply = house.github(comment_body("hello"), secret=OLD_SECRET)
     assert house.get(f"/deliveries/{reply.json['deliveryId']}")["secret"] == 2
 
 
-def test_a_form_is_verified_as_it_was_sent(house: House) -> None:
-    body = b"payload=" + quote_plus(comment("@mosaic free true", issue=31)).encode()
+def test_a_form_is_verified_as_it_was_sent(house: DaemonHarness) -> None:
+    body = b"payload=" + quote_plus(comment_body("@mosaic free true", issue=31)).encode()
     reply = house.github(body, Content_Type=f"{FORM}; charset=utf-8")
     assert (reply.status, reply.json["verdict"]) == (202, "allowed")
 
 
-def test_a_ping_is_ignored(house: House) -> None:
+def test_a_ping_is_ignored(house: DaemonHarness) -> None:
     reply = house.github(b'{"zen": "Design for failure.", "hook_id": 1}', X_GitHub_Event="ping")
     assert (reply.status, reply.json["verdict"], reply.json["reason"]) == (200, "ignored", "ping")
 
 
-def test_an_event_that_nobody_knows_is_recorded(house: House) -> None:
+def test_an_event_that_nobody_knows_is_recorded(house: DaemonHarness) -> None:
     reply = house.github(b'{"action": "thrown"}', X_GitHub_Event="boomerang")
     assert (reply.status, reply.json["verdict"]) == (200, "ignored")
     assert house.get(f"/deliveries/{reply.json['deliveryId']}")["event"] == "boomerang"
 
 
-def test_a_sender_that_is_gone_is_denied(house: House) -> None:
-    document = json.loads(comment("@mosaic fix it"))
+def test_a_sender_that_is_gone_is_denied(house: DaemonHarness) -> None:
+    document = json.loads(comment_body("@mosaic fix it"))
     reply = house.github(json.dumps({**document, "sender": None}).encode())
     assert (reply.status, reply.json["verdict"]) == (200, "denied")
     document["comment"]["user"] = None
@@ -210,7 +214,7 @@ def test_a_sender_that_is_gone_is_denied(house: House) -> None:
     assert (reply.status, reply.json["verdict"]) == (200, "denied")
 
 
-def test_the_originals_own_endpoint(house: House) -> None:
+def test_the_originals_own_endpoint(house: DaemonHarness) -> None:
     reply = house.mosaic(comment="@mosaic free true", issueNumber="41")
     assert (reply.status, reply.json["verdict"]) == (202, "allowed")
     repeated = house.mosaic(comment="@mosaic free true", issueNumber="41")

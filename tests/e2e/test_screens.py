@@ -18,9 +18,9 @@ import pyte
 import pytest
 
 import tui
-from tui.client import Daemon
-from tui.demo import daemon, deliveries
-from tui.demo.stage import Stage, build, directory
+from tui.cli.demo import daemon, webhooks
+from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory
+from tui.client.http import DaemonClient
 
 ROOT = Path(tui.__file__).parents[1]
 
@@ -81,27 +81,29 @@ class Terminal:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    root = directory()
-    yield build(root)
+def stage() -> Iterator[DemoEnvironment]:
+    root = create_directory()
+    yield build_environment(root)
     shutil.rmtree(root)
 
 
 @pytest.fixture
-def process(stage: Stage) -> Iterator[list[subprocess.Popen[bytes]]]:
+def process(stage: DemoEnvironment) -> Iterator[list[subprocess.Popen[bytes]]]:
     """The daemons that were started; the last one runs."""
     started = [daemon.start(stage)]
-    daemon.await_ready(stage, started[0])
+    daemon.wait_until_ready(stage, started[0])
     yield started
     for each in started:
-        daemon.end(each)
+        daemon.stop(each)
 
 
-def test_from_a_webhook_to_a_commit_on_one_screen(stage: Stage, process: list[subprocess.Popen[bytes]]) -> None:
+def test_from_a_webhook_to_a_commit_on_one_screen(
+    stage: DemoEnvironment, process: list[subprocess.Popen[bytes]]
+) -> None:
     terminal = Terminal(["-m", "tui", "--socket", str(stage.socket)])
     try:
         terminal.until(lambda text: "no jobs yet" in text)
-        deliveries.send(stage, deliveries.Comment(7, "Pages end early", "octocat", "@mosaic fix"))
+        webhooks.send_comment(stage, webhooks.IssueComment(7, "Pages end early", "octocat", "@mosaic fix"))
         terminal.until(lambda text: "▶ running" in text and "octo-org/api#7" in text)
         terminal.press("\r")
         terminal.until(lambda text: "I am a scripted stand-in" in text)
@@ -137,14 +139,14 @@ def test_from_a_webhook_to_a_commit_on_one_screen(stage: Stage, process: list[su
         assert "octo-org/api#7" in terminal.text()
         process.append(daemon.start(stage))
         terminal.until(lambda text: "● live" in text and "not reachable" not in text)
-        deliveries.send(stage, deliveries.Comment(8, "Again", "octocat", "@mosaic fix"))
+        webhooks.send_comment(stage, webhooks.IssueComment(8, "Again", "octocat", "@mosaic fix"))
         terminal.until(lambda text: "octo-org/api#8" in text)
         _cancel_and_retry(terminal)
     finally:
         code = terminal.end()
     assert code == 0
     assert b"\x1b[?1049l" in terminal.raw[-400:]  # the screen that was there before is back
-    assert Daemon(stage.socket).get("/meta")
+    assert DaemonClient(stage.socket).get("/meta")
 
 
 def _cancel_and_retry(terminal: Terminal) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shared.locations import RAILS
-from tests.tui.screens.test_walk import Terminal
-from tui.demo import daemon, deliveries
-from tui.demo.stage import Stage, build, directory
+from shared.locations import RAILS_FILE
+from tests.e2e.test_screens import Terminal
+from tui.cli.demo import daemon, webhooks
+from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory
 
 pytestmark = pytest.mark.walk
 
@@ -28,26 +28,26 @@ def until(terminal: Terminal, holds: Callable[[str], object]) -> None:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def stage() -> Iterator[DemoEnvironment]:
     """A house in which nobody's text is trusted."""
-    root = directory()
-    stage = build(root)
-    rails = stage.config / RAILS
+    root = create_directory()
+    stage = build_environment(root)
+    rails = stage.config / RAILS_FILE
     chiefs = 'people:\n  chiefs: {users: ["github:linus"]}\n'
     rails.write_text(rails.read_text("utf-8").replace("people:\n", chiefs) + GUARD, "utf-8")
     process = daemon.start(stage)
-    daemon.await_ready(stage, process)
+    daemon.wait_until_ready(stage, process)
     yield stage
-    daemon.end(process)
+    daemon.stop(process)
     shutil.rmtree(root)
 
 
-def test_what_waits_is_approved_and_new_rails_tell_what_they_change(stage: Stage) -> None:
+def test_what_waits_is_approved_and_new_rails_tell_what_they_change(stage: DemoEnvironment) -> None:
     terminal = Terminal(["-m", "tui", "--socket", str(stage.socket), "--config", str(stage.config)])
     try:
         until(terminal, lambda text: "queue 0" in text.splitlines()[0])
-        deliveries.send(stage, deliveries.Comment(7, "Pages end early", "octocat", "@mosaic fix"))
-        deliveries.send(stage, deliveries.Comment(8, "And late", "octocat", "@mosaic fix"))
+        webhooks.send_comment(stage, webhooks.IssueComment(7, "Pages end early", "octocat", "@mosaic fix"))
+        webhooks.send_comment(stage, webhooks.IssueComment(8, "And late", "octocat", "@mosaic fix"))
         until(terminal, lambda text: "waits for you" in text and "3 Waiting for you 2" in text)
         terminal.press("3")
         until(terminal, lambda text: "23h left · outsider-text, by chiefs" in text and "2 of 2" in text)
@@ -85,8 +85,8 @@ def _pause(terminal: Terminal) -> None:
     until(terminal, lambda text: "‖ paused" not in text.splitlines()[0])
 
 
-def _change_rails(terminal: Terminal, stage: Stage) -> None:
-    rails = stage.config / RAILS
+def _change_rails(terminal: Terminal, stage: DemoEnvironment) -> None:
+    rails = stage.config / RAILS_FILE
     text = rails.read_text("utf-8")
     rails.write_text(text.replace("then: require-approval", "then: requireapproval"), "utf-8")
     until(terminal, lambda text: "▲ rails.yaml:" in text and "kept r-" in text)

@@ -5,14 +5,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.walks.conftest import Build
-from tests.walks.deliveries import comment, signed
-from tests.walks.house import House
-from tests.walks.wire import PATIENCE
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import DaemonHarness
+from tests.e2e.http_client import TIMEOUT
+from tests.e2e.webhooks import comment_body, signed_headers
 
 
 @contextmanager
-def full_disk(house: House, room: int = 0) -> Iterator[None]:
+def full_disk(house: DaemonHarness, room: int = 0) -> Iterator[None]:
     """Let no file of the daemon grow beyond what the write-ahead log has now, and `room` bytes."""
     assert house.process is not None
     pid = house.process.pid
@@ -26,7 +26,7 @@ def full_disk(house: House, room: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def locked(house: House) -> Iterator[None]:
+def locked(house: DaemonHarness) -> Iterator[None]:
     """Hold the database as an impatient operator with a shell would."""
     db = sqlite3.connect(house.state / "stitcher.db", isolation_level=None)
     db.execute("PRAGMA wal_autocheckpoint=0")
@@ -38,7 +38,7 @@ def locked(house: House) -> Iterator[None]:
         db.close()
 
 
-def refuses(house: House, body: bytes, headers: dict[str, str]) -> None:
+def refuses(house: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
     reply = house.public("POST", "/stitcher/webhook/github", body, headers)
     assert (reply.status, reply.json["code"]) == (503, "storage_unavailable")
     assert int(reply.headers["Retry-After"]) > 0
@@ -48,18 +48,18 @@ def refuses(house: House, body: bytes, headers: dict[str, str]) -> None:
     assert house.public("GET", "/healthz").status == 200
 
 
-def accepts(house: House, body: bytes, headers: dict[str, str]) -> None:
+def accepts(house: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
     reply = house.public("POST", "/stitcher/webhook/github", body, headers)
     assert (reply.status, reply.json["verdict"]) == (202, "allowed")
     assert house.wait(reply.json["jobId"], "COMPLETED")["attempt"] == 1
 
 
-def test_a_full_disk_refuses_and_heals(build: Build) -> None:
+def test_a_full_disk_refuses_and_heals(build: BuildDaemon) -> None:
     house = build()
     house.start()
     house.run("free")
-    body = comment("@mosaic free touch made")
-    headers = signed(body)
+    body = comment_body("@mosaic free touch made")
+    headers = signed_headers(body)
     with full_disk(house):
         refuses(house, body, headers)
         refuses(house, body, headers)
@@ -67,7 +67,7 @@ def test_a_full_disk_refuses_and_heals(build: Build) -> None:
     assert house.stop() == 0
 
 
-def test_a_job_that_met_a_full_disk_ends_when_there_is_room(build: Build) -> None:
+def test_a_job_that_met_a_full_disk_ends_when_there_is_room(build: BuildDaemon) -> None:
     house = build()
     house.start()
     job_id = house.dispatch("free", "echo up; while [ ! -e ../../../../../go ]; do sleep 0.05; done; touch made")
@@ -82,7 +82,7 @@ def test_a_job_that_met_a_full_disk_ends_when_there_is_room(build: Build) -> Non
     assert house.run("free")["status"] == "COMPLETED"
 
 
-def test_output_that_cannot_be_kept_fails_its_job_alone(build: Build) -> None:
+def test_output_that_cannot_be_kept_fails_its_job_alone(build: BuildDaemon) -> None:
     house = build()
     house.start()
     with full_disk(house, 2**20):
@@ -92,18 +92,18 @@ def test_output_that_cannot_be_kept_fails_its_job_alone(build: Build) -> None:
     assert "Traceback" not in house.log.read_text()
 
 
-def test_a_locked_database_refuses_and_heals(build: Build) -> None:
+def test_a_locked_database_refuses_and_heals(build: BuildDaemon) -> None:
     house = build()
     house.start()
     house.run("free")
-    body = comment("@mosaic free touch made")
-    headers = signed(body)
+    body = comment_body("@mosaic free touch made")
+    headers = signed_headers(body)
     with locked(house):
         refuses(house, body, headers)
     accepts(house, body, headers)
 
 
-def test_a_short_lock_is_waited_for(build: Build) -> None:
+def test_a_short_lock_is_waited_for(build: BuildDaemon) -> None:
     house = build()
     house.start()
     job_id = house.dispatch("free", "echo up; sleep 60")
@@ -114,14 +114,14 @@ def test_a_short_lock_is_waited_for(build: Build) -> None:
     house.wait(job_id, "CANCELLED")
 
 
-def test_a_locked_or_full_disk_at_the_start_is_said(build: Build) -> None:
+def test_a_locked_or_full_disk_at_the_start_is_said(build: BuildDaemon) -> None:
     house = build()
     house.start()
     house.stop()
     with locked(house):
-        assert house.start(ready=False).wait(PATIENCE) == 1
+        assert house.start(ready=False).wait(TIMEOUT) == 1
     assert "locked" in house.log_tail(1)
-    assert house.start(ready=False, around=("prlimit", "--fsize=20000")).wait(PATIENCE) == 1
+    assert house.start(ready=False, around=("prlimit", "--fsize=20000")).wait(TIMEOUT) == 1
     assert "Traceback" not in house.log.read_text()
     house.start()
     assert house.run("free")["status"] == "COMPLETED"

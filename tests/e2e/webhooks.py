@@ -8,7 +8,7 @@ SECRETS = {"github": "first-secret-of-github", "mosaic": "the-secret-of-mosaic"}
 OLD_SECRET = "second-secret-of-github"
 
 
-def signed(body: bytes, secret: str | None = None) -> dict[str, str]:
+def signed_headers(body: bytes, secret: str | None = None) -> dict[str, str]:
     """Return the headers with which GitHub sends a comment; each call has an id of its own."""
     proof = hmac.digest((secret or SECRETS["github"]).encode(), body, "sha256").hex()
     return {
@@ -19,7 +19,7 @@ def signed(body: bytes, secret: str | None = None) -> dict[str, str]:
     }
 
 
-def comment(text: str, *, issue: int = 479, login: str = "octocat", repository: str = "octo-org/api") -> bytes:
+def comment_body(text: str, *, issue: int = 479, login: str = "octocat", repository: str = "octo-org/api") -> bytes:
     """Return the body of a new comment on an issue of octocat's; no two are alike."""
     topic = {
         "number": issue,

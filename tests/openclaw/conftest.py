@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from stitcherd.executors import Profile, Task
-from stitcherd.executors.openclaw.connection import Address
+from stitcherd.executors.base import AgentProfile, Task
+from stitcherd.executors.openclaw.connection import GatewayAddress
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from tests.stitcherd.openclaw.ear import Ear
+from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 TOOLS = Path(__file__).parents[2] / "tools" / "openclaw"
 SOON = 5.0  # two seconds are promised, and a busy machine gets some more
 LONG = 240.0  # a gateway comes back in 20 s, goes on 5 to 15 s later, and is given up after a minute
-WRITER = Profile(name="writer", capabilities=frozenset({"repo:read", "repo:write"}))
+WRITER = AgentProfile(name="writer", capabilities=frozenset({"repo:read", "repo:write"}))
 
 
 class RealGateway:
@@ -31,8 +31,8 @@ class RealGateway:
         self.facts = self._read()
 
     @property
-    def address(self) -> Address:
-        return Address(self.facts["url"], self.facts["token"])
+    def address(self) -> GatewayAddress:
+        return GatewayAddress(self.facts["url"], self.facts["token"])
 
     def order(self, order: str) -> None:
         """Give an order of tools/openclaw/gateway.py, and wait until it is done."""
@@ -59,7 +59,7 @@ def gateway() -> Iterator[RealGateway]:
             idle = Task(
                 job_id="idle", attempt=1, number=1, prompt="", cwd=TOOLS, tmp=TOOLS, root=TOOLS, env={}, timeout=None
             )
-            asyncio.run(OpenClawExecutor(started.address).run(idle, Ear()))
+            asyncio.run(OpenClawExecutor(started.address).run(idle, RecordingSink()))
             yield started
             process.communicate(timeout=90)  # its standard input is closed: it ends what it started
 
@@ -70,8 +70,8 @@ def executor(gateway: RealGateway) -> OpenClawExecutor:
 
 
 @pytest.fixture
-def ear() -> Ear:
-    return Ear()
+def ear() -> RecordingSink:
+    return RecordingSink()
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def make_task(tmp_path: Path) -> Callable[..., Task]:
     """Make a task whose prompt tells the model what to do; steps are those of tools/openclaw/model.py."""
 
     def make(
-        *steps: Any, job: str = "", number: int = 1, timeout: float | None = 60.0, profile: Profile = WRITER
+        *steps: Any, job: str = "", number: int = 1, timeout: float | None = 60.0, profile: AgentProfile = WRITER
     ) -> Task:
         job = job or uuid.uuid4().hex
         work = tmp_path / job

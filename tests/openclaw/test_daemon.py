@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.harness import DaemonHarness, wait_until
 from tests.openclaw.conftest import LONG, SOON, RealGateway
-from tests.walks.house import House, until
 
 pytestmark = pytest.mark.openclaw
 
@@ -28,12 +28,12 @@ gates:
 
 
 @pytest.fixture(scope="module")
-def house(gateway: RealGateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(gateway: RealGateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHarness]:
     token = tmp_path_factory.mktemp("claw") / "token"
     token.touch(mode=0o600)
     token.write_text(str(gateway.address.token))
     settings = f'[executors.claw]\nkind = "openclaw"\nurl = "{gateway.address.url}"\ntoken = {{file = "{token}"}}'
-    built = House(settings=settings, rails=RAILS)
+    built = DaemonHarness(settings=settings, rails=RAILS)
     try:
         built.start()
         yield built
@@ -41,10 +41,10 @@ def house(gateway: RealGateway, tmp_path_factory: pytest.TempPathFactory) -> Ite
         built.remove()
 
 
-def over(house: House, job_id: str) -> Any:
+def over(house: DaemonHarness, job_id: str) -> Any:
     """Return a job when it has come to its end."""
     ended = ("COMPLETED", "FAILED", "CANCELLED")
-    return until(lambda: (job := house.job(job_id))["status"] in ended and job, f"the end of {job_id}", LONG)
+    return wait_until(lambda: (job := house.job(job_id))["status"] in ended and job, f"the end of {job_id}", LONG)
 
 
 def play(*steps: dict[str, Any]) -> str:
@@ -55,7 +55,7 @@ def made(name: str) -> dict[str, Any]:
     return {"tool": "write", "args": {"path": name, "content": "by an agent\n"}}
 
 
-def test_a_job_becomes_a_commit(house: House) -> None:
+def test_a_job_becomes_a_commit(house: DaemonHarness) -> None:
     job_id = house.dispatch("fix", play({"say": "I write.", **made("made.txt")}, {"say": "done"}))
     job = over(house, job_id)
     assert (job["status"], job["error"]) == ("COMPLETED", None)
@@ -67,32 +67,32 @@ def test_a_job_becomes_a_commit(house: House) -> None:
     assert (step["tokensInput"], step["tokensOutput"]) == (200, 20)
 
 
-def test_a_comment_becomes_a_commit(house: House) -> None:
+def test_a_comment_becomes_a_commit(house: DaemonHarness) -> None:
     answer = house.comment(f"@mosaic fix {play(made('made.txt'))}").json
     job = over(house, answer["jobId"])
     assert (job["status"], job["error"]) == ("COMPLETED", None)
     assert house.git("show", f"{job['branch']}:made.txt") == "by an agent"
 
 
-def test_the_gateway_is_named_by_health(house: House) -> None:
+def test_the_gateway_is_named_by_health(house: DaemonHarness) -> None:
     over(house, house.dispatch("fix", play(made("made.txt"))))
 
     def seen() -> Any:
         claw = next(it for it in house.get("/meta")["executors"] if it["name"] == "claw")
         return claw if claw["agents"] == {"there": 1, "wanted": 1} else None
 
-    claw = until(seen, "the agent is seen", LONG)
+    claw = wait_until(seen, "the agent is seen", LONG)
     assert (claw["ok"], claw["version"], claw["protocol"]) == (True, "2026.9.6", 4)
 
 
-def test_an_agent_that_did_not_do_it_does_not_pass(house: House) -> None:
+def test_an_agent_that_did_not_do_it_does_not_pass(house: DaemonHarness) -> None:
     job = over(house, house.dispatch("fix", play({"say": "done, honestly"})))
     assert job["error"]["code"] == "gates_failed"
 
 
-def test_a_cancelled_job_is_over_in_two_seconds(house: House) -> None:
+def test_a_cancelled_job_is_over_in_two_seconds(house: DaemonHarness) -> None:
     job_id = house.dispatch("fix", play(made("first"), {"say": "late", "wait": 60}))
-    until(
+    wait_until(
         lambda: any(event["type"] == "ai.tool_called" for event in house.job(job_id)["events"]), "a tool's call", LONG
     )
     asked = time.monotonic()

@@ -14,17 +14,17 @@ import pytest
 
 from shared.models import Usage
 from stitcherd.budget import Budget
-from stitcherd.executors import Outcome, Profile, Task, Unavailable
-from stitcherd.executors.openclaw.connection import Address, connect
+from stitcherd.executors.base import AgentProfile, ExecutionResult, ExecutorUnavailable, Task
+from stitcherd.executors.openclaw.connection import GatewayAddress, connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from tests.openclaw.conftest import SOON, RealGateway
-from tests.stitcherd.openclaw.ear import Ear
+from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 pytestmark = pytest.mark.openclaw
 
 Make = Callable[..., Task]
 PATIENCE = 120.0
-RUNNER = Profile(
+RUNNER = AgentProfile(
     name="runner", capabilities=frozenset({"repo:read", "exec:run"}), tools=("read", "exec:sleep", "exec:git status.*")
 )
 
@@ -52,61 +52,70 @@ def processes(command: str) -> list[int]:
     return found
 
 
-async def session(gateway: RealGateway, ear: Ear) -> dict[str, Any]:
+async def session(gateway: RealGateway, ear: RecordingSink) -> dict[str, Any]:
     async with connect(gateway.address) as connection:
         described = await connection.request("sessions.describe", {"key": ear.reference["key"]})
     return dict(described["session"])
 
 
-async def test_a_plain_run_and_the_next_try(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
-    assert await executor.run(make_task({"say": "nothing to do"}, job="twice"), ear) == Outcome()
+async def test_a_plain_run_and_the_next_try(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
+    assert await executor.run(make_task({"say": "nothing to do"}, job="twice"), ear) == ExecutionResult()
     assert ear.said == b"nothing to do\n"
     assert ear.uses == [Usage(100, 10, 0.00012, 1)]
-    assert await executor.run(make_task({"say": "again", "tokens": [50, 5]}, job="twice", number=2), ear) == Outcome()
+    assert (
+        await executor.run(make_task({"say": "again", "tokens": [50, 5]}, job="twice", number=2), ear)
+        == ExecutionResult()
+    )
     assert ear.uses[1:] == [Usage(50, 5, 0.00006, 1)]
 
 
-async def test_a_tool_writes_in_the_checkout(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+async def test_a_tool_writes_in_the_checkout(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
     task = make_task({"say": "I write.", **write("a/b.txt")}, {"say": "done"})
-    assert await executor.run(task, ear) == Outcome()
+    assert await executor.run(task, ear) == ExecutionResult()
     assert (task.cwd / "a" / "b.txt").read_text() == "made"
     assert ear.said == b"I write.\n[Write to a/b.txt (4 chars)]\ndone\n"
     assert [(type_, payload["tool"]) for type_, payload in ear.noted] == [("ai.tool_called", "write")]
 
 
-async def test_a_tool_that_was_not_given_does_nothing(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+async def test_a_tool_that_was_not_given_does_nothing(
+    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+) -> None:
     task = make_task(run("touch here"), {"say": "done"})
-    assert await executor.run(task, ear) == Outcome()
+    assert await executor.run(task, ear) == ExecutionResult()
     assert list(task.cwd.iterdir()) == []
     assert [type_ for type_, _ in ear.noted] == ["ai.tool_called", "ai.tool_denied"]
     assert ear.total == (200, 20, 0.00024)
 
 
 @pytest.mark.parametrize("path", ["../outside", "/tmp/stitcher-outside"])
-async def test_nothing_is_written_outside(executor: OpenClawExecutor, ear: Ear, make_task: Make, path: str) -> None:
+async def test_nothing_is_written_outside(
+    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, path: str
+) -> None:
     task = make_task(write(path), {"tool": "read", "args": {"path": "/etc/hostname"}}, {"say": "done"})
-    assert await executor.run(task, ear) == Outcome()
+    assert await executor.run(task, ear) == ExecutionResult()
     assert not (task.cwd / path).exists()
     assert [type_ for type_, _ in ear.noted] == ["ai.tool_called", "ai.tool_denied"] * 2
 
 
-async def test_only_the_named_programs_run(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+async def test_only_the_named_programs_run(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
     steps = [run("sleep 0.1"), run("id > here"), run("git push"), run("sleep 0.1; touch here"), write("here")]
     task = make_task(*steps, {"say": "done"}, profile=RUNNER)
-    assert await executor.run(task, ear) == Outcome()
+    assert await executor.run(task, ear) == ExecutionResult()
     assert list(task.cwd.iterdir()) == []
     assert [type_ for type_, _ in ear.noted].count("ai.tool_denied") == 4
 
 
-async def test_no_capability_is_no_tool(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
-    task = make_task(write("here"), {"say": "done"}, profile=Profile(name="mute", capabilities=frozenset()))
-    assert await executor.run(task, ear) == Outcome()
+async def test_no_capability_is_no_tool(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
+    task = make_task(write("here"), {"say": "done"}, profile=AgentProfile(name="mute", capabilities=frozenset()))
+    assert await executor.run(task, ear) == ExecutionResult()
     assert list(task.cwd.iterdir()) == []
 
 
 @pytest.mark.parametrize("budget", [Budget(turns=2), Budget(usd=0.005)])
-async def test_a_budget_ends_it(executor: OpenClawExecutor, ear: Ear, make_task: Make, budget: Budget) -> None:
-    profile = Profile(name="poor", capabilities=frozenset({"repo:read"}), budget=budget)
+async def test_a_budget_ends_it(
+    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, budget: Budget
+) -> None:
+    profile = AgentProfile(name="poor", capabilities=frozenset({"repo:read"}), budget=budget)
     look = {"tool": "ls", "args": {"path": "."}, "tokens": [1000, 1000], "wait": 0.7}
     outcome = await executor.run(make_task(*[look] * 20, profile=profile), ear)
     assert outcome.failure
@@ -114,14 +123,14 @@ async def test_a_budget_ends_it(executor: OpenClawExecutor, ear: Ear, make_task:
     assert ear.total[2] < 0.012
 
 
-async def test_time_runs_out(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+async def test_time_runs_out(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
     outcome = await executor.run(make_task({"say": "late", "wait": 30}, timeout=2.0), ear)
     assert outcome.failure
     assert outcome.failure.code == "executor_timeout"
 
 
-async def test_a_model_that_fails_is_told(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
-    refusing = Profile(name="refused", capabilities=frozenset({"repo:read"}), model="refusing/scripted")
+async def test_a_model_that_fails_is_told(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
+    refusing = AgentProfile(name="refused", capabilities=frozenset({"repo:read"}), model="refusing/scripted")
     outcome = await executor.run(make_task({"status": 401}, profile=refusing), ear)
     assert outcome.failure
     assert outcome.failure.code == "executor_failed"
@@ -129,7 +138,7 @@ async def test_a_model_that_fails_is_told(executor: OpenClawExecutor, ear: Ear, 
 
 
 async def test_a_cancel_amid_a_tool_leaves_nothing(
-    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: RealGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = asyncio.create_task(executor.run(make_task(run("sleep 4711"), profile=RUNNER), ear))
     await until(lambda: processes("sleep 4711"))
@@ -142,13 +151,13 @@ async def test_a_cancel_amid_a_tool_leaves_nothing(
     assert (await session(gateway, ear))["archived"]
 
 
-async def test_a_wrong_token_and_an_absent_gateway(gateway: RealGateway, ear: Ear, make_task: Make) -> None:
-    outcome = await OpenClawExecutor(Address(gateway.address.url, "wrong")).run(make_task(), ear)
+async def test_a_wrong_token_and_an_absent_gateway(gateway: RealGateway, ear: RecordingSink, make_task: Make) -> None:
+    outcome = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), ear)
     assert outcome.failure
     assert outcome.failure.code == "executor_refused"
     assert outcome.failure.hint == "see token in [executors] of stitcherd.toml"
-    with pytest.raises(Unavailable, match="cannot be reached"):
-        await OpenClawExecutor(Address("ws://127.0.0.1:9", None)).run(make_task(), ear)
+    with pytest.raises(ExecutorUnavailable, match="cannot be reached"):
+        await OpenClawExecutor(GatewayAddress("ws://127.0.0.1:9", None)).run(make_task(), ear)
 
 
 CLIENT = """
@@ -172,7 +181,7 @@ asyncio.run(OpenClawExecutor(Address(url, token)).run(task, Voice()))
 
 
 async def test_a_run_outlives_us_and_is_found_again(
-    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: RealGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     task = make_task(run("sleep 6.5"), {"say": "found"}, profile=RUNNER)
     profile = msgspec.json.encode(task.profile).decode()
@@ -184,19 +193,19 @@ async def test_a_run_outlives_us_and_is_found_again(
     await until(lambda: processes("sleep 6.5"))
     client.kill()
     await client.communicate()
-    assert await executor.resume(task, reference, ear) == Outcome()
+    assert await executor.resume(task, reference, ear) == ExecutionResult()
     assert ear.said.endswith(b"found\n")
     assert ear.reference["runs"] == reference["runs"]
     assert not processes("sleep 6.5")
 
 
 async def test_a_gateway_that_is_told_to_stop_finishes_the_run(
-    gateway: RealGateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: RealGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = asyncio.create_task(executor.run(make_task(run("sleep 5.5"), {"say": "done"}, profile=RUNNER), ear))
     await until(lambda: processes("sleep 5.5"))
     await asyncio.to_thread(gateway.order, "restart")
-    assert await running == Outcome()
+    assert await running == ExecutionResult()
     assert ear.said.endswith(b"done\n")
 
 

@@ -18,13 +18,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from stitcherd.executors import Outcome, Task
+from stitcherd.executors.base import ExecutionResult, Task
 from stitcherd.executors.openclaw.connection import connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from tests.e2e.harness import DaemonHarness, wait_until
 from tests.openclaw.conftest import LONG, SOON, RealGateway
 from tests.openclaw.test_daemon import RAILS, made, over, play
-from tests.stitcherd.openclaw.ear import Ear
-from tests.walks.house import House, until
+from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 pytestmark = pytest.mark.openclaw
 
@@ -37,7 +37,7 @@ def house(gateway: RealGateway, tmp_path: Path) -> Any:
     token.touch(mode=0o600)
     token.write_text(str(gateway.address.token))
     settings = f'[executors.claw]\nkind = "openclaw"\nurl = "{gateway.address.url}"\ntoken = {{file = "{token}"}}'
-    built = House(settings=settings, rails=RAILS)
+    built = DaemonHarness(settings=settings, rails=RAILS)
     try:
         built.start()
         yield built
@@ -56,14 +56,14 @@ def begun(gateway: RealGateway) -> Counter[str]:
     return Counter(str(call["name"]) for call in asked(gateway) if call["fresh"])
 
 
-def called(house: House, job_id: str) -> None:
+def called(house: DaemonHarness, job_id: str) -> None:
     """Return when the job's agent has used a tool."""
-    until(
+    wait_until(
         lambda: any(event["type"] == "ai.tool_called" for event in house.job(job_id)["events"]), "a tool's call", LONG
     )
 
 
-def dispatched(house: House, prompt: str) -> str:
+def dispatched(house: DaemonHarness, prompt: str) -> str:
     """Dispatch a job as soon as the daemon is there, whatever it says of its executors."""
 
     def there() -> str | None:
@@ -71,7 +71,7 @@ def dispatched(house: House, prompt: str) -> str:
             return house.dispatch("fix", prompt)
         return None
 
-    return until(there, "the daemon is there")
+    return wait_until(there, "the daemon is there")
 
 
 def steps(name: str, wait: float = 4) -> str:
@@ -80,7 +80,7 @@ def steps(name: str, wait: float = 4) -> str:
 
 
 @pytest.mark.parametrize("by", ["kill", "stop"])
-def test_a_job_outlives_the_daemon(gateway: RealGateway, house: House, by: str) -> None:
+def test_a_job_outlives_the_daemon(gateway: RealGateway, house: DaemonHarness, by: str) -> None:
     job_id = house.dispatch("fix", steps(by))
     called(house, job_id)
     getattr(house, by)()
@@ -93,20 +93,20 @@ def test_a_job_outlives_the_daemon(gateway: RealGateway, house: House, by: str) 
 
 
 async def test_a_kill_of_the_gateway_ends_as_each_run_wants_it(
-    gateway: RealGateway, house: House, make_task: Callable[..., Task]
+    gateway: RealGateway, house: DaemonHarness, make_task: Callable[..., Task]
 ) -> None:
     """One kill for all that can happen to a run: a gateway takes its time to come back, and to go on."""
     plays = [made("first"), {"say": "slow", "wait": 10, **made("second")}, {"say": "late"}]
     both = await asyncio.to_thread(house.dispatch, "fix", steps("both", 20))
     await asyncio.to_thread(called, house, both)
     adopted, ended, cancelled = (make_task(*plays, timeout=300.0) for _ in range(3))
-    ears = [Ear(), Ear(), Ear()]
+    ears = [RecordingSink(), RecordingSink(), RecordingSink()]
     staying = asyncio.create_task(OpenClawExecutor(gateway.address).run(adopted, ears[0]))
     leaving = asyncio.create_task(OpenClawExecutor(gateway.address, adopt=False).run(ended, ears[1]))
     patient = OpenClawExecutor(gateway.address)
     going = asyncio.create_task(patient.run(cancelled, ears[2]))
     await asyncio.to_thread(
-        until, lambda: all((task.cwd / "first").exists() for task in (adopted, ended, cancelled)), ""
+        wait_until, lambda: all((task.cwd / "first").exists() for task in (adopted, ended, cancelled)), ""
     )
     await asyncio.to_thread(gateway.order, "down")
 
@@ -118,11 +118,11 @@ async def test_a_kill_of_the_gateway_ends_as_each_run_wants_it(
     await asyncio.to_thread(house.kill)
     await asyncio.to_thread(house.start, ready=False)
     waits = await asyncio.to_thread(dispatched, house, steps("waits"))
-    job = await asyncio.to_thread(until, lambda: (it := house.job(waits))["held"] and it, "the reason")
+    job = await asyncio.to_thread(wait_until, lambda: (it := house.job(waits))["held"] and it, "the reason")
     assert (job["status"], job["held"].endswith("connection refused")) == ("QUEUED", True)
     await asyncio.to_thread(gateway.order, "up")
 
-    assert await staying == Outcome()
+    assert await staying == ExecutionResult()
     assert len(ears[0].reference["runs"].split()) == 2
     outcome = await leaving
     assert outcome.failure
@@ -140,7 +140,7 @@ async def test_a_kill_of_the_gateway_ends_as_each_run_wants_it(
             assert not (task.cwd / "second").exists()
 
 
-def test_no_try_is_run_twice_whoever_is_killed(gateway: RealGateway, house: House) -> None:
+def test_no_try_is_run_twice_whoever_is_killed(gateway: RealGateway, house: DaemonHarness) -> None:
     chance = random.Random(KILLS)
     victims = chance.sample(["daemon", "daemon", "daemon", "gateway"] * KILLS, KILLS) if KILLS > 4 else ["daemon"] * 2
     jobs: dict[str, str] = {}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import shared
 from shared import filters
-from shared.filters import TEXT, Filter, FilterError, Term, parse, text
+from shared.filters import TEXT_KEY, Filter, FilterError, FilterTerm, format_filter, parse_filter
 
 ORDINARY = st.characters(exclude_categories=("Cs", "Cc"))
 TRICKY = st.sampled_from(list("\\\"\\,-: *%_'<>#/äß\u00a0"))
@@ -18,36 +18,36 @@ VALUE = st.text(ORDINARY | TRICKY, min_size=1, max_size=12)
 AGE = st.builds("{}{}{}".format, st.sampled_from("<>"), st.integers(0, 99_999_999), st.sampled_from("smhd"))
 
 
-def _term(key: str, values: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[Term]:
+def _term(key: str, values: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[FilterTerm]:
     several = st.lists(values, min_size=1, max_size=most, unique=True).map(tuple)
-    return st.builds(Term, st.just(key), several, st.booleans())
+    return st.builds(FilterTerm, st.just(key), several, st.booleans())
 
 
 TERM = st.one_of(
     *(_term(key, VALUE) for key in ("type", "repo", "profile", "agent", "gate")),
     _term("state", st.sampled_from([state.upper() for state in filters.KEYS["state"]])),
     _term("is", st.sampled_from(filters.KEYS["is"])),
-    _term("age", AGE.map(lambda age: parse(f"age:{age}").terms[0].values[0])),
-    _term(TEXT, VALUE, most=1),
+    _term("age", AGE.map(lambda age: parse_filter(f"age:{age}").terms[0].values[0])),
+    _term(TEXT_KEY, VALUE, most=1),
 )
 
 
 def test_the_example_of_the_papers() -> None:
     line = 'state:failed type:fix repo:octo-org/* profile:weaver agent:task-7 age:<2h is:waiting -gate:lint "free text"'
-    assert parse(line) == Filter(
+    assert parse_filter(line) == Filter(
         (
-            Term("state", ("FAILED",)),
-            Term("type", ("fix",)),
-            Term("repo", ("octo-org/*",)),
-            Term("profile", ("weaver",)),
-            Term("agent", ("task-7",)),
-            Term("age", ("<2h",)),
-            Term("is", ("waiting",)),
-            Term("gate", ("lint",), negated=True),
-            Term(TEXT, ("free text",)),
+            FilterTerm("state", ("FAILED",)),
+            FilterTerm("type", ("fix",)),
+            FilterTerm("repo", ("octo-org/*",)),
+            FilterTerm("profile", ("weaver",)),
+            FilterTerm("agent", ("task-7",)),
+            FilterTerm("age", ("<2h",)),
+            FilterTerm("is", ("waiting",)),
+            FilterTerm("gate", ("lint",), negated=True),
+            FilterTerm(TEXT_KEY, ("free text",)),
         )
     )
-    assert text(parse(line)) == line
+    assert format_filter(parse_filter(line)) == line
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def test_the_example_of_the_papers() -> None:
     [
         ("", ()),
         (" \t\n\u3000", ()),
-        ("State:FaiLed,running,failed", (Term("state", ("FAILED", "RUNNING")),)),
-        ('gate:"a, b",c', (Term("gate", ("a, b", "c")),)),
-        ("one,two", (Term(TEXT, ("one,two",)),)),
-        ('"type:fix"', (Term(TEXT, ("type:fix",)),)),
-        ("12:30 octo-org/api#479", (Term(TEXT, ("12:30",)), Term(TEXT, ("octo-org/api#479",)))),
-        (r'"say \"no\" to C:\temp\\"', (Term(TEXT, ('say "no" to C:\\temp\\',)),)),
-        ("--x", (Term(TEXT, ("-x",), negated=True),)),
-        ("age:>90M", (Term("age", (">90m",)),)),
-        ("age:<120m", (Term("age", ("<2h",)),)),
-        ("gate:-x:y", (Term("gate", ("-x:y",)),)),
+        ("State:FaiLed,running,failed", (FilterTerm("state", ("FAILED", "RUNNING")),)),
+        ('gate:"a, b",c', (FilterTerm("gate", ("a, b", "c")),)),
+        ("one,two", (FilterTerm(TEXT_KEY, ("one,two",)),)),
+        ('"type:fix"', (FilterTerm(TEXT_KEY, ("type:fix",)),)),
+        ("12:30 octo-org/api#479", (FilterTerm(TEXT_KEY, ("12:30",)), FilterTerm(TEXT_KEY, ("octo-org/api#479",)))),
+        (r'"say \"no\" to C:\temp\\"', (FilterTerm(TEXT_KEY, ('say "no" to C:\\temp\\',)),)),
+        ("--x", (FilterTerm(TEXT_KEY, ("-x",), negated=True),)),
+        ("age:>90M", (FilterTerm("age", (">90m",)),)),
+        ("age:<120m", (FilterTerm("age", ("<2h",)),)),
+        ("gate:-x:y", (FilterTerm("gate", ("-x:y",)),)),
     ],
 )
-def test_what_a_line_means(line: str, terms: tuple[Term, ...]) -> None:
-    assert parse(line).terms == terms
+def test_what_a_line_means(line: str, terms: tuple[FilterTerm, ...]) -> None:
+    assert parse_filter(line).terms == terms
 
 
 @pytest.mark.parametrize(
@@ -92,34 +92,34 @@ def test_what_a_line_means(line: str, terms: tuple[Term, ...]) -> None:
         ("a -", 3, "nothing stands behind the - at column 3"),
         ("a\x00", 2, "there is a character that no text has at column 2"),
         ("a\ud800", 2, "at column 2"),
-        ("x " * filters.MOST + "y", 2 * filters.MOST + 1, "more than 50 words"),
-        ("x" * (filters.LONGEST + 1), filters.LONGEST + 1, "longer than 2000"),
+        ("x " * filters.MAX_VALUES + "y", 2 * filters.MAX_VALUES + 1, "more than 50 words"),
+        ("x" * (filters.MAX_LENGTH + 1), filters.MAX_LENGTH + 1, "longer than 2000"),
     ],
 )
 def test_what_is_refused_says_where(line: str, column: int, said: str) -> None:
     with pytest.raises(FilterError) as caught:
-        parse(line)
+        parse_filter(line)
     assert caught.value.column == column
     assert said in str(caught.value)
 
 
 @given(st.lists(TERM, max_size=8).map(lambda terms: Filter(tuple(terms))))
 def test_what_is_written_is_read_back(wanted: Filter) -> None:
-    assert parse(text(wanted)) == wanted
+    assert parse_filter(format_filter(wanted)) == wanted
 
 
 @given(st.text(max_size=40) | st.text(st.sampled_from('state:agerpoiis,-"\\ <>1h*'), max_size=40))
 def test_any_text_is_read_or_refused_within_itself(line: str) -> None:
     column = _column(line)
     if column is None:
-        assert parse(text(parse(line))) == parse(line)
+        assert parse_filter(format_filter(parse_filter(line))) == parse_filter(line)
     else:
         assert 1 <= column <= len(line) + 1
 
 
 def _column(line: str) -> int | None:
     try:
-        parse(line)
+        parse_filter(line)
     except FilterError as error:
         return error.column
     return None
@@ -127,8 +127,8 @@ def _column(line: str) -> int | None:
 
 @given(AGE)
 def test_an_age_keeps_its_length(value: str) -> None:
-    (written,) = parse(f"age:{value}").terms[0].values
-    assert filters.age(written) == filters.age(value)
+    (written,) = parse_filter(f"age:{value}").terms[0].values
+    assert filters.parse_age(written) == filters.parse_age(value)
 
 
 def test_it_imports_nothing_heavy() -> None:

@@ -25,14 +25,14 @@ def test_an_id_is_a_uuid_of_version_7_and_of_now() -> None:
 
 def test_names_made_of_an_id() -> None:
     whole = "0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"
-    assert ids.short(whole) == "7f3a1c9d"
-    assert ids.branch(whole) == "stitcher/5b1f7f3a1c9d"
+    assert ids.short_id(whole) == "7f3a1c9d"
+    assert ids.branch_name(whole) == "stitcher/5b1f7f3a1c9d"
 
 
 @settings(deadline=None)
 @given(st.integers(0, 253_402_300_799_999))
 def test_a_stamp_is_the_time_to_the_millisecond(milliseconds: int) -> None:
-    text = ids.stamp(milliseconds)
+    text = ids.format_timestamp(milliseconds)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)
     moment = datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)
     assert moment.days * 86_400_000 + moment.seconds * 1000 + moment.microseconds // 1000 == milliseconds

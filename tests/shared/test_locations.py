@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.locations import SOCKET_LIMIT, PathTooLong, config_dir, socket_path, state_dir
+from shared.locations import SOCKET_PATH_MAX, SocketPathTooLong, config_dir, socket_path, state_dir
 
 VARIABLES = ("STITCHER_CONFIG_DIR", "STITCHER_SOCKET", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 
@@ -101,9 +101,9 @@ def test_a_directory_in_the_files_place_counts_as_absent(tmp_path: Path) -> None
 
 
 def test_the_limit_is_counted_in_bytes_and_told() -> None:
-    fits = "/" + "a" * (SOCKET_LIMIT - 1)
+    fits = "/" + "a" * (SOCKET_PATH_MAX - 1)
     assert socket_path(fits, Path("/")) == Path(fits)
-    with pytest.raises(PathTooLong) as caught:
+    with pytest.raises(SocketPathTooLong) as caught:
         socket_path("/" + "é" * 54, Path("/"))
     assert (caught.value.length, caught.value.limit) == (109, 107)
     for part in ("éé", "109", "107"):

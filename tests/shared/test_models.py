@@ -77,9 +77,9 @@ def test_a_steps_try_is_called_try() -> None:
 
 
 @pytest.mark.parametrize(
-    "noun", [each for each in vars(models).values() if isinstance(each, type) and issubclass(each, models.Wire)]
+    "noun", [each for each in vars(models).values() if isinstance(each, type) and issubclass(each, models.WireStruct)]
 )
-def test_nouns_are_frozen_and_in_camel_case(noun: type[models.Wire]) -> None:
+def test_nouns_are_frozen_and_in_camel_case(noun: type[models.WireStruct]) -> None:
     assert noun.__struct_config__.frozen
     assert all("_" not in name for name in noun.__struct_encode_fields__)
 

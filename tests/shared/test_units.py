@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitcherd.nearest import nearest
-from stitcherd.units import BIGGEST, LONGEST, duration, size
+from shared.suggest import nearest
+from shared.units import MAX_BYTES, MAX_SECONDS, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -15,14 +15,14 @@ from stitcherd.units import BIGGEST, LONGEST, duration, size
     [("500ms", 0.5), ("30s", 30), ("10m", 600), ("24h", 86400), ("90d", 7_776_000), ("0s", 0), ("007s", 7)],
 )
 def test_a_duration_is_a_number_of_seconds(text: str, seconds: float) -> None:
-    assert duration(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
     ("text", "total"), [("1000B", 1000), ("512KiB", 2**19), ("64MiB", 2**26), ("1GiB", 2**30), ("0B", 0)]
 )
 def test_a_size_is_a_number_of_bytes(text: str, total: int) -> None:
-    assert size(text) == total
+    assert parse_size(text) == total
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_size_is_a_number_of_bytes(text: str, total: int) -> None:
 )
 def test_a_wrong_duration_is_told_in_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        duration(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(
@@ -45,18 +45,18 @@ def test_a_wrong_duration_is_told_in_a_sentence(text: str, sentence: str) -> Non
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|unit|longer"):
-        duration(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["", "64", "64MB", "64mib", "1 GiB", "-1B", "999999999GiB"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"size|unit|space|bigger"):
-        size(text)
+        parse_size(text)
 
 
 @given(st.text())
 def test_any_text_is_a_bounded_amount_or_a_value_error(text: str) -> None:
-    for read, most in ((duration, LONGEST), (size, BIGGEST)):
+    for read, most in ((parse_duration, MAX_SECONDS), (parse_size, MAX_BYTES)):
         try:
             amount = read(text)
         except ValueError as error:

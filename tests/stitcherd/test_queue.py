@@ -19,7 +19,8 @@ from huey.serializer import Serializer
 from huey.storage import BaseStorage, SqliteStorage
 
 from stitcherd import queue as queue_module
-from stitcherd.queue import Queue, parts
+from stitcherd import queue as stitcherd_queue
+from stitcherd.queue import Queue
 from stitcherd.store.writer import StorageUnavailable
 
 Run = Callable[[str, int], Awaitable[None]]
@@ -71,7 +72,7 @@ async def test_the_best_priority_goes_first_and_equals_in_their_order(tmp_path: 
 
 
 async def test_a_message_wakes_a_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "SAFETY_SECONDS", 3600.0)
+    monkeypatch.setattr(stitcherd_queue, "MAX_DEQUEUE_WAIT_SECONDS", 3600.0)
     seen = Seen()
     async with opened(tmp_path, seen.run, workers=3) as queue:
         queue.start()
@@ -137,7 +138,7 @@ class Evil:
 
 
 async def test_a_worker_that_dies_is_revived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_module, "HEALTH_SECONDS", 0.05)
+    monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
     seen = Seen()
     async with opened(tmp_path, seen.run) as queue:
         storage = queue._huey.storage
@@ -169,7 +170,7 @@ async def test_a_job_that_fails_or_is_cancelled_costs_no_worker(tmp_path: Path, 
 async def test_a_job_that_the_store_could_not_claim_comes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue_module, "HEALTH_SECONDS", 0.05)
+    monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
     seen = Seen(StorageUnavailable("database is locked"), StorageUnavailable("disk is full"))
     async with opened(tmp_path, seen.run) as queue:
         queue.start()
@@ -182,7 +183,7 @@ async def test_a_job_that_the_store_could_not_claim_comes_again(
 async def test_what_the_queues_own_file_refuses_is_put_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    monkeypatch.setattr(queue_module, "HEALTH_SECONDS", 0.05)
+    monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
     seen = Seen()
     async with opened(tmp_path, seen.run) as queue:
         storage = queue._huey.storage
@@ -201,7 +202,7 @@ async def test_what_the_queues_own_file_refuses_is_put_again(
 
 
 async def test_stopping_ends_workers_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "SAFETY_SECONDS", 3600.0)
+    monkeypatch.setattr(stitcherd_queue, "MAX_DEQUEUE_WAIT_SECONDS", 3600.0)
     async with opened(tmp_path, Seen().run, workers=3) as queue:
         threads = [thread for _, thread in queue._consumer.worker_threads] + [queue._consumer.scheduler]
         queue.start()

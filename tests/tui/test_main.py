@@ -13,7 +13,7 @@ import pytest
 import tui
 from shared import VERSION
 from tui.__main__ import main
-from tui.verbs import VERBS
+from tui.cli.verbs import VERBS
 
 HEAVY = (
     "asyncio",

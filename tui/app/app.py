@@ -14,18 +14,18 @@ from textual.screen import Screen
 
 from shared import ids
 from shared.models import RunnerJob
-from tui.client import Daemon
-from tui.ear import Ear
-from tui.feed import Feed
-from tui.messages import Link
-from tui.notice import Notice
-from tui.plain import plain
-from tui.screens import commands
+from tui.app.event_pump import EventPump
+from tui.client.feed import EventFeed
+from tui.client.http import DaemonClient
+from tui.screens import actions
+from tui.screens.actions import JobAction
+from tui.screens.base import BaseScreen
+from tui.screens.help import key_actions
 from tui.screens.jobs import JobsScreen
-from tui.screens.keys import deeds
-from tui.screens.room import Room
-from tui.screens.steering import Act
-from tui.widgets.pulse_words import Vitals
+from tui.screens.rails_text import RailsNotice
+from tui.screens.session import Connection
+from tui.text.plain import plain
+from tui.widgets.bar import DaemonStatus
 
 Said = TypeVar("Said")
 
@@ -54,8 +54,8 @@ class StitcherApp(App[None]):
 
     def __init__(
         self,
-        daemon: Daemon,
-        feed: Feed,
+        daemon: DaemonClient,
+        feed: EventFeed,
         *,
         config: Path,
         clock: Callable[[], int] = ids.now_ms,
@@ -66,12 +66,12 @@ class StitcherApp(App[None]):
         self.daemon = daemon
         self.config = config
         self.clock = clock
-        self.link = Link()
+        self.link = Connection()
         self.rails = ""
-        self.vitals = Vitals()
-        self.notice: Notice | None = None
+        self.vitals = DaemonStatus()
+        self.notice: RailsNotice | None = None
         self.acted: set[str] = set()
-        self.ear = Ear(self, feed)
+        self.ear = EventPump(self, feed)
         self._feed = feed
         self._first_job = job
 
@@ -97,7 +97,7 @@ class StitcherApp(App[None]):
     def tell(self, message: Callable[[], Message]) -> None:
         """Tell every screen, also those that are covered."""
         for screen in self.screen_stack:
-            if isinstance(screen, Room):
+            if isinstance(screen, BaseScreen):
                 screen.post_message(message())
 
     async def ask(self, question: Callable[..., Said], *given: object) -> Said:
@@ -108,17 +108,17 @@ class StitcherApp(App[None]):
         """Say something that passes by."""
         self.notify(plain(text), severity="error" if wrong else "information", markup=False)
 
-    def steer(self, act: Act, jobs: list[RunnerJob]) -> None:
+    def steer(self, act: JobAction, jobs: list[RunnerJob]) -> None:
         """Do something to jobs, after a question."""
-        self.run_worker(commands.steer(self, act, jobs), group="steer")
+        self.run_worker(actions.run_action(self, act, jobs), group="steer")
 
-    def steer_all(self, act: Act, q: str) -> None:
+    def steer_all(self, act: JobAction, q: str) -> None:
         """Do something to every job that a filter means, after a question."""
-        self.run_worker(commands.steer_all(self, act, q), group="steer")
+        self.run_worker(actions.run_bulk_action(self, act, q), group="steer")
 
     def export_jobs(self, query: tuple[tuple[str, str], ...]) -> None:
         """Write the jobs of a list to a file in the present directory."""
-        self.run_worker(commands.export(self, query), group="export", exclusive=True)
+        self.run_worker(actions.export_jobs(self, query), group="export", exclusive=True)
 
     def copy(self, text: str) -> None:
         """Put a text on the clipboard, through the terminal."""
@@ -127,11 +127,11 @@ class StitcherApp(App[None]):
 
     def action_dispatch(self) -> None:
         """Start a job by hand, and open it."""
-        self.run_worker(commands.dispatch(self), group="dispatch")
+        self.run_worker(actions.dispatch_job(self), group="dispatch")
 
     def action_switch(self) -> None:
         """Let nothing new start, or let jobs start again, after a question."""
-        self.run_worker(commands.switch(self), group="steer")
+        self.run_worker(actions.toggle_pause(self), group="steer")
 
     def action_health(self) -> None:
         """Say what is not well."""
@@ -178,7 +178,7 @@ class StitcherApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer what the keys do, by the names that they have on a command line."""
         yield SystemCommand("Jobs", "the list of all jobs · stitcher ls", self.action_all_jobs)
-        for deed in deeds(screen):
+        for deed in key_actions(screen):
             if deed.possible and not deed.moves:
                 name = f"{deed.what[0].upper()}{deed.what[1:]}"
                 yield SystemCommand(name, deed.help, partial(self.simulate_key, deed.keys[0]))

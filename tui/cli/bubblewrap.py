@@ -8,7 +8,7 @@ _OPTIONS = ("--unshare-all", "--unshare-user", "--disable-userns")
 _PATIENCE = 10.0  # seconds
 
 
-def fault() -> str | None:
+def unavailable_reason() -> str | None:
     """Return None where it works, and else why not."""
     if shutil.which("bwrap") is None:
         return "there is no program bwrap"

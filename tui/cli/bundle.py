@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from shared import VERSION, ids
-from shared.house import RailsState
+from shared.api import RailsState
 from shared.models import JobStep, RunnerJob
-from tui import reasons
-from tui.client import Daemon, Refused, decode, delivery_path, job_path
-from tui.plain import plain
-from tui.verbs import show
+from tui.cli.verbs import show
+from tui.client.http import ApiError, DaemonClient, decode, delivery_path, job_path
+from tui.text import decisions
+from tui.text.plain import plain
 
 README = "README.txt"
 MISSING = b"What could not be had:"
@@ -45,7 +45,7 @@ class _Page(msgspec.Struct):
 Part = tuple[str, Callable[[], bytes | None]]
 
 
-def contents(daemon: Daemon, job_id: str) -> Iterator[tuple[str, bytes]]:
+def bundle_files(daemon: DaemonClient, job_id: str) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of each file, README last; raises Refused where there is no such job.
 
     A part that the daemon refuses is left out, and README says why; Unreachable in between is raised.
@@ -53,10 +53,10 @@ def contents(daemon: Daemon, job_id: str) -> Iterator[tuple[str, bytes]]:
     document = daemon.get(job_path(job_id))
     job = decode(document, RunnerJob)
     missing = []
-    for name, fetch in _parts(daemon, document, job):
+    for name, fetch in _bundle_parts(daemon, document, job):
         try:
             content = fetch()
-        except Refused as refused:
+        except ApiError as refused:
             missing.append(f"{name}: {refused}")
         else:
             if content is not None:
@@ -65,9 +65,9 @@ def contents(daemon: Daemon, job_id: str) -> Iterator[tuple[str, bytes]]:
     yield README, _ABOUT.encode() + (b"\n" + MISSING + b"\n" + absent.encode() if missing else b"")
 
 
-def _parts(daemon: Daemon, document: bytes, job: RunnerJob) -> Iterator[Part]:
+def _bundle_parts(daemon: DaemonClient, document: bytes, job: RunnerJob) -> Iterator[Part]:
     yield "job.json", lambda: _formatted(decode(document, dict))
-    yield "job.txt", lambda: _text(show.lines(job, ids.now_ms(), _uncoloured))
+    yield "job.txt", lambda: _text(show.job_lines(job, ids.now_ms(), _uncoloured))
     yield "decision.txt", lambda: _decision(job)
     yield "events.jsonl", lambda: _events(daemon, job.id)
     if job.delivery_id:
@@ -76,24 +76,24 @@ def _parts(daemon: Daemon, document: bytes, job: RunnerJob) -> Iterator[Part]:
     yield "rails.yaml", lambda: _rails(daemon, job.rails_revision)
     for step in job.steps or ():
         if step.output_bytes:
-            yield _log_name(step), _getting(daemon, f"{job_path(job.id)}/steps/{step.id}/log")
+            yield _log_name(step), _fetcher(daemon, f"{job_path(job.id)}/steps/{step.id}/log")
     for attempt in range(1, job.attempt + 1):
-        if _committed(job, attempt):
+        if _has_diff(job, attempt):
             path = f"{job_path(job.id)}/diff"
-            yield f"changes/attempt-{attempt}.diff", _getting(daemon, path, ("attempt", str(attempt)))
+            yield f"changes/attempt-{attempt}.diff", _fetcher(daemon, path, ("attempt", str(attempt)))
     yield "versions.json", lambda: _versions(daemon)
 
 
-def _getting(daemon: Daemon, path: str, *query: tuple[str, str]) -> Callable[[], bytes]:
+def _fetcher(daemon: DaemonClient, path: str, *query: tuple[str, str]) -> Callable[[], bytes]:
     return lambda: daemon.get(path, query)
 
 
-def _committed(job: RunnerJob, attempt: int) -> bool:
+def _has_diff(job: RunnerJob, attempt: int) -> bool:
     """Only what an agent left behind is committed and has a diff."""
     return any(step.attempt == attempt and step.try_ is not None for step in job.steps or ())
 
 
-def _events(daemon: Daemon, job_id: str) -> bytes:
+def _events(daemon: DaemonClient, job_id: str) -> bytes:
     lines: list[bytes] = []
     after: int | None = 0
     while after is not None:
@@ -103,7 +103,7 @@ def _events(daemon: Daemon, job_id: str) -> bytes:
     return b"".join(lines)
 
 
-def _rails(daemon: Daemon, revision: str) -> bytes | None:
+def _rails(daemon: DaemonClient, revision: str) -> bytes | None:
     state = decode(daemon.get("/rails"), RailsState)
     if state.revision != revision:
         state = decode(daemon.get("/rails", [("against", revision)]), RailsState)
@@ -114,10 +114,12 @@ def _rails(daemon: Daemon, revision: str) -> bytes | None:
 def _decision(job: RunnerJob) -> bytes | None:
     if not job.decision:
         return None
-    return _text([reasons.headline(job.decision.verdict)[0], *reasons.lines(job.decision, _uncoloured)])
+    return _text(
+        [decisions.verdict_headline(job.decision.verdict)[0], *decisions.decision_lines(job.decision, _uncoloured)]
+    )
 
 
-def _versions(daemon: Daemon) -> bytes:
+def _versions(daemon: DaemonClient) -> bytes:
     system = os.uname()
     said = {
         "daemon": decode(daemon.get("/meta"), dict),

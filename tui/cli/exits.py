@@ -13,12 +13,12 @@ INTERRUPTED = 130
 _OF_STATUS = {403: REFUSED, 404: NOT_FOUND, 422: USAGE}
 
 
-def of_status(status: int) -> int:
+def from_status(status: int) -> int:
     """Return the exit code for an HTTP answer of 400 or more."""
     return _OF_STATUS.get(status, FAILED)
 
 
-def of_many(codes: list[int]) -> int:
+def combine(codes: list[int]) -> int:
     """Return the exit code of one command over several jobs, from the code of each."""
     if OK in codes and any(codes):
         return PARTLY

@@ -4,16 +4,16 @@ from argparse import Namespace
 
 from shared import ids
 from shared.models import RunnerJob
-from tui.client import decode
-from tui.terminal import Terminal
-from tui.wording import look, place
+from tui.cli.terminal import Terminal
+from tui.client.http import decode
+from tui.text.jobs import job_state, location
 
 
-def tell(document: bytes, options: Namespace, terminal: Terminal) -> None:
+def print_job(document: bytes, options: Namespace, terminal: Terminal) -> None:
     """Print a job as `--json` wants it, or its short id, state and place; raises Unintelligible."""
     if options.json:
         terminal.document(document)
         return
     job = decode(document, RunnerJob)
-    shown = look(job)
-    terminal.data(f"{ids.short(job.id)}  {shown.glyph} {shown.word}  {place(job.repository, job.thread)}")
+    shown = job_state(job)
+    terminal.data(f"{ids.short_id(job.id)}  {shown.glyph} {shown.word}  {location(job.repository, job.thread)}")

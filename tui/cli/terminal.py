@@ -4,13 +4,13 @@ import os
 from collections.abc import Mapping
 from typing import TextIO
 
-from tui.plain import plain_json
+from tui.text.plain import plain_json
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "dim": 2, "bold": 1}
 
 
 class Terminal:
-    """The three streams of this process; what is written must be plain already (tui.plain)."""
+    """The three streams of this process; what is written must be plain already (tui.text.plain)."""
 
     def __init__(self, stdin: TextIO, out: TextIO, err: TextIO, environ: Mapping[str, str]) -> None:
         self._stdin = stdin

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from msgspec import Raw, Struct
 
-from tui.client import Daemon, decode, job_path
+from tui.client.http import DaemonClient, decode, job_path
 
-PIECE = 256 * 1024  # bytes
-PAGE = 500  # events of one request
+CHUNK_BYTES = 256 * 1024  # bytes
+EVENT_PAGE = 500  # events of one request
 
 
 class _Events(Struct):
@@ -21,7 +21,7 @@ class _Events(Struct):
     next: int | None
 
 
-def in_pager(lines: Iterable[str]) -> None:
+def show_in_pager(lines: Iterable[str]) -> None:
     """Show lines, plain already, in $PAGER until that ends; raises OSError, and what `lines` raises."""
     pager = shlex.split(os.environ.get("PAGER") or "less")
     with suppress(BrokenPipeError), subprocess.Popen(pager, stdin=subprocess.PIPE) as process:
@@ -30,7 +30,7 @@ def in_pager(lines: Iterable[str]) -> None:
             process.stdin.write(f"{line}\n".encode())
 
 
-def save(path: Path, pieces: Iterable[bytes]) -> tuple[Path, int]:
+def save_new_file(path: Path, pieces: Iterable[bytes]) -> tuple[Path, int]:
     """Write a new file and return its path and size; where there is one of that name already, beside it.
 
     Raises OSError, and what `pieces` raises.
@@ -42,28 +42,28 @@ def save(path: Path, pieces: Iterable[bytes]) -> tuple[Path, int]:
         return free, file.tell()
 
 
-def pieces_of(daemon: Daemon, path: str) -> Iterator[bytes]:
+def iter_chunks(daemon: DaemonClient, path: str) -> Iterator[bytes]:
     """Yield a text of the daemon's, of any size, piece by piece; raises Refused, Unreachable."""
     with daemon.open(path, (), 60.0) as response:
-        while piece := response.read(PIECE):
+        while piece := response.read(CHUNK_BYTES):
             yield piece
 
 
-def lines_of(daemon: Daemon, path: str, shown: Callable[[bytes], str]) -> Iterator[str]:
+def iter_lines(daemon: DaemonClient, path: str, shown: Callable[[bytes], str]) -> Iterator[str]:
     """Yield a text of the daemon's line by line, as it is shown; raises Refused, Unreachable."""
     rest = b""
-    for piece in pieces_of(daemon, path):
+    for piece in iter_chunks(daemon, path):
         *lines, rest = (rest + piece).split(b"\n")
         yield from map(shown, lines)
     if rest:
         yield shown(rest)
 
 
-def events_of(daemon: Daemon, job_id: str) -> Iterator[bytes]:
+def iter_raw_events(daemon: DaemonClient, job_id: str) -> Iterator[bytes]:
     """Yield all the events of a job, oldest first, each as its JSON; raises Refused, Unreachable, Unintelligible."""
     after: int | None = 0
     while after is not None:
-        query = [("after", str(after)), ("limit", str(PAGE))]
+        query = [("after", str(after)), ("limit", str(EVENT_PAGE))]
         page = decode(daemon.get(f"{job_path(job_id)}/events", query), _Events)
         yield from map(bytes, page.items)
         after = page.next

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from shared.house import Meta
-from shared.models import JobEvent, JobPage
-from tui.client import Daemon, Refused, Unintelligible, Unreachable, decode
-from tui.stream import PATIENCE, PAUSES, following
+from shared.api import JobPage, Meta
+from shared.models import JobEvent
+from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse, decode
+from tui.client.stream import RETRY_DELAYS, STREAM_TIMEOUT, open_stream
 
-PAGE = 200  # jobs of the first page
-KEPT = 20_000  # events that wait to be taken; beyond it the daemon waits, at its own end of the socket
+FIRST_PAGE = 200  # jobs of the first page
+MAX_PENDING = 20_000  # events that wait to be taken; beyond it the daemon waits, at its own end of the socket
 GONE = 410
 
 
@@ -31,13 +31,13 @@ class Resumed(Struct, frozen=True):
     meta: Meta
 
 
-class Happened(Struct, frozen=True):
+class EventBatch(Struct, frozen=True):
     """Events in their order."""
 
     events: list[JobEvent]
 
 
-class Lost(Struct, frozen=True):
+class ConnectionLost(Struct, frozen=True):
     """Nobody answers; the next try is in `pause` seconds, and it is number `attempt` + 1."""
 
     why: str
@@ -45,17 +45,19 @@ class Lost(Struct, frozen=True):
     pause: float
 
 
-News = Snapshot | Resumed | Happened | Lost
+FeedItem = Snapshot | Resumed | EventBatch | ConnectionLost
 
 
-class Feed:
+class EventFeed:
     """Follows one daemon until it is stopped; whoever listens takes the news when it is rung for."""
 
-    def __init__(self, daemon: Daemon, *, patience: float = PATIENCE, pauses: tuple[float, ...] = PAUSES) -> None:
+    def __init__(
+        self, daemon: DaemonClient, *, patience: float = STREAM_TIMEOUT, pauses: tuple[float, ...] = RETRY_DELAYS
+    ) -> None:
         self._daemon = daemon
         self._patience = patience
         self._pauses = pauses
-        self._inbox: list[News] = []
+        self._inbox: list[FeedItem] = []
         self._waiting = 0
         self._changed = threading.Condition()
         self._bell: Callable[[], object] | None = None
@@ -75,7 +77,7 @@ class Feed:
             if self._inbox:
                 bell()
 
-    def take(self) -> list[News]:
+    def take(self) -> list[FeedItem]:
         """Return the news since the last time, in their order."""
         with self._changed:
             news, self._inbox, self._waiting = self._inbox, [], 0
@@ -100,7 +102,7 @@ class Feed:
         while self._wanted():
             try:
                 self._come_back()
-                with following(self._daemon, self._cursor, patience=self._patience) as stream:
+                with open_stream(self._daemon, self._cursor, patience=self._patience) as stream:
                     failures = 0
                     for events in stream.batches():
                         self._tell_events(events)
@@ -108,16 +110,16 @@ class Feed:
                         if not self._wanted():
                             return
                 why = "the daemon ended the stream"
-            except Refused as refused:
+            except ApiError as refused:
                 if refused.problem.status == GONE:
                     self._cursor = None
                     continue
                 why = str(refused)
-            except (Unreachable, Unintelligible) as silence:
+            except (DaemonUnreachable, InvalidResponse) as silence:
                 why = str(silence)
             pause = self._pauses[min(failures, len(self._pauses) - 1)]
             failures += 1
-            self._tell(Lost(why, failures, pause))
+            self._tell(ConnectionLost(why, failures, pause))
             self._rest(pause)
 
     def _come_back(self) -> None:
@@ -126,7 +128,7 @@ class Feed:
         if self._cursor is not None and meta.instance == self._instance:
             self._tell(Resumed(meta))
             return
-        page = decode(self._daemon.get("/runner-jobs", [("limit", str(PAGE))]), JobPage)
+        page = decode(self._daemon.get("/runner-jobs", [("limit", str(FIRST_PAGE))]), JobPage)
         self._instance, self._cursor = meta.instance, page.cursor
         self._tell(Snapshot(meta, page))
 
@@ -134,19 +136,19 @@ class Feed:
         if not events:
             return
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting < KEPT or self._stopped)
+            self._changed.wait_for(lambda: self._waiting < MAX_PENDING or self._stopped)
             self._waiting += len(events)
             last = self._inbox[-1] if self._inbox else None
-            if isinstance(last, Happened):
+            if isinstance(last, EventBatch):
                 last.events.extend(events)
             else:
-                self._put(Happened(events))
+                self._put(EventBatch(events))
 
-    def _tell(self, news: News) -> None:
+    def _tell(self, news: FeedItem) -> None:
         with self._changed:
             self._put(news)
 
-    def _put(self, news: News) -> None:
+    def _put(self, news: FeedItem) -> None:
         quiet = not self._inbox
         self._inbox.append(news)
         if quiet and self._bell:

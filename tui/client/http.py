@@ -1,7 +1,6 @@
 """The daemon as seen from here: JSON over its Unix socket, one connection a request."""
 
 import socket
-from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -12,16 +11,15 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from shared import locations
-from shared.models import Problem
-from tui.plain import plain
+from shared.api import Problem
+from tui.text.plain import plain
 
 Noun = TypeVar("Noun")
 
-PATIENCE = 10.0  # seconds for one answer; the daemon's own goal for a page is milliseconds
+TIMEOUT = 10.0  # seconds for one answer; the daemon's own goal for a page is milliseconds
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """The daemon answered with a problem; `document` is the whole of it, which may hold more than a Problem."""
 
     def __init__(self, problem: Problem, document: bytes = b"") -> None:
@@ -31,14 +29,14 @@ class Refused(Exception):
         super().__init__(plain(problem.detail or problem.title) + hint)
 
 
-class Unreachable(Exception):
+class DaemonUnreachable(Exception):
     """Nobody answers at the socket."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"the daemon is not reachable at {plain(str(path))} ({plain(why)}); start it with: stitcherd")
 
 
-class Unintelligible(Exception):
+class InvalidResponse(Exception):
     """The daemon's answer is not in the shape that this client knows."""
 
     def __init__(self, why: str) -> None:
@@ -47,28 +45,28 @@ class Unintelligible(Exception):
         )
 
 
-class NotText(ValueError):
+class NotUtf8(ValueError):
     """An argument holds bytes that are not UTF-8."""
 
 
-class Daemon:
+class DaemonClient:
     """What can be asked of the daemon behind one socket; knows no routes of its own."""
 
-    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+    def __init__(self, path: Path, patience: float = TIMEOUT) -> None:
         self.path = path
         self._patience = patience
 
     def get(self, path: str, query: Iterable[tuple[str, str]] = ()) -> bytes:
         """Return the document at `path`; raises Refused, Unreachable or NotText."""
         pairs = list(query)
-        return self._request("GET", f"{path}?{_encoded(pairs)}" if pairs else path)
+        return self._request("GET", f"{path}?{_encode_query(pairs)}" if pairs else path)
 
     def post(self, path: str, body: object) -> bytes:
         """Send `body` as JSON and return the answer; raises Refused, Unreachable or NotText."""
         try:
             return self._request("POST", path, msgspec.json.encode(body))
         except UnicodeEncodeError as error:
-            raise NotText("an argument is not UTF-8") from error
+            raise NotUtf8("an argument is not UTF-8") from error
 
     @contextmanager
     def open(self, path: str, query: Iterable[tuple[str, str]], patience: float) -> Iterator[HTTPResponse]:
@@ -76,7 +74,7 @@ class Daemon:
         connection = _UnixConnection(self.path, patience)
         pairs = list(query)
         try:
-            yield self._ask(connection, "GET", f"{path}?{_encoded(pairs)}" if pairs else path, None)
+            yield self._ask(connection, "GET", f"{path}?{_encode_query(pairs)}" if pairs else path, None)
         finally:
             connection.close()
 
@@ -98,7 +96,7 @@ class Daemon:
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return b"", int(total or 0)
         if response.status >= 400:
-            raise Refused(_problem(response, content), content)
+            raise ApiError(_problem(response, content), content)
         return content, int(total or len(content))
 
     def _request(self, method: str, target: str, body: bytes | None = None) -> bytes:
@@ -119,27 +117,22 @@ class Daemon:
             document = response.read()
         except (OSError, HTTPException) as error:
             raise self._lost(error, connection) from error
-        raise Refused(_problem(response, document), document)
+        raise ApiError(_problem(response, document), document)
 
-    def _lost(self, error: Exception, connection: HTTPConnection) -> Unreachable:
+    def _lost(self, error: Exception, connection: HTTPConnection) -> DaemonUnreachable:
         if isinstance(error, TimeoutError):
-            return Unreachable(self.path, f"no answer within {connection.timeout:g} s")
-        return Unreachable(self.path, getattr(error, "strerror", None) or str(error))
-
-
-def reach(options: Namespace) -> Daemon:
-    """Return the daemon that `--socket` and `--config` mean; raises locations.PathTooLong."""
-    return Daemon(locations.socket_path(options.socket, locations.config_dir(options.config)))
+            return DaemonUnreachable(self.path, f"no answer within {connection.timeout:g} s")
+        return DaemonUnreachable(self.path, getattr(error, "strerror", None) or str(error))
 
 
 def job_path(job_id: str) -> str:
     """Return the route of a job, from its id or the end of it; raises NotText."""
-    return f"/runner-jobs/{_quoted(job_id)}"
+    return f"/runner-jobs/{_quote_segment(job_id)}"
 
 
 def delivery_path(delivery_id: str) -> str:
     """Return the route of a delivery, from its id or the end of it; raises NotText."""
-    return f"/deliveries/{_quoted(delivery_id)}"
+    return f"/deliveries/{_quote_segment(delivery_id)}"
 
 
 def decode(document: bytes, noun: type[Noun]) -> Noun:
@@ -147,7 +140,7 @@ def decode(document: bytes, noun: type[Noun]) -> Noun:
     try:
         return msgspec.json.decode(document, type=noun)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unintelligible(str(error)) from error
+        raise InvalidResponse(str(error)) from error
 
 
 class _UnixConnection(HTTPConnection):
@@ -170,15 +163,15 @@ def _problem(response: HTTPResponse, document: bytes) -> Problem:
         return Problem("about:blank", response.reason, response.status, "internal", said)
 
 
-def _quoted(text: str) -> str:
+def _quote_segment(text: str) -> str:
     try:
         return quote(text, safe="")
     except UnicodeEncodeError as error:
-        raise NotText("an id is not UTF-8") from error
+        raise NotUtf8("an id is not UTF-8") from error
 
 
-def _encoded(pairs: list[tuple[str, str]]) -> str:
+def _encode_query(pairs: list[tuple[str, str]]) -> str:
     try:
         return urlencode(pairs)
     except UnicodeEncodeError as error:
-        raise NotText("an argument is not UTF-8") from error
+        raise NotUtf8("an argument is not UTF-8") from error

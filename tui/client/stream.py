@@ -6,18 +6,18 @@ from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 
 from shared.models import JobEvent, Status
-from tui.client import Daemon, Unreachable, decode
+from tui.client.http import DaemonClient, DaemonUnreachable, decode
 
-PATIENCE = 45.0  # seconds without a sign of life; the daemon sends a beat every 15
-PAUSES = (0.25, 0.5, 1.0, 2.0, 5.0)  # seconds before each further try to reach the daemon again; the last repeats
+STREAM_TIMEOUT = 45.0  # seconds without a sign of life; the daemon sends a beat every 15
+RETRY_DELAYS = (0.25, 0.5, 1.0, 2.0, 5.0)  # seconds before each further try to reach the daemon again; the last repeats
 
-ENDS = {f"job.{status.lower()}": status for status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)}
+FINAL_EVENTS = {f"job.{status.lower()}": status for status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)}
 
 
-class Stream:
+class EventStream:
     """An open stream; `cursor` is the id of the newest event that it has handed on, also by a beat."""
 
-    def __init__(self, daemon: Daemon, response: HTTPResponse, cursor: int | None) -> None:
+    def __init__(self, daemon: DaemonClient, response: HTTPResponse, cursor: int | None) -> None:
         self._daemon = daemon
         self._response = response
         self._rest = b""
@@ -32,7 +32,7 @@ class Stream:
             try:
                 data = self._response.read1(65536)
             except (OSError, HTTPException) as error:
-                raise Unreachable(self._daemon.path, str(error) or "the connection was lost") from error
+                raise DaemonUnreachable(self._daemon.path, str(error) or "the connection was lost") from error
             if not data:
                 return
             *frames, self._rest = (self._rest + data).split(b"\n\n")
@@ -48,19 +48,19 @@ class Stream:
 
 
 @contextmanager
-def following(
-    daemon: Daemon, after: int | None, job: str | None = None, patience: float = PATIENCE
-) -> Iterator[Stream]:
+def open_stream(
+    daemon: DaemonClient, after: int | None, job: str | None = None, patience: float = STREAM_TIMEOUT
+) -> Iterator[EventStream]:
     """Open the stream behind a cursor (None: from now on), of one job or of all; raises Refused, Unreachable."""
     query = [] if after is None else [("after", str(after))]
     if job is not None:
         query.append(("job", job))
     with daemon.open("/events", query, patience) as response:
-        yield Stream(daemon, response, after)
+        yield EventStream(daemon, response, after)
 
 
-def lasting(
-    daemon: Daemon, after: int, job: str | None, on_lost: Callable[[Unreachable, float], None]
+def follow_events(
+    daemon: DaemonClient, after: int, job: str | None, on_lost: Callable[[DaemonUnreachable, float], None]
 ) -> Iterator[list[JobEvent]]:
     """Yield every event behind a cursor, as they come, for ever: whenever the daemon is lost, come back without a gap.
 
@@ -68,17 +68,17 @@ def lasting(
     """
     failures = 0
     while True:
-        why = Unreachable(daemon.path, "the daemon ended the stream")
+        why = DaemonUnreachable(daemon.path, "the daemon ended the stream")
         try:
-            with following(daemon, after, job) as stream:
+            with open_stream(daemon, after, job) as stream:
                 for batch in stream.batches():
                     failures = 0
                     after = stream.cursor or after
                     if batch:
                         yield batch
-        except Unreachable as lost:
+        except DaemonUnreachable as lost:
             why = lost
-        pause = PAUSES[min(failures, len(PAUSES) - 1)]
+        pause = RETRY_DELAYS[min(failures, len(RETRY_DELAYS) - 1)]
         failures += 1
         on_lost(why, pause)
         time.sleep(pause)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-FILE = "views.toml"
-SHIPPED = {"stuck": "is:stuck"}  # while there is no file
-MOST = 5  # tabs beside those that are always there: keys 5 to 9
-HEAD = "# Views of stitcher, a name and its filter each: tabs on the screen, and `stitcher ls @name`.\n"
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,19}")
+VIEWS_FILE = "views.toml"
+DEFAULT_VIEWS = {"stuck": "is:stuck"}  # while there is no file
+MAX_TABS = 5  # tabs beside those that are always there: keys 5 to 9
+FILE_HEADER = "# Views of stitcher, a name and its filter each: tabs on the screen, and `stitcher ls @name`.\n"
+VIEW_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,19}")
 
 _QUOTED_OR_MENTION = re.compile(r'"(?:[^"\\]|\\.)*"|(?:^|(?<=\s))@(\S+)')
 
@@ -19,13 +19,13 @@ class ViewError(ValueError):
     """A filter names a view that there is not, or the file of views cannot be understood."""
 
 
-def load(config: Path) -> dict[str, str]:
+def load_views(config: Path) -> dict[str, str]:
     """Return the views by name, in their order; raises ViewError."""
-    path = config / FILE
+    path = config / VIEWS_FILE
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
-        return dict(SHIPPED)
+        return dict(DEFAULT_VIEWS)
     except (OSError, UnicodeDecodeError) as error:
         raise ViewError(f"{path} cannot be read: {error}") from error
 
@@ -36,22 +36,22 @@ def load(config: Path) -> dict[str, str]:
     except tomllib.TOMLDecodeError as error:
         raise ViewError(f"{path} cannot be read: {error}") from error
     for name, text in found.items():
-        if not (NAME.fullmatch(name) and isinstance(text, str)):
+        if not (VIEW_NAME.fullmatch(name) and isinstance(text, str)):
             raise ViewError(f'{path}: {name} is no view: write name = "filter", the name in small letters')
     return found
 
 
-def save(config: Path, views: dict[str, str]) -> None:
+def save_views(config: Path, views: dict[str, str]) -> None:
     """Write all views, whole or not at all; raises OSError."""
     config.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = config / FILE
+    path = config / VIEWS_FILE
     lines = [f"{name} = {msgspec.json.encode(text).decode()}\n" for name, text in views.items()]
     new = path.with_suffix(".new")
-    new.write_text(HEAD + "".join(lines), "utf-8")
+    new.write_text(FILE_HEADER + "".join(lines), "utf-8")
     os.replace(new, path)  # noqa: PTH105 (of Path.replace a symbolic link is nothing else)
 
 
-def expanded(text: str, views: dict[str, str]) -> str:
+def expand_views(text: str, views: dict[str, str]) -> str:
     """Return a filter with the views it names written out; raises ViewError."""
 
     def filter_of(found: re.Match[str]) -> str:

@@ -11,18 +11,16 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
-from shared.ids import stamp
-from tui.client import NotText, Refused, Unintelligible, Unreachable
-from tui.messages import Link, LinkChanged
-from tui.plain import plain
-from tui.times import clock
-from tui.widgets.bar import Bar, Word
-from tui.widgets.lines import Lines
-from tui.widgets.pulse_words import GAP, alarms
-from tui.widgets.rows import Rows
+from shared.ids import format_timestamp
+from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse, NotUtf8
+from tui.screens.session import Connection, SessionChanged
+from tui.text.plain import plain
+from tui.text.times import time_of_day
+from tui.widgets.bar import STATUS_GAP, Bar, BarSegment, status_alarms
+from tui.widgets.lines import LineView, RowView
 
 if TYPE_CHECKING:
-    from tui.app import StitcherApp
+    from tui.app.app import StitcherApp
 
 Said = TypeVar("Said")
 
@@ -30,7 +28,7 @@ SMALLEST = (60, 15)
 LAST = {"question_mark", "q"}  # keys whose hints stand at the right end
 
 
-class Room(Screen[None]):
+class BaseScreen(Screen[None]):
     """A screen between a title and the hints; while the daemon is lost, what it shows is dimmed and dated."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back")]
@@ -54,19 +52,19 @@ class Room(Screen[None]):
         """Return what is between title and hints."""
         raise NotImplementedError
 
-    def title_words(self) -> list[Word]:
+    def title_words(self) -> list[BarSegment]:
         """Return what the title says."""
         raise NotImplementedError
 
     def on_mount(self) -> None:
         """Show the frame at once; the rest comes when it is there."""
         self.query_one("#small", Bar).show([("stitcher needs a terminal of at least 60 by 15 cells", "", "")])
-        self.show_link(self.house.link)
+        self.show_connection(self.house.link)
         self.hint()
 
     def on_screen_resume(self) -> None:
         """Show what happened while another screen was on top."""
-        self.show_link(self.house.link)
+        self.show_connection(self.house.link)
         self.hint()
 
     def on_resize(self) -> None:
@@ -76,33 +74,37 @@ class Room(Screen[None]):
         self.set_class(width < 100, "-narrow")
         self.set_class(width < 80 or height < 20, "-tiny")
 
-    @on(LinkChanged)
-    def link_changed(self, message: LinkChanged) -> None:
+    @on(SessionChanged)
+    def session_changed(self, message: SessionChanged) -> None:
         """Show that the daemon was lost, or is back."""
-        self.show_link(message.link)
+        self.show_connection(message.link)
 
-    def show_link(self, link: Link) -> None:
+    def show_connection(self, link: Connection) -> None:
         """Draw title and banner."""
         self.show_title(link)
         banner = self.query_one("#banner", Bar)
         lost = link.lost_at is not None
         banner.display = lost
         if lost:
-            banner.show([(_lost(link, self.house.clock()), "reverse yellow", "")])
-        for lines in self.query(Lines):
+            banner.show([(_lost_text(link, self.house.clock()), "reverse yellow", "")])
+        for lines in self.query(LineView):
             lines.fade(faded=lost and link.meta is not None)
 
-    def show_title(self, link: Link) -> None:
+    def show_title(self, link: Connection) -> None:
         """Draw the title."""
         self.query_one("#title", Bar).show(self.title_words(), self.state_words(link))
 
-    def state_words(self, link: Link) -> list[Word]:
+    def state_words(self, link: Connection) -> list[BarSegment]:
         """Return how the daemon is: heard or not, what keeps work from going, and its rails."""
         rails = self.house.rails
-        return [_state(link), *alarms(self.house.vitals), (f"{rails} " * bool(rails), "dim", "app.open('rails')")]
+        return [
+            _state_word(link),
+            *status_alarms(self.house.vitals),
+            (f"{rails} " * bool(rails), "dim", "app.open('rails')"),
+        ]
 
-    @on(Rows.Moved)
-    def hint_soon(self) -> None:
+    @on(RowView.Moved)
+    def refresh_hints_soon(self) -> None:
         """Show the keys that do something now, once for all that moves before the next picture."""
         if not self._hinting:
             self._hinting = True
@@ -111,9 +113,9 @@ class Room(Screen[None]):
     def hint(self) -> None:
         """Show the keys that do something now; what changes a job comes first, and the key that tells all stays."""
         self._hinting = False
-        first: list[Word] = [(" ", "", "")]
-        words: list[Word] = []
-        last: list[Word] = []
+        first: list[BarSegment] = [(" ", "", "")]
+        words: list[BarSegment] = []
+        last: list[BarSegment] = []
         seen = set()
         for key, (_, binding, enabled, _) in self.active_bindings.items():
             if binding.show and enabled and binding.action not in seen:
@@ -143,9 +145,9 @@ class Room(Screen[None]):
         """Ask the daemon in a thread; raises what the client raises."""
         return await asyncio.to_thread(question, *given)
 
-    def complain(self, said: Exception) -> None:
+    def show_error(self, said: Exception) -> None:
         """Show why the daemon did not do it; that it is gone is said by the banner."""
-        if not isinstance(said, Unreachable):
+        if not isinstance(said, DaemonUnreachable):
             self.notify(str(said), severity="error", markup=False)
 
     def action_press(self, key: str) -> None:
@@ -158,11 +160,11 @@ class Room(Screen[None]):
             self.app.pop_screen()
 
 
-REFUSALS = (Refused, Unreachable, Unintelligible, NotText)
+REFUSALS = (ApiError, DaemonUnreachable, InvalidResponse, NotUtf8)
 _KEYS = {"question_mark": "?", "plus": "+", "slash": "/", "ampersand": "&", "escape": "esc"}
 
 
-def crumb(name: str) -> Word:
+def crumb(name: str) -> BarSegment:
     """Return the first word of a title: where `esc` leads."""
     return (f" {name} \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} ", "dim", "screen.back")
 
@@ -172,13 +174,13 @@ def key_name(key: str) -> str:
     return _KEYS.get(key, key.replace("ctrl+", "^"))
 
 
-def _state(link: Link) -> Word:
+def _state_word(link: Connection) -> BarSegment:
     if link.live:
-        return (f"● live{GAP}", "green", "")
-    return (f"○ connecting{GAP}", "dim", "") if link.lost_at is None else (f"○ lost{GAP}", "yellow", "")
+        return (f"● live{STATUS_GAP}", "green", "")
+    return (f"○ connecting{STATUS_GAP}", "dim", "") if link.lost_at is None else (f"○ lost{STATUS_GAP}", "yellow", "")
 
 
-def _lost(link: Link, now: int) -> str:
+def _lost_text(link: Connection, now: int) -> str:
     since = max(now - (link.lost_at or now), 0) // 1000
     wait = max(link.retry_at - now + 999, 0) // 1000
     trying = f"trying again in {wait}s" if wait else "trying again"
@@ -186,5 +188,5 @@ def _lost(link: Link, now: int) -> str:
         return f" {plain(link.why)} · {trying} (attempt {link.attempt})"
     return (
         f" daemon not reachable for {since // 60:02}:{since % 60:02} · {trying} (attempt {link.attempt})"
-        f" · what you see is as of {clock(stamp(link.lost_at or now))[:8]}"
+        f" · what you see is as of {time_of_day(format_timestamp(link.lost_at or now))[:8]}"
     )

@@ -1,26 +1,89 @@
 """What came in: each delivery, what was made of it and why, and its body."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from shared.models import DeliveryPage
-from tui.client import Daemon, Unreachable, decode
-from tui.messages import Began, EventsCame, Link
-from tui.screens.delivery_about import PAGES, DeliveryAbout
-from tui.screens.replaying import replay
-from tui.screens.room import REFUSALS, Room, crumb
-from tui.widgets.bar import Bar, Word
-from tui.widgets.delivery_list import DeliveryList, heading
-from tui.widgets.rows import Rows
+from shared import ids
+from shared.api import DeliveryPage
+from shared.models import Decision, Delivery, Verdict
+from tui.client.http import DaemonClient, DaemonUnreachable, decode, delivery_path
+from tui.screens.base import REFUSALS, BaseScreen, crumb
+from tui.screens.delivery_pages import PAGES, DeliveryPages
+from tui.screens.dialogs import ConfirmDialog
+from tui.screens.session import Connection, EventsReceived, SnapshotReceived
+from tui.text.decisions import verdict_headline
+from tui.text.jobs import location
+from tui.text.plain import plain
+from tui.widgets.bar import Bar, BarSegment
+from tui.widgets.deliveries import DeliveryList, delivery_heading
+from tui.widgets.lines import RowView
+from tui.widgets.paint import StyledLine
+
+if TYPE_CHECKING:
+    from tui.app.app import StitcherApp
+
+# merged from tui.screens.replaying: A delivery again through today's rails: first dry, then as it was asked
+# for, and what came of it.
+
+REPLAY_STARTS = "It goes through today's rails as if it came now: a job starts."
+REPLAY_WAITS = "It goes through today's rails as if it came now: a job waits for an approval."
+REPLAY_RUNS_NOTHING = "Nothing would run; it is only recorded once more."
+
+
+class _Replayed(msgspec.Struct, rename="camel"):
+    delivery_id: str
+    verdict: Verdict
+    reason: str
+    job_id: str | None = None
+    decision: Decision | None = None
+
+
+async def replay_delivery(app: "StitcherApp", delivery: Delivery) -> str | None:
+    """Say what would come of it, ask, and do it; returns the id of the new delivery, or None."""
+    try:
+        rehearsed = await app.ask(_replay, app.daemon, delivery.id, True)
+        title = f"Replay delivery {plain(ids.short_id(delivery.id))}?"
+        if not await app.push_screen_wait(ConfirmDialog(title, _replay_question(delivery, rehearsed))):
+            return None
+        done = await app.ask(_replay, app.daemon, delivery.id, False)
+    except REFUSALS as said:
+        app.say(str(said), wrong=True)
+        return None
+    job = f"; job {ids.short_id(done.job_id)}" if done.job_id else ""
+    app.say(f"{done.verdict.value}: {done.reason}{job}")
+    return done.delivery_id
+
+
+def _replay(daemon: DaemonClient, delivery_id: str, dry_run: bool) -> _Replayed:  # noqa: FBT001 (as above)
+    return decode(daemon.post(f"{delivery_path(delivery_id)}/replay", {"dryRun": dry_run}), _Replayed)
+
+
+def _replay_question(delivery: Delivery, rehearsed: _Replayed) -> list[StyledLine]:
+    """Return what was decided when it came, what would be decided now, and what that means."""
+    word, colour = verdict_headline(rehearsed.verdict)
+    meaning = {Verdict.ALLOWED: REPLAY_STARTS, Verdict.DECIDING: REPLAY_STARTS, Verdict.WAITING: REPLAY_WAITS}.get(
+        rehearsed.verdict, REPLAY_RUNS_NOTHING
+    )
+    lines: list[StyledLine] = [
+        [(f"{plain(delivery.event)} on {location(delivery.repository, delivery.thread)}", "")],
+        [("then  ", "dim"), (f"{delivery.verdict.value}: {plain(delivery.reason)}", "")],
+        [("now   ", "dim"), (f"{word.lower()}", colour), (f": {plain(rehearsed.reason)}", "")],
+    ]
+    remedy = rehearsed.decision and rehearsed.decision.remedy
+    if remedy:
+        lines.append([("      to allow it: ", "dim"), (plain(remedy.text), "")])
+    return [*lines, [], [(meaning, "dim")]]
+
 
 PAGE = 100
 
 
-class DeliveriesScreen(Room):
+class DeliveriesScreen(BaseScreen):
     """The list over what there is to say of one."""
 
     CSS = """
@@ -46,16 +109,16 @@ class DeliveriesScreen(Room):
         with Vertical(id="list"):
             yield DeliveryList(self.house.clock, id="deliveries")
             yield Bar(id="empty")
-        yield DeliveryAbout()
+        yield DeliveryPages()
 
-    def title_words(self) -> list[Word]:
+    def title_words(self) -> list[BarSegment]:
         """Return the name of the place."""
         return [crumb("Jobs"), ("deliveries", "bold", "")]
 
     @property
-    def about(self) -> DeliveryAbout:
+    def about(self) -> DeliveryPages:
         """What there is to say of one."""
-        return self.query_one(DeliveryAbout)
+        return self.query_one(DeliveryPages)
 
     @property
     def deliveries(self) -> DeliveryList:
@@ -67,22 +130,22 @@ class DeliveriesScreen(Room):
         self.deliveries.focus()
         self._look()
 
-    @on(Began)
+    @on(SnapshotReceived)
     def began(self) -> None:
         """Ask again."""
         self._stale = True
         self._look()
 
-    @on(EventsCame)
-    def events_came(self, message: EventsCame) -> None:
+    @on(EventsReceived)
+    def events_received(self, message: EventsReceived) -> None:
         """Ask again where something came in."""
         if any(event.type.startswith("delivery.") for event in message.events):
             self._stale = True
             self._look()
 
-    def show_link(self, link: Link) -> None:
+    def show_connection(self, link: Connection) -> None:
         """Ask again once the daemon is back."""
-        super().show_link(link)
+        super().show_connection(link)
         if link.live:
             self._look()
 
@@ -100,10 +163,10 @@ class DeliveriesScreen(Room):
                 page = await self.ask(_page, daemon, None if stale else rows.next)
                 (rows.newest if stale else rows.older)(page)
                 self.about.mean(rows.delivery)
-        except Unreachable:
+        except DaemonUnreachable:
             self._stale = True  # it is asked again when the daemon is back
         except REFUSALS as said:
-            self.complain(said)
+            self.show_error(said)
         finally:
             self._asking = False
         self.hint()
@@ -111,7 +174,7 @@ class DeliveriesScreen(Room):
         empty.display = rows.loaded and not rows.count
         empty.show([("  nothing came in yet: point a forge's webhook at /stitcher/webhook/SOURCE", "dim", "")])
 
-    @on(Rows.Moved)
+    @on(RowView.Moved)
     def moved(self) -> None:
         """Tell of the delivery that is meant now."""
         self.about.mean(self.deliveries.delivery)
@@ -119,10 +182,10 @@ class DeliveriesScreen(Room):
 
     def on_resize(self) -> None:
         """Fold for the new width."""
-        self.query_one("#heading", Bar).show([(heading(self.size.width - 1), "dim", "")])
+        self.query_one("#heading", Bar).show([(delivery_heading(self.size.width - 1), "dim", "")])
         self.call_after_refresh(self.about.draw)
 
-    @on(Rows.Opened)
+    @on(RowView.Opened)
     def opened(self) -> None:
         """Open the job that came of it."""
         meant = self.deliveries.delivery
@@ -148,9 +211,9 @@ class DeliveriesScreen(Room):
     async def action_replay(self) -> None:
         """Send it through today's rails again, after a question that says what would come of it."""
         if self.deliveries.delivery:
-            await replay(self.house, self.deliveries.delivery)
+            await replay_delivery(self.house, self.deliveries.delivery)
 
 
-def _page(daemon: Daemon, before: str | None) -> DeliveryPage:
+def _page(daemon: DaemonClient, before: str | None) -> DeliveryPage:
     query = [("limit", str(PAGE)), *([("before", before)] if before else [])]
     return decode(daemon.get("/deliveries", query), DeliveryPage)

@@ -1,30 +1,24 @@
 """The question whether a waiting job may run: it tells what would happen, and takes a reason along."""
 
-import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
-from msgspec import UNSET
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from shared.models import Outcome, RunnerJob
-from tui.client import decode, job_path
-from tui.plain import plain
-from tui.widgets.job_row import waiting
-from tui.widgets.paint import Line, content
-from tui.wording import place
+from tui.widgets.lines import TextView
+from tui.widgets.paint import StyledLine, to_content
 
-if TYPE_CHECKING:
-    from tui.app import StitcherApp
-
-PROMPT = 8  # lines of a prompt that are shown
+# merged from tui.screens.outcome: What became of each of many jobs, item by item.
+# merged from tui.screens.confirm: The question before something is done: it names what happens, `y` is yes,
+# and all else is no.
 
 
-class Answer(ModalScreen[str | None]):
+class ReasonDialog(ModalScreen[str | None]):
     """Asks, and takes a few words along; dismissed with them, empty where there are none, or with None for no.
 
     Where they are `needed` they are typed at once, and enter sends them. Else `y` is yes, and `tab` leads to them.
@@ -34,7 +28,7 @@ class Answer(ModalScreen[str | None]):
     AUTO_FOCUS = ""
 
     def __init__(
-        self, title: str, lines: Sequence[Line], *, hint: str = "a reason", needed: bool = False, given: str = ""
+        self, title: str, lines: Sequence[StyledLine], *, hint: str = "a reason", needed: bool = False, given: str = ""
     ) -> None:
         super().__init__()
         self._title = title
@@ -46,10 +40,10 @@ class Answer(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Put the question in a box."""
         with VerticalScroll(id="box", can_focus=False):
-            yield Static(content([(self._title, "bold")]), markup=False)
+            yield Static(to_content([(self._title, "bold")]), markup=False)
             yield Static(" ")
             for line in self._lines:
-                yield Static(content(line or [(" ", "")]), markup=False)
+                yield Static(to_content(line or [(" ", "")]), markup=False)
             yield Static(" ")
             field = Input(self._given, placeholder=self._hint, select_on_focus=False)
             field.cursor_blink = False
@@ -72,7 +66,7 @@ class Answer(ModalScreen[str | None]):
         else:
             keys = [("y", "accent"), (" yes   ", ""), ("tab", "accent"), (f" give {self._hint}   ", ""),
                     ("any other key", "accent"), (" no", "")]  # fmt: skip
-        self.query_one("#keys", Static).update(content(keys))
+        self.query_one("#keys", Static).update(to_content(keys))
 
     @on(Input.Submitted)
     def entered(self, message: Input.Submitted) -> None:
@@ -80,7 +74,7 @@ class Answer(ModalScreen[str | None]):
         if message.value.strip():
             self.dismiss(message.value.strip())
         else:
-            self.query_one("#keys", Static).update(content([(f"{self._hint} is needed here; esc is no", "yellow")]))
+            self.query_one("#keys", Static).update(to_content([(f"{self._hint} is needed here; esc is no", "yellow")]))
 
     def on_key(self, event: events.Key) -> None:
         """Take the answer of who gives no reason."""
@@ -93,30 +87,53 @@ class Answer(ModalScreen[str | None]):
                 self.dismiss("" if event.key == "y" and not self.focused else None)
 
 
-async def about(app: "StitcherApp", jobs: Sequence[RunnerJob]) -> list[Line]:
-    """Return what would happen if it were let; of several jobs nothing but their names. Raises Refused."""
-    if len(jobs) > 1:
-        return []
-    job = decode(await asyncio.to_thread(app.daemon.get, job_path(jobs[0].id)), RunnerJob)
-    decision = job.decision or None
-    facts = [
-        ("asked", f"by {job.actor} on {place(job.repository, job.thread)}", ""),
-        ("needs", waiting(job, app.clock()), "yellow"),
-        ("then", _next(job, decision.sandbox if decision else None), ""),
-    ]
-    for check in decision.checks if decision else ():
-        if check.outcome is Outcome.ASK:
-            because = f" ({check.because})" if check.because else ""
-            facts.append(("because", f"{check.id}: {check.seen or ''}{because}", ""))
-    prompt = ("" if job.prompt is UNSET else job.prompt.strip()).splitlines()
-    facts += [("" if at else "prompt", text, "") for at, text in enumerate(prompt[:PROMPT])]
-    if len(prompt) > PROMPT:
-        facts.append(("", "…", "dim"))
-    return [*([(f"{name:9}", "dim"), (plain(text), style)] for name, text, style in facts), []]
+class ConfirmDialog(ModalScreen[bool]):
+    """Asks one question; dismissed with the answer."""
+
+    CSS_PATH = "confirm.tcss"
+
+    def __init__(self, title: str, lines: Sequence[StyledLine]) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = lines
+
+    def compose(self) -> ComposeResult:
+        """Put the question in a box."""
+        with Vertical(id="box"):
+            yield Static(to_content([(self._title, "bold")]), markup=False)
+            yield Static(" ")
+            for line in self._lines:
+                yield Static(to_content(line or [(" ", "")]), markup=False)
+            yield Static(" ")
+            yield Static(
+                to_content([("y", "accent"), (" yes, do it   ", ""), ("any other key", "accent"), (" no", "")])
+            )
+
+    def on_key(self, event: events.Key) -> None:
+        """Take the answer."""
+        event.stop()
+        self.dismiss(event.key == "y")
+
+    def on_click(self) -> None:
+        """Take a click for no."""
+        self.dismiss(False)
 
 
-def _next(job: RunnerJob, sandbox: str | None) -> str:
-    """Return what comes next: a run, or where it ran already, publishing what passed."""
-    if job.tries.used:
-        return "what passed the gates is published; enter, then 3 shows it"
-    return f"{job.profile} → {job.executor}, up to {job.tries.max} tries, sandbox {sandbox or 'none'}"
+class ReportDialog(ModalScreen[None]):
+    """A list in a box."""
+
+    CSS_PATH = "confirm.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "dismiss(None)", "back", show=False)]
+
+    def __init__(self, title: str, lines: list[StyledLine]) -> None:
+        super().__init__()
+        self._page: list[StyledLine] = [[(title, "bold")], [], *lines, [], [("esc back", "dim")]]
+
+    def compose(self) -> ComposeResult:
+        """Put the list in a box."""
+        with Vertical(id="box", classes="tall"):
+            yield TextView(self._page)
+
+    def on_mount(self) -> None:
+        """Let the list be scrolled."""
+        self.query_one(TextView).focus()

@@ -12,10 +12,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static, TextArea
 
 from shared.models import Decision, RunnerJob
-from tui import reasons
-from tui.client import Daemon, NotText, Refused, Unintelligible, Unreachable, decode
-from tui.plain import plain
-from tui.widgets.paint import Line, content, paint, pieces
+from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse, NotUtf8, decode
+from tui.text import decisions
+from tui.text.plain import plain
+from tui.widgets.paint import StyledLine, paint, parse_marks, to_content
 
 _FIELDS = (
     ("type", "a job type of the rails"),
@@ -38,24 +38,24 @@ class DispatchScreen(ModalScreen[str | None]):
         Binding("ctrl+s", "send", "dispatch", priority=True),
     ]
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: DaemonClient) -> None:
         super().__init__()
         self._daemon = daemon
 
     def compose(self) -> ComposeResult:
         """Put the fields in a box."""
         with VerticalScroll(id="box"):
-            yield Static(content([("Dispatch a job", "bold")]))
+            yield Static(to_content([("Dispatch a job", "bold")]))
             for name, hint in _FIELDS:
-                yield Static(content([(name, "dim")]))
+                yield Static(to_content([(name, "dim")]))
                 field = Input(placeholder=hint, id=name)
                 field.cursor_blink = False
                 yield field
-            yield Static(content([("prompt", "dim")]))
+            yield Static(to_content([("prompt", "dim")]))
             prompt = TextArea(id="prompt")
             prompt.cursor_blink = False
             yield prompt
-            yield Static(content([("^s", "accent"), (" dispatch   ", ""), ("tab", "accent"), (" next field   ", ""),
+            yield Static(to_content([("^s", "accent"), (" dispatch   ", ""), ("tab", "accent"), (" next field   ", ""),
                                   ("esc", "accent"), (" leave", "")]))  # fmt: skip
             yield Static(id="said", markup=False)
 
@@ -72,20 +72,20 @@ class DispatchScreen(ModalScreen[str | None]):
         try:
             document = await asyncio.to_thread(self._daemon.post, "/runner-jobs", given)
             self.dismiss(decode(document, RunnerJob).id)
-        except Refused as refused:
+        except ApiError as refused:
             self._say([[(str(refused), "red")], *_because(refused.document)])
-        except (Unreachable, Unintelligible, NotText) as said:
+        except (DaemonUnreachable, InvalidResponse, NotUtf8) as said:
             self._say([[(plain(str(said)), "red")]])
 
-    def _say(self, lines: list[Line]) -> None:
+    def _say(self, lines: list[StyledLine]) -> None:
         text = [piece for line in lines for piece in (*line, ("\n", ""))]
-        self.query_one("#said", Static).update(content(text))
+        self.query_one("#said", Static).update(to_content(text))
         self.query_one("#box").scroll_end(animate=False)
 
 
-def _because(document: bytes) -> list[Line]:
+def _because(document: bytes) -> list[StyledLine]:
     try:
         decision = decode(document, _Denied).decision
-    except Unintelligible:
+    except InvalidResponse:
         return []
-    return [pieces(line) for line in reasons.lines(decision, paint)] if decision else []
+    return [parse_marks(line) for line in decisions.decision_lines(decision, paint)] if decision else []

@@ -10,26 +10,26 @@ from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 
 from shared import ids
-from shared.models import OPEN, JobEvent, RunnerJob
-from tui import taking
-from tui.client import Unreachable, decode, job_path
-from tui.messages import Began, EventsCame, Link
-from tui.plain import plain
-from tui.screens import job_taking
+from shared.models import OPEN_STATUSES, JobEvent, RunnerJob
+from tui.client import export
+from tui.client.http import DaemonUnreachable, decode, job_path
+from tui.screens import job_body
+from tui.screens.actions import JOB_ACTIONS, applicable
+from tui.screens.base import REFUSALS, BaseScreen, crumb
 from tui.screens.job_body import JobBody
-from tui.screens.room import REFUSALS, Room, crumb
-from tui.screens.steering import ACTS, fitting
-from tui.widgets.bar import Bar, Word
-from tui.widgets.job_words import facts, name, page_words, why_it_is_so
+from tui.screens.session import Connection, EventsReceived, SnapshotReceived
+from tui.text.jobs import counted
+from tui.text.plain import plain
+from tui.widgets.bar import Bar, BarSegment
+from tui.widgets.job_row import job_facts, job_title, page_tabs, status_reason
 from tui.widgets.log_text import in_bytes
-from tui.widgets.searched import Searched
-from tui.widgets.step_list import StepList
-from tui.wording import count
+from tui.widgets.searchable import SearchablePages
+from tui.widgets.step_tree import StepTree
 
 PACE = 0.2  # seconds between two looks at the daemon
 
 
-class JobScreen(Room):
+class JobScreen(BaseScreen):
     """What one job did and does."""
 
     CSS_PATH = "job.tcss"
@@ -56,20 +56,20 @@ class JobScreen(Room):
         """Put what the job is over what there is to read."""
         yield Bar(id="facts")
         yield Bar(id="reason")
-        yield Searched(JobBody(self.house.daemon, StepList(self.house.clock, id="steps")))
+        yield SearchablePages(JobBody(self.house.daemon, StepTree(self.house.clock, id="steps")))
         yield Bar(id="pages")
 
     @property
     def _body(self) -> JobBody:
         return self.query_one(JobBody)
 
-    def title_words(self) -> list[Word]:
+    def title_words(self) -> list[BarSegment]:
         """Return the way here, and what the job is."""
-        words: list[Word] = [crumb("Jobs")]
+        words: list[BarSegment] = [crumb("Jobs")]
         job = self._job
         if job is None:
-            return [*words, (plain(ids.short(self._subject)), "bold", "")]
-        return [*words, *name(job)]
+            return [*words, (plain(ids.short_id(self._subject)), "bold", "")]
+        return [*words, *job_title(job)]
 
     def on_mount(self) -> None:
         """Ask for the job."""
@@ -77,15 +77,15 @@ class JobScreen(Room):
         self.set_interval(1.0, self._time_passes)
         self._look()
 
-    @on(Began)
+    @on(SnapshotReceived)
     def began(self) -> None:
         """Ask again: nothing that was known holds."""
         self._body.events.clear()
         self._stale = True
         self._look()
 
-    @on(EventsCame)
-    def events_came(self, message: EventsCame) -> None:
+    @on(EventsReceived)
+    def events_received(self, message: EventsReceived) -> None:
         """Ask again where something happened to this job, unless it only said more."""
         mine = [event for event in message.events if self._job and event.job_id == self._job.id]
         if mine:
@@ -93,9 +93,9 @@ class JobScreen(Room):
             self._body.happened(mine)
             self._look()
 
-    def show_link(self, link: Link) -> None:
+    def show_connection(self, link: Connection) -> None:
         """Ask again once the daemon is back."""
-        super().show_link(link)
+        super().show_connection(link)
         if link.live:
             self._look()
 
@@ -116,10 +116,10 @@ class JobScreen(Room):
                 self._stale, self._asked_at = False, monotonic()
                 document = await self.ask(self.house.daemon.get, job_path(self._job.id if self._job else self._subject))
                 self._show(document, decode(document, RunnerJob))
-        except Unreachable:
+        except DaemonUnreachable:
             self._stale = True  # it is asked again when the daemon is back
         except REFUSALS as said:
-            self.complain(said)
+            self.show_error(said)
             if self._job is None:
                 self.query_one("#facts", Bar).show([(f" {plain(str(said))}", "red", "")])
         finally:
@@ -142,29 +142,29 @@ class JobScreen(Room):
         if job is None or not self.is_mounted:
             return
         self.show_title(self.house.link)
-        self.query_one("#facts", Bar).show([(f" {facts(job)}", "dim", "")])
+        self.query_one("#facts", Bar).show([(f" {job_facts(job)}", "dim", "")])
         reason = self.query_one("#reason", Bar)
-        reason.show(why_it_is_so(job))
-        reason.display = bool(why_it_is_so(job))
+        reason.show(status_reason(job))
+        reason.display = bool(status_reason(job))
         self._body.draw()
-        self.query_one("#pages", Bar).show(page_words(job, self._body.page))
+        self.query_one("#pages", Bar).show(page_tabs(job, self._body.page))
         self.hint()
 
     def _time_passes(self) -> None:
-        if self.is_current and self._job and self._job.status in OPEN and self.house.link.live:
+        if self.is_current and self._job and self._job.status in OPEN_STATUSES and self.house.link.live:
             self._body.steps.show(self._job)
             self._redraw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done."""
         if action == "act":
-            return bool(self._job and fitting(ACTS[str(parameters[0])], [self._job]))
+            return bool(self._job and applicable(JOB_ACTIONS[str(parameters[0])], [self._job]))
         return True
 
     def action_act(self, verb: str) -> None:
         """Cancel, retry, approve or deny this job, after a question."""
         if self._job:
-            self.house.steer(ACTS[verb], fitting(ACTS[verb], [self._job]))
+            self.house.steer(JOB_ACTIONS[verb], applicable(JOB_ACTIONS[verb], [self._job]))
 
     def action_copy(self) -> None:
         """Put the id on the clipboard, through the terminal."""
@@ -172,15 +172,17 @@ class JobScreen(Room):
 
     def action_copy_page(self) -> None:
         """Put the page on the clipboard, as much as is seen of a long one."""
-        text = job_taking.seen(self._body)
+        text = job_body.visible_text(self._body)
         self.house.copy_to_clipboard(text)
-        self.notify(f"copied {count(len(text.splitlines()), 'line')}", markup=False, timeout=2)
+        self.notify(f"copied {counted(len(text.splitlines()), 'line')}", markup=False, timeout=2)
 
     @work(group="export", exclusive=True)
     async def action_export(self) -> None:
         """Write the page into a file of the present directory."""
         try:
-            path, size = await self.ask(lambda: taking.save(*job_taking.file(self._body, self.house.daemon)))
+            path, size = await self.ask(
+                lambda: export.save_new_file(*job_body.page_file(self._body, self.house.daemon))
+            )
         except (OSError, *REFUSALS) as said:
             self.notify(plain(str(said)), severity="error", markup=False)
         else:
@@ -190,7 +192,7 @@ class JobScreen(Room):
         """Read the page in $PAGER, and come back."""
         try:
             with self.house.suspend():
-                taking.in_pager(job_taking.lines(self._body, self.house.daemon))
+                export.show_in_pager(job_body.plain_lines(self._body, self.house.daemon))
         except (SuspendNotSupported, OSError, *REFUSALS) as said:
             self.notify(plain(str(said)), severity="error", markup=False)
         self.house.refresh()

@@ -1,29 +1,35 @@
 """What there is to read of one job: its steps in time, and beside them a page, of which the log is the first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
 
+from shared import ids
 from shared.models import JobEvent, RunnerJob
-from tui.client import Daemon
-from tui.plain import plain
-from tui.screens.job_texts import JobDiff, JobEvents, StepLog
-from tui.widgets import pages
-from tui.widgets.bar import Bar, Word
-from tui.widgets.job_words import PAGES
-from tui.widgets.lines import Painted
-from tui.widgets.log_view import LogView
-from tui.widgets.output import Output
-from tui.widgets.rows import Rows
-from tui.widgets.searched import Page, view_of
-from tui.widgets.step_list import StepList
-from tui.widgets.step_row import NAME, TIME, axis
-from tui.wording import taken
+from tui.client import export
+from tui.client.http import DaemonClient, decode
+from tui.screens.job_pages import JobDiff, JobEvents, StepLog
+from tui.text import diffs, events
+from tui.text.jobs import elapsed
+from tui.text.plain import plain
+from tui.widgets import log_text, pages
+from tui.widgets.bar import Bar, BarSegment
+from tui.widgets.events import EventList
+from tui.widgets.job_row import PAGE_TITLES
+from tui.widgets.lines import RowView, TextView
+from tui.widgets.log import LogView
+from tui.widgets.searchable import LogPanel, SearchablePage, focus_target
+from tui.widgets.step_tree import NAME_CELLS, TIME_CELLS, StepTree, timeline_axis
+
+# merged from tui.screens.job_taking: What can be taken out of a job's screen: the page that is read, as plain
+# lines, as a file, or for the clipboard.
 
 LOG, EVENTS, DIFF, WHY, _PROMPT, RAW, _RESULT = range(1, 8)
 
@@ -32,7 +38,7 @@ class JobBody(Container):
     """Steps, and the page that is read; told of the job and of its events, its texts ask the daemon themselves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *[Binding(str(at), f"page({at})", title.lower(), show=False) for at, title in enumerate(PAGES, 1)],
+        *[Binding(str(at), f"page({at})", title.lower(), show=False) for at, title in enumerate(PAGE_TITLES, 1)],
         Binding("w", f"page({WHY})", "why", show=False),
         Binding("x", "widen", "wide"),
         Binding("T", "times", "times", show=False),
@@ -43,14 +49,14 @@ class JobBody(Container):
     class Turned(Message):
         """Another page is read."""
 
-    def __init__(self, daemon: Daemon, steps: StepList) -> None:
+    def __init__(self, daemon: DaemonClient, steps: StepTree) -> None:
         super().__init__(id="parts")
         self.page = LOG
         self.steps = steps
         self.log_output = StepLog(daemon)
         self.diff = JobDiff(daemon)
         self.events = JobEvents(daemon)
-        self.text = Painted(id="page")
+        self.text = TextView(id="page")
         for page in (self.log_output, self.events, self.diff, self.text):
             page.add_class("page")
         self.job: RunnerJob | None = None
@@ -74,9 +80,9 @@ class JobBody(Container):
         self.steps.focus()
 
     @property
-    def shown(self) -> Page:
+    def shown(self) -> SearchablePage:
         """The page that is read."""
-        pages_: dict[int, Page] = {LOG: self.log_output, EVENTS: self.events, DIFF: self.diff}
+        pages_: dict[int, SearchablePage] = {LOG: self.log_output, EVENTS: self.events, DIFF: self.diff}
         return pages_.get(self.page, self.text)
 
     @property
@@ -104,13 +110,13 @@ class JobBody(Container):
         if job is None:
             return
         steps = self.steps
-        bars = steps.room - NAME - TIME - 3
-        marks = f" {'STEPS':{NAME}} {taken(job, steps.now):>{TIME}} "
+        bars = steps.room - NAME_CELLS - TIME_CELLS - 3
+        marks = f" {'STEPS':{NAME_CELLS}} {elapsed(job, steps.now):>{TIME_CELLS}} "
         self.query_one("#axis", Bar).show(
-            [(marks, "dim", ""), (axis(steps.time, bars) if bars > 15 else "", "dim", "")]
+            [(marks, "dim", ""), (timeline_axis(steps.time, bars) if bars > 15 else "", "dim", "")]
         )
         if self.shown is self.text:
-            self.text.show(pages.text_of(PAGES[self.page - 1], job, self.document, max(self.text.room, 20)))
+            self.text.show(pages.page_lines(PAGE_TITLES[self.page - 1], job, self.document, max(self.text.room, 20)))
         self._say()
 
     def _open_texts(self) -> None:
@@ -127,13 +133,13 @@ class JobBody(Container):
         self._say()
 
     @on(LogView.Changed)
-    @on(Rows.Moved, "#events")
+    @on(RowView.Moved, "#events")
     def _say(self) -> None:
         """Say what the page shows, and where one is in it."""
-        left: list[Word] = [(f" {PAGES[self.page - 1].upper()}", "dim", "")]
-        right: Word = ("", "dim", "")
+        left: list[BarSegment] = [(f" {PAGE_TITLES[self.page - 1].upper()}", "dim", "")]
+        right: BarSegment = ("", "dim", "")
         shown = self.shown
-        if isinstance(shown, Output):
+        if isinstance(shown, LogPanel):
             right = (f"{shown.note or shown.log_view.position} ", "yellow" if shown.note else "dim", "")
         elif shown is self.events:
             right = (f"{shown.count:,} of {shown.total:,} events ", "dim", "")
@@ -146,18 +152,18 @@ class JobBody(Container):
                 right = ("following ", "dim", "")
         self.query_one("#says", Bar).show(left, [right])
 
-    @on(Rows.Moved, "#steps")
+    @on(RowView.Moved, "#steps")
     def moved(self) -> None:
         """Show the output of the step that is meant now."""
         self._open_texts()
 
-    @on(Rows.Opened, "#steps")
+    @on(RowView.Opened, "#steps")
     def opened(self) -> None:
         """Go to the output."""
         self.action_page(LOG)
-        view_of(self.shown).focus()
+        focus_target(self.shown).focus()
 
-    @on(Rows.Opened, "#events")
+    @on(RowView.Opened, "#events")
     def opened_event(self) -> None:
         """Go to the step of an event, and to the place in its output."""
         event = self.events.event
@@ -173,7 +179,7 @@ class JobBody(Container):
         self._only()
         self.text.jump(0)
         if elsewhere:
-            view_of(self.shown).focus()
+            focus_target(self.shown).focus()
         self._open_texts()
         self.post_message(self.Turned())
 
@@ -184,7 +190,7 @@ class JobBody(Container):
     def action_widen(self) -> None:
         """Give the page the whole width, or the steps their place again."""
         self.toggle_class("-wide")
-        (view_of(self.shown) if self.has_class("-wide") else self.steps).focus()
+        (focus_target(self.shown) if self.has_class("-wide") else self.steps).focus()
         self.screen.call_after_refresh(self.draw)
 
     def action_times(self) -> None:
@@ -193,4 +199,45 @@ class JobBody(Container):
 
     def action_step(self, by: int) -> None:
         """Go to the next step in time, or to the one before."""
-        self.steps.next_step(by)
+        self.steps.select_neighbour(by)
+
+
+def plain_lines(body: JobBody, daemon: DaemonClient) -> Iterable[str]:
+    """Return the whole page, plain; where the daemon has to be asked, what it raises comes while one reads."""
+    if body.page == LOG:
+        return export.iter_lines(daemon, body.log_output.path, log_text.log_line)
+    if body.page == DIFF:
+        return export.iter_lines(daemon, body.diff.path, diffs.diff_line)
+    if body.page == EVENTS:
+        return map(_event_line, export.iter_raw_events(daemon, body.job_id))
+    return body.text.text
+
+
+def page_file(body: JobBody, daemon: DaemonClient) -> tuple[Path, Iterator[bytes]]:
+    """Return a name in the present directory for the page, and what is to be written there."""
+    name = f"stitcher-{plain(ids.short_id(body.job_id))}"
+    if body.page == LOG:
+        return Path(f"{name}-{body.log_output.name}.log"), export.iter_chunks(daemon, body.log_output.path)
+    if body.page == DIFF:
+        return Path(f"{name}.diff"), export.iter_chunks(daemon, body.diff.path)
+    if body.page == EVENTS:
+        return Path(f"{name}-events.jsonl"), (event + b"\n" for event in export.iter_raw_events(daemon, body.job_id))
+    if body.page == RAW:
+        return Path(f"{name}.json"), iter((body.document, b"\n"))
+    return Path(f"{name}-{PAGE_TITLES[body.page - 1].lower()}.txt"), (f"{line}\n".encode() for line in body.text.text)
+
+
+def visible_text(body: JobBody) -> str:
+    """Return what is to be copied: the event that is meant, the part of a long text that is seen, or all of a page."""
+    page = body.shown
+    if isinstance(page, EventList):
+        return msgspec.json.encode(page.event).decode() if page.event else ""
+    if isinstance(page, LogPanel):
+        first, last = page.view.window
+        rows = range(first, min(last + 1, page.view.count))
+        return "\n".join("".join(text for text, _ in page.view.draw(row, 0)).rstrip() for row in rows)
+    return "\n".join(page.text)
+
+
+def _event_line(event: bytes) -> str:
+    return "".join(text for text, _ in events.event_line(decode(event, JobEvent), with_job=False))

@@ -6,19 +6,18 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from tui.board import Ask, Board
-from tui.messages import Began, EventsCame, Link
-from tui.plain import width
+from tui.screens.base import BaseScreen
 from tui.screens.jobs_pane import JobsPane
-from tui.screens.room import Room
-from tui.widgets.bar import Bar, Word
-from tui.widgets.pulse_words import rate
-from tui.widgets.rows import Rows
+from tui.screens.session import Connection, EventsReceived, SnapshotReceived
+from tui.text.plain import width
+from tui.widgets.bar import Bar, BarSegment, status_load
+from tui.widgets.board import Board, PageRequest
+from tui.widgets.lines import RowView
 
 AGES = 15  # seconds between two looks at the ages of jobs that are over
 
 
-class JobsScreen(Room):
+class JobsScreen(BaseScreen):
     """The first screen, and the last one to leave."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,15 +35,15 @@ class JobsScreen(Room):
         yield Bar(id="notice")
         yield JobsPane()
 
-    def title_words(self) -> list[Word]:
+    def title_words(self) -> list[BarSegment]:
         """Return the name of the place."""
         return [(" stitcher", "bold", ""), (" ─ jobs", "dim", "")]
 
-    def state_words(self, link: Link) -> list[Word]:
+    def state_words(self, link: Connection) -> list[BarSegment]:
         """Return how the daemon is, and as much of how work goes as there is room for."""
         live, *others = super().state_words(link)
         taken = sum(width(text) for text, _, _ in [*self.title_words(), live, *others]) + 2
-        return [live, *rate(self.house.vitals, self.house.clock(), self.size.width - taken), *others]
+        return [live, *status_load(self.house.vitals, self.house.clock(), self.size.width - taken), *others]
 
     @property
     def pane(self) -> JobsPane:
@@ -55,24 +54,24 @@ class JobsScreen(Room):
         """Let time pass."""
         self.set_interval(1.0, self._time_passes)
 
-    @on(Began)
-    def began(self, message: Began) -> None:
+    @on(SnapshotReceived)
+    def began(self, message: SnapshotReceived) -> None:
         """Begin anew with the newest jobs; another tab or filter than all has to be asked for."""
         self._begun = True
         pane = self.pane
         pane.jobs.show(Board(pane.narrowing.query))
         if not pane.narrowing.query:
-            pane.jobs.answered(Ask(None, len(message.page.items)), message.page)
+            pane.jobs.answered(PageRequest(None, len(message.page.items)), message.page)
         self._look()
         pane.redraw()
 
-    @on(EventsCame)
-    def events_came(self, message: EventsCame) -> None:
+    @on(EventsReceived)
+    def events_received(self, message: EventsReceived) -> None:
         """Ask again for what is looked at and changed."""
         self.pane.jobs.board.apply(message.events)
         self._look()
 
-    @on(Rows.Moved)
+    @on(RowView.Moved)
     def moved(self) -> None:
         """Ask for what is looked at now."""
         self._look()
@@ -83,9 +82,9 @@ class JobsScreen(Room):
         """Offer what can be done now."""
         self.hint()
 
-    def show_link(self, link: Link) -> None:
+    def show_connection(self, link: Connection) -> None:
         """Ask again once the daemon is back, and tell what is new of the rails."""
-        super().show_link(link)
+        super().show_connection(link)
         notice, bar = self.house.notice, self.query_one("#notice", Bar)
         bar.display = notice is not None
         if notice is not None:
@@ -123,9 +122,9 @@ class JobsScreen(Room):
     def action_hush(self) -> None:
         """Hide what is new of the rails."""
         self.house.notice = None
-        self.show_link(self.house.link)
+        self.show_connection(self.house.link)
 
-    @on(Rows.Opened)
+    @on(RowView.Opened)
     def opened(self) -> None:
         """Open the job under the cursor."""
         if self.pane.jobs.current_id:

@@ -9,21 +9,71 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 
-from tui.board import Board
-from tui.screens import naming
-from tui.screens.job_pages import JobPages
-from tui.screens.jobs_head import JobsHead
-from tui.screens.jobs_list import Jobs
-from tui.screens.narrowing import TABS, WAITING, Narrowing, tabs
-from tui.views import MOST, ViewError, expanded
+from tui.client.views import MAX_TABS, VIEW_NAME, ViewError, expand_views, save_views
+from tui.client.views import load_views as views_load_views
+from tui.screens.dialogs import ConfirmDialog, ReasonDialog
+from tui.screens.job_query import TABS, WAITING, JobQuery, JobQueryBar, all_tabs
+from tui.screens.jobs_list import JobPageLoader, Jobs
 from tui.widgets.bar import Bar
-from tui.widgets.filter_bar import FilterBar, values_of
-from tui.widgets.job_row import IDLE
+from tui.widgets.board import Board
+from tui.widgets.inputs import FilterBar, filter_values
+from tui.widgets.job_row import IDLE_COLUMNS
 
 if TYPE_CHECKING:
-    from tui.app import StitcherApp
+    from tui.app.app import StitcherApp
 
-LAST = len(TABS) + MOST
+# merged from tui.screens.naming: A filter gets a name, and loses it: the views of a user, from the screen.
+
+
+def load_views(app: "StitcherApp") -> dict[str, str]:
+    """Return the views that there are; where their file cannot be read, say so and return none."""
+    try:
+        return views_load_views(app.config)
+    except ViewError as said:
+        app.say(str(said), wrong=True)
+        return {}
+
+
+async def save_view(app: "StitcherApp", text: str) -> dict[str, str] | None:
+    """Ask for a name, and keep a filter under it; returns all views, or None where it was not kept."""
+    lines = [
+        [("filter  ", "dim"), (text, "accent")],
+        [],
+        [("It becomes a tab, and @name means it in every filter.", "dim")],
+    ]
+    name = await app.push_screen_wait(ReasonDialog("Save this as a view?", lines, hint="a name", needed=True))
+    if name is None:
+        return None
+    name = name.removeprefix("@")
+    if not VIEW_NAME.fullmatch(name):
+        app.say(f"{name} is no name for a view: small letters, digits, - and _, at most 20", wrong=True)
+        return None
+    views = load_views(app)
+    if name not in views and len(views) >= MAX_TABS:
+        app.say(f"there are {MAX_TABS} views already: forget one first, with X on its tab", wrong=True)
+        return None
+    return _write_views(app, {**views, name: text})
+
+
+async def delete_view(app: "StitcherApp", name: str) -> dict[str, str] | None:
+    """Ask, and forget a view; returns those that are left, or None where it was not forgotten."""
+    if not await app.push_screen_wait(
+        ConfirmDialog(f"Forget the view @{name}?", [[("Its jobs stay as they are.", "dim")]])
+    ):
+        return None
+    return _write_views(app, {other: text for other, text in load_views(app).items() if other != name})
+
+
+def _write_views(app: "StitcherApp", views: dict[str, str]) -> dict[str, str] | None:
+    try:
+        save_views(app.config, views)
+    except OSError as error:
+        app.say(f"the views cannot be kept: {error}", wrong=True)
+        return None
+    return views
+
+
+LAST = len(TABS) + MAX_TABS
 
 
 class JobsPane(Vertical):
@@ -44,13 +94,13 @@ class JobsPane(Vertical):
 
     def __init__(self) -> None:
         super().__init__()
-        self.narrowing = Narrowing()
+        self.narrowing = JobQuery()
         self._views: dict[str, str] = {}
         self._counts: dict[str, int] = {}
 
     def compose(self) -> ComposeResult:
         """Put head and list under each other."""
-        yield JobsHead(lambda: values_of(self.jobs.board, self._views))
+        yield JobQueryBar(lambda: filter_values(self.jobs.board, self._views))
         yield Jobs(Board(), self.house.clock, id="jobs")
         yield Bar(id="empty")
 
@@ -65,14 +115,14 @@ class JobsPane(Vertical):
         return self.query_one(Jobs)
 
     @property
-    def head(self) -> JobsHead:
+    def head(self) -> JobQueryBar:
         """What stands over it."""
-        return self.query_one(JobsHead)
+        return self.query_one(JobQueryBar)
 
     def on_mount(self) -> None:
         """Begin with all jobs."""
-        self._pages = JobPages(self.house.daemon, self.jobs, self.redraw, self._refused)
-        self._views = naming.known(self.house)
+        self._pages = JobPageLoader(self.house.daemon, self.jobs, self.redraw, self._refused)
+        self._views = load_views(self.house)
         self.jobs.focus()
 
     def look(self) -> None:
@@ -83,7 +133,7 @@ class JobsPane(Vertical):
     def redraw(self) -> None:
         """Draw everything around the list."""
         self._counts = self.jobs.board.counts or self._counts
-        self.head.draw(self.jobs, self.narrowing, tabs(self._views, MOST), self._counts)
+        self.head.draw(self.jobs, self.narrowing, all_tabs(self._views, MAX_TABS), self._counts)
         empty = self.query_one("#empty", Bar)
         empty.display = self.jobs.board.loaded and not self.jobs.count
         if empty.display:
@@ -95,11 +145,11 @@ class JobsPane(Vertical):
         self.head.fault(said)
         self.redraw()
 
-    def narrow(self, narrowing: Narrowing) -> None:
+    def narrow(self, narrowing: JobQuery) -> None:
         """Show other jobs."""
         self.narrowing = narrowing
         self.head.fault(None)
-        self.jobs.without = IDLE if narrowing.number == WAITING else frozenset()
+        self.jobs.without = IDLE_COLUMNS if narrowing.number == WAITING else frozenset()
         self.jobs.show(Board(narrowing.query))
         self.jobs.meaning = narrowing.text
         self._pages.hurry()
@@ -116,14 +166,14 @@ class JobsPane(Vertical):
             case "forget":
                 return bool(self.narrowing.tab.filter)
             case "tab":
-                return int(str(parameters[0])) <= len(tabs(self._views, MOST))
+                return int(str(parameters[0])) <= len(all_tabs(self._views, MAX_TABS))
             case "clear":
-                return bool(self.jobs.marked or self.jobs.all_marked) or self.narrowing != Narrowing()
+                return bool(self.jobs.marked or self.jobs.all_marked) or self.narrowing != JobQuery()
         return True
 
     def action_tab(self, number: int) -> None:
         """Show the jobs of another tab."""
-        tab = tabs(self._views, MOST)[number - 1]
+        tab = all_tabs(self._views, MAX_TABS)[number - 1]
         self.narrow(structs.replace(self.narrowing, tab=tab, number=number))
 
     def action_clear(self) -> None:
@@ -131,7 +181,7 @@ class JobsPane(Vertical):
         if self.jobs.marked or self.jobs.all_marked:
             self.jobs.unmark()
         else:
-            self.narrow(Narrowing())
+            self.narrow(JobQuery())
 
     def action_filter(self) -> None:
         """Type a filter."""
@@ -143,7 +193,7 @@ class JobsPane(Vertical):
         """Show what fits."""
         self.filter_left()
         try:
-            text = expanded(message.value.strip(), self._views)
+            text = expand_views(message.value.strip(), self._views)
         except ViewError as said:
             self._refused(said)
         else:
@@ -159,12 +209,12 @@ class JobsPane(Vertical):
     @work(group="views")
     async def action_save(self) -> None:
         """Give this tab and filter a name."""
-        self._know(await naming.keep(self.house, self.narrowing.text))
+        self._know(await save_view(self.house, self.narrowing.text))
 
     @work(group="views")
     async def action_forget(self) -> None:
         """Forget the view of this tab."""
-        self._know(await naming.forget(self.house, self.narrowing.tab.name.removeprefix("@")))
+        self._know(await delete_view(self.house, self.narrowing.tab.name.removeprefix("@")))
 
     def _know(self, views: dict[str, str] | None) -> None:
         """Show the tabs of other views, and the newest of them."""
@@ -172,4 +222,4 @@ class JobsPane(Vertical):
             return
         number = len(TABS) + len(views) if len(views) > len(self._views) else 1
         self._views = views
-        self.narrow(Narrowing(tabs(views, MOST)[number - 1], number))
+        self.narrow(JobQuery(all_tabs(views, MAX_TABS)[number - 1], number))

@@ -6,20 +6,20 @@ from textual import on, work
 from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from shared.house import RailsState
-from tui.client import Daemon, decode
-from tui.messages import Began, EventsCame
-from tui.plain import plain
-from tui.screens import rails_text, simulating
-from tui.screens.room import REFUSALS, Room, crumb
-from tui.taking import in_pager
-from tui.widgets.bar import Bar, Word
-from tui.widgets.lines import Painted
+from shared.api import RailsState
+from tui.client.export import show_in_pager
+from tui.client.http import DaemonClient, decode
+from tui.screens import rails_text, simulation
+from tui.screens.base import REFUSALS, BaseScreen, crumb
+from tui.screens.session import EventsReceived, SnapshotReceived
+from tui.text.plain import plain
+from tui.widgets.bar import Bar, BarSegment
+from tui.widgets.lines import TextView
 
 PAGES = ("Text", "Changes")
 
 
-class RailsScreen(Room):
+class RailsScreen(BaseScreen):
     """One file, read only: it is changed in an editor, and watched by the daemon."""
 
     CSS = "RailsScreen #fault { display: none; }"
@@ -39,11 +39,11 @@ class RailsScreen(Room):
     def body(self) -> ComposeResult:
         """Put the fault over the text."""
         yield Bar(id="state")
-        yield Painted(id="fault")
+        yield TextView(id="fault")
         yield Bar(id="pages")
-        yield Painted(id="text")
+        yield TextView(id="text")
 
-    def title_words(self) -> list[Word]:
+    def title_words(self) -> list[BarSegment]:
         """Return the name of the place."""
         return [crumb("Jobs"), ("rails", "bold", "")]
 
@@ -56,13 +56,13 @@ class RailsScreen(Room):
         """Fold for the new width."""
         self.call_after_refresh(self._draw)
 
-    @on(Began)
+    @on(SnapshotReceived)
     def began(self) -> None:
         """Ask again."""
         self.load()
 
-    @on(EventsCame)
-    def events_came(self, message: EventsCame) -> None:
+    @on(EventsReceived)
+    def events_received(self, message: EventsReceived) -> None:
         """Ask again where they changed."""
         if any(event.type.startswith("rails.") for event in message.events):
             self.load()
@@ -73,22 +73,22 @@ class RailsScreen(Room):
         try:
             self._state = await self.ask(_state, self.house.daemon)
         except REFUSALS as said:
-            self.complain(said)
+            self.show_error(said)
         self._draw()
         if self._line is not None:
-            self.query_one("#text", Painted).jump(max(self._line - self.size.height // 3, 0))
+            self.query_one("#text", TextView).jump(max(self._line - self.size.height // 3, 0))
 
     def _draw(self) -> None:
         state = self._state
         if state is None:
             return
-        fault, text = self.query_one("#fault", Painted), self.query_one("#text", Painted)
+        fault, text = self.query_one("#fault", TextView), self.query_one("#text", TextView)
         self.query_one("#state", Bar).show(*rails_text.summary(state))
-        lines = rails_text.complaint(state, self.size.width - 2)
+        lines = rails_text.error_lines(state, self.size.width - 2)
         fault.display = bool(lines)
         fault.styles.height = len(lines)
         fault.show(lines)
-        words: list[Word] = [(" ", "", "")]
+        words: list[BarSegment] = [(" ", "", "")]
         for at, name in enumerate(PAGES, 1):
             here, press = at == self._page, f"screen.press('{at}')"
             number = f" {len(state.changes)}" if name == "Changes" and state.changes else ""
@@ -103,7 +103,7 @@ class RailsScreen(Room):
         """Show the text, or what changed."""
         self._page = page
         self._draw()
-        self.query_one("#text", Painted).jump(0)
+        self.query_one("#text", TextView).jump(0)
 
     def action_copy(self) -> None:
         """Put the revision on the clipboard, through the terminal."""
@@ -116,7 +116,7 @@ class RailsScreen(Room):
             return
         try:
             with self.house.suspend():
-                in_pager(map(plain, (self._state.text or "").splitlines()))
+                show_in_pager(map(plain, (self._state.text or "").splitlines()))
         except (SuspendNotSupported, OSError) as said:
             self.house.say(str(said), wrong=True)
         self.app.refresh()
@@ -124,11 +124,11 @@ class RailsScreen(Room):
     @work(group="simulate")
     async def action_simulate(self) -> None:
         """Say what an edited file would have decided of what came in."""
-        await simulating.ask(self.house)
+        await simulation.simulate_file(self.house)
 
 
-def _state(daemon: Daemon) -> RailsState:
+def _state(daemon: DaemonClient) -> RailsState:
     """Return what is in force, with the text of what was before."""
     state = decode(daemon.get("/rails"), RailsState)
-    before = rails_text.against(state)
+    before = rails_text.missing_revision(state)
     return decode(daemon.get("/rails", [("against", before)]), RailsState) if before else state

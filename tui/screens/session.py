@@ -3,11 +3,11 @@
 from msgspec import Struct
 from textual.message import Message
 
-from shared.house import Meta
-from shared.models import JobEvent, JobPage
+from shared.api import JobPage, Meta
+from shared.models import JobEvent
 
 
-class Link(Struct, frozen=True):
+class Connection(Struct, frozen=True):
     """How the daemon is heard: since when it is lost, in milliseconds since 1970, how often it was tried, and why."""
 
     meta: Meta | None = None
@@ -22,7 +22,7 @@ class Link(Struct, frozen=True):
         return self.meta is not None and self.lost_at is None
 
 
-class EventsCame(Message, bubble=False):
+class EventsReceived(Message, bubble=False):
     """Events, in their order."""
 
     def __init__(self, events: list[JobEvent]) -> None:
@@ -30,7 +30,7 @@ class EventsCame(Message, bubble=False):
         self.events = events
 
 
-class Began(Message, bubble=False):
+class SnapshotReceived(Message, bubble=False):
     """All that is shown is void; the newest jobs are on this page."""
 
     def __init__(self, page: JobPage) -> None:
@@ -38,9 +38,9 @@ class Began(Message, bubble=False):
         self.page = page
 
 
-class LinkChanged(Message, bubble=False):
+class SessionChanged(Message, bubble=False):
     """The daemon was lost, or is heard again."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Connection) -> None:
         super().__init__()
         self.link = link

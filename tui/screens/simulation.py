@@ -1,6 +1,8 @@
 """What other rails would have said of what came in: each delivery of which they say something else, and why."""
 
-from typing import ClassVar
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -8,24 +10,80 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from shared import ids
-from tui.plain import plain, width
-from tui.reasons import headline
-from tui.screens.room import Room, crumb
-from tui.simulated import Change, Simulation, because, subject, summary, turn
+from shared.api import RailsFaults, SimulationChange, SimulationResult
+from shared.locations import RAILS_FILE
+from tui.client.http import ApiError, DaemonClient, InvalidResponse, NotUtf8, decode
+from tui.screens.base import REFUSALS, BaseScreen, crumb
+from tui.screens.dialogs import ReasonDialog, ReportDialog
+from tui.text.decisions import verdict_headline
+from tui.text.plain import plain, width
+from tui.text.simulation import change_subject, explain_decision, simulate, simulation_summary, verdict_change
 from tui.widgets import pages
-from tui.widgets.bar import Bar, Word
-from tui.widgets.lines import Painted
-from tui.widgets.paint import Line
-from tui.widgets.rows import Rows
+from tui.widgets.bar import Bar, BarSegment
+from tui.widgets.lines import RowView, TextView
+from tui.widgets.paint import StyledLine, wrap_line
+
+if TYPE_CHECKING:
+    from tui.app.app import StitcherApp
+
+# merged from tui.screens.simulating: A text of rails.yaml on trial: which file, and whether it is good at
+# all.
+
+FAULT_CELLS = 54  # cells of a line in the box
+SIMULATION_HELP = "The deliveries that came in last are decided again under it; nothing is stored, and nothing runs."
 
 
-class Changes(Rows):
+async def simulate_file(app: "StitcherApp") -> None:
+    """Ask for a file, and show what it would have decided; or what is wrong with it."""
+    given = str(app.config / RAILS_FILE)
+    question = ReasonDialog(
+        "Simulate which file?", [[(SIMULATION_HELP, "dim")]], hint="a path", needed=True, given=given
+    )
+    path = await app.push_screen_wait(question)
+    if path is None:
+        return
+    try:
+        simulation = await app.ask(_simulate, app.daemon, path)
+    except ApiError as refused:
+        faults = _fault_lines(refused, path)
+        if not faults:
+            raise
+        app.push_screen(ReportDialog("These rails are no good", faults))
+    except OSError as error:
+        app.say(f"{error.strerror}: {path}", wrong=True)
+    except REFUSALS as said:
+        app.say(str(said), wrong=True)
+    else:
+        app.action_open("simulation", simulation, path)
+
+
+def _simulate(daemon: DaemonClient, path: str) -> SimulationResult:
+    try:
+        text = Path(os.path.expanduser(path)).read_text("utf-8")  # noqa: PTH111 (Path.expanduser raises for ~stranger)
+    except UnicodeDecodeError as error:
+        raise NotUtf8(f"{plain(path)} is not UTF-8") from error
+    return simulate(daemon, text)
+
+
+def _fault_lines(refused: ApiError, path: str) -> list[StyledLine]:
+    try:
+        found = decode(refused.document, RailsFaults).faults
+    except InvalidResponse:
+        return []
+    lines: list[StyledLine] = []
+    for fault in found:
+        lines.append([(f"{plain(Path(path).name)}:{fault.line}:{fault.column}", "dim")])
+        lines += [[(f"  {part}", "red")] for part in wrap_line(plain(fault.message), FAULT_CELLS)]
+    return lines
+
+
+class ChangeList(RowView):
     """A line for each delivery that would be decided otherwise."""
 
-    def __init__(self, changed: tuple[Change, ...]) -> None:
+    def __init__(self, changed: tuple[SimulationChange, ...]) -> None:
         super().__init__(id="changes")
         self._changed = changed
-        self._turn = max((width(turn(each)) for each in changed), default=0)
+        self._turn = max((width(verdict_change(each)) for each in changed), default=0)
 
     @property
     def count(self) -> int:
@@ -33,22 +91,22 @@ class Changes(Rows):
         return len(self._changed)
 
     @property
-    def change(self) -> Change | None:
+    def change(self) -> SimulationChange | None:
         """The one under the cursor."""
         return self._changed[self.cursor] if self._changed else None
 
-    def draw(self, at: int, cells: int) -> Line:  # noqa: ARG002 (the reason is cut by the screen)
+    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (the reason is cut by the screen)
         """Return the line of one."""
         each = self._changed[at]
         return [
-            (f"  {plain(ids.short(each.delivery_id))}  ", ""),
-            (f"{turn(each):{self._turn}}  ", headline(each.after)[1]),
-            (subject(each), ""),
-            (f"  {because(each.decision)}", "dim"),
+            (f"  {plain(ids.short_id(each.delivery_id))}  ", ""),
+            (f"{verdict_change(each):{self._turn}}  ", verdict_headline(each.after)[1]),
+            (change_subject(each), ""),
+            (f"  {explain_decision(each.decision)}", "dim"),
         ]
 
 
-class SimulationScreen(Room):
+class SimulationScreen(BaseScreen):
     """The changes over the whole decision of one of them."""
 
     CSS = """
@@ -60,7 +118,7 @@ class SimulationScreen(Room):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", "copy id", show=False)]
 
-    def __init__(self, simulation: Simulation, path: str = "") -> None:
+    def __init__(self, simulation: SimulationResult, path: str = "") -> None:
         super().__init__()
         self._simulation = simulation
         self._path = path
@@ -69,24 +127,24 @@ class SimulationScreen(Room):
         """Put the list over the decision."""
         yield Bar(id="summary")
         with Vertical(id="list"):
-            yield Changes(self._simulation.changed)
+            yield ChangeList(self._simulation.changed)
             yield Bar(id="empty")
-        yield Painted(id="why")
+        yield TextView(id="why")
 
-    def title_words(self) -> list[Word]:
+    def title_words(self) -> list[BarSegment]:
         """Return the name of the place."""
         return [crumb("Rails"), ("simulation", "bold", ""), (f"  {plain(self._path)}", "dim", "")]
 
     @property
-    def changes(self) -> Changes:
+    def changes(self) -> ChangeList:
         """The list."""
-        return self.query_one(Changes)
+        return self.query_one(ChangeList)
 
     def on_mount(self) -> None:
         """Show it all: it is here already."""
         found = self._simulation
         against = f"{plain(found.revision)} " if found.revision else ""
-        self.query_one("#summary", Bar).show([(f" {summary(found)}", "bold", "")], [(against, "dim", "")])
+        self.query_one("#summary", Bar).show([(f" {simulation_summary(found)}", "bold", "")], [(against, "dim", "")])
         empty = self.query_one("#empty", Bar)
         empty.display = not found.changed
         empty.show([("  each of them would be decided as it was", "dim", "")])
@@ -98,14 +156,14 @@ class SimulationScreen(Room):
         """Fold for the new width."""
         self.call_after_refresh(self.moved)
 
-    @on(Rows.Moved)
+    @on(RowView.Moved)
     def moved(self) -> None:
         """Show the decision of the one that is meant."""
-        page, change = self.query_one("#why", Painted), self.changes.change
-        page.show(pages.why(change.decision, max(page.room - 2, 20)) if change else [])
+        page, change = self.query_one("#why", TextView), self.changes.change
+        page.show(pages.decision_page(change.decision, max(page.room - 2, 20)) if change else [])
         page.jump(0)
 
-    @on(Rows.Opened)
+    @on(RowView.Opened)
     def opened(self) -> None:
         """Show the decision as it was."""
         if self.changes.change:

@@ -6,21 +6,22 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from shared.models import JobEvent, JobPage
-from tui.client import Daemon, decode
-from tui.messages import Began, EventsCame
-from tui.plain import plain
-from tui.screens.room import REFUSALS, Room, crumb
-from tui.stream import following
-from tui.widgets.bar import Bar, Word
-from tui.widgets.event_list import EventList
-from tui.widgets.find_bar import FindBar
-from tui.widgets.rows import Rows
+from shared.api import JobPage
+from shared.models import JobEvent
+from tui.client.http import DaemonClient, decode
+from tui.client.stream import open_stream
+from tui.screens.base import REFUSALS, BaseScreen, crumb
+from tui.screens.session import EventsReceived, SnapshotReceived
+from tui.text.plain import plain
+from tui.widgets.bar import Bar, BarSegment
+from tui.widgets.events import EventList
+from tui.widgets.inputs import FindBar
+from tui.widgets.lines import RowView
 
 PAST = 300  # events from before
 
 
-class TailScreen(Room):
+class TailScreen(BaseScreen):
     """A line for each event, of all jobs, deliveries and rails."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,7 +46,7 @@ class TailScreen(Room):
         yield EventList(id="events")
         yield FindBar(id="typing")
 
-    def title_words(self) -> list[Word]:
+    def title_words(self) -> list[BarSegment]:
         """Return the name of the place."""
         return [crumb("Jobs"), ("tail", "bold", ""), (" of all events", "dim", "")]
 
@@ -65,27 +66,27 @@ class TailScreen(Room):
         try:
             self.events.begin(await self.ask(_past, self.house.daemon))
         except REFUSALS as said:
-            self.complain(said)
+            self.show_error(said)
         self._draw()
 
-    @on(Began)
+    @on(SnapshotReceived)
     def began(self) -> None:
         """Ask again for what happened before."""
         self._load()
 
-    @on(EventsCame)
-    def events_came(self, message: EventsCame) -> None:
+    @on(EventsReceived)
+    def events_received(self, message: EventsReceived) -> None:
         """Show them."""
         self.events.add(message.events)
         self._draw()
 
-    @on(Rows.Moved)
+    @on(RowView.Moved)
     def _draw(self) -> None:
         """Say how it stands."""
         events = self.events
         last = events.cursor >= events.count - 1
         state = "‖ paused" if events.paused else "following" if last else "scrolled up: f follows"
-        words: list[Word] = [(f" {state}", "yellow" if events.paused else "dim", "")]
+        words: list[BarSegment] = [(f" {state}", "yellow" if events.paused else "dim", "")]
         if events.held:
             words.append((f"  +{events.held:,} new", "green", "screen.pause"))
         if events.filter:
@@ -97,7 +98,7 @@ class TailScreen(Room):
         hidden = f"{events.count:,} of {events.total:,}" if events.filter else f"{events.count:,} events"
         self.query_one("#state", Bar).show(words, [(f"{hidden} ", "dim", "")])
 
-    @on(Rows.Opened)
+    @on(RowView.Opened)
     def opened(self) -> None:
         """Open the job of the event."""
         event = self.events.event
@@ -156,11 +157,11 @@ class TailScreen(Room):
             self.house.show_why(event.job_id)
 
 
-def _past(daemon: Daemon) -> list[JobEvent]:
+def _past(daemon: DaemonClient) -> list[JobEvent]:
     newest = decode(daemon.get("/runner-jobs", [("limit", "1")]), JobPage).cursor
     found: list[JobEvent] = []
     if newest:
-        with following(daemon, max(newest - PAST, 0)) as stream:
+        with open_stream(daemon, max(newest - PAST, 0)) as stream:
             for events in stream.batches():
                 found += events
                 if (stream.cursor or 0) >= newest:

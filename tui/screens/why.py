@@ -7,20 +7,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from shared import ids
-from shared.models import Decision, Delivery, Outcome, RunnerJob
-from tui.client import Daemon, Refused, decode, delivery_path, job_path
-from tui.messages import Began, EventsCame
-from tui.plain import plain
-from tui.screens import simulating
-from tui.screens.room import REFUSALS, Room, crumb
-from tui.screens.steering import ACTS, fitting
+from shared.models import CheckOutcome, Decision, Delivery, RunnerJob
+from tui.client.http import ApiError, DaemonClient, decode, delivery_path, job_path
+from tui.screens import simulation
+from tui.screens.actions import JOB_ACTIONS, applicable
+from tui.screens.base import REFUSALS, BaseScreen, crumb
+from tui.screens.session import EventsReceived, SnapshotReceived
+from tui.text.jobs import location
+from tui.text.plain import plain
 from tui.widgets import pages
-from tui.widgets.bar import Word
-from tui.widgets.lines import Painted
-from tui.wording import place
+from tui.widgets.bar import BarSegment
+from tui.widgets.lines import TextView
 
 
-class WhyScreen(Room):
+class WhyScreen(BaseScreen):
     """One decision."""
 
     CSS = "WhyScreen #why { margin: 1 2 0 2; }"
@@ -34,22 +34,22 @@ class WhyScreen(Room):
     def __init__(self, subject: str) -> None:
         super().__init__()
         self._subject = subject
-        self._what = plain(ids.short(subject))
+        self._what = plain(ids.short_id(subject))
         self._decision: Decision | None = None
         self._job: RunnerJob | None = None
         self._here = False
 
     def body(self) -> ComposeResult:
         """Put one page."""
-        yield Painted(id="why")
+        yield TextView(id="why")
 
-    def title_words(self) -> list[Word]:
+    def title_words(self) -> list[BarSegment]:
         """Return what was decided about."""
         return [crumb("Why"), (self._what, "", "")]
 
     def on_mount(self) -> None:
         """Ask for the decision."""
-        self.query_one(Painted).focus()
+        self.query_one(TextView).focus()
         self.load()
 
     def on_resize(self) -> None:
@@ -57,13 +57,13 @@ class WhyScreen(Room):
         if self._here:
             self.call_after_refresh(self._draw)
 
-    @on(Began)
+    @on(SnapshotReceived)
     def began(self) -> None:
         """Ask again."""
         self.load()
 
-    @on(EventsCame)
-    def events_came(self, message: EventsCame) -> None:
+    @on(EventsReceived)
+    def events_received(self, message: EventsReceived) -> None:
         """Ask again where the job moved."""
         if self._job and any(event.job_id == self._job.id for event in message.events):
             self.load()
@@ -72,9 +72,9 @@ class WhyScreen(Room):
     async def load(self) -> None:
         """Ask, and show it."""
         try:
-            self._decision, self._what, self._job = await self.ask(_decided, self.house.daemon, self._subject)
+            self._decision, self._what, self._job = await self.ask(_decision, self.house.daemon, self._subject)
         except REFUSALS as said:
-            self.query_one(Painted).show([[(plain(str(said)), "red")]])
+            self.query_one(TextView).show([[(plain(str(said)), "red")]])
             return
         self._here = True
         self.show_title(self.house.link)
@@ -82,8 +82,8 @@ class WhyScreen(Room):
         self.hint()
 
     def _draw(self) -> None:
-        page = self.query_one(Painted)
-        page.show(pages.why(self._decision, max(page.room, 20)))
+        page = self.query_one(TextView)
+        page.show(pages.decision_page(self._decision, max(page.room, 20)))
 
     @property
     def _line(self) -> int | None:
@@ -92,20 +92,22 @@ class WhyScreen(Room):
             return None
         if self._decision.remedy and self._decision.remedy.line:
             return self._decision.remedy.line
-        decisive = [check.line for check in self._decision.checks if check.outcome in (Outcome.FAIL, Outcome.ASK)]
-        passed = [check.line for check in self._decision.checks if check.outcome is Outcome.PASS]
+        decisive = [
+            check.line for check in self._decision.checks if check.outcome in (CheckOutcome.FAIL, CheckOutcome.ASK)
+        ]
+        passed = [check.line for check in self._decision.checks if check.outcome is CheckOutcome.PASS]
         return next((line for line in (*decisive, *passed) if line is not None), None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done."""
         if action == "act":
-            return self._job is not None and bool(fitting(ACTS[str(parameters[0])], [self._job]))
+            return self._job is not None and bool(applicable(JOB_ACTIONS[str(parameters[0])], [self._job]))
         return action != "rails" or self._line is not None
 
     def action_act(self, verb: str) -> None:
         """Approve or deny the job, after a question."""
         if self._job:
-            self.house.steer(ACTS[verb], [self._job])
+            self.house.steer(JOB_ACTIONS[verb], [self._job])
 
     def action_rails(self) -> None:
         """Show the line of the rails that decided."""
@@ -114,20 +116,20 @@ class WhyScreen(Room):
     @work(group="simulate")
     async def action_simulate(self) -> None:
         """Say what an edited file would have decided of what came in."""
-        await simulating.ask(self.house)
+        await simulation.simulate_file(self.house)
 
 
-def _decided(daemon: Daemon, subject: str) -> tuple[Decision | None, str, RunnerJob | None]:
+def _decision(daemon: DaemonClient, subject: str) -> tuple[Decision | None, str, RunnerJob | None]:
     """Return a decision, in words what it is about, and the job; a subject that is no job may be a delivery."""
     try:
         job = decode(daemon.get(job_path(subject)), RunnerJob)
-    except Refused as refused:
+    except ApiError as refused:
         if refused.problem.status != 404:
             raise
     else:
-        words = f"job {ids.short(job.id)}  {job.type} on {place(job.repository, job.thread)} by {job.actor}"
+        words = f"job {ids.short_id(job.id)}  {job.type} on {location(job.repository, job.thread)} by {job.actor}"
         return job.decision or None, plain(words), job
     delivery = decode(daemon.get(delivery_path(subject)), Delivery)
     what = f"{delivery.event}.{delivery.action}" if delivery.action else delivery.event
-    words = f"delivery {ids.short(delivery.id)}  {what} on {place(delivery.repository, delivery.thread)}"
+    words = f"delivery {ids.short_id(delivery.id)}  {what} on {location(delivery.repository, delivery.thread)}"
     return delivery.decision or None, plain(f"{words} by {delivery.sender or 'nobody'}"), None

@@ -2,31 +2,31 @@
 
 from collections.abc import Callable
 
-from shared.models import Check, Decision, Outcome, Verdict
-from tui.columns import aligned, joined
-from tui.plain import plain, width
+from shared.models import Check, CheckOutcome, Decision, Verdict
+from tui.text.plain import plain, width
+from tui.text.table import align_columns, join_cells
 
 Paint = Callable[[str, str], str]
 
-SENTENCE = 60  # cells: longer ones do not push the places of all the others to the right
+SENTENCE_CELLS = 60  # cells: longer ones do not push the places of all the others to the right
 
 _MARKS = {
-    Outcome.PASS: ("✓", "green"),
-    Outcome.FAIL: ("✗", "red"),
-    Outcome.ASK: ("?", "yellow"),
-    Outcome.SKIP: ("·", "dim"),
-    Outcome.UNREACHED: ("·", "dim"),
+    CheckOutcome.PASS: ("✓", "green"),
+    CheckOutcome.FAIL: ("✗", "red"),
+    CheckOutcome.ASK: ("?", "yellow"),
+    CheckOutcome.SKIP: ("·", "dim"),
+    CheckOutcome.UNREACHED: ("·", "dim"),
 }
 _COLOURS = {Verdict.ALLOWED: "green", Verdict.DENIED: "red", Verdict.THROTTLED: "red"}
 
 
-def headline(verdict: Verdict) -> tuple[str, str]:
+def verdict_headline(verdict: Verdict) -> tuple[str, str]:
     """Return a verdict in capitals, and its colour."""
     word = "WAITING FOR APPROVAL" if verdict is Verdict.WAITING else verdict.value.upper()
     return word, _COLOURS.get(verdict, "yellow")
 
 
-def lines(decision: Decision, paint: Paint) -> list[str]:
+def decision_lines(decision: Decision, paint: Paint) -> list[str]:
     """Return a decision below its headline: reason, checks, and the smallest change that would allow it."""
     facts = [f"rails {plain(decision.rails_revision)}" if decision.rails_revision else "no rails in force"]
     if decision.sandbox:
@@ -45,19 +45,19 @@ def near_misses(decision: Decision) -> list[str]:
     return [
         f"{_name(check)}: {_sentence(check)}"
         for check in decision.checks
-        if check.kind == "trigger" and check.outcome is Outcome.FAIL
+        if check.kind == "trigger" and check.outcome is CheckOutcome.FAIL
     ]
 
 
 def _checks(checks: tuple[Check, ...], paint: Paint) -> list[str]:
     """Return a line for each check; behind a long sentence its place in the rails follows at once."""
-    names = aligned([[_name(check)] for check in checks])
+    names = align_columns([[_name(check)] for check in checks])
     sentences = [_sentence(check) for check in checks]
-    room = max((cells for cells in map(width, sentences) if cells <= SENTENCE), default=0)
+    room = max((cells for cells in map(width, sentences) if cells <= SENTENCE_CELLS), default=0)
     lines = []
     for check, (name,), sentence in zip(checks, names, sentences, strict=True):
         padded = sentence + " " * (room - width(sentence))
-        lines.append(f"  {paint(*_MARKS[check.outcome])} {joined([name, padded, _place(check.line)])}")
+        lines.append(f"  {paint(*_MARKS[check.outcome])} {join_cells([name, padded, _place(check.line)])}")
     return lines
 
 
@@ -69,7 +69,7 @@ def _sentence(check: Check) -> str:
     seen = plain(check.seen) if check.seen is not None else ""
     wanted = f"wanted {plain(check.wanted)}" if check.wanted else ""
     because = f"({plain(check.because)})" if check.because else ""
-    unreached = "(not reached)" if check.outcome is Outcome.UNREACHED and not because else ""
+    unreached = "(not reached)" if check.outcome is CheckOutcome.UNREACHED and not because else ""
     return " ".join(filter(None, (", ".join(filter(None, (seen, wanted))), because, unreached)))
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from shared import ids
 from shared.models import JobEvent
-from tui.plain import plain
-from tui.times import clock
-from tui.wording import NOTHING
+from tui.text.jobs import DASH
+from tui.text.plain import plain
+from tui.text.times import time_of_day
 
 COLOURS = {"failed": "red", "denied": "red", "tool_denied": "red", "rejected": "red", "cancelled": "yellow",
            "waiting": "yellow", "completed": "green", "passed": "green", "approved": "green"}  # fmt: skip
@@ -14,7 +14,7 @@ COLOURS = {"failed": "red", "denied": "red", "tool_denied": "red", "rejected": "
 _TELLING = ("text", "message", "detail", "tool", "name", "reason", "trigger")
 
 
-def told(event: JobEvent) -> str:
+def activity(event: JobEvent) -> str:
     """Return what a running job is at, from one of its events; empty where that would say nothing new."""
     kind, _, what = event.type.partition(".")
     payload = event.payload
@@ -28,7 +28,7 @@ def told(event: JobEvent) -> str:
     return ""
 
 
-def colour(event: JobEvent) -> str:
+def event_colour(event: JobEvent) -> str:
     """Return the colour of an event's kind; empty for the ordinary ones."""
     return COLOURS.get(event.type.partition(".")[2], "dim" if event.type == "step.output" else "")
 
@@ -38,15 +38,15 @@ def payload_text(payload: dict[str, Any]) -> str:
     return plain(" ".join(f"{key}={_value(value)}" for key, value in payload.items() if value is not None))
 
 
-def line(event: JobEvent, *, with_job: bool) -> list[tuple[str, str]]:
+def event_line(event: JobEvent, *, with_job: bool) -> list[tuple[str, str]]:
     """Return an event as pieces of (text, style): time, job, kind and payload."""
-    subject = ids.short(event.job_id) if event.job_id else NOTHING
+    subject = ids.short_id(event.job_id) if event.job_id else DASH
     output = event.payload.get("text") if event.type == "step.output" else None
     said = payload_text(event.payload) if output is None else plain(" ".join(str(output).split()))
     return [
-        (f"{clock(plain(event.timestamp))}  ", "dim"),
+        (f"{time_of_day(plain(event.timestamp))}  ", "dim"),
         *([(f"{plain(subject):8}  ", "")] if with_job else []),
-        (f"{plain(event.type):17}", colour(event)),
+        (f"{plain(event.type):17}", event_colour(event)),
         (f" {said}", ""),
     ]
 

@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 from shared.models import RunnerJob, Status, StepStatus, Thread
-from tui.plain import plain
-from tui.times import duration, milliseconds
+from tui.text.plain import plain
+from tui.text.times import duration, milliseconds
 
-NOTHING = "\N{EN DASH}"
+DASH = "\N{EN DASH}"
 
 
-class Look(NamedTuple):
+class StateStyle(NamedTuple):
     """How a state is shown; never by its colour alone."""
 
     glyph: str
@@ -18,55 +18,55 @@ class Look(NamedTuple):
 
 
 _JOB = {
-    Status.PENDING: Look("◷", "waiting", "yellow"),
-    Status.QUEUED: Look("●", "queued", "cyan"),
-    Status.RUNNING: Look("▶", "running", "cyan"),
-    Status.COMPLETED: Look("✓", "completed", "green"),
-    Status.FAILED: Look("✗", "failed", "red"),
-    Status.CANCELLED: Look("⊘", "cancelled", "dim"),
+    Status.PENDING: StateStyle("◷", "waiting", "yellow"),
+    Status.QUEUED: StateStyle("●", "queued", "cyan"),
+    Status.RUNNING: StateStyle("▶", "running", "cyan"),
+    Status.COMPLETED: StateStyle("✓", "completed", "green"),
+    Status.FAILED: StateStyle("✗", "failed", "red"),
+    Status.CANCELLED: StateStyle("⊘", "cancelled", "dim"),
 }
-_CANCELLING = Look("▶", "cancelling", "yellow")
+_CANCELLING = StateStyle("▶", "cancelling", "yellow")
 
-STEP = {
-    StepStatus.PENDING: Look("·", "pending", "dim"),
-    StepStatus.RUNNING: Look("▶", "running", "cyan"),
-    StepStatus.COMPLETED: Look("✓", "completed", "green"),
-    StepStatus.FAILED: Look("✗", "failed", "red"),
-    StepStatus.SKIPPED: Look(NOTHING, "skipped", "dim"),
+STEP_STYLES = {
+    StepStatus.PENDING: StateStyle("·", "pending", "dim"),
+    StepStatus.RUNNING: StateStyle("▶", "running", "cyan"),
+    StepStatus.COMPLETED: StateStyle("✓", "completed", "green"),
+    StepStatus.FAILED: StateStyle("✗", "failed", "red"),
+    StepStatus.SKIPPED: StateStyle(DASH, "skipped", "dim"),
 }
 
 
-def look(job: RunnerJob) -> Look:
+def job_state(job: RunnerJob) -> StateStyle:
     """Return how the state of a job is shown; one that was told to stop and still runs is `cancelling`."""
-    return state(job.status, cancelling=job.cancel_requested)
+    return status_style(job.status, cancelling=job.cancel_requested)
 
 
-def state(status: Status, *, cancelling: bool = False) -> Look:
+def status_style(status: Status, *, cancelling: bool = False) -> StateStyle:
     """Return how a status is shown, of a job that was told to stop or of one that was not."""
     return _CANCELLING if status is Status.RUNNING and cancelling else _JOB[status]
 
 
-def place(repository: str | None, thread: Thread | None) -> str:
+def location(repository: str | None, thread: Thread | None) -> str:
     """Return where work belongs: `octo-org/api#479`, the repository alone, or a dash."""
     number = f"#{thread.number}" if thread else ""
-    return plain(f"{repository or ''}{number}") or NOTHING
+    return plain(f"{repository or ''}{number}") or DASH
 
 
-def taken(job: RunnerJob, now: int) -> str:
+def elapsed(job: RunnerJob, now: int) -> str:
     """Return how long a job ran, runs, or waits to run, at `now` in milliseconds; a dash where it never did."""
     over = job.status not in {Status.PENDING, Status.QUEUED, Status.RUNNING}
     start = job.queued_at if job.status is Status.QUEUED else job.started_at
     if start is None or (over and job.completed_at is None):
-        return NOTHING
+        return DASH
     end = milliseconds(job.completed_at) if over and job.completed_at else now
     return duration(end - milliseconds(start))
 
 
 def cost(job: RunnerJob) -> str:
     """Return what a job cost, `$0.21`, or a dash where nobody said."""
-    return f"${job.usage.cost_usd:.2f}" if job.usage.cost_usd else NOTHING
+    return f"${job.usage.cost_usd:.2f}" if job.usage.cost_usd else DASH
 
 
-def count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
     """Return `1 job` or `1,204 jobs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

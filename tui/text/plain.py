@@ -25,7 +25,7 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else sum(map(_cells, text))
 
 
-def cut(text: str, cells: int) -> str:
+def truncate(text: str, cells: int) -> str:
     """Return `text`, which must be plain, in at most `cells` cells, its end replaced by … where it is too long."""
     if width(text) <= cells:
         return text

@@ -1,54 +1,22 @@
 """What other rails would have said of the past: the daemon's answer, and the same in words."""
 
-from msgspec import Struct
-
-from shared.house import RailsFault
-from shared.models import Decision, Thread, Verdict
-from tui.client import Daemon, decode
-from tui.plain import plain
-from tui.wording import place
+from shared.api import SimulationChange, SimulationResult
+from shared.models import Decision
+from tui.client.http import DaemonClient, decode
+from tui.text.jobs import location
+from tui.text.plain import plain
 
 ARROW = "→"
-PAST = 1000  # deliveries that are decided again
+SIMULATED_DELIVERIES = 1000  # deliveries that are decided again
 _NOW = {"allowed": "newly allowed", "waiting": "now waiting for an approval"}
 
 
-class Change(Struct, rename="camel"):
-    """One delivery of which the other rails say something else."""
-
-    delivery_id: str
-    before: Verdict
-    after: Verdict
-    decision: Decision
-    event: str = ""
-    sender: str | None = None
-    repository: str | None = None
-    thread: Thread | None = None
-
-
-class Simulation(Struct, rename="camel"):
-    """What would change."""
-
-    deliveries: int
-    changed: tuple[Change, ...]
-    counts: dict[str, int]
-    revision: str = ""
-    warnings: tuple[RailsFault, ...] = ()
-    skipped: dict[str, int] = {}
-
-
-class Faulty(Struct):
-    """What is wrong with a text of rails.yaml, as its refusal says it."""
-
-    faults: tuple[RailsFault, ...] = ()
-
-
-def simulate(daemon: Daemon, text: str, limit: int = PAST) -> Simulation:
+def simulate(daemon: DaemonClient, text: str, limit: int = SIMULATED_DELIVERIES) -> SimulationResult:
     """Return what a text of rails.yaml would have said of the last deliveries; raises what the client raises."""
-    return decode(daemon.post("/rails/simulate", {"text": text, "limit": limit}), Simulation)
+    return decode(daemon.post("/rails/simulate", {"text": text, "limit": limit}), SimulationResult)
 
 
-def outcomes(simulation: Simulation) -> str:
+def outcome_counts(simulation: SimulationResult) -> str:
     """Return what would change by outcome: `3 now denied, 1 newly allowed`; empty where nothing would."""
     by_outcome: dict[str, int] = {}
     for change, number in simulation.counts.items():
@@ -57,23 +25,25 @@ def outcomes(simulation: Simulation) -> str:
     return ", ".join(f"{number:,} {_NOW.get(after, f'now {plain(after)}')}" for after, number in by_outcome.items())
 
 
-def summary(simulation: Simulation) -> str:
+def simulation_summary(simulation: SimulationResult) -> str:
     """Return the whole in one sentence."""
     missed = f"; {sum(simulation.skipped.values()):,} could not be decided again" if simulation.skipped else ""
-    return f"{outcomes(simulation) or 'nothing would change'}, of {simulation.deliveries:,} deliveries{missed}"
+    return f"{outcome_counts(simulation) or 'nothing would change'}, of {simulation.deliveries:,} deliveries{missed}"
 
 
-def turn(change: Change) -> str:
+def verdict_change(change: SimulationChange) -> str:
     """Return what was decided, and what would be: `denied → allowed`."""
     return f"{change.before.value} {ARROW} {change.after.value}"
 
 
-def subject(change: Change) -> str:
+def change_subject(change: SimulationChange) -> str:
     """Return what came in: the event, its place and its sender."""
-    return f"{plain(change.event)} on {place(change.repository, change.thread)} by {plain(change.sender or 'nobody')}"
+    return (
+        f"{plain(change.event)} on {location(change.repository, change.thread)} by {plain(change.sender or 'nobody')}"
+    )
 
 
-def because(decision: Decision) -> str:
+def explain_decision(decision: Decision) -> str:
     """Return why, and what would allow it."""
     remedy = f" (to allow it: {plain(decision.remedy.text)})" if decision.remedy else ""
     return f"{plain(decision.reason)}{remedy}"

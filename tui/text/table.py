@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Sequence
 
-from tui.plain import cut, width
+from tui.text.plain import truncate, width
 
 GAP = "  "
 
 
-def aligned(
+def align_columns(
     rows: Sequence[Sequence[str]],
     *,
     right: Collection[int] = (),
@@ -25,14 +25,14 @@ def aligned(
         widths[bends] = min(widths[bends], max(12, widths[bends] - excess))
     return [
         [
-            _padded(cut(cell, room), room, right=at in right)
+            _padded(truncate(cell, room), room, right=at in right)
             for at, (cell, room) in enumerate(zip(row, widths, strict=True))
         ]
         for row in rows
     ]
 
 
-def joined(cells: Sequence[str]) -> str:
+def join_cells(cells: Sequence[str]) -> str:
     """Return one line of padded cells."""
     return GAP.join(cells).rstrip()
 

@@ -32,11 +32,11 @@ def age(span: int) -> str:
     return f"{seconds}s ago"
 
 
-def left(span: int) -> str:
+def time_left(span: int) -> str:
     """Return how much time is left, of milliseconds: `23h left`, `40s left`, `no time left`."""
     return age(span).replace("ago", "left") if span > 0 else "no time left"
 
 
-def clock(stamp: str) -> str:
+def time_of_day(stamp: str) -> str:
     """Return the time of day of an RFC 3339 UTC time, `14:02:11.284`."""
     return stamp[11:23]

@@ -8,15 +8,16 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from shared.models import JobEvent, JobPage, RunnerJob
-from tui.happenings import told
+from shared.api import JobPage
+from shared.models import JobEvent, RunnerJob
+from tui.text.events import activity
 
 PAGE = 200  # rows asked for at once; 500 is the daemon's limit
-KEPT = 4000  # jobs that are held; of others only the id is known
-SAID = 2000  # jobs whose latest words are held
+CACHED_JOBS = 4000  # jobs that are held; of others only the id is known
+CACHED_ACTIVITIES = 2000  # jobs whose latest words are held
 
 
-class Ask(Struct, frozen=True):
+class PageRequest(Struct, frozen=True):
     """What to ask for: `limit` jobs older than `before`, or the newest."""
 
     before: str | None
@@ -80,10 +81,10 @@ class Board:
                 continue
             if event.type.startswith("gate."):
                 self.gates.add(str(event.payload.get("name", "")))
-            if words := told(event):
+            if words := activity(event):
                 self._said.pop(job_id, None)
                 self._said[job_id] = words
-                if len(self._said) > SAID:
+                if len(self._said) > CACHED_ACTIVITIES:
                     self._said.pop(next(iter(self._said)))
             if job_id in self._jobs:
                 self._stale.add(job_id)
@@ -99,20 +100,20 @@ class Board:
         """Ask for nothing more: the daemon does not understand the query."""
         self._head_stale = self.more = False
 
-    def wish(self, first: int, last: int) -> Ask | None:
+    def wish(self, first: int, last: int) -> PageRequest | None:
         """Return what to ask for next while the rows `first` to `last` are looked at; None when all is true."""
         if self._head_stale or not self.loaded:
-            return Ask(None, PAGE)
+            return PageRequest(None, PAGE)
         last = min(last, len(self.ids) - 1)
         doubtful = [row for row in range(first, last + 1) if self.ids[row] in self._stale or self.job(row) is None]
         if doubtful:
             before = self.ids[doubtful[0] - 1] if doubtful[0] else None
-            return Ask(before, min(max(doubtful[-1] - doubtful[0] + 1, 50), PAGE))
+            return PageRequest(before, min(max(doubtful[-1] - doubtful[0] + 1, 50), PAGE))
         if self.more and last + PAGE // 4 >= len(self.ids):
-            return Ask(self.ids[-1], PAGE)
+            return PageRequest(self.ids[-1], PAGE)
         return None
 
-    def merge(self, ask: Ask, page: JobPage) -> Splice:
+    def merge(self, ask: PageRequest, page: JobPage) -> Splice:
         """Put an answer in its place, and tell which rows it replaced."""
         self.counts = page.counts
         start = self._row_behind(ask.before)
@@ -128,7 +129,7 @@ class Board:
         self._stale.difference_update(items)
         if ask.before is None:
             self._head_stale = False
-        while len(self._jobs) > KEPT:
+        while len(self._jobs) > CACHED_JOBS:
             self._jobs.pop(next(iter(self._jobs)))
         return Splice(start, removed, added)
 

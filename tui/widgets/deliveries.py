@@ -3,14 +3,15 @@
 from collections.abc import Callable
 
 from shared import ids
-from shared.models import Delivery, DeliveryPage, Verdict
-from tui.plain import cut, plain, width
-from tui.times import age, milliseconds
-from tui.widgets.paint import Line
-from tui.widgets.rows import Rows
-from tui.wording import NOTHING, place
+from shared.api import DeliveryPage
+from shared.models import Delivery, Verdict
+from tui.text.jobs import DASH, location
+from tui.text.plain import plain, truncate, width
+from tui.text.times import age, milliseconds
+from tui.widgets.lines import RowView
+from tui.widgets.paint import StyledLine
 
-VERDICTS = {
+VERDICT_STYLES = {
     Verdict.ALLOWED: ("✓", "green"),
     Verdict.WAITING: ("◷", "yellow"),
     Verdict.DECIDING: ("◷", "yellow"),
@@ -29,12 +30,12 @@ def _columns(cells: int) -> list[tuple[str, int]]:
     return [(name, room) for name, room in _COLUMNS if name not in gone]
 
 
-def heading(cells: int) -> str:
+def delivery_heading(cells: int) -> str:
     """Return the line above the rows."""
     return " " * GAP + "".join(f"{name:{room + GAP}}" for name, room in _columns(cells)) + "REASON"
 
 
-class DeliveryList(Rows):
+class DeliveryList(RowView):
     """Rows of deliveries; more are asked for when the end comes near."""
 
     def __init__(self, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
@@ -54,25 +55,25 @@ class DeliveryList(Rows):
         """The delivery under the cursor."""
         return self._items[self.cursor] if self._items else None
 
-    def draw(self, at: int, cells: int) -> Line:
+    def draw(self, at: int, cells: int) -> StyledLine:
         """Return the line of a delivery."""
         each = self._items[at]
-        glyph, colour = VERDICTS[each.verdict]
+        glyph, colour = VERDICT_STYLES[each.verdict]
         event = f"{each.event}.{each.action}" if each.action else each.event
         texts = {
-            "ID": (plain(ids.short(each.id)), ""),
+            "ID": (plain(ids.short_id(each.id)), ""),
             "VERDICT": (f"{glyph} {each.verdict.value}", colour),
             "SOURCE": (plain(each.source), ""),
             "EVENT": (plain(event), ""),
-            "THREAD": (place(each.repository, each.thread), ""),
+            "THREAD": (location(each.repository, each.thread), ""),
             "AGE": (age(self._clock() - milliseconds(each.received_at)).removesuffix(" ago"), "dim"),
         }
         row = [(" " * GAP, "")]
         for name, room in _columns(cells):
             text, style = texts[name]
-            text = cut(text, room)
+            text = truncate(text, room)
             row.append((text + " " * (room - width(text) + GAP), style))
-        return [*row, (f"{plain(each.sender or NOTHING)}  {plain(each.reason)}", "dim")]
+        return [*row, (f"{plain(each.sender or DASH)}  {plain(each.reason)}", "dim")]
 
     def newest(self, page: DeliveryPage) -> None:
         """Put a page of the newest on top; the cursor stays on its delivery, or on the newest."""

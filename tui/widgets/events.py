@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 
 from shared.models import JobEvent
-from tui import happenings
-from tui.widgets.paint import Line, marked
-from tui.widgets.rows import Rows
+from tui.text import events
+from tui.widgets.lines import RowView
+from tui.widgets.paint import StyledLine, highlight
 
 KEPT = 20_000
 
 
-class EventList(Rows):
+class EventList(RowView):
     """A tail; `held` events came while it was paused, and are shown when it goes on."""
 
     def __init__(self, *, id: str | None = None, with_job: bool = True) -> None:  # noqa: A002 (Textual's own name)
@@ -43,9 +43,9 @@ class EventList(Rows):
         """The event under the cursor."""
         return self._shown[self.cursor] if self._shown else None
 
-    def draw(self, at: int, cells: int) -> Line:  # noqa: ARG002 (a line is as long as it is)
+    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (a line is as long as it is)
         """Return the line of an event."""
-        return marked(happenings.line(self._shown[at], with_job=self._with_job), self._pattern)
+        return highlight(events.event_line(self._shown[at], with_job=self._with_job), self._pattern)
 
     def add(self, events: Iterable[JobEvent]) -> None:
         """Show more events, or keep them back while it is paused."""
@@ -113,7 +113,7 @@ class EventList(Rows):
         return self.filter in self._text(event)
 
     def _text(self, event: JobEvent) -> str:
-        return "".join(text for text, _ in happenings.line(event, with_job=self._with_job)).lower()
+        return "".join(text for text, _ in events.event_line(event, with_job=self._with_job)).lower()
 
     def _trim(self) -> int:
         """Forget the oldest; returns how many of those shown are gone."""

@@ -6,22 +6,25 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import Input
 
 from shared.filters import KEYS
-from tui.board import Board
+from tui.widgets.board import Board
 
-Values = Callable[[], dict[str, Iterable[str]]]
-VIEWS = "@"  # the key of the views' names, which are written @name
+# merged from tui.widgets.find_bar: Where one types what to look for.
+
+FilterValues = Callable[[], dict[str, Iterable[str]]]
+VIEW_SIGN = "@"  # the key of the views' names, which are written @name
 
 
-def completed(text: str, values: dict[str, Iterable[str]]) -> str | None:
+def complete_filter(text: str, values: dict[str, Iterable[str]]) -> str | None:
     """Return the text with its last word completed, or None; a comma starts another value of the same key."""
     before, space, word = text.rpartition(" ")
-    if word.startswith(VIEWS):
-        names = (name for name in sorted(values.get(VIEWS, ())) if name.startswith(word[1:]) and name != word[1:])
+    if word.startswith(VIEW_SIGN):
+        names = (name for name in sorted(values.get(VIEW_SIGN, ())) if name.startswith(word[1:]) and name != word[1:])
         view = next(names, None)
-        return f"{before}{space}{VIEWS}{view}" if view else None
+        return f"{before}{space}{VIEW_SIGN}{view}" if view else None
     sign = "-" if word.startswith("-") else ""
     key, colon, said = word[len(sign) :].partition(":")
     if not colon:
@@ -33,7 +36,7 @@ def completed(text: str, values: dict[str, Iterable[str]]) -> str | None:
     return f"{before}{space}{sign}{key}:{earlier}{comma}{value}" if value and value != begun else None
 
 
-def values_of(board: Board, views: Iterable[str]) -> dict[str, Iterable[str]]:
+def filter_values(board: Board, views: Iterable[str]) -> dict[str, Iterable[str]]:
     """Return what each key may be, as far as it is known here."""
     found = {key: set(values) for key, values in KEYS.items()}
     for job in board.held():
@@ -44,16 +47,16 @@ def values_of(board: Board, views: Iterable[str]) -> dict[str, Iterable[str]]:
         if job.agent_task_id:
             found["agent"].add(job.agent_task_id)
     found["gate"].update(board.gates)
-    return {VIEWS: views, **{key: {value for value in values if " " not in value} for key, values in found.items()}}
+    return {VIEW_SIGN: views, **{key: {value for value in values if " " not in value} for key, values in found.items()}}
 
 
-class _Completion(Suggester):
-    def __init__(self, values: Values) -> None:
+class _FilterSuggester(Suggester):
+    def __init__(self, values: FilterValues) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
         self._values = values
 
     async def get_suggestion(self, value: str) -> str | None:
-        return completed(value, self._values())
+        return complete_filter(value, self._values())
 
 
 class FilterBar(Input):
@@ -71,10 +74,10 @@ class FilterBar(Input):
     class Left(Message):
         """Nothing was entered."""
 
-    def __init__(self, values: Values, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+    def __init__(self, values: FilterValues, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(
             placeholder="state:failed type:fix repo:octo-org/* age:<2h -gate:lint words",
-            suggester=_Completion(values),
+            suggester=_FilterSuggester(values),
             select_on_focus=False,
             id=id,
         )
@@ -89,4 +92,40 @@ class FilterBar(Input):
 
     def action_leave(self) -> None:
         """Go back to the list."""
+        self.post_message(self.Left())
+
+
+class FindBar(Input):
+    """One line; enter looks for it, escape leaves."""
+
+    DEFAULT_CSS = """
+    FindBar, FindBar:focus { display: none; height: 1; border: none; padding: 0 1; background: $surface; dock: bottom; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "find"),
+        Binding("escape", "leave", "leave", priority=True),
+    ]
+
+    class Left(Message):
+        """Nothing was entered."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(id=id)
+        self.cursor_blink = False
+
+    def open(self, what: str, text: str) -> None:
+        """Take the very next key, to say what is to be done with what is typed."""
+        self.placeholder = what
+        self.value = text
+        self.display = True
+        self.screen.set_focus(self)
+        self.action_end()
+
+    def close(self, back: Widget) -> None:
+        """Hide, and give the keys back."""
+        self.display = False
+        self.screen.set_focus(back)
+
+    def action_leave(self) -> None:
+        """Go back."""
         self.post_message(self.Left())

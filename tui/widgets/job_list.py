@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 
-from shared.models import OPEN, JobPage, RunnerJob
-from tui.board import Ask, Board, Splice
-from tui.widgets.job_row import row, unknown
-from tui.widgets.paint import Line
-from tui.widgets.rows import Rows
+from shared.api import JobPage
+from shared.models import OPEN_STATUSES, RunnerJob
+from tui.widgets.board import Board, PageRequest, Splice
+from tui.widgets.job_row import job_line, placeholder_line
+from tui.widgets.lines import RowView
+from tui.widgets.paint import StyledLine
 
 
-class JobList(Rows):
+class JobList(RowView):
     """Rows of a board; while the cursor is on the newest job it stays on the newest."""
 
     def __init__(self, board: Board, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002
@@ -19,32 +20,32 @@ class JobList(Rows):
         self.above = 0  # rows that came while the cursor was further down
         self.without: frozenset[str] = frozenset()  # columns that are left out
         self._clock = clock
-        self._drawn: dict[int, Line] = {}
+        self._drawn: dict[int, StyledLine] = {}
 
     @property
     def count(self) -> int:
         """How many jobs are known."""
         return len(self.board.ids)
 
-    def draw(self, at: int, cells: int) -> Line:
+    def draw(self, at: int, cells: int) -> StyledLine:
         """Return the line of a job."""
         self._drawn[at] = self._line(at, cells)
         return self._drawn[at]
 
-    def _line(self, at: int, cells: int) -> Line:
+    def _line(self, at: int, cells: int) -> StyledLine:
         job_id = self.board.ids[at]
         job = self.board.job(at)
         if job is None:
-            return unknown(job_id)
+            return placeholder_line(job_id)
         marked, said = job_id in self.marked, self.board.said(job_id)
-        return row(job, said, cells, self._clock(), marked=marked, without=self.without)
+        return job_line(job, said, cells, self._clock(), marked=marked, without=self.without)
 
     def tick(self, *, ages: bool) -> None:
         """Draw the rows anew whose times look different by now; the ages of jobs that are over too, if asked."""
         first, last = self.window
         for at in range(first, min(last + 1, self.count)):
             job = self.board.job(at)
-            if (ages or (job and job.status in OPEN)) and self._drawn.get(at) != self._line(at, self.room):
+            if (ages or (job and job.status in OPEN_STATUSES)) and self._drawn.get(at) != self._line(at, self.room):
                 self.refresh_line(at)
         self._drawn = {at: line for at, line in self._drawn.items() if first <= at <= last}
 
@@ -57,7 +58,7 @@ class JobList(Rows):
         self.recount()
         self.jump(0)
 
-    def answered(self, ask: Ask, page: JobPage) -> None:
+    def answered(self, ask: PageRequest, page: JobPage) -> None:
         """Put an answer in its place and redraw; what is looked at stays where it is."""
         top = self.scroll_offset.y
         newest = top == 0 and self.cursor == 0

@@ -6,15 +6,18 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.widgets.paint import Line, Palette, marked
+from tui.widgets.paint import Palette, StyledLine, highlight
+
+# merged from tui.widgets.rows: Lines with a cursor: one of them is meant, and can be opened.
 
 WHEEL = 3  # lines
 
 
-class Lines(ScrollView, can_focus=True):
+class LineView(ScrollView, can_focus=True):
     """Text that is scrolled; `count` lines, each of them drawn by `draw`."""
 
     DEFAULT_CSS = """
@@ -50,7 +53,7 @@ class Lines(ScrollView, can_focus=True):
         """How many lines there are."""
         raise NotImplementedError
 
-    def draw(self, at: int, cells: int) -> Line:
+    def draw(self, at: int, cells: int) -> StyledLine:
         """Return one line, plain already, for a width in cells."""
         raise NotImplementedError
 
@@ -138,12 +141,12 @@ class Lines(ScrollView, can_focus=True):
         self.jump(self.scroll_offset.y - WHEEL)
 
 
-class Painted(Lines):
+class TextView(LineView):
     """Lines that are all there: a page of text."""
 
-    def __init__(self, lines: list[Line] | None = None, *, id: str | None = None) -> None:  # noqa: A002 (as above)
+    def __init__(self, lines: list[StyledLine] | None = None, *, id: str | None = None) -> None:  # noqa: A002 (as above)
         super().__init__(id=id)
-        self._lines: list[Line] = lines or []
+        self._lines: list[StyledLine] = lines or []
         self._pattern = ""
 
     @property
@@ -151,11 +154,11 @@ class Painted(Lines):
         """How many lines there are."""
         return len(self._lines)
 
-    def draw(self, at: int, cells: int) -> Line:  # noqa: ARG002 (a page of text is as wide as it is)
+    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (a page of text is as wide as it is)
         """Return one of them."""
-        return marked(self._lines[at], self._pattern)
+        return highlight(self._lines[at], self._pattern)
 
-    def show(self, lines: list[Line]) -> None:
+    def show(self, lines: list[StyledLine]) -> None:
         """Show other lines."""
         self._lines = lines
         self.recount()
@@ -176,3 +179,102 @@ class Painted(Lines):
         if at is not None:
             self.jump(at)
         return at is not None or any(self._pattern in line.lower() for line in text[top : top + self.size.height])
+
+
+class RowView(LineView):
+    """A list; `cursor` is the row that is meant, always one of those there are, or 0."""
+
+    BINDINGS = [Binding("enter", "open", "open")]  # noqa: RUF012 (Textual's own way)
+
+    class Moved(Message):
+        """The cursor, or what can be seen, is another."""
+
+        def __init__(self, rows: "RowView | None" = None) -> None:
+            super().__init__()
+            self._rows = rows
+
+        @property
+        def control(self) -> "RowView | None":
+            """The list; None where one that is not said tells it."""
+            return self._rows
+
+    class Opened(Message):
+        """The row under the cursor is to be opened."""
+
+        def __init__(self, rows: "RowView | None" = None) -> None:
+            super().__init__()
+            self._rows = rows
+
+        @property
+        def control(self) -> "RowView | None":
+            """The list; None where one that is not said tells it."""
+            return self._rows
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(id=id)
+        self.cursor = 0
+
+    def over(self, at: int) -> str:
+        """Mark the cursor; without focus it is only bold."""
+        style = super().over(at)
+        if at != self.cursor:
+            return style
+        return f"{style} reverse" if self.has_focus or self.screen.focused is None else f"{style} bold"
+
+    def move(self, row: int) -> None:
+        """Set the cursor, and scroll as far as is needed to see it."""
+        row = max(0, min(row, self.count - 1))
+        before, self.cursor = self.cursor, row
+        self.refresh_lines(before)
+        self.refresh_lines(row)
+        self.reveal()
+        self.post_message(self.Moved(self))
+
+    def reveal(self) -> None:
+        """Scroll as far as is needed to see the cursor."""
+        top, bottom = self.window
+        if self.cursor < top:
+            self.jump(self.cursor)
+        elif self.cursor > bottom:
+            self.jump(self.cursor - max(self.size.height, 1) + 1)
+
+    def recount(self) -> None:
+        """Keep the cursor among the rows."""
+        self.cursor = max(0, min(self.cursor, self.count - 1))
+        super().recount()
+
+    def on_resize(self) -> None:
+        """Keep the cursor in sight."""
+        self.call_after_refresh(self.reveal)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Tell that other rows are seen."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(self.Moved(self))
+
+    def action_go(self, by: int) -> None:
+        """Move the cursor by rows."""
+        self.move(self.cursor + by)
+
+    def action_first(self) -> None:
+        """Move to the first row."""
+        self.move(0)
+
+    def action_last(self) -> None:
+        """Move to the last row that is known."""
+        self.move(self.count - 1)
+
+    def action_open(self) -> None:
+        """Open the row under the cursor."""
+        if self.count:
+            self.post_message(self.Opened(self))
+
+    def on_click(self, event: events.Click) -> None:
+        """Move the cursor; a second click opens."""
+        row = event.y + self.scroll_offset.y
+        if row >= self.count:
+            return
+        self.move(row)
+        if event.chain == 2:
+            self.action_open()

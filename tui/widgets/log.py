@@ -8,18 +8,15 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from tui.client import NotText, Refused, Unintelligible, Unreachable
-from tui.widgets.lines import Lines
-from tui.widgets.log_clock import Clock
-from tui.widgets.log_rows import LogRows, Shown
-from tui.widgets.log_search import Read
-from tui.widgets.log_text import CHUNK, LogText, Span, in_bytes
-from tui.widgets.paint import Line, marked
+from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse, NotUtf8
+from tui.widgets.lines import LineView
+from tui.widgets.log_text import CHUNK, ByteRange, LineFormatter, LogRows, LogText, LogTimes, ReadRange, in_bytes
+from tui.widgets.paint import StyledLine, highlight
 
 GUTTER = 9  # cells of a time and a blank
 
 
-class LogView(Lines):
+class LogView(LineView):
     """Reads its text through `open`'s function; `note` is what is to be said of it, `clock` the times beside it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("z", "wrap", "wrap", show=False)]
@@ -27,17 +24,17 @@ class LogView(Lines):
     class Changed(Message):
         """Position, size or note are others."""
 
-    def __init__(self, shown: Shown, colour: Callable[[str], str], empty: str) -> None:
+    def __init__(self, shown: LineFormatter, colour: Callable[[str], str], empty: str) -> None:
         super().__init__()
         self.text = LogText()
         self.following = True
         self.note = ""
-        self.clock: Clock | None = None
+        self.clock: LogTimes | None = None
         self._rows = LogRows(shown)
         self._colour = colour
         self._empty = empty
         self._wrapped = False
-        self._read: Read | None = None
+        self._read: ReadRange | None = None
         self._reading = False
         self._stale = False
         self._target: int | None = None  # a position to go to once it is held
@@ -48,18 +45,18 @@ class LogView(Lines):
         """How many rows the lines make that are held; without any, the note is one."""
         return len(self._rows) if self.text.lines else bool(self.note)
 
-    def draw(self, at: int, cells: int) -> Line:  # noqa: ARG002 (rows are folded when they are counted)
+    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (rows are folded when they are counted)
         """Return a row, with what was looked for marked."""
         if not self.text.lines:
             return [(self.note, "dim")]
         line, text = self._rows[at]
-        row = marked([(text, self._colour(text))], self._pattern)
+        row = highlight([(text, self._colour(text))], self._pattern)
         if self.clock is None:
             return row
         when = self.clock.at(self.text.offset(line)) if self._rows.begins(at) else ""
         return [(f"{when:{GUTTER}}", "dim"), *row]
 
-    def open(self, read: Read, *, at_end: bool = True) -> None:
+    def open(self, read: ReadRange, *, at_end: bool = True) -> None:
         """Show another text, from its end or from its beginning."""
         self._read = read
         self.text = LogText(at_end=at_end)
@@ -112,16 +109,16 @@ class LogView(Lines):
                 data, size = await asyncio.to_thread(read, span.header)
                 if text is self.text:
                     self._take(span, data, size)
-        except Refused as refused:
+        except ApiError as refused:
             self.note = str(refused)
             self.recount()
-        except (Unreachable, Unintelligible, NotText):
+        except (DaemonUnreachable, InvalidResponse, NotUtf8):
             pass  # the banner says it; what is shown stays
         finally:
             self._reading = False
         self.post_message(self.Changed())
 
-    def _wish(self) -> Span | None:
+    def _wish(self) -> ByteRange | None:
         first, last = (self._rows.line(row) for row in self.window)
         span = self.text.wish(first, len(self.text.lines) if self.following else last)
         if span is None and self._stale:
@@ -129,7 +126,7 @@ class LogView(Lines):
             return self.text.more if self.text.end == self.text.size else None
         return span
 
-    def _take(self, span: Span, data: bytes, size: int) -> None:
+    def _take(self, span: ByteRange, data: bytes, size: int) -> None:
         top, following = self._rows.line(self.scroll_offset.y), self.following
         moved = self.text.give(span, data, size)
         self.note = "" if size else self._empty

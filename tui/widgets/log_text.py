@@ -5,11 +5,96 @@ Positions are bytes of the whole text. Nothing counts the lines of all of it, so
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from msgspec import Struct
 
-from tui.plain import plain
+from tui.text.plain import plain
+from tui.widgets.paint import wrap_line
+
+# merged from tui.widgets.log_rows: The rows that the lines of a log make on screen: one each, or several
+# where they are folded to a width.
+# merged from tui.widgets.log_clock: When a log was written: its bytes have no times, but the events that
+# showed them have.
+
+
+class LogTimes:
+    """When the bytes of a log were written, as far as its events tell: each tells of what is up to its end."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, str] = {}
+        self._ends: list[int] = []
+
+    def tell(self, end: int, clock: str) -> None:
+        """Take what an event says of the bytes before `end`."""
+        self._known[end] = clock
+        self._ends = []
+
+    def at(self, offset: int) -> str:
+        """Return the time of a byte; empty where nothing is known."""
+        if not self._ends:
+            self._ends = sorted(self._known)
+        at = bisect_right(self._ends, offset)
+        return self._known[self._ends[at]] if at < len(self._ends) else ""
+
+
+LineFormatter = Callable[[bytes], str]
+
+
+class LogRows:
+    """Rows of (line, text); without a width no line is folded, and only what is seen is made readable."""
+
+    def __init__(self, shown: LineFormatter) -> None:
+        self.cells: int | None = None
+        self._shown = shown
+        self._lines: Sequence[bytes] = ()
+        self._folds: list[tuple[int, str]] | None = None
+
+    def hold(self, lines: Sequence[bytes]) -> None:
+        """Take other lines, or the same after they have changed."""
+        self._lines = lines
+        self._folds = None
+
+    def fold(self, cells: int | None) -> None:
+        """Take another width; None folds nothing."""
+        if cells != self.cells:
+            self.cells = cells
+            self._folds = None
+
+    def __len__(self) -> int:
+        return len(self._lines) if self.cells is None else len(self._rows(self.cells))
+
+    def __getitem__(self, row: int) -> tuple[int, str]:
+        """Return the line that a row belongs to, and what is in it."""
+        return (row, self._shown(self._lines[row])) if self.cells is None else self._rows(self.cells)[row]
+
+    def begins(self, row: int) -> bool:
+        """Say whether a row is the first one of its line."""
+        return self.cells is None or row == 0 or self[row - 1][0] != self[row][0]
+
+    def line(self, row: int) -> int:
+        """Return the line of a row, or of the last one where there are fewer."""
+        if self.cells is None:
+            return row
+        rows = self._rows(self.cells)
+        return rows[min(row, len(rows) - 1)][0] if rows else 0
+
+    def row(self, line: int) -> int:
+        """Return the first row of a line."""
+        if self.cells is None:
+            return line
+        return next((row for row, (at, _) in enumerate(self._rows(self.cells)) if at >= line), 0)
+
+    def _rows(self, cells: int) -> list[tuple[int, str]]:
+        if self._folds is None:
+            self._folds = [
+                (at, row) for at, line in enumerate(self._lines) for row in wrap_line(self._shown(line), cells)
+            ]
+        return self._folds
+
+
+ReadRange = Callable[[str], tuple[bytes, int]]  # some bytes by a range of HTTP, and how long the whole is
 
 CHUNK = 128 * 1024  # bytes of one read
 HELD = 1024 * 1024  # bytes that are held
@@ -19,7 +104,7 @@ MARGIN = 100  # lines beside those that are seen
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*[mK]")
 
 
-class Span(Struct, frozen=True):
+class ByteRange(Struct, frozen=True):
     """Bytes to read: from `first` up to `end`, or the last `CHUNK` where nothing is known."""
 
     first: int | None
@@ -47,22 +132,22 @@ class LogText:
         self.start = self.end = offset
         self._starts = []
 
-    def wish(self, first: int, last: int) -> Span | None:
+    def wish(self, first: int, last: int) -> ByteRange | None:
         """Return what to read next while the lines `first` to `last` are looked at."""
         if self.size is None:
-            return Span(None, None)
+            return ByteRange(None, None)
         if self.end < self.size and last + MARGIN >= len(self.lines):
-            return Span(self.end, min(self.end + CHUNK, self.size))
+            return ByteRange(self.end, min(self.end + CHUNK, self.size))
         if self.start > 0 and first < MARGIN:
-            return Span(max(self.start - CHUNK, 0), self.start)
+            return ByteRange(max(self.start - CHUNK, 0), self.start)
         return None
 
     @property
-    def more(self) -> Span:
+    def more(self) -> ByteRange:
         """What has come since, if anything."""
-        return Span(self.end, self.end + CHUNK)
+        return ByteRange(self.end, self.end + CHUNK)
 
-    def give(self, span: Span, data: bytes, size: int) -> int:
+    def give(self, span: ByteRange, data: bytes, size: int) -> int:
         """Take what was read; returns how many lines are before the first one of before, negative where some went.
 
         A text that became shorter is another text, and is begun anew.
@@ -122,7 +207,7 @@ class LogText:
         return -gone
 
 
-def shown(line: bytes) -> str:
+def log_line(line: bytes) -> str:
     """Return a line as people see it: without its colours, after the last return of the carriage, and plain."""
     text = line.rstrip(b"\r\n").rpartition(b"\r")[2].decode("utf-8", "replace")
     return plain(_COLOUR.sub("", text).expandtabs())

@@ -6,38 +6,38 @@ import msgspec
 from msgspec import UNSET
 
 from shared.models import Decision, RunnerJob
-from tui import reasons
-from tui.plain import plain, width
-from tui.widgets.paint import Line, folded, paint, pieces
-from tui.wording import NOTHING
+from tui.text import decisions
+from tui.text.jobs import DASH
+from tui.text.plain import plain, width
+from tui.widgets.paint import StyledLine, paint, parse_marks, wrap_line
 
 
-def text_of(title: str, job: RunnerJob, document: bytes, cells: int) -> list[Line]:
+def page_lines(title: str, job: RunnerJob, document: bytes, cells: int) -> list[StyledLine]:
     """Return the page of that title of a job, of which `document` is all that is known."""
     match title:
         case "Why":
-            return why(None if job.decision is UNSET else job.decision, cells)
+            return decision_page(None if job.decision is UNSET else job.decision, cells)
         case "Prompt":
-            return prompt(job, cells)
+            return prompt_page(job, cells)
         case "Result":
-            return result(job, cells)
-    return raw(document, cells)
+            return result_page(job, cells)
+    return json_page(document, cells)
 
 
-def why(decision: Decision | None, cells: int) -> list[Line]:
+def decision_page(decision: Decision | None, cells: int) -> list[StyledLine]:
     """Return a decision: its headline, every check, and what would have allowed it."""
     if decision is None:
         return [[("nothing is decided yet", "dim")]]
-    word, colour = reasons.headline(decision.verdict)
-    page: list[Line] = [[(word, f"{colour} bold")]]
-    for line in reasons.lines(decision, paint):
-        page += _folded(pieces(line), cells)
+    word, colour = decisions.verdict_headline(decision.verdict)
+    page: list[StyledLine] = [[(word, f"{colour} bold")]]
+    for line in decisions.decision_lines(decision, paint):
+        page += _folded(parse_marks(line), cells)
     return page
 
 
-def result(job: RunnerJob, cells: int) -> list[Line]:
+def result_page(job: RunnerJob, cells: int) -> list[StyledLine]:
     """Return what came of a job: its error or its commit, and what it used."""
-    page: list[Line] = []
+    page: list[StyledLine] = []
     if job.error:
         page += _prose(job.error.detail, cells, "red")
         page += _prose(job.error.hint, cells) if job.error.hint else []
@@ -57,35 +57,35 @@ def result(job: RunnerJob, cells: int) -> list[Line]:
         page += _prose(made.summary, cells)
     used = job.usage
     page += [[], [("tokens  ", "dim"), (f"{used.input_tokens:,} in, {used.output_tokens:,} out", "")]]
-    page += [[("cost    ", "dim"), (f"${used.cost_usd:.2f}" if used.cost_usd else NOTHING, "")]]
+    page += [[("cost    ", "dim"), (f"${used.cost_usd:.2f}" if used.cost_usd else DASH, "")]]
     return page if made or job.error else [[("it is not over yet", "dim")], *page]
 
 
-def prompt(job: RunnerJob, cells: int) -> list[Line]:
+def prompt_page(job: RunnerJob, cells: int) -> list[StyledLine]:
     """Return what the executor is told."""
     text = "" if job.prompt is UNSET else job.prompt
     return _prose(text, cells) or [[("there is no prompt", "dim")]]
 
 
-def raw(document: bytes, cells: int) -> list[Line]:
+def json_page(document: bytes, cells: int) -> list[StyledLine]:
     """Return a JSON document over many lines; what is no JSON is shown as it is."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         document = msgspec.json.format(document, indent=2)
     return _prose(document.decode("utf-8", "replace"), cells)
 
 
-def _prose(text: str, cells: int, style: str = "") -> list[Line]:
-    return [[(part, style)] for line in text.splitlines() for part in folded(plain(line.expandtabs()), cells)]
+def _prose(text: str, cells: int, style: str = "") -> list[StyledLine]:
+    return [[(part, style)] for line in text.splitlines() for part in wrap_line(plain(line.expandtabs()), cells)]
 
 
-def _folded(line: list[tuple[str, str]], cells: int) -> list[Line]:
+def _folded(line: list[tuple[str, str]], cells: int) -> list[StyledLine]:
     """Fold the last piece of a line, the further parts indented."""
     if not line:
         return [[]]
     *before, (text, style) = line
     room = cells - sum(width(part) for part, _ in before)
-    first, *rest = folded(text, max(room, 20))
+    first, *rest = wrap_line(text, max(room, 20))
     return [
         [*before, (first, style)],
-        *[[(f"      {part}", style)] for more in rest for part in folded(more, cells - 6)],
+        *[[(f"      {part}", style)] for more in rest for part in wrap_line(more, cells - 6)],
     ]

@@ -13,10 +13,10 @@ from textual.content import Content
 from textual.strip import Strip
 from textual.style import Style
 
-from tui.plain import width
+from tui.text.plain import width
 
-Piece = tuple[str, str]
-Line = Sequence[Piece]
+StyledText = tuple[str, str]
+StyledLine = Sequence[StyledText]
 
 _THEME = {
     "red": "$text-error",
@@ -35,7 +35,7 @@ def paint(text: str, colour: str) -> str:
     return f"{_ON}{colour}{_ON}{text}{_OFF}"
 
 
-def pieces(marked: str) -> list[Piece]:
+def parse_marks(marked: str) -> list[StyledText]:
     """Return a line that holds marks of `paint` as pieces."""
     found = []
     for part in marked.split(_OFF):
@@ -45,7 +45,7 @@ def pieces(marked: str) -> list[Piece]:
     return [piece for piece in found if piece[0]]
 
 
-def marked(line: Line, pattern: str) -> Line:
+def highlight(line: StyledLine, pattern: str) -> StyledLine:
     """Return a line with every place of a text, which is in lower case, standing out."""
     text = "".join(piece for piece, _ in line).lower()
     if not pattern or pattern not in text or len(text) != sum(len(piece) for piece, _ in line):
@@ -67,7 +67,7 @@ def _places(text: str, pattern: str) -> Iterator[int]:
         at = text.find(pattern, at + len(pattern))
 
 
-def folded(text: str, cells: int) -> list[str]:
+def wrap_line(text: str, cells: int) -> list[str]:
     """Return a plain line as lines of at most `cells` cells, broken at a blank where there is one; at least one."""
     parts = []
     while width(text) > cells:
@@ -106,7 +106,7 @@ class Palette:
             self._known[words] = Style.parse(style, self._variables).rich_style if style else RichStyle.null()
         return self._known[words]
 
-    def strip(self, line: Line, left: int, cells: int, ground: RichStyle, over: str = "") -> Strip:
+    def strip(self, line: StyledLine, left: int, cells: int, ground: RichStyle, over: str = "") -> Strip:
         """Return `cells` cells of a line from `left` on, on a ground, with a style over all of it."""
         segments = [Segment(text, self._mix(ground, style, over)) for text, style in line if text]
         strip = Strip(segments, sum(width(text) for text, _ in line))
@@ -124,6 +124,6 @@ def _content_style(words: str) -> str:
     return " ".join(_THEME.get(word, word) for word in words.split())
 
 
-def content(line: Iterable[Piece]) -> Content:
+def to_content(line: Iterable[StyledText]) -> Content:
     """Return a line for a widget that draws itself; nothing in it is read as markup."""
     return Content.assemble(*[(text, _content_style(style)) if style else text for text, style in line])

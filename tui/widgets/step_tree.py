@@ -1,52 +1,55 @@
 """The steps of a job as a tree by try, each with its bar in the job's time."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import groupby
 
 from msgspec import UNSET, Struct
 
-from shared.models import OPEN, JobStep, Phase, RunnerJob, StepStatus, StepType
-from tui.plain import cut, plain, width
-from tui.times import duration, milliseconds
-from tui.widgets.paint import Line
-from tui.wording import NOTHING, STEP
+from shared.models import OPEN_STATUSES, JobStep, Phase, RunnerJob, Status, StepStatus, StepType
+from tui.text.jobs import DASH, STEP_STYLES
+from tui.text.plain import plain, truncate, width
+from tui.text.times import duration, milliseconds
+from tui.widgets.lines import RowView
+from tui.widgets.paint import StyledLine
 
-Branch = tuple[int, int | None]  # attempt and try
+# merged from tui.widgets.step_list: The steps of one job, with a cursor.
 
-NAME = 22
-TIME = 6
-BAR_MIN = 16
+TryKey = tuple[int, int | None]  # attempt and try
+
+NAME_CELLS = 22
+TIME_CELLS = 6
+MIN_BAR_CELLS = 16
 _CROSS = "\N{BOX DRAWINGS LIGHT DIAGONAL CROSS}"
 _BAR = {Phase.SETUP: "█", Phase.EXECUTION: "█", Phase.VALIDATION: "▒", Phase.CLEANUP: "█"}
 
 
-class Node(Struct, frozen=True):
+class StepNode(Struct, frozen=True):
     """A step, or with `step` None the try that the following ones belong to."""
 
-    branch: Branch
+    branch: TryKey
     steps: tuple[JobStep, ...]
     step: JobStep | None
     folded: bool = False
 
 
-def steps_of(job: RunnerJob) -> tuple[JobStep, ...]:
+def job_steps(job: RunnerJob) -> tuple[JobStep, ...]:
     """Return the steps of a job; none where the answer had none."""
     return () if job.steps is UNSET else job.steps
 
 
-def nodes(steps: tuple[JobStep, ...], folded: Collection[Branch]) -> list[Node]:
+def step_nodes(steps: tuple[JobStep, ...], folded: Collection[TryKey]) -> list[StepNode]:
     """Return the rows of the tree; those of folded tries are left out."""
     rows = []
     for branch, group in groupby(steps, key=lambda step: (step.attempt, step.try_)):
         members = tuple(group)
         if branch[1] is not None:
-            rows.append(Node(branch, members, None, folded=branch in folded))
+            rows.append(StepNode(branch, members, None, folded=branch in folded))
         if branch not in folded:
-            rows += [Node(branch, (step,), step) for step in members]
+            rows += [StepNode(branch, (step,), step) for step in members]
     return rows
 
 
-class Span(Struct, frozen=True):
+class AttemptSpan(Struct, frozen=True):
     """One attempt in milliseconds since 1970: `queued`, so that it waited until `start`, and then until `end`."""
 
     queued: int
@@ -54,10 +57,10 @@ class Span(Struct, frozen=True):
     end: int
 
 
-class Time(Struct, frozen=True):
+class Timeline(Struct, frozen=True):
     """The job's time on screen: its attempts on end, by number, without the time between them."""
 
-    attempts: dict[int, Span]
+    attempts: dict[int, AttemptSpan]
 
     @property
     def total(self) -> int:
@@ -71,11 +74,11 @@ class Time(Struct, frozen=True):
         return max(0, min(cells - 1, (before + min(moment, span.end) - span.queued) * cells // max(self.total, 1)))
 
 
-def time_of(job: RunnerJob, now: int) -> Time:
+def job_timeline(job: RunnerJob, now: int) -> Timeline:
     """Return from when to when a job's bars go; when an earlier attempt than the last was queued is not known."""
     attempts = {}
-    for attempt in sorted({*(step.attempt for step in steps_of(job)), job.attempt}):
-        steps = [step for step in steps_of(job) if step.attempt == attempt and step.started_at]
+    for attempt in sorted({*(step.attempt for step in job_steps(job)), job.attempt}):
+        steps = [step for step in job_steps(job) if step.attempt == attempt and step.started_at]
         first = min((milliseconds(step.started_at) for step in steps if step.started_at), default=now)
         ends = [milliseconds(step.completed_at) if step.completed_at else now for step in steps]
         queued = first
@@ -83,13 +86,13 @@ def time_of(job: RunnerJob, now: int) -> Time:
             queued = milliseconds(job.queued_at or job.created_at)
         elif attempt == 1:
             queued = milliseconds(job.created_at)
-        if attempt == job.attempt and job.status in OPEN:
+        if attempt == job.attempt and job.status in OPEN_STATUSES:
             ends.append(now)
-        attempts[attempt] = Span(min(queued, first), first, max([first, *ends]))
-    return Time(attempts)
+        attempts[attempt] = AttemptSpan(min(queued, first), first, max([first, *ends]))
+    return Timeline(attempts)
 
 
-def axis(time: Time, cells: int) -> str:
+def timeline_axis(time: Timeline, cells: int) -> str:
     """Return the marks of the time above the bars."""
     span = time.total
     marks = max(2, min(5, cells // 10))
@@ -97,25 +100,25 @@ def axis(time: Time, cells: int) -> str:
     for at in range(marks):
         place = at * cells // marks
         line = line.ljust(place) + _rough(span * at // marks, whole=span >= 1000 * marks)
-    return cut(line.ljust(cells), cells)
+    return truncate(line.ljust(cells), cells)
 
 
-def line(node: Node, time: Time, cells: int, now: int, *, several: bool) -> Line:
+def step_line(node: StepNode, time: Timeline, cells: int, now: int, *, several: bool) -> StyledLine:
     """Return the row of a node; `several` says that there is more than one attempt."""
     glyph, colour, name = _head(node, several=several)
-    named = cut(f"{glyph} {name}", NAME)
+    named = truncate(f"{glyph} {name}", NAME_CELLS)
     spent = _spent(node, now)
     row: list[tuple[str, str]] = [
-        (f" {named}{' ' * (NAME - width(named))}", colour),
-        (f" {spent:>{TIME}} ", "" if node.step else "dim"),
+        (f" {named}{' ' * (NAME_CELLS - width(named))}", colour),
+        (f" {spent:>{TIME_CELLS}} ", "" if node.step else "dim"),
     ]
-    room = cells - NAME - TIME - 3
-    if room >= BAR_MIN:
-        row += bar(node, time, room, now)
+    room = cells - NAME_CELLS - TIME_CELLS - 3
+    if room >= MIN_BAR_CELLS:
+        row += step_bar(node, time, room, now)
     return row
 
 
-def bar(node: Node, time: Time, cells: int, now: int) -> list[tuple[str, str]]:
+def step_bar(node: StepNode, time: Timeline, cells: int, now: int) -> list[tuple[str, str]]:
     """Return the bar of a node: each step from its start to its end, and a cross where it failed."""
     drawn = [" "] * cells
     attempt = node.branch[0]
@@ -136,12 +139,12 @@ def bar(node: Node, time: Time, cells: int, now: int) -> list[tuple[str, str]]:
     return [("".join(drawn), "red" if failed else "cyan")]
 
 
-def _head(node: Node, *, several: bool) -> tuple[str, str, str]:
+def _head(node: StepNode, *, several: bool) -> tuple[str, str, str]:
     step = node.step
     if step is None:
         of = f" of attempt {node.branch[0]}" if several else ""
         return "▸" if node.folded else "▾", _worst(node.steps), f"try {node.branch[1]}{of}"
-    state = STEP[step.status]
+    state = STEP_STYLES[step.status]
     name = f"gate {plain(step.name)}" if step.type is StepType.GATE else plain(step.name)
     return f"{' ' if node.branch[1] else ''}{state.glyph}", state.colour, name
 
@@ -152,10 +155,10 @@ def _worst(steps: tuple[JobStep, ...]) -> str:
     return "cyan" if any(step.status is StepStatus.RUNNING for step in steps) else "green"
 
 
-def _spent(node: Node, now: int) -> str:
+def _spent(node: StepNode, now: int) -> str:
     starts = [milliseconds(step.started_at) for step in node.steps if step.started_at]
     if not starts:
-        return NOTHING
+        return DASH
     ends = [milliseconds(step.completed_at) if step.completed_at else now for step in node.steps if step.started_at]
     return duration(max(ends) - min(starts))
 
@@ -163,3 +166,98 @@ def _spent(node: Node, now: int) -> str:
 def _rough(span: int, *, whole: bool) -> str:
     """Return a mark of the axis, below a minute in `whole` seconds where that tells them apart."""
     return f"{span // 1000}s" if span < 60_000 and (whole or not span) else duration(span)
+
+
+class StepTree(RowView):
+    """A tree; until somebody moves the cursor it is on the step that matters: the running, the failed, the last."""
+
+    def __init__(self, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(id=id)
+        self._clock = clock
+        self._branches: list[StepNode] = []
+        self._steps: tuple[JobStep, ...] = ()
+        self._folded: set[TryKey] = set()
+        self._touched = False
+        self._time = Timeline({})
+        self._several = False
+
+    @property
+    def count(self) -> int:
+        """How many rows the tree has."""
+        return len(self._branches)
+
+    @property
+    def time(self) -> Timeline:
+        """From when to when the bars go."""
+        return self._time
+
+    @property
+    def now(self) -> int:
+        """The time, in milliseconds since 1970."""
+        return self._clock()
+
+    @property
+    def step(self) -> JobStep | None:
+        """The step under the cursor; of a try, its last one."""
+        return self._branches[self.cursor].steps[-1] if self._branches else None
+
+    def draw(self, at: int, cells: int) -> StyledLine:
+        """Return the row of a step or a try."""
+        return step_line(self._branches[at], self._time, cells, self._clock(), several=self._several)
+
+    def show(self, job: RunnerJob) -> None:
+        """Show the steps as they are now."""
+        meant = self.step.id if self.step and self._touched else None
+        self._steps = job_steps(job)
+        self._several = any(step.attempt > 1 for step in self._steps)
+        self._time = job_timeline(job, self._clock())
+        self._arrange(meant or _most_relevant(self._steps, failed=job.status is not Status.COMPLETED))
+
+    def select(self, step_id: str) -> bool:
+        """Set the cursor on a step, whose try is unfolded for that; False where there is none."""
+        self._folded -= {(step.attempt, step.try_) for step in self._steps if step.id == step_id}
+        self._branches = step_nodes(self._steps, self._folded)
+        at = next((row for row, node in enumerate(self._branches) if node.step and node.step.id == step_id), None)
+        if at is not None:
+            self.recount()
+            self.move(at)
+        return at is not None
+
+    def select_neighbour(self, by: int) -> None:
+        """Go to the next step in time, or to the one before."""
+        ids = [step.id for step in self._steps]
+        at = ids.index(self.step.id) + by if self.step else 0
+        if 0 <= at < len(ids):
+            self.select(ids[at])
+
+    def move(self, row: int) -> None:
+        """Set the cursor, for good."""
+        self._touched = True
+        super().move(row)
+
+    def action_open(self) -> None:
+        """Fold a try, or unfold it; a step is opened."""
+        if not self._branches:
+            return
+        node = self._branches[self.cursor]
+        if node.step:
+            super().action_open()
+            return
+        self._folded ^= {node.branch}
+        self._branches = step_nodes(self._steps, self._folded)
+        self.recount()
+
+    def _arrange(self, meant: str | None) -> None:
+        self._branches = step_nodes(self._steps, self._folded)
+        at = next((row for row, node in enumerate(self._branches) if node.step and node.step.id == meant), None)
+        if at is not None:
+            self.cursor = at
+        self.recount()
+        self.reveal()
+
+
+def _most_relevant(steps: tuple[JobStep, ...], *, failed: bool) -> str | None:
+    for status in (StepStatus.RUNNING, *([StepStatus.FAILED] if failed else [])):
+        if found := [step.id for step in steps if step.status is status and step.attempt == steps[-1].attempt]:
+            return found[-1]
+    return steps[-1].id if steps else None

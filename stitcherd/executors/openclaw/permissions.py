@@ -10,25 +10,25 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from stitcherd.executors import Asked
+from stitcherd.executors.base import ProfileConstraints
 
-GRANTS = {
+TOOLS_BY_CAPABILITY = {
     "repo:read": ("read", "ls"),
     "repo:write": ("write", "edit", "apply_patch"),
     "exec:run": ("exec", "process"),
     "web:read": ("web_fetch", "web_search"),
 }
-WRITING = frozenset(GRANTS["repo:write"])
-RIDES_ALONG = {"write": "apply_patch"}  # the gateway offers the second wherever the first is allowed
-_NEEDED = {tool: capability for capability, tools in GRANTS.items() for tool in tools}
-_PROGRAM = re.compile(r"[A-Za-z0-9_./+-]+\Z")  # no glob: the gateway would take it as one
+WRITE_TOOLS = frozenset(TOOLS_BY_CAPABILITY["repo:write"])
+IMPLIED_TOOLS = {"write": "apply_patch"}  # the gateway offers the second wherever the first is allowed
+_CAPABILITY_OF_TOOL = {tool: capability for capability, tools in TOOLS_BY_CAPABILITY.items() for tool in tools}
+_PROGRAM_NAME = re.compile(r"[A-Za-z0-9_./+-]+\Z")  # no glob: the gateway would take it as one
 
 
 class NotEnforceable(Exception):
     """The gateway cannot hold an agent to this profile; the text says to which part of it."""
 
 
-class Command(Struct, frozen=True):
+class AllowedProgram(Struct, frozen=True):
     """A program that may be run, and a pattern (ECMAScript) that all its arguments, as one text, must match."""
 
     program: str
@@ -39,23 +39,23 @@ class Command(Struct, frozen=True):
         return {"pattern": self.program} | ({"argPattern": f"^(?:{self.arguments})$"} if self.arguments else {})
 
 
-class Terms(Struct, frozen=True):
+class AgentPermissions(Struct, frozen=True):
     """What the gateway is told: `agent` names an entry by its content, so that no two contents share a name."""
 
     agent: str
     entry: dict[str, Any]
     mode: str  # of the session: read-only, or guarded
     tools: frozenset[str]  # all that the model may be offered
-    commands: tuple[Command, ...]
+    commands: tuple[AllowedProgram, ...]
 
 
-def terms(profile: Asked) -> Terms:
+def agent_permissions(profile: ProfileConstraints) -> AgentPermissions:
     """Return what holds an agent to a profile; raise NotEnforceable where nothing does."""
     if profile.sandbox != "none":
         raise NotEnforceable(
             f"its agents run in the gateway, where Stitcher's sandbox {profile.sandbox} does not reach"
         )
-    tools, commands = _tools(profile)
+    tools, commands = _allowed_tools(profile)
     entry = {
         "skills": [],
         "tools": {
@@ -67,26 +67,26 @@ def terms(profile: Asked) -> Terms:
     }
     content = msgspec.json.encode([entry, [command.rule() for command in commands]], order="sorted")
     agent = f"st-{hashlib.sha256(content).hexdigest()[:12]}"
-    mode = "guarded" if commands or tools & WRITING else "read-only"
-    offered = tools | {RIDES_ALONG[tool] for tool in tools & RIDES_ALONG.keys()}
-    return Terms(agent, entry, mode, offered, commands)
+    mode = "guarded" if commands or tools & WRITE_TOOLS else "read-only"
+    offered = tools | {IMPLIED_TOOLS[tool] for tool in tools & IMPLIED_TOOLS.keys()}
+    return AgentPermissions(agent, entry, mode, offered, commands)
 
 
-def _tools(profile: Asked) -> tuple[frozenset[str], tuple[Command, ...]]:
+def _allowed_tools(profile: ProfileConstraints) -> tuple[frozenset[str], tuple[AllowedProgram, ...]]:
     if profile.tools is None:
         if "exec:run" in profile.capabilities:
             raise NotEnforceable("exec:run needs tools that name the programs, like exec:make")
-        granted = (GRANTS.get(capability, ()) for capability in profile.capabilities)
+        granted = (TOOLS_BY_CAPABILITY.get(capability, ()) for capability in profile.capabilities)
         return frozenset(tool for tools in granted for tool in tools), ()
     tools, commands = set(), []
     for written in profile.tools:
         tool, named, program = written.partition(":")
-        if tool not in _NEEDED:
+        if tool not in _CAPABILITY_OF_TOOL:
             raise NotEnforceable(f"the tool {tool} is not one that Stitcher gives to an agent")
-        if _NEEDED[tool] not in profile.capabilities:
-            raise NotEnforceable(f"the tool {tool} needs the capability {_NEEDED[tool]}")
+        if _CAPABILITY_OF_TOOL[tool] not in profile.capabilities:
+            raise NotEnforceable(f"the tool {tool} needs the capability {_CAPABILITY_OF_TOOL[tool]}")
         if tool == "exec":
-            commands.append(_command(program))
+            commands.append(_allowed_program(program))
         elif named:
             raise NotEnforceable(f"only exec takes a program, and {written} names one")
         tools.add(tool)
@@ -95,13 +95,13 @@ def _tools(profile: Asked) -> tuple[frozenset[str], tuple[Command, ...]]:
     return frozenset(tools), tuple(dict.fromkeys(commands))
 
 
-def _command(written: str) -> Command:
+def _allowed_program(written: str) -> AllowedProgram:
     program, _, arguments = written.strip().partition(" ")
     if not program:
         # In the mode in which the gateway lets a shell do anything, its file tools are not held to the checkout either.
         raise NotEnforceable(
             "exec alone is a free shell, which nothing holds to the checkout: name programs, like exec:make"
         )
-    if not _PROGRAM.match(program):
+    if not _PROGRAM_NAME.match(program):
         raise NotEnforceable(f"{program} is not a program's name or path")
-    return Command(program, arguments.strip() or None)
+    return AllowedProgram(program, arguments.strip() or None)

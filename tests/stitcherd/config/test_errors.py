@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitcherd.settings import load
-from stitcherd.settings.faults import SettingsError, parse
+from stitcherd.config.errors import SettingsError, parse_toml
+from stitcherd.config.load import load
 
 SOURCE = '[sources.hub]\nkind = "github"\n'
 TOKEN = f'sha256 = "{"a" * 64}"\npermissions = ["jobs:read"]\n'
@@ -244,7 +244,7 @@ def test_a_file_that_cannot_be_read_is_not_a_missing_one(tmp_path: Path) -> None
 @given(st.text() | st.text(alphabet="[]{}=.\"'\n#,a1 \\"))
 def test_any_text_is_a_document_or_refused_at_one_of_its_lines(text: str) -> None:
     try:
-        parse(text.encode())
+        parse_toml(text.encode())
     except SettingsError as error:
         assert 1 <= error.line <= text.count("\n") + 1  # noqa: PT017 (most texts raise, some need not)
 

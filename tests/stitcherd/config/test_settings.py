@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.locations import PathTooLong
-from stitcherd.settings import Settings, load
+from shared.locations import SocketPathTooLong
+from stitcherd.config.load import load
+from stitcherd.config.settings import Settings
 
-CONFIG = Path(__file__).parents[2] / "config"
+CONFIG = Path(__file__).parents[3] / "config"
 SHA = "A1" * 32
 
 
@@ -69,7 +70,7 @@ def test_relative_paths_start_at_the_config_dir_and_the_socket_follows_the_flag(
 
 
 def test_a_socket_path_that_the_kernel_refuses_is_refused_unless_the_flag_gives_another(tmp_path: Path) -> None:
-    with pytest.raises(PathTooLong):
+    with pytest.raises(SocketPathTooLong):
         read(tmp_path, f'[daemon]\nsocket = "/{"s" * 120}"')
     assert load(tmp_path, socket="/flag").daemon.socket == Path("/flag")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitcherd.settings.positions import KeyPath, Positions, Twice, positions
+from stitcherd.config.toml_lines import DuplicateKey, KeyLines, KeyPath, key_lines
 
 SAMPLE = '''\
 # [not.a.table]
@@ -36,7 +36,7 @@ name = "b"
 
 def test_every_form_of_key_is_found_at_its_line() -> None:
     name = "quoted.name"
-    assert positions(SAMPLE).lines == {
+    assert key_lines(SAMPLE).lines == {
         ("first",): 2,
         ("daemon",): 5,
         ("daemon", "grace"): 5,
@@ -66,7 +66,7 @@ def test_every_form_of_key_is_found_at_its_line() -> None:
 
 
 def test_what_is_not_there_is_told_by_what_is_around_it() -> None:
-    where = positions("\n[sources.hub]\nkind = 1\n")
+    where = key_lines("\n[sources.hub]\nkind = 1\n")
     assert where.line(("sources", "hub", "secrets", 0, "env")) == 2
     assert where.line(("tokens",)) == 1
 
@@ -77,24 +77,24 @@ def test_what_is_not_there_is_told_by_what_is_around_it() -> None:
         ("a = 1\n[b]\na = 1", None),
         ("[[a]]\nb = 1\n[[a]]\nb = 1", None),
         ("[a.b]\n[a]", None),
-        ("a = 1\n\na = 1", Twice(("a",), 3, 1)),
-        ("[a]\nb.c = 1\nb.'c' = 1", Twice(("a", "b", "c"), 3, 2)),
-        ("a = 1\na = 1\n[b]\n[b]", Twice(("a",), 2, 1)),
+        ("a = 1\n\na = 1", DuplicateKey(("a",), 3, 1)),
+        ("[a]\nb.c = 1\nb.'c' = 1", DuplicateKey(("a", "b", "c"), 3, 2)),
+        ("a = 1\na = 1\n[b]\n[b]", DuplicateKey(("a",), 2, 1)),
     ],
 )
-def test_what_stands_there_twice_is_found(text: str, twice: Twice | None) -> None:
-    assert positions(text).twice == twice
+def test_what_stands_there_twice_is_found(text: str, twice: DuplicateKey | None) -> None:
+    assert key_lines(text).twice == twice
 
 
 @given(st.text() | st.text(alphabet="[]{}=.,\"'\n\r\t #a1\\"))
 def test_no_text_is_too_strange(text: str) -> None:
     lines = text.count("\n") + 1
-    assert all(1 <= line <= lines for line in positions(text).lines.values())
+    assert all(1 <= line <= lines for line in key_lines(text).lines.values())
 
 
 @pytest.mark.parametrize("opening", ["[", "{a=", "a = [", "a.", '"', "'''", "a={b="])
 def test_no_depth_is_too_deep(opening: str) -> None:
-    assert isinstance(positions("a = " + opening * 20_000), Positions)
+    assert isinstance(key_lines("a = " + opening * 20_000), KeyLines)
 
 
 KEYS = st.from_regex(r"\A[a-z0-9_-]{1,4}\Z") | st.sampled_from(["", "a b", "a.b", 'a"b', "ü", "[x]", "a=b", "#"])
@@ -184,4 +184,4 @@ def test_in_any_document_every_key_is_found_at_its_line(document: dict[str, Any]
     writer = Writer(Random(seed))
     writer.document(document)
     assert tomllib.loads(writer.text) == document
-    assert positions(writer.text) == Positions(writer.lines, None)
+    assert key_lines(writer.text) == KeyLines(writer.lines, None)

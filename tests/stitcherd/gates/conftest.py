@@ -6,8 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from stitcherd.git.checkout import Checkout
-from stitcherd.git.checkouts import Checkouts
+from stitcherd.git.checkout import Checkout, Checkouts
 
 ENV = {
     "PATH": os.environ["PATH"],

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.gates.command import judge
-from stitcherd.gates.result import GateResult
+from stitcherd.gates.base import GateResult
+from stitcherd.gates.command import run_command_gate
 
 
 class Gate:
@@ -16,7 +16,7 @@ class Gate:
         self.output = bytearray()
 
     async def judge(self, argv: Sequence[str], *, retries: int = 0, seconds: float = 10.0) -> GateResult:
-        return await judge(
+        return await run_command_gate(
             argv,
             cwd=self.root,
             env=dict(os.environ),

@@ -5,21 +5,21 @@ from typing import Any
 import pytest
 
 from stitcherd.gates import BUILTINS, diff_rules
-from stitcherd.gates.diff_rules import Terms
-from stitcherd.gates.result import GateResult
+from stitcherd.gates.base import GateResult
+from stitcherd.gates.diff_rules import DiffRulesInput
 from stitcherd.git.checkout import Checkout
-from stitcherd.rails.file import parse
+from stitcherd.rails.load import parse_rails
 
 PATHS = """\
 version: 1
 paths: {protected: [.github/**], tests: {globs: [tests/**], may: add, on_edit: deny}, max_diff: {files: 5, lines: 50}}
 gates: {scope: {builtin: diff-rules}}
 """
-TERMS = Terms(parse(PATHS).gates["scope"].paths, 10.0, bytes)
+TERMS = DiffRulesInput(parse_rails(PATHS).gates["scope"].paths, 10.0, bytes)
 BASE = {"a.py": "a\n", ".github/ci.yml": "on: push\n", "tests/test_a.py": "assert a\n", "run.sh": "x\n"}
 
 
-async def judged(checkout: Checkout, terms: Terms = TERMS) -> tuple[GateResult, list[str]]:
+async def judged(checkout: Checkout, terms: DiffRulesInput = TERMS) -> tuple[GateResult, list[str]]:
     said = bytearray()
     result = await BUILTINS["diff-rules"](checkout, await checkout.commit("x"), terms, said.extend)
     return result, said.decode().splitlines()
@@ -77,7 +77,7 @@ async def test_many_findings_are_cut_for_the_reader(start: Any, write: Any) -> N
 
 
 async def test_a_patch_beyond_the_limit_is_not_read(start: Any, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diff_rules, "LARGEST", 2**20)
+    monkeypatch.setattr(diff_rules, "PATCH_MAX", 2**20)
     checkout = await start(BASE)
     write(checkout.work, {"big": ("x" * 79 + "\n") * 20_000})
     result, said = await judged(checkout)
@@ -89,12 +89,14 @@ async def test_a_patch_beyond_the_limit_is_not_read(start: Any, write: Any, monk
 async def test_time_runs_out(start: Any, write: Any) -> None:
     checkout = await start(BASE)
     write(checkout.work, {"a.py": "b\n"})
-    result, _ = await judged(checkout, Terms(TERMS.paths, 0.001, bytes))
+    result, _ = await judged(checkout, DiffRulesInput(TERMS.paths, 0.001, bytes))
     assert result == GateResult(ok=False, reason="The gate was still running after 0.001 s and was ended.")
 
 
 async def test_edited_tests_ask_for_a_person_where_nothing_else_is_wrong(start: Any, write: Any) -> None:
-    asking = Terms(parse(PATHS.replace("on_edit: deny", "on_edit: require-approval")).gates["scope"].paths, 10.0, bytes)
+    asking = DiffRulesInput(
+        parse_rails(PATHS.replace("on_edit: deny", "on_edit: require-approval")).gates["scope"].paths, 10.0, bytes
+    )
     checkout = await start(BASE)
     write(checkout.work, {"tests/test_a.py": "assert a\nassert b\n"})
     result, said = await judged(checkout, asking)

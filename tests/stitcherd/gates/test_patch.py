@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stitcherd.gates.patch import PIECE, Change, Side, Unreadable, Wanted, read
+from stitcherd.gates.patch import SEARCH_CHUNK, ChangedLines, FileChange, LinePattern, UnreadableDiff, parse_diff
 from stitcherd.git.checkout import Checkout
 
 LINE = st.sampled_from(
@@ -23,20 +23,20 @@ NAMES = ["a", "b/c", 'we\nird\t"name', "é", "tests/t.py", *(f"f{at}" for at in 
 ZEROS, ONES = b"0" * 40, b"1" * 40
 
 
-async def changes_of(checkout: Checkout) -> list[Change]:
+async def changes_of(checkout: Checkout) -> list[FileChange]:
     commit = await checkout.commit("x")
     if commit is None:
         return []
     patch = await checkout.patch(commit)
     with patch.file.open("rb") as lines:
-        return read(patch.entries, lines)
+        return parse_diff(patch.entries, lines)
 
 
 def numbered(content: bytes | None) -> dict[int, bytes]:
     return dict(enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], 1))
 
 
-def lines_of(side: Side) -> dict[int, bytes]:
+def lines_of(side: ChangedLines) -> dict[int, bytes]:
     found, offset = {}, 0
     for line in side.data.split(b"\n")[:-1]:
         found[side.line_at(offset)] = bytes(line)
@@ -49,7 +49,7 @@ def lines_of(side: Side) -> dict[int, bytes]:
 def test_every_line_that_differs_is_read_with_its_number(
     start: Any, write: Any, files: dict[str, tuple[bytes | None, bytes | None]]
 ) -> None:
-    async def walk() -> list[Change]:
+    async def walk() -> list[FileChange]:
         with tempfile.TemporaryDirectory() as place:
             checkout = await start({name: old for name, (old, _) in files.items()}, Path(place))
             write(checkout.work, {name: new for name, (_, new) in files.items()})
@@ -103,7 +103,7 @@ SECTION = [b"diff --git a/a b/a\n", b"@@ -1 +1,2 @@\n", b"-x\n", b"+y\n", b"+z\n
 
 
 def test_the_small_patch_of_the_next_test_is_good() -> None:
-    [change] = read(ENTRY, SECTION)
+    [change] = parse_diff(ENTRY, SECTION)
     assert (lines_of(change.removed), lines_of(change.added)) == ({1: b"x"}, {1: b"y", 2: b"z"})
 
 
@@ -119,13 +119,13 @@ def test_the_small_patch_of_the_next_test_is_good() -> None:
     ],
 )
 def test_what_git_does_not_write_is_refused(entries: bytes, patch: list[bytes]) -> None:
-    with pytest.raises(Unreadable):
-        read(entries, patch)
+    with pytest.raises(UnreadableDiff):
+        parse_diff(entries, patch)
 
 
 def test_many_short_hunks_cost_little() -> None:
     hunks = (line for at in range(200_000) for line in (b"@@ -%d +%d @@\n" % (at, at), b"-\n", b"+\n"))
-    [change] = read(ENTRY, iter([SECTION[0], *hunks]))
+    [change] = parse_diff(ENTRY, iter([SECTION[0], *hunks]))
     assert change.added.line_at(199_999) == 199_999
     assert change.added.offsets.itemsize * len(change.added.offsets) == 1_600_000
 
@@ -134,8 +134,8 @@ def test_many_short_hunks_cost_little() -> None:
     st.lists(st.sampled_from([b"noqa", b"\n", b"x" * 70_000, b" ", b"x" * 65_000]), max_size=12), st.binary(max_size=3)
 )
 def test_searching_in_pieces_finds_what_one_search_finds(words: list[bytes], end: bytes) -> None:
-    side = Side()
+    side = ChangedLines()
     side.data.extend(b" ".join(words) + end)
     wanted = [match.span() for match in re.compile(rb"^noqa|qa$", re.MULTILINE).finditer(side.data)]
-    found = [match.span() for match in side.find(Wanted.of(rb"^noqa|qa$", b"qa"))]
-    assert found == wanted or any(len(line) > PIECE for line in side.data.split(b"\n"))
+    found = [match.span() for match in side.find(LinePattern.of(rb"^noqa|qa$", b"qa"))]
+    assert found == wanted or any(len(line) > SEARCH_CHUNK for line in side.data.split(b"\n"))

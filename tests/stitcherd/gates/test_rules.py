@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from stitcherd.gates.diff_rules import examine
-from stitcherd.gates.patch import Change, Side
-from stitcherd.gates.secrets import secrets
+from stitcherd.gates.diff_rules import check_changes
+from stitcherd.gates.patch import ChangedLines, FileChange
+from stitcherd.gates.secrets import find_secrets
 from stitcherd.git.checkout import DiffStat
-from stitcherd.rails.file import parse
-from stitcherd.rails.rulebook import PathRules
+from stitcherd.rails.compiled import PathRules
+from stitcherd.rails.load import parse_rails
 
 FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 SMALL = DiffStat(1, 1, 1)
@@ -21,12 +21,12 @@ PLAIN: Callable[[bytes], bytes] = bytes
 
 def rules(paths: str) -> PathRules:
     text = f"version: 1\npaths: {{{paths}}}\ngates: {{scope: {{builtin: diff-rules}}}}\n"
-    return parse(text).gates["scope"].paths
+    return parse_rails(text).gates["scope"].paths
 
 
-def change(path: str, old: str | None, new: str | None, old_mode: int = FILE, new_mode: int = FILE) -> Change:
+def change(path: str, old: str | None, new: str | None, old_mode: int = FILE, new_mode: int = FILE) -> FileChange:
     before, after = (old or "").splitlines(keepends=True), (new or "").splitlines(keepends=True)
-    removed, added = Side(), Side()
+    removed, added = ChangedLines(), ChangedLines()
     for tag, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         for side, lines, first, last in ((removed, before, a, b), (added, after, c, d)):
             if tag != "equal" and first != last:
@@ -34,11 +34,11 @@ def change(path: str, old: str | None, new: str | None, old_mode: int = FILE, ne
                 side.numbers.append(first + 1)
                 side.data.extend("".join(lines[first:last]).encode())
     modes = 0 if old is None else old_mode, 0 if new is None else new_mode
-    return Change(path.encode(), *modes, removed, added)
+    return FileChange(path.encode(), *modes, removed, added)
 
 
-def found(*changes: Change, paths: PathRules = FREE, size: DiffStat = SMALL) -> list[str]:
-    return [str(each) for each in examine(changes, size, paths)]
+def found(*changes: FileChange, paths: PathRules = FREE, size: DiffStat = SMALL) -> list[str]:
+    return [str(each) for each in check_changes(changes, size, paths)]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_protected_path(globs: str, path: str, held: bool) -> None:
 
 
 def test_a_path_of_any_bytes_is_matched() -> None:
-    odd = Change(b"ci/\xff\n: x", FILE, FILE, Side(), Side())
+    odd = FileChange(b"ci/\xff\n: x", FILE, FILE, ChangedLines(), ChangedLines())
     assert found(odd, paths=rules("protected: [ci]")) == [
         "'ci/\\\\xff\\n: x': protected: the rails protect this path, and it is changed"
     ]
@@ -113,7 +113,7 @@ def test_how_big_a_change_may_be(limit: str, size: DiffStat, said: str | None) -
     assert found(paths=rules(f"max_diff: {{{limit}}}"), size=size) == ([said] if said else [])
 
 
-KINDS: list[tuple[Change, list[str]]] = [
+KINDS: list[tuple[FileChange, list[str]]] = [
     (change("l", None, "../x", FILE, LINK), ["symlink: a symbolic link to '../x' is added; links are made by people"]),
     (change("l", "a", "b", LINK, LINK), ["symlink: a symbolic link to 'b' is changed; links are made by people"]),
     (change("l", "a\n", "b", FILE, LINK), ["symlink: a symbolic link to 'b' is changed; links are made by people"]),
@@ -135,7 +135,7 @@ KINDS: list[tuple[Change, list[str]]] = [
 
 
 @pytest.mark.parametrize(("made", "said"), KINDS)
-def test_the_kind_of_a_file(made: Change, said: list[str]) -> None:
+def test_the_kind_of_a_file(made: FileChange, said: list[str]) -> None:
     assert found(made) == [f"{made.path.decode()}: {each}" for each in said]
 
 
@@ -161,7 +161,7 @@ TOKENS = [
 @pytest.mark.parametrize("token", TOKENS)
 @pytest.mark.parametrize("line", ["{}", "key = '{}'", "https://x:{}@forge", "A={};"])
 def test_a_secret_is_found_and_not_repeated(token: str, line: str) -> None:
-    [finding] = secrets(change("a.env", "1\n2\n", f"1\n2\n{line.format(token)}\n"), PLAIN)
+    [finding] = find_secrets(change("a.env", "1\n2\n", f"1\n2\n{line.format(token)}\n"), PLAIN)
     assert str(finding).startswith("a.env:3: secret: ")
     assert token[4:] not in str(finding)
 
@@ -183,16 +183,16 @@ def test_a_secret_is_found_and_not_repeated(token: str, line: str) -> None:
     ],
 )
 def test_what_is_no_secret(line: str) -> None:
-    assert list(secrets(change("a.env", None, line + "\n"), PLAIN)) == []
+    assert list(find_secrets(change("a.env", None, line + "\n"), PLAIN)) == []
 
 
 def test_a_secret_that_leaves_is_none() -> None:
-    assert list(secrets(change("a.env", TOKENS[0] + "\n", "x\n"), PLAIN)) == []
+    assert list(find_secrets(change("a.env", TOKENS[0] + "\n", "x\n"), PLAIN)) == []
 
 
 def test_a_configured_secret_is_found_by_its_value() -> None:
     made = change("a.env", None, "one\ntwo hunter22 three\n")
-    [finding] = secrets(made, lambda data: data.replace(b"hunter22", b"[secret]"))
+    [finding] = find_secrets(made, lambda data: data.replace(b"hunter22", b"[secret]"))
     assert str(finding) == "a.env:2: secret: a secret of stitcherd.toml is written here"
 
 

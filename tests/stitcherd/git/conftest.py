@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.git.checkout import Checkout
-from stitcherd.git.checkouts import Checkouts
+from stitcherd.git.checkout import Checkout, Checkouts
 from tests.stitcherd.git.repositories import BRANCH, commit, git
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.git import GitFailed
+from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, DiffStat
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
@@ -80,7 +80,7 @@ async def test_a_repository_inside_the_tree_is_refused_by_name(checkout: Checkou
     git(inner, "init", "-q")
     if born:
         commit(inner, {"x": "x"})
-    with pytest.raises(GitFailed, match="inner"):
+    with pytest.raises(GitError, match="inner"):
         await checkout.commit("x")
     shutil.rmtree(inner / ".git")
     (inner / "x").write_text("x")
@@ -92,5 +92,5 @@ async def test_a_link_in_place_of_the_tree_is_refused(checkout: Checkout, tmp_pa
     place = checkout.directory / name
     place.rename(tmp_path / "moved")
     place.symlink_to(tmp_path / "moved")
-    with pytest.raises(GitFailed, match="symbolic link"):
+    with pytest.raises(GitError, match="symbolic link"):
         await checkout.commit("x")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.git import GitFailed
+from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
 from tests.stitcherd.git.repositories import git, write
 
@@ -77,5 +77,5 @@ async def test_restoring_follows_no_link(checkout: Checkout, tmp_path: Path) -> 
     assert (path / "b/c.txt").read_text() == "c\n"
     assert (path / "a.txt").read_text() == "one\ntwo\n"
     assert not (path / "a.txt").is_symlink()
-    with pytest.raises(GitFailed, match="outside repository"):
+    with pytest.raises(GitError, match="outside repository"):
         await checkout.restore_from_base(path, ["../work/a.txt"])

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.git import kept
+from stitcherd.git import snapshot
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.gate_tree import GateTree
+from stitcherd.git.gate_checkout import GateCheckout
 from tests.stitcherd.git.repositories import git, write
 
 MADE = {"venv/bin/lint": "lint\n", "venv/lib/deep/a.py": "a\n", "x.tmp": "x\n"}  # by `prepare`, and all ignored
 
 
-async def tree_of(checkout: Checkout, *, prepared: bool) -> GateTree:
+async def tree_of(checkout: Checkout, *, prepared: bool) -> GateCheckout:
     write(checkout.work, {"a.txt": "changed\n"})
     sha = await checkout.commit("x")
     assert sha
-    tree = await GateTree.make(checkout, "gates", sha)
+    tree = await GateCheckout.make(checkout, "gates", sha)
     if prepared:
         write(tree.path, {**MADE, "a.txt": "by prepare\n", "new.txt": "by prepare\n"})
         (tree.path / "venv/bin/lint").chmod(0o755)
@@ -157,9 +157,9 @@ async def test_what_is_the_same_is_not_copied_again(tmp_path: Path) -> None:
     write(tree, {f"{name}/{name}": name for name in "abc"})
     # What is younger than a tick of the clock could change without a trace, and is copied whatever happens.
     youngest = max(file.stat().st_ctime_ns for file in tree.rglob("*"))
-    while time.clock_gettime_ns(kept.CLOCK_OF_CTIMES) <= youngest:  # noqa: ASYNC110 (nobody tells of a tick)
+    while time.clock_gettime_ns(snapshot.CTIME_CLOCK) <= youngest:  # noqa: ASYNC110 (nobody tells of a tick)
         await asyncio.sleep(0.001)
-    held = kept.Kept(tree, tmp_path / "copy")
+    held = snapshot.DirectorySnapshot(tree, tmp_path / "copy")
     await held.keep()
     before = (tree / "a/a").stat().st_ctime_ns
     (tree / "b/b").write_text("evil")
@@ -172,4 +172,4 @@ async def test_what_is_the_same_is_not_copied_again(tmp_path: Path) -> None:
 
 async def test_what_cannot_be_kept_is_told(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot be copied: cp: .*No such file"):
-        await kept.Kept(tmp_path / "gone", tmp_path / "copy").keep()
+        await snapshot.DirectorySnapshot(tmp_path / "gone", tmp_path / "copy").keep()

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.git import GitFailed
-from stitcherd.git.checkout import Checkout
-from stitcherd.git.checkouts import Checkouts
+from stitcherd.git import GitError
+from stitcherd.git.checkout import Checkout, Checkouts
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
 
@@ -40,7 +39,7 @@ async def test_without_a_repository_there_is_an_empty_directory(checkouts: Check
     assert checkout.tmp.is_dir()
     (checkout.work / "x").touch()
     assert await checkout.commit("x") is None
-    with pytest.raises(GitFailed, match="no repository"):
+    with pytest.raises(GitError, match="no repository"):
         await checkout.fresh("x", "0" * 40)
 
 

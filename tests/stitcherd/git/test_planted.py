@@ -3,8 +3,7 @@
 import shutil
 from pathlib import Path
 
-from stitcherd.git.checkout import Checkout, DiffStat
-from stitcherd.git.checkouts import Checkouts
+from stitcherd.git.checkout import Checkout, Checkouts, DiffStat
 from tests.stitcherd.git.repositories import BRANCH, commit, evil, found, git, write
 
 

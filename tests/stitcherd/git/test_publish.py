@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.git import GitFailed
+from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
 from tests.stitcherd.git.repositories import BRANCH, git, write
 
@@ -28,5 +28,5 @@ async def test_the_commit_and_no_other_is_published(
 
 
 async def test_publishing_goes_to_paths_only(checkout: Checkout) -> None:
-    with pytest.raises(GitFailed, match="not allowed"):
+    with pytest.raises(GitError, match="not allowed"):
         await checkout.publish(str(checkout.base), "https://127.0.0.1:9/x.git", BRANCH)

@@ -11,20 +11,20 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from shared.house import Meta
+from shared.api import Meta
 from shared.ids import now_ms
-from stitcherd.api.doors import operators_door, public_door
-from stitcherd.api.house import House
-from stitcherd.bulk import Bulk
+from stitcherd.config.load import load
 from stitcherd.executors import kinds
-from stitcherd.executors.watch import Watch
-from stitcherd.feed import Feed
-from stitcherd.git.checkouts import Checkouts
-from stitcherd.intake import Intake
+from stitcherd.executors.health import HealthMonitor
+from stitcherd.git.checkout import Checkouts
+from stitcherd.http.apps import local_app, public_app
+from stitcherd.http.feed import EventFeed
+from stitcherd.http.state import AppState
+from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.intake import Intake
+from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
-from stitcherd.rails.in_force import RailsInForce
-from stitcherd.runner import Runner
-from stitcherd.settings import load
+from stitcherd.rails.live import LiveRails
 from stitcherd.store.events import add_event
 from stitcherd.store.sqlite import Store
 
@@ -48,7 +48,7 @@ triggers:
 SECRET = "a secret for the doors"  # of both sources: `near`, of default, and `far`, of elsewhere
 
 
-class Door:
+class ApiClient:
     """One door, as a client sees it; `say` asks and returns the status and the document."""
 
     def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
@@ -61,10 +61,10 @@ class Door:
             return answer.status, await answer.json(content_type=None)
 
 
-class Doors:
+class HttpHarness:
     """Both doors, and the parts behind them."""
 
-    def __init__(self, house: House, socket: Door, tcp: Door, feed: asyncio.Task[None]) -> None:
+    def __init__(self, house: AppState, socket: ApiClient, tcp: ApiClient, feed: asyncio.Task[None]) -> None:
         self.house = house
         self.socket = socket
         self.tcp = tcp
@@ -85,7 +85,7 @@ class Doors:
                 await asyncio.sleep(0.01)
 
 
-def _senders(directory: Path) -> str:
+def _source_settings(directory: Path) -> str:
     secret = directory / "secret"
     secret.touch(mode=0o600)
     secret.write_text(SECRET)
@@ -97,7 +97,7 @@ def _senders(directory: Path) -> str:
 
 
 @pytest.fixture
-async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
+async def doors(tmp_path: Path) -> AsyncIterator[HttpHarness]:
     tokens = "".join(
         f'[[tokens]]\nname = "{name}"\nsha256 = "{hashlib.sha256(name.encode()).hexdigest()}"\n'
         f'workspace = "{workspace}"\npermissions = {permissions}\n'
@@ -105,7 +105,7 @@ async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
     )
     (tmp_path / "stitcherd.toml").write_text(
         f'[daemon]\nstate_dir = "{tmp_path}/state"\n[http]\nlisten = "127.0.0.1:0"\nhosts = ["stitcher.example"]\n'
-        f'[executors.agent]\nkind = "command"\nargv = ["true"]\n{tokens}{_senders(tmp_path)}'
+        f'[executors.agent]\nkind = "command"\nargv = ["true"]\n{tokens}{_source_settings(tmp_path)}'
     )
     (tmp_path / "rails.yaml").write_text(RAILS)
     (tmp_path / "state").mkdir()
@@ -113,15 +113,15 @@ async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
     async with AsyncExitStack() as closing:
         store = await Store.open(tmp_path / "state" / "stitcher.db")
         closing.push_async_callback(store.close)
-        rails = RailsInForce(tmp_path / "rails.yaml", store, settings.secret_names)
+        rails = LiveRails(tmp_path / "rails.yaml", store, settings.secret_names)
         await rails.reload()
         runner = Runner(store, settings, rails.at, kinds.build(settings.executors), Checkouts(tmp_path / "state"), "me")
         queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
-        feed = Feed(store)
+        feed = EventFeed(store)
         meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")
-        intake, bulk = Intake(store, settings, rails, queue, runner), Bulk(store, queue, runner)
-        house = House(settings, store, rails, intake, bulk, runner, feed, meta, Watch({}))
-        behind = [web.AppRunner(door(house), auto_decompress=False) for door in (operators_door, public_door)]
+        intake, bulk = Intake(store, settings, rails, queue, runner), JobCommands(store, queue, runner)
+        house = AppState(settings, store, rails, intake, bulk, runner, feed, meta, HealthMonitor({}))
+        behind = [web.AppRunner(door(house), auto_decompress=False) for door in (local_app, public_app)]
         for app in behind:
             await app.setup()
             closing.push_async_callback(app.cleanup)
@@ -138,6 +138,9 @@ async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
         remote = aiohttp.ClientSession()
         for session in (local, remote):
             closing.push_async_callback(session.close)
-        yield Doors(
-            house, Door(local, "http://d"), Door(remote, f"http://127.0.0.1:{behind[1].addresses[0][1]}"), following
+        yield HttpHarness(
+            house,
+            ApiClient(local, "http://d"),
+            ApiClient(remote, f"http://127.0.0.1:{behind[1].addresses[0][1]}"),
+            following,
         )

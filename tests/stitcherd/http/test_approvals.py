@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stitcherd.store import approvals
-from tests.stitcherd.doors.senders import deliver
+from tests.stitcherd.http.webhooks import send_webhook
 
 RAILS = """\
 version: 1
@@ -55,7 +55,7 @@ async def under(doors: Any, text: str) -> None:
 
 
 async def waiting(doors: Any, verb: str = "hello") -> str:
-    status, told = await deliver(doors, "near", said(f"@mosaic {verb} there"))
+    status, told = await send_webhook(doors, "near", said(f"@mosaic {verb} there"))
     assert status == 202, told
     assert (status, told["verdict"], told["status"]) == (202, "waiting", "PENDING"), told
     assert told["reason"] == "guard outsider-text: a stranger wrote it"
@@ -157,23 +157,23 @@ async def test_rails_that_ask_nobody_let_it_run(guarded: Any) -> None:
 async def test_a_chief_approves_on_the_thread_once(guarded: Any) -> None:
     job_id = await waiting(guarded)
     body = said(f"@mosaic approve {job_id[-8:]} looks harmless", "zoe")
-    status, told = await deliver(guarded, "near", body)
+    status, told = await send_webhook(guarded, "near", body)
     assert (status, told["verdict"], told["jobId"], told["status"]) == (202, "allowed", job_id, "QUEUED")
-    status, again = await deliver(guarded, "near", body)
+    status, again = await send_webhook(guarded, "near", body)
     assert (status, again["verdict"], again["jobId"]) == (200, "duplicate", job_id)
     events = (await over(guarded, job_id))["events"]
     approved = [(event["actor"], event["payload"]) for event in events if event["type"] == "job.approved"]
     assert approved == [("source:near/zoe", {"reason": "looks harmless"})]
     _, delivery = await guarded.socket.say("GET", f"/deliveries/{told['deliveryId']}")
     assert (delivery["verdict"], delivery["jobId"]) == ("allowed", job_id)
-    status, told = await deliver(guarded, "near", said("@mosaic approve", "max"))
+    status, told = await send_webhook(guarded, "near", said("@mosaic approve", "max"))
     assert (status, told["verdict"]) == (200, "ignored")
     assert told["reason"] == "nothing waits for an approval on this thread"
 
 
 async def test_a_chief_denies_on_the_thread(guarded: Any) -> None:
     job_id = await waiting(guarded)
-    status, told = await deliver(guarded, "near", said("@mosaic deny it is spam", "zoe"))
+    status, told = await send_webhook(guarded, "near", said("@mosaic deny it is spam", "zoe"))
     assert (status, told["verdict"], told["status"]) == (202, "allowed", "CANCELLED")
     event = (await job_of(guarded, job_id))["events"][-1]
     assert (event["type"], event["actor"], event["payload"]) == (
@@ -194,7 +194,7 @@ async def test_a_chief_denies_on_the_thread(guarded: Any) -> None:
 )
 async def test_others_may_not(guarded: Any, verb: str, login: str, why: str) -> None:
     job_id = await waiting(guarded)
-    status, told = await deliver(guarded, "near", said(f"@mosaic {verb}", login))
+    status, told = await send_webhook(guarded, "near", said(f"@mosaic {verb}", login))
     assert (status, told["verdict"], told["jobId"]) == (200, "denied", None)
     assert told["reason"] == f"who: near:{login} may not {verb} job {job_id[-8:]}: {why}"
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
@@ -203,13 +203,13 @@ async def test_others_may_not(guarded: Any, verb: str, login: str, why: str) -> 
 async def test_the_asker_may_where_the_rails_say_so(guarded: Any) -> None:
     await under(guarded, RAILS + "approvals: {command: yes-please, self: true}\n")
     job_id = await waiting(guarded)
-    assert (await deliver(guarded, "near", said("@mosaic approve")))[1]["verdict"] == "ignored"
-    assert (await deliver(guarded, "near", said("@mosaic yes-please")))[1]["jobId"] == job_id
+    assert (await send_webhook(guarded, "near", said("@mosaic approve")))[1]["verdict"] == "ignored"
+    assert (await send_webhook(guarded, "near", said("@mosaic yes-please")))[1]["jobId"] == job_id
 
 
 async def test_text_that_was_changed_meanwhile_is_not_what_was_asked_for(guarded: Any) -> None:
     job_id = await waiting(guarded)
-    _, told = await deliver(guarded, "near", said("@mosaic approve", "zoe", title="Another"))
+    _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe", title="Another"))
     assert told["verdict"] == "denied"
     assert told["reason"].endswith("the text of the thread has changed since it was asked for; ask for it again")
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
@@ -218,23 +218,23 @@ async def test_text_that_was_changed_meanwhile_is_not_what_was_asked_for(guarded
 async def test_on_the_thread_too_other_rails_need_a_second_look(guarded: Any) -> None:
     job_id = await waiting(guarded)
     await under(guarded, RAILS + MORE)
-    _, first = await deliver(guarded, "near", said("@mosaic approve", "zoe"))
+    _, first = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
     assert first["verdict"] == "denied"
     assert "the rails have changed" in first["reason"]
-    _, second = await deliver(guarded, "near", said("@mosaic approve now", "zoe"))
+    _, second = await send_webhook(guarded, "near", said("@mosaic approve now", "zoe"))
     assert (second["verdict"], second["jobId"]) == ("allowed", job_id)
 
 
 async def test_of_several_one_is_named(guarded: Any) -> None:
     jobs = [await waiting(guarded, verb) for verb in ("hello", "read")]
-    _, told = await deliver(guarded, "near", said("@mosaic approve", "zoe"))
+    _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
     assert (told["verdict"], told["reason"]) == (
         "denied",
         "2 jobs wait on this thread: name one by the end of its id",
     )
-    _, told = await deliver(guarded, "near", said("@mosaic approve 00000000", "zoe"))
+    _, told = await send_webhook(guarded, "near", said("@mosaic approve 00000000", "zoe"))
     assert told["verdict"] == "ignored"
-    _, told = await deliver(guarded, "near", said(f"@mosaic approve {jobs[1][-6:]}", "zoe"))
+    _, told = await send_webhook(guarded, "near", said(f"@mosaic approve {jobs[1][-6:]}", "zoe"))
     assert told["jobId"] == jobs[1]
     assert (await job_of(guarded, jobs[0]))["status"] == "PENDING"
 
@@ -242,15 +242,15 @@ async def test_of_several_one_is_named(guarded: Any) -> None:
 async def test_another_thread_and_another_source_approve_nothing(guarded: Any) -> None:
     job_id = await waiting(guarded)
     for source, body in (("near", said("@mosaic approve", "zoe", issue=2)), ("far", said("@mosaic approve", "zoe"))):
-        assert (await deliver(guarded, source, body))[1]["verdict"] == "ignored"
+        assert (await send_webhook(guarded, source, body))[1]["verdict"] == "ignored"
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
 async def test_a_replayed_approval_approves_nothing(guarded: Any) -> None:
     first = await waiting(guarded)
-    _, told = await deliver(guarded, "near", said("@mosaic approve", "zoe"))
+    _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
     await over(guarded, first)
-    _, asked = await deliver(guarded, "near", said("@mosaic hello again"))
+    _, asked = await send_webhook(guarded, "near", said("@mosaic hello again"))
     assert asked["verdict"] == "waiting"
     status, replayed = await guarded.socket.say("POST", f"/deliveries/{told['deliveryId']}/replay", json={})
     assert (status, replayed["verdict"]) == (200, "ignored")
@@ -270,9 +270,9 @@ async def test_cancel_and_approve_at_once_agree(guarded: Any) -> None:
 
 async def test_what_nobody_approves_in_time_is_cancelled(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await waiting(guarded)
-    _, terms = await guarded.house.store.write(approvals.look, job_id)
+    _, terms = await guarded.house.store.write(approvals.find_waiting, job_id)
     assert terms.expires == "24h"
-    monkeypatch.setattr("stitcherd.approvals.now_ms", lambda: terms.expires_at)
+    monkeypatch.setattr("stitcherd.jobs.approvals.now_ms", lambda: terms.expires_at)
     task = asyncio.create_task(guarded.house.intake.approvals.expiring())
     try:
         job = await over(guarded, job_id)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stitcherd.api import auth
+from stitcherd.http import auth
 
 HELLO = {"type": "hello", "prompt": "hi"}
 
@@ -76,7 +76,7 @@ async def test_another_workspaces_job_is_404_whatever_is_asked_of_it(doors: Any)
 
 
 async def test_too_many_wrong_tokens_have_to_wait(doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "WRONG_MAX", 3)
+    monkeypatch.setattr(auth, "FAILURES_MAX", 3)
     for _ in range(4):
         assert (await doors.tcp.say("GET", "/meta", "guess"))[0] == 401
     async with doors.tcp.session.get(f"{doors.tcp.base}/meta", headers={"Authorization": "Bearer reader"}) as answer:

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from shared.ids import now_ms
-from stitcherd import feed as feeding
-from stitcherd.api import events
-from stitcherd.store import prune
+from stitcherd.http import events
+from stitcherd.http import feed as feeding
+from stitcherd.store import retention
 
 WITHIN = 10.0
 
@@ -83,8 +83,8 @@ async def test_a_listener_that_is_cut_again_and_again_sees_everything_once(doors
 
 
 async def test_one_that_is_far_behind_reads_for_itself(doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "KEPT_BYTES", 2000)
-    monkeypatch.setattr(events, "BATCH", 7)
+    monkeypatch.setattr(feeding, "BUFFER_BYTES", 2000)
+    monkeypatch.setattr(events, "EVENT_BATCH", 7)
     async with listening(doors.socket) as at_the_head:
         ids = [await doors.event(n=n) for n in range(60)]
         assert [event["id"] for event in await at_the_head.events(60)] == ids
@@ -119,7 +119,7 @@ async def test_workspaces_see_their_own_events_and_those_of_all(doors: Any) -> N
 
 
 async def test_a_beat_carries_the_cursor_past_what_others_may_see(doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.2)
     async with listening(doors.tcp, token="other") as reader:
         await reader.frame()
         hidden = await doors.event(workspace="default")
@@ -129,7 +129,7 @@ async def test_a_beat_carries_the_cursor_past_what_others_may_see(doors: Any, mo
 
 async def test_410_only_if_an_event_behind_the_cursor_was_pruned(doors: Any) -> None:
     ids = [await doors.event(workspace=None, n=n) for n in range(4)]
-    await doors.house.store.write(prune.old_events, now_ms() + 1)
+    await doors.house.store.write(retention.prune_events, now_ms() + 1)
     kept = await doors.event(n=4)
     status, problem = await doors.socket.say("GET", f"/events?after={ids[1]}")
     assert (status, problem["code"]) == (410, "cursor_expired")

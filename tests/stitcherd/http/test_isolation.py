@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from stitcherd.api import events
-from tests.stitcherd.doors.conftest import RAILS
-from tests.stitcherd.doors.senders import comment, deliver
+from stitcherd.http import events
+from tests.stitcherd.http.conftest import RAILS
+from tests.stitcherd.http.webhooks import comment_body, send_webhook
 
 
 class Tenant(NamedTuple):
@@ -63,8 +63,8 @@ class Two:
         await self._asks(who, "POST", ("/runner-jobs", "/stitcher/dispatch")[pick % 2], new)
 
     async def comments(self, who: Tenant, _pick: int, _flag: bool) -> None:
-        body = comment(f"@mosaic hello {who.word} {next(self._numbers)}", repository=f"{who.source}-org/x")
-        _, told = await deliver(self._doors, who.source, body)
+        body = comment_body(f"@mosaic hello {who.word} {next(self._numbers)}", repository=f"{who.source}-org/x")
+        _, told = await send_webhook(self._doors, who.source, body)
         await self.look()
         self._innocent(who, json.dumps(told))
 
@@ -199,11 +199,11 @@ UNSHRUNK = settings(
 
 
 async def test_neither_learns_anything_of_the_other(doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.02)
     two, loop = Two(doors), asyncio.get_running_loop()
     for who in (NEAR, FAR):  # somebody is there before anything is asked
-        body = comment(f"@mosaic hello {who.word}", repository=f"{who.source}-org/x")
-        assert (await deliver(doors, who.source, body))[0] == 202
+        body = comment_body(f"@mosaic hello {who.word}", repository=f"{who.source}-org/x")
+        assert (await send_webhook(doors, who.source, body))[0] == 202
     await two.look()
     taken = set[Any]()
 

@@ -8,10 +8,10 @@ from msgspec import structs
 
 from shared.ids import new_id, now_ms
 from shared.models import Decision, Verdict
-from stitcherd.store import entries
+from stitcherd.store import jobs
 
 BULK = "/runner-jobs/bulk"
-NEW = entries.NewJob(
+NEW = jobs.NewJob(
     id="",
     workspace="default",
     type="gone",  # the rails have no such type: a worker that takes it fails it at once
@@ -34,7 +34,7 @@ NEW = entries.NewJob(
 async def _add(doors: Any, **more: Any) -> str:
     """Store a job that no worker is told of."""
     job = structs.replace(NEW, id=new_id(), **more)
-    await doors.house.store.write(entries.dispatch, job, Decision(Verdict.ALLOWED, "by hand", "none"), now_ms())
+    await doors.house.store.write(jobs.dispatch, job, Decision(Verdict.ALLOWED, "by hand", "none"), now_ms())
     return job.id
 
 

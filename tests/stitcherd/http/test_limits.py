@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.walks.house import House, until
+from tests.e2e.harness import DaemonHarness, wait_until
 
 pytestmark = pytest.mark.walk
 
@@ -19,10 +19,10 @@ LIMITS = {
 
 @pytest.fixture
 def build(request: pytest.FixtureRequest) -> Any:
-    houses: list[House] = []
+    houses: list[DaemonHarness] = []
 
-    def build(limits: str) -> House:
-        house = House()
+    def build(limits: str) -> DaemonHarness:
+        house = DaemonHarness()
         houses.append(house)
         house.rails.write_text(house.rails.read_text() + LIMITS[limits] + "\n")
         house.start()
@@ -33,16 +33,16 @@ def build(request: pytest.FixtureRequest) -> Any:
         house.remove()
 
 
-def held(house: House, job_id: str) -> Any:
-    return until(lambda: (job := house.job(job_id))["held"] and job, f"{job_id} is held")
+def held(house: DaemonHarness, job_id: str) -> Any:
+    return wait_until(lambda: (job := house.job(job_id))["held"] and job, f"{job_id} is held")
 
 
-def gone_on(house: House) -> str:
+def gone_on(house: DaemonHarness) -> str:
     """Return a script that waits until `let_go`, and no longer than a minute."""
     return f"for _ in $(seq 600); do test -e {house.root}/go && break; sleep 0.1; done"
 
 
-def let_go(house: House) -> None:
+def let_go(house: DaemonHarness) -> None:
     (house.root / "go").touch()
 
 
@@ -58,7 +58,7 @@ def test_a_job_beyond_the_limit_waits_and_says_why(build: Any) -> None:
     house.kill()  # and the limit holds after it too
     house.start()
     again = house.dispatch("free", gone_on(house))
-    until(lambda: house.get("/runner-jobs?status=running")["items"] or None, "one runs")
+    wait_until(lambda: house.get("/runner-jobs?status=running")["items"] or None, "one runs")
     let_go(house)
     ended = [house.wait(each) for each in (*others, again)]
     assert {job["status"] for job in ended} == {"COMPLETED"}
@@ -158,7 +158,7 @@ def test_bots_in_a_row_must_rest_over_a_restart_until_a_person_asks(build: Any) 
     house.rails.write_text(
         house.rails.read_text().replace('["github:octocat"]', '["github:octocat", "github:fixer[bot]"]')
     )
-    until(lambda: "fixer" in house.get("/rails")["text"] or None, "the bot is let in")
+    wait_until(lambda: "fixer" in house.get("/rails")["text"] or None, "the bot is let in")
 
     def asked(login: str) -> Any:
         reply = house.comment("@mosaic free true", issue=7, login=login).json

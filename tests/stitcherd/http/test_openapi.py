@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from stitcherd.api.openapi import document
-from stitcherd.api.routes import ROUTES
+from stitcherd.http.openapi import document
+from stitcherd.http.routes import ROUTES
 
 
 def test_every_route_is_in_it_with_its_permission() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.walks.deliveries import comment
-from tests.walks.house import House, until
+from tests.e2e.harness import DaemonHarness, wait_until
+from tests.e2e.webhooks import comment_body
 
 pytestmark = pytest.mark.walk
 
@@ -26,8 +26,8 @@ workspace = "far"
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    built = House(settings=SETTINGS)
+def house() -> Iterator[DaemonHarness]:
+    built = DaemonHarness(settings=SETTINGS)
     try:
         built.start()
         yield built
@@ -36,34 +36,34 @@ def house() -> Iterator[House]:
 
 
 @pytest.fixture(scope="module")
-def text(house: House) -> str:
+def text(house: DaemonHarness) -> str:
     return house.rails.read_text()
 
 
-def delivered(house: House, words: str = "@mosaic free true", **more: Any) -> Any:
+def delivered(house: DaemonHarness, words: str = "@mosaic free true", **more: Any) -> Any:
     reply = house.comment(words, **more)
     assert reply.status in {200, 202}, reply.body
     return reply.json
 
 
-def asked(house: House, path: str, body: Any, token: str, status: int) -> Any:
+def asked(house: DaemonHarness, path: str, body: Any, token: str, status: int) -> Any:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     reply = house.public("POST", path, json.dumps(body).encode(), headers)
     assert reply.status == status, reply.body
     return reply.json
 
 
-def posted(house: House, path: str, body: Any, status: int = 200) -> Any:
+def posted(house: DaemonHarness, path: str, body: Any, status: int = 200) -> Any:
     reply = house.ask("POST", path, body)
     assert reply.status == status, reply.body
     return reply.json
 
 
-def count(house: House) -> int:
+def count(house: DaemonHarness) -> int:
     return len(house.get("/deliveries?limit=500")["items"])
 
 
-def test_an_explanation_is_the_decision_and_stores_nothing(house: House) -> None:
+def test_an_explanation_is_the_decision_and_stores_nothing(house: DaemonHarness) -> None:
     first = delivered(house, login="drive-by", issue=1)
     kept = house.get(f"/deliveries/{first['deliveryId']}")["decision"]
     before = count(house)
@@ -71,7 +71,7 @@ def test_an_explanation_is_the_decision_and_stores_nothing(house: House) -> None
     assert {**again, "micros": 0} == {**kept, "micros": 0}
     assert again["remedy"] == {"text": "add github:drive-by to team", "line": 3}
     made_up = {"source": "github", "headers": {"x-github-event": "issue_comment"}}
-    for body in (comment("@mosaic fix true").decode(), json.loads(comment("@mosaic fix true"))):
+    for body in (comment_body("@mosaic fix true").decode(), json.loads(comment_body("@mosaic fix true"))):
         said = posted(house, "/rails/explain", {**made_up, "body": body})
         assert (said["verdict"], said["trigger"]) == ("allowed", "fix-on-command")
     assert count(house) == before
@@ -91,11 +91,11 @@ def test_an_explanation_is_the_decision_and_stores_nothing(house: House) -> None
         ({"source": "github", "body": "{}", "more": 1}, 422, "unknown field"),
     ],
 )
-def test_what_cannot_be_explained(house: House, body: Any, status: int, said: str) -> None:
+def test_what_cannot_be_explained(house: DaemonHarness, body: Any, status: int, said: str) -> None:
     assert said in posted(house, "/rails/explain", body, status)["detail"]
 
 
-def test_a_simulation_says_what_would_change(house: House, text: str) -> None:
+def test_a_simulation_says_what_would_change(house: DaemonHarness, text: str) -> None:
     allowed = delivered(house, issue=2)
     denied = delivered(house, issue=2, login="drive-by")
     other = text.replace("octocat", "drive-by")
@@ -119,7 +119,7 @@ def test_a_simulation_says_what_would_change(house: House, text: str) -> None:
     assert house.get("/rails")["text"] == text
 
 
-def test_a_text_that_does_not_load_is_refused_with_its_place(house: House, text: str) -> None:
+def test_a_text_that_does_not_load_is_refused_with_its_place(house: DaemonHarness, text: str) -> None:
     broken = text.replace("executor: missing", "executer: missing")
     problem = posted(house, "/rails/simulate", {"text": broken}, 422)
     line = broken[: broken.index("executer")].count("\n") + 1
@@ -130,8 +130,8 @@ def test_a_text_that_does_not_load_is_refused_with_its_place(house: House, text:
         posted(house, "/rails/simulate", body, 422)
 
 
-def test_each_question_needs_its_permission(house: House, text: str) -> None:
-    made_up = {"source": "github", "headers": {"X-GitHub-Event": "issue_comment"}, "body": comment("hi").decode()}
+def test_each_question_needs_its_permission(house: DaemonHarness, text: str) -> None:
+    made_up = {"source": "github", "headers": {"X-GitHub-Event": "issue_comment"}, "body": comment_body("hi").decode()}
     stored = {"deliveryId": delivered(house, issue=3, words="hello")["deliveryId"]}
     asked(house, "/rails/explain", made_up, "reader", 200)
     asked(house, "/rails/explain", stored, "reader", 403)
@@ -145,7 +145,7 @@ def test_each_question_needs_its_permission(house: House, text: str) -> None:
     asked(house, "/rails/explain", {**made_up, "source": "far"}, "far", 200)
 
 
-def test_a_replay_is_answered_like_the_webhook(house: House) -> None:
+def test_a_replay_is_answered_like_the_webhook(house: DaemonHarness) -> None:
     first = delivered(house, issue=4)
     house.wait(first["jobId"])
     path, before = f"/deliveries/{first['deliveryId']}/replay", count(house)
@@ -163,7 +163,7 @@ def test_a_replay_is_answered_like_the_webhook(house: House) -> None:
     posted(house, "/deliveries/00000000/replay", {}, 404)
 
 
-def test_a_replay_makes_no_second_job_on_a_thread(house: House) -> None:
+def test_a_replay_makes_no_second_job_on_a_thread(house: DaemonHarness) -> None:
     first = delivered(house, "@mosaic free sleep 60", issue=5)
     path = f"/deliveries/{first['deliveryId']}/replay"
     for body in ({"dryRun": True}, {}):
@@ -174,7 +174,7 @@ def test_a_replay_makes_no_second_job_on_a_thread(house: House) -> None:
     house.wait(first["jobId"], "CANCELLED")
 
 
-def test_the_schema_and_the_effective_rails(house: House) -> None:
+def test_the_schema_and_the_effective_rails(house: DaemonHarness) -> None:
     assert house.get("/rails/schema")["properties"]["version"] == {"maximum": 1, "minimum": 1, "type": "integer"}
     plain, full = house.get("/rails"), house.get("/rails?effective=true")
     assert {**plain, "effective": full["effective"]} == full
@@ -182,32 +182,34 @@ def test_the_schema_and_the_effective_rails(house: House) -> None:
     assert house.ask("GET", "/rails?effective=maybe").status == 422
 
 
-def test_an_edit_is_in_force_for_the_next_webhook_and_a_broken_one_is_not(house: House, text: str) -> None:
+def test_an_edit_is_in_force_for_the_next_webhook_and_a_broken_one_is_not(house: DaemonHarness, text: str) -> None:
     def revision() -> Any:
         return house.get("/rails")["revision"]
 
     try:
         before = revision()
         house.rails.write_text(text.replace("octocat", "newcomer"))
-        until(lambda: revision() != before or None, "the new rails")
+        wait_until(lambda: revision() != before or None, "the new rails")
         assert delivered(house, issue=6, login="octocat")["verdict"] == "denied"
         house.rails.write_text("version: 1\npeople: [")
-        until(lambda: house.get("/rails")["error"], "the fault")
+        wait_until(lambda: house.get("/rails")["error"], "the fault")
         house.rails.unlink()
-        gone = until(lambda: (error := house.get("/rails")["error"]) and "is gone" in error["message"], "the deletion")
+        gone = wait_until(
+            lambda: (error := house.get("/rails")["error"]) and "is gone" in error["message"], "the deletion"
+        )
         assert gone
         assert delivered(house, issue=6, login="octocat")["verdict"] == "denied"
     finally:
         house.rails.write_text(text)
-        until(lambda: revision() == before or None, "the old rails")
+        wait_until(lambda: revision() == before or None, "the old rails")
     assert house.get("/rails")["error"] is None
 
 
-def test_observing_decides_and_records_and_runs_nothing(house: House, text: str) -> None:
+def test_observing_decides_and_records_and_runs_nothing(house: DaemonHarness, text: str) -> None:
     jobs = house.get("/runner-jobs")["counts"]
     try:
         house.rails.write_text(text.replace("version: 1", "version: 1\nmode: observe"))
-        until(lambda: house.get("/rails")["mode"] == "observe" or None, "mode: observe")
+        wait_until(lambda: house.get("/rails")["mode"] == "observe" or None, "mode: observe")
         allowed, denied = delivered(house, issue=7), delivered(house, issue=7, login="drive-by")
         assert (allowed["verdict"], allowed["jobId"]) == ("ignored", None)
         assert allowed["reason"] == "observe: would have been allowed: trigger free-on-command"
@@ -219,11 +221,11 @@ def test_observing_decides_and_records_and_runs_nothing(house: House, text: str)
         assert house.ask("POST", "/runner-jobs", {"type": "free"}).status == 403
     finally:
         house.rails.write_text(text)
-        until(lambda: house.get("/rails")["mode"] == "enforce" or None, "mode: enforce")
+        wait_until(lambda: house.get("/rails")["mode"] == "enforce" or None, "mode: enforce")
     assert house.get("/runner-jobs")["counts"] == jobs
 
 
-def test_the_command_line(house: House, text: str) -> None:
+def test_the_command_line(house: DaemonHarness, text: str) -> None:
     good, bad = house.root / "good.yaml", house.root / "bad.yaml"
     good.write_text(text.replace("octocat", "somebody"))
     bad.write_text(text.replace("version: 1", "version: 1\nmode: dry"))
@@ -245,12 +247,12 @@ def test_the_command_line(house: House, text: str) -> None:
     assert json.loads(house.cli("rails", "show", "--effective").stdout)["mode"] == "enforce"
 
 
-def test_the_rails_say_how_they_differ_from_those_of_a_job(house: House, text: str) -> None:
+def test_the_rails_say_how_they_differ_from_those_of_a_job(house: DaemonHarness, text: str) -> None:
     job = delivered(house, issue=77)["jobId"]
     revision = house.get(f"/runner-jobs/{job}")["railsRevision"]
     try:
         house.rails.write_text(text + "\nmode: observe\n")
-        until(lambda: house.get("/rails")["mode"] == "observe" or None, "mode: observe")
+        wait_until(lambda: house.get("/rails")["mode"] == "observe" or None, "mode: observe")
         state = house.get("/rails")
         wanted = [{"what": "mode", "change": "changed", "keys": [], "line": text.count("\n") + 2}]
         assert (state["before"], state["changes"], "beforeText" in state) == (revision, wanted, False)
@@ -261,4 +263,4 @@ def test_the_rails_say_how_they_differ_from_those_of_a_job(house: House, text: s
             assert (reply.status, reply.json["code"]) == (404, "not_found")
     finally:
         house.rails.write_text(text)
-        until(lambda: house.get("/rails")["mode"] == "enforce" or None, "mode: enforce")
+        wait_until(lambda: house.get("/rails")["mode"] == "enforce" or None, "mode: enforce")

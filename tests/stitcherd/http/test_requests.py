@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.stitcherd.doors.senders import comment, deliver, signed
+from tests.stitcherd.http.webhooks import comment_body, send_webhook, signed_headers
 
 DEEP = 100_000
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066"
@@ -49,13 +49,13 @@ async def test_what_can_be_kept_is_kept_to_the_letter(doors: Any, metadata: dict
 
 
 async def test_of_a_key_that_stands_twice_the_last_is_judged_and_stored(doors: Any) -> None:
-    twice = comment("@mosaic hello").replace(b'"created"', b'"edited", "action": "created"', 1)
-    status, told = await deliver(doors, "near", twice)
+    twice = comment_body("@mosaic hello").replace(b'"created"', b'"edited", "action": "created"', 1)
+    status, told = await send_webhook(doors, "near", twice)
     assert (status, told["verdict"]) == (202, "allowed")
     _, delivery = await doors.socket.say("GET", f"/deliveries/{told['deliveryId']}")
     assert delivery["action"] == "created"
-    other = comment("@mosaic hello", issue=2).replace(b'"created"', b'"created", "action": "edited"', 1)
-    assert (await deliver(doors, "near", other))[1]["verdict"] == "ignored"
+    other = comment_body("@mosaic hello", issue=2).replace(b'"created"', b'"created", "action": "edited"', 1)
+    assert (await send_webhook(doors, "near", other))[1]["verdict"] == "ignored"
 
 
 async def test_of_a_key_that_stands_twice_in_a_dispatch_the_last_is_judged_and_stored(doors: Any) -> None:
@@ -73,7 +73,7 @@ async def test_of_a_key_that_stands_twice_in_a_dispatch_the_last_is_judged_and_s
     ids=count(),
 )
 async def test_a_webhook_that_is_no_json_is_400_even_in_what_nobody_looks_at(doors: Any, body: bytes) -> None:
-    status, problem = await deliver(doors, "near", body)
+    status, problem = await send_webhook(doors, "near", body)
     assert (status, problem["code"]) == (400, "bad_request")
 
 
@@ -81,7 +81,7 @@ async def test_a_webhook_that_is_no_json_is_400_even_in_what_nobody_looks_at(doo
     "name", ["../../etc", "-rf/x", "--upload-pack=x/y", "a/..", "%2e%2e/x", "x/\u202ey", "x/" + "y" * 300]
 )
 async def test_a_repository_that_is_no_name_is_refused(doors: Any, name: str) -> None:
-    status, problem = await deliver(doors, "near", comment("@mosaic hello", repository=name))
+    status, problem = await send_webhook(doors, "near", comment_body("@mosaic hello", repository=name))
     assert (status, problem["code"]) == (422, "invalid")
     for path in ("/runner-jobs", "/stitcher/dispatch"):
         status, _ = await doors.socket.say("POST", path, json={"type": "hello", "repository": name})
@@ -89,9 +89,9 @@ async def test_a_repository_that_is_no_name_is_refused(doors: Any, name: str) ->
 
 
 async def test_the_words_of_strangers_are_kept_as_they_are(doors: Any) -> None:
-    document = json.loads(comment(f"@mosaic hello {ESCAPES}"))
+    document = json.loads(comment_body(f"@mosaic hello {ESCAPES}"))
     document["issue"] |= {"title": ESCAPES, "labels": [{"name": ESCAPES}], "html_url": f"https://x/{ESCAPES}"}
-    status, told = await deliver(doors, "near", json.dumps(document).encode())
+    status, told = await send_webhook(doors, "near", json.dumps(document).encode())
     assert status == 202
     _, job = await doors.socket.say("GET", f"/runner-jobs/{told['jobId']}")
     assert job["thread"]["title"] == ESCAPES
@@ -99,8 +99,8 @@ async def test_the_words_of_strangers_are_kept_as_they_are(doors: Any) -> None:
 
 
 async def test_a_gzip_bomb_is_not_even_opened(doors: Any) -> None:
-    body = comment("@mosaic hello")
+    body = comment_body("@mosaic hello")
     for encoding in ("gzip", "br", "identity", "gzip, gzip"):
-        headers = {**signed(body), "Content-Encoding": encoding}
+        headers = {**signed_headers(body), "Content-Encoding": encoding}
         status, problem = await doors.tcp.say("POST", "/stitcher/webhook/near", data=body, headers=headers)
         assert (status, problem["code"]) == (415, "unsupported_media_type")

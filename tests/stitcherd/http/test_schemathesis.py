@@ -24,11 +24,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from stitcherd.api import auth
-from stitcherd.api.openapi import OPENAPI, document
-from stitcherd.api.routes import ROUTES, STREAM
-from tests.stitcherd.doors.conftest import RAILS
-from tests.stitcherd.doors.senders import comment, deliver
+from stitcherd.http import auth
+from stitcherd.http.openapi import OPENAPI, document
+from stitcherd.http.routes import ROUTES, STREAM
+from tests.stitcherd.http.conftest import RAILS
+from tests.stitcherd.http.webhooks import comment_body, send_webhook
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 WITHIN = 20.0  # seconds for one answer
@@ -102,8 +102,8 @@ class Known:
 async def test_the_document_holds(
     doors: Any, mode: GenerationMode, door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auth, "WRONG_MAX", 10**6)  # or the rest would be 429
-    _, told = await deliver(doors, "near", comment("@mosaic hello", repository="near-org/nowhere"))
+    monkeypatch.setattr(auth, "FAILURES_MAX", 10**6)  # or the rest would be 429
+    _, told = await send_webhook(doors, "near", comment_body("@mosaic hello", repository="near-org/nowhere"))
     job = await doors.over(told["jobId"])
     known = Known(job, told["deliveryId"])
     async with on_tcp(tmp_path / "s") as socket:

@@ -16,10 +16,11 @@ from aiohttp import web
 
 from bench.knocking import Answer, knock
 from bench.malformed import Case, Sender, cases
-from stitcherd.api import asked, listening
-from stitcherd.api.doors import public_door
-from tests.stitcherd.doors.conftest import SECRET
-from tests.stitcherd.doors.senders import comment, deliver, signed
+from stitcherd.http import requests, server
+from stitcherd.http import server as http_server
+from stitcherd.http.apps import public_app
+from tests.stitcherd.http.conftest import SECRET
+from tests.stitcherd.http.webhooks import comment_body, send_webhook, signed_headers
 
 AT_ONCE = 16
 PATIENCE = 20.0
@@ -54,17 +55,17 @@ class Public:
 @pytest.fixture
 async def public(doors: Any) -> AsyncIterator[Public]:
     async with AsyncExitStack() as closing:
-        runner = web.AppRunner(public_door(doors.house), shutdown_timeout=0.1)
+        runner = web.AppRunner(public_app(doors.house), shutdown_timeout=0.1)
         await runner.setup()
         closing.push_async_callback(runner.cleanup)
-        server = await listening.listen(runner, "127.0.0.1", 0)
+        server = await http_server.listen(runner, "127.0.0.1", 0)
         closing.callback(server.close)
         yield Public(runner, server.sockets[0].getsockname()[1])
 
 
 def hook(body: bytes, *lines: str, source: str = "near", length: int | None = None) -> bytes:
     """Return the bytes of a signed webhook, with more header lines."""
-    given = [f"{name}: {value}" for name, value in signed(body).items()]
+    given = [f"{name}: {value}" for name, value in signed_headers(body).items()]
     first = [f"POST /stitcher/webhook/{source} HTTP/1.1", "Host: localhost", "Connection: close"]
     framed = [f"Content-Length: {len(body) if length is None else length}"]
     return "\r\n".join([*first, *given, *lines, *framed, "", ""]).encode() + body
@@ -88,7 +89,7 @@ async def test_thousands_of_malformed_requests_are_refused_one_by_one(
     rest = cases(1, many, Sender("near", SECRET.encode()), api=door == "socket")
     strangers, heard = asyncio.gather(*(client(rest) for _ in range(AT_ONCE))), 0
     while not strangers.done():  # and meanwhile good ones are heard
-        status, told = await deliver(doors, "near", comment(f"Remark {heard}."))
+        status, told = await send_webhook(doors, "near", comment_body(f"Remark {heard}."))
         assert (status, told["verdict"]) == (200, "ignored")
         heard += 1
         await asyncio.sleep(0.01)
@@ -103,7 +104,7 @@ async def test_thousands_of_malformed_requests_are_refused_one_by_one(
 async def test_beyond_the_limit_of_connections_strangers_are_turned_away(
     public: Public, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "CONNECTIONS_MAX", 5)
+    monkeypatch.setattr(server, "CONNECTIONS_MAX", 5)
     inside = [await public.open() for _ in range(5)]
     await public.holds(5)
     for _ in range(20):
@@ -122,7 +123,7 @@ async def test_beyond_the_limit_of_connections_strangers_are_turned_away(
     "begun", [b"", b"POST /stitcher/webhook/near HTTP/1.1\r\nHost: loc", HEALTH + b"GET /"], ids=count()
 )
 async def test_slow_headers_have_a_deadline(public: Public, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
-    monkeypatch.setattr(listening, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
     reader, writer = await public.open()
     writer.write(begun)
     for _ in range(3):  # a byte now and then buys no time
@@ -135,8 +136,8 @@ async def test_slow_headers_have_a_deadline(public: Public, monkeypatch: pytest.
 
 
 async def test_slow_bodies_have_a_deadline(doors: Any, public: Public, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asked, "BODY_SECONDS", 0.3)
-    body = comment("@mosaic hello")
+    monkeypatch.setattr(requests, "BODY_SECONDS", 0.3)
+    body = comment_body("@mosaic hello")
     answer = await public.knock(hook(body, length=len(body) + 10))
     assert (answer.status, answer.fault) == (400, None)
     assert "did not arrive" in json.loads(answer.body)["detail"]
@@ -144,7 +145,7 @@ async def test_slow_bodies_have_a_deadline(doors: Any, public: Public, monkeypat
 
 
 async def test_who_does_not_read_the_answers_is_dropped(public: Public, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(server, "UNREAD_SECONDS", 0.5)
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.setblocking(False)
@@ -159,7 +160,7 @@ async def test_who_does_not_read_the_answers_is_dropped(public: Public, monkeypa
 
 
 async def test_a_body_that_was_torn_off_is_nothing(doors: Any, public: Public, caplog: Any) -> None:
-    body = comment("@mosaic hello")
+    body = comment_body("@mosaic hello")
     for ending in ("half", "reset"):
         for kept in (1, len(body) // 2, len(body) - 1):
             whole = hook(body)
@@ -170,7 +171,7 @@ async def test_a_body_that_was_torn_off_is_nothing(doors: Any, public: Public, c
 
 
 async def test_a_sender_that_waits_for_a_go_on_gets_it(public: Public) -> None:
-    whole = hook(comment("A remark."), "Expect: 100-continue")
+    whole = hook(comment_body("A remark."), "Expect: 100-continue")
     at = whole.index(b"\r\n\r\n") + 4
     reader, writer = await public.open()
     writer.write(whole[:at])
@@ -194,7 +195,7 @@ async def test_a_sender_that_waits_for_a_go_on_gets_it(public: Public) -> None:
     ],
 )
 async def test_odd_bytes_in_headers_are_refused_in_words(public: Public, line: str, status: int) -> None:
-    body = comment("A remark.")
+    body = comment_body("A remark.")
     name = line.partition(":")[0]
     kept = [each for each in hook(body).split(b"\r\n") if not each.startswith(name.encode())]
     answer = await public.knock(b"\r\n".join([kept[0], line.encode(errors="surrogateescape"), *kept[1:]]))

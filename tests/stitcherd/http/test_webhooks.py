@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.walks.deliveries import SECRETS
-from tests.walks.house import ROOT, House
+from tests.e2e.harness import ROOT, DaemonHarness
+from tests.e2e.webhooks import SECRETS
 
 CORPUS = ROOT.parent / "shared" / "payloads"
 SECRET = SECRETS["github"]
@@ -67,8 +67,8 @@ EXPECTED: dict[str, tuple[int, str, str]] = {
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    built = House(rails=RAILS, settings='[repositories."*"]\nclone = "/srv/git/{name}.git"\n' + SETTINGS)
+def house() -> Iterator[DaemonHarness]:
+    built = DaemonHarness(rails=RAILS, settings='[repositories."*"]\nclone = "/srv/git/{name}.git"\n' + SETTINGS)
     try:
         built.start()
         built.cli("pause")  # what is allowed is stored, and need not run
@@ -112,7 +112,7 @@ def mutated(case: dict[str, Any], number: int) -> tuple[str, dict[str, str], byt
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_it_comes_out_as_expected(house: House, name: str) -> None:
+def test_it_comes_out_as_expected(house: DaemonHarness, name: str) -> None:
     cases = {each["id"]: each for each in json.loads((CORPUS / "mutations.json").read_text())}
     number = 1000 + list(EXPECTED).index(name)
     source, headers, body = mutated(cases[name], number)

@@ -5,10 +5,10 @@ import json
 import uuid
 from typing import Any
 
-from tests.stitcherd.doors.conftest import SECRET
+from tests.stitcherd.http.conftest import SECRET
 
 
-def comment(text: str, *, repository: str = "near-org/api", issue: int = 1, **more: Any) -> bytes:
+def comment_body(text: str, *, repository: str = "near-org/api", issue: int = 1, **more: Any) -> bytes:
     """Return the body of octocat's new comment on an issue of octocat's."""
     user = {"login": "octocat"}
     topic = {"number": issue, "title": "A row is lost", "user": user, "labels": []}
@@ -17,7 +17,7 @@ def comment(text: str, *, repository: str = "near-org/api", issue: int = 1, **mo
     return json.dumps({**document, "repository": {"full_name": repository}, **more}).encode()
 
 
-def signed(body: bytes, event: str = "issue_comment") -> dict[str, str]:
+def signed_headers(body: bytes, event: str = "issue_comment") -> dict[str, str]:
     """Return the headers of a delivery, with an id of its own."""
     proof = hmac.digest(SECRET.encode(), body, "sha256").hex()
     return {
@@ -28,8 +28,8 @@ def signed(body: bytes, event: str = "issue_comment") -> dict[str, str]:
     }
 
 
-async def deliver(doors: Any, source: str, body: bytes, **headers: str) -> tuple[int, Any]:
+async def send_webhook(doors: Any, source: str, body: bytes, **headers: str) -> tuple[int, Any]:
     """Send a signed webhook to the public door; return the status and the document of the answer."""
-    given = {**signed(body), **headers}
+    given = {**signed_headers(body), **headers}
     status, told = await doors.tcp.say("POST", f"/stitcher/webhook/{source}", data=body, headers=given)
     return status, told

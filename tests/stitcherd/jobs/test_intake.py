@@ -13,19 +13,21 @@ import pytest
 from msgspec import Struct, structs
 from multidict import CIMultiDict
 
+from shared.api import WebhookResponse
 from shared.ids import now_ms
-from shared.models import Answer, Delivery, RunnerJob, Status, Verdict
-from stitcherd import intake as intake_module
-from stitcherd.drafts import DispatchRequest
+from shared.models import Delivery, RunnerJob, Status, Verdict
+from stitcherd.config.load import load
+from stitcherd.config.settings import Settings
+from stitcherd.errors import Refusal
 from stitcherd.executors import kinds
-from stitcherd.git.checkouts import Checkouts
-from stitcherd.intake import Intake
+from stitcherd.git.checkout import Checkouts
+from stitcherd.jobs import intake as intake_module
+from stitcherd.jobs.intake import Intake, JobRequest
+from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
-from stitcherd.rails.in_force import RailsInForce
-from stitcherd.refusal import Refusal
-from stitcherd.runner import Runner
-from stitcherd.settings import Settings, load
-from stitcherd.store import moves, reads
+from stitcherd.rails.live import LiveRails
+from stitcherd.store import deliveries, jobs, transitions
+from stitcherd.store import events as store_events
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -65,30 +67,32 @@ DAY = 86_400_000
 class House(Struct):
     store: Store
     settings: Settings
-    rails: RailsInForce
+    rails: LiveRails
     intake: Intake
     nudges: list[tuple[str, int]]
     place: Path
 
-    async def mosaic(self, comment: str = "@mosaic fix it", key: str | None = None, **more: Any) -> Answer:
+    async def mosaic(self, comment: str = "@mosaic fix it", key: str | None = None, **more: Any) -> WebhookResponse:
         about = {"author": more.pop("author", "ann"), "title": "It leaks"}
         usual = {"issueNumber": "7", "repository": "acme/roof", "action": "commented", "metadata": about}
         body = json.dumps({**usual, "comment": comment, **more}).encode()
         return await self.deliver("mosaic", body, {"X-Mosaic-Delivery": key} if key else {})
 
-    async def deliver(self, source: str, body: bytes, headers: Mapping[str, str], *, secret: bytes = SECRET) -> Answer:
+    async def deliver(
+        self, source: str, body: bytes, headers: Mapping[str, str], *, secret: bytes = SECRET
+    ) -> WebhookResponse:
         name = "X-Mosaic-Signature" if source == "mosaic" else "X-Hub-Signature-256"
         signed = CIMultiDict({**headers, name: "sha256=" + hmac.new(secret, body, "sha256").hexdigest()})
         return await self.intake.deliver(self.settings.sources[source], signed, body, form=False)
 
-    async def job(self, answer: Answer) -> RunnerJob:
+    async def job(self, answer: WebhookResponse) -> RunnerJob:
         assert answer.job_id
         async with self.store.reading() as db:
-            return await reads.job_detail(db, answer.job_id, None)
+            return await jobs.get_job_detail(db, answer.job_id, None)
 
-    async def delivery(self, answer: Answer) -> Delivery:
+    async def delivery(self, answer: WebhookResponse) -> Delivery:
         async with self.store.reading() as db:
-            return await reads.delivery(db, answer.delivery_id, None)
+            return await deliveries.get_delivery(db, answer.delivery_id, None)
 
     async def stored(self) -> tuple[int, ...]:
         """How many deliveries, bodies, decisions and jobs there are."""
@@ -115,7 +119,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     (tmp_path / "state").mkdir()
     settings = load(tmp_path, socket=str(tmp_path / "socket"))
     store = await Store.open(tmp_path / "state" / "stitcher.db")
-    rails = RailsInForce(tmp_path / "rails.yaml", store, settings.secret_names)
+    rails = LiveRails(tmp_path / "rails.yaml", store, settings.secret_names)
     await rails.reload()
     nudges: list[tuple[str, int]] = []
 
@@ -154,8 +158,8 @@ async def test_what_is_allowed_is_on_disk_and_nudged(house: House) -> None:
     assert delivery.headers == {"X-Mosaic-Delivery": "d1"}
     assert delivery.decision == job.decision
     async with house.store.reading() as db:
-        body = await reads.delivery_body(db, delivery.id, None)
-        events = await reads.events_after(db, 0, 10)
+        body = await deliveries.get_body(db, delivery.id, None)
+        events = await store_events.events_after(db, 0, 10)
     assert json.loads(body)["comment"] == "@mosaic fix the last row"
     assert len(body) == delivery.body_bytes
     assert [event.type for event, _ in events] == ["rails.reloaded", "delivery.received", "job.created", "job.queued"]
@@ -260,7 +264,7 @@ async def test_how_long_a_delivery_is_remembered(
 
 async def test_after_its_retention_an_id_may_come_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await house.mosaic(key="d1")
-    await house.store.write(moves.cancel, str(first.job_id), "uid:0", None, now_ms())
+    await house.store.write(transitions.cancel, str(first.job_id), "uid:0", None, now_ms())
     now = now_ms()
     monkeypatch.setattr(intake_module, "now_ms", lambda: now + 11 * DAY)
     second = await house.mosaic(key="d1")
@@ -271,7 +275,7 @@ async def test_after_its_retention_an_id_may_come_again(house: House, monkeypatc
 
 
 async def test_a_github_body_is_a_repetition_under_any_id(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    body = (Path(__file__).parents[1] / "deliveries" / "github" / "issue_comment.created.json").read_bytes()
+    body = (Path(__file__).parents[2] / "deliveries" / "github" / "issue_comment.created.json").read_bytes()
     headers = {"X-GitHub-Event": "issue_comment", "X-GitHub-Delivery": "1", "Cookie": "no", "User-Agent": "hub\udcff"}
     first = await house.deliver("hub", body, headers)
     now = now_ms()
@@ -308,7 +312,7 @@ async def test_a_full_disk_accepts_nothing(house: House) -> None:
     await house.nudged((str(answer.job_id), 1))
 
 
-WISH = DispatchRequest(
+WISH = JobRequest(
     type="fix",
     prompt="Mend it.",
     repository="acme/roof",

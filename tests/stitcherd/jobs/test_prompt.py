@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitcherd import prompt
-from stitcherd.trigger import Quote
+from stitcherd.jobs import prompt
+from stitcherd.sources.trigger import Quote
 
 TASK = "Mend the roof."
 
@@ -12,7 +12,7 @@ TASK = "Mend the roof."
 @settings(deadline=None)
 @given(st.lists(st.builds(Quote, st.none() | st.just("forge:eve"), st.just("comment"), st.text()), max_size=4))
 def test_every_line_of_others_is_quoted(quotes: list[Quote]) -> None:
-    task, *rest = prompt.compose(TASK, quotes).splitlines()
+    task, *rest = prompt.compose_prompt(TASK, quotes).splitlines()
     assert task == TASK
     assert all(not line or line.startswith("> ") for line in rest)
 
@@ -20,24 +20,24 @@ def test_every_line_of_others_is_quoted(quotes: list[Quote]) -> None:
 @settings(deadline=None)
 @given(st.text())
 def test_every_line_that_a_gate_printed_is_quoted(printed: str) -> None:
-    told = prompt.again(TASK, 2, [("tests", printed)])
+    told = prompt.retry_prompt(TASK, 2, [("tests", printed)])
     before, after = told.split("Gate tests printed:\n\n")
-    assert before.startswith(prompt.first(TASK))
+    assert before.startswith(prompt.first_prompt(TASK))
     assert all(line.startswith(">") for line in after.splitlines())
 
 
 def test_quotes_are_attributed_and_cut() -> None:
-    said = prompt.compose(TASK, [Quote("forge:ann", "title", "It leaks"), Quote(None, "body", "x" * 20_000)])
+    said = prompt.compose_prompt(TASK, [Quote("forge:ann", "title", "It leaks"), Quote(None, "body", "x" * 20_000)])
     assert "> title by forge:ann:\n> \n> It leaks" in said
     assert "> body by a deleted account:" in said
-    assert "x" * prompt.QUOTE_MAX + "\n> [cut]" in said
-    assert "x" * (prompt.QUOTE_MAX + 1) not in said
-    assert prompt.compose(TASK, [Quote("forge:ann", "body", " \n")]) == TASK
+    assert "x" * prompt.MAX_QUOTE_LENGTH + "\n> [cut]" in said
+    assert "x" * (prompt.MAX_QUOTE_LENGTH + 1) not in said
+    assert prompt.compose_prompt(TASK, [Quote("forge:ann", "body", " \n")]) == TASK
 
 
 def test_the_end_of_a_gates_output_is_what_counts() -> None:
-    told = prompt.again(TASK, 3, [("lint", "start" + "y" * prompt.FEEDBACK_MAX), ("tests", "")])
+    told = prompt.retry_prompt(TASK, 3, [("lint", "start" + "y" * prompt.MAX_FEEDBACK_LENGTH), ("tests", "")])
     assert "This is try 3." in told
     assert "start" not in told
     assert told.index("Gate lint") < told.index("Gate tests")
-    assert prompt.RULES in told
+    assert prompt.PROMPT_RULES in told

@@ -14,12 +14,12 @@ from msgspec import structs
 from shared.ids import new_id, now_ms
 from shared.models import Decision, Failure, Phase, RunnerJob, Status, StepStatus, StepType, Verdict
 from stitcherd import processes
-from stitcherd.git.checkouts import Checkouts
-from stitcherd.processes.tree import find
-from stitcherd.recovery import recover
-from stitcherd.store import entries, moves, progress, reads
+from stitcherd.git.checkout import Checkouts
+from stitcherd.jobs.recovery import recover_running_jobs
+from stitcherd.processes.tree import find_job_processes
+from stitcherd.store import interruptions, jobs, steps, transitions
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.drafted import new_job
+from tests.stitcherd.store.factories import new_job
 
 ALLOWED = Decision(Verdict.ALLOWED, "", "r1")
 SLEEP = "import time; print(flush=True); time.sleep(600)"
@@ -44,7 +44,7 @@ def left_behind() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def start(job: RunnerJob, cwd: Path, code: str = SLEEP, *, marked: bool = True) -> subprocess.Popen[bytes]:
-    env = processes.environment(os.environ, job_id=job.id if marked else "", attempt=1, number=1, tmp=cwd)
+    env = processes.build_environment(os.environ, job_id=job.id if marked else "", attempt=1, number=1, tmp=cwd)
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=cwd, env=env, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -58,16 +58,16 @@ async def running(
 ) -> RunnerJob:
     """Return a job amid its first try; `elsewhere` it can be found again, where it may have `ended`."""
     new = new_job(on_interrupt=on_interrupt)
-    await store.write(entries.dispatch, new, ALLOWED, now_ms())
-    claimed = await store.write(moves.claim, new.id, 1, "an earlier daemon", now_ms())
+    await store.write(jobs.dispatch, new, ALLOWED, now_ms())
+    claimed = await store.write(transitions.start, new.id, 1, "an earlier daemon", now_ms())
     assert claimed
     job, mine = claimed
     if started:
-        await store.write(progress.begin_try, mine, 1, now_ms(), "a" * 40)
+        await store.write(steps.begin_try, mine, 1, now_ms(), "a" * 40)
     if elsewhere:
-        await store.write(progress.remember, mine, 1, {"key": "a session"})
+        await store.write(steps.save_reference, mine, 1, {"key": "a session"})
     step = await store.write(
-        progress.open_step,
+        steps.open_step,
         mine,
         now_ms(),
         phase=Phase.EXECUTION,
@@ -77,7 +77,7 @@ async def running(
     )
     if ended:
         over = partial(
-            progress.close_step, status=StepStatus.COMPLETED, exit_code=0, output="", output_bytes=0, reason=None
+            steps.close_step, status=StepStatus.COMPLETED, exit_code=0, output="", output_bytes=0, reason=None
         )
         await store.write(over, mine, step, now_ms())
     return job
@@ -85,7 +85,7 @@ async def running(
 
 async def look(store: Store, job: RunnerJob) -> RunnerJob:
     async with store.reading() as db:
-        return await reads.job_detail(db, job.id, None)
+        return await jobs.get_job_detail(db, job.id, None)
 
 
 async def test_processes_are_ended_before_their_job_goes_on(
@@ -102,15 +102,15 @@ async def test_processes_are_ended_before_their_job_goes_on(
     bystander = start(structs.replace(job, id=new_id()), tmp_path)
     left_behind += [by_mark, by_place, parent, bystander]
     waiting = [asyncio.create_task(asyncio.to_thread(each.wait, 20)) for each in (by_mark, by_place, parent)]
-    assert await recover(store, checkouts, "me") == []
+    assert await recover_running_jobs(store, checkouts, "me") == []
     await asyncio.gather(*waiting)
-    assert find(job.id, checkouts.directory(job.id)) == []
+    assert find_job_processes(job.id, checkouts.directory(job.id)) == []
     assert bystander.poll() is None
     for each in (job, other):
         after = await look(store, each)
         assert (after.status, after.attempt) == (Status.QUEUED, 2)
     async with store.reading() as db:
-        assert [(name, attempt) for name, attempt, _ in await reads.waiting(db)] == [(job.id, 2), (other.id, 2)]
+        assert [(name, attempt) for name, attempt, _ in await jobs.queued_jobs(db)] == [(job.id, 2), (other.id, 2)]
 
 
 @pytest.mark.parametrize(
@@ -127,39 +127,39 @@ async def test_a_job_goes_where_its_type_says(
 ) -> None:
     job = await running(store, on_interrupt=on_interrupt, started=started)
     if cancelled:
-        await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
-    assert await recover(store, Checkouts(tmp_path), "me") == []
+        await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
     after = await look(store, job)
     assert after.status is status
     assert isinstance(after.steps, tuple)
     assert [step.status for step in after.steps] == [StepStatus.FAILED]
-    assert await recover(store, Checkouts(tmp_path), "me") == []
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
     assert await look(store, job) == after, "a second look changes nothing"
 
 
 async def test_jobs_that_wait_or_are_over_are_left_alone(store: Store, tmp_path: Path) -> None:
     job = await running(store)
-    await store.write(moves.cancel, job.id, "uid:0", None, now_ms())
-    await store.write(moves.recover, job.id, now_ms())
-    await store.write(moves.retry, job.id, "uid:0", now_ms())
+    await store.write(transitions.cancel, job.id, "uid:0", None, now_ms())
+    await store.write(interruptions.recover, job.id, now_ms())
+    await store.write(transitions.retry, job.id, "uid:0", now_ms())
     before = await look(store, job)
-    assert await recover(store, Checkouts(tmp_path), "me") == []
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
     assert await look(store, job) == before
 
 
 async def test_a_try_that_can_be_found_again_is_taken_over(store: Store, tmp_path: Path) -> None:
     job = await running(store, elsewhere=True)
-    assert await recover(store, Checkouts(tmp_path), "me") == [(job.id, 1, 10)]
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == [(job.id, 1, 10)]
     after = await look(store, job)
     assert (after.status, after.attempt, after.last_event) == (Status.RUNNING, 1, "job.recovered")
-    taken = await store.write(moves.adopted, job.id, 1, "me")
+    taken = await store.write(interruptions.find_taken_over, job.id, 1, "me")
     assert taken
     _, fence, left = taken
     assert (fence.owner, fence.attempt) == ("me", 1)
-    assert left == progress.Left(1, {"key": "a session"}, "a" * 40, ended=False)
-    assert await store.write(moves.adopted, job.id, 1, "an earlier daemon") is None
-    assert await store.write(moves.adopted, job.id, 2, "me") is None
-    await store.write(progress.note, fence, "ai.tool_called", now_ms(), None, {})  # its runner may write
+    assert left == interruptions.ResumableTry(1, {"key": "a session"}, "a" * 40, ended=False)
+    assert await store.write(interruptions.find_taken_over, job.id, 1, "an earlier daemon") is None
+    assert await store.write(interruptions.find_taken_over, job.id, 2, "me") is None
+    await store.write(steps.record_event, fence, "ai.tool_called", now_ms(), None, {})  # its runner may write
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -173,7 +173,7 @@ async def test_what_runs_in_its_checkout_is_ended_only_where_it_must_be_ours(
     child = start(job, work, marked=False)
     left_behind.append(child)
     waiting = asyncio.create_task(asyncio.to_thread(child.wait, 20)) if ended else None
-    assert len(await recover(store, checkouts, "me")) == 1
+    assert len(await recover_running_jobs(store, checkouts, "me")) == 1
     if waiting:
         await waiting
     assert (child.poll() is not None) == ended
@@ -183,9 +183,9 @@ async def test_a_run_that_was_lost_follows_its_type(store: Store, tmp_path: Path
     lost = Failure("interrupted", "the gateway knows nothing of it")
     for on_interrupt, status in (("fail", Status.FAILED), ("retry", Status.QUEUED)):
         job = await running(store, elsewhere=True, on_interrupt=on_interrupt)
-        await recover(store, Checkouts(tmp_path), "me")
-        assert await store.write(moves.interrupt, job.id, (1, "somebody else"), now_ms(), lost) is None
-        assert await store.write(moves.interrupt, job.id, (1, "me"), now_ms(), lost) is status
+        await recover_running_jobs(store, Checkouts(tmp_path), "me")
+        assert await store.write(interruptions.interrupt, job.id, (1, "somebody else"), now_ms(), lost) is None
+        assert await store.write(interruptions.interrupt, job.id, (1, "me"), now_ms(), lost) is status
         after = await look(store, job)
         assert (after.error == lost) == (status is Status.FAILED)
         assert (after.held is not None) == (status is Status.QUEUED), "whoever looks for held jobs finds it"
@@ -194,12 +194,12 @@ async def test_a_run_that_was_lost_follows_its_type(store: Store, tmp_path: Path
 async def test_a_job_whose_executor_is_away_waits_and_says_why(store: Store, tmp_path: Path) -> None:
     job = await running(store, started=False)
     mine = (1, "an earlier daemon")
-    assert await store.write(moves.put_back, job.id, mine, now_ms(), "executor claw: gone") is Status.QUEUED
+    assert await store.write(interruptions.requeue, job.id, mine, now_ms(), "executor claw: gone") is Status.QUEUED
     after = await look(store, job)
     assert (after.attempt, after.held, after.error) == (2, "executor claw: gone", None)
     other = await running(store)
-    await store.write(moves.cancel, other.id, "uid:1000", None, now_ms())
-    assert await store.write(moves.put_back, other.id, mine, now_ms(), "gone") is Status.CANCELLED
+    await store.write(transitions.cancel, other.id, "uid:1000", None, now_ms())
+    assert await store.write(interruptions.requeue, other.id, mine, now_ms(), "gone") is Status.CANCELLED
 
 
 @pytest.mark.parametrize("remembers", [False, True])
@@ -208,13 +208,13 @@ async def test_without_a_reference_one_that_remembers_never_began(
 ) -> None:
     job = await running(store, started=False)
     await store.write(
-        lambda db: progress.begin_try(
+        lambda db: steps.begin_try(
             db,
-            progress.Fence(job.id, moves.find(db, job.id)["key"], "default", 1, "an earlier daemon"),
+            steps.Fence(job.id, transitions.find_job_row(db, job.id)["key"], "default", 1, "an earlier daemon"),
             1,
             now_ms(),
             remembers=remembers,
         )
     )
-    assert await recover(store, Checkouts(tmp_path), "me") == []
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
     assert (await look(store, job)).status is (Status.QUEUED if remembers else Status.FAILED)

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stitcherd.redact import MASK, RedactedStream, Redaction
+from stitcherd.jobs.redaction import REDACTION_MASK, RedactedStream, Redaction
 
 SECRETS = (b"hunter2", b"hunter2-and-more", b"2-and-less", b"s3cr\xc3\xa9t")
 letters = st.lists(
@@ -29,7 +29,7 @@ def test_the_pieces_come_out_as_the_whole_would(data: bytes, cuts: list[int]) ->
     stream = RedactedStream(redaction)
     shown = b"".join(stream.feed(piece) for piece in pieces(data, cuts)) + stream.end()
     assert shown == redaction.clean(data)
-    assert not any(secret in shown.replace(MASK, b"\0") for secret in SECRETS)
+    assert not any(secret in shown.replace(REDACTION_MASK, b"\0") for secret in SECRETS)
 
 
 @settings(deadline=None)

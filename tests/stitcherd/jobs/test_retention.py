@@ -10,13 +10,15 @@ import pytest
 
 from shared.ids import new_id, now_ms
 from shared.models import Decision, Result, RunnerJob, Status, Verdict
-from stitcherd import upkeep
-from stitcherd.git.checkouts import Checkouts
-from stitcherd.refusal import Refusal
-from stitcherd.settings import Settings, load
-from stitcherd.store import entries, events, moves, prune, reads
+from stitcherd.config.load import load
+from stitcherd.config.settings import Settings
+from stitcherd.errors import Refusal
+from stitcherd.git.checkout import Checkouts
+from stitcherd.jobs import retention
+from stitcherd.store import deliveries, events, jobs, transitions
+from stitcherd.store import retention as store_retention
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.drafted import new_job
+from tests.stitcherd.store.factories import new_job
 
 DAY = 86_400_000
 SETTINGS = """
@@ -49,7 +51,7 @@ def checkouts(settings: Settings) -> Checkouts:
 async def came_in(store: Store, when: int, ended: int | None = None) -> RunnerJob:
     """A job of a delivery of that time (ms), which runs, or ended at a time."""
     delivery = new_id()
-    new = entries.NewDelivery(
+    new = deliveries.NewDelivery(
         id=delivery,
         source="forge",
         kind="github",
@@ -72,20 +74,20 @@ async def came_in(store: Store, when: int, ended: int | None = None) -> RunnerJo
         same_body_since=None,
     )
     job = new_job(actor="source:forge", delivery=delivery)
-    recorded = await store.write(entries.add_delivery, new, job)
+    recorded = await store.write(deliveries.add_delivery, new, job)
     assert recorded.job
-    await store.write(moves.claim, job.id, 1, "me", when)
+    await store.write(transitions.start, job.id, 1, "me", when)
     if ended is not None:
-        await store.write(moves.conclude, job.id, (1, "me"), ended, Result(None, 0, 0, 0, ""))
+        await store.write(transitions.conclude, job.id, (1, "me"), ended, Result(None, 0, 0, 0, ""))
     return recorded.job
 
 
 async def left(store: Store, job: RunnerJob) -> tuple[list[str], bool]:
     """The types of a job's events that are still there, and whether the body of its delivery is."""
     async with store.reading() as db:
-        page = await reads.job_events(db, job.id, None, 0, 100)
+        page = await events.job_events(db, job.id, None, 0, 100)
         try:
-            await reads.delivery_body(db, str(job.delivery_id), None)
+            await deliveries.get_body(db, str(job.delivery_id), None)
         except Refusal:
             return [event.type for event in page.items], False
     return [event.type for event in page.items], True
@@ -108,7 +110,7 @@ async def test_what_is_old_goes_and_what_is_open_stays(store: Store, settings: S
     fresh = await came_in(store, now - DAY, ended=now)
     files = {job.id: leave_files(settings, job.id) for job in (old, late, unfinished, fresh)}
     nobodys = leave_files(settings, new_id())
-    await upkeep.tidy(store, settings, checkouts)
+    await retention.remove_expired(store, settings, checkouts)
     assert await left(store, old) == ([], False)
     assert await left(store, late) == (["job.completed"], False)
     assert await left(store, unfinished) == (["job.created", "job.queued", "job.started"], True)
@@ -117,24 +119,24 @@ async def test_what_is_old_goes_and_what_is_open_stays(store: Store, settings: S
     for job in (late, unfinished, fresh):
         assert all(place.exists() for place in files[job.id])
     async with store.reading() as db:
-        assert await reads.pruned_through(db) > 0
-        assert (await reads.job_detail(db, old.id, None)).status is Status.COMPLETED, "the job itself is kept"
+        assert await events.pruned_through(db) > 0
+        assert (await jobs.get_job_detail(db, old.id, None)).status is Status.COMPLETED, "the job itself is kept"
 
 
 async def test_events_go_in_batches_and_their_ids_are_never_used_again(
     store: Store, settings: Settings, checkouts: Checkouts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prune, "BATCH", 10)
-    monkeypatch.setattr(upkeep, "BREATH_SECONDS", 0.0)
+    monkeypatch.setattr(store_retention, "RETENTION_BATCH", 10)
+    monkeypatch.setattr(retention, "BATCH_PAUSE_SECONDS", 0.0)
 
     def fill(db: sqlite3.Connection) -> int:
         return [events.add_event(db, "rails.reloaded", actor="rails", now=1) for _ in range(35)][-1]
 
     last = await store.write(fill)
-    await upkeep.tidy(store, settings, checkouts)
+    await retention.remove_expired(store, settings, checkouts)
     async with store.reading() as db:
-        assert await reads.events_after(db, 0, 100) == []
-        assert await reads.pruned_through(db) == await reads.newest_event(db) == last
+        assert await events.events_after(db, 0, 100) == []
+        assert await events.pruned_through(db) == await events.newest_event(db) == last
     assert await store.write(events.add_event, "rails.reloaded", actor="rails", now=1) == last + 1
 
 
@@ -151,9 +153,9 @@ async def test_a_failure_is_not_the_end_of_it(
         again.set()
         return []
 
-    monkeypatch.setattr(upkeep, "EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(prune, "past_retention", past_retention)
-    keeping = asyncio.create_task(upkeep.upkeep(store, settings, checkouts))
+    monkeypatch.setattr(retention, "RETENTION_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(store_retention, "past_retention", past_retention)
+    keeping = asyncio.create_task(retention.run_retention(store, settings, checkouts))
     async with asyncio.timeout(20):
         await again.wait()
     keeping.cancel()

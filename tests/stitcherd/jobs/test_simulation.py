@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from shared.ids import new_id
-from stitcherd import settings
-from stitcherd.judge import Judge
-from stitcherd.rails.file import parse
-from stitcherd.rails.rulebook import Rulebook
-from stitcherd.simulation import CHUNK, Wanted, simulate
-from stitcherd.store import entries, prune
+from stitcherd.config import load
+from stitcherd.jobs.evaluator import Evaluator
+from stitcherd.jobs.simulation import SIMULATION_CHUNK, SimulationScope, simulate
+from stitcherd.rails.compiled import CompiledRails
+from stitcherd.rails.load import parse_rails
+from stitcherd.store import deliveries, retention
 from stitcherd.store.sqlite import Store
 
 SETTINGS = """
@@ -36,11 +36,11 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def judge(tmp_path: Path) -> Judge:
+def judge(tmp_path: Path) -> Evaluator:
     (tmp_path / "secret").touch(mode=0o600)
     (tmp_path / "secret").write_text("a secret of the forge")
     (tmp_path / "stitcherd.toml").write_text(SETTINGS)
-    return Judge(settings.load(tmp_path))
+    return Evaluator(load.load(tmp_path))
 
 
 def comment(login: str, number: int) -> bytes:
@@ -57,8 +57,8 @@ def comment(login: str, number: int) -> bytes:
 
 async def add(
     store: Store,
-    judge: Judge,
-    rulebook: Rulebook,
+    judge: Evaluator,
+    rulebook: CompiledRails,
     *,
     login: str = "ann",
     at: int = 1000,
@@ -69,7 +69,7 @@ async def add(
     found = judge._settings.sources["forge"]
     headers = {"X-GitHub-Event": "issue_comment", "Content-Type": "application/json"}
     _, ruling = judge.rule(found, headers, comment(login, at), form=False, rulebook=rulebook)
-    new = entries.NewDelivery(
+    new = deliveries.NewDelivery(
         id=new_id(),
         source=source,
         kind="github",
@@ -91,41 +91,41 @@ async def add(
         seen_since=0,
         same_body_since=None,
     )
-    return (await store.write(entries.add_delivery, new, None)).delivery_id
+    return (await store.write(deliveries.add_delivery, new, None)).delivery_id
 
 
-async def test_only_what_changes_is_told_newest_first(store: Store, judge: Judge, small: str) -> None:
+async def test_only_what_changes_is_told_newest_first(store: Store, judge: Evaluator, small: str) -> None:
     ids = [
-        await add(store, judge, parse(small), login=login, at=at)
+        await add(store, judge, parse_rails(small), login=login, at=at)
         for at, login in enumerate(("ann", "eve", "ann", "bob"))
     ]
-    other = parse(small.replace("forge:ann", "forge:eve"))
-    said = await simulate(store, judge, other, Wanted(100))
+    other = parse_rails(small.replace("forge:ann", "forge:eve"))
+    said = await simulate(store, judge, other, SimulationScope(100))
     assert (said.deliveries, said.skipped) == (4, {})
     assert [each.delivery_id for each in said.changed] == [ids[2], ids[1], ids[0]]
     assert said.counts == {"allowed→denied": 2, "denied→allowed": 1}
     assert {each.decision.rails_revision for each in said.changed} == {other.revision}
-    assert (await simulate(store, judge, other, Wanted(2))).counts == {"allowed→denied": 1}
-    assert (await simulate(store, judge, other, Wanted(100, since=2))).deliveries == 2
-    assert (await simulate(store, judge, other, Wanted(100, since=9))).deliveries == 0
-    assert (await simulate(store, judge, other, Wanted(100, workspace="far"))).deliveries == 0
-    assert (await simulate(store, judge, parse(small), Wanted(100))).changed == ()
+    assert (await simulate(store, judge, other, SimulationScope(2))).counts == {"allowed→denied": 1}
+    assert (await simulate(store, judge, other, SimulationScope(100, since=2))).deliveries == 2
+    assert (await simulate(store, judge, other, SimulationScope(100, since=9))).deliveries == 0
+    assert (await simulate(store, judge, other, SimulationScope(100, workspace="far"))).deliveries == 0
+    assert (await simulate(store, judge, parse_rails(small), SimulationScope(100))).changed == ()
 
 
-async def test_what_cannot_be_decided_again_is_counted_apart(store: Store, judge: Judge, small: str) -> None:
-    await add(store, judge, parse(small), at=1)
-    await store.write(prune.old_bodies, 2)
-    await add(store, judge, parse(small), at=3)
-    await add(store, judge, parse(small), at=4, source="gone")
-    await add(store, judge, parse(small), at=5, body=b"{")
-    said = await simulate(store, judge, parse(small.replace("forge:ann", "forge:eve")), Wanted(100))
+async def test_what_cannot_be_decided_again_is_counted_apart(store: Store, judge: Evaluator, small: str) -> None:
+    await add(store, judge, parse_rails(small), at=1)
+    await store.write(retention.prune_bodies, 2)
+    await add(store, judge, parse_rails(small), at=3)
+    await add(store, judge, parse_rails(small), at=4, source="gone")
+    await add(store, judge, parse_rails(small), at=5, body=b"{")
+    said = await simulate(store, judge, parse_rails(small.replace("forge:ann", "forge:eve")), SimulationScope(100))
     assert (said.deliveries, len(said.changed)) == (1, 1)
     assert said.skipped == {"bodyGone": 1, "sourceGone": 1, "unreadable": 1}
 
 
-async def test_a_long_simulation_takes_turns_with_everybody_else(store: Store, judge: Judge, small: str) -> None:
-    many = 40 * CHUNK
-    rulebook = parse(small)
+async def test_a_long_simulation_takes_turns_with_everybody_else(store: Store, judge: Evaluator, small: str) -> None:
+    many = 40 * SIMULATION_CHUNK
+    rulebook = parse_rails(small)
     await asyncio.gather(*(add(store, judge, rulebook, at=at) for at in range(many)))
     turns = 0
 
@@ -136,7 +136,7 @@ async def test_a_long_simulation_takes_turns_with_everybody_else(store: Store, j
             turns += 1
 
     task = asyncio.create_task(others())
-    said = await simulate(store, judge, parse(small), Wanted(many))
+    said = await simulate(store, judge, parse_rails(small), SimulationScope(many))
     task.cancel()
     assert said.deliveries == many
-    assert turns >= many / CHUNK
+    assert turns >= many / SIMULATION_CHUNK

@@ -14,14 +14,14 @@ from msgspec import Struct
 
 from shared.ids import now_ms
 from shared.models import Decision, JobEvent, JobStep, Phase, RunnerJob, StepStatus, StepType, Usage, Verdict
-from stitcherd import steps
-from stitcherd.logs import diff_path, log_path
-from stitcherd.redact import Redaction
-from stitcherd.steps import EVENT_BYTES, Journal, Step
-from stitcherd.store import entries, moves, progress, reads
+from stitcherd.jobs import step_recorder
+from stitcherd.jobs.logs import diff_path, log_path
+from stitcherd.jobs.redaction import Redaction
+from stitcherd.jobs.step_recorder import OUTPUT_EVENT_BYTES, RunningStep, StepRecorder
+from stitcherd.store import interruptions, jobs, steps, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
-from tests.stitcherd.drafted import new_job
+from tests.stitcherd.store.factories import new_job
 
 SECRET = b"hunter2-is-the-secret"
 
@@ -32,25 +32,25 @@ class House(Struct):
     store: Store
     state: Path
     job: RunnerJob
-    fence: progress.Fence
-    journal: Journal
+    fence: steps.Fence
+    journal: StepRecorder
 
     @classmethod
     async def build(cls, state: Path, log_max: int = 2**20) -> "House":
         store = await Store.open(state / "stitcher.db")
         new = new_job()
-        await store.write(entries.dispatch, new, Decision(Verdict.ALLOWED, "", "r1"), now_ms())
-        claimed = await store.write(moves.claim, new.id, 1, "me", now_ms())
+        await store.write(jobs.dispatch, new, Decision(Verdict.ALLOWED, "", "r1"), now_ms())
+        claimed = await store.write(transitions.start, new.id, 1, "me", now_ms())
         assert claimed
-        journal = Journal(store, claimed[1], state, log_max, Redaction([SECRET]))
+        journal = StepRecorder(store, claimed[1], state, log_max, Redaction([SECRET]))
         return cls(store, state, claimed[0], claimed[1], journal)
 
-    async def open(self, type_: StepType = StepType.GATE) -> Step:
+    async def open(self, type_: StepType = StepType.GATE) -> RunningStep:
         return await self.journal.open(Phase.VALIDATION, type_, "tests", 1)
 
     async def look(self) -> tuple[list[JobStep], list[JobEvent]]:
         async with self.store.reading() as db:
-            job = await reads.job_detail(db, self.job.id, None)
+            job = await jobs.get_job_detail(db, self.job.id, None)
         assert isinstance(job.steps, tuple)
         assert isinstance(job.events, tuple)
         return list(job.steps), [event for event in job.events if not event.type.startswith("job.")]
@@ -140,7 +140,7 @@ def test_events_show_whole_characters_at_their_place_in_the_log(text: str, cuts:
             await house.store.close()
 
     with TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "EVENT_SECONDS", 0.0)
+        patch.setattr(step_recorder, "OUTPUT_EVENT_INTERVAL", 0.0)
         (row,), events, log = asyncio.run(walk(Path(place)))
     assert log == data
     assert "\ufffd" not in row.output
@@ -149,7 +149,7 @@ def test_events_show_whole_characters_at_their_place_in_the_log(text: str, cuts:
     for event in outputs(events):
         offset, length, shown = (event.payload[name] for name in ("offset", "length", "text"))
         assert log[offset : offset + length] == shown.encode(), "and so without replacement characters"
-        assert 0 < length <= EVENT_BYTES
+        assert 0 < length <= OUTPUT_EVENT_BYTES
         assert offset >= position, "in their order, none twice"
         position = offset + length
     assert position == len(data)
@@ -162,7 +162,7 @@ async def test_output_that_is_no_text_is_shown_within_bounds(house: House) -> No
     _, events = await house.look()
     assert house.log() == noise
     for event in outputs(events):
-        assert len(event.payload["text"].encode()) <= EVENT_BYTES
+        assert len(event.payload["text"].encode()) <= OUTPUT_EVENT_BYTES
         shown = noise[event.payload["offset"] :][: event.payload["length"]]
         assert shown.decode("utf-8", "replace") == event.payload["text"]
 
@@ -179,7 +179,7 @@ async def test_at_most_ten_events_a_second(house: House) -> None:
     times = [time + 60_000 if time < times[0] else time for time in times]
     assert times
     assert max(sum(first <= time < first + 1000 for time in times) for first in times) <= 10
-    assert all(event.payload["length"] <= EVENT_BYTES for event in outputs(events))
+    assert all(event.payload["length"] <= OUTPUT_EVENT_BYTES for event in outputs(events))
 
 
 async def test_a_long_log_keeps_head_and_tail(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ async def test_a_cancelled_step_fails_with_what_it_said(house: House) -> None:
 
 async def test_output_of_a_job_that_was_taken_away_is_only_logged(house: House) -> None:
     step = await house.open()
-    await house.store.write(moves.recover, house.job.id, now_ms())
+    await house.store.write(interruptions.recover, house.job.id, now_ms())
     _, before = await house.look()
     async with step:
         step.say(b"late")
@@ -228,9 +228,9 @@ async def test_output_of_a_job_that_was_taken_away_is_only_logged(house: House) 
     _, after = await house.look()
     assert after == before
     assert house.log() == b"late"
-    with pytest.raises(progress.Superseded):
+    with pytest.raises(steps.Superseded):
         await house.journal.begin_try(1)
-    with pytest.raises(progress.Superseded):
+    with pytest.raises(steps.Superseded):
         await house.open()
 
 
@@ -249,7 +249,7 @@ async def test_output_that_cannot_be_logged_ends_the_step(house: House, monkeypa
     assert events[-1].payload["reason"] == "[Errno 28] No space left on device"
 
 
-async def use_up(step: Step) -> None:
+async def use_up(step: RunningStep) -> None:
     """Note things until the last pages that the database has are full."""
     while True:
         await step.note("step.progress", {"text": "x" * 4000})
@@ -302,22 +302,22 @@ async def test_steps_follow_each_other(house: House) -> None:
     ],
 )
 def test_the_newest_bytes_begin_with_a_character(data: bytes, size: int, end: bytes) -> None:
-    assert steps._newest(data, size) == end
+    assert step_recorder._last_bytes(data, size) == end
 
 
 async def test_a_diff_is_kept_without_secrets_and_within_bounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "PIECE", 7)  # so that the secret lies across several pieces
+    monkeypatch.setattr(step_recorder, "REDACTION_CHUNK_BYTES", 7)  # so that the secret lies across several pieces
     house = await House.build(tmp_path, log_max=1000)
     kept = diff_path(tmp_path, house.job.id, 1)
     (tmp_path / "shown").write_bytes(b"+key = " + SECRET + b"\n")
-    await house.journal.keep_diff(tmp_path / "shown")
+    await house.journal.save_diff(tmp_path / "shown")
     assert kept.read_bytes() == b"+key = [secret]\n"
-    await house.journal.keep_diff(b"+line\n" * 1000)
+    await house.journal.save_diff(b"+line\n" * 1000)
     assert 1000 < kept.stat().st_size < 1100
     assert b"bytes left out" in kept.read_bytes()
-    await house.journal.keep_diff(b"")
+    await house.journal.save_diff(b"")
     assert kept.read_bytes() == b""
     assert [entry.name for entry in kept.parent.iterdir()] == [kept.name]
     await house.store.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd import lock
+from stitcherd.processes import file_lock
 
 TAKE = """
 import sys
@@ -21,34 +21,34 @@ sys.stdin.read()
 
 def test_the_second_is_told_who_has_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    with lock.take(path, "state directory /x"):
-        with pytest.raises(lock.Held, match=f"^state directory /x is in use by pid {os.getpid()}$"):
-            lock.take(path, "state directory /x")
+    with file_lock.acquire_lock(path, "state directory /x"):
+        with pytest.raises(file_lock.LockHeld, match=f"^state directory /x is in use by pid {os.getpid()}$"):
+            file_lock.acquire_lock(path, "state directory /x")
         assert path.read_text() == f"{os.getpid()}\n", "whoever asks in vain changes nothing"
-    lock.take(path, "state directory /x").close()
+    file_lock.acquire_lock(path, "state directory /x").close()
 
 
 def test_a_kill_lets_go_of_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.write_text("4194304999 of an earlier daemon\n")
-    env = os.environ | {"PYTHONPATH": str(Path(lock.__file__).parents[1])}
+    env = os.environ | {"PYTHONPATH": str(Path(file_lock.__file__).parents[2])}
     with subprocess.Popen(
         [sys.executable, "-c", TAKE, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
     ) as other:
         assert other.stdout
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(lock.Held, match=f"it is in use by pid {other.pid}$"):
-            lock.take(path, "it")
+        with pytest.raises(file_lock.LockHeld, match=f"it is in use by pid {other.pid}$"):
+            file_lock.acquire_lock(path, "it")
         other.kill()
         other.wait(timeout=20)
-    with lock.take(path, "it"):
+    with file_lock.acquire_lock(path, "it"):
         assert path.read_text() == f"{os.getpid()}\n"
 
 
 def test_a_command_of_ours_does_not_inherit_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    held = lock.take(path, "it")
+    held = file_lock.acquire_lock(path, "it")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         held.close()
-        lock.take(path, "it").close()
+        file_lock.acquire_lock(path, "it").close()
         child.communicate(b"\n", timeout=20)

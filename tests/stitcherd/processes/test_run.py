@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from stitcherd import processes
-from stitcherd.processes.tree import find, read
+from stitcherd.processes.tree import find_job_processes, read_process
 
 
 class Job:
@@ -23,9 +23,9 @@ class Job:
         self.cwd.mkdir()
         self.output = bytearray()
         self.say: Callable[[bytes], None] = self.output.extend
-        self.env = processes.environment(os.environ, job_id=self.id, attempt=1, number=1, tmp=root)
+        self.env = processes.build_environment(os.environ, job_id=self.id, attempt=1, number=1, tmp=root)
 
-    async def run(self, *argv: str, stdin: bytes = b"", seconds: float | None = 20.0) -> processes.Exit:
+    async def run(self, *argv: str, stdin: bytes = b"", seconds: float | None = 20.0) -> processes.ExitStatus:
         return await processes.run(
             argv,
             cwd=self.cwd,
@@ -37,7 +37,7 @@ class Job:
             root=self.root,
         )
 
-    async def python(self, code: str, *, stdin: bytes = b"", seconds: float | None = 20.0) -> processes.Exit:
+    async def python(self, code: str, *, stdin: bytes = b"", seconds: float | None = 20.0) -> processes.ExitStatus:
         return await self.run(sys.executable, "-c", code, stdin=stdin, seconds=seconds)
 
     def pid(self, name: str) -> int:
@@ -49,7 +49,7 @@ class Job:
 def job(tmp_path: Path) -> Iterator[Job]:
     job = Job(tmp_path)
     yield job
-    assert find(job.id, job.root) == []
+    assert find_job_processes(job.id, job.root) == []
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -68,13 +68,13 @@ def written(path: Path) -> bool:
 
 
 async def test_both_outputs_come_in_the_order_written(job: Job) -> None:
-    assert await job.run("sh", "-c", "echo one; echo two >&2; echo three; exit 3") == processes.Exit(3)
+    assert await job.run("sh", "-c", "echo one; echo two >&2; echo three; exit 3") == processes.ExitStatus(3)
     assert job.output == b"one\ntwo\nthree\n"
 
 
 async def test_any_bytes_pass_and_a_last_line_needs_no_end(job: Job) -> None:
     blob = bytes(range(256)) * 3
-    assert await job.run("cat", stdin=blob) == processes.Exit(0)
+    assert await job.run("cat", stdin=blob) == processes.ExitStatus(0)
     assert job.output == blob
 
 
@@ -84,7 +84,7 @@ async def test_fifty_megabytes_come_whole(job: Job) -> None:
 
 
 async def test_a_child_that_never_reads_a_large_stdin_still_ends(job: Job) -> None:
-    assert await job.run("true", stdin=b"x" * 1_000_000) == processes.Exit(0)
+    assert await job.run("true", stdin=b"x" * 1_000_000) == processes.ExitStatus(0)
 
 
 async def test_a_child_that_closes_stdin_early_goes_on(job: Job) -> None:
@@ -109,7 +109,7 @@ async def test_nothing_but_the_listed_environment_reaches_a_command(job: Job, mo
 
 
 def test_an_extra_name_is_copied_when_set_and_cannot_replace_ours(tmp_path: Path) -> None:
-    made = processes.environment(
+    made = processes.build_environment(
         {"A": "1", "TERM": "xterm"}, job_id="j", attempt=2, number=3, tmp=tmp_path, extra=["A", "B", "TERM"]
     )
     assert made["A"] == "1"
@@ -162,12 +162,12 @@ async def test_a_fault_of_the_listener_is_raised_after_the_end(job: Job) -> None
 
 async def test_time_runs_out_for_one_that_ignores_sigterm(job: Job) -> None:
     ended = await job.run("sh", "-c", "trap '' TERM; echo up; exec sleep 60", seconds=1.5)
-    assert ended == processes.Exit(-9, timed_out=True)
+    assert ended == processes.ExitStatus(-9, timed_out=True)
     assert job.output == b"up\n"
 
 
 async def test_a_polite_one_ends_at_once(job: Job) -> None:
-    assert await job.run("sleep", "60", seconds=0.2) == processes.Exit(-15, timed_out=True)
+    assert await job.run("sleep", "60", seconds=0.2) == processes.ExitStatus(-15, timed_out=True)
 
 
 async def test_a_grandchild_that_holds_stdout_does_not_hold_us(job: Job) -> None:
@@ -175,7 +175,7 @@ async def test_a_grandchild_that_holds_stdout_does_not_hold_us(job: Job) -> None
     assert (await job.run("sh", "-c", "sleep 60 & echo $! > pid; echo said")).code == 0
     assert time.monotonic() - began < 20
     assert job.output == b"said\n"
-    assert read(job.pid("pid")) is None
+    assert read_process(job.pid("pid")) is None
 
 
 DAEMON = """
@@ -195,7 +195,7 @@ while not os.path.exists('pid') or not open('pid').read().endswith('\\n'): time.
 @pytest.mark.parametrize("change", ["pass", "os.chdir('/')"])
 async def test_a_daemonised_leftover_is_ended(job: Job, change: str) -> None:
     assert (await job.python(DAEMON.replace("CHANGE", change))).code == 0
-    assert read(job.pid("pid")) is None
+    assert read_process(job.pid("pid")) is None
 
 
 async def test_one_that_shed_session_and_environment_is_known_by_its_place(job: Job) -> None:
@@ -203,7 +203,7 @@ async def test_one_that_shed_session_and_environment_is_known_by_its_place(job: 
         "env -i setsid sh -c 'echo $$ > pid; sleep 60; :' >/dev/null 2>&1 & while ! [ -s pid ]; do sleep 0.01; done"
     )
     assert (await job.run("sh", "-c", script)).code == 0
-    assert read(job.pid("pid")) is None
+    assert read_process(job.pid("pid")) is None
 
 
 async def test_cancel_ends_everything_soon(job: Job) -> None:
@@ -217,7 +217,7 @@ async def test_cancel_ends_everything_soon(job: Job) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert time.monotonic() - began < 10  # two seconds are promised, and this machine may be a busy one
-    assert read(job.pid("pid")) is None
+    assert read_process(job.pid("pid")) is None
 
 
 async def test_what_an_earlier_daemon_left_is_ended_and_others_are_not(job: Job, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ async def test_we_are_never_our_own_victim(job: Job) -> None:
 
 def test_everybody_is_no_job(job: Job) -> None:
     with pytest.raises(ValueError, match="root"):
-        find(job.id, Path("/"))
+        find_job_processes(job.id, Path("/"))
 
 
 REAPER = """
@@ -292,9 +292,9 @@ async def test_a_short_command_is_captured_apart(tmp_path: Path) -> None:
     got = await processes.capture(
         ["sh", "-c", "cat; echo no >&2; exit 4"], cwd=tmp_path, env=dict(os.environ), stdin=b"in", timeout=5
     )
-    assert got == processes.Captured(processes.Exit(4), b"in", b"no\n")
+    assert got == processes.Captured(processes.ExitStatus(4), b"in", b"no\n")
 
 
 async def test_a_short_command_that_hangs_is_killed(tmp_path: Path) -> None:
     got = await processes.capture(["sleep", "60"], cwd=tmp_path, env=dict(os.environ), timeout=0.1)
-    assert got.exit == processes.Exit(-9, timed_out=True)
+    assert got.exit == processes.ExitStatus(-9, timed_out=True)

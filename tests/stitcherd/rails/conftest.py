@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from shared.models import Thread
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.file import parse
-from stitcherd.rails.rulebook import Rulebook
-from stitcherd.trigger import Command, Quote, Trigger
+from stitcherd.rails.compiled import CompiledRails
+from stitcherd.rails.load import parse_rails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 SMALL = """\
 version: 1
@@ -29,8 +29,8 @@ def every_word() -> str:
 
 
 @pytest.fixture(scope="session")
-def book(every_word: str) -> Rulebook:
-    return parse(every_word)
+def book(every_word: str) -> CompiledRails:
+    return parse_rails(every_word)
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +39,8 @@ def small() -> str:
 
 
 @pytest.fixture(scope="session")
-def facts() -> Facts:
-    return Facts(executors={"smith": None}, sandboxes={}, gates={"diff-rules": None}, bot="mosaic")
+def facts() -> RuntimeFacts:
+    return RuntimeFacts(executors={"smith": None}, sandboxes={}, gates={"diff-rules": None}, bot="mosaic")
 
 
 @pytest.fixture(scope="session")

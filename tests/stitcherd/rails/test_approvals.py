@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from shared.ids import new_id
 from shared.models import RunnerJob, Status, Thread, Tries, Usage, Verdict
-from stitcherd.rails.approving import NOTHING, RENEWED, answer_in, ruled, terms_of
+from stitcherd.policy import ApprovalRequest, GuardQuestion
+from stitcherd.rails.approvals import NOTHING_WAITS, RAILS_CHANGED, approval_command, approval_request, decide_approval
 from stitcherd.rails.decide import decide
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.file import parse
-from stitcherd.store.approvals import Asking, Terms
-from stitcherd.trigger import Command, Quote, Trigger
+from stitcherd.rails.load import parse_rails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 Ask = Callable[..., Trigger]
 TEXT = """\
@@ -35,7 +35,7 @@ guards:
   - {id: never, if: {labels_any: [never]}, then: deny}
 approvals: {expires: 2h}
 """
-BOOK = parse(TEXT)
+BOOK = parse_rails(TEXT)
 ISSUE = Thread("issue", 7, author="forge:eve")
 QUOTES = (Quote("forge:eve", "title", "It leaks"), Quote("forge:eve", "body", "a lot"))
 
@@ -77,8 +77,8 @@ def asked(comment: Ask) -> Trigger:
 
 
 @pytest.fixture
-def waits(asked: Trigger, facts: Facts) -> Terms:
-    found = terms_of(decide(asked, BOOK, facts), asked, 1000)
+def waits(asked: Trigger, facts: RuntimeFacts) -> ApprovalRequest:
+    found = approval_request(decide(asked, BOOK, facts), asked, 1000)
     assert found is not None
     return found
 
@@ -92,18 +92,20 @@ def answer(comment: Ask) -> Callable[..., Trigger]:
     return make
 
 
-def said(trigger: Trigger, waiting: list[tuple[RunnerJob, Terms]], now: int = 2000, **more: Any) -> Any:
-    return ruled(trigger.commands[0], trigger, more.pop("book", BOOK), waiting, now=now, renewed=frozenset(), **more)
+def said(trigger: Trigger, waiting: list[tuple[RunnerJob, ApprovalRequest]], now: int = 2000, **more: Any) -> Any:
+    return decide_approval(
+        trigger.commands[0], trigger, more.pop("book", BOOK), waiting, now=now, renewed=frozenset(), **more
+    )
 
 
-def test_what_it_waits_for(waits: Terms, asked: Trigger, facts: Facts) -> None:
-    assert waits.guards == (Asking("stranger", ("chiefs",)),)
+def test_what_it_waits_for(waits: ApprovalRequest, asked: Trigger, facts: RuntimeFacts) -> None:
+    assert waits.guards == (GuardQuestion("stranger", ("chiefs",)),)
     assert (waits.asker, waits.outsiders, waits.source) == ("forge:ann", ("forge:eve",), "forge")
     assert (waits.rails, waits.head_sha, waits.pins) == (BOOK.revision, "a" * 40, ("head_sha", "text_hash", "rails"))
     assert (waits.expires, waits.expires_at) == ("2h", 1000 + 7_200_000)
-    assert terms_of(decide(asked, BOOK, facts), asked, 9000, waits) == waits
+    assert approval_request(decide(asked, BOOK, facts), asked, 9000, waits) == waits
     other = replace(asked, commands=(Command("mend", "all of it"),))
-    again = terms_of(decide(other, BOOK, facts), other, 1000)
+    again = approval_request(decide(other, BOOK, facts), other, 1000)
     assert again is not None
     assert again.text_sha256 != waits.text_sha256
     assert again.texts == waits.texts
@@ -118,7 +120,7 @@ def test_what_it_waits_for(waits: Terms, asked: Trigger, facts: Facts) -> None:
     ],
 )
 def test_deny_beats_asking_and_all_who_ask_are_named(
-    asked: Trigger, facts: Facts, labels: tuple[str, ...], verdict: Verdict, remedy: str
+    asked: Trigger, facts: RuntimeFacts, labels: tuple[str, ...], verdict: Verdict, remedy: str
 ) -> None:
     ruling = decide(replace(asked, labels=labels), BOOK, facts)
     assert ruling.decision.verdict is verdict
@@ -128,34 +130,36 @@ def test_deny_beats_asking_and_all_who_ask_are_named(
 
 
 def test_what_cannot_run_is_denied_and_asks_nobody(asked: Trigger) -> None:
-    ruling = decide(asked, BOOK, Facts())
+    ruling = decide(asked, BOOK, RuntimeFacts())
     assert (ruling.decision.verdict, ruling.job, ruling.waits) == (Verdict.DENIED, None, None)
     assert ruling.decision.reason.startswith("capability: ")
 
 
-def test_observed_it_does_not_wait(asked: Trigger, facts: Facts) -> None:
-    ruling = decide(asked, parse(TEXT.replace("version: 1", "version: 1\nmode: observe")), facts)
+def test_observed_it_does_not_wait(asked: Trigger, facts: RuntimeFacts) -> None:
+    ruling = decide(asked, parse_rails(TEXT.replace("version: 1", "version: 1\nmode: observe")), facts)
     assert (ruling.decision.verdict, ruling.job, ruling.waits) == (Verdict.IGNORED, None, None)
     assert ruling.decision.reason == "observe: would have been waiting: guard stranger: strange"
 
 
 def test_an_answer_is_what_a_comment_begins_with(answer: Callable[..., Trigger]) -> None:
-    assert answer_in(answer("x"), BOOK) == Command("approve", "x")
-    assert answer_in(answer("x", verb="deny"), BOOK) == Command("deny", "x")
+    assert approval_command(answer("x"), BOOK) == Command("approve", "x")
+    assert approval_command(answer("x", verb="deny"), BOOK) == Command("deny", "x")
     two = replace(answer(), commands=(Command("mend", ""), Command("approve", "")))
     for other in (two, answer(verb="mend"), replace(answer(), commands=()), answer(refused="its own")):
-        assert answer_in(other, BOOK) is None
-    assert answer_in(answer(), None) is None
-    assert answer_in(answer(), parse(TEXT.replace("version: 1", "version: 1\nmode: observe"))) is None
-    assert answer_in(answer(), parse(TEXT.replace("command: mend", "command: approve"))) is None
-    assert answer_in(answer(), parse(TEXT.replace("{expires: 2h}", "{command: go}"))) is None
+        assert approval_command(other, BOOK) is None
+    assert approval_command(answer(), None) is None
+    assert approval_command(answer(), parse_rails(TEXT.replace("version: 1", "version: 1\nmode: observe"))) is None
+    assert approval_command(answer(), parse_rails(TEXT.replace("command: mend", "command: approve"))) is None
+    assert approval_command(answer(), parse_rails(TEXT.replace("{expires: 2h}", "{command: go}"))) is None
 
 
-def test_everyone_who_asks_wants_an_answer_of_their_own_people(waits: Terms, answer: Callable[..., Trigger]) -> None:
-    both = replace(waits, guards=(Asking("stranger", ("chiefs",)), Asking("hot", ("judges",))))
+def test_everyone_who_asks_wants_an_answer_of_their_own_people(
+    waits: ApprovalRequest, answer: Callable[..., Trigger]
+) -> None:
+    both = replace(waits, guards=(GuardQuestion("stranger", ("chiefs",)), GuardQuestion("hot", ("judges",))))
     assert said(answer(), [(job(), both)]).approves
     assert not said(answer(login="forge:kim"), [(job(), both)]).approves
-    nobody = replace(waits, guards=(Asking("odd", ()),))
+    nobody = replace(waits, guards=(GuardQuestion("odd", ()),))
     told = said(answer(), [(job(), nobody)]).decision
     assert (told.verdict, told.reason.partition(": ")[2].partition(": ")[2]) == (
         Verdict.DENIED,
@@ -182,7 +186,7 @@ def test_everyone_who_asks_wants_an_answer_of_their_own_people(waits: Terms, ans
     ],
 )
 def test_who_may_approve_what(
-    waits: Terms, answer: Callable[..., Trigger], fields: dict[str, Any], why: str | None
+    waits: ApprovalRequest, answer: Callable[..., Trigger], fields: dict[str, Any], why: str | None
 ) -> None:
     waiting = job()
     told = said(answer("fine", **fields), [(waiting, waits)])
@@ -194,15 +198,17 @@ def test_who_may_approve_what(
         assert why in told.decision.reason
 
 
-def test_what_is_not_pinned_may_change(waits: Terms, answer: Callable[..., Trigger]) -> None:
+def test_what_is_not_pinned_may_change(waits: ApprovalRequest, answer: Callable[..., Trigger]) -> None:
     loose = replace(waits, pins=(), rails="r-before")
     changed = answer(quotes=(Quote("forge:eve", "title", "It floods"),), head_sha="b" * 40)
     assert said(changed, [(job(), loose)]).approves
     told = said(answer(), [(job(), replace(waits, rails="r-before"))]).decision
-    assert told.reason.endswith(RENEWED)
+    assert told.reason.endswith(RAILS_CHANGED)
 
 
-def test_too_late_is_too_late_to_approve_but_not_to_deny(waits: Terms, answer: Callable[..., Trigger]) -> None:
+def test_too_late_is_too_late_to_approve_but_not_to_deny(
+    waits: ApprovalRequest, answer: Callable[..., Trigger]
+) -> None:
     late = waits.expires_at
     told = said(answer(), [(job(), waits)], now=late).decision
     assert told.reason.endswith("the 2h in which it could be approved are over")
@@ -222,7 +228,7 @@ def test_too_late_is_too_late_to_approve_but_not_to_deny(waits: Terms, answer: C
     ],
 )
 def test_a_job_may_be_named_by_its_end(
-    waits: Terms, answer: Callable[..., Trigger], text: str, verdict: Verdict, reason: str | None
+    waits: ApprovalRequest, answer: Callable[..., Trigger], text: str, verdict: Verdict, reason: str | None
 ) -> None:
     told = said(answer(text), [(job("0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"), waits)])
     assert (told.decision.verdict, told.reason) == (verdict, reason)
@@ -230,4 +236,4 @@ def test_a_job_may_be_named_by_its_end(
 
 def test_where_nothing_waits_nothing_is_approved(answer: Callable[..., Trigger]) -> None:
     told = said(answer(), [])
-    assert (told.decision.verdict, told.decision.reason, told.job) == (Verdict.IGNORED, NOTHING, None)
+    assert (told.decision.verdict, told.decision.reason, told.job) == (Verdict.IGNORED, NOTHING_WAITS, None)

@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from shared.models import Check, Decision, Outcome, Thread, Verdict
-from stitcherd.rails.decide import NO_RAILS, Request, UnknownJobType, decide, decide_dispatch
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.file import parse
-from stitcherd.rails.rulebook import Rulebook
-from stitcherd.trigger import Command, Quote, Trigger
+from shared.models import Check, CheckOutcome, Decision, Thread, Verdict
+from stitcherd.rails.compiled import CompiledRails
+from stitcherd.rails.decide import NO_RAILS, DispatchRequest, UnknownJobType, decide, decide_dispatch
+from stitcherd.rails.load import parse_rails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 Ask = Callable[..., Trigger]
 
@@ -21,7 +21,7 @@ def one(decision: Decision, name: str) -> Check:
     return next(check for check in decision.checks if check.id == name)
 
 
-def test_allowed_with_every_check_in_order(book: Rulebook, facts: Facts, comment: Ask) -> None:
+def test_allowed_with_every_check_in_order(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -> None:
     ruling = decide(comment(), book, facts)
     decision = ruling.decision
     assert (decision.verdict, decision.reason) == (Verdict.ALLOWED, "trigger mend-on-word")
@@ -29,15 +29,15 @@ def test_allowed_with_every_check_in_order(book: Rulebook, facts: Facts, comment
     assert decision.rails_revision == book.revision
     assert (ruling.job, ruling.task) == (book.jobs["mend"], "the roof")
     assert decision.checks == (
-        Check("trigger:mend-on-word", "trigger", Outcome.PASS, 28, "@mosaic mend", "command mend"),
-        Check("who", "who", Outcome.PASS, 4, "forge:ann", "crew or house or chiefs", "users"),
-        Check("guard:stranger", "guard", Outcome.SKIP, 45, "forge:ann", "not in crew, house", "does not apply"),
-        Check("guard:forked", "guard", Outcome.SKIP, 50, "not there", "from a fork", "does not apply"),
-        Check("guard:noted", "guard", Outcome.SKIP, 54, "no labels", "any label of nice", "does not apply"),
+        Check("trigger:mend-on-word", "trigger", CheckOutcome.PASS, 28, "@mosaic mend", "command mend"),
+        Check("who", "who", CheckOutcome.PASS, 4, "forge:ann", "crew or house or chiefs", "users"),
+        Check("guard:stranger", "guard", CheckOutcome.SKIP, 45, "forge:ann", "not in crew, house", "does not apply"),
+        Check("guard:forked", "guard", CheckOutcome.SKIP, 50, "not there", "from a fork", "does not apply"),
+        Check("guard:noted", "guard", CheckOutcome.SKIP, 54, "no labels", "any label of nice", "does not apply"),
         Check(
             "capability:mend",
             "capability",
-            Outcome.PASS,
+            CheckOutcome.PASS,
             25,
             "git:commit, repo:read, repo:write",
             "repo:write",
@@ -45,16 +45,22 @@ def test_allowed_with_every_check_in_order(book: Rulebook, facts: Facts, comment
         ),
         *(
             Check(
-                f"limit:running.{name}", "limit", Outcome.PASS, 59, None, wanted, "beyond it a job waits in the queue"
+                f"limit:running.{name}",
+                "limit",
+                CheckOutcome.PASS,
+                59,
+                None,
+                wanted,
+                "beyond it a job waits in the queue",
             )
             for name, wanted in (("total", "4 running"), ("per_repo", "1 running"))
         ),
         *(
-            Check(f"limit:{name}", "limit", Outcome.PASS, 60, None, wanted)
+            Check(f"limit:{name}", "limit", CheckOutcome.PASS, 60, None, wanted)
             for name, wanted in (("per_sender", "6/h"), ("per_repo", "30/d"), ("per_thread", "4/m"))
         ),
         *(
-            Check(f"limit:budget.{name}", "limit", Outcome.PASS, 61, None, wanted, because)
+            Check(f"limit:budget.{name}", "limit", CheckOutcome.PASS, 61, None, wanted, because)
             for name, wanted, because in (
                 ("per_job", "5 USD and 60 turns", "beyond it the agent is ended"),
                 ("per_day", "40.5 USD", "beyond it no job starts until the next day, UTC"),
@@ -64,7 +70,7 @@ def test_allowed_with_every_check_in_order(book: Rulebook, facts: Facts, comment
     assert ruling.limits == book.limits
 
 
-def test_denied_by_who(book: Rulebook, facts: Facts, comment: Ask) -> None:
+def test_denied_by_who(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -> None:
     decision = decide(comment(sender="forge:eve"), book, facts).decision
     assert (decision.verdict, decision.reason) == (Verdict.DENIED, "who: forge:eve is in none of crew, house, chiefs")
     assert decision.remedy is not None
@@ -101,12 +107,16 @@ def test_denied_by_who(book: Rulebook, facts: Facts, comment: Ask) -> None:
         ({"sender": "home", "by_source": False}, "denied"),
     ],
 )
-def test_who_may_ask(book: Rulebook, facts: Facts, comment: Ask, fields: dict[str, Any], verdict: str) -> None:
+def test_who_may_ask(
+    book: CompiledRails, facts: RuntimeFacts, comment: Ask, fields: dict[str, Any], verdict: str
+) -> None:
     assert decide(comment(**fields), book, facts).decision.verdict == verdict
 
 
 @pytest.mark.parametrize("fields", [{"sender": None}, {"author": None}])
-def test_a_deleted_account_is_denied(book: Rulebook, facts: Facts, comment: Ask, fields: dict[str, Any]) -> None:
+def test_a_deleted_account_is_denied(
+    book: CompiledRails, facts: RuntimeFacts, comment: Ask, fields: dict[str, Any]
+) -> None:
     decision = decide(comment(**fields), book, facts).decision
     assert decision.reason == "who: the account that sent this, or wrote its text, is missing (deleted)"
 
@@ -168,8 +178,8 @@ def test_a_deleted_account_is_denied(book: Rulebook, facts: Facts, comment: Ask,
     ],
 )
 def test_near_misses(
-    book: Rulebook,
-    facts: Facts,
+    book: CompiledRails,
+    facts: RuntimeFacts,
     comment: Ask,
     fields: dict[str, Any],
     seen: str,
@@ -181,7 +191,7 @@ def test_near_misses(
     decision = ruling.decision
     assert (decision.verdict, ruling.job) == (Verdict.IGNORED, None)
     assert decision.reason == f"no trigger matches: mend-on-word wants {wanted}, seen {seen}"
-    assert decision.checks[0] == Check("trigger:mend-on-word", "trigger", Outcome.FAIL, 28, seen, wanted, because)
+    assert decision.checks[0] == Check("trigger:mend-on-word", "trigger", CheckOutcome.FAIL, 28, seen, wanted, because)
     assert {str(check.outcome) for check in decision.checks[1:]} == {"unreached"}
     assert (decision.remedy.text if decision.remedy else None) == remedy
 
@@ -219,7 +229,7 @@ ASSIGNED = {
     ],
 )
 def test_assigning(
-    book: Rulebook, facts: Facts, comment: Ask, fields: dict[str, Any], reason: str, remedy: str | None
+    book: CompiledRails, facts: RuntimeFacts, comment: Ask, fields: dict[str, Any], reason: str, remedy: str | None
 ) -> None:
     decision = decide(comment(**ASSIGNED | fields), book, facts).decision
     assert decision.reason == reason
@@ -227,13 +237,13 @@ def test_assigning(
 
 
 def test_the_first_trigger_that_matches_wins_and_the_ones_before_are_told(
-    facts: Facts, comment: Ask, small: str
+    facts: RuntimeFacts, comment: Ask, small: str
 ) -> None:
     more = "  - {id: late, on: [issue.comment], from: [crew], job: mend}\n"
     early = small.replace(
         "  - {id: word", "  - {id: repo, on: [issue.comment], repos: [x/*], from: [crew], job: mend}\n  - {id: word"
     )
-    decision = decide(comment(commands=()), parse(early + more), facts).decision
+    decision = decide(comment(commands=()), parse_rails(early + more), facts).decision
     assert decision.trigger == "late"
     assert [(check.id, str(check.outcome)) for check in decision.checks[:3]] == [
         ("trigger:repo", "fail"),
@@ -243,7 +253,7 @@ def test_the_first_trigger_that_matches_wins_and_the_ones_before_are_told(
     assert (decision.checks[2].seen, decision.checks[2].wanted) == ("issue.comment", "issue.comment")
 
 
-def test_what_no_trigger_wants_is_ignored(book: Rulebook, facts: Facts, comment: Ask) -> None:
+def test_what_no_trigger_wants_is_ignored(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -> None:
     edited = decide(comment(name=None, action="edited"), book, facts).decision
     push = decide(comment(name="push", event="push", action=None), book, facts).decision
     ping = decide(comment(refused="a ping"), None, facts).decision
@@ -289,7 +299,13 @@ FORKED = "guard forked: forks wait for people"
     ],
 )
 def test_guards(
-    book: Rulebook, facts: Facts, comment: Ask, fields: dict[str, Any], reason: str, seen: str, remedy: str | None
+    book: CompiledRails,
+    facts: RuntimeFacts,
+    comment: Ask,
+    fields: dict[str, Any],
+    reason: str,
+    seen: str,
+    remedy: str | None,
 ) -> None:
     decision = decide(comment(**fields), book, facts).decision
     assert decision.reason == reason
@@ -299,8 +315,10 @@ def test_guards(
     assert (decision.remedy.text if decision.remedy else None) == remedy
 
 
-def test_a_guard_with_several_conditions_needs_them_all(facts: Facts, comment: Ask, small: str) -> None:
-    book = parse(small + "guards: [{id: both, if: {change_from_fork: true, labels_any: [cold, hot]}, then: deny}]")
+def test_a_guard_with_several_conditions_needs_them_all(facts: RuntimeFacts, comment: Ask, small: str) -> None:
+    book = parse_rails(
+        small + "guards: [{id: both, if: {change_from_fork: true, labels_any: [cold, hot]}, then: deny}]"
+    )
     forked = {"name": "change.comment", "from_fork": True}
     assert decide(comment(**forked), book, facts).job is not None
     decision = decide(comment(**forked, labels=("hot",)), book, facts).decision
@@ -310,11 +328,11 @@ def test_a_guard_with_several_conditions_needs_them_all(facts: Facts, comment: A
     assert decision.remedy.text == "remove the label hot"
 
 
-def test_observing_runs_nothing_and_says_what_would_have_been(facts: Facts, comment: Ask, small: str) -> None:
-    book = parse(small.replace("version: 1", "version: 1\nmode: observe"))
+def test_observing_runs_nothing_and_says_what_would_have_been(facts: RuntimeFacts, comment: Ask, small: str) -> None:
+    book = parse_rails(small.replace("version: 1", "version: 1\nmode: observe"))
     allowed = decide(comment(), book, facts)
     denied = decide(comment(sender="forge:eve"), book, facts)
-    dispatched = decide_dispatch(Request("mend", "uid:1"), book, facts)
+    dispatched = decide_dispatch(DispatchRequest("mend", "uid:1"), book, facts)
     assert {each.decision.verdict for each in (allowed, denied, dispatched)} == {Verdict.IGNORED}
     assert allowed.decision.reason == "observe: would have been allowed: trigger word"
     assert denied.decision.reason == "observe: would have been denied: who: forge:eve is in none of crew"
@@ -322,8 +340,8 @@ def test_observing_runs_nothing_and_says_what_would_have_been(facts: Facts, comm
     assert (allowed.job, allowed.task, dispatched.job) == (None, "", None)
 
 
-def test_a_dispatch_asks_neither_triggers_nor_guards(book: Rulebook, facts: Facts) -> None:
-    ruling = decide_dispatch(Request("mend", "token:ci"), book, facts)
+def test_a_dispatch_asks_neither_triggers_nor_guards(book: CompiledRails, facts: RuntimeFacts) -> None:
+    ruling = decide_dispatch(DispatchRequest("mend", "token:ci"), book, facts)
     assert ruling.decision.verdict is Verdict.ALLOWED
     assert ruling.job is book.jobs["mend"]
     assert outcomes(ruling.decision) == {
@@ -341,20 +359,20 @@ def test_a_dispatch_asks_neither_triggers_nor_guards(book: Rulebook, facts: Fact
         "limit:budget.per_job": "pass",
         "limit:budget.per_day": "pass",
     }
-    denied = decide_dispatch(Request("mend", "token:ci"), book, Facts())
+    denied = decide_dispatch(DispatchRequest("mend", "token:ci"), book, RuntimeFacts())
     assert denied.decision.verdict is Verdict.DENIED
     with pytest.raises(UnknownJobType, match=r"^unknown job type 'mand' \(did you mean mend\?\)$"):
-        decide_dispatch(Request("mand", "token:ci"), book, facts)
+        decide_dispatch(DispatchRequest("mand", "token:ci"), book, facts)
 
 
-def test_without_rails_nothing_runs(facts: Facts, comment: Ask) -> None:
+def test_without_rails_nothing_runs(facts: RuntimeFacts, comment: Ask) -> None:
     delivered = decide(comment(), None, facts).decision
-    dispatched = decide_dispatch(Request("mend", "uid:1"), None, facts).decision
+    dispatched = decide_dispatch(DispatchRequest("mend", "uid:1"), None, facts).decision
     assert (delivered.verdict, delivered.reason) == (Verdict.IGNORED, NO_RAILS)
     assert (dispatched.verdict, dispatched.rails_revision) == (Verdict.DENIED, None)
 
 
-def test_a_flood_of_commands_and_labels_stays_readable(book: Rulebook, facts: Facts, comment: Ask) -> None:
+def test_a_flood_of_commands_and_labels_stays_readable(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -> None:
     flood = tuple(Command(f"verb{number}", "") for number in range(20_000))
     decision = decide(comment(commands=flood, labels=("x" * 5000,)), book, facts).decision
     assert decision.verdict is Verdict.IGNORED

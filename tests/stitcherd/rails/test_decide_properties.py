@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from shared.models import Thread, Verdict
-from stitcherd.rails.decide import Ruling, decide
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.file import parse
-from stitcherd.rails.rulebook import Rulebook, glob
-from stitcherd.trigger import Command, Quote, Trigger
+from stitcherd.rails.compiled import CompiledRails
+from stitcherd.rails.decide import Evaluation, decide
+from stitcherd.rails.globs import name_pattern
+from stitcherd.rails.load import parse_rails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 accounts = st.sampled_from(["forge:ann", "FORGE:Bob[bot]", "forge:eve", "home", ""]) | st.text(max_size=12) | st.none()
 words = st.sampled_from(["mend", "mned", "read", "nice", "ready", "blocked"]) | st.text(max_size=8)
@@ -38,13 +39,15 @@ triggers = st.builds(
 )
 
 
-def said(ruling: Ruling) -> tuple[Any, ...]:
+def said(ruling: Evaluation) -> tuple[Any, ...]:
     return (replace(ruling.decision, micros=0), ruling.job and ruling.job.name)
 
 
 @settings(max_examples=300, deadline=None)
 @given(triggers)
-def test_a_decision_is_total_repeatable_and_shut_by_default(book: Rulebook, facts: Facts, trigger: Trigger) -> None:
+def test_a_decision_is_total_repeatable_and_shut_by_default(
+    book: CompiledRails, facts: RuntimeFacts, trigger: Trigger
+) -> None:
     ruling = decide(trigger, book, facts)
     decision = ruling.decision
     assert said(ruling) == said(decide(trigger, book, facts))
@@ -62,16 +65,18 @@ def test_a_decision_is_total_repeatable_and_shut_by_default(book: Rulebook, fact
 
 @settings(max_examples=150, deadline=None)
 @given(triggers, st.sampled_from(["", "guards:\n  - {id: a, if: {labels_any: [x]}, then: allow}\n"]))
-def test_a_deny_wins(small: str, facts: Facts, trigger: Trigger, others: str) -> None:
+def test_a_deny_wins(small: str, facts: RuntimeFacts, trigger: Trigger, others: str) -> None:
     deny = "  - {id: no, if: {labels_any: [x]}, then: deny}\n"
     asked = replace(trigger, labels=("x",))
-    book = parse(small + (others or "guards:\n") + deny)
+    book = parse_rails(small + (others or "guards:\n") + deny)
     assert decide(asked, book, facts).decision.verdict in {Verdict.DENIED, Verdict.IGNORED}
 
 
 @settings(max_examples=150, deadline=None)
 @given(triggers, st.text(), st.text())
-def test_free_text_changes_nothing(book: Rulebook, facts: Facts, trigger: Trigger, one: str, two: str) -> None:
+def test_free_text_changes_nothing(
+    book: CompiledRails, facts: RuntimeFacts, trigger: Trigger, one: str, two: str
+) -> None:
     changed = replace(
         trigger,
         commands=tuple(Command(each.verb, one) for each in trigger.commands),
@@ -84,11 +89,11 @@ def test_free_text_changes_nothing(book: Rulebook, facts: Facts, trigger: Trigge
 @settings(max_examples=40, deadline=None)
 @given(st.from_regex(r"[a-z][a-z0-9-]{0,8}(\[bot\])?", fullmatch=True))
 def test_the_remedy_of_a_who_denial_allows(
-    every_word: str, facts: Facts, comment: Callable[..., Trigger], login: str
+    every_word: str, facts: RuntimeFacts, comment: Callable[..., Trigger], login: str
 ) -> None:
     account = f"forge:{login}x"
     asked = comment(sender=account)
-    remedy = decide(asked, parse(every_word), facts).decision.remedy
+    remedy = decide(asked, parse_rails(every_word), facts).decision.remedy
     assert remedy is not None
     assert remedy.line is not None
     named = re.fullmatch(r"add (\S+) to (\w+)", remedy.text)
@@ -96,7 +101,7 @@ def test_the_remedy_of_a_who_denial_allows(
     lines = every_word.split("\n")
     assert lines[remedy.line - 1].strip().startswith(f"{named[2]}:")
     lines[remedy.line - 1] = lines[remedy.line - 1].replace("users: [", f'users: ["{named[1]}", ')
-    assert decide(asked, parse("\n".join(lines)), facts).decision.verdict is Verdict.ALLOWED
+    assert decide(asked, parse_rails("\n".join(lines)), facts).decision.verdict is Verdict.ALLOWED
 
 
 @settings(max_examples=200, deadline=None)
@@ -109,9 +114,9 @@ def test_a_glob_means_what_its_stars_say(pattern: str, name: str) -> None:
             return any(means(pattern[1:], name[at:]) for at in range(len(name) + 1))
         return bool(name) and name[0] == pattern[0] and means(pattern[1:], name[1:])
 
-    assert bool(glob((pattern,)).match(name)) == means(pattern.lower(), name.lower())
-    assert bool(glob(("*", f"!{pattern}")).match(name)) != means(pattern.lower(), name.lower())
+    assert bool(name_pattern((pattern,)).match(name)) == means(pattern.lower(), name.lower())
+    assert bool(name_pattern(("*", f"!{pattern}")).match(name)) != means(pattern.lower(), name.lower())
 
 
 def test_no_name_makes_a_glob_slow() -> None:
-    assert not glob(("*a" * 40 + "b",)).match("a" * 5000)
+    assert not name_pattern(("*a" * 40 + "b",)).match("a" * 5000)

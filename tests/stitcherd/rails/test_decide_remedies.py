@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from shared.models import Thread, Verdict
 from stitcherd.rails.decide import decide
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.file import parse
-from stitcherd.trigger import Command, Quote, Trigger
+from stitcherd.rails.load import parse_rails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 TEXT = """\
 version: 1
@@ -49,7 +49,7 @@ asked = st.builds(
 )
 
 
-known = cache(parse)
+known = cache(parse_rails)
 
 
 def in_line(text: str, line: int, old: str, new: str) -> str:
@@ -82,7 +82,7 @@ def followed(advice: str, text: str, trigger: Trigger) -> tuple[str, Trigger]:
 
 @settings(max_examples=250, deadline=None)
 @given(asked)
-def test_whoever_follows_the_remedies_is_allowed(facts: Facts, trigger: Trigger) -> None:
+def test_whoever_follows_the_remedies_is_allowed(facts: RuntimeFacts, trigger: Trigger) -> None:
     text = TEXT
     for _ in range(STAGES + 1):
         decision = decide(trigger, known(text), facts).decision
@@ -98,14 +98,14 @@ def test_whoever_follows_the_remedies_is_allowed(facts: Facts, trigger: Trigger)
 
 @settings(max_examples=50, deadline=None)
 @given(asked)
-def test_the_same_question_has_the_same_answer_under_the_same_text(facts: Facts, trigger: Trigger) -> None:
-    decisions = {replace(decide(trigger, parse(TEXT), facts).decision, micros=0) for _ in range(2)}
+def test_the_same_question_has_the_same_answer_under_the_same_text(facts: RuntimeFacts, trigger: Trigger) -> None:
+    decisions = {replace(decide(trigger, parse_rails(TEXT), facts).decision, micros=0) for _ in range(2)}
     assert len(decisions) == 1
 
 
-def test_a_remedy_names_the_line_where_it_is_followed(facts: Facts, comment: Callable[..., Trigger]) -> None:
+def test_a_remedy_names_the_line_where_it_is_followed(facts: RuntimeFacts, comment: Callable[..., Trigger]) -> None:
     trigger = comment(name="change.comment", labels=("ready",), sender="forge:eve", from_fork=False)
-    remedy = decide(trigger, parse(TEXT), facts).decision.remedy
+    remedy = decide(trigger, parse_rails(TEXT), facts).decision.remedy
     assert remedy is not None
     assert remedy.text == "add forge:eve to crew"
     assert TEXT.split("\n")[(remedy.line or 0) - 1].strip().startswith("crew:")

@@ -2,23 +2,23 @@ from pathlib import Path
 
 import pytest
 
-from shared.house import RailsChange
-from stitcherd.rails.changes import changes, summary
-from stitcherd.rails.file import parse
-from stitcherd.rails.in_force import RailsInForce
-from stitcherd.store import reads
+from shared.api import RailsChange
+from stitcherd.rails.diff import compare_rails, summarize_changes
+from stitcherd.rails.live import LiveRails
+from stitcherd.rails.load import parse_rails
+from stitcherd.store import events as store_events
 from stitcherd.store.sqlite import Store
 
 
 def told(before: str, after: str) -> tuple[RailsChange, ...]:
-    return changes(parse(before).outline, parse(after).outline)
+    return compare_rails(parse_rails(before).outline, parse_rails(after).outline)
 
 
 def test_a_text_says_nothing_else_than_itself(every_word: str) -> None:
     assert told(every_word, every_word) == ()
     assert told(every_word, f"# a comment\n{every_word}") == ()
     assert told(every_word, every_word.replace("mode: enforce\n", "")) == ()
-    assert summary(()) == ""
+    assert summarize_changes(()) == ""
 
 
 @pytest.mark.parametrize(
@@ -75,22 +75,24 @@ def test_a_summary_counts_what_is_new_and_names_the_rest() -> None:
         change("guard x", "removed"),
     ]
     said = "+2 triggers, +1 job, trigger fix changed (repos, from), limits rate.per_repo changed"
-    assert summary(few) == f"{said}, triggers in another order, guard x removed"
-    assert summary([change(f"gate {n}", "removed") for n in range(7)]).endswith("gate 3 removed, 3 more")
+    assert summarize_changes(few) == f"{said}, triggers in another order, guard x removed"
+    assert summarize_changes([change(f"gate {n}", "removed") for n in range(7)]).endswith("gate 3 removed, 3 more")
 
 
 async def test_the_state_and_the_event_tell_what_changed(tmp_path: Path, small: str) -> None:
     store = await Store.open(tmp_path / "stitcher.db")
-    rails = RailsInForce(tmp_path / "rails.yaml", store, frozenset())
+    rails = LiveRails(tmp_path / "rails.yaml", store, frozenset())
     more = small.replace("[issue.comment, change.comment]", "[issue.comment]")
     for text in (small, "version: 2", more):
         rails.path.write_text(text)
         await rails.reload()
-    first, state = parse(small).revision, rails.state()
+    first, state = parse_rails(small).revision, rails.state()
     changed = RailsChange("trigger word", "changed", ("on",), 9)
     assert (state.before, state.changes) == (first, (changed,))
     async with store.reading() as db:
-        events = [event.payload for event, _ in await reads.events_after(db, 0, 9) if event.type == "rails.reloaded"]
+        events = [
+            event.payload for event, _ in await store_events.events_after(db, 0, 9) if event.type == "rails.reloaded"
+        ]
     newest = events[-1]
     assert (events[0]["before"], events[0]["changes"], events[0]["summary"]) == (None, [], "")
     assert newest["summary"] == "trigger word changed (on)"
@@ -98,7 +100,7 @@ async def test_the_state_and_the_event_tell_what_changed(tmp_path: Path, small: 
         1,
         [{"what": "trigger word", "change": "changed", "keys": ["on"], "line": 9}],
     )
-    assert (newest["before"], newest["revision"]) == (first, parse(more).revision)
+    assert (newest["before"], newest["revision"]) == (first, parse_rails(more).revision)
     against = await rails.state_against(first)
     assert (against.before_text, against.changes) == (small, (changed,))
     for unknown in ("r-00000000", "r-0", "\ud800"):

@@ -17,13 +17,12 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from shared.models import Thread
-from stitcherd.rails.decide import Ruling, decide
-from stitcherd.rails.faults import RailsError
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.file import parse
-from stitcherd.rails.nodes import read
-from stitcherd.rails.schema import Rails
-from stitcherd.trigger import Trigger
+from stitcherd.config.yaml_nodes import parse_yaml
+from stitcherd.rails.decide import Evaluation, decide
+from stitcherd.rails.load import RailsError, parse_rails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.rails.schema import RailsFile
+from stitcherd.sources.trigger import Trigger
 
 TESTS = Path(__file__).parents[2]
 EXAMPLE = TESTS.parents[1] / "shared" / "rails.example.yaml"
@@ -243,10 +242,10 @@ def texts(path: str, sides: Sides) -> Iterator[str]:
         yield json.dumps(rails)
 
 
-def said(text: str, trigger: Trigger, facts: Facts) -> str:
+def said(text: str, trigger: Trigger, facts: RuntimeFacts) -> str:
     """Return all that is said, and how often, of a delivery under a text."""
     try:
-        ruling: Ruling = decide(trigger, parse(text), facts)
+        ruling: Evaluation = decide(trigger, parse_rails(text), facts)
     except RailsError as refused:
         return f"refused: {refused.message}"
     decision = ruling.decision
@@ -259,7 +258,7 @@ def said(text: str, trigger: Trigger, facts: Facts) -> str:
 def test_each_key_decides_both_ways(path: str, comment: Callable[..., Trigger]) -> None:
     sides = DECIDING[path]
     usual: dict[str, Any] = {"executors": {"smith": None}, "sandboxes": {"bwrap": None}, "bot": "mosaic"}
-    facts = Facts(**usual | {"gates": {"diff-rules": None}} | sides.facts)
+    facts = RuntimeFacts(**usual | {"gates": {"diff-rules": None}} | sides.facts)
     one, other = (said(text, comment(**sides.asked), facts) for text in texts(path, sides))
     assert sides.says[0] in one
     assert sides.says[1] in other
@@ -281,21 +280,21 @@ def test_what_acts_while_a_job_runs_is_shown_there(path: str) -> None:
 @pytest.mark.parametrize("path", UNENFORCED)
 def test_what_is_not_enforced_is_warned_of(path: str) -> None:
     rails = deepcopy(BASE)
-    before = parse(json.dumps(rails)).warnings
+    before = parse_rails(json.dumps(rails)).warnings
     put(rails, path.replace("people.*", "people.crew"), UNENFORCED[path])
-    assert len(parse(json.dumps(rails)).warnings) == len(before) + 1
+    assert len(parse_rails(json.dumps(rails)).warnings) == len(before) + 1
 
 
 def test_no_key_is_without_its_two_sides() -> None:
     shown = {general(path) for path in DECIDING} | set(RUNNING) | set(UNENFORCED)
-    wanted = set(keys(Rails))
+    wanted = set(keys(RailsFile))
     assert wanted - shown == set()
     assert shown - wanted == set()
 
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="the example lies beside the project, not in it")
 def test_the_example_has_no_other_keys() -> None:
-    root = read(EXAMPLE.read_text())
+    root = parse_yaml(EXAMPLE.read_text())
     assert root is not None
 
     def leaves(value: Any, above: str = "") -> Iterator[str]:
@@ -308,4 +307,4 @@ def test_the_example_has_no_other_keys() -> None:
             else:
                 yield f"{above}{key}"
 
-    assert {general(path) if "*" not in path else path for path in leaves(root.plain())} <= set(keys(Rails))
+    assert {general(path) if "*" not in path else path for path in leaves(root.plain())} <= set(keys(RailsFile))

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from stitcherd.rails import file
-from stitcherd.rails.faults import RailsError
-from stitcherd.rails.json_schema import document, shipped
-from stitcherd.rails.nodes import read
+from stitcherd.config.yaml_nodes import parse_yaml
+from stitcherd.rails import load
+from stitcherd.rails.json_schema import rails_schema, schema_file
+from stitcherd.rails.load import RailsError
 
 CONFIG = Path(__file__).parents[3] / "config"
 
@@ -40,7 +40,7 @@ TYPES: dict[str, Any] = {
 WORDS: dict[str, Any] = {
     "type": lambda value, it: isinstance(value, TYPES[it]) and (it == "boolean") == isinstance(value, bool),
     "anyOf": lambda value, it: any(fits(value, each) for each in it),
-    "$ref": lambda value, it: fits(value, document()["$defs"][it.rpartition("/")[2]]),
+    "$ref": lambda value, it: fits(value, rails_schema()["$defs"][it.rpartition("/")[2]]),
     "enum": lambda value, it: value in it,
     "const": lambda value, it: value == it,
     "pattern": lambda value, it: re.search(it, value) is not None,
@@ -55,20 +55,20 @@ WORDS: dict[str, Any] = {
 
 
 def plain(text: str) -> Any:
-    root = read(text)
+    root = parse_yaml(text)
     assert root is not None
     return root.plain()
 
 
 def test_the_shipped_schema_is_current() -> None:
     renew = "python -m stitcherd.rails.json_schema > config/rails.schema.json"
-    assert (CONFIG / "rails.schema.json").read_bytes() == shipped(), f"make it anew: {renew}"
+    assert (CONFIG / "rails.schema.json").read_bytes() == schema_file(), f"make it anew: {renew}"
 
 
 def test_files_that_load_fit_the_schema(every_word: str, small: str) -> None:
     for text in (every_word, small, (CONFIG / "rails.yaml").read_text()):
-        assert fits(plain(text), document())
-    assert fits({"version": 1, "guards": None}, document())
+        assert fits(plain(text), rails_schema())
+    assert fits({"version": 1, "guards": None}, rails_schema())
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_files_that_load_fit_the_schema(every_word: str, small: str) -> None:
 def test_what_the_schema_refuses_does_not_load(every_word: str, old: str, new: str) -> None:
     text = every_word.replace(old, new, 1)
     assert text != every_word
-    assert not fits(plain(text), document())
+    assert not fits(plain(text), rails_schema())
     with pytest.raises(RailsError):
-        file.parse(text)
+        load.parse_rails(text)
 
 
 def test_a_file_in_full_says_the_same(every_word: str, small: str) -> None:
     for text in (every_word, small):
-        full = file.in_full(text)
-        assert fits(json.loads(json.dumps(full)), document())
+        full = load.with_defaults(text)
+        assert fits(json.loads(json.dumps(full)), rails_schema())
         assert full["triggers"][0]["from"]
         assert full["jobs"]["mend"]["on_interrupt"] in {"fail", "retry"}
-        assert file.in_full(text) == full
+        assert load.with_defaults(text) == full

@@ -2,9 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.rails.faults import RailsError
-from stitcherd.rails.file import load, parse
-from stitcherd.sandbox import Box
+from stitcherd.rails.load import RailsError, load_rails, parse_rails
+from stitcherd.sandbox.bubblewrap import SandboxSpec
 
 EXAMPLE = Path(__file__).parents[3].parent / "shared" / "rails.example.yaml"
 
@@ -149,7 +148,7 @@ def test_a_fault_has_its_place_and_sentence(
 ) -> None:
     assert every_word.count(good) >= 1
     with pytest.raises(RailsError) as caught:
-        parse(every_word.replace(good, bad, 1))
+        parse_rails(every_word.replace(good, bad, 1))
     error = caught.value
     assert str(error) == f"rails.yaml:{line}:{column}: {message or error.message}"
     assert (error.line, error.column) == (line, column)
@@ -159,26 +158,26 @@ def test_a_fault_has_its_place_and_sentence(
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "---\n", "{}"])
 def test_an_empty_file_says_what_is_needed(text: str) -> None:
     with pytest.raises(RailsError, match=r"^rails\.yaml:1:1: empty: rails need at least version: 1$"):
-        parse(text)
+        parse_rails(text)
 
 
 def test_version_alone_and_empty_sections_are_rails() -> None:
     sections = ["people", "profiles", "jobs", "triggers", "guards", "approvals", "limits", "paths", "gates"]
-    assert parse("version: 1\n").mode == "enforce"
-    assert parse("version: 1\n" + "".join(f"{each}:\n" for each in sections)).warnings == ()
+    assert parse_rails("version: 1\n").mode == "enforce"
+    assert parse_rails("version: 1\n" + "".join(f"{each}:\n" for each in sections)).warnings == ()
 
 
 def test_several_faults_are_told_in_the_order_of_the_file(every_word: str) -> None:
     text = every_word.replace("retries: 1", "retries: -1").replace("mode: enforce", "mode: on")
     with pytest.raises(RailsError) as caught:
-        parse(text, name="my.yaml")
+        parse_rails(text, name="my.yaml")
     assert [(each.line, each.column) for each in caught.value.others] == [(2, 7), (68, 51)]
     assert str(caught.value).startswith("my.yaml:2:7: mode must be")
 
 
 def test_a_secret_is_not_handed_on(every_word: str) -> None:
     with pytest.raises(RailsError) as caught:
-        parse(every_word, secret_names=frozenset({"LANG_SERVER", "CI_SEED"}))
+        parse_rails(every_word, secret_names=frozenset({"LANG_SERVER", "CI_SEED"}))
     assert [(each.line, each.column) for each in caught.value.others] == [(12, 11), (68, 100)]
     assert caught.value.message == "LANG_SERVER is a secret of stitcherd.toml: no agent and no gate may have it"
 
@@ -187,23 +186,23 @@ def test_laughing_files_are_refused_at_once() -> None:
     lines = ["version: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"k{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     with pytest.raises(RailsError, match="more than 20000 values"):
-        parse("\n".join(lines))
+        parse_rails("\n".join(lines))
     with pytest.raises(RailsError, match="nested more than 32 deep"):
-        parse("a: " + "[" * 100_000)
+        parse_rails("a: " + "[" * 100_000)
     with pytest.raises(RailsError, match="the anchor &a cannot hold itself"):
-        parse("people: &a {b: *a}")
+        parse_rails("people: &a {b: *a}")
     with pytest.raises(RailsError, match="longer than 1 MiB"):
-        parse("#" * (2**20 + 1))
+        parse_rails("#" * (2**20 + 1))
 
 
 def test_anchors_are_welcome(small: str) -> None:
     text = small.replace('["forge:ann"]', '&who ["forge:ann"]').replace("profiles:", "  more: {users: *who}\nprofiles:")
-    assert parse(text).groups["more"].users == {"forge:ann"}
+    assert parse_rails(text).groups["more"].users == {"forge:ann"}
 
 
 def test_plain_scalars_follow_the_core_schema() -> None:
     tail = "guards: [{id: a, then: deny, if: {labels_any: [yes, no, on, 2026-01-01, 1_0]}}]"
-    assert list(parse(f"%YAML 1.1\n---\nversion: 0x1\n{tail}").guards[0].labels_any) == [
+    assert list(parse_rails(f"%YAML 1.1\n---\nversion: 0x1\n{tail}").guards[0].labels_any) == [
         "yes",
         "no",
         "on",
@@ -213,25 +212,25 @@ def test_plain_scalars_follow_the_core_schema() -> None:
 
 
 def test_the_revision_is_of_the_bytes(small: str) -> None:
-    assert parse("version: 1\n").revision == "r-09bfcc6a"
-    assert parse(small).revision != parse(small + "\n").revision
+    assert parse_rails("version: 1\n").revision == "r-09bfcc6a"
+    assert parse_rails(small).revision != parse_rails(small + "\n").revision
 
 
 def test_what_cannot_be_read_is_a_fault_too(tmp_path: Path) -> None:
     path = tmp_path / "rails.yaml"
     with pytest.raises(RailsError, match=r"^rails\.yaml:1:1: cannot be read: no such file or directory$"):
-        load(path)
+        load_rails(path)
     path.write_bytes(b"version: 1\nmode: \xff\n")
     with pytest.raises(RailsError, match=r"^rails\.yaml:2:1: not UTF-8 text$"):
-        load(path)
+        load_rails(path)
     with pytest.raises(RailsError, match="cannot be read: is a directory"):
-        load(tmp_path)
+        load_rails(tmp_path)
     path.write_text("version: 1\n")
-    assert load(path).text == "version: 1\n"
+    assert load_rails(path).text == "version: 1\n"
 
 
 def test_every_word_is_compiled(every_word: str) -> None:
-    book = parse(every_word)
+    book = parse_rails(every_word)
     mend, caged = book.jobs["mend"], book.profiles["caged"]
     assert (mend.line, mend.tries, mend.on_interrupt, mend.needs) == (25, 2, "retry", frozenset({"repo:write"}))
     assert (mend.profile.line, mend.profile.timeout, mend.profile.env) == (8, 90.0, ("LANG_SERVER",))
@@ -240,7 +239,7 @@ def test_every_word_is_compiled(every_word: str) -> None:
     assert (unit.run, unit.builtin, unit.timeout, unit.retries) == (("make", "test"), None, 120.0, 1)
     assert (unit.required, unit.from_base, unit.env, unit.sandbox) == (False, ("Makefile",), ("CI_SEED",), "none")
     assert (caged.sandbox, caged.tools, caged.model) == ("bwrap", ("read",), "some/model")
-    assert caged.box == Box(network=False, mounts=("/opt/tools",), memory=2**31, processes=64, disk=2**30)
+    assert caged.box == SandboxSpec(network=False, mounts=("/opt/tools",), memory=2**31, processes=64, disk=2**30)
     assert (mend.profile.sandbox, mend.profile.box) == ("none", None)
     assert caged.timeout == 1800.0
     assert book.gates["scope"].timeout == 600.0
@@ -253,7 +252,7 @@ def test_every_word_is_compiled(every_word: str) -> None:
 
 
 def test_each_unkept_word_has_a_warning_at_its_place(every_word: str) -> None:
-    found = [(each.line, each.column, each.message.split()[0]) for each in parse(every_word).warnings]
+    found = [(each.line, each.column, each.message.split()[0]) for each in parse_rails(every_word).warnings]
     assert found == [
         (6, 12, "permission"),
         (69, 1, "nothing"),
@@ -270,7 +269,7 @@ def test_each_unkept_word_has_a_warning_at_its_place(every_word: str) -> None:
     ],
 )
 def test_paths_that_do_not_bind_a_job_are_warned_of(needs: str, gates: str, warned: bool) -> None:
-    found = parse(
+    found = parse_rails(
         "version: 1\n"
         "profiles: {p: {capabilities: [repo:write, git:commit], executor: smith}}\n"
         f"jobs: {{mend: {{profile: p, needs: {needs}, gates: {gates}}}}}\n"
@@ -306,20 +305,20 @@ def test_paths_that_do_not_bind_a_job_are_warned_of(needs: str, gates: str, warn
 )
 def test_what_a_sandbox_holds_needs_one(text: str, asked: str, place: tuple[int, int] | None, message: str) -> None:
     if place is None:
-        assert parse(text.format(asked), private=[Path("/srv/house")]).warnings == ()
+        assert parse_rails(text.format(asked), private=[Path("/srv/house")]).warnings == ()
         return
     with pytest.raises(RailsError) as refused:
-        parse(text.format(asked), private=[Path("/srv/house")])
+        parse_rails(text.format(asked), private=[Path("/srv/house")])
     assert (refused.value.line, refused.value.column, refused.value.message) == (*place, message)
 
 
 def test_a_built_in_gate_takes_no_sandbox() -> None:
     with pytest.raises(RailsError, match=r"1:\d+: the built-in gate diff-rules runs nothing of the commit"):
-        parse("{version: 1, gates: {scope: {builtin: diff-rules, sandbox: bwrap}}}")
+        parse_rails("{version: 1, gates: {scope: {builtin: diff-rules, sandbox: bwrap}}}")
 
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="the example is not beside the project")
 def test_the_example_loads() -> None:
-    book = load(EXAMPLE)
+    book = load_rails(EXAMPLE)
     assert list(book.jobs) == ["triage", "fix", "review"]
     assert book.profiles["weaver"].timeout == 2400.0

@@ -3,8 +3,7 @@ import re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stitcherd.rails.faults import RailsError
-from stitcherd.rails.file import parse
+from stitcherd.rails.load import RailsError, parse_rails
 
 pieces = st.sampled_from(
     [
@@ -65,7 +64,7 @@ def test_any_text_loads_or_is_refused(text: str) -> None:
 
 def _loads_or_is_refused(text: str) -> None:
     try:
-        assert parse(text).text == text
+        assert parse_rails(text).text == text
     except RailsError as error:
         refusal = error
     else:

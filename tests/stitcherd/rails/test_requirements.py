@@ -7,11 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from shared.models import Verdict
+from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.decide import decide
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.file import parse
-from stitcherd.rails.rulebook import Rulebook
-from stitcherd.trigger import Trigger
+from stitcherd.rails.load import parse_rails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sources.trigger import Trigger
 
 Ask = Callable[..., Trigger]
 
@@ -29,7 +29,7 @@ Ask = Callable[..., Trigger]
     ],
 )
 def test_what_a_job_needs_must_be_there(
-    book: Rulebook, facts: Facts, comment: Ask, change: dict[str, Any], check: str, reason: str
+    book: CompiledRails, facts: RuntimeFacts, comment: Ask, change: dict[str, Any], check: str, reason: str
 ) -> None:
     ruling = decide(comment(), book, replace(facts, **change))
     assert (ruling.decision.verdict, ruling.job) == (Verdict.DENIED, None)
@@ -50,11 +50,11 @@ def test_what_a_job_needs_must_be_there(
     ],
 )
 def test_what_nothing_can_hold_does_not_run(
-    facts: Facts, comment: Ask, small: str, asked: str, reason: str | None
+    facts: RuntimeFacts, comment: Ask, small: str, asked: str, reason: str | None
 ) -> None:
     lacking = replace(facts, sandboxes={"none": None, "bwrap": "there is no bwrap"}, toolless=frozenset({"smith"}))
     assert_said(facts=lacking, comment=comment, small=small, asked=asked, reason=reason)
-    assert decide(comment(), parse(small.replace("smith", "smith, sandbox: bwrap")), facts).job is None
+    assert decide(comment(), parse_rails(small.replace("smith", "smith, sandbox: bwrap")), facts).job is None
 
 
 @pytest.mark.parametrize(
@@ -66,34 +66,34 @@ def test_what_nothing_can_hold_does_not_run(
     ],
 )
 def test_a_limit_that_binds_nobody_here_denies(
-    facts: Facts, comment: Ask, small: str, asked: str, reason: str | None
+    facts: RuntimeFacts, comment: Ask, small: str, asked: str, reason: str | None
 ) -> None:
     boxed = replace(facts, sandboxes={"bwrap": None}, unbinding={"processes": "nobody counts"})
     assert_said(facts=boxed, comment=comment, small=small, asked=asked, reason=reason)
 
 
-def test_a_sandbox_must_reach_the_agent(facts: Facts, comment: Ask, small: str) -> None:
+def test_a_sandbox_must_reach_the_agent(facts: RuntimeFacts, comment: Ask, small: str) -> None:
     far = replace(facts, sandboxes={"bwrap": None}, unboxed=frozenset({"smith"}))
-    assert decide(comment(), parse(small), far).decision.sandbox == "none"
-    ruling = decide(comment(), parse(small.replace("smith", "smith, sandbox: bwrap")), far)
+    assert decide(comment(), parse_rails(small), far).decision.sandbox == "none"
+    ruling = decide(comment(), parse_rails(small.replace("smith", "smith, sandbox: bwrap")), far)
     assert ruling.decision.reason == "capability: executor smith runs its agents where sandbox bwrap does not reach"
     assert ruling.decision.remedy is not None
     assert ruling.decision.remedy.text == "take sandbox out of profile careful"
 
 
-def assert_said(*, facts: Facts, comment: Ask, small: str, asked: str, reason: str | None) -> None:
+def assert_said(*, facts: RuntimeFacts, comment: Ask, small: str, asked: str, reason: str | None) -> None:
     """Assert what is decided where the profile asks for something, and where a gate does."""
-    book = parse(small.replace("executor: smith", f"executor: smith, {asked}"))
+    book = parse_rails(small.replace("executor: smith", f"executor: smith, {asked}"))
     decision = decide(comment(), book, facts).decision
     assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
     if "tools" not in asked:
         gated = small.replace("needs: [repo:write]", "gates: [g]") + f"gates: {{g: {{run: [make], {asked}}}}}\n"
-        decision = decide(comment(), parse(gated), facts).decision
+        decision = decide(comment(), parse_rails(gated), facts).decision
         assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
 
 
-def test_publishing_matters_only_to_jobs_that_commit(facts: Facts, comment: Ask, small: str) -> None:
+def test_publishing_matters_only_to_jobs_that_commit(facts: RuntimeFacts, comment: Ask, small: str) -> None:
     nowhere = replace(facts, publish="the clone is a URL")
-    reading = parse(small.replace("needs: [repo:write]", "needs: []"))
+    reading = parse_rails(small.replace("needs: [repo:write]", "needs: []"))
     assert decide(comment(), reading, nowhere).job is not None
-    assert decide(comment(), parse(small), nowhere).job is None
+    assert decide(comment(), parse_rails(small), nowhere).job is None

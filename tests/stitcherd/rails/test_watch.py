@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from stitcherd.rails.decide import NO_RAILS, decide
-from stitcherd.rails.feasible import Facts
-from stitcherd.rails.in_force import RailsInForce
-from stitcherd.rails.watch import watch
-from stitcherd.store import reads
+from stitcherd.rails.live import LiveRails
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.rails.watch import watch_rails
+from stitcherd.sources.trigger import Trigger
+from stitcherd.store import events
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
-from stitcherd.trigger import Trigger
 
 EDITS = int(os.environ.get("STITCHER_RAILS_EDITS", "500"))
 LIMIT = 15.0  # seconds, far above anything that is waited for
@@ -32,7 +32,7 @@ class House:
     def __init__(self, store: Store, path: Path) -> None:
         self.store = store
         self.path = path
-        self.rails = RailsInForce(path, store, frozenset())
+        self.rails = LiveRails(path, store, frozenset())
 
     @property
     def text(self) -> str | None:
@@ -48,11 +48,11 @@ class House:
 
     async def events(self) -> list[str]:
         async with self.store.reading() as db:
-            return [event.type for event, _ in await reads.events_after(db, 0, 500)]
+            return [event.type for event, _ in await events.events_after(db, 0, 500)]
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(watch(self.path, self.rails.look_again, self.rails.reload))
+        task = asyncio.create_task(watch_rails(self.path, self.rails.reload_requested, self.rails.reload))
         try:
             await until(lambda: self.text is not None or self.error is not None)
             yield
@@ -192,7 +192,7 @@ async def test_a_file_that_is_being_written_is_not_read(house: House, small: str
         file.flush()
         assert await house.rails.reload() is False
         assert (house.text, house.error) == (small, None)
-        monkeypatch.setattr("stitcherd.rails.in_force.PATIENCE_SECONDS", -1.0)
+        monkeypatch.setattr("stitcherd.rails.live.PATIENCE_SECONDS", -1.0)
         assert await house.rails.reload() is False
         assert house.error == "somebody is still writing it"
         file.write(longer[longer.index("guards") :])
@@ -206,8 +206,8 @@ async def test_a_file_that_is_being_written_is_read_when_it_is_closed(house: Hou
         with house.path.open("w") as file:
             file.write(small)
             file.flush()
-            house.rails.look_again.set()
-            await until(lambda: not house.rails.look_again.is_set())
+            house.rails.reload_requested.set()
+            await until(lambda: not house.rails.reload_requested.is_set())
             file.write("# and this\n")
         await until(lambda: house.text == small + "# and this\n")
 
@@ -223,7 +223,7 @@ async def test_whoever_asks_has_it_read_at_once(house: House) -> None:
             return await reload()
 
         again = asyncio.Event()
-        task = asyncio.create_task(watch(house.path, again, counted))
+        task = asyncio.create_task(watch_rails(house.path, again, counted))
         await until(lambda: calls == 1)
         again.set()
         await until(lambda: calls >= 2)
@@ -288,7 +288,7 @@ def scribble(path: Path, small: str, seed: int, whole: set[str], done: threading
 
 
 async def test_whatever_is_done_to_the_file_whole_rails_stay_in_force(
-    house: House, small: str, facts: Facts, comment: Callable[..., Trigger]
+    house: House, small: str, facts: RuntimeFacts, comment: Callable[..., Trigger]
 ) -> None:
     whole, done, seen = {small}, threading.Event(), set()
     await house.rails.reload()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.stitcherd.sandbox.ground import FILES, Ground, started
+from tests.stitcherd.sandbox.sandbox_host import FILES, SandboxHost, start_process
 
 
 @pytest.fixture
-async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
+async def ground(tmp_path: Path) -> AsyncIterator[SandboxHost]:
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -26,10 +26,10 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
         abstract = closing.enter_context(socket.socket(socket.AF_UNIX))
         abstract.bind(f"\0{tmp_path.name}-{os.getpid()}")
         abstract.listen()
-        neighbour = started("sleep", "600", TOKEN="hunter22")
+        neighbour = start_process("sleep", "600", TOKEN="hunter22")
         try:
             name = f"{tmp_path.name}-{os.getpid()}"
-            yield Ground(tmp_path, name, port.getsockname()[1], neighbour.pid)
+            yield SandboxHost(tmp_path, name, port.getsockname()[1], neighbour.pid)
         finally:
             neighbour.kill()
             neighbour.wait()

@@ -7,20 +7,21 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from stitcherd import processes, sandbox
-from stitcherd.sandbox import Box, watching, wrap
+from stitcherd import processes
+from stitcherd.sandbox import bubblewrap, limits
+from stitcherd.sandbox.bubblewrap import SandboxSpec, wrap_command
 
-MISSING = sandbox.available()
+SANDBOX_MISSING = bubblewrap.unavailable_reason()
 
 
 PYTHON, LIBRARY = os.path.realpath(sys.executable), sys.base_prefix
-ROOT = os.geteuid() == 0
+IS_ROOT = os.geteuid() == 0
 MIB = 2**20
-CLOSED = Box(network=False, mounts=(LIBRARY,))
+CLOSED_SANDBOX = SandboxSpec(network=False, mounts=(LIBRARY,))
 
 
 @dataclass
-class Ground:
+class SandboxHost:
     """A machine in small: a house, a user's home, a job's attempt, and what listens and runs beside it."""
 
     root: Path
@@ -33,7 +34,7 @@ class Ground:
         return self.root / "state/checkouts/mine/1"
 
     async def run(
-        self, code: str, box: Box | None = None, *, tmp: str = "tmp", seconds: float = 20.0
+        self, code: str, box: SandboxSpec | None = None, *, tmp: str = "tmp", seconds: float = 20.0
     ) -> tuple[str, str]:
         """Run Python as an agent would run; returns how it ended, and what it wrote."""
         said = bytearray()
@@ -43,14 +44,14 @@ class Ground:
         names = f"root={str(self.root)!r}; door={self.door!r}; port={self.port}; neighbour={self.neighbour}\n"
         argv = [PYTHON, "-I", "-c", "import os, socket, sys\n" + names + textwrap.dedent(code)]
         ended = await processes.run(
-            wrap(argv, box, cwd=work, tmp=scratch, home=str(home)),
+            wrap_command(argv, box, cwd=work, tmp=scratch, home=str(home)),
             cwd=work,
             env=env,
             timeout=seconds,
             say=said.extend,
             job_id=self.door,
             root=self.attempt,
-            watch=watching.watch(box, (work, scratch), str(home)),
+            watch=limits.watch_limits(box, (work, scratch), str(home)),
         )
         return str(ended), said.decode(errors="replace")
 
@@ -72,5 +73,5 @@ FILES = {
 }
 
 
-def started(*argv: str, **env: str) -> subprocess.Popen[bytes]:
+def start_process(*argv: str, **env: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(argv, env={"PATH": os.environ["PATH"], **env}, start_new_session=True)

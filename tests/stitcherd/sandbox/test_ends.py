@@ -11,10 +11,10 @@ from time import monotonic
 import pytest
 
 from stitcherd import processes
-from stitcherd.sandbox import wrap
-from tests.stitcherd.sandbox.ground import CLOSED, MISSING, PYTHON, Ground, started
+from stitcherd.sandbox.bubblewrap import wrap_command
+from tests.stitcherd.sandbox.sandbox_host import CLOSED_SANDBOX, PYTHON, SANDBOX_MISSING, SandboxHost, start_process
 
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
+pytestmark = pytest.mark.skipif(SANDBOX_MISSING is not None, reason=f"NOT TESTED HERE: {SANDBOX_MISSING}")
 
 
 def living(mark: str) -> list[int]:
@@ -47,21 +47,21 @@ time.sleep(0.3)
 """
 
 
-async def test_flee(ground: Ground) -> None:
+async def test_flee(ground: SandboxHost) -> None:
     open_mark, closed_mark = f"{ground.door}-open", f"{ground.door}-closed"
     await ground.run(FLEE.replace("MARK", repr(open_mark)))
     left = living(open_mark)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert len(left) == 1
-    assert (await ground.run(FLEE.replace("MARK", repr(closed_mark)), CLOSED))[0] == "ended with exit code 0"
+    assert (await ground.run(FLEE.replace("MARK", repr(closed_mark)), CLOSED_SANDBOX))[0] == "ended with exit code 0"
     assert living(closed_mark) == []
 
 
-async def test_a_cancel_reaches_everything_inside(ground: Ground) -> None:
+async def test_a_cancel_reaches_everything_inside(ground: SandboxHost) -> None:
     mark = f"{ground.door}-cancelled"
     running = asyncio.ensure_future(
-        ground.run(FLEE.replace("MARK", repr(mark)) + "time.sleep(600)", CLOSED, seconds=60)
+        ground.run(FLEE.replace("MARK", repr(mark)) + "time.sleep(600)", CLOSED_SANDBOX, seconds=60)
     )
     await until(lambda: bool(living(mark)))
     asked = monotonic()
@@ -72,12 +72,14 @@ async def test_a_cancel_reaches_everything_inside(ground: Ground) -> None:
     assert living(mark) == []
 
 
-async def test_it_dies_with_the_daemon(ground: Ground) -> None:
+async def test_it_dies_with_the_daemon(ground: SandboxHost) -> None:
     mark = f"{ground.door}-orphaned"
     inside = f"import time; open('up', 'w'); time.sleep(600)  # {mark}"
-    argv = wrap([PYTHON, "-I", "-c", inside, mark], CLOSED, cwd=ground.attempt / "work", tmp=ground.root, home=None)
+    argv = wrap_command(
+        [PYTHON, "-I", "-c", inside, mark], CLOSED_SANDBOX, cwd=ground.attempt / "work", tmp=ground.root, home=None
+    )
     starter = "import subprocess, sys; subprocess.run(sys.argv[1:], start_new_session=True)"
-    daemon = started(PYTHON, "-I", "-c", starter, *argv)
+    daemon = start_process(PYTHON, "-I", "-c", starter, *argv)
     await until((ground.attempt / "work/up").exists)
     assert len(living(mark)) > 1
     daemon.kill()
@@ -85,16 +87,16 @@ async def test_it_dies_with_the_daemon(ground: Ground) -> None:
     await until(lambda: not living(mark))
 
 
-async def test_recovery_finds_what_is_inside(ground: Ground) -> None:
+async def test_recovery_finds_what_is_inside(ground: SandboxHost) -> None:
     mark = f"{ground.door}-left"
-    argv = wrap(
+    argv = wrap_command(
         [PYTHON, "-I", "-c", FLEE.replace("MARK", repr(mark)) + "time.sleep(600)"],
-        CLOSED,
+        CLOSED_SANDBOX,
         cwd=ground.attempt / "work",
         tmp=ground.root,
         home=None,
     )
-    left = started(*argv, STITCHER_JOB_ID=mark)
+    left = start_process(*argv, STITCHER_JOB_ID=mark)
     await until(lambda: bool(living(mark)))
     await processes.end_all(mark, ground.root / "nowhere")
     left.wait(5)
@@ -113,10 +115,10 @@ while True: time.sleep(600)
 """
 
 
-async def test_what_is_asked_to_end_may_tidy_up_first(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "GRACE", 20.0)  # on a busy machine a moment is long
+async def test_what_is_asked_to_end_may_tidy_up_first(ground: SandboxHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "KILL_GRACE_SECONDS", 20.0)  # on a busy machine a moment is long
     work = ground.attempt / "work"
-    running = asyncio.ensure_future(ground.run(TIDY, CLOSED, seconds=60))
+    running = asyncio.ensure_future(ground.run(TIDY, CLOSED_SANDBOX, seconds=60))
     await until((work / "up").exists)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

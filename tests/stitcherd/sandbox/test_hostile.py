@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from stitcherd.sandbox import Box
-from tests.stitcherd.sandbox.ground import CLOSED, LIBRARY, MISSING, ROOT, Ground
+from stitcherd.sandbox.bubblewrap import SandboxSpec
+from tests.stitcherd.sandbox.sandbox_host import CLOSED_SANDBOX, IS_ROOT, LIBRARY, SANDBOX_MISSING, SandboxHost
 
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
+pytestmark = pytest.mark.skipif(SANDBOX_MISSING is not None, reason=f"NOT TESTED HERE: {SANDBOX_MISSING}")
 
 
 SECRETS = {
@@ -25,11 +25,11 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("what", SECRETS)
-async def test_read(ground: Ground, what: str) -> None:
+async def test_read(ground: SandboxHost, what: str) -> None:
     code = f"print({SECRETS[what]})"
     assert "hunter22" in (await ground.run(code))[1]
     (ground.attempt / "work/way").unlink(missing_ok=True)
-    ended, said = await ground.run(code, CLOSED)
+    ended, said = await ground.run(code, CLOSED_SANDBOX)
     assert "hunter22" not in said
     assert ended == "ended with exit code 1" or not said.strip()
 
@@ -43,7 +43,7 @@ async def test_read(ground: Ground, what: str) -> None:
         *("state/checkouts/mine/1/diff.patch", "state/checkouts/other/1/work/a.py"),
     ],
 )
-async def test_write(ground: Ground, name: str) -> None:
+async def test_write(ground: SandboxHost, name: str) -> None:
     code = (
         f"os.makedirs(os.path.dirname(f'{{root}}/{name}'), exist_ok=True); open(f'{{root}}/{name}', 'w').write('evil')"
     )
@@ -52,7 +52,7 @@ async def test_write(ground: Ground, name: str) -> None:
     await ground.run(code)
     assert file.read_text() == "evil"
     file.write_text(before) if before is not None else file.unlink()
-    await ground.run(code, CLOSED)
+    await ground.run(code, CLOSED_SANDBOX)
     assert (file.read_text() if file.exists() else None) == before
 
 
@@ -69,21 +69,21 @@ ONLY_ROOT = {"change the system", "change the kernel"}
 
 
 @pytest.mark.parametrize("what", ACTS)
-async def test_act(ground: Ground, what: str) -> None:
-    if what in ONLY_ROOT and not ROOT:
+async def test_act(ground: SandboxHost, what: str) -> None:
+    if what in ONLY_ROOT and not IS_ROOT:
         pytest.skip("only root can do that in the open")
     assert await ground.run(ACTS[what]) == ("ended with exit code 0", "")
-    ended, said = await ground.run(ACTS[what], CLOSED)
+    ended, said = await ground.run(ACTS[what], CLOSED_SANDBOX)
     assert ended == "ended with exit code 1"
     assert "Error" in said
 
 
-async def test_the_network_of_the_host_is_there_where_it_is_left(ground: Ground) -> None:
+async def test_the_network_of_the_host_is_there_where_it_is_left(ground: SandboxHost) -> None:
     code = ACTS["connect to the TCP door"]
-    assert (await ground.run(code, Box(mounts=(LIBRARY,))))[0] == "ended with exit code 0"
+    assert (await ground.run(code, SandboxSpec(mounts=(LIBRARY,))))[0] == "ended with exit code 0"
 
 
-async def test_what_an_agent_is_for_still_works(ground: Ground) -> None:
+async def test_what_an_agent_is_for_still_works(ground: SandboxHost) -> None:
     code = """
     import multiprocessing, subprocess, tempfile, time
     open('a.py', 'a').write('b\\n')
@@ -93,7 +93,7 @@ async def test_what_an_agent_is_for_still_works(ground: Ground) -> None:
     print(os.environ['HOME'] == root + '/home', os.getcwd() == root + '/state/checkouts/mine/1/work')
     print(subprocess.run(['git', '--version'], capture_output=True).returncode, os.getuid(), time.strftime('%Z') != '')
     """
-    assert await ground.run(code, CLOSED) == ("ended with exit code 0", f"True True\n0 {os.getuid()} True\n")
+    assert await ground.run(code, CLOSED_SANDBOX) == ("ended with exit code 0", f"True True\n0 {os.getuid()} True\n")
     assert (ground.attempt / "work/a.py").read_text() == "a\nb\n"
 
 
@@ -106,7 +106,7 @@ PLANTS = [
 
 
 @pytest.mark.parametrize("place", [*PLANTS, "os.environ['TMPDIR'] + '/conftest.py'"])
-async def test_plant_something_for_a_later_gate(ground: Ground, place: str) -> None:
+async def test_plant_something_for_a_later_gate(ground: SandboxHost, place: str) -> None:
     plant = f"os.makedirs(os.path.dirname({place}), exist_ok=True); open({place}, 'w').write('evil')"
     look = f"print(os.path.exists({place}))"
     try:
@@ -114,5 +114,5 @@ async def test_plant_something_for_a_later_gate(ground: Ground, place: str) -> N
         assert (await ground.run(look))[1] == "True\n"
     finally:
         await ground.run(f"os.unlink({place})")
-    assert (await ground.run(plant, CLOSED))[0] == "ended with exit code 0"
-    assert (await ground.run(look, CLOSED, tmp="tmp-gates"))[1] == "False\n"
+    assert (await ground.run(plant, CLOSED_SANDBOX))[0] == "ended with exit code 0"
+    assert (await ground.run(look, CLOSED_SANDBOX, tmp="tmp-gates"))[1] == "False\n"

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd import sandbox
-from stitcherd.sandbox import Box
-from stitcherd.sandbox.lacking import lacking
-from stitcherd.sandbox.remedies import remedy
+from stitcherd.sandbox import bubblewrap
+from stitcherd.sandbox.bubblewrap import SandboxSpec, find_remedy, missing_sandbox_warnings
 
 SETTINGS = """\
 [executors.agent]
@@ -45,18 +43,18 @@ def test_checking_the_files_says_what_this_machine_lacks(tmp_path: Path) -> None
 
 
 def test_each_cause_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stitcherd.sandbox.lacking.available", lambda: None)
-    monkeypatch.setattr("stitcherd.sandbox.lacking.unbinding", lambda: {"processes": "nobody counts"})
+    monkeypatch.setattr("stitcherd.sandbox.bubblewrap.available", lambda: None)
+    monkeypatch.setattr("stitcherd.sandbox.bubblewrap.unbinding", lambda: {"processes": "nobody counts"})
     asked = [
-        (9, "gate a", Box(processes=9)),
+        (9, "gate a", SandboxSpec(processes=9)),
         (3, "profile b", None),
-        (5, "profile c", Box(processes=1)),
-        (1, "d", Box()),
+        (5, "profile c", SandboxSpec(processes=1)),
+        (1, "d", SandboxSpec()),
     ]
-    assert [(it.line, it.message) for it in lacking(asked)] == [
+    assert [(it.line, it.message) for it in missing_sandbox_warnings(asked)] == [
         (5, "processes cannot be limited here: nobody counts; until then jobs are denied that need gate a, profile c")
     ]
-    assert lacking([]) == []
+    assert missing_sandbox_warnings([]) == []
 
 
 @pytest.mark.parametrize(
@@ -74,11 +72,13 @@ def test_a_setting_of_the_kernel_that_forbids_it_is_named(
 ) -> None:
     (tmp_path / setting).parent.mkdir()
     (tmp_path / setting).write_text(f"{value}\n")
-    said = remedy("bwrap: No permissions to create new namespace", tmp_path)
+    said = find_remedy("bwrap: No permissions to create new namespace", tmp_path)
     assert (said is None) if hint is None else (said is not None and hint in said)
 
 
-@pytest.mark.skipif(sandbox.available() is not None, reason=f"NOT TESTED HERE: {sandbox.available()}")
+@pytest.mark.skipif(
+    bubblewrap.unavailable_reason() is not None, reason=f"NOT TESTED HERE: {bubblewrap.unavailable_reason()}"
+)
 @pytest.mark.parametrize(
     ("argv", "hint"),
     [
@@ -91,6 +91,6 @@ def test_what_bubblewrap_itself_says_is_understood(tmp_path: Path, argv: list[st
     inner = ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", *argv]
     done = subprocess.run([*around, *inner], capture_output=True, text=True, check=False)
     assert done.returncode
-    said = remedy(done.stderr, tmp_path)
+    said = find_remedy(done.stderr, tmp_path)
     assert said is not None
     assert hint in said

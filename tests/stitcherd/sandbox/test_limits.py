@@ -7,31 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd import sandbox
-from stitcherd.sandbox import Box
-from tests.stitcherd.sandbox.ground import CLOSED, LIBRARY, MIB, MISSING, Ground
+from stitcherd.sandbox import bubblewrap
+from stitcherd.sandbox.bubblewrap import SandboxSpec
+from tests.stitcherd.sandbox.sandbox_host import CLOSED_SANDBOX, LIBRARY, MIB, SANDBOX_MISSING, SandboxHost
 
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
+pytestmark = pytest.mark.skipif(SANDBOX_MISSING is not None, reason=f"NOT TESTED HERE: {SANDBOX_MISSING}")
 
 
 LIMITS = {
-    "memory": ("x = bytearray(200 << 20)", Box(mounts=(LIBRARY,), memory=120 * MIB)),
+    "memory": ("x = bytearray(200 << 20)", SandboxSpec(mounts=(LIBRARY,), memory=120 * MIB)),
     "shared memory": (
         "open('/dev/shm/' + door, 'wb').write(bytes(40 << 20))",
-        Box(mounts=(LIBRARY,), memory=120 * MIB, disk=30 * MIB),
+        SandboxSpec(mounts=(LIBRARY,), memory=120 * MIB, disk=30 * MIB),
     ),
-    "disk": ("open('big', 'wb').write(bytes(40 << 20))", Box(mounts=(LIBRARY,), disk=30 * MIB)),
+    "disk": ("open('big', 'wb').write(bytes(40 << 20))", SandboxSpec(mounts=(LIBRARY,), disk=30 * MIB)),
     "processes": (
         "import time\nfor _ in range(30):\n  if not os.fork(): time.sleep(30)",
-        Box(mounts=(LIBRARY,), processes=15),
+        SandboxSpec(mounts=(LIBRARY,), processes=15),
     ),
 }
 
 
 @pytest.mark.parametrize("what", LIMITS)
-async def test_fill_up(ground: Ground, what: str) -> None:
+async def test_fill_up(ground: SandboxHost, what: str) -> None:
     code, box = LIMITS[what]
-    if what == "processes" and sandbox.unbinding():
+    if what == "processes" and bubblewrap.unenforceable_limits():
         pytest.skip("the processes of root are not counted, and the rails deny such a job")
     assert await ground.run(code) == ("ended with exit code 0", "")
     with contextlib.suppress(FileNotFoundError):
@@ -52,7 +52,7 @@ TOGETHER = {
                 os._exit(0)
         time.sleep(hold)
         """,
-        Box(mounts=(LIBRARY,), memory=120 * MIB),
+        SandboxSpec(mounts=(LIBRARY,), memory=120 * MIB),
         "of memory in all, and may hold 120 MiB",
     ),
     "memory that is shared": (
@@ -67,7 +67,7 @@ TOGETHER = {
                 os._exit(0)
         time.sleep(hold)
         """,
-        Box(mounts=(LIBRARY,), memory=120 * MIB),
+        SandboxSpec(mounts=(LIBRARY,), memory=120 * MIB),
         "of memory in all, and may hold 120 MiB",
     ),
     "memory in files": (
@@ -78,7 +78,7 @@ TOGETHER = {
             open(place + door + '-full', 'wb').write(bytes(50 << 20))
         time.sleep(hold)
         """,
-        Box(mounts=(LIBRARY,), memory=120 * MIB),
+        SandboxSpec(mounts=(LIBRARY,), memory=120 * MIB),
         "of memory in all, and may hold 120 MiB",
     ),
     "disk": (
@@ -87,7 +87,7 @@ TOGETHER = {
             open(f'big{number}', 'wb').write(bytes(10 << 20))
         time.sleep(hold)
         """,
-        Box(mounts=(LIBRARY,), disk=30 * MIB),
+        SandboxSpec(mounts=(LIBRARY,), disk=30 * MIB),
         "and may write 30 MiB",
     ),
     "disk, by deleted files": (
@@ -100,7 +100,7 @@ TOGETHER = {
             os.unlink('big')
         time.sleep(hold)
         """,
-        Box(mounts=(LIBRARY,), disk=30 * MIB),
+        SandboxSpec(mounts=(LIBRARY,), disk=30 * MIB),
         "and may write 30 MiB",
     ),
     "disk, in a closed directory": (
@@ -111,13 +111,13 @@ TOGETHER = {
         os.chmod('closed', 0)
         time.sleep(hold)
         """,
-        Box(mounts=(LIBRARY,), disk=30 * MIB),
+        SandboxSpec(mounts=(LIBRARY,), disk=30 * MIB),
         "and may write 30 MiB",
     ),
 }
 
 
-def clean(ground: Ground) -> None:
+def clean(ground: SandboxHost) -> None:
     """Take away what filled the machine, in the open too, and nobody else can."""
     for place in ("/tmp", "/var/tmp", ground.root / "home"):
         Path(place, f"{ground.door}-full").unlink(missing_ok=True)
@@ -130,7 +130,7 @@ def clean(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize("what", TOGETHER)
-async def test_fill_up_by_many(ground: Ground, what: str) -> None:
+async def test_fill_up_by_many(ground: SandboxHost, what: str) -> None:
     code, box, said = TOGETHER[what]
     code = "import time; hold = HOLD\n" + textwrap.dedent(code)
     try:
@@ -143,7 +143,7 @@ async def test_fill_up_by_many(ground: Ground, what: str) -> None:
     assert ended.endswith(said)
 
 
-async def test_what_keeps_to_its_limits_is_left_alone(ground: Ground) -> None:
+async def test_what_keeps_to_its_limits_is_left_alone(ground: SandboxHost) -> None:
     """Shared memory counts once, files that were there before not at all, and what is gone again neither."""
     code = """
     import time
@@ -159,10 +159,10 @@ async def test_what_keeps_to_its_limits_is_left_alone(ground: Ground) -> None:
         os.wait()
     """
     (ground.attempt / "work/before").write_bytes(bytes(40 * MIB))
-    box = Box(mounts=(LIBRARY,), memory=110 * MIB, disk=30 * MIB)
+    box = SandboxSpec(mounts=(LIBRARY,), memory=110 * MIB, disk=30 * MIB)
     assert await ground.run(code, box) == ("ended with exit code 0", "")
 
 
-async def test_the_kernel_takes_a_command_first_when_memory_runs_out(ground: Ground) -> None:
+async def test_the_kernel_takes_a_command_first_when_memory_runs_out(ground: SandboxHost) -> None:
     code = "print(open('/proc/self/oom_score_adj').read().strip())"
-    assert (await ground.run(code, CLOSED))[1] == "1000\n"
+    assert (await ground.run(code, CLOSED_SANDBOX))[1] == "1000\n"

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd import sandbox
-from stitcherd.sandbox import Box, wrap
-from stitcherd.sandbox.mounts import exposed
+from stitcherd.sandbox import bubblewrap
+from stitcherd.sandbox.bubblewrap import SandboxSpec, find_exposed_path, wrap_command
 
 HERE = Path("/srv/house/checkouts/job/1")
 
 
-def wrapped(box: Box | None, home: str | None = "/home/ann") -> list[str]:
-    return wrap(["make", "test"], box, cwd=HERE / "work", tmp=HERE / "tmp", home=home)
+def wrapped(box: SandboxSpec | None, home: str | None = "/home/ann") -> list[str]:
+    return wrap_command(["make", "test"], box, cwd=HERE / "work", tmp=HERE / "tmp", home=home)
 
 
 def test_without_a_box_nothing_is_wrapped() -> None:
@@ -23,7 +22,7 @@ def test_without_a_box_nothing_is_wrapped() -> None:
 
 
 def test_only_the_two_given_places_are_writable() -> None:
-    words = wrapped(Box(mounts=("/opt/tools",)))
+    words = wrapped(SandboxSpec(mounts=("/opt/tools",)))
     assert [words[at + 1] for at, word in enumerate(words) if word == "--bind"] == [f"{HERE}/work", f"{HERE}/tmp"]
     assert words[-3:] == ["--", "make", "test"]
     at = words.index("/opt/tools")
@@ -32,32 +31,38 @@ def test_only_the_two_given_places_are_writable() -> None:
 
 
 def test_the_network_is_there_unless_it_is_taken() -> None:
-    assert "--unshare-net" not in wrapped(Box())
-    assert "--unshare-net" in wrapped(Box(network=False))
+    assert "--unshare-net" not in wrapped(SandboxSpec())
+    assert "--unshare-net" in wrapped(SandboxSpec(network=False))
 
 
 @pytest.mark.parametrize(
     ("box", "words"),
     [
-        (Box(), ["--", "make", "test"]),
-        (Box(memory=9), ["--", "prlimit", "--data=9", "--core=0", "--", "make", "test"]),
+        (SandboxSpec(), ["--", "make", "test"]),
+        (SandboxSpec(memory=9), ["--", "prlimit", "--data=9", "--core=0", "--", "make", "test"]),
         (
-            Box(memory=9, processes=8, disk=7),
+            SandboxSpec(memory=9, processes=8, disk=7),
             ["--", "prlimit", "--data=9", "--nproc=8", "--fsize=7", "--core=0", "--", "make", "test"],
         ),
     ],
 )
-def test_limits_stand_inside(box: Box, words: list[str]) -> None:
+def test_limits_stand_inside(box: SandboxSpec, words: list[str]) -> None:
     assert wrapped(box)[-len(words) :] == words
 
 
 @pytest.mark.parametrize(
-    ("box", "size"), [(Box(), sandbox.SCRATCH), (Box(memory=9), 9), (Box(memory=9, disk=7), 7), (Box(disk=2**40), None)]
+    ("box", "size"),
+    [
+        (SandboxSpec(), bubblewrap.SCRATCH_MAX),
+        (SandboxSpec(memory=9), 9),
+        (SandboxSpec(memory=9, disk=7), 7),
+        (SandboxSpec(disk=2**40), None),
+    ],
 )
-def test_scratch_is_limited_with_the_rest(box: Box, size: int | None) -> None:
+def test_scratch_is_limited_with_the_rest(box: SandboxSpec, size: int | None) -> None:
     words = wrapped(box)
     sizes = {words[at + 1] for at, word in enumerate(words) if word == "--size"}
-    assert sizes == {str(size or sandbox.SCRATCH)}
+    assert sizes == {str(size or bubblewrap.SCRATCH_MAX)}
 
 
 @pytest.mark.parametrize(
@@ -65,10 +70,10 @@ def test_scratch_is_limited_with_the_rest(box: Box, size: int | None) -> None:
     [("/home/ann", True), ("/root", True), ("/nonexistent", True), ("/", False), ("/usr/games", False), ("ann", False)],
 )
 def test_the_home_is_empty_and_hides_nothing_of_the_system(home: str, there: bool) -> None:
-    words = wrapped(Box(), home)
+    words = wrapped(SandboxSpec(), home)
     empty = [words[at + 1] for at, word in enumerate(words) if word == "--tmpfs"]
     assert (home in empty) is there
-    assert wrapped(Box(), None).count("--tmpfs") == empty.count("/tmp") + 2
+    assert wrapped(SandboxSpec(), None).count("--tmpfs") == empty.count("/tmp") + 2
 
 
 PRIVATE = [Path("/srv/house"), Path("/etc/stitcher/secret")]
@@ -83,7 +88,7 @@ PRIVATE = [Path("/srv/house"), Path("/etc/stitcher/secret")]
     ],
 )
 def test_a_mount_that_shows_secrets_is_told(mount: str) -> None:
-    assert exposed(mount, PRIVATE) is not None
+    assert find_exposed_path(mount, PRIVATE) is not None
 
 
 @pytest.mark.parametrize(
@@ -91,16 +96,16 @@ def test_a_mount_that_shows_secrets_is_told(mount: str) -> None:
     ["/opt", "/opt/tools", "/srv/houses", "~/.local/bin", "~/.config/tool", "~/.sshx", "/usr/local", "/etc/ssl"],
 )
 def test_a_mount_that_shows_none_is_not(mount: str) -> None:
-    assert exposed(mount, PRIVATE) == (Path("/etc/ssl/private") if mount == "/etc/ssl" else None)
+    assert find_exposed_path(mount, PRIVATE) == (Path("/etc/ssl/private") if mount == "/etc/ssl" else None)
 
 
 def test_a_link_to_a_secret_place_is_followed(tmp_path: Path) -> None:
     house = tmp_path / "house"
     house.mkdir()
     (tmp_path / "link").symlink_to(house)
-    assert exposed(str(tmp_path / "link"), [house]) == house
-    assert exposed(str(house), [tmp_path / "link"]) == tmp_path / "link"
-    assert exposed(str(tmp_path / "other"), [house]) is None
+    assert find_exposed_path(str(tmp_path / "link"), [house]) == house
+    assert find_exposed_path(str(house), [tmp_path / "link"]) == tmp_path / "link"
+    assert find_exposed_path(str(tmp_path / "other"), [house]) is None
 
 
 def ask(path: str) -> str:

@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from shared.models import Thread
 from stitcherd.sources import SOURCES, BadSignature, WrongShape
-from stitcherd.trigger import Command, Quote, Trigger
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 GITEA = SOURCES["gitea"]
 DELIVERIES = Path(__file__).parents[2] / "deliveries" / "gitea"

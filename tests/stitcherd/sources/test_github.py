@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from shared.models import Thread
 from stitcherd.sources import SOURCES, BadSignature, NotJson, WrongShape
-from stitcherd.trigger import Command, Quote, Trigger
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 GITHUB = SOURCES["github"]
 DELIVERIES = Path(__file__).parents[2] / "deliveries" / "github"

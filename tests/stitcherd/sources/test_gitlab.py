@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from shared.models import Thread
 from stitcherd.sources import SOURCES, WrongShape
-from stitcherd.trigger import Command, Quote, Trigger
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 GITLAB = SOURCES["gitlab"]
 DELIVERIES = Path(__file__).parents[2] / "deliveries" / "gitlab"

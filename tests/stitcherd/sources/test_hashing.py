@@ -6,15 +6,15 @@ import hmac
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stitcherd import hashing
+from stitcherd.sources import signatures
 
 
-@given(st.binary(max_size=3 * hashing.PIECE), st.integers(1, 40))
+@given(st.binary(max_size=3 * signatures.CHUNK), st.integers(1, 40))
 @example(b"", 1)
-@example(b"x" * hashing.PIECE, 1)
-@example(b"x" * (hashing.PIECE + 1), 1)
-@example(b"x" * hashing.LONG, 1)
+@example(b"x" * signatures.CHUNK, 1)
+@example(b"x" * (signatures.CHUNK + 1), 1)
+@example(b"x" * signatures.GIL_RELEASE_MIN, 1)
 def test_in_pieces_as_at_once(body: bytes, times: int) -> None:
     whole = body * times
-    assert hashing.sha256(whole) == hashlib.sha256(whole).hexdigest()
-    assert hashing.hmac_sha256(b"a key", whole) == hmac.digest(b"a key", whole, "sha256")
+    assert signatures.sha256(whole) == hashlib.sha256(whole).hexdigest()
+    assert signatures.hmac_sha256(b"a key", whole) == hmac.digest(b"a key", whole, "sha256")

@@ -8,7 +8,7 @@ import pytest
 
 from shared.models import Thread
 from stitcherd.sources import SOURCES, WrongShape
-from stitcherd.trigger import Command, Quote, Trigger
+from stitcherd.sources.trigger import Command, Quote, Trigger
 
 MOSAIC = SOURCES["mosaic"]
 DELIVERIES = Path(__file__).parents[2] / "deliveries" / "mosaic"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from stitcherd.sources import SOURCES, BadSignature
-from stitcherd.trigger import Command
+from stitcherd.sources.trigger import Command
 
 STANDARD = SOURCES["standard"]
 DELIVERIES = Path(__file__).parents[2] / "deliveries" / "standard"

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from stitcherd.sources.commands import LONGEST, commands_of
-from stitcherd.trigger import Command
+from stitcherd.sources.text import COMMENT_MAX, parse_commands
+from stitcherd.sources.trigger import Command
 
 
 def verbs(text: str, bot: str = "mosaic") -> list[str]:
-    return [command.verb for command in commands_of(text, bot)]
+    return [command.verb for command in parse_commands(text, bot)]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def verbs(text: str, bot: str = "mosaic") -> list[str]:
     ],
 )
 def test_a_plain_line_is_a_command(text: str, expected: Command) -> None:
-    assert commands_of(text, "mosaic") == (expected,)
+    assert parse_commands(text, "mosaic") == (expected,)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_plain_line_is_a_command(text: str, expected: Command) -> None:
     ],
 )
 def test_anything_else_is_none(text: str) -> None:
-    assert commands_of(text, "mosaic") == ()
+    assert parse_commands(text, "mosaic") == ()
 
 
 def test_all_commands_in_order() -> None:
@@ -126,12 +126,12 @@ def test_the_bot_is_whoever_it_is() -> None:
     assert verbs("@a.b fix", "a.b") == ["fix"]
     assert verbs("@axb fix", "a.b") == []
     assert verbs("@mosaic fix", "mosaic[bot]") == ["fix"]
-    assert commands_of("@mosaic fix", None) == ()
+    assert parse_commands("@mosaic fix", None) == ()
 
 
 def test_a_text_that_no_comment_can_be_holds_none() -> None:
-    assert verbs("@mosaic fix".ljust(LONGEST)) == ["fix"]
-    assert verbs("@mosaic fix".ljust(LONGEST + 1)) == []
+    assert verbs("@mosaic fix".ljust(COMMENT_MAX)) == ["fix"]
+    assert verbs("@mosaic fix".ljust(COMMENT_MAX + 1)) == []
 
 
 prose = st.text(st.characters(codec="utf-8", exclude_characters="`~<>"), max_size=30)
@@ -179,13 +179,13 @@ def shown(text: str) -> set[str]:
 @settings(max_examples=1500, derandomize=True, deadline=None)
 @given(marked())
 def test_no_command_where_commonmark_shows_no_plain_line(text: str) -> None:
-    found = {re.findall(r"^u\d+u", command.text)[0] for command in commands_of(text, "mosaic")}
+    found = {re.findall(r"^u\d+u", command.text)[0] for command in parse_commands(text, "mosaic")}
     assert found <= shown(text)
 
 
 @given(st.text(st.sampled_from("@mosaic fix`~<>!-\n\t[]()\\\"'&;#*_=+1.\u200b\x00\r"), max_size=300))
 def test_no_text_raises(text: str) -> None:
-    commands_of(text + "\n@mosaic fix", "mosaic")
+    parse_commands(text + "\n@mosaic fix", "mosaic")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_no_text_raises(text: str) -> None:
 )  # fmt: skip
 def test_no_text_takes_long(unit: str) -> None:
     for start in ("", "- + " * 20 + "\n", "[" + "a" * 20_000 + "\n"):
-        text = f"@mosaic fix\n{start}{unit * LONGEST}"[: LONGEST - 20] + "\n@mosaic fix\n"
+        text = f"@mosaic fix\n{start}{unit * COMMENT_MAX}"[: COMMENT_MAX - 20] + "\n@mosaic fix\n"
         began = time.process_time()
-        commands_of(text, "mosaic")
+        parse_commands(text, "mosaic")
         assert time.process_time() - began < 2  # a tenth of this is usual; what is not linear takes minutes

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from shared.ids import new_id, now_ms
 from shared.models import Decision, Thread, Verdict
-from stitcherd.store import entries
+from stitcherd.store import deliveries, jobs
 from stitcherd.store.sqlite import Store
 
 
@@ -31,9 +31,9 @@ def allowed() -> Decision:
 
 
 @pytest.fixture(scope="session")
-def new_job() -> Callable[..., entries.NewJob]:
-    def make(**more: Any) -> entries.NewJob:
-        usual = entries.NewJob(
+def new_job() -> Callable[..., jobs.NewJob]:
+    def make(**more: Any) -> jobs.NewJob:
+        usual = jobs.NewJob(
             id=new_id(),
             workspace="default",
             type="fix",
@@ -57,9 +57,9 @@ def new_job() -> Callable[..., entries.NewJob]:
 
 
 @pytest.fixture(scope="session")
-def new_delivery() -> Callable[..., entries.NewDelivery]:
-    def make(**more: Any) -> entries.NewDelivery:
-        usual = entries.NewDelivery(
+def new_delivery() -> Callable[..., deliveries.NewDelivery]:
+    def make(**more: Any) -> deliveries.NewDelivery:
+        usual = deliveries.NewDelivery(
             id=new_id(),
             source="forge",
             kind="github",

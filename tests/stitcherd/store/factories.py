@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared.ids import new_id
-from stitcherd.store.entries import NewJob
+from stitcherd.store.jobs import NewJob
 
 
 def new_job(**more: Any) -> NewJob:

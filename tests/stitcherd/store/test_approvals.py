@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from shared.ids import new_id, now_ms, stamp
+from shared.ids import format_timestamp, new_id, now_ms
 from shared.models import Decision, RunnerJob, Status, Thread, Verdict
-from stitcherd.refusal import Refusal
-from stitcherd.store import approvals, entries, moves, reads
-from stitcherd.store.approvals import Asking, Renewal, Terms
+from stitcherd.errors import Refusal
+from stitcherd.policy import ApprovalRequest, GuardQuestion
+from stitcherd.store import approvals, deliveries, events, jobs, transitions
+from stitcherd.store.approvals import Reevaluation
 from stitcherd.store.sqlite import Store
 
 Make = Callable[..., Any]
 HOUR = 3_600_000
 
 
-def terms(**more: Any) -> Terms:
-    usual = Terms(
-        guards=(Asking("stranger", ("chiefs",)), Asking("big", ("chiefs", "crew"))),
+def terms(**more: Any) -> ApprovalRequest:
+    usual = ApprovalRequest(
+        guards=(GuardQuestion("stranger", ("chiefs",)), GuardQuestion("big", ("chiefs", "crew"))),
         source="forge",
         asker="forge:ann",
         outsiders=("forge:eve",),
@@ -45,7 +46,7 @@ def wait(store: Store, new_job: Make, new_delivery: Make) -> Callable[..., Any]:
         decision = Decision(Verdict.WAITING, "guard stranger: it is strange", "r1", trigger="word")
         job = new_job(thread=thread, delivery=delivery, terms=terms(**more))
         new = new_delivery(id=delivery, thread=thread, decision=decision)
-        recorded = await store.write(entries.add_delivery, new, job)
+        recorded = await store.write(deliveries.add_delivery, new, job)
         assert recorded.verdict is Verdict.WAITING
         assert recorded.job is not None
         return recorded.job
@@ -55,7 +56,7 @@ def wait(store: Store, new_job: Make, new_delivery: Make) -> Callable[..., Any]:
 
 async def happened(store: Store, job: RunnerJob) -> list[tuple[str, str]]:
     async with store.reading() as db:
-        return [(event.type, event.actor) for event in (await reads.job_events(db, job.id, None, 0, 99)).items]
+        return [(event.type, event.actor) for event in (await events.job_events(db, job.id, None, 0, 99)).items]
 
 
 async def refused(store: Store, function: Callable[..., Any], *args: Any) -> str:
@@ -68,14 +69,14 @@ async def test_it_is_stored_pending_and_says_whom_it_waits_for(store: Store, wai
     job = await wait(expires_at=1_800_000_000_000)
     assert (job.status, job.queued_at, job.last_event) == (Status.PENDING, None, "job.waiting")
     async with store.reading() as db:
-        event = (await reads.job_events(db, job.id, None, 0, 9)).items[-1]
-        assert await reads.waiting(db) == []
+        event = (await events.job_events(db, job.id, None, 0, 9)).items[-1]
+        assert await jobs.queued_jobs(db) == []
     assert event.payload == {
         "guards": ["stranger", "big"],
         "by": ["chiefs", "crew"],
-        "expiresAt": stamp(1_800_000_000_000),
+        "expiresAt": format_timestamp(1_800_000_000_000),
     }
-    assert await store.write(moves.claim, job.id, 1, "me", now_ms()) is None
+    assert await store.write(transitions.start, job.id, 1, "me", now_ms()) is None
 
 
 async def test_approved_it_is_queued_once(store: Store, wait: Make) -> None:
@@ -84,18 +85,18 @@ async def test_approved_it_is_queued_once(store: Store, wait: Make) -> None:
     assert (approved.status, approved.last_event) == (Status.QUEUED, "job.queued")
     assert approved.queued_at is not None
     assert await refused(store, approvals.approve, job.id, "uid:1000", None, now_ms()) == "not_waiting"
-    assert await refused(store, moves.deny, job.id, "uid:1000", "no", now_ms()) == "not_waiting"
+    assert await refused(store, transitions.deny, job.id, "uid:1000", "no", now_ms()) == "not_waiting"
     assert (await happened(store, job))[2:] == [("job.approved", "uid:1000"), ("job.queued", "uid:1000")]
-    assert await store.write(moves.claim, job.id, 1, "me", now_ms())
+    assert await store.write(transitions.start, job.id, 1, "me", now_ms())
 
 
 @pytest.mark.parametrize("first", ["cancel", "deny", "expire"])
 async def test_what_ended_otherwise_is_never_approved_nor_retried(store: Store, wait: Make, first: str) -> None:
     job = await wait(expires_at=now_ms() + HOUR)
     if first == "cancel":
-        ended = await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
+        ended = await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     elif first == "deny":
-        ended = await store.write(moves.deny, job.id, "uid:1000", "no", now_ms())
+        ended = await store.write(transitions.deny, job.id, "uid:1000", "no", now_ms())
     else:
         (ended,) = await store.write(approvals.expire, now_ms() + 2 * HOUR)
     assert ended.status is Status.CANCELLED
@@ -103,15 +104,15 @@ async def test_what_ended_otherwise_is_never_approved_nor_retried(store: Store, 
     kept = await happened(store, job)
     assert kept[-1][0] == ("job.denied" if first == "deny" else "job.cancelled")
     assert await refused(store, approvals.approve, job.id, "uid:1000", None, now_ms()) == "not_waiting"
-    assert await refused(store, moves.retry, job.id, "uid:1000", now_ms()) == "not_retryable"
+    assert await refused(store, transitions.retry, job.id, "uid:1000", now_ms()) == "not_retryable"
     assert await happened(store, job) == kept
 
 
 async def test_an_approved_job_that_was_cancelled_may_be_retried(store: Store, wait: Make) -> None:
     job = await wait()
     await store.write(approvals.approve, job.id, "uid:1000", None, now_ms())
-    await store.write(moves.cancel, job.id, "uid:1000", None, now_ms())
-    assert (await store.write(moves.retry, job.id, "uid:1000", now_ms())).status is Status.QUEUED
+    await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
+    assert (await store.write(transitions.retry, job.id, "uid:1000", now_ms())).status is Status.QUEUED
 
 
 async def test_time_runs_out_over_a_restart(store: Store, path: Path, wait: Make) -> None:
@@ -125,16 +126,16 @@ async def test_time_runs_out_over_a_restart(store: Store, path: Path, wait: Make
         assert [each.id for each in await again.write(approvals.expire, end)] == [job.id]
         assert await again.write(approvals.expire, end) == []
         async with again.reading() as db:
-            event = (await reads.job_events(db, job.id, None, 0, 9)).items[-1]
+            event = (await events.job_events(db, job.id, None, 0, 9)).items[-1]
             assert (event.type, event.actor) == ("job.cancelled", "stitcherd")
             assert event.payload == {"reason": "approval expired after 24h"}
-            assert (await reads.job(db, later.id, None)).status is Status.PENDING
+            assert (await jobs.get_job(db, later.id, None)).status is Status.PENDING
     finally:
         await again.close()
 
 
-def renewal(wanted: Terms | None) -> Renewal:
-    return Renewal(
+def renewal(wanted: ApprovalRequest | None) -> Reevaluation:
+    return Reevaluation(
         profile="careful",
         executor="smith",
         tries=5,
@@ -147,26 +148,26 @@ def renewal(wanted: Terms | None) -> Renewal:
 
 async def test_under_other_rails_it_waits_anew(store: Store, wait: Make) -> None:
     job = await wait()
-    _, seen = await store.write(approvals.look, job.id)
-    renewed = await store.write(approvals.renew, job.id, seen, renewal(terms(rails="r2")), now_ms())
+    _, seen = await store.write(approvals.find_waiting, job.id)
+    renewed = await store.write(approvals.replace_request, job.id, seen, renewal(terms(rails="r2")), now_ms())
     assert (renewed.status, renewed.rails_revision, renewed.profile) == (Status.PENDING, "r2", "careful")
     assert (renewed.executor, renewed.tries.max, renewed.version) == ("smith", 5, job.version + 1)
     assert await refused(store, approvals.approve, job.id, "uid:1000", None, now_ms(), seen) == "conflict"
-    assert await refused(store, approvals.renew, job.id, seen, renewal(None), now_ms()) == "conflict"
+    assert await refused(store, approvals.replace_request, job.id, seen, renewal(None), now_ms()) == "conflict"
     async with store.reading() as db:
-        detail = await reads.job_detail(db, job.id, None)
+        detail = await jobs.get_job_detail(db, job.id, None)
     assert isinstance(detail.decision, Decision)
     assert detail.decision.reason == "guard stranger: still"
     assert isinstance(detail.events, tuple)
     assert detail.events[-1].payload["reason"] == "the rails changed from r1 to r2"
-    _, now = await store.write(approvals.look, job.id)
+    _, now = await store.write(approvals.find_waiting, job.id)
     assert (await store.write(approvals.approve, job.id, "uid:1000", None, now_ms(), now)).status is Status.QUEUED
 
 
 async def test_rails_that_ask_nobody_queue_it(store: Store, wait: Make) -> None:
     job = await wait()
-    _, seen = await store.write(approvals.look, job.id)
-    queued = await store.write(approvals.renew, job.id, seen, renewal(None), now_ms())
+    _, seen = await store.write(approvals.find_waiting, job.id)
+    queued = await store.write(approvals.replace_request, job.id, seen, renewal(None), now_ms())
     assert (queued.status, queued.rails_revision) == (Status.QUEUED, "r2")
     assert (await happened(store, job))[2:] == [("job.approved", "rails"), ("job.queued", "rails")]
 
@@ -174,5 +175,5 @@ async def test_rails_that_ask_nobody_queue_it(store: Store, wait: Make) -> None:
 async def test_jobs_of_another_source_do_not_wait_on_the_same_thread(store: Store, wait: Make) -> None:
     job = await wait()
     place = ("default", "acme/roof", Thread("issue", 7))
-    assert [each.id for each, _ in await store.write(approvals.on_thread, *place, "forge")] == [job.id]
-    assert await store.write(approvals.on_thread, *place, "mirror") == []
+    assert [each.id for each, _ in await store.write(approvals.waiting_on_thread, *place, "forge")] == [job.id]
+    assert await store.write(approvals.waiting_on_thread, *place, "mirror") == []

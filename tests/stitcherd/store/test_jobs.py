@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 
 from shared.ids import new_id, now_ms
 from shared.models import Decision, RunnerJob, Status, Verdict
-from stitcherd.refusal import Refusal
-from stitcherd.store import entries, events, moves, reads, rows
-from stitcherd.store.reads import DeliveryFilter, JobFilter
+from stitcherd.errors import Refusal
+from stitcherd.store import deliveries, events, jobs, rows, transitions
+from stitcherd.store.deliveries import DeliveryFilter
+from stitcherd.store.jobs import JobFilter
 from stitcherd.store.sqlite import READERS, Store
 
 Make = Callable[..., Any]
 WORLD = "019a0000-0000-7000-8000-"
 
 
-async def add(store: Store, job: entries.NewJob, decision: Decision) -> RunnerJob:
-    return (await store.write(entries.dispatch, job, decision, now_ms()))[0]
+async def add(store: Store, job: jobs.NewJob, decision: Decision) -> RunnerJob:
+    return (await store.write(jobs.dispatch, job, decision, now_ms()))[0]
 
 
 async def test_job_pages_have_no_gap_and_no_repeat_while_jobs_come_in(
@@ -33,10 +34,10 @@ async def test_job_pages_have_no_gap_and_no_repeat_while_jobs_come_in(
     before: str | None = None
     while True:
         async with store.reading() as db:
-            page = await reads.job_page(db, JobFilter(before=before), 5)
+            page = await jobs.job_page(db, JobFilter(before=before), 5)
         seen += [job.id for job in page.items]
         await add(store, new_job(), allowed)
-        await store.write(moves.cancel, first[0], "uid:0", None, now_ms()) if before is None else None
+        await store.write(transitions.cancel, first[0], "uid:0", None, now_ms()) if before is None else None
         if (before := page.next) is None:
             break
     assert seen == first[::-1]
@@ -46,16 +47,16 @@ async def test_a_page_that_is_just_full_is_the_last(store: Store, new_job: Make,
     for _ in range(4):
         await add(store, new_job(), allowed)
     async with store.reading() as db:
-        assert (await reads.job_page(db, JobFilter(), 4)).next is None
-        assert (await reads.job_page(db, JobFilter(), 3)).next is not None
-        page = await reads.job_page(db, JobFilter(workspace="lab"), 4)
+        assert (await jobs.job_page(db, JobFilter(), 4)).next is None
+        assert (await jobs.job_page(db, JobFilter(), 3)).next is not None
+        page = await jobs.job_page(db, JobFilter(workspace="lab"), 4)
     assert (page.items, page.next, sum(page.counts.values())) == ((), None, 0)
 
 
 async def test_a_page_is_narrowed(store: Store, new_job: Make, allowed: Decision) -> None:
     mend = await add(store, new_job(type="mend", agent_task="t1"), allowed)
     await add(store, new_job(repository="acme/cellar", workspace="lab"), allowed)
-    await store.write(moves.cancel, mend.id, "uid:0", None, now_ms())
+    await store.write(transitions.cancel, mend.id, "uid:0", None, now_ms())
     for wanted, matches in (
         (JobFilter(types=("mend",)), 1),
         (JobFilter(types=("mend", "fix")), 2),
@@ -65,32 +66,32 @@ async def test_a_page_is_narrowed(store: Store, new_job: Make, allowed: Decision
         (JobFilter(repository="acme/cellar", workspace="default"), 0),
     ):
         async with store.reading() as db:
-            assert len((await reads.job_page(db, wanted, 9)).items) == matches, wanted
+            assert len((await jobs.job_page(db, wanted, 9)).items) == matches, wanted
     async with store.reading() as db:
-        page = await reads.job_page(db, JobFilter(workspace="default"), 9)
+        page = await jobs.job_page(db, JobFilter(workspace="default"), 9)
         assert page.counts == {status.lower(): int(status is Status.CANCELLED) for status in Status}
-        assert page.cursor == await reads.newest_event(db)
+        assert page.cursor == await events.newest_event(db)
 
 
 async def test_delivery_pages(store: Store, new_delivery: Make) -> None:
     ids = []
     for verdict in itertools.islice(itertools.cycle((Verdict.IGNORED, Verdict.DENIED)), 9):
         delivery = new_delivery(decision=Decision(verdict, "because", "r1"), body=b"\x00\xff")
-        await store.write(entries.add_delivery, delivery, None)
+        await store.write(deliveries.add_delivery, delivery, None)
         ids.append(delivery.id)
     seen: list[str] = []
     before: str | None = None
     while True:
         async with store.reading() as db:
-            page = await reads.delivery_page(db, DeliveryFilter(before=before), 4)
+            page = await deliveries.delivery_page(db, DeliveryFilter(before=before), 4)
         seen += [delivery.id for delivery in page.items]
         if (before := page.next) is None:
             break
     assert seen == ids[::-1]
     async with store.reading() as db:
-        denied = await reads.delivery_page(db, DeliveryFilter(verdicts=(Verdict.DENIED,), sources=("forge",)), 9)
+        denied = await deliveries.delivery_page(db, DeliveryFilter(verdicts=(Verdict.DENIED,), sources=("forge",)), 9)
         assert [delivery.id for delivery in denied.items] == ids[1::2][::-1]
-        assert await reads.delivery_body(db, ids[0], None) == b"\x00\xff"
+        assert await deliveries.get_body(db, ids[0], None) == b"\x00\xff"
 
 
 async def test_three_hundred_events_in_pages(store: Store, new_job: Make, allowed: Decision) -> None:
@@ -111,14 +112,14 @@ async def test_three_hundred_events_in_pages(store: Store, new_job: Make, allowe
     after: int | None = 0
     while after is not None:
         async with store.reading() as db:
-            page = await reads.job_events(db, job.id[-8:], None, after, 100)
+            page = await events.job_events(db, job.id[-8:], None, after, 100)
         numbers += [event.payload["n"] for event in page.items if event.type == "step.output"]
         assert all(event.job_id == job.id for event in page.items)
         after = page.next
     assert numbers == list(range(298))
     async with store.reading() as db:
-        shown = (await reads.job_detail(db, job.id, None)).events
-        everybody = await reads.events_after(db, 0, 1000)
+        shown = (await jobs.get_job_detail(db, job.id, None)).events
+        everybody = await events.events_after(db, 0, 1000)
     assert isinstance(shown, tuple)
     assert [event.payload["n"] for event in shown] == list(range(98, 298))
     assert [event.id for event, _ in everybody] == list(range(1, 601))
@@ -139,10 +140,10 @@ async def test_a_job_is_found_by_its_end(store: Store, new_job: Make, allowed: D
     for tail in ("aaaa11112222", "bbbb33334444", "cccc33334444"):
         await add(store, new_job(id=WORLD + tail), allowed)
     async with store.reading() as db:
-        assert (await reads.job(db, name, None)).id == WORLD + found
-        assert (await reads.job(db, name, "default")).id == WORLD + found
+        assert (await jobs.get_job(db, name, None)).id == WORLD + found
+        assert (await jobs.get_job(db, name, "default")).id == WORLD + found
         with pytest.raises(Refusal) as refused:
-            await reads.job(db, name, "lab")
+            await jobs.get_job(db, name, "lab")
     assert refused.value.code == "not_found"
 
 
@@ -166,7 +167,7 @@ async def test_an_end_that_names_none_or_two(
         await add(store, new_job(id=WORLD + tail), allowed)
     async with store.reading() as db:
         with pytest.raises(Refusal) as refused:
-            await reads.job(db, name, None)
+            await jobs.get_job(db, name, None)
     assert refused.value.code == code
     if code == "ambiguous_id":
         assert all(WORLD + tail in refused.value.detail for tail in ("bbbb33334444", "cccc33334444"))
@@ -176,8 +177,8 @@ async def test_an_end_that_names_none_or_two(
 @given(st.integers(6, 36))
 def test_every_end_of_an_id_stands_in_the_range_of_its_tail(length: int) -> None:
     name = new_id()
-    ending = rows.tail(name[-length:])
-    assert ending <= rows.tail(name) < ending + "~"
+    ending = rows.reversed_suffix(name[-length:])
+    assert ending <= rows.reversed_suffix(name) < ending + "~"
 
 
 async def test_readers_cannot_write(store: Store) -> None:
@@ -190,17 +191,17 @@ async def test_readers_cannot_write(store: Store) -> None:
 async def test_what_is_read_is_of_one_moment(store: Store, new_job: Make, allowed: Decision) -> None:
     await add(store, new_job(), allowed)
     async with store.reading() as db:
-        before = await reads.job_page(db, JobFilter(), 9)
+        before = await jobs.job_page(db, JobFilter(), 9)
         await add(store, new_job(), allowed)
-        assert await reads.job_page(db, JobFilter(), 9) == before
+        assert await jobs.job_page(db, JobFilter(), 9) == before
     async with store.reading() as db:
-        assert len((await reads.job_page(db, JobFilter(), 9)).items) == 2
+        assert len((await jobs.job_page(db, JobFilter(), 9)).items) == 2
 
 
 async def test_a_reader_who_is_cancelled_leaves_a_usable_connection(store: Store) -> None:
     async def read() -> None:
         async with store.reading() as db:
-            await reads.newest_event(db)
+            await events.newest_event(db)
 
     for breaths in range(12):
         for _ in range(READERS):

@@ -114,11 +114,11 @@ def test_a_gap_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["SELECT 1;", "SELECT ';';", "-- a; b\nSELECT 2;", "SELECT\n  3\n;"]), max_size=5))
 def test_a_script_falls_into_its_statements(parts: list[str]) -> None:
-    assert [each.strip() for each in migrate.statements("\n".join(parts))] == parts
+    assert [each.strip() for each in migrate.split_statements("\n".join(parts))] == parts
 
 
 def test_a_trigger_is_one_statement_and_half_a_one_is_refused() -> None:
     trigger = "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  SELECT 1;\n  SELECT 2;\nEND;"
-    assert list(migrate.statements(trigger)) == [trigger]
+    assert list(migrate.split_statements(trigger)) == [trigger]
     with pytest.raises(sqlite3.OperationalError, match="incomplete"):
-        list(migrate.statements("SELECT 1;\nCREATE TABLE x ("))
+        list(migrate.split_statements("SELECT 1;\nCREATE TABLE x ("))

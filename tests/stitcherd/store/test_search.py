@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from shared.filters import TEXT, Filter, Term, age, parse
-from shared.models import OPEN, Status
-from stitcherd.store import filtering, selecting
+from shared.filters import TEXT_KEY, Filter, FilterTerm, parse_age, parse_filter
+from shared.models import OPEN_STATUSES, Status
+from stitcherd.store import search, search_plan
 from stitcherd.store.migrate import migrate
 
 NOW = 1_800_000_000_000
@@ -48,7 +48,7 @@ class Jobs:
         return [row.key for row in reversed(found) if all(_holds(row, term) for term in wanted.terms)][:limit]
 
 
-def _holds(row: Row, term: Term) -> bool:
+def _holds(row: Row, term: FilterTerm) -> bool:
     return any(_is(row, term.key, value) for value in term.values) is not term.negated
 
 
@@ -62,7 +62,7 @@ def _is(row: Row, key: str, value: str) -> bool:
         name = columns["repository"]
         found = name is not None and re.fullmatch(pattern, name, re.IGNORECASE | re.ASCII) is not None
     elif key == "age":
-        younger, length = age(value)
+        younger, length = parse_age(value)
         found = (columns["created_at"] > NOW - length) is younger
     elif key == "gate":
         found = value in row.failed_gates
@@ -70,10 +70,10 @@ def _is(row: Row, key: str, value: str) -> bool:
         running = columns["status"] == "RUNNING"
         found = {
             "waiting": columns["status"] == "PENDING",
-            "open": columns["status"] in OPEN,
-            "over": columns["status"] not in OPEN,
+            "open": columns["status"] in OPEN_STATUSES,
+            "over": columns["status"] not in OPEN_STATUSES,
             "cancelling": running and columns["cancel_requested"] == 1,
-            "stuck": running and row.newest_event <= NOW - filtering.SILENT,
+            "stuck": running and row.newest_event <= NOW - search_plan.STUCK_MS,
         }[value]
     else:
         place = f"{columns['repository']}#{columns['thread_number']}" if columns["repository"] else ""
@@ -174,14 +174,14 @@ async def _open(path: Path) -> aiosqlite.Connection:
 async def _ask(
     db: aiosqlite.Connection, wanted: Filter, workspace: str | None, below: int | None, limit: int
 ) -> list[int]:
-    keys = await selecting.matching(db, wanted, workspace, NOW, below=below, limit=limit)
+    keys = await search.matching_keys(db, wanted, workspace, NOW, below=below, limit=limit)
     async with db.execute(keys.statement, keys.values) as cursor:
         return [row["key"] async for row in cursor]
 
 
-def _terms(key: str, values: tuple[str, ...], most: int = 3) -> st.SearchStrategy[Term]:
+def _terms(key: str, values: tuple[str, ...], most: int = 3) -> st.SearchStrategy[FilterTerm]:
     some = st.lists(st.sampled_from(values), min_size=1, max_size=most, unique=True).map(tuple)
-    return st.builds(Term, st.just(key), some, st.booleans())
+    return st.builds(FilterTerm, st.just(key), some, st.booleans())
 
 
 NAMES = tuple(name for name in REPOSITORIES if name)
@@ -192,10 +192,10 @@ TERM = st.one_of(
     _terms("profile", ("weaver", "reader", "none")),
     _terms("agent", ("task-7", "task-8", "none")),
     _terms("age", ("<2h", ">2h", "<1d", ">1d", "<90d", ">90d", "<0d")),
-    _terms("is", tuple(filtering.IS)),
+    _terms("is", tuple(search_plan.IS)),
     _terms("gate", ("lint", "tests", "a, b", "none")),
     _terms(
-        TEXT,
+        TEXT_KEY,
         ("FIX", "a_b", "50%", '"HI"', "\\", "straße", "api#1", "gates_failed", "%", "x_y", "none", "plain words"),
         most=1,
     ),
@@ -212,7 +212,7 @@ def test_sql_finds_what_a_plain_reading_finds(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in small:
-            patch.setattr(selecting, name, 3)
+            patch.setattr(search, name, 3)
         assert jobs.ask(wanted, workspace, limit=limit) == jobs.expected(wanted, workspace, limit)
 
 
@@ -227,12 +227,12 @@ def test_pages_have_no_gap_and_no_repeat(jobs: Jobs, wanted: Filter, workspace: 
 
 @pytest.mark.parametrize("line", ["state:failed -state:failed", "type:fix type:bump", "-is:open -is:over", "repo:none"])
 def test_what_cannot_be_is_not_looked_for(jobs: Jobs, line: str) -> None:
-    assert jobs.ask(parse(line)) == []
+    assert jobs.ask(parse_filter(line)) == []
 
 
 def test_only_a_job_with_a_repository_is_in_any(jobs: Jobs) -> None:
-    without = jobs.ask(parse("-repo:*"))
-    assert sorted(without + jobs.ask(parse("repo:*"))) == [row.key for row in jobs.rows]
+    without = jobs.ask(parse_filter("-repo:*"))
+    assert sorted(without + jobs.ask(parse_filter("repo:*"))) == [row.key for row in jobs.rows]
     assert {jobs.rows[key - 1].columns["repository"] for key in without} == {None}
 
 
@@ -256,11 +256,11 @@ def test_only_a_job_with_a_repository_is_in_any(jobs: Jobs) -> None:
 def test_every_page_is_read_in_the_order_of_keys(
     jobs: Jobs, monkeypatch: Any, line: str, workspace: str | None, by: str | None
 ) -> None:
-    monkeypatch.setattr(selecting, "FEW", 3)
+    monkeypatch.setattr(search, "FEW", 3)
     plans: list[str] = []
 
     async def explained(db: aiosqlite.Connection, wanted: Filter, *_rest: Any) -> list[int]:
-        keys = await selecting.matching(db, wanted, workspace, NOW, below=100, limit=10)
+        keys = await search.matching_keys(db, wanted, workspace, NOW, below=100, limit=10)
         statement = keys.statement
         # Merging the branches may sort; what must come in order is each of them.
         if branch := re.search(r"json_group_array\(key\) FROM \((.*)\)\)\) found", statement):
@@ -270,6 +270,6 @@ def test_every_page_is_read_in_the_order_of_keys(
         return []
 
     monkeypatch.setitem(globals(), "_ask", explained)
-    jobs.ask(parse(line), workspace)
+    jobs.ask(parse_filter(line), workspace)
     assert not [plan for plan in plans if "TEMP B-TREE" in plan], plans
     assert by is None or any(f"{by} (" in plan for plan in plans), plans

@@ -3,26 +3,26 @@
 from collections.abc import Callable
 from typing import Any
 
-from shared.house import Pulse
-from shared.ids import new_id, stamp
+from shared.api import Pulse
+from shared.ids import format_timestamp, new_id
 from shared.models import Decision, RunnerJob, Thread, Verdict
-from stitcherd.store import entries, limits, moves, reads
-from stitcherd.store.approvals import Asking, Terms
-from stitcherd.store.pulse import MINUTES, pulse
+from stitcherd.policy import ApprovalRequest, GuardQuestion
+from stitcherd.store import deliveries, jobs, scheduling, transitions
 from stitcherd.store.sqlite import Store
+from stitcherd.store.stats import MINUTES, read_pulse
 
 Make = Callable[..., Any]
 NOW = 1_795_356_300_000
 MINUTE = 60_000
 
 
-async def add(store: Store, job: entries.NewJob, decision: Decision, at: int) -> RunnerJob:
-    return (await store.write(entries.dispatch, job, decision, at))[0]
+async def add(store: Store, job: jobs.NewJob, decision: Decision, at: int) -> RunnerJob:
+    return (await store.write(jobs.dispatch, job, decision, at))[0]
 
 
 async def felt(store: Store, workspace: str | None = None) -> Pulse:
     async with store.reading() as db:
-        return await pulse(db, workspace, NOW)
+        return await read_pulse(db, workspace, NOW)
 
 
 async def test_nothing_happens(store: Store) -> None:
@@ -32,9 +32,9 @@ async def test_nothing_happens(store: Store) -> None:
 async def test_what_ended_stands_in_its_minute(store: Store, new_job: Make, allowed: Decision) -> None:
     for ago in (0, 30_000, MINUTE, 3 * MINUTE + 1, MINUTES * MINUTE - 1, MINUTES * MINUTE, 90 * MINUTE):
         job = await add(store, new_job(), allowed, NOW - ago - 1000)
-        await store.write(moves.cancel, job.id, "uid:0", None, NOW - ago)
+        await store.write(transitions.cancel, job.id, "uid:0", None, NOW - ago)
     lab = await add(store, new_job(workspace="lab"), allowed, NOW - 1000)
-    await store.write(moves.cancel, lab.id, "uid:0", None, NOW)
+    await store.write(transitions.cancel, lab.id, "uid:0", None, NOW)
     assert (await felt(store)).ended == (1, 0, 0, 0, 1, 0, 1, 3)
     assert (await felt(store, "lab")).ended == (0,) * (MINUTES - 1) + (1,)
 
@@ -45,25 +45,25 @@ async def test_the_oldest_in_the_queue_is_the_one_that_waits_longest(
     first = await add(store, new_job(), allowed, NOW - 9 * MINUTE)
     second = await add(store, new_job(), allowed, NOW - 5 * MINUTE)
     assert ((await felt(store)).queued, (await felt(store)).oldest_queued_at) == (2, first.queued_at)
-    await store.write(moves.cancel, first.id, "uid:0", None, NOW - MINUTE)
-    await store.write(moves.retry, first.id, "uid:0", NOW - MINUTE)  # to the end of the queue, whatever its age
+    await store.write(transitions.cancel, first.id, "uid:0", None, NOW - MINUTE)
+    await store.write(transitions.retry, first.id, "uid:0", NOW - MINUTE)  # to the end of the queue, whatever its age
     assert ((await felt(store)).queued, (await felt(store)).oldest_queued_at) == (2, second.queued_at)
     assert ((await felt(store, "lab")).queued, (await felt(store, "lab")).oldest_queued_at) == (0, None)
 
 
 async def test_a_pause_says_whose_it_is(store: Store) -> None:
-    await store.write(limits.pause, "uid:1000", "a release", NOW)
+    await store.write(scheduling.pause, "uid:1000", "a release", NOW)
     found = await felt(store)
     assert (found.paused, found.paused_by, found.reason) == (True, "uid:1000", "a release")
-    await store.write(limits.resume)
+    await store.write(scheduling.resume)
     assert not (await felt(store)).paused
 
 
 async def test_a_waiting_job_tells_what_it_waits_for_until_it_waits_no_more(
     store: Store, new_job: Make, new_delivery: Make
 ) -> None:
-    terms = Terms(
-        guards=(Asking("stranger", ("chiefs",)), Asking("big", ("chiefs", "crew"))),
+    terms = ApprovalRequest(
+        guards=(GuardQuestion("stranger", ("chiefs",)), GuardQuestion("big", ("chiefs", "crew"))),
         source="forge",
         asker="forge:ann",
         outsiders=(),
@@ -79,15 +79,19 @@ async def test_a_waiting_job_tells_what_it_waits_for_until_it_waits_no_more(
     thread, delivery = Thread("issue", 7), new_id()
     decision = Decision(Verdict.WAITING, "guard stranger", "r1", trigger="word")
     new = new_delivery(id=delivery, thread=thread, decision=decision)
-    job = (await store.write(entries.add_delivery, new, new_job(thread=thread, delivery=delivery, terms=terms))).job
+    job = (await store.write(deliveries.add_delivery, new, new_job(thread=thread, delivery=delivery, terms=terms))).job
     assert job
     for _ in range(2):
         async with store.reading() as db:
-            listed = (await reads.job_page(db, reads.JobFilter(), 9)).items[0].waiting
-            shown = (await reads.job_detail(db, job.id, None)).waiting
+            listed = (await jobs.job_page(db, jobs.JobFilter(), 9)).items[0].waiting
+            shown = (await jobs.get_job_detail(db, job.id, None)).waiting
         assert listed == shown
         if shown is None:
             break
-        assert (shown.guards, shown.by, shown.expires_at) == (("stranger", "big"), ("chiefs", "crew"), stamp(NOW))
-        await store.write(moves.deny, job.id, "uid:0", "no", NOW)
+        assert (shown.guards, shown.by, shown.expires_at) == (
+            ("stranger", "big"),
+            ("chiefs", "crew"),
+            format_timestamp(NOW),
+        )
+        await store.write(transitions.deny, job.id, "uid:0", "no", NOW)
     assert shown is None

@@ -13,14 +13,15 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from msgspec import Struct
 
 from shared.ids import new_id, now_ms
-from shared.models import OPEN, Decision, Failure, Result, Status, Thread, Verdict
-from stitcherd.refusal import Refusal
-from stitcherd.store import approvals, entries, moves, progress, reads
+from shared.models import OPEN_STATUSES, Decision, Failure, Result, Status, Thread, Verdict
+from stitcherd import policy
+from stitcherd.errors import Refusal
+from stitcherd.store import approvals, deliveries, interruptions, jobs, steps, transitions
 from stitcherd.store.sqlite import Store
 
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
-TERMS = approvals.Terms(
-    guards=(approvals.Asking("stranger", ("chiefs",)),),
+TERMS = policy.ApprovalRequest(
+    guards=(policy.GuardQuestion("stranger", ("chiefs",)),),
     source="forge",
     asker=None,
     outsiders=(),
@@ -82,7 +83,7 @@ class Moves(RuleBasedStateMachine):
 
     def busy(self, thread: int | None, besides: str = "") -> bool:
         return thread is not None and any(
-            job.thread == thread and job.status in OPEN and job.id != besides for job in self.model.values()
+            job.thread == thread and job.status in OPEN_STATUSES and job.id != besides for job in self.model.values()
         )
 
     def over(self, job: Modelled, status: Status) -> None:
@@ -112,8 +113,8 @@ class Moves(RuleBasedStateMachine):
     def come_in(self, thread: int | None, on_interrupt: str, *, asks: bool) -> str | None:
         job, delivery = new_id(), new_id()
         recorded = self.write(
-            entries.add_delivery,
-            entries.NewDelivery(
+            deliveries.add_delivery,
+            deliveries.NewDelivery(
                 id=delivery,
                 source="forge",
                 kind="github",
@@ -135,7 +136,7 @@ class Moves(RuleBasedStateMachine):
                 seen_since=0,
                 same_body_since=0,
             ),
-            entries.NewJob(
+            jobs.NewJob(
                 id=job,
                 workspace="default",
                 type="fix",
@@ -165,7 +166,7 @@ class Moves(RuleBasedStateMachine):
     @rule(name=jobs, late=st.integers(-1, 1))
     def claim(self, name: str, late: int) -> None:
         job = self.model[name]
-        claimed = self.write(moves.claim, name, job.attempt + late, str(self.owner), now_ms())
+        claimed = self.write(transitions.start, name, job.attempt + late, str(self.owner), now_ms())
         assert (claimed is not None) == (job.status is Status.QUEUED and late == 0)
         if claimed:
             job.status, job.owner = Status.RUNNING, str(self.owner)
@@ -174,12 +175,12 @@ class Moves(RuleBasedStateMachine):
     def begin_try(self, name: str, late: int, owner: int, number: int) -> None:
         job = self.model[name]
         key = self.rows("SELECT key FROM jobs WHERE id = ?", name)[0][0]
-        mine = progress.Fence(name, key, "default", job.attempt + late, str(self.owner - owner))
+        mine = steps.Fence(name, key, "default", job.attempt + late, str(self.owner - owner))
         place = (name, mine.attempt, number)
         may = job.status is Status.RUNNING and (mine.attempt, mine.owner) == (job.attempt, job.owner)
         try:
-            self.write(progress.begin_try, mine, number, now_ms())
-        except progress.Superseded:
+            self.write(steps.begin_try, mine, number, now_ms())
+        except steps.Superseded:
             assert not may
         except Exception:  # noqa: BLE001 (whatever the store says to a second start)
             assert place in self.started
@@ -192,7 +193,7 @@ class Moves(RuleBasedStateMachine):
     def conclude(self, name: str, late: int, owner: int, outcome: Failure | Result) -> None:
         job = self.model[name]
         fence = (job.attempt + late, str(self.owner - owner))
-        ended = self.write(moves.conclude, name, fence, now_ms(), outcome)
+        ended = self.write(transitions.conclude, name, fence, now_ms(), outcome)
         wanted = None
         if job.status is Status.RUNNING and fence == (job.attempt, job.owner):
             wanted = Status.FAILED if outcome is FAILURE else Status.COMPLETED
@@ -203,10 +204,10 @@ class Moves(RuleBasedStateMachine):
     @rule(name=jobs)
     def cancel(self, name: str) -> None:
         job = self.model[name]
-        assert self.refused(moves.cancel, name, "uid:0", None, now_ms()) == (job.status not in OPEN)
+        assert self.refused(transitions.cancel, name, "uid:0", None, now_ms()) == (job.status not in OPEN_STATUSES)
         if job.status is Status.RUNNING:
             job.cancel = True
-        elif job.status in OPEN:
+        elif job.status in OPEN_STATUSES:
             job.cancel = True
             self.over(job, Status.CANCELLED)
 
@@ -214,7 +215,7 @@ class Moves(RuleBasedStateMachine):
     def retry(self, name: str) -> None:
         job = self.model[name]
         may = job.status in {Status.FAILED, Status.CANCELLED} and not job.asks and not self.busy(job.thread, name)
-        assert self.refused(moves.retry, name, "uid:0", now_ms()) != may
+        assert self.refused(transitions.retry, name, "uid:0", now_ms()) != may
         if may:
             self.again(job)
 
@@ -230,7 +231,7 @@ class Moves(RuleBasedStateMachine):
     def deny(self, name: str) -> None:
         job = self.model[name]
         waits = job.status is Status.PENDING
-        assert self.refused(moves.deny, name, "uid:0", "no", now_ms()) != waits
+        assert self.refused(transitions.deny, name, "uid:0", "no", now_ms()) != waits
         if waits:
             self.over(job, Status.CANCELLED)
             self.denied.add(name)
@@ -253,10 +254,10 @@ class Moves(RuleBasedStateMachine):
         self.store = self.loop.run(Store.open(self.path))
         self.owner += 2  # neither the new owner nor the one before it is the one that died
         running = {job.id for job in self.model.values() if job.status is Status.RUNNING}
-        assert set(self.loop.run(self.read(reads.running))) == running
+        assert set(self.loop.run(self.read(jobs.running_job_ids))) == running
         for name in running:
             job = self.model[name]
-            self.write(moves.recover, name, now_ms())
+            self.write(interruptions.recover, name, now_ms())
             begun = any(place[:2] == (name, job.attempt) for place in self.started)
             if job.cancel:
                 self.over(job, Status.CANCELLED)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.models import Delivery
-from stitcherd.store import entries, reads, writer
+from stitcherd.store import deliveries, writer
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -24,7 +24,7 @@ db.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.read()
 """
-Make = Callable[..., entries.NewDelivery]
+Make = Callable[..., deliveries.NewDelivery]
 
 
 def put(db: sqlite3.Connection, name: str, value: str = "", *, fail: bool = False) -> str:
@@ -118,15 +118,15 @@ async def test_a_full_disk_stores_nothing_and_heals(store: Store, new_delivery: 
     big = new_delivery(body=b"x" * 100_000)
     async with busy(store):
         small = asyncio.ensure_future(store.write(put, "small"))
-        large = asyncio.ensure_future(store.write(entries.add_delivery, big, None))
+        large = asyncio.ensure_future(store.write(deliveries.add_delivery, big, None))
     for answer in await asyncio.gather(small, large, return_exceptions=True):
         assert isinstance(answer, StorageUnavailable)
     assert await names(store) == set(), "what shared the commit was not stored, and was told so"
     await store.write(put, "small")
     await store.write(limit, 1_000_000)
-    await store.write(entries.add_delivery, big, None)
+    await store.write(deliveries.add_delivery, big, None)
     async with store.reading() as db:
-        found: Delivery = await reads.delivery(db, big.id, None)
+        found: Delivery = await deliveries.get_delivery(db, big.id, None)
     assert found.body_bytes == 100_000
 
 
@@ -158,8 +158,8 @@ async def test_a_file_locked_by_another_process_takes_nothing_and_heals(
 
 
 async def test_the_log_is_folded_into_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "LOG_BYTES", 100_000)
-    monkeypatch.setattr(writer, "LOG_KEPT", 0)
+    monkeypatch.setattr(writer, "WAL_CHECKPOINT_BYTES", 100_000)
+    monkeypatch.setattr(writer, "WAL_SIZE_LIMIT", 0)
     store = await Store.open(path)
     wal = path.with_name(path.name + "-wal")
     for number in range(40):

@@ -16,15 +16,15 @@ import pytest
 from ruamel.yaml import YAML
 
 from shared.models import JobEvent, JobStep
-from tui.client import Daemon
-from tui.demo import agent, daemon, deliveries, repository, stage
-from tui.demo.daemon import DidNotHappen
-from tui.demo.reel import Reel, follow
+from tui.cli.demo import agent, daemon, environment, webhooks
+from tui.cli.demo.daemon import DemoFailed
+from tui.cli.demo.progress import ProgressFormatter, follow_job
+from tui.client.http import DaemonClient
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> stage.Stage:
-    return stage.build(tmp_path)
+def scene(tmp_path: Path) -> environment.DemoEnvironment:
+    return environment.build_environment(tmp_path)
 
 
 def _tests(where: Path) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,7 @@ def _agent(where: Path, number: int, prompt: str) -> subprocess.CompletedProcess
 
 
 def test_the_agent_needs_what_the_gate_said(tmp_path: Path) -> None:
-    for name, text in repository.FILES.items():
+    for name, text in environment.REPOSITORY_FILES.items():
         (tmp_path / name).write_text(text, "utf-8")
     assert "FAILED (failures=2)" in _tests(tmp_path).stderr
     first = _agent(tmp_path, 1, "the last row is missing\n")
@@ -61,13 +61,15 @@ def test_the_repository_takes_nothing_of_the_users(tmp_path: Path, monkeypatch: 
     config.write_text(f"[core]\n hooksPath = {hooks}\n[commit]\n gpgsign = true\n[init]\n defaultBranch = trunk\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     monkeypatch.setenv("GIT_DIR", "/nowhere")
-    commit = repository.create(tmp_path / "api.git", tmp_path / "seed")
+    commit = environment.create_repository(tmp_path / "api.git", tmp_path / "seed")
     bare = f"--git-dir={tmp_path / 'api.git'}"
-    assert repository.git(bare, "log", "--format=%H %an <%ae>", "main") == f"{commit} octocat <octocat@localhost>\n"
-    assert repository.git(bare, "ls-tree", "--name-only", "main").split() == list(repository.FILES)
+    assert (
+        environment.run_git(bare, "log", "--format=%H %an <%ae>", "main") == f"{commit} octocat <octocat@localhost>\n"
+    )
+    assert environment.run_git(bare, "ls-tree", "--name-only", "main").split() == list(environment.REPOSITORY_FILES)
 
 
-def test_the_files_of_the_daemon_parse_and_its_key_is_private(scene: stage.Stage) -> None:
+def test_the_files_of_the_daemon_parse_and_its_key_is_private(scene: environment.DemoEnvironment) -> None:
     settings = tomllib.loads((scene.config / "stitcherd.toml").read_text("utf-8"))
     key = Path(settings["sources"]["github"]["secrets"][0]["file"])
     assert key.read_text("utf-8") == scene.secret
@@ -89,7 +91,7 @@ def test_the_directory_is_private_and_short(tmp_path: Path, monkeypatch: pytest.
     long = tmp_path / ("x" * 90)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    root = stage.directory()
+    root = environment.create_directory()
     try:
         assert root.stat().st_mode & 0o777 == 0o700
         assert len(os.fsencode(root / "run" / "stitcherd.sock")) <= 107
@@ -99,10 +101,10 @@ def test_the_directory_is_private_and_short(tmp_path: Path, monkeypatch: pytest.
 
 def test_comments_are_signed_as_github_signs() -> None:
     published = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-    assert deliveries.signature("It's a Secret to Everybody", b"Hello, World!") == published
-    body = deliveries.body(deliveries.Comment(480, "t", "drive-by", "@mosaic fix it"))
+    assert webhooks.sign("It's a Secret to Everybody", b"Hello, World!") == published
+    body = webhooks.comment_body(webhooks.IssueComment(480, "t", "drive-by", "@mosaic fix it"))
     digest = hmac.new(b"k", body, hashlib.sha256).hexdigest()
-    assert deliveries.signature("k", body) == f"sha256={digest}"
+    assert webhooks.sign("k", body) == f"sha256={digest}"
     document = json.loads(body)
     assert (document["action"], document["sender"]["login"]) == ("created", "drive-by")
     assert document["issue"]["number"] == 480
@@ -118,7 +120,7 @@ def test_the_reel_joins_lines_and_tells_each_step(papers: Any) -> None:
         return [msgspec.convert(papers.event(n, *one[:2], **one[2]), JobEvent) for n, one in enumerate(given)]
 
     agent_step = step(2, "agent", type="AI_ACTION", phase="EXECUTION", status="RUNNING", durationMs=None, **{"try": 1})
-    reel = Reel(lambda text, _colour: text)
+    reel = ProgressFormatter(lambda text, _colour: text)
     first = events(
         ("job.started", None, {}),
         ("step.started", "step-2", {}),
@@ -157,20 +159,22 @@ def test_following_ends_with_the_job(house: Any, papers: Any) -> None:
         said.append(line)
         house.answers[f"{path}/events"] = (200, {"items": [], "next": None})
 
-    job = follow(Daemon(house.path), papers.JOB, say, lambda text, _colour: text)
+    job = follow_job(DaemonClient(house.path), papers.JOB, say, lambda text, _colour: text)
     assert job.id == papers.JOB
     assert said == ["   setup     checkout ✓ completed in 1.1s", "   The job is COMPLETED, after 2m40s and 2 tries."]
     assert any("after=7&" in request for request, _ in house.asked)
 
 
-def test_a_daemon_that_ends_at_once_is_told_with_its_log(scene: stage.Stage) -> None:
+def test_a_daemon_that_ends_at_once_is_told_with_its_log(scene: environment.DemoEnvironment) -> None:
     process = daemon.start(scene, (sys.executable, "-c", "import sys; sys.exit('stitcherd.toml:3: no')"))
-    with pytest.raises(DidNotHappen, match="ended with code 1"):
-        daemon.await_ready(scene, process)
+    with pytest.raises(DemoFailed, match="ended with code 1"):
+        daemon.wait_until_ready(scene, process)
     assert daemon.log_tail(scene) == ["stitcherd.toml:3: no"]
 
 
-def test_a_daemon_that_does_not_want_to_end_is_ended(scene: stage.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_that_does_not_want_to_end_is_ended(
+    scene: environment.DemoEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(daemon, "_ENDS_WITHIN", 0.2)
     deaf = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -178,12 +182,12 @@ def test_a_daemon_that_does_not_want_to_end_is_ended(scene: stage.Stage, monkeyp
     process = daemon.start(scene, (sys.executable, "-c", deaf))
     while not daemon.log_tail(scene):
         time.sleep(0.01)
-    daemon.end(process)
+    daemon.stop(process)
     assert process.returncode == -9
 
 
 def test_without_git_the_demo_says_so_and_leaves_nothing(tmp_path: Path) -> None:
-    environ = {"PATH": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(stage.__file__).parents[2])}
+    environ = {"PATH": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(environment.__file__).parents[3])}
     argv = [sys.executable, "-m", "tui", "demo", "--json"]
     ran = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
     assert ran.returncode == 1

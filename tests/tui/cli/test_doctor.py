@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.walks.house import free_port
-from tui import bubblewrap
+from tests.e2e.harness import free_port
 from tui.__main__ import main
-from tui.client import Daemon
-from tui.doctor import daemon, door, files, machine, state, written
-from tui.doctor.finding import Finding, State
+from tui.cli import bubblewrap
+from tui.cli.doctor import daemon, files, machine, settings
+from tui.cli.doctor import settings as doctor_settings
+from tui.cli.doctor.result import CheckResult, CheckState
+from tui.client.http import DaemonClient
 
 SETTINGS = """\
 [daemon]
@@ -60,42 +61,42 @@ def stranger() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-Examine = Callable[..., tuple[int, dict[str, list[Finding]]]]
+Examine = Callable[..., tuple[int, dict[str, list[CheckResult]]]]
 
 
 @pytest.fixture
 def examine(config: Path, capsys: pytest.CaptureFixture[str]) -> Examine:
     """Runs the doctor; gives the exit code, and the findings by name."""
 
-    def run(*argv: str) -> tuple[int, dict[str, list[Finding]]]:
+    def run(*argv: str) -> tuple[int, dict[str, list[CheckResult]]]:
         code = main(["--config", str(config), *argv, "doctor", "--json"])
         document = json.loads(capsys.readouterr().out)
         assert document["ok"] is (code == 0)
-        by_name: dict[str, list[Finding]] = {}
+        by_name: dict[str, list[CheckResult]] = {}
         for each in document["checks"]:
-            by_name.setdefault(each["name"], []).append(Finding(**{**each, "state": State(each["state"])}))
+            by_name.setdefault(each["name"], []).append(CheckResult(**{**each, "state": CheckState(each["state"])}))
         return code, by_name
 
     return run
 
 
-def states(found: dict[str, list[Finding]], name: str) -> list[State]:
+def states(found: dict[str, list[CheckResult]], name: str) -> list[CheckState]:
     return [finding.state for finding in found[name]]
 
 
 def test_a_daemon_that_does_not_run_is_a_problem_and_all_else_is_looked_at(examine: Examine) -> None:
     code, found = examine()
     assert code == 1
-    assert states(found, "daemon") == [State.PROBLEM]
+    assert states(found, "daemon") == [CheckState.PROBLEM]
     assert found["daemon"][0].remedy == "start it with: stitcherd"
     for name in ("configuration", "stitcherd.toml", "secrets", "state directory", "socket", "program agent", "git"):
-        assert states(found, name) == [State.OK], found[name]
+        assert states(found, name) == [CheckState.OK], found[name]
     assert {"sandbox", "sqlite", "clock", "disk", "public door", "webhook"} <= found.keys()
 
 
 def test_with_a_daemon_all_can_be_well(examine: Examine, house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bubblewrap, "fault", lambda: None)
-    monkeypatch.setattr(door, "_answer", lambda *_: True)
+    monkeypatch.setattr(bubblewrap, "unavailable_reason", lambda: None)
+    monkeypatch.setattr(daemon, "_probe_listener", lambda *_: True)
     house.path.parent.chmod(0o700)
     house.path.chmod(0o600)
     check = {"name": "executor:agent", "ok": True, "detail": "starts sh", "since": META["startedAt"]}
@@ -104,7 +105,7 @@ def test_with_a_daemon_all_can_be_well(examine: Examine, house: Any, monkeypatch
     house.answers["GET /pause"] = 200, AWAKE
     code, found = examine("--socket", str(house.path))
     assert code == 0, found
-    assert states(found, "ready: executor agent") == [State.OK]
+    assert states(found, "ready: executor agent") == [CheckState.OK]
     assert "pause" not in found
 
 
@@ -113,25 +114,33 @@ def test_what_the_daemon_says_of_itself_is_told(house: Any, config: Path) -> Non
     away = {"name": "executor:agent", "ok": False, "detail": "connection \x1b[31mrefused", "since": "then"}
     house.answers["GET /readyz"] = 503, {"ready": False, "checks": [away]}
     house.answers["GET /pause"] = 200, {**AWAKE, "paused": True, "actor": "uid:0", "since": "then", "queued": 3}
-    there = Daemon(house.path)
-    meta, said = daemon.ask(there)
+    there = DaemonClient(house.path)
+    meta, said = daemon.check_meta(there)
     assert meta is not None
-    found = {finding.name: finding for finding in [*said, *daemon.condition(there, meta, config)]}
-    assert (found["daemon"].state, "this client is 0.1.0" in found["daemon"].detail) == (State.WARNING, True)
+    found = {finding.name: finding for finding in [*said, *daemon.check_readiness(there, meta, config)]}
+    assert (found["daemon"].state, "this client is 0.1.0" in found["daemon"].detail) == (CheckState.WARNING, True)
     assert found["ready: executor agent"].detail == r"connection \x1b[31mrefused, since then"
-    assert found["ready: executor agent"].state is State.PROBLEM
-    assert (found["pause"].state, found["pause"].remedy) == (State.WARNING, "stitcher resume")
+    assert found["ready: executor agent"].state is CheckState.PROBLEM
+    assert (found["pause"].state, found["pause"].remedy) == (CheckState.WARNING, "stitcher resume")
     assert "after the daemon had read it" in found["stitcherd.toml"].detail
 
 
 def test_faults_of_both_files_are_those_of_the_daemon(examine: Examine, config: Path) -> None:
     (config / "rails.yaml").write_text("version: 1\njobbs: {}\n")
     code, found = examine()
-    assert (code, states(found, "stitcherd.toml"), states(found, "rails.yaml")) == (1, [State.OK], [State.PROBLEM])
+    assert (code, states(found, "stitcherd.toml"), states(found, "rails.yaml")) == (
+        1,
+        [CheckState.OK],
+        [CheckState.PROBLEM],
+    )
     assert found["rails.yaml"][0].detail.startswith("rails.yaml:2:1: ")
     (config / "stitcherd.toml").write_text("[daemon]\nworker = 3\n")
     code, found = examine()
-    assert (code, states(found, "stitcherd.toml"), states(found, "rails.yaml")) == (1, [State.PROBLEM], [State.INFO])
+    assert (code, states(found, "stitcherd.toml"), states(found, "rails.yaml")) == (
+        1,
+        [CheckState.PROBLEM],
+        [CheckState.INFO],
+    )
     assert "did you mean workers?" in found["stitcherd.toml"][0].detail
 
 
@@ -149,10 +158,10 @@ def test_a_variable_that_is_not_set_is_a_fault_of_its_own(
 ) -> None:
     monkeypatch.delenv("DOCTORS_SECRET")
     _, found = examine()
-    assert (states(found, "stitcherd.toml"), states(found, "secrets")) == ([State.OK], [State.PROBLEM])
+    assert (states(found, "stitcherd.toml"), states(found, "secrets")) == ([CheckState.OK], [CheckState.PROBLEM])
     assert "DOCTORS_SECRET" in found["secrets"][0].detail
-    (running,) = files.secrets(written.read(config), daemon_runs=True)
-    assert running.state is State.WARNING
+    (running,) = files.check_secrets(settings.read_settings(config), daemon_runs=True)
+    assert running.state is CheckState.WARNING
 
 
 def test_secrets_are_never_shown(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,44 +174,44 @@ def test_secrets_are_never_shown(config: Path, capsys: pytest.CaptureFixture[str
 
 def test_who_may_write_the_configuration(config: Path) -> None:
     config.chmod(0o770)
-    (finding,) = files.directory(config)
-    assert (finding.state, finding.remedy) == (State.PROBLEM, f"chmod go-w {config}")
+    (finding,) = files.check_config_directory(config)
+    assert (finding.state, finding.remedy) == (CheckState.PROBLEM, f"chmod go-w {config}")
 
 
 @pytest.mark.parametrize(
     ("mode", "free", "states"),
     [
-        (0o700, 2**32, [State.OK, State.OK]),
-        (0o755, 2**29, [State.WARNING, State.WARNING]),
-        (0o700, 2**20, [State.OK, State.PROBLEM]),
+        (0o700, 2**32, [CheckState.OK, CheckState.OK]),
+        (0o755, 2**29, [CheckState.WARNING, CheckState.WARNING]),
+        (0o700, 2**20, [CheckState.OK, CheckState.PROBLEM]),
     ],
 )
 def test_the_state_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, free: int, states: list[State]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, free: int, states: list[CheckState]
 ) -> None:
     tmp_path.chmod(mode)
     real = os.statvfs(tmp_path)
     told = os.statvfs_result([1, 1, real.f_blocks, free, free, *list(real)[5:]])
     monkeypatch.setattr(os, "statvfs", lambda _: told)
-    assert [finding.state for finding in state.directory(tmp_path)][:2] == states
+    assert [finding.state for finding in machine.check_state_directory(tmp_path)][:2] == states
 
 
 def test_a_state_directory_that_is_not_there_yet(tmp_path: Path) -> None:
-    finding, *_ = state.directory(tmp_path / "a" / "b")
-    assert (finding.state, "will be made" in finding.detail) == (State.OK, True)
+    finding, *_ = machine.check_state_directory(tmp_path / "a" / "b")
+    assert (finding.state, "will be made" in finding.detail) == (CheckState.OK, True)
     (tmp_path / "file").touch()
-    finding, *_ = state.directory(tmp_path / "file")
-    assert finding.state is State.PROBLEM
+    finding, *_ = machine.check_state_directory(tmp_path / "file")
+    assert finding.state is CheckState.PROBLEM
 
 
 def test_the_socket(tmp_path: Path) -> None:
     place = tmp_path / "run" / "s"
     place.parent.mkdir(mode=0o700)
 
-    def found(*, answers: bool = False) -> list[Finding]:
-        return list(daemon.place(place, answers=answers))
+    def found(*, answers: bool = False) -> list[CheckResult]:
+        return list(daemon.check_socket(place, answers=answers))
 
-    assert [each.state for each in found()] == [State.OK]
+    assert [each.state for each in found()] == [CheckState.OK]
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(place))
     listener.close()
@@ -224,38 +233,43 @@ def test_a_socket_path_that_is_too_long(examine: Examine) -> None:
 def test_a_program_that_is_not_there(config: Path) -> None:
     path = config / "stitcherd.toml"
     path.write_text(path.read_text().replace('["sh"]', '["no-such-agent"]'))
-    (finding,) = machine.executors(written.read(config), daemon_runs=False)
-    assert (finding.state, "no-such-agent" in finding.detail) == (State.PROBLEM, True)
+    (finding,) = machine.check_executors(settings.read_settings(config), daemon_runs=False)
+    assert (finding.state, "no-such-agent" in finding.detail) == (CheckState.PROBLEM, True)
 
 
 def test_a_gateway_is_looked_for_where_no_daemon_asks_it(stranger: int) -> None:
-    def found(port: int, *, daemon_runs: bool = False) -> list[State]:
+    def found(port: int, *, daemon_runs: bool = False) -> list[CheckState]:
         gateway = {"kind": "openclaw", "url": f"ws://127.0.0.1:{port}"}
-        settings = written.Written({}, {"claw": gateway}, (), "127.0.0.1:1", ())
-        return [finding.state for finding in machine.executors(settings, daemon_runs=daemon_runs)]
+        settings = doctor_settings.SettingsSummary({}, {"claw": gateway}, (), "127.0.0.1:1", ())
+        return [finding.state for finding in machine.check_executors(settings, daemon_runs=daemon_runs)]
 
-    assert found(stranger) == [State.INFO]
-    assert found(free_port()) == [State.PROBLEM]
-    assert found(99_999) == [State.PROBLEM]
+    assert found(stranger) == [CheckState.INFO]
+    assert found(free_port()) == [CheckState.PROBLEM]
+    assert found(99_999) == [CheckState.PROBLEM]
     assert found(stranger, daemon_runs=True) == []
 
 
 def test_a_sandbox_is_needed_where_the_rails_want_one(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bubblewrap, "fault", lambda: "No permissions to create new namespace")
-    (finding,) = machine.sandbox(config)
-    assert (finding.state, finding.remedy is not None) == (State.WARNING, True)
+    monkeypatch.setattr(bubblewrap, "unavailable_reason", lambda: "No permissions to create new namespace")
+    (finding,) = machine.check_sandbox(config)
+    assert (finding.state, finding.remedy is not None) == (CheckState.WARNING, True)
     (config / "rails.yaml").write_text("version: 1\nprofiles:\n  a: {sandbox: bwrap}\n")
-    (finding,) = machine.sandbox(config)
-    assert finding.state is State.PROBLEM
+    (finding,) = machine.check_sandbox(config)
+    assert finding.state is CheckState.PROBLEM
 
 
 @pytest.mark.parametrize(
     ("version", "state"),
-    [((3, 40, 1), State.INFO), ((3, 44, 6), State.OK), ((3, 50, 7), State.OK), ((3, 51, 3), State.OK)],
+    [
+        ((3, 40, 1), CheckState.INFO),
+        ((3, 44, 6), CheckState.OK),
+        ((3, 50, 7), CheckState.OK),
+        ((3, 51, 3), CheckState.OK),
+    ],
 )
-def test_sqlite(monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], state: State) -> None:
+def test_sqlite(monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], state: CheckState) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-    assert [finding.state for finding in machine.sqlite()] == [state]
+    assert [finding.state for finding in machine.check_sqlite()] == [state]
 
 
 @pytest.mark.parametrize(
@@ -266,18 +280,18 @@ def test_sqlite(monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], state
     ],
 )  # fmt: skip
 def test_each_sender_is_told_its_url(config: Path, hosts: list[str], urls: list[str]) -> None:
-    settings = written.read(config)
-    settings = written.Written(settings.sources, {}, (), "127.0.0.1:1", tuple(hosts))
-    findings = list(door.webhooks(settings))
+    settings = doctor_settings.read_settings(config)
+    settings = doctor_settings.SettingsSummary(settings.sources, {}, (), "127.0.0.1:1", tuple(hosts))
+    findings = list(daemon.check_webhooks(settings))
     assert all(f"→ {url}" in finding.detail for url, finding in zip(urls, findings, strict=True))
     assert (findings[0].remedy is None) == bool(hosts)
 
 
 def test_a_port_that_somebody_else_has(stranger: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "_PATIENCE", 0.2)
-    settings = written.Written({}, {}, (), f"127.0.0.1:{stranger}", ())
-    (finding,) = door.public(settings, daemon_runs=False)
-    assert (finding.state, "something else" in finding.detail) == (State.PROBLEM, True)
-    settings = written.Written({}, {}, (), f"127.0.0.1:{free_port()}", ())
-    assert [each.state for each in door.public(settings, daemon_runs=False)] == [State.OK]
-    assert [each.state for each in door.public(settings, daemon_runs=True)] == [State.PROBLEM]
+    monkeypatch.setattr(daemon, "_PROBE_TIMEOUT", 0.2)
+    settings = doctor_settings.SettingsSummary({}, {}, (), f"127.0.0.1:{stranger}", ())
+    (finding,) = daemon.check_listener(settings, daemon_runs=False)
+    assert (finding.state, "something else" in finding.detail) == (CheckState.PROBLEM, True)
+    settings = doctor_settings.SettingsSummary({}, {}, (), f"127.0.0.1:{free_port()}", ())
+    assert [each.state for each in daemon.check_listener(settings, daemon_runs=False)] == [CheckState.OK]
+    assert [each.state for each in daemon.check_listener(settings, daemon_runs=True)] == [CheckState.PROBLEM]

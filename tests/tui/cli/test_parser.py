@@ -6,6 +6,35 @@ import pytest
 
 from tui.__main__ import main
 
+# merged from tests.tui.test_options: What may stand everywhere may stand everywhere.
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--json", "token", "new", "ci"),
+        ("token", "--json", "new", "ci"),
+        ("token", "new", "ci", "--json"),
+    ],
+)
+def test_json_before_and_behind_verb_and_action(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 0
+    assert capsys.readouterr().out.startswith('{"token":"stk_')
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--socket", "/nowhere/s", "deliveries", "ls"),
+        ("deliveries", "--socket", "/nowhere/s"),
+        ("deliveries", "ls", "--socket", "/nowhere/s"),
+    ],
+)
+def test_the_socket_before_and_behind(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 3
+    assert "/nowhere/s" in capsys.readouterr().err
+
+
 PAGE: dict[str, Any] = {"items": [], "next": None, "cursor": 0, "counts": {}}
 
 

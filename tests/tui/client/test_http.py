@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tui.client import Daemon, Unreachable, job_path
+from tui.client.http import DaemonClient, DaemonUnreachable, job_path
 
 
 def _once(path: Path, answer: bytes | None) -> threading.Thread:
@@ -40,26 +40,26 @@ def _once(path: Path, answer: bytes | None) -> threading.Thread:
 )
 def test_a_daemon_that_does_not_speak(tmp_path: Path, answer: bytes | None, why: str) -> None:
     thread = _once(tmp_path / "s", answer)
-    with pytest.raises(Unreachable, match=why):
-        Daemon(tmp_path / "s", patience=0.2).get("/meta")
+    with pytest.raises(DaemonUnreachable, match=why):
+        DaemonClient(tmp_path / "s", patience=0.2).get("/meta")
     thread.join()
 
 
 def test_a_stale_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "s"))
-    with pytest.raises(Unreachable, match="Connection refused"):
-        Daemon(tmp_path / "s").get("/meta")
+    with pytest.raises(DaemonUnreachable, match="Connection refused"):
+        DaemonClient(tmp_path / "s").get("/meta")
 
 
 def test_an_id_cannot_leave_its_route(house: Any) -> None:
     house.answers["GET /runner-jobs/..%2Fmeta%3Fx%20y"] = (200, {})
-    assert Daemon(house.path).get(job_path("../meta?x y")) == b"{}"
+    assert DaemonClient(house.path).get(job_path("../meta?x y")) == b"{}"
 
 
 def test_queries_and_bodies_arrive(house: Any) -> None:
     house.answers |= {"GET /a": (200, {}), "POST /b": (202, {"é": 1})}
-    daemon = Daemon(house.path)
+    daemon = DaemonClient(house.path)
     daemon.get("/a", [("status", "a&b"), ("status", "ü")])
     assert daemon.post("/b", {"reason": "é"}).decode() == '{"é": 1}'
     assert house.asked == [("GET /a?status=a%26b&status=%C3%BC", None), ("POST /b", {"reason": "é"})]

@@ -8,29 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.views import FILE, SHIPPED, ViewError, expanded, load, save
+from tui.client.views import DEFAULT_VIEWS, VIEWS_FILE, ViewError, expand_views, load_views, save_views
 
 VIEWS = {"mine": "repo:octo-org/* -state:failed", "stuck": "is:stuck"}
 
 
 def test_without_a_file_there_are_those_that_we_ship(tmp_path: Path) -> None:
-    assert load(tmp_path) == SHIPPED
+    assert load_views(tmp_path) == DEFAULT_VIEWS
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,19}", fullmatch=True), st.text(), max_size=5))
 def test_what_is_saved_is_loaded_in_its_order(tmp_path_factory: pytest.TempPathFactory, views: dict[str, str]) -> None:
     views = {name: "".join(c for c in text if c.isprintable()) for name, text in views.items()}
     config = tmp_path_factory.mktemp("c") / "not" / "there"
-    save(config, views)
-    assert list(load(config).items()) == list(views.items())
-    assert [path.name for path in config.iterdir()] == [FILE]
+    save_views(config, views)
+    assert list(load_views(config).items()) == list(views.items())
+    assert [path.name for path in config.iterdir()] == [VIEWS_FILE]
 
 
 @pytest.mark.parametrize("text", ["mine = 3\n", 'Mine = "x"\n', "mine =\n", "\udcff"])
 def test_a_file_that_says_nothing_is_refused_by_name(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE).write_text(text, "utf-8", errors="surrogateescape")
-    with pytest.raises(ViewError, match=FILE):
-        load(tmp_path)
+    (tmp_path / VIEWS_FILE).write_text(text, "utf-8", errors="surrogateescape")
+    with pytest.raises(ViewError, match=VIEWS_FILE):
+        load_views(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -44,16 +44,16 @@ def test_a_file_that_says_nothing_is_refused_by_name(tmp_path: Path, text: str) 
     ],
 )
 def test_a_view_is_written_out_where_it_is_named(text: str, meant: str) -> None:
-    assert expanded(text, VIEWS) == meant
+    assert expand_views(text, VIEWS) == meant
 
 
 def test_a_view_that_there_is_not_is_told_with_those_there_are() -> None:
     with pytest.raises(ViewError, match=r"@nosuch \(there are: @mine, @stuck\)"):
-        expanded("@nosuch", VIEWS)
+        expand_views("@nosuch", VIEWS)
 
 
 def test_the_verbs_know_them(house: Any, papers: Any, stitcher: Callable[..., Any], tmp_path: Path) -> None:
-    save(tmp_path, VIEWS)
+    save_views(tmp_path, VIEWS)
     house.answers["GET /runner-jobs"] = (200, {"items": [papers.job()], "next": None, "cursor": 1, "counts": {}})
     house.answers["POST /runner-jobs/bulk"] = (200, {"matched": 0, "items": []})
     assert stitcher("ls", "--config", str(tmp_path), "@stuck", "type:fix")[0] == 0

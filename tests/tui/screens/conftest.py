@@ -1,284 +1,25 @@
 """A stand-in for the daemon, with jobs, events and logs of its own, behind a real Unix socket."""
 
-import json
-import socketserver
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from textual.pilot import Pilot
 
-from tui.app import StitcherApp
-from tui.client import Daemon
-from tui.feed import Feed
+from tests.tui.fake_daemon import FakeDaemon
+from tui.app.app import StitcherApp
+from tui.client.feed import EventFeed
+from tui.client.http import DaemonClient
 
 NOW = 1_795_356_300_000  # 2026-11-22T14:05:00Z
-Answer = tuple[int, Any]
-
-
-class StandIn(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """`jobs` are newest first; `happen` is what the daemon does when it commits an event."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, path: Path, papers: Any) -> None:
-        super().__init__(str(path), Handler)
-        self.path = path
-        self.papers = papers
-        self.instance = "one"
-        self.jobs: list[dict[str, Any]] = []
-        self.details: dict[str, dict[str, Any]] = {}
-        self.logs: dict[str, bytes] = {}
-        self.diffs: dict[str, bytes] = {}  # by job and attempt
-        self.deliveries: list[dict[str, Any]] = []
-        self.rails: dict[str, Any] = dict(RAILS)
-        self.events: list[dict[str, Any]] = []
-        self.pulse: dict[str, Any] = dict(PULSE)
-        self.bulk: dict[str, Any] | None = None
-        self.checks: list[dict[str, Any]] = []
-        self.simulation: dict[str, Any] = {"deliveries": 1000, "changed": [], "counts": {}}
-        self.pruned = 0
-        self.denies: dict[str, Any] | None = None  # what a dispatch is answered
-        self.deaf = False  # nobody answers
-        self.asked: list[tuple[str, Any]] = []
-        self.changed = threading.Condition()
-
-    def job(self, number: int, **more: Any) -> dict[str, Any]:
-        """Add a job on top."""
-        job_id = f"0199f3a1-5c2f-7a60-8e21-{number:012x}"
-        job: dict[str, Any] = self.papers.job(id=job_id, **more)
-        job["thread"] = {**job["thread"], "number": number} if job["thread"] else None
-        self.jobs.insert(0, job)
-        return job
-
-    def happen(self, type_: str, job: dict[str, Any] | None = None, step: str | None = None, **payload: Any) -> None:
-        """Commit an event, with what it made of its job already in place."""
-        with self.changed:
-            number = self.events[-1]["id"] + 1 if self.events else 1
-            event = self.papers.event(number, type_, step, **payload)
-            self.events.append({**event, "jobId": job["id"] if job else None})
-            self.changed.notify_all()
-
-    def cut(self, *, deaf: bool = True) -> None:
-        """End every stream."""
-        with self.changed:
-            self.deaf = deaf
-            self.changed.notify_all()
-
-    @property
-    def cursor(self) -> int:
-        return int(self.events[-1]["id"]) if self.events else 0
-
-    def find(self, name: str) -> dict[str, Any] | None:
-        return next((job for job in self.jobs if job["id"].endswith(name)), None)
-
-
-RAILS = {
-    "revision": "r-4f2a91c0",
-    "loadedAt": "2026-11-22T13:58:00.000Z",
-    "mode": "enforce",
-    "path": "rails.yaml",
-    "text": "version: 1\nmode: enforce\n\njobs:\n  fix:\n    profile: weaver\n    tries: 3\n",
-    "warnings": [{"line": 6, "column": 5, "message": "weaver may do nothing"}],
-    "error": None,
-}
-PULSE: dict[str, Any] = {
-    "ended": [0, 0, 2, 5, 9, 5, 2, 14],
-    "queued": 3,
-    "oldestQueuedAt": "2026-11-22T14:04:48.000Z",
-    "paused": False,
-    "pausedBy": None,
-    "reason": None,
-}
-EMPTY: dict[str, Any] = {
-    "prompt": "p",
-    "result": None,
-    "metadata": {},
-    "steps": [],
-    "events": [],
-    "decision": None,
-}
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: StandIn
-
-    def do_GET(self) -> None:
-        house = self.server
-        if house.deaf:
-            self.close_connection = True
-            return
-        url = urlsplit(self.path)
-        query = parse_qs(url.query)
-        house.asked.append((f"GET {self.path}", None))
-        parts = [unquote(part) for part in url.path.strip("/").split("/")]
-        if parts == ["events"]:
-            self._stream(query)
-        elif len(parts) == 5 and parts[4] == "log":
-            self._log(house.logs.get(parts[3]))
-        elif parts[2:] == ["diff"]:
-            self._log(house.diffs.get(f"{parts[1]}/{query['attempt'][0]}"))
-        else:
-            self._send(*self._answer(parts, query))
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((f"POST {self.path}", body))
-        parts = self.path.strip("/").split("/")
-        if parts == ["runner-jobs", "bulk"]:
-            failed = [job for job in self.server.jobs if job["status"] == "FAILED"]
-            items = [{"id": job["id"], "ok": True, "status": job["status"]} for job in failed]
-            self._send(200, self.server.bulk or {"matched": len(items), "items": items})
-        elif parts[0] == "runner-jobs" and len(parts) == 3:
-            job = self.server.find(parts[1])
-            possible = {
-                "cancel": ("PENDING", "QUEUED", "RUNNING"),
-                "retry": ("FAILED", "CANCELLED"),
-                "approve": ("PENDING",),
-                "deny": ("PENDING",),
-            }[parts[2]]
-            if job and job["status"] in possible:
-                self._send(202, job)
-            else:
-                self._problem(409, f"not_{parts[2]}able", f"job is {job and job['status']}")
-        elif parts in (["pause"], ["resume"]):
-            self.server.pulse = {**PULSE, "paused": parts == ["pause"], "reason": body.get("reason")}
-            more = {"since": None, "actor": None, "reason": None, "running": ["x"], "queued": 3}
-            self._send(200, {"paused": parts == ["pause"], **more})
-        elif parts == ["rails", "simulate"]:
-            self._send(self.server.simulation.get("status", 200), self.server.simulation)
-        elif parts[0] == "deliveries" and parts[2:] == ["replay"]:
-            answer = {"deliveryId": parts[1], "verdict": "allowed", "jobId": None, "status": None, "reason": "replayed"}
-            self._send(200, {**answer, **({"decision": self.server.papers.DECISION} if body.get("dryRun") else {})})
-        elif parts == ["runner-jobs"] and self.server.denies:
-            self._send(self.server.denies["status"], self.server.denies)
-        elif parts == ["runner-jobs"]:
-            self._send(201, self.server.job(len(self.server.jobs) + 1, type=body["type"], status="QUEUED"))
-        else:
-            self._problem(404, "not_found", "no such route")
-
-    def _answer(self, parts: list[str], query: dict[str, list[str]]) -> Answer:
-        house = self.server
-        answer: Answer = (404, house.papers.problem(404, "not_found", f"there is no {'/'.join(parts)}"))
-        match parts:
-            case ["meta"]:
-                meta = {"version": "0.1.0", "api": "1", "instance": house.instance, "pid": 1, "startedAt": "x"}
-                answer = (200, meta)
-            case ["pulse"]:
-                answer = (200, house.pulse)
-            case ["readyz"]:
-                well = all(check["ok"] for check in house.checks)
-                answer = (200 if well else 503, {"ready": well, "checks": house.checks})
-            case ["rails"]:
-                answer = (200, house.rails)
-            case ["runner-jobs"]:
-                answer = self._jobs(query)
-            case ["runner-jobs", name, *what] if job := house.find(name):
-                whole = {**job, **EMPTY, **house.details.get(job["id"], {})}
-                answer = (200, {"items": whole.get("past", whole["events"]), "next": None} if what else whole)
-            case ["deliveries"]:
-                answer = self._deliveries(query)
-            case ["deliveries", name] if found := [each for each in house.deliveries if each["id"].endswith(name)]:
-                answer = (200, found[0])
-            case ["deliveries", _, "body"]:
-                answer = (200, b'{"action":"created"}')
-        return answer
-
-    def _deliveries(self, query: dict[str, list[str]]) -> Answer:
-        found = self.server.deliveries
-        if before := query.get("before"):
-            at = next(at for at, each in enumerate(found) if each["id"] == before[0])
-            found = found[at + 1 :]
-        limit = int(query["limit"][0])
-        return 200, {"items": found[:limit], "next": found[limit - 1]["id"] if len(found) > limit else None}
-
-    def _jobs(self, query: dict[str, list[str]]) -> Answer:
-        house = self.server
-        text = query.get("q", [""])[0]
-        if text.startswith("stat:"):
-            fault = house.papers.problem(
-                422, "invalid", "unknown key 'stat' at column 1 (did you mean state?)", column=1
-            )
-            return 422, fault
-        statuses = query.get("status")
-        found = [job for job in house.jobs if not statuses or job["status"] in statuses]
-        found = [job for job in found if text in f"{job['repository']}#{job['thread'] and job['thread']['number']}"]
-        if before := query.get("before"):
-            at = next(at for at, job in enumerate(house.jobs) if job["id"] == before[0])
-            found = [job for job in found if job in house.jobs[at + 1 :]]
-        limit = int(query.get("limit", ["100"])[0])
-        names = ("PENDING", "QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
-        return 200, {
-            "items": found[:limit],
-            "next": found[limit - 1]["id"] if len(found) > limit else None,
-            "cursor": house.cursor,
-            "counts": {name.lower(): sum(job["status"] == name for job in house.jobs) for name in names},
-        }
-
-    def _stream(self, query: dict[str, list[str]]) -> None:
-        house = self.server
-        cursor = int(query.get("after", [str(house.cursor)])[0])
-        if 0 < cursor < house.pruned:
-            self._problem(410, "cursor_expired", "too old")
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        while not house.deaf:
-            with house.changed:
-                if house.cursor <= cursor and not house.deaf:
-                    house.changed.wait(0.5)
-                new = [event for event in house.events if event["id"] > cursor]
-            frames = [f"id: {each['id']}\nevent: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in new]
-            cursor = new[-1]["id"] if new else cursor
-            try:
-                self.wfile.write("".join(frames or [f"id: {cursor}\ndata:\n\n"]).encode())
-            except OSError:
-                return
-
-    def _log(self, content: bytes | None) -> None:
-        if content is None:
-            self._problem(404, "not_found", "the log of this step is past its retention")
-            return
-        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
-        start = int(first) if first else max(len(content) - int(last), 0)
-        end = min(int(last) if last and first else len(content) - 1, len(content) - 1)
-        if start >= len(content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(content)}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        part = content[start : end + 1]
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{end}/{len(content)}")
-        self.send_header("Content-Length", str(len(part)))
-        self.end_headers()
-        self.wfile.write(part)
-
-    def _problem(self, status: int, code: str, detail: str) -> None:
-        self._send(status, self.server.papers.problem(status, code, detail))
-
-    def _send(self, status: int, document: Any) -> None:
-        content = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_said: Any) -> None:
-        pass
 
 
 @pytest.fixture
-def daemon(tmp_path_factory: pytest.TempPathFactory, papers: Any) -> Iterator[StandIn]:
-    server = StandIn(tmp_path_factory.mktemp("s") / "d.sock", papers)
+def daemon(tmp_path_factory: pytest.TempPathFactory, papers: Any) -> Iterator[FakeDaemon]:
+    server = FakeDaemon(tmp_path_factory.mktemp("s") / "d.sock", papers)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -294,12 +35,12 @@ def plain_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def app(daemon: StandIn, tmp_path: Path) -> Callable[..., StitcherApp]:
+def app(daemon: FakeDaemon, tmp_path: Path) -> Callable[..., StitcherApp]:
     """Makes the app, at a standing clock, in front of the stand-in."""
 
     def make(pauses: tuple[float, ...] = (0.05,), **more: Any) -> StitcherApp:
-        client = Daemon(daemon.path)
-        feed = Feed(client, pauses=pauses)
+        client = DaemonClient(daemon.path)
+        feed = EventFeed(client, pauses=pauses)
         feed.start()
         made = StitcherApp(client, feed, config=tmp_path, clock=lambda: NOW, **more)
         made.theme = "textual-dark"

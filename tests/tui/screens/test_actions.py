@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tui.screens.answering import Answer
+from tui.screens.dialogs import ReasonDialog
 from tui.screens.jobs import JobsScreen
 
 WAITING = {"guards": ["outsider-text"], "by": ["maintainers"], "expiresAt": "2026-11-23T13:30:00.000Z"}
@@ -61,7 +61,7 @@ async def test_approve_tells_what_would_happen_and_only_y_is_yes(
             await until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))
         assert answers(daemon) == []
         await pilot.press("a")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Answer))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ReasonDialog))
         await pilot.press("y")
         await until(pilot, lambda: answers(daemon) == [("approve", {})])
         job["status"] = "QUEUED"
@@ -82,7 +82,7 @@ async def test_approve_with_a_reason(daemon: Any, job: Any, app: Any, until: Any
     async with app().run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "a approve" in seen(pilot.app))
         await pilot.press("a")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Answer))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ReasonDialog))
         await pilot.press("tab", *"yes, by me", "enter")
         await until(pilot, lambda: answers(daemon) == [("approve", {"reason": "yes, by me"})])
 
@@ -98,7 +98,7 @@ async def test_deny_needs_a_reason_of_ones_own(daemon: Any, job: Any, app: Any, 
         await until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))
         assert answers(daemon) == []
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Answer))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ReasonDialog))
         await pilot.press(*"not now", "enter")
         await until(pilot, lambda: answers(daemon) == [("deny", {"reason": "not now"})])
 

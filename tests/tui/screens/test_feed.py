@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from tui.client import Daemon
-from tui.feed import Feed, Happened, Lost, News, Resumed, Snapshot
+from tui.client.feed import ConnectionLost, EventBatch, EventFeed, FeedItem, Resumed, Snapshot
+from tui.client.http import DaemonClient
 
 
 class Listener:
     """Takes the news in a thread of the test's own, as they are rung for."""
 
-    def __init__(self, feed: Feed) -> None:
-        self.news: list[News] = []
+    def __init__(self, feed: EventFeed) -> None:
+        self.news: list[FeedItem] = []
         self._feed = feed
         self._rang = threading.Event()
         feed.listen(self._rang.set)
 
-    def wait(self, holds: Callable[[list[News]], object]) -> list[News]:
+    def wait(self, holds: Callable[[list[FeedItem]], object]) -> list[FeedItem]:
         deadline = time.monotonic() + 10
         while not holds(self.news):
             assert time.monotonic() < deadline, self.news
@@ -32,18 +32,18 @@ class Listener:
 
     @property
     def ids(self) -> list[int]:
-        return [event.id for news in self.news if isinstance(news, Happened) for event in news.events]
+        return [event.id for news in self.news if isinstance(news, EventBatch) for event in news.events]
 
 
 @pytest.fixture
-def feed(daemon: Any) -> Iterator[Feed]:
-    made = Feed(Daemon(daemon.path), patience=5, pauses=(0.02, 0.05))
+def feed(daemon: Any) -> Iterator[EventFeed]:
+    made = EventFeed(DaemonClient(daemon.path), patience=5, pauses=(0.02, 0.05))
     made.start()
     yield made
     made.stop()
 
 
-def test_a_snapshot_and_what_comes_after_it(daemon: Any, feed: Feed) -> None:
+def test_a_snapshot_and_what_comes_after_it(daemon: Any, feed: EventFeed) -> None:
     job = daemon.job(1)
     daemon.happen("job.created", job)
     listener = Listener(feed)
@@ -54,14 +54,14 @@ def test_a_snapshot_and_what_comes_after_it(daemon: Any, feed: Feed) -> None:
     assert listener.ids == sorted(set(listener.ids))
 
 
-def test_a_line_that_is_cut_is_taken_up_without_a_gap(daemon: Any, feed: Feed) -> None:
+def test_a_line_that_is_cut_is_taken_up_without_a_gap(daemon: Any, feed: EventFeed) -> None:
     listener = Listener(feed)
     listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
     daemon.happen("job.created", daemon.job(1))
     listener.wait(lambda _news: listener.ids == [1])
     daemon.cut()
-    lost = listener.wait(lambda news: isinstance(news[-1], Lost) and news[-1].attempt > 1)[-1]
-    assert isinstance(lost, Lost)
+    lost = listener.wait(lambda news: isinstance(news[-1], ConnectionLost) and news[-1].attempt > 1)[-1]
+    assert isinstance(lost, ConnectionLost)
     assert str(daemon.path) in lost.why
     assert lost.pause == 0.05
     for _ in range(3):
@@ -73,14 +73,14 @@ def test_a_line_that_is_cut_is_taken_up_without_a_gap(daemon: Any, feed: Feed) -
 
 
 @pytest.mark.parametrize("change", ["another database", "pruned"])
-def test_what_cannot_be_resumed_begins_anew(daemon: Any, feed: Feed, change: str) -> None:
+def test_what_cannot_be_resumed_begins_anew(daemon: Any, feed: EventFeed, change: str) -> None:
     listener = Listener(feed)
     daemon.happen("job.created", daemon.job(1))
     listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
     daemon.happen("job.started", daemon.jobs[0])
     listener.wait(lambda _news: listener.ids and listener.ids[-1] == 2)
     daemon.cut()
-    listener.wait(lambda news: isinstance(news[-1], Lost))
+    listener.wait(lambda news: isinstance(news[-1], ConnectionLost))
     for _ in range(5):
         daemon.happen("job.started", daemon.jobs[0])
     if change == "pruned":
@@ -94,17 +94,17 @@ def test_what_cannot_be_resumed_begins_anew(daemon: Any, feed: Feed, change: str
 
 
 def test_nobody_there_from_the_beginning(tmp_path: Path) -> None:
-    feed = Feed(Daemon(tmp_path / "none"), pauses=(0.01,))
+    feed = EventFeed(DaemonClient(tmp_path / "none"), pauses=(0.01,))
     listener = Listener(feed)
     feed.start()
-    listener.wait(lambda news: len(news) > 2 and all(isinstance(each, Lost) for each in news))
+    listener.wait(lambda news: len(news) > 2 and all(isinstance(each, ConnectionLost) for each in news))
     feed.stop()
 
 
 def test_a_listener_that_sleeps_holds_up_the_daemon_and_loses_nothing(
-    daemon: Any, feed: Feed, monkeypatch: pytest.MonkeyPatch
+    daemon: Any, feed: EventFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.feed.KEPT", 10)
+    monkeypatch.setattr("tui.client.feed.MAX_PENDING", 10)
     for _ in range(50):
         daemon.happen("job.started")
     listener = Listener(feed)
@@ -117,10 +117,10 @@ def test_a_listener_that_sleeps_holds_up_the_daemon_and_loses_nothing(
 
 def test_it_can_be_hurried(daemon: Any) -> None:
     daemon.deaf = True
-    feed = Feed(Daemon(daemon.path), pauses=(60.0,))
+    feed = EventFeed(DaemonClient(daemon.path), pauses=(60.0,))
     listener = Listener(feed)
     feed.start()
-    listener.wait(lambda news: news and isinstance(news[-1], Lost))
+    listener.wait(lambda news: news and isinstance(news[-1], ConnectionLost))
     daemon.deaf = False
     feed.hurry()
     listener.wait(lambda news: isinstance(news[-1], Snapshot))

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tui.screens.confirm import Confirm
+from tui.screens.dialogs import ConfirmDialog
 from tui.screens.job import JobScreen
 from tui.screens.jobs import JobsScreen
-from tui.widgets.log_view import LogView
-from tui.widgets.step_list import StepList
+from tui.widgets.log import LogView
+from tui.widgets.step_tree import StepTree
 
 
 @pytest.fixture
@@ -181,14 +181,14 @@ async def test_a_try_folds(failed: Any, app: Any, until: Any, seen: Any) -> None
         await _open(pilot, until, seen)
         await pilot.press("home", "down", "enter")
         await until(pilot, lambda: "▸ try 1" in seen(pilot.app))
-        assert pilot.app.screen.query_one(StepList).count == 5
+        assert pilot.app.screen.query_one(StepTree).count == 5
 
 
 async def test_retry_and_back(daemon: Any, failed: Any, app: Any, until: Any, seen: Any) -> None:
     async with app().run_test(size=(120, 30)) as pilot:
         await _open(pilot, until, seen)
         await pilot.press("r")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         await pilot.press("y")
         await until(pilot, lambda: [path for path, _ in daemon.asked if path.endswith("/retry")])
         await pilot.press("escape")

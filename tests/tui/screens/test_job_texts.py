@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tui.app import StitcherApp
-from tui.screens import job_taking
+from tui.app.app import StitcherApp
+from tui.screens import job_body
 from tui.screens.job import JobScreen
-from tui.widgets.output import Output
+from tui.widgets.searchable import LogPanel
 
 DIFF = b"""\
  pages.py | 2 +-
@@ -116,7 +116,7 @@ async def test_a_filter_shows_the_lines_that_hold_a_text(
         await until(pilot, lambda: "0 lines with nowhere" in seen(pilot.app))
         await pilot.press("ampersand", *["backspace"] * 7, "enter")
         await until(pilot, lambda: "even" in seen(pilot.app))
-        assert not pilot.app.screen.query_one("#log", Output).filter
+        assert not pilot.app.screen.query_one("#log", LogPanel).filter
 
 
 async def test_a_log_tells_when_it_was_written(job: Any, app: Any, until: Any, seen: Any) -> None:
@@ -188,7 +188,7 @@ async def test_each_page_goes_into_a_file_and_into_the_pager(
             await until(pilot, lambda expected=expected: (tmp_path / expected).is_file())
             await until(pilot, lambda expected=expected: (tmp_path / expected).read_bytes().startswith(begins))
         body = pilot.app.screen._body
-        lines = "\n".join(job_taking.lines(body, pilot.app.daemon))
+        lines = "\n".join(job_body.plain_lines(body, pilot.app.daemon))
         assert "\x1b" not in lines
         assert there in lines or key == "2"
         await pilot.press("Y")
@@ -197,10 +197,10 @@ async def test_each_page_goes_into_a_file_and_into_the_pager(
 
 
 async def test_the_pager_reads_it_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui import taking
+    from tui.client import export as taking
 
     monkeypatch.setenv("PAGER", f"tee {tmp_path}/read")
-    taking.in_pager(iter(["a", "b"]))
+    taking.show_in_pager(iter(["a", "b"]))
     assert (tmp_path / "read").read_text() == "a\nb\n"
     monkeypatch.setenv("PAGER", "true")
-    taking.in_pager(f"line {number}" for number in range(100_000))
+    taking.show_in_pager(f"line {number}" for number in range(100_000))

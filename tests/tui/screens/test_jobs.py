@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tui.screens.confirm import Confirm
+from tui.screens.dialogs import ConfirmDialog
 from tui.widgets.job_list import JobList
 
 
@@ -150,10 +150,10 @@ async def test_cancel_asks_and_only_y_is_yes(daemon: Any, app: Any, until: Any, 
         await until(pilot, lambda: "▶ running" in seen(pilot.app))
         for no in ("n", "escape", "enter", "Y"):
             await pilot.press("c")
-            await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+            await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
             assert "▶ running     fix on octo-org/api#9" in seen(pilot.app)
             await pilot.press(no)
-            await until(pilot, lambda: not isinstance(pilot.app.screen, Confirm))
+            await until(pilot, lambda: not isinstance(pilot.app.screen, ConfirmDialog))
         assert not [path for path, _ in daemon.asked if path.startswith("POST")]
         await pilot.press("c", "y")
         await until(pilot, lambda: [path for path, _ in daemon.asked if path.startswith("POST")])
@@ -171,7 +171,7 @@ async def test_what_cannot_be_done_is_not_offered(daemon: Any, app: Any, until: 
         assert "cancel" not in hints
         assert "retry" not in hints
         await pilot.press("c", "r")
-        assert not isinstance(pilot.app.screen, Confirm)
+        assert not isinstance(pilot.app.screen, ConfirmDialog)
 
 
 async def test_several_jobs_at_once(daemon: Any, app: Any, until: Any, seen: Any) -> None:

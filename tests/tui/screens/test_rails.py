@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tui.screens.dialogs import ReportDialog
 from tui.screens.jobs import JobsScreen
-from tui.screens.outcome import Outcome
 from tui.screens.rails import RailsScreen
 from tui.screens.simulation import SimulationScreen
 from tui.screens.why import WhyScreen
@@ -172,7 +172,7 @@ async def test_a_file_that_is_no_good_says_why(
         await pilot.press("R", "s")
         await until(pilot, lambda: "Simulate which file?" in seen(pilot.app))
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Outcome))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ReportDialog))
         assert "jobs takes a mapping" in seen(pilot.app)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, RailsScreen))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from textual.pilot import Pilot
 
-from tui.simulated import Simulation
+from shared.api import SimulationResult
 
 TEXTS = Path(__file__).parents[1] / "snapshots"
 Keys = tuple[str, ...]
@@ -98,14 +98,14 @@ def busy(daemon: Any, papers: Any) -> Any:
     return daemon
 
 
-def _simulation(papers: Any) -> Simulation:
+def _simulation(papers: Any) -> SimulationResult:
     """What the other rails would have said of two deliveries."""
     decision = {**papers.DECISION, "reason": "reason 1"}
     about = {"event": "issue_comment", "sender": "github:drive-by", "repository": "octo-org/api", "decision": decision}
     changed = [{"deliveryId": f"0199f3a1-5c2e-7d11-9a44-{at:012x}", "before": "allowed", "after": "denied", **about}
                for at in (1, 2)]  # fmt: skip
     found = {"deliveries": 1000, "changed": changed, "counts": {"allowed→denied": 2}, "revision": "r-51bc0000"}
-    return msgspec.convert(found, Simulation)
+    return msgspec.convert(found, SimulationResult)
 
 
 def _at(second: int) -> str:

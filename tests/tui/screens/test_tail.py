@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from tui.client import Daemon
-from tui.screens.confirm import Confirm
+from tui.client.export import iter_lines, show_in_pager
+from tui.client.http import DaemonClient
 from tui.screens.deliveries import DeliveriesScreen
+from tui.screens.dialogs import ConfirmDialog
 from tui.screens.job import JobScreen
 from tui.screens.jobs import JobsScreen
 from tui.screens.tail import TailScreen
 from tui.screens.why import WhyScreen
-from tui.taking import in_pager, lines_of
-from tui.widgets.event_list import EventList
-from tui.widgets.log_text import shown
+from tui.widgets.events import EventList
+from tui.widgets.log_text import log_line
 
 
 async def test_the_tail_begins_with_the_past_and_goes_on(daemon: Any, app: Any, until: Any, seen: Any) -> None:
@@ -65,7 +65,7 @@ async def test_the_tail_is_narrowed_and_searched(daemon: Any, app: Any, until: A
 
 
 async def test_the_tail_forgets(daemon: Any, app: Any, until: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.widgets.event_list.KEPT", 100)
+    monkeypatch.setattr("tui.widgets.events.KEPT", 100)
     async with app().run_test(size=(120, 20)) as pilot:
         await pilot.press("t")
         await until(pilot, lambda: pilot.app.link.live)
@@ -121,7 +121,7 @@ async def test_a_replay_is_first_rehearsed(daemon: Any, deliveries: Any, app: An
         await pilot.press("d")
         await until(pilot, lambda: "✗ denied" in seen(pilot.app))
         await pilot.press("r")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         text = seen(pilot.app)
         assert "then  denied: who: github:drive-by" in text
         assert "now   allowed: replayed" in text
@@ -142,7 +142,7 @@ async def test_a_replay_that_is_not_meant_is_only_rehearsed(
         await pilot.press("d")
         await until(pilot, lambda: "✗ denied" in seen(pilot.app))
         await pilot.press("r")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, DeliveriesScreen))
         assert [body for path, body in daemon.asked if path.endswith("/replay")] == [{"dryRun": True}]
@@ -268,7 +268,7 @@ async def test_export_of_all_jobs(
 def test_a_pager_gets_plain_text(daemon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pager: str) -> None:
     monkeypatch.setenv("PAGER", pager.format(file=tmp_path / "seen"))
     daemon.logs["s"] = b"\x1b]52;c;aGk=\x07\x1b[31mred\x1b[0m\n" + b"more\n" * 100_000
-    in_pager(lines_of(Daemon(daemon.path), "/runner-jobs/j/steps/s/log", shown))
+    show_in_pager(iter_lines(DaemonClient(daemon.path), "/runner-jobs/j/steps/s/log", log_line))
     seen = (tmp_path / "seen").read_text("utf-8")
     assert seen.startswith("\\x1b]52;c;aGk=\\x07red\nmore\n")
     assert "cat" not in pager or seen.count("more\n") == 100_000

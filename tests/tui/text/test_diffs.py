@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tui import diffs
-from tui.terminal import Terminal
-from tui.verbs import show
+from tui.cli.terminal import Terminal
+from tui.cli.verbs import show
+from tui.text import diffs
 
 DIFF = b"""\
  made | 2 +-
@@ -35,8 +35,8 @@ diff --git a/made b/made
     ],
 )
 def test_nothing_in_a_line_is_obeyed_or_hidden(line: bytes, seen: str, colour: str) -> None:
-    assert diffs.shown(line) == seen
-    assert diffs.colour(seen) == colour
+    assert diffs.diff_line(line) == seen
+    assert diffs.diff_colour(seen) == colour
 
 
 class _Screen(io.StringIO):

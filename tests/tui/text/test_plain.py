@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.plain import cut, plain, plain_json, width
+from tui.text.plain import plain, plain_json, truncate, width
 
 HOSTILE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 JOINERS = "\u200c\u200d"
@@ -50,7 +50,7 @@ def test_json_stays_the_same_document(text: str) -> None:
 
 @given(st.text(st.characters(categories=["L", "N", "Mn"])), st.integers(0, 20))
 def test_what_is_cut_fits(text: str, room: int) -> None:
-    shown = cut(text, room)
+    shown = truncate(text, room)
     assert width(shown) <= room
     assert (shown == text) == (width(text) <= room)
 
@@ -58,4 +58,4 @@ def test_what_is_cut_fits(text: str, room: int) -> None:
 def test_wide_characters_count_twice() -> None:
     assert width("日本") == 4
     assert width("e\u0301") == 1
-    assert cut("日本語", 4) == "日…"
+    assert truncate("日本語", 4) == "日…"

@@ -2,9 +2,7 @@
 
 import pytest
 
-from tui import exits
-from tui.columns import aligned, joined
-from tui.times import age, clock, duration, milliseconds
+from tui.text.times import age, duration, milliseconds, time_of_day
 
 
 @pytest.mark.parametrize(
@@ -34,27 +32,4 @@ def test_age(span: int, words: str) -> None:
 
 def test_times_of_the_wire() -> None:
     assert milliseconds("2026-11-22T14:02:11.284Z") == 1_795_356_131_284
-    assert clock("2026-11-22T14:02:11.284Z") == "14:02:11.284"
-
-
-def test_columns_stand_under_each_other_and_the_bending_one_bends() -> None:
-    rows = [["a", "日本", "1"], ["bcd", "a long sentence about a gate", "22"]]
-    assert [joined(row) for row in aligned(rows, right={2})] == [
-        "a    日本                           1",
-        "bcd  a long sentence about a gate  22",
-    ]
-    assert [joined(row) for row in aligned(rows, bends=1, columns=24)] == [
-        "a    日本             1",
-        "bcd  a long sentenc…  22",
-    ]
-    assert joined(aligned(rows, bends=1, columns=5)[1]) == "bcd  a long sent…  22"
-
-
-@pytest.mark.parametrize(("status", "code"), [(422, 2), (403, 4), (404, 5), (409, 1), (429, 1), (500, 1), (503, 1)])
-def test_an_answer_has_its_exit_code(status: int, code: int) -> None:
-    assert exits.of_status(status) == code
-
-
-@pytest.mark.parametrize(("codes", "code"), [([0], 0), ([0, 0], 0), ([5, 5], 5), ([5, 1], 1), ([0, 5], 6), ([1, 0], 6)])
-def test_several_jobs_make_one_exit_code(codes: list[int], code: int) -> None:
-    assert exits.of_many(codes) == code
+    assert time_of_day("2026-11-22T14:02:11.284Z") == "14:02:11.284"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.models import JobEvent, JobPage
-from tui.board import Ask, Board, Splice
+from shared.api import JobPage
+from shared.models import JobEvent
+from tui.widgets.board import Board, PageRequest, Splice
 
 
 def _event(papers: Any, type_: str, job_id: str | None, **payload: Any) -> JobEvent:
@@ -21,7 +22,7 @@ def _page(papers: Any, names: list[str], *, more: bool) -> JobPage:
     return msgspec.convert(document, JobPage)
 
 
-def _answer(papers: Any, truth: list[str], everything: list[str], ask: Ask) -> JobPage:
+def _answer(papers: Any, truth: list[str], everything: list[str], ask: PageRequest) -> JobPage:
     """What the daemon says: `truth` are the ids that match, `everything` all there are, newest first."""
     older = everything[everything.index(ask.before) + 1 :] if ask.before else everything
     found = [name for name in truth if name in set(older)]
@@ -40,7 +41,7 @@ def _settle(papers: Any, board: Board, truth: list[str], everything: list[str], 
 def test_the_first_page_and_those_below(papers: Any) -> None:
     jobs = [f"{number:08}" for number in range(1000, 0, -1)]
     board = Board()
-    assert board.wish(0, 30) == Ask(None, 200)
+    assert board.wish(0, 30) == PageRequest(None, 200)
     assert _settle(papers, board, jobs, jobs, (0, 30)) == 1
     assert board.ids == jobs[:200]
     _settle(papers, board, jobs, jobs, (170, 200))
@@ -52,7 +53,7 @@ def test_the_first_page_and_those_below(papers: Any) -> None:
 
 def test_no_jobs_at_all(papers: Any) -> None:
     board = Board()
-    board.merge(Ask(None, 200), _page(papers, [], more=False))
+    board.merge(PageRequest(None, 200), _page(papers, [], more=False))
     assert board.loaded
     assert board.wish(0, 30) is None
 
@@ -63,9 +64,9 @@ def test_an_event_outdates_its_row_alone(papers: Any) -> None:
     _settle(papers, board, jobs, jobs, (0, 30))
     board.apply([_event(papers, "step.started", jobs[50], name="agent")])
     assert board.wish(0, 30) is None
-    assert board.wish(40, 60) == Ask(jobs[49], 50)
+    assert board.wish(40, 60) == PageRequest(jobs[49], 50)
     board.apply([_event(papers, "job.failed", jobs[3])])
-    assert board.wish(0, 30) == Ask(jobs[2], 50)
+    assert board.wish(0, 30) == PageRequest(jobs[2], 50)
 
 
 @pytest.mark.parametrize("type_", ["step.output", "delivery.received", "rails.reloaded"])
@@ -90,7 +91,7 @@ def test_new_jobs_come_on_top(papers: Any) -> None:
     more = ["00000302", "00000301", *jobs]
     board.apply([_event(papers, "job.created", "00000302")])
     ask = board.wish(0, 30)
-    assert ask == Ask(None, 200)
+    assert ask == PageRequest(None, 200)
     splice = board.merge(ask, _answer(papers, more, more, ask))
     assert board.ids == more[:202]
     assert splice == Splice(0, 198, 200)
@@ -109,7 +110,7 @@ def test_more_new_jobs_than_a_page_holds_begin_the_list_anew(papers: Any) -> Non
 
 
 def test_jobs_far_away_are_forgotten_and_asked_for_again(papers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.board.KEPT", 500)
+    monkeypatch.setattr("tui.widgets.board.CACHED_JOBS", 500)
     jobs = [f"{number:08}" for number in range(1200, 0, -1)]
     board = Board()
     while board.more:

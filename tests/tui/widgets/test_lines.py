@@ -2,18 +2,18 @@
 
 from textual.app import App, ComposeResult
 
-from tui.widgets.lines import Painted
+from tui.widgets.lines import TextView
 
 
 class Page(App[None]):
     def compose(self) -> ComposeResult:
-        yield Painted()
+        yield TextView()
 
 
 async def test_a_jump_before_the_scrollbar_is_there_moves_it_too() -> None:
     app = Page()
     async with app.run_test(size=(40, 10)) as pilot:
-        page = app.query_one(Painted)
+        page = app.query_one(TextView)
         before = page.show_vertical_scrollbar
         page.show([[(f"line {number}", "")] for number in range(100)])
         page.jump(50)

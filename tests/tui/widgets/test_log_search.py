@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.widgets import log_search
-from tui.widgets.log_clock import Clock
-from tui.widgets.log_search import Read, Sieve, search
+from tui.widgets.log_search import LineFilter, search_log
+from tui.widgets.log_text import LogTimes, ReadRange
 
 
-def _reader(content: bytes) -> Read:
+def _reader(content: bytes) -> ReadRange:
     def read(span: str) -> tuple[bytes, int]:
         first, _, last = span.partition("-")
         return content[int(first) : int(last) + 1], len(content)
@@ -22,7 +22,7 @@ TEXTS = st.lists(st.sampled_from([b"ab", b"A", b"\n", b"b", b"xyz", b"\r"]), max
 
 @given(TEXTS, st.lists(st.integers(1, 9), min_size=1, max_size=40))
 def test_a_sieve_holds_every_line_with_the_text_however_it_comes(content: bytes, sizes: list[int]) -> None:
-    sieve, at = Sieve(b"ab"), 0
+    sieve, at = LineFilter(b"ab"), 0
     while at < len(content):
         size = sizes[at % len(sizes)]
         sieve.feed(content[at : at + size])
@@ -39,14 +39,14 @@ def test_a_search_finds_the_nearest_place(content: bytes, start: int, backward: 
     start = min(start, len(content))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log_search, "SCAN", scan + 1)
-        found = search(_reader(content), b"ab", start, backward=backward)
+        found = search_log(_reader(content), b"ab", start, backward=backward)
     low = content.lower()
     wanted = low.rfind(b"ab", 0, start + 1) if backward else low.find(b"ab", start)
     assert found == (wanted if wanted >= 0 else None)
 
 
 def test_a_text_that_became_shorter_is_looked_through_anew() -> None:
-    sieve = Sieve(b"a")
+    sieve = LineFilter(b"a")
     while not sieve.done:
         sieve.read(_reader(b"a\na\na\n"))
     assert len(sieve) == 3
@@ -58,7 +58,7 @@ def test_a_text_that_became_shorter_is_looked_through_anew() -> None:
 def test_a_sieve_is_full_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_search, "MOST", 10)
     monkeypatch.setattr(log_search, "ENDLESS", 50)
-    sieve = Sieve(b"a")
+    sieve = LineFilter(b"a")
     sieve.feed(b"x" * 60 + b"a" * 60)  # a line without an end
     assert len(sieve) == 1
     sieve.feed(b"\n" + b"a\n" * 100)
@@ -67,7 +67,7 @@ def test_a_sieve_is_full_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("offset", "when"), [(0, "one"), (9, "one"), (10, "two"), (24, "two"), (25, "")], ids=str)
 def test_bytes_have_the_time_of_the_event_that_tells_of_them(offset: int, when: str) -> None:
-    clock = Clock()
+    clock = LogTimes()
     assert clock.at(0) == ""
     clock.tell(25, "two")
     clock.tell(10, "one")

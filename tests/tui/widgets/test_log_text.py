@@ -5,10 +5,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tui.widgets import log_text
-from tui.widgets.log_text import LogText, Span, shown
+from tui.widgets.log_text import ByteRange, LogText, log_line
 
 
-def _read(content: bytes, span: Span) -> tuple[bytes, int]:
+def _read(content: bytes, span: ByteRange) -> tuple[bytes, int]:
     if span.first is None or span.end is None:
         return content[-log_text.CHUNK :], len(content)
     return content[span.first : span.end], len(content)
@@ -38,7 +38,7 @@ LONG = b"".join(b"line %06d\n" % number for number in range(20_000))
 def test_it_opens_at_its_end_with_one_read() -> None:
     text = LogText()
     span = text.wish(0, 0)
-    assert span == Span(None, None)
+    assert span == ByteRange(None, None)
     text.give(span, *_read(LONG, span))
     assert text.lines[-1] == b"line 019999\n"
     assert text.lines[0].startswith(b"line ")
@@ -119,4 +119,4 @@ def test_what_is_held_is_a_part_of_the_text(parts: list[bytes], data: st.DataObj
     ],
 )
 def test_what_is_seen_of_a_line(line: bytes, seen: str) -> None:
-    assert shown(line) == seen
+    assert log_line(line) == seen

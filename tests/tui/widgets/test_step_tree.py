@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from shared.models import RunnerJob
-from tui.times import milliseconds
-from tui.widgets.step_row import axis, bar, nodes, steps_of, time_of
+from tui.text.times import milliseconds
+from tui.widgets.step_tree import job_steps, job_timeline, step_bar, step_nodes, timeline_axis
 
 CROSS = "\N{BOX DRAWINGS LIGHT DIAGONAL CROSS}"
 
@@ -27,9 +27,9 @@ def _job(papers: Any, steps: list[dict[str, Any]], **more: Any) -> RunnerJob:
 
 
 def _bars(job: RunnerJob, now: int, cells: int) -> list[str]:
-    time = time_of(job, milliseconds(_at(now)))
-    rows = [node for node in nodes(steps_of(job), ()) if node.step]
-    return ["".join(text for text, _ in bar(node, time, cells, milliseconds(_at(now)))) for node in rows]
+    time = job_timeline(job, milliseconds(_at(now)))
+    rows = [node for node in step_nodes(job_steps(job), ()) if node.step]
+    return ["".join(text for text, _ in step_bar(node, time, cells, milliseconds(_at(now)))) for node in rows]
 
 
 def test_wait_run_gate_and_failure_are_told_apart(papers: Any) -> None:
@@ -50,13 +50,13 @@ def test_the_time_between_attempts_takes_no_room(papers: Any) -> None:
     ]
     job = _job(papers, steps, status="RUNNING", attempt=2, createdAt=_at(0), queuedAt=_at(3000), startedAt=_at(3010))
     assert _bars(job, 3030, 10) == ["░░██      ", "    ░░██  ", "        ██"]
-    time = time_of(job, milliseconds(_at(3030)))
+    time = job_timeline(job, milliseconds(_at(3030)))
     assert time.total == 50_000
-    assert axis(time, 20).split() == ["0s", "25s"]
+    assert timeline_axis(time, 20).split() == ["0s", "25s"]
 
 
 @pytest.mark.parametrize(("now", "bars"), [(10, []), (50, [])])
 def test_without_steps_there_is_only_waiting(papers: Any, now: int, bars: list[str]) -> None:
     job = _job(papers, [], status="QUEUED", createdAt=_at(0), queuedAt=_at(0), startedAt=None)
-    assert time_of(job, milliseconds(_at(now))).total == now * 1000
+    assert job_timeline(job, milliseconds(_at(now))).total == now * 1000
     assert _bars(job, now, 10) == bars

@@ -8,18 +8,20 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import tui
-from tui.demo.stage import Stage
+from tui.cli.demo.environment import DemoEnvironment
 
 _READY_WITHIN = 15.0  # seconds
 _ENDS_WITHIN = 8.0  # seconds; above the grace that the stage gives to running jobs
 _PAUSE = 0.05
 
 
-class DidNotHappen(Exception):
+class DemoFailed(Exception):
     """The demo cannot go on; the text says what was expected."""
 
 
-def start(stage: Stage, argv: tuple[str, ...] = (sys.executable, "-m", "stitcherd")) -> subprocess.Popen[bytes]:
+def start(
+    stage: DemoEnvironment, argv: tuple[str, ...] = (sys.executable, "-m", "stitcherd")
+) -> subprocess.Popen[bytes]:
     """Start `argv` with the stage's configuration; its output goes to the stage's log.
 
     In a session of its own, so that ctrl-c on the terminal reaches the demo alone, which then ends it in order.
@@ -39,21 +41,21 @@ def start(stage: Stage, argv: tuple[str, ...] = (sys.executable, "-m", "stitcher
         )
 
 
-def await_ready(stage: Stage, process: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(stage: DemoEnvironment, process: subprocess.Popen[bytes]) -> None:
     """Return when `/readyz` answers 200; raises DidNotHappen where the daemon ends or takes too long."""
     deadline = time.monotonic() + _READY_WITHIN
     answer = "no answer"
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise DidNotHappen(f"stitcherd ended with code {process.returncode} before it was ready")
+            raise DemoFailed(f"stitcherd ended with code {process.returncode} before it was ready")
         answer = _ask(stage.port)
         if answer == "200":
             return
         time.sleep(_PAUSE)
-    raise DidNotHappen(f"stitcherd was not ready within {_READY_WITHIN:g} s: /readyz gave {answer}")
+    raise DemoFailed(f"stitcherd was not ready within {_READY_WITHIN:g} s: /readyz gave {answer}")
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """Ask the daemon to end, and make it end where it does not."""
     process.terminate()
     try:
@@ -63,7 +65,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def log_tail(stage: Stage, lines: int = 20) -> list[str]:
+def log_tail(stage: DemoEnvironment, lines: int = 20) -> list[str]:
     """Return the last lines that the daemon logged."""
     try:
         return stage.log.read_text("utf-8", "replace").splitlines()[-lines:]

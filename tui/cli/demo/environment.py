@@ -4,15 +4,85 @@ import json
 import os
 import secrets
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from msgspec import Struct
 
-from shared.locations import RAILS, SETTINGS, SOCKET_LIMIT
-from tui import bubblewrap
-from tui.demo import agent, repository
+from shared.locations import RAILS_FILE, SETTINGS_FILE, SOCKET_PATH_MAX
+from tui.cli import bubblewrap
+from tui.cli.demo import agent
+
+# merged from tui.demo.repository: The demo's git repository: a tiny package with two bugs and the tests that
+# show them; made by git alone.
+
+REPOSITORY_FILES = {
+    ".gitignore": "__pycache__/\n",
+    "pages.py": '''"""Cut rows into pages."""
+
+
+def page(rows, number, size):
+    """Return page `number`, counted from 1, of `size` rows."""
+    start = (number - 1) * size
+    return rows[start : start + size - 1]
+
+
+def pages(rows, size):
+    """Return how many pages the rows fill."""
+    return len(rows) // size
+''',
+    "test_pages.py": """import unittest
+
+from pages import page, pages
+
+ROWS = list(range(25))
+
+
+class PagesTest(unittest.TestCase):
+    def test_a_page_has_its_last_row(self):
+        self.assertEqual(page(ROWS, 2, 10), ROWS[10:20])
+
+    def test_a_half_full_page_counts(self):
+        self.assertEqual(pages(ROWS, 10), 3)
+
+    def test_no_rows_fill_no_page(self):
+        self.assertEqual(pages([], 10), 0)
+""",
+}
+
+_GIT_IDENTITY = {"NAME": "octocat", "EMAIL": "octocat@localhost"}
+
+
+def create_repository(bare: Path, seed: Path) -> str:
+    """Make a bare repository whose `main` holds FILES, by way of the directory `seed`; return the commit."""
+    seed.mkdir()
+    for name, text in REPOSITORY_FILES.items():
+        (seed / name).write_text(text, "utf-8")
+    run_git("init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(bare))
+    here = (f"--git-dir={bare}", f"--work-tree={seed}")
+    run_git(*here, "add", "--all")
+    run_git(*here, "commit", "--quiet", "--message=Pages")
+    return run_git(f"--git-dir={bare}", "rev-parse", "main").strip()
+
+
+def run_git(*arguments: str) -> str:
+    """Return what git prints; nothing of the user's configuration, hooks or signing takes part.
+
+    Raises FileNotFoundError without git, CalledProcessError where it fails.
+    """
+    finished = subprocess.run(
+        ["git", *arguments], check=True, capture_output=True, text=True, encoding="utf-8", env=_git_environment()
+    )
+    return finished.stdout
+
+
+def _git_environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in _GIT_IDENTITY.items()}
+    return kept | who | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C.UTF-8"}
+
 
 REPOSITORY = "octo-org/api"
 MEMBER = "octocat"
@@ -23,7 +93,7 @@ _SOCKET = Path("run", "stitcherd.sock")
 _NAME_ROOM = 32  # bytes of "/stitcher-demo-" and mkdtemp's own letters, and some to spare
 
 
-class Stage(Struct, frozen=True):
+class DemoEnvironment(Struct, frozen=True):
     """Where everything is; `base` is the commit that `main` began with."""
 
     root: Path
@@ -37,32 +107,32 @@ class Stage(Struct, frozen=True):
     boxed: bool  # whether the agent and the gate run in a sandbox
 
 
-def directory() -> Path:
+def create_directory() -> Path:
     """Make a directory that only this user can enter (0700), with a name short enough for a socket in it."""
     usual = tempfile.gettempdir()
-    fits = len(os.fsencode(usual)) + _NAME_ROOM + len(os.fsencode(_SOCKET)) <= SOCKET_LIMIT
+    fits = len(os.fsencode(usual)) + _NAME_ROOM + len(os.fsencode(_SOCKET)) <= SOCKET_PATH_MAX
     return Path(tempfile.mkdtemp(prefix="stitcher-demo-", dir=usual if fits else "/tmp")).resolve()  # noqa: S108 (made 0700)
 
 
-def build(root: Path) -> Stage:
+def build_environment(root: Path) -> DemoEnvironment:
     """Fill the directory; raises what `repository.git` raises."""
-    stage = Stage(
+    stage = DemoEnvironment(
         root=root,
         config=root / "config",
         bare=root / "api.git",
-        base=repository.create(root / "api.git", root / "seed"),
+        base=create_repository(root / "api.git", root / "seed"),
         socket=root / _SOCKET,
         log=root / "stitcherd.log",
         port=_free_port(),
         secret=secrets.token_hex(32),
-        boxed=bubblewrap.fault() is None,
+        boxed=bubblewrap.unavailable_reason() is None,
     )
     stage.config.mkdir()
     key = stage.config / "webhook-secret"
     key.touch(mode=0o600)
     key.write_text(stage.secret, "utf-8")
-    (stage.config / SETTINGS).write_text(_settings(stage, key), "utf-8")
-    (stage.config / RAILS).write_text(_rails(boxed=stage.boxed), "utf-8")
+    (stage.config / SETTINGS_FILE).write_text(_settings(stage, key), "utf-8")
+    (stage.config / RAILS_FILE).write_text(_rails(boxed=stage.boxed), "utf-8")
     return stage
 
 
@@ -81,7 +151,7 @@ def _free_port() -> int:
     return port
 
 
-def _settings(stage: Stage, key: Path) -> str:
+def _settings(stage: DemoEnvironment, key: Path) -> str:
     return f"""\
 [daemon]
 state_dir = {_quoted(stage.root / "state")}

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from shared.models import OPEN, EventPage, JobEvent, JobStep, RunnerJob, StepStatus, StepType
-from tui.client import Daemon, decode, job_path
-from tui.demo.daemon import DidNotHappen
-from tui.plain import cut, plain
-from tui.reasons import Paint
-from tui.times import duration, milliseconds
-from tui.wording import STEP
+from shared.api import EventPage
+from shared.models import OPEN_STATUSES, JobEvent, JobStep, RunnerJob, StepStatus, StepType
+from tui.cli.demo.daemon import DemoFailed
+from tui.client.http import DaemonClient, decode, job_path
+from tui.text.decisions import Paint
+from tui.text.jobs import STEP_STYLES
+from tui.text.plain import plain, truncate
+from tui.text.times import duration, milliseconds
 
 _ENDS_WITHIN = 60.0  # seconds
 _PAUSE = 0.05
@@ -19,7 +20,7 @@ _SAID = 9  # lines of a failed gate
 _ENDS = {"step.completed", "step.failed", "step.skipped"}  # a gate says gate.passed or gate.failed besides
 
 
-class Reel:
+class ProgressFormatter:
     """Turns events into lines: what an agent says as it comes, what a gate says when it failed."""
 
     def __init__(self, paint: Paint) -> None:
@@ -49,7 +50,7 @@ class Reel:
     def _ended(self, step: JobStep) -> Iterator[str]:
         if rest := self._half.pop(step.id, ""):
             yield self._quoted(rest)
-        state = STEP[step.status]
+        state = STEP_STYLES[step.status]
         spent = f" in {duration(step.duration_ms)}" if step.duration_ms is not None else ""
         ended = f", exit {step.exit_code}" if step.exit_code else ""
         yield f"{_label(step)} {self._paint(f'{state.glyph} {state.word}', state.colour)}{ended}{spent}"
@@ -57,12 +58,12 @@ class Reel:
             yield from map(self._quoted, [line for line in step.output.splitlines() if line.strip()][-_SAID:])
 
     def _quoted(self, line: str) -> str:
-        return f"{'':10}{self._paint('|', 'dim')} {cut(plain(line.expandtabs()), _LINE)}".rstrip()
+        return f"{'':10}{self._paint('|', 'dim')} {truncate(plain(line.expandtabs()), _LINE)}".rstrip()
 
 
-def follow(daemon: Daemon, job_id: str, say: Callable[[str], None], paint: Paint) -> RunnerJob:
+def follow_job(daemon: DaemonClient, job_id: str, say: Callable[[str], None], paint: Paint) -> RunnerJob:
     """Tell what happens to a job until it is over, and return it; raises DidNotHappen where it takes too long."""
-    reel, after, over = Reel(paint), 0, False
+    reel, after, over = ProgressFormatter(paint), 0, False
     deadline = time.monotonic() + _ENDS_WITHIN
     while time.monotonic() < deadline:
         query = [("after", str(after)), ("limit", "500")]
@@ -76,9 +77,9 @@ def follow(daemon: Daemon, job_id: str, say: Callable[[str], None], paint: Paint
                 say(f"   The job is {job.status.value}, after {span} and {job.tries.used} tries.")
             return job
         after = events[-1].id if events else after
-        over = job.status not in OPEN
+        over = job.status not in OPEN_STATUSES
         time.sleep(_PAUSE)
-    raise DidNotHappen(f"job {plain(job_id)} did not end within {_ENDS_WITHIN:g} s")
+    raise DemoFailed(f"job {plain(job_id)} did not end within {_ENDS_WITHIN:g} s")
 
 
 def _label(step: JobStep) -> str:

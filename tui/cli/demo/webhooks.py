@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from shared.models import Answer
-from tui.client import decode
-from tui.demo.daemon import DidNotHappen
-from tui.demo.stage import MEMBER, REPOSITORY, Stage
+from shared.api import WebhookResponse
+from tui.cli.demo.daemon import DemoFailed
+from tui.cli.demo.environment import MEMBER, REPOSITORY, DemoEnvironment
+from tui.client.http import decode
 
 _ROUTE = "/stitcher/webhook/github"
 _PATIENCE = 10.0  # seconds; GitHub itself waits no longer
 
 
-class Comment(msgspec.Struct, frozen=True):
+class IssueComment(msgspec.Struct, frozen=True):
     """A new comment on an issue that `octocat` opened."""
 
     issue: int
@@ -27,7 +27,7 @@ class Comment(msgspec.Struct, frozen=True):
     text: str
 
 
-def body(comment: Comment) -> bytes:
+def comment_body(comment: IssueComment) -> bytes:
     """Return the `issue_comment` body with what GitHub's own has that says anything."""
     home = f"https://github.com/{REPOSITORY}"
     owner, name = REPOSITORY.split("/")
@@ -63,20 +63,20 @@ def body(comment: Comment) -> bytes:
     return json.dumps(document).encode()
 
 
-def signature(secret: str, content: bytes) -> str:
+def sign(secret: str, content: bytes) -> str:
     """Return the value of `X-Hub-Signature-256`: HMAC-SHA256 of the bytes as they are sent."""
     return f"sha256={hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()}"
 
 
-def send(stage: Stage, comment: Comment) -> tuple[int, Answer]:
+def send_comment(stage: DemoEnvironment, comment: IssueComment) -> tuple[int, WebhookResponse]:
     """Deliver a comment to the daemon's public door; return the status and the answer."""
-    content = body(comment)
+    content = comment_body(comment)
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "GitHub-Hookshot/demo",
         "X-GitHub-Event": "issue_comment",
         "X-GitHub-Delivery": str(uuid.uuid4()),
-        "X-Hub-Signature-256": signature(stage.secret, content),
+        "X-Hub-Signature-256": sign(stage.secret, content),
     }
     connection = HTTPConnection("127.0.0.1", stage.port, timeout=_PATIENCE)
     try:
@@ -86,8 +86,8 @@ def send(stage: Stage, comment: Comment) -> tuple[int, Answer]:
     finally:
         connection.close()
     if status >= 400:
-        raise DidNotHappen(f"the webhook was answered {status}: {answer.decode('utf-8', 'replace')[:300]}")
-    return status, decode(answer, Answer)
+        raise DemoFailed(f"the webhook was answered {status}: {answer.decode('utf-8', 'replace')[:300]}")
+    return status, decode(answer, WebhookResponse)
 
 
 def _account(login: str) -> dict[str, Any]:

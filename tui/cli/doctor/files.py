@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import tui
-from shared.locations import RAILS, SETTINGS
-from tui.doctor.finding import Finding, info, ok, problem, warning
-from tui.doctor.written import Secret, Written
-from tui.plain import plain
-from tui.wording import count
+from shared.locations import RAILS_FILE, SETTINGS_FILE
+from tui.cli.doctor.result import CheckResult, info, ok, problem, warning
+from tui.cli.doctor.settings import SecretSource, SettingsSummary
+from tui.text.jobs import counted
+from tui.text.plain import plain
 
-_PATIENCE = 30.0  # seconds for `stitcherd --check`, of which half a second is usual
+_CHECK_TIMEOUT = 30.0  # seconds for `stitcherd --check`, of which half a second is usual
 _SECRETS = "secrets"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def directory(config: Path) -> Iterator[Finding]:
+def check_config_directory(config: Path) -> Iterator[CheckResult]:
     """Look at the directory that holds both files."""
     name, shown = "configuration", plain(str(config))
     if not config.is_dir():
@@ -29,7 +29,7 @@ def directory(config: Path) -> Iterator[Finding]:
     yield _written_by_others(name, config) or ok(name, shown)
 
 
-def checked(config: Path, written: Written) -> Iterator[Finding]:
+def check_files(config: Path, written: SettingsSummary) -> Iterator[CheckResult]:
     """Look at both files as `stitcherd --check` does; a variable that is not set here is given some value for that."""
     if not config.is_dir():
         return  # that is said already
@@ -44,15 +44,15 @@ def checked(config: Path, written: Written) -> Iterator[Finding]:
             env={**os.environ, **missing},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_PATIENCE,
+            timeout=_CHECK_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        yield problem(SETTINGS, f"stitcherd --check gave no answer within {_PATIENCE:g} s", "run it by hand")
+        yield problem(SETTINGS_FILE, f"stitcherd --check gave no answer within {_CHECK_TIMEOUT:g} s", "run it by hand")
         return
     said = [plain(line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    of_rails = [line for line in said if line.startswith(f"{RAILS}:")]
-    of_settings = [line for line in said if line.startswith(f"{SETTINGS}:")]
+    of_rails = [line for line in said if line.startswith(f"{RAILS_FILE}:")]
+    of_settings = [line for line in said if line.startswith(f"{SETTINGS_FILE}:")]
     failed = done.returncode != 0
     if failed and not of_rails and not of_settings:
         yield problem("stitcherd --check", said[-1] if said else f"ended with {done.returncode}", "run it by hand")
@@ -60,14 +60,14 @@ def checked(config: Path, written: Written) -> Iterator[Finding]:
     for line in said:
         if line not in of_rails and line not in of_settings:
             yield warning("stitcherd --check", line, "see whether that is meant")
-    yield from _file(config / SETTINGS, of_settings, failed=failed and not of_rails)
+    yield from _file(config / SETTINGS_FILE, of_settings, failed=failed and not of_rails)
     if failed and not of_rails:
-        yield info(RAILS, f"not looked at before {SETTINGS} is good")
+        yield info(RAILS_FILE, f"not looked at before {SETTINGS_FILE} is good")
     else:
-        yield from _file(config / RAILS, of_rails, failed=failed)
+        yield from _file(config / RAILS_FILE, of_rails, failed=failed)
 
 
-def _file(path: Path, said: list[str], *, failed: bool) -> Iterator[Finding]:
+def _file(path: Path, said: list[str], *, failed: bool) -> Iterator[CheckResult]:
     for line in said:
         if failed:
             yield problem(path.name, line, f"mend {plain(str(path))}; it is checked by: stitcherd --check")
@@ -82,16 +82,16 @@ def _file(path: Path, said: list[str], *, failed: bool) -> Iterator[Finding]:
         yield ok(path.name, "good")
 
 
-def secrets(written: Written, *, daemon_runs: bool) -> Iterator[Finding]:
+def check_secrets(written: SettingsSummary, *, daemon_runs: bool) -> Iterator[CheckResult]:
     """Look whether each secret is there, and who may read it; never at what it is."""
     found = [_secret(secret, daemon_runs=daemon_runs) for secret in dict.fromkeys(written.secrets)]
     amiss = [finding for finding in found if finding is not None]
     yield from amiss
     if written.secrets and not amiss:
-        yield ok(_SECRETS, f"{count(len(found), 'secret')} set, none open to others")
+        yield ok(_SECRETS, f"{counted(len(found), 'secret')} set, none open to others")
 
 
-def _secret(secret: Secret, *, daemon_runs: bool) -> Finding | None:
+def _secret(secret: SecretSource, *, daemon_runs: bool) -> CheckResult | None:
     if secret.file is not None:
         return _in_file(f"{plain(secret.place)}: {plain(str(secret.file))}", secret.file)
     if os.environ.get(secret.env or ""):
@@ -102,7 +102,7 @@ def _secret(secret: Secret, *, daemon_runs: bool) -> Finding | None:
     return problem(_SECRETS, detail, "set it in the environment that stitcherd is started in")
 
 
-def _in_file(shown: str, file: Path) -> Finding | None:
+def _in_file(shown: str, file: Path) -> CheckResult | None:
     try:
         mode = file.stat().st_mode
     except OSError as error:
@@ -114,7 +114,7 @@ def _in_file(shown: str, file: Path) -> Finding | None:
     return None
 
 
-def _written_by_others(name: str, path: Path) -> Finding | None:
+def _written_by_others(name: str, path: Path) -> CheckResult | None:
     """Whoever may write here says what runs as this user."""
     found = path.stat()
     if found.st_uid not in {os.getuid(), 0}:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How a thing is; `info` is neither well nor ill, but good to know."""
 
     OK = "ok"
@@ -14,30 +14,30 @@ class State(StrEnum):
     PROBLEM = "problem"
 
 
-class Finding(Struct, frozen=True):
-    """One line of the doctor: what was looked at, how it is, and what helps; all of it plain already (tui.plain)."""
+class CheckResult(Struct, frozen=True):
+    """One line of the doctor: what was looked at, how it is, and what helps; all plain text (tui.text.plain)."""
 
     name: str
-    state: State
+    state: CheckState
     detail: str
     remedy: str | None = None
 
 
-def ok(name: str, detail: str) -> Finding:
+def ok(name: str, detail: str) -> CheckResult:
     """Return that a thing is well."""
-    return Finding(name, State.OK, detail)
+    return CheckResult(name, CheckState.OK, detail)
 
 
-def info(name: str, detail: str, remedy: str | None = None) -> Finding:
+def info(name: str, detail: str, remedy: str | None = None) -> CheckResult:
     """Return what is good to know."""
-    return Finding(name, State.INFO, detail, remedy)
+    return CheckResult(name, CheckState.INFO, detail, remedy)
 
 
-def warning(name: str, detail: str, remedy: str) -> Finding:
+def warning(name: str, detail: str, remedy: str) -> CheckResult:
     """Return what may be meant, and what helps where it is not."""
-    return Finding(name, State.WARNING, detail, remedy)
+    return CheckResult(name, CheckState.WARNING, detail, remedy)
 
 
-def problem(name: str, detail: str, remedy: str) -> Finding:
+def problem(name: str, detail: str, remedy: str) -> CheckResult:
     """Return what keeps Stitcher from working, and what helps."""
-    return Finding(name, State.PROBLEM, detail, remedy)
+    return CheckResult(name, CheckState.PROBLEM, detail, remedy)

@@ -10,12 +10,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from shared.locations import SETTINGS
+from shared.locations import SETTINGS_FILE
 
 _LISTEN = "127.0.0.1:8466"
 
 
-class Secret(Struct, frozen=True):
+class SecretSource(Struct, frozen=True):
     """Where a secret is to be found: in a variable of the daemon's environment, or in a file."""
 
     place: str
@@ -23,25 +23,25 @@ class Secret(Struct, frozen=True):
     file: Path | None = None
 
 
-class Written(Struct, frozen=True):
+class SettingsSummary(Struct, frozen=True):
     """The parts of the file that the doctor looks at; `sources` and `executors` are by name."""
 
     sources: dict[str, str]
     executors: dict[str, dict[str, Any]]
-    secrets: tuple[Secret, ...]
+    secrets: tuple[SecretSource, ...]
     listen: str
     hosts: tuple[str, ...]
 
 
-def read(config: Path) -> Written:
+def read_settings(config: Path) -> SettingsSummary:
     """Return what the file in a config directory says; nothing where it is missing or broken."""
     try:
-        document = tomllib.loads((config / SETTINGS).read_text("utf-8"))
+        document = tomllib.loads((config / SETTINGS_FILE).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         document = {}
     http = _table(document.get("http"))
     listen, hosts = http.get("listen"), http.get("hosts")
-    return Written(
+    return SettingsSummary(
         sources={name: str(each.get("kind")) for name, each in _tables(document, "sources").items()},
         executors=_tables(document, "executors"),
         secrets=tuple(_secrets(document, config)),
@@ -50,7 +50,7 @@ def read(config: Path) -> Written:
     )
 
 
-def _secrets(document: dict[str, Any], config: Path) -> list[Secret]:
+def _secrets(document: dict[str, Any], config: Path) -> list[SecretSource]:
     found = []
     for section, keys in (("sources", ("secrets", "token")), ("executors", ("token",))):
         for name, table in _tables(document, section).items():
@@ -59,10 +59,10 @@ def _secrets(document: dict[str, Any], config: Path) -> list[Secret]:
                 for entry in entries if isinstance(entries, list) else [entries]:
                     place, given = f"{section}.{name}.{key}", _table(entry)
                     if isinstance(given.get("env"), str):
-                        found.append(Secret(place, env=given["env"]))
+                        found.append(SecretSource(place, env=given["env"]))
                     elif isinstance(given.get("file"), str):
                         path = os.path.expanduser(given["file"])  # noqa: PTH111 (Path.expanduser raises for ~stranger)
-                        found.append(Secret(place, file=config / path))
+                        found.append(SecretSource(place, file=config / path))
     return found
 
 

@@ -2,9 +2,10 @@
 
 from argparse import ArgumentParser, Namespace
 
-from tui import exits, moved
-from tui.client import job_path, reach
-from tui.terminal import Terminal
+from tui.cli import exits, output
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import job_path
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -16,6 +17,6 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace, terminal: Terminal) -> int:
     """Approve one job, and say how it stands now."""
     reason = {"reason": options.reason} if options.reason is not None else {}
-    document = reach(options).post(f"{job_path(options.job)}/approve", reason)
-    moved.tell(document, options, terminal)
+    document = daemon_client(options).post(f"{job_path(options.job)}/approve", reason)
+    output.print_job(document, options, terminal)
     return exits.OK

@@ -11,11 +11,12 @@ import msgspec
 
 from shared import ids
 from shared.models import RunnerJob
-from tui import bundling, exits
-from tui.client import Daemon, decode, job_path, reach
-from tui.plain import plain
-from tui.terminal import Terminal
-from tui.wording import count
+from tui.cli import bundle, exits
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import DaemonClient, decode, job_path
+from tui.text.jobs import counted
+from tui.text.plain import plain
 
 _PATIENCE = 60.0  # seconds for one part: a log may have many MiB
 _STDOUT = "-"
@@ -37,14 +38,14 @@ def run(options: Namespace, terminal: Terminal) -> int:
         why = "--json says where the file is, so -o - does not go with it" if options.json else "this is no text"
         terminal.note(f"stitcher: {why}: name a file with -o FILE, or send -o - into a pipe")
         return exits.USAGE
-    daemon = Daemon(reach(options).path, _PATIENCE)
+    daemon = DaemonClient(daemon_client(options).path, _PATIENCE)
     job_id = decode(daemon.get(job_path(options.job)), RunnerJob).id
-    name = f"stitcher-{ids.short(job_id)}"
+    name = f"stitcher-{ids.short_id(job_id)}"
     target = _target(options.output, f"{name}.tar.gz")
     if not streams and target.exists() and not (options.force and target.is_file()):
         terminal.note(f"stitcher: {plain(str(target))} is there already{_way_out(target)}")
         return exits.USAGE
-    files = dict(bundling.contents(daemon, job_id))
+    files = dict(bundle.bundle_files(daemon, job_id))
     archive = _packed(name, files)
     if streams:
         terminal.raw(archive)
@@ -55,9 +56,9 @@ def run(options: Namespace, terminal: Terminal) -> int:
             terminal.note(f"stitcher: {plain(str(target))} cannot be written: {error.strerror}")
             return exits.FAILED
         _tell(target, archive, list(files), options, terminal)
-    terminal.note(f"{count(len(files), 'file')}, {len(archive) / 1024:,.1f} KiB; {_WARNING}")
-    if bundling.MISSING in files[bundling.README]:
-        terminal.note(f"not all could be had: {bundling.README} in it says what, and why")
+    terminal.note(f"{counted(len(files), 'file')}, {len(archive) / 1024:,.1f} KiB; {_WARNING}")
+    if bundle.MISSING in files[bundle.README]:
+        terminal.note(f"not all could be had: {bundle.README} in it says what, and why")
     return exits.OK
 
 

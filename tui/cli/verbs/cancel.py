@@ -2,15 +2,15 @@
 
 from argparse import ArgumentParser, Namespace
 
-from shared.models import OPEN
-from tui import exits, several
-from tui.client import Daemon, job_path
-from tui.terminal import Terminal
+from shared.models import OPEN_STATUSES
+from tui.cli import bulk, exits
+from tui.cli.terminal import Terminal
+from tui.client.http import DaemonClient, job_path
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the jobs and the reason."""
-    several.arguments(parser)
+    bulk.arguments(parser)
     parser.add_argument("--reason", metavar="TEXT", help="kept with the job")
 
 
@@ -21,7 +21,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
         return exits.USAGE
     body = {"reason": options.reason} if options.reason is not None else {}
 
-    def cancel(daemon: Daemon, job_id: str) -> bytes:
+    def cancel(daemon: DaemonClient, job_id: str) -> bytes:
         return daemon.post(f"{job_path(job_id)}/cancel", body)
 
-    return several.run(options, terminal, "cancel", cancel, OPEN)
+    return bulk.run_bulk(options, terminal, "cancel", cancel, OPEN_STATUSES)

@@ -3,11 +3,12 @@
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from shared.locations import PathTooLong, config_dir, socket_path
-from tui import completing, exits
-from tui.client import Daemon
-from tui.completing.shells import SCRIPTS
-from tui.terminal import Terminal
+from shared.locations import SocketPathTooLong, config_dir, socket_path
+from tui.cli import exits
+from tui.cli.completion import candidates
+from tui.cli.completion.scripts import SCRIPTS
+from tui.cli.terminal import Terminal
+from tui.client.http import DaemonClient
 
 DIVIDER = "\x1f"
 _PATIENCE = 0.5  # seconds for one answer of the daemon: somebody has pressed tab
@@ -40,17 +41,17 @@ def run(options: Namespace, terminal: Terminal) -> int:
 
 
 def _answer(words: Sequence[str], terminal: Terminal) -> None:
-    found = completing.offers(words, _daemon(words))
+    found = candidates.complete(words, _daemon(words))
     terminal.data(found.kind)
     for offer in found.words:
         terminal.data(f"{offer.word}\t{offer.what}")
 
 
-def _daemon(words: Sequence[str]) -> Daemon | None:
+def _daemon(words: Sequence[str]) -> DaemonClient | None:
     """Return the daemon that the line itself means."""
     try:
-        return Daemon(socket_path(_given(words, "--socket"), config_dir(_given(words, "--config"))), _PATIENCE)
-    except PathTooLong:
+        return DaemonClient(socket_path(_given(words, "--socket"), config_dir(_given(words, "--config"))), _PATIENCE)
+    except SocketPathTooLong:
         return None
 
 

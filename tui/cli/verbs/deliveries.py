@@ -5,16 +5,17 @@ from argparse import ArgumentParser, Namespace
 from msgspec import Struct
 
 from shared import ids
-from shared.models import Decision, Delivery, DeliveryPage, Verdict
-from tui import exits
-from tui.client import decode, delivery_path, reach
-from tui.columns import aligned, joined
-from tui.options import add_actions
-from tui.plain import plain
-from tui.reasons import headline, lines
-from tui.terminal import Terminal
-from tui.times import age, milliseconds
-from tui.wording import NOTHING, place
+from shared.api import DeliveryPage
+from shared.models import Decision, Delivery, Verdict
+from tui.cli import exits
+from tui.cli.parser import add_actions, daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import decode, delivery_path
+from tui.text.decisions import decision_lines, verdict_headline
+from tui.text.jobs import DASH, location
+from tui.text.plain import plain
+from tui.text.table import align_columns, join_cells
+from tui.text.times import age, milliseconds
 
 _REASON = 5
 _ACTIONS = {
@@ -58,7 +59,7 @@ def _ls(options: Namespace, terminal: Terminal) -> int:
     query.append(("limit", str(chosen.get("limit", 50))))
     if chosen.get("before"):
         query.append(("before", chosen["before"]))
-    document = reach(options).get("/deliveries", query)
+    document = daemon_client(options).get("/deliveries", query)
     if options.json:
         terminal.document(document)
         return exits.OK
@@ -66,28 +67,28 @@ def _ls(options: Namespace, terminal: Terminal) -> int:
     if not page.items:
         terminal.note("no deliveries yet: point a forge's webhook at /stitcher/webhook/NAME, see the README")
     rows = [_row(delivery, ids.now_ms()) for delivery in page.items]
-    for cells in aligned(rows, bends=_REASON, columns=terminal.columns) if rows else []:
-        terminal.data(joined(cells))
+    for cells in align_columns(rows, bends=_REASON, columns=terminal.columns) if rows else []:
+        terminal.data(join_cells(cells))
     if page.next:
-        terminal.note(f"more: stitcher deliveries ls --before {ids.short(page.next)}")
+        terminal.note(f"more: stitcher deliveries ls --before {ids.short_id(page.next)}")
     return exits.OK
 
 
 def _row(delivery: Delivery, now: int) -> list[str]:
     event = f"{delivery.event}/{delivery.action}" if delivery.action else delivery.event
     return [
-        ids.short(delivery.id),
+        ids.short_id(delivery.id),
         delivery.verdict.value,
         plain(event),
-        place(delivery.repository, delivery.thread),
-        plain(delivery.sender or NOTHING),
+        location(delivery.repository, delivery.thread),
+        plain(delivery.sender or DASH),
         plain(delivery.reason),
         age(now - milliseconds(delivery.received_at)),
     ]
 
 
 def _show(options: Namespace, terminal: Terminal) -> int:
-    daemon = reach(options)
+    daemon = daemon_client(options)
     path = delivery_path(options.delivery)
     if options.body:
         body = daemon.get(f"{path}/body")
@@ -104,32 +105,32 @@ def _show(options: Namespace, terminal: Terminal) -> int:
     facts = [
         ("id", delivery.id),
         ("source", f"{delivery.source} ({delivery.kind}), secret {delivery.secret}"),
-        ("sender's id", delivery.external_id or NOTHING),
+        ("sender's id", delivery.external_id or DASH),
         ("received", delivery.received_at),
-        ("event", f"{delivery.event}/{delivery.action or NOTHING} = {delivery.trigger or 'no word of ours'}"),
-        ("from", delivery.sender or NOTHING),
-        ("about", place(delivery.repository, delivery.thread)),
+        ("event", f"{delivery.event}/{delivery.action or DASH} = {delivery.trigger or 'no word of ours'}"),
+        ("from", delivery.sender or DASH),
+        ("about", location(delivery.repository, delivery.thread)),
         ("body", f"{delivery.body_bytes} bytes, sha256 {delivery.body_sha256}"),
         ("verdict", f"{delivery.verdict.value}: {delivery.reason}"),
-        ("job", ids.short(delivery.job_id) if delivery.job_id else NOTHING),
+        ("job", ids.short_id(delivery.job_id) if delivery.job_id else DASH),
     ]
     if delivery.replay_of:
-        facts.append(("replay of", ids.short(delivery.replay_of)))
+        facts.append(("replay of", ids.short_id(delivery.replay_of)))
     for name, value in facts:
         terminal.data(f"{terminal.paint(f'{name:12}', 'dim')} {plain(value)}")
     return exits.OK
 
 
 def _replay(options: Namespace, terminal: Terminal) -> int:
-    document = reach(options).post(f"{delivery_path(options.delivery)}/replay", {"dryRun": options.dry_run})
+    document = daemon_client(options).post(f"{delivery_path(options.delivery)}/replay", {"dryRun": options.dry_run})
     if options.json:
         terminal.document(document)
         return exits.OK
     said = decode(document, _Replayed)
-    job = f", job {ids.short(said.job_id)}" if said.job_id else ""
+    job = f", job {ids.short_id(said.job_id)}" if said.job_id else ""
     would = "would be " if options.dry_run else ""
-    terminal.data(f"{would}{terminal.paint(*headline(said.verdict))}{job}: {plain(said.reason)}")
+    terminal.data(f"{would}{terminal.paint(*verdict_headline(said.verdict))}{job}: {plain(said.reason)}")
     if said.decision:
-        for line in lines(said.decision, terminal.paint):
+        for line in decision_lines(said.decision, terminal.paint):
             terminal.data(line)
     return exits.OK

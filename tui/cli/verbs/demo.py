@@ -11,14 +11,14 @@ from types import FrameType
 
 import msgspec
 
-from tui import exits
-from tui.client import Refused, Unintelligible, Unreachable
-from tui.demo import daemon, stage, story
-from tui.demo.daemon import DidNotHappen
-from tui.demo.stage import Stage
-from tui.demo.story import Finding, Say
-from tui.plain import plain
-from tui.terminal import Terminal
+from tui.cli import exits
+from tui.cli.demo import daemon, environment, scenario
+from tui.cli.demo.daemon import DemoFailed
+from tui.cli.demo.environment import DemoEnvironment
+from tui.cli.demo.scenario import DemoCheck, WriteLine
+from tui.cli.terminal import Terminal
+from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse
+from tui.text.plain import plain
 
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -36,10 +36,10 @@ def run(options: Namespace, terminal: Terminal) -> int:
     began = time.monotonic()
     process: subprocess.Popen[bytes] | None = None
     kept = False
-    root = stage.directory()
+    root = environment.create_directory()
     try:
         _introduce(root, say)
-        scene = stage.build(root)
+        scene = environment.build_environment(root)
         process = daemon.start(scene)
         findings = _play(scene, process, say, terminal)
         kept = options.keep and process.poll() is None
@@ -61,7 +61,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
     return exits.OK if ok else exits.FAILED
 
 
-def _introduce(root: Path, say: Say) -> None:
+def _introduce(root: Path, say: WriteLine) -> None:
     say("A signed webhook becomes a tested commit, with nothing but this machine.")
     say("")
     say("1. The stage")
@@ -71,43 +71,45 @@ def _introduce(root: Path, say: Say) -> None:
     say("   The agent is a scripted stand-in, not a model. At first it does half of the work, on purpose.")
 
 
-def _play(scene: Stage, process: subprocess.Popen[bytes], say: Say, terminal: Terminal) -> list[Finding]:
+def _play(
+    scene: DemoEnvironment, process: subprocess.Popen[bytes], say: WriteLine, terminal: Terminal
+) -> list[DemoCheck]:
     try:
-        daemon.await_ready(scene, process)
+        daemon.wait_until_ready(scene, process)
         if scene.boxed:
             say("   It and the gate run in a bubblewrap sandbox, without a network.")
         else:
             say("   bubblewrap cannot be used here, so it and the gate run without a sandbox.")
         say(f"   stitcherd is ready at 127.0.0.1:{scene.port}, as process {process.pid}.")
-        return story.tell(scene, say, terminal.paint)
-    except (DidNotHappen, Refused, Unreachable, Unintelligible, OSError) as failure:
+        return scenario.run_scenario(scene, say, terminal.paint)
+    except (DemoFailed, ApiError, DaemonUnreachable, InvalidResponse, OSError) as failure:
         say("")
         say(f"   {failure}")
         say("   The end of the daemon's log:")
         for line in daemon.log_tail(scene):
             say(f"   | {plain(line)}")
-        return [Finding(f"the demo reached its end ({plain(str(failure))})", False)]
+        return [DemoCheck(f"the demo reached its end ({plain(str(failure))})", False)]
 
 
-def _broken(error: FileNotFoundError | subprocess.CalledProcessError, say: Say) -> Finding:
+def _broken(error: FileNotFoundError | subprocess.CalledProcessError, say: WriteLine) -> DemoCheck:
     if isinstance(error, FileNotFoundError):
         what = f"{plain(str(error.filename))} is not on PATH"
     else:
         what = f"{plain(shlex.join(error.cmd))} failed: {plain(str(error.stderr).strip())}"
     say(f"   {what}")
-    return Finding(f"the stage was built ({what})", False)
+    return DemoCheck(f"the stage was built ({what})", False)
 
 
 def _clear(process: subprocess.Popen[bytes] | None, root: Path, terminal: Terminal) -> None:
     if process:
-        daemon.end(process)
+        daemon.stop(process)
     try:
         shutil.rmtree(root)
     except OSError as error:
         terminal.note(f"stitcher: {plain(str(root))} could not be removed whole: {plain(str(error))}")
 
 
-def _look_around(scene: Stage, pid: int, say: Say) -> None:
+def _look_around(scene: DemoEnvironment, pid: int, say: WriteLine) -> None:
     root = shlex.quote(str(scene.root))
     say("")
     say("Kept, as you asked. To look around:")
@@ -119,7 +121,7 @@ def _look_around(scene: Stage, pid: int, say: Say) -> None:
     say(f"   kill {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.1; done; rm -r {root}")
 
 
-def _sum_up(findings: list[Finding], seconds: float, say: Say, terminal: Terminal) -> None:
+def _sum_up(findings: list[DemoCheck], seconds: float, say: WriteLine, terminal: Terminal) -> None:
     say("")
     say("Summary")
     for finding in findings:

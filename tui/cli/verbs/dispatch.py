@@ -6,11 +6,13 @@ import msgspec
 
 from shared import ids
 from shared.models import Decision, RunnerJob
-from tui import exits, reasons
-from tui.client import NotText, Refused, Unintelligible, decode, reach
-from tui.plain import plain
-from tui.terminal import Terminal
-from tui.wording import look, place
+from tui.cli import exits
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import ApiError, InvalidResponse, NotUtf8, decode
+from tui.text import decisions
+from tui.text.jobs import job_state, location
+from tui.text.plain import plain
 
 _FIELDS = {
     "repo": "repository",
@@ -45,28 +47,28 @@ def run(options: Namespace, terminal: Terminal) -> int:
         try:
             options.prompt = terminal.read()
         except UnicodeDecodeError as error:
-            raise NotText("the prompt on stdin is not UTF-8") from error
+            raise NotUtf8("the prompt on stdin is not UTF-8") from error
     given = {name: value for option, name in _FIELDS.items() if (value := getattr(options, option)) is not None}
     try:
-        document = reach(options).post("/runner-jobs", {"type": options.type, **given})
-    except Refused as refused:
+        document = daemon_client(options).post("/runner-jobs", {"type": options.type, **given})
+    except ApiError as refused:
         _explain(refused.document, terminal)
         raise
     job = decode(document, RunnerJob)
     if options.json:
         terminal.document(document)
     else:
-        terminal.data(ids.short(job.id))
-        state = look(job)
-        terminal.note(f"{state.glyph} {state.word}: {plain(job.type)} on {place(job.repository, job.thread)}")
+        terminal.data(ids.short_id(job.id))
+        state = job_state(job)
+        terminal.note(f"{state.glyph} {state.word}: {plain(job.type)} on {location(job.repository, job.thread)}")
     return exits.OK
 
 
 def _explain(document: bytes, terminal: Terminal) -> None:
     try:
         decision = decode(document, _Denied).decision
-    except Unintelligible:
+    except InvalidResponse:
         return
     if decision:
-        for line in reasons.lines(decision, lambda text, _colour: text):
+        for line in decisions.decision_lines(decision, lambda text, _colour: text):
             terminal.note(line)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from shared.locations import RAILS, SETTINGS, config_dir, shipped
-from tui import exits
-from tui.plain import plain
-from tui.terminal import Terminal
+from shared.locations import RAILS_FILE, SETTINGS_FILE, config_dir, shipped_file
+from tui.cli import exits
+from tui.cli.terminal import Terminal
+from tui.text.plain import plain
 
 UNIT = "stitcherd.service"
 
@@ -22,7 +22,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace, terminal: Terminal) -> int:
     """Write what is not there yet, and say what comes next; nothing that is there is touched."""
     directory = config_dir(options.config)
-    wanted = {directory / name: shipped(name).read_text("utf-8") for name in (SETTINGS, RAILS)}
+    wanted = {directory / name: shipped_file(name).read_text("utf-8") for name in (SETTINGS_FILE, RAILS_FILE)}
     if options.systemd:
         wanted[config_dir(None).parent / "systemd" / "user" / UNIT] = _unit()
     try:
@@ -42,7 +42,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
 
 def _unit() -> str:
     program = shutil.which("stitcherd") or "stitcherd"
-    return shipped(UNIT).read_text("utf-8").replace("ExecStart=stitcherd\n", f"ExecStart={program}\n")
+    return shipped_file(UNIT).read_text("utf-8").replace("ExecStart=stitcherd\n", f"ExecStart={program}\n")
 
 
 def _write(path: Path, text: str) -> bool:

@@ -4,17 +4,19 @@ import time
 from argparse import ArgumentParser, Namespace
 
 from shared import ids
-from shared.models import JobPage, RunnerJob
-from tui import exits
-from tui.client import Daemon, Refused, Unreachable, decode, reach
-from tui.columns import aligned, joined
-from tui.filtered import in_full, told
-from tui.plain import plain
-from tui.stream import lasting
-from tui.terminal import Terminal
-from tui.times import age, milliseconds
-from tui.views import ViewError
-from tui.wording import NOTHING, cost, look, place, taken
+from shared.api import JobPage
+from shared.models import RunnerJob
+from tui.cli import exits
+from tui.cli.filters import expand_filter, report_filter_error
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, decode
+from tui.client.stream import follow_events
+from tui.client.views import ViewError
+from tui.text.jobs import DASH, cost, elapsed, job_state, location
+from tui.text.plain import plain
+from tui.text.table import align_columns, join_cells
+from tui.text.times import age, milliseconds
 
 _STATE, _DETAIL, _TIME, _COST, _AGE = 1, 4, 6, 7, 8
 LULL = 0.5  # seconds between two pages of --watch
@@ -42,24 +44,24 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Print one page of jobs; with --watch again whenever something has happened, until it is interrupted."""
-    daemon = reach(options)
+    daemon = daemon_client(options)
     try:
-        options.filter = [in_full(word, options) for word in options.filter]
+        options.filter = [expand_filter(word, options) for word in options.filter]
         cursor = _print_page(daemon, options, terminal)
     except ViewError as said:
         terminal.note(f"stitcher: {said}")
         return exits.USAGE
-    except Refused as refused:
-        if told(refused, " ".join(options.filter), terminal):
+    except ApiError as refused:
+        if report_filter_error(refused, " ".join(options.filter), terminal):
             return exits.USAGE
         raise
     if not options.watch:
         return exits.OK
 
-    def lost(why: Unreachable, pause: float) -> None:
+    def lost(why: DaemonUnreachable, pause: float) -> None:
         terminal.note(f"stitcher: {why}; trying again in {pause:g} s")
 
-    for _ in lasting(daemon, cursor, None, lost):
+    for _ in follow_events(daemon, cursor, None, lost):
         if not options.json:
             terminal.clear()
         _print_page(daemon, options, terminal)
@@ -67,7 +69,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
     return exits.OK
 
 
-def _print_page(daemon: Daemon, options: Namespace, terminal: Terminal) -> int:
+def _print_page(daemon: DaemonClient, options: Namespace, terminal: Terminal) -> int:
     """Print one page, and return the newest event that it knows of."""
     filters = _filters(options)
     pages = [(name, str(value)) for name in ("limit", "before") if (value := getattr(options, name)) is not None]
@@ -89,15 +91,15 @@ def _print_page(daemon: Daemon, options: Namespace, terminal: Terminal) -> int:
 
 def row(job: RunnerJob, now: int) -> list[str]:
     """Return the cells of a job's line, at `now` in milliseconds."""
-    state = look(job)
+    state = job_state(job)
     return [
-        ids.short(job.id),
+        ids.short_id(job.id),
         f"{state.glyph} {state.word}",
         plain(job.type),
-        place(job.repository, job.thread),
+        location(job.repository, job.thread),
         plain(job.error.detail if job.error else job.held or job.last_event),
         f"{job.tries.used}/{job.tries.max}",
-        taken(job, now),
+        elapsed(job, now),
         cost(job),
         age(now - milliseconds(job.created_at)),
     ]
@@ -108,16 +110,16 @@ def _lines(jobs: tuple[RunnerJob, ...], terminal: Terminal) -> list[str]:
         return []
     now = ids.now_ms()
     rows = [row(job, now) for job in jobs]
-    shown = [at for at in range(len(rows[0])) if at != _COST or any(cells[at] != NOTHING for cells in rows)]
-    table = aligned(
+    shown = [at for at in range(len(rows[0])) if at != _COST or any(cells[at] != DASH for cells in rows)]
+    table = align_columns(
         [[cells[at] for at in shown] for cells in rows],
         right={shown.index(at) for at in (_TIME, _COST, _AGE) if at in shown},
         bends=_DETAIL,
         columns=terminal.columns,
     )
     for job, cells in zip(jobs, table, strict=True):
-        cells[_STATE] = terminal.paint(cells[_STATE], look(job).colour)
-    return [joined(cells) for cells in table]
+        cells[_STATE] = terminal.paint(cells[_STATE], job_state(job).colour)
+    return [join_cells(cells) for cells in table]
 
 
 def _filters(options: Namespace) -> list[tuple[str, str]]:

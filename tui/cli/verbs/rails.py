@@ -7,15 +7,15 @@ from pathlib import Path
 import msgspec
 
 from shared import filters, ids, locations
-from shared.house import RailsChange, RailsFault, RailsState
-from tui import exits
-from tui.client import NotText, Refused, Unintelligible, Unreachable, decode, reach
-from tui.columns import aligned, joined
-from tui.options import add_actions
-from tui.plain import plain
-from tui.reasons import headline
-from tui.simulated import Change, Faulty, Simulation, because, subject, summary, turn
-from tui.terminal import Terminal
+from shared.api import RailsChange, RailsFault, RailsFaults, RailsState, SimulationChange, SimulationResult
+from tui.cli import exits
+from tui.cli.parser import add_actions, daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse, NotUtf8, decode
+from tui.text.decisions import verdict_headline
+from tui.text.plain import plain
+from tui.text.simulation import change_subject, explain_decision, simulation_summary, verdict_change
+from tui.text.table import align_columns, join_cells
 
 _REASON = 3
 _WHAT = {
@@ -35,7 +35,9 @@ def arguments(parser: ArgumentParser) -> None:
     actions = add_actions(parser, _WHAT, required=True)
     check, show, simulate = actions["check"], actions["show"], actions["simulate"]
     show.add_argument("--effective", action="store_true", help="with every default written out, as JSON")
-    simulate.add_argument("--since", metavar="AGE", type=age, help="only deliveries that young, as 90m or 7d")
+    simulate.add_argument(
+        "--since", metavar="AGE", type=parse_age_option, help="only deliveries that young, as 90m or 7d"
+    )
     simulate.add_argument("--limit", metavar="N", type=int, default=1000, help="at most so many (1000)")
     for action in (check, simulate):
         said = "rails.yaml of the configuration, where none is named; - is stdin"
@@ -49,13 +51,13 @@ def run(options: Namespace, terminal: Terminal) -> int:
     except _Unreadable as why:
         terminal.note(f"stitcher: {why}")
         return exits.USAGE
-    except Refused as refused:
+    except ApiError as refused:
         faults = _faults(refused)
         if not faults:
             raise
         if options.json:
             terminal.document(refused.document)
-        name = plain(options.file or locations.RAILS)
+        name = plain(options.file or locations.RAILS_FILE)
         for fault in () if options.json else faults:
             terminal.data(_line(name, fault))
         return exits.USAGE
@@ -64,22 +66,22 @@ def run(options: Namespace, terminal: Terminal) -> int:
 def _check(options: Namespace, terminal: Terminal) -> int:
     text = _text(options, terminal)
     try:
-        document = reach(options).post("/rails/simulate", {"text": text, "limit": 0})
-    except Unreachable:
+        document = daemon_client(options).post("/rails/simulate", {"text": text, "limit": 0})
+    except DaemonUnreachable:
         terminal.note("without a daemon the configuration's files are checked by: stitcherd --check")
         raise
-    simulation = decode(document, Simulation)
+    simulation = decode(document, SimulationResult)
     if options.json:
         terminal.document(document)
         return exits.OK
     for warning in simulation.warnings:
-        terminal.data(_line(plain(options.file or locations.RAILS), warning, "warning: "))
+        terminal.data(_line(plain(options.file or locations.RAILS_FILE), warning, "warning: "))
     terminal.note(f"the rails are good: {plain(simulation.revision)}{_warned(simulation.warnings)}")
     return exits.OK
 
 
 def _show(options: Namespace, terminal: Terminal) -> int:
-    document = reach(options).get("/rails", [("effective", "true")] if options.effective else [])
+    document = daemon_client(options).get("/rails", [("effective", "true")] if options.effective else [])
     state = decode(document, RailsState)
     if options.json:
         terminal.document(document)
@@ -105,19 +107,19 @@ def _simulate(options: Namespace, terminal: Terminal) -> int:
     body: dict[str, object] = {"text": _text(options, terminal), "limit": options.limit}
     if options.since is not None:
         body["since"] = (datetime.now(UTC) - options.since).isoformat()
-    document = reach(options).post("/rails/simulate", body)
-    simulation = decode(document, Simulation)
+    document = daemon_client(options).post("/rails/simulate", body)
+    simulation = decode(document, SimulationResult)
     if options.json:
         terminal.document(document)
         return exits.OK
     for line in _changes(simulation.changed, terminal):
         terminal.data(line)
-    terminal.note(summary(simulation))
+    terminal.note(simulation_summary(simulation))
     return exits.OK
 
 
 def _schema(options: Namespace, terminal: Terminal) -> int:
-    terminal.document(reach(options).get("/rails/schema"))
+    terminal.document(daemon_client(options).get("/rails/schema"))
     return exits.OK
 
 
@@ -125,19 +127,19 @@ _ACTIONS = {"check": _check, "show": _show, "simulate": _simulate, "schema": _sc
 
 
 def _text(options: Namespace, terminal: Terminal) -> str:
-    path = Path(options.file) if options.file else locations.config_dir(options.config) / locations.RAILS
+    path = Path(options.file) if options.file else locations.config_dir(options.config) / locations.RAILS_FILE
     try:
         return terminal.read() if options.file == "-" else path.read_text("utf-8")
     except OSError as error:
         raise _Unreadable(f"{plain(str(path))} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise NotText(f"{plain(str(path))} is not UTF-8") from error
+        raise NotUtf8(f"{plain(str(path))} is not UTF-8") from error
 
 
-def _faults(refused: Refused) -> tuple[RailsFault, ...]:
+def _faults(refused: ApiError) -> tuple[RailsFault, ...]:
     try:
-        return decode(refused.document, Faulty).faults
-    except Unintelligible:
+        return decode(refused.document, RailsFaults).faults
+    except InvalidResponse:
         return ()
 
 
@@ -170,24 +172,24 @@ def text_lines(state: RailsState, terminal: Terminal) -> list[str]:
     return shown
 
 
-def _changes(changed: tuple[Change, ...], terminal: Terminal) -> list[str]:
+def _changes(changed: tuple[SimulationChange, ...], terminal: Terminal) -> list[str]:
     if not changed:
         return []
     rows = [
         [
-            ids.short(each.delivery_id),
-            turn(each),
-            subject(each),
-            because(each.decision),
+            ids.short_id(each.delivery_id),
+            verdict_change(each),
+            change_subject(each),
+            explain_decision(each.decision),
         ]
         for each in changed
     ]
-    table = aligned(rows, bends=_REASON, columns=terminal.columns)
+    table = align_columns(rows, bends=_REASON, columns=terminal.columns)
     for cells, each in zip(table, changed, strict=True):
-        cells[1] = terminal.paint(cells[1], headline(each.after)[1])
-    return [joined(cells) for cells in table]
+        cells[1] = terminal.paint(cells[1], verdict_headline(each.after)[1])
+    return [join_cells(cells) for cells in table]
 
 
-def age(text: str) -> timedelta:
+def parse_age_option(text: str) -> timedelta:
     """Return an age like `90m` or `7d`; raises ValueError."""
-    return timedelta(milliseconds=filters.age(f"<{text}")[1])
+    return timedelta(milliseconds=filters.parse_age(f"<{text}")[1])

@@ -2,10 +2,11 @@
 
 from argparse import ArgumentParser, Namespace
 
-from shared.house import Pause
-from tui import exits
-from tui.client import decode, reach
-from tui.terminal import Terminal
+from shared.api import PauseState
+from tui.cli import exits
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import decode
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -14,9 +15,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Resume, and say how many jobs wait for their turn."""
-    document = reach(options).post("/resume", {})
+    document = daemon_client(options).post("/resume", {})
     if options.json:
         terminal.document(document)
     else:
-        terminal.note(f"jobs start again: {decode(document, Pause).queued:,} queued")
+        terminal.note(f"jobs start again: {decode(document, PauseState).queued:,} queued")
     return exits.OK

@@ -3,10 +3,10 @@
 from argparse import Namespace
 
 from shared.models import Status
-from tui import several
-from tui.client import Daemon, job_path
-from tui.several import arguments
-from tui.terminal import Terminal
+from tui.cli import bulk
+from tui.cli.bulk import arguments
+from tui.cli.terminal import Terminal
+from tui.client.http import DaemonClient, job_path
 
 __all__ = ["arguments", "run"]
 
@@ -14,7 +14,7 @@ __all__ = ["arguments", "run"]
 def run(options: Namespace, terminal: Terminal) -> int:
     """Retry each job."""
 
-    def retry(daemon: Daemon, job_id: str) -> bytes:
+    def retry(daemon: DaemonClient, job_id: str) -> bytes:
         return daemon.post(f"{job_path(job_id)}/retry", {})
 
-    return several.run(options, terminal, "retry", retry, (Status.FAILED, Status.CANCELLED))
+    return bulk.run_bulk(options, terminal, "retry", retry, (Status.FAILED, Status.CANCELLED))

@@ -7,14 +7,16 @@ import msgspec
 
 from shared import ids
 from shared.models import JobEvent, JobStep, RunnerJob, StepStatus, StepType
-from tui import diffs, exits
-from tui.client import decode, job_path, reach
-from tui.columns import aligned, joined
-from tui.plain import cut, plain
-from tui.reasons import Paint
-from tui.terminal import Terminal
-from tui.times import clock, duration
-from tui.wording import NOTHING, STEP, cost, look, place, taken
+from tui.cli import exits
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import decode, job_path
+from tui.text import diffs
+from tui.text.decisions import Paint
+from tui.text.jobs import DASH, STEP_STYLES, cost, elapsed, job_state, location
+from tui.text.plain import plain, truncate
+from tui.text.table import align_columns, join_cells
+from tui.text.times import duration, time_of_day
 
 _EVENTS = 12
 _OUTPUT = 6  # lines of a failed step
@@ -31,40 +33,40 @@ def run(options: Namespace, terminal: Terminal) -> int:
     """Print one job, or its diff."""
     if options.diff:
         return _diff(options, terminal)
-    document = reach(options).get(job_path(options.job))
+    document = daemon_client(options).get(job_path(options.job))
     if options.json:
         terminal.document(document)
         return exits.OK
     job = decode(document, RunnerJob)
-    for line in lines(job, ids.now_ms(), terminal.paint):
+    for line in job_lines(job, ids.now_ms(), terminal.paint):
         terminal.data(line)
     return exits.OK
 
 
 def _diff(options: Namespace, terminal: Terminal) -> int:
-    diff = reach(options).get(f"{job_path(options.job)}/diff")
+    diff = daemon_client(options).get(f"{job_path(options.job)}/diff")
     if options.json:
         terminal.document(msgspec.json.encode({"diff": diff.decode("utf-8", "replace")}))
     elif terminal.columns is None:
         terminal.raw(diff)
     else:
-        for line in map(diffs.shown, diff.removesuffix(b"\n").split(b"\n") if diff else ()):
-            colour = diffs.colour(line)
+        for line in map(diffs.diff_line, diff.removesuffix(b"\n").split(b"\n") if diff else ()):
+            colour = diffs.diff_colour(line)
             terminal.data(terminal.paint(line, colour) if colour else line)
     if not diff:
         terminal.note("nothing was changed")
     return exits.OK
 
 
-def lines(job: RunnerJob, now: int, paint: Paint) -> list[str]:
+def job_lines(job: RunnerJob, now: int, paint: Paint) -> list[str]:
     """Return the whole page of a job, at `now` in milliseconds."""
-    state = look(job)
+    state = job_state(job)
     title = f'"{plain(job.thread.title)}"' if job.thread and job.thread.title else ""
     head = [
-        paint(ids.short(job.id), "bold"),
+        paint(ids.short_id(job.id), "bold"),
         paint(f"{state.glyph} {state.word}", state.colour),
         plain(job.type),
-        place(job.repository, job.thread),
+        location(job.repository, job.thread),
         title,
     ]
     page = ["  ".join(filter(None, head))]
@@ -82,8 +84,8 @@ def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
         ("id", plain(job.id)),
         ("asked by", f"{plain(job.actor)} at {plain(job.created_at)}"),
         ("runs as", f"{plain(job.profile)} on {plain(job.executor)}, priority {job.priority}"),
-        ("tries", f"{job.tries.used} of {job.tries.max} in attempt {job.attempt}, {taken(job, now)}{spent}"),
-        ("branch", f"{plain(job.branch)} from {plain(job.ref or NOTHING)}"),
+        ("tries", f"{job.tries.used} of {job.tries.max} in attempt {job.attempt}, {elapsed(job, now)}{spent}"),
+        ("branch", f"{plain(job.branch)} from {plain(job.ref or DASH)}"),
     ]
     if job.held:
         facts.append(("held", plain(job.held)))
@@ -103,13 +105,13 @@ def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
     if job.decision:
         decision = job.decision
         facts.append(
-            ("rails", f"{decision.verdict.value}: {plain(decision.reason)} (stitcher why {ids.short(job.id)})")
+            ("rails", f"{decision.verdict.value}: {plain(decision.reason)} (stitcher why {ids.short_id(job.id)})")
         )
     return facts
 
 
 def _tree(steps: tuple[JobStep, ...], paint: Paint) -> list[str]:
-    table = aligned([_step(step) for step in steps], right={2})
+    table = align_columns([_step(step) for step in steps], right={2})
     shown = zip(steps, table, strict=True)
     page = []
     last = max(step.attempt for step in steps)
@@ -119,25 +121,25 @@ def _tree(steps: tuple[JobStep, ...], paint: Paint) -> list[str]:
             page.append(f"  ▼ try {number}" + (f" of attempt {attempt}" if last > 1 else ""))
             indent = "    "
         for step, cells in branch:
-            state = STEP[step.status]
-            page.append(f"{indent}{paint(state.glyph, state.colour)} {joined(cells)}")
+            state = STEP_STYLES[step.status]
+            page.append(f"{indent}{paint(state.glyph, state.colour)} {join_cells(cells)}")
             if step.status is StepStatus.FAILED:
-                page += [f"{indent}    {cut(plain(line.expandtabs()), 160)}" for line in tail(step.output)]
+                page += [f"{indent}    {truncate(plain(line.expandtabs()), 160)}" for line in last_lines(step.output)]
     return page
 
 
-def tail(output: str) -> list[str]:
+def last_lines(output: str) -> list[str]:
     """Return the last lines of an output that say anything."""
     return [line for line in output.splitlines() if line.strip()][-_OUTPUT:]
 
 
 def _step(step: JobStep) -> list[str]:
     name = f"gate {plain(step.name)}" if step.type is StepType.GATE else plain(step.name)
-    spent = NOTHING if step.duration_ms is None else duration(step.duration_ms)
+    spent = DASH if step.duration_ms is None else duration(step.duration_ms)
     ended = f"exit {step.exit_code}" if step.exit_code else ""
-    return [name, step.phase.value.lower(), spent, STEP[step.status].word, ended]
+    return [name, step.phase.value.lower(), spent, STEP_STYLES[step.status].word, ended]
 
 
 def _event(event: JobEvent) -> str:
     said = " ".join(f"{key}={' '.join(str(value).split())}" for key, value in event.payload.items())
-    return f"  {clock(plain(event.timestamp))}  {plain(event.type):16}  {cut(plain(said), 100)}".rstrip()
+    return f"  {time_of_day(plain(event.timestamp))}  {plain(event.type):16}  {truncate(plain(said), 100)}".rstrip()

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 import msgspec
 
 from shared import ids
-from shared.models import OPEN, EventPage, JobEvent, JobPage, RunnerJob
-from tui import exits
-from tui.client import Daemon, Unreachable, decode, job_path, reach
-from tui.plain import cut, plain
-from tui.stream import ENDS, following, lasting
-from tui.terminal import Terminal
-from tui.times import clock
-from tui.wording import NOTHING
+from shared.api import EventPage, JobPage
+from shared.models import OPEN_STATUSES, JobEvent, RunnerJob
+from tui.cli import exits
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import DaemonClient, DaemonUnreachable, decode, job_path
+from tui.client.stream import FINAL_EVENTS, follow_events, open_stream
+from tui.text.jobs import DASH
+from tui.text.plain import plain, truncate
+from tui.text.times import time_of_day
 
 LAST = 20  # events of the past, where no job is named
 
@@ -26,30 +28,30 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Print events, oldest first; exit 0 when there are no more to come."""
-    daemon = reach(options)
+    daemon = daemon_client(options)
     job = decode(daemon.get(job_path(options.job)), RunnerJob) if options.job else None
     past = _past_of_job(daemon, job.id) if job else _past(daemon)
-    cursor, over = 0, job is not None and job.status not in OPEN
+    cursor, over = 0, job is not None and job.status not in OPEN_STATUSES
     for event in past:
         cursor = event.id
         # It may have ended since we asked for it, and then no other end comes.
-        over = event.type in ENDS if event.type.startswith("job.") else over
+        over = event.type in FINAL_EVENTS if event.type.startswith("job.") else over
         _print(event, terminal, options)
     if not options.follow or (job and over):
         return exits.OK
 
-    def lost(why: Unreachable, pause: float) -> None:
+    def lost(why: DaemonUnreachable, pause: float) -> None:
         terminal.note(f"stitcher: {why}; trying again in {pause:g} s")
 
-    for batch in lasting(daemon, cursor or _newest(daemon), job.id if job else None, lost):
+    for batch in follow_events(daemon, cursor or _newest(daemon), job.id if job else None, lost):
         for event in batch:
             _print(event, terminal, options)
-            if job and event.type in ENDS:
+            if job and event.type in FINAL_EVENTS:
                 return exits.OK
     return exits.OK
 
 
-def _past_of_job(daemon: Daemon, job_id: str) -> Iterator[JobEvent]:
+def _past_of_job(daemon: DaemonClient, job_id: str) -> Iterator[JobEvent]:
     after: int | None = 0
     while after is not None:
         query = [("after", str(after)), ("limit", "500")]
@@ -58,18 +60,18 @@ def _past_of_job(daemon: Daemon, job_id: str) -> Iterator[JobEvent]:
         after = page.next
 
 
-def _past(daemon: Daemon) -> Iterator[JobEvent]:
+def _past(daemon: DaemonClient) -> Iterator[JobEvent]:
     newest = _newest(daemon)
     if not newest:
         return
-    with following(daemon, max(newest - LAST, 0)) as stream:
+    with open_stream(daemon, max(newest - LAST, 0)) as stream:
         for batch in stream.batches():
             yield from batch
             if (stream.cursor or 0) >= newest:
                 return
 
 
-def _newest(daemon: Daemon) -> int:
+def _newest(daemon: DaemonClient) -> int:
     return decode(daemon.get("/runner-jobs", [("limit", "1")]), JobPage).cursor
 
 
@@ -77,9 +79,9 @@ def _print(event: JobEvent, terminal: Terminal, options: Namespace) -> None:
     if options.json:
         terminal.document(msgspec.json.encode(event))
         return
-    subject = ids.short(event.job_id) if event.job_id else NOTHING
+    subject = ids.short_id(event.job_id) if event.job_id else DASH
     said = " ".join(
         f"{key}={' '.join(str(value).split())}" for key, value in event.payload.items() if value is not None
     )
-    when = terminal.paint(clock(event.timestamp), "dim")
-    terminal.data(f"{when}  {subject:8}  {plain(event.type):16}  {cut(plain(said), 160)}".rstrip())
+    when = terminal.paint(time_of_day(event.timestamp), "dim")
+    terminal.data(f"{when}  {subject:8}  {plain(event.type):16}  {truncate(plain(said), 160)}".rstrip())

@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 
 import msgspec
 
-from tui import exits
-from tui.options import add_actions
-from tui.terminal import Terminal
+from tui.cli import exits
+from tui.cli.parser import add_actions
+from tui.cli.terminal import Terminal
 
 PERMISSIONS = ("jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read")
 

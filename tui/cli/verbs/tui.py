@@ -3,10 +3,10 @@
 from argparse import ArgumentParser, Namespace
 
 from shared.locations import config_dir
-from tui import exits
-from tui.client import reach
-from tui.feed import Feed
-from tui.terminal import Terminal
+from tui.cli import exits
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.feed import EventFeed
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -19,10 +19,10 @@ def run(options: Namespace, terminal: Terminal) -> int:
     if not terminal.full_screen:
         terminal.note("stitcher: the full screen needs a terminal; without one: stitcher ls")
         return exits.USAGE
-    daemon = reach(options)
-    feed = Feed(daemon)
+    daemon = daemon_client(options)
+    feed = EventFeed(daemon)
     feed.start()  # the daemon answers while the screens are imported
-    from tui.app import StitcherApp  # noqa: PLC0415 (0.3 s that no other verb waits for)
+    from tui.app.app import StitcherApp  # noqa: PLC0415 (0.3 s that no other verb waits for)
 
     app = StitcherApp(daemon, feed, config=config_dir(options.config), job=options.job)
     app.run()

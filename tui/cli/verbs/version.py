@@ -5,11 +5,12 @@ from argparse import ArgumentParser, Namespace
 import msgspec
 
 from shared import VERSION
-from shared.house import Meta
-from tui import exits
-from tui.client import Refused, Unreachable, decode, reach
-from tui.plain import plain
-from tui.terminal import Terminal
+from shared.api import Meta
+from tui.cli import exits
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import ApiError, DaemonUnreachable, decode
+from tui.text.plain import plain
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -19,8 +20,8 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace, terminal: Terminal) -> int:
     """Print the version of the client and, where one answers, of the daemon."""
     try:
-        document = reach(options).get("/meta")
-    except (Unreachable, Refused) as silence:
+        document = daemon_client(options).get("/meta")
+    except (DaemonUnreachable, ApiError) as silence:
         terminal.note(f"stitcher: {silence}")
         document = None
     if options.json:

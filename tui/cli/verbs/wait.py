@@ -6,11 +6,12 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from shared import ids
 from shared.models import RunnerJob, Status
-from tui import exits
-from tui.client import Daemon, Unreachable, decode, job_path, reach
-from tui.stream import PATIENCE, following
-from tui.terminal import Terminal
-from tui.wording import look, place
+from tui.cli import exits
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import DaemonClient, DaemonUnreachable, decode, job_path
+from tui.client.stream import STREAM_TIMEOUT, open_stream
+from tui.text.jobs import job_state, location
 
 RESTART = 60.0  # seconds that a daemon may be away
 CODES = {Status.COMPLETED: exits.OK, Status.FAILED: exits.FAILED, Status.CANCELLED: exits.REFUSED}
@@ -26,19 +27,19 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Wait; exit 0 for COMPLETED, 1 for FAILED, 4 for CANCELLED, 124 when the time is over."""
-    daemon = reach(options)
+    daemon = daemon_client(options)
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     job = decode(daemon.get(job_path(options.job)), RunnerJob)
     lost: float | None = None
     while job.status not in CODES:
-        left = PATIENCE if deadline is None else min(PATIENCE, deadline - time.monotonic())
+        left = STREAM_TIMEOUT if deadline is None else min(STREAM_TIMEOUT, deadline - time.monotonic())
         if left <= 0:
-            terminal.note(f"stitcher: job {ids.short(job.id)} is still {job.status.lower()}")
+            terminal.note(f"stitcher: job {ids.short_id(job.id)} is still {job.status.lower()}")
             return exits.TIMED_OUT
         try:
             job = _next(daemon, job, left)
             lost = None
-        except Unreachable as why:
+        except DaemonUnreachable as why:
             if lost is None:
                 lost = time.monotonic()
                 terminal.note(f"stitcher: {why}; waiting {RESTART:g} s for it to come back")
@@ -47,21 +48,21 @@ def run(options: Namespace, terminal: Terminal) -> int:
     if options.json:
         terminal.document(daemon.get(job_path(job.id)))
     else:
-        shown = look(job)
-        terminal.data(f"{ids.short(job.id)}  {shown.glyph} {shown.word}  {place(job.repository, job.thread)}")
+        shown = job_state(job)
+        terminal.data(f"{ids.short_id(job.id)}  {shown.glyph} {shown.word}  {location(job.repository, job.thread)}")
     return CODES[job.status]
 
 
-def _next(daemon: Daemon, job: RunnerJob, patience: float) -> RunnerJob:
+def _next(daemon: DaemonClient, job: RunnerJob, patience: float) -> RunnerJob:
     """Return the job after its next event, or after `patience` seconds without one."""
     try:
-        with following(daemon, None, job.id, patience) as stream:
+        with open_stream(daemon, None, job.id, patience) as stream:
             batches = stream.batches()
             next(batches, None)  # the cursor: from here on nothing is missed, so now look whether it is over
             job = decode(daemon.get(job_path(job.id)), RunnerJob)
             if job.status not in CODES:
                 next(batches, None)
-    except Unreachable:
+    except DaemonUnreachable:
         time.sleep(min(patience, 0.5))  # a restart, or no event for so long: the next look tells which
     return decode(daemon.get(job_path(job.id)), RunnerJob)
 

@@ -6,12 +6,13 @@ import msgspec
 
 from shared import ids
 from shared.models import Decision, Delivery, RunnerJob
-from tui import exits
-from tui.client import Daemon, Refused, decode, delivery_path, job_path, reach
-from tui.plain import plain
-from tui.reasons import headline, lines
-from tui.terminal import Terminal
-from tui.wording import place
+from tui.cli import exits
+from tui.cli.parser import daemon_client
+from tui.cli.terminal import Terminal
+from tui.client.http import ApiError, DaemonClient, decode, delivery_path, job_path
+from tui.text.decisions import decision_lines, verdict_headline
+from tui.text.jobs import location
+from tui.text.plain import plain
 
 
 class _Decided(msgspec.Struct):
@@ -25,7 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Print one decision; exit 5 where the id names neither, 1 where nothing was decided yet."""
-    document, subject = _found(reach(options), options.subject)
+    document, subject = _found(daemon_client(options), options.subject)
     raw = decode(document, _Decided).decision
     if options.json:
         terminal.document(bytes(raw))
@@ -34,27 +35,30 @@ def run(options: Namespace, terminal: Terminal) -> int:
         terminal.note(f"nothing is decided yet of {subject}")
         return exits.FAILED
     decision = decode(bytes(raw), Decision)
-    terminal.data(f"{terminal.paint(*headline(decision.verdict))}  {subject}")
-    for line in lines(decision, terminal.paint):
+    terminal.data(f"{terminal.paint(*verdict_headline(decision.verdict))}  {subject}")
+    for line in decision_lines(decision, terminal.paint):
         terminal.data(line)
     return exits.OK
 
 
-def _found(daemon: Daemon, subject: str) -> tuple[bytes, str]:
+def _found(daemon: DaemonClient, subject: str) -> tuple[bytes, str]:
     try:
         document = daemon.get(job_path(subject))
-    except Refused as refused:
+    except ApiError as refused:
         if refused.problem.status != 404:
             raise
     else:
         job = decode(document, RunnerJob)
         return (
             document,
-            f"job {ids.short(job.id)}  {plain(job.type)} on {place(job.repository, job.thread)} by {plain(job.actor)}",
+            (
+                f"job {ids.short_id(job.id)}  {plain(job.type)} on {location(job.repository, job.thread)}"
+                f" by {plain(job.actor)}"
+            ),
         )
     document = daemon.get(delivery_path(subject))
     delivery = decode(document, Delivery)
     what = f"{delivery.event}.{delivery.action}" if delivery.action else delivery.event
-    where = place(delivery.repository, delivery.thread)
+    where = location(delivery.repository, delivery.thread)
     who = delivery.sender or "nobody"
-    return document, f"delivery {ids.short(delivery.id)}  {plain(what)} on {where} by {plain(who)}"
+    return document, f"delivery {ids.short_id(delivery.id)}  {plain(what)} on {where} by {plain(who)}"

@@ -7,37 +7,37 @@ from typing import Any
 
 import pytest
 
-from stitcherd.executors import Profile, Task
+from stitcherd.executors.base import AgentProfile, Task
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from tests.stitcherd.openclaw.ear import Ear
-from tests.stitcherd.openclaw.fake import Gateway
+from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
+from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
-READER = Profile(name="reader", capabilities=frozenset({"repo:read"}))
+READER = AgentProfile(name="reader", capabilities=frozenset({"repo:read"}))
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Gateway]:
-    fake = Gateway()
+async def gateway() -> AsyncIterator[FakeGateway]:
+    fake = FakeGateway()
     await fake.open()
     yield fake
     await fake.close()
 
 
 @pytest.fixture
-def executor(gateway: Gateway) -> OpenClawExecutor:
+def executor(gateway: FakeGateway) -> OpenClawExecutor:
     return OpenClawExecutor(gateway.address)
 
 
 @pytest.fixture
-def ear() -> Ear:
-    return Ear()
+def ear() -> RecordingSink:
+    return RecordingSink()
 
 
 @pytest.fixture
 def make_task(tmp_path: Path) -> Callable[..., Task]:
     """Make a task whose prompt is a list of steps."""
 
-    def make(*steps: Any, number: int = 1, timeout: float | None = 10.0, profile: Profile | None = READER) -> Task:
+    def make(*steps: Any, number: int = 1, timeout: float | None = 10.0, profile: AgentProfile | None = READER) -> Task:
         return Task(
             job_id="job",
             attempt=1,

@@ -11,21 +11,21 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from stitcherd.executors.openclaw.connection import Address
+from stitcherd.executors.openclaw.connection import GatewayAddress
 
 TOKEN = "right"
-PLAYED = re.compile(r".*<play>(.*)</play>.*", re.DOTALL)
-ENDED = {"endedAt": 2, "status": "ok", "stopReason": "stop", "livenessState": "working"}
-VISIBLE = {**ENDED, "terminalReply": {"disposition": "visible", "text": "done"}}
+SCRIPT_PATTERN = re.compile(r".*<play>(.*)</play>.*", re.DOTALL)
+ENDED_RUN = {"endedAt": 2, "status": "ok", "stopReason": "stop", "livenessState": "working"}
+ANSWERED_RUN = {**ENDED_RUN, "terminalReply": {"disposition": "visible", "text": "done"}}
 
 
-class No(Exception):
+class ErrorAnswer(Exception):
     def __init__(self, code: str, message: str = "no", *, retryable: bool = False) -> None:
         super().__init__(message)
         self.answer = {"code": "INVALID_REQUEST", "message": message, "details": {"code": code}, "retryable": retryable}
 
 
-class Gateway:
+class FakeGateway:
     """Sessions and runs as dictionaries; `answers` has what a test wants answered instead.
 
     A prompt is a JSON list of steps, which may stand between <play> and </play>:
@@ -53,8 +53,8 @@ class Gateway:
         self._runner: web.AppRunner | None = None
 
     @property
-    def address(self) -> Address:
-        return Address(f"ws://127.0.0.1:{self.port}", TOKEN)
+    def address(self) -> GatewayAddress:
+        return GatewayAddress(f"ws://127.0.0.1:{self.port}", TOKEN)
 
     def asked(self, method: str) -> list[dict[str, Any]]:
         return [params for name, params in self.requests if name == method]
@@ -144,7 +144,7 @@ class Gateway:
                     return
         marks = {"id": uuid.uuid4().hex, "runId": run}
         session["rows"].append({"role": "assistant", "stopReason": "stop", "__openclaw": marks})
-        self.end(key, run, VISIBLE)
+        self.end(key, run, ANSWERED_RUN)
 
     def end(self, key: str, run: str, answer: dict[str, Any]) -> None:
         session = self.sessions[key]
@@ -175,7 +175,7 @@ class Gateway:
             if asyncio.iscoroutine(payload):
                 payload = await payload
             answer["payload"] = payload
-        except No as no:
+        except ErrorAnswer as no:
             answer |= {"ok": False, "error": no.answer}
         if method == "connect" and answer["ok"]:
             self.sockets.add(socket)
@@ -184,7 +184,7 @@ class Gateway:
 
     def _connect(self, params: dict[str, Any]) -> Any:
         if params["auth"].get("token") != TOKEN:
-            raise No("AUTH_TOKEN_MISMATCH", "unauthorized: gateway token mismatch")
+            raise ErrorAnswer("AUTH_TOKEN_MISMATCH", "unauthorized: gateway token mismatch")
         server = {"version": "2026.9.6", "bootId": self.boot}
         return {"type": "hello-ok", "protocol": self.protocol, "server": server, "policy": self.policy, "new": 1}
 
@@ -228,9 +228,9 @@ class Gateway:
     def _agent(self, params: dict[str, Any]) -> Any:
         key, run = params["sessionKey"], params["idempotencyKey"]
         if self.sessions[key].get("archived"):
-            raise No("ARCHIVED", "it is archived")
+            raise ErrorAnswer("ARCHIVED", "it is archived")
         if run not in self.runs:
-            steps = self.script or json.loads(PLAYED.sub(r"\1", params["message"]))
+            steps = self.script or json.loads(SCRIPT_PATTERN.sub(r"\1", params["message"]))
             self.sessions[key].update(status="running", lastRunId=None, steps=steps, prompt=params["message"])
             self.tasks[run] = asyncio.create_task(self.play(key, run, steps))
         return {"runId": run, "status": "accepted"}

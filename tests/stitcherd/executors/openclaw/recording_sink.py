@@ -5,7 +5,7 @@ from typing import Any
 from shared.models import Usage
 
 
-class Ear:
+class RecordingSink:
     """Hears a run; what is remembered is the newest."""
 
     def __init__(self) -> None:

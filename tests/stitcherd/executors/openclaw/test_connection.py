@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from shared import backoff
 from shared.models import Usage
-from stitcherd.executors import INTERRUPTED, Outcome, Task
-from stitcherd.executors.openclaw import ending, run
+from stitcherd.executors.base import INTERRUPTED, ExecutionResult, Task
+from stitcherd.executors.openclaw import run
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from tests.stitcherd.openclaw.ear import Ear
-from tests.stitcherd.openclaw.fake import Gateway
+from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
+from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 Make = Callable[..., Task]
 PATIENCE = 10.0
@@ -20,10 +21,10 @@ PATIENCE = 10.0
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ending, "PAUSES", (0.02,))
-    monkeypatch.setattr(run, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(run, "FOUND_SECONDS", 0.5)
-    monkeypatch.setattr(run, "KNOWN_SECONDS", 0.3)
+    monkeypatch.setattr(backoff, "DELAYS", (0.02,))
+    monkeypatch.setattr(run, "FIND_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(run, "FIND_AFTER_RESTART_SECONDS", 0.5)
+    monkeypatch.setattr(run, "FIND_SECONDS", 0.3)
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -32,45 +33,45 @@ async def until(true: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-def start(executor: OpenClawExecutor, task: Task, ear: Ear) -> asyncio.Task[Outcome]:
+def start(executor: OpenClawExecutor, task: Task, ear: RecordingSink) -> asyncio.Task[ExecutionResult]:
     return asyncio.create_task(executor.run(task, ear))
 
 
-def lost(outcome: Outcome) -> bool:
+def lost(outcome: ExecutionResult) -> bool:
     return outcome.failure is not None and outcome.failure.code == INTERRUPTED
 
 
-async def held(gateway: Gateway) -> None:
+async def held(gateway: FakeGateway) -> None:
     async with asyncio.timeout(PATIENCE):
         await gateway.held.wait()
 
 
 async def test_a_broken_connection_is_made_again_and_nothing_is_counted_twice(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"], ["use", 7, 1, 0.25]), ear)
     await held(gateway)
     await gateway.drop()
     await until(lambda: gateway.asked("chat.history"))
     gateway.let_go.set()
-    assert await running == Outcome()
+    assert await running == ExecutionResult()
     assert len(gateway.asked("agent")) == 1
     assert ear.uses == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
 
 
 async def test_what_was_used_while_nobody_listened_is_counted(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"], ["use", 7, 1, 0.25]), ear)
     await held(gateway)
     await gateway.drop()
     gateway.let_go.set()
-    assert await running == Outcome()
+    assert await running == ExecutionResult()
     assert ear.total == (7, 1, 0.25)
 
 
 async def test_a_lost_acknowledgement_starts_no_second_run(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     agent = gateway._agent
 
@@ -81,14 +82,14 @@ async def test_a_lost_acknowledgement_starts_no_second_run(
         return answer
 
     gateway.answers["agent"] = breaks
-    assert await executor.run(make_task(), ear) == Outcome()
+    assert await executor.run(make_task(), ear) == ExecutionResult()
     first, second = gateway.asked("agent")
     assert first == second
     assert len(gateway.runs) == 1
 
 
 async def test_an_acknowledgement_that_a_restarted_gateway_owes_is_not_asked_for_again(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     async def dies(_: dict[str, Any]) -> Any:
         await gateway.crash()
@@ -102,7 +103,7 @@ async def test_an_acknowledgement_that_a_restarted_gateway_owes_is_not_asked_for
 
 
 async def test_late_double_and_senseless_frames_change_nothing(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     agent = gateway._agent
 
@@ -119,12 +120,12 @@ async def test_late_double_and_senseless_frames_change_nothing(
         return answer
 
     gateway.answers["agent"] = odd
-    assert await executor.run(make_task(["say", "ours"]), ear) == Outcome()
+    assert await executor.run(make_task(["say", "ours"]), ear) == ExecutionResult()
     assert bytes(ear.said).strip() == b"ours"
 
 
 async def test_a_second_answer_to_the_same_request_is_left_alone(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     async def twice(socket: Any, frame: dict[str, Any]) -> None:
         await answer(socket, frame)
@@ -133,25 +134,29 @@ async def test_a_second_answer_to_the_same_request_is_left_alone(
 
     answer = gateway._answer
     gateway._answer = twice  # type: ignore[method-assign]
-    assert await executor.run(make_task(["say", "x"]), ear) == Outcome()
+    assert await executor.run(make_task(["say", "x"]), ear) == ExecutionResult()
 
 
 async def test_a_gateway_that_says_nothing_any_more_is_gone(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     gateway.policy["tickIntervalMs"] = 50
     running = start(executor, make_task(["hold"]), ear)
     await held(gateway)
     await until(lambda: len(gateway.asked("connect")) > 3)
     gateway.let_go.set()
-    assert await running == Outcome()
+    assert await running == ExecutionResult()
 
 
 async def test_an_answer_that_does_not_come_ends_no_run(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make, monkeypatch: pytest.MonkeyPatch
+    gateway: FakeGateway,
+    executor: OpenClawExecutor,
+    ear: RecordingSink,
+    make_task: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run, "WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(run, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(run, "WAIT_CALL_SECONDS", 0.05)
+    monkeypatch.setattr(run, "REQUEST_TIMEOUT_SECONDS", 0.05)
     wait = gateway._agent_wait
 
     async def hangs(_: dict[str, Any]) -> Any:
@@ -162,12 +167,12 @@ async def test_an_answer_that_does_not_come_ends_no_run(
     running = start(executor, make_task(["hold"]), ear)
     await until(lambda: len(gateway.asked("connect")) > 2)
     gateway.let_go.set()
-    assert await running == Outcome()
+    assert await running == ExecutionResult()
     assert len(gateway.asked("agent")) == 1
 
 
 async def test_a_run_that_the_gateway_resumed_after_a_crash_is_adopted(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"]), ear)
     await held(gateway)
@@ -179,12 +184,12 @@ async def test_a_run_that_the_gateway_resumed_after_a_crash_is_adopted(
     await until(lambda: ear.reference["runs"] == "job-1-1 new")
     assert ear.reference["boot"] == "boot-1+"
     gateway.let_go.set()
-    assert await running == Outcome()
+    assert await running == ExecutionResult()
     assert ear.total == (107, 11, 0.75)
     assert b"on" in ear.said
 
 
-async def test_where_that_is_not_wanted_it_is_ended(gateway: Gateway, ear: Ear, make_task: Make) -> None:
+async def test_where_that_is_not_wanted_it_is_ended(gateway: FakeGateway, ear: RecordingSink, make_task: Make) -> None:
     running = start(OpenClawExecutor(gateway.address, adopt=False), make_task(["hold"]), ear)
     await held(gateway)
     await gateway.crash()
@@ -197,18 +202,18 @@ async def test_where_that_is_not_wanted_it_is_ended(gateway: Gateway, ear: Ear, 
 
 
 async def test_a_run_that_a_stopping_gateway_brought_to_its_end_is_done(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["use", 1, 1, 0.1], ["hold"]), ear)
     await held(gateway)
     (key,) = gateway.sessions
     gateway.end(key, "job-1-1", {"status": "ok"})
     await gateway.crash()
-    assert await running == Outcome()
+    assert await running == ExecutionResult()
 
 
 async def test_a_run_that_nobody_knows_any_more_is_interrupted_and_cannot_come_back(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"]), ear)
     await held(gateway)
@@ -220,7 +225,7 @@ async def test_a_run_that_nobody_knows_any_more_is_interrupted_and_cannot_come_b
 
 
 async def test_a_cancel_while_the_gateway_is_down_is_kept(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"]), ear)
     await held(gateway)
@@ -235,7 +240,7 @@ async def test_a_cancel_while_the_gateway_is_down_is_kept(
 
 
 async def test_a_gateway_that_hangs_does_not_hold_up_a_cancel(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"]), ear)
     await held(gateway)
@@ -256,7 +261,9 @@ async def test_a_gateway_that_hangs_does_not_hold_up_a_cancel(
     await until(lambda: all(session.get("archived") for session in gateway.sessions.values()))
 
 
-async def test_after_our_own_restart_the_run_is_found_again(gateway: Gateway, ear: Ear, make_task: Make) -> None:
+async def test_after_our_own_restart_the_run_is_found_again(
+    gateway: FakeGateway, ear: RecordingSink, make_task: Make
+) -> None:
     task = make_task(["use", 100, 10, 0.5], ["hold"], ["use", 7, 1, 0.25], ["say", "end"])
     dying = OpenClawExecutor(gateway.address)
     running = start(dying, task, ear)
@@ -266,32 +273,32 @@ async def test_after_our_own_restart_the_run_is_found_again(gateway: Gateway, ea
     running.cancel()
     await asyncio.wait({running})
     gateway.answers["sessions.patch"] = archive
-    second = Ear()
+    second = RecordingSink()
     resuming = asyncio.create_task(OpenClawExecutor(gateway.address).resume(task, ear.reference, second))
     await until(lambda: len(gateway.asked("chat.history")) > 0)
     gateway.let_go.set()
-    assert await resuming == Outcome()
+    assert await resuming == ExecutionResult()
     assert second.uses == [Usage(7, 1, 0.25, 1)]
     assert len(gateway.asked("agent")) == 1
 
 
-async def test_a_run_that_ended_meanwhile_is_told(gateway: Gateway, ear: Ear, make_task: Make) -> None:
+async def test_a_run_that_ended_meanwhile_is_told(gateway: FakeGateway, ear: RecordingSink, make_task: Make) -> None:
     task = make_task(["use", 100, 10, 0.5])
     await OpenClawExecutor(gateway.address).run(task, ear)
-    second = Ear()
-    assert await OpenClawExecutor(gateway.address).resume(task, ear.reference, second) == Outcome()
+    second = RecordingSink()
+    assert await OpenClawExecutor(gateway.address).resume(task, ear.reference, second) == ExecutionResult()
     assert second.uses == []
 
 
 @pytest.mark.parametrize("reference", [{}, {"key": "k"}, {"key": "k", "session": "s", "runs": "r", "input": "x"}])
 async def test_what_cannot_be_found_again_is_not_known(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make, reference: dict[str, str]
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, reference: dict[str, str]
 ) -> None:
     assert lost(await executor.resume(make_task(), reference, ear))
 
 
 async def test_a_run_that_was_ended_is_not_known_and_stays_ended(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"]), ear)
     await held(gateway)

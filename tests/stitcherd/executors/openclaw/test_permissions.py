@@ -8,19 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitcherd.executors import Outcome, Profile, Task, kinds
-from stitcherd.executors.openclaw.constraints import GRANTS, NotEnforceable, terms
+from stitcherd.config.settings import ExecutorSettings
+from stitcherd.executors import kinds
+from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from stitcherd.settings.tables import ExecutorSettings
-from tests.stitcherd.openclaw.ear import Ear
-from tests.stitcherd.openclaw.fake import Gateway, No
+from stitcherd.executors.openclaw.permissions import TOOLS_BY_CAPABILITY, NotEnforceable, agent_permissions
+from tests.stitcherd.executors.openclaw.fake_gateway import ErrorAnswer, FakeGateway
+from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 Make = Callable[..., Task]
-ALL = frozenset(GRANTS)
+ALL = frozenset(TOOLS_BY_CAPABILITY)
 
 
-def profile(*tools: str, may: frozenset[str] = ALL, **more: Any) -> Profile:
-    return Profile(name="p", capabilities=may, tools=tools or None, **more)
+def profile(*tools: str, may: frozenset[str] = ALL, **more: Any) -> AgentProfile:
+    return AgentProfile(name="p", capabilities=may, tools=tools or None, **more)
 
 
 @pytest.mark.parametrize(
@@ -34,21 +35,21 @@ def profile(*tools: str, may: frozenset[str] = ALL, **more: Any) -> Profile:
         (profile(may=frozenset({"issue:read"})), "read-only", set(), "deny"),
     ],
 )
-def test_a_profile_in_the_gateways_terms(asked: Profile, mode: str, offered: set[str], exec_mode: str) -> None:
-    found = terms(asked)
+def test_a_profile_in_the_gateways_terms(asked: AgentProfile, mode: str, offered: set[str], exec_mode: str) -> None:
+    found = agent_permissions(asked)
     assert (found.mode, set(found.tools), found.entry["tools"]["exec"]["mode"]) == (mode, offered, exec_mode)
     assert found.entry["tools"]["fs"] == {"workspaceOnly": True}
     assert found.entry["skills"] == []
 
 
 def test_no_tools_is_said_by_a_denial_for_an_empty_list_would_allow_all() -> None:
-    tools = terms(profile(may=frozenset())).entry["tools"]
+    tools = agent_permissions(profile(may=frozenset())).entry["tools"]
     assert "allow" not in tools
     assert tools["deny"] == ["*"]
 
 
 def test_arguments_must_match_whole() -> None:
-    commands = terms(profile("exec:/usr/bin/git status|diff", "exec:make")).commands
+    commands = agent_permissions(profile("exec:/usr/bin/git status|diff", "exec:make")).commands
     assert [command.rule() for command in commands] == [
         {"pattern": "/usr/bin/git", "argPattern": "^(?:status|diff)$"},
         {"pattern": "make"},
@@ -70,9 +71,9 @@ def test_arguments_must_match_whole() -> None:
         (profile("read", sandbox="bwrap"), "sandbox bwrap does not reach"),
     ],
 )
-def test_what_nothing_holds_is_refused(asked: Profile, part: str) -> None:
+def test_what_nothing_holds_is_refused(asked: AgentProfile, part: str) -> None:
     with pytest.raises(NotEnforceable, match=part.replace("*", "[*]")):
-        terms(asked)
+        agent_permissions(asked)
 
 
 def test_a_decision_can_say_it_before_anything_runs() -> None:
@@ -89,40 +90,44 @@ def test_a_gateway_is_on_the_machine_of_the_checkout() -> None:
     assert [why is None for why in found.values()] == [True, True, True, False]
 
 
-names = st.sampled_from([tool for tools in GRANTS.values() for tool in tools if tool not in {"exec", "process"}])
+names = st.sampled_from(
+    [tool for tools in TOOLS_BY_CAPABILITY.values() for tool in tools if tool not in {"exec", "process"}]
+)
 
 
 @given(st.lists(names, min_size=1), st.lists(names, min_size=1))
 def test_an_agents_name_is_its_content(first: list[str], second: list[str]) -> None:
-    one, other = terms(profile(*first)), terms(profile(*second))
+    one, other = agent_permissions(profile(*first)), agent_permissions(profile(*second))
     assert (one.agent == other.agent) == (one.entry == other.entry) == (set(first) == set(second))
 
 
 @given(st.text())
 def test_whatever_a_tool_is_called_it_is_given_or_refused(text: str) -> None:
     try:
-        found = terms(profile(text))
+        found = agent_permissions(profile(text))
     except NotEnforceable:
         return
-    assert found.tools <= {tool for tools in GRANTS.values() for tool in tools}
+    assert found.tools <= {tool for tools in TOOLS_BY_CAPABILITY.values() for tool in tools}
     assert all("*" not in command.program for command in found.commands)
 
 
 async def test_the_agent_is_written_once(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     for number in (1, 2):
-        assert await executor.run(make_task(number=number, profile=profile("read", "exec:make")), ear) == Outcome()
-    expected = terms(profile("read", "exec:make"))
+        assert (
+            await executor.run(make_task(number=number, profile=profile("read", "exec:make")), ear) == ExecutionResult()
+        )
+    expected = agent_permissions(profile("read", "exec:make"))
     assert gateway.entries == {expected.agent: expected.entry}
     assert len(gateway.asked("config.patch")) == len(gateway.asked("exec.approvals.set")) == 1
     assert gateway.approvals["agents"][expected.agent]["allowlist"] == [{"pattern": "make"}]
 
 
 async def test_an_agent_that_somebody_changed_is_put_right(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
-    expected = terms(profile("read"))
+    expected = agent_permissions(profile("read"))
     gateway.entries[expected.agent] = {"tools": {"allow": ["exec"], "alsoAllow": ["exec"]}, "sandbox": {}}
 
     def merged(there: Any, patch: Any) -> Any:
@@ -141,22 +146,22 @@ async def test_an_agent_that_somebody_changed_is_put_right(
         return {}
 
     gateway.answers["config.patch"] = patch
-    assert await executor.run(make_task(profile=profile("read")), ear) == Outcome()
+    assert await executor.run(make_task(profile=profile("read")), ear) == ExecutionResult()
     assert gateway.entries[expected.agent] == expected.entry
 
 
 async def test_a_configuration_that_changed_meanwhile_is_read_again(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     def stale(_: dict[str, Any]) -> Any:
         del gateway.answers["config.patch"]
-        raise No("STALE")
+        raise ErrorAnswer("STALE")
 
     gateway.answers["config.patch"] = stale
-    assert await executor.run(make_task(), ear) == Outcome()
+    assert await executor.run(make_task(), ear) == ExecutionResult()
 
 
-async def refused(executor: OpenClawExecutor, ear: Ear, task: Task) -> str:
+async def refused(executor: OpenClawExecutor, ear: RecordingSink, task: Task) -> str:
     outcome = await executor.run(task, ear)
     assert outcome.failure
     assert outcome.failure.code == "constraints_not_enforced"
@@ -165,7 +170,7 @@ async def refused(executor: OpenClawExecutor, ear: Ear, task: Task) -> str:
 
 
 async def test_one_tool_more_than_allowed_and_nothing_starts(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     gateway.extra = ["browser"]
     detail = await refused(executor, ear, make_task())
@@ -176,7 +181,7 @@ async def test_one_tool_more_than_allowed_and_nothing_starts(
 
 @pytest.mark.parametrize("entry", [{}, {"permissionMode": "full", "sessionRoot": "/"}, {"permissionMode": "read-only"}])
 async def test_a_session_that_is_not_held_to_the_checkout_is_not_used(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make, entry: dict[str, str]
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, entry: dict[str, str]
 ) -> None:
     create = gateway._sessions_create
     gateway.answers["sessions.create"] = lambda params: {**create(params), "entry": entry}
@@ -184,14 +189,14 @@ async def test_a_session_that_is_not_held_to_the_checkout_is_not_used(
 
 
 async def test_a_gateway_that_keeps_nothing_is_given_up(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     gateway.answers["config.patch"] = lambda _: {"ok": True}
     assert "does not keep" in await refused(executor, ear, make_task())
 
 
 async def test_a_list_for_all_agents_would_widen_ours(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     gateway.approvals = {"agents": {"*": {"allowlist": [{"pattern": "rm"}]}}}
     assert "widen every list" in await refused(executor, ear, make_task(profile=profile("exec:make")))

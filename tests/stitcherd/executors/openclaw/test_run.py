@@ -8,21 +8,21 @@ import pytest
 
 from shared.models import Failure, Usage
 from stitcherd.budget import Budget
-from stitcherd.executors import Health, Outcome, Profile, Task, Unavailable
-from stitcherd.executors.openclaw.connection import Address
+from stitcherd.executors.base import AgentProfile, ExecutionResult, ExecutorHealth, ExecutorUnavailable, Task
+from stitcherd.executors.openclaw.connection import GatewayAddress
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from tests.stitcherd.openclaw.conftest import READER
-from tests.stitcherd.openclaw.ear import Ear
-from tests.stitcherd.openclaw.fake import ENDED, VISIBLE, Gateway, No
+from tests.stitcherd.executors.openclaw.conftest import READER
+from tests.stitcherd.executors.openclaw.fake_gateway import ANSWERED_RUN, ENDED_RUN, ErrorAnswer, FakeGateway
+from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 Make = Callable[..., Task]
 
 
 async def test_it_runs_in_a_session_of_the_attempt_and_says_what_it_does(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     steps = [["say", "I "], ["say", "look"], ["tool", "read", ""], ["use", 100, 10, 0.5], ["say", " done"]]
-    assert await executor.run(make_task(*steps), ear) == Outcome()
+    assert await executor.run(make_task(*steps), ear) == ExecutionResult()
     (made,) = gateway.asked("sessions.create")
     (asked,) = gateway.asked("agent")
     assert made["key"] == asked["sessionKey"] == f"agent:{asked['agentId']}:stitcher:job-1"
@@ -34,7 +34,7 @@ async def test_it_runs_in_a_session_of_the_attempt_and_says_what_it_does(
 
 
 async def test_it_is_remembered_before_it_is_started(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     kept: list[dict[str, str]] = []
 
@@ -48,7 +48,7 @@ async def test_it_is_remembered_before_it_is_started(
 
 
 async def test_the_next_try_is_a_run_in_the_same_session(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     assert (await executor.run(make_task(["use", 100, 10, 0.5]), ear)).ok
     assert (await executor.run(make_task(["use", 7, 1, 0.25], number=2), ear)).ok
@@ -57,14 +57,16 @@ async def test_the_next_try_is_a_run_in_the_same_session(
     assert ear.uses == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
 
 
-async def test_a_denied_tool_is_told_and_ends_nothing(executor: OpenClawExecutor, ear: Ear, make_task: Make) -> None:
+async def test_a_denied_tool_is_told_and_ends_nothing(
+    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+) -> None:
     assert (await executor.run(make_task(["tool", "exec", "Tool exec not found"]), ear)).ok
     assert ear.noted[1][0] == "ai.tool_denied"
     assert ear.noted[1][1]["reason"] == "Tool exec not found"
 
 
 async def test_what_the_transcript_leaves_out_is_in_the_sum(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     sums = {"inputTokens": 300, "outputTokens": 30, "estimatedCostUsd": 1.5}
     gateway.answers["sessions.describe"] = lambda params: {"session": gateway.sessions[params["key"]] | sums}
@@ -75,22 +77,22 @@ async def test_what_the_transcript_leaves_out_is_in_the_sum(
 @pytest.mark.parametrize(
     ("answer", "code", "part"),
     [
-        ({**ENDED, "status": "timeout"}, "executor_timeout", "after 10 s"),
-        ({**ENDED, "stopReason": "toolUse", "livenessState": "paused"}, "executor_timeout", "after 10 s"),
-        ({**ENDED, "status": "error", "stopReason": "rpc"}, "interrupted", "not by its agent"),
+        ({**ENDED_RUN, "status": "timeout"}, "executor_timeout", "after 10 s"),
+        ({**ENDED_RUN, "stopReason": "toolUse", "livenessState": "paused"}, "executor_timeout", "after 10 s"),
+        ({**ENDED_RUN, "status": "error", "stopReason": "rpc"}, "interrupted", "not by its agent"),
         (
-            {**ENDED, "status": "error", "livenessState": "abandoned", "stopReason": ""},
+            {**ENDED_RUN, "status": "error", "livenessState": "abandoned", "stopReason": ""},
             "interrupted",
             "gave the run up",
         ),
-        ({**ENDED, "status": "error", "stopReason": "", "error": "401\n no"}, "executor_failed", "failed: 401 no"),
-        (ENDED, "executor_failed", "without an answer"),
-        ({**VISIBLE, "stopReason": "length"}, "executor_failed", "(ok, length)"),
-        ({**VISIBLE, "terminalReply": 7}, "executor_failed", "without an answer"),
+        ({**ENDED_RUN, "status": "error", "stopReason": "", "error": "401\n no"}, "executor_failed", "failed: 401 no"),
+        (ENDED_RUN, "executor_failed", "without an answer"),
+        ({**ANSWERED_RUN, "stopReason": "length"}, "executor_failed", "(ok, length)"),
+        ({**ANSWERED_RUN, "terminalReply": 7}, "executor_failed", "without an answer"),
     ],
 )
 async def test_only_an_answer_is_a_success(
-    executor: OpenClawExecutor, ear: Ear, make_task: Make, answer: dict[str, Any], code: str, part: str
+    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, answer: dict[str, Any], code: str, part: str
 ) -> None:
     outcome = await executor.run(make_task(["end", answer]), ear)
     assert outcome.failure
@@ -99,13 +101,13 @@ async def test_only_an_answer_is_a_success(
 
 
 async def test_a_run_that_the_gateway_does_not_end_in_time_is_ended(
-    gateway: Gateway,
+    gateway: FakeGateway,
     executor: OpenClawExecutor,
-    ear: Ear,
+    ear: RecordingSink,
     make_task: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stitcherd.executors.openclaw.executor.LATE_SECONDS", 0.1)
+    monkeypatch.setattr("stitcherd.executors.openclaw.executor.OVERRUN_SECONDS", 0.1)
     outcome = await executor.run(make_task(["hold"], timeout=0.2), ear)
     assert outcome.failure
     assert outcome.failure.code == "executor_timeout"
@@ -120,16 +122,22 @@ async def test_a_run_that_the_gateway_does_not_end_in_time_is_ended(
     ],
 )
 async def test_a_budget_ends_the_run(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make, budget: Budget, steps: Any, detail: str
+    gateway: FakeGateway,
+    executor: OpenClawExecutor,
+    ear: RecordingSink,
+    make_task: Make,
+    budget: Budget,
+    steps: Any,
+    detail: str,
 ) -> None:
-    profile = Profile(name="p", capabilities=frozenset({"repo:read"}), budget=budget)
+    profile = AgentProfile(name="p", capabilities=frozenset({"repo:read"}), budget=budget)
     outcome = await executor.run(make_task(*steps, ["hold"], profile=profile), ear)
     assert outcome.failure == Failure("budget_exceeded", detail, "see limits.budget in rails.yaml")
     assert gateway.tasks["job-1-1"].cancelled()
 
 
 async def test_a_cancelled_one_is_over_when_it_lets_go(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     running = asyncio.create_task(executor.run(make_task(["hold"]), ear))
     async with asyncio.timeout(20):
@@ -143,26 +151,28 @@ async def test_a_cancelled_one_is_over_when_it_lets_go(
     assert all(session["archived"] for session in gateway.sessions.values())
 
 
-async def test_a_gateway_that_is_down_is_unavailable(gateway: Gateway, ear: Ear, make_task: Make) -> None:
+async def test_a_gateway_that_is_down_is_unavailable(gateway: FakeGateway, ear: RecordingSink, make_task: Make) -> None:
     await gateway.close()
-    with pytest.raises(Unavailable, match="cannot be reached"):
+    with pytest.raises(ExecutorUnavailable, match="cannot be reached"):
         await OpenClawExecutor(gateway.address).run(make_task(), ear)
     assert ear.reference == {}
 
 
 async def test_a_gateway_that_is_not_ready_is_unavailable(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     def starting(_: dict[str, Any]) -> Any:
-        raise No("UNAVAILABLE", "startup-sidecars", retryable=True)
+        raise ErrorAnswer("UNAVAILABLE", "startup-sidecars", retryable=True)
 
     gateway.answers["connect"] = starting
-    with pytest.raises(Unavailable, match="startup-sidecars"):
+    with pytest.raises(ExecutorUnavailable, match="startup-sidecars"):
         await executor.run(make_task(), ear)
 
 
-async def test_a_wrong_token_is_a_failure_that_says_where_to_look(gateway: Gateway, ear: Ear, make_task: Make) -> None:
-    outcome = await OpenClawExecutor(Address(gateway.address.url, "wrong")).run(make_task(), ear)
+async def test_a_wrong_token_is_a_failure_that_says_where_to_look(
+    gateway: FakeGateway, ear: RecordingSink, make_task: Make
+) -> None:
+    outcome = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), ear)
     assert outcome.failure == Failure(
         "executor_refused",
         "The gateway refused connect: unauthorized: gateway token mismatch.",
@@ -171,7 +181,7 @@ async def test_a_wrong_token_is_a_failure_that_says_where_to_look(gateway: Gatew
 
 
 async def test_another_protocol_is_refused(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     gateway.protocol = 5
     outcome = await executor.run(make_task(), ear)
@@ -180,7 +190,7 @@ async def test_another_protocol_is_refused(
 
 
 async def test_answers_of_another_shape_are_told(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     gateway.answers["tools.effective"] = lambda _: {"tools": []}
     outcome = await executor.run(make_task(), ear)
@@ -190,7 +200,7 @@ async def test_answers_of_another_shape_are_told(
 
 
 async def test_a_prompt_that_is_too_large_is_not_sent(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
     outcome = await executor.run(make_task(["say", "x" * 200_000]), ear)
     assert outcome.failure
@@ -199,11 +209,11 @@ async def test_a_prompt_that_is_too_large_is_not_sent(
 
 
 async def test_health_is_what_a_connection_says(
-    gateway: Gateway, executor: OpenClawExecutor, ear: Ear, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
 ) -> None:
-    profiles = [READER, Profile(name="mute"), Profile(name="boxed", sandbox="bwrap")]
+    profiles = [READER, AgentProfile(name="mute"), AgentProfile(name="boxed", sandbox="bwrap")]
     health = await executor.health(profiles)
-    assert health == Health(
+    assert health == ExecutorHealth(
         ok=True,
         detail="OpenClaw 2026.9.6, protocol 4, 0 of 2 agents in place",
         version="2026.9.6",
@@ -218,6 +228,6 @@ async def test_health_is_what_a_connection_says(
     assert health.detail.endswith("cannot be reached: connection refused")
 
 
-async def test_a_refusal_is_no_absence(gateway: Gateway) -> None:
-    health = await OpenClawExecutor(Address(gateway.address.url, "wrong")).health([])
+async def test_a_refusal_is_no_absence(gateway: FakeGateway) -> None:
+    health = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).health([])
     assert (health.ok, health.away) == (False, False)

@@ -7,8 +7,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from tests.stitcherd.openclaw.fake import TOKEN, Gateway
-from tests.walks.house import House
+from tests.e2e.harness import DaemonHarness
+from tests.stitcherd.executors.openclaw.fake_gateway import TOKEN, FakeGateway
 
 PATIENCE = 30.0
 RAILS = """
@@ -28,11 +28,11 @@ gates:
 """
 
 
-class Apart:
+class ThreadedGateway:
     """The fake, to be asked from another thread."""
 
     def __init__(self) -> None:
-        self.fake = Gateway()
+        self.fake = FakeGateway()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -59,16 +59,16 @@ class Apart:
         return [asked["idempotencyKey"] for asked in self.fake.asked("agent")]
 
 
-def house_of(gateway: Apart, place: Path, **options: Any) -> House:
+def daemon_with(gateway: ThreadedGateway, place: Path, **options: Any) -> DaemonHarness:
     """Return a house that is not started yet, and whose executor `claw` is the fake."""
     token = place / "token"
     token.touch(mode=0o600)
     token.write_text(TOKEN)
     url = gateway.fake.address.url
     settings = f'[executors.claw]\nkind = "openclaw"\nurl = "{url}"\ntoken = {{file = "{token}"}}'
-    return House(settings=settings, rails=RAILS, **options)
+    return DaemonHarness(settings=settings, rails=RAILS, **options)
 
 
-def play(*steps: list[Any]) -> str:
+def script(*steps: list[Any]) -> str:
     """Return a prompt that the fake plays."""
     return f"<play>{json.dumps(steps)}</play>"

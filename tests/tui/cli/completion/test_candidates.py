@@ -13,10 +13,10 @@ import pytest
 
 import tui
 from tui.__main__ import main
-from tui.completing import offers
-from tui.completing.shells import SCRIPTS
-from tui.parsing import VerbParser, root
-from tui.verbs import VERBS, completion
+from tui.cli.completion.candidates import complete
+from tui.cli.completion.scripts import SCRIPTS
+from tui.cli.parser import VerbParser, build_parser
+from tui.cli.verbs import VERBS, completion
 
 ROOT = Path(tui.__file__).parents[1]
 EFFECTIVE: dict[str, Any] = {"effective": {"jobs": {"fix": {}, "triage": {}, "$(reboot)": {}}}}
@@ -27,7 +27,7 @@ Offered = Callable[..., list[str]]
 @pytest.fixture
 def offered(house: Any, papers: Any) -> Offered:
     """Gives the words that are offered for the end of a line, with a daemon that knows two jobs and a delivery."""
-    from tui.client import Daemon
+    from tui.client.http import DaemonClient as Daemon
 
     hostile = papers.job(id="01", status="QUEUED", repository="$(reboot)", type="fix\x1b")
     house.answers["GET /runner-jobs"] = 200, {"items": [papers.job(), hostile], "next": None, "cursor": 1, "counts": {}}
@@ -35,7 +35,7 @@ def offered(house: Any, papers: Any) -> Offered:
     house.answers["GET /rails"] = 200, EFFECTIVE
 
     def ask(*words: str) -> list[str]:
-        return [each.word for each in offers(words, Daemon(house.path)).words]
+        return [each.word for each in complete(words, Daemon(house.path)).words]
 
     return ask
 
@@ -79,7 +79,7 @@ def test_what_is_offered(offered: Offered, line: list[str], words: list[str]) ->
 
 def test_every_verb_is_offered_with_its_options(offered: Offered) -> None:
     assert offered("") == list(VERBS)
-    parsers = next(action for action in root()._actions if isinstance(action, _SubParsersAction)).choices
+    parsers = next(action for action in build_parser()._actions if isinstance(action, _SubParsersAction)).choices
     for verb, parser in parsers.items():
         assert isinstance(parser, VerbParser)
         parser.learn()
@@ -100,7 +100,7 @@ def test_only_jobs_that_are_worth_it(offered: Offered, house: Any, verb: str, st
     [(["rails", "check", "x"], "files"), (["--config", ""], "directories"), (["bundle", "j", "-o", ""], "files")],
 )
 def test_files_are_the_shells_own(line: list[str], kind: str) -> None:
-    assert offers(line, None).kind == kind
+    assert complete(line, None).kind == kind
 
 
 def test_a_daemon_that_is_not_there_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.rails import file
-from stitcherd.settings import load
+from stitcherd.config.load import load
+from stitcherd.rails import load as rails_load
 from tui.__main__ import main
 
 
@@ -14,7 +14,7 @@ def test_it_writes_both_files_and_both_are_good(tmp_path: Path, capsys: pytest.C
     assert main(["init", "--config", str(directory)]) == 0
     assert capsys.readouterr().out.count("wrote") == 2
     assert load(directory).warnings == ()
-    assert file.load(directory / "rails.yaml").profiles["weaver"].sandbox == "bwrap"
+    assert rails_load.load_rails(directory / "rails.yaml").profiles["weaver"].sandbox == "bwrap"
     for path in (directory, *directory.iterdir()):
         assert path.stat().st_mode & 0o077 == 0
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.house import RailsFault, RailsState
-from tui.terminal import Terminal
-from tui.verbs import rails
+from shared.api import RailsFault, RailsState
+from tui.cli.terminal import Terminal
+from tui.cli.verbs import rails
 
 FAULT = {"line": 34, "column": 17, "message": "unknown capability 'git:comit' (did you mean git:commit?)"}
 STATE = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tui.terminal import Terminal
+from tui.cli.terminal import Terminal
 
 OTHER = "0199f3a1-5c2f-7a60-8e21-5b1f00000002"
 

@@ -9,8 +9,8 @@ import pytest
 from msgspec import structs
 
 from shared.models import Status
-from tui.client import Unreachable
-from tui.verbs import wait
+from tui.cli.verbs import wait
+from tui.client.http import DaemonUnreachable
 
 
 def test_tail_ends_with_a_job_that_ended_before_its_events_were_read(house: Any, papers: Any, stitcher: Any) -> None:
@@ -25,7 +25,7 @@ def test_tail_ends_with_a_job_that_ended_before_its_events_were_read(house: Any,
 
 def test_wait_outlasts_a_restart(house: Any, papers: Any, stitcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     house.answers["GET /runner-jobs/7f3a1c9d"] = 200, papers.job(status="RUNNING", completedAt=None)
-    looks = iter([Unreachable(house.path, "gone"), Unreachable(house.path, "gone"), None])
+    looks = iter([DaemonUnreachable(house.path, "gone"), DaemonUnreachable(house.path, "gone"), None])
 
     def look(_daemon: Any, job: Any, _patience: float) -> Any:
         if fault := next(looks):
@@ -44,7 +44,7 @@ def test_wait_gives_a_daemon_up_that_stays_away(
     house.answers["GET /runner-jobs/7f3a1c9d"] = 200, papers.job(status="RUNNING", completedAt=None)
 
     def look(*_: Any) -> Any:
-        raise Unreachable(house.path, "gone")
+        raise DaemonUnreachable(house.path, "gone")
 
     monkeypatch.setattr(wait, "_next", look)
     monkeypatch.setattr(wait, "RESTART", 0.0)

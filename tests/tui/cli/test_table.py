@@ -1,0 +1,14 @@
+from tui.text.table import align_columns, join_cells
+
+
+def test_columns_stand_under_each_other_and_the_bending_one_bends() -> None:
+    rows = [["a", "日本", "1"], ["bcd", "a long sentence about a gate", "22"]]
+    assert [join_cells(row) for row in align_columns(rows, right={2})] == [
+        "a    日本                           1",
+        "bcd  a long sentence about a gate  22",
+    ]
+    assert [join_cells(row) for row in align_columns(rows, bends=1, columns=24)] == [
+        "a    日本             1",
+        "bcd  a long sentenc…  22",
+    ]
+    assert join_cells(align_columns(rows, bends=1, columns=5)[1]) == "bcd  a long sent…  22"

@@ -1,0 +1,135 @@
+from typing import Any
+
+
+def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": "about:blank",
+        "title": "No",
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "hint": None,
+        **more,
+    }
+
+
+JOB = "0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"
+
+
+def job(**more: Any) -> dict[str, Any]:
+    """A job as lists hold it."""
+    return {
+        "id": JOB,
+        "workspaceId": "default",
+        "agentTaskId": None,
+        "type": "fix",
+        "status": "COMPLETED",
+        "priority": 5,
+        "profile": "weaver",
+        "executor": "agent",
+        "repository": "octo-org/api",
+        "ref": "main",
+        "thread": {
+            "kind": "issue",
+            "number": 479,
+            "title": "Pagination drops the last row",
+            "url": None,
+            "author": None,
+        },
+        "attempt": 1,
+        "tries": {"used": 2, "max": 3},
+        "error": None,
+        "usage": {"inputTokens": 18211, "outputTokens": 1904, "costUsd": 0.21},
+        "railsRevision": "r-4f2a91c0",
+        "deliveryId": None,
+        "branch": "stitcher/5b1f7f3a1c9d",
+        "actor": "source:github/octocat",
+        "createdAt": "2026-11-22T14:02:11.284Z",
+        "queuedAt": "2026-11-22T14:02:11.284Z",
+        "startedAt": "2026-11-22T14:02:11.290Z",
+        "completedAt": "2026-11-22T14:04:51.010Z",
+        "cancelRequested": False,
+        "version": 9,
+        "lastEvent": "job.completed",
+        **more,
+    }
+
+
+def step(ordinal: int, name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"step-{ordinal}",
+        "jobId": JOB,
+        "attempt": 1,
+        "try": None,
+        "ordinal": ordinal,
+        "phase": "SETUP",
+        "type": "COMMAND",
+        "name": name,
+        "status": "COMPLETED",
+        "exitCode": 0,
+        "output": "",
+        "outputBytes": 0,
+        "tokensInput": None,
+        "tokensOutput": None,
+        "startedAt": "2026-11-22T14:02:11.290Z",
+        "completedAt": "2026-11-22T14:02:12.394Z",
+        "durationMs": 1104,
+        **more,
+    }
+
+
+def event(number: int, type_: str, step_id: str | None = None, **payload: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "jobId": JOB,
+        "stepId": step_id,
+        "type": type_,
+        "actor": "stitcherd",
+        "timestamp": "2026-11-22T14:02:11.284Z",
+        "payload": payload,
+    }
+
+
+DECISION = {
+    "verdict": "denied",
+    "reason": "who: github:drive-by is in none of team, mosaic",
+    "railsRevision": "r-4f2a91c0",
+    "trigger": "fix-on-command",
+    "sandbox": "none",
+    "micros": 41,
+    "remedy": {"text": "add github:drive-by to team", "line": 9},
+    "checks": [
+        {"id": "trigger:fix-on-command", "kind": "trigger", "outcome": "pass", "line": 41, "seen": "@mosaic fix",
+         "wanted": "command fix", "because": None},
+        {"id": "who", "kind": "who", "outcome": "fail", "line": 9, "seen": "github:drive-by",
+         "wanted": "team or mosaic", "because": None},
+        {"id": "guard:freeze", "kind": "guard", "outcome": "skip", "line": 63, "seen": None, "wanted": None,
+         "because": "does not apply"},
+        {"id": "capabilities", "kind": "capability", "outcome": "unreached", "line": None, "seen": None,
+         "wanted": None, "because": None},
+    ],
+}  # fmt: skip
+
+DELIVERY = {
+    "id": "0199f3a1-5c2e-7d11-9a44-0c7b7f3a1c02",
+    "source": "github",
+    "kind": "github",
+    "workspaceId": "default",
+    "externalId": None,
+    "receivedAt": "2026-11-22T14:02:11.284Z",
+    "event": "issue_comment",
+    "action": "created",
+    "trigger": "issue.comment",
+    "sender": "github:drive-by",
+    "repository": "octo-org/api",
+    "thread": {"kind": "issue", "number": 480, "title": "t", "url": None, "author": None},
+    "bodyBytes": 11214,
+    "bodySha256": "00",
+    "secret": 1,
+    "headers": {},
+    "verdict": "denied",
+    "reason": DECISION["reason"],
+    "jobId": None,
+    "replayOf": None,
+    "decision": DECISION,
+}
