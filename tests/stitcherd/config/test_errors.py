@@ -49,7 +49,7 @@ def refused(directory: Path, text: str | bytes) -> SettingsError:
         ("[daemon]\nworkers = 65", 2, "daemon.workers: must be at most 64"),
         ("daemon.grace = 30", 1, 'daemon.grace: a duration is text with a unit: "30s", perhaps'),
         ("daemon.grace = -30", 1, "daemon.grace: must be a duration like 30s, not a whole number"),
-        ('daemon.grace = "30 s"', 1, "daemon.grace: '30 s' has a space in it: write 30s"),
+        ('daemon.grace = "30 s"', 1, "daemon.grace: '30 s' contains a space: write 30s"),
         ("daemon.grace = 30 s", 1, 'durations and sizes stand in quotes: "30s"'),
         ('daemon.log_max = "0B"', 1, "daemon.log_max: must be more than nothing"),
         ("http.max_body = -1", 1, "http.max_body: must be more than nothing"),
