@@ -7,7 +7,7 @@ from stitcherd.executors.base import ExecutionResult, OutputSink, Task
 from stitcherd.executors.command import CommandExecutor
 
 
-async def nothing(_self: CommandExecutor, _task: Task, _voice: OutputSink) -> ExecutionResult:
+async def nothing(_self: CommandExecutor, _task: Task, _sink: OutputSink) -> ExecutionResult:
     return ExecutionResult(0)
 
 

@@ -38,7 +38,7 @@ async def _measured(starts: int) -> list[dict[str, Any]]:
                     cwd=work,
                     env={"PATH": os.environ["PATH"]},
                     timeout=10.0,
-                    say=print,
+                    write=print,
                     job_id="bench",
                     root=Path(place),
                     watch=limits.watch_limits(box, (work, tmp), None),

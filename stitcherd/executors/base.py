@@ -91,19 +91,19 @@ class ExecutorHealth(Struct, frozen=True):
 class OutputSink(Protocol):
     """How an executor is heard while it works; what it says is durable once a coroutine of these returns."""
 
-    def say(self, data: bytes, /) -> None:
+    def write(self, data: bytes, /) -> None:
         """Take a piece of output."""
         ...
 
-    async def note(self, type_: str, payload: dict[str, Any], /) -> None:
+    async def record_event(self, type_: str, payload: dict[str, Any], /) -> None:
         """Note an event of the step: `ai.tool_called`, `ai.tool_denied`."""
         ...
 
-    async def used(self, usage: Usage, reference: dict[str, str] | None = None, /) -> None:
+    async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None, /) -> None:
         """Add to what the job has used, and remember a new reference with it: both are kept, or neither."""
         ...
 
-    async def remember(self, reference: dict[str, str], /) -> None:
+    async def save_reference(self, reference: dict[str, str], /) -> None:
         """Keep what is needed to find this try's run again after a crash of ours; call it before it starts."""
         ...
 
@@ -111,17 +111,17 @@ class OutputSink(Protocol):
 class Executor(Protocol):
     """Does the work of a task; when cancelled, it ends everything that it started before it lets go.
 
-    One that `remembers` gives its voice a reference before anything of a task begins.
+    One that `resumable` gives its sink a reference before anything of a task begins.
     """
 
     @property
-    def remembers(self) -> bool: ...  # noqa: D102 (see the class)
+    def resumable(self) -> bool: ...  # noqa: D102 (see the class)
 
-    async def run(self, task: Task, voice: OutputSink) -> ExecutionResult:
+    async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
         """Do the task; may raise Unavailable."""
         ...
 
-    async def resume(self, task: Task, reference: dict[str, str], voice: OutputSink) -> ExecutionResult:
+    async def resume(self, task: Task, reference: dict[str, str], sink: OutputSink) -> ExecutionResult:
         """Stay with a try that an earlier daemon began, to its end; nothing of it is started again.
 
         `reference` is what `remember` was last given. Where the end cannot be known the failure is INTERRUPTED, and
@@ -129,11 +129,11 @@ class Executor(Protocol):
         """
         ...
 
-    async def abandon(self, reference: dict[str, str]) -> None:
+    async def terminate(self, reference: dict[str, str]) -> None:
         """End what an earlier daemon began; where this takes long it goes on behind."""
         ...
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """From now on, when cancelled, let run what could be resumed: this daemon stops, and the next one resumes."""
         ...
 

@@ -14,9 +14,9 @@ class CommandExecutor(Struct, frozen=True):
     """Runs `argv` for each try."""
 
     argv: Sequence[str]
-    remembers: ClassVar[bool] = False
+    resumable: ClassVar[bool] = False
 
-    async def run(self, task: Task, voice: OutputSink) -> ExecutionResult:
+    async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
         """Run the program; failures are `executor_cannot_start`, `executor_timeout` and `executor_failed`."""
         try:
             ended = await processes.run(
@@ -25,7 +25,7 @@ class CommandExecutor(Struct, frozen=True):
                 env=task.env,
                 stdin=task.prompt.encode(errors="replace"),
                 timeout=task.timeout,
-                say=voice.say,
+                write=sink.write,
                 job_id=task.job_id,
                 root=task.root,
                 watch=task.watch,
@@ -39,14 +39,14 @@ class CommandExecutor(Struct, frozen=True):
             return ExecutionResult(ended.code, Failure("executor_failed", f"The executor {ended}."))
         return ExecutionResult(0)
 
-    async def resume(self, _task: Task, _reference: dict[str, str], _voice: OutputSink) -> ExecutionResult:
+    async def resume(self, _task: Task, _reference: dict[str, str], _sink: OutputSink) -> ExecutionResult:
         """Return that nothing is known: what an earlier daemon started was ended with it."""
         return ExecutionResult(failure=Failure(INTERRUPTED, "The program was ended with the daemon that started it."))
 
-    async def abandon(self, _reference: dict[str, str]) -> None:
+    async def terminate(self, _reference: dict[str, str]) -> None:
         """Do nothing: what an earlier daemon started was ended with it."""
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Do nothing: a child cannot be left to the next daemon."""
 
     async def health(self, _profiles: Collection[ProfileConstraints]) -> ExecutorHealth:

@@ -14,7 +14,7 @@ async def run_command_gate(
     env: Mapping[str, str],
     timeout: float | None,  # noqa: ASYNC109 (a gate's own limit, which is a verdict and not an error)
     retries: int,
-    say: Callable[[bytes], None],
+    write: Callable[[bytes], None],
     job_id: str,
     root: Path,
     watch: processes.LimitWatch | None = None,
@@ -27,10 +27,10 @@ async def run_command_gate(
     code = None
     for run in range(retries + 1):
         if run:
-            say(f"\nstitcher: {reason} Run {run + 1} of {retries + 1}.\n".encode())
+            write(f"\nstitcher: {reason} Run {run + 1} of {retries + 1}.\n".encode())
         try:
             ended = await processes.run(
-                argv, cwd=cwd, env=env, timeout=timeout, say=say, job_id=job_id, root=root, watch=watch
+                argv, cwd=cwd, env=env, timeout=timeout, write=write, job_id=job_id, root=root, watch=watch
             )
         except processes.CannotStart as fault:
             return GateResult(ok=False, reason=str(fault))

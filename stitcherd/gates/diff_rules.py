@@ -34,11 +34,11 @@ class DiffRulesInput(Struct, frozen=True):
 
 
 async def check_diff(
-    checkout: Checkout, commit: str | None, terms: DiffRulesInput, say: Callable[[bytes], None]
+    checkout: Checkout, commit: str | None, terms: DiffRulesInput, write: Callable[[bytes], None]
 ) -> GateResult:
     """Judge the change from the checkout's base to a commit, as Stitcher's own git sees it; each finding is said."""
     if commit is None:
-        say(b"There is no change to judge.\n")
+        write(b"There is no change to judge.\n")
         return GateResult(ok=True, reason="There is no change to judge.")
     try:
         async with asyncio.timeout(terms.timeout):
@@ -49,7 +49,7 @@ async def check_diff(
         return GateResult(ok=False, reason=f"The gate was still running after {terms.timeout:g} s and was ended.")
     except (GitError, UnreadableDiff) as fault:
         return GateResult(ok=False, reason=f"The change could not be read: {fault}")
-    return _report(findings, size, say)
+    return _report(findings, size, write)
 
 
 def check_changes(changes: Sequence[FileChange], size: DiffStat, rules: PathRules) -> list[DiffFinding]:
@@ -78,12 +78,12 @@ def _findings(patch: CommitPatch, size: DiffStat, terms: DiffRulesInput) -> list
     return sorted(found, key=lambda finding: (finding.note, finding.path, finding.line or 0))
 
 
-def _report(findings: Sequence[DiffFinding], size: DiffStat, say: Callable[[bytes], None]) -> GateResult:
-    say(f"{size.files} files, {size.additions} additions, {size.deletions} deletions\n".encode())
+def _report(findings: Sequence[DiffFinding], size: DiffStat, write: Callable[[bytes], None]) -> GateResult:
+    write(f"{size.files} files, {size.additions} additions, {size.deletions} deletions\n".encode())
     for finding in findings[:FINDINGS_MAX]:
-        say(f"{finding}\n".encode(errors="replace"))
+        write(f"{finding}\n".encode(errors="replace"))
     if len(findings) > FINDINGS_MAX:
-        say(f"and {len(findings) - FINDINGS_MAX} more\n".encode())
+        write(f"and {len(findings) - FINDINGS_MAX} more\n".encode())
     broken = [finding.rule for finding in findings if not finding.note and not finding.asks]
     if not broken and any(finding.asks for finding in findings):
         return GateResult(ok=True, reason="The change edits tests, and waits for a person's approval.", asks=True)

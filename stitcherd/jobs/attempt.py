@@ -89,10 +89,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
             try:
                 checkout, said = await self._open()
             except GitError as fault:
-                step.say(f"{fault}\n".encode())
+                step.write(f"{fault}\n".encode())
                 step.ended(None, str(fault))
                 raise AttemptFailed(Failure("checkout_failed", str(fault))) from fault
-            step.say(said.encode())
+            step.write(said.encode())
             step.ended(0)
         await self._around.prepare(checkout, checkout.work, checkout.tmp, Phase.SETUP)
         return checkout
@@ -118,7 +118,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     async def _execute(self, checkout: Checkout, number: int, failures: list[tuple[str, str]]) -> None:
         text = prompt.retry_prompt(self.prompt, number, failures) if failures else prompt.first_prompt(self.prompt)
         task = await self._task(checkout, number, text)
-        await self.journal.begin_try(number, checkout.base, remembers=self.executor.remembers)
+        await self.journal.begin_try(number, checkout.base, resumable=self.executor.resumable)
         await self._hear(number, lambda step: self.executor.run(task, step))
 
     async def _resume(self, checkout: Checkout, left: ResumableTry) -> None:
@@ -130,7 +130,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         async with await self.journal.open(Phase.EXECUTION, StepType.AI_ACTION, name, number) as step:
             outcome = await do(step)
             if outcome.usage is not None:
-                await step.used(outcome.usage)
+                await step.add_usage(outcome.usage)
             step.ended(outcome.exit_code, outcome.failure.detail if outcome.failure else None)
         if outcome.failure is not None:
             raise AttemptFailed(outcome.failure)
@@ -192,13 +192,13 @@ class Attempt(Struct, frozen=True, kw_only=True):
                     stat = await checkout.diff(commit)
                     await checkout.publish(commit, self.repository.clone, self.job.branch)
                 except GitError as fault:
-                    step.say(f"{fault}\n".encode())
+                    step.write(f"{fault}\n".encode())
                     raise AttemptFailed(Failure("publish_failed", str(fault))) from fault
                 summary = f"+{stat.additions} -{stat.deletions} in {stat.files} file{'s' if stat.files != 1 else ''}"
-                step.say(f"{commit} on {self.job.branch}\n{summary}\n".encode())
+                step.write(f"{commit} on {self.job.branch}\n{summary}\n".encode())
                 step.ended(0)
                 result = Result(commit, stat.files, stat.additions, stat.deletions, summary)
-                await step.note("ai.artifact_created", {"name": "diffstat", **to_payload(result)})
+                await step.record_event("ai.artifact_created", {"name": "diffstat", **to_payload(result)})
         return result
 
     def _message(self) -> str:

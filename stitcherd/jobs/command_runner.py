@@ -40,7 +40,7 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
             return
         async with await self.journal.open(phase, StepType.COMMAND, "prepare") as step:
             for argv in self.repository.prepare:
-                step.say(f"$ {' '.join(argv)}\n".encode())
+                step.write(f"$ {' '.join(argv)}\n".encode())
                 env = self.environment(tmp, 0, self.type.profile.env)
                 verdict = await command.run_command_gate(
                     self.boxed(self.type.profile.box, where, env)(argv),
@@ -48,7 +48,7 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
                     env=env,
                     timeout=self.type.profile.timeout,
                     retries=0,
-                    say=step.say,
+                    write=step.write,
                     job_id=self.job.id,
                     root=checkout.directory,
                     watch=self.watch(self.type.profile.box, where, env),

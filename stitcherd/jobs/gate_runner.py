@@ -34,7 +34,7 @@ class GateRunner(Struct, frozen=True):
                 if tree and gate.run is not None:
                     await tree.renew()
                     await checkout.restore_from_base(where, gate.from_base)
-                verdict = await self._ask(gate, checkout, commit, where, number, step.say)
+                verdict = await self._ask(gate, checkout, commit, where, number, step.write)
                 why = verdict.reason if gate.required else f"{verdict.reason} It is not required."
                 step.ended(
                     verdict.exit_code,
@@ -65,11 +65,11 @@ class GateRunner(Struct, frozen=True):
         commit: str | None,
         where: Path,
         number: int,
-        say: Callable[[bytes], None],
+        write: Callable[[bytes], None],
     ) -> GateResult:
         if gate.run is None:
             terms = DiffRulesInput(gate.paths, gate.timeout, self.around.journal.redaction.clean)
-            return await BUILTINS[str(gate.builtin)](checkout, commit, terms, say)
+            return await BUILTINS[str(gate.builtin)](checkout, commit, terms, write)
         # What an agent, or another gate, left in its own TMPDIR is not there to be found by this one.
         env = self.around.environment(await checkout.scratch("gates"), number, gate.env)
         return await command.run_command_gate(
@@ -78,7 +78,7 @@ class GateRunner(Struct, frozen=True):
             env=env,
             timeout=gate.timeout,
             retries=gate.retries,
-            say=say,
+            write=write,
             job_id=self.around.job.id,
             root=checkout.directory,
             watch=self.around.watch(gate.box, where, env),

@@ -106,7 +106,7 @@ class Runner:
             await asyncio.wait(running, timeout=grace)
         self._stopping = True
         for executor in self._executors.values():
-            executor.leave()
+            executor.detach()
         left = list(self._running.values())
         for task in left:
             task.cancel("the daemon was stopped")
@@ -151,7 +151,7 @@ class Runner:
             return await (await self._attempt(job, fence, left)).run()
         except (AttemptFailed, DailyBudgetExceeded):
             if left is not None and job.executor in self._executors:  # what is not gone on with must not go on
-                await self._executors[job.executor].abandon(left.reference)
+                await self._executors[job.executor].terminate(left.reference)
             raise
 
     async def _attempt(

@@ -32,12 +32,12 @@ class StepRecorder:
         self._log_max = log_max
         self.redaction = redaction
 
-    async def begin_try(self, number: int, base: str | None = None, *, remembers: bool = False) -> None:
+    async def begin_try(self, number: int, base: str | None = None, *, resumable: bool = False) -> None:
         """Write down that the executor is about to be started for this try, on a checkout of `base`.
 
-        `remembers` says that it gives a reference before it begins. Raises Superseded.
+        `resumable` says that it gives a reference before it begins. Raises Superseded.
         """
-        await self._store.write(steps.begin_try, self._fence, number, now_ms(), base, remembers=remembers)
+        await self._store.write(steps.begin_try, self._fence, number, now_ms(), base, resumable=resumable)
 
     async def budget(self, number: int, job: Budget, day: Budget) -> Budget:
         """Return what a try may use of the budgets of its job and of the day; raises UsedUp where that is nothing."""
@@ -85,7 +85,7 @@ class RunningStep:
         self._spoke = asyncio.Event()
         self._shower = asyncio.create_task(self._show_as_it_comes())
 
-    def say(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Take a piece of output."""
         self._take(self._stream.feed(data))
 
@@ -100,16 +100,16 @@ class RunningStep:
         """Return the newest output as text, at most `size` bytes of it."""
         return _last_bytes(self._tail, size).decode("utf-8", "replace")
 
-    async def note(self, type_: str, payload: dict[str, Any]) -> None:
+    async def record_event(self, type_: str, payload: dict[str, Any]) -> None:
         """Note something that happened in the step, without the secrets in it; raises Superseded."""
         clean = self._redaction.payload(payload)
         await self._store.write(steps.record_event, self._fence, type_, now_ms(), self.place.id, clean)
 
-    async def remember(self, reference: dict[str, str]) -> None:
+    async def save_reference(self, reference: dict[str, str]) -> None:
         """Keep what the executor needs to find the run of this step's try again; raises Superseded."""
         await self._store.write(steps.save_reference, self._fence, self.place.number or 0, reference)
 
-    async def used(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
+    async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
         """Add what the executor used to the step and to the job, and keep a new reference with it.
 
         Raises Superseded.

@@ -47,14 +47,14 @@ async def run(
     env: Mapping[str, str],
     stdin: bytes = b"",
     timeout: float | None,  # noqa: ASYNC109 (running out of time is a result here, not an error)
-    say: Callable[[bytes], None],
+    write: Callable[[bytes], None],
     job_id: str,
     root: Path,
     watch: LimitWatch | None = None,
 ) -> ExitStatus:
     """Run a job's command in its own session; when this returns or raises, nothing of it is alive.
 
-    stdout and stderr go to `say` in the order written, in pieces of at most 64 KiB; `timeout` is in seconds;
+    stdout and stderr go to `write` in the order written, in pieces of at most 64 KiB; `timeout` is in seconds;
     `root` is the job's own directory (see `end_all`). One command of a job runs at a time: what else of the
     job is found at the end is ended too. When `watch`, given the pid of the command, returns what it takes too much
     of, the command is killed. Raises CannotStart.
@@ -66,7 +66,7 @@ async def run(
         grace = 0.0 if why is EndReason.OVER else KILL_GRACE_SECONDS
         return end_all(job_id, root, grace, leaders=(leader,), among_ours=among_ours)
 
-    return await run_child(argv, cwd, env, stdin, timeout, (say,), end, watch)
+    return await run_child(argv, cwd, env, stdin, timeout, (write,), end, watch)
 
 
 async def capture(

@@ -10,12 +10,12 @@ READ_MAX = 64 * 1024
 
 
 class OutputReader:
-    """Hands what comes out of a pipe to `say`; a `fault` of `say` is kept, and the pipe still emptied."""
+    """Hands what comes out of a pipe to `write`; a `fault` of `write` is kept, and the pipe still emptied."""
 
-    def __init__(self, pipe: int, say: Callable[[bytes], None]) -> None:
+    def __init__(self, pipe: int, write: Callable[[bytes], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._pipe = pipe
-        self._say = say
+        self._write_chunk = write
         self.fault: Exception | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
         os.set_blocking(pipe, False)
@@ -38,7 +38,7 @@ class OutputReader:
             return False
         if not self.fault:
             try:
-                self._say(piece)
+                self._write_chunk(piece)
             except Exception as fault:  # noqa: BLE001 (raised by whoever waits for the command)
                 self.fault = fault
         return True

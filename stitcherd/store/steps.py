@@ -44,14 +44,14 @@ def begin_try(
     now: int,
     base: str | None = None,
     *,
-    remembers: bool = False,
+    resumable: bool = False,
 ) -> None:
     """Write down that the executor is about to be started; raise Superseded if it must not be.
 
     The primary key of `starts` makes a second start of the same (job, attempt, try) impossible.
     """
     _check_fence(db, mine)
-    row = (mine.key, mine.attempt, number, now, base, remembers)
+    row = (mine.key, mine.attempt, number, now, base, resumable)
     db.execute("INSERT INTO starts (job, attempt, try, at, base, remembers) VALUES (?, ?, ?, ?, ?, ?)", row)
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, mine.key))
 

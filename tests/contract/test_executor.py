@@ -37,13 +37,13 @@ class Ear:
     """Hears what an executor says, and hands its output on."""
 
     def __init__(self, listen: Callable[[bytes], None] = lambda _: None) -> None:
-        self.say = listen
+        self.write = listen
         self.reference: dict[str, str] = {}
 
-    async def note(self, type_: str, payload: dict[str, Any]) -> None: ...
-    async def used(self, usage: Usage, reference: dict[str, str] | None = None) -> None: ...
+    async def record_event(self, type_: str, payload: dict[str, Any]) -> None: ...
+    async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None) -> None: ...
 
-    async def remember(self, reference: dict[str, str]) -> None:
+    async def save_reference(self, reference: dict[str, str]) -> None:
         self.reference = reference
 
 
@@ -137,7 +137,7 @@ async def test_what_was_ended_cannot_be_resumed_or_is_told_so(
     outcome = await executor.resume(task, ear.reference, Ear())
     assert outcome.failure
     assert outcome.failure.code == INTERRUPTED
-    await executor.abandon(ear.reference)
+    await executor.terminate(ear.reference)
 
 
 async def test_it_says_how_it_is(make: Make, task: Task) -> None:

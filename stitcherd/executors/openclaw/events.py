@@ -153,8 +153,8 @@ COMMAND_OUTPUT_MAX = 64 << 10  # characters of one command's output
 class EventHandler:
     """Hears one run, which may have had other ids before; `reference` returns what finds it again now."""
 
-    def __init__(self, voice: OutputSink, meter: UsageMeter, reference: Callable[[], dict[str, str]]) -> None:
-        self._voice = voice
+    def __init__(self, sink: OutputSink, meter: UsageMeter, reference: Callable[[], dict[str, str]]) -> None:
+        self._sink = sink
         self._meter = meter
         self._reference = reference
         self._text = ""  # what was said of the text that is being said
@@ -176,7 +176,7 @@ class EventHandler:
         """Report what was used since the last time, and hold it against the budget."""
         news = self._meter.news(final)
         if news is not None:
-            await self._voice.used(news, self._reference())
+            await self._sink.add_usage(news, self._reference())
         self._meter.check()
 
     async def _happened(self, stream: str, data: dict[str, Any]) -> None:
@@ -204,23 +204,23 @@ class EventHandler:
         about = {"tool": item.name, "detail": item.title, "callId": item.tool_call_id}
         if item.phase == "start":
             self._line(f"[{item.title or item.name}]")
-            await self._voice.note("ai.tool_called", about)
+            await self._sink.record_event("ai.tool_called", about)
         elif item.phase == "end" and item.error:
             self._line(f"[{item.title or item.name}: {item.error}]")
             if item.denied:
-                await self._voice.note("ai.tool_denied", {**about, "reason": item.error})
+                await self._sink.record_event("ai.tool_denied", {**about, "reason": item.error})
 
     def _said(self, text: str) -> None:
         """Say what is new of a text, which comes again and again, each time with all that there is of it."""
         if not text.startswith(self._text):
             self._line("")
         if text != self._text:
-            self._voice.say(text[len(self._text) :].encode(errors="replace"))
+            self._sink.write(text[len(self._text) :].encode(errors="replace"))
         self._text = text
 
     def _line(self, line: str) -> None:
         if self._text:
-            self._voice.say(b"\n")
+            self._sink.write(b"\n")
             self._text = ""
         if line:
-            self._voice.say(f"{line.rstrip()}\n".encode(errors="replace"))
+            self._sink.write(f"{line.rstrip()}\n".encode(errors="replace"))

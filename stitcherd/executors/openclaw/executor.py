@@ -75,7 +75,7 @@ class OpenClawExecutor:
     ended, and the try is interrupted.
     """
 
-    remembers = True
+    resumable = True
 
     def __init__(self, address: GatewayAddress, *, adopt: bool = True) -> None:
         self._address = address
@@ -84,7 +84,7 @@ class OpenClawExecutor:
         self._leaving = asyncio.Event()
         self._ending = RunTerminator(address)
 
-    async def run(self, task: Task, voice: OutputSink) -> ExecutionResult:
+    async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
         """Have the task done.
 
         Failures are `constraints_not_enforced`, `executor_refused`, `executor_timeout`, `executor_failed`,
@@ -96,7 +96,7 @@ class OpenClawExecutor:
             key = f"agent:{bounds.agent}:stitcher:{task.job_id}-{task.attempt}"
             session = await self._prepare(bounds, key, task, profile.model)
             reference = RunReference(key, session, f"{task.job_id}-{task.attempt}-{task.number}")
-            return await self._follow(task, voice, reference)
+            return await self._follow(task, sink, reference)
         except NotEnforceable as fault:
             detail = f"Profile {profile.name} cannot be enforced in OpenClaw: {fault}."
             return ExecutionResult(failure=Failure("constraints_not_enforced", detail, "see docs/openclaw.md"))
@@ -112,13 +112,13 @@ class OpenClawExecutor:
         except RunInterrupted as gone:
             return _interrupted_result(str(gone))
 
-    async def resume(self, task: Task, reference: dict[str, str], voice: OutputSink) -> ExecutionResult:
+    async def resume(self, task: Task, reference: dict[str, str], sink: OutputSink) -> ExecutionResult:
         """Stay with a try that an earlier daemon began, to its end; what cannot be found again is ended.
 
         Failures are those of `run`.
         """
         try:
-            return await self._follow(task, voice, RunReference.of(reference))
+            return await self._follow(task, sink, RunReference.of(reference))
         except RunInterrupted as gone:
             return _interrupted_result(str(gone))
         except msgspec.ValidationError:
@@ -126,14 +126,14 @@ class OpenClawExecutor:
         except RequestRefused as refused:
             return _refused_result(refused) if refused.during_connect else _interrupted_result(_sentence(refused))
 
-    async def abandon(self, reference: dict[str, str]) -> None:
+    async def terminate(self, reference: dict[str, str]) -> None:
         """End a try that an earlier daemon began."""
         try:
             await self._ending.end(RunReference.of(reference))
         except msgspec.ValidationError:
             return  # it was never begun
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """From now on leave a run that is cancelled to the next daemon: in the gateway it goes on."""
         self._leaving.set()
 
@@ -160,8 +160,8 @@ class OpenClawExecutor:
         async with self._configuring, connect(self._address, ADMIN_SCOPES) as gateway:
             return await prepare_session(gateway, bounds, key, task.cwd, model, again=task.number > 1)
 
-    async def _follow(self, task: Task, voice: OutputSink, reference: RunReference) -> ExecutionResult:
-        trail = RunTracker(voice, reference, task.profile.budget if task.profile else Budget(), adopt=self._adopt)
+    async def _follow(self, task: Task, sink: OutputSink, reference: RunReference) -> ExecutionResult:
+        trail = RunTracker(sink, reference, task.profile.budget if task.profile else Budget(), adopt=self._adopt)
         run = GatewayRun(self._address, task, trail, self._leaving)
         over = False
         try:

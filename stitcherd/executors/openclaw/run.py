@@ -39,17 +39,17 @@ HISTORY_LINES_MAX = 1000  # lines of a transcript
 class RunTracker:
     """Follows a run through connections and restarts; `adopt` says whether one that the gateway resumed is still it."""
 
-    def __init__(self, voice: OutputSink, reference: RunReference, budget: Budget, *, adopt: bool) -> None:
+    def __init__(self, sink: OutputSink, reference: RunReference, budget: Budget, *, adopt: bool) -> None:
         self.reference = reference
         self.runs = reference.runs.split()  # its ids, the newest last
         self.meter = UsageMeter(budget, Usage(reference.input, reference.output, reference.usd, reference.turns))
-        self.hearing = EventHandler(voice, self.meter, self._renewed)
-        self._voice = voice
+        self.hearing = EventHandler(sink, self.meter, self._renewed)
+        self._sink = sink
         self._adopt = adopt
 
     async def begin(self, boot: str) -> None:
         """Remember the run, which is about to begin, or goes on, in the gateway of this boot."""
-        await self._voice.remember(self._renewed(boot))
+        await self._sink.save_reference(self._renewed(boot))
 
     async def read(self, gateway: GatewayConnection) -> tuple[list[TranscriptRow], bool]:
         """Read the transcript for what was missed of the run; return it, and whether the run goes on.

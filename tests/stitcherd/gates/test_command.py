@@ -22,7 +22,7 @@ class Gate:
             env=dict(os.environ),
             timeout=seconds,
             retries=retries,
-            say=self.output.extend,
+            write=self.output.extend,
             job_id=self.root.name,
             root=self.root,
         )

@@ -202,9 +202,9 @@ async def test_a_job_whose_executor_is_away_waits_and_says_why(store: Store, tmp
     assert await store.write(interruptions.requeue, other.id, mine, now_ms(), "gone") is Status.CANCELLED
 
 
-@pytest.mark.parametrize("remembers", [False, True])
+@pytest.mark.parametrize("resumable", [False, True])
 async def test_without_a_reference_one_that_remembers_never_began(
-    store: Store, tmp_path: Path, remembers: bool
+    store: Store, tmp_path: Path, resumable: bool
 ) -> None:
     job = await running(store, started=False)
     await store.write(
@@ -213,8 +213,8 @@ async def test_without_a_reference_one_that_remembers_never_began(
             steps.Fence(job.id, transitions.find_job_row(db, job.id)["key"], "default", 1, "an earlier daemon"),
             1,
             now_ms(),
-            remembers=remembers,
+            resumable=resumable,
         )
     )
     assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
-    assert (await look(store, job)).status is (Status.QUEUED if remembers else Status.FAILED)
+    assert (await look(store, job)).status is (Status.QUEUED if resumable else Status.FAILED)

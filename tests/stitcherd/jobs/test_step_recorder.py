@@ -72,10 +72,10 @@ def outputs(events: list[JobEvent]) -> list[JobEvent]:
 
 async def test_a_step_that_goes_well(house: House) -> None:
     async with await house.open() as step:
-        step.say(b"one\n")
-        await step.note("ai.tool_called", {"name": "read", "args": [f"cat {SECRET.decode()}"]})
-        await step.used(Usage(3, 4, 0.5))
-        step.say(b"two\n")
+        step.write(b"one\n")
+        await step.record_event("ai.tool_called", {"name": "read", "args": [f"cat {SECRET.decode()}"]})
+        await step.add_usage(Usage(3, 4, 0.5))
+        step.write(b"two\n")
         assert step.tail(100) == "one\ntwo\n"
         step.ended(0)
     (row,), events = await house.look()
@@ -100,9 +100,9 @@ async def test_a_step_that_goes_well(house: House) -> None:
 async def test_a_secret_in_two_pieces_is_seen_nowhere(house: House) -> None:
     async def work() -> None:
         async with await house.open() as step:
-            step.say(b"pass: " + SECRET[:9])
+            step.write(b"pass: " + SECRET[:9])
             await asyncio.sleep(0)
-            step.say(SECRET[9:] + b"!")
+            step.write(SECRET[9:] + b"!")
             raise LookupError(f"cannot use {SECRET.decode()}")
 
     with pytest.raises(LookupError):
@@ -133,7 +133,7 @@ def test_events_show_whole_characters_at_their_place_in_the_log(text: str, cuts:
         try:
             async with await house.open() as step:
                 for start, end in pairwise(places):
-                    step.say(data[start:end])
+                    step.write(data[start:end])
                     await asyncio.sleep(pause)
             return *(await house.look()), house.log()
         finally:
@@ -158,7 +158,7 @@ def test_events_show_whole_characters_at_their_place_in_the_log(text: str, cuts:
 async def test_output_that_is_no_text_is_shown_within_bounds(house: House) -> None:
     noise = bytes(range(128, 256)) * 100
     async with await house.open() as step:
-        step.say(noise)
+        step.write(noise)
     _, events = await house.look()
     assert house.log() == noise
     for event in outputs(events):
@@ -172,7 +172,7 @@ async def test_at_most_ten_events_a_second(house: House) -> None:
     begun = loop.time()
     async with await house.open() as step:
         while loop.time() < begun + 1.3:
-            step.say(b"x" * 700)
+            step.write(b"x" * 700)
             await asyncio.sleep(0.002)
     _, events = await house.look()
     times = [int(event.timestamp[-4:-1]) + 1000 * int(event.timestamp[17:19]) for event in outputs(events)]
@@ -186,7 +186,7 @@ async def test_a_long_log_keeps_head_and_tail(tmp_path: Path) -> None:
     house = await House.build(tmp_path, log_max=1000)
     async with await house.open() as step:
         for number in range(1000):
-            step.say(b"%d\n" % number)
+            step.write(b"%d\n" % number)
     (row,), _ = await house.look()
     log = house.log()
     assert log.startswith(b"0\n1\n2\n")
@@ -202,7 +202,7 @@ async def test_a_cancelled_step_fails_with_what_it_said(house: House) -> None:
 
     async def work() -> None:
         async with await house.open() as step:
-            step.say(b"half way")
+            step.write(b"half way")
             said.set()
             await asyncio.Event().wait()
 
@@ -223,7 +223,7 @@ async def test_output_of_a_job_that_was_taken_away_is_only_logged(house: House) 
     await house.store.write(interruptions.recover, house.job.id, now_ms())
     _, before = await house.look()
     async with step:
-        step.say(b"late")
+        step.write(b"late")
         await asyncio.sleep(0.01)
     _, after = await house.look()
     assert after == before
@@ -243,7 +243,7 @@ async def test_output_that_cannot_be_logged_ends_the_step(house: House, monkeypa
     monkeypatch.setattr(step._log, "write", full)
     with pytest.raises(OSError, match="No space"):
         async with step:
-            step.say(b"x")
+            step.write(b"x")
     (row,), events = await house.look()
     assert row.status is StepStatus.FAILED
     assert events[-1].payload["reason"] == "[Errno 28] No space left on device"
@@ -252,7 +252,7 @@ async def test_output_that_cannot_be_logged_ends_the_step(house: House, monkeypa
 async def use_up(step: RunningStep) -> None:
     """Note things until the last pages that the database has are full."""
     while True:
-        await step.note("step.progress", {"text": "x" * 4000})
+        await step.record_event("step.progress", {"text": "x" * 4000})
 
 
 async def test_a_disk_that_is_full_for_a_while_costs_events_and_nothing_else(house: House) -> None:
@@ -264,14 +264,14 @@ async def test_a_disk_that_is_full_for_a_while_costs_events_and_nothing_else(hou
         await house.store.write(limit, 1)  # SQLite takes this for: no more than there are now
         with pytest.raises(StorageUnavailable):
             await use_up(step)
-        step.say(b"y" * 4096)
+        step.write(b"y" * 4096)
         async with asyncio.timeout(20):
             while step._unshown:  # noqa: ASYNC110 (nobody says that an event could not be written)
                 await asyncio.sleep(0.005)
         with pytest.raises(StorageUnavailable):
-            await step.note("step.progress", {"text": "x" * 4000})
+            await step.record_event("step.progress", {"text": "x" * 4000})
         await house.store.write(limit, 1_000_000)
-        step.say(b"z")
+        step.write(b"z")
         step.ended(0)
     (row,), events = await house.look()
     assert (row.status, row.output_bytes) == (StepStatus.COMPLETED, 4097)
@@ -283,7 +283,7 @@ async def test_steps_follow_each_other(house: House) -> None:
     async with await house.open(StepType.COMMAND) as first:
         first.ended(2, "it failed")
     async with await house.open(StepType.AI_ACTION) as second:
-        await second.remember({"run": "7"})
+        await second.save_reference({"run": "7"})
     rows, events = await house.look()
     assert [(row.ordinal, row.status) for row in rows] == [(1, StepStatus.FAILED), (2, StepStatus.COMPLETED)]
     assert not [event for event in events if event.type.startswith("gate.")]

@@ -12,8 +12,8 @@ from stitcherd.processes import file_lock
 TAKE = """
 import sys
 from pathlib import Path
-from stitcherd import lock
-held = lock.take(Path(sys.argv[1]), "it")
+from stitcherd.processes import file_lock
+held = file_lock.acquire_lock(Path(sys.argv[1]), "it")
 print("held", flush=True)
 sys.stdin.read()
 """

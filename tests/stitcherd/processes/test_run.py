@@ -22,7 +22,7 @@ class Job:
         self.cwd = root / "work"
         self.cwd.mkdir()
         self.output = bytearray()
-        self.say: Callable[[bytes], None] = self.output.extend
+        self.write: Callable[[bytes], None] = self.output.extend
         self.env = processes.build_environment(os.environ, job_id=self.id, attempt=1, number=1, tmp=root)
 
     async def run(self, *argv: str, stdin: bytes = b"", seconds: float | None = 20.0) -> processes.ExitStatus:
@@ -32,7 +32,7 @@ class Job:
             env=self.env,
             stdin=stdin,
             timeout=seconds,
-            say=self.say,
+            write=self.write,
             job_id=self.id,
             root=self.root,
         )
@@ -152,10 +152,10 @@ async def test_a_signal_is_told_by_name(job: Job) -> None:
 
 
 async def test_a_fault_of_the_listener_is_raised_after_the_end(job: Job) -> None:
-    def say(_: bytes) -> None:
+    def write(_: bytes) -> None:
         raise ZeroDivisionError
 
-    job.say = say
+    job.write = write
     with pytest.raises(ZeroDivisionError):
         await job.run("head", "-c", "1000000", "/dev/zero")
 
@@ -263,11 +263,11 @@ from stitcherd import processes
 
 async def main():
     processes.become_subreaper()
-    processes.not_dumpable()
+    processes.set_not_dumpable()
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, processes.reap_orphans)
     here = pathlib.Path.cwd()
     run = lambda *argv: processes.run(argv, cwd=here, env={**os.environ, "STITCHER_JOB_ID": "j"}, timeout=20,
-        say=lambda b: None, job_id="j", root=here)
+        write=lambda b: None, job_id="j", root=here)
     script = "(setsid sleep 0.02 &) ; (setsid sleep 60 &) ; exit 7"
     exits = [await run("sh", "-c", "exit 5") for _ in range(5)]
     exits += [await run("sh", "-c", script) for _ in range(5)]

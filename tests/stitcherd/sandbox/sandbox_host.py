@@ -48,7 +48,7 @@ class SandboxHost:
             cwd=work,
             env=env,
             timeout=seconds,
-            say=said.extend,
+            write=said.extend,
             job_id=self.door,
             root=self.attempt,
             watch=limits.watch_limits(box, (work, scratch), str(home)),

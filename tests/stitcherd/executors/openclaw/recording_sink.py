@@ -14,17 +14,17 @@ class RecordingSink:
         self.uses: list[Usage] = []
         self.reference: dict[str, str] = {}
 
-    def say(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         self.said += data
 
-    async def note(self, type_: str, payload: dict[str, Any]) -> None:
+    async def record_event(self, type_: str, payload: dict[str, Any]) -> None:
         self.noted.append((type_, payload))
 
-    async def used(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
+    async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
         self.reference = reference or self.reference
         self.uses.append(usage)
 
-    async def remember(self, reference: dict[str, str]) -> None:
+    async def save_reference(self, reference: dict[str, str]) -> None:
         self.reference = reference
 
     @property
