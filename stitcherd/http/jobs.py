@@ -66,7 +66,7 @@ async def list_jobs(request: web.Request) -> web.Response:
         query=_parse_filter(query.text("q") or ""),
         statuses=query.each("status", lambda value: Status(value.upper()), Status),
         types=query.each("type", str),
-        agent_task=query.text("agentTaskId"),
+        agent_task_id=query.text("agentTaskId"),
         repository=query.text("repository"),
         workspace=_resolve_workspace(request, query.text("workspaceId")),
         before=query.text("before"),

@@ -39,8 +39,8 @@ def waiting_of(terms: str) -> PendingApproval:
 def save_request(db: sqlite3.Connection, key: int, terms: ApprovalRequest) -> None:
     """Keep what a job waits for, by its integer key, in place of what it waited for before."""
     db.execute(
-        "INSERT INTO approvals (job, terms, expires_at) VALUES (?, ?, ?)"
-        " ON CONFLICT (job) DO UPDATE SET terms = excluded.terms, expires_at = excluded.expires_at,"
+        "INSERT INTO approvals (job, request, expires_at) VALUES (?, ?, ?)"
+        " ON CONFLICT (job) DO UPDATE SET request = excluded.request, expires_at = excluded.expires_at,"
         " approved_by = NULL",
         (key, rows.encode(terms), terms.expires_at),
     )
@@ -58,18 +58,18 @@ def request_approval(
 
 def find_granted(db: sqlite3.Connection, key: int, attempt: int) -> ApprovalRequest | None:
     """Return what was approved of an attempt, where that was its commit."""
-    found = db.execute("SELECT terms FROM approvals WHERE job = ? AND approved_by IS NOT NULL", (key,)).fetchone()
-    terms = None if found is None else msgspec.json.decode(found["terms"], type=ApprovalRequest)
+    found = db.execute("SELECT request FROM approvals WHERE job = ? AND approved_by IS NOT NULL", (key,)).fetchone()
+    terms = None if found is None else msgspec.json.decode(found["request"], type=ApprovalRequest)
     return terms if terms is not None and terms.commit is not None and terms.attempt == attempt else None
 
 
 def find_waiting(db: sqlite3.Connection, job_id: str) -> tuple[RunnerJob, ApprovalRequest]:
     """Return a job and what it waits for; raise Refusal unless it waits."""
     row = transitions.find_job_row(db, job_id)
-    found = db.execute("SELECT terms FROM approvals WHERE job = ?", (row["key"],)).fetchone()
+    found = db.execute("SELECT request FROM approvals WHERE job = ?", (row["key"],)).fetchone()
     if row["status"] != Status.PENDING or found is None:
         raise transitions.not_waiting(row)
-    return rows.job(row), msgspec.json.decode(found["terms"], type=ApprovalRequest)
+    return rows.job(row), msgspec.json.decode(found["request"], type=ApprovalRequest)
 
 
 def waiting_on_thread(
@@ -107,7 +107,7 @@ def approve(
 def expire(db: sqlite3.Connection, now: int) -> list[RunnerJob]:
     """Cancel the jobs whose time to be approved is over, and return them."""
     over = db.execute(
-        "SELECT j.id, a.terms FROM jobs j JOIN approvals a ON a.job = j.key"
+        "SELECT j.id, a.request FROM jobs j JOIN approvals a ON a.job = j.key"
         " WHERE j.status = 'PENDING' AND a.expires_at <= ? ORDER BY j.key",
         (now,),
     ).fetchall()
@@ -116,7 +116,7 @@ def expire(db: sqlite3.Connection, now: int) -> list[RunnerJob]:
             db,
             row["id"],
             transitions.DAEMON_ACTOR,
-            f"approval expired after {msgspec.json.decode(row['terms'], type=ApprovalRequest).expires}",
+            f"approval expired after {msgspec.json.decode(row['request'], type=ApprovalRequest).expires}",
             now,
         )
         for row in over
@@ -138,7 +138,7 @@ def replace_request(
         "executor": new.executor,
         "tries_max": new.tries,
         "on_interrupt": new.on_interrupt,
-        "rails": new.rails,
+        "rails_revision": new.rails,
         "decision": add_decision(db, new.decision),
     }
     if new.terms is None:

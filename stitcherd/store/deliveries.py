@@ -36,7 +36,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
     received_at: int
     event: str
     action: str | None
-    name: str | None
+    trigger: str | None
     sender: str | None
     repository: str | None
     thread: Thread | None
@@ -83,7 +83,7 @@ def add_delivery(db: sqlite3.Connection, new: NewDelivery, job: NewJob | None) -
         reason = already_open(open_job)
         job = None
     elif job is not None:
-        ruled = limits.apply_limits(ruled, limits.read_uses(db, job.quotas, new.received_at))
+        ruled = limits.apply_limits(ruled, limits.read_uses(db, job.limits, new.received_at))
         verdict, reason = ruled.verdict, ruled.reason
         job = None if verdict is Verdict.THROTTLED else job
     about = open_job.id if open_job is not None else job.id if job is not None else None
@@ -137,7 +137,7 @@ def find_repeated(
     ).fetchone()
     if row is None:
         return None
-    job = rows.job(find_job_row(db, row["job"])) if row["job"] else None
+    job = rows.job(find_job_row(db, row["job_id"])) if row["job_id"] else None
     first = rows.delivery(row)
     name = first.external_id or first.id
     return RecordedDelivery(first.id, Verdict.DUPLICATE, f"delivery {name} was received at {first.received_at}", job)
@@ -156,7 +156,7 @@ def _insert_delivery(
         "received_at": new.received_at,
         "event": new.event,
         "action": new.action,
-        "name": new.name,
+        "trigger": new.trigger,
         "sender": new.sender,
         "repository": new.repository,
         "thread": rows.encode(new.thread) if new.thread else None,
@@ -166,7 +166,7 @@ def _insert_delivery(
         "headers": rows.encode(new.headers),
         "verdict": verdict,
         "reason": reason,
-        "job": job,
+        "job_id": job,
         "replay_of": new.replay_of,
         "decision": decision,
     }

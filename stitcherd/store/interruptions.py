@@ -66,7 +66,7 @@ def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
     """
     before = find_job_row(db, job_id)
     started = db.execute(
-        "SELECT 1 FROM starts WHERE job = ? AND attempt = ? AND (reference IS NOT NULL OR NOT remembers)",
+        "SELECT 1 FROM starts WHERE job = ? AND attempt = ? AND (reference IS NOT NULL OR NOT resumable)",
         (before["key"], before["attempt"]),
     ).fetchone()
     return _abort_or_requeue(db, before, None, now, None if started is None else DAEMON_STOPPED)
@@ -91,8 +91,10 @@ def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int 
     if left is None:
         return None
     fail_open_steps(db, job, now, "interrupted")
-    changes = "owner = ?, last_event = 'job.recovered', version = version + 1"
-    db.execute(f"UPDATE jobs SET {changes} WHERE key = ?", (owner, job["key"]))
+    db.execute(
+        "UPDATE jobs SET owner = ?, last_event = 'job.recovered', version = version + 1 WHERE key = ?",
+        (owner, job["key"]),
+    )
     told = {"attempt": job["attempt"], "try": left.number}
     add_event(
         db, "job.recovered", actor=DAEMON_ACTOR, now=now, job=job["key"], workspace=job["workspace"], payload=told

@@ -23,9 +23,10 @@ from stitcherd.store.search import matching_keys
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
-    """A job as intake hands it in; `because` is the payload of its `job.created`, `quotas` what it counts against.
+    """A job to be stored; the fields are named as the columns of its table.
 
-    With `terms` it waits for an approval first.
+    `origin` is the payload of its event `job.created`; it counts against each of `limits`, and waits for the
+    `approval` first where it has one.
     """
 
     id: str
@@ -39,30 +40,30 @@ class NewJob(Struct, frozen=True, kw_only=True):
     thread: Thread | None
     prompt: str
     metadata: dict[str, Any]
-    tries: int
+    tries_max: int
     on_interrupt: str
-    rails: str
+    rails_revision: str
     actor: str
-    because: dict[str, Any]
-    delivery: str | None = None
-    agent_task: str | None = None
+    origin: dict[str, Any]
+    delivery_id: str | None = None
+    agent_task_id: str | None = None
     idempotency_key: str | None = None
     request_sha256: str | None = None
-    quotas: tuple[Limit, ...] = ()
-    terms: policy.ApprovalRequest | None = None
+    limits: tuple[Limit, ...] = ()
+    approval: policy.ApprovalRequest | None = None
 
 
 def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> RunnerJob:
     """Store a job with its events, QUEUED, or PENDING where it needs an approval; return it."""
-    thread, terms = new.thread, new.terms
-    then = ("job.waiting", terms.payload()) if terms else ("job.queued", {"attempt": 1})
+    thread, request = new.thread, new.approval
+    then = ("job.waiting", request.payload()) if request else ("job.queued", {"attempt": 1})
     columns = {
         "id": new.id,
         "tail": rows.reversed_suffix(new.id),
         "workspace": new.workspace,
-        "agent_task": new.agent_task,
+        "agent_task_id": new.agent_task_id,
         "type": new.type,
-        "status": Status.PENDING if terms else Status.QUEUED,
+        "status": Status.PENDING if request else Status.QUEUED,
         "priority": new.priority,
         "profile": new.profile,
         "executor": new.executor,
@@ -73,13 +74,13 @@ def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> Run
         "thread_title": thread and thread.title,
         "thread_url": thread and thread.url,
         "thread_author": thread and thread.author,
-        "tries_max": new.tries,
+        "tries_max": new.tries_max,
         "on_interrupt": new.on_interrupt,
-        "rails": new.rails,
-        "delivery": new.delivery,
+        "rails_revision": new.rails_revision,
+        "delivery_id": new.delivery_id,
         "actor": new.actor,
         "created_at": now,
-        "queued_at": None if terms else now,
+        "queued_at": None if request else now,
         "last_event": then[0],
         "decision": decision,
         "idempotency_key": new.idempotency_key,
@@ -93,11 +94,11 @@ def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> Run
         "INSERT INTO job_texts (job, prompt, metadata) VALUES (?, ?, ?)",
         (row["key"], new.prompt, rows.encode(new.metadata)),
     )
-    if terms:
-        approvals.save_request(db, row["key"], terms)
-    for type_, payload in (("job.created", new.because), then):
+    if request:
+        approvals.save_request(db, row["key"], request)
+    for type_, payload in (("job.created", new.origin), then):
         add_event(db, type_, actor=new.actor, now=now, job=row["key"], workspace=new.workspace, payload=payload)
-    limits.count_job(db, new.quotas, new.id, now)
+    limits.count_job(db, new.limits, new.id, now)
     return rows.job(row)
 
 
@@ -119,7 +120,7 @@ def dispatch(db: sqlite3.Connection, new: NewJob, decision: Decision, now: int) 
             )
         if row is not None:
             return rows.job(row), False
-    used = limits.read_uses(db, new.quotas, now)
+    used = limits.read_uses(db, new.limits, now)
     decision = limits.apply_limits(decision, used)
     if decision.verdict is Verdict.THROTTLED:
         seconds = max((use.free_at or 0) - now for use in used) // 1000 + 1
@@ -153,7 +154,7 @@ class JobFilter(Struct, frozen=True, kw_only=True):
     query: Filter = Filter()
     statuses: tuple[Status, ...] = ()
     types: tuple[str, ...] = ()
-    agent_task: str | None = None
+    agent_task_id: str | None = None
     repository: str | None = None
     workspace: str | None = None
     before: str | None = None
@@ -179,7 +180,7 @@ async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> J
 
 def _terms(wanted: JobFilter) -> Filter:
     given = {"state": wanted.statuses, "type": wanted.types}
-    given |= {"agent": optional(wanted.agent_task), "repo": optional(wanted.repository)}
+    given |= {"agent": optional(wanted.agent_task_id), "repo": optional(wanted.repository)}
     return Filter((*wanted.query.terms, *(FilterTerm(key, values) for key, values in given.items() if values)))
 
 
@@ -252,5 +253,5 @@ async def _waiting(db: aiosqlite.Connection, jobs: Sequence[sqlite3.Row]) -> dic
     keys = [row["key"] for row in jobs if row["status"] == Status.PENDING]
     if not keys:
         return {}
-    terms = await fetch_all(db, f"SELECT job, terms FROM approvals WHERE job IN ({', '.join('?' * len(keys))})", keys)
-    return {row["job"]: approvals.waiting_of(row["terms"]) for row in terms}
+    found = await fetch_all(db, f"SELECT job, request FROM approvals WHERE job IN ({', '.join('?' * len(keys))})", keys)
+    return {row["job"]: approvals.waiting_of(row["request"]) for row in found}

@@ -178,7 +178,7 @@ class BotCooldown(Struct, frozen=True):
         if self.by_bot:
             _add_hit(db, self.key, job_id, now, BOT_MEMORY_MS)
         else:
-            db.execute("DELETE FROM asks WHERE quota = ?", (self.key,))
+            db.execute("DELETE FROM hits WHERE limit_key = ?", (self.key,))
 
 
 Limit = RateLimit | DailyBudget | BotCooldown
@@ -212,10 +212,12 @@ def apply_limits(decision: Decision, used: tuple[LimitUse, ...]) -> Decision:
 
 def _hit_times(db: sqlite3.Connection, key: str, since: int, most: int) -> list[int]:
     """Return the times of the newest asks, at most so many (-1 for all), the newest first."""
-    found = db.execute("SELECT at FROM asks WHERE quota = ? AND at > ? ORDER BY at DESC LIMIT ?", (key, since, most))
+    found = db.execute(
+        "SELECT at FROM hits WHERE limit_key = ? AND at > ? ORDER BY at DESC LIMIT ?", (key, since, most)
+    )
     return [row["at"] for row in found]
 
 
 def _add_hit(db: sqlite3.Connection, key: str, job_id: str, now: int, window: int) -> None:
-    db.execute("DELETE FROM asks WHERE quota = ? AND at <= ?", (key, now - window))
-    db.execute("INSERT INTO asks (quota, at, job) VALUES (?, ?, ?)", (key, now, job_id))
+    db.execute("DELETE FROM hits WHERE limit_key = ? AND at <= ?", (key, now - window))
+    db.execute("INSERT INTO hits (limit_key, at, job) VALUES (?, ?, ?)", (key, now, job_id))

@@ -1,4 +1,4 @@
-"""Brings a database file to the newest numbered migration, each whole or not at all."""
+"""Applies numbered migrations to a database file, all of them or none."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from importlib.resources import files
 
 
 class NewerDatabase(Exception):
-    """The database was written by a newer Stitcher; this one must not touch it."""
+    """The database was written by a newer Stitcher and must not be changed by this one."""
 
 
 def migrations() -> list[tuple[int, str]]:
-    """Return the migrations as (number, SQL), in order, without a gap."""
+    """Return the migrations as (number, SQL), in order; raise RuntimeError for a gap in the numbers."""
     found = sorted(
         (int(entry.name.split("_")[0]), entry.read_text("utf-8"))
         for entry in files("stitcherd.store.migrations").iterdir()
@@ -22,9 +22,9 @@ def migrations() -> list[tuple[int, str]]:
 
 
 def split_statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script one by one.
+    """Yield the statements of a script one by one; raise OperationalError if the last one is incomplete.
 
-    `executescript` would commit first, and a failed migration would then stay half done.
+    `executescript` would commit first, and a migration that fails would stay half applied.
     """
     pending = ""
     for line in script.splitlines(keepends=True):
@@ -37,7 +37,7 @@ def split_statements(script: str) -> Iterator[str]:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Apply what is missing, in one transaction; raise NewerDatabase where the file is ahead of us."""
+    """Apply the missing migrations in one transaction; raise NewerDatabase if the file has a higher version."""
     known = migrations()
     connection.execute("BEGIN IMMEDIATE")
     try:

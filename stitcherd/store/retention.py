@@ -31,7 +31,7 @@ def prune_bodies(db: sqlite3.Connection, before: int) -> int:
     """Delete a batch of the bodies of deliveries from before a time (ms) and return how many there were."""
     return db.execute(
         "DELETE FROM delivery_bodies WHERE delivery IN (SELECT b.delivery FROM delivery_bodies b"
-        " JOIN deliveries d ON d.key = b.delivery LEFT JOIN jobs j ON j.id = d.job"
+        " JOIN deliveries d ON d.key = b.delivery LEFT JOIN jobs j ON j.id = d.job_id"
         " WHERE d.received_at < ? AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
         " ORDER BY b.delivery LIMIT ?)",
         (before, RETENTION_BATCH),
@@ -41,7 +41,7 @@ def prune_bodies(db: sqlite3.Connection, before: int) -> int:
 def prune_hits(db: sqlite3.Connection, before: int) -> int:
     """Delete a batch of what was counted against rates before a time (ms) and return how much there was."""
     return db.execute(
-        "DELETE FROM asks WHERE (quota, at, job) IN (SELECT quota, at, job FROM asks WHERE at < ? LIMIT ?)",
+        "DELETE FROM hits WHERE (limit_key, at, job) IN (SELECT limit_key, at, job FROM hits WHERE at < ? LIMIT ?)",
         (before, RETENTION_BATCH),
     ).rowcount
 

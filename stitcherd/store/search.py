@@ -22,7 +22,7 @@ FETCHED = 1000  # rows at a time
 
 BY_AGENT, BY_STATUS = "jobs_agent_task", "jobs_status"
 INDICES = {  # and the columns before the key, the narrowest first
-    BY_AGENT: ("agent_task",),
+    BY_AGENT: ("agent_task_id",),
     "jobs_repository_type": ("workspace", "repository", "type", "status"),
     "jobs_repository": ("workspace", "repository", "status"),
     "jobs_type": ("workspace", "type", "status"),
@@ -122,7 +122,7 @@ def _statement(narrowed: SearchPlan, all_of: dict[str, Collection[str]], limit: 
 def _index(narrowed: SearchPlan, all_of: dict[str, Collection[str]], *, few: bool) -> str | None:
     """Return the index to go by; None where jobs are found by a failed gate, by text, or simply from the newest on."""
     columns = narrowed.columns
-    if narrowed.gate is not None and not few and "agent_task" not in columns:
+    if narrowed.gate is not None and not few and "agent_task_id" not in columns:
         return None
     by_status = "status" in columns or "workspace" in columns
     if (narrowed.searches or narrowed.gate is not None) and not few:

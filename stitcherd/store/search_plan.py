@@ -12,7 +12,7 @@ from shared.models import OPEN_STATUSES, Status
 STUCK_MS = 15 * 60_000  # ms without an event, after which a running job is stuck
 CLOCK_TOLERANCE_MS = 3_600_000  # ms that the clock may have been set back, before age and key part ways
 
-COLUMN_OF = {"type": "type", "profile": "profile", "agent": "agent_task"}
+COLUMN_OF = {"type": "type", "profile": "profile", "agent": "agent_task_id"}
 ENDED = tuple(status for status in Status if status not in OPEN_STATUSES)
 NEWEST_EVENT = "(SELECT e.at FROM events e WHERE e.job = jobs.key ORDER BY e.id DESC LIMIT 1)"
 IS: dict[str, tuple[tuple[Status, ...], str | None]] = {  # the statuses, and what must hold besides

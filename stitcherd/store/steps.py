@@ -52,7 +52,7 @@ def begin_try(
     """
     _check_fence(db, mine)
     row = (mine.key, mine.attempt, number, now, base, resumable)
-    db.execute("INSERT INTO starts (job, attempt, try, at, base, remembers) VALUES (?, ?, ?, ?, ?, ?)", row)
+    db.execute("INSERT INTO starts (job, attempt, try, at, base, resumable) VALUES (?, ?, ?, ?, ?, ?)", row)
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, mine.key))
 
 

@@ -54,11 +54,11 @@ def new_job(**more: Any) -> jobs.NewJob:
         thread=None,
         prompt="Mend the roof.",
         metadata={"a": 1},
-        tries=2,
+        tries_max=2,
         on_interrupt="fail",
-        rails="r1",
+        rails_revision="r1",
         actor="source:forge/ann",
-        because={"trigger": "word"},
+        origin={"trigger": "word"},
     )
     return structs.replace(usual, **more)
 

@@ -11,7 +11,7 @@ import pytest
 import stitcherd
 
 ROOT = Path(stitcherd.__file__).parent
-MOVES = "store/moves.py"
+TRANSITIONS = "store/transitions.py"
 WRITES_A_JOB = re.compile(r"\b(?:update|insert(?: or \w+)? into|replace into|delete from)\s+jobs\b", re.IGNORECASE)
 SETS_A_STATUS = re.compile(r"\bupdate\s+jobs\s+set\b.*?\bstatus\s*=", re.IGNORECASE | re.DOTALL)
 
@@ -34,10 +34,10 @@ def files() -> dict[str, Path]:
     return {str(path.relative_to(ROOT)): path for path in sorted(ROOT.rglob("*.py"))}
 
 
-def test_only_the_moves_write_a_jobs_status() -> None:
+def test_only_transitions_write_a_jobs_status() -> None:
     writers = {name for name, path in files().items() for text in texts(path) if WRITES_A_JOB.search(text)}
-    assert writers == {MOVES, "store/entries.py", "store/progress.py"}
-    for name in writers - {MOVES}:
+    assert writers == {TRANSITIONS, "store/jobs.py", "store/steps.py", "store/interruptions.py"}
+    for name in writers - {TRANSITIONS}:
         for text in texts(files()[name]):
             before_where = re.split(r"\bwhere\b", text, flags=re.IGNORECASE)[0]
             assert not SETS_A_STATUS.search(before_where), f"{name}: {text}"
@@ -46,19 +46,19 @@ def test_only_the_moves_write_a_jobs_status() -> None:
         assert not re.search(r"\bupdate\s+jobs\b", path.read_text("utf-8"), re.IGNORECASE), path.name
 
 
-def test_only_the_moves_advance_a_job() -> None:
+def test_only_transitions_and_interruptions_advance_a_job() -> None:
     callers = [name for name, path in files().items() if re.search(r"\badvance\(", path.read_text("utf-8"))]
-    assert callers == [MOVES]
+    assert callers == ["store/interruptions.py", TRANSITIONS]
 
 
-def test_only_the_entries_add_a_job() -> None:
+def test_only_one_module_adds_a_job() -> None:
     adding = {
         name
         for name, path in files().items()
         for text in texts(path)
         if re.search(r"into\s+jobs\b", text, re.IGNORECASE)
     }
-    assert adding == {"store/entries.py"}
+    assert adding == {"store/jobs.py"}
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_only_the_queue_imports_huey() -> None:
         for name, path in files().items()
         if re.search(r"^\s*(?:from|import) huey\b", path.read_text("utf-8"), re.MULTILINE)
     ]
-    assert set(found) == {"queue/__init__.py", "queue/parts.py"}
+    assert found == ["queue.py"]

@@ -23,11 +23,11 @@ NEW = jobs.NewJob(
     thread=None,
     prompt="",
     metadata={},
-    tries=1,
+    tries_max=1,
     on_interrupt="fail",
-    rails="none",
+    rails_revision="none",
     actor="uid:0",
-    because={},
+    origin={},
 )
 
 
@@ -39,9 +39,9 @@ async def _add(doors: Any, **more: Any) -> str:
 
 
 async def test_q_narrows_together_with_the_other_parameters(doors: Any) -> None:
-    one = await _add(doors, type="fix", agent_task="task-7")
+    one = await _add(doors, type="fix", agent_task_id="task-7")
     await _add(doors, type="fix")
-    await _add(doors, type="review", agent_task="task-7")
+    await _add(doors, type="review", agent_task_id="task-7")
     for query in (
         "q=type:fix+agent:task-7",
         "q=type:fix&agentTaskId=task-7",

@@ -33,11 +33,11 @@ NEW = jobs.NewJob(
     thread=None,
     prompt="",
     metadata={},
-    tries=1,
+    tries_max=1,
     on_interrupt="fail",
-    rails="r-1",
+    rails_revision="r-1",
     actor="uid:0",
-    because={},
+    origin={},
 )
 
 

@@ -60,7 +60,7 @@ async def came_in(store: Store, when: int, ended: int | None = None) -> RunnerJo
         received_at=when,
         event="push",
         action=None,
-        name="push",
+        trigger="push",
         sender=None,
         repository=None,
         thread=None,
@@ -73,7 +73,7 @@ async def came_in(store: Store, when: int, ended: int | None = None) -> RunnerJo
         seen_since=0,
         same_body_since=None,
     )
-    job = new_job(actor="source:forge", delivery=delivery)
+    job = new_job(actor="source:forge", delivery_id=delivery)
     recorded = await store.write(deliveries.add_delivery, new, job)
     assert recorded.job
     await store.write(transitions.start, job.id, 1, "me", when)

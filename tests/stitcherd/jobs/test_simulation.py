@@ -78,7 +78,7 @@ async def add(
         received_at=at,
         event="issue_comment",
         action="created",
-        name="issue.comment",
+        trigger="issue.comment",
         sender=f"forge:{login}",
         repository="acme/roof",
         thread=None,

@@ -45,11 +45,11 @@ def new_job() -> Callable[..., jobs.NewJob]:
             thread=None,
             prompt="Mend the roof.",
             metadata={"a": 1},
-            tries=2,
+            tries_max=2,
             on_interrupt="fail",
-            rails="r1",
+            rails_revision="r1",
             actor="source:forge/ann",
-            because={"trigger": "word"},
+            origin={"trigger": "word"},
         )
         return structs.replace(usual, **more)
 
@@ -68,7 +68,7 @@ def new_delivery() -> Callable[..., deliveries.NewDelivery]:
             received_at=now_ms(),
             event="issue_comment",
             action="created",
-            name="issue.comment",
+            trigger="issue.comment",
             sender="forge:ann",
             repository="acme/roof",
             thread=Thread("issue", 7),

@@ -19,10 +19,10 @@ def new_job(**more: Any) -> NewJob:
         "thread": None,
         "prompt": "",
         "metadata": {},
-        "tries": 2,
+        "tries_max": 2,
         "on_interrupt": "fail",
-        "rails": "r1",
+        "rails_revision": "r1",
         "actor": "uid:0",
-        "because": {},
+        "origin": {},
     }
     return NewJob(**usual | more)

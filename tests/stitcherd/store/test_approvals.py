@@ -44,7 +44,7 @@ def wait(store: Store, new_job: Make, new_delivery: Make) -> Callable[..., Any]:
     async def make(number: int = 7, **more: Any) -> RunnerJob:
         thread, delivery = Thread("issue", number), new_id()
         decision = Decision(Verdict.WAITING, "guard stranger: it is strange", "r1", trigger="word")
-        job = new_job(thread=thread, delivery=delivery, terms=terms(**more))
+        job = new_job(thread=thread, delivery_id=delivery, approval=terms(**more))
         new = new_delivery(id=delivery, thread=thread, decision=decision)
         recorded = await store.write(deliveries.add_delivery, new, job)
         assert recorded.verdict is Verdict.WAITING

@@ -36,7 +36,14 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 def new_job(**more: Any) -> jobs.NewJob:
     usual: dict[str, Any] = dict.fromkeys(("repository", "ref", "thread"))
     usual |= {"workspace": "default", "type": "fix", "profile": "p", "executor": "claw", "priority": 5, "prompt": "x"}
-    usual |= {"metadata": {}, "tries": 9, "on_interrupt": "retry", "rails": "r-1", "actor": "uid:1", "because": {}}
+    usual |= {
+        "metadata": {},
+        "tries_max": 9,
+        "on_interrupt": "retry",
+        "rails_revision": "r-1",
+        "actor": "uid:1",
+        "origin": {},
+    }
     return jobs.NewJob(id=new_id(), **usual | more)
 
 
@@ -122,13 +129,13 @@ async def test_who_asks_beyond_the_day_is_throttled_and_told_when(store: Store) 
     await use(store, mine, 1, 0.75)
     midnight = format_timestamp(20_001 * DAY_MS)
     with pytest.raises(Refusal) as refused:
-        await store.write(jobs.dispatch, new_job(quotas=(day,)), ALLOWED, NOON)
+        await store.write(jobs.dispatch, new_job(limits=(day,)), ALLOWED, NOON)
     assert (refused.value.code, refused.value.retry_after) == ("throttled", DAY_MS // 2 // 1000 + 1)
     assert refused.value.detail == f"limit budget.per_day: 2 USD are used up until {midnight}"
     decision = refused.value.more["decision"]
     assert decision["remedy"] == {"text": f"ask again after {midnight}, or raise budget.per_day", "line": 9}
     assert decision["checks"][0]["outcome"] == "fail"
-    await store.write(jobs.dispatch, new_job(quotas=(day,)), ALLOWED, 20_001 * DAY_MS)
+    await store.write(jobs.dispatch, new_job(limits=(day,)), ALLOWED, 20_001 * DAY_MS)
 
 
 amounts = st.none() | st.integers(1, 20)

@@ -58,7 +58,7 @@ async def test_a_repeated_delivery_is_the_first_one(
     store: Store, new_job: Make, new_delivery: Make, again: dict[str, Any], repeated: bool
 ) -> None:
     first = new_delivery(external_id="d1", body_sha256="b1", received_at=DAY)
-    recorded = await store.write(deliveries.add_delivery, first, new_job(thread=THREAD, delivery=first.id))
+    recorded = await store.write(deliveries.add_delivery, first, new_job(thread=THREAD, delivery_id=first.id))
     kept = await everything(store)
     second = new_delivery(**{"received_at": DAY + 1, **again})
     outcome = await store.write(deliveries.add_delivery, second, None)
@@ -81,7 +81,7 @@ async def test_an_open_job_on_the_thread_takes_the_place_of_a_second(
     first = await store.write(deliveries.add_delivery, new_delivery(), new_job(thread=THREAD))
     assert first.job
     second = new_delivery()
-    outcome = await store.write(deliveries.add_delivery, second, new_job(thread=THREAD, delivery=second.id))
+    outcome = await store.write(deliveries.add_delivery, second, new_job(thread=THREAD, delivery_id=second.id))
     assert (outcome.delivery_id, outcome.verdict, outcome.job) == (second.id, Verdict.DUPLICATE, first.job)
     async with store.reading() as db:
         stored = await deliveries.get_delivery(db, second.id, None)

@@ -54,7 +54,7 @@ async def test_a_page_that_is_just_full_is_the_last(store: Store, new_job: Make,
 
 
 async def test_a_page_is_narrowed(store: Store, new_job: Make, allowed: Decision) -> None:
-    mend = await add(store, new_job(type="mend", agent_task="t1"), allowed)
+    mend = await add(store, new_job(type="mend", agent_task_id="t1"), allowed)
     await add(store, new_job(repository="acme/cellar", workspace="lab"), allowed)
     await store.write(transitions.cancel, mend.id, "uid:0", None, now_ms())
     for wanted, matches in (
@@ -62,7 +62,7 @@ async def test_a_page_is_narrowed(store: Store, new_job: Make, allowed: Decision
         (JobFilter(types=("mend", "fix")), 2),
         (JobFilter(statuses=(Status.CANCELLED,)), 1),
         (JobFilter(statuses=(Status.CANCELLED,), types=("fix",)), 0),
-        (JobFilter(agent_task="t1", repository="acme/roof"), 1),
+        (JobFilter(agent_task_id="t1", repository="acme/roof"), 1),
         (JobFilter(repository="acme/cellar", workspace="default"), 0),
     ):
         async with store.reading() as db:

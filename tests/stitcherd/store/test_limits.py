@@ -47,11 +47,11 @@ def new_job(**more: Any) -> jobs.NewJob:
         "thread": None,
         "prompt": "mend",
         "metadata": {},
-        "tries": 1,
+        "tries_max": 1,
         "on_interrupt": "fail",
-        "rails": "r-1",
+        "rails_revision": "r-1",
         "actor": "uid:1",
-        "because": {},
+        "origin": {},
     }
     return jobs.NewJob(**usual | more)
 
@@ -66,32 +66,32 @@ async def claim(store: Store, job: RunnerJob, slots: ConcurrencyLimits) -> Any:
 
 async def test_a_rate_is_used_up_and_then_free_again(store: Store) -> None:
     for at in (1000, 2000):
-        await add(store, at, quotas=(QUOTA,))
+        await add(store, at, limits=(QUOTA,))
     with pytest.raises(Refusal) as refused:
-        await add(store, 3000, quotas=(QUOTA,))
+        await add(store, 3000, limits=(QUOTA,))
     assert (refused.value.code, refused.value.retry_after) == ("throttled", 3599)
     until = format_timestamp(3_601_000)
     assert refused.value.detail == f"limit per_sender: 2/h for forge:ann is used up until {until}"
     decision = refused.value.more["decision"]
     assert (decision["verdict"], decision["checks"][0]["outcome"]) == ("throttled", "fail")
     assert decision["remedy"] == {"text": f"ask again after {until}, or raise per_sender", "line": 9}
-    await add(store, 3_601_000, quotas=(QUOTA,))
+    await add(store, 3_601_000, limits=(QUOTA,))
     with pytest.raises(Refusal):
-        await add(store, 3_601_001, quotas=(QUOTA,))
+        await add(store, 3_601_001, limits=(QUOTA,))
 
 
 async def test_each_counts_for_itself(store: Store) -> None:
     for who, workspace in (("forge:ann", "default"), ("forge:bob", "default"), ("forge:ann", "far")):
         for _ in range(2):
-            await add(store, quotas=(RateLimit("per_sender", 9, "2/h", 2, 1000, who, workspace),))
+            await add(store, limits=(RateLimit("per_sender", 9, "2/h", 2, 1000, who, workspace),))
 
 
 async def test_the_tightest_of_several_says_when(store: Store) -> None:
     slow = RateLimit("per_repo", 10, "1/d", 1, 86_400_000, "acme/roof", "default")
     quick = RateLimit("per_sender", 9, "1/h", 1, 3_600_000, "forge:ann", "default")
-    await add(store, quotas=(slow, quick))
+    await add(store, limits=(slow, quick))
     with pytest.raises(Refusal, match="limit per_repo"):
-        await add(store, quotas=(slow, quick))
+        await add(store, limits=(slow, quick))
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def memory() -> Iterator[Any]:
 
     db = sqlite3.connect(":memory:")
     db.row_factory = sqlite3.Row
-    db.execute("CREATE TABLE asks (quota TEXT, at INTEGER, job TEXT, PRIMARY KEY (quota, at, job))")
+    db.execute("CREATE TABLE hits (limit_key TEXT, at INTEGER, job TEXT, PRIMARY KEY (limit_key, at, job))")
     try:
         yield db
     finally:
@@ -203,7 +203,7 @@ async def test_a_held_job_that_is_cancelled_is_held_no_more(store: Store) -> Non
 
 async def test_what_no_window_reaches_is_forgotten(store: Store) -> None:
     for at in (1000, 5000):
-        await add(store, at, quotas=(QUOTA,))
+        await add(store, at, limits=(QUOTA,))
     assert await store.write(retention.prune_hits, 5000) == 1
     assert (await store.write(limits.read_uses, (QUOTA,), 5000))[0].seen == "1 of 2 by now for forge:ann"
 
@@ -228,37 +228,37 @@ async def test_bots_that_ask_in_a_row_rest_longer_and_longer(store: Store) -> No
     now, minute = 0, 60_000
     for _ in range(limits.BOT_JOBS_FREE):
         now += minute
-        await add(store, now, quotas=(chain(),))
+        await add(store, now, limits=(chain(),))
     for rest in (15, 30, 60, 120, 240, 480):
         free_at = now + rest * minute
         with pytest.raises(Refusal) as refused:
-            await add(store, free_at - 1, quotas=(chain(),))
+            await add(store, free_at - 1, limits=(chain(),))
         assert refused.value.code == "throttled"
         assert refused.value.detail.endswith(
             f"times in a row on acme/roof#7 (issue), and rest until {format_timestamp(free_at)}"
         )
         remedy = refused.value.more["decision"]["remedy"]["text"]
         assert remedy == f"a person asks on the thread, or ask again after {format_timestamp(free_at)}"
-        await add(store, free_at, quotas=(chain(),))
+        await add(store, free_at, limits=(chain(),))
         now = free_at
 
 
 async def test_a_person_who_asks_ends_the_row(store: Store) -> None:
     for now in range(limits.BOT_JOBS_FREE):
-        await add(store, now, quotas=(chain(),))
-    await add(store, 5, quotas=(chain(thread="acme/roof#8 (issue)"),))
+        await add(store, now, limits=(chain(),))
+    await add(store, 5, limits=(chain(thread="acme/roof#8 (issue)"),))
     with pytest.raises(Refusal, match="bots asked 4 times in a row"):
-        await add(store, 6, quotas=(chain(),))
-    await add(store, 7, quotas=(chain(bot=False),))
+        await add(store, 6, limits=(chain(),))
+    await add(store, 7, limits=(chain(bot=False),))
     for now in range(8, 8 + limits.BOT_JOBS_FREE):
-        await add(store, now, quotas=(chain(),))
+        await add(store, now, limits=(chain(),))
     with pytest.raises(Refusal, match="limit loop"):
-        await add(store, 20, quotas=(chain(),))
+        await add(store, 20, limits=(chain(),))
 
 
 async def test_a_bot_that_asks_now_and_then_is_never_held_up(store: Store) -> None:
     for hour in range(0, 200, 7):
-        await add(store, hour * 3_600_000, quotas=(chain(),))
+        await add(store, hour * 3_600_000, limits=(chain(),))
 
 
 @pytest.mark.parametrize(

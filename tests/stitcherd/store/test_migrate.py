@@ -1,4 +1,4 @@
-"""Migrations: from nothing, from every version, and whole or not at all, however they end."""
+"""Migrations: from an empty file, from an older version, and all or nothing however they end."""
 
 import os
 import signal
@@ -17,8 +17,9 @@ from stitcherd.store import migrate
 from stitcherd.store.sqlite import Store
 
 KNOWN = migrate.migrations()
-# Brings the database to version 1, then dies in the middle of the second migration.
-DIES = """
+SECOND = (len(KNOWN) + 1, "ALTER TABLE rails ADD COLUMN note TEXT;\nCREATE INDEX rails_loaded ON rails (loaded_at);\n")
+# Migrates the database to version 1, then is killed in the middle of the second migration.
+KILLED_IN_THE_MIDDLE = """
 import os, signal, sqlite3, sys
 from stitcherd.store import migrate
 
@@ -39,71 +40,67 @@ def db(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def shape(db: sqlite3.Connection) -> tuple[int, set[tuple[str, ...]]]:
+def schema(db: sqlite3.Connection) -> tuple[int, set[tuple[str, ...]]]:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     return version, set(db.execute("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'"))
 
 
-def test_a_fresh_file_gets_them_all_and_once(db: sqlite3.Connection) -> None:
+def test_an_empty_file_gets_every_migration_once(db: sqlite3.Connection) -> None:
     migrate.migrate(db)
-    after = shape(db)
+    after = schema(db)
     instance = db.execute("SELECT value FROM meta").fetchall()
     migrate.migrate(db)
-    assert shape(db) == after
+    assert schema(db) == after
     assert after[0] == len(KNOWN)
     assert db.execute("SELECT value FROM meta").fetchall() == instance
 
 
-@pytest.mark.parametrize("version", range(1, len(KNOWN) + 1))
-def test_every_older_version_becomes_the_newest(
-    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, version: int
-) -> None:
-    with monkeypatch.context() as older:
-        older.setattr(migrate, "migrations", lambda: KNOWN[:version])
-        migrate.migrate(db)
-        assert shape(db)[0] == version
-        db.execute("INSERT INTO rails VALUES ('r1', 'version: 1', 1)")
+def test_an_older_file_becomes_the_newest_version(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate.migrate(db)
+    db.execute("INSERT INTO rails VALUES ('r1', 'version: 1', 1)")
+    monkeypatch.setattr(migrate, "migrations", lambda: [*KNOWN, SECOND])
+    migrate.migrate(db)
+    assert schema(db)[0] == SECOND[0]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         migrate.migrate(fresh)
-        assert shape(db) == shape(fresh)
-    assert db.execute("SELECT revision FROM rails").fetchall() == [("r1",)]
+        assert schema(db) == schema(fresh)
+    assert db.execute("SELECT revision, note FROM rails").fetchall() == [("r1", None)]
 
 
-def test_one_that_fails_leaves_the_file_as_it_was(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_migration_leaves_the_file_unchanged(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate.migrate(db)
-    before = shape(db)
+    before = schema(db)
     number = len(KNOWN) + 1
-    worse = (number, "CREATE TABLE half (n);\nINSERT INTO half VALUES (1);\n"), (number + 1, "DROP TABLE nobody;\n")
-    monkeypatch.setattr(migrate, "migrations", lambda: [*KNOWN, *worse])
+    failing = (number, "CREATE TABLE half (n);\nINSERT INTO half VALUES (1);\n"), (number + 1, "DROP TABLE nobody;\n")
+    monkeypatch.setattr(migrate, "migrations", lambda: [*KNOWN, *failing])
     with pytest.raises(sqlite3.OperationalError, match="nobody"):
         migrate.migrate(db)
-    assert shape(db) == before
+    assert schema(db) == before
     assert not db.in_transaction
 
 
-def test_a_kill_in_the_middle_leaves_the_file_as_it_was(path: Path, db: sqlite3.Connection) -> None:
+def test_being_killed_in_the_middle_leaves_the_file_unchanged(path: Path, db: sqlite3.Connection) -> None:
     env = os.environ | {"PYTHONPATH": str(Path(migrate.__file__).parents[2])}
-    died = subprocess.run([sys.executable, "-c", DIES, str(path)], env=env, check=False, timeout=30)
-    assert died.returncode == -signal.SIGKILL
-    version, objects = shape(db)
+    killed = subprocess.run([sys.executable, "-c", KILLED_IN_THE_MIDDLE, str(path)], env=env, check=False, timeout=30)
+    assert killed.returncode == -signal.SIGKILL
+    version, objects = schema(db)
     names = {each[1] for each in objects}
     assert (version, "half" in names, "steps" in names) == (1, False, True)
     migrate.migrate(db)
-    assert shape(db)[0] == len(KNOWN)
+    assert schema(db)[0] == len(KNOWN)
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-async def test_a_newer_file_is_not_touched(path: Path, db: sqlite3.Connection) -> None:
+async def test_a_newer_database_is_refused_and_unchanged(path: Path, db: sqlite3.Connection) -> None:
     migrate.migrate(db)
     db.execute(f"PRAGMA user_version = {len(KNOWN) + 1}")
-    before = shape(db)
+    before = schema(db)
     with pytest.raises(migrate.NewerDatabase, match="use a newer Stitcher"):
         await Store.open(path)
-    assert shape(db) == before
+    assert schema(db) == before
 
 
-def test_a_gap_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_gap_in_the_numbers_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("0001_a.sql", "0003_c.sql"):
         (tmp_path / name).write_text("SELECT 1;\n")
     monkeypatch.setattr(migrate, "files", lambda _: tmp_path)
@@ -113,11 +110,11 @@ def test_a_gap_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["SELECT 1;", "SELECT ';';", "-- a; b\nSELECT 2;", "SELECT\n  3\n;"]), max_size=5))
-def test_a_script_falls_into_its_statements(parts: list[str]) -> None:
+def test_a_script_is_split_into_its_statements(parts: list[str]) -> None:
     assert [each.strip() for each in migrate.split_statements("\n".join(parts))] == parts
 
 
-def test_a_trigger_is_one_statement_and_half_a_one_is_refused() -> None:
+def test_a_trigger_is_one_statement_and_an_incomplete_statement_is_refused() -> None:
     trigger = "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  SELECT 1;\n  SELECT 2;\nEND;"
     assert list(migrate.split_statements(trigger)) == [trigger]
     with pytest.raises(sqlite3.OperationalError, match="incomplete"):

@@ -24,7 +24,7 @@ HOUR = 3_600_000
 TYPES = ("fix", "review", "100%_sure", "bump")
 REPOSITORIES = ("octo-org/api", "octo-org/web", "Octo-Org/API", "acme/x_y", "acme/xzy", "acme/%", None)
 TITLES = ('Say "hi" 50% of a_b', "Back\\slash", "Straße", "plain words", None)
-COLUMNS = {"state": "status", "type": "type", "profile": "profile", "agent": "agent_task"}
+COLUMNS = {"state": "status", "type": "type", "profile": "profile", "agent": "agent_task_id"}
 
 
 class Row(Struct):
@@ -97,7 +97,7 @@ def _fill(db: sqlite3.Connection) -> list[Row]:
             "id": f"0199f3a1-0000-7000-8000-{key:012}",
             "tail": f"{key:012}"[::-1],
             "workspace": chance.choice(("default", "default", "lab")),
-            "agent_task": chance.choice((None, "task-7", "task-8")),
+            "agent_task_id": chance.choice((None, "task-7", "task-8")),
             "type": chance.choice(TYPES),
             "status": status,
             "priority": 5,
@@ -111,7 +111,7 @@ def _fill(db: sqlite3.Connection) -> list[Row]:
             "tries_max": 3,
             "on_interrupt": "fail",
             "error": '{"code":"gates_failed","detail":"tests failed"}' if status == "FAILED" else None,
-            "rails": "r-1",
+            "rails_revision": "r-1",
             "actor": "uid:0",
             "created_at": NOW - (120 - key) * HOUR // 2 - 1,
             "cancel_requested": chance.randrange(2),

@@ -79,7 +79,9 @@ async def test_a_waiting_job_tells_what_it_waits_for_until_it_waits_no_more(
     thread, delivery = Thread("issue", 7), new_id()
     decision = Decision(Verdict.WAITING, "guard stranger", "r1", trigger="word")
     new = new_delivery(id=delivery, thread=thread, decision=decision)
-    job = (await store.write(deliveries.add_delivery, new, new_job(thread=thread, delivery=delivery, terms=terms))).job
+    job = (
+        await store.write(deliveries.add_delivery, new, new_job(thread=thread, delivery_id=delivery, approval=terms))
+    ).job
     assert job
     for _ in range(2):
         async with store.reading() as db:

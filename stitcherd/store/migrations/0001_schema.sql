@@ -18,7 +18,7 @@ CREATE TABLE decisions (
 CREATE TABLE deliveries (
   key         INTEGER PRIMARY KEY AUTOINCREMENT,
   id          TEXT NOT NULL UNIQUE,
-  tail        TEXT NOT NULL,              -- the id's last 12 characters, backwards: a suffix becomes a range
+  tail        TEXT NOT NULL,              -- the id's last 12 characters, reversed: a suffix becomes a range
   source      TEXT NOT NULL,
   kind        TEXT NOT NULL,
   workspace   TEXT NOT NULL,
@@ -26,7 +26,7 @@ CREATE TABLE deliveries (
   received_at INTEGER NOT NULL,
   event       TEXT NOT NULL,
   action      TEXT,
-  name        TEXT,
+  trigger     TEXT,
   sender      TEXT,
   repository  TEXT,
   thread      TEXT,
@@ -36,18 +36,20 @@ CREATE TABLE deliveries (
   headers     TEXT NOT NULL,
   verdict     TEXT NOT NULL,
   reason      TEXT NOT NULL,
-  job         TEXT,
+  job_id      TEXT,
   replay_of   TEXT,
   decision    INTEGER REFERENCES decisions (key)
 ) STRICT;
-CREATE UNIQUE INDEX deliveries_external ON deliveries (source, external_id)
+-- Not unique: a sender's id is remembered for retention.dedupe, and after that it may arrive again as a new delivery.
+-- Within that time the writer finds the first one before it adds a second.
+CREATE INDEX deliveries_external ON deliveries (source, external_id)
   WHERE external_id IS NOT NULL AND replay_of IS NULL;
 CREATE INDEX deliveries_body ON deliveries (source, body_sha256);
 CREATE INDEX deliveries_tail ON deliveries (tail);
 CREATE INDEX deliveries_verdict ON deliveries (verdict, key);
 CREATE INDEX deliveries_received ON deliveries (received_at);
 
-CREATE TABLE delivery_bodies (               -- apart, so that a page of deliveries touches no body
+CREATE TABLE delivery_bodies (               -- a table of its own: a page of deliveries reads no body
   delivery INTEGER PRIMARY KEY REFERENCES deliveries (key),
   body     BLOB NOT NULL
 ) STRICT;
@@ -57,7 +59,7 @@ CREATE TABLE jobs (
   id               TEXT NOT NULL UNIQUE,
   tail             TEXT NOT NULL,
   workspace        TEXT NOT NULL,
-  agent_task       TEXT,
+  agent_task_id    TEXT,
   type             TEXT NOT NULL,
   status           TEXT NOT NULL
                    CHECK (status IN ('PENDING', 'QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED')),
@@ -77,8 +79,8 @@ CREATE TABLE jobs (
   on_interrupt     TEXT NOT NULL CHECK (on_interrupt IN ('fail', 'retry')),
   error            TEXT,
   usage            TEXT,
-  rails            TEXT NOT NULL,
-  delivery         TEXT,
+  rails_revision   TEXT NOT NULL,
+  delivery_id      TEXT,
   actor            TEXT NOT NULL,
   created_at       INTEGER NOT NULL,
   queued_at        INTEGER,
@@ -92,33 +94,88 @@ CREATE TABLE jobs (
   owner            TEXT,
   decision         INTEGER REFERENCES decisions (key),
   idempotency_key  TEXT,
-  request_sha256   TEXT
+  request_sha256   TEXT,
+  held             TEXT                     -- why a queued job was not started when it was next in the queue
 ) STRICT;
 CREATE INDEX jobs_tail ON jobs (tail);
-CREATE INDEX jobs_status ON jobs (status, key);
-CREATE INDEX jobs_type ON jobs (type, key);
-CREATE INDEX jobs_status_type ON jobs (status, type, key);
-CREATE INDEX jobs_repository ON jobs (repository, key);
-CREATE INDEX jobs_repository_status ON jobs (repository, status, key);
-CREATE INDEX jobs_agent_task ON jobs (agent_task, key) WHERE agent_task IS NOT NULL;
-CREATE UNIQUE INDEX jobs_delivery ON jobs (delivery) WHERE delivery IS NOT NULL;
+-- Lists are read by workspace, newest first. An index keeps that order only behind columns compared for equality, so a
+-- query that leaves the status open asks for each of the six: one index then serves two kinds of query.
+CREATE INDEX jobs_status ON jobs (status, workspace);
+CREATE INDEX jobs_type ON jobs (workspace, type, status);
+CREATE INDEX jobs_repository ON jobs (workspace, repository COLLATE NOCASE, status);
+CREATE INDEX jobs_repository_type ON jobs (workspace, repository COLLATE NOCASE, type, status);
+CREATE INDEX jobs_profile ON jobs (workspace, profile);
+CREATE INDEX jobs_agent_task ON jobs (agent_task_id, key) WHERE agent_task_id IS NOT NULL;
+CREATE INDEX jobs_created ON jobs (created_at);
+CREATE INDEX jobs_held ON jobs (priority DESC, key) WHERE held IS NOT NULL;
+CREATE INDEX jobs_ended ON jobs (completed_at) WHERE completed_at IS NOT NULL;
+CREATE INDEX jobs_waited ON jobs (queued_at) WHERE status = 'QUEUED';
+CREATE UNIQUE INDEX jobs_delivery ON jobs (delivery_id) WHERE delivery_id IS NOT NULL;
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (workspace, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE UNIQUE INDEX jobs_open_thread ON jobs (workspace, repository, thread_kind, thread_number, type)
   WHERE thread_number IS NOT NULL AND status IN ('PENDING', 'QUEUED', 'RUNNING');
 
-CREATE TABLE job_texts (                     -- apart, so that the rows of a list stay narrow
+CREATE TABLE job_texts (                     -- a table of its own: the rows that lists read stay narrow
   job      INTEGER PRIMARY KEY REFERENCES jobs (key),
   prompt   TEXT NOT NULL,
   metadata TEXT NOT NULL,
   result   TEXT
 ) STRICT;
 
-CREATE TABLE starts (                        -- written before the executor is started; never used again
-  job     INTEGER NOT NULL REFERENCES jobs (key),
+CREATE TABLE job_search (                    -- the text that a search looks in: narrow, so that a scan is short
+  job  INTEGER PRIMARY KEY REFERENCES jobs (key),
+  text TEXT NOT NULL                         -- one line each: type, owner/name#number, title, error
+) STRICT;
+CREATE VIEW job_search_text AS
+  SELECT key AS job,
+         type || char(10)
+           || coalesce(repository || coalesce('#' || thread_number, ''), '') || char(10)
+           || coalesce(thread_title, '') || char(10)
+           || coalesce(json_extract(error, '$.code') || ': ' || json_extract(error, '$.detail'), '') AS text
+  FROM jobs;
+CREATE TRIGGER job_search_insert AFTER INSERT ON jobs BEGIN
+  INSERT INTO job_search (job, text) SELECT job, text FROM job_search_text WHERE job = new.key;
+END;
+CREATE TRIGGER job_search_update AFTER UPDATE OF error ON jobs WHEN old.error IS NOT new.error BEGIN
+  UPDATE job_search SET text = (SELECT text FROM job_search_text WHERE job = new.key) WHERE job = new.key;
+END;
+CREATE TRIGGER job_search_delete AFTER DELETE ON jobs BEGIN
+  DELETE FROM job_search WHERE job = old.key;
+END;
+
+CREATE TABLE approvals (                     -- what a job waits for, or waited for; no row: it needed no approval
+  job         INTEGER PRIMARY KEY REFERENCES jobs (key),
+  request     TEXT NOT NULL,
+  expires_at  INTEGER NOT NULL,
+  approved_by TEXT                           -- NULL: never queue it, not by a retry either
+) STRICT;
+
+CREATE TABLE hits (                          -- jobs counted by rate limits, one row per limit, kept for its window
+  limit_key TEXT NOT NULL,                   -- workspace, name of the limit, and who or what it counts
+  at        INTEGER NOT NULL,
+  job       TEXT NOT NULL,
+  PRIMARY KEY (limit_key, at, job)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE spending (                      -- usage reported by executors, for the budgets of jobs and days
+  job     INTEGER NOT NULL,
   attempt INTEGER NOT NULL,
   try     INTEGER NOT NULL,
-  at      INTEGER NOT NULL,
-  reference TEXT,                           -- what the executor needs to find its run again
+  day     INTEGER NOT NULL,                  -- since 1970, UTC
+  turns   INTEGER NOT NULL,
+  usd     REAL NOT NULL,
+  PRIMARY KEY (job, attempt, try, day)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spending_day ON spending (day, turns, usd);
+
+CREATE TABLE starts (                        -- written before the executor is started; a key is never reused
+  job       INTEGER NOT NULL REFERENCES jobs (key),
+  attempt   INTEGER NOT NULL,
+  try       INTEGER NOT NULL,
+  at        INTEGER NOT NULL,
+  base      TEXT,                            -- the sha that the checkout is based on
+  resumable INTEGER NOT NULL,                -- 1: the executor gives a reference before it begins
+  reference TEXT,                            -- what the executor needs to find its run again
   PRIMARY KEY (job, attempt, try)
 ) STRICT, WITHOUT ROWID;
 
@@ -142,9 +199,10 @@ CREATE TABLE steps (
   completed_at  INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX steps_place ON steps (job, attempt, ordinal);
+CREATE INDEX steps_failed_gates ON steps (name, job) WHERE type = 'GATE' AND status = 'FAILED';
 
 CREATE TABLE events (
-  id        INTEGER PRIMARY KEY AUTOINCREMENT,  -- the cursor: never used again
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,  -- the cursor: never reused
   job       INTEGER REFERENCES jobs (key),
   step      TEXT,
   delivery  TEXT,
