@@ -79,7 +79,7 @@ def approval_command(trigger: Trigger, rulebook: CompiledRails | None) -> Comman
 
     A trigger of the rails with the same command has it first, and where nothing runs nothing is approved.
     """
-    if rulebook is None or rulebook.mode == "observe" or trigger.refused is not None or not trigger.commands:
+    if rulebook is None or rulebook.mode == "observe" or trigger.unusable is not None or not trigger.commands:
         return None
     command = trigger.commands[0]
     if command.verb not in {rulebook.approvals.command, DENY}:

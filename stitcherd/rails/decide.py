@@ -52,8 +52,8 @@ def decide(trigger: Trigger, rulebook: CompiledRails | None, facts: RuntimeFacts
     What only guards that ask for an approval speak against is waiting.
     """
     begun = perf_counter_ns()
-    if trigger.refused is not None:
-        return _evaluation(begun, rulebook, Verdict.IGNORED, trigger.refused)
+    if trigger.unusable is not None:
+        return _evaluation(begun, rulebook, Verdict.IGNORED, trigger.unusable)
     if rulebook is None:
         return _evaluation(begun, None, Verdict.IGNORED, NO_RAILS)
     rules = rulebook.triggers.get(trigger.name or "")

@@ -1,4 +1,4 @@
-"""What every kind of sender offers to the door, and the three ways in which it refuses a delivery."""
+"""The interface of a webhook sender, and the three errors it raises."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -9,65 +9,65 @@ from stitcherd.sources.trigger import Trigger
 
 
 class BadSignature(Exception):
-    """Nobody who holds a secret sent these bytes; the text names the header."""
+    """The signature is missing or matches no secret; the message names the header."""
 
 
 class NotJson(Exception):
-    """The body cannot be read as JSON; the text says where."""
+    """The body is not valid JSON; the message says where."""
 
 
 class WrongShape(Exception):
-    """The body, or a header that is read with it, is not what this sender sends; the text says where."""
+    """The body, or a header read with it, lacks a field or has one of the wrong type; the message says which."""
 
 
 class Verify(Protocol):
-    """Check who sent the raw bytes."""
+    """Verifies the signature of a raw body."""
 
     def __call__(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: int = 0, /) -> int:
-        """Return which secret matched, from 1; raise BadSignature.
+        """Return the number of the secret that matched, from 1; raise BadSignature.
 
-        `now` is in milliseconds since 1970, for kinds that sign a time: without it they refuse everything.
+        `now` is in milliseconds since 1970, for kinds that sign a timestamp; without it those refuse every delivery.
         """
 
 
 class Parse(Protocol):
-    """Put a delivery into the one vocabulary."""
+    """Parses a delivery into a trigger."""
 
     def __call__(
         self, headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False
     ) -> Trigger:
-        """Return what the delivery says; raise NotJson or WrongShape, and nothing else.
+        """Return the normalised delivery; raise NotJson or WrongShape, and nothing else.
 
-        `source` is the name in the settings, not the kind; `form` says that the body is `payload=` in a form.
+        `source` is the name in the settings, not the kind; with `form` the body is a form with the JSON in `payload`.
         """
 
 
-class ExternalId(Protocol):
-    """Read the sender's own id of a delivery."""
+class ReadDeliveryId(Protocol):
+    """Reads the sender's own id of a delivery."""
 
     def __call__(self, headers: Mapping[str, str], /) -> str | None:
-        """Return the id, None where there is none that can be kept."""
+        """Return the id, or None if there is none that can be stored."""
 
 
 class Scrub(Protocol):
-    """Make a body fit to be stored."""
+    """Removes secrets from a body before it is stored."""
 
     def __call__(self, body: bytes, /) -> bytes:
-        """Return the body without the secrets that some senders put into it; never raises."""
+        """Return the body without the secrets that some senders include; never raise."""
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """One kind of sender. All of it is pure: no I/O, and no clock but the one handed in.
+    """One kind of webhook sender. Everything in it is pure: no I/O, and no clock but the `now` passed in.
 
-    `headers` are case-insensitive mappings. `body_window` is for how many milliseconds the same bytes are a
-    duplicate whatever their id, 0 never, None as long as ids are remembered: the rule for ids that are not
-    signed. `kept_headers` are the only ones that may be stored.
+    `headers` are case-insensitive mappings. `body_window` is for how many milliseconds an identical body counts as a
+    duplicate whatever its id: 0 for never, None for as long as ids are kept. It is needed where ids are not signed.
+    Only `kept_headers` may be stored.
     """
 
     kind: str
     verify: Verify
     parse: Parse
-    external_id: ExternalId
+    external_id: ReadDeliveryId
     scrub: Scrub
     id_is_signed: bool
     body_window: int | None

@@ -1,4 +1,8 @@
-"""Webhooks of Gitea and Forgejo, signed with HMAC-SHA256 over the JSON, even where that comes in a form."""
+"""Webhooks of Gitea and Forgejo: JSON or form, signed with HMAC-SHA256 over the JSON.
+
+Payloads: go-gitea/gitea, modules/structs/hook.go. They are those of GitHub, except that old versions lack `is_pull`, a
+pull request may have its number only beside it, and a review names neither its author nor its time.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,92 +11,29 @@ from msgspec import UNSET, Struct, field
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from stitcherd.sources import github_payload
 from stitcherd.sources.base import BadSignature, Source, WrongShape
 from stitcherd.sources.github_payload import (
     GithubComment,
     GithubEnvelope,
     GithubMarker,
+    GithubPayload,
     GithubRun,
+    GithubThread,
     GithubUser,
     build_trigger,
     require_fields,
     unnamed_trigger,
 )
-from stitcherd.sources.payload import FORM, JSON, decode_body, encode_form, payload_of_form, scrub
+from stitcherd.sources.payload import FORM, JSON, decode_body, encode_form, read_form_payload, scrub
 from stitcherd.sources.signatures import delivery_id_reader, hmac_verifier
 from stitcherd.sources.text import Sha, ThreadNumber
 from stitcherd.sources.trigger import Trigger
 
-# merged from stitcherd.sources.gitea_body: Where a Gitea or Forgejo body differs from GitHub's; all else is
-# read as the same. Shapes: go-gitea/gitea, modules/structs/hook.go. Old versions leave out `is_pull`, and a
-# pull request may have its number only beside it; a review says neither who wrote it nor when.
-
-
-class GiteaThread(github_payload.GithubThread, frozen=True):
-    """An issue or a pull request, with all who are assigned."""
-
-    assignee: GithubUser | None = None
-    assignees: tuple[GithubUser | None, ...] | None = None
-
-    @property
-    def assigned(self) -> tuple[GithubUser | None, ...]:
-        """All who are assigned: which of them is new is not said."""
-        return self.assignees or (self.assignee,)
-
-
-class GiteaReview(Struct, frozen=True):
-    """A review of a change."""
-
-    text: str | None = field(default=None, name="content")
-
-
-class GiteaPayload(github_payload.GithubEnvelope, frozen=True):
-    """What the events have for which there is a word."""
-
-    number: ThreadNumber | None = None
-    is_pull: bool | None = None
-    issue: GiteaThread | None = None
-    pull_request: GiteaThread | None = None
-    comment: GithubComment | None = None
-    review: GiteaReview | None = None
-    requested_reviewer: GithubUser | None = None
-    ref: str | None = None
-    after: Sha | None = None
-    workflow_run: GithubRun | None = None
-    sha: Sha | None = None
-    state: str | None = None
-
-
-def as_github(seen: GiteaPayload) -> github_payload.GithubPayload:
-    """Return the body as GitHub would have sent it."""
-    issue, change = seen.issue, seen.pull_request
-    if issue and seen.is_pull:
-        issue = replace(issue, pull_request=GithubMarker())
-    if change and change.number is UNSET and seen.number is not None:
-        change = replace(change, number=seen.number)
-    return github_payload.GithubPayload(
-        action=seen.action,
-        sender=seen.sender,
-        repository=seen.repository,
-        issue=issue,
-        pull_request=change,
-        comment=seen.comment,
-        review=GithubComment(seen.review.text, seen.sender) if seen.review else None,
-        requested_reviewer=seen.requested_reviewer,
-        ref=seen.ref,
-        after=seen.after,
-        workflow_run=seen.workflow_run,
-        sha=seen.sha,
-        state=seen.state,
-    )
-
-
-# The fine word of an event and the coarse one go by the same names, and are not always both there.
+# From the most specific to the least; not all versions send all of them.
 _EVENT_HEADERS = ("X-Gitea-Event-Type", "X-Forgejo-Event-Type", "X-Gitea-Event", "X-Forgejo-Event")
 _EVENT_FAMILIES: Mapping[str, tuple[str, ...]] = {
     "issues": ("issues", "issue_assign", "issue_label", "issue_milestone"),
-    "comment": ("issue_comment", "pull_request_comment"),  # the latter is also the coarse word of a review
+    "comment": ("issue_comment", "pull_request_comment"),  # the latter also stands for a review
     "change": (
         "pull_request",
         "pull_request_assign",
@@ -112,7 +53,7 @@ _EVENT_FAMILIES: Mapping[str, tuple[str, ...]] = {
     "status": ("status",),
     "run": ("workflow_run",),
 }
-_FAMILY_OF = {word: family for family, words in _EVENT_FAMILIES.items() for word in words}
+_FAMILY_OF = {event: family for family, events in _EVENT_FAMILIES.items() for event in events}
 _REQUIRED_FIELDS: Mapping[str, tuple[str, ...]] = {
     "issues": ("issue",),
     "comment": ("issue", "comment"),
@@ -137,46 +78,105 @@ _EVENT_NAMES: Mapping[tuple[str, str | None], str] = {
     ("run", "completed"): "check.completed",
 }
 
-_EVENT = re.compile(r"[a-z][a-z0-9_]{0,99}")
-_BODY = Decoder(GiteaPayload)
-_ENVELOPE = Decoder(GithubEnvelope)
+
+class GiteaThread(GithubThread, frozen=True):
+    """An issue or a pull request, with its assignees."""
+
+    assignee: GithubUser | None = None
+    assignees: tuple[GithubUser | None, ...] | None = None
+
+    @property
+    def assigned(self) -> tuple[GithubUser | None, ...]:
+        """Return all assignees; the payload does not say which are new."""
+        return self.assignees or (self.assignee,)
+
+
+class GiteaReview(Struct, frozen=True):
+    """A review of a change."""
+
+    text: str | None = field(default=None, name="content")
+
+
+class GiteaPayload(GithubEnvelope, frozen=True):
+    """The fields of the events that rails can refer to."""
+
+    number: ThreadNumber | None = None
+    is_pull: bool | None = None
+    issue: GiteaThread | None = None
+    pull_request: GiteaThread | None = None
+    comment: GithubComment | None = None
+    review: GiteaReview | None = None
+    requested_reviewer: GithubUser | None = None
+    ref: str | None = None
+    after: Sha | None = None
+    workflow_run: GithubRun | None = None
+    sha: Sha | None = None
+    state: str | None = None
+
+
+_EVENT_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_payload_decoder = Decoder(GiteaPayload)
+_envelope_decoder = Decoder(GithubEnvelope)
 _verify_json = hmac_verifier("X-Gitea-Signature", "X-Forgejo-Signature")
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: int = 0, /) -> int:
-    """Return which secret matched, from 1; see `Verify`.
+    """Return the number of the secret that matched, from 1; see `Verify`.
 
-    The signature says nothing of the form around the JSON, so that only the one form is taken that Gitea makes:
-    any other, with the same JSON in it, would be the same delivery in other bytes, and no duplicate.
+    The signature does not cover the form around the JSON, so only Gitea's own encoding is accepted: any other form
+    with the same JSON would be the same delivery in other bytes, and not be recognised as a duplicate.
     """
     if headers.get("Content-Type", "").partition(";")[0].strip().lower() != FORM:
         return _verify_json(headers, body, secrets, now)
     try:
-        payload = payload_of_form(body)
+        payload = read_form_payload(body)
     except WrongShape:
-        raise BadSignature("X-Gitea-Signature is for a payload that is not there in the form") from None
+        raise BadSignature("X-Gitea-Signature is for a payload that is missing in the form") from None
     number = _verify_json(headers, payload, secrets, now)
     if encode_form(payload) != body:
-        raise BadSignature("X-Gitea-Signature is for the payload alone, and there is more in the form")
+        raise BadSignature("X-Gitea-Signature covers the payload alone, and the form has more")
     return number
 
 
 def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False) -> Trigger:
-    """Return what a delivery of Gitea says; see `Parse`. Who was assigned is not said: all who are, count."""
+    """Return the trigger of a Gitea or Forgejo delivery; see `Parse`. All assignees count as just assigned."""
     event = next(filter(None, (headers.get(name) for name in _EVENT_HEADERS)), "")
-    if not _EVENT.fullmatch(event):
+    if not _EVENT_PATTERN.fullmatch(event):
         raise WrongShape("X-Gitea-Event: expected the name of an event")
     family = _FAMILY_OF.get(event)
     if family is None:
-        return unnamed_trigger(decode_body(_ENVELOPE, body, form=form), event, source=source)
-    theirs = decode_body(_BODY, body, form=form)
-    if family == "comment" and theirs.action == "reviewed":
+        return unnamed_trigger(decode_body(_envelope_decoder, body, form=form), event, source=source)
+    original = decode_body(_payload_decoder, body, form=form)
+    if family == "comment" and original.action == "reviewed":
         family = "review"
-    seen = as_github(theirs)
-    require_fields(seen, _REQUIRED_FIELDS[family])
-    assigned = theirs.issue.assigned if theirs.issue else ()
-    return build_trigger(
-        seen, event, _EVENT_NAMES.get((family, seen.action)), source=source, bot=bot, assigned=assigned
+    payload = _to_github(original)
+    require_fields(payload, _REQUIRED_FIELDS[family])
+    assigned = original.issue.assigned if original.issue else ()
+    name = _EVENT_NAMES.get((family, payload.action))
+    return build_trigger(payload, event, name, source=source, bot=bot, assigned=assigned)
+
+
+def _to_github(payload: GiteaPayload) -> GithubPayload:
+    """Convert a payload to GitHub's format."""
+    issue, change = payload.issue, payload.pull_request
+    if issue and payload.is_pull:
+        issue = replace(issue, pull_request=GithubMarker())
+    if change and change.number is UNSET and payload.number is not None:
+        change = replace(change, number=payload.number)
+    return GithubPayload(
+        action=payload.action,
+        sender=payload.sender,
+        repository=payload.repository,
+        issue=issue,
+        pull_request=change,
+        comment=payload.comment,
+        review=GithubComment(payload.review.text, payload.sender) if payload.review else None,
+        requested_reviewer=payload.requested_reviewer,
+        ref=payload.ref,
+        after=payload.after,
+        workflow_run=payload.workflow_run,
+        sha=payload.sha,
+        state=payload.state,
     )
 
 

@@ -1,4 +1,4 @@
-"""Webhooks of GitHub, signed with HMAC-SHA256 over the raw body, as JSON or as a form."""
+"""Webhooks of GitHub: JSON or form, signed with HMAC-SHA256 over the raw body."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,6 @@ from stitcherd.sources.payload import FORM, JSON, decode_body, scrub
 from stitcherd.sources.signatures import delivery_id_reader, hmac_verifier
 from stitcherd.sources.trigger import Trigger
 
-# An event, and the fields of its body that it cannot be without.
 _REQUIRED_FIELDS: Mapping[str, tuple[str, ...]] = {
     "issues": ("issue",),
     "issue_comment": ("issue", "comment"),
@@ -48,24 +47,23 @@ _EVENT_NAMES: Mapping[tuple[str, str | None], str] = {
     ("status", None): "check.completed",
 }
 
-_EVENT = re.compile(r"[a-z][a-z0-9_]{0,99}")
-_BODY = Decoder(GithubPayload)
-_ENVELOPE = Decoder(GithubEnvelope)
+_EVENT_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_payload_decoder = Decoder(GithubPayload)
+_envelope_decoder = Decoder(GithubEnvelope)
 
 
 def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False) -> Trigger:
-    """Return what a delivery of GitHub says; see `Parse`."""
+    """Return the trigger of a GitHub delivery; see `Parse`."""
     event = headers.get("X-GitHub-Event", "")
-    if not _EVENT.fullmatch(event):
+    if not _EVENT_PATTERN.fullmatch(event):
         raise WrongShape("X-GitHub-Event: expected the name of an event")
     if event not in _REQUIRED_FIELDS:
-        known = decode_body(_ENVELOPE, body, form=form)
-        return unnamed_trigger(known, event, source=source, refused="ping" if event == "ping" else None)
-    seen = decode_body(_BODY, body, form=form)
-    require_fields(seen, _REQUIRED_FIELDS[event])
-    return build_trigger(
-        seen, event, _EVENT_NAMES.get((event, seen.action)), source=source, bot=bot, assigned=[seen.assignee]
-    )
+        envelope = decode_body(_envelope_decoder, body, form=form)
+        return unnamed_trigger(envelope, event, source=source, unusable="ping" if event == "ping" else None)
+    payload = decode_body(_payload_decoder, body, form=form)
+    require_fields(payload, _REQUIRED_FIELDS[event])
+    name = _EVENT_NAMES.get((event, payload.action))
+    return build_trigger(payload, event, name, source=source, bot=bot, assigned=[payload.assignee])
 
 
 SOURCE = Source(

@@ -1,4 +1,8 @@
-"""From a body in GitHub's shape, which Gitea and Forgejo took over, to the one vocabulary."""
+"""Payloads of GitHub webhooks, and their conversion to triggers; Gitea and Forgejo use the same format.
+
+Only the fields listed here are read; absent and null are the same. Documentation: docs.github.com, "Webhook events and
+payloads". Users, and the repositories of forks, are null once deleted.
+"""
 
 from collections.abc import Iterable
 
@@ -20,10 +24,6 @@ from stitcherd.sources.text import (
 )
 from stitcherd.sources.trigger import Quote, Trigger
 
-# merged from stitcherd.sources.github_body: The dozen fields that are read of a GitHub body; absent and null
-# are the same, all others are ignored. Shapes: docs.github.com, "Webhook events and payloads". Users and the
-# repositories of forks are null once deleted.
-
 
 class GithubUser(Struct, frozen=True):
     """An account."""
@@ -44,22 +44,22 @@ class GithubLabel(Struct, frozen=True):
 
 
 class GithubMarker(Struct, frozen=True):
-    """An object that says something by being there."""
+    """An object of which only the presence matters."""
 
 
 class GithubHead(Struct, frozen=True):
-    """The commit that a change brings."""
+    """The head of a pull request."""
 
     sha: Sha | None = None
     repo: GithubRepository | None = None
-    repo_id: int | None = None  # Gitea's
+    repo_id: int | None = None  # Gitea only
 
 
 class GithubBase(Struct, frozen=True):
-    """The branch that a change wants to go into."""
+    """The target branch of a pull request."""
 
     ref: Ref | None = None
-    repo_id: int | None = None  # Gitea's
+    repo_id: int | None = None  # Gitea only
 
 
 class GithubThread(Struct, frozen=True):
@@ -90,7 +90,7 @@ class GithubRun(Struct, frozen=True):
 
 
 class GithubEnvelope(Struct, frozen=True):
-    """What every event may have."""
+    """The fields that any event may have."""
 
     action: str | None = None
     sender: GithubUser | None = None
@@ -98,7 +98,7 @@ class GithubEnvelope(Struct, frozen=True):
 
 
 class GithubPayload(GithubEnvelope, frozen=True):
-    """What the events have for which there is a word."""
+    """The fields of the events that rails can refer to."""
 
     issue: GithubThread | None = None
     pull_request: GithubThread | None = None
@@ -115,22 +115,22 @@ class GithubPayload(GithubEnvelope, frozen=True):
     state: str | None = None
 
 
-def unnamed_trigger(seen: GithubEnvelope, event: str, *, source: str, refused: str | None = None) -> Trigger:
-    """Return what is known of an event for which there is no word."""
+def unnamed_trigger(payload: GithubEnvelope, event: str, *, source: str, unusable: str | None = None) -> Trigger:
+    """Return the trigger of an event that rails cannot refer to."""
     return Trigger(
         source=source,
         event=event,
-        action=seen.action,
-        refused=refused,
-        sender=_account(source, seen.sender),
-        repository=_repository_name(seen.repository),
+        action=payload.action,
+        unusable=unusable,
+        sender=_account(source, payload.sender),
+        repository=_repository_name(payload.repository),
     )
 
 
-def require_fields(seen: GithubPayload, fields: Iterable[str]) -> None:
-    """Raise WrongShape where one of the fields is missing, or is a topic without a number."""
+def require_fields(payload: GithubPayload, fields: Iterable[str]) -> None:
+    """Raise WrongShape if one of the fields is missing, or is a thread without a number."""
     for field in fields:
-        value = getattr(seen, field)
+        value = getattr(payload, field)
         if value is None:
             raise WrongShape(f"$.{field}: missing")
         if isinstance(value, GithubThread) and value.number is UNSET:
@@ -138,7 +138,7 @@ def require_fields(seen: GithubPayload, fields: Iterable[str]) -> None:
 
 
 def build_trigger(
-    seen: GithubPayload,
+    payload: GithubPayload,
     event: str,
     name: str | None,
     *,
@@ -146,36 +146,36 @@ def build_trigger(
     bot: str | None,
     assigned: Iterable[GithubUser | None],
 ) -> Trigger:
-    """Return what an event says; `name` is that of an issue's comment even where the comment is on a change.
+    """Return the trigger of an event.
 
-    `assigned` is who was assigned, if that is what happened.
+    `name` is `issue.comment` also for a comment on a change; `assigned` are the assignees if this is an assignment.
     """
-    topic = seen.issue or seen.pull_request
-    text = seen.comment or seen.review
-    if name == "issue.comment" and topic and topic.pull_request:
+    thread = payload.issue or payload.pull_request
+    comment = payload.comment or payload.review
+    if name == "issue.comment" and thread and thread.pull_request:
         name = "change.comment"
-    if name == "check.completed" and seen.state == "pending":
+    if name == "check.completed" and payload.state == "pending":
         name = None
-    sender = _account(source, seen.sender)
-    author = _account(source, (text or topic).user if topic else None)
+    sender = _account(source, payload.sender)
+    author = _account(source, (comment or thread).user if thread else None)
     return Trigger(
         source=source,
         event=event,
-        action=seen.action,
+        action=payload.action,
         name=name,
-        refused=bot_text_reason(name, bot, sender, author),
+        unusable=bot_text_reason(name, bot, sender, author),
         sender=sender,
         author=author,
-        repository=_repository_name(seen.repository),
-        thread=_thread(seen, topic, source) if topic else None,
-        labels=tuple(label.name for label in topic.labels or () if label and label.name) if topic else (),
+        repository=_repository_name(payload.repository),
+        thread=_thread(payload, thread, source) if thread else None,
+        labels=tuple(label.name for label in thread.labels or () if label and label.name) if thread else (),
         assignees=_accounts(source, assigned) if name == "issue.assigned" else (),
-        reviewers=_accounts(source, [seen.requested_reviewer]) if name == "change.review_requested" else (),
-        commands=parse_commands(text.body or "", bot) if text and name in COMMAND_EVENTS else (),
-        quotes=_quotes(seen, topic, source) if topic else (),
-        from_fork=_from_fork(seen.pull_request, seen.repository),
-        ref=_base_branch(seen),
-        head_sha=_head_sha(seen),
+        reviewers=_accounts(source, [payload.requested_reviewer]) if name == "change.review_requested" else (),
+        commands=parse_commands(comment.body or "", bot) if comment and name in COMMAND_EVENTS else (),
+        quotes=_quotes(payload, thread, source) if thread else (),
+        from_fork=_from_fork(payload.pull_request, payload.repository),
+        ref=_base_branch(payload),
+        head_sha=_head_sha(payload),
     )
 
 
@@ -192,27 +192,27 @@ def _repository_name(repository: GithubRepository | None) -> str | None:
     return repository.full_name if repository else None
 
 
-def _thread(seen: GithubPayload, topic: GithubThread, source: str) -> Thread | None:
-    if topic.number is UNSET:
+def _thread(payload: GithubPayload, thread: GithubThread, source: str) -> Thread | None:
+    if thread.number is UNSET:
         return None
     return Thread(
-        kind="change" if topic is seen.pull_request or topic.pull_request else "issue",
-        number=topic.number,
-        title=topic.title or "",
-        url=safe_url(topic.html_url),
-        author=_account(source, topic.user),
+        kind="change" if thread is payload.pull_request or thread.pull_request else "issue",
+        number=thread.number,
+        title=thread.title or "",
+        url=safe_url(thread.html_url),
+        author=_account(source, thread.user),
     )
 
 
-def _quotes(seen: GithubPayload, topic: GithubThread, source: str) -> tuple[Quote, ...]:
-    author = _account(source, topic.user)
-    texts = [(author, "title", topic.title), (author, "body", topic.body)]
-    texts += [(_account(source, text.user), "comment", text.body) for text in (seen.comment, seen.review) if text]
-    return tuple(Quote(writer, kind, text) for writer, kind, text in texts if text)
+def _quotes(payload: GithubPayload, thread: GithubThread, source: str) -> tuple[Quote, ...]:
+    author = _account(source, thread.user)
+    texts = [(author, "title", thread.title), (author, "body", thread.body)]
+    texts += [(_account(source, each.user), "comment", each.body) for each in (payload.comment, payload.review) if each]
+    return tuple(Quote(account, kind, text) for account, kind, text in texts if text)
 
 
 def _from_fork(change: GithubThread | None, repository: GithubRepository | None) -> bool | None:
-    """Say whether a change comes from another repository; one that is gone was a fork."""
+    """Return whether a change comes from another repository; a deleted one was a fork."""
     if change is None or change.head is None:
         return None
     head, base = _repository_name(change.head.repo), _repository_name(repository)
@@ -221,15 +221,15 @@ def _from_fork(change: GithubThread | None, repository: GithubRepository | None)
     return head is None or base is None or head.lower() != base.lower()
 
 
-def _base_branch(seen: GithubPayload) -> str | None:
-    if seen.pull_request and seen.pull_request.base:
-        return seen.pull_request.base.ref
+def _base_branch(payload: GithubPayload) -> str | None:
+    if payload.pull_request and payload.pull_request.base:
+        return payload.pull_request.base.ref
     return None
 
 
-def _head_sha(seen: GithubPayload) -> str | None:
-    if seen.pull_request and seen.pull_request.head:
-        return seen.pull_request.head.sha
-    run = seen.check_run or seen.check_suite or seen.workflow_run
-    sha = run.head_sha if run else seen.sha or seen.after
-    return sha if sha and sha.strip("0") else None  # a deleted branch is pushed as zeros
+def _head_sha(payload: GithubPayload) -> str | None:
+    if payload.pull_request and payload.pull_request.head:
+        return payload.pull_request.head.sha
+    run = payload.check_run or payload.check_suite or payload.workflow_run
+    sha = run.head_sha if run else payload.sha or payload.after
+    return sha if sha and sha.strip("0") else None  # zeros: the branch was deleted

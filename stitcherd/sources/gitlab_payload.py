@@ -1,4 +1,8 @@
-"""Which of our words a GitLab event goes by; one update may be several things, and has one name."""
+"""Payloads of GitLab webhooks, and the names of their events.
+
+Only the fields listed here are read; absent and null are the same. Documentation: docs.gitlab.com, "Webhook events".
+Senders, assignees and reviewers come with their names, authors only with their ids.
+"""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -7,20 +11,26 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from stitcherd.sources.text import Login, ProjectPath, Ref, Sha, ThreadNumber
 
-# merged from stitcherd.sources.gitlab_body: The fields that are read of a GitLab body; absent and null are
-# the same, all others are ignored. Shapes: docs.gitlab.com, "Webhook events". People are named in full only
-# where they act, are assigned or review; who wrote something is a bare number.
-
 GitlabId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 EventKind = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,99}\Z")]
 
+_ENDED_STATUSES = frozenset({"success", "failed", "canceled", "skipped"})
+_CHANGE_ACTIONS = {
+    "open": "change.opened",
+    "approved": "change.review",  # the last approval that was required
+    "approval": "change.review",
+    "unapproved": "change.review",
+    "unapproval": "change.review",
+}
+_NOTE_NAMES = {"Issue": "issue.comment", "MergeRequest": "change.comment"}
+
 
 class GitlabUser(Struct, frozen=True):
-    """An account; old versions leave out its number."""
+    """An account; old versions leave out its id."""
 
     id: GitlabId | None = None
     username: Login | None = None
-    re_requested: bool | None = None  # of a reviewer who is asked once more
+    re_requested: bool | None = None  # a reviewer whose review is requested again
 
 
 class GitlabLabel(Struct, frozen=True):
@@ -36,7 +46,7 @@ class GitlabProject(Struct, frozen=True):
 
 
 class GitlabCommit(Struct, frozen=True):
-    """The commit that a change brings."""
+    """The head commit of a merge request."""
 
     id: Sha | None = None
 
@@ -58,7 +68,7 @@ class GitlabThread(Struct, frozen=True):
 
 
 class GitlabAttributes(GitlabThread, frozen=True):
-    """What the event is of: an issue or a merge request itself, a note on one, or a pipeline."""
+    """The object of an event: an issue, a merge request, a note on either, or a pipeline."""
 
     action: str | None = None
     system: bool | None = None
@@ -74,21 +84,21 @@ class GitlabAttributes(GitlabThread, frozen=True):
 
 
 class GitlabUsersChange(Struct, frozen=True):
-    """Who was there before and after."""
+    """The users before and after an update."""
 
     previous: tuple[GitlabUser | None, ...] | None = None
     current: tuple[GitlabUser | None, ...] | None = None
 
 
 class GitlabLabelsChange(Struct, frozen=True):
-    """Which labels were there before and after."""
+    """The labels before and after an update."""
 
     previous: tuple[GitlabLabel | None, ...] | None = None
     current: tuple[GitlabLabel | None, ...] | None = None
 
 
 class GitlabChanges(Struct, frozen=True):
-    """What an update changed."""
+    """The changes of an update."""
 
     assignees: GitlabUsersChange | None = None
     reviewers: GitlabUsersChange | None = None
@@ -96,17 +106,17 @@ class GitlabChanges(Struct, frozen=True):
 
 
 class GitlabEnvelope(Struct, frozen=True):
-    """What every event has."""
+    """The fields that any event may have."""
 
     object_kind: EventKind
     event_type: str | None = None
     user: GitlabUser | None = None
-    user_username: Login | None = None  # of a push
+    user_username: Login | None = None  # push events only
     project: GitlabProject | None = None
 
 
 class GitlabPayload(GitlabEnvelope, frozen=True):
-    """What the events have for which there is a word."""
+    """The fields of the events that rails can refer to."""
 
     object_attributes: GitlabAttributes | None = None
     issue: GitlabThread | None = None
@@ -121,27 +131,19 @@ class GitlabPayload(GitlabEnvelope, frozen=True):
     sha: Sha | None = None
 
 
-_ENDED_STATUSES = frozenset({"success", "failed", "canceled", "skipped"})
-_CHANGE_ACTIONS = {
-    "open": "change.opened",
-    "approved": "change.review",  # by the last of those who must
-    "approval": "change.review",
-    "unapproved": "change.review",
-    "unapproval": "change.review",
-}
-_NOTE_NAMES = {"Issue": "issue.comment", "MergeRequest": "change.comment"}
+def event_name(payload: GitlabPayload, attributes: GitlabAttributes) -> str | None:
+    """Return the name of an event in rails, or None: edits and notes by GitLab itself have none.
 
-
-def event_name(seen: GitlabPayload, attributes: GitlabAttributes) -> str | None:
-    """Return our word for what happened, None where there is none; an edit is nothing, nor is a note by GitLab."""
+    An update that changes several things has the name of the first that applies.
+    """
     if attributes.system:
         return None
-    status = attributes.status if seen.object_kind == "pipeline" else seen.build_status
-    match seen.object_kind:
+    status = attributes.status if payload.object_kind == "pipeline" else payload.build_status
+    match payload.object_kind:
         case "issue":
-            name = _issue_name(seen.changes, attributes)
+            name = _issue_name(payload.changes, attributes)
         case "merge_request":
-            name = _change_name(seen.changes, attributes)
+            name = _change_name(payload.changes, attributes)
         case "note":
             name = _note_name(attributes) if is_new_note(attributes) else None
         case "pipeline" | "build":
@@ -152,23 +154,23 @@ def event_name(seen: GitlabPayload, attributes: GitlabAttributes) -> str | None:
 
 
 def is_new_note(attributes: GitlabAttributes) -> bool:
-    """Say whether a note was just written; versions before 16.11 send no action, not even for an edit."""
+    """Return whether a note was just created; versions before 16.11 send no action, not even for an edit."""
     if attributes.action is None:
         return attributes.created_at is not None and attributes.created_at == attributes.updated_at
     return attributes.action == "create"
 
 
-def added_users(people: GitlabUsersChange | None) -> tuple[GitlabUser, ...]:
-    """Return who came in by a change, or is asked once more."""
-    if people is None:
+def added_users(change: GitlabUsersChange | None) -> tuple[GitlabUser, ...]:
+    """Return the users that an update added, and reviewers whose review it requests again."""
+    if change is None:
         return ()
-    before = {user.username for user in people.previous or () if user}
-    current = (user for user in people.current or () if user and user.username)
+    before = {user.username for user in change.previous or () if user}
+    current = (user for user in change.current or () if user and user.username)
     return tuple(user for user in current if user.username not in before or user.re_requested)
 
 
 def label_titles(labels: Iterable[GitlabLabel | None] | None) -> tuple[str, ...]:
-    """Return the names of labels."""
+    """Return the titles of labels."""
     return tuple(label.title for label in labels or () if label and label.title)
 
 
@@ -188,7 +190,7 @@ def _issue_name(changes: GitlabChanges | None, attributes: GitlabAttributes) -> 
 def _change_name(changes: GitlabChanges | None, attributes: GitlabAttributes) -> str | None:
     if attributes.action != "update":
         return _CHANGE_ACTIONS.get(attributes.action or "")
-    if attributes.oldrev:  # asked first, for a push is told together with changes that are none
+    if attributes.oldrev:  # first: a push also lists changes that are none
         return "change.updated"
     if changes and added_users(changes.reviewers):
         return "change.review_requested"

@@ -1,7 +1,7 @@
-"""The blocks of a Markdown text that hold words, after CommonMark 0.31: paragraphs and raw HTML.
+"""The text blocks of a Markdown document, after CommonMark 0.31: paragraphs and raw HTML.
 
-Code, headings and rules are left out. It answers where a block starts and ends and whether it is quoted, and
-gives up, which leaves out the rest of the text, on what nobody writes by hand.
+Code, headings and rules are left out. Parsing stops, and leaves out the rest of the text, at constructs on which
+parsers disagree and that nobody writes by hand.
 """
 
 import re
@@ -9,9 +9,6 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 
 from msgspec import Struct
-
-# merged from stitcherd.sources.markdown_html: Raw HTML in Markdown, after CommonMark 0.31: what a tag looks
-# like, and where a block of HTML ends.
 
 _ATTRIBUTE = r"[A-Za-z_:][A-Za-z0-9_.:-]*+(?:[ \t\n]*+=[ \t\n]*+(?:[^ \t\n\"'=<>`]++|'[^']*+'|\"[^\"]*+\"))?+"
 TAG = rf"<[A-Za-z][A-Za-z0-9-]*+(?:[ \t\n]++{_ATTRIBUTE})*+[ \t\n]*+/?>|</[A-Za-z][A-Za-z0-9-]*+[ \t\n]*+>"
@@ -36,22 +33,10 @@ _BLOCK_TAG = re.compile(
 _LONE_TAG = re.compile(rf"(?:{TAG}) *")
 
 
-def html_end(text: str, *, in_paragraph: bool) -> re.Pattern[str] | None:
-    """Return what ends the raw HTML that starts here, None where none does."""
-    if not text.startswith("<"):
-        return None
-    for start, end in _RAW:
-        if start.match(text):
-            return end
-    if _BLOCK_TAG.match(text) or (not in_paragraph and _LONE_TAG.fullmatch(text)):
-        return re.compile("")
-    return None
-
-
 LINE_END = re.compile(r"\r\n?|\n")
 
-NESTING_MAX = 64  # containers in one another
-_QUOTE_WIDTH = 0  # among the widths of list items
+NESTING_MAX = 64  # containers
+_QUOTE_WIDTH = 0  # of a block quote; list items have positive widths
 
 _HEADING = re.compile(r"#{1,6}(?: |$)")
 _UNDERLINE = re.compile(r"(?:=+|-+) *")
@@ -62,7 +47,7 @@ _DEFINITION = re.compile(r"\[(?:[^\[\]\\]|\\.)*+\]:")
 
 
 class Block(Struct):
-    """A paragraph or a piece of raw HTML: its lines by number and text, and which of them may be plain."""
+    """A paragraph or raw HTML block: the numbers and texts of its lines, and which of them may be plain."""
 
     html: bool
     numbers: list[int]
@@ -77,6 +62,8 @@ class Block(Struct):
 
 
 class _Leaf(Enum):
+    """The kind of the open leaf block."""
+
     NONE = auto()
     PARAGRAPH = auto()
     FENCE = auto()
@@ -84,11 +71,11 @@ class _Leaf(Enum):
 
 
 class _AmbiguousText(Exception):
-    """The text is one that parsers do not agree on."""
+    """Parsers disagree on how the text is to be read."""
 
 
 def parse_blocks(lines: Sequence[str]) -> Iterator[Block]:
-    """Yield the blocks that hold words, in order; the lines come without their ends."""
+    """Yield the paragraphs and raw HTML blocks in order; `lines` have no line ends."""
     parser = _BlockParser()
     for number, line in enumerate(lines):
         try:
@@ -102,28 +89,30 @@ def parse_blocks(lines: Sequence[str]) -> Iterator[Block]:
 
 
 class _BlockParser:
+    """The block structure of the lines read so far (CommonMark, appendix "A parsing strategy")."""
+
     def __init__(self) -> None:
         self.finished: list[Block] = []
         self.containers: list[int] = []
         self.leaf = _Leaf.NONE
         self.block = Block(False, [], [], [])
-        self.closing = re.compile("")  # what ends the fence or the raw HTML; nothing: an empty line
-        self.bare_item = False  # the last line was the marker of a list item, and no more
-        self.defines = False  # the paragraph starts like the definition of a link
+        self.closing = re.compile("")  # ends the fence or the raw HTML; if empty, a blank line does
+        self.bare_item = False  # the last line was a list marker alone
+        self.defines = False  # the paragraph starts like a link reference definition
 
     def read(self, number: int, line: str) -> None:
-        """Take one line, as the block structure of the CommonMark specification (appendix) does."""
-        depth, at = self._matched(line)
+        """Process one line."""
+        depth, at = self._match_containers(line)
         whole = depth == len(self.containers)
-        if whole and self._goes_on(number, line[at:]):
+        if whole and self._continues_leaf(number, line[at:]):
             return
         self.bare_item = False
-        in_paragraph = self.leaf is _Leaf.PARAGRAPH  # goes on, if only lazily, unless something starts here
+        in_paragraph = self.leaf is _Leaf.PARAGRAPH  # continues, if only lazily, unless a block starts here
         while text := line[at:].lstrip(" "):
             indent = len(line) - at - len(text)
             if indent > 3 or depth > NESTING_MAX:
                 break
-            width = self._container(text, indent, restricted=in_paragraph and whole)
+            width = self._container_width(text, indent, restricted=in_paragraph and whole)
             if width is None:
                 if self._starts_leaf(number, text, depth, in_paragraph=in_paragraph, whole=whole):
                     return
@@ -132,16 +121,16 @@ class _BlockParser:
             self.containers.append(width)
             depth, whole, in_paragraph = depth + 1, True, False
             at += indent + 1 + (text[1:2] == " ") if width == _QUOTE_WIDTH else width
-        self._words(number, line[at:], depth, in_paragraph=in_paragraph)
+        self._add_text(number, line[at:], depth, in_paragraph=in_paragraph)
 
     def end_block(self) -> None:
-        """Hand over the block that was being read."""
+        """Finish the open text block."""
         if self.block.numbers:
             self.finished.append(self.block)
             self.block = Block(False, [], [], [])
 
-    def _matched(self, line: str) -> tuple[int, int]:
-        """Return how many open containers the line is in, and where what they hold starts."""
+    def _match_containers(self, line: str) -> tuple[int, int]:
+        """Return the number of open containers that the line continues, and where their content starts."""
         at = 0
         for depth, width in enumerate(self.containers):
             text = line[at:].lstrip(" ")
@@ -156,30 +145,30 @@ class _BlockParser:
                 return depth, at
         return len(self.containers), at
 
-    def _goes_on(self, number: int, rest: str) -> bool:
-        """Say whether the line belongs to the fence or the raw HTML that is open, and take it."""
+    def _continues_leaf(self, number: int, rest: str) -> bool:
+        """Return whether the line belongs to the open fence or raw HTML, and process it if so."""
         if self.leaf is _Leaf.FENCE:
             if self.closing.fullmatch(rest):
                 self.leaf = _Leaf.NONE
         elif self.leaf is _Leaf.HTML:
-            self._raw(number, rest)
+            self._add_html(number, rest)
         else:
             return False
         return True
 
-    def _container(self, text: str, indent: int, *, restricted: bool) -> int | None:
-        """Return the width of the container that starts here, None where none does."""
+    def _container_width(self, text: str, indent: int, *, restricted: bool) -> int | None:
+        """Return the width of the container that starts here, or None."""
         if text.startswith(">"):
             return _QUOTE_WIDTH
-        found = _ITEM.match(text)
-        if found is None or _RULE.fullmatch(text) or (restricted and _UNDERLINE.fullmatch(text)):
+        match = _ITEM.match(text)
+        if match is None or _RULE.fullmatch(text) or (restricted and _UNDERLINE.fullmatch(text)):
             return None
-        rest = text[found.end() :]
-        if restricted and (not rest or int(found[1] or 1) != 1):
+        rest = text[match.end() :]
+        if restricted and (not rest or int(match[1] or 1) != 1):
             return None
         self.bare_item = not rest
-        spaces = len(found[2])
-        return indent + found.end() - spaces + (spaces if rest and spaces < 5 else 1)
+        spaces = len(match[2])
+        return indent + match.end() - spaces + (spaces if rest and spaces < 5 else 1)
 
     def _starts_leaf(self, number: int, text: str, depth: int, *, in_paragraph: bool, whole: bool) -> bool:
         underline = in_paragraph and whole and _UNDERLINE.fullmatch(text)
@@ -190,17 +179,17 @@ class _BlockParser:
             self.leaf = _Leaf.FENCE
             run = fence[1] or fence[2]
             self.closing = re.compile(rf" {{0,3}}{run[0]}{{{len(run)},}} *")
-        elif (closing := html_end(text, in_paragraph=in_paragraph)) is not None:
+        elif (closing := _html_end(text, in_paragraph=in_paragraph)) is not None:
             self._close(depth)
             self.leaf = _Leaf.HTML
             self.block.html = True
             self.closing = closing
-            self._raw(number, text)
+            self._add_html(number, text)
         else:
             return False
         return True
 
-    def _raw(self, number: int, rest: str) -> None:
+    def _add_html(self, number: int, rest: str) -> None:
         if not self.closing.pattern:
             if rest.strip(" "):
                 self.block.add(number, rest, plain=_QUOTE_WIDTH not in self.containers)
@@ -211,13 +200,13 @@ class _BlockParser:
         if self.closing.search(rest):
             self._close(len(self.containers))
 
-    def _words(self, number: int, rest: str, depth: int, *, in_paragraph: bool) -> None:
+    def _add_text(self, number: int, rest: str, depth: int, *, in_paragraph: bool) -> None:
         text = rest.lstrip(" ")
         if depth > NESTING_MAX:
             raise _AmbiguousText
         if in_paragraph and text:
             if self.defines and not text.startswith("["):
-                raise _AmbiguousText  # where a link's definition ends is told differently everywhere
+                raise _AmbiguousText  # parsers disagree on where a link reference definition ends
             self.block.add(number, text, plain=_QUOTE_WIDTH not in self.containers)
             return
         self._close(depth)
@@ -227,7 +216,19 @@ class _BlockParser:
             self.block.add(number, text, plain=_QUOTE_WIDTH not in self.containers)
 
     def _close(self, depth: int) -> None:
-        """End the block that is open, and the containers below `depth`."""
+        """End the open block, and the containers deeper than `depth`."""
         self.end_block()
         del self.containers[depth:]
         self.leaf = _Leaf.NONE
+
+
+def _html_end(text: str, *, in_paragraph: bool) -> re.Pattern[str] | None:
+    """Return the pattern that ends the raw HTML block that starts here, or None; an empty one means a blank line."""
+    if not text.startswith("<"):
+        return None
+    for start, end in _RAW:
+        if start.match(text):
+            return end
+    if _BLOCK_TAG.match(text) or (not in_paragraph and _LONE_TAG.fullmatch(text)):
+        return re.compile("")
+    return None

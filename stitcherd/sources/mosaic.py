@@ -1,4 +1,4 @@
-"""The home-made webhook of Mosaic: a small JSON body of its own, signed with HMAC-SHA256."""
+"""Webhooks of Mosaic: a small JSON body, signed with HMAC-SHA256."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -9,21 +9,12 @@ from msgspec.json import Decoder
 from shared.models import Thread
 from stitcherd.sources.base import Source, WrongShape
 from stitcherd.sources.payload import JSON, decode_body, scrub
-from stitcherd.sources.signatures import (
-    STANDARD_ID,
-    STANDARD_TIMESTAMP,
-    delivery_id_reader,
-    hmac_verifier,
-    verify_standard,
-)
+from stitcherd.sources.signatures import delivery_id_reader, hmac_verifier
 from stitcherd.sources.text import Account, RepositoryName, ThreadNumber, is_bot, parse_commands, safe_url
 from stitcherd.sources.trigger import Quote, Trigger
 
-# merged from stitcherd.sources.standard: Any sender that speaks Standard Webhooks: the body of Mosaic, signed
-# together with its id and the time.
-
-MOSAIC_EVENT = "mosaic"
-REPEAT_WINDOW_MS = 600_000  # a person may well say the same again after ten minutes
+EVENT = "mosaic"
+REPEAT_WINDOW_MS = 600_000  # later, a person may well write the same comment again
 
 _EVENT_NAMES: Mapping[str, str] = {
     "assigned": "issue.assigned",
@@ -33,7 +24,7 @@ _EVENT_NAMES: Mapping[str, str] = {
 
 
 class MosaicMetadata(Struct, frozen=True):
-    """What may be known besides; a wrong label or author is refused, for rails decide by them."""
+    """Optional details; a malformed label or author is refused, because rails decide by them."""
 
     labels: tuple[str, ...] | None = None
     author: Account | None = None
@@ -42,7 +33,7 @@ class MosaicMetadata(Struct, frozen=True):
 
 
 class MosaicPayload(Struct, frozen=True, rename="camel"):
-    """The body, field by field as its senders document it."""
+    """The body of a Mosaic webhook."""
 
     issue_number: Annotated[str, Meta(pattern=r"\A[0-9]{1,19}\Z")] | ThreadNumber
     repository: RepositoryName
@@ -51,34 +42,34 @@ class MosaicPayload(Struct, frozen=True, rename="camel"):
     metadata: MosaicMetadata | None = None
 
 
-_BODY = Decoder(MosaicPayload)
+_payload_decoder = Decoder(MosaicPayload)
 _NO_METADATA = MosaicMetadata()
 
 
 def parse(_headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False) -> Trigger:
-    """Return what a Mosaic body says; see `Parse`."""
-    seen = decode_body(_BODY, body, form=form)
-    number = int(seen.issue_number)
+    """Return the trigger of a Mosaic delivery; see `Parse`."""
+    payload = decode_body(_payload_decoder, body, form=form)
+    number = int(payload.issue_number)
     if not 0 < number < 2**63:
         raise WrongShape("$.issueNumber: expected a number from 1 to 9223372036854775807")
-    about = seen.metadata or _NO_METADATA
-    author = _account(source, about.author)
-    name = _EVENT_NAMES.get(seen.action)
-    own = name is not None and about.author is not None and is_bot(author, bot)
-    title = about.title if isinstance(about.title, str) else ""
-    comment = seen.comment or ""
+    metadata = payload.metadata or _NO_METADATA
+    author = _account(source, metadata.author)
+    name = _EVENT_NAMES.get(payload.action)
+    own = name is not None and metadata.author is not None and is_bot(author, bot)
+    title = metadata.title if isinstance(metadata.title, str) else ""
+    comment = payload.comment or ""
     return Trigger(
         source=source,
-        event=MOSAIC_EVENT,
-        action=seen.action,
+        event=EVENT,
+        action=payload.action,
         name=name,
-        refused=f"written by {bot} itself" if own else None,
+        unusable=f"written by {bot} itself" if own else None,
         sender=author,
-        by_source=about.author is None,
+        by_source=metadata.author is None,
         author=author,
-        repository=seen.repository,
-        thread=Thread(kind="issue", number=number, title=title, url=safe_url(about.url), author=author),
-        labels=about.labels or (),
+        repository=payload.repository,
+        thread=Thread(kind="issue", number=number, title=title, url=safe_url(metadata.url), author=author),
+        labels=metadata.labels or (),
         assignees=(f"{source}:{bot}",) if name == "issue.assigned" and bot else (),
         commands=parse_commands(comment, bot) if name == "issue.comment" else (),
         quotes=tuple(Quote(author, kind, text) for kind, text in (("title", title), ("comment", comment)) if text),
@@ -87,7 +78,7 @@ def parse(_headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str 
 
 def _account(source: str, author: str | None) -> str:
     if author is None:
-        return source  # whoever holds the source's secret
+        return source  # the holder of the source's secret
     return author if ":" in author else f"{source}:{author}"
 
 
@@ -100,17 +91,5 @@ SOURCE = Source(
     id_is_signed=False,
     body_window=REPEAT_WINDOW_MS,
     kept_headers=("Content-Type", "User-Agent", "X-Mosaic-Delivery"),
-    content_types=frozenset({JSON}),
-)
-
-STANDARD = Source(
-    kind="standard",
-    verify=verify_standard,
-    parse=parse,
-    external_id=delivery_id_reader(STANDARD_ID),
-    scrub=scrub,
-    id_is_signed=True,
-    body_window=REPEAT_WINDOW_MS,
-    kept_headers=("Content-Type", "User-Agent", STANDARD_ID, STANDARD_TIMESTAMP),
     content_types=frozenset({JSON}),
 )

@@ -1,4 +1,4 @@
-"""What a webhook says, in one vocabulary for every sender; the only form in which it passes the door."""
+"""The normalised form of a webhook, the same for every sender."""
 
 from msgspec import Struct
 
@@ -21,27 +21,27 @@ class Quote(Struct, frozen=True):
 
 
 class Trigger(Struct, frozen=True, kw_only=True):
-    """One delivery, normalised; `name` is None where Stitcher has no word for what happened.
+    """One normalised delivery; `name` is None for events that no rails can refer to.
 
-    Accounts are written `source:login`. `refused` is a reason known before any rail is asked: the bot's own
-    comment, a ping.
+    Accounts are written `source:login`. `unusable` is the reason why the delivery is ignored before the rails are
+    evaluated: the bot's own comment, a ping, a confidential thread.
     """
 
     source: str
-    event: str  # the sender's own word: issue_comment
-    action: str | None = None  # the sender's own word: created
-    name: str | None = None  # ours: issue.comment
-    refused: str | None = None
+    event: str  # as the sender calls it: issue_comment
+    action: str | None = None  # as the sender calls it: created
+    name: str | None = None  # as rails call it: issue.comment
+    unusable: str | None = None
     sender: str | None = None
     by_source: bool = False  # the sender is the source itself: a mosaic body without an author
-    author: str | None = None  # who wrote the newest text
+    author: str | None = None  # of the newest text
     repository: str | None = None
     thread: Thread | None = None
     labels: tuple[str, ...] = ()
-    assignees: tuple[str, ...] = ()  # who was assigned by this event, or, where the sender does not say, all
-    reviewers: tuple[str, ...] = ()  # who was asked for a review by this event
+    assignees: tuple[str, ...] = ()  # added by this event, or, if the sender does not say, all of them
+    reviewers: tuple[str, ...] = ()  # requested by this event
     commands: tuple[Command, ...] = ()
     quotes: tuple[Quote, ...] = ()
-    from_fork: bool | None = None  # None: not a change, or not known
-    ref: str | None = None  # the branch that a change wants to go into
+    from_fork: bool | None = None  # None: not a change, or unknown
+    ref: str | None = None  # the target branch of a change
     head_sha: str | None = None

@@ -1,4 +1,4 @@
-"""What every kind of sender must do, whoever it is."""
+"""The contract of every webhook sender."""
 
 import base64
 import hmac
@@ -23,13 +23,24 @@ SECRETS = (b"first", b"second", b"It's a Secret to Everybody")
 RESERVED = {"authorization", "cookie", "proxy-authorization"}
 
 
-class Way(NamedTuple):
-    """How a kind is told who sends, written apart from the code that checks it."""
+class Scheme(NamedTuple):
+    """A way to sign a delivery, written independently of the code that verifies it."""
 
-    kind: str
     header: str
     sign: Callable[[bytes, bytes], dict[str, str]]
-    asked: str = ""  # the header that is asked for where there is none, if that is another
+    missing: str = ""  # the header named when there is none, if it is another
+
+
+class Sender(NamedTuple):
+    """How a kind of sender signs its deliveries, names their events and numbers them."""
+
+    schemes: tuple[Scheme, ...]
+    id_headers: tuple[str, ...]
+    event_header: str = ""
+    events: tuple[str, ...] = ()
+
+    def event_headers(self) -> tuple[dict[str, str], ...]:
+        return tuple({self.event_header: event} for event in self.events) or ({},)
 
 
 def digest(secret: bytes, body: bytes) -> bytes:
@@ -50,57 +61,40 @@ def hexed(header: str, prefix: str = "") -> Callable[[bytes, bytes], dict[str, s
     return lambda secret, body: {header: prefix + digest(secret, body).hex()}
 
 
-WAYS = (
-    Way("gitea", "X-Gitea-Signature", hexed("X-Gitea-Signature")),
-    Way("gitea", "X-Forgejo-Signature", hexed("X-Forgejo-Signature"), "X-Gitea-Signature"),
-    Way("github", "X-Hub-Signature-256", hexed("X-Hub-Signature-256", "sha256=")),
-    Way("gitlab", "X-Gitlab-Token", token),
-    Way("gitlab", "webhook-signature", standard, "X-Gitlab-Token"),
-    Way("mosaic", "X-Mosaic-Signature", hexed("X-Mosaic-Signature", "sha256=")),
-    Way("standard", "webhook-signature", standard),
-)
-EVENTS: Mapping[str, tuple[dict[str, str], ...]] = {
-    "gitea": tuple(
-        {"X-Gitea-Event-Type": event}
-        for event in (
-            "issues",
-            "issue_comment",
-            "pull_request_comment",
-            "pull_request_sync",
-            "pull_request_review_approved",
-            "push",
-            "status",
-            "workflow_run",
-            "repository",
-        )
+SENDERS: Mapping[str, Sender] = {
+    "gitea": Sender(
+        (
+            Scheme("X-Gitea-Signature", hexed("X-Gitea-Signature")),
+            Scheme("X-Forgejo-Signature", hexed("X-Forgejo-Signature"), "X-Gitea-Signature"),
+        ),
+        ("X-Gitea-Delivery", "X-Forgejo-Delivery"),
+        "X-Gitea-Event-Type",
+        (
+            *("issues", "issue_comment", "pull_request_comment", "pull_request_sync", "pull_request_review_approved"),
+            *("push", "status", "workflow_run", "repository"),
+        ),
     ),
-    "github": tuple(
-        {"X-GitHub-Event": event}
-        for event in (
-            "issues",
-            "issue_comment",
-            "pull_request",
-            "pull_request_review",
-            "push",
-            "status",
-            "star",
-            "ping",
-        )
+    "github": Sender(
+        (Scheme("X-Hub-Signature-256", hexed("X-Hub-Signature-256", "sha256=")),),
+        ("X-GitHub-Delivery",),
+        "X-GitHub-Event",
+        ("issues", "issue_comment", "pull_request", "pull_request_review", "push", "status", "star", "ping"),
     ),
-    "gitlab": ({"X-Gitlab-Event": "Note Hook"},),
-    "mosaic": ({},),
-    "standard": ({},),
+    "gitlab": Sender(
+        (Scheme("X-Gitlab-Token", token), Scheme("webhook-signature", standard, "X-Gitlab-Token")),
+        ("Idempotency-Key", "webhook-id"),
+        "X-Gitlab-Event",
+        ("Note Hook",),
+    ),
+    "mosaic": Sender((Scheme("X-Mosaic-Signature", hexed("X-Mosaic-Signature", "sha256=")),), ("X-Mosaic-Delivery",)),
+    "standard": Sender((Scheme("webhook-signature", standard),), ("webhook-id",)),
 }
-IDS = {
-    "gitea": ("X-Gitea-Delivery", "X-Forgejo-Delivery"),
-    "github": ("X-GitHub-Delivery",),
-    "gitlab": ("Idempotency-Key", "webhook-id"),
-    "mosaic": ("X-Mosaic-Delivery",),
-    "standard": ("webhook-id",),
-}
+SCHEMES = [(kind, scheme) for kind in SOURCES for scheme in SENDERS[kind].schemes]
 
 every = pytest.mark.parametrize("source", SOURCES.values(), ids=list(SOURCES))
-every_way = pytest.mark.parametrize("way", WAYS, ids=[f"{way.kind} {way.header}" for way in WAYS])
+every_scheme = pytest.mark.parametrize(
+    ("kind", "scheme"), SCHEMES, ids=[f"{kind} {scheme.header}" for kind, scheme in SCHEMES]
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -114,65 +108,65 @@ def bodies(source: Source) -> list[bytes]:
 
 
 def read(source: Source, body: bytes, form: bool = False) -> list[Trigger]:
-    """Return what the body says as each event of the source; the named errors are no result."""
-    seen = []
-    for headers in EVENTS[source.kind]:
+    """Return the triggers of the body as each event of the source that accepts it."""
+    triggers = []
+    for headers in SENDERS[source.kind].event_headers():
         with suppress(NotJson, WrongShape):
-            seen.append(source.parse(CIMultiDict(headers), body, source="x", bot="mosaic", form=form))
-    return seen
+            triggers.append(source.parse(CIMultiDict(headers), body, source="x", bot="mosaic", form=form))
+    return triggers
 
 
 @every
-def test_it_is_in_the_table_under_its_kind(source: Source) -> None:
+def test_the_table_lists_it_under_its_kind(source: Source) -> None:
     assert SOURCES[source.kind] is source
     assert bodies(source)
     assert "application/json" in source.content_types
 
 
-@every_way
-def test_unsigned_is_refused_and_the_header_named(way: Way) -> None:
-    rest = {name: value for name, value in way.sign(b"x", b"{}").items() if name != way.header}
-    with pytest.raises(BadSignature, match=rf"^{way.asked or way.header} is missing$"):
-        SOURCES[way.kind].verify(CIMultiDict(rest), b"{}", SECRETS, NOW)
+@every_scheme
+def test_a_missing_signature_is_refused_by_header_name(kind: str, scheme: Scheme) -> None:
+    rest = {name: value for name, value in scheme.sign(b"x", b"{}").items() if name != scheme.header}
+    with pytest.raises(BadSignature, match=rf"^{scheme.missing or scheme.header} is missing$"):
+        SOURCES[kind].verify(CIMultiDict(rest), b"{}", SECRETS, NOW)
 
 
-@every_way
-def test_each_secret_is_found_by_its_number(way: Way) -> None:
-    verify = SOURCES[way.kind].verify
-    for body in (b"", b"\xff\x00", *bodies(SOURCES[way.kind])):
+@every_scheme
+def test_the_matching_secret_is_returned_by_number(kind: str, scheme: Scheme) -> None:
+    verify = SOURCES[kind].verify
+    for body in (b"", b"\xff\x00", *bodies(SOURCES[kind])):
         for number, secret in enumerate(SECRETS, start=1):
-            signed = CIMultiDict({name.upper(): value for name, value in way.sign(secret, body).items()})
+            signed = CIMultiDict({name.upper(): value for name, value in scheme.sign(secret, body).items()})
             assert verify(signed, body, SECRETS, NOW) == number
             wrong: list[tuple[bytes, list[bytes]]] = [(body, [b"other", b""]), (body, [])]
-            if way.header != "X-Gitlab-Token":  # which says nothing of the body
+            if scheme.header != "X-Gitlab-Token":  # which says nothing of the body
                 wrong.append((body + b" ", [*SECRETS]))
             for other, secrets in wrong:
                 with pytest.raises(BadSignature, match=r"matches no secret$"):
                     verify(signed, other, secrets, NOW)
 
 
-@every_way
-def test_an_empty_secret_matches_nothing(way: Way) -> None:
+@every_scheme
+def test_an_empty_secret_matches_nothing(kind: str, scheme: Scheme) -> None:
     for empty in (b"", b"whsec_"):
         with pytest.raises(BadSignature):
-            SOURCES[way.kind].verify(CIMultiDict(way.sign(b"", b"{}")), b"{}", [empty], NOW)
+            SOURCES[kind].verify(CIMultiDict(scheme.sign(b"", b"{}")), b"{}", [empty], NOW)
 
 
-@every_way
+@every_scheme
 @given(claim=st.text() | st.sampled_from(["", "sha256=", "sha1=00", "é" * 64, "\udcff", "\ud800", "0" * 64, "v1," * 9]))
-def test_an_odd_signature_is_a_bad_signature(way: Way, claim: str) -> None:
+def test_an_arbitrary_signature_is_refused(kind: str, scheme: Scheme, claim: str) -> None:
     with pytest.raises(BadSignature):
-        SOURCES[way.kind].verify(CIMultiDict({**way.sign(b"x", b"{}"), way.header: claim}), b"{}", SECRETS, NOW)
+        SOURCES[kind].verify(CIMultiDict({**scheme.sign(b"x", b"{}"), scheme.header: claim}), b"{}", SECRETS, NOW)
 
 
-@every_way
-def test_a_signature_of_another_way_is_nobodys(way: Way) -> None:
+@every_scheme
+def test_a_signature_of_another_scheme_is_refused(kind: str, scheme: Scheme) -> None:
     proof = digest(SECRETS[0], b"{}")
-    right = way.sign(SECRETS[0], b"{}")
+    right = scheme.sign(SECRETS[0], b"{}")
     claims = {f"v1,{base64.b64encode(proof).decode()}", f"sha256={proof.hex()}", proof.hex(), SECRETS[0].decode()}
-    for claim in claims - {right[way.header]}:
+    for claim in claims - {right[scheme.header]}:
         with pytest.raises(BadSignature):
-            SOURCES[way.kind].verify(CIMultiDict({**right, way.header: claim}), b"{}", SECRETS, NOW)
+            SOURCES[kind].verify(CIMultiDict({**right, scheme.header: claim}), b"{}", SECRETS, NOW)
 
 
 GARBAGE: Mapping[str, bytes] = {
@@ -193,7 +187,7 @@ GARBAGE: Mapping[str, bytes] = {
 
 @every
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=list(GARBAGE))
-def test_garbage_is_not_json_or_of_the_wrong_shape(source: Source, garbage: bytes) -> None:
+def test_garbage_is_refused(source: Source, garbage: bytes) -> None:
     assert not read(source, garbage)
     assert not read(source, b"payload=" + garbage, form=True)
     source.scrub(garbage)
@@ -210,7 +204,7 @@ def test_no_bytes_raise_anything_else(source: Source, body: bytes, form: bool) -
 
 @every
 @given(data=st.data())
-def test_no_value_in_a_good_body_raises_anything_else(source: Source, data: st.DataObject) -> None:
+def test_no_value_in_a_valid_body_raises_anything_else(source: Source, data: st.DataObject) -> None:
     body = json.loads(data.draw(st.sampled_from(bodies(source))))
     spot: Any = body
     while True:
@@ -226,14 +220,14 @@ def test_no_value_in_a_good_body_raises_anything_else(source: Source, data: st.D
 
 
 @every
-def test_a_cut_body_is_not_json(source: Source) -> None:
+def test_a_truncated_body_is_refused(source: Source) -> None:
     for body in bodies(source):
         assert not read(source, body.rstrip()[:-1])
 
 
 @every
-def test_the_id_is_read_or_there_is_none(source: Source) -> None:
-    for name in IDS[source.kind]:
+def test_the_delivery_id_is_read_if_valid(source: Source) -> None:
+    for name in SENDERS[source.kind].id_headers:
         assert source.external_id(CIMultiDict({name.lower(): "72d3162e-cc78"})) == "72d3162e-cc78"
         for odd in ("", "  ", "x" * 256, "a\x00b", "é", "\udcff"):
             assert source.external_id(CIMultiDict({name: odd})) is None
@@ -241,20 +235,20 @@ def test_the_id_is_read_or_there_is_none(source: Source) -> None:
 
 
 @every
-def test_the_same_bytes_are_a_duplicate_where_the_id_is_not_signed(source: Source) -> None:
+def test_unsigned_ids_require_a_body_window(source: Source) -> None:
     assert source.id_is_signed or source.body_window is None or source.body_window > 0
 
 
 @every
 def test_no_kept_header_holds_a_secret(source: Source) -> None:
     kept = {name.lower() for name in source.kept_headers}
-    assert not kept & (RESERVED | {way.header.lower() for way in WAYS})
+    assert not kept & (RESERVED | {scheme.header.lower() for _, scheme in SCHEMES})
     assert not [name for name in kept if "signature" in name or "token" in name]
-    assert {name.lower() for name in IDS[source.kind]} <= kept
+    assert {name.lower() for name in SENDERS[source.kind].id_headers} <= kept
 
 
 @every
-def test_scrubbing_leaves_a_body_without_secrets_to_the_byte(source: Source) -> None:
+def test_scrubbing_leaves_a_body_without_secrets_unchanged(source: Source) -> None:
     for body in bodies(source):
         if b'"secret"' not in body:
             assert source.scrub(body) == body
@@ -281,11 +275,11 @@ def test_scrubbing_a_form(source: Source) -> None:
 
 @every
 @pytest.mark.parametrize("filling", [b'{"object_kind":', b'"secret":', b'"secret": "\\', b"payload=%7B&", b"+", b"%41"])
-def test_the_longest_body_is_done_with_soon(source: Source, filling: bytes) -> None:
+def test_a_large_body_is_processed_in_linear_time(source: Source, filling: bytes) -> None:
     def spent(size: int) -> float:
         body = filling * (size // len(filling))
         headers = CIMultiDict({"Content-Type": "application/x-www-form-urlencoded", **standard(b"x", b"")})
-        headers.extend({way.header: "0" for way in WAYS if way.header not in headers})
+        headers.extend({scheme.header: "0" for _, scheme in SCHEMES if scheme.header not in headers})
         began = process_time()
         for each in (body, b"payload=" + body):
             read(source, each)

@@ -58,7 +58,7 @@ def test_a_decision_is_total_repeatable_and_shut_by_default(
     if decision.verdict is Verdict.ALLOWED:
         outcomes = {str(check.outcome) for check in decision.checks if not check.id.startswith("trigger:")}
         assert outcomes <= {"pass", "skip"}
-        assert trigger.refused is None
+        assert trigger.unusable is None
         assert decision.remedy is None
     assert decide(trigger, None, facts).job is None
 

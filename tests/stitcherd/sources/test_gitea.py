@@ -1,4 +1,4 @@
-"""Gitea's and Forgejo's deliveries, from raw bytes to the one vocabulary."""
+"""Parsing and verification of Gitea and Forgejo webhooks."""
 
 import copy
 import hmac
@@ -66,11 +66,11 @@ NAMES = {
 }
 
 
-def test_every_delivery_has_its_name() -> None:
+def test_each_event_gets_its_name() -> None:
     assert {path.stem: read(path.stem).name for path in DELIVERIES.glob("*.json")} == NAMES
 
 
-def test_a_comment_is_read_whole() -> None:
+def test_all_fields_of_a_comment() -> None:
     title, body = "Pagination drops the last row", "Ask for page 2 of 21 rows: one is missing."
     comment = "I can see it too.\r\n\r\n@mosaic fix the last row\r\n"
     expected = Trigger(
@@ -109,13 +109,13 @@ def test_a_comment_is_read_whole() -> None:
         ({"X-Forgejo-Event-Type": "pull_request_comment", "X-Gitea-Event": "push"}, "pull_request_comment"),
     ],
 )
-def test_the_fine_word_wins_and_githubs_counts_for_nothing(headers: Mapping[str, str], word: str) -> None:
+def test_the_specific_event_header_wins_and_githubs_is_ignored(headers: Mapping[str, str], word: str) -> None:
     body = json.dumps(delivery("pull_request_comment.created")).encode()
     trigger = GITEA.parse(CIMultiDict(headers), body, source="home", bot="mosaic")
     assert (trigger.event, trigger.name) == (word, "change.comment")
 
 
-def test_a_comment_is_on_a_change_if_anything_says_so() -> None:
+def test_either_field_marks_a_comment_on_a_change() -> None:
     for edits in ({"/is_pull": None}, {"/issue/pull_request": None}):
         trigger = read("issue_comment", changed("pull_request_comment.created", edits))
         assert trigger.thread
@@ -123,7 +123,7 @@ def test_a_comment_is_on_a_change_if_anything_says_so() -> None:
 
 
 @pytest.mark.parametrize("word", ["pull_request_review_rejected", "pull_request_rejected", "pull_request_comment"])
-def test_a_review_is_one_by_each_of_its_words(word: str) -> None:
+def test_review_events(word: str) -> None:
     trigger = read(word, delivery("pull_request_review_rejected.reviewed"))
     assert (trigger.name, trigger.author) == ("change.review", "home:hubot")
     assert trigger.commands == (Command("review", "again"),)
@@ -131,13 +131,13 @@ def test_a_review_is_one_by_each_of_its_words(word: str) -> None:
 
 
 @pytest.mark.parametrize("word", [None, "", "Issues", "is sues", "x" * 200, "issues\udcff"])
-def test_the_event_is_a_word(word: str | None) -> None:
+def test_the_event_header_must_be_a_name(word: str | None) -> None:
     headers = CIMultiDict({} if word is None else {"X-Gitea-Event": word, "X-GitHub-Event": "issues"})
     with pytest.raises(WrongShape, match="X-Gitea-Event"):
         GITEA.parse(headers, b"{}", source="home", bot="mosaic")
 
 
-def test_all_who_are_assigned_count_for_none_is_said_to_be_new() -> None:
+def test_all_assignees_count_as_newly_assigned() -> None:
     assert read("issues.assigned").assignees == ("home:hubot", "home:mosaic")
     alone = changed("issues.assigned", {"/issue/assignees": None})
     assert read("issues.assigned", alone).assignees == ("home:hubot",)
@@ -147,7 +147,7 @@ def test_all_who_are_assigned_count_for_none_is_said_to_be_new() -> None:
     assert read("pull_request_review_request.review_requested").reviewers == ("home:mosaic",)
 
 
-def test_a_change_knows_where_it_comes_from_and_goes() -> None:
+def test_source_and_target_of_a_change() -> None:
     trigger = read("pull_request_sync.synchronized")  # whose number is beside it
     assert trigger.thread
     assert (trigger.thread.kind, trigger.thread.number) == ("change", 480)
@@ -169,7 +169,7 @@ def test_a_fork_is_another_repository(edits: Mapping[str, Any], fork: bool) -> N
     assert read("pull_request.opened", changed("pull_request.opened", edits)).from_fork is fork
 
 
-def test_a_number_is_needed() -> None:
+def test_the_number_is_required() -> None:
     body = delivery("pull_request_sync.synchronized")
     del body["number"]
     with pytest.raises(WrongShape, match=r"^\$\.pull_request\.number: missing$"):
@@ -178,16 +178,16 @@ def test_a_number_is_needed() -> None:
         read("issues.opened", {"action": "opened"})
 
 
-def test_what_the_bot_wrote_is_refused_and_what_it_is_told_is_not() -> None:
+def test_text_by_the_bot_is_unusable_and_text_to_it_is_not() -> None:
     own = changed("issue_comment.created", {"/comment/user/login": "Mosaic", "/sender/login": "Mosaic"})
-    assert read("issue_comment.created", own).refused == "written by mosaic itself"
+    assert read("issue_comment.created", own).unusable == "written by mosaic itself"
     review = changed("pull_request_review_rejected.reviewed", {"/sender/login": "mosaic"})
-    assert read("pull_request_review_rejected.reviewed", review).refused == "written by mosaic itself"
+    assert read("pull_request_review_rejected.reviewed", review).unusable == "written by mosaic itself"
     theirs = changed("pull_request_review_rejected.reviewed", {"/pull_request/user/login": "mosaic"})
-    assert read("pull_request_review_rejected.reviewed", theirs).refused is None
+    assert read("pull_request_review_rejected.reviewed", theirs).unusable is None
 
 
-def test_a_ghost_is_nobody() -> None:
+def test_a_deleted_account_is_none() -> None:
     ghost = changed("issue_comment.created", {"/comment/user/login": "Ghost", "/issue/user/login": "Ghost"})
     trigger = read("issue_comment.created", ghost)
     assert (trigger.author, [quote.author for quote in trigger.quotes]) == (None, [None, None, None])
@@ -196,14 +196,14 @@ def test_a_ghost_is_nobody() -> None:
 
 
 @pytest.mark.parametrize("name", ["issue_comment.edited", "repository.created", "pull_request_assign.assigned"])
-def test_an_edit_and_what_has_no_word_do_nothing(name: str) -> None:
+def test_edits_and_unknown_events_have_no_name(name: str) -> None:
     body = None if name != "pull_request_assign.assigned" else changed("pull_request.opened", {"/action": "assigned"})
     trigger = read(name, body)
-    assert (trigger.name, trigger.commands, trigger.refused) == (None, (), None)
+    assert (trigger.name, trigger.commands, trigger.unusable) == (None, (), None)
     assert trigger.repository == "octo-org/api"
 
 
-def test_a_pending_status_has_not_completed() -> None:
+def test_a_pending_status_has_no_name() -> None:
     assert read("status.failure", changed("status.failure", {"/state": "pending"})).name is None
 
 
@@ -220,7 +220,7 @@ def signed(payload: bytes, content_type: str) -> CIMultiDict[str]:
     return CIMultiDict({"X-Gitea-Signature": proof, "Content-Type": content_type})
 
 
-def test_no_other_signature_counts() -> None:
+def test_other_signature_headers_are_ignored() -> None:
     proof = hmac.new(SECRET, b"{}", "sha256").hexdigest()
     for headers in ({"X-Hub-Signature-256": f"sha256={proof}"}, {"X-Gogs-Signature": proof}):
         with pytest.raises(BadSignature, match=r"^X-Gitea-Signature is missing$"):
@@ -242,7 +242,7 @@ def test_a_form_is_signed_over_the_json_in_it() -> None:
         GITEA.verify(signed(payload, "application/json"), form, [SECRET])
 
 
-def test_a_form_is_read_as_its_json() -> None:
+def test_a_form_is_parsed_like_its_json() -> None:
     form = urlencode({"payload": json.dumps(delivery("issue_comment.created"))}).encode()
     headers = CIMultiDict({"X-Gitea-Event-Type": "issue_comment"})
     assert GITEA.parse(headers, form, source="home", bot="mosaic", form=True) == read("issue_comment.created")
@@ -261,7 +261,7 @@ def test_a_form_is_read_as_its_json() -> None:
         b"",
     ],
 )
-def test_the_same_json_in_another_form_is_no_new_delivery(other: bytes) -> None:
+def test_another_encoding_of_the_same_json_is_refused(other: bytes) -> None:
     payload = b'{"a": 1}'
     headers = signed(payload, FORM)
     assert GITEA.verify(headers, b"payload=%7B%22a%22%3A+1%7D", [SECRET]) == 1
@@ -297,7 +297,7 @@ def real(name: str) -> tuple[CIMultiDict[str], bytes]:
 
 @corpus
 @pytest.mark.parametrize("name", REAL)
-def test_the_real_bodies_are_verified_and_read(name: str) -> None:
+def test_real_deliveries(name: str) -> None:
     headers, body = real(name)
     assert GITEA.verify(headers, body, [b"old", SECRET]) == 2
     assert GITEA.external_id(headers) == headers["X-Gitea-Delivery"]

@@ -1,4 +1,4 @@
-"""GitLab's deliveries, from raw bytes to the one vocabulary."""
+"""Parsing of GitLab webhooks."""
 
 import copy
 import json
@@ -76,11 +76,11 @@ NAMES = {
 }
 
 
-def test_every_delivery_has_its_name() -> None:
+def test_each_event_gets_its_name() -> None:
     assert {path.stem: read(path.stem).name for path in DELIVERIES.glob("*.json")} == NAMES
 
 
-def test_a_note_is_read_whole() -> None:
+def test_all_fields_of_a_note() -> None:
     title, body = "Pagination drops the last row", "Ask for page 2 of 21 rows: one is missing."
     expected = Trigger(
         source="lab",
@@ -117,13 +117,13 @@ def test_a_note_is_read_whole() -> None:
         ({"/assignee": {"username": "octocat"}}, "lab:#3"),
     ],
 )
-def test_who_opened_a_thread_is_a_number_unless_the_body_says_whose(edits: Mapping[str, Any], author: str) -> None:
+def test_the_thread_author_is_an_id_unless_the_payload_names_it(edits: Mapping[str, Any], author: str) -> None:
     trigger = read("note.issue", changed("note.issue", edits))
     assert trigger.thread
     assert trigger.thread.author == trigger.quotes[0].author == author
 
 
-def test_a_note_of_one_sent_by_another_is_not_the_senders() -> None:
+def test_the_author_of_a_note_need_not_be_its_sender() -> None:
     trigger = read("note.issue", changed("note.issue", {"/object_attributes/author_id": 7}))
     assert (trigger.sender, trigger.author, trigger.quotes[-1].author) == ("lab:hubot", "lab:#7", "lab:#7")
 
@@ -149,15 +149,15 @@ def test_a_note_of_one_sent_by_another_is_not_the_senders() -> None:
         ({"/object_attributes/noteable_type": "Epic"}, False),
     ],
 )
-def test_only_a_new_note_of_a_person_commands(edits: Mapping[str, Any], new: bool) -> None:
+def test_only_a_new_note_by_a_person_holds_commands(edits: Mapping[str, Any], new: bool) -> None:
     trigger = read("note.issue", changed("note.issue", edits))
     assert (trigger.name == "issue.comment") is new
     assert bool(trigger.commands) is new
-    assert trigger.refused is None
+    assert trigger.unusable is None
 
 
 @pytest.mark.parametrize("name", ["issue.open", "merge_request.open", "issue.update_labels"])
-def test_nothing_but_a_note_commands(name: str) -> None:
+def test_other_events_hold_no_commands(name: str) -> None:
     body = changed(name, {"/object_attributes/description": "@mosaic fix", "/object_attributes/note": "@mosaic fix"})
     assert read(name, body).commands == ()
 
@@ -179,15 +179,15 @@ def test_nothing_but_a_note_commands(name: str) -> None:
         ("wiki_page.create", {}, "Confidential Wiki Hook"),
     ],
 )
-def test_nothing_of_what_is_confidential_is_told(name: str, edits: Mapping[str, Any], hook: str) -> None:
+def test_confidential_events_carry_no_text(name: str, edits: Mapping[str, Any], hook: str) -> None:
     trigger = read(name, changed(name, edits), hook=hook)
-    assert trigger.refused
-    assert trigger.refused.startswith("confidential: ")
+    assert trigger.unusable
+    assert trigger.unusable.startswith("confidential: ")
     assert (trigger.name, trigger.thread, trigger.labels, trigger.commands, trigger.quotes) == (None, None, (), (), ())
     assert trigger.repository == "octo-org/api"
 
 
-def test_only_who_came_in_is_assigned_or_asked() -> None:
+def test_only_added_users_are_assigned_or_requested() -> None:
     assert read("issue.update_assignees").assignees == ("lab:mosaic",)
     assert read("issue.open").assignees == ("lab:mosaic",)  # GitLab sends no second event for it
     assert read("issue.update_labels").assignees == ()
@@ -197,7 +197,7 @@ def test_only_who_came_in_is_assigned_or_asked() -> None:
     assert read("issue.update_assignees", changed("issue.update_assignees", left)).name is None
 
 
-def test_a_reviewer_may_be_asked_once_more() -> None:
+def test_a_review_may_be_requested_again() -> None:
     people = {"previous": [{"username": "mosaic"}], "current": [{"username": "mosaic", "re_requested": True}, None]}
     trigger = read(
         "merge_request.update_reviewers", changed("merge_request.update_reviewers", {"/changes/reviewers": people})
@@ -210,7 +210,7 @@ def test_a_reviewer_may_be_asked_once_more() -> None:
     assert (trigger.name, trigger.reviewers) == (None, ())
 
 
-def test_of_several_changes_the_one_that_asks_for_most_names_the_event() -> None:
+def test_an_update_of_several_things_has_one_name() -> None:
     labels = delivery("issue.update_labels")["changes"]["labels"]
     both = changed("issue.update_assignees", {"/changes/labels": labels})
     assert read("issue.update_assignees", both).name == "issue.assigned"
@@ -223,13 +223,13 @@ def test_of_several_changes_the_one_that_asks_for_most_names_the_event() -> None
 def test_an_approval_is_a_review_by_its_sender(action: str) -> None:
     edits = {"/object_attributes/action": action, "/object_attributes/author_id": 9}
     trigger = read("merge_request.approved", changed("merge_request.approved", edits))
-    assert (trigger.name, trigger.author, trigger.refused) == ("change.review", "lab:hubot", None)
+    assert (trigger.name, trigger.author, trigger.unusable) == ("change.review", "lab:hubot", None)
     reset = changed("merge_request.approved", {"/object_attributes/action": action, "/object_attributes/system": True})
     assert read("merge_request.approved", reset).name is None
 
 
 @pytest.mark.parametrize("name", ["merge_request.open", "note.merge_request", "note.diff"])
-def test_a_change_knows_where_it_comes_from_and_goes(name: str) -> None:
+def test_source_and_target_of_a_change(name: str) -> None:
     trigger = read(name)
     assert trigger.thread
     assert (trigger.thread.kind, trigger.thread.number, trigger.thread.title) == ("change", 480, "Keep the last row")
@@ -260,13 +260,13 @@ def test_a_fork_is_another_project(project: int | None, fork: bool) -> None:
         ("merge_request.update_pushed", {"/user/username": "mosaic"}, False),
     ],
 )
-def test_what_the_bot_wrote_is_refused(name: str, edits: Mapping[str, Any], refused: bool) -> None:
+def test_text_by_the_bot_is_unusable(name: str, edits: Mapping[str, Any], refused: bool) -> None:
     body = changed(name, edits)
-    assert read(name, body).refused == ("written by mosaic itself" if refused else None)
-    assert read(name, body, bot=None).refused is None
+    assert read(name, body).unusable == ("written by mosaic itself" if refused else None)
+    assert read(name, body, bot=None).unusable is None
 
 
-def test_a_push_and_a_check_know_their_commit_and_have_no_thread() -> None:
+def test_pushes_and_checks_have_a_commit_and_no_thread() -> None:
     for name in ("push.branch", "pipeline.failed", "build.success"):
         trigger = read(name)
         assert (trigger.head_sha, trigger.thread, trigger.sender, trigger.author) == (SHA, None, "lab:octocat", None)
@@ -277,7 +277,7 @@ def test_a_push_and_a_check_know_their_commit_and_have_no_thread() -> None:
 
 
 @pytest.mark.parametrize("status", ["created", "pending", "running", "manual", "scheduled", None])
-def test_a_check_completes_once(status: str | None) -> None:
+def test_only_a_final_status_completes_a_check(status: str | None) -> None:
     assert read("pipeline.failed", changed("pipeline.failed", {"/object_attributes/status": status})).name is None
     assert read("build.success", changed("build.success", {"/build_status": status})).name is None
 
@@ -312,14 +312,14 @@ def test_an_unknown_kind_or_action_has_no_name() -> None:
         ("pipeline.failed", {"/object_attributes/sha": "HEAD"}, "$.object_attributes.sha: expected"),
     ],
 )
-def test_a_wrong_shape_says_where(name: str, edits: Mapping[str, Any], where: str) -> None:
+def test_a_malformed_field_is_named(name: str, edits: Mapping[str, Any], where: str) -> None:
     with pytest.raises(WrongShape) as caught:
         read(name, changed(name, edits))
     assert str(caught.value).startswith(where)
 
 
 @pytest.mark.parametrize("hook", ["", "x" * 200, "Note\nHook", "\udcff"])
-def test_the_header_names_the_hook_for_old_versions_say_confidential_nowhere_else(hook: str) -> None:
+def test_the_event_header_is_required_because_old_versions_mark_confidential_events_only_there(hook: str) -> None:
     with pytest.raises(WrongShape, match="X-Gitlab-Event"):
         read("note.issue", hook=hook)
 
@@ -352,7 +352,7 @@ def real(name: str) -> tuple[CIMultiDict[str], bytes]:
 
 @corpus
 @pytest.mark.parametrize("name", REAL)
-def test_the_real_bodies_are_verified_and_read(name: str) -> None:
+def test_real_deliveries(name: str) -> None:
     headers, body = real(name)
     assert GITLAB.verify(headers, body, [b"old", SECRET], NOW) == 2
     del headers["webhook-signature"]
@@ -361,7 +361,7 @@ def test_the_real_bodies_are_verified_and_read(name: str) -> None:
     trigger = GITLAB.parse(headers, body, source="gitlab", bot="mosaic")
     assert trigger.name == REAL[name]
     assert trigger.event == json.loads(body)["object_kind"]
-    assert bool(trigger.refused) is ("confidential" in name)
+    assert bool(trigger.unusable) is ("confidential" in name)
 
 
 @corpus

@@ -1,4 +1,4 @@
-"""Who may speak as GitLab: by a plain token, or by a signature, which then counts alone."""
+"""Verification of GitLab webhooks by token or signature."""
 
 import base64
 import hmac
@@ -21,7 +21,7 @@ def signed(body: bytes, more: Mapping[str, str], key: bytes = SECRET) -> CIMulti
     return CIMultiDict({**three, **more})
 
 
-def test_a_token_is_compared_as_the_bytes_that_came() -> None:
+def test_a_token_is_compared_as_bytes() -> None:
     secret = "zwölf\udcff".encode(errors="surrogateescape")
     headers = CIMultiDict({"X-Gitlab-Token": secret.decode(errors="surrogateescape")})
     assert GITLAB.verify(headers, b"", [b"old", secret]) == 2
@@ -30,12 +30,12 @@ def test_a_token_is_compared_as_the_bytes_that_came() -> None:
             GITLAB.verify(CIMultiDict({"X-Gitlab-Token": claim}), b"", [secret, SECRET, b""])
 
 
-def test_a_signing_token_is_the_key_in_base64() -> None:
+def test_a_signing_token_is_a_base64_key() -> None:
     secret = b"whsec_" + base64.b64encode(b"k" * 32)
     assert GITLAB.verify(signed(b"{}", {}, b"k" * 32), b"{}", [SECRET, secret], NOW) == 2
 
 
-def test_beside_a_signature_the_token_counts_for_nothing() -> None:
+def test_with_a_signature_the_token_is_ignored() -> None:
     token = {"X-Gitlab-Token": SECRET.decode()}
     assert GITLAB.verify(signed(b"{}", token), b"{}", [SECRET], NOW) == 1
     for body, now in ((b"{ }", NOW), (b"{}", NOW + 300_001)):
@@ -46,7 +46,7 @@ def test_beside_a_signature_the_token_counts_for_nothing() -> None:
             GITLAB.verify(signed(b"{}", {**token, "webhook-signature": claim}), b"{}", [SECRET], NOW)
 
 
-def test_a_delivery_keeps_its_id_over_repetitions() -> None:
+def test_a_delivery_keeps_its_id_when_repeated() -> None:
     assert GITLAB.external_id(CIMultiDict({"Idempotency-Key": "k", "webhook-id": "w"})) == "k"
     assert GITLAB.external_id(CIMultiDict({"Idempotency-Key": "", "webhook-id": "w"})) == "w"
     assert GITLAB.external_id(CIMultiDict({"X-Gitlab-Event-UUID": "u"})) is None  # hooks of hooks share it

@@ -1,4 +1,4 @@
-"""The command grammar, with CommonMark's own parser as the judge of what is plain text."""
+"""Commands in comments, checked against CommonMark's reference parser."""
 
 import re
 import time
@@ -114,7 +114,7 @@ def test_a_plain_line_is_a_command(text: str, expected: Command) -> None:
         "@mosaic f\u0456x",
     ],
 )
-def test_anything_else_is_none(text: str) -> None:
+def test_other_lines_are_not_commands(text: str) -> None:
     assert parse_commands(text, "mosaic") == ()
 
 
@@ -122,14 +122,14 @@ def test_all_commands_in_order() -> None:
     assert verbs("@mosaic fix a\n@mosaic review b\n\n> @mosaic no\n\n@mosaic triage") == ["fix", "review", "triage"]
 
 
-def test_the_bot_is_whoever_it_is() -> None:
+def test_any_account_may_be_the_bot() -> None:
     assert verbs("@a.b fix", "a.b") == ["fix"]
     assert verbs("@axb fix", "a.b") == []
     assert verbs("@mosaic fix", "mosaic[bot]") == ["fix"]
     assert parse_commands("@mosaic fix", None) == ()
 
 
-def test_a_text_that_no_comment_can_be_holds_none() -> None:
+def test_an_overlong_text_holds_no_commands() -> None:
     assert verbs("@mosaic fix".ljust(COMMENT_MAX)) == ["fix"]
     assert verbs("@mosaic fix".ljust(COMMENT_MAX + 1)) == []
 
@@ -138,7 +138,7 @@ prose = st.text(st.characters(codec="utf-8", exclude_characters="`~<>"), max_siz
 
 
 @given(before=prose, text=prose, run=st.integers(3, 9), tick=st.sampled_from("`~"))
-def test_fenced_text_never_commands(before: str, text: str, run: int, tick: str) -> None:
+def test_fenced_text_never_holds_commands(before: str, text: str, run: int, tick: str) -> None:
     lines = re.split("[\r\n]+", text)
     inside = "\n".join(["@mosaic fix", *lines, "@mosaic fix"])
     assert verbs(f"{tick * run}\n{inside}\n{tick * run}") == []
@@ -178,7 +178,7 @@ def shown(text: str) -> set[str]:
 
 @settings(max_examples=1500, derandomize=True, deadline=None)
 @given(marked())
-def test_no_command_where_commonmark_shows_no_plain_line(text: str) -> None:
+def test_no_command_where_commonmark_has_no_plain_line(text: str) -> None:
     found = {re.findall(r"^u\d+u", command.text)[0] for command in parse_commands(text, "mosaic")}
     assert found <= shown(text)
 
@@ -193,7 +193,7 @@ def test_no_text_raises(text: str) -> None:
     ["`", "` ", "``` ", "<!--", "-->", "<a b='", '<a b="x" ', ">", "- + ", "[", "[a](", "<", "<?", "<!A", "<![CDATA[",
      "<code>", "\n", "* ", "\\`", "<a@", "<ht:", "1. x\n", "- x\n  ", "@mosaic fix\n"],
 )  # fmt: skip
-def test_no_text_takes_long(unit: str) -> None:
+def test_parsing_takes_linear_time(unit: str) -> None:
     for start in ("", "- + " * 20 + "\n", "[" + "a" * 20_000 + "\n"):
         text = f"@mosaic fix\n{start}{unit * COMMENT_MAX}"[: COMMENT_MAX - 20] + "\n@mosaic fix\n"
         began = time.process_time()
