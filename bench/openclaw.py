@@ -22,6 +22,7 @@ from stitcherd.executors.base import AgentProfile, Task
 from stitcherd.executors.openclaw.connection import ADMIN_SCOPES, GatewayAddress, GatewayConnection, connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from stitcherd.executors.openclaw.permissions import agent_permissions
+from stitcherd.jobs.command_runner import CommandRunner
 
 TOOL = Path(__file__).parents[1] / "tools" / "openclaw" / "gateway.py"
 RUNS = 20
@@ -46,9 +47,17 @@ class Deaf:
 
 
 def task(place: Path, prompt: str) -> Task:
-    where = {"cwd": place, "tmp": place, "root": place}
+    job_id = uuid.uuid4().hex
+    commands = CommandRunner(job_id=job_id, attempt=1, root=place, cwd=place, tmp=place, environ={})
     return Task(
-        job_id=uuid.uuid4().hex, attempt=1, number=1, prompt=prompt, env={}, timeout=120.0, profile=READER, **where
+        job_id=job_id,
+        attempt=1,
+        number=1,
+        prompt=prompt,
+        cwd=place,
+        timeout=120.0,
+        run_command=commands.run,
+        profile=READER,
     )
 
 

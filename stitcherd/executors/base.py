@@ -1,6 +1,6 @@
 """The protocol between a job's attempt and its executor."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from shared.models import Failure, Usage
 from stitcherd.budget import Budget
-from stitcherd.processes import LimitWatch
+from stitcherd.processes import RunCommand
 
 
 class ProfileConstraints(Protocol):
@@ -44,12 +44,8 @@ class Task(Struct, frozen=True, kw_only=True):
     number: int
     prompt: str
     cwd: Path  # the work tree
-    tmp: Path
-    root: Path  # the job's own directory: whatever runs below it is the job's
-    env: Mapping[str, str]  # whole: nothing else reaches the executor
     timeout: float | None
-    boxed: Callable[[Sequence[str]], Sequence[str]] = tuple  # the command line that runs another in the task's sandbox
-    watch: LimitWatch | None = None  # says when it takes more than the sandbox leaves it
+    run_command: RunCommand  # in `cwd`, in the task's sandbox and environment
     profile: AgentProfile | None = None  # for an executor that can hold an agent to it
 
 

@@ -19,16 +19,8 @@ class CommandExecutor(Struct, frozen=True):
     async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
         """Run the program; failures are `executor_cannot_start`, `executor_timeout` and `executor_failed`."""
         try:
-            ended = await processes.run(
-                task.boxed(self.argv),
-                cwd=task.cwd,
-                env=task.env,
-                stdin=task.prompt.encode(errors="replace"),
-                timeout=task.timeout,
-                write=sink.write,
-                job_id=task.job_id,
-                root=task.root,
-                watch=task.watch,
+            ended = await task.run_command(
+                self.argv, stdin=task.prompt.encode(errors="replace"), timeout=task.timeout, write=sink.write
             )
         except processes.CannotStart as fault:
             return ExecutionResult(failure=Failure("executor_cannot_start", str(fault)))
@@ -39,14 +31,14 @@ class CommandExecutor(Struct, frozen=True):
             return ExecutionResult(ended.code, Failure("executor_failed", f"The executor {ended}."))
         return ExecutionResult(0)
 
-    async def resume(self, _task: Task, _reference: dict[str, str], _sink: OutputSink) -> ExecutionResult:
+    async def resume(self, _task: Task, _reference: dict[str, str], sink: OutputSink) -> ExecutionResult:
         """Return that nothing is known: what an earlier daemon started was ended with it."""
         return ExecutionResult(failure=Failure(INTERRUPTED, "The program was ended with the daemon that started it."))
 
-    async def terminate(self, _reference: dict[str, str]) -> None:
+    async def abandon(self, _reference: dict[str, str]) -> None:
         """Do nothing: what an earlier daemon started was ended with it."""
 
-    def detach(self) -> None:
+    def leave(self) -> None:
         """Do nothing: a child cannot be left to the next daemon."""
 
     async def health(self, _profiles: Collection[ProfileConstraints]) -> ExecutorHealth:

@@ -1,43 +1,37 @@
 """The gate that is any program: exit code 0 passes, everything else does not."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from stitcherd import processes
 from stitcherd.gates.base import GateResult
+from stitcherd.processes import RunCommand
 
 
 async def run_command_gate(
+    run: RunCommand,
     argv: Sequence[str],
     *,
-    cwd: Path,
-    env: Mapping[str, str],
-    timeout: float | None,  # noqa: ASYNC109 (a gate's own limit, which is a verdict and not an error)
-    retries: int,
+    timeout: float | None,  # noqa: ASYNC109 (a gate's own limit, which is a result and not an error)
     write: Callable[[bytes], None],
-    job_id: str,
-    root: Path,
-    watch: processes.LimitWatch | None = None,
+    retries: int = 0,
 ) -> GateResult:
-    """Run a gate in a checkout of the commit, again up to `retries` times while it fails.
+    """Run a gate's command, again up to `retries` times while it fails.
 
-    `timeout` is in seconds and for each run. The checkout is not put back between the runs.
+    `timeout` is in seconds and for each run. The checkout is not restored between the runs.
     """
     reason = ""
     code = None
-    for run in range(retries + 1):
-        if run:
-            write(f"\nstitcher: {reason} Run {run + 1} of {retries + 1}.\n".encode())
+    for number in range(1, retries + 2):
+        if number > 1:
+            write(f"\nstitcher: {reason} Run {number} of {retries + 1}.\n".encode())
         try:
-            ended = await processes.run(
-                argv, cwd=cwd, env=env, timeout=timeout, write=write, job_id=job_id, root=root, watch=watch
-            )
+            ended = await run(argv, timeout=timeout, write=write)
         except processes.CannotStart as fault:
             return GateResult(ok=False, reason=str(fault))
         code = ended.code
         if ended.ok:
-            reason = f"The gate passed in run {run + 1} after: {reason}" if run else "The gate passed."
-            return GateResult(ok=True, reason=reason, exit_code=0, flaky=run > 0)
+            reason = f"The gate passed in run {number} after: {reason}" if number > 1 else "The gate passed."
+            return GateResult(ok=True, reason=reason, exit_code=0, flaky=number > 1)
         if ended.timed_out:
             reason = f"The gate was still running after {timeout:g} s and was ended."
         else:

@@ -1,4 +1,4 @@
-"""One attempt of a job, a staircase: prepare, then execute and judge as often as allowed, then publish."""
+"""One attempt of a job: prepare, then execute and run the gates as often as allowed, then publish."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -11,10 +11,10 @@ from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Ta
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.jobs import prompt
-from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner
+from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
 from stitcherd.jobs.gate_runner import GateRunner
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
-from stitcherd.policy import ApprovalRequest as Approved
+from stitcherd.policy import ApprovalRequest
 from stitcherd.rails.compiled import JobType
 from stitcherd.store.interruptions import ResumableTry
 from stitcherd.store.rows import to_payload
@@ -23,7 +23,7 @@ PUBLISHING_CAPABILITIES = frozenset({"repo:write", "git:commit"})  # a job that 
 
 
 class CommitNeedsApproval(Exception):
-    """All required gates passed, and one of them wants a person to approve of the commit first."""
+    """All required gates passed, and one of them requires a person to approve the commit first."""
 
     def __init__(self, commit: str, base: str | None) -> None:
         super().__init__(commit)
@@ -40,32 +40,33 @@ class Attempt(Struct, frozen=True, kw_only=True):
     repository: RepositorySettings | None
     executor: Executor
     checkouts: Checkouts
-    journal: StepRecorder
+    recorder: StepRecorder
     environ: Mapping[str, str]  # the daemon's own, of which a job gets what its rails name
     budget: Budget = Budget()  # of the job
-    day: Callable[[], Budget] = Budget
-    left: ResumableTry | None = None  # of an earlier daemon's, to be gone on with
-    approved: Approved | None = None  # what a person approved of, to be published
+    daily_budget: Callable[[], Budget] = Budget
+    resumable: ResumableTry | None = None  # started by an earlier daemon
+    approved: ApprovalRequest | None = None  # whose commit a person approved, to be published
 
     async def run(self) -> Result:
-        """Walk the staircase, from where an earlier daemon left it.
+        """Run the attempt, from where an earlier daemon left it.
 
-        Raises Failed where it ends early, Superseded where the job was taken away, and, where nothing could be started,
-        Unavailable and DayUsedUp; Asks where a person must approve of its commit.
+        Raises AttemptFailed where it ends early, Superseded where the job was taken away, CommitNeedsApproval, and,
+        where nothing could be started, ExecutorUnavailable and DailyBudgetExceeded.
         """
         if self.approved is not None:
             return await self._publish(self._reopen(self.approved.base), self.approved.commit)
-        left = self.left
-        checkout = await self._prepare() if left is None else self._reopen(left.base)
+        resumable = self.resumable
+        checkout = await self._prepare() if resumable is None else self._reopen(resumable.base)
+        gates = self._gate_runner(checkout)
         failures: list[tuple[str, str]] = []
-        for number in range(left.number if left else 1, self.type.tries + 1):
-            if left is None or number > left.number:
+        for number in range(resumable.number if resumable else 1, self.type.tries + 1):
+            if resumable is None or number > resumable.number:
                 await self._execute(checkout, number, failures)
-            elif not left.ended:
-                await self._resume(checkout, left)
+            elif not resumable.ended:
+                await self._resume(checkout, resumable)
             commit = await self._commit(checkout)
-            failures, asks = await GateRunner(self._around).judge(checkout, commit, number)
-            if not failures and asks and commit is not None:
+            failures, needs_approval = await gates.run(commit, number)
+            if not failures and needs_approval and commit is not None:
                 raise CommitNeedsApproval(commit, checkout.base)
             if not failures:
                 return await self._publish(checkout, commit)
@@ -78,33 +79,52 @@ class Attempt(Struct, frozen=True, kw_only=True):
             )
         )
 
-    @property
-    def _around(self) -> CommandRunner:
+    def _command_runner(self, checkout: Checkout, number: int = 0) -> CommandRunner:
+        """Return what runs commands as the agent of try `number` runs; 0 is before the first."""
         return CommandRunner(
-            job=self.job, type=self.type, repository=self.repository, journal=self.journal, environ=self.environ
+            job_id=self.job.id,
+            attempt=self.job.attempt,
+            number=number,
+            root=checkout.directory,
+            cwd=checkout.work,
+            tmp=checkout.tmp,
+            environ=self.environ,
+            env_names=self.type.profile.env,
+            sandbox=self.type.profile.box,
+        )
+
+    def _gate_runner(self, checkout: Checkout) -> GateRunner:
+        return GateRunner(
+            type=self.type,
+            repository=self.repository,
+            checkout=checkout,
+            commands=self._command_runner(checkout),
+            recorder=self.recorder,
         )
 
     async def _prepare(self) -> Checkout:
-        async with await self.journal.open(Phase.SETUP, StepType.COMMAND, "checkout") as step:
+        async with await self.recorder.open(Phase.SETUP, StepType.COMMAND, "checkout") as step:
             try:
-                checkout, said = await self._open()
-            except GitError as fault:
-                step.write(f"{fault}\n".encode())
-                step.ended(None, str(fault))
-                raise AttemptFailed(Failure("checkout_failed", str(fault))) from fault
-            step.write(said.encode())
+                checkout, output = await self._open()
+            except GitError as error:
+                step.write(f"{error}\n".encode())
+                step.ended(None, str(error))
+                raise AttemptFailed(Failure("checkout_failed", str(error))) from error
+            step.write(output.encode())
             step.ended(0)
-        await self._around.prepare(checkout, checkout.work, checkout.tmp, Phase.SETUP)
+        commands, timeout = self._command_runner(checkout), self.type.profile.timeout
+        await prepare_repository(self.repository, commands, self.recorder, Phase.SETUP, timeout)
         return checkout
 
     def _reopen(self, base: str | None) -> Checkout:
         clone = None if self.repository is None else self.repository.clone
         try:
             return self.checkouts.left(self.job.id, self.job.attempt, clone, base)
-        except GitError as fault:
-            raise AttemptFailed(Failure("checkout_failed", str(fault))) from fault
+        except GitError as error:
+            raise AttemptFailed(Failure("checkout_failed", str(error))) from error
 
     async def _open(self) -> tuple[Checkout, str]:
+        """Return a new checkout and what its step prints."""
         job = self.job
         if self.repository is None:
             checkout = await self.checkouts.open(job.id, job.attempt, None, None, job.branch)
@@ -118,48 +138,49 @@ class Attempt(Struct, frozen=True, kw_only=True):
     async def _execute(self, checkout: Checkout, number: int, failures: list[tuple[str, str]]) -> None:
         text = prompt.retry_prompt(self.prompt, number, failures) if failures else prompt.first_prompt(self.prompt)
         task = await self._task(checkout, number, text)
-        await self.journal.begin_try(number, checkout.base, resumable=self.executor.resumable)
-        await self._hear(number, lambda step: self.executor.run(task, step))
+        await self.recorder.begin_try(number, checkout.base, resumable=self.executor.resumable)
+        await self._record_execution(number, lambda step: self.executor.run(task, step))
 
-    async def _resume(self, checkout: Checkout, left: ResumableTry) -> None:
-        task = await self._task(checkout, left.number, self.prompt)
-        await self._hear(left.number, lambda step: self.executor.resume(task, left.reference, step))
+    async def _resume(self, checkout: Checkout, resumable: ResumableTry) -> None:
+        task = await self._task(checkout, resumable.number, self.prompt)
+        await self._record_execution(
+            resumable.number, lambda step: self.executor.resume(task, resumable.reference, step)
+        )
 
-    async def _hear(self, number: int, do: Callable[[RunningStep], Awaitable[ExecutionResult]]) -> None:
+    async def _record_execution(
+        self, number: int, execute: Callable[[RunningStep], Awaitable[ExecutionResult]]
+    ) -> None:
+        """Let the executor work in a step of its own; raises AttemptFailed where it fails."""
         name = self.type.profile.executor
-        async with await self.journal.open(Phase.EXECUTION, StepType.AI_ACTION, name, number) as step:
-            outcome = await do(step)
-            if outcome.usage is not None:
-                await step.add_usage(outcome.usage)
-            step.ended(outcome.exit_code, outcome.failure.detail if outcome.failure else None)
-        if outcome.failure is not None:
-            raise AttemptFailed(outcome.failure)
+        async with await self.recorder.open(Phase.EXECUTION, StepType.AI_ACTION, name, number) as step:
+            result = await execute(step)
+            if result.usage is not None:
+                await step.add_usage(result.usage)
+            step.ended(result.exit_code, result.failure.detail if result.failure else None)
+        if result.failure is not None:
+            raise AttemptFailed(result.failure)
 
     async def _task(self, checkout: Checkout, number: int, text: str) -> Task:
-        env = self._around.environment(checkout.tmp, number, self.type.profile.env)
         return Task(
             job_id=self.job.id,
             attempt=self.job.attempt,
             number=number,
             prompt=text,
             cwd=checkout.work,
-            tmp=checkout.tmp,
-            root=checkout.directory,
-            env=env,
             timeout=self.type.profile.timeout,
-            boxed=self._around.boxed(self.type.profile.box, checkout.work, env),
-            watch=self._around.watch(self.type.profile.box, checkout.work, env),
+            run_command=self._command_runner(checkout, number).run,
             profile=await self._profile(number),
         )
 
     async def _profile(self, number: int) -> AgentProfile:
+        """Return the agent's profile with the budget that is left for try `number`."""
         profile = self.type.profile
         try:
-            budget = await self.journal.budget(number, self.budget, self.day())
-        except BudgetExceeded as gone:
-            if isinstance(gone, DailyBudgetExceeded) and number == 1:
+            budget = await self.recorder.budget(number, self.budget, self.daily_budget())
+        except BudgetExceeded as error:
+            if isinstance(error, DailyBudgetExceeded) and number == 1:
                 raise  # nothing has been started: it can wait
-            raise AttemptFailed(Failure("budget_exceeded", str(gone), "see limits.budget in rails.yaml")) from gone
+            raise AttemptFailed(Failure("budget_exceeded", str(error), "see limits.budget in rails.yaml")) from error
         return AgentProfile(
             name=profile.name,
             capabilities=profile.capabilities,
@@ -170,30 +191,30 @@ class Attempt(Struct, frozen=True, kw_only=True):
         )
 
     async def _commit(self, checkout: Checkout) -> str | None:
-        """Return the commit of what the agent left behind; None where it changed nothing."""
+        """Commit what the agent left and return the commit; None where it changed nothing."""
         if self.repository is None:
             return None
         try:
             commit = await checkout.commit(self._message())
-        except GitError as fault:
-            raise AttemptFailed(Failure("commit_failed", str(fault))) from fault
+        except GitError as error:
+            raise AttemptFailed(Failure("commit_failed", str(error))) from error
         try:
-            await self.journal.save_diff(await checkout.shown(commit) if commit else b"")
-        except GitError as fault:  # it is there to be looked at: no reason to fail
-            await self.journal.save_diff(f"{fault}\n".encode())
+            await self.recorder.save_diff(await checkout.shown(commit) if commit else b"")
+        except GitError as error:  # the diff is only for people to read: no reason to fail
+            await self.recorder.save_diff(f"{error}\n".encode())
         return commit
 
     async def _publish(self, checkout: Checkout, commit: str | None) -> Result:
-        """Put the commit that passed on its branch."""
+        """Update the job's branch to the commit that passed, where the type of job may write."""
         result = Result(None, 0, 0, 0, "no changes")
         if commit is not None and self.repository is not None and self.type.needs & PUBLISHING_CAPABILITIES:
-            async with await self.journal.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
+            async with await self.recorder.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
                 try:
                     stat = await checkout.diff(commit)
                     await checkout.publish(commit, self.repository.clone, self.job.branch)
-                except GitError as fault:
-                    step.write(f"{fault}\n".encode())
-                    raise AttemptFailed(Failure("publish_failed", str(fault))) from fault
+                except GitError as error:
+                    step.write(f"{error}\n".encode())
+                    raise AttemptFailed(Failure("publish_failed", str(error))) from error
                 summary = f"+{stat.additions} -{stat.deletions} in {stat.files} file{'s' if stat.files != 1 else ''}"
                 step.write(f"{commit} on {self.job.branch}\n{summary}\n".encode())
                 step.ended(0)
@@ -202,10 +223,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
         return result
 
     def _message(self) -> str:
-        """Return the commit's message; a title from outside is one line of it, and cannot forge a trailer."""
-        about = self.job.repository or ""
+        """Return the commit message; a title from outside is one line of it and cannot forge a trailer."""
+        subject = self.job.repository or ""
         title = self.job.type
         if self.job.thread is not None:
-            about = f"{about}#{self.job.thread.number}"
+            subject = f"{subject}#{self.job.thread.number}"
             title = " ".join(f"{self.job.type}: {self.job.thread.title}".split())[:72].rstrip(": ")
-        return f"{title}\n\n{about}\n\nStitcher-Job: {self.job.id}\n"
+        return f"{title}\n\n{subject}\n\nStitcher-Job: {self.job.id}\n"

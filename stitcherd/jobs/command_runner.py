@@ -1,24 +1,21 @@
-"""What a job's commands run in: their environment, their sandbox, and the repository's own preparation."""
+"""Runs the commands of a job: in their sandbox and environment, and ended with all that they started."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
-from shared.models import Failure, Phase, RunnerJob, StepType
+from shared.models import Failure, Phase, StepType
 from stitcherd import processes
 from stitcherd.config.settings import RepositorySettings
-from stitcherd.gates import command
-from stitcherd.git.checkout import Checkout
+from stitcherd.gates.command import run_command_gate
 from stitcherd.jobs.step_recorder import StepRecorder
-from stitcherd.rails.compiled import JobType
 from stitcherd.sandbox import bubblewrap, limits
 from stitcherd.sandbox.bubblewrap import SandboxSpec
 
 
 class AttemptFailed(Exception):
-    """The attempt cannot be completed; `failure` is what the job says of it."""
+    """The attempt cannot be completed; `failure` is what the job reports."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
@@ -26,58 +23,80 @@ class AttemptFailed(Exception):
 
 
 class CommandRunner(Struct, frozen=True, kw_only=True):
-    """A claimed job, as far as its commands have to do with it."""
+    """Runs commands of one attempt in one directory; derive one for another directory with `msgspec.structs.replace`.
 
-    job: RunnerJob
-    type: JobType
-    repository: RepositorySettings | None
-    journal: StepRecorder
-    environ: Mapping[str, str]  # the daemon's own, of which a job gets what its rails name
+    `number` is the try that a command belongs to, 0 before the first. Of `environ`, the daemon's own environment,
+    a command gets a fixed list of names and `env_names`.
+    """
 
-    async def prepare(self, checkout: Checkout, where: Path, tmp: Path, phase: Phase) -> None:
-        """Run what the repository wants run in a new checkout of it; raises Failed."""
-        if self.repository is None or not self.repository.prepare:
-            return
-        async with await self.journal.open(phase, StepType.COMMAND, "prepare") as step:
-            for argv in self.repository.prepare:
-                step.write(f"$ {' '.join(argv)}\n".encode())
-                env = self.environment(tmp, 0, self.type.profile.env)
-                verdict = await command.run_command_gate(
-                    self.boxed(self.type.profile.box, where, env)(argv),
-                    cwd=where,
-                    env=env,
-                    timeout=self.type.profile.timeout,
-                    retries=0,
-                    write=step.write,
-                    job_id=self.job.id,
-                    root=checkout.directory,
-                    watch=self.watch(self.type.profile.box, where, env),
-                )
-                if not verdict.ok:
-                    step.ended(verdict.exit_code, verdict.reason)
-                    detail = f"{' '.join(argv)}: {verdict.reason}"
-                    raise AttemptFailed(
-                        Failure("prepare_failed", detail, "see [repositories] prepare in stitcherd.toml")
-                    )
-            step.ended(0)
+    job_id: str
+    attempt: int
+    number: int = 0
+    root: Path  # the job's own directory: whatever runs below it belongs to the job
+    cwd: Path
+    tmp: Path
+    environ: Mapping[str, str]
+    env_names: Sequence[str] = ()
+    sandbox: SandboxSpec | None = None
 
-    def boxed(
-        self, box: SandboxSpec | None, where: Path, env: Mapping[str, str]
-    ) -> Callable[[Sequence[str]], list[str]]:
-        """Return what puts a command line into the sandbox."""
-        return partial(bubblewrap.wrap_command, box=box, cwd=where, tmp=Path(env["TMPDIR"]), home=env.get("HOME"))
-
-    def watch(self, box: SandboxSpec | None, where: Path, env: Mapping[str, str]) -> processes.LimitWatch | None:
-        """Return what looks after the limits of a command that the kernel does not keep."""
-        return limits.watch_limits(box, (where, Path(env["TMPDIR"])), env.get("HOME"))
-
-    def environment(self, tmp: Path, number: int, extra: Sequence[str]) -> dict[str, str]:
-        """Return the whole environment of a command of the try; 0 is none."""
+    @property
+    def env(self) -> dict[str, str]:
+        """The whole environment of a command."""
         return processes.build_environment(
             self.environ,
-            job_id=self.job.id,
-            attempt=self.job.attempt,
-            number=number,
-            tmp=tmp,
-            extra=extra,
+            job_id=self.job_id,
+            attempt=self.attempt,
+            number=self.number,
+            tmp=self.tmp,
+            extra=self.env_names,
         )
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float | None,  # noqa: ASYNC109 (as in processes.run)
+        write: Callable[[bytes], None],
+        stdin: bytes = b"",
+    ) -> processes.ExitStatus:
+        """Run a command to its end and return how it ended; its output goes to `write`.
+
+        `timeout` is in seconds. Raises CannotStart.
+        """
+        env = self.env
+        home = env.get("HOME")
+        return await processes.run(
+            bubblewrap.wrap_command(argv, box=self.sandbox, cwd=self.cwd, tmp=self.tmp, home=home),
+            cwd=self.cwd,
+            env=env,
+            stdin=stdin,
+            timeout=timeout,
+            write=write,
+            job_id=self.job_id,
+            root=self.root,
+            watch=limits.watch_limits(self.sandbox, (self.cwd, self.tmp), home),
+        )
+
+
+async def prepare_repository(
+    repository: RepositorySettings | None,
+    commands: CommandRunner,
+    recorder: StepRecorder,
+    phase: Phase,
+    timeout: float | None,  # noqa: ASYNC109 (as in processes.run)
+) -> None:
+    """Run the `prepare` commands of a repository in a new checkout of it, `timeout` seconds each.
+
+    Raises AttemptFailed.
+    """
+    if repository is None or not repository.prepare:
+        return
+    async with await recorder.open(phase, StepType.COMMAND, "prepare") as step:
+        for argv in repository.prepare:
+            step.write(f"$ {' '.join(argv)}\n".encode())
+            result = await run_command_gate(commands.run, argv, timeout=timeout, write=step.write)
+            if not result.ok:
+                step.ended(result.exit_code, result.reason)
+                detail = f"{' '.join(argv)}: {result.reason}"
+                raise AttemptFailed(Failure("prepare_failed", detail, "see [repositories] prepare in stitcherd.toml"))
+        step.ended(0)

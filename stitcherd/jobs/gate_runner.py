@@ -1,85 +1,89 @@
-"""Judges the commit of a try: its gates, one after the other, in a checkout that no agent has touched."""
+"""Runs the gates of a job's type on the commit of a try, one after the other, where no agent has been."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.models import Phase, StepType
-from stitcherd.gates import BUILTINS, command
+from stitcherd.config.settings import RepositorySettings
+from stitcherd.gates import BUILTINS
 from stitcherd.gates.base import GateResult
+from stitcherd.gates.command import run_command_gate
 from stitcherd.gates.diff_rules import DiffRulesInput
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.gate_checkout import GateCheckout
-from stitcherd.jobs.command_runner import CommandRunner
-from stitcherd.rails.compiled import GateRule
+from stitcherd.jobs.command_runner import CommandRunner, prepare_repository
+from stitcherd.jobs.step_recorder import StepRecorder
+from stitcherd.rails.compiled import GateRule, JobType
 
 GATE_FEEDBACK_BYTES = 12_000  # of a failed gate's output that the agent is shown
 
 
-class GateRunner(Struct, frozen=True):
-    """The gates of a job's type, before whom a commit comes."""
+class GateRunner(Struct, frozen=True, kw_only=True):
+    """Runs the gates of one attempt; `commands` runs commands as the job's agent runs, in its checkout."""
 
-    around: CommandRunner
+    type: JobType
+    repository: RepositorySettings | None
+    checkout: Checkout
+    commands: CommandRunner
+    recorder: StepRecorder
 
-    async def judge(self, checkout: Checkout, commit: str | None, number: int) -> tuple[list[tuple[str, str]], bool]:
-        """Return the required gates that failed, with what they printed, and whether one asks for an approval."""
-        if not self.around.type.gates:
+    async def run(self, commit: str | None, number: int) -> tuple[list[tuple[str, str]], bool]:
+        """Run all gates on the commit of try `number`.
+
+        Return the required gates that failed, each with its output, and whether a required gate needs an approval.
+        Raises AttemptFailed, GitError, OSError.
+        """
+        if not self.type.gates:
             return [], False
-        tree = await self._gate_tree(checkout, commit, number)
-        where = tree.path if tree else checkout.work
-        failures, asks = [], False
-        for gate in self.around.type.gates:
-            async with await self.around.journal.open(Phase.VALIDATION, StepType.GATE, gate.name, number) as step:
-                if tree and gate.run is not None:
-                    await tree.renew()
-                    await checkout.restore_from_base(where, gate.from_base)
-                verdict = await self._ask(gate, checkout, commit, where, number, step.write)
-                why = verdict.reason if gate.required else f"{verdict.reason} It is not required."
+        gate_checkout = await self._check_out(commit, number)
+        directory = gate_checkout.path if gate_checkout else self.checkout.work
+        failures, needs_approval = [], False
+        for gate in self.type.gates:
+            async with await self.recorder.open(Phase.VALIDATION, StepType.GATE, gate.name, number) as step:
+                if gate_checkout and gate.run is not None:
+                    await gate_checkout.renew()
+                    await self.checkout.restore_from_base(directory, gate.from_base)
+                result = await self._run_gate(gate, commit, directory, number, step.write)
+                reason = result.reason if gate.required else f"{result.reason} It is not required."
                 step.ended(
-                    verdict.exit_code,
-                    None if verdict.ok else why,
-                    reason=why if verdict.flaky or verdict.asks else None,
+                    result.exit_code,
+                    None if result.ok else reason,
+                    reason=reason if result.flaky or result.asks else None,
                 )
-            asks = asks or (gate.required and verdict.asks)
-            if gate.required and not verdict.ok:
-                failures.append((gate.name, step.tail(GATE_FEEDBACK_BYTES) or verdict.reason))
-        if tree:
-            await tree.close()
-        return failures, asks
+            needs_approval = needs_approval or (gate.required and result.asks)
+            if gate.required and not result.ok:
+                failures.append((gate.name, step.tail(GATE_FEEDBACK_BYTES) or result.reason))
+        if gate_checkout:
+            await gate_checkout.close()
+        return failures, needs_approval
 
-    async def _gate_tree(self, checkout: Checkout, commit: str | None, number: int) -> GateCheckout | None:
-        """Return a checkout of the commit, prepared; None for a job without a repository."""
-        if self.around.repository is None:
+    async def _check_out(self, commit: str | None, number: int) -> GateCheckout | None:
+        """Return a prepared checkout of the commit, or of the base without one; None for a job without a repository."""
+        if self.repository is None:
             return None
-        tree = await GateCheckout.make(checkout, f"gates-{number}", commit or str(checkout.base))
-        if self.around.repository.prepare:
-            await self.around.prepare(checkout, tree.path, await checkout.scratch("gates"), Phase.VALIDATION)
-            await tree.prepared(again=sum(gate.run is not None for gate in self.around.type.gates) > 1)
-        return tree
+        gate_checkout = await GateCheckout.make(self.checkout, f"gates-{number}", commit or str(self.checkout.base))
+        if self.repository.prepare:
+            commands = replace(self.commands, cwd=gate_checkout.path, tmp=await self.checkout.scratch("gates"))
+            timeout = self.type.profile.timeout
+            await prepare_repository(self.repository, commands, self.recorder, Phase.VALIDATION, timeout)
+            await gate_checkout.prepared(again=sum(gate.run is not None for gate in self.type.gates) > 1)
+        return gate_checkout
 
-    async def _ask(
-        self,
-        gate: GateRule,
-        checkout: Checkout,
-        commit: str | None,
-        where: Path,
-        number: int,
-        write: Callable[[bytes], None],
+    async def _run_gate(
+        self, gate: GateRule, commit: str | None, directory: Path, number: int, write: Callable[[bytes], None]
     ) -> GateResult:
         if gate.run is None:
-            terms = DiffRulesInput(gate.paths, gate.timeout, self.around.journal.redaction.clean)
-            return await BUILTINS[str(gate.builtin)](checkout, commit, terms, write)
-        # What an agent, or another gate, left in its own TMPDIR is not there to be found by this one.
-        env = self.around.environment(await checkout.scratch("gates"), number, gate.env)
-        return await command.run_command_gate(
-            self.around.boxed(gate.box, where, env)(gate.run),
-            cwd=where,
-            env=env,
-            timeout=gate.timeout,
-            retries=gate.retries,
-            write=write,
-            job_id=self.around.job.id,
-            root=checkout.directory,
-            watch=self.around.watch(gate.box, where, env),
+            terms = DiffRulesInput(gate.paths, gate.timeout, self.recorder.redaction.clean)
+            return await BUILTINS[str(gate.builtin)](self.checkout, commit, terms, write)
+        commands = replace(
+            self.commands,
+            number=number,
+            cwd=directory,
+            tmp=await self.checkout.scratch("gates"),  # new: what an agent or another gate left in theirs is not there
+            env_names=gate.env,
+            sandbox=gate.box,
         )
+        return await run_command_gate(commands.run, gate.run, timeout=gate.timeout, write=write, retries=gate.retries)

@@ -181,11 +181,11 @@ class Runner:
             repository=self._settings.repository(job.repository) if job.repository else None,
             executor=executor,
             checkouts=self._checkouts,
-            journal=StepRecorder(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction),
+            recorder=StepRecorder(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction),
             environ=os.environ,
             budget=rulebook.limits.per_job,
-            day=lambda: self._slots().day,
-            left=left,
+            daily_budget=lambda: self._slots().day,
+            resumable=left,
             approved=approved,
         )
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ __all__ = [
     "Captured",
     "ExitStatus",
     "LimitWatch",
+    "RunCommand",
     "become_subreaper",
     "build_environment",
     "capture",
@@ -38,6 +40,22 @@ class Captured(Struct, frozen=True):
     exit: ExitStatus
     stdout: bytes
     stderr: bytes
+
+
+class RunCommand(Protocol):
+    """Runs a command of a job where the job's commands run, in their sandbox and environment."""
+
+    async def __call__(
+        self,
+        argv: Sequence[str],
+        /,
+        *,
+        timeout: float | None,  # noqa: ASYNC109 (as in run)
+        write: Callable[[bytes], None],
+        stdin: bytes = b"",
+    ) -> ExitStatus:
+        """Run `argv` for at most `timeout` seconds; its output goes to `write`. Raises CannotStart."""
+        ...
 
 
 async def run(

@@ -14,7 +14,7 @@ from shared.models import Usage
 from stitcherd.executors.base import INTERRUPTED, AgentProfile, Executor, Task
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from stitcherd.processes import build_environment
+from stitcherd.jobs.command_runner import CommandRunner
 from stitcherd.processes.tree import find_job_processes
 from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
 
@@ -70,17 +70,17 @@ def task(tmp_path: Path) -> Task:
     work, tmp = tmp_path / "work", tmp_path / "tmp"
     work.mkdir()
     tmp.mkdir()
-    env = build_environment(os.environ, job_id=tmp_path.name, attempt=2, number=3, tmp=tmp)
+    commands = CommandRunner(
+        job_id=tmp_path.name, attempt=2, number=3, root=tmp_path, cwd=work, tmp=tmp, environ=os.environ
+    )
     return Task(
         job_id=tmp_path.name,
         attempt=2,
         number=3,
         prompt="Fix the Ä \ud800.",
         cwd=work,
-        tmp=tmp,
-        root=tmp_path,
-        env=env,
         timeout=10.0,
+        run_command=commands.run,
         profile=AgentProfile(name="writer", capabilities=frozenset({"repo:read", "repo:write"})),
     )
 
@@ -107,7 +107,7 @@ async def test_time_runs_out(make: Make, task: Task, monkeypatch: pytest.MonkeyP
     assert outcome.failure
     assert outcome.failure.code == "executor_timeout"
     assert "after 0.3 s" in outcome.failure.detail
-    assert find_job_processes(task.job_id, task.root) == []
+    assert find_job_processes(task.job_id, task.cwd.parent) == []
 
 
 async def cancelled(executor: Executor, task: Task) -> Ear:
@@ -125,7 +125,7 @@ async def cancelled(executor: Executor, task: Task) -> Ear:
 
 async def test_a_cancelled_one_leaves_nothing_running(make: Make, task: Task) -> None:
     await cancelled(make("hangs"), task)
-    assert find_job_processes(task.job_id, task.root) == []
+    assert find_job_processes(task.job_id, task.cwd.parent) == []
 
 
 async def test_what_was_ended_cannot_be_resumed_or_is_told_so(

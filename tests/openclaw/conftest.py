@@ -15,6 +15,7 @@ import pytest
 from stitcherd.executors.base import AgentProfile, Task
 from stitcherd.executors.openclaw.connection import GatewayAddress
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from stitcherd.jobs.command_runner import CommandRunner
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 TOOLS = Path(__file__).parents[2] / "tools" / "openclaw"
@@ -57,7 +58,13 @@ def gateway() -> Iterator[RealGateway]:
             started = RealGateway(process)
             # A gateway loads half of itself with its first run, which takes seconds.
             idle = Task(
-                job_id="idle", attempt=1, number=1, prompt="", cwd=TOOLS, tmp=TOOLS, root=TOOLS, env={}, timeout=None
+                job_id="idle",
+                attempt=1,
+                number=1,
+                prompt="",
+                cwd=TOOLS,
+                timeout=None,
+                run_command=CommandRunner(job_id="idle", attempt=1, root=TOOLS, cwd=TOOLS, tmp=TOOLS, environ={}).run,
             )
             asyncio.run(OpenClawExecutor(started.address).run(idle, RecordingSink()))
             yield started
@@ -90,10 +97,8 @@ def make_task(tmp_path: Path) -> Callable[..., Task]:
             number=number,
             prompt=f"Do this. <play>{json.dumps(steps)}</play>",
             cwd=work,
-            tmp=tmp_path,
-            root=tmp_path,
-            env={},
             timeout=timeout,
+            run_command=CommandRunner(job_id=job, attempt=1, root=tmp_path, cwd=work, tmp=tmp_path, environ={}).run,
             profile=profile,
         )
 

@@ -174,7 +174,7 @@ class Voice:
     async def remember(self, reference): print(json.dumps(reference), flush=True)
 url, token, job, prompt, work, profile = sys.argv[1:]
 work, profile = Path(work), msgspec.json.decode(profile, type=Profile)
-task = Task(job_id=job, attempt=1, number=1, prompt=prompt, cwd=work, tmp=work, root=work, env={}, timeout=60.0,
+task = Task(job_id=job, attempt=1, number=1, prompt=prompt, cwd=work, timeout=60.0, run_command=None,
             profile=profile)
 asyncio.run(OpenClawExecutor(Address(url, token)).run(task, Voice()))
 """

@@ -9,6 +9,7 @@ import pytest
 
 from stitcherd.executors.base import AgentProfile, Task
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from stitcherd.jobs.command_runner import CommandRunner
 from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
@@ -44,10 +45,10 @@ def make_task(tmp_path: Path) -> Callable[..., Task]:
             number=number,
             prompt=json.dumps(steps),
             cwd=tmp_path,
-            tmp=tmp_path,
-            root=tmp_path,
-            env={},
             timeout=timeout,
+            run_command=CommandRunner(
+                job_id="job", attempt=1, root=tmp_path, cwd=tmp_path, tmp=tmp_path, environ={}
+            ).run,
             profile=profile,
         )
 
