@@ -31,14 +31,14 @@ class CommandExecutor(Struct, frozen=True):
             return ExecutionResult(ended.code, Failure("executor_failed", f"The executor {ended}."))
         return ExecutionResult(0)
 
-    async def resume(self, _task: Task, _reference: dict[str, str], sink: OutputSink) -> ExecutionResult:
+    async def resume(self, _task: Task, _reference: dict[str, str], _sink: OutputSink) -> ExecutionResult:
         """Return that nothing is known: what an earlier daemon started was ended with it."""
         return ExecutionResult(failure=Failure(INTERRUPTED, "The program was ended with the daemon that started it."))
 
-    async def abandon(self, _reference: dict[str, str]) -> None:
+    async def terminate(self, _reference: dict[str, str]) -> None:
         """Do nothing: what an earlier daemon started was ended with it."""
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Do nothing: a child cannot be left to the next daemon."""
 
     async def health(self, _profiles: Collection[ProfileConstraints]) -> ExecutorHealth:
