@@ -21,7 +21,7 @@ from shared.ids import format_timestamp, new_id, now_ms
 from shared.protocol import API_VERSION
 from stitcherd import processes
 from stitcherd.config.settings import Settings
-from stitcherd.executors import kinds
+from stitcherd.executors import build_executors
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http import unix_socket
@@ -111,7 +111,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         _log_warnings([*settings.warnings, *unavailable_sandboxes(rails.current)])
         loop.add_signal_handler(signal.SIGHUP, rails.reload_requested.set)
         checkouts = Checkouts(state)
-        executors, owner = kinds.build(settings.executors), new_id()
+        executors, owner = build_executors(settings.executors), new_id()
         taken_over = await recover_running_jobs(store, checkouts, owner)
         health = HealthMonitor(executors, lambda name: _profiles_of(rails, name))
         slots = partial(_current_limits, rails, health)

@@ -1,18 +1,26 @@
-"""The protocol between a job's attempt and its executor."""
+"""The interface of an executor: the task that it is given, and the result, output and health that it reports."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from msgspec import Struct
 
 from shared.models import Failure, Usage
 from stitcherd.budget import Budget
+from stitcherd.config.settings import ExecutorSettings
 from stitcherd.processes import RunCommand
+
+INTERRUPTED = "interrupted"  # the code of a failure that says nothing about the work, only that its end is unknown
+
+
+class ExecutorUnavailable(Exception):
+    """The executor cannot be reached at the moment, and nothing of the task was started; the text says why."""
 
 
 class ProfileConstraints(Protocol):
-    """A profile, as far as an executor could hold an agent to it; `tools` are as in the rails."""
+    """The parts of a profile that an executor may have to enforce; `tools` has the syntax of rails.yaml."""
 
     @property
     def capabilities(self) -> frozenset[str]: ...  # noqa: D102 (see the class)
@@ -23,9 +31,9 @@ class ProfileConstraints(Protocol):
 
 
 class AgentProfile(Struct, frozen=True, kw_only=True):
-    """What a task's agent may do; who cannot hold it to all of this does not start it.
+    """What the agent of a task may do; an executor that cannot enforce all of it does not start the agent.
 
-    `tools` are as in the rails, None where none are named.
+    `tools` has the syntax of rails.yaml; None if the profile names no tools.
     """
 
     name: str
@@ -45,12 +53,12 @@ class Task(Struct, frozen=True, kw_only=True):
     prompt: str
     cwd: Path  # the work tree
     timeout: float | None
-    run_command: RunCommand  # in `cwd`, in the task's sandbox and environment
-    profile: AgentProfile | None = None  # for an executor that can hold an agent to it
+    run_command: RunCommand  # runs a command in `cwd`, with the environment and in the sandbox of the task
+    profile: AgentProfile | None = None
 
 
 class ExecutionResult(Struct, frozen=True):
-    """How a try ended, by the executor's own account, which counts for nothing until the gates agree."""
+    """How a try ended, as reported by the executor; only the gates decide whether the work is accepted."""
 
     exit_code: int | None = None  # negative: ended by that signal
     failure: Failure | None = None
@@ -58,22 +66,15 @@ class ExecutionResult(Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether the executor came to its own end without a failure."""
+        """Whether the executor finished without a failure."""
         return self.failure is None
 
 
-INTERRUPTED = "interrupted"  # the code of a failure that says nothing of the work, only that its end is not known
-
-
-class ExecutorUnavailable(Exception):
-    """The executor cannot be reached just now, and nothing of the task was started; the text says why."""
-
-
 class ExecutorHealth(Struct, frozen=True):
-    """Whether an executor can be used now; `detail` is why not, or what it is.
+    """Whether an executor can be used; `detail` is the reason if not, else a description.
 
-    `away` means that it may come back by itself: its jobs wait for it. `agents` says how many of the agents that the
-    rails ask for are in place, and how many they are.
+    `away` means that the fault may pass without intervention: jobs of the executor are held until then. `agents` is
+    how many of the agents that the rails need are configured, and how many there are in all.
     """
 
     ok: bool
@@ -85,54 +86,73 @@ class ExecutorHealth(Struct, frozen=True):
 
 
 class OutputSink(Protocol):
-    """How an executor is heard while it works; what it says is durable once a coroutine of these returns."""
+    """Receives what an executor reports during a task; after a coroutine of it returns, the report is durable."""
 
     def write(self, data: bytes, /) -> None:
-        """Take a piece of output."""
+        """Append output."""
         ...
 
     async def record_event(self, type_: str, payload: dict[str, Any], /) -> None:
-        """Note an event of the step: `ai.tool_called`, `ai.tool_denied`."""
+        """Record an event of the step: `ai.tool_called` or `ai.tool_denied`."""
         ...
 
     async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None, /) -> None:
-        """Add to what the job has used, and remember a new reference with it: both are kept, or neither."""
+        """Add to the job's usage, and save a new reference in the same transaction."""
         ...
 
     async def save_reference(self, reference: dict[str, str], /) -> None:
-        """Keep what is needed to find this try's run again after a crash of ours; call it before it starts."""
+        """Save what is needed to find the run of this try again after a crash; to be called before the run starts."""
         ...
 
 
-class Executor(Protocol):
-    """Does the work of a task; when cancelled, it ends everything that it started before it lets go.
+class Executor(ABC):
+    """Does the work of a task; when cancelled, it ends everything that it started before it returns.
 
-    One that `resumable` gives its sink a reference before anything of a task begins.
+    Subclasses declare what they can enforce. All of it is False by default, so that nothing is assumed of a new kind.
     """
 
-    @property
-    def resumable(self) -> bool: ...  # noqa: D102 (see the class)
+    resumable: ClassVar[bool] = False  # it saves a reference before anything of a task starts
+    sandboxable: ClassVar[bool] = False  # its agents are our processes, so Stitcher's sandbox can contain them
+    holds_tools: ClassVar[bool] = False  # it holds an agent to a list of tools
+    metered: ClassVar[bool] = False  # it reports usage, and ends agents that exceed their budget
+    required_keys: ClassVar[frozenset[str]] = frozenset()  # of [executors.NAME], beside `kind`
+    optional_keys: ClassVar[frozenset[str]] = frozenset()
 
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: ExecutorSettings) -> Self:
+        """Return the executor of an [executors.NAME] table that has all required keys."""
+
+    @classmethod
+    def unusable(cls, _settings: ExecutorSettings) -> str | None:
+        """Return why the executor of a table cannot be used at all, or None."""
+        return None
+
+    @classmethod
+    def objection(cls, _profile: ProfileConstraints) -> str | None:
+        """Return what else of a profile cannot be enforced, or None; only what is known without asking anybody."""
+        return None
+
+    @abstractmethod
     async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
-        """Do the task; may raise Unavailable."""
-        ...
+        """Do the task. Raises ExecutorUnavailable."""
 
+    @abstractmethod
     async def resume(self, task: Task, reference: dict[str, str], sink: OutputSink) -> ExecutionResult:
-        """Stay with a try that an earlier daemon began, to its end; nothing of it is started again.
+        """Follow a try that an earlier daemon started to its end; nothing of it is started again.
 
-        `reference` is what `remember` was last given. Where the end cannot be known the failure is INTERRUPTED, and
-        nothing of the try runs any more.
+        `reference` is the last one saved. If the end cannot be known, the failure is INTERRUPTED, and nothing of the
+        try is running any more.
         """
-        ...
 
+    @abstractmethod
     async def terminate(self, reference: dict[str, str]) -> None:
-        """End what an earlier daemon began; where this takes long it goes on behind."""
-        ...
+        """End what an earlier daemon started; if this takes long, continue in the background."""
 
+    @abstractmethod
     def detach(self) -> None:
-        """From now on, when cancelled, let run what could be resumed: this daemon stops, and the next one resumes."""
-        ...
+        """From now on, do not end a resumable run on cancellation: the daemon is stopping, and the next one resumes."""
 
+    @abstractmethod
     async def health(self, profiles: Collection[ProfileConstraints]) -> ExecutorHealth:
-        """Say whether it can be used now, for agents of these profiles."""
-        ...
+        """Return whether the executor can be used now, for agents of these profiles."""

@@ -8,7 +8,7 @@ from multidict import CIMultiDict
 
 from shared.models import Delivery, Thread
 from stitcherd.config.settings import Settings, SourceSettings
-from stitcherd.executors import kinds
+from stitcherd.executors import EXECUTORS
 from stitcherd.gates import BUILTINS
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.decide import DispatchRequest, Evaluation, decide, decide_dispatch
@@ -34,20 +34,20 @@ def is_form(headers: Mapping[str, str]) -> bool:
 
 def configured_facts(settings: Settings) -> RuntimeFacts:
     """Return what the executors and gates of this house can do, whatever machine it stands on."""
-    entries = settings.executors
+    classes = {name: EXECUTORS[table.kind] for name, table in settings.executors.items()}
 
     @lru_cache(MAX_CACHED_PROFILES)
     def objection(profile: ProfileRule) -> str | None:
-        entry = entries.get(profile.executor)
-        return kinds.objection(entry, profile) if entry else None
+        executor = classes.get(profile.executor)
+        return executor.objection(profile) if executor else None
 
     return RuntimeFacts(
-        executors=kinds.usable(entries),
+        executors={name: executor.unusable(settings.executors[name]) for name, executor in classes.items()},
         gates=dict.fromkeys(BUILTINS),
-        toolless=frozenset(name for name, it in entries.items() if it.kind in kinds.TOOLLESS),
+        toolless=frozenset(name for name, executor in classes.items() if not executor.holds_tools),
         objection=objection,
-        unboxed=frozenset(name for name, it in entries.items() if it.kind not in kinds.BOXABLE),
-        unmetered=frozenset(name for name, it in entries.items() if it.kind not in kinds.METERED),
+        unboxed=frozenset(name for name, executor in classes.items() if not executor.sandboxable),
+        unmetered=frozenset(name for name, executor in classes.items() if not executor.metered),
     )
 
 

@@ -33,7 +33,7 @@ PLAYS: dict[str, list[Any]] = {
 }
 
 
-class Ear:
+class Sink:
     """Hears what an executor says, and hands its output on."""
 
     def __init__(self, listen: Callable[[bytes], None] = lambda _: None) -> None:
@@ -87,40 +87,40 @@ def task(tmp_path: Path) -> Task:
 
 async def test_it_works_in_the_checkout_on_the_prompt_and_says_what_it_does(make: Make, task: Task) -> None:
     said = bytearray()
-    outcome = await make("works").run(task, Ear(said.extend))
-    assert outcome.ok
+    result = await make("works").run(task, Sink(said.extend))
+    assert result.ok
     assert (task.cwd / "made").read_text() == "Fix the Ä ?."
     assert said.strip() == b"made it"
 
 
 async def test_a_failure_is_told(make: Make, task: Task) -> None:
-    outcome = await make("fails").run(task, Ear())
-    assert not outcome.ok
-    assert outcome.failure
-    assert outcome.failure.code == "executor_failed"
-    assert outcome.failure.detail.endswith(".")
+    result = await make("fails").run(task, Sink())
+    assert not result.ok
+    assert result.failure
+    assert result.failure.code == "executor_failed"
+    assert result.failure.detail.endswith(".")
 
 
 async def test_time_runs_out(make: Make, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stitcherd.executors.openclaw.executor.OVERRUN_SECONDS", 0.0)  # the fake keeps no time
-    outcome = await make("hangs").run(structs.replace(task, timeout=0.3), Ear())
-    assert outcome.failure
-    assert outcome.failure.code == "executor_timeout"
-    assert "after 0.3 s" in outcome.failure.detail
+    result = await make("hangs").run(structs.replace(task, timeout=0.3), Sink())
+    assert result.failure
+    assert result.failure.code == "executor_timeout"
+    assert "after 0.3 s" in result.failure.detail
     assert find_job_processes(task.job_id, task.cwd.parent) == []
 
 
-async def cancelled(executor: Executor, task: Task) -> Ear:
+async def cancelled(executor: Executor, task: Task) -> Sink:
     """Cancel a task amid its work."""
     started = asyncio.Event()
-    ear = Ear(lambda _: started.set())
-    running = asyncio.ensure_future(executor.run(task, ear))
+    sink = Sink(lambda _: started.set())
+    running = asyncio.ensure_future(executor.run(task, sink))
     async with asyncio.timeout(PATIENCE):
         await started.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    return ear
+    return sink
 
 
 async def test_a_cancelled_one_leaves_nothing_running(make: Make, task: Task) -> None:
@@ -133,11 +133,11 @@ async def test_what_was_ended_cannot_be_resumed_or_is_told_so(
 ) -> None:
     monkeypatch.setattr("stitcherd.executors.openclaw.run.FIND_SECONDS", 0.2)
     executor = make("hangs")
-    ear = await cancelled(executor, task)
-    outcome = await executor.resume(task, ear.reference, Ear())
-    assert outcome.failure
-    assert outcome.failure.code == INTERRUPTED
-    await executor.terminate(ear.reference)
+    sink = await cancelled(executor, task)
+    result = await executor.resume(task, sink.reference, Sink())
+    assert result.failure
+    assert result.failure.code == INTERRUPTED
+    await executor.terminate(sink.reference)
 
 
 async def test_it_says_how_it_is(make: Make, task: Task) -> None:
@@ -154,15 +154,15 @@ async def test_it_says_how_it_is(make: Make, task: Task) -> None:
     ],
 )
 async def test_a_command_that_fails_says_how(task: Task, code: str, exit_code: int, detail: str) -> None:
-    outcome = await CommandExecutor((sys.executable, "-c", code)).run(task, Ear())
-    assert outcome.exit_code == exit_code
-    assert outcome.failure
-    assert outcome.failure.detail == detail
+    result = await CommandExecutor((sys.executable, "-c", code)).run(task, Sink())
+    assert result.exit_code == exit_code
+    assert result.failure
+    assert result.failure.detail == detail
 
 
 async def test_a_command_that_cannot_start_is_told(task: Task) -> None:
-    outcome = await CommandExecutor(("no-such-agent", "-p")).run(task, Ear())
-    assert outcome.exit_code is None
-    assert outcome.failure
-    assert outcome.failure.code == "executor_cannot_start"
-    assert outcome.failure.detail == "no-such-agent cannot be started: there is no such program."
+    result = await CommandExecutor(("no-such-agent", "-p")).run(task, Sink())
+    assert result.exit_code is None
+    assert result.failure
+    assert result.failure.code == "executor_cannot_start"
+    assert result.failure.detail == "no-such-agent cannot be started: there is no such program."

@@ -77,7 +77,7 @@ def executor(gateway: RealGateway) -> OpenClawExecutor:
 
 
 @pytest.fixture
-def ear() -> RecordingSink:
+def sink() -> RecordingSink:
     return RecordingSink()
 
 

@@ -52,95 +52,95 @@ def processes(command: str) -> list[int]:
     return found
 
 
-async def session(gateway: RealGateway, ear: RecordingSink) -> dict[str, Any]:
+async def session(gateway: RealGateway, sink: RecordingSink) -> dict[str, Any]:
     async with connect(gateway.address) as connection:
-        described = await connection.request("sessions.describe", {"key": ear.reference["key"]})
+        described = await connection.request("sessions.describe", {"key": sink.reference["key"]})
     return dict(described["session"])
 
 
-async def test_a_plain_run_and_the_next_try(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
-    assert await executor.run(make_task({"say": "nothing to do"}, job="twice"), ear) == ExecutionResult()
-    assert ear.said == b"nothing to do\n"
-    assert ear.uses == [Usage(100, 10, 0.00012, 1)]
+async def test_a_plain_run_and_the_next_try(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
+    assert await executor.run(make_task({"say": "nothing to do"}, job="twice"), sink) == ExecutionResult()
+    assert sink.output == b"nothing to do\n"
+    assert sink.usages == [Usage(100, 10, 0.00012, 1)]
     assert (
-        await executor.run(make_task({"say": "again", "tokens": [50, 5]}, job="twice", number=2), ear)
+        await executor.run(make_task({"say": "again", "tokens": [50, 5]}, job="twice", number=2), sink)
         == ExecutionResult()
     )
-    assert ear.uses[1:] == [Usage(50, 5, 0.00006, 1)]
+    assert sink.usages[1:] == [Usage(50, 5, 0.00006, 1)]
 
 
-async def test_a_tool_writes_in_the_checkout(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
+async def test_a_tool_writes_in_the_checkout(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
     task = make_task({"say": "I write.", **write("a/b.txt")}, {"say": "done"})
-    assert await executor.run(task, ear) == ExecutionResult()
+    assert await executor.run(task, sink) == ExecutionResult()
     assert (task.cwd / "a" / "b.txt").read_text() == "made"
-    assert ear.said == b"I write.\n[Write to a/b.txt (4 chars)]\ndone\n"
-    assert [(type_, payload["tool"]) for type_, payload in ear.noted] == [("ai.tool_called", "write")]
+    assert sink.output == b"I write.\n[Write to a/b.txt (4 chars)]\ndone\n"
+    assert [(type_, payload["tool"]) for type_, payload in sink.events] == [("ai.tool_called", "write")]
 
 
 async def test_a_tool_that_was_not_given_does_nothing(
-    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     task = make_task(run("touch here"), {"say": "done"})
-    assert await executor.run(task, ear) == ExecutionResult()
+    assert await executor.run(task, sink) == ExecutionResult()
     assert list(task.cwd.iterdir()) == []
-    assert [type_ for type_, _ in ear.noted] == ["ai.tool_called", "ai.tool_denied"]
-    assert ear.total == (200, 20, 0.00024)
+    assert [type_ for type_, _ in sink.events] == ["ai.tool_called", "ai.tool_denied"]
+    assert sink.total == (200, 20, 0.00024)
 
 
 @pytest.mark.parametrize("path", ["../outside", "/tmp/stitcher-outside"])
 async def test_nothing_is_written_outside(
-    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, path: str
+    executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, path: str
 ) -> None:
     task = make_task(write(path), {"tool": "read", "args": {"path": "/etc/hostname"}}, {"say": "done"})
-    assert await executor.run(task, ear) == ExecutionResult()
+    assert await executor.run(task, sink) == ExecutionResult()
     assert not (task.cwd / path).exists()
-    assert [type_ for type_, _ in ear.noted] == ["ai.tool_called", "ai.tool_denied"] * 2
+    assert [type_ for type_, _ in sink.events] == ["ai.tool_called", "ai.tool_denied"] * 2
 
 
-async def test_only_the_named_programs_run(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
+async def test_only_the_named_programs_run(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
     steps = [run("sleep 0.1"), run("id > here"), run("git push"), run("sleep 0.1; touch here"), write("here")]
     task = make_task(*steps, {"say": "done"}, profile=RUNNER)
-    assert await executor.run(task, ear) == ExecutionResult()
+    assert await executor.run(task, sink) == ExecutionResult()
     assert list(task.cwd.iterdir()) == []
-    assert [type_ for type_, _ in ear.noted].count("ai.tool_denied") == 4
+    assert [type_ for type_, _ in sink.events].count("ai.tool_denied") == 4
 
 
-async def test_no_capability_is_no_tool(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
+async def test_no_capability_is_no_tool(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
     task = make_task(write("here"), {"say": "done"}, profile=AgentProfile(name="mute", capabilities=frozenset()))
-    assert await executor.run(task, ear) == ExecutionResult()
+    assert await executor.run(task, sink) == ExecutionResult()
     assert list(task.cwd.iterdir()) == []
 
 
 @pytest.mark.parametrize("budget", [Budget(turns=2), Budget(usd=0.005)])
 async def test_a_budget_ends_it(
-    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, budget: Budget
+    executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, budget: Budget
 ) -> None:
     profile = AgentProfile(name="poor", capabilities=frozenset({"repo:read"}), budget=budget)
     look = {"tool": "ls", "args": {"path": "."}, "tokens": [1000, 1000], "wait": 0.7}
-    outcome = await executor.run(make_task(*[look] * 20, profile=profile), ear)
-    assert outcome.failure
-    assert outcome.failure.code == "budget_exceeded"
-    assert ear.total[2] < 0.012
+    result = await executor.run(make_task(*[look] * 20, profile=profile), sink)
+    assert result.failure
+    assert result.failure.code == "budget_exceeded"
+    assert sink.total[2] < 0.012
 
 
-async def test_time_runs_out(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
-    outcome = await executor.run(make_task({"say": "late", "wait": 30}, timeout=2.0), ear)
-    assert outcome.failure
-    assert outcome.failure.code == "executor_timeout"
+async def test_time_runs_out(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
+    result = await executor.run(make_task({"say": "late", "wait": 30}, timeout=2.0), sink)
+    assert result.failure
+    assert result.failure.code == "executor_timeout"
 
 
-async def test_a_model_that_fails_is_told(executor: OpenClawExecutor, ear: RecordingSink, make_task: Make) -> None:
+async def test_a_model_that_fails_is_told(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
     refusing = AgentProfile(name="refused", capabilities=frozenset({"repo:read"}), model="refusing/scripted")
-    outcome = await executor.run(make_task({"status": 401}, profile=refusing), ear)
-    assert outcome.failure
-    assert outcome.failure.code == "executor_failed"
-    assert "401" in outcome.failure.detail
+    result = await executor.run(make_task({"status": 401}, profile=refusing), sink)
+    assert result.failure
+    assert result.failure.code == "executor_failed"
+    assert "401" in result.failure.detail
 
 
 async def test_a_cancel_amid_a_tool_leaves_nothing(
-    gateway: RealGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: RealGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = asyncio.create_task(executor.run(make_task(run("sleep 4711"), profile=RUNNER), ear))
+    running = asyncio.create_task(executor.run(make_task(run("sleep 4711"), profile=RUNNER), sink))
     await until(lambda: processes("sleep 4711"))
     before = asyncio.get_running_loop().time()
     running.cancel()
@@ -148,16 +148,16 @@ async def test_a_cancel_amid_a_tool_leaves_nothing(
         await running
     await until(lambda: not processes("sleep 4711"))
     assert asyncio.get_running_loop().time() - before < SOON
-    assert (await session(gateway, ear))["archived"]
+    assert (await session(gateway, sink))["archived"]
 
 
-async def test_a_wrong_token_and_an_absent_gateway(gateway: RealGateway, ear: RecordingSink, make_task: Make) -> None:
-    outcome = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), ear)
-    assert outcome.failure
-    assert outcome.failure.code == "executor_refused"
-    assert outcome.failure.hint == "see token in [executors] of stitcherd.toml"
+async def test_a_wrong_token_and_an_absent_gateway(gateway: RealGateway, sink: RecordingSink, make_task: Make) -> None:
+    result = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), sink)
+    assert result.failure
+    assert result.failure.code == "executor_refused"
+    assert result.failure.hint == "see token in [executors] of stitcherd.toml"
     with pytest.raises(ExecutorUnavailable, match="cannot be reached"):
-        await OpenClawExecutor(GatewayAddress("ws://127.0.0.1:9", None)).run(make_task(), ear)
+        await OpenClawExecutor(GatewayAddress("ws://127.0.0.1:9", None)).run(make_task(), sink)
 
 
 CLIENT = """
@@ -181,7 +181,7 @@ asyncio.run(OpenClawExecutor(Address(url, token)).run(task, Voice()))
 
 
 async def test_a_run_outlives_us_and_is_found_again(
-    gateway: RealGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: RealGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     task = make_task(run("sleep 6.5"), {"say": "found"}, profile=RUNNER)
     profile = msgspec.json.encode(task.profile).decode()
@@ -193,20 +193,20 @@ async def test_a_run_outlives_us_and_is_found_again(
     await until(lambda: processes("sleep 6.5"))
     client.kill()
     await client.communicate()
-    assert await executor.resume(task, reference, ear) == ExecutionResult()
-    assert ear.said.endswith(b"found\n")
-    assert ear.reference["runs"] == reference["runs"]
+    assert await executor.resume(task, reference, sink) == ExecutionResult()
+    assert sink.output.endswith(b"found\n")
+    assert sink.reference["runs"] == reference["runs"]
     assert not processes("sleep 6.5")
 
 
 async def test_a_gateway_that_is_told_to_stop_finishes_the_run(
-    gateway: RealGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: RealGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = asyncio.create_task(executor.run(make_task(run("sleep 5.5"), {"say": "done"}, profile=RUNNER), ear))
+    running = asyncio.create_task(executor.run(make_task(run("sleep 5.5"), {"say": "done"}, profile=RUNNER), sink))
     await until(lambda: processes("sleep 5.5"))
     await asyncio.to_thread(gateway.order, "restart")
     assert await running == ExecutionResult()
-    assert ear.said.endswith(b"done\n")
+    assert sink.output.endswith(b"done\n")
 
 
 def test_nothing_of_it_is_left() -> None:

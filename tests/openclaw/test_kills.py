@@ -100,11 +100,11 @@ async def test_a_kill_of_the_gateway_ends_as_each_run_wants_it(
     both = await asyncio.to_thread(house.dispatch, "fix", steps("both", 20))
     await asyncio.to_thread(called, house, both)
     adopted, ended, cancelled = (make_task(*plays, timeout=300.0) for _ in range(3))
-    ears = [RecordingSink(), RecordingSink(), RecordingSink()]
-    staying = asyncio.create_task(OpenClawExecutor(gateway.address).run(adopted, ears[0]))
-    leaving = asyncio.create_task(OpenClawExecutor(gateway.address, adopt=False).run(ended, ears[1]))
+    sinks = [RecordingSink(), RecordingSink(), RecordingSink()]
+    staying = asyncio.create_task(OpenClawExecutor(gateway.address).run(adopted, sinks[0]))
+    leaving = asyncio.create_task(OpenClawExecutor(gateway.address, take_over=False).run(ended, sinks[1]))
     patient = OpenClawExecutor(gateway.address)
-    going = asyncio.create_task(patient.run(cancelled, ears[2]))
+    going = asyncio.create_task(patient.run(cancelled, sinks[2]))
     await asyncio.to_thread(
         wait_until, lambda: all((task.cwd / "first").exists() for task in (adopted, ended, cancelled)), ""
     )
@@ -123,10 +123,10 @@ async def test_a_kill_of_the_gateway_ends_as_each_run_wants_it(
     await asyncio.to_thread(gateway.order, "up")
 
     assert await staying == ExecutionResult()
-    assert len(ears[0].reference["runs"].split()) == 2
-    outcome = await leaving
-    assert outcome.failure
-    assert outcome.failure.code == "interrupted"
+    assert len(sinks[0].reference["runs"].split()) == 2
+    result = await leaving
+    assert result.failure
+    assert result.failure.code == "interrupted"
     for job_id, name in ((both, "both"), (waits, "waits")):
         job = await asyncio.to_thread(over, house, job_id)
         assert (job["status"], job["attempt"], job["error"]) == ("COMPLETED", 1, None)
@@ -134,8 +134,8 @@ async def test_a_kill_of_the_gateway_ends_as_each_run_wants_it(
         assert begun(gateway)[name] == 1
     # The gateway goes on with all that it means to go on with at the same time, and two of them are over.
     async with connect(gateway.address) as connection:
-        for ear, task in ((ears[1], ended), (ears[2], cancelled)):
-            described = await connection.request("sessions.describe", {"key": ear.reference["key"]})
+        for sink, task in ((sinks[1], ended), (sinks[2], cancelled)):
+            described = await connection.request("sessions.describe", {"key": sink.reference["key"]})
             assert described["session"]["archived"]
             assert not (task.cwd / "second").exists()
 

@@ -1,1 +1,1 @@
-"""The executor that drives an OpenClaw gateway over its WebSocket protocol, version 4."""
+"""Drives an OpenClaw gateway over its WebSocket protocol, version 4."""

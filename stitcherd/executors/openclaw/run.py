@@ -1,4 +1,4 @@
-"""One run in a session of the gateway: started, heard, found again after a broken connection, and ended."""
+"""One run in a session of the gateway: starts it, follows it across broken connections and restarts, and ends it."""
 
 import asyncio
 import logging
@@ -8,7 +8,6 @@ from shared.backoff import backoff_delays
 from shared.models import Usage
 from stitcherd.budget import Budget
 from stitcherd.executors.base import ExecutionResult, OutputSink, Task
-from stitcherd.executors.openclaw import events, protocol
 from stitcherd.executors.openclaw.connection import (
     END_OF_EVENTS,
     REQUEST_TIMEOUT_SECONDS,
@@ -16,7 +15,13 @@ from stitcherd.executors.openclaw.connection import (
     GatewayConnection,
     connect,
 )
-from stitcherd.executors.openclaw.events import EventHandler, RunInterrupted, UsageMeter
+from stitcherd.executors.openclaw.events import (
+    EventHandler,
+    RunInterrupted,
+    UsageMeter,
+    result_of_session,
+    result_of_wait,
+)
 from stitcherd.executors.openclaw.protocol import (
     ChatHistory,
     ConnectionLost,
@@ -24,70 +29,218 @@ from stitcherd.executors.openclaw.protocol import (
     RequestRefused,
     RunReference,
     TranscriptRow,
+    convert_or_none,
 )
 from stitcherd.executors.openclaw.setup import end_run
 
-# merged from stitcherd.executors.openclaw.trail: What is known of a run: what finds it again, and what of it
-# was heard and counted.
-# merged from stitcherd.executors.openclaw.reference: What is remembered of a run, so that a later daemon
-# finds it again.
+HISTORY_ROWS_MAX = 1000  # of a transcript
+WAIT_CALL_SECONDS = 20.0  # of one agent.wait
+FIND_SECONDS = 3.0  # for a gateway that did not restart to know a run that was requested
+FIND_AFTER_RESTART_SECONDS = 60.0  # a killed gateway resumes a turn 5 to 15 s after its start, or later
+FIND_POLL_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
 
 
-HISTORY_LINES_MAX = 1000  # lines of a transcript
+class GatewayRun:
+    """A run from before its start to its end; once `detaching` is set, a cancellation leaves it running."""
+
+    def __init__(self, address: GatewayAddress, task: Task, tracker: "RunTracker", detaching: asyncio.Event) -> None:
+        self._address = address
+        self._task = task
+        self._tracker = tracker
+        self._detaching = detaching
+        self._requested = False
+        self._accepted = bool(tracker.reference.boot)
+        self.ended = False  # nothing of it is running, nor will be resumed
+
+    async def follow(self) -> ExecutionResult:
+        """Start the run if it was not, and follow it to its end, however often the connection breaks.
+
+        Raises RunInterrupted and BudgetExceeded; ConnectionLost and RequestRefused only if nothing was started.
+        """
+        logged = ""
+        for delay in backoff_delays():
+            try:
+                async with connect(self._address) as gateway:
+                    return await self._follow_and_end(gateway)
+            except RequestRefused as refused:
+                if not refused.retryable or not self._may_be_running:
+                    raise
+                reason = str(refused)
+            except ConnectionLost as lost:
+                if not self._may_be_running:
+                    raise
+                reason = str(lost)
+            if reason != logged:
+                log.warning("%s; trying again", reason)
+            logged = reason
+            await asyncio.sleep(delay)
+        raise AssertionError  # there is no last delay
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether a cancellation leaves the run to the next daemon."""
+        return self._detaching.is_set() and self._may_be_running
+
+    @property
+    def _may_be_running(self) -> bool:
+        return self._requested or self._accepted
+
+    async def _follow_and_end(self, gateway: GatewayConnection) -> ExecutionResult:
+        """Follow the run, and end it on the same connection: a gateway that is stopping accepts no new one."""
+        try:
+            result = await self._handle_events(gateway)
+        except (ConnectionLost, RequestRefused):
+            raise  # the run may still be running
+        except asyncio.CancelledError:
+            if not self.is_detached:
+                await self._try_to_end(gateway)
+            raise
+        except BaseException:
+            await self._try_to_end(gateway)
+            raise
+        await asyncio.gather(self._report_final_usage(gateway), self._try_to_end(gateway))
+        return result
+
+    async def _handle_events(self, gateway: GatewayConnection) -> ExecutionResult:
+        """Handle the events of the run until it is over, and return its result."""
+        await gateway.request("sessions.messages.subscribe", {"key": self._tracker.reference.key})
+        waiting = asyncio.create_task(self._wait(gateway))
+        waiting.add_done_callback(lambda _: gateway.events.put_nowait(END_OF_EVENTS))
+        try:
+            while (event := await gateway.events.get()) is not END_OF_EVENTS:
+                await self._tracker.handler.handle(event, self._tracker.runs)
+            return await waiting
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    async def _wait(self, gateway: GatewayConnection) -> ExecutionResult:
+        """Start the run, or find it again, and return its result."""
+        result = None
+        if self._accepted or (self._requested and gateway.boot != self._tracker.reference.boot):
+            result = await self._find(gateway)
+        else:
+            await self._start(gateway)
+        while result is None:
+            result = await self._wait_for_end(gateway, WAIT_CALL_SECONDS) or await self._find(gateway)
+        return result
+
+    async def _start(self, gateway: GatewayConnection) -> None:
+        """Request the run; a gateway that has it already, and has not restarted since, starts no second one."""
+        task, run = self._task, self._tracker.runs[-1]
+        await self._tracker.save(gateway.boot)
+        limit = {} if task.timeout is None else {"timeout": max(1, round(task.timeout))}
+        self._requested = True
+        await gateway.request(
+            "agent",
+            {
+                "message": task.prompt.encode(errors="replace").decode(),
+                "agentId": self._tracker.reference.key.split(":")[1],
+                "sessionKey": self._tracker.reference.key,
+                "idempotencyKey": run,
+                "deliver": False,
+                **limit,
+            },
+        )
+        self._accepted = True
+
+    async def _wait_for_end(self, gateway: GatewayConnection, seconds: float) -> ExecutionResult | None:
+        params = {"runId": self._tracker.runs[-1], "timeoutMs": round(seconds * 1000)}
+        answer = await gateway.request("agent.wait", params, seconds + REQUEST_TIMEOUT_SECONDS)
+        return result_of_wait(answer, self._task.timeout)
+
+    async def _find(self, gateway: GatewayConnection) -> ExecutionResult | None:
+        """Return the result of the run, or None while it is running, perhaps resumed under another id.
+
+        Raises RunInterrupted if the gateway does not know the run.
+        """
+        restarted, began = gateway.boot != self._tracker.reference.boot, asyncio.get_running_loop().time()
+        while True:
+            rows, active = await self._tracker.read_history(gateway)
+            result = await self._wait_for_end(gateway, FIND_POLL_SECONDS)
+            if result is not None or active:
+                return result
+            session = await self._tracker.describe_session(gateway)
+            if session.last_run_id and not self._tracker.is_earlier_try(session.last_run_id):
+                result = result_of_session(session, rows)
+            if result is not None:
+                return result
+            limit = FIND_AFTER_RESTART_SECONDS if restarted or session.status == "running" else FIND_SECONDS
+            if asyncio.get_running_loop().time() - began > limit:
+                raise RunInterrupted("The gateway does not know the run: it was restarted, or never received it.")
+
+    async def _report_final_usage(self, gateway: GatewayConnection) -> None:
+        """Report the usage of a finished run that its transcript lacks."""
+        if self._tracker.meter.is_complete:
+            return  # the gateway is slow to describe a session that has just ended
+        with suppress(ConnectionLost):
+            session = await self._tracker.describe_session(gateway)
+            if session.status == "done" and session.last_run_id in self._tracker.runs:
+                await self._tracker.handler.report_usage(session)
+
+    async def _try_to_end(self, gateway: GatewayConnection) -> None:
+        with suppress(ConnectionLost, RequestRefused):
+            await end_run(gateway, self._tracker.reference)
+            self.ended = True
 
 
 class RunTracker:
-    """Follows a run through connections and restarts; `adopt` says whether one that the gateway resumed is still it."""
+    """The ids and the usage of a run, kept current across connections and restarts of the gateway.
 
-    def __init__(self, sink: OutputSink, reference: RunReference, budget: Budget, *, adopt: bool) -> None:
+    `take_over` says whether a run that the gateway resumed under a new id after a crash is still this run.
+    """
+
+    def __init__(self, sink: OutputSink, reference: RunReference, budget: Budget, *, take_over: bool) -> None:
         self.reference = reference
         self.runs = reference.runs.split()  # its ids, the newest last
         self.meter = UsageMeter(budget, Usage(reference.input, reference.output, reference.usd, reference.turns))
-        self.hearing = EventHandler(sink, self.meter, self._renewed)
+        self.handler = EventHandler(sink, self.meter, self._update_reference)
         self._sink = sink
-        self._adopt = adopt
+        self._take_over_resumed = take_over
 
-    async def begin(self, boot: str) -> None:
-        """Remember the run, which is about to begin, or goes on, in the gateway of this boot."""
-        await self._sink.save_reference(self._renewed(boot))
+    async def save(self, boot: str) -> None:
+        """Save the reference of the run, which is about to start, or runs, in the gateway with this boot id."""
+        await self._sink.save_reference(self._update_reference(boot))
 
-    async def read(self, gateway: GatewayConnection) -> tuple[list[TranscriptRow], bool]:
-        """Read the transcript for what was missed of the run; return it, and whether the run goes on.
+    async def read_history(self, gateway: GatewayConnection) -> tuple[list[TranscriptRow], bool]:
+        """Report the usage in the transcript; return its rows, and whether a run is active.
 
-        Raises Interrupted where it goes on under another id, and is not to be adopted.
+        Raises RunInterrupted if the run was resumed under another id, and is not to be taken over.
         """
-        found = await gateway.request("chat.history", {"sessionKey": self.reference.key, "limit": HISTORY_LINES_MAX})
-        history = protocol.convert_or_none(found, ChatHistory) or ChatHistory()
+        answer = await gateway.request("chat.history", {"sessionKey": self.reference.key, "limit": HISTORY_ROWS_MAX})
+        history = convert_or_none(answer, ChatHistory) or ChatHistory()
         if history.in_flight_run:
             await self._take_over(gateway, history.in_flight_run.run_id)
         rows = history.rows()
         for row in rows:
-            if row.marks.run_id in self.runs:
+            if row.ids.run_id in self.runs:
                 self.meter.count(row)
-        await self.hearing.report()
+        await self.handler.report_usage()
         return rows, history.in_flight_run is not None
 
-    async def describe(self, gateway: GatewayConnection) -> GatewaySession:
-        """Return the session as the gateway has it."""
+    async def describe_session(self, gateway: GatewayConnection) -> GatewaySession:
+        """Return the gateway's description of the session."""
         answer = await gateway.request("sessions.describe", {"key": self.reference.key})
-        return protocol.convert_or_none(answer.get("session"), GatewaySession) or GatewaySession()
+        return convert_or_none(answer.get("session"), GatewaySession) or GatewaySession()
 
-    def is_earlier(self, run: str) -> bool:
-        """Say whether a run of this session is an earlier try's: the names of ours differ in their last part only."""
+    def is_earlier_try(self, run: str) -> bool:
+        """Return whether a run of this session is that of an earlier try: our ids differ in their last part only."""
         return run not in self.runs and run.rpartition("-")[0] == self.runs[0].rpartition("-")[0]
 
     async def _take_over(self, gateway: GatewayConnection, active: str) -> None:
-        """Take what runs in our session for our run: after a crash the gateway goes on with it under a new id."""
+        """Treat the active run of our session as our run: after a crash the gateway resumes it under a new id."""
         if active in self.runs:
             return
-        if not self._adopt:
-            raise RunInterrupted("The gateway was restarted amid the run.")
-        log.info("run %s goes on as %s", self.runs[-1], active)
+        if not self._take_over_resumed:
+            raise RunInterrupted("The gateway was restarted during the run.")
+        log.info("run %s was resumed as %s", self.runs[-1], active)
         self.runs.append(active)
-        await self.begin(gateway.boot)
+        await self.save(gateway.boot)
 
-    def _renewed(self, boot: str = "") -> dict[str, str]:
-        """Bring the reference up to date, and return it as it is remembered; `boot` is of the gateway that has it."""
+    def _update_reference(self, boot: str = "") -> dict[str, str]:
+        """Update the reference, and return it in its saved form; an empty `boot` leaves the boot id as it is."""
         reported = self.meter.reported
         self.reference = RunReference(
             self.reference.key,
@@ -99,161 +252,4 @@ class RunTracker:
             reported.cost_usd,
             reported.turns,
         )
-        return self.reference.remembered()
-
-
-WAIT_CALL_SECONDS = 20.0  # of one agent.wait
-FIND_AFTER_RESTART_SECONDS = (
-    60.0  # after a restart: a gateway that was killed resumes a turn 5 to 15 s after its start, or later
-)
-FIND_SECONDS = 3.0  # for a gateway that did not restart to know a run that it was asked for
-FIND_POLL_SECONDS = 0.5
-
-log = logging.getLogger(__name__)
-
-
-class GatewayRun:
-    """A run, from before its start to its end; once `leaving` is set, a cancel leaves it to whoever resumes it."""
-
-    def __init__(self, address: GatewayAddress, task: Task, trail: RunTracker, leaving: asyncio.Event) -> None:
-        self._address = address
-        self._task = task
-        self._trail = trail
-        self._leaving = leaving
-        self._sent = False
-        self._taken = bool(trail.reference.boot)  # the gateway said that it has the run
-        self.over = False  # nothing of it runs any more, nor will
-
-    async def follow(self) -> ExecutionResult:
-        """Start the run, unless it was, and stay with it to its end, however often the connection breaks.
-
-        Raises Lost and Refused only before anything was started, and Interrupted and BudgetSpent.
-        """
-        said = ""
-        for pause in backoff_delays():
-            try:
-                async with connect(self._address) as gateway:
-                    return await self._attend_and_end(gateway)
-            except RequestRefused as refused:
-                if not refused.passing or not self._begun:
-                    raise
-                why = str(refused)
-            except ConnectionLost as gone:
-                if not self._begun:
-                    raise
-                why = str(gone)
-            if why != said:
-                log.warning("%s; trying again", why)
-            said = why
-            await asyncio.sleep(pause)
-        raise AssertionError  # the pauses have no end
-
-    @property
-    def is_detached(self) -> bool:
-        """Whether a cancel leaves it to whoever resumes it."""
-        return self._leaving.is_set() and self._begun
-
-    @property
-    def _begun(self) -> bool:
-        return self._sent or self._taken
-
-    async def _attend_and_end(self, gateway: GatewayConnection) -> ExecutionResult:
-        """Attend the run, and end it on the same connection: a gateway that is about to stop takes no new one."""
-        try:
-            outcome = await self._attend(gateway)
-        except (ConnectionLost, RequestRefused):
-            raise  # the run may go on
-        except asyncio.CancelledError:
-            if not self.is_detached:
-                await self._try_to_end(gateway)
-            raise
-        except BaseException:
-            await self._try_to_end(gateway)
-            raise
-        await asyncio.gather(self._account(gateway), self._try_to_end(gateway))
-        return outcome
-
-    async def _account(self, gateway: GatewayConnection) -> None:
-        """Report what the transcript left out of a run that came to its end."""
-        if self._trail.meter.is_complete:
-            return  # the gateway takes its time to describe a session that has just ended
-        with suppress(ConnectionLost):
-            session = await self._trail.describe(gateway)
-            if session.status == "done" and session.last_run_id in self._trail.runs:
-                await self._trail.hearing.report(session)
-
-    async def _try_to_end(self, gateway: GatewayConnection) -> None:
-        with suppress(ConnectionLost, RequestRefused):
-            await end_run(gateway, self._trail.reference)
-            self.over = True
-
-    async def _attend(self, gateway: GatewayConnection) -> ExecutionResult:
-        """Hear the run until it is over, and return how it ended."""
-        await gateway.request("sessions.messages.subscribe", {"key": self._trail.reference.key})
-        waiting = asyncio.create_task(self._wait(gateway))
-        waiting.add_done_callback(lambda _: gateway.events.put_nowait(END_OF_EVENTS))
-        try:
-            while (event := await gateway.events.get()) is not END_OF_EVENTS:
-                await self._trail.hearing.take(event, self._trail.runs)
-            return await waiting
-        finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-
-    async def _wait(self, gateway: GatewayConnection) -> ExecutionResult:
-        """Start the run, or find it again, and return how it ended."""
-        outcome = None
-        if self._taken or (self._sent and gateway.boot != self._trail.reference.boot):
-            outcome = await self._find(gateway)
-        else:
-            await self._start(gateway)
-        while outcome is None:
-            outcome = await self._ask(gateway, WAIT_CALL_SECONDS) or await self._find(gateway)
-        return outcome
-
-    async def _start(self, gateway: GatewayConnection) -> None:
-        """Ask for the run; a gateway that has it already, and has not restarted since, starts no second one."""
-        task, run = self._task, self._trail.runs[-1]
-        await self._trail.begin(gateway.boot)
-        limit = {} if task.timeout is None else {"timeout": max(1, round(task.timeout))}
-        self._sent = True
-        await gateway.request(
-            "agent",
-            {
-                "message": task.prompt.encode(errors="replace").decode(),
-                "agentId": self._trail.reference.key.split(":")[1],
-                "sessionKey": self._trail.reference.key,
-                "idempotencyKey": run,
-                "deliver": False,
-                **limit,
-            },
-        )
-        self._taken = True
-
-    async def _ask(self, gateway: GatewayConnection, seconds: float) -> ExecutionResult | None:
-        asked = {"runId": self._trail.runs[-1], "timeoutMs": round(seconds * 1000)}
-        return events.result_of_wait(
-            await gateway.request("agent.wait", asked, seconds + REQUEST_TIMEOUT_SECONDS), self._task.timeout
-        )
-
-    async def _find(self, gateway: GatewayConnection) -> ExecutionResult | None:
-        """Return how the run ended, or None while it goes on, perhaps resumed under another id.
-
-        Raises Interrupted where the gateway knows nothing of it.
-        """
-        restarted, begun = gateway.boot != self._trail.reference.boot, asyncio.get_running_loop().time()
-        while True:
-            rows, active = await self._trail.read(gateway)
-            outcome = await self._ask(gateway, FIND_POLL_SECONDS)
-            if outcome is not None or active:
-                return outcome
-            session = await self._trail.describe(gateway)
-            if session.last_run_id and not self._trail.is_earlier(session.last_run_id):
-                outcome = events.result_of_session(session, rows)
-            if outcome is not None:
-                return outcome
-            patience = FIND_AFTER_RESTART_SECONDS if restarted or session.status == "running" else FIND_SECONDS
-            if asyncio.get_running_loop().time() - begun > patience:
-                raise RunInterrupted(
-                    "The gateway knows nothing of the run: it was restarted, or was never asked for it."
-                )
+        return self.reference.to_saved()

@@ -1,4 +1,4 @@
-"""Makes the gateway ready for a run: the profile's agent, its allow list, the attempt's session, and a last look."""
+"""Prepares the gateway for a run: the profile's agent, its allow list, the session of the attempt; and ends the run."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -11,7 +11,8 @@ from stitcherd.executors.openclaw.connection import REQUEST_TIMEOUT_SECONDS, Gat
 from stitcherd.executors.openclaw.permissions import AgentPermissions, NotEnforceable
 from stitcherd.executors.openclaw.protocol import RequestRefused, RunReference
 
-WRITE_ATTEMPTS = 5  # how often we begin again where somebody else changed the configuration in between
+WRITE_ATTEMPTS = 5  # to change a configuration that somebody else changes at the same time
+END_TIMEOUT_SECONDS = 0.7  # to end a run; twice, on a bad connection, within two seconds
 
 
 class _ToolEntry(Struct):
@@ -37,124 +38,127 @@ class _CreatedSession(Struct, rename="camel"):
 
 
 async def prepare_session(
-    gateway: GatewayConnection, terms: AgentPermissions, key: str, cwd: Path, model: str | None, *, again: bool
+    gateway: GatewayConnection, permissions: AgentPermissions, key: str, cwd: Path, model: str | None, *, reopen: bool
 ) -> str:
-    """Return the id of the session with this key, open and bounded by the terms; `again` is for one of an earlier try.
+    """Open the session with this key, limited to the permissions, and return its id.
 
-    Needs an administrator's connection. Raises NotEnforceable where the session is not as the terms have it,
-    Refused where the gateway says no, Lost, and msgspec.ValidationError where an answer has another shape.
+    `reopen` is for the session of an earlier try. Needs ADMIN_SCOPES. Raises NotEnforceable if the gateway does not
+    apply the permissions, RequestRefused, ConnectionLost, and msgspec.ValidationError for an unexpected answer.
     """
-    await _configure_allow_list(gateway, terms)
-    await _configure_agent(gateway, terms)
-    session = await _open_session(gateway, terms, key, cwd, model, again=again)
+    await _configure_allow_list(gateway, permissions)
+    await _configure_agent(gateway, permissions)
+    session = await _open_session(gateway, permissions, key, cwd, model, reopen=reopen)
     offered = msgspec.convert(await gateway.request("tools.effective", {"sessionKey": key}), _EffectiveTools)
-    if extra := {tool.id for group in offered.groups for tool in group.tools} - terms.tools:
+    if extra := {tool.id for group in offered.groups for tool in group.tools} - permissions.tools:
         await archive_session(gateway, key, session)
         raise NotEnforceable(f"the gateway would offer it {', '.join(sorted(extra))} too")
     return session
 
 
 async def count_configured(gateway: GatewayConnection, wanted: Collection[AgentPermissions]) -> int:
-    """Return how many of these agents the gateway has as they should be; needs an administrator's connection."""
+    """Return how many of these agents the gateway has with the right content; needs ADMIN_SCOPES."""
     if not wanted:
         return 0
     config = await gateway.request("config.get", {})
-    return sum(_value_at(config, "sourceConfig", "agents", "entries", terms.agent) == terms.entry for terms in wanted)
+    return sum(
+        _value_at(config, "sourceConfig", "agents", "entries", permissions.agent) == permissions.entry
+        for permissions in wanted
+    )
+
+
+async def end_run(gateway: GatewayConnection, reference: RunReference) -> None:
+    """End a run and its commands, so that it cannot be resumed. Raises ConnectionLost and RequestRefused."""
+    await archive_session(gateway, reference.key, reference.session, END_TIMEOUT_SECONDS)
 
 
 async def archive_session(
     gateway: GatewayConnection, key: str, session: str, seconds: float = REQUEST_TIMEOUT_SECONDS
 ) -> None:
-    """End what runs in a session, with its commands, and let nothing start or be resumed there."""
+    """Archive a session: its run and the commands of it end, and no run can be started or resumed in it."""
     await gateway.request("sessions.patch", {"key": key, "archived": True, "expectedSessionId": session}, seconds)
 
 
 async def _open_session(
-    gateway: GatewayConnection, terms: AgentPermissions, key: str, cwd: Path, model: str | None, *, again: bool
+    gateway: GatewayConnection, permissions: AgentPermissions, key: str, cwd: Path, model: str | None, *, reopen: bool
 ) -> str:
-    wanted = {"key": key, "agentId": terms.agent, "permissionMode": terms.mode, "cwd": str(cwd)}
+    wanted = {"key": key, "agentId": permissions.agent, "permissionMode": permissions.mode, "cwd": str(cwd)}
     answer = await gateway.request("sessions.create", wanted | ({"model": model} if model else {}))
     made = msgspec.convert(answer, _CreatedSession)
-    if made.entry.permission_mode != terms.mode or Path(made.entry.session_root) != cwd.resolve():
+    if made.entry.permission_mode != permissions.mode or Path(made.entry.session_root) != cwd.resolve():
         await archive_session(gateway, key, made.session_id)
-        raise NotEnforceable("the gateway does not hold the session to the checkout")
-    if again:
+        raise NotEnforceable("the gateway does not confine the session to the checkout")
+    if reopen:
         await gateway.request("sessions.patch", {"key": key, "archived": False, "expectedSessionId": made.session_id})
     return made.session_id
 
 
-async def _configure_agent(gateway: GatewayConnection, terms: AgentPermissions) -> None:
-    """Write the agent where it is missing, or not as its name says."""
-    at = f"agents.entries.{terms.agent}"
+async def _configure_agent(gateway: GatewayConnection, permissions: AgentPermissions) -> None:
+    """Write the agent into the configuration if it is missing, or was changed."""
+    place = f"agents.entries.{permissions.agent}"
 
     def change(config: dict[str, Any]) -> dict[str, Any] | None:
-        there = _value_at(config, "sourceConfig", "agents", "entries", terms.agent)
-        if there == terms.entry:
+        present = _value_at(config, "sourceConfig", "agents", "entries", permissions.agent)
+        if present == permissions.entry:
             return None
-        patch = {"agents": {"entries": {terms.agent: _merge_patch(there, terms.entry)}}}
-        return {"raw": msgspec.json.encode(patch).decode(), "replacePaths": [f"{at}.tools.allow", f"{at}.skills"]}
+        patch = {"agents": {"entries": {permissions.agent: _merge_patch(present, permissions.entry)}}}
+        return {"raw": msgspec.json.encode(patch).decode(), "replacePaths": [f"{place}.tools.allow", f"{place}.skills"]}
 
     await _update_until_stable(gateway, "config.get", "config.patch", change)
 
 
-async def _configure_allow_list(gateway: GatewayConnection, terms: AgentPermissions) -> None:
-    """Write the agent's list of programs where it is missing, or another."""
-    wanted = [command.rule() for command in terms.commands]
+async def _configure_allow_list(gateway: GatewayConnection, permissions: AgentPermissions) -> None:
+    """Write the agent's allow list of programs if it is missing, or was changed."""
+    wanted = [program.rule() for program in permissions.programs]
 
     def change(approvals: dict[str, Any]) -> dict[str, Any] | None:
         file = _value_at(approvals, "file") or {}
         agents = _value_at(file, "agents") or {}
         if "*" in agents:
             raise NotEnforceable("the gateway has exec approvals for all agents, and they widen every list")
-        there = _value_at(agents, terms.agent) or {}
+        present = _value_at(agents, permissions.agent) or {}
         listed = [
-            {key: rule[key] for key in rule.keys() & {"pattern", "argPattern"}} for rule in there.get("allowlist", [])
+            {key: rule[key] for key in rule.keys() & {"pattern", "argPattern"}} for rule in present.get("allowlist", [])
         ]
-        if listed == wanted and there.get("security") == "allowlist":
+        if listed == wanted and present.get("security") == "allowlist":
             return None
-        mine = {"security": "allowlist", "ask": "off", "allowlist": wanted}
-        return {"file": {**file, "agents": {**agents, terms.agent: mine}}}
+        approval = {"security": "allowlist", "ask": "off", "allowlist": wanted}
+        return {"file": {**file, "agents": {**agents, permissions.agent: approval}}}
 
     if wanted:
         await _update_until_stable(gateway, "exec.approvals.get", "exec.approvals.set", change)
 
 
 async def _update_until_stable(
-    gateway: GatewayConnection, get: str, put: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]
+    gateway: GatewayConnection,
+    get: str,
+    put: str,
+    change: Callable[[dict[str, Any]], dict[str, Any] | None],
 ) -> None:
-    """Change what the gateway keeps until there is nothing to change; somebody else may write it at the same time."""
+    """Apply a change until none is left to apply; the base hash detects concurrent writers."""
     for _ in range(WRITE_ATTEMPTS):
-        there = await gateway.request(get, {})
-        wanted = change(there)
-        if wanted is None:
+        present = await gateway.request(get, {})
+        params = change(present)
+        if params is None:
             return
         try:
-            await gateway.request(put, {**wanted, "baseHash": there.get("hash")})
+            await gateway.request(put, {**params, "baseHash": present.get("hash")})
         except RequestRefused:
-            if (await gateway.request(get, {})).get("hash") == there.get("hash"):
+            if (await gateway.request(get, {})).get("hash") == present.get("hash"):
                 raise
     raise NotEnforceable("the gateway does not keep what Stitcher writes into its configuration")
 
 
 def _value_at(value: Any, *keys: str) -> Any:
-    """Return what stands under these keys; None where one of them is not there."""
+    """Return the value under these nested keys, or None if one of them is missing."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
-def _merge_patch(there: Any, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the merge patch that makes `wanted` of what is there: what somebody added is taken out by null."""
-    known = there if isinstance(there, dict) else {}
-    gone = dict.fromkeys(known.keys() - wanted.keys())
-    return gone | {
+def _merge_patch(present: Any, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON merge patch (RFC 7396) that turns `present` into `wanted`."""
+    known = present if isinstance(present, dict) else {}
+    removed = dict.fromkeys(known.keys() - wanted.keys())
+    return removed | {
         key: _merge_patch(known.get(key), value) if isinstance(value, dict) else value for key, value in wanted.items()
     }
-
-
-END_TIMEOUT_SECONDS = 0.7  # that the end of a run is waited for; twice, if the connection is bad, within two seconds
-
-
-async def end_run(gateway: GatewayConnection, reference: RunReference) -> None:
-    """End a run, its commands too, and let nothing be resumed; raises Lost and Refused."""
-    await archive_session(gateway, reference.key, reference.session, END_TIMEOUT_SECONDS)

@@ -14,7 +14,7 @@ from aiohttp import web
 from shared.api import Meta
 from shared.ids import now_ms
 from stitcherd.config.load import load
-from stitcherd.executors import kinds
+from stitcherd.executors import build_executors
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.apps import local_app, public_app
@@ -115,7 +115,9 @@ async def doors(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         closing.push_async_callback(store.close)
         rails = LiveRails(tmp_path / "rails.yaml", store, settings.secret_names)
         await rails.reload()
-        runner = Runner(store, settings, rails.at, kinds.build(settings.executors), Checkouts(tmp_path / "state"), "me")
+        runner = Runner(
+            store, settings, rails.at, build_executors(settings.executors), Checkouts(tmp_path / "state"), "me"
+        )
         queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
         feed = EventFeed(store)
         meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")

@@ -19,7 +19,7 @@ from shared.models import Delivery, RunnerJob, Status, Verdict
 from stitcherd.config.load import load
 from stitcherd.config.settings import Settings
 from stitcherd.errors import Refusal
-from stitcherd.executors import kinds
+from stitcherd.executors import build_executors
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import intake as intake_module
 from stitcherd.jobs.intake import Intake, JobRequest
@@ -126,7 +126,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     async def run(job_id: str, attempt: int) -> None:
         nudges.append((job_id, attempt))
 
-    runner = Runner(store, settings, rails.at, kinds.build(settings.executors), Checkouts(tmp_path), owner="me")
+    runner = Runner(store, settings, rails.at, build_executors(settings.executors), Checkouts(tmp_path), owner="me")
     queue = Queue(tmp_path / "state" / "queue.db", 1, run)
     queue.start()
     yield House(store, settings, rails, Intake(store, settings, rails, queue, runner), nudges, tmp_path)

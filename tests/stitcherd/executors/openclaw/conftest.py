@@ -30,7 +30,7 @@ def executor(gateway: FakeGateway) -> OpenClawExecutor:
 
 
 @pytest.fixture
-def ear() -> RecordingSink:
+def sink() -> RecordingSink:
     return RecordingSink()
 
 

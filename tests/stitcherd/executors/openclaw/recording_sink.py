@@ -1,4 +1,4 @@
-"""Who listens to an executor in these tests."""
+"""An output sink that keeps what an executor reports."""
 
 from typing import Any
 
@@ -6,28 +6,33 @@ from shared.models import Usage
 
 
 class RecordingSink:
-    """Hears a run; what is remembered is the newest."""
+    """Keeps output, events and usage, and the newest reference."""
 
     def __init__(self) -> None:
-        self.said = bytearray()
-        self.noted: list[tuple[str, dict[str, Any]]] = []
-        self.uses: list[Usage] = []
+        self.output = bytearray()
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.usages: list[Usage] = []
         self.reference: dict[str, str] = {}
 
     def write(self, data: bytes) -> None:
-        self.said += data
+        self.output += data
 
     async def record_event(self, type_: str, payload: dict[str, Any]) -> None:
-        self.noted.append((type_, payload))
+        self.events.append((type_, payload))
 
     async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
         self.reference = reference or self.reference
-        self.uses.append(usage)
+        self.usages.append(usage)
 
     async def save_reference(self, reference: dict[str, str]) -> None:
         self.reference = reference
 
     @property
     def total(self) -> tuple[int, int, float]:
-        usd = round(sum(use.cost_usd for use in self.uses), 6)
-        return sum(use.input_tokens for use in self.uses), sum(use.output_tokens for use in self.uses), usd
+        """Input tokens, output tokens and dollars, summed over all reports."""
+        usd = round(sum(usage.cost_usd for usage in self.usages), 6)
+        return (
+            sum(usage.input_tokens for usage in self.usages),
+            sum(usage.output_tokens for usage in self.usages),
+            usd,
+        )

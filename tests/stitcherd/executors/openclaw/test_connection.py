@@ -33,12 +33,12 @@ async def until(true: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-def start(executor: OpenClawExecutor, task: Task, ear: RecordingSink) -> asyncio.Task[ExecutionResult]:
-    return asyncio.create_task(executor.run(task, ear))
+def start(executor: OpenClawExecutor, task: Task, sink: RecordingSink) -> asyncio.Task[ExecutionResult]:
+    return asyncio.create_task(executor.run(task, sink))
 
 
-def lost(outcome: ExecutionResult) -> bool:
-    return outcome.failure is not None and outcome.failure.code == INTERRUPTED
+def lost(result: ExecutionResult) -> bool:
+    return result.failure is not None and result.failure.code == INTERRUPTED
 
 
 async def held(gateway: FakeGateway) -> None:
@@ -47,31 +47,31 @@ async def held(gateway: FakeGateway) -> None:
 
 
 async def test_a_broken_connection_is_made_again_and_nothing_is_counted_twice(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"], ["use", 7, 1, 0.25]), ear)
+    running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"], ["use", 7, 1, 0.25]), sink)
     await held(gateway)
     await gateway.drop()
     await until(lambda: gateway.asked("chat.history"))
     gateway.let_go.set()
     assert await running == ExecutionResult()
     assert len(gateway.asked("agent")) == 1
-    assert ear.uses == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
+    assert sink.usages == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
 
 
 async def test_what_was_used_while_nobody_listened_is_counted(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = start(executor, make_task(["hold"], ["use", 7, 1, 0.25]), ear)
+    running = start(executor, make_task(["hold"], ["use", 7, 1, 0.25]), sink)
     await held(gateway)
     await gateway.drop()
     gateway.let_go.set()
     assert await running == ExecutionResult()
-    assert ear.total == (7, 1, 0.25)
+    assert sink.total == (7, 1, 0.25)
 
 
 async def test_a_lost_acknowledgement_starts_no_second_run(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     agent = gateway._agent
 
@@ -82,28 +82,28 @@ async def test_a_lost_acknowledgement_starts_no_second_run(
         return answer
 
     gateway.answers["agent"] = breaks
-    assert await executor.run(make_task(), ear) == ExecutionResult()
+    assert await executor.run(make_task(), sink) == ExecutionResult()
     first, second = gateway.asked("agent")
     assert first == second
     assert len(gateway.runs) == 1
 
 
 async def test_an_acknowledgement_that_a_restarted_gateway_owes_is_not_asked_for_again(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     async def dies(_: dict[str, Any]) -> Any:
         await gateway.crash()
         return {}
 
     gateway.answers["agent"] = dies
-    outcome = await executor.run(make_task(), ear)
-    assert outcome.failure
-    assert outcome.failure.code == "interrupted"
+    result = await executor.run(make_task(), sink)
+    assert result.failure
+    assert result.failure.code == "interrupted"
     assert len(gateway.asked("agent")) == 1
 
 
 async def test_late_double_and_senseless_frames_change_nothing(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     agent = gateway._agent
 
@@ -120,12 +120,12 @@ async def test_late_double_and_senseless_frames_change_nothing(
         return answer
 
     gateway.answers["agent"] = odd
-    assert await executor.run(make_task(["say", "ours"]), ear) == ExecutionResult()
-    assert bytes(ear.said).strip() == b"ours"
+    assert await executor.run(make_task(["say", "ours"]), sink) == ExecutionResult()
+    assert bytes(sink.output).strip() == b"ours"
 
 
 async def test_a_second_answer_to_the_same_request_is_left_alone(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     async def twice(socket: Any, frame: dict[str, Any]) -> None:
         await answer(socket, frame)
@@ -134,14 +134,14 @@ async def test_a_second_answer_to_the_same_request_is_left_alone(
 
     answer = gateway._answer
     gateway._answer = twice  # type: ignore[method-assign]
-    assert await executor.run(make_task(["say", "x"]), ear) == ExecutionResult()
+    assert await executor.run(make_task(["say", "x"]), sink) == ExecutionResult()
 
 
 async def test_a_gateway_that_says_nothing_any_more_is_gone(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.policy["tickIntervalMs"] = 50
-    running = start(executor, make_task(["hold"]), ear)
+    running = start(executor, make_task(["hold"]), sink)
     await held(gateway)
     await until(lambda: len(gateway.asked("connect")) > 3)
     gateway.let_go.set()
@@ -151,7 +151,7 @@ async def test_a_gateway_that_says_nothing_any_more_is_gone(
 async def test_an_answer_that_does_not_come_ends_no_run(
     gateway: FakeGateway,
     executor: OpenClawExecutor,
-    ear: RecordingSink,
+    sink: RecordingSink,
     make_task: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -164,7 +164,7 @@ async def test_an_answer_that_does_not_come_ends_no_run(
         await asyncio.sleep(PATIENCE)
 
     gateway.answers["agent.wait"] = hangs
-    running = start(executor, make_task(["hold"]), ear)
+    running = start(executor, make_task(["hold"]), sink)
     await until(lambda: len(gateway.asked("connect")) > 2)
     gateway.let_go.set()
     assert await running == ExecutionResult()
@@ -172,39 +172,39 @@ async def test_an_answer_that_does_not_come_ends_no_run(
 
 
 async def test_a_run_that_the_gateway_resumed_after_a_crash_is_adopted(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"]), ear)
+    running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"]), sink)
     await held(gateway)
     await gateway.crash()
     (key,) = gateway.sessions
     gateway.held.clear()
     resumed = [["use", 7, 1, 0.25], ["hold"], ["say", "on"]]
     gateway.tasks["new"] = asyncio.create_task(gateway.play(key, "new", resumed))
-    await until(lambda: ear.reference["runs"] == "job-1-1 new")
-    assert ear.reference["boot"] == "boot-1+"
+    await until(lambda: sink.reference["runs"] == "job-1-1 new")
+    assert sink.reference["boot"] == "boot-1+"
     gateway.let_go.set()
     assert await running == ExecutionResult()
-    assert ear.total == (107, 11, 0.75)
-    assert b"on" in ear.said
+    assert sink.total == (107, 11, 0.75)
+    assert b"on" in sink.output
 
 
-async def test_where_that_is_not_wanted_it_is_ended(gateway: FakeGateway, ear: RecordingSink, make_task: Make) -> None:
-    running = start(OpenClawExecutor(gateway.address, adopt=False), make_task(["hold"]), ear)
+async def test_where_that_is_not_wanted_it_is_ended(gateway: FakeGateway, sink: RecordingSink, make_task: Make) -> None:
+    running = start(OpenClawExecutor(gateway.address, take_over=False), make_task(["hold"]), sink)
     await held(gateway)
     await gateway.crash()
     (key,) = gateway.sessions
     gateway.tasks["new"] = asyncio.create_task(gateway.play(key, "new", [["hold"]]))
-    outcome = await running
-    assert outcome.failure
-    assert outcome.failure.code == "interrupted"
+    result = await running
+    assert result.failure
+    assert result.failure.code == "interrupted"
     assert gateway.tasks["new"].cancelled()
 
 
 async def test_a_run_that_a_stopping_gateway_brought_to_its_end_is_done(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = start(executor, make_task(["use", 1, 1, 0.1], ["hold"]), ear)
+    running = start(executor, make_task(["use", 1, 1, 0.1], ["hold"]), sink)
     await held(gateway)
     (key,) = gateway.sessions
     gateway.end(key, "job-1-1", {"status": "ok"})
@@ -213,21 +213,21 @@ async def test_a_run_that_a_stopping_gateway_brought_to_its_end_is_done(
 
 
 async def test_a_run_that_nobody_knows_any_more_is_interrupted_and_cannot_come_back(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = start(executor, make_task(["hold"]), ear)
+    running = start(executor, make_task(["hold"]), sink)
     await held(gateway)
     await gateway.crash()
-    outcome = await running
-    assert outcome.failure
-    assert outcome.failure.code == "interrupted"
+    result = await running
+    assert result.failure
+    assert result.failure.code == "interrupted"
     assert all(session.get("archived") for session in gateway.sessions.values())
 
 
 async def test_a_cancel_while_the_gateway_is_down_is_kept(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = start(executor, make_task(["hold"]), ear)
+    running = start(executor, make_task(["hold"]), sink)
     await held(gateway)
     await gateway.close()
     running.cancel()
@@ -240,9 +240,9 @@ async def test_a_cancel_while_the_gateway_is_down_is_kept(
 
 
 async def test_a_gateway_that_hangs_does_not_hold_up_a_cancel(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = start(executor, make_task(["hold"]), ear)
+    running = start(executor, make_task(["hold"]), sink)
     await held(gateway)
     awake = asyncio.Event()
     archive = gateway._sessions_patch
@@ -262,46 +262,46 @@ async def test_a_gateway_that_hangs_does_not_hold_up_a_cancel(
 
 
 async def test_after_our_own_restart_the_run_is_found_again(
-    gateway: FakeGateway, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, sink: RecordingSink, make_task: Make
 ) -> None:
     task = make_task(["use", 100, 10, 0.5], ["hold"], ["use", 7, 1, 0.25], ["say", "end"])
     dying = OpenClawExecutor(gateway.address)
-    running = start(dying, task, ear)
+    running = start(dying, task, sink)
     await held(gateway)
-    await until(lambda: ear.reference["input"] == "100")
+    await until(lambda: sink.reference["input"] == "100")
     archive, gateway.answers["sessions.patch"] = gateway._sessions_patch, lambda _: {}  # a killed daemon ends nothing
     running.cancel()
     await asyncio.wait({running})
     gateway.answers["sessions.patch"] = archive
     second = RecordingSink()
-    resuming = asyncio.create_task(OpenClawExecutor(gateway.address).resume(task, ear.reference, second))
+    resuming = asyncio.create_task(OpenClawExecutor(gateway.address).resume(task, sink.reference, second))
     await until(lambda: len(gateway.asked("chat.history")) > 0)
     gateway.let_go.set()
     assert await resuming == ExecutionResult()
-    assert second.uses == [Usage(7, 1, 0.25, 1)]
+    assert second.usages == [Usage(7, 1, 0.25, 1)]
     assert len(gateway.asked("agent")) == 1
 
 
-async def test_a_run_that_ended_meanwhile_is_told(gateway: FakeGateway, ear: RecordingSink, make_task: Make) -> None:
+async def test_a_run_that_ended_meanwhile_is_told(gateway: FakeGateway, sink: RecordingSink, make_task: Make) -> None:
     task = make_task(["use", 100, 10, 0.5])
-    await OpenClawExecutor(gateway.address).run(task, ear)
+    await OpenClawExecutor(gateway.address).run(task, sink)
     second = RecordingSink()
-    assert await OpenClawExecutor(gateway.address).resume(task, ear.reference, second) == ExecutionResult()
-    assert second.uses == []
+    assert await OpenClawExecutor(gateway.address).resume(task, sink.reference, second) == ExecutionResult()
+    assert second.usages == []
 
 
 @pytest.mark.parametrize("reference", [{}, {"key": "k"}, {"key": "k", "session": "s", "runs": "r", "input": "x"}])
 async def test_what_cannot_be_found_again_is_not_known(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, reference: dict[str, str]
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, reference: dict[str, str]
 ) -> None:
-    assert lost(await executor.resume(make_task(), reference, ear))
+    assert lost(await executor.resume(make_task(), reference, sink))
 
 
 async def test_a_run_that_was_ended_is_not_known_and_stays_ended(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = start(executor, make_task(["hold"]), ear)
+    running = start(executor, make_task(["hold"]), sink)
     await held(gateway)
     running.cancel()
     await asyncio.wait({running})
-    assert lost(await executor.resume(make_task(), ear.reference, ear))
+    assert lost(await executor.resume(make_task(), sink.reference, sink))

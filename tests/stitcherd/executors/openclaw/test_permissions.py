@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitcherd.config.settings import ExecutorSettings
-from stitcherd.executors import kinds
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from stitcherd.executors.openclaw.permissions import TOOLS_BY_CAPABILITY, NotEnforceable, agent_permissions
@@ -49,7 +48,7 @@ def test_no_tools_is_said_by_a_denial_for_an_empty_list_would_allow_all() -> Non
 
 
 def test_arguments_must_match_whole() -> None:
-    commands = agent_permissions(profile("exec:/usr/bin/git status|diff", "exec:make")).commands
+    commands = agent_permissions(profile("exec:/usr/bin/git status|diff", "exec:make")).programs
     assert [command.rule() for command in commands] == [
         {"pattern": "/usr/bin/git", "argPattern": "^(?:status|diff)$"},
         {"pattern": "make"},
@@ -76,18 +75,15 @@ def test_what_nothing_holds_is_refused(asked: AgentProfile, part: str) -> None:
         agent_permissions(asked)
 
 
-def test_a_decision_can_say_it_before_anything_runs() -> None:
-    claw = ExecutorSettings(name="claw", kind="openclaw", url="ws://127.0.0.1:1")
-    agent = ExecutorSettings(name="agent", kind="command", argv=("x",))
-    assert "free shell" in (kinds.objection(claw, profile("exec")) or "")
-    assert kinds.objection(claw, profile("read")) is None
-    assert kinds.objection(agent, profile("exec")) is None
+def test_an_objection_is_known_without_asking_the_gateway() -> None:
+    assert "free shell" in (OpenClawExecutor.objection(profile("exec")) or "")
+    assert OpenClawExecutor.objection(profile("read")) is None
 
 
-def test_a_gateway_is_on_the_machine_of_the_checkout() -> None:
+def test_a_gateway_on_another_machine_is_unusable() -> None:
     urls = ("ws://127.0.0.1:1", "ws://localhost:1", "wss://[::1]:1", "wss://claw.example.org")
-    found = kinds.usable({url: ExecutorSettings(name="claw", kind="openclaw", url=url) for url in urls})
-    assert [why is None for why in found.values()] == [True, True, True, False]
+    tables = [ExecutorSettings(name="claw", kind="openclaw", url=url) for url in urls]
+    assert [OpenClawExecutor.unusable(table) is None for table in tables] == [True, True, True, False]
 
 
 names = st.sampled_from(
@@ -108,15 +104,16 @@ def test_whatever_a_tool_is_called_it_is_given_or_refused(text: str) -> None:
     except NotEnforceable:
         return
     assert found.tools <= {tool for tools in TOOLS_BY_CAPABILITY.values() for tool in tools}
-    assert all("*" not in command.program for command in found.commands)
+    assert all("*" not in command.program for command in found.programs)
 
 
 async def test_the_agent_is_written_once(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     for number in (1, 2):
         assert (
-            await executor.run(make_task(number=number, profile=profile("read", "exec:make")), ear) == ExecutionResult()
+            await executor.run(make_task(number=number, profile=profile("read", "exec:make")), sink)
+            == ExecutionResult()
         )
     expected = agent_permissions(profile("read", "exec:make"))
     assert gateway.entries == {expected.agent: expected.entry}
@@ -125,7 +122,7 @@ async def test_the_agent_is_written_once(
 
 
 async def test_an_agent_that_somebody_changed_is_put_right(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     expected = agent_permissions(profile("read"))
     gateway.entries[expected.agent] = {"tools": {"allow": ["exec"], "alsoAllow": ["exec"]}, "sandbox": {}}
@@ -146,34 +143,34 @@ async def test_an_agent_that_somebody_changed_is_put_right(
         return {}
 
     gateway.answers["config.patch"] = patch
-    assert await executor.run(make_task(profile=profile("read")), ear) == ExecutionResult()
+    assert await executor.run(make_task(profile=profile("read")), sink) == ExecutionResult()
     assert gateway.entries[expected.agent] == expected.entry
 
 
 async def test_a_configuration_that_changed_meanwhile_is_read_again(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     def stale(_: dict[str, Any]) -> Any:
         del gateway.answers["config.patch"]
         raise ErrorAnswer("STALE")
 
     gateway.answers["config.patch"] = stale
-    assert await executor.run(make_task(), ear) == ExecutionResult()
+    assert await executor.run(make_task(), sink) == ExecutionResult()
 
 
-async def refused(executor: OpenClawExecutor, ear: RecordingSink, task: Task) -> str:
-    outcome = await executor.run(task, ear)
-    assert outcome.failure
-    assert outcome.failure.code == "constraints_not_enforced"
-    assert ear.reference == {}
-    return outcome.failure.detail
+async def refused(executor: OpenClawExecutor, sink: RecordingSink, task: Task) -> str:
+    result = await executor.run(task, sink)
+    assert result.failure
+    assert result.failure.code == "constraints_not_enforced"
+    assert sink.reference == {}
+    return result.failure.detail
 
 
 async def test_one_tool_more_than_allowed_and_nothing_starts(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.extra = ["browser"]
-    detail = await refused(executor, ear, make_task())
+    detail = await refused(executor, sink, make_task())
     assert detail == "Profile reader cannot be enforced in OpenClaw: the gateway would offer it browser too."
     assert not gateway.asked("agent")
     assert all(session["archived"] for session in gateway.sessions.values())
@@ -181,22 +178,22 @@ async def test_one_tool_more_than_allowed_and_nothing_starts(
 
 @pytest.mark.parametrize("entry", [{}, {"permissionMode": "full", "sessionRoot": "/"}, {"permissionMode": "read-only"}])
 async def test_a_session_that_is_not_held_to_the_checkout_is_not_used(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, entry: dict[str, str]
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, entry: dict[str, str]
 ) -> None:
     create = gateway._sessions_create
     gateway.answers["sessions.create"] = lambda params: {**create(params), "entry": entry}
-    assert "does not hold the session" in await refused(executor, ear, make_task())
+    assert "does not confine the session" in await refused(executor, sink, make_task())
 
 
 async def test_a_gateway_that_keeps_nothing_is_given_up(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.answers["config.patch"] = lambda _: {"ok": True}
-    assert "does not keep" in await refused(executor, ear, make_task())
+    assert "does not keep" in await refused(executor, sink, make_task())
 
 
 async def test_a_list_for_all_agents_would_widen_ours(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.approvals = {"agents": {"*": {"allowlist": [{"pattern": "rm"}]}}}
-    assert "widen every list" in await refused(executor, ear, make_task(profile=profile("exec:make")))
+    assert "widen every list" in await refused(executor, sink, make_task(profile=profile("exec:make")))

@@ -19,59 +19,59 @@ Make = Callable[..., Task]
 
 
 async def test_it_runs_in_a_session_of_the_attempt_and_says_what_it_does(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     steps = [["say", "I "], ["say", "look"], ["tool", "read", ""], ["use", 100, 10, 0.5], ["say", " done"]]
-    assert await executor.run(make_task(*steps), ear) == ExecutionResult()
+    assert await executor.run(make_task(*steps), sink) == ExecutionResult()
     (made,) = gateway.asked("sessions.create")
     (asked,) = gateway.asked("agent")
     assert made["key"] == asked["sessionKey"] == f"agent:{asked['agentId']}:stitcher:job-1"
     assert (made["permissionMode"], made["cwd"]) == ("read-only", str(make_task().cwd))
     assert (asked["idempotencyKey"], asked["timeout"]) == ("job-1-1", 10)
-    assert ear.said.startswith(b"I look\n[read it]\n")
-    assert ear.noted == [("ai.tool_called", {"tool": "read", "detail": "read it", "callId": "c"})]
-    assert ear.uses == [Usage(100, 10, 0.5, 1)]
+    assert sink.output.startswith(b"I look\n[read it]\n")
+    assert sink.events == [("ai.tool_called", {"tool": "read", "detail": "read it", "callId": "c"})]
+    assert sink.usages == [Usage(100, 10, 0.5, 1)]
 
 
 async def test_it_is_remembered_before_it_is_started(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     kept: list[dict[str, str]] = []
 
     def agent(params: dict[str, Any]) -> Any:
-        kept.append(dict(ear.reference))
+        kept.append(dict(sink.reference))
         return gateway._agent(params)
 
     gateway.answers["agent"] = agent
-    await executor.run(make_task(), ear)
+    await executor.run(make_task(), sink)
     assert (kept[0]["runs"], kept[0]["boot"]) == ("job-1-1", "boot-1")
 
 
 async def test_the_next_try_is_a_run_in_the_same_session(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    assert (await executor.run(make_task(["use", 100, 10, 0.5]), ear)).ok
-    assert (await executor.run(make_task(["use", 7, 1, 0.25], number=2), ear)).ok
+    assert (await executor.run(make_task(["use", 100, 10, 0.5]), sink)).ok
+    assert (await executor.run(make_task(["use", 7, 1, 0.25], number=2), sink)).ok
     assert [params["idempotencyKey"] for params in gateway.asked("agent")] == ["job-1-1", "job-1-2"]
     assert len(gateway.sessions) == 1
-    assert ear.uses == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
+    assert sink.usages == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
 
 
 async def test_a_denied_tool_is_told_and_ends_nothing(
-    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    assert (await executor.run(make_task(["tool", "exec", "Tool exec not found"]), ear)).ok
-    assert ear.noted[1][0] == "ai.tool_denied"
-    assert ear.noted[1][1]["reason"] == "Tool exec not found"
+    assert (await executor.run(make_task(["tool", "exec", "Tool exec not found"]), sink)).ok
+    assert sink.events[1][0] == "ai.tool_denied"
+    assert sink.events[1][1]["reason"] == "Tool exec not found"
 
 
 async def test_what_the_transcript_leaves_out_is_in_the_sum(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     sums = {"inputTokens": 300, "outputTokens": 30, "estimatedCostUsd": 1.5}
     gateway.answers["sessions.describe"] = lambda params: {"session": gateway.sessions[params["key"]] | sums}
-    await executor.run(make_task(["use", 100, 10, 0.5]), ear)
-    assert ear.uses == [Usage(100, 10, 0.5, 1), Usage(200, 20, 1.0)]
+    await executor.run(make_task(["use", 100, 10, 0.5]), sink)
+    assert sink.usages == [Usage(100, 10, 0.5, 1), Usage(200, 20, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def test_what_the_transcript_leaves_out_is_in_the_sum(
         (
             {**ENDED_RUN, "status": "error", "livenessState": "abandoned", "stopReason": ""},
             "interrupted",
-            "gave the run up",
+            "abandoned the run",
         ),
         ({**ENDED_RUN, "status": "error", "stopReason": "", "error": "401\n no"}, "executor_failed", "failed: 401 no"),
         (ENDED_RUN, "executor_failed", "without an answer"),
@@ -92,25 +92,25 @@ async def test_what_the_transcript_leaves_out_is_in_the_sum(
     ],
 )
 async def test_only_an_answer_is_a_success(
-    executor: OpenClawExecutor, ear: RecordingSink, make_task: Make, answer: dict[str, Any], code: str, part: str
+    executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, answer: dict[str, Any], code: str, part: str
 ) -> None:
-    outcome = await executor.run(make_task(["end", answer]), ear)
-    assert outcome.failure
-    assert outcome.failure.code == code
-    assert part in outcome.failure.detail
+    result = await executor.run(make_task(["end", answer]), sink)
+    assert result.failure
+    assert result.failure.code == code
+    assert part in result.failure.detail
 
 
 async def test_a_run_that_the_gateway_does_not_end_in_time_is_ended(
     gateway: FakeGateway,
     executor: OpenClawExecutor,
-    ear: RecordingSink,
+    sink: RecordingSink,
     make_task: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("stitcherd.executors.openclaw.executor.OVERRUN_SECONDS", 0.1)
-    outcome = await executor.run(make_task(["hold"], timeout=0.2), ear)
-    assert outcome.failure
-    assert outcome.failure.code == "executor_timeout"
+    result = await executor.run(make_task(["hold"], timeout=0.2), sink)
+    assert result.failure
+    assert result.failure.code == "executor_timeout"
     assert gateway.tasks["job-1-1"].cancelled()
 
 
@@ -124,22 +124,22 @@ async def test_a_run_that_the_gateway_does_not_end_in_time_is_ended(
 async def test_a_budget_ends_the_run(
     gateway: FakeGateway,
     executor: OpenClawExecutor,
-    ear: RecordingSink,
+    sink: RecordingSink,
     make_task: Make,
     budget: Budget,
     steps: Any,
     detail: str,
 ) -> None:
     profile = AgentProfile(name="p", capabilities=frozenset({"repo:read"}), budget=budget)
-    outcome = await executor.run(make_task(*steps, ["hold"], profile=profile), ear)
-    assert outcome.failure == Failure("budget_exceeded", detail, "see limits.budget in rails.yaml")
+    result = await executor.run(make_task(*steps, ["hold"], profile=profile), sink)
+    assert result.failure == Failure("budget_exceeded", detail, "see limits.budget in rails.yaml")
     assert gateway.tasks["job-1-1"].cancelled()
 
 
 async def test_a_cancelled_one_is_over_when_it_lets_go(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    running = asyncio.create_task(executor.run(make_task(["hold"]), ear))
+    running = asyncio.create_task(executor.run(make_task(["hold"]), sink))
     async with asyncio.timeout(20):
         await gateway.held.wait()
     before = asyncio.get_running_loop().time()
@@ -151,29 +151,31 @@ async def test_a_cancelled_one_is_over_when_it_lets_go(
     assert all(session["archived"] for session in gateway.sessions.values())
 
 
-async def test_a_gateway_that_is_down_is_unavailable(gateway: FakeGateway, ear: RecordingSink, make_task: Make) -> None:
+async def test_a_gateway_that_is_down_is_unavailable(
+    gateway: FakeGateway, sink: RecordingSink, make_task: Make
+) -> None:
     await gateway.close()
     with pytest.raises(ExecutorUnavailable, match="cannot be reached"):
-        await OpenClawExecutor(gateway.address).run(make_task(), ear)
-    assert ear.reference == {}
+        await OpenClawExecutor(gateway.address).run(make_task(), sink)
+    assert sink.reference == {}
 
 
 async def test_a_gateway_that_is_not_ready_is_unavailable(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     def starting(_: dict[str, Any]) -> Any:
         raise ErrorAnswer("UNAVAILABLE", "startup-sidecars", retryable=True)
 
     gateway.answers["connect"] = starting
     with pytest.raises(ExecutorUnavailable, match="startup-sidecars"):
-        await executor.run(make_task(), ear)
+        await executor.run(make_task(), sink)
 
 
 async def test_a_wrong_token_is_a_failure_that_says_where_to_look(
-    gateway: FakeGateway, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, sink: RecordingSink, make_task: Make
 ) -> None:
-    outcome = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), ear)
-    assert outcome.failure == Failure(
+    result = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), sink)
+    assert result.failure == Failure(
         "executor_refused",
         "The gateway refused connect: unauthorized: gateway token mismatch.",
         "see token in [executors] of stitcherd.toml",
@@ -181,35 +183,35 @@ async def test_a_wrong_token_is_a_failure_that_says_where_to_look(
 
 
 async def test_another_protocol_is_refused(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.protocol = 5
-    outcome = await executor.run(make_task(), ear)
-    assert outcome.failure
-    assert "protocol 5" in outcome.failure.detail
+    result = await executor.run(make_task(), sink)
+    assert result.failure
+    assert "protocol 5" in result.failure.detail
 
 
 async def test_answers_of_another_shape_are_told(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.answers["tools.effective"] = lambda _: {"tools": []}
-    outcome = await executor.run(make_task(), ear)
-    assert outcome.failure
-    assert "does not know it: Object missing required field `groups`" in outcome.failure.detail
+    result = await executor.run(make_task(), sink)
+    assert result.failure
+    assert "understands: Object missing required field `groups`" in result.failure.detail
     assert not gateway.asked("agent")
 
 
 async def test_a_prompt_that_is_too_large_is_not_sent(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    outcome = await executor.run(make_task(["say", "x" * 200_000]), ear)
-    assert outcome.failure
-    assert "at most 100000 bytes" in outcome.failure.detail
+    result = await executor.run(make_task(["say", "x" * 200_000]), sink)
+    assert result.failure
+    assert "at most 100000 bytes" in result.failure.detail
     assert not gateway.asked("agent")
 
 
 async def test_health_is_what_a_connection_says(
-    gateway: FakeGateway, executor: OpenClawExecutor, ear: RecordingSink, make_task: Make
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     profiles = [READER, AgentProfile(name="mute"), AgentProfile(name="boxed", sandbox="bwrap")]
     health = await executor.health(profiles)
@@ -220,7 +222,7 @@ async def test_health_is_what_a_connection_says(
         protocol=4,
         agents=(0, 2),
     )
-    await executor.run(make_task(), ear)
+    await executor.run(make_task(), sink)
     assert (await executor.health(profiles)).agents == (1, 2)
     await gateway.close()
     health = await executor.health(profiles)
