@@ -116,8 +116,8 @@ async def serve(directory: Path, settings: Settings) -> None:
         health = HealthMonitor(executors, lambda name: _profiles_of(rails, name))
         slots = partial(_current_limits, rails, health)
         runner = Runner(store, settings, rails.at, executors, checkouts, owner, slots, health.report_unreachable)
-        turns = Scheduler(store, runner.run, slots, settings.daemon.workers)
-        queue = Queue(state / "queue.db", settings.daemon.workers, turns.run)
+        scheduler = Scheduler(store, runner.run, slots, settings.daemon.workers)
+        queue = Queue(state / "queue.db", settings.daemon.workers, scheduler.run_job)
         intake = Intake(store, settings, rails, queue, runner)
         async with store.reading() as db:
             waiting = await jobs.queued_jobs(db)
@@ -132,7 +132,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         closing.push_async_callback(queue.stop)
         chores = [
             asyncio.create_task(queue.refill(taken_over + waiting)),
-            asyncio.create_task(turns.call(queue.put)),
+            asyncio.create_task(scheduler.run(queue.put)),
             asyncio.create_task(intake.approvals.expiring()),
             asyncio.create_task(run_retention(store, settings, checkouts)),
             asyncio.create_task(watch_rails(rails.path, rails.reload_requested, rails.reload)),

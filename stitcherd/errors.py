@@ -1,10 +1,10 @@
-"""What is said to whoever asked; every other exception is our own bug."""
+"""The error that is reported to a caller; every other exception that reaches one is our own bug."""
 
 from typing import Any
 
 
 class Refusal(Exception):
-    """A request that is not carried out: a code of shared.protocol, a sentence, and what to do about it.
+    """A request that is refused: a code of shared.protocol, a sentence, and a hint on what to do.
 
     `more` is added to the problem document (a decision, a column); `retry_after` is in seconds.
     """

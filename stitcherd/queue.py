@@ -1,9 +1,10 @@
-"""The dispatch queue: Huey on SQLite, embedded; this folder alone imports huey.
+"""The dispatch queue: Huey on SQLite, embedded; this module alone imports huey.
 
-A message is a nudge, `(job id, attempt)`: the job's row is the truth. Huey forgets a message before it runs it,
-so its file is thrown away and filled again from the store at every start, and a message that is lost or comes
+A message is only a wake-up, `(job id, attempt)`; the store has the job's state. Huey forgets a message before it runs
+it, so its file is deleted and filled again from the store at every start. A message that is lost or delivered
 twice does no harm, because a job is claimed by compare-and-set. Of Huey only queue, priority and workers are
-used: no results, retries, schedules, locks or revocations.
+used: no results, retries, schedules, locks or revocations. The private names of Huey that the adapters below rely on
+are checked by tests/stitcherd/test_queue.py.
 """
 
 import asyncio
@@ -26,103 +27,11 @@ from huey.storage import SqliteStorage
 
 from stitcherd.store.writer import StorageUnavailable
 
-# merged from stitcherd.queue.parts: Huey fitted to this house: what of it is replaced, and why;
-# tests/stitcherd/test_queue.py holds its shapes.
-
-MAX_DEQUEUE_WAIT_SECONDS = 1.0  # a worker looks again after this long, should a wake-up ever be lost
-
-
-class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
-    """Messages as JSON: whoever can write the queue's file must not be able to run code through pickle."""
-
-    def _serialize(self, data: Message) -> bytes:
-        return json.dumps([data.id, data.name, data.args]).encode()
-
-    def _deserialize(self, data: bytes) -> Message:
-        identifier, name, args = json.loads(bytes(data))
-        return Message(identifier, name, args=tuple(args), kwargs={})
-
-
-class NotifyingStorage(SqliteStorage):  # type: ignore[misc]
-    """Huey's SQLite storage, with a condition that wakes a worker as soon as there is a message."""
-
-    blocking = True  # Worker.loop then does not sleep between two looks
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._arrived = threading.Condition()
-        self._sequence = 0
-        self._closed = False
-        super().__init__(*args, **kwargs)
-
-    def enqueue(self, data: bytes, priority: float | None = None) -> None:
-        """Add a message, and wake a worker for it."""
-        super().enqueue(data, priority)
-        self._wake(1)
-
-    def enqueue_many(self, messages: Iterable[tuple[bytes, float]]) -> None:
-        """Add messages with their priorities in one transaction."""
-        with self.db(commit=True) as cursor:
-            cursor.executemany(
-                "INSERT INTO task (queue, data, priority) VALUES (?, ?, ?)",
-                [(self.name, data, priority) for data, priority in messages],
-            )
-        self._wake(None)
-
-    def dequeue(self) -> bytes | None:
-        """Take the next message; where there is none, wait a while for one to come."""
-        with self._arrived:
-            seen = self._sequence
-        data: bytes | None = super().dequeue()
-        if data is None:
-            with self._arrived:
-                if self._sequence == seen and not self._closed:
-                    self._arrived.wait(MAX_DEQUEUE_WAIT_SECONDS)
-        return data
-
-    def peek_many(self, keys: Iterable[str]) -> dict[str, bytes]:  # noqa: ARG002 (huey's signature)
-        """Find nothing: before each message Huey asks whether it was revoked, and here none ever is."""
-        return {}
-
-    def pop_data(self, key: str) -> object:  # noqa: ARG002 (huey's signature)
-        """Find nothing: after each message Huey deletes its revocation, in a transaction of its own."""
-        return EmptyData
-
-    def close_for_good(self) -> None:
-        """Let no worker wait any longer."""
-        with self._arrived:
-            self._closed = True
-            self._arrived.notify_all()
-
-    def _wake(self, workers: int | None) -> None:
-        with self._arrived:
-            self._sequence += 1
-            if workers is None:
-                self._arrived.notify_all()
-            else:
-                self._arrived.notify(workers)
-
-
-class NullScheduler(Scheduler):  # type: ignore[misc]
-    """Huey's scheduler with nothing to do: as it comes it takes the file's lock every second."""
-
-    def loop(self, now: object = None) -> None:  # noqa: ARG002 (huey's signature)
-        """Wait for the end."""
-        self.stop_flag.wait()
-
-
-class EmbeddedConsumer(Consumer):  # type: ignore[misc]
-    """Huey's consumer inside our process: the daemon's signals stay the daemon's."""
-
-    scheduler_class = NullScheduler
-
-    def _set_signal_handlers(self) -> None:
-        """Install nothing."""
-
-
 QUEUE_NAME = "stitcher"
 HEALTH_CHECK_SECONDS = 5.0
 MAX_PRIORITY = 10
-REFILL_BATCH = 500  # messages in one transaction when the queue is filled at start
+REFILL_BATCH = 500  # messages in one transaction
+MAX_DEQUEUE_WAIT_SECONDS = 1.0  # after which a worker looks again, should a wake-up be lost
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +39,7 @@ RunAttempt = Callable[[str, int], Awaitable[object]]
 
 
 class Queue:
-    """Hands jobs to `run` on the event loop, at most `workers` at a time, highest priority first."""
+    """Passes jobs to `run` on the event loop, at most `workers` at a time, highest priority first."""
 
     def __init__(self, path: Path, workers: int, run: RunAttempt) -> None:
         for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
@@ -145,37 +54,37 @@ class Queue:
             filename=str(path),
             fsync=False,  # the file does not outlive this process
         )
-        self._task = self._huey.task(name="run")(self._drive)
-        # Huey's enqueue blocks, on SQLite and on its lock: never on the loop, and in the order of the calls.
+        self._task = self._huey.task(name="run")(self._run_message)
+        # Huey's enqueue blocks, on SQLite and on its lock: never call it on the loop. One thread keeps calls in order.
         self._feeder = ThreadPoolExecutor(1, thread_name_prefix="queue-feeder")
         self._consumer = EmbeddedConsumer(self._huey, workers=workers, periodic=False, check_worker_health=True)
         self._health: asyncio.Task[None] | None = None
-        self._missed: list[tuple[str, int, int]] = []
+        self._failed: list[tuple[str, int, int]] = []
 
     def start(self) -> None:
-        """Start the workers."""
+        """Start the workers, and a task that restarts those that die and retries what could not be queued."""
         self._consumer.start()
-        self._health = asyncio.create_task(self._watch())
+        self._health = asyncio.create_task(self._check_health())
 
     def put(self, job_id: str, attempt: int, priority: int) -> None:
-        """Nudge a worker to run this attempt; returns at once, and never fails: the row stays the truth."""
+        """Queue an attempt and return at once; never fails: what cannot be queued is queued again later."""
         if not self._consumer.stop_flag.is_set():
             self._feeder.submit(self._enqueue, job_id, attempt, priority)
 
     async def refill(self, waiting: list[tuple[str, int, int]]) -> None:
-        """Put many (job id, attempt, priority), in their order."""
+        """Queue many (job id, attempt, priority), in their order."""
         for start in range(0, len(waiting), REFILL_BATCH):
-            part = waiting[start : start + REFILL_BATCH]
+            batch = waiting[start : start + REFILL_BATCH]
             try:
-                await self._loop.run_in_executor(self._feeder, self._enqueue_many, part)
+                await self._loop.run_in_executor(self._feeder, self._enqueue_many, batch)
             except sqlite3.Error:
-                log.exception("%d jobs could not be put in the queue; trying again", len(part))
-                self._missed += part
+                log.exception("%d jobs could not be put in the queue; trying again", len(batch))
+                self._failed += batch
 
     async def stop(self) -> None:
-        """Start no further job and wait for the workers; call it when the running jobs have ended."""
+        """Stop the workers and wait for them; call it when the running jobs have ended."""
         self._consumer.stop_flag.set()
-        self._huey.storage.close_for_good()
+        self._huey.storage.stop_waiting()
         if self._health is not None:
             self._health.cancel()
         # Off the loop: the workers wait for coroutines that run on it.
@@ -184,7 +93,7 @@ class Queue:
         self._huey.storage.close()
 
     def hold(self) -> None:
-        """Start no further job from now on."""
+        """Start no further jobs."""
         self._consumer.stop_flag.set()
 
     def _enqueue(self, job_id: str, attempt: int, priority: int) -> None:
@@ -192,7 +101,7 @@ class Queue:
             self._huey.enqueue(self._task.s(job_id, attempt, priority=priority))
         except sqlite3.Error:
             log.exception("job %s could not be put in the queue; trying again", job_id)
-            self._missed.append((job_id, attempt, priority))
+            self._failed.append((job_id, attempt, priority))
 
     def _enqueue_many(self, waiting: list[tuple[str, int, int]]) -> None:
         self._huey.storage.enqueue_many(
@@ -200,27 +109,113 @@ class Queue:
             for job_id, attempt, priority in waiting
         )
 
-    def _drive(self, job_id: str, attempt: int) -> None:
-        """Run one message to its end, in a worker's thread; nothing may escape, or the worker dies."""
+    def _run_message(self, job_id: str, attempt: int) -> None:
+        """Run the job of one message, in a worker's thread; an exception that escapes would end the worker."""
         if self._consumer.stop_flag.is_set():
             return
         with contextlib.suppress(CancelledError):
-            asyncio.run_coroutine_threadsafe(self._run_one(job_id, attempt), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._run_job(job_id, attempt), self._loop).result()
 
-    async def _run_one(self, job_id: str, attempt: int) -> None:
+    async def _run_job(self, job_id: str, attempt: int) -> None:
         try:
             await self._run(job_id, attempt)
-        except StorageUnavailable as fault:
-            # Huey has forgotten the message; the row still stands QUEUED, and it was its turn.
-            log.error("job %s could not be started (%s); trying again", job_id, fault)  # noqa: TRY400 (the disk's fault, not ours)
-            self._missed.append((job_id, attempt, MAX_PRIORITY))
+        except StorageUnavailable as error:
+            # Huey has forgotten the message, the job is still QUEUED, and it was the next to start.
+            log.error("job %s could not be started (%s); trying again", job_id, error)  # noqa: TRY400 (caused by the disk, not by our code)
+            self._failed.append((job_id, attempt, MAX_PRIORITY))
 
-    async def _watch(self) -> None:
-        # With start() instead of run(), nobody else revives a worker that died; and what a full disk refused
-        # is put again.
+    async def _check_health(self) -> None:
+        # With start() instead of run(), Huey does not restart workers that died.
         while True:
             await asyncio.sleep(HEALTH_CHECK_SECONDS)
             self._consumer.check_worker_health()
-            missed, self._missed = self._missed, []
-            for message in missed:
+            failed, self._failed = self._failed, []
+            for message in failed:
                 self.put(*message)
+
+
+class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
+    """Serializes messages as JSON: unlike with pickle, write access to the queue's file is not code execution."""
+
+    def _serialize(self, data: Message) -> bytes:
+        return json.dumps([data.id, data.name, data.args]).encode()
+
+    def _deserialize(self, data: bytes) -> Message:
+        identifier, name, args = json.loads(bytes(data))
+        return Message(identifier, name, args=tuple(args), kwargs={})
+
+
+class NotifyingStorage(SqliteStorage):  # type: ignore[misc]
+    """Huey's SQLite storage, which wakes a waiting worker as soon as there is a message."""
+
+    blocking = True  # Worker.loop then does not sleep between two looks
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._arrived = threading.Condition()
+        self._sequence = 0
+        self._closed = False
+        super().__init__(*args, **kwargs)
+
+    def enqueue(self, data: bytes, priority: float | None = None) -> None:
+        """Add a message and wake one worker."""
+        super().enqueue(data, priority)
+        self._wake(1)
+
+    def enqueue_many(self, messages: Iterable[tuple[bytes, float]]) -> None:
+        """Add messages with their priorities in one transaction, and wake all workers."""
+        with self.db(commit=True) as cursor:
+            cursor.executemany(
+                "INSERT INTO task (queue, data, priority) VALUES (?, ?, ?)",
+                [(self.name, data, priority) for data, priority in messages],
+            )
+        self._wake(None)
+
+    def dequeue(self) -> bytes | None:
+        """Take the next message; if there is none, wait at most MAX_DEQUEUE_WAIT_SECONDS and return None."""
+        with self._arrived:
+            seen = self._sequence
+        data: bytes | None = super().dequeue()
+        if data is None:
+            with self._arrived:
+                if self._sequence == seen and not self._closed:
+                    self._arrived.wait(MAX_DEQUEUE_WAIT_SECONDS)
+        return data
+
+    def peek_many(self, keys: Iterable[str]) -> dict[str, bytes]:  # noqa: ARG002 (huey's signature)
+        """Return nothing: before each message Huey asks whether it was revoked, and none ever is."""
+        return {}
+
+    def pop_data(self, key: str) -> object:  # noqa: ARG002 (huey's signature)
+        """Return nothing: after each message Huey would delete its revocation, in a transaction of its own."""
+        return EmptyData
+
+    def stop_waiting(self) -> None:
+        """Wake all workers, and let none wait again."""
+        with self._arrived:
+            self._closed = True
+            self._arrived.notify_all()
+
+    def _wake(self, workers: int | None) -> None:
+        with self._arrived:
+            self._sequence += 1
+            if workers is None:
+                self._arrived.notify_all()
+            else:
+                self._arrived.notify(workers)
+
+
+class NullScheduler(Scheduler):  # type: ignore[misc]
+    """Huey's scheduler with nothing to do: the original takes the file's lock every second."""
+
+    def loop(self, now: object = None) -> None:  # noqa: ARG002 (huey's signature)
+        """Wait until the consumer stops."""
+        self.stop_flag.wait()
+
+
+class EmbeddedConsumer(Consumer):  # type: ignore[misc]
+    """Huey's consumer inside our process, which handles signals itself."""
+
+    scheduler_class = NullScheduler
+
+    def _set_signal_handlers(self) -> None:
+        """Install nothing."""

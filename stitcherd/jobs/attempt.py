@@ -108,10 +108,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 checkout, output = await self._open()
             except GitError as error:
                 step.write(f"{error}\n".encode())
-                step.ended(None, str(error))
+                step.finish(None, str(error))
                 raise AttemptFailed(Failure("checkout_failed", str(error))) from error
             step.write(output.encode())
-            step.ended(0)
+            step.finish(0)
         commands, timeout = self._command_runner(checkout), self.type.profile.timeout
         await prepare_repository(self.repository, commands, self.recorder, Phase.SETUP, timeout)
         return checkout
@@ -156,7 +156,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
             result = await execute(step)
             if result.usage is not None:
                 await step.add_usage(result.usage)
-            step.ended(result.exit_code, result.failure.detail if result.failure else None)
+            step.finish(result.exit_code, result.failure.detail if result.failure else None)
         if result.failure is not None:
             raise AttemptFailed(result.failure)
 
@@ -217,7 +217,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
                     raise AttemptFailed(Failure("publish_failed", str(error))) from error
                 summary = f"+{stat.additions} -{stat.deletions} in {stat.files} file{'s' if stat.files != 1 else ''}"
                 step.write(f"{commit} on {self.job.branch}\n{summary}\n".encode())
-                step.ended(0)
+                step.finish(0)
                 result = Result(commit, stat.files, stat.additions, stat.deletions, summary)
                 await step.record_event("ai.artifact_created", {"name": "diffstat", **to_payload(result)})
         return result

@@ -96,7 +96,7 @@ async def prepare_repository(
             step.write(f"$ {' '.join(argv)}\n".encode())
             result = await run_command_gate(commands.run, argv, timeout=timeout, write=step.write)
             if not result.ok:
-                step.ended(result.exit_code, result.reason)
+                step.finish(result.exit_code, result.reason)
                 detail = f"{' '.join(argv)}: {result.reason}"
                 raise AttemptFailed(Failure("prepare_failed", detail, "see [repositories] prepare in stitcherd.toml"))
-        step.ended(0)
+        step.finish(0)

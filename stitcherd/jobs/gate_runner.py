@@ -48,7 +48,7 @@ class GateRunner(Struct, frozen=True, kw_only=True):
                     await self.checkout.restore_from_base(directory, gate.from_base)
                 result = await self._run_gate(gate, commit, directory, number, step.write)
                 reason = result.reason if gate.required else f"{result.reason} It is not required."
-                step.ended(
+                step.finish(
                     result.exit_code,
                     None if result.ok else reason,
                     reason=reason if result.flaky or result.asks else None,
@@ -76,7 +76,7 @@ class GateRunner(Struct, frozen=True, kw_only=True):
         self, gate: GateRule, commit: str | None, directory: Path, number: int, write: Callable[[bytes], None]
     ) -> GateResult:
         if gate.run is None:
-            terms = DiffRulesInput(gate.paths, gate.timeout, self.recorder.redaction.clean)
+            terms = DiffRulesInput(gate.paths, gate.timeout, self.recorder.redaction.mask)
             return await BUILTINS[str(gate.builtin)](self.checkout, commit, terms, write)
         commands = replace(
             self.commands,

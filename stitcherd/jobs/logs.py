@@ -1,4 +1,4 @@
-"""The log file of a step, its whole output, or, beyond a limit, its head and its tail; and an attempt's diff, alike."""
+"""Files of an attempt: the log of each step and the diff, whole or, beyond a limit, their heads and tails."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,17 +6,17 @@ from typing import BinaryIO
 
 
 def log_path(state: Path, job_id: str, attempt: int, ordinal: int) -> Path:
-    """Return where the log of a step lies below the state directory."""
+    """Return the path of a step's log."""
     return state / "logs" / job_id / str(attempt) / f"{ordinal}.log"
 
 
 def diff_path(state: Path, job_id: str, attempt: int) -> Path:
-    """Return where the diff of what an attempt changed lies, beside its logs and as long as they."""
+    """Return the path of an attempt's diff, which is kept beside its logs and as long as they are."""
     return state / "logs" / job_id / str(attempt) / "change.diff"
 
 
 def write_diff(path: Path, pieces: Iterable[bytes], limit: int) -> None:
-    """Put a diff in place of the one before, at once for whoever reads it; bounded as a log is."""
+    """Replace a diff atomically; at most `limit` bytes are kept, as of a log."""
     new = path.with_suffix(".new")
     file = StepLog(new, limit)
     for piece in pieces:
@@ -26,17 +26,17 @@ def write_diff(path: Path, pieces: Iterable[bytes], limit: int) -> None:
 
 
 class StepLog:
-    """Writes one log; at most `limit` bytes stay on disk, half of them the head.
+    """Writes one log; at most `limit` bytes stay on disk, half of them its head.
 
-    Beyond the head two segments take turns, so that the newest quarter to half of the limit is always there;
-    `close` puts them behind the head with a line that says how much is left out.
+    Behind the head two segments are written in turn, so that the newest quarter to half of the limit is always there;
+    `close` appends them to the head, after a line with the number of bytes left out.
     """
 
     def __init__(self, path: Path, limit: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._head = path.open("wb", buffering=0)
-        self._room = limit // 2
+        self._head_space = limit // 2
         self._segment = max(limit // 4, 1)
         self._older: Path | None = None
         self._newer: Path | None = None
@@ -45,20 +45,20 @@ class StepLog:
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Append output."""
+        """Append output to the log."""
         self.size += len(data)
-        head, tail = data[: self._room], data[self._room :]
+        head, tail = data[: self._head_space], data[self._head_space :]
         if head:
             self._head.write(head)
-            self._room -= len(head)
+            self._head_space -= len(head)
         while tail:
-            room = self._room_in_tail()
-            assert self._tail is not None  # noqa: S101 (_room_in_tail opened it)
-            self._tail.write(tail[:room])
-            tail = tail[room:]
+            space = self._tail_space()
+            assert self._tail is not None  # noqa: S101 (_tail_space opened it)
+            self._tail.write(tail[:space])
+            tail = tail[space:]
 
     def close(self) -> None:
-        """Join head and tail."""
+        """Join the head and the tail."""
         if self._tail is not None:
             self._tail.close()
         if self._dropped:
@@ -69,7 +69,7 @@ class StepLog:
                 segment.unlink()
         self._head.close()
 
-    def _room_in_tail(self) -> int:
+    def _tail_space(self) -> int:
         used = self._tail.tell() if self._tail is not None else self._segment
         if used < self._segment:
             return self._segment - used

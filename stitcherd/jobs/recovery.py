@@ -1,4 +1,4 @@
-"""What an earlier daemon left running: taken over where it can be found again; else ended, and its job goes on."""
+"""Recovers jobs that an earlier daemon left running: takes them over, or ends their processes and settles them."""
 
 import logging
 
@@ -13,22 +13,22 @@ log = logging.getLogger(__name__)
 
 
 async def recover_running_jobs(store: Store, checkouts: Checkouts, owner: str) -> list[tuple[str, int, int]]:
-    """Settle every job that is RUNNING; to be called under the state directory's lock, before any job starts.
+    """Take over or settle every RUNNING job; call it with the state directory locked, before any job starts.
 
-    Returns (job id, attempt, priority) of those that `owner` has taken over and is to go on with.
+    Return (job id, attempt, priority) of the jobs that `owner` has taken over and must resume.
     """
     async with store.reading() as db:
-        left = await jobs.running_job_ids(db)
+        running = await jobs.running_job_ids(db)
     taken_over = []
-    for job_id in left:
+    for job_id in running:
         ended = 0
-        # What an executor of this kind runs in the checkout is not ours, and part of what is to go on.
+        # Where the run may still go on at its executor, processes in the checkout are part of it.
         if not await store.write(interruptions.may_run_elsewhere, job_id):
             ended = await processes.end_all(job_id, checkouts.directory(job_id))
         attempt = await store.write(interruptions.take_over, job_id, owner, now_ms())
         if attempt is not None:
             taken_over.append((job_id, attempt, MAX_PRIORITY))
-            log.warning("job %s was running when the daemon stopped, and goes on", short_id(job_id))
+            log.warning("job %s was running when the daemon stopped, and is resumed", short_id(job_id))
             continue
         status = await store.write(interruptions.recover, job_id, now_ms())
         log.warning(

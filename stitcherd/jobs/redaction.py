@@ -1,4 +1,4 @@
-"""Takes configured secret values out of what agents, gates and git print, before it is stored or shown."""
+"""Masks configured secret values in the output of agents, gates and git, before it is stored or shown."""
 
 import re
 from collections.abc import Iterable
@@ -8,49 +8,49 @@ REDACTION_MASK = b"[secret]"
 
 
 class Redaction:
-    """The secret values that must not be seen, in any output of any job."""
+    """The secret values to mask in the output of every job."""
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
         self._secrets = sorted(set(secrets), key=len, reverse=True)
         self._pattern = re.compile(b"|".join(re.escape(secret) for secret in self._secrets)) if self._secrets else None
 
-    def clean(self, data: bytes) -> bytes:
+    def mask(self, data: bytes) -> bytes:
         """Return the data with every secret masked."""
         return data if self._pattern is None else self._pattern.sub(REDACTION_MASK, data)
 
-    def text(self, text: str) -> str:
-        """Return the text with every secret masked, and with `?` for what UTF-8 cannot say."""
-        return self.clean(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+    def mask_text(self, text: str) -> str:
+        """Return the text with every secret masked, and with `?` for what UTF-8 cannot encode."""
+        return self.mask(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
-    def payload(self, value: Any) -> Any:
-        """Return JSON with every secret in its texts masked."""
+    def mask_payload(self, value: Any) -> Any:
+        """Return JSON data with every secret in its strings masked."""
         match value:
             case str():
-                return self.text(value)
+                return self.mask_text(value)
             case dict():
-                return {self.text(key): self.payload(inner) for key, inner in value.items()}
+                return {self.mask_text(key): self.mask_payload(inner) for key, inner in value.items()}
             case list() | tuple():
-                return [self.payload(inner) for inner in value]
+                return [self.mask_payload(inner) for inner in value]
         return value
 
-    def settle(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return what of the data is sure whatever follows, masked, and the rest, which must wait.
+    def mask_complete(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return (masked data that no later bytes can change, the held-back rest).
 
-        However a text is cut into pieces, the pieces come out as the whole text would.
+        However output is cut into pieces, the masked pieces together equal the whole output masked.
         """
         if self._pattern is None:
             return data, b""
-        end = len(data) - self._held(data)
-        shown, position = [], 0
+        end = len(data) - self._possible_prefix(data)
+        masked, position = [], 0
         for found in self._pattern.finditer(data):
             if found.start() >= end:  # it may be the beginning of a longer secret
                 break
-            shown += [data[position : found.start()], REDACTION_MASK]
+            masked += [data[position : found.start()], REDACTION_MASK]
             position = found.end()
         end = max(end, position)
-        return b"".join([*shown, data[position:end]]), data[end:]
+        return b"".join([*masked, data[position:end]]), data[end:]
 
-    def _held(self, data: bytes) -> int:
+    def _possible_prefix(self, data: bytes) -> int:
         """Return how many bytes at the end may be the beginning of a secret."""
         longest = min(len(data), len(self._secrets[0]) - 1) if self._secrets else 0
         for length in range(longest, 0, -1):
@@ -61,18 +61,18 @@ class Redaction:
 
 
 class RedactedStream:
-    """One stream of output, cleaned as it comes, also where a secret lies across two pieces."""
+    """One stream of output, masked as it arrives, also where a secret is cut in two."""
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Take a piece and return what can be shown now."""
-        shown, self._rest = self._redaction.settle(self._rest + data)
-        return shown
+        """Add a piece of output and return what can be shown now."""
+        masked, self._rest = self._redaction.mask_complete(self._rest + data)
+        return masked
 
     def end(self) -> bytes:
-        """Return what was held back."""
+        """Return the held-back rest."""
         rest, self._rest = self._rest, b""
-        return self._redaction.clean(rest)
+        return self._redaction.mask(rest)

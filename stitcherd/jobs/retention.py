@@ -1,4 +1,4 @@
-"""Retention: what is old enough goes, at start and every hour, a little at a time."""
+"""Deletes what is past its retention, at start and every hour, in small batches."""
 
 import asyncio
 import logging
@@ -16,13 +16,13 @@ from stitcherd.store.writer import StorageUnavailable
 
 RETENTION_INTERVAL_SECONDS = 3600.0
 LONGEST_RATE_WINDOW_MS = 86_400_000  # the longest window of a rate is a day
-BATCH_PAUSE_SECONDS = 0.05  # between two batches
+BATCH_PAUSE_SECONDS = 0.05  # between two batches, for other writers
 
 log = logging.getLogger(__name__)
 
 
 async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) -> None:
-    """Remove what is past its retention, for ever; a failure is logged, and tried again an hour later."""
+    """Remove what is past its retention, for ever; a failure is logged, and retried an hour later."""
     while True:
         try:
             await remove_expired(store, settings, checkouts)
@@ -32,7 +32,7 @@ async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) 
 
 
 async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts) -> None:
-    """Remove once what is past its retention: events, bodies, logs, and the checkouts of jobs that failed."""
+    """Remove the events, bodies and logs past their retention, and the checkouts of failed jobs."""
     before = now_ms() - int(settings.retention.events * 1000)
     await _in_batches(store, retention.prune_events, before)
     await _in_batches(store, retention.prune_bodies, before)
@@ -45,12 +45,12 @@ async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts)
 
 
 async def _in_batches(store: Store, prune_some: Callable[..., int], before: int) -> None:
-    while await store.write(prune_some, before):  # noqa: ASYNC110 (a breath, not a poll)
+    while await store.write(prune_some, before):  # noqa: ASYNC110 (a pause, not a poll)
         await asyncio.sleep(BATCH_PAUSE_SECONDS)
 
 
 async def _expired_jobs(store: Store, directory: Path, before: int) -> list[str]:
-    """Return the names in a directory that are ids of jobs which ended before a time (ms)."""
+    """Return the names in a directory that are ids of jobs which ended before a time (ms), or of none."""
     names = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
     async with store.reading() as db:
         return await retention.past_retention(db, names, before)

@@ -1,4 +1,4 @@
-"""Takes a job from claim to conclusion, and lets it be cancelled at any point between."""
+"""Takes a job from claim to conclusion; it can be cancelled at any point between."""
 
 import asyncio
 import errno
@@ -25,7 +25,7 @@ from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
-RETRY_SECONDS = 1.0  # between two tries to write how a job ended, while the store takes nothing
+STORE_RETRY_SECONDS = 1.0  # between two tries to store how a job ended, while storage is unavailable
 
 log = logging.getLogger(__name__)
 
@@ -33,30 +33,31 @@ RailsLookup = Callable[[str], Awaitable[CompiledRails]]
 
 
 class Runner:
-    """Runs claimed jobs; `rules` finds the rails of a revision, and raises LookupError where it cannot.
+    """Runs claimed jobs as `owner`; `find_rails` returns the rails of a revision or raises LookupError.
 
-    `slots` says what may run now, and `missed` is told of an executor that could not be reached, and why.
+    `current_limits` returns what may run now. `report_unreachable` gets the name of an executor that could not be
+    reached, and why.
     """
 
     def __init__(
         self,
         store: Store,
         settings: Settings,
-        rules: RailsLookup,
+        find_rails: RailsLookup,
         executors: Mapping[str, Executor],
         checkouts: Checkouts,
         owner: str,
-        slots: Callable[[], policy.ConcurrencyLimits] = policy.ConcurrencyLimits,
-        missed: Callable[[str, str], None] = lambda _name, _why: None,
+        current_limits: Callable[[], policy.ConcurrencyLimits] = policy.ConcurrencyLimits,
+        report_unreachable: Callable[[str, str], None] = lambda _name, _why: None,
     ) -> None:
         self._store = store
         self._settings = settings
-        self._rules = rules
+        self._find_rails = find_rails
         self._executors = executors
         self._checkouts = checkouts
         self._owner = owner
-        self._slots = slots
-        self._missed = missed
+        self._current_limits = current_limits
+        self._report_unreachable = report_unreachable
         self._redaction = Redaction(settings.secret_values)
         self._running: dict[str, asyncio.Task[object]] = {}
         self._cancelled: set[str] = set()
@@ -64,16 +65,17 @@ class Runner:
 
     @property
     def running(self) -> int:
-        """How many jobs run now."""
+        """The number of jobs that run now."""
         return len(self._running)
 
     async def run(self, job_id: str, attempt: int) -> bool:
-        """Run one attempt of a job, unless the message was stale; nothing escapes but being stopped.
+        """Run one attempt of a job, unless the queue's message is stale.
 
-        Returns False where a limit or a pause keeps the job in the queue.
+        Return False where a limit or a pause keeps the job in the queue. Raises StorageUnavailable where it could not
+        be claimed.
         """
         task = asyncio.current_task()
-        while job_id in self._running:  # a retry may come before the attempt that ended has tidied up
+        while job_id in self._running:  # a retry may start before the attempt that ended has cleaned up
             await asyncio.wait([self._running[job_id]])
         if task is None or self._stopping:
             return True
@@ -84,22 +86,22 @@ class Runner:
         except asyncio.CancelledError:
             if not self._stopping:
                 await self._conclude(job_id, attempt, Failure("cancelled", "the job was cancelled"))
-        except steps.Superseded as gone:
-            log.warning("job %s: %s", short_id(job_id), gone)
+        except steps.Superseded as error:
+            log.warning("job %s: %s", short_id(job_id), error)
         finally:
             self._running.pop(job_id, None)
             self._cancelled.discard(job_id)
         return True
 
     def cancel(self, job_id: str) -> None:
-        """End what a job is doing, if it runs here; its cancel must have been stored before."""
+        """Interrupt a job if it runs here; its cancel request must have been stored before."""
         task = self._running.get(job_id)
         if task is not None and job_id not in self._cancelled:
             self._cancelled.add(job_id)
             task.cancel()
 
     async def stop(self, grace: float) -> None:
-        """Give running jobs `grace` seconds, then end what they do; what becomes of them is recovery's to say."""
+        """Wait `grace` seconds for running jobs, then interrupt them; the next daemon recovers them."""
         running = list(self._running.values())
         if running:
             log.info("waiting up to %g s for %d running jobs", grace, len(running))
@@ -107,72 +109,76 @@ class Runner:
         self._stopping = True
         for executor in self._executors.values():
             executor.detach()
-        left = list(self._running.values())
-        for task in left:
+        remaining = list(self._running.values())
+        for task in remaining:
             task.cancel("the daemon was stopped")
-        if left:
-            await asyncio.wait(left)
+        if remaining:
+            await asyncio.wait(remaining)
 
     async def _run(self, job_id: str, attempt: int) -> bool:
-        claimed = await self._store.write(scheduling.claim, job_id, attempt, self._owner, now_ms(), self._slots())
+        limits = self._current_limits()
+        claimed = await self._store.write(scheduling.claim, job_id, attempt, self._owner, now_ms(), limits)
         if isinstance(claimed, scheduling.Held):
             return False
-        taken = (
+        started = (
             await self._store.write(interruptions.find_taken_over, job_id, attempt, self._owner)
             if claimed is None
             else claimed
         )
-        if taken is None:
+        if started is None:
             return True
-        job, fence, *left = taken
+        job, fence, *resumable = started
         try:
-            outcome: Failure | Result = await self._do(job, fence, *left)
-        except AttemptFailed as failed:
-            outcome = failed.failure
+            outcome: Failure | Result = await self._run_attempt(job, fence, *resumable)
+        except AttemptFailed as error:
+            outcome = error.failure
         except (ExecutorUnavailable, DailyBudgetExceeded, CommitNeedsApproval) as cause:
-            return await self._lay_by(job, cause)
+            return await self._wait_again(job, cause)
         except steps.Superseded:
             raise
-        except Exception as fault:  # noqa: BLE001 (whatever it was, the job has ended)
-            outcome = _unexpected_failure(job_id, fault)
+        except Exception as error:  # noqa: BLE001 (whatever it was, the job has ended)
+            outcome = _unexpected_failure(job_id, error)
         if isinstance(outcome, Failure):
             return await self._fail(job_id, attempt, outcome)
-        # Deleting takes time, and until the conclusion is written a cancel would win over what is published already.
+        # Deleting takes time, and until the conclusion is stored a cancel would win over what is published already.
         done = self._checkouts.move_aside(job_id)
         await self._conclude(job_id, attempt, outcome)
         try:
             await self._checkouts.remove(done)
-        except OSError as fault:  # the job is completed all the same, and retention will try again
-            log.warning("job %s: %s", short_id(job_id), fault)
+        except OSError as error:  # the job is completed nevertheless, and retention will try again
+            log.warning("job %s: %s", short_id(job_id), error)
         return True
 
-    async def _do(self, job: RunnerJob, fence: steps.Fence, left: interruptions.ResumableTry | None = None) -> Result:
+    async def _run_attempt(
+        self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
+    ) -> Result:
         try:
-            return await (await self._attempt(job, fence, left)).run()
+            return await (await self._attempt(job, fence, resumable)).run()
         except (AttemptFailed, DailyBudgetExceeded):
-            if left is not None and job.executor in self._executors:  # what is not gone on with must not go on
-                await self._executors[job.executor].terminate(left.reference)
+            if resumable is not None and job.executor in self._executors:  # what is not resumed must not run on
+                await self._executors[job.executor].terminate(resumable.reference)
             raise
 
     async def _attempt(
-        self, job: RunnerJob, fence: steps.Fence, left: interruptions.ResumableTry | None = None
+        self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
     ) -> Attempt:
+        """Collect what the attempt needs; raises AttemptFailed where its executor, rails or type of job are gone."""
         try:
             executor = self._executors[job.executor]
-            if left is not None and job.cancel_requested:
+            if resumable is not None and job.cancel_requested:
                 raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
-            rulebook = await self._rules(job.rails_revision)
-            type_ = rulebook.jobs[job.type]
+            rails = await self._find_rails(job.rails_revision)
+            type_ = rails.jobs[job.type]
         except LookupError as missing:
-            detail = f"what it was decided under is no longer there: {missing}"
+            detail = f"its executor, its rails or its type no longer exist: {missing}"
             raise AttemptFailed(
                 Failure("rails_unavailable", detail, "dispatch it again under today's rails")
             ) from missing
         async with self._store.reading() as db:
             prompt = await jobs.get_prompt(db, job.id)
-        # Only a job that waited with its commit is claimed after a try of the same attempt.
-        again = left is None and job.tries.used > 0
-        approved = await self._store.write(approvals.find_granted, fence.key, job.attempt) if again else None
+        # Only a job that waited for the approval of its commit is claimed after a try of the same attempt.
+        waited = resumable is None and job.tries.used > 0
+        approved = await self._store.write(approvals.find_granted, fence.key, job.attempt) if waited else None
         daemon = self._settings.daemon
         return Attempt(
             job=job,
@@ -183,62 +189,62 @@ class Runner:
             checkouts=self._checkouts,
             recorder=StepRecorder(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction),
             environ=os.environ,
-            budget=rulebook.limits.per_job,
-            daily_budget=lambda: self._slots().day,
-            resumable=left,
+            budget=rails.limits.per_job,
+            daily_budget=lambda: self._current_limits().day,
+            resumable=resumable,
             approved=approved,
         )
 
     async def _fail(self, job_id: str, attempt: int, failure: Failure) -> bool:
-        """Let a job that failed end, or, where its run was lost and its type says so, wait to be run again."""
+        """Conclude a failed job, or requeue one whose run was lost, as its type's `on_interrupt` says; see `run`."""
         if failure.code != INTERRUPTED:
             await self._conclude(job_id, attempt, failure)
             return True
-        clean = self._clean(failure)
-        return (
-            await self._settle(interruptions.interrupt, job_id, (attempt, self._owner), now_ms(), clean)
-            != Status.QUEUED
-        )
+        owner = (attempt, self._owner)
+        status = await self._store_outcome(interruptions.interrupt, job_id, owner, now_ms(), self._redacted(failure))
+        return status != Status.QUEUED
 
-    async def _lay_by(
+    async def _wait_again(
         self, job: RunnerJob, cause: ExecutorUnavailable | DailyBudgetExceeded | CommitNeedsApproval
     ) -> bool:
-        """Let a job wait in the queue, or, with its commit, for an approval."""
-        mine = (job.attempt, self._owner)
+        """Requeue a job, or let it wait for the approval of its commit; see `run`."""
+        owner = (job.attempt, self._owner)
         if isinstance(cause, CommitNeedsApproval):
-            rules = (await self._rules(job.rails_revision)).approvals
-            terms = rails_approvals.commit_approval_request(job, rules, cause.commit, cause.base, now_ms())
-            await self._settle(approvals.request_approval, job.id, mine, now_ms(), terms)
+            rules = (await self._find_rails(job.rails_revision)).approvals
+            request = rails_approvals.commit_approval_request(job, rules, cause.commit, cause.base, now_ms())
+            await self._store_outcome(approvals.request_approval, job.id, owner, now_ms(), request)
             return True
-        why = f"limit: {cause}"
+        reason = f"limit: {cause}"
         if isinstance(cause, ExecutorUnavailable):
-            self._missed(job.executor, str(cause))
-            why = scheduling.unreachable_reason(job.executor, str(cause))
-        return await self._settle(interruptions.requeue, job.id, mine, now_ms(), why) != Status.QUEUED
+            self._report_unreachable(job.executor, str(cause))
+            reason = scheduling.unreachable_reason(job.executor, str(cause))
+        return await self._store_outcome(interruptions.requeue, job.id, owner, now_ms(), reason) != Status.QUEUED
 
     async def _conclude(self, job_id: str, attempt: int, outcome: Failure | Result) -> None:
         if isinstance(outcome, Failure):
-            outcome = self._clean(outcome)
-        await self._settle(transitions.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
+            outcome = self._redacted(outcome)
+        await self._store_outcome(transitions.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
 
-    def _clean(self, failure: Failure) -> Failure:
-        return Failure(failure.code, self._redaction.text(failure.detail), failure.hint)
+    def _redacted(self, failure: Failure) -> Failure:
+        return Failure(failure.code, self._redaction.mask_text(failure.detail), failure.hint)
 
-    async def _settle(self, move: Callable[..., Status | None], job_id: str, *about: object) -> Status | None:
-        """Write what became of the job, as soon as the store takes it; returns where it stands then."""
+    async def _store_outcome(
+        self, transition: Callable[..., Status | None], job_id: str, *arguments: object
+    ) -> Status | None:
+        """Apply a transition, again and again while storage is unavailable; return the job's new status."""
         while True:
             try:
-                return await self._store.write(move, job_id, *about)
-            except StorageUnavailable as fault:
-                log.error("job %s: its end could not be stored (%s); trying again", short_id(job_id), fault)  # noqa: TRY400 (the disk's fault, not ours)
-                await asyncio.sleep(RETRY_SECONDS)
+                return await self._store.write(transition, job_id, *arguments)
+            except StorageUnavailable as error:
+                log.error("job %s: its end could not be stored (%s); trying again", short_id(job_id), error)  # noqa: TRY400 (caused by the disk, not by our code)
+                await asyncio.sleep(STORE_RETRY_SECONDS)
 
 
-def _unexpected_failure(job_id: str, fault: Exception) -> Failure:
-    """Return what to say of a job that ended by a fault of the disk, or by one of our own."""
-    if isinstance(fault, StorageUnavailable) or (isinstance(fault, OSError) and fault.errno in STORAGE_ERRNOS):
-        why = fault.strerror if isinstance(fault, OSError) else fault
-        return Failure("storage_unavailable", f"what it did could not be stored: {why}", "make room, then retry it")
-    trouble = new_id()
-    log.error("job %s failed by a fault of Stitcher's own (%s)", short_id(job_id), trouble, exc_info=fault)
-    return Failure("internal", f"a fault in Stitcher; the daemon's log has it under {trouble}")
+def _unexpected_failure(job_id: str, error: Exception) -> Failure:
+    """Describe why a job ended through a full or broken disk, or through a bug of ours, which is logged."""
+    if isinstance(error, StorageUnavailable) or (isinstance(error, OSError) and error.errno in STORAGE_ERRNOS):
+        reason = error.strerror if isinstance(error, OSError) else error
+        return Failure("storage_unavailable", f"what it did could not be stored: {reason}", "free space, then retry it")
+    error_id = new_id()
+    log.error("job %s failed through a bug in Stitcher (%s)", short_id(job_id), error_id, exc_info=error)
+    return Failure("internal", f"a bug in Stitcher; the daemon's log has it under {error_id}")

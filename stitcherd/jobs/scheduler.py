@@ -1,4 +1,4 @@
-"""Whose turn it is: jobs that a limit or a pause held are put in the queue again as soon as there is room."""
+"""Requeues held jobs when a limit or a pause no longer holds them."""
 
 import asyncio
 import contextlib
@@ -11,53 +11,57 @@ from stitcherd.store import scheduling
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
-POLL_SECONDS = 1.0  # until held jobs are looked at, though none has ended: the rails may have changed
+POLL_SECONDS = 1.0  # between two looks for held jobs while no job ends: the rails may have changed
 
 log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Stands between the queue and the runner; `run` of a runner says whether it took the job."""
+    """Runs the queue's jobs with `run`, which returns False for a job that is held, and requeues the held ones.
+
+    `current_limits` returns what may run now; `workers` is how many jobs the queue runs at once.
+    """
 
     def __init__(
         self,
         store: Store,
         run: Callable[[str, int], Awaitable[bool]],
-        slots: Callable[[], policy.ConcurrencyLimits],
+        current_limits: Callable[[], policy.ConcurrencyLimits],
         workers: int,
     ) -> None:
         self._store = store
         self._run = run
-        self._slots = slots
+        self._current_limits = current_limits
         self._workers = workers
-        self._look = asyncio.Event()
-        self._held = True  # an earlier daemon may have left some
+        self._job_ended = asyncio.Event()
+        self._any_held = True  # an earlier daemon may have left some
 
-    async def run(self, job_id: str, attempt: int) -> None:
-        """Run a job whose turn has come; raises what the runner raises."""
+    async def run_job(self, job_id: str, attempt: int) -> None:
+        """Run a job of the queue, and note whether it was held; raises what `run` raises."""
         if await self._run(job_id, attempt):
-            self._look.set()
+            self._job_ended.set()
         else:
-            self._held = True
+            self._any_held = True
 
-    async def call(self, put: Callable[[str, int, int], None]) -> None:
-        """Put held jobs (id, attempt, priority) that may start now, whenever one has ended; for ever."""
+    async def run(self, put: Callable[[str, int, int], None]) -> None:
+        """Call `put` with held jobs (id, attempt, priority) that may start now, whenever a job has ended; for ever."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
-                    await self._look.wait()
-            self._look.clear()
-            if self._held:
-                self._held = False  # before the store is asked: a job may be held meanwhile
-                self._held = await self._next(put) or self._held
+                    await self._job_ended.wait()
+            self._job_ended.clear()
+            if self._any_held:
+                self._any_held = False  # before the query: another job may be held meanwhile
+                self._any_held = await self._requeue(put) or self._any_held
 
-    async def _next(self, put: Callable[[str, int, int], None]) -> bool:
-        """Put whose turn it is, and say whether any job is held."""
+    async def _requeue(self, put: Callable[[str, int, int], None]) -> bool:
+        """Put the held jobs that may start now, and return whether any job is still held."""
         try:
-            held, up = await self._store.write(scheduling.find_startable, self._slots(), self._workers, now_ms())
-        except StorageUnavailable as fault:
-            log.warning("held jobs cannot be looked up (%s); trying again", fault)
+            limits = self._current_limits()
+            held, startable = await self._store.write(scheduling.find_startable, limits, self._workers, now_ms())
+        except StorageUnavailable as error:
+            log.warning("held jobs cannot be looked up (%s); trying again", error)
             return True
-        for job_id, attempt, priority in up:
+        for job_id, attempt, priority in startable:
             put(job_id, attempt, priority)
         return held

@@ -1,4 +1,4 @@
-"""One step of a run as it happens: its row, its log file and its output events."""
+"""Records the steps of an attempt: their rows, log files and output events."""
 
 import asyncio
 import contextlib
@@ -17,13 +17,13 @@ from stitcherd.store import limits, steps
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
-OUTPUT_EVENT_BYTES = 4096  # of output in one event
-REDACTION_CHUNK_BYTES = 256 * 1024  # bytes of a diff that are cleaned at once
-OUTPUT_EVENT_INTERVAL = 0.12  # between two output events of a step: nine a second, which leaves room for its last
+OUTPUT_EVENT_BYTES = 4096  # at most, of output in one event
+REDACTION_CHUNK_BYTES = 256 * 1024  # of a diff, redacted at once
+OUTPUT_EVENT_INTERVAL = 0.12  # seconds between two output events of a step: nine a second, and its last one
 
 
 class StepRecorder:
-    """Where an attempt writes down what it does."""
+    """Records what an attempt does, as long as its fence holds."""
 
     def __init__(self, store: Store, fence: steps.Fence, state: Path, log_max: int, redaction: Redaction) -> None:
         self._store = store
@@ -33,20 +33,21 @@ class StepRecorder:
         self.redaction = redaction
 
     async def begin_try(self, number: int, base: str | None = None, *, resumable: bool = False) -> None:
-        """Write down that the executor is about to be started for this try, on a checkout of `base`.
+        """Record that the executor is about to be started for this try, on a checkout of `base`.
 
         `resumable` says that it gives a reference before it begins. Raises Superseded.
         """
         await self._store.write(steps.begin_try, self._fence, number, now_ms(), base, resumable=resumable)
 
     async def budget(self, number: int, job: Budget, day: Budget) -> Budget:
-        """Return what a try may use of the budgets of its job and of the day; raises UsedUp where that is nothing."""
+        """Return what a try may use of the budgets of its job and of the day.
+
+        Raises BudgetExceeded and DailyBudgetExceeded where nothing is left.
+        """
+        if not (job.limits or day.limits):
+            return job
         place = (self._fence.key, self._fence.attempt, number)
-        return (
-            await self._store.write(limits.remaining_budget, place, job, day, now_ms())
-            if job.limits or day.limits
-            else job
-        )
+        return await self._store.write(limits.remaining_budget, place, job, day, now_ms())
 
     async def open(self, phase: Phase, type_: StepType, name: str, number: int | None = None) -> "RunningStep":
         """Begin a step; `number` is the try it belongs to. Raises Superseded."""
@@ -57,15 +58,15 @@ class StepRecorder:
         return RunningStep(self._store, self._fence, place, log, self.redaction)
 
     async def save_diff(self, diff: Path | bytes) -> None:
-        """Keep what the attempt has changed up to now, without the secrets in it: a file, or what is said instead."""
+        """Save what the attempt has changed up to now, redacted: a file, or the text to show in its place."""
         path = diff_path(self._state, self._fence.job_id, self._fence.attempt)
         await asyncio.to_thread(write_diff, path, _redacted(diff, self.redaction), self._log_max)
 
 
 class RunningStep:
-    """A running step. Its output is redacted, logged whole, and shown in events of at most 4 KiB, ten a second.
+    """A running step. Its output is redacted, logged, and shown in events of at most 4 KiB, at most ten a second.
 
-    Used as `async with`: it ends COMPLETED, unless `failed` was called or an exception passes through it.
+    Used as `async with`: it ends COMPLETED, unless `finish` got a failure or an exception passes through it.
     """
 
     def __init__(
@@ -78,19 +79,19 @@ class RunningStep:
         self._redaction = redaction
         self._stream = RedactedStream(redaction)
         self._tail = b""  # the newest output, for the row and for feedback
-        self._unshown = b""  # the newest output that no event has shown yet
+        self._pending = b""  # the newest output, not in any event yet
         self._status = StepStatus.COMPLETED
         self._exit_code: int | None = None
         self._reason: str | None = None
-        self._spoke = asyncio.Event()
-        self._shower = asyncio.create_task(self._show_as_it_comes())
+        self._has_output = asyncio.Event()
+        self._event_task = asyncio.create_task(self._send_events())
 
     def write(self, data: bytes) -> None:
-        """Take a piece of output."""
-        self._take(self._stream.feed(data))
+        """Add output to the step."""
+        self._append(self._stream.feed(data))
 
-    def ended(self, exit_code: int | None, failure: str | None = None, *, reason: str | None = None) -> None:
-        """Say how the step's command ended; with a `failure` the step ends FAILED."""
+    def finish(self, exit_code: int | None, failure: str | None = None, *, reason: str | None = None) -> None:
+        """Set how the step ends: its exit code, and FAILED where there is a `failure`."""
         self._exit_code = exit_code
         self._reason = failure or reason
         if failure is not None:
@@ -101,16 +102,16 @@ class RunningStep:
         return _last_bytes(self._tail, size).decode("utf-8", "replace")
 
     async def record_event(self, type_: str, payload: dict[str, Any]) -> None:
-        """Note something that happened in the step, without the secrets in it; raises Superseded."""
-        clean = self._redaction.payload(payload)
-        await self._store.write(steps.record_event, self._fence, type_, now_ms(), self.place.id, clean)
+        """Store an event of the step, redacted; raises Superseded."""
+        masked = self._redaction.mask_payload(payload)
+        await self._store.write(steps.record_event, self._fence, type_, now_ms(), self.place.id, masked)
 
     async def save_reference(self, reference: dict[str, str]) -> None:
-        """Keep what the executor needs to find the run of this step's try again; raises Superseded."""
+        """Save what the executor needs to find the run of this step's try again; raises Superseded."""
         await self._store.write(steps.save_reference, self._fence, self.place.number or 0, reference)
 
     async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
-        """Add what the executor used to the step and to the job, and keep a new reference with it.
+        """Add what the executor used to the step and to the job, and save a new reference in the same write.
 
         Raises Superseded.
         """
@@ -123,14 +124,14 @@ class RunningStep:
         self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         if isinstance(error, asyncio.CancelledError):
-            self.ended(None, str(error) or "cancelled")
+            self.finish(None, str(error) or "cancelled")
         elif error is not None:
-            self.ended(self._exit_code, str(error))
+            self.finish(self._exit_code, str(error))
         try:
-            self._shower.cancel()
-            await asyncio.wait({self._shower})
-            self._take(self._stream.end())
-            await self._show(self._unshown)
+            self._event_task.cancel()
+            await asyncio.wait({self._event_task})
+            self._append(self._stream.end())
+            await self._send_event(self._pending)
         finally:
             self._log.close()
         await self._store.write(
@@ -142,41 +143,45 @@ class RunningStep:
             exit_code=self._exit_code,
             output=self.tail(steps.STEP_OUTPUT_MAX),
             output_bytes=self._log.size,
-            reason=self._redaction.text(self._reason) if self._reason else None,
+            reason=self._redaction.mask_text(self._reason) if self._reason else None,
         )
 
-    def _take(self, data: bytes) -> None:
+    def _append(self, data: bytes) -> None:
         if not data:
             return
         self._log.write(data)
         self._tail = _last_bytes(self._tail + data, 4 * OUTPUT_EVENT_BYTES)
-        self._unshown = _last_bytes(self._unshown + data, OUTPUT_EVENT_BYTES)
-        self._spoke.set()
+        self._pending = _last_bytes(self._pending + data, OUTPUT_EVENT_BYTES)
+        self._has_output.set()
 
-    async def _show_as_it_comes(self) -> None:
+    async def _send_events(self) -> None:
         while True:
-            await self._spoke.wait()
-            self._spoke.clear()
-            ready = len(self._unshown) - _incomplete_suffix(self._unshown)
-            shown, self._unshown = self._unshown[:ready], self._unshown[ready:]
-            await self._show(shown, behind=len(self._unshown))
+            await self._has_output.wait()
+            self._has_output.clear()
+            ready = len(self._pending) - _incomplete_suffix(self._pending)
+            output, self._pending = self._pending[:ready], self._pending[ready:]
+            await self._send_event(output, behind=len(self._pending))
             await asyncio.sleep(OUTPUT_EVENT_INTERVAL)
 
-    async def _show(self, shown: bytes, behind: int = 0) -> None:
-        """Note output; `offset` and `length` are bytes of the log, and what no event shows is only there."""
-        text = shown.decode("utf-8", "replace")
-        if len(text.encode()) > OUTPUT_EVENT_BYTES:  # a byte that is no text takes three to say so
-            shown = _last_bytes(shown, OUTPUT_EVENT_BYTES // 3)
-            text = shown.decode("utf-8", "replace")
-        if not shown:
+    async def _send_event(self, output: bytes, behind: int = 0) -> None:
+        """Store output as an event; `behind` is how many newer bytes the log has already.
+
+        In the payload `offset` and `length` count bytes of the log; output without an event is only there.
+        """
+        text = output.decode("utf-8", "replace")
+        if len(text.encode()) > OUTPUT_EVENT_BYTES:  # a replacement character takes three bytes
+            output = _last_bytes(output, OUTPUT_EVENT_BYTES // 3)
+            text = output.decode("utf-8", "replace")
+        if not output:
             return
-        payload = {"offset": self._log.size - behind - len(shown), "length": len(shown), "text": text}
-        # Output is in the log in any case; that the job was taken away is learnt from what is written next.
+        payload = {"offset": self._log.size - behind - len(output), "length": len(output), "text": text}
+        # The output is in the log in any case, and the next write of the attempt raises Superseded again.
         with contextlib.suppress(steps.Superseded, StorageUnavailable):
             await self._store.write(steps.record_event, self._fence, "step.output", now_ms(), self.place.id, payload)
 
 
 def _redacted(diff: Path | bytes, redaction: Redaction) -> Iterator[bytes]:
+    """Yield a diff in redacted pieces."""
     stream = RedactedStream(redaction)
     with io.BytesIO(diff) if isinstance(diff, bytes) else diff.open("rb") as file:
         while piece := file.read(REDACTION_CHUNK_BYTES):
@@ -185,7 +190,7 @@ def _redacted(diff: Path | bytes, redaction: Redaction) -> Iterator[bytes]:
 
 
 def _last_bytes(data: bytes, size: int) -> bytes:
-    """Return the end of the data, at most `size` bytes; what is cut off is cut between UTF-8 characters."""
+    """Return the end of the data, at most `size` bytes, cut between UTF-8 characters."""
     if len(data) <= size:
         return data
     end = data[len(data) - size :]
@@ -193,10 +198,10 @@ def _last_bytes(data: bytes, size: int) -> bytes:
 
 
 def _incomplete_suffix(data: bytes) -> int:
-    """Return how many bytes at the end begin a UTF-8 character that is not whole yet."""
+    """Return how many bytes at the end belong to a UTF-8 character that is still incomplete."""
     for back in range(1, min(4, len(data) + 1)):
         byte = data[-back]
-        if byte & 0xC0 == 0x80:  # a continuation: its first byte stands further left
+        if byte & 0xC0 == 0x80:  # a continuation byte: its first byte is further left
             continue
         needed = 2 if byte >> 5 == 0b110 else 3 if byte >> 4 == 0b1110 else 4 if byte >> 3 == 0b11110 else 1
         return back if needed > back else 0

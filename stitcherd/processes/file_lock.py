@@ -1,4 +1,4 @@
-"""Who may use a state directory or a socket: one process, for as long as it lives."""
+"""Locks a state directory or a socket for one process, for as long as it lives."""
 
 import fcntl
 import os
@@ -7,13 +7,13 @@ from typing import TextIO
 
 
 class LockHeld(Exception):
-    """Another process holds the lock; the text says which."""
+    """Another process holds the lock; the text names it."""
 
 
 def acquire_lock(path: Path, what: str) -> TextIO:
     """Lock a file and write our pid into it; keep the returned file open for as long as the lock is needed.
 
-    The kernel lets go of it when we die, however we die. Raises Held, naming `what` and the holder's pid.
+    The kernel releases it when the process ends, however it ends. Raises LockHeld, naming `what` and the holder's pid.
     """
     file = path.open("a+", encoding="ascii")
     try:

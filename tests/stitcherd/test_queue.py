@@ -1,4 +1,4 @@
-"""The dispatch queue, with real workers; and the private names of Huey that it leans on."""
+"""The dispatch queue with real workers, and the private names of Huey that it relies on."""
 
 import asyncio
 import inspect
@@ -19,7 +19,6 @@ from huey.serializer import Serializer
 from huey.storage import BaseStorage, SqliteStorage
 
 from stitcherd import queue as queue_module
-from stitcherd import queue as stitcherd_queue
 from stitcherd.queue import Queue
 from stitcherd.store.writer import StorageUnavailable
 
@@ -28,17 +27,17 @@ SAVED: list[str] = []
 
 
 @asynccontextmanager
-async def opened(tmp_path: Path, run: Run, workers: int = 1) -> AsyncIterator[Queue]:
-    """A queue that the test starts."""
+async def open_queue(tmp_path: Path, run: Run, workers: int = 1) -> AsyncIterator[Queue]:
+    """Open a queue; the test starts it."""
     queue = Queue(tmp_path / "queue.db", workers, run)
     yield queue
     async with asyncio.timeout(20):
         await queue.stop()
 
 
-async def until(true: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110 (what is waited for happens in threads)
+        while not condition():  # noqa: ASYNC110 (it changes in other threads)
             await asyncio.sleep(0.005)
 
 
@@ -47,8 +46,8 @@ def messages(tmp_path: Path) -> list[bytes]:
         return [bytes(data) for (data,) in db.execute("SELECT data FROM task ORDER BY priority DESC, id")]
 
 
-class Seen:
-    """Runs jobs by writing down that they came, and by what the test puts in their way."""
+class RecordingRun:
+    """Records the jobs it is called with, and raises the given faults, one a call."""
 
     def __init__(self, *faults: BaseException) -> None:
         self.jobs: list[tuple[str, int]] = []
@@ -60,31 +59,31 @@ class Seen:
             raise self.faults.pop(0)
 
 
-async def test_the_best_priority_goes_first_and_equals_in_their_order(tmp_path: Path) -> None:
-    seen = Seen()
-    async with opened(tmp_path, seen.run) as queue:
+async def test_jobs_run_by_priority_and_then_in_their_order(tmp_path: Path) -> None:
+    recorded = RecordingRun()
+    async with open_queue(tmp_path, recorded.run) as queue:
         for name, priority in (("a", 5), ("b", 0), ("c", 10), ("d", 5), ("e", 10)):
             queue.put(name, 1, priority)
         await queue.refill([("f", 2, 10), ("g", 1, 5)])
         queue.start()
-        await until(lambda: len(seen.jobs) == 7)
-    assert seen.jobs == [("c", 1), ("e", 1), ("f", 2), ("a", 1), ("d", 1), ("g", 1), ("b", 1)]
+        await until(lambda: len(recorded.jobs) == 7)
+    assert recorded.jobs == [("c", 1), ("e", 1), ("f", 2), ("a", 1), ("d", 1), ("g", 1), ("b", 1)]
 
 
 async def test_a_message_wakes_a_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stitcherd_queue, "MAX_DEQUEUE_WAIT_SECONDS", 3600.0)
-    seen = Seen()
-    async with opened(tmp_path, seen.run, workers=3) as queue:
+    monkeypatch.setattr(queue_module, "MAX_DEQUEUE_WAIT_SECONDS", 3600.0)
+    recorded = RecordingRun()
+    async with open_queue(tmp_path, recorded.run, workers=3) as queue:
         queue.start()
         for number in range(40):
             queue.put(str(number), 1, 5)
-            await until(lambda wanted=number + 1: len(seen.jobs) == wanted)  # type: ignore[misc]
+            await until(lambda wanted=number + 1: len(recorded.jobs) == wanted)  # type: ignore[misc]
         queue.put("x", 1, 5)
         await queue.refill([(str(number), 2, 5) for number in range(40)])
-        await until(lambda: len(seen.jobs) == 81)
+        await until(lambda: len(recorded.jobs) == 81)
 
 
-async def test_as_many_run_at_a_time_as_there_are_workers(tmp_path: Path) -> None:
+async def test_at_most_workers_jobs_run_at_the_same_time(tmp_path: Path) -> None:
     now, most, go = 0, 0, asyncio.Event()
 
     async def run(_job: str, _attempt: int) -> None:
@@ -94,7 +93,7 @@ async def test_as_many_run_at_a_time_as_there_are_workers(tmp_path: Path) -> Non
         await go.wait()
         now -= 1
 
-    async with opened(tmp_path, run, workers=3) as queue:
+    async with open_queue(tmp_path, run, workers=3) as queue:
         await queue.refill([(str(number), 1, 5) for number in range(9)])
         queue.start()
         await until(lambda: now == 3)
@@ -103,24 +102,24 @@ async def test_as_many_run_at_a_time_as_there_are_workers(tmp_path: Path) -> Non
     assert most == 3
 
 
-async def test_the_file_of_an_earlier_queue_is_thrown_away(tmp_path: Path) -> None:
-    seen = Seen()
-    async with opened(tmp_path, seen.run) as earlier:
+async def test_the_file_of_an_earlier_queue_is_deleted(tmp_path: Path) -> None:
+    recorded = RecordingRun()
+    async with open_queue(tmp_path, recorded.run) as earlier:
         earlier.hold()
         earlier._enqueue("old", 1, 10)
         earlier.start()
     (tmp_path / "queue.db-wal").write_bytes(b"torn")
-    async with opened(tmp_path, seen.run) as queue:
+    async with open_queue(tmp_path, recorded.run) as queue:
         await queue.refill([(str(number), 1, 5) for number in range(1203)])
         assert len(messages(tmp_path)) == 1203
         queue.start()
-        await until(lambda: len(seen.jobs) == 1203)
-    assert seen.jobs == [(str(number), 1) for number in range(1203)]
+        await until(lambda: len(recorded.jobs) == 1203)
+    assert recorded.jobs == [(str(number), 1) for number in range(1203)]
 
 
 async def test_nothing_is_pickled(tmp_path: Path) -> None:
-    seen = Seen()
-    async with opened(tmp_path, seen.run) as queue:
+    recorded = RecordingRun()
+    async with open_queue(tmp_path, recorded.run) as queue:
         queue.put("a", 1, 5)
         await queue.refill([("b", 2, 5)])
         assert [json.loads(message)[2] for message in messages(tmp_path)] == [["a", 1], ["b", 2]]
@@ -128,7 +127,7 @@ async def test_nothing_is_pickled(tmp_path: Path) -> None:
             evil = pickle.dumps(Evil())
             db.execute("INSERT INTO task (queue, data, priority) VALUES ('stitcher', ?, 99)", (evil,))
         queue.start()
-        await until(lambda: len(seen.jobs) == 2)
+        await until(lambda: len(recorded.jobs) == 2)
     assert SAVED == []
 
 
@@ -137,55 +136,55 @@ class Evil:
         return SAVED.append, ("run by whoever wrote the file",)
 
 
-async def test_a_worker_that_dies_is_revived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_dies_is_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
-    seen = Seen()
-    async with opened(tmp_path, seen.run) as queue:
+    recorded = RecordingRun()
+    async with open_queue(tmp_path, recorded.run) as queue:
         storage = queue._huey.storage
         first = queue._consumer.worker_threads[0][1]
 
         def die() -> None:
-            del storage.dequeue  # the class's own is there again
+            del storage.dequeue  # restores the method of the class
             raise SystemExit
 
         storage.dequeue = die
         queue.start()
         await until(lambda: not first.is_alive())
         queue.put("a", 1, 5)
-        await until(lambda: seen.jobs == [("a", 1)])
+        await until(lambda: recorded.jobs == [("a", 1)])
 
 
 @pytest.mark.parametrize("fault", [LookupError("a bug"), asyncio.CancelledError()])
-async def test_a_job_that_fails_or_is_cancelled_costs_no_worker(tmp_path: Path, fault: BaseException) -> None:
-    seen = Seen(fault)
-    async with opened(tmp_path, seen.run) as queue:
+async def test_a_job_that_fails_or_is_cancelled_does_not_end_its_worker(tmp_path: Path, fault: BaseException) -> None:
+    recorded = RecordingRun(fault)
+    async with open_queue(tmp_path, recorded.run) as queue:
         worker = queue._consumer.worker_threads[0][1]
         queue.start()
         queue.put("a", 1, 5)
         queue.put("b", 1, 5)
-        await until(lambda: len(seen.jobs) == 2)
+        await until(lambda: len(recorded.jobs) == 2)
         assert worker.is_alive()
 
 
-async def test_a_job_that_the_store_could_not_claim_comes_again(
+async def test_a_job_that_the_store_could_not_claim_is_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
-    seen = Seen(StorageUnavailable("database is locked"), StorageUnavailable("disk is full"))
-    async with opened(tmp_path, seen.run) as queue:
+    recorded = RecordingRun(StorageUnavailable("database is locked"), StorageUnavailable("disk is full"))
+    async with open_queue(tmp_path, recorded.run) as queue:
         queue.start()
         queue.put("a", 3, 5)
-        await until(lambda: len(seen.jobs) == 3)
-    assert seen.jobs == [("a", 3)] * 3
+        await until(lambda: len(recorded.jobs) == 3)
+    assert recorded.jobs == [("a", 3)] * 3
 
 
 @pytest.mark.parametrize("method", ["enqueue", "enqueue_many"])
-async def test_what_the_queues_own_file_refuses_is_put_again(
+async def test_a_message_that_the_queues_file_refuses_is_queued_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
-    seen = Seen()
-    async with opened(tmp_path, seen.run) as queue:
+    recorded = RecordingRun()
+    async with open_queue(tmp_path, recorded.run) as queue:
         storage = queue._huey.storage
 
         def refuse(*_: object) -> None:
@@ -198,12 +197,12 @@ async def test_what_the_queues_own_file_refuses_is_put_again(
             queue.put("a", 1, 5)
         else:
             await queue.refill([("a", 1, 5)])
-        await until(lambda: seen.jobs == [("a", 1)])
+        await until(lambda: recorded.jobs == [("a", 1)])
 
 
-async def test_stopping_ends_workers_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stitcherd_queue, "MAX_DEQUEUE_WAIT_SECONDS", 3600.0)
-    async with opened(tmp_path, Seen().run, workers=3) as queue:
+async def test_stop_ends_waiting_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "MAX_DEQUEUE_WAIT_SECONDS", 3600.0)
+    async with open_queue(tmp_path, RecordingRun().run, workers=3) as queue:
         threads = [thread for _, thread in queue._consumer.worker_threads] + [queue._consumer.scheduler]
         queue.start()
         await until(lambda: all(thread.is_alive() for thread in threads))
@@ -211,7 +210,7 @@ async def test_stopping_ends_workers_that_wait(tmp_path: Path, monkeypatch: pyte
     queue.put("late", 1, 5)
 
 
-async def test_stopping_waits_for_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
+async def test_stop_waits_for_running_jobs_and_starts_no_more(tmp_path: Path) -> None:
     started, go, ended = asyncio.Event(), asyncio.Event(), []
 
     async def run(job_id: str, _attempt: int) -> None:
@@ -219,7 +218,7 @@ async def test_stopping_waits_for_what_runs_and_starts_nothing_more(tmp_path: Pa
         await go.wait()
         ended.append(job_id)
 
-    async with opened(tmp_path, run) as queue:
+    async with open_queue(tmp_path, run) as queue:
         queue.start()
         queue.put("a", 1, 5)
         await started.wait()
@@ -234,17 +233,17 @@ async def test_stopping_waits_for_what_runs_and_starts_nothing_more(tmp_path: Pa
     assert ended == ["a"]
 
 
-async def test_the_daemons_signals_stay_its_own(tmp_path: Path) -> None:
+async def test_signal_handlers_are_not_changed(tmp_path: Path) -> None:
     import signal
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    async with opened(tmp_path, Seen().run) as queue:
+    async with open_queue(tmp_path, RecordingRun().run) as queue:
         queue.start()
         assert {number: signal.getsignal(number) for number in before} == before
 
 
-def test_hueys_private_names_have_the_shape_that_we_use() -> None:
-    """A new version of Huey must be looked at here before its pin is raised."""
+def test_hueys_private_names_have_the_expected_shape() -> None:
+    """Fails where a new version of Huey changes what we rely on."""
     assert list(inspect.signature(Consumer._set_signal_handlers).parameters) == ["self"]
     assert inspect.getsource(Consumer.start).count("_set_signal_handlers") == 1
     assert {"start", "stop", "check_worker_health"} <= set(dir(Consumer))
@@ -268,7 +267,7 @@ def test_hueys_private_names_have_the_shape_that_we_use() -> None:
     assert {"args", "kwargs"} <= set(Message._fields)
 
 
-def test_huey_keeps_what_we_set(tmp_path: Path) -> None:
+def test_huey_keeps_our_settings(tmp_path: Path) -> None:
     huey = SqliteHuey("x", filename=str(tmp_path / "x.db"), results=False, fsync=False)
     assert huey.results is False
     with huey.storage.db() as cursor:

@@ -28,7 +28,7 @@ def test_the_pieces_come_out_as_the_whole_would(data: bytes, cuts: list[int]) ->
     redaction = Redaction(SECRETS)
     stream = RedactedStream(redaction)
     shown = b"".join(stream.feed(piece) for piece in pieces(data, cuts)) + stream.end()
-    assert shown == redaction.clean(data)
+    assert shown == redaction.mask(data)
     assert not any(secret in shown.replace(REDACTION_MASK, b"\0") for secret in SECRETS)
 
 
@@ -37,7 +37,7 @@ def test_the_pieces_come_out_as_the_whole_would(data: bytes, cuts: list[int]) ->
 def test_byte_by_byte_too(secrets: list[bytes], data: bytes) -> None:
     redaction = Redaction(secrets)
     stream = RedactedStream(redaction)
-    assert b"".join(stream.feed(bytes([byte])) for byte in data) + stream.end() == redaction.clean(data)
+    assert b"".join(stream.feed(bytes([byte])) for byte in data) + stream.end() == redaction.mask(data)
 
 
 def test_output_that_is_no_secret_is_not_held_back() -> None:
@@ -51,11 +51,11 @@ def test_output_that_is_no_secret_is_not_held_back() -> None:
 @settings(deadline=None)
 @given(st.text(st.characters(codec=None)))
 def test_text_can_be_stored_whatever_was_in_it(text: str) -> None:
-    Redaction(SECRETS).text(text).encode()
+    Redaction(SECRETS).mask_text(text).encode()
 
 
 def test_text_and_payloads() -> None:
     redaction = Redaction(SECRETS)
-    assert redaction.text("pass hunter2, or s3crét") == "pass [secret], or [secret]"
+    assert redaction.mask_text("pass hunter2, or s3crét") == "pass [secret], or [secret]"
     said: dict[str, Any] = {"args": ["-p", "hunter2"], "hunter2": {"n": 1, "on": True, "none": None}}
-    assert redaction.payload(said) == {"args": ["-p", "[secret]"], "[secret]": {"n": 1, "on": True, "none": None}}
+    assert redaction.mask_payload(said) == {"args": ["-p", "[secret]"], "[secret]": {"n": 1, "on": True, "none": None}}

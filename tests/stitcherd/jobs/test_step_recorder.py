@@ -77,7 +77,7 @@ async def test_a_step_that_goes_well(house: House) -> None:
         await step.add_usage(Usage(3, 4, 0.5))
         step.write(b"two\n")
         assert step.tail(100) == "one\ntwo\n"
-        step.ended(0)
+        step.finish(0)
     (row,), events = await house.look()
     assert (row.status, row.exit_code, row.output, row.output_bytes) == (StepStatus.COMPLETED, 0, "one\ntwo\n", 8)
     assert (row.tokens_input, row.tokens_output, row.try_, row.ordinal) == (3, 4, 1, 1)
@@ -266,13 +266,13 @@ async def test_a_disk_that_is_full_for_a_while_costs_events_and_nothing_else(hou
             await use_up(step)
         step.write(b"y" * 4096)
         async with asyncio.timeout(20):
-            while step._unshown:  # noqa: ASYNC110 (nobody says that an event could not be written)
+            while step._pending:  # noqa: ASYNC110 (nobody says that an event could not be written)
                 await asyncio.sleep(0.005)
         with pytest.raises(StorageUnavailable):
             await step.record_event("step.progress", {"text": "x" * 4000})
         await house.store.write(limit, 1_000_000)
         step.write(b"z")
-        step.ended(0)
+        step.finish(0)
     (row,), events = await house.look()
     assert (row.status, row.output_bytes) == (StepStatus.COMPLETED, 4097)
     assert [event.payload["text"] for event in outputs(events)][-1] == "z"
@@ -281,7 +281,7 @@ async def test_a_disk_that_is_full_for_a_while_costs_events_and_nothing_else(hou
 
 async def test_steps_follow_each_other(house: House) -> None:
     async with await house.open(StepType.COMMAND) as first:
-        first.ended(2, "it failed")
+        first.finish(2, "it failed")
     async with await house.open(StepType.AI_ACTION) as second:
         await second.save_reference({"run": "7"})
     rows, events = await house.look()
