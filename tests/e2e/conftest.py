@@ -12,12 +12,12 @@ BuildDaemon = Callable[..., DaemonHarness]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(str(item.config.rootpath / "tests" / "walks")):
-            item.add_marker(pytest.mark.walk)
+        if item.path.is_relative_to(str(item.config.rootpath / "tests" / "e2e")):
+            item.add_marker(pytest.mark.e2e)
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[DaemonHarness]:
+def daemon() -> Iterator[DaemonHarness]:
     """A running daemon that the tests of a module share."""
     built = DaemonHarness()
     try:
@@ -29,16 +29,16 @@ def house() -> Iterator[DaemonHarness]:
 
 @pytest.fixture
 def build(request: pytest.FixtureRequest) -> Iterator[BuildDaemon]:
-    """Build houses of one's own, which are not started yet."""
-    houses: list[DaemonHarness] = []
-    request.node.stash[BUILT] = houses
+    """Build daemons of one's own, which are not started yet."""
+    daemons: list[DaemonHarness] = []
+    request.node.stash[BUILT] = daemons
 
     def build(**options: Any) -> DaemonHarness:
-        houses.append(DaemonHarness(**options))
-        return houses[-1]
+        daemons.append(DaemonHarness(**options))
+        return daemons[-1]
 
     yield build
-    for each in houses:
+    for each in daemons:
         each.remove()
 
 
@@ -49,7 +49,7 @@ BUILT = pytest.StashKey[list[DaemonHarness]]()
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the daemons of a failed test logged."""
     report = yield
-    shared = getattr(item, "funcargs", {}).get("house")
+    shared = getattr(item, "funcargs", {}).get("daemon")
     if report.failed:
         for each in [*([shared] if shared else []), *item.stash.get(BUILT, [])]:
             report.sections.append((f"log of {each.root}", each.log_tail()))

@@ -16,115 +16,115 @@ STUBBORN = {
 }
 
 
-def cancel(house: DaemonHarness, job_id: str) -> Any:
+def cancel(daemon: DaemonHarness, job_id: str) -> Any:
     """Cancel a job; return it once it is over, which may take two seconds."""
-    reply = house.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "enough"})
+    reply = daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "enough"})
     assert reply.status == 202, reply.body
     asked = time.monotonic()
-    job = house.wait(job_id, "CANCELLED")
+    job = daemon.wait(job_id, "CANCELLED")
     assert time.monotonic() - asked < 4.0  # two seconds, and as much again for a machine that is busy
     return job
 
 
 @pytest.mark.parametrize("script", STUBBORN.values(), ids=STUBBORN)
-def test_an_agent_is_ended_with_all_it_started(house: DaemonHarness, script: str) -> None:
-    job_id = house.dispatch("free", f"echo up; {script}")
-    house.step(job_id, "agent")
-    job = cancel(house, job_id)
-    house.deserted()
+def test_an_agent_is_ended_with_all_it_started(daemon: DaemonHarness, script: str) -> None:
+    job_id = daemon.dispatch("free", f"echo up; {script}")
+    daemon.step(job_id, "agent")
+    job = cancel(daemon, job_id)
+    daemon.deserted()
     assert [it["status"] for it in job["steps"]] == ["COMPLETED", "FAILED"]
     assert (job["error"], job["result"], job["completedAt"] is not None) == (None, None, True)
-    assert house.git("branch", "--list", job["branch"]) == ""
+    assert daemon.git("branch", "--list", job["branch"]) == ""
 
 
-def test_a_gate_is_ended(house: DaemonHarness) -> None:
-    job_id = house.dispatch("slow", "touch wait")
-    house.step(job_id, "slow")
-    job = cancel(house, job_id)
-    house.deserted()
+def test_a_gate_is_ended(daemon: DaemonHarness) -> None:
+    job_id = daemon.dispatch("slow", "touch wait")
+    daemon.step(job_id, "slow")
+    job = cancel(daemon, job_id)
+    daemon.deserted()
     assert [it["status"] for it in job["steps"] if it["type"] == "GATE"] == ["FAILED"]
 
 
-def test_an_ended_agent_leaves_nothing_behind_either(house: DaemonHarness) -> None:
-    house.run("free", "setsid sleep 63 & setsid sh -c \"trap '' TERM; sleep 64\" > /dev/null 2>&1 &")
-    house.deserted()
+def test_an_ended_agent_leaves_nothing_behind_either(daemon: DaemonHarness) -> None:
+    daemon.run("free", "setsid sleep 63 & setsid sh -c \"trap '' TERM; sleep 64\" > /dev/null 2>&1 &")
+    daemon.deserted()
 
 
 def test_a_waiting_job_is_cancelled_at_once(build: BuildDaemon) -> None:
-    house = build(daemon="workers = 1")
-    house.start()
-    running = house.dispatch("free", "sleep 60")
-    house.step(running, "agent")
-    waiting = house.dispatch("free", "touch ran")
-    reply = house.ask("POST", f"/runner-jobs/{waiting}/cancel")
+    daemon = build(daemon="workers = 1")
+    daemon.start()
+    running = daemon.dispatch("free", "sleep 60")
+    daemon.step(running, "agent")
+    waiting = daemon.dispatch("free", "touch ran")
+    reply = daemon.ask("POST", f"/runner-jobs/{waiting}/cancel")
     assert (reply.status, reply.json["status"]) == (202, "CANCELLED")
-    cancel(house, running)
-    after = house.run("free")
+    cancel(daemon, running)
+    after = daemon.run("free")
     assert after["status"] == "COMPLETED"
-    job = house.job(waiting)
+    job = daemon.job(waiting)
     assert (job["status"], job["steps"], job["startedAt"]) == ("CANCELLED", [], None)
     assert [it["type"] for it in job["events"]] == ["job.created", "job.queued", "job.cancelled"]
 
 
 def test_the_highest_priority_starts_first(build: BuildDaemon) -> None:
-    house = build(daemon="workers = 1")
-    house.start()
-    first = house.dispatch("free", "sleep 60")
-    house.step(first, "agent")
-    jobs = {priority: house.dispatch("free", priority=priority) for priority in (5, 0, 10, 7)}
-    later = house.dispatch("free", priority=7)
-    cancel(house, first)
-    started = {name: house.wait(job_id)["startedAt"] for name, job_id in [*jobs.items(), ("later", later)]}
+    daemon = build(daemon="workers = 1")
+    daemon.start()
+    first = daemon.dispatch("free", "sleep 60")
+    daemon.step(first, "agent")
+    jobs = {priority: daemon.dispatch("free", priority=priority) for priority in (5, 0, 10, 7)}
+    later = daemon.dispatch("free", priority=7)
+    cancel(daemon, first)
+    started = {name: daemon.wait(job_id)["startedAt"] for name, job_id in [*jobs.items(), ("later", later)]}
     assert sorted(started, key=lambda name: started[name]) == [10, 7, "later", 5, 0]
 
 
 def test_preparing_is_ended(build: BuildDaemon) -> None:
-    house = build(prepare='[["sh", "-c", "echo preparing; sleep 60"]]')
-    house.start()
-    job_id = house.dispatch("free", "touch ran")
-    house.step(job_id, "prepare")
-    job = cancel(house, job_id)
-    house.deserted()
+    daemon = build(prepare='[["sh", "-c", "echo preparing; sleep 60"]]')
+    daemon.start()
+    job_id = daemon.dispatch("free", "touch ran")
+    daemon.step(job_id, "prepare")
+    job = cancel(daemon, job_id)
+    daemon.deserted()
     assert [it["name"] for it in job["steps"]] == ["checkout", "prepare"]
 
 
 def test_a_checkout_is_ended(build: BuildDaemon) -> None:
-    house = build(settings='[repositories."slow-org/*"]\nclone = "ssh://localhost:1/x.git"')
+    daemon = build(settings='[repositories."slow-org/*"]\nclone = "ssh://localhost:1/x.git"')
     # A repository that never answers: git waits for a program that sleeps.
-    (house.root / "bin").mkdir()
-    (house.root / "bin" / "ssh").write_text("#!/bin/sh\nexec sleep 65\n")
-    (house.root / "bin" / "ssh").chmod(0o755)
-    house.start(around=("env", f"PATH={house.root}/bin:/usr/local/bin:/usr/bin:/bin"))
-    job_id = house.dispatch("reads", repository="slow-org/x")
-    house.step(job_id, "checkout")
-    cancel(house, job_id)
-    house.deserted()
+    (daemon.root / "bin").mkdir()
+    (daemon.root / "bin" / "ssh").write_text("#!/bin/sh\nexec sleep 65\n")
+    (daemon.root / "bin" / "ssh").chmod(0o755)
+    daemon.start(around=("env", f"PATH={daemon.root}/bin:/usr/local/bin:/usr/bin:/bin"))
+    job_id = daemon.dispatch("reads", repository="slow-org/x")
+    daemon.step(job_id, "checkout")
+    cancel(daemon, job_id)
+    daemon.deserted()
 
 
 def test_publishing_is_ended(build: BuildDaemon) -> None:
-    house = build()
-    house.hook("echo here; sleep 66")
-    house.start()
-    job_id = house.dispatch("free", "touch made")
-    house.step(job_id, "publish")
-    job = cancel(house, job_id)
-    house.deserted()
-    assert house.git("branch", "--list", job["branch"]) == ""
+    daemon = build()
+    daemon.hook("echo here; sleep 66")
+    daemon.start()
+    job_id = daemon.dispatch("free", "touch made")
+    daemon.step(job_id, "publish")
+    job = cancel(daemon, job_id)
+    daemon.deserted()
+    assert daemon.git("branch", "--list", job["branch"]) == ""
 
 
-def test_asking_twice_changes_nothing(house: DaemonHarness) -> None:
-    job_id = house.dispatch("free", "trap '' TERM; sleep 60")
-    house.step(job_id, "agent")
+def test_asking_twice_changes_nothing(daemon: DaemonHarness) -> None:
+    job_id = daemon.dispatch("free", "trap '' TERM; sleep 60")
+    daemon.step(job_id, "agent")
     for reason in ("first", "second"):
-        assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": reason}).status == 202
-    job = house.wait(job_id, "CANCELLED")
+        assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": reason}).status == 202
+    job = daemon.wait(job_id, "CANCELLED")
     assert [it["payload"] for it in job["events"] if it["type"] == "job.cancelled"] == [{"reason": "first"}]
 
 
-def test_a_cancelled_job_can_be_retried(house: DaemonHarness) -> None:
-    job_id = house.dispatch("free", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60")
-    house.step(job_id, "agent")
-    cancel(house, job_id)
-    assert house.ask("POST", f"/runner-jobs/{job_id}/retry").status == 202
-    job = house.wait(job_id, "COMPLETED")
+def test_a_cancelled_job_can_be_retried(daemon: DaemonHarness) -> None:
+    job_id = daemon.dispatch("free", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60")
+    daemon.step(job_id, "agent")
+    cancel(daemon, job_id)
+    assert daemon.ask("POST", f"/runner-jobs/{job_id}/retry").status == 202
+    job = daemon.wait(job_id, "COMPLETED")
     assert (job["attempt"], job["cancelRequested"]) == (2, False)

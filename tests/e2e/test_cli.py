@@ -14,7 +14,7 @@ pytestmark = pytest.mark.walk
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[DaemonHarness]:
+def daemon() -> Iterator[DaemonHarness]:
     built = DaemonHarness()
     try:
         built.start()
@@ -23,8 +23,8 @@ def house() -> Iterator[DaemonHarness]:
         built.remove()
 
 
-def test_the_doctor_examines_a_house_that_works(house: DaemonHarness) -> None:
-    ran = house.cli("--config", str(house.config), "doctor", "--json")
+def test_the_doctor_examines_a_house_that_works(daemon: DaemonHarness) -> None:
+    ran = daemon.cli("--config", str(daemon.config), "doctor", "--json")
     found = {each["name"]: each for each in json.loads(ran.stdout)["checks"]}
     for name in ("stitcherd.toml", "rails.yaml", "daemon", "ready: rails", "ready: daemon", "public door", "socket"):
         assert found[name]["state"] == "ok", found[name]
@@ -34,16 +34,16 @@ def test_the_doctor_examines_a_house_that_works(house: DaemonHarness) -> None:
     assert not [secret for secret in (OLD_SECRET, *SECRETS.values()) if secret in ran.stdout + ran.stderr]
 
 
-def test_a_job_is_bundled(house: DaemonHarness, tmp_path: Path) -> None:
-    answer = house.comment("@mosaic free echo the whole output; echo x > made").json
-    job = house.wait(answer["jobId"], "COMPLETED")
-    ran = house.cli("bundle", job["id"][-8:], "-o", str(tmp_path))
+def test_a_job_is_bundled(daemon: DaemonHarness, tmp_path: Path) -> None:
+    answer = daemon.comment("@mosaic free echo the whole output; echo x > made").json
+    job = daemon.wait(answer["jobId"], "COMPLETED")
+    ran = daemon.cli("bundle", job["id"][-8:], "-o", str(tmp_path))
     assert (ran.returncode, ran.stderr.count("not all could be had")) == (0, 0)
     with tarfile.open(ran.stdout.strip()) as tar:
         files = {each.name.partition("/")[2]: tar.extractfile(each) for each in tar.getmembers()}
         content = {name: file.read() for name, file in files.items() if file}
-    assert json.loads(content["job.json"]) == house.job(job["id"])
+    assert json.loads(content["job.json"]) == daemon.job(job["id"])
     assert len(content["events.jsonl"].splitlines()) == len(job["events"])
     assert json.loads(content["delivery.json"])["jobId"] == job["id"]
-    assert content["rails.yaml"] == house.rails.read_bytes()
+    assert content["rails.yaml"] == daemon.rails.read_bytes()
     assert b"made" in content["changes/attempt-1.diff"]

@@ -30,7 +30,7 @@ EDITS = "echo true >> check.sh"
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[DaemonHarness]:
+def daemon() -> Iterator[DaemonHarness]:
     built = DaemonHarness(rails=RAILS)
     try:
         built.start()
@@ -39,52 +39,52 @@ def house() -> Iterator[DaemonHarness]:
         built.remove()
 
 
-def branches(house: DaemonHarness, job: Any) -> str:
-    return house.git("branch", "--list", job["branch"])
+def branches(daemon: DaemonHarness, job: Any) -> str:
+    return daemon.git("branch", "--list", job["branch"])
 
 
 def tries(job: Any) -> int:
     return sum(step["type"] == "AI_ACTION" for step in job["steps"])
 
 
-def test_the_commit_that_was_approved_is_published(house: DaemonHarness) -> None:
-    job = house.wait(house.dispatch("fix", EDITS), "PENDING")
-    assert (job["lastEvent"], job["waiting"]["guards"], branches(house, job)) == ("job.waiting", ["paths.tests"], "")
+def test_the_commit_that_was_approved_is_published(daemon: DaemonHarness) -> None:
+    job = daemon.wait(daemon.dispatch("fix", EDITS), "PENDING")
+    assert (job["lastEvent"], job["waiting"]["guards"], branches(daemon, job)) == ("job.waiting", ["paths.tests"], "")
     scope = next(step for step in job["steps"] if step["name"] == "scope")
     assert scope["status"] == "COMPLETED"
     assert "check.sh: tests: a test is changed, and the rails want a person to approve of that" in scope["output"]
-    house.kill()
-    house.start()
-    assert house.job(job["id"])["status"] == "PENDING"
-    assert house.cli("approve", job["id"]).returncode == 0
-    done = house.wait(job["id"], "COMPLETED")
+    daemon.kill()
+    daemon.start()
+    assert daemon.job(job["id"])["status"] == "PENDING"
+    assert daemon.cli("approve", job["id"]).returncode == 0
+    done = daemon.wait(job["id"], "COMPLETED")
     assert (done["attempt"], done["tries"]["used"], tries(done)) == (1, 1, 1), "the agent was not started again"
-    assert house.git("rev-parse", done["branch"]) == done["result"]["commit"]
-    assert house.git("show", f"{done['branch']}:check.sh").endswith("true")
+    assert daemon.git("rev-parse", done["branch"]) == done["result"]["commit"]
+    assert daemon.git("show", f"{done['branch']}:check.sh").endswith("true")
     moved = [event["type"] for event in done["events"] if event["type"].startswith("job.")]
     assert moved[-6:] == ["job.started", "job.waiting", "job.approved", "job.queued", "job.started", "job.completed"]
 
 
-def test_denied_nothing_is_published(house: DaemonHarness) -> None:
-    job = house.wait(house.dispatch("fix", EDITS), "PENDING")
-    assert house.cli("deny", job["id"], "--reason", "the test was right").returncode == 0
-    denied = house.wait(job["id"], "CANCELLED")
-    assert (branches(house, denied), house.ask("POST", f"/runner-jobs/{job['id']}/retry", {}).status) == ("", 409)
+def test_denied_nothing_is_published(daemon: DaemonHarness) -> None:
+    job = daemon.wait(daemon.dispatch("fix", EDITS), "PENDING")
+    assert daemon.cli("deny", job["id"], "--reason", "the test was right").returncode == 0
+    denied = daemon.wait(job["id"], "CANCELLED")
+    assert (branches(daemon, denied), daemon.ask("POST", f"/runner-jobs/{job['id']}/retry", {}).status) == ("", 409)
 
 
-def test_only_what_passed_all_other_gates_is_asked_about(house: DaemonHarness) -> None:
-    job = house.wait(house.dispatch("fix", f"{EDITS}; touch bad"), "FAILED")
+def test_only_what_passed_all_other_gates_is_asked_about(daemon: DaemonHarness) -> None:
+    job = daemon.wait(daemon.dispatch("fix", f"{EDITS}; touch bad"), "FAILED")
     assert (job["error"]["code"], tries(job)) == ("gates_failed", 2)
-    fine = house.wait(house.dispatch("fix", "echo new > other"), "COMPLETED")
+    fine = daemon.wait(daemon.dispatch("fix", "echo new > other"), "COMPLETED")
     assert "job.waiting" not in {event["type"] for event in fine["events"]}
 
 
-def test_a_person_on_the_thread_is_not_the_operator(house: DaemonHarness) -> None:
-    asked = house.comment(f"@mosaic fix {EDITS}", issue=31).json
-    job = house.wait(asked["jobId"], "PENDING")
-    said = house.comment("@mosaic approve", issue=31).json
+def test_a_person_on_the_thread_is_not_the_operator(daemon: DaemonHarness) -> None:
+    asked = daemon.comment(f"@mosaic fix {EDITS}", issue=31).json
+    job = daemon.wait(asked["jobId"], "PENDING")
+    said = daemon.comment("@mosaic approve", issue=31).json
     assert said["verdict"] == "denied"
     assert "the operator answers for guard paths.tests" in said["reason"]
-    assert house.job(job["id"])["status"] == "PENDING"
-    house.ask("POST", f"/runner-jobs/{job['id']}/cancel", {})
-    house.wait(job["id"], "CANCELLED")
+    assert daemon.job(job["id"])["status"] == "PENDING"
+    daemon.ask("POST", f"/runner-jobs/{job['id']}/cancel", {})
+    daemon.wait(job["id"], "CANCELLED")

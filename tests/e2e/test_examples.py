@@ -16,49 +16,49 @@ TWO_TRIES = "echo x > made; if [ $STITCHER_TRY = 1 ]; then touch broken; else rm
 
 
 @pytest.fixture(scope="module")
-def done(house: DaemonHarness) -> Any:
+def done(daemon: DaemonHarness) -> Any:
     """A job from a webhook, completed in its second try."""
-    return house.wait(house.comment(f"@mosaic fix {TWO_TRIES}", issue=1).json["jobId"])
+    return daemon.wait(daemon.comment(f"@mosaic fix {TWO_TRIES}", issue=1).json["jobId"])
 
 
-def test_a_webhook_is_answered(house: DaemonHarness) -> None:
+def test_a_webhook_is_answered(daemon: DaemonHarness) -> None:
     name = str(uuid.uuid4())
-    first = house.comment("@mosaic fix sleep 30", issue=2, X_GitHub_Delivery=name)
+    first = daemon.comment("@mosaic fix sleep 30", issue=2, X_GitHub_Delivery=name)
     assert first.status == 202
     assert differences(first.json, webhook("allowed", ID, "QUEUED", "trigger fix-on-command")) == []
-    again = house.comment("@mosaic fix sleep 30", issue=2, X_GitHub_Delivery=name)
+    again = daemon.comment("@mosaic fix sleep 30", issue=2, X_GitHub_Delivery=name)
     seen = re.compile(rf"delivery {name} was received at {TIME.pattern}")
     assert again.status == 200
     assert differences(again.json, webhook("duplicate", ID, re.compile("QUEUED|RUNNING"), seen)) == []
     assert (again.json["deliveryId"], again.json["jobId"]) == (first.json["deliveryId"], first.json["jobId"])
-    house.ask("POST", f"/runner-jobs/{first.json['jobId']}/cancel")
+    daemon.ask("POST", f"/runner-jobs/{first.json['jobId']}/cancel")
 
 
-def test_a_webhook_that_makes_no_job_is_answered(house: DaemonHarness) -> None:
-    denied = house.comment("@mosaic fix it", login="drive-by")
+def test_a_webhook_that_makes_no_job_is_answered(daemon: DaemonHarness) -> None:
+    denied = daemon.comment("@mosaic fix it", login="drive-by")
     assert denied.status == 200
     reason = "who: github:drive-by is in none of team, mosaic"
     assert differences(denied.json, webhook("denied", None, None, reason)) == []
     body = b'{"action": "edited", "issue": {"number": 1}, "comment": {}, "sender": {"login": "octocat"}}'
-    ignored = house.github(body)
+    ignored = daemon.github(body)
     assert ignored.status == 200
     assert differences(ignored.json, webhook("ignored", None, None, "no trigger wants issue_comment/edited")) == []
-    decision = house.get(f"/deliveries/{denied.json['deliveryId']}")["decision"]
+    decision = daemon.get(f"/deliveries/{denied.json['deliveryId']}")["decision"]
     assert differences(decision, {**DECISION, "verdict": "denied"}) == []
     assert decision["remedy"] == {"text": "add github:drive-by to team", "line": 3}
 
 
-def test_a_problem_is_a_problem_document(house: DaemonHarness) -> None:
-    reply = house.github(b"{}", secret="another")
+def test_a_problem_is_a_problem_document(daemon: DaemonHarness) -> None:
+    reply = daemon.github(b"{}", secret="another")
     hint = "compare the secret in the forge's webhook settings with sources.github.secrets"
     detail = "X-Hub-Signature-256 matches no secret of source github"
     assert (reply.status, reply.headers["Content-Type"]) == (401, "application/problem+json")
     assert differences(reply.json, problem(401, "Unauthorized", "bad_signature", detail, hint)) == []
 
 
-def test_a_job_is_shown_whole(house: DaemonHarness, done: Any) -> None:
+def test_a_job_is_shown_whole(daemon: DaemonHarness, done: Any) -> None:
     assert differences(done, JOB) == []
-    assert house.get(f"/runner-jobs/{done['id'][-8:]}")["id"] == done["id"]
+    assert daemon.get(f"/runner-jobs/{done['id'][-8:]}")["id"] == done["id"]
     walked = [(step["phase"], step["type"], step["name"], step["try"], step["status"]) for step in done["steps"]]
     assert walked == [
         ("SETUP", "COMMAND", "checkout", None, "COMPLETED"),
@@ -78,86 +78,86 @@ def test_a_job_is_shown_whole(house: DaemonHarness, done: Any) -> None:
     assert kinds == sorted(kinds, key=order.index)
 
 
-def test_jobs_are_listed_without_what_is_long(house: DaemonHarness, done: Any) -> None:
-    page = house.get("/runner-jobs?status=completed&limit=1")
+def test_jobs_are_listed_without_what_is_long(daemon: DaemonHarness, done: Any) -> None:
+    page = daemon.get("/runner-jobs?status=completed&limit=1")
     counts = {status.lower(): int for status in lifecycle.NEXT if status}
     assert differences(page, {"items": [LISTED], "next": (ID, None), "cursor": int, "counts": counts}) == []
     assert not LONG & page["items"][0].keys()
     assert list(page["counts"]) == ["pending", "queued", "running", "completed", "failed", "cancelled"]
 
 
-def test_a_job_is_created_by_hand(house: DaemonHarness) -> None:
+def test_a_job_is_created_by_hand(daemon: DaemonHarness) -> None:
     asked = {"type": "fix", "repository": "octo-org/api", "prompt": "true", "agentTaskId": "task-7"}
-    reply = house.ask("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
+    reply = daemon.ask("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
     assert reply.status == 201
     assert reply.json.keys() >= JOB.keys()
     assert (reply.json["agentTaskId"], reply.json["actor"]) == ("task-7", f"uid:{os.getuid()}")
-    again = house.ask("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
+    again = daemon.ask("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
     assert (again.status, again.json["id"]) == (200, reply.json["id"])
-    other = house.ask("POST", "/runner-jobs", {**asked, "prompt": "false", "idempotencyKey": "k1"})
+    other = daemon.ask("POST", "/runner-jobs", {**asked, "prompt": "false", "idempotencyKey": "k1"})
     assert (other.status, other.json["code"]) == (422, "invalid")
-    dispatched = house.ask("POST", "/stitcher/dispatch", asked)
+    dispatched = daemon.ask("POST", "/stitcher/dispatch", asked)
     assert dispatched.status == 201
     assert differences(dispatched.json, {"jobId": ID, "queueName": "stitcher", "status": "QUEUED"}) == []
 
 
-def test_a_running_job_is_cancelled(house: DaemonHarness, done: Any) -> None:
-    job_id = house.dispatch("fix", "sleep 60")
-    house.step(job_id, "agent")
-    reply = house.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "no longer wanted"})
+def test_a_running_job_is_cancelled(daemon: DaemonHarness, done: Any) -> None:
+    job_id = daemon.dispatch("fix", "sleep 60")
+    daemon.step(job_id, "agent")
+    reply = daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "no longer wanted"})
     assert (reply.status, reply.json["status"], reply.json["cancelRequested"]) == (202, "RUNNING", True)
-    job = house.wait(job_id, "CANCELLED")
+    job = daemon.wait(job_id, "CANCELLED")
     assert (job["events"][-1]["type"], job["events"][-1]["payload"]) == (
         "job.cancelled",
         {"reason": "no longer wanted"},
     )
-    late = house.ask("POST", f"/runner-jobs/{done['id']}/cancel")
+    late = daemon.ask("POST", f"/runner-jobs/{done['id']}/cancel")
     said = f"job {done['id'][-8:]} is COMPLETED"
     assert (late.status, differences(late.json, problem(409, "Conflict", "not_cancellable", said))) == (409, [])
 
 
-def test_a_delivery_is_shown_with_its_decision(house: DaemonHarness, done: Any) -> None:
-    seen = house.get(f"/deliveries/{done['deliveryId']}")
+def test_a_delivery_is_shown_with_its_decision(daemon: DaemonHarness, done: Any) -> None:
+    seen = daemon.get(f"/deliveries/{done['deliveryId']}")
     assert differences(seen, {**DELIVERY, "decision": DECISION}) == []
     assert (seen["jobId"], seen["headers"]["X-GitHub-Event"]) == (done["id"], "issue_comment")
     assert "X-Hub-Signature-256" not in seen["headers"]
-    body = house.ask("GET", f"/deliveries/{done['deliveryId']}/body")
+    body = daemon.ask("GET", f"/deliveries/{done['deliveryId']}/body")
     assert (body.status, len(body.body)) == (200, seen["bodyBytes"])
-    page = house.get("/deliveries?verdict=allowed&limit=500")
+    page = daemon.get("/deliveries?verdict=allowed&limit=500")
     assert differences(page, {"items": [DELIVERY], "next": None}) == []
 
 
-def test_the_rails_are_shown(house: DaemonHarness) -> None:
+def test_the_rails_are_shown(daemon: DaemonHarness) -> None:
     warning = {"line": int, "column": int, "message": str}
     wanted = {
         "revision": REVISION,
         "loadedAt": TIME,
         "mode": "enforce",
         "path": "rails.yaml",
-        "text": house.rails.read_text(),
+        "text": daemon.rails.read_text(),
         "warnings": [warning],
         "error": None,
     }
-    assert differences(house.get("/rails"), wanted) == []
+    assert differences(daemon.get("/rails"), wanted) == []
 
 
-def test_the_daemon_says_who_it_is_and_how_it_is(house: DaemonHarness) -> None:
-    assert house.process is not None
-    meta = house.get("/meta")
-    wanted = {"version": str, "api": "1", "instance": str, "pid": house.process.pid, "startedAt": TIME}
+def test_the_daemon_says_who_it_is_and_how_it_is(daemon: DaemonHarness) -> None:
+    assert daemon.process is not None
+    meta = daemon.get("/meta")
+    wanted = {"version": str, "api": "1", "instance": str, "pid": daemon.process.pid, "startedAt": TIME}
     nothing = dict.fromkeys(("version", "protocol", "agents"))
     wanted |= {"executors": [{"name": str, "ok": True, "detail": str, "since": TIME, **nothing}]}
     assert differences(meta, wanted) == []
-    ready = house.get("/readyz")
+    ready = daemon.get("/readyz")
     check = {"name": str, "ok": True, "detail": str, "since": TIME}
     assert differences(ready, {"ready": True, "checks": [check]}) == []
-    assert house.public("GET", "/readyz").json == {"ready": True}
-    assert house.public("GET", "/healthz").status == 200
+    assert daemon.public("GET", "/readyz").json == {"ready": True}
+    assert daemon.public("GET", "/healthz").status == 200
 
 
-def test_the_stream_has_every_event_of_a_job(house: DaemonHarness, done: Any) -> None:
+def test_the_stream_has_every_event_of_a_job(daemon: DaemonHarness, done: Any) -> None:
     first = done["events"][0]
     wanted = f"id: {first['id']}\nevent: job.created\ndata: ".encode()
-    assert house.stream(f"/events?after={first['id'] - 1}&job={done['id']}", 1)[0].startswith(wanted)
-    frames = house.stream(f"/events?after=0&job={done['id']}", len(done["events"]))
+    assert daemon.stream(f"/events?after={first['id'] - 1}&job={done['id']}", 1)[0].startswith(wanted)
+    frames = daemon.stream(f"/events?after=0&job={done['id']}", len(done["events"]))
     assert [int(frame.split(b"\n")[0].removeprefix(b"id: ")) for frame in frames] == [it["id"] for it in done["events"]]

@@ -51,7 +51,7 @@ def rails(boxed: bool) -> str:
         False,
     ],
 )
-def house(request: pytest.FixtureRequest) -> Iterator[DaemonHarness]:
+def daemon(request: pytest.FixtureRequest) -> Iterator[DaemonHarness]:
     built = DaemonHarness(rails=rails(request.param), prepare=PREPARE)
     try:
         built.start()
@@ -61,8 +61,8 @@ def house(request: pytest.FixtureRequest) -> Iterator[DaemonHarness]:
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-def test_a_gate_plants_for_the_next_one(house: DaemonHarness, plant: str) -> None:
-    job = house.run("fix", AGENT.format(plant))
+def test_a_gate_plants_for_the_next_one(daemon: DaemonHarness, plant: str) -> None:
+    job = daemon.run("fix", AGENT.format(plant))
     assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
     exits = {step["name"]: step["exitCode"] for step in job["steps"] if step["type"] == "GATE"}
     assert exits == {"first": 0, "second": 9}

@@ -23,7 +23,7 @@ def gateway() -> Iterator[ThreadedGateway]:
 
 
 @pytest.fixture
-def house(gateway: ThreadedGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
+def daemon(gateway: ThreadedGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
     built = daemon_with(gateway, tmp_path)
     yield built
     built.remove()
@@ -37,168 +37,170 @@ def underway(gateway: ThreadedGateway, count: int = 1) -> None:
     wait_until(lambda: len(gateway.started) >= count, "a run is under way")
 
 
-def over(house: DaemonHarness, job_id: str) -> Any:
+def over(daemon: DaemonHarness, job_id: str) -> Any:
     """Return a job when it is over; kills take their time, and more where a machine is busy."""
     return wait_until(
-        lambda: (job := house.job(job_id))["status"] in FINAL_STATUSES and job, f"the end of {job_id}", 120
+        lambda: (job := daemon.job(job_id))["status"] in FINAL_STATUSES and job, f"the end of {job_id}", 120
     )
 
 
-def alive(house: DaemonHarness) -> bool:
+def alive(daemon: DaemonHarness) -> bool:
     with suppress(OSError):
-        return house.public("GET", "/healthz").status == 200
+        return daemon.public("GET", "/healthz").status == 200
     return False
 
 
-def check(house: DaemonHarness, name: str) -> Any:
-    return next(it for it in house.get("/readyz", 503)["checks"] if it["name"] == name)
+def check(daemon: DaemonHarness, name: str) -> Any:
+    return next(it for it in daemon.get("/readyz", 503)["checks"] if it["name"] == name)
 
 
 @pytest.mark.parametrize("by", ["kill", "stop"])
-def test_a_run_outlives_the_daemon_and_its_job_goes_on(gateway: ThreadedGateway, house: DaemonHarness, by: str) -> None:
-    house.start()
-    job_id = house.dispatch("read", HOLDS)
+def test_a_run_outlives_the_daemon_and_its_job_goes_on(
+    gateway: ThreadedGateway, daemon: DaemonHarness, by: str
+) -> None:
+    daemon.start()
+    job_id = daemon.dispatch("read", HOLDS)
     underway(gateway)
-    getattr(house, by)()
+    getattr(daemon, by)()
     assert not gateway.fake.asked("sessions.patch")[1:], "nothing was ended"
-    house.start()
+    daemon.start()
     wait_until(lambda: gateway.fake.asked("chat.history"), "the run is found again")
     gateway.let_go()
-    job = house.wait(job_id, "COMPLETED")
+    job = daemon.wait(job_id, "COMPLETED")
     assert (job["attempt"], job["tries"]["used"], job["usage"]["inputTokens"]) == (1, 1, 100)
     assert types(job).count("job.recovered") == 1
     assert gateway.started == [f"{job_id}-1-1"]
     cut, done = [step for step in job["steps"] if step["name"] == "claw"]
     assert (cut["status"], done["status"], cut["try"], done["try"]) == ("FAILED", "COMPLETED", 1, 1)
-    assert house.ask("GET", f"/runner-jobs/{job_id}/steps/{done['id']}/log").body.strip().endswith(b"found again")
+    assert daemon.ask("GET", f"/runner-jobs/{job_id}/steps/{done['id']}/log").body.strip().endswith(b"found again")
 
 
-def test_a_run_that_ended_while_nobody_was_there_is_judged(gateway: ThreadedGateway, house: DaemonHarness) -> None:
-    house.start()
-    job_id = house.dispatch("read", HOLDS)
+def test_a_run_that_ended_while_nobody_was_there_is_judged(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
+    daemon.start()
+    job_id = daemon.dispatch("read", HOLDS)
     underway(gateway)
-    house.kill()
+    daemon.kill()
     gateway.let_go()
     wait_until(lambda: all(gateway.fake.runs.values()), "it ends")
-    house.start()
-    house.wait(job_id, "COMPLETED")
+    daemon.start()
+    daemon.wait(job_id, "COMPLETED")
     assert gateway.started == [f"{job_id}-1-1"]
 
 
-def test_the_staircase_goes_on_from_the_try_that_ran(gateway: ThreadedGateway, house: DaemonHarness) -> None:
-    house.start()
-    job_id = house.dispatch("twice", HOLDS)
+def test_the_staircase_goes_on_from_the_try_that_ran(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
+    daemon.start()
+    job_id = daemon.dispatch("twice", HOLDS)
     underway(gateway)
-    house.kill()
-    house.start()
+    daemon.kill()
+    daemon.start()
     gateway.let_go()
-    house.wait(job_id, "COMPLETED")
+    daemon.wait(job_id, "COMPLETED")
     assert gateway.started == [f"{job_id}-1-1", f"{job_id}-1-2"]
 
 
 def test_a_daemon_that_dies_in_a_gate_judges_again_and_asks_for_nothing(
-    gateway: ThreadedGateway, house: DaemonHarness
+    gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:
-    house.start()
-    job_id = house.dispatch("held", script(["say", "done"]))
-    house.step(job_id, "slow")
-    house.kill()
-    (house.state / "go").touch()
-    house.start()
-    job = house.wait(job_id, "COMPLETED")
+    daemon.start()
+    job_id = daemon.dispatch("held", script(["say", "done"]))
+    daemon.step(job_id, "slow")
+    daemon.kill()
+    (daemon.state / "go").touch()
+    daemon.start()
+    job = daemon.wait(job_id, "COMPLETED")
     assert [step["status"] for step in job["steps"] if step["name"] == "slow"] == ["FAILED", "COMPLETED"]
     assert gateway.started == [f"{job_id}-1-1"]
 
 
-def test_a_cancel_outlives_the_daemon_and_ends_the_run(gateway: ThreadedGateway, house: DaemonHarness) -> None:
-    house.start()
-    job_id = house.dispatch("read", HOLDS)
+def test_a_cancel_outlives_the_daemon_and_ends_the_run(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
+    daemon.start()
+    job_id = daemon.dispatch("read", HOLDS)
     underway(gateway)
-    house.kill()
-    house.start(ready=False)
-    house.await_ready()
-    house.step(job_id, "claw")
-    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
-    house.wait(job_id, "CANCELLED")
+    daemon.kill()
+    daemon.start(ready=False)
+    daemon.await_ready()
+    daemon.step(job_id, "claw")
+    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
+    daemon.wait(job_id, "CANCELLED")
     (session,) = gateway.fake.sessions.values()
     wait_until(lambda: session.get("archived"), "the run is ended")
 
 
 @pytest.mark.parametrize(("type_", "runs"), [("read", 1), ("again", 2)])
 def test_a_run_that_is_lost_leads_where_the_type_says(
-    gateway: ThreadedGateway, house: DaemonHarness, type_: str, runs: int
+    gateway: ThreadedGateway, daemon: DaemonHarness, type_: str, runs: int
 ) -> None:
-    house.start()
-    job_id = house.dispatch(type_, HOLDS)
+    daemon.start()
+    job_id = daemon.dispatch(type_, HOLDS)
     underway(gateway)
-    house.kill()
+    daemon.kill()
     gateway.do(gateway.fake.forget())
     gateway.let_go()
-    house.start()
-    job = house.wait(job_id, "FAILED" if runs == 1 else "COMPLETED")
+    daemon.start()
+    job = daemon.wait(job_id, "FAILED" if runs == 1 else "COMPLETED")
     assert gateway.started == [f"{job_id}-{attempt}-1" for attempt in range(1, runs + 1)]
     if runs == 1:
         assert job["error"]["code"] == "interrupted"
 
 
 def test_a_job_waits_for_a_gateway_that_is_away_and_others_do_not(
-    gateway: ThreadedGateway, house: DaemonHarness
+    gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:
     gateway.do(gateway.fake.close())
-    house.start(ready=False)
-    wait_until(lambda: alive(house), "the daemon is there")
-    job_id = house.dispatch("read", script(["say", "at last"]))
-    job = wait_until(lambda: (it := house.job(job_id))["held"] and it, "the reason")
+    daemon.start(ready=False)
+    wait_until(lambda: alive(daemon), "the daemon is there")
+    job_id = daemon.dispatch("read", script(["say", "at last"]))
+    job = wait_until(lambda: (it := daemon.job(job_id))["held"] and it, "the reason")
     assert (job["status"], job["attempt"]) == ("QUEUED", 1)
     assert job["held"].startswith("executor claw: the gateway at ws://")
     assert job["held"].endswith("connection refused")
-    house.run("local", "true")
-    seen = check(house, "executor:claw")
+    daemon.run("local", "true")
+    seen = check(daemon, "executor:claw")
     assert (seen["ok"], "connection refused" in seen["detail"]) == (False, True)
-    assert house.public("GET", "/readyz").json == {"ready": False}
+    assert daemon.public("GET", "/readyz").json == {"ready": False}
     gateway.do(gateway.fake.open())
-    job = house.wait(job_id, "COMPLETED")
+    job = daemon.wait(job_id, "COMPLETED")
     assert job["attempt"] == 1
-    wait_until(lambda: house.ask("GET", "/readyz").status == 200, "it is well again")
-    state = next(it for it in house.get("/meta")["executors"] if it["name"] == "claw")
+    wait_until(lambda: daemon.ask("GET", "/readyz").status == 200, "it is well again")
+    state = next(it for it in daemon.get("/meta")["executors"] if it["name"] == "claw")
     assert (state["version"], state["protocol"], state["ok"]) == ("2026.9.6", 4, True)
 
 
 def test_a_gateway_that_goes_between_two_looks_only_delays_a_job(
-    gateway: ThreadedGateway, house: DaemonHarness
+    gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:
-    house.start()
+    daemon.start()
     gateway.do(gateway.fake.close())
-    job_id = house.dispatch("read", script(["say", "at last"]))
-    job = wait_until(lambda: (it := house.job(job_id))["held"] and it, "the reason")
+    job_id = daemon.dispatch("read", script(["say", "at last"]))
+    job = wait_until(lambda: (it := daemon.job(job_id))["held"] and it, "the reason")
     assert job["status"] == "QUEUED"
     gateway.do(gateway.fake.open())
-    job = house.wait(job_id, "COMPLETED")
+    job = daemon.wait(job_id, "COMPLETED")
     assert gateway.started == [f"{job_id}-{job['attempt']}-1"]
 
 
-def test_a_refusal_does_not_pass_by_waiting(gateway: ThreadedGateway, house: DaemonHarness) -> None:
+def test_a_refusal_does_not_pass_by_waiting(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
     gateway.fake.protocol = 3
-    house.start(ready=False)
-    wait_until(lambda: alive(house), "the daemon is there")
-    job = house.wait(house.dispatch("read", HOLDS), "FAILED")
+    daemon.start(ready=False)
+    wait_until(lambda: alive(daemon), "the daemon is there")
+    job = daemon.wait(daemon.dispatch("read", HOLDS), "FAILED")
     assert job["error"]["code"] == "executor_refused"
-    assert "protocol 3" in check(house, "executor:claw")["detail"]
+    assert "protocol 3" in check(daemon, "executor:claw")["detail"]
 
 
-def test_no_try_is_run_twice_whoever_is_killed(gateway: ThreadedGateway, house: DaemonHarness) -> None:
+def test_no_try_is_run_twice_whoever_is_killed(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
     chance = random.Random(4)
     steps = [step for number in range(16) for step in (["say", f"{number} "], ["wait", 0.05])]
     jobs: list[str] = []
-    house.start()
+    daemon.start()
     for victim in chance.sample(["daemon", "gateway"] * 2, 4):
-        jobs += [house.dispatch(type_, script(*steps)) for type_ in ("read", "twice")]
+        jobs += [daemon.dispatch(type_, script(*steps)) for type_ in ("read", "twice")]
         underway(gateway, len(jobs) // 2 + 1)
         if victim == "daemon":
-            house.kill()
-            house.start()
+            daemon.kill()
+            daemon.start()
         else:
             gateway.do(gateway.fake.crash(resumes=True))
-    ended = [over(house, job_id) for job_id in jobs]
+    ended = [over(daemon, job_id) for job_id in jobs]
     assert max(Counter(gateway.started).values()) == 1
     assert [job["error"] for job in ended if job["error"] and job["error"]["code"] != "interrupted"] == []

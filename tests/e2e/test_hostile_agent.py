@@ -46,7 +46,7 @@ LOOK = f"for place in {PLACES}; do if [ -e $place ]; then echo $place; fi; done;
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[DaemonHarness]:
+def daemon() -> Iterator[DaemonHarness]:
     built = DaemonHarness(rails=RAILS)
     try:
         built.start()
@@ -56,50 +56,50 @@ def house() -> Iterator[DaemonHarness]:
 
 
 @boxed
-def test_an_agent_in_the_sandbox_sees_its_checkout_alone(house: DaemonHarness) -> None:
-    script = f"touch made; ({LOOK.format(**vars(house))}) > seen; :"
-    free, caged = house.run("free", script), house.run("caged", script)
-    seen = {job["type"]: house.git("show", f"{job['branch']}:seen").split() for job in (free, caged)}
+def test_an_agent_in_the_sandbox_sees_its_checkout_alone(daemon: DaemonHarness) -> None:
+    script = f"touch made; ({LOOK.format(**vars(daemon))}) > seen; :"
+    free, caged = daemon.run("free", script), daemon.run("caged", script)
+    seen = {job["type"]: daemon.git("show", f"{job['branch']}:seen").split() for job in (free, caged)}
     assert seen["caged"] == []
     assert seen["free"][:4] == [
-        f"{house.state}/stitcher.db",
-        *(str(house.root / it) for it in ("config/rails.yaml", "old-secret", "api.git/HEAD")),
+        f"{daemon.state}/stitcher.db",
+        *(str(daemon.root / it) for it in ("config/rails.yaml", "old-secret", "api.git/HEAD")),
     ]
     assert ("WALK_SECRET=" in seen["free"]) == (os.geteuid() == 0)  # the daemon is not dumpable, which binds others
     assert (free["decision"]["sandbox"], caged["decision"]["sandbox"]) == ("none", "bwrap")
 
 
 @boxed
-def test_a_gate_in_the_sandbox_sees_the_commit_alone(house: DaemonHarness) -> None:
-    job = house.run("caged", "touch made ~/left /tmp/left $TMPDIR/left .git/left; :")
+def test_a_gate_in_the_sandbox_sees_the_commit_alone(daemon: DaemonHarness) -> None:
+    job = daemon.run("caged", "touch made ~/left /tmp/left $TMPDIR/left .git/left; :")
     assert job["status"] == "COMPLETED", job["error"]
     gate = next(step for step in job["steps"] if step["name"] == "look")
     assert gate["output"].split() == ["gate-gates-1", "tmp-gates", "check.sh", "made", "readme"]
 
 
 @boxed
-def test_a_job_without_a_repository_is_held_too(house: DaemonHarness) -> None:
-    job = house.run("empty", f"{LOOK.format(**vars(house))}; echo over", repository=None)
+def test_a_job_without_a_repository_is_held_too(daemon: DaemonHarness) -> None:
+    job = daemon.run("empty", f"{LOOK.format(**vars(daemon))}; echo over", repository=None)
     assert job["status"] == "COMPLETED"
     assert next(step for step in job["steps"] if step["type"] == "AI_ACTION")["output"] == "over\n"
 
 
-def test_what_the_rules_find_goes_back_to_the_agent(house: DaemonHarness) -> None:
+def test_what_the_rules_find_goes_back_to_the_agent(daemon: DaemonHarness) -> None:
     script = (
         "if [ $STITCHER_TRY = 1 ]; then touch made; echo : > check.sh; else cat > told; git checkout -q check.sh; fi"
     )
-    job = house.run("free", script)
+    job = daemon.run("free", script)
     assert (job["status"], job["tries"]["used"]) == ("COMPLETED", 2)
-    told = house.git("show", f"{job['branch']}:told")
+    told = daemon.git("show", f"{job['branch']}:told")
     assert "check.sh: protected: the rails protect this path, and it is changed" in told
     reasons = [it["payload"]["reason"] for it in job["events"] if it["type"] == "gate.failed"]
     assert reasons == ["The change breaks the rules, 1 times: protected."]
 
 
-def test_a_change_that_never_holds_to_the_rules_is_not_published(house: DaemonHarness) -> None:
-    job = house.run("free", "seq 30 > long; ln -s /etc/passwd way; mkdir -p .git/hooks; chmod +x readme")
+def test_a_change_that_never_holds_to_the_rules_is_not_published(daemon: DaemonHarness) -> None:
+    job = daemon.run("free", "seq 30 > long; ln -s /etc/passwd way; mkdir -p .git/hooks; chmod +x readme")
     assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
-    assert house.git("branch", "--list", job["branch"]) == ""
+    assert daemon.git("branch", "--list", job["branch"]) == ""
     gate = next(step for step in job["steps"] if step["name"] == "scope")
     assert gate["output"].splitlines()[1:] == [
         ".: max_diff: 31 lines are changed, and the rails allow 20",
@@ -112,52 +112,52 @@ FLEEING = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; cd /; sleep 300; :' &) ;
 
 
 @boxed
-def test_a_cancel_reaches_everything_in_the_sandbox(house: DaemonHarness) -> None:
-    job = house.dispatch("caged", FLEEING)
-    wait_until(lambda: list((house.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
+def test_a_cancel_reaches_everything_in_the_sandbox(daemon: DaemonHarness) -> None:
+    job = daemon.dispatch("caged", FLEEING)
+    wait_until(lambda: list((daemon.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
     asked = monotonic()
-    assert house.ask("POST", f"/runner-jobs/{job}/cancel", {}).status == 202
-    house.wait(job, "CANCELLED")
+    assert daemon.ask("POST", f"/runner-jobs/{job}/cancel", {}).status == 202
+    daemon.wait(job, "CANCELLED")
     assert monotonic() - asked < 2.0
-    house.deserted()
+    daemon.deserted()
 
 
 @boxed
 def test_a_killed_daemon_takes_the_sandbox_with_it(build: BuildDaemon) -> None:
-    house = build(rails=RAILS)
-    house.start()
-    job = house.dispatch("caged", FLEEING)
-    wait_until(lambda: list((house.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
-    assert house.process is not None
-    house.process.send_signal(signal.SIGKILL)
-    house.process.wait()
-    wait_until(lambda: not house.left(), "everything of the job is gone")
-    house.start()
-    assert house.wait(job)["error"]["code"] == "interrupted"
+    daemon = build(rails=RAILS)
+    daemon.start()
+    job = daemon.dispatch("caged", FLEEING)
+    wait_until(lambda: list((daemon.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGKILL)
+    daemon.process.wait()
+    wait_until(lambda: not daemon.left(), "everything of the job is gone")
+    daemon.start()
+    assert daemon.wait(job)["error"]["code"] == "interrupted"
 
 
 def test_where_the_sandbox_does_not_work_such_a_job_is_denied(build: BuildDaemon) -> None:
-    house = build(rails=RAILS)
-    fake = house.root / "bin" / "bwrap"
+    daemon = build(rails=RAILS)
+    fake = daemon.root / "bin" / "bwrap"
     fake.parent.mkdir()
     fake.write_text("#!/bin/sh\necho 'bwrap: not here' >&2\nexit 1\n")
     fake.chmod(0o755)
-    house.start(around=("env", f"PATH={fake.parent}:{os.environ['PATH']}"))
-    reply = house.ask("POST", "/runner-jobs", {"type": "caged", "repository": "octo-org/api"})
+    daemon.start(around=("env", f"PATH={fake.parent}:{os.environ['PATH']}"))
+    reply = daemon.ask("POST", "/runner-jobs", {"type": "caged", "repository": "octo-org/api"})
     assert reply.status == 403
     assert reply.json["detail"] == "capability: sandbox bwrap cannot be used here: bwrap: not here"
-    assert house.run("free", "touch made")["status"] == "COMPLETED"
+    assert daemon.run("free", "touch made")["status"] == "COMPLETED"
 
 
 def test_rails_that_would_show_the_house_are_refused(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    house.stop()
+    daemon = build()
+    daemon.start()
+    daemon.stop()
     mounts = [
-        str(place) for place in (house.config, house.root, house.state / "mirrors", house.root / "old-secret", "~")
+        str(place) for place in (daemon.config, daemon.root, daemon.state / "mirrors", daemon.root / "old-secret", "~")
     ]
-    house.rails.write_text(RAILS.replace("network: none\n", f"network: none\n    mounts: {json.dumps(mounts)}\n", 1))
-    argv = [sys.executable, "-m", "stitcherd", "--config", str(house.config), "--check"]
+    daemon.rails.write_text(RAILS.replace("network: none\n", f"network: none\n    mounts: {json.dumps(mounts)}\n", 1))
+    argv = [sys.executable, "-m", "stitcherd", "--config", str(daemon.config), "--check"]
     environ = {**os.environ, "WALK_SECRET": "first-secret"}
     done = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2

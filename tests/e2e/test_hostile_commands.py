@@ -37,7 +37,7 @@ s.sendall(b'Connection: close\r\n\r\n{{}}'); print(s.recv(12))"""
 
 
 @pytest.fixture
-def house(build: BuildDaemon) -> DaemonHarness:
+def daemon(build: BuildDaemon) -> DaemonHarness:
     built = build(rails=ASKING)
     built.start()
     return built
@@ -47,37 +47,37 @@ def said(job: Any) -> str:
     return next(str(step["output"]) for step in job["steps"] if step["type"] == "AI_ACTION")
 
 
-def test_it_approves_what_waits_for_a_person(house: DaemonHarness) -> None:
-    reply = house.comment("@mosaic free touch made")
+def test_it_approves_what_waits_for_a_person(daemon: DaemonHarness) -> None:
+    reply = daemon.comment("@mosaic free touch made")
     assert reply.json["status"] == "PENDING"
     waiting = str(reply.json["jobId"])
-    code = "import socket; " + APPROVE.format(socket=house.socket, job=waiting).replace("\n", "; ")
-    caged = house.run("caged", f'touch made; {PYTHON} -I -c "{code}"')
-    assert (caged["status"], house.job(waiting)["status"]) == ("FAILED", "PENDING")
+    code = "import socket; " + APPROVE.format(socket=daemon.socket, job=waiting).replace("\n", "; ")
+    caged = daemon.run("caged", f'touch made; {PYTHON} -I -c "{code}"')
+    assert (caged["status"], daemon.job(waiting)["status"]) == ("FAILED", "PENDING")
     assert "FileNotFoundError" in said(caged)
-    free = house.run("free", f'touch made; {PYTHON} -I -c "{code}"')
+    free = daemon.run("free", f'touch made; {PYTHON} -I -c "{code}"')
     assert free["status"] == "COMPLETED", free["steps"]
-    house.wait(waiting, "COMPLETED")
+    daemon.wait(waiting, "COMPLETED")
 
 
-def test_it_moves_main(house: DaemonHarness) -> None:
-    before = house.git("rev-parse", "main")
+def test_it_moves_main(daemon: DaemonHarness) -> None:
+    before = daemon.git("rev-parse", "main")
     script = (
-        f"git -c user.name=x -c user.email=x commit -q --allow-empty -m evil; git push -q {house.repository} HEAD:main"
+        f"git -c user.name=x -c user.email=x commit -q --allow-empty -m evil; git push -q {daemon.repository} HEAD:main"
     )
-    caged = house.run("caged", script)
-    assert (caged["status"], house.git("rev-parse", "main")) == ("FAILED", before)
+    caged = daemon.run("caged", script)
+    assert (caged["status"], daemon.git("rev-parse", "main")) == ("FAILED", before)
     assert "does not appear to be a git repository" in said(caged)
-    house.run("free", script)
-    assert house.git("rev-parse", "main") != before
+    daemon.run("free", script)
+    assert daemon.git("rev-parse", "main") != before
 
 
-def test_it_fills_the_disk_with_many_files(house: DaemonHarness) -> None:
-    agents = house.run("small", FILL)
+def test_it_fills_the_disk_with_many_files(daemon: DaemonHarness) -> None:
+    agents = daemon.run("small", FILL)
     assert agents["error"]["code"] == "executor_failed"
     assert agents["error"]["detail"].startswith("The executor was ended: it has written ")
     assert agents["error"]["detail"].endswith(", and may write 20 MiB.")
-    judged = house.run("judged", "touch made")
+    judged = daemon.run("judged", "touch made")
     assert judged["error"]["code"] == "gates_failed"
     [why] = [it["payload"]["reason"] for it in judged["events"] if it["type"] == "gate.failed"]
     assert why.startswith("The gate was ended: it has written ")

@@ -20,20 +20,20 @@ def harmless(text: str) -> bool:
     return not any(unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"} for each in text if each not in "\n\t")
 
 
-def test_no_verb_hands_a_strangers_escapes_to_the_terminal(house: DaemonHarness) -> None:
+def test_no_verb_hands_a_strangers_escapes_to_the_terminal(daemon: DaemonHarness) -> None:
     document = json.loads(comment_body(f"@mosaic free true {ESCAPES}", issue=77))
     document["issue"] |= {"title": ESCAPES, "labels": [{"name": ESCAPES}]}
-    told = house.github(json.dumps(document).encode()).json
+    told = daemon.github(json.dumps(document).encode()).json
     assert told["verdict"] == "allowed"
     odd = json.loads(comment_body("x", issue=78)) | {"action": ESCAPES}
-    ignored = house.github(json.dumps(odd).encode()).json
+    ignored = daemon.github(json.dumps(odd).encode()).json
     assert ESCAPES in ignored["reason"]
-    job_id = house.dispatch("free", "printf '\\033[2J\\033]0;owned\\007'; true", agentTaskId="\u202egnp.exe")
+    job_id = daemon.dispatch("free", "printf '\\033[2J\\033]0;owned\\007'; true", agentTaskId="\u202egnp.exe")
     for each in (told["jobId"], job_id):
-        house.wait(each)
-    assert house.job(told["jobId"])["thread"]["title"] == ESCAPES
+        daemon.wait(each)
+    assert daemon.job(told["jobId"])["thread"]["title"] == ESCAPES
     for words in (["show", told["jobId"]], ["deliveries", "show", ignored["deliveryId"]]):
-        assert r"\x1b[2J" in house.cli(*words).stdout  # it is there to be seen
+        assert r"\x1b[2J" in daemon.cli(*words).stdout  # it is there to be seen
     for words in (
         ["ls"],
         ["show", told["jobId"]],
@@ -49,29 +49,29 @@ def test_no_verb_hands_a_strangers_escapes_to_the_terminal(house: DaemonHarness)
         ["ls", f'"{ESCAPES}"'],
     ):
         for form in ([], ["--json"]):
-            done = house.cli(*words, *form)
+            done = daemon.cli(*words, *form)
             assert "Traceback" not in done.stderr, (words, done.stderr)
             assert harmless(done.stdout), (words, form, done.stdout)
             assert harmless(done.stderr), (words, form, done.stderr)
 
 
 @pytest.mark.parametrize("api", [False, True])
-def test_a_flood_leaves_the_daemon_as_it_was(house: DaemonHarness, api: bool) -> None:
+def test_a_flood_leaves_the_daemon_as_it_was(daemon: DaemonHarness, api: bool) -> None:
     async def flood() -> list[str]:
         rest, faults = cases(2, COUNT, Sender("github", SECRETS["github"].encode()), api=api), list[str]()
 
         async def client() -> None:
             for case in rest:
                 opened = asyncio.open_unix_connection if api else asyncio.open_connection
-                place = (house.socket,) if api else ("127.0.0.1", house.port)
+                place = (daemon.socket,) if api else ("127.0.0.1", daemon.port)
                 answer = await knock(*await opened(*place), case.pieces, case.ending)
                 faults.extend([f"{case}: {answer.fault}"] if answer.fault else [])
 
         await asyncio.gather(*(client() for _ in range(8)))
         return faults
 
-    pid = house.get("/meta")["pid"]
+    pid = daemon.get("/meta")["pid"]
     assert asyncio.run(flood()) == []
-    assert "Traceback" not in house.log_tail(500)
-    assert house.get("/meta")["pid"] == pid
-    assert house.comment("A remark.").status == 200
+    assert "Traceback" not in daemon.log_tail(500)
+    assert daemon.get("/meta")["pid"] == pid
+    assert daemon.comment("A remark.").status == 200

@@ -14,150 +14,150 @@ def events(job: dict[str, list[dict[str, str]]]) -> list[str]:
     return [it["type"] for it in job["events"] if it["type"].startswith("job.")]
 
 
-def restart(house: DaemonHarness) -> None:
-    house.kill()
-    house.start()
+def restart(daemon: DaemonHarness) -> None:
+    daemon.kill()
+    daemon.start()
 
 
 @pytest.mark.parametrize(("type_", "status"), [("free", "FAILED"), ("again", "COMPLETED")])
 def test_a_job_killed_in_its_agent_goes_where_its_type_says(build: BuildDaemon, type_: str, status: str) -> None:
-    house = build()
-    house.start()
-    job_id = house.dispatch(type_, "echo $STITCHER_ATTEMPT > made; [ $STITCHER_ATTEMPT = 2 ] || sleep 60")
-    house.step(job_id, "agent")
-    agents = wait_until(house.left, "the agent's processes")
-    restart(house)
-    assert not set(agents) & set(house.left())
-    job = house.wait(job_id, status)
+    daemon = build()
+    daemon.start()
+    job_id = daemon.dispatch(type_, "echo $STITCHER_ATTEMPT > made; [ $STITCHER_ATTEMPT = 2 ] || sleep 60")
+    daemon.step(job_id, "agent")
+    agents = wait_until(daemon.left, "the agent's processes")
+    restart(daemon)
+    assert not set(agents) & set(daemon.left())
+    job = daemon.wait(job_id, status)
     if status == "FAILED":
         assert (job["error"]["code"], job["attempt"]) == ("interrupted", 1)
     else:
-        assert (job["error"], job["attempt"], house.git("show", f"{job['branch']}:made")) == (None, 2, "2")
+        assert (job["error"], job["attempt"], daemon.git("show", f"{job['branch']}:made")) == (None, 2, "2")
         assert events(job)[2:5] == ["job.started", "job.recovered", "job.queued"]
     assert next(it["status"] for it in job["steps"] if it["name"] == "agent") == "FAILED"
 
 
 def test_a_job_killed_in_a_gate_is_run_again(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    job_id = house.dispatch("again", "[ $STITCHER_ATTEMPT = 2 ] || touch wait; touch made")
-    house.step(job_id, "slow")
-    restart(house)
-    job = house.wait(job_id, "COMPLETED")
+    daemon = build()
+    daemon.start()
+    job_id = daemon.dispatch("again", "[ $STITCHER_ATTEMPT = 2 ] || touch wait; touch made")
+    daemon.step(job_id, "slow")
+    restart(daemon)
+    job = daemon.wait(job_id, "COMPLETED")
     assert job["attempt"] == 2
-    house.deserted()
+    daemon.deserted()
 
 
 def test_a_job_killed_before_its_agent_started_is_queued_again(build: BuildDaemon) -> None:
-    house = build(prepare='[["sh", "-c", "test -e ../../../../../go || { echo preparing; sleep 60; }"]]')
-    house.start()
-    job_id = house.dispatch("free", "touch made")  # of a type that fails when it is interrupted
-    house.step(job_id, "prepare")
-    house.kill()
-    (house.root / "go").touch()
-    house.start()
-    job = house.wait(job_id, "COMPLETED")
+    daemon = build(prepare='[["sh", "-c", "test -e ../../../../../go || { echo preparing; sleep 60; }"]]')
+    daemon.start()
+    job_id = daemon.dispatch("free", "touch made")  # of a type that fails when it is interrupted
+    daemon.step(job_id, "prepare")
+    daemon.kill()
+    (daemon.root / "go").touch()
+    daemon.start()
+    job = daemon.wait(job_id, "COMPLETED")
     assert job["attempt"] == 2
-    house.deserted()
+    daemon.deserted()
 
 
 @pytest.mark.parametrize(("type_", "status"), [("free", "FAILED"), ("again", "COMPLETED")])
 def test_a_job_killed_while_it_is_published(build: BuildDaemon, type_: str, status: str) -> None:
-    house = build()
-    house.hook(f"test -e {house.root}/go || sleep 67")
-    house.start()
-    job_id = house.dispatch(type_, "echo $STITCHER_ATTEMPT > made")
-    house.step(job_id, "publish")
-    wait_until(lambda: house.runs("sleep\x0067"), "the hook waits")
-    house.kill()
-    (house.root / "go").touch()
-    house.start()
-    job = house.wait(job_id, status)
-    house.deserted()
+    daemon = build()
+    daemon.hook(f"test -e {daemon.root}/go || sleep 67")
+    daemon.start()
+    job_id = daemon.dispatch(type_, "echo $STITCHER_ATTEMPT > made")
+    daemon.step(job_id, "publish")
+    wait_until(lambda: daemon.runs("sleep\x0067"), "the hook waits")
+    daemon.kill()
+    (daemon.root / "go").touch()
+    daemon.start()
+    job = daemon.wait(job_id, status)
+    daemon.deserted()
     if status == "COMPLETED":
-        assert house.git("show", f"{job['branch']}:made") == "2"
+        assert daemon.git("show", f"{job['branch']}:made") == "2"
     else:
-        assert house.git("branch", "--list", job["branch"]) == ""
+        assert daemon.git("branch", "--list", job["branch"]) == ""
 
 
 def test_a_cancel_that_was_acknowledged_wins_over_a_kill(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    job_id = house.dispatch("again", "trap '' TERM; while :; do sleep 0.1; done")
-    house.step(job_id, "agent")
-    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
-    restart(house)
-    job = house.wait(job_id, "CANCELLED")
+    daemon = build()
+    daemon.start()
+    job_id = daemon.dispatch("again", "trap '' TERM; while :; do sleep 0.1; done")
+    daemon.step(job_id, "agent")
+    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
+    restart(daemon)
+    job = daemon.wait(job_id, "CANCELLED")
     assert (job["attempt"], events(job)[-1]) == (1, "job.cancelled")
-    house.deserted()
+    daemon.deserted()
 
 
 def test_waiting_jobs_run_after_a_kill(build: BuildDaemon) -> None:
-    house = build(daemon="workers = 1")
-    house.start()
-    running = house.dispatch("free", "sleep 60")
-    house.step(running, "agent")
-    waiting = [house.comment("@mosaic free touch made", issue=number).json["jobId"] for number in (1, 2, 3)]
-    restart(house)
-    assert {house.wait(job_id)["status"] for job_id in waiting} == {"COMPLETED"}
-    assert house.job(running)["error"]["code"] == "interrupted"
+    daemon = build(daemon="workers = 1")
+    daemon.start()
+    running = daemon.dispatch("free", "sleep 60")
+    daemon.step(running, "agent")
+    waiting = [daemon.comment("@mosaic free touch made", issue=number).json["jobId"] for number in (1, 2, 3)]
+    restart(daemon)
+    assert {daemon.wait(job_id)["status"] for job_id in waiting} == {"COMPLETED"}
+    assert daemon.job(running)["error"]["code"] == "interrupted"
 
 
 def test_a_job_that_ends_in_the_grace_is_completed(build: BuildDaemon) -> None:
-    house = build(daemon="workers = 1", grace="20s")
-    house.start()
-    ends = house.dispatch("free", "echo up; while [ ! -e ../../../../../go ]; do sleep 0.05; done; touch made")
-    waits = house.dispatch("free", "touch made")
-    house.step(ends, "agent")
-    assert house.process is not None
-    house.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: house.public("GET", "/readyz").status == 503, "the daemon says that it stops")
-    refused = house.comment("@mosaic fix it")
+    daemon = build(daemon="workers = 1", grace="20s")
+    daemon.start()
+    ends = daemon.dispatch("free", "echo up; while [ ! -e ../../../../../go ]; do sleep 0.05; done; touch made")
+    waits = daemon.dispatch("free", "touch made")
+    daemon.step(ends, "agent")
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: daemon.public("GET", "/readyz").status == 503, "the daemon says that it stops")
+    refused = daemon.comment("@mosaic fix it")
     assert (refused.status, refused.json["code"]) == (503, "shutting_down")
     assert int(refused.headers["Retry-After"]) > 0
-    assert house.ask("POST", "/runner-jobs", {"type": "free"}).json["code"] == "shutting_down"
-    (house.root / "go").touch()
-    assert house.process.wait(TIMEOUT) == 0
-    assert not house.socket.exists()
-    house.start()
-    assert (house.job(ends)["status"], house.job(ends)["attempt"]) == ("COMPLETED", 1)
-    assert house.wait(waits)["status"] == "COMPLETED"
+    assert daemon.ask("POST", "/runner-jobs", {"type": "free"}).json["code"] == "shutting_down"
+    (daemon.root / "go").touch()
+    assert daemon.process.wait(TIMEOUT) == 0
+    assert not daemon.socket.exists()
+    daemon.start()
+    assert (daemon.job(ends)["status"], daemon.job(ends)["attempt"]) == ("COMPLETED", 1)
+    assert daemon.wait(waits)["status"] == "COMPLETED"
 
 
 def test_a_job_that_outlasts_the_grace_is_interrupted(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    fails = house.dispatch("free", "trap '' TERM; while :; do sleep 0.1; done")
-    again = house.dispatch("again", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60; touch made")
+    daemon = build()
+    daemon.start()
+    fails = daemon.dispatch("free", "trap '' TERM; while :; do sleep 0.1; done")
+    again = daemon.dispatch("again", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60; touch made")
     for job_id in (fails, again):
-        house.step(job_id, "agent")
-    assert house.stop() == 0
-    house.deserted()
-    house.start()
-    assert house.wait(again, "COMPLETED")["attempt"] == 2
-    assert house.wait(fails, "FAILED")["error"]["code"] == "interrupted"
+        daemon.step(job_id, "agent")
+    assert daemon.stop() == 0
+    daemon.deserted()
+    daemon.start()
+    assert daemon.wait(again, "COMPLETED")["attempt"] == 2
+    assert daemon.wait(fails, "FAILED")["error"]["code"] == "interrupted"
 
 
 def test_a_second_signal_ends_it_at_once(build: BuildDaemon) -> None:
-    house = build(grace="1h")
-    house.start()
-    job_id = house.dispatch("again", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60")
-    house.step(job_id, "agent")
-    process = house.process
+    daemon = build(grace="1h")
+    daemon.start()
+    job_id = daemon.dispatch("again", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60")
+    daemon.step(job_id, "agent")
+    process = daemon.process
     assert process is not None
     process.send_signal(signal.SIGTERM)
-    wait_until(lambda: house.public("GET", "/readyz").status == 503, "the daemon says that it stops")
+    wait_until(lambda: daemon.public("GET", "/readyz").status == 503, "the daemon says that it stops")
     process.send_signal(signal.SIGTERM)
     assert process.wait(TIMEOUT) != 0
-    house.start()
-    assert house.wait(job_id, "COMPLETED")["attempt"] == 2
+    daemon.start()
+    assert daemon.wait(job_id, "COMPLETED")["attempt"] == 2
 
 
 def test_a_client_that_reads_nothing_holds_nobody_up(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
+    daemon = build()
+    daemon.start()
     with socket.socket(socket.AF_UNIX) as lazy:
-        lazy.connect(str(house.socket))
+        lazy.connect(str(daemon.socket))
         lazy.sendall(b"GET /events?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert {house.run("free", "seq 1 9999; touch made")["status"] for _ in range(3)} == {"COMPLETED"}
-        assert house.stop(10.0) == 0
+        assert {daemon.run("free", "seq 1 9999; touch made")["status"] for _ in range(3)} == {"COMPLETED"}
+        assert daemon.stop(10.0) == 0

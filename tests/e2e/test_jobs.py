@@ -11,53 +11,53 @@ from tests.e2e.webhooks import OLD_SECRET, SECRETS
 FIRST = "[ $STITCHER_TRY = 1 ]"
 
 
-def files(house: DaemonHarness, branch: str) -> list[str]:
-    return house.git("ls-tree", "-r", "--name-only", branch).split()
+def files(daemon: DaemonHarness, branch: str) -> list[str]:
+    return daemon.git("ls-tree", "-r", "--name-only", branch).split()
 
 
-def test_a_commit_that_passed_stands_on_its_branch(house: DaemonHarness) -> None:
-    main = house.git("rev-parse", "main")
-    job = house.run("fix", "echo x > made; echo two >> readme")
+def test_a_commit_that_passed_stands_on_its_branch(daemon: DaemonHarness) -> None:
+    main = daemon.git("rev-parse", "main")
+    job = daemon.run("fix", "echo x > made; echo two >> readme")
     assert (job["status"], job["tries"]) == ("COMPLETED", {"used": 1, "max": 3})
-    assert house.git("rev-parse", job["branch"]) == job["result"]["commit"]
-    assert house.git("log", "--format=%P", "-1", job["branch"]) == main
-    assert house.git("log", "-1", "--format=%(trailers:key=Stitcher-Job,valueonly)", job["branch"]) == job["id"]
-    assert files(house, job["branch"]) == ["check.sh", "made", "readme"]
-    assert house.git("rev-parse", "main") == main
+    assert daemon.git("rev-parse", job["branch"]) == job["result"]["commit"]
+    assert daemon.git("log", "--format=%P", "-1", job["branch"]) == main
+    assert daemon.git("log", "-1", "--format=%(trailers:key=Stitcher-Job,valueonly)", job["branch"]) == job["id"]
+    assert files(daemon, job["branch"]) == ["check.sh", "made", "readme"]
+    assert daemon.git("rev-parse", "main") == main
     assert (job["result"]["files"], job["result"]["additions"], job["result"]["deletions"]) == (2, 2, 0)
-    assert not (house.state / "checkouts" / job["id"]).exists()
+    assert not (daemon.state / "checkouts" / job["id"]).exists()
 
 
-def test_a_failed_gate_is_told_to_the_next_try(house: DaemonHarness) -> None:
-    job = house.run("fix", f"if {FIRST}; then touch broken; else rm broken; cat > made; fi")
+def test_a_failed_gate_is_told_to_the_next_try(daemon: DaemonHarness) -> None:
+    job = daemon.run("fix", f"if {FIRST}; then touch broken; else rm broken; cat > made; fi")
     assert (job["status"], job["tries"]["used"]) == ("COMPLETED", 2)
-    told = house.git("show", f"{job['branch']}:made")
+    told = daemon.git("show", f"{job['branch']}:made")
     assert "broken is there" in told
-    assert files(house, job["branch"]) == ["check.sh", "made", "readme"]
+    assert files(daemon, job["branch"]) == ["check.sh", "made", "readme"]
 
 
-def test_gates_that_never_pass_fail_the_job(house: DaemonHarness) -> None:
-    job = house.run("fix", "touch broken")
+def test_gates_that_never_pass_fail_the_job(daemon: DaemonHarness) -> None:
+    job = daemon.run("fix", "touch broken")
     assert (job["status"], job["error"]["code"], job["tries"]["used"]) == ("FAILED", "gates_failed", 3)
     assert "tests" in job["error"]["detail"]
-    assert house.git("branch", "--list", job["branch"]) == ""
-    assert (house.state / "checkouts" / job["id"]).exists()
+    assert daemon.git("branch", "--list", job["branch"]) == ""
+    assert (daemon.state / "checkouts" / job["id"]).exists()
 
 
-def test_a_gate_that_is_not_required_only_warns(house: DaemonHarness) -> None:
-    job = house.run("lenient", "touch made")
+def test_a_gate_that_is_not_required_only_warns(daemon: DaemonHarness) -> None:
+    job = daemon.run("lenient", "touch made")
     assert job["status"] == "COMPLETED"
     assert [(it["name"], it["exitCode"]) for it in job["steps"] if it["type"] == "GATE"] == [("tests", 0), ("audit", 3)]
 
 
-def test_a_gate_can_be_taken_from_the_base(house: DaemonHarness) -> None:
+def test_a_gate_can_be_taken_from_the_base(daemon: DaemonHarness) -> None:
     weakened = "touch broken; echo 'exit 0' > check.sh"
-    assert house.run("fix", weakened)["status"] == "COMPLETED"
-    assert house.run("strict", weakened)["status"] == "FAILED"
+    assert daemon.run("fix", weakened)["status"] == "COMPLETED"
+    assert daemon.run("strict", weakened)["status"] == "FAILED"
 
 
-def test_a_gate_that_cannot_be_started_fails_the_job(house: DaemonHarness) -> None:
-    job = house.run("nogate", "touch made")
+def test_a_gate_that_cannot_be_started_fails_the_job(daemon: DaemonHarness) -> None:
+    job = daemon.run("nogate", "touch made")
     assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
     gate = next(step for step in job["steps"] if step["type"] == "GATE")
     assert gate["status"] == "FAILED"
@@ -65,8 +65,8 @@ def test_a_gate_that_cannot_be_started_fails_the_job(house: DaemonHarness) -> No
     assert reasons == ["no-such-gate cannot be started: there is no such program."]
 
 
-def test_a_gate_has_a_time_limit(house: DaemonHarness) -> None:
-    job = house.run("hurried", "touch made")
+def test_a_gate_has_a_time_limit(daemon: DaemonHarness) -> None:
+    job = daemon.run("hurried", "touch made")
     assert job["status"] == "FAILED"
     failed = next(it for it in job["events"] if it["type"] == "gate.failed")
     assert "still running after 1 s" in failed["payload"]["reason"]
@@ -81,27 +81,29 @@ def test_a_gate_has_a_time_limit(house: DaemonHarness) -> None:
         ("orphan", "true", "executor_cannot_start", "there is no such program"),
     ],
 )
-def test_an_agent_that_fails_fails_the_job(house: DaemonHarness, type_: str, script: str, code: str, says: str) -> None:
-    job = house.run(type_, script)
+def test_an_agent_that_fails_fails_the_job(
+    daemon: DaemonHarness, type_: str, script: str, code: str, says: str
+) -> None:
+    job = daemon.run(type_, script)
     assert (job["status"], job["error"]["code"]) == ("FAILED", code)
     assert says in job["error"]["detail"]
-    assert house.git("branch", "--list", job["branch"]) == ""
+    assert daemon.git("branch", "--list", job["branch"]) == ""
 
 
 def test_a_repository_may_refuse_a_commit(build: BuildDaemon) -> None:
-    house = build()
-    house.hook("echo not on my watch >&2; exit 1")
-    house.start()
-    job = house.run("fix", "touch made")
+    daemon = build()
+    daemon.hook("echo not on my watch >&2; exit 1")
+    daemon.start()
+    job = daemon.run("fix", "touch made")
     assert (job["status"], job["error"]["code"]) == ("FAILED", "publish_failed")
     assert "not on my watch" in job["error"]["detail"]
     assert job["result"] is None
 
 
-def test_a_job_may_change_nothing(house: DaemonHarness) -> None:
-    job = house.run("fix", "echo nothing to do")
+def test_a_job_may_change_nothing(daemon: DaemonHarness) -> None:
+    job = daemon.run("fix", "echo nothing to do")
     assert (job["status"], job["result"]["commit"], job["result"]["files"]) == ("COMPLETED", None, 0)
-    assert house.git("branch", "--list", job["branch"]) == ""
+    assert daemon.git("branch", "--list", job["branch"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -116,116 +118,119 @@ def test_a_job_may_change_nothing(house: DaemonHarness) -> None:
         "echo x > made; chmod -R a-w .git",
     ],
 )
-def test_what_an_agent_does_to_git_does_not_matter(house: DaemonHarness, script: str) -> None:
-    main, tags = house.git("rev-parse", "main"), house.git("tag")
-    job = house.run("fix", script)
+def test_what_an_agent_does_to_git_does_not_matter(daemon: DaemonHarness, script: str) -> None:
+    main, tags = daemon.git("rev-parse", "main"), daemon.git("tag")
+    job = daemon.run("fix", script)
     assert (job["status"], job["error"]) == ("COMPLETED", None)
-    assert files(house, job["branch"]) == ["check.sh", "made", "readme"]
-    assert house.git("log", "--format=%P", "-1", job["branch"]) == main
-    assert (house.git("rev-parse", "main"), house.git("tag")) == (main, tags)
-    house.deserted()
-    assert list(house.root.rglob("hooked")) == []
+    assert files(daemon, job["branch"]) == ["check.sh", "made", "readme"]
+    assert daemon.git("log", "--format=%P", "-1", job["branch"]) == main
+    assert (daemon.git("rev-parse", "main"), daemon.git("tag")) == (main, tags)
+    daemon.deserted()
+    assert list(daemon.root.rglob("hooked")) == []
 
 
-def test_a_job_without_a_repository_has_an_empty_directory(house: DaemonHarness) -> None:
-    job = house.run("free", "ls -A; pwd", repository=None)
+def test_a_job_without_a_repository_has_an_empty_directory(daemon: DaemonHarness) -> None:
+    job = daemon.run("free", "ls -A; pwd", repository=None)
     assert (job["status"], job["ref"], job["result"]["commit"]) == ("COMPLETED", None, None)
     agent = next(step for step in job["steps"] if step["name"] == "agent")
-    assert agent["output"].splitlines() == [str(house.state / "checkouts" / job["id"] / "1" / "work")]
+    assert agent["output"].splitlines() == [str(daemon.state / "checkouts" / job["id"] / "1" / "work")]
 
 
-def test_a_ref_that_is_not_there_fails_the_checkout(house: DaemonHarness) -> None:
+def test_a_ref_that_is_not_there_fails_the_checkout(daemon: DaemonHarness) -> None:
     for ref in ("nowhere", "--upload-pack=touch hooked", "a..b"):
-        job = house.run("free", ref=ref)
+        job = daemon.run("free", ref=ref)
         assert (job["status"], job["error"]["code"]) == ("FAILED", "checkout_failed")
         assert ref in job["error"]["detail"]
 
 
-def test_a_retry_is_a_new_attempt_under_the_first_decision(house: DaemonHarness) -> None:
-    first = house.run("free", '[ "$STITCHER_ATTEMPT" = 2 ] && echo x > made')
+def test_a_retry_is_a_new_attempt_under_the_first_decision(daemon: DaemonHarness) -> None:
+    first = daemon.run("free", '[ "$STITCHER_ATTEMPT" = 2 ] && echo x > made')
     assert first["status"] == "FAILED"
-    reply = house.ask("POST", f"/runner-jobs/{first['id']}/retry", {})
+    reply = daemon.ask("POST", f"/runner-jobs/{first['id']}/retry", {})
     assert (reply.status, reply.json["status"], reply.json["attempt"], reply.json["error"]) == (202, "QUEUED", 2, None)
-    job = house.wait(first["id"], "COMPLETED")
+    job = daemon.wait(first["id"], "COMPLETED")
     assert (job["attempt"], job["tries"]["used"], job["decision"]) == (2, 1, first["decision"])
     assert [step["attempt"] for step in job["steps"] if step["name"] == "agent"] == [1, 2]
-    again = house.ask("POST", f"/runner-jobs/{first['id']}/retry", {})
+    again = daemon.ask("POST", f"/runner-jobs/{first['id']}/retry", {})
     assert (again.status, again.json["code"]) == (409, "not_retryable")
 
 
-def test_a_log_is_whole_and_can_be_read_in_parts(house: DaemonHarness) -> None:
-    job = house.run("free", "seq 1 20000")
+def test_a_log_is_whole_and_can_be_read_in_parts(daemon: DaemonHarness) -> None:
+    job = daemon.run("free", "seq 1 20000")
     step = next(step for step in job["steps"] if step["name"] == "agent")
     path = f"/runner-jobs/{job['id']}/steps/{step['id']}/log"
-    whole = house.ask("GET", path)
+    whole = daemon.ask("GET", path)
     assert whole.body == b"".join(b"%d\n" % number for number in range(1, 20001))
     assert whole.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert step["outputBytes"] == len(whole.body)
-    part = house.ask("GET", path, headers={"Range": "bytes=10-19"})
+    part = daemon.ask("GET", path, headers={"Range": "bytes=10-19"})
     assert (part.status, part.body) == (206, whole.body[10:20])
-    assert house.ask("GET", path, headers={"Range": "bytes=-4"}).body == whole.body[-4:]
-    assert house.ask("GET", path, headers={"Range": "bytes=99999999-"}).status == 416
-    assert house.ask("GET", f"/runner-jobs/{job['id']}/steps/{job['id']}/log").status == 404
+    assert daemon.ask("GET", path, headers={"Range": "bytes=-4"}).body == whole.body[-4:]
+    assert daemon.ask("GET", path, headers={"Range": "bytes=99999999-"}).status == 416
+    assert daemon.ask("GET", f"/runner-jobs/{job['id']}/steps/{job['id']}/log").status == 404
 
 
-def test_the_diff_is_what_the_last_commit_changed(house: DaemonHarness) -> None:
+def test_the_diff_is_what_the_last_commit_changed(daemon: DaemonHarness) -> None:
     secret = SECRETS["github"]
-    job = house.run("free", f"printf '* -diff\\n' > .gitattributes; echo {secret} > made; printf 'a\\0b' > blob")
-    reply = house.ask("GET", f"/runner-jobs/{job['id'][-8:]}/diff")
+    job = daemon.run("free", f"printf '* -diff\\n' > .gitattributes; echo {secret} > made; printf 'a\\0b' > blob")
+    reply = daemon.ask("GET", f"/runner-jobs/{job['id'][-8:]}/diff")
     assert (reply.status, reply.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
     text = reply.body.decode()
     assert "3 files changed, 2 insertions(+)" in text
     assert "+++ b/made\n@@ -0,0 +1 @@\n+[secret]\n" in text
     assert "Binary files /dev/null and b/blob differ" in text
-    part = house.ask("GET", f"/runner-jobs/{job['id']}/diff", headers={"Range": "bytes=0-5"})
+    part = daemon.ask("GET", f"/runner-jobs/{job['id']}/diff", headers={"Range": "bytes=0-5"})
     assert (part.status, part.body) == (206, reply.body[:6])
-    assert house.ask("GET", f"/runner-jobs/{job['id']}/diff?attempt=2").status == 404
-    assert house.ask("GET", f"/runner-jobs/{job['id']}/diff?attempt=0").status == 422
+    assert daemon.ask("GET", f"/runner-jobs/{job['id']}/diff?attempt=2").status == 404
+    assert daemon.ask("GET", f"/runner-jobs/{job['id']}/diff?attempt=0").status == 422
 
 
-def test_there_is_a_diff_of_what_no_gate_let_through_and_an_empty_one_of_no_change(house: DaemonHarness) -> None:
-    lost = house.run("free", "exit 1")
-    assert house.ask("GET", f"/runner-jobs/{lost['id']}/diff").json["code"] == "not_found"
-    failed = house.run("lenient", "touch broken")
+def test_there_is_a_diff_of_what_no_gate_let_through_and_an_empty_one_of_no_change(daemon: DaemonHarness) -> None:
+    lost = daemon.run("free", "exit 1")
+    assert daemon.ask("GET", f"/runner-jobs/{lost['id']}/diff").json["code"] == "not_found"
+    failed = daemon.run("lenient", "touch broken")
     assert failed["status"] == "FAILED"
-    assert b"broken | 0" in house.ask("GET", f"/runner-jobs/{failed['id']}/diff").body
-    idle = house.run("free", "true")
-    assert house.ask("GET", f"/runner-jobs/{idle['id']}/diff").body == b""
+    assert b"broken | 0" in daemon.ask("GET", f"/runner-jobs/{failed['id']}/diff").body
+    idle = daemon.run("free", "true")
+    assert daemon.ask("GET", f"/runner-jobs/{idle['id']}/diff").body == b""
 
 
-def test_output_is_seen_while_it_comes(house: DaemonHarness) -> None:
-    job_id = house.dispatch("free", "echo early; sleep 30")
+def test_output_is_seen_while_it_comes(daemon: DaemonHarness) -> None:
+    job_id = daemon.dispatch("free", "echo early; sleep 30")
 
     def seen() -> list[str]:
-        said = [it["payload"] for it in house.job(job_id)["events"] if it["type"] == "step.output"]
+        said = [it["payload"] for it in daemon.job(job_id)["events"] if it["type"] == "step.output"]
         return [payload["text"] for payload in said if payload["text"] == "early\n"]
 
     wait_until(seen, "the first line of output")
-    assert house.job(job_id)["status"] == "RUNNING"
-    house.ask("POST", f"/runner-jobs/{job_id}/cancel")
-    house.wait(job_id, "CANCELLED")
+    assert daemon.job(job_id)["status"] == "RUNNING"
+    daemon.ask("POST", f"/runner-jobs/{job_id}/cancel")
+    daemon.wait(job_id, "CANCELLED")
 
 
-def test_an_agent_knows_what_it_needs_and_no_secret(house: DaemonHarness) -> None:
+def test_an_agent_knows_what_it_needs_and_no_secret(daemon: DaemonHarness) -> None:
     pry = "cat /proc/$PPID/environ | tr '\\0' '\\n'" if os.getuid() else "true"  # nothing is closed to root
-    job = house.run("free", f"env; {pry}")
+    job = daemon.run("free", f"env; {pry}")
     agent = next(step for step in job["steps"] if step["name"] == "agent")
-    log = house.ask("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
+    log = daemon.ask("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
     known = dict(line.split("=", 1) for line in log.splitlines() if "=" in line)
     assert known["STITCHER_JOB_ID"] == job["id"]
     assert (known["STITCHER_ATTEMPT"], known["STITCHER_TRY"], known["TERM"]) == ("1", "1", "dumb")
-    assert (known["TMPDIR"], known["WALK_ALLOWED"]) == (str(house.state / "checkouts" / job["id"] / "1" / "tmp"), "yes")
+    assert (known["TMPDIR"], known["WALK_ALLOWED"]) == (
+        str(daemon.state / "checkouts" / job["id"] / "1" / "tmp"),
+        "yes",
+    )
     usual = {"PATH", "HOME", "USER", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "TMPDIR", "TERM", "WALK_ALLOWED"}
     assert {name for name in known if not name.startswith("STITCHER_")} <= usual
 
 
-def test_a_secret_that_an_agent_prints_is_masked_everywhere(house: DaemonHarness) -> None:
+def test_a_secret_that_an_agent_prints_is_masked_everywhere(daemon: DaemonHarness) -> None:
     secret = SECRETS["github"]
-    job = house.run("free", f"printf %s {secret[:9]}; sleep 0.2; echo {secret[9:]} {OLD_SECRET}; exit 1")
+    job = daemon.run("free", f"printf %s {secret[:9]}; sleep 0.2; echo {secret[9:]} {OLD_SECRET}; exit 1")
     agent = next(step for step in job["steps"] if step["name"] == "agent")
-    log = house.ask("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
+    log = daemon.ask("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
     assert log == "[secret] [secret]\n"
     assert agent["output"] == log
     outputs = [it for it in job["events"] if (it["stepId"], it["type"]) == (agent["id"], "step.output")]
     assert "".join(it["payload"]["text"] for it in outputs) == log
-    assert OLD_SECRET not in house.log.read_text()
+    assert OLD_SECRET not in daemon.log.read_text()

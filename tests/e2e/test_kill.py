@@ -49,9 +49,9 @@ STATUS_OF = {
 class Poster(threading.Thread):
     """Sends deliveries, each on a thread of its own, again and again until it is answered; cancels some of them."""
 
-    def __init__(self, house: DaemonHarness, number: int, enough: threading.Event) -> None:
+    def __init__(self, daemon: DaemonHarness, number: int, enough: threading.Event) -> None:
         super().__init__(daemon=True)
-        self._house = house
+        self._daemon = daemon
         self._chance = random.Random(SEED + number)
         self._issues = range(number * 1_000_000 + 1, (number + 1) * 1_000_000)
         self._enough = enough
@@ -63,7 +63,7 @@ class Poster(threading.Thread):
         for issue in self._issues:
             if self._enough.is_set():
                 return
-            witness = f"echo $STITCHER_JOB_ID $STITCHER_ATTEMPT $STITCHER_TRY >> {self._house.root}/witness"
+            witness = f"echo $STITCHER_JOB_ID $STITCHER_ATTEMPT $STITCHER_TRY >> {self._daemon.root}/witness"
             type_ = self._chance.choice(["once", "again"])
             body = comment_body(f"@mosaic {type_} {witness}; sleep 0.0{self._chance.randrange(10)}", issue=issue)
             body = body.replace(b'"repository"', b'"elsewhere"')  # a checkout would make each job ten times as slow
@@ -86,13 +86,13 @@ class Poster(threading.Thread):
 
     def _try(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Reply | None:
         try:
-            return self._house.public(method, path, body, headers)
+            return self._daemon.public(method, path, body, headers)
         except (OSError, HTTPException):
             return None
 
     def _cancel(self, job_id: str) -> None:
         try:
-            reply = self._house.ask("POST", f"/runner-jobs/{job_id}/cancel")
+            reply = self._daemon.ask("POST", f"/runner-jobs/{job_id}/cancel")
         except (OSError, HTTPException):
             return  # whether it was heard, nobody knows
         if reply.status == 202:
@@ -104,43 +104,43 @@ class Poster(threading.Thread):
 def test_nothing_is_lost_and_nothing_is_doubled(build: BuildDaemon) -> None:
     sys.stdout.write(f"WALK_SEED={SEED} WALK_KILLS={KILLS}\n")  # shown when it fails: the same load again
     chance = random.Random(SEED)
-    house = build(rails=RAILS)
-    house.start()
+    daemon = build(rails=RAILS)
+    daemon.start()
     enough = threading.Event()
-    posters = [Poster(house, number, enough) for number in range(POSTERS)]
+    posters = [Poster(daemon, number, enough) for number in range(POSTERS)]
     for poster in posters:
         poster.start()
     late = time.monotonic() + KILLS * KILL_SECONDS
     kills = 0
     while kills < KILLS and time.monotonic() < late:
         if chance.random() > STILLBORN:
-            house.await_ready()
+            daemon.await_ready()
         time.sleep(chance.uniform(0, LIFE_SECONDS))
-        house.kill()
+        daemon.kill()
         kills += 1
-        house.spawn()
-    house.await_ready()
+        daemon.spawn()
+    daemon.await_ready()
     enough.set()
     for poster in posters:
         poster.join(DRAIN_SECONDS)
         assert (poster.is_alive(), poster.surprises) == (False, [])
-    wait_until(lambda: not unfinished(house), "every job is over", DRAIN_SECONDS)
-    assert house.stop() == 0
-    house.deserted()
+    wait_until(lambda: not unfinished(daemon), "every job is over", DRAIN_SECONDS)
+    assert daemon.stop() == 0
+    daemon.deserted()
     answered = [job_id for poster in posters for job_id in poster.answered]
     cancelled = {job_id for poster in posters for job_id in poster.cancelled}
     sys.stdout.write(f"{kills} kills, {len(answered)} answered, {len(cancelled)} cancelled\n")
-    examine(house, answered, cancelled)
+    examine(daemon, answered, cancelled)
 
 
-def unfinished(house: DaemonHarness) -> int:
-    counts = house.get("/runner-jobs?limit=1")["counts"]
+def unfinished(daemon: DaemonHarness) -> int:
+    counts = daemon.get("/runner-jobs?limit=1")["counts"]
     return int(counts["pending"] + counts["queued"] + counts["running"])
 
 
-def examine(house: DaemonHarness, answered: list[str], cancelled: set[str]) -> None:
+def examine(daemon: DaemonHarness, answered: list[str], cancelled: set[str]) -> None:
     """Compare what was answered with what the store, and the witness outside of it, say of each job."""
-    with sqlite3.connect(f"file:{house.state}/stitcher.db?mode=ro", uri=True) as db:
+    with sqlite3.connect(f"file:{daemon.state}/stitcher.db?mode=ro", uri=True) as db:
         db.row_factory = sqlite3.Row
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -151,7 +151,7 @@ def examine(house: DaemonHarness, answered: list[str], cancelled: set[str]) -> N
     # Each delivery made one job, and there is no job that nobody was told of.
     assert Counter(answered) == Counter(list(jobs))
     assert counts == Counter(row["status"] for row in jobs.values())
-    lines = (house.root / "witness").read_text().splitlines()
+    lines = (daemon.root / "witness").read_text().splitlines()
     started = Counter(lines)
     assert [line for line, times in started.items() if times > 1] == []
     seen = {line.split()[0] for line in lines}

@@ -9,28 +9,28 @@ from tests.e2e.harness import TOKEN, DaemonHarness
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def test_the_socket_is_closed_to_others(house: DaemonHarness) -> None:
-    assert stat.S_IMODE(house.socket.stat().st_mode) == 0o600
-    assert stat.S_IMODE(house.socket.parent.stat().st_mode) == 0o700
+def test_the_socket_is_closed_to_others(daemon: DaemonHarness) -> None:
+    assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o600
+    assert stat.S_IMODE(daemon.socket.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("path", ["/runner-jobs", "/deliveries", "/rails", "/meta", "/events", "/runner-jobs/abcdef12"])
-def test_the_api_on_tcp_needs_a_token(house: DaemonHarness, path: str) -> None:
+def test_the_api_on_tcp_needs_a_token(daemon: DaemonHarness, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": ""}):
-        reply = house.public("GET", path, headers=headers)
+        reply = daemon.public("GET", path, headers=headers)
         assert (reply.status, reply.json["code"]) == (401, "unauthorized")
 
 
-def test_a_token_may_do_what_it_says_and_no_more(house: DaemonHarness) -> None:
-    assert house.public("GET", "/runner-jobs", headers=BEARER).status == 200
-    assert house.public("GET", "/meta", headers=BEARER).status == 200
-    assert "checks" in house.public("GET", "/readyz", headers=BEARER).json
+def test_a_token_may_do_what_it_says_and_no_more(daemon: DaemonHarness) -> None:
+    assert daemon.public("GET", "/runner-jobs", headers=BEARER).status == 200
+    assert daemon.public("GET", "/meta", headers=BEARER).status == 200
+    assert "checks" in daemon.public("GET", "/readyz", headers=BEARER).json
     for method, path in (("GET", "/deliveries"), ("GET", "/rails"), ("POST", "/runner-jobs")):
-        reply = house.public(method, path, headers=BEARER)
+        reply = daemon.public(method, path, headers=BEARER)
         assert (reply.status, reply.json["code"]) == (403, "forbidden")
-    job_id = house.dispatch("free", repository="far-org/api", workspaceId="far")
-    assert house.get(f"/runner-jobs/{job_id}")["workspaceId"] == "far"
-    assert house.public("GET", f"/runner-jobs/{job_id}", headers=BEARER).status == 404
+    job_id = daemon.dispatch("free", repository="far-org/api", workspaceId="far")
+    assert daemon.get(f"/runner-jobs/{job_id}")["workspaceId"] == "far"
+    assert daemon.public("GET", f"/runner-jobs/{job_id}", headers=BEARER).status == 404
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_a_token_may_do_what_it_says_and_no_more(house: DaemonHarness) -> None:
         ("/events?since=1", "since"),
     ],
 )
-def test_a_query_is_read_strictly(house: DaemonHarness, path: str, name: str) -> None:
-    reply = house.ask("GET", path)
+def test_a_query_is_read_strictly(daemon: DaemonHarness, path: str, name: str) -> None:
+    reply = daemon.ask("GET", path)
     assert (reply.status, reply.json["code"]) == (422, "invalid")
     assert name in reply.json["detail"]
 
@@ -77,39 +77,41 @@ def test_a_query_is_read_strictly(house: DaemonHarness, path: str, name: str) ->
         ({"type": "fix", "prompt": "\ud800"}, (400, 422), ""),
     ],
 )
-def test_a_dispatch_is_read_strictly(house: DaemonHarness, asked: object, status: object, name: str) -> None:
+def test_a_dispatch_is_read_strictly(daemon: DaemonHarness, asked: object, status: object, name: str) -> None:
     for path in ("/runner-jobs", "/stitcher/dispatch"):
-        reply = house.ask("POST", path, asked)
+        reply = daemon.ask("POST", path, asked)
         assert reply.status in (status if isinstance(status, tuple) else (status,)), reply.body
         assert name in reply.json["detail"]
 
 
-def test_a_job_is_found_by_the_end_of_its_id(house: DaemonHarness) -> None:
-    job_id = house.dispatch("free")
+def test_a_job_is_found_by_the_end_of_its_id(daemon: DaemonHarness) -> None:
+    job_id = daemon.dispatch("free")
     for name in (job_id, job_id[-6:], job_id[-13:], job_id[-8:].upper()):
-        assert house.get(f"/runner-jobs/{name}")["id"] == job_id
+        assert daemon.get(f"/runner-jobs/{name}")["id"] == job_id
     for name in (job_id[-5:], job_id[:8], "0", "%25", "x" * 300, "%00%00%00%00%00%00"):
-        assert house.ask("GET", f"/runner-jobs/{name}").json["code"] == "not_found"
+        assert daemon.ask("GET", f"/runner-jobs/{name}").json["code"] == "not_found"
 
 
-def test_get_answers_head_and_never_acts(house: DaemonHarness) -> None:
-    job_id = house.dispatch("free", "sleep 30")
-    assert house.ask("HEAD", f"/runner-jobs/{job_id}").status == 200
-    assert house.ask("HEAD", "/runner-jobs").body == b""
-    reply = house.ask("GET", f"/runner-jobs/{job_id}/cancel")
+def test_get_answers_head_and_never_acts(daemon: DaemonHarness) -> None:
+    job_id = daemon.dispatch("free", "sleep 30")
+    assert daemon.ask("HEAD", f"/runner-jobs/{job_id}").status == 200
+    assert daemon.ask("HEAD", "/runner-jobs").body == b""
+    reply = daemon.ask("GET", f"/runner-jobs/{job_id}/cancel")
     assert (reply.status, reply.headers["Allow"]) == (405, "POST")
-    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": 1}).status == 422
-    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", b"reason=x", {"Content-Type": "text/plain"}).status == 415
-    assert house.job(job_id)["status"] in {"QUEUED", "RUNNING"}
-    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
+    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": 1}).status == 422
+    assert (
+        daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", b"reason=x", {"Content-Type": "text/plain"}).status == 415
+    )
+    assert daemon.job(job_id)["status"] in {"QUEUED", "RUNNING"}
+    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
 
 
-def test_pages_follow_one_another(house: DaemonHarness) -> None:
-    mine = [house.dispatch("orphan", agentTaskId="pages", repository=None) for _ in range(5)]
+def test_pages_follow_one_another(daemon: DaemonHarness) -> None:
+    mine = [daemon.dispatch("orphan", agentTaskId="pages", repository=None) for _ in range(5)]
     seen: list[str] = []
     before = ""
     while True:
-        page = house.get(f"/runner-jobs?agentTaskId=pages&limit=2{before}")
+        page = daemon.get(f"/runner-jobs?agentTaskId=pages&limit=2{before}")
         seen += [job["id"] for job in page["items"]]
         if page["next"] is None:
             break

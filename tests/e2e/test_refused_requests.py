@@ -16,10 +16,10 @@ HOOK = "/stitcher/webhook/github"
 FORM = "application/x-www-form-urlencoded"
 
 
-def raw(house: DaemonHarness, *pieces: bytes, half: bool = False) -> bytes:
+def raw(daemon: DaemonHarness, *pieces: bytes, half: bool = False) -> bytes:
     """Send bytes as they are, with half=True as all that will ever come; return the beginning of the answer."""
     answer = b""
-    with socket.create_connection(("127.0.0.1", house.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as connection:
         with suppress(ConnectionError):  # an answer may come, and the connection close, before all is sent
             for piece in pieces:
                 connection.sendall(piece)
@@ -39,8 +39,8 @@ def with_headers(body: bytes) -> list[str]:
     return [f"{name}: {value}" for name, value in signed_headers(body).items()]
 
 
-def deliveries(house: DaemonHarness) -> int:
-    return len(house.get("/deliveries?limit=500")["items"])
+def deliveries(daemon: DaemonHarness) -> int:
+    return len(daemon.get("/deliveries?limit=500")["items"])
 
 
 @pytest.mark.parametrize(
@@ -79,22 +79,22 @@ def deliveries(house: DaemonHarness) -> int:
     ids=itertools.count(),
 )
 def test_what_is_wrong_is_answered_and_not_stored(
-    house: DaemonHarness,
+    daemon: DaemonHarness,
     body: bytes,
     headers: dict[str, str],
     status: int | tuple[int, ...],
     code: str | tuple[str, ...],
 ) -> None:
-    before = deliveries(house)
-    reply = house.public("POST", HOOK, body, {**signed_headers(body), **headers})
+    before = deliveries(daemon)
+    reply = daemon.public("POST", HOOK, body, {**signed_headers(body), **headers})
     assert reply.status in (status if isinstance(status, tuple) else (status,)), reply.body
     assert reply.headers["Content-Type"] == "application/problem+json"
     assert reply.json["code"] in (code if isinstance(code, tuple) else (code,))
     assert reply.json["status"] == reply.status
-    assert deliveries(house) == before
+    assert deliveries(daemon) == before
 
 
-def test_missing_headers_are_refused(house: DaemonHarness) -> None:
+def test_missing_headers_are_refused(daemon: DaemonHarness) -> None:
     body = b"{}"
     for missing, code in (
         ("Content-Type", "unsupported_media_type"),
@@ -102,44 +102,44 @@ def test_missing_headers_are_refused(house: DaemonHarness) -> None:
         ("X-GitHub-Event", "invalid"),
     ):
         kept = {name: value for name, value in signed_headers(body).items() if name != missing}
-        assert house.public("POST", HOOK, body, kept).json["code"] == code
+        assert daemon.public("POST", HOOK, body, kept).json["code"] == code
 
 
 @pytest.mark.parametrize("path", [f"{HOOK}er", f"{HOOK}/x", "/stitcher/webhook/", "/nowhere"])
-def test_what_is_not_there_is_not_found(house: DaemonHarness, path: str) -> None:
-    reply = house.public("POST", path, b"{}", signed_headers(b"{}"))
+def test_what_is_not_there_is_not_found(daemon: DaemonHarness, path: str) -> None:
+    reply = daemon.public("POST", path, b"{}", signed_headers(b"{}"))
     assert (reply.status, reply.json["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_only_post_delivers(house: DaemonHarness, method: str) -> None:
+def test_only_post_delivers(daemon: DaemonHarness, method: str) -> None:
     body = comment_body("@mosaic fix never")
-    before = deliveries(house)
-    reply = house.public(method, HOOK, body, signed_headers(body))
+    before = deliveries(daemon)
+    reply = daemon.public(method, HOOK, body, signed_headers(body))
     assert (reply.status, reply.headers["Allow"]) == (405, "POST")
-    assert deliveries(house) == before
+    assert deliveries(daemon) == before
 
 
-def test_a_body_may_be_as_long_as_it_says(house: DaemonHarness) -> None:
+def test_a_body_may_be_as_long_as_it_says(daemon: DaemonHarness) -> None:
     short = comment_body("hello")
     body = short[:-1] + b" " * (MIB - len(short)) + b"}"
     assert len(body) == MIB
-    assert house.github(body).status == 200
+    assert daemon.github(body).status == 200
 
 
-def test_a_long_body_is_refused_while_it_comes(house: DaemonHarness) -> None:
+def test_a_long_body_is_refused_while_it_comes(daemon: DaemonHarness) -> None:
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
     chunked = head("Transfer-Encoding: chunked", *with_headers(b""))
-    assert b" 413 " in raw(house, chunked, *[chunk] * 17, b"0\r\n\r\n").splitlines()[0]
+    assert b" 413 " in raw(daemon, chunked, *[chunk] * 17, b"0\r\n\r\n").splitlines()[0]
     # Of a body that announces itself not one byte is waited for.
-    announced = raw(house, head("Content-Length: 1000000000", *with_headers(b"")))
+    announced = raw(daemon, head("Content-Length: 1000000000", *with_headers(b"")))
     assert b" 413 " in announced.splitlines()[0]
 
 
-def test_a_chunked_body_is_a_body(house: DaemonHarness) -> None:
+def test_a_chunked_body_is_a_body(daemon: DaemonHarness) -> None:
     body = comment_body("hello")
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:7], body[7:])) + b"0\r\n\r\n"
-    answer = raw(house, head("Transfer-Encoding: chunked", *with_headers(body)), chunks)
+    answer = raw(daemon, head("Transfer-Encoding: chunked", *with_headers(body)), chunks)
     assert b" 200 " in answer.splitlines()[0]
 
 
@@ -164,61 +164,61 @@ def test_a_chunked_body_is_a_body(house: DaemonHarness) -> None:
     ],
     ids=itertools.count(),
 )
-def test_what_is_hardly_http_makes_no_500(house: DaemonHarness, request_: bytes) -> None:
-    before = deliveries(house)
-    answer = raw(house, request_)
+def test_what_is_hardly_http_makes_no_500(daemon: DaemonHarness, request_: bytes) -> None:
+    before = deliveries(daemon)
+    answer = raw(daemon, request_)
     assert 400 <= int(answer.split(b" ")[1]) < 500, answer[:300]
-    assert deliveries(house) == before
-    assert "Traceback" not in house.log_tail(200)
+    assert deliveries(daemon) == before
+    assert "Traceback" not in daemon.log_tail(200)
 
 
 HALVES = (b"\r\n\r\n", b"POST / HT", head("Content-Length: 10", *with_headers(b"{}")) + b"{}")
 
 
 @pytest.mark.parametrize("request_", HALVES, ids=itertools.count())
-def test_half_a_request_is_dropped(house: DaemonHarness, request_: bytes) -> None:
-    before = deliveries(house)
-    assert raw(house, request_, half=True) == b""
-    assert deliveries(house) == before
-    assert "Traceback" not in house.log_tail(200)
+def test_half_a_request_is_dropped(daemon: DaemonHarness, request_: bytes) -> None:
+    before = deliveries(daemon)
+    assert raw(daemon, request_, half=True) == b""
+    assert deliveries(daemon) == before
+    assert "Traceback" not in daemon.log_tail(200)
 
 
-def test_an_older_secret_still_signs(house: DaemonHarness) -> None:
-    reply = house.github(comment_body("hello"), secret=OLD_SECRET)
-    assert house.get(f"/deliveries/{reply.json['deliveryId']}")["secret"] == 2
+def test_an_older_secret_still_signs(daemon: DaemonHarness) -> None:
+    reply = daemon.github(comment_body("hello"), secret=OLD_SECRET)
+    assert daemon.get(f"/deliveries/{reply.json['deliveryId']}")["secret"] == 2
 
 
-def test_a_form_is_verified_as_it_was_sent(house: DaemonHarness) -> None:
+def test_a_form_is_verified_as_it_was_sent(daemon: DaemonHarness) -> None:
     body = b"payload=" + quote_plus(comment_body("@mosaic free true", issue=31)).encode()
-    reply = house.github(body, Content_Type=f"{FORM}; charset=utf-8")
+    reply = daemon.github(body, Content_Type=f"{FORM}; charset=utf-8")
     assert (reply.status, reply.json["verdict"]) == (202, "allowed")
 
 
-def test_a_ping_is_ignored(house: DaemonHarness) -> None:
-    reply = house.github(b'{"zen": "Design for failure.", "hook_id": 1}', X_GitHub_Event="ping")
+def test_a_ping_is_ignored(daemon: DaemonHarness) -> None:
+    reply = daemon.github(b'{"zen": "Design for failure.", "hook_id": 1}', X_GitHub_Event="ping")
     assert (reply.status, reply.json["verdict"], reply.json["reason"]) == (200, "ignored", "ping")
 
 
-def test_an_event_that_nobody_knows_is_recorded(house: DaemonHarness) -> None:
-    reply = house.github(b'{"action": "thrown"}', X_GitHub_Event="boomerang")
+def test_an_event_that_nobody_knows_is_recorded(daemon: DaemonHarness) -> None:
+    reply = daemon.github(b'{"action": "thrown"}', X_GitHub_Event="boomerang")
     assert (reply.status, reply.json["verdict"]) == (200, "ignored")
-    assert house.get(f"/deliveries/{reply.json['deliveryId']}")["event"] == "boomerang"
+    assert daemon.get(f"/deliveries/{reply.json['deliveryId']}")["event"] == "boomerang"
 
 
-def test_a_sender_that_is_gone_is_denied(house: DaemonHarness) -> None:
+def test_a_sender_that_is_gone_is_denied(daemon: DaemonHarness) -> None:
     document = json.loads(comment_body("@mosaic fix it"))
-    reply = house.github(json.dumps({**document, "sender": None}).encode())
+    reply = daemon.github(json.dumps({**document, "sender": None}).encode())
     assert (reply.status, reply.json["verdict"]) == (200, "denied")
     document["comment"]["user"] = None
-    reply = house.github(json.dumps(document).encode())
+    reply = daemon.github(json.dumps(document).encode())
     assert (reply.status, reply.json["verdict"]) == (200, "denied")
 
 
-def test_the_originals_own_endpoint(house: DaemonHarness) -> None:
-    reply = house.mosaic(comment="@mosaic free true", issueNumber="41")
+def test_the_originals_own_endpoint(daemon: DaemonHarness) -> None:
+    reply = daemon.mosaic(comment="@mosaic free true", issueNumber="41")
     assert (reply.status, reply.json["verdict"]) == (202, "allowed")
-    repeated = house.mosaic(comment="@mosaic free true", issueNumber="41")
+    repeated = daemon.mosaic(comment="@mosaic free true", issueNumber="41")
     assert (repeated.status, repeated.json["verdict"]) == (200, "duplicate")
     assert repeated.json["jobId"] == reply.json["jobId"]
-    assert house.mosaic(action="dance").json["verdict"] == "ignored"
-    assert house.mosaic(issueNumber=None).status == 422
+    assert daemon.mosaic(action="dance").json["verdict"] == "ignored"
+    assert daemon.mosaic(issueNumber=None).status == 422

@@ -29,7 +29,7 @@ def until(terminal: Terminal, holds: Callable[[str], object]) -> None:
 
 @pytest.fixture
 def stage() -> Iterator[DemoEnvironment]:
-    """A house in which nobody's text is trusted."""
+    """A daemon in which nobody's text is trusted."""
     root = create_directory()
     stage = build_environment(root)
     rails = stage.config / RAILS_FILE

@@ -12,12 +12,12 @@ from tests.e2e.webhooks import comment_body, signed_headers
 
 
 @contextmanager
-def full_disk(house: DaemonHarness, room: int = 0) -> Iterator[None]:
+def full_disk(daemon: DaemonHarness, room: int = 0) -> Iterator[None]:
     """Let no file of the daemon grow beyond what the write-ahead log has now, and `room` bytes."""
-    assert house.process is not None
-    pid = house.process.pid
+    assert daemon.process is not None
+    pid = daemon.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    size = (house.state / "stitcher.db-wal").stat().st_size
+    size = (daemon.state / "stitcher.db-wal").stat().st_size
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + room, before[1]))
     try:
         yield
@@ -26,9 +26,9 @@ def full_disk(house: DaemonHarness, room: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def locked(house: DaemonHarness) -> Iterator[None]:
+def locked(daemon: DaemonHarness) -> Iterator[None]:
     """Hold the database as an impatient operator with a shell would."""
-    db = sqlite3.connect(house.state / "stitcher.db", isolation_level=None)
+    db = sqlite3.connect(daemon.state / "stitcher.db", isolation_level=None)
     db.execute("PRAGMA wal_autocheckpoint=0")
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -38,90 +38,90 @@ def locked(house: DaemonHarness) -> Iterator[None]:
         db.close()
 
 
-def refuses(house: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
-    reply = house.public("POST", "/stitcher/webhook/github", body, headers)
+def refuses(daemon: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
+    reply = daemon.public("POST", "/stitcher/webhook/github", body, headers)
     assert (reply.status, reply.json["code"]) == (503, "storage_unavailable")
     assert int(reply.headers["Retry-After"]) > 0
-    assert house.ask("POST", "/runner-jobs", {"type": "free"}).json["code"] == "storage_unavailable"
+    assert daemon.ask("POST", "/runner-jobs", {"type": "free"}).json["code"] == "storage_unavailable"
     # What needs no writing goes on.
-    assert house.get("/runner-jobs")["counts"]["completed"] == 1
-    assert house.public("GET", "/healthz").status == 200
+    assert daemon.get("/runner-jobs")["counts"]["completed"] == 1
+    assert daemon.public("GET", "/healthz").status == 200
 
 
-def accepts(house: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
-    reply = house.public("POST", "/stitcher/webhook/github", body, headers)
+def accepts(daemon: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
+    reply = daemon.public("POST", "/stitcher/webhook/github", body, headers)
     assert (reply.status, reply.json["verdict"]) == (202, "allowed")
-    assert house.wait(reply.json["jobId"], "COMPLETED")["attempt"] == 1
+    assert daemon.wait(reply.json["jobId"], "COMPLETED")["attempt"] == 1
 
 
 def test_a_full_disk_refuses_and_heals(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    house.run("free")
+    daemon = build()
+    daemon.start()
+    daemon.run("free")
     body = comment_body("@mosaic free touch made")
     headers = signed_headers(body)
-    with full_disk(house):
-        refuses(house, body, headers)
-        refuses(house, body, headers)
-    accepts(house, body, headers)
-    assert house.stop() == 0
+    with full_disk(daemon):
+        refuses(daemon, body, headers)
+        refuses(daemon, body, headers)
+    accepts(daemon, body, headers)
+    assert daemon.stop() == 0
 
 
 def test_a_job_that_met_a_full_disk_ends_when_there_is_room(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    job_id = house.dispatch("free", "echo up; while [ ! -e ../../../../../go ]; do sleep 0.05; done; touch made")
-    house.step(job_id, "agent")
-    with full_disk(house):
-        (house.root / "go").touch()
+    daemon = build()
+    daemon.start()
+    job_id = daemon.dispatch("free", "echo up; while [ ! -e ../../../../../go ]; do sleep 0.05; done; touch made")
+    daemon.step(job_id, "agent")
+    with full_disk(daemon):
+        (daemon.root / "go").touch()
         # The daemon looks after this one, too, only when the agent's end could not be written.
-        assert house.comment("@mosaic fix it").status == 503
-        assert house.job(job_id)["status"] == "RUNNING"
-    job = house.wait(job_id)
+        assert daemon.comment("@mosaic fix it").status == 503
+        assert daemon.job(job_id)["status"] == "RUNNING"
+    job = daemon.wait(job_id)
     assert (job["status"], (job["error"] or {}).get("code")) in {("COMPLETED", None), ("FAILED", "storage_unavailable")}
-    assert house.run("free")["status"] == "COMPLETED"
+    assert daemon.run("free")["status"] == "COMPLETED"
 
 
 def test_output_that_cannot_be_kept_fails_its_job_alone(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    with full_disk(house, 2**20):
-        job = house.run("free", "seq 1 500000")
+    daemon = build()
+    daemon.start()
+    with full_disk(daemon, 2**20):
+        job = daemon.run("free", "seq 1 500000")
         assert (job["status"], job["error"]["code"]) == ("FAILED", "storage_unavailable")
-        assert house.run("free")["status"] == "COMPLETED"
-    assert "Traceback" not in house.log.read_text()
+        assert daemon.run("free")["status"] == "COMPLETED"
+    assert "Traceback" not in daemon.log.read_text()
 
 
 def test_a_locked_database_refuses_and_heals(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    house.run("free")
+    daemon = build()
+    daemon.start()
+    daemon.run("free")
     body = comment_body("@mosaic free touch made")
     headers = signed_headers(body)
-    with locked(house):
-        refuses(house, body, headers)
-    accepts(house, body, headers)
+    with locked(daemon):
+        refuses(daemon, body, headers)
+    accepts(daemon, body, headers)
 
 
 def test_a_short_lock_is_waited_for(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    job_id = house.dispatch("free", "echo up; sleep 60")
-    house.step(job_id, "agent")
-    with locked(house):
-        assert house.job(job_id)["status"] == "RUNNING"
-    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
-    house.wait(job_id, "CANCELLED")
+    daemon = build()
+    daemon.start()
+    job_id = daemon.dispatch("free", "echo up; sleep 60")
+    daemon.step(job_id, "agent")
+    with locked(daemon):
+        assert daemon.job(job_id)["status"] == "RUNNING"
+    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
+    daemon.wait(job_id, "CANCELLED")
 
 
 def test_a_locked_or_full_disk_at_the_start_is_said(build: BuildDaemon) -> None:
-    house = build()
-    house.start()
-    house.stop()
-    with locked(house):
-        assert house.start(ready=False).wait(TIMEOUT) == 1
-    assert "locked" in house.log_tail(1)
-    assert house.start(ready=False, around=("prlimit", "--fsize=20000")).wait(TIMEOUT) == 1
-    assert "Traceback" not in house.log.read_text()
-    house.start()
-    assert house.run("free")["status"] == "COMPLETED"
+    daemon = build()
+    daemon.start()
+    daemon.stop()
+    with locked(daemon):
+        assert daemon.start(ready=False).wait(TIMEOUT) == 1
+    assert "locked" in daemon.log_tail(1)
+    assert daemon.start(ready=False, around=("prlimit", "--fsize=20000")).wait(TIMEOUT) == 1
+    assert "Traceback" not in daemon.log.read_text()
+    daemon.start()
+    assert daemon.run("free")["status"] == "COMPLETED"

@@ -1,7 +1,11 @@
+"""JSON documents in the shapes that the daemon answers with."""
+
 from typing import Any
 
+Document = dict[str, Any]
 
-def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
+
+def problem(status: int, code: str, detail: str, **more: Any) -> Document:
     return {
         "type": "about:blank",
         "title": "No",
@@ -16,8 +20,8 @@ def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
 JOB = "0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"
 
 
-def job(**more: Any) -> dict[str, Any]:
-    """A job as lists hold it."""
+def job(**more: Any) -> Document:
+    """Return a job as lists contain it."""
     return {
         "id": JOB,
         "workspaceId": "default",
@@ -55,7 +59,7 @@ def job(**more: Any) -> dict[str, Any]:
     }
 
 
-def step(ordinal: int, name: str, **more: Any) -> dict[str, Any]:
+def step(ordinal: int, name: str, **more: Any) -> Document:
     return {
         "id": f"step-{ordinal}",
         "jobId": JOB,
@@ -78,7 +82,7 @@ def step(ordinal: int, name: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def event(number: int, type_: str, step_id: str | None = None, **payload: Any) -> dict[str, Any]:
+def event(number: int, type_: str, step_id: str | None = None, **payload: Any) -> Document:
     return {
         "id": number,
         "jobId": JOB,
@@ -90,7 +94,7 @@ def event(number: int, type_: str, step_id: str | None = None, **payload: Any) -
     }
 
 
-DECISION = {
+DECISION: Document = {
     "verdict": "denied",
     "reason": "who: github:drive-by is in none of team, mosaic",
     "railsRevision": "r-4f2a91c0",
@@ -110,7 +114,7 @@ DECISION = {
     ],
 }  # fmt: skip
 
-DELIVERY = {
+DELIVERY: Document = {
     "id": "0199f3a1-5c2e-7d11-9a44-0c7b7f3a1c02",
     "source": "github",
     "kind": "github",

@@ -1,14 +1,22 @@
+"""An HTTP server on a Unix socket that gives prepared answers and records the requests."""
+
 import json
 import socketserver
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.tui.documents import problem
 
 
+class RunStitcher(Protocol):
+    """Runs `stitcher` with arguments; returns its exit code, stdout and stderr."""
+
+    def __call__(self, *argv: str) -> tuple[int, str, str]: ...
+
+
 class FakeApi(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """`answers` maps `METHOD /path` to (status, document); what came in is in `asked`, with query and body."""
+    """Answers `METHOD /path` with the (status, document) in `answers`; `requests` has every request and its body."""
 
     daemon_threads = True
 
@@ -16,7 +24,7 @@ class FakeApi(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().__init__(str(path), FakeApiHandler)
         self.path = path
         self.answers: dict[str, tuple[int, Any]] = {}
-        self.asked: list[tuple[str, Any]] = []
+        self.requests: list[tuple[str, Any]] = []
 
 
 class FakeApiHandler(BaseHTTPRequestHandler):
@@ -25,7 +33,7 @@ class FakeApiHandler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
-        self.server.asked.append((f"{self.command} {self.path}", body))
+        self.server.requests.append((f"{self.command} {self.path}", body))
         missing = (404, problem(404, "not_found", f"there is no {self.path}"))
         status, document = self.server.answers.get(f"{self.command} {self.path.partition('?')[0]}", missing)
         content = document if isinstance(document, bytes) else json.dumps(document, ensure_ascii=False).encode()
@@ -33,10 +41,10 @@ class FakeApiHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if content:  # whoever has all may have gone
+        if content:  # a client that has everything may have disconnected
             self.wfile.write(content)
 
     do_GET = do_POST = _answer  # noqa: N815 (http.server's names)
 
-    def log_message(self, *_said: Any) -> None:
+    def log_message(self, *_args: Any) -> None:
         pass

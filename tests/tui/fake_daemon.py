@@ -1,3 +1,5 @@
+"""A fake daemon with its own jobs, events and logs, behind a real Unix socket."""
+
 import json
 import socketserver
 import threading
@@ -6,64 +8,66 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.tui import documents
+from tests.tui.documents import Document
+
 Answer = tuple[int, Any]
 
 
 class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """`jobs` are newest first; `happen` is what the daemon does when it commits an event."""
+    """Serves what a test puts into it; `jobs` are newest first, and `requests` has every request and its body."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, path: Path, papers: Any) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(str(path), FakeDaemonHandler)
         self.path = path
-        self.papers = papers
         self.instance = "one"
-        self.jobs: list[dict[str, Any]] = []
-        self.details: dict[str, dict[str, Any]] = {}
+        self.jobs: list[Document] = []
+        self.details: dict[str, Document] = {}
         self.logs: dict[str, bytes] = {}
         self.diffs: dict[str, bytes] = {}  # by job and attempt
-        self.deliveries: list[dict[str, Any]] = []
-        self.rails: dict[str, Any] = dict(RAILS)
-        self.events: list[dict[str, Any]] = []
-        self.pulse: dict[str, Any] = dict(PULSE)
-        self.bulk: dict[str, Any] | None = None
-        self.checks: list[dict[str, Any]] = []
-        self.simulation: dict[str, Any] = {"deliveries": 1000, "changed": [], "counts": {}}
-        self.pruned = 0
-        self.denies: dict[str, Any] | None = None  # what a dispatch is answered
-        self.deaf = False  # nobody answers
-        self.asked: list[tuple[str, Any]] = []
+        self.deliveries: list[Document] = []
+        self.rails: Document = dict(RAILS)
+        self.events: list[Document] = []
+        self.pulse: Document = dict(PULSE)
+        self.bulk: Document | None = None
+        self.checks: list[Document] = []
+        self.simulation: Document = {"deliveries": 1000, "changed": [], "counts": {}}
+        self.pruned = 0  # the newest event that retention has removed
+        self.dispatch_error: Document | None = None  # the answer to every dispatch
+        self.unreachable = False  # answer no request
+        self.requests: list[tuple[str, Any]] = []
         self.changed = threading.Condition()
 
     def job(self, number: int, **more: Any) -> dict[str, Any]:
-        """Add a job on top."""
+        """Add a job as the newest."""
         job_id = f"0199f3a1-5c2f-7a60-8e21-{number:012x}"
-        job: dict[str, Any] = self.papers.job(id=job_id, **more)
+        job: Document = documents.job(id=job_id, **more)
         job["thread"] = {**job["thread"], "number": number} if job["thread"] else None
         self.jobs.insert(0, job)
         return job
 
-    def happen(self, type_: str, job: dict[str, Any] | None = None, step: str | None = None, **payload: Any) -> None:
-        """Commit an event, with what it made of its job already in place."""
+    def commit_event(self, type_: str, job: Document | None = None, step: str | None = None, **payload: Any) -> None:
+        """Append an event; the job must be in its new state already."""
         with self.changed:
             number = self.events[-1]["id"] + 1 if self.events else 1
-            event = self.papers.event(number, type_, step, **payload)
+            event = documents.event(number, type_, step, **payload)
             self.events.append({**event, "jobId": job["id"] if job else None})
             self.changed.notify_all()
 
-    def cut(self, *, deaf: bool = True) -> None:
-        """End every stream."""
+    def disconnect(self, *, unreachable: bool = True) -> None:
+        """End every event stream, and by default answer nothing any more."""
         with self.changed:
-            self.deaf = deaf
+            self.unreachable = unreachable
             self.changed.notify_all()
 
     @property
     def cursor(self) -> int:
         return int(self.events[-1]["id"]) if self.events else 0
 
-    def find(self, name: str) -> dict[str, Any] | None:
+    def find(self, name: str) -> Document | None:
         return next((job for job in self.jobs if job["id"].endswith(name)), None)
 
 
@@ -76,7 +80,7 @@ RAILS = {
     "warnings": [{"line": 6, "column": 5, "message": "weaver may do nothing"}],
     "error": None,
 }
-PULSE: dict[str, Any] = {
+PULSE: Document = {
     "ended": [0, 0, 2, 5, 9, 5, 2, 14],
     "queued": 3,
     "oldestQueuedAt": "2026-11-22T14:04:48.000Z",
@@ -84,7 +88,7 @@ PULSE: dict[str, Any] = {
     "pausedBy": None,
     "reason": None,
 }
-EMPTY: dict[str, Any] = {
+EMPTY: Document = {
     "prompt": "p",
     "result": None,
     "metadata": {},
@@ -98,26 +102,26 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
     server: FakeDaemon
 
     def do_GET(self) -> None:
-        house = self.server
-        if house.deaf:
+        daemon = self.server
+        if daemon.unreachable:
             self.close_connection = True
             return
         url = urlsplit(self.path)
         query = parse_qs(url.query)
-        house.asked.append((f"GET {self.path}", None))
+        daemon.requests.append((f"GET {self.path}", None))
         parts = [unquote(part) for part in url.path.strip("/").split("/")]
         if parts == ["events"]:
             self._stream(query)
         elif len(parts) == 5 and parts[4] == "log":
-            self._log(house.logs.get(parts[3]))
+            self._log(daemon.logs.get(parts[3]))
         elif parts[2:] == ["diff"]:
-            self._log(house.diffs.get(f"{parts[1]}/{query['attempt'][0]}"))
+            self._log(daemon.diffs.get(f"{parts[1]}/{query['attempt'][0]}"))
         else:
             self._send(*self._answer(parts, query))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((f"POST {self.path}", body))
+        self.server.requests.append((f"POST {self.path}", body))
         parts = self.path.strip("/").split("/")
         if parts == ["runner-jobs", "bulk"]:
             failed = [job for job in self.server.jobs if job["status"] == "FAILED"]
@@ -143,36 +147,36 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
             self._send(self.server.simulation.get("status", 200), self.server.simulation)
         elif parts[0] == "deliveries" and parts[2:] == ["replay"]:
             answer = {"deliveryId": parts[1], "verdict": "allowed", "jobId": None, "status": None, "reason": "replayed"}
-            self._send(200, {**answer, **({"decision": self.server.papers.DECISION} if body.get("dryRun") else {})})
-        elif parts == ["runner-jobs"] and self.server.denies:
-            self._send(self.server.denies["status"], self.server.denies)
+            self._send(200, {**answer, **({"decision": documents.DECISION} if body.get("dryRun") else {})})
+        elif parts == ["runner-jobs"] and self.server.dispatch_error:
+            self._send(self.server.dispatch_error["status"], self.server.dispatch_error)
         elif parts == ["runner-jobs"]:
             self._send(201, self.server.job(len(self.server.jobs) + 1, type=body["type"], status="QUEUED"))
         else:
             self._problem(404, "not_found", "no such route")
 
     def _answer(self, parts: list[str], query: dict[str, list[str]]) -> Answer:
-        house = self.server
-        answer: Answer = (404, house.papers.problem(404, "not_found", f"there is no {'/'.join(parts)}"))
+        daemon = self.server
+        answer: Answer = (404, documents.problem(404, "not_found", f"there is no {'/'.join(parts)}"))
         match parts:
             case ["meta"]:
-                meta = {"version": "0.1.0", "api": "1", "instance": house.instance, "pid": 1, "startedAt": "x"}
+                meta = {"version": "0.1.0", "api": "1", "instance": daemon.instance, "pid": 1, "startedAt": "x"}
                 answer = (200, meta)
             case ["pulse"]:
-                answer = (200, house.pulse)
+                answer = (200, daemon.pulse)
             case ["readyz"]:
-                well = all(check["ok"] for check in house.checks)
-                answer = (200 if well else 503, {"ready": well, "checks": house.checks})
+                well = all(check["ok"] for check in daemon.checks)
+                answer = (200 if well else 503, {"ready": well, "checks": daemon.checks})
             case ["rails"]:
-                answer = (200, house.rails)
+                answer = (200, daemon.rails)
             case ["runner-jobs"]:
                 answer = self._jobs(query)
-            case ["runner-jobs", name, *what] if job := house.find(name):
-                whole = {**job, **EMPTY, **house.details.get(job["id"], {})}
+            case ["runner-jobs", name, *what] if job := daemon.find(name):
+                whole = {**job, **EMPTY, **daemon.details.get(job["id"], {})}
                 answer = (200, {"items": whole.get("past", whole["events"]), "next": None} if what else whole)
             case ["deliveries"]:
                 answer = self._deliveries(query)
-            case ["deliveries", name] if found := [each for each in house.deliveries if each["id"].endswith(name)]:
+            case ["deliveries", name] if found := [each for each in daemon.deliveries if each["id"].endswith(name)]:
                 answer = (200, found[0])
             case ["deliveries", _, "body"]:
                 answer = (200, b'{"action":"created"}')
@@ -187,42 +191,40 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
         return 200, {"items": found[:limit], "next": found[limit - 1]["id"] if len(found) > limit else None}
 
     def _jobs(self, query: dict[str, list[str]]) -> Answer:
-        house = self.server
+        daemon = self.server
         text = query.get("q", [""])[0]
         if text.startswith("stat:"):
-            fault = house.papers.problem(
-                422, "invalid", "unknown key 'stat' at column 1 (did you mean state?)", column=1
-            )
+            fault = documents.problem(422, "invalid", "unknown key 'stat' at column 1 (did you mean state?)", column=1)
             return 422, fault
         statuses = query.get("status")
-        found = [job for job in house.jobs if not statuses or job["status"] in statuses]
+        found = [job for job in daemon.jobs if not statuses or job["status"] in statuses]
         found = [job for job in found if text in f"{job['repository']}#{job['thread'] and job['thread']['number']}"]
         if before := query.get("before"):
-            at = next(at for at, job in enumerate(house.jobs) if job["id"] == before[0])
-            found = [job for job in found if job in house.jobs[at + 1 :]]
+            at = next(at for at, job in enumerate(daemon.jobs) if job["id"] == before[0])
+            found = [job for job in found if job in daemon.jobs[at + 1 :]]
         limit = int(query.get("limit", ["100"])[0])
         names = ("PENDING", "QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
         return 200, {
             "items": found[:limit],
             "next": found[limit - 1]["id"] if len(found) > limit else None,
-            "cursor": house.cursor,
-            "counts": {name.lower(): sum(job["status"] == name for job in house.jobs) for name in names},
+            "cursor": daemon.cursor,
+            "counts": {name.lower(): sum(job["status"] == name for job in daemon.jobs) for name in names},
         }
 
     def _stream(self, query: dict[str, list[str]]) -> None:
-        house = self.server
-        cursor = int(query.get("after", [str(house.cursor)])[0])
-        if 0 < cursor < house.pruned:
+        daemon = self.server
+        cursor = int(query.get("after", [str(daemon.cursor)])[0])
+        if 0 < cursor < daemon.pruned:
             self._problem(410, "cursor_expired", "too old")
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        while not house.deaf:
-            with house.changed:
-                if house.cursor <= cursor and not house.deaf:
-                    house.changed.wait(0.5)
-                new = [event for event in house.events if event["id"] > cursor]
+        while not daemon.unreachable:
+            with daemon.changed:
+                if daemon.cursor <= cursor and not daemon.unreachable:
+                    daemon.changed.wait(0.5)
+                new = [event for event in daemon.events if event["id"] > cursor]
             frames = [f"id: {each['id']}\nevent: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in new]
             cursor = new[-1]["id"] if new else cursor
             try:
@@ -251,7 +253,7 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
         self.wfile.write(part)
 
     def _problem(self, status: int, code: str, detail: str) -> None:
-        self._send(status, self.server.papers.problem(status, code, detail))
+        self._send(status, documents.problem(status, code, detail))
 
     def _send(self, status: int, document: Any) -> None:
         content = document if isinstance(document, bytes) else json.dumps(document).encode()
@@ -260,5 +262,5 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, *_said: Any) -> None:
+    def log_message(self, *_args: Any) -> None:
         pass

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import tui
 from shared import VERSION
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
 from tui.__main__ import main
 from tui.cli.verbs import VERBS
 
@@ -27,13 +28,13 @@ HEAVY = (
 )
 
 
-def test_ls_imports_nothing_heavy(house: Any, papers: Any) -> None:
-    house.answers["GET /runner-jobs"] = (200, {"items": [papers.job()], "next": None, "cursor": 1, "counts": {}})
+def test_ls_imports_nothing_heavy(api: FakeApi) -> None:
+    api.answers["GET /runner-jobs"] = (200, {"items": [documents.job()], "next": None, "cursor": 1, "counts": {}})
     code = (
         "import sys; from tui.__main__ import main; code = main(sys.argv[1:]);"
         f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr); sys.exit(code)"
     )
-    argv = [sys.executable, "-c", code, "--socket", str(house.path), "ls"]
+    argv = [sys.executable, "-c", code, "--socket", str(api.path), "ls"]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=Path(tui.__file__).parents[1])
     assert ran.returncode == 0
     assert ran.stderr.splitlines()[-1] == "[]"
@@ -52,17 +53,17 @@ def test_every_verb_has_a_file_and_help(verb: str, capsys: pytest.CaptureFixture
     assert "--socket" in capsys.readouterr().out
 
 
-def test_global_options_stand_before_or_after_the_verb(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers[f"GET /runner-jobs/{papers.JOB}"] = (200, papers.job())
-    before = stitcher("--json", "show", papers.JOB)
-    after = stitcher("show", papers.JOB, "--json")
+def test_global_options_stand_before_or_after_the_verb(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers[f"GET /runner-jobs/{documents.JOB}"] = (200, documents.job())
+    before = stitcher("--json", "show", documents.JOB)
+    after = stitcher("show", documents.JOB, "--json")
     assert before == after
-    assert json.loads(after[1])["id"] == papers.JOB
-    assert main(["show", papers.JOB, "--socket", str(house.path)]) == 0
+    assert json.loads(after[1])["id"] == documents.JOB
+    assert main(["show", documents.JOB, "--socket", str(api.path)]) == 0
 
 
-def test_no_verb_is_ls(house: Any, stitcher: Any) -> None:
-    house.answers["GET /runner-jobs"] = (200, {"items": [], "next": None, "cursor": 0, "counts": {}})
+def test_no_verb_is_ls(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /runner-jobs"] = (200, {"items": [], "next": None, "cursor": 0, "counts": {}})
     code, out, err = stitcher()
     assert (code, out) == (0, "")
     assert "no jobs yet" in err
@@ -99,37 +100,37 @@ def test_a_socket_path_that_is_too_long(capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_a_problem_is_said_and_has_its_code(
-    house: Any, papers: Any, stitcher: Any, status: int, code: str, exit_code: int
+    api: FakeApi, stitcher: RunStitcher, status: int, code: str, exit_code: int
 ) -> None:
-    document = papers.problem(status, code, "no \x1b[31mway", hint="try\u202ethis")
-    house.answers["GET /runner-jobs/7f3a1c9d"] = (status, document)
+    document = documents.problem(status, code, "no \x1b[31mway", hint="try\u202ethis")
+    api.answers["GET /runner-jobs/7f3a1c9d"] = (status, document)
     assert stitcher("show", "7f3a1c9d") == (exit_code, "", "stitcher: no \\x1b[31mway\n  try\\u202ethis\n")
 
 
-def test_an_answer_that_is_no_problem_document(house: Any, stitcher: Any) -> None:
-    house.answers["GET /runner-jobs"] = (502, b"<html>")
+def test_an_answer_that_is_no_problem_document(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /runner-jobs"] = (502, b"<html>")
     assert stitcher("ls") == (1, "", "stitcher: the daemon answered 502 Bad Gateway\n")
 
 
 @pytest.mark.parametrize("document", [b"", b"[]", b'{"items": 1}', b"\xff"])
-def test_an_answer_that_is_not_understood(house: Any, stitcher: Any, document: bytes) -> None:
-    house.answers["GET /runner-jobs"] = (200, document)
+def test_an_answer_that_is_not_understood(api: FakeApi, stitcher: RunStitcher, document: bytes) -> None:
+    api.answers["GET /runner-jobs"] = (200, document)
     code, _, err = stitcher("ls")
     assert code == 1
     assert "not understood" in err
 
 
-def test_an_argument_that_is_not_text(stitcher: Any) -> None:
+def test_an_argument_that_is_not_text(stitcher: RunStitcher) -> None:
     assert stitcher("show", "\udcff")[0] == 2
     assert stitcher("ls", "--type", "\udcff")[0] == 2
     assert stitcher("dispatch", "fix", "--prompt", "\udcff")[0] == 2
 
 
-def test_a_reader_that_leaves_early_gets_no_traceback(house: Any, papers: Any) -> None:
-    house.answers["GET /runner-jobs"] = (200, {"items": [papers.job()] * 5, "next": None, "cursor": 1, "counts": {}})
+def test_a_reader_that_leaves_early_gets_no_traceback(api: FakeApi) -> None:
+    api.answers["GET /runner-jobs"] = (200, {"items": [documents.job()] * 5, "next": None, "cursor": 1, "counts": {}})
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as out:
-        argv = [sys.executable, "-m", "tui", "--socket", str(house.path), "ls"]
+        argv = [sys.executable, "-m", "tui", "--socket", str(api.path), "ls"]
         ran = subprocess.run(argv, stdout=out, stderr=subprocess.PIPE, check=False, cwd=Path(tui.__file__).parents[1])
     assert (ran.returncode, ran.stderr) == (1, b"")

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
 from tui.__main__ import main
 
 BULK = "POST /runner-jobs/bulk"
@@ -42,39 +44,39 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("argv", [["state:failed", "-gate:lint", "a b"], ["state:failed -gate:lint a b"]])
-def test_ls_sends_its_words_as_q(house: Any, stitcher: Any, argv: list[str]) -> None:
-    house.answers["GET /runner-jobs"] = PAGE
+def test_ls_sends_its_words_as_q(api: FakeApi, stitcher: RunStitcher, argv: list[str]) -> None:
+    api.answers["GET /runner-jobs"] = PAGE
     code, _, err = stitcher("ls", "--limit", "2", "--", *argv)
     assert (code, err) == (0, "no job matches; all of them: stitcher ls\n")
-    assert house.asked == [("GET /runner-jobs?q=state%3Afailed+-gate%3Alint+a+b&limit=2", None)]
+    assert api.requests == [("GET /runner-jobs?q=state%3Afailed+-gate%3Alint+a+b&limit=2", None)]
 
 
 @pytest.mark.parametrize("argv", [["ls", "ä", "stat:x"], ["cancel", "--yes", "--filter", "ä stat:x"]])
-def test_an_error_is_pointed_at(house: Any, papers: Any, stitcher: Any, argv: list[str]) -> None:
-    refusal = (422, papers.problem(422, "invalid", "q: unknown key 'stat' at column 3", column=3))
-    house.answers |= {"GET /runner-jobs": refusal, BULK: refusal}
+def test_an_error_is_pointed_at(api: FakeApi, stitcher: RunStitcher, argv: list[str]) -> None:
+    refusal = (422, documents.problem(422, "invalid", "q: unknown key 'stat' at column 3", column=3))
+    api.answers |= {"GET /runner-jobs": refusal, BULK: refusal}
     code, out, err = stitcher(*argv)
     assert (code, out) == (2, "")
     assert err == "stitcher: q: unknown key 'stat' at column 3\n  ä stat:x\n    ^\n"
 
 
-def test_the_caret_stands_below_wide_letters(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["GET /runner-jobs"] = (422, papers.problem(422, "invalid", "no", column=4))
+def test_the_caret_stands_below_wide_letters(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /runner-jobs"] = (422, documents.problem(422, "invalid", "no", column=4))
     assert stitcher("ls", "漢\x1b stat:x")[2].splitlines()[1:] == ["  漢\\x1b stat:x", "         ^"]
 
 
-def test_a_dry_run_names_what_would_be_done(house: Any, stitcher: Any) -> None:
-    house.answers[BULK] = bulk(item(1, "QUEUED"), item(2, "RUNNING"))
+def test_a_dry_run_names_what_would_be_done(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers[BULK] = bulk(item(1, "QUEUED"), item(2, "RUNNING"))
     argv = ("cancel", "--filter", "state:running repo:octo-org/web", "--dry-run")
     assert stitcher(*argv) == (0, "would cancel 2 jobs: 00000001, 00000002\n", "")
     body = {"action": "cancel", "q": "state:running repo:octo-org/web", "dryRun": True}
-    assert house.asked == [(BULK, body)]
-    house.answers[BULK] = bulk(*(item(number) for number in range(1_012)))
+    assert api.requests == [(BULK, body)]
+    api.answers[BULK] = bulk(*(item(number) for number in range(1_012)))
     assert stitcher(*argv)[1].endswith("00000009, and 1,002 more\n")
 
 
-def test_what_cannot_be_done_is_told_by_its_reason(house: Any, stitcher: Any) -> None:
-    house.answers[BULK] = bulk(
+def test_what_cannot_be_done_is_told_by_its_reason(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers[BULK] = bulk(
         item(1, "COMPLETED", "not_retryable"),
         item(2, "QUEUED"),
         item(3, "COMPLETED", "not_retryable"),
@@ -83,23 +85,23 @@ def test_what_cannot_be_done_is_told_by_its_reason(house: Any, stitcher: Any) ->
     code, out, err = stitcher("retry", "--filter", "type:fix", "--yes")
     assert (code, out) == (6, "00000002  ● queued\n")
     assert err == "cannot retry 2 jobs, completed: 00000001, 00000003\ncannot retry 1 job, conflict: 00000004\n"
-    assert house.asked == [(BULK, {"action": "retry", "q": "type:fix", "dryRun": False})]
+    assert api.requests == [(BULK, {"action": "retry", "q": "type:fix", "dryRun": False})]
 
 
-def test_a_running_job_is_cancelling(house: Any, stitcher: Any) -> None:
-    house.answers[BULK] = bulk(item(1), item(2, "RUNNING"))
+def test_a_running_job_is_cancelling(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers[BULK] = bulk(item(1), item(2, "RUNNING"))
     said = stitcher("cancel", "--filter", "is:open", "--yes")
     assert said == (0, "00000001  ⊘ cancelled\n00000002  ▶ cancelling\n", "")
 
 
-def test_json_is_the_document(house: Any, stitcher: Any) -> None:
-    house.answers[BULK] = bulk(item(1), item(2, "COMPLETED", "not_cancellable"))
+def test_json_is_the_document(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers[BULK] = bulk(item(1), item(2, "COMPLETED", "not_cancellable"))
     code, out, err = stitcher("cancel", "--filter", "type:fix", "--yes", "--json")
-    assert (code, json.loads(out), err) == (6, house.answers[BULK][1], "")
+    assert (code, json.loads(out), err) == (6, api.answers[BULK][1], "")
 
 
-def test_nothing_passes(house: Any, stitcher: Any) -> None:
-    house.answers[BULK] = bulk()
+def test_nothing_passes(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers[BULK] = bulk()
     assert stitcher("cancel", "--filter", "type:x", "--yes") == (
         0,
         "",
@@ -107,26 +109,29 @@ def test_nothing_passes(house: Any, stitcher: Any) -> None:
     )
 
 
-def test_without_a_terminal_it_needs_yes(house: Any, stitcher: Any) -> None:
+def test_without_a_terminal_it_needs_yes(api: FakeApi, stitcher: RunStitcher) -> None:
     assert stitcher("cancel", "--filter", "is:open")[0] == 2
-    assert house.asked == []
+    assert api.requests == []
 
 
 @pytest.mark.parametrize(("answer", "code", "asked"), [("y\n", 6, [True, False]), ("n\n", 1, [True])])
-def test_a_person_is_asked_with_the_number(house: Any, person: Any, answer: str, code: int, asked: list[bool]) -> None:
-    house.answers[BULK] = bulk(item(1, "QUEUED"), item(2, "COMPLETED", "not_cancellable"))
+def test_a_person_is_asked_with_the_number(
+    api: FakeApi, person: Any, answer: str, code: int, asked: list[bool]
+) -> None:
+    api.answers[BULK] = bulk(item(1, "QUEUED"), item(2, "COMPLETED", "not_cancellable"))
     said = person(answer)
-    assert main(["--socket", str(house.path), "cancel", "--filter", "type:fix"]) == code
+    assert main(["--socket", str(api.path), "cancel", "--filter", "type:fix"]) == code
     assert "cannot cancel 1 job, completed: 00000002\n" in said.getvalue()
     assert "cancel 1 job? [y/N] " in said.getvalue()
-    assert [body["dryRun"] for _, body in house.asked] == asked
+    assert [body["dryRun"] for _, body in api.requests] == asked
 
 
 @pytest.mark.parametrize("argv", [["--filter", "x", "7f3a1c9d"], [], ["--filter", "x", "--reason", "y", "--yes"]])
-def test_jobs_or_a_filter_and_a_reason_only_with_jobs(house: Any, stitcher: Any, argv: list[str]) -> None:
+def test_jobs_or_a_filter_and_a_reason_only_with_jobs(api: FakeApi, stitcher: RunStitcher, argv: list[str]) -> None:
+    code: str | int | None
     try:
         code = stitcher("cancel", *argv)[0]
     except SystemExit as left:
         code = left.code
     assert code == 2
-    assert house.asked == []
+    assert api.requests == []

@@ -16,6 +16,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from shared.models import JobEvent, JobStep
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi
 from tui.cli.demo import agent, daemon, environment, webhooks
 from tui.cli.demo.daemon import DemoFailed
 from tui.cli.demo.progress import ProgressFormatter, follow_job
@@ -112,12 +114,12 @@ def test_comments_are_signed_as_github_signs() -> None:
     assert document["repository"]["full_name"] == "octo-org/api"
 
 
-def test_the_reel_joins_lines_and_tells_each_step(papers: Any) -> None:
+def test_the_reel_joins_lines_and_tells_each_step() -> None:
     def step(*given: Any, **more: Any) -> JobStep:
-        return msgspec.convert(papers.step(*given, **more), JobStep)
+        return msgspec.convert(documents.step(*given, **more), JobStep)
 
     def events(*given: Any) -> list[JobEvent]:
-        return [msgspec.convert(papers.event(n, *one[:2], **one[2]), JobEvent) for n, one in enumerate(given)]
+        return [msgspec.convert(documents.event(n, *one[:2], **one[2]), JobEvent) for n, one in enumerate(given)]
 
     agent_step = step(2, "agent", type="AI_ACTION", phase="EXECUTION", status="RUNNING", durationMs=None, **{"try": 1})
     reel = ProgressFormatter(lambda text, _colour: text)
@@ -149,20 +151,20 @@ def test_the_reel_joins_lines_and_tells_each_step(papers: Any) -> None:
     ]
 
 
-def test_following_ends_with_the_job(house: Any, papers: Any) -> None:
-    path = f"GET /runner-jobs/{papers.JOB}"
-    house.answers[path] = (200, papers.job(steps=[papers.step(1, "checkout")]))
-    house.answers[f"{path}/events"] = (200, {"items": [papers.event(7, "step.completed", "step-1")], "next": None})
+def test_following_ends_with_the_job(api: FakeApi) -> None:
+    path = f"GET /runner-jobs/{documents.JOB}"
+    api.answers[path] = (200, documents.job(steps=[documents.step(1, "checkout")]))
+    api.answers[f"{path}/events"] = (200, {"items": [documents.event(7, "step.completed", "step-1")], "next": None})
     said: list[str] = []
 
     def say(line: str) -> None:
         said.append(line)
-        house.answers[f"{path}/events"] = (200, {"items": [], "next": None})
+        api.answers[f"{path}/events"] = (200, {"items": [], "next": None})
 
-    job = follow_job(DaemonClient(house.path), papers.JOB, say, lambda text, _colour: text)
-    assert job.id == papers.JOB
+    job = follow_job(DaemonClient(api.path), documents.JOB, say, lambda text, _colour: text)
+    assert job.id == documents.JOB
     assert said == ["   setup     checkout ✓ completed in 1.1s", "   The job is COMPLETED, after 2m40s and 2 tries."]
-    assert any("after=7&" in request for request, _ in house.asked)
+    assert any("after=7&" in request for request, _ in api.requests)
 
 
 def test_a_daemon_that_ends_at_once_is_told_with_its_log(scene: environment.DemoEnvironment) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import free_port
+from tests.tui.fake_api import FakeApi
 from tui.__main__ import main
 from tui.cli import bubblewrap
 from tui.cli.doctor import daemon, files, machine, settings
@@ -94,27 +95,27 @@ def test_a_daemon_that_does_not_run_is_a_problem_and_all_else_is_looked_at(exami
     assert {"sandbox", "sqlite", "clock", "disk", "public door", "webhook"} <= found.keys()
 
 
-def test_with_a_daemon_all_can_be_well(examine: Examine, house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_daemon_all_can_be_well(examine: Examine, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bubblewrap, "unavailable_reason", lambda: None)
     monkeypatch.setattr(daemon, "_probe_listener", lambda *_: True)
-    house.path.parent.chmod(0o700)
-    house.path.chmod(0o600)
+    api.path.parent.chmod(0o700)
+    api.path.chmod(0o600)
     check = {"name": "executor:agent", "ok": True, "detail": "starts sh", "since": META["startedAt"]}
-    house.answers["GET /meta"] = 200, META
-    house.answers["GET /readyz"] = 200, {"ready": True, "checks": [check]}
-    house.answers["GET /pause"] = 200, AWAKE
-    code, found = examine("--socket", str(house.path))
+    api.answers["GET /meta"] = 200, META
+    api.answers["GET /readyz"] = 200, {"ready": True, "checks": [check]}
+    api.answers["GET /pause"] = 200, AWAKE
+    code, found = examine("--socket", str(api.path))
     assert code == 0, found
     assert states(found, "ready: executor agent") == [CheckState.OK]
     assert "pause" not in found
 
 
-def test_what_the_daemon_says_of_itself_is_told(house: Any, config: Path) -> None:
-    house.answers["GET /meta"] = 200, {**META, "version": "0.0.9", "startedAt": "2001-11-22T14:02:11.284Z"}
+def test_what_the_daemon_says_of_itself_is_told(api: FakeApi, config: Path) -> None:
+    api.answers["GET /meta"] = 200, {**META, "version": "0.0.9", "startedAt": "2001-11-22T14:02:11.284Z"}
     away = {"name": "executor:agent", "ok": False, "detail": "connection \x1b[31mrefused", "since": "then"}
-    house.answers["GET /readyz"] = 503, {"ready": False, "checks": [away]}
-    house.answers["GET /pause"] = 200, {**AWAKE, "paused": True, "actor": "uid:0", "since": "then", "queued": 3}
-    there = DaemonClient(house.path)
+    api.answers["GET /readyz"] = 503, {"ready": False, "checks": [away]}
+    api.answers["GET /pause"] = 200, {**AWAKE, "paused": True, "actor": "uid:0", "since": "then", "queued": 3}
+    there = DaemonClient(api.path)
     meta, said = daemon.check_meta(there)
     assert meta is not None
     found = {finding.name: finding for finding in [*said, *daemon.check_readiness(there, meta, config)]}

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
 from tui.__main__ import main
 
 # merged from tests.tui.test_options: What may stand everywhere may stand everywhere.
@@ -49,20 +51,20 @@ PAGE: dict[str, Any] = {"items": [], "next": None, "cursor": 0, "counts": {}}
         ("a --limit 2 -- -b -gate:c", "q=a+-b+-gate%3Ac&limit=2"),
     ],
 )
-def test_words_of_a_filter(house: Any, stitcher: Any, argv: str, query: str) -> None:
-    house.answers["GET /runner-jobs"] = 200, PAGE
+def test_words_of_a_filter(api: FakeApi, stitcher: RunStitcher, argv: str, query: str) -> None:
+    api.answers["GET /runner-jobs"] = 200, PAGE
     assert stitcher("ls", *argv.split())[0] == 0
-    assert house.asked == [(f"GET /runner-jobs?{query}", None)]
+    assert api.requests == [(f"GET /runner-jobs?{query}", None)]
 
 
-def test_a_filter_behind_its_option(house: Any, stitcher: Any) -> None:
-    house.answers["POST /runner-jobs/bulk"] = 200, {"matched": 0, "items": []}
+def test_a_filter_behind_its_option(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["POST /runner-jobs/bulk"] = 200, {"matched": 0, "items": []}
     assert stitcher("cancel", "--filter", "-gate:lint", "--dry-run")[0] == 0
-    assert house.asked == [("POST /runner-jobs/bulk", {"action": "cancel", "q": "-gate:lint", "dryRun": True})]
+    assert api.requests == [("POST /runner-jobs/bulk", {"action": "cancel", "q": "-gate:lint", "dryRun": True})]
 
 
-def test_jobs_on_both_sides_of_an_option(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["GET /runner-jobs/7f3a1c9d"] = 200, papers.job(status="QUEUED")
+def test_jobs_on_both_sides_of_an_option(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /runner-jobs/7f3a1c9d"] = 200, documents.job(status="QUEUED")
     code, out, err = stitcher("cancel", "7f3a1c9d", "--dry-run", "00000000")
     assert (code, "would cancel 7f3a1c9d" in out, "00000000" in err) == (6, True, True)
 

@@ -3,10 +3,10 @@
 import socket
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.tui.fake_api import FakeApi
 from tui.client.http import DaemonClient, DaemonUnreachable, job_path
 
 
@@ -52,14 +52,14 @@ def test_a_stale_socket(tmp_path: Path) -> None:
         DaemonClient(tmp_path / "s").get("/meta")
 
 
-def test_an_id_cannot_leave_its_route(house: Any) -> None:
-    house.answers["GET /runner-jobs/..%2Fmeta%3Fx%20y"] = (200, {})
-    assert DaemonClient(house.path).get(job_path("../meta?x y")) == b"{}"
+def test_an_id_cannot_leave_its_route(api: FakeApi) -> None:
+    api.answers["GET /runner-jobs/..%2Fmeta%3Fx%20y"] = (200, {})
+    assert DaemonClient(api.path).get(job_path("../meta?x y")) == b"{}"
 
 
-def test_queries_and_bodies_arrive(house: Any) -> None:
-    house.answers |= {"GET /a": (200, {}), "POST /b": (202, {"é": 1})}
-    daemon = DaemonClient(house.path)
+def test_queries_and_bodies_arrive(api: FakeApi) -> None:
+    api.answers |= {"GET /a": (200, {}), "POST /b": (202, {"é": 1})}
+    daemon = DaemonClient(api.path)
     daemon.get("/a", [("status", "a&b"), ("status", "ü")])
     assert daemon.post("/b", {"reason": "é"}).decode() == '{"é": 1}'
-    assert house.asked == [("GET /a?status=a%26b&status=%C3%BC", None), ("POST /b", {"reason": "é"})]
+    assert api.requests == [("GET /a?status=a%26b&status=%C3%BC", None), ("POST /b", {"reason": "é"})]

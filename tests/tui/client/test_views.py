@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi
 from tui.client.views import DEFAULT_VIEWS, VIEWS_FILE, ViewError, expand_views, load_views, save_views
 
 VIEWS = {"mine": "repo:octo-org/* -state:failed", "stuck": "is:stuck"}
@@ -52,14 +54,14 @@ def test_a_view_that_there_is_not_is_told_with_those_there_are() -> None:
         expand_views("@nosuch", VIEWS)
 
 
-def test_the_verbs_know_them(house: Any, papers: Any, stitcher: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_verbs_know_them(api: FakeApi, stitcher: Callable[..., Any], tmp_path: Path) -> None:
     save_views(tmp_path, VIEWS)
-    house.answers["GET /runner-jobs"] = (200, {"items": [papers.job()], "next": None, "cursor": 1, "counts": {}})
-    house.answers["POST /runner-jobs/bulk"] = (200, {"matched": 0, "items": []})
+    api.answers["GET /runner-jobs"] = (200, {"items": [documents.job()], "next": None, "cursor": 1, "counts": {}})
+    api.answers["POST /runner-jobs/bulk"] = (200, {"matched": 0, "items": []})
     assert stitcher("ls", "--config", str(tmp_path), "@stuck", "type:fix")[0] == 0
-    assert house.asked[-1][0] == "GET /runner-jobs?q=is%3Astuck+type%3Afix"
+    assert api.requests[-1][0] == "GET /runner-jobs?q=is%3Astuck+type%3Afix"
     assert stitcher("cancel", "--config", str(tmp_path), "--dry-run", "--filter", "@stuck x")[0] == 0
-    assert house.asked[-1][1]["q"] == "is:stuck x"
+    assert api.requests[-1][1]["q"] == "is:stuck x"
     for argv in (("ls", "@no"), ("retry", "--yes", "--filter", "@no")):
         code, _, said = stitcher(*argv, "--config", str(tmp_path))
         assert (code, "there is no view @no" in said) == (2, True)

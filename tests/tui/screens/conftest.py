@@ -1,15 +1,14 @@
-"""A stand-in for the daemon, with jobs, events and logs of its own, behind a real Unix socket."""
+"""Fixtures for the screens: a fake daemon, and the app connected to it."""
 
 import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
 from tests.tui.fake_daemon import FakeDaemon
+from tests.tui.screens.screen import MakeApp
 from tui.app.app import StitcherApp
 from tui.client.feed import EventFeed
 from tui.client.http import DaemonClient
@@ -18,60 +17,32 @@ NOW = 1_795_356_300_000  # 2026-11-22T14:05:00Z
 
 
 @pytest.fixture
-def daemon(tmp_path_factory: pytest.TempPathFactory, papers: Any) -> Iterator[FakeDaemon]:
-    server = FakeDaemon(tmp_path_factory.mktemp("s") / "d.sock", papers)
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeDaemon]:
+    server = FakeDaemon(tmp_path_factory.mktemp("s") / "d.sock")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
-    server.cut()
+    server.disconnect()
     server.shutdown()
     thread.join()
     server.server_close()
 
 
 @pytest.fixture(autouse=True)
-def plain_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def with_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
 @pytest.fixture
-def app(daemon: FakeDaemon, tmp_path: Path) -> Callable[..., StitcherApp]:
-    """Makes the app, at a standing clock, in front of the stand-in."""
+def make_app(daemon: FakeDaemon, tmp_path: Path) -> MakeApp:
+    """Creates the app in front of the fake daemon, with a clock that stands still."""
 
-    def make(pauses: tuple[float, ...] = (0.05,), **more: Any) -> StitcherApp:
+    def make(pauses: tuple[float, ...] = (0.05,), **options: Any) -> StitcherApp:
         client = DaemonClient(daemon.path)
         feed = EventFeed(client, pauses=pauses)
         feed.start()
-        made = StitcherApp(client, feed, config=tmp_path, clock=lambda: NOW, **more)
-        made.theme = "textual-dark"
-        return made
+        app = StitcherApp(client, feed, config=tmp_path, clock=lambda: NOW, **options)
+        app.theme = "textual-dark"
+        return app
 
     return make
-
-
-@pytest.fixture
-def until() -> Callable[[Pilot[None], Callable[[], object]], Awaitable[None]]:
-    """Waits for a condition on the screen, up to a minute: a machine may have much else to do."""
-
-    async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            await pilot.pause()
-            if holds():
-                return
-            await pilot.pause(0.02)
-        raise AssertionError(f"it did not come to be; the screen:\n{screen_text(pilot.app)}")
-
-    return wait
-
-
-def screen_text(app: Any) -> str:
-    """Return what is on the screen, line by line."""
-    # Textual has no public way to read its screen as text.
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips)
-
-
-@pytest.fixture
-def seen() -> Callable[[Any], str]:
-    return screen_text

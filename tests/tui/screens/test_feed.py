@@ -4,10 +4,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.tui.fake_daemon import FakeDaemon
 from tui.client.feed import ConnectionLost, EventBatch, EventFeed, FeedItem, Resumed, Snapshot
 from tui.client.http import DaemonClient
 
@@ -36,60 +36,60 @@ class Listener:
 
 
 @pytest.fixture
-def feed(daemon: Any) -> Iterator[EventFeed]:
+def feed(daemon: FakeDaemon) -> Iterator[EventFeed]:
     made = EventFeed(DaemonClient(daemon.path), patience=5, pauses=(0.02, 0.05))
     made.start()
     yield made
     made.stop()
 
 
-def test_a_snapshot_and_what_comes_after_it(daemon: Any, feed: EventFeed) -> None:
+def test_a_snapshot_and_what_comes_after_it(daemon: FakeDaemon, feed: EventFeed) -> None:
     job = daemon.job(1)
-    daemon.happen("job.created", job)
+    daemon.commit_event("job.created", job)
     listener = Listener(feed)
     listener.wait(lambda news: isinstance(news[0], Snapshot) if news else False)
     for _ in range(5):
-        daemon.happen("job.started", job)
+        daemon.commit_event("job.started", job)
     listener.wait(lambda _news: listener.ids and listener.ids[-1] == daemon.cursor)
     assert listener.ids == sorted(set(listener.ids))
 
 
-def test_a_line_that_is_cut_is_taken_up_without_a_gap(daemon: Any, feed: EventFeed) -> None:
+def test_a_line_that_is_cut_is_taken_up_without_a_gap(daemon: FakeDaemon, feed: EventFeed) -> None:
     listener = Listener(feed)
     listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
-    daemon.happen("job.created", daemon.job(1))
+    daemon.commit_event("job.created", daemon.job(1))
     listener.wait(lambda _news: listener.ids == [1])
-    daemon.cut()
+    daemon.disconnect()
     lost = listener.wait(lambda news: isinstance(news[-1], ConnectionLost) and news[-1].attempt > 1)[-1]
     assert isinstance(lost, ConnectionLost)
     assert str(daemon.path) in lost.why
     assert lost.pause == 0.05
     for _ in range(3):
-        daemon.happen("job.started", daemon.jobs[0])
-    daemon.deaf = False
+        daemon.commit_event("job.started", daemon.jobs[0])
+    daemon.unreachable = False
     listener.wait(lambda _news: listener.ids == [1, 2, 3, 4])
     assert any(isinstance(each, Resumed) for each in listener.news)
     assert sum(isinstance(each, Snapshot) for each in listener.news) == 1
 
 
 @pytest.mark.parametrize("change", ["another database", "pruned"])
-def test_what_cannot_be_resumed_begins_anew(daemon: Any, feed: EventFeed, change: str) -> None:
+def test_what_cannot_be_resumed_begins_anew(daemon: FakeDaemon, feed: EventFeed, change: str) -> None:
     listener = Listener(feed)
-    daemon.happen("job.created", daemon.job(1))
+    daemon.commit_event("job.created", daemon.job(1))
     listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
-    daemon.happen("job.started", daemon.jobs[0])
+    daemon.commit_event("job.started", daemon.jobs[0])
     listener.wait(lambda _news: listener.ids and listener.ids[-1] == 2)
-    daemon.cut()
+    daemon.disconnect()
     listener.wait(lambda news: isinstance(news[-1], ConnectionLost))
     for _ in range(5):
-        daemon.happen("job.started", daemon.jobs[0])
+        daemon.commit_event("job.started", daemon.jobs[0])
     if change == "pruned":
         daemon.pruned = 6
     else:
         daemon.instance = "two"
-    daemon.deaf = False
+    daemon.unreachable = False
     listener.wait(lambda news: sum(isinstance(each, Snapshot) for each in news) == 2)
-    daemon.happen("job.completed", daemon.jobs[0])
+    daemon.commit_event("job.completed", daemon.jobs[0])
     listener.wait(lambda _news: listener.ids[-1] == 8)
 
 
@@ -102,26 +102,26 @@ def test_nobody_there_from_the_beginning(tmp_path: Path) -> None:
 
 
 def test_a_listener_that_sleeps_holds_up_the_daemon_and_loses_nothing(
-    daemon: Any, feed: EventFeed, monkeypatch: pytest.MonkeyPatch
+    daemon: FakeDaemon, feed: EventFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.client.feed.MAX_PENDING", 10)
     for _ in range(50):
-        daemon.happen("job.started")
+        daemon.commit_event("job.started")
     listener = Listener(feed)
     listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
     for _ in range(200):
-        daemon.happen("job.started")
+        daemon.commit_event("job.started")
     listener.wait(lambda _news: listener.ids and listener.ids[-1] == 250)
     assert listener.ids == list(range(listener.ids[0], 251))
 
 
-def test_it_can_be_hurried(daemon: Any) -> None:
-    daemon.deaf = True
+def test_it_can_be_hurried(daemon: FakeDaemon) -> None:
+    daemon.unreachable = True
     feed = EventFeed(DaemonClient(daemon.path), pauses=(60.0,))
     listener = Listener(feed)
     feed.start()
     listener.wait(lambda news: news and isinstance(news[-1], ConnectionLost))
-    daemon.deaf = False
+    daemon.unreachable = False
     feed.hurry()
     listener.wait(lambda news: isinstance(news[-1], Snapshot))
     feed.stop()

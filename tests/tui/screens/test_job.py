@@ -1,9 +1,12 @@
 """One job by keys: its steps, the output of each, and the pages beside them."""
 
-from typing import Any
-
 import pytest
+from textual.pilot import Pilot
 
+from tests.tui import documents
+from tests.tui.documents import Document
+from tests.tui.fake_daemon import FakeDaemon
+from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
 from tui.screens.dialogs import ConfirmDialog
 from tui.screens.job import JobScreen
 from tui.screens.jobs import JobsScreen
@@ -12,7 +15,7 @@ from tui.widgets.step_tree import StepTree
 
 
 @pytest.fixture
-def failed(daemon: Any, papers: Any) -> Any:
+def failed(daemon: FakeDaemon) -> Document:
     """A job that failed in its second try, whose gate printed 5,000 lines."""
     job = daemon.job(
         479,
@@ -23,14 +26,14 @@ def failed(daemon: Any, papers: Any) -> Any:
         tries={"used": 2, "max": 3},
         error={"code": "gates_failed", "detail": "gate tests failed: exit 1", "hint": "look at its output"},
     )
-    steps = [papers.step(1, "checkout", startedAt=_at(13), completedAt=_at(16), durationMs=3000)]
+    steps = [documents.step(1, "checkout", startedAt=_at(13), completedAt=_at(16), durationMs=3000)]
     for number, start in ((1, 16), (2, 73)):
         more = {"try": number}
         ordinal = len(steps) + 1
         steps += [
-            papers.step(ordinal, "agent", phase="EXECUTION", type="AI_ACTION", startedAt=_at(start),
+            documents.step(ordinal, "agent", phase="EXECUTION", type="AI_ACTION", startedAt=_at(start),
                         completedAt=_at(start + 40), **more),
-            papers.step(ordinal + 1, "tests", phase="VALIDATION", type="GATE", status="FAILED", exitCode=1,
+            documents.step(ordinal + 1, "tests", phase="VALIDATION", type="GATE", status="FAILED", exitCode=1,
                         startedAt=_at(start + 40), completedAt=_at(start + 57), **more),
         ]  # fmt: skip
     for step in steps:
@@ -40,8 +43,8 @@ def failed(daemon: Any, papers: Any) -> Any:
     daemon.details[job["id"]] = {
         "prompt": "fix the [bold]last[/bold] row\n\n> \x1b[31mquoted",
         "steps": steps,
-        "decision": papers.DECISION,
-        "events": [{**papers.event(1, "gate.failed", "step-5", name="tests", exitCode=1), "jobId": job["id"]}],
+        "decision": documents.DECISION,
+        "events": [{**documents.event(1, "gate.failed", "step-5", name="tests", exitCode=1), "jobId": job["id"]}],
     }
     return job
 
@@ -50,16 +53,16 @@ def _at(second: int) -> str:
     return f"2026-11-22T14:{2 + second // 60:02}:{second % 60:02}.000Z"
 
 
-async def _open(pilot: Any, until: Any, seen: Any) -> None:
-    await until(pilot, lambda: "octo-org/api#479" in seen(pilot.app))
+async def _open(pilot: Pilot[None]) -> None:
+    await wait_for_text(pilot, "octo-org/api#479")
     await pilot.press("enter")
-    await until(pilot, lambda: isinstance(pilot.app.screen, JobScreen) and "▾ try 2" in seen(pilot.app))
+    await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobScreen) and "▾ try 2" in screen_text(pilot.app))
 
 
-async def test_steps_as_a_tree_with_their_time(failed: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
-        text = seen(pilot.app)
+async def test_steps_as_a_tree_with_their_time(failed: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
+        text = screen_text(pilot.app)
         assert "Jobs \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} 000001df  ✗ failed  fix · octo-org/api#479" in text
         steps = [line for line in text.splitlines() if "│" in line]
         names = [line[:24].strip() for line in steps[1:8]]
@@ -68,86 +71,88 @@ async def test_steps_as_a_tree_with_their_time(failed: Any, app: Any, until: Any
         assert "░" in steps[1]
 
 
-async def test_the_output_of_what_failed_is_shown_from_its_end(failed: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
-        await until(pilot, lambda: "line 5000 of 5000" in seen(pilot.app))
-        assert "LOG  tests (try 2)  exit 1" in seen(pilot.app)
+async def test_the_output_of_what_failed_is_shown_from_its_end(failed: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
+        await wait_for_text(pilot, "line 5000 of 5000")
+        assert "LOG  tests (try 2)  exit 1" in screen_text(pilot.app)
         await pilot.press("up")
-        await until(pilot, lambda: "output of agent in try 2" in seen(pilot.app))
+        await wait_for_text(pilot, "output of agent in try 2")
         await pilot.press("home")
-        await until(pilot, lambda: "output of checkout in try None" in seen(pilot.app))
+        await wait_for_text(pilot, "output of checkout in try None")
 
 
-async def test_a_step_whose_log_is_gone_says_so(daemon: Any, failed: Any, app: Any, until: Any, seen: Any) -> None:
+async def test_a_step_whose_log_is_gone_says_so(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
     del daemon.logs["step-5"]
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
-        await until(pilot, lambda: "past its retention" in seen(pilot.app))
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
+        await wait_for_text(pilot, "past its retention")
 
 
 async def test_output_is_followed_until_one_scrolls_up(
-    daemon: Any, failed: Any, app: Any, until: Any, seen: Any
+    daemon: FakeDaemon,
+    failed: Document,
+    make_app: MakeApp,
 ) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
-        await until(pilot, lambda: "line 5000 of 5000" in seen(pilot.app))
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
+        await wait_for_text(pilot, "line 5000 of 5000")
         daemon.logs["step-5"] += b"one more\n"
-        daemon.happen("step.output", failed, "step-5", offset=1, length=1, text="one more\n")
-        await until(pilot, lambda: "one more" in seen(pilot.app))
+        daemon.commit_event("step.output", failed, "step-5", offset=1, length=1, text="one more\n")
+        await wait_for_text(pilot, "one more")
         await pilot.press("tab", "pageup")
-        before = seen(pilot.app).splitlines()[6]
+        before = screen_text(pilot.app).splitlines()[6]
         log = pilot.app.screen.query_one(LogView)
         assert not log.following
         daemon.logs["step-5"] += b"and another\n" * 50
-        daemon.happen("step.output", failed, "step-5", offset=1, length=1, text="and another\n")
-        await until(pilot, lambda: log.text.size == len(daemon.logs["step-5"]))
-        assert seen(pilot.app).splitlines()[6] == before
+        daemon.commit_event("step.output", failed, "step-5", offset=1, length=1, text="and another\n")
+        await wait_until(pilot, lambda: log.text.size == len(daemon.logs["step-5"]))
+        assert screen_text(pilot.app).splitlines()[6] == before
         await pilot.press("f")
-        await until(pilot, lambda: "and another" in seen(pilot.app))
+        await wait_for_text(pilot, "and another")
         assert log.following
 
 
-async def test_a_huge_log_is_read_where_one_looks(daemon: Any, failed: Any, app: Any, until: Any, seen: Any) -> None:
+async def test_a_huge_log_is_read_where_one_looks(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
     daemon.logs["step-5"] = b"".join(b"line %09d\n" % number for number in range(3_000_000))
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
-        await until(pilot, lambda: "line 002999999" in seen(pilot.app))
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
+        await wait_for_text(pilot, "line 002999999")
         await pilot.press("tab", "home")
-        await until(pilot, lambda: "line 000000000" in seen(pilot.app))
-        assert "0 % of 42.9 MB" in seen(pilot.app)
+        await wait_for_text(pilot, "line 000000000")
+        assert "0 % of 42.9 MB" in screen_text(pilot.app)
         await pilot.press("slash", *"001777777", "enter")
-        await until(pilot, lambda: "line 001777777" in seen(pilot.app))
+        await wait_for_text(pilot, "line 001777777")
         await pilot.press("end")
-        await until(pilot, lambda: "line 002999999" in seen(pilot.app))
+        await wait_for_text(pilot, "line 002999999")
         assert pilot.app.screen.query_one(LogView).following
 
 
-async def test_find_marks_and_goes_on(failed: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
-        await until(pilot, lambda: "line 5000 of 5000" in seen(pilot.app))
+async def test_find_marks_and_goes_on(failed: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
+        await wait_for_text(pilot, "line 5000 of 5000")
         await pilot.press("slash", *"LINE 42", "enter")
-        await until(pilot, lambda: "line 4299 of" in seen(pilot.app))
+        await wait_for_text(pilot, "line 4299 of")
         await pilot.press("N")
-        await until(pilot, lambda: "line 4298 of" in seen(pilot.app))
+        await wait_for_text(pilot, "line 4298 of")
         await pilot.press("tab", "slash", *"nowhere", "enter")
-        await until(pilot, lambda: "nowhere is not" in seen(pilot.app))
+        await wait_for_text(pilot, "nowhere is not")
 
 
-async def test_long_lines_are_folded(daemon: Any, failed: Any, app: Any, until: Any, seen: Any) -> None:
+async def test_long_lines_are_folded(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
     daemon.logs["step-5"] = b"word " * 100 + b"end\n"
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
-        await until(pilot, lambda: "word word" in seen(pilot.app))
-        assert "end" not in seen(pilot.app)
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
+        await wait_for_text(pilot, "word word")
+        assert "end" not in screen_text(pilot.app)
         await pilot.press("tab", "z")
-        await until(pilot, lambda: "word end" in seen(pilot.app))
+        await wait_for_text(pilot, "word end")
 
 
-async def test_the_pages(daemon: Any, failed: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(120, 40)) as pilot:
-        await _open(pilot, until, seen)
+async def test_the_pages(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 40)) as pilot:
+        await _open(pilot)
         for key, text in (
             ("2", "gate.failed       name=tests"),
             ("3", "look at its output"),
@@ -158,50 +163,50 @@ async def test_the_pages(daemon: Any, failed: Any, app: Any, until: Any, seen: A
             ("1", "line 5000 of 5000"),
         ):
             await pilot.press(key)
-            await until(pilot, lambda text=text: text in seen(pilot.app))
+            await wait_for_text(pilot, text)
 
 
-async def test_a_running_job_moves_with_its_events(daemon: Any, papers: Any, app: Any, until: Any, seen: Any) -> None:
+async def test_a_running_job_moves_with_its_events(daemon: FakeDaemon, make_app: MakeApp) -> None:
     job = daemon.job(479, status="RUNNING", completedAt=None)
-    step = {**papers.step(1, "checkout"), "jobId": job["id"]}
+    step = {**documents.step(1, "checkout"), "jobId": job["id"]}
     daemon.details[job["id"]] = {"steps": [step]}
-    async with app(job=job["id"][-8:]).run_test(size=(120, 30)) as pilot:
-        await until(pilot, lambda: "✓ checkout" in seen(pilot.app))
-        agent = papers.step(2, "agent", status="RUNNING", completedAt=None, durationMs=None, exitCode=None)
+    async with make_app(job=job["id"][-8:]).run_test(size=(120, 30)) as pilot:
+        await wait_for_text(pilot, "✓ checkout")
+        agent = documents.step(2, "agent", status="RUNNING", completedAt=None, durationMs=None, exitCode=None)
         agent.update({"try": 1, "jobId": job["id"], "phase": "EXECUTION"})
         daemon.details[job["id"]] = {"steps": [step, agent]}
         daemon.logs["step-2"] = b"thinking\n"
-        daemon.happen("step.started", job, "step-2", name="agent")
-        await until(pilot, lambda: "▶ agent" in seen(pilot.app) and "thinking" in seen(pilot.app))
-        assert "following" in seen(pilot.app)
+        daemon.commit_event("step.started", job, "step-2", name="agent")
+        await wait_for_text(pilot, "▶ agent", "thinking")
+        assert "following" in screen_text(pilot.app)
 
 
-async def test_a_try_folds(failed: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
+async def test_a_try_folds(failed: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
         await pilot.press("home", "down", "enter")
-        await until(pilot, lambda: "▸ try 1" in seen(pilot.app))
+        await wait_for_text(pilot, "▸ try 1")
         assert pilot.app.screen.query_one(StepTree).count == 5
 
 
-async def test_retry_and_back(daemon: Any, failed: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
+async def test_retry_and_back(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
         await pilot.press("r")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         await pilot.press("y")
-        await until(pilot, lambda: [path for path, _ in daemon.asked if path.endswith("/retry")])
+        await wait_until(pilot, lambda: [path for path, _ in daemon.requests if path.endswith("/retry")])
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))
 
 
-async def test_no_such_job(app: Any, until: Any, seen: Any) -> None:
-    async with app(job="deadbeef").run_test(size=(120, 30)) as pilot:
-        await until(pilot, lambda: "there is no runner-jobs/deadbeef" in seen(pilot.app))
+async def test_no_such_job(make_app: MakeApp) -> None:
+    async with make_app(job="deadbeef").run_test(size=(120, 30)) as pilot:
+        await wait_for_text(pilot, "there is no runner-jobs/deadbeef")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 15)])
-async def test_small_terminals(failed: Any, app: Any, until: Any, seen: Any, size: tuple[int, int]) -> None:
-    async with app().run_test(size=size) as pilot:
-        await _open(pilot, until, seen)
-        await until(pilot, lambda: "line 5000 of 5000" in seen(pilot.app))
+async def test_small_terminals(failed: Document, make_app: MakeApp, size: tuple[int, int]) -> None:
+    async with make_app().run_test(size=size) as pilot:
+        await _open(pilot)
+        await wait_for_text(pilot, "line 5000 of 5000")

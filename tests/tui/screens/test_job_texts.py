@@ -1,12 +1,17 @@
 """The long texts of a job by keys: the diff, the filter, the times; and what is taken out of them."""
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+from textual.app import App
+from textual.pilot import Pilot
 
-from tui.app.app import StitcherApp
+from tests.tui import documents
+from tests.tui.documents import Document
+from tests.tui.fake_daemon import FakeDaemon
+from tests.tui.screens.screen import MakeApp, screen_text, stitcher_app, wait_for_text, wait_until
 from tui.screens import job_body
 from tui.screens.job import JobScreen
 from tui.widgets.searchable import LogPanel
@@ -25,7 +30,7 @@ diff --git a/pages.py b/pages.py
 
 
 @pytest.fixture
-def job(daemon: Any, papers: Any) -> Any:
+def job(daemon: FakeDaemon) -> Document:
     """A job of two attempts, whose last gate printed a thousand lines."""
     job = daemon.job(
         479,
@@ -37,8 +42,8 @@ def job(daemon: Any, papers: Any) -> Any:
     )
     gate = {"phase": "VALIDATION", "type": "GATE", "status": "FAILED", "exitCode": 1, "try": 1, "jobId": job["id"]}
     steps = [
-        papers.step(1, "tests", **{**gate, "attempt": 1}, startedAt=_at(5), completedAt=_at(9)),
-        papers.step(2, "tests", **{**gate, "attempt": 2}, startedAt=_at(65), completedAt=_at(69)),
+        documents.step(1, "tests", **{**gate, "attempt": 1}, startedAt=_at(5), completedAt=_at(9)),
+        documents.step(2, "tests", **{**gate, "attempt": 2}, startedAt=_at(65), completedAt=_at(69)),
     ]
     steps[1]["ordinal"] = 1
     daemon.logs["step-1"] = b"the first attempt\n"
@@ -46,9 +51,9 @@ def job(daemon: Any, papers: Any) -> Any:
     daemon.diffs[f"{job['id']}/2"] = DIFF
     said = {"stepId": "step-2", "jobId": job["id"]}
     events = [
-        {**papers.event(1, "step.output", offset=0, length=4000, text="even 000"), **said, "timestamp": _at(66)},
-        {**papers.event(2, "step.output", offset=4000, length=4500, text="odd 999"), **said, "timestamp": _at(67)},
-        {**papers.event(3, "gate.failed", name="tests"), **said},
+        {**documents.event(1, "step.output", offset=0, length=4000, text="even 000"), **said, "timestamp": _at(66)},
+        {**documents.event(2, "step.output", offset=4000, length=4500, text="odd 999"), **said, "timestamp": _at(67)},
+        {**documents.event(3, "gate.failed", name="tests"), **said},
     ]
     daemon.details[job["id"]] = {"steps": steps, "events": events, "prompt": "mend it"}
     return job
@@ -58,110 +63,114 @@ def _at(second: int) -> str:
     return f"2026-11-22T14:{2 + second // 60:02}:{second % 60:02}.000Z"
 
 
-async def _open(pilot: Any, until: Any, seen: Any) -> None:
-    await until(pilot, lambda: "octo-org/api#479" in seen(pilot.app))
+async def _open(pilot: Pilot[None]) -> None:
+    await wait_for_text(pilot, "octo-org/api#479")
     await pilot.press("enter")
-    await until(pilot, lambda: isinstance(pilot.app.screen, JobScreen) and "odd 999" in seen(pilot.app))
+    await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobScreen) and "odd 999" in screen_text(pilot.app))
 
 
-def _style(app: StitcherApp, text: str) -> str:
+def _style(app: App[None], text: str) -> str:
     """Return the colour that a text on the screen begins with."""
     for strip in app.screen._compositor.render_strips():
         for segment in strip:
             if text in segment.text and segment.style and segment.style.color:
-                return segment.style.color.name
+                return str(segment.style.color.name)
     raise AssertionError(text)
 
 
-async def test_the_diff_is_coloured_and_nothing_in_it_is_obeyed(job: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(160, 30)) as pilot:
-        await _open(pilot, until, seen)
+async def test_the_diff_is_coloured_and_nothing_in_it_is_obeyed(job: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(160, 30)) as pilot:
+        await _open(pilot)
         await pilot.press("3")
-        await until(pilot, lambda: "@@ -4,9 +4,9 @@" in seen(pilot.app))
-        text = seen(pilot.app)
+        await wait_for_text(pilot, "@@ -4,9 +4,9 @@")
+        text = screen_text(pilot.app)
         assert "-    return rows \\x1b[2J" in text
         assert "+    return rows[:size]\\rhidden" in text
         removed, added = _style(pilot.app, "-    return"), _style(pilot.app, "+    return")
         assert len({removed, added, _style(pilot.app, "1 file changed")}) == 3
         await pilot.press("ampersand", *"return", "enter")
-        await until(pilot, lambda: "2 lines with return" in seen(pilot.app) and "@@ -4" not in seen(pilot.app))
+        await wait_for_text(pilot, "2 lines with return", absent="@@ -4")
         await pilot.press("slash", *"SIZE", "enter")
-        await until(pilot, lambda: "@@ -4" in seen(pilot.app))
+        await wait_for_text(pilot, "@@ -4")
 
 
-async def test_there_may_be_no_diff(daemon: Any, job: Any, app: Any, until: Any, seen: Any) -> None:
+async def test_there_may_be_no_diff(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
     daemon.diffs[f"{job['id']}/1"] = b""
     del daemon.diffs[f"{job['id']}/2"]
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
         await pilot.press("3")
-        await until(pilot, lambda: "past its retention" in seen(pilot.app))
+        await wait_for_text(pilot, "past its retention")
         await pilot.press("left_square_bracket")
-        await until(pilot, lambda: "nothing was changed" in seen(pilot.app))
+        await wait_for_text(pilot, "nothing was changed")
 
 
 async def test_a_filter_shows_the_lines_that_hold_a_text(
-    daemon: Any, job: Any, app: Any, until: Any, seen: Any
+    daemon: FakeDaemon,
+    job: Document,
+    make_app: MakeApp,
 ) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
         await pilot.press("ampersand", *"ODD 11", "enter")
-        await until(pilot, lambda: "5 lines with odd 11" in seen(pilot.app) and "even" not in seen(pilot.app))
+        await wait_for_text(pilot, "5 lines with odd 11", absent="even")
         daemon.logs["step-2"] += b"odd 11 more\n"
-        daemon.happen("step.output", job, "step-2", offset=8500, length=12, text="odd 11 more")
-        await until(pilot, lambda: "6 lines" in seen(pilot.app) and "odd 11 more" in seen(pilot.app))
+        daemon.commit_event("step.output", job, "step-2", offset=8500, length=12, text="odd 11 more")
+        await wait_for_text(pilot, "6 lines", "odd 11 more")
         await pilot.press("home", "enter")
-        await until(pilot, lambda: "odd 111" in seen(pilot.app) and "even 112" in seen(pilot.app))
+        await wait_for_text(pilot, "odd 111", "even 112")
         await pilot.press("ampersand", *"nowhere", "enter")
-        await until(pilot, lambda: "0 lines with nowhere" in seen(pilot.app))
+        await wait_for_text(pilot, "0 lines with nowhere")
         await pilot.press("ampersand", *["backspace"] * 7, "enter")
-        await until(pilot, lambda: "even" in seen(pilot.app))
+        await wait_for_text(pilot, "even")
         assert not pilot.app.screen.query_one("#log", LogPanel).filter
 
 
-async def test_a_log_tells_when_it_was_written(job: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
+async def test_a_log_tells_when_it_was_written(job: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
         await pilot.press("T")
-        await until(pilot, lambda: "14:03:07 odd 999" in seen(pilot.app))
+        await wait_for_text(pilot, "14:03:07 odd 999")
         await pilot.press("tab", "home")
-        await until(pilot, lambda: "14:03:06 even 000" in seen(pilot.app))
+        await wait_for_text(pilot, "14:03:06 even 000")
         await pilot.press("T")
-        await until(pilot, lambda: "14:03:06" not in seen(pilot.app))
+        await wait_for_text(pilot, absent="14:03:06")
 
 
-async def test_from_an_event_to_its_place_in_the_output(job: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
+async def test_from_an_event_to_its_place_in_the_output(job: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
         await pilot.press("2")
-        await until(pilot, lambda: "3 of 3 events" in seen(pilot.app))
+        await wait_for_text(pilot, "3 of 3 events")
         await pilot.press("tab", "ampersand", *"step.output", "enter")
-        await until(pilot, lambda: "2 of 3 events" in seen(pilot.app))
+        await wait_for_text(pilot, "2 of 3 events")
         await pilot.press("end", "enter")
-        await until(pilot, lambda: "even 470" in seen(pilot.app) and "LOG  tests" in seen(pilot.app))
+        await wait_for_text(pilot, "even 470", "LOG  tests")
 
 
 async def test_all_that_happened_is_asked_for_when_one_looks(
-    daemon: Any, papers: Any, job: Any, app: Any, until: Any, seen: Any
+    daemon: FakeDaemon,
+    job: Document,
+    make_app: MakeApp,
 ) -> None:
     details = daemon.details[job["id"]]
     details["past"], details["events"] = details["events"], details["events"][2:]
-    daemon.events.append({**papers.event(9, "delivery.received"), "jobId": None})
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
+    daemon.events.append({**documents.event(9, "delivery.received"), "jobId": None})
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
         await pilot.press("2")
-        await until(pilot, lambda: "3 of 3 events" in seen(pilot.app) and "step.output" in seen(pilot.app))
-        daemon.happen("job.retried", job)
-        await until(pilot, lambda: "4 of 4 events" in seen(pilot.app) and "job.retried" in seen(pilot.app))
+        await wait_for_text(pilot, "3 of 3 events", "step.output")
+        daemon.commit_event("job.retried", job)
+        await wait_for_text(pilot, "4 of 4 events", "job.retried")
 
 
-async def test_the_page_takes_the_whole_width(job: Any, app: Any, until: Any, seen: Any) -> None:
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
+async def test_the_page_takes_the_whole_width(job: Document, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
         await pilot.press("x")
-        await until(pilot, lambda: "STEPS" not in seen(pilot.app) and "odd 999" in seen(pilot.app))
+        await wait_for_text(pilot, "odd 999", absent="STEPS")
         await pilot.press("x")
-        await until(pilot, lambda: "STEPS" in seen(pilot.app))
+        await wait_for_text(pilot, "STEPS")
 
 
 @pytest.mark.parametrize(
@@ -175,25 +184,31 @@ async def test_the_page_takes_the_whole_width(job: Any, app: Any, until: Any, se
     ],
 )
 async def test_each_page_goes_into_a_file_and_into_the_pager(
-    job: Any, app: Any, until: Any, seen: Any, key: str, there: str, name: str, begins: bytes,
+    job: Document, make_app: MakeApp, key: str, there: str, name: str, begins: bytes,
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    async with app().run_test(size=(120, 30)) as pilot:
-        await _open(pilot, until, seen)
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
         await pilot.press(key)
-        await until(pilot, lambda: there in seen(pilot.app))
+        await wait_for_text(pilot, there)
         for expected in (name, name.replace(".", "-2.")):
             await pilot.press("e")
-            await until(pilot, lambda expected=expected: (tmp_path / expected).is_file())
-            await until(pilot, lambda expected=expected: (tmp_path / expected).read_bytes().startswith(begins))
-        body = pilot.app.screen._body
-        lines = "\n".join(job_body.plain_lines(body, pilot.app.daemon))
+            await wait_until(pilot, (tmp_path / expected).is_file)
+            await wait_until(pilot, partial(_begins_with, tmp_path / expected, begins))
+        screen = pilot.app.screen
+        assert isinstance(screen, JobScreen)
+        body = screen._body
+        lines = "\n".join(job_body.plain_lines(body, stitcher_app(pilot).daemon))
         assert "\x1b" not in lines
         assert there in lines or key == "2"
         await pilot.press("Y")
         copied = pilot.app.clipboard
         assert json.loads(copied)["type"] == "gate.failed" if key == "2" else there in copied
+
+
+def _begins_with(path: Path, content: bytes) -> bool:
+    return path.read_bytes().startswith(content)
 
 
 async def test_the_pager_reads_it_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

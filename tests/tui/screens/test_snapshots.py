@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from textual.pilot import Pilot
 
 from shared.api import SimulationResult
+from tests.tui import documents
+from tests.tui.fake_daemon import FakeDaemon
+from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
 
 TEXTS = Path(__file__).parents[1] / "snapshots"
 Keys = tuple[str, ...]
@@ -53,8 +55,8 @@ index e0b706b..14de468 100644
 
 
 @pytest.fixture
-def busy(daemon: Any, papers: Any) -> Any:
-    """A house with a job in every state, the newest of which failed its gate twice."""
+def busy(daemon: FakeDaemon) -> FakeDaemon:
+    """A daemon with a job in every state; the newest failed its gate twice."""
     stamps = {"queuedAt": "2026-11-22T14:02:03.000Z", "startedAt": "2026-11-22T14:02:13.000Z"}
     used = {"inputTokens": 71000, "outputTokens": 900, "costUsd": 0.88}
     daemon.job(477, **stamps)
@@ -67,7 +69,7 @@ def busy(daemon: Any, papers: Any) -> Any:
     error = {"code": "gates_failed", "detail": "gate tests failed: exit 1", "hint": "look at its output"}
     job = daemon.job(482, status="RUNNING", completedAt=None, tries={"used": 2, "max": 3}, usage=used, **stamps)
     failed = daemon.job(479, status="FAILED", error=error, tries={"used": 2, "max": 3}, usage=used, **stamps)
-    steps = [papers.step(1, "checkout", startedAt=_at(13), completedAt=_at(16))]
+    steps = [documents.step(1, "checkout", startedAt=_at(13), completedAt=_at(16))]
     for number, start in ((1, 16), (2, 73)):
         at = len(steps) + 1
         for name, phase, type_, first, last, status in (
@@ -76,14 +78,14 @@ def busy(daemon: Any, papers: Any) -> Any:
             ("tests", "VALIDATION", "GATE", start + 44, start + 57, "FAILED"),
         ):
             more = {"try": number, "exitCode": int(status == "FAILED")}
-            steps.append(papers.step(at, name, phase=phase, type=type_, status=status, startedAt=_at(first),
+            steps.append(documents.step(at, name, phase=phase, type=type_, status=status, startedAt=_at(first),
                                      completedAt=_at(last), **more))  # fmt: skip
             at += 1
     daemon.logs[steps[-1]["id"]] = b"".join(b"line %d of 60\n" % number for number in range(1, 61))
     daemon.diffs[f"{failed['id']}/1"] = DIFF
     for each in (job, failed):
-        daemon.details[each["id"]] = {"steps": steps, "decision": papers.DECISION}
-    daemon.deliveries.append(papers.DELIVERY)
+        daemon.details[each["id"]] = {"steps": steps, "decision": documents.DECISION}
+    daemon.deliveries.append(documents.DELIVERY)
     daemon.rails["error"] = {"line": 34, "column": 17, "message": "unknown capability 'git:comit'", "at": None}
     change = {"what": "job fix", "change": "changed", "keys": ["tries"], "line": 7}
     before = daemon.rails["text"].replace("tries: 3", "tries: 2")
@@ -94,13 +96,13 @@ def busy(daemon: Any, papers: Any) -> Any:
         ("job.waiting", {"guards": ["outsider-text"], "by": ["maintainers"]}),
         ("gate.failed", {"name": "tests", "exitCode": 1}),
     ):
-        daemon.happen(type_, failed, **payload)
+        daemon.commit_event(type_, failed, **payload)
     return daemon
 
 
-def _simulation(papers: Any) -> SimulationResult:
+def _simulation() -> SimulationResult:
     """What the other rails would have said of two deliveries."""
-    decision = {**papers.DECISION, "reason": "reason 1"}
+    decision = {**documents.DECISION, "reason": "reason 1"}
     about = {"event": "issue_comment", "sender": "github:drive-by", "repository": "octo-org/api", "decision": decision}
     changed = [{"deliveryId": f"0199f3a1-5c2e-7d11-9a44-{at:012x}", "before": "allowed", "after": "denied", **about}
                for at in (1, 2)]  # fmt: skip
@@ -114,11 +116,8 @@ def _at(second: int) -> str:
 
 @pytest.mark.parametrize(("name", "size"), LOOKS, ids=[f"{name}-{size[0]}x{size[1]}" for name, size in LOOKS])
 def test_looks(
-    busy: Any,
-    papers: Any,
-    app: Any,
-    until: Any,
-    seen: Any,
+    busy: FakeDaemon,
+    make_app: MakeApp,
     snap_compare: Callable[..., bool],
     request: pytest.FixtureRequest,
     name: str,
@@ -130,24 +129,24 @@ def test_looks(
 
     async def lead(pilot: Pilot[None]) -> None:
         nonlocal text
-        await until(pilot, lambda: "octo-org/api#479" in seen(pilot.app) and "▲ rails r-4f2a" in seen(pilot.app))
-        await until(pilot, lambda: "queue 3" in seen(pilot.app) or size[0] < 80)
+        await wait_for_text(pilot, "octo-org/api#479", "▲ rails r-4f2a")
+        await wait_until(pilot, lambda: "queue 3" in screen_text(pilot.app) or size[0] < 80)
         if name == "simulation":
-            app_.action_open("simulation", _simulation(papers), "rails.new.yaml")
+            app_.action_open("simulation", _simulation(), "rails.new.yaml")
         if name == "lost":
-            busy.cut()
+            busy.disconnect()
         for keys, there in SCREENS[name]:
             await pilot.press(*keys)
-            await until(pilot, lambda there=there: there in seen(pilot.app))
-        text = await _at_rest(pilot, seen, file, update=update)
+            await wait_for_text(pilot, there)
+        text = await _at_rest(pilot, file, update=update)
 
-    app_ = app(pauses=(60.0,))
+    app_ = make_app(pauses=(60.0,))
     alike = snap_compare(app_, terminal_size=size, run_before=lead)
     _compare(file, text, update=update)
     assert alike
 
 
-async def _at_rest(pilot: Pilot[None], seen: Callable[[Any], str], file: Path, *, update: bool) -> str:
+async def _at_rest(pilot: Pilot[None], file: Path, *, update: bool) -> str:
     """Return the screen as it is once it is as it shall be, or for long has not been that.
 
     Messages may still be under way when what was waited for is there: the hints follow what they hint at.
@@ -155,7 +154,7 @@ async def _at_rest(pilot: Pilot[None], seen: Callable[[Any], str], file: Path, *
     wanted = "" if update else file.read_text("utf-8")
     text = ""
     for _ in range(40 if update else 600):
-        text = f"{seen(pilot.app).rstrip()}\n"
+        text = f"{screen_text(pilot.app).rstrip()}\n"
         if text == wanted:
             break
         await pilot.pause(0.05)

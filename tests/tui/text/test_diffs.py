@@ -2,10 +2,10 @@
 
 import io
 import json
-from typing import Any
 
 import pytest
 
+from tests.tui.fake_api import FakeApi, RunStitcher
 from tui.cli.terminal import Terminal
 from tui.cli.verbs import show
 from tui.text import diffs
@@ -47,11 +47,11 @@ class _Screen(io.StringIO):
         return 1
 
 
-def test_show_diff_on_a_terminal_is_coloured_and_plain(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, DIFF
+def test_show_diff_on_a_terminal_is_coloured_and_plain(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, DIFF
     monkeypatch.setattr("os.get_terminal_size", lambda _: type("Size", (), {"columns": 80}))
     out = _Screen()
-    options = type("Options", (), {"job": "7f3a1c9d", "json": False, "socket": str(house.path), "config": None})
+    options = type("Options", (), {"job": "7f3a1c9d", "json": False, "socket": str(api.path), "config": None})
     assert show._diff(options, Terminal(io.StringIO(), out, io.StringIO(), {"TERM": "xterm"})) == 0  # type: ignore[arg-type]
     lines = out.getvalue().splitlines()
     assert lines[1] == "\x1b[1mdiff --git a/made b/made\x1b[0m"
@@ -62,17 +62,17 @@ def test_show_diff_on_a_terminal_is_coloured_and_plain(house: Any, monkeypatch: 
     ]
 
 
-def test_show_diff_in_a_pipe_is_what_git_wrote(house: Any, capfdbinary: Any) -> None:
-    house.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, DIFF
+def test_show_diff_in_a_pipe_is_what_git_wrote(api: FakeApi, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    api.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, DIFF
     from tui.__main__ import main
 
-    assert main(["--socket", str(house.path), "show", "7f3a1c9d", "--diff"]) == 0
+    assert main(["--socket", str(api.path), "show", "7f3a1c9d", "--diff"]) == 0
     assert capfdbinary.readouterr().out == DIFF
-    assert main(["--socket", str(house.path), "show", "7f3a1c9d", "--diff", "--json"]) == 0
+    assert main(["--socket", str(api.path), "show", "7f3a1c9d", "--diff", "--json"]) == 0
     assert json.loads(capfdbinary.readouterr().out)["diff"].startswith(" made | 2 +-")
 
 
-def test_no_diff_is_told(house: Any, stitcher: Any) -> None:
-    house.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, b""
+def test_no_diff_is_told(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, b""
     assert stitcher("show", "7f3a1c9d", "--diff") == (0, "", "nothing was changed\n")
     assert stitcher("show", "deadbeef", "--diff")[0] == 5

@@ -9,137 +9,138 @@ from hypothesis import strategies as st
 
 from shared.api import JobPage
 from shared.models import JobEvent
+from tests.tui import documents
 from tui.widgets.board import Board, PageRequest, Splice
 
 
-def _event(papers: Any, type_: str, job_id: str | None, **payload: Any) -> JobEvent:
-    return msgspec.convert({**papers.event(1, type_, None, **payload), "jobId": job_id}, JobEvent)
+def _event(type_: str, job_id: str | None, **payload: Any) -> JobEvent:
+    return msgspec.convert({**documents.event(1, type_, None, **payload), "jobId": job_id}, JobEvent)
 
 
-def _page(papers: Any, names: list[str], *, more: bool) -> JobPage:
-    items = [papers.job(id=name) for name in names]
+def _page(names: list[str], *, more: bool) -> JobPage:
+    items = [documents.job(id=name) for name in names]
     document = {"items": items, "next": names[-1] if more else None, "cursor": 1, "counts": {"failed": len(names)}}
     return msgspec.convert(document, JobPage)
 
 
-def _answer(papers: Any, truth: list[str], everything: list[str], ask: PageRequest) -> JobPage:
+def _answer(truth: list[str], everything: list[str], ask: PageRequest) -> JobPage:
     """What the daemon says: `truth` are the ids that match, `everything` all there are, newest first."""
     older = everything[everything.index(ask.before) + 1 :] if ask.before else everything
     found = [name for name in truth if name in set(older)]
-    return _page(papers, found[: ask.limit], more=len(found) > ask.limit)
+    return _page(found[: ask.limit], more=len(found) > ask.limit)
 
 
-def _settle(papers: Any, board: Board, truth: list[str], everything: list[str], window: tuple[int, int]) -> int:
+def _settle(board: Board, truth: list[str], everything: list[str], window: tuple[int, int]) -> int:
     for asked in range(20):
         ask = board.wish(*window)
         if ask is None:
             return asked
-        board.merge(ask, _answer(papers, truth, everything, ask))
+        board.merge(ask, _answer(truth, everything, ask))
     raise AssertionError("it asks for ever")
 
 
-def test_the_first_page_and_those_below(papers: Any) -> None:
+def test_the_first_page_and_those_below() -> None:
     jobs = [f"{number:08}" for number in range(1000, 0, -1)]
     board = Board()
     assert board.wish(0, 30) == PageRequest(None, 200)
-    assert _settle(papers, board, jobs, jobs, (0, 30)) == 1
+    assert _settle(board, jobs, jobs, (0, 30)) == 1
     assert board.ids == jobs[:200]
-    _settle(papers, board, jobs, jobs, (170, 200))
+    _settle(board, jobs, jobs, (170, 200))
     assert board.ids == jobs[:400]
     while board.more:
-        _settle(papers, board, jobs, jobs, (len(board.ids) - 10, len(board.ids) - 1))
+        _settle(board, jobs, jobs, (len(board.ids) - 10, len(board.ids) - 1))
     assert board.ids == jobs
 
 
-def test_no_jobs_at_all(papers: Any) -> None:
+def test_no_jobs_at_all() -> None:
     board = Board()
-    board.merge(PageRequest(None, 200), _page(papers, [], more=False))
+    board.merge(PageRequest(None, 200), _page([], more=False))
     assert board.loaded
     assert board.wish(0, 30) is None
 
 
-def test_an_event_outdates_its_row_alone(papers: Any) -> None:
+def test_an_event_outdates_its_row_alone() -> None:
     jobs = [f"{number:08}" for number in range(100, 0, -1)]
     board = Board()
-    _settle(papers, board, jobs, jobs, (0, 30))
-    board.apply([_event(papers, "step.started", jobs[50], name="agent")])
+    _settle(board, jobs, jobs, (0, 30))
+    board.apply([_event("step.started", jobs[50], name="agent")])
     assert board.wish(0, 30) is None
     assert board.wish(40, 60) == PageRequest(jobs[49], 50)
-    board.apply([_event(papers, "job.failed", jobs[3])])
+    board.apply([_event("job.failed", jobs[3])])
     assert board.wish(0, 30) == PageRequest(jobs[2], 50)
 
 
 @pytest.mark.parametrize("type_", ["step.output", "delivery.received", "rails.reloaded"])
-def test_events_that_change_no_row(papers: Any, type_: str) -> None:
+def test_events_that_change_no_row(type_: str) -> None:
     board = Board()
-    _settle(papers, board, ["00000001"], ["00000001"], (0, 30))
-    board.apply([_event(papers, type_, "00000001" if type_ == "step.output" else None)])
+    _settle(board, ["00000001"], ["00000001"], (0, 30))
+    board.apply([_event(type_, "00000001" if type_ == "step.output" else None)])
     assert board.wish(0, 30) is None
 
 
-def test_a_kind_of_event_that_is_not_known_is_a_change(papers: Any) -> None:
+def test_a_kind_of_event_that_is_not_known_is_a_change() -> None:
     board = Board()
-    _settle(papers, board, ["00000001"], ["00000001"], (0, 30))
-    board.apply([_event(papers, "job.teleported", "00000001")])
+    _settle(board, ["00000001"], ["00000001"], (0, 30))
+    board.apply([_event("job.teleported", "00000001")])
     assert board.wish(0, 30) is not None
 
 
-def test_new_jobs_come_on_top(papers: Any) -> None:
+def test_new_jobs_come_on_top() -> None:
     jobs = [f"{number:08}" for number in range(300, 0, -1)]
     board = Board()
-    _settle(papers, board, jobs, jobs, (0, 30))
+    _settle(board, jobs, jobs, (0, 30))
     more = ["00000302", "00000301", *jobs]
-    board.apply([_event(papers, "job.created", "00000302")])
+    board.apply([_event("job.created", "00000302")])
     ask = board.wish(0, 30)
     assert ask == PageRequest(None, 200)
-    splice = board.merge(ask, _answer(papers, more, more, ask))
+    splice = board.merge(ask, _answer(more, more, ask))
     assert board.ids == more[:202]
     assert splice == Splice(0, 198, 200)
     assert splice.moved(199) == 201
 
 
-def test_more_new_jobs_than_a_page_holds_begin_the_list_anew(papers: Any) -> None:
+def test_more_new_jobs_than_a_page_holds_begin_the_list_anew() -> None:
     jobs = [f"{number:08}" for number in range(100, 0, -1)]
     board = Board()
-    _settle(papers, board, jobs, jobs, (0, 30))
+    _settle(board, jobs, jobs, (0, 30))
     more = [f"{number:08}" for number in range(900, 100, -1)] + jobs
-    board.apply([_event(papers, "job.created", more[0])])
-    _settle(papers, board, more, more, (0, 30))
+    board.apply([_event("job.created", more[0])])
+    _settle(board, more, more, (0, 30))
     assert board.ids == more[:200]
     assert board.more
 
 
-def test_jobs_far_away_are_forgotten_and_asked_for_again(papers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_far_away_are_forgotten_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.widgets.board.CACHED_JOBS", 500)
     jobs = [f"{number:08}" for number in range(1200, 0, -1)]
     board = Board()
     while board.more:
-        _settle(papers, board, jobs, jobs, (len(board.ids) - 10, len(board.ids) - 1))
+        _settle(board, jobs, jobs, (len(board.ids) - 10, len(board.ids) - 1))
     assert board.ids == jobs
     assert board.job(0) is None
     assert len(board.held()) == 500
-    _settle(papers, board, jobs, jobs, (0, 30))
+    _settle(board, jobs, jobs, (0, 30))
     assert all(board.job(row) for row in range(31))
 
 
-def test_what_the_last_event_said(papers: Any) -> None:
+def test_what_the_last_event_said() -> None:
     board = Board()
-    board.apply([_event(papers, "step.started", "j", name="tests", phase="VALIDATION", **{"try": 2})])
+    board.apply([_event("step.started", "j", name="tests", phase="VALIDATION", **{"try": 2})])
     assert board.said("j") == "gate tests (try 2)"
-    board.apply([_event(papers, "ai.tool_called", "j", tool="exec \x1b[2J")])
+    board.apply([_event("ai.tool_called", "j", tool="exec \x1b[2J")])
     assert board.said("j") == "exec \\x1b[2J"
     assert board.said("k") == ""
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_what_is_looked_at_becomes_true(papers: Any, data: st.DataObject) -> None:
+def test_what_is_looked_at_becomes_true(data: st.DataObject) -> None:
     """A filtered list: jobs are made, begin to match and cease to; what is on screen is a part of the daemon's list."""
     everything = [f"{number:08}" for number in range(data.draw(st.integers(0, 900)), 0, -1)]
     matching = {name for name in everything if int(name) % 3}
     board = Board([("q", "x")])
     truth = [name for name in everything if name in matching]
-    _settle(papers, board, truth, everything, (0, 20))
+    _settle(board, truth, everything, (0, 20))
     for _ in range(data.draw(st.integers(1, 5))):
         for _ in range(data.draw(st.integers(0, 30))):
             everything.insert(0, f"{len(everything) + 1:08}")
@@ -149,7 +150,7 @@ def test_what_is_looked_at_becomes_true(papers: Any, data: st.DataObject) -> Non
         truth = [name for name in everything if name in matching]
         board.outdate()
         top = data.draw(st.integers(0, max(len(board.ids) - 1, 0)))
-        _settle(papers, board, truth, everything, (top, top + 20))
+        _settle(board, truth, everything, (top, top + 20))
         shown = board.ids[top : top + 21]
         start = truth.index(shown[0]) if shown else 0
         assert shown == truth[start : start + len(shown)]

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from shared.models import RunnerJob
+from tests.tui import documents
 from tui.text.times import milliseconds
 from tui.widgets.step_tree import job_steps, job_timeline, step_bar, step_nodes, timeline_axis
 
@@ -16,14 +17,14 @@ def _at(second: int) -> str:
     return f"2026-11-22T14:{second // 60:02}:{second % 60:02}.000Z"
 
 
-def _step(papers: Any, number: int, phase: str, first: int, last: int | None, **more: Any) -> dict[str, Any]:
+def _step(number: int, phase: str, first: int, last: int | None, **more: Any) -> dict[str, Any]:
     done = {"completedAt": None if last is None else _at(last), "status": "COMPLETED" if last else "RUNNING"}
-    step: dict[str, Any] = papers.step(number, phase, phase=phase, startedAt=_at(first), **{**done, **more})
+    step: dict[str, Any] = documents.step(number, phase, phase=phase, startedAt=_at(first), **{**done, **more})
     return step
 
 
-def _job(papers: Any, steps: list[dict[str, Any]], **more: Any) -> RunnerJob:
-    return msgspec.json.decode(msgspec.json.encode(papers.job(steps=steps, **more)), type=RunnerJob)
+def _job(steps: list[dict[str, Any]], **more: Any) -> RunnerJob:
+    return msgspec.json.decode(msgspec.json.encode(documents.job(steps=steps, **more)), type=RunnerJob)
 
 
 def _bars(job: RunnerJob, now: int, cells: int) -> list[str]:
@@ -32,23 +33,23 @@ def _bars(job: RunnerJob, now: int, cells: int) -> list[str]:
     return ["".join(text for text, _ in step_bar(node, time, cells, milliseconds(_at(now)))) for node in rows]
 
 
-def test_wait_run_gate_and_failure_are_told_apart(papers: Any) -> None:
+def test_wait_run_gate_and_failure_are_told_apart() -> None:
     steps = [
-        _step(papers, 1, "SETUP", 10, 20),
-        _step(papers, 2, "EXECUTION", 20, 30, **{"try": 1}),
-        _step(papers, 3, "VALIDATION", 30, 40, status="FAILED", **{"try": 1}),
+        _step(1, "SETUP", 10, 20),
+        _step(2, "EXECUTION", 20, 30, **{"try": 1}),
+        _step(3, "VALIDATION", 30, 40, status="FAILED", **{"try": 1}),
     ]
-    job = _job(papers, steps, status="FAILED", createdAt=_at(0), queuedAt=_at(0), startedAt=_at(10))
+    job = _job(steps, status="FAILED", createdAt=_at(0), queuedAt=_at(0), startedAt=_at(10))
     assert _bars(job, 400, 8) == ["░░██    ", "    ██  ", f"      ▒{CROSS}"]
 
 
-def test_the_time_between_attempts_takes_no_room(papers: Any) -> None:
+def test_the_time_between_attempts_takes_no_room() -> None:
     steps = [
-        _step(papers, 1, "SETUP", 10, 20),
-        _step(papers, 1, "SETUP", 3010, 3020, attempt=2),
-        _step(papers, 2, "EXECUTION", 3020, None, attempt=2, **{"try": 1}),
+        _step(1, "SETUP", 10, 20),
+        _step(1, "SETUP", 3010, 3020, attempt=2),
+        _step(2, "EXECUTION", 3020, None, attempt=2, **{"try": 1}),
     ]
-    job = _job(papers, steps, status="RUNNING", attempt=2, createdAt=_at(0), queuedAt=_at(3000), startedAt=_at(3010))
+    job = _job(steps, status="RUNNING", attempt=2, createdAt=_at(0), queuedAt=_at(3000), startedAt=_at(3010))
     assert _bars(job, 3030, 10) == ["░░██      ", "    ░░██  ", "        ██"]
     time = job_timeline(job, milliseconds(_at(3030)))
     assert time.total == 50_000
@@ -56,7 +57,7 @@ def test_the_time_between_attempts_takes_no_room(papers: Any) -> None:
 
 
 @pytest.mark.parametrize(("now", "bars"), [(10, []), (50, [])])
-def test_without_steps_there_is_only_waiting(papers: Any, now: int, bars: list[str]) -> None:
-    job = _job(papers, [], status="QUEUED", createdAt=_at(0), queuedAt=_at(0), startedAt=None)
+def test_without_steps_there_is_only_waiting(now: int, bars: list[str]) -> None:
+    job = _job([], status="QUEUED", createdAt=_at(0), queuedAt=_at(0), startedAt=None)
     assert job_timeline(job, milliseconds(_at(now))).total == now * 1000
     assert _bars(job, now, 10) == bars

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import tui
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi
 from tui.__main__ import main
 from tui.cli.completion.candidates import complete
 from tui.cli.completion.scripts import SCRIPTS
@@ -25,17 +27,20 @@ Offered = Callable[..., list[str]]
 
 
 @pytest.fixture
-def offered(house: Any, papers: Any) -> Offered:
+def offered(api: FakeApi) -> Offered:
     """Gives the words that are offered for the end of a line, with a daemon that knows two jobs and a delivery."""
     from tui.client.http import DaemonClient as Daemon
 
-    hostile = papers.job(id="01", status="QUEUED", repository="$(reboot)", type="fix\x1b")
-    house.answers["GET /runner-jobs"] = 200, {"items": [papers.job(), hostile], "next": None, "cursor": 1, "counts": {}}
-    house.answers["GET /deliveries"] = 200, {"items": [papers.DELIVERY], "next": None}
-    house.answers["GET /rails"] = 200, EFFECTIVE
+    hostile = documents.job(id="01", status="QUEUED", repository="$(reboot)", type="fix\x1b")
+    api.answers["GET /runner-jobs"] = (
+        200,
+        {"items": [documents.job(), hostile], "next": None, "cursor": 1, "counts": {}},
+    )
+    api.answers["GET /deliveries"] = 200, {"items": [documents.DELIVERY], "next": None}
+    api.answers["GET /rails"] = 200, EFFECTIVE
 
     def ask(*words: str) -> list[str]:
-        return [each.word for each in complete(words, Daemon(house.path)).words]
+        return [each.word for each in complete(words, Daemon(api.path)).words]
 
     return ask
 
@@ -90,9 +95,9 @@ def test_every_verb_is_offered_with_its_options(offered: Offered) -> None:
 @pytest.mark.parametrize(
     ("verb", "statuses"), [("retry", "status=FAILED&status=CANCELLED"), ("approve", "status=PENDING"), ("show", "")]
 )
-def test_only_jobs_that_are_worth_it(offered: Offered, house: Any, verb: str, statuses: str) -> None:
+def test_only_jobs_that_are_worth_it(offered: Offered, api: FakeApi, verb: str, statuses: str) -> None:
     offered(verb, "")
-    assert house.asked == [(f"GET /runner-jobs?limit=100{'&' * bool(statuses)}{statuses}", None)]
+    assert api.requests == [(f"GET /runner-jobs?limit=100{'&' * bool(statuses)}{statuses}", None)]
 
 
 @pytest.mark.parametrize(
@@ -112,10 +117,10 @@ def test_a_daemon_that_is_not_there_is_passed_over(tmp_path: Path, capsys: pytes
 
 
 def test_the_line_itself_names_the_daemon(
-    offered: Offered, house: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    offered: Offered, api: FakeApi, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(completion, "_PATIENCE", 30.0)
-    assert main(["completion", f"--words=--socket\x1f{house.path}\x1fshow\x1f7"]) == 0
+    assert main(["completion", f"--words=--socket\x1f{api.path}\x1fshow\x1f7"]) == 0
     assert capsys.readouterr().out == "words\n7f3a1c9d\tcompleted fix octo-org/api#479\n"
 
 
@@ -136,12 +141,12 @@ sys.exit(main())
 
 
 @pytest.fixture
-def program(tmp_path: Path, house: Any, offered: Offered) -> dict[str, str]:
+def program(tmp_path: Path, api: FakeApi, offered: Offered) -> dict[str, str]:
     """An environment in which `stitcher` is this one, and its daemon the one of `offered`."""
     path = tmp_path / "stitcher"
     path.write_text(PROGRAM.format(python=sys.executable, root=str(ROOT)))
     path.chmod(0o755)
-    return {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "STITCHER_SOCKET": str(house.path)}
+    return {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "STITCHER_SOCKET": str(api.path)}
 
 
 BASH = r"""

@@ -1,25 +1,27 @@
 """`stitcher approve` and `stitcher deny` against a server with the API's documents."""
 
 import json
-from typing import Any
 
 import pytest
 
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
 
-def test_approve_says_how_the_job_stands_now(house: Any, papers: Any, stitcher: Any) -> None:
-    queued = papers.job(status="QUEUED", startedAt=None, completedAt=None)
-    house.answers["POST /runner-jobs/7f3a1c9d/approve"] = (202, queued)
+
+def test_approve_says_how_the_job_stands_now(api: FakeApi, stitcher: RunStitcher) -> None:
+    queued = documents.job(status="QUEUED", startedAt=None, completedAt=None)
+    api.answers["POST /runner-jobs/7f3a1c9d/approve"] = (202, queued)
     assert stitcher("approve", "7f3a1c9d") == (0, "7f3a1c9d  ● queued  octo-org/api#479\n", "")
     assert json.loads(stitcher("approve", "7f3a1c9d", "--reason", "read it", "--json")[1]) == queued
     place = "POST /runner-jobs/7f3a1c9d/approve"
-    assert house.asked == [(place, {}), (place, {"reason": "read it"})]
+    assert api.requests == [(place, {}), (place, {"reason": "read it"})]
 
 
-def test_deny_needs_a_reason(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["POST /runner-jobs/7f3a1c9d/deny"] = (202, papers.job(status="CANCELLED"))
+def test_deny_needs_a_reason(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["POST /runner-jobs/7f3a1c9d/deny"] = (202, documents.job(status="CANCELLED"))
     code, out, _ = stitcher("deny", "7f3a1c9d", "--reason", "spam")
     assert (code, out) == (0, "7f3a1c9d  ⊘ cancelled  octo-org/api#479\n")
-    assert house.asked == [("POST /runner-jobs/7f3a1c9d/deny", {"reason": "spam"})]
+    assert api.requests == [("POST /runner-jobs/7f3a1c9d/deny", {"reason": "spam"})]
     with pytest.raises(SystemExit) as usage:
         stitcher("deny", "7f3a1c9d")
     assert usage.value.code == 2
@@ -28,17 +30,15 @@ def test_deny_needs_a_reason(house: Any, papers: Any, stitcher: Any) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "exit_code"), [(409, "not_waiting", 1), (403, "forbidden", 4), (404, "not_found", 5)]
 )
-def test_what_is_refused_is_told(
-    house: Any, papers: Any, stitcher: Any, status: int, code: str, exit_code: int
-) -> None:
-    house.answers["POST /runner-jobs/7f3a1c9d/approve"] = (status, papers.problem(status, code, "it does not wait"))
+def test_what_is_refused_is_told(api: FakeApi, stitcher: RunStitcher, status: int, code: str, exit_code: int) -> None:
+    api.answers["POST /runner-jobs/7f3a1c9d/approve"] = (status, documents.problem(status, code, "it does not wait"))
     assert stitcher("approve", "7f3a1c9d") == (exit_code, "", "stitcher: it does not wait\n")
 
 
-def test_why_says_who_lets_it_run(house: Any, papers: Any, stitcher: Any) -> None:
+def test_why_says_who_lets_it_run(api: FakeApi, stitcher: RunStitcher) -> None:
     remedy = {"text": "a member of maintainers approves", "line": 63}
-    decision = {**papers.DECISION, "verdict": "waiting", "reason": "guard outsider-text: strange", "remedy": remedy}
-    house.answers["GET /runner-jobs/7f3a1c9d"] = (200, papers.job(status="PENDING", decision=decision))
+    decision = {**documents.DECISION, "verdict": "waiting", "reason": "guard outsider-text: strange", "remedy": remedy}
+    api.answers["GET /runner-jobs/7f3a1c9d"] = (200, documents.job(status="PENDING", decision=decision))
     _, out, _ = stitcher("why", "7f3a1c9d")
     assert out.startswith("WAITING FOR APPROVAL  job 7f3a1c9d")
     assert "guard outsider-text: strange" in out

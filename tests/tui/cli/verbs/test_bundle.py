@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
+
 RAILS: dict[str, Any] = {
     "revision": "r-4f2a91c0",
     "loadedAt": None,
@@ -23,24 +26,24 @@ ROOT = "stitcher-7f3a1c9d"
 
 
 @pytest.fixture
-def job(house: Any, papers: Any) -> dict[str, Any]:
+def job(api: FakeApi) -> dict[str, Any]:
     """A job with a step that said something, and everything that belongs to it."""
     steps = [
-        papers.step(1, "checkout"),
-        papers.step(2, "../a gate", type="GATE", phase="VALIDATION", outputBytes=3, **{"try": 1}),
+        documents.step(1, "checkout"),
+        documents.step(2, "../a gate", type="GATE", phase="VALIDATION", outputBytes=3, **{"try": 1}),
     ]
-    events = [papers.event(number, "job.created", new={"field": number}) for number in (1, 2)]
-    document = papers.job(
-        steps=steps, events=events, decision=papers.DECISION, deliveryId=papers.DELIVERY["id"], unknown=[1]
+    events = [documents.event(number, "job.created", new={"field": number}) for number in (1, 2)]
+    document = documents.job(
+        steps=steps, events=events, decision=documents.DECISION, deliveryId=documents.DELIVERY["id"], unknown=[1]
     )
-    path = f"/runner-jobs/{papers.JOB}"
-    house.answers |= {
+    path = f"/runner-jobs/{documents.JOB}"
+    api.answers |= {
         "GET /runner-jobs/7f3a1c9d": (200, document),
         f"GET {path}": (200, document),
         f"GET {path}/events": (200, {"items": events, "next": None}),
         f"GET {path}/steps/step-2/log": (200, b"\xff\x1b\n"),
         f"GET {path}/diff": (200, b"diff --git a/x b/x\n"),
-        f"GET /deliveries/{papers.DELIVERY['id']}": (200, papers.DELIVERY),
+        f"GET /deliveries/{documents.DELIVERY['id']}": (200, documents.DELIVERY),
         "GET /rails": (200, RAILS),
         "GET /meta": (200, META),
     }
@@ -53,7 +56,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
         return {name.removeprefix(f"{ROOT}/"): file.read() for name, file in files.items() if file}
 
 
-def test_everything_is_in_it(job: dict[str, Any], stitcher: Any, tmp_path: Path) -> None:
+def test_everything_is_in_it(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
     code, out, err = stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path))
     target = tmp_path / f"{ROOT}.tar.gz"
     assert (code, out) == (0, f"{target}\n")
@@ -77,16 +80,18 @@ def test_everything_is_in_it(job: dict[str, Any], stitcher: Any, tmp_path: Path)
     assert b"could not be had" not in files["README.txt"]
 
 
-def test_rails_of_the_past_are_asked_for(job: dict[str, Any], house: Any, stitcher: Any, tmp_path: Path) -> None:
-    house.answers["GET /rails"] = 200, {**RAILS, "revision": "r-00000000", "beforeText": "version: 1 # then\n"}
+def test_rails_of_the_past_are_asked_for(
+    job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path
+) -> None:
+    api.answers["GET /rails"] = 200, {**RAILS, "revision": "r-00000000", "beforeText": "version: 1 # then\n"}
     assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "b"))[0] == 0
     assert unpacked((tmp_path / "b").read_bytes())["rails.yaml"] == b"version: 1 # then\n"
-    assert ("GET /rails?against=r-4f2a91c0", None) in house.asked
+    assert ("GET /rails?against=r-4f2a91c0", None) in api.requests
 
 
-def test_what_is_missing_is_said(job: dict[str, Any], house: Any, papers: Any, stitcher: Any, tmp_path: Path) -> None:
-    gone = papers.problem(404, "not_found", "the log of this step is past its retention")
-    house.answers[f"GET /runner-jobs/{papers.JOB}/steps/step-2/log"] = 404, gone
+def test_what_is_missing_is_said(job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path) -> None:
+    gone = documents.problem(404, "not_found", "the log of this step is past its retention")
+    api.answers[f"GET /runner-jobs/{documents.JOB}/steps/step-2/log"] = 404, gone
     code, _, err = stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "b"))
     assert (code, "not all could be had" in err) == (0, True)
     files = unpacked((tmp_path / "b").read_bytes())
@@ -94,7 +99,7 @@ def test_what_is_missing_is_said(job: dict[str, Any], house: Any, papers: Any, s
     assert not [name for name in files if name.startswith("logs/")]
 
 
-def test_a_file_that_is_there_stays(job: dict[str, Any], stitcher: Any, tmp_path: Path) -> None:
+def test_a_file_that_is_there_stays(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
     target = tmp_path / "mine"
     target.write_text("mine")
     code, out, err = stitcher("bundle", "7f3a1c9d", "-o", str(target))
@@ -107,16 +112,16 @@ def test_a_file_that_is_there_stays(job: dict[str, Any], stitcher: Any, tmp_path
 
 
 def test_nothing_is_left_where_nothing_came_of_it(
-    job: dict[str, Any], house: Any, papers: Any, stitcher: Any, tmp_path: Path
+    job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path
 ) -> None:
     assert stitcher("bundle", "00000000", "-o", str(tmp_path))[0] == 5
-    house.answers["GET /meta"] = 200, b"{"
+    api.answers["GET /meta"] = 200, b"{"
     assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path))[0] == 1
     assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "no" / "such"))[0] == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_as_json(job: dict[str, Any], stitcher: Any, tmp_path: Path) -> None:
+def test_as_json(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
     said = json.loads(stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path), "--json")[1])
     assert said["file"] == str(tmp_path / f"{ROOT}.tar.gz")
     assert said["bytes"] == (tmp_path / f"{ROOT}.tar.gz").stat().st_size
@@ -124,7 +129,7 @@ def test_as_json(job: dict[str, Any], stitcher: Any, tmp_path: Path) -> None:
     assert stitcher("bundle", "7f3a1c9d", "-o", "-", "--json")[0] == 2
 
 
-def test_into_a_pipe(job: dict[str, Any], stitcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_into_a_pipe(job: dict[str, Any], stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     pipe = io.TextIOWrapper(written)
     monkeypatch.setattr(sys, "stdout", pipe)

@@ -1,7 +1,9 @@
 """`stitcher pause` and `stitcher resume` against a server with the API's documents."""
 
 import json
-from typing import Any
+
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
 
 OFF = {
     "paused": True,
@@ -13,8 +15,8 @@ OFF = {
 }
 
 
-def test_pause_names_what_still_runs(house: Any, stitcher: Any) -> None:
-    house.answers["POST /pause"] = (200, OFF)
+def test_pause_names_what_still_runs(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["POST /pause"] = (200, OFF)
     code, out, err = stitcher("pause", "--reason", "away")
     assert (code, out) == (0, "7f3a1c9d\n")
     assert err.splitlines() == [
@@ -22,15 +24,15 @@ def test_pause_names_what_still_runs(house: Any, stitcher: Any) -> None:
         "1 running, 1,200 queued; go on with: stitcher resume",
     ]
     assert json.loads(stitcher("pause", "--json")[1]) == OFF
-    assert house.asked == [("POST /pause", {"reason": "away"}), ("POST /pause", {})]
+    assert api.requests == [("POST /pause", {"reason": "away"}), ("POST /pause", {})]
 
 
-def test_resume_says_how_many_wait(house: Any, stitcher: Any) -> None:
-    house.answers["POST /resume"] = (200, {**OFF, "paused": False})
+def test_resume_says_how_many_wait(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["POST /resume"] = (200, {**OFF, "paused": False})
     assert stitcher("resume") == (0, "", "jobs start again: 1,200 queued\n")
     assert json.loads(stitcher("resume", "--json")[1])["paused"] is False
 
 
-def test_who_may_not(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["POST /pause"] = (403, papers.problem(403, "forbidden", "only the operator may do this"))
+def test_who_may_not(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["POST /pause"] = (403, documents.problem(403, "forbidden", "only the operator may do this"))
     assert stitcher("pause")[0] == 4

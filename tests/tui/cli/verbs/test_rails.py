@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from shared.api import RailsFault, RailsState
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
 from tui.cli.terminal import Terminal
 from tui.cli.verbs import rails
 
@@ -38,20 +40,20 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_good_file_is_quiet_on_stdout(house: Any, stitcher: Any, file: Path) -> None:
-    house.answers["POST /rails/simulate"] = (200, SIMULATION)
+def test_a_good_file_is_quiet_on_stdout(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
+    api.answers["POST /rails/simulate"] = (200, SIMULATION)
     assert stitcher("rails", "check", str(file)) == (0, "", "the rails are good: r-4f2a91c0\n")
-    assert house.asked == [("POST /rails/simulate", {"text": "version: 1\n", "limit": 0})]
-    house.answers["POST /rails/simulate"] = (200, {**SIMULATION, "warnings": STATE["warnings"]})
+    assert api.requests == [("POST /rails/simulate", {"text": "version: 1\n", "limit": 0})]
+    api.answers["POST /rails/simulate"] = (200, {**SIMULATION, "warnings": STATE["warnings"]})
     code, out, err = stitcher("rails", "check", str(file))
     assert (code, out) == (0, f"{file}:2:1: warning: limits are not enforced\n")
     assert err == "the rails are good: r-4f2a91c0, 1 warning\n"
 
 
-def test_a_file_that_is_no_good_is_shown_line_by_line(house: Any, papers: Any, stitcher: Any, file: Path) -> None:
+def test_a_file_that_is_no_good_is_shown_line_by_line(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
     faults = [FAULT, {"line": 40, "column": 1, "message": "\x1b"}]
-    problem = papers.problem(422, "invalid", "rails.yaml:34:17: …", faults=faults, **FAULT)
-    house.answers["POST /rails/simulate"] = (422, problem)
+    problem = documents.problem(422, "invalid", "rails.yaml:34:17: …", faults=faults, **FAULT)
+    api.answers["POST /rails/simulate"] = (422, problem)
     for action in ("check", "simulate"):
         code, out, err = stitcher("rails", action, str(file))
         assert (code, err) == (2, "")
@@ -61,35 +63,35 @@ def test_a_file_that_is_no_good_is_shown_line_by_line(house: Any, papers: Any, s
 
 
 def test_without_a_name_the_file_of_the_configuration_is_meant(
-    house: Any, stitcher: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: FakeApi, stitcher: RunStitcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.answers["POST /rails/simulate"] = (200, SIMULATION)
+    api.answers["POST /rails/simulate"] = (200, SIMULATION)
     (tmp_path / "rails.yaml").write_text("version: 1 # mine\n")
     assert stitcher("--config", str(tmp_path), "rails", "check")[0] == 0
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"version: 1 # typed\n")))
     assert stitcher("rails", "check", "-")[0] == 0
-    assert [body["text"] for _, body in house.asked] == ["version: 1 # mine\n", "version: 1 # typed\n"]
+    assert [body["text"] for _, body in api.requests] == ["version: 1 # mine\n", "version: 1 # typed\n"]
 
 
-def test_files_that_cannot_be_sent(house: Any, stitcher: Any, tmp_path: Path) -> None:
+def test_files_that_cannot_be_sent(api: FakeApi, stitcher: RunStitcher, tmp_path: Path) -> None:
     code, _, err = stitcher("rails", "check", str(tmp_path / "none.yaml"))
     assert (code, err) == (2, f"stitcher: {tmp_path}/none.yaml cannot be read: No such file or directory\n")
     (tmp_path / "latin.yaml").write_bytes(b"\xe4")
     assert stitcher("rails", "check", str(tmp_path / "latin.yaml"))[0] == 2
-    assert house.asked == []
+    assert api.requests == []
 
 
-def test_a_problem_of_another_kind_is_told_as_ever(house: Any, papers: Any, stitcher: Any, file: Path) -> None:
-    house.answers["POST /rails/simulate"] = (422, papers.problem(422, "invalid", "limit: too big"))
+def test_a_problem_of_another_kind_is_told_as_ever(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
+    api.answers["POST /rails/simulate"] = (422, documents.problem(422, "invalid", "limit: too big"))
     assert stitcher("rails", "simulate", str(file)) == (2, "", "stitcher: limit: too big\n")
 
 
-def test_show_is_the_text_and_the_rest_is_narration(house: Any, stitcher: Any) -> None:
-    house.answers["GET /rails"] = (200, STATE)
+def test_show_is_the_text_and_the_rest_is_narration(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /rails"] = (200, STATE)
     code, out, err = stitcher("rails", "show")
     assert (code, out) == (0, "version: 1\nlimits: {}\t# \\x1b[31m\n")
     assert err == "rails r-4f2a91c0 are in force since 2026-11-22T14:02:11.284Z, mode enforce, 1 warning\n"
-    house.answers["GET /rails"] = (200, {**STATE, "error": {**FAULT, "at": "2026-11-22T15:00:00.000Z"}})
+    api.answers["GET /rails"] = (200, {**STATE, "error": {**FAULT, "at": "2026-11-22T15:00:00.000Z"}})
     assert f"rails.yaml:34:17: {FAULT['message']} (since 2026-11-22T15:00:00.000Z)\n" in stitcher("rails", "show")[2]
 
 
@@ -104,32 +106,32 @@ def test_show_on_a_terminal_has_numbers_and_marks(monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_show_without_rails(house: Any, stitcher: Any) -> None:
+def test_show_without_rails(api: FakeApi, stitcher: RunStitcher) -> None:
     none = dict.fromkeys(("revision", "loadedAt", "mode", "text"))
-    house.answers["GET /rails"] = (200, {**STATE, **none, "warnings": [], "error": FAULT})
+    api.answers["GET /rails"] = (200, {**STATE, **none, "warnings": [], "error": FAULT})
     code, out, err = stitcher("rails", "show")
     assert (code, out) == (1, "")
     assert err.endswith("no rails are in force: nothing runs\n")
 
 
-def test_show_in_full(house: Any, stitcher: Any) -> None:
-    house.answers["GET /rails"] = (200, {**STATE, "effective": {"version": 1, "mode": "enforce"}})
+def test_show_in_full(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /rails"] = (200, {**STATE, "effective": {"version": 1, "mode": "enforce"}})
     code, out, _ = stitcher("rails", "show", "--effective")
     assert (code, json.loads(out)) == (0, {"version": 1, "mode": "enforce"})
-    assert house.asked == [("GET /rails?effective=true", None)]
+    assert api.requests == [("GET /rails?effective=true", None)]
 
 
-def test_a_simulation_is_a_line_a_change_and_a_sum(house: Any, papers: Any, stitcher: Any, file: Path) -> None:
+def test_a_simulation_is_a_line_a_change_and_a_sum(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
     changed = {
-        "deliveryId": papers.DELIVERY["id"],
+        "deliveryId": documents.DELIVERY["id"],
         "before": "allowed",
         "after": "denied",
-        "decision": papers.DECISION,
-        **{key: papers.DELIVERY[key] for key in ("event", "sender", "repository", "thread")},
+        "decision": documents.DECISION,
+        **{key: documents.DELIVERY[key] for key in ("event", "sender", "repository", "thread")},
     }
     counts = {"allowed→denied": 2, "ignored→denied": 1, "ignored→allowed": 1}
     answer = {**SIMULATION, "deliveries": 1000, "changed": [changed], "counts": counts, "skipped": {"bodyGone": 3}}
-    house.answers["POST /rails/simulate"] = (200, answer)
+    api.answers["POST /rails/simulate"] = (200, answer)
     code, out, err = stitcher("rails", "simulate", "--since", "7d", "--limit", "1000", str(file))
     assert (code, out.split("  ")) == (
         0,
@@ -141,27 +143,27 @@ def test_a_simulation_is_a_line_a_change_and_a_sum(house: Any, papers: Any, stit
         ],
     )
     assert err == "3 now denied, 1 newly allowed, of 1,000 deliveries; 3 could not be decided again\n"
-    (_, body), = house.asked  # fmt: skip
+    (_, body), = api.requests  # fmt: skip
     assert (body["limit"], body["since"].endswith("+00:00")) == (1000, True)
-    house.answers["POST /rails/simulate"] = (200, SIMULATION)
+    api.answers["POST /rails/simulate"] = (200, SIMULATION)
     assert stitcher("rails", "simulate", str(file))[1:] == ("", "nothing would change, of 0 deliveries\n")
     assert json.loads(stitcher("rails", "simulate", str(file), "--json")[1]) == SIMULATION
 
 
-def test_the_schema_is_the_document(house: Any, stitcher: Any) -> None:
-    house.answers["GET /rails/schema"] = (200, {"type": "object"})
+def test_the_schema_is_the_document(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /rails/schema"] = (200, {"type": "object"})
     code, out, _ = stitcher("rails", "schema")
     assert (code, json.loads(out)) == (0, {"type": "object"})
 
 
 @pytest.mark.parametrize("argv", [["rails"], ["rails", "look"], ["rails", "simulate", "--since", "soon", "x"]])
-def test_usage(stitcher: Any, argv: list[str]) -> None:
+def test_usage(stitcher: RunStitcher, argv: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         stitcher(*argv)
     assert left.value.code == 2
 
 
-def test_without_a_daemon_another_way_is_named(house: Any, stitcher: Any, file: Path, tmp_path: Path) -> None:
+def test_without_a_daemon_another_way_is_named(api: FakeApi, stitcher: RunStitcher, file: Path, tmp_path: Path) -> None:
     code, out, err = stitcher("--socket", str(tmp_path / "none.sock"), "rails", "check", str(file))
     assert (code, out) == (3, "")
     assert "stitcherd --check" in err

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
 from tui.cli.terminal import Terminal
 
 OTHER = "0199f3a1-5c2f-7a60-8e21-5b1f00000002"
@@ -15,8 +17,8 @@ def _page(*items: Any, next_: str | None = None) -> tuple[int, dict[str, Any]]:
     return 200, {"items": list(items), "next": next_, "cursor": 9, "counts": {"pending": 0, "running": 1, "failed": 17}}
 
 
-def test_ls_is_a_line_a_job(house: Any, papers: Any, stitcher: Any) -> None:
-    failed = papers.job(
+def test_ls_is_a_line_a_job(api: FakeApi, stitcher: RunStitcher) -> None:
+    failed = documents.job(
         id=OTHER,
         type="triage",
         status="FAILED",
@@ -25,7 +27,7 @@ def test_ls_is_a_line_a_job(house: Any, papers: Any, stitcher: Any) -> None:
         error={"code": "gates_failed", "detail": "gate \x1b[31mtests", "hint": None},
         usage={},
     )
-    house.answers["GET /runner-jobs"] = _page(papers.job(), failed, next_=OTHER)
+    api.answers["GET /runner-jobs"] = _page(documents.job(), failed, next_=OTHER)
     code, out, err = stitcher("ls")
     assert code == 0
     lines = [line.rsplit("  ", 1)[0].split() for line in out.splitlines()]
@@ -37,26 +39,26 @@ def test_ls_is_a_line_a_job(house: Any, papers: Any, stitcher: Any) -> None:
     assert err.splitlines() == ["1 running · 17 failed", f"there are more: add --before {OTHER}"]
 
 
-def test_ls_shows_no_cost_where_nobody_told_one(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["GET /runner-jobs"] = _page(papers.job(usage={}))
+def test_ls_shows_no_cost_where_nobody_told_one(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /runner-jobs"] = _page(documents.job(usage={}))
     assert "$" not in stitcher("ls")[1]
 
 
-def test_ls_passes_its_filters_on(house: Any, stitcher: Any) -> None:
-    house.answers["GET /runner-jobs"] = _page()
+def test_ls_passes_its_filters_on(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /runner-jobs"] = _page()
     argv = "--status failed --status running --type fix --repo octo-org/api --agent task-7 --limit 2 --before 7f3a1c9d"
     code, out, err = stitcher("ls", *argv.split())
     assert (code, out, err) == (0, "", "no job is older than that one\n")
     query = "status=failed&status=running&type=fix&repository=octo-org%2Fapi&agentTaskId=task-7&limit=2&before=7f3a1c9d"
-    assert house.asked == [(f"GET /runner-jobs?{query}", None)]
+    assert api.requests == [(f"GET /runner-jobs?{query}", None)]
     assert "no job matches" in stitcher("ls", "--type", "x")[2]
 
 
-def test_ls_as_json_is_the_document(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["GET /runner-jobs"] = _page(papers.job(somethingNew={"a": "\u202e"}))
+def test_ls_as_json_is_the_document(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /runner-jobs"] = _page(documents.job(somethingNew={"a": "\u202e"}))
     code, out, err = stitcher("ls", "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out) == house.answers["GET /runner-jobs"][1]
+    assert json.loads(out) == api.answers["GET /runner-jobs"][1]
     assert "\u202e" not in out
 
 
@@ -71,32 +73,32 @@ def test_ls_as_json_is_the_document(house: Any, papers: Any, stitcher: Any) -> N
     ],
 )
 def test_every_state_is_a_glyph_and_a_word(
-    house: Any, papers: Any, stitcher: Any, more: dict[str, Any], shown: str
+    api: FakeApi, stitcher: RunStitcher, more: dict[str, Any], shown: str
 ) -> None:
-    house.answers["GET /runner-jobs"] = _page(papers.job(**more))
+    api.answers["GET /runner-jobs"] = _page(documents.job(**more))
     assert shown in stitcher("ls")[1]
 
 
-def test_show_tells_the_whole_job(house: Any, papers: Any, stitcher: Any) -> None:
+def test_show_tells_the_whole_job(api: FakeApi, stitcher: RunStitcher) -> None:
     agent = {"type": "AI_ACTION", "phase": "EXECUTION"}
     gate = {"type": "GATE", "phase": "VALIDATION"}
-    house.answers["GET /runner-jobs/7f3a1c9d"] = (
+    api.answers["GET /runner-jobs/7f3a1c9d"] = (
         200,
-        papers.job(
+        documents.job(
             prompt="p",
             metadata={},
             result={"commit": "4be1f00d", "files": 3, "additions": 34, "deletions": 6, "summary": "two\nlines"},
             error={"code": "gates_failed", "detail": "tests failed", "hint": "look at the log"},
             steps=[
-                papers.step(1, "checkout"),
-                papers.step(2, "agent", **agent, **{"try": 1}),
-                papers.step(
+                documents.step(1, "checkout"),
+                documents.step(2, "agent", **agent, **{"try": 1}),
+                documents.step(
                     3, "tests", **gate, **{"try": 1}, status="FAILED", exitCode=1, output="\n".join("abcdefgh") + "\n\n"
                 ),
-                papers.step(4, "agent", **agent, **{"try": 2}, status="RUNNING", exitCode=None, durationMs=None),
+                documents.step(4, "agent", **agent, **{"try": 2}, status="RUNNING", exitCode=None, durationMs=None),
             ],
-            events=[papers.event(n, "job.created", trigger=f"t{n}\n\x1b") for n in range(20)],
-            decision=papers.DECISION,
+            events=[documents.event(n, "job.created", trigger=f"t{n}\n\x1b") for n in range(20)],
+            decision=documents.DECISION,
         ),
     )
     code, out, err = stitcher("show", "7f3a1c9d")
@@ -121,12 +123,12 @@ def test_show_tells_the_whole_job(house: Any, papers: Any, stitcher: Any) -> Non
     assert "t7" not in out
 
 
-def test_why_of_a_job_and_then_of_a_delivery(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers[f"GET /runner-jobs/{papers.JOB}"] = (200, papers.job(decision=papers.DECISION))
-    assert stitcher("why", papers.JOB)[1].startswith(
+def test_why_of_a_job_and_then_of_a_delivery(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers[f"GET /runner-jobs/{documents.JOB}"] = (200, documents.job(decision=documents.DECISION))
+    assert stitcher("why", documents.JOB)[1].startswith(
         "DENIED  job 7f3a1c9d  fix on octo-org/api#479 by source:github/octocat\n"
     )
-    house.answers["GET /deliveries/7f3a1c02"] = (200, papers.DELIVERY)
+    api.answers["GET /deliveries/7f3a1c02"] = (200, documents.DELIVERY)
     code, out, _ = stitcher("why", "7f3a1c02")
     assert code == 0
     assert out.splitlines() == [
@@ -141,18 +143,18 @@ def test_why_of_a_job_and_then_of_a_delivery(house: Any, papers: Any, stitcher: 
         "",
         "  to allow it: add github:drive-by to team (rails.yaml:9)",
     ]
-    assert json.loads(stitcher("why", "7f3a1c02", "--json")[1]) == papers.DECISION
+    assert json.loads(stitcher("why", "7f3a1c02", "--json")[1]) == documents.DECISION
     assert stitcher("why", "00000000")[0] == 5
 
 
-def test_why_of_what_is_not_decided(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["GET /deliveries/7f3a1c02"] = (200, {**papers.DELIVERY, "decision": None})
+def test_why_of_what_is_not_decided(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /deliveries/7f3a1c02"] = (200, {**documents.DELIVERY, "decision": None})
     assert stitcher("why", "7f3a1c02")[0] == 1
     assert stitcher("why", "7f3a1c02", "--json")[:2] == (0, "null\n")
 
 
-def test_dispatch_prints_the_short_id(house: Any, papers: Any, stitcher: Any, monkeypatch: Any) -> None:
-    house.answers["POST /runner-jobs"] = (201, papers.job(status="QUEUED"))
+def test_dispatch_prints_the_short_id(api: FakeApi, stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.answers["POST /runner-jobs"] = (201, documents.job(status="QUEUED"))
     stdin = io.TextIOWrapper(io.BytesIO("bump the pärser\n".encode()))
     monkeypatch.setattr("sys.stdin", stdin)
     argv = "fix --repo octo-org/api --ref main --prompt - --agent task-7 --priority 0 --key k1"
@@ -167,51 +169,54 @@ def test_dispatch_prints_the_short_id(house: Any, papers: Any, stitcher: Any, mo
         "priority": 0,
         "idempotencyKey": "k1",
     }
-    assert house.asked == [("POST /runner-jobs", body)]
+    assert api.requests == [("POST /runner-jobs", body)]
     stitcher("dispatch", "fix")
-    assert house.asked[-1] == ("POST /runner-jobs", {"type": "fix"})
+    assert api.requests[-1] == ("POST /runner-jobs", {"type": "fix"})
 
 
-def test_dispatch_that_is_denied_explains(house: Any, papers: Any, stitcher: Any) -> None:
-    refusal = papers.problem(403, "denied", "who: nobody may", decision=papers.DECISION)
-    house.answers["POST /runner-jobs"] = (403, refusal)
+def test_dispatch_that_is_denied_explains(api: FakeApi, stitcher: RunStitcher) -> None:
+    refusal = documents.problem(403, "denied", "who: nobody may", decision=documents.DECISION)
+    api.answers["POST /runner-jobs"] = (403, refusal)
     code, out, err = stitcher("dispatch", "fix")
     assert (code, out) == (4, "")
     assert "to allow it: add github:drive-by to team (rails.yaml:9)" in err
     assert err.endswith("stitcher: who: nobody may\n")
 
 
-def test_dispatch_reads_no_bytes_as_text(stitcher: Any, monkeypatch: Any) -> None:
+def test_dispatch_reads_no_bytes_as_text(stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
     assert stitcher("dispatch", "fix", "--prompt", "-")[0] == 2
 
 
-def test_cancel_of_one_job(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers[f"POST /runner-jobs/{papers.JOB}/cancel"] = (202, papers.job(status="RUNNING", cancelRequested=True))
-    assert stitcher("cancel", papers.JOB, "--reason", "no need") == (0, "7f3a1c9d  ▶ cancelling\n", "")
-    assert house.asked == [(f"POST /runner-jobs/{papers.JOB}/cancel", {"reason": "no need"})]
+def test_cancel_of_one_job(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers[f"POST /runner-jobs/{documents.JOB}/cancel"] = (
+        202,
+        documents.job(status="RUNNING", cancelRequested=True),
+    )
+    assert stitcher("cancel", documents.JOB, "--reason", "no need") == (0, "7f3a1c9d  ▶ cancelling\n", "")
+    assert api.requests == [(f"POST /runner-jobs/{documents.JOB}/cancel", {"reason": "no need"})]
 
 
-def test_cancel_of_one_that_is_over(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["POST /runner-jobs/7f3a1c9d/cancel"] = (
+def test_cancel_of_one_that_is_over(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["POST /runner-jobs/7f3a1c9d/cancel"] = (
         409,
-        papers.problem(409, "not_cancellable", "job 7f3a1c9d is COMPLETED"),
+        documents.problem(409, "not_cancellable", "job 7f3a1c9d is COMPLETED"),
     )
     assert stitcher("cancel", "7f3a1c9d") == (1, "", "7f3a1c9d  job 7f3a1c9d is COMPLETED\n")
 
 
-def test_several_need_a_yes_and_may_come_out_partly(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["POST /runner-jobs/7f3a1c9d/retry"] = (202, papers.job(status="QUEUED"))
+def test_several_need_a_yes_and_may_come_out_partly(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["POST /runner-jobs/7f3a1c9d/retry"] = (202, documents.job(status="QUEUED"))
     assert stitcher("retry", "7f3a1c9d", "00000002")[0] == 2
-    assert house.asked == []
+    assert api.requests == []
     code, out, err = stitcher("retry", "7f3a1c9d", "00000002", "7f3a1c9d", "--yes")
     assert (code, out) == (6, "7f3a1c9d  ● queued\n")
     assert err.startswith("00000002  there is no")
-    assert len(house.asked) == 2
+    assert len(api.requests) == 2
     assert json.loads(stitcher("retry", "7f3a1c9d", "00000002", "--yes", "--json")[1]) == {
         "matched": 2,
         "items": [
-            {"id": papers.JOB, "ok": True, "status": "QUEUED"},
+            {"id": documents.JOB, "ok": True, "status": "QUEUED"},
             {
                 "id": "00000002",
                 "ok": False,
@@ -223,22 +228,22 @@ def test_several_need_a_yes_and_may_come_out_partly(house: Any, papers: Any, sti
     }
 
 
-def test_a_dry_run_looks_and_changes_nothing(house: Any, papers: Any, stitcher: Any) -> None:
-    house.answers["GET /runner-jobs/7f3a1c9d"] = (200, papers.job(status="QUEUED"))
-    house.answers["GET /runner-jobs/00000002"] = (200, papers.job(id=OTHER, status="FAILED"))
+def test_a_dry_run_looks_and_changes_nothing(api: FakeApi, stitcher: RunStitcher) -> None:
+    api.answers["GET /runner-jobs/7f3a1c9d"] = (200, documents.job(status="QUEUED"))
+    api.answers["GET /runner-jobs/00000002"] = (200, documents.job(id=OTHER, status="FAILED"))
     code, out, err = stitcher("cancel", "7f3a1c9d", "00000002", "--dry-run")
     assert (code, out) == (6, "would cancel 7f3a1c9d  fix on octo-org/api#479\n")
     assert err == "cannot cancel 00000002  fix on octo-org/api#479: it is failed\n"
     assert stitcher("retry", "00000002", "--dry-run")[0] == 0
-    assert all(request.startswith("GET ") for request, _ in house.asked)
+    assert all(request.startswith("GET ") for request, _ in api.requests)
 
 
-def test_version_with_and_without_a_daemon(house: Any, stitcher: Any) -> None:
+def test_version_with_and_without_a_daemon(api: FakeApi, stitcher: RunStitcher) -> None:
     code, out, err = stitcher("version")
     assert (code, out) == (0, "stitcher 0.1.0\n")
     assert err
     meta = {"version": "0.1.0", "api": "1", "instance": "i", "pid": 7, "startedAt": "2026-11-22T14:02:11.284Z"}
-    house.answers["GET /meta"] = (200, meta)
+    api.answers["GET /meta"] = (200, meta)
     assert stitcher("version")[1].splitlines()[1] == "stitcherd 0.1.0 (API 1, pid 7, since 2026-11-22T14:02:11.284Z)"
     assert json.loads(stitcher("version", "--json")[1]) == {"client": "0.1.0", "daemon": meta}
 

@@ -9,23 +9,29 @@ import pytest
 from msgspec import structs
 
 from shared.models import Status
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
 from tui.cli.verbs import wait
 from tui.client.http import DaemonUnreachable
 
 
-def test_tail_ends_with_a_job_that_ended_before_its_events_were_read(house: Any, papers: Any, stitcher: Any) -> None:
-    path = f"/runner-jobs/{papers.JOB}"
-    events = [papers.event(1, "job.started"), papers.event(2, "job.completed"), papers.event(3, "step.completed")]
-    house.answers["GET /runner-jobs/7f3a1c9d"] = 200, papers.job(status="RUNNING", completedAt=None)
-    house.answers[f"GET {path}/events"] = 200, {"items": events, "next": None}
+def test_tail_ends_with_a_job_that_ended_before_its_events_were_read(api: FakeApi, stitcher: RunStitcher) -> None:
+    path = f"/runner-jobs/{documents.JOB}"
+    events = [
+        documents.event(1, "job.started"),
+        documents.event(2, "job.completed"),
+        documents.event(3, "step.completed"),
+    ]
+    api.answers["GET /runner-jobs/7f3a1c9d"] = 200, documents.job(status="RUNNING", completedAt=None)
+    api.answers[f"GET {path}/events"] = 200, {"items": events, "next": None}
     code, out, _ = stitcher("tail", "7f3a1c9d", "-f")
     assert (code, len(out.splitlines())) == (0, 3)
-    assert not [asked for asked, _ in house.asked if asked.startswith("GET /events")]
+    assert not [asked for asked, _ in api.requests if asked.startswith("GET /events")]
 
 
-def test_wait_outlasts_a_restart(house: Any, papers: Any, stitcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.answers["GET /runner-jobs/7f3a1c9d"] = 200, papers.job(status="RUNNING", completedAt=None)
-    looks = iter([DaemonUnreachable(house.path, "gone"), DaemonUnreachable(house.path, "gone"), None])
+def test_wait_outlasts_a_restart(api: FakeApi, stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.answers["GET /runner-jobs/7f3a1c9d"] = 200, documents.job(status="RUNNING", completedAt=None)
+    looks = iter([DaemonUnreachable(api.path, "gone"), DaemonUnreachable(api.path, "gone"), None])
 
     def look(_daemon: Any, job: Any, _patience: float) -> Any:
         if fault := next(looks):
@@ -39,12 +45,12 @@ def test_wait_outlasts_a_restart(house: Any, papers: Any, stitcher: Any, monkeyp
 
 
 def test_wait_gives_a_daemon_up_that_stays_away(
-    house: Any, papers: Any, stitcher: Any, monkeypatch: pytest.MonkeyPatch
+    api: FakeApi, stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.answers["GET /runner-jobs/7f3a1c9d"] = 200, papers.job(status="RUNNING", completedAt=None)
+    api.answers["GET /runner-jobs/7f3a1c9d"] = 200, documents.job(status="RUNNING", completedAt=None)
 
     def look(*_: Any) -> Any:
-        raise DaemonUnreachable(house.path, "gone")
+        raise DaemonUnreachable(api.path, "gone")
 
     monkeypatch.setattr(wait, "_next", look)
     monkeypatch.setattr(wait, "RESTART", 0.0)
@@ -62,9 +68,11 @@ def test_what_is_no_time(text: str) -> None:
         wait._seconds(text)
 
 
-def test_a_stored_body_is_given_to_the_byte(house: Any, stitcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stored_body_is_given_to_the_byte(
+    api: FakeApi, stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body = b' {"a": "\xff\x1b"}\r\n'
-    house.answers["GET /deliveries/7f3a1c02/body"] = 200, body
+    api.answers["GET /deliveries/7f3a1c02/body"] = 200, body
     written = io.BytesIO()
     pipe = io.TextIOWrapper(written)
     monkeypatch.setattr(sys, "stdout", pipe)
