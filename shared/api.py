@@ -1,13 +1,17 @@
-"""What the API says of the house itself: its rails, how work goes, whether it may start, and what it runs on."""
+"""The messages of the HTTP API beside the nouns of shared.models: pages, states, results and problems.
 
-import msgspec
-from msgspec import UNSET, Struct, UnsetType
+Each is declared once and used by both sides: the daemon encodes it, the client decodes it.
+"""
+
+from typing import Any, Literal
+
+from msgspec import UNSET, UnsetType
 
 from shared.models import Decision, Delivery, JobEvent, RunnerJob, Status, Thread, Verdict, WireStruct
 
 
 class RailsFault(WireStruct, frozen=True):
-    """A warning about the rails in force, or the error of a file that was refused: when, and its line as written."""
+    """A warning or an error in rails.yaml; `at` is when the file was rejected, `source` its line as written."""
 
     line: int
     column: int
@@ -16,67 +20,35 @@ class RailsFault(WireStruct, frozen=True):
     source: str | UnsetType = UNSET
 
 
-class RailsChange(WireStruct, frozen=True):
-    """A part of the rails that is not as it was: `trigger fix`, with the keys of it that differ, and its line now.
+class Problem(WireStruct, frozen=True):
+    """An RFC 9457 problem; the fields after `hint` are extensions that only some codes have.
 
-    `change` is added, changed, moved or removed; what is removed has no line.
+    `decision` explains a denied or throttled dispatch, `column` (from 1) is where a filter cannot be parsed, and
+    `faults` are all errors of a rejected rails.yaml, whose first one is repeated in `line`, `column` and `message`.
     """
 
-    what: str
-    change: str
-    keys: tuple[str, ...]
-    line: int | None
-
-
-class RailsState(WireStruct, frozen=True):
-    """The rails in force, and how they differ from those `before`; None, as `text` is, while there are none."""
-
-    revision: str | None
-    loaded_at: str | None
-    mode: str | None
-    path: str
-    text: str | None
-    warnings: tuple[RailsFault, ...]
-    error: RailsFault | None
-    before: str | None = None
-    changes: tuple[RailsChange, ...] = ()
-    before_text: str | UnsetType | None = UNSET
-
-
-class PauseState(WireStruct, frozen=True):
-    """Whether jobs may start; `running` are the ids of those that run all the same, `queued` how many wait."""
-
-    paused: bool
-    since: str | None
-    actor: str | None
-    reason: str | None
-    running: tuple[str, ...]
-    queued: int
-
-
-class Pulse(WireStruct, frozen=True):
-    """How work goes, and whether anything may start.
-
-    `ended` are the jobs that ended in each of the last minutes, the 60 seconds up to now last.
-    """
-
-    ended: tuple[int, ...]
-    queued: int
-    oldest_queued_at: str | None
-    paused: bool
-    paused_by: str | None
-    reason: str | None
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    hint: str | None = None
+    decision: Decision | UnsetType | None = UNSET
+    line: int | UnsetType = UNSET
+    column: int | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    faults: tuple[RailsFault, ...] | UnsetType = UNSET
 
 
 class AgentCount(WireStruct, frozen=True):
-    """How many agents a gateway has of those that the rails ask for, and how many these are."""
+    """How many of the agents that the rails use (`wanted`) a gateway has (`there`)."""
 
     there: int
     wanted: int
 
 
 class ExecutorState(WireStruct, frozen=True):
-    """How an executor is, and since when it is well or is not; what does not apply to its kind is None."""
+    """Whether an executor works, and since when; what does not apply to its kind is None."""
 
     name: str
     ok: bool
@@ -88,7 +60,7 @@ class ExecutorState(WireStruct, frozen=True):
 
 
 class Meta(WireStruct, frozen=True):
-    """Who is answering."""
+    """The identity of the daemon; `instance` changes with its database."""
 
     version: str
     api: str
@@ -98,26 +70,58 @@ class Meta(WireStruct, frozen=True):
     executors: tuple[ExecutorState, ...] = ()
 
 
-class WebhookResponse(WireStruct, frozen=True):
-    """What a webhook's sender is told."""
+class ReadinessCheck(WireStruct, frozen=True):
+    """One condition of readiness, and since when it holds or fails."""
 
-    delivery_id: str
-    verdict: Verdict
-    job_id: str | None
-    status: Status | None
-    reason: str
+    name: str
+    ok: bool
+    detail: str
+    since: str
 
 
-class DispatchResponse(WireStruct, frozen=True):
-    """The original's answer to a manual dispatch."""
+class Readiness(WireStruct, frozen=True, omit_defaults=True):
+    """Whether the daemon can accept and run work; only authenticated callers get `checks`."""
 
-    job_id: str
-    queue_name: str
-    status: Status
+    ready: bool
+    checks: tuple[ReadinessCheck, ...] = ()
+
+
+class Pulse(WireStruct, frozen=True):
+    """The current load; `ended` counts the jobs that ended in each of the last minutes, the most recent last."""
+
+    ended: tuple[int, ...]
+    queued: int
+    oldest_queued_at: str | None
+    paused: bool
+    paused_by: str | None
+    reason: str | None
+
+
+class PauseState(WireStruct, frozen=True):
+    """Whether new jobs may start; `running` are the ids of the jobs that run nevertheless, `queued` is a number."""
+
+    paused: bool
+    since: str | None
+    actor: str | None
+    reason: str | None
+    running: tuple[str, ...]
+    queued: int
+
+
+class JobRequest(WireStruct, frozen=True, omit_defaults=True):
+    """What a job is created from; what is None is left to the daemon."""
+
+    type: str
+    prompt: str | None = None
+    repository: str | None = None
+    ref: str | None = None
+    agent_task_id: str | None = None
+    priority: int | None = None
+    idempotency_key: str | None = None
 
 
 class JobPage(WireStruct, frozen=True):
-    """A page of jobs, newest first; `cursor` is the newest event that the page knows of."""
+    """A page of jobs, newest first; `cursor` is the id of the newest event that the page reflects."""
 
     items: tuple[RunnerJob, ...]
     next: str | None
@@ -125,8 +129,15 @@ class JobPage(WireStruct, frozen=True):
     counts: dict[str, int]
 
 
+class EventPage(WireStruct, frozen=True):
+    """A page of a job's events, oldest first; `next` is the `after` of the following page."""
+
+    items: tuple[JobEvent, ...]
+    next: int | None
+
+
 class BulkItem(WireStruct, frozen=True):
-    """What became, or in a dry run would become, of one of many jobs; `code` is why it is not `ok`."""
+    """The result of a bulk action for one job; `code` says why it was not applied (`ok` is false)."""
 
     id: str
     ok: bool
@@ -135,17 +146,34 @@ class BulkItem(WireStruct, frozen=True):
 
 
 class BulkResult(WireStruct, frozen=True):
-    """What one command did to every job that passed a filter, the oldest first."""
+    """The results of a bulk action for every job that matched its filter, oldest first."""
 
     matched: int
     items: tuple[BulkItem, ...]
 
 
-class EventPage(WireStruct, frozen=True):
-    """A page of a job's events, oldest first; `next` goes into `after`."""
+class DispatchResponse(WireStruct, frozen=True):
+    """The answer to `POST /stitcher/dispatch`."""
 
-    items: tuple[JobEvent, ...]
-    next: int | None
+    job_id: str
+    queue_name: str
+    status: Status
+
+
+class WebhookResponse(WireStruct, frozen=True):
+    """The answer to a webhook."""
+
+    delivery_id: str
+    verdict: Verdict
+    job_id: str | None
+    status: Status | None
+    reason: str
+
+
+class ReplayResponse(WebhookResponse, frozen=True):
+    """The answer to a replay; only a dry run has a `decision`."""
+
+    decision: Decision | UnsetType | None = UNSET
 
 
 class DeliveryPage(WireStruct, frozen=True):
@@ -155,57 +183,67 @@ class DeliveryPage(WireStruct, frozen=True):
     next: str | None
 
 
-class Problem(WireStruct, frozen=True):
-    """An RFC 9457 answer."""
+class RailsChange(WireStruct, frozen=True):
+    """A difference between two revisions of the rails, such as `trigger fix`, with the keys that differ.
 
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    hint: str | None = None
+    `change` is added, changed, moved or removed; `line` is where it is now, None if it was removed.
+    """
+
+    what: str
+    change: str
+    keys: tuple[str, ...]
+    line: int | None
 
 
-class SimulationChange(Struct, rename="camel"):
-    """One delivery of which the other rails say something else."""
+class RailsState(WireStruct, frozen=True):
+    """The rails in force and how they differ from the revision `before`; most fields are None without any rails.
+
+    `effective` is the file with all defaults filled in, as JSON; only a request for it includes it.
+    """
+
+    revision: str | None
+    loaded_at: str | None
+    mode: str | None
+    path: str
+    text: str | None
+    warnings: tuple[RailsFault, ...]
+    error: RailsFault | None
+    before: str | None = None
+    changes: tuple[RailsChange, ...] = ()
+    before_text: str | UnsetType | None = UNSET
+    effective: dict[str, Any] | UnsetType | None = UNSET
+
+
+class SimulationChange(WireStruct, frozen=True):
+    """A delivery that the simulated rails decide differently; `before` is the verdict that it got when it came."""
 
     delivery_id: str
     before: Verdict
     after: Verdict
     decision: Decision
-    event: str = ""
-    sender: str | None = None
-    repository: str | None = None
-    thread: Thread | None = None
+    received_at: str
+    event: str
+    action: str | None
+    sender: str | None
+    repository: str | None
+    thread: Thread | None
 
 
-class SimulationResult(Struct, rename="camel"):
-    """What would change."""
+class SimulationResult(WireStruct, frozen=True):
+    """What simulated rails would change; `deliveries` is the number decided again, `skipped` counts the others.
 
+    `counts` is keyed by the change, such as `denied→allowed`.
+    """
+
+    revision: str
+    warnings: tuple[RailsFault, ...]
     deliveries: int
     changed: tuple[SimulationChange, ...]
     counts: dict[str, int]
-    revision: str = ""
-    warnings: tuple[RailsFault, ...] = ()
-    skipped: dict[str, int] = {}
+    skipped: dict[Literal["bodyGone", "sourceGone", "unreadable"], int]
 
 
-class RailsFaults(Struct):
-    """What is wrong with a text of rails.yaml, as its refusal says it."""
+class RailsFaults(WireStruct, frozen=True):
+    """What is wrong with a text of rails.yaml."""
 
     faults: tuple[RailsFault, ...] = ()
-
-
-class ReadinessCheck(msgspec.Struct, frozen=True):
-    """One thing that the daemon says about whether it is ready."""
-
-    name: str
-    ok: bool
-    detail: str = ""
-
-
-class Readiness(msgspec.Struct, frozen=True):
-    """What the daemon answers to whether it is ready."""
-
-    ready: bool = True
-    checks: tuple[ReadinessCheck, ...] = ()

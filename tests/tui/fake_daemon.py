@@ -34,7 +34,7 @@ class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.pulse: Document = dict(PULSE)
         self.bulk: Document | None = None
         self.checks: list[Document] = []
-        self.simulation: Document = {"deliveries": 1000, "changed": [], "counts": {}}
+        self.simulation: Document = dict(SIMULATION)
         self.pruned = 0  # the newest event that retention has removed
         self.dispatch_error: Document | None = None  # the answer to every dispatch
         self.unreachable = False  # answer no request
@@ -79,6 +79,14 @@ RAILS = {
     "text": "version: 1\nmode: enforce\n\njobs:\n  fix:\n    profile: weaver\n    tries: 3\n",
     "warnings": [{"line": 6, "column": 5, "message": "weaver may do nothing"}],
     "error": None,
+}
+SIMULATION: Document = {
+    "revision": "r-new",
+    "warnings": [],
+    "deliveries": 1000,
+    "changed": [],
+    "counts": {},
+    "skipped": {},
 }
 PULSE: Document = {
     "ended": [0, 0, 2, 5, 9, 5, 2, 14],

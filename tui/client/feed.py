@@ -1,32 +1,34 @@
-"""What the daemon tells, followed in a thread of its own: a snapshot, every event behind it, and a line that is cut.
+"""Follows the daemon in a thread of its own: a snapshot, every event after it, and the state of the connection.
 
-Knows nothing of screens, so that it can start before the screens are imported.
+It does not depend on the screens, so that it can start while they are imported.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
 from shared.api import JobPage, Meta
+from shared.backoff import DELAYS, backoff_delays
 from shared.models import JobEvent
-from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse, decode
-from tui.client.stream import RETRY_DELAYS, STREAM_TIMEOUT, open_stream
+from tui.client import api
+from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse
+from tui.client.stream import STREAM_TIMEOUT, open_stream, reconnecting
 
-FIRST_PAGE = 200  # jobs of the first page
-MAX_PENDING = 20_000  # events that wait to be taken; beyond it the daemon waits, at its own end of the socket
+FIRST_PAGE = 200  # jobs of the snapshot
+MAX_PENDING = 20_000  # events that nobody has taken yet; beyond that the stream is not read
 GONE = 410
 
 
 class Snapshot(Struct, frozen=True):
-    """All that was known is void: who answers, and the newest jobs."""
+    """A fresh start, which voids all earlier items: the daemon's identity and its newest jobs."""
 
     meta: Meta
     page: JobPage
 
 
 class Resumed(Struct, frozen=True):
-    """The daemon answers again, and nothing was missed."""
+    """The daemon is reachable again, and no event was missed."""
 
     meta: Meta
 
@@ -38,9 +40,9 @@ class EventBatch(Struct, frozen=True):
 
 
 class ConnectionLost(Struct, frozen=True):
-    """Nobody answers; the next try is in `pause` seconds, and it is number `attempt` + 1."""
+    """The daemon is not reachable; attempt number `attempt` + 1 follows in `pause` seconds."""
 
-    why: str
+    reason: str
     attempt: int
     pause: float
 
@@ -49,115 +51,116 @@ FeedItem = Snapshot | Resumed | EventBatch | ConnectionLost
 
 
 class EventFeed:
-    """Follows one daemon until it is stopped; whoever listens takes the news when it is rung for."""
+    """Follows one daemon until it is stopped; a listener is notified and then takes the items."""
 
     def __init__(
-        self, daemon: DaemonClient, *, patience: float = STREAM_TIMEOUT, pauses: tuple[float, ...] = RETRY_DELAYS
+        self, client: DaemonClient, *, timeout: float = STREAM_TIMEOUT, delays: tuple[float, ...] = DELAYS
     ) -> None:
-        self._daemon = daemon
-        self._patience = patience
-        self._pauses = pauses
-        self._inbox: list[FeedItem] = []
-        self._waiting = 0
+        self._client = client
+        self._timeout = timeout
+        self._delays = delays
+        self._items: list[FeedItem] = []
+        self._pending = 0  # events among the items
         self._changed = threading.Condition()
-        self._bell: Callable[[], object] | None = None
+        self._notify: Callable[[], object] | None = None
         self._stopped = False
-        self._hurried = False
+        self._reconnect_now = False
         self._instance: str | None = None
         self._cursor: int | None = None
 
     def start(self) -> None:
-        """Begin; the thread ends with the process at the latest."""
+        """Start the thread, which ends with the process at the latest."""
         threading.Thread(target=self._run, name="feed", daemon=True).start()
 
-    def listen(self, bell: Callable[[], object]) -> None:
-        """Have `bell` called, from the feed's thread, whenever there is news and there was none."""
+    def listen(self, notify: Callable[[], object]) -> None:
+        """Call `notify`, from the feed's thread, whenever there are items and there were none."""
         with self._changed:
-            self._bell = bell
-            if self._inbox:
-                bell()
+            self._notify = notify
+            if self._items:
+                notify()
 
     def take(self) -> list[FeedItem]:
-        """Return the news since the last time, in their order."""
+        """Return and remove the items since the last call, in their order."""
         with self._changed:
-            news, self._inbox, self._waiting = self._inbox, [], 0
+            items, self._items, self._pending = self._items, [], 0
             self._changed.notify_all()
-        return news
+        return items
 
-    def hurry(self) -> None:
-        """Try to reach a lost daemon now."""
+    def reconnect_now(self) -> None:
+        """Attempt to reach a lost daemon without further delay."""
         with self._changed:
-            self._hurried = True
+            self._reconnect_now = True
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Tell nothing more; a read that is under way is left to the end of the process."""
+        """Notify no more and end the thread, except for a read that blocks."""
         with self._changed:
             self._stopped = True
-            self._bell = None
+            self._notify = None
             self._changed.notify_all()
 
     def _run(self) -> None:
-        failures = 0
-        while self._wanted():
-            try:
-                self._come_back()
-                with open_stream(self._daemon, self._cursor, patience=self._patience) as stream:
-                    failures = 0
-                    for events in stream.batches():
-                        self._tell_events(events)
-                        self._cursor = stream.cursor
-                        if not self._wanted():
-                            return
-                why = "the daemon ended the stream"
-            except ApiError as refused:
-                if refused.problem.status == GONE:
-                    self._cursor = None
-                    continue
-                why = str(refused)
-            except (DaemonUnreachable, InvalidResponse) as silence:
-                why = str(silence)
-            pause = self._pauses[min(failures, len(self._pauses) - 1)]
-            failures += 1
-            self._tell(ConnectionLost(why, failures, pause))
-            self._rest(pause)
+        batches = reconnecting(
+            self._batches,
+            lambda reason, failures, pause: self._add(ConnectionLost(reason, failures, pause)),
+            errors=(ApiError, DaemonUnreachable, InvalidResponse),
+            delays=lambda: backoff_delays(self._delays),
+            wait=self._wait,
+        )
+        for events in batches:
+            self._add_events(events)
+            if self._stopped:
+                return
 
-    def _come_back(self) -> None:
-        """Say who answers; where that is another database, or the cursor is void, begin anew."""
-        meta = decode(self._daemon.get("/meta"), Meta)
+    def _batches(self) -> Iterator[list[JobEvent]]:
+        """Resume the stream, or start afresh if it cannot be resumed."""
+        self._announce()
+        try:
+            with open_stream(self._client, self._cursor, timeout=self._timeout) as stream:
+                for events in stream.batches():
+                    yield events
+                    self._cursor = stream.cursor
+        except ApiError as error:
+            if error.problem.status != GONE:
+                raise
+            self._cursor = None  # an event after it was pruned
+            yield from self._batches()
+
+    def _announce(self) -> None:
+        """Add a Resumed, or a Snapshot if the database is another one or the cursor is void."""
+        meta = api.get_meta(self._client).value
         if self._cursor is not None and meta.instance == self._instance:
-            self._tell(Resumed(meta))
+            self._add(Resumed(meta))
             return
-        page = decode(self._daemon.get("/runner-jobs", [("limit", str(FIRST_PAGE))]), JobPage)
+        page = api.list_jobs(self._client, limit=FIRST_PAGE).value
         self._instance, self._cursor = meta.instance, page.cursor
-        self._tell(Snapshot(meta, page))
+        self._add(Snapshot(meta, page))
 
-    def _tell_events(self, events: list[JobEvent]) -> None:
+    def _add_events(self, events: list[JobEvent]) -> None:
         if not events:
             return
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting < MAX_PENDING or self._stopped)
-            self._waiting += len(events)
-            last = self._inbox[-1] if self._inbox else None
+            self._changed.wait_for(lambda: self._pending < MAX_PENDING or self._stopped)
+            self._pending += len(events)
+            last = self._items[-1] if self._items else None
             if isinstance(last, EventBatch):
                 last.events.extend(events)
             else:
-                self._put(EventBatch(events))
+                self._append(EventBatch(events))
 
-    def _tell(self, news: FeedItem) -> None:
+    def _add(self, item: FeedItem) -> None:
         with self._changed:
-            self._put(news)
+            self._append(item)
 
-    def _put(self, news: FeedItem) -> None:
-        quiet = not self._inbox
-        self._inbox.append(news)
-        if quiet and self._bell:
-            self._bell()
+    def _append(self, item: FeedItem) -> None:
+        was_empty = not self._items
+        self._items.append(item)
+        if was_empty and self._notify:
+            self._notify()
 
-    def _wanted(self) -> bool:
-        return not self._stopped
-
-    def _rest(self, pause: float) -> None:
+    def _wait(self, pause: float) -> bool:
+        """Wait for `pause` seconds, or until reconnect_now; return whether to continue."""
         with self._changed:
-            self._changed.wait_for(lambda: self._hurried or self._stopped, pause)
-            self._hurried = False
+            self._changed.wait_for(lambda: self._reconnect_now or self._stopped, pause)
+            self._reconnect_now = False
+            return not self._stopped

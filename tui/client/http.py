@@ -1,4 +1,4 @@
-"""The daemon as seen from here: JSON over its Unix socket, one connection a request."""
+"""HTTP client of the daemon: JSON over its Unix socket, one connection per request."""
 
 import socket
 from collections.abc import Iterable, Iterator
@@ -14,13 +14,15 @@ import msgspec
 from shared.api import Problem
 from tui.text.plain import plain
 
-Noun = TypeVar("Noun")
+T = TypeVar("T")
 
-TIMEOUT = 10.0  # seconds for one answer; the daemon's own goal for a page is milliseconds
+Query = Iterable[tuple[str, str]]
+
+TIMEOUT = 10.0  # seconds for one response; the daemon itself aims at milliseconds
 
 
 class ApiError(Exception):
-    """The daemon answered with a problem; `document` is the whole of it, which may hold more than a Problem."""
+    """The daemon answered with a problem; `document` is the response body it was decoded from."""
 
     def __init__(self, problem: Problem, document: bytes = b"") -> None:
         self.problem = problem
@@ -30,66 +32,73 @@ class ApiError(Exception):
 
 
 class DaemonUnreachable(Exception):
-    """Nobody answers at the socket."""
+    """Nothing answers at the socket."""
 
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"the daemon is not reachable at {plain(str(path))} ({plain(why)}); start it with: stitcherd")
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"the daemon is not reachable at {plain(str(path))} ({plain(reason)}); start it with: stitcherd"
+        )
 
 
 class InvalidResponse(Exception):
-    """The daemon's answer is not in the shape that this client knows."""
+    """The daemon's response does not have the shape that this client knows."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(
-            f"the daemon's answer is not understood ({plain(why)}); compare both sides with: stitcher version"
+            f"the daemon's response is not understood ({plain(reason)}); compare both versions with: stitcher version"
         )
 
 
 class NotUtf8(ValueError):
-    """An argument holds bytes that are not UTF-8."""
+    """An argument contains bytes that are not UTF-8."""
 
 
 class DaemonClient:
-    """What can be asked of the daemon behind one socket; knows no routes of its own."""
+    """Sends requests to the daemon behind one socket; tui.client.api knows the routes."""
 
-    def __init__(self, path: Path, patience: float = TIMEOUT) -> None:
+    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
         self.path = path
-        self._patience = patience
+        self._timeout = timeout
 
-    def get(self, path: str, query: Iterable[tuple[str, str]] = ()) -> bytes:
-        """Return the document at `path`; raises Refused, Unreachable or NotText."""
-        pairs = list(query)
-        return self._request("GET", f"{path}?{_encode_query(pairs)}" if pairs else path)
+    def with_timeout(self, timeout: float) -> "DaemonClient":
+        """Return a client of the same daemon that waits `timeout` seconds for each response."""
+        return DaemonClient(self.path, timeout)
+
+    def get(self, path: str, query: Query = ()) -> bytes:
+        """Return the document at `path`; raises ApiError, DaemonUnreachable or NotUtf8."""
+        return self._request("GET", _target(path, query))
 
     def post(self, path: str, body: object) -> bytes:
-        """Send `body` as JSON and return the answer; raises Refused, Unreachable or NotText."""
+        """Send `body` as JSON and return the response; raises ApiError, DaemonUnreachable or NotUtf8."""
         try:
             return self._request("POST", path, msgspec.json.encode(body))
         except UnicodeEncodeError as error:
             raise NotUtf8("an argument is not UTF-8") from error
 
     @contextmanager
-    def open(self, path: str, query: Iterable[tuple[str, str]], patience: float) -> Iterator[HTTPResponse]:
-        """Lend an answer that is still being sent; raises Refused, Unreachable or NotText."""
-        connection = _UnixConnection(self.path, patience)
-        pairs = list(query)
+    def open(self, path: str, query: Query, timeout: float) -> Iterator[HTTPResponse]:
+        """Yield a response whose body is read as it arrives; raises ApiError, DaemonUnreachable or NotUtf8.
+
+        `timeout` is in seconds, for connecting and between two reads.
+        """
+        connection = _UnixConnection(self.path, timeout)
         try:
-            yield self._ask(connection, "GET", f"{path}?{_encode_query(pairs)}" if pairs else path, None)
+            yield self._send(connection, "GET", _target(path, query), None)
         finally:
             connection.close()
 
-    def part(self, path: str, span: str) -> tuple[bytes, int]:
-        """Return some bytes of a document and its whole size; raises Refused, Unreachable.
+    def get_range(self, path: str, query: Query, span: str) -> tuple[bytes, int]:
+        """Return a range of a document and the size of the whole; raises ApiError, DaemonUnreachable or NotUtf8.
 
-        `span` is a range as HTTP has it, `0-99` or `-100` (RFC 9110, 14.1.2); behind the end there are none.
+        `span` is an HTTP range, `0-99` or `-100` (RFC 9110, 14.1.2); one that begins after the end is empty.
         """
-        connection = _UnixConnection(self.path, self._patience)
+        connection = _UnixConnection(self.path, self._timeout)
         try:
-            connection.request("GET", path, headers={"Range": f"bytes={span}"})
+            connection.request("GET", _target(path, query), headers={"Range": f"bytes={span}"})
             response = connection.getresponse()
             content = response.read()
         except (OSError, HTTPException) as error:
-            raise self._lost(error, connection) from error
+            raise self._unreachable(error, connection) from error
         finally:
             connection.close()
         total = response.headers.get("Content-Range", "").rpartition("/")[2]
@@ -99,16 +108,20 @@ class DaemonClient:
             raise ApiError(_problem(response, content), content)
         return content, int(total or len(content))
 
+    def part(self, path: str, span: str) -> tuple[bytes, int]:
+        """Return a range of a document and the size of the whole."""
+        return self.get_range(path, (), span)
+
     def _request(self, method: str, target: str, body: bytes | None = None) -> bytes:
-        connection = _UnixConnection(self.path, self._patience)
+        connection = _UnixConnection(self.path, self._timeout)
         try:
-            return self._ask(connection, method, target, body).read()
+            return self._send(connection, method, target, body).read()
         except (OSError, HTTPException) as error:
-            raise self._lost(error, connection) from error
+            raise self._unreachable(error, connection) from error
         finally:
             connection.close()
 
-    def _ask(self, connection: HTTPConnection, method: str, target: str, body: bytes | None) -> HTTPResponse:
+    def _send(self, connection: HTTPConnection, method: str, target: str, body: bytes | None) -> HTTPResponse:
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
             response = connection.getresponse()
@@ -116,42 +129,50 @@ class DaemonClient:
                 return response
             document = response.read()
         except (OSError, HTTPException) as error:
-            raise self._lost(error, connection) from error
+            raise self._unreachable(error, connection) from error
         raise ApiError(_problem(response, document), document)
 
-    def _lost(self, error: Exception, connection: HTTPConnection) -> DaemonUnreachable:
+    def _unreachable(self, error: Exception, connection: HTTPConnection) -> DaemonUnreachable:
         if isinstance(error, TimeoutError):
             return DaemonUnreachable(self.path, f"no answer within {connection.timeout:g} s")
         return DaemonUnreachable(self.path, getattr(error, "strerror", None) or str(error))
 
 
+def quote_segment(text: str) -> str:
+    """Return `text` escaped as one segment of a URL path; raises NotUtf8."""
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise NotUtf8("an id is not UTF-8") from error
+
+
 def job_path(job_id: str) -> str:
-    """Return the route of a job, from its id or the end of it; raises NotText."""
-    return f"/runner-jobs/{_quote_segment(job_id)}"
+    """Return the route of a job."""
+    return f"/runner-jobs/{quote_segment(job_id)}"
 
 
 def delivery_path(delivery_id: str) -> str:
-    """Return the route of a delivery, from its id or the end of it; raises NotText."""
-    return f"/deliveries/{_quote_segment(delivery_id)}"
+    """Return the route of a delivery."""
+    return f"/deliveries/{quote_segment(delivery_id)}"
 
 
-def decode(document: bytes, noun: type[Noun]) -> Noun:
-    """Return the noun that a document holds; raises Unintelligible."""
+def decode(document: bytes, type_: type[T]) -> T:
+    """Return the value of a JSON document; raises InvalidResponse."""
     try:
-        return msgspec.json.decode(document, type=noun)
+        return msgspec.json.decode(document, type=type_)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidResponse(str(error)) from error
 
 
 class _UnixConnection(HTTPConnection):
-    def __init__(self, path: Path, patience: float) -> None:
-        super().__init__("localhost", timeout=patience)
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
-        self._patience = patience
+        self._timeout = timeout
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self._patience)
+        self.sock.settimeout(self._timeout)
         self.sock.connect(str(self._path))
 
 
@@ -159,19 +180,13 @@ def _problem(response: HTTPResponse, document: bytes) -> Problem:
     try:
         return msgspec.json.decode(document, type=Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        said = f"the daemon answered {response.status} {response.reason}"
-        return Problem("about:blank", response.reason, response.status, "internal", said)
+        detail = f"the daemon answered {response.status} {response.reason}"
+        return Problem("about:blank", response.reason, response.status, "internal", detail)
 
 
-def _quote_segment(text: str) -> str:
+def _target(path: str, query: Query) -> str:
+    pairs = list(query)
     try:
-        return quote(text, safe="")
-    except UnicodeEncodeError as error:
-        raise NotUtf8("an id is not UTF-8") from error
-
-
-def _encode_query(pairs: list[tuple[str, str]]) -> str:
-    try:
-        return urlencode(pairs)
+        return f"{path}?{urlencode(pairs)}" if pairs else path
     except UnicodeEncodeError as error:
         raise NotUtf8("an argument is not UTF-8") from error

@@ -87,7 +87,7 @@ class DaemonStatus(msgspec.Struct, frozen=True):
     """What is known of the daemon beside its jobs; empty until it has answered."""
 
     pulse: Pulse | None = None
-    readiness: Readiness = Readiness()
+    readiness: Readiness = Readiness(ready=True)
 
     @property
     def paused(self) -> bool:

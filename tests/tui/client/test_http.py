@@ -41,7 +41,7 @@ def _once(path: Path, answer: bytes | None) -> threading.Thread:
 def test_a_daemon_that_does_not_speak(tmp_path: Path, answer: bytes | None, why: str) -> None:
     thread = _once(tmp_path / "s", answer)
     with pytest.raises(DaemonUnreachable, match=why):
-        DaemonClient(tmp_path / "s", patience=0.2).get("/meta")
+        DaemonClient(tmp_path / "s", timeout=0.2).get("/meta")
     thread.join()
 
 

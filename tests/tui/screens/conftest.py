@@ -39,7 +39,7 @@ def make_app(daemon: FakeDaemon, tmp_path: Path) -> MakeApp:
 
     def make(pauses: tuple[float, ...] = (0.05,), **options: Any) -> StitcherApp:
         client = DaemonClient(daemon.path)
-        feed = EventFeed(client, pauses=pauses)
+        feed = EventFeed(client, delays=pauses)
         feed.start()
         app = StitcherApp(client, feed, config=tmp_path, clock=lambda: NOW, **options)
         app.theme = "textual-dark"

@@ -37,7 +37,7 @@ class Listener:
 
 @pytest.fixture
 def feed(daemon: FakeDaemon) -> Iterator[EventFeed]:
-    made = EventFeed(DaemonClient(daemon.path), patience=5, pauses=(0.02, 0.05))
+    made = EventFeed(DaemonClient(daemon.path), timeout=5, delays=(0.02, 0.05))
     made.start()
     yield made
     made.stop()
@@ -62,7 +62,7 @@ def test_a_line_that_is_cut_is_taken_up_without_a_gap(daemon: FakeDaemon, feed: 
     daemon.disconnect()
     lost = listener.wait(lambda news: isinstance(news[-1], ConnectionLost) and news[-1].attempt > 1)[-1]
     assert isinstance(lost, ConnectionLost)
-    assert str(daemon.path) in lost.why
+    assert str(daemon.path) in lost.reason
     assert lost.pause == 0.05
     for _ in range(3):
         daemon.commit_event("job.started", daemon.jobs[0])
@@ -94,7 +94,7 @@ def test_what_cannot_be_resumed_begins_anew(daemon: FakeDaemon, feed: EventFeed,
 
 
 def test_nobody_there_from_the_beginning(tmp_path: Path) -> None:
-    feed = EventFeed(DaemonClient(tmp_path / "none"), pauses=(0.01,))
+    feed = EventFeed(DaemonClient(tmp_path / "none"), delays=(0.01,))
     listener = Listener(feed)
     feed.start()
     listener.wait(lambda news: len(news) > 2 and all(isinstance(each, ConnectionLost) for each in news))
@@ -117,11 +117,11 @@ def test_a_listener_that_sleeps_holds_up_the_daemon_and_loses_nothing(
 
 def test_it_can_be_hurried(daemon: FakeDaemon) -> None:
     daemon.unreachable = True
-    feed = EventFeed(DaemonClient(daemon.path), pauses=(60.0,))
+    feed = EventFeed(DaemonClient(daemon.path), delays=(60.0,))
     listener = Listener(feed)
     feed.start()
     listener.wait(lambda news: news and isinstance(news[-1], ConnectionLost))
     daemon.unreachable = False
-    feed.hurry()
+    feed.reconnect_now()
     listener.wait(lambda news: isinstance(news[-1], Snapshot))
     feed.stop()

@@ -39,7 +39,7 @@ def simulation(daemon: FakeDaemon) -> Document:
         for at, (before, after) in enumerate([("allowed", "denied")] * 3 + [("denied", "allowed")], 1)
     ]
     counts = {"allowed→denied": 3, "denied→allowed": 1}
-    daemon.simulation = {"deliveries": 1000, "changed": changed, "counts": counts, "revision": "r-new"}
+    daemon.simulation |= {"changed": changed, "counts": counts}
     return dict(daemon.simulation)
 
 

@@ -103,10 +103,21 @@ def busy(daemon: FakeDaemon) -> FakeDaemon:
 def _simulation() -> SimulationResult:
     """What the other rails would have said of two deliveries."""
     decision = {**documents.DECISION, "reason": "reason 1"}
-    about = {"event": "issue_comment", "sender": "github:drive-by", "repository": "octo-org/api", "decision": decision}
+    about = {
+        **{key: documents.DELIVERY[key] for key in ("receivedAt", "event", "action", "sender", "repository")},
+        "thread": None,
+        "decision": decision,
+    }
     changed = [{"deliveryId": f"0199f3a1-5c2e-7d11-9a44-{at:012x}", "before": "allowed", "after": "denied", **about}
                for at in (1, 2)]  # fmt: skip
-    found = {"deliveries": 1000, "changed": changed, "counts": {"allowed→denied": 2}, "revision": "r-51bc0000"}
+    found = {
+        "revision": "r-51bc0000",
+        "warnings": [],
+        "deliveries": 1000,
+        "changed": changed,
+        "counts": {"allowed→denied": 2},
+        "skipped": {},
+    }
     return msgspec.convert(found, SimulationResult)
 
 

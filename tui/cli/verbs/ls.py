@@ -10,7 +10,7 @@ from tui.cli import exits
 from tui.cli.filters import expand_filter, report_filter_error
 from tui.cli.parser import daemon_client
 from tui.cli.terminal import Terminal
-from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, decode
+from tui.client.http import ApiError, DaemonClient, decode
 from tui.client.stream import follow_events
 from tui.client.views import ViewError
 from tui.text.jobs import DASH, cost, elapsed, job_state, location
@@ -58,7 +58,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
     if not options.watch:
         return exits.OK
 
-    def lost(why: DaemonUnreachable, pause: float) -> None:
+    def lost(why: str, pause: float) -> None:
         terminal.note(f"stitcher: {why}; trying again in {pause:g} s")
 
     for _ in follow_events(daemon, cursor, None, lost):

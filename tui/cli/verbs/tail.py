@@ -11,7 +11,7 @@ from shared.models import OPEN_STATUSES, JobEvent, RunnerJob
 from tui.cli import exits
 from tui.cli.parser import daemon_client
 from tui.cli.terminal import Terminal
-from tui.client.http import DaemonClient, DaemonUnreachable, decode, job_path
+from tui.client.http import DaemonClient, decode, job_path
 from tui.client.stream import FINAL_EVENTS, follow_events, open_stream
 from tui.text.jobs import DASH
 from tui.text.plain import plain, truncate
@@ -40,7 +40,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
     if not options.follow or (job and over):
         return exits.OK
 
-    def lost(why: DaemonUnreachable, pause: float) -> None:
+    def lost(why: str, pause: float) -> None:
         terminal.note(f"stitcher: {why}; trying again in {pause:g} s")
 
     for batch in follow_events(daemon, cursor or _newest(daemon), job.id if job else None, lost):

@@ -134,7 +134,7 @@ PROGRAM = """\
 import sys
 sys.path.insert(0, {root!r})
 from tui.__main__ import main
-from tui.verbs import completion
+from tui.cli.verbs import completion
 completion._PATIENCE = 30.0  # a busy machine is no fault of the script's
 sys.exit(main())
 """

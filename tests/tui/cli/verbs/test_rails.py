@@ -127,7 +127,7 @@ def test_a_simulation_is_a_line_a_change_and_a_sum(api: FakeApi, stitcher: RunSt
         "before": "allowed",
         "after": "denied",
         "decision": documents.DECISION,
-        **{key: documents.DELIVERY[key] for key in ("event", "sender", "repository", "thread")},
+        **{key: documents.DELIVERY[key] for key in ("receivedAt", "event", "action", "sender", "repository", "thread")},
     }
     counts = {"allowed→denied": 2, "ignored→denied": 1, "ignored→allowed": 1}
     answer = {**SIMULATION, "deliveries": 1000, "changed": [changed], "counts": counts, "skipped": {"bodyGone": 3}}
