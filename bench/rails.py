@@ -8,7 +8,7 @@ from typing import Any
 from shared.models import Thread, Verdict
 from stitcherd.rails.decide import decide
 from stitcherd.rails.load import parse_rails
-from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
 from stitcherd.sources.trigger import Command, Quote, Trigger
 
 MANY = 100
@@ -30,7 +30,7 @@ def measure(options: Namespace) -> list[dict[str, Any]]:
     begun = time.perf_counter()
     book = parse_rails(text)
     loaded = time.perf_counter() - begun
-    facts = RuntimeFacts(executors={"agent": None}, bot="mosaic")
+    facts = RuntimeFacts(executors={"agent": ExecutorFacts(metered=True)}, bot="mosaic")
     rows: list[dict[str, Any]] = []
     for name, (verdict, changed) in CASES.items():
         trigger = _comment(**changed)

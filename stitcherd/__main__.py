@@ -9,15 +9,12 @@ import sys
 from pathlib import Path
 
 from shared import VERSION, locations
-from stitcherd.config.errors import SettingsError
-from stitcherd.config.load import load
+from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
-from stitcherd.daemon import requested_sandboxes, serve
+from stitcherd.daemon import SUPPORTED_KINDS, rails_context, requested_sandboxes, serve
 from stitcherd.http import unix_socket
-from stitcherd.jobs.evaluator import configured_facts
 from stitcherd.processes import file_lock
-from stitcherd.rails import load as rails_file
-from stitcherd.rails.load import RailsError
+from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.sandbox.bubblewrap import missing_sandbox_warnings
 from stitcherd.store.migrate import NewerDatabase
 from stitcherd.store.writer import StorageUnavailable
@@ -34,7 +31,7 @@ def main() -> int:
     options = parser.parse_args()
     directory = locations.config_dir(options.config)
     try:
-        settings = load(directory)
+        settings = load_settings(directory, SUPPORTED_KINDS)
     except (SettingsError, locations.SocketPathTooLong) as fault:
         print(fault, file=sys.stderr)
         return 2
@@ -68,12 +65,7 @@ def check_files(rails: Path, settings: Settings) -> int:
     for noticed in settings.warnings:
         print(noticed, file=sys.stderr)
     try:
-        rulebook = rails_file.load_rails(
-            rails,
-            secret_names=settings.secret_names,
-            private=(rails.parent, *settings.private),
-            facts=configured_facts(settings),
-        )
+        rulebook = load_rails(rails, rails_context(rails.parent, settings))
     except RailsError as error:
         for fault in error.others:
             print(f"{error.name}:{fault.line}:{fault.column}: {fault.message}", file=sys.stderr)

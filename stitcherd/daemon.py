@@ -21,8 +21,10 @@ from shared.ids import format_timestamp, new_id, now_ms
 from shared.protocol import API_VERSION
 from stitcherd import processes
 from stitcherd.config.settings import Settings
-from stitcherd.executors import build_executors
+from stitcherd.config.types import SupportedKinds
+from stitcherd.executors import EXECUTORS, build_executors
 from stitcherd.executors.health import HealthMonitor
+from stitcherd.gates import BUILTINS
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http import unix_socket
 from stitcherd.http.apps import local_app, public_app
@@ -41,10 +43,14 @@ from stitcherd.processes import file_lock
 from stitcherd.queue import Queue
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.live import LiveRails
+from stitcherd.rails.validate import RailsContext
 from stitcherd.rails.watch import watch_rails
 from stitcherd.sandbox.bubblewrap import SandboxSpec, missing_sandbox_warnings
+from stitcherd.sources import KINDS
 from stitcherd.store import events, jobs
+from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
+from stitcherd.store.writer import StorageUnavailable
 
 log = logging.getLogger("stitcherd")
 
@@ -59,8 +65,24 @@ async def trim_memory() -> None:
         trim(0)
 
 
+SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS)
 HTTP_SHUTDOWN_SECONDS = 1.0  # for answers that are under way when a door closes
 MAX_OPEN_FILES = 16_384
+
+
+def rails_context(directory: Path, settings: Settings) -> RailsContext:
+    """Return what the rails of a config directory are checked against."""
+    private = (directory, *settings.private)
+    return RailsContext(BUILTINS, settings.secret_names, private, configured_facts(settings))
+
+
+async def reload_rails(rails: LiveRails) -> bool:
+    """Reload the rails; return False, to try again soon, if the file is being written or nothing can be stored."""
+    try:
+        return await rails.reload()
+    except StorageUnavailable as error:
+        log.error("the rails were read, but could not be stored (%s); trying again", error)  # noqa: TRY400 (no bug of ours)
+        return False
 
 
 def requested_sandboxes(rulebook: CompiledRails) -> Iterator[tuple[int, str, SandboxSpec | None]]:
@@ -100,13 +122,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         closing.enter_context(held)
         store = await Store.open(state / "stitcher.db")
         closing.push_async_callback(store.close)
-        rails = LiveRails(
-            directory / locations.RAILS_FILE,
-            store,
-            settings.secret_names,
-            (directory, *settings.private),
-            configured_facts(settings),
-        )
+        rails = LiveRails(directory / locations.RAILS_FILE, StoredRevisions(store), rails_context(directory, settings))
         await rails.reload()
         _log_warnings([*settings.warnings, *unavailable_sandboxes(rails.current)])
         loop.add_signal_handler(signal.SIGHUP, rails.reload_requested.set)
@@ -135,7 +151,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             asyncio.create_task(scheduler.run(queue.put)),
             asyncio.create_task(intake.approvals.expiring()),
             asyncio.create_task(run_retention(store, settings, checkouts)),
-            asyncio.create_task(watch_rails(rails.path, rails.reload_requested, rails.reload)),
+            asyncio.create_task(watch_rails(rails.path, rails.reload_requested, partial(reload_rails, rails))),
             asyncio.create_task(trim_memory()),
         ]
         follow = asyncio.create_task(feed.run())
@@ -158,7 +174,7 @@ def _profiles_of(rails: LiveRails, executor: str) -> list[ProfileRule]:
 
 def _current_limits(rails: LiveRails, health: HealthMonitor) -> ConcurrencyLimits:
     """Return what may run now."""
-    return replace(rails.slots(), away=health.away())
+    return replace(rails.concurrency_limits(), away=health.away())
 
 
 async def _start_http(house: AppState, socket: Socket, closing: AsyncExitStack) -> None:

@@ -1,173 +1,154 @@
-"""What is wrong with stitcherd.toml, in words for the person who wrote it."""
+"""Turns validation errors of the configuration files into sentences; both file formats share them.
 
-import re
-import tomllib
-from collections.abc import Iterable
-from datetime import date, time
-from typing import Any, NamedTuple
+A file format says how it names keys, mappings and values in a `FileFormat`, and finds the line by itself.
+"""
 
+from collections.abc import Callable, Collection, Iterable
+from typing import Annotated, Any, NamedTuple, TypeAlias, get_args, get_origin
+
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from shared.suggest import nearest
-from stitcherd.config.toml_lines import KeyLines, KeyPath, key_lines
+from shared.suggest import did_you_mean
 
+KeyPath: TypeAlias = tuple[str | int, ...]  # ("sources", "github", "secrets", 1, "env")
 
-def unknown_name(noun: str, word: str, known: Iterable[str]) -> str:
-    """Return the sentence for a word that is not known, with the nearest that is, or all of them."""
-    names = list(known)
-    near = nearest(word, names)
-    if near is not None:
-        return f"unknown {noun} {word[:80]!r} (did you mean {near}?)"
-    return f"unknown {noun} {word[:80]!r}: there is {', '.join(names) if names else 'none'}"
-
-
-_EXPECTED = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "tuple_type": "a list",
-    "frozen_set_type": "a list",
-    "mapping_type": "a table",
-    "dict_type": "a table",
-    "model_type": "a table",
+_INVALID = "invalid"  # the type of the errors that validators raise with a sentence of their own
+_UNLISTED = "unlisted"
+_MAX_SHOWN = 80  # characters of a wrong word
+_NOUNS = {  # keys with too many allowed words to list them all in a sentence
+    "capabilities": "capability",
+    "needs": "capability",
+    "on": "event",
+    "permissions": "permission",
 }
-_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (str, "text"),
-    (bool, "true or false"),
-    (int, "a whole number"),
-    (float, "a number with a point"),
-    (list, "a list"),
-    (dict, "a table"),
-    ((date, time), "a date or time"),
-)
 
 
-class SettingsError(Exception):
-    """The settings are refused: the first fault by line; `others` holds the rest."""
+class FileFormat(NamedTuple):
+    """How a file format names its parts in a sentence."""
 
-    def __init__(self, line: int, message: str, others: "tuple[SettingsError, ...]" = ()) -> None:
-        self.line = line
-        self.message = message
-        self.others = others
-        super().__init__(f"stitcherd.toml:{line}: {message}")
-
-
-class ConfigFault(NamedTuple):
-    """Something wrong at a place of the document."""
-
-    path: KeyPath
-    message: str
+    key: Callable[[KeyPath], str]  # `daemon.workers` or `an item of users`
+    mapping: Callable[[KeyPath], str]  # what holds keys: `[daemon]` or `caged`; empty for the whole file
+    value: Callable[[object], str]  # what was written: `a whole number` or `the number 7`
+    sentence: Callable[[KeyPath, str], str]  # a sentence of a validator, with the key in front if it needs one
+    lists: str
+    mappings: str
 
 
-def settings_error(faults: Iterable[ConfigFault], where: KeyLines) -> SettingsError:
-    """Return the one error that tells of all `faults`, of which there is at least one."""
-    (line, message), *rest = sorted({(where.line(path), message) for path, message in faults})
-    return SettingsError(line, message, tuple(SettingsError(*each) for each in rest))
+def invalid_value(sentence: str, at: KeyPath = ()) -> PydanticCustomError:
+    """Return an error to raise from a validator; `at` is the place of the fault inside the validated value."""
+    return PydanticCustomError(_INVALID, "{sentence}", {"sentence": sentence, "at": at})
 
 
-def parse_toml(content: bytes) -> tuple[dict[str, Any], KeyLines]:
-    """Return the document and where everything in it stands; raises SettingsError at the line of a fault."""
-    try:
-        text = content.decode()
-        return tomllib.loads(text), key_lines(text)
-    except UnicodeDecodeError as error:
-        raise SettingsError(content.count(b"\n", 0, error.start) + 1, "is not UTF-8") from None
-    except RecursionError:
-        raise SettingsError(1, "the values are nested too deeply") from None
-    except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(text, str(error)) from None
+def require_listed(value: str, choices: Collection[str]) -> str:
+    """Return `value` if it is one of the choices; raise the same error as for a Literal if not."""
+    if value not in choices:
+        raise PydanticCustomError(_UNLISTED, "{expected}", {"expected": " or ".join(map(repr, choices))})
+    return value
 
 
-def _syntax_error(text: str, complaint: str) -> SettingsError:
-    where = key_lines(text)
-    what, _, place = complaint.rpartition(" (at ")
-    found = re.match(r"line (\d+)", place)  # otherwise "end of document", which helps nobody: name the last key
-    line = int(found[1]) if found else _last_key(where)
-    if (twice := where.twice) and (twice.line <= line or not found):
-        return SettingsError(twice.line, f"{_dotted(twice.path)} is written twice, first in line {twice.first}")
-    written = text.split("\n")[line - 1]
-    if bare := re.search(r"=\s*([0-9]+\s*[A-Za-z]+)\s*(?:#|$)", written):
-        return SettingsError(line, f'durations and sizes stand in quotes: "{"".join(bare[1].split())}"')
-    return SettingsError(line, f"is not TOML: {what[:1].lower()}{what[1:]}")
+def error_path(error: ErrorDetails, path: KeyPath) -> KeyPath:
+    """Return the place of an error in the file; `path` is the place of the validated value."""
+    return (*path, *error.get("ctx", {}).get("at", ()))
 
 
-def _last_key(where: KeyLines) -> int:
-    return max((line for path, line in where.lines.items() if isinstance(path[-1], str)), default=1)
-
-
-def type_in_words(value: object) -> str:
-    """Return what a TOML value is, in words."""
-    return next((words for types, words in _KINDS if isinstance(value, types)), "something else")
-
-
-def unknown_key(table: KeyPath, key: str, known: Iterable[str]) -> ConfigFault:
-    """Return the fault of a key that `table` does not have."""
-    meant = nearest(key, known)
-    hint = f" (did you mean {meant}?)" if meant else ""
-    return ConfigFault((*table, key), f"unknown key '{key}' in {_header(table)}{hint}")
-
-
-def unknown_table(key: str, value: object, known: Iterable[str]) -> ConfigFault:
-    """Return the fault of a word at the top of the file that is no table of ours."""
-    if not isinstance(value, dict | list):
-        return ConfigFault((key,), f"key '{key}' stands outside of every table")
-    meant = nearest(key, known)
-    hint = f" (did you mean [{meant}]?)" if meant else ""
-    return ConfigFault((key,), f"unknown table [{_quoted_key(key)}]{hint}")
-
-
-def describe_error(path: KeyPath, error: ErrorDetails, known: Iterable[str]) -> ConfigFault:
-    """Return a fault that pydantic found; `known` are the keys of the table that `path` is in."""
-    path = (*path, *error.get("ctx", {}).get("at", ()))
-    if error["type"] == "extra_forbidden":
-        return unknown_key(path[:-1], str(path[-1]), known)
-    if error["type"] == "missing":
-        return ConfigFault(path, f"{_header(path[:-1])} needs {path[-1]}")
-    return ConfigFault(path, f"{_dotted(path)}: {_describe_value(path, error)}")
-
-
-def _describe_value(path: KeyPath, error: ErrorDetails) -> str:
-    context = error.get("ctx", {})
+def describe_error(error: ErrorDetails, path: KeyPath, known: Iterable[str], names: FileFormat) -> str:
+    """Return the sentence for an error at `path`; `known` are the keys allowed beside the one that it ends with."""
     match error["type"]:
-        case "literal_error":
-            return _choice(error["input"], context["expected"])
-        case "greater_than_equal":
-            return f"must be at least {context['ge']}"
-        case "less_than_equal":
-            return f"must be at most {context['le']}"
+        case "extra_forbidden":
+            return _unknown_key(path, list(known), names)
+        case "missing":
+            holder = names.mapping(path[:-1])
+            return f"{path[-1]} is missing" + (f" from {holder}" if holder else "")
+        case "literal_error" | "unlisted":
+            return _not_a_choice(error, path, names)
+        case "invalid":
+            return names.sentence(path, error["msg"])
         case "value_error":
-            return str(context["error"])
-        case kind if kind in _EXPECTED:
-            each = "each " if isinstance(path[-1], int) else ""
-            return f"{each}must be {_EXPECTED[kind]}, not {type_in_words(error['input'])}"
-        case _:
-            return error["msg"]
+            return names.sentence(path, str(error["ctx"]["error"]))
+    return f"{names.key(path)} {_complaint(error, names)}"
 
 
-def _choice(value: object, expected: str) -> str:
-    choices = [each.strip("'") for each in expected.replace(" or ", ", ").split(", ")]
-    if not isinstance(value, str):
-        return f"must be one of {', '.join(choices)}, not {type_in_words(value)}"
-    meant = nearest(value, choices)
-    return f"'{value}' is not one of {', '.join(choices)}" + (f" (did you mean {meant}?)" if meant else "")
+def unknown_name(noun: str, name: str, known: Iterable[str]) -> str:
+    """Return the sentence for an unknown name, with the nearest known one, or all of them."""
+    names = list(known)
+    hint = did_you_mean(name, names)
+    if not hint:
+        hint = f": there is {', '.join(names) or 'none'}"
+    return f"unknown {noun} {name[:_MAX_SHOWN]!r}{hint}"
 
 
-def _header(table: KeyPath) -> str:
-    if not table:
-        return "the file"
-    if table[0] == "tokens":
-        return "[[tokens]]"
-    return f"[{_dotted(table)}]"
+def keys_of(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """Return the keys, as written in the file, of the mapping at a path of a model; none if it is open."""
+    here: Any = model
+    for part in path:
+        if _is_model(here):
+            here = _bare(_fields(here)[str(part)])
+        else:
+            here = _bare(get_args(here)[1 if get_origin(here) is not tuple else 0])
+    return list(_fields(here)) if _is_model(here) else []
 
 
-def _dotted(path: KeyPath) -> str:
-    """Return a key as it would be written, without the places in lists: the line tells those."""
-    return ".".join(_quoted_key(key) for key in path if isinstance(key, str))
+def _unknown_key(path: KeyPath, known: list[str], names: FileFormat) -> str:
+    key, holder = str(path[-1]), names.mapping(path[:-1])
+    hint = did_you_mean(key, known)
+    if not hint and known:
+        hint = f": it takes {', '.join(known)}"
+    return f"unknown key {key[:_MAX_SHOWN]!r}{f' in {holder}' if holder else ''}{hint}"
 
 
-def _quoted_key(key: str) -> str:
-    return key if key.isascii() and key.replace("-", "").replace("_", "").isalnum() else f'"{key}"'
+def _not_a_choice(error: ErrorDetails, path: KeyPath, names: FileFormat) -> str:
+    given, key = error["input"], names.key(path)
+    choices = [each.strip("'") for each in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+    noun = _NOUNS.get(next(part for part in reversed(path) if isinstance(part, str)))
+    if not isinstance(given, str):
+        return f"{key} must be {'text' if noun else _one_of(choices)}, not {names.value(given)}"
+    if noun:
+        return unknown_name(noun, given, choices)
+    return f"{key} must be {_one_of(choices)}, not {given[:_MAX_SHOWN]!r}{did_you_mean(given, choices)}"
 
 
-def invalid_value(message: str, at: KeyPath = ()) -> PydanticCustomError:
-    """Return an error to raise from a validator; `at` is where the fault stands inside the validated value."""
-    return PydanticCustomError("said", "{message}", {"message": message, "at": at})
+def _one_of(choices: list[str]) -> str:
+    *some, last = choices
+    return f"{', '.join(some)} or {last}" if some else last
+
+
+def _complaint(error: ErrorDetails, names: FileFormat) -> str:
+    context = error.get("ctx", {})
+    expected = {
+        "string_type": "text",
+        "int_type": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "tuple_type": names.lists,
+        "frozen_set_type": names.lists,
+        "mapping_type": names.mappings,
+        "dict_type": names.mappings,
+        "model_type": names.mappings,
+    }
+    kind = error["type"]
+    if kind in expected:
+        return f"must be {expected[kind]}, not {names.value(error['input'])}"
+    bounds = {
+        "too_short": "must not be empty",
+        "string_too_short": "must not be empty",
+        "greater_than": f"must be more than {context.get('gt')}",
+        "greater_than_equal": f"must be at least {context.get('ge')}",
+        "less_than_equal": f"must be at most {context.get('le')}",
+    }
+    return bounds.get(kind, f"is wrong: {error['msg']}")
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _bare(annotation: Any) -> Any:
+    """Return a type without its constraints and without `| None`."""
+    while get_origin(annotation) is Annotated or type(None) in get_args(annotation):
+        annotation = get_args(annotation)[0]
+    return annotation

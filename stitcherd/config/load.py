@@ -1,22 +1,14 @@
-"""stitcherd.toml, read once at start into one frozen model, or refused whole where a word of it is wrong."""
+"""Loads stitcherd.toml into one frozen model, once at start; any fault refuses the whole file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from shared import locations
-from stitcherd.config.errors import (
-    ConfigFault,
-    SettingsError,
-    describe_error,
-    parse_toml,
-    settings_error,
-    type_in_words,
-    unknown_key,
-    unknown_table,
-)
+from shared.suggest import did_you_mean
+from stitcherd.config.errors import KeyPath, describe_error, error_path, keys_of
 from stitcherd.config.secrets import is_world_readable, secret_entries
 from stitcherd.config.settings import (
     DaemonSettings,
@@ -29,8 +21,8 @@ from stitcherd.config.settings import (
     Table,
     TokenSettings,
 )
-from stitcherd.config.toml_lines import KeyLines, KeyPath
-from stitcherd.config.types import in_directory
+from stitcherd.config.toml_lines import TOML_FORMAT, KeyLines, TomlError, parse_toml, table_header, type_in_words
+from stitcherd.config.types import SettingsContext, SupportedKinds, in_directory
 
 TABLES: dict[str, type[Table]] = {
     "daemon": DaemonSettings,
@@ -41,27 +33,46 @@ TABLES: dict[str, type[Table]] = {
     "executors": ExecutorSettings,
     "tokens": TokenSettings,
 }
-_LABELS = {"sources": "name", "repositories": "pattern", "executors": "name"}  # what the key of a table is to it
+_LABELS = {"sources": "name", "repositories": "pattern", "executors": "name"}  # the field that holds a table's own key
 
 
-def load(directory: Path, *, socket: str | None = None) -> Settings:
-    """Return the settings of a config directory; without a file all defaults, and `missing` is set.
+class SettingsError(Exception):
+    """Settings that cannot be used: the first fault by line; `others` has the rest."""
 
-    `socket` is the flag of that name. Raises SettingsError, and shared.locations.PathTooLong.
+    def __init__(self, line: int, message: str, others: "tuple[SettingsError, ...]" = ()) -> None:
+        self.line = line
+        self.message = message
+        self.others = others
+        super().__init__(f"{locations.SETTINGS_FILE}:{line}: {message}")
+
+
+class SettingsFault(NamedTuple):
+    """A fault at a place of the document."""
+
+    path: KeyPath
+    message: str
+
+
+def load_settings(directory: Path, kinds: SupportedKinds, *, socket: str | None = None) -> Settings:
+    """Return the settings of a config directory; all defaults, with `missing` set, if there is no file.
+
+    `socket` is the command-line option of that name. Raises SettingsError, and shared.locations.PathTooLong.
     """
     directory = directory.absolute()
     content = _read(directory / locations.SETTINGS_FILE)
-    document, where = parse_toml(content or b"")
-    settings = _validate(document, directory, socket, where)
+    try:
+        document, where = parse_toml(content or b"")
+    except TomlError as error:
+        raise SettingsError(error.line, error.message) from None
+    settings = _validate(document, SettingsContext(directory, kinds), socket, where)
+    secrets = [entry for _, entry in secret_entries(document)]
     warnings = sorted((where.line(path), message) for path, message in _warnings(settings, document, directory))
     return settings.model_copy(
         update={
             "missing": content is None,
-            "warnings": tuple(f"stitcherd.toml:{line}: {message}" for line, message in warnings),
-            "secret_names": frozenset(entry["env"] for _, entry in secret_entries(document) if "env" in entry),
-            "files": tuple(
-                in_directory(entry["file"], directory) for _, entry in secret_entries(document) if "file" in entry
-            ),
+            "warnings": tuple(f"{locations.SETTINGS_FILE}:{line}: {message}" for line, message in warnings),
+            "secret_names": frozenset(entry["env"] for entry in secrets if "env" in entry),
+            "files": tuple(in_directory(entry["file"], directory) for entry in secrets if "file" in entry),
         }
     )
 
@@ -75,36 +86,42 @@ def _read(file: Path) -> bytes | None:
         raise SettingsError(1, f"cannot be read: {error.strerror}") from None
 
 
-def _validate(document: dict[str, Any], directory: Path, socket: str | None, where: KeyLines) -> Settings:
+def _validate(document: dict[str, Any], context: SettingsContext, socket: str | None, where: KeyLines) -> Settings:
     tables, faults = _name_tables(document)
-    tables["daemon"] = _with_paths(tables.get("daemon", {}), directory, socket)
+    tables["daemon"] = _with_paths(tables.get("daemon", {}), context.directory, socket)
     try:
-        settings = Settings.model_validate(tables, context=directory)
+        settings = Settings.model_validate(tables, context=context)
     except ValidationError as invalid:
         for error in invalid.errors():
-            path = _place_in_file(error["loc"], document)
-            known = TABLES[str(path[0])].model_fields.keys() - {_LABELS.get(str(path[0]))}
-            faults.append(describe_error(path, error, known))
-        raise settings_error(faults, where) from None
+            path = error_path(error, _place_in_file(error["loc"], document))
+            known = [key for key in keys_of(Settings, path[:-1]) if key != _LABELS.get(str(path[0]))]
+            faults.append(SettingsFault(path, describe_error(error, path, known, TOML_FORMAT)))
+        raise _settings_error(faults, where) from None
     if faults:
-        raise settings_error(faults, where)
+        raise _settings_error(faults, where)
     return settings
 
 
-def _name_tables(document: dict[str, Any]) -> tuple[dict[str, Any], list[ConfigFault]]:
-    """Tell every named table its name; return all tables that are ours, and the faults of the others."""
+def _settings_error(faults: Iterable[SettingsFault], where: KeyLines) -> SettingsError:
+    """Return one error for all `faults`, of which there is at least one."""
+    (line, message), *rest = sorted({(where.line(path), message) for path, message in faults})
+    return SettingsError(line, message, tuple(SettingsError(*each) for each in rest))
+
+
+def _name_tables(document: dict[str, Any]) -> tuple[dict[str, Any], list[SettingsFault]]:
+    """Add the key of each named table as a field of it; return all known tables, and the faults of the others."""
     tables: dict[str, Any] = {}
-    faults: list[ConfigFault] = []
+    faults: list[SettingsFault] = []
     for section, value in document.items():
         if section not in TABLES:
-            faults.append(unknown_table(section, value, TABLES))
+            faults.append(SettingsFault((section,), _unknown_table(section, value)))
         elif (label := _LABELS.get(section)) is None:
             tables[section] = value
         elif not isinstance(value, dict):
-            faults.append(ConfigFault((section,), f"{section}: must be a table, not {type_in_words(value)}"))
+            faults.append(SettingsFault((section,), f"{section} must be a table, not {type_in_words(value)}"))
         else:
             faults += [
-                unknown_key((section, name), label, ())
+                SettingsFault((section, name, label), f"unknown key {label!r} in {table_header((section, name))}")
                 for name, table in value.items()
                 if isinstance(table, dict) and label in table
             ]
@@ -113,19 +130,25 @@ def _name_tables(document: dict[str, Any]) -> tuple[dict[str, Any], list[ConfigF
     return tables, faults
 
 
+def _unknown_table(key: str, value: object) -> str:
+    if not isinstance(value, dict | list):
+        return f"key '{key}' is outside of every table"
+    return f"unknown table {table_header((key,))}{did_you_mean(key, TABLES, '[{}]')}"
+
+
 def _with_paths(daemon: Any, directory: Path, socket: str | None) -> Any:
-    """Put both paths where the client looks for them too; what is no path is left to be refused."""
+    """Set both paths as the client finds them too; keep what is not a path, for validation to refuse."""
     if not isinstance(daemon, dict):
         return daemon
-    places = {"state_dir": locations.state_dir(directory), "socket": locations.socket_path(socket, directory)}
+    paths = {"state_dir": locations.state_dir(directory), "socket": locations.socket_path(socket, directory)}
     kept = {
-        key: value for key, value in daemon.items() if key not in places or value == "" or not isinstance(value, str)
+        key: value for key, value in daemon.items() if key not in paths or value == "" or not isinstance(value, str)
     }
-    return places | kept
+    return paths | kept
 
 
 def _place_in_file(place: KeyPath, document: dict[str, Any]) -> KeyPath:
-    """Return where the thing at a place of the model stands in the file."""
+    """Return the path in the file of a place in the model."""
     match place:
         case ("repositories", int(index), *rest):
             return _place_in_file(("repositories", list(document["repositories"])[index], *rest), document)
@@ -139,7 +162,7 @@ def _warnings(settings: Settings, document: dict[str, Any], directory: Path) -> 
         yield ("http", "listen"), f"{settings.http.host} is reachable from other machines: put TLS in front of it"
     for name, source in settings.sources.items():
         if source.api is not None:
-            yield ("sources", name, "api"), f"sources.{name}.api: this version gives no answers on the thread"
+            yield ("sources", name, "api"), f"sources.{name}.api: this version does not answer on the thread"
     for path, entry in secret_entries(document):
         if "file" in entry and is_world_readable(in_directory(entry["file"], directory)):
             yield (*path, "file"), f"every user of this machine can read {entry['file']}"

@@ -1,4 +1,4 @@
-"""Secrets of stitcherd.toml: named there by a variable or a file, read here, never shown."""
+"""Reads the secrets that stitcherd.toml names by an environment variable or a file; never shows them."""
 
 import os
 import stat
@@ -8,35 +8,34 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator, ValidationInfo
 
-from shared.suggest import nearest
-from stitcherd.config.errors import invalid_value, type_in_words
-from stitcherd.config.toml_lines import KeyPath
-from stitcherd.config.types import in_directory
+from shared.suggest import did_you_mean
+from stitcherd.config.errors import KeyPath, invalid_value
+from stitcherd.config.toml_lines import type_in_words
+from stitcherd.config.types import context_of, in_directory
 
 _FORM = '{env = "NAME"} or {file = "/path"}'
 
 
 def _secret(value: object, info: ValidationInfo) -> bytes:
-    """Return what an entry stands for; it is never written in the file itself, and never in a message."""
+    """Return the secret that an entry names; the entry itself is never part of a message, as it may be a secret."""
     if not isinstance(value, dict) or not value:
         raise invalid_value(f"must be {_FORM}" + ("" if value == {} else f", not {type_in_words(value)}"))
     for key in value:
         if key not in {"env", "file"}:
-            meant = nearest(key, ("env", "file"))
-            raise invalid_value(f"unknown key '{key}'" + (f" (did you mean {meant}?)" if meant else ""), (key,))
+            raise invalid_value(f"unknown key {key!r}{did_you_mean(key, ('env', 'file'))}", (key,))
     if len(value) > 1:
         raise invalid_value(f"must be {_FORM}, not both")
     [(key, place)] = value.items()
     if not isinstance(place, str) or not place or "\0" in place:
-        raise invalid_value(f"must be {'the name of a variable' if key == 'env' else 'a path'}", (key,))
-    return _from_environment(place) if key == "env" else _from_file(in_directory(place, info.context))
+        raise invalid_value(f"must be {'the name of an environment variable' if key == 'env' else 'a path'}", (key,))
+    return _from_environment(place) if key == "env" else _from_file(in_directory(place, context_of(info).directory))
 
 
 def _from_environment(name: str) -> bytes:
     value = os.environ.get(name)
     if not value:
-        how = "not set" if value is None else "empty"
-        raise invalid_value(f"the environment variable {name} is {how}", ("env",))
+        state = "not set" if value is None else "empty"
+        raise invalid_value(f"the environment variable {name} is {state}", ("env",))
     return os.fsencode(value)
 
 
@@ -55,7 +54,7 @@ def _token(value: object, info: ValidationInfo) -> str:
     secret = _secret(value, info)
     text = secret.decode("ascii", "replace")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise invalid_value("is not one word of ASCII, as a token in a header must be")
+        raise invalid_value("must be one word of ASCII characters, since it is sent in a header")
     return text
 
 
@@ -64,7 +63,7 @@ Token = Annotated[str, PlainValidator(_token)]
 
 
 def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, str]]]:
-    """Yield every place of a valid document that names a secret, and what it names."""
+    """Yield the place and the table of every secret that a valid document names."""
     for name, source in document.get("sources", {}).items():
         for index, entry in enumerate(source["secrets"]):
             yield ("sources", name, "secrets", index), entry
@@ -75,5 +74,5 @@ def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str
 
 
 def is_world_readable(path: Path) -> bool:
-    """Say whether every user of the machine may read a file."""
+    """Say whether every user of this machine may read a file."""
     return bool(path.stat().st_mode & stat.S_IROTH)

@@ -1,4 +1,4 @@
-"""The tables of stitcherd.toml: every key with its type and its default."""
+"""The tables of stitcherd.toml: every key, with its type and its default."""
 
 import re
 from collections.abc import Mapping
@@ -6,17 +6,21 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from stitcherd.config import types
 from stitcherd.config.errors import invalid_value
 from stitcherd.config.secrets import Secret, Token
 
+_PART = r"(?!-)[A-Za-z0-9_.-]+"
+_REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})")  # GitLab groups may be nested
+_MIN_SECRET_LENGTH = 6  # masking a shorter one would mask ordinary words
+
 Permission = Literal["jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read"]
 
 
 class Table(BaseModel):
-    """A table of the file: frozen, and without any key beyond its own."""
+    """A table of the file: frozen, with no other keys than its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -32,14 +36,14 @@ class DaemonSettings(Table):
 
 
 class RetentionSettings(Table):
-    """`[retention]`: how long the past is kept, in seconds."""
+    """`[retention]`: how long events and delivery ids are kept, in seconds."""
 
     events: types.PositiveDuration = 90 * 86400.0
     dedupe: types.PositiveDuration = 180 * 86400.0
 
 
 class HttpSettings(Table):
-    """`[http]`: the public door."""
+    """`[http]`: the HTTP API on TCP."""
 
     listen: types.Listen = types.ListenAddress("127.0.0.1", 8466)
     hosts: tuple[types.HostName, ...] = ()
@@ -47,7 +51,7 @@ class HttpSettings(Table):
 
     @property
     def host(self) -> str:
-        """An address without brackets, or localhost."""
+        """The IP address, without brackets, or localhost."""
         return self.listen.host
 
     @property
@@ -60,7 +64,7 @@ class SourceSettings(Table):
     """`[sources.NAME]`: a sender of webhooks."""
 
     name: types.EntryName
-    kind: Literal["mosaic", "github", "gitea", "gitlab", "standard"]
+    kind: types.SourceKind
     secrets: tuple[Secret, ...] = Field(repr=False)
     bot: types.Login = "mosaic"
     api: types.HttpUrl | None = None
@@ -69,14 +73,14 @@ class SourceSettings(Table):
 
     @field_validator("secrets")
     @classmethod
-    def _some(cls, secrets: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    def _require_one(cls, secrets: tuple[bytes, ...]) -> tuple[bytes, ...]:
         if not secrets:
-            raise invalid_value("at least one is needed")
+            raise invalid_value("must not be empty")
         return secrets
 
 
 class RepositorySettings(Table):
-    """`[repositories.PATTERN]`: where the repositories that match are, and how a checkout of one is prepared."""
+    """`[repositories.PATTERN]`: where matching repositories are cloned from, and how a checkout is prepared."""
 
     pattern: types.SingleWord
     clone: types.Clone
@@ -86,35 +90,36 @@ class RepositorySettings(Table):
 
     @property
     def is_path(self) -> bool:
-        """The repository is on this machine: `clone` is an absolute path or a file URL."""
+        """Whether the repository is on this machine: `clone` is an absolute path or a file URL."""
         return self.clone.startswith(("/", "file:"))
 
     def matches(self, repository: str) -> bool:
-        """Say whether this entry is for a repository; case counts as little as it does at the forges."""
+        """Say whether the pattern matches a repository, ignoring case as forges do."""
         return fnmatchcase(repository.lower(), self.pattern.lower())
 
 
 class ExecutorSettings(Table):
-    """`[executors.NAME]`: what does the work; `argv` of a command, `url` and `token` of an OpenClaw gateway."""
+    """`[executors.NAME]`: what runs agents; which keys it takes depends on its kind."""
 
     name: types.EntryName
-    kind: Literal["command", "openclaw"]
+    kind: types.ExecutorKind
     argv: types.Argv = ()
     url: types.WebSocketUrl | None = None
     token: Token | None = Field(default=None, repr=False)
 
     @model_validator(mode="after")
-    def _fits_its_kind(self) -> Self:
-        needed, foreign = ("argv", {"url", "token"}) if self.kind == "command" else ("url", {"argv"})
-        if needed not in self.model_fields_set:
-            raise invalid_value(f"kind {self.kind} needs {needed}")
-        for key in sorted(foreign & self.model_fields_set):
+    def _require_keys_of_kind(self, info: ValidationInfo) -> Self:
+        keys: types.ExecutorKeys = types.context_of(info).kinds.executors[self.kind]
+        written = self.model_fields_set - {"name", "kind"}
+        for key in sorted(keys.required_keys - written):
+            raise invalid_value(f"kind {self.kind} needs {key}")
+        for key in sorted(written - keys.required_keys - keys.optional_keys):
             raise invalid_value(f"kind {self.kind} has no {key}", (key,))
         return self
 
 
 class TokenSettings(Table):
-    """`[[tokens]]`: who may use the API over TCP; `sha256` in lower case."""
+    """`[[tokens]]`: a token for the API over TCP, by its SHA-256 in lower case."""
 
     name: types.SingleWord
     sha256: types.Sha256
@@ -122,16 +127,11 @@ class TokenSettings(Table):
     permissions: frozenset[Permission]
 
 
-_PART = r"(?!-)[A-Za-z0-9_.-]+"
-_REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})")  # a group of GitLab may lie in another
-_MIN_SECRET_LENGTH = 6  # a shorter one would blot out words that are none
-
-
 class Settings(Table):
-    """The whole file, and what was noticed when it was read.
+    """The whole file, with the warnings of reading it.
 
-    `secret_names` are the environment variables that hold secrets: no agent may be given them, and `files`
-    those that hold secrets.
+    `missing` says that there is no file. `secret_names` are the environment variables that hold secrets, which no
+    agent may be given, and `files` are the files that hold secrets.
     """
 
     daemon: DaemonSettings
@@ -148,7 +148,7 @@ class Settings(Table):
 
     @field_validator("tokens")
     @classmethod
-    def _all_differ(cls, tokens: tuple[TokenSettings, ...]) -> tuple[TokenSettings, ...]:
+    def _require_unique(cls, tokens: tuple[TokenSettings, ...]) -> tuple[TokenSettings, ...]:
         for key in ("name", "sha256"):
             seen: set[str] = set()
             for index, token in enumerate(tokens):
@@ -159,7 +159,7 @@ class Settings(Table):
 
     @property
     def secret_values(self) -> tuple[bytes, ...]:
-        """Every secret long enough to be told from a word; the longest first, as redaction needs them."""
+        """Every secret that is long enough to be masked in output, longest first as redaction needs them."""
         found = {secret for source in self.sources.values() for secret in source.secrets}
         tokens = [source.token for source in self.sources.values()]
         tokens += [executor.token for executor in self.executors.values()]
@@ -168,13 +168,13 @@ class Settings(Table):
 
     @property
     def private(self) -> tuple[Path, ...]:
-        """The paths that no sandbox may be shown, besides the config directory and those that nobody's may."""
+        """The paths that no sandbox may expose, besides the config directory and those that no sandbox ever exposes."""
         return Path(self.daemon.state_dir), Path(self.daemon.socket), *self.files
 
     def repository(self, name: str) -> RepositorySettings | None:
-        """Return the first entry for `owner/name`, with both filled into its `clone`.
+        """Return the first entry that matches `owner/name`, with both filled into its `clone`.
 
-        None where there is none, and for a name that could climb out of a path or be read as an option.
+        Return None if there is none, or if the name could leave the directory or be taken for an option.
         """
         parts = _REPOSITORY.fullmatch(name)
         if parts is None or ".." in name or "." in name.split("/"):

@@ -1,12 +1,23 @@
-"""The line of every key in a TOML text, which tomllib does not tell; judges nothing, and never fails."""
+"""Reads TOML together with the line of every key, which tomllib does not report."""
 
 import re
 import tomllib
 from bisect import bisect_left
 from contextlib import suppress
-from typing import NamedTuple, TypeAlias
+from datetime import date, time
+from typing import Any, NamedTuple
 
-KeyPath: TypeAlias = tuple[str | int, ...]  # ("sources", "github", "secrets", 1, "env")
+from stitcherd.config.errors import FileFormat, KeyPath
+
+_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (str, "text"),
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number with a decimal point"),
+    (list, "a list"),
+    (dict, "a table"),
+    ((date, time), "a date or time"),
+)
 
 _SPACE = re.compile(r"[ \t]*+")
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*+)*+")
@@ -19,8 +30,17 @@ _SCALAR = re.compile(
 )
 
 
+class TomlError(Exception):
+    """A text that is not TOML, with the line of the fault."""
+
+    def __init__(self, line: int, message: str) -> None:
+        self.line = line
+        self.message = message
+        super().__init__(message)
+
+
 class DuplicateKey(NamedTuple):
-    """A key or table that was written before."""
+    """A key or table that is written a second time, and the line of the first time."""
 
     path: KeyPath
     line: int
@@ -28,24 +48,88 @@ class DuplicateKey(NamedTuple):
 
 
 class KeyLines(NamedTuple):
-    """The line of every key, table and element, from 1, and the first that stands there twice."""
+    """The line of every key, table and element, from 1, and the first duplicate."""
 
     lines: dict[KeyPath, int]
-    twice: DuplicateKey | None
+    duplicate: DuplicateKey | None
 
     def line(self, path: KeyPath) -> int:
-        """Return the line of `path`, or of the nearest thing around it that was written."""
+        """Return the line of `path`, or of the innermost table around it that is written in the file."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
+def parse_toml(content: bytes) -> tuple[dict[str, Any], KeyLines]:
+    """Return the document and the lines of its keys; raises TomlError."""
+    try:
+        text = content.decode()
+        return tomllib.loads(text), key_lines(text)
+    except UnicodeDecodeError as error:
+        raise TomlError(content.count(b"\n", 0, error.start) + 1, "is not UTF-8") from None
+    except RecursionError:
+        raise TomlError(1, "the values are nested too deeply") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(text, str(error)) from None
+
+
 def key_lines(text: str) -> KeyLines:
-    """Return where everything stands; of a text that is not TOML, what stands before its first fault."""
+    """Return the lines of all keys; for a text that is not TOML, of those before the first fault. Never fails."""
     scanner = _Scanner(text)
     with suppress(_NotTomlError, RecursionError):
         scanner.document()
-    return KeyLines(scanner.lines, scanner.twice)
+    return KeyLines(scanner.lines, scanner.duplicate)
+
+
+def type_in_words(value: object) -> str:
+    """Return the type of a TOML value for people to read; never the value, which may be a secret."""
+    return next((words for types, words in _TYPES if isinstance(value, types)), "something else")
+
+
+def dotted_key(path: KeyPath) -> str:
+    """Return a key as it is written in TOML, without the positions in lists: the line shows those."""
+    return ".".join(_quoted(key) for key in path if isinstance(key, str))
+
+
+def table_header(path: KeyPath) -> str:
+    """Return a table as its header is written: `[daemon]`, `[[tokens]]`."""
+    return "[[tokens]]" if path[:1] == ("tokens",) else f"[{dotted_key(path)}]"
+
+
+def _name(path: KeyPath) -> str:
+    return f"an item of {dotted_key(path)}" if isinstance(path[-1], int) else dotted_key(path)
+
+
+TOML_FORMAT = FileFormat(
+    key=_name,
+    mapping=table_header,
+    value=type_in_words,
+    sentence=lambda path, sentence: f"{dotted_key(path)}: {sentence}",
+    lists="a list",
+    mappings="a table",
+)
+
+
+def _syntax_error(text: str, complaint: str) -> TomlError:
+    where = key_lines(text)
+    what, _, place = complaint.rpartition(" (at ")
+    found = re.match(r"line (\d+)", place)  # else "end of document", which does not help: use the line of the last key
+    line = int(found[1]) if found else _last_key_line(where)
+    if (duplicate := where.duplicate) and (duplicate.line <= line or not found):
+        message = f"{dotted_key(duplicate.path)} is already defined on line {duplicate.first}"
+        return TomlError(duplicate.line, message)
+    written = text.split("\n")[line - 1]
+    if bare := re.search(r"=\s*([0-9]+\s*[A-Za-z]+)\s*(?:#|$)", written):
+        return TomlError(line, f'durations and sizes need quotes: "{"".join(bare[1].split())}"')
+    return TomlError(line, f"is not TOML: {what[:1].lower()}{what[1:]}")
+
+
+def _last_key_line(where: KeyLines) -> int:
+    return max((line for path, line in where.lines.items() if isinstance(path[-1], str)), default=1)
+
+
+def _quoted(key: str) -> str:
+    return key if key.isascii() and key.replace("-", "").replace("_", "").isalnum() else f'"{key}"'
 
 
 class _NotTomlError(Exception):
@@ -57,7 +141,7 @@ class _Scanner:
         self.text = text
         self.at = 0
         self.lines: dict[KeyPath, int] = {}
-        self.twice: DuplicateKey | None = None
+        self.duplicate: DuplicateKey | None = None
         self._newlines = [found.start() for found in re.finditer("\n", text)]
         self._written: set[KeyPath] = set()
         self._sizes: dict[KeyPath, int] = {}  # of arrays of tables
@@ -77,17 +161,17 @@ class _Scanner:
         path: KeyPath = ()
         keys = self._keys()
         for key in keys[:-1]:
-            path = self._newest((*path, key), line)
+            path = self._open_table((*path, key), line)
         path = (*path, keys[-1])
         if is_array:
             self._sizes[path] = self._sizes.get(path, 0) + 1
-            path = self._newest(path, line)
-        self._write(path, line)
+            path = self._open_table(path, line)
+        self._record(path, line)
         self._need("]]" if is_array else "]")
         return path
 
-    def _newest(self, path: KeyPath, line: int) -> KeyPath:
-        """Return the table that `path` stands for in a header: of an array of tables, its last."""
+    def _open_table(self, path: KeyPath, line: int) -> KeyPath:
+        """Return the path of the table that a header means: for an array of tables, its last element."""
         self.lines.setdefault(path, line)
         return (*path, self._sizes[path] - 1) if path in self._sizes else path
 
@@ -99,7 +183,7 @@ class _Scanner:
             path = (*path, key)
             self.lines.setdefault(path, line)
         path = (*path, keys[-1])
-        self._write(path, line)
+        self._record(path, line)
         self._need("=")
         self._value(path)
 
@@ -152,9 +236,9 @@ class _Scanner:
         except tomllib.TOMLDecodeError:
             raise _NotTomlError from None
 
-    def _write(self, path: KeyPath, line: int) -> None:
+    def _record(self, path: KeyPath, line: int) -> None:
         if path in self._written:
-            self.twice = self.twice or DuplicateKey(path, line, self.lines[path])
+            self.duplicate = self.duplicate or DuplicateKey(path, line, self.lines[path])
             return
         self._written.add(path)
         self.lines[path] = line

@@ -1,42 +1,67 @@
-"""The kinds of value that stitcherd.toml has beyond TOML's own, each as a type that pydantic validates.
+"""Types of single values in stitcherd.toml, beyond those of TOML, for pydantic to validate.
 
-A relative path starts at the directory of the file, which is the validation's context.
+Relative paths are relative to the directory of the file, which is in the context of the validation.
 """
 
 import os
 import re
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Protocol
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, ValidationInfo
 
 from shared import units
-from stitcherd.config.errors import type_in_words
+from stitcherd.config.errors import require_listed
+from stitcherd.config.toml_lines import type_in_words
 
 _TRANSPORT = re.compile(r"(?:https?|ssh|git)://[^/]|(?!-)[^/\s:]+:(?!:|//)")  # a URL, or ssh's host:path; no ext::
 _FILE_URL = "file:///"
-_PLACE = re.compile(r"\{([^}]*)\}")
-_WHITE = re.compile(r"[\s\x00-\x1f\x7f]")
+_PLACEHOLDER = re.compile(r"\{([^}]*)\}")
+_WHITESPACE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 class ListenAddress(NamedTuple):
-    """Where the public door listens; port 0 lets the kernel choose."""
+    """The TCP address that the HTTP API listens on; port 0 lets the kernel choose."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """Only programs on this machine can reach it."""
+        """Whether only programs on this machine can reach it."""
         return self.host == "localhost" or ip_address(self.host).is_loopback
+
+
+class ExecutorKeys(Protocol):
+    """The keys that `[executors.NAME]` takes for one kind of executor, besides `kind`."""
+
+    @property
+    def required_keys(self) -> frozenset[str]: ...  # noqa: D102 (see the class)
+    @property
+    def optional_keys(self) -> frozenset[str]: ...  # noqa: D102
+
+
+class SupportedKinds(NamedTuple):
+    """The kinds of sources and executors that settings may name, taken from their tables."""
+
+    sources: Collection[str]
+    executors: Mapping[str, ExecutorKeys]
+
+
+class SettingsContext(NamedTuple):
+    """What validation needs besides the file: its directory, and the supported kinds."""
+
+    directory: Path
+    kinds: SupportedKinds
 
 
 def _duration(value: object) -> float:
     if isinstance(value, str):
         return units.parse_duration(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        raise ValueError(f'a duration is text with a unit: "{value}s", perhaps')
+        raise ValueError(f'needs a unit and quotes: "{value}s"')
     raise ValueError(f"must be a duration like 30s, not {type_in_words(value)}")
 
 
@@ -50,7 +75,7 @@ def _size(value: object) -> int:
 
 def _positive(value: float) -> float:
     if value <= 0:
-        raise ValueError("must be more than nothing")
+        raise ValueError("must be more than 0")
     return value
 
 
@@ -73,50 +98,57 @@ def _is_host(host: str, *, bracketed: bool) -> bool:
 
 def _host_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?", value):
-        raise ValueError(f"'{value}' is not the name of a host: leave out scheme, port and path")
+        raise ValueError(f"'{value}' is not a host name: leave out scheme, port and path")
     return value.strip("[]").lower()
 
 
 def _path(value: object) -> Path:
     if isinstance(value, Path):
         if "\0" in str(value):
-            raise ValueError("must not hold a zero byte")
+            raise ValueError("must not contain a NUL byte")
         return value
     raise ValueError("must not be empty" if value == "" else f"must be a path as text, not {type_in_words(value)}")
 
 
-def in_directory(text: str, directory: Path | None) -> Path:
-    """Return the path that a text in the file of `directory` stands for; `~` is the user's home."""
-    return Path(directory or "", os.path.expanduser(text))  # noqa: PTH111 (Path.expanduser raises for ~stranger)
+def context_of(info: ValidationInfo) -> SettingsContext:
+    """Return the context of a validation."""
+    if not isinstance(info.context, SettingsContext):
+        raise TypeError("settings are validated with a SettingsContext")
+    return info.context
+
+
+def in_directory(text: str, directory: Path) -> Path:
+    """Return a path of the file as one that starts at `directory`; `~` is the user's home."""
+    return Path(directory, os.path.expanduser(text))  # noqa: PTH111 (Path.expanduser raises for ~stranger)
 
 
 def _clone(value: str, info: ValidationInfo) -> str:
-    for place in _PLACE.findall(value):
-        if place not in {"owner", "name"}:
-            raise ValueError(f"unknown place {{{place}}}: there are {{owner}} and {{name}}")
+    for placeholder in _PLACEHOLDER.findall(value):
+        if placeholder not in {"owner", "name"}:
+            raise ValueError(f"unknown placeholder {{{placeholder}}}: there are {{owner}} and {{name}}")
     if not value.isprintable():
-        raise ValueError("must not hold control characters")
+        raise ValueError("must not contain control characters")
     if value.startswith(("/", "~", "./", "../")):
-        return os.path.normpath(in_directory(value, info.context))
+        return os.path.normpath(in_directory(value, context_of(info).directory))
     if value.startswith(_FILE_URL) or _TRANSPORT.match(value):
         return value
-    raise ValueError('must be a path like "/srv/git/{name}.git", "~/…" or "./…", or a URL that git understands')
+    raise ValueError('must be a path like "/srv/git/{name}.git", "~/…" or "./…", or a URL that git supports')
 
 
 def _entry_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
-        raise ValueError("a name is made of a-z, 0-9, _ and -, and starts with a letter or a digit")
+        raise ValueError("a name consists of a-z, 0-9, _ and -, and starts with a letter or a digit")
     return value
 
 
 def _branch(value: str) -> str:
-    if not value or value.startswith("-") or ".." in value or _WHITE.search(value):
-        raise ValueError(f"'{value}' is not the name of a branch")
+    if not value or value.startswith("-") or ".." in value or _WHITESPACE.search(value):
+        raise ValueError(f"'{value}' is not a branch name")
     return value
 
 
 def _single_word(value: str) -> str:
-    if not value or _WHITE.search(value):
+    if not value or _WHITESPACE.search(value):
         raise ValueError("must be one word")
     return value
 
@@ -128,19 +160,19 @@ def _login(value: str) -> str:
 
 
 def _endpoint(*schemes: str) -> AfterValidator:
-    def check(value: str) -> str:
+    def validate(value: str) -> str:
         if not re.fullmatch(rf"(?:{'|'.join(schemes)})://[^/\s]\S*", value):
             raise ValueError(f"must be a URL that starts with {' or '.join(f'{each}://' for each in schemes)}")
         return value.rstrip("/")
 
-    return AfterValidator(check)
+    return AfterValidator(validate)
 
 
 def _argv(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value or not value[0]:
         raise ValueError('must name a program, like ["uv", "sync"]')
     if any("\0" in each for each in value):
-        raise ValueError("must not hold a zero byte")
+        raise ValueError("must not contain a NUL byte")
     return value
 
 
@@ -148,6 +180,14 @@ def _sha256(value: str) -> str:
     if not re.fullmatch(r"[0-9A-Fa-f]{64}", value):
         raise ValueError("must be 64 hexadecimal digits: the SHA-256 of the token, not the token")
     return value.lower()
+
+
+def _source_kind(value: str, info: ValidationInfo) -> str:
+    return require_listed(value, context_of(info).kinds.sources)
+
+
+def _executor_kind(value: str, info: ValidationInfo) -> str:
+    return require_listed(value, context_of(info).kinds.executors)
 
 
 Text = Annotated[str, Strict()]
@@ -160,6 +200,8 @@ Listen = Annotated[ListenAddress, PlainValidator(_address)]
 HostName = Annotated[Text, AfterValidator(_host_name)]
 Clone = Annotated[Text, AfterValidator(_clone)]
 EntryName = Annotated[Text, AfterValidator(_entry_name)]
+SourceKind = Annotated[Text, AfterValidator(_source_kind)]
+ExecutorKind = Annotated[Text, AfterValidator(_executor_kind)]
 Branch = Annotated[Text, AfterValidator(_branch)]
 SingleWord = Annotated[Text, AfterValidator(_single_word)]
 Login = Annotated[Text, AfterValidator(_login)]

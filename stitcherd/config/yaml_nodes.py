@@ -1,11 +1,11 @@
-"""A YAML text as values that know where they stand; it knows nothing of rails.
+"""Reads YAML into nodes that know their line and column.
 
-Built on the parser's events and not on its constructors: every value keeps its place, scalars follow YAML
-1.2's core schema whatever the file's directive says, and the cost is bounded before anything is built.
+It is built on the events of the parser, not on its constructors: every value keeps its place, scalars follow the
+core schema of YAML 1.2 whatever a directive says, and the size is limited before anything is built.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,17 +23,9 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from shared.api import RailsFault
+from stitcherd.config.errors import FileFormat, KeyPath
 
-
-class YamlError(Exception):
-    """The one fault that ends reading: the text is not the YAML that rails are written in."""
-
-    def __init__(self, line: int, column: int, message: str) -> None:
-        self.fault = RailsFault(line, column, message)
-        super().__init__(message)
-
-
-MAX_NODES = 20_000  # aliases count as what they stand for: a laughing file grows here, not in memory
+MAX_NODES = 20_000  # aliases count in full, so that one which refers to many others is refused before it is built
 MAX_DEPTH = 32
 
 _SCALARS: tuple[tuple[re.Pattern[str], Callable[[str], float | bool | None]], ...] = (
@@ -46,9 +38,21 @@ _SCALARS: tuple[tuple[re.Pattern[str], Callable[[str], float | bool | None]], ..
 )
 
 
+class YamlError(Exception):
+    """A text that is not a YAML document we accept, with the fault that ends reading."""
+
+    def __init__(self, line: int, column: int, message: str) -> None:
+        self.fault = RailsFault(line, column, message)
+        super().__init__(message)
+
+
 @dataclass(slots=True)
 class YamlNode:
-    """A value and its place, both counted from 1; `keys` are the places of a mapping's keys."""
+    """A value with its line and column, from 1; `keys` has those of the keys of a mapping.
+
+    `weight` is the number of nodes in it; while it is being read, `closed` is false, and `key` is the key of a mapping
+    whose value comes next.
+    """
 
     line: int
     column: int
@@ -56,10 +60,10 @@ class YamlNode:
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     weight: int = 1
     closed: bool = True
-    key: str | None = None  # of a mapping that is still open: whose value comes next
+    key: str | None = None
 
-    def at(self, path: tuple[int | str, ...]) -> "YamlNode":
-        """Return the node at a path of keys and indices, or the last one on the way that exists."""
+    def at(self, path: KeyPath) -> "YamlNode":
+        """Return the node at a path of keys and indices, or the last existing one on the way to it."""
         here = self
         for part in path:
             if isinstance(here.value, dict) and part in here.value:
@@ -68,38 +72,55 @@ class YamlNode:
                 here = here.value[part]
         return here
 
-    def key_at(self, path: tuple[int | str, ...]) -> tuple[int, int]:
-        """Return line and column of the key that a path ends with; of its mapping where it is missing."""
+    def key_at(self, path: KeyPath) -> tuple[int, int]:
+        """Return line and column of the key that a path ends with; of its mapping if the key is missing."""
         parent = self.at(path[:-1])
         return parent.keys.get(str(path[-1]), (parent.line, parent.column))
 
     def plain(self) -> Any:
-        """Return the bare value, with lists as tuples and without the keys that have no value."""
+        """Return the plain value, with lists as tuples and without keys that have no value."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items() if node.value is not None}
         if isinstance(self.value, list):
             return tuple(node.plain() for node in self.value)
         return self.value
 
+    def leaves(self) -> Iterator[tuple[KeyPath, "YamlNode", tuple[int, int]]]:
+        """Yield each single value with its path, and the place of its key if it has one."""
+        yield from _leaves(self, (), (self.line, self.column))
+
 
 def parse_yaml(text: str) -> YamlNode | None:
-    """Return the text's one document, or None where there is none; raises Misread."""
+    """Return the one document of a text, or None if there is none; raises YamlError."""
     try:
         return _document(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise YamlError(line, column, _sentence(error.problem or str(error.context))) from error
+        raise YamlError(line, column, _describe(error.problem or str(error.context))) from error
     except ReaderError as error:
         before = text[: error.position]
         column = len(before) - (before.rfind("\n") + 1) + 1
-        message = f"the character U+{error.character:04X} cannot stand in YAML"
+        message = f"the character U+{error.character:04X} is not allowed in YAML"
         raise YamlError(before.count("\n") + 1, column, message) from error
-    except (YAMLError, ValueError, OverflowError) as error:  # the parser's own slips, as in `%YAML x`
+    except (YAMLError, ValueError, OverflowError) as error:  # bugs of the parser, as with `%YAML x`
         raise YamlError(1, 1, f"this is not YAML: {str(error).splitlines()[0]}") from error
 
 
-def _sentence(problem: str) -> str:
+def _leaves(
+    node: YamlNode, path: KeyPath, place: tuple[int, int]
+) -> Iterator[tuple[KeyPath, YamlNode, tuple[int, int]]]:
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            yield from _leaves(child, (*path, key), node.keys[key])
+    elif isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            yield from _leaves(child, (*path, index), (child.line, child.column))
+    else:
+        yield path, node, place
+
+
+def _describe(problem: str) -> str:
     if "'\\t'" in problem:
         return "a tab cannot indent or start a value in YAML: use spaces"
     return f"this is not YAML: {problem}"
@@ -107,51 +128,51 @@ def _sentence(problem: str) -> str:
 
 def _document(text: str) -> YamlNode | None:
     root: YamlNode | None = None
-    branch: list[YamlNode] = []  # the collections that are still open, outermost first
+    open_nodes: list[YamlNode] = []  # mappings and lists that are not closed yet, outermost first
     anchors: dict[str, YamlNode] = {}
     for event in YAML(typ="safe", pure=True).parse(text):
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         if isinstance(event, DocumentStartEvent) and root is not None:
-            raise YamlError(line, column, "a second document starts here: rails are one document")
+            raise YamlError(line, column, "a second document starts here: the file must be one document")
         if isinstance(event, (MappingEndEvent, SequenceEndEvent)):
-            _close(branch)
+            _close(open_nodes)
         elif isinstance(event, NodeEvent):
             node = _node(event, line, column, anchors)
             root = root or node
-            _grow(branch, node, event)
+            _add(open_nodes, node, event)
     return root
 
 
-def _close(branch: list[YamlNode]) -> None:
-    node = branch.pop()
+def _close(open_nodes: list[YamlNode]) -> None:
+    node = open_nodes.pop()
     node.closed = True
-    if branch:
-        branch[-1].weight += node.weight
+    if open_nodes:
+        open_nodes[-1].weight += node.weight
 
 
-def _grow(branch: list[YamlNode], node: YamlNode, event: NodeEvent) -> None:
-    """Put a node where it belongs, before anything comes of it that is too big."""
-    if len(branch) >= MAX_DEPTH:
-        raise YamlError(node.line, node.column, f"nested more than {MAX_DEPTH} deep")
-    if node.weight + sum(each.weight for each in branch) > MAX_NODES:
+def _add(open_nodes: list[YamlNode], node: YamlNode, event: NodeEvent) -> None:
+    """Add a node to the innermost open one; raise YamlError if the document becomes too deep or too big."""
+    if len(open_nodes) >= MAX_DEPTH:
+        raise YamlError(node.line, node.column, f"nested more than {MAX_DEPTH} levels deep")
+    if node.weight + sum(each.weight for each in open_nodes) > MAX_NODES:
         raise YamlError(node.line, node.column, f"more than {MAX_NODES} values, aliases counted in full")
-    if branch:
-        _put(branch[-1], node, event)
+    if open_nodes:
+        _put(open_nodes[-1], node, event)
     if not node.closed:
-        branch.append(node)
+        open_nodes.append(node)
 
 
 def _node(event: NodeEvent, line: int, column: int, anchors: dict[str, YamlNode]) -> YamlNode:
     if isinstance(event, AliasEvent):
         if event.anchor not in anchors:
-            raise YamlError(line, column, f"no anchor &{event.anchor} stands before this alias")
+            raise YamlError(line, column, f"there is no anchor &{event.anchor} before this alias")
         node = anchors[event.anchor]
         if not node.closed:
-            raise YamlError(line, column, f"the anchor &{event.anchor} cannot hold itself")
+            raise YamlError(line, column, f"the anchor &{event.anchor} cannot contain itself")
         return node
     tag = getattr(event, "tag", None)
     if tag is not None:
-        raise YamlError(line, column, f"tags like {tag} have no meaning in rails")
+        raise YamlError(line, column, f"tags like {tag} are not supported")
     if isinstance(event, ScalarEvent):
         node = YamlNode(line, column, _scalar(event.value) if event.implicit[0] else event.value)
     elif isinstance(event, MappingStartEvent):
@@ -181,15 +202,39 @@ def _key(parent: YamlNode, node: YamlNode, event: NodeEvent) -> str:
     if node.value is None:
         raise YamlError(node.line, node.column, "a key is missing before this ':'")
     if event.value == "<<" and event.implicit[0]:
-        raise YamlError(node.line, node.column, "merge keys (<<) have no meaning in rails: write the keys out")
+        raise YamlError(node.line, node.column, "merge keys (<<) are not supported: write the keys out")
     key = str(event.value)
     if key in parent.keys:
         first = parent.keys[key][0]
-        raise YamlError(node.line, node.column, f"the key {key!r} is here twice: first on line {first}")
+        raise YamlError(node.line, node.column, f"the key {key!r} is already on line {first}")
     parent.keys[key] = (node.line, node.column)
     return key
 
 
 def _scalar(text: str) -> str | float | bool | None:
-    """Return what a plain scalar means in YAML 1.2's core schema (10.3.2): no dates, no `yes`, no octal 012."""
+    """Return the value of a plain scalar in the core schema of YAML 1.2 (10.3.2): no dates, no `yes`, no octal 012."""
     return next((value(text) for pattern, value in _SCALARS if pattern.fullmatch(text)), text)
+
+
+def _name(path: KeyPath) -> str:
+    return f"an item of {_name(path[:-1])}" if isinstance(path[-1], int) else path[-1]
+
+
+def _value_in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return repr(value[:80])
+    return "a list" if isinstance(value, tuple) else "a mapping"
+
+
+YAML_FORMAT = FileFormat(
+    key=_name,
+    mapping=lambda path: _name(path) if path else "",
+    value=_value_in_words,
+    sentence=lambda _, sentence: sentence,  # the column shows which value is meant
+    lists="a list, like [one, two]",
+    mappings="a mapping",
+)

@@ -11,15 +11,15 @@ from pydantic import AwareDatetime, Field
 from shared.models import Decision
 from stitcherd.config.settings import Permission, SourceSettings
 from stitcherd.errors import Refusal
+from stitcherd.gates import BUILTINS
 from stitcherd.http.auth import caller
 from stitcherd.http.requests import Query, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE, AppState
 from stitcherd.jobs.evaluator import is_form
 from stitcherd.jobs.simulation import SimulationScope, simulate
-from stitcherd.rails import load
 from stitcherd.rails.json_schema import schema_file
-from stitcherd.rails.load import RailsError
+from stitcherd.rails.load import RailsError, with_defaults
 from stitcherd.sources import SOURCES, NotJson, WrongShape
 from stitcherd.store import deliveries
 
@@ -59,14 +59,14 @@ async def show_rails(request: web.Request) -> web.Response:
         raise Refusal("not_found", f"there are no rails {against!r} that can be read") from missing
     if wanted != "true":
         return json_response(state)
-    effective = None if state.text is None else await asyncio.to_thread(load.with_defaults, state.text)
+    effective = None if state.text is None else await asyncio.to_thread(with_defaults, state.text)
     return json_response({**msgspec.to_builtins(state), "effective": effective})
 
 
 async def show_schema(request: web.Request) -> web.Response:
     """Answer the JSON Schema of rails.yaml."""
     Query(request)
-    return web.Response(body=schema_file(), content_type="application/schema+json")
+    return web.Response(body=schema_file(BUILTINS), content_type="application/schema+json")
 
 
 async def explain(request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from stitcherd.gates import BUILTINS
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.decide import DispatchRequest, Evaluation, decide, decide_dispatch
 from stitcherd.rails.limits import is_bot
-from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
 from stitcherd.sandbox import bubblewrap
 from stitcherd.sources import SOURCES
 from stitcherd.sources.payload import FORM
@@ -42,12 +42,17 @@ def configured_facts(settings: Settings) -> RuntimeFacts:
         return executor.objection(profile) if executor else None
 
     return RuntimeFacts(
-        executors={name: executor.unusable(settings.executors[name]) for name, executor in classes.items()},
+        executors={
+            name: ExecutorFacts(
+                unusable=executor.unusable(settings.executors[name]),
+                holds_tools=executor.holds_tools,
+                sandboxable=executor.sandboxable,
+                metered=executor.metered,
+            )
+            for name, executor in classes.items()
+        },
         gates=dict.fromkeys(BUILTINS),
-        toolless=frozenset(name for name, executor in classes.items() if not executor.holds_tools),
         objection=objection,
-        unboxed=frozenset(name for name, executor in classes.items() if not executor.sandboxable),
-        unmetered=frozenset(name for name, executor in classes.items() if not executor.metered),
     )
 
 
@@ -126,4 +131,4 @@ class Evaluator:
         if entry is not None and not entry.is_path:
             publish = f"clone of {repository} is a URL, and this version can publish only into a path"
         about = {"repository": unusable, "publish": publish, "bot": bot}
-        return replace(self._house, unbinding=bubblewrap.unenforceable_limits(), **about)
+        return replace(self._house, unenforceable_limits=bubblewrap.unenforceable_limits(), **about)

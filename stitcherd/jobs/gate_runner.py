@@ -77,7 +77,7 @@ class GateRunner(Struct, frozen=True, kw_only=True):
     ) -> GateResult:
         if gate.run is None:
             terms = DiffRulesInput(gate.paths, gate.timeout, self.recorder.redaction.mask)
-            return await BUILTINS[str(gate.builtin)](self.checkout, commit, terms, write)
+            return await BUILTINS[str(gate.builtin)].run(self.checkout, commit, terms, write)
         commands = replace(
             self.commands,
             number=number,

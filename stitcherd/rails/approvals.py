@@ -46,7 +46,7 @@ def approval_request(
         text_sha256=_sha256(msgspec.json.encode(read)),
         texts=_texts(trigger),
         expires=before.expires if before else rules.expires,
-        expires_at=before.expires_at if before else now + rules.milliseconds,
+        expires_at=before.expires_at if before else now + rules.expires_ms,
     )
 
 
@@ -67,7 +67,7 @@ def commit_approval_request(
         text_sha256="",
         texts={},
         expires=rules.expires,
-        expires_at=now + rules.milliseconds,
+        expires_at=now + rules.expires_ms,
         attempt=job.attempt,
         commit=commit,
         base=base,

@@ -1,11 +1,10 @@
-"""From a file's words, which are known to hold together, to the rules that are in force."""
+"""Compiles a validated rails file into the records that decisions use."""
 
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Literal
 
 from shared import units
-from shared.api import RailsFault
 from shared.models import Check, CheckOutcome
 from stitcherd.config.yaml_nodes import YamlNode
 from stitcherd.rails.compiled import (
@@ -22,16 +21,14 @@ from stitcherd.rails.compiled import (
 from stitcherd.rails.diff import outline
 from stitcherd.rails.globs import fold, name_pattern, path_pattern
 from stitcherd.rails.limits import compile_limits
-from stitcherd.rails.schema import GuardCondition, GuardSpec, JobSpec, PathsSpec, RailsFile, SandboxSpec, TriggerSpec
-from stitcherd.sandbox.bubblewrap import SandboxSpec as BubblewrapSandboxSpec
+from stitcherd.rails.schema import GuardCondition, GuardSpec, JobSpec, PathsSpec, RailsFile, SandboxFields, TriggerSpec
+from stitcherd.sandbox.bubblewrap import SandboxSpec
 
 _OUTCOMES = {"allow": CheckOutcome.PASS, "require-approval": CheckOutcome.ASK, "deny": CheckOutcome.FAIL}
 
 
-def compile_rails(
-    rails: RailsFile, root: YamlNode, *, text: str, revision: str, warnings: tuple[RailsFault, ...]
-) -> CompiledRails:
-    """Return the rulebook of a file that has no faults."""
+def compile_rails(file: RailsFile, root: YamlNode, *, text: str, revision: str) -> CompiledRails:
+    """Return the compiled rails of a file without faults; its warnings are added by the caller."""
     groups = {
         name: Group(
             name=name,
@@ -40,36 +37,35 @@ def compile_rails(
             sources=frozenset(group.sources),
             by_permission=group.permission is not None,
         )
-        for name, group in rails.people.items()
+        for name, group in file.people.items()
     }
-    profiles = _profiles(rails, root)
-    gates = _gates(rails, root)
-    jobs = {name: _job(name, job, _line(root, "jobs", name), profiles, gates) for name, job in rails.jobs.items()}
+    profiles = _profiles(file, root)
+    gates = _gates(file, root)
+    jobs = {name: _job(name, job, _line(root, "jobs", name), profiles, gates) for name, job in file.jobs.items()}
     triggers: dict[str, list[TriggerRule]] = defaultdict(list)
-    for at, words in enumerate(rails.triggers):
-        rule = _trigger(words, root.at(("triggers", at)).line, groups, jobs)
-        for event in dict.fromkeys(words.on):
+    for at, spec in enumerate(file.triggers):
+        rule = _trigger(spec, root.at(("triggers", at)).line, groups, jobs)
+        for event in dict.fromkeys(spec.on):
             triggers[event].append(rule)
     return CompiledRails(
         revision=revision,
         text=text,
-        outline=outline(rails, root),
-        mode=rails.mode,
-        warnings=warnings,
+        outline=outline(file, root),
+        mode=file.mode,
         groups=groups,
         profiles=profiles,
         gates=gates,
         jobs=jobs,
         triggers={event: tuple(rules) for event, rules in triggers.items()},
-        guards=tuple(_guard(words, root.at(("guards", at)).line, groups) for at, words in enumerate(rails.guards)),
+        guards=tuple(_guard(spec, root.at(("guards", at)).line, groups) for at, spec in enumerate(file.guards)),
         approvals=ApprovalRules(
-            command=rails.approvals.command,
-            expires=rails.approvals.expires,
-            milliseconds=int(units.parse_duration(rails.approvals.expires) * 1000),
-            by_asker=rails.approvals.self_,
-            pins=rails.approvals.pins,
+            command=file.approvals.command,
+            expires=file.approvals.expires,
+            expires_ms=int(units.parse_duration(file.approvals.expires) * 1000),
+            by_asker=file.approvals.self_,
+            pins=file.approvals.pins,
         ),
-        limits=compile_limits(rails.limits, root),
+        limits=compile_limits(file.limits, root),
     )
 
 
@@ -77,7 +73,7 @@ def _line(root: YamlNode, *path: str) -> int:
     return root.key_at(path)[0]
 
 
-def _profiles(rails: RailsFile, root: YamlNode) -> dict[str, ProfileRule]:
+def _profiles(file: RailsFile, root: YamlNode) -> dict[str, ProfileRule]:
     return {
         name: ProfileRule(
             name=name,
@@ -91,12 +87,12 @@ def _profiles(rails: RailsFile, root: YamlNode) -> dict[str, ProfileRule]:
             sandbox=profile.sandbox,
             box=_box(profile),
         )
-        for name, profile in rails.profiles.items()
+        for name, profile in file.profiles.items()
     }
 
 
-def _gates(rails: RailsFile, root: YamlNode) -> dict[str, GateRule]:
-    paths = _paths(rails.paths)
+def _gates(file: RailsFile, root: YamlNode) -> dict[str, GateRule]:
+    paths = _paths(file.paths)
     return {
         name: GateRule(
             name=name,
@@ -112,30 +108,30 @@ def _gates(rails: RailsFile, root: YamlNode) -> dict[str, GateRule]:
             sandbox=gate.sandbox,
             box=_box(gate),
         )
-        for name, gate in rails.gates.items()
+        for name, gate in file.gates.items()
     }
 
 
-def _box(words: SandboxSpec) -> BubblewrapSandboxSpec | None:
-    if words.sandbox == "none":
+def _box(spec: SandboxFields) -> SandboxSpec | None:
+    if spec.sandbox == "none":
         return None
-    return BubblewrapSandboxSpec(
-        network=words.network != "none",
-        mounts=words.mounts,
-        memory=None if words.memory is None else units.parse_size(words.memory),
-        processes=words.processes,
-        disk=None if words.disk is None else units.parse_size(words.disk),
+    return SandboxSpec(
+        network=spec.network != "none",
+        mounts=spec.mounts,
+        memory=None if spec.memory is None else units.parse_size(spec.memory),
+        processes=spec.processes,
+        disk=None if spec.disk is None else units.parse_size(spec.disk),
     )
 
 
-def _paths(words: PathsSpec) -> PathRules:
+def _paths(spec: PathsSpec) -> PathRules:
     return PathRules(
-        protected=path_pattern(words.protected),
-        tests=path_pattern(words.tests.globs),
-        may_add_tests=words.tests.may == "add",
-        on_edit=words.tests.on_edit,
-        max_files=words.max_diff.files,
-        max_lines=words.max_diff.lines,
+        protected=path_pattern(spec.protected),
+        tests=path_pattern(spec.tests.globs),
+        may_add_tests=spec.tests.may == "add",
+        on_edit=spec.tests.on_edit,
+        max_files=spec.max_diff.files,
+        max_lines=spec.max_diff.lines,
     )
 
 
@@ -166,22 +162,22 @@ def _job(
     )
 
 
-def _trigger(words: TriggerSpec, line: int, groups: Mapping[str, Group], jobs: Mapping[str, JobType]) -> TriggerRule:
+def _trigger(spec: TriggerSpec, line: int, groups: Mapping[str, Group], jobs: Mapping[str, JobType]) -> TriggerRule:
     return TriggerRule(
-        id=words.id,
+        id=spec.id,
         line=line,
-        check=f"trigger:{words.id}",
-        job=jobs[words.job],
-        who=tuple(groups[name] for name in words.from_),
-        wanted_who=" or ".join(words.from_),
-        wanted_event=" or ".join(words.on),
-        command=words.command,
-        wanted_command=f"command {words.command}",
-        assignee=words.assignee,
-        repos=None if words.repos is None else name_pattern(words.repos),
-        wanted_repos=", ".join(words.repos or ()),
-        labels_all={fold(label): label for label in words.labels.all},
-        labels_none={fold(label): label for label in words.labels.none},
+        check=f"trigger:{spec.id}",
+        job=jobs[spec.job],
+        who=tuple(groups[name] for name in spec.from_),
+        wanted_who=" or ".join(spec.from_),
+        wanted_event=" or ".join(spec.on),
+        command=spec.command,
+        wanted_command=f"command {spec.command}",
+        assignee=spec.assignee,
+        repos=None if spec.repos is None else name_pattern(spec.repos),
+        wanted_repos=", ".join(spec.repos or ()),
+        labels_all={fold(label): label for label in spec.labels.all},
+        labels_none={fold(label): label for label in spec.labels.none},
     )
 
 
@@ -191,8 +187,8 @@ def _sole(condition: GuardCondition) -> Literal["labels", "author"] | None:
     return "labels" if condition.author_of is None else "author"
 
 
-def _guard(words: GuardSpec, line: int, groups: Mapping[str, Group]) -> GuardRule:
-    condition = words.if_
+def _guard(spec: GuardSpec, line: int, groups: Mapping[str, Group]) -> GuardRule:
+    condition = spec.if_
     wanted = []
     if condition.not_in is not None:
         wanted.append(f"not in {', '.join(condition.not_in)}")
@@ -200,15 +196,15 @@ def _guard(words: GuardSpec, line: int, groups: Mapping[str, Group]) -> GuardRul
         wanted.append("from a fork")
     if condition.labels_any is not None:
         wanted.append(f"any label of {', '.join(condition.labels_any)}")
-    check, sentence = f"guard:{words.id}", " and ".join(wanted)
+    check, sentence = f"guard:{spec.id}", " and ".join(wanted)
     return GuardRule(
-        id=words.id,
+        id=spec.id,
         line=line,
         check=check,
-        then=words.then,
-        outcome=_OUTCOMES[words.then],
-        by=words.by,
-        because=words.because or sentence,
+        then=spec.then,
+        outcome=_OUTCOMES[spec.then],
+        by=spec.by,
+        because=spec.because or sentence,
         author_of=frozenset(condition.author_of or ()),
         not_in=tuple(groups[name] for name in condition.not_in or ()),
         outside=", ".join(condition.not_in or ()),

@@ -1,4 +1,4 @@
-"""Rails in force: compiled once when the file is loaded, frozen, and all that deciding and running need."""
+"""The compiled rails: frozen records with everything that deciding and running jobs need."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ RateName = Literal["per_sender", "per_repo", "per_thread"]
 
 
 class Group(Struct, frozen=True):
-    """Named people; `users` are folded accounts, `by_permission` is a wish that this version does not ask for."""
+    """A named group; `users` are folded accounts, `by_permission`: it names a permission, not looked up yet."""
 
     name: str
     line: int
@@ -26,9 +26,9 @@ class Group(Struct, frozen=True):
 
 
 class ProfileRule(Struct, frozen=True, kw_only=True):
-    """What an agent may do, and by which executor; `timeout` is in seconds, `tools` None where none are named.
+    """What an agent may do, and which executor runs it; `timeout` is in seconds, `tools` None if none are named.
 
-    `box` is what its sandbox leaves it, None without one.
+    `box` is its sandbox, None without one.
     """
 
     name: str
@@ -44,9 +44,9 @@ class ProfileRule(Struct, frozen=True, kw_only=True):
 
 
 class PathRules(Struct, frozen=True, kw_only=True):
-    """What a commit may touch; None stands for what the file does not limit.
+    """What a commit may change; None means that the file sets no limit.
 
-    `protected` and `tests` match whole paths; `on_edit` is for all that is done to a test but adding one.
+    `protected` and `tests` match whole paths; `on_edit` is for every change to a test other than adding one.
     """
 
     protected: re.Pattern[str] | None = None
@@ -58,7 +58,7 @@ class PathRules(Struct, frozen=True, kw_only=True):
 
 
 class GateRule(Struct, frozen=True, kw_only=True):
-    """A check that a commit must pass: `run`, or `builtin` with the `paths` that it holds a commit to.
+    """A check that a commit must pass: a program `run`, or a `builtin` one that may enforce `paths`.
 
     `timeout` is in seconds, `box` as in a profile.
     """
@@ -78,7 +78,7 @@ class GateRule(Struct, frozen=True, kw_only=True):
 
 
 class JobType(Struct, frozen=True, kw_only=True):
-    """A type of job with all that it refers to; `held` is what its capability check says when it passes."""
+    """A type of job with everything it refers to; `held` is its capability check when it passes."""
 
     name: str
     line: int
@@ -92,7 +92,7 @@ class JobType(Struct, frozen=True, kw_only=True):
 
 
 class TriggerRule(Struct, frozen=True, kw_only=True):
-    """Which deliveries ask for a job; None and empty mappings are conditions that were not written.
+    """Which deliveries request a job; None and empty mappings are conditions that the file does not set.
 
     Labels are mapped from how they are compared to how they are written.
     """
@@ -114,20 +114,20 @@ class TriggerRule(Struct, frozen=True, kw_only=True):
 
 
 class ApprovalRules(Struct, frozen=True, kw_only=True):
-    """How an approval is given, until when (`expires` as written, and in milliseconds), and what makes it void."""
+    """How an approval is given, how long it is possible (`expires` as written, and in ms), and what makes it void."""
 
     command: str
     expires: str
-    milliseconds: int
+    expires_ms: int
     by_asker: bool
     pins: tuple[str, ...]
 
 
 class GuardRule(Struct, frozen=True, kw_only=True):
-    """What speaks against a job; `wanted` says when it applies, `labels_any` is as in a trigger.
+    """What denies a job or requires an approval; `wanted` says when it applies, `labels_any` is as in a trigger.
 
-    `outside` are the names of the groups in `not_in`: guards with the same ones need asking only once. `by` are the
-    names of the groups that are asked. `sole` is its condition where it has only that one.
+    `outside` has the names of the groups in `not_in`: membership is looked up once for guards with the same ones. `by`
+    has the names of the groups whose members approve. `sole` is its condition if it has only that one.
     """
 
     id: str
@@ -148,7 +148,7 @@ class GuardRule(Struct, frozen=True, kw_only=True):
 
 
 class RateRule(Struct, frozen=True):
-    """How many jobs may be asked for in `window` (ms); `name` is the key of the file, which says by whom."""
+    """How many jobs may be requested in `window` (ms); `name` is the key in the file, which says what is counted."""
 
     name: RateName
     line: int
@@ -158,10 +158,10 @@ class RateRule(Struct, frozen=True):
 
 
 class LimitRules(Struct, frozen=True, kw_only=True):
-    """How much is too much; `total` and `per_repo` jobs may run at the same time, None for any number.
+    """The limits; `total` and `per_repo` jobs may run at the same time, None for any number.
 
-    `checks` are those of a job that all other stages allow, before anything was counted; `unmetered` the same for an
-    executor that does not say what it uses. `day_line` is where the day's budget is written.
+    `checks` are those of a job that all other stages allow, before anything is counted; `unmetered` the same for an
+    executor that does not report usage. `day_line` is the line of the daily budget.
     """
 
     rates: tuple[RateRule, ...] = ()
@@ -176,16 +176,16 @@ class LimitRules(Struct, frozen=True, kw_only=True):
 
 
 class CompiledRails(Struct, frozen=True, kw_only=True):
-    """One text of rails.yaml, compiled; `triggers` are by the event that they are on, in the file's order.
+    """One revision of rails.yaml, compiled; `triggers` are by event, in the order of the file.
 
-    `outline` is what it says, part by part, to be held against another text.
+    `outline` has its parts, for comparing it with another revision.
     """
 
     revision: str
     text: str
     outline: Mapping[str, RailsPart]
     mode: Literal["enforce", "observe"]
-    warnings: tuple[RailsFault, ...]
+    warnings: tuple[RailsFault, ...] = ()
     groups: Mapping[str, Group]
     profiles: Mapping[str, ProfileRule]
     gates: Mapping[str, GateRule]

@@ -1,6 +1,6 @@
-"""What the rails say of a delivery or a manual dispatch: pure, and quick enough to be asked before answering.
+"""Decides what the rails allow for a delivery or a manual dispatch: without I/O, and before the request is answered.
 
-The stages are trigger, who, guards, capability and limits; after one that says no, the others are unreached.
+The stages are trigger, who, guards, capability and limits; after one that objects, the others are unreached.
 """
 
 from time import perf_counter_ns
@@ -22,17 +22,17 @@ NO_RAILS = "no rails are in force, so nothing runs: `stitcher rails show` says w
 
 
 class DispatchRequest(Struct, frozen=True):
-    """A manual dispatch: the job type that is asked for, and by whom (`uid:1000`, `token:ci`)."""
+    """A manual dispatch: the requested job type, and who requests it (`uid:1000`, `token:ci`)."""
 
     type: str
     actor: str
 
 
 class Evaluation(Struct, frozen=True):
-    """A decision, and where it allows one the job to make of it; `task` is the free text of its command.
+    """A decision, and if it allows one, the type of job to create; `task` is the free text of its command.
 
-    `limits` are for whoever stores the job: only there is it known how much of them is used up. With `waits` the job
-    is not to run before a person has approved it.
+    `limits` are checked by whoever stores the job, where usage is known. With `waits`, a person must approve the job
+    before it runs.
     """
 
     decision: Decision
@@ -43,87 +43,87 @@ class Evaluation(Struct, frozen=True):
 
 
 class UnknownJobType(Exception):
-    """A manual dispatch of a type that is not in the rails."""
+    """A manual dispatch of a job type that the rails do not define."""
 
 
-def decide(trigger: Trigger, rulebook: CompiledRails | None, facts: RuntimeFacts) -> Evaluation:
-    """Return the ruling on a delivery; ignored unless a trigger wants it, denied unless all else holds.
+def decide(trigger: Trigger, rails: CompiledRails | None, facts: RuntimeFacts) -> Evaluation:
+    """Return the evaluation of a delivery: ignored unless a trigger matches, denied if a later stage objects.
 
-    What only guards that ask for an approval speak against is waiting.
+    It is waiting if only guards that require an approval apply.
     """
-    begun = perf_counter_ns()
+    started = perf_counter_ns()
     if trigger.unusable is not None:
-        return _evaluation(begun, rulebook, Verdict.IGNORED, trigger.unusable)
-    if rulebook is None:
-        return _evaluation(begun, None, Verdict.IGNORED, NO_RAILS)
-    rules = rulebook.triggers.get(trigger.name or "")
+        return _evaluation(started, rails, Verdict.IGNORED, trigger.unusable)
+    if rails is None:
+        return _evaluation(started, None, Verdict.IGNORED, NO_RAILS)
+    rules = rails.triggers.get(trigger.name or "")
     if rules is None:
         event = f"{trigger.event}/{trigger.action}" if trigger.action else trigger.event
-        return _evaluation(begun, rulebook, Verdict.IGNORED, f"no trigger wants {event}")
+        return _evaluation(started, rails, Verdict.IGNORED, f"no trigger wants {event}")
     found = match_triggers(rules, trigger, facts.bot)
     if isinstance(found, NearMiss):
-        checks = [*found.checks, WHO_UNREACHED, *_unreached(rulebook), *rulebook.limits.unreached]
-        return _evaluation(begun, rulebook, Verdict.IGNORED, found.refused.reason, checks, found.refused.remedy)
+        checks = [*found.checks, WHO_UNREACHED, *_unreached(rails), *rails.limits.unreached]
+        return _evaluation(started, rails, Verdict.IGNORED, found.objection.reason, checks, found.objection.remedy)
     rule = found.rule
-    check, refused = check_sender(rule, trigger)
+    check, objection = check_sender(rule, trigger)
     waits = None
-    if refused is None:
-        guards, against = check_guards(rulebook, trigger)
+    if objection is None:
+        guards, against = check_guards(rails, trigger)
         if isinstance(against, NeedsApproval):
             waits = against
         else:
-            refused = against
+            objection = against
     else:
-        guards = _unreached(rulebook)
-    last, refused = _last_stages(rulebook, rule.job, facts, refused)
+        guards = _unreached(rails)
+    last, objection = _last_stages(rails, rule.job, facts, objection)
     checks = [*found.checks, check, *guards, *last]
     if is_bot(trigger.sender):
-        checks.append(COOLDOWN_CHECK if refused is None else COOLDOWN_UNREACHED)
-    said = refused or waits
-    return _verdict(begun, rulebook, checks, said, rule.job, f"trigger {rule.id}", rule.id, found.text)
+        checks.append(COOLDOWN_CHECK if objection is None else COOLDOWN_UNREACHED)
+    against = objection or waits
+    return _verdict(started, rails, checks, against, rule.job, f"trigger {rule.id}", rule.id, found.text)
 
 
-def decide_dispatch(request: DispatchRequest, rulebook: CompiledRails | None, facts: RuntimeFacts) -> Evaluation:
-    """Return the ruling on a manual dispatch: no trigger and no guard is asked, the permission is the *who*.
+def decide_dispatch(request: DispatchRequest, rails: CompiledRails | None, facts: RuntimeFacts) -> Evaluation:
+    """Return the evaluation of a manual dispatch: triggers and guards are skipped, and the permission is the *who*.
 
-    Raises UnknownJobType where the rails have no such type.
+    Raises UnknownJobType if the rails define no such type.
     """
-    begun = perf_counter_ns()
-    if rulebook is None:
-        return _evaluation(begun, None, Verdict.DENIED, NO_RAILS)
-    job = rulebook.jobs.get(request.type)
+    started = perf_counter_ns()
+    if rails is None:
+        return _evaluation(started, None, Verdict.DENIED, NO_RAILS)
+    job = rails.jobs.get(request.type)
     if job is None:
-        raise UnknownJobType(unknown_name("job type", request.type, rulebook.jobs))
-    last, refused = _last_stages(rulebook, job, facts, None)
+        raise UnknownJobType(unknown_name("job type", request.type, rails.jobs))
+    last, objection = _last_stages(rails, job, facts, None)
     checks = [
-        Check("trigger", "trigger", CheckOutcome.SKIP, because="a manual dispatch asks no trigger"),
+        Check("trigger", "trigger", CheckOutcome.SKIP, because="a manual dispatch needs no trigger"),
         Check("who", "who", CheckOutcome.PASS, None, request.actor, "jobs:dispatch", "permission"),
-        *skipped_guards(rulebook.guards),
+        *skipped_guards(rails.guards),
         *last,
     ]
-    return _verdict(begun, rulebook, checks, refused, job, f"dispatch {job.name}")
+    return _verdict(started, rails, checks, objection, job, f"dispatch {job.name}")
 
 
-def _unreached(rulebook: CompiledRails) -> list[Check]:
-    return [guard.unreached for guard in rulebook.guards]
+def _unreached(rails: CompiledRails) -> list[Check]:
+    return [guard.unreached for guard in rails.guards]
 
 
 def _last_stages(
-    rulebook: CompiledRails, job: JobType, facts: RuntimeFacts, refused: Objection | None
+    rails: CompiledRails, job: JobType, facts: RuntimeFacts, objection: Objection | None
 ) -> tuple[list[Check], Objection | None]:
-    """Return the checks of capability and limits, and the first refusal of all stages."""
+    """Return the checks of capability and limits, and the first objection of all stages."""
     checks = [job.unreached]
-    if refused is None:
-        checks, refused = check_requirements(job, facts)
-    limits = rulebook.limits
-    if refused is not None:
-        return [*checks, *limits.unreached], refused
-    return [*checks, *(limits.unmetered if job.profile.executor in facts.unmetered else limits.checks)], None
+    if objection is None:
+        checks, objection = check_requirements(job, facts)
+    limits = rails.limits
+    if objection is not None:
+        return [*checks, *limits.unreached], objection
+    return [*checks, *(limits.checks if facts.executors[job.profile.executor].metered else limits.unmetered)], None
 
 
 def _verdict(
-    begun: int,
-    rulebook: CompiledRails,
+    started: int,
+    rails: CompiledRails,
     checks: list[Check],
     against: Objection | NeedsApproval | None,
     job: JobType,
@@ -131,21 +131,21 @@ def _verdict(
     trigger: str | None = None,
     task: str = "",
 ) -> Evaluation:
-    """Return the ruling of all stages: allowed for the reason `allowing` unless something speaks against it."""
+    """Return the evaluation of all stages: allowed for the reason `allowing` unless there is an objection."""
     verdict, reason, remedy = Verdict.ALLOWED, allowing, None
     waits = against if isinstance(against, NeedsApproval) else None
     if against is not None:
         verdict, reason, remedy = Verdict.WAITING if waits else Verdict.DENIED, against.reason, against.remedy
-    if rulebook.mode == "observe":
+    if rails.mode == "observe":
         verdict, reason = Verdict.IGNORED, f"observe: would have been {verdict}: {reason}"
-    ruling = _evaluation(begun, rulebook, verdict, reason, checks, remedy, trigger, job.profile.sandbox)
+    evaluation = _evaluation(started, rails, verdict, reason, checks, remedy, trigger, job.profile.sandbox)
     runs = verdict in {Verdict.ALLOWED, Verdict.WAITING}
-    return Evaluation(ruling.decision, job, task, rulebook.limits, waits) if runs else ruling
+    return Evaluation(evaluation.decision, job, task, rails.limits, waits) if runs else evaluation
 
 
 def _evaluation(
-    begun: int,
-    rulebook: CompiledRails | None,
+    started: int,
+    rails: CompiledRails | None,
     verdict: Verdict,
     reason: str,
     checks: list[Check] | None = None,
@@ -153,15 +153,15 @@ def _evaluation(
     trigger: str | None = None,
     sandbox: str | None = None,
 ) -> Evaluation:
-    """Return a ruling that runs nothing, with the time it took since `begun` (nanoseconds)."""
+    """Return an evaluation that creates no job, with the time it took since `started` (ns)."""
     return Evaluation(
         Decision(
             verdict=verdict,
             reason=reason,
-            rails_revision=rulebook.revision if rulebook else None,
+            rails_revision=rails.revision if rails else None,
             trigger=trigger,
             sandbox=sandbox,
-            micros=(perf_counter_ns() - begun) // 1000,
+            micros=(perf_counter_ns() - started) // 1000,
             remedy=remedy,
             checks=tuple(checks or ()),
         )

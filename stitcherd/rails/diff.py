@@ -1,4 +1,4 @@
-"""What one text of the rails says otherwise than another: part by part, in the order of the newer one."""
+"""Compares two revisions of the rails part by part, in the order of the newer one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,29 +12,29 @@ from stitcherd.rails.schema import RailsFile
 
 _NAMED = {"people": "group", "profiles": "profile", "jobs": "job", "gates": "gate"}  # mappings, by name
 _LISTED = {"triggers": "trigger", "guards": "guard"}  # lists, by id
-_MAX_NAMED = 4  # changes that a summary names; of the others it says how many
+_MAX_NAMED = 4  # changes that a summary names; the others are only counted
 
 
 class RailsPart(Struct, frozen=True):
-    """A part of a file that changes as one: its line, and what it says with every default written out."""
+    """A part of a file that changes as a whole: its line, and its content with every default written out."""
 
     line: int
-    says: Any
+    content: Any
 
 
-def outline(rails: RailsFile, root: YamlNode) -> dict[str, RailsPart]:
-    """Return the parts of a file by what they are called, as `trigger fix-on-command` or `limits rate.per_sender`."""
-    parts: dict[str, RailsPart] = {"mode": RailsPart(root.key_at(("mode",))[0], rails.mode)}
+def outline(file: RailsFile, root: YamlNode) -> dict[str, RailsPart]:
+    """Return the parts of a file by name, such as `trigger fix-on-command` or `limits rate.per_sender`."""
+    parts: dict[str, RailsPart] = {"mode": RailsPart(root.key_at(("mode",))[0], file.mode)}
     for section in RailsFile.model_fields:
         if section in {"version", "mode"}:
             continue
-        value = getattr(rails, section)
+        value = getattr(file, section)
         if section in _NAMED:
-            for name, words in value.items():
-                parts[f"{_NAMED[section]} {name}"] = RailsPart(root.key_at((section, name))[0], _full(words))
+            for name, spec in value.items():
+                parts[f"{_NAMED[section]} {name}"] = RailsPart(root.key_at((section, name))[0], _full(spec))
         elif section in _LISTED:
-            for at, words in enumerate(value):
-                parts[f"{_LISTED[section]} {words.id}"] = RailsPart(root.at((section, at)).line, _full(words))
+            for at, spec in enumerate(value):
+                parts[f"{_LISTED[section]} {spec.id}"] = RailsPart(root.at((section, at)).line, _full(spec))
         else:
             for path, leaf in _leaves(_full(value)):
                 line = root.key_at((section, *path))[0]
@@ -43,14 +43,14 @@ def outline(rails: RailsFile, root: YamlNode) -> dict[str, RailsPart]:
 
 
 def compare_rails(before: Mapping[str, RailsPart], after: Mapping[str, RailsPart]) -> tuple[RailsChange, ...]:
-    """Return what is added, changed and moved in `after`, as it stands there, and then what is removed."""
+    """Return what is added, changed and moved in `after`, in its order, and then what is removed."""
     found = []
     for what, part in after.items():
         old = before.get(what)
         if old is None:
             found.append(RailsChange(what, "added", (), part.line))
-        elif old.says != part.says:
-            found.append(RailsChange(what, "changed", _keys(old.says, part.says), part.line))
+        elif old.content != part.content:
+            found.append(RailsChange(what, "changed", _keys(old.content, part.content), part.line))
     kept = [[name for name in names if name in before and name in after] for names in (_order(before), _order(after))]
     if kept[0] != kept[1]:
         found.append(RailsChange("triggers", "moved", (), after[kept[1][0]].line))
@@ -59,7 +59,7 @@ def compare_rails(before: Mapping[str, RailsPart], after: Mapping[str, RailsPart
 
 
 def summarize_changes(found: Sequence[RailsChange]) -> str:
-    """Return changes as people say them: `+1 trigger, gate lint changed (run)`."""
+    """Return changes in one line for people: `+1 trigger, gate lint changed (run)`."""
     counted: dict[str, int] = {}
     named = []
     for each in found:
@@ -69,7 +69,7 @@ def summarize_changes(found: Sequence[RailsChange]) -> str:
         elif each.change == "removed":
             named.append(f"{each.what} removed")
         elif each.change == "moved":
-            named.append("triggers in another order")
+            named.append("triggers reordered")
         else:
             keys = f" ({', '.join(each.keys)})" if each.keys else ""
             named.append(f"{each.what} changed{keys}")
@@ -77,12 +77,12 @@ def summarize_changes(found: Sequence[RailsChange]) -> str:
     return ", ".join([*(f"{key.format(n)}{'s' * (n > 1)}" for key, n in counted.items()), *named[:_MAX_NAMED], *more])
 
 
-def _full(words: BaseModel) -> dict[str, Any]:
-    return words.model_dump(by_alias=True)
+def _full(spec: BaseModel) -> dict[str, Any]:
+    return spec.model_dump(by_alias=True)
 
 
-def _leaves(says: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in says.items():
+def _leaves(content: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in content.items():
         if isinstance(value, dict):
             yield from _leaves(value, (*above, key))
         else:

@@ -1,4 +1,4 @@
-"""Compiled globs."""
+"""Compares, matches and displays the names that rails and deliveries contain."""
 
 import re
 from collections.abc import Iterable
@@ -12,34 +12,34 @@ def fold(text: str) -> str:
 
 
 def joined_names(names: Iterable[str], none: str) -> str:
-    """Return names as a check shows them: joined, and cut where a sender sent more than anyone reads."""
+    """Return names as a check shows them: joined, and cut off if a sender sent more than anyone reads."""
     text = ", ".join(names) or none
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def name_pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """Return what a whole name must match: any of the globs, and none of those that begin with `!`.
+    """Return the pattern that a whole name must match: any of the globs, and none of those that begin with `!`.
 
-    `*` matches anything, `/` too. Each step between stars is atomic: no name makes matching slow.
+    `*` matches anything, also `/`. Each step between stars is atomic, so that no name makes matching slow.
     """
-    wanted = "|".join(_expression(each) for each in patterns if not each.startswith("!"))
-    unwanted = "|".join(_expression(each[1:]) for each in patterns if each.startswith("!"))
-    refusal = rf"(?!(?:{unwanted})\Z)" if unwanted else ""
-    return re.compile(rf"{refusal}(?:{wanted})\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
+    included = "|".join(_expression(each) for each in patterns if not each.startswith("!"))
+    excluded = "|".join(_expression(each[1:]) for each in patterns if each.startswith("!"))
+    exclusion = rf"(?!(?:{excluded})\Z)" if excluded else ""
+    return re.compile(rf"{exclusion}(?:{included})\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
 
 
 def path_pattern(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Return what a path of a repository must match, or None without patterns: as `glob`, with two habits of forges.
+    """Return the pattern that a path in a repository must match, or None without globs.
 
-    A leading `**/` may stand for nothing, and a directory means all below it.
+    As in `name_pattern`; also, as at forges, a leading `**/` may match nothing, and a directory matches all below it.
     """
-    wanted = []
+    included = []
     for pattern in patterns:
         sign, bare = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
         bare = bare.rstrip("/") or "*"
         starts = (bare, bare.removeprefix("**/")) if bare.startswith("**/") else (bare,)
-        wanted += [f"{sign}{start}{below}" for start in starts for below in ("", "/*")]
-    return name_pattern(tuple(wanted)) if wanted else None
+        included += [f"{sign}{start}{below}" for start in starts for below in ("", "/*")]
+    return name_pattern(tuple(included)) if included else None
 
 
 def _expression(pattern: str) -> str:

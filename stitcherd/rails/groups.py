@@ -1,4 +1,4 @@
-"""Who is in which group, and whether the sender of a delivery may ask for a job."""
+"""Decides who is in which group, and whether the sender of a delivery may request a job."""
 
 from collections.abc import Iterable
 
@@ -14,10 +14,10 @@ _NO_ACCOUNT = "the account that sent this, or wrote its text, is missing (delete
 
 
 def membership(group: Group, account: str, trigger: Trigger) -> str | None:
-    """Return by what an account is in a group, `users` or `sources`, or None where it is not.
+    """Return why an account is in a group, `users` or `sources`, or None if it is not.
 
-    An account of another source than the delivery's own is in none: whoever may post to one source could else be
-    anybody of all others.
+    An account of another source than that of the delivery is in none: otherwise whoever can post to one source could
+    impersonate the users of all others.
     """
     if not _foreign(account, trigger) and fold(account) in group.users:
         return "users"
@@ -27,7 +27,7 @@ def membership(group: Group, account: str, trigger: Trigger) -> str | None:
 
 
 def check_sender(rule: TriggerRule, trigger: Trigger) -> tuple[Check, Objection | None]:
-    """Return the check of the sender against the groups that a trigger is for."""
+    """Return the check of the sender against the groups of a trigger, and the objection if it is in none."""
     sender = trigger.sender
     if sender is None or (trigger.author is None and (trigger.commands or trigger.quotes)):
         return _check(rule, CheckOutcome.FAIL, sender, rule.who[0].line, _NO_ACCOUNT), Objection(f"who: {_NO_ACCOUNT}")
@@ -35,17 +35,19 @@ def check_sender(rule: TriggerRule, trigger: Trigger) -> tuple[Check, Objection 
         reason = membership(group, sender, trigger)
         if reason is not None:
             return _check(rule, CheckOutcome.PASS, sender, group.line, reason), None
-    unasked = [group.name for group in rule.who if group.by_permission]
-    because = f"permission, which {' and '.join(unasked)} may rest on, is not asked yet" if unasked else None
+    by_permission = [group.name for group in rule.who if group.by_permission]
+    because = None
+    if by_permission:
+        because = f"the permission of {' and '.join(by_permission)} is not looked up by this version"
     reason = f"{sender} is in none of {', '.join(group.name for group in rule.who)}"
     if _foreign(sender, trigger):
-        reason = because = f"source {trigger.source} cannot speak for {sender}"
-    refused = Objection(f"who: {reason}", joining_remedy(rule.who, sender, trigger))
-    return _check(rule, CheckOutcome.FAIL, sender, rule.who[0].line, because), refused
+        reason = because = f"source {trigger.source} cannot act for {sender}"
+    objection = Objection(f"who: {reason}", joining_remedy(rule.who, sender, trigger))
+    return _check(rule, CheckOutcome.FAIL, sender, rule.who[0].line, because), objection
 
 
 def joining_remedy(groups: Iterable[Group], account: str, trigger: Trigger) -> Remedy:
-    """Return the remedy of making an account a member of one of the groups, best one that names accounts."""
+    """Return the remedy of adding an account to one of the groups, preferably one that lists accounts."""
     if _foreign(account, trigger):
         return Remedy(f"let source {account.partition(':')[0]} send what {account} wrote")
     candidates = list(groups)

@@ -1,7 +1,6 @@
-"""The JSON Schema of rails.yaml, for editors; run as a program, it prints the file that is shipped."""
+"""The JSON Schema of rails.yaml, for editors."""
 
-import sys
-from functools import cache
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,30 +12,27 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _WithoutTitles(GenerateJsonSchema):
-    """Pydantic's own, but for titles that say a key's name once more."""
+    """Pydantic's generator, without titles that repeat the names of keys."""
 
     def field_title_should_be_set(self, _schema: Any) -> bool:
-        """Say no."""
+        """Return False for every field."""
         return False
 
 
-@cache
-def rails_schema() -> dict[str, Any]:
-    """Return the schema: the words and their shapes; that names exist where they are used it cannot say."""
+def rails_schema(builtins: Iterable[str]) -> dict[str, Any]:
+    """Return the schema of all keys and values, with the names of the built-in gates; it does not check references."""
     schema = RailsFile.model_json_schema(by_alias=True, schema_generator=_WithoutTitles)
     for name, section in schema["properties"].items():
         if "patternProperties" in section:
-            section["additionalProperties"] = False  # what is no name is refused
-        if name not in {"version", "mode"}:  # a section may be left empty
+            section["additionalProperties"] = False  # keys that are not valid names are refused
+        if name not in {"version", "mode"}:  # a section may be empty
             default = section.pop("default", None)
             schema["properties"][name] = {"anyOf": [section, {"type": "null"}], "default": default}
+    builtin = schema["$defs"]["GateSpec"]["properties"]["builtin"]
+    builtin["anyOf"][0] = {"enum": list(builtins), "type": "string"}
     return {"$schema": DIALECT, **schema, "title": "Stitcher's rails"}
 
 
-def schema_file() -> bytes:
-    """Return the schema as it stands in config/rails.schema.json."""
-    return msgspec.json.format(msgspec.json.encode(rails_schema()), indent=2) + b"\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.buffer.write(schema_file())
+def schema_file(builtins: Iterable[str]) -> bytes:
+    """Return the schema as the content of config/rails.schema.json."""
+    return msgspec.json.format(msgspec.json.encode(rails_schema(builtins)), indent=2) + b"\n"

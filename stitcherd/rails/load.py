@@ -1,44 +1,45 @@
-"""rails.yaml, from text to the rulebook that it means, or to all that is wrong with it."""
+"""Loads rails.yaml: from a file or a text to compiled rails, or to every fault that could be found."""
 
 import fcntl
 import hashlib
 import os
 import signal
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec.structs import replace
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.api import RailsFault
-from stitcherd.config.yaml_nodes import YamlError, YamlNode, parse_yaml
+from shared.locations import RAILS_FILE
+from stitcherd.config.errors import KeyPath, describe_error, keys_of
+from stitcherd.config.yaml_nodes import YAML_FORMAT, YamlError, YamlNode, parse_yaml
 from stitcherd.rails.compile import compile_rails
 from stitcherd.rails.compiled import CompiledRails
-from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.rails.schema import RailsFile
 from stitcherd.rails.validate import (
-    broken_references,
-    profiles_without_executor,
-    unenforceable_profiles,
-    unmetered_budgets,
-    unsupported,
+    RailsContext,
+    check_executors,
+    check_references,
+    executor_warnings,
+    file_warnings,
 )
-from stitcherd.rails.wording import empty_values, fault_of
 
-# merged from stitcherd.rails.faults: What is wrong with a rails file, said with the place where it stands.
+MAX_FILE_BYTES = 2**20
 
 
 class RailsError(Exception):
-    """A rails file that cannot come into force; reads `rails.yaml:34:17: what is wrong`.
+    """Rails that cannot be used; reads `rails.yaml:34:17: what is wrong`.
 
-    `line`, `column` (both from 1) and `message` are those of the first fault; `others` holds all of them, in
-    the order of the file.
+    `line`, `column` (both from 1) and `message` are those of the first fault; `others` has all of them, in the
+    order of the file.
     """
 
     def __init__(self, name: str, faults: Iterable[RailsFault]) -> None:
         self.name = name
-        self.others = sorted(faults, key=lambda fault: (fault.line, fault.column))
+        self.others = sorted(faults, key=_position)
         first = self.others[0]
         self.line = first.line
         self.column = first.column
@@ -46,31 +47,22 @@ class RailsError(Exception):
         super().__init__(f"{name}:{first.line}:{first.column}: {first.message}")
 
 
-class BeingWritten(RailsError):
-    """The file is open for writing, so what it holds may be half of what it will."""
+class RailsBeingWritten(RailsError):
+    """Another process has the file open for writing, so its content may be incomplete."""
 
 
-MAX_BYTES = 2**20  # bytes
-
-
-def load_rails(
-    path: Path,
-    *,
-    secret_names: frozenset[str] = frozenset(),
-    private: Collection[Path] = (),
-    facts: RuntimeFacts | None = None,
-) -> CompiledRails:
-    """Return the rulebook of a file; raises RailsError, also where it cannot be read."""
-    return parse_rails(read_rails(path), name=path.name, secret_names=secret_names, private=private, facts=facts)
+def load_rails(path: Path, context: RailsContext = RailsContext()) -> CompiledRails:  # noqa: B008 (immutable)
+    """Return the compiled rails of a file; raises RailsError, also if it cannot be read."""
+    return parse_rails(read_rails(path), context, name=path.name)
 
 
 def read_rails(path: Path) -> str:
-    """Return the text of a file as it is while nobody writes it; raises RailsError, BeingWritten among them."""
+    """Return the text of a file while no process writes to it; raises RailsError, or RailsBeingWritten."""
     try:
         content = _read_bytes(path)
         return content.decode()
     except BlockingIOError as error:
-        raise BeingWritten(path.name, [RailsFault(1, 1, "somebody is still writing it")]) from error
+        raise RailsBeingWritten(path.name, [RailsFault(1, 1, "another process is still writing it")]) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise RailsError(path.name, [RailsFault(1, 1, f"cannot be read: {reason}")]) from error
@@ -81,65 +73,53 @@ def read_rails(path: Path) -> str:
 
 def parse_rails(
     text: str,
+    context: RailsContext = RailsContext(),  # noqa: B008 (immutable)
     *,
-    name: str = "rails.yaml",
-    secret_names: frozenset[str] = frozenset(),
-    private: Collection[Path] = (),
-    facts: RuntimeFacts | None = None,
+    name: str = RAILS_FILE,
 ) -> CompiledRails:
-    """Return the rulebook of a text; raises RailsError with every fault that could be found.
-
-    `secret_names` are the environment variables that hold secrets: no agent and no gate may be given one;
-    `private` are the paths that no sandbox may be shown, besides those that nobody's may; with `facts` it is also asked
-    whether the executors can hold their agents to what the file says.
-    """
+    """Return the compiled rails of a text; raises RailsError with every fault that could be found."""
     content = text.encode(errors="surrogatepass")
-    if len(content) > MAX_BYTES:
-        raise RailsError(name, [RailsFault(1, 1, f"longer than {MAX_BYTES // 2**20} MiB")])
-    try:
-        root = _mapping(parse_yaml(text))
-    except YamlError as error:
-        raise RailsError(name, [error.fault]) from error
-    rails = _validated(root, name)
-    if faults := list(broken_references(rails, root, secret_names, private)):
+    if len(content) > MAX_FILE_BYTES:
+        raise RailsError(name, [RailsFault(1, 1, f"longer than {MAX_FILE_BYTES // 2**20} MiB")])
+    root = _parse_mapping(text, name)
+    file = _validate(root, name)
+    if faults := list(check_references(file, root, context)):
         raise RailsError(name, faults)
     revision = f"r-{hashlib.sha256(content).hexdigest()[:8]}"
-    rulebook = compile_rails(rails, root, text=text, revision=revision, warnings=tuple(unsupported(rails, root)))
-    if facts is None:
-        return rulebook
-    if faults := list(unenforceable_profiles(rulebook, root, facts)):
-        raise RailsError(name, faults)
-    found = sorted(
-        [
-            *rulebook.warnings,
-            *profiles_without_executor(rulebook, root, facts),
-            *unmetered_budgets(rulebook, root, facts),
-        ],
-        key=lambda it: (it.line, it.column),
-    )
-    return structs.replace(rulebook, warnings=tuple(found))
+    rails = compile_rails(file, root, text=text, revision=revision)
+    warnings = [*file_warnings(file, root, context.builtins)]
+    if context.facts is not None:
+        if faults := list(check_executors(rails, root, context.facts)):
+            raise RailsError(name, faults)
+        warnings += executor_warnings(rails, root, context.facts)
+    return replace(rails, warnings=tuple(sorted(warnings, key=_position)))
 
 
 def with_defaults(text: str) -> dict[str, Any]:
-    """Return what a text that loads says, with every default written out; raises RailsError."""
-    return _validated(_mapping(parse_yaml(text)), "rails.yaml").model_dump(mode="json", by_alias=True)
+    """Return the content of a valid text, with every default written out; raises RailsError."""
+    return _validate(_parse_mapping(text, RAILS_FILE), RAILS_FILE).model_dump(mode="json", by_alias=True)
+
+
+def _position(fault: RailsFault) -> tuple[int, int]:
+    return fault.line, fault.column
 
 
 def _read_bytes(path: Path) -> bytes:
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would have us wait for somebody to write
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a named pipe would wait for a writer
     try:
         _exclude_writers(file)
-        return os.read(file, MAX_BYTES + 1)
+        return os.read(file, MAX_FILE_BYTES + 1)
     finally:
         os.close(file)
 
 
 def _exclude_writers(file: int) -> None:
-    """Keep writers out until the file is closed; raise BlockingIOError where one is in already.
+    """Keep writers out until the file is closed; raise BlockingIOError if one has it open.
 
-    A read lease (fcntl(2)) is given only while nobody has the file open for writing, and makes whoever would open
-    it wait. The kernel reports that waiter by a signal, SIGIO unless told otherwise, which would end the process;
-    SIGURG is ignored. Files that take no lease (another owner's, some network file systems) are read as they are.
+    The kernel grants a read lease (fcntl(2)) only while no process has the file open for writing, and blocks
+    whoever opens it for writing. It reports that process by a signal: SIGIO by default, which would terminate us,
+    so SIGURG is chosen, which is ignored. Files that support no lease (another owner's, some network file systems)
+    are read without one.
     """
     fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
     try:
@@ -150,22 +130,47 @@ def _exclude_writers(file: int) -> None:
         return
 
 
-def _mapping(root: YamlNode | None) -> YamlNode:
+def _parse_mapping(text: str, name: str) -> YamlNode:
+    try:
+        root = parse_yaml(text)
+    except YamlError as error:
+        raise RailsError(name, [error.fault]) from error
     if root is None or root.value in (None, "", {}):
-        raise YamlError(1, 1, "empty: rails need at least version: 1")
+        raise RailsError(name, [RailsFault(1, 1, "empty: rails need at least version: 1")])
     if not isinstance(root.value, dict):
-        raise YamlError(root.line, root.column, "rails are keys with values, and begin with version: 1")
+        message = "rails must be a mapping that begins with version: 1"
+        raise RailsError(name, [RailsFault(root.line, root.column, message)])
     return root
 
 
-def _validated(root: YamlNode, name: str) -> RailsFile:
-    faults = empty_values(root)
+def _validate(root: YamlNode, name: str) -> RailsFile:
+    faults = list(_empty_values(root))
     try:
-        rails = RailsFile.model_validate(root.plain())
-    except ValidationError as error:
-        empty = {(fault.line, fault.column) for fault in faults}
-        said = (fault_of(each, root) for each in error.errors())
-        faults += [fault for fault in said if (fault.line, fault.column) not in empty]
+        file = RailsFile.model_validate(root.plain())
+    except ValidationError as invalid:
+        empty = {_position(fault) for fault in faults}
+        found = (_fault(error, root) for error in invalid.errors())
+        faults += [fault for fault in found if _position(fault) not in empty]
     if faults:
         raise RailsError(name, faults)
-    return rails
+    return file
+
+
+def _empty_values(root: YamlNode) -> Iterator[RailsFault]:
+    """Yield a fault for every key or item without a value; a whole section may be empty."""
+    for path, node, place in root.leaves():
+        if node.value is None and len(path) > 1:
+            yield RailsFault(*place, f"{YAML_FORMAT.key(path)} has no value: write one, or remove it")
+
+
+def _fault(error: ErrorDetails, root: YamlNode) -> RailsFault:
+    path: KeyPath = error["loc"]
+    if path[-1:] == ("[key]",):
+        path = path[:-1]
+        line, column = root.key_at(path)
+    elif error["type"] in {"extra_forbidden", "missing"}:
+        line, column = root.key_at(path)
+    else:
+        node = root.at(path)
+        line, column = node.line, node.column
+    return RailsFault(line, column, describe_error(error, path, keys_of(RailsFile, path[:-1]), YAML_FORMAT))

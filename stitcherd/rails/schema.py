@@ -1,9 +1,10 @@
-"""The words of rails.yaml: every section and key, its type and its default; no references, no meaning."""
+"""The schema of rails.yaml: every section and key, with its type and default; references are checked in validate."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from stitcherd.config.errors import invalid_value
 from stitcherd.rails.types import (
     Account,
     Argument,
@@ -23,26 +24,26 @@ from stitcherd.rails.types import (
     RateText,
     RepositoryPath,
     SizeText,
-    invalid_text,
+    Version,
 )
 
 
 class SpecModel(BaseModel):
-    """A mapping that takes no other keys than its own, and no value of another type."""
+    """A mapping with no other keys than its own, and no values of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class GroupSpec(SpecModel):
-    """Who belongs together; any of the conditions makes a member."""
+    """A group of accounts; any one of its conditions makes a member."""
 
     permission: Literal["read", "write", "admin"] | None = None
     users: tuple[Account, ...] = ()
     sources: tuple[Name, ...] = ()
 
 
-class SandboxSpec(SpecModel):
-    """What may be asked of the place in which a profile or a gate runs."""
+class SandboxFields(SpecModel):
+    """The sandbox that a profile or a gate runs in, and its limits."""
 
     sandbox: Literal["none", "bwrap"] = "none"
     network: Literal["none", "host"] | None = None
@@ -52,8 +53,8 @@ class SandboxSpec(SpecModel):
     disk: SizeText | None = None
 
 
-class ProfileSpec(SandboxSpec):
-    """What an agent may do, and by which executor it does it."""
+class ProfileSpec(SandboxFields):
+    """What an agent may do, and which executor runs it."""
 
     capabilities: tuple[Capability, ...] = ()
     executor: NonEmptyText
@@ -74,14 +75,14 @@ class JobSpec(SpecModel):
 
 
 class LabelsSpec(SpecModel):
-    """Labels that a thread must all have, and must not have."""
+    """Labels that a thread must have, and must not have."""
 
     all: tuple[NonEmptyText, ...] = ()
     none: tuple[NonEmptyText, ...] = ()
 
 
 class TriggerSpec(SpecModel):
-    """Which deliveries ask for a job; all conditions must hold."""
+    """Which deliveries request a job; all conditions must hold."""
 
     id: Name
     on: Annotated[tuple[EventName, ...], Field(min_length=1)]
@@ -94,7 +95,7 @@ class TriggerSpec(SpecModel):
 
 
 class GuardCondition(SpecModel):
-    """When a guard applies; all that are written must hold."""
+    """When a guard applies; all conditions that are set must hold."""
 
     author_of: Annotated[tuple[Literal["issue", "change"], ...], Field(min_length=1)] | None = None
     not_in: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
@@ -102,18 +103,18 @@ class GuardCondition(SpecModel):
     labels_any: Annotated[tuple[NonEmptyText, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
-    def _is_one(self) -> Self:
+    def _require_condition(self) -> Self:
         if (self.author_of is None) != (self.not_in is None):
-            raise invalid_text("author_of and not_in need each other: whose text, and outside which groups")
+            raise invalid_value("author_of and not_in must be set together: whose text, and outside which groups")
         if self.author_of is None and self.change_from_fork is None and self.labels_any is None:
-            raise invalid_text("a guard needs a condition: author_of with not_in, change_from_fork, or labels_any")
+            raise invalid_value("a guard needs a condition: author_of with not_in, change_from_fork, or labels_any")
         if self.change_from_fork is False:
-            raise invalid_text("change_from_fork must be true, or left out")
+            raise invalid_value("change_from_fork must be true, or removed")
         return self
 
 
 class GuardSpec(SpecModel):
-    """What speaks against a job, or wants a person asked first."""
+    """What denies a job, or requires an approval first."""
 
     id: Name
     if_: GuardCondition = Field(alias="if")
@@ -139,7 +140,7 @@ class RunningSpec(SpecModel):
 
 
 class RatesSpec(SpecModel):
-    """How often jobs may be asked for."""
+    """How often jobs may be requested."""
 
     per_sender: RateText | None = None
     per_repo: RateText | None = None
@@ -147,21 +148,21 @@ class RatesSpec(SpecModel):
 
 
 class SpendingSpec(SpecModel):
-    """What may be used up."""
+    """How much may be used."""
 
     turns: Count | None = None
     usd: Money | None = None
 
 
 class BudgetSpec(SpecModel):
-    """What a job, and a day, may cost."""
+    """How much a job, and all jobs of a day, may use."""
 
     per_job: SpendingSpec = SpendingSpec()
     per_day: SpendingSpec = SpendingSpec()
 
 
 class LimitsSpec(SpecModel):
-    """How much is too much."""
+    """Limits on jobs."""
 
     running: RunningSpec = RunningSpec()
     rate: RatesSpec = RatesSpec()
@@ -169,7 +170,7 @@ class LimitsSpec(SpecModel):
 
 
 class TestPathsSpec(SpecModel):
-    """What may be done to a repository's tests."""
+    """Which changes to the tests of a repository are allowed."""
 
     globs: Globs = ()
     may: Literal["add"] | None = None
@@ -184,18 +185,18 @@ class MaxDiffSpec(SpecModel):
 
 
 class PathsSpec(SpecModel):
-    """What a job's commit may touch."""
+    """What the commit of a job may change."""
 
     protected: Globs = ()
     tests: TestPathsSpec = TestPathsSpec()
     max_diff: MaxDiffSpec = MaxDiffSpec()
 
 
-class GateSpec(SandboxSpec):
-    """A check that a commit must pass; either a program or a built-in one."""
+class GateSpec(SandboxFields):
+    """A check that a commit must pass: a program, or a built-in one."""
 
     run: Annotated[tuple[Argument, ...], Field(min_length=1)] | None = None
-    builtin: Literal["diff-rules"] | None = None
+    builtin: NonEmptyText | None = None
     timeout: DurationText = "10m"
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     required: bool = True
@@ -203,16 +204,16 @@ class GateSpec(SandboxSpec):
     env: tuple[EnvName, ...] = ()
 
     @model_validator(mode="after")
-    def _is_one(self) -> Self:
+    def _require_run_or_builtin(self) -> Self:
         if (self.run is None) == (self.builtin is None):
-            raise invalid_text("a gate needs either run or builtin")
+            raise invalid_value("a gate needs either run or builtin")
         if self.run is not None and not self.run[0]:
-            raise invalid_text("the program that run starts has no name")
+            raise invalid_value("run must begin with the name of a program")
         return self
 
 
 class ReportSpec(SpecModel):
-    """What is answered on the thread."""
+    """What is reported on the thread."""
 
     acknowledge: Literal["reaction"] | None = None
     thread: Literal["single-comment"] | None = None
@@ -223,7 +224,7 @@ class ReportSpec(SpecModel):
 class RailsFile(SpecModel):
     """The whole file."""
 
-    version: Annotated[int, Field(ge=1, le=1)]
+    version: Version
     mode: Literal["enforce", "observe"] = "enforce"
     people: dict[Name, GroupSpec] = Field(default_factory=dict)
     profiles: dict[Name, ProfileSpec] = Field(default_factory=dict)

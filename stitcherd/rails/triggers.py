@@ -1,4 +1,4 @@
-"""Which trigger wants a delivery, and by what the others missed it."""
+"""Finds the trigger that matches a delivery, and says why the others do not."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ from stitcherd.rails.globs import fold, joined_names
 from stitcherd.rails.verdicts import Objection, combine_remedies
 from stitcherd.sources.trigger import Trigger
 
-_FAIL = CheckOutcome.FAIL  # reading a member off its enum costs as much as making a whole check
-_MAX_TYPOS_CHECKED = 8  # so many commands of a comment are looked at for slips: a sender may send thousands
-_TYPO_DEPTH = 4  # deeper than any condition: nothing is nearer than a mistyped command
+_FAIL = CheckOutcome.FAIL  # looking up an enum member costs as much as creating a check
+_MAX_TYPOS_CHECKED = 8  # commands of a comment that are compared; a sender may write thousands
+_TYPO_DEPTH = 4  # deeper than any condition: a mistyped command is the nearest miss
 
 
 class TriggerMatch(Struct, frozen=True):
-    """The trigger that won, the text of its command, and the checks of it and of those before it."""
+    """The first trigger that matches, the text of its command, and the checks of it and of those before it."""
 
     checks: list[Check]
     rule: TriggerRule
@@ -25,14 +25,14 @@ class TriggerMatch(Struct, frozen=True):
 
 
 class NearMiss(Struct, frozen=True):
-    """No trigger won; the refusal names the nearest."""
+    """No trigger matches; the objection names the one that came nearest."""
 
     checks: list[Check]
-    refused: Objection
+    objection: Objection
 
 
 class _MatchInput(Struct, frozen=True):
-    """A delivery as conditions look at it, made once for all triggers."""
+    """The facts of a delivery that triggers look at, computed once for all of them."""
 
     verbs: dict[str, str]  # verb → its free text
     written: str
@@ -45,7 +45,7 @@ class _MatchInput(Struct, frozen=True):
 
 
 class _FailedCondition(Struct, frozen=True, gc=False):
-    """A condition that did not hold, and what would make it hold; `depth` is how late it is asked."""
+    """A condition that does not hold, and what would make it hold; `depth` grows with the order of conditions."""
 
     depth: int
     seen: str
@@ -54,12 +54,12 @@ class _FailedCondition(Struct, frozen=True, gc=False):
 
 
 def match_triggers(rules: tuple[TriggerRule, ...], trigger: Trigger, bot: str | None) -> TriggerMatch | NearMiss:
-    """Return the first of the triggers, of which there is at least one, whose conditions all hold."""
+    """Return the first trigger whose conditions all hold; `rules` must not be empty."""
     asked = _match_input(trigger, bot)
     checks: list[Check] = []
     nearest, nearest_depth = rules[0], -1
     for rule in rules:
-        if rule.command is not None and rule.command not in asked.verbs:  # most often, and so made cheap
+        if rule.command is not None and rule.command not in asked.verbs:  # the most frequent case, so made fast
             depth, seen, wanted = 0, asked.written, rule.wanted_command
         else:
             miss = next(_failed_conditions(rule, asked), None)
@@ -102,13 +102,13 @@ def _match_input(trigger: Trigger, bot: str | None) -> _MatchInput:
 
 
 def _failed_conditions(rule: TriggerRule, asked: _MatchInput) -> Iterator[_FailedCondition]:
-    """Yield the conditions of a trigger that do not hold, in the order in which they are asked."""
+    """Yield the conditions of a trigger that do not hold, in the order in which they are checked."""
     if rule.command is not None and rule.command not in asked.verbs:
         line = f"write a line that starts with `@{asked.bot or 'bot'} {rule.command}`"
         yield _FailedCondition(0, asked.written, rule.wanted_command, line)
     if rule.repos is not None and not (asked.repository and rule.repos.match(asked.repository)):
-        letting = f"let repos of trigger {rule.id} match {asked.repository}" if asked.repository else None
-        yield _FailedCondition(1, asked.repository or "no repository", f"repos {rule.wanted_repos}", letting)
+        matching = f"let repos of trigger {rule.id} match {asked.repository}" if asked.repository else None
+        yield _FailedCondition(1, asked.repository or "no repository", f"repos {rule.wanted_repos}", matching)
     if rule.assignee is not None:
         account = _assignee(rule, asked)
         if account is None or fold(account) not in asked.assignees:
@@ -146,7 +146,7 @@ def _objection(rule: TriggerRule, misses: list[_FailedCondition]) -> Objection:
 
 
 def _is_one_typo(written: str, meant: str) -> bool:
-    """Say whether one letter was added, left out or mistaken, or two neighbours were exchanged."""
+    """Say whether one letter was added, omitted or replaced, or two adjacent ones were swapped."""
     if written == meant or abs(len(written) - len(meant)) > 1:
         return False
     start = 0

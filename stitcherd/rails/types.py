@@ -1,12 +1,13 @@
-"""The kinds of single values in rails.yaml, each with the sentence that a wrong one earns."""
+"""Types of single values in rails.yaml, each with a sentence for invalid ones."""
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 from shared import units
+from stitcherd.config.errors import invalid_value
 
 Capability = Literal[
     "repo:read",
@@ -38,17 +39,12 @@ EventName = Literal[
 Consequence = Literal["allow", "require-approval", "deny"]
 
 
-def invalid_text(sentence: str) -> PydanticCustomError:
-    """Return the error whose text is said as it stands; braces in it are not a template's."""
-    return PydanticCustomError("rails", "{sentence}", {"sentence": sentence})
-
-
 class _TextForm:
-    """A form that a text must have: a pattern for programs, which JSON Schema gets too, and words for people."""
+    """A form that a text must have: a pattern, also part of the JSON Schema, and its description for people."""
 
-    def __init__(self, pattern: str, wanted: str) -> None:
+    def __init__(self, pattern: str, description: str) -> None:
         self._pattern = re.compile(pattern, re.ASCII)
-        self._wanted = wanted
+        self._description = description
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
@@ -58,7 +54,7 @@ class _TextForm:
 
     def _check(self, text: str) -> str:
         if not self._pattern.fullmatch(text):
-            raise invalid_text(f"{text[:80]!r} is not {self._wanted}")
+            raise invalid_value(f"{text[:80]!r} is not {self._description}")
         return text
 
 
@@ -66,9 +62,9 @@ def _duration(text: str) -> str:
     try:
         seconds = units.parse_duration(text)
     except ValueError as error:
-        raise invalid_text(str(error)) from error
+        raise invalid_value(str(error)) from error
     if seconds <= 0:
-        raise invalid_text(f"{text!r} is no time at all: write a duration like 10m")
+        raise invalid_value(f"{text!r} must be more than 0: write a duration like 10m")
     return text
 
 
@@ -76,23 +72,29 @@ def _size(text: str) -> str:
     try:
         total = units.parse_size(text)
     except ValueError as error:
-        raise invalid_text(str(error)) from error
+        raise invalid_value(str(error)) from error
     if total <= 0:
-        raise invalid_text(f"{text!r} is no room at all: write a size like 512MiB")
+        raise invalid_value(f"{text!r} must be more than 0: write a size like 512MiB")
     return text
 
 
 def _globs(patterns: tuple[str, ...]) -> tuple[str, ...]:
     if any(pattern in {"", "!"} for pattern in patterns):
-        raise invalid_text("a glob is empty: * matches anything")
+        raise invalid_value("a glob must not be empty: * matches anything")
     if patterns and all(pattern.startswith("!") for pattern in patterns):
-        raise invalid_text('globs that only take away match nothing: put "*" before them')
+        raise invalid_value('globs that only exclude match nothing: put "*" before them')
     return patterns
+
+
+def _version(number: int) -> int:
+    if number != 1:
+        raise invalid_value(f"version must be 1, not the number {number}")
+    return number
 
 
 def _assignee(text: str) -> str:
     if text != "@bot" and not re.fullmatch(_ACCOUNT, text, re.ASCII):
-        raise invalid_text(f"{text[:80]!r} is not an assignee: write @bot, or source:login like github:octocat")
+        raise invalid_value(f"{text[:80]!r} is not an assignee: write @bot, or source:login like github:octocat")
     return text
 
 
@@ -100,7 +102,7 @@ _ACCOUNT = r"[a-z0-9][a-z0-9_-]*:[^\s:]+"
 
 Name = Annotated[str, _TextForm(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "a name: use letters, digits, - and _")]
 Command = Annotated[
-    str, _TextForm(r"[a-z][a-z0-9_-]*", "a command: use small letters, digits, - and _, a letter first")
+    str, _TextForm(r"[a-z][a-z0-9_-]*", "a command: use lowercase letters, digits, - and _, and start with a letter")
 ]
 Account = Annotated[str, _TextForm(_ACCOUNT, "an account: write source:login, like github:octocat")]
 Assignee = Annotated[str, AfterValidator(_assignee)]
@@ -111,9 +113,10 @@ RepositoryPath = Annotated[
 ]
 Mount = Annotated[str, _TextForm(r"[/~].*", "an absolute path")]
 NonEmptyText = Annotated[str, Field(min_length=1)]
-Argument = Annotated[str, _TextForm(r"[^\0]*", "an argument: it holds a NUL character")]
+Argument = Annotated[str, _TextForm(r"[^\0]*", "an argument: it contains a NUL character")]
 DurationText = Annotated[str, AfterValidator(_duration)]
 SizeText = Annotated[str, AfterValidator(_size)]
 Globs = Annotated[tuple[str, ...], AfterValidator(_globs)]
+Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"maximum": 1, "minimum": 1, "type": "integer"})]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Money = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]

@@ -1,4 +1,4 @@
-"""Why a stage of deciding says no, and the smallest change that would make it say yes."""
+"""What a stage of a decision returns besides its checks: an objection, or the need for an approval."""
 
 from msgspec import Struct
 
@@ -7,7 +7,7 @@ from stitcherd.rails.compiled import ApprovalRules, GuardRule
 
 
 class NeedsApproval(Struct, frozen=True):
-    """That a person is to be asked: the guards that want it, why, who may answer, and whose text it is about."""
+    """The need to ask a person: the guards that require it, why, who may answer, and whose text it concerns."""
 
     guards: tuple[GuardRule, ...]
     rules: ApprovalRules
@@ -17,14 +17,14 @@ class NeedsApproval(Struct, frozen=True):
 
 
 class Objection(Struct, frozen=True):
-    """A stage's no: a sentence, and the remedy where there is one."""
+    """The reason why a stage denies or ignores a request, and the remedy if there is one."""
 
     reason: str
     remedy: Remedy | None = None
 
 
 def combine_remedies(remedies: list[Remedy]) -> Remedy | None:
-    """Return several remedies, all of which are needed, as one that stands where the first does."""
+    """Return several remedies, all of which are needed, as one at the line of the first."""
     if not remedies:
         return None
     return Remedy(" and ".join(dict.fromkeys(each.text for each in remedies)), remedies[0].line)

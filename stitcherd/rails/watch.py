@@ -1,8 +1,8 @@
-"""Watches the rails' file, and has it read again whenever it may have changed.
+"""Watches the file of the rails and reloads it whenever it may have changed.
 
-The directory is watched, not the file: a file that an editor replaces by renaming takes its watch away with it.
-So does a directory that is made anew, and what a symbolic link leads to may lie where nobody watches; therefore
-the file is also looked at twice a second, which costs a stat or two.
+The directory is watched, not the file: a file that an editor replaces by a rename takes its watch with it. So does a
+directory that is replaced, and the target of a symbolic link may be in a directory that is not watched; therefore the
+file is also checked twice a second, which costs one or two stat calls.
 """
 
 import asyncio
@@ -12,46 +12,44 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from stitcherd.store.writer import StorageUnavailable
-
-STEP_MS = 250  # of silence, after which a burst of changes is one; also how often the watcher itself wakes
-BURST_MS = 500  # after which a burst is looked at, even if it goes on
-LOOK_SECONDS = 0.5
+STEP_MS = 250  # without changes, after which a burst of changes is reported; also how often the watcher wakes
+BURST_MS = 500  # after which a burst is reported even if it continues
+CHECK_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
 Fingerprint = tuple[int, int, int, int] | None
 
 
-async def watch_rails(path: Path, again: asyncio.Event, reload: Callable[[], Awaitable[bool]]) -> None:
-    """Call `reload` at once, after every change of the file, and whenever `again` is set; for ever.
+async def watch_rails(path: Path, requested: asyncio.Event, reload: Callable[[], Awaitable[bool]]) -> None:
+    """Call `reload` now, after every change of the file, and whenever `requested` is set; never return.
 
-    While `reload` returns False, or nothing can be stored, it is called at every look.
+    While `reload` returns False, it is called at every check.
     """
-    ear: asyncio.Task[None] | None = None
-    heard_in = seen = None
-    settled = False
+    listener: asyncio.Task[None] | None = None
+    watched = seen = None
+    done = False
     try:
         while True:
             directory = _fingerprint(path.parent)
-            if directory is None or heard_in is None or directory[:2] != heard_in[:2]:
-                if ear is not None:
-                    ear.cancel()
-                ear, heard_in = None, directory
+            if directory is None or watched is None or directory[:2] != watched[:2]:
+                if listener is not None:
+                    listener.cancel()
+                listener, watched = None, directory
                 if directory is not None:
-                    ear = asyncio.create_task(_listen(path.parent, again))
+                    listener = asyncio.create_task(_listen(path.parent, requested))
             now = _fingerprint(path)
-            if again.is_set() or now != seen or not settled:
-                again.clear()
-                seen, settled = now, await _settled(reload)
-            await _wait(again)
+            if requested.is_set() or now != seen or not done:
+                requested.clear()
+                seen, done = now, await reload()
+            await _wait(requested)
     finally:
-        if ear is not None:
-            ear.cancel()
+        if listener is not None:
+            listener.cancel()
 
 
 def _fingerprint(path: Path) -> Fingerprint:
-    """Return what tells a file from what it was before: device, inode, time of change (ns) and size."""
+    """Return what changes when a file is replaced or written: device, inode, modification time (ns) and size."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -59,28 +57,20 @@ def _fingerprint(path: Path) -> Fingerprint:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
-async def _settled(reload: Callable[[], Awaitable[bool]]) -> bool:
+async def _wait(requested: asyncio.Event) -> None:
     try:
-        return await reload()
-    except StorageUnavailable as fault:
-        log.error("the rails were read, but could not be stored (%s); trying again", fault)  # noqa: TRY400 (the disk's fault, not ours)
-        return False
-
-
-async def _wait(again: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(LOOK_SECONDS):
-            await again.wait()
+        async with asyncio.timeout(CHECK_SECONDS):
+            await requested.wait()
     except TimeoutError:
         pass
 
 
-async def _listen(directory: Path, again: asyncio.Event) -> None:
-    """Set `again` after every change in a directory, until it is gone."""
+async def _listen(directory: Path, requested: asyncio.Event) -> None:
+    """Set `requested` after every change in a directory, until it is deleted."""
     try:
         async for _ in awatch(directory, watch_filter=None, debounce=BURST_MS, step=STEP_MS, recursive=False):
-            again.set()
+            requested.set()
     except FileNotFoundError:
         return
-    except (OSError, RuntimeError) as fault:  # no inotify to be had, mostly
-        log.warning("%s cannot be watched (%s): changes are seen only twice a second", directory, fault)
+    except (OSError, RuntimeError) as error:  # inotify is not available, mostly
+        log.warning("%s cannot be watched (%s): changes are noticed only twice a second", directory, error)

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.locations import SocketPathTooLong
-from stitcherd.config.load import load
+from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
+from stitcherd.config.types import SettingsContext
+from stitcherd.daemon import SUPPORTED_KINDS
 
 CONFIG = Path(__file__).parents[3] / "config"
 SHA = "A1" * 32
@@ -28,11 +30,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read(directory: Path, text: str) -> Settings:
     (directory / "stitcherd.toml").write_text(text)
-    return load(directory)
+    return load_settings(directory, SUPPORTED_KINDS)
 
 
 def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
-    settings = load(tmp_path)
+    settings = load_settings(tmp_path, SUPPORTED_KINDS)
     assert settings.missing
     assert settings.daemon.state_dir == Path("/home/ann/.local/state/stitcher")
     assert settings.daemon.socket == Path("/home/ann/.local/state/stitcher/run/stitcherd.sock")
@@ -43,7 +45,9 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
 
 
 def test_the_shipped_file_says_the_defaults(tmp_path: Path) -> None:
-    assert load(CONFIG) == load(tmp_path).model_copy(update={"missing": False})
+    assert load_settings(CONFIG, SUPPORTED_KINDS) == load_settings(tmp_path, SUPPORTED_KINDS).model_copy(
+        update={"missing": False}
+    )
 
 
 def test_the_examples_of_the_shipped_file_are_good_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +55,7 @@ def test_the_examples_of_the_shipped_file_are_good_settings(tmp_path: Path, monk
         monkeypatch.setenv(name, f"value-of-{name}")
     text = re.sub(r"^#(?! )", "", (CONFIG / "stitcherd.toml").read_text(), flags=re.MULTILINE)
     settings = read(tmp_path, text)
-    assert settings.daemon == load(CONFIG).daemon
+    assert settings.daemon == load_settings(CONFIG, SUPPORTED_KINDS).daemon
     assert set(settings.sources) == {"github"}
     assert {name: executor.kind for name, executor in settings.executors.items()} == {
         "agent": "command",
@@ -66,13 +70,13 @@ def test_relative_paths_start_at_the_config_dir_and_the_socket_follows_the_flag(
     assert settings.daemon.state_dir == tmp_path / "state"
     assert settings.daemon.socket == tmp_path / "s"
     assert (settings.daemon.grace, settings.daemon.log_max) == (0.0, 4096)
-    assert load(tmp_path, socket="/flag").daemon.socket == Path("/flag")
+    assert load_settings(tmp_path, SUPPORTED_KINDS, socket="/flag").daemon.socket == Path("/flag")
 
 
 def test_a_socket_path_that_the_kernel_refuses_is_refused_unless_the_flag_gives_another(tmp_path: Path) -> None:
     with pytest.raises(SocketPathTooLong):
         read(tmp_path, f'[daemon]\nsocket = "/{"s" * 120}"')
-    assert load(tmp_path, socket="/flag").daemon.socket == Path("/flag")
+    assert load_settings(tmp_path, SUPPORTED_KINDS, socket="/flag").daemon.socket == Path("/flag")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,7 @@ def test_a_secret_that_everyone_can_read_and_an_api_are_warned_of_with_their_lin
     )
     assert settings.sources["hub"].api == "https://hub/api"
     api, everyone = settings.warnings
-    assert api == "stitcherd.toml:3: sources.hub.api: this version gives no answers on the thread"
+    assert api == "stitcherd.toml:3: sources.hub.api: this version does not answer on the thread"
     assert everyone == "stitcherd.toml:6: every user of this machine can read open"
 
 
@@ -257,5 +261,6 @@ ANYWHERE = Settings.model_validate(
     {
         "daemon": {"state_dir": Path("/state"), "socket": Path("/socket")},
         "repositories": [{"pattern": "*", "clone": "/srv/{owner}/{name}"}],
-    }
+    },
+    context=SettingsContext(Path("/config"), SUPPORTED_KINDS),
 )

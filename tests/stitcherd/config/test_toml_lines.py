@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitcherd.config.toml_lines import DuplicateKey, KeyLines, KeyPath, key_lines
+from stitcherd.config.errors import KeyPath
+from stitcherd.config.toml_lines import DuplicateKey, KeyLines, key_lines
 
 SAMPLE = '''\
 # [not.a.table]
@@ -83,7 +84,7 @@ def test_what_is_not_there_is_told_by_what_is_around_it() -> None:
     ],
 )
 def test_what_stands_there_twice_is_found(text: str, twice: DuplicateKey | None) -> None:
-    assert key_lines(text).twice == twice
+    assert key_lines(text).duplicate == twice
 
 
 @given(st.text() | st.text(alphabet="[]{}=.,\"'\n\r\t #a1\\"))

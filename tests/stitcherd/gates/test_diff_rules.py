@@ -9,19 +9,20 @@ from stitcherd.gates.base import GateResult
 from stitcherd.gates.diff_rules import DiffRulesInput
 from stitcherd.git.checkout import Checkout
 from stitcherd.rails.load import parse_rails
+from tests.stitcherd.rails.contexts import CONTEXT
 
 PATHS = """\
 version: 1
 paths: {protected: [.github/**], tests: {globs: [tests/**], may: add, on_edit: deny}, max_diff: {files: 5, lines: 50}}
 gates: {scope: {builtin: diff-rules}}
 """
-TERMS = DiffRulesInput(parse_rails(PATHS).gates["scope"].paths, 10.0, bytes)
+TERMS = DiffRulesInput(parse_rails(PATHS, CONTEXT).gates["scope"].paths, 10.0, bytes)
 BASE = {"a.py": "a\n", ".github/ci.yml": "on: push\n", "tests/test_a.py": "assert a\n", "run.sh": "x\n"}
 
 
 async def judged(checkout: Checkout, terms: DiffRulesInput = TERMS) -> tuple[GateResult, list[str]]:
     said = bytearray()
-    result = await BUILTINS["diff-rules"](checkout, await checkout.commit("x"), terms, said.extend)
+    result = await BUILTINS["diff-rules"].run(checkout, await checkout.commit("x"), terms, said.extend)
     return result, said.decode().splitlines()
 
 
@@ -95,7 +96,9 @@ async def test_time_runs_out(start: Any, write: Any) -> None:
 
 async def test_edited_tests_ask_for_a_person_where_nothing_else_is_wrong(start: Any, write: Any) -> None:
     asking = DiffRulesInput(
-        parse_rails(PATHS.replace("on_edit: deny", "on_edit: require-approval")).gates["scope"].paths, 10.0, bytes
+        parse_rails(PATHS.replace("on_edit: deny", "on_edit: require-approval"), CONTEXT).gates["scope"].paths,
+        10.0,
+        bytes,
     )
     checkout = await start(BASE)
     write(checkout.work, {"tests/test_a.py": "assert a\nassert b\n"})

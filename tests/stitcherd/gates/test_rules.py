@@ -12,6 +12,7 @@ from stitcherd.gates.secrets import find_secrets
 from stitcherd.git.checkout import DiffStat
 from stitcherd.rails.compiled import PathRules
 from stitcherd.rails.load import parse_rails
+from tests.stitcherd.rails.contexts import CONTEXT
 
 FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 SMALL = DiffStat(1, 1, 1)
@@ -21,7 +22,7 @@ PLAIN: Callable[[bytes], bytes] = bytes
 
 def rules(paths: str) -> PathRules:
     text = f"version: 1\npaths: {{{paths}}}\ngates: {{scope: {{builtin: diff-rules}}}}\n"
-    return parse_rails(text).gates["scope"].paths
+    return parse_rails(text, CONTEXT).gates["scope"].paths
 
 
 def change(path: str, old: str | None, new: str | None, old_mode: int = FILE, new_mode: int = FILE) -> FileChange:

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from shared.api import Meta
 from shared.ids import now_ms
-from stitcherd.config.load import load
+from stitcherd.config.load import load_settings
+from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.executors import build_executors
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.git.checkout import Checkouts
@@ -26,7 +27,9 @@ from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.store.events import add_event
+from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.rails.contexts import CONTEXT
 
 TOKENS = {
     "reader": ("default", ["jobs:read"]),
@@ -109,11 +112,11 @@ async def doors(tmp_path: Path) -> AsyncIterator[HttpHarness]:
     )
     (tmp_path / "rails.yaml").write_text(RAILS)
     (tmp_path / "state").mkdir()
-    settings = load(tmp_path)
+    settings = load_settings(tmp_path, SUPPORTED_KINDS)
     async with AsyncExitStack() as closing:
         store = await Store.open(tmp_path / "state" / "stitcher.db")
         closing.push_async_callback(store.close)
-        rails = LiveRails(tmp_path / "rails.yaml", store, settings.secret_names)
+        rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
         await rails.reload()
         runner = Runner(
             store, settings, rails.at, build_executors(settings.executors), Checkouts(tmp_path / "state"), "me"

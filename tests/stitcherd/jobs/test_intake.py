@@ -16,8 +16,9 @@ from multidict import CIMultiDict
 from shared.api import WebhookResponse
 from shared.ids import now_ms
 from shared.models import Delivery, RunnerJob, Status, Verdict
-from stitcherd.config.load import load
+from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
+from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.errors import Refusal
 from stitcherd.executors import build_executors
 from stitcherd.git.checkout import Checkouts
@@ -28,8 +29,10 @@ from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.store import deliveries, jobs, transitions
 from stitcherd.store import events as store_events
+from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
+from tests.stitcherd.rails.contexts import CONTEXT
 
 SETTINGS = """
 [daemon]
@@ -117,9 +120,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         (tmp_path / name).write_bytes(secret)
         (tmp_path / name).chmod(0o600)
     (tmp_path / "state").mkdir()
-    settings = load(tmp_path, socket=str(tmp_path / "socket"))
+    settings = load_settings(tmp_path, SUPPORTED_KINDS, socket=str(tmp_path / "socket"))
     store = await Store.open(tmp_path / "state" / "stitcher.db")
-    rails = LiveRails(tmp_path / "rails.yaml", store, settings.secret_names)
+    rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
     await rails.reload()
     nudges: list[tuple[str, int]] = []
 

@@ -10,8 +10,9 @@ import pytest
 
 from shared.ids import new_id, now_ms
 from shared.models import Decision, Result, RunnerJob, Status, Verdict
-from stitcherd.config.load import load
+from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
+from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.errors import Refusal
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import retention
@@ -33,7 +34,7 @@ events = "10d"
 def settings(tmp_path: Path) -> Settings:
     (tmp_path / "stitcherd.toml").write_text(SETTINGS.format(state=tmp_path / "state"))
     (tmp_path / "state").mkdir()
-    return load(tmp_path, socket=str(tmp_path / "socket"))
+    return load_settings(tmp_path, SUPPORTED_KINDS, socket=str(tmp_path / "socket"))
 
 
 @pytest.fixture

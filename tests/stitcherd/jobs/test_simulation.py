@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from shared.ids import new_id
-from stitcherd.config import load
+from stitcherd.config.load import load_settings
+from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.simulation import SIMULATION_CHUNK, SimulationScope, simulate
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.load import parse_rails
 from stitcherd.store import deliveries, retention
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.rails.contexts import SMALL
 
 SETTINGS = """
 [sources.forge]
@@ -40,7 +42,7 @@ def judge(tmp_path: Path) -> Evaluator:
     (tmp_path / "secret").touch(mode=0o600)
     (tmp_path / "secret").write_text("a secret of the forge")
     (tmp_path / "stitcherd.toml").write_text(SETTINGS)
-    return Evaluator(load.load(tmp_path))
+    return Evaluator(load_settings(tmp_path, SUPPORTED_KINDS))
 
 
 def comment(login: str, number: int) -> bytes:
@@ -94,12 +96,12 @@ async def add(
     return (await store.write(deliveries.add_delivery, new, None)).delivery_id
 
 
-async def test_only_what_changes_is_told_newest_first(store: Store, judge: Evaluator, small: str) -> None:
+async def test_only_what_changes_is_told_newest_first(store: Store, judge: Evaluator) -> None:
     ids = [
-        await add(store, judge, parse_rails(small), login=login, at=at)
+        await add(store, judge, parse_rails(SMALL), login=login, at=at)
         for at, login in enumerate(("ann", "eve", "ann", "bob"))
     ]
-    other = parse_rails(small.replace("forge:ann", "forge:eve"))
+    other = parse_rails(SMALL.replace("forge:ann", "forge:eve"))
     said = await simulate(store, judge, other, SimulationScope(100))
     assert (said.deliveries, said.skipped) == (4, {})
     assert [each.delivery_id for each in said.changed] == [ids[2], ids[1], ids[0]]
@@ -109,23 +111,23 @@ async def test_only_what_changes_is_told_newest_first(store: Store, judge: Evalu
     assert (await simulate(store, judge, other, SimulationScope(100, since=2))).deliveries == 2
     assert (await simulate(store, judge, other, SimulationScope(100, since=9))).deliveries == 0
     assert (await simulate(store, judge, other, SimulationScope(100, workspace="far"))).deliveries == 0
-    assert (await simulate(store, judge, parse_rails(small), SimulationScope(100))).changed == ()
+    assert (await simulate(store, judge, parse_rails(SMALL), SimulationScope(100))).changed == ()
 
 
-async def test_what_cannot_be_decided_again_is_counted_apart(store: Store, judge: Evaluator, small: str) -> None:
-    await add(store, judge, parse_rails(small), at=1)
+async def test_what_cannot_be_decided_again_is_counted_apart(store: Store, judge: Evaluator) -> None:
+    await add(store, judge, parse_rails(SMALL), at=1)
     await store.write(retention.prune_bodies, 2)
-    await add(store, judge, parse_rails(small), at=3)
-    await add(store, judge, parse_rails(small), at=4, source="gone")
-    await add(store, judge, parse_rails(small), at=5, body=b"{")
-    said = await simulate(store, judge, parse_rails(small.replace("forge:ann", "forge:eve")), SimulationScope(100))
+    await add(store, judge, parse_rails(SMALL), at=3)
+    await add(store, judge, parse_rails(SMALL), at=4, source="gone")
+    await add(store, judge, parse_rails(SMALL), at=5, body=b"{")
+    said = await simulate(store, judge, parse_rails(SMALL.replace("forge:ann", "forge:eve")), SimulationScope(100))
     assert (said.deliveries, len(said.changed)) == (1, 1)
     assert said.skipped == {"bodyGone": 1, "sourceGone": 1, "unreadable": 1}
 
 
-async def test_a_long_simulation_takes_turns_with_everybody_else(store: Store, judge: Evaluator, small: str) -> None:
+async def test_a_long_simulation_takes_turns_with_everybody_else(store: Store, judge: Evaluator) -> None:
     many = 40 * SIMULATION_CHUNK
-    rulebook = parse_rails(small)
+    rulebook = parse_rails(SMALL)
     await asyncio.gather(*(add(store, judge, rulebook, at=at) for at in range(many)))
     turns = 0
 
@@ -136,7 +138,7 @@ async def test_a_long_simulation_takes_turns_with_everybody_else(store: Store, j
             turns += 1
 
     task = asyncio.create_task(others())
-    said = await simulate(store, judge, parse_rails(small), SimulationScope(many))
+    said = await simulate(store, judge, parse_rails(SMALL), SimulationScope(many))
     task.cancel()
     assert said.deliveries == many
     assert turns >= many / SIMULATION_CHUNK

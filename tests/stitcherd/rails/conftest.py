@@ -9,18 +9,7 @@ from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Quote, Trigger
-
-SMALL = """\
-version: 1
-people:
-  crew: {users: ["forge:ann"]}
-profiles:
-  careful: {capabilities: [repo:write], executor: smith}
-jobs:
-  mend: {profile: careful, needs: [repo:write]}
-triggers:
-  - {id: word, on: [issue.comment, change.comment], command: mend, from: [crew], job: mend}
-"""
+from tests.stitcherd.rails.contexts import CAPABLE, CONTEXT, SMALL
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +19,7 @@ def every_word() -> str:
 
 @pytest.fixture(scope="session")
 def book(every_word: str) -> CompiledRails:
-    return parse_rails(every_word)
+    return parse_rails(every_word, CONTEXT)
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +29,7 @@ def small() -> str:
 
 @pytest.fixture(scope="session")
 def facts() -> RuntimeFacts:
-    return RuntimeFacts(executors={"smith": None}, sandboxes={}, gates={"diff-rules": None}, bot="mosaic")
+    return RuntimeFacts(executors={"smith": CAPABLE}, sandboxes={}, gates={"diff-rules": None}, bot="mosaic")
 
 
 @pytest.fixture(scope="session")

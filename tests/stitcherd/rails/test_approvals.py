@@ -145,7 +145,7 @@ def test_an_answer_is_what_a_comment_begins_with(answer: Callable[..., Trigger])
     assert approval_command(answer("x"), BOOK) == Command("approve", "x")
     assert approval_command(answer("x", verb="deny"), BOOK) == Command("deny", "x")
     two = replace(answer(), commands=(Command("mend", ""), Command("approve", "")))
-    for other in (two, answer(verb="mend"), replace(answer(), commands=()), answer(refused="its own")):
+    for other in (two, answer(verb="mend"), replace(answer(), commands=()), answer(unusable="its own")):
         assert approval_command(other, BOOK) is None
     assert approval_command(answer(), None) is None
     assert approval_command(answer(), parse_rails(TEXT.replace("version: 1", "version: 1\nmode: observe"))) is None

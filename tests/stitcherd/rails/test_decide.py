@@ -9,6 +9,7 @@ from stitcherd.rails.decide import NO_RAILS, DispatchRequest, UnknownJobType, de
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Quote, Trigger
+from tests.stitcherd.rails.contexts import CONTEXT
 
 Ask = Callable[..., Trigger]
 
@@ -75,7 +76,7 @@ def test_denied_by_who(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -
     assert (decision.verdict, decision.reason) == (Verdict.DENIED, "who: forge:eve is in none of crew, house, chiefs")
     assert decision.remedy is not None
     assert (decision.remedy.text, decision.remedy.line) == ("add forge:eve to crew", 4)
-    assert one(decision, "who").because == "permission, which chiefs may rest on, is not asked yet"
+    assert one(decision, "who").because == "the permission of chiefs is not looked up by this version"
     assert [str(check.outcome) for check in decision.checks] == ["pass", "fail", *["unreached"] * 11]
 
 
@@ -243,7 +244,7 @@ def test_the_first_trigger_that_matches_wins_and_the_ones_before_are_told(
     early = small.replace(
         "  - {id: word", "  - {id: repo, on: [issue.comment], repos: [x/*], from: [crew], job: mend}\n  - {id: word"
     )
-    decision = decide(comment(commands=()), parse_rails(early + more), facts).decision
+    decision = decide(comment(commands=()), parse_rails(early + more, CONTEXT), facts).decision
     assert decision.trigger == "late"
     assert [(check.id, str(check.outcome)) for check in decision.checks[:3]] == [
         ("trigger:repo", "fail"),
@@ -256,7 +257,7 @@ def test_the_first_trigger_that_matches_wins_and_the_ones_before_are_told(
 def test_what_no_trigger_wants_is_ignored(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -> None:
     edited = decide(comment(name=None, action="edited"), book, facts).decision
     push = decide(comment(name="push", event="push", action=None), book, facts).decision
-    ping = decide(comment(refused="a ping"), None, facts).decision
+    ping = decide(comment(unusable="a ping"), None, facts).decision
     assert (edited.reason, edited.checks) == ("no trigger wants issue_comment/edited", ())
     assert (push.reason, push.verdict) == ("no trigger wants push", Verdict.IGNORED)
     assert (ping.reason, ping.verdict) == ("a ping", Verdict.IGNORED)
@@ -279,21 +280,21 @@ FORKED = "guard forked: forks wait for people"
             {"name": "change.comment", "from_fork": True},
             FORKED,
             "from a fork",
-            "bring the change into a branch of acme/roof",
+            "move the change to a branch of acme/roof",
         ),
-        ({"name": "change.comment"}, FORKED, "unknown", "take change_from_fork out of guard forked"),
+        ({"name": "change.comment"}, FORKED, "unknown", "remove change_from_fork from guard forked"),
         (
             {"thread": Thread("change", 7, author="forge:ann")},
             FORKED,
             "unknown",
-            "take change_from_fork out of guard forked",
+            "remove change_from_fork from guard forked",
         ),
         ({"name": "change.comment", "from_fork": False}, "trigger mend-on-word", "not from a fork", None),
         (
             {"name": "change.comment", "from_fork": True, "author": "forge:eve"},
             FORKED,
             "from a fork",
-            "add forge:eve to crew and bring the change into a branch of acme/roof",
+            "add forge:eve to crew and move the change to a branch of acme/roof",
         ),
         ({"labels": ("Nice",)}, "trigger mend-on-word", "Nice", None),
     ],
@@ -317,7 +318,7 @@ def test_guards(
 
 def test_a_guard_with_several_conditions_needs_them_all(facts: RuntimeFacts, comment: Ask, small: str) -> None:
     book = parse_rails(
-        small + "guards: [{id: both, if: {change_from_fork: true, labels_any: [cold, hot]}, then: deny}]"
+        small + "guards: [{id: both, if: {change_from_fork: true, labels_any: [cold, hot]}, then: deny}]", CONTEXT
     )
     forked = {"name": "change.comment", "from_fork": True}
     assert decide(comment(**forked), book, facts).job is not None
@@ -329,7 +330,7 @@ def test_a_guard_with_several_conditions_needs_them_all(facts: RuntimeFacts, com
 
 
 def test_observing_runs_nothing_and_says_what_would_have_been(facts: RuntimeFacts, comment: Ask, small: str) -> None:
-    book = parse_rails(small.replace("version: 1", "version: 1\nmode: observe"))
+    book = parse_rails(small.replace("version: 1", "version: 1\nmode: observe"), CONTEXT)
     allowed = decide(comment(), book, facts)
     denied = decide(comment(sender="forge:eve"), book, facts)
     dispatched = decide_dispatch(DispatchRequest("mend", "uid:1"), book, facts)

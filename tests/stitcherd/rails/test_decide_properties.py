@@ -13,6 +13,7 @@ from stitcherd.rails.globs import name_pattern
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Quote, Trigger
+from tests.stitcherd.rails.contexts import CONTEXT
 
 accounts = st.sampled_from(["forge:ann", "FORGE:Bob[bot]", "forge:eve", "home", ""]) | st.text(max_size=12) | st.none()
 words = st.sampled_from(["mend", "mned", "read", "nice", "ready", "blocked"]) | st.text(max_size=8)
@@ -25,7 +26,7 @@ triggers = st.builds(
     event=st.text(max_size=8),
     action=st.none() | st.text(max_size=8),
     name=names | st.none(),
-    refused=st.none() | st.none() | st.text(max_size=8),
+    unusable=st.none() | st.none() | st.text(max_size=8),
     sender=accounts,
     by_source=st.booleans(),
     author=accounts,
@@ -68,7 +69,7 @@ def test_a_decision_is_total_repeatable_and_shut_by_default(
 def test_a_deny_wins(small: str, facts: RuntimeFacts, trigger: Trigger, others: str) -> None:
     deny = "  - {id: no, if: {labels_any: [x]}, then: deny}\n"
     asked = replace(trigger, labels=("x",))
-    book = parse_rails(small + (others or "guards:\n") + deny)
+    book = parse_rails(small + (others or "guards:\n") + deny, CONTEXT)
     assert decide(asked, book, facts).decision.verdict in {Verdict.DENIED, Verdict.IGNORED}
 
 
@@ -93,7 +94,7 @@ def test_the_remedy_of_a_who_denial_allows(
 ) -> None:
     account = f"forge:{login}x"
     asked = comment(sender=account)
-    remedy = decide(asked, parse_rails(every_word), facts).decision.remedy
+    remedy = decide(asked, parse_rails(every_word, CONTEXT), facts).decision.remedy
     assert remedy is not None
     assert remedy.line is not None
     named = re.fullmatch(r"add (\S+) to (\w+)", remedy.text)
@@ -101,7 +102,7 @@ def test_the_remedy_of_a_who_denial_allows(
     lines = every_word.split("\n")
     assert lines[remedy.line - 1].strip().startswith(f"{named[2]}:")
     lines[remedy.line - 1] = lines[remedy.line - 1].replace("users: [", f'users: ["{named[1]}", ')
-    assert decide(asked, parse_rails("\n".join(lines)), facts).decision.verdict is Verdict.ALLOWED
+    assert decide(asked, parse_rails("\n".join(lines), CONTEXT), facts).decision.verdict is Verdict.ALLOWED
 
 
 @settings(max_examples=200, deadline=None)

@@ -13,6 +13,7 @@ from stitcherd.rails.decide import decide
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Quote, Trigger
+from tests.stitcherd.rails.contexts import CONTEXT
 
 TEXT = """\
 version: 1
@@ -72,10 +73,10 @@ def followed(advice: str, text: str, trigger: Trigger) -> tuple[str, Trigger]:
         trigger = replace(trigger, labels=tuple(each for each in trigger.labels if each != found[1]))
     elif advice == "write a line that starts with `@mosaic mend`":
         trigger = replace(trigger, commands=(Command("mend", "it"),))
-    elif advice == f"bring the change into a branch of {trigger.repository}":
+    elif advice == f"move the change to a branch of {trigger.repository}":
         trigger = replace(trigger, from_fork=False)
     else:
-        assert advice == "take change_from_fork out of guard forked"
+        assert advice == "remove change_from_fork from guard forked"
         text = text.replace("  - {id: forked, if: {change_from_fork: true}, then: deny}\n", "")
     return text, trigger
 
@@ -99,13 +100,13 @@ def test_whoever_follows_the_remedies_is_allowed(facts: RuntimeFacts, trigger: T
 @settings(max_examples=50, deadline=None)
 @given(asked)
 def test_the_same_question_has_the_same_answer_under_the_same_text(facts: RuntimeFacts, trigger: Trigger) -> None:
-    decisions = {replace(decide(trigger, parse_rails(TEXT), facts).decision, micros=0) for _ in range(2)}
+    decisions = {replace(decide(trigger, parse_rails(TEXT, CONTEXT), facts).decision, micros=0) for _ in range(2)}
     assert len(decisions) == 1
 
 
 def test_a_remedy_names_the_line_where_it_is_followed(facts: RuntimeFacts, comment: Callable[..., Trigger]) -> None:
     trigger = comment(name="change.comment", labels=("ready",), sender="forge:eve", from_fork=False)
-    remedy = decide(trigger, parse_rails(TEXT), facts).decision.remedy
+    remedy = decide(trigger, parse_rails(TEXT, CONTEXT), facts).decision.remedy
     assert remedy is not None
     assert remedy.text == "add forge:eve to crew"
     assert TEXT.split("\n")[(remedy.line or 0) - 1].strip().startswith("crew:")

@@ -7,11 +7,13 @@ from stitcherd.rails.diff import compare_rails, summarize_changes
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.load import parse_rails
 from stitcherd.store import events as store_events
+from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.rails.contexts import CONTEXT
 
 
 def told(before: str, after: str) -> tuple[RailsChange, ...]:
-    return compare_rails(parse_rails(before).outline, parse_rails(after).outline)
+    return compare_rails(parse_rails(before, CONTEXT).outline, parse_rails(after, CONTEXT).outline)
 
 
 def test_a_text_says_nothing_else_than_itself(every_word: str) -> None:
@@ -75,18 +77,18 @@ def test_a_summary_counts_what_is_new_and_names_the_rest() -> None:
         change("guard x", "removed"),
     ]
     said = "+2 triggers, +1 job, trigger fix changed (repos, from), limits rate.per_repo changed"
-    assert summarize_changes(few) == f"{said}, triggers in another order, guard x removed"
+    assert summarize_changes(few) == f"{said}, triggers reordered, guard x removed"
     assert summarize_changes([change(f"gate {n}", "removed") for n in range(7)]).endswith("gate 3 removed, 3 more")
 
 
 async def test_the_state_and_the_event_tell_what_changed(tmp_path: Path, small: str) -> None:
     store = await Store.open(tmp_path / "stitcher.db")
-    rails = LiveRails(tmp_path / "rails.yaml", store, frozenset())
+    rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
     more = small.replace("[issue.comment, change.comment]", "[issue.comment]")
     for text in (small, "version: 2", more):
         rails.path.write_text(text)
         await rails.reload()
-    first, state = parse_rails(small).revision, rails.state()
+    first, state = parse_rails(small, CONTEXT).revision, rails.state()
     changed = RailsChange("trigger word", "changed", ("on",), 9)
     assert (state.before, state.changes) == (first, (changed,))
     async with store.reading() as db:
@@ -100,7 +102,7 @@ async def test_the_state_and_the_event_tell_what_changed(tmp_path: Path, small: 
         1,
         [{"what": "trigger word", "change": "changed", "keys": ["on"], "line": 9}],
     )
-    assert (newest["before"], newest["revision"]) == (first, parse_rails(more).revision)
+    assert (newest["before"], newest["revision"]) == (first, parse_rails(more, CONTEXT).revision)
     against = await rails.state_against(first)
     assert (against.before_text, against.changes) == (small, (changed,))
     for unknown in ("r-00000000", "r-0", "\ud800"):

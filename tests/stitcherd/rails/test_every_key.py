@@ -20,9 +20,10 @@ from shared.models import Thread
 from stitcherd.config.yaml_nodes import parse_yaml
 from stitcherd.rails.decide import Evaluation, decide
 from stitcherd.rails.load import RailsError, parse_rails
-from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
 from stitcherd.rails.schema import RailsFile
 from stitcherd.sources.trigger import Trigger
+from tests.stitcherd.rails.contexts import CAPABLE, CONTEXT
 
 TESTS = Path(__file__).parents[2]
 EXAMPLE = TESTS.parents[1] / "shared" / "rails.example.yaml"
@@ -58,6 +59,7 @@ class Sides(Struct):
 ALLOWED_DENIED = ("allowed", "denied")
 ALLOWED_IGNORED = ("allowed", "ignored")
 HELD = {"labels": ("hold",)}
+NO_EXECUTOR = "stitcherd.toml has no [executors.nobody]"
 
 DECIDING: dict[str, Sides] = {
     "version": Sides(1, 2, ("allowed", "refused: version must be 1")),
@@ -70,9 +72,12 @@ DECIDING: dict[str, Sides] = {
         ("allowed", "refused: profile 'careful' does not have repo:write"),
         base={"jobs.mend.needs": ["repo:write"]},
     ),
-    "profiles.careful.executor": Sides("smith", "nobody", ("allowed", "denied: capability: executor nobody is in no")),
+    "profiles.careful.executor": Sides("smith", "nobody", ("allowed", f"denied: capability: {NO_EXECUTOR}")),
     "profiles.careful.tools": Sides(
-        None, ["read"], ("allowed", "denied: capability: executor smith cannot hold"), facts={"toolless": {"smith"}}
+        None,
+        ["read"],
+        ("allowed", "denied: capability: executor smith cannot restrict"),
+        facts={"executors": {"smith": ExecutorFacts()}},
     ),
     "profiles.careful.sandbox": Sides(
         "none", "bwrap", ("allowed", "denied: capability: no bwrap"), facts={"sandboxes": {"bwrap": "no bwrap"}}
@@ -81,29 +86,29 @@ DECIDING: dict[str, Sides] = {
         None,
         "1GiB",
         ("allowed", "denied: capability: memory"),
-        facts={"unbinding": {"memory": "no"}},
+        facts={"unenforceable_limits": {"memory": "no"}},
         base={"profiles.careful": BOXED},
     ),
     "profiles.careful.processes": Sides(
         None,
         9,
         ("allowed", "denied: capability: processes"),
-        facts={"unbinding": {"processes": "no"}},
+        facts={"unenforceable_limits": {"processes": "no"}},
         base={"profiles.careful": BOXED},
     ),
     "profiles.careful.disk": Sides(
         None,
         "1GiB",
         ("allowed", "denied: capability: disk"),
-        facts={"unbinding": {"disk": "no"}},
+        facts={"unenforceable_limits": {"disk": "no"}},
         base={"profiles.careful": BOXED},
     ),
-    "profiles.careful.network": Sides("host", "none", ("allowed", "refused: network can only be held by a sandbox")),
-    "profiles.careful.mounts": Sides([], ["/opt"], ("allowed", "refused: mounts can only be held by a sandbox")),
+    "profiles.careful.network": Sides("host", "none", ("allowed", "refused: network is enforced only in a sandbox")),
+    "profiles.careful.mounts": Sides([], ["/opt"], ("allowed", "refused: mounts is enforced only in a sandbox")),
     "jobs.mend.profile": Sides(
         "careful",
         "other",
-        ("allowed", "denied: capability: executor nobody"),
+        ("allowed", f"denied: capability: {NO_EXECUTOR}"),
         base={"profiles.other": {"executor": "nobody"}},
     ),
     "jobs.mend.needs": Sides(
@@ -144,38 +149,38 @@ DECIDING: dict[str, Sides] = {
 }
 
 RUNNING: dict[str, str] = {
-    "profiles.*.model": "stitcherd/openclaw/test_constraints.py::test_a_profile_in_the_gateways_terms",
-    "profiles.*.timeout": "walks/test_jobs.py::test_an_agent_that_fails_fails_the_job",
-    "profiles.*.env": "walks/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
-    "jobs.*.tries": "walks/test_jobs.py::test_gates_that_never_pass_fail_the_job",
-    "jobs.*.on_interrupt": "walks/test_interrupted.py::test_a_job_killed_in_its_agent_goes_where_its_type_says",
-    "approvals.command": "stitcherd/rails/test_approving.py::test_an_answer_is_what_a_comment_begins_with",
-    "approvals.expires": "stitcherd/rails/test_approving.py::test_too_late_is_too_late_to_approve_but_not_to_deny",
-    "approvals.self": "stitcherd/rails/test_approving.py::test_who_may_approve_what",
-    "approvals.pins": "stitcherd/rails/test_approving.py::test_what_is_not_pinned_may_change",
-    "limits.running.total": "stitcherd/api/test_limits_api.py::test_a_job_beyond_the_limit_waits_and_says_why",
-    "limits.running.per_repo": "stitcherd/api/test_limits_api.py::test_one_repository_does_not_hold_up_another",
-    "limits.rate.per_sender": "stitcherd/api/test_limits_api.py::test_rates",
-    "limits.rate.per_repo": "stitcherd/test_limits.py::test_the_tightest_of_several_says_when",
-    "limits.rate.per_thread": "stitcherd/api/test_limits_api.py::test_rates",
-    "limits.budget.per_job.turns": "stitcherd/test_budgets.py::test_a_try_has_what_the_tries_before_it_left",
-    "limits.budget.per_job.usd": "stitcherd/test_budgets.py::test_a_job_and_a_day_are_held_over_a_restart",
-    "limits.budget.per_day.turns": "stitcherd/test_budgets.py::test_no_part_of_a_budget_is_exceeded_by_what_is_left",
-    "limits.budget.per_day.usd": "stitcherd/test_budgets.py::test_a_job_and_a_day_are_held_over_a_restart",
+    "profiles.*.model": "stitcherd/executors/openclaw/test_permissions.py::test_a_profile_in_the_gateways_terms",
+    "profiles.*.timeout": "e2e/test_jobs.py::test_an_agent_that_fails_fails_the_job",
+    "profiles.*.env": "e2e/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
+    "jobs.*.tries": "e2e/test_jobs.py::test_gates_that_never_pass_fail_the_job",
+    "jobs.*.on_interrupt": "e2e/test_interrupted.py::test_a_job_killed_in_its_agent_goes_where_its_type_says",
+    "approvals.command": "stitcherd/rails/test_approvals.py::test_an_answer_is_what_a_comment_begins_with",
+    "approvals.expires": "stitcherd/rails/test_approvals.py::test_too_late_is_too_late_to_approve_but_not_to_deny",
+    "approvals.self": "stitcherd/rails/test_approvals.py::test_who_may_approve_what",
+    "approvals.pins": "stitcherd/rails/test_approvals.py::test_what_is_not_pinned_may_change",
+    "limits.running.total": "stitcherd/http/test_limits.py::test_a_job_beyond_the_limit_waits_and_says_why",
+    "limits.running.per_repo": "stitcherd/http/test_limits.py::test_one_repository_does_not_hold_up_another",
+    "limits.rate.per_sender": "stitcherd/http/test_limits.py::test_rates",
+    "limits.rate.per_repo": "stitcherd/store/test_limits.py::test_the_tightest_of_several_says_when",
+    "limits.rate.per_thread": "stitcherd/http/test_limits.py::test_rates",
+    "limits.budget.per_job.turns": "stitcherd/store/test_budgets.py::test_a_try_has_what_the_tries_before_it_left",
+    "limits.budget.per_job.usd": "stitcherd/store/test_budgets.py::test_a_job_and_a_day_are_held_over_a_restart",
+    "limits.budget.per_day.turns": "stitcherd/store/test_budgets.py::test_no_part_of_a_budget_is_exceeded_by_what_is_left",  # noqa: E501
+    "limits.budget.per_day.usd": "stitcherd/store/test_budgets.py::test_a_job_and_a_day_are_held_over_a_restart",
     "paths.protected": "stitcherd/gates/test_rules.py::test_a_protected_path",
     "paths.tests.globs": "stitcherd/gates/test_rules.py::test_what_may_be_done_to_tests",
     "paths.tests.may": "stitcherd/gates/test_rules.py::test_what_may_be_done_to_tests",
-    "paths.tests.on_edit": "walks/test_edited_tests.py::test_the_commit_that_was_approved_is_published",
+    "paths.tests.on_edit": "e2e/test_edited_tests.py::test_the_commit_that_was_approved_is_published",
     "paths.max_diff.files": "stitcherd/gates/test_rules.py::test_how_big_a_change_may_be",
     "paths.max_diff.lines": "stitcherd/gates/test_rules.py::test_how_big_a_change_may_be",
-    "gates.*.run": "walks/test_jobs.py::test_a_failed_gate_is_told_to_the_next_try",
-    "gates.*.builtin": "walks/test_hostile_agent.py::test_what_the_rules_find_goes_back_to_the_agent",
-    "gates.*.timeout": "walks/test_jobs.py::test_a_gate_has_a_time_limit",
+    "gates.*.run": "e2e/test_jobs.py::test_a_failed_gate_is_told_to_the_next_try",
+    "gates.*.builtin": "e2e/test_hostile_agent.py::test_what_the_rules_find_goes_back_to_the_agent",
+    "gates.*.timeout": "e2e/test_jobs.py::test_a_gate_has_a_time_limit",
     "gates.*.retries": "stitcherd/test_gates.py::test_one_that_passes_only_when_asked_again_is_flaky",
-    "gates.*.required": "walks/test_jobs.py::test_a_gate_that_is_not_required_only_warns",
-    "gates.*.from_base": "walks/test_jobs.py::test_a_gate_can_be_taken_from_the_base",
-    "gates.*.env": "walks/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
-    "gates.*.sandbox": "walks/test_hostile_agent.py::test_a_gate_in_the_sandbox_sees_the_commit_alone",
+    "gates.*.required": "e2e/test_jobs.py::test_a_gate_that_is_not_required_only_warns",
+    "gates.*.from_base": "e2e/test_jobs.py::test_a_gate_can_be_taken_from_the_base",
+    "gates.*.env": "e2e/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
+    "gates.*.sandbox": "e2e/test_hostile_agent.py::test_a_gate_in_the_sandbox_sees_the_commit_alone",
     "gates.*.network": "stitcherd/sandbox/test_wrap.py::test_the_network_is_there_unless_it_is_taken",
     "gates.*.mounts": "stitcherd/sandbox/test_wrap.py::test_only_the_two_given_places_are_writable",
     "gates.*.memory": "stitcherd/sandbox/test_limits.py::test_fill_up",
@@ -245,7 +250,7 @@ def texts(path: str, sides: Sides) -> Iterator[str]:
 def said(text: str, trigger: Trigger, facts: RuntimeFacts) -> str:
     """Return all that is said, and how often, of a delivery under a text."""
     try:
-        ruling: Evaluation = decide(trigger, parse_rails(text), facts)
+        ruling: Evaluation = decide(trigger, parse_rails(text, CONTEXT), facts)
     except RailsError as refused:
         return f"refused: {refused.message}"
     decision = ruling.decision
@@ -257,7 +262,7 @@ def said(text: str, trigger: Trigger, facts: RuntimeFacts) -> str:
 @pytest.mark.parametrize("path", DECIDING)
 def test_each_key_decides_both_ways(path: str, comment: Callable[..., Trigger]) -> None:
     sides = DECIDING[path]
-    usual: dict[str, Any] = {"executors": {"smith": None}, "sandboxes": {"bwrap": None}, "bot": "mosaic"}
+    usual: dict[str, Any] = {"executors": {"smith": CAPABLE}, "sandboxes": {"bwrap": None}, "bot": "mosaic"}
     facts = RuntimeFacts(**usual | {"gates": {"diff-rules": None}} | sides.facts)
     one, other = (said(text, comment(**sides.asked), facts) for text in texts(path, sides))
     assert sides.says[0] in one
@@ -280,9 +285,9 @@ def test_what_acts_while_a_job_runs_is_shown_there(path: str) -> None:
 @pytest.mark.parametrize("path", UNENFORCED)
 def test_what_is_not_enforced_is_warned_of(path: str) -> None:
     rails = deepcopy(BASE)
-    before = parse_rails(json.dumps(rails)).warnings
+    before = parse_rails(json.dumps(rails), CONTEXT).warnings
     put(rails, path.replace("people.*", "people.crew"), UNENFORCED[path])
-    assert len(parse_rails(json.dumps(rails)).warnings) == len(before) + 1
+    assert len(parse_rails(json.dumps(rails), CONTEXT).warnings) == len(before) + 1
 
 
 def test_no_key_is_without_its_two_sides() -> None:

@@ -11,6 +11,7 @@ from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources import SOURCES
 from stitcherd.sources.trigger import Quote, Trigger
+from tests.stitcherd.rails.contexts import CONTEXT
 
 Ask = Callable[..., Trigger]
 
@@ -25,7 +26,7 @@ def test_a_mosaic_body_cannot_speak_as_somebody_elses_account(small: str, facts:
             "metadata": {"author": author},
         }
         trigger = SOURCES["mosaic"].parse({}, json.dumps(body).encode(), source=source, bot="mosaic")
-        return decide(trigger, parse_rails(small), facts).decision.verdict
+        return decide(trigger, parse_rails(small, CONTEXT), facts).decision.verdict
 
     assert said("forge:ann", "house") is Verdict.DENIED
     assert said("ann", "house") is Verdict.DENIED
@@ -37,14 +38,14 @@ def test_a_mosaic_body_cannot_speak_as_somebody_elses_account(small: str, facts:
 def test_the_decision_says_who_cannot_speak_for_whom(
     small: str, facts: RuntimeFacts, comment: Ask, source: str
 ) -> None:
-    decision = decide(comment(source=source), parse_rails(small), facts).decision
+    decision = decide(comment(source=source), parse_rails(small, CONTEXT), facts).decision
     assert decision.verdict is Verdict.DENIED
-    assert decision.reason == f"who: source {source} cannot speak for forge:ann"
+    assert decision.reason == f"who: source {source} cannot act for forge:ann"
     (check,) = (check for check in decision.checks if check.id == "who")
-    assert (check.outcome, check.because) == (CheckOutcome.FAIL, f"source {source} cannot speak for forge:ann")
+    assert (check.outcome, check.because) == (CheckOutcome.FAIL, f"source {source} cannot act for forge:ann")
     assert decision.remedy
     assert decision.remedy.text == "let source forge send what forge:ann wrote"
-    mended = decide(comment(source="forge"), parse_rails(small), facts).decision
+    mended = decide(comment(source="forge"), parse_rails(small, CONTEXT), facts).decision
     assert mended.verdict is Verdict.ALLOWED
 
 
@@ -53,7 +54,7 @@ def test_nor_can_it_bring_text_as_that_of_a_member(small: str, facts: RuntimeFac
 guards:
   - {id: stranger, if: {author_of: [issue], not_in: [crew]}, then: deny, because: "written by a stranger"}
 """
-    rails = parse_rails(small.replace('["forge:ann"]', '["forge:ann", "house:bob"]') + guard)
+    rails = parse_rails(small.replace('["forge:ann"]', '["forge:ann", "house:bob"]') + guard, CONTEXT)
     mine = {"source": "house", "sender": "house:bob", "author": "house:bob"}
     theirs = comment(**mine, thread=Thread("issue", 7, author="house:bob"), quotes=(Quote("forge:ann", "body", "x"),))
     decision = decide(theirs, rails, facts).decision
@@ -65,6 +66,6 @@ guards:
 def test_a_source_that_speaks_for_itself_is_still_a_member_by_its_name(
     small: str, facts: RuntimeFacts, comment: Ask
 ) -> None:
-    rails = parse_rails(small.replace('users: ["forge:ann"]', "sources: [house]"))
+    rails = parse_rails(small.replace('users: ["forge:ann"]', "sources: [house]"), CONTEXT)
     itself = comment(source="house", sender="house", author="house", by_source=True, thread=None, quotes=())
     assert decide(itself, rails, facts).decision.verdict is Verdict.ALLOWED

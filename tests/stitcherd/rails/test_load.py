@@ -4,6 +4,7 @@ import pytest
 
 from stitcherd.rails.load import RailsError, load_rails, parse_rails
 from stitcherd.sandbox.bubblewrap import SandboxSpec
+from tests.stitcherd.rails.contexts import CONTEXT
 
 EXAMPLE = Path(__file__).parents[3].parent / "shared" / "rails.example.yaml"
 
@@ -12,17 +13,23 @@ FAULTS = [
     ("version: 1", "version: 2", 1, 10, "version must be 1, not the number 2"),
     ("version: 1", "version: true", 1, 10, "version must be a whole number, not true"),
     ("version: 1", "version:", 1, 1, "version is missing"),
-    ("mode: enforce", "mode: enforced", 2, 7, "mode must be enforce or observe, not 'enforced'"),
+    (
+        "mode: enforce",
+        "mode: enforced",
+        2,
+        7,
+        "mode must be enforce or observe, not 'enforced' (did you mean enforce?)",
+    ),
     ("mode: enforce", "mood: enforce", 2, 1, "unknown key 'mood' (did you mean mode?)"),
-    ("mode: enforce", "version: 1", 2, 1, "the key 'version' is here twice: first on line 1"),
-    ("mode: enforce", "mode: *up", 2, 7, "no anchor &up stands before this alias"),
-    ("mode: enforce", "mode: !!str enforce", 2, 7, "tags like tag:yaml.org,2002:str have no meaning in rails"),
+    ("mode: enforce", "version: 1", 2, 1, "the key 'version' is already on line 1"),
+    ("mode: enforce", "mode: *up", 2, 7, "there is no anchor &up before this alias"),
+    ("mode: enforce", "mode: !!str enforce", 2, 7, "tags like tag:yaml.org,2002:str are not supported"),
     ("mode: enforce", "\tmode: enforce", 2, 1, "a tab cannot indent or start a value in YAML: use spaces"),
     ("mode: enforce", ": enforce", 2, 1, "a key is missing before this ':'"),
-    ("mode: enforce", "<<: {mode: enforce}", 2, 1, "merge keys (<<) have no meaning in rails: write the keys out"),
+    ("mode: enforce", "<<: {mode: enforce}", 2, 1, "merge keys (<<) are not supported: write the keys out"),
     ("mode: enforce", "[a]: b", 2, 1, "a key must be plain text"),
-    ("mode: enforce", "---\nmode: enforce", 2, 1, "a second document starts here: rails are one document"),
-    ("mode: enforce", "mode: \0", 2, 7, "the character U+0000 cannot stand in YAML"),
+    ("mode: enforce", "---\nmode: enforce", 2, 1, "a second document starts here: the file must be one document"),
+    ("mode: enforce", "mode: \0", 2, 7, "the character U+0000 is not allowed in YAML"),
     ("mode: enforce", "mode: a: b", 2, 8, "this is not YAML: mapping values are not allowed here"),
     (
         '"forge:ann"',
@@ -49,7 +56,7 @@ FAULTS = [
         14,
         "timeout must be text, not the number 90",
     ),
-    ("timeout: 90s", "timeout: 0s", 11, 14, "'0s' is no time at all: write a duration like 10m"),
+    ("timeout: 90s", "timeout: 0s", 11, 14, "'0s' must be more than 0: write a duration like 10m"),
     (
         "timeout: 90s",
         "timeout: soon",
@@ -59,7 +66,7 @@ FAULTS = [
     ),
     ("[LANG_SERVER]", "[LANG-SERVER]", 12, 11, "'LANG-SERVER' is not the name of an environment variable"),
     ("executor: remote\n    tools: [read]\n    model: some/model", "model: x", 14, 5, "executor is missing from caged"),
-    ("memory: 2GiB", "memory: 0B", 21, 13, "'0B' is no room at all: write a size like 512MiB"),
+    ("memory: 2GiB", "memory: 0B", 21, 13, "'0B' must be more than 0: write a size like 512MiB"),
     ("[/opt/tools]", "[tools]", 20, 14, "'tools' is not an absolute path"),
     ("processes: 64", "processes: 0", 22, 16, "processes must be at least 1"),
     ("profile: careful", "profile: carefull", 25, 19, "unknown profile 'carefull' (did you mean careful?)"),
@@ -86,15 +93,15 @@ FAULTS = [
         "command: Mend it",
         30,
         14,
-        "'Mend it' is not a command: use small letters, digits, - and _, a letter first",
+        "'Mend it' is not a command: use lowercase letters, digits, - and _, and start with a letter",
     ),
-    ("command: mend", "command:", 30, 5, "command has no value: write one, or leave it out"),
+    ("command: mend", "command:", 30, 5, "command has no value: write one, or remove it"),
     (
         '["acme/*", "!acme/vault"]',
         '["!acme/vault"]',
         31,
         12,
-        'globs that only take away match nothing: put "*" before them',
+        'globs that only exclude match nothing: put "*" before them',
     ),
     ("[crew, house, chiefs]", "[crew, hose]", 32, 18, "unknown group 'hose' (did you mean house?)"),
     ("    from: [crew, house, chiefs]\n", "", 28, 5, "from is missing from an item of triggers"),
@@ -126,14 +133,14 @@ FAULTS = [
         "",
         46,
         9,
-        "author_of and not_in need each other: whose text, and outside which groups",
+        "author_of and not_in must be set together: whose text, and outside which groups",
     ),
-    ("change_from_fork: true", "change_from_fork: false", 51, 9, "change_from_fork must be true, or left out"),
+    ("change_from_fork: true", "change_from_fork: false", 51, 9, "change_from_fork must be true, or removed"),
     ("by: [chiefs]", "by: [chief]", 48, 10, "unknown group 'chief' (did you mean chiefs?)"),
     ("expires: 24h", "expires: -1h", 57, 40, None),
     ("per_thread: 4/m", "per_thread: 4/w", 60, 55, "'4/w' is not a rate: write it like 6/h, per s, m, h or d"),
     ("usd: 40.5", "usd: .inf", 61, 57, "usd must be a number, not '.inf'"),
-    ("builtin: diff-rules", "builtin: diff", 67, 20, "builtin must be diff-rules, not 'diff'"),
+    ("builtin: diff-rules", "builtin: diff", 67, 20, "unknown built-in gate 'diff': there is diff-rules"),
     ("{builtin: diff-rules}", "{}", 67, 10, "a gate needs either run or builtin"),
     ("[make, test]", "[sleep, 5]", 68, 23, "an item of run must be text, not the number 5"),
     ("[make, test]", "[]", 68, 15, "run must not be empty"),
@@ -148,7 +155,7 @@ def test_a_fault_has_its_place_and_sentence(
 ) -> None:
     assert every_word.count(good) >= 1
     with pytest.raises(RailsError) as caught:
-        parse_rails(every_word.replace(good, bad, 1))
+        parse_rails(every_word.replace(good, bad, 1), CONTEXT)
     error = caught.value
     assert str(error) == f"rails.yaml:{line}:{column}: {message or error.message}"
     assert (error.line, error.column) == (line, column)
@@ -158,26 +165,26 @@ def test_a_fault_has_its_place_and_sentence(
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "---\n", "{}"])
 def test_an_empty_file_says_what_is_needed(text: str) -> None:
     with pytest.raises(RailsError, match=r"^rails\.yaml:1:1: empty: rails need at least version: 1$"):
-        parse_rails(text)
+        parse_rails(text, CONTEXT)
 
 
 def test_version_alone_and_empty_sections_are_rails() -> None:
     sections = ["people", "profiles", "jobs", "triggers", "guards", "approvals", "limits", "paths", "gates"]
-    assert parse_rails("version: 1\n").mode == "enforce"
-    assert parse_rails("version: 1\n" + "".join(f"{each}:\n" for each in sections)).warnings == ()
+    assert parse_rails("version: 1\n", CONTEXT).mode == "enforce"
+    assert parse_rails("version: 1\n" + "".join(f"{each}:\n" for each in sections), CONTEXT).warnings == ()
 
 
 def test_several_faults_are_told_in_the_order_of_the_file(every_word: str) -> None:
     text = every_word.replace("retries: 1", "retries: -1").replace("mode: enforce", "mode: on")
     with pytest.raises(RailsError) as caught:
-        parse_rails(text, name="my.yaml")
+        parse_rails(text, CONTEXT, name="my.yaml")
     assert [(each.line, each.column) for each in caught.value.others] == [(2, 7), (68, 51)]
     assert str(caught.value).startswith("my.yaml:2:7: mode must be")
 
 
 def test_a_secret_is_not_handed_on(every_word: str) -> None:
     with pytest.raises(RailsError) as caught:
-        parse_rails(every_word, secret_names=frozenset({"LANG_SERVER", "CI_SEED"}))
+        parse_rails(every_word, CONTEXT._replace(secret_names=frozenset({"LANG_SERVER", "CI_SEED"})))
     assert [(each.line, each.column) for each in caught.value.others] == [(12, 11), (68, 100)]
     assert caught.value.message == "LANG_SERVER is a secret of stitcherd.toml: no agent and no gate may have it"
 
@@ -186,23 +193,23 @@ def test_laughing_files_are_refused_at_once() -> None:
     lines = ["version: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"k{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     with pytest.raises(RailsError, match="more than 20000 values"):
-        parse_rails("\n".join(lines))
-    with pytest.raises(RailsError, match="nested more than 32 deep"):
-        parse_rails("a: " + "[" * 100_000)
-    with pytest.raises(RailsError, match="the anchor &a cannot hold itself"):
-        parse_rails("people: &a {b: *a}")
+        parse_rails("\n".join(lines), CONTEXT)
+    with pytest.raises(RailsError, match="nested more than 32 levels deep"):
+        parse_rails("a: " + "[" * 100_000, CONTEXT)
+    with pytest.raises(RailsError, match="the anchor &a cannot contain itself"):
+        parse_rails("people: &a {b: *a}", CONTEXT)
     with pytest.raises(RailsError, match="longer than 1 MiB"):
-        parse_rails("#" * (2**20 + 1))
+        parse_rails("#" * (2**20 + 1), CONTEXT)
 
 
 def test_anchors_are_welcome(small: str) -> None:
     text = small.replace('["forge:ann"]', '&who ["forge:ann"]').replace("profiles:", "  more: {users: *who}\nprofiles:")
-    assert parse_rails(text).groups["more"].users == {"forge:ann"}
+    assert parse_rails(text, CONTEXT).groups["more"].users == {"forge:ann"}
 
 
 def test_plain_scalars_follow_the_core_schema() -> None:
     tail = "guards: [{id: a, then: deny, if: {labels_any: [yes, no, on, 2026-01-01, 1_0]}}]"
-    assert list(parse_rails(f"%YAML 1.1\n---\nversion: 0x1\n{tail}").guards[0].labels_any) == [
+    assert list(parse_rails(f"%YAML 1.1\n---\nversion: 0x1\n{tail}", CONTEXT).guards[0].labels_any) == [
         "yes",
         "no",
         "on",
@@ -212,25 +219,25 @@ def test_plain_scalars_follow_the_core_schema() -> None:
 
 
 def test_the_revision_is_of_the_bytes(small: str) -> None:
-    assert parse_rails("version: 1\n").revision == "r-09bfcc6a"
-    assert parse_rails(small).revision != parse_rails(small + "\n").revision
+    assert parse_rails("version: 1\n", CONTEXT).revision == "r-09bfcc6a"
+    assert parse_rails(small, CONTEXT).revision != parse_rails(small + "\n", CONTEXT).revision
 
 
 def test_what_cannot_be_read_is_a_fault_too(tmp_path: Path) -> None:
     path = tmp_path / "rails.yaml"
     with pytest.raises(RailsError, match=r"^rails\.yaml:1:1: cannot be read: no such file or directory$"):
-        load_rails(path)
+        load_rails(path, CONTEXT)
     path.write_bytes(b"version: 1\nmode: \xff\n")
     with pytest.raises(RailsError, match=r"^rails\.yaml:2:1: not UTF-8 text$"):
-        load_rails(path)
+        load_rails(path, CONTEXT)
     with pytest.raises(RailsError, match="cannot be read: is a directory"):
-        load_rails(tmp_path)
+        load_rails(tmp_path, CONTEXT)
     path.write_text("version: 1\n")
-    assert load_rails(path).text == "version: 1\n"
+    assert load_rails(path, CONTEXT).text == "version: 1\n"
 
 
 def test_every_word_is_compiled(every_word: str) -> None:
-    book = parse_rails(every_word)
+    book = parse_rails(every_word, CONTEXT)
     mend, caged = book.jobs["mend"], book.profiles["caged"]
     assert (mend.line, mend.tries, mend.on_interrupt, mend.needs) == (25, 2, "retry", frozenset({"repo:write"}))
     assert (mend.profile.line, mend.profile.timeout, mend.profile.env) == (8, 90.0, ("LANG_SERVER",))
@@ -252,10 +259,10 @@ def test_every_word_is_compiled(every_word: str) -> None:
 
 
 def test_each_unkept_word_has_a_warning_at_its_place(every_word: str) -> None:
-    found = [(each.line, each.column, each.message.split()[0]) for each in parse_rails(every_word).warnings]
+    found = [(each.line, each.column, each.message.split()[0]) for each in parse_rails(every_word, CONTEXT).warnings]
     assert found == [
-        (6, 12, "permission"),
-        (69, 1, "nothing"),
+        (6, 12, "this"),
+        (69, 1, "this"),
     ]
 
 
@@ -274,24 +281,25 @@ def test_paths_that_do_not_bind_a_job_are_warned_of(needs: str, gates: str, warn
         "profiles: {p: {capabilities: [repo:write, git:commit], executor: smith}}\n"
         f"jobs: {{mend: {{profile: p, needs: {needs}, gates: {gates}}}}}\n"
         "gates: {scope: {builtin: diff-rules}, unit: {run: [make]}}\n"
-        "paths: {protected: [ci]}\n"
+        "paths: {protected: [ci]}\n",
+        CONTEXT,
     ).warnings
-    said = "paths do not bind job mend: it has no gate with builtin: diff-rules"
+    said = "paths are not enforced for job mend: it has no gate with builtin: diff-rules"
     assert [(each.line, each.column, each.message) for each in found] == ([(3, 8, said)] if warned else [])
 
 
 @pytest.mark.parametrize(
     ("asked", "place", "message"),
     [
-        ("network: none", (3, 11), "network can only be held by a sandbox: add sandbox: bwrap, or take network out"),
-        ("processes: 9", (3, 11), "processes can only be held by a sandbox: add sandbox: bwrap, or take processes out"),
-        ("mounts: [/opt]", (3, 11), "mounts can only be held by a sandbox: add sandbox: bwrap, or take mounts out"),
+        ("network: none", (3, 11), "network is enforced only in a sandbox: add sandbox: bwrap, or remove network"),
+        ("processes: 9", (3, 11), "processes is enforced only in a sandbox: add sandbox: bwrap, or remove processes"),
+        ("mounts: [/opt]", (3, 11), "mounts is enforced only in a sandbox: add sandbox: bwrap, or remove mounts"),
         (
             "sandbox: none, disk: 1GiB",
             (3, 26),
-            "disk can only be held by a sandbox: add sandbox: bwrap, or take disk out",
+            "disk is enforced only in a sandbox: add sandbox: bwrap, or remove disk",
         ),
-        ("sandbox: bwrap, mounts: [/opt, /srv]", (3, 42), "/srv would show /srv/house, which no sandbox may see"),
+        ("sandbox: bwrap, mounts: [/opt, /srv]", (3, 42), "/srv would expose /srv/house, which no sandbox may see"),
         ("network: host", None, ""),
         ("sandbox: bwrap, network: none, mounts: [/opt], memory: 1GiB, processes: 9, disk: 1GiB", None, ""),
     ],
@@ -305,20 +313,20 @@ def test_paths_that_do_not_bind_a_job_are_warned_of(needs: str, gates: str, warn
 )
 def test_what_a_sandbox_holds_needs_one(text: str, asked: str, place: tuple[int, int] | None, message: str) -> None:
     if place is None:
-        assert parse_rails(text.format(asked), private=[Path("/srv/house")]).warnings == ()
+        assert parse_rails(text.format(asked), CONTEXT._replace(private=[Path("/srv/house")])).warnings == ()
         return
     with pytest.raises(RailsError) as refused:
-        parse_rails(text.format(asked), private=[Path("/srv/house")])
+        parse_rails(text.format(asked), CONTEXT._replace(private=[Path("/srv/house")]))
     assert (refused.value.line, refused.value.column, refused.value.message) == (*place, message)
 
 
 def test_a_built_in_gate_takes_no_sandbox() -> None:
-    with pytest.raises(RailsError, match=r"1:\d+: the built-in gate diff-rules runs nothing of the commit"):
-        parse_rails("{version: 1, gates: {scope: {builtin: diff-rules, sandbox: bwrap}}}")
+    with pytest.raises(RailsError, match=r"1:\d+: the built-in gate diff-rules runs nothing from the commit"):
+        parse_rails("{version: 1, gates: {scope: {builtin: diff-rules, sandbox: bwrap}}}", CONTEXT)
 
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="the example is not beside the project")
 def test_the_example_loads() -> None:
-    book = load_rails(EXAMPLE)
+    book = load_rails(EXAMPLE, CONTEXT)
     assert list(book.jobs) == ["triage", "fix", "review"]
     assert book.profiles["weaver"].timeout == 2400.0

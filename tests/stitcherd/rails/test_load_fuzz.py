@@ -4,6 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stitcherd.rails.load import RailsError, parse_rails
+from tests.stitcherd.rails.contexts import CONTEXT
 
 pieces = st.sampled_from(
     [
@@ -64,7 +65,7 @@ def test_any_text_loads_or_is_refused(text: str) -> None:
 
 def _loads_or_is_refused(text: str) -> None:
     try:
-        assert parse_rails(text).text == text
+        assert parse_rails(text, CONTEXT).text == text
     except RailsError as error:
         refusal = error
     else:

@@ -10,8 +10,9 @@ from shared.models import Verdict
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.decide import decide
 from stitcherd.rails.load import parse_rails
-from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
 from stitcherd.sources.trigger import Trigger
+from tests.stitcherd.rails.contexts import CONTEXT
 
 Ask = Callable[..., Trigger]
 
@@ -19,8 +20,12 @@ Ask = Callable[..., Trigger]
 @pytest.mark.parametrize(
     ("change", "check", "reason"),
     [
-        ({"executors": {}}, "capability:executor", "executor smith is in no [executors.smith] of stitcherd.toml"),
-        ({"executors": {"smith": "kind forge is new"}}, "capability:executor", "kind forge is new"),
+        ({"executors": {}}, "capability:executor", "stitcherd.toml has no [executors.smith]"),
+        (
+            {"executors": {"smith": ExecutorFacts(unusable="kind forge is new")}},
+            "capability:executor",
+            "kind forge is new",
+        ),
         ({"gates": {}}, "capability:gate:scope", "there is no built-in gate diff-rules"),
         ({"gates": {"diff-rules": "not yet"}}, "capability:gate:scope", "not yet"),
         ({"sandboxes": {"none": "not without"}}, "capability:sandbox", "not without"),
@@ -45,16 +50,17 @@ def test_what_a_job_needs_must_be_there(
     [
         ("sandbox: bwrap", "there is no bwrap"),
         ("sandbox: bwrap, memory: 1GiB", "there is no bwrap"),
-        ("tools: [read]", "executor smith cannot hold an agent to the tools of profile careful"),
+        ("tools: [read]", "executor smith cannot restrict an agent to the tools of profile careful"),
         ("network: host", None),
     ],
 )
 def test_what_nothing_can_hold_does_not_run(
     facts: RuntimeFacts, comment: Ask, small: str, asked: str, reason: str | None
 ) -> None:
-    lacking = replace(facts, sandboxes={"none": None, "bwrap": "there is no bwrap"}, toolless=frozenset({"smith"}))
+    executors = {"smith": ExecutorFacts(sandboxable=True)}
+    lacking = replace(facts, sandboxes={"none": None, "bwrap": "there is no bwrap"}, executors=executors)
     assert_said(facts=lacking, comment=comment, small=small, asked=asked, reason=reason)
-    assert decide(comment(), parse_rails(small.replace("smith", "smith, sandbox: bwrap")), facts).job is None
+    assert decide(comment(), parse_rails(small.replace("smith", "smith, sandbox: bwrap"), CONTEXT), facts).job is None
 
 
 @pytest.mark.parametrize(
@@ -68,32 +74,32 @@ def test_what_nothing_can_hold_does_not_run(
 def test_a_limit_that_binds_nobody_here_denies(
     facts: RuntimeFacts, comment: Ask, small: str, asked: str, reason: str | None
 ) -> None:
-    boxed = replace(facts, sandboxes={"bwrap": None}, unbinding={"processes": "nobody counts"})
+    boxed = replace(facts, sandboxes={"bwrap": None}, unenforceable_limits={"processes": "nobody counts"})
     assert_said(facts=boxed, comment=comment, small=small, asked=asked, reason=reason)
 
 
 def test_a_sandbox_must_reach_the_agent(facts: RuntimeFacts, comment: Ask, small: str) -> None:
-    far = replace(facts, sandboxes={"bwrap": None}, unboxed=frozenset({"smith"}))
-    assert decide(comment(), parse_rails(small), far).decision.sandbox == "none"
-    ruling = decide(comment(), parse_rails(small.replace("smith", "smith, sandbox: bwrap")), far)
+    far = replace(facts, sandboxes={"bwrap": None}, executors={"smith": ExecutorFacts(holds_tools=True)})
+    assert decide(comment(), parse_rails(small, CONTEXT), far).decision.sandbox == "none"
+    ruling = decide(comment(), parse_rails(small.replace("smith", "smith, sandbox: bwrap"), CONTEXT), far)
     assert ruling.decision.reason == "capability: executor smith runs its agents where sandbox bwrap does not reach"
     assert ruling.decision.remedy is not None
-    assert ruling.decision.remedy.text == "take sandbox out of profile careful"
+    assert ruling.decision.remedy.text == "remove sandbox from profile careful"
 
 
 def assert_said(*, facts: RuntimeFacts, comment: Ask, small: str, asked: str, reason: str | None) -> None:
     """Assert what is decided where the profile asks for something, and where a gate does."""
-    book = parse_rails(small.replace("executor: smith", f"executor: smith, {asked}"))
+    book = parse_rails(small.replace("executor: smith", f"executor: smith, {asked}"), CONTEXT)
     decision = decide(comment(), book, facts).decision
     assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
     if "tools" not in asked:
         gated = small.replace("needs: [repo:write]", "gates: [g]") + f"gates: {{g: {{run: [make], {asked}}}}}\n"
-        decision = decide(comment(), parse_rails(gated), facts).decision
+        decision = decide(comment(), parse_rails(gated, CONTEXT), facts).decision
         assert decision.reason == (f"capability: {reason}" if reason else "trigger word")
 
 
 def test_publishing_matters_only_to_jobs_that_commit(facts: RuntimeFacts, comment: Ask, small: str) -> None:
     nowhere = replace(facts, publish="the clone is a URL")
-    reading = parse_rails(small.replace("needs: [repo:write]", "needs: []"))
+    reading = parse_rails(small.replace("needs: [repo:write]", "needs: []"), CONTEXT)
     assert decide(comment(), reading, nowhere).job is not None
-    assert decide(comment(), parse_rails(small), nowhere).job is None
+    assert decide(comment(), parse_rails(small, CONTEXT), nowhere).job is None

@@ -6,20 +6,21 @@ from stitcherd.rails.decide import decide
 from stitcherd.rails.load import load_rails, parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Trigger
+from tests.stitcherd.rails.contexts import CAPABLE, CONTEXT
 
 SHIPPED = Path(__file__).parents[3] / "config" / "rails.yaml"
-FACTS = RuntimeFacts(executors={"agent": None}, sandboxes={"bwrap": None}, bot="mosaic")
+FACTS = RuntimeFacts(executors={"agent": CAPABLE}, sandboxes={"bwrap": None}, bot="mosaic")
 
 
 def test_nobody_may_do_anything_until_a_login_is_filled_in(comment: Callable[..., Trigger]) -> None:
-    book = load_rails(SHIPPED)
+    book = load_rails(SHIPPED, CONTEXT)
     asked = comment(commands=(Command("fix", ""),))
-    assert [each.message.split()[0] for each in book.warnings] == ["nobody"]
+    assert [each.message.partition(":")[0] for each in book.warnings] == ["team has no members yet"]
     ruling = decide(asked, book, FACTS)
     assert ruling.decision.verdict is Verdict.DENIED
     assert ruling.decision.reason == "who: forge:ann is in none of team"
     filled = book.text.replace("users: []", 'users: ["forge:ann"]')
-    ruling = decide(asked, parse_rails(filled), FACTS)
+    ruling = decide(asked, parse_rails(filled, CONTEXT), FACTS)
     assert ruling.decision.verdict is Verdict.ALLOWED
     assert ruling.job is not None
     assert [gate.name for gate in ruling.job.gates] == ["tests"]

@@ -7,20 +7,24 @@ import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from stitcherd.daemon import reload_rails
 from stitcherd.rails.decide import NO_RAILS, decide
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.rails.watch import watch_rails
 from stitcherd.sources.trigger import Trigger
 from stitcherd.store import events
+from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
+from tests.stitcherd.rails.contexts import CONTEXT
 
 EDITS = int(os.environ.get("STITCHER_RAILS_EDITS", "500"))
 LIMIT = 15.0  # seconds, far above anything that is waited for
@@ -32,7 +36,7 @@ class House:
     def __init__(self, store: Store, path: Path) -> None:
         self.store = store
         self.path = path
-        self.rails = LiveRails(path, store, frozenset())
+        self.rails = LiveRails(path, StoredRevisions(store), CONTEXT)
 
     @property
     def text(self) -> str | None:
@@ -52,7 +56,9 @@ class House:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(watch_rails(self.path, self.rails.reload_requested, self.rails.reload))
+        task = asyncio.create_task(
+            watch_rails(self.path, self.rails.reload_requested, partial(reload_rails, self.rails))
+        )
         try:
             await until(lambda: self.text is not None or self.error is not None)
             yield
@@ -74,7 +80,7 @@ def texts(small: str) -> Any:
 
 @pytest.fixture
 async def house(tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    for name, quicker in {"STEP_MS": 50, "BURST_MS": 100, "LOOK_SECONDS": 0.1}.items():
+    for name, quicker in {"STEP_MS": 50, "BURST_MS": 100, "CHECK_SECONDS": 0.1}.items():
         monkeypatch.setattr(f"stitcherd.rails.watch.{name}", quicker)
     store = await Store.open(tmp_path / "stitcher.db")
     path = tmp_path / "config" / "rails.yaml"
@@ -192,9 +198,9 @@ async def test_a_file_that_is_being_written_is_not_read(house: House, small: str
         file.flush()
         assert await house.rails.reload() is False
         assert (house.text, house.error) == (small, None)
-        monkeypatch.setattr("stitcherd.rails.live.PATIENCE_SECONDS", -1.0)
+        monkeypatch.setattr("stitcherd.rails.live.WRITING_SECONDS", -1.0)
         assert await house.rails.reload() is False
-        assert house.error == "somebody is still writing it"
+        assert house.error == "another process is still writing it"
         file.write(longer[longer.index("guards") :])
     assert await house.rails.reload()
     assert house.text == longer

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd.config.load import load
+from stitcherd.config.load import load_settings
+from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.rails import load as rails_load
+from tests.stitcherd.rails.contexts import CONTEXT
 from tui.__main__ import main
 
 
@@ -13,8 +15,8 @@ def test_it_writes_both_files_and_both_are_good(tmp_path: Path, capsys: pytest.C
     directory = tmp_path / "stitcher"
     assert main(["init", "--config", str(directory)]) == 0
     assert capsys.readouterr().out.count("wrote") == 2
-    assert load(directory).warnings == ()
-    assert rails_load.load_rails(directory / "rails.yaml").profiles["weaver"].sandbox == "bwrap"
+    assert load_settings(directory, SUPPORTED_KINDS).warnings == ()
+    assert rails_load.load_rails(directory / "rails.yaml", CONTEXT).profiles["weaver"].sandbox == "bwrap"
     for path in (directory, *directory.iterdir()):
         assert path.stat().st_mode & 0o077 == 0
 

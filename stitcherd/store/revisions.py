@@ -1,0 +1,33 @@
+"""Stores the revisions of the rails for as long as a job may refer to one, and the events about them."""
+
+import sqlite3
+from typing import Any
+
+from stitcherd.store.events import add_event
+from stitcherd.store.queries import fetch_all
+from stitcherd.store.sqlite import Store
+
+
+class StoredRevisions:
+    """The revisions of the rails in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def save(self, revision: str, text: str, now: int, /) -> None:
+        """Store the text of a revision (`now` in ms); storing it again changes nothing."""
+        await self._store.write(_insert, revision, text, now)
+
+    async def text(self, revision: str, /) -> str | None:
+        """Return the text of a revision, or None if there is none."""
+        async with self._store.reading() as db:
+            found = await fetch_all(db, "SELECT text FROM rails WHERE revision = ?", [revision])
+        return str(found[0]["text"]) if found else None
+
+    async def add_event(self, type_: str, payload: dict[str, Any], now: int, /) -> None:
+        """Store an event of the daemon."""
+        await self._store.write(add_event, type_, actor="stitcherd", now=now, payload=payload)
+
+
+def _insert(db: sqlite3.Connection, revision: str, text: str, now: int) -> None:
+    db.execute("INSERT OR IGNORE INTO rails (revision, text, loaded_at) VALUES (?, ?, ?)", (revision, text, now))
