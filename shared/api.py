@@ -70,6 +70,12 @@ class Meta(WireStruct, frozen=True):
     executors: tuple[ExecutorState, ...] = ()
 
 
+class Health(WireStruct, frozen=True):
+    """The answer of a daemon that is alive; `status` is `ok`."""
+
+    status: str
+
+
 class ReadinessCheck(WireStruct, frozen=True):
     """One condition of readiness, and since when it holds or fails."""
 

@@ -140,7 +140,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             instance = await events.instance(db)
         feed = EventFeed(store)
         meta = Meta(VERSION, API_VERSION, instance, os.getpid(), format_timestamp(now_ms()))
-        house = AppState(settings, store, rails, intake, JobCommands(store, queue, runner), runner, feed, meta, health)
+        house = AppState(settings, store, rails, intake, JobCommands(store, queue, runner), feed, meta, health)
         await closing.enter_async_context(health.running())
         await _start_http(house, socket, closing)
         await health.wait_until_checked()  # webhooks need not wait for it, but a job should find its executor there

@@ -1,1 +1,1 @@
-"""The HTTP API: the public door on TCP and the operator's door on a Unix socket."""
+"""The HTTP API, on TCP and on a Unix socket."""

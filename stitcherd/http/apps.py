@@ -1,4 +1,4 @@
-"""The two doors: which routes stand behind which, and who may knock."""
+"""The two HTTP applications: the public one on TCP, and the local one on the Unix socket."""
 
 from ipaddress import ip_address
 from typing import Any
@@ -13,21 +13,21 @@ from stitcherd.http.routes import ROUTES, STREAM
 from stitcherd.http.state import STATE, AppState
 
 
-def public_app(house: AppState) -> web.Application:
-    """Return the app for TCP: webhooks and probes for everybody, the API for whoever bears a token."""
-    return _make_app(house, origin_middleware, TokenAuthenticator().identify)
+def public_app(state: AppState) -> web.Application:
+    """Return the app for TCP: webhooks and probes for everyone, the API for holders of a token."""
+    return _make_app(state, origin_middleware, TokenAuthenticator().identify)
 
 
-def local_app(house: AppState) -> web.Application:
-    """Return the app for the Unix socket: everything, for whoever could have started the daemon."""
-    return _make_app(house, peer_middleware)
+def local_app(state: AppState) -> web.Application:
+    """Return the app for the Unix socket: everything, for the daemon's own user and root."""
+    return _make_app(state, peer_middleware)
 
 
-def _make_app(house: AppState, *middlewares: Any) -> web.Application:
-    limit = house.settings.http.max_body + 1
-    app = web.Application(middlewares=[problem_middleware, *middlewares], client_max_size=limit)
-    app[STATE] = house
-    # GET answers HEAD too, but for the stream, which has no end that HEAD could wait for.
+def _make_app(state: AppState, *middlewares: Any) -> web.Application:
+    body_max = state.settings.http.max_body + 1
+    app = web.Application(middlewares=[problem_middleware, *middlewares], client_max_size=body_max)
+    app[STATE] = state
+    # GET routes also answer HEAD, except the event stream, which has no end.
     app.add_routes(
         web.get(
             route.path, route.__call__, allow_head=STREAM not in route.answers.values(), expect_handler=_handle_expect
@@ -41,9 +41,9 @@ def _make_app(house: AppState, *middlewares: Any) -> web.Application:
 
 @web.middleware
 async def origin_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse pages of other sites (Origin), and names that only DNS rebinding would bring here (Host)."""
+    """Refuse requests from web pages (Origin), and host names that point here only by DNS rebinding (Host)."""
     if "Origin" in request.headers:
-        raise Refusal("forbidden", "requests from web pages are not taken: they carry an Origin header")
+        raise Refusal("forbidden", "requests with an Origin header are not accepted: they come from web pages")
     host = _host_name(request.headers.get("Host", ""))
     if not _is_loopback(host) and host not in request.app[STATE].settings.http.hosts:
         raise Refusal("forbidden", f"Host {host!r} is neither loopback nor in http.hosts", "add it to http.hosts")
@@ -51,18 +51,18 @@ async def origin_middleware(request: web.Request, handler: Handler) -> web.Strea
 
 
 async def _handle_expect(request: web.Request) -> web.Response | None:
-    """Tell a client that waits with its body to send it; refuse to be asked for anything else."""
+    """Answer `Expect: 100-continue`; refuse any other expectation."""
     expected = request.headers["Expect"]
     if expected.lower() != "100-continue":
-        return problem_response(Refusal("bad_request", f"Expect takes 100-continue, not {expected!r}"), 417)
+        return problem_response(Refusal("bad_request", f"Expect must be 100-continue, not {expected!r}"), 417)
     if request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # of the answer itself nothing is sent yet
+        request.writer.output_size = 0  # nothing of the response itself is sent yet
     return None
 
 
 def _host_name(host: str) -> str:
-    """Return a Host header without its port and brackets."""
+    """Return the name in a Host header, without port and brackets."""
     name, _, port = host.rpartition(":")
     bare = name if name and port.isdigit() else host
     return bare.strip("[]").rstrip(".").lower()

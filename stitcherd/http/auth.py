@@ -1,4 +1,4 @@
-"""Who is asking: on the Unix socket the peer's uid, on TCP the bearer of a token; and what they may do."""
+"""Authentication and permissions: on the Unix socket by the peer's uid, on TCP by a bearer token."""
 
 import hashlib
 import hmac
@@ -18,20 +18,20 @@ from stitcherd.errors import Refusal
 from stitcherd.http.responses import Handler
 from stitcherd.http.state import STATE
 
-FAILURES_MAX = 60  # wrong tokens from one address in a window, before it has to wait
+FAILURES_MAX = 60  # wrong tokens from one address in a window; more are answered 429
 WINDOW_SECONDS = 60.0
-ADDRESSES_MAX = 10_000  # remembered at once: a flood from many addresses must not fill the memory
+ADDRESSES_MAX = 10_000  # remembered at once, so that a flood from many addresses cannot fill the memory
 
 
 class Caller(Struct, frozen=True):
-    """Who asks, as events name them, the only workspace that they may see, and what they may do; None is all."""
+    """The authenticated client: its name in events, its workspace and its permissions; None stands for all."""
 
     actor: str
     workspace: str | None
     permissions: frozenset[Permission] | None
 
     def may(self, permission: Permission | None) -> bool:
-        """Say whether the caller may do what needs this permission; None is what every caller may."""
+        """Return whether the caller has a permission; None needs none."""
         return permission is None or self.permissions is None or permission in self.permissions
 
 
@@ -39,13 +39,21 @@ CALLER = web.RequestKey("caller", Caller)
 
 
 def caller(request: web.Request) -> Caller:
-    """Return who asks."""
+    """Return the caller of a request."""
     return request[CALLER]
+
+
+def require_permission(request: web.Request, permission: Permission | None) -> None:
+    """Raise Refusal if the request has no caller, or one without the permission; None needs only a caller."""
+    if CALLER not in request:
+        raise Refusal("unauthorized", "this needs a bearer token", "see [[tokens]] in stitcherd.toml")
+    if not caller(request).may(permission):
+        raise Refusal("forbidden", f"this needs the permission {permission}")
 
 
 @web.middleware
 async def peer_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let in whoever could have started this daemon; everybody else is refused, whatever the file modes say."""
+    """Accept the daemon's own user and root; refuse all others, whatever the modes of the socket."""
     uid = _peer_uid(request)
     if uid not in {os.getuid(), 0}:
         raise Refusal("forbidden", f"uid {uid} is neither the daemon's user nor root")
@@ -54,42 +62,42 @@ async def peer_middleware(request: web.Request, handler: Handler) -> web.StreamR
 
 
 class TokenAuthenticator:
-    """The middleware that knows the tokens; a token is optional here, and asked for by the routes that need one."""
+    """Authenticates bearer tokens and limits failures by address; routes refuse requests without a token."""
 
     def __init__(self) -> None:
-        self._wrong: dict[str, deque[float]] = {}
+        self._failures: dict[str, deque[float]] = {}
 
     @web.middleware
     async def identify(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Find out who bears the token of a request, where it has one."""
-        given = request.headers.get("Authorization")
-        if given is not None:
+        """Set the caller of a request that has a token; raise Refusal if the token is wrong."""
+        header = request.headers.get("Authorization")
+        if header is not None:
             address = request.remote or "unknown"
-            self._check_pace(address)
-            token = _find_token(given, request.app[STATE].settings.tokens)
+            self._check_failures(address)
+            token = _find_token(header, request.app[STATE].settings.tokens)
             if token is None:
-                self._note_wrong(address)
-                raise Refusal("unauthorized", "the bearer token is not known", "see [[tokens]] in stitcherd.toml")
+                self._record_failure(address)
+                raise Refusal("unauthorized", "the bearer token is unknown", "see [[tokens]] in stitcherd.toml")
             request[CALLER] = Caller(f"token:{token.name}", token.workspace, token.permissions)
         return await handler(request)
 
-    def _check_pace(self, address: str) -> None:
-        wrong = self._wrong.get(address)
+    def _check_failures(self, address: str) -> None:
+        failures = self._failures.get(address)
         now = time.monotonic()
-        while wrong and now - wrong[0] > WINDOW_SECONDS:
-            wrong.popleft()
-        if wrong and len(wrong) > FAILURES_MAX:
-            wait = int(WINDOW_SECONDS - (now - wrong[0])) + 1
+        while failures and now - failures[0] > WINDOW_SECONDS:
+            failures.popleft()
+        if failures and len(failures) > FAILURES_MAX:
+            wait = int(WINDOW_SECONDS - (now - failures[0])) + 1
             raise Refusal("throttled", f"too many wrong tokens from {address}", retry_after=wait)
 
-    def _note_wrong(self, address: str) -> None:
-        if address not in self._wrong and len(self._wrong) >= ADDRESSES_MAX:
-            self._wrong.pop(next(iter(self._wrong)))
-        self._wrong.setdefault(address, deque(maxlen=FAILURES_MAX + 1)).append(time.monotonic())
+    def _record_failure(self, address: str) -> None:
+        if address not in self._failures and len(self._failures) >= ADDRESSES_MAX:
+            self._failures.pop(next(iter(self._failures)))
+        self._failures.setdefault(address, deque(maxlen=FAILURES_MAX + 1)).append(time.monotonic())
 
 
 def _find_token(header: str, tokens: Sequence[TokenSettings]) -> TokenSettings | None:
-    """Return the token of an Authorization header; every hash is compared, so that time tells nothing."""
+    """Return the token of an Authorization header, or None; takes the same time whichever token matches."""
     scheme, _, value = header.partition(" ")
     digest = hashlib.sha256(value.strip().encode("utf-8", "surrogateescape")).hexdigest()
     found = None
@@ -102,7 +110,7 @@ def _find_token(header: str, tokens: Sequence[TokenSettings]) -> TokenSettings |
 def _peer_uid(request: web.Request) -> int:
     connection: Any = request.transport.get_extra_info("socket") if request.transport else None
     if connection is None:
-        raise Refusal("forbidden", "the connection is gone")
+        raise Refusal("forbidden", "the connection is closed")
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     uid: int = struct.unpack("3i", credentials)[1]
     return uid

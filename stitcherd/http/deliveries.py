@@ -1,15 +1,14 @@
-"""Deliveries: what came in, and what was made of it."""
+"""Received deliveries and their decisions."""
 
-import msgspec
 from aiohttp import web
+from msgspec import structs
 
+from shared.api import ReplayResponse
 from shared.models import Verdict
-from stitcherd.errors import Refusal
 from stitcherd.http.auth import caller
-from stitcherd.http.requests import Query, RequestBody, parse_body
-from stitcherd.http.responses import json_response
+from stitcherd.http.requests import QUERY, RequestBody, parse_body
+from stitcherd.http.responses import json_response, webhook_response
 from stitcherd.http.state import STATE
-from stitcherd.http.webhooks import ACCEPTED_VERDICTS, SHUTDOWN_RETRY_SECONDS
 from stitcherd.store import deliveries
 
 
@@ -20,8 +19,8 @@ class ReplayBody(RequestBody):
 
 
 async def list_deliveries(request: web.Request) -> web.Response:
-    """Answer a page of deliveries."""
-    query = Query(request)
+    """Return a page of deliveries."""
+    query = request[QUERY]
     wanted = deliveries.DeliveryFilter(
         verdicts=query.each("verdict", lambda value: Verdict(value.lower()), Verdict),
         sources=query.each("source", str),
@@ -33,17 +32,14 @@ async def list_deliveries(request: web.Request) -> web.Response:
 
 
 async def show_delivery(request: web.Request) -> web.Response:
-    """Answer one delivery with its decision."""
-    Query(request)
+    """Return a delivery with its decision."""
     async with request.app[STATE].store.reading() as db:
-        return json_response(
-            await deliveries.get_delivery(db, request.match_info["delivery"], caller(request).workspace)
-        )
+        delivery = await deliveries.get_delivery(db, request.match_info["delivery"], caller(request).workspace)
+    return json_response(delivery)
 
 
 async def show_body(request: web.Request) -> web.Response:
-    """Answer the stored body of a delivery; never as something that a browser would run."""
-    Query(request)
+    """Return the stored body of a delivery, as a download that browsers do not render."""
     async with request.app[STATE].store.reading() as db:
         body = await deliveries.get_body(db, request.match_info["delivery"], caller(request).workspace)
     return web.Response(
@@ -52,16 +48,14 @@ async def show_body(request: web.Request) -> web.Response:
 
 
 async def replay(request: web.Request) -> web.Response:
-    """Put a delivery through today's rails again, and answer as its sender would be answered."""
-    house, asked = request.app[STATE], await parse_body(request, ReplayBody)
-    if house.stopping:
-        raise Refusal("shutting_down", "the daemon is stopping", retry_after=SHUTDOWN_RETRY_SECONDS)
+    """Decide a delivery again under the current rails, and store the result unless it is a dry run."""
+    state, options = request.app[STATE], await parse_body(request, ReplayBody)
+    state.refuse_if_stopping()
     actor = caller(request).actor
-    async with house.store.reading() as db:
+    async with state.store.reading() as db:
         delivery = await deliveries.get_delivery(db, request.match_info["delivery"], caller(request).workspace)
         body = await deliveries.get_body(db, delivery.id, None)
-    if asked.dry_run:
-        said, decision = await house.intake.rehearse(delivery, body, actor)
-        return json_response({**msgspec.to_builtins(said), "decision": decision})
-    said = await house.intake.replay(delivery, body, actor)
-    return json_response(said, 202 if said.verdict in ACCEPTED_VERDICTS else 200)
+    if options.dry_run:
+        result, decision = await state.intake.rehearse(delivery, body, actor)
+        return json_response(ReplayResponse(**structs.asdict(result), decision=decision))
+    return webhook_response(await state.intake.replay(delivery, body, actor))

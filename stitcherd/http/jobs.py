@@ -1,4 +1,4 @@
-"""Jobs: list, detail and events; create, dispatch, cancel and retry, one or many."""
+"""Jobs: lists, details and events; create, cancel, retry, approve and deny."""
 
 import json
 from typing import Annotated, Any
@@ -8,10 +8,10 @@ from pydantic import Field
 
 from shared import filters
 from shared.api import DispatchResponse
-from shared.models import Status
+from shared.models import RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.http.auth import caller
-from stitcherd.http.requests import CURSOR_MAX, Query, RequestBody, parse_body
+from stitcherd.http.requests import CURSOR_MAX, QUERY, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE
 from stitcherd.jobs.commands import BulkAction
@@ -19,12 +19,10 @@ from stitcherd.jobs.intake import JobRequest
 from stitcherd.queue import QUEUE_NAME
 from stitcherd.store import events, jobs
 
-# merged from stitcherd.api.approvals: Approvals: a waiting job is let run, or never; that the caller may is
-# for the table of routes to say.
-
 METADATA_MAX = 64 * 1024  # bytes of JSON
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ApprovalReason = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class NewJobBody(RequestBody):
@@ -48,132 +46,7 @@ class CancelBody(RequestBody):
 
 
 class RetryBody(RequestBody):
-    """The body of a retry: nothing."""
-
-
-class BulkBody(RequestBody):
-    """The body of one command over many jobs."""
-
-    action: BulkAction
-    q: str
-    dry_run: bool = False
-
-
-async def list_jobs(request: web.Request) -> web.Response:
-    """Answer a page of jobs."""
-    query = Query(request)
-    wanted = jobs.JobFilter(
-        query=_parse_filter(query.text("q") or ""),
-        statuses=query.each("status", lambda value: Status(value.upper()), Status),
-        types=query.each("type", str),
-        agent_task_id=query.text("agentTaskId"),
-        repository=query.text("repository"),
-        workspace=_resolve_workspace(request, query.text("workspaceId")),
-        before=query.text("before"),
-    )
-    async with request.app[STATE].store.reading() as db:
-        return json_response(await jobs.job_page(db, wanted, query.limit))
-
-
-async def show_job(request: web.Request) -> web.Response:
-    """Answer one job with its steps, events and decision."""
-    Query(request)
-    async with request.app[STATE].store.reading() as db:
-        return json_response(await jobs.get_job_detail(db, request.match_info["job"], caller(request).workspace))
-
-
-async def list_events(request: web.Request) -> web.Response:
-    """Answer a page of a job's events."""
-    query = Query(request)
-    after = query.number("after", 0, 0, CURSOR_MAX)
-    async with request.app[STATE].store.reading() as db:
-        page = await events.job_events(db, request.match_info["job"], caller(request).workspace, after, query.limit)
-    return json_response(page)
-
-
-async def create_job(request: web.Request) -> web.Response:
-    """Store a job that was asked for by hand, and answer it."""
-    job, new = await _dispatch(request)
-    async with request.app[STATE].store.reading() as db:
-        return json_response(await jobs.get_job_detail(db, job.id, None), 201 if new else 200)
-
-
-async def dispatch(request: web.Request) -> web.Response:
-    """Store a job that was asked for by hand, and answer as the original did."""
-    job, new = await _dispatch(request)
-    return json_response(DispatchResponse(job.id, QUEUE_NAME, job.status), 201 if new else 200)
-
-
-async def cancel_job(request: web.Request) -> web.Response:
-    """Cancel a job."""
-    asked = await parse_body(request, CancelBody)
-    job_id = await resolve_job_id(request)
-    return json_response(await request.app[STATE].intake.cancel(job_id, caller(request).actor, asked.reason), 202)
-
-
-async def retry_job(request: web.Request) -> web.Response:
-    """Queue a job again."""
-    await parse_body(request, RetryBody)
-    job_id = await resolve_job_id(request)
-    return json_response(await request.app[STATE].intake.retry(job_id, caller(request).actor), 202)
-
-
-async def change_jobs(request: web.Request) -> web.Response:
-    """Cancel or retry every job that passes a filter, or say which they would be."""
-    asked = await parse_body(request, BulkBody)
-    wanted, bulk, who = _parse_filter(asked.q), request.app[STATE].bulk, caller(request)
-    if not wanted.terms:
-        raise Refusal("invalid", "q: without a word it would mean every job", "is:open means all that are not over")
-    if asked.dry_run:
-        return json_response(await bulk.look(asked.action, wanted, who.workspace))
-    return json_response(await bulk.change(asked.action, wanted, who.workspace, who.actor))
-
-
-async def _dispatch(request: web.Request) -> tuple[Any, bool]:
-    asked = await parse_body(request, NewJobBody)
-    house = request.app[STATE]
-    if house.stopping:
-        raise Refusal("shutting_down", "the daemon is stopping", retry_after=5)
-    metadata = asked.metadata or {}
-    if len(json.dumps(metadata)) > METADATA_MAX:
-        raise Refusal("invalid", f"metadata: larger than {METADATA_MAX} bytes")
-    wanted = JobRequest(
-        type=asked.type,
-        prompt=asked.prompt or "",
-        repository=asked.repository,
-        ref=asked.ref,
-        agent_task_id=asked.agent_task_id,
-        workspace=_resolve_workspace(request, asked.workspace_id) or "default",
-        priority=asked.priority,
-        metadata=metadata,
-        idempotency_key=asked.idempotency_key,
-    )
-    job, new = await house.intake.dispatch(wanted, caller(request).actor)
-    return job, new
-
-
-async def resolve_job_id(request: web.Request) -> str:
-    """Return the id of the job that a path names, by the whole or by its end; raises Refusal."""
-    async with request.app[STATE].store.reading() as db:
-        return (await jobs.get_job(db, request.match_info["job"], caller(request).workspace)).id
-
-
-def _parse_filter(text: str) -> filters.Filter:
-    try:
-        return filters.parse_filter(text)
-    except filters.FilterError as error:
-        raise Refusal("invalid", f"q: {error}", more={"column": error.column}) from error
-
-
-def _resolve_workspace(request: web.Request, wanted: str | None) -> str | None:
-    """Return the workspace to look in: what was asked for, as far as the caller may see it."""
-    own = caller(request).workspace
-    if own is not None and wanted not in {None, own}:
-        raise Refusal("not_found", f"there is no workspace {wanted!r}")
-    return own or wanted
-
-
-ApprovalReason = Annotated[str, Field(min_length=1, max_length=1000)]
+    """The body of a retry, which has no fields."""
 
 
 class ApproveBody(RequestBody):
@@ -188,15 +61,131 @@ class DenyBody(RequestBody):
     reason: ApprovalReason
 
 
+class BulkBody(RequestBody):
+    """The body of a bulk action: what to do with every job that matches the filter `q`."""
+
+    action: BulkAction
+    q: str
+    dry_run: bool = False
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """Return a page of jobs."""
+    query = request[QUERY]
+    wanted = jobs.JobFilter(
+        query=_parse_filter(query.text("q") or ""),
+        statuses=query.each("status", lambda value: Status(value.upper()), Status),
+        types=query.each("type", str),
+        agent_task_id=query.text("agentTaskId"),
+        repository=query.text("repository"),
+        workspace=_resolve_workspace(request, query.text("workspaceId")),
+        before=query.text("before"),
+    )
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await jobs.job_page(db, wanted, query.limit))
+
+
+async def show_job(request: web.Request) -> web.Response:
+    """Return a job with its steps, events and decision."""
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await jobs.get_job_detail(db, request.match_info["job"], caller(request).workspace))
+
+
+async def list_events(request: web.Request) -> web.Response:
+    """Return a page of a job's events."""
+    query, name, workspace = request[QUERY], request.match_info["job"], caller(request).workspace
+    after = query.number("after", 0, 0, CURSOR_MAX)
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await events.job_events(db, name, workspace, after, query.limit))
+
+
+async def create_job(request: web.Request) -> web.Response:
+    """Create a job and return it; the same idempotency key returns the first one."""
+    job, new = await _dispatch(request)
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await jobs.get_job_detail(db, job.id, None), 201 if new else 200)
+
+
+async def dispatch(request: web.Request) -> web.Response:
+    """Create a job and return its id and queue; the same idempotency key returns the first one."""
+    job, new = await _dispatch(request)
+    return json_response(DispatchResponse(job.id, QUEUE_NAME, job.status), 201 if new else 200)
+
+
+async def cancel_job(request: web.Request) -> web.Response:
+    """Cancel a job."""
+    options, job_id = await parse_body(request, CancelBody), await find_job_id(request, request.match_info["job"])
+    return json_response(await request.app[STATE].intake.cancel(job_id, caller(request).actor, options.reason), 202)
+
+
+async def retry_job(request: web.Request) -> web.Response:
+    """Queue a failed or cancelled job again."""
+    await parse_body(request, RetryBody)
+    job_id = await find_job_id(request, request.match_info["job"])
+    return json_response(await request.app[STATE].intake.retry(job_id, caller(request).actor), 202)
+
+
 async def approve_job(request: web.Request) -> web.Response:
     """Queue a job that waits for an approval."""
-    asked = await parse_body(request, ApproveBody)
-    approvals, job_id = request.app[STATE].intake.approvals, await resolve_job_id(request)
-    return json_response(await approvals.approve(job_id, caller(request).actor, asked.reason), 202)
+    options, job_id = await parse_body(request, ApproveBody), await find_job_id(request, request.match_info["job"])
+    approvals = request.app[STATE].intake.approvals
+    return json_response(await approvals.approve(job_id, caller(request).actor, options.reason), 202)
 
 
 async def deny_job(request: web.Request) -> web.Response:
     """Cancel a job that waits for an approval."""
-    asked = await parse_body(request, DenyBody)
-    approvals, job_id = request.app[STATE].intake.approvals, await resolve_job_id(request)
-    return json_response(await approvals.deny(job_id, caller(request).actor, asked.reason), 202)
+    options, job_id = await parse_body(request, DenyBody), await find_job_id(request, request.match_info["job"])
+    approvals = request.app[STATE].intake.approvals
+    return json_response(await approvals.deny(job_id, caller(request).actor, options.reason), 202)
+
+
+async def change_jobs(request: web.Request) -> web.Response:
+    """Cancel or retry every job that matches a filter; a dry run only lists them."""
+    asked = await parse_body(request, BulkBody)
+    wanted, commands, user = _parse_filter(asked.q), request.app[STATE].commands, caller(request)
+    if not wanted.terms:
+        raise Refusal("invalid", "q: an empty filter would match every job", "is:open matches all that are not over")
+    if asked.dry_run:
+        return json_response(await commands.look(asked.action, wanted, user.workspace))
+    return json_response(await commands.change(asked.action, wanted, user.workspace, user.actor))
+
+
+async def find_job_id(request: web.Request, name: str) -> str:
+    """Return the whole id of a job that the caller may see, named by its id or the end of it; raise Refusal."""
+    async with request.app[STATE].store.reading() as db:
+        return await jobs.get_job_id(db, name, caller(request).workspace)
+
+
+async def _dispatch(request: web.Request) -> tuple[RunnerJob, bool]:
+    body, state = await parse_body(request, NewJobBody), request.app[STATE]
+    state.refuse_if_stopping()
+    metadata = body.metadata or {}
+    if len(json.dumps(metadata)) > METADATA_MAX:
+        raise Refusal("invalid", f"metadata: larger than {METADATA_MAX} bytes")
+    wanted = JobRequest(
+        type=body.type,
+        prompt=body.prompt or "",
+        repository=body.repository,
+        ref=body.ref,
+        agent_task_id=body.agent_task_id,
+        workspace=_resolve_workspace(request, body.workspace_id) or "default",
+        priority=body.priority,
+        metadata=metadata,
+        idempotency_key=body.idempotency_key,
+    )
+    return await state.intake.dispatch(wanted, caller(request).actor)
+
+
+def _parse_filter(text: str) -> filters.Filter:
+    try:
+        return filters.parse_filter(text)
+    except filters.FilterError as error:
+        raise Refusal("invalid", f"q: {error}", more={"column": error.column}) from error
+
+
+def _resolve_workspace(request: web.Request, wanted: str | None) -> str | None:
+    """Return the workspace to use; raise Refusal for one that the caller may not see."""
+    own = caller(request).workspace
+    if own is not None and wanted not in {None, own}:
+        raise Refusal("not_found", f"there is no workspace {wanted!r}")
+    return own or wanted

@@ -1,4 +1,4 @@
-"""What a request asks for: its query and body, read strictly; anything else is a 422 that names it."""
+"""Strict parsing of a request's query and body: anything unknown or malformed is refused by name."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -17,87 +17,87 @@ V = TypeVar("V")
 
 BODY_SECONDS = 30.0
 CURSOR_MAX = 2**63 - 1
-QUERY_NAMES = web.RequestKey("query_names", tuple[str, ...])  # what the route knows
+
+
+class RequestBody(BaseModel):
+    """A JSON body: camelCase, strict, without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, frozen=True)
 
 
 class Query:
-    """The query of a request, which may have only the names that its route knows."""
+    """The query of a request; a parameter that is not `known` raises Refusal."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, known: Iterable[str]) -> None:
         self._values = request.query
-        known = request[QUERY_NAMES]
-        for name in self._values:
-            if name not in known:
-                raise Refusal("invalid", f"unknown parameter {name!r}", f"known: {', '.join(known) or 'none'}")
+        unknown = next((name for name in self._values if name not in known), None)
+        if unknown is not None:
+            raise Refusal("invalid", f"unknown parameter {unknown!r}", f"known: {', '.join(known) or 'none'}")
 
     def text(self, name: str) -> str | None:
-        """Return a parameter that may stand once."""
-        found = self._values.getall(name, [])
-        if len(found) > 1:
-            raise Refusal("invalid", f"{name} may stand only once")
-        return found[0] if found else None
+        """Return a parameter that may be given once."""
+        values = self._values.getall(name, [])
+        if len(values) > 1:
+            raise Refusal("invalid", f"{name} may be given only once")
+        return values[0] if values else None
 
-    def each(self, name: str, read: Callable[[str], V], known: Iterable[object] = ()) -> tuple[V, ...]:
-        """Return a parameter that may repeat, each value read by `read`, which raises ValueError."""
+    def each(self, name: str, convert: Callable[[str], V], known: Iterable[object] = ()) -> tuple[V, ...]:
+        """Return a parameter that may be repeated, each value passed to `convert`, which raises ValueError."""
         values = []
         for value in self._values.getall(name, []):
             try:
-                values.append(read(value))
+                values.append(convert(value))
             except ValueError:
                 raise Refusal("invalid", f"{name}: {value!r} is none of {', '.join(map(str, known))}") from None
         return tuple(values)
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
-        """Return a whole number between two bounds."""
+        """Return an integer between two bounds."""
         value = self.text(name)
         if value is None:
             return default
         if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
-            raise Refusal("invalid", f"{name} takes a whole number from {least} to {most}, not {value!r}")
+            raise Refusal("invalid", f"{name} must be an integer from {least} to {most}, not {value!r}")
         return int(value)
 
     @property
     def limit(self) -> int:
-        """Return how long a page may be."""
+        """Return the maximum length of a page."""
         return self.number("limit", PAGE_DEFAULT, 1, PAGE_MAX)
 
 
+QUERY = web.RequestKey("query", Query)  # set for routes that declare their query parameters
+
+
 async def read_body(request: web.Request) -> bytes:
-    """Return the raw body, as far as the door's limit and the sender's time allow."""
+    """Return the raw body; raise Refusal if it is incomplete or takes longer than `BODY_SECONDS`."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()  # raises HTTPRequestEntityTooLarge as soon as the limit is passed
+            return await request.read()  # raises HTTPRequestEntityTooLarge above the app's limit
     except TimeoutError:
         raise Refusal("bad_request", f"the body did not arrive within {BODY_SECONDS:g} s") from None
-    except (web.RequestPayloadError, ConnectionError) as error:  # nobody may be there any more to hear it
+    except (web.RequestPayloadError, ConnectionError) as error:  # the client may be gone
         raise Refusal("bad_request", f"the body is broken: {error}") from error
 
 
 async def parse_body(request: web.Request, model: type[B]) -> B:
-    """Return the JSON body as a model; an empty body is an empty object."""
+    """Return the JSON body as a model; an empty body is an empty object. Raises Refusal."""
     if request.content_type not in {"application/json", "application/octet-stream"}:
         raise Refusal("unsupported_media_type", f"the body is {request.content_type}, not application/json")
-    raw = await read_body(request)
-    text = raw.strip() or b"{}"
+    text = (await read_body(request)).strip() or b"{}"
     try:
-        asked = model.model_validate_json(text)
+        parsed = model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         if first["type"] == "json_invalid":
             raise Refusal("bad_request", f"the body is not JSON: {first['msg']}") from None
-        where = ".".join(str(part) for part in first["loc"]) or "the body"
-        what = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
-        raise Refusal("invalid", f"{where}: {what}") from None
+        field = ".".join(str(part) for part in first["loc"]) or "the body"
+        fault = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
+        raise Refusal("invalid", f"{field}: {fault}") from None
     try:
-        msgspec.json.decode(text)  # pydantic also takes NaN and 1e999, which could not be stored as what they are
+        msgspec.json.decode(text)  # pydantic accepts NaN and 1e999, which cannot be stored
     except msgspec.ValidationError as error:
-        raise Refusal("invalid", f"the body has a number that no program can keep: {error}") from None
+        raise Refusal("invalid", f"the body has a number that cannot be represented: {error}") from None
     except msgspec.DecodeError as error:
         raise Refusal("bad_request", f"the body is not JSON: {error}") from None
-    return asked
-
-
-class RequestBody(BaseModel):
-    """A body: camelCase, strict, and nothing that is not known."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, frozen=True)
+    return parsed

@@ -1,4 +1,4 @@
-"""Every route of the API, once: its handler, who may call it, what it takes and what it answers."""
+"""The table of routes: handler, permission, parameters and responses of each."""
 
 from enum import StrEnum
 from typing import Any
@@ -11,292 +11,170 @@ from shared.api import (
     DeliveryPage,
     DispatchResponse,
     EventPage,
+    Health,
     JobPage,
     Meta,
     PauseState,
     Pulse,
     RailsState,
+    Readiness,
+    ReplayResponse,
+    SimulationResult,
     WebhookResponse,
 )
 from shared.models import Decision, Delivery, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Permission
-from stitcherd.errors import Refusal
 from stitcherd.http import deliveries, events, jobs, outputs, rails, status, webhooks
-from stitcherd.http.auth import CALLER, caller
-from stitcherd.http.requests import QUERY_NAMES
+from stitcherd.http.auth import require_permission
+from stitcherd.http.requests import QUERY, Query
 from stitcherd.http.responses import Handler
-from stitcherd.jobs.simulation import Simulation
 
 COUNT = {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}
 CURSOR = {"type": "integer", "minimum": 0}
+POSITIVE = {"type": "integer", "minimum": 1}
+FLAG = {"type": "boolean", "default": False}
 TEXT = {"type": "string"}
+ID = {"type": "string", "description": "An id, or a unique suffix of one."}
 STREAM = "text/event-stream"
 BINARY = "application/octet-stream"
 PLAIN = "text/plain"
 JSON_SCHEMA = "application/schema+json"
+FILE = {200: PLAIN, 206: PLAIN, 304: None, 416: None}
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One route; `answers` is what a status carries: a noun, or a media type where it is no JSON.
+    """One route.
 
-    `open` needs no caller; otherwise `permission` is needed, None meaning that any caller will do.
+    `answers` maps a status to the type of its JSON, or to a media type. A `public` route needs no caller; the others
+    need `permission`, or any caller if that is None. With `query` None the query is ignored; otherwise only these
+    parameters, given as JSON schemas, are accepted. `raises` are the statuses that do not follow from the rest.
     """
 
     method: str
     path: str
     handler: Handler
+    answers: dict[int, Any]
     permission: Permission | None = None
-    open: bool = False
-    query: dict[str, dict[str, Any]] = {}
-    repeats: frozenset[str] = frozenset()
+    public: bool = False
+    query: dict[str, dict[str, Any]] | None = None
     body: type | None = None
-    answers: dict[int, Any] = {}
-    refusals: tuple[int, ...] = ()
+    stores: bool = False
+    raises: tuple[int, ...] = ()
+
+    @property
+    def refusals(self) -> set[int]:
+        """Return the statuses of the problems that this route may answer."""
+        query = self.query or {}
+        statuses = {400, 403, *self.raises}  # invalid HTTP; a host, origin or peer that is not accepted
+        if not self.public:
+            statuses |= {401, 429}
+        if "{" in self.path.replace("{source}", "") or any(schema is ID for schema in query.values()):
+            statuses |= {404, 409}
+        if self.query is not None:
+            statuses |= {422}
+        if self.body is not None:
+            statuses |= {413, 415, 422}
+        if self.stores:
+            statuses |= {503}
+        return statuses - set(self.answers)
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        """Let the handler answer, if the caller may have it."""
-        request[QUERY_NAMES] = tuple(self.query)
-        if not self.open:
-            if CALLER not in request:
-                raise Refusal("unauthorized", "this needs a bearer token", "see [[tokens]] in stitcherd.toml")
-            if not caller(request).may(self.permission):
-                raise Refusal("forbidden", f"this needs the permission {self.permission}")
+        """Check the permission and the query, then call the handler."""
+        if not self.public:
+            require_permission(request, self.permission)
+        if self.query is not None:
+            request[QUERY] = Query(request, self.query)
         return await self.handler(request)
+
+
+def _get(path: str, handler: Handler, answer: Any, permission: Permission | None, **more: Any) -> Route:
+    answers = answer if isinstance(answer, dict) else {200: answer}
+    return Route(
+        method="GET", path=path, handler=handler, answers=answers, permission=permission, **{"query": {}, **more}
+    )
+
+
+def _post(
+    path: str, handler: Handler, body: type, answer: Any, permission: Permission | None, *statuses: int, **more: Any
+) -> Route:
+    answers = dict.fromkeys(statuses, answer)
+    return Route(method="POST", path=path, handler=handler, answers=answers, permission=permission, body=body, **more)
+
+
+def _public(method: str, path: str, handler: Handler, answer: Any, *statuses: int, **more: Any) -> Route:
+    return Route(
+        method=method, path=path, handler=handler, answers=dict.fromkeys(statuses, answer), public=True, **more
+    )
 
 
 def _enum(names: type[StrEnum]) -> dict[str, Any]:
     return {"type": "string", "enum": [*names]}
 
 
+def _repeated(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+WEBHOOK: dict[str, Any] = {"stores": True, "raises": (401, 404, 413, 415, 422)}
+DISPATCH: dict[str, Any] = {"stores": True, "raises": (404,)}  # no such workspace
+JOB_QUERY = {
+    "status": _repeated(_enum(Status)),
+    "type": _repeated(TEXT),
+    "agentTaskId": TEXT,
+    "repository": TEXT,
+    "workspaceId": TEXT,
+    "q": TEXT,
+    "limit": COUNT,
+    "before": ID,
+}
+DELIVERY_QUERY = {"verdict": _repeated(_enum(Verdict)), "source": _repeated(TEXT), "limit": COUNT, "before": ID}
+RAILS_QUERY = {"effective": FLAG, "against": TEXT}
+EVENT_QUERY = {"after": CURSOR, "limit": COUNT}
+STREAM_QUERY = {"after": CURSOR, "job": ID}
+
 ROUTES = (
-    Route(
-        method="POST",
-        path="/stitcher/webhook",
-        handler=webhooks.receive,
-        open=True,
-        answers={200: WebhookResponse, 202: WebhookResponse},
-        refusals=(401, 404, 413, 415, 422, 503),
+    _public("POST", "/stitcher/webhook", webhooks.receive, WebhookResponse, 200, 202, **WEBHOOK),
+    _public("POST", "/stitcher/webhook/{source}", webhooks.receive, WebhookResponse, 200, 202, **WEBHOOK),
+    _public("GET", "/healthz", status.healthz, Health, 200),
+    _public("GET", "/readyz", status.readyz, Readiness, 200, 503),
+    _get("/meta", status.meta, Meta, None, query=None),
+    _get("/rails", rails.show_rails, RailsState, "rails:read", query=RAILS_QUERY, raises=(404,)),
+    _get("/rails/schema", rails.show_schema, JSON_SCHEMA, "rails:read"),
+    # explain requires deliveries:read or rails:read, depending on its body
+    _post("/rails/explain", rails.explain, rails.ExplainBody, Decision, None, 200, stores=True, raises=(404, 409)),
+    _post("/rails/simulate", rails.simulate_rails, rails.SimulateBody, SimulationResult, "rails:read", 200),
+    _get("/pulse", status.show_pulse, Pulse, "jobs:read"),
+    _get("/pause", status.show_pause, PauseState, None, stores=True),
+    _post("/pause", status.pause, status.PauseBody, PauseState, None, 200, stores=True),
+    _post("/resume", status.resume, status.ResumeBody, PauseState, None, 200, stores=True),
+    _post(
+        "/stitcher/dispatch", jobs.dispatch, jobs.NewJobBody, DispatchResponse, "jobs:dispatch", 200, 201, **DISPATCH
     ),
-    Route(
-        method="POST",
-        path="/stitcher/webhook/{source}",
-        handler=webhooks.receive,
-        open=True,
-        answers={200: WebhookResponse, 202: WebhookResponse},
-        refusals=(401, 404, 413, 415, 422, 503),
+    _get("/runner-jobs", jobs.list_jobs, JobPage, "jobs:read", query=JOB_QUERY),
+    _post("/runner-jobs", jobs.create_job, jobs.NewJobBody, RunnerJob, "jobs:dispatch", 200, 201, **DISPATCH),
+    _post("/runner-jobs/bulk", jobs.change_jobs, jobs.BulkBody, BulkResult, "jobs:write", 200, stores=True),
+    _get("/runner-jobs/{job}", jobs.show_job, RunnerJob, "jobs:read"),
+    _post("/runner-jobs/{job}/cancel", jobs.cancel_job, jobs.CancelBody, RunnerJob, "jobs:write", 202, stores=True),
+    _post("/runner-jobs/{job}/retry", jobs.retry_job, jobs.RetryBody, RunnerJob, "jobs:write", 202, stores=True),
+    _post(
+        "/runner-jobs/{job}/approve", jobs.approve_job, jobs.ApproveBody, RunnerJob, "jobs:approve", 202, stores=True
     ),
-    Route(method="GET", path="/healthz", handler=status.healthz, open=True, answers={200: dict[str, str]}),
-    Route(method="GET", path="/readyz", handler=status.readyz, open=True, answers={200: Any, 503: Any}),
-    Route(method="GET", path="/meta", handler=status.show_meta, answers={200: Meta}),
-    Route(
-        method="GET",
-        path="/rails",
-        handler=rails.show_rails,
-        permission="rails:read",
-        query={"effective": {"type": "boolean", "default": False}, "against": {"type": "string"}},
-        answers={200: RailsState},
-        refusals=(404, 422),
-    ),
-    Route(
-        method="GET",
-        path="/rails/schema",
-        handler=rails.show_schema,
-        permission="rails:read",
-        answers={200: JSON_SCHEMA},
-    ),
-    Route(
-        method="POST",
-        path="/rails/explain",
-        handler=rails.explain,  # asks for deliveries:read or rails:read itself
-        body=rails.ExplainBody,
-        answers={200: Decision},
-        refusals=(404, 409, 413, 415, 422),
-    ),
-    Route(method="GET", path="/pulse", handler=status.show_pulse, permission="jobs:read", answers={200: Pulse}),
-    Route(method="GET", path="/pause", handler=status.show_pause, answers={200: PauseState}),
-    Route(
-        method="POST",
-        path="/pause",
-        handler=status.pause,
-        body=status.PauseBody,
-        answers={200: PauseState},
-        refusals=(413, 415, 422, 503),
-    ),
-    Route(
-        method="POST",
-        path="/resume",
-        handler=status.resume,
-        body=status.ResumeBody,
-        answers={200: PauseState},
-        refusals=(413, 415, 422, 503),
-    ),
-    Route(
-        method="POST",
-        path="/rails/simulate",
-        handler=rails.simulate_rails,
-        permission="rails:read",
-        body=rails.SimulateBody,
-        answers={200: Simulation},
-        refusals=(413, 415, 422),
-    ),
-    Route(
-        method="POST",
-        path="/stitcher/dispatch",
-        handler=jobs.dispatch,
-        permission="jobs:dispatch",
-        body=jobs.NewJobBody,
-        answers={200: DispatchResponse, 201: DispatchResponse},
-        refusals=(404, 413, 415, 422, 429, 503),
-    ),
-    Route(
-        method="GET",
-        path="/runner-jobs",
-        handler=jobs.list_jobs,
-        permission="jobs:read",
-        query={
-            "status": _enum(Status),
-            "type": TEXT,
-            "agentTaskId": TEXT,
-            "repository": TEXT,
-            "workspaceId": TEXT,
-            "q": TEXT,
-            "limit": COUNT,
-            "before": TEXT,
-        },
-        repeats=frozenset({"status", "type"}),
-        answers={200: JobPage},
-        refusals=(404, 409, 422),
-    ),
-    Route(
-        method="POST",
-        path="/runner-jobs",
-        handler=jobs.create_job,
-        permission="jobs:dispatch",
-        body=jobs.NewJobBody,
-        answers={200: RunnerJob, 201: RunnerJob},
-        refusals=(404, 413, 415, 422, 429, 503),
-    ),
-    Route(
-        method="POST",
-        path="/runner-jobs/bulk",
-        handler=jobs.change_jobs,
-        permission="jobs:write",
-        body=jobs.BulkBody,
-        answers={200: BulkResult},
-        refusals=(413, 415, 422, 503),
-    ),
-    Route(
-        method="GET",
-        path="/runner-jobs/{job}",
-        handler=jobs.show_job,
-        permission="jobs:read",
-        answers={200: RunnerJob},
-        refusals=(404, 409, 422),
-    ),
-    Route(
-        method="POST",
-        path="/runner-jobs/{job}/cancel",
-        handler=jobs.cancel_job,
-        permission="jobs:write",
-        body=jobs.CancelBody,
-        answers={202: RunnerJob},
-        refusals=(404, 409, 413, 415, 422, 503),
-    ),
-    Route(
-        method="POST",
-        path="/runner-jobs/{job}/retry",
-        handler=jobs.retry_job,
-        permission="jobs:write",
-        body=jobs.RetryBody,
-        answers={202: RunnerJob},
-        refusals=(404, 409, 413, 415, 422, 503),
-    ),
-    Route(
-        method="POST",
-        path="/runner-jobs/{job}/approve",
-        handler=jobs.approve_job,
-        permission="jobs:approve",
-        body=jobs.ApproveBody,
-        answers={202: RunnerJob},
-        refusals=(404, 409, 413, 415, 422, 503),
-    ),
-    Route(
-        method="POST",
-        path="/runner-jobs/{job}/deny",
-        handler=jobs.deny_job,
-        permission="jobs:approve",
-        body=jobs.DenyBody,
-        answers={202: RunnerJob},
-        refusals=(404, 409, 413, 415, 422, 503),
-    ),
-    Route(
-        method="GET",
-        path="/runner-jobs/{job}/events",
-        handler=jobs.list_events,
-        permission="jobs:read",
-        query={"after": CURSOR, "limit": COUNT},
-        answers={200: EventPage},
-        refusals=(404, 409, 422),
-    ),
-    Route(
-        method="GET",
-        path="/runner-jobs/{job}/diff",
-        handler=outputs.show_diff,
-        permission="jobs:read",
-        query={"attempt": {"type": "integer", "minimum": 1}},
-        answers={200: PLAIN, 206: PLAIN, 304: None, 416: None},
-        refusals=(404, 409, 422),
-    ),
-    Route(
-        method="GET",
-        path="/runner-jobs/{job}/steps/{step}/log",
-        handler=outputs.show_log,
-        permission="jobs:read",
-        answers={200: PLAIN, 206: PLAIN, 304: None, 416: None},
-        refusals=(404, 409, 422),
-    ),
-    Route(
-        method="GET",
-        path="/events",
-        handler=events.stream,
-        permission="jobs:read",
-        query={"after": CURSOR, "job": TEXT},
-        answers={200: STREAM},
-        refusals=(404, 409, 410, 422),
-    ),
-    Route(
-        method="GET",
-        path="/deliveries",
-        handler=deliveries.list_deliveries,
-        permission="deliveries:read",
-        query={"verdict": _enum(Verdict), "source": TEXT, "limit": COUNT, "before": TEXT},
-        repeats=frozenset({"verdict", "source"}),
-        answers={200: DeliveryPage},
-        refusals=(404, 409, 422),
-    ),
-    Route(
-        method="GET",
-        path="/deliveries/{delivery}",
-        handler=deliveries.show_delivery,
-        permission="deliveries:read",
-        answers={200: Delivery},
-        refusals=(404, 409, 422),
-    ),
-    Route(
-        method="GET",
-        path="/deliveries/{delivery}/body",
-        handler=deliveries.show_body,
-        permission="deliveries:read",
-        answers={200: BINARY},
-        refusals=(404, 409, 422),
-    ),
-    Route(
-        method="POST",
-        path="/deliveries/{delivery}/replay",
-        handler=deliveries.replay,
-        permission="jobs:dispatch",
-        body=deliveries.ReplayBody,
-        answers={200: WebhookResponse, 202: WebhookResponse},
-        refusals=(404, 409, 413, 415, 422, 503),
+    _post("/runner-jobs/{job}/deny", jobs.deny_job, jobs.DenyBody, RunnerJob, "jobs:approve", 202, stores=True),
+    _get("/runner-jobs/{job}/events", jobs.list_events, EventPage, "jobs:read", query=EVENT_QUERY),
+    _get("/runner-jobs/{job}/diff", outputs.show_diff, FILE, "jobs:read", query={"attempt": POSITIVE}),
+    _get("/runner-jobs/{job}/steps/{step}/log", outputs.show_log, FILE, "jobs:read"),
+    _get("/events", events.stream, STREAM, "jobs:read", query=STREAM_QUERY, raises=(410,)),
+    _get("/deliveries", deliveries.list_deliveries, DeliveryPage, "deliveries:read", query=DELIVERY_QUERY),
+    _get("/deliveries/{delivery}", deliveries.show_delivery, Delivery, "deliveries:read"),
+    _get("/deliveries/{delivery}/body", deliveries.show_body, BINARY, "deliveries:read"),
+    _post(
+        "/deliveries/{delivery}/replay",
+        deliveries.replay,
+        deliveries.ReplayBody,
+        ReplayResponse,
+        "jobs:dispatch",
+        200,
+        202,
+        stores=True,
     ),
 )

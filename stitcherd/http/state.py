@@ -1,37 +1,43 @@
-"""What the handlers of both doors work with."""
+"""The parts of the daemon that HTTP handlers use."""
 
 from aiohttp import web
 from msgspec import Struct
 
 from shared.api import Meta
 from stitcherd.config.settings import Settings
+from stitcherd.errors import Refusal
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.http.feed import EventFeed
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.intake import Intake
-from stitcherd.jobs.runner import Runner
 from stitcherd.rails.live import LiveRails
 from stitcherd.store.sqlite import Store
 
+SHUTDOWN_RETRY_SECONDS = 5
+
 
 class AppState(Struct):
-    """The parts of the daemon that requests may reach; `stopping_since` is set once no new work is taken."""
+    """The state shared by both apps; `stopping_since` is set once no new work is accepted."""
 
     settings: Settings
     store: Store
     rails: LiveRails
     intake: Intake
-    bulk: JobCommands
-    runner: Runner
+    commands: JobCommands
     feed: EventFeed
     meta: Meta
-    watch: HealthMonitor
+    health: HealthMonitor
     stopping_since: str | None = None
 
     @property
     def stopping(self) -> bool:
-        """Whether no new work is taken."""
+        """Return whether no new work is accepted."""
         return self.stopping_since is not None
 
+    def refuse_if_stopping(self) -> None:
+        """Raise Refusal if no new work is accepted."""
+        if self.stopping:
+            raise Refusal("shutting_down", "the daemon is stopping", retry_after=SHUTDOWN_RETRY_SECONDS)
 
-STATE = web.AppKey("house", AppState)
+
+STATE = web.AppKey("state", AppState)

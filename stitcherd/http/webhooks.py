@@ -1,41 +1,35 @@
-"""The webhooks' door: bytes in, a durable answer out; the source is chosen by the path."""
+"""Webhook deliveries: the source is chosen by the path, and the delivery is stored before it is answered."""
 
 from aiohttp import web
 
-from shared.models import Verdict
 from stitcherd.config.settings import SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.http.requests import read_body
-from stitcherd.http.responses import json_response
+from stitcherd.http.responses import webhook_response
 from stitcherd.http.state import STATE, AppState
 from stitcherd.sources import SOURCES
-
-FORM = "application/x-www-form-urlencoded"
-ACCEPTED_VERDICTS = {Verdict.ALLOWED, Verdict.WAITING, Verdict.DECIDING}
-SHUTDOWN_RETRY_SECONDS = 5  # seconds, for a sender that comes while the daemon stops
+from stitcherd.sources.payload import FORM
 
 
 async def receive(request: web.Request) -> web.Response:
-    """Take one webhook: size, content type, signature, duplicate, parse, rails, commit, answer."""
-    house = request.app[STATE]
-    source = _find_source(house, request.match_info.get("source"))
-    if house.stopping:
-        raise Refusal("shutting_down", "the daemon is stopping", retry_after=SHUTDOWN_RETRY_SECONDS)
-    body = await _read_body(request, house.settings.http.max_body)
+    """Verify, decide and store a webhook."""
+    state = request.app[STATE]
+    source = _find_source(state, request.match_info.get("source"))
+    state.refuse_if_stopping()
+    body = await _read_body(request, state.settings.http.max_body)
     form = _is_form(request, source)
-    said = await house.intake.deliver(source, request.headers, body, form=form)
-    return json_response(said, 202 if said.verdict in ACCEPTED_VERDICTS else 200)
+    return webhook_response(await state.intake.deliver(source, request.headers, body, form=form))
 
 
-def _find_source(house: AppState, name: str | None) -> SourceSettings:
-    sources = house.settings.sources
-    if name is None:  # the original's own endpoint belongs to the first source of kind mosaic
-        found = next((source for source in sources.values() if source.kind == "mosaic"), None)
+def _find_source(state: AppState, name: str | None) -> SourceSettings:
+    sources = state.settings.sources
+    if name is None:  # the path without a name belongs to the first source of kind mosaic
+        source = next((source for source in sources.values() if source.kind == "mosaic"), None)
     else:
-        found = sources.get(name)
-    if found is None:
+        source = sources.get(name)
+    if source is None:
         raise Refusal("not_found", f"there is no source {name!r}" if name else "there is no source of kind mosaic")
-    return found
+    return source
 
 
 async def _read_body(request: web.Request, limit: int) -> bytes:
@@ -48,14 +42,14 @@ async def _read_body(request: web.Request, limit: int) -> bytes:
 
 
 def _is_form(request: web.Request, source: SourceSettings) -> bool:
-    """Return whether the body is a form; raise Refusal for what this source does not send."""
+    """Return whether the body is a form; raise Refusal for content types that the source does not send."""
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None:
-        raise Refusal("unsupported_media_type", f"Content-Encoding {encoding!r} is not taken: send the body as it is")
+        raise Refusal("unsupported_media_type", f"Content-Encoding {encoding!r} is not supported: send the plain body")
     accepted = SOURCES[source.kind].content_types
     if "Content-Type" not in request.headers or request.content_type not in accepted:
-        given = request.headers.get("Content-Type", "missing")
-        raise Refusal("unsupported_media_type", f"Content-Type is {given}, and {', '.join(sorted(accepted))} is taken")
+        given, supported = request.headers.get("Content-Type", "missing"), " and ".join(sorted(accepted))
+        raise Refusal("unsupported_media_type", f"Content-Type is {given}; supported: {supported}")
     if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
-        raise Refusal("unsupported_media_type", f"charset {request.charset} is not taken: send UTF-8")
+        raise Refusal("unsupported_media_type", f"charset {request.charset} is not supported: send UTF-8")
     return request.content_type == FORM

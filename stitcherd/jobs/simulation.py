@@ -6,8 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.api import RailsFault
-from shared.models import Decision, Delivery, Thread, Verdict, WireStruct
+from shared.api import SimulationChange, SimulationResult
+from shared.models import Decision, Delivery, Verdict
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.sources import NotJson, WrongShape
@@ -18,32 +18,6 @@ SIMULATION_CHUNK = 16  # deliveries decided in one go: about two milliseconds in
 CHUNK_PAUSE_SECONDS = 0.002
 
 
-class Changed(WireStruct, frozen=True):
-    """A delivery of which the other rails say something else; `before` is what was decided when it came."""
-
-    delivery_id: str
-    before: Verdict
-    after: Verdict
-    decision: Decision
-    received_at: str
-    event: str
-    action: str | None
-    sender: str | None
-    repository: str | None
-    thread: Thread | None
-
-
-class Simulation(WireStruct, frozen=True):
-    """What would change; `deliveries` were decided again, and `skipped` says why others could not be."""
-
-    revision: str
-    warnings: tuple[RailsFault, ...]
-    deliveries: int
-    changed: tuple[Changed, ...]
-    counts: dict[str, int]
-    skipped: dict[Literal["bodyGone", "sourceGone", "unreadable"], int]
-
-
 class SimulationScope(Struct, frozen=True):
     """Which deliveries: the newest `limit`, received at `since` (ms) or later, of one workspace or of all."""
 
@@ -52,13 +26,15 @@ class SimulationScope(Struct, frozen=True):
     workspace: str | None = None
 
 
-async def simulate(store: Store, judge: Evaluator, rulebook: CompiledRails, wanted: SimulationScope) -> Simulation:
+async def simulate(
+    store: Store, judge: Evaluator, rulebook: CompiledRails, wanted: SimulationScope
+) -> SimulationResult:
     """Decide stored deliveries again, newest first, a few at a time beside the daemon's other work.
 
     Limits count what has happened since, not what had happened then: a delivery that they would have let wait,
     or did, is taken as allowed.
     """
-    changed: list[Changed] = []
+    changed: list[SimulationChange] = []
     skipped: Counter[Literal["bodyGone", "sourceGone", "unreadable"]] = Counter()
     before, left, decided = None, wanted.limit, 0
     while left > 0:
@@ -86,15 +62,15 @@ async def simulate(store: Store, judge: Evaluator, rulebook: CompiledRails, want
                     changed.append(_changed_verdict(delivery, then, ruling.decision))
         await asyncio.sleep(CHUNK_PAUSE_SECONDS)
     counts = Counter(f"{each.before}→{each.after}" for each in changed)
-    return Simulation(rulebook.revision, rulebook.warnings, decided, tuple(changed), dict(counts), dict(skipped))
+    return SimulationResult(rulebook.revision, rulebook.warnings, decided, tuple(changed), dict(counts), dict(skipped))
 
 
 def _without_limits(verdict: Verdict) -> Verdict:
     return Verdict.ALLOWED if verdict is Verdict.THROTTLED else verdict
 
 
-def _changed_verdict(delivery: Delivery, before: Verdict, decision: Decision) -> Changed:
-    return Changed(
+def _changed_verdict(delivery: Delivery, before: Verdict, decision: Decision) -> SimulationChange:
+    return SimulationChange(
         delivery_id=delivery.id,
         before=before,
         after=decision.verdict,

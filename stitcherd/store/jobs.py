@@ -204,6 +204,12 @@ async def get_job_detail(db: aiosqlite.Connection, name: str, workspace: str | N
     )
 
 
+async def get_job_id(db: aiosqlite.Connection, name: str, workspace: str | None) -> str:
+    """Return the whole id of a job, named by its id or the end of it; raise Refusal."""
+    job_id: str = (await find_by_suffix(db, "jobs", name, workspace))["id"]
+    return job_id
+
+
 async def get_job(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
     """Return a job, named by its id or the end of it, as lists show it."""
     return rows.job(await find_by_suffix(db, "jobs", name, workspace))

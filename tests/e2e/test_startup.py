@@ -66,7 +66,7 @@ def test_a_file_in_the_sockets_place_is_left_alone(build: BuildDaemon) -> None:
     daemon.socket.parent.mkdir(mode=0o700)
     daemon.socket.write_text("mine")
     assert daemon.start(ready=False).wait(TIMEOUT) == 1
-    assert "is there and is no socket" in daemon.log_tail(1)
+    assert "exists and is not a socket" in daemon.log_tail(1)
     assert daemon.socket.read_text() == "mine"
 
 

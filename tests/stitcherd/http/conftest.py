@@ -1,4 +1,4 @@
-"""The daemon's house in this process, both doors open: real store, queue and runner, an agent that does nothing."""
+"""Both HTTP apps in this process, with a real store, queue and runner, and an agent that does nothing."""
 
 import asyncio
 import hashlib
@@ -20,6 +20,7 @@ from stitcherd.executors.health import HealthMonitor
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
+from stitcherd.http.server import listen
 from stitcherd.http.state import AppState
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.intake import Intake
@@ -48,41 +49,41 @@ jobs:
 triggers:
   - {id: hello-on-command, on: [issue.comment], command: hello, from: [team], job: hello}
 """
-SECRET = "a secret for the doors"  # of both sources: `near`, of default, and `far`, of elsewhere
+SECRET = "a webhook secret"  # of both sources: `near` in workspace default, and `far` in elsewhere
 
 
 class ApiClient:
-    """One door, as a client sees it; `say` asks and returns the status and the document."""
+    """A client of one app."""
 
     def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
         self.session = session
         self.base = base
 
-    async def say(self, method: str, path: str, token: str | None = None, **how: Any) -> tuple[int, Any]:
-        headers = {**how.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
-        async with self.session.request(method, self.base + path, headers=headers, **how) as answer:
-            return answer.status, await answer.json(content_type=None)
+    async def request(self, method: str, path: str, token: str | None = None, **options: Any) -> tuple[int, Any]:
+        """Return the status and the JSON of a response."""
+        headers = {**options.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+        async with self.session.request(method, self.base + path, headers=headers, **options) as response:
+            return response.status, await response.json(content_type=None)
 
 
 class HttpHarness:
-    """Both doors, and the parts behind them."""
+    """A client of each app, and the state behind both."""
 
-    def __init__(self, house: AppState, socket: ApiClient, tcp: ApiClient, feed: asyncio.Task[None]) -> None:
-        self.house = house
-        self.socket = socket
-        self.tcp = tcp
-        self.feed = feed
+    def __init__(self, state: AppState, local: ApiClient, public: ApiClient) -> None:
+        self.state = state
+        self.local = local
+        self.public = public
 
-    async def event(self, type_: str = "step.progress", workspace: str | None = "default", **payload: Any) -> int:
-        return await self.house.store.write(
+    async def add_event(self, type_: str = "step.progress", workspace: str | None = "default", **payload: Any) -> int:
+        return await self.state.store.write(
             add_event, type_, actor="stitcherd", now=now_ms(), workspace=workspace, payload=payload
         )
 
-    async def over(self, job_id: str) -> Any:
-        """Return a job when it has ended."""
+    async def wait_until_ended(self, job_id: str) -> Any:
+        """Return a job once it has ended."""
         async with asyncio.timeout(20):
             while True:
-                _, job = await self.socket.say("GET", f"/runner-jobs/{job_id}")
+                _, job = await self.local.request("GET", f"/runner-jobs/{job_id}")
                 if job["completedAt"]:
                     return job
                 await asyncio.sleep(0.01)
@@ -100,7 +101,7 @@ def _source_settings(directory: Path) -> str:
 
 
 @pytest.fixture
-async def doors(tmp_path: Path) -> AsyncIterator[HttpHarness]:
+async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
     tokens = "".join(
         f'[[tokens]]\nname = "{name}"\nsha256 = "{hashlib.sha256(name.encode()).hexdigest()}"\n'
         f'workspace = "{workspace}"\npermissions = {permissions}\n'
@@ -124,28 +125,24 @@ async def doors(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
         feed = EventFeed(store)
         meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")
-        intake, bulk = Intake(store, settings, rails, queue, runner), JobCommands(store, queue, runner)
-        house = AppState(settings, store, rails, intake, bulk, runner, feed, meta, HealthMonitor({}))
-        behind = [web.AppRunner(door(house), auto_decompress=False) for door in (local_app, public_app)]
-        for app in behind:
-            await app.setup()
-            closing.push_async_callback(app.cleanup)
-        await web.UnixSite(behind[0], str(tmp_path / "s")).start()
-        tcp = web.TCPSite(behind[1], "127.0.0.1", 0)
-        await tcp.start()
+        intake, commands = Intake(store, settings, rails, queue, runner), JobCommands(store, queue, runner)
+        state = AppState(settings, store, rails, intake, commands, feed, meta, HealthMonitor({}))
+        runners = [web.AppRunner(app(state), auto_decompress=False) for app in (local_app, public_app)]
+        for app_runner in runners:
+            await app_runner.setup()
+            closing.push_async_callback(app_runner.cleanup)
+        await web.UnixSite(runners[0], str(tmp_path / "s")).start()
+        server = await listen(runners[1], "127.0.0.1", 0)
+        closing.callback(server.close)
         queue.start()
         closing.push_async_callback(queue.stop)
-        following = asyncio.create_task(feed.run())
-        closing.callback(following.cancel)
+        feeding = asyncio.create_task(feed.run())
+        closing.callback(feeding.cancel)
         closing.push_async_callback(runner.stop, 5.0)
         closing.callback(feed.close)
         local = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(tmp_path / "s")))
-        remote = aiohttp.ClientSession()
-        for session in (local, remote):
+        public = aiohttp.ClientSession()
+        for session in (local, public):
             closing.push_async_callback(session.close)
-        yield HttpHarness(
-            house,
-            ApiClient(local, "http://d"),
-            ApiClient(remote, f"http://127.0.0.1:{behind[1].addresses[0][1]}"),
-            following,
-        )
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield HttpHarness(state, ApiClient(local, "http://d"), ApiClient(public, address))

@@ -1,4 +1,4 @@
-"""Approvals through the doors and on the thread: who may, what for, and until when."""
+"""Approvals over the API and on the thread: who may approve, what, and until when."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stitcherd.store import approvals
+from tests.stitcherd.http.conftest import HttpHarness
 from tests.stitcherd.http.webhooks import send_webhook
 
 RAILS = """\
@@ -41,41 +42,42 @@ def said(text: str, login: str = "octocat", *, title: str = "A row is lost", iss
 
 
 @pytest.fixture
-async def guarded(doors: Any) -> Any:
-    await under(doors, RAILS)
-    return doors
+async def guarded(api: HttpHarness) -> HttpHarness:
+    await under(api, RAILS)
+    return api
 
 
-async def under(doors: Any, text: str) -> None:
-    rails = doors.house.rails
+async def under(api: HttpHarness, text: str) -> None:
+    rails = api.state.rails
     rails.path.write_text(text)
     while not await rails.reload():  # noqa: ASYNC110 (a file that is being written is read again)
         await asyncio.sleep(0.02)
+    assert rails.current is not None
     assert rails.current.text == text, rails.state().error
 
 
-async def waiting(doors: Any, verb: str = "hello") -> str:
-    status, told = await send_webhook(doors, "near", said(f"@mosaic {verb} there"))
+async def waiting(api: HttpHarness, verb: str = "hello") -> str:
+    status, told = await send_webhook(api, "near", said(f"@mosaic {verb} there"))
     assert status == 202, told
     assert (status, told["verdict"], told["status"]) == (202, "waiting", "PENDING"), told
     assert told["reason"] == "guard outsider-text: a stranger wrote it"
     return str(told["jobId"])
 
 
-async def job_of(doors: Any, job_id: str) -> Any:
-    status, job = await doors.socket.say("GET", f"/runner-jobs/{job_id}")
+async def job_of(api: HttpHarness, job_id: str) -> Any:
+    status, job = await api.local.request("GET", f"/runner-jobs/{job_id}")
     assert status == 200
     return job
 
 
-async def over(doors: Any, job_id: str) -> Any:
+async def over(api: HttpHarness, job_id: str) -> Any:
     async with asyncio.timeout(20):
-        while (job := await job_of(doors, job_id))["status"] in {"PENDING", "QUEUED", "RUNNING"}:  # noqa: ASYNC110 (it is another process's)
+        while (job := await job_of(api, job_id))["status"] in {"PENDING", "QUEUED", "RUNNING"}:  # noqa: ASYNC110 (it is another process's)
             await asyncio.sleep(0.02)
     return job
 
 
-async def test_the_decision_says_who_may(guarded: Any) -> None:
+async def test_the_decision_says_who_may(guarded: HttpHarness) -> None:
     job = await job_of(guarded, await waiting(guarded))
     decision = job["decision"]
     assert (decision["verdict"], decision["remedy"]["text"]) == ("waiting", "a member of chiefs approves")
@@ -88,10 +90,10 @@ async def test_the_decision_says_who_may(guarded: Any) -> None:
     )
 
 
-@pytest.mark.parametrize(("door", "token"), [("socket", None), ("tcp", "approver")])
-async def test_approved_it_runs(guarded: Any, door: str, token: str | None) -> None:
+@pytest.mark.parametrize(("app", "token"), [("local", None), ("public", "approver")])
+async def test_approved_it_runs(guarded: HttpHarness, app: str, token: str | None) -> None:
     job_id = await waiting(guarded)
-    ask = getattr(guarded, door).say
+    ask = getattr(guarded, app).request
     status, job = await ask("POST", f"/runner-jobs/{job_id[-8:]}/approve", token, json={"reason": "read it"})
     assert (status, job["status"]) == (202, "QUEUED")
     events = [event for event in (await over(guarded, job_id))["events"] if event["type"] == "job.approved"]
@@ -100,35 +102,35 @@ async def test_approved_it_runs(guarded: Any, door: str, token: str | None) -> N
     assert (status, problem["code"]) == (409, "not_waiting")
 
 
-async def test_denied_it_is_cancelled(guarded: Any) -> None:
+async def test_denied_it_is_cancelled(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     place = f"/runner-jobs/{job_id}/deny"
-    assert (await guarded.socket.say("POST", place, json={}))[0] == 422
-    status, job = await guarded.tcp.say("POST", place, "approver", json={"reason": "spam"})
+    assert (await guarded.local.request("POST", place, json={}))[0] == 422
+    status, job = await guarded.public.request("POST", place, "approver", json={"reason": "spam"})
     assert (status, job["status"], job["lastEvent"]) == (202, "CANCELLED", "job.denied")
-    assert (await guarded.socket.say("POST", place, json={"reason": "again"}))[0] == 409
-    assert (await guarded.socket.say("POST", f"/runner-jobs/{job_id}/retry", json={}))[1]["code"] == "not_retryable"
+    assert (await guarded.local.request("POST", place, json={"reason": "again"}))[0] == 409
+    assert (await guarded.local.request("POST", f"/runner-jobs/{job_id}/retry", json={}))[1]["code"] == "not_retryable"
 
 
 @pytest.mark.parametrize("act", ["approve", "deny"])
-async def test_who_has_no_permission_is_told_so(guarded: Any, act: str) -> None:
+async def test_who_has_no_permission_is_told_so(guarded: HttpHarness, act: str) -> None:
     job_id = await waiting(guarded)
     place, body = f"/runner-jobs/{job_id}/{act}", {"reason": "mine"}
     for token, expected in (("writer", 403), ("reader", 403), (None, 401)):
-        assert (await guarded.tcp.say("POST", place, token, json=body))[0] == expected
+        assert (await guarded.public.request("POST", place, token, json=body))[0] == expected
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
-async def test_under_other_rails_an_approval_counts_the_second_time(guarded: Any) -> None:
+async def test_under_other_rails_an_approval_counts_the_second_time(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     await under(guarded, RAILS + MORE)
     place = f"/runner-jobs/{job_id}/approve"
-    status, problem = await guarded.socket.say("POST", place, json={})
+    status, problem = await guarded.local.request("POST", place, json={})
     assert (status, problem["code"]) == (409, "conflict")
     job = await job_of(guarded, job_id)
-    assert (job["status"], job["railsRevision"]) == ("PENDING", guarded.house.rails.current.revision)
+    assert (job["status"], job["railsRevision"]) == ("PENDING", guarded.state.rails.state().revision)
     assert job["events"][-1]["payload"]["reason"].startswith("the rails changed from ")
-    assert (await guarded.socket.say("POST", place, json={}))[0] == 202
+    assert (await guarded.local.request("POST", place, json={}))[0] == 202
 
 
 @pytest.mark.parametrize(
@@ -139,22 +141,24 @@ async def test_under_other_rails_an_approval_counts_the_second_time(guarded: Any
         ("version: 1", "version: 1\nmode: observe", "PENDING"),
     ],
 )
-async def test_what_other_rails_do_not_want_is_not_approved(guarded: Any, old: str, new: str, status: str) -> None:
+async def test_what_other_rails_do_not_want_is_not_approved(
+    guarded: HttpHarness, old: str, new: str, status: str
+) -> None:
     job_id = await waiting(guarded)
     await under(guarded, RAILS.replace(old, new))
     for _ in range(2):
-        assert (await guarded.socket.say("POST", f"/runner-jobs/{job_id}/approve", json={}))[0] == 409
+        assert (await guarded.local.request("POST", f"/runner-jobs/{job_id}/approve", json={}))[0] == 409
     assert (await job_of(guarded, job_id))["status"] == status
 
 
-async def test_rails_that_ask_nobody_let_it_run(guarded: Any) -> None:
+async def test_rails_that_ask_nobody_let_it_run(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     await under(guarded, RAILS.replace("team: {users: [", 'team: {users: ["near:eve", '))
-    status, job = await guarded.socket.say("POST", f"/runner-jobs/{job_id}/approve", json={})
+    status, job = await guarded.local.request("POST", f"/runner-jobs/{job_id}/approve", json={})
     assert (status, job["status"]) == (202, "QUEUED")
 
 
-async def test_a_chief_approves_on_the_thread_once(guarded: Any) -> None:
+async def test_a_chief_approves_on_the_thread_once(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     body = said(f"@mosaic approve {job_id[-8:]} looks harmless", "zoe")
     status, told = await send_webhook(guarded, "near", body)
@@ -164,14 +168,14 @@ async def test_a_chief_approves_on_the_thread_once(guarded: Any) -> None:
     events = (await over(guarded, job_id))["events"]
     approved = [(event["actor"], event["payload"]) for event in events if event["type"] == "job.approved"]
     assert approved == [("source:near/zoe", {"reason": "looks harmless"})]
-    _, delivery = await guarded.socket.say("GET", f"/deliveries/{told['deliveryId']}")
+    _, delivery = await guarded.local.request("GET", f"/deliveries/{told['deliveryId']}")
     assert (delivery["verdict"], delivery["jobId"]) == ("allowed", job_id)
     status, told = await send_webhook(guarded, "near", said("@mosaic approve", "max"))
     assert (status, told["verdict"]) == (200, "ignored")
     assert told["reason"] == "nothing waits for an approval on this thread"
 
 
-async def test_a_chief_denies_on_the_thread(guarded: Any) -> None:
+async def test_a_chief_denies_on_the_thread(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     status, told = await send_webhook(guarded, "near", said("@mosaic deny it is spam", "zoe"))
     assert (status, told["verdict"], told["status"]) == (202, "allowed", "CANCELLED")
@@ -192,7 +196,7 @@ async def test_a_chief_denies_on_the_thread(guarded: Any) -> None:
         ("drive-by", "a member of chiefs answers for guard outsider-text"),
     ],
 )
-async def test_others_may_not(guarded: Any, verb: str, login: str, why: str) -> None:
+async def test_others_may_not(guarded: HttpHarness, verb: str, login: str, why: str) -> None:
     job_id = await waiting(guarded)
     status, told = await send_webhook(guarded, "near", said(f"@mosaic {verb}", login))
     assert (status, told["verdict"], told["jobId"]) == (200, "denied", None)
@@ -200,14 +204,14 @@ async def test_others_may_not(guarded: Any, verb: str, login: str, why: str) -> 
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
-async def test_the_asker_may_where_the_rails_say_so(guarded: Any) -> None:
+async def test_the_asker_may_where_the_rails_say_so(guarded: HttpHarness) -> None:
     await under(guarded, RAILS + "approvals: {command: yes-please, self: true}\n")
     job_id = await waiting(guarded)
     assert (await send_webhook(guarded, "near", said("@mosaic approve")))[1]["verdict"] == "ignored"
     assert (await send_webhook(guarded, "near", said("@mosaic yes-please")))[1]["jobId"] == job_id
 
 
-async def test_text_that_was_changed_meanwhile_is_not_what_was_asked_for(guarded: Any) -> None:
+async def test_text_that_was_changed_meanwhile_is_not_what_was_asked_for(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe", title="Another"))
     assert told["verdict"] == "denied"
@@ -215,7 +219,7 @@ async def test_text_that_was_changed_meanwhile_is_not_what_was_asked_for(guarded
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
-async def test_on_the_thread_too_other_rails_need_a_second_look(guarded: Any) -> None:
+async def test_on_the_thread_too_other_rails_need_a_second_look(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     await under(guarded, RAILS + MORE)
     _, first = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
@@ -225,7 +229,7 @@ async def test_on_the_thread_too_other_rails_need_a_second_look(guarded: Any) ->
     assert (second["verdict"], second["jobId"]) == ("allowed", job_id)
 
 
-async def test_of_several_one_is_named(guarded: Any) -> None:
+async def test_of_several_one_is_named(guarded: HttpHarness) -> None:
     jobs = [await waiting(guarded, verb) for verb in ("hello", "read")]
     _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
     assert (told["verdict"], told["reason"]) == (
@@ -239,27 +243,27 @@ async def test_of_several_one_is_named(guarded: Any) -> None:
     assert (await job_of(guarded, jobs[0]))["status"] == "PENDING"
 
 
-async def test_another_thread_and_another_source_approve_nothing(guarded: Any) -> None:
+async def test_another_thread_and_another_source_approve_nothing(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     for source, body in (("near", said("@mosaic approve", "zoe", issue=2)), ("far", said("@mosaic approve", "zoe"))):
         assert (await send_webhook(guarded, source, body))[1]["verdict"] == "ignored"
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
-async def test_a_replayed_approval_approves_nothing(guarded: Any) -> None:
+async def test_a_replayed_approval_approves_nothing(guarded: HttpHarness) -> None:
     first = await waiting(guarded)
     _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
     await over(guarded, first)
     _, asked = await send_webhook(guarded, "near", said("@mosaic hello again"))
     assert asked["verdict"] == "waiting"
-    status, replayed = await guarded.socket.say("POST", f"/deliveries/{told['deliveryId']}/replay", json={})
+    status, replayed = await guarded.local.request("POST", f"/deliveries/{told['deliveryId']}/replay", json={})
     assert (status, replayed["verdict"]) == (200, "ignored")
     assert (await job_of(guarded, asked["jobId"]))["status"] == "PENDING"
 
 
-async def test_cancel_and_approve_at_once_agree(guarded: Any) -> None:
+async def test_cancel_and_approve_at_once_agree(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
-    acts = [guarded.socket.say("POST", f"/runner-jobs/{job_id}/{act}", json={}) for act in ("approve", "cancel")]
+    acts = [guarded.local.request("POST", f"/runner-jobs/{job_id}/{act}", json={}) for act in ("approve", "cancel")]
     (approved, _), (cancelled, _) = await asyncio.gather(*acts)
     job = await over(guarded, job_id)
     assert approved in {202, 409}
@@ -268,12 +272,12 @@ async def test_cancel_and_approve_at_once_agree(guarded: Any) -> None:
         assert "job.started" not in {event["type"] for event in job["events"]}
 
 
-async def test_what_nobody_approves_in_time_is_cancelled(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_nobody_approves_in_time_is_cancelled(guarded: HttpHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await waiting(guarded)
-    _, terms = await guarded.house.store.write(approvals.find_waiting, job_id)
+    _, terms = await guarded.state.store.write(approvals.find_waiting, job_id)
     assert terms.expires == "24h"
     monkeypatch.setattr("stitcherd.jobs.approvals.now_ms", lambda: terms.expires_at)
-    task = asyncio.create_task(guarded.house.intake.approvals.expiring())
+    task = asyncio.create_task(guarded.state.intake.approvals.expiring())
     try:
         job = await over(guarded, job_id)
     finally:

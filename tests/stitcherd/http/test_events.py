@@ -1,4 +1,4 @@
-"""The stream: every event once and in order, for each listener at its own pace."""
+"""The event stream: every event once and in order, for each client at its own pace."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,15 +9,15 @@ import msgspec
 import pytest
 
 from shared.ids import now_ms
-from stitcherd.http import events
-from stitcherd.http import feed as feeding
+from stitcherd.http import events, feed
 from stitcherd.store import retention
+from tests.stitcherd.http.conftest import HttpHarness
 
 WITHIN = 10.0
 
 
 class Reader:
-    """Frames of one open stream, as (id, event or None for a beat)."""
+    """The frames of an open stream, as (id, event or None for a heartbeat)."""
 
     def __init__(self, content: Any) -> None:
         self._content = content
@@ -45,7 +45,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def listening(door: Any, query: str = "", token: str | None = None, **headers: str) -> AsyncIterator[Reader]:
+async def open_stream(door: Any, query: str = "", token: str | None = None, **headers: str) -> AsyncIterator[Reader]:
     sent = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
     async with door.session.get(f"{door.base}/events{query}", headers=sent) as answer:
         assert answer.status == 200
@@ -53,28 +53,28 @@ async def listening(door: Any, query: str = "", token: str | None = None, **head
         yield Reader(answer.content)
 
 
-async def test_without_a_cursor_it_begins_now_and_says_where_that_is(doors: Any) -> None:
-    old = await doors.event(n=0)
-    async with listening(doors.socket) as reader:
+async def test_without_a_cursor_it_starts_now_and_sends_the_cursor(api: HttpHarness) -> None:
+    old = await api.add_event(n=0)
+    async with open_stream(api.local) as reader:
         assert await reader.frame() == (old, None)
-        new = await doors.event(n=1)
+        new = await api.add_event(n=1)
         assert (await reader.frame())[0] == new
 
 
-async def test_after_0_is_the_oldest_that_is_kept_and_last_event_id_beats_after(doors: Any) -> None:
-    ids = [await doors.event(n=n) for n in range(5)]
-    async with listening(doors.socket, "?after=0") as reader:
+async def test_after_0_starts_at_the_oldest_and_last_event_id_overrides_after(api: HttpHarness) -> None:
+    ids = [await api.add_event(n=n) for n in range(5)]
+    async with open_stream(api.local, "?after=0") as reader:
         assert [event["id"] for event in await reader.events(6)] == [1, *ids]
-    async with listening(doors.socket, "?after=0", **{"Last-Event-ID": str(ids[2])}) as reader:
+    async with open_stream(api.local, "?after=0", **{"Last-Event-ID": str(ids[2])}) as reader:
         assert [event["id"] for event in await reader.events(2)] == ids[3:]
 
 
-async def test_a_listener_that_is_cut_again_and_again_sees_everything_once(doors: Any) -> None:
+async def test_a_client_that_reconnects_sees_every_event_once(api: HttpHarness) -> None:
     seen: list[int] = []
-    writing = asyncio.gather(*(doors.event(n=n) for n in range(300)))
+    writing = asyncio.gather(*(api.add_event(n=n) for n in range(300)))
     cursor = 1
     while len(seen) < 300:
-        async with listening(doors.socket, f"?after={cursor}") as reader:
+        async with open_stream(api.local, f"?after={cursor}") as reader:
             for event in await reader.events(min(7, 300 - len(seen))):
                 seen.append(event["payload"]["n"])
                 cursor = event["id"]
@@ -82,71 +82,75 @@ async def test_a_listener_that_is_cut_again_and_again_sees_everything_once(doors
     assert sorted(seen) == list(range(300))
 
 
-async def test_one_that_is_far_behind_reads_for_itself(doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "BUFFER_BYTES", 2000)
+async def test_a_client_behind_the_buffer_reads_from_the_store(
+    api: HttpHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "BUFFER_BYTES", 2000)
     monkeypatch.setattr(events, "EVENT_BATCH", 7)
-    async with listening(doors.socket) as at_the_head:
-        ids = [await doors.event(n=n) for n in range(60)]
-        assert [event["id"] for event in await at_the_head.events(60)] == ids
-        async with listening(doors.socket, f"?after={ids[0] - 1}") as behind:
+    async with open_stream(api.local) as current:
+        ids = [await api.add_event(n=n) for n in range(60)]
+        assert [event["id"] for event in await current.events(60)] == ids
+        async with open_stream(api.local, f"?after={ids[0] - 1}") as behind:
             assert [event["id"] for event in await behind.events(60)] == ids
 
 
-async def test_a_listener_that_stops_reading_holds_up_nobody(doors: Any) -> None:
+async def test_a_client_that_stops_reading_delays_no_other(api: HttpHarness) -> None:
     big = "x" * 4000
-    async with listening(doors.socket) as _stalled, listening(doors.socket) as reader:
+    async with open_stream(api.local) as _stalled, open_stream(api.local) as reader:
         await reader.frame()
         for start in range(0, 2000, 200):
-            await asyncio.gather(*(doors.event(n=n, big=big) for n in range(start, start + 200)))
+            await asyncio.gather(*(api.add_event(n=n, big=big) for n in range(start, start + 200)))
             got = [event["payload"]["n"] for event in await reader.events(200)]
             assert sorted(got) == list(range(start, start + 200))
 
 
-async def test_one_job_only(doors: Any) -> None:
-    _, job = await doors.socket.say("POST", "/runner-jobs", json={"type": "hello"})
-    async with listening(doors.socket, f"?after=0&job={job['id'][-8:]}") as reader:
+async def test_the_stream_of_one_job(api: HttpHarness) -> None:
+    _, job = await api.local.request("POST", "/runner-jobs", json={"type": "hello"})
+    async with open_stream(api.local, f"?after=0&job={job['id'][-8:]}") as reader:
         while (event := (await reader.events(1))[0])["type"] != "job.completed":
             assert event["jobId"] == job["id"]
 
 
-async def test_workspaces_see_their_own_events_and_those_of_all(doors: Any) -> None:
-    async with listening(doors.tcp, token="other") as reader:
+async def test_workspaces_see_their_own_and_global_events(api: HttpHarness) -> None:
+    async with open_stream(api.public, token="other") as reader:
         await reader.frame()
-        await doors.event(workspace="default", n=1)
-        await doors.event(workspace="elsewhere", n=2)
-        await doors.event(workspace=None, n=3)
+        await api.add_event(workspace="default", n=1)
+        await api.add_event(workspace="elsewhere", n=2)
+        await api.add_event(workspace=None, n=3)
         assert [event["payload"]["n"] for event in await reader.events(2)] == [2, 3]
 
 
-async def test_a_beat_carries_the_cursor_past_what_others_may_see(doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_heartbeat_moves_the_cursor_past_hidden_events(
+    api: HttpHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.2)
-    async with listening(doors.tcp, token="other") as reader:
+    async with open_stream(api.public, token="other") as reader:
         await reader.frame()
-        hidden = await doors.event(workspace="default")
+        hidden = await api.add_event(workspace="default")
         while (await reader.frame()) != (hidden, None):
-            pass  # a beat from before
+            pass  # an earlier heartbeat
 
 
-async def test_410_only_if_an_event_behind_the_cursor_was_pruned(doors: Any) -> None:
-    ids = [await doors.event(workspace=None, n=n) for n in range(4)]
-    await doors.house.store.write(retention.prune_events, now_ms() + 1)
-    kept = await doors.event(n=4)
-    status, problem = await doors.socket.say("GET", f"/events?after={ids[1]}")
+async def test_410_only_if_an_event_after_the_cursor_was_pruned(api: HttpHarness) -> None:
+    ids = [await api.add_event(workspace=None, n=n) for n in range(4)]
+    await api.state.store.write(retention.prune_events, now_ms() + 1)
+    kept = await api.add_event(n=4)
+    status, problem = await api.local.request("GET", f"/events?after={ids[1]}")
     assert (status, problem["code"]) == (410, "cursor_expired")
     for cursor in (ids[-1], 0):
-        async with listening(doors.socket, f"?after={cursor}") as reader:
+        async with open_stream(api.local, f"?after={cursor}") as reader:
             assert (await reader.frame())[0] == kept
 
 
 @pytest.mark.parametrize("cursor", ["-1", "x", "1.5", "9" * 25, "\u0661"])
-async def test_a_cursor_that_is_none_is_422(doors: Any, cursor: str) -> None:
-    status, problem = await doors.socket.say("GET", "/events", params={"after": cursor})
+async def test_an_invalid_cursor_is_422(api: HttpHarness, cursor: str) -> None:
+    status, problem = await api.local.request("GET", "/events", params={"after": cursor})
     assert (status, problem["code"]) == (422, "invalid")
 
 
-async def test_closing_the_feed_ends_every_stream(doors: Any) -> None:
-    async with listening(doors.socket) as reader:
+async def test_closing_the_feed_ends_every_stream(api: HttpHarness) -> None:
+    async with open_stream(api.local) as reader:
         await reader.frame()
-        doors.house.feed.close()
+        api.state.feed.close()
         with pytest.raises(AssertionError, match="ended"):
             await reader.frame()

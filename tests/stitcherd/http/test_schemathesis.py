@@ -1,4 +1,4 @@
-"""The OpenAPI document held against both doors: what it promises is what is answered, also to nonsense."""
+"""Conformance of both apps to the OpenAPI document, for valid and invalid requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,12 +27,12 @@ from schemathesis.specs.openapi.checks import (
 from stitcherd.http import auth
 from stitcherd.http.openapi import OPENAPI, document
 from stitcherd.http.routes import ROUTES, STREAM
-from tests.stitcherd.http.conftest import RAILS
+from tests.stitcherd.http.conftest import RAILS, HttpHarness
 from tests.stitcherd.http.webhooks import comment_body, send_webhook
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-WITHIN = 20.0  # seconds for one answer
-ENDLESS = {route.path for route in ROUTES if STREAM in route.answers.values()}  # test_events.py listens to it
+TIMEOUT = 20.0  # seconds for one response
+ENDLESS = {route.path for route in ROUTES if STREAM in route.answers.values()}  # covered by test_events.py
 SEVERAL = settings(
     max_examples=25,
     deadline=None,
@@ -45,10 +45,10 @@ REFUSED = [400, 401, 403, 404, 409, 413, 415, 422, 429]
 CONFIG = {"checks": {"negative_data_rejection": {"expected-statuses": REFUSED}}}
 
 
-def operations(door: str) -> list[Any]:
-    """Return what can be asked at a door; on the socket nobody needs a token, and a wrong one harms nobody."""
+def operations(app: str) -> list[Any]:
+    """Return the operations of an app; on the Unix socket none needs a token."""
     promised = deepcopy(document())
-    if door == "socket":
+    if app == "local":
         for operation in (operation for path in promised["paths"].values() for operation in path.values()):
             operation.pop("security", None)
     schema = schemathesis.openapi.from_dict(promised, config=SchemathesisConfig.from_dict(CONFIG))
@@ -58,7 +58,7 @@ def operations(door: str) -> list[Any]:
 
 @asynccontextmanager
 async def on_tcp(path: Path) -> AsyncIterator[str]:
-    """Let TCP reach a Unix socket, at which the peer is still this process."""
+    """Forward TCP connections to a Unix socket, where the peer is still this process."""
 
     async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -76,7 +76,7 @@ async def on_tcp(path: Path) -> AsyncIterator[str]:
 
 
 class Known:
-    """What exists in the house: names for the paths, and bodies that mean something."""
+    """Ids of what exists, and request bodies that refer to it."""
 
     def __init__(self, job: Any, delivery: str) -> None:
         self._names = {"job": job["id"], "delivery": delivery, "source": "near", "step": job["steps"][0]["id"]}
@@ -90,7 +90,7 @@ class Known:
         }
 
     def put_into(self, case: Any) -> None:
-        """Let a case be about what exists."""
+        """Make a case refer to what exists."""
         case.path_parameters = {name: self._names[name] for name in case.path_parameters}
         if isinstance(case.body, dict) and case.operation.path in self._bodies:
             meant = {**case.body, **self._bodies[case.operation.path]}
@@ -98,31 +98,31 @@ class Known:
 
 
 @pytest.mark.parametrize("mode", GenerationMode)
-@pytest.mark.parametrize("door", ["tcp", "socket"])
-async def test_the_document_holds(
-    doors: Any, mode: GenerationMode, door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("app", ["public", "local"])
+async def test_responses_conform_to_the_document(
+    api: HttpHarness, mode: GenerationMode, app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auth, "FAILURES_MAX", 10**6)  # or the rest would be 429
-    _, told = await send_webhook(doors, "near", comment_body("@mosaic hello", repository="near-org/nowhere"))
-    job = await doors.over(told["jobId"])
+    _, told = await send_webhook(api, "near", comment_body("@mosaic hello", repository="near-org/nowhere"))
+    job = await api.wait_until_ended(told["jobId"])
     known = Known(job, told["deliveryId"])
     async with on_tcp(tmp_path / "s") as socket:
-        base, headers = (socket, {}) if door == "socket" else (doors.tcp.base, {"Authorization": "Bearer writer"})
-        held = operations(door)
+        base, headers = (socket, {}) if app == "local" else (api.public.base, {"Authorization": "Bearer writer"})
+        held = operations(app)
         statuses = await asyncio.to_thread(_hold, held, base, headers, mode, known)
     expected = {200, 201, 202} if mode.is_positive else {400, 422}
     assert expected <= statuses, "the cases are too poor"
 
 
 def _hold(held: list[Any], base: str, headers: dict[str, str], mode: GenerationMode, known: Known) -> set[int]:
-    """Hold operations against what stands at `base`; return the statuses of the answers."""
+    """Call the operations at `base` and check the responses; return their statuses."""
     wrong, statuses = [], set[int]()
     with requests.Session() as session:
 
         def ask(case: Any) -> None:
             checks = CHECKS if mode.is_positive else [*CHECKS, negative_data_rejection]
             answered = case.call_and_validate(
-                base_url=base, session=session, headers=headers, timeout=WITHIN, checks=checks
+                base_url=base, session=session, headers=headers, timeout=TIMEOUT, checks=checks
             )
             statuses.add(answered.status_code)
 
@@ -138,7 +138,7 @@ def _hold(held: list[Any], base: str, headers: dict[str, str], mode: GenerationM
 
 
 def _can_be_mistaken(operation: Any) -> bool:
-    """Say whether an operation takes anything but a text in its path, which no text can be wrong for."""
+    """Return whether an operation has parameters beside those of its path, for which any text is valid."""
     return bool(operation.query or operation.body or operation.definition.raw.get("security"))
 
 
@@ -153,6 +153,6 @@ def _cases(operation: Any, mode: GenerationMode, known: Known, ask: Callable[[An
     return each
 
 
-def test_no_operation_is_left_out() -> None:
-    held = {operation.path for operation in operations("tcp")} | ENDLESS
+def test_every_route_is_covered() -> None:
+    held = {operation.path for operation in operations("public")} | ENDLESS
     assert held == {route.path for route in (*ROUTES, OPENAPI)}

@@ -1,4 +1,4 @@
-"""Strangers at the doors: whatever they send is answered or dropped, and harms nobody."""
+"""The TCP server under hostile clients: malformed, slow and aborted requests."""
 
 import asyncio
 import collections
@@ -17,18 +17,17 @@ from aiohttp import web
 from bench.knocking import Answer, knock
 from bench.malformed import Case, Sender, cases
 from stitcherd.http import requests, server
-from stitcherd.http import server as http_server
 from stitcherd.http.apps import public_app
-from tests.stitcherd.http.conftest import SECRET
+from tests.stitcherd.http.conftest import SECRET, HttpHarness
 from tests.stitcherd.http.webhooks import comment_body, send_webhook, signed_headers
 
 AT_ONCE = 16
-PATIENCE = 20.0
+TIMEOUT = 20.0
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-class Public:
-    """The public door as the daemon listens at it."""
+class PublicServer:
+    """The public app on the daemon's own TCP server."""
 
     def __init__(self, runner: web.AppRunner, port: int) -> None:
         self._runner = runner
@@ -45,22 +44,22 @@ class Public:
     async def knock(self, *pieces: bytes, ending: str = "read") -> Answer:
         return await knock(*await self.open(), pieces, ending)
 
-    async def holds(self, connections: int) -> None:
-        """Return when so many connections are open."""
-        async with asyncio.timeout(PATIENCE):
-            while self.connections != connections:  # noqa: ASYNC110 (aiohttp tells nobody)
+    async def wait_for_connections(self, connections: int) -> None:
+        """Return once so many connections are open."""
+        async with asyncio.timeout(TIMEOUT):
+            while self.connections != connections:  # noqa: ASYNC110 (aiohttp has no event for it)
                 await asyncio.sleep(0.01)
 
 
 @pytest.fixture
-async def public(doors: Any) -> AsyncIterator[Public]:
+async def public(api: HttpHarness) -> AsyncIterator[PublicServer]:
     async with AsyncExitStack() as closing:
-        runner = web.AppRunner(public_app(doors.house), shutdown_timeout=0.1)
+        runner = web.AppRunner(public_app(api.state), shutdown_timeout=0.1)
         await runner.setup()
         closing.push_async_callback(runner.cleanup)
-        server = await http_server.listen(runner, "127.0.0.1", 0)
-        closing.callback(server.close)
-        yield Public(runner, server.sockets[0].getsockname()[1])
+        listener = await server.listen(runner, "127.0.0.1", 0)
+        closing.callback(listener.close)
+        yield PublicServer(runner, listener.sockets[0].getsockname()[1])
 
 
 def hook(body: bytes, *lines: str, source: str = "near", length: int | None = None) -> bytes:
@@ -72,8 +71,8 @@ def hook(body: bytes, *lines: str, source: str = "near", length: int | None = No
 
 
 @pytest.mark.parametrize(("door", "many"), [("tcp", 2500), ("socket", 1000)])
-async def test_thousands_of_malformed_requests_are_refused_one_by_one(
-    doors: Any, public: Public, tmp_path: Path, caplog: Any, door: str, many: int
+async def test_thousands_of_malformed_requests_are_refused(
+    api: HttpHarness, public: PublicServer, tmp_path: Path, caplog: Any, door: str, many: int
 ) -> None:
     caplog.set_level(logging.WARNING)
     faults, statuses = list[tuple[Case, str]](), collections.Counter[int]()
@@ -89,7 +88,7 @@ async def test_thousands_of_malformed_requests_are_refused_one_by_one(
     rest = cases(1, many, Sender("near", SECRET.encode()), api=door == "socket")
     strangers, heard = asyncio.gather(*(client(rest) for _ in range(AT_ONCE))), 0
     while not strangers.done():  # and meanwhile good ones are heard
-        status, told = await send_webhook(doors, "near", comment_body(f"Remark {heard}."))
+        status, told = await send_webhook(api, "near", comment_body(f"Remark {heard}."))
         assert (status, told["verdict"]) == (200, "ignored")
         heard += 1
         await asyncio.sleep(0.01)
@@ -98,22 +97,22 @@ async def test_thousands_of_malformed_requests_are_refused_one_by_one(
     assert caplog.records == []
     assert {200, 400, 404, 405, 422} <= set(statuses), "the cases are too poor"
     for path in ("/deliveries?limit=500", "/runner-jobs?limit=500"):
-        assert (await doors.socket.say("GET", path))[0] == 200
+        assert (await api.local.request("GET", path))[0] == 200
 
 
-async def test_beyond_the_limit_of_connections_strangers_are_turned_away(
-    public: Public, monkeypatch: pytest.MonkeyPatch
+async def test_connections_beyond_the_limit_are_answered_503(
+    public: PublicServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "CONNECTIONS_MAX", 5)
     inside = [await public.open() for _ in range(5)]
-    await public.holds(5)
+    await public.wait_for_connections(5)
     for _ in range(20):
         assert (await public.knock(HEALTH)).status == 503
     for reader, writer in inside:
         writer.write(HEALTH)
         assert (await reader.readline()).split()[1] == b"200"
     inside[0][1].close()
-    await public.holds(4)
+    await public.wait_for_connections(4)
     assert (await public.knock(HEALTH)).status == 200
     for _, writer in inside:
         writer.close()
@@ -122,60 +121,66 @@ async def test_beyond_the_limit_of_connections_strangers_are_turned_away(
 @pytest.mark.parametrize(
     "begun", [b"", b"POST /stitcher/webhook/near HTTP/1.1\r\nHost: loc", HEALTH + b"GET /"], ids=count()
 )
-async def test_slow_headers_have_a_deadline(public: Public, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
+async def test_slow_headers_have_a_deadline(
+    public: PublicServer, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
     monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
     reader, writer = await public.open()
     writer.write(begun)
     for _ in range(3):  # a byte now and then buys no time
         await asyncio.sleep(0.05)
         writer.write(b"x" if begun else b"")
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         assert (await reader.read()).count(b"200 OK") == begun.count(b"healthz")
     writer.close()
-    await public.holds(0)
+    await public.wait_for_connections(0)
 
 
-async def test_slow_bodies_have_a_deadline(doors: Any, public: Public, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_bodies_have_a_deadline(
+    api: HttpHarness, public: PublicServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(requests, "BODY_SECONDS", 0.3)
     body = comment_body("@mosaic hello")
     answer = await public.knock(hook(body, length=len(body) + 10))
     assert (answer.status, answer.fault) == (400, None)
     assert "did not arrive" in json.loads(answer.body)["detail"]
-    assert (await doors.socket.say("GET", "/deliveries"))[1]["items"] == []
+    assert (await api.local.request("GET", "/deliveries"))[1]["items"] == []
 
 
-async def test_who_does_not_read_the_answers_is_dropped(public: Public, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_reads_no_responses_is_disconnected(
+    public: PublicServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "UNREAD_SECONDS", 0.5)
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.setblocking(False)
     await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", public.port))
-    await public.holds(1)
+    await public.wait_for_connections(1)
     asking = asyncio.create_task(asyncio.get_running_loop().sock_sendall(deaf, HEALTH * 200_000))
-    await public.holds(0)
+    await public.wait_for_connections(0)
     asking.cancel()
     with pytest.raises((asyncio.CancelledError, ConnectionError)):
         await asking
     deaf.close()
 
 
-async def test_a_body_that_was_torn_off_is_nothing(doors: Any, public: Public, caplog: Any) -> None:
+async def test_an_incomplete_body_is_not_stored(api: HttpHarness, public: PublicServer, caplog: Any) -> None:
     body = comment_body("@mosaic hello")
     for ending in ("half", "reset"):
         for kept in (1, len(body) // 2, len(body) - 1):
             whole = hook(body)
             assert (await public.knock(whole[: kept - len(body)], ending=ending)).status in {0, 400}
-    await public.holds(0)
-    assert (await doors.socket.say("GET", "/deliveries"))[1]["items"] == []
+    await public.wait_for_connections(0)
+    assert (await api.local.request("GET", "/deliveries"))[1]["items"] == []
     assert caplog.records == []
 
 
-async def test_a_sender_that_waits_for_a_go_on_gets_it(public: Public) -> None:
+async def test_expect_100_continue_is_answered(public: PublicServer) -> None:
     whole = hook(comment_body("A remark."), "Expect: 100-continue")
     at = whole.index(b"\r\n\r\n") + 4
     reader, writer = await public.open()
     writer.write(whole[:at])
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(whole[at:])
         assert b" 200 " in await reader.readline()
@@ -194,7 +199,7 @@ async def test_a_sender_that_waits_for_a_go_on_gets_it(public: Public) -> None:
         ("X-Hub-Signature-256: \udcff", 401),
     ],
 )
-async def test_odd_bytes_in_headers_are_refused_in_words(public: Public, line: str, status: int) -> None:
+async def test_odd_bytes_in_headers_are_refused_with_a_problem(public: PublicServer, line: str, status: int) -> None:
     body = comment_body("A remark.")
     name = line.partition(":")[0]
     kept = [each for each in hook(body).split(b"\r\n") if not each.startswith(name.encode())]
@@ -214,7 +219,7 @@ async def test_odd_bytes_in_headers_are_refused_in_words(public: Public, line: s
     ],
     ids=count(),
 )
-async def test_what_is_no_http_is_answered_as_a_problem_too(public: Public, data: bytes) -> None:
+async def test_invalid_http_is_answered_with_a_problem(public: PublicServer, data: bytes) -> None:
     answer = await public.knock(data)
     assert (answer.status, answer.fault) == (400, None)
-    assert json.loads(answer.body)["detail"].startswith("this is no HTTP: ")
+    assert json.loads(answer.body)["detail"].startswith("invalid HTTP: ")

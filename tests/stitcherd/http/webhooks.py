@@ -1,15 +1,15 @@
-"""Webhooks of the two sources of the doors' house: what they send, and how they sign it."""
+"""Signed GitHub webhooks of the two sources of the harness."""
 
 import hmac
 import json
 import uuid
 from typing import Any
 
-from tests.stitcherd.http.conftest import SECRET
+from tests.stitcherd.http.conftest import SECRET, HttpHarness
 
 
 def comment_body(text: str, *, repository: str = "near-org/api", issue: int = 1, **more: Any) -> bytes:
-    """Return the body of octocat's new comment on an issue of octocat's."""
+    """Return the body of a comment by octocat on an issue by octocat."""
     user = {"login": "octocat"}
     topic = {"number": issue, "title": "A row is lost", "user": user, "labels": []}
     said = {"id": 1, "body": text, "user": user}
@@ -18,7 +18,7 @@ def comment_body(text: str, *, repository: str = "near-org/api", issue: int = 1,
 
 
 def signed_headers(body: bytes, event: str = "issue_comment") -> dict[str, str]:
-    """Return the headers of a delivery, with an id of its own."""
+    """Return the headers of a delivery with a new id."""
     proof = hmac.digest(SECRET.encode(), body, "sha256").hex()
     return {
         "Content-Type": "application/json",
@@ -28,8 +28,7 @@ def signed_headers(body: bytes, event: str = "issue_comment") -> dict[str, str]:
     }
 
 
-async def send_webhook(doors: Any, source: str, body: bytes, **headers: str) -> tuple[int, Any]:
-    """Send a signed webhook to the public door; return the status and the document of the answer."""
+async def send_webhook(api: HttpHarness, source: str, body: bytes, **headers: str) -> tuple[int, Any]:
+    """Send a signed webhook; return the status and the JSON of the response."""
     given = {**signed_headers(body), **headers}
-    status, told = await doors.tcp.say("POST", f"/stitcher/webhook/{source}", data=body, headers=given)
-    return status, told
+    return await api.public.request("POST", f"/stitcher/webhook/{source}", data=body, headers=given)
