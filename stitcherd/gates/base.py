@@ -1,12 +1,20 @@
-"""What a gate says of a commit."""
+"""The interface of a gate: its result, and what a built-in gate is given and declares."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from msgspec import Struct
 
+from stitcherd.git.checkout import Checkout
+from stitcherd.rails.compiled import GateRule
+
+Write: TypeAlias = Callable[[bytes], None]  # appends to the output of the gate's step
+
 
 class GateResult(Struct, frozen=True):
-    """The verdict of one gate; `reason` is a sentence, `flaky` that it passed only when asked again.
+    """The result of one gate; `reason` is a sentence.
 
-    With `asks` it passes if a person approves of the commit.
+    `flaky` says that the gate passed only in a retry, and `asks` that it passes if a person approves of the commit.
     """
 
     ok: bool
@@ -14,3 +22,22 @@ class GateResult(Struct, frozen=True):
     exit_code: int | None = None  # negative: ended by that signal
     flaky: bool = False
     asks: bool = False
+
+
+class GateInput(Struct, frozen=True):
+    """What a built-in gate checks: a commit on the base of its checkout, by the rule of the rails.
+
+    `commit` is None if nothing was changed. `mask_secrets` returns data with Stitcher's configured secrets replaced.
+    """
+
+    checkout: Checkout
+    commit: str | None
+    rule: GateRule
+    mask_secrets: Callable[[bytes], bytes]
+
+
+class BuiltinGate(Struct, frozen=True):
+    """A gate that runs in the daemon; `enforces_paths` declares that it enforces `paths` of the rails."""
+
+    run: Callable[[GateInput, Write], Awaitable[GateResult]]
+    enforces_paths: bool = False

@@ -1,9 +1,9 @@
-"""The gate that is any program: exit code 0 passes, everything else does not."""
+"""Runs any program as a gate: exit code 0 passes, everything else fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from stitcherd import processes
-from stitcherd.gates.base import GateResult
+from stitcherd.gates.base import GateResult, Write
 from stitcherd.processes import RunCommand
 
 
@@ -12,12 +12,12 @@ async def run_command_gate(
     argv: Sequence[str],
     *,
     timeout: float | None,  # noqa: ASYNC109 (a gate's own limit, which is a result and not an error)
-    write: Callable[[bytes], None],
+    write: Write,
     retries: int = 0,
 ) -> GateResult:
-    """Run a gate's command, again up to `retries` times while it fails.
+    """Run the command of a gate, and again up to `retries` times while it fails.
 
-    `timeout` is in seconds and for each run. The checkout is not restored between the runs.
+    `timeout` is in seconds, for each run. The checkout is not restored between the runs.
     """
     reason = ""
     code = None
@@ -26,8 +26,8 @@ async def run_command_gate(
             write(f"\nstitcher: {reason} Run {number} of {retries + 1}.\n".encode())
         try:
             ended = await run(argv, timeout=timeout, write=write)
-        except processes.CannotStart as fault:
-            return GateResult(ok=False, reason=str(fault))
+        except processes.CannotStart as error:
+            return GateResult(ok=False, reason=str(error))
         code = ended.code
         if ended.ok:
             reason = f"The gate passed in run {number} after: {reason}" if number > 1 else "The gate passed."

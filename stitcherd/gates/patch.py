@@ -1,4 +1,4 @@
-"""A diff as git writes it, read into the changes of its files; it judges nothing and trusts no file's content."""
+"""Parses a diff of git into the changes of its files, and searches them; the content of the files is not trusted."""
 
 import re
 import stat
@@ -12,30 +12,30 @@ from msgspec import Struct, field
 _HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _GITLINK = 0o160000
 
-SEARCH_CHUNK = 64 * 1024  # bytes: some milliseconds of searching
+SEARCH_CHUNK = 64 * 1024  # bytes; searching them takes some milliseconds
 
 
 class UnreadableDiff(Exception):
-    """The diff is not what git writes, so nothing can be said of it."""
+    """The diff does not have the format that git writes."""
 
 
 class LinePattern(Struct, frozen=True):
-    """A pattern that is looked for; every match holds one of the `hints`, which are found fifty times as fast."""
+    """A pattern to search for; every match contains one of the `hints`, which are found fifty times as fast."""
 
     pattern: re.Pattern[bytes]
     hints: tuple[bytes, ...]
 
     @classmethod
     def of(cls, pattern: bytes, *hints: bytes) -> Self:
-        """Return the pattern compiled, with `^` at the beginning of each line."""
+        """Compile a pattern in which `^` matches at the start of each line."""
         return cls(re.compile(pattern, re.MULTILINE), hints)
 
 
 class ChangedLines(Struct, frozen=True):
-    """What a change takes out of a file, or puts into it.
+    """The lines that a change removes from a file, or adds to it.
 
-    `data` is all its lines in one piece, each with its line feed; `offsets` and `numbers` say where each run of
-    neighbouring lines begins in it and in the file. A patch of short lines thus costs its own size, and no more.
+    `data` holds all lines, each with its line feed; `offsets` and `numbers` are where each run of adjacent lines
+    starts in it and in the file. A patch of short lines thus takes no more memory than its size.
     """
 
     data: bytearray = field(default_factory=bytearray)
@@ -43,9 +43,9 @@ class ChangedLines(Struct, frozen=True):
     numbers: "array[int]" = field(default_factory=lambda: array("Q"))
 
     def find(self, wanted: "LinePattern") -> Iterator[re.Match[bytes]]:
-        """Yield the matches of a pattern that stays within a line, piece by piece.
+        """Yield the matches of a pattern that does not span lines.
 
-        A search holds the interpreter until it ends: between two pieces the daemon's other threads have their turn.
+        A single search holds the interpreter lock, so the data is searched in chunks, between which other threads run.
         """
         start = 0
         while start < len(self.data):
@@ -58,13 +58,13 @@ class ChangedLines(Struct, frozen=True):
             start = end
 
     def line_at(self, offset: int) -> int:
-        """Return the number in the file, from 1, of the line that holds an offset of `data`."""
+        """Return the line number in the file, from 1, of an offset in `data`."""
         run = bisect_right(self.offsets, offset) - 1
         return self.numbers[run] + self.data.count(b"\n", self.offsets[run], offset)
 
 
 class FileChange(Struct, frozen=True):
-    """One file that differs; a mode is 0 where the file is not there. A renamed file is two changes."""
+    """One file that differs; a mode is 0 if the file does not exist. A renamed file is two changes."""
 
     path: bytes
     old_mode: int
@@ -74,27 +74,27 @@ class FileChange(Struct, frozen=True):
 
     @property
     def is_new(self) -> bool:
-        """Whether the file was not there before."""
+        """Whether the file is added."""
         return not self.old_mode
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the file is gone."""
+        """Whether the file is deleted."""
         return not self.new_mode
 
     @property
     def is_submodule(self) -> bool:
-        """Whether it is, or was, another repository's commit."""
+        """Whether the path is or was a submodule."""
         return _GITLINK in {self.old_mode, self.new_mode}
 
     @property
     def makes_link(self) -> bool:
-        """Whether it is a symbolic link now."""
+        """Whether the path becomes a symbolic link."""
         return stat.S_ISLNK(self.new_mode)
 
     @property
     def is_binary(self) -> bool:
-        """Whether it is no text now, by its content: what .gitattributes says of it was the agent's to write."""
+        """Whether the new content is not text; .gitattributes is ignored, since the agent may have written it."""
         return b"\0" in self.added.data
 
 
@@ -121,7 +121,7 @@ def parse_diff(entries: bytes, patch: Iterable[bytes]) -> list[FileChange]:
 
 
 def _sections(lines: Iterator[bytes]) -> Iterator[tuple[ChangedLines, ChangedLines]]:
-    """Yield what each section removes and adds; only the counts of a hunk say where its lines end."""
+    """Yield the lines that each section removes and adds; a hunk ends by its counts, whatever its lines look like."""
     section: tuple[ChangedLines, ChangedLines] | None = None
     for line in lines:
         if line.startswith(b"diff --git "):
@@ -153,9 +153,9 @@ def _read_lines(lines: Iterator[bytes], mark: bytes, side: ChangedLines, number:
 
 
 class DiffFinding(Struct, frozen=True):
-    """One thing that a rule says of a change; `line` is None for the whole file.
+    """What a rule found in a change; `line` is None for the whole file.
 
-    A `note` fails nothing, and what `asks` fails nothing that a person approves of.
+    A `note` never fails the gate, and a finding that `asks` does not if a person approves.
     """
 
     path: bytes
@@ -167,6 +167,6 @@ class DiffFinding(Struct, frozen=True):
 
     def __str__(self) -> str:
         text = self.path.decode("utf-8", "backslashreplace")
-        shown = text if text.isprintable() else ascii(text)  # a name may hold line breaks, to look like a finding
+        shown = text if text.isprintable() else ascii(text)  # a name with line breaks could look like another finding
         place = shown if self.line is None else f"{shown}:{self.line}"
         return f"{place}: {'note: ' if self.note else ''}{self.rule}: {self.sentence}"

@@ -1,10 +1,10 @@
-"""Secrets that a change would put into a repository: only what nothing else looks like, so that it is believed."""
+"""Finds well-known credential formats in added lines; precise by design, so that there are few false positives."""
 
 from collections.abc import Callable, Iterator
 
 from stitcherd.gates.patch import DiffFinding, FileChange, LinePattern
 
-# As their issuers print them. Each begins with letters of its own; none can match in more than linear time.
+# The formats of their issuers. Each starts with a distinct prefix; all match in linear time.
 _TOKEN_FORMATS = {
     "a GitHub token": rb"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}",
     "a GitLab token": rb"gl(?:pat|oas|ptt|dt|rt|ft|soat)-[A-Za-z0-9_-]{20,}",
@@ -24,13 +24,13 @@ _ANY_TOKEN = LinePattern.of(
     *(b"xox", b"xapp-", b"k_live_", b"AIza", b"npm_", b"pypi-"),
 )
 _TOKEN_NAMES = tuple(_TOKEN_FORMATS)
-_DISTINCT_CHARACTERS_MIN = 8  # characters: what has fewer is a placeholder, like ghp_xxxxxxxx
+_DISTINCT_CHARACTERS_MIN = 8  # a token with fewer is a placeholder, like ghp_xxxxxxxx
 
 
-def find_secrets(change: FileChange, masked: Callable[[bytes], bytes]) -> Iterator[DiffFinding]:
-    """Yield the secrets that a change adds, at most one of a kind; no finding repeats the secret.
+def find_secrets(change: FileChange, mask_secrets: Callable[[bytes], bytes]) -> Iterator[DiffFinding]:
+    """Yield a finding for each kind of secret that a change adds; no finding contains the secret.
 
-    `masked` returns its data with Stitcher's own configured secrets replaced.
+    `mask_secrets` returns data with Stitcher's configured secrets replaced.
     """
     seen = set()
     for match in change.added.find(_ANY_TOKEN):
@@ -39,7 +39,7 @@ def find_secrets(change: FileChange, masked: Callable[[bytes], bytes]) -> Iterat
             seen.add(name)
             yield _finding(change, match.start(), name)
     data = bytes(change.added.data)
-    after = masked(data)
+    after = mask_secrets(data)
     if after != data:
         yield _finding(change, _first_difference(data, after), "a secret of stitcherd.toml")
 

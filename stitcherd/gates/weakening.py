@@ -1,16 +1,18 @@
-"""Checks that a change weakens: tests that are gone or skipped, silenced tools, lowered floors.
+"""Finds weakened checks in a change: removed or skipped tests, suppressed tools, lowered thresholds.
 
-Counted over the whole change, added minus removed: what only moves from one file to another is no finding.
+They are counted over the whole change, added minus removed: what only moves between files is not a finding.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+
+from msgspec import structs
 
 from stitcherd.gates.patch import ChangedLines, DiffFinding, FileChange, LinePattern
 
-_PROSE_SUFFIXES = (b".md", b".rst", b".txt", b".adoc")  # what tells of a marker does not use it
+_PROSE_SUFFIXES = (b".md", b".rst", b".txt", b".adoc")  # documentation may mention a marker
 
 _MARKERS = {
     "a test is skipped or expected to fail": LinePattern.of(
@@ -20,19 +22,17 @@ _MARKERS = {
         *(b"kip", b"fail", b"expectedFailure", b".todo", b"xit(", b"xtest(", b"xdescribe("),
         *(b"#[ignore", b"@Disabled", b"@Ignore"),
     ),
-    "a test is singled out, which switches the others off": LinePattern.of(
-        rb"\b(?:it|test|describe|context)\.only\(", b".only("
-    ),
-    "a linter is silenced": LinePattern.of(
+    "a test is focused, which skips the others": LinePattern.of(rb"\b(?:it|test|describe|context)\.only\(", b".only("),
+    "a linter is suppressed": LinePattern.of(
         rb"#\s*(?:ruff:\s*|flake8:\s*)?noqa\b|#\s*pylint:\s*disable|#\s*nosec\b|\beslint-disable|//\s*nolint\b"
         rb"|#!?\[(?:allow|expect)\(|@SuppressWarnings\b|\brubocop:disable\b|\bshellcheck disable=",
         *(b"noqa", b"disable", b"nosec", b"nolint", b"[allow(", b"[expect(", b"@SuppressWarnings"),
     ),
-    "a type checker is silenced": LinePattern.of(
+    "a type checker is suppressed": LinePattern.of(
         rb"#\s*type:\s*ignore\b|#\s*(?:pyright|mypy):\s*ignore|@ts-(?:ignore|expect-error|nocheck)\b",
         *(b"ignore", b"@ts-"),
     ),
-    "code is left out of the coverage": LinePattern.of(
+    "code is excluded from coverage": LinePattern.of(
         rb"\bpragma:\s*no\s?cover\b|\b(?:istanbul|c8|v8) ignore\b", b"cover", b" ignore"
     ),
 }
@@ -59,11 +59,11 @@ _ASSERTION = LinePattern.of(
     rb"|\bt\.(?:Error|Fatal)f?\(|\b(?:require|assert)\.\w+\(",
     *(b"assert", b"expect(", b"pytest.", b"t.Error", b"t.Fatal", b"require."),
 )
-_NAMES_SHOWN = 3  # tests that a finding names; of the others it says how many
+_NAMES_SHOWN = 3  # in a finding about removed tests; the others are counted
 
 
 def find_weakened_checks(changes: Sequence[FileChange], is_test: Callable[[bytes], bool]) -> Iterator[DiffFinding]:
-    """Yield a finding for each kind of check of which there is less than before; `is_test` adds to what are tests."""
+    """Yield a finding for each kind of check that is weakened; `is_test` marks further paths as tests."""
     code = [change for change in changes if not change.path.endswith(_PROSE_SUFFIXES) and not change.is_binary]
     tests = [change for change in code if is_test(change.path) or _TEST_FILE.search(change.path)]
     for sentence, marker in _MARKERS.items():
@@ -74,27 +74,31 @@ def find_weakened_checks(changes: Sequence[FileChange], is_test: Callable[[bytes
 
 
 def _added_markers(changes: Sequence[FileChange], marker: LinePattern, sentence: str) -> Iterator[DiffFinding]:
-    more = _count(marker, (change.added for change in changes)) - _count(marker, (it.removed for it in changes))
-    if more > 0:
-        yield from _first_match(((it, it.added) for it in changes), marker, f"{sentence}, {more} more than before")
+    added = _count(marker, [change.added for change in changes])
+    removed = _count(marker, [change.removed for change in changes])
+    if added > removed:
+        sides = ((change, change.added) for change in changes)
+        yield from _first_match(sides, marker, f"{sentence}, {added - removed} more than before")
 
 
 def _removed_assertions(changes: Sequence[FileChange]) -> Iterator[DiffFinding]:
-    fewer = _count(_ASSERTION, (it.removed for it in changes)) - _count(_ASSERTION, (it.added for it in changes))
-    if fewer > 0:
-        sentence = f"the tests assert less, by {fewer}: what stood here is gone"
-        yield from _first_match(((it, it.removed) for it in changes), _ASSERTION, sentence)
+    added = _count(_ASSERTION, [change.added for change in changes])
+    removed = _count(_ASSERTION, [change.removed for change in changes])
+    if removed > added:
+        sides = ((change, change.removed) for change in changes)
+        sentence = f"the tests have fewer assertions, by {removed - added}; one was removed here"
+        yield from _first_match(sides, _ASSERTION, sentence)
 
 
 def _removed_tests(changes: Sequence[FileChange]) -> Iterator[DiffFinding]:
-    kept = {name for change in changes for name, _ in _named_tests(change.added)}
+    added = {name for change in changes for name, _ in _named_tests(change.added)}
     for change in changes:
-        lost = [(name, offset) for name, offset in _named_tests(change.removed) if name not in kept]
-        if lost:
-            names = [name.decode("utf-8", "replace") for name, _ in lost]
+        removed = [(name, offset) for name, offset in _named_tests(change.removed) if name not in added]
+        if removed:
+            names = [name.decode("utf-8", "replace") for name, _ in removed]
             others = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
             sentence = f"tests are removed or renamed: {', '.join(names[:_NAMES_SHOWN])}{others}"
-            yield DiffFinding(change.path, change.removed.line_at(lost[0][1]), "weakened", sentence)
+            yield DiffFinding(change.path, change.removed.line_at(removed[0][1]), "weakened", sentence)
 
 
 def _named_tests(side: ChangedLines) -> list[tuple[bytes, int]]:
@@ -102,34 +106,36 @@ def _named_tests(side: ChangedLines) -> list[tuple[bytes, int]]:
 
 
 def _lowered_thresholds(changes: Iterator[FileChange]) -> Iterator[DiffFinding]:
-    """Yield the floors that are lower, or gone; which old one became which new one is their order by height."""
+    """Yield the thresholds that are lowered or removed; old and new ones are paired in descending order."""
     before: dict[bytes, list[tuple[float, DiffFinding]]] = defaultdict(list)
     after: dict[bytes, list[tuple[float, DiffFinding]]] = defaultdict(list)
     for change in changes:
-        for side, floors in ((change.removed, before), (change.added, after)):
+        for side, thresholds in ((change.removed, before), (change.added, after)):
             for match in side.find(_THRESHOLD):
+                # The sentence is the name of the threshold until it is compared.
                 place = DiffFinding(change.path, side.line_at(match.start()), "weakened", match[1].decode())
-                floors[match[1].replace(b"-", b"_")].append((float(match[2]), place))
+                thresholds[match[1].replace(b"-", b"_")].append((float(match[2]), place))
     for name, old in before.items():
-        old.sort(key=lambda floor: -floor[0])
-        new = sorted(after[name], key=lambda floor: -floor[0])
-        for at, (height, place) in enumerate(old):
-            if at >= len(new):
-                yield DiffFinding(place.path, place.line, place.rule, f"the floor {place.sentence} {height:g} is gone")
-            elif new[at][0] < height:
-                here = new[at][1]
-                sentence = f"the floor {here.sentence} is lowered from {height:g} to {new[at][0]:g}"
-                yield DiffFinding(here.path, here.line, here.rule, sentence)
+        old.sort(key=lambda threshold: -threshold[0])
+        new = sorted(after[name], key=lambda threshold: -threshold[0])
+        for index, (old_value, old_place) in enumerate(old):
+            if index >= len(new):
+                sentence = f"the threshold {old_place.sentence} {old_value:g} is removed"
+                yield structs.replace(old_place, sentence=sentence)
+            elif new[index][0] < old_value:
+                value, place = new[index]
+                sentence = f"the threshold {place.sentence} is lowered from {old_value:g} to {value:g}"
+                yield structs.replace(place, sentence=sentence)
 
 
-def _count(marker: LinePattern, sides: Iterator[ChangedLines]) -> int:
+def _count(marker: LinePattern, sides: Iterable[ChangedLines]) -> int:
     return sum(1 for side in sides for _ in side.find(marker))
 
 
 def _first_match(
-    sides: Iterator[tuple[FileChange, ChangedLines]], marker: LinePattern, sentence: str
+    sides: Iterable[tuple[FileChange, ChangedLines]], marker: LinePattern, sentence: str
 ) -> Iterator[DiffFinding]:
-    """Yield one finding, at the first place where a marker stands."""
+    """Yield one finding, at the first occurrence of a marker."""
     places = ((change, side, match) for change, side in sides for match in side.find(marker))
     for change, side, match in islice(places, 1):
         yield DiffFinding(change.path, side.line_at(match.start()), "weakened", sentence)

@@ -1,4 +1,4 @@
-"""One way to call git: by argument list, with our own configuration only, and never with a hook or a prompt."""
+"""Runs git with arguments as a list and Stitcher's own configuration only, and never with a hook or a prompt."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from stitcherd import processes
 
-# What a repository's own configuration may say is overruled here; what names a program is switched off.
+# These override the configuration of a repository; whatever could start a program is disabled.
 SAFE_CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -27,7 +27,7 @@ SAFE_CONFIG = (
 )
 OPTIONS = tuple(word for setting in SAFE_CONFIG for word in ("-c", setting))
 
-# What reaching a forge may need of the operator's own surroundings. ssh finds ~/.ssh by the user, not by HOME.
+# What a connection to a forge may need of the daemon's environment. ssh finds ~/.ssh by the user, not by HOME.
 NETWORK_ENVIRONMENT = (
     "HOME",
     "SSH_AUTH_SOCK",
@@ -44,22 +44,22 @@ CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class GitError(Exception):
-    """Git said no; the text is a sentence, with the last lines that git wrote and without credentials."""
+    """Git failed; the text is a sentence with the last lines of its output, without credentials."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(CREDENTIALS.sub("", sentence))
 
 
 class Git(Struct, frozen=True):
-    """Git with an own home: `home` holds nothing but the one setting that cannot be given by argument."""
+    """Git with a home directory of its own, which holds only the one setting that cannot be given as an argument."""
 
     home: Path
 
     @classmethod
-    def at(cls, home: Path) -> Self:
-        """Return git with a home that is made ready."""
+    def with_home(cls, home: Path) -> Self:
+        """Create the home directory, and return git with it."""
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Repositories are named by the operator, and may belong to another user: a forge's, root's.
+        # The operator names the repositories, and they may belong to another user: a forge's, root.
         (home / "config").write_text("[safe]\n\tdirectory = *\n")
         return cls(home)
 
@@ -73,11 +73,11 @@ class Git(Struct, frozen=True):
         stdin: bytes = b"",
         author: str = "Stitcher",
         protocols: str | None = None,
-        timeout: float = 300.0,  # noqa: ASYNC109 (running out of time is told as git's failure)
+        timeout: float = 300.0,  # noqa: ASYNC109 (a timeout is reported as a failure of git)
     ) -> bytes:
         """Run git and return its stdout; `timeout` is in seconds.
 
-        `protocols` (`file:ssh`) are those of a call that leaves our own repositories. Raises GitFailed.
+        `protocols` (`file:ssh`) are those allowed to a call that contacts other repositories. Raises GitError.
         """
         place = ["--git-dir", str(repository)] if repository else []
         place += ["--work-tree", str(tree)] if tree else []
@@ -89,14 +89,14 @@ class Git(Struct, frozen=True):
                 stdin=stdin,
                 timeout=timeout,
             )
-        except processes.CannotStart as fault:
-            raise GitError(str(fault)) from fault
+        except processes.CannotStart as error:
+            raise GitError(str(error)) from error
         if ended.exit.timed_out:
             raise GitError(f"git {words[0]} was still running after {timeout:g} s and was ended.")
         if ended.exit.code != 0:
             lines = ended.stderr.decode(errors="replace").strip().splitlines()
-            said = " ".join(line.strip() for line in lines[-4:]) or f"it {ended.exit}"
-            raise GitError(f"git {words[0]} failed: {said}")
+            output = " ".join(line.strip() for line in lines[-4:]) or f"it {ended.exit}"
+            raise GitError(f"git {words[0]} failed: {output}")
         return ended.stdout
 
     def _environment(self, index: Path | None, author: str, protocols: str | None) -> dict[str, str]:

@@ -1,6 +1,7 @@
-"""The checkout in which the gates of one try judge a commit: for each of them as if it were the first."""
+"""The checkout in which the gates of one try check a commit; each gate finds it as if it were the first."""
 
 from pathlib import Path
+from typing import Self
 
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
@@ -8,48 +9,48 @@ from stitcherd.git.snapshot import DirectorySnapshot
 
 
 class GateCheckout:
-    """A fresh checkout of a commit, in which `prepare` may run once before the first gate."""
+    """A checkout of a commit, in which preparation commands may run once before the first gate."""
 
     def __init__(self, checkout: Checkout, path: Path, name: str, sha: str) -> None:
         self.path = path
         self._checkout = checkout
         self._name = name
         self._sha = sha
-        self._used = False
-        self._kept: DirectorySnapshot | None = None
+        self._is_used = False
+        self._snapshot: DirectorySnapshot | None = None
 
     @classmethod
-    async def make(cls, checkout: Checkout, name: str, sha: str) -> "GateCheckout":
-        """Check a commit out; another tree of the same name goes. Raises GitFailed."""
-        return cls(checkout, await checkout.fresh(name, sha), name, sha)
+    async def create(cls, checkout: Checkout, name: str, sha: str) -> Self:
+        """Check a commit out; an earlier checkout of the same name is deleted. Raises GitError."""
+        return cls(checkout, await checkout.check_out(name, sha), name, sha)
 
-    async def prepared(self, *, again: bool) -> None:
-        """Say that the ignored files which are there now are to be there for every gate.
+    async def keep_prepared(self, *, several: bool) -> None:
+        """Keep the ignored files that are there now for every gate.
 
-        `again` is whether more than one gate will ask for the tree; for one alone nothing need be kept. Raises
-        GitFailed and OSError.
+        `several` says that more than one gate will use the checkout; for a single one no copy is made. Raises
+        GitError and OSError.
         """
-        await self._checkout.reset(self.path, self._sha, ignored_stay=True)
-        if again:
-            self._kept = DirectorySnapshot(self.path, self.path.with_name(f"kept-{self.path.name}"))
-            await self._kept.keep()
+        await self._checkout.reset(self.path, self._sha, keep_ignored=True)
+        if several:
+            self._snapshot = DirectorySnapshot(self.path, self.path.with_name(f"kept-{self.path.name}"))
+            await self._snapshot.take()
 
     async def renew(self) -> None:
-        """Take away whatever an earlier gate left, ignored files too. Raises GitFailed and OSError."""
-        if self._used:
-            await self._put_back()
-        self._used = True
+        """Undo what an earlier gate changed, also in ignored files. Raises GitError and OSError."""
+        if self._is_used:
+            await self._restore()
+        self._is_used = True
 
     async def close(self) -> None:
-        """Delete what was kept for gates to come; the tree itself stays."""
-        if self._kept:
-            await self._kept.forget()
+        """Delete the snapshot; the checkout itself stays."""
+        if self._snapshot:
+            await self._snapshot.remove()
 
-    async def _put_back(self) -> None:
-        if self._kept:
-            await self._kept.put_back()
+    async def _restore(self) -> None:
+        if self._snapshot:
+            await self._snapshot.restore()
             return
         try:
             await self._checkout.reset(self.path, self._sha)
-        except GitError:  # git cannot clear away directories that nobody may write
-            await self._checkout.fresh(self._name, self._sha)
+        except GitError:  # git cannot delete directories without write permission
+            await self._checkout.check_out(self._name, self._sha)

@@ -10,6 +10,7 @@ from stitcherd.config.settings import RepositorySettings
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Task
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, Checkouts
+from stitcherd.git.commit import diff_stat, publish, write_diff_file
 from stitcherd.jobs import prompt
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
 from stitcherd.jobs.gate_runner import GateRunner
@@ -119,7 +120,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     def _reopen(self, base: str | None) -> Checkout:
         clone = None if self.repository is None else self.repository.clone
         try:
-            return self.checkouts.left(self.job.id, self.job.attempt, clone, base)
+            return self.checkouts.reopen(self.job.id, self.job.attempt, clone, base)
         except GitError as error:
             raise AttemptFailed(Failure("checkout_failed", str(error))) from error
 
@@ -131,7 +132,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
             return checkout, "an empty directory: the job names no repository\n"
         ref = job.ref or self.repository.base
         await self.checkouts.fetch(self.repository.clone)
-        base = await self.checkouts.pin(self.repository.clone, ref)
+        base = await self.checkouts.resolve(self.repository.clone, ref)
         checkout = await self.checkouts.open(job.id, job.attempt, self.repository.clone, base, job.branch)
         return checkout, f"base {base} of {ref}\n"
 
@@ -199,7 +200,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         except GitError as error:
             raise AttemptFailed(Failure("commit_failed", str(error))) from error
         try:
-            await self.recorder.save_diff(await checkout.shown(commit) if commit else b"")
+            await self.recorder.save_diff(await write_diff_file(checkout, commit) if commit else b"")
         except GitError as error:  # the diff is only for people to read: no reason to fail
             await self.recorder.save_diff(f"{error}\n".encode())
         return commit
@@ -210,8 +211,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
         if commit is not None and self.repository is not None and self.type.needs & PUBLISHING_CAPABILITIES:
             async with await self.recorder.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
                 try:
-                    stat = await checkout.diff(commit)
-                    await checkout.publish(commit, self.repository.clone, self.job.branch)
+                    stat = await diff_stat(checkout, commit)
+                    await publish(checkout, commit, self.repository.clone, self.job.branch)
                 except GitError as error:
                     step.write(f"{error}\n".encode())
                     raise AttemptFailed(Failure("publish_failed", str(error))) from error

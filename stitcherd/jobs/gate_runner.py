@@ -8,10 +8,9 @@ from msgspec.structs import replace
 
 from shared.models import Phase, StepType
 from stitcherd.config.settings import RepositorySettings
-from stitcherd.gates import BUILTINS
-from stitcherd.gates.base import GateResult
+from stitcherd.gates import run_builtin_gate
+from stitcherd.gates.base import GateInput, GateResult
 from stitcherd.gates.command import run_command_gate
-from stitcherd.gates.diff_rules import DiffRulesInput
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.gate_checkout import GateCheckout
 from stitcherd.jobs.command_runner import CommandRunner, prepare_repository
@@ -64,25 +63,24 @@ class GateRunner(Struct, frozen=True, kw_only=True):
         """Return a prepared checkout of the commit, or of the base without one; None for a job without a repository."""
         if self.repository is None:
             return None
-        gate_checkout = await GateCheckout.make(self.checkout, f"gates-{number}", commit or str(self.checkout.base))
+        gate_checkout = await GateCheckout.create(self.checkout, f"gates-{number}", commit or str(self.checkout.base))
         if self.repository.prepare:
-            commands = replace(self.commands, cwd=gate_checkout.path, tmp=await self.checkout.scratch("gates"))
+            commands = replace(self.commands, cwd=gate_checkout.path, tmp=await self.checkout.make_tmp("gates"))
             timeout = self.type.profile.timeout
             await prepare_repository(self.repository, commands, self.recorder, Phase.VALIDATION, timeout)
-            await gate_checkout.prepared(again=sum(gate.run is not None for gate in self.type.gates) > 1)
+            await gate_checkout.keep_prepared(several=sum(gate.run is not None for gate in self.type.gates) > 1)
         return gate_checkout
 
     async def _run_gate(
         self, gate: GateRule, commit: str | None, directory: Path, number: int, write: Callable[[bytes], None]
     ) -> GateResult:
         if gate.run is None:
-            terms = DiffRulesInput(gate.paths, gate.timeout, self.recorder.redaction.mask)
-            return await BUILTINS[str(gate.builtin)].run(self.checkout, commit, terms, write)
+            return await run_builtin_gate(GateInput(self.checkout, commit, gate, self.recorder.redaction.mask), write)
         commands = replace(
             self.commands,
             number=number,
             cwd=directory,
-            tmp=await self.checkout.scratch("gates"),  # new: what an agent or another gate left in theirs is not there
+            tmp=await self.checkout.make_tmp("gates"),  # new: what an agent or another gate left in theirs is not there
             env_names=gate.env,
             sandbox=gate.box,
         )

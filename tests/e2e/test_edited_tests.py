@@ -52,7 +52,7 @@ def test_the_commit_that_was_approved_is_published(daemon: DaemonHarness) -> Non
     assert (job["lastEvent"], job["waiting"]["guards"], branches(daemon, job)) == ("job.waiting", ["paths.tests"], "")
     scope = next(step for step in job["steps"] if step["name"] == "scope")
     assert scope["status"] == "COMPLETED"
-    assert "check.sh: tests: a test is changed, and the rails want a person to approve of that" in scope["output"]
+    assert "check.sh: tests: a test is changed, and the rails require the approval of a person" in scope["output"]
     daemon.kill()
     daemon.start()
     assert daemon.job(job["id"])["status"] == "PENDING"

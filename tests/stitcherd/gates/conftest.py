@@ -1,3 +1,5 @@
+"""Fixtures for the tests of gates: a checkout of a new repository, and files to write into it."""
+
 import os
 import subprocess
 from collections.abc import Mapping
@@ -29,8 +31,8 @@ def git(path: Path, *words: str) -> str:
     return subprocess.run(["git", *words], cwd=path, env=ENV, capture_output=True, check=True).stdout.decode().strip()
 
 
-def put(root: Path, files: Files) -> None:
-    """Write files; None deletes one, and text that begins with `-> ` is the target of a link."""
+def write_files(root: Path, files: Files) -> None:
+    """Write files; None deletes one, and text that starts with `-> ` is the target of a symbolic link."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,23 +45,23 @@ def put(root: Path, files: Files) -> None:
 
 @pytest.fixture
 def write() -> Write:
-    return put
+    return write_files
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Open a checkout of a new repository that holds some files, below `place`."""
+    """Return a function that opens a checkout of a new repository with these files, below `place`."""
 
-    async def make(files: Files, /, place: Path | None = None) -> Checkout:
+    async def open_checkout(files: Files, /, place: Path | None = None) -> Checkout:
         origin = (place or tmp_path) / "origin"
         origin.mkdir()
         git(origin, "init", "-q", "-b", "main")
-        put(origin, files)
+        write_files(origin, files)
         git(origin, "add", "-A")
         git(origin, "commit", "-q", "--allow-empty", "-m", "x")
         checkouts = Checkouts(origin.parent / "state")
         await checkouts.fetch(str(origin))
-        base = await checkouts.pin(str(origin), "main")
+        base = await checkouts.resolve(str(origin), "main")
         return await checkouts.open("job", 1, str(origin), base, "stitcher/0123456789ab")
 
-    return make
+    return open_checkout

@@ -26,5 +26,5 @@ def checkouts(tmp_path: Path) -> Checkouts:
 @pytest.fixture
 async def checkout(checkouts: Checkouts, origin: Path) -> Checkout:
     await checkouts.fetch(str(origin))
-    base = await checkouts.pin(str(origin), "main")
+    base = await checkouts.resolve(str(origin), "main")
     return await checkouts.open("job", 1, str(origin), base, BRANCH)

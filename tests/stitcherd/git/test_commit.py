@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from stitcherd.git import GitError
-from stitcherd.git.checkout import Checkout, DiffStat
+from stitcherd.git.checkout import Checkout
+from stitcherd.git.commit import DiffStat, diff_stat, publish
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
 
@@ -25,8 +26,8 @@ async def test_all_since_the_base_is_one_commit(checkout: Checkout, origin: Path
     (checkout.work / "link").symlink_to("/etc/passwd")
     sha = await checkout.commit("Title\n\nStitcher-Job: job\n", "An Agent")
     assert sha
-    assert await checkout.diff(sha) == DiffStat(files=5, additions=3, deletions=2)
-    await checkout.publish(sha, str(origin), BRANCH)
+    assert await diff_stat(checkout, sha) == DiffStat(files=5, additions=3, deletions=2)
+    await publish(checkout, sha, str(origin), BRANCH)
     shown = git(origin, "log", "-1", "--format=%P|%an|%ae|%cn|%B", BRANCH)
     assert shown == f"{checkout.base}|An Agent|stitcher@localhost|Stitcher|Title\n\nStitcher-Job: job"
     assert git(origin, "cat-file", "-p", f"{BRANCH}:link") == "/etc/passwd"
@@ -70,7 +71,7 @@ async def test_what_the_agent_did_to_its_git_does_not_matter(
     trick(checkout)
     sha = await checkout.commit("x")
     assert sha
-    assert await checkout.diff(sha) == DiffStat(files=2, additions=2, deletions=0)
+    assert await diff_stat(checkout, sha) == DiffStat(files=2, additions=2, deletions=0)
 
 
 @pytest.mark.parametrize("born", [True, False])

@@ -15,7 +15,7 @@ async def test_a_gate_sees_exactly_the_commit(checkout: Checkout) -> None:
     sha = await checkout.commit("x")
     assert sha
     write(checkout.work, {"late.txt": "after the commit"})
-    path = await checkout.fresh("tests / unit", sha)
+    path = await checkout.check_out("tests / unit", sha)
     assert path.parent == checkout.directory
     assert {p.name for p in path.iterdir()} == {".git", ".gitignore", "a.txt", "b", "tests"}
     assert git(path, "status", "--porcelain", "--branch") == "## HEAD (no branch)"
@@ -28,7 +28,7 @@ async def test_between_gates_the_checkout_is_as_committed(checkout: Checkout, tm
     write(checkout.work, {"a.txt": "changed\n"})
     sha = await checkout.commit("x")
     assert sha
-    path = await checkout.fresh("gate", sha)
+    path = await checkout.check_out("gate", sha)
     write(path, {"a.txt": "by the gate\n", "junk/x": "", "venv/lib": "ignored", ".git/config": "[core]\nbare = maybe"})
     git(tmp_path, "init", "-q", str(path / "nested"))
     shutil.rmtree(path / "b")
@@ -48,7 +48,7 @@ async def test_named_files_are_as_the_base_has_them(checkout: Checkout) -> None:
     write(checkout.work, changed)
     sha = await checkout.commit("x")
     assert sha
-    path = await checkout.fresh("gate", sha)
+    path = await checkout.check_out("gate", sha)
     write(path, {"tests/cache.tmp": "ignored"})
     await checkout.restore_from_base(path, ["tests/*.py", "b/[id].txt", "no/such"])
     assert (path / "tests/t.py").read_text() == "t\n"
@@ -71,7 +71,7 @@ async def test_restoring_follows_no_link(checkout: Checkout, tmp_path: Path) -> 
     (checkout.work / "a.txt").symlink_to(outside / "c.txt")
     sha = await checkout.commit("x")
     assert sha
-    path = await checkout.fresh("gate", sha)
+    path = await checkout.check_out("gate", sha)
     await checkout.restore_from_base(path, ["b/c.txt", "b/new.txt", "a.txt"])
     assert {p.name: p.read_text() for p in outside.iterdir()} == {"c.txt": "outside\n", "new.txt": "outside\n"}
     assert (path / "b/c.txt").read_text() == "c\n"

@@ -23,14 +23,14 @@ async def tree_of(checkout: Checkout, *, prepared: bool) -> GateCheckout:
     write(checkout.work, {"a.txt": "changed\n"})
     sha = await checkout.commit("x")
     assert sha
-    tree = await GateCheckout.make(checkout, "gates", sha)
+    tree = await GateCheckout.create(checkout, "gates", sha)
     if prepared:
         write(tree.path, {**MADE, "a.txt": "by prepare\n", "new.txt": "by prepare\n"})
         (tree.path / "venv/bin/lint").chmod(0o755)
         (tree.path / "venv/bin/python").symlink_to("/usr/bin/python3")
         (tree.path / "venv/empty").mkdir()
         os.mkfifo(tree.path / "venv/pipe")
-        await tree.prepared(again=True)
+        await tree.keep_prepared(several=True)
     await tree.renew()
     return tree
 
@@ -160,11 +160,11 @@ async def test_what_is_the_same_is_not_copied_again(tmp_path: Path) -> None:
     while time.clock_gettime_ns(snapshot.CTIME_CLOCK) <= youngest:  # noqa: ASYNC110 (nobody tells of a tick)
         await asyncio.sleep(0.001)
     held = snapshot.DirectorySnapshot(tree, tmp_path / "copy")
-    await held.keep()
+    await held.take()
     before = (tree / "a/a").stat().st_ctime_ns
     (tree / "b/b").write_text("evil")
     (tree / "c/c").rename(tree / "c/d")
-    await held.put_back()
+    await held.restore()
     assert (tree / "a/a").stat().st_ctime_ns == before
     assert {name: (tree / name / name).read_text() for name in "abc"} == {"a": "a", "b": "b", "c": "c"}
     assert not (tree / "c/d").exists()
@@ -172,4 +172,4 @@ async def test_what_is_the_same_is_not_copied_again(tmp_path: Path) -> None:
 
 async def test_what_cannot_be_kept_is_told(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot be copied: cp: .*No such file"):
-        await snapshot.DirectorySnapshot(tmp_path / "gone", tmp_path / "copy").keep()
+        await snapshot.DirectorySnapshot(tmp_path / "gone", tmp_path / "copy").take()

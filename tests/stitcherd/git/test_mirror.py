@@ -7,6 +7,7 @@ import pytest
 
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, Checkouts
+from stitcherd.git.commit import publish
 from tests.stitcherd.git.repositories import commit, found, git
 
 
@@ -16,14 +17,14 @@ async def test_a_name_is_pinned_as_the_last_fetch_saw_it(checkouts: Checkouts, o
     git(origin, "branch", "gone")
     await checkouts.fetch(str(origin))
     for name in ("main", "v1", "v2", "gone", "refs/heads/main", "refs/tags/v2", first):
-        assert await checkouts.pin(str(origin), name) == first
+        assert await checkouts.resolve(str(origin), name) == first
     git(origin, "branch", "-D", "gone")
     second = commit(origin, {"a.txt": "new\n"})
-    assert await checkouts.pin(str(origin), "main") == first
+    assert await checkouts.resolve(str(origin), "main") == first
     await checkouts.fetch(str(origin))
-    assert await checkouts.pin(str(origin), "main") == second
+    assert await checkouts.resolve(str(origin), "main") == second
     with pytest.raises(GitError, match="no branch or tag 'gone'"):
-        await checkouts.pin(str(origin), "gone")
+        await checkouts.resolve(str(origin), "gone")
 
 
 async def test_a_forced_push_and_a_branch_turned_folder_are_followed(checkouts: Checkouts, origin: Path) -> None:
@@ -33,8 +34,8 @@ async def test_a_forced_push_and_a_branch_turned_folder_are_followed(checkouts: 
     git(origin, "branch", "x/y")
     git(origin, "commit", "-q", "--amend", "-m", "again")
     await checkouts.fetch(str(origin))
-    assert await checkouts.pin(str(origin), "main") == git(origin, "rev-parse", "main")
-    assert await checkouts.pin(str(origin), "x/y")
+    assert await checkouts.resolve(str(origin), "main") == git(origin, "rev-parse", "main")
+    assert await checkouts.resolve(str(origin), "x/y")
 
 
 async def test_a_hostile_name_is_refused(checkouts: Checkouts, origin: Path) -> None:
@@ -44,7 +45,7 @@ async def test_a_hostile_name_is_refused(checkouts: Checkouts, origin: Path) -> 
         *("", "/", "a.lock", "main^{/x}", "\ud800", "\udcff:", "../x", "HEAD", "main/", "a" * 5000, "0" * 40),
     ):
         with pytest.raises(GitError):
-            await checkouts.pin(str(origin), name)
+            await checkouts.resolve(str(origin), name)
 
 
 async def test_a_hostile_branch_is_neither_opened_nor_published(
@@ -54,7 +55,7 @@ async def test_a_hostile_branch_is_neither_opened_nor_published(
         with pytest.raises(GitError):
             await checkouts.open("other", 1, str(origin), checkout.base, name)
         with pytest.raises(GitError):
-            await checkout.publish(str(checkout.base), str(origin), name)
+            await publish(checkout, str(checkout.base), str(origin), name)
 
 
 @pytest.mark.parametrize("clone", ["ext::sh -c touch% ran", "--upload-pack=touch ran", "/no/such/place"])
@@ -66,7 +67,7 @@ async def test_what_is_no_repository_is_told(checkouts: Checkouts, tmp_path: Pat
 
 async def test_a_password_in_an_address_is_not_told(checkouts: Checkouts) -> None:
     with pytest.raises(GitError) as told:
-        await checkouts.pin("https://me:hunter2@127.0.0.1/x.git", "main")
+        await checkouts.resolve("https://me:hunter2@127.0.0.1/x.git", "main")
     assert "hunter2" not in str(told.value)
 
 
@@ -80,7 +81,7 @@ async def test_locks_of_a_killed_git_do_not_stop_the_next_daemon(
     second = commit(origin, {"a.txt": "new\n"})
     after = Checkouts(tmp_path / "state")
     await after.fetch(str(origin))
-    assert await after.pin(str(origin), "main") == second
+    assert await after.resolve(str(origin), "main") == second
 
 
 async def test_two_fetches_at_once_wait_for_each_other(checkouts: Checkouts, origin: Path) -> None:

@@ -30,7 +30,7 @@ async def test_what_the_agent_moves_in_its_clone_moves_nothing_else(
     git(checkout.work, "branch", "-f", "main", "HEAD")
     git(checkout.work, "tag", "-f", "v1", "HEAD")
     for name in ("main", "v1"):
-        assert await checkouts.pin(str(origin), name) == checkout.base
+        assert await checkouts.resolve(str(origin), name) == checkout.base
 
 
 async def test_without_a_repository_there_is_an_empty_directory(checkouts: Checkouts) -> None:
@@ -40,7 +40,7 @@ async def test_without_a_repository_there_is_an_empty_directory(checkouts: Check
     (checkout.work / "x").touch()
     assert await checkout.commit("x") is None
     with pytest.raises(GitError, match="no repository"):
-        await checkout.fresh("x", "0" * 40)
+        await checkout.check_out("x", "0" * 40)
 
 
 async def test_what_a_crash_left_of_an_attempt_is_replaced(

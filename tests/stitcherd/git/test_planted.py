@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from stitcherd.git.checkout import Checkout, Checkouts, DiffStat
+from stitcherd.git.checkout import Checkout, Checkouts
+from stitcherd.git.commit import DiffStat, diff_stat, publish
 from tests.stitcherd.git.repositories import BRANCH, commit, evil, found, git, write
 
 
@@ -18,11 +19,11 @@ async def test_nothing_that_the_agent_plants_is_run(checkout: Checkout, origin: 
     write(checkout.work, {".gitattributes": "* filter=x diff=x\n", "a.txt": "changed\n"})
     sha = await checkout.commit("x")
     assert sha
-    await checkout.diff(sha)
-    path = await checkout.fresh("gate", sha)
+    await diff_stat(checkout, sha)
+    path = await checkout.check_out("gate", sha)
     await checkout.restore_from_base(path, ["a.txt"])
     await checkout.reset(path, sha)
-    await checkout.publish(sha, str(origin), BRANCH)
+    await publish(checkout, sha, str(origin), BRANCH)
     assert not found(tmp_path, "*.ran")
 
 
@@ -42,8 +43,8 @@ async def test_git_is_not_asked_inside_a_submodule(checkouts: Checkouts, origin:
     write(checkout.work, {"a.txt": "changed\n", "sub/x": "y", "sub/.gitattributes": "* filter=x\n"})
     sha = await checkout.commit("x")
     assert sha
-    assert await checkout.diff(sha) == DiffStat(1, 1, 2)
-    path = await checkout.fresh("gate", sha)
+    assert await diff_stat(checkout, sha) == DiffStat(1, 1, 2)
+    path = await checkout.check_out("gate", sha)
     (path / "sub").rmdir()
     (checkout.work / "sub").rename(path / "sub")
     await checkout.reset(path, sha)

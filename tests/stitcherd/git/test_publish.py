@@ -6,6 +6,7 @@ import pytest
 
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
+from stitcherd.git.commit import publish
 from tests.stitcherd.git.repositories import BRANCH, git, write
 
 
@@ -20,7 +21,7 @@ async def test_the_commit_and_no_other_is_published(
         write(checkout.work, {"a.txt": text})
         sha = await checkout.commit("x")
         assert sha
-        await checkout.publish(sha, str(target), BRANCH)
+        await publish(checkout, sha, str(target), BRANCH)
         assert git(target, "rev-parse", BRANCH) == sha
     git(target, "update-ref", "-d", f"refs/heads/{BRANCH}")
     assert git(target, "for-each-ref") == refs
@@ -29,4 +30,4 @@ async def test_the_commit_and_no_other_is_published(
 
 async def test_publishing_goes_to_paths_only(checkout: Checkout) -> None:
     with pytest.raises(GitError, match="not allowed"):
-        await checkout.publish(str(checkout.base), "https://127.0.0.1:9/x.git", BRANCH)
+        await publish(checkout, str(checkout.base), "https://127.0.0.1:9/x.git", BRANCH)

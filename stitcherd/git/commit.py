@@ -1,0 +1,77 @@
+"""Looks at a commit of an attempt, and publishes it: the size of its change, its patch, its diff for people."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from stitcherd.git.checkout import Checkout
+from stitcherd.git.mirror import check_branch_name
+
+# No diff driver, text conversion or attribute of the repository may decide what is shown.
+_DIFF_TREE = ("diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--submodule=short")
+
+
+class DiffStat(Struct, frozen=True):
+    """The size of a change in files and lines; a binary file counts as a file without lines."""
+
+    files: int
+    additions: int
+    deletions: int
+
+
+class CommitPatch(Struct, frozen=True):
+    """A change in git's format, without renames: `entries` as of `--raw -z`, `file` as of `-p -U0`, in the same order.
+
+    The file may be of any size, and exists until the next patch of the same checkout is written.
+    """
+
+    entries: bytes
+    file: Path
+
+
+async def diff_stat(checkout: Checkout, sha: str) -> DiffStat:
+    """Return the size of the change from the base to a commit; a renamed file counts once. Raises GitError."""
+    words = (*_DIFF_TREE, "-M", "--numstat", "-z", str(checkout.base), sha)
+    fields = iter((await checkout.run_git(*words)).split(b"\0")[:-1])
+    files = additions = deletions = 0
+    for field in fields:
+        added, removed, name = field.split(b"\t", 2)
+        if not name:  # renamed: the old and the new name follow as fields of their own
+            next(fields)
+            next(fields)
+        files += 1
+        additions += int(added) if added != b"-" else 0
+        deletions += int(removed) if removed != b"-" else 0
+    return DiffStat(files, additions, deletions)
+
+
+async def write_patch(checkout: Checkout, sha: str) -> CommitPatch:
+    """Write the change from the base to a commit; every file is included as text. Raises GitError."""
+    file = checkout.directory / "diff.patch"
+    file.unlink(missing_ok=True)  # git would follow a link in its place
+    words = (*_DIFF_TREE, "--no-renames")
+    commits = (str(checkout.base), sha)
+    entries = await checkout.run_git(*words, "--raw", "-z", *commits)
+    await checkout.run_git(*words, "-p", "-U0", "--text", f"--output={file}", *commits)
+    return CommitPatch(entries, file)
+
+
+async def write_diff_file(checkout: Checkout, sha: str) -> Path:
+    """Write the change from the base to a commit for people, into a file that exists until the next call.
+
+    A file is text or binary by its content, regardless of any .gitattributes. Raises GitError.
+    """
+    file = checkout.directory / "shown.diff"
+    file.unlink(missing_ok=True)  # as in write_patch
+    await checkout.run_git(*_DIFF_TREE, "-M", "--stat=100", "-p", f"--output={file}", str(checkout.base), sha)
+    return file
+
+
+async def publish(checkout: Checkout, sha: str, clone: str, branch: str) -> None:
+    """Set a branch of the repository at the path `clone` to a commit, and push nothing else.
+
+    The hooks of that repository run, as for every push. Raises GitError.
+    """
+    await check_branch_name(checkout.git, branch)
+    refspec = f"+{sha}:refs/heads/{branch}"
+    await checkout.run_git("push", "-q", "--no-verify", "--no-signed", "--", clone, refspec, protocols="file")
