@@ -15,7 +15,7 @@ from stitcherd.sandbox.bubblewrap import find_exposed_path
 _UNSUPPORTED_SECTIONS = {"report": "this version reports nothing on the thread"}
 
 
-class BuiltinGate(Protocol):
+class BuiltinFacts(Protocol):
     """What the rails must know of a built-in gate."""
 
     @property
@@ -32,7 +32,7 @@ class RailsContext(NamedTuple):
     exposes. With `facts` it is also checked whether the executors can enforce the profiles.
     """
 
-    builtins: Mapping[str, BuiltinGate] = {}
+    builtins: Mapping[str, BuiltinFacts] = {}
     secret_names: frozenset[str] = frozenset()
     private: Collection[Path] = ()
     facts: RuntimeFacts | None = None
@@ -80,7 +80,7 @@ def executor_warnings(rails: CompiledRails, root: YamlNode, facts: RuntimeFacts)
             yield RailsFault(*root.key_at(("limits", "budget", key)), message)
 
 
-def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, BuiltinGate]) -> Iterator[RailsFault]:
+def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, BuiltinFacts]) -> Iterator[RailsFault]:
     """Yield a warning for everything in a valid file that has no effect."""
     for section, message in _UNSUPPORTED_SECTIONS.items():
         if getattr(file, section).model_fields_set:
@@ -96,7 +96,7 @@ def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, Builti
         yield from _unenforced_paths(file, root, builtins)
 
 
-def _unenforced_paths(file: RailsFile, root: YamlNode, builtins: Mapping[str, BuiltinGate]) -> Iterator[RailsFault]:
+def _unenforced_paths(file: RailsFile, root: YamlNode, builtins: Mapping[str, BuiltinFacts]) -> Iterator[RailsFault]:
     enforcing = {name for name, gate in builtins.items() if gate.enforces_paths}
     for name, job in file.jobs.items():
         if COMMIT_CAPABILITIES.isdisjoint(job.needs):
