@@ -1,10 +1,9 @@
 """Parsing and verification of Gitea and Forgejo webhooks."""
 
-import copy
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,35 +13,19 @@ from multidict import CIMultiDict
 from shared.models import Thread
 from stitcherd.sources import SOURCES, BadSignature, WrongShape
 from stitcherd.sources.trigger import Command, Quote, Trigger
+from tests.stitcherd.sources import payloads
+from tests.stitcherd.sources.payloads import CORPUS, SECRET, corpus
 
 GITEA = SOURCES["gitea"]
-DELIVERIES = Path(__file__).parents[2] / "deliveries" / "gitea"
-CORPUS = Path(__file__).parents[3].parent / "shared" / "payloads"
-SECRET = b"It's a Secret to Everybody"
+DELIVERIES = payloads.DELIVERIES / "gitea"
+delivery = partial(payloads.delivery, "gitea")
+edited = partial(payloads.edited, "gitea")
 FORM = "application/x-www-form-urlencoded"
-
-
-def delivery(name: str) -> Any:
-    return json.loads((DELIVERIES / f"{name}.json").read_text())
 
 
 def read(name: str, body: Any = None, bot: str | None = "mosaic", header: str = "X-Gitea-Event-Type") -> Trigger:
     headers = CIMultiDict({header: name.partition(".")[0]})
     return GITEA.parse(headers, json.dumps(body or delivery(name)).encode(), source="home", bot=bot)
-
-
-def put(body: Any, pointer: str, value: Any) -> None:
-    *path, last = (int(part) if part.isdigit() else part for part in pointer.strip("/").split("/"))
-    for part in path:
-        body = body[part]
-    body[last] = value
-
-
-def changed(name: str, edits: Mapping[str, Any]) -> Any:
-    body = copy.deepcopy(delivery(name))
-    for pointer, value in edits.items():
-        put(body, pointer, value)
-    return body
 
 
 NAMES = {
@@ -91,10 +74,10 @@ def test_all_fields_of_a_comment() -> None:
         ),
     )
     assert read("issue_comment.created") == expected
-    old = changed(
+    old = edited(
         "issue_comment.created_by_an_old_version", {"/issue/labels": delivery("issues.opened")["issue"]["labels"]}
     )
-    assert "is_pull" not in changed("issue_comment.created_by_an_old_version", {})
+    assert "is_pull" not in edited("issue_comment.created_by_an_old_version", {})
     assert read("issue_comment.created", old) == expected
 
 
@@ -117,7 +100,7 @@ def test_the_specific_event_header_wins_and_githubs_is_ignored(headers: Mapping[
 
 def test_either_field_marks_a_comment_on_a_change() -> None:
     for edits in ({"/is_pull": None}, {"/issue/pull_request": None}):
-        trigger = read("issue_comment", changed("pull_request_comment.created", edits))
+        trigger = read("issue_comment", edited("pull_request_comment.created", edits))
         assert trigger.thread
         assert (trigger.name, trigger.thread.kind) == ("change.comment", "change")
 
@@ -139,11 +122,11 @@ def test_the_event_header_must_be_a_name(word: str | None) -> None:
 
 def test_all_assignees_count_as_newly_assigned() -> None:
     assert read("issues.assigned").assignees == ("home:hubot", "home:mosaic")
-    alone = changed("issues.assigned", {"/issue/assignees": None})
+    alone = edited("issues.assigned", {"/issue/assignees": None})
     assert read("issues.assigned", alone).assignees == ("home:hubot",)
-    nobody = changed("issues.assigned", {"/issue/assignees": [], "/issue/assignee": None})
+    nobody = edited("issues.assigned", {"/issue/assignees": [], "/issue/assignee": None})
     assert read("issues.assigned", nobody).assignees == ()
-    assert read("issues.label_updated", changed("issues.assigned", {"/action": "label_updated"})).assignees == ()
+    assert read("issues.label_updated", edited("issues.assigned", {"/action": "label_updated"})).assignees == ()
     assert read("pull_request_review_request.review_requested").reviewers == ("home:mosaic",)
 
 
@@ -166,7 +149,7 @@ def test_source_and_target_of_a_change() -> None:
     ],
 )
 def test_a_fork_is_another_repository(edits: Mapping[str, Any], fork: bool) -> None:
-    assert read("pull_request.opened", changed("pull_request.opened", edits)).from_fork is fork
+    assert read("pull_request.opened", edited("pull_request.opened", edits)).from_fork is fork
 
 
 def test_the_number_is_required() -> None:
@@ -179,16 +162,16 @@ def test_the_number_is_required() -> None:
 
 
 def test_text_by_the_bot_is_unusable_and_text_to_it_is_not() -> None:
-    own = changed("issue_comment.created", {"/comment/user/login": "Mosaic", "/sender/login": "Mosaic"})
+    own = edited("issue_comment.created", {"/comment/user/login": "Mosaic", "/sender/login": "Mosaic"})
     assert read("issue_comment.created", own).unusable == "written by mosaic itself"
-    review = changed("pull_request_review_rejected.reviewed", {"/sender/login": "mosaic"})
+    review = edited("pull_request_review_rejected.reviewed", {"/sender/login": "mosaic"})
     assert read("pull_request_review_rejected.reviewed", review).unusable == "written by mosaic itself"
-    theirs = changed("pull_request_review_rejected.reviewed", {"/pull_request/user/login": "mosaic"})
+    theirs = edited("pull_request_review_rejected.reviewed", {"/pull_request/user/login": "mosaic"})
     assert read("pull_request_review_rejected.reviewed", theirs).unusable is None
 
 
 def test_a_deleted_account_is_none() -> None:
-    ghost = changed("issue_comment.created", {"/comment/user/login": "Ghost", "/issue/user/login": "Ghost"})
+    ghost = edited("issue_comment.created", {"/comment/user/login": "Ghost", "/issue/user/login": "Ghost"})
     trigger = read("issue_comment.created", ghost)
     assert (trigger.author, [quote.author for quote in trigger.quotes]) == (None, [None, None, None])
     assert trigger.thread
@@ -197,14 +180,14 @@ def test_a_deleted_account_is_none() -> None:
 
 @pytest.mark.parametrize("name", ["issue_comment.edited", "repository.created", "pull_request_assign.assigned"])
 def test_edits_and_unknown_events_have_no_name(name: str) -> None:
-    body = None if name != "pull_request_assign.assigned" else changed("pull_request.opened", {"/action": "assigned"})
+    body = None if name != "pull_request_assign.assigned" else edited("pull_request.opened", {"/action": "assigned"})
     trigger = read(name, body)
     assert (trigger.name, trigger.commands, trigger.unusable) == (None, (), None)
     assert trigger.repository == "octo-org/api"
 
 
 def test_a_pending_status_has_no_name() -> None:
-    assert read("status.failure", changed("status.failure", {"/state": "pending"})).name is None
+    assert read("status.failure", edited("status.failure", {"/state": "pending"})).name is None
 
 
 def test_the_secret_of_an_old_body_is_not_stored() -> None:
@@ -269,7 +252,6 @@ def test_another_encoding_of_the_same_json_is_refused(other: bytes) -> None:
         GITEA.verify(headers, other, [SECRET])
 
 
-corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the larger set of real bodies is not here")
 REAL = {
     "issue_comment.created": "issue.comment",
     "issue_comment.created_on_pull": "change.comment",
@@ -290,15 +272,10 @@ REAL = {
 }
 
 
-def real(name: str) -> tuple[CIMultiDict[str], bytes]:
-    path = CORPUS / "gitea" / f"{name}.json"
-    return CIMultiDict(json.loads(path.with_suffix(".headers.json").read_text())), path.read_bytes()
-
-
 @corpus
 @pytest.mark.parametrize("name", REAL)
 def test_real_deliveries(name: str) -> None:
-    headers, body = real(name)
+    headers, body = payloads.real_delivery(CORPUS / "gitea" / f"{name}.json")
     assert GITEA.verify(headers, body, [b"old", SECRET]) == 2
     assert GITEA.external_id(headers) == headers["X-Gitea-Delivery"]
     trigger = GITEA.parse(headers, body, source="gitea", bot="mosaic")
@@ -309,18 +286,14 @@ def test_real_deliveries(name: str) -> None:
 
 
 CASES: Mapping[str, Callable[[Trigger], object]] = {
-    "mention-gitea": lambda seen: seen.commands == (Command("fix", "please"),),
-    "assigned-to-other": lambda seen: seen.assignees == ("gitea:bob",),
-    "gitea-as-github": lambda seen: (seen.name, seen.sender) == ("issue.comment", "gitea:example"),
+    "mention-gitea": lambda trigger: trigger.commands == (Command("fix", "please"),),
+    "assigned-to-other": lambda trigger: trigger.assignees == ("gitea:bob",),
+    "gitea-as-github": lambda trigger: (trigger.name, trigger.sender) == ("issue.comment", "gitea:example"),
 }
 
 
 @corpus
 @pytest.mark.parametrize("case", CASES)
 def test_the_hostile_cases(case: str) -> None:
-    cases = {each["id"]: each for each in json.loads((CORPUS / "mutations.json").read_text())}
-    headers, raw = real(Path(cases[case]["base"]).stem)
-    body = json.loads(raw)
-    for pointer, value in cases[case]["set"].items():
-        put(body, pointer, value)
-    assert CASES[case](GITEA.parse(headers, json.dumps(body).encode(), source="gitea", bot="mosaic"))
+    headers, body = payloads.hostile_case(case)
+    assert CASES[case](GITEA.parse(headers, body, source="gitea", bot="mosaic"))

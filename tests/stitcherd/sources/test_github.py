@@ -1,9 +1,8 @@
 """Parsing and verification of GitHub webhooks."""
 
-import copy
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,34 +12,18 @@ from multidict import CIMultiDict
 from shared.models import Thread
 from stitcherd.sources import SOURCES, BadSignature, NotJson, WrongShape
 from stitcherd.sources.trigger import Command, Quote, Trigger
+from tests.stitcherd.sources import payloads
+from tests.stitcherd.sources.payloads import CORPUS, SECRET, corpus
 
 GITHUB = SOURCES["github"]
-DELIVERIES = Path(__file__).parents[2] / "deliveries" / "github"
-CORPUS = Path(__file__).parents[3].parent / "shared" / "payloads"
-SECRET = b"It's a Secret to Everybody"
-
-
-def delivery(name: str) -> Any:
-    return json.loads((DELIVERIES / f"{name}.json").read_text())
+DELIVERIES = payloads.DELIVERIES / "github"
+delivery = partial(payloads.delivery, "github")
+edited = partial(payloads.edited, "github")
 
 
 def read(name: str, body: Any = None, bot: str | None = "mosaic") -> Trigger:
     headers = CIMultiDict({"x-github-event": name.partition(".")[0]})
     return GITHUB.parse(headers, json.dumps(body or delivery(name)).encode(), source="work", bot=bot)
-
-
-def changed(name: str, edits: Mapping[str, Any]) -> Any:
-    body = copy.deepcopy(delivery(name))
-    for pointer, value in edits.items():
-        put(body, pointer, value)
-    return body
-
-
-def put(body: Any, pointer: str, value: Any) -> None:
-    *path, last = (int(part) if part.isdigit() else part for part in pointer.strip("/").split("/"))
-    for part in path:
-        body = body[part]
-    body[last] = value
 
 
 NAMES = {
@@ -101,7 +84,7 @@ def test_a_comment_on_a_change_lacks_its_fork_and_head() -> None:
 def test_only_the_named_user_is_assigned_or_requested() -> None:
     assert read("issues.assigned").assignees == ("work:mosaic",)
     assert read("pull_request.review_requested").reviewers == ("work:mosaic",)
-    team = changed("pull_request.review_requested", {"/requested_reviewer": None})
+    team = edited("pull_request.review_requested", {"/requested_reviewer": None})
     assert read("pull_request.review_requested", team).reviewers == ()
 
 
@@ -124,7 +107,7 @@ def test_source_and_target_of_a_change() -> None:
     ],
 )
 def test_a_fork_is_another_repository(edits: Mapping[str, Any], fork: bool | None) -> None:
-    trigger = read("pull_request.opened", changed("pull_request.opened", edits))
+    trigger = read("pull_request.opened", edited("pull_request.opened", edits))
     assert trigger.from_fork is fork
     assert trigger.thread
     assert trigger.thread.kind == "change"
@@ -146,12 +129,12 @@ def test_reviews_and_their_comments_may_hold_commands() -> None:
     ],
 )
 def test_other_events_hold_no_commands(name: str, edits: Mapping[str, Any]) -> None:
-    assert read(name, changed(name, edits)).commands == ()
+    assert read(name, edited(name, edits)).commands == ()
 
 
 def test_a_deleted_account_is_none() -> None:
     edits = {"/issue/user": None, "/comment/user": None, "/sender": None}
-    trigger = read("issue_comment.created", changed("issue_comment.created", edits))
+    trigger = read("issue_comment.created", edited("issue_comment.created", edits))
     assert (trigger.sender, trigger.author) == (None, None)
     assert trigger.thread
     assert trigger.thread.author is None
@@ -173,14 +156,14 @@ def test_a_deleted_account_is_none() -> None:
     ],
 )
 def test_text_by_the_bot_is_unusable(name: str, edits: Mapping[str, Any], refused: bool) -> None:
-    body = changed(name, edits)
+    body = edited(name, edits)
     assert read(name, body).unusable == ("written by mosaic itself" if refused else None)
     assert read(name, body, bot=None).unusable is None
 
 
 def test_an_app_is_mentioned_without_its_suffix() -> None:
     assert read("issue_comment.created", bot="mosaic[bot]").commands == (Command("fix", "the last row"),)
-    own = changed("issue_comment.created", {"/comment/user/login": "mosaic"})
+    own = edited("issue_comment.created", {"/comment/user/login": "mosaic"})
     assert read("issue_comment.created", own, bot="mosaic[bot]").unusable
 
 
@@ -193,16 +176,16 @@ def test_a_ping_is_unusable_and_an_unknown_event_has_no_name() -> None:
 
 
 def test_a_pending_status_has_no_name() -> None:
-    assert read("status.failure", changed("status.failure", {"/state": "pending"})).name is None
+    assert read("status.failure", edited("status.failure", {"/state": "pending"})).name is None
 
 
 def test_a_deleted_branch_has_no_head_sha() -> None:
-    assert read("push.branch", changed("push.branch", {"/after": "0" * 40})).head_sha is None
+    assert read("push.branch", edited("push.branch", {"/after": "0" * 40})).head_sha is None
 
 
 def test_null_is_absent() -> None:
     edits = {f"/issue/{field}": None for field in ("title", "body", "labels", "html_url", "pull_request")}
-    trigger = read("issue_comment.created", changed("issue_comment.created", {**edits, "/comment/body": None}))
+    trigger = read("issue_comment.created", edited("issue_comment.created", {**edits, "/comment/body": None}))
     assert trigger.thread == Thread("issue", 479, "", None, "work:octocat")
     assert (trigger.labels, trigger.quotes, trigger.commands) == ((), (), ())
 
@@ -224,7 +207,7 @@ def test_null_is_absent() -> None:
 )
 def test_a_malformed_field_is_named(edits: Mapping[str, Any], where: str) -> None:
     with pytest.raises(WrongShape) as caught:
-        read("issue_comment.created", changed("issue_comment.created", edits))
+        read("issue_comment.created", edited("issue_comment.created", edits))
     assert str(caught.value).startswith(where)
 
 
@@ -249,13 +232,13 @@ def test_a_malformed_field_is_named(edits: Mapping[str, Any], where: str) -> Non
 )
 def test_an_invalid_repository_name_is_refused(name: str) -> None:
     with pytest.raises(WrongShape):
-        read("push.branch", changed("push.branch", {"/repository/full_name": name}))
+        read("push.branch", edited("push.branch", {"/repository/full_name": name}))
 
 
 @pytest.mark.parametrize("ref", ["-x", "a..b", "a b", "a\nb", "a:b", ""])
 def test_a_branch_that_git_forbids_is_refused(ref: str) -> None:
     with pytest.raises(WrongShape):
-        read("pull_request.opened", changed("pull_request.opened", {"/pull_request/base/ref": ref}))
+        read("pull_request.opened", edited("pull_request.opened", {"/pull_request/base/ref": ref}))
 
 
 @pytest.mark.parametrize("event", [None, "", "Issues", "is sues", "issues\udcff", "x" * 200])
@@ -278,7 +261,7 @@ def test_a_form_is_parsed_from_its_payload_and_signed_as_a_whole() -> None:
 
 
 def test_a_javascript_url_is_dropped() -> None:
-    body = changed("issues.opened", {"/issue/html_url": "javascript:alert(1)"})
+    body = edited("issues.opened", {"/issue/html_url": "javascript:alert(1)"})
     thread = read("issues.opened", body).thread
     assert thread
     assert thread.url is None
@@ -297,16 +280,12 @@ def test_the_sha1_signature_alone_is_not_enough() -> None:
         GITHUB.verify(CIMultiDict({"X-Hub-Signature": "sha1=01dc10d0c83e72ed246219cdd91669667fe2ca59"}), b"", [SECRET])
 
 
-corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the larger set of real bodies is not here")
-
-
 @corpus
 def test_real_deliveries() -> None:
     paths = [path for path in (CORPUS / "github").glob("*.json") if not path.name.endswith(".headers.json")]
     assert len(paths) >= 28
     for path in paths:
-        headers = CIMultiDict(json.loads(path.with_suffix(".headers.json").read_text()))
-        body = path.read_bytes()
+        headers, body = payloads.real_delivery(path)
         assert GITHUB.verify(headers, body, [b"old", SECRET]) == 2
         trigger = GITHUB.parse(headers, body, source="github", bot="mosaic")
         event, action = path.stem.split(".")[:2]
@@ -320,30 +299,24 @@ def test_real_deliveries() -> None:
 
 
 CASES: Mapping[str, Callable[[Trigger], object]] = {
-    "mention-plain": lambda seen: seen.commands == (Command("fix", "please"),),
-    "mention-quoted": lambda seen: not seen.commands,
-    "mention-inline-code": lambda seen: not seen.commands,
-    "mention-midline": lambda seen: not seen.commands,
-    "mention-case": lambda seen: seen.commands == (Command("fix", ""),),
-    "mention-email": lambda seen: not seen.commands,
-    "mention-unknown-command": lambda seen: seen.commands == (Command("fxi", ""),),
-    "self-comment": lambda seen: seen.unusable,
-    "bot-sender": lambda seen: seen.sender == "github:renovate[bot]" and not seen.unusable,
-    "assoc-lies-owner": lambda seen: seen.commands and seen.author == "github:Codertocat",
-    "unknown-event": lambda seen: seen.name is None,
-    "fork-pr": lambda seen: seen.from_fork is True,
-    "nasty-branch": lambda seen: seen.name == "change.opened" and seen.ref == "master",
+    "mention-plain": lambda trigger: trigger.commands == (Command("fix", "please"),),
+    "mention-quoted": lambda trigger: not trigger.commands,
+    "mention-inline-code": lambda trigger: not trigger.commands,
+    "mention-midline": lambda trigger: not trigger.commands,
+    "mention-case": lambda trigger: trigger.commands == (Command("fix", ""),),
+    "mention-email": lambda trigger: not trigger.commands,
+    "mention-unknown-command": lambda trigger: trigger.commands == (Command("fxi", ""),),
+    "self-comment": lambda trigger: trigger.unusable,
+    "bot-sender": lambda trigger: trigger.sender == "github:renovate[bot]" and not trigger.unusable,
+    "assoc-lies-owner": lambda trigger: trigger.commands and trigger.author == "github:Codertocat",
+    "unknown-event": lambda trigger: trigger.name is None,
+    "fork-pr": lambda trigger: trigger.from_fork is True,
+    "nasty-branch": lambda trigger: trigger.name == "change.opened" and trigger.ref == "master",
 }
 
 
 @corpus
 @pytest.mark.parametrize("case", CASES)
 def test_the_hostile_cases(case: str) -> None:
-    cases = {each["id"]: each for each in json.loads((CORPUS / "mutations.json").read_text())}
-    path = CORPUS.parent / cases[case]["base"]
-    body = json.loads(path.read_text())
-    for pointer, value in cases[case]["set"].items():
-        put(body, pointer, value)
-    headers = CIMultiDict(json.loads(path.with_suffix(".headers.json").read_text()))
-    headers.update(cases[case]["headers"])
-    assert CASES[case](GITHUB.parse(headers, json.dumps(body).encode(), source="github", bot="mosaic"))
+    headers, body = payloads.hostile_case(case)
+    assert CASES[case](GITHUB.parse(headers, body, source="github", bot="mosaic"))
