@@ -158,10 +158,10 @@ class DeliveriesScreen(BaseScreen):
     async def _keep_true(self) -> None:
         daemon, rows = self.house.daemon, self.deliveries
         try:
-            while self._stale or (rows.next and rows.window[1] + PAGE // 4 > rows.count):
+            while self._stale or (rows.next and rows.visible_rows[1] + PAGE // 4 > rows.count):
                 stale, self._stale = self._stale, False
                 page = await self.ask(_page, daemon, None if stale else rows.next)
-                (rows.newest if stale else rows.older)(page)
+                (rows.prepend_page if stale else rows.append_page)(page)
                 self.about.mean(rows.delivery)
         except DaemonUnreachable:
             self._stale = True  # it is asked again when the daemon is back

@@ -86,7 +86,7 @@ class DeliveryPages(Vertical):
         job = f" · job {ids.short_id(about.job_id)}" if about.job_id else ""
         replayed = f" · replay of {ids.short_id(about.replay_of)}" if about.replay_of else ""
         self.query_one("#says", Bar).show(words, [(f"{plain(where + job + replayed)} ", "dim", "")])
-        cells = max(page.room - 2, 20)
+        cells = max(page.line_width - 2, 20)
         match self.page:
             case 1:
                 page.show(pages.decision_page(about.decision or None, cells))

@@ -60,7 +60,7 @@ class HelpScreen(ModalScreen[None]):
         align: center middle;
         background: $background 60%;
         #box { width: 56; max-width: 95%; height: 80%; padding: 1 2; border: round $accent; background: $surface; }
-        Painted { background: $surface; }
+        TextView { background: $surface; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -110,13 +110,15 @@ class JobBody(Container):
         if job is None:
             return
         steps = self.steps
-        bars = steps.room - NAME_CELLS - TIME_CELLS - 3
+        bars = steps.line_width - NAME_CELLS - TIME_CELLS - 3
         marks = f" {'STEPS':{NAME_CELLS}} {elapsed(job, steps.now):>{TIME_CELLS}} "
         self.query_one("#axis", Bar).show(
-            [(marks, "dim", ""), (timeline_axis(steps.time, bars) if bars > 15 else "", "dim", "")]
+            [(marks, "dim", ""), (timeline_axis(steps.timeline, bars) if bars > 15 else "", "dim", "")]
         )
         if self.shown is self.text:
-            self.text.show(pages.page_lines(PAGE_TITLES[self.page - 1], job, self.document, max(self.text.room, 20)))
+            self.text.show(
+                pages.page_lines(PAGE_TITLES[self.page - 1], job, self.document, max(self.text.line_width, 20))
+            )
         self._say()
 
     def _open_texts(self) -> None:
@@ -233,7 +235,7 @@ def visible_text(body: JobBody) -> str:
     if isinstance(page, EventList):
         return msgspec.json.encode(page.event).decode() if page.event else ""
     if isinstance(page, LogPanel):
-        first, last = page.view.window
+        first, last = page.view.visible_rows
         rows = range(first, min(last + 1, page.view.count))
         return "\n".join("".join(text for text, _ in page.view.draw(row, 0)).rstrip() for row in rows)
     return "\n".join(page.text)

@@ -48,30 +48,30 @@ class StepLog(LogPanel):
         self._job_id, self._step = job_id, step
         if other:
             self.open(partial(self._daemon.part, self.path))
-            if self.log_view.clock:
+            if self.log_view.times:
                 self._take_times()
         elif step.completed_at is None:
-            self.poke()
+            self.check_growth()
 
     def happened(self, events: Iterable[JobEvent]) -> None:
         """Read more where the step said more."""
         mine = [event for event in events if self._step and event.step_id == self._step.id]
         if mine:
-            _add_times(self.log_view.clock, mine)
-            self.poke()
+            _add_times(self.log_view.times, mine)
+            self.check_growth()
 
     def show_times(self) -> None:
         """Put times beside the lines, or take them away."""
-        if self.log_view.clock:
-            self.log_view.clock = None
+        if self.log_view.times:
+            self.log_view.times = None
             self.log_view.recount()
         elif self._step:
             self._take_times()
 
     def _take_times(self) -> None:
-        self.log_view.clock = LogTimes()
+        self.log_view.times = LogTimes()
         self.log_view.recount()
-        self._ask_times(self.log_view.clock)
+        self._ask_times(self.log_view.times)
 
     @work(group="times", exclusive=True)
     async def _ask_times(self, times: LogTimes) -> None:
@@ -127,7 +127,7 @@ class JobEvents(EventList):
     @work(group="events", exclusive=True)
     async def _ask(self, job_id: str) -> None:
         try:
-            self.begin(await asyncio.to_thread(_events, self._daemon, job_id))
+            self.prepend(await asyncio.to_thread(_events, self._daemon, job_id))
         except REFUSALS:
             self._whole_of = ""  # the newest are there all the same
 

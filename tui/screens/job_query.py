@@ -151,9 +151,9 @@ class JobQueryBar(Vertical):
         )
         right = jobs_list.selection_words(jobs, sum(counts.values()))
         self._bar("filter", filter_words(narrowing), right).display = not typing and (
-            not tiny or bool(narrowing.filter or jobs.marked or jobs.above)
+            not tiny or bool(narrowing.filter or jobs.marked or jobs.new_above)
         )
-        self._bar("heading", [(text, style, "") for text, style in job_heading(jobs.room, jobs.without)])
+        self._bar("heading", [(text, style, "") for text, style in job_heading(jobs.line_width, jobs.hidden_columns)])
 
     def fault(self, said: Exception | None) -> None:
         """Show what is wrong with the filter under its place, or with None nothing."""

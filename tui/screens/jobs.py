@@ -61,7 +61,7 @@ class JobsScreen(BaseScreen):
         pane = self.pane
         pane.jobs.show(Board(pane.narrowing.query))
         if not pane.narrowing.query:
-            pane.jobs.answered(PageRequest(None, len(message.page.items)), message.page)
+            pane.jobs.merge_page(PageRequest(None, len(message.page.items)), message.page)
         self._look()
         pane.redraw()
 

@@ -53,11 +53,11 @@ class JobPageLoader:
     async def _fill(self) -> None:
         board = self._jobs.board
         try:
-            while board is self._jobs.board and (ask := board.wish(*self._jobs.window)):
+            while board is self._jobs.board and (ask := board.wish(*self._jobs.visible_rows)):
                 await self._wait(ask)
                 page = await asyncio.to_thread(_page, self._daemon, board, ask)
                 if board is self._jobs.board:
-                    self._jobs.answered(ask, page)
+                    self._jobs.merge_page(ask, page)
                     self._changed()
         except DaemonUnreachable:
             return  # it is asked again when the daemon is back
@@ -115,10 +115,10 @@ class Jobs(JobList):
         self.all_marked = False
         super().show(board)
 
-    def unmark(self) -> None:
+    def clear_marks(self) -> None:
         """Mark nothing."""
         self.all_marked = False
-        super().unmark()
+        super().clear_marks()
         self.post_message(self.Moved())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -178,7 +178,7 @@ def selection_words(jobs: Jobs, everything: int) -> list[BarSegment]:
         if waiting := applicable(APPROVE, chosen):
             acts.append(f"a/d {len(waiting)}")
         words.append((" · ".join([f"{len(jobs.marked)} selected", *acts]) + "   ", "accent", ""))
-    if jobs.above:
-        words.append((f"+{jobs.above} new   ", "green", "screen.press('home')"))
+    if jobs.new_above:
+        words.append((f"+{jobs.new_above} new   ", "green", "screen.press('home')"))
     known = f"{jobs.count:,}{'+' if jobs.board.more else ''}"
     return [*words, (f"{known} of {everything:,}   ↑newest ", "dim", "screen.press('home')")]

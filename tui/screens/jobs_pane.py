@@ -149,7 +149,7 @@ class JobsPane(Vertical):
         """Show other jobs."""
         self.narrowing = narrowing
         self.head.fault(None)
-        self.jobs.without = IDLE_COLUMNS if narrowing.number == WAITING else frozenset()
+        self.jobs.hidden_columns = IDLE_COLUMNS if narrowing.number == WAITING else frozenset()
         self.jobs.show(Board(narrowing.query))
         self.jobs.meaning = narrowing.text
         self._pages.hurry()
@@ -179,7 +179,7 @@ class JobsPane(Vertical):
     def action_clear(self) -> None:
         """Take back marks, then filter and tab."""
         if self.jobs.marked or self.jobs.all_marked:
-            self.jobs.unmark()
+            self.jobs.clear_marks()
         else:
             self.narrow(JobQuery())
 

@@ -160,7 +160,7 @@ class SimulationScreen(BaseScreen):
     def moved(self) -> None:
         """Show the decision of the one that is meant."""
         page, change = self.query_one("#why", TextView), self.changes.change
-        page.show(pages.decision_page(change.decision, max(page.room - 2, 20)) if change else [])
+        page.show(pages.decision_page(change.decision, max(page.line_width - 2, 20)) if change else [])
         page.jump(0)
 
     @on(RowView.Opened)

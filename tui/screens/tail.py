@@ -64,7 +64,7 @@ class TailScreen(BaseScreen):
     @work(group="past", exclusive=True)
     async def _load(self) -> None:
         try:
-            self.events.begin(await self.ask(_past, self.house.daemon))
+            self.events.prepend(await self.ask(_past, self.house.daemon))
         except REFUSALS as said:
             self.show_error(said)
         self._draw()
@@ -111,13 +111,13 @@ class TailScreen(BaseScreen):
 
     def action_pause(self) -> None:
         """Hold, or go on."""
-        self.events.pause()
+        self.events.toggle_pause()
         self._draw()
 
     def action_follow(self) -> None:
         """Go to the newest, and stay there."""
         if self.events.paused:
-            self.events.pause()
+            self.events.toggle_pause()
         self.events.action_last()
 
     def action_type(self, what: str) -> None:
@@ -132,7 +132,7 @@ class TailScreen(BaseScreen):
         """Look for it, or show it alone."""
         self._leave()
         if self._typing == "filter":
-            self.events.narrow(message.value)
+            self.events.set_filter(message.value)
         else:
             self._pattern = message.value
             self.action_again(1)

@@ -83,7 +83,7 @@ class WhyScreen(BaseScreen):
 
     def _draw(self) -> None:
         page = self.query_one(TextView)
-        page.show(pages.decision_page(self._decision, max(page.room, 20)))
+        page.show(pages.decision_page(self._decision, max(page.line_width, 20)))
 
     @property
     def _line(self) -> int | None:

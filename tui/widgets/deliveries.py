@@ -75,7 +75,7 @@ class DeliveryList(RowView):
             row.append((text + " " * (room - width(text) + GAP), style))
         return [*row, (f"{plain(each.sender or DASH)}  {plain(each.reason)}", "dim")]
 
-    def newest(self, page: DeliveryPage) -> None:
+    def prepend_page(self, page: DeliveryPage) -> None:
         """Put a page of the newest on top; the cursor stays on its delivery, or on the newest."""
         known = {each.id: at for at, each in enumerate(self._items)}
         anchor = next((known[each.id] for each in reversed(page.items) if each.id in known), None)
@@ -94,7 +94,7 @@ class DeliveryList(RowView):
         else:
             self.recount()
 
-    def older(self, page: DeliveryPage) -> None:
+    def append_page(self, page: DeliveryPage) -> None:
         """Put a page below."""
         self._items += page.items
         self.next = page.next

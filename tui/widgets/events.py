@@ -70,27 +70,27 @@ class EventList(RowView):
             if gone:
                 self.jump(max(top - gone, 0))
 
-    def begin(self, events: list[JobEvent]) -> None:
+    def prepend(self, events: list[JobEvent]) -> None:
         """Put what happened before in front of what came."""
         known = {event.id for event in self._all}
         self._all = sorted(
             [*self._all, *(event for event in events if event.id not in known)], key=lambda event: event.id
         )
-        self.narrow(self.filter)
+        self.set_filter(self.filter)
 
     def clear(self) -> None:
         """Forget all."""
         self._all, self._shown, self._held = [], [], []
         self.recount()
 
-    def pause(self) -> None:
+    def toggle_pause(self) -> None:
         """Hold, or go on with what was held."""
         self.paused = not self.paused
         if not self.paused:
             held, self._held = self._held, []
             self.add(held)
 
-    def narrow(self, text: str) -> None:
+    def set_filter(self, text: str) -> None:
         """Show only the events whose line holds a text."""
         self.filter = text.lower()
         self._shown = [event for event in self._all if self._fits(event)] if text else list(self._all)

@@ -17,8 +17,8 @@ class JobList(RowView):
         super().__init__(id=id)
         self.board = board
         self.marked: dict[str, None] = {}
-        self.above = 0  # rows that came while the cursor was further down
-        self.without: frozenset[str] = frozenset()  # columns that are left out
+        self.new_above = 0  # rows that came while the cursor was further down
+        self.hidden_columns: frozenset[str] = frozenset()  # columns that are left out
         self._clock = clock
         self._drawn: dict[int, StyledLine] = {}
 
@@ -38,14 +38,16 @@ class JobList(RowView):
         if job is None:
             return placeholder_line(job_id)
         marked, said = job_id in self.marked, self.board.said(job_id)
-        return job_line(job, said, cells, self._clock(), marked=marked, without=self.without)
+        return job_line(job, said, cells, self._clock(), marked=marked, without=self.hidden_columns)
 
     def tick(self, *, ages: bool) -> None:
         """Draw the rows anew whose times look different by now; the ages of jobs that are over too, if asked."""
-        first, last = self.window
+        first, last = self.visible_rows
         for at in range(first, min(last + 1, self.count)):
             job = self.board.job(at)
-            if (ages or (job and job.status in OPEN_STATUSES)) and self._drawn.get(at) != self._line(at, self.room):
+            if (ages or (job and job.status in OPEN_STATUSES)) and self._drawn.get(at) != self._line(
+                at, self.line_width
+            ):
                 self.refresh_line(at)
         self._drawn = {at: line for at, line in self._drawn.items() if first <= at <= last}
 
@@ -53,12 +55,12 @@ class JobList(RowView):
         """Show another board, from its newest job on."""
         self.board = board
         self.cursor = 0
-        self.above = 0
+        self.new_above = 0
         self.marked.clear()
         self.recount()
         self.jump(0)
 
-    def answered(self, ask: PageRequest, page: JobPage) -> None:
+    def merge_page(self, ask: PageRequest, page: JobPage) -> None:
         """Put an answer in its place and redraw; what is looked at stays where it is."""
         top = self.scroll_offset.y
         newest = top == 0 and self.cursor == 0
@@ -69,7 +71,7 @@ class JobList(RowView):
             return
         self.cursor, now_top = (self._row_of(*seen, splice) for seen in zip((self.cursor, top), looked_at, strict=True))
         if top:
-            self.above += max(now_top - top, 0)
+            self.new_above += max(now_top - top, 0)
         self.recount()
         if top:
             self.jump(now_top)
@@ -78,7 +80,7 @@ class JobList(RowView):
         """Set the cursor; at the top nothing is above any more."""
         super().move(cursor)
         if self.cursor == 0:
-            self.above = 0
+            self.new_above = 0
 
     def action_mark(self) -> None:
         """Mark the job under the cursor, or no longer, and go on to the next."""
@@ -99,7 +101,7 @@ class JobList(RowView):
         self.marked |= dict.fromkeys(self.board.ids[first : end + 1])
         self.refresh()
 
-    def unmark(self) -> None:
+    def clear_marks(self) -> None:
         """Mark nothing."""
         self.marked.clear()
         self.refresh()

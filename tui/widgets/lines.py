@@ -57,18 +57,18 @@ class LineView(ScrollView, can_focus=True):
         """Return one line, plain already, for a width in cells."""
         raise NotImplementedError
 
-    def over(self, _at: int) -> str:
+    def row_style(self, _at: int) -> str:
         """Return the style that lies over a whole line."""
         return "dim" if self.faded else ""
 
     @property
-    def room(self) -> int:
+    def line_width(self) -> int:
         """How many cells a line may have, beside the scrollbar."""
         return self.scrollable_content_region.width
 
     def recount(self) -> None:
         """Draw all lines anew, after their number may have changed."""
-        self.virtual_size = Size(self.room, self.count)
+        self.virtual_size = Size(self.line_width, self.count)
         self.refresh()
 
     def fade(self, *, faded: bool) -> None:
@@ -84,8 +84,10 @@ class LineView(ScrollView, can_focus=True):
         ground = self._ground
         at = y + self.scroll_offset.y
         if at >= self.count:
-            return Strip.blank(self.room, ground)
-        return self._palette.strip(self.draw(at, self.room), self.left, self.room, ground, self.over(at))
+            return Strip.blank(self.line_width, ground)
+        return self._palette.strip(
+            self.draw(at, self.line_width), self.left, self.line_width, ground, self.row_style(at)
+        )
 
     def notify_style_update(self) -> None:
         """Forget the colours of another theme."""
@@ -102,7 +104,7 @@ class LineView(ScrollView, can_focus=True):
         self.vertical_scrollbar.position = self.scroll_y  # and one that is not there is not told
 
     @property
-    def window(self) -> tuple[int, int]:
+    def visible_rows(self) -> tuple[int, int]:
         """The first and the last line that can be seen."""
         top = self.scroll_offset.y
         return top, top + max(self.size.height, 1) - 1
@@ -214,9 +216,9 @@ class RowView(LineView):
         super().__init__(id=id)
         self.cursor = 0
 
-    def over(self, at: int) -> str:
+    def row_style(self, at: int) -> str:
         """Mark the cursor; without focus it is only bold."""
-        style = super().over(at)
+        style = super().row_style(at)
         if at != self.cursor:
             return style
         return f"{style} reverse" if self.has_focus or self.screen.focused is None else f"{style} bold"
@@ -232,7 +234,7 @@ class RowView(LineView):
 
     def reveal(self) -> None:
         """Scroll as far as is needed to see the cursor."""
-        top, bottom = self.window
+        top, bottom = self.visible_rows
         if self.cursor < top:
             self.jump(self.cursor)
         elif self.cursor > bottom:

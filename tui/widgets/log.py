@@ -29,7 +29,7 @@ class LogView(LineView):
         self.text = LogText()
         self.following = True
         self.note = ""
-        self.clock: LogTimes | None = None
+        self.times: LogTimes | None = None
         self._rows = LogRows(shown)
         self._colour = colour
         self._empty = empty
@@ -51,9 +51,9 @@ class LogView(LineView):
             return [(self.note, "dim")]
         line, text = self._rows[at]
         row = highlight([(text, self._colour(text))], self._pattern)
-        if self.clock is None:
+        if self.times is None:
             return row
-        when = self.clock.at(self.text.offset(line)) if self._rows.begins(at) else ""
+        when = self.times.at(self.text.offset(line)) if self._rows.begins(at) else ""
         return [(f"{when:{GUTTER}}", "dim"), *row]
 
     def open(self, read: ReadRange, *, at_end: bool = True) -> None:
@@ -65,15 +65,15 @@ class LogView(LineView):
         self.recount()
         self._look()
 
-    def poke(self) -> None:
+    def check_growth(self) -> None:
         """Look whether the text has grown."""
         self._stale = True
         self._look()
 
     def recount(self) -> None:
         """Take the lines that are held, folded for the width there is."""
-        gutter = GUTTER if self.clock else 0
-        self._rows.fold(max(self.room - gutter, 20) if self._wrapped else None)
+        gutter = GUTTER if self.times else 0
+        self._rows.fold(max(self.line_width - gutter, 20) if self._wrapped else None)
         self._rows.hold(self.text.lines)
         super().recount()
 
@@ -119,7 +119,7 @@ class LogView(LineView):
         self.post_message(self.Changed())
 
     def _wish(self) -> ByteRange | None:
-        first, last = (self._rows.line(row) for row in self.window)
+        first, last = (self._rows.line(row) for row in self.visible_rows)
         span = self.text.wish(first, len(self.text.lines) if self.following else last)
         if span is None and self._stale:
             self._stale = False
@@ -188,7 +188,7 @@ class LogView(LineView):
     @property
     def seen(self) -> tuple[int, int]:
         """From which byte to which one sees."""
-        first, last = (self._rows.line(row) for row in self.window)
+        first, last = (self._rows.line(row) for row in self.visible_rows)
         return self.text.offset(first), self.text.offset(last + 1)
 
     def mark(self, pattern: str) -> None:

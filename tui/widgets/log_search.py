@@ -134,14 +134,14 @@ class MatchList(RowView):
         self._sieve = LineFilter(self._pattern.encode())
         self.cursor = 0
         self.recount()
-        self.poke()
+        self.check_growth()
 
     def move(self, row: int) -> None:
         """Set the cursor; on the last line one follows."""
         super().move(row)
         self._following = self.cursor >= self.count - 1
 
-    def poke(self) -> None:
+    def check_growth(self) -> None:
         """Look through what has come since."""
         if not self._reading and self._read:
             self._reading = True

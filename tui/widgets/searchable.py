@@ -70,13 +70,13 @@ class LogPanel(Container):
         if self.filter:
             self._matches.look(read, self.filter, following=self.grows)
 
-    def poke(self) -> None:
+    def check_growth(self) -> None:
         """Look whether the text has grown."""
-        self.log_view.poke()
+        self.log_view.check_growth()
         if self.filter:
-            self._matches.poke()
+            self._matches.check_growth()
 
-    def narrow(self, text: str) -> None:
+    def set_filter(self, text: str) -> None:
         """Show only the lines that hold a text, in any case; all of them for an empty one."""
         had_keys, back = self.view.has_focus, self._matches.selected_offset if self.filter else None
         self.filter = text
@@ -94,7 +94,7 @@ class LogPanel(Container):
         """Show a line among its neighbours."""
         message.stop()
         self.mark(self.filter)
-        self.narrow("")
+        self.set_filter("")
 
     @on(RowView.Moved)
     def moved(self, message: RowView.Moved) -> None:
@@ -109,7 +109,7 @@ class LogPanel(Container):
     def find(self, pattern: str, *, backward: bool) -> None:
         """Look for a text from here on, in any case, and go there when it is found."""
         if self.filter:
-            self.narrow("")
+            self.set_filter("")
         self.mark(pattern)
         if pattern and self._read:
             self._scan(self._read, pattern.lower().encode(), backward)
@@ -199,7 +199,7 @@ class SearchablePages(Container):
             self._pattern = message.value
             self.action_again(int(isinstance(page, LogPanel) and page.log_view.following))
         elif not isinstance(page, TextView):
-            page.narrow(message.value)
+            page.set_filter(message.value)
 
     @on(FindBar.Left)
     def _leave(self) -> None:

@@ -187,7 +187,7 @@ class StepTree(RowView):
         return len(self._branches)
 
     @property
-    def time(self) -> Timeline:
+    def timeline(self) -> Timeline:
         """From when to when the bars go."""
         return self._time
 
