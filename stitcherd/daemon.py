@@ -13,7 +13,6 @@ from pathlib import Path
 from socket import socket as Socket  # noqa: N812 (a class, whatever its case)
 
 from aiohttp import web
-from msgspec.structs import replace
 
 from shared import VERSION, locations
 from shared.api import Meta
@@ -42,6 +41,7 @@ from stitcherd.policy import ConcurrencyLimits
 from stitcherd.processes import file_lock
 from stitcherd.queue import Queue
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
+from stitcherd.rails.limits import concurrency_limits
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.validate import RailsContext
 from stitcherd.rails.watch import watch_rails
@@ -149,7 +149,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         chores = [
             asyncio.create_task(queue.refill(taken_over + waiting)),
             asyncio.create_task(scheduler.run(queue.put)),
-            asyncio.create_task(intake.approvals.expiring()),
+            asyncio.create_task(intake.approvals.expire_forever()),
             asyncio.create_task(run_retention(store, settings, checkouts)),
             asyncio.create_task(watch_rails(rails.path, rails.reload_requested, partial(reload_rails, rails))),
             asyncio.create_task(trim_memory()),
@@ -173,8 +173,8 @@ def _profiles_of(rails: LiveRails, executor: str) -> list[ProfileRule]:
 
 
 def _current_limits(rails: LiveRails, health: HealthMonitor) -> ConcurrencyLimits:
-    """Return what may run now."""
-    return replace(rails.concurrency_limits(), away=health.away())
+    """Return what may run now, whatever rails the jobs were decided under."""
+    return concurrency_limits(rails.current.limits if rails.current else None, health.away())
 
 
 async def _start_http(house: AppState, socket: Socket, closing: AsyncExitStack) -> None:

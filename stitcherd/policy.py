@@ -1,36 +1,117 @@
-"""Values that the rails decide and the store keeps: limits and approval requests."""
+"""Values that the rails compute and the store keeps or counts: limits of jobs, and approval requests.
+
+They are the only thing that the rails and the store share: neither imports the other.
+"""
 
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.ids import format_timestamp
 from shared.models import Decision
-from stitcherd.budget import Budget
+from stitcherd.budget import Budget, Spent
 
 
-class ApprovalResult(Struct, frozen=True):
-    """What is made of a comment; where it is allowed, the id of the job that it approves, or denies for a reason."""
+class RateLimit(Struct, frozen=True, kw_only=True):
+    """A rate limit as it applies to one job: at most `maximum` jobs with the same `key` in `window` (ms).
 
-    decision: Decision
-    job: str | None = None
-    approves: bool = False
-    reason: str | None = None
+    `name`, `line` and `written` are those of the rails, `subject` is who or what is counted. `seen` follows the count
+    in what the check `limit:name` shows.
+    """
+
+    name: str
+    key: str
+    maximum: int
+    window: int
+    seen: str
+    line: int
+    written: str
+    subject: str
+
+
+class BotCooldown(Struct, frozen=True, kw_only=True):
+    """The cool-down of a thread on which bots ask for jobs in a row; a job that a person asks for ends the row.
+
+    After `free` jobs in a row the next one must wait for `cooldown` (ms), and twice as long with each further one, up
+    to `longest` (ms), after which a job no longer counts.
+    """
+
+    name: str
+    key: str
+    by_bot: bool
+    free: int
+    cooldown: int
+    longest: int
+    seen: str
+    thread: str
+
+
+class DailyBudget(Struct, frozen=True, kw_only=True):
+    """What all jobs together may use in a day (UTC), as executors report it; `line` is that of the rails."""
+
+    name: str
+    budget: Budget
+    seen: str
+    line: int
+
+
+JobLimit = RateLimit | BotCooldown | DailyBudget
+
+
+class LimitUse(Struct, frozen=True):
+    """How much of the limit `name` is used, in jobs or in `spent`; where it is reached, `free_at` (ms) is its end."""
+
+    name: str
+    seen: str
+    count: int = 0
+    spent: Spent = Spent()
+    free_at: int | None = None
+
+
+def with_uses(decision: Decision, uses: tuple[LimitUse, ...]) -> Decision:
+    """Return a decision whose checks show how much of each limit is used."""
+    seen = {f"limit:{use.name}": use.seen for use in uses}
+    checks = (replace(each, seen=seen[each.id]) if each.id in seen else each for each in decision.checks)
+    return replace(decision, checks=tuple(checks))
+
+
+class HeldReasons(Struct, frozen=True):
+    """Why a job stays in the queue; in braces `{total}`, `{per_repo}`, `{repository}`, `{budget}` and `{until}`."""
+
+    paused: str
+    total: str
+    per_repo: str
+    daily_budget: str
+
+
+class ConcurrencyLimits(Struct, frozen=True, kw_only=True):
+    """How many jobs may run at the same time, in all and per repository; None is as many as there are workers.
+
+    `unreachable` maps the executors that cannot be reached to the reason their jobs are held; `daily_budget` is what
+    all jobs together may use in a day.
+    """
+
+    reasons: HeldReasons
+    total: int | None = None
+    per_repo: int | None = None
+    unreachable: Mapping[str, str] = {}
+    daily_budget: Budget = Budget()
 
 
 class GuardQuestion(Struct, frozen=True):
-    """A guard that wants a person asked, and the names of the groups whose members may answer; none is nobody."""
+    """A guard that requires an approval, and the names of the groups whose members may give it; () is no one."""
 
     guard: str
     by: tuple[str, ...]
 
 
 class ApprovalRequest(Struct, frozen=True, kw_only=True):
-    """What is asked, and what an approval would be of; an approval of anything else is void.
+    """What a job waits for, and what exactly would be approved: an approval of anything else is void.
 
-    Accounts are written `source:login`. `texts` are SHA-256 by the kind of text, `text_sha256` is that of all that
-    the agent would read. `expires_at` is in milliseconds, `expires` as the rails say it; `pins` name what is pinned.
-    With a `commit`, on `base`, it is that commit of an attempt that is asked about: approved, it is published.
+    Accounts are written `source:login`. `texts` are SHA-256 digests by kind of text, `text_sha256` that of all that the
+    agent would read. `expires_at` is in milliseconds, `expires` as the rails write it; `pins` names what is pinned.
+    With a `commit`, on `base`, the approval is of that commit of an attempt: once approved, it is published.
     """
 
     guards: tuple[GuardQuestion, ...]
@@ -51,23 +132,22 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def by(self) -> tuple[str, ...]:
-        """Return the names of all groups whose members may answer some guard."""
+        """Return the names of all groups whose members may approve for some guard."""
         return tuple(dict.fromkeys(name for guard in self.guards for name in guard.by))
 
     def payload(self, reason: str | None = None) -> dict[str, object]:
-        """Return what the event `job.waiting` says of them."""
-        told = {"guards": [guard.guard for guard in self.guards], "by": list(self.by)}
-        return {**told, "expiresAt": format_timestamp(self.expires_at), **({"reason": reason} if reason else {})}
+        """Return the payload of an event `job.waiting`."""
+        about = {"guards": [guard.guard for guard in self.guards], "by": list(self.by)}
+        return {**about, "expiresAt": format_timestamp(self.expires_at), **({"reason": reason} if reason else {})}
 
 
-class ConcurrencyLimits(Struct, frozen=True):
-    """How many jobs may run at the same time: in all, and in one repository; None is as many as there are workers.
+class ApprovalResult(Struct, frozen=True):
+    """The decision on an approving or denying comment; where it is allowed, the job that it approves or denies.
 
-    `away` says by name of those executors that cannot be reached just now why not; `day` is what all jobs together may
-    use up in a day.
+    `reason` is the one that the comment gives, if any.
     """
 
-    total: int | None = None
-    per_repo: int | None = None
-    away: Mapping[str, str] = {}
-    day: Budget = Budget()
+    decision: Decision
+    job_id: str | None = None
+    approves: bool = False
+    reason: str | None = None

@@ -56,20 +56,27 @@ async def show_pulse(request: web.Request) -> web.Response:
 async def show_pause(request: web.Request) -> web.Response:
     """Return whether new jobs may start."""
     _require_operator(request)
-    return json_response(await request.app[STATE].store.write(scheduling.pause_state))
+    return await _pause_state(request)
 
 
 async def pause(request: web.Request) -> web.Response:
     """Keep new jobs from starting; return the jobs that go on running."""
     actor, options = _require_operator(request), await parse_body(request, PauseBody)
-    return json_response(await request.app[STATE].store.write(scheduling.pause, actor, options.reason, now_ms()))
+    await request.app[STATE].store.write(scheduling.pause, actor, options.reason, now_ms())
+    return await _pause_state(request)
 
 
 async def resume(request: web.Request) -> web.Response:
     """Let jobs start again, within a second."""
     _require_operator(request)
     await parse_body(request, ResumeBody)
-    return json_response(await request.app[STATE].store.write(scheduling.resume))
+    await request.app[STATE].store.write(scheduling.resume)
+    return await _pause_state(request)
+
+
+async def _pause_state(request: web.Request) -> web.Response:
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await scheduling.read_pause_state(db))
 
 
 def _daemon_check(state: AppState) -> ReadinessCheck:

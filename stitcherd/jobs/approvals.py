@@ -1,13 +1,14 @@
-"""Approvals: what waits for one is approved, denied, decided again under newer rails, or given up in time."""
+"""Approves and denies waiting jobs, re-evaluates them under newer rails, and cancels what was not approved in time."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from functools import partial
+
+from msgspec import structs
 
 from shared.ids import now_ms, short_id
-from shared.models import RunnerJob, Verdict
+from shared.models import Decision, RunnerJob
 from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.policy import ApprovalRequest
@@ -20,31 +21,33 @@ from stitcherd.store import approvals, deliveries, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
-EXPIRY_INTERVAL_SECONDS = 10.0  # between two looks at whose time is over
+EXPIRY_INTERVAL_SECONDS = 10.0  # between two looks for expired requests
+MAX_READS = 4  # of what waits on a thread, while others change it
 
 log = logging.getLogger(__name__)
 
 
 class Approvals:
-    """Moves waiting jobs; `put` queues one that was approved. Who may use the API is for the API to say."""
+    """Moves waiting jobs; `put` queues one that was approved. Permissions are checked by the API."""
 
-    def __init__(self, store: Store, rails: LiveRails, judge: Evaluator, put: Callable[[RunnerJob], None]) -> None:
+    def __init__(self, store: Store, rails: LiveRails, evaluator: Evaluator, put: Callable[[RunnerJob], None]) -> None:
         self._store = store
         self._rails = rails
-        self._judge = judge
+        self._evaluator = evaluator
         self._put = put
 
     async def approve(self, job_id: str, actor: str, reason: str | None) -> RunnerJob:
         """Queue a waiting job.
 
-        Raises Refusal unless it waits, and where the rails have changed: then it waits under today's, if they ask
-        too, or is queued or cancelled as they say.
+        Raises Refusal unless it waits, and where the rails have changed since: then it waits under the current ones if
+        they require an approval too, or is queued or cancelled as they say.
         """
-        job, terms = await self._store.write(approvals.find_waiting, job_id)
-        rulebook = self._rails.current
-        if _is_stale(terms, rulebook):
-            return await self._renew(job, terms, rulebook)
-        job = await self._store.write(approvals.approve, job_id, actor, reason, now_ms(), terms)
+        async with self._store.reading() as db:
+            job, request = await approvals.find_waiting(db, job_id)
+        rails = self._rails.current
+        if _is_stale(request, rails):
+            return await self._reevaluate(job, request, rails)
+        job = await self._store.write(approvals.approve, job_id, actor, reason, now_ms(), request)
         self._put(job)
         return job
 
@@ -53,75 +56,93 @@ class Approvals:
         return await self._store.write(transitions.deny, job_id, actor, reason, now_ms())
 
     async def answer(
-        self, command: Command, trigger: Trigger, rulebook: CompiledRails, new: deliveries.NewDelivery
-    ) -> deliveries.RecordedDelivery:
-        """Store a comment that approves or denies what waits on its thread, and do as it says where it may.
+        self, command: Command, trigger: Trigger, rails: CompiledRails, new: deliveries.NewDelivery
+    ) -> tuple[Decision, deliveries.StoredDelivery | deliveries.RepeatedDelivery]:
+        """Store a comment that approves or denies what waits on its thread, and carry it out where that is allowed.
 
-        A job that was asked for under other rails is first decided again; it then takes another comment.
+        A job that was requested under other rails is first evaluated again, and then needs another comment. What waits
+        is read, the comment decided, and both written only if nothing has changed meanwhile.
         """
-        renewed: set[str] = set()
-        if command.verb != rails_approvals.DENY and trigger.repository is not None and trigger.thread is not None:
-            place = (new.workspace, trigger.repository, trigger.thread, trigger.source)
-            for job, terms in await self._store.write(approvals.waiting_on_thread, *place):
-                if _is_stale(terms, rulebook):
-                    renewed.add(job.id)
-                    with contextlib.suppress(Refusal):  # the answer to this comment says it
-                        await self._renew(job, terms, rulebook)
-        rule = partial(
-            rails_approvals.decide_approval, command, trigger, rulebook, now=new.received_at, renewed=frozenset(renewed)
-        )
-        recorded = await self._store.write(deliveries.record_answer, new, rule)
-        if recorded.verdict is Verdict.ALLOWED and recorded.job is not None and command.verb != rails_approvals.DENY:
-            self._put(recorded.job)
-        return recorded
+        reevaluated: set[str] = set()
+        for _ in range(MAX_READS):
+            waiting = await self._waiting_on_thread(new)
+            mine = [each for each in waiting if each[1].source == trigger.source]
+            stale = [each for each in mine if _is_stale(each[1], rails) and each[0].id not in reevaluated]
+            if stale and command.verb != rails_approvals.DENY:
+                for job, request in stale:
+                    reevaluated.add(job.id)
+                    with contextlib.suppress(Refusal):  # the decision on this comment tells it
+                        await self._reevaluate(job, request, rails)
+                continue
+            result = rails_approvals.decide_approval(
+                command, trigger, rails, mine, now=new.received_at, reevaluated=frozenset(reevaluated)
+            )
+            expected = tuple((job.id, job.version) for job, _ in waiting)
+            stored = await self._store.write(deliveries.add_answer, new, result, expected)
+            if isinstance(stored, deliveries.ThreadChanged):
+                continue
+            if isinstance(stored, deliveries.StoredDelivery) and stored.job is not None and result.approves:
+                self._put(stored.job)
+            return result.decision, stored
+        decision = rails_approvals.keeps_changing(command, rails)
+        return decision, await self._store.write(deliveries.add_delivery, structs.replace(new, decision=decision))
 
-    async def expiring(self) -> None:
-        """Give up what was not approved in time, for ever; what an earlier daemon left is looked at first."""
+    async def expire_forever(self) -> None:
+        """Cancel jobs that were not approved in time, at the start and then at an interval."""
         while True:
             try:
                 for job in await self._store.write(approvals.expire, now_ms()):
-                    log.info("job %s: nobody approved it in time", short_id(job.id))
-            except StorageUnavailable as fault:
-                log.warning("jobs whose approval expired cannot be looked up (%s); trying again", fault)
+                    log.info("job %s: not approved in time", short_id(job.id))
+            except StorageUnavailable as error:
+                log.warning("jobs whose approval expired cannot be looked up (%s); trying again", error)
             await asyncio.sleep(EXPIRY_INTERVAL_SECONDS)
 
-    async def _renew(self, job: RunnerJob, terms: ApprovalRequest, rulebook: CompiledRails | None) -> RunnerJob:
-        """Decide a waiting job again under the rails in force; returns it where they ask nobody and it was queued.
+    async def _waiting_on_thread(self, new: deliveries.NewDelivery) -> list[tuple[RunnerJob, ApprovalRequest]]:
+        if new.repository is None or new.thread is None:
+            return []
+        async with self._store.reading() as db:
+            return await approvals.waiting_on_thread(db, new.workspace, new.repository, new.thread)
 
-        Raises Refusal where it waits under them now, where they cancelled it, and where they cannot decide.
+    async def _reevaluate(self, job: RunnerJob, request: ApprovalRequest, rails: CompiledRails | None) -> RunnerJob:
+        """Evaluate a waiting job under the current rails; return it where they require no approval and it was queued.
+
+        Raises Refusal where it now waits under them, where they cancelled it, and where they cannot decide.
         """
-        if rulebook is None or rulebook.mode == "observe" or job.delivery_id is None:
+        if rails is None or rails.mode == "observe" or job.delivery_id is None:
             raise Refusal("conflict", f"job {short_id(job.id)} waits until rails are in force that run jobs")
         async with self._store.reading() as db:
             delivery = await deliveries.get_delivery(db, job.delivery_id, None)
             body = await deliveries.get_body(db, job.delivery_id, None)
         try:
-            _, trigger, ruling = self._judge.reevaluate(delivery, body, rulebook)
-        except (SourceGone, NotJson, WrongShape) as fault:
-            raise Refusal(
-                "conflict", f"job {short_id(job.id)} cannot be decided under today's rails: {fault}"
-            ) from fault
-        changed = f"the rails changed from {terms.rails} to {rulebook.revision}"
-        if ruling.job is None or ruling.job.name != job.type:
-            why = f"{changed}: {ruling.decision.reason}"
-            await self._store.write(transitions.cancel, job.id, approvals.RAILS_ACTOR, why, now_ms())
-            raise Refusal("conflict", f"job {short_id(job.id)} was cancelled: {why}")
-        new = approvals.Reevaluation(
-            profile=ruling.job.profile.name,
-            executor=ruling.job.profile.executor,
-            tries=ruling.job.tries,
-            on_interrupt=ruling.job.on_interrupt,
-            rails=rulebook.revision,
-            decision=ruling.decision,
-            terms=rails_approvals.approval_request(ruling, trigger, now_ms(), terms),
+            _, trigger, evaluation = self._evaluator.reevaluate(delivery, body, rails)
+        except (SourceGone, NotJson, WrongShape) as error:
+            detail = f"job {short_id(job.id)} cannot be decided under today's rails: {error}"
+            raise Refusal("conflict", detail) from error
+        changed = f"the rails changed from {request.rails} to {rails.revision}"
+        type_ = evaluation.job
+        if type_ is None or type_.name != job.type:
+            reason = f"{changed}: {evaluation.decision.reason}"
+            await self._store.write(transitions.cancel, job.id, approvals.RAILS_ACTOR, reason, now_ms())
+            raise Refusal("conflict", f"job {short_id(job.id)} was cancelled: {reason}")
+        new = rails_approvals.approval_request(evaluation, trigger, now_ms(), request)
+        other = approvals.Reevaluation(
+            profile=type_.profile.name,
+            executor=type_.profile.executor,
+            tries_max=type_.tries,
+            on_interrupt=type_.on_interrupt,
+            rails_revision=rails.revision,
+            decision=evaluation.decision,
+            request=new,
+            reason=changed if new else f"the rails {rails.revision} ask nobody",
         )
-        job = await self._store.write(approvals.replace_request, job.id, terms, new, now_ms())
-        if new.terms is not None:
+        job = await self._store.write(approvals.replace_request, job.id, request, other, now_ms())
+        if new is not None:
             hint = "look at what it would do under them, then approve it again"
             raise Refusal("conflict", f"{changed}, and job {short_id(job.id)} waits under the new ones", hint)
         self._put(job)
         return job
 
 
-def _is_stale(terms: ApprovalRequest, rulebook: CompiledRails | None) -> bool:
-    return "rails" in terms.pins and (rulebook is None or rulebook.revision != terms.rails)
+def _is_stale(request: ApprovalRequest, rails: CompiledRails | None) -> bool:
+    """Say whether an approval would be void because other rails are in force."""
+    return "rails" in request.pins and (rails is None or rails.revision != request.rails)

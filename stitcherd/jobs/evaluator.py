@@ -6,19 +6,17 @@ from functools import lru_cache
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
-from shared.models import Delivery, Thread
+from shared.models import Delivery
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.executors import EXECUTORS
 from stitcherd.gates import BUILTINS
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.decide import DispatchRequest, Evaluation, decide, decide_dispatch
-from stitcherd.rails.limits import is_bot
 from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
 from stitcherd.sandbox import bubblewrap
 from stitcherd.sources import SOURCES
 from stitcherd.sources.payload import FORM
 from stitcherd.sources.trigger import Trigger
-from stitcherd.store.limits import BotCooldown, DailyBudget, Limit, RateLimit
 
 MAX_CACHED_PROFILES = 256  # of all revisions of the rails; what was asked before is not worked out again
 
@@ -54,27 +52,6 @@ def configured_facts(settings: Settings) -> RuntimeFacts:
         gates=dict.fromkeys(BUILTINS),
         objection=objection,
     )
-
-
-def limits_for(
-    ruling: Evaluation, workspace: str, sender: str | None, repository: str | None, thread: Thread | None = None
-) -> tuple[Limit, ...]:
-    """Return what a job of a ruling counts against: rates, with who or what each counts; the day; bots in a row."""
-    rules = ruling.limits
-    if ruling.job is None:
-        return ()
-    here = f"{repository}#{thread.number} ({thread.kind})" if repository and thread else None
-    whom = {"per_sender": sender, "per_repo": repository, "per_thread": here}
-    found: list[Limit] = [
-        RateLimit(rate.name, rate.line, rate.written, rate.most, rate.window, who.lower(), workspace)
-        for rate in rules.rates
-        if (who := whom[rate.name]) is not None
-    ]
-    if rules.per_day.limits:
-        found.append(DailyBudget(rules.per_day, rules.day_line))
-    if here is not None:
-        found.append(BotCooldown(here.lower(), workspace, is_bot(sender)))
-    return tuple(found)
 
 
 class Evaluator:

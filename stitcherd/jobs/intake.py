@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from shared.api import WebhookResponse
-from shared.ids import new_id, now_ms
+from shared.ids import new_id, now_ms, short_id
 from shared.models import Decision, Delivery, RunnerJob, Status, Verdict
 from stitcherd.config.settings import RepositorySettings, Settings, SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.jobs import prompt
 from stitcherd.jobs.approvals import Approvals
-from stitcherd.jobs.evaluator import Evaluator, SourceGone, limits_for
+from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
-from stitcherd.rails import approvals
+from stitcherd.rails import approvals, limits
 from stitcherd.rails.compiled import JobType
 from stitcherd.rails.decide import DispatchRequest, Evaluation, UnknownJobType
 from stitcherd.rails.live import LiveRails
@@ -23,6 +23,7 @@ from stitcherd.sources import SOURCES, BadSignature, NotJson, WrongShape, signat
 from stitcherd.sources.trigger import Trigger
 from stitcherd.store import deliveries, jobs, transitions
 from stitcherd.store import limits as store_limits
+from stitcherd.store.limits import LimitsReached
 from stitcherd.store.sqlite import Store
 
 # merged from stitcherd.drafts: What is to be stored, drafted from what came in and what the rails said of it;
@@ -120,7 +121,7 @@ def _new_job(
         actor=actor,
         origin={"trigger": ruling.decision.trigger},
         delivery_id=identifier,
-        limits=limits_for(ruling, source.workspace, trigger.sender, trigger.repository, thread),
+        limits=limits.job_limits(ruling.limits, source.workspace, trigger.sender, trigger.repository, thread),
         approval=approvals.approval_request(ruling, trigger, now_ms()),
     )
 
@@ -149,7 +150,7 @@ def _dispatched_job(
         agent_task_id=request.agent_task_id,
         idempotency_key=request.idempotency_key,
         request_sha256=signatures.sha256(msgspec.json.encode(request, order="sorted")),
-        limits=limits_for(ruling, request.workspace, actor, request.repository),
+        limits=limits.job_limits(ruling.limits, request.workspace, actor, request.repository),
     )
 
 
@@ -194,11 +195,12 @@ class Intake:
             trigger, ruling = self.judge.rule(source, headers, body, form=form, rulebook=self._rails.current)
         except (NotJson, WrongShape) as fault:
             # A repetition is answered as one before its body is looked at.
-            repeated = await self._store.write(
-                deliveries.find_repeated, source.name, external_id, digest, seen_since, same_body_since
-            )
+            async with self._store.reading() as db:
+                repeated = await deliveries.find_repeated(
+                    db, source.name, external_id, digest, seen_since, same_body_since
+                )
             if repeated is not None:
-                return _answer_of(repeated)
+                return _repeated_response(repeated)
             raise Refusal("bad_request" if isinstance(fault, NotJson) else "invalid", str(fault)) from fault
         received = ReceivedDelivery(
             actor=_actor_of(source, trigger),
@@ -214,11 +216,11 @@ class Intake:
         rulebook = self._rails.current
         said = approvals.approval_command(trigger, rulebook)
         if said is not None and rulebook is not None:
-            return _answer_of(
-                await self.approvals.answer(
-                    said, trigger, rulebook, _new_delivery(new_id(), source, trigger, ruling, received)
-                )
-            )
+            new = _new_delivery(new_id(), source, trigger, ruling, received)
+            decision, stored = await self.approvals.answer(said, trigger, rulebook, new)
+            if isinstance(stored, deliveries.RepeatedDelivery):
+                return _repeated_response(stored)
+            return _response(new.id, decision.verdict, decision.reason, stored.job)
         return await self._record(source, trigger, ruling, received)
 
     async def replay(self, delivery: Delivery, body: bytes, actor: str) -> WebhookResponse:
@@ -243,10 +245,11 @@ class Intake:
         """Return what a replay would be answered now, and its decision; nothing is stored. Raises Refusal."""
         source, trigger, ruling = self._again(delivery, body)
         job = self._job_of(delivery.id, source, trigger, ruling, actor)
-        found = await self._store.write(jobs.find_open_on_thread, job) if job is not None else None
-        if found is not None:
-            reason = jobs.already_open(found)
-            return WebhookResponse(delivery.id, Verdict.DUPLICATE, found.id, found.status, reason), ruling.decision
+        if job is not None:
+            async with self._store.reading() as db:
+                found = await jobs.find_open_on_thread(db, job)
+            if found is not None:
+                return _response(delivery.id, Verdict.DUPLICATE, _already_open(found), found), ruling.decision
         decision = await self._counted(source, trigger, ruling)
         return WebhookResponse(delivery.id, decision.verdict, None, None, decision.reason), decision
 
@@ -278,10 +281,16 @@ class Intake:
             remedy = decision.remedy.text if decision.remedy else None
             raise Refusal("denied", decision.reason, remedy, more={"decision": msgspec.to_builtins(decision)})
         job = _dispatched_job(request, ruling, ruling.job, actor, entry)
-        stored, new = await self._store.write(jobs.dispatch, job, decision, now_ms())
-        if new:
-            self._put(stored)
-        return stored, new
+        now = now_ms()
+        stored = await self._store.write(jobs.dispatch, job, decision, now)
+        if isinstance(stored, LimitsReached):
+            throttled = limits.apply_uses(decision, job.limits, stored.uses)
+            more = {"decision": msgspec.to_builtins(throttled)}
+            retry_after = limits.retry_after(stored.uses, now)
+            raise Refusal("throttled", throttled.reason, retry_after=retry_after, more=more)
+        if stored[1]:
+            self._put(stored[0])
+        return stored
 
     async def cancel(self, job_id: str, actor: str, reason: str | None) -> RunnerJob:
         """Cancel a job, at once or as soon as what it runs has ended; raises Refusal when it is over."""
@@ -300,22 +309,41 @@ class Intake:
     ) -> WebhookResponse:
         identifier = new_id()
         job = self._job_of(identifier, source, trigger, ruling, received.actor)
-        recorded = await self._store.write(
-            deliveries.add_delivery, _new_delivery(identifier, source, trigger, ruling, received), job
-        )
-        stored = job is not None and recorded.job is not None and recorded.job.id == job.id
-        if stored and recorded.job is not None and recorded.job.status is Status.QUEUED:
-            self._put(recorded.job)
-        return _answer_of(recorded)
+        new = _new_delivery(identifier, source, trigger, ruling, received)
+        return await (self._store_delivery(new) if job is None else self._store_with_job(new, job))
+
+    async def _store_with_job(self, new: deliveries.NewDelivery, job: jobs.NewJob) -> WebhookResponse:
+        """Store a delivery with its job and queue it, or without where the job is already open or throttled."""
+        stored = await self._store.write(deliveries.add_delivery_with_job, new, job)
+        if isinstance(stored, deliveries.JobAlreadyOpen):
+            found, reason = stored.job, _already_open(stored.job)
+            duplicate = structs.replace(new, verdict=Verdict.DUPLICATE, reason=reason, job_id=found.id)
+            return await self._store_delivery(duplicate, found)
+        if isinstance(stored, LimitsReached):
+            throttled = limits.apply_uses(new.decision, job.limits, stored.uses)
+            return await self._store_delivery(structs.replace(new, decision=throttled))
+        if isinstance(stored, deliveries.RepeatedDelivery):
+            return _repeated_response(stored)
+        if stored.job is not None and stored.job.status is Status.QUEUED:
+            self._put(stored.job)
+        return _response(new.id, new.decision.verdict, new.decision.reason, stored.job)
+
+    async def _store_delivery(self, new: deliveries.NewDelivery, job: RunnerJob | None = None) -> WebhookResponse:
+        """Store a delivery that creates no job; `job` is the one that it duplicates."""
+        stored = await self._store.write(deliveries.add_delivery, new)
+        if isinstance(stored, deliveries.RepeatedDelivery):
+            return _repeated_response(stored)
+        decision = new.decision
+        return _response(new.id, new.verdict or decision.verdict, new.reason or decision.reason, job)
 
     async def _counted(self, source: SourceSettings, trigger: Trigger, ruling: Evaluation) -> Decision:
         repository, thread = trigger.repository, trigger.thread
-        limits = limits_for(ruling, source.workspace, trigger.sender, repository, thread)
-        if not limits:
+        if ruling.job is None:
             return ruling.decision
-        return store_limits.apply_limits(
-            ruling.decision, await self._store.write(store_limits.read_uses, limits, now_ms())
-        )
+        applying = limits.job_limits(ruling.limits, source.workspace, trigger.sender, repository, thread)
+        async with self._store.reading() as db:
+            uses = await store_limits.read_uses(db, applying, now_ms())
+        return limits.apply_uses(ruling.decision, applying, uses)
 
     def _again(self, delivery: Delivery, body: bytes) -> tuple[SourceSettings, Trigger, Evaluation]:
         try:
@@ -335,13 +363,19 @@ class Intake:
         self._queue.put(job.id, job.attempt, job.priority)
 
 
-def _answer_of(recorded: deliveries.RecordedDelivery) -> WebhookResponse:
-    job = recorded.job
-    shown = job if recorded.verdict in {Verdict.ALLOWED, Verdict.WAITING, Verdict.DUPLICATE} else None
-    return WebhookResponse(
-        recorded.delivery_id,
-        recorded.verdict,
-        shown.id if shown else None,
-        shown.status if shown else None,
-        recorded.reason,
-    )
+def _response(delivery_id: str, verdict: Verdict, reason: str, job: RunnerJob | None) -> WebhookResponse:
+    """Return the answer to a delivery; a job that it denied is not named."""
+    named = job if verdict in {Verdict.ALLOWED, Verdict.WAITING, Verdict.DUPLICATE} else None
+    return WebhookResponse(delivery_id, verdict, named.id if named else None, named.status if named else None, reason)
+
+
+def _repeated_response(repeated: deliveries.RepeatedDelivery) -> WebhookResponse:
+    """Return the answer to a delivery that repeats an earlier one."""
+    first = repeated.first
+    reason = f"delivery {first.external_id or first.id} was received at {first.received_at}"
+    return _response(first.id, Verdict.DUPLICATE, reason, repeated.job)
+
+
+def _already_open(job: RunnerJob) -> str:
+    """Return why a delivery creates no second job beside this one."""
+    return f"job {short_id(job.id)} of type {job.type} is already {job.status} on this thread"

@@ -23,7 +23,9 @@ async def recover_running_jobs(store: Store, checkouts: Checkouts, owner: str) -
     for job_id in running:
         ended = 0
         # Where the run may still go on at its executor, processes in the checkout are part of it.
-        if not await store.write(interruptions.may_run_elsewhere, job_id):
+        async with store.reading() as db:
+            elsewhere = await interruptions.may_run_elsewhere(db, job_id)
+        if not elsewhere:
             ended = await processes.end_all(job_id, checkouts.directory(job_id))
         attempt = await store.write(interruptions.take_over, job_id, owner, now_ms())
         if attempt is not None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure, Result, RunnerJob, Status
-from stitcherd import policy
 from stitcherd.budget import DailyBudgetExceeded
 from stitcherd.config.settings import Settings
 from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
@@ -18,8 +17,10 @@ from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
+from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails.compiled import CompiledRails
+from stitcherd.rails.limits import concurrency_limits, unreachable_reason
 from stitcherd.store import approvals, interruptions, jobs, scheduling, steps, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -47,7 +48,7 @@ class Runner:
         executors: Mapping[str, Executor],
         checkouts: Checkouts,
         owner: str,
-        current_limits: Callable[[], policy.ConcurrencyLimits] = policy.ConcurrencyLimits,
+        current_limits: Callable[[], ConcurrencyLimits] = concurrency_limits,
         report_unreachable: Callable[[str, str], None] = lambda _name, _why: None,
     ) -> None:
         self._store = store
@@ -120,11 +121,7 @@ class Runner:
         claimed = await self._store.write(scheduling.claim, job_id, attempt, self._owner, now_ms(), limits)
         if isinstance(claimed, scheduling.Held):
             return False
-        started = (
-            await self._store.write(interruptions.find_taken_over, job_id, attempt, self._owner)
-            if claimed is None
-            else claimed
-        )
+        started = claimed or await self._find_taken_over(job_id, attempt)
         if started is None:
             return True
         job, fence, *resumable = started
@@ -148,6 +145,12 @@ class Runner:
         except OSError as error:  # the job is completed nevertheless, and retention will try again
             log.warning("job %s: %s", short_id(job_id), error)
         return True
+
+    async def _find_taken_over(
+        self, job_id: str, attempt: int
+    ) -> tuple[RunnerJob, steps.Fence, interruptions.ResumableTry] | None:
+        async with self._store.reading() as db:
+            return await interruptions.find_taken_over(db, job_id, attempt, self._owner)
 
     async def _run_attempt(
         self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
@@ -174,11 +177,11 @@ class Runner:
             raise AttemptFailed(
                 Failure("rails_unavailable", detail, "dispatch it again under today's rails")
             ) from missing
-        async with self._store.reading() as db:
-            prompt = await jobs.get_prompt(db, job.id)
         # Only a job that waited for the approval of its commit is claimed after a try of the same attempt.
         waited = resumable is None and job.tries.used > 0
-        approved = await self._store.write(approvals.find_granted, fence.key, job.attempt) if waited else None
+        async with self._store.reading() as db:
+            prompt = await jobs.get_prompt(db, job.id)
+            approved = await approvals.find_granted(db, fence.key, job.attempt) if waited else None
         daemon = self._settings.daemon
         return Attempt(
             job=job,
@@ -190,7 +193,7 @@ class Runner:
             recorder=StepRecorder(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction),
             environ=os.environ,
             budget=rails.limits.per_job,
-            daily_budget=lambda: self._current_limits().day,
+            daily_budget=lambda: self._current_limits().daily_budget,
             resumable=resumable,
             approved=approved,
         )
@@ -217,7 +220,7 @@ class Runner:
         reason = f"limit: {cause}"
         if isinstance(cause, ExecutorUnavailable):
             self._report_unreachable(job.executor, str(cause))
-            reason = scheduling.unreachable_reason(job.executor, str(cause))
+            reason = unreachable_reason(job.executor, str(cause))
         return await self._store_outcome(interruptions.requeue, job.id, owner, now_ms(), reason) != Status.QUEUED
 
     async def _conclude(self, job_id: str, attempt: int, outcome: Failure | Result) -> None:

@@ -13,6 +13,7 @@ from shared.models import Phase, StepStatus, StepType, Usage
 from stitcherd.budget import Budget
 from stitcherd.jobs.logs import StepLog, diff_path, log_path, write_diff
 from stitcherd.jobs.redaction import RedactedStream, Redaction
+from stitcherd.rails.limits import remaining_budget
 from stitcherd.store import limits, steps
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -47,7 +48,10 @@ class StepRecorder:
         if not (job.limits or day.limits):
             return job
         place = (self._fence.key, self._fence.attempt, number)
-        return await self._store.write(limits.remaining_budget, place, job, day, now_ms())
+        now = now_ms()
+        async with self._store.reading() as db:
+            by_job, today = await limits.spent_before(db, place, now)
+        return remaining_budget(job, day, by_job, today, now)
 
     async def open(self, phase: Phase, type_: StepType, name: str, number: int | None = None) -> "RunningStep":
         """Begin a step; `number` is the try it belongs to. Raises Superseded."""

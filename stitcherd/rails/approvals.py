@@ -1,4 +1,4 @@
-"""Approvals as the rails have them: what a job waits for, and what a comment that answers for it comes to; pure."""
+"""Approvals: what a job has to wait for, and the decision on a comment that approves or denies waiting jobs; pure."""
 
 import hashlib
 
@@ -18,22 +18,23 @@ from stitcherd.sources.trigger import Command, Trigger
 DENY = "deny"
 NOTHING_WAITS = "nothing waits for an approval on this thread"
 RAILS_CHANGED = "the rails have changed since it was asked for; look at what it would do under them"
+KEEPS_CHANGING = "what waits on this thread keeps changing; comment again"
 
 _TOPIC = ("title", "body")  # the texts of a thread that its later deliveries repeat
 
 
 def approval_request(
-    ruling: Evaluation, trigger: Trigger, now: int, before: ApprovalRequest | None = None
+    evaluation: Evaluation, trigger: Trigger, now: int, before: ApprovalRequest | None = None
 ) -> ApprovalRequest | None:
-    """Return what a job waits for from `now` (ms) on, or None where no guard asks.
+    """Return what a job waits for from `now` (ms) on, None where no guard requires an approval.
 
-    What it waited for `before` gives it no more time.
+    An earlier request, `before`, keeps its expiry.
     """
-    waits = ruling.waits
+    waits = evaluation.waits
     if waits is None:
         return None
     rules = waits.rules
-    read = [ruling.task, *((quote.author, quote.kind, quote.text) for quote in trigger.quotes)]
+    read = [evaluation.task, *((quote.author, quote.kind, quote.text) for quote in trigger.quotes)]
     return ApprovalRequest(
         guards=tuple(GuardQuestion(guard.id, guard.by) for guard in waits.guards),
         source=trigger.source,
@@ -41,7 +42,7 @@ def approval_request(
         outsiders=waits.outsiders,
         by_asker=rules.by_asker,
         pins=rules.pins,
-        rails=ruling.decision.rails_revision or "",
+        rails=evaluation.decision.rails_revision or "",
         head_sha=trigger.head_sha,
         text_sha256=_sha256(msgspec.json.encode(read)),
         texts=_texts(trigger),
@@ -53,7 +54,7 @@ def approval_request(
 def commit_approval_request(
     job: RunnerJob, rules: ApprovalRules, commit: str, base: str | None, now: int
 ) -> ApprovalRequest:
-    """Return what a job waits for from `now` (ms) on whose commit edits tests: nobody but the operator answers."""
+    """Return what a job waits for from `now` (ms) on because its commit edits tests; only the operator may approve."""
     source, _, login = job.actor.removeprefix("source:").partition("/") if ":" in job.actor else ("", "", "")
     return ApprovalRequest(
         guards=(GuardQuestion("paths.tests", ()),),
@@ -74,60 +75,65 @@ def commit_approval_request(
     )
 
 
-def approval_command(trigger: Trigger, rulebook: CompiledRails | None) -> Command | None:
-    """Return the command of a comment that approves or denies, if that is what it begins with.
+def approval_command(trigger: Trigger, rails: CompiledRails | None) -> Command | None:
+    """Return the command of a comment that begins with an approval or a denial, None for any other.
 
-    A trigger of the rails with the same command has it first, and where nothing runs nothing is approved.
+    A trigger of the rails with the same command takes precedence, and rails that run nothing approve nothing.
     """
-    if rulebook is None or rulebook.mode == "observe" or trigger.unusable is not None or not trigger.commands:
+    if rails is None or rails.mode == "observe" or trigger.unusable is not None or not trigger.commands:
         return None
     command = trigger.commands[0]
-    if command.verb not in {rulebook.approvals.command, DENY}:
+    if command.verb not in {rails.approvals.command, DENY}:
         return None
-    rules = rulebook.triggers.get(trigger.name or "", ())
+    rules = rails.triggers.get(trigger.name or "", ())
     return None if any(rule.command == command.verb for rule in rules) else command
 
 
 def decide_approval(
     command: Command,
     trigger: Trigger,
-    rulebook: CompiledRails,
+    rails: CompiledRails,
     waiting: list[tuple[RunnerJob, ApprovalRequest]],
     *,
     now: int,
-    renewed: frozenset[str],
+    reevaluated: frozenset[str],
 ) -> ApprovalResult:
-    """Return what a comment with an approval or denial comes to, for the jobs that wait on its thread.
+    """Decide what a comment that approves or denies does to the jobs `waiting` on its thread.
 
-    Jobs that were `renewed` by this very comment are not approved by it: nobody has seen yet what they would do.
+    It does not approve the jobs that were re-evaluated because of it: nobody has seen yet what they would do.
     """
-    found, reason = _meant(command, waiting)
+    found, reason = _named_jobs(command, waiting)
     if not found:
-        return ApprovalResult(_decision(command, rulebook, Verdict.IGNORED, reason or NOTHING_WAITS))
+        return ApprovalResult(_decision(command, rails, Verdict.IGNORED, reason or NOTHING_WAITS))
     if len(found) > 1:
         several = f"{len(found)} jobs wait on this thread: name one by the end of its id"
-        return ApprovalResult(_decision(command, rulebook, Verdict.DENIED, several))
-    job, terms = found[0]
+        return ApprovalResult(_decision(command, rails, Verdict.DENIED, several))
+    job, request = found[0]
     approves = command.verb != DENY
     doing = f"{'approve' if approves else 'deny'} job {short_id(job.id)}"
-    objection = _who(terms, trigger, rulebook)
+    objection = _sender_objection(request, trigger, rails)
     if objection is None and approves:
-        objection = RAILS_CHANGED if job.id in renewed else _void(terms, trigger, rulebook, now)
+        objection = RAILS_CHANGED if job.id in reevaluated else _request_objection(request, trigger, rails, now)
     if objection is None:
-        decision = _decision(command, rulebook, Verdict.ALLOWED, f"{trigger.sender} may {doing}", trigger, terms)
+        decision = _decision(command, rails, Verdict.ALLOWED, f"{trigger.sender} may {doing}", trigger, request)
         return ApprovalResult(decision, job.id, approves, reason)
     said = f"who: {trigger.sender or 'an account that is gone'} may not {doing}: {objection}"
-    return ApprovalResult(_decision(command, rulebook, Verdict.DENIED, said, trigger, terms))
+    return ApprovalResult(_decision(command, rails, Verdict.DENIED, said, trigger, request))
 
 
-def _meant(
+def keeps_changing(command: Command, rails: CompiledRails) -> Decision:
+    """Return the decision on a comment for which what waits could not be read unchanged."""
+    return _decision(command, rails, Verdict.DENIED, KEEPS_CHANGING)
+
+
+def _named_jobs(
     command: Command, waiting: list[tuple[RunnerJob, ApprovalRequest]]
 ) -> tuple[list[tuple[RunnerJob, ApprovalRequest]], str | None]:
-    """Return the jobs that a command means, and the reason it gives, or that there is no such job."""
+    """Return the jobs that a command names, and the reason that it gives or why it names none."""
     first, _, rest = command.text.partition(" ")
     ending = first.lower()
     if len(ending) >= ID_SUFFIX_MIN:
-        named = [(job, terms) for job, terms in waiting if job.id.endswith(ending)]
+        named = [(job, request) for job, request in waiting if job.id.endswith(ending)]
         if named:
             return named, rest.strip() or None
         if not set(ending) - set("0123456789abcdef-") and set(ending) & set("0123456789"):
@@ -135,39 +141,39 @@ def _meant(
     return waiting, command.text or None
 
 
-def _who(terms: ApprovalRequest, trigger: Trigger, rulebook: CompiledRails) -> str | None:
-    """Return why whoever wrote a comment may not answer, or None where they may."""
+def _sender_objection(request: ApprovalRequest, trigger: Trigger, rails: CompiledRails) -> str | None:
+    """Return why the sender of a comment may not approve or deny, None where they may."""
     sender = trigger.sender
     if sender is None or trigger.author is None or fold(trigger.author) != fold(sender):
         return "it is not known who wrote it"
-    for guard in terms.guards:
-        groups = [rulebook.groups[name] for name in guard.by if name in rulebook.groups]
+    for guard in request.guards:
+        groups = [rails.groups[name] for name in guard.by if name in rails.groups]
         if not any(membership(group, sender, trigger) for group in groups):
             return f"{approvers(guard.by)} answers for guard {guard.guard}"
-    if fold(sender) in {fold(outsider) for outsider in terms.outsiders}:
+    if fold(sender) in {fold(outsider) for outsider in request.outsiders}:
         return "the text that it is about is their own"
-    if not terms.by_asker and terms.asker is not None and fold(sender) == fold(terms.asker):
+    if not request.by_asker and request.asker is not None and fold(sender) == fold(request.asker):
         return "they asked for it themselves"
     return None
 
 
-def _void(terms: ApprovalRequest, trigger: Trigger, rulebook: CompiledRails, now: int) -> str | None:
-    """Return why an approval would be of something else than what waits; what is not known has not changed."""
-    if terms.expires_at <= now:
-        return f"the {terms.expires} in which it could be approved are over"
-    if "rails" in terms.pins and terms.rails != rulebook.revision:
+def _request_objection(request: ApprovalRequest, trigger: Trigger, rails: CompiledRails, now: int) -> str | None:
+    """Return why an approval would not be of what was requested, None where it is; the unknown counts as unchanged."""
+    if request.expires_at <= now:
+        return f"the {request.expires} in which it could be approved are over"
+    if "rails" in request.pins and request.rails != rails.revision:
         return RAILS_CHANGED
-    if "head_sha" in terms.pins and terms.head_sha and trigger.head_sha and terms.head_sha != trigger.head_sha:
+    if "head_sha" in request.pins and request.head_sha and trigger.head_sha and request.head_sha != trigger.head_sha:
         return "the change has other commits by now; ask for it again"
-    if "text_hash" in terms.pins and not _same_topic(terms, trigger):
+    if "text_hash" in request.pins and not _is_same_topic(request, trigger):
         return "the text of the thread has changed since it was asked for; ask for it again"
     return None
 
 
-def _same_topic(terms: ApprovalRequest, trigger: Trigger) -> bool:
+def _is_same_topic(request: ApprovalRequest, trigger: Trigger) -> bool:
     now = _texts(trigger)
-    known = "title" in now and "title" in terms.texts
-    return not known or all(now.get(kind) == terms.texts.get(kind) for kind in _TOPIC)
+    known = "title" in now and "title" in request.texts
+    return not known or all(now.get(kind) == request.texts.get(kind) for kind in _TOPIC)
 
 
 def _texts(trigger: Trigger) -> dict[str, str]:
@@ -184,16 +190,16 @@ def _sha256(content: bytes) -> str:
 
 def _decision(
     command: Command,
-    rulebook: CompiledRails,
+    rails: CompiledRails,
     verdict: Verdict,
     reason: str,
     trigger: Trigger | None = None,
-    terms: ApprovalRequest | None = None,
+    request: ApprovalRequest | None = None,
 ) -> Decision:
     checks = [
         Check("trigger", "trigger", CheckOutcome.PASS, None, command.verb, f"command {command.verb}", "an approval")
     ]
-    if trigger is not None and terms is not None:
+    if trigger is not None and request is not None:
         outcome = CheckOutcome.PASS if verdict is Verdict.ALLOWED else CheckOutcome.FAIL
-        checks.append(Check("who", "who", outcome, None, trigger.sender, approvers(terms.by)))
-    return Decision(verdict=verdict, reason=reason, rails_revision=rulebook.revision, checks=tuple(checks))
+        checks.append(Check("who", "who", outcome, None, trigger.sender, approvers(request.by)))
+    return Decision(verdict=verdict, reason=reason, rails_revision=rails.revision, checks=tuple(checks))

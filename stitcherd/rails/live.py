@@ -13,7 +13,6 @@ from msgspec import UNSET, structs
 
 from shared.api import RailsChange, RailsFault, RailsState
 from shared.ids import format_timestamp, now_ms
-from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.diff import compare_rails, summarize_changes
 from stitcherd.rails.load import RailsBeingWritten, RailsError, parse_rails, read_rails
@@ -102,13 +101,6 @@ class LiveRails:
             except RailsError as error:
                 raise LookupError(f"rails {revision}: {error}") from error
         return self._older[revision]
-
-    def concurrency_limits(self) -> ConcurrencyLimits:
-        """Return how many jobs may run at the same time, whichever revision they were decided under."""
-        if self.current is None:
-            return ConcurrencyLimits()
-        limits = self.current.limits
-        return ConcurrencyLimits(limits.total, limits.per_repo, day=limits.per_day)
 
     def state(self) -> RailsState:
         """Return the rails in force and the fault of the file."""

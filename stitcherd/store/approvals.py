@@ -1,10 +1,11 @@
-"""What a PENDING job waits for, and what ends the waiting: an approval, time, or other rails.
+"""Requests for approval of PENDING jobs, and what ends them: an approval, their expiry, or other rails.
 
-Every function runs inside the writer's transaction. Who may approve is for the callers to say.
+Whether somebody may approve is decided by the caller.
 """
 
 import sqlite3
 
+import aiosqlite
 import msgspec
 from msgspec import Struct
 
@@ -14,141 +15,164 @@ from stitcherd.errors import Refusal
 from stitcherd.policy import ApprovalRequest
 from stitcherd.store import rows, transitions
 from stitcherd.store.decisions import add_decision
+from stitcherd.store.queries import fetch_all
 
-RAILS_ACTOR = "rails"  # who approves where other rails ask nobody
+RAILS_ACTOR = "rails"  # who approves where changed rails require no approval
 
 
 class Reevaluation(Struct, frozen=True, kw_only=True):
-    """What other rails make of a waiting job; without `terms` they ask nobody."""
+    """What other rails decide about a waiting job; without a `request` they require no approval.
+
+    The fields up to `rails_revision` are named as the columns of the job's table; `reason` is given with the change.
+    """
 
     profile: str
     executor: str
-    tries: int
+    tries_max: int
     on_interrupt: str
-    rails: str
+    rails_revision: str
     decision: Decision
-    terms: ApprovalRequest | None
+    request: ApprovalRequest | None
+    reason: str
 
 
-def waiting_of(terms: str) -> PendingApproval:
-    """Return what the stored terms of a waiting job tell a reader."""
-    held = msgspec.json.decode(terms, type=ApprovalRequest)
-    return PendingApproval(tuple(guard.guard for guard in held.guards), held.by, format_timestamp(held.expires_at))
-
-
-def save_request(db: sqlite3.Connection, key: int, terms: ApprovalRequest) -> None:
-    """Keep what a job waits for, by its integer key, in place of what it waited for before."""
+def save_request(db: sqlite3.Connection, key: int, request: ApprovalRequest) -> None:
+    """Store what the job with this integer key waits for, replacing an earlier request."""
     db.execute(
         "INSERT INTO approvals (job, request, expires_at) VALUES (?, ?, ?)"
         " ON CONFLICT (job) DO UPDATE SET request = excluded.request, expires_at = excluded.expires_at,"
         " approved_by = NULL",
-        (key, rows.encode(terms), terms.expires_at),
+        (key, rows.encode(request), request.expires_at),
     )
 
 
 def request_approval(
-    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, terms: ApprovalRequest
+    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, request: ApprovalRequest
 ) -> Status | None:
-    """Let a running job wait until its commit is approved; returns where it stands then."""
-    status = transitions.wait_for_approval(db, job_id, fence, terms.payload(), now)
+    """Park a running job until its commit is approved; return its new status."""
+    status = transitions.wait_for_approval(db, job_id, fence, request.payload(), now)
     if status is Status.PENDING:
-        save_request(db, transitions.find_job_row(db, job_id)["key"], terms)
+        save_request(db, transitions.find_job_row(db, job_id)["key"], request)
     return status
 
 
-def find_granted(db: sqlite3.Connection, key: int, attempt: int) -> ApprovalRequest | None:
-    """Return what was approved of an attempt, where that was its commit."""
-    found = db.execute("SELECT request FROM approvals WHERE job = ? AND approved_by IS NOT NULL", (key,)).fetchone()
-    terms = None if found is None else msgspec.json.decode(found["request"], type=ApprovalRequest)
-    return terms if terms is not None and terms.commit is not None and terms.attempt == attempt else None
-
-
-def find_waiting(db: sqlite3.Connection, job_id: str) -> tuple[RunnerJob, ApprovalRequest]:
-    """Return a job and what it waits for; raise Refusal unless it waits."""
-    row = transitions.find_job_row(db, job_id)
-    found = db.execute("SELECT request FROM approvals WHERE job = ?", (row["key"],)).fetchone()
-    if row["status"] != Status.PENDING or found is None:
-        raise transitions.not_waiting(row)
-    return rows.job(row), msgspec.json.decode(found["request"], type=ApprovalRequest)
-
-
-def waiting_on_thread(
-    db: sqlite3.Connection, workspace: str, repository: str, thread: Thread, source: str
-) -> list[tuple[RunnerJob, ApprovalRequest]]:
-    """Return the jobs that wait on a thread of a source, the oldest first, each with what it waits for."""
-    found = db.execute(
-        "SELECT id FROM jobs WHERE workspace = ? AND repository = ? AND thread_kind = ? AND thread_number = ?"
-        " AND status = 'PENDING' ORDER BY key",
-        (workspace, repository, thread.kind, thread.number),
-    ).fetchall()
-    waiting = [find_waiting(db, row["id"]) for row in found]
-    return [(job, terms) for job, terms in waiting if terms.source == source]
-
-
 def approve(
-    db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, now: int, seen: ApprovalRequest | None = None
+    db: sqlite3.Connection,
+    job_id: str,
+    actor: str,
+    reason: str | None,
+    now: int,
+    expected: ApprovalRequest | None = None,
 ) -> RunnerJob:
-    """Queue a waiting job; raise Refusal unless it waits, and still for what the caller has `seen`."""
-    _, terms = find_waiting(db, job_id)
-    if terms.expires_at <= now:
-        raise Refusal(
-            "not_waiting",
-            f"the time to approve job {short_id(job_id)} was over at {format_timestamp(terms.expires_at)}",
-        )
-    if seen is not None and seen != terms:
-        raise _changed(job_id)
-    db.execute(
-        "UPDATE approvals SET approved_by = ? WHERE job = (SELECT key FROM jobs WHERE id = ?)",
-        (actor, job_id),
-    )
-    return transitions.approve(db, job_id, actor, reason, now)
+    """Queue a waiting job; raise Refusal unless it waits in time, and still for what the caller expects."""
+    request = _current_request(db, job_id, expected)
+    if request.expires_at <= now:
+        expired = format_timestamp(request.expires_at)
+        raise Refusal("not_waiting", f"the time to approve job {short_id(job_id)} was over at {expired}")
+    db.execute("UPDATE approvals SET approved_by = ? WHERE job = (SELECT key FROM jobs WHERE id = ?)", (actor, job_id))
+    return transitions.queue_approved(db, job_id, actor, reason, now)
+
+
+def replace_request(
+    db: sqlite3.Connection, job_id: str, expected: ApprovalRequest, new: Reevaluation, now: int
+) -> RunnerJob:
+    """Let a waiting job wait for what other rails request, or queue it where they request nothing.
+
+    Raises Refusal unless it waits, and still for what the caller expects.
+    """
+    _current_request(db, job_id, expected)
+    changes = {
+        "profile": new.profile,
+        "executor": new.executor,
+        "tries_max": new.tries_max,
+        "on_interrupt": new.on_interrupt,
+        "rails_revision": new.rails_revision,
+        "decision": add_decision(db, new.decision),
+    }
+    if new.request is None:
+        transitions.update_waiting(db, job_id, changes, None, now)
+        return approve(db, job_id, RAILS_ACTOR, new.reason, now)
+    row = transitions.update_waiting(db, job_id, changes, new.request.payload(new.reason), now)
+    save_request(db, row["key"], new.request)
+    return rows.job(row)
 
 
 def expire(db: sqlite3.Connection, now: int) -> list[RunnerJob]:
-    """Cancel the jobs whose time to be approved is over, and return them."""
-    over = db.execute(
+    """Cancel the jobs that were not approved in time, and return them."""
+    expired = db.execute(
         "SELECT j.id, a.request FROM jobs j JOIN approvals a ON a.job = j.key"
         " WHERE j.status = 'PENDING' AND a.expires_at <= ? ORDER BY j.key",
         (now,),
     ).fetchall()
-    return [
-        transitions.cancel(
-            db,
-            row["id"],
-            transitions.DAEMON_ACTOR,
-            f"approval expired after {msgspec.json.decode(row['request'], type=ApprovalRequest).expires}",
-            now,
-        )
-        for row in over
-    ]
+    cancelled = []
+    for row in expired:
+        reason = f"approval expired after {_decode(row['request']).expires}"
+        cancelled.append(transitions.cancel(db, row["id"], transitions.DAEMON_ACTOR, reason, now))
+    return cancelled
 
 
-def replace_request(
-    db: sqlite3.Connection, job_id: str, seen: ApprovalRequest, new: Reevaluation, now: int
-) -> RunnerJob:
-    """Let a waiting job wait for what other rails ask, or queue it where they ask nobody.
-
-    Raises Refusal unless it waits, and still for what the caller has `seen`.
-    """
-    job, terms = find_waiting(db, job_id)
-    if seen != terms:
-        raise _changed(job_id)
-    under = {
-        "profile": new.profile,
-        "executor": new.executor,
-        "tries_max": new.tries,
-        "on_interrupt": new.on_interrupt,
-        "rails_revision": new.rails,
-        "decision": add_decision(db, new.decision),
-    }
-    if new.terms is None:
-        transitions.update_waiting(db, job_id, under, None, now)
-        return approve(db, job_id, RAILS_ACTOR, f"the rails {new.rails} ask nobody", now)
-    told = new.terms.payload(f"the rails changed from {job.rails_revision} to {new.rails}")
-    row = transitions.update_waiting(db, job_id, under, told, now)
-    save_request(db, row["key"], new.terms)
-    return rows.job(row)
+def pending_approval(request: str) -> PendingApproval:
+    """Return a stored request as readers of a job see it."""
+    found = _decode(request)
+    return PendingApproval(tuple(guard.guard for guard in found.guards), found.by, format_timestamp(found.expires_at))
 
 
-def _changed(job_id: str) -> Refusal:
-    return Refusal("conflict", f"what job {short_id(job_id)} waits for has changed", "look at it, and approve it again")
+async def find_waiting(db: aiosqlite.Connection, job_id: str) -> tuple[RunnerJob, ApprovalRequest]:
+    """Return a job and what it waits for; raise Refusal unless it waits."""
+    found = await fetch_all(db, "SELECT * FROM jobs WHERE id = ?", [job_id])
+    if not found:
+        raise transitions.no_such_job(job_id)
+    job = found[0]
+    requests = await fetch_all(db, "SELECT request FROM approvals WHERE job = ?", [job["key"]])
+    if job["status"] != Status.PENDING or not requests:
+        raise transitions.not_waiting(job)
+    return rows.job(job), _decode(requests[0]["request"])
+
+
+async def waiting_on_thread(
+    db: aiosqlite.Connection, workspace: str, repository: str, thread: Thread
+) -> list[tuple[RunnerJob, ApprovalRequest]]:
+    """Return the jobs of all sources that wait on a thread, oldest first, each with what it waits for."""
+    found = await fetch_all(
+        db,
+        "SELECT j.*, a.request FROM jobs j JOIN approvals a ON a.job = j.key WHERE j.workspace = ? AND j.repository = ?"
+        " AND j.thread_kind = ? AND j.thread_number = ? AND j.status = 'PENDING' ORDER BY j.key",
+        [workspace, repository, thread.kind, thread.number],
+    )
+    return [(rows.job(row), _decode(row["request"])) for row in found]
+
+
+def versions_on_thread(
+    db: sqlite3.Connection, workspace: str, repository: str, thread: Thread
+) -> tuple[tuple[str, int], ...]:
+    """Return (id, version) of the jobs that wait on a thread, oldest first, within a transaction of the writer."""
+    found = db.execute(
+        "SELECT id, version FROM jobs WHERE workspace = ? AND repository = ? AND thread_kind = ? AND thread_number = ?"
+        " AND status = 'PENDING' ORDER BY key",
+        (workspace, repository, thread.kind, thread.number),
+    )
+    return tuple((row["id"], row["version"]) for row in found)
+
+
+async def find_granted(db: aiosqlite.Connection, key: int, attempt: int) -> ApprovalRequest | None:
+    """Return the approved request for the commit of an attempt, by its job's integer key; None where there is none."""
+    found = await fetch_all(db, "SELECT request FROM approvals WHERE job = ? AND approved_by IS NOT NULL", [key])
+    request = _decode(found[0]["request"]) if found else None
+    return request if request is not None and request.commit is not None and request.attempt == attempt else None
+
+
+def _current_request(db: sqlite3.Connection, job_id: str, expected: ApprovalRequest | None) -> ApprovalRequest:
+    """Return what a job waits for; raise Refusal unless it waits, and for what is expected."""
+    job = transitions.find_job_row(db, job_id)
+    found = db.execute("SELECT request FROM approvals WHERE job = ?", (job["key"],)).fetchone()
+    if job["status"] != Status.PENDING or found is None:
+        raise transitions.not_waiting(job)
+    request = _decode(found["request"])
+    if expected is not None and request != expected:
+        detail = f"what job {short_id(job_id)} waits for has changed"
+        raise Refusal("conflict", detail, "look at it, and approve it again")
+    return request
+
+
+def _decode(request: str) -> ApprovalRequest:
+    return msgspec.json.decode(request, type=ApprovalRequest)

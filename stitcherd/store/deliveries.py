@@ -1,7 +1,11 @@
-"""What comes in: deliveries, their decisions and bodies, and new jobs, each whole in one transaction."""
+"""Deliveries: storing each with its decision, body and job in one transaction, and reading them.
+
+Where something stands against a new job, nothing is stored, and the caller is told what: it words the verdict and
+stores the delivery without the job.
+"""
 
 import sqlite3
-from collections.abc import Callable
+from typing import Any
 
 import aiosqlite
 from msgspec import Struct, structs
@@ -10,22 +14,30 @@ from shared.api import DeliveryPage
 from shared.ids import short_id
 from shared.models import Decision, Delivery, RunnerJob, Thread, Verdict
 from stitcherd.errors import Refusal
-from stitcherd.policy import ApprovalRequest, ApprovalResult
+from stitcherd.policy import ApprovalResult, with_uses
 from stitcherd.store import approvals, limits, rows, transitions
 from stitcherd.store.decisions import add_decision, find_document
 from stitcherd.store.events import add_event
-from stitcherd.store.jobs import NewJob, add_job, already_open, find_open_on_thread
+from stitcherd.store.jobs import NewJob, add_job, open_on_thread
+from stitcherd.store.limits import LimitsReached
 from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optional, where_clause
-from stitcherd.store.transitions import find_job_row
 
-# merged from stitcherd.store.answering: A comment that approves or denies a waiting job: the delivery and the
-# move that it makes, in one transaction.
+# By the same id of the sender, else by the same bytes; NULL for either finds nothing.
+FIRST_DELIVERY = """
+SELECT * FROM deliveries WHERE key = coalesce(
+  (SELECT min(key) FROM deliveries
+   WHERE source = :source AND external_id = :external_id AND replay_of IS NULL AND received_at >= :seen_since),
+  (SELECT min(key) FROM deliveries
+   WHERE source = :source AND body_sha256 = :body AND replay_of IS NULL AND received_at >= :same_body_since))
+"""
 
 
 class NewDelivery(Struct, frozen=True, kw_only=True):
-    """A delivery as intake hands it in; `received_at` in milliseconds.
+    """A delivery to be stored; the fields are named as the columns of its table. `received_at` is in milliseconds.
 
-    The same bytes are a duplicate if they came after `same_body_since`; None where bytes do not count.
+    It repeats an earlier one with the same external id since `seen_since`, or with the same bytes since
+    `same_body_since` (both in ms); None where bytes do not count. `job_id` is the job that it led to. Its verdict and
+    reason are those of the decision, unless it has its own.
     """
 
     id: str
@@ -46,166 +58,127 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     actor: str
     decision: Decision
-    seen_since: int
-    same_body_since: int | None
+    seen_since: int = 0
+    same_body_since: int | None = None
     replay_of: str | None = None
+    verdict: Verdict | None = None
+    reason: str | None = None
+    job_id: str | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of its row, but for the key of its decision."""
+        return {name: getattr(self, name) for name in COLUMNS} | {
+            "tail": rows.reversed_suffix(self.id),
+            "thread": rows.encode(self.thread) if self.thread else None,
+            "headers": rows.encode(self.headers),
+            "body_bytes": len(self.body),
+            "verdict": self.verdict or self.decision.verdict,
+            "reason": self.decision.reason if self.reason is None else self.reason,
+        }
 
 
-class RecordedDelivery(Struct, frozen=True):
-    """What became of a delivery: its id (the first one's, for a repetition), verdict, reason and job."""
+_NOT_COLUMNS = {"body", "actor", "decision", "seen_since", "same_body_since"}
+COLUMNS = tuple(name for name in NewDelivery.__struct_fields__ if name not in _NOT_COLUMNS)
 
-    delivery_id: str
-    verdict: Verdict
-    reason: str
+
+class StoredDelivery(Struct, frozen=True):
+    """A delivery was stored; `job` is the one that it created, approved or denied."""
+
+    job: RunnerJob | None = None
+
+
+class RepeatedDelivery(Struct, frozen=True):
+    """Nothing was stored: the delivery repeats an earlier one, which led to `job`."""
+
+    first: Delivery
     job: RunnerJob | None
 
 
-# Whoever sent the same id, else whoever sent the same bytes; with NULL for either, nobody.
-FIRST_DELIVERY = """
-SELECT * FROM deliveries WHERE key = coalesce(
-  (SELECT min(key) FROM deliveries
-   WHERE source = :source AND external_id = :external_id AND replay_of IS NULL AND received_at >= :seen_since),
-  (SELECT min(key) FROM deliveries
-   WHERE source = :source AND body_sha256 = :body AND replay_of IS NULL AND received_at >= :same_body_since))
-"""
+class JobAlreadyOpen(Struct, frozen=True):
+    """Nothing was stored: a job of the same type is open on the thread."""
+
+    job: RunnerJob
 
 
-def add_delivery(db: sqlite3.Connection, new: NewDelivery, job: NewJob | None) -> RecordedDelivery:
-    """Store a delivery, its decision and, where the rails allowed one, its job; or find that it came before."""
-    if new.replay_of is None:
-        repeated = find_repeated(db, new.source, new.external_id, new.body_sha256, new.seen_since, new.same_body_since)
-        if repeated is not None:
-            return repeated
-    ruled, verdict, reason = new.decision, new.decision.verdict, new.decision.reason
-    open_job = find_open_on_thread(db, job) if job is not None else None
-    if open_job is not None:
-        verdict = Verdict.DUPLICATE
-        reason = already_open(open_job)
-        job = None
-    elif job is not None:
-        ruled = limits.apply_limits(ruled, limits.read_uses(db, job.limits, new.received_at))
-        verdict, reason = ruled.verdict, ruled.reason
-        job = None if verdict is Verdict.THROTTLED else job
-    about = open_job.id if open_job is not None else job.id if job is not None else None
-    decision = record(db, new, ruled, verdict, reason, about)
-    created = add_job(db, job, decision, new.received_at) if job is not None else None
-    return RecordedDelivery(new.id, verdict, reason, open_job or created)
-
-
-def record(
-    db: sqlite3.Connection, new: NewDelivery, ruled: Decision, verdict: Verdict, reason: str, job: str | None
-) -> int:
-    """Store a delivery with its decision, body and event, and return the decision's key; `job` is what it led to."""
-    decision = add_decision(db, ruled)
-    _insert_delivery(db, new, verdict, reason, job, decision)
-    add_event(
-        db,
-        "delivery.received",
-        actor=new.actor,
-        now=new.received_at,
-        delivery=new.id,
-        workspace=new.workspace,
-        payload={
-            "deliveryId": new.id,
-            "source": new.source,
-            "verdict": verdict,
-            "reason": reason,
-            "jobId": job,
-        },
-    )
-    return decision
-
-
-def find_repeated(
-    db: sqlite3.Connection,
-    source: str,
-    external_id: str | None,
-    body_sha256: str,
-    seen_since: int,
-    same_body_since: int | None,
-) -> RecordedDelivery | None:
-    """Return the first delivery with the sender's id, or with the same bytes where those count; times in ms."""
-    row = db.execute(
-        FIRST_DELIVERY,
-        {
-            "source": source,
-            "external_id": external_id,
-            "seen_since": seen_since,
-            "body": body_sha256,
-            "same_body_since": same_body_since,
-        },
-    ).fetchone()
-    if row is None:
-        return None
-    job = rows.job(find_job_row(db, row["job_id"])) if row["job_id"] else None
-    first = rows.delivery(row)
-    name = first.external_id or first.id
-    return RecordedDelivery(first.id, Verdict.DUPLICATE, f"delivery {name} was received at {first.received_at}", job)
-
-
-def _insert_delivery(
-    db: sqlite3.Connection, new: NewDelivery, verdict: Verdict, reason: str, job: str | None, decision: int
-) -> None:
-    columns = {
-        "id": new.id,
-        "tail": rows.reversed_suffix(new.id),
-        "source": new.source,
-        "kind": new.kind,
-        "workspace": new.workspace,
-        "external_id": new.external_id,
-        "received_at": new.received_at,
-        "event": new.event,
-        "action": new.action,
-        "trigger": new.trigger,
-        "sender": new.sender,
-        "repository": new.repository,
-        "thread": rows.encode(new.thread) if new.thread else None,
-        "body_bytes": len(new.body),
-        "body_sha256": new.body_sha256,
-        "secret": new.secret,
-        "headers": rows.encode(new.headers),
-        "verdict": verdict,
-        "reason": reason,
-        "job_id": job,
-        "replay_of": new.replay_of,
-        "decision": decision,
-    }
-    key = db.execute(
-        f"INSERT INTO deliveries ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-        list(columns.values()),
-    ).lastrowid
-    db.execute("INSERT INTO delivery_bodies (delivery, body) VALUES (?, ?)", (key, new.body))
-
-
-def record_answer(
-    db: sqlite3.Connection, new: NewDelivery, rule: Callable[[list[tuple[RunnerJob, ApprovalRequest]]], ApprovalResult]
-) -> RecordedDelivery:
-    """Store a delivery that answers for jobs waiting on its thread, and do what `rule` makes of it; once only."""
-    if new.replay_of is None:
-        repeated = find_repeated(db, new.source, new.external_id, new.body_sha256, new.seen_since, new.same_body_since)
-        if repeated is not None:
-            return repeated
-    waiting: list[tuple[RunnerJob, ApprovalRequest]] = []
-    if new.repository is not None and new.thread is not None:
-        waiting = approvals.waiting_on_thread(db, new.workspace, new.repository, new.thread, new.source)
-    answered = rule(waiting)
-    decision = answered.decision
-    moved: RunnerJob | None = None
-    if answered.job is not None and answered.approves:
-        moved = approvals.approve(db, answered.job, new.actor, answered.reason, new.received_at)
-    elif answered.job is not None:
-        moved = transitions.deny(db, answered.job, new.actor, answered.reason or decision.reason, new.received_at)
-    record(db, new, decision, decision.verdict, decision.reason, moved.id if moved else None)
-    return RecordedDelivery(new.id, decision.verdict, decision.reason, moved)
+class ThreadChanged(Struct, frozen=True):
+    """Nothing was stored: what waits on the thread is no longer what the caller has read."""
 
 
 class DeliveryFilter(Struct, frozen=True, kw_only=True):
-    """Which deliveries a list shows; an empty field does not narrow it. `before` is a delivery's id."""
+    """The deliveries that a list shows; an empty field does not narrow it. `before` is the id of a delivery."""
 
     verdicts: tuple[Verdict, ...] = ()
     sources: tuple[str, ...] = ()
     workspace: str | None = None
     before: str | None = None
+
+
+def add_delivery(db: sqlite3.Connection, new: NewDelivery) -> StoredDelivery | RepeatedDelivery:
+    """Store a delivery that leads to no new job."""
+    repeated = _repeated(db, new)
+    if repeated is None:
+        _insert(db, new)
+    return repeated or StoredDelivery()
+
+
+def add_delivery_with_job(
+    db: sqlite3.Connection, new: NewDelivery, job: NewJob
+) -> StoredDelivery | RepeatedDelivery | JobAlreadyOpen | LimitsReached:
+    """Store a delivery and its job, unless the job is already open on the thread or one of its limits is reached."""
+    repeated = _repeated(db, new)
+    if repeated is not None:
+        return repeated
+    open_job = open_on_thread(db, job)
+    if open_job is not None:
+        return JobAlreadyOpen(open_job)
+    uses = limits.count_uses(db, job.limits, new.received_at)
+    if limits.are_reached(uses):
+        return LimitsReached(uses)
+    decision = _insert(db, structs.replace(new, decision=with_uses(new.decision, uses), job_id=job.id))
+    return StoredDelivery(add_job(db, job, decision, new.received_at))
+
+
+def add_answer(
+    db: sqlite3.Connection, new: NewDelivery, result: ApprovalResult, expected: tuple[tuple[str, int], ...]
+) -> StoredDelivery | RepeatedDelivery | ThreadChanged:
+    """Store a comment with the decision on it, and approve or deny its job.
+
+    `expected` are (id, version) of the jobs that waited on its thread when it was decided, oldest first.
+    """
+    repeated = _repeated(db, new)
+    if repeated is not None:
+        return repeated
+    if new.repository is not None and new.thread is not None:
+        found = approvals.versions_on_thread(db, new.workspace, new.repository, new.thread)
+        if found != expected:
+            return ThreadChanged()
+    job: RunnerJob | None = None
+    if result.job_id is not None and result.approves:
+        job = approvals.approve(db, result.job_id, new.actor, result.reason, new.received_at)
+    elif result.job_id is not None:
+        reason = result.reason or result.decision.reason
+        job = transitions.deny(db, result.job_id, new.actor, reason, new.received_at)
+    _insert(db, structs.replace(new, decision=result.decision, job_id=result.job_id))
+    return StoredDelivery(job)
+
+
+async def find_repeated(
+    db: aiosqlite.Connection,
+    source: str,
+    external_id: str | None,
+    body_sha256: str,
+    seen_since: int,
+    same_body_since: int | None,
+) -> RepeatedDelivery | None:
+    """Return the first delivery with the same external id, or with the same bytes where those count; times in ms."""
+    found = await fetch_all(
+        db, FIRST_DELIVERY, _identity(source, external_id, body_sha256, seen_since, same_body_since)
+    )
+    if not found:
+        return None
+    job_id = found[0]["job_id"]
+    jobs = await fetch_all(db, "SELECT * FROM jobs WHERE id = ?", [job_id]) if job_id else []
+    return RepeatedDelivery(rows.delivery(found[0]), rows.job(jobs[0]) if jobs else None)
 
 
 async def delivery_page(db: aiosqlite.Connection, wanted: DeliveryFilter, limit: int) -> DeliveryPage:
@@ -224,13 +197,13 @@ async def delivery_page(db: aiosqlite.Connection, wanted: DeliveryFilter, limit:
 
 
 async def get_delivery(db: aiosqlite.Connection, name: str, workspace: str | None) -> Delivery:
-    """Return a delivery with its decision."""
+    """Return a delivery, named by its id or the end of it, with its decision; raise Refusal for none or several."""
     row = await find_by_suffix(db, "deliveries", name, workspace)
     return structs.replace(rows.delivery(row), decision=rows.decision(await find_document(db, row["decision"])))
 
 
 async def get_body(db: aiosqlite.Connection, name: str, workspace: str | None) -> bytes:
-    """Return the stored body of a delivery; raise Refusal where retention has removed it."""
+    """Return the stored body of a delivery; raise Refusal if retention has removed it."""
     row = await find_by_suffix(db, "deliveries", name, workspace)
     found = await fetch_all(db, "SELECT body FROM delivery_bodies WHERE delivery = ?", [row["key"]])
     if not found:
@@ -241,12 +214,15 @@ async def get_body(db: aiosqlite.Connection, name: str, workspace: str | None) -
 async def decided_deliveries(
     db: aiosqlite.Connection, workspace: str | None, since: int, before: int | None, limit: int
 ) -> list[tuple[int, Delivery, bytes | None, Decision | None]]:
-    """Return deliveries received at `since` (ms) or later, newest first: key, delivery, body if kept, decision."""
+    """Return deliveries received at `since` (ms) or later, newest first: key, delivery, body if kept, decision.
+
+    `before` is a key that all are smaller than.
+    """
     where, values = conditions(("d.workspace", optional(workspace)))
     if before is not None:
         where.append("d.key < ?")
         values.append(before)
-    if since:  # by the index on the time to one key, and from there by keys
+    if since:  # one look at the index by time gives the first key; the scan itself goes by keys
         where.append("d.key >= (SELECT key FROM deliveries WHERE received_at >= ? ORDER BY received_at LIMIT 1)")
         values.append(since)
     found = await fetch_all(
@@ -257,3 +233,55 @@ async def decided_deliveries(
         [*values, limit],
     )
     return [(row["key"], rows.delivery(row), row["body"], rows.decision(row["document"])) for row in found]
+
+
+def _repeated(db: sqlite3.Connection, new: NewDelivery) -> RepeatedDelivery | None:
+    """Return what a delivery repeats; a replay repeats nothing."""
+    if new.replay_of is not None:
+        return None
+    identity = _identity(new.source, new.external_id, new.body_sha256, new.seen_since, new.same_body_since)
+    row = db.execute(FIRST_DELIVERY, identity).fetchone()
+    if row is None:
+        return None
+    job = rows.job(transitions.find_job_row(db, row["job_id"])) if row["job_id"] else None
+    return RepeatedDelivery(rows.delivery(row), job)
+
+
+def _identity(
+    source: str, external_id: str | None, body_sha256: str, seen_since: int, same_body_since: int | None
+) -> dict[str, Any]:
+    return {
+        "source": source,
+        "external_id": external_id,
+        "seen_since": seen_since,
+        "body": body_sha256,
+        "same_body_since": same_body_since,
+    }
+
+
+def _insert(db: sqlite3.Connection, new: NewDelivery) -> int:
+    """Store a delivery with its decision, body and event; return the key of the decision."""
+    decision = add_decision(db, new.decision)
+    columns = {**new.columns(), "decision": decision}
+    key = db.execute(
+        f"INSERT INTO deliveries ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+        list(columns.values()),
+    ).lastrowid
+    db.execute("INSERT INTO delivery_bodies (delivery, body) VALUES (?, ?)", (key, new.body))
+    payload = {
+        "deliveryId": new.id,
+        "source": new.source,
+        "verdict": columns["verdict"],
+        "reason": columns["reason"],
+        "jobId": new.job_id,
+    }
+    add_event(
+        db,
+        "delivery.received",
+        actor=new.actor,
+        now=new.received_at,
+        delivery=new.id,
+        workspace=new.workspace,
+        payload=payload,
+    )
+    return decision

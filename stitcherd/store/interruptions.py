@@ -1,13 +1,15 @@
-"""Transitions of jobs whose run was interrupted."""
+"""Transitions of running jobs whose run was interrupted: requeued, taken over by another daemon, or failed."""
 
 import sqlite3
 
+import aiosqlite
 import msgspec
 from msgspec import Struct
 
 from shared.models import Failure, RunnerJob, Status
 from stitcherd.store import rows
 from stitcherd.store.events import add_event
+from stitcherd.store.queries import fetch_all
 from stitcherd.store.steps import Fence, fail_open_steps
 from stitcherd.store.transitions import (
     DAEMON_ACTOR,
@@ -18,11 +20,23 @@ from stitcherd.store.transitions import (
     queue_next_attempt,
 )
 
+DAEMON_STOPPED = Failure(
+    "interrupted",
+    "the daemon stopped while the job ran",
+    "retry it, or set on_interrupt: retry for its type in rails.yaml",
+)
+RUN_LOST = "its run was lost: it starts from the beginning"
+NEWEST_TRY = (
+    "SELECT s.try, s.reference, s.base, EXISTS (SELECT 1 FROM steps WHERE job = s.job AND attempt = s.attempt"
+    " AND try = s.try AND type = 'AI_ACTION' AND status = 'COMPLETED') AS ended"
+    " FROM starts s WHERE s.job = ? AND s.attempt = ? ORDER BY s.try DESC LIMIT 1"
+)
+
 
 class ResumableTry(Struct, frozen=True):
-    """What an earlier daemon left of an attempt: its newest try, by `reference` to be found at its executor.
+    """The newest try of an attempt that an earlier daemon began, and the `reference` by which its executor finds it.
 
-    `base` is the sha that the checkout is based on, and `ended` says that the executor had come to its end.
+    `base` is the sha that the checkout is based on; `ended` says that the executor had finished.
     """
 
     number: int
@@ -31,38 +45,11 @@ class ResumableTry(Struct, frozen=True):
     ended: bool
 
 
-def find_resumable(db: sqlite3.Connection, job: sqlite3.Row) -> ResumableTry | None:
-    """Return what is left of a job's attempt; None where its executor gave nothing to find it by."""
-    row = db.execute(
-        "SELECT s.try, s.reference, s.base, EXISTS (SELECT 1 FROM steps WHERE job = s.job AND attempt = s.attempt"
-        " AND try = s.try AND type = 'AI_ACTION' AND status = 'COMPLETED') AS ended"
-        " FROM starts s WHERE s.job = ? AND s.attempt = ? ORDER BY s.try DESC LIMIT 1",
-        (job["key"], job["attempt"]),
-    ).fetchone()
-    if row is None or row["reference"] is None:
-        return None
-    reference = msgspec.json.decode(row["reference"], type=dict[str, str])
-    return ResumableTry(row["try"], reference, row["base"], bool(row["ended"]))
-
-
-def may_run_elsewhere(db: sqlite3.Connection, job_id: str) -> bool:
-    """Say whether a job's newest try may run at its executor still, and not as a child of ours."""
-    left = find_resumable(db, db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
-    return left is not None and not left.ended
-
-
-DAEMON_STOPPED = Failure(
-    "interrupted",
-    "the daemon stopped while the job ran",
-    "retry it, or set on_interrupt: retry for its type in rails.yaml",
-)
-
-
 def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
-    """Decide what becomes of a running job whose owner is gone; returns the status it is in now.
+    """Requeue or end a running job whose owner is gone; return its new status, None where it was not running.
 
-    A cancel that was acknowledged wins. A job whose executor was never started in this attempt is queued again;
-    one whose executor was started follows its type's `on_interrupt`.
+    An acknowledged cancel wins. A job whose executor was never started in this attempt is requeued; one whose executor
+    was started follows its type's `on_interrupt`.
     """
     before = find_job_row(db, job_id)
     started = db.execute(
@@ -73,42 +60,67 @@ def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
 
 
 def interrupt(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:
-    """Let a running job whose run was lost go where its type's `on_interrupt` says; returns where it stands now."""
-    return _abort_or_requeue(
-        db, find_job_row(db, job_id), fence, now, failure, held="what it did was lost: it starts anew"
-    )
+    """Requeue or fail a running job whose run was lost, as its type's `on_interrupt` says; return its new status."""
+    return _abort_or_requeue(db, find_job_row(db, job_id), fence, now, failure, held=RUN_LOST)
 
 
 def requeue(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, reason: str) -> Status | None:
-    """Queue a running job again because its executor is away, which started nothing; returns where it stands now."""
+    """Requeue a running job whose executor was unreachable before anything started; return its new status."""
     return _abort_or_requeue(db, find_job_row(db, job_id), fence, now, None, held=reason)
 
 
 def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int | None:
-    """Take over a running job whose owner is gone, where its newest try can be gone on with; returns its attempt."""
+    """Take over a running job whose owner is gone; return its attempt, None where its newest try is not resumable."""
     job = find_job_row(db, job_id)
-    left = find_resumable(db, job) if is_running(job) else None
-    if left is None:
+    resumable = _to_resumable(db.execute(NEWEST_TRY, (job["key"], job["attempt"])).fetchone())
+    if resumable is None or not is_running(job):
         return None
     fail_open_steps(db, job, now, "interrupted")
     db.execute(
         "UPDATE jobs SET owner = ?, last_event = 'job.recovered', version = version + 1 WHERE key = ?",
         (owner, job["key"]),
     )
-    told = {"attempt": job["attempt"], "try": left.number}
+    payload = {"attempt": job["attempt"], "try": resumable.number}
     add_event(
-        db, "job.recovered", actor=DAEMON_ACTOR, now=now, job=job["key"], workspace=job["workspace"], payload=told
+        db, "job.recovered", actor=DAEMON_ACTOR, now=now, job=job["key"], workspace=job["workspace"], payload=payload
     )
     return int(job["attempt"])
 
 
-def find_taken_over(
-    db: sqlite3.Connection, job_id: str, attempt: int, owner: str
+async def find_taken_over(
+    db: aiosqlite.Connection, job_id: str, attempt: int, owner: str
 ) -> tuple[RunnerJob, Fence, ResumableTry] | None:
-    """Return a job that this daemon has taken over, with what was left of it; None where it is no such job."""
-    row, mine = find_job_row(db, job_id), (attempt, owner)
-    left = find_resumable(db, row) if is_running(row, mine) else None
-    return None if left is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], *mine), left)
+    """Return a job that `owner` has taken over, with its fence and the try to resume; None where it has not."""
+    job = await _job_row(db, job_id)
+    resumable = await _resumable(db, job) if job is not None else None
+    if job is None or resumable is None or not is_running(job, (attempt, owner)):
+        return None
+    return rows.job(job), Fence(job_id, job["key"], job["workspace"], attempt, owner), resumable
+
+
+async def may_run_elsewhere(db: aiosqlite.Connection, job_id: str) -> bool:
+    """Say whether a job's newest try may still be running at its executor, outside this daemon's processes."""
+    job = await _job_row(db, job_id)
+    resumable = await _resumable(db, job) if job is not None else None
+    return resumable is not None and not resumable.ended
+
+
+async def _job_row(db: aiosqlite.Connection, job_id: str) -> sqlite3.Row | None:
+    found = await fetch_all(db, "SELECT * FROM jobs WHERE id = ?", [job_id])
+    return found[0] if found else None
+
+
+async def _resumable(db: aiosqlite.Connection, job: sqlite3.Row) -> ResumableTry | None:
+    found = await fetch_all(db, NEWEST_TRY, [job["key"], job["attempt"]])
+    return _to_resumable(found[0] if found else None)
+
+
+def _to_resumable(row: sqlite3.Row | None) -> ResumableTry | None:
+    """Return the newest try of an attempt, None where there is none or its executor gave no reference."""
+    if row is None or row["reference"] is None:
+        return None
+    reference = msgspec.json.decode(row["reference"], type=dict[str, str])
+    return ResumableTry(row["try"], reference, row["base"], bool(row["ended"]))
 
 
 def _abort_or_requeue(
@@ -119,7 +131,7 @@ def _abort_or_requeue(
     failure: Failure | None,
     held: str | None = None,
 ) -> Status | None:
-    """Queue a running job again, or end it with the failure where its type does not want it to be run again."""
+    """Requeue a running job, or fail it where there is a failure and its type does not retry; return its new status."""
     if before["cancel_requested"]:
         return end_cancelled(db, before["id"], now, fence)
     if not is_running(before, fence):

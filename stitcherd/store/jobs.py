@@ -1,4 +1,7 @@
-"""What is read from the store; every function is given a connection inside a read transaction."""
+"""Jobs: storing new ones, and reading pages, one job, its texts, and what is queued or running.
+
+The asynchronous functions are given a reader inside a read transaction.
+"""
 
 import sqlite3
 from collections.abc import Sequence
@@ -11,15 +14,21 @@ from msgspec import Struct, structs
 from shared.api import JobPage
 from shared.filters import Filter, FilterTerm
 from shared.ids import now_ms, short_id
-from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread, Verdict
-from stitcherd import policy
+from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread
 from stitcherd.errors import Refusal
+from stitcherd.policy import ApprovalRequest, JobLimit, with_uses
 from stitcherd.store import approvals, limits, rows
 from stitcherd.store.decisions import add_decision, find_document
 from stitcherd.store.events import EVENT_SELECT, add_event, newest_event
-from stitcherd.store.limits import Limit
+from stitcherd.store.limits import LimitsReached
 from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optional, where_clause
 from stitcherd.store.search import matching_keys
+
+EVENTS_SHOWN = 200  # events in the detail of a job
+OPEN_ON_THREAD = (
+    "SELECT * FROM jobs WHERE workspace = ? AND repository = ? AND thread_kind = ? AND thread_number = ?"
+    " AND type = ? AND status IN ('PENDING', 'QUEUED', 'RUNNING')"
+)
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
@@ -49,42 +58,45 @@ class NewJob(Struct, frozen=True, kw_only=True):
     agent_task_id: str | None = None
     idempotency_key: str | None = None
     request_sha256: str | None = None
-    limits: tuple[Limit, ...] = ()
-    approval: policy.ApprovalRequest | None = None
+    limits: tuple[JobLimit, ...] = ()
+    approval: ApprovalRequest | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of its row that do not depend on when it is stored."""
+        found = {name: getattr(self, name) for name in COLUMNS}
+        if self.thread is not None:
+            found |= {f"thread_{name}": getattr(self.thread, name) for name in Thread.__struct_fields__}
+        return found
+
+
+_IN_OTHER_TABLES = {"thread", "prompt", "metadata", "origin", "limits", "approval"}
+COLUMNS = tuple(name for name in NewJob.__struct_fields__ if name not in _IN_OTHER_TABLES)
+
+
+class JobFilter(Struct, frozen=True, kw_only=True):
+    """The jobs that a list shows; an empty field does not narrow it. `before` is the id of a job."""
+
+    query: Filter = Filter()
+    statuses: tuple[Status, ...] = ()
+    types: tuple[str, ...] = ()
+    agent_task_id: str | None = None
+    repository: str | None = None
+    workspace: str | None = None
+    before: str | None = None
 
 
 def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> RunnerJob:
     """Store a job with its events, QUEUED, or PENDING where it needs an approval; return it."""
-    thread, request = new.thread, new.approval
-    then = ("job.waiting", request.payload()) if request else ("job.queued", {"attempt": 1})
+    request = new.approval
+    last = ("job.waiting", request.payload()) if request else ("job.queued", {"attempt": 1})
     columns = {
-        "id": new.id,
+        **new.columns(),
         "tail": rows.reversed_suffix(new.id),
-        "workspace": new.workspace,
-        "agent_task_id": new.agent_task_id,
-        "type": new.type,
         "status": Status.PENDING if request else Status.QUEUED,
-        "priority": new.priority,
-        "profile": new.profile,
-        "executor": new.executor,
-        "repository": new.repository,
-        "ref": new.ref,
-        "thread_kind": thread and thread.kind,
-        "thread_number": thread and thread.number,
-        "thread_title": thread and thread.title,
-        "thread_url": thread and thread.url,
-        "thread_author": thread and thread.author,
-        "tries_max": new.tries_max,
-        "on_interrupt": new.on_interrupt,
-        "rails_revision": new.rails_revision,
-        "delivery_id": new.delivery_id,
-        "actor": new.actor,
         "created_at": now,
         "queued_at": None if request else now,
-        "last_event": then[0],
+        "last_event": last[0],
         "decision": decision,
-        "idempotency_key": new.idempotency_key,
-        "request_sha256": new.request_sha256,
     }
     row = db.execute(
         f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING *",
@@ -96,17 +108,18 @@ def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> Run
     )
     if request:
         approvals.save_request(db, row["key"], request)
-    for type_, payload in (("job.created", new.origin), then):
+    for type_, payload in (("job.created", new.origin), last):
         add_event(db, type_, actor=new.actor, now=now, job=row["key"], workspace=new.workspace, payload=payload)
     limits.count_job(db, new.limits, new.id, now)
     return rows.job(row)
 
 
-def dispatch(db: sqlite3.Connection, new: NewJob, decision: Decision, now: int) -> tuple[RunnerJob, bool]:
-    """Store a job that was asked for by hand; returns it and whether it is new.
+def dispatch(
+    db: sqlite3.Connection, new: NewJob, decision: Decision, now: int
+) -> tuple[RunnerJob, bool] | LimitsReached:
+    """Store a job that was requested by hand; return it and whether it is new. Stores nothing where a limit is reached.
 
-    The same idempotency key with the same request finds the first job; with another request it is refused, and so
-    is a job beyond a rate.
+    The same idempotency key with the same request finds the first job; with another request it raises Refusal.
     """
     if new.idempotency_key is not None:
         row = db.execute(
@@ -120,56 +133,33 @@ def dispatch(db: sqlite3.Connection, new: NewJob, decision: Decision, now: int) 
             )
         if row is not None:
             return rows.job(row), False
-    used = limits.read_uses(db, new.limits, now)
-    decision = limits.apply_limits(decision, used)
-    if decision.verdict is Verdict.THROTTLED:
-        seconds = max((use.free_at or 0) - now for use in used) // 1000 + 1
-        raise Refusal("throttled", decision.reason, retry_after=seconds, more={"decision": rows.to_payload(decision)})
-    return add_job(db, new, add_decision(db, decision), now), True
+    uses = limits.count_uses(db, new.limits, now)
+    if limits.are_reached(uses):
+        return LimitsReached(uses)
+    return add_job(db, new, add_decision(db, with_uses(decision, uses)), now), True
 
 
-def find_open_on_thread(db: sqlite3.Connection, job: NewJob) -> RunnerJob | None:
-    """Return the job of the same type that is open on the thread of a new one."""
-    if job.thread is None:
-        return None
-    row = db.execute(
-        "SELECT * FROM jobs WHERE workspace = ? AND repository = ? AND thread_kind = ? AND thread_number = ?"
-        " AND type = ? AND status IN ('PENDING', 'QUEUED', 'RUNNING')",
-        (job.workspace, job.repository, job.thread.kind, job.thread.number, job.type),
-    ).fetchone()
+def open_on_thread(db: sqlite3.Connection, new: NewJob) -> RunnerJob | None:
+    """Return the open job of the same type on the thread of a new one, within a transaction of the writer."""
+    row = db.execute(OPEN_ON_THREAD, _place(new)).fetchone() if new.thread is not None else None
     return None if row is None else rows.job(row)
 
 
-def already_open(job: RunnerJob) -> str:
-    """Return why a delivery makes no second job beside this one."""
-    return f"job {short_id(job.id)} of type {job.type} is already {job.status} on this thread"
-
-
-EVENTS_SHOWN = 200  # of a job's events stand in its detail
-
-
-class JobFilter(Struct, frozen=True, kw_only=True):
-    """Which jobs a list shows; an empty field does not narrow it. `before` is a job's id."""
-
-    query: Filter = Filter()
-    statuses: tuple[Status, ...] = ()
-    types: tuple[str, ...] = ()
-    agent_task_id: str | None = None
-    repository: str | None = None
-    workspace: str | None = None
-    before: str | None = None
+async def find_open_on_thread(db: aiosqlite.Connection, new: NewJob) -> RunnerJob | None:
+    """Return the open job of the same type on the thread of a new one."""
+    found = await fetch_all(db, OPEN_ON_THREAD, _place(new)) if new.thread is not None else []
+    return rows.job(found[0]) if found else None
 
 
 async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> JobPage:
-    """Return a page of jobs, newest first, with the counts of the workspace and the newest event's id."""
-    below = (
-        None if wanted.before is None else (await find_by_suffix(db, "jobs", wanted.before, wanted.workspace))["key"]
-    )
+    """Return a page of jobs, newest first, with the counts of the workspace and the id of the newest event."""
+    before = wanted.before
+    below = None if before is None else (await find_by_suffix(db, "jobs", before, wanted.workspace))["key"]
     keys = await matching_keys(db, _terms(wanted), wanted.workspace, now_ms(), below=below, limit=limit + 1)
     found = await fetch_all(db, f"SELECT * FROM jobs WHERE key IN ({keys.statement}) ORDER BY key DESC", keys.values)
-    waiting = await _waiting(db, found)
+    waiting = await _pending_approvals(db, found)
     jobs = ((rows.job(row), waiting.get(row["key"])) for row in found[:limit])
-    items = tuple(structs.replace(job, waiting=what) if what else job for job, what in jobs)
+    items = tuple(structs.replace(job, waiting=pending) if pending else job for job, pending in jobs)
     return JobPage(
         items=items,
         next=items[-1].id if len(found) > limit else None,
@@ -178,41 +168,34 @@ async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> J
     )
 
 
-def _terms(wanted: JobFilter) -> Filter:
-    given = {"state": wanted.statuses, "type": wanted.types}
-    given |= {"agent": optional(wanted.agent_task_id), "repo": optional(wanted.repository)}
-    return Filter((*wanted.query.terms, *(FilterTerm(key, values) for key, values in given.items() if values)))
+async def get_job(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
+    """Return a job, named by its id or the end of it, as lists show it; raise Refusal for none or several."""
+    return rows.job(await find_by_suffix(db, "jobs", name, workspace))
 
 
 async def get_job_detail(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
-    """Return a job, named by its id or the end of it, with its texts, steps, last events and decision."""
+    """Return a job, named as for `get_job`, with its texts, steps, newest events and decision."""
     row = await find_by_suffix(db, "jobs", name, workspace)
     texts = (await fetch_all(db, "SELECT * FROM job_texts WHERE job = ?", [row["key"]]))[0]
     steps = await fetch_all(db, "SELECT * FROM steps WHERE job = ? ORDER BY attempt, ordinal", [row["key"]])
-    newest = await fetch_all(
-        db, f"{EVENT_SELECT} WHERE e.job = ? ORDER BY e.id DESC LIMIT ?", [row["key"], EVENTS_SHOWN]
-    )
+    newest = f"{EVENT_SELECT} WHERE e.job = ? ORDER BY e.id DESC LIMIT ?"
+    events = await fetch_all(db, newest, [row["key"], EVENTS_SHOWN])
     return structs.replace(
         rows.job(row),
-        waiting=(await _waiting(db, [row])).get(row["key"]),
+        waiting=(await _pending_approvals(db, [row])).get(row["key"]),
         prompt=texts["prompt"],
         result=rows.result(texts["result"]),
         metadata=msgspec.json.decode(texts["metadata"]),
         steps=tuple(rows.step(step, row["id"]) for step in steps),
-        events=tuple(rows.event(event) for event in reversed(newest)),
+        events=tuple(rows.event(event) for event in reversed(events)),
         decision=rows.decision(await find_document(db, row["decision"])),
     )
 
 
 async def get_job_id(db: aiosqlite.Connection, name: str, workspace: str | None) -> str:
-    """Return the whole id of a job, named by its id or the end of it; raise Refusal."""
+    """Return the whole id of a job, named as for `get_job`; raise Refusal for none or several."""
     job_id: str = (await find_by_suffix(db, "jobs", name, workspace))["id"]
     return job_id
-
-
-async def get_job(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
-    """Return a job, named by its id or the end of it, as lists show it."""
-    return rows.job(await find_by_suffix(db, "jobs", name, workspace))
 
 
 async def get_prompt(db: aiosqlite.Connection, job_id: str) -> str:
@@ -224,7 +207,7 @@ async def get_prompt(db: aiosqlite.Connection, job_id: str) -> str:
 
 
 async def step_place(db: aiosqlite.Connection, name: str, step_id: str, workspace: str | None) -> tuple[str, int, int]:
-    """Return where a step's log lies: its job's id, attempt and ordinal."""
+    """Return job id, attempt and ordinal of a step, which name its log file; raise Refusal if there is no such step."""
     row = await find_by_suffix(db, "jobs", name, workspace)
     found = await fetch_all(db, "SELECT attempt, ordinal FROM steps WHERE job = ? AND id = ?", [row["key"], step_id])
     if not found:
@@ -233,7 +216,7 @@ async def step_place(db: aiosqlite.Connection, name: str, step_id: str, workspac
 
 
 async def queued_jobs(db: aiosqlite.Connection) -> list[tuple[str, int, int]]:
-    """Return (id, attempt, priority) of every queued job, in the order in which they shall start."""
+    """Return (id, attempt, priority) of every queued job, in the order in which they are to start."""
     found = await fetch_all(
         db, "SELECT id, attempt, priority FROM jobs WHERE status = 'QUEUED' ORDER BY priority DESC, key", []
     )
@@ -245,6 +228,17 @@ async def running_job_ids(db: aiosqlite.Connection) -> list[str]:
     return [row["id"] for row in await fetch_all(db, "SELECT id FROM jobs WHERE status = 'RUNNING'", [])]
 
 
+def _place(new: NewJob) -> tuple[object, ...]:
+    thread = new.thread
+    return new.workspace, new.repository, thread and thread.kind, thread and thread.number, new.type
+
+
+def _terms(wanted: JobFilter) -> Filter:
+    given = {"state": wanted.statuses, "type": wanted.types}
+    given |= {"agent": optional(wanted.agent_task_id), "repo": optional(wanted.repository)}
+    return Filter((*wanted.query.terms, *(FilterTerm(key, values) for key, values in given.items() if values)))
+
+
 async def _counts(db: aiosqlite.Connection, workspace: str | None) -> dict[str, int]:
     where, values = conditions(("workspace", optional(workspace)))
     found = await fetch_all(
@@ -254,10 +248,11 @@ async def _counts(db: aiosqlite.Connection, workspace: str | None) -> dict[str, 
     return {status.lower(): counts.get(status, 0) for status in Status}
 
 
-async def _waiting(db: aiosqlite.Connection, jobs: Sequence[sqlite3.Row]) -> dict[int, PendingApproval]:
-    """Return what those of the jobs that are PENDING wait for, by their keys."""
+async def _pending_approvals(db: aiosqlite.Connection, jobs: Sequence[sqlite3.Row]) -> dict[int, PendingApproval]:
+    """Return what the PENDING ones among the jobs wait for, by integer key."""
     keys = [row["key"] for row in jobs if row["status"] == Status.PENDING]
     if not keys:
         return {}
-    found = await fetch_all(db, f"SELECT job, request FROM approvals WHERE job IN ({', '.join('?' * len(keys))})", keys)
-    return {row["job"]: approvals.waiting_of(row["request"]) for row in found}
+    marks = ", ".join("?" * len(keys))
+    found = await fetch_all(db, f"SELECT job, request FROM approvals WHERE job IN ({marks})", keys)
+    return {row["job"]: approvals.pending_approval(row["request"]) for row in found}

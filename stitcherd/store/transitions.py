@@ -1,6 +1,6 @@
-"""The moves of a job: each one guarded UPDATE and its events; nobody else sets a job's status.
+"""Transitions of a job: each is one guarded UPDATE and its events; nothing else sets a job's status.
 
-Every function runs inside the writer's transaction. A move that lost its race changes nothing and returns None.
+Every function runs in a transaction of the writer. A transition that lost a race changes nothing and returns None.
 """
 
 import sqlite3
@@ -16,7 +16,6 @@ from stitcherd.store.steps import Fence, fail_open_steps
 DAEMON_ACTOR = "stitcherd"
 CANCELLABLE = (Status.PENDING, Status.QUEUED)
 RETRYABLE = (Status.FAILED, Status.CANCELLED)
-FREED: dict[str, Any] = {"owner": None}
 
 
 def advance(
@@ -31,10 +30,10 @@ def advance(
     fence: tuple[int, str] | None = None,
     changes: dict[str, Any] | None = None,
 ) -> sqlite3.Row | None:
-    """Move a job, if it still stands where the caller thinks, and note the events of the move.
+    """Move a job to another status if it still has one of `came_from`, and record the events; return its new row.
 
     `fence` is the attempt and the owner that a running job must still have. Once a cancel was acknowledged, a
-    running job can only become CANCELLED. Raises lifecycle.IllegalMove for a move that the table does not have.
+    running job can only become CANCELLED. Raises lifecycle.IllegalTransition for a transition not in the table.
     """
     for before in came_from:
         lifecycle.check_transition(before, to)
@@ -58,7 +57,7 @@ def advance(
 
 
 def start(db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: int) -> tuple[RunnerJob, Fence] | None:
-    """Take a queued job for this daemon; None where the message was stale."""
+    """Start a queued job for `owner`; None where it is not queued, or not in this attempt."""
     if find_job_row(db, job_id)["attempt"] != attempt:
         return None
     row = advance(
@@ -75,14 +74,14 @@ def start(db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: in
 
 
 def set_held_reason(db: sqlite3.Connection, job: sqlite3.Row, reason: str | None, now: int) -> None:
-    """Keep with a queued job why it was not started when its turn came, and tell it; None where nothing holds it."""
+    """Store why a queued job was not started, and record an event; None clears the reason and records nothing."""
     if reason == job["held"]:
         return
     db.execute("UPDATE jobs SET held = ?, version = version + 1 WHERE key = ?", (reason, job["key"]))
     if reason is not None:
-        told = {"attempt": job["attempt"], "held": reason}
+        payload = {"attempt": job["attempt"], "held": reason}
         about = {"job": job["key"], "workspace": job["workspace"]}
-        add_event(db, "job.queued", actor=DAEMON_ACTOR, now=now, payload=told, **about)
+        add_event(db, "job.queued", actor=DAEMON_ACTOR, now=now, payload=payload, **about)
 
 
 def conclude(
@@ -94,7 +93,7 @@ def conclude(
 ) -> Status | None:
     """End a running job: COMPLETED with a result, FAILED with a failure, CANCELLED where a cancel was acknowledged.
 
-    Returns the status it ended in, or None where the job is no longer this attempt's.
+    Returns its new status, or None where the job no longer belongs to this attempt and owner.
     """
     before = find_job_row(db, job_id)
     if before["cancel_requested"]:
@@ -124,7 +123,7 @@ def conclude(
 
 
 def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[int, str] | None = None) -> Status | None:
-    """End a running job whose cancel was acknowledged, in the name of whoever asked for it."""
+    """End a running job whose cancel was acknowledged, attributed to the actor who requested it."""
     before = find_job_row(db, job_id)
     if not is_running(before, fence):
         return None
@@ -144,11 +143,11 @@ def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[in
 
 
 def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
-    """Cancel a waiting job at once, or note that a running one shall end; raise Refusal when it is over.
+    """Cancel a job that does not run at once, or request that a running one ends; raise Refusal if it has ended.
 
-    Asking again changes nothing: the first one who asked is the one who cancelled.
+    Only the first request counts: a later one changes neither actor nor reason.
     """
-    who = {"cancel_requested": 1, "cancelled_by": actor, "cancel_reason": reason}
+    request = {"cancel_requested": 1, "cancelled_by": actor, "cancel_reason": reason}
     row = advance(
         db,
         job_id,
@@ -157,7 +156,7 @@ def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, 
         events=(("job.cancelled", {"reason": reason}),),
         actor=actor,
         now=now,
-        changes={**who, "completed_at": now},
+        changes={**request, "completed_at": now},
     )
     if row is None:
         db.execute(
@@ -171,46 +170,45 @@ def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, 
     return rows.job(row)
 
 
-def approve(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
+def queue_approved(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
     """Queue a job that waits for an approval; raise Refusal unless it waits.
 
-    That the approval is of what the job would do is for `approvals.approve` to see.
+    The caller checks that what was approved is what the job would do.
     """
     events = (("job.approved", {"reason": reason}), ("job.queued", {"attempt": find_job_row(db, job_id)["attempt"]}))
-    return _answered(db, job_id, Status.QUEUED, events, actor, now, {"queued_at": now})
+    return _end_waiting(db, job_id, Status.QUEUED, events, actor, now, {"queued_at": now})
 
 
 def deny(db: sqlite3.Connection, job_id: str, actor: str, reason: str, now: int) -> RunnerJob:
-    """Cancel a job that waits for an approval, in the name of whoever was asked; raise Refusal unless it waits."""
+    """Cancel a job that waits for an approval, attributed to the actor who denied it; raise Refusal unless it waits."""
     changes = {"cancelled_by": actor, "cancel_reason": reason, "completed_at": now}
-    return _answered(db, job_id, Status.CANCELLED, (("job.denied", {"reason": reason}),), actor, now, changes)
+    return _end_waiting(db, job_id, Status.CANCELLED, (("job.denied", {"reason": reason}),), actor, now, changes)
 
 
 def wait_for_approval(
-    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], told: dict[str, Any], now: int
+    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], payload: dict[str, Any], now: int
 ) -> Status | None:
-    """Let a running job wait for an approval of its commit; returns where it stands, None where it is not its own."""
+    """Park a running job until its commit is approved; return its new status, None where the fence does not hold."""
     if find_job_row(db, job_id)["cancel_requested"]:
         return end_cancelled(db, job_id, now, fence)
-    runs, happened = (Status.RUNNING,), (("job.waiting", told),)
     row = advance(
         db,
         job_id,
-        came_from=runs,
+        came_from=(Status.RUNNING,),
         to=Status.PENDING,
-        events=happened,
+        events=(("job.waiting", payload),),
         actor=DAEMON_ACTOR,
         now=now,
         fence=fence,
-        changes=FREED,
+        changes={"owner": None},
     )
     return None if row is None else Status.PENDING
 
 
 def update_waiting(
-    db: sqlite3.Connection, job_id: str, changes: dict[str, Any], told: dict[str, Any] | None, now: int
+    db: sqlite3.Connection, job_id: str, changes: dict[str, Any], payload: dict[str, Any] | None, now: int
 ) -> sqlite3.Row:
-    """Let a job that waits for an approval wait under other rails, and tell it, unless it is `told` to nobody.
+    """Change columns of a job that waits for an approval, and record `job.waiting` where a payload is given.
 
     Raises Refusal unless it waits.
     """
@@ -221,22 +219,22 @@ def update_waiting(
     ).fetchone()
     if row is None:
         raise not_waiting(find_job_row(db, job_id))
-    if told is not None:
+    if payload is not None:
         about = {"job": row["key"], "workspace": row["workspace"]}
-        add_event(db, "job.waiting", actor=DAEMON_ACTOR, now=now, payload=told, **about)
+        add_event(db, "job.waiting", actor=DAEMON_ACTOR, now=now, payload=payload, **about)
     return row
 
 
 def not_waiting(job: sqlite3.Row) -> Refusal:
-    """Return the refusal to approve or deny a job that does not wait for it."""
+    """Return the refusal to approve or deny a job that does not wait for an approval."""
     hint = "only PENDING jobs wait for an approval"
     return Refusal("not_waiting", f"job {short_id(job['id'])} is {job['status']}", hint)
 
 
 def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int) -> RunnerJob:
-    """Queue a failed or cancelled job again, under its first decision; raise Refusal when it is not over.
+    """Queue a failed or cancelled job again, under its first decision; raise Refusal for any other status.
 
-    A job that waited for an approval in vain is not retried either: its first decision still asks for one.
+    A job that was never approved cannot be retried either: its first decision still requires an approval.
     """
     before = find_job_row(db, job_id)
     if before["status"] in RETRYABLE and _is_unapproved(db, before):
@@ -259,36 +257,20 @@ def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int) -> RunnerJo
 
 
 def find_job_row(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
-    """Return the row of a job by its whole id; raise Refusal where there is none."""
+    """Return the row of a job by its whole id; raise Refusal if there is none."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
     if row is None:
-        raise Refusal("not_found", f"there is no job {job_id}")
+        raise no_such_job(job_id)
     return row
 
 
-def _answered(
-    db: sqlite3.Connection,
-    job_id: str,
-    to: Status,
-    events: tuple[tuple[str, dict[str, Any]], ...],
-    actor: str,
-    now: int,
-    changes: dict[str, Any],
-) -> RunnerJob:
-    waits = (Status.PENDING,)
-    row = advance(db, job_id, came_from=waits, to=to, events=events, actor=actor, now=now, changes=changes)
-    if row is None:
-        raise not_waiting(find_job_row(db, job_id))
-    return rows.job(row)
-
-
-def _is_unapproved(db: sqlite3.Connection, job: sqlite3.Row) -> bool:
-    found = db.execute("SELECT 1 FROM approvals WHERE job = ? AND approved_by IS NULL", (job["key"],)).fetchone()
-    return found is not None
+def no_such_job(job_id: str) -> Refusal:
+    """Return the refusal for an id that no job has."""
+    return Refusal("not_found", f"there is no job {job_id}")
 
 
 def is_running(job: sqlite3.Row, fence: tuple[int, str] | None = None) -> bool:
-    """Say whether a job runs, and is still its attempt's and owner's where a fence is given."""
+    """Say whether a job runs, and in the attempt and for the owner of the fence where one is given."""
     return job["status"] == Status.RUNNING and fence in {None, (job["attempt"], job["owner"])}
 
 
@@ -301,17 +283,38 @@ def queue_next_attempt(
     now: int,
     held: str | None = None,
 ) -> sqlite3.Row | None:
-    """Queue the next attempt of a job; return its row, or None where the job has moved meanwhile."""
+    """Queue the next attempt of a job; return its row, or None where its status has changed meanwhile."""
     attempt = before["attempt"] + 1
-    told = {"attempt": attempt} | ({} if held is None else {"held": held})
-    fresh = dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
+    payload = {"attempt": attempt} | ({} if held is None else {"held": held})
+    reset = dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
     return advance(
         db,
         before["id"],
         came_from=came_from,
         to=Status.QUEUED,
-        events=tuple((type_, told) for type_ in events),
+        events=tuple((type_, payload) for type_ in events),
         actor=actor,
         now=now,
-        changes={**fresh, "attempt": attempt, "tries_used": 0, "cancel_requested": 0, "queued_at": now, "held": held},
+        changes={**reset, "attempt": attempt, "tries_used": 0, "cancel_requested": 0, "queued_at": now, "held": held},
     )
+
+
+def _end_waiting(
+    db: sqlite3.Connection,
+    job_id: str,
+    to: Status,
+    events: tuple[tuple[str, dict[str, Any]], ...],
+    actor: str,
+    now: int,
+    changes: dict[str, Any],
+) -> RunnerJob:
+    waiting = (Status.PENDING,)
+    row = advance(db, job_id, came_from=waiting, to=to, events=events, actor=actor, now=now, changes=changes)
+    if row is None:
+        raise not_waiting(find_job_row(db, job_id))
+    return rows.job(row)
+
+
+def _is_unapproved(db: sqlite3.Connection, job: sqlite3.Row) -> bool:
+    found = db.execute("SELECT 1 FROM approvals WHERE job = ? AND approved_by IS NULL", (job["key"],)).fetchone()
+    return found is not None

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from shared.ids import new_id, now_ms
 from shared.models import (
@@ -27,6 +26,7 @@ from stitcherd.errors import Refusal
 from stitcherd.store import events, interruptions, jobs, steps, transitions
 from stitcherd.store.lifecycle import NEXT, IllegalTransition
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.store.factories import dispatch, new_job
 
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
 RESULT = Result("c0ffee", 1, 2, 3, "three lines")
@@ -41,31 +41,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await store.close()
 
 
-def new_job(**more: Any) -> jobs.NewJob:
-    usual = jobs.NewJob(
-        id=new_id(),
-        workspace="default",
-        type="fix",
-        profile="weaver",
-        executor="agent",
-        priority=5,
-        repository="acme/roof",
-        ref="main",
-        thread=None,
-        prompt="Mend the roof.",
-        metadata={"a": 1},
-        tries_max=2,
-        on_interrupt="fail",
-        rails_revision="r1",
-        actor="source:forge/ann",
-        origin={"trigger": "word"},
-    )
-    return structs.replace(usual, **more)
-
-
 async def queued(store: Store, **more: Any) -> RunnerJob:
-    job, _ = await store.write(jobs.dispatch, new_job(**more), ALLOWED, now_ms())
-    return job
+    return await dispatch(store, new_job(**{"repository": "acme/roof", "metadata": {"a": 1}, **more}))
 
 
 async def running(store: Store, owner: str = "me", **more: Any) -> tuple[RunnerJob, steps.Fence]:

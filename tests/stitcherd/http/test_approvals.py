@@ -274,10 +274,11 @@ async def test_cancel_and_approve_at_once_agree(guarded: HttpHarness) -> None:
 
 async def test_what_nobody_approves_in_time_is_cancelled(guarded: HttpHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await waiting(guarded)
-    _, terms = await guarded.state.store.write(approvals.find_waiting, job_id)
-    assert terms.expires == "24h"
-    monkeypatch.setattr("stitcherd.jobs.approvals.now_ms", lambda: terms.expires_at)
-    task = asyncio.create_task(guarded.state.intake.approvals.expiring())
+    async with guarded.state.store.reading() as db:
+        _, request = await approvals.find_waiting(db, job_id)
+    assert request.expires == "24h"
+    monkeypatch.setattr("stitcherd.jobs.approvals.now_ms", lambda: request.expires_at)
+    task = asyncio.create_task(guarded.state.intake.approvals.expire_forever())
     try:
         job = await over(guarded, job_id)
     finally:

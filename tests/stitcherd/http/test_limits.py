@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.harness import DaemonHarness, wait_until
 
-pytestmark = pytest.mark.walk
+pytestmark = pytest.mark.e2e
 
 LIMITS = {
     "one": "limits: {running: {total: 1}}",
@@ -172,7 +172,7 @@ def test_bots_in_a_row_must_rest_over_a_restart_until_a_person_asks(build: Any) 
     broken = asked("fixer[bot]")
     assert broken["verdict"] == "throttled"
     where = "octo-org/api#7 (issue)"
-    assert broken["reason"].startswith(f"limit loop: bots asked 4 times in a row on {where}, and rest until 20")
+    assert broken["reason"].startswith(f"limit loop: bots asked 4 times in a row on {where} and must wait until 20")
     checks = house.get(f"/deliveries/{broken['deliveryId']}")["decision"]["checks"]
     loop = next(it for it in checks if it["id"] == "limit:loop")
     assert (loop["outcome"], loop["seen"]) == ("fail", f"4 in a row on {where}")

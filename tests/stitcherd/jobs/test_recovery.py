@@ -53,6 +53,13 @@ def start(job: RunnerJob, cwd: Path, code: str = SLEEP, *, marked: bool = True) 
     return process
 
 
+async def find_taken_over(
+    store: Store, job_id: str, attempt: int, owner: str
+) -> tuple[RunnerJob, steps.Fence, interruptions.ResumableTry] | None:
+    async with store.reading() as db:
+        return await interruptions.find_taken_over(db, job_id, attempt, owner)
+
+
 async def running(
     store: Store, *, on_interrupt: str = "fail", started: bool = True, elsewhere: bool = False, ended: bool = False
 ) -> RunnerJob:
@@ -152,13 +159,13 @@ async def test_a_try_that_can_be_found_again_is_taken_over(store: Store, tmp_pat
     assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == [(job.id, 1, 10)]
     after = await look(store, job)
     assert (after.status, after.attempt, after.last_event) == (Status.RUNNING, 1, "job.recovered")
-    taken = await store.write(interruptions.find_taken_over, job.id, 1, "me")
+    taken = await find_taken_over(store, job.id, 1, "me")
     assert taken
     _, fence, left = taken
     assert (fence.owner, fence.attempt) == ("me", 1)
     assert left == interruptions.ResumableTry(1, {"key": "a session"}, "a" * 40, ended=False)
-    assert await store.write(interruptions.find_taken_over, job.id, 1, "an earlier daemon") is None
-    assert await store.write(interruptions.find_taken_over, job.id, 2, "me") is None
+    assert await find_taken_over(store, job.id, 1, "an earlier daemon") is None
+    assert await find_taken_over(store, job.id, 2, "me") is None
     await store.write(steps.record_event, fence, "ai.tool_called", now_ms(), None, {})  # its runner may write
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.ids import new_id, now_ms
-from shared.models import Decision, Result, RunnerJob, Status, Verdict
+from shared.models import Result, RunnerJob, Status
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS
@@ -19,7 +19,7 @@ from stitcherd.jobs import retention
 from stitcherd.store import deliveries, events, jobs, transitions
 from stitcherd.store import retention as store_retention
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.store.factories import new_job
+from tests.stitcherd.store.factories import deliver, new_delivery, new_job
 
 DAY = 86_400_000
 SETTINGS = """
@@ -52,35 +52,13 @@ def checkouts(settings: Settings) -> Checkouts:
 async def came_in(store: Store, when: int, ended: int | None = None) -> RunnerJob:
     """A job of a delivery of that time (ms), which runs, or ended at a time."""
     delivery = new_id()
-    new = deliveries.NewDelivery(
-        id=delivery,
-        source="forge",
-        kind="github",
-        workspace="default",
-        external_id=None,
-        received_at=when,
-        event="push",
-        action=None,
-        trigger="push",
-        sender=None,
-        repository=None,
-        thread=None,
-        body=b"body",
-        body_sha256=delivery,
-        secret=1,
-        headers={},
-        actor="source:forge",
-        decision=Decision(Verdict.ALLOWED, "", "r1"),
-        seen_since=0,
-        same_body_since=None,
-    )
+    new = new_delivery(id=delivery, received_at=when, body=b"body", repository=None, sender=None)
     job = new_job(actor="source:forge", delivery_id=delivery)
-    recorded = await store.write(deliveries.add_delivery, new, job)
-    assert recorded.job
+    stored = await deliver(store, new, job)
     await store.write(transitions.start, job.id, 1, "me", when)
     if ended is not None:
         await store.write(transitions.conclude, job.id, (1, "me"), ended, Result(None, 0, 0, 0, ""))
-    return recorded.job
+    return stored
 
 
 async def left(store: Store, job: RunnerJob) -> tuple[list[str], bool]:

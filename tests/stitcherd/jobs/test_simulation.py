@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.ids import new_id
 from stitcherd.config.load import load_settings
 from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.jobs.evaluator import Evaluator
@@ -17,6 +16,7 @@ from stitcherd.rails.load import parse_rails
 from stitcherd.store import deliveries, retention
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.rails.contexts import SMALL
+from tests.stitcherd.store.factories import new_delivery
 
 SETTINGS = """
 [sources.forge]
@@ -71,29 +71,17 @@ async def add(
     found = judge._settings.sources["forge"]
     headers = {"X-GitHub-Event": "issue_comment", "Content-Type": "application/json"}
     _, ruling = judge.rule(found, headers, comment(login, at), form=False, rulebook=rulebook)
-    new = deliveries.NewDelivery(
-        id=new_id(),
+    new = new_delivery(
         source=source,
-        kind="github",
-        workspace="default",
-        external_id=None,
         received_at=at,
-        event="issue_comment",
-        action="created",
-        trigger="issue.comment",
         sender=f"forge:{login}",
-        repository="acme/roof",
-        thread=None,
         body=body,
-        body_sha256=new_id(),
-        secret=1,
         headers=headers,
         actor="source:forge",
         decision=ruling.decision,
-        seen_since=0,
-        same_body_since=None,
     )
-    return (await store.write(deliveries.add_delivery, new, None)).delivery_id
+    await store.write(deliveries.add_delivery, new)
+    return new.id
 
 
 async def test_only_what_changes_is_told_newest_first(store: Store, judge: Evaluator) -> None:

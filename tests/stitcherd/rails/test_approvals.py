@@ -94,7 +94,7 @@ def answer(comment: Ask) -> Callable[..., Trigger]:
 
 def said(trigger: Trigger, waiting: list[tuple[RunnerJob, ApprovalRequest]], now: int = 2000, **more: Any) -> Any:
     return decide_approval(
-        trigger.commands[0], trigger, more.pop("book", BOOK), waiting, now=now, renewed=frozenset(), **more
+        trigger.commands[0], trigger, more.pop("book", BOOK), waiting, now=now, reevaluated=frozenset(), **more
     )
 
 

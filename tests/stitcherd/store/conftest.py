@@ -1,16 +1,16 @@
-"""A store in a file, and what is put into it."""
+"""A store in a file, and factories of what is stored in it."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import structs
 
-from shared.ids import new_id, now_ms
-from shared.models import Decision, Thread, Verdict
-from stitcherd.store import deliveries, jobs
+from shared.models import Decision, Thread
+from stitcherd.store.deliveries import NewDelivery
+from stitcherd.store.jobs import NewJob
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.store import factories
 
 
 @pytest.fixture
@@ -27,60 +27,22 @@ async def store(path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture(scope="session")
 def allowed() -> Decision:
-    return Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
+    return factories.ALLOWED
 
 
 @pytest.fixture(scope="session")
-def new_job() -> Callable[..., jobs.NewJob]:
-    def make(**more: Any) -> jobs.NewJob:
-        usual = jobs.NewJob(
-            id=new_id(),
-            workspace="default",
-            type="fix",
-            profile="weaver",
-            executor="agent",
-            priority=5,
-            repository="acme/roof",
-            ref="main",
-            thread=None,
-            prompt="Mend the roof.",
-            metadata={"a": 1},
-            tries_max=2,
-            on_interrupt="fail",
-            rails_revision="r1",
-            actor="source:forge/ann",
-            origin={"trigger": "word"},
-        )
-        return structs.replace(usual, **more)
-
-    return make
+def new_job() -> Callable[..., NewJob]:
+    defaults: dict[str, Any] = {
+        "repository": "acme/roof",
+        "ref": "main",
+        "prompt": "Repair the roof.",
+        "metadata": {"a": 1},
+        "actor": "source:forge/ann",
+        "origin": {"trigger": "word"},
+    }
+    return lambda **more: factories.new_job(**defaults | more)
 
 
 @pytest.fixture(scope="session")
-def new_delivery() -> Callable[..., deliveries.NewDelivery]:
-    def make(**more: Any) -> deliveries.NewDelivery:
-        usual = deliveries.NewDelivery(
-            id=new_id(),
-            source="forge",
-            kind="github",
-            workspace="default",
-            external_id=None,
-            received_at=now_ms(),
-            event="issue_comment",
-            action="created",
-            trigger="issue.comment",
-            sender="forge:ann",
-            repository="acme/roof",
-            thread=Thread("issue", 7),
-            body=b"{}",
-            body_sha256=new_id(),
-            secret=1,
-            headers={"X-GitHub-Event": "issue_comment"},
-            actor="source:forge/ann",
-            decision=Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word"),
-            seen_since=0,
-            same_body_since=None,
-        )
-        return structs.replace(usual, **more)
-
-    return make
+def new_delivery() -> Callable[..., NewDelivery]:
+    return lambda **more: factories.new_delivery(**{"thread": Thread("issue", 7), **more})

@@ -1,13 +1,20 @@
-"""A job as it is handed to the store, for tests that care for one or two things of it."""
+"""What is handed to the store, for tests that care about a few of its fields, and helpers that store it."""
 
 from typing import Any
 
-from shared.ids import new_id
+from shared.ids import new_id, now_ms
+from shared.models import Decision, RunnerJob, Verdict
+from stitcherd.policy import ApprovalRequest, GuardQuestion
+from stitcherd.store import deliveries, jobs
+from stitcherd.store.deliveries import NewDelivery
 from stitcherd.store.jobs import NewJob
+from stitcherd.store.sqlite import Store
+
+ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
 
 
 def new_job(**more: Any) -> NewJob:
-    usual: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": new_id(),
         "workspace": "default",
         "type": "fix",
@@ -25,4 +32,61 @@ def new_job(**more: Any) -> NewJob:
         "actor": "uid:0",
         "origin": {},
     }
-    return NewJob(**usual | more)
+    return NewJob(**defaults | more)
+
+
+def new_delivery(**more: Any) -> NewDelivery:
+    defaults: dict[str, Any] = {
+        "id": new_id(),
+        "source": "forge",
+        "kind": "github",
+        "workspace": "default",
+        "external_id": None,
+        "received_at": now_ms(),
+        "event": "issue_comment",
+        "action": "created",
+        "trigger": "issue.comment",
+        "sender": "forge:ann",
+        "repository": "acme/roof",
+        "thread": None,
+        "body": b"{}",
+        "body_sha256": new_id(),
+        "secret": 1,
+        "headers": {"X-GitHub-Event": "issue_comment"},
+        "actor": "source:forge/ann",
+        "decision": ALLOWED,
+    }
+    return NewDelivery(**defaults | more)
+
+
+def approval_request(**more: Any) -> ApprovalRequest:
+    defaults: dict[str, Any] = {
+        "guards": (GuardQuestion("stranger", ("chiefs",)), GuardQuestion("big", ("chiefs", "crew"))),
+        "source": "forge",
+        "asker": "forge:ann",
+        "outsiders": ("forge:eve",),
+        "by_asker": False,
+        "pins": ("rails",),
+        "rails": "r1",
+        "head_sha": None,
+        "text_sha256": "0" * 64,
+        "texts": {"title": "1" * 64},
+        "expires": "24h",
+        "expires_at": now_ms() + 3_600_000,
+    }
+    return ApprovalRequest(**defaults | more)
+
+
+async def dispatch(store: Store, job: NewJob, decision: Decision = ALLOWED, now: int | None = None) -> RunnerJob:
+    """Store a job that was requested by hand and whose limits are not reached."""
+    stored = await store.write(jobs.dispatch, job, decision, now_ms() if now is None else now)
+    assert isinstance(stored, tuple)
+    return stored[0]
+
+
+async def deliver(store: Store, delivery: NewDelivery, job: NewJob) -> RunnerJob:
+    """Store a delivery with its job, against which nothing stands."""
+    stored = await store.write(deliveries.add_delivery_with_job, delivery, job)
+    assert isinstance(stored, deliveries.StoredDelivery)
+    assert stored.job is not None
+    return stored.job

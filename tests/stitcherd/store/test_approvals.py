@@ -1,4 +1,4 @@
-"""Jobs that wait for an approval, in a real store: one way out each, whoever comes first."""
+"""Jobs that wait for an approval, in a real store: each ends its waiting once, whatever comes first."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,31 +10,15 @@ from msgspec import structs
 from shared.ids import format_timestamp, new_id, now_ms
 from shared.models import Decision, RunnerJob, Status, Thread, Verdict
 from stitcherd.errors import Refusal
-from stitcherd.policy import ApprovalRequest, GuardQuestion
+from stitcherd.policy import ApprovalRequest, ApprovalResult
 from stitcherd.store import approvals, deliveries, events, jobs, transitions
 from stitcherd.store.approvals import Reevaluation
+from stitcherd.store.deliveries import DeliveryFilter
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.store.factories import approval_request, deliver
 
 Make = Callable[..., Any]
 HOUR = 3_600_000
-
-
-def terms(**more: Any) -> ApprovalRequest:
-    usual = ApprovalRequest(
-        guards=(GuardQuestion("stranger", ("chiefs",)), GuardQuestion("big", ("chiefs", "crew"))),
-        source="forge",
-        asker="forge:ann",
-        outsiders=("forge:eve",),
-        by_asker=False,
-        pins=("rails",),
-        rails="r1",
-        head_sha=None,
-        text_sha256="0" * 64,
-        texts={"title": "1" * 64},
-        expires="24h",
-        expires_at=now_ms() + HOUR,
-    )
-    return structs.replace(usual, **more)
 
 
 @pytest.fixture
@@ -44,12 +28,8 @@ def wait(store: Store, new_job: Make, new_delivery: Make) -> Callable[..., Any]:
     async def make(number: int = 7, **more: Any) -> RunnerJob:
         thread, delivery = Thread("issue", number), new_id()
         decision = Decision(Verdict.WAITING, "guard stranger: it is strange", "r1", trigger="word")
-        job = new_job(thread=thread, delivery_id=delivery, approval=terms(**more))
-        new = new_delivery(id=delivery, thread=thread, decision=decision)
-        recorded = await store.write(deliveries.add_delivery, new, job)
-        assert recorded.verdict is Verdict.WAITING
-        assert recorded.job is not None
-        return recorded.job
+        job = new_job(thread=thread, delivery_id=delivery, approval=approval_request(**more))
+        return await deliver(store, new_delivery(id=delivery, thread=thread, decision=decision), job)
 
     return make
 
@@ -65,7 +45,7 @@ async def refused(store: Store, function: Callable[..., Any], *args: Any) -> str
     return caught.value.code
 
 
-async def test_it_is_stored_pending_and_says_whom_it_waits_for(store: Store, wait: Make) -> None:
+async def test_a_waiting_job_is_pending_and_its_event_says_whom_it_waits_for(store: Store, wait: Make) -> None:
     job = await wait(expires_at=1_800_000_000_000)
     assert (job.status, job.queued_at, job.last_event) == (Status.PENDING, None, "job.waiting")
     async with store.reading() as db:
@@ -79,7 +59,7 @@ async def test_it_is_stored_pending_and_says_whom_it_waits_for(store: Store, wai
     assert await store.write(transitions.start, job.id, 1, "me", now_ms()) is None
 
 
-async def test_approved_it_is_queued_once(store: Store, wait: Make) -> None:
+async def test_an_approved_job_is_queued_once(store: Store, wait: Make) -> None:
     job = await wait()
     approved = await store.write(approvals.approve, job.id, "uid:1000", "read it", now_ms())
     assert (approved.status, approved.last_event) == (Status.QUEUED, "job.queued")
@@ -91,7 +71,7 @@ async def test_approved_it_is_queued_once(store: Store, wait: Make) -> None:
 
 
 @pytest.mark.parametrize("first", ["cancel", "deny", "expire"])
-async def test_what_ended_otherwise_is_never_approved_nor_retried(store: Store, wait: Make, first: str) -> None:
+async def test_a_job_that_was_not_approved_is_never_queued_later(store: Store, wait: Make, first: str) -> None:
     job = await wait(expires_at=now_ms() + HOUR)
     if first == "cancel":
         ended = await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
@@ -115,7 +95,7 @@ async def test_an_approved_job_that_was_cancelled_may_be_retried(store: Store, w
     assert (await store.write(transitions.retry, job.id, "uid:1000", now_ms())).status is Status.QUEUED
 
 
-async def test_time_runs_out_over_a_restart(store: Store, path: Path, wait: Make) -> None:
+async def test_requests_expire_across_a_restart(store: Store, path: Path, wait: Make) -> None:
     end = now_ms() + HOUR
     job, later = await wait(expires_at=end), await wait(number=8, expires_at=end + HOUR)
     await store.close()
@@ -134,46 +114,99 @@ async def test_time_runs_out_over_a_restart(store: Store, path: Path, wait: Make
         await again.close()
 
 
-def renewal(wanted: ApprovalRequest | None) -> Reevaluation:
+async def find_waiting(store: Store, job: RunnerJob) -> ApprovalRequest:
+    async with store.reading() as db:
+        return (await approvals.find_waiting(db, job.id))[1]
+
+
+def reevaluation(request: ApprovalRequest | None) -> Reevaluation:
     return Reevaluation(
         profile="careful",
         executor="smith",
-        tries=5,
+        tries_max=5,
         on_interrupt="retry",
-        rails="r2",
+        rails_revision="r2",
         decision=Decision(Verdict.WAITING, "guard stranger: still", "r2"),
-        terms=wanted,
+        request=request,
+        reason="the rails changed from r1 to r2" if request else "the rails r2 ask nobody",
     )
 
 
-async def test_under_other_rails_it_waits_anew(store: Store, wait: Make) -> None:
+async def test_other_rails_replace_the_request(store: Store, wait: Make) -> None:
     job = await wait()
-    _, seen = await store.write(approvals.find_waiting, job.id)
-    renewed = await store.write(approvals.replace_request, job.id, seen, renewal(terms(rails="r2")), now_ms())
-    assert (renewed.status, renewed.rails_revision, renewed.profile) == (Status.PENDING, "r2", "careful")
-    assert (renewed.executor, renewed.tries.max, renewed.version) == ("smith", 5, job.version + 1)
+    seen = await find_waiting(store, job)
+    changed = await store.write(
+        approvals.replace_request, job.id, seen, reevaluation(approval_request(rails="r2")), now_ms()
+    )
+    assert (changed.status, changed.rails_revision, changed.profile) == (Status.PENDING, "r2", "careful")
+    assert (changed.executor, changed.tries.max, changed.version) == ("smith", 5, job.version + 1)
     assert await refused(store, approvals.approve, job.id, "uid:1000", None, now_ms(), seen) == "conflict"
-    assert await refused(store, approvals.replace_request, job.id, seen, renewal(None), now_ms()) == "conflict"
+    assert await refused(store, approvals.replace_request, job.id, seen, reevaluation(None), now_ms()) == "conflict"
     async with store.reading() as db:
         detail = await jobs.get_job_detail(db, job.id, None)
     assert isinstance(detail.decision, Decision)
     assert detail.decision.reason == "guard stranger: still"
     assert isinstance(detail.events, tuple)
     assert detail.events[-1].payload["reason"] == "the rails changed from r1 to r2"
-    _, now = await store.write(approvals.find_waiting, job.id)
+    now = await find_waiting(store, job)
     assert (await store.write(approvals.approve, job.id, "uid:1000", None, now_ms(), now)).status is Status.QUEUED
 
 
-async def test_rails_that_ask_nobody_queue_it(store: Store, wait: Make) -> None:
+async def test_other_rails_that_require_no_approval_queue_the_job(store: Store, wait: Make) -> None:
     job = await wait()
-    _, seen = await store.write(approvals.find_waiting, job.id)
-    queued = await store.write(approvals.replace_request, job.id, seen, renewal(None), now_ms())
+    seen = await find_waiting(store, job)
+    queued = await store.write(approvals.replace_request, job.id, seen, reevaluation(None), now_ms())
     assert (queued.status, queued.rails_revision) == (Status.QUEUED, "r2")
     assert (await happened(store, job))[2:] == [("job.approved", "rails"), ("job.queued", "rails")]
 
 
-async def test_jobs_of_another_source_do_not_wait_on_the_same_thread(store: Store, wait: Make) -> None:
+def comment(new_delivery: Make, result: ApprovalResult) -> deliveries.NewDelivery:
+    new: deliveries.NewDelivery = new_delivery(thread=Thread("issue", 7), decision=result.decision)
+    return new
+
+
+async def test_waiting_jobs_are_found_by_their_thread(store: Store, wait: Make) -> None:
+    job, other = await wait(), await wait(number=8)
+    async with store.reading() as db:
+        found = await approvals.waiting_on_thread(db, "default", "acme/roof", Thread("issue", 7))
+        assert await approvals.waiting_on_thread(db, "lab", "acme/roof", Thread("issue", 7)) == []
+    assert [(each.id, request.source) for each, request in found] == [(job.id, "forge")]
+    await store.write(transitions.cancel, other.id, "uid:1000", None, now_ms())
+    async with store.reading() as db:
+        assert await approvals.waiting_on_thread(db, "default", "acme/roof", Thread("issue", 8)) == []
+
+
+async def test_a_comment_changes_nothing_once_what_waits_has_changed(
+    store: Store, wait: Make, new_delivery: Make
+) -> None:
     job = await wait()
-    place = ("default", "acme/roof", Thread("issue", 7))
-    assert [each.id for each, _ in await store.write(approvals.waiting_on_thread, *place, "forge")] == [job.id]
-    assert await store.write(approvals.waiting_on_thread, *place, "mirror") == []
+    seen = await find_waiting(store, job)
+    result = ApprovalResult(Decision(Verdict.ALLOWED, "zoe may approve", "r1"), job.id, approves=True, reason="fine")
+    new = comment(new_delivery, result)
+    await store.write(approvals.replace_request, job.id, seen, reevaluation(approval_request(rails="r2")), now_ms())
+    events_before = await happened(store, job)
+    stored = await store.write(deliveries.add_answer, new, result, ((job.id, job.version),))
+    assert stored == deliveries.ThreadChanged()
+    assert await happened(store, job) == events_before
+    async with store.reading() as db:
+        assert new.id not in {each.id for each in (await deliveries.delivery_page(db, DeliveryFilter(), 9)).items}
+    stored = await store.write(deliveries.add_answer, new, result, ((job.id, job.version + 1),))
+    assert isinstance(stored, deliveries.StoredDelivery)
+    assert stored.job is not None
+    assert (stored.job.id, stored.job.status) == (job.id, Status.QUEUED)
+    async with store.reading() as db:
+        delivery = await deliveries.get_delivery(db, new.id, None)
+    assert (delivery.verdict, delivery.job_id) == (Verdict.ALLOWED, job.id)
+
+
+async def test_a_repeated_comment_is_carried_out_once(store: Store, wait: Make, new_delivery: Make) -> None:
+    job = await wait()
+    result = ApprovalResult(Decision(Verdict.ALLOWED, "zoe may deny", "r1"), job.id)
+    new = structs.replace(comment(new_delivery, result), external_id="d1")
+    expected = ((job.id, job.version),)
+    stored = await store.write(deliveries.add_answer, new, result, expected)
+    assert isinstance(stored, deliveries.StoredDelivery)
+    again = await store.write(deliveries.add_answer, structs.replace(new, id=new_id()), result, expected)
+    assert isinstance(again, deliveries.RepeatedDelivery)
+    assert (again.first.id, again.job and again.job.status) == (new.id, Status.CANCELLED)
+    assert (await happened(store, job))[-1] == ("job.denied", new.actor)

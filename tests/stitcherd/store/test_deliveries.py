@@ -1,4 +1,4 @@
-"""What comes in twice is stored once: deliveries, jobs on a thread, dispatches with a key."""
+"""Repetitions are stored once: deliveries, jobs on a thread, dispatches with an idempotency key."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,9 @@ from shared.ids import new_id, now_ms
 from shared.models import Decision, Thread, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.store import deliveries, jobs, transitions
+from stitcherd.store.deliveries import JobAlreadyOpen, RepeatedDelivery, StoredDelivery
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.store.factories import deliver, dispatch
 
 Make = Callable[..., Any]
 
@@ -27,8 +29,7 @@ async def everything(store: Store) -> list[list[tuple[Any, ...]]]:
 
 async def test_an_idempotency_key_finds_the_first_job(store: Store, new_job: Make, allowed: Decision) -> None:
     first = new_job(idempotency_key="k", request_sha256="a")
-    job, new = await store.write(jobs.dispatch, first, allowed, now_ms())
-    assert new
+    job = await dispatch(store, first, allowed)
     again = new_job(idempotency_key="k", request_sha256="a")
     assert await store.write(jobs.dispatch, again, allowed, now_ms()) == (job, False)
     kept = await everything(store)
@@ -37,7 +38,7 @@ async def test_an_idempotency_key_finds_the_first_job(store: Store, new_job: Mak
     assert refused.value.code == "invalid"
     assert await everything(store) == kept
     other = structs.replace(again, id=new_id(), workspace="lab", request_sha256="b")
-    assert (await store.write(jobs.dispatch, other, allowed, now_ms()))[1], "a key belongs to its workspace"
+    assert await dispatch(store, other, allowed) != job, "a key belongs to its workspace"
 
 
 @pytest.mark.parametrize(
@@ -58,42 +59,52 @@ async def test_a_repeated_delivery_is_the_first_one(
     store: Store, new_job: Make, new_delivery: Make, again: dict[str, Any], repeated: bool
 ) -> None:
     first = new_delivery(external_id="d1", body_sha256="b1", received_at=DAY)
-    recorded = await store.write(deliveries.add_delivery, first, new_job(thread=THREAD, delivery_id=first.id))
+    job = await deliver(store, first, new_job(thread=THREAD, delivery_id=first.id))
     kept = await everything(store)
     second = new_delivery(**{"received_at": DAY + 1, **again})
-    outcome = await store.write(deliveries.add_delivery, second, None)
+    outcome = await store.write(deliveries.add_delivery, second)
     if repeated:
-        assert (outcome.delivery_id, outcome.verdict, outcome.job) == (first.id, Verdict.DUPLICATE, recorded.job)
+        assert isinstance(outcome, RepeatedDelivery)
+        assert (outcome.first.id, outcome.job) == (first.id, job)
         assert await everything(store) == kept
     else:
-        assert (outcome.delivery_id, outcome.verdict) == (second.id, Verdict.ALLOWED)
+        assert outcome == StoredDelivery()
+    window = (second.source, second.external_id, second.body_sha256, second.seen_since, second.same_body_since)
+    async with store.reading() as db:
+        found = await deliveries.find_repeated(db, *window)
+    if repeated:
+        assert found == outcome, "a reader finds the same"
 
 
 async def test_a_replay_does_not_make_later_deliveries_repetitions(store: Store, new_delivery: Make) -> None:
-    await store.write(deliveries.add_delivery, new_delivery(external_id="d1", replay_of="old"), None)
-    fresh = new_delivery(external_id="d1")
-    assert (await store.write(deliveries.add_delivery, fresh, None)).delivery_id == fresh.id
+    await store.write(deliveries.add_delivery, new_delivery(external_id="d1", replay_of="old"))
+    assert await store.write(deliveries.add_delivery, new_delivery(external_id="d1")) == StoredDelivery()
 
 
 async def test_an_open_job_on_the_thread_takes_the_place_of_a_second(
     store: Store, new_job: Make, new_delivery: Make
 ) -> None:
-    first = await store.write(deliveries.add_delivery, new_delivery(), new_job(thread=THREAD))
-    assert first.job
+    first = await deliver(store, new_delivery(), new_job(thread=THREAD))
     second = new_delivery()
-    outcome = await store.write(deliveries.add_delivery, second, new_job(thread=THREAD, delivery_id=second.id))
-    assert (outcome.delivery_id, outcome.verdict, outcome.job) == (second.id, Verdict.DUPLICATE, first.job)
+    kept = await everything(store)
+    job = new_job(thread=THREAD, delivery_id=second.id)
+    assert await store.write(deliveries.add_delivery_with_job, second, job) == JobAlreadyOpen(first)
+    assert await everything(store) == kept
+    async with store.reading() as db:
+        assert await jobs.find_open_on_thread(db, job) == first
+    duplicate = structs.replace(second, verdict=Verdict.DUPLICATE, reason="it is open", job_id=first.id)
+    assert await store.write(deliveries.add_delivery, duplicate) == StoredDelivery()
     async with store.reading() as db:
         stored = await deliveries.get_delivery(db, second.id, None)
-    assert (stored.verdict, stored.job_id) == (Verdict.DUPLICATE, first.job.id)
+    assert (stored.verdict, stored.reason, stored.job_id) == (Verdict.DUPLICATE, "it is open", first.id)
+    assert isinstance(stored.decision, Decision)
+    assert stored.decision.verdict is Verdict.ALLOWED
     for other in (
         {"type": "review"},
         {"workspace": "lab"},
         {"repository": "acme/cellar"},
         {"thread": Thread("issue", 8)},
     ):
-        elsewhere = new_job(**{"thread": THREAD, **other})
-        assert (await store.write(deliveries.add_delivery, new_delivery(), elsewhere)).verdict is Verdict.ALLOWED, other
-    await store.write(transitions.cancel, first.job.id, "uid:1000", None, now_ms())
-    third = await store.write(deliveries.add_delivery, new_delivery(), new_job(thread=THREAD))
-    assert third.verdict is Verdict.ALLOWED
+        assert await deliver(store, new_delivery(), new_job(**{"thread": THREAD, **other})), other
+    await store.write(transitions.cancel, first.id, "uid:1000", None, now_ms())
+    assert await deliver(store, new_delivery(), new_job(thread=THREAD))

@@ -17,13 +17,14 @@ from stitcherd.store import deliveries, events, jobs, rows, transitions
 from stitcherd.store.deliveries import DeliveryFilter
 from stitcherd.store.jobs import JobFilter
 from stitcherd.store.sqlite import READERS, Store
+from tests.stitcherd.store.factories import dispatch
 
 Make = Callable[..., Any]
 WORLD = "019a0000-0000-7000-8000-"
 
 
 async def add(store: Store, job: jobs.NewJob, decision: Decision) -> RunnerJob:
-    return (await store.write(jobs.dispatch, job, decision, now_ms()))[0]
+    return await dispatch(store, job, decision)
 
 
 async def test_job_pages_have_no_gap_and_no_repeat_while_jobs_come_in(
@@ -77,7 +78,7 @@ async def test_delivery_pages(store: Store, new_delivery: Make) -> None:
     ids = []
     for verdict in itertools.islice(itertools.cycle((Verdict.IGNORED, Verdict.DENIED)), 9):
         delivery = new_delivery(decision=Decision(verdict, "because", "r1"), body=b"\x00\xff")
-        await store.write(deliveries.add_delivery, delivery, None)
+        await store.write(deliveries.add_delivery, delivery)
         ids.append(delivery.id)
     seen: list[str] = []
     before: str | None = None

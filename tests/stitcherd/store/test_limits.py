@@ -1,280 +1,258 @@
-"""Rates, slots and the switch in the store, against the plainest way to count."""
+"""Rate limits, cool-downs and budgets in the store, compared with the plainest way to count."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.ids import format_timestamp, new_id
-from shared.models import Check, CheckOutcome, Decision, RunnerJob, Status, Verdict
-from stitcherd.errors import Refusal
-from stitcherd.policy import ConcurrencyLimits
-from stitcherd.rails.limits import is_bot
-from stitcherd.store import jobs, limits, retention, scheduling, transitions
-from stitcherd.store.limits import BotCooldown, RateLimit
+from shared.ids import format_timestamp
+from shared.models import Check, CheckOutcome, Decision, Phase, RunnerJob, StepType, Usage, Verdict
+from stitcherd.budget import DAY_MS, Budget, BudgetExceeded
+from stitcherd.policy import BotCooldown, JobLimit, LimitUse, RateLimit
+from stitcherd.rails.compiled import RateName, RateRule
+from stitcherd.rails.limits import (
+    BOT_JOBS_FREE,
+    apply_uses,
+    bot_cooldown,
+    daily_budget,
+    rate_limit,
+    remaining_budget,
+    retry_after,
+)
+from stitcherd.store import interruptions, jobs, limits, retention, steps, transitions
+from stitcherd.store.limits import LimitsReached
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.store.factories import dispatch, new_job
 
+NOON = 20_000 * DAY_MS + DAY_MS // 2
 ALLOWED = Decision(
     Verdict.ALLOWED,
     "trigger word",
     "r-1",
-    checks=(Check("limit:per_sender", "limit", CheckOutcome.PASS, 9, None, "2/h"),),
+    checks=tuple(
+        Check(f"limit:{name}", "limit", CheckOutcome.PASS, 9) for name in ("per_sender", "loop", "budget.per_day")
+    ),
 )
-QUOTA = RateLimit("per_sender", 9, "2/h", 2, 3_600_000, "forge:ann", "default")
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "stitcher.db")
-    yield store
-    await store.close()
+def rate(
+    name: RateName = "per_sender",
+    maximum: int = 2,
+    window: int = 3_600_000,
+    subject: str = "forge:ann",
+    workspace: str = "default",
+) -> RateLimit:
+    return rate_limit(RateRule(name, 9, "2/h", maximum, window), workspace, subject)
 
 
-def new_job(**more: Any) -> jobs.NewJob:
-    usual: dict[str, Any] = {
-        "id": new_id(),
-        "workspace": "default",
-        "type": "fix",
-        "profile": "weaver",
-        "executor": "agent",
-        "priority": 5,
-        "repository": "acme/roof",
-        "ref": "main",
-        "thread": None,
-        "prompt": "mend",
-        "metadata": {},
-        "tries_max": 1,
-        "on_interrupt": "fail",
-        "rails_revision": "r-1",
-        "actor": "uid:1",
-        "origin": {},
-    }
-    return jobs.NewJob(**usual | more)
+def cooldown(*, bot: bool = True, thread: str = "acme/roof#7 (issue)") -> BotCooldown:
+    return bot_cooldown("default", thread, by_bot=bot)
 
 
-async def add(store: Store, now: int = 0, **more: Any) -> RunnerJob:
-    return (await store.write(jobs.dispatch, new_job(**more), ALLOWED, now))[0]
+async def add(store: Store, now: int = 0, *wanted: JobLimit) -> RunnerJob:
+    return await dispatch(store, new_job(limits=wanted), ALLOWED, now)
 
 
-async def claim(store: Store, job: RunnerJob, slots: ConcurrencyLimits) -> Any:
-    return await store.write(scheduling.claim, job.id, job.attempt, "me", 1, slots)
+async def throttled(store: Store, now: int, *wanted: JobLimit) -> tuple[Decision, int]:
+    """The decision on a job beyond its limits, and after how many seconds it may be requested again."""
+    job = new_job(limits=wanted)
+    reached = await store.write(jobs.dispatch, job, ALLOWED, now)
+    assert isinstance(reached, LimitsReached)
+    async with store.reading() as db:
+        assert await limits.read_uses(db, wanted, now) == reached.uses, "a reader finds the same"
+        assert not await db.execute_fetchall("SELECT 1 FROM jobs WHERE id = ?", [job.id])
+    return apply_uses(ALLOWED, wanted, reached.uses), retry_after(reached.uses, now)
+
+
+async def uses(store: Store, now: int, *wanted: JobLimit) -> tuple[LimitUse, ...]:
+    async with store.reading() as db:
+        return await limits.read_uses(db, wanted, now)
 
 
 async def test_a_rate_is_used_up_and_then_free_again(store: Store) -> None:
     for at in (1000, 2000):
-        await add(store, at, limits=(QUOTA,))
-    with pytest.raises(Refusal) as refused:
-        await add(store, 3000, limits=(QUOTA,))
-    assert (refused.value.code, refused.value.retry_after) == ("throttled", 3599)
+        await add(store, at, rate())
+    decision, seconds = await throttled(store, 3000, rate())
+    assert (decision.verdict, seconds) == (Verdict.THROTTLED, 3599)
     until = format_timestamp(3_601_000)
-    assert refused.value.detail == f"limit per_sender: 2/h for forge:ann is used up until {until}"
-    decision = refused.value.more["decision"]
-    assert (decision["verdict"], decision["checks"][0]["outcome"]) == ("throttled", "fail")
-    assert decision["remedy"] == {"text": f"ask again after {until}, or raise per_sender", "line": 9}
-    await add(store, 3_601_000, limits=(QUOTA,))
-    with pytest.raises(Refusal):
-        await add(store, 3_601_001, limits=(QUOTA,))
+    assert decision.reason == f"limit per_sender: 2/h for forge:ann is used up until {until}"
+    assert (decision.checks[0].outcome, decision.checks[0].seen) == (CheckOutcome.FAIL, "2 of 2 by now for forge:ann")
+    assert decision.remedy is not None
+    assert (decision.remedy.text, decision.remedy.line) == (f"ask again after {until}, or raise per_sender", 9)
+    await add(store, 3_601_000, rate())
+    await throttled(store, 3_601_001, rate())
 
 
-async def test_each_counts_for_itself(store: Store) -> None:
+async def test_the_decision_of_a_stored_job_shows_how_much_was_used(store: Store) -> None:
+    await add(store, 1000, rate(), cooldown())
+    job = await add(store, 2000, rate(), cooldown())
+    async with store.reading() as db:
+        decision = (await jobs.get_job_detail(db, job.id, None)).decision
+    assert isinstance(decision, Decision)
+    assert decision.checks[0].seen == "1 of 2 by now for forge:ann"
+    assert decision.checks[1].seen == "1 in a row on acme/roof#7 (issue)"
+
+
+async def test_each_subject_and_workspace_is_counted_separately(store: Store) -> None:
     for who, workspace in (("forge:ann", "default"), ("forge:bob", "default"), ("forge:ann", "far")):
         for _ in range(2):
-            await add(store, limits=(RateLimit("per_sender", 9, "2/h", 2, 1000, who, workspace),))
+            await add(store, 0, rate(subject=who, workspace=workspace))
 
 
 async def test_the_tightest_of_several_says_when(store: Store) -> None:
-    slow = RateLimit("per_repo", 10, "1/d", 1, 86_400_000, "acme/roof", "default")
-    quick = RateLimit("per_sender", 9, "1/h", 1, 3_600_000, "forge:ann", "default")
-    await add(store, limits=(slow, quick))
-    with pytest.raises(Refusal, match="limit per_repo"):
-        await add(store, limits=(slow, quick))
+    slow = rate("per_repo", 1, 86_400_000, "acme/roof")
+    quick = rate("per_sender", 1)
+    await add(store, 0, slow, quick)
+    decision, _ = await throttled(store, 0, slow, quick)
+    assert decision.reason.startswith("limit per_repo")
 
 
 @contextmanager
-def memory() -> Iterator[Any]:
-    import sqlite3
-
-    db = sqlite3.connect(":memory:")
-    db.row_factory = sqlite3.Row
-    db.execute("CREATE TABLE hits (limit_key TEXT, at INTEGER, job TEXT, PRIMARY KEY (limit_key, at, job))")
-    try:
+def memory() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.row_factory = sqlite3.Row
+        db.execute("CREATE TABLE hits (limit_key TEXT, at INTEGER, job TEXT, PRIMARY KEY (limit_key, at, job))")
         yield db
-    finally:
-        db.close()
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 30), st.lists(st.integers(0, 10), max_size=40))
-def test_no_window_ever_holds_more_than_the_rate(most: int, window: int, gaps: list[int]) -> None:
-    quota = RateLimit("per_repo", 1, "x", most, window, "acme/roof", "default")
+def test_no_window_ever_holds_more_than_the_rate(maximum: int, window: int, gaps: list[int]) -> None:
+    limit = rate("per_repo", maximum, window, "acme/roof")
     taken: list[int] = []
     now = 0
     with memory() as db:
         for number, gap in enumerate(gaps):
             now += gap
-            (use,) = limits.read_uses(db, (quota,), now)
+            (use,) = limits.count_uses(db, (limit,), now)
             recent = [at for at in taken if at > now - window]
-            assert use.seen.startswith(f"{len(recent)} of {most} ")
-            assert (use.free_at is not None) == (len(recent) >= most)
+            assert use.seen.startswith(f"{len(recent)} of {maximum} ")
+            assert (use.free_at is not None) == (len(recent) >= maximum)
             if use.free_at is None:
-                limits.count_job(db, (quota,), str(number), now)
+                limits.count_job(db, (limit,), str(number), now)
                 taken.append(now)
             else:
                 assert use.free_at == recent[0] + window > now
-    assert all(sum(at <= other < at + window for other in taken) <= most for at in taken)
+    assert all(sum(at <= other < at + window for other in taken) <= maximum for at in taken)
 
 
-async def test_held_jobs_go_by_priority_and_then_by_age(store: Store) -> None:
-    first = await add(store)
-    assert isinstance(await claim(store, first, ConcurrencyLimits(total=1)), tuple)
-    low, high, also_high = [await add(store, priority=priority) for priority in (1, 9, 9)]
-    for job in (low, also_high, high):
-        assert await claim(store, job, ConcurrencyLimits(total=1)) == scheduling.Held("limit: 1 running in all")
-    assert await store.write(scheduling.find_startable, ConcurrencyLimits(total=1), 4, 1) == (True, [])
-    held, up = await store.write(scheduling.find_startable, ConcurrencyLimits(total=3), 4, 1)
-    assert (held, [job for job, _, _ in up]) == (True, [high.id, also_high.id])
-    assert len((await store.write(scheduling.find_startable, ConcurrencyLimits(), 4, 1))[1]) == 3
-    assert len((await store.write(scheduling.find_startable, ConcurrencyLimits(), 1, 1))[1]) == 1
-
-
-async def test_a_full_repository_is_stepped_over(store: Store) -> None:
-    slots = ConcurrencyLimits(per_repo=1)
-    assert isinstance(await claim(store, await add(store), slots), tuple)
-    jobs = [await add(store, repository=name) for name in ("Acme/Roof", "acme/cellar", "acme/cellar")]
-    reasons = [await claim(store, job, slots) for job in jobs]
-    assert reasons[0] == scheduling.Held("limit: 1 running on Acme/Roof")
-    assert isinstance(reasons[1], tuple)
-    assert reasons[2] == scheduling.Held("limit: 1 running on acme/cellar")
-    assert await store.write(scheduling.find_startable, slots, 4, 1) == (True, [])
-    assert isinstance(await claim(store, await add(store, repository=None), slots), tuple)
-
-
-async def test_the_reason_is_kept_with_the_job_and_told_once(store: Store) -> None:
-    await claim(store, await add(store), ConcurrencyLimits(total=1))
-    job = await add(store)
-    for _ in range(3):
-        await claim(store, job, ConcurrencyLimits(total=1))
-    async with store.reading() as db:
-        found = await jobs.get_job_detail(db, job.id, None)
-    assert (found.held, found.status, found.version) == ("limit: 1 running in all", Status.QUEUED, job.version + 1)
-    assert isinstance(found.events, tuple)
-    assert [event.payload for event in found.events if "held" in event.payload] == [
-        {"attempt": 1, "held": "limit: 1 running in all"}
-    ]
-    claimed = await claim(store, job, ConcurrencyLimits(total=2))
-    assert (claimed[0].held, claimed[0].status) == (None, Status.RUNNING)
-    assert await claim(store, job, ConcurrencyLimits()) is None
-
-
-async def test_nothing_starts_while_paused(store: Store) -> None:
-    first, second = await add(store), await add(store)
-    await claim(store, first, ConcurrencyLimits())
-    paused = await store.write(scheduling.pause, "uid:1", "away", 5)
-    assert (paused.paused, paused.actor, paused.reason, paused.running) == (True, "uid:1", "away", (first.id,))
-    again = await store.write(scheduling.pause, "uid:2", None, 6)
-    assert again == paused
-    assert await claim(store, second, ConcurrencyLimits()) == scheduling.Held(scheduling.PAUSED_REASON)
-    assert await store.write(scheduling.find_startable, ConcurrencyLimits(), 4, 1) == (True, [])
-    assert (await store.write(scheduling.resume)).queued == 1
-    full = ConcurrencyLimits(total=1)
-    assert (await store.write(scheduling.find_startable, full, 4, 1))[1] == [(second.id, 1, 5)], (
-        "to say what else holds it"
-    )
-    assert await claim(store, second, full) == scheduling.Held("limit: 1 running in all")
-    assert await store.write(scheduling.find_startable, full, 4, 1) == (True, [])
-    assert (await store.write(scheduling.find_startable, ConcurrencyLimits(), 4, 1))[1] == [(second.id, 1, 5)]
-    assert isinstance(await claim(store, second, ConcurrencyLimits()), tuple)
-    assert await store.write(scheduling.find_startable, ConcurrencyLimits(), 4, 1) == (False, [])
-
-
-async def test_a_held_job_that_is_cancelled_is_held_no_more(store: Store) -> None:
-    await store.write(scheduling.pause, "uid:1", None, 5)
-    job = await add(store)
-    await claim(store, job, ConcurrencyLimits())
-    cancelled = await store.write(transitions.cancel, job.id, "uid:1", None, 6)
-    assert cancelled.held is None
-    assert await store.write(scheduling.find_startable, ConcurrencyLimits(), 4, 1) == (False, [])
-    assert await claim(store, job, ConcurrencyLimits()) is None
-
-
-async def test_what_no_window_reaches_is_forgotten(store: Store) -> None:
+async def test_hits_that_no_window_reaches_are_pruned(store: Store) -> None:
     for at in (1000, 5000):
-        await add(store, at, limits=(QUOTA,))
+        await add(store, at, rate())
     assert await store.write(retention.prune_hits, 5000) == 1
-    assert (await store.write(limits.read_uses, (QUOTA,), 5000))[0].seen == "1 of 2 by now for forge:ann"
+    assert (await uses(store, 5000, rate()))[0].seen == "1 of 2 by now for forge:ann"
 
 
-async def test_jobs_of_an_executor_that_is_away_wait_and_others_do_not(store: Store) -> None:
-    away = ConcurrencyLimits(away={"claw": "connection refused"})
-    waits, runs = await add(store, executor="claw"), await add(store)
-    assert await claim(store, waits, away) == scheduling.Held("executor claw: connection refused")
-    assert await store.write(scheduling.find_startable, away, 4, 1) == (True, [])
-    job, _ = await claim(store, runs, away)
-    assert job.status is Status.RUNNING
-    assert await store.write(scheduling.find_startable, ConcurrencyLimits(), 4, 1) == (True, [(waits.id, 1, 5)])
-    job, _ = await claim(store, waits, ConcurrencyLimits())
-    assert job.status is Status.RUNNING
-
-
-def chain(*, bot: bool = True, thread: str = "acme/roof#7 (issue)") -> BotCooldown:
-    return BotCooldown(thread, "default", bot)
-
-
-async def test_bots_that_ask_in_a_row_rest_longer_and_longer(store: Store) -> None:
+async def test_bots_that_ask_in_a_row_must_wait_longer_and_longer(store: Store) -> None:
     now, minute = 0, 60_000
-    for _ in range(limits.BOT_JOBS_FREE):
+    for _ in range(BOT_JOBS_FREE):
         now += minute
-        await add(store, now, limits=(chain(),))
-    for rest in (15, 30, 60, 120, 240, 480):
-        free_at = now + rest * minute
-        with pytest.raises(Refusal) as refused:
-            await add(store, free_at - 1, limits=(chain(),))
-        assert refused.value.code == "throttled"
-        assert refused.value.detail.endswith(
-            f"times in a row on acme/roof#7 (issue), and rest until {format_timestamp(free_at)}"
-        )
-        remedy = refused.value.more["decision"]["remedy"]["text"]
-        assert remedy == f"a person asks on the thread, or ask again after {format_timestamp(free_at)}"
-        await add(store, free_at, limits=(chain(),))
+        await add(store, now, cooldown())
+    for wait in (15, 30, 60, 120, 240, 480):
+        free_at = now + wait * minute
+        decision, _ = await throttled(store, free_at - 1, cooldown())
+        until = format_timestamp(free_at)
+        assert decision.verdict is Verdict.THROTTLED
+        assert decision.reason.endswith(f"times in a row on acme/roof#7 (issue) and must wait until {until}")
+        assert decision.remedy is not None
+        assert decision.remedy.text == f"a person asks on the thread, or ask again after {until}"
+        await add(store, free_at, cooldown())
         now = free_at
 
 
 async def test_a_person_who_asks_ends_the_row(store: Store) -> None:
-    for now in range(limits.BOT_JOBS_FREE):
-        await add(store, now, limits=(chain(),))
-    await add(store, 5, limits=(chain(thread="acme/roof#8 (issue)"),))
-    with pytest.raises(Refusal, match="bots asked 4 times in a row"):
-        await add(store, 6, limits=(chain(),))
-    await add(store, 7, limits=(chain(bot=False),))
-    for now in range(8, 8 + limits.BOT_JOBS_FREE):
-        await add(store, now, limits=(chain(),))
-    with pytest.raises(Refusal, match="limit loop"):
-        await add(store, 20, limits=(chain(),))
+    for now in range(BOT_JOBS_FREE):
+        await add(store, now, cooldown())
+    await add(store, 5, cooldown(thread="acme/roof#8 (issue)"))
+    assert "bots asked 4 times in a row" in (await throttled(store, 6, cooldown()))[0].reason
+    await add(store, 7, cooldown(bot=False))
+    for now in range(8, 8 + BOT_JOBS_FREE):
+        await add(store, now, cooldown())
+    assert (await throttled(store, 20, cooldown()))[0].reason.startswith("limit loop")
 
 
-async def test_a_bot_that_asks_now_and_then_is_never_held_up(store: Store) -> None:
+async def test_a_bot_that_asks_now_and_then_never_has_to_wait(store: Store) -> None:
     for hour in range(0, 200, 7):
-        await add(store, hour * 3_600_000, limits=(chain(),))
+        await add(store, hour * 3_600_000, cooldown())
 
 
-@pytest.mark.parametrize(
-    ("account", "bot"),
-    [
-        ("github:renovate[bot]", True),
-        ("gitlab:project_7_bot_9f2c", True),
-        ("gitlab:group_12_bot", True),
-        ("gitea:renovate-bot", True),
-        ("gitea:gitea-actions", True),
-        ("github:octocat", False),
-        ("github:abbot", False),
-        ("github:bottle", False),
-        ("github:robotics-fan", False),
-        (None, False),
-    ],
-)
-def test_a_bot_is_known_by_its_name(account: str | None, bot: bool) -> None:
-    assert is_bot(account) is bot
+async def started(store: Store, now: int = NOON) -> steps.Fence:
+    """The fence of a job that runs."""
+    job = await dispatch(store, new_job(on_interrupt="retry"), now=now)
+    _, fence = await store.write(transitions.start, job.id, 1, "me", now) or (None, None)
+    assert fence is not None
+    return fence
+
+
+async def use(store: Store, mine: steps.Fence, number: int, usd: float, turns: int = 1, now: int = NOON) -> None:
+    place = await store.write(
+        steps.open_step, mine, now, phase=Phase.EXECUTION, type_=StepType.AI_ACTION, name="claw", number=number
+    )
+    await store.write(steps.add_usage, mine, place, Usage(1, 1, usd, turns), now)
+
+
+async def rest(store: Store, mine: steps.Fence, number: int, now: int = NOON, **budgets: Budget) -> Budget:
+    """What a try may use of the budgets `job` and `day`."""
+    budget = {"job": Budget(), "day": Budget()} | budgets
+    async with store.reading() as db:
+        by_job, today = await limits.spent_before(db, (mine.key, mine.attempt, number), now)
+    return remaining_budget(budget["job"], budget["day"], by_job, today, now)
+
+
+async def test_a_try_may_use_what_earlier_tries_left(store: Store) -> None:
+    mine, job = await started(store), Budget(turns=5, usd=2.0)
+    assert await rest(store, mine, 1, job=job) == job
+    await use(store, mine, 1, 0.5, 2)
+    assert await rest(store, mine, 1, job=job) == job, "its own usage does not count when it is resumed"
+    assert await rest(store, mine, 2, job=job) == Budget(3, 1.5)
+    await use(store, mine, 2, 0.1, 3)
+    with pytest.raises(BudgetExceeded, match=r"^the job's budget of 5 turns is used up$"):
+        await rest(store, mine, 3, job=job)
+
+
+async def test_a_recovered_attempt_shares_the_budget_and_a_retry_renews_it(store: Store) -> None:
+    mine, job = await started(store), Budget(usd=2.0)
+    await use(store, mine, 1, 1.5)
+    await store.write(steps.begin_try, mine, 1, NOON)
+    await store.write(interruptions.recover, mine.job_id, NOON)
+    _, again = await store.write(transitions.start, mine.job_id, 2, "me", NOON) or (None, None)
+    assert again is not None
+    assert await rest(store, again, 1, job=job) == Budget(usd=0.5)
+    await store.write(transitions.cancel, mine.job_id, "uid:1", None, NOON)
+    await store.write(transitions.end_cancelled, mine.job_id, NOON)
+    await store.write(transitions.retry, mine.job_id, "uid:1", NOON)
+    _, third = await store.write(transitions.start, mine.job_id, 3, "me", NOON) or (None, None)
+    assert third is not None
+    assert await rest(store, third, 1, job=job) == job
+
+
+async def test_the_daily_budget_is_shared_by_all_jobs_until_midnight(store: Store) -> None:
+    first, second, day = await started(store), await started(store), Budget(usd=2.0)
+    await use(store, first, 1, 1.25)
+    assert await rest(store, second, 1, day=day) == Budget(usd=0.75)
+    assert await rest(store, second, 1, day=day, job=Budget(usd=0.5)) == Budget(usd=0.5)
+    await use(store, first, 1, 1.0)
+    midnight = format_timestamp(20_001 * DAY_MS)
+    with pytest.raises(BudgetExceeded, match=f"^the day's budget of 2 USD is used up until {midnight}$"):
+        await rest(store, second, 1, day=day)
+    assert await rest(store, second, 1, now=20_001 * DAY_MS, day=day) == day
+
+
+async def test_a_job_beyond_the_daily_budget_is_throttled_and_told_until_when(store: Store) -> None:
+    day = daily_budget(Budget(usd=2.0), 9)
+    mine = await started(store)
+    await use(store, mine, 1, 1.25)
+    seen = apply_uses(ALLOWED, (day,), await uses(store, NOON, day)).checks[-1]
+    assert (seen.outcome, seen.seen) == (CheckOutcome.PASS, "1.25 of 2 USD today")
+    await use(store, mine, 1, 0.75)
+    midnight = format_timestamp(20_001 * DAY_MS)
+    decision, seconds = await throttled(store, NOON, day)
+    assert (decision.verdict, seconds) == (Verdict.THROTTLED, DAY_MS // 2 // 1000 + 1)
+    assert decision.reason == f"limit budget.per_day: 2 USD are used up until {midnight}"
+    assert decision.remedy is not None
+    assert (decision.remedy.text, decision.remedy.line) == (f"ask again after {midnight}, or raise budget.per_day", 9)
+    assert decision.checks[-1].outcome is CheckOutcome.FAIL
+    await add(store, 20_001 * DAY_MS, day)

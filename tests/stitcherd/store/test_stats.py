@@ -6,10 +6,10 @@ from typing import Any
 from shared.api import Pulse
 from shared.ids import format_timestamp, new_id
 from shared.models import Decision, RunnerJob, Thread, Verdict
-from stitcherd.policy import ApprovalRequest, GuardQuestion
-from stitcherd.store import deliveries, jobs, scheduling, transitions
+from stitcherd.store import jobs, scheduling, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.stats import MINUTES, read_pulse
+from tests.stitcherd.store.factories import approval_request, deliver, dispatch
 
 Make = Callable[..., Any]
 NOW = 1_795_356_300_000
@@ -17,7 +17,7 @@ MINUTE = 60_000
 
 
 async def add(store: Store, job: jobs.NewJob, decision: Decision, at: int) -> RunnerJob:
-    return (await store.write(jobs.dispatch, job, decision, at))[0]
+    return await dispatch(store, job, decision, at)
 
 
 async def felt(store: Store, workspace: str | None = None) -> Pulse:
@@ -62,27 +62,11 @@ async def test_a_pause_says_whose_it_is(store: Store) -> None:
 async def test_a_waiting_job_tells_what_it_waits_for_until_it_waits_no_more(
     store: Store, new_job: Make, new_delivery: Make
 ) -> None:
-    terms = ApprovalRequest(
-        guards=(GuardQuestion("stranger", ("chiefs",)), GuardQuestion("big", ("chiefs", "crew"))),
-        source="forge",
-        asker="forge:ann",
-        outsiders=(),
-        by_asker=False,
-        pins=("rails",),
-        rails="r1",
-        head_sha=None,
-        text_sha256="0" * 64,
-        texts={},
-        expires="24h",
-        expires_at=NOW,
-    )
     thread, delivery = Thread("issue", 7), new_id()
     decision = Decision(Verdict.WAITING, "guard stranger", "r1", trigger="word")
     new = new_delivery(id=delivery, thread=thread, decision=decision)
-    job = (
-        await store.write(deliveries.add_delivery, new, new_job(thread=thread, delivery_id=delivery, approval=terms))
-    ).job
-    assert job
+    request = approval_request(expires_at=NOW)
+    job = await deliver(store, new, new_job(thread=thread, delivery_id=delivery, approval=request))
     for _ in range(2):
         async with store.reading() as db:
             listed = (await jobs.job_page(db, jobs.JobFilter(), 9)).items[0].waiting

@@ -18,9 +18,10 @@ from stitcherd import policy
 from stitcherd.errors import Refusal
 from stitcherd.store import approvals, deliveries, interruptions, jobs, steps, transitions
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.store.factories import new_delivery, new_job
 
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
-TERMS = policy.ApprovalRequest(
+REQUEST = policy.ApprovalRequest(
     guards=(policy.GuardQuestion("stranger", ("chiefs",)),),
     source="forge",
     asker=None,
@@ -112,52 +113,20 @@ class Moves(RuleBasedStateMachine):
 
     def come_in(self, thread: int | None, on_interrupt: str, *, asks: bool) -> str | None:
         job, delivery = new_id(), new_id()
-        recorded = self.write(
-            deliveries.add_delivery,
-            deliveries.NewDelivery(
-                id=delivery,
-                source="forge",
-                kind="github",
-                workspace="default",
-                external_id=delivery,
-                received_at=now_ms(),
-                event="issue_comment",
-                action=None,
-                trigger=None,
-                sender=None,
-                repository="acme/roof",
-                thread=None,
-                body=b"",
-                body_sha256=delivery,
-                secret=1,
-                headers={},
-                actor="source:forge",
-                decision=ALLOWED,
-                seen_since=0,
-                same_body_since=0,
-            ),
-            jobs.NewJob(
+        stored = self.write(
+            deliveries.add_delivery_with_job,
+            new_delivery(id=delivery, external_id=delivery, same_body_since=0),
+            new_job(
                 id=job,
-                workspace="default",
-                type="fix",
-                profile="weaver",
-                executor="agent",
-                priority=5,
                 repository="acme/roof",
-                ref=None,
                 thread=None if thread is None else Thread("issue", thread),
-                prompt="",
-                metadata={},
                 tries_max=3,
                 on_interrupt=on_interrupt,
-                rails_revision="r1",
-                actor="source:forge",
-                origin={},
                 delivery_id=delivery,
-                approval=TERMS if asks else None,
+                approval=REQUEST if asks else None,
             ),
         )
-        if recorded.verdict is Verdict.DUPLICATE:
+        if isinstance(stored, deliveries.JobAlreadyOpen):
             return None
         status = Status.PENDING if asks else Status.QUEUED
         self.model[job] = Modelled(job, thread, on_interrupt, status, asks=asks)
@@ -239,7 +208,7 @@ class Moves(RuleBasedStateMachine):
     @rule()
     def expire(self) -> None:
         late = {job.id for job in self.model.values() if job.status is Status.PENDING}
-        assert {job.id for job in self.write(approvals.expire, TERMS.expires_at)} == late
+        assert {job.id for job in self.write(approvals.expire, REQUEST.expires_at)} == late
         for name in late:
             self.model[name].cancel = True
             self.over(self.model[name], Status.CANCELLED)

@@ -118,13 +118,13 @@ async def test_a_full_disk_stores_nothing_and_heals(store: Store, new_delivery: 
     big = new_delivery(body=b"x" * 100_000)
     async with busy(store):
         small = asyncio.ensure_future(store.write(put, "small"))
-        large = asyncio.ensure_future(store.write(deliveries.add_delivery, big, None))
+        large = asyncio.ensure_future(store.write(deliveries.add_delivery, big))
     for answer in await asyncio.gather(small, large, return_exceptions=True):
         assert isinstance(answer, StorageUnavailable)
     assert await names(store) == set(), "what shared the commit was not stored, and was told so"
     await store.write(put, "small")
     await store.write(limit, 1_000_000)
-    await store.write(deliveries.add_delivery, big, None)
+    await store.write(deliveries.add_delivery, big)
     async with store.reading() as db:
         found: Delivery = await deliveries.get_delivery(db, big.id, None)
     assert found.body_bytes == 100_000

@@ -1,0 +1,79 @@
+"""Budgets of jobs and days, with a real daemon and a fake gateway that reports usage."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.ids import now_ms
+from stitcherd.budget import next_day
+from tests.e2e.harness import DaemonHarness, wait_until
+from tests.stitcherd.executors.openclaw.threaded_gateway import ThreadedGateway, daemon_with, script
+
+NIGHT = 60_000  # milliseconds: longer than any of these tests
+
+
+@pytest.fixture
+def gateway() -> Iterator[ThreadedGateway]:
+    apart = ThreadedGateway()
+    yield apart
+    apart.end()
+
+
+@pytest.fixture
+def house(gateway: ThreadedGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
+    left = next_day(now_ms()) - now_ms()
+    if left < NIGHT:  # a test across midnight would find a new day
+        time.sleep(left / 1000)
+    built = daemon_with(gateway, tmp_path)
+    built.rails.write_text(built.rails.read_text() + "limits: {budget: {per_job: {usd: 1}, per_day: {usd: 2.5}}}\n")
+    yield built
+    built.remove()
+
+
+@pytest.mark.e2e
+def test_budgets_of_jobs_and_days_hold_across_a_restart(gateway: ThreadedGateway, house: DaemonHarness) -> None:
+    house.start()
+    said = house.get("/rails")["warnings"]
+    line = house.rails.read_text().count("\n")
+    assert [(it["line"], it["message"].partition(":")[0]) for it in said] == [
+        (line, "per_job does not count what agents of executor agent use"),
+        (line, "per_day does not count what agents of executor agent use"),
+    ]
+    first = house.wait(house.dispatch("read", script(["use", 1, 1, 0.75])))
+    checks = {it["id"]: it for it in first["decision"]["checks"]}
+    assert (first["status"], checks["limit:budget.per_job"]["outcome"]) == ("COMPLETED", "pass")
+    assert checks["limit:budget.per_day"]["seen"] == "0.00 of 2.5 USD today"
+    over = house.wait(house.dispatch("read", script(["use", 1, 1, 1.25], ["hold"])), "FAILED")
+    assert over["error"]["code"] == "budget_exceeded"
+    assert over["error"]["detail"] == "The agent has used 1.25 USD, and its budget is 1 USD."
+    local = house.wait(house.dispatch("local"))
+    skipped = {it["id"]: it for it in local["decision"]["checks"]}["limit:budget.per_job"]
+    assert (skipped["outcome"], skipped["because"][:12]) == ("skip", "its executor")
+    house.kill()
+    house.start()
+    rest = house.wait(house.dispatch("read", script(["use", 1, 1, 0.625], ["hold"])), "FAILED")
+    assert rest["error"]["detail"] == "The agent has used 0.625 USD, and its budget is 0.5 USD."
+    reply = house.ask("POST", "/runner-jobs", {"type": "read", "prompt": "x"})
+    assert (reply.status, reply.json["code"]) == (429, "throttled")
+    assert reply.json["detail"].startswith("limit budget.per_day: 2.5 USD are used up until 20")
+
+
+@pytest.mark.e2e
+def test_a_job_allowed_before_the_daily_budget_was_used_up_waits(
+    gateway: ThreadedGateway, house: DaemonHarness
+) -> None:
+    text = house.rails.read_text().replace("per_job: {usd: 1}, ", "")
+    house.rails.write_text(text.replace("limits: {", "limits: {running: {total: 1}, "))
+    house.start()
+    spender = house.dispatch("read", script(["hold"], ["use", 1, 1, 2.5]))
+    wait_until(lambda: gateway.started, "it runs")
+    waiting = house.dispatch("read", script(["say", "hello"]))
+    wait_until(lambda: house.job(waiting)["held"], "it waits for the other")
+    gateway.let_go()
+    house.wait(spender, "COMPLETED")
+    held = wait_until(lambda: "day" in str((job := house.job(waiting))["held"]) and job, "it says what holds it")
+    assert held["held"].startswith("limit: the day's budget of 2.5 USD is used up until 20")
+    house.rails.write_text(house.rails.read_text().replace("usd: 2.5", "usd: 3"))
+    assert house.wait(waiting)["status"] == "COMPLETED"
