@@ -1,4 +1,7 @@
-"""From argv to a verb to an exit code; only the module of the chosen verb is imported."""
+"""Entry point of `stitcher`: parses argv, runs one verb and returns its exit code.
+
+Only the module of the chosen verb is imported.
+"""
 
 import os
 import sys
@@ -12,30 +15,30 @@ from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse, NotUtf
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code; raises SystemExit where argparse does: usage (2) and help (0)."""
+    """Run one verb and return its exit code; raises SystemExit like argparse: usage (2) and help (0)."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a locale without ✓ gets \u2713
     terminal = Terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
     options = parse_args(sys.argv[1:] if argv is None else list(argv), "tui" if terminal.full_screen else "ls")
     try:
         return int(verb_module(options.verb).run(options, terminal))
-    except (ApiError, DaemonUnreachable, InvalidResponse, NotUtf8, SocketPathTooLong) as said:
-        terminal.note(f"stitcher: {said}")
-        return _code(said)
+    except (ApiError, DaemonUnreachable, InvalidResponse, NotUtf8, SocketPathTooLong) as error:
+        terminal.note(f"stitcher: {error}")
+        return _exit_code(error)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except BrokenPipeError:
-        # The reader left; without this, Python would complain when it flushes stdout at exit.
+        # The reader of stdout is gone; without this, Python would complain when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.FAILED
 
 
-def _code(said: Exception) -> int:
-    if isinstance(said, ApiError):
-        return exits.from_status(said.problem.status)
-    if isinstance(said, DaemonUnreachable):
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, ApiError):
+        return exits.from_status(error.problem.status)
+    if isinstance(error, DaemonUnreachable):
         return exits.UNREACHABLE
-    return exits.FAILED if isinstance(said, InvalidResponse) else exits.USAGE
+    return exits.FAILED if isinstance(error, InvalidResponse) else exits.USAGE
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Package cli."""
+"""The command line of `stitcher`: the parser, the verbs, and what they share."""

@@ -1,19 +1,23 @@
-"""One job after a command: what the daemon answered, as the whole document or in a line."""
+"""Prints the job that a verb has changed."""
 
 from argparse import Namespace
 
 from shared import ids
 from shared.models import RunnerJob
 from tui.cli.terminal import Terminal
-from tui.client.http import decode
+from tui.client.replies import Reply
 from tui.text.jobs import job_state, location
 
 
-def print_job(document: bytes, options: Namespace, terminal: Terminal) -> None:
-    """Print a job as `--json` wants it, or its short id, state and place; raises Unintelligible."""
+def print_job(reply: Reply[RunnerJob], options: Namespace, terminal: Terminal) -> None:
+    """Print a job: with `--json` its document, otherwise its short id, state and location. Raises InvalidResponse."""
     if options.json:
-        terminal.document(document)
+        terminal.document(reply.raw)
         return
-    job = decode(document, RunnerJob)
-    shown = job_state(job)
-    terminal.data(f"{ids.short_id(job.id)}  {shown.glyph} {shown.word}  {location(job.repository, job.thread)}")
+    terminal.data(job_line(reply.value))
+
+
+def job_line(job: RunnerJob) -> str:
+    """Return the short id, state and location of a job."""
+    state = job_state(job)
+    return f"{ids.short_id(job.id)}  {state.glyph} {state.word}  {location(job.repository, job.thread)}"

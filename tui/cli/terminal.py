@@ -1,4 +1,4 @@
-"""Where words go: data to stdout, narration to stderr, colour only where a person looks on."""
+"""Standard streams: data on stdout, messages on stderr, colour only on a terminal."""
 
 import os
 from collections.abc import Mapping
@@ -10,70 +10,70 @@ _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "dim": 2, "bold": 1}
 
 
 class Terminal:
-    """The three streams of this process; what is written must be plain already (tui.text.plain)."""
+    """The standard streams of this process; text written to them must be plain already (tui.text.plain)."""
 
-    def __init__(self, stdin: TextIO, out: TextIO, err: TextIO, environ: Mapping[str, str]) -> None:
+    def __init__(self, stdin: TextIO, stdout: TextIO, stderr: TextIO, environ: Mapping[str, str]) -> None:
         self._stdin = stdin
-        self._out = out
-        self._err = err
+        self._stdout = stdout
+        self._stderr = stderr
         self._term = environ.get("TERM", "")
-        self._colour = out.isatty() and not environ.get("NO_COLOR") and self._term != "dumb"
+        self._coloured = stdout.isatty() and not environ.get("NO_COLOR") and self._term != "dumb"
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody is there to be asked."""
-        return self._stdin.isatty() and self._err.isatty()
+        """Whether the user can be asked a question."""
+        return self._stdin.isatty() and self._stderr.isatty()
 
     @property
     def full_screen(self) -> bool:
-        """Whether the whole screen can be drawn on."""
-        return self._stdin.isatty() and self._out.isatty() and self._term not in {"", "dumb"}
+        """Whether a full-screen application can run."""
+        return self._stdin.isatty() and self._stdout.isatty() and self._term not in {"", "dumb"}
 
     @property
-    def watched(self) -> bool:
-        """Whether data goes to a screen, however wide, and not to a file or a program."""
-        return self._out.isatty()
+    def stdout_is_terminal(self) -> bool:
+        """Whether data goes to a terminal, of any width, and not to a file or a program."""
+        return self._stdout.isatty()
 
     @property
     def columns(self) -> int | None:
-        """How wide a line of data may be; None where it goes to a file or a pipe."""
-        return (os.get_terminal_size(self._out.fileno()).columns or None) if self._out.isatty() else None
+        """The width of the terminal that data goes to; None for a file or a pipe."""
+        return (os.get_terminal_size(self._stdout.fileno()).columns or None) if self._stdout.isatty() else None
 
     def data(self, line: str = "") -> None:
-        """Write one line of what was asked for, at once."""
-        self._out.write(f"{line}\n")
-        self._out.flush()
+        """Write a line to stdout and flush it."""
+        self._stdout.write(f"{line}\n")
+        self._stdout.flush()
 
     def raw(self, content: bytes) -> None:
-        """Write what was asked for as it is, for a program that reads it."""
-        self._out.buffer.write(content)
-        self._out.flush()
-
-    def clear(self) -> None:
-        """Begin at the top of an empty screen, where there is a screen; elsewhere leave a blank line."""
-        self.data("\x1b[2J\x1b[H" if self.full_screen else "")
+        """Write bytes to stdout unchanged, for a program that reads them."""
+        self._stdout.buffer.write(content)
+        self._stdout.flush()
 
     def document(self, body: bytes) -> None:
-        """Write a JSON document of the API as it is."""
+        """Write a JSON document to stdout."""
         self.data(plain_json(body))
 
+    def clear(self) -> None:
+        """Clear the screen; where there is none, write an empty line."""
+        self.data("\x1b[2J\x1b[H" if self.full_screen else "")
+
     def note(self, line: str) -> None:
-        """Write one line of narration, at once."""
-        self._err.write(f"{line}\n")
-        self._err.flush()
+        """Write a line to stderr and flush it."""
+        self._stderr.write(f"{line}\n")
+        self._stderr.flush()
 
     def paint(self, text: str, colour: str) -> str:
-        """Return `text` in a colour of `red green yellow cyan dim bold` where data is coloured."""
-        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._colour else text
+        """Return `text` in a colour of `red green yellow cyan dim bold` if data is coloured."""
+        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._coloured else text
 
     def ask(self, question: str) -> bool:
-        """Return whether the answer was yes; anything else, and the end of input, is no."""
-        self._err.write(f"{question} [y/N] ")
-        self._err.flush()
+        """Ask a yes/no question; anything but yes, and the end of input, is no."""
+        self._stderr.write(f"{question} [y/N] ")
+        self._stderr.flush()
         return self._stdin.readline().strip().lower() in {"y", "yes"}
 
     def read(self) -> str:
-        """Return all of stdin; raises UnicodeDecodeError where it is not UTF-8."""
+        """Return all of stdin; raises UnicodeDecodeError if it is not UTF-8."""
         if self._stdin.isatty():
             self.note("reading from the terminal; end with ctrl-d on a line of its own")
         return self._stdin.buffer.read().decode("utf-8")

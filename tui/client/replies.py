@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from msgspec import Raw
+
 from tui.client.http import DaemonClient, Query, decode
 
 T = TypeVar("T")
@@ -22,6 +24,10 @@ class Reply(Generic[T]):
     def value(self) -> T:
         """Decode the response; raises InvalidResponse."""
         return decode(self.raw, self._type)
+
+    def field(self, name: str) -> bytes:
+        """Return one field of a JSON object as received, or null; raises InvalidResponse."""
+        return bytes(decode(self.raw, dict[str, Raw]).get(name, b"null"))
 
 
 class RemoteText:

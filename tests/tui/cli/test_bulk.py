@@ -105,7 +105,7 @@ def test_nothing_passes(api: FakeApi, stitcher: RunStitcher) -> None:
     assert stitcher("cancel", "--filter", "type:x", "--yes") == (
         0,
         "",
-        "no job passes the filter; look with: stitcher ls FILTER\n",
+        "no job matches the filter; try it with: stitcher ls FILTER\n",
     )
 
 

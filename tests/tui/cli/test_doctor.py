@@ -17,6 +17,7 @@ from tui.cli import bubblewrap
 from tui.cli.doctor import daemon, files, machine, settings
 from tui.cli.doctor import settings as doctor_settings
 from tui.cli.doctor.result import CheckResult, CheckState
+from tui.client import listener
 from tui.client.http import DaemonClient
 
 SETTINGS = """\
@@ -92,12 +93,12 @@ def test_a_daemon_that_does_not_run_is_a_problem_and_all_else_is_looked_at(exami
     assert found["daemon"][0].remedy == "start it with: stitcherd"
     for name in ("configuration", "stitcherd.toml", "secrets", "state directory", "socket", "program agent", "git"):
         assert states(found, name) == [CheckState.OK], found[name]
-    assert {"sandbox", "sqlite", "clock", "disk", "public door", "webhook"} <= found.keys()
+    assert {"sandbox", "sqlite", "clock", "disk", "public listener", "webhook"} <= found.keys()
 
 
 def test_with_a_daemon_all_can_be_well(examine: Examine, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bubblewrap, "unavailable_reason", lambda: None)
-    monkeypatch.setattr(daemon, "_probe_listener", lambda *_: True)
+    monkeypatch.setattr(listener, "check_health", lambda *_: True)
     api.path.parent.chmod(0o700)
     api.path.chmod(0o600)
     check = {"name": "executor:agent", "ok": True, "detail": "starts sh", "since": META["startedAt"]}
@@ -123,7 +124,7 @@ def test_what_the_daemon_says_of_itself_is_told(api: FakeApi, config: Path) -> N
     assert found["ready: executor agent"].detail == r"connection \x1b[31mrefused, since then"
     assert found["ready: executor agent"].state is CheckState.PROBLEM
     assert (found["pause"].state, found["pause"].remedy) == (CheckState.WARNING, "stitcher resume")
-    assert "after the daemon had read it" in found["stitcherd.toml"].detail
+    assert "after the daemon read it" in found["stitcherd.toml"].detail
 
 
 def test_faults_of_both_files_are_those_of_the_daemon(examine: Examine, config: Path) -> None:
@@ -145,11 +146,14 @@ def test_faults_of_both_files_are_those_of_the_daemon(examine: Examine, config: 
     assert "did you mean workers?" in found["stitcherd.toml"][0].detail
 
 
-def test_a_missing_configuration_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_configuration_is_reported_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "check_health", lambda *_: None)  # some program may use the default port
     assert main(["--config", str(tmp_path / "none"), "--socket", str(tmp_path / "s"), "doctor"]) == 1
     said = capsys.readouterr()
     assert said.out.startswith(f"✗ problem  configuration             there is no directory {tmp_path / 'none'}\n")
-    assert "→ begin with: stitcher init" in said.out
+    assert "→ start with: stitcher init" in said.out
     assert "rails.yaml" not in said.out
     assert said.err.startswith("2 problems")
 
@@ -199,7 +203,7 @@ def test_the_state_directory(
 
 def test_a_state_directory_that_is_not_there_yet(tmp_path: Path) -> None:
     finding, *_ = machine.check_state_directory(tmp_path / "a" / "b")
-    assert (finding.state, "will be made" in finding.detail) == (CheckState.OK, True)
+    assert (finding.state, "will be created" in finding.detail) == (CheckState.OK, True)
     (tmp_path / "file").touch()
     finding, *_ = machine.check_state_directory(tmp_path / "file")
     assert finding.state is CheckState.PROBLEM
@@ -216,12 +220,12 @@ def test_the_socket(tmp_path: Path) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(place))
     listener.close()
-    assert ["nobody answers" in each.detail for each in found()] == [True]
+    assert ["nothing answers" in each.detail for each in found()] == [True]
     place.chmod(0o666)
     assert [each.remedy for each in found(answers=True)] == [f"chmod 600 {place}"]
     place.unlink()
     place.touch()
-    assert ["is no socket" in each.detail for each in found()] == [True]
+    assert ["is not a socket" in each.detail for each in found()] == [True]
     place.parent.chmod(0o1777)
     assert ["is shared with others" in each.detail for each in found()] == [True]
 

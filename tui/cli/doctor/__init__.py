@@ -1,1 +1,1 @@
-"""What can keep Stitcher from working here, looked at one by one; a room knows its own things and prints nothing."""
+"""The checks of `stitcher doctor`: each yields its results and prints nothing."""

@@ -1,4 +1,4 @@
-"""The two files of the configuration, who may write them, and the secrets that they name."""
+"""Checks of the configuration files: their validity, who can write them, and the secrets that they refer to."""
 
 import os
 import shlex
@@ -15,112 +15,113 @@ from tui.cli.doctor.settings import SecretSource, SettingsSummary
 from tui.text.jobs import counted
 from tui.text.plain import plain
 
-_CHECK_TIMEOUT = 30.0  # seconds for `stitcherd --check`, of which half a second is usual
+_CHECK_TIMEOUT = 30.0  # seconds for `stitcherd --check`, which usually takes half a second
 _SECRETS = "secrets"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_config_directory(config: Path) -> Iterator[CheckResult]:
-    """Look at the directory that holds both files."""
+    """Check the directory of both files."""
     name, shown = "configuration", plain(str(config))
     if not config.is_dir():
-        yield problem(name, f"there is no directory {shown}", "begin with: stitcher init")
+        yield problem(name, f"there is no directory {shown}", "start with: stitcher init")
         return
-    yield _written_by_others(name, config) or ok(name, shown)
+    yield _writable_by_others(name, config) or ok(name, shown)
 
 
-def check_files(config: Path, written: SettingsSummary) -> Iterator[CheckResult]:
-    """Look at both files as `stitcherd --check` does; a variable that is not set here is given some value for that."""
+def check_files(config: Path, settings: SettingsSummary) -> Iterator[CheckResult]:
+    """Check both files with `stitcherd --check`; variables for secrets that are unset here get a placeholder."""
     if not config.is_dir():
-        return  # that is said already
-    missing = {secret.env: "unset" for secret in written.secrets if secret.env and not os.environ.get(secret.env)}
+        return  # check_config_directory reports it
+    placeholders = {secret.env: "unset" for secret in settings.secrets if secret.env and not os.environ.get(secret.env)}
     argv = [sys.executable, "-m", "stitcherd", "--check", "--config", str(config)]
-    # Where `tui` was found `stitcherd` stands beside it, installed or not.
-    beside = Path(tui.__file__).parents[1]
+    packages = Path(tui.__file__).parents[1]  # `stitcherd` is beside `tui`, in a wheel and in a checkout
     try:
         done = subprocess.run(
             argv,
-            cwd=beside,
-            env={**os.environ, **missing},
+            cwd=packages,
+            env={**os.environ, **placeholders},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_CHECK_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        yield problem(SETTINGS_FILE, f"stitcherd --check gave no answer within {_CHECK_TIMEOUT:g} s", "run it by hand")
+        yield problem(SETTINGS_FILE, f"stitcherd --check did not end within {_CHECK_TIMEOUT:g} s", "run it yourself")
         return
-    said = [plain(line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    of_rails = [line for line in said if line.startswith(f"{RAILS_FILE}:")]
-    of_settings = [line for line in said if line.startswith(f"{SETTINGS_FILE}:")]
+    lines = [plain(line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    of_rails = [line for line in lines if line.startswith(f"{RAILS_FILE}:")]
+    of_settings = [line for line in lines if line.startswith(f"{SETTINGS_FILE}:")]
     failed = done.returncode != 0
     if failed and not of_rails and not of_settings:
-        yield problem("stitcherd --check", said[-1] if said else f"ended with {done.returncode}", "run it by hand")
+        detail = lines[-1] if lines else f"ended with exit code {done.returncode}"
+        yield problem("stitcherd --check", detail, "run it yourself")
         return
-    for line in said:
+    for line in lines:
         if line not in of_rails and line not in of_settings:
-            yield warning("stitcherd --check", line, "see whether that is meant")
-    yield from _file(config / SETTINGS_FILE, of_settings, failed=failed and not of_rails)
+            yield warning("stitcherd --check", line, "check whether this is intended")
+    yield from _file_results(config / SETTINGS_FILE, of_settings, failed=failed and not of_rails)
     if failed and not of_rails:
-        yield info(RAILS_FILE, f"not looked at before {SETTINGS_FILE} is good")
+        yield info(RAILS_FILE, f"not checked until {SETTINGS_FILE} is valid")
     else:
-        yield from _file(config / RAILS_FILE, of_rails, failed=failed)
+        yield from _file_results(config / RAILS_FILE, of_rails, failed=failed)
 
 
-def _file(path: Path, said: list[str], *, failed: bool) -> Iterator[CheckResult]:
-    for line in said:
+def _file_results(path: Path, messages: list[str], *, failed: bool) -> Iterator[CheckResult]:
+    for line in messages:
         if failed:
-            yield problem(path.name, line, f"mend {plain(str(path))}; it is checked by: stitcherd --check")
+            yield problem(path.name, line, f"edit {plain(str(path))}, then run: stitcherd --check")
         else:
-            yield warning(path.name, line, "see whether that is meant")
+            yield warning(path.name, line, "check whether this is intended")
     if not path.exists():
-        if not said:
-            yield warning(path.name, "not there: nobody may send, nothing can execute", "begin with: stitcher init")
-    elif loose := _written_by_others(path.name, path):
-        yield loose
-    elif not said:
-        yield ok(path.name, "good")
+        if not messages:
+            detail = "does not exist: no webhook is accepted and no job can run"
+            yield warning(path.name, detail, "start with: stitcher init")
+    elif writable := _writable_by_others(path.name, path):
+        yield writable
+    elif not messages:
+        yield ok(path.name, "valid")
 
 
-def check_secrets(written: SettingsSummary, *, daemon_runs: bool) -> Iterator[CheckResult]:
-    """Look whether each secret is there, and who may read it; never at what it is."""
-    found = [_secret(secret, daemon_runs=daemon_runs) for secret in dict.fromkeys(written.secrets)]
-    amiss = [finding for finding in found if finding is not None]
-    yield from amiss
-    if written.secrets and not amiss:
-        yield ok(_SECRETS, f"{counted(len(found), 'secret')} set, none open to others")
+def check_secrets(settings: SettingsSummary, *, daemon_runs: bool) -> Iterator[CheckResult]:
+    """Check whether each secret exists and who can read it, without reading it."""
+    results = [_secret_result(secret, daemon_runs=daemon_runs) for secret in dict.fromkeys(settings.secrets)]
+    failures = [result for result in results if result is not None]
+    yield from failures
+    if settings.secrets and not failures:
+        yield ok(_SECRETS, f"{counted(len(results), 'secret')} set, none readable by others")
 
 
-def _secret(secret: SecretSource, *, daemon_runs: bool) -> CheckResult | None:
+def _secret_result(secret: SecretSource, *, daemon_runs: bool) -> CheckResult | None:
     if secret.file is not None:
-        return _in_file(f"{plain(secret.place)}: {plain(str(secret.file))}", secret.file)
+        return _secret_file_result(f"{plain(secret.key)}: {plain(str(secret.file))}", secret.file)
     if os.environ.get(secret.env or ""):
         return None
-    detail = f"{plain(secret.place)}: {plain(secret.env or '')} is not set where the doctor runs"
+    detail = f"{plain(secret.key)}: {plain(secret.env or '')} is not set where the doctor runs"
     if daemon_runs:
-        return warning(_SECRETS, detail, "the daemon that runs has read it; set it wherever stitcherd is started next")
+        return warning(_SECRETS, detail, "the running daemon has read it; set it wherever stitcherd is started next")
     return problem(_SECRETS, detail, "set it in the environment that stitcherd is started in")
 
 
-def _in_file(shown: str, file: Path) -> CheckResult | None:
+def _secret_file_result(shown: str, file: Path) -> CheckResult | None:
     try:
         mode = file.stat().st_mode
     except OSError as error:
-        return problem(_SECRETS, f"{shown}: {error.strerror}", "put the secret there, readable for you alone")
+        return problem(_SECRETS, f"{shown}: {error.strerror}", "create it with the secret, readable by you alone")
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         return warning(_SECRETS, f"{shown} is open to every user of this machine", f"chmod 600 {_quoted(file)}")
     if not os.access(file, os.R_OK):
-        return problem(_SECRETS, f"{shown} is closed to you", f"chown {os.getuid()} {_quoted(file)}")
+        return problem(_SECRETS, f"{shown} is not readable by you", f"chown {os.getuid()} {_quoted(file)}")
     return None
 
 
-def _written_by_others(name: str, path: Path) -> CheckResult | None:
-    """Whoever may write here says what runs as this user."""
+def _writable_by_others(name: str, path: Path) -> CheckResult | None:
+    """Return a problem if another user can write here, and so decide what runs as this user."""
     found = path.stat()
     if found.st_uid not in {os.getuid(), 0}:
         return problem(name, f"{plain(str(path))} belongs to another user", f"chown {os.getuid()} {_quoted(path)}")
     if found.st_mode & _OTHERS_WRITE:
-        return problem(name, f"{plain(str(path))} may be written by others", f"chmod go-w {_quoted(path)}")
+        return problem(name, f"{plain(str(path))} is writable by others", f"chmod go-w {_quoted(path)}")
     return None
 
 

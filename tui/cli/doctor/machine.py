@@ -1,4 +1,4 @@
-"""The programs that Stitcher runs, and what the machine itself may have against it."""
+"""Checks of the machine: the programs that Stitcher runs, the sandbox, SQLite, the clock and the state directory."""
 
 import os
 import shlex
@@ -6,7 +6,6 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,94 +17,152 @@ from tui.cli.doctor.result import CheckResult, info, ok, problem, warning
 from tui.cli.doctor.settings import SettingsSummary
 from tui.text.plain import plain
 
-# merged from tui.doctor.state: The directory of all that the daemon keeps: whose it is, how much room it has,
-# what kind of disk it lies on.
-
-_COMMAND_TIMEOUT = 5.0  # seconds for a program that only says how it is
+_COMMAND_TIMEOUT = 5.0  # seconds for a program that only reports its version or state
 _WAL_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))  # https://sqlite.org/wal.html#walresetbug; the last two backported
-_SKEW = "signatures with a time in them are refused from 5 minutes on"
-_NAMESPACE_SETTINGS = {  # files of the kernel, the value in them that forbids, and what allows again
+_SKEW = "signatures with a timestamp are refused from a skew of 5 minutes"
+_NAMESPACE_SETTINGS = {  # kernel settings, the value that forbids user namespaces, and the remedy
     "/proc/sys/user/max_user_namespaces": ("0", "sysctl user.max_user_namespaces=10000"),
     "/proc/sys/kernel/unprivileged_userns_clone": ("0", "sysctl kernel.unprivileged_userns_clone=1"),
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": ("1", "give bwrap an AppArmor profile with `userns`"),
 }
 
+_STATE_DIRECTORY = "state directory"
+_DISK_PROBLEM = 100 * 2**20  # bytes below which the next job's checkout may not fit
+_DISK_WARNING = 2**30
+_NETWORK_FILESYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs"}
+
 
 def check_git() -> Iterator[CheckResult]:
-    """Look for git."""
-    said = _first_line(["git", "--version"])
-    if said is None:
-        yield problem("git", "there is no git that runs", "on Debian: apt-get install git")
+    """Check that git runs."""
+    version = _first_line(["git", "--version"])
+    if version is None:
+        yield problem("git", "git is missing or does not run", "on Debian: apt-get install git")
     else:
-        yield ok("git", said)
+        yield ok("git", version)
 
 
 def check_sandbox(config: Path) -> Iterator[CheckResult]:
-    """Look whether bubblewrap may make its namespaces; that it may not is a problem where the rails want it."""
-    fault = bubblewrap.unavailable_reason()
-    if fault is None:
+    """Check that bubblewrap can create namespaces; if not, that is a problem only if the rails use it."""
+    reason = bubblewrap.unavailable_reason()
+    if reason is None:
         yield ok("sandbox", _first_line(["bwrap", "--version"]) or "bubblewrap works")
         return
     remedy = "on Debian: apt-get install bubblewrap" if shutil.which("bwrap") is None else _namespace_remedy()
-    if _wants_sandbox(config):
-        yield problem("sandbox", f"{RAILS_FILE} wants bwrap, which does not work: {plain(fault)}", remedy)
+    if _uses_sandbox(config):
+        yield problem("sandbox", f"{RAILS_FILE} uses bwrap, which does not work: {plain(reason)}", remedy)
     else:
-        yield warning("sandbox", f"bwrap does not work: {plain(fault)}; agents and gates can only run without", remedy)
+        detail = f"bwrap does not work: {plain(reason)}; agents and gates can only run without it"
+        yield warning("sandbox", detail, remedy)
 
 
-def check_executors(written: SettingsSummary, *, daemon_runs: bool) -> Iterator[CheckResult]:
-    """Look whether the programs of command executors are here; gateways are asked by the daemon, where one runs."""
-    for name, table in written.executors.items():
+def check_executors(settings: SettingsSummary, *, daemon_runs: bool) -> Iterator[CheckResult]:
+    """Check the program of each executor that has an `argv`; one with a `url` only if no daemon checks it itself."""
+    for name, table in settings.executors.items():
         argv, url = table.get("argv"), table.get("url")
-        if table.get("kind") == "command" and isinstance(argv, list) and argv:
-            yield _program(plain(name), str(argv[0]))
-        elif table.get("kind") == "openclaw" and isinstance(url, str) and not daemon_runs:
-            yield _gateway(plain(name), url)
+        if isinstance(argv, list) and argv:
+            yield _program_result(plain(name), str(argv[0]))
+        elif isinstance(url, str) and not daemon_runs:
+            yield _gateway_result(plain(name), url)
 
 
-def _program(name: str, program: str) -> CheckResult:
+def _program_result(name: str, program: str) -> CheckResult:
     found = shutil.which(program)
     if found:
         return ok(f"program {name}", plain(found))
-    remedy = f"put it on the PATH of stitcherd, or write the whole path in executors.{name}"
+    remedy = f"put it on the PATH of stitcherd, or use its absolute path in executors.{name}"
     return problem(f"program {name}", f"there is no program {plain(program)}", remedy)
 
 
-def _gateway(name: str, url: str) -> CheckResult:
+def _gateway_result(name: str, url: str) -> CheckResult:
     try:
-        place = urlsplit(url)
-        port = place.port or {"ws": 80, "wss": 443}.get(place.scheme, 0)
-        socket.create_connection((place.hostname or "", port), _COMMAND_TIMEOUT).close()
+        parts = urlsplit(url)
+        port = parts.port or {"ws": 80, "wss": 443}.get(parts.scheme, 0)
+        socket.create_connection((parts.hostname or "", port), _COMMAND_TIMEOUT).close()
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        return problem(f"gateway {name}", f"nobody answers at {plain(url)}: {plain(why)}", "start the gateway")
-    return info(f"gateway {name}", f"somebody answers at {plain(url)}; stitcherd will say whether it will do")
+        reason = getattr(error, "strerror", None) or str(error)
+        return problem(f"gateway {name}", f"nothing answers at {plain(url)}: {plain(reason)}", "start the gateway")
+    return info(f"gateway {name}", f"something answers at {plain(url)}; stitcherd will check whether it is usable")
 
 
 def check_sqlite() -> Iterator[CheckResult]:
-    """Tell which SQLite this Python has."""
+    """Report the version of Python's SQLite."""
     version = sqlite3.sqlite_version_info
-    if version >= _WAL_FIXED[0] or any(version[:2] == mended[:2] and version >= mended for mended in _WAL_FIXED):
+    if version >= _WAL_FIXED[0] or any(version[:2] == fixed[:2] and version >= fixed for fixed in _WAL_FIXED):
         yield ok("sqlite", sqlite3.sqlite_version)
         return
-    race = "before 3.51.3 checkpoints of two connections may race; Stitcher has one writer, which alone checkpoints"
-    remedy = "as long as stitcherd runs, let no other program write to its stitcher.db"
+    race = "before 3.51.3 checkpoints of two connections may race; only Stitcher's single writer makes checkpoints"
+    remedy = "let no other program write to stitcher.db while stitcherd runs"
     yield info("sqlite", f"{sqlite3.sqlite_version}: {race}", remedy)
 
 
 def check_clock() -> Iterator[CheckResult]:
-    """Tell the time, and whether something keeps it right."""
-    now = f"it is {ids.format_timestamp(time.time_ns() // 1_000_000)}"
+    """Report the time, and whether the clock is synchronised."""
+    now = f"it is {ids.format_timestamp(ids.now_ms())}"
     synchronised = _first_line(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
     if synchronised == "yes":
         yield ok("clock", f"{now}, synchronised")
     elif synchronised == "no":
-        yield warning("clock", f"{now}, and not synchronised: {_SKEW}", "timedatectl set-ntp true")
+        yield warning("clock", f"{now}, not synchronised: {_SKEW}", "timedatectl set-ntp true")
     else:
-        yield info("clock", f"{now}; nothing here says whether that is right, and {_SKEW}")
+        yield info("clock", f"{now}; whether it is synchronised is unknown, and {_SKEW}")
 
 
-def _wants_sandbox(config: Path) -> bool:
+def check_state_directory(state: Path) -> Iterator[CheckResult]:
+    """Check the owner, mode, free space and file system of the state directory, or of where it will be created."""
+    existing = next(path for path in (state, *state.parents) if path.exists())
+    shown, quoted = plain(str(state)), plain(shlex.quote(str(state)))
+    found = existing.stat()
+    if existing != state and not os.access(existing, os.W_OK | os.X_OK):
+        detail = f"{shown} does not exist and cannot be created in {plain(str(existing))}"
+        yield problem(_STATE_DIRECTORY, detail, "choose another daemon.state_dir")
+        return
+    if not existing.is_dir():
+        yield problem(_STATE_DIRECTORY, f"{plain(str(existing))} is not a directory", "choose another daemon.state_dir")
+        return
+    if existing == state and found.st_uid != os.getuid():
+        remedy = f"chown -R {os.getuid()} {quoted}, or run as that user"
+        yield problem(_STATE_DIRECTORY, f"{shown} belongs to another user", remedy)
+    elif existing == state and found.st_mode & 0o077:
+        detail = f"{shown} is open to others: it contains logs and webhook bodies"
+        yield warning(_STATE_DIRECTORY, detail, f"chmod 700 {quoted}")
+    else:
+        yield ok(_STATE_DIRECTORY, shown if existing == state else f"{shown} will be created when stitcherd starts")
+    yield _disk_space(existing)
+    kind = _filesystem_type(existing)
+    if kind in _NETWORK_FILESYSTEMS:
+        remedy = "choose a daemon.state_dir on a local disk"
+        yield problem(_STATE_DIRECTORY, f"{shown} is on {kind}, where SQLite's write-ahead log does not work", remedy)
+
+
+def _disk_space(path: Path) -> CheckResult:
+    disk = os.statvfs(path)
+    free = disk.f_bavail * disk.f_frsize
+    detail = f"{free / 2**30:.1f} GiB free" if free >= _DISK_WARNING else f"{free / 2**20:.0f} MiB free"
+    remedy = "free some space, or shorten retention.events in stitcherd.toml"
+    if free < _DISK_PROBLEM or (disk.f_files and not disk.f_favail):
+        detail = f"{detail}, room for {disk.f_favail:,} files: webhooks are answered 503 when it is full"
+        return problem("disk", detail, remedy)
+    return warning("disk", detail, remedy) if free < _DISK_WARNING else ok("disk", detail)
+
+
+def _filesystem_type(path: Path) -> str:
+    """Return the type of the file system of a path, or an empty string if it is unknown (proc(5))."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return ""
+    longest, kind = 0, ""
+    real = str(path.resolve())
+    for line in mounts:
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].encode("utf-8", "surrogateescape").decode("unicode_escape", "replace")
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= longest:
+            longest, kind = len(point), after.split()[0]
+    return kind
+
+
+def _uses_sandbox(config: Path) -> bool:
     try:
         lines = (config / RAILS_FILE).read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -114,17 +171,17 @@ def _wants_sandbox(config: Path) -> bool:
 
 
 def _namespace_remedy() -> str:
-    for name, (forbids, remedy) in _NAMESPACE_SETTINGS.items():
+    for name, (forbidding, remedy) in _NAMESPACE_SETTINGS.items():
         try:
-            if Path(name).read_text("ascii").strip() == forbids:
-                return f"{name} is {forbids}: {remedy}"
+            if Path(name).read_text("ascii").strip() == forbidding:
+                return f"{name} is {forbidding}: {remedy}"
         except OSError:
             continue
-    return "let this user make user namespaces; in a container, the container must allow them"
+    return "allow this user to create user namespaces; in a container, the container must allow them"
 
 
 def _first_line(argv: list[str]) -> str | None:
-    """Return the first line that a program prints; None where it cannot, or does not want to."""
+    """Return the first line that a program prints, or None if it is missing or fails."""
     try:
         done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_TIMEOUT, check=False
@@ -133,68 +190,3 @@ def _first_line(argv: list[str]) -> str | None:
         return None
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     return plain(lines[0]) if lines and not done.returncode else None
-
-
-_STATE_DIRECTORY = "state directory"
-_DISK_PROBLEM = 100 * 2**20  # bytes below which the next job's checkout may not fit
-_DISK_WARNING = 2**30
-_NETWORK_FILESYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs"}
-
-
-def check_state_directory(state: Path) -> Iterator[CheckResult]:
-    """Look at the state directory, or at the place where it will be made."""
-    there = next(path for path in (state, *state.parents) if path.exists())
-    shown, quoted = plain(str(state)), plain(shlex.quote(str(state)))
-    found = there.stat()
-    if there != state and not os.access(there, os.W_OK | os.X_OK):
-        yield problem(
-            _STATE_DIRECTORY, f"{shown} is not there, and cannot be made in {plain(str(there))}", "daemon.state_dir"
-        )
-        return
-    if not there.is_dir():
-        yield problem(_STATE_DIRECTORY, f"{plain(str(there))} is no directory", "choose another daemon.state_dir")
-        return
-    if there == state and found.st_uid != os.getuid():
-        yield problem(
-            _STATE_DIRECTORY,
-            f"{shown} belongs to another user",
-            f"chown -R {os.getuid()} {quoted}, or run as that user",
-        )
-    elif there == state and found.st_mode & 0o077:
-        yield warning(_STATE_DIRECTORY, f"{shown} is open to others: logs and bodies are in it", f"chmod 700 {quoted}")
-    else:
-        yield ok(_STATE_DIRECTORY, shown if there == state else f"{shown} will be made when stitcherd starts")
-    yield _disk_space(there)
-    kind = _filesystem_type(there)
-    if kind in _NETWORK_FILESYSTEMS:
-        remedy = "choose a daemon.state_dir on a disk of this machine"
-        yield problem(_STATE_DIRECTORY, f"{shown} is on {kind}, where SQLite's log does not work", remedy)
-
-
-def _disk_space(there: Path) -> CheckResult:
-    disk = os.statvfs(there)
-    free = disk.f_bavail * disk.f_frsize
-    said = f"{free / 2**30:.1f} GiB free" if free >= _DISK_WARNING else f"{free / 2**20:.0f} MiB free"
-    remedy = "make room, or shorten retention.events in stitcherd.toml"
-    if free < _DISK_PROBLEM or (disk.f_files and not disk.f_favail):
-        return problem(
-            "disk", f"{said}, {disk.f_favail:,} files more: webhooks are answered 503 when it is full", remedy
-        )
-    return warning("disk", said, remedy) if free < _DISK_WARNING else ok("disk", said)
-
-
-def _filesystem_type(path: Path) -> str:
-    """Return the type of the file system that a path lies on; empty where the kernel does not tell (proc(5))."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return ""
-    best, kind = 0, ""
-    real = str(path.resolve())
-    for line in mounts:
-        before, _, after = line.partition(" - ")
-        point = before.split()[4].encode("utf-8", "surrogateescape").decode("unicode_escape", "replace")
-        inside = real == point or real.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= best:
-            best, kind = len(point), after.split()[0]
-    return kind

@@ -1,4 +1,4 @@
-"""What was found when one thing was looked at."""
+"""The result of one check."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class CheckState(StrEnum):
-    """How a thing is; `info` is neither well nor ill, but good to know."""
+    """The state of a checked thing; `info` is neither good nor bad."""
 
     OK = "ok"
     INFO = "info"
@@ -15,7 +15,7 @@ class CheckState(StrEnum):
 
 
 class CheckResult(Struct, frozen=True):
-    """One line of the doctor: what was looked at, how it is, and what helps; all plain text (tui.text.plain)."""
+    """One line of the doctor: what was checked, its state, and a remedy; all texts are plain (tui.text.plain)."""
 
     name: str
     state: CheckState
@@ -24,20 +24,20 @@ class CheckResult(Struct, frozen=True):
 
 
 def ok(name: str, detail: str) -> CheckResult:
-    """Return that a thing is well."""
+    """Return a result for something that works."""
     return CheckResult(name, CheckState.OK, detail)
 
 
 def info(name: str, detail: str, remedy: str | None = None) -> CheckResult:
-    """Return what is good to know."""
+    """Return a result that is only information."""
     return CheckResult(name, CheckState.INFO, detail, remedy)
 
 
 def warning(name: str, detail: str, remedy: str) -> CheckResult:
-    """Return what may be meant, and what helps where it is not."""
+    """Return a result for something that may be intended, with a remedy if it is not."""
     return CheckResult(name, CheckState.WARNING, detail, remedy)
 
 
 def problem(name: str, detail: str, remedy: str) -> CheckResult:
-    """Return what keeps Stitcher from working, and what helps."""
+    """Return a result for something that keeps Stitcher from working, with a remedy."""
     return CheckResult(name, CheckState.PROBLEM, detail, remedy)

@@ -1,6 +1,6 @@
-"""What stitcherd.toml says, as far as it can be read: names and places, never a secret's value, never a verdict.
+"""Reads the parts of stitcherd.toml that the doctor checks: names and places, never the value of a secret.
 
-Whether the file is good is for `stitcherd --check` to say; here whatever is not understood is left out.
+It does not validate: what it does not understand is left out. `stitcherd --check` reports errors.
 """
 
 import os
@@ -12,19 +12,19 @@ from msgspec import Struct
 
 from shared.locations import SETTINGS_FILE
 
-_LISTEN = "127.0.0.1:8466"
+DEFAULT_LISTEN = "127.0.0.1:8466"
 
 
 class SecretSource(Struct, frozen=True):
-    """Where a secret is to be found: in a variable of the daemon's environment, or in a file."""
+    """Where a secret comes from: a variable of the daemon's environment, or a file; `key` names the setting."""
 
-    place: str
+    key: str
     env: str | None = None
     file: Path | None = None
 
 
 class SettingsSummary(Struct, frozen=True):
-    """The parts of the file that the doctor looks at; `sources` and `executors` are by name."""
+    """The settings that are checked: `sources` maps names to kinds, `executors` names to tables."""
 
     sources: dict[str, str]
     executors: dict[str, dict[str, Any]]
@@ -34,7 +34,7 @@ class SettingsSummary(Struct, frozen=True):
 
 
 def read_settings(config: Path) -> SettingsSummary:
-    """Return what the file in a config directory says; nothing where it is missing or broken."""
+    """Return the settings in a configuration directory; a file that is missing or broken counts as empty."""
     try:
         document = tomllib.loads((config / SETTINGS_FILE).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -42,26 +42,26 @@ def read_settings(config: Path) -> SettingsSummary:
     http = _table(document.get("http"))
     listen, hosts = http.get("listen"), http.get("hosts")
     return SettingsSummary(
-        sources={name: str(each.get("kind")) for name, each in _tables(document, "sources").items()},
+        sources={name: str(source.get("kind")) for name, source in _tables(document, "sources").items()},
         executors=_tables(document, "executors"),
         secrets=tuple(_secrets(document, config)),
-        listen=listen if isinstance(listen, str) else _LISTEN,
+        listen=listen if isinstance(listen, str) else DEFAULT_LISTEN,
         hosts=tuple(map(str, hosts)) if isinstance(hosts, list) else (),
     )
 
 
 def _secrets(document: dict[str, Any], config: Path) -> list[SecretSource]:
+    """Return every `{env = …}` and `{file = …}` in the tables of sources and executors."""
     found = []
-    for section, keys in (("sources", ("secrets", "token")), ("executors", ("token",))):
+    for section in ("sources", "executors"):
         for name, table in _tables(document, section).items():
-            for key in keys:
-                entries = table.get(key)
-                for entry in entries if isinstance(entries, list) else [entries]:
-                    place, given = f"{section}.{name}.{key}", _table(entry)
-                    if isinstance(given.get("env"), str):
-                        found.append(SecretSource(place, env=given["env"]))
-                    elif isinstance(given.get("file"), str):
-                        path = os.path.expanduser(given["file"])  # noqa: PTH111 (Path.expanduser raises for ~stranger)
+            for key, value in table.items():
+                for entry in value if isinstance(value, list) else [value]:
+                    place, source = f"{section}.{name}.{key}", _table(entry)
+                    if isinstance(source.get("env"), str):
+                        found.append(SecretSource(place, env=source["env"]))
+                    elif isinstance(source.get("file"), str):
+                        path = os.path.expanduser(source["file"])  # noqa: PTH111 (Path.expanduser raises for ~stranger)
                         found.append(SecretSource(place, file=config / path))
     return found
 

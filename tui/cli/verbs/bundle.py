@@ -1,4 +1,4 @@
-"""`stitcher bundle`: a job with all that is known of it, in one file for a report or for the record."""
+"""`stitcher bundle`: saves a job and everything known about it in one file."""
 
 import io
 import os
@@ -10,44 +10,45 @@ from pathlib import Path
 import msgspec
 
 from shared import ids
-from shared.models import RunnerJob
-from tui.cli import bundle, exits
-from tui.cli.parser import daemon_client
+from tui.cli import exits
+from tui.cli.bundle import MISSING, README, bundle_files
+from tui.cli.parser import ID_HELP, daemon_client
 from tui.cli.terminal import Terminal
-from tui.client.http import DaemonClient, decode, job_path
+from tui.client import api
 from tui.text.jobs import counted
 from tui.text.plain import plain
 
-_PATIENCE = 60.0  # seconds for one part: a log may have many MiB
+_TIMEOUT = 60.0  # seconds for one part: a log may have many MiB
 _STDOUT = "-"
-_WARNING = "it may hold source code, prompts and what people wrote: look before you hand it on"
+_WARNING = "it may contain source code, prompts and what people wrote: check it before you share it"
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the job and the file."""
-    parser.add_argument("job", metavar="JOB", help="its id, or the end of it from 6 characters on")
-    file = "where to; a directory gets the usual name, - is stdout (stitcher-JOB.tar.gz here)"
+    parser.add_argument("job", metavar="JOB", help=ID_HELP)
+    file = "the file, or a directory for the default name stitcher-JOB.tar.gz; - is stdout"
     parser.add_argument("-o", "--output", metavar="FILE", help=file)
-    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Write the bundle, readable for its owner alone, and print where; exit 2 for a file that is there already."""
-    streams = options.output == _STDOUT
-    if streams and (terminal.watched or options.json):
-        why = "--json says where the file is, so -o - does not go with it" if options.json else "this is no text"
-        terminal.note(f"stitcher: {why}: name a file with -o FILE, or send -o - into a pipe")
+    """Write the bundle, readable by its owner alone, and print its path; exit 2 if the file exists."""
+    to_stdout = options.output == _STDOUT
+    if to_stdout and (terminal.stdout_is_terminal or options.json):
+        reason = "--json prints the path, so it excludes -o -" if options.json else "the bundle is not text"
+        terminal.note(f"stitcher: {reason}: name a file with -o FILE, or pipe -o - into a program")
         return exits.USAGE
-    daemon = DaemonClient(daemon_client(options).path, _PATIENCE)
-    job_id = decode(daemon.get(job_path(options.job)), RunnerJob).id
+    client = daemon_client(options).with_timeout(_TIMEOUT)
+    job_id = api.get_job(client, options.job).value.id
     name = f"stitcher-{ids.short_id(job_id)}"
     target = _target(options.output, f"{name}.tar.gz")
-    if not streams and target.exists() and not (options.force and target.is_file()):
-        terminal.note(f"stitcher: {plain(str(target))} is there already{_way_out(target)}")
+    if not to_stdout and target.exists() and not (options.force and target.is_file()):
+        advice = "; replace it with --force" if target.is_file() else " and is not a regular file"
+        terminal.note(f"stitcher: {plain(str(target))} exists already{advice}")
         return exits.USAGE
-    files = dict(bundle.bundle_files(daemon, job_id))
-    archive = _packed(name, files)
-    if streams:
+    files = dict(bundle_files(client, job_id))
+    archive = _pack(name, files)
+    if to_stdout:
         terminal.raw(archive)
     else:
         try:
@@ -55,24 +56,20 @@ def run(options: Namespace, terminal: Terminal) -> int:
         except OSError as error:
             terminal.note(f"stitcher: {plain(str(target))} cannot be written: {error.strerror}")
             return exits.FAILED
-        _tell(target, archive, list(files), options, terminal)
+        _print_target(target, archive, list(files), options, terminal)
     terminal.note(f"{counted(len(files), 'file')}, {len(archive) / 1024:,.1f} KiB; {_WARNING}")
-    if bundle.MISSING in files[bundle.README]:
-        terminal.note(f"not all could be had: {bundle.README} in it says what, and why")
+    if MISSING in files[README]:
+        terminal.note(f"some parts are missing: {README} in it lists them, with reasons")
     return exits.OK
 
 
-def _target(output: str | None, usual: str) -> Path:
-    path = Path(output or usual)
-    return path / usual if path.is_dir() else path
+def _target(output: str | None, default_name: str) -> Path:
+    path = Path(output or default_name)
+    return path / default_name if path.is_dir() else path
 
 
-def _way_out(target: Path) -> str:
-    return "; replace it with --force" if target.is_file() else ", and is no file"
-
-
-def _packed(name: str, files: dict[str, bytes]) -> bytes:
-    """Return a .tar.gz in which all lies below one directory, and nothing tells who packed it."""
+def _pack(name: str, files: dict[str, bytes]) -> bytes:
+    """Return a .tar.gz with all files below one directory, and without the name of the user who made it."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
         for file, content in sorted(files.items()):
@@ -83,19 +80,19 @@ def _packed(name: str, files: dict[str, bytes]) -> bytes:
 
 
 def _write(target: Path, archive: bytes) -> None:
-    """Put the whole file there, or nothing."""
-    handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")  # mode 0600
+    """Write the file atomically."""
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")  # mode 0600
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(archive)
-        Path(beside).replace(target)
+        Path(temporary).replace(target)
     finally:
-        Path(beside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
 
 
-def _tell(target: Path, archive: bytes, files: list[str], options: Namespace, terminal: Terminal) -> None:
+def _print_target(target: Path, archive: bytes, files: list[str], options: Namespace, terminal: Terminal) -> None:
     if options.json:
-        said = {"file": str(target.absolute()), "bytes": len(archive), "files": sorted(files)}
-        terminal.document(msgspec.json.encode(said))
+        result = {"file": str(target.absolute()), "bytes": len(archive), "files": sorted(files)}
+        terminal.document(msgspec.json.encode(result))
     else:
         terminal.data(plain(str(target)))

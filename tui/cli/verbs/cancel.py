@@ -1,27 +1,29 @@
-"""`stitcher cancel`: stop jobs, the waiting as well as the running."""
+"""`stitcher cancel`: cancels jobs, pending, queued or running."""
 
 from argparse import ArgumentParser, Namespace
 
-from shared.models import OPEN_STATUSES
-from tui.cli import bulk, exits
+from shared.models import OPEN_STATUSES, RunnerJob
+from tui.cli import exits
+from tui.cli.bulk import add_job_arguments, run_bulk
 from tui.cli.terminal import Terminal
-from tui.client.http import DaemonClient, job_path
+from tui.client import api
+from tui.client.http import DaemonClient
+from tui.client.replies import Reply
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the jobs and the reason."""
-    bulk.arguments(parser)
+    add_job_arguments(parser)
     parser.add_argument("--reason", metavar="TEXT", help="kept with the job")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Cancel each job; a running one is `cancelling` until its processes are gone."""
+    """Cancel each job; a running one is `cancelling` until its processes have ended."""
     if options.reason is not None and options.filter is not None:
-        terminal.note("stitcher: --reason goes with jobs, not with --filter")
+        terminal.note("stitcher: --reason cannot be combined with --filter")
         return exits.USAGE
-    body = {"reason": options.reason} if options.reason is not None else {}
 
-    def cancel(daemon: DaemonClient, job_id: str) -> bytes:
-        return daemon.post(f"{job_path(job_id)}/cancel", body)
+    def cancel(client: DaemonClient, job_id: str) -> Reply[RunnerJob]:
+        return api.cancel_job(client, job_id, options.reason)
 
-    return bulk.run_bulk(options, terminal, "cancel", cancel, OPEN_STATUSES)
+    return run_bulk(options, terminal, "cancel", cancel, OPEN_STATUSES)

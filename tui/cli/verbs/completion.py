@@ -1,61 +1,62 @@
-"""`stitcher completion`: completion of verbs, options and ids for bash, zsh or fish."""
+"""`stitcher completion`: prints the completion script of a shell, and answers the questions of those scripts."""
 
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from shared.locations import SocketPathTooLong, config_dir, socket_path
 from tui.cli import exits
-from tui.cli.completion import candidates
+from tui.cli.completion.candidates import complete
 from tui.cli.completion.scripts import SCRIPTS
 from tui.cli.terminal import Terminal
 from tui.client.http import DaemonClient
 
-DIVIDER = "\x1f"
-_PATIENCE = 0.5  # seconds for one answer of the daemon: somebody has pressed tab
-_HOW = {
+SEPARATOR = "\x1f"
+_TIMEOUT = 0.5  # seconds for one response of the daemon: the user has pressed tab and waits
+_INSTALL = {
     "bash": "into ~/.bashrc: source <(stitcher completion bash)",
-    "zsh": "into ~/.zshrc, behind compinit: source <(stitcher completion zsh)",
+    "zsh": "into ~/.zshrc, after compinit: source <(stitcher completion zsh)",
     "fish": "stitcher completion fish > ~/.config/fish/completions/stitcher.fish",
 }
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add the shell, and what its script asks."""
-    how = "; ".join(f"{shell}: {line}" for shell, line in _HOW.items())
-    parser.add_argument("shell", metavar="bash|zsh|fish", nargs="?", choices=SCRIPTS, help=f"its script. {how}")
+    """Add the shell, and the option that the scripts use."""
+    how = "; ".join(f"{shell}: {line}" for shell, line in _INSTALL.items())
+    parser.add_argument("shell", metavar="bash|zsh|fish", nargs="?", choices=SCRIPTS, help=f"the shell. {how}")
     parser.add_argument("--words", help=SUPPRESS)
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Print the script of a shell, or for such a script what may stand where the cursor is."""
+    """Print the script of a shell, or for such a script the candidates at the cursor."""
     if options.words is not None:
-        _answer(options.words.split(DIVIDER), terminal)
+        _print_candidates(options.words.split(SEPARATOR), terminal)
         return exits.OK
     if options.shell is None:
         terminal.note(f"stitcher: which shell: {', '.join(SCRIPTS)}?")
         return exits.USAGE
     terminal.data(SCRIPTS[options.shell].removesuffix("\n"))
-    if terminal.watched:
-        terminal.note(f"to use it, {_HOW[options.shell]}")
+    if terminal.stdout_is_terminal:
+        terminal.note(f"to install it: {_INSTALL[options.shell]}")
     return exits.OK
 
 
-def _answer(words: Sequence[str], terminal: Terminal) -> None:
-    found = candidates.complete(words, _daemon(words))
-    terminal.data(found.kind)
-    for offer in found.words:
-        terminal.data(f"{offer.word}\t{offer.what}")
+def _print_candidates(words: Sequence[str], terminal: Terminal) -> None:
+    candidates = complete(words, _client(words))
+    terminal.data(candidates.kind)
+    for candidate in candidates.words:
+        terminal.data(f"{candidate.word}\t{candidate.description}")
 
 
-def _daemon(words: Sequence[str]) -> DaemonClient | None:
-    """Return the daemon that the line itself means."""
+def _client(words: Sequence[str]) -> DaemonClient | None:
+    """Return a client of the daemon that the line being completed selects."""
     try:
-        return DaemonClient(socket_path(_given(words, "--socket"), config_dir(_given(words, "--config"))), _PATIENCE)
+        path = socket_path(_option_value(words, "--socket"), config_dir(_option_value(words, "--config")))
     except SocketPathTooLong:
         return None
+    return DaemonClient(path, _TIMEOUT)
 
 
-def _given(words: Sequence[str], name: str) -> str | None:
+def _option_value(words: Sequence[str], name: str) -> str | None:
     for at, word in enumerate(words[:-1]):
         if word.startswith(f"{name}="):
             return word.partition("=")[2]

@@ -1,69 +1,55 @@
-"""`stitcher deliveries`: the webhooks that came in, what was made of them, and one of them again."""
+"""`stitcher deliveries`: lists received webhooks and their verdicts, shows one, or replays one."""
 
 from argparse import ArgumentParser, Namespace
 
-from msgspec import Struct
-
 from shared import ids
-from shared.api import DeliveryPage
-from shared.models import Decision, Delivery, Verdict
+from shared.models import Delivery
 from tui.cli import exits
-from tui.cli.parser import add_actions, daemon_client
+from tui.cli.parser import ID_HELP, add_actions, daemon_client
 from tui.cli.terminal import Terminal
-from tui.client.http import decode, delivery_path
+from tui.client import api
 from tui.text.decisions import decision_lines, verdict_headline
 from tui.text.jobs import DASH, location
 from tui.text.plain import plain
 from tui.text.table import align_columns, join_cells
 from tui.text.times import age, milliseconds
 
-_REASON = 5
+_REASON = 5  # the column that is shortened
 _ACTIONS = {
-    "ls": "newest first, which is also what no action means",
-    "show": "one of them",
-    "replay": "one of them again, through today's rails",
+    "ls": "list them, newest first; the default",
+    "show": "show one of them",
+    "replay": "decide one of them again, under the rails in force",
 }
 
 
-class _Replayed(Struct, rename="camel"):
-    """The answer to a replay: an Answer, and after a dry run its decision."""
-
-    verdict: Verdict
-    reason: str
-    job_id: str | None = None
-    decision: Decision | None = None
-
-
 def arguments(parser: ArgumentParser) -> None:
-    """Add the three things to do; without one it is ls."""
+    """Add the three actions; without one it is ls."""
     actions = add_actions(parser, _ACTIONS, required=False)
     ls, show, replay = actions["ls"], actions["show"], actions["replay"]
     ls.add_argument("--verdict", metavar="VERDICT", action="append", help="allowed, denied, ignored …; may repeat")
     ls.add_argument("--source", metavar="SOURCE", action="append", help="the source's name; may repeat")
     ls.add_argument("--limit", metavar="N", type=int, default=50, help="how many, at most 500 (50)")
     ls.add_argument("--before", metavar="DELIVERY", help="only those older than this one")
-    show.add_argument("--body", action="store_true", help="its stored body instead, as it came")
-    replay.add_argument("--dry-run", action="store_true", help="only say what would come of it")
+    show.add_argument("--body", action="store_true", help="print its stored body instead, byte for byte")
+    replay.add_argument("--dry-run", action="store_true", help="only print what would happen")
     for action in (show, replay):
-        action.add_argument("delivery", metavar="DELIVERY", help="its id, or the end of it from 6 characters on")
+        action.add_argument("delivery", metavar="DELIVERY", help=ID_HELP)
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Do one of the three."""
+    """Run the chosen action."""
     return {"show": _show, "replay": _replay}.get(options.action, _ls)(options, terminal)
 
 
 def _ls(options: Namespace, terminal: Terminal) -> int:
-    chosen = vars(options)
-    query = [(name, value) for name in ("verdict", "source") for value in chosen.get(name) or ()]
-    query.append(("limit", str(chosen.get("limit", 50))))
-    if chosen.get("before"):
-        query.append(("before", chosen["before"]))
-    document = daemon_client(options).get("/deliveries", query)
+    given = vars(options)  # without an action, the options of ls are missing
+    query = [(name, value) for name in ("verdict", "source") for value in given.get(name) or ()]
+    limit, before = given.get("limit", 50), given.get("before") or None
+    reply = api.list_deliveries(daemon_client(options), query, limit=limit, before=before)
     if options.json:
-        terminal.document(document)
+        terminal.document(reply.raw)
         return exits.OK
-    page = decode(document, DeliveryPage)
+    page = reply.value
     if not page.items:
         terminal.note("no deliveries yet: point a forge's webhook at /stitcher/webhook/NAME, see the README")
     rows = [_row(delivery, ids.now_ms()) for delivery in page.items]
@@ -88,26 +74,30 @@ def _row(delivery: Delivery, now: int) -> list[str]:
 
 
 def _show(options: Namespace, terminal: Terminal) -> int:
-    daemon = daemon_client(options)
-    path = delivery_path(options.delivery)
+    client = daemon_client(options)
     if options.body:
-        body = daemon.get(f"{path}/body")
-        if terminal.watched:
+        body = api.get_delivery_body(client, options.delivery)
+        if terminal.stdout_is_terminal:
             terminal.document(body)
         else:
-            terminal.raw(body)  # to the byte: somebody may check its signature
+            terminal.raw(body)  # unchanged, so that its signature can be verified
         return exits.OK
-    document = daemon.get(path)
+    reply = api.get_delivery(client, options.delivery)
     if options.json:
-        terminal.document(document)
+        terminal.document(reply.raw)
         return exits.OK
-    delivery = decode(document, Delivery)
+    for name, value in _facts(reply.value):
+        terminal.data(f"{terminal.paint(f'{name:12}', 'dim')} {plain(value)}")
+    return exits.OK
+
+
+def _facts(delivery: Delivery) -> list[tuple[str, str]]:
     facts = [
         ("id", delivery.id),
         ("source", f"{delivery.source} ({delivery.kind}), secret {delivery.secret}"),
         ("sender's id", delivery.external_id or DASH),
         ("received", delivery.received_at),
-        ("event", f"{delivery.event}/{delivery.action or DASH} = {delivery.trigger or 'no word of ours'}"),
+        ("event", f"{delivery.event}/{delivery.action or DASH} = {delivery.trigger or 'no event of the rails'}"),
         ("from", delivery.sender or DASH),
         ("about", location(delivery.repository, delivery.thread)),
         ("body", f"{delivery.body_bytes} bytes, sha256 {delivery.body_sha256}"),
@@ -116,21 +106,19 @@ def _show(options: Namespace, terminal: Terminal) -> int:
     ]
     if delivery.replay_of:
         facts.append(("replay of", ids.short_id(delivery.replay_of)))
-    for name, value in facts:
-        terminal.data(f"{terminal.paint(f'{name:12}', 'dim')} {plain(value)}")
-    return exits.OK
+    return facts
 
 
 def _replay(options: Namespace, terminal: Terminal) -> int:
-    document = daemon_client(options).post(f"{delivery_path(options.delivery)}/replay", {"dryRun": options.dry_run})
+    reply = api.replay_delivery(daemon_client(options), options.delivery, dry_run=options.dry_run)
     if options.json:
-        terminal.document(document)
+        terminal.document(reply.raw)
         return exits.OK
-    said = decode(document, _Replayed)
-    job = f", job {ids.short_id(said.job_id)}" if said.job_id else ""
+    response = reply.value
+    job = f", job {ids.short_id(response.job_id)}" if response.job_id else ""
     would = "would be " if options.dry_run else ""
-    terminal.data(f"{would}{terminal.paint(*verdict_headline(said.verdict))}{job}: {plain(said.reason)}")
-    if said.decision:
-        for line in decision_lines(said.decision, terminal.paint):
+    terminal.data(f"{would}{terminal.paint(*verdict_headline(response.verdict))}{job}: {plain(response.reason)}")
+    if response.decision:
+        for line in decision_lines(response.decision, terminal.paint):
             terminal.data(line)
     return exits.OK

@@ -1,21 +1,21 @@
-"""`stitcher deny`: never let a job run that waits for an approval."""
+"""`stitcher deny`: denies a job that waits for an approval."""
 
 from argparse import ArgumentParser, Namespace
 
-from tui.cli import exits, output
-from tui.cli.parser import daemon_client
+from tui.cli import exits
+from tui.cli.output import print_job
+from tui.cli.parser import ID_HELP, daemon_client
 from tui.cli.terminal import Terminal
-from tui.client.http import job_path
+from tui.client import api
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the job and the reason."""
-    parser.add_argument("job", metavar="JOB", help="its id, or the end of it from 6 characters on; `why` says what of")
+    parser.add_argument("job", metavar="JOB", help=f"{ID_HELP}; `why` shows what is asked")
     parser.add_argument("--reason", metavar="TEXT", required=True, help="kept with the job")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Deny one job, and say how it stands now."""
-    document = daemon_client(options).post(f"{job_path(options.job)}/deny", {"reason": options.reason})
-    output.print_job(document, options, terminal)
+    """Deny one job and print its new state."""
+    print_job(api.deny_job(daemon_client(options), options.job, options.reason), options, terminal)
     return exits.OK

@@ -1,62 +1,42 @@
-"""`stitcher dispatch`: start a job by hand."""
+"""`stitcher dispatch`: starts a job manually."""
 
 from argparse import ArgumentParser, Namespace
 
-import msgspec
-
 from shared import ids
-from shared.models import Decision, RunnerJob
+from shared.api import JobRequest
 from tui.cli import exits
 from tui.cli.parser import daemon_client
 from tui.cli.terminal import Terminal
-from tui.client.http import ApiError, InvalidResponse, NotUtf8, decode
-from tui.text import decisions
+from tui.client import api
+from tui.client.http import ApiError, NotUtf8
+from tui.text.decisions import decision_lines
 from tui.text.jobs import job_state, location
 from tui.text.plain import plain
 
-_FIELDS = {
-    "repo": "repository",
-    "ref": "ref",
-    "prompt": "prompt",
-    "agent": "agentTaskId",
-    "priority": "priority",
-    "key": "idempotencyKey",
-}
-
-
-class _Denied(msgspec.Struct):
-    decision: Decision | None = None
-
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what the job is made of."""
+    """Add the fields of the job."""
     parser.add_argument("type", metavar="TYPE", help="a job type of the rails")
-    parser.add_argument(
-        "--repo", metavar="OWNER/NAME", help="the repository to work on; without one, an empty directory"
-    )
-    parser.add_argument("--ref", metavar="REF", help="what to start from: a branch, a tag or a commit")
+    parser.add_argument("--repo", metavar="OWNER/NAME", help="the repository; without one, an empty directory")
+    parser.add_argument("--ref", metavar="REF", help="the branch, tag or commit to start from")
     parser.add_argument("--prompt", metavar="TEXT|-", help="the task; - reads it from stdin")
     parser.add_argument("--agent", metavar="TASK", help="the agent task that the job belongs to")
-    parser.add_argument("--priority", metavar="N", type=int, help="0 to 10, and 10 goes first (default 5)")
-    parser.add_argument("--key", metavar="KEY", help="the same key and job again give the first job, not a second")
+    parser.add_argument("--priority", metavar="N", type=int, help="0 to 10, 10 starts first (default 5)")
+    parser.add_argument("--key", metavar="KEY", help="idempotency key: with the same job again, returns the first job")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Create the job and print its short id; a refusal comes with its checks."""
-    if options.prompt == "-":
-        try:
-            options.prompt = terminal.read()
-        except UnicodeDecodeError as error:
-            raise NotUtf8("the prompt on stdin is not UTF-8") from error
-    given = {name: value for option, name in _FIELDS.items() if (value := getattr(options, option)) is not None}
+    """Create the job and print its short id; if it is denied, print the checks."""
     try:
-        document = daemon_client(options).post("/runner-jobs", {"type": options.type, **given})
-    except ApiError as refused:
-        _explain(refused.document, terminal)
+        reply = api.create_job(daemon_client(options), _request(options, terminal))
+    except ApiError as error:
+        if error.problem.decision:
+            for line in decision_lines(error.problem.decision, lambda text, _colour: text):
+                terminal.note(line)
         raise
-    job = decode(document, RunnerJob)
+    job = reply.value
     if options.json:
-        terminal.document(document)
+        terminal.document(reply.raw)
     else:
         terminal.data(ids.short_id(job.id))
         state = job_state(job)
@@ -64,11 +44,19 @@ def run(options: Namespace, terminal: Terminal) -> int:
     return exits.OK
 
 
-def _explain(document: bytes, terminal: Terminal) -> None:
-    try:
-        decision = decode(document, _Denied).decision
-    except InvalidResponse:
-        return
-    if decision:
-        for line in decisions.decision_lines(decision, lambda text, _colour: text):
-            terminal.note(line)
+def _request(options: Namespace, terminal: Terminal) -> JobRequest:
+    prompt = options.prompt
+    if prompt == "-":
+        try:
+            prompt = terminal.read()
+        except UnicodeDecodeError as error:
+            raise NotUtf8("the prompt on stdin is not UTF-8") from error
+    return JobRequest(
+        type=options.type,
+        prompt=prompt,
+        repository=options.repo,
+        ref=options.ref,
+        agent_task_id=options.agent,
+        priority=options.priority,
+        idempotency_key=options.key,
+    )

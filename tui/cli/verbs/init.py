@@ -1,4 +1,4 @@
-"""`stitcher init`: a configuration to begin with."""
+"""`stitcher init`: writes a configuration to start from."""
 
 import shutil
 from argparse import ArgumentParser, Namespace
@@ -15,28 +15,28 @@ UNIT = "stitcherd.service"
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add the unit."""
-    parser.add_argument("--systemd", action="store_true", help="also a user unit for systemd")
+    """Add --systemd."""
+    parser.add_argument("--systemd", action="store_true", help="also write a systemd user unit")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Write what is not there yet, and say what comes next; nothing that is there is touched."""
+    """Write the files that do not exist yet, and print the next steps; existing files are not changed."""
     directory = config_dir(options.config)
-    wanted = {directory / name: shipped_file(name).read_text("utf-8") for name in (SETTINGS_FILE, RAILS_FILE)}
+    files = {directory / name: shipped_file(name).read_text("utf-8") for name in (SETTINGS_FILE, RAILS_FILE)}
     if options.systemd:
-        wanted[config_dir(None).parent / "systemd" / "user" / UNIT] = _unit()
+        files[config_dir(None).parent / "systemd" / "user" / UNIT] = _unit()
     try:
-        written = [path for path, text in wanted.items() if _write(path, text)]
+        written = [path for path, text in files.items() if _write_new(path, text)]
     except OSError as error:
         terminal.note(f"stitcher: {plain(str(error.filename))} cannot be written: {error.strerror}")
         return exits.USAGE
     if options.json:
         terminal.document(msgspec.json.encode({"written": [str(path) for path in written]}))
         return exits.OK
-    for path in wanted:
+    for path in files:
         terminal.data(f"{'wrote ' if path in written else 'kept  '} {plain(str(path))}")
-    terminal.note("next: name your senders, repositories and agent in stitcherd.toml, and yourself in rails.yaml;")
-    terminal.note("then `stitcherd --check`, and `stitcherd`")
+    terminal.note("next: enter your sources, repositories and agent in stitcherd.toml, and yourself in rails.yaml;")
+    terminal.note("then run `stitcherd --check`, and `stitcherd`")
     return exits.OK
 
 
@@ -45,8 +45,8 @@ def _unit() -> str:
     return shipped_file(UNIT).read_text("utf-8").replace("ExecStart=stitcherd\n", f"ExecStart={program}\n")
 
 
-def _write(path: Path, text: str) -> bool:
-    """Write a file that only its owner may read, unless one is there; returns whether it was written."""
+def _write_new(path: Path, text: str) -> bool:
+    """Write a file that only its owner can read, unless it exists; returns whether it was written."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:

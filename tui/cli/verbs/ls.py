@@ -1,16 +1,16 @@
-"""`stitcher ls`: jobs, newest first, a line each."""
+"""`stitcher ls`: lists jobs, newest first, a line each."""
 
 import time
 from argparse import ArgumentParser, Namespace
 
 from shared import ids
-from shared.api import JobPage
 from shared.models import RunnerJob
 from tui.cli import exits
 from tui.cli.filters import expand_filter, report_filter_error
 from tui.cli.parser import daemon_client
 from tui.cli.terminal import Terminal
-from tui.client.http import ApiError, DaemonClient, decode
+from tui.client import api
+from tui.client.http import ApiError, DaemonClient
 from tui.client.stream import follow_events
 from tui.client.views import ViewError
 from tui.text.jobs import DASH, cost, elapsed, job_state, location
@@ -18,9 +18,9 @@ from tui.text.plain import plain
 from tui.text.table import align_columns, join_cells
 from tui.text.times import age, milliseconds
 
-_STATE, _DETAIL, _TIME, _COST, _AGE = 1, 4, 6, 7, 8
-LULL = 0.5  # seconds between two pages of --watch
-_FILTERS = (("status", "status"), ("type", "type"), ("repo", "repository"), ("agent", "agentTaskId"))
+_STATE, _DETAIL, _TIME, _COST, _AGE = 1, 4, 6, 7, 8  # columns of a row
+WATCH_PAUSE = 0.5  # seconds between two pages of --watch
+_QUERY_NAMES = {"status": "status", "type": "type", "repo": "repository", "agent": "agentTaskId"}
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def arguments(parser: ArgumentParser) -> None:
         "filter",
         metavar="FILTER",
         nargs="*",
-        help="words that all must hold: state:failed repo:octo-org/* -gate:lint 'age:<2h' @view",
+        help="terms that must all match: state:failed repo:octo-org/* -gate:lint 'age:<2h' @view",
     )
     parser.add_argument(
         "--status", metavar="STATUS", action="append", help="pending, queued, running, completed …; may repeat"
@@ -38,50 +38,49 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--repo", metavar="OWNER/NAME", help="the repository that the job works on")
     parser.add_argument("--agent", metavar="TASK", help="the agent task that the job belongs to")
     parser.add_argument("--limit", metavar="N", type=int, help="1 to 500 (default 100)")
-    parser.add_argument("--watch", action="store_true", help="again whenever something has happened; ends with ctrl-c")
-    parser.add_argument("--before", metavar="JOB", help="go on below this job")
+    parser.add_argument("--watch", action="store_true", help="print the page again after every change, until ctrl-c")
+    parser.add_argument("--before", metavar="JOB", help="only jobs older than this one")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Print one page of jobs; with --watch again whenever something has happened, until it is interrupted."""
-    daemon = daemon_client(options)
+    """Print one page of jobs; with --watch print it again after every change, until interrupted."""
+    client = daemon_client(options)
     try:
         options.filter = [expand_filter(word, options) for word in options.filter]
-        cursor = _print_page(daemon, options, terminal)
-    except ViewError as said:
-        terminal.note(f"stitcher: {said}")
+        cursor = _print_page(client, options, terminal)
+    except ViewError as error:
+        terminal.note(f"stitcher: {error}")
         return exits.USAGE
-    except ApiError as refused:
-        if report_filter_error(refused, " ".join(options.filter), terminal):
+    except ApiError as error:
+        if report_filter_error(error, " ".join(options.filter), terminal):
             return exits.USAGE
         raise
     if not options.watch:
         return exits.OK
 
-    def lost(why: str, pause: float) -> None:
-        terminal.note(f"stitcher: {why}; trying again in {pause:g} s")
+    def on_lost(reason: str, pause: float) -> None:
+        terminal.note(f"stitcher: {reason}; trying again in {pause:g} s")
 
-    for _ in follow_events(daemon, cursor, None, lost):
+    for _ in follow_events(client, cursor, None, on_lost):
         if not options.json:
             terminal.clear()
-        _print_page(daemon, options, terminal)
-        time.sleep(LULL)  # what comes meanwhile is one batch
+        _print_page(client, options, terminal)
+        time.sleep(WATCH_PAUSE)  # events that arrive meanwhile cause one more page, not one each
     return exits.OK
 
 
-def _print_page(daemon: DaemonClient, options: Namespace, terminal: Terminal) -> int:
-    """Print one page, and return the newest event that it knows of."""
-    filters = _filters(options)
-    pages = [(name, str(value)) for name in ("limit", "before") if (value := getattr(options, name)) is not None]
-    document = daemon.get("/runner-jobs", filters + pages)
-    page = decode(document, JobPage)
+def _print_page(client: DaemonClient, options: Namespace, terminal: Terminal) -> int:
+    """Print one page and return its event cursor."""
+    query = _query(options)
+    reply = api.list_jobs(client, query, limit=options.limit, before=options.before)
+    page = reply.value
     if options.json:
-        terminal.document(document)
+        terminal.document(reply.raw)
     else:
         for line in _lines(page.items, terminal):
             terminal.data(line)
     if not page.items:
-        terminal.note(_nothing(filtered=bool(filters), paged=options.before is not None))
+        terminal.note(_no_jobs(filtered=bool(query), paged=options.before is not None))
     elif not options.json:
         terminal.note(" · ".join(f"{number:,} {plain(status)}" for status, number in page.counts.items() if number))
     if page.next:
@@ -89,7 +88,24 @@ def _print_page(daemon: DaemonClient, options: Namespace, terminal: Terminal) ->
     return page.cursor
 
 
-def row(job: RunnerJob, now: int) -> list[str]:
+def _lines(jobs: tuple[RunnerJob, ...], terminal: Terminal) -> list[str]:
+    if not jobs:
+        return []
+    now = ids.now_ms()
+    rows = [_row(job, now) for job in jobs]
+    shown = [at for at in range(len(rows[0])) if at != _COST or any(cells[at] != DASH for cells in rows)]
+    table = align_columns(
+        [[cells[at] for at in shown] for cells in rows],
+        right={shown.index(at) for at in (_TIME, _COST, _AGE) if at in shown},
+        bends=_DETAIL,
+        columns=terminal.columns,
+    )
+    for job, cells in zip(jobs, table, strict=True):
+        cells[_STATE] = terminal.paint(cells[_STATE], job_state(job).colour)
+    return [join_cells(cells) for cells in table]
+
+
+def _row(job: RunnerJob, now: int) -> list[str]:
     """Return the cells of a job's line, at `now` in milliseconds."""
     state = job_state(job)
     return [
@@ -105,34 +121,17 @@ def row(job: RunnerJob, now: int) -> list[str]:
     ]
 
 
-def _lines(jobs: tuple[RunnerJob, ...], terminal: Terminal) -> list[str]:
-    if not jobs:
-        return []
-    now = ids.now_ms()
-    rows = [row(job, now) for job in jobs]
-    shown = [at for at in range(len(rows[0])) if at != _COST or any(cells[at] != DASH for cells in rows)]
-    table = align_columns(
-        [[cells[at] for at in shown] for cells in rows],
-        right={shown.index(at) for at in (_TIME, _COST, _AGE) if at in shown},
-        bends=_DETAIL,
-        columns=terminal.columns,
-    )
-    for job, cells in zip(jobs, table, strict=True):
-        cells[_STATE] = terminal.paint(cells[_STATE], job_state(job).colour)
-    return [join_cells(cells) for cells in table]
-
-
-def _filters(options: Namespace) -> list[tuple[str, str]]:
+def _query(options: Namespace) -> list[tuple[str, str]]:
     pairs = [("q", " ".join(options.filter))] if options.filter else []
-    for option, name in _FILTERS:
+    for option, name in _QUERY_NAMES.items():
         given = getattr(options, option)
         pairs += [(name, value) for value in (given if isinstance(given, list) else [given]) if value is not None]
     return pairs
 
 
-def _nothing(*, filtered: bool, paged: bool) -> str:
+def _no_jobs(*, filtered: bool, paged: bool) -> str:
     if paged:
         return "no job is older than that one"
     if filtered:
         return "no job matches; all of them: stitcher ls"
-    return "no jobs yet; start one by hand with `stitcher dispatch TYPE`, or see how it goes with `stitcher demo`"
+    return "no jobs yet; start one with `stitcher dispatch TYPE`, or see an example with `stitcher demo`"

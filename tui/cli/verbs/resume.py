@@ -1,12 +1,11 @@
-"""`stitcher resume`: let jobs start again after a pause."""
+"""`stitcher resume`: lets jobs start again after a pause."""
 
 from argparse import ArgumentParser, Namespace
 
-from shared.api import PauseState
 from tui.cli import exits
 from tui.cli.parser import daemon_client
 from tui.cli.terminal import Terminal
-from tui.client.http import decode
+from tui.client import api
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -14,10 +13,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Resume, and say how many jobs wait for their turn."""
-    document = daemon_client(options).post("/resume", {})
+    """Resume, and print how many jobs are queued."""
+    reply = api.resume(daemon_client(options))
     if options.json:
-        terminal.document(document)
+        terminal.document(reply.raw)
     else:
-        terminal.note(f"jobs start again: {decode(document, PauseState).queued:,} queued")
+        terminal.note(f"jobs start again: {reply.value.queued:,} queued")
     return exits.OK

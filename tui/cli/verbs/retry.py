@@ -1,20 +1,18 @@
-"""`stitcher retry`: run failed or cancelled jobs again, under their first decision."""
+"""`stitcher retry`: runs failed or cancelled jobs again, under their first decision."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
 from shared.models import Status
-from tui.cli import bulk
-from tui.cli.bulk import arguments
+from tui.cli.bulk import add_job_arguments, run_bulk
 from tui.cli.terminal import Terminal
-from tui.client.http import DaemonClient, job_path
+from tui.client import api
 
-__all__ = ["arguments", "run"]
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the jobs."""
+    add_job_arguments(parser)
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Retry each job."""
-
-    def retry(daemon: DaemonClient, job_id: str) -> bytes:
-        return daemon.post(f"{job_path(job_id)}/retry", {})
-
-    return bulk.run_bulk(options, terminal, "retry", retry, (Status.FAILED, Status.CANCELLED))
+    return run_bulk(options, terminal, "retry", api.retry_job, (Status.FAILED, Status.CANCELLED))

@@ -1,4 +1,4 @@
-"""`stitcher show`: one job, its steps as a tree, its last events and what came of it; or what its agent changed."""
+"""`stitcher show`: shows one job with its steps, last events and result, or what its agent changed."""
 
 from argparse import ArgumentParser, Namespace
 from itertools import groupby
@@ -8,50 +8,48 @@ import msgspec
 from shared import ids
 from shared.models import JobEvent, JobStep, RunnerJob, StepStatus, StepType
 from tui.cli import exits
-from tui.cli.parser import daemon_client
+from tui.cli.parser import ID_HELP, daemon_client
 from tui.cli.terminal import Terminal
-from tui.client.http import decode, job_path
-from tui.text import diffs
+from tui.client import api
 from tui.text.decisions import Paint
+from tui.text.diffs import diff_colour, diff_line
 from tui.text.jobs import DASH, STEP_STYLES, cost, elapsed, job_state, location
 from tui.text.plain import plain, truncate
 from tui.text.table import align_columns, join_cells
 from tui.text.times import duration, time_of_day
 
-_EVENTS = 12
-_OUTPUT = 6  # lines of a failed step
+_LAST_EVENTS = 12
+_OUTPUT_LINES = 6  # of a failed step
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add the job."""
-    parser.add_argument("job", metavar="JOB", help="its id, or the end of it from 6 characters on")
-    more = "what its agent changed, instead; into a file or a pipe as git wrote it"
-    parser.add_argument("--diff", action="store_true", help=more)
+    """Add the job and --diff."""
+    parser.add_argument("job", metavar="JOB", help=ID_HELP)
+    parser.add_argument("--diff", action="store_true", help="show the diff instead; unchanged into a file or a pipe")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Print one job, or its diff."""
     if options.diff:
         return _diff(options, terminal)
-    document = daemon_client(options).get(job_path(options.job))
+    reply = api.get_job(daemon_client(options), options.job)
     if options.json:
-        terminal.document(document)
+        terminal.document(reply.raw)
         return exits.OK
-    job = decode(document, RunnerJob)
-    for line in job_lines(job, ids.now_ms(), terminal.paint):
+    for line in job_lines(reply.value, ids.now_ms(), terminal.paint):
         terminal.data(line)
     return exits.OK
 
 
 def _diff(options: Namespace, terminal: Terminal) -> int:
-    diff = daemon_client(options).get(f"{job_path(options.job)}/diff")
+    diff = api.diff(daemon_client(options), options.job).read()
     if options.json:
         terminal.document(msgspec.json.encode({"diff": diff.decode("utf-8", "replace")}))
     elif terminal.columns is None:
         terminal.raw(diff)
     else:
-        for line in map(diffs.diff_line, diff.removesuffix(b"\n").split(b"\n") if diff else ()):
-            colour = diffs.diff_colour(line)
+        for line in map(diff_line, diff.removesuffix(b"\n").split(b"\n") if diff else ()):
+            colour = diff_colour(line)
             terminal.data(terminal.paint(line, colour) if colour else line)
     if not diff:
         terminal.note("nothing was changed")
@@ -59,7 +57,7 @@ def _diff(options: Namespace, terminal: Terminal) -> int:
 
 
 def job_lines(job: RunnerJob, now: int, paint: Paint) -> list[str]:
-    """Return the whole page of a job, at `now` in milliseconds."""
+    """Return everything that `stitcher show` prints of a job, at `now` in milliseconds."""
     state = job_state(job)
     title = f'"{plain(job.thread.title)}"' if job.thread and job.thread.title else ""
     head = [
@@ -69,22 +67,27 @@ def job_lines(job: RunnerJob, now: int, paint: Paint) -> list[str]:
         location(job.repository, job.thread),
         title,
     ]
-    page = ["  ".join(filter(None, head))]
-    page += [f"  {paint(f'{name:9}', 'dim')} {value}" for name, value in _facts(job, now)]
+    lines = ["  ".join(filter(None, head))]
+    lines += [f"  {paint(f'{name:9}', 'dim')} {value}" for name, value in _facts(job, now)]
     if job.steps:
-        page += ["", "steps", *_tree(job.steps, paint)]
+        lines += ["", "steps", *_step_tree(job.steps, paint)]
     if job.events:
-        page += ["", "last events", *map(_event, job.events[-_EVENTS:])]
-    return page
+        lines += ["", "last events", *map(_event_line, job.events[-_LAST_EVENTS:])]
+    return lines
+
+
+def last_lines(output: str, count: int) -> list[str]:
+    """Return the last lines of an output that are not blank."""
+    return [line for line in output.splitlines() if line.strip()][-count:]
 
 
 def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
-    spent = f", {cost(job)}" if job.usage.cost_usd else ""
+    price = f", {cost(job)}" if job.usage.cost_usd else ""
     facts = [
         ("id", plain(job.id)),
         ("asked by", f"{plain(job.actor)} at {plain(job.created_at)}"),
         ("runs as", f"{plain(job.profile)} on {plain(job.executor)}, priority {job.priority}"),
-        ("tries", f"{job.tries.used} of {job.tries.max} in attempt {job.attempt}, {elapsed(job, now)}{spent}"),
+        ("tries", f"{job.tries.used} of {job.tries.max} in attempt {job.attempt}, {elapsed(job, now)}{price}"),
         ("branch", f"{plain(job.branch)} from {plain(job.ref or DASH)}"),
     ]
     if job.held:
@@ -94,52 +97,44 @@ def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
         if job.error.hint:
             facts.append(("", plain(job.error.hint)))
     if job.result:
-        made = job.result
-        what = (
-            f"{plain(made.commit)}, +{made.additions} -{made.deletions} in {made.files} files"
-            if made.commit
-            else "no change"
-        )
-        facts.append(("result", what))
-        facts += [("", plain(line)) for line in made.summary.splitlines()]
+        result = job.result
+        changes = f"+{result.additions} -{result.deletions} in {result.files} files"
+        facts.append(("result", f"{plain(result.commit)}, {changes}" if result.commit else "no change"))
+        facts += [("", plain(line)) for line in result.summary.splitlines()]
     if job.decision:
         decision = job.decision
-        facts.append(
-            ("rails", f"{decision.verdict.value}: {plain(decision.reason)} (stitcher why {ids.short_id(job.id)})")
-        )
+        why = f"(stitcher why {ids.short_id(job.id)})"
+        facts.append(("rails", f"{decision.verdict.value}: {plain(decision.reason)} {why}"))
     return facts
 
 
-def _tree(steps: tuple[JobStep, ...], paint: Paint) -> list[str]:
-    table = align_columns([_step(step) for step in steps], right={2})
-    shown = zip(steps, table, strict=True)
-    page = []
-    last = max(step.attempt for step in steps)
-    for (attempt, number), branch in groupby(shown, key=lambda pair: (pair[0].attempt, pair[0].try_)):
+def _step_tree(steps: tuple[JobStep, ...], paint: Paint) -> list[str]:
+    table = align_columns([_step_cells(step) for step in steps], right={2})
+    rows = zip(steps, table, strict=True)
+    lines = []
+    last_attempt = max(step.attempt for step in steps)
+    for (attempt, number), group in groupby(rows, key=lambda row: (row[0].attempt, row[0].try_)):
         indent = "  "
         if number is not None:
-            page.append(f"  ▼ try {number}" + (f" of attempt {attempt}" if last > 1 else ""))
+            lines.append(f"  ▼ try {number}" + (f" of attempt {attempt}" if last_attempt > 1 else ""))
             indent = "    "
-        for step, cells in branch:
-            state = STEP_STYLES[step.status]
-            page.append(f"{indent}{paint(state.glyph, state.colour)} {join_cells(cells)}")
+        for step, cells in group:
+            style = STEP_STYLES[step.status]
+            lines.append(f"{indent}{paint(style.glyph, style.colour)} {join_cells(cells)}")
             if step.status is StepStatus.FAILED:
-                page += [f"{indent}    {truncate(plain(line.expandtabs()), 160)}" for line in last_lines(step.output)]
-    return page
+                output = last_lines(step.output, _OUTPUT_LINES)
+                lines += [f"{indent}    {truncate(plain(line.expandtabs()), 160)}" for line in output]
+    return lines
 
 
-def last_lines(output: str) -> list[str]:
-    """Return the last lines of an output that say anything."""
-    return [line for line in output.splitlines() if line.strip()][-_OUTPUT:]
-
-
-def _step(step: JobStep) -> list[str]:
+def _step_cells(step: JobStep) -> list[str]:
     name = f"gate {plain(step.name)}" if step.type is StepType.GATE else plain(step.name)
-    spent = DASH if step.duration_ms is None else duration(step.duration_ms)
-    ended = f"exit {step.exit_code}" if step.exit_code else ""
-    return [name, step.phase.value.lower(), spent, STEP_STYLES[step.status].word, ended]
+    took = DASH if step.duration_ms is None else duration(step.duration_ms)
+    exit_code = f"exit {step.exit_code}" if step.exit_code else ""
+    return [name, step.phase.value.lower(), took, STEP_STYLES[step.status].word, exit_code]
 
 
-def _event(event: JobEvent) -> str:
-    said = " ".join(f"{key}={' '.join(str(value).split())}" for key, value in event.payload.items())
-    return f"  {time_of_day(plain(event.timestamp))}  {plain(event.type):16}  {truncate(plain(said), 100)}".rstrip()
+def _event_line(event: JobEvent) -> str:
+    payload = " ".join(f"{key}={' '.join(str(value).split())}" for key, value in event.payload.items())
+    when = time_of_day(plain(event.timestamp))
+    return f"  {when}  {plain(event.type):16}  {truncate(plain(payload), 100)}".rstrip()

@@ -1,4 +1,4 @@
-"""`stitcher token new`: a bearer token for the API over TCP, and the lines that make the daemon know it."""
+"""`stitcher token new`: creates a bearer token for the API over TCP, and prints its entry for stitcherd.toml."""
 
 import hashlib
 import secrets
@@ -14,10 +14,12 @@ PERMISSIONS = ("jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deli
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what the token is for."""
-    new = add_actions(parser, {"new": "make one; it is shown once and kept nowhere"}, required=True)["new"]
-    new.add_argument("name", metavar="NAME", help="who will use it, as events name them")
-    new.add_argument("--workspace", metavar="W", default="default", help="the only workspace that it sees (default)")
+    """Add the name, workspace and permissions of the token."""
+    new = add_actions(parser, {"new": "create a token; it is shown once and not stored"}, required=True)["new"]
+    new.add_argument("name", metavar="NAME", help="who will use it, as shown in events")
+    new.add_argument(
+        "--workspace", metavar="W", default="default", help="the only workspace it gives access to (default)"
+    )
     new.add_argument(
         "--permission",
         metavar="PERMISSION",
@@ -28,7 +30,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Print a new token; the daemon is not asked, and learns of it when it is started again."""
+    """Print a new token; the daemon is not involved, and knows the token after its next start."""
     token = f"stk_{secrets.token_urlsafe(32)}"
     entry = {
         "name": options.name,
@@ -40,7 +42,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
         terminal.document(msgspec.json.encode({"token": token, **entry}))
         return exits.OK
     terminal.data(token)
-    terminal.note("it is kept nowhere; put these lines into stitcherd.toml and start the daemon again:\n\n[[tokens]]")
+    terminal.note("it is not stored; add these lines to stitcherd.toml and restart the daemon:\n\n[[tokens]]")
     for key, value in entry.items():
         terminal.note(f"{key} = {msgspec.json.encode(value).decode()}")
     return exits.OK

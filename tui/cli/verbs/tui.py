@@ -1,4 +1,4 @@
-"""`stitcher tui`: everything on the full screen."""
+"""`stitcher tui`: the full-screen interface."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -10,20 +10,20 @@ from tui.client.feed import EventFeed
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add the job to begin with."""
-    parser.add_argument("job", metavar="JOB", nargs="?", help="open this one: its id, or the end of it")
+    """Add the job to open first."""
+    parser.add_argument("job", metavar="JOB", nargs="?", help="open this job: its id, or its last characters")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Show the screens until the user leaves; without a terminal that is usage."""
+    """Run the interface until the user quits; without a terminal that is an error of usage."""
     if not terminal.full_screen:
-        terminal.note("stitcher: the full screen needs a terminal; without one: stitcher ls")
+        terminal.note("stitcher: the full-screen interface needs a terminal; without one: stitcher ls")
         return exits.USAGE
-    daemon = daemon_client(options)
-    feed = EventFeed(daemon)
+    client = daemon_client(options)
+    feed = EventFeed(client)
     feed.start()  # the daemon answers while the screens are imported
     from tui.app.app import StitcherApp  # noqa: PLC0415 (0.3 s that no other verb waits for)
 
-    app = StitcherApp(daemon, feed, config=config_dir(options.config), job=options.job)
+    app = StitcherApp(client, feed, config=config_dir(options.config), job=options.job)
     app.run()
     return app.return_code or exits.OK

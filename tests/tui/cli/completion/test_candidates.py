@@ -7,7 +7,6 @@ import sys
 from argparse import _SubParsersAction
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,12 @@ from tui.cli.parser import VerbParser, build_parser
 from tui.cli.verbs import VERBS, completion
 
 ROOT = Path(tui.__file__).parents[1]
-EFFECTIVE: dict[str, Any] = {"effective": {"jobs": {"fix": {}, "triage": {}, "$(reboot)": {}}}}
+RAILS: documents.Document = {
+    **dict.fromkeys(("revision", "loadedAt", "mode", "text", "error")),
+    "path": "rails.yaml",
+    "warnings": [],
+    "effective": {"jobs": {"fix": {}, "triage": {}, "$(reboot)": {}}},
+}
 
 Offered = Callable[..., list[str]]
 
@@ -37,7 +41,7 @@ def offered(api: FakeApi) -> Offered:
         {"items": [documents.job(), hostile], "next": None, "cursor": 1, "counts": {}},
     )
     api.answers["GET /deliveries"] = 200, {"items": [documents.DELIVERY], "next": None}
-    api.answers["GET /rails"] = 200, EFFECTIVE
+    api.answers["GET /rails"] = 200, RAILS
 
     def ask(*words: str) -> list[str]:
         return [each.word for each in complete(words, Daemon(api.path)).words]
@@ -87,7 +91,7 @@ def test_every_verb_is_offered_with_its_options(offered: Offered) -> None:
     parsers = next(action for action in build_parser()._actions if isinstance(action, _SubParsersAction)).choices
     for verb, parser in parsers.items():
         assert isinstance(parser, VerbParser)
-        parser.learn()
+        parser.load_arguments()
         shown = {name for action in parser._actions for name in action.option_strings if name.startswith("--")}
         assert set(offered(verb, "--")) == shown - {"--words"}
 
@@ -97,7 +101,7 @@ def test_every_verb_is_offered_with_its_options(offered: Offered) -> None:
 )
 def test_only_jobs_that_are_worth_it(offered: Offered, api: FakeApi, verb: str, statuses: str) -> None:
     offered(verb, "")
-    assert api.requests == [(f"GET /runner-jobs?limit=100{'&' * bool(statuses)}{statuses}", None)]
+    assert api.requests == [(f"GET /runner-jobs?{statuses}{'&' * bool(statuses)}limit=100", None)]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_a_daemon_that_is_not_there_is_passed_over(tmp_path: Path, capsys: pytes
 def test_the_line_itself_names_the_daemon(
     offered: Offered, api: FakeApi, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion, "_PATIENCE", 30.0)
+    monkeypatch.setattr(completion, "_TIMEOUT", 30.0)
     assert main(["completion", f"--words=--socket\x1f{api.path}\x1fshow\x1f7"]) == 0
     assert capsys.readouterr().out == "words\n7f3a1c9d\tcompleted fix octo-org/api#479\n"
 
@@ -135,7 +139,7 @@ import sys
 sys.path.insert(0, {root!r})
 from tui.__main__ import main
 from tui.cli.verbs import completion
-completion._PATIENCE = 30.0  # a busy machine is no fault of the script's
+completion._TIMEOUT = 30.0  # a busy machine is no fault of the script's
 sys.exit(main())
 """
 

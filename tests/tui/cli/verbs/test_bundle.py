@@ -77,7 +77,7 @@ def test_everything_is_in_it(job: dict[str, Any], stitcher: RunStitcher, tmp_pat
     assert b"octo-org/api#479" in files["job.txt"]
     assert json.loads(files["delivery.json"])["event"] == "issue_comment"
     assert json.loads(files["versions.json"])["daemon"] == META
-    assert b"could not be had" not in files["README.txt"]
+    assert b"Not included" not in files["README.txt"]
 
 
 def test_rails_of_the_past_are_asked_for(
@@ -93,7 +93,7 @@ def test_what_is_missing_is_said(job: dict[str, Any], api: FakeApi, stitcher: Ru
     gone = documents.problem(404, "not_found", "the log of this step is past its retention")
     api.answers[f"GET /runner-jobs/{documents.JOB}/steps/step-2/log"] = 404, gone
     code, _, err = stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "b"))
-    assert (code, "not all could be had" in err) == (0, True)
+    assert (code, "some parts are missing" in err) == (0, True)
     files = unpacked((tmp_path / "b").read_bytes())
     assert b"logs/1-02-___a_gate.log: the log of this step is past its retention" in files["README.txt"]
     assert not [name for name in files if name.startswith("logs/")]

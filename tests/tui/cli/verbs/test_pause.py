@@ -21,7 +21,7 @@ def test_pause_names_what_still_runs(api: FakeApi, stitcher: RunStitcher) -> Non
     assert (code, out) == (0, "7f3a1c9d\n")
     assert err.splitlines() == [
         "paused by uid:1000 since 2026-11-22T14:02:11.284Z (I am\\x1b away)",
-        "1 running, 1,200 queued; go on with: stitcher resume",
+        "1 running, 1,200 queued; continue with: stitcher resume",
     ]
     assert json.loads(stitcher("pause", "--json")[1]) == OFF
     assert api.requests == [("POST /pause", {"reason": "away"}), ("POST /pause", {})]

@@ -42,12 +42,12 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_good_file_is_quiet_on_stdout(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
     api.answers["POST /rails/simulate"] = (200, SIMULATION)
-    assert stitcher("rails", "check", str(file)) == (0, "", "the rails are good: r-4f2a91c0\n")
+    assert stitcher("rails", "check", str(file)) == (0, "", "the rails are valid: r-4f2a91c0\n")
     assert api.requests == [("POST /rails/simulate", {"text": "version: 1\n", "limit": 0})]
     api.answers["POST /rails/simulate"] = (200, {**SIMULATION, "warnings": STATE["warnings"]})
     code, out, err = stitcher("rails", "check", str(file))
     assert (code, out) == (0, f"{file}:2:1: warning: limits are not enforced\n")
-    assert err == "the rails are good: r-4f2a91c0, 1 warning\n"
+    assert err == "the rails are valid: r-4f2a91c0, 1 warning\n"
 
 
 def test_a_file_that_is_no_good_is_shown_line_by_line(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:

@@ -38,7 +38,7 @@ def test_wait_outlasts_a_restart(api: FakeApi, stitcher: RunStitcher, monkeypatc
             raise fault
         return structs.replace(job, status=Status.COMPLETED)
 
-    monkeypatch.setattr(wait, "_next", look)
+    monkeypatch.setattr(wait, "_wait_for_change", look)
     code, out, err = stitcher("wait", "7f3a1c9d")
     assert (code, out) == (0, "7f3a1c9d  ✓ completed  octo-org/api#479\n")
     assert err.count("waiting 60 s for it to come back") == 1
@@ -52,8 +52,8 @@ def test_wait_gives_a_daemon_up_that_stays_away(
     def look(*_: Any) -> Any:
         raise DaemonUnreachable(api.path, "gone")
 
-    monkeypatch.setattr(wait, "_next", look)
-    monkeypatch.setattr(wait, "RESTART", 0.0)
+    monkeypatch.setattr(wait, "_wait_for_change", look)
+    monkeypatch.setattr(wait, "RESTART_TIMEOUT", 0.0)
     assert stitcher("wait", "7f3a1c9d")[0] == 3
 
 
