@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.harness import DaemonHarness
 from tests.e2e.webhooks import OLD_SECRET, SECRETS
 
-pytestmark = pytest.mark.walk
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

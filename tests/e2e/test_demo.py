@@ -13,7 +13,7 @@ import tui
 
 ROOT = Path(tui.__file__).parents[1]
 
-pytestmark = pytest.mark.walk
+pytestmark = pytest.mark.e2e
 
 
 def _start(tmp: Path, *options: str) -> subprocess.Popen[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.harness import DaemonHarness
 
-pytestmark = pytest.mark.walk
+pytestmark = pytest.mark.e2e
 
 RAILS = """
 version: 1

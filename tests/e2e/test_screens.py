@@ -24,7 +24,7 @@ from tui.client.http import DaemonClient
 
 ROOT = Path(tui.__file__).parents[1]
 
-pytestmark = pytest.mark.walk
+pytestmark = pytest.mark.e2e
 
 
 OURS = {"NO_COLOR", "COLUMNS", "LINES"}  # of the environment, which are not to change what is drawn

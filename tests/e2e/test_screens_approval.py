@@ -10,7 +10,7 @@ from tests.e2e.test_screens import Terminal
 from tui.cli.demo import daemon, webhooks
 from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory
 
-pytestmark = pytest.mark.walk
+pytestmark = pytest.mark.e2e
 
 GUARD = """
 guards:

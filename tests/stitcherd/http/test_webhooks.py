@@ -1,4 +1,4 @@
-"""Twenty real bodies turned hostile or odd, each sent to a real daemon, and what must come of it."""
+"""Twenty real webhooks, mutated to be hostile or odd, each sent to a real daemon."""
 
 import hmac
 import json
@@ -14,8 +14,8 @@ from tests.e2e.webhooks import SECRETS
 CORPUS = ROOT.parent / "shared" / "payloads"
 SECRET = SECRETS["github"]
 pytestmark = [
-    pytest.mark.walk,
-    pytest.mark.skipif(not CORPUS.exists(), reason="the corpus lies beside the project, not in it"),
+    pytest.mark.e2e,
+    pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not part of the project"),
 ]
 
 SETTINGS = "\n".join(
@@ -67,18 +67,18 @@ EXPECTED: dict[str, tuple[int, str, str]] = {
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[DaemonHarness]:
+def daemon() -> Iterator[DaemonHarness]:
     built = DaemonHarness(rails=RAILS, settings='[repositories."*"]\nclone = "/srv/git/{name}.git"\n' + SETTINGS)
     try:
         built.start()
-        built.cli("pause")  # what is allowed is stored, and need not run
+        built.cli("pause")  # allowed jobs are stored, and need not run
         yield built
     finally:
         built.remove()
 
 
 def mutated(case: dict[str, Any], number: int) -> tuple[str, dict[str, str], bytes]:
-    """Return the source, the headers and the body of a case, signed anew, on a thread of its own."""
+    """Return the source, the headers and the body of a case, signed again, on a thread of its own."""
     path = CORPUS.parent / case["base"]
     body = json.loads(path.read_text())
     thread = body.get("issue") or body.get("pull_request") or {}
@@ -112,15 +112,15 @@ def mutated(case: dict[str, Any], number: int) -> tuple[str, dict[str, str], byt
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_it_comes_out_as_expected(house: DaemonHarness, name: str) -> None:
+def test_a_mutated_delivery(daemon: DaemonHarness, name: str) -> None:
     cases = {each["id"]: each for each in json.loads((CORPUS / "mutations.json").read_text())}
     number = 1000 + list(EXPECTED).index(name)
     source, headers, body = mutated(cases[name], number)
-    before = len(house.get("/deliveries?limit=500")["items"])
-    reply = house.public("POST", f"/stitcher/webhook/{source}", body, headers)
+    before = len(daemon.get("/deliveries?limit=500")["items"])
+    reply = daemon.public("POST", f"/stitcher/webhook/{source}", body, headers)
     status, said, part = EXPECTED[name]
     assert reply.status == status, reply.body
-    stored = house.get("/deliveries?limit=500")["items"]
+    stored = daemon.get("/deliveries?limit=500")["items"]
     if status >= 400:
         assert (reply.json["code"], len(stored)) == (said, before)
         assert part in reply.json["detail"]
@@ -128,15 +128,15 @@ def test_it_comes_out_as_expected(house: DaemonHarness, name: str) -> None:
     assert reply.json["verdict"] == said
     assert part in reply.json["reason"]
     assert (stored[0]["source"], stored[0]["sender"].partition(":")[0]) == (source, source)
-    decision = house.get(f"/deliveries/{reply.json['deliveryId']}")["decision"]
+    decision = daemon.get(f"/deliveries/{reply.json['deliveryId']}")["decision"]
     if name == "mention-unknown-command":
         assert "did you mean fix?" in {check["because"] for check in decision["checks"]}
     if name == "redelivered":
-        again = house.public("POST", f"/stitcher/webhook/{source}", body, headers)
+        again = daemon.public("POST", f"/stitcher/webhook/{source}", body, headers)
         assert (again.status, again.json["verdict"]) == (200, "duplicate")
         assert again.json["jobId"] == reply.json["jobId"]
-        assert len(house.get("/deliveries?limit=500")["items"]) == before + 1
+        assert len(daemon.get("/deliveries?limit=500")["items"]) == before + 1
 
 
-def test_every_case_is_expected() -> None:
+def test_every_mutation_has_an_expectation() -> None:
     assert {each["id"] for each in json.loads((CORPUS / "mutations.json").read_text())} == set(EXPECTED)
