@@ -4,13 +4,14 @@ Words are *and*, a comma between the values of a key is *or*, `-` in front takes
 text to be found; in quotes it may hold blanks, and there `\"` and `\\` stand for `"` and `\\`.
 """
 
-import difflib
 import re
 from collections.abc import Callable
 
 from msgspec import Struct
 
 from shared.models import Status
+from shared.suggest import nearest
+from shared.units import SECONDS
 
 MAX_LENGTH = 2000  # characters of a filter
 MAX_VALUES = 50  # values and words in it: a statement of the database takes only so many
@@ -34,7 +35,7 @@ KEYS: dict[str, tuple[str, ...]] = {  # and the values of those that have known 
 }
 TEXT_KEY = ""  # the key of a word without one
 
-_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
+_AGE_UNITS = ("d", "h", "m", "s")
 _AGE = re.compile(r"([<>])([0-9]{1,8})([smhd])", re.IGNORECASE)
 _KEY = re.compile(r"([A-Za-z][\w-]*):")
 _QUOTED = re.compile(r'"((?:[^"\\\t-\r]|\\.)*)"')
@@ -99,7 +100,7 @@ def parse_age(value: str) -> tuple[bool, int]:
     found = _AGE.fullmatch(value)
     if found is None:
         raise ValueError(f"{value!r} is no age")
-    return found[1] == "<", int(found[2]) * _UNITS[found[3].lower()]
+    return found[1] == "<", int(found[2]) * _milliseconds(found[3].lower())
 
 
 def _parse_term(text: str, at: int) -> tuple[FilterTerm, int]:
@@ -114,7 +115,7 @@ def _parse_term(text: str, at: int) -> tuple[FilterTerm, int]:
         return FilterTerm(TEXT_KEY, (word,), negated), end
     name = key[1].lower()
     if name not in KEYS:
-        raise FilterError(start + 1, f"unknown key {key[1]!r}", _nearest(name, KEYS))
+        raise FilterError(start + 1, f"unknown key {key[1]!r}", nearest(name, KEYS))
     read = _VALUE_PARSERS.get(name)
     values, end = [], key.end() - 1
     while end < len(text) and not text[end].isspace():
@@ -152,14 +153,14 @@ def _parse_quoted(text: str, at: int) -> tuple[str, int]:
 def _parse_state(value: str, column: int) -> str:
     if value.upper() in Status.__members__:
         return value.upper()
-    meant = f"is:{value.lower()}" if value.lower() in IS_VALUES else _nearest(value, KEYS["state"])
+    meant = f"is:{value.lower()}" if value.lower() in IS_VALUES else nearest(value, KEYS["state"])
     raise FilterError(column, f"unknown state {value!r}", meant)
 
 
 def _parse_is(value: str, column: int) -> str:
     if value.lower() in IS_VALUES:
         return value.lower()
-    meant = f"state:{value.lower()}" if value.lower() in KEYS["state"] else _nearest(value, IS_VALUES)
+    meant = f"state:{value.lower()}" if value.lower() in KEYS["state"] else nearest(value, IS_VALUES)
     raise FilterError(column, f"unknown {value!r} after is: (there are {', '.join(IS_VALUES)})", meant)
 
 
@@ -168,16 +169,15 @@ def _parse_age_value(value: str, column: int) -> str:
         younger, milliseconds = parse_age(value)
     except ValueError:
         raise FilterError(column, "age takes < or > and a time, like <2h or >1d (s m h d)") from None
-    unit = next(unit for unit, size in _UNITS.items() if milliseconds % size == 0)
-    return f"{'<' if younger else '>'}{milliseconds // _UNITS[unit]}{unit}"
+    unit = next(unit for unit in _AGE_UNITS if milliseconds % _milliseconds(unit) == 0)
+    return f"{'<' if younger else '>'}{milliseconds // _milliseconds(unit)}{unit}"
+
+
+def _milliseconds(unit: str) -> int:
+    return int(SECONDS[unit] * 1000)
 
 
 _VALUE_PARSERS: dict[str, Callable[[str, int], str]] = {"state": _parse_state, "is": _parse_is, "age": _parse_age_value}
-
-
-def _nearest(word: str, known: tuple[str, ...] | dict[str, tuple[str, ...]] | dict[str, str]) -> str | None:
-    found = difflib.get_close_matches(word[:40].lower(), known, n=1)
-    return found[0] if found else None
 
 
 def _format_term(term: FilterTerm) -> str:

@@ -82,5 +82,5 @@ def _daemon_setting(config: Path, key: str) -> str | None:
 def shipped_file(name: str) -> Path:
     """Return a file of `config/` as it ships: inside the daemon's package in a wheel, beside it in a checkout."""
     root = Path(__file__).resolve().parents[1]
-    installed = root / "stitcherd" / "config" / name
+    installed = root / "stitcherd" / "defaults" / name
     return installed if installed.exists() else root / "config" / name

@@ -36,14 +36,14 @@ def test_both_programs_start(installed: Path) -> None:
 
 
 def test_it_finds_the_files_that_ship_with_it(installed: Path) -> None:
-    found = run(installed, "-c", "from shared.locations import shipped; print(shipped('rails.yaml'))").strip()
+    found = run(installed, "-c", "from shared.locations import shipped_file; print(shipped_file('rails.yaml'))").strip()
     assert Path(found).is_relative_to(installed)
     assert Path(found).read_text() == (ROOT / "config" / "rails.yaml").read_text()
 
 
 def test_every_file_that_ships_is_in_it(installed: Path) -> None:
     here = {path.name for path in (ROOT / "config").iterdir()}
-    assert here == {path.name for path in (installed / "stitcherd" / "config").iterdir()}
+    assert here == {path.name for path in (installed / "stitcherd" / "defaults").iterdir()}
 
 
 def test_nothing_else_is_in_it(installed: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from shared.units import format_size
 from stitcherd import processes
 from stitcherd.processes.tree import descendants, read_process
 from stitcherd.sandbox.bubblewrap import SandboxSpec, scratch_directories
@@ -48,7 +49,7 @@ class _LimitWatcher:
                 held = await asyncio.to_thread(measure_memory, leader, self._box.memory, self._scratches)
                 if held > self._box.memory:
                     return (
-                        f"it holds {_format_size(held)} of memory in all, and may hold {_format_size(self._box.memory)}"
+                        f"it holds {format_size(held)} of memory in all, and may hold {format_size(self._box.memory)}"
                     )
             if written and (why := await written.over(leader)):
                 return why
@@ -136,11 +137,11 @@ class _DiskUsage:
         written = await self._written(leader)
         self._due = time.monotonic() + DISK_SEARCH_SECONDS + 50 * (time.monotonic() - began)
         if written is None:
-            hidden = f"it keeps what it writes from being seen, and may write {_format_size(self._limit)}"
+            hidden = f"it keeps what it writes from being seen, and may write {format_size(self._limit)}"
             return hidden if free < self._floor else None
         self._floor = free - (self._limit - written)
         return (
-            f"it has written {_format_size(written)}, and may write {_format_size(self._limit)}"
+            f"it has written {format_size(written)}, and may write {format_size(self._limit)}"
             if written > self._limit
             else None
         )
@@ -185,10 +186,3 @@ def _deleted_files(family: set[int], device: int) -> dict[int, int] | None:
                     if it.st_nlink == 0 and it.st_dev == device and stat.S_ISREG(it.st_mode):
                         found[it.st_ino] = it.st_blocks
     return found
-
-
-def _format_size(size: int) -> str:
-    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}".replace(".0 ", " ")
-    return f"{size} B"

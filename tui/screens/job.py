@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 
 from shared import ids
 from shared.models import OPEN_STATUSES, JobEvent, RunnerJob
+from shared.units import format_size
 from tui.client import export
 from tui.client.http import DaemonUnreachable, decode, job_path
 from tui.screens import job_body
@@ -22,7 +23,6 @@ from tui.text.jobs import counted
 from tui.text.plain import plain
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.job_row import job_facts, job_title, page_tabs, status_reason
-from tui.widgets.log_text import in_bytes
 from tui.widgets.searchable import SearchablePages
 from tui.widgets.step_tree import StepTree
 
@@ -186,7 +186,7 @@ class JobScreen(BaseScreen):
         except (OSError, *REFUSALS) as said:
             self.notify(plain(str(said)), severity="error", markup=False)
         else:
-            self.notify(f"{in_bytes(size)} in {plain(str(path))}", markup=False)
+            self.notify(f"{format_size(size)} in {plain(str(path))}", markup=False)
 
     def action_pager(self) -> None:
         """Read the page in $PAGER, and come back."""

@@ -8,9 +8,10 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from shared.units import format_size
 from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse, NotUtf8
 from tui.widgets.lines import LineView
-from tui.widgets.log_text import CHUNK, ByteRange, LineFormatter, LogRows, LogText, LogTimes, ReadRange, in_bytes
+from tui.widgets.log_text import CHUNK, ByteRange, LineFormatter, LogRows, LogText, LogTimes, ReadRange
 from tui.widgets.paint import StyledLine, highlight
 
 GUTTER = 9  # cells of a time and a blank
@@ -183,7 +184,7 @@ class LogView(LineView):
     def position(self) -> str:
         """Where one is in the whole text; empty where that is empty."""
         size = self.text.size
-        return f"{min(100 * self.seen[1] // size, 100)} % of {in_bytes(size)}" if size else ""
+        return f"{min(100 * self.seen[1] // size, 100)} % of {format_size(size)}" if size else ""
 
     @property
     def seen(self) -> tuple[int, int]:

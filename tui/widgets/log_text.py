@@ -213,14 +213,6 @@ def log_line(line: bytes) -> str:
     return plain(_COLOUR.sub("", text).expandtabs())
 
 
-def in_bytes(size: int) -> str:
-    """Return a size as people read it, `1.5 MB`."""
-    for unit, name in ((2**30, "GB"), (2**20, "MB"), (2**10, "kB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size} B"
-
-
 def _from_line_start(data: bytes, first: int) -> tuple[bytes, int]:
     """Leave out the end of a line whose beginning is not here."""
     if first == 0:

@@ -120,7 +120,7 @@ async def test_a_huge_log_is_read_where_one_looks(daemon: FakeDaemon, failed: Do
         await wait_for_text(pilot, "line 002999999")
         await pilot.press("tab", "home")
         await wait_for_text(pilot, "line 000000000")
-        assert "0 % of 42.9 MB" in screen_text(pilot.app)
+        assert "0 % of 42.9 MiB" in screen_text(pilot.app)
         await pilot.press("slash", *"001777777", "enter")
         await wait_for_text(pilot, "line 001777777")
         await pilot.press("end")
