@@ -1,4 +1,4 @@
-"""Freed memory that glibc keeps is given back now and then: every read from a connection leaves holes in its heap."""
+"""Wires the daemon's parts, runs them until a signal, and shuts them down."""
 
 import asyncio
 import ctypes
@@ -6,7 +6,7 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -25,20 +25,21 @@ from stitcherd.executors import EXECUTORS, build_executors
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.gates import BUILTINS
 from stitcherd.git.checkout import Checkouts
-from stitcherd.http import unix_socket
 from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
 from stitcherd.http.server import PROTOCOL_OPTIONS, listen
 from stitcherd.http.state import AppState
+from stitcherd.http.unix_socket import bind_socket
+from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
-from stitcherd.jobs.evaluator import configured_facts
+from stitcherd.jobs.evaluator import Evaluator, configured_facts
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.recovery import recover_running_jobs
 from stitcherd.jobs.retention import run_retention
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.scheduler import Scheduler
 from stitcherd.policy import ConcurrencyLimits
-from stitcherd.processes import file_lock
+from stitcherd.processes.file_lock import acquire_lock
 from stitcherd.queue import Queue
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.limits import concurrency_limits
@@ -52,28 +53,95 @@ from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
+HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
+KEEPALIVE_SECONDS = 3600.0  # of connections to the Unix socket
+MAX_OPEN_FILES = 16_384
+MEMORY_TRIM_SECONDS = 15.0  # a trim takes 1-2 ms
+SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS)
+
 log = logging.getLogger("stitcherd")
 
-MEMORY_TRIM_SECONDS = 15.0  # a trim takes 1-2 ms
 
+async def serve(directory: Path, settings: Settings) -> None:
+    """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
-async def trim_memory() -> None:
-    """Trim the heap for ever; returns at once where the C library cannot (musl)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    while trim is not None:
-        await asyncio.sleep(MEMORY_TRIM_SECONDS)
-        trim(0)
-
-
-SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS)
-HTTP_SHUTDOWN_SECONDS = 1.0  # for answers that are under way when a door closes
-MAX_OPEN_FILES = 16_384
+    Raises LockHeld, UnsafeSocketPath, NewerDatabase, StorageUnavailable, OSError, sqlite3.Error.
+    """
+    stop = _handle_signals()
+    _configure_process()
+    state_dir, socket_path = Path(settings.daemon.state_dir), Path(settings.daemon.socket)
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(acquire_lock(state_dir / "lock", f"state directory {state_dir}"))
+        socket, socket_lock = bind_socket(socket_path)
+        stack.callback(socket_path.unlink, missing_ok=True)
+        stack.enter_context(socket_lock)
+        store = await Store.open(state_dir / "stitcher.db")
+        stack.push_async_callback(store.close)
+        rails = await _load_rails(directory, settings, store)
+        checkouts, executors, owner = Checkouts(state_dir), build_executors(settings.executors), new_id()
+        taken_over = await recover_running_jobs(store, checkouts, owner)
+        health = HealthMonitor(executors, partial(_profiles_of, rails))
+        current_limits = partial(_current_limits, rails, health)
+        runner = Runner(
+            store, settings, rails.at, executors, checkouts, owner, current_limits, health.report_unreachable
+        )
+        scheduler = Scheduler(store, runner.run, current_limits, settings.daemon.workers)
+        queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job)
+        evaluator = Evaluator(settings)
+        approvals = Approvals(store, rails, evaluator, queue.put_job)
+        async with store.reading() as db:
+            queued = await jobs.queued_jobs(db)
+            instance = await events.instance(db)
+        feed = EventFeed(store)
+        state = AppState(
+            settings=settings,
+            store=store,
+            rails=rails,
+            evaluator=evaluator,
+            intake=Intake(store, settings, rails, evaluator, approvals, queue),
+            approvals=approvals,
+            commands=JobCommands(store, queue, runner),
+            feed=feed,
+            meta=Meta(VERSION, API_VERSION, instance, os.getpid(), format_timestamp(now_ms())),
+            health=health,
+        )
+        await stack.enter_async_context(health.running())
+        await _start_http(state, socket, stack)
+        await health.wait_until_checked()  # a webhook need not wait for it, but a job should find its executor there
+        queue.start()
+        stack.push_async_callback(queue.stop)
+        background = [
+            asyncio.create_task(queue.refill(taken_over + queued)),
+            asyncio.create_task(scheduler.run(queue.put)),
+            asyncio.create_task(approvals.expire_forever()),
+            asyncio.create_task(run_retention(store, settings, checkouts)),
+            asyncio.create_task(watch_rails(rails.path, rails.reload_requested, partial(reload_rails, rails))),
+            asyncio.create_task(trim_memory()),
+        ]
+        feeding = asyncio.create_task(feed.run())
+        await stop.wait()
+        log.info("stopping")
+        state.stopping_since = format_timestamp(now_ms())
+        for task in background:
+            task.cancel()
+        queue.hold()
+        await runner.stop(settings.daemon.grace)
+        feed.close()
+        feeding.cancel()
 
 
 def rails_context(directory: Path, settings: Settings) -> RailsContext:
-    """Return what the rails of a config directory are checked against."""
+    """Return what the rails of a configuration directory are checked against."""
     private = (directory, *settings.private)
     return RailsContext(BUILTINS, settings.secret_names, private, configured_facts(settings))
+
+
+def requested_sandboxes(rails: CompiledRails) -> Iterator[tuple[int, str, SandboxSpec | None]]:
+    """Yield (line, user, sandbox) for each profile and gate that a type of job uses."""
+    for job in rails.jobs.values():
+        yield job.profile.line, f"profile {job.profile.name}", job.profile.box
+        yield from ((gate.line, f"gate {gate.name}", gate.box) for gate in job.gates)
 
 
 async def reload_rails(rails: LiveRails) -> bool:
@@ -85,91 +153,53 @@ async def reload_rails(rails: LiveRails) -> bool:
         return False
 
 
-def requested_sandboxes(rulebook: CompiledRails) -> Iterator[tuple[int, str, SandboxSpec | None]]:
-    """Yield the sandboxes that jobs ask for: the line, who asks there, and for what."""
-    for job in rulebook.jobs.values():
-        yield job.profile.line, f"profile {job.profile.name}", job.profile.box
-        yield from ((gate.line, f"gate {gate.name}", gate.box) for gate in job.gates)
+async def trim_memory() -> None:
+    """Return freed memory to the system periodically, for ever; do nothing if the C library cannot (musl).
+
+    glibc keeps it: every read from a connection leaves holes in its heap.
+    """
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    while malloc_trim is not None:
+        await asyncio.sleep(MEMORY_TRIM_SECONDS)
+        malloc_trim(0)
 
 
-def unavailable_sandboxes(rulebook: CompiledRails | None) -> list[str]:
-    """Return what rails ask of this machine in vain."""
-    found = missing_sandbox_warnings(requested_sandboxes(rulebook)) if rulebook else ()
-    return [f"{locations.RAILS_FILE}:{lack.line}: {lack.message}" for lack in found]
-
-
-def _log_warnings(sentences: Iterable[str]) -> None:
-    """Log each as a warning."""
-    for sentence in sentences:
-        log.warning("%s", sentence)
-
-
-async def serve(directory: Path, settings: Settings) -> None:
-    """Build the house, open its doors, and close them again after SIGTERM or SIGINT."""
+def _handle_signals() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set; a second one ends the process at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: os._exit(1) if stop.is_set() else stop.set())
-    _raise_open_files_limit()
+    return stop
+
+
+def _configure_process() -> None:
+    """Prepare the process for children: reap their orphans, hide its memory from them, allow many files."""
     processes.become_subreaper()
     processes.set_not_dumpable()
-    loop.add_signal_handler(signal.SIGCHLD, processes.reap_orphans)
-    state = Path(settings.daemon.state_dir)
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    async with AsyncExitStack() as closing:
-        closing.enter_context(file_lock.acquire_lock(state / "lock", f"state directory {state}"))
-        socket, held = unix_socket.bind_socket(Path(settings.daemon.socket))
-        closing.callback(Path(settings.daemon.socket).unlink, missing_ok=True)
-        closing.enter_context(held)
-        store = await Store.open(state / "stitcher.db")
-        closing.push_async_callback(store.close)
-        rails = LiveRails(directory / locations.RAILS_FILE, StoredRevisions(store), rails_context(directory, settings))
-        await rails.reload()
-        _log_warnings([*settings.warnings, *unavailable_sandboxes(rails.current)])
-        loop.add_signal_handler(signal.SIGHUP, rails.reload_requested.set)
-        checkouts = Checkouts(state)
-        executors, owner = build_executors(settings.executors), new_id()
-        taken_over = await recover_running_jobs(store, checkouts, owner)
-        health = HealthMonitor(executors, lambda name: _profiles_of(rails, name))
-        slots = partial(_current_limits, rails, health)
-        runner = Runner(store, settings, rails.at, executors, checkouts, owner, slots, health.report_unreachable)
-        scheduler = Scheduler(store, runner.run, slots, settings.daemon.workers)
-        queue = Queue(state / "queue.db", settings.daemon.workers, scheduler.run_job)
-        intake = Intake(store, settings, rails, queue, runner)
-        async with store.reading() as db:
-            waiting = await jobs.queued_jobs(db)
-            instance = await events.instance(db)
-        feed = EventFeed(store)
-        meta = Meta(VERSION, API_VERSION, instance, os.getpid(), format_timestamp(now_ms()))
-        house = AppState(settings, store, rails, intake, JobCommands(store, queue, runner), feed, meta, health)
-        await closing.enter_async_context(health.running())
-        await _start_http(house, socket, closing)
-        await health.wait_until_checked()  # webhooks need not wait for it, but a job should find its executor there
-        queue.start()
-        closing.push_async_callback(queue.stop)
-        chores = [
-            asyncio.create_task(queue.refill(taken_over + waiting)),
-            asyncio.create_task(scheduler.run(queue.put)),
-            asyncio.create_task(intake.approvals.expire_forever()),
-            asyncio.create_task(run_retention(store, settings, checkouts)),
-            asyncio.create_task(watch_rails(rails.path, rails.reload_requested, partial(reload_rails, rails))),
-            asyncio.create_task(trim_memory()),
-        ]
-        follow = asyncio.create_task(feed.run())
-        await stop.wait()
-        log.info("stopping")
-        house.stopping_since = format_timestamp(now_ms())
-        for chore in chores:
-            chore.cancel()
-        queue.hold()
-        await runner.stop(settings.daemon.grace)
-        feed.close()
-        follow.cancel()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, processes.reap_orphans)
+    # Connections of strangers must not use up the file descriptors that jobs need.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+async def _load_rails(directory: Path, settings: Settings, store: Store) -> LiveRails:
+    """Return the rails, loaded, and reloaded on SIGHUP; log the warnings of both files."""
+    path = directory / locations.RAILS_FILE
+    rails = LiveRails(path, StoredRevisions(store), rails_context(directory, settings))
+    await rails.reload()
+    for warning in settings.warnings:
+        log.warning("%s", warning)
+    for missing in missing_sandbox_warnings(requested_sandboxes(rails.current)) if rails.current else ():
+        log.warning("%s:%d: %s", locations.RAILS_FILE, missing.line, missing.message)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, rails.reload_requested.set)
+    return rails
 
 
 def _profiles_of(rails: LiveRails, executor: str) -> list[ProfileRule]:
-    """Return the profiles under which the rails in force ask an executor for jobs."""
-    jobs = rails.current.jobs.values() if rails.current else ()
-    return [job.profile for job in jobs if job.profile.executor == executor]
+    """Return the profiles of the current rails whose jobs run on an executor."""
+    types = rails.current.jobs.values() if rails.current else ()
+    return [job.profile for job in types if job.profile.executor == executor]
 
 
 def _current_limits(rails: LiveRails, health: HealthMonitor) -> ConcurrencyLimits:
@@ -177,23 +207,21 @@ def _current_limits(rails: LiveRails, health: HealthMonitor) -> ConcurrencyLimit
     return concurrency_limits(rails.current.limits if rails.current else None, health.away())
 
 
-async def _start_http(house: AppState, socket: Socket, closing: AsyncExitStack) -> None:
-    """Listen on the bound Unix socket and on TCP until `closing` closes."""
+async def _start_http(state: AppState, socket: Socket, stack: AsyncExitStack) -> None:
+    """Listen on the bound Unix socket and on TCP until `stack` closes."""
     local = web.AppRunner(
-        local_app(house), **PROTOCOL_OPTIONS, shutdown_timeout=HTTP_SHUTDOWN_SECONDS, keepalive_timeout=3600.0
+        local_app(state),
+        **PROTOCOL_OPTIONS,
+        shutdown_timeout=HTTP_SHUTDOWN_SECONDS,
+        keepalive_timeout=KEEPALIVE_SECONDS,
     )
-    public = web.AppRunner(public_app(house), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
-    for door in (local, public):
-        await door.setup()
-        closing.push_async_callback(door.cleanup)
+    public = web.AppRunner(public_app(state), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
+    for runner in (local, public):
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
     await web.SockSite(local, socket).start()
-    http = house.settings.http
-    closing.callback((await listen(public, http.host, http.port)).close)
-    log.info("listening on %s and http://%s:%d", house.settings.daemon.socket, http.host, http.port)
-
-
-def _raise_open_files_limit() -> None:
-    """Take as many file descriptors as we may have, within reason: strangers' connections must not starve jobs."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    http = state.settings.http
+    server = await listen(public, http.host, http.port)
+    stack.callback(server.close)
+    port = server.sockets[0].getsockname()[1]  # the kernel chose it if the settings say 0
+    log.info("listening on %s and http://%s:%d", state.settings.daemon.socket, http.host, port)

@@ -25,6 +25,7 @@ from huey.registry import Message
 from huey.serializer import Serializer
 from huey.storage import SqliteStorage
 
+from shared.models import RunnerJob
 from stitcherd.store.writer import StorageUnavailable
 
 QUEUE_NAME = "stitcher"
@@ -70,6 +71,10 @@ class Queue:
         """Queue an attempt and return at once; never fails: what cannot be queued is queued again later."""
         if not self._consumer.stop_flag.is_set():
             self._feeder.submit(self._enqueue, job_id, attempt, priority)
+
+    def put_job(self, job: RunnerJob) -> None:
+        """Queue the attempt that a job waits for."""
+        self.put(job.id, job.attempt, job.priority)
 
     async def refill(self, waiting: list[tuple[str, int, int]]) -> None:
         """Queue many (job id, attempt, priority), in their order."""

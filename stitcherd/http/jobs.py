@@ -15,7 +15,6 @@ from stitcherd.http.requests import CURSOR_MAX, QUERY, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE
 from stitcherd.jobs.commands import BulkAction
-from stitcherd.jobs.intake import JobRequest
 from stitcherd.queue import QUEUE_NAME
 from stitcherd.store import events, jobs
 
@@ -115,27 +114,27 @@ async def dispatch(request: web.Request) -> web.Response:
 async def cancel_job(request: web.Request) -> web.Response:
     """Cancel a job."""
     options, job_id = await parse_body(request, CancelBody), await find_job_id(request, request.match_info["job"])
-    return json_response(await request.app[STATE].intake.cancel(job_id, caller(request).actor, options.reason), 202)
+    return json_response(await request.app[STATE].commands.cancel(job_id, caller(request).actor, options.reason), 202)
 
 
 async def retry_job(request: web.Request) -> web.Response:
     """Queue a failed or cancelled job again."""
     await parse_body(request, RetryBody)
     job_id = await find_job_id(request, request.match_info["job"])
-    return json_response(await request.app[STATE].intake.retry(job_id, caller(request).actor), 202)
+    return json_response(await request.app[STATE].commands.retry(job_id, caller(request).actor), 202)
 
 
 async def approve_job(request: web.Request) -> web.Response:
     """Queue a job that waits for an approval."""
     options, job_id = await parse_body(request, ApproveBody), await find_job_id(request, request.match_info["job"])
-    approvals = request.app[STATE].intake.approvals
+    approvals = request.app[STATE].approvals
     return json_response(await approvals.approve(job_id, caller(request).actor, options.reason), 202)
 
 
 async def deny_job(request: web.Request) -> web.Response:
     """Cancel a job that waits for an approval."""
     options, job_id = await parse_body(request, DenyBody), await find_job_id(request, request.match_info["job"])
-    approvals = request.app[STATE].intake.approvals
+    approvals = request.app[STATE].approvals
     return json_response(await approvals.deny(job_id, caller(request).actor, options.reason), 202)
 
 
@@ -146,8 +145,8 @@ async def change_jobs(request: web.Request) -> web.Response:
     if not wanted.terms:
         raise Refusal("invalid", "q: an empty filter would match every job", "is:open matches all that are not over")
     if asked.dry_run:
-        return json_response(await commands.look(asked.action, wanted, user.workspace))
-    return json_response(await commands.change(asked.action, wanted, user.workspace, user.actor))
+        return json_response(await commands.preview_bulk(asked.action, wanted, user.workspace))
+    return json_response(await commands.apply_bulk(asked.action, wanted, user.workspace, user.actor))
 
 
 async def find_job_id(request: web.Request, name: str) -> str:
@@ -162,8 +161,8 @@ async def _dispatch(request: web.Request) -> tuple[RunnerJob, bool]:
     metadata = body.metadata or {}
     if len(json.dumps(metadata)) > METADATA_MAX:
         raise Refusal("invalid", f"metadata: larger than {METADATA_MAX} bytes")
-    wanted = JobRequest(
-        type=body.type,
+    return await state.intake.dispatch(
+        job_type=body.type,
         prompt=body.prompt or "",
         repository=body.repository,
         ref=body.ref,
@@ -172,8 +171,8 @@ async def _dispatch(request: web.Request) -> tuple[RunnerJob, bool]:
         priority=body.priority,
         metadata=metadata,
         idempotency_key=body.idempotency_key,
+        actor=caller(request).actor,
     )
-    return await state.intake.dispatch(wanted, caller(request).actor)
 
 
 def _parse_filter(text: str) -> filters.Filter:

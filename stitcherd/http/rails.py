@@ -93,7 +93,7 @@ async def simulate_rails(request: web.Request) -> web.Response:
         raise Refusal("invalid", str(error), more=more) from error
     since = int(asked.since.timestamp() * 1000) if asked.since else 0
     scope = SimulationScope(asked.limit, since, caller(request).workspace)
-    return json_response(await simulate(state.store, state.intake.judge, rails, scope))
+    return json_response(await simulate(state.store, state.evaluator, rails, scope))
 
 
 async def _explain_stored(request: web.Request, asked: ExplainBody) -> Decision:

@@ -8,7 +8,9 @@ from stitcherd.config.settings import Settings
 from stitcherd.errors import Refusal
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.http.feed import EventFeed
+from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
 from stitcherd.rails.live import LiveRails
 from stitcherd.store.sqlite import Store
@@ -22,7 +24,9 @@ class AppState(Struct):
     settings: Settings
     store: Store
     rails: LiveRails
+    evaluator: Evaluator
     intake: Intake
+    approvals: Approvals
     commands: JobCommands
     feed: EventFeed
     meta: Meta

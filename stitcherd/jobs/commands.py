@@ -1,4 +1,4 @@
-"""One command over every job that a filter means: chosen at one moment, then changed a few at a time."""
+"""Cancels and retries jobs: one, or all that match a filter, a few in each transaction."""
 
 import sqlite3
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from stitcherd.store import rows, search, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
-MAX_BULK_JOBS = 100_000  # jobs in one command: what it answers is held in memory
-BULK_CHUNK = 32  # jobs in one transaction: whoever writes meanwhile waits for one chunk at most
+MAX_BULK_JOBS = 100_000  # jobs of one bulk action: its answer is held in memory
+BULK_CHUNK = 32  # jobs in one transaction: another writer waits for one chunk at most
 
 BulkAction = Literal["cancel", "retry"]
 JobTransition = Callable[[sqlite3.Connection, str], RunnerJob]
@@ -27,74 +27,88 @@ BULK_STATUSES = {"cancel": (OPEN_STATUSES, "not_cancellable"), "retry": (transit
 
 
 class JobCommands:
-    """Cancels or retries many jobs."""
+    """Cancels and retries jobs, in the store first and then in the runner or the queue."""
 
     def __init__(self, store: Store, queue: Queue, runner: Runner) -> None:
         self._store = store
         self._queue = queue
         self._runner = runner
 
-    async def look(self, action: BulkAction, wanted: Filter, workspace: str | None) -> BulkResult:
-        """Say which jobs would be changed and which could not be, as they stand now; raises Refusal for too many."""
+    async def cancel(self, job_id: str, actor: str, reason: str | None) -> RunnerJob:
+        """Cancel a job: at once, or, if it runs, as soon as its processes have ended; raises Refusal."""
+        job = await self._store.write(transitions.cancel, job_id, actor, reason, now_ms())
+        self._runner.cancel(job_id)
+        return job
+
+    async def retry(self, job_id: str, actor: str) -> RunnerJob:
+        """Queue a failed or cancelled job again; raises Refusal."""
+        job = await self._store.write(transitions.retry, job_id, actor, now_ms())
+        self._queue.put_job(job)
+        return job
+
+    async def preview_bulk(self, action: BulkAction, wanted: Filter, workspace: str | None) -> BulkResult:
+        """Return which matching jobs an action would change, as they are now; raises Refusal for too many."""
         possible, code = BULK_STATUSES[action]
         items = []
-        for job_id, status in await self._selected(wanted, workspace):
+        for job_id, status in await self._find_matching(wanted, workspace):
             fits = status in possible
             items.append(BulkItem(job_id, fits, status, UNSET if fits else code))
         return BulkResult(len(items), tuple(items))
 
-    async def change(self, action: BulkAction, wanted: Filter, workspace: str | None, actor: str) -> BulkResult:
-        """Cancel or retry every job that passes, the oldest first, and say what became of each.
+    async def apply_bulk(self, action: BulkAction, wanted: Filter, workspace: str | None, actor: str) -> BulkResult:
+        """Cancel or retry every job that matches before the first is changed, oldest first; return each result.
 
-        Meant are the jobs that pass before the first one is changed. Raises Refusal for too many of them, and
-        StorageUnavailable where nothing at all was stored.
+        Raises Refusal for too many jobs, and StorageUnavailable if nothing at all was stored.
         """
-        selected = await self._selected(wanted, workspace)
+        matching = await self._find_matching(wanted, workspace)
         items: list[BulkItem] = []
-        for start in range(0, len(selected), BULK_CHUNK):
-            some = selected[start : start + BULK_CHUNK]
+        for start in range(0, len(matching), BULK_CHUNK):
+            chunk = matching[start : start + BULK_CHUNK]
             try:
-                items += await self._change(action, [job_id for job_id, _ in some], actor)
+                items += await self._apply_to_chunk(action, [job_id for job_id, _ in chunk], actor)
             except StorageUnavailable:
                 if not items:
                     raise
-                items += [BulkItem(job_id, False, status, "storage_unavailable") for job_id, status in selected[start:]]
+                items += [BulkItem(job_id, False, status, "storage_unavailable") for job_id, status in matching[start:]]
                 break
         return BulkResult(len(items), tuple(items))
 
-    async def _selected(self, wanted: Filter, workspace: str | None) -> list[tuple[str, Status]]:
+    async def _find_matching(self, wanted: Filter, workspace: str | None) -> list[tuple[str, Status]]:
         async with self._store.reading() as db:
             found = await search.find_matching(db, wanted, workspace, now_ms(), MAX_BULK_JOBS + 1)
         if len(found) > MAX_BULK_JOBS:
-            raise Refusal("invalid", f"q: more than {MAX_BULK_JOBS:,} jobs pass", "narrow it, with age:<1d for one")
+            raise Refusal("invalid", f"q: more than {MAX_BULK_JOBS:,} jobs match", "narrow it, with age:<1d for one")
         return found
 
-    async def _change(self, action: BulkAction, job_ids: list[str], actor: str) -> list[BulkItem]:
+    async def _apply_to_chunk(self, action: BulkAction, job_ids: list[str], actor: str) -> list[BulkItem]:
         now = now_ms()
-        if action == "cancel":
-            outcomes = await self._store.write(
-                _apply_to_each, lambda db, it: transitions.cancel(db, it, actor, None, now), job_ids
-            )
-        else:
-            outcomes = await self._store.write(
-                _apply_to_each, lambda db, it: transitions.retry(db, it, actor, now), job_ids
-            )
+
+        def cancel(db: sqlite3.Connection, job_id: str) -> RunnerJob:
+            return transitions.cancel(db, job_id, actor, None, now)
+
+        def retry(db: sqlite3.Connection, job_id: str) -> RunnerJob:
+            return transitions.retry(db, job_id, actor, now)
+
+        outcomes = await self._store.write(_apply_to_each, cancel if action == "cancel" else retry, job_ids)
         for job, refusal in outcomes:
             if refusal is None and action == "retry":
-                self._queue.put(job.id, job.attempt, job.priority)
+                self._queue.put_job(job)
             elif refusal is None:
                 self._runner.cancel(job.id)
-        return [BulkItem(job.id, no is None, job.status, UNSET if no is None else no.code) for job, no in outcomes]
+        return [
+            BulkItem(job.id, refusal is None, job.status, UNSET if refusal is None else refusal.code)
+            for job, refusal in outcomes
+        ]
 
 
 def _apply_to_each(
-    db: sqlite3.Connection, move: JobTransition, job_ids: list[str]
+    db: sqlite3.Connection, transition: JobTransition, job_ids: list[str]
 ) -> list[tuple[RunnerJob, Refusal | None]]:
-    """Move each job that can be moved; returns all as they are now, with what stood in the way."""
+    """Apply a transition to each job; return all as they are now, with the refusal of those left unchanged."""
     outcomes: list[tuple[RunnerJob, Refusal | None]] = []
     for job_id in job_ids:
         try:
-            outcomes.append((move(db, job_id), None))
+            outcomes.append((transition(db, job_id), None))
         except Refusal as refusal:
             outcomes.append((rows.job(transitions.find_job_row(db, job_id)), refusal))
     return outcomes

@@ -1,4 +1,4 @@
-"""Decides deliveries and dispatches: what a sender says, the facts, and the rails; stores and runs nothing."""
+"""Evaluates deliveries and dispatches under given rails, with the facts of this daemon; stores and runs nothing."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -18,20 +18,20 @@ from stitcherd.sources import SOURCES
 from stitcherd.sources.payload import FORM
 from stitcherd.sources.trigger import Trigger
 
-MAX_CACHED_PROFILES = 256  # of all revisions of the rails; what was asked before is not worked out again
+MAX_CACHED_PROFILES = 256  # whose objections are cached, of all revisions of the rails
 
 
 class SourceGone(Exception):
-    """The source of a stored delivery is no longer there, is of another kind or belongs to another workspace."""
+    """The source of a stored delivery was removed, or has another kind or workspace now."""
 
 
 def is_form(headers: Mapping[str, str]) -> bool:
-    """Say whether headers announce a form, with the JSON in its field `payload`."""
+    """Return whether the headers declare a form, with the JSON in its field `payload`."""
     return headers.get("Content-Type", "").partition(";")[0].strip().lower() == FORM
 
 
 def configured_facts(settings: Settings) -> RuntimeFacts:
-    """Return what the executors and gates of this house can do, whatever machine it stands on."""
+    """Return the facts that follow from the settings alone, whatever the machine."""
     classes = {name: EXECUTORS[table.kind] for name, table in settings.executors.items()}
 
     @lru_cache(MAX_CACHED_PROFILES)
@@ -55,48 +55,48 @@ def configured_facts(settings: Settings) -> RuntimeFacts:
 
 
 class Evaluator:
-    """Knows what this house can do; which rails to ask is for the caller to say."""
+    """Evaluates deliveries and dispatches with the settings and facts of this daemon."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._house = replace(
+        self._static_facts = replace(
             configured_facts(settings), sandboxes={"none": None, "bwrap": bubblewrap.unavailable_reason()}
         )
 
-    def rule(
+    def evaluate(
         self,
         source: SourceSettings,
         headers: Mapping[str, str],
         body: bytes,
         *,
         form: bool,
-        rulebook: CompiledRails | None,
+        rails: CompiledRails | None,
     ) -> tuple[Trigger, Evaluation]:
-        """Return what a delivery says and the ruling on it; raises NotJson and WrongShape.
+        """Return a delivery's trigger and its evaluation; raises NotJson and WrongShape.
 
-        `headers` are case-insensitive, and the source's kind is one of SOURCES. No signature is asked for.
+        `headers` are case-insensitive, and the source's kind is one of SOURCES. The signature is not checked.
         """
         trigger = SOURCES[source.kind].parse(headers, body, source=source.name, bot=source.bot, form=form)
-        return trigger, decide(trigger, rulebook, self._facts(trigger.repository, source.workspace, source.bot))
+        return trigger, decide(trigger, rails, self._facts(trigger.repository, source.workspace, source.bot))
 
     def reevaluate(
-        self, delivery: Delivery, body: bytes, rulebook: CompiledRails | None
+        self, delivery: Delivery, body: bytes, rails: CompiledRails | None
     ) -> tuple[SourceSettings, Trigger, Evaluation]:
-        """Return the source of a stored delivery, what it says, and the ruling on it.
+        """Return the source, the trigger and the evaluation of a stored delivery.
 
-        Raises SourceGone, and NotJson or WrongShape for a body that could be read once.
+        Raises SourceGone, and NotJson or WrongShape for a body that cannot be read any more.
         """
         source = self._settings.sources.get(delivery.source)
         if source is None or source.kind != delivery.kind or source.workspace != delivery.workspace_id:
             raise SourceGone(f"the source {delivery.source} of this delivery is no longer in stitcherd.toml as it was")
         headers = CIMultiDict(delivery.headers)
-        return source, *self.rule(source, headers, body, form=is_form(headers), rulebook=rulebook)
+        return source, *self.evaluate(source, headers, body, form=is_form(headers), rails=rails)
 
     def evaluate_dispatch(
-        self, request: DispatchRequest, repository: str | None, workspace: str, rulebook: CompiledRails | None
+        self, request: DispatchRequest, repository: str | None, workspace: str, rails: CompiledRails | None
     ) -> Evaluation:
-        """Return the ruling on a manual dispatch; raises UnknownJobType."""
-        return decide_dispatch(request, rulebook, self._facts(repository, workspace))
+        """Return the evaluation of a manual dispatch; raises UnknownJobType."""
+        return decide_dispatch(request, rails, self._facts(repository, workspace))
 
     def _facts(self, repository: str | None, workspace: str, bot: str | None = None) -> RuntimeFacts:
         entry = self._settings.repository(repository) if repository else None
@@ -107,5 +107,10 @@ class Evaluator:
             unusable = f"{repository} does not belong to workspace {workspace}"
         if entry is not None and not entry.is_path:
             publish = f"clone of {repository} is a URL, and this version can publish only into a path"
-        about = {"repository": unusable, "publish": publish, "bot": bot}
-        return replace(self._house, unenforceable_limits=bubblewrap.unenforceable_limits(), **about)
+        return replace(
+            self._static_facts,
+            unenforceable_limits=bubblewrap.unenforceable_limits(),
+            repository=unusable,
+            publish=publish,
+            bot=bot,
+        )

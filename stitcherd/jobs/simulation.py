@@ -1,4 +1,4 @@
-"""What other rails would have said of the deliveries that came in; decides, and stores and runs nothing."""
+"""Decides stored deliveries again under other rails and reports what would change; stores and runs nothing."""
 
 import asyncio
 from collections import Counter
@@ -14,12 +14,12 @@ from stitcherd.sources import NotJson, WrongShape
 from stitcherd.store import deliveries
 from stitcherd.store.sqlite import Store
 
-SIMULATION_CHUNK = 16  # deliveries decided in one go: about two milliseconds in which nobody else is served
+SIMULATION_CHUNK = 16  # deliveries decided at once: about two milliseconds in which the event loop does nothing else
 CHUNK_PAUSE_SECONDS = 0.002
 
 
 class SimulationScope(Struct, frozen=True):
-    """Which deliveries: the newest `limit`, received at `since` (ms) or later, of one workspace or of all."""
+    """Which deliveries to decide: the newest `limit`, received at `since` (ms) or later, of one workspace or of all."""
 
     limit: int
     since: int = 0
@@ -27,49 +27,49 @@ class SimulationScope(Struct, frozen=True):
 
 
 async def simulate(
-    store: Store, judge: Evaluator, rulebook: CompiledRails, wanted: SimulationScope
+    store: Store, evaluator: Evaluator, rails: CompiledRails, scope: SimulationScope
 ) -> SimulationResult:
-    """Decide stored deliveries again, newest first, a few at a time beside the daemon's other work.
+    """Decide stored deliveries again, newest first, in chunks between which the daemon does its other work.
 
-    Limits count what has happened since, not what had happened then: a delivery that they would have let wait,
-    or did, is taken as allowed.
+    Limits count what has happened until now and not until the delivery came, so they are left out: a throttled
+    delivery counts as allowed, before and after.
     """
-    changed: list[SimulationChange] = []
+    changes: list[SimulationChange] = []
     skipped: Counter[Literal["bodyGone", "sourceGone", "unreadable"]] = Counter()
-    before, left, decided = None, wanted.limit, 0
-    while left > 0:
+    before, remaining, decided = None, scope.limit, 0
+    while remaining > 0:
         async with store.reading() as db:
             chunk = await deliveries.decided_deliveries(
-                db, wanted.workspace, wanted.since, before, min(left, SIMULATION_CHUNK)
+                db, scope.workspace, scope.since, before, min(remaining, SIMULATION_CHUNK)
             )
         if not chunk:
             break
         for key, delivery, body, decision in chunk:
-            before, left = key, left - 1
+            before, remaining = key, remaining - 1
             if body is None:
                 skipped["bodyGone"] += 1
                 continue
             try:
-                _, _, ruling = judge.reevaluate(delivery, body, rulebook)
+                _, _, evaluation = evaluator.reevaluate(delivery, body, rails)
             except SourceGone:
                 skipped["sourceGone"] += 1
             except (NotJson, WrongShape):
                 skipped["unreadable"] += 1
             else:
                 decided += 1
-                then = decision.verdict if decision is not None else delivery.verdict
-                if _without_limits(then) is not _without_limits(ruling.decision.verdict):
-                    changed.append(_changed_verdict(delivery, then, ruling.decision))
+                verdict = decision.verdict if decision is not None else delivery.verdict
+                if _without_limits(verdict) is not _without_limits(evaluation.decision.verdict):
+                    changes.append(_change(delivery, verdict, evaluation.decision))
         await asyncio.sleep(CHUNK_PAUSE_SECONDS)
-    counts = Counter(f"{each.before}→{each.after}" for each in changed)
-    return SimulationResult(rulebook.revision, rulebook.warnings, decided, tuple(changed), dict(counts), dict(skipped))
+    counts = Counter(f"{change.before}→{change.after}" for change in changes)
+    return SimulationResult(rails.revision, rails.warnings, decided, tuple(changes), dict(counts), dict(skipped))
 
 
 def _without_limits(verdict: Verdict) -> Verdict:
     return Verdict.ALLOWED if verdict is Verdict.THROTTLED else verdict
 
 
-def _changed_verdict(delivery: Delivery, before: Verdict, decision: Decision) -> SimulationChange:
+def _change(delivery: Delivery, before: Verdict, decision: Decision) -> SimulationChange:
     return SimulationChange(
         delivery_id=delivery.id,
         before=before,

@@ -22,7 +22,9 @@ from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
 from stitcherd.http.server import listen
 from stitcherd.http.state import AppState
+from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
@@ -125,8 +127,20 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
         feed = EventFeed(store)
         meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")
-        intake, commands = Intake(store, settings, rails, queue, runner), JobCommands(store, queue, runner)
-        state = AppState(settings, store, rails, intake, commands, feed, meta, HealthMonitor({}))
+        evaluator = Evaluator(settings)
+        approvals = Approvals(store, rails, evaluator, queue.put_job)
+        state = AppState(
+            settings=settings,
+            store=store,
+            rails=rails,
+            evaluator=evaluator,
+            intake=Intake(store, settings, rails, evaluator, approvals, queue),
+            approvals=approvals,
+            commands=JobCommands(store, queue, runner),
+            feed=feed,
+            meta=meta,
+            health=HealthMonitor({}),
+        )
         runners = [web.AppRunner(app(state), auto_decompress=False) for app in (local_app, public_app)]
         for app_runner in runners:
             await app_runner.setup()

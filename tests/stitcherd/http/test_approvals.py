@@ -278,7 +278,7 @@ async def test_what_nobody_approves_in_time_is_cancelled(guarded: HttpHarness, m
         _, request = await approvals.find_waiting(db, job_id)
     assert request.expires == "24h"
     monkeypatch.setattr("stitcherd.jobs.approvals.now_ms", lambda: request.expires_at)
-    task = asyncio.create_task(guarded.state.intake.approvals.expire_forever())
+    task = asyncio.create_task(guarded.state.approvals.expire_forever())
     try:
         job = await over(guarded, job_id)
     finally:

@@ -1,4 +1,4 @@
-"""The one way in, on a real store, queue, settings and rails: what is answered, and what is on disk then."""
+"""Deliveries and dispatches on a real store, queue, settings and rails: the answers, and what is stored then."""
 
 import asyncio
 import hmac
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import Struct, structs
+from msgspec import Struct
 from multidict import CIMultiDict
 
 from shared.api import WebhookResponse
@@ -20,11 +20,10 @@ from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.errors import Refusal
-from stitcherd.executors import build_executors
-from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import intake as intake_module
-from stitcherd.jobs.intake import Intake, JobRequest
-from stitcherd.jobs.runner import Runner
+from stitcherd.jobs.approvals import Approvals
+from stitcherd.jobs.evaluator import Evaluator
+from stitcherd.jobs.intake import Intake
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.store import deliveries, jobs, transitions
@@ -67,13 +66,15 @@ SECRET = b"it is a secret"
 DAY = 86_400_000
 
 
-class House(Struct):
+class IntakeHarness(Struct):
+    """An intake with all it needs; `queued` are the attempts that the queue passed to a worker."""
+
     store: Store
     settings: Settings
     rails: LiveRails
     intake: Intake
-    nudges: list[tuple[str, int]]
-    place: Path
+    queued: list[tuple[str, int]]
+    directory: Path
 
     async def mosaic(self, comment: str = "@mosaic fix it", key: str | None = None, **more: Any) -> WebhookResponse:
         about = {"author": more.pop("author", "ann"), "title": "It leaks"}
@@ -104,16 +105,16 @@ class House(Struct):
             counts = [await db.execute_fetchall(f"SELECT count(*) FROM {table}") for table in tables]
         return tuple(next(iter(count))[0] for count in counts)
 
-    async def nudged(self, *wanted: tuple[str, int]) -> None:
-        """Wait until the queue has handed these to its workers, and nothing else."""
+    async def expect_queued(self, *wanted: tuple[str, int]) -> None:
+        """Wait until the queue has passed these to its workers, and nothing else."""
         async with asyncio.timeout(20):
-            while len(self.nudges) < len(wanted):  # noqa: ASYNC110 (they come from another thread)
+            while len(self.queued) < len(wanted):  # noqa: ASYNC110 (they come from another thread)
                 await asyncio.sleep(0.005)
-        assert self.nudges == list(wanted)
+        assert self.queued == list(wanted)
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def harness(tmp_path: Path) -> AsyncIterator[IntakeHarness]:
     (tmp_path / "stitcherd.toml").write_text(SETTINGS.format(place=tmp_path))
     (tmp_path / "rails.yaml").write_text(RAILS)
     for name, secret in (("secret", SECRET), ("other", b"another secret")):
@@ -124,29 +125,31 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     store = await Store.open(tmp_path / "state" / "stitcher.db")
     rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
     await rails.reload()
-    nudges: list[tuple[str, int]] = []
+    queued: list[tuple[str, int]] = []
 
     async def run(job_id: str, attempt: int) -> None:
-        nudges.append((job_id, attempt))
+        queued.append((job_id, attempt))
 
-    runner = Runner(store, settings, rails.at, build_executors(settings.executors), Checkouts(tmp_path), owner="me")
     queue = Queue(tmp_path / "state" / "queue.db", 1, run)
     queue.start()
-    yield House(store, settings, rails, Intake(store, settings, rails, queue, runner), nudges, tmp_path)
+    evaluator = Evaluator(settings)
+    approvals = Approvals(store, rails, evaluator, queue.put_job)
+    intake = Intake(store, settings, rails, evaluator, approvals, queue)
+    yield IntakeHarness(store, settings, rails, intake, queued, tmp_path)
     await queue.stop()
     await store.close()
 
 
-async def test_what_is_allowed_is_on_disk_and_nudged(house: House) -> None:
-    answer = await house.mosaic("@mosaic fix the last row", key="d1")
+async def test_an_allowed_delivery_is_stored_and_its_job_queued(harness: IntakeHarness) -> None:
+    answer = await harness.mosaic("@mosaic fix the last row", key="d1")
     assert (answer.verdict, answer.status) == (Verdict.ALLOWED, Status.QUEUED)
     assert answer.reason == "trigger on-command"
-    job, delivery = await house.job(answer), await house.delivery(answer)
+    job, delivery = await harness.job(answer), await harness.delivery(answer)
     assert (job.type, job.profile, job.executor, job.ref) == ("fix", "weaver", "agent", "main")
     assert (job.repository, job.delivery_id, job.rails_revision) == (
         "acme/roof",
         delivery.id,
-        house.rails.state().revision,
+        harness.rails.state().revision,
     )
     assert (job.actor, job.tries.max) == ("source:mosaic/ann", 2)
     assert isinstance(job.prompt, str)
@@ -160,13 +163,13 @@ async def test_what_is_allowed_is_on_disk_and_nudged(house: House) -> None:
     )
     assert delivery.headers == {"X-Mosaic-Delivery": "d1"}
     assert delivery.decision == job.decision
-    async with house.store.reading() as db:
+    async with harness.store.reading() as db:
         body = await deliveries.get_body(db, delivery.id, None)
         events = await store_events.events_after(db, 0, 10)
     assert json.loads(body)["comment"] == "@mosaic fix the last row"
     assert len(body) == delivery.body_bytes
     assert [event.type for event, _ in events] == ["rails.reloaded", "delivery.received", "job.created", "job.queued"]
-    await house.nudged((job.id, 1))
+    await harness.expect_queued((job.id, 1))
 
 
 @pytest.mark.parametrize(
@@ -179,157 +182,176 @@ async def test_what_is_allowed_is_on_disk_and_nudged(house: House) -> None:
         ({"author": "mosaic"}, Verdict.IGNORED, "mosaic itself"),
     ],
 )
-async def test_what_will_not_run_is_recorded_with_its_reason(
-    house: House, delivered: dict[str, Any], verdict: Verdict, reason: str
+async def test_a_delivery_that_creates_no_job_is_stored_with_its_reason(
+    harness: IntakeHarness, delivered: dict[str, Any], verdict: Verdict, reason: str
 ) -> None:
-    answer = await house.mosaic(**delivered)
+    answer = await harness.mosaic(**delivered)
     assert (answer.verdict, answer.job_id, answer.status) == (verdict, None, None)
-    delivery = await house.delivery(answer)
+    delivery = await harness.delivery(answer)
     assert (delivery.verdict, delivery.reason) == (verdict, answer.reason)
     assert delivery.decision
     assert re.search(reason, answer.reason)
-    assert await house.stored() == (1, 1, 1, 0)
+    assert await harness.stored() == (1, 1, 1, 0)
 
 
 @pytest.mark.parametrize(
     ("rails", "reason"), [(RAILS.replace("enforce", "observe"), "would have been allowed"), (None, "no rails")]
 )
-async def test_where_nothing_may_run_all_is_ignored(house: House, rails: str | None, reason: str) -> None:
+async def test_without_enforced_rails_every_delivery_is_ignored(
+    harness: IntakeHarness, rails: str | None, reason: str
+) -> None:
     if rails is None:
-        house.rails.current = None
+        harness.rails.current = None
     else:
-        (house.place / "rails.yaml").write_text(rails)
-        await house.rails.reload()
-    answer = await house.mosaic()
+        (harness.directory / "rails.yaml").write_text(rails)
+        await harness.rails.reload()
+    answer = await harness.mosaic()
     assert (answer.verdict, answer.job_id) == (Verdict.IGNORED, None)
     assert reason in answer.reason
-    assert await house.stored() == (1, 1, 1, 0)
+    assert await harness.stored() == (1, 1, 1, 0)
 
 
-async def test_a_forged_delivery_leaves_nothing(house: House) -> None:
+async def test_a_delivery_with_a_bad_signature_is_not_stored(harness: IntakeHarness) -> None:
     with pytest.raises(Refusal, match="source mosaic") as refused:
-        await house.deliver("mosaic", b"{}", {}, secret=b"a guess")
+        await harness.deliver("mosaic", b"{}", {}, secret=b"a guess")
     assert refused.value.code == "bad_signature"
-    assert await house.stored() == (0, 0, 0, 0)
+    assert await harness.stored() == (0, 0, 0, 0)
 
 
-async def test_either_secret_will_do(house: House) -> None:
+async def test_each_secret_of_a_source_is_accepted(harness: IntakeHarness) -> None:
     for number, secret in enumerate((b"another secret", SECRET), 1):
-        answer = await house.deliver("hub", b"{}", {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "p"}, secret=secret)
+        answer = await harness.deliver(
+            "hub", b"{}", {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "p"}, secret=secret
+        )
         if number == 1:
-            assert (await house.delivery(answer)).secret == number
+            assert (await harness.delivery(answer)).secret == number
         else:
             assert answer.verdict is Verdict.DUPLICATE
 
 
 @pytest.mark.parametrize(("body", "code"), [(b"{", "bad_request"), (b'{"issueNumber": []}', "invalid")])
-async def test_a_bad_body_may_come_again_mended(house: House, body: bytes, code: str) -> None:
+async def test_a_delivery_with_a_bad_body_may_be_sent_again_corrected(
+    harness: IntakeHarness, body: bytes, code: str
+) -> None:
     for _ in range(2):
         with pytest.raises(Refusal) as refused:
-            await house.deliver("mosaic", body, {"X-Mosaic-Delivery": "d1"})
+            await harness.deliver("mosaic", body, {"X-Mosaic-Delivery": "d1"})
         assert refused.value.code == code
-    assert await house.stored() == (0, 0, 0, 0)
-    mended = await house.mosaic(key="d1")
-    assert mended.verdict is Verdict.ALLOWED
-    again = await house.deliver("mosaic", body, {"X-Mosaic-Delivery": "d1"})
-    assert (again.verdict, again.delivery_id, again.job_id) == (Verdict.DUPLICATE, mended.delivery_id, mended.job_id)
+    assert await harness.stored() == (0, 0, 0, 0)
+    corrected = await harness.mosaic(key="d1")
+    assert corrected.verdict is Verdict.ALLOWED
+    again = await harness.deliver("mosaic", body, {"X-Mosaic-Delivery": "d1"})
+    assert (again.verdict, again.delivery_id, again.job_id) == (
+        Verdict.DUPLICATE,
+        corrected.delivery_id,
+        corrected.job_id,
+    )
 
 
-async def test_a_repetition_is_the_first_one(house: House) -> None:
-    first = await house.mosaic(key="d1")
-    for again in (await house.mosaic(key="d1"), await house.mosaic(key="d2"), await house.mosaic("else", key="d1")):
+async def test_a_repeated_delivery_gets_the_first_answer(harness: IntakeHarness) -> None:
+    first = await harness.mosaic(key="d1")
+    for again in (
+        await harness.mosaic(key="d1"),
+        await harness.mosaic(key="d2"),
+        await harness.mosaic("else", key="d1"),
+    ):
         assert (again.verdict, again.delivery_id, again.job_id) == (Verdict.DUPLICATE, first.delivery_id, first.job_id)
         assert again.status is Status.QUEUED
-    assert await house.stored() == (1, 1, 1, 1)
-    await house.nudged((str(first.job_id), 1))
+    assert await harness.stored() == (1, 1, 1, 1)
+    await harness.expect_queued((str(first.job_id), 1))
 
 
-async def test_of_many_at_the_same_time_one_is_the_first(house: House) -> None:
-    answers = await asyncio.gather(*(house.mosaic(key="d1") for _ in range(12)))
+async def test_of_simultaneous_repetitions_one_is_stored(harness: IntakeHarness) -> None:
+    answers = await asyncio.gather(*(harness.mosaic(key="d1") for _ in range(12)))
     assert sorted(answer.verdict for answer in answers) == [Verdict.ALLOWED] + [Verdict.DUPLICATE] * 11
     assert len({(answer.delivery_id, answer.job_id) for answer in answers}) == 1
-    assert await house.stored() == (1, 1, 1, 1)
+    assert await harness.stored() == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize(
     ("later", "key", "again"), [(9 * 60_000, None, True), (11 * 60_000, None, False), (9 * DAY, "d1", True)]
 )
-async def test_how_long_a_delivery_is_remembered(
-    house: House, monkeypatch: pytest.MonkeyPatch, later: int, key: str | None, again: bool
+async def test_how_long_a_delivery_counts_as_repeated(
+    harness: IntakeHarness, monkeypatch: pytest.MonkeyPatch, later: int, key: str | None, again: bool
 ) -> None:
-    first = await house.mosaic("thanks", key=key)
+    first = await harness.mosaic("thanks", key=key)
     now = now_ms()
     monkeypatch.setattr(intake_module, "now_ms", lambda: now + later)
-    second = await house.mosaic("thanks", key=key)
+    second = await harness.mosaic("thanks", key=key)
     assert (second.verdict is Verdict.DUPLICATE) == again
     assert (second.delivery_id == first.delivery_id) == again
 
 
-async def test_after_its_retention_an_id_may_come_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = await house.mosaic(key="d1")
-    await house.store.write(transitions.cancel, str(first.job_id), "uid:0", None, now_ms())
+async def test_after_its_retention_a_delivery_id_may_be_used_again(
+    harness: IntakeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await harness.mosaic(key="d1")
+    await harness.store.write(transitions.cancel, str(first.job_id), "uid:0", None, now_ms())
     now = now_ms()
     monkeypatch.setattr(intake_module, "now_ms", lambda: now + 11 * DAY)
-    second = await house.mosaic(key="d1")
+    second = await harness.mosaic(key="d1")
     assert second.verdict is Verdict.ALLOWED
     assert second.delivery_id != first.delivery_id
-    third = await house.mosaic(key="d1")
+    third = await harness.mosaic(key="d1")
     assert (third.verdict, third.delivery_id) == (Verdict.DUPLICATE, second.delivery_id)
 
 
-async def test_a_github_body_is_a_repetition_under_any_id(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_repeated_github_body_is_a_duplicate_under_any_id(
+    harness: IntakeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body = (Path(__file__).parents[2] / "deliveries" / "github" / "issue_comment.created.json").read_bytes()
     headers = {"X-GitHub-Event": "issue_comment", "X-GitHub-Delivery": "1", "Cookie": "no", "User-Agent": "hub\udcff"}
-    first = await house.deliver("hub", body, headers)
+    first = await harness.deliver("hub", body, headers)
     now = now_ms()
     monkeypatch.setattr(intake_module, "now_ms", lambda: now + 9 * DAY)
-    again = await house.deliver("hub", body, {**headers, "X-GitHub-Delivery": "2"})
+    again = await harness.deliver("hub", body, {**headers, "X-GitHub-Delivery": "2"})
     assert (again.verdict, again.delivery_id) == (Verdict.DUPLICATE, first.delivery_id)
-    kept = (await house.delivery(first)).headers
+    kept = (await harness.delivery(first)).headers
     assert "Cookie" not in kept
     assert kept["User-Agent"] == "hub\ufffd"
 
 
-async def test_a_second_wish_on_a_thread_is_the_open_job(house: House) -> None:
-    first = await house.mosaic(key="d1")
-    second = await house.mosaic("@mosaic fix it, please", key="d2")
+async def test_a_second_command_on_a_thread_returns_the_open_job(harness: IntakeHarness) -> None:
+    first = await harness.mosaic(key="d1")
+    second = await harness.mosaic("@mosaic fix it, please", key="d2")
     assert (second.verdict, second.job_id) == (Verdict.DUPLICATE, first.job_id)
     assert second.delivery_id != first.delivery_id
     assert "already QUEUED on this thread" in second.reason
-    assert await house.stored() == (2, 2, 2, 1)
-    assert (await house.mosaic(key="d3", issueNumber="8")).verdict is Verdict.ALLOWED
+    assert await harness.stored() == (2, 2, 2, 1)
+    assert (await harness.mosaic(key="d3", issueNumber="8")).verdict is Verdict.ALLOWED
 
 
-async def test_a_full_disk_accepts_nothing(house: House) -> None:
+async def test_nothing_is_accepted_while_the_disk_is_full(harness: IntakeHarness) -> None:
     def limit(db: sqlite3.Connection, pages: int) -> None:
         db.execute(f"PRAGMA max_page_count = {pages}")
 
-    await house.store.write(limit, 1)  # SQLite takes this for: no more than there are now
+    await harness.store.write(limit, 1)  # SQLite takes this for: no more than there are now
     long = "@mosaic fix " + "x" * 50_000
     with pytest.raises(StorageUnavailable):
-        await house.mosaic(long, key="d1")
-    assert await house.stored() == (0, 0, 0, 0)
-    await house.store.write(limit, 1_000_000)
-    answer = await house.mosaic(long, key="d1")
+        await harness.mosaic(long, key="d1")
+    assert await harness.stored() == (0, 0, 0, 0)
+    await harness.store.write(limit, 1_000_000)
+    answer = await harness.mosaic(long, key="d1")
     assert answer.verdict is Verdict.ALLOWED
-    await house.nudged((str(answer.job_id), 1))
+    await harness.expect_queued((str(answer.job_id), 1))
 
 
-WISH = JobRequest(
-    type="fix",
-    prompt="Mend it.",
-    repository="acme/roof",
-    ref=None,
-    agent_task_id="t1",
-    workspace="default",
-    priority=9,
-    metadata={"why": "it leaks"},
-    idempotency_key="k1",
-)
+DISPATCH: dict[str, Any] = {
+    "job_type": "fix",
+    "prompt": "Mend it.",
+    "repository": "acme/roof",
+    "ref": None,
+    "agent_task_id": "t1",
+    "workspace": "default",
+    "priority": 9,
+    "metadata": {"why": "it leaks"},
+    "idempotency_key": "k1",
+    "actor": "token:ci",
+}
 
 
-async def test_a_dispatch_and_its_repetition(house: House) -> None:
-    job, new = await house.intake.dispatch(WISH, "token:ci")
+async def test_a_repeated_dispatch_returns_the_first_job(harness: IntakeHarness) -> None:
+    job, new = await harness.intake.dispatch(**DISPATCH)
     assert new
     assert (job.status, job.priority, job.agent_task_id, job.actor, job.ref) == (
         Status.QUEUED,
@@ -338,35 +360,24 @@ async def test_a_dispatch_and_its_repetition(house: House) -> None:
         "token:ci",
         "main",
     )
-    assert await house.intake.dispatch(WISH, "token:ci") == (job, False)
+    assert await harness.intake.dispatch(**DISPATCH) == (job, False)
     with pytest.raises(Refusal) as refused:
-        await house.intake.dispatch(structs.replace(WISH, prompt="Else."), "token:ci")
+        await harness.intake.dispatch(**DISPATCH | {"prompt": "Else."})
     assert refused.value.code == "invalid"
-    await house.nudged((job.id, 1))
+    await harness.expect_queued((job.id, 1))
 
 
 @pytest.mark.parametrize(
     ("more", "code"),
     [
-        ({"type": "fly"}, "invalid"),
+        ({"job_type": "fly"}, "invalid"),
         ({"repository": "nobody/roof"}, "denied"),
         ({"workspace": "lab"}, "denied"),
         ({"repository": "acme/../etc"}, "denied"),
     ],
 )
-async def test_a_dispatch_that_is_refused(house: House, more: dict[str, str], code: str) -> None:
+async def test_a_refused_dispatch_stores_nothing(harness: IntakeHarness, more: dict[str, str], code: str) -> None:
     with pytest.raises(Refusal) as refused:
-        await house.intake.dispatch(structs.replace(WISH, **more), "uid:0")
+        await harness.intake.dispatch(**DISPATCH | more)
     assert refused.value.code == code
-    assert await house.stored() == (0, 0, 0, 0)
-
-
-async def test_cancel_and_retry(house: House) -> None:
-    answer = await house.mosaic()
-    job_id = str(answer.job_id)
-    assert (await house.intake.cancel(job_id, "uid:0", "enough")).status is Status.CANCELLED
-    assert (await house.intake.retry(job_id, "uid:0")).attempt == 2
-    await house.nudged((job_id, 1), (job_id, 2))
-    with pytest.raises(Refusal) as refused:
-        await house.intake.retry(job_id, "uid:0")
-    assert refused.value.code == "not_retryable"
+    assert await harness.stored() == (0, 0, 0, 0)

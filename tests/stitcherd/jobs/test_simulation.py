@@ -1,4 +1,4 @@
-"""Simulations over a real store: what is decided again, what is not, and that nobody waits for it."""
+"""Simulations over a real store: what is decided again, what is skipped, and that nobody waits for it."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def judge(tmp_path: Path) -> Evaluator:
+def evaluator(tmp_path: Path) -> Evaluator:
     (tmp_path / "secret").touch(mode=0o600)
     (tmp_path / "secret").write_text("a secret of the forge")
     (tmp_path / "stitcherd.toml").write_text(SETTINGS)
@@ -59,8 +59,8 @@ def comment(login: str, number: int) -> bytes:
 
 async def add(
     store: Store,
-    judge: Evaluator,
-    rulebook: CompiledRails,
+    evaluator: Evaluator,
+    rails: CompiledRails,
     *,
     login: str = "ann",
     at: int = 1000,
@@ -68,9 +68,9 @@ async def add(
     source: str = "forge",
 ) -> str:
     body = body or comment(login, at)
-    found = judge._settings.sources["forge"]
+    found = evaluator._settings.sources["forge"]
     headers = {"X-GitHub-Event": "issue_comment", "Content-Type": "application/json"}
-    _, ruling = judge.rule(found, headers, comment(login, at), form=False, rulebook=rulebook)
+    _, evaluation = evaluator.evaluate(found, headers, comment(login, at), form=False, rails=rails)
     new = new_delivery(
         source=source,
         received_at=at,
@@ -78,55 +78,57 @@ async def add(
         body=body,
         headers=headers,
         actor="source:forge",
-        decision=ruling.decision,
+        decision=evaluation.decision,
     )
     await store.write(deliveries.add_delivery, new)
     return new.id
 
 
-async def test_only_what_changes_is_told_newest_first(store: Store, judge: Evaluator) -> None:
+async def test_changes_are_returned_newest_first(store: Store, evaluator: Evaluator) -> None:
     ids = [
-        await add(store, judge, parse_rails(SMALL), login=login, at=at)
+        await add(store, evaluator, parse_rails(SMALL), login=login, at=at)
         for at, login in enumerate(("ann", "eve", "ann", "bob"))
     ]
     other = parse_rails(SMALL.replace("forge:ann", "forge:eve"))
-    said = await simulate(store, judge, other, SimulationScope(100))
-    assert (said.deliveries, said.skipped) == (4, {})
-    assert [each.delivery_id for each in said.changed] == [ids[2], ids[1], ids[0]]
-    assert said.counts == {"allowed→denied": 2, "denied→allowed": 1}
-    assert {each.decision.rails_revision for each in said.changed} == {other.revision}
-    assert (await simulate(store, judge, other, SimulationScope(2))).counts == {"allowed→denied": 1}
-    assert (await simulate(store, judge, other, SimulationScope(100, since=2))).deliveries == 2
-    assert (await simulate(store, judge, other, SimulationScope(100, since=9))).deliveries == 0
-    assert (await simulate(store, judge, other, SimulationScope(100, workspace="far"))).deliveries == 0
-    assert (await simulate(store, judge, parse_rails(SMALL), SimulationScope(100))).changed == ()
+    result = await simulate(store, evaluator, other, SimulationScope(100))
+    assert (result.deliveries, result.skipped) == (4, {})
+    assert [change.delivery_id for change in result.changed] == [ids[2], ids[1], ids[0]]
+    assert result.counts == {"allowed→denied": 2, "denied→allowed": 1}
+    assert {change.decision.rails_revision for change in result.changed} == {other.revision}
+    assert (await simulate(store, evaluator, other, SimulationScope(2))).counts == {"allowed→denied": 1}
+    assert (await simulate(store, evaluator, other, SimulationScope(100, since=2))).deliveries == 2
+    assert (await simulate(store, evaluator, other, SimulationScope(100, since=9))).deliveries == 0
+    assert (await simulate(store, evaluator, other, SimulationScope(100, workspace="far"))).deliveries == 0
+    assert (await simulate(store, evaluator, parse_rails(SMALL), SimulationScope(100))).changed == ()
 
 
-async def test_what_cannot_be_decided_again_is_counted_apart(store: Store, judge: Evaluator) -> None:
-    await add(store, judge, parse_rails(SMALL), at=1)
+async def test_deliveries_that_cannot_be_decided_again_are_counted(store: Store, evaluator: Evaluator) -> None:
+    await add(store, evaluator, parse_rails(SMALL), at=1)
     await store.write(retention.prune_bodies, 2)
-    await add(store, judge, parse_rails(SMALL), at=3)
-    await add(store, judge, parse_rails(SMALL), at=4, source="gone")
-    await add(store, judge, parse_rails(SMALL), at=5, body=b"{")
-    said = await simulate(store, judge, parse_rails(SMALL.replace("forge:ann", "forge:eve")), SimulationScope(100))
-    assert (said.deliveries, len(said.changed)) == (1, 1)
-    assert said.skipped == {"bodyGone": 1, "sourceGone": 1, "unreadable": 1}
+    await add(store, evaluator, parse_rails(SMALL), at=3)
+    await add(store, evaluator, parse_rails(SMALL), at=4, source="gone")
+    await add(store, evaluator, parse_rails(SMALL), at=5, body=b"{")
+    result = await simulate(
+        store, evaluator, parse_rails(SMALL.replace("forge:ann", "forge:eve")), SimulationScope(100)
+    )
+    assert (result.deliveries, len(result.changed)) == (1, 1)
+    assert result.skipped == {"bodyGone": 1, "sourceGone": 1, "unreadable": 1}
 
 
-async def test_a_long_simulation_takes_turns_with_everybody_else(store: Store, judge: Evaluator) -> None:
+async def test_a_long_simulation_does_not_block_the_event_loop(store: Store, evaluator: Evaluator) -> None:
     many = 40 * SIMULATION_CHUNK
-    rulebook = parse_rails(SMALL)
-    await asyncio.gather(*(add(store, judge, rulebook, at=at) for at in range(many)))
-    turns = 0
+    rails = parse_rails(SMALL)
+    await asyncio.gather(*(add(store, evaluator, rails, at=at) for at in range(many)))
+    iterations = 0
 
     async def others() -> None:
-        nonlocal turns
+        nonlocal iterations
         while True:
             await asyncio.sleep(0)
-            turns += 1
+            iterations += 1
 
     task = asyncio.create_task(others())
-    said = await simulate(store, judge, parse_rails(SMALL), SimulationScope(many))
+    result = await simulate(store, evaluator, parse_rails(SMALL), SimulationScope(many))
     task.cancel()
-    assert said.deliveries == many
-    assert turns >= many / SIMULATION_CHUNK
+    assert result.deliveries == many
+    assert iterations >= many / SIMULATION_CHUNK
