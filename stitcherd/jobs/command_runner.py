@@ -66,7 +66,7 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
         env = self.env
         home = env.get("HOME")
         return await processes.run(
-            bubblewrap.wrap_command(argv, box=self.sandbox, cwd=self.cwd, tmp=self.tmp, home=home),
+            bubblewrap.wrap_command(argv, sandbox=self.sandbox, cwd=self.cwd, tmp=self.tmp, home=home),
             cwd=self.cwd,
             env=env,
             stdin=stdin,

@@ -1,4 +1,4 @@
-"""Commands as child processes: started, fed, listened to, and ended together with all they left behind."""
+"""Runs commands as child processes, and ends them together with every process that they have started."""
 
 import ctypes
 import os
@@ -28,14 +28,14 @@ __all__ = [
     "set_not_dumpable",
 ]
 
-KILL_GRACE_SECONDS = 0.7  # seconds between SIGTERM and SIGKILL
+KILL_GRACE_SECONDS = 0.7  # between SIGTERM and SIGKILL
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36  # linux/prctl.h
 
 _is_subreaper = False
 
 
 class Captured(Struct, frozen=True):
-    """What a short command of our own wrote, and its exit."""
+    """The output of a short command of our own, and how it ended."""
 
     exit: ExitStatus
     stdout: bytes
@@ -64,25 +64,24 @@ async def run(
     cwd: Path,
     env: Mapping[str, str],
     stdin: bytes = b"",
-    timeout: float | None,  # noqa: ASYNC109 (running out of time is a result here, not an error)
+    timeout: float | None,  # noqa: ASYNC109 (a timeout is a result here, not an error)
     write: Callable[[bytes], None],
     job_id: str,
     root: Path,
     watch: LimitWatch | None = None,
 ) -> ExitStatus:
-    """Run a job's command in its own session; when this returns or raises, nothing of it is alive.
+    """Run a command of a job in a session of its own; when this returns or raises, none of its processes is running.
 
-    stdout and stderr go to `write` in the order written, in pieces of at most 64 KiB; `timeout` is in seconds;
-    `root` is the job's own directory (see `end_all`). One command of a job runs at a time: what else of the
-    job is found at the end is ended too. When `watch`, given the pid of the command, returns what it takes too much
-    of, the command is killed. Raises CannotStart.
+    stdout and stderr go to `write` in the order written, in chunks of at most 64 KiB; `timeout` is in seconds;
+    `root` is the directory of the job (see `end_all`). A job runs one command at a time: all other processes of the job
+    are ended at the end, too. When `watch` returns, the command is killed. Raises CannotStart.
     """
 
-    def end(leader: int, why: EndReason) -> Awaitable[int]:
-        # After a command's own end there is rarely anybody left, and orphans are ours where we are their reaper.
-        among_ours = why is EndReason.BY_ITSELF and _is_subreaper
-        grace = 0.0 if why is EndReason.OVER else KILL_GRACE_SECONDS
-        return end_all(job_id, root, grace, leaders=(leader,), among_ours=among_ours)
+    def end(leader: int, reason: EndReason) -> Awaitable[int]:
+        # A command that exited rarely leaves processes, and if we are the subreaper they are our descendants.
+        descendants_only = reason is EndReason.EXITED and _is_subreaper
+        grace = 0.0 if reason is EndReason.LIMIT_EXCEEDED else KILL_GRACE_SECONDS
+        return end_all(job_id, root, grace, leaders=(leader,), descendants_only=descendants_only)
 
     return await run_child(argv, cwd, env, stdin, timeout, (write,), end, watch)
 
@@ -95,7 +94,7 @@ async def capture(
     stdin: bytes = b"",
     timeout: float,  # noqa: ASYNC109 (as in run)
 ) -> Captured:
-    """Run a short command of our own and return what it wrote; its session is killed after `timeout` seconds.
+    """Run a short command of our own, and return its output; its session is killed after `timeout` seconds.
 
     Raises CannotStart.
     """
@@ -107,9 +106,9 @@ async def capture(
 def build_environment(
     inherited: Mapping[str, str], *, job_id: str, attempt: int, number: int, tmp: Path, extra: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return the whole environment of an agent or a gate: names by list, everything else is left out.
+    """Return the complete environment of an agent or a gate: an allow list of names, and nothing else.
 
-    `number` is the try; `extra` are names copied from `inherited` where they are set there.
+    `number` is the try; `extra` are further names to copy from `inherited`.
     """
     names = ("PATH", "HOME", "USER", "LANG", *extra)
     return {
@@ -125,18 +124,18 @@ def build_environment(
 
 
 def become_subreaper() -> None:
-    """Let orphans of our commands become our children instead of init's; then `reap_orphans` on SIGCHLD."""
-    global _is_subreaper  # noqa: PLW0603 (a fact about the process, which prctl keeps for the process)
+    """Make orphans of our commands our children instead of init's; then call `reap_orphans` on SIGCHLD."""
+    global _is_subreaper  # noqa: PLW0603 (prctl sets it for the process as well)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     _is_subreaper = True
 
 
 def set_not_dumpable() -> None:
-    """Close our memory and /proc entries to other processes of the same user; not inherited by programs."""
+    """Protect our memory and /proc entries from other processes of the same user; programs do not inherit this."""
     _prctl(PR_SET_DUMPABLE, 0)
 
 
-async def _kill_session(leader: int, _why: EndReason) -> None:
+async def _kill_session(leader: int, _reason: EndReason) -> None:
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""One child at a time: started, fed, listened to, awaited, and reaped by nobody else."""
+"""Runs one child process: starts it, writes its stdin, reads its output, waits for its end, and reaps it."""
 
 import asyncio
 import errno
@@ -11,33 +11,46 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping,
 from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from stitcherd.processes.pipes import OutputReader, StdinWriter
 
-# merged from stitcherd.processes.exits: How a command came to its end, and why.
+PIPE_DRAIN_SECONDS = 0.2  # for output that arrives after the end of the command
+REAP_TIMEOUT_SECONDS = 1.0  # after SIGKILL, before a command is given up
+
+T = TypeVar("T")
+# Takes the pid of the leader; returns, if ever, when the command exceeds a limit, with a text that says which.
+LimitWatch: TypeAlias = Callable[[int], Coroutine[Any, Any, str]]
+
+# `reap_orphans` must not reap a child that a call here waits for, not even between its fork and its registration.
+_forking = threading.Lock()
+_awaited: set[int] = set()
+
+
+class CannotStart(Exception):
+    """A command could not be started; the text says why."""
 
 
 class ExitStatus(Struct, frozen=True):
-    """How a command ended: `code` is negative for a signal, None for what even SIGKILL did not end.
+    """How a command ended: `code` is negative for a signal, None if even SIGKILL did not end it.
 
-    `over` says what it took too much of, and was ended for.
+    `exceeded` says which limit the command exceeded, if it was ended for that.
     """
 
     code: int | None
     timed_out: bool = False
-    over: str | None = None
+    exceeded: str | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether it came to its own end, and said that all is well."""
-        return self.code == 0 and not self.timed_out and self.over is None
+        """Whether the command exited by itself, with code 0."""
+        return self.code == 0 and not self.timed_out and self.exceeded is None
 
     def __str__(self) -> str:
-        if self.over is not None:
-            return f"was ended: {self.over}"
+        if self.exceeded is not None:
+            return f"was ended: {self.exceeded}"
         if self.code is None:
             return "could not be ended"
         if self.code >= 0:
@@ -48,29 +61,12 @@ class ExitStatus(Struct, frozen=True):
 
 
 class EndReason(Enum):
-    """Why a command is at its end."""
+    """Why a command ends."""
 
-    BY_ITSELF = auto()
-    OUT_OF_TIME = auto()
-    OVER = auto()  # it took too much of something
-    TOLD_TO = auto()  # it was cancelled
-
-
-PIPE_DRAIN_SECONDS = 0.2  # seconds that the pipe is given after the command's own end
-REAP_TIMEOUT_SECONDS = 1.0  # seconds after SIGKILL before a command is given up
-
-T = TypeVar("T")
-LimitWatch = Callable[
-    [int], Coroutine[Any, Any, str]
-]  # given the leader's pid; returns when it takes too much, and of what
-
-# Whoever reaps must know which children somebody waits for, and a child is somebody's from its first moment.
-_forking = threading.Lock()
-_awaited: set[int] = set()
-
-
-class CannotStart(Exception):
-    """A command could not be started; the text says why."""
+    EXITED = auto()  # by itself
+    TIMED_OUT = auto()
+    LIMIT_EXCEEDED = auto()
+    CANCELLED = auto()
 
 
 async def run_child(
@@ -78,53 +74,53 @@ async def run_child(
     cwd: Path,
     env: Mapping[str, str],
     stdin: bytes,
-    timeout: float | None,  # noqa: ASYNC109 (as everywhere here)
+    timeout: float | None,  # noqa: ASYNC109 (a timeout is a result here, not an error)
     sinks: Sequence[Callable[[bytes], None]],
     end: Callable[[int, EndReason], Awaitable[object]],
     watch: LimitWatch | None = None,
 ) -> ExitStatus:
-    """Run a command to its end, whatever that is; `end` then ends the session of its leader, and all else of it.
+    """Run a command until it ends for whatever reason; `end` then ends the session of its leader, and all else of it.
 
-    `sinks` are one for both outputs together, or one for each. Raises CannotStart.
+    `sinks` is one for both outputs together, or one for stdout and one for stderr. Raises CannotStart.
     """
     child = _start(argv, cwd, env, feed=bool(stdin), merged=len(sinks) == 1)
     pipes = [pipe for pipe in (child.stdout, child.stderr) if pipe]
-    listeners = [OutputReader(pipe.fileno(), sink) for pipe, sink in zip(pipes, sinks, strict=True)]
-    feeder = StdinWriter(child.stdin, stdin) if child.stdin else None
-    gone = _exit_future(child.pid)
+    readers = [OutputReader(pipe.fileno(), sink) for pipe, sink in zip(pipes, sinks, strict=True)]
+    writer = StdinWriter(child.stdin, stdin) if child.stdin else None
+    exited = _exit_future(child.pid)
     watching: set[asyncio.Future[str]] = {asyncio.ensure_future(watch(child.pid))} if watch else set()
-    why = EndReason.TOLD_TO
-    over = None
+    reason = EndReason.CANCELLED
+    exceeded = None
     try:
-        ends: set[asyncio.Future[Any]] = {gone, *watching}
+        ends: set[asyncio.Future[Any]] = {exited, *watching}
         await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        if gone.done():
-            why = EndReason.BY_ITSELF
-            await asyncio.wait({listener.ended for listener in listeners}, timeout=PIPE_DRAIN_SECONDS)
+        if exited.done():
+            reason = EndReason.EXITED
+            await asyncio.wait({reader.ended for reader in readers}, timeout=PIPE_DRAIN_SECONDS)
         else:
-            why = EndReason.OUT_OF_TIME
+            reason = EndReason.TIMED_OUT
             for done in (each for each in watching if each.done()):
-                why, over = EndReason.OVER, done.result()
+                reason, exceeded = EndReason.LIMIT_EXCEEDED, done.result()
     finally:
         for each in watching:
             each.cancel()
-        # The leader stays a zombie until its followers are ended: its session's number cannot be anyone else's.
+        # The leader stays a zombie until the rest of its session is ended: nobody else can get its session id.
         try:
-            await _complete(_end_and_wait(end(child.pid, why), gone, *watching))
+            await _complete(_end_and_wait(end(child.pid, reason), exited, *watching))
         finally:
-            for listener in listeners:
-                listener.close()
-            if feeder:
-                feeder.close()
+            for reader in readers:
+                reader.close()
+            if writer:
+                writer.close()
             code = _reap(child, pipes)
-    for listener in listeners:
-        if listener.fault:
-            raise listener.fault
-    return ExitStatus(code, why is EndReason.OUT_OF_TIME, over)
+    for reader in readers:
+        if reader.error:
+            raise reader.error
+    return ExitStatus(code, reason is EndReason.TIMED_OUT, exceeded)
 
 
 def reap_orphans(others: Collection[int] = ()) -> None:
-    """Reap adopted children that have ended, and no child that a call here, or one of `others`, is waiting for."""
+    """Reap adopted children that have ended, but no child that a call here is waiting for, and none of `others`."""
     with _forking:
         for listing in Path("/proc/self/task").glob("*/children"):
             with suppress(OSError):
@@ -155,47 +151,47 @@ def _start(
                 start_new_session=True,
             )
             _awaited.add(child.pid)
-    except (OSError, ValueError, IndexError) as fault:
-        raise CannotStart(_start_error(argv, cwd, env, fault)) from fault
+    except (OSError, ValueError, IndexError) as error:
+        raise CannotStart(_start_error(argv, cwd, env, error)) from error
     return child
 
 
-def _start_error(argv: Sequence[str], cwd: Path, env: Mapping[str, str], fault: Exception) -> str:
+def _start_error(argv: Sequence[str], cwd: Path, env: Mapping[str, str], error: Exception) -> str:
     if not argv:
         return "There is no command to start."
-    match fault:
+    match error:
         case OSError() if not cwd.is_dir():
-            because = f"its directory {cwd} is gone"
+            reason = f"its directory {cwd} is gone"
         case FileNotFoundError() if Path(cwd, argv[0]).exists():
-            because = "the interpreter that its first line names is missing"
+            reason = "the interpreter that its first line names is missing"
         case FileNotFoundError():
-            because = "there is no such program"
+            reason = "there is no such program"
         case PermissionError() if "/" not in argv[0] and not shutil.which(argv[0], os.F_OK, env.get("PATH")):
-            because = "there is no such program"  # and a directory on PATH is closed to us
+            reason = "there is no such program"  # and a directory on PATH is not readable
         case PermissionError():
-            because = "it is not executable"
+            reason = "it is not executable"
         case OSError(errno=errno.E2BIG):
-            because = f"its arguments are too long, {sum(map(len, argv))} characters in all"
+            reason = f"its arguments are too long, {sum(map(len, argv))} characters in all"
         case OSError():
-            because = str(fault.strerror)
+            reason = str(error.strerror)
         case _:
-            because = str(fault)
-    return f"{argv[0]} cannot be started: {because}."
+            reason = str(error)
+    return f"{argv[0]} cannot be started: {reason}."
 
 
 def _exit_future(pid: int) -> asyncio.Future[None]:
     loop = asyncio.get_running_loop()
-    gone = loop.create_future()
+    exited = loop.create_future()
     handle = os.pidfd_open(pid)
 
     def on_exit() -> None:
         loop.remove_reader(handle)
         os.close(handle)
-        if not gone.done():
-            gone.set_result(None)
+        if not exited.done():
+            exited.set_result(None)
 
     loop.add_reader(handle, on_exit)
-    return gone
+    return exited
 
 
 def _reap(child: subprocess.Popen[bytes], pipes: Sequence[IO[bytes]]) -> int | None:
@@ -209,6 +205,7 @@ def _reap(child: subprocess.Popen[bytes], pipes: Sequence[IO[bytes]]) -> int | N
 
 
 async def _complete(work: Awaitable[T]) -> T:
+    """Wait for work to complete, also when cancelled; the cancellation is raised afterwards."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -1,4 +1,4 @@
-"""Both ends of a child's pipes on the event loop: nothing here blocks, or waits for the other."""
+"""Reads and writes the pipes of a child process on the event loop; nothing here blocks."""
 
 import asyncio
 import os
@@ -10,19 +10,19 @@ READ_MAX = 64 * 1024
 
 
 class OutputReader:
-    """Hands what comes out of a pipe to `write`; a `fault` of `write` is kept, and the pipe still emptied."""
+    """Passes what comes out of a pipe to `write`; an exception of `write` is kept as `error`, and reading goes on."""
 
     def __init__(self, pipe: int, write: Callable[[bytes], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._pipe = pipe
-        self._write_chunk = write
-        self.fault: Exception | None = None
+        self._write = write
+        self.error: Exception | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
         os.set_blocking(pipe, False)
         self._loop.add_reader(pipe, self._read)
 
     def close(self) -> None:
-        """Take what is still in the pipe (not what is yet to be written), and let go of it."""
+        """Read what is in the pipe now, and stop."""
         for _ in range(16):  # a pipe holds at most 1 MiB: /proc/sys/fs/pipe-max-size
             if self.ended.done() or not self._read():
                 break
@@ -30,17 +30,17 @@ class OutputReader:
 
     def _read(self) -> bool:
         try:
-            piece = os.read(self._pipe, READ_MAX)
+            chunk = os.read(self._pipe, READ_MAX)
         except BlockingIOError:
             return False
-        if not piece:
+        if not chunk:
             self._end()
             return False
-        if not self.fault:
+        if not self.error:
             try:
-                self._write_chunk(piece)
-            except Exception as fault:  # noqa: BLE001 (raised by whoever waits for the command)
-                self.fault = fault
+                self._write(chunk)
+            except Exception as error:  # noqa: BLE001 (raised by `run_child`)
+                self.error = error
         return True
 
     def _end(self) -> None:
@@ -50,7 +50,7 @@ class OutputReader:
 
 
 class StdinWriter:
-    """Writes `data` into a child's stdin as fast as it is read, and closes it; a child may ignore it."""
+    """Writes `data` to the stdin of a child as fast as the child reads it, and closes it; a child may ignore it."""
 
     def __init__(self, pipe: IO[bytes], data: bytes) -> None:
         self._loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Which processes belong to a job, and their end; read from /proc, so that it also works after a crash."""
+"""Finds the processes of a job in /proc, which also works after a crash of the daemon, and ends them."""
 
 import asyncio
 import os
@@ -13,33 +13,33 @@ from typing import NamedTuple
 log = getLogger(__name__)
 
 KERNEL_THREAD = 0x00200000  # PF_KTHREAD in field 9 of /proc/PID/stat: proc(5), linux/sched.h
-KILL_TIMEOUT_SECONDS = 1.0  # seconds of SIGKILL before a process that cannot die (sleeping in a driver) is given up
-# A sandbox takes all that is inside along when it goes, so it is not asked to: it goes by itself, after them. Any
-# process can call itself so; what it gains is that nobody asks before it is killed.
+KILL_TIMEOUT_SECONDS = 1.0  # after SIGKILL, before a process that cannot be killed (sleeping in a driver) is given up
+# A sandbox gets no SIGTERM: it would kill all processes inside, and it exits by itself after them. Any process can take
+# this name; it only loses the SIGTERM before its SIGKILL.
 SANDBOX_NAME = b"bwrap"
 
 
 class Process(NamedTuple):
-    """One living process; `started`, in clock ticks since boot, tells it from a later one of the same pid."""
+    """A running process; `started`, in clock ticks since boot, distinguishes it from a later one of the same pid."""
 
     pid: int
     started: int
     parent: int
     session: int
-    terminal: int  # 0: it has none
-    name: bytes  # its own choice
+    terminal: int  # 0 for none
+    name: bytes  # set by the process itself
 
 
 def read_process(pid: int) -> Process | None:
-    """Return what /proc says of a process, or None if it is gone, a zombie or a kernel thread."""
+    """Return a process from /proc, or None if it has ended, is a zombie or is a kernel thread."""
     try:
         line = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    # The name in parentheses may hold any, so everything is counted from the last one.
+    # The name is in parentheses and may contain some, so fields are counted from the last one.
     end = line.rindex(b")")
     fields = line[end + 2 :].split()
-    # A program whose first thread has left looks like a zombie too; its other threads count.
+    # A program whose first thread has ended looks like a zombie too, but has other threads.
     dead = fields[0] in {b"Z", b"X"} and int(fields[17]) <= 1
     if dead or int(fields[6]) & KERNEL_THREAD:
         return None
@@ -48,74 +48,78 @@ def read_process(pid: int) -> Process | None:
 
 
 def find_job_processes(
-    job_id: str, root: Path, leaders: Collection[int] = (), *, among_ours: bool = False
+    job_id: str, root: Path, leaders: Collection[int] = (), *, descendants_only: bool = False
 ) -> list[Process]:
-    """Return the living processes of a job, without ourselves and our ancestors.
+    """Return the running processes of a job, without this process and its ancestors.
 
-    A process is the job's when it carries STITCHER_JOB_ID, sits below `root` (by working directory, root or
-    program), is in the session of one of `leaders`, or descends from such a one. `among_ours` looks only at what
-    descends from us: far quicker, and all there is where we are the reaper of orphans.
-    Raises ValueError for a `root` that would be everybody's.
+    A process belongs to the job if it has the job's STITCHER_JOB_ID in its environment, is below `root` (by working
+    directory, root directory or program), is in the session of one of `leaders`, or descends from such a process.
+    `descendants_only` considers only our own descendants: far quicker, and complete where we are the subreaper.
+    Raises ValueError if `root` is the root of the file system.
     """
-    place = os.path.realpath(root)
-    if place == "/":
+    directory = os.path.realpath(root)
+    if directory == "/":
         raise ValueError("A job's directory cannot be the root of the file system.")
-    pids = descendants(os.getpid()) if among_ours else [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (names are all we need)
+    pids = descendants(os.getpid()) if descendants_only else _all_pids()
     living = {process.pid: process for process in map(read_process, pids) if process}
-    spared = _ancestors(living)
-    mark = f"STITCHER_JOB_ID={job_id}".encode()
-    family = {
+    excluded = _ancestors(living)
+    variable = f"STITCHER_JOB_ID={job_id}".encode()
+    found = {
         process.pid
         for process in living.values()
-        if process.pid not in spared
-        and (process.session in leaders or _has_job_variable(process.pid, mark) or _is_below(process, place))
+        if process.pid not in excluded
+        and (process.session in leaders or _has_job_variable(process.pid, variable) or _is_below(process, directory))
     }
     grown = True
     while grown:
-        children = {p.pid for p in living.values() if p.parent in family and p.pid not in spared}
-        grown = not children <= family
-        family |= children
-    return [living[pid] for pid in family]
+        children = {p.pid for p in living.values() if p.parent in found and p.pid not in excluded}
+        grown = not children <= found
+        found |= children
+    return [living[pid] for pid in found]
 
 
 def descendants(of: int) -> set[int]:
-    """Return a process and all that descend from it.
+    """Return the pids of a process and of all its descendants.
 
-    The kernel's list of children may skip one while another exits (proc(5), task/TID/children), so it is read twice.
+    The kernel's list of children may miss one while another exits (proc(5), task/TID/children), so it is read twice.
     """
     return {*_list_descendants(of), *_list_descendants(of)}
 
 
 async def end_all(
-    job_id: str, root: Path, grace: float = 0.7, leaders: Collection[int] = (), *, among_ours: bool = False
+    job_id: str, root: Path, grace: float = 0.7, leaders: Collection[int] = (), *, descendants_only: bool = False
 ) -> int:
-    """End every process of a job and return how many there were; `among_ours` as in `find`.
+    """End every process of a job, and return how many there were; `descendants_only` as in `find_job_processes`.
 
-    SIGTERM first; after `grace` seconds SIGKILL until a look around finds nobody, for at most a second more.
-    `root` is the job's own directory; `leaders` are sessions known to be the job's.
+    They get SIGTERM first, and after `grace` seconds SIGKILL until none is left, for at most another second.
+    `root` is the directory of the job; `leaders` are the session leaders known to belong to it.
     """
     ended: set[tuple[int, int]] = set()
-    asked: set[tuple[int, int]] = set()
+    signalled: set[tuple[int, int]] = set()
     began = monotonic()
-    nap = 0.005
-    while family := await asyncio.to_thread(
-        find_job_processes, job_id, root, leaders, among_ours=among_ours and not ended
+    delay = 0.005
+    while found := await asyncio.to_thread(
+        find_job_processes, job_id, root, leaders, descendants_only=descendants_only and not ended
     ):
         waited = monotonic() - began
         if waited > grace + KILL_TIMEOUT_SECONDS:
-            log.warning("job %s: %d processes cannot be ended", job_id, len(family))
+            log.warning("job %s: %d processes cannot be ended", job_id, len(found))
             break
-        for process in family:
+        for process in found:
             identity = (process.pid, process.started)
             ended.add(identity)
             if waited >= grace:
                 _send_signal(process, signal.SIGKILL)
-            elif process.name != SANDBOX_NAME and identity not in asked:
-                asked.add(identity)
+            elif process.name != SANDBOX_NAME and identity not in signalled:
+                signalled.add(identity)
                 _send_signal(process, signal.SIGTERM)
-        await asyncio.sleep(min(nap, max(grace - waited, 0.005)))
-        nap = min(nap * 2, 0.05)
+        await asyncio.sleep(min(delay, max(grace - waited, 0.005)))
+        delay = min(delay * 2, 0.05)
     return len(ended)
+
+
+def _all_pids() -> set[int]:
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 (names are all we need)
 
 
 def _list_descendants(of: int) -> list[int]:
@@ -129,29 +133,29 @@ def _list_descendants(of: int) -> list[int]:
 
 
 def _ancestors(living: dict[int, Process]) -> set[int]:
-    spared = {1}
+    excluded = {1}
     pid = os.getpid()
-    while pid not in spared:
-        spared.add(pid)
+    while pid not in excluded:
+        excluded.add(pid)
         pid = living[pid].parent if pid in living else 1
-    return spared
+    return excluded
 
 
-def _has_job_variable(pid: int, mark: bytes) -> bool:
+def _has_job_variable(pid: int, variable: bytes) -> bool:
     try:
-        return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
 
 
-def _is_below(process: Process, place: str) -> bool:
-    # A person who looks into a checkout has a terminal; commands of ours never get one from us.
+def _is_below(process: Process, directory: str) -> bool:
+    # A person in a checkout has a terminal; we never give one to a command.
     if process.terminal:
         return False
     for link in ("cwd", "root", "exe"):
         with suppress(OSError):
-            target = os.readlink(f"/proc/{process.pid}/{link}")  # noqa: PTH115 (a deleted place ends in ' (deleted)')
-            if target == place or target.startswith(place + "/") or target == place + " (deleted)":
+            target = os.readlink(f"/proc/{process.pid}/{link}")  # noqa: PTH115 (that of a deleted one ends in ' (deleted)')
+            if target == directory or target.startswith(directory + "/") or target == directory + " (deleted)":
                 return True
     return False
 

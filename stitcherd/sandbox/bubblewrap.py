@@ -1,4 +1,9 @@
-"""Which directories a sandbox may not be shown, because somebody's secrets lie in them."""
+"""Runs a command in a bubblewrap sandbox, and tells whether this machine can; docs/security.md says what it contains.
+
+The command sees the programs of the system read-only, and can write to one directory and its TMPDIR. Nothing else is
+there: the home directory is empty, and processes, sockets and files of the daemon are absent. The command has no
+terminal, since `processes` gives it none, and ends with bubblewrap, which ends with the thread that started it.
+"""
 
 import os
 import shutil
@@ -11,14 +16,33 @@ from msgspec import Struct
 
 from shared.api import RailsFault
 
-# merged from stitcherd.sandbox.remedies: What to do where bubblewrap is there and does not work: read from
-# what it says, and from the kernel's settings.
-# merged from stitcherd.sandbox.lacking: What rails ask of the sandbox and this machine does not give: no
-# fault of theirs, but jobs that will be denied.
-
 KERNEL_SETTINGS = Path("/proc/sys")
+SCRATCH_MAX = 512 * 2**20  # bytes for each of the empty home, /tmp, /var/tmp and /dev/shm, unless a limit is lower
 
-# A setting of the kernel that keeps ordinary users from making namespaces, by the value that does it.
+_NAMESPACES = (
+    *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
+    *("--disable-userns", "--cap-drop", "ALL", "--die-with-parent", "--hostname", "stitcher"),
+)
+# /proc too: if the daemon runs as root, the kernel settings below it would be writable.
+_READ_ONLY = ("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/")
+# What programs need of /etc, in Debian's and Fedora's locations; none of it is secret.
+_ETC_FILES = (
+    *("passwd", "group", "nsswitch.conf", "hosts", "host.conf", "gai.conf", "resolv.conf", "services", "protocols"),
+    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "timezone", "os-release", "mime.types"),
+    *("debian_version", "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs", "pki/ca-trust/extracted", "ca-certificates"),
+    *("fonts", "java-17-openjdk", "java-21-openjdk", "python3", "python3.11", "python3.12", "python3.13"),
+)
+_SYSTEM_DIRECTORIES = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_SECRETS_IN_HOME = (
+    *(".ssh", ".gnupg", ".aws", ".azure", ".config/gcloud", ".config/gh", ".docker", ".kube", ".netrc", ".npmrc"),
+    *(".git-credentials", ".config/git/credentials", ".pypirc", ".password-store", ".local/share/keyrings"),
+    *(".mozilla", ".config/chromium", ".config/google-chrome", ".bash_history"),
+)
+_SECRETS_IN_SYSTEM = ("/dev", "/etc/shadow", "/etc/ssh", "/etc/ssl/private", "/proc", "/run", "/sys", "/var/lib/docker")
+
+_UNAVAILABLE = "sandbox bwrap cannot be used"
+_REQUIRED_PROGRAMS = {"bwrap": "bubblewrap", "choom": "util-linux", "prlimit": "util-linux"}
+# Kernel settings that keep users from creating namespaces, with the value that does so, and the remedy.
 _FORBIDDING_SETTINGS = {
     ("kernel/unprivileged_userns_clone", "0"): "allow it: sysctl kernel.unprivileged_userns_clone=1",
     ("kernel/apparmor_restrict_unprivileged_userns", "1"): (
@@ -33,43 +57,11 @@ _KNOWN_ERRORS = {
 }
 
 
-def find_remedy(said: str, settings: Path = KERNEL_SETTINGS) -> str | None:
-    """Return what would help against what bubblewrap said, if it is known."""
-    for words, hint in _KNOWN_ERRORS.items():
-        if words in said:
-            return hint
-    for (name, value), hint in _FORBIDDING_SETTINGS.items():
-        file = settings / name
-        if file.exists() and file.read_text().strip() == value:
-            return hint
-    return None
-
-
-SCRATCH_MAX = 512 * 2**20  # bytes of the empty home, /tmp, /var/tmp and /dev/shm each, where no limit says less
-
-_NAMESPACES = (
-    *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
-    *("--disable-userns", "--cap-drop", "ALL", "--die-with-parent", "--hostname", "stitcher"),
-)
-# /proc too: for a daemon that is root, the settings of the kernel below it are a file like any other.
-_READ_ONLY = ("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/")
-# What programs need of /etc; nothing of it is a secret. Debian's and Fedora's places.
-_ETC_FILES = (
-    *("passwd", "group", "nsswitch.conf", "hosts", "host.conf", "gai.conf", "resolv.conf", "services", "protocols"),
-    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "timezone", "os-release", "mime.types"),
-    *("debian_version", "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs", "pki/ca-trust/extracted", "ca-certificates"),
-    *("fonts", "java-17-openjdk", "java-21-openjdk", "python3", "python3.11", "python3.12", "python3.13"),
-)
-_UNAVAILABLE = "sandbox bwrap cannot be used"
-_REQUIRED_PROGRAMS = {"bwrap": "bubblewrap", "choom": "util-linux", "prlimit": "util-linux"}
-_SYSTEM_DIRECTORIES = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-
-
 class SandboxSpec(Struct, frozen=True, kw_only=True):
-    """What a sandbox leaves to a command; sizes are in bytes, and None is no limit.
+    """What a sandbox allows a command; sizes are in bytes, and None is no limit.
 
-    The kernel holds each process to `memory`, each file to `disk`, and all of the command's to `processes`; `watching`
-    sees that all processes together keep to `memory`, and all files to `disk`.
+    The kernel limits each process to `memory`, each file to `disk`, and the number of processes to `processes`;
+    `sandbox.limits` limits all processes together to `memory`, and all files together to `disk`.
     """
 
     network: bool = True
@@ -79,71 +71,117 @@ class SandboxSpec(Struct, frozen=True, kw_only=True):
     disk: int | None = None
 
 
-def wrap_command(argv: Sequence[str], box: SandboxSpec | None, *, cwd: Path, tmp: Path, home: str | None) -> list[str]:
-    """Return the command line that runs `argv` in `box`, with `cwd` and `tmp` writable; unchanged without a box.
+def wrap_command(
+    argv: Sequence[str], sandbox: SandboxSpec | None, *, cwd: Path, tmp: Path, home: str | None
+) -> list[str]:
+    """Return the command line that runs `argv` in a sandbox with `cwd` and `tmp` writable; `argv` without a sandbox.
 
-    `home` is what HOME says inside: it is there, writable and empty. A mount that is missing, or a program that is
-    not to be seen inside, is said on stderr, with exit code 1.
+    `home` is the value of HOME inside, an empty, writable directory. If a mount or the program is missing inside,
+    bubblewrap reports it on stderr, with exit code 1.
     """
-    if box is None:
+    if sandbox is None:
         return list(argv)
-    scratch = str(min(box.memory or SCRATCH_MAX, box.disk or SCRATCH_MAX, SCRATCH_MAX))
-    # When the machine runs out of memory, the kernel is to take a command of ours, and not what else runs there.
-    words = [
-        "choom",
-        "-n",
-        "1000",
-        "--",
-        "bwrap",
-        *_NAMESPACES,
-        *([] if box.network else ["--unshare-net"]),
-        *_system_mounts(),
-    ]
-    for place in scratch_directories(home):
-        words += ["--size", scratch, "--tmpfs", place]
-    for mount in box.mounts:
-        path = os.path.expanduser(mount)  # noqa: PTH111 (Path.expanduser raises for ~stranger)
+    scratch = str(min(sandbox.memory or SCRATCH_MAX, sandbox.disk or SCRATCH_MAX, SCRATCH_MAX))
+    words = ["choom", "-n", "1000", "--"]  # if the machine runs out of memory, the kernel shall kill this command first
+    words += ["bwrap", *_NAMESPACES, *([] if sandbox.network else ["--unshare-net"]), *_system_mounts()]
+    for directory in scratch_directories(home):
+        words += ["--size", scratch, "--tmpfs", directory]
+    for mount in sandbox.mounts:
+        path = _expand(mount)
         words += ["--ro-bind", path, path]
-    for place in (str(cwd), str(tmp)):
-        words += ["--bind", place, place]
+    for directory in (str(cwd), str(tmp)):
+        words += ["--bind", directory, directory]
     words += [*_READ_ONLY, "--chdir", str(cwd), "--"]
-    return [*words, *_limit_options(box), *argv]
+    return [*words, *_limit_options(sandbox), *argv]
 
 
 def scratch_directories(home: str | None) -> list[str]:
-    """Return the places inside that are empty, writable and forgotten afterwards, for a home as in `wrap`."""
+    """Return the directories inside that are empty, writable and discarded afterwards; `home` as in `wrap_command`."""
     return ["/tmp", "/var/tmp", "/dev/shm", *([home] if home and _is_mountable(Path(home)) else [])]  # noqa: S108 (not ours)
 
 
 @cache
 def unavailable_reason() -> str | None:
-    """Return None where the sandbox works, and else a sentence that says why not; it is tried once, for real."""
+    """Return why sandboxes do not work on this machine, or None; determined once, by starting one."""
     for program, package in _REQUIRED_PROGRAMS.items():
         if shutil.which(program) is None:
             return f"{_UNAVAILABLE}: there is no program {program} (on Debian: apt-get install {package})"
     argv = wrap_command(["true"], SandboxSpec(network=False), cwd=Path("/usr"), tmp=Path("/usr"), home=None)
     argv[argv.index("--bind")] = argv[argv.index("--bind")] = "--ro-bind"
+    env = {"PATH": os.environ.get("PATH", os.defpath)}
     try:
-        done = subprocess.run(argv, capture_output=True, timeout=10.0, check=False, env={"PATH": _search_path()})
-    except (OSError, subprocess.TimeoutExpired) as fault:
-        return f"{_UNAVAILABLE}: {fault}"
+        done = subprocess.run(argv, capture_output=True, timeout=10.0, check=False, env=env)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{_UNAVAILABLE}: {error}"
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip() or f"bwrap ended with exit code {done.returncode}"
-        hint = find_remedy(said)
-        return f"{_UNAVAILABLE} here: {said}" + (f" ({hint})" if hint else "")
+        output = done.stderr.decode(errors="replace").strip() or f"bwrap ended with exit code {done.returncode}"
+        remedy = find_remedy(output)
+        return f"{_UNAVAILABLE} here: {output}" + (f" ({remedy})" if remedy else "")
     return None
 
 
 @cache
 def unenforceable_limits() -> dict[str, str]:
-    """Return the limits of a box that bind nobody here, each with the reason."""
+    """Return the limits of a SandboxSpec that cannot be enforced on this machine, each with the reason."""
     if os.geteuid() == 0:
         return {"processes": "the kernel does not count root's processes: run stitcherd as a user of its own"}
     return {}
 
 
-def _search_path() -> str:
-    return os.environ.get("PATH", os.defpath)
+def find_remedy(output: str, settings: Path = KERNEL_SETTINGS) -> str | None:
+    """Return a known remedy for what bubblewrap printed, considering the kernel's settings."""
+    for words, remedy in _KNOWN_ERRORS.items():
+        if words in output:
+            return remedy
+    for (name, value), remedy in _FORBIDDING_SETTINGS.items():
+        file = settings / name
+        if file.exists() and file.read_text().strip() == value:
+            return remedy
+    return None
+
+
+def missing_sandbox_warnings(requested: Iterable[tuple[int, str, SandboxSpec | None]]) -> list[RailsFault]:
+    """Return a warning for each reason why requested sandboxes do not work on this machine.
+
+    `requested` has the line of rails.yaml, who requests a sandbox there, and the sandbox. A warning is placed at the
+    first line that it concerns.
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    for line, who, sandbox in requested:
+        for reason in _missing_reasons(sandbox) if sandbox else ():
+            found.setdefault(reason, []).append((line, who))
+    warnings = []
+    for reason, places in found.items():
+        names = ", ".join(dict.fromkeys(who for _, who in places))
+        warnings.append(RailsFault(min(places)[0], 1, f"{reason}; until then jobs are denied that need {names}"))
+    return warnings
+
+
+def find_exposed_path(mount: str, private: Iterable[Path]) -> Path | None:
+    """Return a path that a mount must not expose but would: one of `private`, or a usual place of secrets; or None.
+
+    A mount exposes such a path if it is the same, below it or above it; links are followed.
+    """
+    home = Path.home()
+    guarded = [*private, *(home / name for name in _SECRETS_IN_HOME), *map(Path, _SECRETS_IN_SYSTEM)]
+    mounted = Path(_expand(mount))
+    for path in guarded:
+        for one, other in ((mounted, path), (mounted.resolve(), path.resolve())):
+            if one.is_relative_to(other) or other.is_relative_to(one):
+                return path
+    return None
+
+
+def _missing_reasons(sandbox: SandboxSpec) -> Iterator[str]:
+    if (unavailable := unavailable_reason()) is not None:
+        yield unavailable
+    for limit, reason in unenforceable_limits().items():
+        if getattr(sandbox, limit) is not None:
+            yield f"{limit} cannot be limited here: {reason}"
+
+
+def _expand(path: str) -> str:
+    return os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises for ~stranger)
 
 
 def _system_mounts() -> list[str]:
@@ -160,59 +198,13 @@ def _system_mounts() -> list[str]:
 
 
 def _is_mountable(home: Path) -> bool:
-    """Say whether an empty directory may stand at a place without hiding what the sandbox needs there."""
+    """Return whether an empty directory can be mounted here without hiding what the sandbox needs."""
     taken = {"usr", "etc", "proc", "dev", *_SYSTEM_DIRECTORIES}
     return home.is_absolute() and len(home.parts) > 1 and home.parts[1] not in taken
 
 
-def _limit_options(box: SandboxSpec) -> list[str]:
-    # Of the address space only what is written to counts: what runtimes merely reserve would be over any limit.
-    given = (("data", box.memory), ("nproc", box.processes), ("fsize", box.disk))
-    words = [f"--{name}={limit}" for name, limit in given if limit is not None]
+def _limit_options(sandbox: SandboxSpec) -> list[str]:
+    # RLIMIT_DATA, not RLIMIT_AS: runtimes reserve far more address space than they use.
+    limits = (("data", sandbox.memory), ("nproc", sandbox.processes), ("fsize", sandbox.disk))
+    words = [f"--{name}={limit}" for name, limit in limits if limit is not None]
     return ["prlimit", *words, "--core=0", "--"] if words else []
-
-
-def missing_sandbox_warnings(asked: Iterable[tuple[int, str, SandboxSpec | None]]) -> list[RailsFault]:
-    """Return a warning for each cause, at the first line that asks; `asked` are lines, who asks there, and for what."""
-    found: dict[str, list[tuple[int, str]]] = {}
-    for line, who, box in asked:
-        for cause in _missing_causes(box) if box else ():
-            found.setdefault(cause, []).append((line, who))
-    return [
-        RailsFault(min(them)[0], 1, _missing_warning(cause, [who for _, who in them])) for cause, them in found.items()
-    ]
-
-
-def _missing_causes(box: SandboxSpec) -> Iterator[str]:
-    if (cause := unavailable_reason()) is not None:
-        yield cause
-    for limit, why in unenforceable_limits().items():
-        if getattr(box, limit) is not None:
-            yield f"{limit} cannot be limited here: {why}"
-
-
-def _missing_warning(cause: str, who: list[str]) -> str:
-    return f"{cause}; until then jobs are denied that need {', '.join(dict.fromkeys(who))}"
-
-
-_SECRETS_IN_HOME = (
-    *(".ssh", ".gnupg", ".aws", ".azure", ".config/gcloud", ".config/gh", ".docker", ".kube", ".netrc", ".npmrc"),
-    *(".git-credentials", ".config/git/credentials", ".pypirc", ".password-store", ".local/share/keyrings"),
-    *(".mozilla", ".config/chromium", ".config/google-chrome", ".bash_history"),
-)
-_SECRETS_IN_SYSTEM = ("/dev", "/etc/shadow", "/etc/ssh", "/etc/ssl/private", "/proc", "/run", "/sys", "/var/lib/docker")
-
-
-def find_exposed_path(mount: str, private: Iterable[Path]) -> Path | None:
-    """Return what a mount would show that it must not, or None: one of `private`, or a usual place of secrets.
-
-    A mount that is below such a place, or above it, shows it; links are followed. The user's home is above some.
-    """
-    home = Path.home()
-    guarded = [*private, *(home / name for name in _SECRETS_IN_HOME), *map(Path, _SECRETS_IN_SYSTEM)]
-    asked = Path(os.path.expanduser(mount))  # noqa: PTH111 (Path.expanduser raises for ~stranger)
-    for place in guarded:
-        for one, other in ((asked, place), (asked.resolve(), place.resolve())):
-            if one.is_relative_to(other) or other.is_relative_to(one):
-                return place
-    return None

@@ -1,7 +1,7 @@
-"""What a command in a sandbox takes in all, looked at while it runs: the kernel's limits hold for one process or file.
+"""Enforces the memory and disk limits of a whole command while it runs: those of the kernel are per process or file.
 
-A look costs little as long as there is no reason for a closer one, and errs to the side of the limit: what a command
-keeps from being seen, while it could be over, counts as over.
+A check is cheap as long as nothing calls for a closer one. What a command hides from it counts as over the limit, if it
+could be.
 """
 
 import asyncio
@@ -17,147 +17,146 @@ from stitcherd import processes
 from stitcherd.processes.tree import descendants, read_process
 from stitcherd.sandbox.bubblewrap import SandboxSpec, scratch_directories
 
-FIRST_CHECK_SECONDS, CHECK_INTERVAL_MAX = 0.03, 0.25  # seconds between two looks: the first and the longest
-CHECK_COST_FACTOR = 10  # times as long as a look took, the next one waits
-DISK_SEARCH_SECONDS = 10.0  # seconds between two searches for what was written, where nothing hints at much
-SEARCH_TIMEOUT_SECONDS = 60.0  # seconds
+FIRST_CHECK_SECONDS, CHECK_INTERVAL_MAX = 0.03, 0.25  # between two checks: at first, and at most
+CHECK_COST_FACTOR = 10  # the next check comes after this many times the duration of the last
+DISK_SEARCH_SECONDS = 10.0  # between two searches for written files, if the free space does not call for one
+SEARCH_TIMEOUT_SECONDS = 60.0
 
 
-def watch_limits(box: SandboxSpec | None, places: Sequence[Path], home: str | None) -> processes.LimitWatch | None:
-    """Return what says when a command in the box, with the writable `places`, is over a limit; None without one.
+def watch_limits(
+    sandbox: SandboxSpec | None, directories: Sequence[Path], home: str | None
+) -> processes.LimitWatch | None:
+    """Return a watch on the limits of a command that can write to `directories`; None if there is no limit to watch.
 
-    The places lie in one file system.
+    The directories must be in the same file system; `home` is as in `wrap_command`.
     """
-    if box is None or (box.memory is None and box.disk is None):
+    if sandbox is None or (sandbox.memory is None and sandbox.disk is None):
         return None
-    return _LimitWatcher(box, places, home)
+    return _LimitWatcher(sandbox, directories, home)
 
 
 class _LimitWatcher:
-    def __init__(self, box: SandboxSpec, places: Sequence[Path], home: str | None) -> None:
-        self._box = box
-        self._places = places
-        self._scratches = scratch_directories(home)
+    def __init__(self, sandbox: SandboxSpec, directories: Sequence[Path], home: str | None) -> None:
+        self._sandbox = sandbox
+        self._directories = directories
+        self._scratch = scratch_directories(home)
 
     async def __call__(self, leader: int) -> str:
-        written = _DiskUsage(self._places, self._box.disk) if self._box.disk is not None else None
-        nap = FIRST_CHECK_SECONDS
+        memory_limit, disk_limit = self._sandbox.memory, self._sandbox.disk
+        disk = _DiskUsage(self._directories, disk_limit) if disk_limit is not None else None
+        delay = FIRST_CHECK_SECONDS
         while True:
-            await asyncio.sleep(nap)
+            await asyncio.sleep(delay)
             began = time.monotonic()
-            if self._box.memory is not None:
-                held = await asyncio.to_thread(measure_memory, leader, self._box.memory, self._scratches)
-                if held > self._box.memory:
-                    return (
-                        f"it holds {format_size(held)} of memory in all, and may hold {format_size(self._box.memory)}"
-                    )
-            if written and (why := await written.over(leader)):
-                return why
-            nap = max(min(2 * nap, CHECK_INTERVAL_MAX), CHECK_COST_FACTOR * (time.monotonic() - began))
+            if memory_limit is not None:
+                used = await asyncio.to_thread(measure_memory, leader, memory_limit, self._scratch)
+                if used > memory_limit:
+                    return f"it holds {format_size(used)} of memory in all, and may hold {format_size(memory_limit)}"
+            if disk and (reason := await disk.check(leader)):
+                return reason
+            delay = max(min(2 * delay, CHECK_INTERVAL_MAX), CHECK_COST_FACTOR * (time.monotonic() - began))
 
 
-def measure_memory(leader: int, limit: int, inside: Sequence[str]) -> int:
-    """Return the bytes that all processes below `leader` hold, and the file systems in memory at places `inside`.
+def measure_memory(leader: int, limit: int, scratch: Sequence[str]) -> int:
+    """Return the bytes of memory of all processes below `leader`, and of the tmpfs at the `scratch` directories.
 
-    Pages of files do not count, since the kernel can take them back. What processes share is counted once where they
-    would be over `limit` otherwise.
+    Cached file pages do not count, since the kernel can reclaim them. Shared memory is counted once if the processes
+    would exceed `limit` otherwise.
     """
-    family = descendants(leader)
-    files = max((_tmpfs_bytes(pid, inside) for pid in family), default=0)
-    for look in (_quick_memory, _exact_memory):
-        own = shared = 0
-        for pid in family:
-            it = look(pid)
-            own, shared = own + it[0], shared + it[1]
-        # A file of /dev/shm that is mapped is in both.
-        held = own + max(shared, files)
-        if held <= limit:
+    pids = descendants(leader)
+    tmpfs = max((_tmpfs_bytes(pid, scratch) for pid in pids), default=0)
+    for measure in (_quick_memory, _exact_memory):
+        private = shared = 0
+        for pid in pids:
+            added = measure(pid)
+            private, shared = private + added[0], shared + added[1]
+        # A mapped file of /dev/shm is in both.
+        total = private + max(shared, tmpfs)
+        if total <= limit:
             break
-    return held
+    return total
 
 
 def _quick_memory(pid: int) -> tuple[int, int]:
-    found = _proc_sizes(f"/proc/{pid}/status")
-    return found.get("RssAnon", 0) + found.get("VmSwap", 0), found.get("RssShmem", 0)
+    sizes = _proc_sizes(f"/proc/{pid}/status")
+    return sizes.get("RssAnon", 0) + sizes.get("VmSwap", 0), sizes.get("RssShmem", 0)
 
 
 def _exact_memory(pid: int) -> tuple[int, int]:
-    found = _proc_sizes(f"/proc/{pid}/smaps_rollup")
-    if "Pss_Anon" not in found:
+    sizes = _proc_sizes(f"/proc/{pid}/smaps_rollup")
+    if "Pss_Anon" not in sizes:
         return _quick_memory(pid)
-    return found["Pss_Anon"] + found.get("SwapPss", 0), found.get("Pss_Shmem", 0)
+    return sizes["Pss_Anon"] + sizes.get("SwapPss", 0), sizes.get("Pss_Shmem", 0)
 
 
 def _proc_sizes(path: str) -> dict[str, int]:
-    """Return the sizes that a file of /proc tells, in bytes; none for a process that is gone or closed to us."""
-    found = {}
+    """Return the sizes in a file of /proc, in bytes; empty for a process that has ended, or that we may not read."""
+    sizes = {}
     with suppress(OSError):
         for line in Path(path).read_text(errors="replace").splitlines():
             name, _, value = line.partition(":")
             if value.endswith(" kB"):
-                found[name] = int(value[:-3]) * 1024
-    return found
+                sizes[name] = int(value[:-3]) * 1024
+    return sizes
 
 
-def _tmpfs_bytes(pid: int, inside: Sequence[str]) -> int:
-    """Return the bytes in file systems that a process in a sandbox sees; 0 for one outside."""
+def _tmpfs_bytes(pid: int, scratch: Sequence[str]) -> int:
+    """Return the bytes in the scratch directories that a process in a sandbox sees; 0 for one outside."""
     root = Path(f"/proc/{pid}/root")
     used = 0
     with suppress(OSError):
         if root.samefile("/"):
             return 0
-        for place in inside:
-            at = os.statvfs(f"{root}{place}")
-            used += (at.f_blocks - at.f_bfree) * at.f_frsize
+        for directory in scratch:
+            status = os.statvfs(f"{root}{directory}")
+            used += (status.f_blocks - status.f_bfree) * status.f_frsize
     return used
 
 
 class _DiskUsage:
-    """What was written in some places since now, and is still there.
+    """What was written to some directories since now, and still exists.
 
-    It is looked for when as much went from the disk, and now and then, since others may make room meanwhile.
+    It is searched for when the free space has shrunk by the limit, and now and then, since others may free space.
     """
 
-    def __init__(self, places: Sequence[Path], limit: int) -> None:
-        self._places = places
+    def __init__(self, directories: Sequence[Path], limit: int) -> None:
+        self._directories = directories
         self._limit = limit
         self._since = time.time()
-        self._free = self._left()
-        self._floor = self._free - limit
-        self._due = time.monotonic() + DISK_SEARCH_SECONDS
+        self._free = self._free_bytes()
+        self._search_below = self._free - limit  # bytes of free space
+        self._search_at = time.monotonic() + DISK_SEARCH_SECONDS
 
-    async def over(self, leader: int) -> str | None:
-        """Say what is over the limit, if it is."""
-        free = self._left()
-        self._floor += max(0, free - self._free)  # somebody made room, which the command may have filled since
+    async def check(self, leader: int) -> str | None:
+        """Return how the limit is exceeded, or None."""
+        free = self._free_bytes()
+        self._search_below += max(0, free - self._free)  # others freed space, which the command may have filled since
         self._free = free
         began = time.monotonic()
-        if free >= self._floor and began < self._due:
+        if free >= self._search_below and began < self._search_at:
             return None
-        written = await self._written(leader)
-        self._due = time.monotonic() + DISK_SEARCH_SECONDS + 50 * (time.monotonic() - began)
+        written = await self._written_bytes(leader)
+        self._search_at = time.monotonic() + DISK_SEARCH_SECONDS + 50 * (time.monotonic() - began)
+        limit = format_size(self._limit)
         if written is None:
-            hidden = f"it keeps what it writes from being seen, and may write {format_size(self._limit)}"
-            return hidden if free < self._floor else None
-        self._floor = free - (self._limit - written)
-        return (
-            f"it has written {format_size(written)}, and may write {format_size(self._limit)}"
-            if written > self._limit
-            else None
-        )
+            hidden = f"it hides what it writes, and may write {limit}"
+            return hidden if free < self._search_below else None
+        self._search_below = free - (self._limit - written)
+        return f"it has written {format_size(written)}, and may write {limit}" if written > self._limit else None
 
-    def _left(self) -> int:
-        at = os.statvfs(self._places[0])
-        return at.f_bfree * at.f_frsize
+    def _free_bytes(self) -> int:
+        status = os.statvfs(self._directories[0])
+        return status.f_bfree * status.f_frsize
 
-    async def _written(self, leader: int) -> int | None:
-        """Return the bytes, or None where we may not look."""
-        argv = ("find", *map(str, self._places), "-xdev", "-newerct", f"@{self._since:.3f}", "-printf", "%i %b\n")
+    async def _written_bytes(self, leader: int) -> int | None:
+        """Return the bytes written, or None if we may not look everywhere."""
+        argv = ("find", *map(str, self._directories), "-xdev", "-newerct", f"@{self._since:.3f}", "-printf", "%i %b\n")
         env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
         found = await processes.capture(argv, cwd=Path("/"), env=env, timeout=SEARCH_TIMEOUT_SECONDS)
         if found.exit.timed_out or b"Permission denied" in found.stderr:
             return None
-        deleted = await asyncio.to_thread(_deleted_files, descendants(leader), self._places[0].stat().st_dev)
+        device = self._directories[0].stat().st_dev
+        deleted = await asyncio.to_thread(_deleted_files, descendants(leader), device)
         if deleted is None:
             return None
         blocks = {**deleted, **dict(map(_inode_and_blocks, found.stdout.splitlines()))}
@@ -169,20 +168,20 @@ def _inode_and_blocks(line: bytes) -> tuple[int, int]:
     return int(inode), int(blocks)
 
 
-def _deleted_files(family: set[int], device: int) -> dict[int, int] | None:
-    """Return the blocks of the files without a name that processes hold open, by inode; None where we may not look."""
-    found = {}
-    for pid in family:
+def _deleted_files(pids: set[int], device: int) -> dict[int, int] | None:
+    """Return the blocks of deleted files that processes hold open, by inode; None if we may not look."""
+    blocks = {}
+    for pid in pids:
         with suppress(FileNotFoundError, ProcessLookupError):
             try:
-                numbers = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208 (names are all we need)
+                descriptors = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208 (names are all we need)
             except PermissionError:
                 if read_process(pid):
                     return None
-                continue  # a zombie is nobody's
-            for number in numbers:
+                continue  # a zombie has no owner
+            for descriptor in descriptors:
                 with suppress(FileNotFoundError):
-                    it = Path(f"/proc/{pid}/fd/{number}").stat()
-                    if it.st_nlink == 0 and it.st_dev == device and stat.S_ISREG(it.st_mode):
-                        found[it.st_ino] = it.st_blocks
-    return found
+                    status = Path(f"/proc/{pid}/fd/{descriptor}").stat()
+                    if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
+                        blocks[status.st_ino] = status.st_blocks
+    return blocks

@@ -1,4 +1,4 @@
-"""The ground on which hostile agents are let loose."""
+"""The host on which hostile agents are let loose."""
 
 import contextlib
 import os
@@ -12,16 +12,16 @@ from tests.stitcherd.sandbox.sandbox_host import FILES, SandboxHost, start_proce
 
 
 @pytest.fixture
-async def ground(tmp_path: Path) -> AsyncIterator[SandboxHost]:
+async def host(tmp_path: Path) -> AsyncIterator[SandboxHost]:
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     with contextlib.ExitStack() as closing:
-        door = closing.enter_context(socket.socket(socket.AF_UNIX))
+        listener = closing.enter_context(socket.socket(socket.AF_UNIX))
         state = os.open(tmp_path / "state", os.O_RDONLY)
         closing.callback(os.close, state)
-        door.bind(f"/proc/self/fd/{state}/door")  # a socket's path is short, and a temporary directory's need not be
-        door.listen()
+        listener.bind(f"/proc/self/fd/{state}/socket")  # the path of a socket is limited to 107 bytes
+        listener.listen()
         port = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
         abstract = closing.enter_context(socket.socket(socket.AF_UNIX))
         abstract.bind(f"\0{tmp_path.name}-{os.getpid()}")

@@ -1,4 +1,4 @@
-"""A machine in small for hostile agents: a house, a user's home, a job's attempt, and what listens beside it."""
+"""A small imitation of a machine for hostile agents: state, a home, an attempt of a job, and listeners beside it."""
 
 import os
 import subprocess
@@ -22,10 +22,10 @@ CLOSED_SANDBOX = SandboxSpec(network=False, mounts=(LIBRARY,))
 
 @dataclass
 class SandboxHost:
-    """A machine in small: a house, a user's home, a job's attempt, and what listens and runs beside it."""
+    """The directories of a daemon and a user, an attempt of a job, and what listens and runs beside it."""
 
     root: Path
-    door: str
+    unique_name: str
     port: int
     neighbour: int
 
@@ -34,26 +34,33 @@ class SandboxHost:
         return self.root / "state/checkouts/mine/1"
 
     async def run(
-        self, code: str, box: SandboxSpec | None = None, *, tmp: str = "tmp", seconds: float = 20.0
+        self, code: str, sandbox: SandboxSpec | None = None, *, tmp: str = "tmp", seconds: float = 20.0
     ) -> tuple[str, str]:
-        """Run Python as an agent would run; returns how it ended, and what it wrote."""
-        said = bytearray()
+        """Run Python as an agent; return how it ended, and its output."""
+        output = bytearray()
         work, scratch, home = self.attempt / "work", self.attempt / tmp, self.root / "home"
         scratch.mkdir(exist_ok=True)
-        env = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(scratch), "STITCHER_JOB_ID": self.door}
-        names = f"root={str(self.root)!r}; door={self.door!r}; port={self.port}; neighbour={self.neighbour}\n"
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "TMPDIR": str(scratch),
+            "STITCHER_JOB_ID": self.unique_name,
+        }
+        names = (
+            f"root={str(self.root)!r}; unique_name={self.unique_name!r}; port={self.port}; neighbour={self.neighbour}\n"
+        )
         argv = [PYTHON, "-I", "-c", "import os, socket, sys\n" + names + textwrap.dedent(code)]
         ended = await processes.run(
-            wrap_command(argv, box, cwd=work, tmp=scratch, home=str(home)),
+            wrap_command(argv, sandbox, cwd=work, tmp=scratch, home=str(home)),
             cwd=work,
             env=env,
             timeout=seconds,
-            write=said.extend,
-            job_id=self.door,
+            write=output.extend,
+            job_id=self.unique_name,
             root=self.attempt,
-            watch=limits.watch_limits(box, (work, scratch), str(home)),
+            watch=limits.watch_limits(sandbox, (work, scratch), str(home)),
         )
-        return str(ended), said.decode(errors="replace")
+        return str(ended), output.decode(errors="replace")
 
 
 FILES = {

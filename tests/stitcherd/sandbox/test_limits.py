@@ -1,4 +1,4 @@
-"""Filling a machine up: in the open it can be done, and in the sandbox it comes to an end."""
+"""Tests the limits of a sandbox; each case must succeed without one."""
 
 import contextlib
 import shutil
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(SANDBOX_MISSING is not None, reason=f"NOT TESTED
 LIMITS = {
     "memory": ("x = bytearray(200 << 20)", SandboxSpec(mounts=(LIBRARY,), memory=120 * MIB)),
     "shared memory": (
-        "open('/dev/shm/' + door, 'wb').write(bytes(40 << 20))",
+        "open('/dev/shm/' + unique_name, 'wb').write(bytes(40 << 20))",
         SandboxSpec(mounts=(LIBRARY,), memory=120 * MIB, disk=30 * MIB),
     ),
     "disk": ("open('big', 'wb').write(bytes(40 << 20))", SandboxSpec(mounts=(LIBRARY,), disk=30 * MIB)),
@@ -29,18 +29,18 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("what", LIMITS)
-async def test_fill_up(ground: SandboxHost, what: str) -> None:
-    code, box = LIMITS[what]
+async def test_one_process_or_file_is_limited(host: SandboxHost, what: str) -> None:
+    code, sandbox = LIMITS[what]
     if what == "processes" and bubblewrap.unenforceable_limits():
         pytest.skip("the processes of root are not counted, and the rails deny such a job")
-    assert await ground.run(code) == ("ended with exit code 0", "")
+    assert await host.run(code) == ("ended with exit code 0", "")
     with contextlib.suppress(FileNotFoundError):
-        Path("/dev/shm", ground.door).unlink()
-    ended, _ = await ground.run(code, box)
+        Path("/dev/shm", host.unique_name).unlink()
+    ended, _ = await host.run(code, sandbox)
     assert ended != "ended with exit code 0"
 
 
-# Each process and each file keeps to the limit; `hold` is how long they stay, until somebody has looked.
+# Each process and each file is below the limit; `hold` is for how many seconds they exist.
 TOGETHER = {
     "memory": (
         """
@@ -75,7 +75,7 @@ TOGETHER = {
         import ctypes
         ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: its files in /proc are closed to its own user
         for place in ('/tmp/', '/var/tmp/', os.path.expanduser('~/')):
-            open(place + door + '-full', 'wb').write(bytes(50 << 20))
+            open(place + unique_name + '-full', 'wb').write(bytes(50 << 20))
         time.sleep(hold)
         """,
         SandboxSpec(mounts=(LIBRARY,), memory=120 * MIB),
@@ -117,34 +117,34 @@ TOGETHER = {
 }
 
 
-def clean(ground: SandboxHost) -> None:
-    """Take away what filled the machine, in the open too, and nobody else can."""
-    for place in ("/tmp", "/var/tmp", ground.root / "home"):
-        Path(place, f"{ground.door}-full").unlink(missing_ok=True)
-    for file in (ground.attempt / "work").glob("big*"):
+def clean(host: SandboxHost) -> None:
+    """Delete what was written, also outside a sandbox."""
+    for place in ("/tmp", "/var/tmp", host.root / "home"):
+        Path(place, f"{host.unique_name}-full").unlink(missing_ok=True)
+    for file in (host.attempt / "work").glob("big*"):
         file.unlink()
-    closed = ground.attempt / "work/closed"
+    closed = host.attempt / "work/closed"
     if closed.exists():
         closed.chmod(0o700)
         shutil.rmtree(closed)
 
 
 @pytest.mark.parametrize("what", TOGETHER)
-async def test_fill_up_by_many(ground: SandboxHost, what: str) -> None:
-    code, box, said = TOGETHER[what]
+async def test_all_processes_and_files_together_are_limited(host: SandboxHost, what: str) -> None:
+    code, sandbox, output = TOGETHER[what]
     code = "import time; hold = HOLD\n" + textwrap.dedent(code)
     try:
-        assert await ground.run(code.replace("HOLD", "0")) == ("ended with exit code 0", "")
-        clean(ground)
-        ended, _ = await ground.run(code.replace("HOLD", "60"), box, seconds=60.0)
+        assert await host.run(code.replace("HOLD", "0")) == ("ended with exit code 0", "")
+        clean(host)
+        ended, _ = await host.run(code.replace("HOLD", "60"), sandbox, seconds=60.0)
     finally:
-        clean(ground)
+        clean(host)
     assert ended.startswith("was ended: it ")
-    assert ended.endswith(said)
+    assert ended.endswith(output)
 
 
-async def test_what_keeps_to_its_limits_is_left_alone(ground: SandboxHost) -> None:
-    """Shared memory counts once, files that were there before not at all, and what is gone again neither."""
+async def test_a_command_within_its_limits_is_not_ended(host: SandboxHost) -> None:
+    """Shared memory counts once, and neither files that existed before nor deleted ones count."""
     code = """
     import time
     kept = bytearray(40 << 20)
@@ -158,11 +158,11 @@ async def test_what_keeps_to_its_limits_is_left_alone(ground: SandboxHost) -> No
     for _ in range(4):
         os.wait()
     """
-    (ground.attempt / "work/before").write_bytes(bytes(40 * MIB))
-    box = SandboxSpec(mounts=(LIBRARY,), memory=110 * MIB, disk=30 * MIB)
-    assert await ground.run(code, box) == ("ended with exit code 0", "")
+    (host.attempt / "work/before").write_bytes(bytes(40 * MIB))
+    sandbox = SandboxSpec(mounts=(LIBRARY,), memory=110 * MIB, disk=30 * MIB)
+    assert await host.run(code, sandbox) == ("ended with exit code 0", "")
 
 
-async def test_the_kernel_takes_a_command_first_when_memory_runs_out(ground: SandboxHost) -> None:
+async def test_the_kernel_kills_a_command_first_when_memory_runs_out(host: SandboxHost) -> None:
     code = "print(open('/proc/self/oom_score_adj').read().strip())"
-    assert (await ground.run(code, CLOSED_SANDBOX))[1] == "1000\n"
+    assert (await host.run(code, CLOSED_SANDBOX))[1] == "1000\n"

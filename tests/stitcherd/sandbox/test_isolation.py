@@ -1,4 +1,4 @@
-"""What a hostile agent does in the open, and cannot do in the sandbox: every case must succeed without it."""
+"""Tests what a hostile agent cannot do in a sandbox; each case must succeed without one."""
 
 import os
 
@@ -25,13 +25,13 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("what", SECRETS)
-async def test_read(ground: SandboxHost, what: str) -> None:
+async def test_secrets_cannot_be_read(host: SandboxHost, what: str) -> None:
     code = f"print({SECRETS[what]})"
-    assert "hunter22" in (await ground.run(code))[1]
-    (ground.attempt / "work/way").unlink(missing_ok=True)
-    ended, said = await ground.run(code, CLOSED_SANDBOX)
-    assert "hunter22" not in said
-    assert ended == "ended with exit code 1" or not said.strip()
+    assert "hunter22" in (await host.run(code))[1]
+    (host.attempt / "work/way").unlink(missing_ok=True)
+    ended, output = await host.run(code, CLOSED_SANDBOX)
+    assert "hunter22" not in output
+    assert ended == "ended with exit code 1" or not output.strip()
 
 
 @pytest.mark.parametrize(
@@ -43,25 +43,25 @@ async def test_read(ground: SandboxHost, what: str) -> None:
         *("state/checkouts/mine/1/diff.patch", "state/checkouts/other/1/work/a.py"),
     ],
 )
-async def test_write(ground: SandboxHost, name: str) -> None:
+async def test_files_outside_cannot_be_written(host: SandboxHost, name: str) -> None:
     code = (
         f"os.makedirs(os.path.dirname(f'{{root}}/{name}'), exist_ok=True); open(f'{{root}}/{name}', 'w').write('evil')"
     )
-    file = ground.root / name
+    file = host.root / name
     before = file.read_text() if file.exists() else None
-    await ground.run(code)
+    await host.run(code)
     assert file.read_text() == "evil"
     file.write_text(before) if before is not None else file.unlink()
-    await ground.run(code, CLOSED_SANDBOX)
+    await host.run(code, CLOSED_SANDBOX)
     assert (file.read_text() if file.exists() else None) == before
 
 
 ACTS = {
-    "connect to the door": "socket.socket(socket.AF_UNIX).connect(f'/proc/self/cwd/../../../../door')",
-    "connect to a door without a file": "socket.socket(socket.AF_UNIX).connect('\\0' + door)",
-    "connect to the TCP door": "socket.create_connection(('127.0.0.1', port), 2)",
+    "connect to the socket": "socket.socket(socket.AF_UNIX).connect(f'/proc/self/cwd/../../../../socket')",
+    "connect to an abstract socket": "socket.socket(socket.AF_UNIX).connect('\\0' + unique_name)",
+    "connect to the TCP port": "socket.create_connection(('127.0.0.1', port), 2)",
     "signal a process": "os.kill(neighbour, 0)",
-    "change the system": "open(f'/usr/lib/{door}', 'w'); os.unlink(f'/usr/lib/{door}')",
+    "change the system": "open(f'/usr/lib/{unique_name}', 'w'); os.unlink(f'/usr/lib/{unique_name}')",
     "change the kernel": "f = open('/proc/sys/vm/swappiness', 'r+'); v = f.read(); f.seek(0); f.write(v); f.flush()",
     "mount": "import ctypes; assert not ctypes.CDLL(None).unshare(0x10020000)",
 }
@@ -69,21 +69,21 @@ ONLY_ROOT = {"change the system", "change the kernel"}
 
 
 @pytest.mark.parametrize("what", ACTS)
-async def test_act(ground: SandboxHost, what: str) -> None:
+async def test_hostile_acts_fail(host: SandboxHost, what: str) -> None:
     if what in ONLY_ROOT and not IS_ROOT:
-        pytest.skip("only root can do that in the open")
-    assert await ground.run(ACTS[what]) == ("ended with exit code 0", "")
-    ended, said = await ground.run(ACTS[what], CLOSED_SANDBOX)
+        pytest.skip("only root can do that outside a sandbox")
+    assert await host.run(ACTS[what]) == ("ended with exit code 0", "")
+    ended, output = await host.run(ACTS[what], CLOSED_SANDBOX)
     assert ended == "ended with exit code 1"
-    assert "Error" in said
+    assert "Error" in output
 
 
-async def test_the_network_of_the_host_is_there_where_it_is_left(ground: SandboxHost) -> None:
-    code = ACTS["connect to the TCP door"]
-    assert (await ground.run(code, SandboxSpec(mounts=(LIBRARY,))))[0] == "ended with exit code 0"
+async def test_the_network_is_available_unless_disabled(host: SandboxHost) -> None:
+    code = ACTS["connect to the TCP port"]
+    assert (await host.run(code, SandboxSpec(mounts=(LIBRARY,))))[0] == "ended with exit code 0"
 
 
-async def test_what_an_agent_is_for_still_works(ground: SandboxHost) -> None:
+async def test_ordinary_work_still_succeeds(host: SandboxHost) -> None:
     code = """
     import multiprocessing, subprocess, tempfile, time
     open('a.py', 'a').write('b\\n')
@@ -93,26 +93,26 @@ async def test_what_an_agent_is_for_still_works(ground: SandboxHost) -> None:
     print(os.environ['HOME'] == root + '/home', os.getcwd() == root + '/state/checkouts/mine/1/work')
     print(subprocess.run(['git', '--version'], capture_output=True).returncode, os.getuid(), time.strftime('%Z') != '')
     """
-    assert await ground.run(code, CLOSED_SANDBOX) == ("ended with exit code 0", f"True True\n0 {os.getuid()} True\n")
-    assert (ground.attempt / "work/a.py").read_text() == "a\nb\n"
+    assert await host.run(code, CLOSED_SANDBOX) == ("ended with exit code 0", f"True True\n0 {os.getuid()} True\n")
+    assert (host.attempt / "work/a.py").read_text() == "a\nb\n"
 
 
 PLANTS = [
     "os.path.expanduser('~/.local/lib/sitecustomize.py')",
-    "'/tmp/' + door",
-    "'/dev/shm/' + door",
-    "'/var/tmp/' + door",
+    "'/tmp/' + unique_name",
+    "'/dev/shm/' + unique_name",
+    "'/var/tmp/' + unique_name",
 ]
 
 
 @pytest.mark.parametrize("place", [*PLANTS, "os.environ['TMPDIR'] + '/conftest.py'"])
-async def test_plant_something_for_a_later_gate(ground: SandboxHost, place: str) -> None:
+async def test_nothing_can_be_planted_for_a_later_gate(host: SandboxHost, place: str) -> None:
     plant = f"os.makedirs(os.path.dirname({place}), exist_ok=True); open({place}, 'w').write('evil')"
     look = f"print(os.path.exists({place}))"
     try:
-        await ground.run(plant)
-        assert (await ground.run(look))[1] == "True\n"
+        await host.run(plant)
+        assert (await host.run(look))[1] == "True\n"
     finally:
-        await ground.run(f"os.unlink({place})")
-    assert (await ground.run(plant, CLOSED_SANDBOX))[0] == "ended with exit code 0"
-    assert (await ground.run(look, CLOSED_SANDBOX, tmp="tmp-gates"))[1] == "False\n"
+        await host.run(f"os.unlink({place})")
+    assert (await host.run(plant, CLOSED_SANDBOX))[0] == "ended with exit code 0"
+    assert (await host.run(look, CLOSED_SANDBOX, tmp="tmp-gates"))[1] == "False\n"
