@@ -16,8 +16,8 @@ from argparse import Namespace
 from typing import Any
 
 from daemon import SECRET, Daemon, comment, request, running
-from knocking import knock
 from malformed import Sender, cases
+from raw_requests import send_raw
 
 COUNT = 100_000
 WARM = 10_000  # before memory is looked at for the first time
@@ -85,7 +85,7 @@ async def _send(port: int, socket: str, seed: int, count: int) -> dict[str, Any]
     async def client(rest: Any, opened: Any) -> None:
         for case in rest:
             await asyncio.sleep(begun + next(sent) / PER_SECOND - time.perf_counter())
-            answer = await knock(*await opened(), case.pieces, case.ending)
+            answer = await send_raw(*await opened(), case.pieces, case.ending)
             statuses[str(answer.status)] += 1
             if answer.fault:
                 faults.append(f"{case.kind}: {answer.fault} to {case.pieces!r:.600}")

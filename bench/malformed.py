@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 HOOK = "/stitcher/webhook/"
-READ, HALF, RESET = "read", "half", "reset"  # as bench/knocking.py has them
+READ, HALF, RESET = "read", "half", "reset"  # the endings of bench/raw_requests.py
 
 NAMES = (
     "../../etc/passwd", "-rf", "--upload-pack=x", "%2e%2e/%2e%2e", "..", ".", "~root", "$(id)", "`id`", "a\nb", "a;b",

@@ -140,13 +140,13 @@ async def deny_job(request: web.Request) -> web.Response:
 
 async def change_jobs(request: web.Request) -> web.Response:
     """Cancel or retry every job that matches a filter; a dry run only lists them."""
-    asked = await parse_body(request, BulkBody)
-    wanted, commands, user = _parse_filter(asked.q), request.app[STATE].commands, caller(request)
+    options = await parse_body(request, BulkBody)
+    wanted, commands, user = _parse_filter(options.q), request.app[STATE].commands, caller(request)
     if not wanted.terms:
         raise Refusal("invalid", "q: an empty filter would match every job", "is:open matches all that are not over")
-    if asked.dry_run:
-        return json_response(await commands.preview_bulk(asked.action, wanted, user.workspace))
-    return json_response(await commands.apply_bulk(asked.action, wanted, user.workspace, user.actor))
+    if options.dry_run:
+        return json_response(await commands.preview_bulk(options.action, wanted, user.workspace))
+    return json_response(await commands.apply_bulk(options.action, wanted, user.workspace, user.actor))
 
 
 async def find_job_id(request: web.Request, name: str) -> str:

@@ -70,12 +70,12 @@ async def show_schema(_request: web.Request) -> web.Response:
 
 async def explain(request: web.Request) -> web.Response:
     """Return what the current rails decide about a delivery; nothing is stored and nothing runs."""
-    asked = await parse_body(request, ExplainBody)
-    invented = asked.source is not None and asked.body is not None
-    if (asked.delivery_id is None) is not invented or (asked.delivery_id and asked.model_fields_set != {"delivery_id"}):
+    options = await parse_body(request, ExplainBody)
+    invented = options.source is not None and options.body is not None
+    if (options.delivery_id is None) is not invented or (options.delivery_id and options.model_fields_set != {"delivery_id"}):
         raise Refusal("invalid", "explain takes either deliveryId, or source, headers and body")
     try:
-        decision = await (_explain_stored if asked.delivery_id else _explain_invented)(request, asked)
+        decision = await (_explain_stored if options.delivery_id else _explain_invented)(request, options)
     except NotJson as error:
         raise Refusal("bad_request", str(error)) from error
     except WrongShape as error:
@@ -85,30 +85,30 @@ async def explain(request: web.Request) -> web.Response:
 
 async def simulate_rails(request: web.Request) -> web.Response:
     """Return how another rails.yaml would have decided the last deliveries, where that differs."""
-    state, asked = request.app[STATE], await parse_body(request, SimulateBody)
+    state, options = request.app[STATE], await parse_body(request, SimulateBody)
     try:
-        rails = await asyncio.to_thread(state.rails.parse, asked.text)
+        rails = await asyncio.to_thread(state.rails.parse, options.text)
     except RailsError as error:
         more = {"line": error.line, "column": error.column, "message": error.message, "faults": error.others}
         raise Refusal("invalid", str(error), more=more) from error
-    since = int(asked.since.timestamp() * 1000) if asked.since else 0
-    scope = SimulationScope(asked.limit, since, caller(request).workspace)
+    since = int(options.since.timestamp() * 1000) if options.since else 0
+    scope = SimulationScope(options.limit, since, caller(request).workspace)
     return json_response(await simulate(state.store, state.evaluator, rails, scope))
 
 
-async def _explain_stored(request: web.Request, asked: ExplainBody) -> Decision:
+async def _explain_stored(request: web.Request, options: ExplainBody) -> Decision:
     require_permission(request, "deliveries:read")
     state = request.app[STATE]
     async with state.store.reading() as db:
-        delivery = await deliveries.get_delivery(db, asked.delivery_id or "", caller(request).workspace)
+        delivery = await deliveries.get_delivery(db, options.delivery_id or "", caller(request).workspace)
         body = await deliveries.get_body(db, delivery.id, None)
     return await state.intake.explain_again(delivery, body)
 
 
-async def _explain_invented(request: web.Request, asked: ExplainBody) -> Decision:
+async def _explain_invented(request: web.Request, options: ExplainBody) -> Decision:
     require_permission(request, "rails:read")
-    source, headers = _find_source(request, asked.source or ""), CIMultiDict(asked.headers or {})
-    text = asked.body if isinstance(asked.body, str) else msgspec.json.encode(asked.body).decode()
+    source, headers = _find_source(request, options.source or ""), CIMultiDict(options.headers or {})
+    text = options.body if isinstance(options.body, str) else msgspec.json.encode(options.body).decode()
     body = text.encode("utf-8", "surrogatepass")
     return await request.app[STATE].intake.explain(source, headers, body, form=is_form(headers))
 

@@ -141,10 +141,10 @@ ROUTES = (
     _get("/rails", rails.show_rails, RailsState, "rails:read", query=RAILS_QUERY, raises=(404,)),
     _get("/rails/schema", rails.show_schema, JSON_SCHEMA, "rails:read"),
     # explain requires deliveries:read or rails:read, depending on its body
-    _post("/rails/explain", rails.explain, rails.ExplainBody, Decision, None, 200, stores=True, raises=(404, 409)),
+    _post("/rails/explain", rails.explain, rails.ExplainBody, Decision, None, 200, raises=(404, 409)),
     _post("/rails/simulate", rails.simulate_rails, rails.SimulateBody, SimulationResult, "rails:read", 200),
     _get("/pulse", status.show_pulse, Pulse, "jobs:read"),
-    _get("/pause", status.show_pause, PauseState, None, stores=True),
+    _get("/pause", status.show_pause, PauseState, None),
     _post("/pause", status.pause, status.PauseBody, PauseState, None, 200, stores=True),
     _post("/resume", status.resume, status.ResumeBody, PauseState, None, 200, stores=True),
     _post(

@@ -6,8 +6,8 @@ import unicodedata
 
 import pytest
 
-from bench.knocking import knock
 from bench.malformed import Sender, cases
+from bench.raw_requests import send_raw
 from tests.e2e.harness import DaemonHarness
 from tests.e2e.webhooks import SECRETS, comment_body
 
@@ -64,7 +64,7 @@ def test_a_flood_leaves_the_daemon_as_it_was(daemon: DaemonHarness, api: bool) -
             for case in rest:
                 opened = asyncio.open_unix_connection if api else asyncio.open_connection
                 place = (daemon.socket,) if api else ("127.0.0.1", daemon.port)
-                answer = await knock(*await opened(*place), case.pieces, case.ending)
+                answer = await send_raw(*await opened(*place), case.pieces, case.ending)
                 faults.extend([f"{case}: {answer.fault}"] if answer.fault else [])
 
         await asyncio.gather(*(client() for _ in range(8)))

@@ -104,6 +104,6 @@ async def test_a_request_with_an_origin_is_403(api: HttpHarness) -> None:
 
 async def test_readiness_has_checks_only_for_a_caller(api: HttpHarness) -> None:
     assert (await api.public.request("GET", "/readyz")) == (200, {"ready": True})
-    for door, token in ((api.public, "reader"), (api.local, None)):
-        _, said = await door.request("GET", "/readyz", token)
-        assert {check["name"] for check in said["checks"]} >= {"rails", "daemon"}
+    for client, token in ((api.public, "reader"), (api.local, None)):
+        _, readiness = await client.request("GET", "/readyz", token)
+        assert {check["name"] for check in readiness["checks"]} >= {"rails", "daemon"}

@@ -45,9 +45,9 @@ class Reader:
 
 
 @asynccontextmanager
-async def open_stream(door: Any, query: str = "", token: str | None = None, **headers: str) -> AsyncIterator[Reader]:
+async def open_stream(client: Any, query: str = "", token: str | None = None, **headers: str) -> AsyncIterator[Reader]:
     sent = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
-    async with door.session.get(f"{door.base}/events{query}", headers=sent) as answer:
+    async with client.session.get(f"{client.base}/events{query}", headers=sent) as answer:
         assert answer.status == 200
         assert answer.content_type == "text/event-stream"
         yield Reader(answer.content)
@@ -70,16 +70,16 @@ async def test_after_0_starts_at_the_oldest_and_last_event_id_overrides_after(ap
 
 
 async def test_a_client_that_reconnects_sees_every_event_once(api: HttpHarness) -> None:
-    seen: list[int] = []
+    received: list[int] = []
     writing = asyncio.gather(*(api.add_event(n=n) for n in range(300)))
     cursor = 1
-    while len(seen) < 300:
+    while len(received) < 300:
         async with open_stream(api.local, f"?after={cursor}") as reader:
-            for event in await reader.events(min(7, 300 - len(seen))):
-                seen.append(event["payload"]["n"])
+            for event in await reader.events(min(7, 300 - len(received))):
+                received.append(event["payload"]["n"])
                 cursor = event["id"]
     await writing
-    assert sorted(seen) == list(range(300))
+    assert sorted(received) == list(range(300))
 
 
 async def test_a_client_behind_the_buffer_reads_from_the_store(

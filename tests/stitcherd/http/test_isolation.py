@@ -64,9 +64,9 @@ class Tenants:
 
     async def comments(self, who: Tenant, _pick: int, _flag: bool) -> None:
         body = comment_body(f"@mosaic hello {who.word} {next(self._numbers)}", repository=f"{who.source}-org/x")
-        _, told = await send_webhook(self._api, who.source, body)
+        _, response = await send_webhook(self._api, who.source, body)
         await self.look()
-        self._check_leaks(who, json.dumps(told))
+        self._check_leaks(who, json.dumps(response))
 
     async def lists(self, who: Tenant, pick: int, _flag: bool) -> None:
         page = await self._request(who, "GET", LISTS[pick % len(LISTS)])
@@ -175,8 +175,8 @@ class Tenants:
         assert other.word not in text
         assert f"{other.source}-org" not in text
         assert f'"{other.workspace}"' not in text
-        seen = [each for each, workspace in self.owned.items() if workspace == other.workspace and each in text]
-        assert not seen
+        leaked = [each for each, workspace in self.owned.items() if workspace == other.workspace and each in text]
+        assert not leaked
 
 
 def _foreign(noun: Any, who: Tenant) -> bool:

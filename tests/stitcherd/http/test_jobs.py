@@ -56,14 +56,14 @@ async def test_q_combines_with_the_other_parameters(api: HttpHarness) -> None:
 
 async def test_pages_of_a_filtered_list(api: HttpHarness) -> None:
     ids = [await _add(api, type=("fix", "review")[at % 2]) for at in range(9)]
-    seen, before = [], ""
+    listed, before = [], ""
     while True:
         _, page = await api.local.request("GET", f"/runner-jobs?q=type:fix&limit=2{before}")
-        seen += [job["id"] for job in page["items"]]
+        listed += [job["id"] for job in page["items"]]
         if page["next"] is None:
             break
         before = f"&before={page['next']}"
-    assert seen == ids[::2][::-1]
+    assert listed == ids[::2][::-1]
 
 
 @pytest.mark.parametrize("ask", ["list", "bulk"])
@@ -105,7 +105,7 @@ async def test_retried_jobs_run(api: HttpHarness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "detail"),
     [
         ({"action": "cancel", "q": " "}, "would match every job"),
         ({"action": "approve", "q": "is:open"}, "action: "),
@@ -113,7 +113,7 @@ async def test_retried_jobs_run(api: HttpHarness) -> None:
         ({"action": "cancel", "q": "is:open", "dry_run": True}, "dry_run: unknown field"),
     ],
 )
-async def test_invalid_bulk_requests(api: HttpHarness, body: dict[str, Any], said: str) -> None:
+async def test_invalid_bulk_requests(api: HttpHarness, body: dict[str, Any], detail: str) -> None:
     status, problem = await api.local.request("POST", BULK, json=body)
     assert (status, problem["code"]) == (422, "invalid")
-    assert said in problem["detail"]
+    assert detail in problem["detail"]

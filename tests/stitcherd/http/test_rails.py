@@ -72,13 +72,13 @@ def test_an_explanation_is_the_decision_and_stores_nothing(daemon: DaemonHarness
     assert again["remedy"] == {"text": "add github:drive-by to team", "line": 3}
     invented = {"source": "github", "headers": {"x-github-event": "issue_comment"}}
     for body in (comment_body("@mosaic fix true").decode(), json.loads(comment_body("@mosaic fix true"))):
-        said = post(daemon, "/rails/explain", {**invented, "body": body})
-        assert (said["verdict"], said["trigger"]) == ("allowed", "fix-on-command")
+        answer = post(daemon, "/rails/explain", {**invented, "body": body})
+        assert (answer["verdict"], answer["trigger"]) == ("allowed", "fix-on-command")
     assert delivery_count(daemon) == before
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "detail"),
     [
         ({}, 422, "either deliveryId"),
         ({"deliveryId": "00000000", "source": "github"}, 422, "either deliveryId"),
@@ -91,8 +91,8 @@ def test_an_explanation_is_the_decision_and_stores_nothing(daemon: DaemonHarness
         ({"source": "github", "body": "{}", "more": 1}, 422, "unknown field"),
     ],
 )
-def test_invalid_explain_requests(daemon: DaemonHarness, body: Any, status: int, said: str) -> None:
-    assert said in post(daemon, "/rails/explain", body, status)["detail"]
+def test_invalid_explain_requests(daemon: DaemonHarness, body: Any, status: int, detail: str) -> None:
+    assert detail in post(daemon, "/rails/explain", body, status)["detail"]
 
 
 def test_a_simulation_lists_what_would_change(daemon: DaemonHarness, text: str) -> None:
@@ -100,10 +100,10 @@ def test_a_simulation_lists_what_would_change(daemon: DaemonHarness, text: str) 
     denied = deliver(daemon, issue=2, login="drive-by")
     other = text.replace("octocat", "drive-by")
     before = delivery_count(daemon)
-    said = post(daemon, "/rails/simulate", {"text": other, "limit": 2})
-    assert said["deliveries"] == 2
-    assert said["counts"] == {"allowed→denied": 1}
-    changed = {each["deliveryId"]: each for each in said["changed"]}
+    answer = post(daemon, "/rails/simulate", {"text": other, "limit": 2})
+    assert answer["deliveries"] == 2
+    assert answer["counts"] == {"allowed→denied": 1}
+    changed = {each["deliveryId"]: each for each in answer["changed"]}
     mine = changed[allowed["deliveryId"]]
     assert (mine["before"], mine["after"]) == ("allowed", "denied")
     assert mine["decision"]["remedy"]["text"] == "add github:octocat to team"
@@ -114,7 +114,7 @@ def test_a_simulation_lists_what_would_change(daemon: DaemonHarness, text: str) 
     assert nothing["revision"] == daemon.get("/rails")["revision"]
     assert post(daemon, "/rails/simulate", {"text": other, "since": "2999-01-01T00:00:00Z"})["deliveries"] == 0
     long_ago = {"text": other, "since": "2001-01-01T00:00:00Z", "limit": 2}
-    assert post(daemon, "/rails/simulate", long_ago)["counts"] == said["counts"]
+    assert post(daemon, "/rails/simulate", long_ago)["counts"] == answer["counts"]
     assert delivery_count(daemon) == before
     assert daemon.get("/rails")["text"] == text
 
@@ -167,9 +167,9 @@ def test_a_replay_makes_no_second_job_on_a_thread(daemon: DaemonHarness) -> None
     first = deliver(daemon, "@mosaic free sleep 60", issue=5)
     path = f"/deliveries/{first['deliveryId']}/replay"
     for body in ({"dryRun": True}, {}):
-        said = post(daemon, path, body)
-        assert (said["verdict"], said["jobId"]) == ("duplicate", first["jobId"])
-        assert "already" in said["reason"]
+        answer = post(daemon, path, body)
+        assert (answer["verdict"], answer["jobId"]) == ("duplicate", first["jobId"])
+        assert "already" in answer["reason"]
     daemon.ask("POST", f"/runner-jobs/{first['jobId']}/cancel", {})
     daemon.wait(first["jobId"], "CANCELLED")
 
@@ -216,8 +216,8 @@ def test_observe_mode_records_decisions_and_runs_nothing(daemon: DaemonHarness, 
         assert denied["reason"].startswith("observe: would have been denied: who:")
         decision = daemon.get(f"/deliveries/{allowed['deliveryId']}")["decision"]
         assert [each["outcome"] for each in decision["checks"]].count("fail") == 1  # fix-on-command, a near miss
-        said = post(daemon, "/rails/simulate", {"text": text, "limit": 2})
-        assert said["counts"] == {"ignored→allowed": 1, "ignored→denied": 1}
+        answer = post(daemon, "/rails/simulate", {"text": text, "limit": 2})
+        assert answer["counts"] == {"ignored→allowed": 1, "ignored→denied": 1}
         assert daemon.ask("POST", "/runner-jobs", {"type": "free"}).status == 403
     finally:
         daemon.rails.write_text(text)

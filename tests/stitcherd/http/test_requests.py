@@ -51,9 +51,9 @@ async def test_json_is_stored_exactly(api: HttpHarness, metadata: dict[str, Any]
 
 async def test_the_last_of_duplicate_keys_is_decided_and_stored(api: HttpHarness) -> None:
     twice = comment_body("@mosaic hello").replace(b'"created"', b'"edited", "action": "created"', 1)
-    status, told = await send_webhook(api, "near", twice)
-    assert (status, told["verdict"]) == (202, "allowed")
-    _, delivery = await api.local.request("GET", f"/deliveries/{told['deliveryId']}")
+    status, response = await send_webhook(api, "near", twice)
+    assert (status, response["verdict"]) == (202, "allowed")
+    _, delivery = await api.local.request("GET", f"/deliveries/{response['deliveryId']}")
     assert delivery["action"] == "created"
     other = comment_body("@mosaic hello", issue=2).replace(b'"created"', b'"created", "action": "edited"', 1)
     assert (await send_webhook(api, "near", other))[1]["verdict"] == "ignored"
@@ -92,9 +92,9 @@ async def test_an_invalid_repository_name_is_refused(api: HttpHarness, name: str
 async def test_text_of_strangers_is_stored_unchanged(api: HttpHarness) -> None:
     document = json.loads(comment_body(f"@mosaic hello {ESCAPES}"))
     document["issue"] |= {"title": ESCAPES, "labels": [{"name": ESCAPES}], "html_url": f"https://x/{ESCAPES}"}
-    status, told = await send_webhook(api, "near", json.dumps(document).encode())
+    status, response = await send_webhook(api, "near", json.dumps(document).encode())
     assert status == 202
-    _, job = await api.local.request("GET", f"/runner-jobs/{told['jobId']}")
+    _, job = await api.local.request("GET", f"/runner-jobs/{response['jobId']}")
     assert job["thread"]["title"] == ESCAPES
     assert job["thread"]["url"] is None  # an address with such characters is none
 

@@ -103,9 +103,9 @@ async def test_responses_conform_to_the_document(
     api: HttpHarness, mode: GenerationMode, app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auth, "FAILURES_MAX", 10**6)  # or the rest would be 429
-    _, told = await send_webhook(api, "near", comment_body("@mosaic hello", repository="near-org/nowhere"))
-    job = await api.wait_until_ended(told["jobId"])
-    known = Known(job, told["deliveryId"])
+    _, response = await send_webhook(api, "near", comment_body("@mosaic hello", repository="near-org/nowhere"))
+    job = await api.wait_until_ended(response["jobId"])
+    known = Known(job, response["deliveryId"])
     async with on_tcp(tmp_path / "s") as socket:
         base, headers = (socket, {}) if app == "local" else (api.public.base, {"Authorization": "Bearer writer"})
         held = operations(app)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bench.knocking import Answer, knock
 from bench.malformed import Case, Sender, cases
+from bench.raw_requests import RawResponse, send_raw
 from stitcherd.http import requests, server
 from stitcherd.http.apps import public_app
 from tests.stitcherd.http.conftest import SECRET, HttpHarness
@@ -41,8 +41,8 @@ class PublicServer:
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
-    async def knock(self, *pieces: bytes, ending: str = "read") -> Answer:
-        return await knock(*await self.open(), pieces, ending)
+    async def send(self, *pieces: bytes, ending: str = "read") -> RawResponse:
+        return await send_raw(*await self.open(), pieces, ending)
 
     async def wait_for_connections(self, connections: int) -> None:
         """Return once so many connections are open."""
@@ -70,29 +70,29 @@ def hook(body: bytes, *lines: str, source: str = "near", length: int | None = No
     return "\r\n".join([*first, *given, *lines, *framed, "", ""]).encode() + body
 
 
-@pytest.mark.parametrize(("door", "many"), [("tcp", 2500), ("socket", 1000)])
+@pytest.mark.parametrize(("app", "many"), [("public", 2500), ("local", 1000)])
 async def test_thousands_of_malformed_requests_are_refused(
-    api: HttpHarness, public: PublicServer, tmp_path: Path, caplog: Any, door: str, many: int
+    api: HttpHarness, public: PublicServer, tmp_path: Path, caplog: Any, app: str, many: int
 ) -> None:
     caplog.set_level(logging.WARNING)
     faults, statuses = list[tuple[Case, str]](), collections.Counter[int]()
 
     async def client(rest: Iterator[Case]) -> None:
         for case in rest:
-            stream = await (asyncio.open_unix_connection(tmp_path / "s") if door == "socket" else public.open())
-            answer = await knock(*stream, case.pieces, case.ending)
+            stream = await (asyncio.open_unix_connection(tmp_path / "s") if app == "local" else public.open())
+            answer = await send_raw(*stream, case.pieces, case.ending)
             statuses[answer.status] += 1
             if answer.fault:
                 faults.append((case, answer.fault))
 
-    rest = cases(1, many, Sender("near", SECRET.encode()), api=door == "socket")
-    strangers, heard = asyncio.gather(*(client(rest) for _ in range(AT_ONCE))), 0
-    while not strangers.done():  # and meanwhile good ones are heard
-        status, told = await send_webhook(api, "near", comment_body(f"Remark {heard}."))
-        assert (status, told["verdict"]) == (200, "ignored")
-        heard += 1
+    rest = cases(1, many, Sender("near", SECRET.encode()), api=app == "local")
+    clients, accepted = asyncio.gather(*(client(rest) for _ in range(AT_ONCE))), 0
+    while not clients.done():  # meanwhile valid webhooks are accepted
+        status, response = await send_webhook(api, "near", comment_body(f"Remark {accepted}."))
+        assert (status, response["verdict"]) == (200, "ignored")
+        accepted += 1
         await asyncio.sleep(0.01)
-    await strangers
+    await clients
     assert faults == []
     assert caplog.records == []
     assert {200, 400, 404, 405, 422} <= set(statuses), "the cases are too poor"
@@ -107,13 +107,13 @@ async def test_connections_beyond_the_limit_are_answered_503(
     inside = [await public.open() for _ in range(5)]
     await public.wait_for_connections(5)
     for _ in range(20):
-        assert (await public.knock(HEALTH)).status == 503
+        assert (await public.send(HEALTH)).status == 503
     for reader, writer in inside:
         writer.write(HEALTH)
         assert (await reader.readline()).split()[1] == b"200"
     inside[0][1].close()
     await public.wait_for_connections(4)
-    assert (await public.knock(HEALTH)).status == 200
+    assert (await public.send(HEALTH)).status == 200
     for _, writer in inside:
         writer.close()
 
@@ -141,7 +141,7 @@ async def test_slow_bodies_have_a_deadline(
 ) -> None:
     monkeypatch.setattr(requests, "BODY_SECONDS", 0.3)
     body = comment_body("@mosaic hello")
-    answer = await public.knock(hook(body, length=len(body) + 10))
+    answer = await public.send(hook(body, length=len(body) + 10))
     assert (answer.status, answer.fault) == (400, None)
     assert "did not arrive" in json.loads(answer.body)["detail"]
     assert (await api.local.request("GET", "/deliveries"))[1]["items"] == []
@@ -169,7 +169,7 @@ async def test_an_incomplete_body_is_not_stored(api: HttpHarness, public: Public
     for ending in ("half", "reset"):
         for kept in (1, len(body) // 2, len(body) - 1):
             whole = hook(body)
-            assert (await public.knock(whole[: kept - len(body)], ending=ending)).status in {0, 400}
+            assert (await public.send(whole[: kept - len(body)], ending=ending)).status in {0, 400}
     await public.wait_for_connections(0)
     assert (await api.local.request("GET", "/deliveries"))[1]["items"] == []
     assert caplog.records == []
@@ -203,7 +203,7 @@ async def test_odd_bytes_in_headers_are_refused_with_a_problem(public: PublicSer
     body = comment_body("A remark.")
     name = line.partition(":")[0]
     kept = [each for each in hook(body).split(b"\r\n") if not each.startswith(name.encode())]
-    answer = await public.knock(b"\r\n".join([kept[0], line.encode(errors="surrogateescape"), *kept[1:]]))
+    answer = await public.send(b"\r\n".join([kept[0], line.encode(errors="surrogateescape"), *kept[1:]]))
     assert (answer.status, answer.fault) == (status, None)
 
 
@@ -220,6 +220,6 @@ async def test_odd_bytes_in_headers_are_refused_with_a_problem(public: PublicSer
     ids=count(),
 )
 async def test_invalid_http_is_answered_with_a_problem(public: PublicServer, data: bytes) -> None:
-    answer = await public.knock(data)
+    answer = await public.send(data)
     assert (answer.status, answer.fault) == (400, None)
     assert json.loads(answer.body)["detail"].startswith("invalid HTTP: ")

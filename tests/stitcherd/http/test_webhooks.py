@@ -118,14 +118,14 @@ def test_a_mutated_delivery(daemon: DaemonHarness, name: str) -> None:
     source, headers, body = mutated(cases[name], number)
     before = len(daemon.get("/deliveries?limit=500")["items"])
     reply = daemon.public("POST", f"/stitcher/webhook/{source}", body, headers)
-    status, said, part = EXPECTED[name]
+    status, outcome, part = EXPECTED[name]
     assert reply.status == status, reply.body
     stored = daemon.get("/deliveries?limit=500")["items"]
     if status >= 400:
-        assert (reply.json["code"], len(stored)) == (said, before)
+        assert (reply.json["code"], len(stored)) == (outcome, before)
         assert part in reply.json["detail"]
         return
-    assert reply.json["verdict"] == said
+    assert reply.json["verdict"] == outcome
     assert part in reply.json["reason"]
     assert (stored[0]["source"], stored[0]["sender"].partition(":")[0]) == (source, source)
     decision = daemon.get(f"/deliveries/{reply.json['deliveryId']}")["decision"]

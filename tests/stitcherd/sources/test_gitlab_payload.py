@@ -90,7 +90,7 @@ def test_an_update_of_several_things_has_one_name() -> None:
     assert read("issue.update_assignees", both).name == "issue.assigned"
     both = edited("merge_request.update_reviewers", {"/changes/labels": labels})
     assert read("merge_request.update_reviewers", both).name == "change.review_requested"
-    assert read("merge_request.update_pushed").assignees == ()  # told with a push, but nobody came in
+    assert read("merge_request.update_pushed").assignees == ()  # sent with a push, but no assignee was added
 
 
 @pytest.mark.parametrize("action", ["approved", "approval", "unapproved", "unapproval"])

@@ -78,9 +78,9 @@ def test_a_comment_on_assignment_holds_no_command() -> None:
 
 @pytest.mark.parametrize(("number", "thread"), [("007", 7), (12, 12), (str(2**63 - 1), 2**63 - 1)])
 def test_the_number_is_made_of_digits(number: object, thread: int) -> None:
-    seen = read({**delivery("closed"), "issueNumber": number}).thread
-    assert seen
-    assert seen.number == thread
+    parsed = read({**delivery("closed"), "issueNumber": number}).thread
+    assert parsed
+    assert parsed.number == thread
 
 
 def test_unknown_metadata_is_ignored() -> None:
