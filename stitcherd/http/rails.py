@@ -72,7 +72,9 @@ async def explain(request: web.Request) -> web.Response:
     """Return what the current rails decide about a delivery; nothing is stored and nothing runs."""
     options = await parse_body(request, ExplainBody)
     invented = options.source is not None and options.body is not None
-    if (options.delivery_id is None) is not invented or (options.delivery_id and options.model_fields_set != {"delivery_id"}):
+    if (options.delivery_id is None) is not invented or (
+        options.delivery_id and options.model_fields_set != {"delivery_id"}
+    ):
         raise Refusal("invalid", "explain takes either deliveryId, or source, headers and body")
     try:
         decision = await (_explain_stored if options.delivery_id else _explain_invented)(request, options)
