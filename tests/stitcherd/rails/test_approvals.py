@@ -192,9 +192,9 @@ def test_who_may_approve_what(
     told = said(answer("fine", **fields), [(waiting, waits)])
     assert told.decision.verdict is (Verdict.ALLOWED if why is None else Verdict.DENIED)
     if why is None:
-        assert (told.job, told.approves, told.reason) == (waiting.id, True, "fine")
+        assert (told.job_id, told.approves, told.reason) == (waiting.id, True, "fine")
     else:
-        assert told.job is None
+        assert told.job_id is None
         assert why in told.decision.reason
 
 
@@ -236,4 +236,4 @@ def test_a_job_may_be_named_by_its_end(
 
 def test_where_nothing_waits_nothing_is_approved(answer: Callable[..., Trigger]) -> None:
     told = said(answer(), [])
-    assert (told.decision.verdict, told.decision.reason, told.job) == (Verdict.IGNORED, NOTHING_WAITS, None)
+    assert (told.decision.verdict, told.decision.reason, told.job_id) == (Verdict.IGNORED, NOTHING_WAITS, None)
