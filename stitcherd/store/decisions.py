@@ -1,4 +1,4 @@
-"""Writes decisions, which are never changed: whatever was decided again has another one."""
+"""Decisions; they are never changed: what is decided again gets another one."""
 
 import sqlite3
 
@@ -17,6 +17,6 @@ def add_decision(db: sqlite3.Connection, decision: Decision) -> int:
 
 
 async def find_document(db: aiosqlite.Connection, decision: int | None) -> str | None:
-    """Return the document of a decision by its key."""
+    """Return the JSON document of a decision by its key, None if there is none."""
     found = await fetch_all(db, "SELECT document FROM decisions WHERE key = ?", [decision])
     return found[0]["document"] if found else None

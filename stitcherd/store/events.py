@@ -1,4 +1,4 @@
-"""Writes events: what happened, once, in the transaction that made it happen."""
+"""Events: each is appended in the transaction of the change that it records, and read by cursor."""
 
 import sqlite3
 from typing import Any
@@ -39,7 +39,7 @@ EVENT_SELECT = "SELECT e.*, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.k
 
 
 async def job_events(db: aiosqlite.Connection, name: str, workspace: str | None, after: int, limit: int) -> EventPage:
-    """Return a job's events behind the cursor, oldest first."""
+    """Return a page of the events of a job after the cursor, oldest first."""
     row = await find_by_suffix(db, "jobs", name, workspace)
     found = await fetch_all(
         db, f"{EVENT_SELECT} WHERE e.job = ? AND e.id > ? ORDER BY e.id LIMIT ?", [row["key"], after, limit + 1]
@@ -49,23 +49,23 @@ async def job_events(db: aiosqlite.Connection, name: str, workspace: str | None,
 
 
 async def events_after(db: aiosqlite.Connection, cursor: int, limit: int) -> list[tuple[JobEvent, str | None]]:
-    """Return the events of everybody behind the cursor, oldest first, each with its workspace."""
+    """Return the events of all workspaces after the cursor, oldest first, each with its workspace."""
     found = await fetch_all(db, f"{EVENT_SELECT} WHERE e.id > ? ORDER BY e.id LIMIT ?", [cursor, limit])
     return [(rows.event(row), row["workspace"]) for row in found]
 
 
 async def pruned_through(db: aiosqlite.Connection) -> int:
-    """Return the id of the newest event that retention has removed; 0 where it has removed none."""
+    """Return the id of the newest event that retention has removed, 0 if it has removed none."""
     found = await fetch_all(db, "SELECT value FROM meta WHERE name = 'pruned_through'", [])
     return int(found[0]["value"]) if found else 0
 
 
 async def instance(db: aiosqlite.Connection) -> str:
-    """Return the name of this database: another one means that cursors start anew."""
+    """Return the id of this database; cursors of another one are not valid here."""
     return str((await fetch_all(db, "SELECT value FROM meta WHERE name = 'instance'", []))[0]["value"])
 
 
 async def newest_event(db: aiosqlite.Connection) -> int:
-    """Return the id of the newest event that was ever written."""
+    """Return the id of the newest event ever written, 0 if there was none."""
     found = await fetch_all(db, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", [])
     return int(found[0]["seq"]) if found else 0

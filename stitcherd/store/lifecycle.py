@@ -1,4 +1,4 @@
-"""Which status may follow which, and nothing else; the store's moves obey it."""
+"""The table of transitions: which status of a job may follow which."""
 
 from shared.models import Status
 
@@ -14,17 +14,17 @@ NEXT: dict[Status | None, frozenset[Status]] = {
 
 
 class IllegalTransition(Exception):
-    """A move that the table does not have: our own bug, never a user's doing."""
+    """A transition that is not in the table: a bug of this program, never an error of a user."""
 
 
 def check_transition(before: Status | None, after: Status) -> None:
-    """Raise IllegalMove unless `after` may follow `before`."""
+    """Raise IllegalTransition unless `after` may follow `before`."""
     if after not in NEXT[before]:
         raise IllegalTransition(f"{before} -> {after}")
 
 
 def diagram() -> str:
-    """Return the table as lines `QUEUED -> RUNNING | CANCELLED`, in the order of Status."""
+    """Return the table as lines like `QUEUED -> RUNNING | CANCELLED`, in the order of Status."""
     order = list(Status)
     rows = []
     for before, after in NEXT.items():

@@ -1,4 +1,4 @@
-"""Helpers for queries of readers."""
+"""Builds and runs queries on the connections of readers."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from stitcherd.store import rows
 
 
 async def find_by_suffix(db: aiosqlite.Connection, table: str, name: str, workspace: str | None) -> sqlite3.Row:
-    """Return the one row whose id is `name` or ends with it; raise Refusal for none or several."""
+    """Return the row of `table` whose id is `name` or ends with it; raise Refusal for none or several."""
     noun = "job" if table == "jobs" else "delivery"
     name = name.lower()
     ending = rows.reversed_suffix(name)
@@ -36,7 +36,7 @@ def optional(value: str | None) -> tuple[str, ...]:
 
 
 def conditions(*wanted: tuple[str, Sequence[str]]) -> tuple[list[str], list[Any]]:
-    """Return conditions and their values for the columns that are narrowed."""
+    """Return conditions and their values: each column must have one of its values, if any are given."""
     clauses = [f"{column} IN ({', '.join('?' * len(values))})" for column, values in wanted if values]
     return clauses, [value for _, values in wanted for value in values]
 

@@ -1,16 +1,16 @@
-"""What retention removes: events and bodies that are old enough, never anything of an unfinished job."""
+"""Deletes old events, bodies and hits in batches; never anything of an unfinished job."""
 
 import sqlite3
 
 import aiosqlite
 
-RETENTION_BATCH = 2000  # rows in one transaction, so that nobody waits long behind it
+RETENTION_BATCH = 2000  # rows per transaction, so that other writes do not wait long
 
 
 def prune_events(db: sqlite3.Connection, before: int) -> int:
     """Delete a batch of the oldest events from before a time (ms) and return how many there were.
 
-    The newest id that is gone is kept: whoever asks for events behind an older cursor must be told.
+    The newest deleted id is stored: a client that asks for events after an older cursor must be told.
     """
     gone = db.execute(
         "DELETE FROM events WHERE id IN (SELECT e.id FROM events e LEFT JOIN jobs j ON j.key = e.job"
@@ -28,7 +28,7 @@ def prune_events(db: sqlite3.Connection, before: int) -> int:
 
 
 def prune_bodies(db: sqlite3.Connection, before: int) -> int:
-    """Delete a batch of the bodies of deliveries from before a time (ms) and return how many there were."""
+    """Delete a batch of bodies of deliveries received before a time (ms) and return how many there were."""
     return db.execute(
         "DELETE FROM delivery_bodies WHERE delivery IN (SELECT b.delivery FROM delivery_bodies b"
         " JOIN deliveries d ON d.key = b.delivery LEFT JOIN jobs j ON j.id = d.job_id"
@@ -39,7 +39,7 @@ def prune_bodies(db: sqlite3.Connection, before: int) -> int:
 
 
 def prune_hits(db: sqlite3.Connection, before: int) -> int:
-    """Delete a batch of what was counted against rates before a time (ms) and return how much there was."""
+    """Delete a batch of hits from before a time (ms) and return how many there were."""
     return db.execute(
         "DELETE FROM hits WHERE (limit_key, at, job) IN (SELECT limit_key, at, job FROM hits WHERE at < ? LIMIT ?)",
         (before, RETENTION_BATCH),
@@ -47,7 +47,7 @@ def prune_hits(db: sqlite3.Connection, before: int) -> int:
 
 
 async def past_retention(db: aiosqlite.Connection, job_ids: list[str], before: int) -> list[str]:
-    """Return those of the jobs that ended before a time (ms), or that the store does not know."""
+    """Return those of the jobs that ended before a time (ms), or that do not exist."""
     kept = set()
     for job_id in job_ids:
         async with db.execute(

@@ -1,4 +1,4 @@
-"""From rows to nouns and back; the only place that knows how a noun lies in its table."""
+"""Converts rows to the nouns of the API, and values to what is stored."""
 
 import sqlite3
 from typing import Any
@@ -24,21 +24,24 @@ from shared.models import (
     Verdict,
 )
 
-SUFFIX_LENGTH = 12  # characters of an id that are kept backwards, to find it by its end
+SUFFIX_LENGTH = 12  # characters of an id that are stored reversed, to find it by its end
+
+_CONVERTED = {"workspace_id", "received_at", "thread", "headers", "verdict", "decision"}
+_SAME_IN_DELIVERY = tuple(name for name in Delivery.__struct_fields__ if name not in _CONVERTED)
 
 
 def reversed_suffix(identifier: str) -> str:
-    """Return the end of an id, backwards, so that all ids with one suffix stand in one range of an index."""
+    """Return the end of an id, reversed, so that all ids with the same suffix are in one range of an index."""
     return identifier[-SUFFIX_LENGTH:][::-1]
 
 
 def encode(value: Any) -> str:
-    """Return a noun as the JSON text that is stored."""
+    """Return a value as the JSON text that is stored."""
     return msgspec.json.encode(value).decode()
 
 
 def _as_dict(row: sqlite3.Row) -> dict[str, Any]:
-    """Return a row as a dictionary: a Row compares a name with those of all columns before it, each time."""
+    """Return a row as a dictionary: each look-up in a Row compares the name with all columns before it."""
     return dict(zip(row.keys(), row, strict=True))
 
 
@@ -91,28 +94,28 @@ def job(found: sqlite3.Row) -> RunnerJob:
 
 
 def usage(text: str | None) -> Usage:
-    """Return stored usage; nothing stored is nothing used."""
+    """Return stored usage, zero for None."""
     return msgspec.json.decode(text, type=Usage) if text else Usage()
 
 
 def to_payload(value: Any) -> dict[str, Any]:
-    """Return a noun as the payload of an event."""
+    """Return a struct as the payload of an event."""
     found: dict[str, Any] = msgspec.to_builtins(value)
     return found
 
 
 def result(text: str | None) -> Result | None:
-    """Return a stored result."""
+    """Return a stored result, None for None."""
     return msgspec.json.decode(text, type=Result) if text else None
 
 
 def decision(text: str | None) -> Decision | None:
-    """Return a stored decision."""
+    """Return a stored decision, None for None."""
     return msgspec.json.decode(text, type=Decision) if text else None
 
 
 def step(row: sqlite3.Row, job_id: str) -> JobStep:
-    """Return a step of the job."""
+    """Return a step of the job with this id."""
     started, completed = row["started_at"], row["completed_at"]
     return JobStep(
         id=row["id"],
@@ -153,24 +156,10 @@ def delivery(found: sqlite3.Row) -> Delivery:
     row = _as_dict(found)
     thread = row["thread"]
     return Delivery(
-        id=row["id"],
-        source=row["source"],
-        kind=row["kind"],
+        **{name: row[name] for name in _SAME_IN_DELIVERY},
         workspace_id=row["workspace"],
-        external_id=row["external_id"],
         received_at=format_timestamp(row["received_at"]),
-        event=row["event"],
-        action=row["action"],
-        trigger=row["trigger"],
-        sender=row["sender"],
-        repository=row["repository"],
         thread=msgspec.json.decode(thread, type=Thread) if thread else None,
-        body_bytes=row["body_bytes"],
-        body_sha256=row["body_sha256"],
-        secret=row["secret"],
         headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
         verdict=Verdict(row["verdict"]),
-        reason=row["reason"],
-        job_id=row["job_id"],
-        replay_of=row["replay_of"],
     )

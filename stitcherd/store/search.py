@@ -1,4 +1,4 @@
-"""Finds the jobs that a filter means, newest first, by the index that has them in that order.
+"""Finds the jobs that match a filter, newest first, by the index that has them in that order.
 
 An index is in the order of keys only behind columns that are equal. Where a filter leaves several values, each
 combination is a branch with a limit of its own, and the branches are merged: no sort and no scan of a million jobs.
@@ -15,13 +15,13 @@ from shared.filters import Filter
 from shared.models import Status
 from stitcherd.store.search_plan import SearchPlan, fold_case, plan_search
 
-BRANCHES = 1000  # of one page; where there would be more, matches are dense, and jobs are simply looked through
-REPOSITORIES = 2000  # that a glob is tried on; where there are more, it is tried on jobs
-FEW = 10_000  # jobs, among which text or a failed gate is looked for one by one
+BRANCHES = 1000  # of one page; where there would be more, matches are dense and the jobs are scanned
+REPOSITORIES = 2000  # that a glob is matched with; where there are more, it is matched with each job
+FEW = 10_000  # jobs, which are searched for text or a failed gate one by one
 FETCHED = 1000  # rows at a time
 
 BY_AGENT, BY_STATUS = "jobs_agent_task", "jobs_status"
-INDICES = {  # and the columns before the key, the narrowest first
+INDICES = {  # with the columns before the key, the most selective first
     BY_AGENT: ("agent_task_id",),
     "jobs_repository_type": ("workspace", "repository", "type", "status"),
     "jobs_repository": ("workspace", "repository", "status"),
@@ -29,7 +29,7 @@ INDICES = {  # and the columns before the key, the narrowest first
     "jobs_profile": ("workspace", "profile"),
     BY_STATUS: ("status", "workspace"),
 }
-LEFT_OPEN = {"workspace", "status"}  # by a filter: a branch then names each there is
+LEFT_OPEN = {"workspace", "status"}  # columns that a filter may leave open: a branch then covers each value
 
 
 class KeyQuery(NamedTuple):
@@ -45,36 +45,36 @@ NONE = KeyQuery("SELECT key FROM jobs WHERE 0", {})
 async def matching_keys(
     db: aiosqlite.Connection, wanted: Filter, workspace: str | None, now: int, *, below: int | None, limit: int
 ) -> KeyQuery:
-    """Return what selects the keys of the newest jobs that pass.
+    """Return a query for the keys of the newest jobs that match.
 
-    Ages count from `now`, in ms; `below` is a key that all shall be smaller than.
+    Ages count from `now`, in ms; `below` is a key that all must be smaller than.
     """
-    narrowed = plan_search(wanted, now)
+    plan = plan_search(wanted, now)
     if below is not None:
-        narrowed.bounds.append(f"< {narrowed.bind(below)}")
+        plan.bounds.append(f"< {plan.bind(below)}")
     sizes = await _sizes(db, workspace)
     workspaces = sorted({workspace for workspace, _ in sizes})
-    if narrowed.globs:
-        names = await _repositories(db, narrowed, workspaces)
+    if plan.globs:
+        names = await _repositories(db, plan, workspaces)
         if names is None:
-            narrowed.where += narrowed.globs
+            plan.where += plan.globs
         else:
-            narrowed.keep("repository", names)
-    if len(narrowed.statuses) < len(Status):
-        narrowed.columns["status"] = narrowed.statuses
+            plan.keep("repository", names)
+    if len(plan.statuses) < len(Status):
+        plan.columns["status"] = plan.statuses
     if workspace is not None:
-        narrowed.columns["workspace"] = workspaces
-    if not (sizes and all(narrowed.columns.values())):
+        plan.columns["workspace"] = workspaces
+    if not (sizes and all(plan.columns.values())):
         return NONE
-    few = sum(size for (_, status), size in sizes.items() if status in narrowed.statuses) <= FEW
-    all_of = {"status": narrowed.statuses, "workspace": workspaces}
-    return KeyQuery(_statement(narrowed, all_of, limit, few=few), narrowed.values)
+    few = sum(size for (_, status), size in sizes.items() if status in plan.statuses) <= FEW
+    all_of = {"status": plan.statuses, "workspace": workspaces}
+    return KeyQuery(_statement(plan, all_of, limit, few=few), plan.values)
 
 
 async def find_matching(
     db: aiosqlite.Connection, wanted: Filter, workspace: str | None, now: int, limit: int
 ) -> list[tuple[str, Status]]:
-    """Return the id and the status of every job that passes, oldest first; of more than `limit`, the newest."""
+    """Return id and status of every job that matches, oldest first; of more than `limit`, the newest."""
     keys = await matching_keys(db, wanted, workspace, now, below=None, limit=limit)
     found: list[tuple[str, Status]] = []
     statement = f"SELECT id, status FROM jobs WHERE key IN ({keys.statement}) ORDER BY key"
@@ -84,34 +84,34 @@ async def find_matching(
     return found
 
 
-def _statement(narrowed: SearchPlan, all_of: dict[str, Collection[str]], limit: int, *, few: bool) -> str:
-    columns, most = narrowed.columns, narrowed.bind(limit)
-    search = "CROSS JOIN job_search ON job_search.job = jobs.key" if narrowed.searches else ""
+def _statement(plan: SearchPlan, all_of: dict[str, Collection[str]], limit: int, *, few: bool) -> str:
+    columns, most = plan.columns, plan.bind(limit)
+    search = "CROSS JOIN job_search ON job_search.job = jobs.key" if plan.searches else ""
     equal: tuple[str, ...] = ()
     first: list[str] = []
     branches: list[str] = []
     distinct = ""
-    index = _index(narrowed, all_of, few=few)
+    index = _index(plan, all_of, few=few)
     if index is not None:
         equal = INDICES[index]
         source, key = f"jobs INDEXED BY {index} {search}", "jobs.key"
-        branches = [narrowed.bind(json.dumps(sorted({**all_of, **columns}[column]))) for column in equal]
+        branches = [plan.bind(json.dumps(sorted({**all_of, **columns}[column]))) for column in equal]
         first = [f"{_column(column)} = branch{at}.value" for at, column in enumerate(equal)]
-    elif narrowed.gate is not None:
+    elif plan.gate is not None:
         source, key = f"steps CROSS JOIN jobs ON jobs.key = steps.job {search}", "steps.job"
-        branches = [narrowed.gate]
+        branches = [plan.gate]
         first = ["steps.name = branch0.value", "steps.type = 'GATE'", "steps.status = 'FAILED'"]
-        distinct = "DISTINCT "  # a gate may fail in several tries, and a job at several gates
-    elif narrowed.searches:
+        distinct = "DISTINCT "  # a gate may fail in several tries, and a job in several gates
+    elif plan.searches:
         source, key = "job_search CROSS JOIN jobs ON jobs.key = job_search.job", "job_search.job"
     else:
         source, key = "jobs NOT INDEXED", "jobs.key"
-    rest = [f"{_column(name)} IN {narrowed.among(values)}" for name, values in columns.items() if name not in equal]
-    where = " AND ".join([*first, *(f"{key} {bound}" for bound in narrowed.bounds), *rest, *narrowed.where]) or "1"
+    rest = [f"{_column(name)} IN {plan.among(values)}" for name, values in columns.items() if name not in equal]
+    where = " AND ".join([*first, *(f"{key} {bound}" for bound in plan.bounds), *rest, *plan.where]) or "1"
     newest = f"SELECT {distinct}{key} AS key FROM {source} WHERE {where} ORDER BY {key} DESC LIMIT {most}"
     if not branches:
         return newest
-    # There is no LATERAL, but a function's argument may look to its left: each branch hands over its keys as JSON.
+    # SQLite has no LATERAL, but a table function's argument may refer to its left: a branch passes its keys as JSON.
     left = " CROSS JOIN ".join(f"json_each({values}) branch{at}" for at, values in enumerate(branches))
     return (
         f"SELECT {distinct}found.value AS key FROM {left} CROSS JOIN"
@@ -119,13 +119,13 @@ def _statement(narrowed: SearchPlan, all_of: dict[str, Collection[str]], limit: 
     )
 
 
-def _index(narrowed: SearchPlan, all_of: dict[str, Collection[str]], *, few: bool) -> str | None:
-    """Return the index to go by; None where jobs are found by a failed gate, by text, or simply from the newest on."""
-    columns = narrowed.columns
-    if narrowed.gate is not None and not few and "agent_task_id" not in columns:
+def _index(plan: SearchPlan, all_of: dict[str, Collection[str]], *, few: bool) -> str | None:
+    """Return the index to use; None where jobs are found by a failed gate, by text, or by scanning from the newest."""
+    columns = plan.columns
+    if plan.gate is not None and not few and "agent_task_id" not in columns:
         return None
     by_status = "status" in columns or "workspace" in columns
-    if (narrowed.searches or narrowed.gate is not None) and not few:
+    if (plan.searches or plan.gate is not None) and not few:
         by_status = False
     for name, order in INDICES.items():
         if by_status if name == BY_STATUS else columns.keys() >= set(order) - LEFT_OPEN:
@@ -138,14 +138,14 @@ def _column(name: str) -> str:
 
 
 async def _sizes(db: aiosqlite.Connection, workspace: str | None) -> dict[tuple[str, str], int]:
-    """Return how many jobs there are by workspace and status, where there are any."""
+    """Return the number of jobs by workspace and status, where there are any."""
     statement = "SELECT workspace, status, n FROM job_counts WHERE n > 0 AND workspace = coalesce(?, workspace)"
     found = await db.execute_fetchall(statement, [workspace])
     return {(row["workspace"], row["status"]): row["n"] for row in found}
 
 
-async def _repositories(db: aiosqlite.Connection, narrowed: SearchPlan, workspaces: list[str]) -> set[str] | None:
-    """Return the repositories that the globs mean, by leaps along the index; None where there are too many."""
+async def _repositories(db: aiosqlite.Connection, plan: SearchPlan, workspaces: list[str]) -> set[str] | None:
+    """Return the repositories that match the globs, by skipping along the index; None where there are too many."""
     nothing = "''"
     leap = (
         "SELECT repository FROM jobs INDEXED BY jobs_repository WHERE workspace = {workspace}"
@@ -154,12 +154,12 @@ async def _repositories(db: aiosqlite.Connection, narrowed: SearchPlan, workspac
     statement = (
         "WITH RECURSIVE names (workspace, repository) AS ("
         f" SELECT value, ({leap.format(workspace='each.value', after=nothing)})"
-        f" FROM json_each({narrowed.bind(json.dumps(workspaces))}) each UNION ALL"
+        f" FROM json_each({plan.bind(json.dumps(workspaces))}) each UNION ALL"
         f" SELECT workspace, ({leap.format(workspace='names.workspace', after='names.repository')})"
-        f" FROM names WHERE repository IS NOT NULL LIMIT {narrowed.bind(REPOSITORIES)})"
-        f" SELECT repository, {' AND '.join(narrowed.globs)} AS fits FROM names WHERE repository IS NOT NULL"
+        f" FROM names WHERE repository IS NOT NULL LIMIT {plan.bind(REPOSITORIES)})"
+        f" SELECT repository, {' AND '.join(plan.globs)} AS fits FROM names WHERE repository IS NOT NULL"
     )
-    found = list(await db.execute_fetchall(statement, narrowed.values))
+    found = list(await db.execute_fetchall(statement, plan.values))
     return (
         None
         if len(found) >= REPOSITORIES - len(workspaces)

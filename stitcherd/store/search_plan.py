@@ -1,4 +1,4 @@
-"""From a filter to conditions: what each of its words means in SQL, every value bound; finds nothing itself."""
+"""Translates a filter into SQL conditions with bound values; runs no query."""
 
 import json
 from collections.abc import Collection
@@ -9,8 +9,8 @@ from msgspec import Struct, field
 from shared.filters import TEXT_KEY, Filter, FilterTerm, parse_age
 from shared.models import OPEN_STATUSES, Status
 
-STUCK_MS = 15 * 60_000  # ms without an event, after which a running job is stuck
-CLOCK_TOLERANCE_MS = 3_600_000  # ms that the clock may have been set back, before age and key part ways
+STUCK_MS = 15 * 60_000  # without an event, after which a running job counts as stuck
+CLOCK_TOLERANCE_MS = 3_600_000  # that the clock may have been set back, by which age and key may disagree
 
 COLUMN_OF = {"type": "type", "profile": "profile", "agent": "agent_task_id"}
 ENDED = tuple(status for status in Status if status not in OPEN_STATUSES)
@@ -25,7 +25,7 @@ IS: dict[str, tuple[tuple[Status, ...], str | None]] = {  # the statuses, and wh
 
 
 class SearchPlan(Struct):
-    """A filter taken apart: the values that columns may have, and the conditions that are left."""
+    """A filter in parts: the values that columns may have, and the remaining conditions."""
 
     values: dict[str, Any]
     columns: dict[str, Collection[str]]
@@ -47,95 +47,95 @@ class SearchPlan(Struct):
         return f"(SELECT value FROM json_each({self.bind(json.dumps(sorted(values)))}))"
 
     def keep(self, column: str, values: Collection[str]) -> None:
-        """Narrow a column to what it may have by this and by what was said before."""
+        """Restrict a column to these values, in addition to earlier restrictions."""
         self.columns[column] = set(values) & set(self.columns.get(column, values))
 
 
 def plan_search(wanted: Filter, now: int) -> SearchPlan:
-    """Take a filter apart, at a time in ms."""
-    narrowed = SearchPlan({"silent_since": now - STUCK_MS}, {})
+    """Return the parts of a filter; ages count from `now` (ms)."""
+    plan = SearchPlan({"silent_since": now - STUCK_MS}, {})
     for term in wanted.terms:
         if term.key in COLUMN_OF:
-            _by_column(narrowed, term, COLUMN_OF[term.key])
+            _by_column(plan, term, COLUMN_OF[term.key])
         elif term.key == "age":
-            _by_age(narrowed, term, now)
+            _by_age(plan, term, now)
         else:
-            _BY[term.key](narrowed, term)
-    return narrowed
+            _BY[term.key](plan, term)
+    return plan
 
 
-def _by_column(narrowed: SearchPlan, term: FilterTerm, column: str) -> None:
+def _by_column(plan: SearchPlan, term: FilterTerm, column: str) -> None:
     if term.negated:
-        narrowed.where.append(f"coalesce(jobs.{column}, '') NOT IN {narrowed.among(term.values)}")
+        plan.where.append(f"coalesce(jobs.{column}, '') NOT IN {plan.among(term.values)}")
     else:
-        narrowed.keep(column, term.values)
+        plan.keep(column, term.values)
 
 
-def _by_state(narrowed: SearchPlan, term: FilterTerm) -> None:
-    _only(narrowed, term, term.values)
+def _by_state(plan: SearchPlan, term: FilterTerm) -> None:
+    _only(plan, term, term.values)
 
 
-def _only(narrowed: SearchPlan, term: FilterTerm, statuses: Collection[str]) -> None:
+def _only(plan: SearchPlan, term: FilterTerm, statuses: Collection[str]) -> None:
     named = frozenset(statuses)
-    narrowed.statuses = narrowed.statuses - named if term.negated else narrowed.statuses & named
+    plan.statuses = plan.statuses - named if term.negated else plan.statuses & named
 
 
-def _by_is(narrowed: SearchPlan, term: FilterTerm) -> None:
-    meant = [IS[value] for value in term.values]
-    statuses = {status for each, _ in meant for status in each}
-    if not term.negated or all(also is None for _, also in meant):
-        _only(narrowed, term, statuses)
-    if any(also is not None for _, also in meant):
-        _where(narrowed, term, [f"(jobs.status IN {narrowed.among(each)} AND {also or 1})" for each, also in meant])
+def _by_is(plan: SearchPlan, term: FilterTerm) -> None:
+    matches = [IS[value] for value in term.values]
+    statuses = {status for each, _ in matches for status in each}
+    if not term.negated or all(also is None for _, also in matches):
+        _only(plan, term, statuses)
+    if any(also is not None for _, also in matches):
+        _where(plan, term, [f"(jobs.status IN {plan.among(each)} AND {also or 1})" for each, also in matches])
 
 
-def _by_repository(narrowed: SearchPlan, term: FilterTerm) -> None:
+def _by_repository(plan: SearchPlan, term: FilterTerm) -> None:
     if not term.negated and not any("*" in value for value in term.values):
-        narrowed.keep("repository", [fold_case(value) for value in term.values])
+        plan.keep("repository", [fold_case(value) for value in term.values])
         return
-    patterns = [narrowed.bind(_like(value).replace("*", "%")) for value in term.values]
+    patterns = [plan.bind(_like(value).replace("*", "%")) for value in term.values]
     choices = [f"coalesce(repository LIKE {pattern} ESCAPE '\\', 0)" for pattern in patterns]
-    _where(narrowed, term, choices, narrowed.where if term.negated else narrowed.globs)
+    _where(plan, term, choices, plan.where if term.negated else plan.globs)
 
 
-def _by_age(narrowed: SearchPlan, term: FilterTerm, now: int) -> None:
+def _by_age(plan: SearchPlan, term: FilterTerm, now: int) -> None:
     ages = [(younger, now - milliseconds) for younger, milliseconds in map(parse_age, term.values)]
     _where(
-        narrowed,
+        plan,
         term,
-        [f"jobs.created_at {'>' if younger else '<='} {narrowed.bind(since)}" for younger, since in ages],
+        [f"jobs.created_at {'>' if younger else '<='} {plan.bind(since)}" for younger, since in ages],
     )
     if len(ages) > 1 or term.negated:
         return
-    # Keys grow with time, so an age is an end of the search too: what lies beyond is not even looked at.
+    # Keys grow with time, so an age also bounds the keys: rows beyond it are not read at all.
     younger, since = ages[0]
     order, edge = (">", since - CLOCK_TOLERANCE_MS) if younger else ("<=", since + CLOCK_TOLERANCE_MS)
-    narrowed.bounds.append(
+    plan.bounds.append(
         f"{'>=' if younger else '<='} (SELECT key FROM jobs INDEXED BY jobs_created WHERE created_at {order}"
-        f" {narrowed.bind(edge)} ORDER BY created_at {'' if younger else 'DESC'} LIMIT 1)"
+        f" {plan.bind(edge)} ORDER BY created_at {'' if younger else 'DESC'} LIMIT 1)"
     )
 
 
-def _by_gate(narrowed: SearchPlan, term: FilterTerm) -> None:
-    names = narrowed.among(term.values)
+def _by_gate(plan: SearchPlan, term: FilterTerm) -> None:
+    names = plan.among(term.values)
     failed = f"s.name IN {names} AND s.type = 'GATE' AND s.status = 'FAILED' AND s.attempt = jobs.attempt"
-    _where(narrowed, term, [f"EXISTS (SELECT 1 FROM steps s WHERE s.job = jobs.key AND {failed})"])
+    _where(plan, term, [f"EXISTS (SELECT 1 FROM steps s WHERE s.job = jobs.key AND {failed})"])
     if not term.negated:
-        narrowed.gate = narrowed.bind(json.dumps(term.values))
+        plan.gate = plan.bind(json.dumps(term.values))
 
 
-def _by_text(narrowed: SearchPlan, term: FilterTerm) -> None:
-    narrowed.searches = True
-    pattern = narrowed.bind(f"%{_like(term.values[0])}%")
-    _where(narrowed, term, [f"job_search.text LIKE {pattern} ESCAPE '\\'"])
+def _by_text(plan: SearchPlan, term: FilterTerm) -> None:
+    plan.searches = True
+    pattern = plan.bind(f"%{_like(term.values[0])}%")
+    _where(plan, term, [f"job_search.text LIKE {pattern} ESCAPE '\\'"])
 
 
 _BY = {"state": _by_state, "is": _by_is, "repo": _by_repository, "gate": _by_gate, TEXT_KEY: _by_text}
 
 
-def _where(narrowed: SearchPlan, term: FilterTerm, choices: list[str], place: list[str] | None = None) -> None:
+def _where(plan: SearchPlan, term: FilterTerm, choices: list[str], place: list[str] | None = None) -> None:
     condition = f"{'NOT ' if term.negated else ''}({' OR '.join(choices)})"
-    (narrowed.where if place is None else place).append(condition)
+    (plan.where if place is None else place).append(condition)
 
 
 def _like(text: str) -> str:
@@ -144,5 +144,5 @@ def _like(text: str) -> str:
 
 
 def fold_case(name: str) -> str:
-    """Return a name as NOCASE sees it: only the letters of ASCII have no case."""
+    """Return a name as the collation NOCASE compares it: in lower case, for letters of ASCII only."""
     return name.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""The store: one SQLite file, written by the writer's thread, read through a few other connections."""
+"""The store: one SQLite file, written by the thread of the writer and read through a few other connections."""
 
 import asyncio
 import sqlite3
@@ -18,7 +18,7 @@ READERS = 3
 
 
 class Store:
-    """What the daemon knows; open it on the loop that will use it, and close it at the end."""
+    """A store on the event loop that opened it; `committed` is set after each commit. Close it at the end."""
 
     def __init__(self, writer: Writer, readers: list[aiosqlite.Connection], committed: asyncio.Event) -> None:
         self._writer = writer
@@ -30,13 +30,13 @@ class Store:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open or create the database file; raises NewerDatabase or sqlite3.Error where it cannot be used."""
+        """Open or create the database file; raises NewerDatabase or sqlite3.Error if it cannot be used."""
         committed = asyncio.Event()
         writer = Writer(path, committed.set)
         return cls(writer, [await _reader(path) for _ in range(READERS)], committed)
 
     async def close(self) -> None:
-        """Close the readers, then the writer, which folds the log into the file."""
+        """Close the readers, then the writer, which checkpoints the write-ahead log."""
         for reader in self._readers:
             await reader.close()
         await self._writer.close()
@@ -44,23 +44,23 @@ class Store:
     async def write(
         self, function: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Run a function of this package in the writer's next transaction; return once it is durable.
+        """Run a function of this package in the writer's next transaction; return its result once it is durable.
 
-        Raises what the function raises, then with none of its writes done, or StorageUnavailable. Being
-        cancelled while waiting does not undo the write.
+        Raises what the function raises, with none of its writes done, or StorageUnavailable. Being cancelled while
+        waiting does not undo the write.
         """
         return await self._writer.submit(function, *args, **kwargs)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[aiosqlite.Connection]:
-        """Lend a connection inside one read transaction: everything read in it is of one moment."""
+        """Yield a connection inside a read transaction: everything read in it is of the same moment."""
         reader = await self._idle.get()
         try:
             try:
                 await reader.execute("BEGIN")
                 yield reader
             finally:
-                # Whoever was cancelled amid BEGIN has begun all the same: aiosqlite runs what was handed to it.
+                # A caller cancelled during BEGIN has begun nevertheless: aiosqlite runs what was handed to it.
                 await reader.rollback()
         finally:
             self._idle.put_nowait(reader)

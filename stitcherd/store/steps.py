@@ -1,4 +1,4 @@
-"""What a running attempt writes as it goes: tries, steps and events, each fenced by attempt and owner."""
+"""Tries, steps, usage and events that a running attempt writes, each fenced by attempt and owner."""
 
 import sqlite3
 from typing import Any
@@ -10,15 +10,15 @@ from shared.models import Phase, StepStatus, StepType, Usage
 from stitcherd.store import limits, rows
 from stitcherd.store.events import add_event
 
-STEP_OUTPUT_MAX = 4096  # bytes of a step's output that stand in its row; the whole is in its log
+STEP_OUTPUT_MAX = 4096  # bytes of a step's output that its row holds; its log file has all of it
 
 
 class Superseded(Exception):
-    """The job is no longer this attempt's: it was ended or taken over; whoever runs it must stop."""
+    """The job no longer belongs to this attempt: it has ended or was taken over, and its runner must stop."""
 
 
 class Fence(Struct, frozen=True):
-    """What must still be true of a job for its runner to write: the attempt's number and its owner."""
+    """The attempt and the owner that a job must still have for its runner to write."""
 
     job_id: str
     key: int
@@ -28,7 +28,7 @@ class Fence(Struct, frozen=True):
 
 
 class StepPlace(Struct, frozen=True):
-    """Where a step stands in its attempt, and the try that it belongs to."""
+    """The place of a step in its attempt; `number` is the try that it belongs to."""
 
     id: str
     ordinal: int
@@ -39,35 +39,35 @@ class StepPlace(Struct, frozen=True):
 
 def begin_try(
     db: sqlite3.Connection,
-    mine: Fence,
+    fence: Fence,
     number: int,
     now: int,
     base: str | None = None,
     *,
     resumable: bool = False,
 ) -> None:
-    """Write down that the executor is about to be started; raise Superseded if it must not be.
+    """Record that the executor is about to be started; raise Superseded if it must not be.
 
     The primary key of `starts` makes a second start of the same (job, attempt, try) impossible.
     """
-    _check_fence(db, mine)
-    row = (mine.key, mine.attempt, number, now, base, resumable)
+    _check_fence(db, fence)
+    row = (fence.key, fence.attempt, number, now, base, resumable)
     db.execute("INSERT INTO starts (job, attempt, try, at, base, resumable) VALUES (?, ?, ?, ?, ?, ?)", row)
-    db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, mine.key))
+    db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, fence.key))
 
 
-def save_reference(db: sqlite3.Connection, mine: Fence, number: int, reference: dict[str, str]) -> None:
-    """Keep what the executor needs to find the run of this try again."""
-    _check_fence(db, mine)
+def save_reference(db: sqlite3.Connection, fence: Fence, number: int, reference: dict[str, str]) -> None:
+    """Store what the executor needs to find the run of this try again; raise Superseded."""
+    _check_fence(db, fence)
     db.execute(
         "UPDATE starts SET reference = ? WHERE job = ? AND attempt = ? AND try = ?",
-        (rows.encode(reference), mine.key, mine.attempt, number),
+        (rows.encode(reference), fence.key, fence.attempt, number),
     )
 
 
 def open_step(
     db: sqlite3.Connection,
-    mine: Fence,
+    fence: Fence,
     now: int,
     *,
     phase: Phase,
@@ -75,24 +75,24 @@ def open_step(
     name: str,
     number: int | None,
 ) -> StepPlace:
-    """Add a running step behind those the attempt has; `number` is the try it belongs to."""
-    _check_fence(db, mine)
-    place = StepPlace(new_id(), _next_ordinal(db, mine), number, name, type_ is StepType.GATE)
+    """Add a running step after those of the attempt; `number` is the try that it belongs to. Raises Superseded."""
+    _check_fence(db, fence)
+    place = StepPlace(new_id(), _next_ordinal(db, fence), number, name, type_ is StepType.GATE)
     db.execute(
         "INSERT INTO steps (id, job, attempt, try, ordinal, phase, type, name, status, started_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'RUNNING', ?)",
-        (place.id, mine.key, mine.attempt, number, place.ordinal, phase, type_, name, now),
+        (place.id, fence.key, fence.attempt, number, place.ordinal, phase, type_, name, now),
     )
-    happened = {"name": name, "try": number, "phase": phase}
-    _add_job_event(db, mine, "step.started", now, place.id, happened)
+    payload = {"name": name, "try": number, "phase": phase}
+    _add_job_event(db, fence, "step.started", now, place.id, payload)
     if place.gate:
-        _add_job_event(db, mine, "gate.started", now, place.id, happened)
+        _add_job_event(db, fence, "gate.started", now, place.id, payload)
     return place
 
 
 def close_step(
     db: sqlite3.Connection,
-    mine: Fence,
+    fence: Fence,
     place: StepPlace,
     now: int,
     *,
@@ -102,7 +102,7 @@ def close_step(
     output_bytes: int,
     reason: str | None = None,
 ) -> None:
-    """End a running step; a step that was ended by someone else stays as it is."""
+    """End a running step; one that has ended already is left unchanged."""
     changed = db.execute(
         "UPDATE steps SET status = ?, exit_code = ?, output = ?, output_bytes = ?, completed_at = ?"
         " WHERE id = ? AND status = 'RUNNING'",
@@ -110,26 +110,26 @@ def close_step(
     ).rowcount
     if not changed:
         return
-    happened = {"name": place.name, "exitCode": exit_code, "reason": reason}
-    _add_job_event(db, mine, f"step.{status.lower()}", now, place.id, happened)
+    payload = {"name": place.name, "exitCode": exit_code, "reason": reason}
+    _add_job_event(db, fence, f"step.{status.lower()}", now, place.id, payload)
     if place.gate and status is not StepStatus.SKIPPED:
         _add_job_event(
             db,
-            mine,
+            fence,
             "gate.passed" if status is StepStatus.COMPLETED else "gate.failed",
             now,
             place.id,
-            happened,
+            payload,
         )
 
 
-def fail_open_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, why: str) -> None:
-    """Mark the steps that were cut off as failed, so that none runs for ever."""
-    cut = db.execute(
+def fail_open_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, reason: str) -> None:
+    """Fail the steps that were interrupted, and record why, so that none is left running."""
+    interrupted = db.execute(
         "UPDATE steps SET status = 'FAILED', completed_at = ? WHERE job = ? AND status = 'RUNNING' RETURNING id, name",
         (now, job["key"]),
     ).fetchall()
-    for step in cut:
+    for step in interrupted:
         add_event(
             db,
             "step.failed",
@@ -138,31 +138,31 @@ def fail_open_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, why: str
             job=job["key"],
             step=step["id"],
             workspace=job["workspace"],
-            payload={"name": step["name"], "reason": why},
+            payload={"name": step["name"], "reason": reason},
         )
 
 
 def record_event(
-    db: sqlite3.Connection, mine: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]
+    db: sqlite3.Connection, fence: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]
 ) -> None:
-    """Note something that happened inside the attempt; raise Superseded if the attempt is over."""
-    _check_fence(db, mine)
-    _add_job_event(db, mine, type_, now, step, payload)
+    """Record an event of the attempt; raise Superseded if the attempt is over."""
+    _check_fence(db, fence)
+    _add_job_event(db, fence, type_, now, step, payload)
 
 
 def add_usage(
     db: sqlite3.Connection,
-    mine: Fence,
+    fence: Fence,
     place: StepPlace,
     used: Usage,
     now: int,
     reference: dict[str, str] | None = None,
 ) -> None:
-    """Add what an executor used to its step and to the job; a new reference is kept with it, or neither is."""
-    _check_fence(db, mine)
+    """Add the usage of an executor to its step, its job and the budgets, and store a new reference with it."""
+    _check_fence(db, fence)
     if reference is not None:
-        save_reference(db, mine, place.number or 0, reference)
-    stored = db.execute("SELECT usage FROM jobs WHERE key = ?", (mine.key,)).fetchone()["usage"]
+        save_reference(db, fence, place.number or 0, reference)
+    stored = db.execute("SELECT usage FROM jobs WHERE key = ?", (fence.key,)).fetchone()["usage"]
     before = rows.usage(stored)
     total = Usage(
         before.input_tokens + used.input_tokens,
@@ -170,44 +170,44 @@ def add_usage(
         round(before.cost_usd + used.cost_usd, 6),
         before.turns + used.turns,
     )
-    db.execute("UPDATE jobs SET usage = ?, version = version + 1 WHERE key = ?", (rows.encode(total), mine.key))
+    db.execute("UPDATE jobs SET usage = ?, version = version + 1 WHERE key = ?", (rows.encode(total), fence.key))
     db.execute(
         "UPDATE steps SET tokens_input = coalesce(tokens_input, 0) + ?,"
         " tokens_output = coalesce(tokens_output, 0) + ? WHERE id = ?",
         (used.input_tokens, used.output_tokens, place.id),
     )
-    limits.add_spending(db, (mine.key, mine.attempt, place.number or 0), used, now)
-    _add_job_event(db, mine, "ai.tokens_used", now, place.id, rows.to_payload(used))
+    limits.add_spending(db, (fence.key, fence.attempt, place.number or 0), used, now)
+    _add_job_event(db, fence, "ai.tokens_used", now, place.id, rows.to_payload(used))
 
 
-def _check_fence(db: sqlite3.Connection, mine: Fence) -> None:
+def _check_fence(db: sqlite3.Connection, fence: Fence) -> None:
     row = db.execute(
         "SELECT 1 FROM jobs WHERE key = ? AND status = 'RUNNING' AND attempt = ? AND owner = ?",
-        (mine.key, mine.attempt, mine.owner),
+        (fence.key, fence.attempt, fence.owner),
     ).fetchone()
     if row is None:
-        raise Superseded(f"attempt {mine.attempt} of job {mine.job_id} is over")
+        raise Superseded(f"attempt {fence.attempt} of job {fence.job_id} is over")
 
 
-def _next_ordinal(db: sqlite3.Connection, mine: Fence) -> int:
+def _next_ordinal(db: sqlite3.Connection, fence: Fence) -> int:
     row = db.execute(
         "SELECT coalesce(max(ordinal), 0) + 1 FROM steps WHERE job = ? AND attempt = ?",
-        (mine.key, mine.attempt),
+        (fence.key, fence.attempt),
     ).fetchone()
     return int(row[0])
 
 
 def _add_job_event(
-    db: sqlite3.Connection, mine: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]
+    db: sqlite3.Connection, fence: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]
 ) -> None:
-    db.execute("UPDATE jobs SET last_event = ?, version = version + 1 WHERE key = ?", (type_, mine.key))
+    db.execute("UPDATE jobs SET last_event = ?, version = version + 1 WHERE key = ?", (type_, fence.key))
     add_event(
         db,
         type_,
         actor="stitcherd",
         now=now,
-        job=mine.key,
+        job=fence.key,
         step=step,
-        workspace=mine.workspace,
+        workspace=fence.workspace,
         payload=payload,
     )

@@ -1,10 +1,10 @@
-"""The one writer: a thread with the one connection that writes and checkpoints, in shared commits.
+"""The writer: one thread with the only connection that writes and checkpoints, and group commit.
 
-Callers hand in a function of the connection. What has come in meanwhile shares a transaction, and its future is
-resolved once the commit is on disk. Where a function fails, the whole batch runs again, each under a savepoint of its
-own, so that nothing of that one is written: to fail is rare, and savepoints for all would cost as much as a write.
-No other connection may write or checkpoint this file: SQLite before 3.51.3 can lose commits when two do
-(sqlite.org/wal.html).
+Callers submit a function of the connection. All functions that are waiting share a transaction, and their futures are
+resolved once the commit is on disk. Where a function fails, the whole batch runs again, each function under its own
+savepoint, so that nothing of the failed one is written: failures are rare, and savepoints for every function would cost
+as much as a write. No other connection may write or checkpoint this file: SQLite before 3.51.3 can lose commits when
+two do (sqlite.org/wal.html).
 """
 
 import asyncio
@@ -23,21 +23,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BATCH = 256  # functions in one transaction, at most
-WAL_CHECKPOINT_BYTES = (
-    2 * 2**20
-)  # of write-ahead log, which is then folded into the database; commits wait for that meanwhile
-WAL_SIZE_LIMIT = 2**18  # what the file shrinks to when it begins anew, so that its size tells how much it holds
-BUSY_SECONDS = 2.0  # how long another process may hold the file before we give up
+WAL_CHECKPOINT_BYTES = 2 * 2**20  # of write-ahead log before a checkpoint, during which commits wait
+WAL_SIZE_LIMIT = 2**18  # to which the log is truncated after a checkpoint, so that its size shows how much it holds
+BUSY_SECONDS = 2.0  # that another process may lock the file before a write fails
 
 log = logging.getLogger(__name__)
 
 
 class StorageUnavailable(Exception):
-    """Nothing was stored: the disk is full, or the database is locked or cannot be read."""
+    """Nothing was stored: the disk is full, or the database is locked or unreadable."""
 
 
 class _PendingWrite:
-    """A function with its arguments, and who waits for what it returns."""
+    """A function with its arguments, and the future of its result."""
 
     __slots__ = ("call", "error", "future", "result")
 
@@ -81,8 +79,8 @@ class Writer:
     ) -> asyncio.Future[R]:
         """Run the function in the next transaction and return a future of its result, once that is durable.
 
-        The future fails with the function's own exception (then nothing of it is written) or with
-        StorageUnavailable. Cancelling whoever waits does not take the work back.
+        The future fails with the function's own exception (then nothing of it is written) or with StorageUnavailable.
+        Cancelling the caller does not undo the write.
         """
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
@@ -92,7 +90,7 @@ class Writer:
         return future
 
     async def close(self) -> None:
-        """Finish what was handed in, fold the log into the database and close it."""
+        """Finish what was submitted, checkpoint the log and close the database."""
         self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -130,7 +128,7 @@ class Writer:
                 for work in batch:
                     self._apply(work)
                 self._db.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 (whatever it was, everybody who waits must hear of it)
+        except Exception as error:  # noqa: BLE001 (whatever it was, every waiting caller must get it)
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             log.error("nothing of %d writes was stored: %s", len(batch), error)  # noqa: TRY400 (no bug of ours)
@@ -164,7 +162,7 @@ class Writer:
     def _resolve(self, batch: list[_PendingWrite]) -> None:
         self._on_commit()
         for work in batch:
-            if work.future.done():  # whoever waited was cancelled
+            if work.future.done():  # its caller was cancelled
                 continue
             if work.error is None:
                 work.future.set_result(work.result)
@@ -172,12 +170,12 @@ class Writer:
                 work.future.set_exception(work.error)
 
     def _checkpoint(self) -> None:
-        # After the answers went out, and not after each commit: what is written again and again is folded in once.
+        # After the results were delivered, and not after each commit: pages written many times are copied once.
         with contextlib.suppress(OSError, sqlite3.Error):
             size = self._wal.stat().st_size
             if size >= self._fold_at:
                 _, logged, folded = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                # A reader may hold the log back; the next look is when it has grown again.
+                # A reader may keep part of the log in use; the next attempt is when it has grown again.
                 self._fold_at = WAL_CHECKPOINT_BYTES if logged == folded else size + WAL_CHECKPOINT_BYTES
 
 

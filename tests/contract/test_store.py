@@ -89,7 +89,7 @@ async def open_step(store: Store, mine: steps.Fence, type_: StepType = StepType.
     )
 
 
-async def test_a_job_goes_its_whole_way(store: Store) -> None:
+async def test_a_job_from_dispatch_to_completion(store: Store) -> None:
     job, mine = await running(store, thread=THREAD)
     assert (job.status, job.last_event) == (Status.RUNNING, "job.started")
     await store.write(steps.begin_try, mine, 1, now_ms())
@@ -128,7 +128,7 @@ async def test_a_job_goes_its_whole_way(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(Status, Status)))
-async def test_a_move_that_the_table_has_not_is_impossible(store: Store, before: Status, after: Status) -> None:
+async def test_a_transition_not_in_the_table_is_impossible(store: Store, before: Status, after: Status) -> None:
     job = await queued(store)
     kept = await everything(store)
     if after in NEXT[before]:
@@ -177,7 +177,7 @@ async def test_a_conclusion_of_another_attempt_or_owner_changes_nothing(
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED, Status.CANCELLED])
-async def test_what_is_over_stays_so(store: Store, status: Status) -> None:
+async def test_an_ended_job_stays_ended(store: Store, status: Status) -> None:
     job = await over(store, status)
     kept = await everything(store)
     assert await store.write(transitions.conclude, job.id, (1, "me"), now_ms(), RESULT) is None
@@ -229,7 +229,7 @@ async def test_a_failed_job_leaves_no_step_running(store: Store) -> None:
 
 
 @pytest.mark.parametrize("status", Status)
-async def test_a_retry_is_for_what_failed_or_was_cancelled(store: Store, status: Status) -> None:
+async def test_only_failed_and_cancelled_jobs_are_retried(store: Store, status: Status) -> None:
     if status in {Status.QUEUED, Status.PENDING}:  # nothing makes a PENDING job yet
         job = await queued(store)
     elif status is Status.RUNNING:
@@ -330,7 +330,7 @@ async def test_a_step_ended_by_recovery_is_not_ended_again(store: Store) -> None
     assert await everything(store) == kept
 
 
-async def test_a_state_and_its_event_stand_or_fall_together(store: Store) -> None:
+async def test_a_status_and_its_event_are_stored_together_or_not_at_all(store: Store) -> None:
     job = await queued(store)
     kept = await everything(store)
     with pytest.raises(TypeError):
@@ -346,7 +346,7 @@ async def test_a_state_and_its_event_stand_or_fall_together(store: Store) -> Non
     assert await everything(store) == kept
 
 
-async def test_there_is_no_such_job(store: Store) -> None:
+async def test_an_unknown_job_is_refused(store: Store) -> None:
     for write in (
         lambda db: transitions.start(db, "nobody", 1, "me", 0),
         lambda db: transitions.cancel(db, "nobody", "uid:0", None, 0),

@@ -77,7 +77,7 @@ async def over(api: HttpHarness, job_id: str) -> Any:
     return job
 
 
-async def test_the_decision_says_who_may(guarded: HttpHarness) -> None:
+async def test_the_decision_names_who_may_approve(guarded: HttpHarness) -> None:
     job = await job_of(guarded, await waiting(guarded))
     decision = job["decision"]
     assert (decision["verdict"], decision["remedy"]["text"]) == ("waiting", "a member of chiefs approves")
@@ -91,7 +91,7 @@ async def test_the_decision_says_who_may(guarded: HttpHarness) -> None:
 
 
 @pytest.mark.parametrize(("app", "token"), [("local", None), ("public", "approver")])
-async def test_approved_it_runs(guarded: HttpHarness, app: str, token: str | None) -> None:
+async def test_an_approved_job_runs(guarded: HttpHarness, app: str, token: str | None) -> None:
     job_id = await waiting(guarded)
     ask = getattr(guarded, app).request
     status, job = await ask("POST", f"/runner-jobs/{job_id[-8:]}/approve", token, json={"reason": "read it"})
@@ -102,7 +102,7 @@ async def test_approved_it_runs(guarded: HttpHarness, app: str, token: str | Non
     assert (status, problem["code"]) == (409, "not_waiting")
 
 
-async def test_denied_it_is_cancelled(guarded: HttpHarness) -> None:
+async def test_a_denied_job_is_cancelled(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     place = f"/runner-jobs/{job_id}/deny"
     assert (await guarded.local.request("POST", place, json={}))[0] == 422
@@ -113,7 +113,7 @@ async def test_denied_it_is_cancelled(guarded: HttpHarness) -> None:
 
 
 @pytest.mark.parametrize("act", ["approve", "deny"])
-async def test_who_has_no_permission_is_told_so(guarded: HttpHarness, act: str) -> None:
+async def test_a_caller_without_the_permission_is_refused(guarded: HttpHarness, act: str) -> None:
     job_id = await waiting(guarded)
     place, body = f"/runner-jobs/{job_id}/{act}", {"reason": "mine"}
     for token, expected in (("writer", 403), ("reader", 403), (None, 401)):
@@ -121,7 +121,7 @@ async def test_who_has_no_permission_is_told_so(guarded: HttpHarness, act: str) 
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
-async def test_under_other_rails_an_approval_counts_the_second_time(guarded: HttpHarness) -> None:
+async def test_after_a_change_of_the_rails_only_the_second_approval_counts(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     await under(guarded, RAILS + MORE)
     place = f"/runner-jobs/{job_id}/approve"
@@ -141,7 +141,7 @@ async def test_under_other_rails_an_approval_counts_the_second_time(guarded: Htt
         ("version: 1", "version: 1\nmode: observe", "PENDING"),
     ],
 )
-async def test_what_other_rails_do_not_want_is_not_approved(
+async def test_a_job_that_other_rails_reject_is_cancelled(
     guarded: HttpHarness, old: str, new: str, status: str
 ) -> None:
     job_id = await waiting(guarded)
@@ -151,14 +151,14 @@ async def test_what_other_rails_do_not_want_is_not_approved(
     assert (await job_of(guarded, job_id))["status"] == status
 
 
-async def test_rails_that_ask_nobody_let_it_run(guarded: HttpHarness) -> None:
+async def test_a_job_runs_once_the_rails_require_no_approval(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     await under(guarded, RAILS.replace("team: {users: [", 'team: {users: ["near:eve", '))
     status, job = await guarded.local.request("POST", f"/runner-jobs/{job_id}/approve", json={})
     assert (status, job["status"]) == (202, "QUEUED")
 
 
-async def test_a_chief_approves_on_the_thread_once(guarded: HttpHarness) -> None:
+async def test_an_approver_approves_on_the_thread_once(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     body = said(f"@mosaic approve {job_id[-8:]} looks harmless", "zoe")
     status, told = await send_webhook(guarded, "near", body)
@@ -175,7 +175,7 @@ async def test_a_chief_approves_on_the_thread_once(guarded: HttpHarness) -> None
     assert told["reason"] == "nothing waits for an approval on this thread"
 
 
-async def test_a_chief_denies_on_the_thread(guarded: HttpHarness) -> None:
+async def test_an_approver_denies_on_the_thread(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     status, told = await send_webhook(guarded, "near", said("@mosaic deny it is spam", "zoe"))
     assert (status, told["verdict"], told["status"]) == (202, "allowed", "CANCELLED")
@@ -196,7 +196,7 @@ async def test_a_chief_denies_on_the_thread(guarded: HttpHarness) -> None:
         ("drive-by", "a member of chiefs answers for guard outsider-text"),
     ],
 )
-async def test_others_may_not(guarded: HttpHarness, verb: str, login: str, why: str) -> None:
+async def test_others_may_not_approve(guarded: HttpHarness, verb: str, login: str, why: str) -> None:
     job_id = await waiting(guarded)
     status, told = await send_webhook(guarded, "near", said(f"@mosaic {verb}", login))
     assert (status, told["verdict"], told["jobId"]) == (200, "denied", None)
@@ -204,14 +204,14 @@ async def test_others_may_not(guarded: HttpHarness, verb: str, login: str, why: 
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
-async def test_the_asker_may_where_the_rails_say_so(guarded: HttpHarness) -> None:
+async def test_the_requester_may_approve_where_the_rails_allow_it(guarded: HttpHarness) -> None:
     await under(guarded, RAILS + "approvals: {command: yes-please, self: true}\n")
     job_id = await waiting(guarded)
     assert (await send_webhook(guarded, "near", said("@mosaic approve")))[1]["verdict"] == "ignored"
     assert (await send_webhook(guarded, "near", said("@mosaic yes-please")))[1]["jobId"] == job_id
 
 
-async def test_text_that_was_changed_meanwhile_is_not_what_was_asked_for(guarded: HttpHarness) -> None:
+async def test_a_changed_text_is_not_approved(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe", title="Another"))
     assert told["verdict"] == "denied"
@@ -219,7 +219,7 @@ async def test_text_that_was_changed_meanwhile_is_not_what_was_asked_for(guarded
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
-async def test_on_the_thread_too_other_rails_need_a_second_look(guarded: HttpHarness) -> None:
+async def test_after_a_change_of_the_rails_a_comment_does_not_approve(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     await under(guarded, RAILS + MORE)
     _, first = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
@@ -229,7 +229,7 @@ async def test_on_the_thread_too_other_rails_need_a_second_look(guarded: HttpHar
     assert (second["verdict"], second["jobId"]) == ("allowed", job_id)
 
 
-async def test_of_several_one_is_named(guarded: HttpHarness) -> None:
+async def test_one_of_several_waiting_jobs_must_be_named(guarded: HttpHarness) -> None:
     jobs = [await waiting(guarded, verb) for verb in ("hello", "read")]
     _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
     assert (told["verdict"], told["reason"]) == (
@@ -261,7 +261,7 @@ async def test_a_replayed_approval_approves_nothing(guarded: HttpHarness) -> Non
     assert (await job_of(guarded, asked["jobId"]))["status"] == "PENDING"
 
 
-async def test_cancel_and_approve_at_once_agree(guarded: HttpHarness) -> None:
+async def test_a_cancel_and_an_approval_at_the_same_time_agree(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     acts = [guarded.local.request("POST", f"/runner-jobs/{job_id}/{act}", json={}) for act in ("approve", "cancel")]
     (approved, _), (cancelled, _) = await asyncio.gather(*acts)
@@ -272,7 +272,9 @@ async def test_cancel_and_approve_at_once_agree(guarded: HttpHarness) -> None:
         assert "job.started" not in {event["type"] for event in job["events"]}
 
 
-async def test_what_nobody_approves_in_time_is_cancelled(guarded: HttpHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_job_that_is_not_approved_in_time_is_cancelled(
+    guarded: HttpHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job_id = await waiting(guarded)
     async with guarded.state.store.reading() as db:
         _, request = await approvals.find_waiting(db, job_id)

@@ -67,7 +67,7 @@ def test_a_job_beyond_the_limit_waits_and_says_why(build: Any) -> None:
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
-def test_one_repository_does_not_hold_up_another(build: Any) -> None:
+def test_a_full_repository_does_not_hold_jobs_of_another(build: Any) -> None:
     house = build("one-a-repository")
     first = house.dispatch("free", gone_on(house))
     house.wait(first, "RUNNING")
@@ -93,7 +93,7 @@ def test_a_held_job_can_be_cancelled(build: Any) -> None:
     assert house.wait(first)["status"] == "COMPLETED"
 
 
-def test_rates(build: Any) -> None:
+def test_rate_limits(build: Any) -> None:
     house = build("rates")
     first = house.comment("@mosaic free true", issue=1)
     assert (first.status, first.json["verdict"]) == (202, "allowed")
@@ -129,7 +129,7 @@ def test_rates(build: Any) -> None:
     assert 3000 < int(reply.headers["Retry-After"]) <= 3600
 
 
-def test_the_switch(build: Any) -> None:
+def test_pause_and_resume(build: Any) -> None:
     house = build("one")
     running = house.dispatch("free", gone_on(house))
     house.wait(running, "RUNNING")
@@ -153,7 +153,7 @@ def test_the_switch(build: Any) -> None:
     assert house.public("POST", "/pause", json.dumps({}).encode(), token).status == 403
 
 
-def test_bots_in_a_row_must_rest_over_a_restart_until_a_person_asks(build: Any) -> None:
+def test_bots_in_a_row_must_wait_across_a_restart_until_a_person_asks(build: Any) -> None:
     house = build("one")
     house.rails.write_text(
         house.rails.read_text().replace('["github:octocat"]', '["github:octocat", "github:fixer[bot]"]')

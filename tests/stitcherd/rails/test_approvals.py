@@ -98,7 +98,9 @@ def said(trigger: Trigger, waiting: list[tuple[RunnerJob, ApprovalRequest]], now
     )
 
 
-def test_what_it_waits_for(waits: ApprovalRequest, asked: Trigger, facts: RuntimeFacts) -> None:
+def test_the_request_describes_what_is_to_be_approved(
+    waits: ApprovalRequest, asked: Trigger, facts: RuntimeFacts
+) -> None:
     assert waits.guards == (GuardQuestion("stranger", ("chiefs",)),)
     assert (waits.asker, waits.outsiders, waits.source) == ("forge:ann", ("forge:eve",), "forge")
     assert (waits.rails, waits.head_sha, waits.pins) == (BOOK.revision, "a" * 40, ("head_sha", "text_hash", "rails"))
@@ -119,7 +121,7 @@ def test_what_it_waits_for(waits: ApprovalRequest, asked: Trigger, facts: Runtim
         (("hot", "never"), Verdict.DENIED, "add forge:eve to crew and remove the label hot and remove the label never"),
     ],
 )
-def test_deny_beats_asking_and_all_who_ask_are_named(
+def test_denying_guards_take_precedence_and_all_guards_are_named(
     asked: Trigger, facts: RuntimeFacts, labels: tuple[str, ...], verdict: Verdict, remedy: str
 ) -> None:
     ruling = decide(replace(asked, labels=labels), BOOK, facts)
@@ -129,19 +131,19 @@ def test_deny_beats_asking_and_all_who_ask_are_named(
     assert (ruling.waits is None) == (ruling.job is None) == (verdict is Verdict.DENIED)
 
 
-def test_what_cannot_run_is_denied_and_asks_nobody(asked: Trigger) -> None:
+def test_a_job_that_cannot_run_is_denied_without_a_request(asked: Trigger) -> None:
     ruling = decide(asked, BOOK, RuntimeFacts())
     assert (ruling.decision.verdict, ruling.job, ruling.waits) == (Verdict.DENIED, None, None)
     assert ruling.decision.reason.startswith("capability: ")
 
 
-def test_observed_it_does_not_wait(asked: Trigger, facts: RuntimeFacts) -> None:
+def test_in_observe_mode_nothing_waits(asked: Trigger, facts: RuntimeFacts) -> None:
     ruling = decide(asked, parse_rails(TEXT.replace("version: 1", "version: 1\nmode: observe")), facts)
     assert (ruling.decision.verdict, ruling.job, ruling.waits) == (Verdict.IGNORED, None, None)
     assert ruling.decision.reason == "observe: would have been waiting: guard stranger: strange"
 
 
-def test_an_answer_is_what_a_comment_begins_with(answer: Callable[..., Trigger]) -> None:
+def test_only_the_first_command_approves_or_denies(answer: Callable[..., Trigger]) -> None:
     assert approval_command(answer("x"), BOOK) == Command("approve", "x")
     assert approval_command(answer("x", verb="deny"), BOOK) == Command("deny", "x")
     two = replace(answer(), commands=(Command("mend", ""), Command("approve", "")))
@@ -153,7 +155,7 @@ def test_an_answer_is_what_a_comment_begins_with(answer: Callable[..., Trigger])
     assert approval_command(answer(), parse_rails(TEXT.replace("{expires: 2h}", "{command: go}"))) is None
 
 
-def test_everyone_who_asks_wants_an_answer_of_their_own_people(
+def test_every_guard_needs_an_approval_by_its_own_groups(
     waits: ApprovalRequest, answer: Callable[..., Trigger]
 ) -> None:
     both = replace(waits, guards=(GuardQuestion("stranger", ("chiefs",)), GuardQuestion("hot", ("judges",))))
@@ -198,7 +200,7 @@ def test_who_may_approve_what(
         assert why in told.decision.reason
 
 
-def test_what_is_not_pinned_may_change(waits: ApprovalRequest, answer: Callable[..., Trigger]) -> None:
+def test_only_what_is_pinned_must_be_unchanged(waits: ApprovalRequest, answer: Callable[..., Trigger]) -> None:
     loose = replace(waits, pins=(), rails="r-before")
     changed = answer(quotes=(Quote("forge:eve", "title", "It floods"),), head_sha="b" * 40)
     assert said(changed, [(job(), loose)]).approves
@@ -206,7 +208,7 @@ def test_what_is_not_pinned_may_change(waits: ApprovalRequest, answer: Callable[
     assert told.reason.endswith(RAILS_CHANGED)
 
 
-def test_too_late_is_too_late_to_approve_but_not_to_deny(
+def test_an_expired_request_can_be_denied_but_not_approved(
     waits: ApprovalRequest, answer: Callable[..., Trigger]
 ) -> None:
     late = waits.expires_at
@@ -227,13 +229,13 @@ def test_too_late_is_too_late_to_approve_but_not_to_deny(
         ("1234567 fine", Verdict.IGNORED, None),
     ],
 )
-def test_a_job_may_be_named_by_its_end(
+def test_a_job_may_be_named_by_the_end_of_its_id(
     waits: ApprovalRequest, answer: Callable[..., Trigger], text: str, verdict: Verdict, reason: str | None
 ) -> None:
     told = said(answer(text), [(job("0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"), waits)])
     assert (told.decision.verdict, told.reason) == (verdict, reason)
 
 
-def test_where_nothing_waits_nothing_is_approved(answer: Callable[..., Trigger]) -> None:
+def test_nothing_is_approved_where_nothing_waits(answer: Callable[..., Trigger]) -> None:
     told = said(answer(), [])
     assert (told.decision.verdict, told.decision.reason, told.job_id) == (Verdict.IGNORED, NOTHING_WAITS, None)

@@ -1,5 +1,6 @@
 """Repetitions are stored once: deliveries, jobs on a thread, dispatches with an idempotency key."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +56,7 @@ async def test_an_idempotency_key_finds_the_first_job(store: Store, new_job: Mak
         ({"external_id": "d1", "body_sha256": "b1", "same_body_since": 0, "replay_of": "x"}, False),
     ],
 )
-async def test_a_repeated_delivery_is_the_first_one(
+async def test_a_repeated_delivery_returns_the_first_one(
     store: Store, new_job: Make, new_delivery: Make, again: dict[str, Any], repeated: bool
 ) -> None:
     first = new_delivery(external_id="d1", body_sha256="b1", received_at=DAY)
@@ -76,12 +77,12 @@ async def test_a_repeated_delivery_is_the_first_one(
         assert found == outcome, "a reader finds the same"
 
 
-async def test_a_replay_does_not_make_later_deliveries_repetitions(store: Store, new_delivery: Make) -> None:
+async def test_a_delivery_does_not_repeat_an_earlier_replay(store: Store, new_delivery: Make) -> None:
     await store.write(deliveries.add_delivery, new_delivery(external_id="d1", replay_of="old"))
     assert await store.write(deliveries.add_delivery, new_delivery(external_id="d1")) == StoredDelivery()
 
 
-async def test_an_open_job_on_the_thread_takes_the_place_of_a_second(
+async def test_a_second_job_is_not_stored_while_one_is_open_on_the_thread(
     store: Store, new_job: Make, new_delivery: Make
 ) -> None:
     first = await deliver(store, new_delivery(), new_job(thread=THREAD))
@@ -108,3 +109,26 @@ async def test_an_open_job_on_the_thread_takes_the_place_of_a_second(
         assert await deliver(store, new_delivery(), new_job(**{"thread": THREAD, **other})), other
     await store.write(transitions.cancel, first.id, "uid:1000", None, now_ms())
     assert await deliver(store, new_delivery(), new_job(thread=THREAD))
+
+
+async def test_delivery_pages_have_no_gaps(store: Store, new_delivery: Make) -> None:
+    ids = []
+    for verdict in itertools.islice(itertools.cycle((Verdict.IGNORED, Verdict.DENIED)), 9):
+        delivery = new_delivery(decision=Decision(verdict, "because", "r1"), body=b"\x00\xff")
+        await store.write(deliveries.add_delivery, delivery)
+        ids.append(delivery.id)
+    seen: list[str] = []
+    before: str | None = None
+    while True:
+        async with store.reading() as db:
+            page = await deliveries.delivery_page(db, deliveries.DeliveryFilter(before=before), 4)
+        seen += [delivery.id for delivery in page.items]
+        if (before := page.next) is None:
+            break
+    assert seen == ids[::-1]
+    async with store.reading() as db:
+        denied = await deliveries.delivery_page(
+            db, deliveries.DeliveryFilter(verdicts=(Verdict.DENIED,), sources=("forge",)), 9
+        )
+        assert [delivery.id for delivery in denied.items] == ids[1::2][::-1]
+        assert await deliveries.get_body(db, ids[0], None) == b"\x00\xff"

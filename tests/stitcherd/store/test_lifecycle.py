@@ -11,7 +11,7 @@ from stitcherd.store import lifecycle
 
 
 @pytest.mark.parametrize(("before", "after"), [*product([None, *Status], Status)])
-def test_what_the_table_has_not_is_illegal(before: Status | None, after: Status) -> None:
+def test_a_transition_not_in_the_table_is_illegal(before: Status | None, after: Status) -> None:
     if after in lifecycle.NEXT[before]:
         lifecycle.check_transition(before, after)
     else:
@@ -26,7 +26,7 @@ def test_the_rules_behind_the_table() -> None:
     assert lifecycle.NEXT[Status.COMPLETED] == frozenset()
 
 
-def test_the_papers_show_the_table() -> None:
+def test_the_documentation_shows_the_table() -> None:
     paper = (Path(__file__).parents[3] / "ARCHITECTURE.md").read_text("utf-8")
     shown = re.search(r"^#+ How a job moves$.*?^```text\n(.*?)\n```$", paper, re.DOTALL | re.MULTILINE)
     assert shown

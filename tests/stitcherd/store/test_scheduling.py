@@ -100,7 +100,7 @@ async def test_nothing_starts_while_paused(store: Store) -> None:
     assert await store.write(scheduling.find_startable, concurrency_limits(), 4, 1) == (False, [])
 
 
-async def test_a_held_job_that_is_cancelled_is_held_no_more(store: Store) -> None:
+async def test_a_cancelled_job_is_no_longer_held(store: Store) -> None:
     await store.write(scheduling.pause, "uid:1", None, 5)
     job = await add(store)
     await claim(store, job, concurrency_limits())

@@ -207,7 +207,7 @@ LIMITS = ("BRANCHES", "FEW", "REPOSITORIES")  # small ones send the same questio
 
 @settings(max_examples=300, deadline=None)
 @given(FILTER, WORKSPACE, st.sets(st.sampled_from(LIMITS)), st.sampled_from((3, 500)))
-def test_sql_finds_what_a_plain_reading_finds(
+def test_sql_finds_what_a_plain_loop_finds(
     jobs: Jobs, wanted: Filter, workspace: str | None, small: set[str], limit: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -218,7 +218,7 @@ def test_sql_finds_what_a_plain_reading_finds(
 
 @settings(deadline=None)
 @given(FILTER, WORKSPACE)
-def test_pages_have_no_gap_and_no_repeat(jobs: Jobs, wanted: Filter, workspace: str | None) -> None:
+def test_pages_have_no_gaps_or_repetitions(jobs: Jobs, wanted: Filter, workspace: str | None) -> None:
     seen: list[int] = []
     while page := jobs.ask(wanted, workspace, seen[-1] if seen else None, 7):
         seen += page
@@ -226,11 +226,11 @@ def test_pages_have_no_gap_and_no_repeat(jobs: Jobs, wanted: Filter, workspace: 
 
 
 @pytest.mark.parametrize("line", ["state:failed -state:failed", "type:fix type:bump", "-is:open -is:over", "repo:none"])
-def test_what_cannot_be_is_not_looked_for(jobs: Jobs, line: str) -> None:
+def test_an_impossible_filter_runs_no_query(jobs: Jobs, line: str) -> None:
     assert jobs.ask(parse_filter(line)) == []
 
 
-def test_only_a_job_with_a_repository_is_in_any(jobs: Jobs) -> None:
+def test_a_job_without_a_repository_matches_no_repository(jobs: Jobs) -> None:
     without = jobs.ask(parse_filter("-repo:*"))
     assert sorted(without + jobs.ask(parse_filter("repo:*"))) == [row.key for row in jobs.rows]
     assert {jobs.rows[key - 1].columns["repository"] for key in without} == {None}
@@ -253,7 +253,7 @@ def test_only_a_job_with_a_repository_is_in_any(jobs: Jobs) -> None:
         ("words", None, None),
     ],
 )
-def test_every_page_is_read_in_the_order_of_keys(
+def test_every_page_is_read_in_the_order_of_an_index(
     jobs: Jobs, monkeypatch: Any, line: str, workspace: str | None, by: str | None
 ) -> None:
     monkeypatch.setattr(search, "FEW", 3)

@@ -25,11 +25,11 @@ async def felt(store: Store, workspace: str | None = None) -> Pulse:
         return await read_pulse(db, workspace, NOW)
 
 
-async def test_nothing_happens(store: Store) -> None:
+async def test_an_empty_store(store: Store) -> None:
     assert await felt(store) == Pulse((0,) * MINUTES, 0, None, paused=False, paused_by=None, reason=None)
 
 
-async def test_what_ended_stands_in_its_minute(store: Store, new_job: Make, allowed: Decision) -> None:
+async def test_ended_jobs_are_counted_in_their_minute(store: Store, new_job: Make, allowed: Decision) -> None:
     for ago in (0, 30_000, MINUTE, 3 * MINUTE + 1, MINUTES * MINUTE - 1, MINUTES * MINUTE, 90 * MINUTE):
         job = await add(store, new_job(), allowed, NOW - ago - 1000)
         await store.write(transitions.cancel, job.id, "uid:0", None, NOW - ago)
@@ -39,7 +39,7 @@ async def test_what_ended_stands_in_its_minute(store: Store, new_job: Make, allo
     assert (await felt(store, "lab")).ended == (0,) * (MINUTES - 1) + (1,)
 
 
-async def test_the_oldest_in_the_queue_is_the_one_that_waits_longest(
+async def test_the_oldest_queued_job_is_the_one_that_waits_longest(
     store: Store, new_job: Make, allowed: Decision
 ) -> None:
     first = await add(store, new_job(), allowed, NOW - 9 * MINUTE)
@@ -51,7 +51,7 @@ async def test_the_oldest_in_the_queue_is_the_one_that_waits_longest(
     assert ((await felt(store, "lab")).queued, (await felt(store, "lab")).oldest_queued_at) == (0, None)
 
 
-async def test_a_pause_says_whose_it_is(store: Store) -> None:
+async def test_a_pause_names_its_actor_and_reason(store: Store) -> None:
     await store.write(scheduling.pause, "uid:1000", "a release", NOW)
     found = await felt(store)
     assert (found.paused, found.paused_by, found.reason) == (True, "uid:1000", "a release")
@@ -59,7 +59,7 @@ async def test_a_pause_says_whose_it_is(store: Store) -> None:
     assert not (await felt(store)).paused
 
 
-async def test_a_waiting_job_tells_what_it_waits_for_until_it_waits_no_more(
+async def test_a_waiting_job_shows_its_request_until_it_no_longer_waits(
     store: Store, new_job: Make, new_delivery: Make
 ) -> None:
     thread, delivery = Thread("issue", 7), new_id()

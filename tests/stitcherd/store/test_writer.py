@@ -74,7 +74,7 @@ async def test_a_batch_shares_a_commit_and_a_failure_undoes_only_itself(store: S
     assert await names(store) == kept
 
 
-async def test_what_breaks_a_rule_of_the_tables_is_the_callers_own_fault(store: Store) -> None:
+async def test_a_constraint_violation_fails_only_its_own_caller(store: Store) -> None:
     done = await asyncio.gather(*(store.write(put, name) for name in ("a", "a", "b")), return_exceptions=True)
     assert sorted(each for each in done if isinstance(each, str)) == ["a", "b"]
     assert sum(isinstance(each, sqlite3.IntegrityError) for each in done) == 1
@@ -82,7 +82,7 @@ async def test_what_breaks_a_rule_of_the_tables_is_the_callers_own_fault(store: 
         await store.write(lambda db: db.execute("SELECT * FROM nobody"))
 
 
-async def test_what_was_returned_is_there_after_a_crash(path: Path) -> None:
+async def test_a_returned_write_survives_a_crash(path: Path) -> None:
     store = await Store.open(path)
     await asyncio.gather(*(store.write(put, str(n)) for n in range(20)))
     copy = path.with_name("copy.db")
@@ -103,13 +103,13 @@ async def test_a_cancelled_caller_does_not_undo_the_write(store: Store) -> None:
     assert caller.cancelled()
 
 
-async def test_whoever_follows_hears_of_a_commit(store: Store) -> None:
+async def test_each_commit_is_announced(store: Store) -> None:
     store.committed.clear()
     await store.write(put, "a")
     assert store.committed.is_set()
 
 
-async def test_a_full_disk_stores_nothing_and_heals(store: Store, new_delivery: Make) -> None:
+async def test_a_full_disk_stores_nothing_until_there_is_room(store: Store, new_delivery: Make) -> None:
     def limit(db: sqlite3.Connection, pages: int) -> None:
         db.execute(f"PRAGMA max_page_count = {pages}")
 
@@ -143,7 +143,7 @@ def held_by_another(path: Path) -> Iterator[None]:
             other.communicate(timeout=20)
 
 
-async def test_a_file_locked_by_another_process_takes_nothing_and_heals(
+async def test_a_file_locked_by_another_process_stores_nothing_until_it_is_unlocked(
     monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
     monkeypatch.setattr(writer, "BUSY_SECONDS", 0.1)
@@ -157,7 +157,7 @@ async def test_a_file_locked_by_another_process_takes_nothing_and_heals(
     await store.close()
 
 
-async def test_the_log_is_folded_into_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_log_is_checkpointed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "WAL_CHECKPOINT_BYTES", 100_000)
     monkeypatch.setattr(writer, "WAL_SIZE_LIMIT", 0)
     store = await Store.open(path)
@@ -169,7 +169,7 @@ async def test_the_log_is_folded_into_the_file(path: Path, monkeypatch: pytest.M
     assert not wal.exists()
 
 
-async def test_a_closed_store_says_so(path: Path) -> None:
+async def test_a_closed_store_is_unavailable(path: Path) -> None:
     store = await Store.open(path)
     last = asyncio.ensure_future(store.write(put, "last"))
     await asyncio.sleep(0)
