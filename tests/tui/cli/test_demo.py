@@ -169,7 +169,7 @@ def test_following_ends_with_the_job(api: FakeApi) -> None:
 
 def test_a_daemon_that_ends_at_once_is_told_with_its_log(scene: environment.DemoEnvironment) -> None:
     process = daemon.start(scene, (sys.executable, "-c", "import sys; sys.exit('stitcherd.toml:3: no')"))
-    with pytest.raises(DemoFailed, match="ended with code 1"):
+    with pytest.raises(DemoFailed, match="ended with exit code 1"):
         daemon.wait_until_ready(scene, process)
     assert daemon.log_tail(scene) == ["stitcherd.toml:3: no"]
 
@@ -177,7 +177,7 @@ def test_a_daemon_that_ends_at_once_is_told_with_its_log(scene: environment.Demo
 def test_a_daemon_that_does_not_want_to_end_is_ended(
     scene: environment.DemoEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon, "_ENDS_WITHIN", 0.2)
+    monkeypatch.setattr(daemon, "_STOP_TIMEOUT", 0.2)
     deaf = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
     )

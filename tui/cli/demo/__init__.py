@@ -1,1 +1,1 @@
-"""The demo: a real daemon, real signatures and a real git repository, with a script in the agent's place."""
+"""The demo: a real daemon, real signatures and a real git repository, with a script in place of the agent."""

@@ -1,6 +1,7 @@
-"""The demo's agent: a script that says so. It fixes half, and the rest when a gate's failure is sent back to it.
+"""The demo's agent: a script that says so. It fixes one bug, and the other one when it gets the gate's output.
 
-It runs alone, as any agent does: the prompt on stdin, the checkout as its working directory, nothing of ours imported.
+It runs as a program of its own, like any agent: the prompt on stdin, the checkout as its working directory. It imports
+nothing of Stitcher.
 """
 
 import os
@@ -8,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-PAUSE = 0.25  # seconds a line, so that one can watch
+PAUSE = 0.25  # seconds after each line, so that the output can be followed
 
 FILE = "pages.py"
 FIRST_BUG = ("rows[start : start + size - 1]", "rows[start : start + size]")
@@ -17,7 +18,7 @@ SECOND_TEST = "test_a_half_full_page_counts"
 
 
 def main() -> int:
-    """Do one try and return the exit code; 1 where the prompt lacks what the gate had to say."""
+    """Run one try and return the exit code: 1 if the prompt lacks the gate's output."""
     prompt = sys.stdin.read()
     say("I am a scripted stand-in, not a model.")
     if os.environ.get("STITCHER_TRY", "1") == "1":
@@ -26,7 +27,7 @@ def main() -> int:
         say(f"{FILE}: a page ended one row early. Fixed, and I believe that was all.")
         return 0
     if SECOND_TEST not in prompt:
-        say("The prompt does not tell me what the gate found wrong. I give up.")
+        say("The prompt does not say what the gate found wrong. I give up.")
         return 1
     say(f"The gate sent me its output: {SECOND_TEST} fails.")
     edit(*SECOND_BUG)
@@ -35,14 +36,14 @@ def main() -> int:
 
 
 def say(line: str) -> None:
-    """Print one line at once, and pause."""
+    """Print a line, flush it, and pause."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
     time.sleep(PAUSE)
 
 
 def edit(old: str, new: str) -> None:
-    """Replace one expression in the file, where it still stands."""
+    """Replace an expression in the file, if it is there."""
     file = Path(FILE)
     file.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
 

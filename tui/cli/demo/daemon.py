@@ -1,38 +1,38 @@
-"""The demo's daemon: `stitcherd` as a child of its own session, started, awaited and ended."""
+"""The demo's daemon: `stitcherd` as a child process, started, awaited and stopped."""
 
 import os
 import subprocess
 import sys
 import time
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import tui
 from tui.cli.demo.environment import DemoEnvironment
+from tui.client import listener
 
-_READY_WITHIN = 15.0  # seconds
-_ENDS_WITHIN = 8.0  # seconds; above the grace that the stage gives to running jobs
-_PAUSE = 0.05
+_READY_TIMEOUT = 15.0  # seconds
+_STOP_TIMEOUT = 8.0  # seconds; more than the grace that the configuration gives to running jobs
+_PROBE_TIMEOUT = 2.0
+_POLL_SECONDS = 0.05
 
 
 class DemoFailed(Exception):
-    """The demo cannot go on; the text says what was expected."""
+    """The demo cannot continue; the message says what was expected."""
 
 
 def start(
-    stage: DemoEnvironment, argv: tuple[str, ...] = (sys.executable, "-m", "stitcherd")
+    environment: DemoEnvironment, argv: tuple[str, ...] = (sys.executable, "-m", "stitcherd")
 ) -> subprocess.Popen[bytes]:
-    """Start `argv` with the stage's configuration; its output goes to the stage's log.
+    """Start `argv` with the demo's configuration; its output goes to the demo's log.
 
-    In a session of its own, so that ctrl-c on the terminal reaches the demo alone, which then ends it in order.
+    It gets its own session, so that ctrl-c on the terminal interrupts only the demo, which then stops it in order.
     """
-    # Where `tui` was found `stitcherd` stands beside it, installed or not.
-    beside = Path(tui.__file__).parents[1]
+    packages = Path(tui.__file__).parents[1]  # `stitcherd` is beside `tui`, in a wheel and in a checkout
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("STITCHER_", "GIT_"))}
-    with stage.log.open("wb") as log:
+    with environment.log.open("wb") as log:
         return subprocess.Popen(
-            [*argv, "--config", str(stage.config)],
-            cwd=beside,
+            [*argv, "--config", str(environment.config)],
+            cwd=packages,
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -41,44 +41,33 @@ def start(
         )
 
 
-def wait_until_ready(stage: DemoEnvironment, process: subprocess.Popen[bytes]) -> None:
-    """Return when `/readyz` answers 200; raises DidNotHappen where the daemon ends or takes too long."""
-    deadline = time.monotonic() + _READY_WITHIN
+def wait_until_ready(environment: DemoEnvironment, process: subprocess.Popen[bytes]) -> None:
+    """Return when `/readyz` answers 200; raises DemoFailed if the daemon ends or takes too long."""
+    deadline = time.monotonic() + _READY_TIMEOUT
     answer = "no answer"
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise DemoFailed(f"stitcherd ended with code {process.returncode} before it was ready")
-        answer = _ask(stage.port)
+            raise DemoFailed(f"stitcherd ended with exit code {process.returncode} before it was ready")
+        answer = listener.readiness_status("127.0.0.1", environment.port, _PROBE_TIMEOUT)
         if answer == "200":
             return
-        time.sleep(_PAUSE)
-    raise DemoFailed(f"stitcherd was not ready within {_READY_WITHIN:g} s: /readyz gave {answer}")
+        time.sleep(_POLL_SECONDS)
+    raise DemoFailed(f"stitcherd was not ready within {_READY_TIMEOUT:g} s: /readyz gave {answer}")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the daemon to end, and make it end where it does not."""
+    """Terminate the daemon, and kill it if it does not end."""
     process.terminate()
     try:
-        process.wait(_ENDS_WITHIN)
+        process.wait(_STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
-def log_tail(stage: DemoEnvironment, lines: int = 20) -> list[str]:
-    """Return the last lines that the daemon logged."""
+def log_tail(environment: DemoEnvironment, lines: int = 20) -> list[str]:
+    """Return the last lines of the daemon's log."""
     try:
-        return stage.log.read_text("utf-8", "replace").splitlines()[-lines:]
+        return environment.log.read_text("utf-8", "replace").splitlines()[-lines:]
     except FileNotFoundError:
         return []
-
-
-def _ask(port: int) -> str:
-    connection = HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return str(connection.getresponse().status)
-    except (OSError, HTTPException) as error:
-        return str(error)
-    finally:
-        connection.close()

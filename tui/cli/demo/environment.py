@@ -1,4 +1,4 @@
-"""The demo's stage: one private directory with a repository, a key made for this run, and the daemon's two files."""
+"""The demo's environment: a private directory with a git repository, a webhook secret, and the daemon's two files."""
 
 import json
 import os
@@ -15,9 +15,12 @@ from shared.locations import RAILS_FILE, SETTINGS_FILE, SOCKET_PATH_MAX
 from tui.cli import bubblewrap
 from tui.cli.demo import agent
 
-# merged from tui.demo.repository: The demo's git repository: a tiny package with two bugs and the tests that
-# show them; made by git alone.
+REPOSITORY = "octo-org/api"
+MEMBER = "octocat"
+BOT = "mosaic"
+TRIES = 3
 
+# A small package with two bugs and the tests that show them.
 REPOSITORY_FILES = {
     ".gitignore": "__pycache__/\n",
     "pages.py": '''"""Cut rows into pages."""
@@ -53,10 +56,58 @@ class PagesTest(unittest.TestCase):
 }
 
 _GIT_IDENTITY = {"NAME": "octocat", "EMAIL": "octocat@localhost"}
+_SOCKET = Path("run", "stitcherd.sock")
+_NAME_BYTES = 32  # enough for "/stitcher-demo-" and the characters that mkdtemp adds
+
+
+class DemoEnvironment(Struct, frozen=True):
+    """Where everything is; `base` is the first commit of `main`."""
+
+    root: Path
+    config: Path
+    bare: Path
+    base: str
+    socket: Path
+    log: Path
+    port: int
+    secret: str
+    sandboxed: bool  # whether the agent and the gate run in a sandbox
+
+
+def create_directory() -> Path:
+    """Create a directory that only this user can enter (0700), with a path short enough for a socket in it."""
+    default = tempfile.gettempdir()
+    fits = len(os.fsencode(default)) + _NAME_BYTES + len(os.fsencode(_SOCKET)) <= SOCKET_PATH_MAX
+    return Path(tempfile.mkdtemp(prefix="stitcher-demo-", dir=default if fits else "/tmp")).resolve()  # noqa: S108 (made 0700)
+
+
+def build_environment(root: Path) -> DemoEnvironment:
+    """Create the repository and the configuration in `root`; raises what `run_git` raises."""
+    environment = DemoEnvironment(
+        root=root,
+        config=root / "config",
+        bare=root / "api.git",
+        base=create_repository(root / "api.git", root / "seed"),
+        socket=root / _SOCKET,
+        log=root / "stitcherd.log",
+        port=_free_port(),
+        secret=secrets.token_hex(32),
+        sandboxed=bubblewrap.unavailable_reason() is None,
+    )
+    environment.config.mkdir()
+    secret_file = environment.config / "webhook-secret"
+    secret_file.touch(mode=0o600)
+    secret_file.write_text(environment.secret, "utf-8")
+    (environment.config / SETTINGS_FILE).write_text(_settings(environment, secret_file), "utf-8")
+    (environment.config / RAILS_FILE).write_text(_rails(sandboxed=environment.sandboxed), "utf-8")
+    return environment
 
 
 def create_repository(bare: Path, seed: Path) -> str:
-    """Make a bare repository whose `main` holds FILES, by way of the directory `seed`; return the commit."""
+    """Create a bare repository with one commit of REPOSITORY_FILES on `main`; return that commit.
+
+    `seed` is a directory to create for the work tree of that commit.
+    """
     seed.mkdir()
     for name, text in REPOSITORY_FILES.items():
         (seed / name).write_text(text, "utf-8")
@@ -68,9 +119,9 @@ def create_repository(bare: Path, seed: Path) -> str:
 
 
 def run_git(*arguments: str) -> str:
-    """Return what git prints; nothing of the user's configuration, hooks or signing takes part.
+    """Run git without the user's configuration, hooks and signing; return its stdout.
 
-    Raises FileNotFoundError without git, CalledProcessError where it fails.
+    Raises FileNotFoundError if git is missing, CalledProcessError if it fails.
     """
     finished = subprocess.run(
         ["git", *arguments], check=True, capture_output=True, text=True, encoding="utf-8", env=_git_environment()
@@ -79,70 +130,9 @@ def run_git(*arguments: str) -> str:
 
 
 def _git_environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in _GIT_IDENTITY.items()}
-    return kept | who | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C.UTF-8"}
-
-
-REPOSITORY = "octo-org/api"
-MEMBER = "octocat"
-BOT = "mosaic"
-TRIES = 3
-
-_SOCKET = Path("run", "stitcherd.sock")
-_NAME_ROOM = 32  # bytes of "/stitcher-demo-" and mkdtemp's own letters, and some to spare
-
-
-class DemoEnvironment(Struct, frozen=True):
-    """Where everything is; `base` is the commit that `main` began with."""
-
-    root: Path
-    config: Path
-    bare: Path
-    base: str
-    socket: Path
-    log: Path
-    port: int
-    secret: str
-    boxed: bool  # whether the agent and the gate run in a sandbox
-
-
-def create_directory() -> Path:
-    """Make a directory that only this user can enter (0700), with a name short enough for a socket in it."""
-    usual = tempfile.gettempdir()
-    fits = len(os.fsencode(usual)) + _NAME_ROOM + len(os.fsencode(_SOCKET)) <= SOCKET_PATH_MAX
-    return Path(tempfile.mkdtemp(prefix="stitcher-demo-", dir=usual if fits else "/tmp")).resolve()  # noqa: S108 (made 0700)
-
-
-def build_environment(root: Path) -> DemoEnvironment:
-    """Fill the directory; raises what `repository.git` raises."""
-    stage = DemoEnvironment(
-        root=root,
-        config=root / "config",
-        bare=root / "api.git",
-        base=create_repository(root / "api.git", root / "seed"),
-        socket=root / _SOCKET,
-        log=root / "stitcherd.log",
-        port=_free_port(),
-        secret=secrets.token_hex(32),
-        boxed=bubblewrap.unavailable_reason() is None,
-    )
-    stage.config.mkdir()
-    key = stage.config / "webhook-secret"
-    key.touch(mode=0o600)
-    key.write_text(stage.secret, "utf-8")
-    (stage.config / SETTINGS_FILE).write_text(_settings(stage, key), "utf-8")
-    (stage.config / RAILS_FILE).write_text(_rails(boxed=stage.boxed), "utf-8")
-    return stage
-
-
-def _sandbox(*, boxed: bool) -> str:
-    """Return the sandbox's keys in flow style; what Python needs to run must be shown inside."""
-    if not boxed:
-        return "sandbox: none"
-    shown = {Path(sys.prefix), Path(sys.base_prefix), Path(agent.__file__).parent}
-    mounts = sorted(str(path) for path in shown if not path.is_relative_to("/usr"))
-    return f"sandbox: bwrap, network: none, mounts: {json.dumps(mounts, ensure_ascii=False)}"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _GIT_IDENTITY.items()}
+    return inherited | identity | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C.UTF-8"}
 
 
 def _free_port() -> int:
@@ -151,20 +141,20 @@ def _free_port() -> int:
     return port
 
 
-def _settings(stage: DemoEnvironment, key: Path) -> str:
+def _settings(environment: DemoEnvironment, secret_file: Path) -> str:
     return f"""\
 [daemon]
-state_dir = {_quoted(stage.root / "state")}
-socket = {_quoted(stage.socket)}
+state_dir = {_quoted(environment.root / "state")}
+socket = {_quoted(environment.socket)}
 grace = "2s"
 [http]
-listen = "127.0.0.1:{stage.port}"
+listen = "127.0.0.1:{environment.port}"
 [sources.github]
 kind = "github"
-secrets = [{{file = {_quoted(key)}}}]
+secrets = [{{file = {_quoted(secret_file)}}}]
 bot = {_quoted(BOT)}
 [repositories."octo-org/*"]
-clone = {_quoted(stage.root / "{name}.git")}
+clone = {_quoted(environment.root / "{name}.git")}
 base = "main"
 [executors.agent]
 kind = "command"
@@ -172,8 +162,8 @@ argv = [{_quoted(sys.executable)}, "-I", {_quoted(agent.__file__)}]
 """
 
 
-def _rails(*, boxed: bool) -> str:
-    sandbox = _sandbox(boxed=boxed)
+def _rails(*, sandboxed: bool) -> str:
+    sandbox = _sandbox_keys(sandboxed=sandboxed)
     return f"""\
 version: 1
 people:
@@ -195,6 +185,15 @@ gates:
 """
 
 
+def _sandbox_keys(*, sandboxed: bool) -> str:
+    """Return the sandbox keys of a profile or gate in YAML flow style; mounts are what Python needs to run."""
+    if not sandboxed:
+        return "sandbox: none"
+    needed = {Path(sys.prefix), Path(sys.base_prefix), Path(agent.__file__).parent}
+    mounts = sorted(str(path) for path in needed if not path.is_relative_to("/usr"))
+    return f"sandbox: bwrap, network: none, mounts: {json.dumps(mounts, ensure_ascii=False)}"
+
+
 def _quoted(value: object) -> str:
-    """Return a string as both TOML and YAML read it: JSON's way is a part of either."""
+    """Return a string quoted for both TOML and YAML: a JSON string is valid in either."""
     return json.dumps(str(value), ensure_ascii=False)

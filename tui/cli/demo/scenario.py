@@ -1,4 +1,4 @@
-"""The demo's three acts, and what has to be true after each."""
+"""The demo's scenario: three webhooks, and what must be true after each."""
 
 import subprocess
 import sys
@@ -7,51 +7,51 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from shared import ids
-from shared.api import JobPage, WebhookResponse
-from shared.models import Decision, Delivery, RunnerJob, Status, StepStatus, StepType, Verdict
+from shared.api import WebhookResponse
+from shared.models import Decision, RunnerJob, Status, StepStatus, StepType, Verdict
 from tui.cli.demo.daemon import DemoFailed
 from tui.cli.demo.environment import BOT, MEMBER, TRIES, DemoEnvironment, run_git
 from tui.cli.demo.progress import follow_job
 from tui.cli.demo.webhooks import IssueComment, send_comment
-from tui.client.http import DaemonClient, decode, delivery_path
-from tui.text import decisions
-from tui.text.decisions import Paint
+from tui.client import api
+from tui.client.http import DaemonClient
+from tui.text.decisions import Paint, near_misses
 from tui.text.plain import plain
 
 WriteLine = Callable[[str], None]
 
-_WANTED = IssueComment(479, "Pagination drops the last row", MEMBER, f"@{BOT} fix the last row of a page is missing")
-_STRANGER = IssueComment(480, "Pages are miscounted", "drive-by", f"@{BOT} fix this one too, and quickly")
+_BY_MEMBER = IssueComment(479, "Pagination drops the last row", MEMBER, f"@{BOT} fix the last row of a page is missing")
+_BY_STRANGER = IssueComment(480, "Pages are miscounted", "drive-by", f"@{BOT} fix this one too, and quickly")
 _QUOTED = IssueComment(
     481, "Thanks", MEMBER, f"> @{BOT} fix the last row\n\nThat worked: all it takes is to say @{BOT} fix it."
 )
 
 
 class DemoCheck(Struct, frozen=True):
-    """One thing that had to come out, and whether it did."""
+    """An expectation of the demo, and whether it was met."""
 
     name: str
     ok: bool
 
 
-def run_scenario(stage: DemoEnvironment, say: WriteLine, paint: Paint) -> list[DemoCheck]:
-    """Play all acts and return what was found; raises DidNotHappen where one cannot go on."""
-    daemon = DaemonClient(stage.socket)
+def run_scenario(environment: DemoEnvironment, write: WriteLine, paint: Paint) -> list[DemoCheck]:
+    """Run all acts and return what was checked; raises DemoFailed if one cannot continue."""
+    client = DaemonClient(environment.socket)
     return [
-        *_fix(stage, daemon, say, paint),
-        *_stranger(stage, daemon, say),
-        *_quote(stage, daemon, say),
-        DemoCheck("three webhooks made one job", len(decode(daemon.get("/runner-jobs"), JobPage).items) == 1),
+        *_member_asks(environment, client, write, paint),
+        *_stranger_asks(environment, client, write),
+        *_quoted_command(environment, client, write),
+        DemoCheck("three webhooks made one job", len(api.list_jobs(client).value.items) == 1),
     ]
 
 
-def _fix(stage: DemoEnvironment, daemon: DaemonClient, say: WriteLine, paint: Paint) -> list[DemoCheck]:
-    status, answer = _act(2, "Somebody of the team asks", stage, _WANTED, say)
-    if answer.verdict is not Verdict.ALLOWED or answer.job_id is None:
-        raise DemoFailed(f"the webhook should have been allowed, and was {answer.verdict.value}")
-    job = follow_job(daemon, answer.job_id, say, paint)
+def _member_asks(environment: DemoEnvironment, client: DaemonClient, write: WriteLine, paint: Paint) -> list[DemoCheck]:
+    status, response = _act(2, "A member of the team asks for a fix", environment, _BY_MEMBER, write)
+    if response.verdict is not Verdict.ALLOWED or response.job_id is None:
+        raise DemoFailed(f"the webhook should have been allowed, and was {response.verdict.value}")
+    job = follow_job(client, response.job_id, write, paint)
     if job.error:
-        say(f"   {plain(job.error.code)}: {plain(job.error.detail)}")
+        write(f"   {plain(job.error.code)}: {plain(job.error.detail)}")
     gates = [step.status for step in job.steps or () if step.type is StepType.GATE]
     return [
         DemoCheck("the webhook was answered 202, allowed", status == 202),
@@ -60,75 +60,76 @@ def _fix(stage: DemoEnvironment, daemon: DaemonClient, say: WriteLine, paint: Pa
         DemoCheck(
             "the gate failed the first try and passed the second", gates == [StepStatus.FAILED, StepStatus.COMPLETED]
         ),
-        *_branch(stage, job, say),
+        *_check_branch(environment, job, write),
     ]
 
 
-def _branch(stage: DemoEnvironment, job: RunnerJob, say: WriteLine) -> list[DemoCheck]:
-    bare = f"--git-dir={stage.bare}"
+def _check_branch(environment: DemoEnvironment, job: RunnerJob, write: WriteLine) -> list[DemoCheck]:
+    bare = f"--git-dir={environment.bare}"
     if not run_git(bare, "for-each-ref", f"refs/heads/{job.branch}"):
         return [DemoCheck(f"branch {plain(job.branch)} is in the repository", False)]
-    say("")
-    say(f"   $ git log --oneline --stat main..{plain(job.branch)}")
+    write("")
+    write(f"   $ git log --oneline --stat main..{plain(job.branch)}")
     for line in run_git(bare, "log", "--oneline", "--stat", "--no-ext-diff", f"main..{job.branch}").splitlines():
-        say(f"   {plain(line)}")
+        write(f"   {plain(line)}")
     trailer = run_git(bare, "log", "-1", "--format=%(trailers:key=Stitcher-Job,valueonly)", job.branch).strip()
-    say(f"   Stitcher-Job: {plain(trailer)}")
+    write(f"   Stitcher-Job: {plain(trailer)}")
     return [
-        DemoCheck(f"branch {plain(job.branch)} holds a commit that names its job", trailer == job.id),
-        DemoCheck("a fresh clone of that branch passes its tests", _passes(stage, job.branch)),
-        DemoCheck("main is as it was", run_git(bare, "rev-parse", "main").strip() == stage.base),
+        DemoCheck(f"branch {plain(job.branch)} has a commit that names its job", trailer == job.id),
+        DemoCheck("a fresh clone of that branch passes its tests", _passes_tests(environment, job.branch)),
+        DemoCheck("main is unchanged", run_git(bare, "rev-parse", "main").strip() == environment.base),
     ]
 
 
-def _passes(stage: DemoEnvironment, branch: str) -> bool:
-    clone = stage.root / "look"
-    run_git("clone", "--quiet", "--template=", f"--branch={branch}", str(stage.bare), str(clone))
+def _passes_tests(environment: DemoEnvironment, branch: str) -> bool:
+    clone = environment.root / "clone"
+    run_git("clone", "--quiet", "--template=", f"--branch={branch}", str(environment.bare), str(clone))
     tests = [sys.executable, "-m", "unittest"]
     return subprocess.run(tests, cwd=clone, capture_output=True, check=False).returncode == 0
 
 
-def _stranger(stage: DemoEnvironment, daemon: DaemonClient, say: WriteLine) -> list[DemoCheck]:
-    status, answer = _act(3, "A stranger asks the same", stage, _STRANGER, say)
-    remedy = _decision(daemon, answer).remedy
+def _stranger_asks(environment: DemoEnvironment, client: DaemonClient, write: WriteLine) -> list[DemoCheck]:
+    status, response = _act(3, "A stranger asks for the same", environment, _BY_STRANGER, write)
+    remedy = _decision(client, response).remedy
     if remedy:
         where = f" (rails.yaml:{remedy.line})" if remedy.line else ""
-        say(f"   To allow it: {plain(remedy.text)}{where}")
-    denied = (status, answer.verdict, answer.job_id) == (200, Verdict.DENIED, None)
+        write(f"   To allow it: {plain(remedy.text)}{where}")
+    denied = (status, response.verdict, response.job_id) == (200, Verdict.DENIED, None)
     return [
         DemoCheck("the stranger was denied, and nothing ran", denied),
         DemoCheck("the decision says what would allow it", remedy is not None),
     ]
 
 
-def _quote(stage: DemoEnvironment, daemon: DaemonClient, say: WriteLine) -> list[DemoCheck]:
-    status, answer = _act(4, "The words appear, but only in a quote and inside a sentence", stage, _QUOTED, say)
-    misses = decisions.near_misses(_decision(daemon, answer))
+def _quoted_command(environment: DemoEnvironment, client: DaemonClient, write: WriteLine) -> list[DemoCheck]:
+    title = "The command appears, but only in a quote and inside a sentence"
+    status, response = _act(4, title, environment, _QUOTED, write)
+    misses = near_misses(_decision(client, response))
     for miss in misses:
-        say(f"   Near miss: {miss}")
-    ignored = (status, answer.verdict, answer.job_id) == (200, Verdict.IGNORED, None)
+        write(f"   Near miss: {miss}")
+    ignored = (status, response.verdict, response.job_id) == (200, Verdict.IGNORED, None)
     return [
         DemoCheck("the quoted command was ignored, and nothing ran", ignored),
-        DemoCheck("the decision names the trigger that came near", bool(misses)),
+        DemoCheck("the decision names the trigger that nearly matched", bool(misses)),
     ]
 
 
 def _act(
-    number: int, title: str, stage: DemoEnvironment, comment: IssueComment, say: WriteLine
+    number: int, title: str, environment: DemoEnvironment, comment: IssueComment, write: WriteLine
 ) -> tuple[int, WebhookResponse]:
-    say("")
-    say(f"{number}. {title}")
-    say(f"   {comment.login} comments on #{comment.issue}:")
+    write("")
+    write(f"{number}. {title}")
+    write(f"   {comment.login} comments on #{comment.issue}:")
     for line in comment.text.splitlines():
-        say(f"      {line}".rstrip())
-    status, answer = send_comment(stage, comment)
-    job = f", job {ids.short_id(answer.job_id)}" if answer.job_id else ""
-    say(f"   Answer: {status} {answer.verdict.value}{job} ({plain(answer.reason)})")
-    return status, answer
+        write(f"      {line}".rstrip())
+    status, response = send_comment(environment, comment)
+    job = f", job {ids.short_id(response.job_id)}" if response.job_id else ""
+    write(f"   Answer: {status} {response.verdict.value}{job} ({plain(response.reason)})")
+    return status, response
 
 
-def _decision(daemon: DaemonClient, answer: WebhookResponse) -> Decision:
-    decision = decode(daemon.get(delivery_path(answer.delivery_id)), Delivery).decision
+def _decision(client: DaemonClient, response: WebhookResponse) -> Decision:
+    decision = api.get_delivery(client, response.delivery_id).value.decision
     if not decision:
-        raise DemoFailed(f"delivery {plain(answer.delivery_id)} has no decision")
+        raise DemoFailed(f"delivery {plain(response.delivery_id)} has no decision")
     return decision

@@ -1,10 +1,9 @@
-"""What GitHub would send: the body of a new comment, signed with the webhook's secret."""
+"""The demo's webhooks: new issue comments, as GitHub would send and sign them."""
 
 import hashlib
 import hmac
 import json
 import uuid
-from http.client import HTTPConnection
 from typing import Any
 
 import msgspec
@@ -12,10 +11,11 @@ import msgspec
 from shared.api import WebhookResponse
 from tui.cli.demo.daemon import DemoFailed
 from tui.cli.demo.environment import MEMBER, REPOSITORY, DemoEnvironment
+from tui.client import listener
 from tui.client.http import decode
 
-_ROUTE = "/stitcher/webhook/github"
-_PATIENCE = 10.0  # seconds; GitHub itself waits no longer
+_SOURCE = "github"
+_TIMEOUT = 10.0  # seconds, as GitHub's own
 
 
 class IssueComment(msgspec.Struct, frozen=True):
@@ -27,8 +27,24 @@ class IssueComment(msgspec.Struct, frozen=True):
     text: str
 
 
+def send_comment(environment: DemoEnvironment, comment: IssueComment) -> tuple[int, WebhookResponse]:
+    """Deliver a comment to the daemon's public listener; return the HTTP status and the response."""
+    content = comment_body(comment)
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "GitHub-Hookshot/demo",
+        "X-GitHub-Event": "issue_comment",
+        "X-GitHub-Delivery": str(uuid.uuid4()),
+        "X-Hub-Signature-256": sign(environment.secret, content),
+    }
+    status, response = listener.post_webhook("127.0.0.1", environment.port, _SOURCE, content, headers, _TIMEOUT)
+    if status >= 400:
+        raise DemoFailed(f"the webhook was answered {status}: {response.decode('utf-8', 'replace')[:300]}")
+    return status, decode(response, WebhookResponse)
+
+
 def comment_body(comment: IssueComment) -> bytes:
-    """Return the `issue_comment` body with what GitHub's own has that says anything."""
+    """Return the body of an `issue_comment` webhook with the fields of GitHub's that matter."""
     home = f"https://github.com/{REPOSITORY}"
     owner, name = REPOSITORY.split("/")
     document: dict[str, Any] = {
@@ -64,30 +80,8 @@ def comment_body(comment: IssueComment) -> bytes:
 
 
 def sign(secret: str, content: bytes) -> str:
-    """Return the value of `X-Hub-Signature-256`: HMAC-SHA256 of the bytes as they are sent."""
+    """Return the value of `X-Hub-Signature-256`: the HMAC-SHA256 of the body."""
     return f"sha256={hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()}"
-
-
-def send_comment(stage: DemoEnvironment, comment: IssueComment) -> tuple[int, WebhookResponse]:
-    """Deliver a comment to the daemon's public door; return the status and the answer."""
-    content = comment_body(comment)
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": "GitHub-Hookshot/demo",
-        "X-GitHub-Event": "issue_comment",
-        "X-GitHub-Delivery": str(uuid.uuid4()),
-        "X-Hub-Signature-256": sign(stage.secret, content),
-    }
-    connection = HTTPConnection("127.0.0.1", stage.port, timeout=_PATIENCE)
-    try:
-        connection.request("POST", _ROUTE, content, headers)
-        response = connection.getresponse()
-        status, answer = response.status, response.read()
-    finally:
-        connection.close()
-    if status >= 400:
-        raise DemoFailed(f"the webhook was answered {status}: {answer.decode('utf-8', 'replace')[:300]}")
-    return status, decode(answer, WebhookResponse)
 
 
 def _account(login: str) -> dict[str, Any]:

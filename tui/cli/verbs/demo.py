@@ -1,4 +1,4 @@
-"""`stitcher demo`: the main job on real input, in a directory of its own that is gone afterwards."""
+"""`stitcher demo`: shows the main use case on real input, in a temporary directory."""
 
 import shlex
 import shutil
@@ -12,126 +12,126 @@ from types import FrameType
 import msgspec
 
 from tui.cli import exits
-from tui.cli.demo import daemon, environment, scenario
+from tui.cli.demo import daemon
 from tui.cli.demo.daemon import DemoFailed
-from tui.cli.demo.environment import DemoEnvironment
-from tui.cli.demo.scenario import DemoCheck, WriteLine
+from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory
+from tui.cli.demo.scenario import DemoCheck, WriteLine, run_scenario
 from tui.cli.terminal import Terminal
 from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse
 from tui.text.plain import plain
 
-_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what is left behind."""
-    parser.add_argument("--keep", action="store_true", help="leave the daemon and its directory, to look around")
+    """Add --keep."""
+    parser.add_argument("--keep", action="store_true", help="keep the daemon and its directory, to look around")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Play the demo; exit 0 only if everything came out as told, and leave no process and no file."""
-    say = terminal.note if options.json else terminal.data
-    for number in _ENDINGS:
+    """Run the demo; exit 0 only if every check passes, and leave no process and no file."""
+    write = terminal.note if options.json else terminal.data
+    for number in _SIGNALS:
         signal.signal(number, _interrupt)
-    began = time.monotonic()
+    started = time.monotonic()
     process: subprocess.Popen[bytes] | None = None
     kept = False
-    root = environment.create_directory()
+    root = create_directory()
     try:
-        _introduce(root, say)
-        scene = environment.build_environment(root)
-        process = daemon.start(scene)
-        findings = _play(scene, process, say, terminal)
+        _introduce(root, write)
+        environment = build_environment(root)
+        process = daemon.start(environment)
+        checks = _run_scenario(environment, process, write, terminal)
         kept = options.keep and process.poll() is None
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        findings = [_broken(error, say)]
+        checks = [_setup_failure(error, write)]
     finally:
-        for number in (*_ENDINGS, signal.SIGINT):
+        for number in (*_SIGNALS, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         if not kept:
-            _clear(process, root, terminal)
+            _clean_up(process, root, terminal)
     if kept and process:
-        _look_around(scene, process.pid, say)
-    _sum_up(findings, time.monotonic() - began, say, terminal)
+        _print_kept(environment, process.pid, write)
+    _summarise(checks, time.monotonic() - started, write, terminal)
     if not root.exists():
-        say("The daemon has ended and its directory is gone.")
-    ok = all(finding.ok for finding in findings)
+        write("The daemon was stopped and its directory removed.")
+    ok = all(check.ok for check in checks)
     if options.json:
-        terminal.document(msgspec.json.encode({"ok": ok, "checks": findings}))
+        terminal.document(msgspec.json.encode({"ok": ok, "checks": checks}))
     return exits.OK if ok else exits.FAILED
 
 
-def _introduce(root: Path, say: WriteLine) -> None:
-    say("A signed webhook becomes a tested commit, with nothing but this machine.")
-    say("")
-    say("1. The stage")
-    say(f"   Everything is in {plain(str(root))}, and goes when the demo ends.")
-    say("   octo-org/api is a git repository made there, with two bugs and the tests that show them.")
-    say("   The rails let octocat say `@mosaic fix`, and no commit counts unless the gate `tests` passes.")
-    say("   The agent is a scripted stand-in, not a model. At first it does half of the work, on purpose.")
+def _introduce(root: Path, write: WriteLine) -> None:
+    write("A signed webhook becomes a tested commit, with nothing but this machine.")
+    write("")
+    write("1. The setup")
+    write(f"   Everything is in {plain(str(root))}, which is removed when the demo ends.")
+    write("   octo-org/api is a git repository created there, with two bugs and the tests that show them.")
+    write("   The rails let octocat say `@mosaic fix`, and no commit counts unless the gate `tests` passes.")
+    write("   The agent is a scripted stand-in, not a model. At first it does only half of the work, on purpose.")
 
 
-def _play(
-    scene: DemoEnvironment, process: subprocess.Popen[bytes], say: WriteLine, terminal: Terminal
+def _run_scenario(
+    environment: DemoEnvironment, process: subprocess.Popen[bytes], write: WriteLine, terminal: Terminal
 ) -> list[DemoCheck]:
     try:
-        daemon.wait_until_ready(scene, process)
-        if scene.boxed:
-            say("   It and the gate run in a bubblewrap sandbox, without a network.")
+        daemon.wait_until_ready(environment, process)
+        if environment.sandboxed:
+            write("   It and the gate run in a bubblewrap sandbox, without a network.")
         else:
-            say("   bubblewrap cannot be used here, so it and the gate run without a sandbox.")
-        say(f"   stitcherd is ready at 127.0.0.1:{scene.port}, as process {process.pid}.")
-        return scenario.run_scenario(scene, say, terminal.paint)
-    except (DemoFailed, ApiError, DaemonUnreachable, InvalidResponse, OSError) as failure:
-        say("")
-        say(f"   {failure}")
-        say("   The end of the daemon's log:")
-        for line in daemon.log_tail(scene):
-            say(f"   | {plain(line)}")
-        return [DemoCheck(f"the demo reached its end ({plain(str(failure))})", False)]
+            write("   bubblewrap does not work here, so it and the gate run without a sandbox.")
+        write(f"   stitcherd is ready at 127.0.0.1:{environment.port}, as process {process.pid}.")
+        return run_scenario(environment, write, terminal.paint)
+    except (DemoFailed, ApiError, DaemonUnreachable, InvalidResponse, OSError) as error:
+        write("")
+        write(f"   {error}")
+        write("   The end of the daemon's log:")
+        for line in daemon.log_tail(environment):
+            write(f"   | {plain(line)}")
+        return [DemoCheck(f"the demo ran to its end ({plain(str(error))})", False)]
 
 
-def _broken(error: FileNotFoundError | subprocess.CalledProcessError, say: WriteLine) -> DemoCheck:
+def _setup_failure(error: FileNotFoundError | subprocess.CalledProcessError, write: WriteLine) -> DemoCheck:
     if isinstance(error, FileNotFoundError):
-        what = f"{plain(str(error.filename))} is not on PATH"
+        reason = f"{plain(str(error.filename))} is not on PATH"
     else:
-        what = f"{plain(shlex.join(error.cmd))} failed: {plain(str(error.stderr).strip())}"
-    say(f"   {what}")
-    return DemoCheck(f"the stage was built ({what})", False)
+        reason = f"{plain(shlex.join(error.cmd))} failed: {plain(str(error.stderr).strip())}"
+    write(f"   {reason}")
+    return DemoCheck(f"the setup succeeded ({reason})", False)
 
 
-def _clear(process: subprocess.Popen[bytes] | None, root: Path, terminal: Terminal) -> None:
+def _clean_up(process: subprocess.Popen[bytes] | None, root: Path, terminal: Terminal) -> None:
     if process:
         daemon.stop(process)
     try:
         shutil.rmtree(root)
     except OSError as error:
-        terminal.note(f"stitcher: {plain(str(root))} could not be removed whole: {plain(str(error))}")
+        terminal.note(f"stitcher: {plain(str(root))} could not be removed completely: {plain(str(error))}")
 
 
-def _look_around(scene: DemoEnvironment, pid: int, say: WriteLine) -> None:
-    root = shlex.quote(str(scene.root))
-    say("")
-    say("Kept, as you asked. To look around:")
-    say(f"   export STITCHER_SOCKET={shlex.quote(str(scene.socket))}")
-    say("   stitcher ls")
-    say("   stitcher show JOB        and why it ran: stitcher why JOB")
-    say(f"   git --git-dir={shlex.quote(str(scene.bare))} log --all --stat")
-    say("To end it:")
-    say(f"   kill {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.1; done; rm -r {root}")
+def _print_kept(environment: DemoEnvironment, pid: int, write: WriteLine) -> None:
+    root = shlex.quote(str(environment.root))
+    write("")
+    write("Kept, as requested. To look around:")
+    write(f"   export STITCHER_SOCKET={shlex.quote(str(environment.socket))}")
+    write("   stitcher ls")
+    write("   stitcher show JOB        and why it ran: stitcher why JOB")
+    write(f"   git --git-dir={shlex.quote(str(environment.bare))} log --all --stat")
+    write("To stop and remove it:")
+    write(f"   kill {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.1; done; rm -r {root}")
 
 
-def _sum_up(findings: list[DemoCheck], seconds: float, say: WriteLine, terminal: Terminal) -> None:
-    say("")
-    say("Summary")
-    for finding in findings:
-        say(f"   {terminal.paint('✓', 'green') if finding.ok else terminal.paint('✗', 'red')} {finding.name}")
-    missing = [finding for finding in findings if not finding.ok]
-    say("")
-    if missing:
-        say(f"{len(missing)} of {len(findings)} did not come out.")
+def _summarise(checks: list[DemoCheck], seconds: float, write: WriteLine, terminal: Terminal) -> None:
+    write("")
+    write("Summary")
+    for check in checks:
+        write(f"   {terminal.paint('✓', 'green') if check.ok else terminal.paint('✗', 'red')} {check.name}")
+    failed = [check for check in checks if not check.ok]
+    write("")
+    if failed:
+        write(f"{len(failed)} of {len(checks)} checks failed.")
     else:
-        say(f"All {len(findings)} came out as told, in {seconds:.1f} s.")
+        write(f"All {len(checks)} checks passed, in {seconds:.1f} s.")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
