@@ -1,1 +1,1 @@
-"""The policy: rails.yaml read, checked and compiled, and what it says of a delivery or a manual dispatch."""
+"""The policy: loads, validates and compiles rails.yaml, and decides deliveries and manual dispatches."""

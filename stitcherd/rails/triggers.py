@@ -31,7 +31,7 @@ class NearMiss(Struct, frozen=True):
     objection: Objection
 
 
-class _MatchInput(Struct, frozen=True):
+class _Delivery(Struct, frozen=True):
     """The facts of a delivery that triggers look at, computed once for all of them."""
 
     verbs: dict[str, str]  # verb → its free text
@@ -55,41 +55,41 @@ class _FailedCondition(Struct, frozen=True, gc=False):
 
 def match_triggers(rules: tuple[TriggerRule, ...], trigger: Trigger, bot: str | None) -> TriggerMatch | NearMiss:
     """Return the first trigger whose conditions all hold; `rules` must not be empty."""
-    asked = _match_input(trigger, bot)
+    delivery = _delivery(trigger, bot)
     checks: list[Check] = []
     nearest, nearest_depth = rules[0], -1
     for rule in rules:
-        if rule.command is not None and rule.command not in asked.verbs:  # the most frequent case, so made fast
-            depth, seen, wanted = 0, asked.written, rule.wanted_command
+        if rule.command is not None and rule.command not in delivery.verbs:  # the most frequent case, so made fast
+            depth, seen, wanted = 0, delivery.written, rule.wanted_command
         else:
-            miss = next(_failed_conditions(rule, asked), None)
+            miss = next(_failed_conditions(rule, delivery), None)
             if miss is None:
-                checks.append(_passed(rule, trigger, asked))
-                return TriggerMatch(checks, rule, asked.verbs.get(rule.command or "", ""))
+                checks.append(_passed(rule, trigger, delivery))
+                return TriggerMatch(checks, rule, delivery.verbs.get(rule.command or "", ""))
             depth, seen, wanted = miss.depth, miss.seen, miss.wanted
         checks.append(Check(rule.check, "trigger", _FAIL, rule.line, seen, wanted))
         if depth > nearest_depth:
             nearest, nearest_depth = rule, depth
-    verbs = list(asked.verbs)[:_MAX_TYPOS_CHECKED]
+    verbs = list(delivery.verbs)[:_MAX_TYPOS_CHECKED]
     lengths = {length for verb in verbs for length in range(len(verb) - 1, len(verb) + 2)}
     for at, rule in enumerate(rules):
         command = rule.command
-        if command is None or len(command) not in lengths or command in asked.verbs:
+        if command is None or len(command) not in lengths or command in delivery.verbs:
             continue
         if not any(_is_one_typo(each, command) for each in verbs):
             continue
         checks[at] = replace(checks[at], because=f"did you mean {command}?")
         if nearest_depth < _TYPO_DEPTH:
             nearest, nearest_depth = rule, _TYPO_DEPTH
-    return NearMiss(checks, _objection(nearest, list(_failed_conditions(nearest, asked))))
+    return NearMiss(checks, _objection(nearest, list(_failed_conditions(nearest, delivery))))
 
 
-def _match_input(trigger: Trigger, bot: str | None) -> _MatchInput:
+def _delivery(trigger: Trigger, bot: str | None) -> _Delivery:
     verbs: dict[str, str] = {}
     for command in trigger.commands:
         verbs.setdefault(command.verb, command.text)
     logins = (each.rpartition(":")[2] for each in trigger.assignees)
-    return _MatchInput(
+    return _Delivery(
         verbs=verbs,
         written=joined_names((f"@{bot or 'bot'} {verb}" for verb in verbs), "no command"),
         repository=trigger.repository or "",
@@ -101,36 +101,36 @@ def _match_input(trigger: Trigger, bot: str | None) -> _MatchInput:
     )
 
 
-def _failed_conditions(rule: TriggerRule, asked: _MatchInput) -> Iterator[_FailedCondition]:
+def _failed_conditions(rule: TriggerRule, delivery: _Delivery) -> Iterator[_FailedCondition]:
     """Yield the conditions of a trigger that do not hold, in the order in which they are checked."""
-    if rule.command is not None and rule.command not in asked.verbs:
-        line = f"write a line that starts with `@{asked.bot or 'bot'} {rule.command}`"
-        yield _FailedCondition(0, asked.written, rule.wanted_command, line)
-    if rule.repos is not None and not (asked.repository and rule.repos.match(asked.repository)):
-        matching = f"let repos of trigger {rule.id} match {asked.repository}" if asked.repository else None
-        yield _FailedCondition(1, asked.repository or "no repository", f"repos {rule.wanted_repos}", matching)
+    if rule.command is not None and rule.command not in delivery.verbs:
+        line = f"write a line that starts with `@{delivery.bot or 'bot'} {rule.command}`"
+        yield _FailedCondition(0, delivery.written, rule.wanted_command, line)
+    if rule.repos is not None and not (delivery.repository and rule.repos.match(delivery.repository)):
+        matching = f"let repos of trigger {rule.id} match {delivery.repository}" if delivery.repository else None
+        yield _FailedCondition(1, delivery.repository or "no repository", f"repos {rule.wanted_repos}", matching)
     if rule.assignee is not None:
-        account = _assignee(rule, asked)
-        if account is None or fold(account) not in asked.assignees:
+        account = _assignee(rule, delivery)
+        if account is None or fold(account) not in delivery.assignees:
             assigning = f"assign {account}" if account else None
-            yield _FailedCondition(2, asked.assigned, f"assignee {account or rule.assignee}", assigning)
+            yield _FailedCondition(2, delivery.assigned, f"assignee {account or rule.assignee}", assigning)
     for key, label in rule.labels_all.items():
-        if key not in asked.labels:
-            yield _FailedCondition(3, asked.labelled, f"label {label}", f"add the label {label}")
+        if key not in delivery.labels:
+            yield _FailedCondition(3, delivery.labelled, f"label {label}", f"add the label {label}")
     for key, label in rule.labels_none.items():
-        if key in asked.labels:
-            yield _FailedCondition(3, asked.labelled, f"no label {label}", f"remove the label {label}")
+        if key in delivery.labels:
+            yield _FailedCondition(3, delivery.labelled, f"no label {label}", f"remove the label {label}")
 
 
-def _assignee(rule: TriggerRule, asked: _MatchInput) -> str | None:
-    return asked.bot if rule.assignee == "@bot" else rule.assignee
+def _assignee(rule: TriggerRule, delivery: _Delivery) -> str | None:
+    return delivery.bot if rule.assignee == "@bot" else rule.assignee
 
 
-def _passed(rule: TriggerRule, trigger: Trigger, asked: _MatchInput) -> Check:
+def _passed(rule: TriggerRule, trigger: Trigger, delivery: _Delivery) -> Check:
     if rule.command is not None:
-        seen, wanted = f"@{asked.bot or 'bot'} {rule.command}", rule.wanted_command
+        seen, wanted = f"@{delivery.bot or 'bot'} {rule.command}", rule.wanted_command
     elif rule.assignee is not None:
-        seen, wanted = asked.assigned, f"assignee {_assignee(rule, asked)}"
+        seen, wanted = delivery.assigned, f"assignee {_assignee(rule, delivery)}"
     else:
         seen, wanted = trigger.name or "", rule.wanted_event
     return Check(rule.check, "trigger", CheckOutcome.PASS, rule.line, seen, wanted)

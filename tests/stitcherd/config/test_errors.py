@@ -180,7 +180,7 @@ def refused(directory: Path, text: str | bytes) -> SettingsError:
         ),
     ],
 )
-def test_the_writer_is_told_where_and_what(tmp_path: Path, text: str, line: int, message: str) -> None:
+def test_a_fault_has_its_line_and_sentence(tmp_path: Path, text: str, line: int, message: str) -> None:
     error = refused(tmp_path, text)
     assert str(error) == f"stitcherd.toml:{line}: {message}"
     assert (error.line, error.message, error.others) == (line, message, ())
@@ -229,7 +229,7 @@ def test_a_file_that_is_not_toml_is_refused_at_its_line(
     assert error.message.startswith(part)
 
 
-def test_the_first_fault_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
+def test_the_first_fault_is_reported_and_the_others_are_kept(tmp_path: Path) -> None:
     error = refused(tmp_path, "[daemon]\nworkers = 0\ngrce = '1s'\n[htp]\n[http]\nlisten = 3")
     assert error.line == 2
     assert [other.line for other in error.others] == [3, 4, 6]
@@ -240,14 +240,14 @@ def test_a_literal_secret_is_never_repeated(tmp_path: Path) -> None:
     assert "hush" not in "".join(map(str, (error, *error.others)))
 
 
-def test_a_file_that_cannot_be_read_is_not_a_missing_one(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_not_a_missing_one(tmp_path: Path) -> None:
     (tmp_path / "stitcherd.toml").mkdir()
     with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
         load_settings(tmp_path, SUPPORTED_KINDS)
 
 
 @given(st.text() | st.text(alphabet="[]{}=.\"'\n#,a1 \\"))
-def test_any_text_is_a_document_or_refused_at_one_of_its_lines(text: str) -> None:
+def test_any_text_is_parsed_or_refused_at_one_of_its_lines(text: str) -> None:
     try:
         parse_toml(text.encode())
     except TomlError as error:
@@ -264,7 +264,7 @@ VALUES = r"""3 -1 1.5 nan true '' 'x' "ü\u0000" 1979-05-27 [] [3] ['x'] [[]] [[
 
 
 @pytest.mark.parametrize("key", KEYS.split())
-def test_no_value_is_too_strange_to_be_told_of(tmp_path: Path, key: str) -> None:
+def test_any_value_of_any_key_is_described(tmp_path: Path, key: str) -> None:
     for value in VALUES.split():
         (tmp_path / "stitcherd.toml").write_text(f"\n{key} = {value}")
         try:

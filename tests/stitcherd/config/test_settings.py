@@ -3,15 +3,16 @@
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.locations import SocketPathTooLong
-from stitcherd.config.load import load_settings
+from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
-from stitcherd.config.types import SettingsContext
+from stitcherd.config.types import SettingsContext, SupportedKinds
 from stitcherd.daemon import SUPPORTED_KINDS
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -44,13 +45,13 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
     assert (settings.sources, settings.repositories, settings.executors, settings.tokens) == ({}, (), {}, ())
 
 
-def test_the_shipped_file_says_the_defaults(tmp_path: Path) -> None:
+def test_the_shipped_file_has_the_defaults(tmp_path: Path) -> None:
     assert load_settings(CONFIG, SUPPORTED_KINDS) == load_settings(tmp_path, SUPPORTED_KINDS).model_copy(
         update={"missing": False}
     )
 
 
-def test_the_examples_of_the_shipped_file_are_good_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_in_the_shipped_file_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GITHUB_WEBHOOK_SECRET", "GITHUB_TOKEN", "OPENCLAW_GATEWAY_TOKEN"):
         monkeypatch.setenv(name, f"value-of-{name}")
     text = re.sub(r"^#(?! )", "", (CONFIG / "stitcherd.toml").read_text(), flags=re.MULTILINE)
@@ -89,7 +90,7 @@ def test_a_socket_path_that_the_kernel_refuses_is_refused_unless_the_flag_gives_
         ("[::]:80", "::", 80, True),
     ],
 )
-def test_the_public_door_may_be_anywhere_and_warns_outside_of_loopback(
+def test_any_address_may_be_listened_on_with_a_warning_outside_of_loopback(
     tmp_path: Path, listen: str, host: str, port: int, warned: bool
 ) -> None:
     settings = read(tmp_path, f'[http]\nhosts = ["Hooks.Example", "[2001:db8::1]"]\nlisten = "{listen}"')
@@ -153,6 +154,21 @@ def test_both_kinds_of_executor_load(tmp_path: Path) -> None:
     assert (settings.executors["claw"].url, settings.executors["claw"].token) == ("ws://[::1]:1", None)
 
 
+class Keys(NamedTuple):
+    required_keys: frozenset[str]
+    optional_keys: frozenset[str] = frozenset()
+
+
+def test_a_new_kind_needs_only_an_entry_in_its_table(tmp_path: Path) -> None:
+    (tmp_path / "stitcherd.toml").write_text(
+        "[sources.a]\nkind = 'post'\nsecrets = [{env = 'FIRST'}]\n[executors.b]\nkind = 'http'\nurl = 'ws://x'\n"
+    )
+    with pytest.raises(SettingsError, match="kind must be "):
+        load_settings(tmp_path, SUPPORTED_KINDS)
+    settings = load_settings(tmp_path, SupportedKinds(["post"], {"http": Keys(frozenset({"url"}))}))
+    assert (settings.sources["a"].kind, settings.executors["b"].url) == ("post", "ws://x")
+
+
 def test_a_token_is_its_hash_and_its_permissions(tmp_path: Path) -> None:
     [token] = read(
         tmp_path, f'[[tokens]]\nname = "ci"\nsha256 = "{SHA}"\npermissions = ["jobs:read", "rails:read"]'
@@ -191,7 +207,7 @@ clone = "https://forge.example/{owner}/{name}"
         ("ann/.github", "*", "https://forge.example/ann/.github", False),
     ],
 )
-def test_the_first_entry_that_matches_tells_where_a_repository_is(
+def test_the_first_matching_entry_locates_a_repository(
     tmp_path: Path, name: str, pattern: str, clone: str, is_path: bool
 ) -> None:
     found = read(tmp_path, REPOSITORIES).repository(name)
@@ -200,7 +216,7 @@ def test_the_first_entry_that_matches_tells_where_a_repository_is(
     assert found.clone == clone.format(parent=tmp_path.parent)
 
 
-def test_an_entry_tells_how_a_checkout_begins(tmp_path: Path) -> None:
+def test_an_entry_has_the_base_and_the_preparation(tmp_path: Path) -> None:
     settings = read(tmp_path, REPOSITORIES)
     first, second = settings.repository("octo-org/vault"), settings.repository("OCTO-org/web")
     assert first is not None
@@ -234,18 +250,18 @@ def test_an_entry_tells_how_a_checkout_begins(tmp_path: Path) -> None:
         "é/b",
     ],
 )
-def test_a_name_that_is_not_plain_has_no_repository(tmp_path: Path, name: str) -> None:
+def test_an_unsafe_name_has_no_repository(tmp_path: Path, name: str) -> None:
     assert read(tmp_path, REPOSITORIES).repository(name) is None
 
 
-def test_a_group_may_lie_in_another(tmp_path: Path) -> None:
+def test_groups_may_be_nested(tmp_path: Path) -> None:
     found = read(tmp_path, '[repositories."*"]\nclone = "/srv/{owner}/{name}.git"').repository("a/b/c")
     assert found
     assert found.clone == "/srv/a/b/c.git"
 
 
 @given(name=st.text(alphabet="aZ0._-/{}: \n~", max_size=12) | st.text())
-def test_no_name_climbs_out_of_its_place(name: str) -> None:
+def test_no_name_leaves_its_directory(name: str) -> None:
     found = ANYWHERE.repository(name)
     if found is not None:
         assert os.path.normpath(found.clone) == found.clone

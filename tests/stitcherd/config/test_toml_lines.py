@@ -66,7 +66,7 @@ def test_every_form_of_key_is_found_at_its_line() -> None:
     tomllib.loads(SAMPLE)
 
 
-def test_what_is_not_there_is_told_by_what_is_around_it() -> None:
+def test_a_missing_key_has_the_line_of_its_table() -> None:
     where = key_lines("\n[sources.hub]\nkind = 1\n")
     assert where.line(("sources", "hub", "secrets", 0, "env")) == 2
     assert where.line(("tokens",)) == 1
@@ -83,18 +83,18 @@ def test_what_is_not_there_is_told_by_what_is_around_it() -> None:
         ("a = 1\na = 1\n[b]\n[b]", DuplicateKey(("a",), 2, 1)),
     ],
 )
-def test_what_stands_there_twice_is_found(text: str, twice: DuplicateKey | None) -> None:
+def test_duplicates_are_found(text: str, twice: DuplicateKey | None) -> None:
     assert key_lines(text).duplicate == twice
 
 
 @given(st.text() | st.text(alphabet="[]{}=.,\"'\n\r\t #a1\\"))
-def test_no_text_is_too_strange(text: str) -> None:
+def test_any_text_is_scanned(text: str) -> None:
     lines = text.count("\n") + 1
     assert all(1 <= line <= lines for line in key_lines(text).lines.values())
 
 
 @pytest.mark.parametrize("opening", ["[", "{a=", "a = [", "a.", '"', "'''", "a={b="])
-def test_no_depth_is_too_deep(opening: str) -> None:
+def test_any_depth_is_scanned(opening: str) -> None:
     assert isinstance(key_lines("a = " + opening * 20_000), KeyLines)
 
 

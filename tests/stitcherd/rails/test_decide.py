@@ -108,7 +108,7 @@ def test_denied_by_who(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -
         ({"sender": "home", "by_source": False}, "denied"),
     ],
 )
-def test_who_may_ask(
+def test_who_may_request_a_job(
     book: CompiledRails, facts: RuntimeFacts, comment: Ask, fields: dict[str, Any], verdict: str
 ) -> None:
     assert decide(comment(**fields), book, facts).decision.verdict == verdict
@@ -229,7 +229,7 @@ ASSIGNED = {
         ),
     ],
 )
-def test_assigning(
+def test_assignees(
     book: CompiledRails, facts: RuntimeFacts, comment: Ask, fields: dict[str, Any], reason: str, remedy: str | None
 ) -> None:
     decision = decide(comment(**ASSIGNED | fields), book, facts).decision
@@ -237,7 +237,7 @@ def test_assigning(
     assert (decision.remedy.text if decision.remedy else None) == remedy
 
 
-def test_the_first_trigger_that_matches_wins_and_the_ones_before_are_told(
+def test_the_first_matching_trigger_wins_and_earlier_ones_are_listed(
     facts: RuntimeFacts, comment: Ask, small: str
 ) -> None:
     more = "  - {id: late, on: [issue.comment], from: [crew], job: mend}\n"
@@ -254,7 +254,7 @@ def test_the_first_trigger_that_matches_wins_and_the_ones_before_are_told(
     assert (decision.checks[2].seen, decision.checks[2].wanted) == ("issue.comment", "issue.comment")
 
 
-def test_what_no_trigger_wants_is_ignored(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -> None:
+def test_an_event_without_a_trigger_is_ignored(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -> None:
     edited = decide(comment(name=None, action="edited"), book, facts).decision
     push = decide(comment(name="push", event="push", action=None), book, facts).decision
     ping = decide(comment(unusable="a ping"), None, facts).decision
@@ -329,7 +329,9 @@ def test_a_guard_with_several_conditions_needs_them_all(facts: RuntimeFacts, com
     assert decision.remedy.text == "remove the label hot"
 
 
-def test_observing_runs_nothing_and_says_what_would_have_been(facts: RuntimeFacts, comment: Ask, small: str) -> None:
+def test_observe_mode_runs_nothing_and_says_what_would_have_happened(
+    facts: RuntimeFacts, comment: Ask, small: str
+) -> None:
     book = parse_rails(small.replace("version: 1", "version: 1\nmode: observe"), CONTEXT)
     allowed = decide(comment(), book, facts)
     denied = decide(comment(sender="forge:eve"), book, facts)
@@ -341,7 +343,7 @@ def test_observing_runs_nothing_and_says_what_would_have_been(facts: RuntimeFact
     assert (allowed.job, allowed.task, dispatched.job) == (None, "", None)
 
 
-def test_a_dispatch_asks_neither_triggers_nor_guards(book: CompiledRails, facts: RuntimeFacts) -> None:
+def test_a_dispatch_skips_triggers_and_guards(book: CompiledRails, facts: RuntimeFacts) -> None:
     ruling = decide_dispatch(DispatchRequest("mend", "token:ci"), book, facts)
     assert ruling.decision.verdict is Verdict.ALLOWED
     assert ruling.job is book.jobs["mend"]

@@ -83,7 +83,7 @@ def followed(advice: str, text: str, trigger: Trigger) -> tuple[str, Trigger]:
 
 @settings(max_examples=250, deadline=None)
 @given(asked)
-def test_whoever_follows_the_remedies_is_allowed(facts: RuntimeFacts, trigger: Trigger) -> None:
+def test_following_the_remedies_allows_the_job(facts: RuntimeFacts, trigger: Trigger) -> None:
     text = TEXT
     for _ in range(STAGES + 1):
         decision = decide(trigger, known(text), facts).decision
@@ -99,12 +99,12 @@ def test_whoever_follows_the_remedies_is_allowed(facts: RuntimeFacts, trigger: T
 
 @settings(max_examples=50, deadline=None)
 @given(asked)
-def test_the_same_question_has_the_same_answer_under_the_same_text(facts: RuntimeFacts, trigger: Trigger) -> None:
+def test_the_same_delivery_is_decided_the_same_under_the_same_rails(facts: RuntimeFacts, trigger: Trigger) -> None:
     decisions = {replace(decide(trigger, parse_rails(TEXT, CONTEXT), facts).decision, micros=0) for _ in range(2)}
     assert len(decisions) == 1
 
 
-def test_a_remedy_names_the_line_where_it_is_followed(facts: RuntimeFacts, comment: Callable[..., Trigger]) -> None:
+def test_a_remedy_names_the_line_to_change(facts: RuntimeFacts, comment: Callable[..., Trigger]) -> None:
     trigger = comment(name="change.comment", labels=("ready",), sender="forge:eve", from_fork=False)
     remedy = decide(trigger, parse_rails(TEXT, CONTEXT), facts).decision.remedy
     assert remedy is not None

@@ -1,14 +1,8 @@
-from pathlib import Path
-
 import pytest
 
 from shared.api import RailsChange
 from stitcherd.rails.diff import compare_rails, summarize_changes
-from stitcherd.rails.live import LiveRails
 from stitcherd.rails.load import parse_rails
-from stitcherd.store import events as store_events
-from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import Store
 from tests.stitcherd.rails.contexts import CONTEXT
 
 
@@ -16,7 +10,7 @@ def told(before: str, after: str) -> tuple[RailsChange, ...]:
     return compare_rails(parse_rails(before, CONTEXT).outline, parse_rails(after, CONTEXT).outline)
 
 
-def test_a_text_says_nothing_else_than_itself(every_word: str) -> None:
+def test_a_text_does_not_differ_from_itself(every_word: str) -> None:
     assert told(every_word, every_word) == ()
     assert told(every_word, f"# a comment\n{every_word}") == ()
     assert told(every_word, every_word.replace("mode: enforce\n", "")) == ()
@@ -39,7 +33,7 @@ def test_a_text_says_nothing_else_than_itself(every_word: str) -> None:
         ("on_edit: deny", "on_edit: allow", "paths tests.on_edit", "changed", ()),
     ],
 )  # fmt: skip
-def test_each_kind_of_part_is_told(
+def test_each_kind_of_part_is_reported(
     every_word: str, old: str, new: str, what: str, change: str, keys: tuple[str, ...]
 ) -> None:
     after = every_word.replace(old, new, 1)
@@ -51,19 +45,19 @@ def test_each_kind_of_part_is_told(
     assert what.rsplit(maxsplit=1)[-1].rsplit(".", maxsplit=1)[-1] in shown
 
 
-def test_what_is_added_and_removed_is_told_in_the_order_of_the_file(small: str) -> None:
+def test_additions_and_removals_are_in_the_order_of_the_file(small: str) -> None:
     more = small + "  - {id: other, on: [push], from: [crew], job: mend}\n"
     assert told(small, more) == (RailsChange("trigger other", "added", (), 10),)
     assert told(more, small) == (RailsChange("trigger other", "removed", (), None),)
 
 
-def test_triggers_in_another_order_are_told_since_the_first_that_matches_wins(small: str) -> None:
+def test_reordered_triggers_are_reported_since_the_first_match_wins(small: str) -> None:
     other = "  - {id: other, on: [push], from: [crew], job: mend}\n"
     head, word = small[: small.index("  - ")], small[small.index("  - ") :]
     assert [(it.what, it.change) for it in told(head + word + other, head + other + word)] == [("triggers", "moved")]
 
 
-def test_a_summary_counts_what_is_new_and_names_the_rest() -> None:
+def test_a_summary_counts_additions_and_names_the_rest() -> None:
     def change(what: str, change: str, *keys: str) -> RailsChange:
         return RailsChange(what, change, keys, 1)
 
@@ -79,33 +73,3 @@ def test_a_summary_counts_what_is_new_and_names_the_rest() -> None:
     said = "+2 triggers, +1 job, trigger fix changed (repos, from), limits rate.per_repo changed"
     assert summarize_changes(few) == f"{said}, triggers reordered, guard x removed"
     assert summarize_changes([change(f"gate {n}", "removed") for n in range(7)]).endswith("gate 3 removed, 3 more")
-
-
-async def test_the_state_and_the_event_tell_what_changed(tmp_path: Path, small: str) -> None:
-    store = await Store.open(tmp_path / "stitcher.db")
-    rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
-    more = small.replace("[issue.comment, change.comment]", "[issue.comment]")
-    for text in (small, "version: 2", more):
-        rails.path.write_text(text)
-        await rails.reload()
-    first, state = parse_rails(small, CONTEXT).revision, rails.state()
-    changed = RailsChange("trigger word", "changed", ("on",), 9)
-    assert (state.before, state.changes) == (first, (changed,))
-    async with store.reading() as db:
-        events = [
-            event.payload for event, _ in await store_events.events_after(db, 0, 9) if event.type == "rails.reloaded"
-        ]
-    newest = events[-1]
-    assert (events[0]["before"], events[0]["changes"], events[0]["summary"]) == (None, [], "")
-    assert newest["summary"] == "trigger word changed (on)"
-    assert (newest["changed"], newest["changes"]) == (
-        1,
-        [{"what": "trigger word", "change": "changed", "keys": ["on"], "line": 9}],
-    )
-    assert (newest["before"], newest["revision"]) == (first, parse_rails(more, CONTEXT).revision)
-    against = await rails.state_against(first)
-    assert (against.before_text, against.changes) == (small, (changed,))
-    for unknown in ("r-00000000", "r-0", "\ud800"):
-        with pytest.raises(LookupError):
-            await rails.state_against(unknown)
-    await store.close()

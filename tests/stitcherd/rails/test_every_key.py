@@ -167,16 +167,16 @@ RUNNING: dict[str, str] = {
     "limits.budget.per_job.usd": "e2e/test_budgets.py::test_budgets_of_jobs_and_days_hold_across_a_restart",
     "limits.budget.per_day.turns": "stitcherd/test_budget.py::test_what_is_left_exceeds_no_part_of_a_budget",
     "limits.budget.per_day.usd": "e2e/test_budgets.py::test_budgets_of_jobs_and_days_hold_across_a_restart",
-    "paths.protected": "stitcherd/gates/test_rules.py::test_a_protected_path",
-    "paths.tests.globs": "stitcherd/gates/test_rules.py::test_what_may_be_done_to_tests",
-    "paths.tests.may": "stitcherd/gates/test_rules.py::test_what_may_be_done_to_tests",
+    "paths.protected": "stitcherd/gates/test_diff_rules_findings.py::test_a_protected_path_may_not_be_touched",
+    "paths.tests.globs": "stitcherd/gates/test_diff_rules_findings.py::test_what_may_be_done_to_tests",
+    "paths.tests.may": "stitcherd/gates/test_diff_rules_findings.py::test_what_may_be_done_to_tests",
     "paths.tests.on_edit": "e2e/test_edited_tests.py::test_the_commit_that_was_approved_is_published",
-    "paths.max_diff.files": "stitcherd/gates/test_rules.py::test_how_big_a_change_may_be",
-    "paths.max_diff.lines": "stitcherd/gates/test_rules.py::test_how_big_a_change_may_be",
+    "paths.max_diff.files": "stitcherd/gates/test_diff_rules_findings.py::test_the_size_of_a_change_is_limited",
+    "paths.max_diff.lines": "stitcherd/gates/test_diff_rules_findings.py::test_the_size_of_a_change_is_limited",
     "gates.*.run": "e2e/test_jobs.py::test_a_failed_gate_is_told_to_the_next_try",
     "gates.*.builtin": "e2e/test_hostile_agent.py::test_what_the_rules_find_goes_back_to_the_agent",
     "gates.*.timeout": "e2e/test_jobs.py::test_a_gate_has_a_time_limit",
-    "gates.*.retries": "stitcherd/test_gates.py::test_one_that_passes_only_when_asked_again_is_flaky",
+    "gates.*.retries": "stitcherd/gates/test_command.py::test_a_command_that_passes_only_when_retried_is_flaky",
     "gates.*.required": "e2e/test_jobs.py::test_a_gate_that_is_not_required_only_warns",
     "gates.*.from_base": "e2e/test_jobs.py::test_a_gate_can_be_taken_from_the_base",
     "gates.*.env": "e2e/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
@@ -260,7 +260,7 @@ def said(text: str, trigger: Trigger, facts: RuntimeFacts) -> str:
 
 
 @pytest.mark.parametrize("path", DECIDING)
-def test_each_key_decides_both_ways(path: str, comment: Callable[..., Trigger]) -> None:
+def test_each_key_changes_a_decision(path: str, comment: Callable[..., Trigger]) -> None:
     sides = DECIDING[path]
     usual: dict[str, Any] = {"executors": {"smith": CAPABLE}, "sandboxes": {"bwrap": None}, "bot": "mosaic"}
     facts = RuntimeFacts(**usual | {"gates": {"diff-rules": None}} | sides.facts)
@@ -277,20 +277,20 @@ def functions(path: Path) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("path", RUNNING)
-def test_what_acts_while_a_job_runs_is_shown_there(path: str) -> None:
+def test_keys_that_act_while_a_job_runs_have_a_test(path: str) -> None:
     file, _, name = RUNNING[path].partition("::")
     assert name in functions(TESTS / file)
 
 
 @pytest.mark.parametrize("path", UNENFORCED)
-def test_what_is_not_enforced_is_warned_of(path: str) -> None:
+def test_unsupported_keys_have_a_warning(path: str) -> None:
     rails = deepcopy(BASE)
     before = parse_rails(json.dumps(rails), CONTEXT).warnings
     put(rails, path.replace("people.*", "people.crew"), UNENFORCED[path])
     assert len(parse_rails(json.dumps(rails), CONTEXT).warnings) == len(before) + 1
 
 
-def test_no_key_is_without_its_two_sides() -> None:
+def test_every_key_is_covered() -> None:
     shown = {general(path) for path in DECIDING} | set(RUNNING) | set(UNENFORCED)
     wanted = set(keys(RailsFile))
     assert wanted - shown == set()

@@ -16,7 +16,7 @@ from tests.stitcherd.rails.contexts import CONTEXT
 Ask = Callable[..., Trigger]
 
 
-def test_a_mosaic_body_cannot_speak_as_somebody_elses_account(small: str, facts: RuntimeFacts) -> None:
+def test_a_mosaic_body_cannot_impersonate_an_account_of_another_source(small: str, facts: RuntimeFacts) -> None:
     def said(author: str, source: str) -> Verdict:
         body = {
             "issueNumber": "7",
@@ -35,7 +35,7 @@ def test_a_mosaic_body_cannot_speak_as_somebody_elses_account(small: str, facts:
 
 
 @pytest.mark.parametrize("source", ["house", "forge2", "forg", "ann", "forge:ann", ""])
-def test_the_decision_says_who_cannot_speak_for_whom(
+def test_the_decision_says_which_source_cannot_act_for_whom(
     small: str, facts: RuntimeFacts, comment: Ask, source: str
 ) -> None:
     decision = decide(comment(source=source), parse_rails(small, CONTEXT), facts).decision
@@ -49,7 +49,7 @@ def test_the_decision_says_who_cannot_speak_for_whom(
     assert mended.verdict is Verdict.ALLOWED
 
 
-def test_nor_can_it_bring_text_as_that_of_a_member(small: str, facts: RuntimeFacts, comment: Ask) -> None:
+def test_quoted_text_cannot_impersonate_a_member(small: str, facts: RuntimeFacts, comment: Ask) -> None:
     guard = """\
 guards:
   - {id: stranger, if: {author_of: [issue], not_in: [crew]}, then: deny, because: "written by a stranger"}
@@ -63,9 +63,7 @@ guards:
     assert decide(own, rails, facts).decision.verdict is Verdict.ALLOWED
 
 
-def test_a_source_that_speaks_for_itself_is_still_a_member_by_its_name(
-    small: str, facts: RuntimeFacts, comment: Ask
-) -> None:
+def test_a_source_that_acts_for_itself_is_a_member_by_its_name(small: str, facts: RuntimeFacts, comment: Ask) -> None:
     rails = parse_rails(small.replace('users: ["forge:ann"]', "sources: [house]"), CONTEXT)
     itself = comment(source="house", sender="house", author="house", by_source=True, thread=None, quotes=())
     assert decide(itself, rails, facts).decision.verdict is Verdict.ALLOWED

@@ -93,7 +93,7 @@ def test_files_that_load_fit_the_schema(every_word: str, small: str) -> None:
         ("change_from_fork: true", "change_from_fork: 1"),
     ],
 )  # fmt: skip
-def test_what_the_schema_refuses_does_not_load(every_word: str, old: str, new: str) -> None:
+def test_a_file_that_does_not_fit_the_schema_does_not_load(every_word: str, old: str, new: str) -> None:
     text = every_word.replace(old, new, 1)
     assert text != every_word
     assert not fits(plain(text), SCHEMA)
@@ -101,7 +101,7 @@ def test_what_the_schema_refuses_does_not_load(every_word: str, old: str, new: s
         load.parse_rails(text, CONTEXT)
 
 
-def test_a_file_in_full_says_the_same(every_word: str, small: str) -> None:
+def test_a_file_with_defaults_means_the_same(every_word: str, small: str) -> None:
     for text in (every_word, small):
         full = load.with_defaults(text)
         assert fits(json.loads(json.dumps(full)), SCHEMA)

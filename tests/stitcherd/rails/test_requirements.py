@@ -33,7 +33,7 @@ Ask = Callable[..., Trigger]
         ({"publish": "the clone is a URL"}, "capability:publish", "the clone is a URL"),
     ],
 )
-def test_what_a_job_needs_must_be_there(
+def test_a_job_is_denied_without_what_it_needs(
     book: CompiledRails, facts: RuntimeFacts, comment: Ask, change: dict[str, Any], check: str, reason: str
 ) -> None:
     ruling = decide(comment(), book, replace(facts, **change))
@@ -54,7 +54,7 @@ def test_what_a_job_needs_must_be_there(
         ("network: host", None),
     ],
 )
-def test_what_nothing_can_hold_does_not_run(
+def test_an_unenforceable_profile_does_not_run(
     facts: RuntimeFacts, comment: Ask, small: str, asked: str, reason: str | None
 ) -> None:
     executors = {"smith": ExecutorFacts(sandboxable=True)}
@@ -71,7 +71,7 @@ def test_what_nothing_can_hold_does_not_run(
         ("sandbox: bwrap, network: none, mounts: [/opt]", None),
     ],
 )
-def test_a_limit_that_binds_nobody_here_denies(
+def test_an_unenforceable_limit_denies(
     facts: RuntimeFacts, comment: Ask, small: str, asked: str, reason: str | None
 ) -> None:
     boxed = replace(facts, sandboxes={"bwrap": None}, unenforceable_limits={"processes": "nobody counts"})

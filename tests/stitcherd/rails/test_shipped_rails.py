@@ -12,7 +12,7 @@ SHIPPED = Path(__file__).parents[3] / "config" / "rails.yaml"
 FACTS = RuntimeFacts(executors={"agent": CAPABLE}, sandboxes={"bwrap": None}, bot="mosaic")
 
 
-def test_nobody_may_do_anything_until_a_login_is_filled_in(comment: Callable[..., Trigger]) -> None:
+def test_nobody_is_allowed_until_an_account_is_added(comment: Callable[..., Trigger]) -> None:
     book = load_rails(SHIPPED, CONTEXT)
     asked = comment(commands=(Command("fix", ""),))
     assert [each.message.partition(":")[0] for each in book.warnings] == ["team has no members yet"]

@@ -1,11 +1,15 @@
 """What executors cannot hold an agent to is an error at its place; what they do not report is a warning."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stitcherd.gates import BUILTINS
+from stitcherd.gates.base import BuiltinGate
 from stitcherd.rails.load import RailsError, parse_rails
 from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
+from stitcherd.rails.validate import RailsContext
 from tests.stitcherd.rails.contexts import CAPABLE, CONTEXT
 
 TEXT = """\
@@ -62,7 +66,7 @@ def facts(**more: Any) -> RuntimeFacts:
         ),
     ],
 )
-def test_what_nothing_holds_does_not_load(
+def test_an_unenforceable_profile_does_not_load(
     old: str, new: str, more: dict[str, Any], line: int, column: int, message: str
 ) -> None:
     text = TEXT.replace(old, new)
@@ -72,19 +76,19 @@ def test_what_nothing_holds_does_not_load(
     assert (refused.value.line, refused.value.column, refused.value.message) == (line, column, message)
 
 
-def test_a_house_where_nothing_is_set_up_yet_is_only_warned_of() -> None:
+def test_without_any_executor_there_is_only_a_warning() -> None:
     (warning,) = parse_rails(TEXT, CONTEXT._replace(facts=facts(executors={}))).warnings
     said = "stitcherd.toml has no [executors.smith]: its jobs are denied until there is one"
     assert (warning.line, warning.column, warning.message) == (5, 15, said)
 
 
-def test_what_is_held_loads() -> None:
+def test_an_enforceable_profile_loads() -> None:
     assert parse_rails(TEXT, CONTEXT._replace(facts=facts())).warnings == ()
     tools = TEXT.replace("sandbox: none", "tools: [read]")
     assert parse_rails(tools, CONTEXT._replace(facts=facts())).profiles["careful"].tools == ("read",)
 
 
-def test_a_budget_that_an_executor_does_not_report_against_is_warned_of() -> None:
+def test_a_budget_without_usage_reports_is_warned_of() -> None:
     found = parse_rails(
         TEXT, CONTEXT._replace(facts=facts(executors={"smith": ExecutorFacts(), "other": ExecutorFacts()}))
     ).warnings
@@ -95,3 +99,90 @@ def test_a_budget_that_an_executor_does_not_report_against_is_warned_of() -> Non
     ]
     unused = TEXT.replace("  look: {profile: careful}\n", "  {}\n").replace("jobs:\n  {}", "jobs: {}")
     assert parse_rails(unused, CONTEXT._replace(facts=facts(executors={"smith": ExecutorFacts()}))).warnings == ()
+
+
+def test_a_secret_is_not_passed_on(every_word: str) -> None:
+    with pytest.raises(RailsError) as caught:
+        parse_rails(every_word, CONTEXT._replace(secret_names=frozenset({"LANG_SERVER", "CI_SEED"})))
+    assert [(each.line, each.column) for each in caught.value.others] == [(12, 11), (68, 100)]
+    assert caught.value.message == "LANG_SERVER is a secret of stitcherd.toml: no agent and no gate may have it"
+
+
+def test_each_unsupported_key_has_a_warning_at_its_place(every_word: str) -> None:
+    found = [(each.line, each.column, each.message.split()[0]) for each in parse_rails(every_word, CONTEXT).warnings]
+    assert found == [
+        (6, 12, "this"),
+        (69, 1, "this"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("needs", "gates", "warned"),
+    [
+        ("[repo:write]", "[]", True),
+        ("[git:commit]", "[unit]", True),
+        ("[repo:write]", "[scope]", False),
+        ("[]", "[]", False),
+    ],
+)
+def test_unenforced_paths_are_warned_of(needs: str, gates: str, warned: bool) -> None:
+    found = parse_rails(
+        "version: 1\n"
+        "profiles: {p: {capabilities: [repo:write, git:commit], executor: smith}}\n"
+        f"jobs: {{mend: {{profile: p, needs: {needs}, gates: {gates}}}}}\n"
+        "gates: {scope: {builtin: diff-rules}, unit: {run: [make]}}\n"
+        "paths: {protected: [ci]}\n",
+        CONTEXT,
+    ).warnings
+    said = "paths are not enforced for job mend: it has no gate with builtin: diff-rules"
+    assert [(each.line, each.column, each.message) for each in found] == ([(3, 8, said)] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "place", "message"),
+    [
+        ("network: none", (3, 11), "network is enforced only in a sandbox: add sandbox: bwrap, or remove network"),
+        ("processes: 9", (3, 11), "processes is enforced only in a sandbox: add sandbox: bwrap, or remove processes"),
+        ("mounts: [/opt]", (3, 11), "mounts is enforced only in a sandbox: add sandbox: bwrap, or remove mounts"),
+        (
+            "sandbox: none, disk: 1GiB",
+            (3, 26),
+            "disk is enforced only in a sandbox: add sandbox: bwrap, or remove disk",
+        ),
+        ("sandbox: bwrap, mounts: [/opt, /srv]", (3, 42), "/srv would expose /srv/house, which no sandbox may see"),
+        ("network: host", None, ""),
+        ("sandbox: bwrap, network: none, mounts: [/opt], memory: 1GiB, processes: 9, disk: 1GiB", None, ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: 1\nprofiles:\n  quick: {{{}, executor: smith}}\n",
+        "version: 1\ngates:\n  quick: {{{}, run: [make]}}\n",
+    ],
+)
+def test_sandbox_limits_need_a_sandbox(text: str, asked: str, place: tuple[int, int] | None, message: str) -> None:
+    if place is None:
+        assert parse_rails(text.format(asked), CONTEXT._replace(private=[Path("/srv/house")])).warnings == ()
+        return
+    with pytest.raises(RailsError) as refused:
+        parse_rails(text.format(asked), CONTEXT._replace(private=[Path("/srv/house")]))
+    assert (refused.value.line, refused.value.column, refused.value.message) == (*place, message)
+
+
+def test_a_built_in_gate_takes_no_sandbox() -> None:
+    with pytest.raises(RailsError, match=r"1:\d+: the built-in gate diff-rules runs nothing from the commit"):
+        parse_rails("{version: 1, gates: {scope: {builtin: diff-rules, sandbox: bwrap}}}", CONTEXT)
+
+
+@pytest.mark.parametrize(("enforces", "warned"), [(True, False), (False, True)])
+def test_only_a_gate_that_enforces_paths_silences_the_warning(enforces: bool, warned: bool) -> None:
+    builtins = {**BUILTINS, "other": BuiltinGate(BUILTINS["diff-rules"].run, enforces_paths=enforces)}
+    text = """\
+version: 1
+profiles: {p: {capabilities: [git:commit], executor: smith}}
+jobs: {mend: {profile: p, needs: [git:commit], gates: [scope]}}
+gates: {scope: {builtin: other}}
+paths: {protected: [ci]}
+"""
+    assert bool(parse_rails(text, RailsContext(builtins)).warnings) is warned

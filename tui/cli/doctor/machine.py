@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from shared import ids
 from shared.locations import RAILS_FILE
+from shared.units import format_size
 from tui.cli import bubblewrap
 from tui.cli.doctor.result import CheckResult, info, ok, problem, warning
 from tui.cli.doctor.settings import SettingsSummary
@@ -137,7 +138,7 @@ def check_state_directory(state: Path) -> Iterator[CheckResult]:
 def _disk_space(path: Path) -> CheckResult:
     disk = os.statvfs(path)
     free = disk.f_bavail * disk.f_frsize
-    detail = f"{free / 2**30:.1f} GiB free" if free >= _DISK_WARNING else f"{free / 2**20:.0f} MiB free"
+    detail = f"{format_size(free)} free"
     remedy = "free some space, or shorten retention.events in stitcherd.toml"
     if free < _DISK_PROBLEM or (disk.f_files and not disk.f_favail):
         detail = f"{detail}, room for {disk.f_favail:,} files: webhooks are answered 503 when it is full"

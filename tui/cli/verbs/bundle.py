@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from shared import ids
+from shared.units import format_size
 from tui.cli import exits
 from tui.cli.bundle import MISSING, README, bundle_files
 from tui.cli.parser import ID_HELP, daemon_client
@@ -57,7 +58,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
             terminal.note(f"stitcher: {plain(str(target))} cannot be written: {error.strerror}")
             return exits.FAILED
         _print_target(target, archive, list(files), options, terminal)
-    terminal.note(f"{counted(len(files), 'file')}, {len(archive) / 1024:,.1f} KiB; {_WARNING}")
+    terminal.note(f"{counted(len(files), 'file')}, {format_size(len(archive))}; {_WARNING}")
     if MISSING in files[README]:
         terminal.note(f"some parts are missing: {README} in it lists them, with reasons")
     return exits.OK
