@@ -1,6 +1,6 @@
 """The supported kinds of webhook senders.
 
-To add one, write a module here that defines `SOURCE`, and add its name to `KINDS`: settings, `stitcher doctor` and
+To add one, write a module here that defines `SOURCE`, and add its name to `KINDS`: the settings, the API and
 the contract tests read the table.
 """
 
