@@ -90,7 +90,11 @@ class JobDiff(LogPanel):
 
     def __init__(self, daemon: DaemonClient) -> None:
         super().__init__(
-            id="diff", shown=diffs.diff_line, colour=diffs.diff_colour, empty="nothing was changed", grows=False
+            id="diff",
+            line_formatter=diffs.diff_line,
+            colour=diffs.diff_colour,
+            empty="nothing was changed",
+            grows=False,
         )
         self._daemon = daemon
         self._of: tuple[object, ...] = ()
@@ -147,4 +151,4 @@ def _add_times(times: LogTimes | None, events: Iterable[JobEvent]) -> None:
     for event in events:
         offset, length = event.payload.get("offset"), event.payload.get("length")
         if times and event.type == "step.output" and isinstance(offset, int) and isinstance(length, int):
-            times.tell(offset + length, time_of_day(event.timestamp)[:8])
+            times.add(offset + length, time_of_day(event.timestamp)[:8])

@@ -1,15 +1,17 @@
-"""The deliveries, newest first, a line each."""
+"""The list of deliveries, newest first, one line each."""
 
 from collections.abc import Callable
+
+from rich.cells import cell_len
 
 from shared import ids
 from shared.api import DeliveryPage
 from shared.models import Delivery, Verdict
 from tui.text.jobs import DASH, location
-from tui.text.plain import plain, truncate, width
+from tui.text.plain import plain
 from tui.text.times import age, milliseconds
 from tui.widgets.lines import RowView
-from tui.widgets.paint import StyledLine
+from tui.widgets.paint import StyledLine, crop
 
 VERDICT_STYLES = {
     Verdict.ALLOWED: ("✓", "green"),
@@ -20,34 +22,29 @@ VERDICT_STYLES = {
     Verdict.IGNORED: ("·", "dim"),
     Verdict.DUPLICATE: ("=", "dim"),
 }
-_COLUMNS = (("ID", 8), ("VERDICT", 11), ("SOURCE", 10), ("EVENT", 26), ("THREAD", 22), ("AGE", 4))
-_NARROW = ((96, "SOURCE"), (84, "AGE"), (80, "EVENT"))  # cells below which a column goes
 GAP = 2
-
-
-def _columns(cells: int) -> list[tuple[str, int]]:
-    gone = {name for least, name in _NARROW if cells < least}
-    return [(name, room) for name, room in _COLUMNS if name not in gone]
+_COLUMNS = (("ID", 8), ("VERDICT", 11), ("SOURCE", 10), ("EVENT", 26), ("THREAD", 22), ("AGE", 4))
+_MIN_WIDTHS = {"SOURCE": 96, "AGE": 84, "EVENT": 80}  # cells of the list below which a column is left out
 
 
 def delivery_heading(cells: int) -> str:
-    """Return the line above the rows."""
-    return " " * GAP + "".join(f"{name:{room + GAP}}" for name, room in _columns(cells)) + "REASON"
+    """Return the line with the names of the columns."""
+    return " " * GAP + "".join(f"{name:{size + GAP}}" for name, size in _columns(cells)) + "REASON"
 
 
 class DeliveryList(RowView):
-    """Rows of deliveries; more are asked for when the end comes near."""
+    """Rows of deliveries; the screen loads further pages when the end comes near."""
 
     def __init__(self, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(id=id)
         self._clock = clock
         self._items: list[Delivery] = []
-        self.next: str | None = None
+        self.next: str | None = None  # what the page behind the last one is asked for with
         self.loaded = False
 
     @property
     def count(self) -> int:
-        """How many are known."""
+        """The number of loaded deliveries."""
         return len(self._items)
 
     @property
@@ -69,33 +66,37 @@ class DeliveryList(RowView):
             "AGE": (age(self._clock() - milliseconds(each.received_at)).removesuffix(" ago"), "dim"),
         }
         row = [(" " * GAP, "")]
-        for name, room in _columns(cells):
+        for name, size in _columns(cells):
             text, style = texts[name]
-            text = truncate(text, room)
-            row.append((text + " " * (room - width(text) + GAP), style))
+            text = crop(text, size)
+            row.append((text + " " * (size - cell_len(text) + GAP), style))
         return [*row, (f"{plain(each.sender or DASH)}  {plain(each.reason)}", "dim")]
 
     def prepend_page(self, page: DeliveryPage) -> None:
         """Put a page of the newest on top; the cursor stays on its delivery, or on the newest."""
-        known = {each.id: at for at, each in enumerate(self._items)}
-        anchor = next((known[each.id] for each in reversed(page.items) if each.id in known), None)
-        if anchor is None:
+        rows = {each.id: row for row, each in enumerate(self._items)}
+        overlap = next((rows[each.id] for each in reversed(page.items) if each.id in rows), None)
+        if overlap is None:
             self._items, self.next = list(page.items), page.next
-            grown = 0
+            added = 0
         else:
-            grown = len(page.items) - anchor - 1
-            self._items[: anchor + 1] = page.items
+            added = len(page.items) - overlap - 1
+            self._items[: overlap + 1] = page.items
         self.loaded = True
         top = self.scroll_offset.y
         if self.cursor or top:
-            self.cursor += grown
+            self.cursor += added
             self.recount()
-            self.jump(top + grown)
+            self.jump(top + added)
         else:
             self.recount()
 
     def append_page(self, page: DeliveryPage) -> None:
-        """Put a page below."""
+        """Put a page of older deliveries below."""
         self._items += page.items
         self.next = page.next
         self.recount()
+
+
+def _columns(cells: int) -> list[tuple[str, int]]:
+    return [(name, size) for name, size in _COLUMNS if cells >= _MIN_WIDTHS.get(name, 0)]

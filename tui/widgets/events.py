@@ -1,17 +1,17 @@
-"""Events as they come: the newest so many, the rest forgotten; followed while the cursor is on the last."""
+"""A list of events as they arrive: it keeps the newest, and follows them while the cursor is on the last one."""
 
 from collections.abc import Iterable
 
 from shared.models import JobEvent
-from tui.text import events
+from tui.text.events import event_line
 from tui.widgets.lines import RowView
 from tui.widgets.paint import StyledLine, highlight
 
-KEPT = 20_000
+MAX_EVENTS = 20_000
 
 
 class EventList(RowView):
-    """A tail; `held` events came while it was paused, and are shown when it goes on."""
+    """A list of events that can be paused, filtered and searched; while paused, new events are only counted."""
 
     def __init__(self, *, id: str | None = None, with_job: bool = True) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(id=id)
@@ -25,17 +25,17 @@ class EventList(RowView):
 
     @property
     def count(self) -> int:
-        """How many events are shown."""
+        """The number of events that are shown."""
         return len(self._shown)
 
     @property
     def held(self) -> int:
-        """How many wait."""
+        """The number of events that arrived while the list is paused."""
         return len(self._held)
 
     @property
     def total(self) -> int:
-        """How many are kept, shown or not."""
+        """The number of events that are kept, whether the filter shows them or not."""
         return len(self._all)
 
     @property
@@ -43,35 +43,35 @@ class EventList(RowView):
         """The event under the cursor."""
         return self._shown[self.cursor] if self._shown else None
 
-    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (a line is as long as it is)
+    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (lines are not wrapped here)
         """Return the line of an event."""
-        return highlight(events.event_line(self._shown[at], with_job=self._with_job), self._pattern)
+        return highlight(event_line(self._shown[at], with_job=self._with_job), self._pattern)
 
     def add(self, events: Iterable[JobEvent]) -> None:
-        """Show more events, or keep them back while it is paused."""
+        """Append new events, or hold them back while the list is paused."""
         if self.paused:
             self._held.extend(events)
-            del self._held[: -KEPT or None]
+            del self._held[:-MAX_EVENTS]
             return
         last = self._all[-1].id if self._all else 0
-        fresh = [event for event in events if event.id > last]
-        self._all += fresh
+        new = [event for event in events if event.id > last]
+        self._all += new
         follows = self.cursor >= self.count - 1
-        self._shown += fresh if not self.filter else [event for event in fresh if self._fits(event)]
-        gone = self._trim()
+        self._shown += new if not self.filter else [event for event in new if self._matches(event)]
+        dropped = self._drop_oldest()
         if follows:
             self.cursor = max(self.count - 1, 0)
             self.recount()
             self.jump(self.count)
         else:
             top = self.scroll_offset.y
-            self.cursor = max(self.cursor - gone, 0)
+            self.cursor = max(self.cursor - dropped, 0)
             self.recount()
-            if gone:
-                self.jump(max(top - gone, 0))
+            if dropped:
+                self.jump(max(top - dropped, 0))
 
     def prepend(self, events: list[JobEvent]) -> None:
-        """Put what happened before in front of what came."""
+        """Insert earlier events before those that have arrived."""
         known = {event.id for event in self._all}
         self._all = sorted(
             [*self._all, *(event for event in events if event.id not in known)], key=lambda event: event.id
@@ -79,28 +79,28 @@ class EventList(RowView):
         self.set_filter(self.filter)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all events."""
         self._all, self._shown, self._held = [], [], []
         self.recount()
 
     def toggle_pause(self) -> None:
-        """Hold, or go on with what was held."""
+        """Pause, or continue with the events that were held back."""
         self.paused = not self.paused
         if not self.paused:
             held, self._held = self._held, []
             self.add(held)
 
     def set_filter(self, text: str) -> None:
-        """Show only the events whose line holds a text."""
+        """Show only the events whose line contains a text, ignoring case; all of them if it is empty."""
         self.filter = text.lower()
-        self._shown = [event for event in self._all if self._fits(event)] if text else list(self._all)
+        self._shown = [event for event in self._all if self._matches(event)] if text else list(self._all)
         self.cursor = max(self.count - 1, 0)
         self.recount()
         self.jump(self.count)
         self.post_message(self.Moved(self))
 
     def find(self, text: str, *, backward: bool) -> bool:
-        """Go to the next event whose line holds a text."""
+        """Select the next event whose line contains a text, ignoring case; return False if there is none."""
         self._pattern = text.lower()
         self.refresh()
         rows = range(self.cursor - 1, -1, -1) if backward else range(self.cursor + 1, self.count)
@@ -109,18 +109,18 @@ class EventList(RowView):
             self.move(at)
         return at is not None
 
-    def _fits(self, event: JobEvent) -> bool:
+    def _matches(self, event: JobEvent) -> bool:
         return self.filter in self._text(event)
 
     def _text(self, event: JobEvent) -> str:
-        return "".join(text for text, _ in events.event_line(event, with_job=self._with_job)).lower()
+        return "".join(text for text, _ in event_line(event, with_job=self._with_job)).lower()
 
-    def _trim(self) -> int:
-        """Forget the oldest; returns how many of those shown are gone."""
-        if len(self._all) > KEPT + KEPT // 4:
-            del self._all[:-KEPT]
-        if len(self._shown) <= KEPT + KEPT // 4:
+    def _drop_oldest(self) -> int:
+        """Drop the oldest events where there are too many; return how many of the shown ones are gone."""
+        if len(self._all) > MAX_EVENTS + MAX_EVENTS // 4:
+            del self._all[:-MAX_EVENTS]
+        if len(self._shown) <= MAX_EVENTS + MAX_EVENTS // 4:
             return 0
-        gone = len(self._shown) - KEPT
-        del self._shown[:gone]
-        return gone
+        dropped = len(self._shown) - MAX_EVENTS
+        del self._shown[:dropped]
+        return dropped

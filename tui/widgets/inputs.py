@@ -1,4 +1,4 @@
-"""The filter: one line of words, completed from the keys there are and the values that are on screen."""
+"""Inputs of one line: the filter of the jobs list, with completion, and the search in a page."""
 
 from collections.abc import Callable, Iterable
 from typing import ClassVar
@@ -12,32 +12,84 @@ from textual.widgets import Input
 from shared.filters import KEYS
 from tui.widgets.board import Board
 
-# merged from tui.widgets.find_bar: Where one types what to look for.
-
 FilterValues = Callable[[], dict[str, Iterable[str]]]
-VIEW_SIGN = "@"  # the key of the views' names, which are written @name
+VIEW_SIGN = "@"  # precedes the name of a saved view, and is the key of the views' names in FilterValues
 
 
-def complete_filter(text: str, values: dict[str, Iterable[str]]) -> str | None:
-    """Return the text with its last word completed, or None; a comma starts another value of the same key."""
-    before, space, word = text.rpartition(" ")
-    if word.startswith(VIEW_SIGN):
-        names = (name for name in sorted(values.get(VIEW_SIGN, ())) if name.startswith(word[1:]) and name != word[1:])
-        view = next(names, None)
-        return f"{before}{space}{VIEW_SIGN}{view}" if view else None
-    sign = "-" if word.startswith("-") else ""
-    key, colon, said = word[len(sign) :].partition(":")
-    if not colon:
-        found = next((name for name in KEYS if key and name.startswith(key.lower())), None)
-        return f"{before}{space}{sign}{found}:" if found else None
-    earlier, comma, begun = said.rpartition(",")
-    fitting = (value for value in sorted(values.get(key.lower(), ())) if value.lower().startswith(begun.lower()))
-    value = next(fitting, None)
-    return f"{before}{space}{sign}{key}:{earlier}{comma}{value}" if value and value != begun else None
+class FilterBar(Input):
+    """The input for a filter: enter applies it, escape discards it, tab completes the last word."""
+
+    DEFAULT_CSS = """
+    FilterBar, FilterBar:focus { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "cursor_right", "complete"),
+        Binding("enter", "submit", "apply"),
+        Binding("escape", "leave", "leave", priority=True),
+    ]
+
+    class Left(Message):
+        """The input was left without entering anything."""
+
+    def __init__(self, values: FilterValues, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(
+            placeholder="state:failed type:fix repo:octo-org/* age:<2h -gate:lint words",
+            suggester=_FilterSuggester(values),
+            select_on_focus=False,
+            id=id,
+        )
+        self.cursor_blink = False
+
+    def open(self, text: str) -> None:
+        """Show the input with a text; it has the focus at once, so that it takes the very next key."""
+        self.value = text
+        self.display = True
+        self.screen.set_focus(self)
+        self.action_end()
+
+    def action_leave(self) -> None:
+        """Leave without entering anything."""
+        self.post_message(self.Left())
+
+
+class FindBar(Input):
+    """The input for a text to search for, or to filter by: enter applies it, escape discards it."""
+
+    DEFAULT_CSS = """
+    FindBar, FindBar:focus { display: none; height: 1; border: none; padding: 0 1; background: $surface; dock: bottom; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "find"),
+        Binding("escape", "leave", "leave", priority=True),
+    ]
+
+    class Left(Message):
+        """The input was left without entering anything."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(id=id)
+        self.cursor_blink = False
+
+    def open(self, purpose: str, text: str) -> None:
+        """Show the input with a text; `purpose` is its placeholder. It takes the very next key."""
+        self.placeholder = purpose
+        self.value = text
+        self.display = True
+        self.screen.set_focus(self)
+        self.action_end()
+
+    def close(self, focus: Widget) -> None:
+        """Hide the input, and give the focus to another widget."""
+        self.display = False
+        self.screen.set_focus(focus)
+
+    def action_leave(self) -> None:
+        """Leave without entering anything."""
+        self.post_message(self.Left())
 
 
 def filter_values(board: Board, views: Iterable[str]) -> dict[str, Iterable[str]]:
-    """Return what each key may be, as far as it is known here."""
+    """Return the possible values of each filter key, as far as they are known from the jobs on the board."""
     found = {key: set(values) for key, values in KEYS.items()}
     for job in board.held():
         found["type"].add(job.type)
@@ -50,6 +102,24 @@ def filter_values(board: Board, views: Iterable[str]) -> dict[str, Iterable[str]
     return {VIEW_SIGN: views, **{key: {value for value in values if " " not in value} for key, values in found.items()}}
 
 
+def complete_filter(text: str, values: dict[str, Iterable[str]]) -> str | None:
+    """Return the text with its last word completed, or None; a comma begins another value of the same key."""
+    before, space, word = text.rpartition(" ")
+    if word.startswith(VIEW_SIGN):
+        names = (name for name in sorted(values.get(VIEW_SIGN, ())) if name.startswith(word[1:]) and name != word[1:])
+        view = next(names, None)
+        return f"{before}{space}{VIEW_SIGN}{view}" if view else None
+    sign = "-" if word.startswith("-") else ""
+    key, colon, entered = word[len(sign) :].partition(":")
+    if not colon:
+        name = next((name for name in KEYS if key and name.startswith(key.lower())), None)
+        return f"{before}{space}{sign}{name}:" if name else None
+    earlier, comma, prefix = entered.rpartition(",")
+    matching = (value for value in sorted(values.get(key.lower(), ())) if value.lower().startswith(prefix.lower()))
+    value = next(matching, None)
+    return f"{before}{space}{sign}{key}:{earlier}{comma}{value}" if value and value != prefix else None
+
+
 class _FilterSuggester(Suggester):
     def __init__(self, values: FilterValues) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
@@ -57,75 +127,3 @@ class _FilterSuggester(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         return complete_filter(value, self._values())
-
-
-class FilterBar(Input):
-    """Where the filter is typed; enter takes it, escape leaves things as they were."""
-
-    DEFAULT_CSS = """
-    FilterBar, FilterBar:focus { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "cursor_right", "complete"),
-        Binding("enter", "submit", "apply"),
-        Binding("escape", "leave", "leave", priority=True),
-    ]
-
-    class Left(Message):
-        """Nothing was entered."""
-
-    def __init__(self, values: FilterValues, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
-        super().__init__(
-            placeholder="state:failed type:fix repo:octo-org/* age:<2h -gate:lint words",
-            suggester=_FilterSuggester(values),
-            select_on_focus=False,
-            id=id,
-        )
-        self.cursor_blink = False
-
-    def open(self, text: str) -> None:
-        """Take the very next key: it is there already, and shown now."""
-        self.value = text
-        self.display = True
-        self.screen.set_focus(self)
-        self.action_end()
-
-    def action_leave(self) -> None:
-        """Go back to the list."""
-        self.post_message(self.Left())
-
-
-class FindBar(Input):
-    """One line; enter looks for it, escape leaves."""
-
-    DEFAULT_CSS = """
-    FindBar, FindBar:focus { display: none; height: 1; border: none; padding: 0 1; background: $surface; dock: bottom; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "find"),
-        Binding("escape", "leave", "leave", priority=True),
-    ]
-
-    class Left(Message):
-        """Nothing was entered."""
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
-        super().__init__(id=id)
-        self.cursor_blink = False
-
-    def open(self, what: str, text: str) -> None:
-        """Take the very next key, to say what is to be done with what is typed."""
-        self.placeholder = what
-        self.value = text
-        self.display = True
-        self.screen.set_focus(self)
-        self.action_end()
-
-    def close(self, back: Widget) -> None:
-        """Hide, and give the keys back."""
-        self.display = False
-        self.screen.set_focus(back)
-
-    def action_leave(self) -> None:
-        """Go back."""
-        self.post_message(self.Left())

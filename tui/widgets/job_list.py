@@ -1,4 +1,4 @@
-"""The list of jobs: a board, drawn; cursor, scroll and marks hold on to jobs, not to rows."""
+"""The list of jobs: draws a board; cursor, scroll position and marks belong to jobs, not to rows."""
 
 from collections.abc import Callable
 
@@ -11,20 +11,20 @@ from tui.widgets.paint import StyledLine
 
 
 class JobList(RowView):
-    """Rows of a board; while the cursor is on the newest job it stays on the newest."""
+    """The rows of a board; a cursor on the newest job stays on the newest."""
 
     def __init__(self, board: Board, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.board = board
         self.marked: dict[str, None] = {}
-        self.new_above = 0  # rows that came while the cursor was further down
-        self.hidden_columns: frozenset[str] = frozenset()  # columns that are left out
+        self.new_above = 0  # rows that were added at the top while the cursor was further down
+        self.hidden_columns: frozenset[str] = frozenset()
         self._clock = clock
         self._drawn: dict[int, StyledLine] = {}
 
     @property
     def count(self) -> int:
-        """How many jobs are known."""
+        """The number of known jobs."""
         return len(self.board.ids)
 
     def draw(self, at: int, cells: int) -> StyledLine:
@@ -37,11 +37,11 @@ class JobList(RowView):
         job = self.board.job(at)
         if job is None:
             return placeholder_line(job_id)
-        marked, said = job_id in self.marked, self.board.said(job_id)
-        return job_line(job, said, cells, self._clock(), marked=marked, without=self.hidden_columns)
+        marked, activity = job_id in self.marked, self.board.said(job_id)
+        return job_line(job, activity, cells, self._clock(), marked=marked, without=self.hidden_columns)
 
     def tick(self, *, ages: bool) -> None:
-        """Draw the rows anew whose times look different by now; the ages of jobs that are over too, if asked."""
+        """Redraw the visible rows whose times have changed; those of finished jobs only with `ages`."""
         first, last = self.visible_rows
         for at in range(first, min(last + 1, self.count)):
             job = self.board.job(at)
@@ -52,7 +52,7 @@ class JobList(RowView):
         self._drawn = {at: line for at, line in self._drawn.items() if first <= at <= last}
 
     def show(self, board: Board) -> None:
-        """Show another board, from its newest job on."""
+        """Show another board from its newest job on, with nothing marked."""
         self.board = board
         self.cursor = 0
         self.new_above = 0
@@ -61,15 +61,16 @@ class JobList(RowView):
         self.jump(0)
 
     def merge_page(self, ask: PageRequest, page: JobPage) -> None:
-        """Put an answer in its place and redraw; what is looked at stays where it is."""
+        """Merge a page into the board and redraw; the visible jobs stay where they are."""
         top = self.scroll_offset.y
         newest = top == 0 and self.cursor == 0
-        looked_at = [self.board.ids[at] for at in (self.cursor, top)] if self.count > top else []
+        anchors = [self.board.ids[at] for at in (self.cursor, top)] if self.count > top else []
         splice = self.board.merge(ask, page)
-        if newest or not looked_at:
+        if newest or not anchors:
             self.recount()
             return
-        self.cursor, now_top = (self._row_of(*seen, splice) for seen in zip((self.cursor, top), looked_at, strict=True))
+        rows = zip((self.cursor, top), anchors, strict=True)
+        self.cursor, now_top = (self._row_of(row, job_id, splice) for row, job_id in rows)
         if top:
             self.new_above += max(now_top - top, 0)
         self.recount()
@@ -77,13 +78,13 @@ class JobList(RowView):
             self.jump(now_top)
 
     def move(self, cursor: int) -> None:
-        """Set the cursor; at the top nothing is above any more."""
+        """Set the cursor; at the top there are no new rows above it."""
         super().move(cursor)
         if self.cursor == 0:
             self.new_above = 0
 
     def action_mark(self) -> None:
-        """Mark the job under the cursor, or no longer, and go on to the next."""
+        """Mark or unmark the job under the cursor, and move to the next."""
         if self.count:
             job_id = self.board.ids[self.cursor]
             if job_id in self.marked:
@@ -93,7 +94,7 @@ class JobList(RowView):
             self.move(self.cursor + 1)
 
     def mark_range(self) -> None:
-        """Mark every job from the one that was marked last to the one under the cursor."""
+        """Mark every job from the last marked one to the cursor."""
         last = next((at for at, job_id in enumerate(self.board.ids) if job_id == next(reversed(self.marked), "")), None)
         if last is None:
             return
@@ -102,7 +103,7 @@ class JobList(RowView):
         self.refresh()
 
     def clear_marks(self) -> None:
-        """Mark nothing."""
+        """Remove all marks."""
         self.marked.clear()
         self.refresh()
 
@@ -113,11 +114,11 @@ class JobList(RowView):
 
     @property
     def current(self) -> RunnerJob | None:
-        """The job under the cursor; None where there is none, or it is not here yet."""
+        """The job under the cursor; None if there is none or it is not loaded yet."""
         return self.board.job(self.cursor) if self.count else None
 
     def _row_of(self, row: int, job_id: str, splice: Splice) -> int:
-        """Return where a row is after a splice; a job that is gone leaves its place to the next."""
+        """Return the row of a job after a splice; a job that is gone leaves its row to the next one."""
         moved = splice.moved(row)
         if moved is not None:
             return moved

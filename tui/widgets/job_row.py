@@ -1,23 +1,21 @@
-"""A job as one line of the list: which columns there are at a width, and what stands in them."""
+"""Draws one job: as a row of the list, with the columns that fit, and as the header of its own screen."""
 
 from functools import lru_cache
 
 from msgspec import UNSET, Struct
+from rich.cells import cell_len
 
 from shared import ids
 from shared.models import OPEN_STATUSES, RunnerJob, Status
 from tui.text.jobs import DASH, cost, elapsed, job_state, location
-from tui.text.plain import plain, truncate, width
+from tui.text.plain import plain
 from tui.text.times import age, duration, milliseconds, time_left
 from tui.widgets.bar import BarSegment
-from tui.widgets.paint import StyledLine
-
-# merged from tui.widgets.job_words: A job in the words around its steps: what it is, what it runs as, and its
-# pages.
+from tui.widgets.paint import StyledLine, crop
 
 
 class JobColumn(Struct, frozen=True):
-    """A column; one of `cells` 0 takes what the others leave, and low `rank` goes first when there is no room."""
+    """A column; one with `cells` 0 gets the remaining width, and those of the lowest `rank` are hidden first."""
 
     name: str
     cells: int
@@ -25,15 +23,17 @@ class JobColumn(Struct, frozen=True):
     right: bool = False
 
 
-IDLE_COLUMNS = frozenset({"TRY", "TIME", "TOKENS", "COST", "AGE"})  # columns that say little of jobs that never ran
+IDLE_COLUMNS = frozenset({"TRY", "TIME", "TOKENS", "COST", "AGE"})  # of little use for jobs that have not run yet
 GAP = 2
+ALWAYS = 9  # the rank of columns that are never hidden
+PAGE_TITLES = ("Log", "Events", "Diff", "Why", "Prompt", "Raw", "Result")
 THREAD_MAX = 34
 LAST_MIN = 16
 COLUMNS = (
-    JobColumn("ID", 8, 9),
-    JobColumn("STATE", 12, 9),
+    JobColumn("ID", 8, ALWAYS),
+    JobColumn("STATE", 12, ALWAYS),
     JobColumn("TYPE", 8, 6),
-    JobColumn("THREAD", 16, 9),
+    JobColumn("THREAD", 16, ALWAYS),
     JobColumn("LAST", 0, 5),
     JobColumn("TRY", 3, 2, right=True),
     JobColumn("TIME", 6, 8, right=True),
@@ -45,16 +45,16 @@ COLUMNS = (
 
 @lru_cache(maxsize=16)
 def visible_columns(cells: int, without: frozenset[str] = frozenset()) -> tuple[JobColumn, ...]:
-    """Return the columns that fit in `cells`, with their widths: the thread grows first, then what happened last.
+    """Return the columns that fit in `cells`, with their widths; spare cells go to THREAD first, then to LAST.
 
-    Those in `without` have nothing to say.
+    Columns in `without` are left out.
     """
     shown = [column for column in COLUMNS if column.name not in without]
-    for doomed in sorted(shown, key=lambda column: column.rank):
+    for column in sorted(shown, key=lambda column: column.rank):
         if _cells_needed(shown) <= cells:
             break
-        if doomed.rank < 9:
-            shown.remove(doomed)
+        if column.rank < ALWAYS:
+            shown.remove(column)
     spare = cells - _cells_needed(shown)
     wider = {"THREAD": max(0, min(THREAD_MAX - 16, spare // 2 if _has_last(shown) else spare))}
     wider["LAST"] = max(LAST_MIN + spare - wider["THREAD"], 0) if _has_last(shown) else 0
@@ -64,28 +64,28 @@ def visible_columns(cells: int, without: frozenset[str] = frozenset()) -> tuple[
 
 
 def job_heading(cells: int, without: frozenset[str] = frozenset()) -> StyledLine:
-    """Return the line above the rows."""
+    """Return the line with the names of the columns."""
     names = (" " * GAP).join(_fitted(column, column.name) for column in visible_columns(cells, without))
     return [("  ", ""), (names, "dim")]
 
 
 def job_line(
-    job: RunnerJob, said: str, cells: int, now: int, *, marked: bool, without: frozenset[str] = frozenset()
+    job: RunnerJob, activity: str, cells: int, now: int, *, marked: bool, without: frozenset[str] = frozenset()
 ) -> StyledLine:
-    """Return the line of a job, at `now` in milliseconds; `said` is what its last event said."""
+    """Return the line of a job, at `now` in milliseconds; `activity` describes its last event."""
     line = [("▌" if marked else "", "accent")]
     for column in visible_columns(cells, without):
-        text, style = _cell(column, job, said, now)
-        line += [(" " * (GAP - width(line[0][0]) if len(line) == 1 else GAP), ""), (_fitted(column, text), style)]
+        text, style = _cell(column, job, activity, now)
+        line += [(" " * (GAP - cell_len(line[0][0]) if len(line) == 1 else GAP), ""), (_fitted(column, text), style)]
     return line
 
 
 def placeholder_line(job_id: str) -> StyledLine:
-    """Return the line of a job that was not asked for yet."""
+    """Return the line of a job that is not loaded yet."""
     return [("  ", ""), (f"{plain(ids.short_id(job_id))}  …", "dim")]
 
 
-def _cell(column: JobColumn, job: RunnerJob, said: str, now: int) -> tuple[str, str]:  # noqa: PLR0911 (a table)
+def _cell(column: JobColumn, job: RunnerJob, activity: str, now: int) -> tuple[str, str]:  # noqa: PLR0911 (a table)
     state = job_state(job)
     quiet = "" if job.status in OPEN_STATUSES else "dim"
     match column.name:
@@ -96,9 +96,9 @@ def _cell(column: JobColumn, job: RunnerJob, said: str, now: int) -> tuple[str, 
         case "TYPE":
             return plain(job.type), ""
         case "THREAD":
-            return _last_part(location(job.repository, job.thread), column.cells), ""
+            return _crop_left(location(job.repository, job.thread), column.cells), ""
         case "LAST":
-            return job_activity(job, said, now), "red" if job.status is Status.FAILED else "dim"
+            return job_activity(job, activity, now), "red" if job.status is Status.FAILED else "dim"
         case "TRY":
             return f"{job.tries.used}/{job.tries.max}", quiet
         case "TIME":
@@ -111,8 +111,8 @@ def _cell(column: JobColumn, job: RunnerJob, said: str, now: int) -> tuple[str, 
             return age(now - milliseconds(job.created_at)).removesuffix(" ago"), quiet
 
 
-def job_activity(job: RunnerJob, said: str, now: int) -> str:
-    """Return what there is to say of a job beside its state, at `now` in milliseconds."""
+def job_activity(job: RunnerJob, activity: str, now: int) -> str:
+    """Return the most relevant fact about a job beside its state, at `now` in milliseconds."""
     if job.error:
         return plain(job.error.detail)
     if job.status is Status.PENDING:
@@ -120,24 +120,24 @@ def job_activity(job: RunnerJob, said: str, now: int) -> str:
     if job.status is Status.QUEUED and job.held:
         return plain(job.held)
     if job.status is Status.RUNNING:
-        return said or plain(job.last_event)
+        return activity or plain(job.last_event)
     if job.thread and job.thread.title:
         return plain(job.thread.title)
     return ""
 
 
 def approval_wait(job: RunnerJob, now: int) -> str:
-    """Return how long a job may still be approved, what asks for it, and who may answer."""
+    """Return how long a job can still be approved, which guards ask for it, and who may approve."""
     if job.waiting is None:
         return "needs an approval"
-    asks = ", ".join(job.waiting.guards)
+    guards = ", ".join(job.waiting.guards)
     return plain(
-        f"{time_left(milliseconds(job.waiting.expires_at) - now)} · {asks}, by {', '.join(job.waiting.by) or 'you'}"
+        f"{time_left(milliseconds(job.waiting.expires_at) - now)} · {guards}, by {', '.join(job.waiting.by) or 'you'}"
     )
 
 
 def tokens(job: RunnerJob) -> str:
-    """Return what a job used, `812` or `20.1k` or `1.3M`, or a dash where nobody said."""
+    """Return the tokens that a job used, `812` or `20.1k` or `1.3M`, or a dash if unknown."""
     number = job.usage.input_tokens + job.usage.output_tokens
     if not number:
         return DASH
@@ -156,26 +156,23 @@ def _has_last(shown: list[JobColumn]) -> bool:
 
 
 def _fitted(column: JobColumn, text: str) -> str:
-    text = truncate(text, column.cells)
-    space = " " * (column.cells - width(text))
+    text = crop(text, column.cells)
+    space = " " * (column.cells - cell_len(text))
     return space + text if column.right else text + space
 
 
-def _last_part(text: str, cells: int) -> str:
-    """Return a text shortened from the left: the end of a thread's name tells it from its neighbours."""
-    if width(text) <= cells:
+def _crop_left(text: str, cells: int) -> str:
+    """Return a text shortened from the left: threads of one repository differ at the end."""
+    if cell_len(text) <= cells:
         return text
     kept = text
-    while width(kept) > cells - 1:
+    while cell_len(kept) > cells - 1:
         kept = kept[1:]
     return f"…{kept}"
 
 
-PAGE_TITLES = ("Log", "Events", "Diff", "Why", "Prompt", "Raw", "Result")
-
-
 def job_title(job: RunnerJob) -> list[BarSegment]:
-    """Return what a job is."""
+    """Return id, state, type, thread and title of a job."""
     state = job_state(job)
     title = f' "{plain(job.thread.title)}"' if job.thread and job.thread.title else ""
     return [
@@ -186,8 +183,8 @@ def job_title(job: RunnerJob) -> list[BarSegment]:
 
 
 def job_facts(job: RunnerJob) -> str:
-    """Return who asked for it, what it runs as, and what it used."""
-    said = [
+    """Return who dispatched a job, what it runs as, and what it used, in one line."""
+    facts = [
         plain(job.actor),
         f"{plain(job.profile)} → {plain(job.executor)}",
         f"try {job.tries.used} of {job.tries.max}" + (f", attempt {job.attempt}" if job.attempt > 1 else ""),
@@ -196,24 +193,24 @@ def job_facts(job: RunnerJob) -> str:
         f"rails {plain(job.rails_revision)}",
     ]
     if job.status in OPEN_STATUSES and job.queued_at and job.started_at:
-        said.append(f"waited {duration(milliseconds(job.started_at) - milliseconds(job.queued_at))}")
-    return " · ".join(said)
+        facts.append(f"waited {duration(milliseconds(job.started_at) - milliseconds(job.queued_at))}")
+    return " · ".join(facts)
 
 
 def page_tabs(job: RunnerJob, page: int) -> list[BarSegment]:
-    """Return the names of the pages; the one that is shown stands out."""
-    made = None if job.result is UNSET else job.result
-    change = f"+{made.additions} -{made.deletions} " if made and made.commit else ""
-    words: list[BarSegment] = [(" ", "", "")]
+    """Return the names of the pages, with page number `page` highlighted."""
+    result = None if job.result is UNSET else job.result
+    change = f"+{result.additions} -{result.deletions} " if result and result.commit else ""
+    tabs: list[BarSegment] = [(" ", "", "")]
     for at, title in enumerate(PAGE_TITLES, 1):
-        here, action = at == page, f"screen.press('{at}')"
-        words.append((f" {at} ", "accent" if here else "dim", action))
-        words.append((f"{title} {change if title == 'Diff' else ''}", "bold" if here else "", action))
-    return words
+        selected, action = at == page, f"screen.press('{at}')"
+        tabs.append((f" {at} ", "accent" if selected else "dim", action))
+        tabs.append((f"{title} {change if title == 'Diff' else ''}", "bold" if selected else "", action))
+    return tabs
 
 
 def status_reason(job: RunnerJob) -> list[BarSegment]:
-    """Return why a job failed, or what keeps it from starting; nothing where there is nothing to say."""
+    """Return why a job failed, or what keeps it from starting; empty if neither applies."""
     if job.error:
         hint = f"  {plain(job.error.hint)}" if job.error.hint else ""
         return [(f" {plain(job.error.detail)}", "red", ""), (hint, "dim", "")]

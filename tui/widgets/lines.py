@@ -1,4 +1,4 @@
-"""Lines on screen, drawn one by one when they are seen: any number of them costs the same."""
+"""Scrolling views of lines, with and without a cursor; only visible lines are drawn, so any number is cheap."""
 
 from typing import ClassVar
 
@@ -12,16 +12,14 @@ from textual.strip import Strip
 
 from tui.widgets.paint import Palette, StyledLine, highlight
 
-# merged from tui.widgets.rows: Lines with a cursor: one of them is meant, and can be opened.
-
-WHEEL = 3  # lines
+WHEEL_LINES = 3
 
 
 class LineView(ScrollView, can_focus=True):
-    """Text that is scrolled; `count` lines, each of them drawn by `draw`."""
+    """A scrolling view; subclasses provide `count`, the number of lines, and `draw`, the content of one."""
 
     DEFAULT_CSS = """
-    Lines {
+    LineView {
         height: 1fr;
         overflow-x: hidden;
         overflow-y: auto;
@@ -43,69 +41,70 @@ class LineView(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(id=id)
-        self.left = 0  # cells that are scrolled out on the left
-        self.faded = False  # what is shown may be out of date
+        self.left = 0  # cells scrolled out of view on the left
+        self.faded = False  # drawn dim, because the content may be out of date
         self._palette: Palette | None = None
-        self._ground: Style | None = None
+        self._background: Style | None = None
 
     @property
     def count(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
         raise NotImplementedError
 
     def draw(self, at: int, cells: int) -> StyledLine:
-        """Return one line, plain already, for a width in cells."""
+        """Return one line for a width in cells; its text must be plain (see tui.text.plain)."""
         raise NotImplementedError
 
-    def row_style(self, _at: int) -> str:
-        """Return the style that lies over a whole line."""
+    def row_style(self, _row: int) -> str:
+        """Return the style that is applied over a whole line."""
         return "dim" if self.faded else ""
 
     @property
     def line_width(self) -> int:
-        """How many cells a line may have, beside the scrollbar."""
+        """The width of a line in cells, without the scrollbar."""
         return self.scrollable_content_region.width
 
     def recount(self) -> None:
-        """Draw all lines anew, after their number may have changed."""
+        """Redraw all lines after their number may have changed."""
         self.virtual_size = Size(self.line_width, self.count)
         self.refresh()
 
     def fade(self, *, faded: bool) -> None:
-        """Dim everything, or no longer."""
+        """Draw everything dim, or normal again."""
         if faded is not self.faded:
             self.faded = faded
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
-        if self._palette is None or self._ground is None:
-            self._palette, self._ground = Palette(self.app.theme_variables), self.rich_style
-        ground = self._ground
+        if self._palette is None or self._background is None:
+            self._palette, self._background = Palette(self.app.theme_variables), self.rich_style
+        background = self._background
         at = y + self.scroll_offset.y
         if at >= self.count:
-            return Strip.blank(self.line_width, ground)
+            return Strip.blank(self.line_width, background)
         return self._palette.strip(
-            self.draw(at, self.line_width), self.left, self.line_width, ground, self.row_style(at)
+            self.draw(at, self.line_width), self.left, self.line_width, background, self.row_style(at)
         )
 
     def notify_style_update(self) -> None:
-        """Forget the colours of another theme."""
+        """Drop the colours of the previous theme."""
         super().notify_style_update()
-        self._palette = self._ground = None
+        self._palette = self._background = None
 
     def on_resize(self) -> None:
-        """Draw for the new width."""
+        """Redraw for the new width."""
         self.recount()
 
     def jump(self, y: int) -> None:
-        """Scroll so that line `y` is the first, without an animation."""
-        self.scroll_to(y=y, animate=False, force=True)  # the scrollbar may not be there yet,
-        self.vertical_scrollbar.position = self.scroll_y  # and one that is not there is not told
+        """Scroll without animation so that line `y` is at the top."""
+        # Force it, and set the position of the scrollbar: a scrollbar that is not shown yet is not updated by Textual.
+        self.scroll_to(y=y, animate=False, force=True)
+        self.vertical_scrollbar.position = self.scroll_y
 
     @property
     def visible_rows(self) -> tuple[int, int]:
-        """The first and the last line that can be seen."""
+        """The first and the last visible row."""
         top = self.scroll_offset.y
         return top, top + max(self.size.height, 1) - 1
 
@@ -126,7 +125,7 @@ class LineView(ScrollView, can_focus=True):
         self.jump(self.count)
 
     def action_sideways(self, by: int) -> None:
-        """Scroll to the side."""
+        """Scroll horizontally by cells."""
         self.left = max(self.left + by, 0)
         self.refresh()
 
@@ -134,44 +133,44 @@ class LineView(ScrollView, can_focus=True):
         """Scroll with the wheel."""
         event.stop()
         event.prevent_default()
-        self.jump(self.scroll_offset.y + WHEEL)
+        self.jump(self.scroll_offset.y + WHEEL_LINES)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Scroll with the wheel."""
         event.stop()
         event.prevent_default()
-        self.jump(self.scroll_offset.y - WHEEL)
+        self.jump(self.scroll_offset.y - WHEEL_LINES)
 
 
 class TextView(LineView):
-    """Lines that are all there: a page of text."""
+    """A view of a fixed list of lines, with a search."""
 
-    def __init__(self, lines: list[StyledLine] | None = None, *, id: str | None = None) -> None:  # noqa: A002 (as above)
+    def __init__(self, lines: list[StyledLine] | None = None, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(id=id)
         self._lines: list[StyledLine] = lines or []
         self._pattern = ""
 
     @property
     def count(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
         return len(self._lines)
 
-    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (a page of text is as wide as it is)
-        """Return one of them."""
+    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (lines are not wrapped here)
+        """Return one line, with the matches of the search highlighted."""
         return highlight(self._lines[at], self._pattern)
 
     def show(self, lines: list[StyledLine]) -> None:
-        """Show other lines."""
+        """Replace the lines."""
         self._lines = lines
         self.recount()
 
     @property
     def text(self) -> list[str]:
-        """What the lines say."""
+        """The text of the lines, without styles."""
         return ["".join(text for text, _ in line) for line in self._lines]
 
     def find(self, pattern: str, *, backward: bool) -> bool:
-        """Mark a text in any case, and go to the next line below or above the first one seen that holds it."""
+        """Highlight a text, ignoring case, and scroll to its next line; return False if there is none."""
         self._pattern = pattern.lower()
         self.refresh()
         top = self.scroll_offset.y
@@ -184,12 +183,12 @@ class TextView(LineView):
 
 
 class RowView(LineView):
-    """A list; `cursor` is the row that is meant, always one of those there are, or 0."""
+    """A list with a cursor; `cursor` is the selected row, or 0 if there are none."""
 
     BINDINGS = [Binding("enter", "open", "open")]  # noqa: RUF012 (Textual's own way)
 
     class Moved(Message):
-        """The cursor, or what can be seen, is another."""
+        """The cursor or the visible rows have changed."""
 
         def __init__(self, rows: "RowView | None" = None) -> None:
             super().__init__()
@@ -197,11 +196,11 @@ class RowView(LineView):
 
         @property
         def control(self) -> "RowView | None":
-            """The list; None where one that is not said tells it."""
+            """The list that sent this, if known."""
             return self._rows
 
     class Opened(Message):
-        """The row under the cursor is to be opened."""
+        """The selected row is to be opened."""
 
         def __init__(self, rows: "RowView | None" = None) -> None:
             super().__init__()
@@ -209,22 +208,22 @@ class RowView(LineView):
 
         @property
         def control(self) -> "RowView | None":
-            """The list; None where one that is not said tells it."""
+            """The list that sent this, if known."""
             return self._rows
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(id=id)
         self.cursor = 0
 
-    def row_style(self, at: int) -> str:
-        """Mark the cursor; without focus it is only bold."""
-        style = super().row_style(at)
-        if at != self.cursor:
+    def row_style(self, row: int) -> str:
+        """Highlight the cursor; without focus it is only bold."""
+        style = super().row_style(row)
+        if row != self.cursor:
             return style
         return f"{style} reverse" if self.has_focus or self.screen.focused is None else f"{style} bold"
 
     def move(self, row: int) -> None:
-        """Set the cursor, and scroll as far as is needed to see it."""
+        """Set the cursor, and scroll as far as needed to show it."""
         row = max(0, min(row, self.count - 1))
         before, self.cursor = self.cursor, row
         self.refresh_lines(before)
@@ -233,7 +232,7 @@ class RowView(LineView):
         self.post_message(self.Moved(self))
 
     def reveal(self) -> None:
-        """Scroll as far as is needed to see the cursor."""
+        """Scroll as far as needed to show the cursor."""
         top, bottom = self.visible_rows
         if self.cursor < top:
             self.jump(self.cursor)
@@ -241,16 +240,16 @@ class RowView(LineView):
             self.jump(self.cursor - max(self.size.height, 1) + 1)
 
     def recount(self) -> None:
-        """Keep the cursor among the rows."""
+        """Redraw all rows; keep the cursor within them."""
         self.cursor = max(0, min(self.cursor, self.count - 1))
         super().recount()
 
     def on_resize(self) -> None:
-        """Keep the cursor in sight."""
+        """Keep the cursor visible."""
         self.call_after_refresh(self.reveal)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell that other rows are seen."""
+        """Report that the visible rows have changed."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.post_message(self.Moved(self))
@@ -264,16 +263,16 @@ class RowView(LineView):
         self.move(0)
 
     def action_last(self) -> None:
-        """Move to the last row that is known."""
+        """Move to the last known row."""
         self.move(self.count - 1)
 
     def action_open(self) -> None:
-        """Open the row under the cursor."""
+        """Open the selected row."""
         if self.count:
             self.post_message(self.Opened(self))
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor; a second click opens."""
+        """Move the cursor; open the row on a double click."""
         row = event.y + self.scroll_offset.y
         if row >= self.count:
             return

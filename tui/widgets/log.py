@@ -1,4 +1,4 @@
-"""A text of any number of bytes, read where one looks; followed while one is at its end, if it is one that grows."""
+"""A view of a text of any size: it loads the part that is visible, and follows the end of a growing text."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,185 +14,184 @@ from tui.widgets.lines import LineView
 from tui.widgets.log_text import CHUNK, ByteRange, LineFormatter, LogRows, LogText, LogTimes, ReadRange
 from tui.widgets.paint import StyledLine, highlight
 
-GUTTER = 9  # cells of a time and a blank
+TIME_CELLS = 9  # a time and a blank
 
 
 class LogView(LineView):
-    """Reads its text through `open`'s function; `note` is what is to be said of it, `clock` the times beside it."""
+    """Shows the text that `open` is given a function to read; `note` is an error or hint, `times` a column of times."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("z", "wrap", "wrap", show=False)]
 
     class Changed(Message):
-        """Position, size or note are others."""
+        """Position, size or note have changed."""
 
-    def __init__(self, shown: LineFormatter, colour: Callable[[str], str], empty: str) -> None:
+    def __init__(self, line_formatter: LineFormatter, colour: Callable[[str], str], empty: str) -> None:
         super().__init__()
         self.text = LogText()
         self.following = True
         self.note = ""
         self.times: LogTimes | None = None
-        self._rows = LogRows(shown)
+        self._rows = LogRows(line_formatter)
         self._colour = colour
-        self._empty = empty
+        self._empty = empty  # the note on an empty text
         self._wrapped = False
         self._read: ReadRange | None = None
         self._reading = False
-        self._stale = False
-        self._target: int | None = None  # a position to go to once it is held
+        self._may_have_grown = False
+        self._target: int | None = None  # an offset to scroll to once it is loaded
         self._pattern = ""
 
     @property
     def count(self) -> int:
-        """How many rows the lines make that are held; without any, the note is one."""
+        """The number of rows of the loaded lines; without any, the note is one row."""
         return len(self._rows) if self.text.lines else bool(self.note)
 
-    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (rows are folded when they are counted)
-        """Return a row, with what was looked for marked."""
+    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (rows are wrapped by recount)
+        """Return a row, with the pattern highlighted."""
         if not self.text.lines:
             return [(self.note, "dim")]
         line, text = self._rows[at]
         row = highlight([(text, self._colour(text))], self._pattern)
         if self.times is None:
             return row
-        when = self.times.at(self.text.offset(line)) if self._rows.begins(at) else ""
-        return [(f"{when:{GUTTER}}", "dim"), *row]
+        time = self.times.at(self.text.offset(line)) if self._rows.starts_line(at) else ""
+        return [(f"{time:{TIME_CELLS}}", "dim"), *row]
 
     def open(self, read: ReadRange, *, at_end: bool = True) -> None:
-        """Show another text, from its end or from its beginning."""
+        """Show another text from its end, following it, or from its beginning."""
         self._read = read
         self.text = LogText(at_end=at_end)
         self.following, self.note = at_end, ""
-        self._target, self._stale = None if at_end else 0, True
+        self._target, self._may_have_grown = None if at_end else 0, True
         self.recount()
-        self._look()
+        self._load()
 
     def check_growth(self) -> None:
-        """Look whether the text has grown."""
-        self._stale = True
-        self._look()
+        """Load what was added to the text."""
+        self._may_have_grown = True
+        self._load()
 
     def recount(self) -> None:
-        """Take the lines that are held, folded for the width there is."""
-        gutter = GUTTER if self.times else 0
-        self._rows.fold(max(self.line_width - gutter, 20) if self._wrapped else None)
-        self._rows.hold(self.text.lines)
+        """Redraw the loaded lines, wrapped to the current width if wrapping is on."""
+        times = TIME_CELLS if self.times else 0
+        self._rows.set_width(max(self.line_width - times, 20) if self._wrapped else None)
+        self._rows.set_lines(self.text.lines)
         super().recount()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Read what is looked at now; who scrolls up does not follow."""
+        """Load what is visible now; stop following when scrolled up."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.following = self._at_end
             self.post_message(self.Changed())
-            self._look()
+            self._load()
 
     def on_resize(self) -> None:
-        """Stay at the end."""
+        """Stay at the end while following."""
         if self.following:
             self.jump(self.count)
-        self._look()
+        self._load()
 
     @property
     def _at_end(self) -> bool:
         return self.text.end == (self.text.size or 0) and self.scroll_offset.y + self.size.height >= self.count
 
-    def _look(self) -> None:
+    def _load(self) -> None:
         if not self._reading and self._read and self.is_attached:
             self._reading = True
-            self._fill()
+            self._load_visible()
 
     @work(group="log")
-    async def _fill(self) -> None:
-        """Read until all that is looked at is held."""
+    async def _load_visible(self) -> None:
+        """Read until everything visible is loaded."""
         try:
-            while self._read and (span := self._wish()):
+            while self._read and (span := self._next_read()):
                 read, text = self._read, self.text
                 data, size = await asyncio.to_thread(read, span.header)
                 if text is self.text:
-                    self._take(span, data, size)
-        except ApiError as refused:
-            self.note = str(refused)
+                    self._insert(span, data, size)
+        except ApiError as error:
+            self.note = str(error)
             self.recount()
         except (DaemonUnreachable, InvalidResponse, NotUtf8):
-            pass  # the banner says it; what is shown stays
+            pass  # the screen shows the state of the connection; the loaded lines stay
         finally:
             self._reading = False
         self.post_message(self.Changed())
 
-    def _wish(self) -> ByteRange | None:
-        first, last = (self._rows.line(row) for row in self.visible_rows)
-        span = self.text.wish(first, len(self.text.lines) if self.following else last)
-        if span is None and self._stale:
-            self._stale = False
-            return self.text.more if self.text.end == self.text.size else None
+    def _next_read(self) -> ByteRange | None:
+        first, last = (self._rows.line_of(row) for row in self.visible_rows)
+        span = self.text.next_read(first, len(self.text.lines) if self.following else last)
+        if span is None and self._may_have_grown:
+            self._may_have_grown = False
+            return self.text.growth if self.text.end == self.text.size else None
         return span
 
-    def _take(self, span: ByteRange, data: bytes, size: int) -> None:
-        top, following = self._rows.line(self.scroll_offset.y), self.following
-        moved = self.text.give(span, data, size)
+    def _insert(self, span: ByteRange, data: bytes, size: int) -> None:
+        top, following = self._rows.line_of(self.scroll_offset.y), self.following
+        moved = self.text.insert(span, data, size)
         self.note = "" if size else self._empty
         self.recount()
         if self._target is not None:
-            self._arrive()
+            self._scroll_to_target()
         elif following:
             self.jump(self.count)
             self.following = True
         elif moved:
-            self.jump(self._rows.row(top + moved))
+            self.jump(self._rows.row_of(top + moved))
 
     def action_wrap(self) -> None:
-        """Fold long lines, or no longer."""
-        top = self._rows.line(self.scroll_offset.y)
+        """Switch the wrapping of long lines."""
+        top = self._rows.line_of(self.scroll_offset.y)
         self._wrapped = not self._wrapped
         self.left = 0
         self.recount()
-        self.jump(self.count if self.following else self._rows.row(top))
+        self.jump(self.count if self.following else self._rows.row_of(top))
 
     def action_first(self) -> None:
         """Go to the first byte."""
         self.go_to(0)
 
     def action_last(self) -> None:
-        """Go to the end, and follow."""
+        """Go to the end, and follow it."""
         if self.text.size and self.text.end < self.text.size - CHUNK:
             self.text.seek(self.text.size - CHUNK)
         self.recount()
         self.jump(self.count)
-        self.following, self._target, self._stale = True, None, True
-        self._look()
+        self.following, self._target, self._may_have_grown = True, None, True
+        self._load()
 
     def go_to(self, offset: int) -> None:
-        """Show the line that holds a byte."""
+        """Show the line with a byte offset; it is loaded first if needed."""
         self.following = False
         self._target = offset
-        if not self._arrive():
+        if not self._scroll_to_target():
             self.text.seek(max(offset - CHUNK // 2, 0))
             self.recount()
-            self._look()
+            self._load()
 
-    def _arrive(self) -> bool:
-        """Scroll to the target if it is held."""
+    def _scroll_to_target(self) -> bool:
         line = None if self._target is None else self.text.line_at(self._target)
         if line is None:
             return False
         self._target = None
-        self.jump(max(self._rows.row(line) - self.size.height // 3, 0) if line else 0)
+        self.jump(max(self._rows.row_of(line) - self.size.height // 3, 0) if line else 0)
         self.following = False
         return True
 
     @property
     def position(self) -> str:
-        """Where one is in the whole text; empty where that is empty."""
+        """The position in the whole text, like `40 % of 1.5 MiB`; empty for an empty text."""
         size = self.text.size
-        return f"{min(100 * self.seen[1] // size, 100)} % of {format_size(size)}" if size else ""
+        return f"{min(100 * self.visible_bytes[1] // size, 100)} % of {format_size(size)}" if size else ""
 
     @property
-    def seen(self) -> tuple[int, int]:
-        """From which byte to which one sees."""
-        first, last = (self._rows.line(row) for row in self.visible_rows)
+    def visible_bytes(self) -> tuple[int, int]:
+        """The range of bytes that is visible."""
+        first, last = (self._rows.line_of(row) for row in self.visible_rows)
         return self.text.offset(first), self.text.offset(last + 1)
 
-    def mark(self, pattern: str) -> None:
-        """Have a text stand out wherever it is, in any case."""
+    def set_pattern(self, pattern: str) -> None:
+        """Highlight a text wherever it occurs, ignoring case."""
         self._pattern = pattern.lower()
         self.refresh()

@@ -1,4 +1,4 @@
-"""What is looked for in a text that may be very long: the next place of it, or every line that holds it."""
+"""Search in a text that may be very long: the next occurrence, and the list of all lines that match."""
 
 import asyncio
 
@@ -11,18 +11,15 @@ from tui.widgets.log import LogView
 from tui.widgets.log_text import LineFormatter, ReadRange
 from tui.widgets.paint import StyledLine, highlight
 
-# merged from tui.widgets.matches: Only those lines of a long text that hold something: read through from its
-# beginning, and on while it grows.
-
 SCAN = 1024 * 1024  # bytes of one read
 LINE = 4096  # bytes of a line that are kept
-MOST = 50_000  # lines that are kept
-ENDLESS = 1024 * 1024  # bytes after which a line without an end is taken as it is
+MAX_MATCHES = 50_000  # lines that are kept
+MAX_LINE = 1024 * 1024  # bytes after which a line without an end is taken as complete
 
 
-def search_log(read: ReadRange, wanted: bytes, start: int, *, backward: bool) -> int | None:
-    """Return the position of `wanted`, in lower case, from `start` on; read in stretches that overlap by its length."""
-    overlap = len(wanted) - 1
+def search_log(read: ReadRange, pattern: bytes, start: int, *, backward: bool) -> int | None:
+    """Return the offset of the next `pattern`, in lower case, from `start` on, or None; the ranges it reads overlap."""
+    overlap = len(pattern) - 1
     at = start
     while True:
         first = max(at - SCAN, 0) if backward else at
@@ -30,7 +27,7 @@ def search_log(read: ReadRange, wanted: bytes, start: int, *, backward: bool) ->
         if end <= first:
             return None
         data, size = read(f"{first}-{end - 1}")
-        found = data.lower().rfind(wanted) if backward else data.lower().find(wanted)
+        found = data.lower().rfind(pattern) if backward else data.lower().find(pattern)
         if found >= 0:
             return first + found
         at = first if backward else first + SCAN - overlap
@@ -39,36 +36,36 @@ def search_log(read: ReadRange, wanted: bytes, start: int, *, backward: bool) ->
 
 
 class LineFilter:
-    """The lines of a text that hold `wanted`, in lower case, as far as it was read: up to byte `at`."""
+    """The lines of a text that contain `pattern`, in lower case, as far as it has been read: up to byte `at`."""
 
-    def __init__(self, wanted: bytes) -> None:
+    def __init__(self, pattern: bytes) -> None:
         self.at = 0
         self.size: int | None = None
-        self._wanted = wanted
+        self._pattern = pattern
         self._lines: list[tuple[int, bytes]] = []
         self._rest = b""
-        self._unfinished = False  # whether the last line, which may go on, is one of them
+        self._rest_matches = False  # whether the last line, which may continue, contains the pattern
 
     def __len__(self) -> int:
-        return len(self._lines) + self._unfinished
+        return len(self._lines) + self._rest_matches
 
     def __getitem__(self, at: int) -> tuple[int, bytes]:
-        """Return where a line begins, and the beginning of it."""
+        """Return the offset of a line, and its first bytes."""
         lines, rest = self._lines, self._rest
         return lines[at] if at < len(lines) else (self.at - len(rest), rest[:LINE])
 
     @property
     def full(self) -> bool:
-        """Whether no more lines are kept."""
-        return len(self._lines) >= MOST
+        """Whether the maximum number of lines is reached."""
+        return len(self._lines) >= MAX_MATCHES
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing more to read, for now."""
+        """Whether there is nothing more to read at present."""
         return self.full or (self.size is not None and self.at >= self.size)
 
     def read(self, read: ReadRange) -> None:
-        """Read a stretch further; a text that became shorter is another one, and is begun anew."""
+        """Read and filter the next range; a text that became shorter is taken as a new one."""
         data, self.size = read(f"{self.at}-{self.at + SCAN - 1}")
         if self.size < self.at:
             self.at, self._lines, self._rest = 0, [], b""
@@ -76,95 +73,98 @@ class LineFilter:
             self.feed(data)
 
     def feed(self, data: bytes) -> None:
-        """Take what comes next."""
+        """Filter the bytes that follow."""
         first = self.at - len(self._rest)
         self.at += len(data)
         block = self._rest + data
         end = block.rfind(b"\n") + 1
-        if not end and len(block) > ENDLESS:
+        if not end and len(block) > MAX_LINE:
             end = len(block)
         block, self._rest = block[:end], block[end:]
-        low, at = block.lower(), 0
-        while (at := low.find(self._wanted, at)) >= 0 and not self.full:
-            start = low.rfind(b"\n", 0, at) + 1
-            at = low.find(b"\n", at) + 1 or len(low)
+        lower, at = block.lower(), 0
+        while (at := lower.find(self._pattern, at)) >= 0 and not self.full:
+            start = lower.rfind(b"\n", 0, at) + 1
+            at = lower.find(b"\n", at) + 1 or len(lower)
             self._lines.append((first + start, block[start:at][:LINE]))
-        self._unfinished = self._wanted in self._rest.lower()
+        self._rest_matches = self._pattern in self._rest.lower()
 
 
 class MatchList(RowView):
-    """A list; the cursor on the last line stays there while more are found."""
+    """The matching lines of a text, read from its beginning and further while it grows.
 
-    def __init__(self, shown: LineFormatter) -> None:
+    A cursor on the last line stays on the last line while more are found.
+    """
+
+    def __init__(self, line_formatter: LineFormatter) -> None:
         super().__init__()
-        self._shown = shown
+        self._format = line_formatter
         self._pattern = ""
-        self._sieve = LineFilter(b"")
+        self._lines = LineFilter(b"")
         self._read: ReadRange | None = None
         self._reading = False
         self._following = False
 
     @property
     def count(self) -> int:
-        """How many lines were found."""
-        return len(self._sieve)
+        """The number of lines that were found."""
+        return len(self._lines)
 
     @property
     def selected_offset(self) -> int | None:
-        """Where the line under the cursor begins in the text."""
-        return self._sieve[self.cursor][0] if self.count else None
+        """The offset of the line under the cursor in the text."""
+        return self._lines[self.cursor][0] if self.count else None
 
     @property
-    def says(self) -> str:
-        """How far it was looked, and what was found."""
-        sieve = self._sieve
-        found = f"{counted(len(sieve), 'line')} with {self._pattern}"
-        if sieve.full:
-            return f"the first {MOST:,} lines with {self._pattern}"
-        return found if sieve.done else f"{found}, {100 * sieve.at // max(sieve.size or 0, 1)} % looked through"
+    def summary(self) -> str:
+        """How many lines were found, and how much of the text has been read."""
+        lines = self._lines
+        found = f"{counted(len(lines), 'line')} with {self._pattern}"
+        if lines.full:
+            return f"the first {MAX_MATCHES:,} lines with {self._pattern}"
+        return found if lines.done else f"{found}, {100 * lines.at // max(lines.size or 0, 1)} % searched"
 
-    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (a line is as long as it is)
-        """Return a line, with what was looked for marked."""
-        return highlight([(self._shown(self._sieve[at][1]), "")], self._pattern)
+    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (lines are not wrapped here)
+        """Return a line, with the pattern highlighted."""
+        return highlight([(self._format(self._lines[at][1]), "")], self._pattern)
 
-    def look(self, read: ReadRange, pattern: str, *, following: bool) -> None:
-        """Look through a text; where one follows, the cursor goes with what is found."""
+    def search(self, read: ReadRange, pattern: str, *, following: bool) -> None:
+        """Search a text from its beginning; with `following` the cursor stays on the last match."""
         self._following = following
         self._read, self._pattern = read, pattern.lower()
-        self._sieve = LineFilter(self._pattern.encode())
+        self._lines = LineFilter(self._pattern.encode())
         self.cursor = 0
         self.recount()
         self.check_growth()
 
     def move(self, row: int) -> None:
-        """Set the cursor; on the last line one follows."""
+        """Set the cursor; on the last line it follows."""
         super().move(row)
         self._following = self.cursor >= self.count - 1
 
     def check_growth(self) -> None:
-        """Look through what has come since."""
+        """Search what was added to the text."""
         if not self._reading and self._read:
             self._reading = True
-            self._fill()
+            self._search_rest()
 
     @work(group="matches")
-    async def _fill(self) -> None:
+    async def _search_rest(self) -> None:
         try:
             while self._read and self.display:
-                read, sieve = self._read, self._sieve
-                await asyncio.to_thread(sieve.read, read)
-                if sieve is not self._sieve:
+                read, lines = self._read, self._lines
+                await asyncio.to_thread(lines.read, read)
+                if lines is not self._lines:
                     continue
-                self._take()
-                if sieve.done:
+                self._show_found()
+                if lines.done:
                     return
         except (ApiError, DaemonUnreachable, InvalidResponse, NotUtf8):
-            pass  # the log itself says it
+            pass  # the log itself shows the error
         finally:
             self._reading = False
             self.post_message(LogView.Changed())
 
-    def _take(self) -> None:
+    def _show_found(self) -> None:
         self.recount()
         if self._following and self.count:
             self.move(self.count - 1)

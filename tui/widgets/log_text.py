@@ -1,6 +1,6 @@
-"""A stretch of a text that may be very long: the lines that are held, and which bytes to read next.
+"""The part of a long text that is in memory: its lines, which bytes to read next, and the rows it is drawn as.
 
-Positions are bytes of the whole text. Nothing counts the lines of all of it, so that its size costs nothing.
+Positions are byte offsets in the whole text. Lines are never counted from its beginning, so its size costs nothing.
 """
 
 import re
@@ -13,127 +13,47 @@ from msgspec import Struct
 from tui.text.plain import plain
 from tui.widgets.paint import wrap_line
 
-# merged from tui.widgets.log_rows: The rows that the lines of a log make on screen: one each, or several
-# where they are folded to a width.
-# merged from tui.widgets.log_clock: When a log was written: its bytes have no times, but the events that
-# showed them have.
-
-
-class LogTimes:
-    """When the bytes of a log were written, as far as its events tell: each tells of what is up to its end."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, str] = {}
-        self._ends: list[int] = []
-
-    def tell(self, end: int, clock: str) -> None:
-        """Take what an event says of the bytes before `end`."""
-        self._known[end] = clock
-        self._ends = []
-
-    def at(self, offset: int) -> str:
-        """Return the time of a byte; empty where nothing is known."""
-        if not self._ends:
-            self._ends = sorted(self._known)
-        at = bisect_right(self._ends, offset)
-        return self._known[self._ends[at]] if at < len(self._ends) else ""
-
-
+ReadRange = Callable[[str], tuple[bytes, int]]  # takes an HTTP range, returns the bytes and the size of the whole
 LineFormatter = Callable[[bytes], str]
 
-
-class LogRows:
-    """Rows of (line, text); without a width no line is folded, and only what is seen is made readable."""
-
-    def __init__(self, shown: LineFormatter) -> None:
-        self.cells: int | None = None
-        self._shown = shown
-        self._lines: Sequence[bytes] = ()
-        self._folds: list[tuple[int, str]] | None = None
-
-    def hold(self, lines: Sequence[bytes]) -> None:
-        """Take other lines, or the same after they have changed."""
-        self._lines = lines
-        self._folds = None
-
-    def fold(self, cells: int | None) -> None:
-        """Take another width; None folds nothing."""
-        if cells != self.cells:
-            self.cells = cells
-            self._folds = None
-
-    def __len__(self) -> int:
-        return len(self._lines) if self.cells is None else len(self._rows(self.cells))
-
-    def __getitem__(self, row: int) -> tuple[int, str]:
-        """Return the line that a row belongs to, and what is in it."""
-        return (row, self._shown(self._lines[row])) if self.cells is None else self._rows(self.cells)[row]
-
-    def begins(self, row: int) -> bool:
-        """Say whether a row is the first one of its line."""
-        return self.cells is None or row == 0 or self[row - 1][0] != self[row][0]
-
-    def line(self, row: int) -> int:
-        """Return the line of a row, or of the last one where there are fewer."""
-        if self.cells is None:
-            return row
-        rows = self._rows(self.cells)
-        return rows[min(row, len(rows) - 1)][0] if rows else 0
-
-    def row(self, line: int) -> int:
-        """Return the first row of a line."""
-        if self.cells is None:
-            return line
-        return next((row for row, (at, _) in enumerate(self._rows(self.cells)) if at >= line), 0)
-
-    def _rows(self, cells: int) -> list[tuple[int, str]]:
-        if self._folds is None:
-            self._folds = [
-                (at, row) for at, line in enumerate(self._lines) for row in wrap_line(self._shown(line), cells)
-            ]
-        return self._folds
-
-
-ReadRange = Callable[[str], tuple[bytes, int]]  # some bytes by a range of HTTP, and how long the whole is
-
 CHUNK = 128 * 1024  # bytes of one read
-HELD = 1024 * 1024  # bytes that are held
+MAX_LOADED = 1024 * 1024  # bytes in memory
 LINE = 4096  # bytes after which a line is broken, so that a text without line ends can be shown
-MARGIN = 100  # lines beside those that are seen
+MARGIN = 100  # lines that are loaded above and below the visible ones
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*[mK]")
 
 
 class ByteRange(Struct, frozen=True):
-    """Bytes to read: from `first` up to `end`, or the last `CHUNK` where nothing is known."""
+    """Bytes to read, from `first` up to `end`; the last `CHUNK` bytes if both are None."""
 
     first: int | None
     end: int | None
 
     @property
     def header(self) -> str:
-        """The same as HTTP says it."""
+        """The range in the syntax of HTTP."""
         return f"-{CHUNK}" if self.first is None or self.end is None else f"{self.first}-{self.end - 1}"
 
 
 class LogText:
-    """Lines of one text, from byte `start` up to byte `end`; `size` is how long it was at the last read."""
+    """The loaded lines of one text, bytes `start` to `end`; `size` is the size of the whole at the last read."""
 
     def __init__(self, *, at_end: bool = True) -> None:
         self.lines: list[bytes] = []
         self.start = 0
         self.end = 0
-        self.size = None if at_end else 0  # where nothing is known, its end is what is asked for first
-        self._starts: list[int] = []  # of each line, and the end of the last; empty where they must be counted anew
+        self.size = None if at_end else 0  # None: read the end first
+        self._starts: list[int] = []  # of each line, and the end of the last; empty if not computed yet
 
     def seek(self, offset: int) -> None:
-        """Hold nothing, and begin anew at a position."""
+        """Drop all lines, and continue at an offset."""
         self.lines = []
         self.start = self.end = offset
         self._starts = []
 
-    def wish(self, first: int, last: int) -> ByteRange | None:
-        """Return what to read next while the lines `first` to `last` are looked at."""
+    def next_read(self, first: int, last: int) -> ByteRange | None:
+        """Return what to read next while lines `first` to `last` are visible; None if everything is loaded."""
         if self.size is None:
             return ByteRange(None, None)
         if self.end < self.size and last + MARGIN >= len(self.lines):
@@ -143,14 +63,14 @@ class LogText:
         return None
 
     @property
-    def more(self) -> ByteRange:
-        """What has come since, if anything."""
+    def growth(self) -> ByteRange:
+        """The range behind the loaded lines, where a growing text continues."""
         return ByteRange(self.end, self.end + CHUNK)
 
-    def give(self, span: ByteRange, data: bytes, size: int) -> int:
-        """Take what was read; returns how many lines are before the first one of before, negative where some went.
+    def insert(self, span: ByteRange, data: bytes, size: int) -> int:
+        """Insert the bytes of a range; return by how many lines the loaded ones have moved, negative for dropped ones.
 
-        A text that became shorter is another text, and is begun anew.
+        A text that became shorter is taken as a new one: everything is dropped.
         """
         if self.size is not None and size < self.end:
             self.size = None
@@ -160,73 +80,148 @@ class LogText:
         self._starts = []
         first = max(size - len(data), 0) if span.first is None else span.first
         if self.lines and first + len(data) == self.start:
-            return self._before(first, data)
+            return self._prepend(first, data)
         if first != self.end or (not self.lines and first > 0):
             data, first = _from_line_start(data, first)
             self.start = self.end = first
             self.lines = []
-        return self._behind(data)
+        return self._append(data)
 
     def offset(self, line: int) -> int:
-        """Return the position of a line that is held."""
-        return self._positions[min(line, len(self.lines))]
+        """Return the offset of a loaded line."""
+        return self._offsets[min(line, len(self.lines))]
 
     def line_at(self, offset: int) -> int | None:
-        """Return the line that holds a position; None where that is not held."""
+        """Return the line with an offset; None if it is not loaded."""
         if not self.start <= offset < self.end:
             return None
-        return bisect_right(self._positions, offset) - 1
+        return bisect_right(self._offsets, offset) - 1
 
     @property
-    def _positions(self) -> list[int]:
+    def _offsets(self) -> list[int]:
         if not self._starts:
             self._starts = list(accumulate(map(len, self.lines), initial=self.start))
         return self._starts
 
-    def _before(self, first: int, data: bytes) -> int:
+    def _prepend(self, first: int, data: bytes) -> int:
         data, first = _from_line_start(data, first)
-        lines = _lines(data)
+        lines = _split_lines(data)
         self.lines[:0] = lines
         self.start = first
-        while self.end - self.start > HELD:
+        while self.end - self.start > MAX_LOADED:
             self.end -= len(self.lines.pop())
         return len(lines)
 
-    def _behind(self, data: bytes) -> int:
+    def _append(self, data: bytes) -> int:
         if self.lines and not self.lines[-1].endswith(b"\n") and len(self.lines[-1]) < LINE:
             last = self.lines.pop()
             self.end -= len(last)
             data = last + data
-        self.lines += _lines(data)
+        self.lines += _split_lines(data)
         self.end += len(data)
-        gone = 0
-        while self.end - self.start > HELD:
-            self.start += len(self.lines[gone])
-            gone += 1
-        del self.lines[:gone]
-        return -gone
+        dropped = 0
+        while self.end - self.start > MAX_LOADED:
+            self.start += len(self.lines[dropped])
+            dropped += 1
+        del self.lines[:dropped]
+        return -dropped
+
+
+class LogRows:
+    """The rows that lines are drawn as: one each, or, with a width, as many as each line wraps to.
+
+    Without a width only the rows that are asked for are formatted.
+    """
+
+    def __init__(self, line_formatter: LineFormatter) -> None:
+        self.cells: int | None = None
+        self._format = line_formatter
+        self._lines: Sequence[bytes] = ()
+        self._wrapped: list[tuple[int, str]] | None = None
+
+    def set_lines(self, lines: Sequence[bytes]) -> None:
+        """Replace the lines, or report that they have changed."""
+        self._lines = lines
+        self._wrapped = None
+
+    def set_width(self, cells: int | None) -> None:
+        """Set the width at which lines wrap; None for no wrapping."""
+        if cells != self.cells:
+            self.cells = cells
+            self._wrapped = None
+
+    def __len__(self) -> int:
+        return len(self._lines) if self.cells is None else len(self._rows(self.cells))
+
+    def __getitem__(self, row: int) -> tuple[int, str]:
+        """Return the index of the line that a row belongs to, and the text of the row."""
+        return (row, self._format(self._lines[row])) if self.cells is None else self._rows(self.cells)[row]
+
+    def starts_line(self, row: int) -> bool:
+        """Return whether a row is the first one of its line."""
+        return self.cells is None or row == 0 or self[row - 1][0] != self[row][0]
+
+    def line_of(self, row: int) -> int:
+        """Return the line of a row; the last line for rows behind the end."""
+        if self.cells is None:
+            return row
+        rows = self._rows(self.cells)
+        return rows[min(row, len(rows) - 1)][0] if rows else 0
+
+    def row_of(self, line: int) -> int:
+        """Return the first row of a line."""
+        if self.cells is None:
+            return line
+        return next((row for row, (at, _) in enumerate(self._rows(self.cells)) if at >= line), 0)
+
+    def _rows(self, cells: int) -> list[tuple[int, str]]:
+        if self._wrapped is None:
+            lines = map(self._format, self._lines)
+            self._wrapped = [(at, row) for at, line in enumerate(lines) for row in wrap_line(line, cells)]
+        return self._wrapped
+
+
+class LogTimes:
+    """The times at which the bytes of a log were written, as far as events report them."""
+
+    def __init__(self) -> None:
+        self._times: dict[int, str] = {}
+        self._ends: list[int] = []
+
+    def add(self, end: int, time: str) -> None:
+        """Add the time of the bytes before offset `end`, back to the previous known offset."""
+        self._times[end] = time
+        self._ends = []
+
+    def at(self, offset: int) -> str:
+        """Return the time of a byte, or "" if unknown."""
+        if not self._ends:
+            self._ends = sorted(self._times)
+        at = bisect_right(self._ends, offset)
+        return self._times[self._ends[at]] if at < len(self._ends) else ""
 
 
 def log_line(line: bytes) -> str:
-    """Return a line as people see it: without its colours, after the last return of the carriage, and plain."""
+    """Return a line as a terminal would show it: plain, without colours, and only what follows a carriage return."""
     text = line.rstrip(b"\r\n").rpartition(b"\r")[2].decode("utf-8", "replace")
     return plain(_COLOUR.sub("", text).expandtabs())
 
 
 def _from_line_start(data: bytes, first: int) -> tuple[bytes, int]:
-    """Leave out the end of a line whose beginning is not here."""
+    """Drop the end of a line whose beginning is not in the data; return the rest and its offset."""
     if first == 0:
         return data, first
     skipped = data.find(b"\n") + 1
     return data[skipped:], first + skipped
 
 
-def _lines(data: bytes) -> list[bytes]:
-    whole = data.splitlines(keepends=True) if b"\r" not in data else _at_newlines(data)
-    return [line[at : at + LINE] for line in whole for at in range(0, len(line), LINE)]
+def _split_lines(data: bytes) -> list[bytes]:
+    """Split at newlines only, not at carriage returns, and break lines that are too long."""
+    lines = data.splitlines(keepends=True) if b"\r" not in data else _split_at_newlines(data)
+    return [line[at : at + LINE] for line in lines for at in range(0, len(line), LINE)]
 
 
-def _at_newlines(data: bytes) -> list[bytes]:
+def _split_at_newlines(data: bytes) -> list[bytes]:
     lines = [line + b"\n" for line in data.split(b"\n")]
     last = lines.pop()[:-1]
     return [*lines, last] if last else lines

@@ -1,19 +1,20 @@
-"""The pages of text beside a job's steps, and of a decision: lines, without a screen."""
+"""The content of text pages: decision, result, prompt and JSON document of a job."""
 
 from contextlib import suppress
 
 import msgspec
 from msgspec import UNSET
+from rich.cells import cell_len
 
 from shared.models import Decision, RunnerJob
 from tui.text import decisions
 from tui.text.jobs import DASH
-from tui.text.plain import plain, width
+from tui.text.plain import plain
 from tui.widgets.paint import StyledLine, paint, parse_marks, wrap_line
 
 
 def page_lines(title: str, job: RunnerJob, document: bytes, cells: int) -> list[StyledLine]:
-    """Return the page of that title of a job, of which `document` is all that is known."""
+    """Return the page with a title of a job; `document` is the job as JSON."""
     match title:
         case "Why":
             return decision_page(None if job.decision is UNSET else job.decision, cells)
@@ -25,50 +26,50 @@ def page_lines(title: str, job: RunnerJob, document: bytes, cells: int) -> list[
 
 
 def decision_page(decision: Decision | None, cells: int) -> list[StyledLine]:
-    """Return a decision: its headline, every check, and what would have allowed it."""
+    """Return a decision: its headline, every check, and the change that would allow it."""
     if decision is None:
         return [[("nothing is decided yet", "dim")]]
     word, colour = decisions.verdict_headline(decision.verdict)
     page: list[StyledLine] = [[(word, f"{colour} bold")]]
     for line in decisions.decision_lines(decision, paint):
-        page += _folded(parse_marks(line), cells)
+        page += _wrapped(parse_marks(line), cells)
     return page
 
 
 def result_page(job: RunnerJob, cells: int) -> list[StyledLine]:
-    """Return what came of a job: its error or its commit, and what it used."""
+    """Return the result of a job: its error or commit, and its usage."""
     page: list[StyledLine] = []
     if job.error:
         page += _prose(job.error.detail, cells, "red")
         page += _prose(job.error.hint, cells) if job.error.hint else []
         page += [[("code ", "dim"), (plain(job.error.code), "")], []]
-    made = None if job.result is UNSET else job.result
-    if made and made.commit:
+    outcome = None if job.result is UNSET else job.result
+    if outcome and outcome.commit:
         page += [
-            [("commit  ", "dim"), (plain(made.commit), "")],
+            [("commit  ", "dim"), (plain(outcome.commit), "")],
             [("branch  ", "dim"), (plain(job.branch), "")],
-            [("change  ", "dim"), (f"+{made.additions}", "green"), (f" -{made.deletions}", "red"),
-             (f" in {made.files} files", "")],
+            [("change  ", "dim"), (f"+{outcome.additions}", "green"), (f" -{outcome.deletions}", "red"),
+             (f" in {outcome.files} files", "")],
             [],
         ]  # fmt: skip
-    elif made:
+    elif outcome:
         page += [[("nothing was changed", "dim")], []]
-    if made:
-        page += _prose(made.summary, cells)
+    if outcome:
+        page += _prose(outcome.summary, cells)
     used = job.usage
     page += [[], [("tokens  ", "dim"), (f"{used.input_tokens:,} in, {used.output_tokens:,} out", "")]]
     page += [[("cost    ", "dim"), (f"${used.cost_usd:.2f}" if used.cost_usd else DASH, "")]]
-    return page if made or job.error else [[("it is not over yet", "dim")], *page]
+    return page if outcome or job.error else [[("it is not over yet", "dim")], *page]
 
 
 def prompt_page(job: RunnerJob, cells: int) -> list[StyledLine]:
-    """Return what the executor is told."""
+    """Return the prompt of a job."""
     text = "" if job.prompt is UNSET else job.prompt
     return _prose(text, cells) or [[("there is no prompt", "dim")]]
 
 
 def json_page(document: bytes, cells: int) -> list[StyledLine]:
-    """Return a JSON document over many lines; what is no JSON is shown as it is."""
+    """Return a JSON document, indented; anything else is shown as it is."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         document = msgspec.json.format(document, indent=2)
     return _prose(document.decode("utf-8", "replace"), cells)
@@ -78,12 +79,12 @@ def _prose(text: str, cells: int, style: str = "") -> list[StyledLine]:
     return [[(part, style)] for line in text.splitlines() for part in wrap_line(plain(line.expandtabs()), cells)]
 
 
-def _folded(line: list[tuple[str, str]], cells: int) -> list[StyledLine]:
-    """Fold the last piece of a line, the further parts indented."""
+def _wrapped(line: list[tuple[str, str]], cells: int) -> list[StyledLine]:
+    """Wrap the last part of a line; continuation lines are indented."""
     if not line:
         return [[]]
     *before, (text, style) = line
-    room = cells - sum(width(part) for part, _ in before)
+    room = cells - sum(cell_len(part) for part, _ in before)
     first, *rest = wrap_line(text, max(room, 20))
     return [
         [*before, (first, style)],

@@ -1,19 +1,18 @@
-"""Painted text: pieces of (text, style), in the few styles of this house, as the terminal's own segments.
+"""Styled lines: sequences of (text, style) pairs, and their conversion to what Textual draws.
 
-A style is words of `red green yellow cyan accent dim bold reverse`; the theme says what they look like.
+A style is a string of the words `red green yellow cyan accent dim bold reverse`; the theme defines their colours.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 
+from rich.cells import cell_len, set_cell_size, split_graphemes
 from rich.segment import Segment
 from rich.style import Style as RichStyle
 from textual.content import Content
 from textual.strip import Strip
 from textual.style import Style
-
-from tui.text.plain import width
 
 StyledText = tuple[str, str]
 StyledLine = Sequence[StyledText]
@@ -26,51 +25,57 @@ _THEME = {
     "accent": "$accent",
 }
 
-# Private use characters: tui.plain spells them out in text from outside, so that nobody else can paint.
+# Private use characters: tui.text.plain escapes them in text from outside, so untrusted text cannot set styles.
 _ON, _OFF = "\ue000", "\ue001"
 
 
 def paint(text: str, colour: str) -> str:
-    """Mark `text` for `pieces`; in the shape that the words of `stitcher` are painted with."""
+    """Mark `text` with a colour for `parse_marks`; has the signature that tui.text expects of a paint function."""
     return f"{_ON}{colour}{_ON}{text}{_OFF}"
 
 
-def parse_marks(marked: str) -> list[StyledText]:
-    """Return a line that holds marks of `paint` as pieces."""
-    found = []
-    for part in marked.split(_OFF):
-        before, _, painted = part.partition(_ON)
-        colour, _, text = painted.partition(_ON)
-        found += [(before, ""), (text, colour)]
-    return [piece for piece in found if piece[0]]
+def parse_marks(text: str) -> list[StyledText]:
+    """Return a line with marks of `paint` as (text, style) pairs."""
+    pairs = []
+    for part in text.split(_OFF):
+        before, _, marked = part.partition(_ON)
+        colour, _, content = marked.partition(_ON)
+        pairs += [(before, ""), (content, colour)]
+    return [pair for pair in pairs if pair[0]]
 
 
 def highlight(line: StyledLine, pattern: str) -> StyledLine:
-    """Return a line with every place of a text, which is in lower case, standing out."""
-    text = "".join(piece for piece, _ in line).lower()
-    if not pattern or pattern not in text or len(text) != sum(len(piece) for piece, _ in line):
+    """Return a line with every occurrence of `pattern` highlighted; `pattern` must be in lower case."""
+    text = "".join(part for part, _ in line).lower()
+    if not pattern or pattern not in text or len(text) != sum(len(part) for part, _ in line):
         return line
-    found = {at + more for at in _places(text, pattern) for more in range(len(pattern))}
-    made, start = [], 0
-    for piece, style in line:
-        here = enumerate(piece, start)
-        for hit, run in groupby(here, key=lambda pair: pair[0] in found):
-            made.append(("".join(character for _, character in run), "reverse accent" if hit else style))
-        start += len(piece)
-    return made
+    matched = {start + offset for start in _occurrences(text, pattern) for offset in range(len(pattern))}
+    highlighted, start = [], 0
+    for part, style in line:
+        for match, run in groupby(enumerate(part, start), key=lambda pair: pair[0] in matched):
+            highlighted.append(("".join(character for _, character in run), "reverse accent" if match else style))
+        start += len(part)
+    return highlighted
 
 
-def _places(text: str, pattern: str) -> Iterator[int]:
+def _occurrences(text: str, pattern: str) -> Iterator[int]:
     at = text.find(pattern)
     while at >= 0:
         yield at
         at = text.find(pattern, at + len(pattern))
 
 
+def crop(text: str, cells: int) -> str:
+    """Return a plain text in at most `cells` cells as Textual measures them; `…` replaces what does not fit."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, cells - 1) + "…" if cells > 0 else ""
+
+
 def wrap_line(text: str, cells: int) -> list[str]:
-    """Return a plain line as lines of at most `cells` cells, broken at a blank where there is one; at least one."""
+    """Return a plain line as one or more lines of at most `cells` cells, broken at blanks where possible."""
     parts = []
-    while width(text) > cells:
+    while cell_len(text) > cells:
         end = _fitting(text, cells)
         blank = text.rfind(" ", end // 2, end + 1)
         end = blank + 1 if blank > 0 else end
@@ -80,19 +85,20 @@ def wrap_line(text: str, cells: int) -> list[str]:
 
 
 def _fitting(text: str, cells: int) -> int:
-    """Return how many characters fit, and at least one."""
+    """Return how many characters fit, at least one grapheme."""
     if text.isascii():
         return max(cells, 1)
     room = cells
-    for at, character in enumerate(text):
-        room -= width(character)
+    graphemes, _ = split_graphemes(text[: 8 * cells + 64])  # a grapheme of more code points is cut
+    for start, end, size in graphemes:
+        room -= size
         if room < 0:
-            return max(at, 1)
-    return len(text)
+            return start or end
+    return graphemes[-1][1]
 
 
 class Palette:
-    """The styles of one theme."""
+    """Converts style words to Rich styles for one theme."""
 
     def __init__(self, variables: dict[str, str]) -> None:
         self._variables = variables
@@ -100,22 +106,21 @@ class Palette:
         self._mixed: dict[tuple[RichStyle, str, str], RichStyle] = {}
 
     def __getitem__(self, words: str) -> RichStyle:
-        """Return a style as the terminal's own."""
+        """Return the Rich style for style words."""
         if words not in self._known:
             style = " ".join(_THEME.get(word, word) for word in words.split())
             self._known[words] = Style.parse(style, self._variables).rich_style if style else RichStyle.null()
         return self._known[words]
 
-    def strip(self, line: StyledLine, left: int, cells: int, ground: RichStyle, over: str = "") -> Strip:
-        """Return `cells` cells of a line from `left` on, on a ground, with a style over all of it."""
-        segments = [Segment(text, self._mix(ground, style, over)) for text, style in line if text]
-        strip = Strip(segments, sum(width(text) for text, _ in line))
-        return strip.crop_extend(left, left + cells, self._mix(ground, "", over))
+    def strip(self, line: StyledLine, left: int, cells: int, background: RichStyle, over: str = "") -> Strip:
+        """Return `cells` cells of a line from cell `left` on, with style words `over` applied to all of it."""
+        segments = [Segment(text, self._mix(background, style, over)) for text, style in line if text]
+        return Strip(segments).crop_extend(left, left + cells, self._mix(background, "", over))
 
-    def _mix(self, ground: RichStyle, words: str, over: str) -> RichStyle:
-        mixed = self._mixed.get((ground, words, over))
+    def _mix(self, background: RichStyle, words: str, over: str) -> RichStyle:
+        mixed = self._mixed.get((background, words, over))
         if mixed is None:
-            mixed = self._mixed[ground, words, over] = ground + self[words] + self[over]
+            mixed = self._mixed[background, words, over] = background + self[words] + self[over]
         return mixed
 
 
@@ -125,5 +130,5 @@ def _content_style(words: str) -> str:
 
 
 def to_content(line: Iterable[StyledText]) -> Content:
-    """Return a line for a widget that draws itself; nothing in it is read as markup."""
+    """Return a line as Textual content; nothing in it is interpreted as markup."""
     return Content.assemble(*[(text, _content_style(style)) if style else text for text, style in line])

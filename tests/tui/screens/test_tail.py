@@ -68,7 +68,7 @@ async def test_the_tail_is_narrowed_and_searched(daemon: FakeDaemon, make_app: M
 
 
 async def test_the_tail_forgets(daemon: FakeDaemon, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.widgets.events.KEPT", 100)
+    monkeypatch.setattr("tui.widgets.events.MAX_EVENTS", 100)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await pilot.press("t")
         await wait_until(pilot, lambda: stitcher_app(pilot).link.live)

@@ -56,8 +56,8 @@ def test_a_text_that_became_shorter_is_looked_through_anew() -> None:
 
 
 def test_a_sieve_is_full_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_search, "MOST", 10)
-    monkeypatch.setattr(log_search, "ENDLESS", 50)
+    monkeypatch.setattr(log_search, "MAX_MATCHES", 10)
+    monkeypatch.setattr(log_search, "MAX_LINE", 50)
     sieve = LineFilter(b"a")
     sieve.feed(b"x" * 60 + b"a" * 60)  # a line without an end
     assert len(sieve) == 1
@@ -69,6 +69,6 @@ def test_a_sieve_is_full_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bytes_have_the_time_of_the_event_that_tells_of_them(offset: int, when: str) -> None:
     clock = LogTimes()
     assert clock.at(0) == ""
-    clock.tell(25, "two")
-    clock.tell(10, "one")
+    clock.add(25, "two")
+    clock.add(10, "one")
     assert clock.at(offset) == when

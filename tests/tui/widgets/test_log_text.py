@@ -17,17 +17,17 @@ def _read(content: bytes, span: ByteRange) -> tuple[bytes, int]:
 def _settle(text: LogText, content: bytes, first: int, last: int) -> int:
     moved = 0
     for _ in range(1000):
-        span = text.wish(first + moved, last + moved)
+        span = text.next_read(first + moved, last + moved)
         if span is None:
             return moved
-        moved += text.give(span, *_read(content, span))
+        moved += text.insert(span, *_read(content, span))
     raise AssertionError("it reads for ever")
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_text, "CHUNK", 1000)
-    monkeypatch.setattr(log_text, "HELD", 20_000)
+    monkeypatch.setattr(log_text, "MAX_LOADED", 20_000)
     monkeypatch.setattr(log_text, "MARGIN", 10)
     monkeypatch.setattr(log_text, "LINE", 100)
 
@@ -37,9 +37,9 @@ LONG = b"".join(b"line %06d\n" % number for number in range(20_000))
 
 def test_it_opens_at_its_end_with_one_read() -> None:
     text = LogText()
-    span = text.wish(0, 0)
+    span = text.next_read(0, 0)
     assert span == ByteRange(None, None)
-    text.give(span, *_read(LONG, span))
+    text.insert(span, *_read(LONG, span))
     assert text.lines[-1] == b"line 019999\n"
     assert text.lines[0].startswith(b"line ")
     assert text.offset(len(text.lines)) == len(LONG)
@@ -61,14 +61,14 @@ def test_it_grows() -> None:
     _settle(text, b"a\nb", 0, 10)
     assert text.lines == [b"a\n", b"b"]
     more = b"a\nbc\nd\n"
-    text.give(text.more, more[text.end :], len(more))
+    text.insert(text.growth, more[text.end :], len(more))
     assert text.lines == [b"a\n", b"bc\n", b"d\n"]
 
 
 def test_another_text_at_the_same_place_begins_anew() -> None:
     text = LogText()
     _settle(text, b"a\nb\n", 0, 10)
-    text.give(text.more, b"", 2)
+    text.insert(text.growth, b"", 2)
     _settle(text, b"x\n", 0, 10)
     assert text.lines == [b"x\n"]
 
