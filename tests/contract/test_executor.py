@@ -1,4 +1,4 @@
-"""What every executor must do, run over each kind that there is."""
+"""Tests what every executor must do, for each kind in the table."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 
 from shared.models import Usage
+from stitcherd.executors import EXECUTORS
 from stitcherd.executors.base import INTERRUPTED, AgentProfile, Executor, Task
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
@@ -26,7 +27,7 @@ PROGRAMS = {
     "fails": "raise SystemExit(3)",
     "hangs": "import time; print('up', flush=True); time.sleep(60)",
 }
-PLAYS: dict[str, list[Any]] = {
+SCRIPTS: dict[str, list[Any]] = {
     "works": [["write", "made"], ["say", "made it"]],
     "fails": [["end", {"status": "error", "endedAt": 2, "error": "so it was played"}]],
     "hangs": [["say", "up"], ["hold"]],
@@ -34,10 +35,10 @@ PLAYS: dict[str, list[Any]] = {
 
 
 class Sink:
-    """Hears what an executor says, and hands its output on."""
+    """Passes output on, and keeps the reference."""
 
-    def __init__(self, listen: Callable[[bytes], None] = lambda _: None) -> None:
-        self.write = listen
+    def __init__(self, write: Callable[[bytes], None] = lambda _: None) -> None:
+        self.write = write
         self.reference: dict[str, str] = {}
 
     async def record_event(self, type_: str, payload: dict[str, Any]) -> None: ...
@@ -47,17 +48,18 @@ class Sink:
         self.reference = reference
 
 
-@pytest.fixture(params=["command", "openclaw"])
+@pytest.fixture(params=sorted(EXECUTORS))
 async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
-    """Make an executor that works, fails or hangs."""
+    """Return a function that makes an executor that works, fails or hangs."""
     if request.param == "command":
         yield lambda does: CommandExecutor((sys.executable, "-c", PROGRAMS[does]))
         return
+    assert request.param == "openclaw", "a new kind needs programs of its own here"
     gateway = FakeGateway()
     await gateway.open()
 
     def make(does: str) -> Executor:
-        gateway.script = PLAYS[does]
+        gateway.script = SCRIPTS[does]
         return OpenClawExecutor(gateway.address)
 
     yield make
@@ -85,7 +87,7 @@ def task(tmp_path: Path) -> Task:
     )
 
 
-async def test_it_works_in_the_checkout_on_the_prompt_and_says_what_it_does(make: Make, task: Task) -> None:
+async def test_it_does_the_prompt_in_the_checkout_and_writes_its_output(make: Make, task: Task) -> None:
     said = bytearray()
     result = await make("works").run(task, Sink(said.extend))
     assert result.ok
@@ -93,7 +95,7 @@ async def test_it_works_in_the_checkout_on_the_prompt_and_says_what_it_does(make
     assert said.strip() == b"made it"
 
 
-async def test_a_failure_is_told(make: Make, task: Task) -> None:
+async def test_a_failure_is_reported(make: Make, task: Task) -> None:
     result = await make("fails").run(task, Sink())
     assert not result.ok
     assert result.failure
@@ -101,8 +103,8 @@ async def test_a_failure_is_told(make: Make, task: Task) -> None:
     assert result.failure.detail.endswith(".")
 
 
-async def test_time_runs_out(make: Make, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stitcherd.executors.openclaw.executor.OVERRUN_SECONDS", 0.0)  # the fake keeps no time
+async def test_a_timeout_ends_it(make: Make, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stitcherd.executors.openclaw.executor.OVERRUN_SECONDS", 0.0)  # the fake enforces no timeout
     result = await make("hangs").run(structs.replace(task, timeout=0.3), Sink())
     assert result.failure
     assert result.failure.code == "executor_timeout"
@@ -111,7 +113,7 @@ async def test_time_runs_out(make: Make, task: Task, monkeypatch: pytest.MonkeyP
 
 
 async def cancelled(executor: Executor, task: Task) -> Sink:
-    """Cancel a task amid its work."""
+    """Cancel a task while it runs."""
     started = asyncio.Event()
     sink = Sink(lambda _: started.set())
     running = asyncio.ensure_future(executor.run(task, sink))
@@ -123,14 +125,12 @@ async def cancelled(executor: Executor, task: Task) -> Sink:
     return sink
 
 
-async def test_a_cancelled_one_leaves_nothing_running(make: Make, task: Task) -> None:
+async def test_a_cancelled_task_leaves_nothing_running(make: Make, task: Task) -> None:
     await cancelled(make("hangs"), task)
     assert find_job_processes(task.job_id, task.cwd.parent) == []
 
 
-async def test_what_was_ended_cannot_be_resumed_or_is_told_so(
-    make: Make, task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_resuming_what_was_ended_is_interrupted(make: Make, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stitcherd.executors.openclaw.run.FIND_SECONDS", 0.2)
     executor = make("hangs")
     sink = await cancelled(executor, task)
@@ -140,7 +140,7 @@ async def test_what_was_ended_cannot_be_resumed_or_is_told_so(
     await executor.terminate(sink.reference)
 
 
-async def test_it_says_how_it_is(make: Make, task: Task) -> None:
+async def test_its_health_is_known(make: Make, task: Task) -> None:
     health = await make("works").health([task.profile] if task.profile else [])
     assert (health.ok, health.away) == (True, False)
     assert health.detail
@@ -153,14 +153,14 @@ async def test_it_says_how_it_is(make: Make, task: Task) -> None:
         ("import os; os.kill(os.getpid(), 9)", -9, "The executor was ended by SIGKILL."),
     ],
 )
-async def test_a_command_that_fails_says_how(task: Task, code: str, exit_code: int, detail: str) -> None:
+async def test_a_failed_command_reports_how_it_ended(task: Task, code: str, exit_code: int, detail: str) -> None:
     result = await CommandExecutor((sys.executable, "-c", code)).run(task, Sink())
     assert result.exit_code == exit_code
     assert result.failure
     assert result.failure.detail == detail
 
 
-async def test_a_command_that_cannot_start_is_told(task: Task) -> None:
+async def test_a_command_that_cannot_start_is_reported(task: Task) -> None:
     result = await CommandExecutor(("no-such-agent", "-p")).run(task, Sink())
     assert result.exit_code is None
     assert result.failure

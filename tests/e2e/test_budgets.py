@@ -16,9 +16,9 @@ NIGHT = 60_000  # milliseconds: longer than any of these tests
 
 @pytest.fixture
 def gateway() -> Iterator[ThreadedGateway]:
-    apart = ThreadedGateway()
-    yield apart
-    apart.end()
+    threaded = ThreadedGateway()
+    yield threaded
+    threaded.close()
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_job_allowed_before_the_daily_budget_was_used_up_waits(
     wait_until(lambda: gateway.started, "it runs")
     waiting = house.dispatch("read", script(["say", "hello"]))
     wait_until(lambda: house.job(waiting)["held"], "it waits for the other")
-    gateway.let_go()
+    gateway.release()
     house.wait(spender, "COMPLETED")
     held = wait_until(lambda: "day" in str((job := house.job(waiting))["held"]) and job, "it says what holds it")
     assert held["held"].startswith("limit: the day's budget of 2.5 USD is used up until 20")

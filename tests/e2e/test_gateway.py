@@ -17,9 +17,9 @@ HOLDS = script(["use", 100, 10, 0.5], ["hold"], ["say", "found again"])
 
 @pytest.fixture
 def gateway() -> Iterator[ThreadedGateway]:
-    apart = ThreadedGateway()
-    yield apart
-    apart.end()
+    threaded = ThreadedGateway()
+    yield threaded
+    threaded.close()
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_a_run_outlives_the_daemon_and_its_job_goes_on(
     job_id = daemon.dispatch("read", HOLDS)
     underway(gateway)
     getattr(daemon, by)()
-    assert not gateway.fake.asked("sessions.patch")[1:], "nothing was ended"
+    assert not gateway.fake.params_of("sessions.patch")[1:], "nothing was ended"
     daemon.start()
-    wait_until(lambda: gateway.fake.asked("chat.history"), "the run is found again")
-    gateway.let_go()
+    wait_until(lambda: gateway.fake.params_of("chat.history"), "the run is found again")
+    gateway.release()
     job = daemon.wait(job_id, "COMPLETED")
     assert (job["attempt"], job["tries"]["used"], job["usage"]["inputTokens"]) == (1, 1, 100)
     assert types(job).count("job.recovered") == 1
@@ -80,7 +80,7 @@ def test_a_run_that_ended_while_nobody_was_there_is_judged(gateway: ThreadedGate
     job_id = daemon.dispatch("read", HOLDS)
     underway(gateway)
     daemon.kill()
-    gateway.let_go()
+    gateway.release()
     wait_until(lambda: all(gateway.fake.runs.values()), "it ends")
     daemon.start()
     daemon.wait(job_id, "COMPLETED")
@@ -93,7 +93,7 @@ def test_the_staircase_goes_on_from_the_try_that_ran(gateway: ThreadedGateway, d
     underway(gateway)
     daemon.kill()
     daemon.start()
-    gateway.let_go()
+    gateway.release()
     daemon.wait(job_id, "COMPLETED")
     assert gateway.started == [f"{job_id}-1-1", f"{job_id}-1-2"]
 
@@ -134,8 +134,8 @@ def test_a_run_that_is_lost_leads_where_the_type_says(
     job_id = daemon.dispatch(type_, HOLDS)
     underway(gateway)
     daemon.kill()
-    gateway.do(gateway.fake.forget())
-    gateway.let_go()
+    gateway.call(gateway.fake.forget())
+    gateway.release()
     daemon.start()
     job = daemon.wait(job_id, "FAILED" if runs == 1 else "COMPLETED")
     assert gateway.started == [f"{job_id}-{attempt}-1" for attempt in range(1, runs + 1)]
@@ -146,7 +146,7 @@ def test_a_run_that_is_lost_leads_where_the_type_says(
 def test_a_job_waits_for_a_gateway_that_is_away_and_others_do_not(
     gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:
-    gateway.do(gateway.fake.close())
+    gateway.call(gateway.fake.close())
     daemon.start(ready=False)
     wait_until(lambda: alive(daemon), "the daemon is there")
     job_id = daemon.dispatch("read", script(["say", "at last"]))
@@ -158,7 +158,7 @@ def test_a_job_waits_for_a_gateway_that_is_away_and_others_do_not(
     seen = check(daemon, "executor:claw")
     assert (seen["ok"], "connection refused" in seen["detail"]) == (False, True)
     assert daemon.public("GET", "/readyz").json == {"ready": False}
-    gateway.do(gateway.fake.open())
+    gateway.call(gateway.fake.open())
     job = daemon.wait(job_id, "COMPLETED")
     assert job["attempt"] == 1
     wait_until(lambda: daemon.ask("GET", "/readyz").status == 200, "it is well again")
@@ -170,11 +170,11 @@ def test_a_gateway_that_goes_between_two_looks_only_delays_a_job(
     gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:
     daemon.start()
-    gateway.do(gateway.fake.close())
+    gateway.call(gateway.fake.close())
     job_id = daemon.dispatch("read", script(["say", "at last"]))
     job = wait_until(lambda: (it := daemon.job(job_id))["held"] and it, "the reason")
     assert job["status"] == "QUEUED"
-    gateway.do(gateway.fake.open())
+    gateway.call(gateway.fake.open())
     job = daemon.wait(job_id, "COMPLETED")
     assert gateway.started == [f"{job_id}-{job['attempt']}-1"]
 
@@ -200,7 +200,7 @@ def test_no_try_is_run_twice_whoever_is_killed(gateway: ThreadedGateway, daemon:
             daemon.kill()
             daemon.start()
         else:
-            gateway.do(gateway.fake.crash(resumes=True))
+            gateway.call(gateway.fake.crash(resumes=True))
     ended = [over(daemon, job_id) for job_id in jobs]
     assert max(Counter(gateway.started).values()) == 1
     assert [job["error"] for job in ended if job["error"] and job["error"]["code"] != "interrupted"] == []

@@ -1,4 +1,4 @@
-"""A repository, and the checkout of a job that works on it."""
+"""Fixtures for the tests of git: a repository, and the checkout of a job."""
 
 from pathlib import Path
 

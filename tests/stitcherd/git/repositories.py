@@ -1,4 +1,4 @@
-"""Real repositories for the tests of git: made, filled and asked, with none of the user's own configuration."""
+"""Creates and queries real repositories for the tests of git, with none of the user's configuration."""
 
 import os
 import subprocess
@@ -33,12 +33,12 @@ def commit(path: Path, files: dict[str, str]) -> str:
     return git(path, "rev-parse", "HEAD")
 
 
-def evil(path: Path) -> str:
-    """A program that leaves a mark when it is run."""
+def marking_program(path: Path) -> str:
+    """Write a program that creates a file `*.ran` when it is run; return its path."""
     path.write_text(f"#!/bin/sh\ntouch {path}.ran\n")
     path.chmod(0o755)
     return str(path)
 
 
-def found(root: Path, pattern: str) -> list[Path]:
+def find(root: Path, pattern: str) -> list[Path]:
     return list(root.rglob(pattern))

@@ -1,4 +1,4 @@
-"""What the agent left behind becomes one commit, whatever it did to its own git."""
+"""Tests that the agent's work becomes one commit, whatever it did to its own git, and is published."""
 
 import shutil
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from stitcherd.git.commit import DiffStat, diff_stat, publish
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
 
-async def test_an_unchanged_tree_is_no_commit(checkout: Checkout) -> None:
+async def test_an_unchanged_tree_makes_no_commit(checkout: Checkout) -> None:
     write(checkout.work, {"x.tmp": "ignored"})
     assert await checkout.commit("nothing") is None
 
 
-async def test_all_since_the_base_is_one_commit(checkout: Checkout, origin: Path) -> None:
+async def test_all_changes_since_the_base_are_one_commit(checkout: Checkout, origin: Path) -> None:
     commit(checkout.work, {"new.txt": "1\n"})
     commit(checkout.work, {"new.txt": "1\n2\n"})
     (checkout.work / "a.txt").unlink()
@@ -48,7 +48,7 @@ def git_is_a_file(checkout: Checkout) -> None:
     (checkout.work / ".git").write_text("gitdir: /etc\n")
 
 
-def hide(checkout: Checkout) -> None:
+def hide_changes(checkout: Checkout) -> None:
     git(checkout.work, "update-index", "--assume-unchanged", "a.txt")
     git(checkout.work, "update-index", "--skip-worktree", "a.txt")
     write(checkout.work, {".git/info/exclude": "*\n"})
@@ -58,15 +58,13 @@ def broken_index(checkout: Checkout) -> None:
     write(checkout.work, {".git/index": "rubbish", ".git/index.lock": "", ".git/config": "[core"})
 
 
-def elsewhere(checkout: Checkout) -> None:
+def redirect(checkout: Checkout) -> None:
     git(checkout.work, "config", "core.worktree", "/tmp")
     git(checkout.work, "replace", "-f", "HEAD", git(checkout.work, "commit-tree", "-m", "x", "HEAD^{tree}"))
 
 
-@pytest.mark.parametrize("trick", [remove_git, fresh_init, git_is_a_file, hide, broken_index, elsewhere])
-async def test_what_the_agent_did_to_its_git_does_not_matter(
-    checkout: Checkout, trick: Callable[[Checkout], None]
-) -> None:
+@pytest.mark.parametrize("trick", [remove_git, fresh_init, git_is_a_file, hide_changes, broken_index, redirect])
+async def test_changes_to_the_agents_git_do_not_matter(checkout: Checkout, trick: Callable[[Checkout], None]) -> None:
     write(checkout.work, {"a.txt": "one\ntwo\nthree\n", "new": "n\n"})
     trick(checkout)
     sha = await checkout.commit("x")
@@ -74,12 +72,12 @@ async def test_what_the_agent_did_to_its_git_does_not_matter(
     assert await diff_stat(checkout, sha) == DiffStat(files=2, additions=2, deletions=0)
 
 
-@pytest.mark.parametrize("born", [True, False])
-async def test_a_repository_inside_the_tree_is_refused_by_name(checkout: Checkout, born: bool) -> None:
+@pytest.mark.parametrize("with_commit", [True, False])
+async def test_a_repository_inside_the_tree_is_refused_by_name(checkout: Checkout, with_commit: bool) -> None:
     inner = checkout.work / "inner"
     inner.mkdir()
     git(inner, "init", "-q")
-    if born:
+    if with_commit:
         commit(inner, {"x": "x"})
     with pytest.raises(GitError, match="inner"):
         await checkout.commit("x")
@@ -95,3 +93,24 @@ async def test_a_link_in_place_of_the_tree_is_refused(checkout: Checkout, tmp_pa
     place.symlink_to(tmp_path / "moved")
     with pytest.raises(GitError, match="symbolic link"):
         await checkout.commit("x")
+
+
+@pytest.mark.parametrize("bare", [True, False])
+async def test_only_the_commit_is_published(checkout: Checkout, origin: Path, tmp_path: Path, bare: bool) -> None:
+    target = tmp_path / "target"
+    git(tmp_path, "clone", "-q", *(["--bare"] if bare else []), str(origin), str(target))
+    refs = git(target, "for-each-ref")
+    for text in ("1\n", "2\n"):
+        write(checkout.work, {"a.txt": text})
+        sha = await checkout.commit("x")
+        assert sha
+        await publish(checkout, sha, str(target), BRANCH)
+        assert git(target, "rev-parse", BRANCH) == sha
+    git(target, "update-ref", "-d", f"refs/heads/{BRANCH}")
+    assert git(target, "for-each-ref") == refs
+    git(target, "fsck", "--strict")
+
+
+async def test_publishing_accepts_only_paths(checkout: Checkout) -> None:
+    with pytest.raises(GitError, match="not allowed"):
+        await publish(checkout, str(checkout.base), "https://127.0.0.1:9/x.git", BRANCH)

@@ -1,81 +1,150 @@
-"""The checkouts for gates: the commit, and nothing but the commit."""
+"""Tests the checkout that several gates use: what one of them leaves, the next one does not find."""
 
+import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
+from stitcherd.git.gate_checkout import GateCheckout
 from tests.stitcherd.git.repositories import git, write
 
-
-async def test_a_gate_sees_exactly_the_commit(checkout: Checkout) -> None:
-    write(checkout.work, {"a.txt": "changed\n", "x.tmp": "ignored", ".git/info/exclude": "*\n"})
-    sha = await checkout.commit("x")
-    assert sha
-    write(checkout.work, {"late.txt": "after the commit"})
-    path = await checkout.check_out("tests / unit", sha)
-    assert path.parent == checkout.directory
-    assert {p.name for p in path.iterdir()} == {".git", ".gitignore", "a.txt", "b", "tests"}
-    assert git(path, "status", "--porcelain", "--branch") == "## HEAD (no branch)"
-    assert git(path, "rev-parse", "HEAD") == sha
-    assert git(path, "log", "--format=%H").split() == [sha, checkout.base]
-    assert git(path, "describe", "--tags").startswith("v1-1-g")
+PREPARED_FILES = {"venv/bin/lint": "lint\n", "venv/lib/deep/a.py": "a\n", "x.tmp": "x\n"}  # all ignored
 
 
-async def test_between_gates_the_checkout_is_as_committed(checkout: Checkout, tmp_path: Path) -> None:
+async def make_gate_checkout(checkout: Checkout, *, prepared: bool) -> GateCheckout:
     write(checkout.work, {"a.txt": "changed\n"})
     sha = await checkout.commit("x")
     assert sha
-    path = await checkout.check_out("gate", sha)
-    write(path, {"a.txt": "by the gate\n", "junk/x": "", "venv/lib": "ignored", ".git/config": "[core]\nbare = maybe"})
-    git(tmp_path, "init", "-q", str(path / "nested"))
-    shutil.rmtree(path / "b")
-    (path / "b").symlink_to(tmp_path)
-    await checkout.reset(path, sha)
-    assert (path / "a.txt").read_text() == "changed\n"
-    assert (path / "b/c.txt").read_text() == "c\n"
-    assert not (path / "venv").exists()
-    assert not (path / "junk").exists()
-    assert not (path / "nested").exists()
-    assert not (tmp_path / "c.txt").exists()
-    assert git(path, "status", "--porcelain") == ""
+    tree = await GateCheckout.create(checkout, "gates", sha)
+    if prepared:
+        write(tree.path, {**PREPARED_FILES, "a.txt": "by prepare\n", "new.txt": "by prepare\n"})
+        (tree.path / "venv/bin/lint").chmod(0o755)
+        (tree.path / "venv/bin/python").symlink_to("/usr/bin/python3")
+        (tree.path / "venv/empty").mkdir()
+        os.mkfifo(tree.path / "venv/pipe")
+        await tree.keep_prepared(several=True)
+    await tree.renew()
+    return tree
 
 
-async def test_named_files_are_as_the_base_has_them(checkout: Checkout) -> None:
-    changed = {"a.txt": "x\n", "b/c.txt": "x\n", "b/[id].txt": "x\n", "tests/deep/new.py": "x\n", "tests/t.py": "x\n"}
-    write(checkout.work, changed)
-    sha = await checkout.commit("x")
-    assert sha
-    path = await checkout.check_out("gate", sha)
-    write(path, {"tests/cache.tmp": "ignored"})
-    await checkout.restore_from_base(path, ["tests/*.py", "b/[id].txt", "no/such"])
-    assert (path / "tests/t.py").read_text() == "t\n"
-    assert not (path / "tests/deep/new.py").exists()
-    assert not (path / "b/[id].txt").exists()
-    assert (path / "tests/cache.tmp").exists()
-    assert (path / "b/c.txt").read_text() == "x\n"
-    await checkout.restore_from_base(path, ["tests"])
-    assert not (path / "tests/cache.tmp").exists()
-    await checkout.restore_from_base(path, [])
-    assert (path / "a.txt").read_text() == "x\n"
+def contents(path: Path) -> dict[str, tuple[int, bytes]]:
+    """Return what a gate could find: names, types, modes and contents, and what git reports."""
+    found = {}
+    for file in sorted(path.rglob("*")):
+        if ".git" in file.relative_to(path).parts:
+            continue
+        held = bytes(file.readlink()) if file.is_symlink() else file.read_bytes() if file.is_file() else b""
+        found[str(file.relative_to(path))] = (file.lstat().st_mode, held)
+    found["git"] = (0, git(path, "log", "--format=%H").encode() + git(path, "status", "--porcelain").encode())
+    return found
 
 
-async def test_restoring_follows_no_link(checkout: Checkout, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    write(outside, {"c.txt": "outside\n", "new.txt": "outside\n"})
-    shutil.rmtree(checkout.work / "b")
-    (checkout.work / "b").symlink_to(outside)
-    (checkout.work / "a.txt").unlink()
-    (checkout.work / "a.txt").symlink_to(outside / "c.txt")
-    sha = await checkout.commit("x")
-    assert sha
-    path = await checkout.check_out("gate", sha)
-    await checkout.restore_from_base(path, ["b/c.txt", "b/new.txt", "a.txt"])
-    assert {p.name: p.read_text() for p in outside.iterdir()} == {"c.txt": "outside\n", "new.txt": "outside\n"}
-    assert (path / "b/c.txt").read_text() == "c\n"
-    assert (path / "a.txt").read_text() == "one\ntwo\n"
-    assert not (path / "a.txt").is_symlink()
-    with pytest.raises(GitError, match="outside repository"):
-        await checkout.restore_from_base(path, ["../work/a.txt"])
+def change_content(path: Path) -> None:
+    """Change a file without changing its size and its modification time."""
+    lint = path / "venv/bin/lint"
+    before = lint.stat()
+    lint.write_text("evil\n")
+    os.utime(lint, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def plant(path: Path) -> None:
+    write(path, {"venv/lib/sitecustomize.py": "evil", "node.tmp": "evil", "__pycache__/conftest.pyc": "evil"})
+
+
+def plant_for_git(path: Path) -> None:
+    write(path, {".gitignore": "*\n", ".git/info/exclude": "*\n", ".git/config": "[core\n", "conftest.py": "evil"})
+
+
+def swap_directories(path: Path) -> None:
+    write(path, {"venv/lib/deep2/a.py": "evil"})
+    (path / "venv/lib/deep").rename(path / "venv/lib/old")
+    (path / "venv/lib/deep2").rename(path / "venv/lib/deep")
+
+
+def swap_files(path: Path) -> None:
+    (path / "venv/bin/lint").rename(path / "venv/lib/was")
+    (path / "venv/lib/deep/a.py").rename(path / "venv/bin/lint")
+    (path / "venv/lib/was").rename(path / "venv/lib/deep/a.py")
+
+
+def link_files_outside(path: Path) -> None:
+    shutil.rmtree(path / "venv/lib")
+    (path / "venv/lib").symlink_to(path.parent / "outside")
+    (path / "venv/bin/lint").unlink()
+    (path / "venv/bin/lint").symlink_to(path.parent / "outside/file")
+
+
+def change_types(path: Path) -> None:
+    (path / "venv/bin/lint").unlink()
+    (path / "venv/bin/lint").mkdir()
+    shutil.rmtree(path / "venv/lib")
+    (path / "venv/lib").touch()
+    (path / "venv/bin/python").unlink()
+    (path / "venv/pipe").unlink()
+
+
+def add_permissions(path: Path) -> None:
+    for name in ("venv", "venv/bin/lint", "venv/empty"):
+        (path / name).chmod(0o777)
+
+
+def remove_permissions(path: Path) -> None:
+    write(path, {"venv/closed/x": "x"})
+    (path / "venv/closed").chmod(0o500)
+    (path / "venv/bin").chmod(0)
+
+
+def nest_deeply(path: Path) -> None:
+    code = "import os\nfor _ in range(1200): os.mkdir('dddd'); os.chdir('dddd')"
+    subprocess.run([sys.executable, "-c", code], cwd=path / "venv", check=True)
+
+
+def link_tree_outside(path: Path) -> None:
+    shutil.rmtree(path)
+    path.symlink_to(path.parent / "outside")
+
+
+TRICKS = [
+    *(change_content, plant, plant_for_git, swap_directories, swap_files, link_files_outside, change_types),
+    *(add_permissions, remove_permissions, nest_deeply, link_tree_outside),
+]
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+async def test_each_gate_finds_what_preparation_left(checkout: Checkout, trick: Callable[[Path], None]) -> None:
+    write(checkout.directory, {"outside/file": "outside\n"})
+    tree = await make_gate_checkout(checkout, prepared=True)
+    before = contents(tree.path)
+    assert before["venv/bin/lint"][1] == b"lint\n"
+    for _ in range(2):
+        trick(tree.path)
+        await tree.renew()
+        assert contents(tree.path) == before
+    assert {file.name for file in (checkout.directory / "outside").iterdir()} == {"file"}
+    await tree.close()
+    assert not list(checkout.directory.glob("kept-*"))
+
+
+def plant_ignored(path: Path) -> None:
+    write(path, {"venv/lib/sitecustomize.py": "evil", "node.tmp": "evil", "tests/x.tmp": "evil"})
+
+
+def close_ignored(path: Path) -> None:
+    write(path, {"venv/closed/x": "x"})
+    (path / "venv/closed").chmod(0o500)
+
+
+@pytest.mark.parametrize("trick", [plant_ignored, plant_for_git, close_ignored])
+async def test_without_preparation_ignored_files_are_removed(checkout: Checkout, trick: Callable[[Path], None]) -> None:
+    tree = await make_gate_checkout(checkout, prepared=False)
+    before = contents(tree.path)
+    for _ in range(2):
+        trick(tree.path)
+        await tree.renew()
+        assert contents(tree.path) == before
+    assert not list(checkout.directory.glob("kept-*"))

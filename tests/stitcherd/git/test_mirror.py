@@ -1,4 +1,4 @@
-"""Mirrors: brought up to date, and asked which commit a name stands for."""
+"""Tests mirrors: how they are updated, and which commit a name resolves to."""
 
 import asyncio
 from pathlib import Path
@@ -8,10 +8,10 @@ import pytest
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.commit import publish
-from tests.stitcherd.git.repositories import commit, found, git
+from tests.stitcherd.git.repositories import commit, find, git
 
 
-async def test_a_name_is_pinned_as_the_last_fetch_saw_it(checkouts: Checkouts, origin: Path) -> None:
+async def test_a_name_resolves_to_its_commit_at_the_last_fetch(checkouts: Checkouts, origin: Path) -> None:
     first = git(origin, "rev-parse", "main")
     git(origin, "tag", "-a", "-m", "x", "v2")
     git(origin, "branch", "gone")
@@ -27,7 +27,7 @@ async def test_a_name_is_pinned_as_the_last_fetch_saw_it(checkouts: Checkouts, o
         await checkouts.resolve(str(origin), "gone")
 
 
-async def test_a_forced_push_and_a_branch_turned_folder_are_followed(checkouts: Checkouts, origin: Path) -> None:
+async def test_a_forced_push_and_a_branch_that_became_a_directory(checkouts: Checkouts, origin: Path) -> None:
     git(origin, "branch", "x")
     await checkouts.fetch(str(origin))
     git(origin, "branch", "-D", "x")
@@ -59,19 +59,19 @@ async def test_a_hostile_branch_is_neither_opened_nor_published(
 
 
 @pytest.mark.parametrize("clone", ["ext::sh -c touch% ran", "--upload-pack=touch ran", "/no/such/place"])
-async def test_what_is_no_repository_is_told(checkouts: Checkouts, tmp_path: Path, clone: str) -> None:
+async def test_an_invalid_repository_is_an_error(checkouts: Checkouts, tmp_path: Path, clone: str) -> None:
     with pytest.raises(GitError, match=r"git clone failed: .*fatal"):
         await checkouts.fetch(clone)
-    assert not found(tmp_path, "ran")
+    assert not find(tmp_path, "ran")
 
 
-async def test_a_password_in_an_address_is_not_told(checkouts: Checkouts) -> None:
-    with pytest.raises(GitError) as told:
+async def test_errors_do_not_contain_the_password_of_a_url(checkouts: Checkouts) -> None:
+    with pytest.raises(GitError) as raised:
         await checkouts.resolve("https://me:hunter2@127.0.0.1/x.git", "main")
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(raised.value)
 
 
-async def test_locks_of_a_killed_git_do_not_stop_the_next_daemon(
+async def test_locks_of_a_killed_git_do_not_block_the_next_daemon(
     checkouts: Checkouts, origin: Path, tmp_path: Path
 ) -> None:
     await checkouts.fetch(str(origin))

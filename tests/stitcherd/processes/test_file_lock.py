@@ -1,4 +1,4 @@
-"""One process at a time, for as long as it lives."""
+"""Tests that a lock is held by one process, for as long as it lives."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from stitcherd.processes import file_lock
 
-TAKE = """
+HOLD = """
 import sys
 from pathlib import Path
 from stitcherd.processes import file_lock
@@ -19,21 +19,21 @@ sys.stdin.read()
 """
 
 
-def test_the_second_is_told_who_has_it(tmp_path: Path) -> None:
+def test_the_second_process_learns_the_pid_of_the_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with file_lock.acquire_lock(path, "state directory /x"):
         with pytest.raises(file_lock.LockHeld, match=f"^state directory /x is in use by pid {os.getpid()}$"):
             file_lock.acquire_lock(path, "state directory /x")
-        assert path.read_text() == f"{os.getpid()}\n", "whoever asks in vain changes nothing"
+        assert path.read_text() == f"{os.getpid()}\n", "a failed attempt changes nothing"
     file_lock.acquire_lock(path, "state directory /x").close()
 
 
-def test_a_kill_lets_go_of_it(tmp_path: Path) -> None:
+def test_killing_the_holder_releases_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.write_text("4194304999 of an earlier daemon\n")
     env = os.environ | {"PYTHONPATH": str(Path(file_lock.__file__).parents[2])}
     with subprocess.Popen(
-        [sys.executable, "-c", TAKE, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
     ) as other:
         assert other.stdout
         assert other.stdout.readline() == b"held\n"
@@ -45,7 +45,7 @@ def test_a_kill_lets_go_of_it(tmp_path: Path) -> None:
         assert path.read_text() == f"{os.getpid()}\n"
 
 
-def test_a_command_of_ours_does_not_inherit_it(tmp_path: Path) -> None:
+def test_a_child_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     held = file_lock.acquire_lock(path, "it")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:

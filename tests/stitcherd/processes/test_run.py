@@ -1,4 +1,4 @@
-"""Commands as child processes: what comes through, what is told, and that nothing outlives them."""
+"""Tests commands as child processes: their input and output, how they end, and that no process outlives them."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ class Job:
         return await self.run(sys.executable, "-c", code, stdin=stdin, seconds=seconds)
 
     def pid(self, name: str) -> int:
-        """The pid that a process of the job wrote into a file."""
+        """Return the pid that a process of the job wrote into a file."""
         return int((self.cwd / name).read_text())
 
 
@@ -52,33 +52,33 @@ def job(tmp_path: Path) -> Iterator[Job]:
     assert find_job_processes(job.id, job.root) == []
 
 
-async def until(true: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
 
 
-def sleeper(cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start_sleep(cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(["sleep", "60"], cwd=cwd, env=env, start_new_session=True)
 
 
-def written(path: Path) -> bool:
+def is_written(path: Path) -> bool:
     return path.exists() and path.read_text().endswith("\n")
 
 
-async def test_both_outputs_come_in_the_order_written(job: Job) -> None:
+async def test_stdout_and_stderr_come_in_the_order_written(job: Job) -> None:
     assert await job.run("sh", "-c", "echo one; echo two >&2; echo three; exit 3") == processes.ExitStatus(3)
     assert job.output == b"one\ntwo\nthree\n"
 
 
-async def test_any_bytes_pass_and_a_last_line_needs_no_end(job: Job) -> None:
+async def test_any_bytes_pass_unchanged(job: Job) -> None:
     blob = bytes(range(256)) * 3
     assert await job.run("cat", stdin=blob) == processes.ExitStatus(0)
     assert job.output == blob
 
 
-async def test_fifty_megabytes_come_whole(job: Job) -> None:
+async def test_fifty_megabytes_of_output_are_complete(job: Job) -> None:
     assert (await job.run("head", "-c", "50000000", "/dev/zero")).code == 0
     assert len(job.output) == 50_000_000
 
@@ -87,18 +87,18 @@ async def test_a_child_that_never_reads_a_large_stdin_still_ends(job: Job) -> No
     assert await job.run("true", stdin=b"x" * 1_000_000) == processes.ExitStatus(0)
 
 
-async def test_a_child_that_closes_stdin_early_goes_on(job: Job) -> None:
+async def test_a_child_that_closes_stdin_early_continues(job: Job) -> None:
     assert (await job.run("sh", "-c", "head -c 3; exec <&-; echo end", stdin=b"abc" * 400_000)).code == 0
     assert job.output == b"abcend\n"
 
 
-async def test_a_large_stdin_is_fed_while_output_is_read(job: Job) -> None:
+async def test_a_large_stdin_is_written_while_output_is_read(job: Job) -> None:
     blob = os.urandom(3_000_000)
     assert (await job.run("cat", stdin=blob)).code == 0
     assert job.output == blob
 
 
-async def test_nothing_but_the_listed_environment_reaches_a_command(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_command_gets_only_the_listed_environment(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STITCHER_TEST_SECRET", "x")
     await job.run("env", "-0")
     names = {line.split(b"=")[0].decode() for line in job.output.split(b"\0")[:-1]}
@@ -108,7 +108,7 @@ async def test_nothing_but_the_listed_environment_reaches_a_command(job: Job, mo
     }
 
 
-def test_an_extra_name_is_copied_when_set_and_cannot_replace_ours(tmp_path: Path) -> None:
+def test_an_extra_name_is_copied_if_set_and_cannot_override_ours(tmp_path: Path) -> None:
     made = processes.build_environment(
         {"A": "1", "TERM": "xterm"}, job_id="j", attempt=2, number=3, tmp=tmp_path, extra=["A", "B", "TERM"]
     )
@@ -130,28 +130,28 @@ def test_an_extra_name_is_copied_when_set_and_cannot_replace_ours(tmp_path: Path
         ([], "no command"),
     ],
 )
-async def test_what_cannot_start_says_why(job: Job, argv: list[str], reason: str) -> None:
+async def test_a_command_that_cannot_start_has_a_reason(job: Job, argv: list[str], reason: str) -> None:
     (job.cwd / "plain").write_text("x")
     (job.cwd / "orphan").write_text("#!/no/such/interpreter\n")
     (job.cwd / "orphan").chmod(0o755)
-    with pytest.raises(processes.CannotStart, match=reason) as told:
+    with pytest.raises(processes.CannotStart, match=reason) as raised:
         await job.run(*argv)
-    assert str(told.value).endswith(".")
+    assert str(raised.value).endswith(".")
 
 
-async def test_a_directory_that_is_gone_is_told(job: Job) -> None:
+async def test_a_missing_directory_is_reported(job: Job) -> None:
     job.cwd.rmdir()
     with pytest.raises(processes.CannotStart, match="is gone"):
         await job.run("true")
 
 
-async def test_a_signal_is_told_by_name(job: Job) -> None:
+async def test_a_signal_is_reported_by_name(job: Job) -> None:
     ended = await job.run("sh", "-c", "kill -9 $$")
     assert ended.code == -9
     assert str(ended) == "was ended by SIGKILL"
 
 
-async def test_a_fault_of_the_listener_is_raised_after_the_end(job: Job) -> None:
+async def test_an_exception_of_the_sink_is_raised_after_the_end(job: Job) -> None:
     def write(_: bytes) -> None:
         raise ZeroDivisionError
 
@@ -160,17 +160,17 @@ async def test_a_fault_of_the_listener_is_raised_after_the_end(job: Job) -> None
         await job.run("head", "-c", "1000000", "/dev/zero")
 
 
-async def test_time_runs_out_for_one_that_ignores_sigterm(job: Job) -> None:
+async def test_a_command_that_ignores_sigterm_is_killed_after_its_timeout(job: Job) -> None:
     ended = await job.run("sh", "-c", "trap '' TERM; echo up; exec sleep 60", seconds=1.5)
     assert ended == processes.ExitStatus(-9, timed_out=True)
     assert job.output == b"up\n"
 
 
-async def test_a_polite_one_ends_at_once(job: Job) -> None:
+async def test_a_command_that_heeds_sigterm_ends_at_once(job: Job) -> None:
     assert await job.run("sleep", "60", seconds=0.2) == processes.ExitStatus(-15, timed_out=True)
 
 
-async def test_a_grandchild_that_holds_stdout_does_not_hold_us(job: Job) -> None:
+async def test_a_grandchild_that_keeps_stdout_open_does_not_delay_us(job: Job) -> None:
     began = time.monotonic()
     assert (await job.run("sh", "-c", "sleep 60 & echo $! > pid; echo said")).code == 0
     assert time.monotonic() - began < 20
@@ -193,12 +193,12 @@ while not os.path.exists('pid') or not open('pid').read().endswith('\\n'): time.
 
 
 @pytest.mark.parametrize("change", ["pass", "os.chdir('/')"])
-async def test_a_daemonised_leftover_is_ended(job: Job, change: str) -> None:
+async def test_a_daemonized_process_is_ended(job: Job, change: str) -> None:
     assert (await job.python(DAEMON.replace("CHANGE", change))).code == 0
     assert read_process(job.pid("pid")) is None
 
 
-async def test_one_that_shed_session_and_environment_is_known_by_its_place(job: Job) -> None:
+async def test_a_process_without_session_and_environment_is_found_by_its_directory(job: Job) -> None:
     script = (
         "env -i setsid sh -c 'echo $$ > pid; sleep 60; :' >/dev/null 2>&1 & while ! [ -s pid ]; do sleep 0.01; done"
     )
@@ -206,38 +206,38 @@ async def test_one_that_shed_session_and_environment_is_known_by_its_place(job: 
     assert read_process(job.pid("pid")) is None
 
 
-async def test_cancel_ends_everything_soon(job: Job) -> None:
+async def test_a_cancellation_ends_everything_soon(job: Job) -> None:
     script = "trap '' TERM; setsid sh -c 'echo $$ > pid; exec sleep 60' & exec sleep 60"
     task = asyncio.ensure_future(job.run("sh", "-c", script, seconds=None))
-    await until(lambda: written(job.cwd / "pid"))
+    await wait_until(lambda: is_written(job.cwd / "pid"))
     began = time.monotonic()
     task.cancel()
     await asyncio.sleep(0.1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - began < 10  # two seconds are promised, and this machine may be a busy one
+    assert time.monotonic() - began < 10  # two seconds are promised, but a machine may be busy
     assert read_process(job.pid("pid")) is None
 
 
-async def test_what_an_earlier_daemon_left_is_ended_and_others_are_not(job: Job, tmp_path: Path) -> None:
-    left = sleeper(Path("/"), job.env)
-    stranger = sleeper(Path("/"), {**job.env, "STITCHER_JOB_ID": job.id + "0"})
+async def test_only_what_an_earlier_daemon_left_of_the_job_is_ended(job: Job, tmp_path: Path) -> None:
+    left = start_sleep(Path("/"), job.env)
+    other_job = start_sleep(Path("/"), {**job.env, "STITCHER_JOB_ID": job.id + "0"})
     beside = tmp_path.with_name(tmp_path.name + "-beside")
     beside.mkdir()
-    neighbour = sleeper(beside, os.environ)
+    unrelated = start_sleep(beside, os.environ)
     try:
         assert await processes.end_all(job.id, job.root) == 1
         assert left.wait(20) == -15
-        assert stranger.poll() is None
-        assert neighbour.poll() is None
+        assert other_job.poll() is None
+        assert unrelated.poll() is None
     finally:
-        for process in (stranger, neighbour):
+        for process in (other_job, unrelated):
             process.kill()
             process.wait()
 
 
-async def test_we_are_never_our_own_victim(job: Job) -> None:
+async def test_the_caller_is_never_ended(job: Job) -> None:
     code = (
         "import asyncio, os, pathlib\n"
         "from stitcherd import processes\n"
@@ -252,7 +252,7 @@ async def test_we_are_never_our_own_victim(job: Job) -> None:
     assert output == b"0\nalive\n"
 
 
-def test_everybody_is_no_job(job: Job) -> None:
+def test_the_root_directory_is_no_job(job: Job) -> None:
     with pytest.raises(ValueError, match="root"):
         find_job_processes(job.id, Path("/"))
 
@@ -282,7 +282,7 @@ asyncio.run(main())
 """
 
 
-async def test_adopted_orphans_are_reaped_and_our_own_children_are_not_stolen(job: Job) -> None:
+async def test_adopted_orphans_are_reaped_and_awaited_children_are_not(job: Job) -> None:
     job.env["PYTHONPATH"] = str(Path(processes.__file__).parents[2])
     assert (await job.python(REAPER, seconds=60)).code == 0
     assert job.output.decode() == "[5, 5, 5, 5, 5, 7, 7, 7, 7, 7]\nno child\n"

@@ -1,4 +1,4 @@
-"""A gateway of our own, the executor that is to drive it, and tasks that say what happens in it."""
+"""Fixtures for the tests of OpenClaw: a fake gateway, an executor for it, and tasks that script its runs."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ def sink() -> RecordingSink:
 
 @pytest.fixture
 def make_task(tmp_path: Path) -> Callable[..., Task]:
-    """Make a task whose prompt is a list of steps."""
+    """Return a function that makes a task whose prompt is a list of steps."""
 
     def make(*steps: Any, number: int = 1, timeout: float | None = 10.0, profile: AgentProfile | None = READER) -> Task:
         return Task(

@@ -1,4 +1,4 @@
-"""A gateway of our own that speaks the frames of a real one, and can misbehave."""
+"""A fake gateway that speaks the protocol of a real one, and can misbehave."""
 
 import asyncio
 import json
@@ -26,11 +26,11 @@ class ErrorAnswer(Exception):
 
 
 class FakeGateway:
-    """Sessions and runs as dictionaries; `answers` has what a test wants answered instead.
+    """Keeps sessions and runs as dictionaries; `answers` overrides the answers of methods.
 
     A prompt is a JSON list of steps, which may stand between <play> and </play>:
     ["say", text], ["tool", name, error], ["use", input, output, usd], ["turn"], ["write", file] the prompt,
-    ["wait", seconds], ["hold"] until the test lets go, and ["end", answer of agent.wait].
+    ["wait", seconds], ["hold"] until the test sets `released`, and ["end", answer of agent.wait].
     """
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class FakeGateway:
         self.entries: dict[str, Any] = {}
         self.approvals: dict[str, Any] = {"version": 1}
         self.extra: list[str] = []
-        self.script: list[Any] = []  # played instead of what prompts say
+        self.script: list[Any] = []  # played instead of the steps in prompts
         self.sessions: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
         self.held = asyncio.Event()
-        self.let_go = asyncio.Event()
+        self.released = asyncio.Event()
         self.sockets: set[web.WebSocketResponse] = set()
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.port = 0
@@ -56,7 +56,7 @@ class FakeGateway:
     def address(self) -> GatewayAddress:
         return GatewayAddress(f"ws://127.0.0.1:{self.port}", TOKEN)
 
-    def asked(self, method: str) -> list[dict[str, Any]]:
+    def params_of(self, method: str) -> list[dict[str, Any]]:
         return [params for name, params in self.requests if name == method]
 
     async def open(self) -> None:
@@ -77,7 +77,7 @@ class FakeGateway:
             await self._runner.cleanup()
 
     async def crash(self, *, resumes: bool = False) -> None:
-        """Forget what runs and its answers, as after SIGKILL; the sessions are kept, and perhaps gone on with."""
+        """Forget all runs, as after SIGKILL; the sessions are kept, and with `resumes` their runs are resumed."""
         for run in self.tasks.values():
             run.cancel()
         unfinished = [run for run in self.runs if not self.runs[run]]
@@ -90,7 +90,7 @@ class FakeGateway:
                 self.tasks[again] = asyncio.create_task(self.play(key, again, session["steps"]))
 
     async def forget(self) -> None:
-        """Know nothing of what ran, without a restart."""
+        """Forget all runs without a restart."""
         for run in self.tasks.values():
             run.cancel()
         self.runs.clear()
@@ -107,7 +107,7 @@ class FakeGateway:
                 await socket.send_str(json.dumps({"type": "event", "event": event, "payload": payload}))
 
     async def play(self, key: str, run: str, steps: list[Any], *, number: int = 0) -> None:
-        """Play a run to its end, from a step on."""
+        """Play the steps of a run, from the one at `number`, to its end."""
         session, about = self.sessions[key], {"runId": run, "sessionKey": key}
         session["active"] = run
         self.runs[run] = {}
@@ -138,7 +138,7 @@ class FakeGateway:
                     await asyncio.sleep(seconds)
                 case ["hold"]:
                     self.held.set()
-                    await self.let_go.wait()
+                    await self.released.wait()
                 case ["end", answer]:
                     self.end(key, run, answer)
                     return

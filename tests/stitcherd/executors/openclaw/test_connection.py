@@ -1,4 +1,4 @@
-"""What becomes of a run when connections break, gateways restart, and answers are late, doubled or garbage."""
+"""Tests runs with broken connections, restarted gateways, and answers that are late, duplicate or malformed."""
 
 import asyncio
 import json
@@ -27,9 +27,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "FIND_SECONDS", 0.3)
 
 
-async def until(true: Callable[[], object]) -> None:
+async def wait_until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not true():  # noqa: ASYNC110 (what a gateway was asked has no event)
+        while not condition():  # noqa: ASYNC110 (the requests of a gateway have no event)
             await asyncio.sleep(0.01)
 
 
@@ -37,35 +37,35 @@ def start(executor: OpenClawExecutor, task: Task, sink: RecordingSink) -> asynci
     return asyncio.create_task(executor.run(task, sink))
 
 
-def lost(result: ExecutionResult) -> bool:
+def is_interrupted(result: ExecutionResult) -> bool:
     return result.failure is not None and result.failure.code == INTERRUPTED
 
 
-async def held(gateway: FakeGateway) -> None:
+async def wait_until_held(gateway: FakeGateway) -> None:
     async with asyncio.timeout(PATIENCE):
         await gateway.held.wait()
 
 
-async def test_a_broken_connection_is_made_again_and_nothing_is_counted_twice(
+async def test_a_broken_connection_is_reopened_and_nothing_is_counted_twice(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"], ["use", 7, 1, 0.25]), sink)
-    await held(gateway)
+    await wait_until_held(gateway)
     await gateway.drop()
-    await until(lambda: gateway.asked("chat.history"))
-    gateway.let_go.set()
+    await wait_until(lambda: gateway.params_of("chat.history"))
+    gateway.released.set()
     assert await running == ExecutionResult()
-    assert len(gateway.asked("agent")) == 1
+    assert len(gateway.params_of("agent")) == 1
     assert sink.usages == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
 
 
-async def test_what_was_used_while_nobody_listened_is_counted(
+async def test_usage_while_disconnected_is_counted(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"], ["use", 7, 1, 0.25]), sink)
-    await held(gateway)
+    await wait_until_held(gateway)
     await gateway.drop()
-    gateway.let_go.set()
+    gateway.released.set()
     assert await running == ExecutionResult()
     assert sink.total == (7, 1, 0.25)
 
@@ -83,12 +83,12 @@ async def test_a_lost_acknowledgement_starts_no_second_run(
 
     gateway.answers["agent"] = breaks
     assert await executor.run(make_task(), sink) == ExecutionResult()
-    first, second = gateway.asked("agent")
+    first, second = gateway.params_of("agent")
     assert first == second
     assert len(gateway.runs) == 1
 
 
-async def test_an_acknowledgement_that_a_restarted_gateway_owes_is_not_asked_for_again(
+async def test_a_run_is_not_requested_again_from_a_restarted_gateway(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     async def dies(_: dict[str, Any]) -> Any:
@@ -99,10 +99,10 @@ async def test_an_acknowledgement_that_a_restarted_gateway_owes_is_not_asked_for
     result = await executor.run(make_task(), sink)
     assert result.failure
     assert result.failure.code == "interrupted"
-    assert len(gateway.asked("agent")) == 1
+    assert len(gateway.params_of("agent")) == 1
 
 
-async def test_late_double_and_senseless_frames_change_nothing(
+async def test_late_duplicate_and_malformed_frames_are_ignored(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     agent = gateway._agent
@@ -124,7 +124,7 @@ async def test_late_double_and_senseless_frames_change_nothing(
     assert bytes(sink.output).strip() == b"ours"
 
 
-async def test_a_second_answer_to_the_same_request_is_left_alone(
+async def test_a_second_answer_to_the_same_request_is_ignored(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     async def twice(socket: Any, frame: dict[str, Any]) -> None:
@@ -137,18 +137,18 @@ async def test_a_second_answer_to_the_same_request_is_left_alone(
     assert await executor.run(make_task(["say", "x"]), sink) == ExecutionResult()
 
 
-async def test_a_gateway_that_says_nothing_any_more_is_gone(
+async def test_a_silent_gateway_is_reconnected(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.policy["tickIntervalMs"] = 50
     running = start(executor, make_task(["hold"]), sink)
-    await held(gateway)
-    await until(lambda: len(gateway.asked("connect")) > 3)
-    gateway.let_go.set()
+    await wait_until_held(gateway)
+    await wait_until(lambda: len(gateway.params_of("connect")) > 3)
+    gateway.released.set()
     assert await running == ExecutionResult()
 
 
-async def test_an_answer_that_does_not_come_ends_no_run(
+async def test_a_missing_answer_does_not_end_the_run(
     gateway: FakeGateway,
     executor: OpenClawExecutor,
     sink: RecordingSink,
@@ -165,33 +165,35 @@ async def test_an_answer_that_does_not_come_ends_no_run(
 
     gateway.answers["agent.wait"] = hangs
     running = start(executor, make_task(["hold"]), sink)
-    await until(lambda: len(gateway.asked("connect")) > 2)
-    gateway.let_go.set()
+    await wait_until(lambda: len(gateway.params_of("connect")) > 2)
+    gateway.released.set()
     assert await running == ExecutionResult()
-    assert len(gateway.asked("agent")) == 1
+    assert len(gateway.params_of("agent")) == 1
 
 
-async def test_a_run_that_the_gateway_resumed_after_a_crash_is_adopted(
+async def test_a_run_that_the_gateway_resumed_after_a_crash_is_taken_over(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["use", 100, 10, 0.5], ["hold"]), sink)
-    await held(gateway)
+    await wait_until_held(gateway)
     await gateway.crash()
     (key,) = gateway.sessions
     gateway.held.clear()
     resumed = [["use", 7, 1, 0.25], ["hold"], ["say", "on"]]
     gateway.tasks["new"] = asyncio.create_task(gateway.play(key, "new", resumed))
-    await until(lambda: sink.reference["runs"] == "job-1-1 new")
+    await wait_until(lambda: sink.reference["runs"] == "job-1-1 new")
     assert sink.reference["boot"] == "boot-1+"
-    gateway.let_go.set()
+    gateway.released.set()
     assert await running == ExecutionResult()
     assert sink.total == (107, 11, 0.75)
     assert b"on" in sink.output
 
 
-async def test_where_that_is_not_wanted_it_is_ended(gateway: FakeGateway, sink: RecordingSink, make_task: Make) -> None:
+async def test_a_resumed_run_is_ended_without_take_over(
+    gateway: FakeGateway, sink: RecordingSink, make_task: Make
+) -> None:
     running = start(OpenClawExecutor(gateway.address, take_over=False), make_task(["hold"]), sink)
-    await held(gateway)
+    await wait_until_held(gateway)
     await gateway.crash()
     (key,) = gateway.sessions
     gateway.tasks["new"] = asyncio.create_task(gateway.play(key, "new", [["hold"]]))
@@ -201,22 +203,22 @@ async def test_where_that_is_not_wanted_it_is_ended(gateway: FakeGateway, sink: 
     assert gateway.tasks["new"].cancelled()
 
 
-async def test_a_run_that_a_stopping_gateway_brought_to_its_end_is_done(
+async def test_a_run_that_a_stopping_gateway_finished_is_a_success(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["use", 1, 1, 0.1], ["hold"]), sink)
-    await held(gateway)
+    await wait_until_held(gateway)
     (key,) = gateway.sessions
     gateway.end(key, "job-1-1", {"status": "ok"})
     await gateway.crash()
     assert await running == ExecutionResult()
 
 
-async def test_a_run_that_nobody_knows_any_more_is_interrupted_and_cannot_come_back(
+async def test_an_unknown_run_is_interrupted_and_cannot_be_resumed(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"]), sink)
-    await held(gateway)
+    await wait_until_held(gateway)
     await gateway.crash()
     result = await running
     assert result.failure
@@ -224,11 +226,11 @@ async def test_a_run_that_nobody_knows_any_more_is_interrupted_and_cannot_come_b
     assert all(session.get("archived") for session in gateway.sessions.values())
 
 
-async def test_a_cancel_while_the_gateway_is_down_is_kept(
+async def test_a_cancellation_while_the_gateway_is_down_is_retried(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"]), sink)
-    await held(gateway)
+    await wait_until_held(gateway)
     await gateway.close()
     running.cancel()
     before = asyncio.get_running_loop().time()
@@ -236,14 +238,14 @@ async def test_a_cancel_while_the_gateway_is_down_is_kept(
         await running
     assert asyncio.get_running_loop().time() - before < 2
     await gateway.open()
-    await until(lambda: all(session.get("archived") for session in gateway.sessions.values()))
+    await wait_until(lambda: all(session.get("archived") for session in gateway.sessions.values()))
 
 
-async def test_a_gateway_that_hangs_does_not_hold_up_a_cancel(
+async def test_a_hanging_gateway_does_not_delay_a_cancellation(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"]), sink)
-    await held(gateway)
+    await wait_until_held(gateway)
     awake = asyncio.Event()
     archive = gateway._sessions_patch
 
@@ -258,31 +260,33 @@ async def test_a_gateway_that_hangs_does_not_hold_up_a_cancel(
         await running
     assert asyncio.get_running_loop().time() - before < 2
     awake.set()
-    await until(lambda: all(session.get("archived") for session in gateway.sessions.values()))
+    await wait_until(lambda: all(session.get("archived") for session in gateway.sessions.values()))
 
 
-async def test_after_our_own_restart_the_run_is_found_again(
+async def test_the_run_is_found_again_after_a_restart_of_the_daemon(
     gateway: FakeGateway, sink: RecordingSink, make_task: Make
 ) -> None:
     task = make_task(["use", 100, 10, 0.5], ["hold"], ["use", 7, 1, 0.25], ["say", "end"])
     dying = OpenClawExecutor(gateway.address)
     running = start(dying, task, sink)
-    await held(gateway)
-    await until(lambda: sink.reference["input"] == "100")
+    await wait_until_held(gateway)
+    await wait_until(lambda: sink.reference["input"] == "100")
     archive, gateway.answers["sessions.patch"] = gateway._sessions_patch, lambda _: {}  # a killed daemon ends nothing
     running.cancel()
     await asyncio.wait({running})
     gateway.answers["sessions.patch"] = archive
     second = RecordingSink()
     resuming = asyncio.create_task(OpenClawExecutor(gateway.address).resume(task, sink.reference, second))
-    await until(lambda: len(gateway.asked("chat.history")) > 0)
-    gateway.let_go.set()
+    await wait_until(lambda: len(gateway.params_of("chat.history")) > 0)
+    gateway.released.set()
     assert await resuming == ExecutionResult()
     assert second.usages == [Usage(7, 1, 0.25, 1)]
-    assert len(gateway.asked("agent")) == 1
+    assert len(gateway.params_of("agent")) == 1
 
 
-async def test_a_run_that_ended_meanwhile_is_told(gateway: FakeGateway, sink: RecordingSink, make_task: Make) -> None:
+async def test_a_run_that_ended_during_a_restart_is_reported(
+    gateway: FakeGateway, sink: RecordingSink, make_task: Make
+) -> None:
     task = make_task(["use", 100, 10, 0.5])
     await OpenClawExecutor(gateway.address).run(task, sink)
     second = RecordingSink()
@@ -291,17 +295,17 @@ async def test_a_run_that_ended_meanwhile_is_told(gateway: FakeGateway, sink: Re
 
 
 @pytest.mark.parametrize("reference", [{}, {"key": "k"}, {"key": "k", "session": "s", "runs": "r", "input": "x"}])
-async def test_what_cannot_be_found_again_is_not_known(
+async def test_an_incomplete_reference_is_interrupted(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, reference: dict[str, str]
 ) -> None:
-    assert lost(await executor.resume(make_task(), reference, sink))
+    assert is_interrupted(await executor.resume(make_task(), reference, sink))
 
 
-async def test_a_run_that_was_ended_is_not_known_and_stays_ended(
+async def test_a_terminated_run_is_interrupted_and_stays_ended(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = start(executor, make_task(["hold"]), sink)
-    await held(gateway)
+    await wait_until_held(gateway)
     running.cancel()
     await asyncio.wait({running})
-    assert lost(await executor.resume(make_task(), sink.reference, sink))
+    assert is_interrupted(await executor.resume(make_task(), sink.reference, sink))

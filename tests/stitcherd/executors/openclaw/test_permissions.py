@@ -1,4 +1,4 @@
-"""Which profiles OpenClaw can hold an agent to, what it is told for them, and the look that is taken before a run."""
+"""Tests which profiles OpenClaw can enforce, what it is configured with, and the check before a run."""
 
 import json
 from collections.abc import Callable
@@ -34,20 +34,22 @@ def profile(*tools: str, may: frozenset[str] = ALL, **more: Any) -> AgentProfile
         (profile(may=frozenset({"issue:read"})), "read-only", set(), "deny"),
     ],
 )
-def test_a_profile_in_the_gateways_terms(asked: AgentProfile, mode: str, offered: set[str], exec_mode: str) -> None:
+def test_a_profile_becomes_permissions_of_the_gateway(
+    asked: AgentProfile, mode: str, offered: set[str], exec_mode: str
+) -> None:
     found = agent_permissions(asked)
     assert (found.mode, set(found.tools), found.entry["tools"]["exec"]["mode"]) == (mode, offered, exec_mode)
     assert found.entry["tools"]["fs"] == {"workspaceOnly": True}
     assert found.entry["skills"] == []
 
 
-def test_no_tools_is_said_by_a_denial_for_an_empty_list_would_allow_all() -> None:
+def test_no_tools_is_a_denial_since_an_empty_list_would_allow_all() -> None:
     tools = agent_permissions(profile(may=frozenset())).entry["tools"]
     assert "allow" not in tools
     assert tools["deny"] == ["*"]
 
 
-def test_arguments_must_match_whole() -> None:
+def test_arguments_must_match_entirely() -> None:
     commands = agent_permissions(profile("exec:/usr/bin/git status|diff", "exec:make")).programs
     assert [command.rule() for command in commands] == [
         {"pattern": "/usr/bin/git", "argPattern": "^(?:status|diff)$"},
@@ -70,7 +72,7 @@ def test_arguments_must_match_whole() -> None:
         (profile("read", sandbox="bwrap"), "sandbox bwrap does not reach"),
     ],
 )
-def test_what_nothing_holds_is_refused(asked: AgentProfile, part: str) -> None:
+def test_what_cannot_be_enforced_is_refused(asked: AgentProfile, part: str) -> None:
     with pytest.raises(NotEnforceable, match=part.replace("*", "[*]")):
         agent_permissions(asked)
 
@@ -82,7 +84,7 @@ def test_an_objection_is_known_without_asking_the_gateway() -> None:
 
 def test_a_gateway_on_another_machine_is_unusable() -> None:
     urls = ("ws://127.0.0.1:1", "ws://localhost:1", "wss://[::1]:1", "wss://claw.example.org")
-    tables = [ExecutorSettings(name="claw", kind="openclaw", url=url) for url in urls]
+    tables = [ExecutorSettings.model_construct(name="claw", kind="openclaw", url=url) for url in urls]
     assert [OpenClawExecutor.unusable(table) is None for table in tables] == [True, True, True, False]
 
 
@@ -92,13 +94,13 @@ names = st.sampled_from(
 
 
 @given(st.lists(names, min_size=1), st.lists(names, min_size=1))
-def test_an_agents_name_is_its_content(first: list[str], second: list[str]) -> None:
+def test_the_name_of_an_agent_depends_on_its_content(first: list[str], second: list[str]) -> None:
     one, other = agent_permissions(profile(*first)), agent_permissions(profile(*second))
     assert (one.agent == other.agent) == (one.entry == other.entry) == (set(first) == set(second))
 
 
 @given(st.text())
-def test_whatever_a_tool_is_called_it_is_given_or_refused(text: str) -> None:
+def test_any_name_of_a_tool_is_allowed_or_refused(text: str) -> None:
     try:
         found = agent_permissions(profile(text))
     except NotEnforceable:
@@ -107,7 +109,7 @@ def test_whatever_a_tool_is_called_it_is_given_or_refused(text: str) -> None:
     assert all("*" not in command.program for command in found.programs)
 
 
-async def test_the_agent_is_written_once(
+async def test_the_agent_is_configured_once(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     for number in (1, 2):
@@ -117,11 +119,11 @@ async def test_the_agent_is_written_once(
         )
     expected = agent_permissions(profile("read", "exec:make"))
     assert gateway.entries == {expected.agent: expected.entry}
-    assert len(gateway.asked("config.patch")) == len(gateway.asked("exec.approvals.set")) == 1
+    assert len(gateway.params_of("config.patch")) == len(gateway.params_of("exec.approvals.set")) == 1
     assert gateway.approvals["agents"][expected.agent]["allowlist"] == [{"pattern": "make"}]
 
 
-async def test_an_agent_that_somebody_changed_is_put_right(
+async def test_a_changed_agent_is_restored(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     expected = agent_permissions(profile("read"))
@@ -147,7 +149,7 @@ async def test_an_agent_that_somebody_changed_is_put_right(
     assert gateway.entries[expected.agent] == expected.entry
 
 
-async def test_a_configuration_that_changed_meanwhile_is_read_again(
+async def test_a_concurrent_change_of_the_configuration_is_retried(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     def stale(_: dict[str, Any]) -> Any:
@@ -166,18 +168,18 @@ async def refused(executor: OpenClawExecutor, sink: RecordingSink, task: Task) -
     return result.failure.detail
 
 
-async def test_one_tool_more_than_allowed_and_nothing_starts(
+async def test_nothing_starts_if_the_gateway_would_offer_another_tool(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.extra = ["browser"]
     detail = await refused(executor, sink, make_task())
     assert detail == "Profile reader cannot be enforced in OpenClaw: the gateway would offer it browser too."
-    assert not gateway.asked("agent")
+    assert not gateway.params_of("agent")
     assert all(session["archived"] for session in gateway.sessions.values())
 
 
 @pytest.mark.parametrize("entry", [{}, {"permissionMode": "full", "sessionRoot": "/"}, {"permissionMode": "read-only"}])
-async def test_a_session_that_is_not_held_to_the_checkout_is_not_used(
+async def test_a_session_that_is_not_confined_to_the_checkout_is_not_used(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, entry: dict[str, str]
 ) -> None:
     create = gateway._sessions_create
@@ -185,14 +187,14 @@ async def test_a_session_that_is_not_held_to_the_checkout_is_not_used(
     assert "does not confine the session" in await refused(executor, sink, make_task())
 
 
-async def test_a_gateway_that_keeps_nothing_is_given_up(
+async def test_a_gateway_that_keeps_no_changes_is_given_up(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.answers["config.patch"] = lambda _: {"ok": True}
     assert "does not keep" in await refused(executor, sink, make_task())
 
 
-async def test_a_list_for_all_agents_would_widen_ours(
+async def test_an_allow_list_for_all_agents_is_refused(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.approvals = {"agents": {"*": {"allowlist": [{"pattern": "rm"}]}}}

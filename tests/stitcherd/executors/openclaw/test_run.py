@@ -1,4 +1,4 @@
-"""A run from its start to its end, while nothing breaks."""
+"""Tests a run from its start to its end while the connection holds."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 Make = Callable[..., Task]
 
 
-async def test_it_runs_in_a_session_of_the_attempt_and_says_what_it_does(
+async def test_a_run_is_in_the_session_of_the_attempt_and_reports_what_it_does(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     steps = [["say", "I "], ["say", "look"], ["tool", "read", ""], ["use", 100, 10, 0.5], ["say", " done"]]
     assert await executor.run(make_task(*steps), sink) == ExecutionResult()
-    (made,) = gateway.asked("sessions.create")
-    (asked,) = gateway.asked("agent")
+    (made,) = gateway.params_of("sessions.create")
+    (asked,) = gateway.params_of("agent")
     assert made["key"] == asked["sessionKey"] == f"agent:{asked['agentId']}:stitcher:job-1"
     assert (made["permissionMode"], made["cwd"]) == ("read-only", str(make_task().cwd))
     assert (asked["idempotencyKey"], asked["timeout"]) == ("job-1-1", 10)
@@ -33,18 +33,18 @@ async def test_it_runs_in_a_session_of_the_attempt_and_says_what_it_does(
     assert sink.usages == [Usage(100, 10, 0.5, 1)]
 
 
-async def test_it_is_remembered_before_it_is_started(
+async def test_the_reference_is_saved_before_the_run_starts(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
-    kept: list[dict[str, str]] = []
+    saved: list[dict[str, str]] = []
 
     def agent(params: dict[str, Any]) -> Any:
-        kept.append(dict(sink.reference))
+        saved.append(dict(sink.reference))
         return gateway._agent(params)
 
     gateway.answers["agent"] = agent
     await executor.run(make_task(), sink)
-    assert (kept[0]["runs"], kept[0]["boot"]) == ("job-1-1", "boot-1")
+    assert (saved[0]["runs"], saved[0]["boot"]) == ("job-1-1", "boot-1")
 
 
 async def test_the_next_try_is_a_run_in_the_same_session(
@@ -52,12 +52,12 @@ async def test_the_next_try_is_a_run_in_the_same_session(
 ) -> None:
     assert (await executor.run(make_task(["use", 100, 10, 0.5]), sink)).ok
     assert (await executor.run(make_task(["use", 7, 1, 0.25], number=2), sink)).ok
-    assert [params["idempotencyKey"] for params in gateway.asked("agent")] == ["job-1-1", "job-1-2"]
+    assert [params["idempotencyKey"] for params in gateway.params_of("agent")] == ["job-1-1", "job-1-2"]
     assert len(gateway.sessions) == 1
     assert sink.usages == [Usage(100, 10, 0.5, 1), Usage(7, 1, 0.25, 1)]
 
 
-async def test_a_denied_tool_is_told_and_ends_nothing(
+async def test_a_denied_tool_is_reported_and_does_not_end_the_run(
     executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     assert (await executor.run(make_task(["tool", "exec", "Tool exec not found"]), sink)).ok
@@ -65,7 +65,7 @@ async def test_a_denied_tool_is_told_and_ends_nothing(
     assert sink.events[1][1]["reason"] == "Tool exec not found"
 
 
-async def test_what_the_transcript_leaves_out_is_in_the_sum(
+async def test_usage_missing_from_the_transcript_is_taken_from_the_session(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     sums = {"inputTokens": 300, "outputTokens": 30, "estimatedCostUsd": 1.5}
@@ -91,7 +91,7 @@ async def test_what_the_transcript_leaves_out_is_in_the_sum(
         ({**ANSWERED_RUN, "terminalReply": 7}, "executor_failed", "without an answer"),
     ],
 )
-async def test_only_an_answer_is_a_success(
+async def test_only_a_visible_answer_is_a_success(
     executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, answer: dict[str, Any], code: str, part: str
 ) -> None:
     result = await executor.run(make_task(["end", answer]), sink)
@@ -100,7 +100,7 @@ async def test_only_an_answer_is_a_success(
     assert part in result.failure.detail
 
 
-async def test_a_run_that_the_gateway_does_not_end_in_time_is_ended(
+async def test_a_run_that_the_gateway_does_not_end_in_time_is_ended_by_us(
     gateway: FakeGateway,
     executor: OpenClawExecutor,
     sink: RecordingSink,
@@ -121,7 +121,7 @@ async def test_a_run_that_the_gateway_does_not_end_in_time_is_ended(
         (Budget(usd=1.0), [["use", 1, 1, 0.75]] * 2, "The agent has used 1.5 USD, and its budget is 1 USD."),
     ],
 )
-async def test_a_budget_ends_the_run(
+async def test_an_exceeded_budget_ends_the_run(
     gateway: FakeGateway,
     executor: OpenClawExecutor,
     sink: RecordingSink,
@@ -136,7 +136,7 @@ async def test_a_budget_ends_the_run(
     assert gateway.tasks["job-1-1"].cancelled()
 
 
-async def test_a_cancelled_one_is_over_when_it_lets_go(
+async def test_a_cancelled_run_is_over_when_the_call_returns(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = asyncio.create_task(executor.run(make_task(["hold"]), sink))
@@ -171,7 +171,7 @@ async def test_a_gateway_that_is_not_ready_is_unavailable(
         await executor.run(make_task(), sink)
 
 
-async def test_a_wrong_token_is_a_failure_that_says_where_to_look(
+async def test_a_wrong_token_is_a_failure_with_a_hint(
     gateway: FakeGateway, sink: RecordingSink, make_task: Make
 ) -> None:
     result = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), sink)
@@ -182,7 +182,7 @@ async def test_a_wrong_token_is_a_failure_that_says_where_to_look(
     )
 
 
-async def test_another_protocol_is_refused(
+async def test_another_protocol_version_is_refused(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.protocol = 5
@@ -191,14 +191,14 @@ async def test_another_protocol_is_refused(
     assert "protocol 5" in result.failure.detail
 
 
-async def test_answers_of_another_shape_are_told(
+async def test_an_answer_of_another_shape_is_a_failure(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     gateway.answers["tools.effective"] = lambda _: {"tools": []}
     result = await executor.run(make_task(), sink)
     assert result.failure
     assert "understands: Object missing required field `groups`" in result.failure.detail
-    assert not gateway.asked("agent")
+    assert not gateway.params_of("agent")
 
 
 async def test_a_prompt_that_is_too_large_is_not_sent(
@@ -207,10 +207,10 @@ async def test_a_prompt_that_is_too_large_is_not_sent(
     result = await executor.run(make_task(["say", "x" * 200_000]), sink)
     assert result.failure
     assert "at most 100000 bytes" in result.failure.detail
-    assert not gateway.asked("agent")
+    assert not gateway.params_of("agent")
 
 
-async def test_health_is_what_a_connection_says(
+async def test_health_reports_version_protocol_and_agents(
     gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     profiles = [READER, AgentProfile(name="mute"), AgentProfile(name="boxed", sandbox="bwrap")]
@@ -230,6 +230,6 @@ async def test_health_is_what_a_connection_says(
     assert health.detail.endswith("cannot be reached: connection refused")
 
 
-async def test_a_refusal_is_no_absence(gateway: FakeGateway) -> None:
+async def test_a_gateway_that_refuses_is_not_away(gateway: FakeGateway) -> None:
     health = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).health([])
     assert (health.ok, health.away) == (False, False)

@@ -1,4 +1,4 @@
-"""A fake gateway in a thread of its own, for daemons that are real processes; and a house whose jobs it does."""
+"""A fake gateway in a thread of its own, for daemons that are real processes, and such a daemon."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from tests.e2e.harness import DaemonHarness
 from tests.stitcherd.executors.openclaw.fake_gateway import TOKEN, FakeGateway
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 RAILS = """
 version: 1
 profiles:
@@ -29,39 +29,39 @@ gates:
 
 
 class ThreadedGateway:
-    """The fake, to be asked from another thread."""
+    """A FakeGateway that other threads can use."""
 
     def __init__(self) -> None:
         self.fake = FakeGateway()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.do(self.fake.open())
+        self.call(self.fake.open())
 
-    def do(self, what: Coroutine[Any, Any, None]) -> None:
-        """Have something done on the fake's own loop."""
-        asyncio.run_coroutine_threadsafe(what, self._loop).result(PATIENCE)
+    def call(self, call: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine on the loop of the gateway."""
+        asyncio.run_coroutine_threadsafe(call, self._loop).result(TIMEOUT)
 
-    def let_go(self) -> None:
-        """Let every run that holds go on."""
-        self._loop.call_soon_threadsafe(self.fake.let_go.set)
+    def release(self) -> None:
+        """Let every run that holds continue."""
+        self._loop.call_soon_threadsafe(self.fake.released.set)
 
-    def end(self) -> None:
-        """Close the fake, and end its thread."""
-        self.do(self.fake.close())
+    def close(self) -> None:
+        """Close the gateway, and end its thread."""
+        self.call(self.fake.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         self._loop.close()
 
     @property
     def started(self) -> list[str]:
-        """The runs that were asked for, by their names."""
-        return [asked["idempotencyKey"] for asked in self.fake.asked("agent")]
+        """The ids of the runs that were requested."""
+        return [params["idempotencyKey"] for params in self.fake.params_of("agent")]
 
 
-def daemon_with(gateway: ThreadedGateway, place: Path, **options: Any) -> DaemonHarness:
-    """Return a house that is not started yet, and whose executor `claw` is the fake."""
-    token = place / "token"
+def daemon_with(gateway: ThreadedGateway, directory: Path, **options: Any) -> DaemonHarness:
+    """Return a daemon, not started yet, whose executor `claw` is the gateway."""
+    token = directory / "token"
     token.touch(mode=0o600)
     token.write_text(TOKEN)
     url = gateway.fake.address.url
@@ -70,5 +70,5 @@ def daemon_with(gateway: ThreadedGateway, place: Path, **options: Any) -> Daemon
 
 
 def script(*steps: list[Any]) -> str:
-    """Return a prompt that the fake plays."""
+    """Return a prompt whose steps the gateway plays."""
     return f"<play>{json.dumps(steps)}</play>"

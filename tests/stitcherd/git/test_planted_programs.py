@@ -1,15 +1,15 @@
-"""What an agent plants for our git to run is not run."""
+"""Tests that our git runs no program that an agent plants."""
 
 import shutil
 from pathlib import Path
 
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.commit import DiffStat, diff_stat, publish
-from tests.stitcherd.git.repositories import BRANCH, commit, evil, found, git, write
+from tests.stitcherd.git.repositories import BRANCH, commit, find, git, marking_program, write
 
 
-async def test_nothing_that_the_agent_plants_is_run(checkout: Checkout, origin: Path, tmp_path: Path) -> None:
-    program = evil(tmp_path / "evil")
+async def test_no_planted_program_is_run(checkout: Checkout, origin: Path, tmp_path: Path) -> None:
+    program = marking_program(tmp_path / "evil")
     for name in ("core.fsmonitor", "core.hooksPath", "filter.x.clean", "filter.x.smudge", "diff.x.textconv"):
         git(checkout.work, "config", name, str(tmp_path) if name == "core.hooksPath" else program)
     git(checkout.work, "config", "diff.external", program)
@@ -24,10 +24,10 @@ async def test_nothing_that_the_agent_plants_is_run(checkout: Checkout, origin: 
     await checkout.restore_from_base(path, ["a.txt"])
     await checkout.reset(path, sha)
     await publish(checkout, sha, str(origin), BRANCH)
-    assert not found(tmp_path, "*.ran")
+    assert not find(tmp_path, "*.ran")
 
 
-async def test_git_is_not_asked_inside_a_submodule(checkouts: Checkouts, origin: Path, tmp_path: Path) -> None:
+async def test_git_is_not_run_inside_a_submodule(checkouts: Checkouts, origin: Path, tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
     git(inner, "init", "-q", "-b", "main")
@@ -37,7 +37,7 @@ async def test_git_is_not_asked_inside_a_submodule(checkouts: Checkouts, origin:
     await checkouts.fetch(str(origin))
     checkout = await checkouts.open("job", 1, str(origin), base, BRANCH)
     git(checkout.work, "clone", "-q", str(inner), "sub")
-    program = evil(tmp_path / "evil")
+    program = marking_program(tmp_path / "evil")
     git(checkout.work / "sub", "config", "core.fsmonitor", program)
     git(checkout.work / "sub", "config", "filter.x.clean", program)
     write(checkout.work, {"a.txt": "changed\n", "sub/x": "y", "sub/.gitattributes": "* filter=x\n"})
@@ -49,5 +49,5 @@ async def test_git_is_not_asked_inside_a_submodule(checkouts: Checkouts, origin:
     (checkout.work / "sub").rename(path / "sub")
     await checkout.reset(path, sha)
     await checkout.restore_from_base(path, ["*"])
-    assert not found(tmp_path, "*.ran")
+    assert not find(tmp_path, "*.ran")
     assert git(path, "rev-parse", "HEAD:sub") == pinned

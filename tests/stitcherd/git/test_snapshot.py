@@ -1,0 +1,33 @@
+"""Tests the snapshot of a directory."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from stitcherd.git import snapshot
+from tests.stitcherd.git.repositories import write
+
+
+async def test_unchanged_files_are_not_copied_again(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    write(tree, {f"{name}/{name}": name for name in "abc"})
+    # A file newer than a tick of the clock could change without a trace, and is always copied.
+    youngest = max(file.stat().st_ctime_ns for file in tree.rglob("*"))
+    while time.clock_gettime_ns(snapshot.CTIME_CLOCK) <= youngest:  # noqa: ASYNC110 (a tick has no event)
+        await asyncio.sleep(0.001)
+    copy = snapshot.DirectorySnapshot(tree, tmp_path / "copy")
+    await copy.take()
+    before = (tree / "a/a").stat().st_ctime_ns
+    (tree / "b/b").write_text("evil")
+    (tree / "c/c").rename(tree / "c/d")
+    await copy.restore()
+    assert (tree / "a/a").stat().st_ctime_ns == before
+    assert {name: (tree / name / name).read_text() for name in "abc"} == {"a": "a", "b": "b", "c": "c"}
+    assert not (tree / "c/d").exists()
+
+
+async def test_a_directory_that_cannot_be_copied_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot be copied: cp: .*No such file"):
+        await snapshot.DirectorySnapshot(tmp_path / "gone", tmp_path / "copy").take()
