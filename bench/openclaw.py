@@ -33,8 +33,8 @@ NOTHING = '<play>[{"say": "done"}]</play>'
 LONG = '<play>[{"say": "late", "wait": 60}]</play>'
 
 
-class Deaf:
-    """Hears nothing, but knows that the run is about to start."""
+class StartSink:
+    """Drops all output; `begun` is set when the run is about to start."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -70,9 +70,9 @@ async def bare(gateway: GatewayConnection) -> None:
 
 
 async def cancel(executor: OpenClawExecutor, place: Path) -> float:
-    ear = Deaf()
-    running = asyncio.create_task(executor.run(task(place, LONG), ear))
-    await ear.begun.wait()
+    sink = StartSink()
+    running = asyncio.create_task(executor.run(task(place, LONG), sink))
+    await sink.begun.wait()
     await asyncio.sleep(1)
     before = time.perf_counter()
     running.cancel()
@@ -92,20 +92,20 @@ def summed(row: str, spent: list[float], **more: Any) -> dict[str, Any]:
 
 async def figures(address: GatewayAddress, place: Path) -> list[dict[str, Any]]:
     executor = OpenClawExecutor(address)
-    await executor.run(task(place, NOTHING), Deaf())  # loads the gateway's other half, and writes the agent
+    await executor.run(task(place, NOTHING), StartSink())  # loads the gateway's other half, and writes the agent
     rows: list[dict[str, Any]] = []
     async with connect(address, ADMIN_SCOPES) as gateway:
         await bare(gateway)
         # In turn: a gateway grows slower as it grows, and neither should have the better half of it.
         pairs = [
-            (await timed(lambda: bare(gateway)), await timed(lambda: executor.run(task(place, NOTHING), Deaf())))
+            (await timed(lambda: bare(gateway)), await timed(lambda: executor.run(task(place, NOTHING), StartSink())))
             for _ in range(RUNS)
         ]
     rows.append(summed("a run with the bare protocol", [run for run, _ in pairs]))
     rows.append(summed("a try", [ours for _, ours in pairs]))
     rows.append(summed("what a try adds", [ours - run for run, ours in pairs], goal_ms=50))
     before = time.perf_counter()
-    await asyncio.gather(*(executor.run(task(place, NOTHING), Deaf()) for _ in range(PARALLEL)))
+    await asyncio.gather(*(executor.run(task(place, NOTHING), StartSink()) for _ in range(PARALLEL)))
     rows.append({"row": f"{PARALLEL} tries at once", "ms": round((time.perf_counter() - before) * 1000)})
     ends = [await cancel(executor, place) for _ in range(3)]
     rows.append({"row": "a cancel", "max_ms": round(max(ends) * 1000), "goal_ms": 2000})

@@ -1,4 +1,4 @@
-"""A real gateway with a scripted model, one for all of these tests; each has a checkout and a session of its own."""
+"""Fixtures for the tests of a real gateway: one with a scripted model for all tests, and tasks with own sessions."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ from stitcherd.jobs.command_runner import CommandRunner
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 TOOLS = Path(__file__).parents[2] / "tools" / "openclaw"
-SOON = 5.0  # two seconds are promised, and a busy machine gets some more
-LONG = 240.0  # a gateway comes back in 20 s, goes on 5 to 15 s later, and is given up after a minute
+SOON = 5.0  # two seconds are promised, but a machine may be busy
+LONG = 240.0  # a gateway restarts in 20 s, resumes 5 to 15 s later, and is given up after a minute
 WRITER = AgentProfile(name="writer", capabilities=frozenset({"repo:read", "repo:write"}))
 
 
 class RealGateway:
-    """The process that runs the gateway, and what it says."""
+    """The process that controls the gateway, and its address."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -35,14 +35,14 @@ class RealGateway:
     def address(self) -> GatewayAddress:
         return GatewayAddress(self.facts["url"], self.facts["token"])
 
-    def order(self, order: str) -> None:
-        """Give an order of tools/openclaw/gateway.py, and wait until it is done."""
-        self.begin(order)
+    def send(self, command: str) -> None:
+        """Send a command of tools/openclaw/gateway.py, and wait until it is done."""
+        self.begin(command)
         self.facts = self._read()
 
-    def begin(self, order: str) -> None:
+    def begin(self, command: str) -> None:
         assert self._process.stdin
-        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
 
     def _read(self) -> Any:
@@ -56,7 +56,7 @@ def gateway() -> Iterator[RealGateway]:
         argv = ["nice", sys.executable, str(TOOLS / "gateway.py"), directory]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             started = RealGateway(process)
-            # A gateway loads half of itself with its first run, which takes seconds.
+            # The first run of a gateway takes seconds longer.
             idle = Task(
                 job_id="idle",
                 attempt=1,
@@ -68,7 +68,7 @@ def gateway() -> Iterator[RealGateway]:
             )
             asyncio.run(OpenClawExecutor(started.address).run(idle, RecordingSink()))
             yield started
-            process.communicate(timeout=90)  # its standard input is closed: it ends what it started
+            process.communicate(timeout=90)  # closing its stdin ends the gateway
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def sink() -> RecordingSink:
 
 @pytest.fixture
 def make_task(tmp_path: Path) -> Callable[..., Task]:
-    """Make a task whose prompt tells the model what to do; steps are those of tools/openclaw/model.py."""
+    """Return a function that makes a task; its prompt scripts the model with steps of tools/openclaw/model.py."""
 
     def make(
         *steps: Any, job: str = "", number: int = 1, timeout: float | None = 60.0, profile: AgentProfile = WRITER

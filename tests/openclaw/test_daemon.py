@@ -1,4 +1,4 @@
-"""A whole job: the real daemon, a real gateway, a real repository."""
+"""Tests whole jobs with the real daemon, a real gateway and a real repository."""
 
 import json
 import time
@@ -28,7 +28,7 @@ gates:
 
 
 @pytest.fixture(scope="module")
-def house(gateway: RealGateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHarness]:
+def daemon(gateway: RealGateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHarness]:
     token = tmp_path_factory.mktemp("claw") / "token"
     token.touch(mode=0o600)
     token.write_text(str(gateway.address.token))
@@ -41,10 +41,10 @@ def house(gateway: RealGateway, tmp_path_factory: pytest.TempPathFactory) -> Ite
         built.remove()
 
 
-def over(house: DaemonHarness, job_id: str) -> Any:
-    """Return a job when it has come to its end."""
+def over(daemon: DaemonHarness, job_id: str) -> Any:
+    """Wait until a job has ended, and return it."""
     ended = ("COMPLETED", "FAILED", "CANCELLED")
-    return wait_until(lambda: (job := house.job(job_id))["status"] in ended and job, f"the end of {job_id}", LONG)
+    return wait_until(lambda: (job := daemon.job(job_id))["status"] in ended and job, f"the end of {job_id}", LONG)
 
 
 def play(*steps: dict[str, Any]) -> str:
@@ -55,11 +55,11 @@ def made(name: str) -> dict[str, Any]:
     return {"tool": "write", "args": {"path": name, "content": "by an agent\n"}}
 
 
-def test_a_job_becomes_a_commit(house: DaemonHarness) -> None:
-    job_id = house.dispatch("fix", play({"say": "I write.", **made("made.txt")}, {"say": "done"}))
-    job = over(house, job_id)
+def test_a_job_becomes_a_commit(daemon: DaemonHarness) -> None:
+    job_id = daemon.dispatch("fix", play({"say": "I write.", **made("made.txt")}, {"say": "done"}))
+    job = over(daemon, job_id)
     assert (job["status"], job["error"]) == ("COMPLETED", None)
-    assert house.git("show", f"{job['branch']}:made.txt") == "by an agent"
+    assert daemon.git("show", f"{job['branch']}:made.txt") == "by an agent"
     assert job["usage"] == {"inputTokens": 200, "outputTokens": 20, "costUsd": 0.00024, "turns": 2}
     types = [event["type"] for event in job["events"]]
     assert types.index("ai.tool_called") < types.index("gate.passed")
@@ -67,35 +67,35 @@ def test_a_job_becomes_a_commit(house: DaemonHarness) -> None:
     assert (step["tokensInput"], step["tokensOutput"]) == (200, 20)
 
 
-def test_a_comment_becomes_a_commit(house: DaemonHarness) -> None:
-    answer = house.comment(f"@mosaic fix {play(made('made.txt'))}").json
-    job = over(house, answer["jobId"])
+def test_a_comment_becomes_a_commit(daemon: DaemonHarness) -> None:
+    answer = daemon.comment(f"@mosaic fix {play(made('made.txt'))}").json
+    job = over(daemon, answer["jobId"])
     assert (job["status"], job["error"]) == ("COMPLETED", None)
-    assert house.git("show", f"{job['branch']}:made.txt") == "by an agent"
+    assert daemon.git("show", f"{job['branch']}:made.txt") == "by an agent"
 
 
-def test_the_gateway_is_named_by_health(house: DaemonHarness) -> None:
-    over(house, house.dispatch("fix", play(made("made.txt"))))
+def test_readiness_names_the_gateway(daemon: DaemonHarness) -> None:
+    over(daemon, daemon.dispatch("fix", play(made("made.txt"))))
 
     def seen() -> Any:
-        claw = next(it for it in house.get("/meta")["executors"] if it["name"] == "claw")
+        claw = next(it for it in daemon.get("/meta")["executors"] if it["name"] == "claw")
         return claw if claw["agents"] == {"there": 1, "wanted": 1} else None
 
     claw = wait_until(seen, "the agent is seen", LONG)
     assert (claw["ok"], claw["version"], claw["protocol"]) == (True, "2026.9.6", 4)
 
 
-def test_an_agent_that_did_not_do_it_does_not_pass(house: DaemonHarness) -> None:
-    job = over(house, house.dispatch("fix", play({"say": "done, honestly"})))
+def test_an_agent_that_did_nothing_does_not_pass(daemon: DaemonHarness) -> None:
+    job = over(daemon, daemon.dispatch("fix", play({"say": "done, honestly"})))
     assert job["error"]["code"] == "gates_failed"
 
 
-def test_a_cancelled_job_is_over_in_two_seconds(house: DaemonHarness) -> None:
-    job_id = house.dispatch("fix", play(made("first"), {"say": "late", "wait": 60}))
+def test_a_cancelled_job_is_over_in_two_seconds(daemon: DaemonHarness) -> None:
+    job_id = daemon.dispatch("fix", play(made("first"), {"say": "late", "wait": 60}))
     wait_until(
-        lambda: any(event["type"] == "ai.tool_called" for event in house.job(job_id)["events"]), "a tool's call", LONG
+        lambda: any(event["type"] == "ai.tool_called" for event in daemon.job(job_id)["events"]), "a tool's call", LONG
     )
     asked = time.monotonic()
-    assert house.ask("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
-    house.wait(job_id, "CANCELLED")
+    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
+    daemon.wait(job_id, "CANCELLED")
     assert time.monotonic() - asked < SOON

@@ -1,4 +1,4 @@
-"""The executor against a real OpenClaw: runs, limits, ends, restarts."""
+"""Tests the executor with a real OpenClaw gateway: runs, limits, ends, restarts."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 pytestmark = pytest.mark.openclaw
 
 Make = Callable[..., Task]
-PATIENCE = 120.0
+TIMEOUT = 120.0
 RUNNER = AgentProfile(
     name="runner", capabilities=frozenset({"repo:read", "exec:run"}), tools=("read", "exec:sleep", "exec:git status.*")
 )
@@ -37,9 +37,9 @@ def run(command: str) -> dict[str, Any]:
     return {"tool": "exec", "args": {"command": command}}
 
 
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not true():  # noqa: ASYNC110 (processes and other people's files have no event)
+async def wait_for(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        while not condition():  # noqa: ASYNC110 (processes and files of others have no event)
             await asyncio.sleep(0.05)
 
 
@@ -58,7 +58,7 @@ async def session(gateway: RealGateway, sink: RecordingSink) -> dict[str, Any]:
     return dict(described["session"])
 
 
-async def test_a_plain_run_and_the_next_try(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
+async def test_a_run_and_its_next_try(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
     assert await executor.run(make_task({"say": "nothing to do"}, job="twice"), sink) == ExecutionResult()
     assert sink.output == b"nothing to do\n"
     assert sink.usages == [Usage(100, 10, 0.00012, 1)]
@@ -77,7 +77,7 @@ async def test_a_tool_writes_in_the_checkout(executor: OpenClawExecutor, sink: R
     assert [(type_, payload["tool"]) for type_, payload in sink.events] == [("ai.tool_called", "write")]
 
 
-async def test_a_tool_that_was_not_given_does_nothing(
+async def test_a_tool_that_is_not_allowed_does_nothing(
     executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     task = make_task(run("touch here"), {"say": "done"})
@@ -88,7 +88,7 @@ async def test_a_tool_that_was_not_given_does_nothing(
 
 
 @pytest.mark.parametrize("path", ["../outside", "/tmp/stitcher-outside"])
-async def test_nothing_is_written_outside(
+async def test_nothing_is_written_outside_the_checkout(
     executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, path: str
 ) -> None:
     task = make_task(write(path), {"tool": "read", "args": {"path": "/etc/hostname"}}, {"say": "done"})
@@ -97,7 +97,7 @@ async def test_nothing_is_written_outside(
     assert [type_ for type_, _ in sink.events] == ["ai.tool_called", "ai.tool_denied"] * 2
 
 
-async def test_only_the_named_programs_run(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
+async def test_only_the_listed_programs_run(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
     steps = [run("sleep 0.1"), run("id > here"), run("git push"), run("sleep 0.1; touch here"), write("here")]
     task = make_task(*steps, {"say": "done"}, profile=RUNNER)
     assert await executor.run(task, sink) == ExecutionResult()
@@ -105,14 +105,16 @@ async def test_only_the_named_programs_run(executor: OpenClawExecutor, sink: Rec
     assert [type_ for type_, _ in sink.events].count("ai.tool_denied") == 4
 
 
-async def test_no_capability_is_no_tool(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
+async def test_without_a_capability_there_is_no_tool(
+    executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
+) -> None:
     task = make_task(write("here"), {"say": "done"}, profile=AgentProfile(name="mute", capabilities=frozenset()))
     assert await executor.run(task, sink) == ExecutionResult()
     assert list(task.cwd.iterdir()) == []
 
 
 @pytest.mark.parametrize("budget", [Budget(turns=2), Budget(usd=0.005)])
-async def test_a_budget_ends_it(
+async def test_an_exceeded_budget_ends_the_run(
     executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, budget: Budget
 ) -> None:
     profile = AgentProfile(name="poor", capabilities=frozenset({"repo:read"}), budget=budget)
@@ -123,13 +125,13 @@ async def test_a_budget_ends_it(
     assert sink.total[2] < 0.012
 
 
-async def test_time_runs_out(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
+async def test_a_timeout_ends_the_run(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
     result = await executor.run(make_task({"say": "late", "wait": 30}, timeout=2.0), sink)
     assert result.failure
     assert result.failure.code == "executor_timeout"
 
 
-async def test_a_model_that_fails_is_told(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
+async def test_a_failing_model_is_reported(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
     refusing = AgentProfile(name="refused", capabilities=frozenset({"repo:read"}), model="refusing/scripted")
     result = await executor.run(make_task({"status": 401}, profile=refusing), sink)
     assert result.failure
@@ -137,21 +139,21 @@ async def test_a_model_that_fails_is_told(executor: OpenClawExecutor, sink: Reco
     assert "401" in result.failure.detail
 
 
-async def test_a_cancel_amid_a_tool_leaves_nothing(
+async def test_a_cancellation_during_a_tool_leaves_nothing_running(
     gateway: RealGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = asyncio.create_task(executor.run(make_task(run("sleep 4711"), profile=RUNNER), sink))
-    await until(lambda: processes("sleep 4711"))
+    await wait_for(lambda: processes("sleep 4711"))
     before = asyncio.get_running_loop().time()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await until(lambda: not processes("sleep 4711"))
+    await wait_for(lambda: not processes("sleep 4711"))
     assert asyncio.get_running_loop().time() - before < SOON
     assert (await session(gateway, sink))["archived"]
 
 
-async def test_a_wrong_token_and_an_absent_gateway(gateway: RealGateway, sink: RecordingSink, make_task: Make) -> None:
+async def test_a_wrong_token_and_a_missing_gateway(gateway: RealGateway, sink: RecordingSink, make_task: Make) -> None:
     result = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), sink)
     assert result.failure
     assert result.failure.code == "executor_refused"
@@ -164,23 +166,23 @@ CLIENT = """
 import asyncio, json, sys
 from pathlib import Path
 import msgspec
-from stitcherd.executors import Profile, Task
-from stitcherd.executors.openclaw.connection import Address
+from stitcherd.executors.base import AgentProfile, Task
+from stitcherd.executors.openclaw.connection import GatewayAddress
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-class Voice:
-    def say(self, data): pass
-    async def note(self, type_, payload): pass
-    async def used(self, usage, reference=None): pass
-    async def remember(self, reference): print(json.dumps(reference), flush=True)
+class Sink:
+    def write(self, data): pass
+    async def record_event(self, type_, payload): pass
+    async def add_usage(self, usage, reference=None): pass
+    async def save_reference(self, reference): print(json.dumps(reference), flush=True)
 url, token, job, prompt, work, profile = sys.argv[1:]
-work, profile = Path(work), msgspec.json.decode(profile, type=Profile)
+work, profile = Path(work), msgspec.json.decode(profile, type=AgentProfile)
 task = Task(job_id=job, attempt=1, number=1, prompt=prompt, cwd=work, timeout=60.0, run_command=None,
             profile=profile)
-asyncio.run(OpenClawExecutor(Address(url, token)).run(task, Voice()))
+asyncio.run(OpenClawExecutor(GatewayAddress(url, token)).run(task, Sink()))
 """
 
 
-async def test_a_run_outlives_us_and_is_found_again(
+async def test_a_run_outlives_its_client_and_is_found_again(
     gateway: RealGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     task = make_task(run("sleep 6.5"), {"say": "found"}, profile=RUNNER)
@@ -190,7 +192,7 @@ async def test_a_run_outlives_us_and_is_found_again(
     client = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
     assert client.stdout
     reference = msgspec.json.decode(await client.stdout.readline())
-    await until(lambda: processes("sleep 6.5"))
+    await wait_for(lambda: processes("sleep 6.5"))
     client.kill()
     await client.communicate()
     assert await executor.resume(task, reference, sink) == ExecutionResult()
@@ -199,15 +201,15 @@ async def test_a_run_outlives_us_and_is_found_again(
     assert not processes("sleep 6.5")
 
 
-async def test_a_gateway_that_is_told_to_stop_finishes_the_run(
+async def test_a_stopping_gateway_finishes_the_run(
     gateway: RealGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     running = asyncio.create_task(executor.run(make_task(run("sleep 5.5"), {"say": "done"}, profile=RUNNER), sink))
-    await until(lambda: processes("sleep 5.5"))
-    await asyncio.to_thread(gateway.order, "restart")
+    await wait_for(lambda: processes("sleep 5.5"))
+    await asyncio.to_thread(gateway.send, "restart")
     assert await running == ExecutionResult()
     assert sink.output.endswith(b"done\n")
 
 
-def test_nothing_of_it_is_left() -> None:
+def test_no_process_is_left() -> None:
     assert not [pid for pid in processes("sleep 4711") if pid != os.getpid()]

@@ -1,6 +1,6 @@
-"""The daemon and the gateway are killed while jobs run: what goes on, and that no try is run twice.
+"""Tests that jobs continue, and no try runs twice, when the daemon or the gateway is killed.
 
-STITCHER_KILLS says how many kills the last walk has; by itself they are few, because a gateway takes its time.
+STITCHER_KILLS is the number of kills in the last test; few by default, because a gateway restarts slowly.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ KILLS = int(os.environ.get("STITCHER_KILLS", "4"))
 
 
 @pytest.fixture
-def house(gateway: RealGateway, tmp_path: Path) -> Any:
+def daemon(gateway: RealGateway, tmp_path: Path) -> Any:
     token = tmp_path / "token"
     token.touch(mode=0o600)
     token.write_text(str(gateway.address.token))
@@ -45,82 +45,82 @@ def house(gateway: RealGateway, tmp_path: Path) -> Any:
         built.remove()
 
 
-def asked(gateway: RealGateway) -> list[dict[str, Any]]:
-    """Return what the model was asked, call by call."""
+def model_calls(gateway: RealGateway) -> list[dict[str, Any]]:
+    """Return the calls of the model."""
     with urlopen(f"{gateway.facts['model']}/asked") as answer:
         return list(json.load(answer))
 
 
-def begun(gateway: RealGateway) -> Counter[str]:
-    """Return how often each play was begun, and not gone on with."""
-    return Counter(str(call["name"]) for call in asked(gateway) if call["fresh"])
+def started(gateway: RealGateway) -> Counter[str]:
+    """Return how often each script was started from its beginning."""
+    return Counter(str(call["name"]) for call in model_calls(gateway) if call["fresh"])
 
 
-def called(house: DaemonHarness, job_id: str) -> None:
-    """Return when the job's agent has used a tool."""
+def wait_until_tool_called(daemon: DaemonHarness, job_id: str) -> None:
+    """Wait until the agent of a job has called a tool."""
     wait_until(
-        lambda: any(event["type"] == "ai.tool_called" for event in house.job(job_id)["events"]), "a tool's call", LONG
+        lambda: any(event["type"] == "ai.tool_called" for event in daemon.job(job_id)["events"]), "a tool's call", LONG
     )
 
 
-def dispatched(house: DaemonHarness, prompt: str) -> str:
-    """Dispatch a job as soon as the daemon is there, whatever it says of its executors."""
+def dispatch_when_ready(daemon: DaemonHarness, prompt: str) -> str:
+    """Dispatch a job as soon as the daemon answers, whatever the state of its executors."""
 
-    def there() -> str | None:
+    def try_dispatch() -> str | None:
         with suppress(OSError):
-            return house.dispatch("fix", prompt)
+            return daemon.dispatch("fix", prompt)
         return None
 
-    return wait_until(there, "the daemon is there")
+    return wait_until(try_dispatch, "the daemon is there")
 
 
 def steps(name: str, wait: float = 4) -> str:
-    # What a killed gateway goes on with may be the step after the one that it was killed in.
+    # A killed gateway may resume with the step after the one in which it was killed.
     return play({"name": name, **made("made.txt")}, {"say": "slow", "wait": wait}, {"say": "done"})
 
 
 @pytest.mark.parametrize("by", ["kill", "stop"])
-def test_a_job_outlives_the_daemon(gateway: RealGateway, house: DaemonHarness, by: str) -> None:
-    job_id = house.dispatch("fix", steps(by))
-    called(house, job_id)
-    getattr(house, by)()
-    house.start()
-    job = over(house, job_id)
+def test_a_job_outlives_the_daemon(gateway: RealGateway, daemon: DaemonHarness, by: str) -> None:
+    job_id = daemon.dispatch("fix", steps(by))
+    wait_until_tool_called(daemon, job_id)
+    getattr(daemon, by)()
+    daemon.start()
+    job = over(daemon, job_id)
     assert (job["status"], job["attempt"], job["error"]) == ("COMPLETED", 1, None)
-    assert house.git("show", f"{job['branch']}:made.txt") == "by an agent"
+    assert daemon.git("show", f"{job['branch']}:made.txt") == "by an agent"
     assert "job.recovered" in [event["type"] for event in job["events"]]
-    assert begun(gateway)[by] == 1
+    assert started(gateway)[by] == 1
 
 
-async def test_a_kill_of_the_gateway_ends_as_each_run_wants_it(
-    gateway: RealGateway, house: DaemonHarness, make_task: Callable[..., Task]
+async def test_each_run_survives_a_kill_of_the_gateway_as_configured(
+    gateway: RealGateway, daemon: DaemonHarness, make_task: Callable[..., Task]
 ) -> None:
-    """One kill for all that can happen to a run: a gateway takes its time to come back, and to go on."""
+    """One kill covers everything that can happen to a run, since a gateway restarts slowly."""
     plays = [made("first"), {"say": "slow", "wait": 10, **made("second")}, {"say": "late"}]
-    both = await asyncio.to_thread(house.dispatch, "fix", steps("both", 20))
-    await asyncio.to_thread(called, house, both)
-    adopted, ended, cancelled = (make_task(*plays, timeout=300.0) for _ in range(3))
+    both = await asyncio.to_thread(daemon.dispatch, "fix", steps("both", 20))
+    await asyncio.to_thread(wait_until_tool_called, daemon, both)
+    taken_over, ended, cancelled = (make_task(*plays, timeout=300.0) for _ in range(3))
     sinks = [RecordingSink(), RecordingSink(), RecordingSink()]
-    staying = asyncio.create_task(OpenClawExecutor(gateway.address).run(adopted, sinks[0]))
+    staying = asyncio.create_task(OpenClawExecutor(gateway.address).run(taken_over, sinks[0]))
     leaving = asyncio.create_task(OpenClawExecutor(gateway.address, take_over=False).run(ended, sinks[1]))
     patient = OpenClawExecutor(gateway.address)
     going = asyncio.create_task(patient.run(cancelled, sinks[2]))
     await asyncio.to_thread(
-        wait_until, lambda: all((task.cwd / "first").exists() for task in (adopted, ended, cancelled)), ""
+        wait_until, lambda: all((task.cwd / "first").exists() for task in (taken_over, ended, cancelled)), ""
     )
-    await asyncio.to_thread(gateway.order, "down")
+    await asyncio.to_thread(gateway.send, "down")
 
     before = asyncio.get_running_loop().time()
     going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await going
     assert asyncio.get_running_loop().time() - before < SOON
-    await asyncio.to_thread(house.kill)
-    await asyncio.to_thread(house.start, ready=False)
-    waits = await asyncio.to_thread(dispatched, house, steps("waits"))
-    job = await asyncio.to_thread(wait_until, lambda: (it := house.job(waits))["held"] and it, "the reason")
+    await asyncio.to_thread(daemon.kill)
+    await asyncio.to_thread(daemon.start, ready=False)
+    waits = await asyncio.to_thread(dispatch_when_ready, daemon, steps("waits"))
+    job = await asyncio.to_thread(wait_until, lambda: (it := daemon.job(waits))["held"] and it, "the reason")
     assert (job["status"], job["held"].endswith("connection refused")) == ("QUEUED", True)
-    await asyncio.to_thread(gateway.order, "up")
+    await asyncio.to_thread(gateway.send, "up")
 
     assert await staying == ExecutionResult()
     assert len(sinks[0].reference["runs"].split()) == 2
@@ -128,11 +128,11 @@ async def test_a_kill_of_the_gateway_ends_as_each_run_wants_it(
     assert result.failure
     assert result.failure.code == "interrupted"
     for job_id, name in ((both, "both"), (waits, "waits")):
-        job = await asyncio.to_thread(over, house, job_id)
+        job = await asyncio.to_thread(over, daemon, job_id)
         assert (job["status"], job["attempt"], job["error"]) == ("COMPLETED", 1, None)
-        assert house.git("show", f"{job['branch']}:made.txt") == "by an agent"
-        assert begun(gateway)[name] == 1
-    # The gateway goes on with all that it means to go on with at the same time, and two of them are over.
+        assert daemon.git("show", f"{job['branch']}:made.txt") == "by an agent"
+        assert started(gateway)[name] == 1
+    # The gateway resumes all its runs at the same time, and two of them must be over.
     async with connect(gateway.address) as connection:
         for sink, task in ((sinks[1], ended), (sinks[2], cancelled)):
             described = await connection.request("sessions.describe", {"key": sink.reference["key"]})
@@ -140,25 +140,27 @@ async def test_a_kill_of_the_gateway_ends_as_each_run_wants_it(
             assert not (task.cwd / "second").exists()
 
 
-def test_no_try_is_run_twice_whoever_is_killed(gateway: RealGateway, house: DaemonHarness) -> None:
+def test_no_try_runs_twice_whichever_is_killed(gateway: RealGateway, daemon: DaemonHarness) -> None:
     chance = random.Random(KILLS)
     victims = chance.sample(["daemon", "daemon", "daemon", "gateway"] * KILLS, KILLS) if KILLS > 4 else ["daemon"] * 2
     jobs: dict[str, str] = {}
     for number, victim in enumerate(victims):
         for _ in range(2):
             name = f"kill-{len(jobs)}"
-            jobs[house.dispatch("fix", steps(name))] = name
+            jobs[daemon.dispatch("fix", steps(name))] = name
         time.sleep(chance.uniform(0, 3))
         if victim == "daemon":
-            house.kill()
-            house.start()
+            daemon.kill()
+            daemon.start()
         else:
-            gateway.order("kill")
+            gateway.send("kill")
         if number % 4 == 3:
             for job_id in jobs:
-                over(house, job_id)
-    ended = {name: over(house, job_id) for job_id, name in jobs.items()}
+                over(daemon, job_id)
+    ended = {name: over(daemon, job_id) for job_id, name in jobs.items()}
     logging.getLogger(__name__).info("%s %s", Counter(victims), Counter(str(job["error"]) for job in ended.values()))
-    twice = {name: times for name, times in begun(gateway).items() if name in ended and times > ended[name]["attempt"]}
+    twice = {
+        name: times for name, times in started(gateway).items() if name in ended and times > ended[name]["attempt"]
+    }
     assert twice == {}
     assert {job["error"]["code"] for job in ended.values() if job["error"]} <= {"interrupted"}
