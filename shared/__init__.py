@@ -1,3 +1,3 @@
-"""The nouns and words that the daemon and the terminal share; imports neither of them."""
+"""What the daemon and its client share; imports neither of them."""
 
-VERSION = "0.1.0"  # pyproject.toml says it again; asking importlib.metadata would cost each `ls` 40 ms
+VERSION = "0.1.0"  # also in pyproject.toml; importlib.metadata would cost every `stitcher ls` 40 ms

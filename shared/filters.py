@@ -1,11 +1,11 @@
-r"""The filter of jobs, one grammar for the terminal and the API: parsed here, given to SQL by the store.
+r"""The filter language for jobs, used by the terminal and the API: parsed here, translated to SQL by the store.
 
-Words are *and*, a comma between the values of a key is *or*, `-` in front takes away. A word without a key is
-text to be found; in quotes it may hold blanks, and there `\"` and `\\` stand for `"` and `\\`.
+All terms must match; the values of one term, separated by commas, are alternatives; a leading `-` negates a term.
+A word without a key is free text; in quotes it may contain spaces, with `\"` and `\\` for `"` and `\\`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -14,16 +14,16 @@ from shared.suggest import nearest
 from shared.units import SECONDS
 
 MAX_LENGTH = 2000  # characters of a filter
-MAX_VALUES = 50  # values and words in it: a statement of the database takes only so many
+MAX_VALUES = 50  # values in a filter, free text included: an SQL statement has a limit of parameters
 
 IS_VALUES = {
     "waiting": "waits for an approval",
-    "open": "not over yet",
+    "open": "has not ended",
     "over": "completed, failed or cancelled",
-    "cancelling": "told to stop, and still running",
-    "stuck": "running, and silent for a quarter of an hour",
+    "cancelling": "cancelled, but still running",
+    "stuck": "running, without output for 15 minutes",
 }
-KEYS: dict[str, tuple[str, ...]] = {  # and the values of those that have known ones
+KEYS: dict[str, tuple[str, ...]] = {  # with their values, where these are fixed
     "state": tuple(status.lower() for status in Status),
     "type": (),
     "repo": (),
@@ -33,18 +33,18 @@ KEYS: dict[str, tuple[str, ...]] = {  # and the values of those that have known 
     "is": tuple(IS_VALUES),
     "gate": (),
 }
-TEXT_KEY = ""  # the key of a word without one
+TEXT_KEY = ""  # the key of free text
 
-_AGE_UNITS = ("d", "h", "m", "s")
+_UNITS = {unit: int(SECONDS[unit] * 1000) for unit in ("d", "h", "m", "s")}  # milliseconds
 _AGE = re.compile(r"([<>])([0-9]{1,8})([smhd])", re.IGNORECASE)
 _KEY = re.compile(r"([A-Za-z][\w-]*):")
 _QUOTED = re.compile(r'"((?:[^"\\\t-\r]|\\.)*)"')
 _ESCAPED = re.compile(r'\\(["\\])')
-_UNSEARCHABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # nothing that could be searched for has these
+_UNSEARCHABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # cannot occur in a stored text
 
 
 class FilterError(ValueError):
-    """A filter that cannot be read: where (`column`, from 1), why, and what was most likely meant."""
+    """An invalid filter: the `column`, from 1, what is wrong, and what was most likely meant."""
 
     def __init__(self, column: int, message: str, suggestion: str | None = None) -> None:
         self.column = column
@@ -54,9 +54,9 @@ class FilterError(ValueError):
 
 
 class FilterTerm(Struct, frozen=True):
-    """One word of a filter: any of the values, or with `negated` none of them.
+    """One term of a filter: matches any of the values, or if `negated` none of them.
 
-    States are spelled as in Status, ages as in `<2h`; the key TEXT has one value, which is to be found.
+    States are spelled as in Status, ages as in `<2h`; TEXT_KEY has exactly one value.
     """
 
     key: str
@@ -65,17 +65,17 @@ class FilterTerm(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True):
-    """What every job must meet that passes; without terms, all pass."""
+    """A parsed filter: a job must match every term; without terms, all jobs match."""
 
     terms: tuple[FilterTerm, ...] = ()
 
 
 def parse_filter(text: str) -> Filter:
-    """Return the filter that a text means; raises FilterError."""
+    """Parse a filter; raises FilterError."""
     if len(text) > MAX_LENGTH:
         raise FilterError(MAX_LENGTH + 1, f"the filter is longer than {MAX_LENGTH} characters")
-    if unfit := _UNSEARCHABLE.search(text):
-        raise FilterError(unfit.start() + 1, "there is a character that no text has")
+    if unsearchable := _UNSEARCHABLE.search(text):
+        raise FilterError(unsearchable.start() + 1, "this character cannot be searched for")
     terms, at, values = [], 0, 0
     while at < len(text):
         if text[at].isspace():
@@ -90,25 +90,25 @@ def parse_filter(text: str) -> Filter:
     return Filter(tuple(terms))
 
 
-def format_filter(wanted: Filter) -> str:
-    """Return a text that `parse` reads as this filter."""
-    return " ".join(map(_format_term, wanted.terms))
+def format_filter(parsed: Filter) -> str:
+    """Return a text that `parse_filter` parses into this filter."""
+    return " ".join(map(_format_term, parsed.terms))
 
 
 def parse_age(value: str) -> tuple[bool, int]:
-    """Return the value of an age, `<2h`, as whether younger is meant, and milliseconds; raises ValueError."""
+    """Return whether an age such as `<2h` means younger, and its milliseconds; raises ValueError."""
     found = _AGE.fullmatch(value)
     if found is None:
-        raise ValueError(f"{value!r} is no age")
-    return found[1] == "<", int(found[2]) * _milliseconds(found[3].lower())
+        raise ValueError(f"{value!r} is not an age")
+    return found[1] == "<", int(found[2]) * _UNITS[found[3].lower()]
 
 
 def _parse_term(text: str, at: int) -> tuple[FilterTerm, int]:
-    """Return the term that begins at a place, and where it ends."""
+    """Return the term that starts at an index, and the index of its end."""
     negated = text[at] == "-"
     start = at + negated
     if start == len(text) or text[start].isspace():
-        raise FilterError(at + 1, "nothing stands behind the -")
+        raise FilterError(at + 1, "nothing follows the -")
     key = _KEY.match(text, start)
     if key is None:
         word, end = _parse_value(text, start, "")
@@ -116,26 +116,26 @@ def _parse_term(text: str, at: int) -> tuple[FilterTerm, int]:
     name = key[1].lower()
     if name not in KEYS:
         raise FilterError(start + 1, f"unknown key {key[1]!r}", nearest(name, KEYS))
-    read = _VALUE_PARSERS.get(name)
+    parse_value = _VALUE_PARSERS.get(name)
     values, end = [], key.end() - 1
     while end < len(text) and not text[end].isspace():
-        begin = end + 1  # behind the colon or a comma
+        begin = end + 1  # after the colon or a comma
         value, end = _parse_value(text, begin, ",")
-        values.append(read(value, begin + 1) if read else value)
+        values.append(parse_value(value, begin + 1) if parse_value else value)
     return FilterTerm(name, tuple(dict.fromkeys(values)), negated), end
 
 
 def _parse_value(text: str, at: int, stops: str) -> tuple[str, int]:
-    """Return the value that begins at a place, quoted or bare, and where it ends: a blank, a stop or the end."""
+    """Return the value, quoted or bare, that starts at an index, and the index of its end: a space or a stop."""
     if text.startswith('"', at):
         value, end = _parse_quoted(text, at)
         if end < len(text) and not (text[end].isspace() or text[end] in stops):
-            raise FilterError(end + 1, "a blank is missing behind the quote")
+            raise FilterError(end + 1, "a space is missing after the quote")
     else:
         end = at
         while end < len(text) and not (text[end].isspace() or text[end] in stops):
             if text[end] == '"':
-                raise FilterError(end + 1, "a quote opens only at the beginning of a value")
+                raise FilterError(end + 1, "a quote can only open at the start of a value")
             end += 1
         value = text[at:end]
     if not value:
@@ -153,31 +153,36 @@ def _parse_quoted(text: str, at: int) -> tuple[str, int]:
 def _parse_state(value: str, column: int) -> str:
     if value.upper() in Status.__members__:
         return value.upper()
-    meant = f"is:{value.lower()}" if value.lower() in IS_VALUES else nearest(value, KEYS["state"])
-    raise FilterError(column, f"unknown state {value!r}", meant)
+    raise FilterError(column, f"unknown state {value!r}", _suggest(value, "state", "is", IS_VALUES))
 
 
 def _parse_is(value: str, column: int) -> str:
     if value.lower() in IS_VALUES:
         return value.lower()
-    meant = f"state:{value.lower()}" if value.lower() in KEYS["state"] else nearest(value, IS_VALUES)
-    raise FilterError(column, f"unknown {value!r} after is: (there are {', '.join(IS_VALUES)})", meant)
+    message = f"unknown {value!r} after is: (known: {', '.join(IS_VALUES)})"
+    raise FilterError(column, message, _suggest(value, "is", "state", KEYS["state"]))
+
+
+def _suggest(value: str, key: str, other_key: str, other_values: Iterable[str]) -> str | None:
+    """Return the nearest value of a key, or the same value after the other key if it belongs there."""
+    return f"{other_key}:{value.lower()}" if value.lower() in other_values else nearest(value, KEYS[key])
 
 
 def _parse_age_value(value: str, column: int) -> str:
+    """Return an age in its largest whole unit: `<120m` is `<2h`."""
     try:
         younger, milliseconds = parse_age(value)
     except ValueError:
         raise FilterError(column, "age takes < or > and a time, like <2h or >1d (s m h d)") from None
-    unit = next(unit for unit in _AGE_UNITS if milliseconds % _milliseconds(unit) == 0)
-    return f"{'<' if younger else '>'}{milliseconds // _milliseconds(unit)}{unit}"
+    unit = next(unit for unit, size in _UNITS.items() if milliseconds % size == 0)
+    return f"{'<' if younger else '>'}{milliseconds // _UNITS[unit]}{unit}"
 
 
-def _milliseconds(unit: str) -> int:
-    return int(SECONDS[unit] * 1000)
-
-
-_VALUE_PARSERS: dict[str, Callable[[str, int], str]] = {"state": _parse_state, "is": _parse_is, "age": _parse_age_value}
+_VALUE_PARSERS: dict[str, Callable[[str, int], str]] = {
+    "state": _parse_state,
+    "is": _parse_is,
+    "age": _parse_age_value,
+}
 
 
 def _format_term(term: FilterTerm) -> str:

@@ -5,13 +5,13 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 
-# Of our own: a program that seeds the shared one would make the same ids twice. Unique, not secret: who may see what an
-# id names is never decided by knowing the id.
+# Not the module-level generator, which another part of the program may seed. Ids are unique but not secret: knowing one
+# never grants access.
 _random = random.Random()  # noqa: S311 (see above)
 
 
 def new_id() -> str:
-    """Return a fresh UUIDv7: 48 bits of milliseconds, then 74 random bits (RFC 9562, 5.7)."""
+    """Return a new UUIDv7: 48 bits of milliseconds, then 74 random bits (RFC 9562, 5.7)."""
     value = bytearray(now_ms().to_bytes(6, "big") + _random.randbytes(10))
     value[6] = 0x70 | value[6] & 0x0F
     value[8] = 0x80 | value[8] & 0x3F
@@ -20,22 +20,22 @@ def new_id() -> str:
 
 
 def short_id(job_id: str) -> str:
-    """Return the part of an id that is shown to people: its last eight characters."""
+    """Return the short form of an id that is shown to people: its last eight characters."""
     return job_id[-8:]
 
 
 def branch_name(job_id: str) -> str:
-    """Return the branch that a job's commit is published on."""
+    """Return the name of the branch that a job's commit is published on."""
     return f"stitcher/{job_id[-12:]}"
 
 
 def now_ms() -> int:
-    """Return the wall clock in milliseconds since 1970."""
+    """Return the current time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 def format_timestamp(milliseconds: int) -> str:
-    """Return a time as RFC 3339 UTC with milliseconds."""
+    """Return a time in milliseconds since 1970 as RFC 3339 in UTC, with milliseconds."""
     return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
 
 

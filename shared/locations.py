@@ -1,4 +1,4 @@
-"""Where the files are: config directory, state directory and socket, the same for daemon and client."""
+"""Paths of the configuration directory, the state directory and the socket, the same for daemon and client."""
 
 import os
 from pathlib import Path
@@ -23,19 +23,19 @@ class SocketPathTooLong(ValueError):
 
 
 def config_dir(flag: str | None) -> Path:
-    """Return the directory of stitcherd.toml and rails.yaml, whether it exists or not; always absolute."""
+    """Return the absolute path of the directory of stitcherd.toml and rails.yaml, which may not exist."""
     given = flag or os.environ.get("STITCHER_CONFIG_DIR")
     return _absolute(given) if given else _xdg("XDG_CONFIG_HOME", "~/.config") / "stitcher"
 
 
 def state_dir(config: Path) -> Path:
-    """Return the directory of all that the daemon keeps; a relative `daemon.state_dir` starts at `config`."""
+    """Return the state directory; a relative `daemon.state_dir` is relative to `config`."""
     given = _daemon_setting(config, "state_dir")
     return _absolute(given, config) if given else _xdg("XDG_STATE_HOME", "~/.local/state") / "stitcher"
 
 
 def socket_path(flag: str | None, config: Path) -> Path:
-    """Return the path of the daemon's socket; raises PathTooLong above 107 bytes."""
+    """Return the path of the daemon's socket; raises SocketPathTooLong above 107 bytes."""
     path = _socket(flag, config)
     if len(os.fsencode(path)) > SOCKET_PATH_MAX:
         raise SocketPathTooLong(path)
@@ -58,18 +58,18 @@ def _absolute(text: str, start: Path | None = None) -> Path:
 
 
 def _xdg(name: str, default: str) -> Path:
-    """Return a base directory; one that is empty or relative is to be ignored (XDG Base Directory, 0.8)."""
+    """Return a base directory; an empty or relative variable must be ignored (XDG Base Directory, 0.8)."""
     path = Path(os.environ.get(name, ""))
     return path if path.is_absolute() else _absolute(default)
 
 
 def _daemon_setting(config: Path, key: str) -> str | None:
-    """Return `daemon.<key>`, or None; that the file is broken is for the daemon to tell."""
+    """Return `daemon.<key>`, or None if it is missing or the file is broken, which the daemon reports."""
     try:
         text = (config / SETTINGS_FILE).read_text("utf-8")
     except (OSError, ValueError):
         return None
-    import tomllib  # noqa: PLC0415 (several ms of every `stitcher ls` for those who have no such file)
+    import tomllib  # noqa: PLC0415 (saves several ms of every `stitcher ls` without such a file)
 
     try:
         daemon = tomllib.loads(text).get("daemon")
@@ -80,7 +80,7 @@ def _daemon_setting(config: Path, key: str) -> str | None:
 
 
 def shipped_file(name: str) -> Path:
-    """Return a file of `config/` as it ships: inside the daemon's package in a wheel, beside it in a checkout."""
+    """Return the path of a shipped file of `config/`: in the daemon's package in a wheel, beside it in a checkout."""
     root = Path(__file__).resolve().parents[1]
     installed = root / "stitcherd" / "defaults" / name
     return installed if installed.exists() else root / "config" / name

@@ -1,7 +1,7 @@
-"""The nouns of Stitcher: what is stored is what is sent is what is shown.
+"""The nouns of Stitcher, the same in the store, on the wire and on the screen.
 
-Frozen msgspec structs, camelCase on the wire. A field that a shorter answer leaves out is UNSET and is not
-encoded. Times are RFC 3339 UTC with milliseconds, ids are UUIDv7 strings, unless a field says otherwise.
+Frozen msgspec structs, camelCase on the wire. A field that a response omits is UNSET. Times are RFC 3339 UTC with
+milliseconds, ids are UUIDv7 strings, unless a field says otherwise.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class Status(StrEnum):
-    """Where a job stands; stitcherd.store.lifecycle says which may follow which."""
+    """The status of a job; stitcherd.store.lifecycle defines the transitions."""
 
     PENDING = "PENDING"
     QUEUED = "QUEUED"
@@ -25,7 +25,7 @@ OPEN_STATUSES = (Status.PENDING, Status.QUEUED, Status.RUNNING)
 
 
 class Phase(StrEnum):
-    """The part of a job's run that a step belongs to."""
+    """The phase of a job's run that a step belongs to."""
 
     SETUP = "SETUP"
     EXECUTION = "EXECUTION"
@@ -34,7 +34,7 @@ class Phase(StrEnum):
 
 
 class StepType(StrEnum):
-    """What a step does."""
+    """The type of a step."""
 
     COMMAND = "COMMAND"
     AI_ACTION = "AI_ACTION"
@@ -43,7 +43,7 @@ class StepType(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """Where a step stands."""
+    """The status of a step."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -53,7 +53,7 @@ class StepStatus(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What the rails, and the door, said of a delivery or a dispatch."""
+    """The result of a delivery or a dispatch."""
 
     ALLOWED = "allowed"
     WAITING = "waiting"
@@ -65,7 +65,7 @@ class Verdict(StrEnum):
 
 
 class CheckOutcome(StrEnum):
-    """What one check came to."""
+    """The result of one check."""
 
     PASS = "pass"  # noqa: S105 (a verdict, not a password)
     FAIL = "fail"
@@ -75,7 +75,7 @@ class CheckOutcome(StrEnum):
 
 
 class WireStruct(Struct, frozen=True, rename="camel"):
-    """What crosses the socket: frozen, camelCase; unknown fields are ignored when read."""
+    """Base of everything sent over the API: frozen, camelCase; decoding ignores unknown fields."""
 
 
 class Thread(WireStruct, frozen=True):
@@ -89,14 +89,14 @@ class Thread(WireStruct, frozen=True):
 
 
 class Tries(WireStruct, frozen=True):
-    """How often the executor was started in this attempt, and how often it may be."""
+    """The number of executor starts in this attempt, and its limit."""
 
     used: int
     max: int
 
 
 class Failure(WireStruct, frozen=True):
-    """Why a job failed: a code for programs, a sentence and a hint for people."""
+    """The reason why a job failed: a code for programs, a sentence and a hint for people."""
 
     code: str
     detail: str
@@ -104,7 +104,7 @@ class Failure(WireStruct, frozen=True):
 
 
 class Result(WireStruct, frozen=True):
-    """What a completed job made; `commit` is None where nothing was changed."""
+    """The result of a completed job; `commit` is None if nothing was changed."""
 
     commit: str | None
     files: int
@@ -114,7 +114,7 @@ class Result(WireStruct, frozen=True):
 
 
 class Usage(WireStruct, frozen=True):
-    """What the executor says it used; `turns` are calls of the model."""
+    """The usage that an executor reports; `turns` are calls of the model."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -123,7 +123,7 @@ class Usage(WireStruct, frozen=True):
 
 
 class Check(WireStruct, frozen=True, gc=False):
-    """One check of a decision: `line` of rails.yaml that made it, the value seen and the value wanted."""
+    """One check of a decision: the `line` of rails.yaml behind it, the value seen and the value wanted."""
 
     id: str
     kind: str  # trigger | who | guard | capability | limit, in this order
@@ -135,14 +135,14 @@ class Check(WireStruct, frozen=True, gc=False):
 
 
 class Remedy(WireStruct, frozen=True):
-    """The smallest change that would have allowed it; `line` of rails.yaml where it would be made."""
+    """The smallest change that would have allowed it, and the `line` of rails.yaml to make it at."""
 
     text: str
     line: int | None = None
 
 
 class Decision(WireStruct, frozen=True):
-    """What the rails said, with every check in order; `micros` is how long deciding took."""
+    """A decision of the rails with every check in order; `micros` is the time it took, in microseconds."""
 
     verdict: Verdict
     reason: str
@@ -155,7 +155,7 @@ class Decision(WireStruct, frozen=True):
 
 
 class JobStep(WireStruct, frozen=True):
-    """One step of one attempt; `output` is its last part, the whole is in its log."""
+    """One step of one attempt; `output` is the end of its output, which the log has in full."""
 
     id: str
     job_id: str
@@ -177,7 +177,7 @@ class JobStep(WireStruct, frozen=True):
 
 
 class JobEvent(WireStruct, frozen=True):
-    """One thing that happened; `id` is the cursor of the stream, and never used again."""
+    """One event; `id` is its cursor in the stream and is never reused."""
 
     id: int
     job_id: str | None
@@ -189,7 +189,7 @@ class JobEvent(WireStruct, frozen=True):
 
 
 class PendingApproval(WireStruct, frozen=True):
-    """What a PENDING job waits for: the guards that want a person asked, whose members may answer, until when."""
+    """The approval that a PENDING job needs: the guards that require it, who may give it, and until when."""
 
     guards: tuple[str, ...]
     by: tuple[str, ...]
@@ -197,10 +197,10 @@ class PendingApproval(WireStruct, frozen=True):
 
 
 class RunnerJob(WireStruct, frozen=True):
-    """One piece of work; lists leave out everything from `prompt` on.
+    """A job; lists omit all fields from `prompt` on.
 
-    `held` is why a QUEUED job did not start when its turn came: a limit, or a pause. `waiting` is what a PENDING
-    one waits for; the answers to commands leave it out.
+    `held` is why a QUEUED job was not started when it was due: a limit, or a pause. `waiting` is the approval that a
+    PENDING job needs; responses to commands omit it.
     """
 
     id: str
@@ -240,7 +240,7 @@ class RunnerJob(WireStruct, frozen=True):
 
 
 class Delivery(WireStruct, frozen=True):
-    """One received webhook; `secret` is which of the source's secrets matched, from 1."""
+    """One received webhook; `secret` is the number of the source's secret that matched, from 1."""
 
     id: str
     source: str

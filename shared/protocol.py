@@ -1,4 +1,4 @@
-"""The words of the HTTP API: its version, the codes of its problems and the status of each."""
+"""Constants of the HTTP API: its version, the HTTP status of each problem code, and the limits of its parameters."""
 
 API_VERSION = "1"
 
@@ -26,4 +26,4 @@ STATUS_BY_CODE = {
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
-ID_SUFFIX_MIN = 6  # characters of an id's end that are enough to name it
+ID_SUFFIX_MIN = 6  # characters of the end of an id that may stand for the id

@@ -1,4 +1,4 @@
-"""The filter grammar: what is read, what is refused and where, and that what is written is read back."""
+"""The filter language: parsing, error columns, and formatting."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ TERM = st.one_of(
 )
 
 
-def test_the_example_of_the_papers() -> None:
+def test_parse_and_format_a_filter_with_every_key() -> None:
     line = 'state:failed type:fix repo:octo-org/* profile:weaver agent:task-7 age:<2h is:waiting -gate:lint "free text"'
     assert parse_filter(line) == Filter(
         (
@@ -67,12 +67,12 @@ def test_the_example_of_the_papers() -> None:
         ("gate:-x:y", (FilterTerm("gate", ("-x:y",)),)),
     ],
 )
-def test_what_a_line_means(line: str, terms: tuple[FilterTerm, ...]) -> None:
+def test_parse_filter(line: str, terms: tuple[FilterTerm, ...]) -> None:
     assert parse_filter(line).terms == terms
 
 
 @pytest.mark.parametrize(
-    ("line", "column", "said"),
+    ("line", "column", "message"),
     [
         ("stat:failed", 1, "unknown key 'stat' at column 1 (did you mean state?)"),
         ("x -stat:failed", 4, "unknown key 'stat' at column 4 (did you mean state?)"),
@@ -87,29 +87,29 @@ def test_what_a_line_means(line: str, terms: tuple[FilterTerm, ...]) -> None:
         ("state:failed, running", 14, "a value is missing at column 14"),
         ('type:""', 6, "a value is missing at column 6"),
         ('x "open', 3, "the quote is not closed on its line at column 3"),
-        ('"a"b', 4, "a blank is missing behind the quote at column 4"),
-        ('type:a"b"', 7, "a quote opens only at the beginning of a value at column 7"),
-        ("a -", 3, "nothing stands behind the - at column 3"),
-        ("a\x00", 2, "there is a character that no text has at column 2"),
+        ('"a"b', 4, "a space is missing after the quote at column 4"),
+        ('type:a"b"', 7, "a quote can only open at the start of a value at column 7"),
+        ("a -", 3, "nothing follows the - at column 3"),
+        ("a\x00", 2, "this character cannot be searched for at column 2"),
         ("a\ud800", 2, "at column 2"),
         ("x " * filters.MAX_VALUES + "y", 2 * filters.MAX_VALUES + 1, "more than 50 words"),
         ("x" * (filters.MAX_LENGTH + 1), filters.MAX_LENGTH + 1, "longer than 2000"),
     ],
 )
-def test_what_is_refused_says_where(line: str, column: int, said: str) -> None:
+def test_an_error_names_its_column(line: str, column: int, message: str) -> None:
     with pytest.raises(FilterError) as caught:
         parse_filter(line)
     assert caught.value.column == column
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @given(st.lists(TERM, max_size=8).map(lambda terms: Filter(tuple(terms))))
-def test_what_is_written_is_read_back(wanted: Filter) -> None:
+def test_a_formatted_filter_parses_back(wanted: Filter) -> None:
     assert parse_filter(format_filter(wanted)) == wanted
 
 
 @given(st.text(max_size=40) | st.text(st.sampled_from('state:agerpoiis,-"\\ <>1h*'), max_size=40))
-def test_any_text_is_read_or_refused_within_itself(line: str) -> None:
+def test_any_text_parses_or_has_an_error_at_one_of_its_columns(line: str) -> None:
     column = _column(line)
     if column is None:
         assert parse_filter(format_filter(parse_filter(line))) == parse_filter(line)
@@ -126,12 +126,12 @@ def _column(line: str) -> int | None:
 
 
 @given(AGE)
-def test_an_age_keeps_its_length(value: str) -> None:
+def test_a_formatted_age_keeps_its_length(value: str) -> None:
     (written,) = parse_filter(f"age:{value}").terms[0].values
     assert filters.parse_age(written) == filters.parse_age(value)
 
 
-def test_it_imports_nothing_heavy() -> None:
+def test_filters_import_nothing_heavy() -> None:
     code = "import sys, shared.filters; print([m for m in ('asyncio', 'aiohttp', 'pydantic') if m in sys.modules])"
     root = Path(shared.__file__).parents[1]
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)

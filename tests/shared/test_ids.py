@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared import ids
 
 
-def test_an_id_is_a_uuid_of_version_7_and_of_now() -> None:
+def test_an_id_is_a_uuid_v7_with_the_current_time() -> None:
     before = time.time_ns() // 1_000_000
     made = [ids.new_id() for _ in range(1000)]
     after = time.time_ns() // 1_000_000
@@ -23,7 +23,7 @@ def test_an_id_is_a_uuid_of_version_7_and_of_now() -> None:
         assert before <= known.int >> 80 <= after
 
 
-def test_names_made_of_an_id() -> None:
+def test_short_ids_and_branch_names() -> None:
     whole = "0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"
     assert ids.short_id(whole) == "7f3a1c9d"
     assert ids.branch_name(whole) == "stitcher/5b1f7f3a1c9d"
@@ -31,7 +31,7 @@ def test_names_made_of_an_id() -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 253_402_300_799_999))
-def test_a_stamp_is_the_time_to_the_millisecond(milliseconds: int) -> None:
+def test_a_timestamp_keeps_milliseconds(milliseconds: int) -> None:
     text = ids.format_timestamp(milliseconds)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)
     moment = datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)

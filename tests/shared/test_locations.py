@@ -1,4 +1,4 @@
-"""Where the files are, for every way of saying it."""
+"""Paths, for every way of configuring them."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def write(directory: Path, text: str) -> Path:
     return directory
 
 
-def test_the_config_dir_is_the_flag_then_the_variable_then_xdg_then_home(
+def test_config_dir_prefers_the_flag_then_the_variable_then_xdg_then_home(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert config_dir(None) == Path("/home/ann/.config/stitcher")
@@ -36,7 +36,7 @@ def test_the_config_dir_is_the_flag_then_the_variable_then_xdg_then_home(
     assert config_dir("~/flag") == Path("/home/ann/flag")
 
 
-def test_a_relative_flag_starts_where_the_command_was_given(tmp_path: Path) -> None:
+def test_a_relative_flag_is_relative_to_the_working_directory(tmp_path: Path) -> None:
     assert config_dir("conf") == tmp_path / "conf"
     assert socket_path("s.sock", tmp_path) == tmp_path / "s.sock"
 
@@ -52,14 +52,14 @@ def test_an_xdg_variable_that_is_empty_or_relative_counts_as_unset(
     assert socket_path(None, tmp_path) == Path("/home/ann/.local/state/stitcher/run/stitcherd.sock")
 
 
-def test_empty_flags_and_variables_of_ours_count_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_empty_flags_and_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STITCHER_CONFIG_DIR", "")
     monkeypatch.setenv("STITCHER_SOCKET", "")
     assert config_dir("") == Path("/home/ann/.config/stitcher")
     assert socket_path("", tmp_path) == Path("/home/ann/.local/state/stitcher/run/stitcherd.sock")
 
 
-def test_the_state_dir_is_the_files_then_xdgs_then_homes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_state_dir_prefers_the_settings_then_xdg_then_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert state_dir(tmp_path) == Path("/home/ann/.local/state/stitcher")
     monkeypatch.setenv("XDG_STATE_HOME", "/xdg")
     assert state_dir(tmp_path) == Path("/xdg/stitcher")
@@ -67,7 +67,9 @@ def test_the_state_dir_is_the_files_then_xdgs_then_homes(monkeypatch: pytest.Mon
     assert state_dir(write(tmp_path, 'daemon.state_dir = "here"')) == tmp_path / "here"
 
 
-def test_the_socket_is_looked_for_in_the_order_of_the_contract(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_socket_path_prefers_flag_variable_settings_runtime_dir_state_dir(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     write(tmp_path, '[daemon]\nstate_dir = "/state"')
     assert socket_path(None, tmp_path) == Path("/state/run/stitcherd.sock")
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
@@ -95,12 +97,12 @@ def test_a_broken_file_counts_as_absent(tmp_path: Path, broken: bytes) -> None:
     assert state_dir(tmp_path) == Path("/home/ann/.local/state/stitcher")
 
 
-def test_a_directory_in_the_files_place_counts_as_absent(tmp_path: Path) -> None:
+def test_a_directory_in_place_of_the_file_counts_as_absent(tmp_path: Path) -> None:
     (tmp_path / "stitcherd.toml").mkdir()
     assert state_dir(tmp_path) == Path("/home/ann/.local/state/stitcher")
 
 
-def test_the_limit_is_counted_in_bytes_and_told() -> None:
+def test_the_socket_path_limit_counts_bytes() -> None:
     fits = "/" + "a" * (SOCKET_PATH_MAX - 1)
     assert socket_path(fits, Path("/")) == Path(fits)
     with pytest.raises(SocketPathTooLong) as caught:
@@ -110,6 +112,6 @@ def test_the_limit_is_counted_in_bytes_and_told() -> None:
         assert part in str(caught.value)
 
 
-def test_importing_it_costs_no_toml() -> None:
+def test_the_module_does_not_import_tomllib() -> None:
     code = "import sys, shared.locations; sys.exit('tomllib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The nouns on the wire."""
+"""The encoding of the nouns."""
 
 import json
 import subprocess
@@ -54,24 +54,24 @@ JOB = RunnerJob(
 )
 
 
-def test_a_list_leaves_out_what_only_the_detail_has() -> None:
+def test_unset_fields_are_not_encoded() -> None:
     document = json.loads(msgspec.json.encode(JOB))
     assert "prompt" not in document
     assert "steps" not in document
-    assert document["agentTaskId"] is None, "but what is known to be nothing is null"
+    assert document["agentTaskId"] is None, "known to be absent is null"
     assert document["workspaceId"] == "default"
     assert document["tries"] == {"used": 0, "max": 3}
     assert document["usage"] == {"inputTokens": 0, "outputTokens": 0, "costUsd": 0.0, "turns": 0}
 
 
-def test_what_is_sent_comes_back_and_more_does_not_hurt() -> None:
+def test_a_job_survives_encoding_and_unknown_fields_are_ignored() -> None:
     full = msgspec.structs.replace(JOB, prompt="p", result=None, steps=(), decision=Decision(Verdict.ALLOWED, "", None))
     assert msgspec.json.decode(msgspec.json.encode(full), type=RunnerJob) == full
     newer = json.loads(msgspec.json.encode(JOB)) | {"moodOfTheAgent": "fine"}
     assert msgspec.convert(newer, RunnerJob) == JOB
 
 
-def test_a_steps_try_is_called_try() -> None:
+def test_the_try_of_a_step_is_encoded_as_try() -> None:
     step = JobStep("1", "2", 1, 2, 3, Phase.SETUP, StepType.COMMAND, "prepare", StepStatus.RUNNING)
     assert json.loads(msgspec.json.encode(step))["try"] == 2
 
@@ -79,12 +79,12 @@ def test_a_steps_try_is_called_try() -> None:
 @pytest.mark.parametrize(
     "noun", [each for each in vars(models).values() if isinstance(each, type) and issubclass(each, models.WireStruct)]
 )
-def test_nouns_are_frozen_and_in_camel_case(noun: type[models.WireStruct]) -> None:
+def test_nouns_are_frozen_and_camel_case(noun: type[models.WireStruct]) -> None:
     assert noun.__struct_config__.frozen
     assert all("_" not in name for name in noun.__struct_encode_fields__)
 
 
-def test_the_nouns_cost_no_heavy_import() -> None:
+def test_the_nouns_import_nothing_heavy() -> None:
     code = "import sys, shared.models; print({'asyncio', 'pydantic', 'aiohttp', 'textual'} & set(sys.modules))"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(shared.__file__).parents[1], capture_output=True, check=True, timeout=30

@@ -111,7 +111,7 @@ async def test_a_view_that_there_is_not(daemon: FakeDaemon, make_app: MakeApp) -
 async def test_views_that_cannot_be_read_are_said(daemon: FakeDaemon, make_app: MakeApp, tmp_path: Path) -> None:
     (tmp_path / "views.toml").write_text("Stuck = 1\n", "utf-8")
     async with make_app().run_test(size=(160, 30), notifications=True) as pilot:
-        await wait_for_text(pilot, "Stuck is no view")
+        await wait_for_text(pilot, "Stuck is not a view")
 
 
 async def test_the_smallest_terminal_has_the_list_alone(daemon: FakeDaemon, make_app: MakeApp) -> None:
