@@ -88,11 +88,11 @@ def task(tmp_path: Path) -> Task:
 
 
 async def test_it_does_the_prompt_in_the_checkout_and_writes_its_output(make: Make, task: Task) -> None:
-    said = bytearray()
-    result = await make("works").run(task, Sink(said.extend))
+    output = bytearray()
+    result = await make("works").run(task, Sink(output.extend))
     assert result.ok
     assert (task.cwd / "made").read_text() == "Fix the Ä ?."
-    assert said.strip() == b"made it"
+    assert output.strip() == b"made it"
 
 
 async def test_a_failure_is_reported(make: Make, task: Task) -> None:

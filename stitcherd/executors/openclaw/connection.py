@@ -14,9 +14,9 @@ from msgspec import Struct
 from shared.ids import new_id
 from stitcherd.executors.openclaw.protocol import (
     PROTOCOL_VERSION,
-    ConnectionLost,
     ConnectionPolicy,
     ErrorInfo,
+    GatewayLost,
     HelloAnswer,
     RequestRefused,
     connect_params,
@@ -56,7 +56,7 @@ END_OF_EVENTS = GatewayEvent("", {})  # a reader of the events may put it into t
 async def connect(
     address: GatewayAddress, scopes: Sequence[str] = OPERATOR_SCOPES
 ) -> AsyncIterator["GatewayConnection"]:
-    """Open a connection for the duration of the context. Raises ConnectionLost and RequestRefused."""
+    """Open a connection for the duration of the context. Raises GatewayLost and RequestRefused."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(connect=CONNECT_TIMEOUT_SECONDS)) as session:
         try:
             socket = await session.ws_connect(
@@ -66,7 +66,7 @@ async def connect(
                 compress=0,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ConnectionLost(f"the gateway at {address.url} cannot be reached: {_reason(error)}") from error
+            raise GatewayLost(f"the gateway at {address.url} cannot be reached: {_reason(error)}") from error
         connection = GatewayConnection(socket)
         reader = asyncio.create_task(connection.read())
         try:
@@ -74,7 +74,7 @@ async def connect(
                 await connection.handshake(address.token, scopes)
             except TimeoutError as late:
                 silent = f"the gateway at {address.url} did not greet within {CONNECT_TIMEOUT_SECONDS:g} s"
-                raise ConnectionLost(silent) from late
+                raise GatewayLost(silent) from late
             yield connection
         finally:
             reader.cancel()
@@ -95,7 +95,7 @@ class GatewayConnection:
         self._socket = socket
         self._policy = ConnectionPolicy()
         self._pending: dict[str, tuple[str, asyncio.Future[dict[str, Any]]]] = {}
-        self._lost: ConnectionLost | None = None
+        self._lost: GatewayLost | None = None
 
     async def request(
         self,
@@ -105,7 +105,7 @@ class GatewayConnection:
     ) -> dict[str, Any]:
         """Send a request, and return the payload of its first answer; later answers to it are ignored.
 
-        Raises RequestRefused, also for a frame that is larger than the gateway accepts, and ConnectionLost, also if
+        Raises RequestRefused, also for a frame that is larger than the gateway accepts, and GatewayLost, also if
         no answer comes within `seconds`.
         """
         if self._lost is not None:
@@ -123,22 +123,22 @@ class GatewayConnection:
             async with asyncio.timeout(seconds):  # wait_for may swallow a cancellation that comes with the answer
                 return await answer
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise ConnectionLost(f"the connection to the gateway broke: {error}") from error
+            raise GatewayLost(f"the connection to the gateway broke: {error}") from error
         except TimeoutError as late:
-            raise ConnectionLost(f"the gateway did not answer {method} within {seconds:g} s") from late
+            raise GatewayLost(f"the gateway did not answer {method} within {seconds:g} s") from late
         finally:
             del self._pending[request_id]
 
     async def handshake(self, token: str | None, scopes: Sequence[str]) -> None:
-        """Authenticate; requests are answered afterwards. Raises RequestRefused, ConnectionLost and TimeoutError."""
+        """Authenticate; requests are answered afterwards. Raises RequestRefused, GatewayLost and TimeoutError."""
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             challenge = await self.events.get()
         if challenge.name != "connect.challenge":
-            raise ConnectionLost("what answered does not speak as an OpenClaw gateway does")
+            raise GatewayLost("what answered does not speak as an OpenClaw gateway does")
         try:
             hello = msgspec.convert(await self.request("connect", connect_params(token, scopes)), HelloAnswer)
         except msgspec.ValidationError as error:
-            raise ConnectionLost(f"what answered does not greet as an OpenClaw gateway does: {error}") from error
+            raise GatewayLost(f"what answered does not greet as an OpenClaw gateway does: {error}") from error
         if hello.protocol != PROTOCOL_VERSION:
             mismatch = f"it speaks protocol {hello.protocol}, not {PROTOCOL_VERSION}"
             raise RequestRefused("connect", "PROTOCOL_MISMATCH", mismatch)
@@ -152,13 +152,13 @@ class GatewayConnection:
                 async with asyncio.timeout(silence):
                     message = await self._socket.receive()
                 if message.type is not aiohttp.WSMsgType.TEXT:
-                    self._lost = ConnectionLost(f"the gateway closed the connection ({self._socket.close_code})")
+                    self._lost = GatewayLost(f"the gateway closed the connection ({self._socket.close_code})")
                     return
                 self._handle_frame(message.data)
         except TimeoutError:
-            self._lost = ConnectionLost(f"the gateway was silent for {silence:g} s")
+            self._lost = GatewayLost(f"the gateway was silent for {silence:g} s")
         finally:
-            self._lost = self._lost or ConnectionLost("the connection to the gateway was closed")
+            self._lost = self._lost or GatewayLost("the connection to the gateway was closed")
             for _, answer in self._pending.values():
                 if not answer.done():
                     answer.set_exception(self._lost)

@@ -27,7 +27,7 @@ class RunInterrupted(Exception):
     """The run is over, and how its work ended cannot be known; the text says what is known."""
 
 
-class BudgetExceeded(Exception):
+class RunBudgetExceeded(Exception):
     """The run exceeded its budget; the text says which part of it."""
 
 
@@ -41,7 +41,7 @@ class EventHandler:
         self._text = ""  # what was written of the text that is being streamed
 
     async def handle(self, event: GatewayEvent, runs: Collection[str]) -> None:
-        """Handle an event if it belongs to one of these runs. Raises BudgetExceeded."""
+        """Handle an event if it belongs to one of these runs. Raises RunBudgetExceeded."""
         payload = event.payload
         if event.name == "session.message":
             row = convert_or_none(payload.get("message"), TranscriptRow)
@@ -54,7 +54,7 @@ class EventHandler:
             await self._handle_stream(str(payload.get("stream")), data)
 
     async def report_usage(self, final: GatewaySession | None = None) -> None:
-        """Report the usage since the last report. Raises BudgetExceeded."""
+        """Report the usage since the last report. Raises RunBudgetExceeded."""
         usage = self._meter.take_unreported(final)
         if usage is not None:
             await self._sink.add_usage(usage, self._reference())
@@ -166,12 +166,12 @@ class UsageMeter:
         return added
 
     def check_budget(self) -> None:
-        """Raise BudgetExceeded if the run has used more than its budget."""
+        """Raise RunBudgetExceeded if the run has used more than its budget."""
         turns, usd = max(self._turns, len(self._calls)), self.reported.cost_usd
         if self._budget.turns is not None and turns > self._budget.turns:
-            raise BudgetExceeded(f"The agent began turn {turns}, and its budget is {self._budget.turns}.")
+            raise RunBudgetExceeded(f"The agent began turn {turns}, and its budget is {self._budget.turns}.")
         if self._budget.usd is not None and usd > self._budget.usd:
-            raise BudgetExceeded(f"The agent has used {usd:g} USD, and its budget is {self._budget.usd:g} USD.")
+            raise RunBudgetExceeded(f"The agent has used {usd:g} USD, and its budget is {self._budget.usd:g} USD.")
 
 
 def result_of_wait(answer: dict[str, Any], timeout: float | None) -> ExecutionResult | None:

@@ -26,9 +26,9 @@ from stitcherd.executors.base import (
     Task,
 )
 from stitcherd.executors.openclaw.connection import ADMIN_SCOPES, GatewayAddress, connect
-from stitcherd.executors.openclaw.events import BudgetExceeded, RunInterrupted, timed_out
+from stitcherd.executors.openclaw.events import RunBudgetExceeded, RunInterrupted, timed_out
 from stitcherd.executors.openclaw.permissions import AgentPermissions, NotEnforceable, agent_permissions
-from stitcherd.executors.openclaw.protocol import PROTOCOL_VERSION, ConnectionLost, RequestRefused, RunReference
+from stitcherd.executors.openclaw.protocol import PROTOCOL_VERSION, GatewayLost, RequestRefused, RunReference
 from stitcherd.executors.openclaw.run import GatewayRun, RunTracker
 from stitcherd.executors.openclaw.setup import END_TIMEOUT_SECONDS, count_configured, end_run, prepare_session
 
@@ -100,7 +100,7 @@ class OpenClawExecutor(Executor):
             if refused.retryable:
                 raise ExecutorUnavailable(str(refused)) from refused
             return _refused_result(refused)
-        except ConnectionLost as lost:
+        except GatewayLost as lost:
             raise ExecutorUnavailable(str(lost)) from lost
         except msgspec.ValidationError as error:
             detail = f"The gateway's answer is not one that this version of Stitcher understands: {error}."
@@ -147,7 +147,7 @@ class OpenClawExecutor(Executor):
                     protocol=PROTOCOL_VERSION,
                     agents=(configured, len(wanted)),
                 )
-        except ConnectionLost as lost:
+        except GatewayLost as lost:
             return ExecutorHealth(ok=False, detail=str(lost), away=True)
         except RequestRefused as refused:
             return ExecutorHealth(ok=False, detail=str(refused), away=refused.retryable)
@@ -169,7 +169,7 @@ class OpenClawExecutor(Executor):
             raise
         except TimeoutError:
             return timed_out(task.timeout)
-        except BudgetExceeded as exceeded:
+        except RunBudgetExceeded as exceeded:
             failure = Failure("budget_exceeded", str(exceeded), "see limits.budget in rails.yaml")
             return ExecutionResult(failure=failure)
         finally:
@@ -200,7 +200,7 @@ class RunTerminator:
                         async with connect(self._address) as gateway:
                             await end_run(gateway, reference)
                             return
-                    except (ConnectionLost, RequestRefused) as error:
+                    except (GatewayLost, RequestRefused) as error:
                         if str(error) != logged:
                             log.warning("the run in %s is not ended yet: %s; trying again", reference.key, error)
                         logged = str(error)

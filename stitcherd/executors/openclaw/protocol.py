@@ -15,7 +15,7 @@ PROTOCOL_VERSION = 4
 DENIAL_PREFIXES = ("exec denied", "Exec denied", "Exec approval", "SYSTEM_RUN_DENIED", "Path escapes")
 
 
-class ConnectionLost(Exception):
+class GatewayLost(Exception):
     """The gateway cannot be reached, or no longer; it may come back. The text says how this was noticed."""
 
 

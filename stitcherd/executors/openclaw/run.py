@@ -24,7 +24,7 @@ from stitcherd.executors.openclaw.events import (
 )
 from stitcherd.executors.openclaw.protocol import (
     ChatHistory,
-    ConnectionLost,
+    GatewayLost,
     GatewaySession,
     RequestRefused,
     RunReference,
@@ -57,7 +57,7 @@ class GatewayRun:
     async def follow(self) -> ExecutionResult:
         """Start the run if it was not, and follow it to its end, however often the connection breaks.
 
-        Raises RunInterrupted and BudgetExceeded; ConnectionLost and RequestRefused only if nothing was started.
+        Raises RunInterrupted and RunBudgetExceeded; GatewayLost and RequestRefused only if nothing was started.
         """
         logged = ""
         for delay in backoff_delays():
@@ -68,7 +68,7 @@ class GatewayRun:
                 if not refused.retryable or not self._may_be_running:
                     raise
                 reason = str(refused)
-            except ConnectionLost as lost:
+            except GatewayLost as lost:
                 if not self._may_be_running:
                     raise
                 reason = str(lost)
@@ -91,7 +91,7 @@ class GatewayRun:
         """Follow the run, and end it on the same connection: a gateway that is stopping accepts no new one."""
         try:
             result = await self._handle_events(gateway)
-        except (ConnectionLost, RequestRefused):
+        except (GatewayLost, RequestRefused):
             raise  # the run may still be running
         except asyncio.CancelledError:
             if not self.is_detached:
@@ -175,13 +175,13 @@ class GatewayRun:
         """Report the usage of a finished run that its transcript lacks."""
         if self._tracker.meter.is_complete:
             return  # the gateway is slow to describe a session that has just ended
-        with suppress(ConnectionLost):
+        with suppress(GatewayLost):
             session = await self._tracker.describe_session(gateway)
             if session.status == "done" and session.last_run_id in self._tracker.runs:
                 await self._tracker.handler.report_usage(session)
 
     async def _try_to_end(self, gateway: GatewayConnection) -> None:
-        with suppress(ConnectionLost, RequestRefused):
+        with suppress(GatewayLost, RequestRefused):
             await end_run(gateway, self._tracker.reference)
             self.ended = True
 

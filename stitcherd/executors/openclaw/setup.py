@@ -43,7 +43,7 @@ async def prepare_session(
     """Open the session with this key, limited to the permissions, and return its id.
 
     `reopen` is for the session of an earlier try. Needs ADMIN_SCOPES. Raises NotEnforceable if the gateway does not
-    apply the permissions, RequestRefused, ConnectionLost, and msgspec.ValidationError for an unexpected answer.
+    apply the permissions, RequestRefused, GatewayLost, and msgspec.ValidationError for an unexpected answer.
     """
     await _configure_allow_list(gateway, permissions)
     await _configure_agent(gateway, permissions)
@@ -67,7 +67,7 @@ async def count_configured(gateway: GatewayConnection, wanted: Collection[AgentP
 
 
 async def end_run(gateway: GatewayConnection, reference: RunReference) -> None:
-    """End a run and its commands, so that it cannot be resumed. Raises ConnectionLost and RequestRefused."""
+    """End a run and its commands, so that it cannot be resumed. Raises GatewayLost and RequestRefused."""
     await archive_session(gateway, reference.key, reference.session, END_TIMEOUT_SECONDS)
 
 

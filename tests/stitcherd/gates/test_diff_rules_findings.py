@@ -44,7 +44,7 @@ GONE = {"old": "a\n", "new": None}
 
 
 @pytest.mark.parametrize(
-    ("may", "on_edit", "what", "said"),
+    ("may", "on_edit", "what", "sentence"),
     [
         ("may: add, ", "deny", EDIT, "a test is changed, and the rails let only people edit it"),
         ("may: add, ", "deny", GONE, "a test is deleted, and the rails let only people edit it"),
@@ -60,16 +60,16 @@ GONE = {"old": "a\n", "new": None}
         ),
     ],
 )
-def test_what_may_be_done_to_tests(may: str, on_edit: str, what: dict[str, str | None], said: str | None) -> None:
+def test_what_may_be_done_to_tests(may: str, on_edit: str, what: dict[str, str | None], sentence: str | None) -> None:
     held = rules(f"tests: {{globs: [spec/**], {may}on_edit: {on_edit}}}")
     old, new = what["old"], what["new"]
-    expected = [f"spec/data.json: tests: {said}"] if said else []
+    expected = [f"spec/data.json: tests: {sentence}"] if sentence else []
     assert found(change("spec/data.json", old, new), paths=held) == expected
     assert found(change("src/data.json", old, new), paths=held) == []
 
 
 @pytest.mark.parametrize(
-    ("limit", "size", "said"),
+    ("limit", "size", "sentence"),
     [
         ("files: 2", DiffStat(3, 1, 1), ".: max_diff: 3 files are changed, and the rails allow 2"),
         ("files: 2", DiffStat(2, 900, 900), None),
@@ -77,8 +77,8 @@ def test_what_may_be_done_to_tests(may: str, on_edit: str, what: dict[str, str |
         ("lines: 9", DiffStat(99, 5, 4), None),
     ],
 )
-def test_the_size_of_a_change_is_limited(limit: str, size: DiffStat, said: str | None) -> None:
-    assert found(paths=rules(f"max_diff: {{{limit}}}"), size=size) == ([said] if said else [])
+def test_the_size_of_a_change_is_limited(limit: str, size: DiffStat, sentence: str | None) -> None:
+    assert found(paths=rules(f"max_diff: {{{limit}}}"), size=size) == ([sentence] if sentence else [])
 
 
 FILE_TYPES: list[tuple[FileChange, list[str]]] = [
@@ -102,6 +102,6 @@ FILE_TYPES: list[tuple[FileChange, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("made", "said"), FILE_TYPES)
-def test_links_submodules_binaries_and_modes_are_found(made: FileChange, said: list[str]) -> None:
-    assert found(made) == [f"{made.path.decode()}: {each}" for each in said]
+@pytest.mark.parametrize(("made", "sentence"), FILE_TYPES)
+def test_links_submodules_binaries_and_modes_are_found(made: FileChange, sentence: list[str]) -> None:
+    assert found(made) == [f"{made.path.decode()}: {each}" for each in sentence]

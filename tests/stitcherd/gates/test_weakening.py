@@ -21,9 +21,9 @@ WEAKENED = [
 ]
 
 
-@pytest.mark.parametrize(("path", "old", "new", "line", "said"), WEAKENED)
-def test_a_weakened_check_is_found(path: str, old: str, new: str, line: int, said: str) -> None:
-    assert found(change(path, old, new)) == [f"{path}:{line}: weakened: {said} than before"]
+@pytest.mark.parametrize(("path", "old", "new", "line", "expected"), WEAKENED)
+def test_a_weakened_check_is_found(path: str, old: str, new: str, line: int, expected: str) -> None:
+    assert found(change(path, old, new)) == [f"{path}:{line}: weakened: {expected} than before"]
     assert found(change(path, new, old)) == []
     assert found(change(path, new, None), change("moved/" + path, None, new)) == []
     assert found(change("notes.md", old, new)) == []
@@ -47,9 +47,9 @@ def test_similar_text_is_not_a_weakened_check(line: str) -> None:
 )
 def test_a_removed_test_is_named(path: str, one: str) -> None:
     all_, some = "".join(map(one.format, "abcde")), one.format("a")
-    [said] = found(change(path, all_, some))
-    assert said.startswith(f"{path}:{some.count(chr(10)) + 1}: weakened: tests are removed or renamed: ")
-    assert said.endswith("and 1 more")
+    [finding] = found(change(path, all_, some))
+    assert finding.startswith(f"{path}:{some.count(chr(10)) + 1}: weakened: tests are removed or renamed: ")
+    assert finding.endswith("and 1 more")
     assert found(change(path, all_, None), change("tests/" + path.rpartition("/")[2], None, all_)) == []
     assert found(change(path, some, all_)) == []
 
@@ -92,9 +92,9 @@ THRESHOLDS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "old", "new", "said"), THRESHOLDS)
-def test_a_lowered_threshold_is_found(path: str, old: str, new: str, said: str | None) -> None:
-    assert found(change(path, old, new)) == ([path + said] if said else [])
+@pytest.mark.parametrize(("path", "old", "new", "expected"), THRESHOLDS)
+def test_a_lowered_threshold_is_found(path: str, old: str, new: str, expected: str | None) -> None:
+    assert found(change(path, old, new)) == ([path + expected] if expected else [])
 
 
 def test_a_threshold_may_move_to_another_file() -> None:

@@ -26,10 +26,10 @@ async def host(tmp_path: Path) -> AsyncIterator[SandboxHost]:
         abstract = closing.enter_context(socket.socket(socket.AF_UNIX))
         abstract.bind(f"\0{tmp_path.name}-{os.getpid()}")
         abstract.listen()
-        neighbour = start_process("sleep", "600", TOKEN="hunter22")
+        bystander = start_process("sleep", "600", TOKEN="hunter22")
         try:
             name = f"{tmp_path.name}-{os.getpid()}"
-            yield SandboxHost(tmp_path, name, port.getsockname()[1], neighbour.pid)
+            yield SandboxHost(tmp_path, name, port.getsockname()[1], bystander.pid)
         finally:
-            neighbour.kill()
-            neighbour.wait()
+            bystander.kill()
+            bystander.wait()

@@ -27,7 +27,7 @@ class SandboxHost:
     root: Path
     unique_name: str
     port: int
-    neighbour: int
+    bystander: int
 
     @property
     def attempt(self) -> Path:
@@ -47,7 +47,7 @@ class SandboxHost:
             "STITCHER_JOB_ID": self.unique_name,
         }
         names = (
-            f"root={str(self.root)!r}; unique_name={self.unique_name!r}; port={self.port}; neighbour={self.neighbour}\n"
+            f"root={str(self.root)!r}; unique_name={self.unique_name!r}; port={self.port}; bystander={self.bystander}\n"
         )
         argv = [PYTHON, "-I", "-c", "import os, socket, sys\n" + names + textwrap.dedent(code)]
         ended = await processes.run(

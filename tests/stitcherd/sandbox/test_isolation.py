@@ -11,16 +11,16 @@ pytestmark = pytest.mark.skipif(SANDBOX_MISSING is not None, reason=f"NOT TESTED
 
 
 SECRETS = {
-    "the environment of a process": "open(f'/proc/{neighbour}/environ').read()",
+    "the environment of a process": "open(f'/proc/{bystander}/environ').read()",
     "the environment of any process": "''.join(open(f'/proc/{p}/environ', 'rb').read().decode('latin1')"
-    " for p in os.listdir('/proc') if p.isdigit() and int(p) == neighbour)",
+    " for p in os.listdir('/proc') if p.isdigit() and int(p) == bystander)",
     "a secret file": "open(f'{root}/config/secret').read()",
     "the database": "open(f'{root}/state/stitcher.db').read()",
     "another checkout": "open(f'{root}/state/checkouts/other/1/work/a.py').read()",
     "an ssh key": "open(os.path.expanduser('~/.ssh/id_ed25519')).read()",
     "a password": "open(os.path.expanduser('~/.netrc')).read()",
     "a file, by the way of a link": "(os.symlink(f'{root}/config/secret', 'way'), open('way').read())[1]",
-    "a file, by the way of a process": "open(f'/proc/{neighbour}/root{root}/config/secret').read()",
+    "a file, by the way of a process": "open(f'/proc/{bystander}/root{root}/config/secret').read()",
 }
 
 
@@ -60,7 +60,7 @@ ACTS = {
     "connect to the socket": "socket.socket(socket.AF_UNIX).connect(f'/proc/self/cwd/../../../../socket')",
     "connect to an abstract socket": "socket.socket(socket.AF_UNIX).connect('\\0' + unique_name)",
     "connect to the TCP port": "socket.create_connection(('127.0.0.1', port), 2)",
-    "signal a process": "os.kill(neighbour, 0)",
+    "signal a process": "os.kill(bystander, 0)",
     "change the system": "open(f'/usr/lib/{unique_name}', 'w'); os.unlink(f'/usr/lib/{unique_name}')",
     "change the kernel": "f = open('/proc/sys/vm/swappiness', 'r+'); v = f.read(); f.seek(0); f.write(v); f.flush()",
     "mount": "import ctypes; assert not ctypes.CDLL(None).unshare(0x10020000)",
