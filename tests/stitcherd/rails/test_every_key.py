@@ -149,7 +149,7 @@ DECIDING: dict[str, Sides] = {
 }
 
 RUNNING: dict[str, str] = {
-    "profiles.*.model": "stitcherd/executors/openclaw/test_permissions.py::test_a_profile_in_the_gateways_terms",
+    "profiles.*.model": "stitcherd/executors/openclaw/test_permissions.py::test_a_profile_becomes_permissions_of_the_gateway",
     "profiles.*.timeout": "e2e/test_jobs.py::test_an_agent_that_fails_fails_the_job",
     "profiles.*.env": "e2e/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
     "jobs.*.tries": "e2e/test_jobs.py::test_gates_that_never_pass_fail_the_job",
@@ -181,8 +181,8 @@ RUNNING: dict[str, str] = {
     "gates.*.from_base": "e2e/test_jobs.py::test_a_gate_can_be_taken_from_the_base",
     "gates.*.env": "e2e/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
     "gates.*.sandbox": "e2e/test_hostile_agent.py::test_a_gate_in_the_sandbox_sees_the_commit_alone",
-    "gates.*.network": "stitcherd/sandbox/test_wrap.py::test_the_network_is_there_unless_it_is_taken",
-    "gates.*.mounts": "stitcherd/sandbox/test_wrap.py::test_only_the_two_given_places_are_writable",
+    "gates.*.network": "stitcherd/sandbox/test_bubblewrap.py::test_the_network_is_shared_unless_it_is_disabled",
+    "gates.*.mounts": "stitcherd/sandbox/test_bubblewrap.py::test_only_the_two_given_directories_are_writable",
     "gates.*.memory": "stitcherd/sandbox/test_limits.py::test_fill_up",
     "gates.*.processes": "stitcherd/sandbox/test_limits.py::test_fill_up",
     "gates.*.disk": "stitcherd/sandbox/test_limits.py::test_fill_up",
