@@ -1,4 +1,4 @@
-"""A remedy is worth something only if whoever follows it gets what they were refused."""
+"""Following a remedy makes the decision allow the job."""
 
 import re
 from collections.abc import Callable

@@ -1,14 +1,15 @@
-"""Every key of rails.yaml, deciding both ways: a key without its two sides fails here.
+"""Every key of rails.yaml has an effect, or a warning that it has none.
 
-Most are shown by one delivery under two texts that differ in that key alone; those that act while a job runs name the
-tests that show them, and those that this version does not enforce must warn of it.
+Most keys are tested with one delivery under two texts that differ only in that key. For those that act while a job
+runs, the test that shows their effect is named; those that this version does not support must cause a warning.
 """
 
-import ast
 import json
+import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -148,44 +149,44 @@ DECIDING: dict[str, Sides] = {
     "guards.0.because": Sides("it rains", "it snows", ("it rains", "it snows"), HELD),
 }
 
-RUNNING: dict[str, str] = {
-    "profiles.*.model": "stitcherd/executors/openclaw/test_permissions.py::test_a_profile_becomes_permissions_of_the_gateway",
-    "profiles.*.timeout": "e2e/test_jobs.py::test_an_agent_that_fails_fails_the_job",
-    "profiles.*.env": "e2e/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
-    "jobs.*.tries": "e2e/test_jobs.py::test_gates_that_never_pass_fail_the_job",
-    "jobs.*.on_interrupt": "e2e/test_interrupted.py::test_a_job_killed_in_its_agent_goes_where_its_type_says",
-    "approvals.command": "stitcherd/rails/test_approvals.py::test_only_the_first_command_approves_or_denies",
-    "approvals.expires": "stitcherd/rails/test_approvals.py::test_an_expired_request_can_be_denied_but_not_approved",
-    "approvals.self": "stitcherd/rails/test_approvals.py::test_who_may_approve_what",
-    "approvals.pins": "stitcherd/rails/test_approvals.py::test_only_what_is_pinned_must_be_unchanged",
-    "limits.running.total": "stitcherd/http/test_limits.py::test_a_job_beyond_the_limit_waits_and_says_why",
-    "limits.running.per_repo": "stitcherd/http/test_limits.py::test_a_full_repository_does_not_hold_jobs_of_another",
-    "limits.rate.per_sender": "stitcherd/http/test_limits.py::test_rate_limits",
-    "limits.rate.per_repo": "stitcherd/store/test_limits.py::test_the_tightest_of_several_says_when",
-    "limits.rate.per_thread": "stitcherd/http/test_limits.py::test_rate_limits",
-    "limits.budget.per_job.turns": "stitcherd/store/test_limits.py::test_a_try_may_use_what_earlier_tries_left",
-    "limits.budget.per_job.usd": "e2e/test_budgets.py::test_budgets_of_jobs_and_days_hold_across_a_restart",
-    "limits.budget.per_day.turns": "stitcherd/test_budget.py::test_what_is_left_exceeds_no_part_of_a_budget",
-    "limits.budget.per_day.usd": "e2e/test_budgets.py::test_budgets_of_jobs_and_days_hold_across_a_restart",
-    "paths.protected": "stitcherd/gates/test_diff_rules_findings.py::test_a_protected_path_may_not_be_touched",
-    "paths.tests.globs": "stitcherd/gates/test_diff_rules_findings.py::test_what_may_be_done_to_tests",
-    "paths.tests.may": "stitcherd/gates/test_diff_rules_findings.py::test_what_may_be_done_to_tests",
-    "paths.tests.on_edit": "e2e/test_edited_tests.py::test_the_commit_that_was_approved_is_published",
-    "paths.max_diff.files": "stitcherd/gates/test_diff_rules_findings.py::test_the_size_of_a_change_is_limited",
-    "paths.max_diff.lines": "stitcherd/gates/test_diff_rules_findings.py::test_the_size_of_a_change_is_limited",
-    "gates.*.run": "e2e/test_jobs.py::test_a_failed_gate_is_told_to_the_next_try",
-    "gates.*.builtin": "e2e/test_hostile_agent.py::test_what_the_rules_find_goes_back_to_the_agent",
-    "gates.*.timeout": "e2e/test_jobs.py::test_a_gate_has_a_time_limit",
-    "gates.*.retries": "stitcherd/gates/test_command.py::test_a_command_that_passes_only_when_retried_is_flaky",
-    "gates.*.required": "e2e/test_jobs.py::test_a_gate_that_is_not_required_only_warns",
-    "gates.*.from_base": "e2e/test_jobs.py::test_a_gate_can_be_taken_from_the_base",
-    "gates.*.env": "e2e/test_jobs.py::test_an_agent_knows_what_it_needs_and_no_secret",
-    "gates.*.sandbox": "e2e/test_hostile_agent.py::test_a_gate_in_the_sandbox_sees_the_commit_alone",
-    "gates.*.network": "stitcherd/sandbox/test_bubblewrap.py::test_the_network_is_shared_unless_it_is_disabled",
-    "gates.*.mounts": "stitcherd/sandbox/test_bubblewrap.py::test_only_the_two_given_directories_are_writable",
-    "gates.*.memory": "stitcherd/sandbox/test_limits.py::test_fill_up",
-    "gates.*.processes": "stitcherd/sandbox/test_limits.py::test_fill_up",
-    "gates.*.disk": "stitcherd/sandbox/test_limits.py::test_fill_up",
+RUNNING: dict[str, str] = {  # and the test that shows what the key does
+    "profiles.*.model": "test_a_profile_becomes_permissions_of_the_gateway",
+    "profiles.*.timeout": "test_an_agent_that_fails_fails_the_job",
+    "profiles.*.env": "test_an_agent_knows_what_it_needs_and_no_secret",
+    "jobs.*.tries": "test_gates_that_never_pass_fail_the_job",
+    "jobs.*.on_interrupt": "test_a_job_killed_in_its_agent_goes_where_its_type_says",
+    "approvals.command": "test_only_the_first_command_approves_or_denies",
+    "approvals.expires": "test_an_expired_request_can_be_denied_but_not_approved",
+    "approvals.self": "test_who_may_approve_what",
+    "approvals.pins": "test_only_what_is_pinned_must_be_unchanged",
+    "limits.running.total": "test_a_job_beyond_the_limit_waits_and_says_why",
+    "limits.running.per_repo": "test_a_full_repository_does_not_hold_jobs_of_another",
+    "limits.rate.per_sender": "test_rate_limits",
+    "limits.rate.per_repo": "test_the_tightest_of_several_says_when",
+    "limits.rate.per_thread": "test_rate_limits",
+    "limits.budget.per_job.turns": "test_a_try_may_use_what_earlier_tries_left",
+    "limits.budget.per_job.usd": "test_budgets_of_jobs_and_days_hold_across_a_restart",
+    "limits.budget.per_day.turns": "test_what_is_left_exceeds_no_part_of_a_budget",
+    "limits.budget.per_day.usd": "test_budgets_of_jobs_and_days_hold_across_a_restart",
+    "paths.protected": "test_a_protected_path_may_not_be_touched",
+    "paths.tests.globs": "test_what_may_be_done_to_tests",
+    "paths.tests.may": "test_what_may_be_done_to_tests",
+    "paths.tests.on_edit": "test_the_commit_that_was_approved_is_published",
+    "paths.max_diff.files": "test_the_size_of_a_change_is_limited",
+    "paths.max_diff.lines": "test_the_size_of_a_change_is_limited",
+    "gates.*.run": "test_a_failed_gate_is_told_to_the_next_try",
+    "gates.*.builtin": "test_what_the_rules_find_goes_back_to_the_agent",
+    "gates.*.timeout": "test_a_gate_has_a_time_limit",
+    "gates.*.retries": "test_a_command_that_passes_only_when_retried_is_flaky",
+    "gates.*.required": "test_a_gate_that_is_not_required_only_warns",
+    "gates.*.from_base": "test_a_gate_can_be_taken_from_the_base",
+    "gates.*.env": "test_an_agent_knows_what_it_needs_and_no_secret",
+    "gates.*.sandbox": "test_a_gate_in_the_sandbox_sees_the_commit_alone",
+    "gates.*.network": "test_the_network_is_shared_unless_it_is_disabled",
+    "gates.*.mounts": "test_only_the_two_given_directories_are_writable",
+    "gates.*.memory": "test_one_process_or_file_is_limited",
+    "gates.*.processes": "test_one_process_or_file_is_limited",
+    "gates.*.disk": "test_one_process_or_file_is_limited",
 }
 
 UNENFORCED: dict[str, Any] = {
@@ -271,15 +272,14 @@ def test_each_key_changes_a_decision(path: str, comment: Callable[..., Trigger])
 
 
 @cache
-def functions(path: Path) -> frozenset[str]:
-    tree = ast.parse(path.read_text())
-    return frozenset(it.name for it in tree.body if isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef))
+def tests() -> frozenset[str]:
+    definition = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
+    return frozenset(chain.from_iterable(definition.findall(path.read_text()) for path in TESTS.rglob("test_*.py")))
 
 
 @pytest.mark.parametrize("path", RUNNING)
 def test_keys_that_act_while_a_job_runs_have_a_test(path: str) -> None:
-    file, _, name = RUNNING[path].partition("::")
-    assert name in functions(TESTS / file)
+    assert RUNNING[path] in tests()
 
 
 @pytest.mark.parametrize("path", UNENFORCED)

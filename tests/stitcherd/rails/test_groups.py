@@ -1,4 +1,4 @@
-"""An account counts for what it is only where its own source says so."""
+"""An account counts as a member only in deliveries of its own source."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a job needs of this house must be there: without it the job is denied, with the reason and a remedy."""
+"""A job is denied if something that it needs is not available, with the reason and a remedy."""
 
 from collections.abc import Callable
 from typing import Any

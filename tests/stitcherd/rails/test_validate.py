@@ -1,4 +1,4 @@
-"""What executors cannot hold an agent to is an error at its place; what they do not report is a warning."""
+"""Faults and warnings beyond the schema, each at its place."""
 
 from pathlib import Path
 from typing import Any
