@@ -1,4 +1,4 @@
-"""A decision in words: every check in its order, the line that made it, and what would have allowed it."""
+"""Text for decisions: every check in order with its line in rails.yaml, and the change that would allow it."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from tui.text.table import align_columns, join_cells
 
 Paint = Callable[[str, str], str]
 
-SENTENCE_CELLS = 60  # cells: longer ones do not push the places of all the others to the right
+SENTENCE_CELLS = 60  # longer sentences do not widen the column for all others
 
 _MARKS = {
     CheckOutcome.PASS: ("✓", "green"),
@@ -27,21 +27,21 @@ def verdict_headline(verdict: Verdict) -> tuple[str, str]:
 
 
 def decision_lines(decision: Decision, paint: Paint) -> list[str]:
-    """Return a decision below its headline: reason, checks, and the smallest change that would allow it."""
+    """Return the lines below the headline: reason, checks, and the smallest change that would allow it."""
     facts = [f"rails {plain(decision.rails_revision)}" if decision.rails_revision else "no rails in force"]
     if decision.sandbox:
         facts.append(f"sandbox {plain(decision.sandbox)}")
     facts.append(f"decided in {decision.micros} µs")
-    said = [f"  {plain(decision.reason)}", f"  {paint(' · '.join(facts), 'dim')}"]
+    lines = [f"  {plain(decision.reason)}", f"  {paint(' · '.join(facts), 'dim')}"]
     if decision.checks:
-        said += ["", *_checks(decision.checks, paint)]
+        lines += ["", *_check_lines(decision.checks, paint)]
     if decision.remedy:
-        said += ["", f"  to allow it: {plain(decision.remedy.text)}{_place(decision.remedy.line, ' ({})')}"]
-    return said
+        lines += ["", f"  to allow it: {plain(decision.remedy.text)}{_rails_location(decision.remedy.line, ' ({})')}"]
+    return lines
 
 
 def near_misses(decision: Decision) -> list[str]:
-    """Return a line for each trigger that was looked at and did not want it."""
+    """Return a line for each trigger that was considered and did not match."""
     return [
         f"{_name(check)}: {_sentence(check)}"
         for check in decision.checks
@@ -49,15 +49,15 @@ def near_misses(decision: Decision) -> list[str]:
     ]
 
 
-def _checks(checks: tuple[Check, ...], paint: Paint) -> list[str]:
-    """Return a line for each check; behind a long sentence its place in the rails follows at once."""
+def _check_lines(checks: tuple[Check, ...], paint: Paint) -> list[str]:
+    """Return a line for each check; the location follows a long sentence without alignment."""
     names = align_columns([[_name(check)] for check in checks])
     sentences = [_sentence(check) for check in checks]
     room = max((cells for cells in map(width, sentences) if cells <= SENTENCE_CELLS), default=0)
     lines = []
     for check, (name,), sentence in zip(checks, names, sentences, strict=True):
         padded = sentence + " " * (room - width(sentence))
-        lines.append(f"  {paint(*_MARKS[check.outcome])} {join_cells([name, padded, _place(check.line)])}")
+        lines.append(f"  {paint(*_MARKS[check.outcome])} {join_cells([name, padded, _rails_location(check.line)])}")
     return lines
 
 
@@ -73,5 +73,5 @@ def _sentence(check: Check) -> str:
     return " ".join(filter(None, (", ".join(filter(None, (seen, wanted))), because, unreached)))
 
 
-def _place(line: int | None, form: str = "{}") -> str:
+def _rails_location(line: int | None, form: str = "{}") -> str:
     return form.format(f"rails.yaml:{line}") if line is not None else ""

@@ -1,4 +1,4 @@
-"""Jobs in words: the glyph, the word and the colour of each state, and the short ways to name things."""
+"""Text for jobs: glyph, word and colour of each state, and short forms of location, time and cost."""
 
 from typing import NamedTuple
 
@@ -10,14 +10,14 @@ DASH = "\N{EN DASH}"
 
 
 class StateStyle(NamedTuple):
-    """How a state is shown; never by its colour alone."""
+    """How a state is shown: never by colour alone."""
 
     glyph: str
     word: str
     colour: str
 
 
-_JOB = {
+_JOB_STYLES = {
     Status.PENDING: StateStyle("◷", "waiting", "yellow"),
     Status.QUEUED: StateStyle("●", "queued", "cyan"),
     Status.RUNNING: StateStyle("▶", "running", "cyan"),
@@ -37,33 +37,33 @@ STEP_STYLES = {
 
 
 def job_state(job: RunnerJob) -> StateStyle:
-    """Return how the state of a job is shown; one that was told to stop and still runs is `cancelling`."""
+    """Return how the state of a job is shown; a running job that is to be cancelled is `cancelling`."""
     return status_style(job.status, cancelling=job.cancel_requested)
 
 
 def status_style(status: Status, *, cancelling: bool = False) -> StateStyle:
-    """Return how a status is shown, of a job that was told to stop or of one that was not."""
-    return _CANCELLING if status is Status.RUNNING and cancelling else _JOB[status]
+    """Return how a status is shown; `cancelling` if a cancel was requested."""
+    return _CANCELLING if status is Status.RUNNING and cancelling else _JOB_STYLES[status]
 
 
 def location(repository: str | None, thread: Thread | None) -> str:
-    """Return where work belongs: `octo-org/api#479`, the repository alone, or a dash."""
+    """Return repository and thread, like `octo-org/api#479`, or the repository alone, or a dash."""
     number = f"#{thread.number}" if thread else ""
     return plain(f"{repository or ''}{number}") or DASH
 
 
 def elapsed(job: RunnerJob, now: int) -> str:
-    """Return how long a job ran, runs, or waits to run, at `now` in milliseconds; a dash where it never did."""
-    over = job.status not in {Status.PENDING, Status.QUEUED, Status.RUNNING}
+    """Return how long a job has run, or waited in the queue, at `now` in milliseconds; a dash if neither."""
+    finished = job.status not in {Status.PENDING, Status.QUEUED, Status.RUNNING}
     start = job.queued_at if job.status is Status.QUEUED else job.started_at
-    if start is None or (over and job.completed_at is None):
+    if start is None or (finished and job.completed_at is None):
         return DASH
-    end = milliseconds(job.completed_at) if over and job.completed_at else now
+    end = milliseconds(job.completed_at) if finished and job.completed_at else now
     return duration(end - milliseconds(start))
 
 
 def cost(job: RunnerJob) -> str:
-    """Return what a job cost, `$0.21`, or a dash where nobody said."""
+    """Return the cost of a job, like `$0.21`, or a dash if unknown."""
     return f"${job.usage.cost_usd:.2f}" if job.usage.cost_usd else DASH
 
 

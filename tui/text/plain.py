@@ -1,32 +1,31 @@
-"""Text from outside, made harmless to a terminal: nothing in it is obeyed, everything in it is seen."""
+"""Make text from outside harmless to a terminal: control characters are shown, not interpreted."""
 
 import unicodedata
 
-_JOINERS = "\u200c\u200d"  # spelling in Persian and Hindi, glue in emoji; they move nothing
+_JOINERS = "\u200c\u200d"  # needed to spell Persian and Hindi, and in emoji; harmless
 
 
 def plain(text: str) -> str:
-    r"""Return `text` on one line, with control characters and bidi overrides spelled out, as `\x1b` or `\u202e`.
+    r"""Return `text` on one line, with control characters and bidi overrides escaped, as `\x1b` or `\u202e`.
 
-    Odd spaces become a plain one. What is printable stays as it is, so that a backslash of the writer's own
-    looks like one of ours: this is for reading, not for reading back.
+    Unusual spaces become plain ones. Printable characters are kept, backslashes too, so the escaping cannot be undone.
     """
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def plain_json(document: bytes) -> str:
-    """Return the same JSON document with what a terminal might obey as escapes of JSON; line ends and tabs stay."""
+    """Return the same JSON document with control characters as JSON escapes; line ends and tabs are kept."""
     text = document.decode("utf-8", "replace").strip()
     return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def width(text: str) -> int:
-    """Return how many cells a terminal needs for `text`, which must be plain."""
+    """Return the cells that a plain `text` takes in a terminal; an estimate that needs no tables, for the verbs."""
     return len(text) if text.isascii() else sum(map(_cells, text))
 
 
 def truncate(text: str, cells: int) -> str:
-    """Return `text`, which must be plain, in at most `cells` cells, its end replaced by … where it is too long."""
+    """Return a plain `text` in at most `cells` cells; `…` replaces what does not fit."""
     if width(text) <= cells:
         return text
     kept, room = [], cells - 1

@@ -1,4 +1,4 @@
-"""What other rails would have said of the past: the daemon's answer, and the same in words."""
+"""Text for simulations: which past deliveries other rails would decide differently."""
 
 from shared.api import SimulationChange, SimulationResult
 from shared.models import Decision
@@ -7,17 +7,17 @@ from tui.text.jobs import location
 from tui.text.plain import plain
 
 ARROW = "→"
-SIMULATED_DELIVERIES = 1000  # deliveries that are decided again
+SIMULATED_DELIVERIES = 1000
 _NOW = {"allowed": "newly allowed", "waiting": "now waiting for an approval"}
 
 
 def simulate(daemon: DaemonClient, text: str, limit: int = SIMULATED_DELIVERIES) -> SimulationResult:
-    """Return what a text of rails.yaml would have said of the last deliveries; raises what the client raises."""
+    """Return what a text of rails.yaml would change about the last deliveries; raises what the client raises."""
     return decode(daemon.post("/rails/simulate", {"text": text, "limit": limit}), SimulationResult)
 
 
 def outcome_counts(simulation: SimulationResult) -> str:
-    """Return what would change by outcome: `3 now denied, 1 newly allowed`; empty where nothing would."""
+    """Return the changes by outcome, like `3 now denied, 1 newly allowed`; empty if there are none."""
     by_outcome: dict[str, int] = {}
     for change, number in simulation.counts.items():
         after = change.partition(ARROW)[2]
@@ -26,24 +26,24 @@ def outcome_counts(simulation: SimulationResult) -> str:
 
 
 def simulation_summary(simulation: SimulationResult) -> str:
-    """Return the whole in one sentence."""
-    missed = f"; {sum(simulation.skipped.values()):,} could not be decided again" if simulation.skipped else ""
-    return f"{outcome_counts(simulation) or 'nothing would change'}, of {simulation.deliveries:,} deliveries{missed}"
+    """Return the whole result in one sentence."""
+    skipped = f"; {sum(simulation.skipped.values()):,} could not be decided again" if simulation.skipped else ""
+    return f"{outcome_counts(simulation) or 'nothing would change'}, of {simulation.deliveries:,} deliveries{skipped}"
 
 
 def verdict_change(change: SimulationChange) -> str:
-    """Return what was decided, and what would be: `denied → allowed`."""
+    """Return the verdict before and after, like `denied → allowed`."""
     return f"{change.before.value} {ARROW} {change.after.value}"
 
 
 def change_subject(change: SimulationChange) -> str:
-    """Return what came in: the event, its place and its sender."""
+    """Return the event, location and sender of the delivery."""
     return (
         f"{plain(change.event)} on {location(change.repository, change.thread)} by {plain(change.sender or 'nobody')}"
     )
 
 
 def explain_decision(decision: Decision) -> str:
-    """Return why, and what would allow it."""
+    """Return the reason of a decision, and the change that would allow it."""
     remedy = f" (to allow it: {plain(decision.remedy.text)})" if decision.remedy else ""
     return f"{plain(decision.reason)}{remedy}"

@@ -1,4 +1,4 @@
-"""Rows of plain text with their columns under each other."""
+"""Align plain text in columns."""
 
 from collections.abc import Collection, Sequence
 
@@ -14,10 +14,10 @@ def align_columns(
     bends: int | None = None,
     columns: int | None = None,
 ) -> list[list[str]]:
-    """Return the cells of each row padded to the widest of their column; those in `right` at its right end.
+    """Return the cells of each row padded to the width of their column; columns in `right` are right-aligned.
 
-    Where a whole row is wider than `columns`, the column `bends` is cut, though never below 12 cells.
-    All rows must be of one length.
+    If a row is wider than `columns`, column `bends` is truncated, but not below 12 cells. All rows must have the same
+    number of cells.
     """
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     if bends is not None and columns is not None:

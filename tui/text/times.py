@@ -1,4 +1,4 @@
-"""Spans of time as people read them."""
+"""Text for times and durations."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ def milliseconds(stamp: str) -> int:
 
 
 def duration(span: int) -> str:
-    """Return a span of milliseconds as `0.4s`, `6m02s`, `3h05m` or `2d04h`; a negative one is 0."""
+    """Return milliseconds as `0.4s`, `6m02s`, `3h05m` or `2d04h`; negative ones count as 0."""
     seconds = max(span, 0) / 1000
     if seconds < 59.95:
         return f"{seconds:.1f}s"
@@ -24,7 +24,7 @@ def duration(span: int) -> str:
 
 
 def age(span: int) -> str:
-    """Return how long ago something was, of milliseconds: `12s ago`, `14m ago`, `3h ago`, `2d ago`."""
+    """Return milliseconds as `12s ago`, `14m ago`, `3h ago` or `2d ago`."""
     seconds = max(span, 0) // 1000
     for size, unit in ((_DAY, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
@@ -33,7 +33,7 @@ def age(span: int) -> str:
 
 
 def time_left(span: int) -> str:
-    """Return how much time is left, of milliseconds: `23h left`, `40s left`, `no time left`."""
+    """Return milliseconds as `23h left`, `40s left` or `no time left`."""
     return age(span).replace("ago", "left") if span > 0 else "no time left"
 
 

@@ -1,4 +1,4 @@
-"""A diff as people read it, on the terminal and in a pipe."""
+"""Diffs in the terminal and in a pipe."""
 
 import io
 import json
@@ -23,7 +23,7 @@ diff --git a/made b/made
 
 
 @pytest.mark.parametrize(
-    ("line", "seen", "colour"),
+    ("line", "shown", "colour"),
     [
         (b"+a\x1b[32mb\n", "+a\\x1b[32mb", "green"),
         (b"-a\rb\n", "-a\\rb", "red"),
@@ -34,9 +34,9 @@ diff --git a/made b/made
         (b"\n", "", ""),
     ],
 )
-def test_nothing_in_a_line_is_obeyed_or_hidden(line: bytes, seen: str, colour: str) -> None:
-    assert diffs.diff_line(line) == seen
-    assert diffs.diff_colour(seen) == colour
+def test_control_characters_are_shown(line: bytes, shown: str, colour: str) -> None:
+    assert diffs.diff_line(line) == shown
+    assert diffs.diff_colour(shown) == colour
 
 
 class _Screen(io.StringIO):
@@ -72,7 +72,7 @@ def test_show_diff_in_a_pipe_is_what_git_wrote(api: FakeApi, capfdbinary: pytest
     assert json.loads(capfdbinary.readouterr().out)["diff"].startswith(" made | 2 +-")
 
 
-def test_no_diff_is_told(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_an_empty_diff_is_reported(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, b""
     assert stitcher("show", "7f3a1c9d", "--diff") == (0, "", "nothing was changed\n")
     assert stitcher("show", "deadbeef", "--diff")[0] == 5

@@ -1,4 +1,4 @@
-"""What came from outside is seen, never obeyed."""
+"""Text from outside is shown, never interpreted by the terminal."""
 
 import json
 import unicodedata
@@ -34,7 +34,7 @@ def test_plain(text: str, shown: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=())))
-def test_nothing_a_terminal_obeys_is_left(text: str) -> None:
+def test_no_control_character_is_left(text: str) -> None:
     shown = plain(text)
     assert not {unicodedata.category(c) for c in shown if c not in JOINERS} & HOSTILE
     assert len(shown) >= len(text)
@@ -49,13 +49,13 @@ def test_json_stays_the_same_document(text: str) -> None:
 
 
 @given(st.text(st.characters(categories=["L", "N", "Mn"])), st.integers(0, 20))
-def test_what_is_cut_fits(text: str, room: int) -> None:
-    shown = truncate(text, room)
-    assert width(shown) <= room
-    assert (shown == text) == (width(text) <= room)
+def test_truncated_text_fits(text: str, cells: int) -> None:
+    shown = truncate(text, cells)
+    assert width(shown) <= cells
+    assert (shown == text) == (width(text) <= cells)
 
 
-def test_wide_characters_count_twice() -> None:
+def test_wide_characters_take_two_cells() -> None:
     assert width("日本") == 4
     assert width("e\u0301") == 1
     assert truncate("日本語", 4) == "日…"

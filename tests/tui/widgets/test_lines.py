@@ -1,4 +1,4 @@
-"""A page of lines: what its scrollbar says is where it is."""
+"""Scrolling views: the position of the scrollbar."""
 
 from textual.app import App, ComposeResult
 
@@ -10,7 +10,7 @@ class Page(App[None]):
         yield TextView()
 
 
-async def test_a_jump_before_the_scrollbar_is_there_moves_it_too() -> None:
+async def test_a_jump_also_moves_a_scrollbar_that_is_not_shown_yet() -> None:
     app = Page()
     async with app.run_test(size=(40, 10)) as pilot:
         page = app.query_one(TextView)

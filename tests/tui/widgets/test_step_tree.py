@@ -1,4 +1,4 @@
-"""Steps in time: what a job waited, ran and was judged, attempt after attempt."""
+"""Steps on the timeline: waiting, execution and gates, attempt after attempt."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def _bars(job: RunnerJob, now: int, cells: int) -> list[str]:
     return ["".join(text for text, _ in step_bar(node, time, cells, milliseconds(_at(now)))) for node in rows]
 
 
-def test_wait_run_gate_and_failure_are_told_apart() -> None:
+def test_waiting_execution_gates_and_failures_differ() -> None:
     steps = [
         _step(1, "SETUP", 10, 20),
         _step(2, "EXECUTION", 20, 30, **{"try": 1}),
@@ -43,7 +43,7 @@ def test_wait_run_gate_and_failure_are_told_apart() -> None:
     assert _bars(job, 400, 8) == ["░░██    ", "    ██  ", f"      ▒{CROSS}"]
 
 
-def test_the_time_between_attempts_takes_no_room() -> None:
+def test_the_time_between_attempts_is_not_drawn() -> None:
     steps = [
         _step(1, "SETUP", 10, 20),
         _step(1, "SETUP", 3010, 3020, attempt=2),
@@ -57,7 +57,7 @@ def test_the_time_between_attempts_takes_no_room() -> None:
 
 
 @pytest.mark.parametrize(("now", "bars"), [(10, []), (50, [])])
-def test_without_steps_there_is_only_waiting(now: int, bars: list[str]) -> None:
+def test_a_job_without_steps_is_only_waiting(now: int, bars: list[str]) -> None:
     job = _job([], status="QUEUED", createdAt=_at(0), queuedAt=_at(0), startedAt=None)
     assert job_timeline(job, milliseconds(_at(now))).total == now * 1000
     assert _bars(job, now, 10) == bars
