@@ -32,6 +32,7 @@ from stitcherd.http.state import AppState
 from stitcherd.http.unix_socket import bind_socket
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator, configured_facts
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.recovery import recover_running_jobs
@@ -100,6 +101,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             rails=rails,
             evaluator=evaluator,
             intake=Intake(store, settings, rails, evaluator, approvals, queue),
+            dispatcher=Dispatcher(store, settings, rails, evaluator, queue),
             approvals=approvals,
             commands=JobCommands(store, queue, runner),
             feed=feed,

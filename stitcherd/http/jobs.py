@@ -161,7 +161,7 @@ async def _dispatch(request: web.Request) -> tuple[RunnerJob, bool]:
     metadata = body.metadata or {}
     if len(json.dumps(metadata)) > METADATA_MAX:
         raise Refusal("invalid", f"metadata: larger than {METADATA_MAX} bytes")
-    return await state.intake.dispatch(
+    return await state.dispatcher.dispatch(
         job_type=body.type,
         prompt=body.prompt or "",
         repository=body.repository,

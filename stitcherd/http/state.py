@@ -10,6 +10,7 @@ from stitcherd.executors.health import HealthMonitor
 from stitcherd.http.feed import EventFeed
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
 from stitcherd.rails.live import LiveRails
@@ -26,6 +27,7 @@ class AppState(Struct):
     rails: LiveRails
     evaluator: Evaluator
     intake: Intake
+    dispatcher: Dispatcher
     approvals: Approvals
     commands: JobCommands
     feed: EventFeed

@@ -1,8 +1,7 @@
-"""Accepts webhooks, replays and dispatches: evaluates them, stores them, and queues the jobs they create."""
+"""Accepts webhooks and replays: evaluates them, stores them, and queues the jobs they create."""
 
 from collections.abc import Mapping
 
-import msgspec
 from msgspec import structs
 
 from shared.api import WebhookResponse
@@ -16,7 +15,7 @@ from stitcherd.jobs.prompt import compose_prompt
 from stitcherd.queue import Queue
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails import limits
-from stitcherd.rails.decide import DispatchRequest, Evaluation, UnknownJobType
+from stitcherd.rails.decide import Evaluation
 from stitcherd.rails.live import LiveRails
 from stitcherd.sources import SOURCES, BadSignature, NotJson, WrongShape, signatures
 from stitcherd.sources.trigger import Trigger
@@ -30,7 +29,7 @@ DEFAULT_PRIORITY = 5
 
 
 class Intake:
-    """Accepts deliveries and dispatches; its methods return once what they answer is stored."""
+    """Accepts deliveries; its methods return once what they answer is stored."""
 
     def __init__(
         self,
@@ -163,73 +162,6 @@ class Intake:
         """
         return await self._apply_limits(*self._reevaluate(delivery, body))
 
-    async def dispatch(
-        self,
-        *,
-        job_type: str,
-        prompt: str,
-        repository: str | None,
-        ref: str | None,
-        agent_task_id: str | None,
-        workspace: str,
-        priority: int,
-        metadata: dict[str, object],
-        idempotency_key: str | None,
-        actor: str,
-    ) -> tuple[RunnerJob, bool]:
-        """Store a manually dispatched job; return it, and whether it is new. Raises Refusal, StorageUnavailable."""
-        request = {
-            "type": job_type,
-            "prompt": prompt,
-            "repository": repository,
-            "ref": ref,
-            "agent_task_id": agent_task_id,
-            "workspace": workspace,
-            "priority": priority,
-            "metadata": metadata,
-        }
-        dispatch = DispatchRequest(job_type, actor)
-        try:
-            evaluation = self._evaluator.evaluate_dispatch(dispatch, repository, workspace, self._rails.current)
-        except UnknownJobType as unknown:
-            raise Refusal("invalid", f"type: {unknown}") from unknown
-        decision, type_ = evaluation.decision, evaluation.job
-        if type_ is None:
-            remedy = decision.remedy.text if decision.remedy else None
-            raise Refusal("denied", decision.reason, remedy, more={"decision": msgspec.to_builtins(decision)})
-        job = jobs.NewJob(
-            id=new_id(),
-            workspace=workspace,
-            type=job_type,
-            profile=type_.profile.name,
-            executor=type_.profile.executor,
-            priority=priority,
-            repository=repository,
-            ref=ref or self._default_branch(repository),
-            thread=None,
-            prompt=prompt or " ".join(filter(None, (job_type, repository))),
-            metadata=metadata,
-            tries_max=type_.tries,
-            on_interrupt=type_.on_interrupt,
-            rails_revision=decision.rails_revision or "",
-            actor=actor,
-            origin={"dispatch": job_type},
-            agent_task_id=agent_task_id,
-            idempotency_key=idempotency_key,
-            request_sha256=signatures.sha256(msgspec.json.encode(request, order="sorted")),
-            limits=limits.job_limits(evaluation.limits, workspace, actor, repository),
-        )
-        now = now_ms()
-        stored = await self._store.write(jobs.dispatch, job, decision, now)
-        if isinstance(stored, LimitsReached):
-            throttled = limits.apply_uses(decision, job.limits, stored.uses)
-            more = {"decision": msgspec.to_builtins(throttled)}
-            retry_after = limits.retry_after(stored.uses, now)
-            raise Refusal("throttled", throttled.reason, retry_after=retry_after, more=more)
-        if stored[1]:
-            self._queue.put_job(stored[0])
-        return stored
-
     async def _store_evaluated(self, new: deliveries.NewDelivery, job: jobs.NewJob | None) -> WebhookResponse:
         """Store a delivery with its job and queue that; without it if one is open already or a limit is reached."""
         if job is None:
@@ -282,6 +214,7 @@ class Intake:
         type_, thread = evaluation.job, trigger.thread
         if type_ is None:
             return None
+        repository = self._settings.repository(trigger.repository) if trigger.repository else None
         subject = f"{trigger.repository}#{thread.number}" if thread else trigger.repository or ""
         task = evaluation.task or f"{type_.name} {subject}".strip()
         return jobs.NewJob(
@@ -292,7 +225,7 @@ class Intake:
             executor=type_.profile.executor,
             priority=DEFAULT_PRIORITY,
             repository=trigger.repository,
-            ref=trigger.ref or self._default_branch(trigger.repository),
+            ref=trigger.ref or (repository.base if repository else None),
             thread=thread,
             prompt=compose_prompt(task, trigger.quotes),
             metadata={},
@@ -305,11 +238,6 @@ class Intake:
             limits=limits.job_limits(evaluation.limits, source.workspace, trigger.sender, trigger.repository, thread),
             approval=rails_approvals.approval_request(evaluation, trigger, now_ms()),
         )
-
-    def _default_branch(self, repository: str | None) -> str | None:
-        """Return the base branch of a repository's settings; None if no entry matches."""
-        entry = self._settings.repository(repository) if repository else None
-        return entry.base if entry else None
 
 
 def _actor_of(source: SourceSettings, trigger: Trigger) -> str:

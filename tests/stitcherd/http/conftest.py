@@ -24,6 +24,7 @@ from stitcherd.http.server import listen
 from stitcherd.http.state import AppState
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.runner import Runner
@@ -135,6 +136,7 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
             rails=rails,
             evaluator=evaluator,
             intake=Intake(store, settings, rails, evaluator, approvals, queue),
+            dispatcher=Dispatcher(store, settings, rails, evaluator, queue),
             approvals=approvals,
             commands=JobCommands(store, queue, runner),
             feed=feed,
