@@ -1,4 +1,4 @@
-"""A heap full of holes gets small again."""
+"""The daemon's process."""
 
 import asyncio
 import resource
@@ -15,15 +15,15 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
 
-async def test_holes_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_freed_memory_is_returned_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "MEMORY_TRIM_SECONDS", 0.01)
-    full = [bytes(4000) for _ in range(10_000)]
-    pins = full[::50]
-    del full
+    blocks = [bytes(4000) for _ in range(10_000)]
+    kept = blocks[::50]
+    del blocks
     before = resident()
     trimming = asyncio.create_task(daemon.trim_memory())
     async with asyncio.timeout(20):
-        while resident() > before - 2**24 and not trimming.done():  # noqa: ASYNC110 (the kernel tells nobody)
+        while resident() > before - 2**24 and not trimming.done():  # noqa: ASYNC110 (nothing reports it)
             await asyncio.sleep(0.01)
-    assert pins
+    assert kept
     trimming.cancel()

@@ -1,4 +1,4 @@
-"""What must hold of the code as a whole."""
+"""Rules for the code as a whole: which module may write what."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ SETS_A_STATUS = re.compile(r"\bupdate\s+jobs\s+set\b.*?\bstatus\s*=", re.IGNOREC
 
 @cache
 def texts(path: Path) -> tuple[str, ...]:
-    """The string literals of a file, an f-string as one, with {} for what is put in."""
+    """Return the string literals of a file, an f-string as one with {} for its values."""
     return tuple(_texts(path))
 
 
@@ -70,7 +70,7 @@ def test_only_one_module_adds_a_job() -> None:
         ("UPDATE steps SET status = 'FAILED'", False),
     ],
 )
-def test_the_search_finds_what_it_looks_for(statement: str, sets: bool) -> None:
+def test_the_pattern_finds_a_set_status(statement: str, sets: bool) -> None:
     assert bool(SETS_A_STATUS.search(statement)) is sets
 
 

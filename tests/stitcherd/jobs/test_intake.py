@@ -1,143 +1,22 @@
-"""Deliveries and dispatches on a real store, queue, settings and rails: the answers, and what is stored then."""
+"""Deliveries on a real store, queue, settings and rails: the answers, and what is stored then."""
 
 import asyncio
-import hmac
 import json
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import Struct
-from multidict import CIMultiDict
 
-from shared.api import WebhookResponse
 from shared.ids import now_ms
-from shared.models import Delivery, RunnerJob, Status, Verdict
-from stitcherd.config.load import load_settings
-from stitcherd.config.settings import Settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from shared.models import Status, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.jobs import intake as intake_module
-from stitcherd.jobs.approvals import Approvals
-from stitcherd.jobs.evaluator import Evaluator
-from stitcherd.jobs.intake import Intake
-from stitcherd.queue import Queue
-from stitcherd.rails.live import LiveRails
-from stitcherd.store import deliveries, jobs, transitions
+from stitcherd.store import deliveries, transitions
 from stitcherd.store import events as store_events
-from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
-from tests.stitcherd.rails.contexts import CONTEXT
-
-SETTINGS = """
-[daemon]
-state_dir = "{place}/state"
-[retention]
-dedupe = "10d"
-[sources.mosaic]
-kind = "mosaic"
-secrets = [{{file = "{place}/secret"}}]
-[sources.hub]
-kind = "github"
-secrets = [{{file = "{place}/other"}}, {{file = "{place}/secret"}}]
-[repositories."acme/*"]
-clone = "{place}/{{name}}.git"
-[executors.agent]
-kind = "command"
-argv = ["true"]
-"""
-RAILS = """
-version: 1
-mode: enforce
-people:
-  team: {users: ["mosaic:ann", "hub:octocat"]}
-profiles:
-  weaver: {capabilities: [repo:read, repo:write], executor: agent}
-jobs:
-  fix: {profile: weaver, needs: [repo:write], tries: 2, on_interrupt: retry}
-triggers:
-  - {id: on-command, on: [issue.comment], command: fix, from: [team], job: fix}
-"""
-SECRET = b"it is a secret"
-DAY = 86_400_000
-
-
-class IntakeHarness(Struct):
-    """An intake with all it needs; `queued` are the attempts that the queue passed to a worker."""
-
-    store: Store
-    settings: Settings
-    rails: LiveRails
-    intake: Intake
-    queued: list[tuple[str, int]]
-    directory: Path
-
-    async def mosaic(self, comment: str = "@mosaic fix it", key: str | None = None, **more: Any) -> WebhookResponse:
-        about = {"author": more.pop("author", "ann"), "title": "It leaks"}
-        usual = {"issueNumber": "7", "repository": "acme/roof", "action": "commented", "metadata": about}
-        body = json.dumps({**usual, "comment": comment, **more}).encode()
-        return await self.deliver("mosaic", body, {"X-Mosaic-Delivery": key} if key else {})
-
-    async def deliver(
-        self, source: str, body: bytes, headers: Mapping[str, str], *, secret: bytes = SECRET
-    ) -> WebhookResponse:
-        name = "X-Mosaic-Signature" if source == "mosaic" else "X-Hub-Signature-256"
-        signed = CIMultiDict({**headers, name: "sha256=" + hmac.new(secret, body, "sha256").hexdigest()})
-        return await self.intake.deliver(self.settings.sources[source], signed, body, form=False)
-
-    async def job(self, answer: WebhookResponse) -> RunnerJob:
-        assert answer.job_id
-        async with self.store.reading() as db:
-            return await jobs.get_job_detail(db, answer.job_id, None)
-
-    async def delivery(self, answer: WebhookResponse) -> Delivery:
-        async with self.store.reading() as db:
-            return await deliveries.get_delivery(db, answer.delivery_id, None)
-
-    async def stored(self) -> tuple[int, ...]:
-        """How many deliveries, bodies, decisions and jobs there are."""
-        async with self.store.reading() as db:
-            tables = ("deliveries", "delivery_bodies", "decisions", "jobs")
-            counts = [await db.execute_fetchall(f"SELECT count(*) FROM {table}") for table in tables]
-        return tuple(next(iter(count))[0] for count in counts)
-
-    async def expect_queued(self, *wanted: tuple[str, int]) -> None:
-        """Wait until the queue has passed these to its workers, and nothing else."""
-        async with asyncio.timeout(20):
-            while len(self.queued) < len(wanted):  # noqa: ASYNC110 (they come from another thread)
-                await asyncio.sleep(0.005)
-        assert self.queued == list(wanted)
-
-
-@pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[IntakeHarness]:
-    (tmp_path / "stitcherd.toml").write_text(SETTINGS.format(place=tmp_path))
-    (tmp_path / "rails.yaml").write_text(RAILS)
-    for name, secret in (("secret", SECRET), ("other", b"another secret")):
-        (tmp_path / name).write_bytes(secret)
-        (tmp_path / name).chmod(0o600)
-    (tmp_path / "state").mkdir()
-    settings = load_settings(tmp_path, SUPPORTED_KINDS, socket=str(tmp_path / "socket"))
-    store = await Store.open(tmp_path / "state" / "stitcher.db")
-    rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
-    await rails.reload()
-    queued: list[tuple[str, int]] = []
-
-    async def run(job_id: str, attempt: int) -> None:
-        queued.append((job_id, attempt))
-
-    queue = Queue(tmp_path / "state" / "queue.db", 1, run)
-    queue.start()
-    evaluator = Evaluator(settings)
-    approvals = Approvals(store, rails, evaluator, queue.put_job)
-    intake = Intake(store, settings, rails, evaluator, approvals, queue)
-    yield IntakeHarness(store, settings, rails, intake, queued, tmp_path)
-    await queue.stop()
-    await store.close()
+from tests.stitcherd.jobs.intake_harness import DAY, RAILS, SECRET, IntakeHarness
 
 
 async def test_an_allowed_delivery_is_stored_and_its_job_queued(harness: IntakeHarness) -> None:
@@ -334,50 +213,3 @@ async def test_nothing_is_accepted_while_the_disk_is_full(harness: IntakeHarness
     answer = await harness.mosaic(long, key="d1")
     assert answer.verdict is Verdict.ALLOWED
     await harness.expect_queued((str(answer.job_id), 1))
-
-
-DISPATCH: dict[str, Any] = {
-    "job_type": "fix",
-    "prompt": "Mend it.",
-    "repository": "acme/roof",
-    "ref": None,
-    "agent_task_id": "t1",
-    "workspace": "default",
-    "priority": 9,
-    "metadata": {"why": "it leaks"},
-    "idempotency_key": "k1",
-    "actor": "token:ci",
-}
-
-
-async def test_a_repeated_dispatch_returns_the_first_job(harness: IntakeHarness) -> None:
-    job, new = await harness.intake.dispatch(**DISPATCH)
-    assert new
-    assert (job.status, job.priority, job.agent_task_id, job.actor, job.ref) == (
-        Status.QUEUED,
-        9,
-        "t1",
-        "token:ci",
-        "main",
-    )
-    assert await harness.intake.dispatch(**DISPATCH) == (job, False)
-    with pytest.raises(Refusal) as refused:
-        await harness.intake.dispatch(**DISPATCH | {"prompt": "Else."})
-    assert refused.value.code == "invalid"
-    await harness.expect_queued((job.id, 1))
-
-
-@pytest.mark.parametrize(
-    ("more", "code"),
-    [
-        ({"job_type": "fly"}, "invalid"),
-        ({"repository": "nobody/roof"}, "denied"),
-        ({"workspace": "lab"}, "denied"),
-        ({"repository": "acme/../etc"}, "denied"),
-    ],
-)
-async def test_a_refused_dispatch_stores_nothing(harness: IntakeHarness, more: dict[str, str], code: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        await harness.intake.dispatch(**DISPATCH | more)
-    assert refused.value.code == code
-    assert await harness.stored() == (0, 0, 0, 0)

@@ -14,11 +14,11 @@ NOTE = re.compile(rb"\n\[\.\.\. (\d+) bytes left out \.\.\.\]\n")
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(8, 400), st.lists(st.integers(0, 300), max_size=12))
-def test_head_and_tail_are_kept(limit: int, sizes: list[int]) -> None:
+def test_the_head_and_the_tail_are_kept(limit: int, sizes: list[int]) -> None:
     numbers = iter(range(1_000_000))
     written = b""
-    with TemporaryDirectory() as place:
-        path = log_path(Path(place), "job", 1, 2)
+    with TemporaryDirectory() as directory:
+        path = log_path(Path(directory), "job", 1, 2)
         log = StepLog(path, limit)
         for size in sizes:
             piece = b"".join(b"%d," % next(numbers) for _ in range(size // 4))
@@ -27,7 +27,7 @@ def test_head_and_tail_are_kept(limit: int, sizes: list[int]) -> None:
             assert sum(file.stat().st_size for file in path.parent.iterdir()) <= limit
         log.close()
         kept = path.read_bytes()
-        assert list(path.parent.iterdir()) == [path], "nothing else is left"
+        assert list(path.parent.iterdir()) == [path], "no other file is left"
     assert log.size == len(written)
     if len(written) <= limit // 2 + limit // 4:
         assert kept == written

@@ -1,4 +1,4 @@
-"""What an agent is told: nobody's text can leave its quotation."""
+"""Prompts: no quoted text can fake the end of its quotation."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,25 +19,25 @@ def test_every_line_of_others_is_quoted(quotes: list[Quote]) -> None:
 
 @settings(deadline=None)
 @given(st.text())
-def test_every_line_that_a_gate_printed_is_quoted(printed: str) -> None:
-    told = prompt.retry_prompt(TASK, 2, [("tests", printed)])
-    before, after = told.split("Gate tests printed:\n\n")
+def test_every_line_of_a_gates_output_is_quoted(printed: str) -> None:
+    text = prompt.retry_prompt(TASK, 2, [("tests", printed)])
+    before, after = text.split("Gate tests printed:\n\n")
     assert before.startswith(prompt.first_prompt(TASK))
     assert all(line.startswith(">") for line in after.splitlines())
 
 
 def test_quotes_are_attributed_and_cut() -> None:
-    said = prompt.compose_prompt(TASK, [Quote("forge:ann", "title", "It leaks"), Quote(None, "body", "x" * 20_000)])
-    assert "> title by forge:ann:\n> \n> It leaks" in said
-    assert "> body by a deleted account:" in said
-    assert "x" * prompt.MAX_QUOTE_LENGTH + "\n> [cut]" in said
-    assert "x" * (prompt.MAX_QUOTE_LENGTH + 1) not in said
+    text = prompt.compose_prompt(TASK, [Quote("forge:ann", "title", "It leaks"), Quote(None, "body", "x" * 20_000)])
+    assert "> title by forge:ann:\n> \n> It leaks" in text
+    assert "> body by a deleted account:" in text
+    assert "x" * prompt.MAX_QUOTE_LENGTH + "\n> [cut]" in text
+    assert "x" * (prompt.MAX_QUOTE_LENGTH + 1) not in text
     assert prompt.compose_prompt(TASK, [Quote("forge:ann", "body", " \n")]) == TASK
 
 
-def test_the_end_of_a_gates_output_is_what_counts() -> None:
-    told = prompt.retry_prompt(TASK, 3, [("lint", "start" + "y" * prompt.MAX_FEEDBACK_LENGTH), ("tests", "")])
-    assert "This is try 3." in told
-    assert "start" not in told
-    assert told.index("Gate lint") < told.index("Gate tests")
-    assert prompt.PROMPT_RULES in told
+def test_only_the_end_of_a_gates_output_is_shown() -> None:
+    text = prompt.retry_prompt(TASK, 3, [("lint", "start" + "y" * prompt.MAX_FEEDBACK_LENGTH), ("tests", "")])
+    assert "This is try 3." in text
+    assert "start" not in text
+    assert text.index("Gate lint") < text.index("Gate tests")
+    assert prompt.PROMPT_RULES in text

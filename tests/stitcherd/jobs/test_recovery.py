@@ -1,4 +1,4 @@
-"""After a crash: what was left running is ended, and every job goes where its type says."""
+"""Recovery after a crash: processes are ended, and each job is resumed, requeued or concluded as its type says."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def left_behind() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes of an earlier daemon; those that recovery spared are ended here."""
+    """Processes of an earlier daemon; those that recovery leaves running are ended here."""
     processes: list[subprocess.Popen[bytes]] = []
     yield processes
     for process in processes:
@@ -49,7 +49,7 @@ def start(job: RunnerJob, cwd: Path, code: str = SLEEP, *, marked: bool = True) 
         [sys.executable, "-c", code], cwd=cwd, env=env, stdout=subprocess.PIPE, start_new_session=True
     )
     assert process.stdout
-    process.stdout.readline()  # it runs by now
+    process.stdout.readline()  # it is running now
     return process
 
 
@@ -61,21 +61,21 @@ async def find_taken_over(
 
 
 async def running(
-    store: Store, *, on_interrupt: str = "fail", started: bool = True, elsewhere: bool = False, ended: bool = False
+    store: Store, *, on_interrupt: str = "fail", started: bool = True, resumable: bool = False, ended: bool = False
 ) -> RunnerJob:
-    """Return a job amid its first try; `elsewhere` it can be found again, where it may have `ended`."""
+    """Return a job during its first try; `resumable` it has a reference, and its executor may have `ended`."""
     new = new_job(on_interrupt=on_interrupt)
     await store.write(jobs.dispatch, new, ALLOWED, now_ms())
     claimed = await store.write(transitions.start, new.id, 1, "an earlier daemon", now_ms())
     assert claimed
-    job, mine = claimed
+    job, fence = claimed
     if started:
-        await store.write(steps.begin_try, mine, 1, now_ms(), "a" * 40)
-    if elsewhere:
-        await store.write(steps.save_reference, mine, 1, {"key": "a session"})
+        await store.write(steps.begin_try, fence, 1, now_ms(), "a" * 40)
+    if resumable:
+        await store.write(steps.save_reference, fence, 1, {"key": "a session"})
     step = await store.write(
         steps.open_step,
-        mine,
+        fence,
         now_ms(),
         phase=Phase.EXECUTION,
         type_=StepType.AI_ACTION,
@@ -86,16 +86,16 @@ async def running(
         over = partial(
             steps.close_step, status=StepStatus.COMPLETED, exit_code=0, output="", output_bytes=0, reason=None
         )
-        await store.write(over, mine, step, now_ms())
+        await store.write(over, fence, step, now_ms())
     return job
 
 
-async def look(store: Store, job: RunnerJob) -> RunnerJob:
+async def get_detail(store: Store, job: RunnerJob) -> RunnerJob:
     async with store.reading() as db:
         return await jobs.get_job_detail(db, job.id, None)
 
 
-async def test_processes_are_ended_before_their_job_goes_on(
+async def test_processes_are_ended_before_their_job_is_requeued(
     store: Store, tmp_path: Path, left_behind: list[subprocess.Popen[bytes]]
 ) -> None:
     checkouts = Checkouts(tmp_path)
@@ -104,17 +104,17 @@ async def test_processes_are_ended_before_their_job_goes_on(
     work.mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     by_mark = start(job, tmp_path / "elsewhere")
-    by_place = start(job, work, marked=False)
+    by_directory = start(job, work, marked=False)
     parent = start(job, work, FORKS)
-    bystander = start(structs.replace(job, id=new_id()), tmp_path)
-    left_behind += [by_mark, by_place, parent, bystander]
-    waiting = [asyncio.create_task(asyncio.to_thread(each.wait, 20)) for each in (by_mark, by_place, parent)]
+    unrelated = start(structs.replace(job, id=new_id()), tmp_path)
+    left_behind += [by_mark, by_directory, parent, unrelated]
+    waiting = [asyncio.create_task(asyncio.to_thread(each.wait, 20)) for each in (by_mark, by_directory, parent)]
     assert await recover_running_jobs(store, checkouts, "me") == []
     await asyncio.gather(*waiting)
     assert find_job_processes(job.id, checkouts.directory(job.id)) == []
-    assert bystander.poll() is None
+    assert unrelated.poll() is None
     for each in (job, other):
-        after = await look(store, each)
+        after = await get_detail(store, each)
         assert (after.status, after.attempt) == (Status.QUEUED, 2)
     async with store.reading() as db:
         assert [(name, attempt) for name, attempt, _ in await jobs.queued_jobs(db)] == [(job.id, 2), (other.id, 2)]
@@ -129,35 +129,35 @@ async def test_processes_are_ended_before_their_job_goes_on(
         (True, "fail", True, Status.CANCELLED),
     ],
 )
-async def test_a_job_goes_where_its_type_says(
+async def test_an_interrupted_job_follows_its_type(
     store: Store, tmp_path: Path, started: bool, on_interrupt: str, cancelled: bool, status: Status
 ) -> None:
     job = await running(store, on_interrupt=on_interrupt, started=started)
     if cancelled:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
-    after = await look(store, job)
+    after = await get_detail(store, job)
     assert after.status is status
     assert isinstance(after.steps, tuple)
     assert [step.status for step in after.steps] == [StepStatus.FAILED]
     assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
-    assert await look(store, job) == after, "a second look changes nothing"
+    assert await get_detail(store, job) == after, "a second recovery changes nothing"
 
 
-async def test_jobs_that_wait_or_are_over_are_left_alone(store: Store, tmp_path: Path) -> None:
+async def test_jobs_that_do_not_run_are_not_changed(store: Store, tmp_path: Path) -> None:
     job = await running(store)
     await store.write(transitions.cancel, job.id, "uid:0", None, now_ms())
     await store.write(interruptions.recover, job.id, now_ms())
     await store.write(transitions.retry, job.id, "uid:0", now_ms())
-    before = await look(store, job)
+    before = await get_detail(store, job)
     assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
-    assert await look(store, job) == before
+    assert await get_detail(store, job) == before
 
 
-async def test_a_try_that_can_be_found_again_is_taken_over(store: Store, tmp_path: Path) -> None:
-    job = await running(store, elsewhere=True)
+async def test_a_resumable_try_is_taken_over(store: Store, tmp_path: Path) -> None:
+    job = await running(store, resumable=True)
     assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == [(job.id, 1, 10)]
-    after = await look(store, job)
+    after = await get_detail(store, job)
     assert (after.status, after.attempt, after.last_event) == (Status.RUNNING, 1, "job.recovered")
     taken = await find_taken_over(store, job.id, 1, "me")
     assert taken
@@ -170,11 +170,11 @@ async def test_a_try_that_can_be_found_again_is_taken_over(store: Store, tmp_pat
 
 
 @pytest.mark.parametrize("ended", [False, True])
-async def test_what_runs_in_its_checkout_is_ended_only_where_it_must_be_ours(
+async def test_processes_in_the_checkout_are_ended_unless_the_run_may_go_on(
     store: Store, tmp_path: Path, left_behind: list[subprocess.Popen[bytes]], ended: bool
 ) -> None:
     checkouts = Checkouts(tmp_path)
-    job = await running(store, elsewhere=True, ended=ended)
+    job = await running(store, resumable=True, ended=ended)
     work = checkouts.directory(job.id) / "1" / "work"
     work.mkdir(parents=True)
     child = start(job, work, marked=False)
@@ -186,31 +186,31 @@ async def test_what_runs_in_its_checkout_is_ended_only_where_it_must_be_ours(
     assert (child.poll() is not None) == ended
 
 
-async def test_a_run_that_was_lost_follows_its_type(store: Store, tmp_path: Path) -> None:
-    lost = Failure("interrupted", "the gateway knows nothing of it")
+async def test_a_lost_run_follows_its_type(store: Store, tmp_path: Path) -> None:
+    lost = Failure("interrupted", "the gateway does not know it")
     for on_interrupt, status in (("fail", Status.FAILED), ("retry", Status.QUEUED)):
-        job = await running(store, elsewhere=True, on_interrupt=on_interrupt)
+        job = await running(store, resumable=True, on_interrupt=on_interrupt)
         await recover_running_jobs(store, Checkouts(tmp_path), "me")
         assert await store.write(interruptions.interrupt, job.id, (1, "somebody else"), now_ms(), lost) is None
         assert await store.write(interruptions.interrupt, job.id, (1, "me"), now_ms(), lost) is status
-        after = await look(store, job)
+        after = await get_detail(store, job)
         assert (after.error == lost) == (status is Status.FAILED)
-        assert (after.held is not None) == (status is Status.QUEUED), "whoever looks for held jobs finds it"
+        assert (after.held is not None) == (status is Status.QUEUED), "it is found among the held jobs"
 
 
-async def test_a_job_whose_executor_is_away_waits_and_says_why(store: Store, tmp_path: Path) -> None:
+async def test_a_requeued_job_has_the_reason_it_is_held_for(store: Store, tmp_path: Path) -> None:
     job = await running(store, started=False)
-    mine = (1, "an earlier daemon")
-    assert await store.write(interruptions.requeue, job.id, mine, now_ms(), "executor claw: gone") is Status.QUEUED
-    after = await look(store, job)
+    owner = (1, "an earlier daemon")
+    assert await store.write(interruptions.requeue, job.id, owner, now_ms(), "executor claw: gone") is Status.QUEUED
+    after = await get_detail(store, job)
     assert (after.attempt, after.held, after.error) == (2, "executor claw: gone", None)
     other = await running(store)
     await store.write(transitions.cancel, other.id, "uid:1000", None, now_ms())
-    assert await store.write(interruptions.requeue, other.id, mine, now_ms(), "gone") is Status.CANCELLED
+    assert await store.write(interruptions.requeue, other.id, owner, now_ms(), "gone") is Status.CANCELLED
 
 
 @pytest.mark.parametrize("resumable", [False, True])
-async def test_without_a_reference_one_that_remembers_never_began(
+async def test_without_a_reference_a_resumable_executor_never_started(
     store: Store, tmp_path: Path, resumable: bool
 ) -> None:
     job = await running(store, started=False)
@@ -224,4 +224,4 @@ async def test_without_a_reference_one_that_remembers_never_began(
         )
     )
     assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
-    assert (await look(store, job)).status is (Status.QUEUED if resumable else Status.FAILED)
+    assert (await get_detail(store, job)).status is (Status.QUEUED if resumable else Status.FAILED)

@@ -1,4 +1,4 @@
-"""Secrets are masked in whatever pieces they come."""
+"""Secrets are masked, however the output is cut into pieces."""
 
 from itertools import pairwise
 from typing import Any
@@ -16,15 +16,15 @@ letters = st.lists(
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in pairwise(places)]
+    positions = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[start:end] for start, end in pairwise(positions)]
 
 
 @settings(deadline=None)
 @given(letters, st.lists(st.integers(0, 10**6), max_size=8))
 @example(b"hunter2-and-more", [7])
 @example(b"hunter2-and-less", [7])
-def test_the_pieces_come_out_as_the_whole_would(data: bytes, cuts: list[int]) -> None:
+def test_masked_pieces_equal_the_masked_whole(data: bytes, cuts: list[int]) -> None:
     redaction = Redaction(SECRETS)
     stream = RedactedStream(redaction)
     shown = b"".join(stream.feed(piece) for piece in pieces(data, cuts)) + stream.end()
@@ -34,13 +34,13 @@ def test_the_pieces_come_out_as_the_whole_would(data: bytes, cuts: list[int]) ->
 
 @settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=5), min_size=1, max_size=4), st.binary(max_size=40))
-def test_byte_by_byte_too(secrets: list[bytes], data: bytes) -> None:
+def test_output_byte_by_byte_is_masked_alike(secrets: list[bytes], data: bytes) -> None:
     redaction = Redaction(secrets)
     stream = RedactedStream(redaction)
     assert b"".join(stream.feed(bytes([byte])) for byte in data) + stream.end() == redaction.mask(data)
 
 
-def test_output_that_is_no_secret_is_not_held_back() -> None:
+def test_only_a_possible_secret_is_held_back() -> None:
     stream = RedactedStream(Redaction(SECRETS))
     assert stream.feed(b"all is well\n") == b"all is well\n"
     assert stream.feed(b"a hunt") == b"a "
@@ -50,12 +50,15 @@ def test_output_that_is_no_secret_is_not_held_back() -> None:
 
 @settings(deadline=None)
 @given(st.text(st.characters(codec=None)))
-def test_text_can_be_stored_whatever_was_in_it(text: str) -> None:
+def test_masked_text_can_always_be_encoded(text: str) -> None:
     Redaction(SECRETS).mask_text(text).encode()
 
 
-def test_text_and_payloads() -> None:
+def test_texts_and_payloads_are_masked() -> None:
     redaction = Redaction(SECRETS)
     assert redaction.mask_text("pass hunter2, or s3crét") == "pass [secret], or [secret]"
-    said: dict[str, Any] = {"args": ["-p", "hunter2"], "hunter2": {"n": 1, "on": True, "none": None}}
-    assert redaction.mask_payload(said) == {"args": ["-p", "[secret]"], "[secret]": {"n": 1, "on": True, "none": None}}
+    payload: dict[str, Any] = {"args": ["-p", "hunter2"], "hunter2": {"n": 1, "on": True, "none": None}}
+    assert redaction.mask_payload(payload) == {
+        "args": ["-p", "[secret]"],
+        "[secret]": {"n": 1, "on": True, "none": None},
+    }

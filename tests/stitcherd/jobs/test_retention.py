@@ -1,4 +1,4 @@
-"""Retention: what is old goes, and nothing of a job that is not over."""
+"""Retention: what is old is deleted, and nothing of a job that is not over."""
 
 import asyncio
 import sqlite3
@@ -49,8 +49,8 @@ def checkouts(settings: Settings) -> Checkouts:
     return Checkouts(Path(settings.daemon.state_dir))
 
 
-async def came_in(store: Store, when: int, ended: int | None = None) -> RunnerJob:
-    """A job of a delivery of that time (ms), which runs, or ended at a time."""
+async def add_job(store: Store, when: int, ended: int | None = None) -> RunnerJob:
+    """Return a job of a delivery received at that time (ms); it runs, or ended at a time."""
     delivery = new_id()
     new = new_delivery(id=delivery, received_at=when, body=b"body", repository=None, sender=None)
     job = new_job(actor="source:forge", delivery_id=delivery)
@@ -61,8 +61,8 @@ async def came_in(store: Store, when: int, ended: int | None = None) -> RunnerJo
     return stored
 
 
-async def left(store: Store, job: RunnerJob) -> tuple[list[str], bool]:
-    """The types of a job's events that are still there, and whether the body of its delivery is."""
+async def remaining(store: Store, job: RunnerJob) -> tuple[list[str], bool]:
+    """Return the types of a job's events that are left, and whether the body of its delivery is."""
     async with store.reading() as db:
         page = await events.job_events(db, job.id, None, 0, 100)
         try:
@@ -72,37 +72,39 @@ async def left(store: Store, job: RunnerJob) -> tuple[list[str], bool]:
     return [event.type for event in page.items], True
 
 
-def leave_files(settings: Settings, name: str) -> list[Path]:
+def write_files(settings: Settings, name: str) -> list[Path]:
     state = Path(settings.daemon.state_dir)
-    places = [state / "logs" / name / "1", state / "checkouts" / name / "1"]
-    for place in places:
-        place.mkdir(parents=True)
-        (place / "1.log").write_text("said")
-    return [place.parent for place in places]
+    directories = [state / "logs" / name / "1", state / "checkouts" / name / "1"]
+    for directory in directories:
+        directory.mkdir(parents=True)
+        (directory / "1.log").write_text("said")
+    return [directory.parent for directory in directories]
 
 
-async def test_what_is_old_goes_and_what_is_open_stays(store: Store, settings: Settings, checkouts: Checkouts) -> None:
+async def test_what_is_old_is_deleted_except_of_open_jobs(
+    store: Store, settings: Settings, checkouts: Checkouts
+) -> None:
     now = now_ms()
-    old = await came_in(store, now - 30 * DAY, ended=now - 11 * DAY)
-    late = await came_in(store, now - 30 * DAY, ended=now - 2 * DAY)
-    unfinished = await came_in(store, now - 30 * DAY)
-    fresh = await came_in(store, now - DAY, ended=now)
-    files = {job.id: leave_files(settings, job.id) for job in (old, late, unfinished, fresh)}
-    nobodys = leave_files(settings, new_id())
+    old = await add_job(store, now - 30 * DAY, ended=now - 11 * DAY)
+    late = await add_job(store, now - 30 * DAY, ended=now - 2 * DAY)
+    unfinished = await add_job(store, now - 30 * DAY)
+    fresh = await add_job(store, now - DAY, ended=now)
+    files = {job.id: write_files(settings, job.id) for job in (old, late, unfinished, fresh)}
+    unknown = write_files(settings, new_id())
     await retention.remove_expired(store, settings, checkouts)
-    assert await left(store, old) == ([], False)
-    assert await left(store, late) == (["job.completed"], False)
-    assert await left(store, unfinished) == (["job.created", "job.queued", "job.started"], True)
-    assert await left(store, fresh) == (["job.created", "job.queued", "job.started", "job.completed"], True)
-    assert not any(place.exists() for place in [*files[old.id], *nobodys])
+    assert await remaining(store, old) == ([], False)
+    assert await remaining(store, late) == (["job.completed"], False)
+    assert await remaining(store, unfinished) == (["job.created", "job.queued", "job.started"], True)
+    assert await remaining(store, fresh) == (["job.created", "job.queued", "job.started", "job.completed"], True)
+    assert not any(directory.exists() for directory in [*files[old.id], *unknown])
     for job in (late, unfinished, fresh):
-        assert all(place.exists() for place in files[job.id])
+        assert all(directory.exists() for directory in files[job.id])
     async with store.reading() as db:
         assert await events.pruned_through(db) > 0
         assert (await jobs.get_job_detail(db, old.id, None)).status is Status.COMPLETED, "the job itself is kept"
 
 
-async def test_events_go_in_batches_and_their_ids_are_never_used_again(
+async def test_events_are_deleted_in_batches_and_their_ids_are_never_used_again(
     store: Store, settings: Settings, checkouts: Checkouts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_retention, "RETENTION_BATCH", 10)
@@ -119,8 +121,8 @@ async def test_events_go_in_batches_and_their_ids_are_never_used_again(
     assert await store.write(events.add_event, "rails.reloaded", actor="rails", now=1) == last + 1
 
 
-@pytest.mark.parametrize("fault", [sqlite3.OperationalError("disk I/O error"), OSError("no such place")])
-async def test_a_failure_is_not_the_end_of_it(
+@pytest.mark.parametrize("fault", [sqlite3.OperationalError("disk I/O error"), OSError("no such directory")])
+async def test_a_failure_is_retried(
     store: Store, settings: Settings, checkouts: Checkouts, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     again = asyncio.Event()

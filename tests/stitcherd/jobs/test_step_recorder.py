@@ -1,4 +1,4 @@
-"""A running step: what is logged, what is shown of it, and how it ends."""
+"""Steps as they are recorded: their logs, their output events, and how they end."""
 
 import asyncio
 import sqlite3
@@ -26,27 +26,27 @@ from tests.stitcherd.store.factories import new_job
 SECRET = b"hunter2-is-the-secret"
 
 
-class House(Struct):
-    """A running job with its journal."""
+class RecorderHarness(Struct):
+    """A running job with its recorder."""
 
     store: Store
     state: Path
     job: RunnerJob
     fence: steps.Fence
-    journal: StepRecorder
+    recorder: StepRecorder
 
     @classmethod
-    async def build(cls, state: Path, log_max: int = 2**20) -> "House":
+    async def build(cls, state: Path, log_max: int = 2**20) -> "RecorderHarness":
         store = await Store.open(state / "stitcher.db")
         new = new_job()
         await store.write(jobs.dispatch, new, Decision(Verdict.ALLOWED, "", "r1"), now_ms())
         claimed = await store.write(transitions.start, new.id, 1, "me", now_ms())
         assert claimed
-        journal = StepRecorder(store, claimed[1], state, log_max, Redaction([SECRET]))
-        return cls(store, state, claimed[0], claimed[1], journal)
+        recorder = StepRecorder(store, claimed[1], state, log_max, Redaction([SECRET]))
+        return cls(store, state, claimed[0], claimed[1], recorder)
 
     async def open(self, type_: StepType = StepType.GATE) -> RunningStep:
-        return await self.journal.open(Phase.VALIDATION, type_, "tests", 1)
+        return await self.recorder.open(Phase.VALIDATION, type_, "tests", 1)
 
     async def look(self) -> tuple[list[JobStep], list[JobEvent]]:
         async with self.store.reading() as db:
@@ -60,28 +60,28 @@ class House(Struct):
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = await House.build(tmp_path)
-    yield house
-    await house.store.close()
+async def harness(tmp_path: Path) -> AsyncIterator[RecorderHarness]:
+    harness = await RecorderHarness.build(tmp_path)
+    yield harness
+    await harness.store.close()
 
 
 def outputs(events: list[JobEvent]) -> list[JobEvent]:
     return [event for event in events if event.type == "step.output"]
 
 
-async def test_a_step_that_goes_well(house: House) -> None:
-    async with await house.open() as step:
+async def test_a_step_that_completes(harness: RecorderHarness) -> None:
+    async with await harness.open() as step:
         step.write(b"one\n")
         await step.record_event("ai.tool_called", {"name": "read", "args": [f"cat {SECRET.decode()}"]})
         await step.add_usage(Usage(3, 4, 0.5))
         step.write(b"two\n")
         assert step.tail(100) == "one\ntwo\n"
         step.finish(0)
-    (row,), events = await house.look()
+    (row,), events = await harness.look()
     assert (row.status, row.exit_code, row.output, row.output_bytes) == (StepStatus.COMPLETED, 0, "one\ntwo\n", 8)
     assert (row.tokens_input, row.tokens_output, row.try_, row.ordinal) == (3, 4, 1, 1)
-    assert house.log() == b"one\ntwo\n"
+    assert harness.log() == b"one\ntwo\n"
     types = [event.type for event in events if event.type != "step.output"]
     assert types == [
         "step.started",
@@ -97,9 +97,9 @@ async def test_a_step_that_goes_well(house: House) -> None:
     assert "".join(event.payload["text"] for event in outputs(events)) == "one\ntwo\n"
 
 
-async def test_a_secret_in_two_pieces_is_seen_nowhere(house: House) -> None:
+async def test_a_secret_in_two_pieces_is_masked_everywhere(harness: RecorderHarness) -> None:
     async def work() -> None:
-        async with await house.open() as step:
+        async with await harness.open() as step:
             step.write(b"pass: " + SECRET[:9])
             await asyncio.sleep(0)
             step.write(SECRET[9:] + b"!")
@@ -107,15 +107,15 @@ async def test_a_secret_in_two_pieces_is_seen_nowhere(house: House) -> None:
 
     with pytest.raises(LookupError):
         await work()
-    (row,), events = await house.look()
-    assert house.log() == b"pass: [secret]!"
+    (row,), events = await harness.look()
+    assert harness.log() == b"pass: [secret]!"
     assert row.output == "pass: [secret]!"
     assert "".join(event.payload["text"] for event in outputs(events)) == "pass: [secret]!"
     assert {event.type: event.payload["reason"] for event in events[-2:]} == {
         "step.failed": "cannot use [secret]",
         "gate.failed": "cannot use [secret]",
     }
-    assert SECRET not in b"".join(file.read_bytes() for file in house.state.iterdir() if file.is_file())
+    assert SECRET not in b"".join(file.read_bytes() for file in harness.state.iterdir() if file.is_file())
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -124,24 +124,26 @@ async def test_a_secret_in_two_pieces_is_seen_nowhere(house: House) -> None:
     st.lists(st.integers(0, 20_000), max_size=8),
     st.sampled_from([0.0, 0.001]),
 )
-def test_events_show_whole_characters_at_their_place_in_the_log(text: str, cuts: list[int], pause: float) -> None:
+def test_output_events_have_whole_characters_and_their_offset_in_the_log(
+    text: str, cuts: list[int], pause: float
+) -> None:
     data = text.encode()
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
 
-    async def walk(state: Path) -> tuple[list[JobStep], list[JobEvent], bytes]:
-        house = await House.build(state)
+    async def record(state: Path) -> tuple[list[JobStep], list[JobEvent], bytes]:
+        harness = await RecorderHarness.build(state)
         try:
-            async with await house.open() as step:
+            async with await harness.open() as step:
                 for start, end in pairwise(places):
                     step.write(data[start:end])
                     await asyncio.sleep(pause)
-            return *(await house.look()), house.log()
+            return *(await harness.look()), harness.log()
         finally:
-            await house.store.close()
+            await harness.store.close()
 
     with TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
         patch.setattr(step_recorder, "OUTPUT_EVENT_INTERVAL", 0.0)
-        (row,), events, log = asyncio.run(walk(Path(place)))
+        (row,), events, log = asyncio.run(record(Path(place)))
     assert log == data
     assert "\ufffd" not in row.output
     assert data.endswith(row.output.encode())
@@ -150,31 +152,31 @@ def test_events_show_whole_characters_at_their_place_in_the_log(text: str, cuts:
         offset, length, shown = (event.payload[name] for name in ("offset", "length", "text"))
         assert log[offset : offset + length] == shown.encode(), "and so without replacement characters"
         assert 0 < length <= OUTPUT_EVENT_BYTES
-        assert offset >= position, "in their order, none twice"
+        assert offset >= position, "in order, none twice"
         position = offset + length
     assert position == len(data)
 
 
-async def test_output_that_is_no_text_is_shown_within_bounds(house: House) -> None:
+async def test_output_events_of_binary_output_are_bounded(harness: RecorderHarness) -> None:
     noise = bytes(range(128, 256)) * 100
-    async with await house.open() as step:
+    async with await harness.open() as step:
         step.write(noise)
-    _, events = await house.look()
-    assert house.log() == noise
+    _, events = await harness.look()
+    assert harness.log() == noise
     for event in outputs(events):
         assert len(event.payload["text"].encode()) <= OUTPUT_EVENT_BYTES
         shown = noise[event.payload["offset"] :][: event.payload["length"]]
         assert shown.decode("utf-8", "replace") == event.payload["text"]
 
 
-async def test_at_most_ten_events_a_second(house: House) -> None:
+async def test_at_most_ten_events_a_second(harness: RecorderHarness) -> None:
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    async with await house.open() as step:
+    async with await harness.open() as step:
         while loop.time() < begun + 1.3:
             step.write(b"x" * 700)
             await asyncio.sleep(0.002)
-    _, events = await house.look()
+    _, events = await harness.look()
     times = [int(event.timestamp[-4:-1]) + 1000 * int(event.timestamp[17:19]) for event in outputs(events)]
     times = [time + 60_000 if time < times[0] else time for time in times]
     assert times
@@ -183,59 +185,61 @@ async def test_at_most_ten_events_a_second(house: House) -> None:
 
 
 async def test_a_long_log_keeps_head_and_tail(tmp_path: Path) -> None:
-    house = await House.build(tmp_path, log_max=1000)
-    async with await house.open() as step:
+    harness = await RecorderHarness.build(tmp_path, log_max=1000)
+    async with await harness.open() as step:
         for number in range(1000):
             step.write(b"%d\n" % number)
-    (row,), _ = await house.look()
-    log = house.log()
+    (row,), _ = await harness.look()
+    log = harness.log()
     assert log.startswith(b"0\n1\n2\n")
     assert log.endswith(b"\n998\n999\n")
     assert b"bytes left out" in log
     assert len(log) < 1100
     assert row.output_bytes == 3890
-    await house.store.close()
+    await harness.store.close()
 
 
-async def test_a_cancelled_step_fails_with_what_it_said(house: House) -> None:
-    said = asyncio.Event()
+async def test_a_cancelled_step_fails_with_its_output(harness: RecorderHarness) -> None:
+    written = asyncio.Event()
 
     async def work() -> None:
-        async with await house.open() as step:
+        async with await harness.open() as step:
             step.write(b"half way")
-            said.set()
+            written.set()
             await asyncio.Event().wait()
 
-    working = asyncio.create_task(work())
-    await said.wait()
-    working.cancel()
+    task = asyncio.create_task(work())
+    await written.wait()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await working
-    (row,), events = await house.look()
+        await task
+    (row,), events = await harness.look()
     assert (row.status, row.output, row.exit_code) == (StepStatus.FAILED, "half way", None)
     assert [event.type for event in events[-2:]] == ["step.failed", "gate.failed"]
     assert events[-2].payload["reason"] == "cancelled"
-    assert house.log() == b"half way"
+    assert harness.log() == b"half way"
 
 
-async def test_output_of_a_job_that_was_taken_away_is_only_logged(house: House) -> None:
-    step = await house.open()
-    await house.store.write(interruptions.recover, house.job.id, now_ms())
-    _, before = await house.look()
+async def test_output_of_a_superseded_attempt_is_only_logged(harness: RecorderHarness) -> None:
+    step = await harness.open()
+    await harness.store.write(interruptions.recover, harness.job.id, now_ms())
+    _, before = await harness.look()
     async with step:
         step.write(b"late")
         await asyncio.sleep(0.01)
-    _, after = await house.look()
+    _, after = await harness.look()
     assert after == before
-    assert house.log() == b"late"
+    assert harness.log() == b"late"
     with pytest.raises(steps.Superseded):
-        await house.journal.begin_try(1)
+        await harness.recorder.begin_try(1)
     with pytest.raises(steps.Superseded):
-        await house.open()
+        await harness.open()
 
 
-async def test_output_that_cannot_be_logged_ends_the_step(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = await house.open()
+async def test_a_full_disk_for_the_log_fails_the_step(
+    harness: RecorderHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = await harness.open()
 
     def full(_data: bytes) -> None:
         raise OSError(28, "No space left on device")
@@ -244,7 +248,7 @@ async def test_output_that_cannot_be_logged_ends_the_step(house: House, monkeypa
     with pytest.raises(OSError, match="No space"):
         async with step:
             step.write(b"x")
-    (row,), events = await house.look()
+    (row,), events = await harness.look()
     assert row.status is StepStatus.FAILED
     assert events[-1].payload["reason"] == "[Errno 28] No space left on device"
 
@@ -255,13 +259,13 @@ async def use_up(step: RunningStep) -> None:
         await step.record_event("step.progress", {"text": "x" * 4000})
 
 
-async def test_a_disk_that_is_full_for_a_while_costs_events_and_nothing_else(house: House) -> None:
+async def test_a_temporarily_full_disk_loses_only_events(harness: RecorderHarness) -> None:
     def limit(db: sqlite3.Connection, pages: int) -> None:
         db.execute(f"PRAGMA max_page_count = {pages}")
 
-    step = await house.open()
+    step = await harness.open()
     async with step:
-        await house.store.write(limit, 1)  # SQLite takes this for: no more than there are now
+        await harness.store.write(limit, 1)  # SQLite takes this for: no more than there are now
         with pytest.raises(StorageUnavailable):
             await use_up(step)
         step.write(b"y" * 4096)
@@ -270,24 +274,24 @@ async def test_a_disk_that_is_full_for_a_while_costs_events_and_nothing_else(hou
                 await asyncio.sleep(0.005)
         with pytest.raises(StorageUnavailable):
             await step.record_event("step.progress", {"text": "x" * 4000})
-        await house.store.write(limit, 1_000_000)
+        await harness.store.write(limit, 1_000_000)
         step.write(b"z")
         step.finish(0)
-    (row,), events = await house.look()
+    (row,), events = await harness.look()
     assert (row.status, row.output_bytes) == (StepStatus.COMPLETED, 4097)
     assert [event.payload["text"] for event in outputs(events)][-1] == "z"
-    assert house.log() == b"y" * 4096 + b"z"
+    assert harness.log() == b"y" * 4096 + b"z"
 
 
-async def test_steps_follow_each_other(house: House) -> None:
-    async with await house.open(StepType.COMMAND) as first:
+async def test_steps_are_numbered(harness: RecorderHarness) -> None:
+    async with await harness.open(StepType.COMMAND) as first:
         first.finish(2, "it failed")
-    async with await house.open(StepType.AI_ACTION) as second:
+    async with await harness.open(StepType.AI_ACTION) as second:
         await second.save_reference({"run": "7"})
-    rows, events = await house.look()
+    rows, events = await harness.look()
     assert [(row.ordinal, row.status) for row in rows] == [(1, StepStatus.FAILED), (2, StepStatus.COMPLETED)]
     assert not [event for event in events if event.type.startswith("gate.")]
-    assert (house.log(1), house.log(2)) == (b"", b"")
+    assert (harness.log(1), harness.log(2)) == (b"", b"")
 
 
 @pytest.mark.parametrize(
@@ -301,23 +305,21 @@ async def test_steps_follow_each_other(house: House) -> None:
         (b"abc", 0, b""),
     ],
 )
-def test_the_newest_bytes_begin_with_a_character(data: bytes, size: int, end: bytes) -> None:
+def test_the_last_bytes_begin_with_a_character(data: bytes, size: int, end: bytes) -> None:
     assert step_recorder._last_bytes(data, size) == end
 
 
-async def test_a_diff_is_kept_without_secrets_and_within_bounds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_diff_is_saved_masked_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step_recorder, "REDACTION_CHUNK_BYTES", 7)  # so that the secret lies across several pieces
-    house = await House.build(tmp_path, log_max=1000)
-    kept = diff_path(tmp_path, house.job.id, 1)
+    harness = await RecorderHarness.build(tmp_path, log_max=1000)
+    saved = diff_path(tmp_path, harness.job.id, 1)
     (tmp_path / "shown").write_bytes(b"+key = " + SECRET + b"\n")
-    await house.journal.save_diff(tmp_path / "shown")
-    assert kept.read_bytes() == b"+key = [secret]\n"
-    await house.journal.save_diff(b"+line\n" * 1000)
-    assert 1000 < kept.stat().st_size < 1100
-    assert b"bytes left out" in kept.read_bytes()
-    await house.journal.save_diff(b"")
-    assert kept.read_bytes() == b""
-    assert [entry.name for entry in kept.parent.iterdir()] == [kept.name]
-    await house.store.close()
+    await harness.recorder.save_diff(tmp_path / "shown")
+    assert saved.read_bytes() == b"+key = [secret]\n"
+    await harness.recorder.save_diff(b"+line\n" * 1000)
+    assert 1000 < saved.stat().st_size < 1100
+    assert b"bytes left out" in saved.read_bytes()
+    await harness.recorder.save_diff(b"")
+    assert saved.read_bytes() == b""
+    assert [entry.name for entry in saved.parent.iterdir()] == [saved.name]
+    await harness.store.close()
