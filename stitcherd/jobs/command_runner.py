@@ -8,7 +8,6 @@ from msgspec import Struct
 from shared.models import Failure, Phase, StepType
 from stitcherd import processes
 from stitcherd.config.settings import RepositorySettings
-from stitcherd.gates.command import run_command_gate
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.sandbox import bubblewrap, limits
 from stitcherd.sandbox.bubblewrap import SandboxSpec
@@ -94,9 +93,25 @@ async def prepare_repository(
     async with await recorder.open(phase, StepType.COMMAND, "prepare") as step:
         for argv in repository.prepare:
             step.write(f"$ {' '.join(argv)}\n".encode())
-            result = await run_command_gate(commands.run, argv, timeout=timeout, write=step.write)
-            if not result.ok:
-                step.finish(result.exit_code, result.reason)
-                detail = f"{' '.join(argv)}: {result.reason}"
+            code, error = await _try_command(commands, argv, timeout, step.write)
+            if error is not None:
+                step.finish(code, error)
+                detail = f"{' '.join(argv)}: {error}"
                 raise AttemptFailed(Failure("prepare_failed", detail, "see [repositories] prepare in stitcherd.toml"))
         step.finish(0)
+
+
+async def _try_command(
+    commands: CommandRunner,
+    argv: Sequence[str],
+    timeout: float | None,  # noqa: ASYNC109 (as in processes.run)
+    write: Callable[[bytes], None],
+) -> tuple[int | None, str | None]:
+    """Run a command and return its exit code, and why it failed, as a sentence."""
+    try:
+        ended = await commands.run(argv, timeout=timeout, write=write)
+    except processes.CannotStart as error:
+        return None, str(error)
+    if ended.timed_out:
+        return ended.code, f"The command was still running after {timeout:g} s and was ended."
+    return ended.code, None if ended.ok else f"The command {ended}."

@@ -1,5 +1,6 @@
 """How a daemon starts, and how it says why it does not."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -86,3 +87,16 @@ def test_a_faulty_file_is_refused_at_the_start(build: BuildDaemon) -> None:
     assert daemon.start(ready=False).wait(TIMEOUT) == 2
     assert daemon.log_tail(1).startswith("stitcherd.toml:")
     assert "workers" in daemon.log_tail(1)
+
+
+def test_the_port_that_the_kernel_chose_is_logged(build: BuildDaemon) -> None:
+    daemon = build()
+    daemon.write_settings()
+    settings = daemon.config / "stitcherd.toml"
+    settings.write_text(settings.read_text().replace(f'"127.0.0.1:{daemon.port}"', '"127.0.0.1:0"'))
+    daemon.spawn()
+    daemon.await_ready()
+    found = re.search(r"listening on .* and http://127\.0\.0\.1:(\d+)", daemon.log.read_text())
+    assert found
+    with socket.create_connection(("127.0.0.1", int(found[1])), TIMEOUT):
+        pass

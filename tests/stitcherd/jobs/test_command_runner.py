@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.ids import now_ms
-from shared.models import JobStep, Phase
+from shared.models import Failure, JobStep, Phase
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
 from stitcherd.jobs.redaction import Redaction
@@ -79,39 +79,39 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 async def prepare(
     store: Store, commands: CommandRunner, repository: RepositorySettings | None
-) -> tuple[list[JobStep], str | None]:
-    """Return the steps of the preparation, and the detail of its failure."""
+) -> tuple[list[JobStep], Failure | None]:
+    """Return the steps of the preparation, and its failure."""
     job = await dispatch(store, new_job())
     started = await store.write(transitions.start, job.id, 1, "me", now_ms())
     assert started
     recorder = StepRecorder(store, started[1], commands.root, 2**20, Redaction(()))
-    detail = None
+    failure = None
     try:
         await prepare_repository(repository, commands, recorder, Phase.SETUP, 20.0)
     except AttemptFailed as error:
-        assert error.failure.code == "prepare_failed"
-        detail = error.failure.detail
+        failure = error.failure
     async with store.reading() as db:
         steps = (await jobs.get_job_detail(db, job.id, None)).steps
     assert isinstance(steps, tuple)
-    return list(steps), detail
+    return list(steps), failure
 
 
-def repository(*prepare: list[str]) -> RepositorySettings:
-    return RepositorySettings.model_validate({"clone": "/nowhere.git", "prepare": prepare})
+def repository(*prepare: tuple[str, ...]) -> RepositorySettings:
+    return RepositorySettings.model_construct(pattern="*", clone="/nowhere.git", prepare=prepare)
 
 
 async def test_preparation_runs_its_commands_in_order(store: Store, commands: CommandRunner) -> None:
-    steps, detail = await prepare(store, commands, repository(["sh", "-c", "echo 1 > made"], ["cat", "made"]))
-    assert detail is None
+    steps, failure = await prepare(store, commands, repository(("sh", "-c", "echo 1 > made"), ("cat", "made")))
+    assert failure is None
     assert [(step.name, step.status, step.output) for step in steps] == [
         ("prepare", "COMPLETED", "$ sh -c echo 1 > made\n$ cat made\n1\n")
     ]
 
 
 async def test_preparation_stops_at_the_first_failure(store: Store, commands: CommandRunner) -> None:
-    steps, detail = await prepare(store, commands, repository(["false"], ["touch", "made"]))
-    assert detail == "false: The gate ended with exit code 1."
+    steps, failure = await prepare(store, commands, repository(("false",), ("touch", "made")))
+    assert failure is not None
+    assert (failure.code, failure.detail) == ("prepare_failed", "false: The command ended with exit code 1.")
     assert [(step.status, step.exit_code) for step in steps] == [("FAILED", 1)]
     assert not (commands.cwd / "made").exists()
 
