@@ -7,7 +7,7 @@ import sys
 import time
 
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import ROOT, DaemonHarness
+from tests.e2e.harness import ROOT, DaemonHarness, wait_until
 from tests.e2e.http_client import TIMEOUT
 
 
@@ -95,8 +95,7 @@ def test_the_port_that_the_kernel_chose_is_logged(build: BuildDaemon) -> None:
     settings = daemon.config / "stitcherd.toml"
     settings.write_text(settings.read_text().replace(f'"127.0.0.1:{daemon.port}"', '"127.0.0.1:0"'))
     daemon.spawn()
-    daemon.await_ready()
-    found = re.search(r"listening on .* and http://127\.0\.0\.1:(\d+)", daemon.log.read_text())
-    assert found
+    line = re.compile(r"listening on .* and http://127\.0\.0\.1:(\d+)")
+    found = wait_until(lambda: line.search(daemon.log.read_text()), "the daemon logs its port")
     with socket.create_connection(("127.0.0.1", int(found[1])), TIMEOUT):
         pass
