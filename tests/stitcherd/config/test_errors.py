@@ -1,4 +1,4 @@
-"""What stitcherd.toml may not say, and what its writer is told."""
+"""Faults of stitcherd.toml: the line and the sentence of each."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""stitcherd.toml as it is meant to be written: what is read, filled in, found and warned of."""
+"""Valid settings: defaults, paths, secrets, repositories and warnings."""
 
 import os
 import re

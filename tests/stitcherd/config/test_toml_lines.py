@@ -1,4 +1,4 @@
-"""The line of every key: of documents whose lines are known, and of any text at all."""
+"""The line of every key, for documents with known lines and for arbitrary texts."""
 
 import tomllib
 from collections.abc import Iterator

@@ -272,14 +272,14 @@ def test_each_key_changes_a_decision(path: str, comment: Callable[..., Trigger])
 
 
 @cache
-def tests() -> frozenset[str]:
+def names_of_tests() -> frozenset[str]:
     definition = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
     return frozenset(chain.from_iterable(definition.findall(path.read_text()) for path in TESTS.rglob("test_*.py")))
 
 
 @pytest.mark.parametrize("path", RUNNING)
 def test_keys_that_act_while_a_job_runs_have_a_test(path: str) -> None:
-    assert RUNNING[path] in tests()
+    assert RUNNING[path] in names_of_tests()
 
 
 @pytest.mark.parametrize("path", UNENFORCED)
