@@ -161,4 +161,4 @@ def test_rails_that_would_show_the_house_are_refused(build: BuildDaemon) -> None
     environ = {**os.environ, "WALK_SECRET": "first-secret"}
     done = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert [line.split(": ")[1].partition(" would show ")[0] for line in done.stderr.splitlines()] == mounts
+    assert [line.split(": ")[1].partition(" would expose ")[0] for line in done.stderr.splitlines()] == mounts
