@@ -1,11 +1,9 @@
-"""The full-screen `stitcher`: the screens on each other, and what leads from one to another."""
+"""The full-screen `stitcher`: a stack of screens over one session with the daemon."""
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -13,162 +11,93 @@ from textual.message import Message
 from textual.screen import Screen
 
 from shared import ids
-from shared.models import RunnerJob
 from tui.app.event_pump import EventPump
 from tui.client.feed import EventFeed
 from tui.client.http import DaemonClient
-from tui.screens import actions
-from tui.screens.actions import JobAction
-from tui.screens.base import BaseScreen
-from tui.screens.help import key_actions
+from tui.screens import screen_bindings, screen_name
+from tui.screens.actions import toggle_pause
+from tui.screens.help import HelpScreen, key_actions
 from tui.screens.jobs import JobsScreen
-from tui.screens.rails_text import RailsNotice
-from tui.screens.session import Connection
-from tui.text.plain import plain
-from tui.widgets.bar import DaemonStatus
-
-Said = TypeVar("Said")
+from tui.screens.session import Session
 
 
-class _Rang(Message):
-    """The feed has news."""
+class _FeedReady(Message):
+    """The feed holds something to take."""
 
 
 class StitcherApp(App[None]):
-    """Everything on one terminal; the screens ask the daemon, and the ear says when.
+    """Textual application of the full-screen mode; `verbs` are the commands that its palette refers to.
 
-    `acted` are the jobs that something was done to from here, whose outcome is told when its event comes.
+    The screens request what they show from the daemon; the event pump tells them when.
     """
 
     CSS_PATH = "app.tcss"
     TITLE = "stitcher"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "open('tail')", "tail"),
-        Binding("d", "open('deliveries')", "deliveries"),
-        Binding("R", "open('rails')", "rails"),
-        Binding("plus", "dispatch", "dispatch", show=False),
-        Binding("P", "switch", "pause or resume", show=False),
+        *screen_bindings(),
+        Binding("P", "toggle_pause", "pause or resume", show=False),
         Binding("question_mark", "help", "keys"),
         Binding("q", "quit", "quit"),
     ]
 
     def __init__(
         self,
-        daemon: DaemonClient,
+        client: DaemonClient,
         feed: EventFeed,
         *,
         config: Path,
         clock: Callable[[], int] = ids.now_ms,
         job: str | None = None,
+        verbs: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.animation_level = "none"
-        self.daemon = daemon
-        self.config = config
-        self.clock = clock
-        self.link = Connection()
-        self.rails = ""
-        self.vitals = DaemonStatus()
-        self.notice: RailsNotice | None = None
-        self.acted: set[str] = set()
-        self.ear = EventPump(self, feed)
+        self.session = Session(self, client, config=config, clock=clock)
         self._feed = feed
+        self._event_pump = EventPump(self, self.session, feed)
         self._first_job = job
+        self._verbs = verbs
 
     def get_default_screen(self) -> Screen[None]:
-        """Return the screen that all others lie on."""
-        return JobsScreen()
+        """Return the screen below all others."""
+        return JobsScreen(self.session)
 
     def on_mount(self) -> None:
-        """Begin to listen."""
-        self._feed.listen(lambda: self.post_message(_Rang()))
-        self.set_interval(1.0, self.ear.beat)
+        """Follow the feed, and open the job named on the command line."""
+        self._feed.listen(lambda: self.post_message(_FeedReady()))
+        self.set_interval(1.0, self._event_pump.tick)
         if self._first_job:
-            self.open_job(self._first_job)
+            self.session.open("job", self._first_job)
 
     def on_unmount(self) -> None:
-        """Listen no more."""
+        """Stop the feed."""
         self._feed.stop()
 
-    def on__rang(self) -> None:
-        """Look into the feed."""
-        self.ear.rang()
+    def on__feed_ready(self) -> None:
+        """Read the feed."""
+        self._event_pump.schedule()
 
-    def tell(self, message: Callable[[], Message]) -> None:
-        """Tell every screen, also those that are covered."""
-        for screen in self.screen_stack:
-            if isinstance(screen, BaseScreen):
-                screen.post_message(message())
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the key of the screen that is shown."""
+        return action != "open" or parameters[0] != screen_name(self.screen)
 
-    async def ask(self, question: Callable[..., Said], *given: object) -> Said:
-        """Ask the daemon in a thread; raises what the client raises."""
-        return await asyncio.to_thread(question, *given)
+    def action_open(self, name: str) -> None:
+        """Open a screen, or go back to it."""
+        self.session.open(name)
 
-    def say(self, text: str, *, wrong: bool = False) -> None:
-        """Say something that passes by."""
-        self.notify(plain(text), severity="error" if wrong else "information", markup=False)
+    def action_toggle_pause(self) -> None:
+        """Pause or resume the daemon, after a question."""
+        self.session.start(toggle_pause(self.session), group="actions")
 
-    def steer(self, act: JobAction, jobs: list[RunnerJob]) -> None:
-        """Do something to jobs, after a question."""
-        self.run_worker(actions.run_action(self, act, jobs), group="steer")
-
-    def steer_all(self, act: JobAction, q: str) -> None:
-        """Do something to every job that a filter means, after a question."""
-        self.run_worker(actions.run_bulk_action(self, act, q), group="steer")
-
-    def export_jobs(self, query: tuple[tuple[str, str], ...]) -> None:
-        """Write the jobs of a list to a file in the present directory."""
-        self.run_worker(actions.export_jobs(self, query), group="export", exclusive=True)
-
-    def copy(self, text: str) -> None:
-        """Put a text on the clipboard, through the terminal."""
-        self.copy_to_clipboard(text)
-        self.notify(f"copied {plain(text)}", markup=False, timeout=2)
-
-    def action_dispatch(self) -> None:
-        """Start a job by hand, and open it."""
-        self.run_worker(actions.dispatch_job(self), group="dispatch")
-
-    def action_switch(self) -> None:
-        """Let nothing new start, or let jobs start again, after a question."""
-        self.run_worker(actions.toggle_pause(self), group="steer")
-
-    def action_health(self) -> None:
-        """Say what is not well."""
-        for check in self.vitals.readiness.checks:
+    def action_show_failing_checks(self) -> None:
+        """Notify the user of each readiness check that fails."""
+        for check in self.session.status.readiness.checks:
             if not check.ok:
-                self.say(f"{check.name}: {check.detail}", wrong=True)
-
-    def open_job(self, job_id: str) -> None:
-        """Show one job."""
-        self._push("job", "JobScreen", job_id)
-
-    def show_why(self, subject: str) -> None:
-        """Show the decision behind a job or a delivery."""
-        self._push("why", "WhyScreen", subject)
-
-    def action_open(self, name: str, *given: object) -> None:
-        """Show another screen, or go back to it."""
-        self._push(name, f"{name.capitalize()}Screen", *given)
+                self.session.notify(f"{check.name}: {check.detail}", error=True)
 
     def action_help(self) -> None:
         """Show the keys of this screen."""
-        self._push("help", "HelpScreen", self.screen)
-
-    def _push(self, module: str, name: str, *given: object) -> None:
-        """Open a screen; its module is imported now, since the first paint does not wait for screens not shown."""
-        screen = getattr(import_module(f"tui.screens.{module}"), name)
-        if not given and any(isinstance(covered, screen) for covered in self.screen_stack):
-            while not isinstance(self.screen, screen):
-                self.pop_screen()
-            return
-        self.push_screen(screen(*given))
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what leads elsewhere."""
-        if action == "open":
-            return type(self.screen).__name__ != f"{str(parameters[0]).capitalize()}Screen"
-        return True
+        self.push_screen(HelpScreen(self.screen))
 
     def action_all_jobs(self) -> None:
         """Go back to the list of jobs."""
@@ -176,10 +105,13 @@ class StitcherApp(App[None]):
             self.pop_screen()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer what the keys do, by the names that they have on a command line."""
+        """Offer in the palette what the keys do, with the verb of the command line that does the same."""
         yield SystemCommand("Jobs", "the list of all jobs · stitcher ls", self.action_all_jobs)
-        for deed in key_actions(screen):
-            if deed.possible and not deed.moves:
-                name = f"{deed.what[0].upper()}{deed.what[1:]}"
-                yield SystemCommand(name, deed.help, partial(self.simulate_key, deed.keys[0]))
+        for action in key_actions(screen):
+            if action.enabled and not action.scrolls:
+                title = f"{action.description[0].upper()}{action.description[1:]}"
+                verb = f" · stitcher {action.description}" if action.description in self._verbs else ""
+                yield SystemCommand(
+                    title, f"key {action.key_names[0]}{verb}", partial(self.simulate_key, action.keys[0])
+                )
         yield from (command for command in super().get_system_commands(screen) if command.title != "Keys")

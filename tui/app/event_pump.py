@@ -1,163 +1,135 @@
-"""What comes from the daemon without being asked for by a screen: the feed, how it fares, and which rails hold.
+"""Applies the event feed to the session: events, connection state, daemon status and the rails in force.
 
-Told to all screens, though no more often than anybody can see.
+The screens are told at most 15 times a second, which is as often as anybody can see.
 """
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+
+from textual.app import App
 
 from shared import ids
-from shared.api import Pulse, RailsState, Readiness
 from shared.models import JobEvent
+from tui.client import api
 from tui.client.feed import ConnectionLost, EventBatch, EventFeed, Resumed, Snapshot
-from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse, decode
 from tui.screens.rails_text import RailsNotice, rejected_notice, reloaded_notice
-from tui.screens.session import Connection, EventsReceived, SessionChanged, SnapshotReceived
+from tui.screens.session import DAEMON_ERRORS, Connection, EventsReceived, Session, SessionChanged, SnapshotReceived
 from tui.text.plain import plain
-from tui.text.simulation import simulate
-from tui.widgets.bar import DaemonStatus
+from tui.text.simulation import SIMULATED_DELIVERIES
 
-if TYPE_CHECKING:
-    from tui.app.app import StitcherApp
-
-FRAME_SECONDS = 1 / 15  # seconds between two looks into the feed, while there is much to see
-POLL_SECONDS = 5.0  # seconds between two questions after the pulse: that somebody paused is no event
-BUSY_POLL_SECONDS = 1.0  # seconds between them while jobs move
-READINESS_EVERY = 3  # pulses between two questions after health
+FRAME_SECONDS = 1 / 15  # between two reads of the feed
+POLL_SECONDS = 5.0  # between two requests for the daemon's status: a pause, for one, is not an event
+BUSY_POLL_SECONDS = 1.0  # between them while jobs change state
+READINESS_EVERY = 3  # requests for the load for each request for the readiness
 OUTCOMES = {"job.cancelled": "is cancelled", "job.queued": "is queued again", "job.approved": "is approved",
             "job.denied": "is denied", "job.completed": "is completed", "job.failed": "failed"}  # fmt: skip
 
 
 class EventPump:
-    """Listens for one app, and keeps there what it hears."""
+    """Moves what the feed delivers into one session."""
 
-    def __init__(self, app: "StitcherApp", feed: EventFeed) -> None:
+    def __init__(self, app: App[None], session: Session, feed: EventFeed) -> None:
         self._app = app
+        self._session = session
         self._feed = feed
-        self._last_look = 0.0
-        self._looking = False
-        self._pulses = 0
-        self._last_pulse = 0.0
-        self._moved = False  # a job, since the pulse was felt
+        self._last_read = 0.0
+        self._read_scheduled = False
+        self._polls = 0
+        self._last_poll = 0.0
+        self._jobs_changed = False  # since the last poll
 
-    def rang(self) -> None:
-        """Look into the feed soon."""
-        if self._looking:
+    def schedule(self) -> None:
+        """Read the feed as soon as the frame rate allows."""
+        if self._read_scheduled:
             return
-        self._looking = True
-        wait = self._last_look + FRAME_SECONDS - monotonic()
+        self._read_scheduled = True
+        wait = self._last_read + FRAME_SECONDS - monotonic()
         if wait > 0:
-            self._app.set_timer(wait, self._look)
+            self._app.set_timer(wait, self._read)
         else:
-            self._look()
+            self._read()
 
-    def _look(self) -> None:
-        app = self._app
-        self._looking = False
-        self._last_look = monotonic()
-        for news in self._feed.take():
-            match news:
+    def tick(self) -> None:
+        """Poll the daemon's status when it is due, or count down to the next try to reconnect; call once a second."""
+        if self._session.connection.lost_at is not None:
+            self._session.broadcast(SessionChanged)
+        elif self._session.connection.live:
+            self._poll_if_due()
+
+    def _read(self) -> None:
+        session = self._session
+        self._read_scheduled = False
+        self._last_read = monotonic()
+        for item in self._feed.take():
+            match item:
                 case Snapshot(meta, page):
-                    app.tell(partial(SnapshotReceived, page))  # first, so that nobody asks for the page that is here
-                    self._relink(Connection(meta))
-                    self._begin()
+                    # First, so that no screen requests the page that is here already.
+                    session.broadcast(partial(SnapshotReceived, page))
+                    self._connected(Connection(meta))
                 case Resumed(meta):
-                    self._relink(Connection(meta))
-                    self._begin()
+                    self._connected(Connection(meta))
                 case ConnectionLost(why, attempt, pause):
-                    now = app.clock()
-                    since = app.link.lost_at or now
-                    self._relink(Connection(app.link.meta, since, attempt, now + round(pause * 1000), why))
+                    now = session.clock()
+                    since = session.connection.lost_at or now
+                    retry_at = now + round(pause * 1000)
+                    session.update(Connection(session.connection.meta, since, attempt, retry_at, why))
                 case EventBatch(events):
-                    self._hear(events)
+                    self._apply(events)
 
-    def _begin(self) -> None:
-        self._pulses = 0
-        self.feel()
-        self._app.run_worker(self.ask_rails(), group="rails", exclusive=True)
+    def _connected(self, connection: Connection) -> None:
+        self._session.update(connection)
+        self._polls = 0
+        self._poll()
+        self._session.start(self._load_rails(), group="rails", exclusive=True)
 
-    def _relink(self, link: Connection) -> None:
-        self._app.link = link
-        self._app.tell(partial(SessionChanged, link))
-
-    def _hear(self, events: list[JobEvent]) -> None:
-        app = self._app
-        app.tell(partial(EventsReceived, events))
+    def _apply(self, events: list[JobEvent]) -> None:
+        session = self._session
+        session.broadcast(partial(EventsReceived, events))
         for event in events:
-            if event.job_id in app.acted and event.type in OUTCOMES:
-                app.acted.discard(event.job_id)
-                app.notify(f"{plain(ids.short_id(event.job_id))} {OUTCOMES[event.type]}", markup=False)
+            if event.job_id in session.acted_on and event.type in OUTCOMES:
+                session.acted_on.discard(event.job_id)
+                session.notify(f"{ids.short_id(event.job_id)} {OUTCOMES[event.type]}")
             elif event.type == "job.waiting" and event.job_id:
-                app.bell()
-                app.notify(f"{plain(ids.short_id(event.job_id))} waits for you", markup=False)
+                self._app.bell()
+                session.notify(f"{ids.short_id(event.job_id)} waits for you")
         changes = [event for event in events if event.type.startswith("rails.")]
         if changes:
-            app.run_worker(self.ask_rails(changes[-1]), group="rails", exclusive=True)
-        self._moved = self._moved or any(event.type.startswith("job.") for event in events)
-        self._feel_again()
+            session.start(self._load_rails(changes[-1]), group="rails", exclusive=True)
+        self._jobs_changed = self._jobs_changed or any(event.type.startswith("job.") for event in events)
+        self._poll_if_due()
 
-    def beat(self) -> None:
-        """Feel the pulse when it is time; once a second."""
-        if self._app.link.lost_at is not None:
-            self._app.tell(partial(SessionChanged, self._app.link))  # it counts down
-        elif self._app.link.live:
-            self._feel_again()
+    def _poll_if_due(self) -> None:
+        if monotonic() > self._last_poll + (BUSY_POLL_SECONDS if self._jobs_changed else POLL_SECONDS):
+            self._poll()
 
-    def _feel_again(self) -> None:
-        if monotonic() > self._last_pulse + (BUSY_POLL_SECONDS if self._moved else POLL_SECONDS):
-            self.feel()
+    def _poll(self) -> None:
+        self._last_poll, self._jobs_changed = monotonic(), False
+        self._session.refresh_status(readiness=self._polls % READINESS_EVERY == 0)
+        self._polls += 1
 
-    def feel(self) -> None:
-        """Ask how work goes, and now and then whether the daemon is well."""
-        self._last_pulse, self._moved = monotonic(), False
-        self._app.run_worker(self._feel(), group="pulse", exclusive=True)
-
-    async def _feel(self) -> None:
-        app = self._app
-        self._pulses += 1
+    async def _load_rails(self, event: JobEvent | None = None) -> None:
+        """Show which rails are in force and, after a reload, what they change."""
+        session = self._session
         try:
-            pulse = decode(await app.ask(app.daemon.get, "/pulse"), Pulse)
-            health = app.vitals.readiness
-            if self._pulses % READINESS_EVERY == 1:
-                health = await app.ask(_readiness, app.daemon)
-        except (ApiError, DaemonUnreachable, InvalidResponse):
-            return  # the link says that it is lost
-        vitals = DaemonStatus(pulse, health)
-        if vitals != app.vitals:
-            app.vitals = vitals
-            app.tell(partial(SessionChanged, app.link))
-
-    async def ask_rails(self, event: JobEvent | None = None) -> None:
-        """Show which rails are in force, and after an event how they differ from those before."""
-        app = self._app
-        try:
-            state = decode(await app.ask(app.daemon.get, "/rails"), RailsState)
-        except (ApiError, DaemonUnreachable, InvalidResponse):
-            return  # the link says that it is lost; of a daemon without rails, the rails screen tells more
+            state = (await session.call(api.get_rails)).value
+        except DAEMON_ERRORS:
+            return  # the banner tells that the connection is lost
         revision = f"rails {plain(state.revision)}" if state.revision else "no rails"
-        app.rails = f"▲ {revision}" if state.error else revision
-        new = event is not None and event.type == "rails.reloaded"
-        self._notice(
-            rejected_notice(state) if state.error else reloaded_notice(state) if new else None, aloud=event is not None
-        )
-        if new and state.text and not state.error:
+        session.rails_label = f"▲ {revision}" if state.error else revision
+        reloaded = event is not None and event.type == "rails.reloaded"
+        notice = rejected_notice(state) if state.error else reloaded_notice(state) if reloaded else None
+        if event is not None:
+            self._notify_if_hidden(notice)
+        session.set_notice(notice)
+        if reloaded and state.text and not state.error:
             try:
-                simulation = await app.ask(simulate, app.daemon, state.text)
-            except (ApiError, DaemonUnreachable, InvalidResponse):
+                reply = await session.call(api.simulate_rails, state.text, SIMULATED_DELIVERIES)
+                simulation = reply.value
+            except DAEMON_ERRORS:
                 return
-            self._notice(reloaded_notice(state, simulation), aloud=False)
+            session.set_notice(reloaded_notice(state, simulation))
 
-    def _notice(self, notice: RailsNotice | None, *, aloud: bool) -> None:
-        """Keep what is to be known of the rails; who looks at another screen than the first is told it."""
-        if notice and aloud and len(self._app.screen_stack) > 1:
-            self._app.say(notice.words, wrong=notice.refused)
-        self._app.notice = notice
-        self._app.tell(partial(SessionChanged, self._app.link))
-
-
-def _readiness(daemon: DaemonClient) -> Readiness:
-    try:
-        return decode(daemon.get("/readyz"), Readiness)
-    except ApiError as refused:  # 503 says why in the same shape
-        return decode(refused.document, Readiness)
+    def _notify_if_hidden(self, notice: RailsNotice | None) -> None:
+        """Notify users who are not on the first screen, which alone shows the notice."""
+        if notice and len(self._app.screen_stack) > 1:
+            self._session.notify(notice.text, error=notice.rejected)

@@ -1,21 +1,21 @@
-"""What came in: each delivery, what was made of it and why, and its body."""
+"""The screen of received deliveries: the list, the pages of one of them, and its replay."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from shared import ids
-from shared.api import DeliveryPage
-from shared.models import Decision, Delivery, Verdict
-from tui.client.http import DaemonClient, DaemonUnreachable, decode, delivery_path
-from tui.screens.base import REFUSALS, BaseScreen, crumb
+from shared.api import ReplayResponse
+from shared.models import Delivery, Verdict
+from tui.client import api
+from tui.client.http import DaemonUnreachable
+from tui.screens.base import BaseScreen, breadcrumb
 from tui.screens.delivery_pages import PAGES, DeliveryPages
 from tui.screens.dialogs import ConfirmDialog
-from tui.screens.session import Connection, EventsReceived, SnapshotReceived
+from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
 from tui.text.decisions import verdict_headline
 from tui.text.jobs import location
 from tui.text.plain import plain
@@ -24,67 +24,20 @@ from tui.widgets.deliveries import DeliveryList, delivery_heading
 from tui.widgets.lines import RowView
 from tui.widgets.paint import StyledLine
 
-if TYPE_CHECKING:
-    from tui.app.app import StitcherApp
+PAGE = 100  # deliveries of one request
 
-# merged from tui.screens.replaying: A delivery again through today's rails: first dry, then as it was asked
-# for, and what came of it.
-
-REPLAY_STARTS = "It goes through today's rails as if it came now: a job starts."
-REPLAY_WAITS = "It goes through today's rails as if it came now: a job waits for an approval."
+REPLAY_STARTS = "The current rails decide it as if it came now: a job starts."
+REPLAY_WAITS = "The current rails decide it as if it came now: a job waits for an approval."
 REPLAY_RUNS_NOTHING = "Nothing would run; it is only recorded once more."
-
-
-class _Replayed(msgspec.Struct, rename="camel"):
-    delivery_id: str
-    verdict: Verdict
-    reason: str
-    job_id: str | None = None
-    decision: Decision | None = None
-
-
-async def replay_delivery(app: "StitcherApp", delivery: Delivery) -> str | None:
-    """Say what would come of it, ask, and do it; returns the id of the new delivery, or None."""
-    try:
-        rehearsed = await app.ask(_replay, app.daemon, delivery.id, True)
-        title = f"Replay delivery {plain(ids.short_id(delivery.id))}?"
-        if not await app.push_screen_wait(ConfirmDialog(title, _replay_question(delivery, rehearsed))):
-            return None
-        done = await app.ask(_replay, app.daemon, delivery.id, False)
-    except REFUSALS as said:
-        app.say(str(said), wrong=True)
-        return None
-    job = f"; job {ids.short_id(done.job_id)}" if done.job_id else ""
-    app.say(f"{done.verdict.value}: {done.reason}{job}")
-    return done.delivery_id
-
-
-def _replay(daemon: DaemonClient, delivery_id: str, dry_run: bool) -> _Replayed:  # noqa: FBT001 (as above)
-    return decode(daemon.post(f"{delivery_path(delivery_id)}/replay", {"dryRun": dry_run}), _Replayed)
-
-
-def _replay_question(delivery: Delivery, rehearsed: _Replayed) -> list[StyledLine]:
-    """Return what was decided when it came, what would be decided now, and what that means."""
-    word, colour = verdict_headline(rehearsed.verdict)
-    meaning = {Verdict.ALLOWED: REPLAY_STARTS, Verdict.DECIDING: REPLAY_STARTS, Verdict.WAITING: REPLAY_WAITS}.get(
-        rehearsed.verdict, REPLAY_RUNS_NOTHING
-    )
-    lines: list[StyledLine] = [
-        [(f"{plain(delivery.event)} on {location(delivery.repository, delivery.thread)}", "")],
-        [("then  ", "dim"), (f"{delivery.verdict.value}: {plain(delivery.reason)}", "")],
-        [("now   ", "dim"), (f"{word.lower()}", colour), (f": {plain(rehearsed.reason)}", "")],
-    ]
-    remedy = rehearsed.decision and rehearsed.decision.remedy
-    if remedy:
-        lines.append([("      to allow it: ", "dim"), (plain(remedy.text), "")])
-    return [*lines, [], [(meaning, "dim")]]
-
-
-PAGE = 100
+_REPLAY_EFFECTS = {
+    Verdict.ALLOWED: REPLAY_STARTS,
+    Verdict.DECIDING: REPLAY_STARTS,
+    Verdict.WAITING: REPLAY_WAITS,
+}
 
 
 class DeliveriesScreen(BaseScreen):
-    """The list over what there is to say of one."""
+    """The list of deliveries, newest first, above the pages of one of them."""
 
     CSS = """
     DeliveriesScreen {
@@ -98,26 +51,26 @@ class DeliveriesScreen(BaseScreen):
         Binding("y", "copy", "copy id", show=False),
     ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._asking = False
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._loading = False
         self._stale = True
 
     def body(self) -> ComposeResult:
-        """Put the list over the page."""
+        """Stack the list and the pages."""
         yield Bar(id="heading")
         with Vertical(id="list"):
-            yield DeliveryList(self.house.clock, id="deliveries")
+            yield DeliveryList(self.session.clock, id="deliveries")
             yield Bar(id="empty")
-        yield DeliveryPages()
+        yield DeliveryPages(self.session)
 
-    def title_words(self) -> list[BarSegment]:
-        """Return the name of the place."""
-        return [crumb("Jobs"), ("deliveries", "bold", "")]
+    def title_segments(self) -> list[BarSegment]:
+        """Return the way back, and the name of the screen."""
+        return [breadcrumb("Jobs"), ("deliveries", "bold", "")]
 
     @property
-    def about(self) -> DeliveryPages:
-        """What there is to say of one."""
+    def pages(self) -> DeliveryPages:
+        """The pages of the delivery under the cursor."""
         return self.query_one(DeliveryPages)
 
     @property
@@ -126,73 +79,74 @@ class DeliveriesScreen(BaseScreen):
         return self.query_one(DeliveryList)
 
     def on_mount(self) -> None:
-        """Ask for the newest."""
+        """Request the newest deliveries."""
         self.deliveries.focus()
-        self._look()
+        self._load_missing()
 
     @on(SnapshotReceived)
-    def began(self) -> None:
-        """Ask again."""
+    def snapshot_received(self) -> None:
+        """Request the newest deliveries again."""
         self._stale = True
-        self._look()
+        self._load_missing()
 
     @on(EventsReceived)
     def events_received(self, message: EventsReceived) -> None:
-        """Ask again where something came in."""
+        """Request new deliveries."""
         if any(event.type.startswith("delivery.") for event in message.events):
             self._stale = True
-            self._look()
+            self._load_missing()
 
-    def show_connection(self, link: Connection) -> None:
-        """Ask again once the daemon is back."""
-        super().show_connection(link)
-        if link.live:
-            self._look()
+    def show_session(self) -> None:
+        """Request what is missing once the daemon is back."""
+        super().show_session()
+        self._load_missing()
 
-    def _look(self) -> None:
-        if not self._asking and self.house.link.live:
-            self._asking = True
-            self._keep_true()
+    def _load_missing(self) -> None:
+        if not self._loading and self.session.connection.live:
+            self._loading = True
+            self._load()
 
     @work(group="deliveries")
-    async def _keep_true(self) -> None:
-        daemon, rows = self.house.daemon, self.deliveries
+    async def _load(self) -> None:
+        """Request the newest deliveries if there are new ones, and older ones while the end of the list is near."""
+        rows = self.deliveries
         try:
             while self._stale or (rows.next and rows.visible_rows[1] + PAGE // 4 > rows.count):
                 stale, self._stale = self._stale, False
-                page = await self.ask(_page, daemon, None if stale else rows.next)
+                before = None if stale else rows.next
+                page = (await self.session.call(api.list_deliveries, limit=PAGE, before=before)).value
                 (rows.prepend_page if stale else rows.append_page)(page)
-                self.about.mean(rows.delivery)
+                self.pages.show(rows.delivery)
         except DaemonUnreachable:
-            self._stale = True  # it is asked again when the daemon is back
-        except REFUSALS as said:
-            self.show_error(said)
+            self._stale = True  # requested again once the daemon is back
+        except DAEMON_ERRORS as error:
+            self.show_error(error)
         finally:
-            self._asking = False
-        self.hint()
+            self._loading = False
+        self.show_hints()
         empty = self.query_one("#empty", Bar)
         empty.display = rows.loaded and not rows.count
         empty.show([("  nothing came in yet: point a forge's webhook at /stitcher/webhook/SOURCE", "dim", "")])
 
     @on(RowView.Moved)
     def moved(self) -> None:
-        """Tell of the delivery that is meant now."""
-        self.about.mean(self.deliveries.delivery)
-        self._look()
+        """Show the delivery under the cursor, and load more at the end of the list."""
+        self.pages.show(self.deliveries.delivery)
+        self._load_missing()
 
     def on_resize(self) -> None:
-        """Fold for the new width."""
+        """Wrap for the new width."""
         self.query_one("#heading", Bar).show([(delivery_heading(self.size.width - 1), "dim", "")])
-        self.call_after_refresh(self.about.draw)
+        self.call_after_refresh(self.pages.draw)
 
     @on(RowView.Opened)
     def opened(self) -> None:
-        """Open the job that came of it."""
-        meant = self.deliveries.delivery
-        if meant and meant.job_id:
-            self.house.open_job(meant.job_id)
-        elif meant:
-            self.house.show_why(meant.id)
+        """Open the delivery's job or, if it has none, the decision not to start one."""
+        delivery = self.deliveries.delivery
+        if delivery and delivery.job_id:
+            self.session.open("job", delivery.job_id)
+        elif delivery:
+            self.session.open("why", delivery.id)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's way)
         """Offer only what can be done."""
@@ -200,20 +154,43 @@ class DeliveriesScreen(BaseScreen):
 
     def action_page(self, page: int) -> None:
         """Show another page of the delivery."""
-        self.about.turn(page)
+        self.pages.turn(page)
 
     def action_copy(self) -> None:
-        """Put the id on the clipboard, through the terminal."""
+        """Copy the id to the clipboard, through the terminal."""
         if self.deliveries.delivery:
-            self.house.copy(self.deliveries.delivery.id)
+            self.session.copy(self.deliveries.delivery.id)
 
     @work(group="replay")
     async def action_replay(self) -> None:
-        """Send it through today's rails again, after a question that says what would come of it."""
+        """Replay the delivery under the current rails, after a dry run and confirmation."""
         if self.deliveries.delivery:
-            await replay_delivery(self.house, self.deliveries.delivery)
+            await _replay(self.session, self.deliveries.delivery)
 
 
-def _page(daemon: DaemonClient, before: str | None) -> DeliveryPage:
-    query = [("limit", str(PAGE)), *([("before", before)] if before else [])]
-    return decode(daemon.get("/deliveries", query), DeliveryPage)
+async def _replay(session: Session, delivery: Delivery) -> None:
+    try:
+        dry_run = (await session.call(api.replay_delivery, delivery.id, dry_run=True)).value
+        title = f"Replay delivery {plain(ids.short_id(delivery.id))}?"
+        if not await session.ask(ConfirmDialog(title, _replay_question(delivery, dry_run))):
+            return
+        done = (await session.call(api.replay_delivery, delivery.id, dry_run=False)).value
+    except DAEMON_ERRORS as error:
+        session.notify(str(error), error=True)
+        return
+    job = f"; job {ids.short_id(done.job_id)}" if done.job_id else ""
+    session.notify(f"{done.verdict.value}: {done.reason}{job}")
+
+
+def _replay_question(delivery: Delivery, dry_run: ReplayResponse) -> list[StyledLine]:
+    """Return the first decision, the one that a replay would make, and what follows from it."""
+    word, colour = verdict_headline(dry_run.verdict)
+    lines: list[StyledLine] = [
+        [(f"{plain(delivery.event)} on {location(delivery.repository, delivery.thread)}", "")],
+        [("then  ", "dim"), (f"{delivery.verdict.value}: {plain(delivery.reason)}", "")],
+        [("now   ", "dim"), (f"{word.lower()}", colour), (f": {plain(dry_run.reason)}", "")],
+    ]
+    remedy = dry_run.decision and dry_run.decision.remedy
+    if remedy:
+        lines.append([("      to allow it: ", "dim"), (plain(remedy.text), "")])
+    return [*lines, [], [(_REPLAY_EFFECTS.get(dry_run.verdict, REPLAY_RUNS_NOTHING), "dim")]]

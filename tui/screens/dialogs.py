@@ -1,4 +1,4 @@
-"""The question whether a waiting job may run: it tells what would happen, and takes a reason along."""
+"""Modal dialogs: a yes/no question, the same with a text to type, and a report."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -13,71 +13,99 @@ from textual.widgets import Input, Static
 from tui.widgets.lines import TextView
 from tui.widgets.paint import StyledLine, to_content
 
-# merged from tui.screens.outcome: What became of each of many jobs, item by item.
-# merged from tui.screens.confirm: The question before something is done: it names what happens, `y` is yes,
-# and all else is no.
+
+class ConfirmDialog(ModalScreen[bool]):
+    """A question that only `y` answers with yes; its result is the answer."""
+
+    CSS_PATH = "dialogs.tcss"
+
+    def __init__(self, title: str, lines: Sequence[StyledLine]) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = lines
+
+    def compose(self) -> ComposeResult:
+        """Lay out the question in a box."""
+        with Vertical(id="box"):
+            yield from _question(self._title, self._lines)
+            yield Static(
+                to_content([("y", "accent"), (" yes, do it   ", ""), ("any other key", "accent"), (" no", "")])
+            )
+
+    def on_key(self, event: events.Key) -> None:
+        """Return the answer."""
+        event.stop()
+        self.dismiss(event.key == "y")
+
+    def on_click(self) -> None:
+        """Take a click as no."""
+        self.dismiss(False)
 
 
-class ReasonDialog(ModalScreen[str | None]):
-    """Asks, and takes a few words along; dismissed with them, empty where there are none, or with None for no.
+class InputDialog(ModalScreen[str | None]):
+    """A question that also takes a text; its result is the text, "" for yes without a text, or None for no.
 
-    Where they are `needed` they are typed at once, and enter sends them. Else `y` is yes, and `tab` leads to them.
+    A `required` text is focused at once and sent by enter. Otherwise `y` is yes, and `tab` leads to the input.
+    `label` says what the text is, `value` is what the input begins with.
     """
 
-    CSS_PATH = "confirm.tcss"
+    CSS_PATH = "dialogs.tcss"
     AUTO_FOCUS = ""
 
     def __init__(
-        self, title: str, lines: Sequence[StyledLine], *, hint: str = "a reason", needed: bool = False, given: str = ""
+        self,
+        title: str,
+        lines: Sequence[StyledLine],
+        *,
+        label: str = "a reason",
+        required: bool = False,
+        value: str = "",
     ) -> None:
         super().__init__()
         self._title = title
         self._lines = lines
-        self._hint = hint
-        self._needed = needed
-        self._given = given
+        self._label = label
+        self._required = required
+        self._value = value
 
     def compose(self) -> ComposeResult:
-        """Put the question in a box."""
+        """Lay out question and input in a box."""
         with VerticalScroll(id="box", can_focus=False):
-            yield Static(to_content([(self._title, "bold")]), markup=False)
-            yield Static(" ")
-            for line in self._lines:
-                yield Static(to_content(line or [(" ", "")]), markup=False)
-            yield Static(" ")
-            field = Input(self._given, placeholder=self._hint, select_on_focus=False)
+            yield from _question(self._title, self._lines)
+            field = Input(self._value, placeholder=self._label, select_on_focus=False)
             field.cursor_blink = False
             yield field
             yield Static(id="keys", markup=False)
 
     def on_mount(self) -> None:
-        """Let a reason that is needed be typed at once."""
-        if self._needed:
+        """Focus a required input."""
+        if self._required:
             self.query_one(Input).focus()
-        self._say()
+        self._show_keys()
 
     def on_descendant_focus(self) -> None:
-        """Say what the keys do now."""
-        self._say()
+        """Show what the keys do now."""
+        self._show_keys()
 
-    def _say(self) -> None:
+    def _show_keys(self) -> None:
         if self.focused:
-            keys = [("enter", "accent"), (f" yes, with {self._hint}   ", ""), ("esc", "accent"), (" no", "")]
+            keys = [("enter", "accent"), (f" yes, with {self._label}   ", ""), ("esc", "accent"), (" no", "")]
         else:
-            keys = [("y", "accent"), (" yes   ", ""), ("tab", "accent"), (f" give {self._hint}   ", ""),
+            keys = [("y", "accent"), (" yes   ", ""), ("tab", "accent"), (f" give {self._label}   ", ""),
                     ("any other key", "accent"), (" no", "")]  # fmt: skip
         self.query_one("#keys", Static).update(to_content(keys))
 
     @on(Input.Submitted)
-    def entered(self, message: Input.Submitted) -> None:
-        """Take the reason for yes; an empty one is neither yes nor no."""
+    def submitted(self, message: Input.Submitted) -> None:
+        """Return the text; an empty one is neither yes nor no."""
         if message.value.strip():
             self.dismiss(message.value.strip())
         else:
-            self.query_one("#keys", Static).update(to_content([(f"{self._hint} is needed here; esc is no", "yellow")]))
+            missing = f"{self._label} is needed here; esc is no"
+            self.query_one("#keys", Static).update(to_content([(missing, "yellow")]))
 
     def on_key(self, event: events.Key) -> None:
-        """Take the answer of who gives no reason."""
+        """Return the answer of a user who types no text."""
         if event.key == "escape" or self.focused is None:
             event.stop()
             event.prevent_default()
@@ -87,42 +115,10 @@ class ReasonDialog(ModalScreen[str | None]):
                 self.dismiss("" if event.key == "y" and not self.focused else None)
 
 
-class ConfirmDialog(ModalScreen[bool]):
-    """Asks one question; dismissed with the answer."""
-
-    CSS_PATH = "confirm.tcss"
-
-    def __init__(self, title: str, lines: Sequence[StyledLine]) -> None:
-        super().__init__()
-        self._title = title
-        self._lines = lines
-
-    def compose(self) -> ComposeResult:
-        """Put the question in a box."""
-        with Vertical(id="box"):
-            yield Static(to_content([(self._title, "bold")]), markup=False)
-            yield Static(" ")
-            for line in self._lines:
-                yield Static(to_content(line or [(" ", "")]), markup=False)
-            yield Static(" ")
-            yield Static(
-                to_content([("y", "accent"), (" yes, do it   ", ""), ("any other key", "accent"), (" no", "")])
-            )
-
-    def on_key(self, event: events.Key) -> None:
-        """Take the answer."""
-        event.stop()
-        self.dismiss(event.key == "y")
-
-    def on_click(self) -> None:
-        """Take a click for no."""
-        self.dismiss(False)
-
-
 class ReportDialog(ModalScreen[None]):
-    """A list in a box."""
+    """A list of lines to read."""
 
-    CSS_PATH = "confirm.tcss"
+    CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "dismiss(None)", "back", show=False)]
 
     def __init__(self, title: str, lines: list[StyledLine]) -> None:
@@ -130,10 +126,18 @@ class ReportDialog(ModalScreen[None]):
         self._page: list[StyledLine] = [[(title, "bold")], [], *lines, [], [("esc back", "dim")]]
 
     def compose(self) -> ComposeResult:
-        """Put the list in a box."""
+        """Lay out the list in a box."""
         with Vertical(id="box", classes="tall"):
             yield TextView(self._page)
 
     def on_mount(self) -> None:
-        """Let the list be scrolled."""
+        """Focus the list, so that it can be scrolled."""
         self.query_one(TextView).focus()
+
+
+def _question(title: str, lines: Sequence[StyledLine]) -> ComposeResult:
+    yield Static(to_content([(title, "bold")]), markup=False)
+    yield Static(" ")
+    for line in lines:
+        yield Static(to_content(line or [(" ", "")]), markup=False)
+    yield Static(" ")

@@ -1,9 +1,7 @@
-"""A job by hand: what it is made of, and what the rails say to it."""
+"""The form that creates a job by hand, and the decision of the rails if they deny it."""
 
-import asyncio
 from typing import ClassVar
 
-import msgspec
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,8 +9,10 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static, TextArea
 
-from shared.models import Decision, RunnerJob
-from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse, NotUtf8, decode
+from shared.api import JobRequest, Problem
+from tui.client import api
+from tui.client.http import ApiError
+from tui.screens.session import DAEMON_ERRORS, Session
 from tui.text import decisions
 from tui.text.plain import plain
 from tui.widgets.paint import StyledLine, paint, parse_marks, to_content
@@ -24,12 +24,8 @@ _FIELDS = (
 )
 
 
-class _Denied(msgspec.Struct):
-    decision: Decision | None = None
-
-
-class DispatchScreen(ModalScreen[str | None]):
-    """A form; dismissed with the id of the new job, or None."""
+class DispatchScreen(ModalScreen[None]):
+    """A form, in a box over the current screen, that opens the job it creates."""
 
     CSS_PATH = "dispatch.tcss"
     AUTO_FOCUS = "#type"
@@ -38,12 +34,12 @@ class DispatchScreen(ModalScreen[str | None]):
         Binding("ctrl+s", "send", "dispatch", priority=True),
     ]
 
-    def __init__(self, daemon: DaemonClient) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
-        self._daemon = daemon
+        self._session = session
 
     def compose(self) -> ComposeResult:
-        """Put the fields in a box."""
+        """Lay out the fields in a box."""
         with VerticalScroll(id="box"):
             yield Static(to_content([("Dispatch a job", "bold")]))
             for name, hint in _FIELDS:
@@ -57,35 +53,40 @@ class DispatchScreen(ModalScreen[str | None]):
             yield prompt
             yield Static(to_content([("^s", "accent"), (" dispatch   ", ""), ("tab", "accent"), (" next field   ", ""),
                                   ("esc", "accent"), (" leave", "")]))  # fmt: skip
-            yield Static(id="said", markup=False)
+            yield Static(id="result", markup=False)
 
     def action_send(self) -> None:
-        """Ask for the job."""
-        given = {name: value for name, _ in _FIELDS if (value := self.query_one(f"#{name}", Input).value.strip())}
-        if prompt := self.query_one("#prompt", TextArea).text:
-            given["prompt"] = prompt
-        self._say([[("…", "dim")]])
-        self._send(given)
+        """Request the job."""
+        fields = {name: self.query_one(f"#{name}", Input).value.strip() for name, _ in _FIELDS}
+        request = JobRequest(
+            fields["type"],
+            prompt=self.query_one("#prompt", TextArea).text or None,
+            repository=fields["repository"] or None,
+            ref=fields["ref"] or None,
+        )
+        self._show([[("…", "dim")]])
+        self._send(request)
 
     @work(exclusive=True)
-    async def _send(self, given: dict[str, str]) -> None:
+    async def _send(self, request: JobRequest) -> None:
         try:
-            document = await asyncio.to_thread(self._daemon.post, "/runner-jobs", given)
-            self.dismiss(decode(document, RunnerJob).id)
-        except ApiError as refused:
-            self._say([[(str(refused), "red")], *_because(refused.document)])
-        except (DaemonUnreachable, InvalidResponse, NotUtf8) as said:
-            self._say([[(plain(str(said)), "red")]])
+            job = (await self._session.call(api.create_job, request)).value
+        except ApiError as error:
+            self._show([[(str(error), "red")], *_decision_lines(error.problem)])
+        except DAEMON_ERRORS as error:
+            self._show([[(plain(str(error)), "red")]])
+        else:
+            self.dismiss(None)
+            self._session.open("job", job.id)
 
-    def _say(self, lines: list[StyledLine]) -> None:
+    def _show(self, lines: list[StyledLine]) -> None:
         text = [piece for line in lines for piece in (*line, ("\n", ""))]
-        self.query_one("#said", Static).update(to_content(text))
+        self.query_one("#result", Static).update(to_content(text))
         self.query_one("#box").scroll_end(animate=False)
 
 
-def _because(document: bytes) -> list[StyledLine]:
-    try:
-        decision = decode(document, _Denied).decision
-    except InvalidResponse:
+def _decision_lines(problem: Problem) -> list[StyledLine]:
+    """Return why the rails deny the job; nothing if the daemon refused it for another reason."""
+    if not problem.decision:
         return []
-    return [parse_marks(line) for line in decisions.decision_lines(decision, paint)] if decision else []
+    return [parse_marks(line) for line in decisions.decision_lines(problem.decision, paint)]

@@ -1,4 +1,4 @@
-"""The keys of a screen, on a page over it."""
+"""The keys of a screen and what they do, read from its bindings, and the page that lists them."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -9,51 +9,44 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
 
-from tui.cli.verbs import VERBS
 from tui.screens.base import key_name
 from tui.widgets.lines import LineView, TextView
 from tui.widgets.paint import StyledLine
-
-# merged from tui.screens.keys: The keys of a screen by what they do, read from its bindings, so that nothing
-# is told that is not so.
 
 _SCROLLING = {(each.action, each.description) for each in LineView.BINDINGS if isinstance(each, Binding)}
 
 
 class KeyAction(Struct):
-    """Something that keys do: what it is called, the keys, and whether it is possible now."""
+    """Something that one or more keys do."""
 
-    what: str
+    description: str
     keys: list[str]
-    possible: bool
-    moves: bool  # only what is seen
+    enabled: bool  # whether it has an effect now
+    scrolls: bool  # whether it changes only what is visible
 
     @property
-    def names(self) -> str:
+    def key_names(self) -> list[str]:
         """The keys as people write them."""
-        return " ".join(map(key_name, self.keys))
-
-    @property
-    def help(self) -> str:
-        """The key, and how the same is written on a command line, where it is a verb there."""
-        verb = f" · stitcher {self.what}" if self.what in VERBS else ""
-        return f"key {key_name(self.keys[0])}{verb}"
+        return [key_name(key) for key in self.keys]
 
 
 def key_actions(screen: Screen[object]) -> Iterator[KeyAction]:
-    """Yield what the keys of a screen do, in the order of its bindings; Textual's own names begin with a capital."""
+    """Yield what the keys of a screen do, in the order of its bindings.
+
+    Textual's own bindings, whose descriptions begin with a capital, are left out.
+    """
     found: dict[tuple[str, str], KeyAction] = {}
     for key, (_, binding, enabled, _) in screen.active_bindings.items():
         if not binding.description or binding.description[0].isupper():
             continue
-        name = (binding.action, binding.description)
-        deed = found.setdefault(name, KeyAction(binding.description, [], enabled, name in _SCROLLING))
-        deed.keys.append(key)
+        identity = (binding.action, binding.description)
+        action = found.setdefault(identity, KeyAction(binding.description, [], enabled, identity in _SCROLLING))
+        action.keys.append(key)
     yield from found.values()
 
 
 class HelpScreen(ModalScreen[None]):
-    """A box over the screen that asked."""
+    """List of keys, in a box over the screen they belong to."""
 
     CSS = """
     HelpScreen {
@@ -69,22 +62,24 @@ class HelpScreen(ModalScreen[None]):
 
     def __init__(self, screen: Screen[object]) -> None:
         super().__init__()
-        self._keys = _key_lines(screen)
+        self._lines = _key_lines(screen)
 
     def compose(self) -> ComposeResult:
-        """Put the keys in a box."""
+        """Lay out the list in a box."""
         with Vertical(id="box"):
-            yield TextView([[("Keys of this screen", "bold")], [], *self._keys, [], [("esc back", "dim")]])
+            yield TextView([[("Keys of this screen", "bold")], [], *self._lines, [], [("esc back", "dim")]])
 
     def on_mount(self) -> None:
-        """Let the keys be scrolled."""
+        """Focus the list, so that it can be scrolled."""
         self.query_one(TextView).focus()
 
 
 def _key_lines(screen: Screen[object]) -> list[StyledLine]:
-    """Return a line for each deed: its keys, and what it does; what is not possible now is dimmed."""
-    found = sorted(key_actions(screen), key=lambda deed: deed.moves)
+    """Return a line for each action, keys for scrolling last; an action without effect now is dimmed."""
     return [
-        [(f"{deed.names:18} ", "accent" if deed.possible else "dim"), (deed.what, "" if deed.possible else "dim")]
-        for deed in found
+        [
+            (f"{' '.join(action.key_names):18} ", "accent" if action.enabled else "dim"),
+            (action.description, "" if action.enabled else "dim"),
+        ]
+        for action in sorted(key_actions(screen), key=lambda action: action.scrolls)
     ]

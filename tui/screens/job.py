@@ -1,4 +1,4 @@
-"""One job: what it is, what can be done to it, and all there is to read of it."""
+"""The screen of one job: its title and facts, the actions on it, its steps and pages."""
 
 import asyncio
 from time import monotonic
@@ -12,13 +12,12 @@ from textual.binding import Binding, BindingType
 from shared import ids
 from shared.models import OPEN_STATUSES, JobEvent, RunnerJob
 from shared.units import format_size
-from tui.client import export
-from tui.client.http import DaemonUnreachable, decode, job_path
-from tui.screens import job_body
-from tui.screens.actions import JOB_ACTIONS, applicable
-from tui.screens.base import REFUSALS, BaseScreen, crumb
+from tui.client import api, export
+from tui.client.http import DaemonUnreachable
+from tui.screens.actions import JOB_ACTIONS, applicable, run_action
+from tui.screens.base import BaseScreen, breadcrumb
 from tui.screens.job_body import JobBody
-from tui.screens.session import Connection, EventsReceived, SnapshotReceived
+from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
 from tui.text.jobs import counted
 from tui.text.plain import plain
 from tui.widgets.bar import Bar, BarSegment
@@ -26,104 +25,102 @@ from tui.widgets.job_row import job_facts, job_title, page_tabs, status_reason
 from tui.widgets.searchable import SearchablePages
 from tui.widgets.step_tree import StepTree
 
-PACE = 0.2  # seconds between two looks at the daemon
+REPEAT_SECONDS = 0.2  # between two requests for the job
 
 
 class JobScreen(BaseScreen):
-    """What one job did and does."""
+    """One job, which is requested again when its events arrive."""
 
     CSS_PATH = "job.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "act('cancel')", "cancel"),
         Binding("r", "act('retry')", "retry"),
         Binding("a", "act('approve')", "approve"),
-        Binding("d", "act('deny')", "deny"),  # where nothing waits, the key is the app's: deliveries
+        Binding("d", "act('deny')", "deny"),  # unless the job waits the app has the key: deliveries
         Binding("y", "copy", "copy id", show=False),
         Binding("Y", "copy_page", "copy page", show=False),
         Binding("e", "export", "export"),
         Binding("o", "pager", "pager"),
     ]
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__()
-        self._subject = job_id
+    def __init__(self, session: Session, job_id: str) -> None:
+        super().__init__(session)
+        self._job_id = job_id  # as given by the user: it may be the end of the id
         self._job: RunnerJob | None = None
-        self._asking = False
+        self._loading = False
         self._stale = True
-        self._asked_at = 0.0
+        self._requested_at = 0.0
 
     def body(self) -> ComposeResult:
-        """Put what the job is over what there is to read."""
+        """Stack the facts, the steps with their pages, and the tabs of the pages."""
         yield Bar(id="facts")
         yield Bar(id="reason")
-        yield SearchablePages(JobBody(self.house.daemon, StepTree(self.house.clock, id="steps")))
+        yield SearchablePages(JobBody(self.session.client, StepTree(self.session.clock, id="steps")))
         yield Bar(id="pages")
 
     @property
     def _body(self) -> JobBody:
         return self.query_one(JobBody)
 
-    def title_words(self) -> list[BarSegment]:
-        """Return the way here, and what the job is."""
-        words: list[BarSegment] = [crumb("Jobs")]
-        job = self._job
-        if job is None:
-            return [*words, (plain(ids.short_id(self._subject)), "bold", "")]
-        return [*words, *job_title(job)]
+    def title_segments(self) -> list[BarSegment]:
+        """Return the way back, and the job's title."""
+        segments: list[BarSegment] = [breadcrumb("Jobs")]
+        if self._job is None:
+            return [*segments, (plain(ids.short_id(self._job_id)), "bold", "")]
+        return [*segments, *job_title(self._job)]
 
     def on_mount(self) -> None:
-        """Ask for the job."""
+        """Request the job."""
         self.query_one("#reason", Bar).display = False
-        self.set_interval(1.0, self._time_passes)
-        self._look()
+        self.set_interval(1.0, self._tick)
+        self._load_if_stale()
 
     @on(SnapshotReceived)
-    def began(self) -> None:
-        """Ask again: nothing that was known holds."""
+    def snapshot_received(self) -> None:
+        """Request everything again."""
         self._body.events.clear()
         self._stale = True
-        self._look()
+        self._load_if_stale()
 
     @on(EventsReceived)
     def events_received(self, message: EventsReceived) -> None:
-        """Ask again where something happened to this job, unless it only said more."""
-        mine = [event for event in message.events if self._job and event.job_id == self._job.id]
-        if mine:
-            self._stale = self._stale or any(event.type != "step.output" for event in mine)
-            self._body.happened(mine)
-            self._look()
+        """Request the job again if it changed; more output of a step is no change of the job."""
+        events = [event for event in message.events if self._job and event.job_id == self._job.id]
+        if events:
+            self._stale = self._stale or any(event.type != "step.output" for event in events)
+            self._body.add_events(events)
+            self._load_if_stale()
 
-    def show_connection(self, link: Connection) -> None:
-        """Ask again once the daemon is back."""
-        super().show_connection(link)
-        if link.live:
-            self._look()
+    def show_session(self) -> None:
+        """Request the job again once the daemon is back."""
+        super().show_session()
+        self._load_if_stale()
 
     def on_resize(self) -> None:
-        """Fold for the new width."""
+        """Wrap for the new width."""
         self.call_after_refresh(self._redraw)
 
-    def _look(self) -> None:
-        if self._stale and not self._asking and self.house.link.live:
-            self._asking = True
-            self._keep_true()
+    def _load_if_stale(self) -> None:
+        if self._stale and not self._loading and self.session.connection.live:
+            self._loading = True
+            self._load()
 
     @work(group="job")
-    async def _keep_true(self) -> None:
+    async def _load(self) -> None:
         try:
             while self._stale:
-                await asyncio.sleep(self._asked_at + PACE - monotonic())
-                self._stale, self._asked_at = False, monotonic()
-                document = await self.ask(self.house.daemon.get, job_path(self._job.id if self._job else self._subject))
-                self._show(document, decode(document, RunnerJob))
+                await asyncio.sleep(self._requested_at + REPEAT_SECONDS - monotonic())
+                self._stale, self._requested_at = False, monotonic()
+                reply = await self.session.call(api.get_job, self._job.id if self._job else self._job_id)
+                self._show(reply.raw, reply.value)
         except DaemonUnreachable:
-            self._stale = True  # it is asked again when the daemon is back
-        except REFUSALS as said:
-            self.show_error(said)
+            self._stale = True  # requested again once the daemon is back
+        except DAEMON_ERRORS as error:
+            self.show_error(error)
             if self._job is None:
-                self.query_one("#facts", Bar).show([(f" {plain(str(said))}", "red", "")])
+                self.query_one("#facts", Bar).show([(f" {plain(str(error))}", "red", "")])
         finally:
-            self._asking = False
+            self._loading = False
 
     def _show(self, document: bytes, job: RunnerJob) -> None:
         self._job = job
@@ -131,8 +128,8 @@ class JobScreen(BaseScreen):
         self._body.show(document, job, events)
         self._redraw()
 
-    @on(JobBody.Turned)
-    def turned(self) -> None:
+    @on(JobBody.PageChanged)
+    def page_changed(self) -> None:
         """Show which page it is, once it has its size."""
         self.call_after_refresh(self._redraw)
 
@@ -141,17 +138,18 @@ class JobScreen(BaseScreen):
         job = self._job
         if job is None or not self.is_mounted:
             return
-        self.show_title(self.house.link)
+        self.show_title()
         self.query_one("#facts", Bar).show([(f" {job_facts(job)}", "dim", "")])
         reason = self.query_one("#reason", Bar)
         reason.show(status_reason(job))
         reason.display = bool(status_reason(job))
         self._body.draw()
         self.query_one("#pages", Bar).show(page_tabs(job, self._body.page))
-        self.hint()
+        self.show_hints()
 
-    def _time_passes(self) -> None:
-        if self.is_current and self._job and self._job.status in OPEN_STATUSES and self.house.link.live:
+    def _tick(self) -> None:
+        running = self._job and self._job.status in OPEN_STATUSES
+        if self._job and running and self.is_current and self.session.connection.live:
             self._body.steps.show(self._job)
             self._redraw()
 
@@ -162,37 +160,35 @@ class JobScreen(BaseScreen):
         return True
 
     def action_act(self, verb: str) -> None:
-        """Cancel, retry, approve or deny this job, after a question."""
+        """Cancel, retry, approve or deny this job, after confirmation."""
         if self._job:
-            self.house.steer(JOB_ACTIONS[verb], applicable(JOB_ACTIONS[verb], [self._job]))
+            self.session.start(run_action(self.session, JOB_ACTIONS[verb], [self._job]), group="actions")
 
     def action_copy(self) -> None:
-        """Put the id on the clipboard, through the terminal."""
-        self.house.copy(self._job.id if self._job else self._subject)
+        """Copy the id to the clipboard, through the terminal."""
+        self.session.copy(self._job.id if self._job else self._job_id)
 
     def action_copy_page(self) -> None:
-        """Put the page on the clipboard, as much as is seen of a long one."""
-        text = job_body.visible_text(self._body)
-        self.house.copy_to_clipboard(text)
+        """Copy the page to the clipboard, of a long one the visible part."""
+        text = self._body.visible_text()
+        self.app.copy_to_clipboard(text)
         self.notify(f"copied {counted(len(text.splitlines()), 'line')}", markup=False, timeout=2)
 
     @work(group="export", exclusive=True)
     async def action_export(self) -> None:
-        """Write the page into a file of the present directory."""
+        """Write the page to a new file in the current directory."""
         try:
-            path, size = await self.ask(
-                lambda: export.save_new_file(*job_body.page_file(self._body, self.house.daemon))
-            )
-        except (OSError, *REFUSALS) as said:
-            self.notify(plain(str(said)), severity="error", markup=False)
+            path, size = await asyncio.to_thread(export.save_new_file, *self._body.page_file())
+        except (OSError, *DAEMON_ERRORS) as error:
+            self.session.notify(str(error), error=True)
         else:
-            self.notify(f"{format_size(size)} in {plain(str(path))}", markup=False)
+            self.session.notify(f"{format_size(size)} in {path}")
 
     def action_pager(self) -> None:
-        """Read the page in $PAGER, and come back."""
+        """Show the page in $PAGER until the user leaves it."""
         try:
-            with self.house.suspend():
-                export.show_in_pager(job_body.plain_lines(self._body, self.house.daemon))
-        except (SuspendNotSupported, OSError, *REFUSALS) as said:
-            self.notify(plain(str(said)), severity="error", markup=False)
-        self.house.refresh()
+            with self.app.suspend():
+                export.show_in_pager(self._body.page_lines())
+        except (SuspendNotSupported, OSError, *DAEMON_ERRORS) as error:
+            self.session.notify(str(error), error=True)
+        self.app.refresh()

@@ -1,4 +1,4 @@
-"""What there is to read of one job: its steps in time, and beside them a page, of which the log is the first."""
+"""The steps of one job and, beside them, the page that is read: its log first."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,10 +13,11 @@ from textual.message import Message
 
 from shared import ids
 from shared.models import JobEvent, RunnerJob
-from tui.client import export
-from tui.client.http import DaemonClient, decode
+from tui.client import api
+from tui.client.http import DaemonClient
 from tui.screens.job_pages import JobDiff, JobEvents, StepLog
-from tui.text import diffs, events
+from tui.text import diffs
+from tui.text.events import event_line
 from tui.text.jobs import elapsed
 from tui.text.plain import plain
 from tui.widgets import log_text, pages
@@ -28,14 +29,11 @@ from tui.widgets.log import LogView
 from tui.widgets.searchable import LogPanel, SearchablePage, focus_target
 from tui.widgets.step_tree import NAME_CELLS, TIME_CELLS, StepTree, timeline_axis
 
-# merged from tui.screens.job_taking: What can be taken out of a job's screen: the page that is read, as plain
-# lines, as a file, or for the clipboard.
-
 LOG, EVENTS, DIFF, WHY, _PROMPT, RAW, _RESULT = range(1, 8)
 
 
 class JobBody(Container):
-    """Steps, and the page that is read; told of the job and of its events, its texts ask the daemon themselves."""
+    """Steps and pages; the long pages request their texts from the daemon themselves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *[Binding(str(at), f"page({at})", title.lower(), show=False) for at, title in enumerate(PAGE_TITLES, 1)],
@@ -46,66 +44,62 @@ class JobBody(Container):
         Binding("right_square_bracket", "step(1)", "next step", show=False),
     ]
 
-    class Turned(Message):
-        """Another page is read."""
+    class PageChanged(Message):
+        """Another page is shown."""
 
-    def __init__(self, daemon: DaemonClient, steps: StepTree) -> None:
+    def __init__(self, client: DaemonClient, steps: StepTree) -> None:
         super().__init__(id="parts")
         self.page = LOG
+        self._client = client
         self.steps = steps
-        self.log_output = StepLog(daemon)
-        self.diff = JobDiff(daemon)
-        self.events = JobEvents(daemon)
+        self.step_log = StepLog(client)
+        self.diff = JobDiff(client)
+        self.events = JobEvents(client)
         self.text = TextView(id="page")
-        for page in (self.log_output, self.events, self.diff, self.text):
+        for page in (self.step_log, self.events, self.diff, self.text):
             page.add_class("page")
         self.job: RunnerJob | None = None
         self.document = b""
 
     def compose(self) -> ComposeResult:
-        """Put the steps beside the page, or over it where the screen is narrow."""
+        """Lay out the steps beside the page, or above it on a narrow screen."""
         with Vertical(id="left"):
             yield Bar(id="axis")
             yield self.steps
         with Vertical(id="panel"):
-            yield Bar(id="says")
-            yield self.log_output
+            yield Bar(id="position")
+            yield self.step_log
             yield self.events
             yield self.diff
             yield self.text
 
     def on_mount(self) -> None:
         """Begin with the log."""
-        self._only()
+        self._display_page()
         self.steps.focus()
 
     @property
     def shown(self) -> SearchablePage:
-        """The page that is read."""
-        pages_: dict[int, SearchablePage] = {LOG: self.log_output, EVENTS: self.events, DIFF: self.diff}
-        return pages_.get(self.page, self.text)
-
-    @property
-    def job_id(self) -> str:
-        """The job's id; empty while nothing is known."""
-        return self.job.id if self.job else ""
+        """The page that is shown."""
+        long_pages: dict[int, SearchablePage] = {LOG: self.step_log, EVENTS: self.events, DIFF: self.diff}
+        return long_pages.get(self.page, self.text)
 
     def show(self, document: bytes, job: RunnerJob, events: Iterable[JobEvent]) -> None:
-        """Show a job as it is now, and of its events those that are new."""
+        """Show the current state of a job, of which `document` is the JSON, and add its new events."""
         self.document, self.job = document, job
         self.steps.show(job)
         self.events.add(events)
-        self._open_texts()
+        self._load_pages()
         self.draw()
 
-    def happened(self, events: list[JobEvent]) -> None:
-        """Show what happened; more output is read by the log itself."""
+    def add_events(self, events: list[JobEvent]) -> None:
+        """Show new events; the log reads more output if they tell of any."""
         self.events.add(events)
-        self.log_output.happened(events)
-        self._say()
+        self.step_log.add_events(events)
+        self._show_position()
 
     def draw(self) -> None:
-        """Draw what depends on the time and the width."""
+        """Draw what depends on time and width."""
         job = self.job
         if job is None:
             return
@@ -119,25 +113,25 @@ class JobBody(Container):
             self.text.show(
                 pages.page_lines(PAGE_TITLES[self.page - 1], job, self.document, max(self.text.line_width, 20))
             )
-        self._say()
+        self._show_position()
 
-    def _open_texts(self) -> None:
-        """Read the texts of the step under the cursor, where they are others than those that are shown."""
+    def _load_pages(self) -> None:
+        """Request the texts of the step under the cursor, unless they are shown already."""
         job, step = self.job, self.steps.step
         if job is None:
             return
         if step:
-            self.log_output.show(job.id, step)
+            self.step_log.show(job.id, step)
         if self.page == EVENTS:
             self.events.show(job.id)
         if self.page == DIFF:
             self.diff.show(job, step.attempt if step else job.attempt)
-        self._say()
+        self._show_position()
 
     @on(LogView.Changed)
     @on(RowView.Moved, "#events")
-    def _say(self) -> None:
-        """Say what the page shows, and where one is in it."""
+    def _show_position(self) -> None:
+        """Show what the page is, and which part of it is visible."""
         left: list[BarSegment] = [(f" {PAGE_TITLES[self.page - 1].upper()}", "dim", "")]
         right: BarSegment = ("", "dim", "")
         shown = self.shown
@@ -150,96 +144,101 @@ class JobBody(Container):
             tried = f" (try {step.try_})" if step.try_ else ""
             left = [(f" LOG  {plain(step.name)}{tried}", "dim", "")]
             left.append((f"  exit {step.exit_code}" if step.exit_code else "", "red", ""))
-            if step.completed_at is None and self.log_output.log_view.following and not self.log_output.note:
+            if step.completed_at is None and self.step_log.log_view.following and not self.step_log.note:
                 right = ("following ", "dim", "")
-        self.query_one("#says", Bar).show(left, [right])
+        self.query_one("#position", Bar).show(left, [right])
 
     @on(RowView.Moved, "#steps")
     def moved(self) -> None:
-        """Show the output of the step that is meant now."""
-        self._open_texts()
+        """Show the output of the step under the cursor."""
+        self._load_pages()
 
     @on(RowView.Opened, "#steps")
     def opened(self) -> None:
-        """Go to the output."""
+        """Focus the output."""
         self.action_page(LOG)
         focus_target(self.shown).focus()
 
     @on(RowView.Opened, "#events")
     def opened_event(self) -> None:
-        """Go to the step of an event, and to the place in its output."""
+        """Go to the step of an event and, if the event is output, to its place in the log."""
         event = self.events.event
         if event and event.step_id and self.steps.select(event.step_id):
             self.action_page(LOG)
             if event.type == "step.output" and isinstance(offset := event.payload.get("offset"), int):
-                self.log_output.log_view.go_to(offset)
+                self.step_log.log_view.go_to(offset)
 
     def action_page(self, page: int) -> None:
         """Show another page."""
-        elsewhere = not self.steps.has_focus
+        page_focused = not self.steps.has_focus
         self.page = page
-        self._only()
+        self._display_page()
         self.text.jump(0)
-        if elsewhere:
+        if page_focused:
             focus_target(self.shown).focus()
-        self._open_texts()
-        self.post_message(self.Turned())
+        self._load_pages()
+        self.post_message(self.PageChanged())
 
-    def _only(self) -> None:
-        for each in (self.log_output, self.events, self.diff, self.text):
+    def _display_page(self) -> None:
+        for each in (self.step_log, self.events, self.diff, self.text):
             each.display = each is self.shown
 
     def action_widen(self) -> None:
-        """Give the page the whole width, or the steps their place again."""
+        """Give the page the full width, or show the steps again."""
         self.toggle_class("-wide")
         (focus_target(self.shown) if self.has_class("-wide") else self.steps).focus()
         self.screen.call_after_refresh(self.draw)
 
     def action_times(self) -> None:
-        """Put times beside the output, or take them away."""
-        self.log_output.show_times()
+        """Show or hide the times beside the output."""
+        self.step_log.show_times()
 
     def action_step(self, by: int) -> None:
-        """Go to the next step in time, or to the one before."""
+        """Go to the next step in time, or to the previous one."""
         self.steps.select_neighbour(by)
 
+    def page_lines(self) -> Iterable[str]:
+        """Return the whole page as plain lines; to iterate over a long one raises what the client raises."""
+        if self.page == LOG:
+            return map(log_text.log_line, self.step_log.source.lines())
+        if self.page == DIFF:
+            return map(diffs.diff_line, self.diff.source.lines())
+        if self.page == EVENTS:
+            return (_plain_event(reply.value) for reply in api.iter_job_events(self._client, self._job_id))
+        return self.text.text
 
-def plain_lines(body: JobBody, daemon: DaemonClient) -> Iterable[str]:
-    """Return the whole page, plain; where the daemon has to be asked, what it raises comes while one reads."""
-    if body.page == LOG:
-        return export.iter_lines(daemon, body.log_output.path, log_text.log_line)
-    if body.page == DIFF:
-        return export.iter_lines(daemon, body.diff.path, diffs.diff_line)
-    if body.page == EVENTS:
-        return map(_event_line, export.iter_raw_events(daemon, body.job_id))
-    return body.text.text
+    def page_file(self) -> tuple[Path, Iterator[bytes]]:
+        """Return a file name for the page, and its contents in chunks."""
+        name = f"stitcher-{plain(ids.short_id(self._job_id))}"
+        if self.page == LOG:
+            return Path(f"{name}-{self.step_log.file_name}.log"), self.step_log.source.chunks()
+        if self.page == DIFF:
+            return Path(f"{name}.diff"), self.diff.source.chunks()
+        if self.page == EVENTS:
+            return Path(f"{name}-events.jsonl"), self._raw_events()
+        if self.page == RAW:
+            return Path(f"{name}.json"), iter((self.document, b"\n"))
+        lines = (f"{line}\n".encode() for line in self.text.text)
+        return Path(f"{name}-{PAGE_TITLES[self.page - 1].lower()}.txt"), lines
+
+    def visible_text(self) -> str:
+        """Return what is to be copied: the event under the cursor, the visible part of a long text, or the page."""
+        page = self.shown
+        if isinstance(page, EventList):
+            return msgspec.json.encode(page.event).decode() if page.event else ""
+        if isinstance(page, LogPanel):
+            first, last = page.view.visible_rows
+            rows = range(first, min(last + 1, page.view.count))
+            return "\n".join("".join(text for text, _ in page.view.draw(row, 0)).rstrip() for row in rows)
+        return "\n".join(page.text)
+
+    def _raw_events(self) -> Iterator[bytes]:
+        return (reply.raw + b"\n" for reply in api.iter_job_events(self._client, self._job_id))
+
+    @property
+    def _job_id(self) -> str:
+        return self.job.id if self.job else ""
 
 
-def page_file(body: JobBody, daemon: DaemonClient) -> tuple[Path, Iterator[bytes]]:
-    """Return a name in the present directory for the page, and what is to be written there."""
-    name = f"stitcher-{plain(ids.short_id(body.job_id))}"
-    if body.page == LOG:
-        return Path(f"{name}-{body.log_output.name}.log"), export.iter_chunks(daemon, body.log_output.path)
-    if body.page == DIFF:
-        return Path(f"{name}.diff"), export.iter_chunks(daemon, body.diff.path)
-    if body.page == EVENTS:
-        return Path(f"{name}-events.jsonl"), (event + b"\n" for event in export.iter_raw_events(daemon, body.job_id))
-    if body.page == RAW:
-        return Path(f"{name}.json"), iter((body.document, b"\n"))
-    return Path(f"{name}-{PAGE_TITLES[body.page - 1].lower()}.txt"), (f"{line}\n".encode() for line in body.text.text)
-
-
-def visible_text(body: JobBody) -> str:
-    """Return what is to be copied: the event that is meant, the part of a long text that is seen, or all of a page."""
-    page = body.shown
-    if isinstance(page, EventList):
-        return msgspec.json.encode(page.event).decode() if page.event else ""
-    if isinstance(page, LogPanel):
-        first, last = page.view.visible_rows
-        rows = range(first, min(last + 1, page.view.count))
-        return "\n".join("".join(text for text, _ in page.view.draw(row, 0)).rstrip() for row in rows)
-    return "\n".join(page.text)
-
-
-def _event_line(event: bytes) -> str:
-    return "".join(text for text, _ in events.event_line(decode(event, JobEvent), with_job=False))
+def _plain_event(event: JobEvent) -> str:
+    return "".join(text for text, _ in event_line(event, with_job=False))

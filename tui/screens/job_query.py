@@ -1,29 +1,29 @@
-"""What a list of jobs is narrowed to: a tab and a filter, as the daemon is asked and as people read it."""
+"""Which jobs a list shows: tabs, filters and saved views, and the lines above the list that tell it."""
 
 from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
 from msgspec import Struct
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from shared.api import Problem
 from shared.models import Status
 from tui.client.http import ApiError
-from tui.screens import jobs_list
-from tui.screens.jobs_list import Jobs
+from tui.client.views import MAX_TABS, VIEW_NAME, ViewError, load_views, save_views
+from tui.screens.dialogs import ConfirmDialog, InputDialog
+from tui.screens.jobs_list import Jobs, selection_segments
+from tui.screens.session import Session
 from tui.text.jobs import counted
 from tui.text.plain import plain, width
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.inputs import FilterBar
 from tui.widgets.job_row import job_heading
 
-# merged from tui.screens.jobs_head: What stands over the list of jobs: tabs, filter, what is wrong with it,
-# and the heading.
-# merged from tui.screens.jobs_words: The line of the filter over the list of jobs, and what is wrong with it.
+WAITING_TAB = 3
 
 
 class JobTab(Struct, frozen=True):
-    """A name, and what it shows: jobs in some states (none is all), or those that a filter means."""
+    """A name for some of the jobs: those in `statuses` (all, if there are none) that match `filter`."""
 
     name: str
     statuses: tuple[Status, ...] = ()
@@ -36,94 +36,49 @@ TABS = (
     JobTab("Waiting for you", (Status.PENDING,)),
     JobTab("Failed", (Status.FAILED,)),
 )
-WAITING = 3
 
 
-def all_tabs(views: dict[str, str], most: int) -> tuple[JobTab, ...]:
-    """Return the tabs that there are, the first of somebody's own views behind them."""
-    return (*TABS, *(JobTab(f"@{name}", filter=text) for name, text in list(views.items())[:most]))
+def all_tabs(views: dict[str, str]) -> tuple[JobTab, ...]:
+    """Return the built-in tabs and, behind them, those of the first saved views."""
+    return (*TABS, *(JobTab(f"@{name}", filter=text) for name, text in list(views.items())[:MAX_TABS]))
 
 
 class JobQuery(Struct, frozen=True):
-    """A tab, its number from 1, and the text of a filter."""
+    """A tab, its number from 1, and a filter typed by the user."""
 
     tab: JobTab = TABS[0]
     number: int = 1
     filter: str = ""
 
     @property
-    def query(self) -> list[tuple[str, str]]:
-        """What the daemon is asked."""
-        query = [("status", status.value) for status in self.tab.statuses]
-        words = " ".join(filter(None, (self.tab.filter, self.filter)))
-        return [*query, ("q", words)] if words else query
+    def parameters(self) -> list[tuple[str, str]]:
+        """The query as parameters of a request."""
+        statuses = [("status", status.value) for status in self.tab.statuses]
+        text = " ".join(filter(None, (self.tab.filter, self.filter)))
+        return [*statuses, ("q", text)] if text else statuses
 
     @property
     def text(self) -> str:
-        """The same as one filter."""
+        """The query as one filter."""
         states = ",".join(status.lower() for status in self.tab.statuses)
         return " ".join(filter(None, (f"state:{states}" * bool(states), self.tab.filter, self.filter)))
 
     def why_empty(self, counts: dict[str, int]) -> str:
-        """Return why there is nothing to see."""
-        everything = sum(counts.values())
-        if not everything:
-            return "no jobs yet: a webhook starts them, or + (dispatch) does; stitcher demo shows how it goes"
-        if self.number == WAITING and not self.filter:
+        """Return why no jobs are listed; `counts` are the numbers of all jobs by status."""
+        total = sum(counts.values())
+        if not total:
+            return "no jobs yet: a webhook starts them, or + (dispatch) does; stitcher demo shows how it works"
+        if self.number == WAITING_TAB and not self.filter:
             return "nothing waits for you: jobs that need an approval come here"
         what = " and ".join(filter(None, ("the tab" * (self.number > 1), "the filter" * bool(self.filter))))
-        return f"{what} hides all {counted(everything, 'job')}; esc shows them"
-
-
-def tab_words(shown: Sequence[JobTab], here: int, counts: dict[str, int], cells: int) -> list[BarSegment]:
-    """Return the tabs with how many jobs each has, where that is known; without room, some by their numbers alone."""
-    words: list[BarSegment] = []
-    for named in ({*range(1, len(shown) + 1)}, {*range(1, len(TABS) + 1), here}, {here}):
-        words = _tab_words(shown, here, counts, named)
-        if sum(width(text) for text, _, _ in words) <= cells:
-            break
-    return words
-
-
-def _tab_words(shown: Sequence[JobTab], here: int, counts: dict[str, int], named: set[int]) -> list[BarSegment]:
-    words: list[BarSegment] = [(" ", "", "")]
-    for at, tab in enumerate(shown, 1):
-        current, action = at == here, f"screen.press('{at}')"
-        number = sum(counts.get(status.lower(), 0) for status in tab.statuses or Status)
-        words += [
-            (f" {at} ", "accent" if current else "dim", action),
-            (plain(tab.name) if at in named else "", "bold" if current else "", action),
-            (f" {number:,}  " if counts and not tab.filter else "  ", "" if current else "dim", action),
-        ]
-    return words
-
-
-class _Fault(msgspec.Struct):
-    detail: str = ""
-    column: int | None = None
-
-
-def filter_words(narrowing: JobQuery) -> list[BarSegment]:
-    """Return the filter that there is; that of a view stands in front, as the daemon counts its columns."""
-    words: list[BarSegment] = [(" / ", "accent", "screen.press('slash')")]
-    if narrowing.tab.filter:
-        words.append((f"{plain(narrowing.tab.filter)} ", "dim", ""))
-    said = plain(narrowing.filter) or ("" if narrowing.tab.filter else "no filter")
-    return [*words, (said, "" if narrowing.filter else "dim", "screen.press('slash')")]
-
-
-def fault_words(refused: ApiError) -> list[BarSegment]:
-    """Return what is wrong with a filter, under the place where it is wrong."""
-    fault = msgspec.json.decode(refused.document, type=_Fault)
-    offset = len(" / ") + (fault.column or 1) - 1
-    return [(" " * offset + "▲ " + plain(fault.detail), "red", "")]
+        return f"{what} hides all {counted(total, 'job')}; esc shows them"
 
 
 class JobQueryBar(Vertical):
-    """Four lines, of which one is typed in; on the smallest terminals only those that say something."""
+    """Tabs, filter, what is wrong with the filter, and the heading; small terminals show only what says something."""
 
     DEFAULT_CSS = """
-    JobsHead {
+    JobQueryBar {
         height: auto;
         #fault { display: none; }
     }
@@ -134,37 +89,118 @@ class JobQueryBar(Vertical):
         self._values = values
 
     def compose(self) -> ComposeResult:
-        """Put the lines under each other."""
+        """Stack the lines."""
         yield Bar(id="tabs")
         yield Bar(id="filter")
         yield FilterBar(self._values, id="typing")
         yield Bar(id="fault")
         yield Bar(id="heading")
 
-    def draw(self, jobs: Jobs, narrowing: JobQuery, tabs: Sequence[JobTab], counts: dict[str, int]) -> None:
-        """Draw all of it; `counts` are of all jobs."""
+    def draw(self, jobs: Jobs, query: JobQuery, tabs: Sequence[JobTab], counts: dict[str, int]) -> None:
+        """Draw all lines; `counts` are the numbers of all jobs by status."""
         tiny, typing = self.screen.has_class("-tiny"), self.query_one(FilterBar).display
-        save: list[BarSegment] = [("S save as view ", "dim", "screen.press('S')")] if narrowing.filter else []
+        save: list[BarSegment] = [("S save as view ", "dim", "screen.press('S')")] if query.filter else []
         cells = self.size.width - sum(width(text) for text, _, _ in save)
-        self._bar("tabs", tab_words(tabs, narrowing.number, counts, cells), save).display = (
-            not tiny or narrowing.number > 1
-        )
-        right = jobs_list.selection_words(jobs, sum(counts.values()))
-        self._bar("filter", filter_words(narrowing), right).display = not typing and (
-            not tiny or bool(narrowing.filter or jobs.marked or jobs.new_above)
-        )
-        self._bar("heading", [(text, style, "") for text, style in job_heading(jobs.line_width, jobs.hidden_columns)])
+        tab_bar = self._show("tabs", tab_segments(tabs, query.number, counts, cells), save)
+        tab_bar.display = not tiny or query.number > 1
+        filter_bar = self._show("filter", filter_segments(query), selection_segments(jobs, sum(counts.values())))
+        filter_bar.display = not typing and (not tiny or bool(query.filter or jobs.marked or jobs.new_above))
+        self._show("heading", [(text, style, "") for text, style in job_heading(jobs.line_width, jobs.hidden_columns)])
 
-    def fault(self, said: Exception | None) -> None:
-        """Show what is wrong with the filter under its place, or with None nothing."""
-        words: list[BarSegment] = []
-        if isinstance(said, ApiError):
-            words = fault_words(said)
-        elif said is not None:
-            words = [(f" ▲ {plain(str(said))}", "red", "")]
-        self._bar("fault", words).display = bool(words)
+    def show_error(self, error: Exception | None) -> None:
+        """Show what is wrong with the filter, below the place if it is known; None hides it."""
+        segments: list[BarSegment] = []
+        if isinstance(error, ApiError):
+            segments = fault_segments(error.problem)
+        elif error is not None:
+            segments = [(f" ▲ {plain(str(error))}", "red", "")]
+        self._show("fault", segments).display = bool(segments)
 
-    def _bar(self, name: str, left: list[BarSegment], right: Sequence[BarSegment] = ()) -> Bar:
+    def _show(self, name: str, left: list[BarSegment], right: Sequence[BarSegment] = ()) -> Bar:
         bar = self.query_one(f"#{name}", Bar)
         bar.show(left, right)
         return bar
+
+
+def tab_segments(tabs: Sequence[JobTab], current: int, counts: dict[str, int], cells: int) -> list[BarSegment]:
+    """Return the tabs with their numbers of jobs, as far as known; without space, some by their keys alone."""
+    segments: list[BarSegment] = []
+    for named in ({*range(1, len(tabs) + 1)}, {*range(1, len(TABS) + 1), current}, {current}):
+        segments = _tab_segments(tabs, current, counts, named)
+        if sum(width(text) for text, _, _ in segments) <= cells:
+            break
+    return segments
+
+
+def _tab_segments(tabs: Sequence[JobTab], current: int, counts: dict[str, int], named: set[int]) -> list[BarSegment]:
+    segments: list[BarSegment] = [(" ", "", "")]
+    for at, tab in enumerate(tabs, 1):
+        here, press = at == current, f"screen.press('{at}')"
+        number = sum(counts.get(status.lower(), 0) for status in tab.statuses or Status)
+        segments += [
+            (f" {at} ", "accent" if here else "dim", press),
+            (plain(tab.name) if at in named else "", "bold" if here else "", press),
+            (f" {number:,}  " if counts and not tab.filter else "  ", "" if here else "dim", press),
+        ]
+    return segments
+
+
+def filter_segments(query: JobQuery) -> list[BarSegment]:
+    """Return the filter, that of a view first, since the daemon counts columns over both."""
+    segments: list[BarSegment] = [(" / ", "accent", "screen.press('slash')")]
+    if query.tab.filter:
+        segments.append((f"{plain(query.tab.filter)} ", "dim", ""))
+    text = plain(query.filter) or ("" if query.tab.filter else "no filter")
+    return [*segments, (text, "" if query.filter else "dim", "screen.press('slash')")]
+
+
+def fault_segments(problem: Problem) -> list[BarSegment]:
+    """Return what is wrong with a filter, indented to the column where it is wrong."""
+    offset = len(" / ") + (problem.column or 1) - 1
+    return [(" " * offset + "▲ " + plain(problem.detail), "red", "")]
+
+
+def read_views(session: Session) -> dict[str, str]:
+    """Return the saved views; if their file cannot be read, notify the user and return none."""
+    try:
+        return load_views(session.config)
+    except ViewError as error:
+        session.notify(str(error), error=True)
+        return {}
+
+
+async def save_view(session: Session, text: str) -> dict[str, str] | None:
+    """Ask for a name and save a filter under it; return all views, or None if it was not saved."""
+    lines = [
+        [("filter  ", "dim"), (text, "accent")],
+        [],
+        [("It becomes a tab, and @name stands for it in every filter.", "dim")],
+    ]
+    name = await session.ask(InputDialog("Save this as a view?", lines, label="a name", required=True))
+    if name is None:
+        return None
+    name = name.removeprefix("@")
+    if not VIEW_NAME.fullmatch(name):
+        session.notify(f"{name} is not a name for a view: small letters, digits, - and _, at most 20", error=True)
+        return None
+    views = read_views(session)
+    if name not in views and len(views) >= MAX_TABS:
+        session.notify(f"there are {MAX_TABS} views already: delete one first, with X on its tab", error=True)
+        return None
+    return _write_views(session, {**views, name: text})
+
+
+async def delete_view(session: Session, name: str) -> dict[str, str] | None:
+    """Delete a view, after confirmation; return those that are left, or None if it was not deleted."""
+    if not await session.ask(ConfirmDialog(f"Delete the view @{name}?", [[("Its jobs stay as they are.", "dim")]])):
+        return None
+    return _write_views(session, {other: text for other, text in read_views(session).items() if other != name})
+
+
+def _write_views(session: Session, views: dict[str, str]) -> dict[str, str] | None:
+    try:
+        save_views(session.config, views)
+    except OSError as error:
+        session.notify(f"the views cannot be saved: {error}", error=True)
+        return None
+    return views

@@ -1,4 +1,4 @@
-"""All jobs, newest first: the first screen, over the list how work goes, and what is new of the rails."""
+"""The first screen: all jobs, newest first, below the daemon's load and what is new about the rails."""
 
 from typing import ClassVar
 
@@ -8,42 +8,43 @@ from textual.binding import Binding, BindingType
 
 from tui.screens.base import BaseScreen
 from tui.screens.jobs_pane import JobsPane
-from tui.screens.session import Connection, EventsReceived, SnapshotReceived
+from tui.screens.session import EventsReceived, Session, SnapshotReceived
 from tui.text.plain import width
 from tui.widgets.bar import Bar, BarSegment, status_load
 from tui.widgets.board import Board, PageRequest
 from tui.widgets.lines import RowView
 
-AGES = 15  # seconds between two looks at the ages of jobs that are over
+AGE_SECONDS = 15  # between two updates of the ages of jobs that have ended
 
 
 class JobsScreen(BaseScreen):
-    """The first screen, and the last one to leave."""
+    """The screen below all others."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "see", "see what changed"),
-        Binding("escape", "hush", "hide what is new", show=False),
+        Binding("escape", "dismiss_notice", "hide what is new", show=False),
     ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._begun = False  # the first page comes with the feed
-        self._beats = 0
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._started = False  # the first page comes with the feed
+        self._ticks = 0
 
     def body(self) -> ComposeResult:
-        """Put the notice over the jobs."""
+        """Stack the notice and the jobs."""
         yield Bar(id="notice")
-        yield JobsPane()
+        yield JobsPane(self.session)
 
-    def title_words(self) -> list[BarSegment]:
-        """Return the name of the place."""
+    def title_segments(self) -> list[BarSegment]:
+        """Return the name of the screen."""
         return [(" stitcher", "bold", ""), (" ─ jobs", "dim", "")]
 
-    def state_words(self, link: Connection) -> list[BarSegment]:
-        """Return how the daemon is, and as much of how work goes as there is room for."""
-        live, *others = super().state_words(link)
-        taken = sum(width(text) for text, _, _ in [*self.title_words(), live, *others]) + 2
-        return [live, *status_load(self.house.vitals, self.house.clock(), self.size.width - taken), *others]
+    def state_segments(self) -> list[BarSegment]:
+        """Add as much of the daemon's load as there is space for."""
+        connection, *others = super().state_segments()
+        used = sum(width(text) for text, _, _ in [*self.title_segments(), connection, *others]) + 2
+        load = status_load(self.session.status, self.session.clock(), self.size.width - used)
+        return [connection, *load, *others]
 
     @property
     def pane(self) -> JobsPane:
@@ -51,81 +52,80 @@ class JobsScreen(BaseScreen):
         return self.query_one(JobsPane)
 
     def on_mount(self) -> None:
-        """Let time pass."""
-        self.set_interval(1.0, self._time_passes)
+        """Keep times up to date."""
+        self.set_interval(1.0, self._tick)
 
     @on(SnapshotReceived)
-    def began(self, message: SnapshotReceived) -> None:
-        """Begin anew with the newest jobs; another tab or filter than all has to be asked for."""
-        self._begun = True
+    def snapshot_received(self, message: SnapshotReceived) -> None:
+        """Start again from the newest jobs; those of another tab or filter have to be requested."""
+        self._started = True
         pane = self.pane
-        pane.jobs.show(Board(pane.narrowing.query))
-        if not pane.narrowing.query:
+        pane.jobs.show(Board(pane.job_query.parameters))
+        if not pane.job_query.parameters:
             pane.jobs.merge_page(PageRequest(None, len(message.page.items)), message.page)
-        self._look()
+        self._load()
         pane.redraw()
 
     @on(EventsReceived)
     def events_received(self, message: EventsReceived) -> None:
-        """Ask again for what is looked at and changed."""
+        """Request again what is visible and changed."""
         self.pane.jobs.board.apply(message.events)
-        self._look()
+        self._load()
 
     @on(RowView.Moved)
     def moved(self) -> None:
-        """Ask for what is looked at now."""
-        self._look()
+        """Request what is visible now."""
+        self._load()
         self.pane.redraw()
 
-    @on(JobsPane.Drawn)
-    def drawn(self) -> None:
-        """Offer what can be done now."""
-        self.hint()
+    @on(JobsPane.Redrawn)
+    def redrawn(self) -> None:
+        """Show the keys that work now."""
+        self.show_hints()
 
-    def show_connection(self, link: Connection) -> None:
-        """Ask again once the daemon is back, and tell what is new of the rails."""
-        super().show_connection(link)
-        notice, bar = self.house.notice, self.query_one("#notice", Bar)
+    def show_session(self) -> None:
+        """Show the notice too, and request what is missing once the daemon is back."""
+        super().show_session()
+        notice, bar = self.session.notice, self.query_one("#notice", Bar)
         bar.display = notice is not None
         if notice is not None:
-            bar.show(*notice.line)
-        if self._begun:
-            self._look()
+            bar.show(*notice.bar)
+        if self._started:
+            self._load()
             self.pane.redraw()
 
     def on_resize(self) -> None:
         """Draw for the new width."""
         self.call_after_refresh(self.pane.redraw)
 
-    def _look(self) -> None:
-        if self._begun:
-            self.pane.look()
+    def _load(self) -> None:
+        if self._started:
+            self.pane.load()
 
-    def _time_passes(self) -> None:
-        self._beats += 1
+    def _tick(self) -> None:
+        self._ticks += 1
         if self.is_current:
-            self.pane.jobs.tick(ages=self._beats % AGES == 0)
-            self.show_title(self.house.link)
+            self.pane.jobs.tick(ages=self._ticks % AGE_SECONDS == 0)
+            self.show_title()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's way)
         """Offer only what can be done."""
-        notice = self.house.notice
+        notice = self.session.notice
         if action == "see":
-            return notice is not None and notice.changes
-        return action != "hush" or (notice is not None and not notice.refused)
+            return notice is not None and notice.has_changes
+        return action != "dismiss_notice" or (notice is not None and not notice.rejected)
 
     def action_see(self) -> None:
-        """Show what the rails would now say of what came in before."""
-        if self.house.notice:
-            self.house.action_open("simulation", self.house.notice.simulation)
+        """Show how the new rails would have decided past deliveries."""
+        if self.session.notice:
+            self.session.open("simulation", self.session.notice.simulation)
 
-    def action_hush(self) -> None:
-        """Hide what is new of the rails."""
-        self.house.notice = None
-        self.show_connection(self.house.link)
+    def action_dismiss_notice(self) -> None:
+        """Hide what is new about the rails."""
+        self.session.set_notice(None)
 
     @on(RowView.Opened)
     def opened(self) -> None:
         """Open the job under the cursor."""
         if self.pane.jobs.current_id:
-            self.house.open_job(self.pane.jobs.current_id)
+            self.session.open("job", self.pane.jobs.current_id)

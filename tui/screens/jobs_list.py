@@ -1,131 +1,72 @@
-"""The list of jobs with what can be done to those that are meant: marked, under the cursor, or all that fit."""
+"""The list of jobs with the actions on the selected ones: those marked, the one under the cursor, or all that match."""
 
-import asyncio
-from collections.abc import Callable
-from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from shared.api import JobPage
 from shared.models import RunnerJob
-from tui.client.http import DaemonClient, DaemonUnreachable, decode
-from tui.screens.actions import APPROVE, CANCEL, JOB_ACTIONS, RETRY, applicable
-from tui.screens.base import REFUSALS
+from tui.screens.actions import (
+    APPROVE,
+    CANCEL,
+    JOB_ACTIONS,
+    RETRY,
+    applicable,
+    export_jobs,
+    run_action,
+    run_bulk_action,
+)
+from tui.screens.session import Session
 from tui.widgets.bar import BarSegment
-from tui.widgets.board import Board, PageRequest
+from tui.widgets.board import Board
 from tui.widgets.job_list import JobList
 
-if TYPE_CHECKING:
-    from tui.app.app import StitcherApp
-
-# merged from tui.screens.job_pages: Pages of jobs, asked for until everything that is looked at is true.
-
-PACE = 0.25  # seconds between two questions for the same rows while events come in one after the other
-
-
-class JobPageLoader:
-    """Fills one list; tells when something `changed`, and what was `refused`.
-
-    An answer for a board that the list no longer shows is dropped.
-    """
-
-    def __init__(
-        self, daemon: DaemonClient, jobs: JobList, changed: Callable[[], None], refused: Callable[[Exception], None]
-    ) -> None:
-        self._daemon = daemon
-        self._jobs = jobs
-        self._changed = changed
-        self._refused = refused
-        self._asked_at: dict[str | None, float] = {}
-        self._busy = False
-
-    def hurry(self) -> None:
-        """Ask at once, whatever was asked before."""
-        self._asked_at.clear()
-
-    def look(self) -> None:
-        """Ask while anything that is looked at is not true."""
-        if not self._busy:
-            self._busy = True
-            self._jobs.run_worker(self._fill(), group="jobs")
-
-    async def _fill(self) -> None:
-        board = self._jobs.board
-        try:
-            while board is self._jobs.board and (ask := board.wish(*self._jobs.visible_rows)):
-                await self._wait(ask)
-                page = await asyncio.to_thread(_page, self._daemon, board, ask)
-                if board is self._jobs.board:
-                    self._jobs.merge_page(ask, page)
-                    self._changed()
-        except DaemonUnreachable:
-            return  # it is asked again when the daemon is back
-        except REFUSALS as said:
-            if board is self._jobs.board:
-                board.give_up()
-                self._refused(said)
-        finally:
-            self._busy = False
-        if board is not self._jobs.board:
-            self.look()
-
-    async def _wait(self, ask: PageRequest) -> None:
-        await asyncio.sleep(self._asked_at.get(ask.before, 0.0) + PACE - monotonic())
-        self._asked_at = {ask.before: monotonic()} if len(self._asked_at) > 9 else self._asked_at
-        self._asked_at[ask.before] = monotonic()
-
-
-def _page(daemon: DaemonClient, board: Board, ask: PageRequest) -> JobPage:
-    paging = [("limit", str(ask.limit)), *([("before", ask.before)] if ask.before else [])]
-    return decode(daemon.get("/runner-jobs", [*board.query, *paging]), JobPage)
+ALL_SELECTED = "all that match selected · c cancel · r retry   "
 
 
 class Jobs(JobList):
-    """The list as it is steered; `meaning` is the filter that all its jobs fit."""
+    """The list as its keys see it; `filter` is the one that all its jobs match."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark"),
         Binding("v", "range", "mark from the last mark to here", show=False),
-        Binding("A", "all", "mark all that fit", show=False),
+        Binding("A", "all", "mark all that match", show=False),
         Binding("c", "act('cancel')", "cancel"),
         Binding("r", "act('retry')", "retry"),
         Binding("a", "act('approve')", "approve"),
-        Binding("d", "act('deny')", "deny"),  # where nothing waits, the key is the app's: deliveries
+        Binding("d", "act('deny')", "deny"),  # without a waiting job the app has the key: deliveries
         Binding("w", "why", "why"),
         Binding("y", "copy", "copy id", show=False),
         Binding("e", "export", "export as JSON lines", show=False),
     ]
-    meaning = ""
-    all_marked = False  # also those that are not here
+
+    def __init__(self, session: Session, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
+        super().__init__(Board(), session.clock, id=id)
+        self.filter = ""
+        self.all_selected = False  # also the jobs that are not loaded
+        self._session = session
 
     @property
-    def house(self) -> "StitcherApp":
-        """The app, by its own type."""
-        return cast("StitcherApp", self.app)
-
-    @property
-    def chosen(self) -> list[RunnerJob]:
+    def selected(self) -> list[RunnerJob]:
         """The marked jobs, or the one under the cursor."""
-        found = map(self.board.known, self.marked) if self.marked else [self.current]
+        found = map(self.board.cached, self.marked) if self.marked else [self.current]
         return [job for job in found if job is not None]
 
     def show(self, board: Board) -> None:
-        """Show another board, with nothing marked."""
-        self.all_marked = False
+        """Show another board, with nothing selected."""
+        self.all_selected = False
         super().show(board)
 
     def clear_marks(self) -> None:
-        """Mark nothing."""
-        self.all_marked = False
+        """Clear the selection."""
+        self.all_selected = False
         super().clear_marks()
         self.post_message(self.Moved())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done."""
         if action == "act":
-            act = JOB_ACTIONS[str(parameters[0])]
-            return act.in_bulk if self.all_marked else bool(applicable(act, self.chosen))
+            job_action = JOB_ACTIONS[str(parameters[0])]
+            return job_action.in_bulk if self.all_selected else bool(applicable(job_action, self.selected))
         if action == "range":
             return bool(self.marked)
         if action in {"why", "copy", "mark", "open", "export", "all"}:
@@ -133,15 +74,16 @@ class Jobs(JobList):
         return True
 
     def action_act(self, verb: str) -> None:
-        """Cancel, retry, approve or deny what is meant, after a question."""
-        if self.all_marked:
-            self.house.steer_all(JOB_ACTIONS[verb], self.meaning)
+        """Cancel, retry, approve or deny the selected jobs, after confirmation."""
+        if self.all_selected:
+            work = run_bulk_action(self._session, JOB_ACTIONS[verb], self.filter)
         else:
-            self.house.steer(JOB_ACTIONS[verb], applicable(JOB_ACTIONS[verb], self.chosen))
+            work = run_action(self._session, JOB_ACTIONS[verb], self.selected)
+        self._session.start(work, group="actions")
 
     def action_all(self) -> None:
-        """Mark every job that fits tab and filter, or no longer."""
-        self.all_marked = not self.all_marked
+        """Select every job that matches tab and filter, or no longer."""
+        self.all_selected = not self.all_selected
         self.post_message(self.Moved())
 
     def action_range(self) -> None:
@@ -150,35 +92,36 @@ class Jobs(JobList):
         self.post_message(self.Moved())
 
     def action_copy(self) -> None:
-        """Put the id under the cursor on the clipboard, through the terminal."""
+        """Copy the id under the cursor to the clipboard, through the terminal."""
         if self.current_id:
-            self.house.copy(self.current_id)
+            self._session.copy(self.current_id)
 
     def action_export(self) -> None:
         """Write the jobs of this list to a file."""
-        self.house.export_jobs(self.board.query)
+        self._session.start(export_jobs(self._session, self.board.query), group="export", exclusive=True)
 
     def action_why(self) -> None:
         """Show the decision behind the job under the cursor."""
         if self.current_id:
-            self.house.show_why(self.current_id)
+            self._session.open("why", self.current_id)
 
 
-ALL_SELECTED = "all that fit selected · c cancel · r retry   "
-
-
-def selection_words(jobs: Jobs, everything: int) -> list[BarSegment]:
-    """Return what is selected, what is new above, and how many of `everything` are shown."""
-    words: list[BarSegment] = []
-    if jobs.all_marked:
-        words.append((ALL_SELECTED, "accent", ""))
+def selection_segments(jobs: Jobs, total: int) -> list[BarSegment]:
+    """Return what is selected, what is new above, and how many of `total` jobs are listed."""
+    segments: list[BarSegment] = []
+    if jobs.all_selected:
+        segments.append((ALL_SELECTED, "accent", ""))
     elif jobs.marked:
-        chosen = jobs.chosen
-        acts = [f"{act.verb[0]} {act.verb} {len(fit)}" for act in (CANCEL, RETRY) if (fit := applicable(act, chosen))]
-        if waiting := applicable(APPROVE, chosen):
-            acts.append(f"a/d {len(waiting)}")
-        words.append((" · ".join([f"{len(jobs.marked)} selected", *acts]) + "   ", "accent", ""))
+        selected = jobs.selected
+        hints = [
+            f"{action.verb[0]} {action.verb} {len(fit)}"
+            for action in (CANCEL, RETRY)
+            if (fit := applicable(action, selected))
+        ]
+        if waiting := applicable(APPROVE, selected):
+            hints.append(f"a/d {len(waiting)}")
+        segments.append((" · ".join([f"{len(jobs.marked)} selected", *hints]) + "   ", "accent", ""))
     if jobs.new_above:
-        words.append((f"+{jobs.new_above} new   ", "green", "screen.press('home')"))
-    known = f"{jobs.count:,}{'+' if jobs.board.more else ''}"
-    return [*words, (f"{known} of {everything:,}   ↑newest ", "dim", "screen.press('home')")]
+        segments.append((f"+{jobs.new_above} new   ", "green", "screen.press('home')"))
+    listed = f"{jobs.count:,}{'+' if jobs.board.more else ''}"
+    return [*segments, (f"{listed} of {total:,}   ↑newest ", "dim", "screen.press('home')")]

@@ -1,4 +1,4 @@
-"""The rails: the text in force with what is doubtful in it, what changed, and the fault of a newer one."""
+"""The screen of the rails: the text in force with its warnings, what changed, and the error in a newer text."""
 
 from typing import ClassVar
 
@@ -7,11 +7,13 @@ from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 
 from shared.api import RailsState
+from tui.client import api
 from tui.client.export import show_in_pager
-from tui.client.http import DaemonClient, decode
-from tui.screens import rails_text, simulation
-from tui.screens.base import REFUSALS, BaseScreen, crumb
-from tui.screens.session import EventsReceived, SnapshotReceived
+from tui.client.http import DaemonClient
+from tui.screens import rails_text
+from tui.screens.base import BaseScreen, breadcrumb
+from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
+from tui.screens.simulation import simulate_file
 from tui.text.plain import plain
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.lines import TextView
@@ -20,7 +22,7 @@ PAGES = ("Text", "Changes")
 
 
 class RailsScreen(BaseScreen):
-    """One file, read only: it is changed in an editor, and watched by the daemon."""
+    """The rails file, read only: it is changed in an editor, and watched by the daemon."""
 
     CSS = "RailsScreen #fault { display: none; }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -30,53 +32,53 @@ class RailsScreen(BaseScreen):
         Binding("o", "pager", "open in $PAGER", show=False),
     ]
 
-    def __init__(self, line: int | None = None) -> None:
-        super().__init__()
+    def __init__(self, session: Session, line: int | None = None) -> None:
+        super().__init__(session)
         self._state: RailsState | None = None
         self._page = 1
-        self._line = line  # that is pointed at
+        self._target_line = line
 
     def body(self) -> ComposeResult:
-        """Put the fault over the text."""
+        """Stack the error and the text."""
         yield Bar(id="state")
         yield TextView(id="fault")
         yield Bar(id="pages")
         yield TextView(id="text")
 
-    def title_words(self) -> list[BarSegment]:
-        """Return the name of the place."""
-        return [crumb("Jobs"), ("rails", "bold", "")]
+    def title_segments(self) -> list[BarSegment]:
+        """Return the way back, and the name of the screen."""
+        return [breadcrumb("Jobs"), ("rails", "bold", "")]
 
     def on_mount(self) -> None:
-        """Ask for them."""
+        """Request the rails."""
         self.query_one("#text").focus()
         self.load()
 
     def on_resize(self) -> None:
-        """Fold for the new width."""
+        """Wrap for the new width."""
         self.call_after_refresh(self._draw)
 
     @on(SnapshotReceived)
-    def began(self) -> None:
-        """Ask again."""
+    def snapshot_received(self) -> None:
+        """Request the rails again."""
         self.load()
 
     @on(EventsReceived)
     def events_received(self, message: EventsReceived) -> None:
-        """Ask again where they changed."""
+        """Request the rails again if they changed."""
         if any(event.type.startswith("rails.") for event in message.events):
             self.load()
 
     @work(group="rails", exclusive=True)
     async def load(self) -> None:
-        """Ask, and show them."""
+        """Request the rails and show them."""
         try:
-            self._state = await self.ask(_state, self.house.daemon)
-        except REFUSALS as said:
-            self.show_error(said)
+            self._state = await self.session.call(_rails)
+        except DAEMON_ERRORS as error:
+            self.show_error(error)
         self._draw()
-        if self._line is not None:
-            self.query_one("#text", TextView).jump(max(self._line - self.size.height // 3, 0))
+        if self._target_line is not None:
+            self.query_one("#text", TextView).jump(max(self._target_line - self.size.height // 3, 0))
 
     def _draw(self) -> None:
         state = self._state
@@ -88,16 +90,22 @@ class RailsScreen(BaseScreen):
         fault.display = bool(lines)
         fault.styles.height = len(lines)
         fault.show(lines)
-        words: list[BarSegment] = [(" ", "", "")]
+        self.query_one("#pages", Bar).show(self._tab_segments(state))
+        if self._page == 1:
+            text.show(rails_text.text_lines(state, self._target_line))
+        else:
+            text.show(rails_text.change_lines(state))
+
+    def _tab_segments(self, state: RailsState) -> list[BarSegment]:
+        segments: list[BarSegment] = [(" ", "", "")]
         for at, name in enumerate(PAGES, 1):
             here, press = at == self._page, f"screen.press('{at}')"
             number = f" {len(state.changes)}" if name == "Changes" and state.changes else ""
-            words += [
+            segments += [
                 (f" {at} ", "accent" if here else "dim", press),
                 (f"{name}{number} ", "bold" if here else "", press),
             ]
-        self.query_one("#pages", Bar).show(words)
-        text.show(rails_text.numbered(state, self._line) if self._page == 1 else rails_text.changes(state))
+        return segments
 
     def action_page(self, page: int) -> None:
         """Show the text, or what changed."""
@@ -106,29 +114,29 @@ class RailsScreen(BaseScreen):
         self.query_one("#text", TextView).jump(0)
 
     def action_copy(self) -> None:
-        """Put the revision on the clipboard, through the terminal."""
+        """Copy the revision to the clipboard, through the terminal."""
         if self._state and self._state.revision:
-            self.house.copy(self._state.revision)
+            self.session.copy(self._state.revision)
 
     def action_pager(self) -> None:
-        """Show the text in $PAGER, and come back."""
+        """Show the text in $PAGER until the user leaves it."""
         if self._state is None:
             return
         try:
-            with self.house.suspend():
+            with self.app.suspend():
                 show_in_pager(map(plain, (self._state.text or "").splitlines()))
-        except (SuspendNotSupported, OSError) as said:
-            self.house.say(str(said), wrong=True)
+        except (SuspendNotSupported, OSError) as error:
+            self.session.notify(str(error), error=True)
         self.app.refresh()
 
     @work(group="simulate")
     async def action_simulate(self) -> None:
-        """Say what an edited file would have decided of what came in."""
-        await simulation.simulate_file(self.house)
+        """Simulate an edited file on past deliveries."""
+        await simulate_file(self.session)
 
 
-def _state(daemon: DaemonClient) -> RailsState:
-    """Return what is in force, with the text of what was before."""
-    state = decode(daemon.get("/rails"), RailsState)
-    before = rails_text.missing_revision(state)
-    return decode(daemon.get("/rails", [("against", before)]), RailsState) if before else state
+def _rails(client: DaemonClient) -> RailsState:
+    """Return the rails in force, with the text of the previous ones."""
+    state = api.get_rails(client).value
+    previous = rails_text.missing_revision(state)
+    return api.get_rails(client, against=previous).value if previous else state

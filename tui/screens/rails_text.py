@@ -1,4 +1,4 @@
-"""The pages of the rails, without a screen: the text in force, what is wrong with a newer one, and what changed."""
+"""The rails in words: the notice about a reload, the text in force, the error in a newer text, the changes."""
 
 import difflib
 
@@ -13,58 +13,54 @@ from tui.text.times import time_of_day
 from tui.widgets.bar import BarSegment
 from tui.widgets.paint import StyledLine, wrap_line
 
-# merged from tui.notice: What is to be known of the rails, in a line: that newer ones hold, and what they
-# change; or why they do not.
-
-
-class RailsNotice(Struct, frozen=True):
-    """A line for the list of jobs, and what newer rails would have decided."""
-
-    words: str
-    refused: bool = False
-    simulation: SimulationResult | None = None
-
-    @property
-    def changes(self) -> bool:
-        """Whether newer rails say something else of what came in."""
-        return self.simulation is not None and bool(self.simulation.changed)
-
-    @property
-    def line(self) -> tuple[list[BarSegment], list[BarSegment]]:
-        """The same for the two ends of a bar."""
-        see: list[BarSegment] = [("s to see ", "accent", "screen.see")] if self.changes else []
-        return [(f" {self.words}", "red" if self.refused else "green", "app.open('rails')")], see
-
-
-def rejected_notice(state: RailsState) -> RailsNotice | None:
-    """Return why the newest text of the file is not in force; None where it is."""
-    error = state.error
-    if error is None:
-        return None
-    kept = f"kept {state.revision}" if state.revision else "nothing runs until it is mended"
-    since = f" from {time_of_day(state.loaded_at)[:5]}" if state.revision and state.loaded_at else ""
-    return RailsNotice(
-        plain(f"▲ {state.path}:{error.line}:{error.column} {error.message} · {kept}{since}"), refused=True
-    )
-
-
-def reloaded_notice(state: RailsState, simulation: SimulationResult | None = None) -> RailsNotice:
-    """Return which rails hold now, and what they change, as far as that is known."""
-    before = f"{state.before} → " if state.before else ""
-    changed = f"{counted(len(state.changes), 'rule')} changed" if state.changes else "no rule changed"
-    words = f"rails {before}{state.revision} in force · {changed}"
-    if simulation is not None:
-        what = outcome_counts(simulation) or "nothing would be decided otherwise"
-        words += f" · of the last {simulation.deliveries:,} deliveries: {what}"
-    return RailsNotice(plain(words), simulation=simulation)
-
-
 _SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "moved": ("↕", "yellow")}
 _CHANGED = ("~", "yellow")
 
 
+class RailsNotice(Struct, frozen=True):
+    """A line of text about new rails and, if they are in force, how they would have decided past deliveries."""
+
+    text: str
+    rejected: bool = False
+    simulation: SimulationResult | None = None
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether a past delivery would be decided differently."""
+        return self.simulation is not None and bool(self.simulation.changed)
+
+    @property
+    def bar(self) -> tuple[list[BarSegment], list[BarSegment]]:
+        """The left and the right part of a bar."""
+        see: list[BarSegment] = [("s to see ", "accent", "screen.see")] if self.has_changes else []
+        return [(f" {self.text}", "red" if self.rejected else "green", "app.open('rails')")], see
+
+
+def rejected_notice(state: RailsState) -> RailsNotice | None:
+    """Return why the newest text of the file is not in force, or None if it is."""
+    error = state.error
+    if error is None:
+        return None
+    kept = f"kept {state.revision}" if state.revision else "nothing runs until it is fixed"
+    since = f" from {time_of_day(state.loaded_at)[:5]}" if state.revision and state.loaded_at else ""
+    return RailsNotice(
+        plain(f"▲ {state.path}:{error.line}:{error.column} {error.message} · {kept}{since}"), rejected=True
+    )
+
+
+def reloaded_notice(state: RailsState, simulation: SimulationResult | None = None) -> RailsNotice:
+    """Return which rails are in force now and, as far as it is known, what they change."""
+    before = f"{state.before} → " if state.before else ""
+    changed = f"{counted(len(state.changes), 'rule')} changed" if state.changes else "no rule changed"
+    text = f"rails {before}{state.revision} in force · {changed}"
+    if simulation is not None:
+        what = outcome_counts(simulation) or "nothing would be decided differently"
+        text += f" · of the last {simulation.deliveries:,} deliveries: {what}"
+    return RailsNotice(plain(text), simulation=simulation)
+
+
 def summary(state: RailsState) -> tuple[list[BarSegment], list[BarSegment]]:
-    """Return what is in force, and where it lies."""
+    """Return the left and the right part of a bar: which rails are in force, and where their file is."""
     since = f" since {time_of_day(plain(state.loaded_at))[:8]}" if state.loaded_at else ""
     warned = f" · {counted(len(state.warnings), 'warning')}" if state.warnings else ""
     force = f" {plain(state.revision)} in force{since}" if state.revision else " no rails are in force: nothing runs"
@@ -73,11 +69,11 @@ def summary(state: RailsState) -> tuple[list[BarSegment], list[BarSegment]]:
 
 
 def error_lines(state: RailsState, cells: int) -> list[StyledLine]:
-    """Return what is wrong with the newest text of the file, and what that means; nothing where it is in force."""
+    """Return the error in the newest text of the file, wrapped to `cells`; no lines if that text is in force."""
     error = state.error
     if error is None:
         return []
-    kept = f"kept {state.revision}" if state.revision else "nothing runs until it is mended"
+    kept = f"kept {state.revision}" if state.revision else "nothing runs until it is fixed"
     where = f"▲ {state.path}:{error.line}:{error.column} {error.message} · {kept}"
     lines: list[StyledLine] = [[(part, "red")] for part in wrap_line(plain(where), cells)]
     if isinstance(error.source, str):
@@ -86,8 +82,8 @@ def error_lines(state: RailsState, cells: int) -> list[StyledLine]:
     return lines
 
 
-def numbered(state: RailsState, pointed: int | None = None) -> list[StyledLine]:
-    """Return the text in force with its line numbers, one of them pointed at; under a line what is doubtful."""
+def text_lines(state: RailsState, target: int | None = None) -> list[StyledLine]:
+    """Return the text in force with line numbers, changed lines, warnings, and a pointer at line `target`."""
     warnings: dict[int, list[RailsFault]] = {}
     for each in state.warnings:
         warnings.setdefault(each.line, []).append(each)
@@ -99,18 +95,18 @@ def numbered(state: RailsState, pointed: int | None = None) -> list[StyledLine]:
         comment = text.lstrip().startswith("#")
         mark = ("▲", "yellow") if found else _CHANGED if number in changed else (" ", "")
         style = "yellow" if found else "dim" if comment else ""
-        here = number == pointed
+        here = number == target
         page.append([("▶", "accent") if here else mark, (f"{number:>4} ", "dim"), (text, "accent" if here else style)])
         page += [_mark(each, "yellow", text=f" {each.message}") for each in found]
     return page or [[("there is no text", "dim")]]
 
 
-def changes(state: RailsState) -> list[StyledLine]:
-    """Return how the rails in force differ from those before: the rules, then the lines."""
+def change_lines(state: RailsState) -> list[StyledLine]:
+    """Return how the rails in force differ from the previous ones: the rules, then the lines."""
     if state.before is None:
         return [[("nothing changed since the daemon started", "dim")]]
     page: list[StyledLine] = [[(f"{plain(state.before)} → {plain(state.revision or DASH)}", "bold")], []]
-    page += [_change(each) for each in state.changes] or [[("no rule is another", "dim")]]
+    page += [_change(each) for each in state.changes] or [[("no rule changed", "dim")]]
     if isinstance(state.before_text, str):
         old, new = (text.splitlines() for text in (state.before_text, state.text or ""))
         for line in difflib.unified_diff(old, new, state.before, state.revision or DASH, lineterm=""):
@@ -131,5 +127,5 @@ def _mark(fault: RailsFault, colour: str, *, text: str) -> StyledLine:
 
 
 def missing_revision(state: RailsState) -> str | None:
-    """Return the revision that the rails in force are to be compared with, where its text is not here yet."""
+    """Return the previous revision if its text has not been requested yet."""
     return state.before if state.before_text is UNSET else None

@@ -1,29 +1,47 @@
-"""What happens to screens that did not come from the keyboard."""
+"""What the screens share: the daemon's client, what is known about the daemon, and the way to other screens."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import Struct
+from textual.app import App
 from textual.message import Message
+from textual.screen import ModalScreen
 
 from shared.api import JobPage, Meta
 from shared.models import JobEvent
+from tui.client import api
+from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse, NotUtf8
+from tui.screens import SCREENS
+from tui.screens.rails_text import RailsNotice
+from tui.text.plain import plain
+from tui.widgets.bar import DaemonStatus
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DAEMON_ERRORS = (ApiError, DaemonUnreachable, InvalidResponse, NotUtf8)  # what a request to the daemon raises
 
 
 class Connection(Struct, frozen=True):
-    """How the daemon is heard: since when it is lost, in milliseconds since 1970, how often it was tried, and why."""
+    """State of the event feed: if lost, since when (`lost_at`), and when it is retried, in ms since 1970."""
 
     meta: Meta | None = None
     lost_at: int | None = None
     attempt: int = 0
     retry_at: int = 0
-    why: str = ""
+    error: str = ""
 
     @property
     def live(self) -> bool:
-        """Whether events come."""
+        """Whether events arrive."""
         return self.meta is not None and self.lost_at is None
 
 
 class EventsReceived(Message, bubble=False):
-    """Events, in their order."""
+    """New events, in order."""
 
     def __init__(self, events: list[JobEvent]) -> None:
         super().__init__()
@@ -31,7 +49,7 @@ class EventsReceived(Message, bubble=False):
 
 
 class SnapshotReceived(Message, bubble=False):
-    """All that is shown is void; the newest jobs are on this page."""
+    """Everything shown so far is void; `page` holds the newest jobs."""
 
     def __init__(self, page: JobPage) -> None:
         super().__init__()
@@ -39,8 +57,82 @@ class SnapshotReceived(Message, bubble=False):
 
 
 class SessionChanged(Message, bubble=False):
-    """The daemon was lost, or is heard again."""
+    """The connection, the daemon's status, the rails in force or the notice about them changed."""
 
-    def __init__(self, link: Connection) -> None:
-        super().__init__()
-        self.link = link
+
+class Session:
+    """One daemon as seen from one terminal.
+
+    `acted_on` holds the ids of jobs whose next change of state is to be reported, since it was requested here.
+    """
+
+    def __init__(self, app: App[None], client: DaemonClient, *, config: Path, clock: Callable[[], int]) -> None:
+        self.client = client
+        self.config = config
+        self.clock = clock
+        self.connection = Connection()
+        self.status = DaemonStatus()
+        self.rails_label = ""
+        self.notice: RailsNotice | None = None
+        self.acted_on: set[str] = set()
+        self._app = app
+
+    async def call(self, function: Callable[Concatenate[DaemonClient, P], T], *args: P.args, **options: P.kwargs) -> T:
+        """Call a function on the client in a thread, mostly one of `tui.client.api`; raises one of DAEMON_ERRORS."""
+        return await asyncio.to_thread(function, self.client, *args, **options)
+
+    async def ask(self, dialog: ModalScreen[T]) -> T | None:
+        """Show a dialog and return its result; call it from a worker."""
+        return await self._app.push_screen_wait(dialog)
+
+    def start(self, work: Coroutine[Any, Any, None], *, group: str, exclusive: bool = False) -> None:
+        """Run a coroutine in the background, even if the screen that started it is closed meanwhile."""
+        self._app.run_worker(work, group=group, exclusive=exclusive)
+
+    def notify(self, text: str, *, error: bool = False) -> None:
+        """Show a transient notification."""
+        self._app.notify(plain(text), severity="error" if error else "information", markup=False)
+
+    def copy(self, text: str) -> None:
+        """Copy a text to the clipboard, through the terminal."""
+        self._app.copy_to_clipboard(text)
+        self._app.notify(f"copied {plain(text)}", markup=False, timeout=2)
+
+    def broadcast(self, message: Callable[[], Message]) -> None:
+        """Send a new message to every screen, including covered ones."""
+        for screen in self._app.screen_stack:
+            screen.post_message(message())
+
+    def update(self, connection: Connection) -> None:
+        """Store the state of the connection and tell the screens."""
+        self.connection = connection
+        self.broadcast(SessionChanged)
+
+    def set_notice(self, notice: RailsNotice | None) -> None:
+        """Store what is to be known about the rails and tell the screens."""
+        self.notice = notice
+        self.broadcast(SessionChanged)
+
+    def open(self, name: str, *args: object) -> None:
+        """Open a screen listed in SCREENS; without a subject, go back to it if it is already open."""
+        screen = SCREENS[name].load()
+        if not args and any(isinstance(covered, screen) for covered in self._app.screen_stack):
+            while not isinstance(self._app.screen, screen):
+                self._app.pop_screen()
+            return
+        self._app.push_screen(screen(self, *args))
+
+    def refresh_status(self, *, readiness: bool = False) -> None:
+        """Ask for the daemon's load, and optionally its readiness, and tell the screens what changed."""
+        self.start(self._load_status(readiness=readiness), group="status", exclusive=True)
+
+    async def _load_status(self, *, readiness: bool) -> None:
+        try:
+            pulse = (await self.call(api.get_pulse)).value
+            ready = (await self.call(api.get_readiness)).value if readiness else self.status.readiness
+        except DAEMON_ERRORS:
+            return  # the banner tells that the connection is lost
+        status = DaemonStatus(pulse, ready)
+        if status != self.status:
+            self.status = status
+            self.broadcast(SessionChanged)

@@ -1,4 +1,4 @@
-"""Why: the decision behind a job or a delivery, check by check."""
+"""The screen of one decision on a job or a delivery, check by check."""
 
 from typing import ClassVar
 
@@ -7,12 +7,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from shared import ids
-from shared.models import CheckOutcome, Decision, Delivery, RunnerJob
-from tui.client.http import ApiError, DaemonClient, decode, delivery_path, job_path
-from tui.screens import simulation
-from tui.screens.actions import JOB_ACTIONS, applicable
-from tui.screens.base import REFUSALS, BaseScreen, crumb
-from tui.screens.session import EventsReceived, SnapshotReceived
+from shared.models import CheckOutcome, Decision, RunnerJob
+from tui.client import api
+from tui.client.http import ApiError, DaemonClient
+from tui.screens.actions import JOB_ACTIONS, applicable, run_action
+from tui.screens.base import BaseScreen, breadcrumb
+from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
+from tui.screens.simulation import simulate_file
 from tui.text.jobs import location
 from tui.text.plain import plain
 from tui.widgets import pages
@@ -21,73 +22,73 @@ from tui.widgets.lines import TextView
 
 
 class WhyScreen(BaseScreen):
-    """One decision."""
+    """One decision; `subject` is the id of a job or a delivery, or the end of one."""
 
     CSS = "WhyScreen #why { margin: 1 2 0 2; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "act('approve')", "approve"),
-        Binding("d", "act('deny')", "deny"),  # where nothing waits, the key is the app's: deliveries
+        Binding("d", "act('deny')", "deny"),  # unless the job waits the app has the key: deliveries
         Binding("o", "rails", "open rails here"),
         Binding("s", "simulate", "simulate a file"),
     ]
 
-    def __init__(self, subject: str) -> None:
-        super().__init__()
+    def __init__(self, session: Session, subject: str) -> None:
+        super().__init__(session)
         self._subject = subject
-        self._what = plain(ids.short_id(subject))
+        self._title = plain(ids.short_id(subject))
         self._decision: Decision | None = None
         self._job: RunnerJob | None = None
-        self._here = False
+        self._loaded = False
 
     def body(self) -> ComposeResult:
-        """Put one page."""
+        """Show one page."""
         yield TextView(id="why")
 
-    def title_words(self) -> list[BarSegment]:
-        """Return what was decided about."""
-        return [crumb("Why"), (self._what, "", "")]
+    def title_segments(self) -> list[BarSegment]:
+        """Return the screen's name, and what the decision is about."""
+        return [breadcrumb("Why"), (self._title, "", "")]
 
     def on_mount(self) -> None:
-        """Ask for the decision."""
+        """Request the decision."""
         self.query_one(TextView).focus()
         self.load()
 
     def on_resize(self) -> None:
-        """Fold for the new width."""
-        if self._here:
+        """Wrap for the new width."""
+        if self._loaded:
             self.call_after_refresh(self._draw)
 
     @on(SnapshotReceived)
-    def began(self) -> None:
-        """Ask again."""
+    def snapshot_received(self) -> None:
+        """Request the decision again."""
         self.load()
 
     @on(EventsReceived)
     def events_received(self, message: EventsReceived) -> None:
-        """Ask again where the job moved."""
+        """Request the decision again if the job changed."""
         if self._job and any(event.job_id == self._job.id for event in message.events):
             self.load()
 
     @work(group="why", exclusive=True)
     async def load(self) -> None:
-        """Ask, and show it."""
+        """Request the decision and show it."""
         try:
-            self._decision, self._what, self._job = await self.ask(_decision, self.house.daemon, self._subject)
-        except REFUSALS as said:
-            self.query_one(TextView).show([[(plain(str(said)), "red")]])
+            self._decision, self._title, self._job = await self.session.call(_decision, self._subject)
+        except DAEMON_ERRORS as error:
+            self.query_one(TextView).show([[(plain(str(error)), "red")]])
             return
-        self._here = True
-        self.show_title(self.house.link)
+        self._loaded = True
+        self.show_title()
         self._draw()
-        self.hint()
+        self.show_hints()
 
     def _draw(self) -> None:
         page = self.query_one(TextView)
         page.show(pages.decision_page(self._decision, max(page.line_width, 20)))
 
     @property
-    def _line(self) -> int | None:
-        """The line of the rails that made the decision what it is."""
+    def _rails_line(self) -> int | None:
+        """The line of the rails that was decisive."""
         if self._decision is None:
             return None
         if self._decision.remedy and self._decision.remedy.line:
@@ -102,34 +103,34 @@ class WhyScreen(BaseScreen):
         """Offer only what can be done."""
         if action == "act":
             return self._job is not None and bool(applicable(JOB_ACTIONS[str(parameters[0])], [self._job]))
-        return action != "rails" or self._line is not None
+        return action != "rails" or self._rails_line is not None
 
     def action_act(self, verb: str) -> None:
-        """Approve or deny the job, after a question."""
+        """Approve or deny the job, after confirmation."""
         if self._job:
-            self.house.steer(JOB_ACTIONS[verb], [self._job])
+            self.session.start(run_action(self.session, JOB_ACTIONS[verb], [self._job]), group="actions")
 
     def action_rails(self) -> None:
-        """Show the line of the rails that decided."""
-        self.house.action_open("rails", self._line)
+        """Show the decisive line of the rails."""
+        self.session.open("rails", self._rails_line)
 
     @work(group="simulate")
     async def action_simulate(self) -> None:
-        """Say what an edited file would have decided of what came in."""
-        await simulation.simulate_file(self.house)
+        """Simulate an edited file on past deliveries."""
+        await simulate_file(self.session)
 
 
-def _decision(daemon: DaemonClient, subject: str) -> tuple[Decision | None, str, RunnerJob | None]:
-    """Return a decision, in words what it is about, and the job; a subject that is no job may be a delivery."""
+def _decision(client: DaemonClient, subject: str) -> tuple[Decision | None, str, RunnerJob | None]:
+    """Return the decision on a job or, if there is no such job, a delivery; what it is about; and the job."""
     try:
-        job = decode(daemon.get(job_path(subject)), RunnerJob)
-    except ApiError as refused:
-        if refused.problem.status != 404:
+        job = api.get_job(client, subject).value
+    except ApiError as error:
+        if error.problem.status != 404:
             raise
     else:
-        words = f"job {ids.short_id(job.id)}  {job.type} on {location(job.repository, job.thread)} by {job.actor}"
-        return job.decision or None, plain(words), job
-    delivery = decode(daemon.get(delivery_path(subject)), Delivery)
-    what = f"{delivery.event}.{delivery.action}" if delivery.action else delivery.event
-    words = f"delivery {ids.short_id(delivery.id)}  {what} on {location(delivery.repository, delivery.thread)}"
-    return delivery.decision or None, plain(f"{words} by {delivery.sender or 'nobody'}"), None
+        text = f"job {ids.short_id(job.id)}  {job.type} on {location(job.repository, job.thread)} by {job.actor}"
+        return job.decision or None, plain(text), job
+    delivery = api.get_delivery(client, subject).value
+    event = f"{delivery.event}.{delivery.action}" if delivery.action else delivery.event
+    text = f"delivery {ids.short_id(delivery.id)}  {event} on {location(delivery.repository, delivery.thread)}"
+    return delivery.decision or None, plain(f"{text} by {delivery.sender or 'nobody'}"), None

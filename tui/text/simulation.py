@@ -2,18 +2,12 @@
 
 from shared.api import SimulationChange, SimulationResult
 from shared.models import Decision
-from tui.client.http import DaemonClient, decode
 from tui.text.jobs import location
 from tui.text.plain import plain
 
 ARROW = "→"
 SIMULATED_DELIVERIES = 1000
 _NOW = {"allowed": "newly allowed", "waiting": "now waiting for an approval"}
-
-
-def simulate(daemon: DaemonClient, text: str, limit: int = SIMULATED_DELIVERIES) -> SimulationResult:
-    """Return what a text of rails.yaml would change about the last deliveries; raises what the client raises."""
-    return decode(daemon.post("/rails/simulate", {"text": text, "limit": limit}), SimulationResult)
 
 
 def outcome_counts(simulation: SimulationResult) -> str:

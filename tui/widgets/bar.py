@@ -97,11 +97,11 @@ def status_alarms(status: DaemonStatus) -> list[BarSegment]:
     """Return what keeps jobs from starting, for the title of every screen; usually nothing."""
     segments: list[BarSegment] = []
     if status.paused:
-        segments.append((f"‖ paused{STATUS_GAP}", "yellow", "app.switch"))
+        segments.append((f"‖ paused{STATUS_GAP}", "yellow", "app.toggle_pause"))
     failing = [check for check in status.readiness.checks if not check.ok and check.name != "rails"]
     if failing:
         more = f" +{len(failing) - 1}" if len(failing) > 1 else ""
-        segments.append((f"✗ {plain(failing[0].name)}{more}{STATUS_GAP}", "red", "app.health"))
+        segments.append((f"✗ {plain(failing[0].name)}{more}{STATUS_GAP}", "red", "app.show_failing_checks"))
     return segments
 
 

@@ -91,7 +91,7 @@ class FindBar(Input):
 def filter_values(board: Board, views: Iterable[str]) -> dict[str, Iterable[str]]:
     """Return the possible values of each filter key, as far as they are known from the jobs on the board."""
     found = {key: set(values) for key, values in KEYS.items()}
-    for job in board.held():
+    for job in board.cached_jobs():
         found["type"].add(job.type)
         found["profile"].add(job.profile)
         if job.repository:

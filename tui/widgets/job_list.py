@@ -37,7 +37,7 @@ class JobList(RowView):
         job = self.board.job(at)
         if job is None:
             return placeholder_line(job_id)
-        marked, activity = job_id in self.marked, self.board.said(job_id)
+        marked, activity = job_id in self.marked, self.board.activity(job_id)
         return job_line(job, activity, cells, self._clock(), marked=marked, without=self.hidden_columns)
 
     def tick(self, *, ages: bool) -> None:

@@ -8,7 +8,7 @@ from tests.tui import documents
 from tests.tui.documents import Document
 from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, stitcher_app, wait_for_text, wait_until
-from tui.screens.dialogs import ReasonDialog
+from tui.screens.dialogs import InputDialog
 from tui.screens.jobs import JobsScreen
 
 WAITING = {"guards": ["outsider-text"], "by": ["maintainers"], "expiresAt": "2026-11-23T13:30:00.000Z"}
@@ -67,7 +67,7 @@ async def test_approve_tells_what_would_happen_and_only_y_is_yes(
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))
         assert answers(daemon) == []
         await pilot.press("a")
-        await wait_until(pilot, lambda: isinstance(pilot.app.screen, ReasonDialog))
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, InputDialog))
         await pilot.press("y")
         await wait_until(pilot, lambda: answers(daemon) == [("approve", {})])
         job["status"] = "QUEUED"
@@ -88,7 +88,7 @@ async def test_approve_with_a_reason(daemon: FakeDaemon, job: Document, make_app
     async with make_app().run_test(size=(120, 40)) as pilot:
         await wait_for_text(pilot, "a approve")
         await pilot.press("a")
-        await wait_until(pilot, lambda: isinstance(pilot.app.screen, ReasonDialog))
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, InputDialog))
         await pilot.press("tab", *"yes, by me", "enter")
         await wait_until(pilot, lambda: answers(daemon) == [("approve", {"reason": "yes, by me"})])
 
@@ -104,7 +104,7 @@ async def test_deny_needs_a_reason_of_ones_own(daemon: FakeDaemon, job: Document
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))
         assert answers(daemon) == []
         await pilot.press("d")
-        await wait_until(pilot, lambda: isinstance(pilot.app.screen, ReasonDialog))
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, InputDialog))
         await pilot.press(*"not now", "enter")
         await wait_until(pilot, lambda: answers(daemon) == [("deny", {"reason": "not now"})])
 
@@ -123,7 +123,7 @@ async def test_several_are_answered_together(daemon: FakeDaemon, job: Document, 
 
 async def test_somebody_is_told_that_a_job_waits(daemon: FakeDaemon, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40), notifications=True) as pilot:
-        await wait_until(pilot, lambda: stitcher_app(pilot).link.live)
+        await wait_until(pilot, lambda: stitcher_app(pilot).session.connection.live)
         daemon.commit_event("job.waiting", daemon.job(9, status="PENDING"))
         await wait_for_text(pilot, "00000009 waits for you")
 

@@ -11,8 +11,7 @@ from textual.pilot import Pilot
 from tests.tui import documents
 from tests.tui.documents import Document
 from tests.tui.fake_daemon import FakeDaemon
-from tests.tui.screens.screen import MakeApp, screen_text, stitcher_app, wait_for_text, wait_until
-from tui.screens import job_body
+from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
 from tui.screens.job import JobScreen
 from tui.widgets.searchable import LogPanel
 
@@ -199,7 +198,7 @@ async def test_each_page_goes_into_a_file_and_into_the_pager(
         screen = pilot.app.screen
         assert isinstance(screen, JobScreen)
         body = screen._body
-        lines = "\n".join(job_body.plain_lines(body, stitcher_app(pilot).daemon))
+        lines = "\n".join(body.page_lines())
         assert "\x1b" not in lines
         assert there in lines or key == "2"
         await pilot.press("Y")

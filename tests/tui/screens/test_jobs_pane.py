@@ -27,7 +27,7 @@ async def test_how_work_goes(daemon: FakeDaemon, make_app: MakeApp, cells: int, 
     daemon.job(1)
     async with make_app().run_test(size=(cells, 20)) as pilot:
         await wait_until(
-            pilot, lambda: stitcher_app(pilot).vitals.pulse and shown in screen_text(pilot.app).splitlines()[0]
+            pilot, lambda: stitcher_app(pilot).session.status.pulse and shown in screen_text(pilot.app).splitlines()[0]
         )
         assert hidden not in screen_text(pilot.app).splitlines()[0]
 
@@ -43,7 +43,7 @@ async def test_jobs_that_move_have_the_pulse_felt_again(daemon: FakeDaemon, make
 
 async def test_pause_and_resume(daemon: FakeDaemon, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 30), notifications=True) as pilot:
-        await wait_until(pilot, lambda: stitcher_app(pilot).vitals.pulse)
+        await wait_until(pilot, lambda: stitcher_app(pilot).session.status.pulse)
         await pilot.press("P")
         await wait_for_text(pilot, "Let nothing new start?")
         await pilot.press("tab", *"a release", "enter")

@@ -126,7 +126,7 @@ async def test_the_text_goes_to_a_pager(make_app: MakeApp) -> None:
 
 async def test_a_broken_edit_is_said_until_it_is_mended(daemon: FakeDaemon, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40)) as pilot:
-        await wait_until(pilot, lambda: stitcher_app(pilot).link.live)
+        await wait_until(pilot, lambda: stitcher_app(pilot).session.connection.live)
         daemon.rails["error"] = {"line": 3, "column": 1, "message": "no such key", "at": "x"}
         daemon.commit_event("rails.rejected", line=3)
         await wait_for_text(pilot, "▲ rails.yaml:3:1 no such key")
@@ -142,7 +142,7 @@ async def test_an_edited_file_is_tried(
 ) -> None:
     (tmp_path / "rails.yaml").write_text("version: 2\n", "utf-8")
     async with make_app().run_test(size=(120, 40)) as pilot:
-        await wait_until(pilot, lambda: stitcher_app(pilot).link.live)
+        await wait_until(pilot, lambda: stitcher_app(pilot).session.connection.live)
         await pilot.press("R", "s")
         await wait_for_text(pilot, "Simulate which file?")
         await pilot.press("enter")
@@ -160,7 +160,7 @@ async def test_an_edited_file_is_tried(
 async def test_nothing_would_change(daemon: FakeDaemon, make_app: MakeApp, tmp_path: Path) -> None:
     (tmp_path / "rails.yaml").write_text("version: 1\n", "utf-8")
     async with make_app().run_test(size=(120, 40)) as pilot:
-        await wait_until(pilot, lambda: stitcher_app(pilot).link.live)
+        await wait_until(pilot, lambda: stitcher_app(pilot).session.connection.live)
         await pilot.press("R", "s")
         await wait_for_text(pilot, "Simulate which file?")
         await pilot.press("enter")
@@ -173,7 +173,7 @@ async def test_a_file_that_is_no_good_says_why(daemon: FakeDaemon, make_app: Mak
     fault = {"line": 1, "column": 7, "message": "jobs takes a mapping"}
     daemon.simulation = documents.problem(422, "invalid", "rails.yaml:1:7: jobs", faults=[fault])
     async with make_app().run_test(size=(120, 40), notifications=True) as pilot:
-        await wait_until(pilot, lambda: stitcher_app(pilot).link.live)
+        await wait_until(pilot, lambda: stitcher_app(pilot).session.connection.live)
         await pilot.press("R", "s")
         await wait_for_text(pilot, "Simulate which file?")
         await pilot.press("enter")

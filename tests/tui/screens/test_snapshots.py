@@ -143,7 +143,7 @@ def test_looks(
         await wait_for_text(pilot, "octo-org/api#479", "▲ rails r-4f2a")
         await wait_until(pilot, lambda: "queue 3" in screen_text(pilot.app) or size[0] < 80)
         if name == "simulation":
-            app_.action_open("simulation", _simulation(), "rails.new.yaml")
+            app_.session.open("simulation", _simulation(), "rails.new.yaml")
         if name == "lost":
             busy.disconnect()
         for keys, there in SCREENS[name]:

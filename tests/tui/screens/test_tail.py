@@ -71,7 +71,7 @@ async def test_the_tail_forgets(daemon: FakeDaemon, make_app: MakeApp, monkeypat
     monkeypatch.setattr("tui.widgets.events.MAX_EVENTS", 100)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await pilot.press("t")
-        await wait_until(pilot, lambda: stitcher_app(pilot).link.live)
+        await wait_until(pilot, lambda: stitcher_app(pilot).session.connection.live)
         for number in range(1000):
             daemon.commit_event("job.started", count=number)
         events = pilot.app.screen.query_one(EventList)

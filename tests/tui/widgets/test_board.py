@@ -32,7 +32,7 @@ def _answer(truth: list[str], everything: list[str], ask: PageRequest) -> JobPag
 
 def _settle(board: Board, truth: list[str], everything: list[str], window: tuple[int, int]) -> int:
     for asked in range(20):
-        ask = board.wish(*window)
+        ask = board.next_request(*window)
         if ask is None:
             return asked
         board.merge(ask, _answer(truth, everything, ask))
@@ -42,7 +42,7 @@ def _settle(board: Board, truth: list[str], everything: list[str], window: tuple
 def test_the_first_page_and_those_below() -> None:
     jobs = [f"{number:08}" for number in range(1000, 0, -1)]
     board = Board()
-    assert board.wish(0, 30) == PageRequest(None, 200)
+    assert board.next_request(0, 30) == PageRequest(None, 200)
     assert _settle(board, jobs, jobs, (0, 30)) == 1
     assert board.ids == jobs[:200]
     _settle(board, jobs, jobs, (170, 200))
@@ -56,7 +56,7 @@ def test_no_jobs_at_all() -> None:
     board = Board()
     board.merge(PageRequest(None, 200), _page([], more=False))
     assert board.loaded
-    assert board.wish(0, 30) is None
+    assert board.next_request(0, 30) is None
 
 
 def test_an_event_outdates_its_row_alone() -> None:
@@ -64,10 +64,10 @@ def test_an_event_outdates_its_row_alone() -> None:
     board = Board()
     _settle(board, jobs, jobs, (0, 30))
     board.apply([_event("step.started", jobs[50], name="agent")])
-    assert board.wish(0, 30) is None
-    assert board.wish(40, 60) == PageRequest(jobs[49], 50)
+    assert board.next_request(0, 30) is None
+    assert board.next_request(40, 60) == PageRequest(jobs[49], 50)
     board.apply([_event("job.failed", jobs[3])])
-    assert board.wish(0, 30) == PageRequest(jobs[2], 50)
+    assert board.next_request(0, 30) == PageRequest(jobs[2], 50)
 
 
 @pytest.mark.parametrize("type_", ["step.output", "delivery.received", "rails.reloaded"])
@@ -75,14 +75,14 @@ def test_events_that_change_no_row(type_: str) -> None:
     board = Board()
     _settle(board, ["00000001"], ["00000001"], (0, 30))
     board.apply([_event(type_, "00000001" if type_ == "step.output" else None)])
-    assert board.wish(0, 30) is None
+    assert board.next_request(0, 30) is None
 
 
 def test_a_kind_of_event_that_is_not_known_is_a_change() -> None:
     board = Board()
     _settle(board, ["00000001"], ["00000001"], (0, 30))
     board.apply([_event("job.teleported", "00000001")])
-    assert board.wish(0, 30) is not None
+    assert board.next_request(0, 30) is not None
 
 
 def test_new_jobs_come_on_top() -> None:
@@ -91,7 +91,7 @@ def test_new_jobs_come_on_top() -> None:
     _settle(board, jobs, jobs, (0, 30))
     more = ["00000302", "00000301", *jobs]
     board.apply([_event("job.created", "00000302")])
-    ask = board.wish(0, 30)
+    ask = board.next_request(0, 30)
     assert ask == PageRequest(None, 200)
     splice = board.merge(ask, _answer(more, more, ask))
     assert board.ids == more[:202]
@@ -118,7 +118,7 @@ def test_jobs_far_away_are_forgotten_and_asked_for_again(monkeypatch: pytest.Mon
         _settle(board, jobs, jobs, (len(board.ids) - 10, len(board.ids) - 1))
     assert board.ids == jobs
     assert board.job(0) is None
-    assert len(board.held()) == 500
+    assert len(board.cached_jobs()) == 500
     _settle(board, jobs, jobs, (0, 30))
     assert all(board.job(row) for row in range(31))
 
@@ -126,10 +126,10 @@ def test_jobs_far_away_are_forgotten_and_asked_for_again(monkeypatch: pytest.Mon
 def test_what_the_last_event_said() -> None:
     board = Board()
     board.apply([_event("step.started", "j", name="tests", phase="VALIDATION", **{"try": 2})])
-    assert board.said("j") == "gate tests (try 2)"
+    assert board.activity("j") == "gate tests (try 2)"
     board.apply([_event("ai.tool_called", "j", tool="exec \x1b[2J")])
-    assert board.said("j") == "exec \\x1b[2J"
-    assert board.said("k") == ""
+    assert board.activity("j") == "exec \\x1b[2J"
+    assert board.activity("k") == ""
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -148,7 +148,7 @@ def test_what_is_looked_at_becomes_true(data: st.DataObject) -> None:
         if everything:
             matching ^= set(data.draw(st.lists(st.sampled_from(everything), max_size=20)))
         truth = [name for name in everything if name in matching]
-        board.outdate()
+        board.apply([_event("job.started", job_id) for job_id in [*board.ids, "00000000"]])
         top = data.draw(st.integers(0, max(len(board.ids) - 1, 0)))
         _settle(board, truth, everything, (top, top + 20))
         shown = board.ids[top : top + 21]

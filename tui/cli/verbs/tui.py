@@ -6,6 +6,7 @@ from shared.locations import config_dir
 from tui.cli import exits
 from tui.cli.parser import daemon_client
 from tui.cli.terminal import Terminal
+from tui.cli.verbs import VERBS
 from tui.client.feed import EventFeed
 
 
@@ -24,6 +25,6 @@ def run(options: Namespace, terminal: Terminal) -> int:
     feed.start()  # the daemon answers while the screens are imported
     from tui.app.app import StitcherApp  # noqa: PLC0415 (0.3 s that no other verb waits for)
 
-    app = StitcherApp(client, feed, config=config_dir(options.config), job=options.job)
+    app = StitcherApp(client, feed, config=config_dir(options.config), job=options.job, verbs=VERBS)
     app.run()
     return app.return_code or exits.OK
