@@ -74,7 +74,7 @@ def _answer(terminal: Terminal) -> None:
 
 def _pause(terminal: Terminal) -> None:
     terminal.press("P")
-    until(terminal, lambda text: "Let nothing new start?" in text)
+    until(terminal, lambda text: "Let no new jobs start?" in text)
     terminal.press("\t")
     until(terminal, lambda text: "enter yes" in text)
     terminal.press("lunch\r")

@@ -179,7 +179,7 @@ async def test_no_rails_at_all(daemon: FakeDaemon, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 20)) as pilot:
         await pilot.press("R")
         await wait_for_text(pilot, "no rails are in force: nothing runs")
-        assert "there is no such file · nothing runs until it is mended" in screen_text(pilot.app)
+        assert "there is no such file · nothing runs until it is fixed" in screen_text(pilot.app)
 
 
 async def test_why_of_a_job(daemon: FakeDaemon, make_app: MakeApp) -> None:
