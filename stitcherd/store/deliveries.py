@@ -5,6 +5,7 @@ stores the delivery without the job.
 """
 
 import sqlite3
+from operator import attrgetter
 from typing import Any
 
 import aiosqlite
@@ -67,7 +68,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of its row, but for the key of its decision."""
-        return {name: getattr(self, name) for name in COLUMNS} | {
+        return dict(zip(COLUMNS, _COLUMN_VALUES(self), strict=True)) | {
             "tail": rows.reversed_suffix(self.id),
             "thread": rows.encode(self.thread) if self.thread else None,
             "headers": rows.encode(self.headers),
@@ -79,6 +80,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
 
 _NOT_COLUMNS = {"body", "actor", "decision", "seen_since", "same_body_since"}
 COLUMNS = tuple(name for name in NewDelivery.__struct_fields__ if name not in _NOT_COLUMNS)
+_COLUMN_VALUES = attrgetter(*COLUMNS)
 
 
 class StoredDelivery(Struct, frozen=True):

@@ -5,6 +5,7 @@ The asynchronous functions are given a reader inside a read transaction.
 
 import sqlite3
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import aiosqlite
@@ -63,7 +64,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of its row that do not depend on when it is stored."""
-        found = {name: getattr(self, name) for name in COLUMNS}
+        found = dict(zip(COLUMNS, _COLUMN_VALUES(self), strict=True))
         if self.thread is not None:
             found |= {f"thread_{name}": getattr(self.thread, name) for name in Thread.__struct_fields__}
         return found
@@ -71,6 +72,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
 
 _IN_OTHER_TABLES = {"thread", "prompt", "metadata", "origin", "limits", "approval"}
 COLUMNS = tuple(name for name in NewJob.__struct_fields__ if name not in _IN_OTHER_TABLES)
+_COLUMN_VALUES = attrgetter(*COLUMNS)
 
 
 class JobFilter(Struct, frozen=True, kw_only=True):
