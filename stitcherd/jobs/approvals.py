@@ -66,8 +66,8 @@ class Approvals:
         reevaluated: set[str] = set()
         for _ in range(MAX_READS):
             waiting = await self._waiting_on_thread(new)
-            mine = [each for each in waiting if each[1].source == trigger.source]
-            stale = [each for each in mine if _is_stale(each[1], rails) and each[0].id not in reevaluated]
+            same_source = [each for each in waiting if each[1].source == trigger.source]
+            stale = [each for each in same_source if _is_stale(each[1], rails) and each[0].id not in reevaluated]
             if stale and command.verb != rails_approvals.DENY:
                 for job, request in stale:
                     reevaluated.add(job.id)
@@ -75,7 +75,7 @@ class Approvals:
                         await self._reevaluate(job, request, rails)
                 continue
             result = rails_approvals.decide_approval(
-                command, trigger, rails, mine, now=new.received_at, reevaluated=frozenset(reevaluated)
+                command, trigger, rails, same_source, now=new.received_at, reevaluated=frozenset(reevaluated)
             )
             expected = tuple((job.id, job.version) for job, _ in waiting)
             stored = await self._store.write(deliveries.add_answer, new, result, expected)
@@ -133,7 +133,7 @@ class Approvals:
             rails_revision=rails.revision,
             decision=evaluation.decision,
             request=new,
-            reason=changed if new else f"the rails {rails.revision} ask nobody",
+            reason=changed if new else f"the rails {rails.revision} require no approval",
         )
         job = await self._store.write(approvals.replace_request, job.id, request, other, now_ms())
         if new is not None:

@@ -117,8 +117,8 @@ def decide_approval(
     if objection is None:
         decision = _decision(command, rails, Verdict.ALLOWED, f"{trigger.sender} may {doing}", trigger, request)
         return ApprovalResult(decision, job.id, approves, reason)
-    said = f"who: {trigger.sender or 'an account that is gone'} may not {doing}: {objection}"
-    return ApprovalResult(_decision(command, rails, Verdict.DENIED, said, trigger, request))
+    denied = f"who: {trigger.sender or 'a deleted account'} may not {doing}: {objection}"
+    return ApprovalResult(_decision(command, rails, Verdict.DENIED, denied, trigger, request))
 
 
 def keeps_changing(command: Command, rails: CompiledRails) -> Decision:

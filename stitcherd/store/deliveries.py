@@ -1,7 +1,7 @@
 """Deliveries: storing each with its decision, body and job in one transaction, and reading them.
 
-Where something stands against a new job, nothing is stored, and the caller is told what: it words the verdict and
-stores the delivery without the job.
+Where something prevents a new job, nothing is stored, and the caller gets what it is: it words the verdict and stores
+the delivery without the job.
 """
 
 import sqlite3
@@ -224,7 +224,7 @@ async def decided_deliveries(
     if before is not None:
         where.append("d.key < ?")
         values.append(before)
-    if since:  # one look at the index by time gives the first key; the scan itself goes by keys
+    if since:  # the index by time gives the first key, and the scan goes by keys
         where.append("d.key >= (SELECT key FROM deliveries WHERE received_at >= ? ORDER BY received_at LIMIT 1)")
         values.append(since)
     found = await fetch_all(

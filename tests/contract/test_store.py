@@ -1,4 +1,4 @@
-"""What every store must do: the moves of a job, who wins a race, and what is never started twice."""
+"""What every store must do: the transitions of a job, races between them, and no second start of a try."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -52,17 +52,17 @@ async def running(store: Store, owner: str = "me", **more: Any) -> tuple[RunnerJ
     return claimed
 
 
-async def over(store: Store, status: Status, **more: Any) -> RunnerJob:
-    job, mine = await running(store, **more)
+async def ended(store: Store, status: Status, **more: Any) -> RunnerJob:
+    job, fence = await running(store, **more)
     if status is Status.CANCELLED:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     outcome = FAILURE if status is Status.FAILED else RESULT
-    assert await store.write(transitions.conclude, job.id, fence(mine), now_ms(), outcome) is status
+    assert await store.write(transitions.conclude, job.id, owner_of(fence), now_ms(), outcome) is status
     return await detail(store, job)
 
 
-def fence(mine: steps.Fence) -> tuple[int, str]:
-    return mine.attempt, mine.owner
+def owner_of(fence: steps.Fence) -> tuple[int, str]:
+    return fence.attempt, fence.owner
 
 
 async def detail(store: Store, job: RunnerJob) -> RunnerJob:
@@ -70,35 +70,35 @@ async def detail(store: Store, job: RunnerJob) -> RunnerJob:
         return await jobs.get_job_detail(db, job.id, None)
 
 
-async def happened(store: Store, job: RunnerJob, since: int = 0) -> list[str]:
+async def recorded_events(store: Store, job: RunnerJob, since: int = 0) -> list[str]:
     async with store.reading() as db:
         page = await events.job_events(db, job.id, None, since, 500)
     return [event.type for event in page.items]
 
 
 async def everything(store: Store) -> list[list[tuple[Any, ...]]]:
-    """All that a move could touch, to show that one that lost its race touched nothing."""
+    """All rows that a transition could change, to show that one that lost a race has changed nothing."""
     async with store.reading() as db:
         tables = ("jobs", "job_texts", "steps", "starts", "events", "job_counts", "deliveries", "decisions")
         return [[tuple(row) for row in await db.execute_fetchall(f"SELECT * FROM {table}")] for table in tables]
 
 
-async def open_step(store: Store, mine: steps.Fence, type_: StepType = StepType.GATE) -> steps.StepPlace:
+async def open_step(store: Store, fence: steps.Fence, type_: StepType = StepType.GATE) -> steps.StepPlace:
     return await store.write(
-        steps.open_step, mine, now_ms(), phase=Phase.VALIDATION, type_=type_, name="tests", number=1
+        steps.open_step, fence, now_ms(), phase=Phase.VALIDATION, type_=type_, name="tests", number=1
     )
 
 
 async def test_a_job_from_dispatch_to_completion(store: Store) -> None:
-    job, mine = await running(store, thread=THREAD)
+    job, fence = await running(store, thread=THREAD)
     assert (job.status, job.last_event) == (Status.RUNNING, "job.started")
-    await store.write(steps.begin_try, mine, 1, now_ms())
-    place = await open_step(store, mine)
-    await store.write(steps.add_usage, mine, place, Usage(10, 5, 0.1), now_ms())
-    await store.write(steps.add_usage, mine, place, Usage(1, 1, 0.2), now_ms())
+    await store.write(steps.begin_try, fence, 1, now_ms())
+    place = await open_step(store, fence)
+    await store.write(steps.add_usage, fence, place, Usage(10, 5, 0.1), now_ms())
+    await store.write(steps.add_usage, fence, place, Usage(1, 1, 0.2), now_ms())
     await store.write(
         steps.close_step,
-        mine,
+        fence,
         place,
         now_ms(),
         status=StepStatus.COMPLETED,
@@ -106,14 +106,14 @@ async def test_a_job_from_dispatch_to_completion(store: Store) -> None:
         output="fine",
         output_bytes=4,
     )
-    assert await store.write(transitions.conclude, job.id, fence(mine), now_ms(), RESULT) is Status.COMPLETED
+    assert await store.write(transitions.conclude, job.id, owner_of(fence), now_ms(), RESULT) is Status.COMPLETED
     after = await detail(store, job)
     assert (after.status, after.result, after.error) == (Status.COMPLETED, RESULT, None)
     assert (after.tries.used, after.usage) == (1, Usage(11, 6, 0.3))
     assert after.decision == ALLOWED
     assert after.thread == THREAD
     assert after.metadata == {"a": 1}
-    assert await happened(store, job) == [
+    assert await recorded_events(store, job) == [
         "job.created",
         "job.queued",
         "job.started",
@@ -130,7 +130,7 @@ async def test_a_job_from_dispatch_to_completion(store: Store) -> None:
 @pytest.mark.parametrize(("before", "after"), list(product(Status, Status)))
 async def test_a_transition_not_in_the_table_is_impossible(store: Store, before: Status, after: Status) -> None:
     job = await queued(store)
-    kept = await everything(store)
+    before_it = await everything(store)
     if after in NEXT[before]:
         return
     with pytest.raises(IllegalTransition):
@@ -143,22 +143,22 @@ async def test_a_transition_not_in_the_table_is_impossible(store: Store, before:
             actor="test",
             now=now_ms(),
         )
-    assert await everything(store) == kept
+    assert await everything(store) == before_it
 
 
 async def test_only_one_of_many_claims_wins(store: Store) -> None:
     job = await queued(store)
     claims = await asyncio.gather(*(store.write(transitions.start, job.id, 1, f"me {n}", now_ms()) for n in range(8)))
     assert sum(claim is not None for claim in claims) == 1
-    assert await happened(store, job) == ["job.created", "job.queued", "job.started"]
+    assert await recorded_events(store, job) == ["job.created", "job.queued", "job.started"]
 
 
 @pytest.mark.parametrize("attempt", [0, 2])
 async def test_a_message_of_another_attempt_claims_nothing(store: Store, attempt: int) -> None:
     job = await queued(store)
-    kept = await everything(store)
+    before_it = await everything(store)
     assert await store.write(transitions.start, job.id, attempt, "me", now_ms()) is None
-    assert await everything(store) == kept
+    assert await everything(store) == before_it
 
 
 @pytest.mark.parametrize("outcome", [RESULT, FAILURE], ids=["result", "failure"])
@@ -167,38 +167,38 @@ async def test_a_message_of_another_attempt_claims_nothing(store: Store, attempt
 async def test_a_conclusion_of_another_attempt_or_owner_changes_nothing(
     store: Store, outcome: Failure | Result, cancelled: bool, stale: tuple[int, str]
 ) -> None:
-    job, mine = await running(store)
-    await open_step(store, mine)
+    job, fence = await running(store)
+    await open_step(store, fence)
     if cancelled:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
-    kept = await everything(store)
+    before_it = await everything(store)
     assert await store.write(transitions.conclude, job.id, stale, now_ms(), outcome) is None
-    assert await everything(store) == kept
+    assert await everything(store) == before_it
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED, Status.CANCELLED])
 async def test_an_ended_job_stays_ended(store: Store, status: Status) -> None:
-    job = await over(store, status)
-    kept = await everything(store)
+    job = await ended(store, status)
+    before_it = await everything(store)
     assert await store.write(transitions.conclude, job.id, (1, "me"), now_ms(), RESULT) is None
     assert await store.write(interruptions.recover, job.id, now_ms()) is None
     assert await store.write(transitions.start, job.id, 1, "me", now_ms()) is None
     with pytest.raises(Refusal, match=f"is {status}") as refused:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     assert refused.value.code == "not_cancellable"
-    assert await everything(store) == kept
+    assert await everything(store) == before_it
 
 
 @pytest.mark.parametrize("outcome", [RESULT, FAILURE], ids=["result", "failure"])
 async def test_an_acknowledged_cancel_wins(store: Store, outcome: Failure | Result) -> None:
-    job, mine = await running(store)
-    await open_step(store, mine)
+    job, fence = await running(store)
+    await open_step(store, fence)
     asked = await store.write(transitions.cancel, job.id, "uid:1000", "enough", now_ms())
     assert (asked.status, asked.cancel_requested) == (Status.RUNNING, True)
     assert asked.version > job.version
     again = await store.write(transitions.cancel, job.id, "token:ci", "too late", now_ms())
     assert again.version == asked.version
-    assert await store.write(transitions.conclude, job.id, fence(mine), now_ms(), outcome) is Status.CANCELLED
+    assert await store.write(transitions.conclude, job.id, owner_of(fence), now_ms(), outcome) is Status.CANCELLED
     after = await detail(store, job)
     assert (after.status, after.result, after.error) == (Status.CANCELLED, None, None)
     assert isinstance(after.events, tuple)
@@ -213,19 +213,19 @@ async def test_a_cancelled_job_that_waits_is_never_claimed(store: Store) -> None
     cancelled = await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     assert cancelled.status is Status.CANCELLED
     assert await store.write(transitions.start, job.id, 1, "me", now_ms()) is None
-    assert await happened(store, job) == ["job.created", "job.queued", "job.cancelled"]
+    assert await recorded_events(store, job) == ["job.created", "job.queued", "job.cancelled"]
 
 
 async def test_a_failed_job_leaves_no_step_running(store: Store) -> None:
-    job, mine = await running(store)
-    await open_step(store, mine)
+    job, fence = await running(store)
+    await open_step(store, fence)
     await store.write(
-        transitions.conclude, job.id, fence(mine), now_ms(), Failure("storage_unavailable", "the disk is full")
+        transitions.conclude, job.id, owner_of(fence), now_ms(), Failure("storage_unavailable", "the disk is full")
     )
     after = await detail(store, job)
     assert isinstance(after.steps, tuple)
     assert [step.status for step in after.steps] == [StepStatus.FAILED]
-    assert (await happened(store, job))[-2:] == ["step.failed", "job.failed"]
+    assert (await recorded_events(store, job))[-2:] == ["step.failed", "job.failed"]
 
 
 @pytest.mark.parametrize("status", Status)
@@ -235,18 +235,18 @@ async def test_only_failed_and_cancelled_jobs_are_retried(store: Store, status: 
     elif status is Status.RUNNING:
         job, _ = await running(store)
     else:
-        job = await over(store, status)
-    kept = await everything(store)
+        job = await ended(store, status)
+    before_it = await everything(store)
     if status not in {Status.FAILED, Status.CANCELLED}:
         with pytest.raises(Refusal) as refused:
             await store.write(transitions.retry, job.id, "uid:1000", now_ms())
         assert refused.value.code == "not_retryable"
-        assert await everything(store) == kept
+        assert await everything(store) == before_it
         return
     again = await store.write(transitions.retry, job.id, "uid:1000", now_ms())
     assert (again.status, again.attempt, again.tries.used) == (Status.QUEUED, 2, 0)
     assert (again.error, again.cancel_requested, again.completed_at) == (None, False, None)
-    assert (await happened(store, job))[-2:] == ["job.retried", "job.queued"]
+    assert (await recorded_events(store, job))[-2:] == ["job.retried", "job.queued"]
     assert (await detail(store, job)).decision == ALLOWED
     assert await store.write(transitions.start, job.id, 1, "me", now_ms()) is None, (
         "the message of the first attempt is old"
@@ -255,13 +255,13 @@ async def test_only_failed_and_cancelled_jobs_are_retried(store: Store, status: 
 
 
 async def test_a_retry_is_refused_while_another_job_is_open_on_the_thread(store: Store) -> None:
-    first = await over(store, Status.FAILED, thread=THREAD)
+    first = await ended(store, Status.FAILED, thread=THREAD)
     second = await queued(store, thread=THREAD)
-    kept = await everything(store)
+    before_it = await everything(store)
     with pytest.raises(Refusal, match="another fix job is open") as refused:
         await store.write(transitions.retry, first.id, "uid:1000", now_ms())
     assert refused.value.code == "conflict"
-    assert await everything(store) == kept
+    assert await everything(store) == before_it
     await store.write(transitions.cancel, second.id, "uid:1000", None, now_ms())
     assert (await store.write(transitions.retry, first.id, "uid:1000", now_ms())).status is Status.QUEUED
 
@@ -279,60 +279,60 @@ async def test_a_retry_is_refused_while_another_job_is_open_on_the_thread(store:
 async def test_recovery_of_a_running_job(
     store: Store, started: bool, on_interrupt: str, cancelled: bool, status: Status, events: list[str]
 ) -> None:
-    job, mine = await running(store, on_interrupt=on_interrupt)
-    await open_step(store, mine)
+    job, fence = await running(store, on_interrupt=on_interrupt)
+    await open_step(store, fence)
     if started:
-        await store.write(steps.begin_try, mine, 1, now_ms())
+        await store.write(steps.begin_try, fence, 1, now_ms())
     if cancelled:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     assert await store.write(interruptions.recover, job.id, now_ms()) is status
-    assert (await happened(store, job))[-len(events) - 1 :] == ["step.failed", *events]
+    assert (await recorded_events(store, job))[-len(events) - 1 :] == ["step.failed", *events]
     after = await detail(store, job)
     assert after.attempt == (2 if status is Status.QUEUED else 1)
     assert (after.error and after.error.code) == ("interrupted" if status is Status.FAILED else None)
-    kept = await everything(store)
-    for late in late_writes(mine):
+    before_it = await everything(store)
+    for late in late_writes(fence):
         with pytest.raises(steps.Superseded):
             await store.write(late)
-    assert await everything(store) == kept
+    assert await everything(store) == before_it
 
 
-def late_writes(mine: steps.Fence) -> Sequence[Callable[..., object]]:
+def late_writes(fence: steps.Fence) -> Sequence[Callable[..., object]]:
     place = steps.StepPlace(new_id(), 1, 1, "tests", gate=True)
     return (
-        lambda db: steps.begin_try(db, mine, 2, now_ms()),
-        lambda db: steps.save_reference(db, mine, 1, {"run": "1"}),
-        lambda db: steps.record_event(db, mine, "step.output", now_ms(), None, {}),
-        lambda db: steps.add_usage(db, mine, place, Usage(1, 1, 1.0), now_ms()),
+        lambda db: steps.begin_try(db, fence, 2, now_ms()),
+        lambda db: steps.save_reference(db, fence, 1, {"run": "1"}),
+        lambda db: steps.record_event(db, fence, "step.output", now_ms(), None, {}),
+        lambda db: steps.add_usage(db, fence, place, Usage(1, 1, 1.0), now_ms()),
         lambda db: steps.open_step(
-            db, mine, now_ms(), phase=Phase.EXECUTION, type_=StepType.AI_ACTION, name="agent", number=2
+            db, fence, now_ms(), phase=Phase.EXECUTION, type_=StepType.AI_ACTION, name="agent", number=2
         ),
     )
 
 
 async def test_no_try_is_started_twice(store: Store) -> None:
-    job, mine = await running(store)
-    await store.write(steps.begin_try, mine, 1, now_ms())
+    job, fence = await running(store)
+    await store.write(steps.begin_try, fence, 1, now_ms())
     with pytest.raises(Exception, match="UNIQUE"):
-        await store.write(steps.begin_try, mine, 1, now_ms())
-    await store.write(steps.begin_try, mine, 2, now_ms())
+        await store.write(steps.begin_try, fence, 1, now_ms())
+    await store.write(steps.begin_try, fence, 2, now_ms())
     assert (await detail(store, job)).tries.used == 2
 
 
 async def test_a_step_ended_by_recovery_is_not_ended_again(store: Store) -> None:
-    job, mine = await running(store)
-    place = await open_step(store, mine)
+    job, fence = await running(store)
+    place = await open_step(store, fence)
     await store.write(interruptions.recover, job.id, now_ms())
-    kept = await everything(store)
+    before_it = await everything(store)
     await store.write(
-        steps.close_step, mine, place, now_ms(), status=StepStatus.COMPLETED, exit_code=0, output="", output_bytes=0
+        steps.close_step, fence, place, now_ms(), status=StepStatus.COMPLETED, exit_code=0, output="", output_bytes=0
     )
-    assert await everything(store) == kept
+    assert await everything(store) == before_it
 
 
 async def test_a_status_and_its_event_are_stored_together_or_not_at_all(store: Store) -> None:
     job = await queued(store)
-    kept = await everything(store)
+    before_it = await everything(store)
     with pytest.raises(TypeError):
         await store.write(
             transitions.advance,
@@ -343,7 +343,7 @@ async def test_a_status_and_its_event_are_stored_together_or_not_at_all(store: S
             actor="test",
             now=now_ms(),
         )
-    assert await everything(store) == kept
+    assert await everything(store) == before_it
 
 
 async def test_an_unknown_job_is_refused(store: Store) -> None:

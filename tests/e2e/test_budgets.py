@@ -22,58 +22,58 @@ def gateway() -> Iterator[ThreadedGateway]:
 
 
 @pytest.fixture
-def house(gateway: ThreadedGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
+def daemon(gateway: ThreadedGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
     left = next_day(now_ms()) - now_ms()
     if left < NIGHT:  # a test across midnight would find a new day
         time.sleep(left / 1000)
-    built = daemon_with(gateway, tmp_path)
-    built.rails.write_text(built.rails.read_text() + "limits: {budget: {per_job: {usd: 1}, per_day: {usd: 2.5}}}\n")
-    yield built
-    built.remove()
+    harness = daemon_with(gateway, tmp_path)
+    harness.rails.write_text(harness.rails.read_text() + "limits: {budget: {per_job: {usd: 1}, per_day: {usd: 2.5}}}\n")
+    yield harness
+    harness.remove()
 
 
 @pytest.mark.e2e
-def test_budgets_of_jobs_and_days_hold_across_a_restart(gateway: ThreadedGateway, house: DaemonHarness) -> None:
-    house.start()
-    said = house.get("/rails")["warnings"]
-    line = house.rails.read_text().count("\n")
-    assert [(it["line"], it["message"].partition(":")[0]) for it in said] == [
+def test_budgets_of_jobs_and_days_hold_across_a_restart(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
+    daemon.start()
+    warnings = daemon.get("/rails")["warnings"]
+    line = daemon.rails.read_text().count("\n")
+    assert [(each["line"], each["message"].partition(":")[0]) for each in warnings] == [
         (line, "per_job does not count what agents of executor agent use"),
         (line, "per_day does not count what agents of executor agent use"),
     ]
-    first = house.wait(house.dispatch("read", script(["use", 1, 1, 0.75])))
-    checks = {it["id"]: it for it in first["decision"]["checks"]}
+    first = daemon.wait(daemon.dispatch("read", script(["use", 1, 1, 0.75])))
+    checks = {each["id"]: each for each in first["decision"]["checks"]}
     assert (first["status"], checks["limit:budget.per_job"]["outcome"]) == ("COMPLETED", "pass")
     assert checks["limit:budget.per_day"]["seen"] == "0.00 of 2.5 USD today"
-    over = house.wait(house.dispatch("read", script(["use", 1, 1, 1.25], ["hold"])), "FAILED")
+    over = daemon.wait(daemon.dispatch("read", script(["use", 1, 1, 1.25], ["hold"])), "FAILED")
     assert over["error"]["code"] == "budget_exceeded"
     assert over["error"]["detail"] == "The agent has used 1.25 USD, and its budget is 1 USD."
-    local = house.wait(house.dispatch("local"))
-    skipped = {it["id"]: it for it in local["decision"]["checks"]}["limit:budget.per_job"]
+    local = daemon.wait(daemon.dispatch("local"))
+    skipped = {each["id"]: each for each in local["decision"]["checks"]}["limit:budget.per_job"]
     assert (skipped["outcome"], skipped["because"][:12]) == ("skip", "its executor")
-    house.kill()
-    house.start()
-    rest = house.wait(house.dispatch("read", script(["use", 1, 1, 0.625], ["hold"])), "FAILED")
+    daemon.kill()
+    daemon.start()
+    rest = daemon.wait(daemon.dispatch("read", script(["use", 1, 1, 0.625], ["hold"])), "FAILED")
     assert rest["error"]["detail"] == "The agent has used 0.625 USD, and its budget is 0.5 USD."
-    reply = house.ask("POST", "/runner-jobs", {"type": "read", "prompt": "x"})
+    reply = daemon.ask("POST", "/runner-jobs", {"type": "read", "prompt": "x"})
     assert (reply.status, reply.json["code"]) == (429, "throttled")
     assert reply.json["detail"].startswith("limit budget.per_day: 2.5 USD are used up until 20")
 
 
 @pytest.mark.e2e
 def test_a_job_allowed_before_the_daily_budget_was_used_up_waits(
-    gateway: ThreadedGateway, house: DaemonHarness
+    gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:
-    text = house.rails.read_text().replace("per_job: {usd: 1}, ", "")
-    house.rails.write_text(text.replace("limits: {", "limits: {running: {total: 1}, "))
-    house.start()
-    spender = house.dispatch("read", script(["hold"], ["use", 1, 1, 2.5]))
+    text = daemon.rails.read_text().replace("per_job: {usd: 1}, ", "")
+    daemon.rails.write_text(text.replace("limits: {", "limits: {running: {total: 1}, "))
+    daemon.start()
+    spender = daemon.dispatch("read", script(["hold"], ["use", 1, 1, 2.5]))
     wait_until(lambda: gateway.started, "it runs")
-    waiting = house.dispatch("read", script(["say", "hello"]))
-    wait_until(lambda: house.job(waiting)["held"], "it waits for the other")
+    waiting = daemon.dispatch("read", script(["say", "hello"]))
+    wait_until(lambda: daemon.job(waiting)["held"], "it waits for the other")
     gateway.release()
-    house.wait(spender, "COMPLETED")
-    held = wait_until(lambda: "day" in str((job := house.job(waiting))["held"]) and job, "it says what holds it")
+    daemon.wait(spender, "COMPLETED")
+    held = wait_until(lambda: "day" in str((job := daemon.job(waiting))["held"]) and job, "it says what holds it")
     assert held["held"].startswith("limit: the day's budget of 2.5 USD is used up until 20")
-    house.rails.write_text(house.rails.read_text().replace("usd: 2.5", "usd: 3"))
-    assert house.wait(waiting)["status"] == "COMPLETED"
+    daemon.rails.write_text(daemon.rails.read_text().replace("usd: 2.5", "usd: 3"))
+    assert daemon.wait(waiting)["status"] == "COMPLETED"

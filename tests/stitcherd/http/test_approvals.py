@@ -33,7 +33,7 @@ guards:
 MORE = "# looked at again\n"
 
 
-def said(text: str, login: str = "octocat", *, title: str = "A row is lost", issue: int = 1) -> bytes:
+def comment_body(text: str, login: str = "octocat", *, title: str = "A row is lost", issue: int = 1) -> bytes:
     """Return the body of a comment on an issue that eve wrote."""
     user, eve = {"login": login}, {"login": "eve"}
     topic = {"number": issue, "title": title, "body": "Please look", "user": eve, "labels": []}
@@ -57,11 +57,11 @@ async def under(api: HttpHarness, text: str) -> None:
 
 
 async def waiting(api: HttpHarness, verb: str = "hello") -> str:
-    status, told = await send_webhook(api, "near", said(f"@mosaic {verb} there"))
-    assert status == 202, told
-    assert (status, told["verdict"], told["status"]) == (202, "waiting", "PENDING"), told
-    assert told["reason"] == "guard outsider-text: a stranger wrote it"
-    return str(told["jobId"])
+    status, answer = await send_webhook(api, "near", comment_body(f"@mosaic {verb} there"))
+    assert status == 202, answer
+    assert (status, answer["verdict"], answer["status"]) == (202, "waiting", "PENDING"), answer
+    assert answer["reason"] == "guard outsider-text: a stranger wrote it"
+    return str(answer["jobId"])
 
 
 async def job_of(api: HttpHarness, job_id: str) -> Any:
@@ -160,25 +160,25 @@ async def test_a_job_runs_once_the_rails_require_no_approval(guarded: HttpHarnes
 
 async def test_an_approver_approves_on_the_thread_once(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
-    body = said(f"@mosaic approve {job_id[-8:]} looks harmless", "zoe")
-    status, told = await send_webhook(guarded, "near", body)
-    assert (status, told["verdict"], told["jobId"], told["status"]) == (202, "allowed", job_id, "QUEUED")
+    body = comment_body(f"@mosaic approve {job_id[-8:]} looks harmless", "zoe")
+    status, answer = await send_webhook(guarded, "near", body)
+    assert (status, answer["verdict"], answer["jobId"], answer["status"]) == (202, "allowed", job_id, "QUEUED")
     status, again = await send_webhook(guarded, "near", body)
     assert (status, again["verdict"], again["jobId"]) == (200, "duplicate", job_id)
     events = (await over(guarded, job_id))["events"]
     approved = [(event["actor"], event["payload"]) for event in events if event["type"] == "job.approved"]
     assert approved == [("source:near/zoe", {"reason": "looks harmless"})]
-    _, delivery = await guarded.local.request("GET", f"/deliveries/{told['deliveryId']}")
+    _, delivery = await guarded.local.request("GET", f"/deliveries/{answer['deliveryId']}")
     assert (delivery["verdict"], delivery["jobId"]) == ("allowed", job_id)
-    status, told = await send_webhook(guarded, "near", said("@mosaic approve", "max"))
-    assert (status, told["verdict"]) == (200, "ignored")
-    assert told["reason"] == "nothing waits for an approval on this thread"
+    status, answer = await send_webhook(guarded, "near", comment_body("@mosaic approve", "max"))
+    assert (status, answer["verdict"]) == (200, "ignored")
+    assert answer["reason"] == "nothing waits for an approval on this thread"
 
 
 async def test_an_approver_denies_on_the_thread(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
-    status, told = await send_webhook(guarded, "near", said("@mosaic deny it is spam", "zoe"))
-    assert (status, told["verdict"], told["status"]) == (202, "allowed", "CANCELLED")
+    status, answer = await send_webhook(guarded, "near", comment_body("@mosaic deny it is spam", "zoe"))
+    assert (status, answer["verdict"], answer["status"]) == (202, "allowed", "CANCELLED")
     event = (await job_of(guarded, job_id))["events"][-1]
     assert (event["type"], event["actor"], event["payload"]) == (
         "job.denied",
@@ -198,65 +198,68 @@ async def test_an_approver_denies_on_the_thread(guarded: HttpHarness) -> None:
 )
 async def test_others_may_not_approve(guarded: HttpHarness, verb: str, login: str, why: str) -> None:
     job_id = await waiting(guarded)
-    status, told = await send_webhook(guarded, "near", said(f"@mosaic {verb}", login))
-    assert (status, told["verdict"], told["jobId"]) == (200, "denied", None)
-    assert told["reason"] == f"who: near:{login} may not {verb} job {job_id[-8:]}: {why}"
+    status, answer = await send_webhook(guarded, "near", comment_body(f"@mosaic {verb}", login))
+    assert (status, answer["verdict"], answer["jobId"]) == (200, "denied", None)
+    assert answer["reason"] == f"who: near:{login} may not {verb} job {job_id[-8:]}: {why}"
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
 async def test_the_requester_may_approve_where_the_rails_allow_it(guarded: HttpHarness) -> None:
     await under(guarded, RAILS + "approvals: {command: yes-please, self: true}\n")
     job_id = await waiting(guarded)
-    assert (await send_webhook(guarded, "near", said("@mosaic approve")))[1]["verdict"] == "ignored"
-    assert (await send_webhook(guarded, "near", said("@mosaic yes-please")))[1]["jobId"] == job_id
+    assert (await send_webhook(guarded, "near", comment_body("@mosaic approve")))[1]["verdict"] == "ignored"
+    assert (await send_webhook(guarded, "near", comment_body("@mosaic yes-please")))[1]["jobId"] == job_id
 
 
 async def test_a_changed_text_is_not_approved(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
-    _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe", title="Another"))
-    assert told["verdict"] == "denied"
-    assert told["reason"].endswith("the text of the thread has changed since it was asked for; ask for it again")
+    _, answer = await send_webhook(guarded, "near", comment_body("@mosaic approve", "zoe", title="Another"))
+    assert answer["verdict"] == "denied"
+    assert answer["reason"].endswith("the text of the thread has changed since it was asked for; ask for it again")
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
 async def test_after_a_change_of_the_rails_a_comment_does_not_approve(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
     await under(guarded, RAILS + MORE)
-    _, first = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
+    _, first = await send_webhook(guarded, "near", comment_body("@mosaic approve", "zoe"))
     assert first["verdict"] == "denied"
     assert "the rails have changed" in first["reason"]
-    _, second = await send_webhook(guarded, "near", said("@mosaic approve now", "zoe"))
+    _, second = await send_webhook(guarded, "near", comment_body("@mosaic approve now", "zoe"))
     assert (second["verdict"], second["jobId"]) == ("allowed", job_id)
 
 
 async def test_one_of_several_waiting_jobs_must_be_named(guarded: HttpHarness) -> None:
     jobs = [await waiting(guarded, verb) for verb in ("hello", "read")]
-    _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
-    assert (told["verdict"], told["reason"]) == (
+    _, answer = await send_webhook(guarded, "near", comment_body("@mosaic approve", "zoe"))
+    assert (answer["verdict"], answer["reason"]) == (
         "denied",
         "2 jobs wait on this thread: name one by the end of its id",
     )
-    _, told = await send_webhook(guarded, "near", said("@mosaic approve 00000000", "zoe"))
-    assert told["verdict"] == "ignored"
-    _, told = await send_webhook(guarded, "near", said(f"@mosaic approve {jobs[1][-6:]}", "zoe"))
-    assert told["jobId"] == jobs[1]
+    _, answer = await send_webhook(guarded, "near", comment_body("@mosaic approve 00000000", "zoe"))
+    assert answer["verdict"] == "ignored"
+    _, answer = await send_webhook(guarded, "near", comment_body(f"@mosaic approve {jobs[1][-6:]}", "zoe"))
+    assert answer["jobId"] == jobs[1]
     assert (await job_of(guarded, jobs[0]))["status"] == "PENDING"
 
 
 async def test_another_thread_and_another_source_approve_nothing(guarded: HttpHarness) -> None:
     job_id = await waiting(guarded)
-    for source, body in (("near", said("@mosaic approve", "zoe", issue=2)), ("far", said("@mosaic approve", "zoe"))):
+    for source, body in (
+        ("near", comment_body("@mosaic approve", "zoe", issue=2)),
+        ("far", comment_body("@mosaic approve", "zoe")),
+    ):
         assert (await send_webhook(guarded, source, body))[1]["verdict"] == "ignored"
     assert (await job_of(guarded, job_id))["status"] == "PENDING"
 
 
 async def test_a_replayed_approval_approves_nothing(guarded: HttpHarness) -> None:
     first = await waiting(guarded)
-    _, told = await send_webhook(guarded, "near", said("@mosaic approve", "zoe"))
+    _, answer = await send_webhook(guarded, "near", comment_body("@mosaic approve", "zoe"))
     await over(guarded, first)
-    _, asked = await send_webhook(guarded, "near", said("@mosaic hello again"))
+    _, asked = await send_webhook(guarded, "near", comment_body("@mosaic hello again"))
     assert asked["verdict"] == "waiting"
-    status, replayed = await guarded.local.request("POST", f"/deliveries/{told['deliveryId']}/replay", json={})
+    status, replayed = await guarded.local.request("POST", f"/deliveries/{answer['deliveryId']}/replay", json={})
     assert (status, replayed["verdict"]) == (200, "ignored")
     assert (await job_of(guarded, asked["jobId"]))["status"] == "PENDING"
 

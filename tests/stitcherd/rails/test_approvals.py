@@ -1,4 +1,4 @@
-"""What a job waits for, and what a comment that answers for it comes to: pure functions, no store."""
+"""Requests for approval, and decisions on comments that approve or deny: pure functions, no store."""
 
 from collections.abc import Callable
 from typing import Any
@@ -92,7 +92,7 @@ def answer(comment: Ask) -> Callable[..., Trigger]:
     return make
 
 
-def said(trigger: Trigger, waiting: list[tuple[RunnerJob, ApprovalRequest]], now: int = 2000, **more: Any) -> Any:
+def decided(trigger: Trigger, waiting: list[tuple[RunnerJob, ApprovalRequest]], now: int = 2000, **more: Any) -> Any:
     return decide_approval(
         trigger.commands[0], trigger, more.pop("book", BOOK), waiting, now=now, reevaluated=frozenset(), **more
     )
@@ -159,11 +159,11 @@ def test_every_guard_needs_an_approval_by_its_own_groups(
     waits: ApprovalRequest, answer: Callable[..., Trigger]
 ) -> None:
     both = replace(waits, guards=(GuardQuestion("stranger", ("chiefs",)), GuardQuestion("hot", ("judges",))))
-    assert said(answer(), [(job(), both)]).approves
-    assert not said(answer(login="forge:kim"), [(job(), both)]).approves
+    assert decided(answer(), [(job(), both)]).approves
+    assert not decided(answer(login="forge:kim"), [(job(), both)]).approves
     nobody = replace(waits, guards=(GuardQuestion("odd", ()),))
-    told = said(answer(), [(job(), nobody)]).decision
-    assert (told.verdict, told.reason.partition(": ")[2].partition(": ")[2]) == (
+    result = decided(answer(), [(job(), nobody)]).decision
+    assert (result.verdict, result.reason.partition(": ")[2].partition(": ")[2]) == (
         Verdict.DENIED,
         "the operator answers for guard odd",
     )
@@ -191,31 +191,31 @@ def test_who_may_approve_what(
     waits: ApprovalRequest, answer: Callable[..., Trigger], fields: dict[str, Any], why: str | None
 ) -> None:
     waiting = job()
-    told = said(answer("fine", **fields), [(waiting, waits)])
-    assert told.decision.verdict is (Verdict.ALLOWED if why is None else Verdict.DENIED)
+    result = decided(answer("fine", **fields), [(waiting, waits)])
+    assert result.decision.verdict is (Verdict.ALLOWED if why is None else Verdict.DENIED)
     if why is None:
-        assert (told.job_id, told.approves, told.reason) == (waiting.id, True, "fine")
+        assert (result.job_id, result.approves, result.reason) == (waiting.id, True, "fine")
     else:
-        assert told.job_id is None
-        assert why in told.decision.reason
+        assert result.job_id is None
+        assert why in result.decision.reason
 
 
 def test_only_what_is_pinned_must_be_unchanged(waits: ApprovalRequest, answer: Callable[..., Trigger]) -> None:
     loose = replace(waits, pins=(), rails="r-before")
     changed = answer(quotes=(Quote("forge:eve", "title", "It floods"),), head_sha="b" * 40)
-    assert said(changed, [(job(), loose)]).approves
-    told = said(answer(), [(job(), replace(waits, rails="r-before"))]).decision
-    assert told.reason.endswith(RAILS_CHANGED)
+    assert decided(changed, [(job(), loose)]).approves
+    result = decided(answer(), [(job(), replace(waits, rails="r-before"))]).decision
+    assert result.reason.endswith(RAILS_CHANGED)
 
 
 def test_an_expired_request_can_be_denied_but_not_approved(
     waits: ApprovalRequest, answer: Callable[..., Trigger]
 ) -> None:
     late = waits.expires_at
-    told = said(answer(), [(job(), waits)], now=late).decision
-    assert told.reason.endswith("the 2h in which it could be approved are over")
-    assert said(answer(), [(job(), waits)], now=late - 1).approves
-    denied = said(answer("no", verb="deny"), [(job(), waits)], now=late)
+    result = decided(answer(), [(job(), waits)], now=late).decision
+    assert result.reason.endswith("the 2h in which it could be approved are over")
+    assert decided(answer(), [(job(), waits)], now=late - 1).approves
+    denied = decided(answer("no", verb="deny"), [(job(), waits)], now=late)
     assert (denied.decision.verdict, denied.approves, denied.reason) == (Verdict.ALLOWED, False, "no")
 
 
@@ -232,10 +232,10 @@ def test_an_expired_request_can_be_denied_but_not_approved(
 def test_a_job_may_be_named_by_the_end_of_its_id(
     waits: ApprovalRequest, answer: Callable[..., Trigger], text: str, verdict: Verdict, reason: str | None
 ) -> None:
-    told = said(answer(text), [(job("0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"), waits)])
-    assert (told.decision.verdict, told.reason) == (verdict, reason)
+    result = decided(answer(text), [(job("0199f3a1-5c2f-7a60-8e21-5b1f7f3a1c9d"), waits)])
+    assert (result.decision.verdict, result.reason) == (verdict, reason)
 
 
 def test_nothing_is_approved_where_nothing_waits(answer: Callable[..., Trigger]) -> None:
-    told = said(answer(), [])
-    assert (told.decision.verdict, told.decision.reason, told.job_id) == (Verdict.IGNORED, NOTHING_WAITS, None)
+    result = decided(answer(), [])
+    assert (result.decision.verdict, result.decision.reason, result.job_id) == (Verdict.IGNORED, NOTHING_WAITS, None)

@@ -34,7 +34,7 @@ def wait(store: Store, new_job: Make, new_delivery: Make) -> Callable[..., Any]:
     return make
 
 
-async def happened(store: Store, job: RunnerJob) -> list[tuple[str, str]]:
+async def recorded_events(store: Store, job: RunnerJob) -> list[tuple[str, str]]:
     async with store.reading() as db:
         return [(event.type, event.actor) for event in (await events.job_events(db, job.id, None, 0, 99)).items]
 
@@ -66,7 +66,7 @@ async def test_an_approved_job_is_queued_once(store: Store, wait: Make) -> None:
     assert approved.queued_at is not None
     assert await refused(store, approvals.approve, job.id, "uid:1000", None, now_ms()) == "not_waiting"
     assert await refused(store, transitions.deny, job.id, "uid:1000", "no", now_ms()) == "not_waiting"
-    assert (await happened(store, job))[2:] == [("job.approved", "uid:1000"), ("job.queued", "uid:1000")]
+    assert (await recorded_events(store, job))[2:] == [("job.approved", "uid:1000"), ("job.queued", "uid:1000")]
     assert await store.write(transitions.start, job.id, 1, "me", now_ms())
 
 
@@ -81,11 +81,11 @@ async def test_a_job_that_was_not_approved_is_never_queued_later(store: Store, w
         (ended,) = await store.write(approvals.expire, now_ms() + 2 * HOUR)
     assert ended.status is Status.CANCELLED
     assert ended.completed_at is not None
-    kept = await happened(store, job)
-    assert kept[-1][0] == ("job.denied" if first == "deny" else "job.cancelled")
+    events_before = await recorded_events(store, job)
+    assert events_before[-1][0] == ("job.denied" if first == "deny" else "job.cancelled")
     assert await refused(store, approvals.approve, job.id, "uid:1000", None, now_ms()) == "not_waiting"
     assert await refused(store, transitions.retry, job.id, "uid:1000", now_ms()) == "not_retryable"
-    assert await happened(store, job) == kept
+    assert await recorded_events(store, job) == events_before
 
 
 async def test_an_approved_job_that_was_cancelled_may_be_retried(store: Store, wait: Make) -> None:
@@ -157,7 +157,7 @@ async def test_other_rails_that_require_no_approval_queue_the_job(store: Store, 
     seen = await find_waiting(store, job)
     queued = await store.write(approvals.replace_request, job.id, seen, reevaluation(None), now_ms())
     assert (queued.status, queued.rails_revision) == (Status.QUEUED, "r2")
-    assert (await happened(store, job))[2:] == [("job.approved", "rails"), ("job.queued", "rails")]
+    assert (await recorded_events(store, job))[2:] == [("job.approved", "rails"), ("job.queued", "rails")]
 
 
 def comment(new_delivery: Make, result: ApprovalResult) -> deliveries.NewDelivery:
@@ -184,10 +184,10 @@ async def test_a_comment_changes_nothing_once_what_waits_has_changed(
     result = ApprovalResult(Decision(Verdict.ALLOWED, "zoe may approve", "r1"), job.id, approves=True, reason="fine")
     new = comment(new_delivery, result)
     await store.write(approvals.replace_request, job.id, seen, reevaluation(approval_request(rails="r2")), now_ms())
-    events_before = await happened(store, job)
+    events_before = await recorded_events(store, job)
     stored = await store.write(deliveries.add_answer, new, result, ((job.id, job.version),))
     assert stored == deliveries.ThreadChanged()
-    assert await happened(store, job) == events_before
+    assert await recorded_events(store, job) == events_before
     async with store.reading() as db:
         assert new.id not in {each.id for each in (await deliveries.delivery_page(db, DeliveryFilter(), 9)).items}
     stored = await store.write(deliveries.add_answer, new, result, ((job.id, job.version + 1),))
@@ -209,4 +209,4 @@ async def test_a_repeated_comment_is_carried_out_once(store: Store, wait: Make, 
     again = await store.write(deliveries.add_answer, structs.replace(new, id=new_id()), result, expected)
     assert isinstance(again, deliveries.RepeatedDelivery)
     assert (again.first.id, again.job and again.job.status) == (new.id, Status.CANCELLED)
-    assert (await happened(store, job))[-1] == ("job.denied", new.actor)
+    assert (await recorded_events(store, job))[-1] == ("job.denied", new.actor)

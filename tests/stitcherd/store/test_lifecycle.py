@@ -1,4 +1,4 @@
-"""The table of moves, and its picture in the papers."""
+"""The table of transitions, and the diagram of it in the documentation."""
 
 import re
 from itertools import product

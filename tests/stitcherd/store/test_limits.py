@@ -187,67 +187,67 @@ async def started(store: Store, now: int = NOON) -> steps.Fence:
     return fence
 
 
-async def use(store: Store, mine: steps.Fence, number: int, usd: float, turns: int = 1, now: int = NOON) -> None:
+async def spend(store: Store, fence: steps.Fence, number: int, usd: float, turns: int = 1, now: int = NOON) -> None:
     place = await store.write(
-        steps.open_step, mine, now, phase=Phase.EXECUTION, type_=StepType.AI_ACTION, name="claw", number=number
+        steps.open_step, fence, now, phase=Phase.EXECUTION, type_=StepType.AI_ACTION, name="claw", number=number
     )
-    await store.write(steps.add_usage, mine, place, Usage(1, 1, usd, turns), now)
+    await store.write(steps.add_usage, fence, place, Usage(1, 1, usd, turns), now)
 
 
-async def rest(store: Store, mine: steps.Fence, number: int, now: int = NOON, **budgets: Budget) -> Budget:
+async def remaining(store: Store, fence: steps.Fence, number: int, now: int = NOON, **budgets: Budget) -> Budget:
     """What a try may use of the budgets `job` and `day`."""
     budget = {"job": Budget(), "day": Budget()} | budgets
     async with store.reading() as db:
-        by_job, today = await limits.spent_before(db, (mine.key, mine.attempt, number), now)
+        by_job, today = await limits.spent_before(db, (fence.key, fence.attempt, number), now)
     return remaining_budget(budget["job"], budget["day"], by_job, today, now)
 
 
 async def test_a_try_may_use_what_earlier_tries_left(store: Store) -> None:
-    mine, job = await started(store), Budget(turns=5, usd=2.0)
-    assert await rest(store, mine, 1, job=job) == job
-    await use(store, mine, 1, 0.5, 2)
-    assert await rest(store, mine, 1, job=job) == job, "its own usage does not count when it is resumed"
-    assert await rest(store, mine, 2, job=job) == Budget(3, 1.5)
-    await use(store, mine, 2, 0.1, 3)
+    fence, job = await started(store), Budget(turns=5, usd=2.0)
+    assert await remaining(store, fence, 1, job=job) == job
+    await spend(store, fence, 1, 0.5, 2)
+    assert await remaining(store, fence, 1, job=job) == job, "its own usage does not count when it is resumed"
+    assert await remaining(store, fence, 2, job=job) == Budget(3, 1.5)
+    await spend(store, fence, 2, 0.1, 3)
     with pytest.raises(BudgetExceeded, match=r"^the job's budget of 5 turns is used up$"):
-        await rest(store, mine, 3, job=job)
+        await remaining(store, fence, 3, job=job)
 
 
 async def test_a_recovered_attempt_shares_the_budget_and_a_retry_renews_it(store: Store) -> None:
-    mine, job = await started(store), Budget(usd=2.0)
-    await use(store, mine, 1, 1.5)
-    await store.write(steps.begin_try, mine, 1, NOON)
-    await store.write(interruptions.recover, mine.job_id, NOON)
-    _, again = await store.write(transitions.start, mine.job_id, 2, "me", NOON) or (None, None)
+    fence, job = await started(store), Budget(usd=2.0)
+    await spend(store, fence, 1, 1.5)
+    await store.write(steps.begin_try, fence, 1, NOON)
+    await store.write(interruptions.recover, fence.job_id, NOON)
+    _, again = await store.write(transitions.start, fence.job_id, 2, "me", NOON) or (None, None)
     assert again is not None
-    assert await rest(store, again, 1, job=job) == Budget(usd=0.5)
-    await store.write(transitions.cancel, mine.job_id, "uid:1", None, NOON)
-    await store.write(transitions.end_cancelled, mine.job_id, NOON)
-    await store.write(transitions.retry, mine.job_id, "uid:1", NOON)
-    _, third = await store.write(transitions.start, mine.job_id, 3, "me", NOON) or (None, None)
+    assert await remaining(store, again, 1, job=job) == Budget(usd=0.5)
+    await store.write(transitions.cancel, fence.job_id, "uid:1", None, NOON)
+    await store.write(transitions.end_cancelled, fence.job_id, NOON)
+    await store.write(transitions.retry, fence.job_id, "uid:1", NOON)
+    _, third = await store.write(transitions.start, fence.job_id, 3, "me", NOON) or (None, None)
     assert third is not None
-    assert await rest(store, third, 1, job=job) == job
+    assert await remaining(store, third, 1, job=job) == job
 
 
 async def test_the_daily_budget_is_shared_by_all_jobs_until_midnight(store: Store) -> None:
     first, second, day = await started(store), await started(store), Budget(usd=2.0)
-    await use(store, first, 1, 1.25)
-    assert await rest(store, second, 1, day=day) == Budget(usd=0.75)
-    assert await rest(store, second, 1, day=day, job=Budget(usd=0.5)) == Budget(usd=0.5)
-    await use(store, first, 1, 1.0)
+    await spend(store, first, 1, 1.25)
+    assert await remaining(store, second, 1, day=day) == Budget(usd=0.75)
+    assert await remaining(store, second, 1, day=day, job=Budget(usd=0.5)) == Budget(usd=0.5)
+    await spend(store, first, 1, 1.0)
     midnight = format_timestamp(20_001 * DAY_MS)
     with pytest.raises(BudgetExceeded, match=f"^the day's budget of 2 USD is used up until {midnight}$"):
-        await rest(store, second, 1, day=day)
-    assert await rest(store, second, 1, now=20_001 * DAY_MS, day=day) == day
+        await remaining(store, second, 1, day=day)
+    assert await remaining(store, second, 1, now=20_001 * DAY_MS, day=day) == day
 
 
 async def test_a_job_beyond_the_daily_budget_is_throttled_and_told_until_when(store: Store) -> None:
     day = daily_budget(Budget(usd=2.0), 9)
-    mine = await started(store)
-    await use(store, mine, 1, 1.25)
+    fence = await started(store)
+    await spend(store, fence, 1, 1.25)
     seen = apply_uses(ALLOWED, (day,), await uses(store, NOON, day)).checks[-1]
     assert (seen.outcome, seen.seen) == (CheckOutcome.PASS, "1.25 of 2 USD today")
-    await use(store, mine, 1, 0.75)
+    await spend(store, fence, 1, 0.75)
     midnight = format_timestamp(20_001 * DAY_MS)
     decision, seconds = await throttled(store, NOON, day)
     assert (decision.verdict, seconds) == (Verdict.THROTTLED, DAY_MS // 2 // 1000 + 1)

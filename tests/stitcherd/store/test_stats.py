@@ -20,13 +20,13 @@ async def add(store: Store, job: jobs.NewJob, decision: Decision, at: int) -> Ru
     return await dispatch(store, job, decision, at)
 
 
-async def felt(store: Store, workspace: str | None = None) -> Pulse:
+async def pulse(store: Store, workspace: str | None = None) -> Pulse:
     async with store.reading() as db:
         return await read_pulse(db, workspace, NOW)
 
 
 async def test_an_empty_store(store: Store) -> None:
-    assert await felt(store) == Pulse((0,) * MINUTES, 0, None, paused=False, paused_by=None, reason=None)
+    assert await pulse(store) == Pulse((0,) * MINUTES, 0, None, paused=False, paused_by=None, reason=None)
 
 
 async def test_ended_jobs_are_counted_in_their_minute(store: Store, new_job: Make, allowed: Decision) -> None:
@@ -35,8 +35,8 @@ async def test_ended_jobs_are_counted_in_their_minute(store: Store, new_job: Mak
         await store.write(transitions.cancel, job.id, "uid:0", None, NOW - ago)
     lab = await add(store, new_job(workspace="lab"), allowed, NOW - 1000)
     await store.write(transitions.cancel, lab.id, "uid:0", None, NOW)
-    assert (await felt(store)).ended == (1, 0, 0, 0, 1, 0, 1, 3)
-    assert (await felt(store, "lab")).ended == (0,) * (MINUTES - 1) + (1,)
+    assert (await pulse(store)).ended == (1, 0, 0, 0, 1, 0, 1, 3)
+    assert (await pulse(store, "lab")).ended == (0,) * (MINUTES - 1) + (1,)
 
 
 async def test_the_oldest_queued_job_is_the_one_that_waits_longest(
@@ -44,19 +44,19 @@ async def test_the_oldest_queued_job_is_the_one_that_waits_longest(
 ) -> None:
     first = await add(store, new_job(), allowed, NOW - 9 * MINUTE)
     second = await add(store, new_job(), allowed, NOW - 5 * MINUTE)
-    assert ((await felt(store)).queued, (await felt(store)).oldest_queued_at) == (2, first.queued_at)
+    assert ((await pulse(store)).queued, (await pulse(store)).oldest_queued_at) == (2, first.queued_at)
     await store.write(transitions.cancel, first.id, "uid:0", None, NOW - MINUTE)
     await store.write(transitions.retry, first.id, "uid:0", NOW - MINUTE)  # to the end of the queue, whatever its age
-    assert ((await felt(store)).queued, (await felt(store)).oldest_queued_at) == (2, second.queued_at)
-    assert ((await felt(store, "lab")).queued, (await felt(store, "lab")).oldest_queued_at) == (0, None)
+    assert ((await pulse(store)).queued, (await pulse(store)).oldest_queued_at) == (2, second.queued_at)
+    assert ((await pulse(store, "lab")).queued, (await pulse(store, "lab")).oldest_queued_at) == (0, None)
 
 
 async def test_a_pause_names_its_actor_and_reason(store: Store) -> None:
     await store.write(scheduling.pause, "uid:1000", "a release", NOW)
-    found = await felt(store)
+    found = await pulse(store)
     assert (found.paused, found.paused_by, found.reason) == (True, "uid:1000", "a release")
     await store.write(scheduling.resume)
-    assert not (await felt(store)).paused
+    assert not (await pulse(store)).paused
 
 
 async def test_a_waiting_job_shows_its_request_until_it_no_longer_waits(

@@ -1,4 +1,4 @@
-"""Any order of moves, crashes among them, against a model that fits on a page."""
+"""Transitions in any order, with crashes, compared with a small model."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,7 +39,7 @@ RESULT = Result(None, 0, 0, 0, "no changes")
 FAILURE = Failure("gates_failed", "gate tests failed")
 
 
-class Modelled(Struct):
+class JobModel(Struct):
     """What a job should be."""
 
     id: str
@@ -50,10 +50,10 @@ class Modelled(Struct):
     owner: str | None = None
     cancel: bool = False
     version: int = 1
-    asks: bool = False  # needs an approval that it does not have
+    needs_approval: bool = False  # needs an approval that it does not have
 
 
-class Moves(RuleBasedStateMachine):
+class JobTransitions(RuleBasedStateMachine):
     jobs = Bundle("jobs")
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Moves(RuleBasedStateMachine):
         self.place = TemporaryDirectory()
         self.path = Path(self.place.name) / "stitcher.db"
         self.store = self.loop.run(Store.open(self.path))
-        self.model: dict[str, Modelled] = {}
+        self.model: dict[str, JobModel] = {}
         self.started: set[tuple[str, int, int]] = set()
         self.denied: set[str] = set()
         self.owner = 1
@@ -87,31 +87,34 @@ class Moves(RuleBasedStateMachine):
             job.thread == thread and job.status in OPEN_STATUSES and job.id != besides for job in self.model.values()
         )
 
-    def over(self, job: Modelled, status: Status) -> None:
+    def over(self, job: JobModel, status: Status) -> None:
         job.status, job.owner = status, None
 
-    def again(self, job: Modelled) -> None:
+    def again(self, job: JobModel) -> None:
         job.status, job.owner, job.cancel, job.attempt = Status.QUEUED, None, False, job.attempt + 1
 
     @initialize(target=jobs)
     def begin(self) -> Any:
         return multiple(
-            *(self.come_in(thread, how, asks=asks) for thread, how, asks in ((1, "fail", False), (None, "retry", True)))
+            *(
+                self.store_delivery(thread, how, needs_approval=needs_approval)
+                for thread, how, needs_approval in ((1, "fail", False), (None, "retry", True))
+            )
         )
 
     @rule(
         target=jobs,
         thread=st.none() | st.integers(1, 2),
         on_interrupt=st.sampled_from(["fail", "retry"]),
-        asks=st.booleans(),
+        needs_approval=st.booleans(),
     )
-    def deliver(self, thread: int | None, on_interrupt: str, asks: bool) -> Any:
+    def deliver(self, thread: int | None, on_interrupt: str, needs_approval: bool) -> Any:
         if self.busy(thread):
-            assert not self.come_in(thread, on_interrupt, asks=asks)
+            assert not self.store_delivery(thread, on_interrupt, needs_approval=needs_approval)
             return multiple()
-        return self.come_in(thread, on_interrupt, asks=asks)
+        return self.store_delivery(thread, on_interrupt, needs_approval=needs_approval)
 
-    def come_in(self, thread: int | None, on_interrupt: str, *, asks: bool) -> str | None:
+    def store_delivery(self, thread: int | None, on_interrupt: str, *, needs_approval: bool) -> str | None:
         job, delivery = new_id(), new_id()
         stored = self.write(
             deliveries.add_delivery_with_job,
@@ -123,13 +126,13 @@ class Moves(RuleBasedStateMachine):
                 tries_max=3,
                 on_interrupt=on_interrupt,
                 delivery_id=delivery,
-                approval=REQUEST if asks else None,
+                approval=REQUEST if needs_approval else None,
             ),
         )
         if isinstance(stored, deliveries.JobAlreadyOpen):
             return None
-        status = Status.PENDING if asks else Status.QUEUED
-        self.model[job] = Modelled(job, thread, on_interrupt, status, asks=asks)
+        status = Status.PENDING if needs_approval else Status.QUEUED
+        self.model[job] = JobModel(job, thread, on_interrupt, status, needs_approval=needs_approval)
         return job
 
     @rule(name=jobs, late=st.integers(-1, 1))
@@ -144,17 +147,17 @@ class Moves(RuleBasedStateMachine):
     def begin_try(self, name: str, late: int, owner: int, number: int) -> None:
         job = self.model[name]
         key = self.rows("SELECT key FROM jobs WHERE id = ?", name)[0][0]
-        mine = steps.Fence(name, key, "default", job.attempt + late, str(self.owner - owner))
-        place = (name, mine.attempt, number)
-        may = job.status is Status.RUNNING and (mine.attempt, mine.owner) == (job.attempt, job.owner)
+        fence = steps.Fence(name, key, "default", job.attempt + late, str(self.owner - owner))
+        place = (name, fence.attempt, number)
+        allowed = job.status is Status.RUNNING and (fence.attempt, fence.owner) == (job.attempt, job.owner)
         try:
-            self.write(steps.begin_try, mine, number, now_ms())
+            self.write(steps.begin_try, fence, number, now_ms())
         except steps.Superseded:
-            assert not may
+            assert not allowed
         except Exception:  # noqa: BLE001 (whatever the store says to a second start)
             assert place in self.started
         else:
-            assert may
+            assert allowed
             assert place not in self.started
             self.started.add(place)
 
@@ -183,9 +186,13 @@ class Moves(RuleBasedStateMachine):
     @rule(name=jobs)
     def retry(self, name: str) -> None:
         job = self.model[name]
-        may = job.status in {Status.FAILED, Status.CANCELLED} and not job.asks and not self.busy(job.thread, name)
-        assert self.refused(transitions.retry, name, "uid:0", now_ms()) != may
-        if may:
+        allowed = (
+            job.status in {Status.FAILED, Status.CANCELLED}
+            and not job.needs_approval
+            and not self.busy(job.thread, name)
+        )
+        assert self.refused(transitions.retry, name, "uid:0", now_ms()) != allowed
+        if allowed:
             self.again(job)
 
     @rule(name=jobs)
@@ -194,7 +201,7 @@ class Moves(RuleBasedStateMachine):
         waits = job.status is Status.PENDING
         assert self.refused(approvals.approve, name, "uid:0", None, now_ms()) != waits
         if waits:
-            job.status, job.asks = Status.QUEUED, False
+            job.status, job.needs_approval = Status.QUEUED, False
 
     @rule(name=jobs)
     def deny(self, name: str) -> None:
@@ -240,11 +247,11 @@ class Moves(RuleBasedStateMachine):
             return await function(db, *args)
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        async def look() -> list[tuple[Any, ...]]:
+        async def query() -> list[tuple[Any, ...]]:
             async with self.store.reading() as db:
                 return [tuple(row) for row in await db.execute_fetchall(statement, values)]
 
-        return self.loop.run(look())
+        return self.loop.run(query())
 
     @invariant()
     def every_job_stands_where_the_model_says(self) -> None:
@@ -274,8 +281,8 @@ class Moves(RuleBasedStateMachine):
             assert named == event == f"job.{'denied' if name in self.denied else wanted}"
 
 
-TestMoves = Moves.TestCase
-TestMoves.settings = settings(
+TestJobTransitions = JobTransitions.TestCase
+TestJobTransitions.settings = settings(
     max_examples=20,
     stateful_step_count=25,
     deadline=None,

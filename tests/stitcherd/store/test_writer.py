@@ -60,12 +60,12 @@ async def busy(store: Store) -> AsyncIterator[None]:
 
 
 async def test_a_batch_shares_a_commit_and_a_failure_undoes_only_itself(store: Store) -> None:
-    said: list[str] = []
-    await store.write(lambda db: db.set_trace_callback(said.append))
+    statements: list[str] = []
+    await store.write(lambda db: db.set_trace_callback(statements.append))
     async with busy(store):
         writes = [asyncio.ensure_future(store.write(put, str(n), fail=n % 3 == 0)) for n in range(30)]
     done = await asyncio.gather(*writes, return_exceptions=True)
-    assert said.count("COMMIT") == 3, (
+    assert statements.count("COMMIT") == 3, (
         "one that turned the trace on, one to hold the writer, one for all that came meanwhile"
     )
     kept = {str(n) for n in range(30) if n % 3}
@@ -121,7 +121,7 @@ async def test_a_full_disk_stores_nothing_until_there_is_room(store: Store, new_
         large = asyncio.ensure_future(store.write(deliveries.add_delivery, big))
     for answer in await asyncio.gather(small, large, return_exceptions=True):
         assert isinstance(answer, StorageUnavailable)
-    assert await names(store) == set(), "what shared the commit was not stored, and was told so"
+    assert await names(store) == set(), "nothing that shared the commit was stored"
     await store.write(put, "small")
     await store.write(limit, 1_000_000)
     await store.write(deliveries.add_delivery, big)
