@@ -1,4 +1,4 @@
-"""Recovers jobs that an earlier daemon left running: takes them over, or ends their processes and settles them."""
+"""Recovers jobs that an earlier daemon left running: resumes, requeues or concludes them."""
 
 import logging
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 async def recover_running_jobs(store: Store, checkouts: Checkouts, owner: str) -> list[tuple[str, int, int]]:
-    """Take over or settle every RUNNING job; call it with the state directory locked, before any job starts.
+    """Take over, requeue or conclude every RUNNING job; call it with the state directory locked, before any job starts.
 
     Return (job id, attempt, priority) of the jobs that `owner` has taken over and must resume.
     """

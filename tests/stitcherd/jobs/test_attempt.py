@@ -1,4 +1,4 @@
-"""Attempts: the order of their steps, their tries, and what the agent is told of failed gates."""
+"""Attempts: the order of their steps, their tries, and the feedback of failed gates."""
 
 from shared.models import Result, Status
 from stitcherd.executors.base import ExecutionResult, OutputSink, Task

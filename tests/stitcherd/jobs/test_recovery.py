@@ -161,9 +161,9 @@ async def test_a_resumable_try_is_taken_over(store: Store, tmp_path: Path) -> No
     assert (after.status, after.attempt, after.last_event) == (Status.RUNNING, 1, "job.recovered")
     taken = await find_taken_over(store, job.id, 1, "me")
     assert taken
-    _, fence, left = taken
+    _, fence, resumable = taken
     assert (fence.owner, fence.attempt) == ("me", 1)
-    assert left == interruptions.ResumableTry(1, {"key": "a session"}, "a" * 40, ended=False)
+    assert resumable == interruptions.ResumableTry(1, {"key": "a session"}, "a" * 40, ended=False)
     assert await find_taken_over(store, job.id, 1, "an earlier daemon") is None
     assert await find_taken_over(store, job.id, 2, "me") is None
     await store.write(steps.record_event, fence, "ai.tool_called", now_ms(), None, {})  # its runner may write
