@@ -1,26 +1,18 @@
-"""`make bench`: what we want to be measured by, each row beside its ceiling in the same run; JSON and a table.
+"""`make bench`: the benchmarks, each row beside its target or its comparison in the same run.
 
-    python bench [ROW...] [--seconds 4] [--rounds 3] [--jobs 1000000] [--json FILE]
+    python -m bench [ROW...] [--seconds 4] [--rounds 3] [--jobs 1000000] [--json FILE]
 
-The machine should do nothing else meanwhile.
+The machine should be idle otherwise.
 """
 
 import argparse
 import json
 import platform
 import sqlite3
-import sys
 from pathlib import Path
+from typing import Any
 
-import dispatch
-import hostile
-import intake
-import jobs
-import rails
-import reads
-import sandbox
-import stream
-import terminal
+from bench import dispatch, hostile, intake, jobs, rails, reads, sandbox, stream, terminal
 
 ROWS = {
     "intake": intake.measure,
@@ -36,14 +28,16 @@ ROWS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {' '.join(ROWS)}; all, if none is named")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
-    parser.add_argument("--rounds", type=int, default=3, help="of each pair, in turn")
-    parser.add_argument("--jobs", type=int, default=1_000_000, help="in the store of the rows reads and terminal")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure the daemon and the client.")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {' '.join(ROWS)}; default: all")
+    parser.add_argument("--seconds", type=float, default=4.0, help="duration of each load")
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions of each comparison")
+    parser.add_argument("--jobs", type=int, default=1_000_000, help="jobs in the store of the rows reads and terminal")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
-    figures = {"machine": f"{platform.machine()} python {platform.python_version()} sqlite {sqlite3.sqlite_version}"}
+    figures: dict[str, Any] = {
+        "machine": f"{platform.machine()} python {platform.python_version()} sqlite {sqlite3.sqlite_version}"
+    }
     for row in options.rows or ROWS:
         print(f"\n{row}", flush=True)
         figures[row] = ROWS[row](options)
@@ -54,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

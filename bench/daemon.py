@@ -1,4 +1,4 @@
-"""A real stitcherd in a directory of its own, what it costs, and signed webhooks for it."""
+"""Run stitcherd in a directory of its own, measure its resources, and build signed webhooks for it."""
 
 import hashlib
 import hmac
@@ -36,45 +36,56 @@ guards:
 gates:
   tests: {run: ["true"]}
 """
+ROOT = Path(__file__).parents[1]
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-class Daemon:
-    """A running daemon; `port` and `socket` are its doors."""
+class BenchDaemon:
+    """A running daemon, reachable at `port` and `socket`; `started_in` is its start-up time in seconds."""
 
     def __init__(self, directory: Path, process: subprocess.Popen[bytes], port: int) -> None:
         self.directory = directory
         self.process = process
         self.port = port
         self.socket = directory / "run" / "s"
+        self.started_in = 0.0
 
     def cpu(self) -> float:
-        """Seconds of processor time so far."""
+        """Return the CPU time used so far, in seconds."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
     def pss(self) -> float:
-        """Proportional set size, in MB."""
+        """Return the proportional set size in MB."""
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) / 1024
         return 0.0
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """One request on the Unix socket."""
-        connection = http.client.HTTPConnection("d")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(str(self.socket))
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Send one request on the Unix socket; return the decoded response."""
+        connection = unix_connection(self.socket)
         headers = {"Content-Type": "application/json"} if body is not None else {}
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         return json.loads(connection.getresponse().read())
 
 
+def unix_connection(path: Path) -> http.client.HTTPConnection:
+    """Return an HTTP connection to a Unix socket."""
+    connection = http.client.HTTPConnection("d")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(path))
+    return connection
+
+
 @contextmanager
-def running(
+def run_daemon(
     *, workers: int = 4, database: Path | None = None, program: Sequence[str] = ("-m", "stitcherd"), **more: str
-) -> Iterator[Daemon]:
-    """Start a daemon, wait until it is ready, and remove all of it at the end; its start-up is `started_in`."""
+) -> Iterator[BenchDaemon]:
+    """Start a daemon, wait until it listens, and at the end stop it and remove its directory.
+
+    `program` are the arguments of Python that start it; `more` are environment variables.
+    """
     directory = Path(tempfile.mkdtemp(prefix="stitcher-bench-"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -90,16 +101,15 @@ def running(
     (directory / "state").mkdir()
     if database is not None:
         shutil.copy(database, directory / "state" / "stitcher.db")
-    environ = {**os.environ, "BENCH_SECRET": SECRET.decode(), "PYTHONPATH": str(Path(__file__).parents[1]), **more}
-    begun = time.perf_counter()
+    environ = {**os.environ, "BENCH_SECRET": SECRET.decode(), "PYTHONPATH": str(ROOT), **more}
+    started = time.perf_counter()
     with (directory / "log").open("wb") as log:
         argv = [sys.executable, *program, "--config", str(directory)]
-        root = Path(__file__).parents[1]
-        process = subprocess.Popen(argv, stdout=log, stderr=log, env=environ, cwd=root)
+        process = subprocess.Popen(argv, stdout=log, stderr=log, env=environ, cwd=ROOT)
     try:
-        daemon = Daemon(directory, process, port)
-        _wait(daemon)
-        daemon.started_in = time.perf_counter() - begun
+        daemon = BenchDaemon(directory, process, port)
+        _wait_until_listening(daemon)
+        daemon.started_in = time.perf_counter() - started
         yield daemon
     finally:
         process.terminate()
@@ -107,7 +117,7 @@ def running(
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _wait(daemon: Daemon) -> None:
+def _wait_until_listening(daemon: BenchDaemon) -> None:
     for _ in range(1000):
         if daemon.process.poll() is not None:
             raise SystemExit((daemon.directory / "log").read_text())
@@ -119,8 +129,8 @@ def _wait(daemon: Daemon) -> None:
     raise SystemExit("the daemon does not listen")
 
 
-def comment(number: int, size: int, text: str) -> bytes:
-    """The body of a GitHub comment on issue `number`, of about `size` bytes."""
+def comment_body(number: int, size: int, text: str) -> bytes:
+    """Return the body of a GitHub comment on issue `number`, of about `size` bytes."""
     user = {"login": "octocat", "id": 1, "type": "User"}
     body = {
         "action": "created",
@@ -136,8 +146,8 @@ def comment(number: int, size: int, text: str) -> bytes:
     return json.dumps(body).encode()
 
 
-def request(port: int, body: bytes) -> bytes:
-    """The bytes of one signed webhook, keep-alive, with a delivery id of its own."""
+def signed_request(port: int, body: bytes) -> bytes:
+    """Return the bytes of one signed webhook request with a unique delivery id."""
     signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
     head = (
         f"POST /stitcher/webhook/github HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"

@@ -1,4 +1,4 @@
-"""A store with a long past: a million jobs and five million events, written straight into the tables."""
+"""Fill a store with past jobs and events by writing directly into its tables."""
 
 import json
 import sqlite3
@@ -16,8 +16,8 @@ REPOSITORIES = tuple(f"octo-org/r{number}" for number in range(200))
 DECISION = json.dumps({"verdict": "allowed", "reason": "trigger fix-on-command", "railsRevision": "r-1"})
 
 
-def write(path: Path, jobs: int, queued: int = 0) -> None:
-    """Write a new database file with so many jobs, the newest `queued` of them waiting, and five events each."""
+def write_history(path: Path, jobs: int, queued: int = 0) -> None:
+    """Write a database with `jobs` jobs of five events each; the newest `queued` of them are queued."""
     db = sqlite3.connect(path, isolation_level=None)
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA journal_mode=WAL")
@@ -34,7 +34,10 @@ def write(path: Path, jobs: int, queued: int = 0) -> None:
             " started_at, completed_at, last_event, decision)"
             " VALUES (?, ?, ?, 'default', ?, ?, 5, 'weaver', 'agent', ?, 'main', 'issue', ?, 'A row is lost', 3, 'fail',"
             " 'r-1', 'source:github/octocat', ?, ?, ?, ?, 'job.completed', 1)",
-            (_job(number, "QUEUED" if number >= jobs - queued else STATUSES[number % 20], now) for number in numbers),
+            (
+                _job_row(number, "QUEUED" if number >= jobs - queued else STATUSES[number % 20], now)
+                for number in numbers
+            ),
         )
         db.executemany(
             "INSERT INTO job_texts (job, prompt, metadata) VALUES (?, 'fix it', '{}')",
@@ -49,13 +52,13 @@ def write(path: Path, jobs: int, queued: int = 0) -> None:
             ),
         )
         db.execute("COMMIT")
-    # Nothing may start above this past: what is measured is reading it.
+    # Pause, so that no job starts: only reading is measured.
     pause(db, "bench", None, now)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
 
 
-def _job(number: int, status: str, now: int) -> tuple[object, ...]:
+def _job_row(number: int, status: str, now: int) -> tuple[object, ...]:
     identifier = new_id()
     at = now - 1_000_000 + number
     return (

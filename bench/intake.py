@@ -1,4 +1,4 @@
-"""Durable intake of signed 10 KB webhooks with rails on, beside an aiohttp handler that does nothing."""
+"""Durable intake of signed 10 KB webhooks with rails, compared with an aiohttp handler that does nothing."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from daemon import TICK, comment, request, running
+from bench.daemon import ROOT, TICK, comment_body, run_daemon, signed_request
 
 SIZE = 10_240
 CONNECTIONS = (1, 16, 64)
-PER_SECOND = 9_000  # requests prepared for each second of load: more than there will be
+PER_SECOND = 9_000  # requests prepared for each second of load: more than can be sent
 NOTHING = """
 import sys
 from aiohttp import web
@@ -43,9 +43,9 @@ def measure(options: Namespace) -> list[dict[str, Any]]:
 
 
 def _stitcherd(connections: int, seconds: float) -> dict[str, Any]:
-    with running() as daemon:
+    with run_daemon() as daemon:
         idle = daemon.pss()
-        # Nobody says a command: what is measured is taking in, deciding and storing, not running.
+        # No comment contains a command: accepting, deciding and storing is measured, not running jobs.
         file = _prepared(daemon.port, int(seconds * PER_SECOND))
         before = daemon.cpu()
         found = _load(daemon.port, connections, seconds, file)
@@ -80,15 +80,15 @@ def _prepared(port: int, count: int) -> Path:
     handle, name = tempfile.mkstemp(prefix="stitcher-load-")
     with os.fdopen(handle, "wb") as file:
         for number in range(count):
-            data = request(port, comment(number + 1, SIZE, f"Just a remark, number {number}."))
+            data = signed_request(port, comment_body(number + 1, SIZE, f"Just a remark, number {number}."))
             file.write(struct.pack(">I", len(data)) + data)
     return Path(name)
 
 
 def _load(port: int, connections: int, seconds: float, file: Path) -> dict[str, Any]:
-    argv = [sys.executable, str(Path(__file__).with_name("load.py")), str(port), str(connections), str(seconds), file]
+    argv = [sys.executable, "-m", "bench.load", str(port), str(connections), str(seconds), str(file)]
     try:
-        ran = subprocess.run(argv, check=True, capture_output=True, text=True)
+        ran = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=ROOT)
     finally:
         file.unlink()
     found: dict[str, Any] = json.loads(ran.stdout)

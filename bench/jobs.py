@@ -1,17 +1,16 @@
-"""Jobs to COMPLETED, every transition durable: with an executor that does nothing, and with a program that does."""
+"""Jobs completed per second, with durable transitions: with an executor that does nothing, and with a program."""
 
 import time
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from daemon import running
+from bench.daemon import run_daemon
 
 JOBS = 1000
-ASKERS = 16
+CLIENTS = 16
 PROGRAMS = {
-    "an executor that does nothing": (str(Path(__file__).with_name("idle.py")),),
+    "an executor that does nothing": ("-m", "bench.idle_daemon"),
     "the program `true`": ("-m", "stitcherd"),
 }
 
@@ -21,16 +20,16 @@ def measure(_options: Namespace) -> list[dict[str, Any]]:
 
 
 def _measured(program: tuple[str, ...]) -> dict[str, Any]:
-    with running(workers=16, program=program) as daemon:
-        before, begun = daemon.cpu(), time.perf_counter()
-        with ThreadPoolExecutor(ASKERS) as askers:
-            list(askers.map(lambda _: daemon.ask("POST", "/stitcher/dispatch", {"type": "nothing"}), range(JOBS)))
-        asked = time.perf_counter() - begun
-        while daemon.ask("GET", "/runner-jobs?limit=1")["counts"]["completed"] < JOBS:
+    with run_daemon(workers=16, program=program) as daemon:
+        before, started = daemon.cpu(), time.perf_counter()
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            list(clients.map(lambda _: daemon.request("POST", "/stitcher/dispatch", {"type": "nothing"}), range(JOBS)))
+        dispatched = time.perf_counter() - started
+        while daemon.request("GET", "/runner-jobs?limit=1")["counts"]["completed"] < JOBS:
             time.sleep(0.02)
-        spent = time.perf_counter() - begun
+        spent = time.perf_counter() - started
         return {
-            "asked_per_second": round(JOBS / asked),
+            "asked_per_second": round(JOBS / dispatched),
             "completed_per_second": round(JOBS / spent),
             "cpu_s_per_1000": round((daemon.cpu() - before) / JOBS * 1000, 2),
         }

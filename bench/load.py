@@ -1,8 +1,8 @@
-"""A closed loop of prepared HTTP requests over several keep-alive connections, as a process of its own.
+"""Send prepared HTTP requests in a closed loop over several keep-alive connections, as a separate process.
 
-    python bench/load.py PORT CONNECTIONS SECONDS FILE
+    python -m bench.load PORT CONNECTIONS SECONDS FILE
 
-FILE holds requests, each behind its length as four bytes. Prints one JSON line.
+FILE contains requests, each preceded by its length in four bytes. Prints one line of JSON.
 """
 
 import asyncio
@@ -13,17 +13,18 @@ import time
 from pathlib import Path
 
 
-class Client(asyncio.Protocol):
-    """One connection: sends the next request as soon as the answer to the last one is whole."""
+class LoadConnection(asyncio.Protocol):
+    """One connection; sends the next request as soon as the last response is complete."""
 
-    def __init__(self, requests: "list[bytes]", until: float, found: "list[tuple[int, float]]") -> None:
+    def __init__(self, requests: list[bytes], until: float, found: list[tuple[int, float]]) -> None:
         self.requests = requests
         self.until = until
         self.found = found
-        self.rest = b""
-        self.over = asyncio.get_running_loop().create_future()
+        self.received = b""
+        self.closed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.next()
 
@@ -35,33 +36,33 @@ class Client(asyncio.Protocol):
         self.transport.write(self.requests.pop())
 
     def data_received(self, data: bytes) -> None:
-        self.rest += data
-        end = self.rest.find(b"\r\n\r\n")
+        self.received += data
+        end = self.received.find(b"\r\n\r\n")
         if end < 0:
             return
-        head = self.rest[:end].lower()
+        head = self.received[:end].lower()
         at = head.find(b"content-length:")
         length = int(head[at + 15 : head.find(b"\r\n", at) if head.find(b"\r\n", at) > 0 else None])
-        if len(self.rest) >= end + 4 + length:
+        if len(self.received) >= end + 4 + length:
             self.found.append((int(head[9:12]), time.perf_counter() - self.sent))
-            self.rest = self.rest[end + 4 + length :]
+            self.received = self.received[end + 4 + length :]
             self.next()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        if not self.over.done():
-            self.over.set_result(None)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
 
 async def run(port: int, connections: int, seconds: float, requests: list[bytes]) -> dict[str, object]:
     loop = asyncio.get_running_loop()
     found: list[tuple[int, float]] = []
-    begun = time.perf_counter()
+    started = time.perf_counter()
     made = [
-        await loop.create_connection(lambda: Client(requests, begun + seconds, found), "127.0.0.1", port)
+        await loop.create_connection(lambda: LoadConnection(requests, started + seconds, found), "127.0.0.1", port)
         for _ in range(connections)
     ]
-    await asyncio.gather(*(client.over for _, client in made))
-    spent = time.perf_counter() - begun
+    await asyncio.gather(*(client.closed for _, client in made))
+    spent = time.perf_counter() - started
     times = sorted(seconds for _, seconds in found)
     statuses = {str(status): sum(each == status for each, _ in found) for status in {each for each, _ in found}}
     return {

@@ -1,4 +1,4 @@
-"""Malformed requests by seed, for the tests and the bench: what strangers may send to a door, and then some."""
+"""Malformed requests, reproducible by seed, for tests and benchmarks: broken framing, headers, bodies and names."""
 
 import hashlib
 import hmac
@@ -68,7 +68,7 @@ POSTS = (
 
 
 class Case(NamedTuple):
-    """One connection: the pieces that are sent on it, and how it ends."""
+    """One connection: the pieces sent on it, and how it ends."""
 
     kind: str
     pieces: tuple[bytes, ...]
@@ -76,30 +76,30 @@ class Case(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """What a sender of webhooks in GitHub's manner knows, right or wrong."""
+    """A sender of webhooks in the style of GitHub, and its secret."""
 
     source: str
     secret: bytes
 
-    def headers(self, body: bytes, chance: random.Random) -> list[bytes]:
-        """Return the headers of a good delivery."""
+    def headers(self, body: bytes, rng: random.Random) -> list[bytes]:
+        """Return the headers of a valid delivery."""
         proof = hmac.new(self.secret, body, hashlib.sha256).hexdigest()
         return [
             b"Content-Type: application/json",
             b"X-GitHub-Event: issue_comment",
-            b"X-GitHub-Delivery: %016x" % chance.getrandbits(64),
+            b"X-GitHub-Delivery: %016x" % rng.getrandbits(64),
             b"X-Hub-Signature-256: sha256=" + proof.encode(),
         ]
 
 
 def cases(seed: int, count: int, sender: Sender, *, api: bool) -> Iterator[Case]:
-    """Return that many cases, the same for the same seed; with `api` those for a door that asks for no token."""
-    chance = random.Random(seed)
-    made: list[Callable[[random.Random, Sender], Case]] = [_of_api] if api else [
-        _framed, _chunked, _lined, _flooded, _unsigned, _unread, _named, _flipped, _torn, _of_api
+    """Yield `count` cases, the same for the same seed; with `api` those for a listener that needs no token."""
+    rng = random.Random(seed)
+    made: list[Callable[[random.Random, Sender], Case]] = [_bad_api_request] if api else [
+        _bad_framing, _bad_chunks, _bad_request_line, _bad_headers, _bad_signature, _bad_body, _bad_names, _flipped_bytes, _cut_off, _bad_api_request
     ]  # fmt: skip
     for _ in range(count):
-        yield chance.choice(made)(chance, sender)
+        yield rng.choice(made)(rng, sender)
 
 
 def _post(path: bytes, lines: list[bytes], body: bytes, host: bytes = b"Host: localhost") -> bytes:
@@ -114,56 +114,56 @@ def _length(body: bytes) -> bytes:
     return b"Content-Length: %d" % len(body)
 
 
-def _framed(chance: random.Random, sender: Sender) -> Case:
-    body, lying = b"{}", chance.choice(FRAMES).encode()
-    if chance.random() < 0.3:  # a plain lie: more or less than there is
-        lying = b"Content-Length: %d" % chance.choice([0, 1, 3, 10, 1000, 2**20 - 1, 2**20 + 1, 2**31, 2**63, 2**64])
-    return Case("framing", (_hook(sender, [*sender.headers(body, chance), lying], body),), HALF)
+def _bad_framing(rng: random.Random, sender: Sender) -> Case:
+    body, length = b"{}", rng.choice(FRAMES).encode()
+    if rng.random() < 0.3:  # a wrong length
+        length = b"Content-Length: %d" % rng.choice([0, 1, 3, 10, 1000, 2**20 - 1, 2**20 + 1, 2**31, 2**63, 2**64])
+    return Case("framing", (_hook(sender, [*sender.headers(body, rng), length], body),), HALF)
 
 
-def _chunked(chance: random.Random, sender: Sender) -> Case:
-    lines = [*sender.headers(b"{}", chance), b"Transfer-Encoding: chunked"]
-    return Case("chunks", (_hook(sender, lines, b""), chance.choice(CHUNKS)), HALF)
+def _bad_chunks(rng: random.Random, sender: Sender) -> Case:
+    lines = [*sender.headers(b"{}", rng), b"Transfer-Encoding: chunked"]
+    return Case("chunks", (_hook(sender, lines, b""), rng.choice(CHUNKS)), HALF)
 
 
-def _lined(chance: random.Random, _sender: Sender) -> Case:
-    host = [b"Host: localhost"] if chance.random() < 0.7 else []
-    return Case("request line", (b"\r\n".join([chance.choice(LINES), *host, b"Connection: close", b"", b""]),))
+def _bad_request_line(rng: random.Random, _sender: Sender) -> Case:
+    host = [b"Host: localhost"] if rng.random() < 0.7 else []
+    return Case("request line", (b"\r\n".join([rng.choice(LINES), *host, b"Connection: close", b"", b""]),))
 
 
-def _flooded(chance: random.Random, sender: Sender) -> Case:
+def _bad_headers(rng: random.Random, sender: Sender) -> Case:
     body = b'{"action": "created"}'
-    lines = [*sender.headers(body, chance), chance.choice(HEADERS), _length(body)]
-    chance.shuffle(lines)
+    lines = [*sender.headers(body, rng), rng.choice(HEADERS), _length(body)]
+    rng.shuffle(lines)
     return Case("headers", (_hook(sender, lines, body),))
 
 
-def _unsigned(chance: random.Random, sender: Sender) -> Case:
-    body = chance.choice(JSON)
-    kept = sender.headers(body, chance)[:3]
+def _bad_signature(rng: random.Random, sender: Sender) -> Case:
+    body = rng.choice(JSON)
+    kept = sender.headers(body, rng)[:3]
     good = hmac.new(sender.secret, body, hashlib.sha1).hexdigest().encode()
     wrong = [
         [], [b"X-Hub-Signature-256: "], [b"X-Hub-Signature-256: sha256="], [b"X-Hub-Signature-256: sha256=00"],
         [b"X-Hub-Signature-256: sha256=" + "é".encode() * 32], [b"X-Hub-Signature-256: \xff\xfe"],
         [b"X-Hub-Signature: sha1=" + good], [b"X-Hub-Signature-256: sha1=" + good], [b"X-Hub-Signature-256: " + b"0" * 64],
-        [b"X-Hub-Signature-256: sha256=" + b"0" * 64, sender.headers(body, chance)[3]], [b"X-Hub-Signature-256: sha256=" + b"0" * 8000],
+        [b"X-Hub-Signature-256: sha256=" + b"0" * 64, sender.headers(body, rng)[3]], [b"X-Hub-Signature-256: sha256=" + b"0" * 8000],
     ]  # fmt: skip
-    return Case("signature", (_hook(sender, [*kept, *chance.choice(wrong), _length(body)], body),))
+    return Case("signature", (_hook(sender, [*kept, *rng.choice(wrong), _length(body)], body),))
 
 
-def _unread(chance: random.Random, sender: Sender) -> Case:
-    body = chance.choice(JSON)
-    if chance.random() < 0.3:
-        body = bytes(chance.getrandbits(8) for _ in range(chance.randrange(200)))
-    lines = sender.headers(body, chance)
-    if chance.random() < 0.2:
+def _bad_body(rng: random.Random, sender: Sender) -> Case:
+    body = rng.choice(JSON)
+    if rng.random() < 0.3:
+        body = bytes(rng.getrandbits(8) for _ in range(rng.randrange(200)))
+    lines = sender.headers(body, rng)
+    if rng.random() < 0.2:
         lines[0] = b"Content-Type: application/x-www-form-urlencoded"
         body = b"payload=" + body
-        lines[3] = sender.headers(body, chance)[3]
+        lines[3] = sender.headers(body, rng)[3]
     return Case("body", (_hook(sender, [*lines, _length(body)], body),))
 
 
-def _named(chance: random.Random, sender: Sender) -> Case:
+def _bad_names(rng: random.Random, sender: Sender) -> Case:
     user = {"login": "octocat"}
     places = {
         "action": "created",
@@ -179,51 +179,49 @@ def _named(chance: random.Random, sender: Sender) -> Case:
         "sender": user,
         "ref": "refs/heads/main",
     }
-    for place in chance.sample([*places], chance.choice([1, 1, 1, 2, 4])):
-        name = chance.choice(NAMES)
+    for place in rng.sample([*places], rng.choice([1, 1, 1, 2, 4])):
+        name = rng.choice(NAMES)
         kinds = {"user": {"login": name}, "sender": {"login": name}, "labels": [{"name": name}, name], "number": 2**63}
         places[place] = kinds.get(place.rpartition(".")[2], name)
     document: dict[str, Any] = {}
     for place, value in places.items():
         outer, _, inner = place.rpartition(".")
         (document.setdefault(outer, {}) if outer else document)[inner] = value
-    body = json.dumps(document, ensure_ascii=chance.random() < 0.5).encode(errors="surrogatepass")
-    return Case("names", (_hook(sender, [*sender.headers(body, chance), _length(body)], body),))
+    body = json.dumps(document, ensure_ascii=rng.random() < 0.5).encode(errors="surrogatepass")
+    return Case("names", (_hook(sender, [*sender.headers(body, rng), _length(body)], body),))
 
 
-def _flipped(chance: random.Random, sender: Sender) -> Case:
-    body = b'{"action": "created", "n": %d}' % chance.getrandbits(64)
-    data = bytearray(_hook(sender, [*sender.headers(body, chance), _length(body)], body))
-    for _ in range(chance.choice([1, 1, 1, 3, 30])):
-        at = chance.randrange(len(data))
-        data[at : at + chance.choice([0, 1, 1, 5])] = bytes([chance.getrandbits(8)] * chance.choice([0, 1, 1, 2]))
+def _flipped_bytes(rng: random.Random, sender: Sender) -> Case:
+    body = b'{"action": "created", "n": %d}' % rng.getrandbits(64)
+    data = bytearray(_hook(sender, [*sender.headers(body, rng), _length(body)], body))
+    for _ in range(rng.choice([1, 1, 1, 3, 30])):
+        at = rng.randrange(len(data))
+        data[at : at + rng.choice([0, 1, 1, 5])] = bytes([rng.getrandbits(8)] * rng.choice([0, 1, 1, 2]))
     return Case("flipped", (bytes(data),), HALF)
 
 
-def _torn(chance: random.Random, sender: Sender) -> Case:
-    body = b'{"action": "created", "filler": "%s"}' % (b"y" * chance.randrange(5000))
-    data = _hook(sender, [*sender.headers(body, chance), _length(body)], body)
-    at = chance.randrange(1, len(data))
-    return Case("torn", (data[:at],), chance.choice([HALF, RESET]))
+def _cut_off(rng: random.Random, sender: Sender) -> Case:
+    body = b'{"action": "created", "filler": "%s"}' % (b"y" * rng.randrange(5000))
+    data = _hook(sender, [*sender.headers(body, rng), _length(body)], body)
+    at = rng.randrange(1, len(data))
+    return Case("torn", (data[:at],), rng.choice([HALF, RESET]))
 
 
-def _of_api(chance: random.Random, _sender: Sender) -> Case:
+def _bad_api_request(rng: random.Random, _sender: Sender) -> Case:
     def name() -> str:
-        plain = chance.choice(
-            [*NAMES, "0" * 40, "-1", "1e3", "9" * 30, "abcdef", "state:x", 'is:"', "-", "age:<9999999d"]
-        )
+        plain = rng.choice([*NAMES, "0" * 40, "-1", "1e3", "9" * 30, "abcdef", "state:x", 'is:"', "-", "age:<9999999d"])
         encoded = plain.encode(errors="surrogatepass")
-        return "".join(f"%{byte:02x}" for byte in encoded) if chance.random() < 0.8 else "x"
+        return "".join(f"%{byte:02x}" for byte in encoded) if rng.random() < 0.8 else "x"
 
-    if chance.random() < 0.5:
-        path = chance.choice(PATHS)
+    if rng.random() < 0.5:
+        path = rng.choice(PATHS)
         path = path.format(*(name() for _ in range(path.count("{}"))))
-        line = b" ".join([chance.choice([b"GET", b"GET", b"HEAD", b"DELETE"]), path.encode(), b"HTTP/1.1"])
+        line = b" ".join([rng.choice([b"GET", b"GET", b"HEAD", b"DELETE"]), path.encode(), b"HTTP/1.1"])
         return Case("api", (b"\r\n".join([line, b"Host: localhost", b"Connection: close", b"", b""]),))
-    path = chance.choice(POSTS)
+    path = rng.choice(POSTS)
     path = path.format(*(name() for _ in range(path.count("{}"))))
-    body = chance.choice(JSON)
-    if chance.random() < 0.6:
+    body = rng.choice(JSON)
+    if rng.random() < 0.6:
         keys = [
             "type",
             "repository",
@@ -237,6 +235,6 @@ def _of_api(chance: random.Random, _sender: Sender) -> Case:
             "source",
             "body",
         ]
-        values = [*NAMES, 2**70, -(2**63), 1.5e308, None, True, [], {}, {"a": [{}]}, {"\x00": 2**64}]
-        body = json.dumps({key: chance.choice(values) for key in chance.sample(keys, 4)}).encode()
+        values: list[Any] = [*NAMES, 2**70, -(2**63), 1.5e308, None, True, [], {}, {"a": [{}]}, {"\x00": 2**64}]
+        body = json.dumps({key: rng.choice(values) for key in rng.sample(keys, 4)}).encode()
     return Case("api", (_post(path.encode(), [b"Content-Type: application/json", _length(body)], body),))

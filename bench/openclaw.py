@@ -1,6 +1,6 @@
 """What the OpenClaw executor adds to a run, against a real gateway whose model answers at once.
 
-    python bench/openclaw.py        needs what `make test-openclaw` installs
+    python -m bench.openclaw        needs what `make test-openclaw` installs
 
 Beside each figure of ours is the same run with the least that the protocol allows, on one open connection.
 """
@@ -34,16 +34,16 @@ LONG = '<play>[{"say": "late", "wait": 60}]</play>'
 
 
 class StartSink:
-    """Drops all output; `begun` is set when the run is about to start."""
+    """Drops all output; `started` is set when the run is about to start."""
 
     def __init__(self) -> None:
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
 
     def write(self, _data: bytes) -> None: ...
     async def record_event(self, _type: str, _payload: dict[str, Any]) -> None: ...
     async def add_usage(self, _usage: Any, _reference: Any = None) -> None: ...
     async def save_reference(self, _reference: dict[str, str]) -> None:
-        self.begun.set()
+        self.started.set()
 
 
 def task(place: Path, prompt: str) -> Task:
@@ -72,7 +72,7 @@ async def bare(gateway: GatewayConnection) -> None:
 async def cancel(executor: OpenClawExecutor, place: Path) -> float:
     sink = StartSink()
     running = asyncio.create_task(executor.run(task(place, LONG), sink))
-    await sink.begun.wait()
+    await sink.started.wait()
     await asyncio.sleep(1)
     before = time.perf_counter()
     running.cancel()

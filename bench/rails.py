@@ -1,4 +1,4 @@
-"""How long deciding takes under 100 triggers and 100 guards, and how long such a file takes to load; no I/O in either."""
+"""The time of a decision with 100 triggers and 100 guards, and the time to load such a file; both without I/O."""
 
 import statistics
 import time
@@ -27,20 +27,20 @@ CASES: dict[str, tuple[Verdict, dict[str, Any]]] = {
 
 def measure(options: Namespace) -> list[dict[str, Any]]:
     text = _rails()
-    begun = time.perf_counter()
+    started = time.perf_counter()
     book = parse_rails(text)
-    loaded = time.perf_counter() - begun
+    loaded = time.perf_counter() - started
     facts = RuntimeFacts(executors={"agent": ExecutorFacts(metered=True)}, bot="mosaic")
     rows: list[dict[str, Any]] = []
     for name, (verdict, changed) in CASES.items():
         trigger = _comment(**changed)
         if decide(trigger, book, facts).decision.verdict is not verdict:
-            raise SystemExit(f"{name}: this bench no longer asks what it says")
+            raise SystemExit(f"{name}: the verdict is not the expected one")
         took = []
         for _ in range(options.rounds * ASKED):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             decide(trigger, book, facts)
-            took.append((time.perf_counter() - begun) * 1e6)
+            took.append((time.perf_counter() - started) * 1e6)
         took.sort()
         p50, p99 = statistics.median(took), took[int(len(took) * 0.99)]
         rows.append({"row": f"{name:30}", "p50_us": round(p50, 1), "p99_us": round(p99, 1), "ceiling_us": CEILING_US})

@@ -1,7 +1,5 @@
-"""Lists, filters and details of a million jobs over the socket; and how soon the daemon answers above that past."""
+"""Lists, filters and details of a million jobs over the socket, and the start-up time of the daemon with them."""
 
-import http.client
-import socket
 import tempfile
 import time
 from argparse import Namespace
@@ -9,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import history
-from daemon import Daemon, running
+from bench import history
+from bench.daemon import BenchDaemon, run_daemon, unix_connection
 
 QUEUED = 100_000
 RUNS = 200
@@ -28,25 +26,22 @@ PAGES = {
 def measure(options: Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="stitcher-bench-") as place:
         past = Path(place) / "past.db"
-        history.write(past, options.jobs, QUEUED)
-        # Nothing may start meanwhile: what is measured is reading.
-        with running(workers=1, database=past) as daemon:
+        history.write_history(past, options.jobs, QUEUED)
+        with run_daemon(workers=1, database=past) as daemon:
             rows = [{"row": f"{'start above it':20}", "listening_s": round(daemon.started_in, 2)}]
             rows += [{"row": f"{name:20}", **_timed(daemon, path)} for name, path in PAGES.items()]
-            ids = [job["id"] for job in daemon.ask("GET", "/runner-jobs?limit=500&status=completed")["items"]]
+            ids = [job["id"] for job in daemon.request("GET", "/runner-jobs?limit=500&status=completed")["items"]]
             rows.append({"row": f"{'one job':20}", **_timed(daemon, *(f"/runner-jobs/{each}" for each in ids))})
             return rows
 
 
-def _timed(daemon: Daemon, *paths: str) -> dict[str, Any]:
-    connection = http.client.HTTPConnection("d")
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(daemon.socket))
+def _timed(daemon: BenchDaemon, *paths: str) -> dict[str, Any]:
+    connection = unix_connection(daemon.socket)
     times = []
     for number in range(RUNS):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         connection.request("GET", paths[number % len(paths)])
         body = connection.getresponse().read()
-        times.append((time.perf_counter() - begun) * 1000)
+        times.append((time.perf_counter() - started) * 1000)
     times.sort()
     return {"p50_ms": round(times[RUNS // 2], 2), "p99_ms": round(times[int(RUNS * 0.99)], 2), "bytes": len(body)}

@@ -1,4 +1,4 @@
-"""What the sandbox costs: starting a command in it, beside starting the same one in the open, in turn."""
+"""The cost of the sandbox: starting a command with and without it, in turn."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ async def _measured(starts: int) -> list[dict[str, Any]]:
         tmp.mkdir()
         for _ in range(starts):
             for name, box in PLACES.items():
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 ended = await processes.run(
                     wrap_command(["true"], box, cwd=work, tmp=tmp, home=None),
                     cwd=work,
@@ -43,7 +43,7 @@ async def _measured(starts: int) -> list[dict[str, Any]]:
                     root=Path(place),
                     watch=limits.watch_limits(box, (work, tmp), None),
                 )
-                taken[name].append(1000 * (time.perf_counter() - begun))
+                taken[name].append(1000 * (time.perf_counter() - started))
                 assert ended.code == 0, ended
     return [{"place": name, "p50_ms": _at(each, 0.5), "p99_ms": _at(each, 0.99)} for name, each in taken.items()]
 

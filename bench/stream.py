@@ -1,6 +1,6 @@
-"""Ten listeners of 5,000 events a second: who lost one, how late they came, what it cost the daemon's process.
+"""Ten listeners of 5,000 events a second: losses, delays, and the CPU use of the daemon.
 
-What it costs to make the events, with nobody listening, is measured first and taken off.
+The cost of writing the events without listeners is measured first and subtracted.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -23,7 +23,7 @@ from stitcherd.http.auth import peer_middleware
 from stitcherd.http.feed import EventFeed
 from stitcherd.http.responses import problem_middleware
 from stitcherd.http.routes import ROUTES
-from stitcherd.http.state import STATE
+from stitcherd.http.state import STATE, AppState
 from stitcherd.store.events import add_event
 from stitcherd.store.sqlite import Store
 
@@ -52,56 +52,56 @@ print(json.dumps({"found": found, "order": order, "p50": late[len(late)//2], "p9
 
 
 def measure(options: Namespace) -> list[dict[str, Any]]:
-    alone, heard = (asyncio.run(_run(options.seconds, listeners)) for listeners in (0, LISTENERS))
-    return [{**heard, "cpu_percent": round(heard["cpu_percent"] - alone["cpu_percent"], 1)}]
+    idle, streamed = (asyncio.run(_run(options.seconds, listeners)) for listeners in (0, LISTENERS))
+    return [{**streamed, "cpu_percent": round(streamed["cpu_percent"] - idle["cpu_percent"], 1)}]
 
 
 async def _run(seconds: float, count: int) -> dict[str, Any]:
-    # The stream's own door without the daemon around it: events are made here, as fast as they are wanted.
+    # Only the route of the stream, without the rest of the daemon: this process writes the events.
     place = Path(tempfile.mkdtemp(prefix="stitcher-bench-"))
     store = await Store.open(place / "stitcher.db")
     feed = EventFeed(store)
     following = asyncio.create_task(feed.run())
-    door = await _door(store, feed, place / "s")
+    server = await _serve_stream(store, feed, place / "s")
     wanted = int(seconds * PER_SECOND)
     argv = [sys.executable, "-c", LISTEN, str(place / "s"), str(wanted), "0"]
     listeners = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     await asyncio.sleep(1.5)
-    before, begun, made = time.process_time(), time.perf_counter(), 0
+    before, started, made = time.process_time(), time.perf_counter(), 0
     while made < wanted:
-        due = min(int((time.perf_counter() - begun) * PER_SECOND), wanted) - made
-        await store.write(_some, due)
+        due = min(int((time.perf_counter() - started) * PER_SECOND), wanted) - made
+        await store.write(_add_events, due)
         made += due
         await asyncio.sleep(STEP_SECONDS)
-    spent, cpu = time.perf_counter() - begun, time.process_time() - before
-    said = [json.loads((await asyncio.to_thread(each.communicate))[0]) for each in listeners]
+    spent, cpu = time.perf_counter() - started, time.process_time() - before
+    results = [json.loads((await asyncio.to_thread(each.communicate))[0]) for each in listeners]
     feed.close()
     following.cancel()
-    await door.cleanup()
+    await server.cleanup()
     await store.close()
     shutil.rmtree(place)
     return {
         "events_per_second": round(made / spent),
-        "lost": sum(wanted - each["found"] for each in said),
-        "in_order": all(each["order"] for each in said),
-        "p50_ms": round(max((each["p50"] for each in said), default=0), 1),
-        "p99_ms": round(max((each["p99"] for each in said), default=0), 1),
+        "lost": sum(wanted - each["found"] for each in results),
+        "in_order": all(each["order"] for each in results),
+        "p50_ms": round(max((each["p50"] for each in results), default=0), 1),
+        "p99_ms": round(max((each["p99"] for each in results), default=0), 1),
         "cpu_percent": cpu / spent * 100,
     }
 
 
-async def _door(store: Store, feed: EventFeed, path: Path) -> web.AppRunner:
+async def _serve_stream(store: Store, feed: EventFeed, path: Path) -> web.AppRunner:
     app = web.Application(middlewares=[problem_middleware, peer_middleware])
-    app[STATE] = SimpleNamespace(store=store, feed=feed)
+    app[STATE] = cast("AppState", SimpleNamespace(store=store, feed=feed))
     (route,) = (route for route in ROUTES if route.path == "/events")
     app.router.add_get("/events", route.__call__, allow_head=False)
-    door = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await door.setup()
-    await web.UnixSite(door, str(path)).start()
-    return door
+    server = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await server.setup()
+    await web.UnixSite(server, str(path)).start()
+    return server
 
 
-def _some(db: sqlite3.Connection, count: int) -> None:
+def _add_events(db: sqlite3.Connection, count: int) -> None:
     at = time.time()
     for _ in range(count):
         add_event(db, "step.output", actor="bench", now=now_ms(), payload={"at": at, "text": "x" * 150})

@@ -1,16 +1,16 @@
-"""`make pictures`: the pictures in docs/ from the snapshots that the tests compare, so that they show what there is."""
+"""`make pictures`: copy the screenshots in docs/ from the snapshots of the tests."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SNAPSHOTS = ROOT / "tests" / "tui" / "screens" / "__snapshots__" / "test_looks"
+SNAPSHOTS = ROOT / "tests" / "tui" / "screens" / "__snapshots__" / "test_snapshots"
 PICTURES = ("jobs", "job")
 FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
 def main() -> None:
-    """Write each picture; its font is the reader's own, since a picture must not fetch anything."""
+    """Write each picture with a font of the viewer's system: it must not load one from elsewhere."""
     for name in PICTURES:
         drawn = (SNAPSHOTS / f"test_looks[{name}-120x40].svg").read_text("utf-8")
         drawn = FONT.sub("", drawn).replace("Fira Code", "monospace")

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Makes .venv with the given interpreter; where its venv module is missing, with uv or after getting it from Debian.
+# Creates .venv with the given interpreter; if its venv module is missing, with uv or after installing it from Debian.
 set -eu
 python=$1
 
 command -v "$python" >/dev/null || {
-    echo "Stitcher needs Python 3.11 or newer, and there is no $python here: apt-get install python3" >&2
+    echo "Stitcher needs Python 3.11 or newer, and $python is not installed: apt-get install python3" >&2
     exit 1
 }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "Stitcher needs Python 3.11 or newer, and $python is $("$python" --version)" >&2
     exit 1
 }
-echo "making .venv with $("$python" --version)"
+echo "creating .venv with $("$python" --version)"
 rm -rf .venv
 if "$python" -m venv .venv >/dev/null 2>&1; then
     exit 0
@@ -21,11 +21,11 @@ if command -v uv >/dev/null; then
     exec uv venv --quiet --python "$python" .venv
 fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "its venv module is missing: getting it with apt-get"
+    echo "its venv module is missing: installing it with apt-get"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y python3-venv >/dev/null
     exec "$python" -m venv .venv
 fi
-echo "$python cannot make a virtual environment here. This gets what it lacks:" >&2
+echo "$python cannot create a virtual environment here. This installs what is missing:" >&2
 echo "    sudo apt-get install python3-venv" >&2
 exit 1

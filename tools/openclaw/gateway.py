@@ -1,10 +1,10 @@
-"""Runs a real OpenClaw gateway offline, with a scripted model behind it, for as long as its standard input is open.
+"""Run a real OpenClaw gateway offline, with a scripted model, until standard input is closed.
 
     python tools/openclaw/gateway.py DIRECTORY
 
-Prints one line of JSON when it is ready: url, token, model, pid. Then each line on standard input is an order, and
-is answered by the same kind of line: `kill` (SIGKILL and start again), `restart` (SIGTERM, let it drain, and start
-again), `down` (SIGKILL) and `up`. All its state is in DIRECTORY; at the end every process it started is gone.
+Prints one line of JSON when it is ready: url, token, model, pid. Then each line on standard input is a command, and
+is answered with the same kind of line: `kill` (SIGKILL and start again), `restart` (SIGTERM, let it drain, and start
+again), `down` (SIGKILL) and `up`. All state is in DIRECTORY; at the end all processes it started are stopped.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ QUIET = {
 
 
 class Gateway:
-    """One gateway on one port; started, ended and started again with the same state."""
+    """One gateway on one port; it can be stopped and started again with the same state."""
 
     def __init__(self, directory: Path, model_url: str) -> None:
         self.directory = directory
@@ -51,7 +51,7 @@ class Gateway:
         self._configure()
 
     async def start(self) -> None:
-        """Start it, and wait until it is ready; raise TimeoutError with the end of its log where it is not."""
+        """Start it, and wait until it is ready; raises TimeoutError with the end of its log."""
         node, entry = install()
         keep = {name: os.environ[name] for name in ("PATH", "LANG", "TZ", "TMPDIR") if name in os.environ}
         home = str(self.directory / "home")
@@ -81,8 +81,8 @@ class Gateway:
         except TimeoutError as late:
             raise TimeoutError(log.read_text(errors="replace")[-3000:]) from late
 
-    async def end(self, number: signal.Signals) -> None:
-        """Signal it, wait for its end, and make sure that its helpers are gone too."""
+    async def stop(self, number: signal.Signals) -> None:
+        """Signal it, wait for its exit, and kill the rest of its process group."""
         if self.process is None:
             return
         group = self.process.pid
@@ -98,7 +98,7 @@ class Gateway:
             self.process = None
 
     def facts(self) -> dict[str, Any]:
-        """Return what a test needs to know."""
+        """Return what a test needs to connect to it."""
         pid = self.process.pid if self.process else None
         return {"url": f"ws://127.0.0.1:{self.port}", "token": self.token, "model": self.model_url, "pid": pid}
 
@@ -111,7 +111,7 @@ class Gateway:
         return False
 
     def _configure(self) -> None:
-        dollars = {"input": 1, "output": 2, "cacheRead": 0, "cacheWrite": 0}  # for a million tokens
+        dollars = {"input": 1, "output": 2, "cacheRead": 0, "cacheWrite": 0}  # per million tokens
         kind = {"input": ["text"], "cost": dollars, "contextWindow": 128000, "maxTokens": 4096, "reasoning": False}
         provider = {
             "baseUrl": f"{self.model_url}/v1",
@@ -130,7 +130,7 @@ class Gateway:
             "models": {
                 "mode": "replace",
                 "catalogRefresh": {"enabled": False},
-                # A refused key is not tried again for a minute: the test of that has a provider of its own.
+                # A provider that refused a key is not tried again for a minute, so that test has one of its own.
                 "providers": {"play": provider, "refusing": provider},
             },
             "agents": {
@@ -148,7 +148,7 @@ class Gateway:
             "telemetry": {"enabled": False},
             "discovery": {"mdns": {"mode": "off"}},
             "cron": {"enabled": False},
-            "plugins": {"enabled": False},  # none is needed to run an agent; this halves the memory
+            "plugins": {"enabled": False},  # not needed to run an agent; halves the memory
         }
         file = self.directory / "openclaw.json"
         file.touch(mode=0o600)
@@ -156,33 +156,33 @@ class Gateway:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody has at this moment."""
+    """Return a loopback port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 async def main(directory: Path) -> None:
-    """Start, obey the orders on standard input, end."""
-    orders, loop = asyncio.StreamReader(), asyncio.get_running_loop()
+    """Start, run the commands on standard input, stop."""
+    commands, loop = asyncio.StreamReader(), asyncio.get_running_loop()
     if task := asyncio.current_task():
         loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     server, url = await model.serve()
     gateway = Gateway(directory.resolve(), url)
     try:
         await gateway.start()
         print(json.dumps(gateway.facts()), flush=True)
-        while order := (await orders.readline()).decode().strip():
-            if order in {"kill", "down"}:
-                await gateway.end(signal.SIGKILL)
-            if order == "restart":
-                await gateway.end(signal.SIGTERM)
-            if order in {"kill", "restart", "up"}:
+        while command := (await commands.readline()).decode().strip():
+            if command in {"kill", "down"}:
+                await gateway.stop(signal.SIGKILL)
+            if command == "restart":
+                await gateway.stop(signal.SIGTERM)
+            if command in {"kill", "restart", "up"}:
                 await gateway.start()
             print(json.dumps(gateway.facts()), flush=True)
     finally:
-        await gateway.end(signal.SIGKILL)
+        await gateway.stop(signal.SIGKILL)
         await server.cleanup()
 
 

@@ -1,4 +1,4 @@
-"""The real stitcherd, which on SIGUSR1 makes 5,000 events a second, for as many seconds as $POUR says."""
+"""stitcherd, which on SIGUSR1 writes 5,000 events a second for $FLOOD_SECONDS."""
 
 import asyncio
 import os
@@ -18,30 +18,30 @@ STEP_SECONDS = 0.01
 TYPES = ("step.output", "ai.tool_called", "step.output", "step.progress", "step.output")
 
 _open = Store.open
-_tasks = set()
+_tasks: set[asyncio.Task[None]] = set()
 
 
-async def opened(path: Path) -> Store:
+async def open_with_handler(path: Path) -> Store:
     store = await _open(path)
 
     def begin() -> None:
-        task = asyncio.get_running_loop().create_task(pour(store))
+        task = asyncio.get_running_loop().create_task(flood(store))
         _tasks.add(task)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, begin)
     return store
 
 
-async def pour(store: Store) -> None:
-    begun, made, wanted = time.perf_counter(), 0, int(float(os.environ["POUR"]) * PER_SECOND)
+async def flood(store: Store) -> None:
+    started, made, wanted = time.perf_counter(), 0, int(float(os.environ["FLOOD_SECONDS"]) * PER_SECOND)
     while made < wanted:
-        due = min(int((time.perf_counter() - begun) * PER_SECOND), wanted) - made
-        await store.write(some, made, due)
+        due = min(int((time.perf_counter() - started) * PER_SECOND), wanted) - made
+        await store.write(add_events, made, due)
         made += due
         await asyncio.sleep(STEP_SECONDS)
 
 
-def some(db: sqlite3.Connection, first: int, number: int) -> None:
+def add_events(db: sqlite3.Connection, first: int, number: int) -> None:
     newest = db.execute("SELECT max(key) FROM jobs").fetchone()[0]
     for at in range(first, first + number):
         payload = {"offset": at * 150, "length": 150, "text": f"line {at} of what an agent prints " + "x" * 110}
@@ -50,5 +50,5 @@ def some(db: sqlite3.Connection, first: int, number: int) -> None:
 
 
 if __name__ == "__main__":
-    Store.open = opened
+    Store.open = open_with_handler  # type: ignore[method-assign]
     sys.exit(main())
