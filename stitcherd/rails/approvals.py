@@ -138,7 +138,7 @@ def _named_jobs(
             return named, rest.strip() or None
         if not set(ending) - set("0123456789abcdef-") and set(ending) & set("0123456789"):
             return [], f"no job whose id ends with {ending} waits on this thread"
-    return waiting, command.text or None
+    return (waiting, command.text or None) if waiting else ([], NOTHING_WAITS)
 
 
 def _sender_objection(request: ApprovalRequest, trigger: Trigger, rails: CompiledRails) -> str | None:

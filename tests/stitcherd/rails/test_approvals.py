@@ -236,6 +236,7 @@ def test_a_job_may_be_named_by_the_end_of_its_id(
     assert (result.decision.verdict, result.reason) == (verdict, reason)
 
 
-def test_nothing_is_approved_where_nothing_waits(answer: Callable[..., Trigger]) -> None:
-    result = decided(answer(), [])
+@pytest.mark.parametrize("text", ["", "fine by me"])
+def test_nothing_is_approved_where_nothing_waits(answer: Callable[..., Trigger], text: str) -> None:
+    result = decided(answer(text), [])
     assert (result.decision.verdict, result.decision.reason, result.job_id) == (Verdict.IGNORED, NOTHING_WAITS, None)

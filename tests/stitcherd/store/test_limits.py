@@ -1,5 +1,6 @@
 """Rate limits, cool-downs and budgets in the store, compared with the plainest way to count."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,10 +23,10 @@ from stitcherd.rails.limits import (
     remaining_budget,
     retry_after,
 )
-from stitcherd.store import interruptions, jobs, limits, retention, steps, transitions
+from stitcherd.store import deliveries, interruptions, jobs, limits, retention, steps, transitions
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.store.factories import dispatch, new_job
+from tests.stitcherd.store.factories import dispatch, new_delivery, new_job
 
 NOON = 20_000 * DAY_MS + DAY_MS // 2
 ALLOWED = Decision(
@@ -137,6 +138,21 @@ def test_no_window_ever_holds_more_than_the_rate(maximum: int, window: int, gaps
             else:
                 assert use.free_at == recent[0] + window > now
     assert all(sum(at <= other < at + window for other in taken) <= maximum for at in taken)
+
+
+async def test_of_many_deliveries_at_once_exactly_as_many_as_the_rate_get_a_job(store: Store) -> None:
+    stored = await asyncio.gather(
+        *(
+            store.write(
+                deliveries.add_delivery_with_job, new_delivery(received_at=1000), new_job(limits=(rate(maximum=3),))
+            )
+            for _ in range(10)
+        )
+    )
+    assert sum(isinstance(each, deliveries.StoredDelivery) for each in stored) == 3
+    assert sum(isinstance(each, LimitsReached) for each in stored) == 7
+    async with store.reading() as db:
+        assert len((await deliveries.delivery_page(db, deliveries.DeliveryFilter(), 99)).items) == 3
 
 
 async def test_hits_that_no_window_reaches_are_pruned(store: Store) -> None:
