@@ -18,7 +18,7 @@ class ScreenEntry(NamedTuple):
     name: str
     key: str = ""
     description: str = ""
-    hint: bool = True  # whether the key is listed at the bottom of every screen
+    hint: bool = False  # whether the key is shown at the bottom of every screen, beside being listed in the help
 
     def load(self) -> Any:
         """Import the module and return the screen's class."""
@@ -28,12 +28,12 @@ class ScreenEntry(NamedTuple):
 SCREENS = {
     "jobs": ScreenEntry("tui.screens.jobs", "JobsScreen"),
     "job": ScreenEntry("tui.screens.job", "JobScreen"),
-    "tail": ScreenEntry("tui.screens.tail", "TailScreen", "t", "tail"),
-    "deliveries": ScreenEntry("tui.screens.deliveries", "DeliveriesScreen", "d", "deliveries"),
-    "rails": ScreenEntry("tui.screens.rails", "RailsScreen", "R", "rails"),
+    "tail": ScreenEntry("tui.screens.tail", "TailScreen", "t", "tail", hint=True),
+    "deliveries": ScreenEntry("tui.screens.deliveries", "DeliveriesScreen", "d", "deliveries", hint=True),
+    "rails": ScreenEntry("tui.screens.rails", "RailsScreen", "R", "rails", hint=True),
     "simulation": ScreenEntry("tui.screens.simulation", "SimulationScreen"),
     "why": ScreenEntry("tui.screens.why", "WhyScreen"),
-    "dispatch": ScreenEntry("tui.screens.dispatch", "DispatchScreen", "plus", "dispatch", hint=False),
+    "dispatch": ScreenEntry("tui.screens.dispatch", "DispatchScreen", "plus", "dispatch"),
 }
 
 

@@ -1,8 +1,11 @@
-"""What waits for a person, by keys: what would happen is told, and nothing happens by accident."""
+"""Actions on jobs and on the daemon, by keys: what they ask, and what they send."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from tests.tui import documents
 from tests.tui.documents import Document
@@ -10,8 +13,11 @@ from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, stitcher_app, wait_for_text, wait_until
 from tui.screens.dialogs import InputDialog
 from tui.screens.jobs import JobsScreen
+from tui.widgets.job_list import JobList
 
 WAITING = {"guards": ["outsider-text"], "by": ["maintainers"], "expiresAt": "2026-11-23T13:30:00.000Z"}
+
+
 ASKS = {"id": "guard:outsider-text", "kind": "guard", "outcome": "ask", "line": 63, "seen": "github:drive-by",
         "wanted": "in team", "because": None}  # fmt: skip
 
@@ -32,7 +38,7 @@ def answers(daemon: FakeDaemon) -> list[tuple[str, Any]]:
     return [(path.rpartition("/")[2], body) for path, body in daemon.requests if path.startswith("POST /runner-jobs/")]
 
 
-async def test_a_row_counts_down_to_its_end(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
+async def test_a_row_counts_down_to_its_expiry(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
     daemon.job(2, status="PENDING", waiting={**WAITING, "by": [], "expiresAt": "2026-11-22T14:05:40.000Z"})
     daemon.job(3, status="PENDING", waiting={**WAITING, "expiresAt": "2026-11-22T14:04:40.000Z"})
     async with make_app().run_test(size=(160, 30)) as pilot:
@@ -42,7 +48,7 @@ async def test_a_row_counts_down_to_its_end(daemon: FakeDaemon, job: Document, m
         assert "no time left · outsider-text" in screen_text(pilot.app)
 
 
-async def test_approve_tells_what_would_happen_and_only_y_is_yes(
+async def test_an_approval_shows_its_effect_and_only_y_confirms_it(
     daemon: FakeDaemon,
     job: Document,
     make_app: MakeApp,
@@ -75,7 +81,7 @@ async def test_approve_tells_what_would_happen_and_only_y_is_yes(
         await wait_for_text(pilot, "00000001 is approved", "● queued")
 
 
-async def test_what_ran_already_is_only_published(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_a_job_that_ran_already_is_only_published(daemon: FakeDaemon, make_app: MakeApp) -> None:
     daemon.job(5, status="PENDING", waiting={**WAITING, "guards": ["paths.tests"], "by": []})
     async with make_app().run_test(size=(120, 40)) as pilot:
         await wait_for_text(pilot, "a approve")
@@ -93,7 +99,7 @@ async def test_approve_with_a_reason(daemon: FakeDaemon, job: Document, make_app
         await wait_until(pilot, lambda: answers(daemon) == [("approve", {"reason": "yes, by me"})])
 
 
-async def test_deny_needs_a_reason_of_ones_own(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
+async def test_a_denial_needs_a_reason(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40)) as pilot:
         await wait_for_text(pilot, "d deny")
         await pilot.press("d")
@@ -109,7 +115,7 @@ async def test_deny_needs_a_reason_of_ones_own(daemon: FakeDaemon, job: Document
         await wait_until(pilot, lambda: answers(daemon) == [("deny", {"reason": "not now"})])
 
 
-async def test_several_are_answered_together(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
+async def test_several_jobs_are_denied_together(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
     daemon.job(2, status="PENDING", waiting=WAITING)
     async with make_app().run_test(size=(120, 40)) as pilot:
         await wait_for_text(pilot, "api#2")
@@ -121,15 +127,63 @@ async def test_several_are_answered_together(daemon: FakeDaemon, job: Document, 
         await wait_until(pilot, lambda: answers(daemon) == [("deny", {"reason": "no"})] * 2)
 
 
-async def test_somebody_is_told_that_a_job_waits(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    async with make_app().run_test(size=(120, 40), notifications=True) as pilot:
-        await wait_until(pilot, lambda: stitcher_app(pilot).session.connection.live)
-        daemon.commit_event("job.waiting", daemon.job(9, status="PENDING"))
-        await wait_for_text(pilot, "00000009 waits for you")
-
-
 async def test_nothing_waits(daemon: FakeDaemon, make_app: MakeApp) -> None:
     daemon.job(1)
     async with make_app().run_test(size=(120, 40)) as pilot:
         await pilot.press("3")
         await wait_for_text(pilot, "nothing waits for you")
+
+
+def rows(pilot: Pilot[None]) -> int:
+    return int(pilot.app.screen_stack[0].query_one(JobList).count)
+
+
+async def test_export_of_all_jobs(
+    daemon: FakeDaemon, make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(1, 701):
+        daemon.job(number, status="FAILED" if number % 7 == 0 else "COMPLETED")
+    async with make_app().run_test(size=(120, 40), notifications=True) as pilot:
+        await wait_for_text(pilot, "api#700")
+        await pilot.press("e")
+        await wait_for_text(pilot, "700 jobs in stitcher-jobs-2026-11-22T140500.jsonl")
+        lines = (tmp_path / "stitcher-jobs-2026-11-22T140500.jsonl").read_text("utf-8").splitlines()
+        assert [json.loads(line)["id"] for line in lines] == [job["id"] for job in daemon.jobs]
+        await pilot.press("e")
+        await wait_for_text(pilot, "File exists")
+
+
+async def test_pause_and_resume(daemon: FakeDaemon, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 30), notifications=True) as pilot:
+        await wait_until(pilot, lambda: stitcher_app(pilot).session.status.pulse)
+        await pilot.press("P")
+        await wait_for_text(pilot, "Let no new jobs start?")
+        await pilot.press("tab", *"a release", "enter")
+        await wait_until(pilot, lambda: "‖ paused" in screen_text(pilot.app).splitlines()[0])
+        assert ("POST /pause", {"reason": "a release"}) in daemon.requests
+        assert "paused: 1 running, 3 queued" in screen_text(pilot.app)
+        await pilot.press("t")
+        await wait_until(pilot, lambda: not isinstance(pilot.app.screen, JobsScreen))
+        assert "‖ paused" in screen_text(pilot.app).splitlines()[0]
+        await pilot.press("P")
+        await wait_for_text(pilot, "Let jobs start again?")
+        assert "(a release)" in screen_text(pilot.app)
+        await pilot.press("y")
+        await wait_until(pilot, lambda: "‖ paused" not in screen_text(pilot.app).splitlines()[0])
+        assert ("POST /resume", {}) in daemon.requests
+
+
+async def test_a_bulk_action_reports_refused_jobs(daemon: FakeDaemon, make_app: MakeApp) -> None:
+    failed = [daemon.job(number, status="FAILED") for number in (1, 2)]
+    items = [{"id": failed[0]["id"], "ok": True, "status": "QUEUED"},
+             {"id": failed[1]["id"], "ok": False, "status": "FAILED", "code": "conflict"}]  # fmt: skip
+    daemon.bulk = {"matched": 2, "items": items}
+    async with make_app().run_test(size=(120, 30), notifications=True) as pilot:
+        await wait_until(pilot, lambda: rows(pilot) == 2)
+        await pilot.press("A", "r")
+        await wait_for_text(pilot, "Retry 1 job?")
+        await pilot.press("y")
+        await wait_for_text(pilot, "result for each job")
+        text = screen_text(pilot.app)
+        assert text.index("00000002  ✗ failed      not done: conflict") < text.index("00000001  ● queued")

@@ -1,4 +1,4 @@
-"""One job by keys: its steps, the output of each, and the pages beside them."""
+"""The screen of a job, by keys: its steps, their output, and the actions on it."""
 
 import pytest
 from textual.pilot import Pilot
@@ -59,7 +59,7 @@ async def _open(pilot: Pilot[None]) -> None:
     await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobScreen) and "▾ try 2" in screen_text(pilot.app))
 
 
-async def test_steps_as_a_tree_with_their_time(failed: Document, make_app: MakeApp) -> None:
+async def test_steps_are_a_tree_with_times(failed: Document, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
         text = screen_text(pilot.app)
@@ -71,7 +71,7 @@ async def test_steps_as_a_tree_with_their_time(failed: Document, make_app: MakeA
         assert "░" in steps[1]
 
 
-async def test_the_output_of_what_failed_is_shown_from_its_end(failed: Document, make_app: MakeApp) -> None:
+async def test_the_output_of_the_failed_step_is_shown_from_its_end(failed: Document, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
         await wait_for_text(pilot, "line 5000 of 5000")
@@ -82,14 +82,14 @@ async def test_the_output_of_what_failed_is_shown_from_its_end(failed: Document,
         await wait_for_text(pilot, "output of checkout in try None")
 
 
-async def test_a_step_whose_log_is_gone_says_so(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
+async def test_a_pruned_log_is_reported(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
     del daemon.logs["step-5"]
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
         await wait_for_text(pilot, "past its retention")
 
 
-async def test_output_is_followed_until_one_scrolls_up(
+async def test_output_is_followed_until_the_user_scrolls_up(
     daemon: FakeDaemon,
     failed: Document,
     make_app: MakeApp,
@@ -113,7 +113,9 @@ async def test_output_is_followed_until_one_scrolls_up(
         assert log.following
 
 
-async def test_a_huge_log_is_read_where_one_looks(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
+async def test_a_huge_log_is_read_only_where_it_is_visible(
+    daemon: FakeDaemon, failed: Document, make_app: MakeApp
+) -> None:
     daemon.logs["step-5"] = b"".join(b"line %09d\n" % number for number in range(3_000_000))
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
@@ -128,7 +130,7 @@ async def test_a_huge_log_is_read_where_one_looks(daemon: FakeDaemon, failed: Do
         assert pilot.app.screen.query_one(LogView).following
 
 
-async def test_find_marks_and_goes_on(failed: Document, make_app: MakeApp) -> None:
+async def test_find_highlights_and_continues(failed: Document, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
         await wait_for_text(pilot, "line 5000 of 5000")
@@ -140,7 +142,7 @@ async def test_find_marks_and_goes_on(failed: Document, make_app: MakeApp) -> No
         await wait_for_text(pilot, "nowhere is not")
 
 
-async def test_long_lines_are_folded(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
+async def test_long_lines_are_wrapped(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
     daemon.logs["step-5"] = b"word " * 100 + b"end\n"
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
@@ -166,7 +168,7 @@ async def test_the_pages(daemon: FakeDaemon, failed: Document, make_app: MakeApp
             await wait_for_text(pilot, text)
 
 
-async def test_a_running_job_moves_with_its_events(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_a_running_job_follows_its_events(daemon: FakeDaemon, make_app: MakeApp) -> None:
     job = daemon.job(479, status="RUNNING", completedAt=None)
     step = {**documents.step(1, "checkout"), "jobId": job["id"]}
     daemon.details[job["id"]] = {"steps": [step]}
@@ -189,7 +191,7 @@ async def test_a_try_folds(failed: Document, make_app: MakeApp) -> None:
         assert pilot.app.screen.query_one(StepTree).count == 5
 
 
-async def test_retry_and_back(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
+async def test_retry_then_back(daemon: FakeDaemon, failed: Document, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
         await pilot.press("r")
@@ -210,3 +212,15 @@ async def test_small_terminals(failed: Document, make_app: MakeApp, size: tuple[
     async with make_app().run_test(size=size) as pilot:
         await _open(pilot)
         await wait_for_text(pilot, "line 5000 of 5000")
+
+
+async def test_a_pager_needs_a_terminal(
+    daemon: FakeDaemon,
+    make_app: MakeApp,
+) -> None:
+    job = daemon.job(7)
+    daemon.details[job["id"]] = {"steps": [{**documents.step(1, "checkout"), "jobId": job["id"]}]}
+    async with make_app(job=job["id"]).run_test(size=(120, 30), notifications=True) as pilot:
+        await wait_for_text(pilot, "✓ checkout")
+        await pilot.press("o")
+        await wait_until(pilot, lambda: "suspend" in screen_text(pilot.app).lower())

@@ -11,12 +11,6 @@ from tui.screens.dialogs import ConfirmDialog
 from tui.widgets.job_list import JobList
 
 
-def _jobs(pilot: Pilot[None]) -> JobList:
-    found = pilot.app.screen_stack[0].query_one(JobList)
-    assert isinstance(found, JobList)
-    return found
-
-
 def _fill(daemon: FakeDaemon, number: int) -> None:
     statuses = ("COMPLETED", "FAILED", "RUNNING", "QUEUED", "CANCELLED", "PENDING")
     for at in range(1, number + 1):
@@ -33,7 +27,7 @@ async def test_the_first_page_is_there(daemon: FakeDaemon, make_app: MakeApp) ->
         await wait_for_text(pilot, "rails r-4f2a91c0")
 
 
-async def test_a_row_changes_when_its_event_comes_and_not_before(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_a_row_changes_with_its_event_and_not_before(daemon: FakeDaemon, make_app: MakeApp) -> None:
     job = daemon.job(7, status="QUEUED", startedAt=None, completedAt=None)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_for_text(pilot, "● queued")
@@ -46,7 +40,7 @@ async def test_a_row_changes_when_its_event_comes_and_not_before(daemon: FakeDae
         await wait_for_text(pilot, "gate tests")
 
 
-async def test_new_jobs_do_not_move_what_is_looked_at(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_new_jobs_do_not_move_the_visible_rows(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 100)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 100)
@@ -63,7 +57,7 @@ async def test_new_jobs_do_not_move_what_is_looked_at(daemon: FakeDaemon, make_a
         assert _jobs(pilot).current_id == daemon.jobs[0]["id"]
 
 
-async def test_at_the_top_the_newest_comes_in(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_new_jobs_appear_at_the_top(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 3)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 3)
@@ -76,7 +70,7 @@ def _has_jobs(pilot: Pilot[None], count: int) -> bool:
     return _jobs(pilot).count == count
 
 
-async def test_further_pages_come_while_scrolling(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_further_pages_are_requested_while_scrolling(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 900)
     async with make_app().run_test(size=(120, 40)) as pilot:
         await wait_until(pilot, partial(_has_jobs, pilot, 200))
@@ -103,7 +97,7 @@ async def test_tabs(daemon: FakeDaemon, make_app: MakeApp) -> None:
         await wait_until(pilot, lambda: _jobs(pilot).count == 12)
 
 
-async def test_a_job_that_no_longer_fits_the_tab_goes(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_a_job_leaves_a_tab_it_no_longer_matches(daemon: FakeDaemon, make_app: MakeApp) -> None:
     job = daemon.job(5, status="RUNNING")
     async with make_app().run_test(size=(120, 20)) as pilot:
         await pilot.press("2")
@@ -113,7 +107,7 @@ async def test_a_job_that_no_longer_fits_the_tab_goes(daemon: FakeDaemon, make_a
         await wait_for_text(pilot, "the tab hides all 1 job")
 
 
-async def test_the_filter_is_asked_of_the_daemon(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_the_daemon_filters(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 12)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 12)
@@ -127,7 +121,7 @@ async def test_the_filter_is_asked_of_the_daemon(daemon: FakeDaemon, make_app: M
         await wait_until(pilot, lambda: _jobs(pilot).count == 12)
 
 
-async def test_a_filter_that_is_not_understood_shows_where(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_the_error_in_a_filter_is_shown_below_its_place(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 3)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 3)
@@ -141,7 +135,7 @@ async def test_a_filter_that_is_not_understood_shows_where(daemon: FakeDaemon, m
         await wait_until(pilot, lambda: _jobs(pilot).count == 3 and "did you mean" not in screen_text(pilot.app))
 
 
-async def test_escape_leaves_the_filter_as_it_was(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_escape_keeps_the_filter(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 3)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 3)
@@ -151,7 +145,7 @@ async def test_escape_leaves_the_filter_as_it_was(daemon: FakeDaemon, make_app: 
         assert _jobs(pilot).cursor == 1
 
 
-async def test_cancel_asks_and_only_y_is_yes(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_only_y_confirms_a_cancel(daemon: FakeDaemon, make_app: MakeApp) -> None:
     job = daemon.job(9, status="RUNNING")
     async with make_app().run_test(size=(120, 20), notifications=True) as pilot:
         await wait_for_text(pilot, "▶ running")
@@ -170,7 +164,7 @@ async def test_cancel_asks_and_only_y_is_yes(daemon: FakeDaemon, make_app: MakeA
         await wait_for_text(pilot, "⊘ cancelled", "is cancelled")
 
 
-async def test_what_cannot_be_done_is_not_offered(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_impossible_actions_are_not_offered(daemon: FakeDaemon, make_app: MakeApp) -> None:
     daemon.job(1, status="COMPLETED")
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_for_text(pilot, "✓ completed")
@@ -181,7 +175,7 @@ async def test_what_cannot_be_done_is_not_offered(daemon: FakeDaemon, make_app: 
         assert not isinstance(pilot.app.screen, ConfirmDialog)
 
 
-async def test_several_jobs_at_once(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_marked_jobs_are_retried_together(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 12)
     async with make_app().run_test(size=(120, 30)) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 12)
@@ -195,7 +189,7 @@ async def test_several_jobs_at_once(daemon: FakeDaemon, make_app: MakeApp) -> No
         await wait_for_text(pilot, absent="selected")
 
 
-async def test_a_range_from_the_last_mark(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_a_range_is_marked(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 12)
     async with make_app().run_test(size=(120, 30)) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 12)
@@ -207,7 +201,7 @@ async def test_a_range_from_the_last_mark(daemon: FakeDaemon, make_app: MakeApp)
         await wait_for_text(pilot, "6 selected")
 
 
-async def test_d_is_deliveries_where_nothing_waits(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_d_opens_deliveries_unless_a_job_waits(daemon: FakeDaemon, make_app: MakeApp) -> None:
     daemon.job(1, status="RUNNING")
     async with make_app().run_test(size=(120, 30)) as pilot:
         await wait_for_text(pilot, "d deliveries")
@@ -215,7 +209,7 @@ async def test_d_is_deliveries_where_nothing_waits(daemon: FakeDaemon, make_app:
         await wait_until(pilot, lambda: type(pilot.app.screen).__name__ == "DeliveriesScreen")
 
 
-async def test_all_that_fit(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_all_matching_jobs_are_retried(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 300)
     async with make_app().run_test(size=(120, 30), notifications=True) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 200)
@@ -230,7 +224,7 @@ async def test_all_that_fit(daemon: FakeDaemon, make_app: MakeApp) -> None:
         await wait_for_text(pilot, absent="all that fit")
 
 
-async def test_a_refusal_is_said(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_a_refused_action_is_notified(daemon: FakeDaemon, make_app: MakeApp) -> None:
     job = daemon.job(1, status="RUNNING")
     async with make_app().run_test(size=(120, 30), notifications=True) as pilot:
         await wait_for_text(pilot, "▶ running")
@@ -239,38 +233,12 @@ async def test_a_refusal_is_said(daemon: FakeDaemon, make_app: MakeApp) -> None:
         await wait_for_text(pilot, "job is COMPLETED")
 
 
-async def test_the_daemon_goes_and_comes_back(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    job = daemon.job(1, status="RUNNING")
-    async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_for_text(pilot, "▶ running")
-        daemon.disconnect()
-        await wait_for_text(pilot, "daemon not reachable for 00:00")
-        assert "▶ running" in screen_text(pilot.app)
-        assert "○ lost" in screen_text(pilot.app)
-        assert _jobs(pilot).faded
-        job["status"] = "COMPLETED"
-        daemon.commit_event("job.completed", job)
-        daemon.unreachable = False
-        await wait_for_text(pilot, "✓ completed")
-        assert "not reachable" not in screen_text(pilot.app)
-        assert not _jobs(pilot).faded
-
-
-async def test_no_daemon_from_the_beginning(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    daemon.unreachable = True
-    async with make_app().run_test(size=(160, 20)) as pilot:
-        await wait_for_text(pilot, "start it with: stitcherd")
-        daemon.job(3)
-        daemon.unreachable = False
-        await wait_for_text(pilot, "api#3")
-
-
 async def test_no_jobs_yet(make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_for_text(pilot, "no jobs yet")
 
 
-async def test_text_from_outside_is_not_obeyed(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_control_characters_and_markup_have_no_effect(daemon: FakeDaemon, make_app: MakeApp) -> None:
     error = {"code": "x", "detail": "[bold]\x1b[2J[/bold] \u202eevil", "hint": None}
     daemon.job(1, status="FAILED", type="[red]x", repository="a/[@click=app.quit]b", error=error)
     async with make_app().run_test(size=(160, 20)) as pilot:
@@ -278,7 +246,7 @@ async def test_text_from_outside_is_not_obeyed(daemon: FakeDaemon, make_app: Mak
         assert "[red]x" in screen_text(pilot.app)
 
 
-async def test_copy_goes_through_the_terminal(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_the_id_is_copied(daemon: FakeDaemon, make_app: MakeApp) -> None:
     job = daemon.job(1)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 1)
@@ -306,7 +274,7 @@ async def test_small_terminals(daemon: FakeDaemon, make_app: MakeApp) -> None:
         await wait_for_text(pilot, "at least 60 by 15")
 
 
-async def test_a_tab_asked_for_while_the_daemon_is_gone_is_filled_later(
+async def test_a_tab_opened_without_the_daemon_is_filled_later(
     daemon: FakeDaemon,
     make_app: MakeApp,
 ) -> None:
@@ -320,7 +288,7 @@ async def test_a_tab_asked_for_while_the_daemon_is_gone_is_filled_later(
         await wait_until(pilot, lambda: _jobs(pilot).count == 2)
 
 
-async def test_the_first_page_is_asked_for_once(daemon: FakeDaemon, make_app: MakeApp) -> None:
+async def test_the_first_page_is_requested_once(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 12)
     async with make_app().run_test(size=(120, 20)) as pilot:
         await wait_until(pilot, lambda: _jobs(pilot).count == 12)
@@ -330,7 +298,7 @@ async def test_the_first_page_is_asked_for_once(daemon: FakeDaemon, make_app: Ma
         ]
 
 
-async def test_without_colours_a_state_is_still_a_glyph_and_a_word(
+async def test_without_colours_a_state_has_a_glyph_and_a_word(
     daemon: FakeDaemon, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -349,3 +317,9 @@ async def test_themes(daemon: FakeDaemon, make_app: MakeApp, theme: str) -> None
             pilot.app.theme = theme
         await pilot.pause()
         assert "✗ failed" in screen_text(pilot.app)
+
+
+def _jobs(pilot: Pilot[None]) -> JobList:
+    found = pilot.app.screen_stack[0].query_one(JobList)
+    assert isinstance(found, JobList)
+    return found

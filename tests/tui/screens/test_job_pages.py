@@ -1,4 +1,4 @@
-"""The long texts of a job by keys: the diff, the filter, the times; and what is taken out of them."""
+"""The pages of a job, by keys: log, diff, events, and their export."""
 
 import json
 from functools import partial
@@ -77,7 +77,7 @@ def _style(app: App[None], text: str) -> str:
     raise AssertionError(text)
 
 
-async def test_the_diff_is_coloured_and_nothing_in_it_is_obeyed(job: Document, make_app: MakeApp) -> None:
+async def test_the_diff_is_coloured_and_its_control_characters_have_no_effect(job: Document, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(160, 30)) as pilot:
         await _open(pilot)
         await pilot.press("3")
@@ -93,7 +93,7 @@ async def test_the_diff_is_coloured_and_nothing_in_it_is_obeyed(job: Document, m
         await wait_for_text(pilot, "@@ -4")
 
 
-async def test_there_may_be_no_diff(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
+async def test_an_attempt_without_a_diff(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
     daemon.diffs[f"{job['id']}/1"] = b""
     del daemon.diffs[f"{job['id']}/2"]
     async with make_app().run_test(size=(120, 30)) as pilot:
@@ -104,7 +104,7 @@ async def test_there_may_be_no_diff(daemon: FakeDaemon, job: Document, make_app:
         await wait_for_text(pilot, "nothing was changed")
 
 
-async def test_a_filter_shows_the_lines_that_hold_a_text(
+async def test_a_filter_shows_only_the_lines_that_hold_a_text(
     daemon: FakeDaemon,
     job: Document,
     make_app: MakeApp,
@@ -125,7 +125,7 @@ async def test_a_filter_shows_the_lines_that_hold_a_text(
         assert not pilot.app.screen.query_one("#log", LogPanel).filter
 
 
-async def test_a_log_tells_when_it_was_written(job: Document, make_app: MakeApp) -> None:
+async def test_times_are_shown_beside_a_log(job: Document, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
         await pilot.press("T")
@@ -136,7 +136,7 @@ async def test_a_log_tells_when_it_was_written(job: Document, make_app: MakeApp)
         await wait_for_text(pilot, absent="14:03:06")
 
 
-async def test_from_an_event_to_its_place_in_the_output(job: Document, make_app: MakeApp) -> None:
+async def test_an_output_event_leads_to_its_place_in_the_log(job: Document, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
         await pilot.press("2")
@@ -147,7 +147,7 @@ async def test_from_an_event_to_its_place_in_the_output(job: Document, make_app:
         await wait_for_text(pilot, "even 470", "LOG  tests")
 
 
-async def test_all_that_happened_is_asked_for_when_one_looks(
+async def test_all_events_are_requested_when_their_page_is_shown(
     daemon: FakeDaemon,
     job: Document,
     make_app: MakeApp,
@@ -163,7 +163,7 @@ async def test_all_that_happened_is_asked_for_when_one_looks(
         await wait_for_text(pilot, "4 of 4 events", "job.retried")
 
 
-async def test_the_page_takes_the_whole_width(job: Document, make_app: MakeApp) -> None:
+async def test_the_page_takes_the_full_width(job: Document, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 30)) as pilot:
         await _open(pilot)
         await pilot.press("x")
@@ -182,7 +182,7 @@ async def test_the_page_takes_the_whole_width(job: Document, make_app: MakeApp) 
         ("6", '"status"', "stitcher-000001df.json", b'{"id": '),
     ],
 )
-async def test_each_page_goes_into_a_file_and_into_the_pager(
+async def test_each_page_is_exported_and_paged(
     job: Document, make_app: MakeApp, key: str, there: str, name: str, begins: bytes,
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -208,13 +208,3 @@ async def test_each_page_goes_into_a_file_and_into_the_pager(
 
 def _begins_with(path: Path, content: bytes) -> bool:
     return path.read_bytes().startswith(content)
-
-
-async def test_the_pager_reads_it_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui.client import export as taking
-
-    monkeypatch.setenv("PAGER", f"tee {tmp_path}/read")
-    taking.show_in_pager(iter(["a", "b"]))
-    assert (tmp_path / "read").read_text() == "a\nb\n"
-    monkeypatch.setenv("PAGER", "true")
-    taking.show_in_pager(f"line {number}" for number in range(100_000))

@@ -1,0 +1,79 @@
+"""The screen of deliveries, by keys: the list, the pages of one, and its replay."""
+
+from typing import Any
+
+import pytest
+
+from tests.tui import documents
+from tests.tui.fake_daemon import FakeDaemon
+from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
+from tui.screens.deliveries import DeliveriesScreen
+from tui.screens.dialogs import ConfirmDialog
+
+
+@pytest.fixture
+def deliveries(daemon: FakeDaemon) -> None:
+    for number in range(250):
+        delivery = {**documents.DELIVERY, "id": f"0199f3a1-5c2e-7d11-9a44-{number:012x}"}
+        daemon.deliveries.insert(0, {**delivery, "headers": {"X-GitHub-Event": "issue_comment"}})
+
+
+async def test_list_pages_and_new_deliveries(daemon: FakeDaemon, deliveries: Any, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 40)) as pilot:
+        await pilot.press("d")
+        await wait_for_text(pilot, "000000f9  ✗ denied", "to allow it")
+        await pilot.press("2")
+        await wait_for_text(pilot, '"action": "created"')
+        await pilot.press("3")
+        await wait_for_text(pilot, "X-GitHub-Event: issue_comment")
+        await pilot.press("end")
+        screen = pilot.app.screen
+        assert isinstance(screen, DeliveriesScreen)
+        await wait_until(pilot, lambda: screen.deliveries.count == 200)
+        await pilot.press("home", "down")
+        new = {**documents.DELIVERY, "id": f"0199f3a1-5c2e-7d11-9a44-{999:012x}", "verdict": "allowed"}
+        daemon.deliveries.insert(0, new)
+        daemon.commit_event("delivery.received")
+        await wait_until(pilot, lambda: screen.deliveries.count == 201)
+        assert screen.deliveries.delivery
+        assert screen.deliveries.delivery.id.endswith("f8")
+
+
+async def test_a_replay_begins_with_a_dry_run(daemon: FakeDaemon, deliveries: Any, make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("d")
+        await wait_for_text(pilot, "✗ denied")
+        await pilot.press("r")
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        text = screen_text(pilot.app)
+        assert "then  denied: who: github:drive-by" in text
+        assert "now   allowed: replayed" in text
+        assert "a job starts" in text
+        await pilot.press("y")
+        await wait_until(
+            pilot,
+            lambda: isinstance(pilot.app.screen, DeliveriesScreen) and "allowed: replayed" in screen_text(pilot.app),
+        )
+        bodies = [body for path, body in daemon.requests if path.endswith("/replay")]
+        assert bodies == [{"dryRun": True}, {"dryRun": False}]
+
+
+async def test_an_unconfirmed_replay_stays_a_dry_run(
+    daemon: FakeDaemon,
+    deliveries: Any,
+    make_app: MakeApp,
+) -> None:
+    async with make_app().run_test(size=(120, 40)) as pilot:
+        await pilot.press("d")
+        await wait_for_text(pilot, "✗ denied")
+        await pilot.press("r")
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        await pilot.press("n")
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, DeliveriesScreen))
+        assert [body for path, body in daemon.requests if path.endswith("/replay")] == [{"dryRun": True}]
+
+
+async def test_no_deliveries_yet(make_app: MakeApp) -> None:
+    async with make_app().run_test(size=(120, 40)) as pilot:
+        await pilot.press("d")
+        await wait_for_text(pilot, "nothing came in yet")
