@@ -1,4 +1,4 @@
-"""argv to exit code: options before and after the verb, errors in words, and what is never imported."""
+"""The entry point: imports, exit codes and error messages."""
 
 import json
 import os
@@ -40,20 +40,20 @@ def test_ls_imports_nothing_heavy(api: FakeApi) -> None:
     assert ran.stderr.splitlines()[-1] == "[]"
 
 
-def test_the_version_is_that_of_the_package() -> None:
+def test_the_version_equals_that_of_the_package() -> None:
     pyproject = Path(tui.__file__).parents[1] / "pyproject.toml"
     assert tomllib.loads(pyproject.read_text("utf-8"))["project"]["version"] == VERSION
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_a_file_and_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_has_a_module_and_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([verb, "--help"])
     assert left.value.code == 0
     assert "--socket" in capsys.readouterr().out
 
 
-def test_global_options_stand_before_or_after_the_verb(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_global_options_may_be_before_or_after_the_verb(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers[f"GET /runner-jobs/{documents.JOB}"] = (200, documents.job())
     before = stitcher("--json", "show", documents.JOB)
     after = stitcher("show", documents.JOB, "--json")
@@ -62,7 +62,7 @@ def test_global_options_stand_before_or_after_the_verb(api: FakeApi, stitcher: R
     assert main(["show", documents.JOB, "--socket", str(api.path)]) == 0
 
 
-def test_no_verb_is_ls(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_the_default_verb_is_ls(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers["GET /runner-jobs"] = (200, {"items": [], "next": None, "cursor": 0, "counts": {}})
     code, out, err = stitcher()
     assert (code, out) == (0, "")
@@ -70,14 +70,14 @@ def test_no_verb_is_ls(api: FakeApi, stitcher: RunStitcher) -> None:
 
 
 @pytest.mark.parametrize("argv", [["ls", "--limit", "x"], ["nonsense"], ["show"], ["cancel"]])
-def test_a_wrong_line_is_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_line_is_a_usage_error(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(argv)
     assert left.value.code == 2
     assert "usage: stitcher" in capsys.readouterr().err
 
 
-def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--socket", str(tmp_path / "none.sock"), "ls"]) == 3
     said = capsys.readouterr().err
     assert str(tmp_path / "none.sock") in said
@@ -99,7 +99,7 @@ def test_a_socket_path_that_is_too_long(capsys: pytest.CaptureFixture[str]) -> N
         (503, "storage_unavailable", 1),
     ],
 )
-def test_a_problem_is_said_and_has_its_code(
+def test_a_problem_is_printed_and_determines_the_exit_code(
     api: FakeApi, stitcher: RunStitcher, status: int, code: str, exit_code: int
 ) -> None:
     document = documents.problem(status, code, "no \x1b[31mway", hint="try\u202ethis")
@@ -107,26 +107,26 @@ def test_a_problem_is_said_and_has_its_code(
     assert stitcher("show", "7f3a1c9d") == (exit_code, "", "stitcher: no \\x1b[31mway\n  try\\u202ethis\n")
 
 
-def test_an_answer_that_is_no_problem_document(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_an_error_without_a_problem_document(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers["GET /runner-jobs"] = (502, b"<html>")
     assert stitcher("ls") == (1, "", "stitcher: the daemon answered 502 Bad Gateway\n")
 
 
 @pytest.mark.parametrize("document", [b"", b"[]", b'{"items": 1}', b"\xff"])
-def test_an_answer_that_is_not_understood(api: FakeApi, stitcher: RunStitcher, document: bytes) -> None:
+def test_an_invalid_response(api: FakeApi, stitcher: RunStitcher, document: bytes) -> None:
     api.answers["GET /runner-jobs"] = (200, document)
     code, _, err = stitcher("ls")
     assert code == 1
     assert "not understood" in err
 
 
-def test_an_argument_that_is_not_text(stitcher: RunStitcher) -> None:
+def test_an_argument_that_is_not_utf_8(stitcher: RunStitcher) -> None:
     assert stitcher("show", "\udcff")[0] == 2
     assert stitcher("ls", "--type", "\udcff")[0] == 2
     assert stitcher("dispatch", "fix", "--prompt", "\udcff")[0] == 2
 
 
-def test_a_reader_that_leaves_early_gets_no_traceback(api: FakeApi) -> None:
+def test_a_closed_pipe_gives_no_traceback(api: FakeApi) -> None:
     api.answers["GET /runner-jobs"] = (200, {"items": [documents.job()] * 5, "next": None, "cursor": 1, "counts": {}})
     reading, writing = os.pipe()
     os.close(reading)

@@ -1,4 +1,4 @@
-"""FILTER of `ls`, --filter of `cancel` and `retry`, against a server with the API's documents."""
+"""--filter of `cancel` and `retry`."""
 
 import io
 import json
@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.tui import documents
 from tests.tui.fake_api import FakeApi, RunStitcher
 from tui.__main__ import main
 
 BULK = "POST /runner-jobs/bulk"
-PAGE: tuple[int, Any] = (200, {"items": [], "next": None, "cursor": 9, "counts": {}})
 
 
 def item(number: int, status: str = "CANCELLED", code: str | None = None) -> dict[str, Any]:
@@ -24,7 +22,7 @@ def bulk(*items: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.fixture
-def person(monkeypatch: pytest.MonkeyPatch) -> Any:
+def user(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Somebody at a terminal, who answers what is given."""
 
     class Tty(io.StringIO):
@@ -34,38 +32,16 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Any:
         def reconfigure(self, **_how: Any) -> None:
             """Take any."""
 
-    def sits(answer: str) -> Tty:
+    def answers(answer: str) -> Tty:
         err = Tty()
         monkeypatch.setattr("sys.stdin", Tty(answer))
         monkeypatch.setattr("sys.stderr", err)
         return err
 
-    return sits
+    return answers
 
 
-@pytest.mark.parametrize("argv", [["state:failed", "-gate:lint", "a b"], ["state:failed -gate:lint a b"]])
-def test_ls_sends_its_words_as_q(api: FakeApi, stitcher: RunStitcher, argv: list[str]) -> None:
-    api.answers["GET /runner-jobs"] = PAGE
-    code, _, err = stitcher("ls", "--limit", "2", "--", *argv)
-    assert (code, err) == (0, "no job matches; all of them: stitcher ls\n")
-    assert api.requests == [("GET /runner-jobs?q=state%3Afailed+-gate%3Alint+a+b&limit=2", None)]
-
-
-@pytest.mark.parametrize("argv", [["ls", "ä", "stat:x"], ["cancel", "--yes", "--filter", "ä stat:x"]])
-def test_an_error_is_pointed_at(api: FakeApi, stitcher: RunStitcher, argv: list[str]) -> None:
-    refusal = (422, documents.problem(422, "invalid", "q: unknown key 'stat' at column 3", column=3))
-    api.answers |= {"GET /runner-jobs": refusal, BULK: refusal}
-    code, out, err = stitcher(*argv)
-    assert (code, out) == (2, "")
-    assert err == "stitcher: q: unknown key 'stat' at column 3\n  ä stat:x\n    ^\n"
-
-
-def test_the_caret_stands_below_wide_letters(api: FakeApi, stitcher: RunStitcher) -> None:
-    api.answers["GET /runner-jobs"] = (422, documents.problem(422, "invalid", "no", column=4))
-    assert stitcher("ls", "漢\x1b stat:x")[2].splitlines()[1:] == ["  漢\\x1b stat:x", "         ^"]
-
-
-def test_a_dry_run_names_what_would_be_done(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_a_dry_run_lists_what_would_be_done(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers[BULK] = bulk(item(1, "QUEUED"), item(2, "RUNNING"))
     argv = ("cancel", "--filter", "state:running repo:octo-org/web", "--dry-run")
     assert stitcher(*argv) == (0, "would cancel 2 jobs: 00000001, 00000002\n", "")
@@ -75,7 +51,7 @@ def test_a_dry_run_names_what_would_be_done(api: FakeApi, stitcher: RunStitcher)
     assert stitcher(*argv)[1].endswith("00000009, and 1,002 more\n")
 
 
-def test_what_cannot_be_done_is_told_by_its_reason(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_failures_are_grouped_by_reason(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers[BULK] = bulk(
         item(1, "COMPLETED", "not_retryable"),
         item(2, "QUEUED"),
@@ -100,7 +76,7 @@ def test_json_is_the_document(api: FakeApi, stitcher: RunStitcher) -> None:
     assert (code, json.loads(out), err) == (6, api.answers[BULK][1], "")
 
 
-def test_nothing_passes(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_a_filter_without_matches(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers[BULK] = bulk()
     assert stitcher("cancel", "--filter", "type:x", "--yes") == (
         0,
@@ -115,11 +91,11 @@ def test_without_a_terminal_it_needs_yes(api: FakeApi, stitcher: RunStitcher) ->
 
 
 @pytest.mark.parametrize(("answer", "code", "asked"), [("y\n", 6, [True, False]), ("n\n", 1, [True])])
-def test_a_person_is_asked_with_the_number(
-    api: FakeApi, person: Any, answer: str, code: int, asked: list[bool]
+def test_the_question_has_the_number_of_jobs(
+    api: FakeApi, user: Any, answer: str, code: int, asked: list[bool]
 ) -> None:
     api.answers[BULK] = bulk(item(1, "QUEUED"), item(2, "COMPLETED", "not_cancellable"))
-    said = person(answer)
+    said = user(answer)
     assert main(["--socket", str(api.path), "cancel", "--filter", "type:fix"]) == code
     assert "cannot cancel 1 job, completed: 00000002\n" in said.getvalue()
     assert "cancel 1 job? [y/N] " in said.getvalue()
@@ -127,7 +103,7 @@ def test_a_person_is_asked_with_the_number(
 
 
 @pytest.mark.parametrize("argv", [["--filter", "x", "7f3a1c9d"], [], ["--filter", "x", "--reason", "y", "--yes"]])
-def test_jobs_or_a_filter_and_a_reason_only_with_jobs(api: FakeApi, stitcher: RunStitcher, argv: list[str]) -> None:
+def test_a_filter_excludes_jobs_and_a_reason(api: FakeApi, stitcher: RunStitcher, argv: list[str]) -> None:
     code: str | int | None
     try:
         code = stitcher("cancel", *argv)[0]

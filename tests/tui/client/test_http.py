@@ -1,4 +1,4 @@
-"""The daemon as seen from here: what a broken, silent or vanishing one looks like."""
+"""The HTTP client: broken and silent daemons, and the encoding of requests."""
 
 import socket
 import threading
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.tui.fake_api import FakeApi
-from tui.client.http import DaemonClient, DaemonUnreachable, job_path
+from tui.client.api import get_job
+from tui.client.http import DaemonClient, DaemonUnreachable
 
 
 def _once(path: Path, answer: bytes | None) -> threading.Thread:
@@ -38,7 +39,7 @@ def _once(path: Path, answer: bytes | None) -> threading.Thread:
         (None, "no answer within 0.2 s"),
     ],
 )
-def test_a_daemon_that_does_not_speak(tmp_path: Path, answer: bytes | None, why: str) -> None:
+def test_invalid_and_missing_responses(tmp_path: Path, answer: bytes | None, why: str) -> None:
     thread = _once(tmp_path / "s", answer)
     with pytest.raises(DaemonUnreachable, match=why):
         DaemonClient(tmp_path / "s", timeout=0.2).get("/meta")
@@ -52,12 +53,12 @@ def test_a_stale_socket(tmp_path: Path) -> None:
         DaemonClient(tmp_path / "s").get("/meta")
 
 
-def test_an_id_cannot_leave_its_route(api: FakeApi) -> None:
+def test_an_id_cannot_change_the_route(api: FakeApi) -> None:
     api.answers["GET /runner-jobs/..%2Fmeta%3Fx%20y"] = (200, {})
-    assert DaemonClient(api.path).get(job_path("../meta?x y")) == b"{}"
+    assert get_job(DaemonClient(api.path), "../meta?x y").raw == b"{}"
 
 
-def test_queries_and_bodies_arrive(api: FakeApi) -> None:
+def test_queries_and_bodies_are_encoded(api: FakeApi) -> None:
     api.answers |= {"GET /a": (200, {}), "POST /b": (202, {"é": 1})}
     daemon = DaemonClient(api.path)
     daemon.get("/a", [("status", "a&b"), ("status", "ü")])

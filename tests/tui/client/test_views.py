@@ -1,4 +1,4 @@
-"""Filters with a name: kept in a file, and meant by @name."""
+"""Saved views: their file, and `@name` in filters."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +15,12 @@ from tui.client.views import DEFAULT_VIEWS, VIEWS_FILE, ViewError, expand_views,
 VIEWS = {"mine": "repo:octo-org/* -state:failed", "stuck": "is:stuck"}
 
 
-def test_without_a_file_there_are_those_that_we_ship(tmp_path: Path) -> None:
+def test_without_a_file_the_default_views_exist(tmp_path: Path) -> None:
     assert load_views(tmp_path) == DEFAULT_VIEWS
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,19}", fullmatch=True), st.text(), max_size=5))
-def test_what_is_saved_is_loaded_in_its_order(tmp_path_factory: pytest.TempPathFactory, views: dict[str, str]) -> None:
+def test_saved_views_are_loaded_in_their_order(tmp_path_factory: pytest.TempPathFactory, views: dict[str, str]) -> None:
     views = {name: "".join(c for c in text if c.isprintable()) for name, text in views.items()}
     config = tmp_path_factory.mktemp("c") / "not" / "there"
     save_views(config, views)
@@ -29,7 +29,7 @@ def test_what_is_saved_is_loaded_in_its_order(tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.parametrize("text", ["mine = 3\n", 'Mine = "x"\n', "mine =\n", "\udcff"])
-def test_a_file_that_says_nothing_is_refused_by_name(tmp_path: Path, text: str) -> None:
+def test_an_invalid_file_is_named_in_the_error(tmp_path: Path, text: str) -> None:
     (tmp_path / VIEWS_FILE).write_text(text, "utf-8", errors="surrogateescape")
     with pytest.raises(ViewError, match=VIEWS_FILE):
         load_views(tmp_path)
@@ -45,16 +45,16 @@ def test_a_file_that_says_nothing_is_refused_by_name(tmp_path: Path, text: str) 
         ("", ""),
     ],
 )
-def test_a_view_is_written_out_where_it_is_named(text: str, meant: str) -> None:
+def test_expand_views(text: str, meant: str) -> None:
     assert expand_views(text, VIEWS) == meant
 
 
-def test_a_view_that_there_is_not_is_told_with_those_there_are() -> None:
+def test_an_unknown_view_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(ViewError, match=r"@nosuch \(there are: @mine, @stuck\)"):
         expand_views("@nosuch", VIEWS)
 
 
-def test_the_verbs_know_them(api: FakeApi, stitcher: Callable[..., Any], tmp_path: Path) -> None:
+def test_verbs_expand_views(api: FakeApi, stitcher: Callable[..., Any], tmp_path: Path) -> None:
     save_views(tmp_path, VIEWS)
     api.answers["GET /runner-jobs"] = (200, {"items": [documents.job()], "next": None, "cursor": 1, "counts": {}})
     api.answers["POST /runner-jobs/bulk"] = (200, {"matched": 0, "items": []})

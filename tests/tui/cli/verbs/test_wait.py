@@ -1,7 +1,5 @@
-"""The verbs that look on: a job that ends meanwhile, a daemon that is away for a moment, a body to the byte."""
+"""`stitcher wait`: restarts of the daemon, and the timeout."""
 
-import io
-import sys
 from argparse import ArgumentTypeError
 from typing import Any
 
@@ -15,21 +13,9 @@ from tui.cli.verbs import wait
 from tui.client.http import DaemonUnreachable
 
 
-def test_tail_ends_with_a_job_that_ended_before_its_events_were_read(api: FakeApi, stitcher: RunStitcher) -> None:
-    path = f"/runner-jobs/{documents.JOB}"
-    events = [
-        documents.event(1, "job.started"),
-        documents.event(2, "job.completed"),
-        documents.event(3, "step.completed"),
-    ]
-    api.answers["GET /runner-jobs/7f3a1c9d"] = 200, documents.job(status="RUNNING", completedAt=None)
-    api.answers[f"GET {path}/events"] = 200, {"items": events, "next": None}
-    code, out, _ = stitcher("tail", "7f3a1c9d", "-f")
-    assert (code, len(out.splitlines())) == (0, 3)
-    assert not [asked for asked, _ in api.requests if asked.startswith("GET /events")]
-
-
-def test_wait_outlasts_a_restart(api: FakeApi, stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_survives_a_restart_of_the_daemon(
+    api: FakeApi, stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     api.answers["GET /runner-jobs/7f3a1c9d"] = 200, documents.job(status="RUNNING", completedAt=None)
     looks = iter([DaemonUnreachable(api.path, "gone"), DaemonUnreachable(api.path, "gone"), None])
 
@@ -44,7 +30,7 @@ def test_wait_outlasts_a_restart(api: FakeApi, stitcher: RunStitcher, monkeypatc
     assert err.count("waiting 60 s for it to come back") == 1
 
 
-def test_wait_gives_a_daemon_up_that_stays_away(
+def test_wait_gives_up_a_daemon_that_stays_unreachable(
     api: FakeApi, stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.answers["GET /runner-jobs/7f3a1c9d"] = 200, documents.job(status="RUNNING", completedAt=None)
@@ -58,23 +44,11 @@ def test_wait_gives_a_daemon_up_that_stays_away(
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400)])
-def test_how_long_to_wait(text: str, seconds: int) -> None:
+def test_timeout_durations(text: str, seconds: int) -> None:
     assert wait._seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "s", "1.5s", "-1", "1w", "٣s", "123456789"])
-def test_what_is_no_time(text: str) -> None:
+def test_invalid_timeouts(text: str) -> None:
     with pytest.raises(ArgumentTypeError):
         wait._seconds(text)
-
-
-def test_a_stored_body_is_given_to_the_byte(
-    api: FakeApi, stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    body = b' {"a": "\xff\x1b"}\r\n'
-    api.answers["GET /deliveries/7f3a1c02/body"] = 200, body
-    written = io.BytesIO()
-    pipe = io.TextIOWrapper(written)
-    monkeypatch.setattr(sys, "stdout", pipe)
-    assert stitcher("deliveries", "show", "7f3a1c02", "--body")[0] == 0
-    assert written.getvalue() == body

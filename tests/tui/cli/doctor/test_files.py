@@ -1,0 +1,26 @@
+"""The checks of the configuration files and secrets."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tui.cli.examine import Examine, states
+from tui.cli.doctor import files, settings
+from tui.cli.doctor.result import CheckState
+
+
+def test_an_unset_variable_is_a_problem_of_its_own(
+    examine: Examine, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DOCTORS_SECRET")
+    _, found = examine()
+    assert (states(found, "stitcherd.toml"), states(found, "secrets")) == ([CheckState.OK], [CheckState.PROBLEM])
+    assert "DOCTORS_SECRET" in found["secrets"][0].detail
+    (running,) = files.check_secrets(settings.read_settings(config), daemon_runs=True)
+    assert running.state is CheckState.WARNING
+
+
+def test_a_configuration_that_others_can_write(config: Path) -> None:
+    config.chmod(0o770)
+    (finding,) = files.check_config_directory(config)
+    assert (finding.state, finding.remedy) == (CheckState.PROBLEM, f"chmod go-w {config}")

@@ -1,0 +1,48 @@
+"""`stitcher show`: facts, steps and last events of a job."""
+
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi, RunStitcher
+
+
+def test_show_prints_the_whole_job(api: FakeApi, stitcher: RunStitcher) -> None:
+    agent = {"type": "AI_ACTION", "phase": "EXECUTION"}
+    gate = {"type": "GATE", "phase": "VALIDATION"}
+    api.answers["GET /runner-jobs/7f3a1c9d"] = (
+        200,
+        documents.job(
+            prompt="p",
+            metadata={},
+            result={"commit": "4be1f00d", "files": 3, "additions": 34, "deletions": 6, "summary": "two\nlines"},
+            error={"code": "gates_failed", "detail": "tests failed", "hint": "look at the log"},
+            steps=[
+                documents.step(1, "checkout"),
+                documents.step(2, "agent", **agent, **{"try": 1}),
+                documents.step(
+                    3, "tests", **gate, **{"try": 1}, status="FAILED", exitCode=1, output="\n".join("abcdefgh") + "\n\n"
+                ),
+                documents.step(4, "agent", **agent, **{"try": 2}, status="RUNNING", exitCode=None, durationMs=None),
+            ],
+            events=[documents.event(n, "job.created", trigger=f"t{n}\n\x1b") for n in range(20)],
+            decision=documents.DECISION,
+        ),
+    )
+    code, out, err = stitcher("show", "7f3a1c9d")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == '7f3a1c9d  ✓ completed  fix  octo-org/api#479  "Pagination drops the last row"'
+    tree = lines[lines.index("steps") + 1 : lines.index("last events") - 1]
+    assert [" ".join(line.split()) for line in tree] == [
+        "✓ checkout setup 1.1s completed",
+        "▼ try 1",
+        "✓ agent execution 1.1s completed",
+        "✗ gate tests validation 1.1s failed exit 1",
+        *"cdefgh",
+        "▼ try 2",
+        "▶ agent execution \N{EN DASH} running",
+    ]
+    assert "+34 -6 in 3 files" in out
+    assert "gates_failed: tests failed" in out
+    assert "look at the log" in out
+    assert "denied: who: github:drive-by is in none of team, mosaic (stitcher why 7f3a1c9d)" in out
+    assert lines[-1] == "  14:02:11.284  job.created       trigger=t19 \\x1b"
+    assert "t7" not in out
