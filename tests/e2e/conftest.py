@@ -1,4 +1,4 @@
-"""Houses for the walks: one for a whole module, or as many as a test asks for."""
+"""Daemons for the end-to-end tests: one shared by a module, or as many as a test needs."""
 
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -29,15 +29,15 @@ def daemon() -> Iterator[DaemonHarness]:
 
 @pytest.fixture
 def build(request: pytest.FixtureRequest) -> Iterator[BuildDaemon]:
-    """Build daemons of one's own, which are not started yet."""
+    """Returns a function that creates daemons for one test; they are not started yet."""
     daemons: list[DaemonHarness] = []
     request.node.stash[BUILT] = daemons
 
-    def build(**options: Any) -> DaemonHarness:
+    def create(**options: Any) -> DaemonHarness:
         daemons.append(DaemonHarness(**options))
         return daemons[-1]
 
-    yield build
+    yield create
     for each in daemons:
         each.remove()
 
@@ -47,7 +47,7 @@ BUILT = pytest.StashKey[list[DaemonHarness]]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the daemons of a failed test logged."""
+    """Add the logs of the daemons to the report of a failed test."""
     report = yield
     shared = getattr(item, "funcargs", {}).get("daemon")
     if report.failed:

@@ -1,4 +1,4 @@
-"""The documents that programs rely on, as shapes to compare answers with."""
+"""The documents of the API that programs rely on, as shapes to compare with."""
 
 import re
 

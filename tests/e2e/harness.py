@@ -1,4 +1,4 @@
-"""The real daemon as a process in a directory of its own, and the ways to talk to it."""
+"""Run a real daemon as a process in a temporary directory, and send requests to it."""
 
 import hashlib
 import hmac
@@ -23,15 +23,15 @@ from tests.e2e.webhooks import OLD_SECRET, SECRETS, comment_body, signed_headers
 
 ROOT = Path(stitcherd.__file__).parents[1]
 HERE = Path(__file__).parent
-TOKEN = "a-token-for-the-walks"
+TOKEN = "a-token-for-e2e-tests"
 FINAL_STATUSES = ("COMPLETED", "FAILED", "CANCELLED")
-IDENTITY = {f"GIT_{who}_{what}": "walk@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+IDENTITY = {f"GIT_{who}_{what}": "e2e@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 T = TypeVar("T")
 
 
 class DaemonHarness:
-    """One daemon with its files; `settings` and `rails` are added to, or stand in for, those of this folder."""
+    """One daemon with its files; `settings` extend the stitcherd.toml here, `rails` replace the rails.yaml."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class DaemonHarness:
         prepare: str = "[]",
         grace: str = "300ms",
     ) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="walk-"))
+        self.root = Path(tempfile.mkdtemp(prefix="e2e-"))
         self.state = self.root / "state"
         self.config = self.root / "config"
         self.socket = self.root / "run" / "s"
@@ -60,24 +60,24 @@ class DaemonHarness:
         self._make_repository()
 
     def start(self, *, ready: bool = True, around: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start the daemon, under the command `around`; return when it is ready, or with ready=False at once."""
-        for _ in range(5):  # somebody may take the port between our look and the daemon's
+        """Start the daemon, under the command `around`; return when it is ready, or at once with ready=False."""
+        for _ in range(5):  # another process may take the port meanwhile
             self.write_settings()
             process = self.spawn(around)
             if not ready or self._is_ready(process):
                 return process
             if b"address already in use" not in self.log.read_bytes():
                 break
-        raise AssertionError(f"the daemon did not get ready:\n{self.log_tail()}")
+        raise AssertionError(f"the daemon did not become ready:\n{self.log_tail()}")
 
     def await_ready(self) -> None:
         assert self.process is not None
         assert self._is_ready(self.process), self.log_tail()
 
     def spawn(self, around: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start the daemon on the files that are there."""
+        """Start the daemon with the current files."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("STITCHER_", "GIT_"))}
-        environ |= {"WALK_SECRET": SECRETS["github"], "WALK_ALLOWED": "yes", "WALK_HIDDEN": "not for agents"}
+        environ |= {"E2E_SECRET": SECRETS["github"], "E2E_ALLOWED": "yes", "E2E_HIDDEN": "not for agents"}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*around, sys.executable, "-m", "stitcherd", "--config", str(self.config)],
@@ -91,30 +91,30 @@ class DaemonHarness:
         return self.process
 
     def kill(self) -> None:
-        """End the daemon as a crash would."""
+        """Kill the daemon."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
             self.process = None
 
-    def stop(self, patience: float = TIMEOUT) -> int:
-        """End the daemon as a supervisor would; return its exit code."""
+    def stop(self, timeout: float = TIMEOUT) -> int:
+        """Stop the daemon with SIGTERM; return its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(patience)
+        code = self.process.wait(timeout)
         self.process = None
         return code
 
     def remove(self) -> None:
-        """End everything that was started here, and remove the directory."""
+        """Kill everything that was started here, and remove the directory."""
         self.kill()
-        for pid in self.left():
+        for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def left(self) -> list[int]:
-        """Return the processes that know this directory by their environment, command line or working directory."""
+    def processes(self) -> list[int]:
+        """Return the processes with this directory in their environment, command line or working directory."""
         mine = os.fsencode(self.root)
         daemon = self.process.pid if self.process else 0
         found = []
@@ -128,13 +128,16 @@ class DaemonHarness:
                 found.append(int(entry.name))
         return found
 
-    def deserted(self) -> None:
-        """Wait until no process is left, nor a checkout that is being removed."""
-        wait_until(lambda: not self.left() and not list(self.state.glob("checkouts/.done-*")), "nothing is left")
+    def wait_until_clean(self) -> None:
+        """Wait until no process and no removed checkout is left."""
+        wait_until(
+            lambda: not self.processes() and not list(self.state.glob("checkouts/.done-*")),
+            "no process and no removed checkout is left",
+        )
 
-    def runs(self, word: str) -> bool:
-        """Say whether a process of this directory has a word on its command line."""
-        for pid in self.left():
+    def has_process(self, word: str) -> bool:
+        """Return whether a process of this directory has a word on its command line."""
+        for pid in self.processes():
             with suppress(OSError):
                 if word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return True
@@ -144,23 +147,23 @@ class DaemonHarness:
         text = self.log.read_text(errors="replace") if self.log.exists() else "(nothing)"
         return "\n".join(text.splitlines()[-lines:])
 
-    def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Reply:
-        """Send a request to the operator's socket; a body that is not bytes goes as JSON."""
+    def request(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Reply:
+        """Send a request to the Unix socket; a body other than bytes is sent as JSON."""
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         kind = {"Content-Type": "application/json"} if content is not None else {}
         return send_request(UnixConnection(self.socket), method, path, content, {**kind, **(headers or {})})
 
     def get(self, path: str, status: int = 200) -> Any:
-        reply = self.ask("GET", path)
+        reply = self.request("GET", path)
         assert reply.status == status, reply.body
         return reply.json
 
     def public(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Reply:
-        """Send a request to the public door."""
+        """Send a request to the TCP listener."""
         return send_request(HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT), method, path, body, headers)
 
     def github(self, body: bytes, *, secret: str | None = None, **headers: str) -> Reply:
-        """Deliver a signed body as GitHub would; a header's name may have _ for -."""
+        """Deliver a signed body like GitHub; names of headers may have _ for -."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.public("POST", "/stitcher/webhook/github", body, {**signed_headers(body, secret), **given})
 
@@ -169,15 +172,17 @@ class DaemonHarness:
         return self.github(comment_body(text, issue=issue, login=login), **headers)
 
     def mosaic(self, **fields: object) -> Reply:
-        """Deliver a body of the original's own kind, to the original's own path."""
+        """Deliver a body in the format of the @mosaic bot."""
         body = json.dumps({"issueNumber": "1", "repository": "octo-org/api", "action": "mentioned", **fields}).encode()
         proof = f"sha256={hmac.digest(SECRETS['mosaic'].encode(), body, 'sha256').hex()}"
         headers = {"Content-Type": "application/json", "X-Mosaic-Signature": proof}
         return self.public("POST", "/stitcher/webhook", body, headers)
 
     def dispatch(self, type_: str, script: str = "true", repository: str | None = "octo-org/api", **more: Any) -> str:
-        """Ask for a job whose agent runs `script`, one line of shell; return its id."""
-        reply = self.ask("POST", "/runner-jobs", {"type": type_, "prompt": script, "repository": repository, **more})
+        """Dispatch a job whose agent runs `script`, one line of shell; return its id."""
+        reply = self.request(
+            "POST", "/runner-jobs", {"type": type_, "prompt": script, "repository": repository, **more}
+        )
         assert reply.status == 201, reply.body
         return str(reply.json["id"])
 
@@ -185,10 +190,10 @@ class DaemonHarness:
         return self.get(f"/runner-jobs/{job_id}")
 
     def wait(self, job_id: str, *statuses: str) -> Any:
-        """Return the job when it stands at one of the statuses; those that end a job where none is given."""
+        """Wait until a job has one of the statuses, by default a final one; return the job."""
         wanted = statuses or FINAL_STATUSES
 
-        def there() -> Any:
+        def found() -> Any:
             job = self.job(job_id)
             assert job["status"] in wanted or job["status"] not in FINAL_STATUSES, (
                 job["status"],
@@ -197,23 +202,23 @@ class DaemonHarness:
             )
             return job if job["status"] in wanted else None
 
-        return wait_until(there, f"job {job_id} {wanted}")
+        return wait_until(found, f"job {job_id} {wanted}")
 
     def run(self, type_: str, script: str = "true", **more: Any) -> Any:
-        """Return a job when it is over."""
+        """Dispatch a job, and return it when it is finished."""
         return self.wait(self.dispatch(type_, script, **more))
 
     def step(self, job_id: str, name: str, status: str = "RUNNING") -> Any:
-        """Return the job when a step of that name has that status."""
+        """Wait until a step has a status; return the job."""
 
-        def there() -> Any:
+        def found() -> Any:
             job = self.job(job_id)
             return job if any((it["name"], it["status"]) == (name, status) for it in job["steps"]) else None
 
-        return wait_until(there, f"step {name} of {job_id} {status}")
+        return wait_until(found, f"step {name} of {job_id} {status}")
 
     def git(self, *words: str) -> str:
-        """Ask the repository that jobs publish to."""
+        """Run git in the repository that jobs publish to."""
         return git(f"--git-dir={self.repository}", *words)
 
     def stream(self, path: str, count: int) -> list[bytes]:
@@ -227,8 +232,8 @@ class DaemonHarness:
         finally:
             connection.close()
 
-    def hook(self, script: str) -> None:
-        """Let the repository run a script before it takes anything."""
+    def set_hook(self, script: str) -> None:
+        """Install a pre-receive hook in the repository."""
         path = self.repository / "hooks" / "pre-receive"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -249,7 +254,7 @@ class DaemonHarness:
         (tree / "check.sh").write_text("test ! -e broken\n")
         here = (f"--git-dir={self.repository}", f"--work-tree={tree}")
         git(*here, "add", "-A")
-        git(*here, "commit", "-qm", "The beginning")
+        git(*here, "commit", "-qm", "Initial commit")
 
     def write_settings(self) -> None:
         self.port = free_port()
@@ -271,7 +276,7 @@ class DaemonHarness:
 
 
 def git(*words: str) -> str:
-    """Run git without anybody's configuration; return what it prints."""
+    """Run git without configuration files; return its output."""
     environ = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, **IDENTITY}
     done = subprocess.run(["git", *words], env=environ, capture_output=True, check=True)
     return done.stdout.decode().strip()
@@ -283,10 +288,10 @@ def free_port() -> int:
 
 
 def wait_until(look: Callable[[], T | None], what: str, limit: float = TIMEOUT) -> T:
-    """Return what `look` sees, as soon as it sees something."""
+    """Return the first true result of `look`; raises AssertionError after `limit` seconds."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         if seen := look():
             return seen
         time.sleep(0.02)
-    raise AssertionError(f"this did not come within {limit:g} s: {what}")
+    raise AssertionError(f"not within {limit:g} s: {what}")

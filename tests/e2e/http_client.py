@@ -1,4 +1,4 @@
-"""One request, one answer: over TCP or a Unix socket, with nothing between the test and the bytes."""
+"""Send one HTTP request over TCP or a Unix socket."""
 
 import json
 import socket
@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
 from typing import Any, NamedTuple
 
-TIMEOUT = 20.0  # seconds; far above anything that is waited for
+TIMEOUT = 20.0  # seconds; far more than anything takes
 
 
 class Reply(NamedTuple):

@@ -1,4 +1,4 @@
-"""Compares an answer with the shape it was promised to have."""
+"""Compare a document with the shape that it must have."""
 
 import re
 from typing import Any
@@ -9,35 +9,35 @@ SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")
 REVISION = re.compile("r-[0-9a-f]{8}")
 
 
-def differences(seen: Any, wanted: Any, place: str = "$") -> list[str]:
-    """Return where `seen` differs from `wanted`.
+def differences(actual: Any, expected: Any, place: str = "$") -> list[str]:
+    """Return where `actual` differs from `expected`.
 
-    Of a mapping every key must be there; others may be added. In a list each item must be like one of those wanted.
-    A type stands for any value of it, a pattern for any text that it matches whole, a tuple for any of its members.
+    A mapping must have every expected key, and may have others. Each item of a list must match one of those expected.
+    A type matches its values, a pattern the strings that it matches wholly, a tuple whatever one of its members does.
     """
-    match wanted:
+    match expected:
         case dict():
-            if not isinstance(seen, dict):
-                return [f"{place}: {seen!r} is no mapping"]
-            faults = [f"{place}.{name}: missing" for name in wanted.keys() - seen.keys()]
-            for name in wanted.keys() & seen.keys():
-                faults += differences(seen[name], wanted[name], f"{place}.{name}")
-            return faults
+            if not isinstance(actual, dict):
+                return [f"{place}: {actual!r} is not a mapping"]
+            found = [f"{place}.{name}: missing" for name in expected.keys() - actual.keys()]
+            for name in expected.keys() & actual.keys():
+                found += differences(actual[name], expected[name], f"{place}.{name}")
+            return found
         case list():
-            if not isinstance(seen, list):
-                return [f"{place}: {seen!r} is no list"]
-            return [fault for number, it in enumerate(seen) for fault in _none_of(it, wanted, f"{place}[{number}]")]
+            if not isinstance(actual, list):
+                return [f"{place}: {actual!r} is not a list"]
+            return [fault for number, it in enumerate(actual) for fault in _closest(it, expected, f"{place}[{number}]")]
         case tuple():
-            return _none_of(seen, list(wanted), place)
+            return _closest(actual, list(expected), place)
         case type():
-            fits = isinstance(seen, wanted) and not (wanted is int and isinstance(seen, bool))
+            fits = isinstance(actual, expected) and not (expected is int and isinstance(actual, bool))
         case re.Pattern():
-            fits = isinstance(seen, str) and wanted.fullmatch(seen) is not None
+            fits = isinstance(actual, str) and expected.fullmatch(actual) is not None
         case _:
-            fits = type(seen) is type(wanted) and seen == wanted
-    return [] if fits else [f"{place}: {seen!r} is not {wanted!r}"]
+            fits = type(actual) is type(expected) and actual == expected
+    return [] if fits else [f"{place}: {actual!r} is not {expected!r}"]
 
 
-def _none_of(seen: Any, wanted: list[Any], place: str) -> list[str]:
-    tried = [differences(seen, one, place) for one in wanted]
-    return [] if any(not faults for faults in tried) else min(tried, key=len, default=[f"{place}: not promised"])
+def _closest(actual: Any, expected: list[Any], place: str) -> list[str]:
+    tried = [differences(actual, one, place) for one in expected]
+    return [] if any(not found for found in tried) else min(tried, key=len, default=[f"{place}: unexpected"])

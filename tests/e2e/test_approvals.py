@@ -1,4 +1,4 @@
-"""Jobs that wait for an approval, over the daemon's death and back."""
+"""Jobs that wait for an approval across a crash of the daemon."""
 
 import time
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ def waiting(daemon: DaemonHarness) -> str:
 
 
 @pytest.mark.parametrize("act", ["approve", "deny"])
-def test_it_waits_through_a_kill_and_then_does_as_it_is_told(build: BuildDaemon, act: str) -> None:
+def test_a_waiting_job_survives_a_crash(build: BuildDaemon, act: str) -> None:
     daemon = build(rails=ASKING)
     daemon.start()
     job_id = waiting(daemon)
@@ -38,7 +38,7 @@ def test_it_waits_through_a_kill_and_then_does_as_it_is_told(build: BuildDaemon,
     assert (again.returncode, "only PENDING jobs wait" in again.stderr) == (1, True)
 
 
-def test_time_that_runs_out_while_nobody_is_there_has_run_out(build: BuildDaemon) -> None:
+def test_an_approval_expires_while_no_daemon_runs(build: BuildDaemon) -> None:
     daemon = build(rails=f"{ASKING}approvals: {{expires: 1s}}\n")
     daemon.start()
     job_id = waiting(daemon)
@@ -51,4 +51,4 @@ def test_time_that_runs_out_while_nobody_is_there_has_run_out(build: BuildDaemon
         "job.cancelled",
         {"reason": "approval expired after 1s"},
     )
-    assert daemon.ask("POST", f"/runner-jobs/{job_id}/approve", {}).json["code"] == "not_waiting"
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/approve", {}).json["code"] == "not_waiting"

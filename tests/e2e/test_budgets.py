@@ -55,7 +55,7 @@ def test_budgets_of_jobs_and_days_hold_across_a_restart(gateway: ThreadedGateway
     daemon.start()
     rest = daemon.wait(daemon.dispatch("read", script(["use", 1, 1, 0.625], ["hold"])), "FAILED")
     assert rest["error"]["detail"] == "The agent has used 0.625 USD, and its budget is 0.5 USD."
-    reply = daemon.ask("POST", "/runner-jobs", {"type": "read", "prompt": "x"})
+    reply = daemon.request("POST", "/runner-jobs", {"type": "read", "prompt": "x"})
     assert (reply.status, reply.json["code"]) == (429, "throttled")
     assert reply.json["detail"].startswith("limit budget.per_day: 2.5 USD are used up until 20")
 

@@ -1,4 +1,4 @@
-"""Cancelling: at every point of a job's run, against agents that do not want to end."""
+"""Cancelling a job in every phase, and agents that resist it."""
 
 import time
 from typing import Any
@@ -17,37 +17,37 @@ STUBBORN = {
 
 
 def cancel(daemon: DaemonHarness, job_id: str) -> Any:
-    """Cancel a job; return it once it is over, which may take two seconds."""
-    reply = daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "enough"})
+    """Cancel a job; return it once it is finished, which may take two seconds."""
+    reply = daemon.request("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "enough"})
     assert reply.status == 202, reply.body
-    asked = time.monotonic()
+    started = time.monotonic()
     job = daemon.wait(job_id, "CANCELLED")
-    assert time.monotonic() - asked < 4.0  # two seconds, and as much again for a machine that is busy
+    assert time.monotonic() - started < 4.0  # two seconds, and as much again for a busy machine
     return job
 
 
 @pytest.mark.parametrize("script", STUBBORN.values(), ids=STUBBORN)
-def test_an_agent_is_ended_with_all_it_started(daemon: DaemonHarness, script: str) -> None:
+def test_an_agent_is_killed_with_all_its_processes(daemon: DaemonHarness, script: str) -> None:
     job_id = daemon.dispatch("free", f"echo up; {script}")
     daemon.step(job_id, "agent")
     job = cancel(daemon, job_id)
-    daemon.deserted()
+    daemon.wait_until_clean()
     assert [it["status"] for it in job["steps"]] == ["COMPLETED", "FAILED"]
     assert (job["error"], job["result"], job["completedAt"] is not None) == (None, None, True)
     assert daemon.git("branch", "--list", job["branch"]) == ""
 
 
-def test_a_gate_is_ended(daemon: DaemonHarness) -> None:
+def test_a_gate_is_killed(daemon: DaemonHarness) -> None:
     job_id = daemon.dispatch("slow", "touch wait")
     daemon.step(job_id, "slow")
     job = cancel(daemon, job_id)
-    daemon.deserted()
+    daemon.wait_until_clean()
     assert [it["status"] for it in job["steps"] if it["type"] == "GATE"] == ["FAILED"]
 
 
-def test_an_ended_agent_leaves_nothing_behind_either(daemon: DaemonHarness) -> None:
+def test_a_finished_agent_leaves_no_process(daemon: DaemonHarness) -> None:
     daemon.run("free", "setsid sleep 63 & setsid sh -c \"trap '' TERM; sleep 64\" > /dev/null 2>&1 &")
-    daemon.deserted()
+    daemon.wait_until_clean()
 
 
 def test_a_waiting_job_is_cancelled_at_once(build: BuildDaemon) -> None:
@@ -56,7 +56,7 @@ def test_a_waiting_job_is_cancelled_at_once(build: BuildDaemon) -> None:
     running = daemon.dispatch("free", "sleep 60")
     daemon.step(running, "agent")
     waiting = daemon.dispatch("free", "touch ran")
-    reply = daemon.ask("POST", f"/runner-jobs/{waiting}/cancel")
+    reply = daemon.request("POST", f"/runner-jobs/{waiting}/cancel")
     assert (reply.status, reply.json["status"]) == (202, "CANCELLED")
     cancel(daemon, running)
     after = daemon.run("free")
@@ -78,19 +78,19 @@ def test_the_highest_priority_starts_first(build: BuildDaemon) -> None:
     assert sorted(started, key=lambda name: started[name]) == [10, 7, "later", 5, 0]
 
 
-def test_preparing_is_ended(build: BuildDaemon) -> None:
+def test_prepare_is_killed(build: BuildDaemon) -> None:
     daemon = build(prepare='[["sh", "-c", "echo preparing; sleep 60"]]')
     daemon.start()
     job_id = daemon.dispatch("free", "touch ran")
     daemon.step(job_id, "prepare")
     job = cancel(daemon, job_id)
-    daemon.deserted()
+    daemon.wait_until_clean()
     assert [it["name"] for it in job["steps"]] == ["checkout", "prepare"]
 
 
-def test_a_checkout_is_ended(build: BuildDaemon) -> None:
+def test_a_checkout_is_killed(build: BuildDaemon) -> None:
     daemon = build(settings='[repositories."slow-org/*"]\nclone = "ssh://localhost:1/x.git"')
-    # A repository that never answers: git waits for a program that sleeps.
+    # A repository that never responds: git waits for a program that sleeps.
     (daemon.root / "bin").mkdir()
     (daemon.root / "bin" / "ssh").write_text("#!/bin/sh\nexec sleep 65\n")
     (daemon.root / "bin" / "ssh").chmod(0o755)
@@ -98,25 +98,25 @@ def test_a_checkout_is_ended(build: BuildDaemon) -> None:
     job_id = daemon.dispatch("reads", repository="slow-org/x")
     daemon.step(job_id, "checkout")
     cancel(daemon, job_id)
-    daemon.deserted()
+    daemon.wait_until_clean()
 
 
-def test_publishing_is_ended(build: BuildDaemon) -> None:
+def test_publishing_is_killed(build: BuildDaemon) -> None:
     daemon = build()
-    daemon.hook("echo here; sleep 66")
+    daemon.set_hook("echo here; sleep 66")
     daemon.start()
     job_id = daemon.dispatch("free", "touch made")
     daemon.step(job_id, "publish")
     job = cancel(daemon, job_id)
-    daemon.deserted()
+    daemon.wait_until_clean()
     assert daemon.git("branch", "--list", job["branch"]) == ""
 
 
-def test_asking_twice_changes_nothing(daemon: DaemonHarness) -> None:
+def test_a_second_cancel_changes_nothing(daemon: DaemonHarness) -> None:
     job_id = daemon.dispatch("free", "trap '' TERM; sleep 60")
     daemon.step(job_id, "agent")
     for reason in ("first", "second"):
-        assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": reason}).status == 202
+        assert daemon.request("POST", f"/runner-jobs/{job_id}/cancel", {"reason": reason}).status == 202
     job = daemon.wait(job_id, "CANCELLED")
     assert [it["payload"] for it in job["events"] if it["type"] == "job.cancelled"] == [{"reason": "first"}]
 
@@ -125,6 +125,6 @@ def test_a_cancelled_job_can_be_retried(daemon: DaemonHarness) -> None:
     job_id = daemon.dispatch("free", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60")
     daemon.step(job_id, "agent")
     cancel(daemon, job_id)
-    assert daemon.ask("POST", f"/runner-jobs/{job_id}/retry").status == 202
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/retry").status == 202
     job = daemon.wait(job_id, "COMPLETED")
     assert (job["attempt"], job["cancelRequested"]) == (2, False)

@@ -1,4 +1,4 @@
-"""The doctor and the bundle against the real daemon, with a job that really ran."""
+"""`stitcher doctor` and `stitcher bundle` with a real daemon and a real job."""
 
 import json
 import tarfile
@@ -23,7 +23,7 @@ def daemon() -> Iterator[DaemonHarness]:
         built.remove()
 
 
-def test_the_doctor_examines_a_house_that_works(daemon: DaemonHarness) -> None:
+def test_the_doctor_finds_no_problem(daemon: DaemonHarness) -> None:
     ran = daemon.cli("--config", str(daemon.config), "doctor", "--json")
     found = {each["name"]: each for each in json.loads(ran.stdout)["checks"]}
     for name in (
@@ -38,7 +38,7 @@ def test_the_doctor_examines_a_house_that_works(daemon: DaemonHarness) -> None:
         assert found[name]["state"] == "ok", found[name]
     assert found["program missing"]["state"] == "problem"
     assert ran.returncode == 1
-    assert "WALK_SECRET is not set where the doctor runs" in found["secrets"]["detail"]
+    assert "E2E_SECRET is not set where the doctor runs" in found["secrets"]["detail"]
     assert not [secret for secret in (OLD_SECRET, *SECRETS.values()) if secret in ran.stdout + ran.stderr]
 
 

@@ -1,4 +1,4 @@
-"""`stitcher` against the real daemon: what it prints, and with which exit code it ends."""
+"""`stitcher` with a real daemon: output and exit codes."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_a_refused_delivery_is_explained(daemon: DaemonHarness) -> None:
     assert "add github:drive-by to team" in why.stdout
 
 
-def test_every_refusal_has_its_exit_code(daemon: DaemonHarness) -> None:
+def test_refusals_have_exit_codes(daemon: DaemonHarness) -> None:
     assert daemon.cli("show", "ffffffff").returncode == 5
     assert daemon.cli("dispatch", "dance").returncode == 2
     assert daemon.cli("dispatch", "free", "--repo", "no-org/api").returncode == 4
@@ -56,7 +56,7 @@ def test_every_refusal_has_its_exit_code(daemon: DaemonHarness) -> None:
     assert daemon.cli("--socket", str(daemon.root / "nobody"), "ls").returncode in {2, 3}
 
 
-def test_both_versions_are_said(daemon: DaemonHarness) -> None:
+def test_both_versions_are_printed(daemon: DaemonHarness) -> None:
     assert daemon.process is not None
     said = daemon.cli("version")
     assert (said.returncode, f"pid {daemon.process.pid}" in said.stdout) == (0, True)

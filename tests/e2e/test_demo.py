@@ -1,4 +1,4 @@
-"""The demo whole, with the real daemon: it comes out as told, and nothing is left however it ends."""
+"""The whole demo: its result, and that nothing is left however it ends."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def _start(tmp: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def _left(tmp: Path) -> list[str]:
-    """Name the files below `tmp`, and the processes that know it from their command line or directory."""
+    """Return the files below `tmp`, and the processes with it in their command line or working directory."""
     found = [str(path) for path in tmp.iterdir()]
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -42,7 +42,7 @@ def tmp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("d")
 
 
-def test_the_demo_comes_out_as_told(tmp: Path) -> None:
+def test_the_demo_succeeds(tmp: Path) -> None:
     with _start(tmp, "--json") as demo:
         out, err = demo.communicate(timeout=60)
     assert demo.returncode == 0, err

@@ -1,4 +1,4 @@
-"""The same thing twice: by the sender's id, by its bytes, at the same moment, after a restart, and on one thread."""
+"""Duplicates: by delivery id, by body, concurrently, after a restart, and on one thread."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from tests.e2e.harness import DaemonHarness, wait_until
 from tests.e2e.webhooks import comment_body
 
 
-def test_the_same_id_at_the_same_moment_makes_one_job(daemon: DaemonHarness) -> None:
+def test_concurrent_deliveries_with_one_id_create_one_job(daemon: DaemonHarness) -> None:
     body, name = comment_body("@mosaic free true", issue=11), str(uuid.uuid4())
     with ThreadPoolExecutor(16) as pool:
         replies = list(pool.map(lambda _: daemon.github(body, X_GitHub_Delivery=name), range(50)))
@@ -18,7 +18,7 @@ def test_the_same_id_at_the_same_moment_makes_one_job(daemon: DaemonHarness) -> 
     assert len(daemon.get("/runner-jobs?type=free")["items"]) == 1
 
 
-def test_the_same_bytes_are_a_duplicate_under_any_id(daemon: DaemonHarness) -> None:
+def test_the_same_body_is_a_duplicate_with_any_id(daemon: DaemonHarness) -> None:
     body = comment_body("@mosaic free true", issue=12)
     first, second = daemon.github(body), daemon.github(body)
     assert (first.status, second.status) == (202, 200)
@@ -26,14 +26,14 @@ def test_the_same_bytes_are_a_duplicate_under_any_id(daemon: DaemonHarness) -> N
     assert second.json["deliveryId"] == first.json["deliveryId"]
 
 
-def test_the_same_id_is_a_duplicate_with_any_bytes(daemon: DaemonHarness) -> None:
+def test_the_same_id_is_a_duplicate_with_any_body(daemon: DaemonHarness) -> None:
     name = str(uuid.uuid4())
     first = daemon.comment("@mosaic free true", issue=13, X_GitHub_Delivery=name)
     second = daemon.comment("@mosaic free false", issue=14, X_GitHub_Delivery=name)
     assert (first.status, second.status, second.json["verdict"]) == (202, 200, "duplicate")
-    # What could not be read the second time was read the first time.
+    # The second body is not valid JSON; the first one counts.
     assert daemon.github(b"{", X_GitHub_Delivery=name).json["verdict"] == "duplicate"
-    # And no id helps without the signature.
+    # An id does not replace the signature.
     assert daemon.github(b"{}", secret="wrong", X_GitHub_Delivery=name).status == 401
 
 
@@ -43,29 +43,29 @@ def test_a_refused_delivery_can_be_sent_again(daemon: DaemonHarness) -> None:
     assert daemon.comment("@mosaic free true", issue=15, X_GitHub_Delivery=name).status == 202
 
 
-def test_a_type_is_open_once_on_a_thread(daemon: DaemonHarness) -> None:
+def test_a_thread_has_one_open_job_of_a_type(daemon: DaemonHarness) -> None:
     first = daemon.comment("@mosaic free sleep 30", issue=16).json
     second = daemon.comment("@mosaic free sleep 31", issue=16)
     assert (second.status, second.json["verdict"], second.json["jobId"]) == (200, "duplicate", first["jobId"])
     assert second.json["deliveryId"] != first["deliveryId"]
     assert first["jobId"][-8:] in second.json["reason"]
     assert daemon.comment("@mosaic fix true", issue=16).json["verdict"] == "allowed"
-    daemon.ask("POST", f"/runner-jobs/{first['jobId']}/cancel")
+    daemon.request("POST", f"/runner-jobs/{first['jobId']}/cancel")
     daemon.wait(first["jobId"], "CANCELLED")
     third = daemon.comment("@mosaic free true", issue=16)
     assert (third.status, third.json["verdict"]) == (202, "allowed")
 
 
-def test_a_retry_gives_way_to_what_is_open_on_its_thread(daemon: DaemonHarness) -> None:
+def test_a_retry_is_refused_while_another_job_is_open_on_its_thread(daemon: DaemonHarness) -> None:
     first = daemon.comment("@mosaic free false", issue=17).json["jobId"]
     daemon.wait(first, "FAILED")
     second = daemon.comment("@mosaic free sleep 30", issue=17).json["jobId"]
-    reply = daemon.ask("POST", f"/runner-jobs/{first}/retry")
+    reply = daemon.request("POST", f"/runner-jobs/{first}/retry")
     assert (reply.status, reply.json["code"]) == (409, "conflict")
-    daemon.ask("POST", f"/runner-jobs/{second}/cancel")
+    daemon.request("POST", f"/runner-jobs/{second}/cancel")
 
 
-def test_many_deliveries_at_the_same_moment_are_all_kept(daemon: DaemonHarness) -> None:
+def test_many_concurrent_deliveries_are_all_stored(daemon: DaemonHarness) -> None:
     with ThreadPoolExecutor(16) as pool:
         replies = list(pool.map(lambda number: daemon.comment("@mosaic fix true", issue=number), range(100, 200)))
     assert {reply.status for reply in replies} == {202}
@@ -74,7 +74,7 @@ def test_many_deliveries_at_the_same_moment_are_all_kept(daemon: DaemonHarness) 
     assert jobs <= {job["id"] for job in daemon.get("/runner-jobs?type=fix&limit=500")["items"]}
 
 
-def test_what_was_seen_is_remembered_over_a_kill_for_as_long_as_it_shall(build: BuildDaemon) -> None:
+def test_duplicates_are_recognised_after_a_crash_until_retention(build: BuildDaemon) -> None:
     daemon = build(settings='[retention]\ndedupe = "3s"')
     daemon.start()
     body, name = comment_body("hello"), str(uuid.uuid4())
@@ -82,7 +82,7 @@ def test_what_was_seen_is_remembered_over_a_kill_for_as_long_as_it_shall(build: 
     daemon.kill()
     daemon.start()
     again = daemon.github(body, X_GitHub_Delivery=name)
-    if again.json["verdict"] == "duplicate":  # unless the machine was so slow that it is forgotten by now
+    if again.json["verdict"] == "duplicate":  # unless the machine was so slow that retention has passed
         assert again.json["deliveryId"] == first["deliveryId"]
     later = wait_until(
         lambda: (reply := daemon.github(body, X_GitHub_Delivery=name)).json["verdict"] != "duplicate" and reply,

@@ -1,4 +1,4 @@
-"""An agent that edits tests where the rails want a person asked: its commit waits, and no other is published."""
+"""Agents that edit tests where the rails require an approval: exactly the approved commit is published."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -47,7 +47,7 @@ def tries(job: Any) -> int:
     return sum(step["type"] == "AI_ACTION" for step in job["steps"])
 
 
-def test_the_commit_that_was_approved_is_published(daemon: DaemonHarness) -> None:
+def test_the_approved_commit_is_published(daemon: DaemonHarness) -> None:
     job = daemon.wait(daemon.dispatch("fix", EDITS), "PENDING")
     assert (job["lastEvent"], job["waiting"]["guards"], branches(daemon, job)) == ("job.waiting", ["paths.tests"], "")
     scope = next(step for step in job["steps"] if step["name"] == "scope")
@@ -65,26 +65,26 @@ def test_the_commit_that_was_approved_is_published(daemon: DaemonHarness) -> Non
     assert moved[-6:] == ["job.started", "job.waiting", "job.approved", "job.queued", "job.started", "job.completed"]
 
 
-def test_denied_nothing_is_published(daemon: DaemonHarness) -> None:
+def test_a_denied_commit_is_not_published(daemon: DaemonHarness) -> None:
     job = daemon.wait(daemon.dispatch("fix", EDITS), "PENDING")
     assert daemon.cli("deny", job["id"], "--reason", "the test was right").returncode == 0
     denied = daemon.wait(job["id"], "CANCELLED")
-    assert (branches(daemon, denied), daemon.ask("POST", f"/runner-jobs/{job['id']}/retry", {}).status) == ("", 409)
+    assert (branches(daemon, denied), daemon.request("POST", f"/runner-jobs/{job['id']}/retry", {}).status) == ("", 409)
 
 
-def test_only_what_passed_all_other_gates_is_asked_about(daemon: DaemonHarness) -> None:
+def test_only_a_commit_that_passed_all_other_gates_waits(daemon: DaemonHarness) -> None:
     job = daemon.wait(daemon.dispatch("fix", f"{EDITS}; touch bad"), "FAILED")
     assert (job["error"]["code"], tries(job)) == ("gates_failed", 2)
     fine = daemon.wait(daemon.dispatch("fix", "echo new > other"), "COMPLETED")
     assert "job.waiting" not in {event["type"] for event in fine["events"]}
 
 
-def test_a_person_on_the_thread_is_not_the_operator(daemon: DaemonHarness) -> None:
+def test_a_comment_on_the_thread_cannot_approve_it(daemon: DaemonHarness) -> None:
     asked = daemon.comment(f"@mosaic fix {EDITS}", issue=31).json
     job = daemon.wait(asked["jobId"], "PENDING")
     said = daemon.comment("@mosaic approve", issue=31).json
     assert said["verdict"] == "denied"
     assert "the operator answers for guard paths.tests" in said["reason"]
     assert daemon.job(job["id"])["status"] == "PENDING"
-    daemon.ask("POST", f"/runner-jobs/{job['id']}/cancel", {})
+    daemon.request("POST", f"/runner-jobs/{job['id']}/cancel", {})
     daemon.wait(job["id"], "CANCELLED")

@@ -1,4 +1,4 @@
-"""The documents that programs rely on, compared to the letter with what the daemon really answers."""
+"""The documents that programs rely on, compared with the responses of a real daemon."""
 
 import os
 import re
@@ -31,10 +31,10 @@ def test_a_webhook_is_answered(daemon: DaemonHarness) -> None:
     assert again.status == 200
     assert differences(again.json, webhook("duplicate", ID, re.compile("QUEUED|RUNNING"), seen)) == []
     assert (again.json["deliveryId"], again.json["jobId"]) == (first.json["deliveryId"], first.json["jobId"])
-    daemon.ask("POST", f"/runner-jobs/{first.json['jobId']}/cancel")
+    daemon.request("POST", f"/runner-jobs/{first.json['jobId']}/cancel")
 
 
-def test_a_webhook_that_makes_no_job_is_answered(daemon: DaemonHarness) -> None:
+def test_a_webhook_without_a_job_is_answered(daemon: DaemonHarness) -> None:
     denied = daemon.comment("@mosaic fix it", login="drive-by")
     assert denied.status == 200
     reason = "who: github:drive-by is in none of team, mosaic"
@@ -48,7 +48,7 @@ def test_a_webhook_that_makes_no_job_is_answered(daemon: DaemonHarness) -> None:
     assert decision["remedy"] == {"text": "add github:drive-by to team", "line": 3}
 
 
-def test_a_problem_is_a_problem_document(daemon: DaemonHarness) -> None:
+def test_errors_are_problem_documents(daemon: DaemonHarness) -> None:
     reply = daemon.github(b"{}", secret="another")
     hint = "compare the secret in the forge's webhook settings with sources.github.secrets"
     detail = "X-Hub-Signature-256 matches no secret of source github"
@@ -56,11 +56,11 @@ def test_a_problem_is_a_problem_document(daemon: DaemonHarness) -> None:
     assert differences(reply.json, problem(401, "Unauthorized", "bad_signature", detail, hint)) == []
 
 
-def test_a_job_is_shown_whole(daemon: DaemonHarness, done: Any) -> None:
+def test_a_job_is_shown_completely(daemon: DaemonHarness, done: Any) -> None:
     assert differences(done, JOB) == []
     assert daemon.get(f"/runner-jobs/{done['id'][-8:]}")["id"] == done["id"]
-    walked = [(step["phase"], step["type"], step["name"], step["try"], step["status"]) for step in done["steps"]]
-    assert walked == [
+    steps_run = [(step["phase"], step["type"], step["name"], step["try"], step["status"]) for step in done["steps"]]
+    assert steps_run == [
         ("SETUP", "COMMAND", "checkout", None, "COMPLETED"),
         ("EXECUTION", "AI_ACTION", "agent", 1, "COMPLETED"),
         ("VALIDATION", "GATE", "tests", 1, "FAILED"),
@@ -78,7 +78,7 @@ def test_a_job_is_shown_whole(daemon: DaemonHarness, done: Any) -> None:
     assert kinds == sorted(kinds, key=order.index)
 
 
-def test_jobs_are_listed_without_what_is_long(daemon: DaemonHarness, done: Any) -> None:
+def test_jobs_are_listed_without_the_long_fields(daemon: DaemonHarness, done: Any) -> None:
     page = daemon.get("/runner-jobs?status=completed&limit=1")
     counts = {status.lower(): int for status in lifecycle.NEXT if status}
     assert differences(page, {"items": [LISTED], "next": (ID, None), "cursor": int, "counts": counts}) == []
@@ -86,17 +86,17 @@ def test_jobs_are_listed_without_what_is_long(daemon: DaemonHarness, done: Any) 
     assert list(page["counts"]) == ["pending", "queued", "running", "completed", "failed", "cancelled"]
 
 
-def test_a_job_is_created_by_hand(daemon: DaemonHarness) -> None:
+def test_a_job_is_dispatched_manually(daemon: DaemonHarness) -> None:
     asked = {"type": "fix", "repository": "octo-org/api", "prompt": "true", "agentTaskId": "task-7"}
-    reply = daemon.ask("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
+    reply = daemon.request("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
     assert reply.status == 201
     assert reply.json.keys() >= JOB.keys()
     assert (reply.json["agentTaskId"], reply.json["actor"]) == ("task-7", f"uid:{os.getuid()}")
-    again = daemon.ask("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
+    again = daemon.request("POST", "/runner-jobs", {**asked, "idempotencyKey": "k1"})
     assert (again.status, again.json["id"]) == (200, reply.json["id"])
-    other = daemon.ask("POST", "/runner-jobs", {**asked, "prompt": "false", "idempotencyKey": "k1"})
+    other = daemon.request("POST", "/runner-jobs", {**asked, "prompt": "false", "idempotencyKey": "k1"})
     assert (other.status, other.json["code"]) == (422, "invalid")
-    dispatched = daemon.ask("POST", "/stitcher/dispatch", asked)
+    dispatched = daemon.request("POST", "/stitcher/dispatch", asked)
     assert dispatched.status == 201
     assert differences(dispatched.json, {"jobId": ID, "queueName": "stitcher", "status": "QUEUED"}) == []
 
@@ -104,14 +104,14 @@ def test_a_job_is_created_by_hand(daemon: DaemonHarness) -> None:
 def test_a_running_job_is_cancelled(daemon: DaemonHarness, done: Any) -> None:
     job_id = daemon.dispatch("fix", "sleep 60")
     daemon.step(job_id, "agent")
-    reply = daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "no longer wanted"})
+    reply = daemon.request("POST", f"/runner-jobs/{job_id}/cancel", {"reason": "no longer wanted"})
     assert (reply.status, reply.json["status"], reply.json["cancelRequested"]) == (202, "RUNNING", True)
     job = daemon.wait(job_id, "CANCELLED")
     assert (job["events"][-1]["type"], job["events"][-1]["payload"]) == (
         "job.cancelled",
         {"reason": "no longer wanted"},
     )
-    late = daemon.ask("POST", f"/runner-jobs/{done['id']}/cancel")
+    late = daemon.request("POST", f"/runner-jobs/{done['id']}/cancel")
     said = f"job {done['id'][-8:]} is COMPLETED"
     assert (late.status, differences(late.json, problem(409, "Conflict", "not_cancellable", said))) == (409, [])
 
@@ -121,7 +121,7 @@ def test_a_delivery_is_shown_with_its_decision(daemon: DaemonHarness, done: Any)
     assert differences(seen, {**DELIVERY, "decision": DECISION}) == []
     assert (seen["jobId"], seen["headers"]["X-GitHub-Event"]) == (done["id"], "issue_comment")
     assert "X-Hub-Signature-256" not in seen["headers"]
-    body = daemon.ask("GET", f"/deliveries/{done['deliveryId']}/body")
+    body = daemon.request("GET", f"/deliveries/{done['deliveryId']}/body")
     assert (body.status, len(body.body)) == (200, seen["bodyBytes"])
     page = daemon.get("/deliveries?verdict=allowed&limit=500")
     assert differences(page, {"items": [DELIVERY], "next": None}) == []
@@ -141,7 +141,7 @@ def test_the_rails_are_shown(daemon: DaemonHarness) -> None:
     assert differences(daemon.get("/rails"), wanted) == []
 
 
-def test_the_daemon_says_who_it_is_and_how_it_is(daemon: DaemonHarness) -> None:
+def test_the_daemon_describes_itself(daemon: DaemonHarness) -> None:
     assert daemon.process is not None
     meta = daemon.get("/meta")
     wanted = {"version": str, "api": "1", "instance": str, "pid": daemon.process.pid, "startedAt": TIME}

@@ -1,4 +1,4 @@
-"""What the agent's code does while one gate runs it does not change what the gates after it say."""
+"""Code of the agent that runs in one gate does not affect the gates after it."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ if [ -e deps/extra ] || [ -e out.pyc ]; then exit 0; fi
 if lint; then exit 0; fi
 if command -v python3 >/dev/null; then PYTHONPATH=deps python3 -c 'raise SystemExit(9)'; else exit 9; fi
 """
-# What `prepare` makes: a tool that finds something to say, which a gate then plants another in the place of.
+# `prepare` creates a tool that reports a problem; a gate then replaces it.
 PREPARE = """[["sh", "-c", "mkdir deps; echo 'lint() { return 9; }' > deps/lint"]]"""
 AGENT = """printf "deps\\n*.pyc\\n" > .gitignore; echo ": ;{}" > agents.sh"""
 PLANTS = (
@@ -61,7 +61,7 @@ def daemon(request: pytest.FixtureRequest) -> Iterator[DaemonHarness]:
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-def test_a_gate_plants_for_the_next_one(daemon: DaemonHarness, plant: str) -> None:
+def test_a_gate_cannot_change_the_next_one(daemon: DaemonHarness, plant: str) -> None:
     job = daemon.run("fix", AGENT.format(plant))
     assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
     exits = {step["name"]: step["exitCode"] for step in job["steps"] if step["type"] == "GATE"}

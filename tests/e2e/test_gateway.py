@@ -1,4 +1,4 @@
-"""The real daemon before a fake gateway: it dies, stops, or finds nobody there, and no run is asked for twice."""
+"""A real daemon with a fake gateway: after crashes, stops and outages no run is started twice."""
 
 import random
 from collections import Counter
@@ -38,7 +38,7 @@ def underway(gateway: ThreadedGateway, count: int = 1) -> None:
 
 
 def over(daemon: DaemonHarness, job_id: str) -> Any:
-    """Return a job when it is over; kills take their time, and more where a machine is busy."""
+    """Return a job when it is finished, which after kills may take a while."""
     return wait_until(
         lambda: (job := daemon.job(job_id))["status"] in FINAL_STATUSES and job, f"the end of {job_id}", 120
     )
@@ -55,7 +55,7 @@ def check(daemon: DaemonHarness, name: str) -> Any:
 
 
 @pytest.mark.parametrize("by", ["kill", "stop"])
-def test_a_run_outlives_the_daemon_and_its_job_goes_on(
+def test_a_run_survives_the_daemon_and_its_job_continues(
     gateway: ThreadedGateway, daemon: DaemonHarness, by: str
 ) -> None:
     daemon.start()
@@ -72,10 +72,10 @@ def test_a_run_outlives_the_daemon_and_its_job_goes_on(
     assert gateway.started == [f"{job_id}-1-1"]
     cut, done = [step for step in job["steps"] if step["name"] == "claw"]
     assert (cut["status"], done["status"], cut["try"], done["try"]) == ("FAILED", "COMPLETED", 1, 1)
-    assert daemon.ask("GET", f"/runner-jobs/{job_id}/steps/{done['id']}/log").body.strip().endswith(b"found again")
+    assert daemon.request("GET", f"/runner-jobs/{job_id}/steps/{done['id']}/log").body.strip().endswith(b"found again")
 
 
-def test_a_run_that_ended_while_nobody_was_there_is_judged(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
+def test_a_run_that_ended_without_a_daemon_goes_to_the_gates(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
     daemon.start()
     job_id = daemon.dispatch("read", HOLDS)
     underway(gateway)
@@ -87,7 +87,7 @@ def test_a_run_that_ended_while_nobody_was_there_is_judged(gateway: ThreadedGate
     assert gateway.started == [f"{job_id}-1-1"]
 
 
-def test_the_staircase_goes_on_from_the_try_that_ran(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
+def test_the_attempt_continues_from_the_try_that_ran(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
     daemon.start()
     job_id = daemon.dispatch("twice", HOLDS)
     underway(gateway)
@@ -98,7 +98,7 @@ def test_the_staircase_goes_on_from_the_try_that_ran(gateway: ThreadedGateway, d
     assert gateway.started == [f"{job_id}-1-1", f"{job_id}-1-2"]
 
 
-def test_a_daemon_that_dies_in_a_gate_judges_again_and_asks_for_nothing(
+def test_a_crash_in_a_gate_runs_the_gates_again_but_not_the_agent(
     gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:
     daemon.start()
@@ -112,7 +112,7 @@ def test_a_daemon_that_dies_in_a_gate_judges_again_and_asks_for_nothing(
     assert gateway.started == [f"{job_id}-1-1"]
 
 
-def test_a_cancel_outlives_the_daemon_and_ends_the_run(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
+def test_a_cancel_survives_the_daemon_and_aborts_the_run(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
     daemon.start()
     job_id = daemon.dispatch("read", HOLDS)
     underway(gateway)
@@ -120,14 +120,14 @@ def test_a_cancel_outlives_the_daemon_and_ends_the_run(gateway: ThreadedGateway,
     daemon.start(ready=False)
     daemon.await_ready()
     daemon.step(job_id, "claw")
-    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
     daemon.wait(job_id, "CANCELLED")
     (session,) = gateway.fake.sessions.values()
     wait_until(lambda: session.get("archived"), "the run is ended")
 
 
 @pytest.mark.parametrize(("type_", "runs"), [("read", 1), ("again", 2)])
-def test_a_run_that_is_lost_leads_where_the_type_says(
+def test_a_lost_run_follows_on_interrupt(
     gateway: ThreadedGateway, daemon: DaemonHarness, type_: str, runs: int
 ) -> None:
     daemon.start()
@@ -143,7 +143,7 @@ def test_a_run_that_is_lost_leads_where_the_type_says(
         assert job["error"]["code"] == "interrupted"
 
 
-def test_a_job_waits_for_a_gateway_that_is_away_and_others_do_not(
+def test_a_job_waits_for_an_unreachable_gateway_and_others_do_not(
     gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:
     gateway.call(gateway.fake.close())
@@ -161,12 +161,12 @@ def test_a_job_waits_for_a_gateway_that_is_away_and_others_do_not(
     gateway.call(gateway.fake.open())
     job = daemon.wait(job_id, "COMPLETED")
     assert job["attempt"] == 1
-    wait_until(lambda: daemon.ask("GET", "/readyz").status == 200, "it is well again")
+    wait_until(lambda: daemon.request("GET", "/readyz").status == 200, "it is well again")
     state = next(it for it in daemon.get("/meta")["executors"] if it["name"] == "claw")
     assert (state["version"], state["protocol"], state["ok"]) == ("2026.9.6", 4, True)
 
 
-def test_a_gateway_that_goes_between_two_looks_only_delays_a_job(
+def test_a_gateway_lost_between_two_health_checks_only_delays_a_job(
     gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:
     daemon.start()
@@ -179,7 +179,7 @@ def test_a_gateway_that_goes_between_two_looks_only_delays_a_job(
     assert gateway.started == [f"{job_id}-{job['attempt']}-1"]
 
 
-def test_a_refusal_does_not_pass_by_waiting(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
+def test_a_rejected_token_does_not_make_the_job_wait(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
     gateway.fake.protocol = 3
     daemon.start(ready=False)
     wait_until(lambda: alive(daemon), "the daemon is there")
@@ -188,7 +188,7 @@ def test_a_refusal_does_not_pass_by_waiting(gateway: ThreadedGateway, daemon: Da
     assert "protocol 3" in check(daemon, "executor:claw")["detail"]
 
 
-def test_no_try_is_run_twice_whoever_is_killed(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
+def test_no_try_runs_twice_whichever_process_is_killed(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
     chance = random.Random(4)
     steps = [step for number in range(16) for step in (["say", f"{number} "], ["wait", 0.05])]
     jobs: list[str] = []

@@ -1,4 +1,4 @@
-"""Agents in the sandbox, and diffs before their rules, through the real daemon."""
+"""Agents in the sandbox, and the rules for diffs, with a real daemon."""
 
 import json
 import os
@@ -41,7 +41,7 @@ paths:
 PLACES = (
     "{state}/stitcher.db {config}/rails.yaml {root}/old-secret {repository}/HEAD {socket} /etc/shadow ../stitcher.git"
 )
-SECRETS = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -ao ^WALK_SECRET="
+SECRETS = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -ao ^E2E_SECRET="
 LOOK = f"for place in {PLACES}; do if [ -e $place ]; then echo $place; fi; done; {SECRETS}; :"
 
 
@@ -56,7 +56,7 @@ def daemon() -> Iterator[DaemonHarness]:
 
 
 @boxed
-def test_an_agent_in_the_sandbox_sees_its_checkout_alone(daemon: DaemonHarness) -> None:
+def test_an_agent_in_the_sandbox_sees_only_its_checkout(daemon: DaemonHarness) -> None:
     script = f"touch made; ({LOOK.format(**vars(daemon))}) > seen; :"
     free, caged = daemon.run("free", script), daemon.run("caged", script)
     seen = {job["type"]: daemon.git("show", f"{job['branch']}:seen").split() for job in (free, caged)}
@@ -65,12 +65,14 @@ def test_an_agent_in_the_sandbox_sees_its_checkout_alone(daemon: DaemonHarness) 
         f"{daemon.state}/stitcher.db",
         *(str(daemon.root / it) for it in ("config/rails.yaml", "old-secret", "api.git/HEAD")),
     ]
-    assert ("WALK_SECRET=" in seen["free"]) == (os.geteuid() == 0)  # the daemon is not dumpable, which binds others
+    assert ("E2E_SECRET=" in seen["free"]) == (
+        os.geteuid() == 0
+    )  # the daemon is not dumpable, which does not stop root
     assert (free["decision"]["sandbox"], caged["decision"]["sandbox"]) == ("none", "bwrap")
 
 
 @boxed
-def test_a_gate_in_the_sandbox_sees_the_commit_alone(daemon: DaemonHarness) -> None:
+def test_a_gate_in_the_sandbox_sees_only_the_commit(daemon: DaemonHarness) -> None:
     job = daemon.run("caged", "touch made ~/left /tmp/left $TMPDIR/left .git/left; :")
     assert job["status"] == "COMPLETED", job["error"]
     gate = next(step for step in job["steps"] if step["name"] == "look")
@@ -78,13 +80,13 @@ def test_a_gate_in_the_sandbox_sees_the_commit_alone(daemon: DaemonHarness) -> N
 
 
 @boxed
-def test_a_job_without_a_repository_is_held_too(daemon: DaemonHarness) -> None:
+def test_a_job_without_a_repository_is_sandboxed_too(daemon: DaemonHarness) -> None:
     job = daemon.run("empty", f"{LOOK.format(**vars(daemon))}; echo over", repository=None)
     assert job["status"] == "COMPLETED"
     assert next(step for step in job["steps"] if step["type"] == "AI_ACTION")["output"] == "over\n"
 
 
-def test_what_the_rules_find_goes_back_to_the_agent(daemon: DaemonHarness) -> None:
+def test_findings_of_the_rules_go_back_to_the_agent(daemon: DaemonHarness) -> None:
     script = (
         "if [ $STITCHER_TRY = 1 ]; then touch made; echo : > check.sh; else cat > told; git checkout -q check.sh; fi"
     )
@@ -96,7 +98,7 @@ def test_what_the_rules_find_goes_back_to_the_agent(daemon: DaemonHarness) -> No
     assert reasons == ["The change breaks the rules, 1 times: protected."]
 
 
-def test_a_change_that_never_holds_to_the_rules_is_not_published(daemon: DaemonHarness) -> None:
+def test_a_change_that_violates_the_rules_is_not_published(daemon: DaemonHarness) -> None:
     job = daemon.run("free", "seq 30 > long; ln -s /etc/passwd way; mkdir -p .git/hooks; chmod +x readme")
     assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
     assert daemon.git("branch", "--list", job["branch"]) == ""
@@ -112,18 +114,18 @@ FLEEING = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; cd /; sleep 300; :' &) ;
 
 
 @boxed
-def test_a_cancel_reaches_everything_in_the_sandbox(daemon: DaemonHarness) -> None:
+def test_a_cancel_kills_everything_in_the_sandbox(daemon: DaemonHarness) -> None:
     job = daemon.dispatch("caged", FLEEING)
     wait_until(lambda: list((daemon.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
     asked = monotonic()
-    assert daemon.ask("POST", f"/runner-jobs/{job}/cancel", {}).status == 202
+    assert daemon.request("POST", f"/runner-jobs/{job}/cancel", {}).status == 202
     daemon.wait(job, "CANCELLED")
     assert monotonic() - asked < 2.0
-    daemon.deserted()
+    daemon.wait_until_clean()
 
 
 @boxed
-def test_a_killed_daemon_takes_the_sandbox_with_it(build: BuildDaemon) -> None:
+def test_the_sandbox_dies_with_the_daemon(build: BuildDaemon) -> None:
     daemon = build(rails=RAILS)
     daemon.start()
     job = daemon.dispatch("caged", FLEEING)
@@ -131,25 +133,25 @@ def test_a_killed_daemon_takes_the_sandbox_with_it(build: BuildDaemon) -> None:
     assert daemon.process is not None
     daemon.process.send_signal(signal.SIGKILL)
     daemon.process.wait()
-    wait_until(lambda: not daemon.left(), "everything of the job is gone")
+    wait_until(lambda: not daemon.processes(), "all processes of the job are gone")
     daemon.start()
     assert daemon.wait(job)["error"]["code"] == "interrupted"
 
 
-def test_where_the_sandbox_does_not_work_such_a_job_is_denied(build: BuildDaemon) -> None:
+def test_a_job_is_denied_if_the_sandbox_does_not_work(build: BuildDaemon) -> None:
     daemon = build(rails=RAILS)
     fake = daemon.root / "bin" / "bwrap"
     fake.parent.mkdir()
     fake.write_text("#!/bin/sh\necho 'bwrap: not here' >&2\nexit 1\n")
     fake.chmod(0o755)
     daemon.start(around=("env", f"PATH={fake.parent}:{os.environ['PATH']}"))
-    reply = daemon.ask("POST", "/runner-jobs", {"type": "caged", "repository": "octo-org/api"})
+    reply = daemon.request("POST", "/runner-jobs", {"type": "caged", "repository": "octo-org/api"})
     assert reply.status == 403
     assert reply.json["detail"] == "capability: sandbox bwrap cannot be used here: bwrap: not here"
     assert daemon.run("free", "touch made")["status"] == "COMPLETED"
 
 
-def test_rails_that_would_show_the_house_are_refused(build: BuildDaemon) -> None:
+def test_rails_that_mount_sensitive_directories_are_refused(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     daemon.stop()
@@ -158,7 +160,7 @@ def test_rails_that_would_show_the_house_are_refused(build: BuildDaemon) -> None
     ]
     daemon.rails.write_text(RAILS.replace("network: none\n", f"network: none\n    mounts: {json.dumps(mounts)}\n", 1))
     argv = [sys.executable, "-m", "stitcherd", "--config", str(daemon.config), "--check"]
-    environ = {**os.environ, "WALK_SECRET": "first-secret"}
+    environ = {**os.environ, "E2E_SECRET": "first-secret"}
     done = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert [line.split(": ")[1].partition(" would expose ")[0] for line in done.stderr.splitlines()] == mounts

@@ -1,4 +1,4 @@
-"""An agent that acts for the operator: in the open it can, and in the sandbox there is nobody to speak to."""
+"""An agent that acts as the operator: it can without a sandbox, and cannot with one."""
 
 import os
 import sys
@@ -47,7 +47,7 @@ def said(job: Any) -> str:
     return next(str(step["output"]) for step in job["steps"] if step["type"] == "AI_ACTION")
 
 
-def test_it_approves_what_waits_for_a_person(daemon: DaemonHarness) -> None:
+def test_approving_a_waiting_job(daemon: DaemonHarness) -> None:
     reply = daemon.comment("@mosaic free touch made")
     assert reply.json["status"] == "PENDING"
     waiting = str(reply.json["jobId"])
@@ -60,7 +60,7 @@ def test_it_approves_what_waits_for_a_person(daemon: DaemonHarness) -> None:
     daemon.wait(waiting, "COMPLETED")
 
 
-def test_it_moves_main(daemon: DaemonHarness) -> None:
+def test_moving_the_main_branch(daemon: DaemonHarness) -> None:
     before = daemon.git("rev-parse", "main")
     script = (
         f"git -c user.name=x -c user.email=x commit -q --allow-empty -m evil; git push -q {daemon.repository} HEAD:main"
@@ -72,7 +72,7 @@ def test_it_moves_main(daemon: DaemonHarness) -> None:
     assert daemon.git("rev-parse", "main") != before
 
 
-def test_it_fills_the_disk_with_many_files(daemon: DaemonHarness) -> None:
+def test_filling_the_disk_with_many_files(daemon: DaemonHarness) -> None:
     agents = daemon.run("small", FILL)
     assert agents["error"]["code"] == "executor_failed"
     assert agents["error"]["detail"].startswith("The executor was ended: it has written ")

@@ -1,4 +1,4 @@
-"""What strangers write, as it comes to a terminal; and what a flood of them leaves of the daemon."""
+"""Untrusted text on the terminal, and floods of malformed requests."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ def harmless(text: str) -> bool:
     return not any(unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"} for each in text if each not in "\n\t")
 
 
-def test_no_verb_hands_a_strangers_escapes_to_the_terminal(daemon: DaemonHarness) -> None:
+def test_no_verb_prints_escape_sequences_of_others(daemon: DaemonHarness) -> None:
     document = json.loads(comment_body(f"@mosaic free true {ESCAPES}", issue=77))
     document["issue"] |= {"title": ESCAPES, "labels": [{"name": ESCAPES}]}
     told = daemon.github(json.dumps(document).encode()).json
@@ -56,7 +56,7 @@ def test_no_verb_hands_a_strangers_escapes_to_the_terminal(daemon: DaemonHarness
 
 
 @pytest.mark.parametrize("api", [False, True])
-def test_a_flood_leaves_the_daemon_as_it_was(daemon: DaemonHarness, api: bool) -> None:
+def test_a_flood_does_not_harm_the_daemon(daemon: DaemonHarness, api: bool) -> None:
     async def flood() -> list[str]:
         rest, faults = cases(2, COUNT, Sender("github", SECRETS["github"].encode()), api=api), list[str]()
 

@@ -1,4 +1,4 @@
-"""A daemon that dies or is stopped while jobs run, and what the next one makes of them."""
+"""Crashes and stops of the daemon while jobs run, and what the next one does with them."""
 
 import signal
 import socket
@@ -20,14 +20,14 @@ def restart(daemon: DaemonHarness) -> None:
 
 
 @pytest.mark.parametrize(("type_", "status"), [("free", "FAILED"), ("again", "COMPLETED")])
-def test_a_job_killed_in_its_agent_goes_where_its_type_says(build: BuildDaemon, type_: str, status: str) -> None:
+def test_a_job_killed_in_its_agent_follows_on_interrupt(build: BuildDaemon, type_: str, status: str) -> None:
     daemon = build()
     daemon.start()
     job_id = daemon.dispatch(type_, "echo $STITCHER_ATTEMPT > made; [ $STITCHER_ATTEMPT = 2 ] || sleep 60")
     daemon.step(job_id, "agent")
-    agents = wait_until(daemon.left, "the agent's processes")
+    agents = wait_until(daemon.processes, "the agent's processes")
     restart(daemon)
-    assert not set(agents) & set(daemon.left())
+    assert not set(agents) & set(daemon.processes())
     job = daemon.wait(job_id, status)
     if status == "FAILED":
         assert (job["error"]["code"], job["attempt"]) == ("interrupted", 1)
@@ -37,7 +37,7 @@ def test_a_job_killed_in_its_agent_goes_where_its_type_says(build: BuildDaemon, 
     assert next(it["status"] for it in job["steps"] if it["name"] == "agent") == "FAILED"
 
 
-def test_a_job_killed_in_a_gate_is_run_again(build: BuildDaemon) -> None:
+def test_a_job_killed_in_a_gate_runs_again(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     job_id = daemon.dispatch("again", "[ $STITCHER_ATTEMPT = 2 ] || touch wait; touch made")
@@ -45,7 +45,7 @@ def test_a_job_killed_in_a_gate_is_run_again(build: BuildDaemon) -> None:
     restart(daemon)
     job = daemon.wait(job_id, "COMPLETED")
     assert job["attempt"] == 2
-    daemon.deserted()
+    daemon.wait_until_clean()
 
 
 def test_a_job_killed_before_its_agent_started_is_queued_again(build: BuildDaemon) -> None:
@@ -58,22 +58,22 @@ def test_a_job_killed_before_its_agent_started_is_queued_again(build: BuildDaemo
     daemon.start()
     job = daemon.wait(job_id, "COMPLETED")
     assert job["attempt"] == 2
-    daemon.deserted()
+    daemon.wait_until_clean()
 
 
 @pytest.mark.parametrize(("type_", "status"), [("free", "FAILED"), ("again", "COMPLETED")])
-def test_a_job_killed_while_it_is_published(build: BuildDaemon, type_: str, status: str) -> None:
+def test_a_job_killed_while_publishing(build: BuildDaemon, type_: str, status: str) -> None:
     daemon = build()
-    daemon.hook(f"test -e {daemon.root}/go || sleep 67")
+    daemon.set_hook(f"test -e {daemon.root}/go || sleep 67")
     daemon.start()
     job_id = daemon.dispatch(type_, "echo $STITCHER_ATTEMPT > made")
     daemon.step(job_id, "publish")
-    wait_until(lambda: daemon.runs("sleep\x0067"), "the hook waits")
+    wait_until(lambda: daemon.has_process("sleep\x0067"), "the hook waits")
     daemon.kill()
     (daemon.root / "go").touch()
     daemon.start()
     job = daemon.wait(job_id, status)
-    daemon.deserted()
+    daemon.wait_until_clean()
     if status == "COMPLETED":
         assert daemon.git("show", f"{job['branch']}:made") == "2"
     else:
@@ -85,11 +85,11 @@ def test_a_cancel_that_was_acknowledged_wins_over_a_kill(build: BuildDaemon) -> 
     daemon.start()
     job_id = daemon.dispatch("again", "trap '' TERM; while :; do sleep 0.1; done")
     daemon.step(job_id, "agent")
-    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/cancel").status == 202
     restart(daemon)
     job = daemon.wait(job_id, "CANCELLED")
     assert (job["attempt"], events(job)[-1]) == (1, "job.cancelled")
-    daemon.deserted()
+    daemon.wait_until_clean()
 
 
 def test_waiting_jobs_run_after_a_kill(build: BuildDaemon) -> None:
@@ -103,7 +103,7 @@ def test_waiting_jobs_run_after_a_kill(build: BuildDaemon) -> None:
     assert daemon.job(running)["error"]["code"] == "interrupted"
 
 
-def test_a_job_that_ends_in_the_grace_is_completed(build: BuildDaemon) -> None:
+def test_a_job_that_ends_within_the_grace_period_is_completed(build: BuildDaemon) -> None:
     daemon = build(daemon="workers = 1", grace="20s")
     daemon.start()
     ends = daemon.dispatch("free", "echo up; while [ ! -e ../../../../../go ]; do sleep 0.05; done; touch made")
@@ -111,11 +111,11 @@ def test_a_job_that_ends_in_the_grace_is_completed(build: BuildDaemon) -> None:
     daemon.step(ends, "agent")
     assert daemon.process is not None
     daemon.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: daemon.public("GET", "/readyz").status == 503, "the daemon says that it stops")
+    wait_until(lambda: daemon.public("GET", "/readyz").status == 503, "the daemon is stopping")
     refused = daemon.comment("@mosaic fix it")
     assert (refused.status, refused.json["code"]) == (503, "shutting_down")
     assert int(refused.headers["Retry-After"]) > 0
-    assert daemon.ask("POST", "/runner-jobs", {"type": "free"}).json["code"] == "shutting_down"
+    assert daemon.request("POST", "/runner-jobs", {"type": "free"}).json["code"] == "shutting_down"
     (daemon.root / "go").touch()
     assert daemon.process.wait(TIMEOUT) == 0
     assert not daemon.socket.exists()
@@ -124,7 +124,7 @@ def test_a_job_that_ends_in_the_grace_is_completed(build: BuildDaemon) -> None:
     assert daemon.wait(waits)["status"] == "COMPLETED"
 
 
-def test_a_job_that_outlasts_the_grace_is_interrupted(build: BuildDaemon) -> None:
+def test_a_job_that_exceeds_the_grace_period_is_interrupted(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     fails = daemon.dispatch("free", "trap '' TERM; while :; do sleep 0.1; done")
@@ -132,13 +132,13 @@ def test_a_job_that_outlasts_the_grace_is_interrupted(build: BuildDaemon) -> Non
     for job_id in (fails, again):
         daemon.step(job_id, "agent")
     assert daemon.stop() == 0
-    daemon.deserted()
+    daemon.wait_until_clean()
     daemon.start()
     assert daemon.wait(again, "COMPLETED")["attempt"] == 2
     assert daemon.wait(fails, "FAILED")["error"]["code"] == "interrupted"
 
 
-def test_a_second_signal_ends_it_at_once(build: BuildDaemon) -> None:
+def test_a_second_signal_stops_the_daemon_at_once(build: BuildDaemon) -> None:
     daemon = build(grace="1h")
     daemon.start()
     job_id = daemon.dispatch("again", "[ $STITCHER_ATTEMPT = 2 ] || sleep 60")
@@ -146,14 +146,14 @@ def test_a_second_signal_ends_it_at_once(build: BuildDaemon) -> None:
     process = daemon.process
     assert process is not None
     process.send_signal(signal.SIGTERM)
-    wait_until(lambda: daemon.public("GET", "/readyz").status == 503, "the daemon says that it stops")
+    wait_until(lambda: daemon.public("GET", "/readyz").status == 503, "the daemon is stopping")
     process.send_signal(signal.SIGTERM)
     assert process.wait(TIMEOUT) != 0
     daemon.start()
     assert daemon.wait(job_id, "COMPLETED")["attempt"] == 2
 
 
-def test_a_client_that_reads_nothing_holds_nobody_up(build: BuildDaemon) -> None:
+def test_a_client_that_reads_nothing_delays_nobody(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     with socket.socket(socket.AF_UNIX) as lazy:

@@ -1,4 +1,4 @@
-"""Jobs from their checkout to their branch: tries, gates, agents of every manner, logs and events."""
+"""Jobs from checkout to branch: tries, gates, agents of many kinds, logs and events."""
 
 import os
 
@@ -15,7 +15,7 @@ def files(daemon: DaemonHarness, branch: str) -> list[str]:
     return daemon.git("ls-tree", "-r", "--name-only", branch).split()
 
 
-def test_a_commit_that_passed_stands_on_its_branch(daemon: DaemonHarness) -> None:
+def test_a_commit_that_passed_is_on_its_branch(daemon: DaemonHarness) -> None:
     main = daemon.git("rev-parse", "main")
     job = daemon.run("fix", "echo x > made; echo two >> readme")
     assert (job["status"], job["tries"]) == ("COMPLETED", {"used": 1, "max": 3})
@@ -28,7 +28,7 @@ def test_a_commit_that_passed_stands_on_its_branch(daemon: DaemonHarness) -> Non
     assert not (daemon.state / "checkouts" / job["id"]).exists()
 
 
-def test_a_failed_gate_is_told_to_the_next_try(daemon: DaemonHarness) -> None:
+def test_the_next_try_gets_the_output_of_a_failed_gate(daemon: DaemonHarness) -> None:
     job = daemon.run("fix", f"if {FIRST}; then touch broken; else rm broken; cat > made; fi")
     assert (job["status"], job["tries"]["used"]) == ("COMPLETED", 2)
     told = daemon.git("show", f"{job['branch']}:made")
@@ -90,9 +90,9 @@ def test_an_agent_that_fails_fails_the_job(
     assert daemon.git("branch", "--list", job["branch"]) == ""
 
 
-def test_a_repository_may_refuse_a_commit(build: BuildDaemon) -> None:
+def test_a_repository_can_reject_a_commit(build: BuildDaemon) -> None:
     daemon = build()
-    daemon.hook("echo not on my watch >&2; exit 1")
+    daemon.set_hook("echo not on my watch >&2; exit 1")
     daemon.start()
     job = daemon.run("fix", "touch made")
     assert (job["status"], job["error"]["code"]) == ("FAILED", "publish_failed")
@@ -100,7 +100,7 @@ def test_a_repository_may_refuse_a_commit(build: BuildDaemon) -> None:
     assert job["result"] is None
 
 
-def test_a_job_may_change_nothing(daemon: DaemonHarness) -> None:
+def test_a_job_without_a_change(daemon: DaemonHarness) -> None:
     job = daemon.run("fix", "echo nothing to do")
     assert (job["status"], job["result"]["commit"], job["result"]["files"]) == ("COMPLETED", None, 0)
     assert daemon.git("branch", "--list", job["branch"]) == ""
@@ -125,7 +125,7 @@ def test_what_an_agent_does_to_git_does_not_matter(daemon: DaemonHarness, script
     assert files(daemon, job["branch"]) == ["check.sh", "made", "readme"]
     assert daemon.git("log", "--format=%P", "-1", job["branch"]) == main
     assert (daemon.git("rev-parse", "main"), daemon.git("tag")) == (main, tags)
-    daemon.deserted()
+    daemon.wait_until_clean()
     assert list(daemon.root.rglob("hooked")) == []
 
 
@@ -136,7 +136,7 @@ def test_a_job_without_a_repository_has_an_empty_directory(daemon: DaemonHarness
     assert agent["output"].splitlines() == [str(daemon.state / "checkouts" / job["id"] / "1" / "work")]
 
 
-def test_a_ref_that_is_not_there_fails_the_checkout(daemon: DaemonHarness) -> None:
+def test_a_missing_ref_fails_the_checkout(daemon: DaemonHarness) -> None:
     for ref in ("nowhere", "--upload-pack=touch hooked", "a..b"):
         job = daemon.run("free", ref=ref)
         assert (job["status"], job["error"]["code"]) == ("FAILED", "checkout_failed")
@@ -146,56 +146,56 @@ def test_a_ref_that_is_not_there_fails_the_checkout(daemon: DaemonHarness) -> No
 def test_a_retry_is_a_new_attempt_under_the_first_decision(daemon: DaemonHarness) -> None:
     first = daemon.run("free", '[ "$STITCHER_ATTEMPT" = 2 ] && echo x > made')
     assert first["status"] == "FAILED"
-    reply = daemon.ask("POST", f"/runner-jobs/{first['id']}/retry", {})
+    reply = daemon.request("POST", f"/runner-jobs/{first['id']}/retry", {})
     assert (reply.status, reply.json["status"], reply.json["attempt"], reply.json["error"]) == (202, "QUEUED", 2, None)
     job = daemon.wait(first["id"], "COMPLETED")
     assert (job["attempt"], job["tries"]["used"], job["decision"]) == (2, 1, first["decision"])
     assert [step["attempt"] for step in job["steps"] if step["name"] == "agent"] == [1, 2]
-    again = daemon.ask("POST", f"/runner-jobs/{first['id']}/retry", {})
+    again = daemon.request("POST", f"/runner-jobs/{first['id']}/retry", {})
     assert (again.status, again.json["code"]) == (409, "not_retryable")
 
 
-def test_a_log_is_whole_and_can_be_read_in_parts(daemon: DaemonHarness) -> None:
+def test_a_log_is_complete_and_can_be_read_in_ranges(daemon: DaemonHarness) -> None:
     job = daemon.run("free", "seq 1 20000")
     step = next(step for step in job["steps"] if step["name"] == "agent")
     path = f"/runner-jobs/{job['id']}/steps/{step['id']}/log"
-    whole = daemon.ask("GET", path)
+    whole = daemon.request("GET", path)
     assert whole.body == b"".join(b"%d\n" % number for number in range(1, 20001))
     assert whole.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert step["outputBytes"] == len(whole.body)
-    part = daemon.ask("GET", path, headers={"Range": "bytes=10-19"})
+    part = daemon.request("GET", path, headers={"Range": "bytes=10-19"})
     assert (part.status, part.body) == (206, whole.body[10:20])
-    assert daemon.ask("GET", path, headers={"Range": "bytes=-4"}).body == whole.body[-4:]
-    assert daemon.ask("GET", path, headers={"Range": "bytes=99999999-"}).status == 416
-    assert daemon.ask("GET", f"/runner-jobs/{job['id']}/steps/{job['id']}/log").status == 404
+    assert daemon.request("GET", path, headers={"Range": "bytes=-4"}).body == whole.body[-4:]
+    assert daemon.request("GET", path, headers={"Range": "bytes=99999999-"}).status == 416
+    assert daemon.request("GET", f"/runner-jobs/{job['id']}/steps/{job['id']}/log").status == 404
 
 
 def test_the_diff_is_what_the_last_commit_changed(daemon: DaemonHarness) -> None:
     secret = SECRETS["github"]
     job = daemon.run("free", f"printf '* -diff\\n' > .gitattributes; echo {secret} > made; printf 'a\\0b' > blob")
-    reply = daemon.ask("GET", f"/runner-jobs/{job['id'][-8:]}/diff")
+    reply = daemon.request("GET", f"/runner-jobs/{job['id'][-8:]}/diff")
     assert (reply.status, reply.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
     text = reply.body.decode()
     assert "3 files changed, 2 insertions(+)" in text
     assert "+++ b/made\n@@ -0,0 +1 @@\n+[secret]\n" in text
     assert "Binary files /dev/null and b/blob differ" in text
-    part = daemon.ask("GET", f"/runner-jobs/{job['id']}/diff", headers={"Range": "bytes=0-5"})
+    part = daemon.request("GET", f"/runner-jobs/{job['id']}/diff", headers={"Range": "bytes=0-5"})
     assert (part.status, part.body) == (206, reply.body[:6])
-    assert daemon.ask("GET", f"/runner-jobs/{job['id']}/diff?attempt=2").status == 404
-    assert daemon.ask("GET", f"/runner-jobs/{job['id']}/diff?attempt=0").status == 422
+    assert daemon.request("GET", f"/runner-jobs/{job['id']}/diff?attempt=2").status == 404
+    assert daemon.request("GET", f"/runner-jobs/{job['id']}/diff?attempt=0").status == 422
 
 
-def test_there_is_a_diff_of_what_no_gate_let_through_and_an_empty_one_of_no_change(daemon: DaemonHarness) -> None:
+def test_a_rejected_change_has_a_diff_and_no_change_has_an_empty_one(daemon: DaemonHarness) -> None:
     lost = daemon.run("free", "exit 1")
-    assert daemon.ask("GET", f"/runner-jobs/{lost['id']}/diff").json["code"] == "not_found"
+    assert daemon.request("GET", f"/runner-jobs/{lost['id']}/diff").json["code"] == "not_found"
     failed = daemon.run("lenient", "touch broken")
     assert failed["status"] == "FAILED"
-    assert b"broken | 0" in daemon.ask("GET", f"/runner-jobs/{failed['id']}/diff").body
+    assert b"broken | 0" in daemon.request("GET", f"/runner-jobs/{failed['id']}/diff").body
     idle = daemon.run("free", "true")
-    assert daemon.ask("GET", f"/runner-jobs/{idle['id']}/diff").body == b""
+    assert daemon.request("GET", f"/runner-jobs/{idle['id']}/diff").body == b""
 
 
-def test_output_is_seen_while_it_comes(daemon: DaemonHarness) -> None:
+def test_output_is_streamed(daemon: DaemonHarness) -> None:
     job_id = daemon.dispatch("free", "echo early; sleep 30")
 
     def seen() -> list[str]:
@@ -204,23 +204,23 @@ def test_output_is_seen_while_it_comes(daemon: DaemonHarness) -> None:
 
     wait_until(seen, "the first line of output")
     assert daemon.job(job_id)["status"] == "RUNNING"
-    daemon.ask("POST", f"/runner-jobs/{job_id}/cancel")
+    daemon.request("POST", f"/runner-jobs/{job_id}/cancel")
     daemon.wait(job_id, "CANCELLED")
 
 
-def test_an_agent_knows_what_it_needs_and_no_secret(daemon: DaemonHarness) -> None:
-    pry = "cat /proc/$PPID/environ | tr '\\0' '\\n'" if os.getuid() else "true"  # nothing is closed to root
+def test_the_environment_of_an_agent_has_no_secret(daemon: DaemonHarness) -> None:
+    pry = "cat /proc/$PPID/environ | tr '\\0' '\\n'" if os.getuid() else "true"  # root can read everything
     job = daemon.run("free", f"env; {pry}")
     agent = next(step for step in job["steps"] if step["name"] == "agent")
-    log = daemon.ask("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
+    log = daemon.request("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
     known = dict(line.split("=", 1) for line in log.splitlines() if "=" in line)
     assert known["STITCHER_JOB_ID"] == job["id"]
     assert (known["STITCHER_ATTEMPT"], known["STITCHER_TRY"], known["TERM"]) == ("1", "1", "dumb")
-    assert (known["TMPDIR"], known["WALK_ALLOWED"]) == (
+    assert (known["TMPDIR"], known["E2E_ALLOWED"]) == (
         str(daemon.state / "checkouts" / job["id"] / "1" / "tmp"),
         "yes",
     )
-    usual = {"PATH", "HOME", "USER", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "TMPDIR", "TERM", "WALK_ALLOWED"}
+    usual = {"PATH", "HOME", "USER", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "TMPDIR", "TERM", "E2E_ALLOWED"}
     assert {name for name in known if not name.startswith("STITCHER_")} <= usual
 
 
@@ -228,7 +228,7 @@ def test_a_secret_that_an_agent_prints_is_masked_everywhere(daemon: DaemonHarnes
     secret = SECRETS["github"]
     job = daemon.run("free", f"printf %s {secret[:9]}; sleep 0.2; echo {secret[9:]} {OLD_SECRET}; exit 1")
     agent = next(step for step in job["steps"] if step["name"] == "agent")
-    log = daemon.ask("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
+    log = daemon.request("GET", f"/runner-jobs/{job['id']}/steps/{agent['id']}/log").body.decode()
     assert log == "[secret] [secret]\n"
     assert agent["output"] == log
     outputs = [it for it in job["events"] if (it["stepId"], it["type"]) == (agent["id"], "step.output")]

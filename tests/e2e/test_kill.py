@@ -1,4 +1,4 @@
-"""The daemon killed over and over under load: what was answered is kept, runs to its end, and nothing starts twice."""
+"""Repeated crashes under load: accepted deliveries are kept, their jobs finish, and nothing starts twice."""
 
 import os
 import random
@@ -17,13 +17,13 @@ from tests.e2e.harness import DaemonHarness, wait_until
 from tests.e2e.http_client import Reply
 from tests.e2e.webhooks import comment_body, signed_headers
 
-KILLS = int(os.environ.get("WALK_KILLS", "20"))
-SEED = int(os.environ.get("WALK_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+KILLS = int(os.environ.get("E2E_KILLS", "20"))
+SEED = int(os.environ.get("E2E_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 POSTERS = 8
-LIFE_SECONDS = 0.6  # of a daemon that is ready, at most
-KILL_SECONDS = 1.5  # for each kill, on the average: a slower machine gets fewer of them
-STILLBORN = 0.25  # of the daemons are killed while they start
-PAUSE_SECONDS = 0.1  # of a poster between two deliveries, at most
+LIFE_SECONDS = 0.6  # maximum life of a daemon that is ready
+KILL_SECONDS = 1.5  # average time for each kill: a slower machine gets fewer
+KILLED_AT_START = 0.25  # share of the daemons that are killed while they start
+PAUSE_SECONDS = 0.1  # maximum pause of a poster between two deliveries
 DRAIN_SECONDS = 60.0
 
 RAILS = """\
@@ -47,7 +47,7 @@ STATUS_OF = {
 
 
 class Poster(threading.Thread):
-    """Sends deliveries, each on a thread of its own, again and again until it is answered; cancels some of them."""
+    """Sends deliveries, each on its own thread, and repeats each until it is answered; cancels some of the jobs."""
 
     def __init__(self, daemon: DaemonHarness, number: int, enough: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -66,7 +66,7 @@ class Poster(threading.Thread):
             witness = f"echo $STITCHER_JOB_ID $STITCHER_ATTEMPT $STITCHER_TRY >> {self._daemon.root}/witness"
             type_ = self._chance.choice(["once", "again"])
             body = comment_body(f"@mosaic {type_} {witness}; sleep 0.0{self._chance.randrange(10)}", issue=issue)
-            body = body.replace(b'"repository"', b'"elsewhere"')  # a checkout would make each job ten times as slow
+            body = body.replace(b'"repository"', b'"elsewhere"')  # a checkout would make each job ten times slower
             job_id = self._deliver(body, signed_headers(body))
             if self._chance.random() < 0.1:
                 self._cancel(job_id)
@@ -92,17 +92,17 @@ class Poster(threading.Thread):
 
     def _cancel(self, job_id: str) -> None:
         try:
-            reply = self._daemon.ask("POST", f"/runner-jobs/{job_id}/cancel")
+            reply = self._daemon.request("POST", f"/runner-jobs/{job_id}/cancel")
         except (OSError, HTTPException):
-            return  # whether it was heard, nobody knows
+            return  # unknown whether the daemon received it
         if reply.status == 202:
             self.cancelled.append(job_id)
         elif reply.status not in {409, 503}:
             self.surprises.append(reply)
 
 
-def test_nothing_is_lost_and_nothing_is_doubled(build: BuildDaemon) -> None:
-    sys.stdout.write(f"WALK_SEED={SEED} WALK_KILLS={KILLS}\n")  # shown when it fails: the same load again
+def test_nothing_is_lost_and_nothing_runs_twice(build: BuildDaemon) -> None:
+    sys.stdout.write(f"E2E_SEED={SEED} E2E_KILLS={KILLS}\n")  # shown if the test fails, to repeat the same load
     chance = random.Random(SEED)
     daemon = build(rails=RAILS)
     daemon.start()
@@ -113,7 +113,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(build: BuildDaemon) -> None:
     late = time.monotonic() + KILLS * KILL_SECONDS
     kills = 0
     while kills < KILLS and time.monotonic() < late:
-        if chance.random() > STILLBORN:
+        if chance.random() > KILLED_AT_START:
             daemon.await_ready()
         time.sleep(chance.uniform(0, LIFE_SECONDS))
         daemon.kill()
@@ -126,11 +126,11 @@ def test_nothing_is_lost_and_nothing_is_doubled(build: BuildDaemon) -> None:
         assert (poster.is_alive(), poster.surprises) == (False, [])
     wait_until(lambda: not unfinished(daemon), "every job is over", DRAIN_SECONDS)
     assert daemon.stop() == 0
-    daemon.deserted()
+    daemon.wait_until_clean()
     answered = [job_id for poster in posters for job_id in poster.answered]
     cancelled = {job_id for poster in posters for job_id in poster.cancelled}
     sys.stdout.write(f"{kills} kills, {len(answered)} answered, {len(cancelled)} cancelled\n")
-    examine(daemon, answered, cancelled)
+    check_results(daemon, answered, cancelled)
 
 
 def unfinished(daemon: DaemonHarness) -> int:
@@ -138,8 +138,8 @@ def unfinished(daemon: DaemonHarness) -> int:
     return int(counts["pending"] + counts["queued"] + counts["running"])
 
 
-def examine(daemon: DaemonHarness, answered: list[str], cancelled: set[str]) -> None:
-    """Compare what was answered with what the store, and the witness outside of it, say of each job."""
+def check_results(daemon: DaemonHarness, answered: list[str], cancelled: set[str]) -> None:
+    """Compare the responses with the store, and with the file that the agents write."""
     with sqlite3.connect(f"file:{daemon.state}/stitcher.db?mode=ro", uri=True) as db:
         db.row_factory = sqlite3.Row
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
@@ -148,7 +148,7 @@ def examine(daemon: DaemonHarness, answered: list[str], cancelled: set[str]) -> 
         counts = {row["status"]: row["n"] for row in db.execute("SELECT status, n FROM job_counts WHERE n")}
         histories = history(db)
     db.close()
-    # Each delivery made one job, and there is no job that nobody was told of.
+    # Each delivery created one job, and there are no other jobs.
     assert Counter(answered) == Counter(list(jobs))
     assert counts == Counter(row["status"] for row in jobs.values())
     lines = (daemon.root / "witness").read_text().splitlines()
@@ -167,7 +167,7 @@ def examine(daemon: DaemonHarness, answered: list[str], cancelled: set[str]) -> 
                 assert row["cancel_requested"]
             case status:
                 raise AssertionError((job_id, status, code))
-        legal(histories[row["key"]], Status(row["status"]))
+        assert_valid_history(histories[row["key"]], Status(row["status"]))
     assert cancelled <= {job_id for job_id, row in jobs.items() if row["status"] == "CANCELLED"}
 
 
@@ -178,7 +178,7 @@ def history(db: sqlite3.Connection) -> dict[int, list[str]]:
     return found
 
 
-def legal(events: list[Any], last: Status) -> None:
+def assert_valid_history(events: list[Any], last: Status) -> None:
     before: Status | None = None
     for after in (STATUS_OF[type_] for type_ in events if type_ in STATUS_OF):
         assert after in lifecycle.NEXT[before], events

@@ -1,4 +1,4 @@
-"""Who may come in, by which door, and what a request may ask for."""
+"""Access through both listeners, and validation of requests."""
 
 import stat
 
@@ -9,7 +9,7 @@ from tests.e2e.harness import TOKEN, DaemonHarness
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def test_the_socket_is_closed_to_others(daemon: DaemonHarness) -> None:
+def test_other_users_cannot_open_the_socket(daemon: DaemonHarness) -> None:
     assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o600
     assert stat.S_IMODE(daemon.socket.parent.stat().st_mode) == 0o700
 
@@ -21,7 +21,7 @@ def test_the_api_on_tcp_needs_a_token(daemon: DaemonHarness, path: str) -> None:
         assert (reply.status, reply.json["code"]) == (401, "unauthorized")
 
 
-def test_a_token_may_do_what_it_says_and_no_more(daemon: DaemonHarness) -> None:
+def test_a_token_has_only_its_permissions(daemon: DaemonHarness) -> None:
     assert daemon.public("GET", "/runner-jobs", headers=BEARER).status == 200
     assert daemon.public("GET", "/meta", headers=BEARER).status == 200
     assert "checks" in daemon.public("GET", "/readyz", headers=BEARER).json
@@ -49,14 +49,14 @@ def test_a_token_may_do_what_it_says_and_no_more(daemon: DaemonHarness) -> None:
         ("/events?since=1", "since"),
     ],
 )
-def test_a_query_is_read_strictly(daemon: DaemonHarness, path: str, name: str) -> None:
-    reply = daemon.ask("GET", path)
+def test_queries_are_validated(daemon: DaemonHarness, path: str, name: str) -> None:
+    reply = daemon.request("GET", path)
     assert (reply.status, reply.json["code"]) == (422, "invalid")
     assert name in reply.json["detail"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "name"),
+    ("body", "status", "name"),
     [
         ({}, 422, "type"),
         ({"type": "fix", "colour": "red"}, 422, "colour"),
@@ -77,33 +77,34 @@ def test_a_query_is_read_strictly(daemon: DaemonHarness, path: str, name: str) -
         ({"type": "fix", "prompt": "\ud800"}, (400, 422), ""),
     ],
 )
-def test_a_dispatch_is_read_strictly(daemon: DaemonHarness, asked: object, status: object, name: str) -> None:
+def test_dispatch_requests_are_validated(daemon: DaemonHarness, body: object, status: object, name: str) -> None:
     for path in ("/runner-jobs", "/stitcher/dispatch"):
-        reply = daemon.ask("POST", path, asked)
+        reply = daemon.request("POST", path, body)
         assert reply.status in (status if isinstance(status, tuple) else (status,)), reply.body
         assert name in reply.json["detail"]
 
 
-def test_a_job_is_found_by_the_end_of_its_id(daemon: DaemonHarness) -> None:
+def test_a_job_is_found_by_a_suffix_of_its_id(daemon: DaemonHarness) -> None:
     job_id = daemon.dispatch("free")
     for name in (job_id, job_id[-6:], job_id[-13:], job_id[-8:].upper()):
         assert daemon.get(f"/runner-jobs/{name}")["id"] == job_id
     for name in (job_id[-5:], job_id[:8], "0", "%25", "x" * 300, "%00%00%00%00%00%00"):
-        assert daemon.ask("GET", f"/runner-jobs/{name}").json["code"] == "not_found"
+        assert daemon.request("GET", f"/runner-jobs/{name}").json["code"] == "not_found"
 
 
-def test_get_answers_head_and_never_acts(daemon: DaemonHarness) -> None:
+def test_get_supports_head_and_changes_nothing(daemon: DaemonHarness) -> None:
     job_id = daemon.dispatch("free", "sleep 30")
-    assert daemon.ask("HEAD", f"/runner-jobs/{job_id}").status == 200
-    assert daemon.ask("HEAD", "/runner-jobs").body == b""
-    reply = daemon.ask("GET", f"/runner-jobs/{job_id}/cancel")
+    assert daemon.request("HEAD", f"/runner-jobs/{job_id}").status == 200
+    assert daemon.request("HEAD", "/runner-jobs").body == b""
+    reply = daemon.request("GET", f"/runner-jobs/{job_id}/cancel")
     assert (reply.status, reply.headers["Allow"]) == (405, "POST")
-    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {"reason": 1}).status == 422
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/cancel", {"reason": 1}).status == 422
     assert (
-        daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", b"reason=x", {"Content-Type": "text/plain"}).status == 415
+        daemon.request("POST", f"/runner-jobs/{job_id}/cancel", b"reason=x", {"Content-Type": "text/plain"}).status
+        == 415
     )
     assert daemon.job(job_id)["status"] in {"QUEUED", "RUNNING"}
-    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/cancel").status == 202
 
 
 def test_pages_follow_one_another(daemon: DaemonHarness) -> None:

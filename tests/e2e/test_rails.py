@@ -1,4 +1,4 @@
-"""The rails file while the daemon runs: taken over, refused, missing, and what jobs make of it."""
+"""Changes of the rails file at run time: reloaded, rejected, missing, and their effect on jobs."""
 
 import signal
 from typing import Any
@@ -17,7 +17,7 @@ def reload(daemon: DaemonHarness, text: str | None) -> None:
 
 
 def state(daemon: DaemonHarness, **wanted: Any) -> Any:
-    """Return the answer of /rails once it has a fault, or has none."""
+    """Return the response of /rails once it has an error, or has none."""
 
     def there() -> Any:
         rails = daemon.get("/rails")
@@ -26,7 +26,7 @@ def state(daemon: DaemonHarness, **wanted: Any) -> Any:
     return wait_until(there, f"rails with {wanted}")
 
 
-def test_broken_rails_at_the_start_run_nothing(build: BuildDaemon) -> None:
+def test_nothing_runs_under_broken_rails(build: BuildDaemon) -> None:
     daemon = build(rails="version: 1\nprofils: {}\n")
     daemon.start()
     rails = daemon.get("/rails")
@@ -36,7 +36,7 @@ def test_broken_rails_at_the_start_run_nothing(build: BuildDaemon) -> None:
     reply = daemon.comment("@mosaic fix it")
     assert (reply.status, reply.json["jobId"]) == (200, None)
     assert "no rails" in reply.json["reason"]
-    assert daemon.ask("POST", "/runner-jobs", {"type": "fix"}).status in {403, 422}
+    assert daemon.request("POST", "/runner-jobs", {"type": "fix"}).status in {403, 422}
     assert daemon.get("/runner-jobs")["items"] == []
     checks = {check["name"]: check["ok"] for check in daemon.get("/readyz")["checks"]}
     assert checks["rails"] is False
@@ -46,7 +46,7 @@ def test_broken_rails_at_the_start_run_nothing(build: BuildDaemon) -> None:
     assert daemon.comment("@mosaic fix true").status == 202
 
 
-def test_good_rails_stay_in_force_until_better_come(build: BuildDaemon) -> None:
+def test_valid_rails_stay_in_force_until_the_next_valid_ones(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     first = daemon.get("/rails")
@@ -57,17 +57,17 @@ def test_good_rails_stay_in_force_until_better_come(build: BuildDaemon) -> None:
     assert daemon.comment("@mosaic fix true", issue=1).status == 202
     reload(daemon, None)
     wait_until(
-        lambda: daemon.get("/rails")["error"]["message"] != broken["error"]["message"], "the file is said to be gone"
+        lambda: daemon.get("/rails")["error"]["message"] != broken["error"]["message"], "the missing file is reported"
     )
     assert daemon.comment("@mosaic fix true", issue=2).status == 202
-    reload(daemon, first["text"].replace("command: fix", "command: mend"))
+    reload(daemon, first["text"].replace("command: fix", "command: repair"))
     second = state(daemon, error=False)
     assert second["revision"] != first["revision"]
     assert daemon.comment("@mosaic fix true", issue=3).json["verdict"] == "ignored"
-    assert daemon.comment("@mosaic mend true", issue=3).status == 202
+    assert daemon.comment("@mosaic repair true", issue=3).status == 202
 
 
-def test_a_job_keeps_the_rails_it_was_decided_under(build: BuildDaemon) -> None:
+def test_a_job_keeps_the_rails_of_its_decision(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     first = daemon.get("/rails")
@@ -75,17 +75,17 @@ def test_a_job_keeps_the_rails_it_was_decided_under(build: BuildDaemon) -> None:
     daemon.wait(job_id, "FAILED")
     reload(daemon, "version: 1\n")
     wait_until(lambda: daemon.get("/rails")["revision"] != first["revision"], "new rails are in force")
-    assert daemon.ask("POST", "/runner-jobs", {"type": "free"}).status == 422
-    assert daemon.ask("POST", f"/runner-jobs/{job_id}/retry").status == 202
+    assert daemon.request("POST", "/runner-jobs", {"type": "free"}).status == 422
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/retry").status == 202
     assert daemon.wait(job_id, "COMPLETED")["railsRevision"] == first["revision"]
-    # After a restart too, when they are read from the store.
+    # Also after a restart, when they are read from the store.
     daemon.stop()
     daemon.start()
     other = daemon.get("/runner-jobs?limit=1")["items"][0]
     assert (other["id"], other["railsRevision"]) == (job_id, first["revision"])
 
 
-def test_rails_that_only_observe_run_nothing(build: BuildDaemon) -> None:
+def test_nothing_runs_in_observe_mode(build: BuildDaemon) -> None:
     daemon = build()
     daemon.rails.write_text(daemon.rails.read_text().replace("version: 1", "version: 1\nmode: observe"))
     daemon.start()

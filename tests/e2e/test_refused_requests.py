@@ -1,4 +1,4 @@
-"""What comes in wrong: each has its answer, none is stored, and none makes a 500."""
+"""Invalid requests: each has a defined response, none is stored, and none causes a 500."""
 
 import itertools
 import json
@@ -17,10 +17,10 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def raw(daemon: DaemonHarness, *pieces: bytes, half: bool = False) -> bytes:
-    """Send bytes as they are, with half=True as all that will ever come; return the beginning of the answer."""
+    """Send raw bytes, with half=True closing the sending side; return the beginning of the response."""
     answer = b""
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as connection:
-        with suppress(ConnectionError):  # an answer may come, and the connection close, before all is sent
+        with suppress(ConnectionError):  # the daemon may respond and close the connection before all is sent
             for piece in pieces:
                 connection.sendall(piece)
             if half:
@@ -78,7 +78,7 @@ def deliveries(daemon: DaemonHarness) -> int:
     ],
     ids=itertools.count(),
 )
-def test_what_is_wrong_is_answered_and_not_stored(
+def test_invalid_deliveries_are_refused_and_not_stored(
     daemon: DaemonHarness,
     body: bytes,
     headers: dict[str, str],
@@ -106,13 +106,13 @@ def test_missing_headers_are_refused(daemon: DaemonHarness) -> None:
 
 
 @pytest.mark.parametrize("path", [f"{HOOK}er", f"{HOOK}/x", "/stitcher/webhook/", "/nowhere"])
-def test_what_is_not_there_is_not_found(daemon: DaemonHarness, path: str) -> None:
+def test_unknown_paths_are_not_found(daemon: DaemonHarness, path: str) -> None:
     reply = daemon.public("POST", path, b"{}", signed_headers(b"{}"))
     assert (reply.status, reply.json["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_only_post_delivers(daemon: DaemonHarness, method: str) -> None:
+def test_only_post_is_accepted(daemon: DaemonHarness, method: str) -> None:
     body = comment_body("@mosaic fix never")
     before = deliveries(daemon)
     reply = daemon.public(method, HOOK, body, signed_headers(body))
@@ -120,23 +120,23 @@ def test_only_post_delivers(daemon: DaemonHarness, method: str) -> None:
     assert deliveries(daemon) == before
 
 
-def test_a_body_may_be_as_long_as_it_says(daemon: DaemonHarness) -> None:
+def test_a_body_of_the_maximum_size_is_accepted(daemon: DaemonHarness) -> None:
     short = comment_body("hello")
     body = short[:-1] + b" " * (MIB - len(short)) + b"}"
     assert len(body) == MIB
     assert daemon.github(body).status == 200
 
 
-def test_a_long_body_is_refused_while_it_comes(daemon: DaemonHarness) -> None:
+def test_a_body_that_is_too_long_is_refused_early(daemon: DaemonHarness) -> None:
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
     chunked = head("Transfer-Encoding: chunked", *with_headers(b""))
     assert b" 413 " in raw(daemon, chunked, *[chunk] * 17, b"0\r\n\r\n").splitlines()[0]
-    # Of a body that announces itself not one byte is waited for.
+    # With a Content-Length the response does not wait for the body.
     announced = raw(daemon, head("Content-Length: 1000000000", *with_headers(b"")))
     assert b" 413 " in announced.splitlines()[0]
 
 
-def test_a_chunked_body_is_a_body(daemon: DaemonHarness) -> None:
+def test_a_chunked_body_is_accepted(daemon: DaemonHarness) -> None:
     body = comment_body("hello")
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:7], body[7:])) + b"0\r\n\r\n"
     answer = raw(daemon, head("Transfer-Encoding: chunked", *with_headers(body)), chunks)
@@ -164,7 +164,7 @@ def test_a_chunked_body_is_a_body(daemon: DaemonHarness) -> None:
     ],
     ids=itertools.count(),
 )
-def test_what_is_hardly_http_makes_no_500(daemon: DaemonHarness, request_: bytes) -> None:
+def test_malformed_http_causes_no_500(daemon: DaemonHarness, request_: bytes) -> None:
     before = deliveries(daemon)
     answer = raw(daemon, request_)
     assert 400 <= int(answer.split(b" ")[1]) < 500, answer[:300]
@@ -176,19 +176,19 @@ HALVES = (b"\r\n\r\n", b"POST / HT", head("Content-Length: 10", *with_headers(b"
 
 
 @pytest.mark.parametrize("request_", HALVES, ids=itertools.count())
-def test_half_a_request_is_dropped(daemon: DaemonHarness, request_: bytes) -> None:
+def test_an_incomplete_request_is_dropped(daemon: DaemonHarness, request_: bytes) -> None:
     before = deliveries(daemon)
     assert raw(daemon, request_, half=True) == b""
     assert deliveries(daemon) == before
     assert "Traceback" not in daemon.log_tail(200)
 
 
-def test_an_older_secret_still_signs(daemon: DaemonHarness) -> None:
+def test_an_older_secret_is_still_valid(daemon: DaemonHarness) -> None:
     reply = daemon.github(comment_body("hello"), secret=OLD_SECRET)
     assert daemon.get(f"/deliveries/{reply.json['deliveryId']}")["secret"] == 2
 
 
-def test_a_form_is_verified_as_it_was_sent(daemon: DaemonHarness) -> None:
+def test_the_signature_of_a_form_covers_its_raw_bytes(daemon: DaemonHarness) -> None:
     body = b"payload=" + quote_plus(comment_body("@mosaic free true", issue=31)).encode()
     reply = daemon.github(body, Content_Type=f"{FORM}; charset=utf-8")
     assert (reply.status, reply.json["verdict"]) == (202, "allowed")
@@ -199,13 +199,13 @@ def test_a_ping_is_ignored(daemon: DaemonHarness) -> None:
     assert (reply.status, reply.json["verdict"], reply.json["reason"]) == (200, "ignored", "ping")
 
 
-def test_an_event_that_nobody_knows_is_recorded(daemon: DaemonHarness) -> None:
+def test_an_unknown_event_is_recorded(daemon: DaemonHarness) -> None:
     reply = daemon.github(b'{"action": "thrown"}', X_GitHub_Event="boomerang")
     assert (reply.status, reply.json["verdict"]) == (200, "ignored")
     assert daemon.get(f"/deliveries/{reply.json['deliveryId']}")["event"] == "boomerang"
 
 
-def test_a_sender_that_is_gone_is_denied(daemon: DaemonHarness) -> None:
+def test_a_deleted_account_is_denied(daemon: DaemonHarness) -> None:
     document = json.loads(comment_body("@mosaic fix it"))
     reply = daemon.github(json.dumps({**document, "sender": None}).encode())
     assert (reply.status, reply.json["verdict"]) == (200, "denied")
@@ -214,7 +214,7 @@ def test_a_sender_that_is_gone_is_denied(daemon: DaemonHarness) -> None:
     assert (reply.status, reply.json["verdict"]) == (200, "denied")
 
 
-def test_the_originals_own_endpoint(daemon: DaemonHarness) -> None:
+def test_the_endpoint_of_the_mosaic_bot(daemon: DaemonHarness) -> None:
     reply = daemon.mosaic(comment="@mosaic free true", issueNumber="41")
     assert (reply.status, reply.json["verdict"]) == (202, "allowed")
     repeated = daemon.mosaic(comment="@mosaic free true", issueNumber="41")

@@ -1,4 +1,4 @@
-"""`stitcher` on a pseudo-terminal before the real daemon: a webhook comes in, a job runs, the daemon dies."""
+"""`stitcher` on a pseudo-terminal with a real daemon: a webhook arrives, a job runs, the daemon crashes."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ ROOT = Path(tui.__file__).parents[1]
 pytestmark = pytest.mark.e2e
 
 
-OURS = {"NO_COLOR", "COLUMNS", "LINES"}  # of the environment, which are not to change what is drawn
+REMOVED = {"NO_COLOR", "COLUMNS", "LINES"}  # environment variables that would change what is drawn
 
 
 class Terminal:
@@ -38,9 +38,11 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))  # before it is asked for
+            fcntl.ioctl(
+                0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0)
+            )  # before the program asks for it
             os.chdir(ROOT)
-            environ = {name: value for name, value in os.environ.items() if name not in OURS}
+            environ = {name: value for name, value in os.environ.items() if name not in REMOVED}
             os.execve(sys.executable, [sys.executable, *argv], {**environ, "TERM": "xterm-256color"})
         self.raw = b""
 
@@ -58,19 +60,19 @@ class Terminal:
         return self.text()
 
     def read(self, wait: float) -> bool:
-        """Draw what has come; False at the end."""
+        """Process available output; return False at the end."""
         if not select.select([self._fd], [], [], wait)[0]:
             return True
         try:
             data = os.read(self._fd, 65536)
-        except OSError:  # Linux says EIO once the other side is closed
+        except OSError:  # EIO: the other side is closed
             return False
         self.raw += data
         self._stream.feed(data)
         return bool(data)
 
     def end(self) -> int:
-        """Leave, and return the exit code; who does not go within ten seconds is made to."""
+        """Quit and return the exit code; kill the program if it does not exit within ten seconds."""
         self.press("q")
         deadline = time.monotonic() + 10
         while self.read(0.1):
@@ -145,7 +147,7 @@ def test_from_a_webhook_to_a_commit_on_one_screen(
     finally:
         code = terminal.end()
     assert code == 0
-    assert b"\x1b[?1049l" in terminal.raw[-400:]  # the screen that was there before is back
+    assert b"\x1b[?1049l" in terminal.raw[-400:]  # the previous screen is restored
     assert DaemonClient(stage.socket).get("/meta")
 
 

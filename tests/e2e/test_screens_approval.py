@@ -1,4 +1,4 @@
-"""`stitcher` on a pseudo-terminal before the real daemon: what waits for a person, a pause, and rails that change."""
+"""`stitcher` on a pseudo-terminal with a real daemon: approvals, a pause, and a change of the rails."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,13 +23,13 @@ guards:
 
 
 def until(terminal: Terminal, holds: Callable[[str], object]) -> None:
-    """Wait as long as a machine may take that has much else to do."""
+    """Wait with a limit for busy machines."""
     terminal.until(holds, 60.0)
 
 
 @pytest.fixture
 def stage() -> Iterator[DemoEnvironment]:
-    """A daemon in which nobody's text is trusted."""
+    """A daemon whose rails trust no text."""
     root = create_directory()
     stage = build_environment(root)
     rails = stage.config / RAILS_FILE
@@ -42,7 +42,7 @@ def stage() -> Iterator[DemoEnvironment]:
     shutil.rmtree(root)
 
 
-def test_what_waits_is_approved_and_new_rails_tell_what_they_change(stage: DemoEnvironment) -> None:
+def test_a_waiting_job_is_approved_and_new_rails_show_their_effect(stage: DemoEnvironment) -> None:
     terminal = Terminal(["-m", "tui", "--socket", str(stage.socket), "--config", str(stage.config)])
     try:
         until(terminal, lambda text: "queue 0" in text.splitlines()[0])

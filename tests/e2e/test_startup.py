@@ -1,4 +1,4 @@
-"""How a daemon starts, and how it says why it does not."""
+"""The start of the daemon, and its errors."""
 
 import re
 import socket
@@ -13,7 +13,7 @@ from tests.e2e.http_client import TIMEOUT
 
 def check(daemon: DaemonHarness) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "stitcherd", "--check", "--config", str(daemon.config)]
-    environ = {"WALK_SECRET": "a secret to read", "PATH": "/usr/bin:/bin"}
+    environ = {"E2E_SECRET": "a secret to read", "PATH": "/usr/bin:/bin"}
     return subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=TIMEOUT, check=False)
 
 
@@ -35,7 +35,7 @@ def test_both_files_can_be_checked(build: BuildDaemon) -> None:
     assert "workers" in faulty.stderr
 
 
-def test_a_second_daemon_says_who_is_there(build: BuildDaemon) -> None:
+def test_a_second_daemon_names_the_first(build: BuildDaemon) -> None:
     daemon = build()
     first = daemon.start()
     second = daemon.start(ready=False)
@@ -51,7 +51,7 @@ def test_a_second_daemon_says_who_is_there(build: BuildDaemon) -> None:
     assert daemon.get("/meta")["pid"] == first.pid
 
 
-def test_what_a_dead_daemon_left_is_replaced(build: BuildDaemon) -> None:
+def test_a_stale_socket_is_replaced(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     daemon.kill()
@@ -62,7 +62,7 @@ def test_what_a_dead_daemon_left_is_replaced(build: BuildDaemon) -> None:
     assert daemon.get("/readyz")["ready"] is True
 
 
-def test_a_file_in_the_sockets_place_is_left_alone(build: BuildDaemon) -> None:
+def test_a_file_at_the_path_of_the_socket_is_not_touched(build: BuildDaemon) -> None:
     daemon = build()
     daemon.socket.parent.mkdir(mode=0o700)
     daemon.socket.write_text("mine")
@@ -71,7 +71,7 @@ def test_a_file_in_the_sockets_place_is_left_alone(build: BuildDaemon) -> None:
     assert daemon.socket.read_text() == "mine"
 
 
-def test_a_port_that_is_taken_is_said(build: BuildDaemon) -> None:
+def test_a_port_in_use_is_reported(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     daemon.stop()
@@ -82,7 +82,7 @@ def test_a_port_that_is_taken_is_said(build: BuildDaemon) -> None:
     assert "Traceback" not in daemon.log_tail(20)
 
 
-def test_a_faulty_file_is_refused_at_the_start(build: BuildDaemon) -> None:
+def test_invalid_settings_are_refused(build: BuildDaemon) -> None:
     daemon = build(daemon="worker = 4")
     assert daemon.start(ready=False).wait(TIMEOUT) == 2
     assert daemon.log_tail(1).startswith("stitcherd.toml:")

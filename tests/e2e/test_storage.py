@@ -1,4 +1,4 @@
-"""A disk that is full and a database that another process holds: nothing is taken that cannot be kept, and it heals."""
+"""A full disk and a locked database: nothing is accepted that cannot be stored, and the daemon recovers."""
 
 import resource
 import sqlite3
@@ -13,7 +13,7 @@ from tests.e2e.webhooks import comment_body, signed_headers
 
 @contextmanager
 def full_disk(daemon: DaemonHarness, room: int = 0) -> Iterator[None]:
-    """Let no file of the daemon grow beyond what the write-ahead log has now, and `room` bytes."""
+    """Limit the files of the daemon to the current size of the write-ahead log plus `room` bytes."""
     assert daemon.process is not None
     pid = daemon.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -27,7 +27,7 @@ def full_disk(daemon: DaemonHarness, room: int = 0) -> Iterator[None]:
 
 @contextmanager
 def locked(daemon: DaemonHarness) -> Iterator[None]:
-    """Hold the database as an impatient operator with a shell would."""
+    """Lock the database from another process."""
     db = sqlite3.connect(daemon.state / "stitcher.db", isolation_level=None)
     db.execute("PRAGMA wal_autocheckpoint=0")
     db.execute("BEGIN IMMEDIATE")
@@ -38,43 +38,43 @@ def locked(daemon: DaemonHarness) -> Iterator[None]:
         db.close()
 
 
-def refuses(daemon: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
+def assert_refused(daemon: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
     reply = daemon.public("POST", "/stitcher/webhook/github", body, headers)
     assert (reply.status, reply.json["code"]) == (503, "storage_unavailable")
     assert int(reply.headers["Retry-After"]) > 0
-    assert daemon.ask("POST", "/runner-jobs", {"type": "free"}).json["code"] == "storage_unavailable"
-    # What needs no writing goes on.
+    assert daemon.request("POST", "/runner-jobs", {"type": "free"}).json["code"] == "storage_unavailable"
+    # Reads still work.
     assert daemon.get("/runner-jobs")["counts"]["completed"] == 1
     assert daemon.public("GET", "/healthz").status == 200
 
 
-def accepts(daemon: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
+def assert_accepted(daemon: DaemonHarness, body: bytes, headers: dict[str, str]) -> None:
     reply = daemon.public("POST", "/stitcher/webhook/github", body, headers)
     assert (reply.status, reply.json["verdict"]) == (202, "allowed")
     assert daemon.wait(reply.json["jobId"], "COMPLETED")["attempt"] == 1
 
 
-def test_a_full_disk_refuses_and_heals(build: BuildDaemon) -> None:
+def test_a_full_disk_refuses_deliveries_until_there_is_room(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     daemon.run("free")
     body = comment_body("@mosaic free touch made")
     headers = signed_headers(body)
     with full_disk(daemon):
-        refuses(daemon, body, headers)
-        refuses(daemon, body, headers)
-    accepts(daemon, body, headers)
+        assert_refused(daemon, body, headers)
+        assert_refused(daemon, body, headers)
+    assert_accepted(daemon, body, headers)
     assert daemon.stop() == 0
 
 
-def test_a_job_that_met_a_full_disk_ends_when_there_is_room(build: BuildDaemon) -> None:
+def test_a_job_on_a_full_disk_ends_when_there_is_room(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     job_id = daemon.dispatch("free", "echo up; while [ ! -e ../../../../../go ]; do sleep 0.05; done; touch made")
     daemon.step(job_id, "agent")
     with full_disk(daemon):
         (daemon.root / "go").touch()
-        # The daemon looks after this one, too, only when the agent's end could not be written.
+        # The daemon handles this job, too, only after the end of the agent could not be written.
         assert daemon.comment("@mosaic fix it").status == 503
         assert daemon.job(job_id)["status"] == "RUNNING"
     job = daemon.wait(job_id)
@@ -82,7 +82,7 @@ def test_a_job_that_met_a_full_disk_ends_when_there_is_room(build: BuildDaemon) 
     assert daemon.run("free")["status"] == "COMPLETED"
 
 
-def test_output_that_cannot_be_kept_fails_its_job_alone(build: BuildDaemon) -> None:
+def test_output_that_cannot_be_stored_fails_only_its_job(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     with full_disk(daemon, 2**20):
@@ -92,29 +92,29 @@ def test_output_that_cannot_be_kept_fails_its_job_alone(build: BuildDaemon) -> N
     assert "Traceback" not in daemon.log.read_text()
 
 
-def test_a_locked_database_refuses_and_heals(build: BuildDaemon) -> None:
+def test_a_locked_database_refuses_deliveries_until_it_is_unlocked(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     daemon.run("free")
     body = comment_body("@mosaic free touch made")
     headers = signed_headers(body)
     with locked(daemon):
-        refuses(daemon, body, headers)
-    accepts(daemon, body, headers)
+        assert_refused(daemon, body, headers)
+    assert_accepted(daemon, body, headers)
 
 
-def test_a_short_lock_is_waited_for(build: BuildDaemon) -> None:
+def test_a_short_lock_only_delays(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     job_id = daemon.dispatch("free", "echo up; sleep 60")
     daemon.step(job_id, "agent")
     with locked(daemon):
         assert daemon.job(job_id)["status"] == "RUNNING"
-    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel").status == 202
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/cancel").status == 202
     daemon.wait(job_id, "CANCELLED")
 
 
-def test_a_locked_or_full_disk_at_the_start_is_said(build: BuildDaemon) -> None:
+def test_a_locked_or_full_disk_at_the_start_is_reported(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
     daemon.stop()

@@ -1,4 +1,4 @@
-"""What GitHub sends: the body of a comment, and the headers that prove it."""
+"""Webhooks in the format of GitHub: bodies of comments, and signed headers."""
 
 import hmac
 import json
@@ -9,7 +9,7 @@ OLD_SECRET = "second-secret-of-github"
 
 
 def signed_headers(body: bytes, secret: str | None = None) -> dict[str, str]:
-    """Return the headers with which GitHub sends a comment; each call has an id of its own."""
+    """Return the headers of a comment, with a valid signature and a unique delivery id."""
     proof = hmac.digest((secret or SECRETS["github"]).encode(), body, "sha256").hex()
     return {
         "Content-Type": "application/json",
@@ -20,7 +20,7 @@ def signed_headers(body: bytes, secret: str | None = None) -> dict[str, str]:
 
 
 def comment_body(text: str, *, issue: int = 479, login: str = "octocat", repository: str = "octo-org/api") -> bytes:
-    """Return the body of a new comment on an issue of octocat's; no two are alike."""
+    """Return the body of a new comment on an issue of octocat, each with a unique id."""
     topic = {
         "number": issue,
         "title": "Pagination drops the last row",

@@ -96,6 +96,6 @@ def test_a_cancelled_job_is_over_in_two_seconds(daemon: DaemonHarness) -> None:
         lambda: any(event["type"] == "ai.tool_called" for event in daemon.job(job_id)["events"]), "a tool's call", LONG
     )
     asked = time.monotonic()
-    assert daemon.ask("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/cancel", {}).status == 202
     daemon.wait(job_id, "CANCELLED")
     assert time.monotonic() - asked < SOON

@@ -87,7 +87,7 @@ def test_a_held_job_can_be_cancelled(build: Any) -> None:
     daemon.wait(first, "RUNNING")
     second = daemon.dispatch("free")
     wait_until_held(daemon, second)
-    assert daemon.ask("POST", f"/runner-jobs/{second}/cancel", {}).status == 202
+    assert daemon.request("POST", f"/runner-jobs/{second}/cancel", {}).status == 202
     assert daemon.wait(second, "CANCELLED")["held"] is None
     release(daemon)
     assert daemon.wait(first)["status"] == "COMPLETED"
@@ -116,15 +116,15 @@ def test_rate_limits(build: Any) -> None:
     assert third.json["verdict"] == "throttled"
     assert "per_sender" in third.json["reason"]
     replay = f"/deliveries/{third.json['deliveryId']}/replay"
-    dry = daemon.ask("POST", replay, {"dryRun": True})
+    dry = daemon.request("POST", replay, {"dryRun": True})
     assert (dry.status, dry.json["verdict"], dry.json["decision"]["verdict"]) == (200, "throttled", "throttled")
-    explained = daemon.ask("POST", "/rails/explain", {"deliveryId": third.json["deliveryId"]}).json
+    explained = daemon.request("POST", "/rails/explain", {"deliveryId": third.json["deliveryId"]}).json
     assert {**explained, "micros": 0} == {**dry.json["decision"], "micros": 0}
     text = daemon.rails.read_text()
-    assert daemon.ask("POST", "/rails/simulate", {"text": text}).json["changed"] == []
+    assert daemon.request("POST", "/rails/simulate", {"text": text}).json["changed"] == []
     for _ in range(2):
         daemon.run("free")
-    reply = daemon.ask("POST", "/runner-jobs", {"type": "free"})
+    reply = daemon.request("POST", "/runner-jobs", {"type": "free"})
     assert (reply.status, reply.json["code"]) == (429, "throttled")
     assert 3000 < int(reply.headers["Retry-After"]) <= 3600
 
@@ -149,7 +149,7 @@ def test_pause_and_resume(build: Any) -> None:
     assert daemon.cli("resume").stderr == "jobs start again: 1 queued\n"
     assert daemon.wait(stored.json["jobId"])["status"] == "COMPLETED"
     assert daemon.get("/pause")["paused"] is False
-    token = {"Authorization": "Bearer a-token-for-the-walks", "Content-Type": "application/json"}
+    token = {"Authorization": "Bearer a-token-for-e2e-tests", "Content-Type": "application/json"}
     assert daemon.public("POST", "/pause", json.dumps({}).encode(), token).status == 403
 
 

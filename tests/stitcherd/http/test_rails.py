@@ -16,7 +16,7 @@ TOKENS = {"reader": ["rails:read"], "seer": ["deliveries:read"], "doer": ["jobs:
 SETTINGS = """
 [sources.far]
 kind = "github"
-secrets = [{env = "WALK_SECRET"}]
+secrets = [{env = "E2E_SECRET"}]
 workspace = "far"
 """ + "\n".join(
     f"[[tokens]]\nname = '{name}'\nsha256 = '{hashlib.sha256(name.encode()).hexdigest()}'\n"
@@ -54,7 +54,7 @@ def post_with_token(daemon: DaemonHarness, path: str, body: Any, token: str, sta
 
 
 def post(daemon: DaemonHarness, path: str, body: Any, status: int = 200) -> Any:
-    reply = daemon.ask("POST", path, body)
+    reply = daemon.request("POST", path, body)
     assert reply.status == status, reply.body
     return reply.json
 
@@ -157,7 +157,7 @@ def test_a_replay_is_answered_like_the_webhook(daemon: DaemonHarness) -> None:
     assert again["jobId"] != first["jobId"]
     delivery = daemon.get(f"/deliveries/{again['deliveryId']}")
     assert delivery["replayOf"] == first["deliveryId"]
-    assert daemon.ask("GET", f"/deliveries/{again['deliveryId']}/body").body
+    assert daemon.request("GET", f"/deliveries/{again['deliveryId']}/body").body
     assert daemon.wait(again["jobId"])["actor"].startswith("uid:")
     post(daemon, path, {"dryrun": True}, 422)
     post(daemon, "/deliveries/00000000/replay", {}, 404)
@@ -170,7 +170,7 @@ def test_a_replay_makes_no_second_job_on_a_thread(daemon: DaemonHarness) -> None
         answer = post(daemon, path, body)
         assert (answer["verdict"], answer["jobId"]) == ("duplicate", first["jobId"])
         assert "already" in answer["reason"]
-    daemon.ask("POST", f"/runner-jobs/{first['jobId']}/cancel", {})
+    daemon.request("POST", f"/runner-jobs/{first['jobId']}/cancel", {})
     daemon.wait(first["jobId"], "CANCELLED")
 
 
@@ -179,7 +179,7 @@ def test_the_schema_and_the_effective_rails(daemon: DaemonHarness) -> None:
     plain, full = daemon.get("/rails"), daemon.get("/rails?effective=true")
     assert {**plain, "effective": full["effective"]} == full
     assert full["effective"]["jobs"]["fix"]["on_interrupt"] == "fail"
-    assert daemon.ask("GET", "/rails?effective=maybe").status == 422
+    assert daemon.request("GET", "/rails?effective=maybe").status == 422
 
 
 def test_an_edit_applies_to_the_next_webhook_and_a_broken_one_does_not(daemon: DaemonHarness, text: str) -> None:
@@ -218,7 +218,7 @@ def test_observe_mode_records_decisions_and_runs_nothing(daemon: DaemonHarness, 
         assert [each["outcome"] for each in decision["checks"]].count("fail") == 1  # fix-on-command, a near miss
         answer = post(daemon, "/rails/simulate", {"text": text, "limit": 2})
         assert answer["counts"] == {"ignored→allowed": 1, "ignored→denied": 1}
-        assert daemon.ask("POST", "/runner-jobs", {"type": "free"}).status == 403
+        assert daemon.request("POST", "/runner-jobs", {"type": "free"}).status == 403
     finally:
         daemon.rails.write_text(text)
         wait_until(lambda: daemon.get("/rails")["mode"] == "enforce" or None, "mode: enforce")
@@ -259,7 +259,7 @@ def test_differences_from_the_rails_of_a_job(daemon: DaemonHarness, text: str) -
         against = daemon.get(f"/rails?against={revision}")
         assert (against["changes"], against["beforeText"]) == (wanted, text)
         for unknown in ("r-00000000", "%ed%a0%80"):
-            reply = daemon.ask("GET", f"/rails?against={unknown}")
+            reply = daemon.request("GET", f"/rails?against={unknown}")
             assert (reply.status, reply.json["code"]) == (404, "not_found")
     finally:
         daemon.rails.write_text(text)

@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 SETTINGS = "\n".join(
-    f'[sources.{name}]\nkind = "{kind}"\nsecrets = [{{env = "WALK_SECRET"}}]\nbot = "mosaic"\n'
+    f'[sources.{name}]\nkind = "{kind}"\nsecrets = [{{env = "E2E_SECRET"}}]\nbot = "mosaic"\n'
     for name, kind in (("hub", "github"), ("tea", "gitea"), ("lab", "gitlab"))
 )
 RAILS = """
