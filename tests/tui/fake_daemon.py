@@ -57,6 +57,11 @@ class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             self.events.append({**event, "jobId": job["id"] if job else None})
             self.changed.notify_all()
 
+    def change_rails(self) -> None:
+        """Put other rails in force, with three changed rules."""
+        before = self.rails["text"].replace("weaver", "tailor")
+        self.rails |= {"before": "r-51bc0000", "changes": RAILS_CHANGES, "beforeText": before}
+
     def disconnect(self, *, unreachable: bool = True) -> None:
         """End every event stream, and by default answer nothing any more."""
         with self.changed:
@@ -71,6 +76,11 @@ class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         return next((job for job in self.jobs if job["id"].endswith(name)), None)
 
 
+RAILS_CHANGES = [
+    {"what": "trigger fix-on-command", "change": "changed", "keys": ["repos"], "line": 6},
+    {"what": "guard freeze", "change": "added", "keys": [], "line": 7},
+    {"what": "group team", "change": "removed", "keys": [], "line": None},
+]
 RAILS = {
     "revision": "r-4f2a91c0",
     "loadedAt": "2026-11-22T13:58:00.000Z",

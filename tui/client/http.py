@@ -108,10 +108,6 @@ class DaemonClient:
             raise ApiError(_problem(response, content), content)
         return content, int(total or len(content))
 
-    def part(self, path: str, span: str) -> tuple[bytes, int]:
-        """Return a range of a document and the size of the whole."""
-        return self.get_range(path, (), span)
-
     def _request(self, method: str, target: str, body: bytes | None = None) -> bytes:
         connection = _UnixConnection(self.path, self._timeout)
         try:
@@ -144,16 +140,6 @@ def quote_segment(text: str) -> str:
         return quote(text, safe="")
     except UnicodeEncodeError as error:
         raise NotUtf8("an id is not UTF-8") from error
-
-
-def job_path(job_id: str) -> str:
-    """Return the route of a job."""
-    return f"/runner-jobs/{quote_segment(job_id)}"
-
-
-def delivery_path(delivery_id: str) -> str:
-    """Return the route of a delivery."""
-    return f"/deliveries/{quote_segment(delivery_id)}"
 
 
 def decode(document: bytes, type_: type[T]) -> T:

@@ -11,7 +11,7 @@ from shared.models import Status
 from tui.client.http import ApiError
 from tui.client.views import MAX_TABS, VIEW_NAME, ViewError, load_views, save_views
 from tui.screens.dialogs import ConfirmDialog, InputDialog
-from tui.screens.jobs_list import Jobs, selection_segments
+from tui.screens.jobs_list import JobList, selection_segments
 from tui.screens.session import Session
 from tui.text.jobs import counted
 from tui.text.plain import plain, width
@@ -96,7 +96,7 @@ class JobQueryBar(Vertical):
         yield Bar(id="fault")
         yield Bar(id="heading")
 
-    def draw(self, jobs: Jobs, query: JobQuery, tabs: Sequence[JobTab], counts: dict[str, int]) -> None:
+    def draw(self, jobs: JobList, query: JobQuery, tabs: Sequence[JobTab], counts: dict[str, int]) -> None:
         """Draw all lines; `counts` are the numbers of all jobs by status."""
         tiny, typing = self.screen.has_class("-tiny"), self.query_one(FilterBar).display
         save: list[BarSegment] = [("S save as view ", "dim", "screen.press('S')")] if query.filter else []

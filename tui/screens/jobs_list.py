@@ -1,10 +1,15 @@
-"""The list of jobs with the actions on the selected ones: those marked, the one under the cursor, or all that match."""
+"""The list of jobs: draws a board, and acts on the selected jobs.
+
+Selected are the marked jobs, the one under the cursor, or all that match the query. Cursor, scroll position and marks
+belong to jobs, not to rows.
+"""
 
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from shared.models import RunnerJob
+from shared.api import JobPage
+from shared.models import OPEN_STATUSES, RunnerJob
 from tui.screens.actions import (
     APPROVE,
     CANCEL,
@@ -17,14 +22,16 @@ from tui.screens.actions import (
 )
 from tui.screens.session import Session
 from tui.widgets.bar import BarSegment
-from tui.widgets.board import Board
-from tui.widgets.job_list import JobList
+from tui.widgets.board import Board, PageRequest, Splice
+from tui.widgets.job_row import job_line, placeholder_line
+from tui.widgets.lines import RowView
+from tui.widgets.paint import StyledLine
 
 ALL_SELECTED = "all that match selected · c cancel · r retry   "
 
 
-class Jobs(JobList):
-    """The list as its keys see it; `filter` is the one that all its jobs match."""
+class JobList(RowView):
+    """The rows of a board; a cursor on the newest job stays on the newest. `filter` is what all its jobs match."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark"),
@@ -40,10 +47,30 @@ class Jobs(JobList):
     ]
 
     def __init__(self, session: Session, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
-        super().__init__(Board(), session.clock, id=id)
+        super().__init__(id=id)
+        self.board = Board()
         self.filter = ""
+        self.marked: dict[str, None] = {}
         self.all_selected = False  # also the jobs that are not loaded
+        self.new_above = 0  # rows that were added at the top while the cursor was further down
+        self.hidden_columns: frozenset[str] = frozenset()
         self._session = session
+        self._drawn: dict[int, StyledLine] = {}
+
+    @property
+    def count(self) -> int:
+        """The number of known jobs."""
+        return len(self.board.ids)
+
+    @property
+    def current_id(self) -> str | None:
+        """The id of the job under the cursor."""
+        return self.board.ids[self.cursor] if self.count else None
+
+    @property
+    def current(self) -> RunnerJob | None:
+        """The job under the cursor; None if there is none or it is not loaded yet."""
+        return self.board.job(self.cursor) if self.count else None
 
     @property
     def selected(self) -> list[RunnerJob]:
@@ -51,15 +78,76 @@ class Jobs(JobList):
         found = map(self.board.cached, self.marked) if self.marked else [self.current]
         return [job for job in found if job is not None]
 
-    def show(self, board: Board) -> None:
-        """Show another board, with nothing selected."""
-        self.all_selected = False
-        super().show(board)
+    def draw(self, at: int, cells: int) -> StyledLine:
+        """Return the line of a job."""
+        self._drawn[at] = self._line(at, cells)
+        return self._drawn[at]
 
-    def clear_marks(self) -> None:
-        """Clear the selection."""
+    def _line(self, at: int, cells: int) -> StyledLine:
+        job_id = self.board.ids[at]
+        job = self.board.job(at)
+        if job is None:
+            return placeholder_line(job_id)
+        marked, activity = job_id in self.marked, self.board.activity(job_id)
+        return job_line(job, activity, cells, self._session.clock(), marked=marked, without=self.hidden_columns)
+
+    def tick(self, *, ages: bool) -> None:
+        """Redraw the visible rows whose times have changed; those of finished jobs only with `ages`."""
+        first, last = self.visible_rows
+        for at in range(first, min(last + 1, self.count)):
+            job = self.board.job(at)
+            if (ages or (job and job.status in OPEN_STATUSES)) and self._drawn.get(at) != self._line(
+                at, self.line_width
+            ):
+                self.refresh_line(at)
+        self._drawn = {at: line for at, line in self._drawn.items() if first <= at <= last}
+
+    def show(self, board: Board) -> None:
+        """Show another board from its newest job on, with nothing selected."""
+        self.board = board
+        self.cursor = 0
+        self.new_above = 0
+        self.marked.clear()
         self.all_selected = False
-        super().clear_marks()
+        self.recount()
+        self.jump(0)
+
+    def merge_page(self, request: PageRequest, page: JobPage) -> None:
+        """Merge a page into the board and redraw; the visible jobs stay where they are."""
+        top = self.scroll_offset.y
+        newest = top == 0 and self.cursor == 0
+        anchors = [self.board.ids[at] for at in (self.cursor, top)] if self.count > top else []
+        splice = self.board.merge(request, page)
+        if newest or not anchors:
+            self.recount()
+            return
+        rows = zip((self.cursor, top), anchors, strict=True)
+        self.cursor, now_top = (self._row_of(row, job_id, splice) for row, job_id in rows)
+        if top:
+            self.new_above += max(now_top - top, 0)
+        self.recount()
+        if top:
+            self.jump(now_top)
+
+    def _row_of(self, row: int, job_id: str, splice: Splice) -> int:
+        """Return the row of a job after a splice; a job that is gone leaves its row to the next one."""
+        moved = splice.moved(row)
+        if moved is not None:
+            return moved
+        section = self.board.ids[splice.start : splice.start + splice.added]
+        return splice.start + section.index(job_id) if job_id in section else min(row, max(self.count - 1, 0))
+
+    def move(self, cursor: int) -> None:
+        """Set the cursor; at the top there are no new rows above it."""
+        super().move(cursor)
+        if self.cursor == 0:
+            self.new_above = 0
+
+    def clear_selection(self) -> None:
+        """Remove all marks."""
+        self.marked.clear()
+        self.all_selected = False
+        self.refresh()
         self.post_message(self.Moved())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -81,14 +169,28 @@ class Jobs(JobList):
             work = run_action(self._session, JOB_ACTIONS[verb], self.selected)
         self._session.start(work, group="actions")
 
+    def action_mark(self) -> None:
+        """Mark or unmark the job under the cursor, and move to the next."""
+        if self.count:
+            job_id = self.board.ids[self.cursor]
+            if job_id in self.marked:
+                del self.marked[job_id]
+            else:
+                self.marked[job_id] = None
+            self.move(self.cursor + 1)
+
     def action_all(self) -> None:
         """Select every job that matches tab and filter, or no longer."""
         self.all_selected = not self.all_selected
         self.post_message(self.Moved())
 
     def action_range(self) -> None:
-        """Mark all from the last mark to the cursor."""
-        self.mark_range()
+        """Mark every job from the last marked one to the cursor."""
+        last_marked = next(reversed(self.marked), "")
+        if last_marked in self.board.ids:
+            first, last = sorted((self.board.ids.index(last_marked), self.cursor))
+            self.marked |= dict.fromkeys(self.board.ids[first : last + 1])
+            self.refresh()
         self.post_message(self.Moved())
 
     def action_copy(self) -> None:
@@ -106,7 +208,7 @@ class Jobs(JobList):
             self._session.open("why", self.current_id)
 
 
-def selection_segments(jobs: Jobs, total: int) -> list[BarSegment]:
+def selection_segments(jobs: JobList, total: int) -> list[BarSegment]:
     """Return what is selected, what is new above, and how many of `total` jobs are listed."""
     segments: list[BarSegment] = []
     if jobs.all_selected:

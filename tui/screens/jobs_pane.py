@@ -16,7 +16,7 @@ from tui.client import api
 from tui.client.http import DaemonUnreachable
 from tui.client.views import MAX_TABS, ViewError, expand_views
 from tui.screens.job_query import TABS, WAITING_TAB, JobQuery, JobQueryBar, all_tabs, delete_view, read_views, save_view
-from tui.screens.jobs_list import Jobs
+from tui.screens.jobs_list import JobList
 from tui.screens.session import DAEMON_ERRORS, Session
 from tui.widgets.bar import Bar
 from tui.widgets.board import Board, PageRequest
@@ -53,13 +53,13 @@ class JobsPane(Vertical):
     def compose(self) -> ComposeResult:
         """Stack query and list."""
         yield JobQueryBar(lambda: filter_values(self.jobs.board, self._views))
-        yield Jobs(self._session, id="jobs")
+        yield JobList(self._session, id="jobs")
         yield Bar(id="empty")
 
     @property
-    def jobs(self) -> Jobs:
+    def jobs(self) -> JobList:
         """The list."""
-        return self.query_one(Jobs)
+        return self.query_one(JobList)
 
     @property
     def _query_bar(self) -> JobQueryBar:
@@ -124,7 +124,7 @@ class JobsPane(Vertical):
     def action_clear(self) -> None:
         """Clear the selection or, if there is none, filter and tab."""
         if self.jobs.marked or self.jobs.all_selected:
-            self.jobs.clear_marks()
+            self.jobs.clear_selection()
         else:
             self.show(JobQuery())
 
@@ -178,7 +178,7 @@ class JobPageLoader:
     """
 
     def __init__(
-        self, session: Session, jobs: Jobs, changed: Callable[[], None], failed: Callable[[Exception], None]
+        self, session: Session, jobs: JobList, changed: Callable[[], None], failed: Callable[[Exception], None]
     ) -> None:
         self._session = session
         self._jobs = jobs

@@ -7,8 +7,8 @@ from tests.tui.documents import Document
 from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, stitcher_app, wait_for_text, wait_until
 from tui.screens.jobs import JobsScreen
+from tui.screens.jobs_list import JobList
 from tui.screens.simulation import SimulationScreen
-from tui.widgets.job_list import JobList
 
 
 def _jobs(pilot: Pilot[None]) -> JobList:
@@ -90,18 +90,6 @@ async def test_a_job_that_waits_is_notified(daemon: FakeDaemon, make_app: MakeAp
         await wait_for_text(pilot, "00000009 waits for you")
 
 
-CHANGES = [
-    {"what": "trigger fix-on-command", "change": "changed", "keys": ["repos"], "line": 6},
-    {"what": "guard freeze", "change": "added", "keys": [], "line": 7},
-    {"what": "group team", "change": "removed", "keys": [], "line": None},
-]
-
-
-def changed(daemon: FakeDaemon) -> None:
-    before = daemon.rails["text"].replace("weaver", "tailor")
-    daemon.rails.update({"before": "r-51bc0000", "changes": CHANGES, "beforeText": before})
-
-
 async def test_a_reload_shows_what_it_changes(
     daemon: FakeDaemon,
     simulation: Document,
@@ -109,7 +97,7 @@ async def test_a_reload_shows_what_it_changes(
 ) -> None:
     async with make_app().run_test(size=(160, 40)) as pilot:
         await wait_for_text(pilot, "rails r-4f2a91c0")
-        changed(daemon)
+        daemon.change_rails()
         daemon.commit_event("rails.reloaded", revision="r-4f2a91c0")
         said = "rails r-51bc0000 → r-4f2a91c0 in force · 3 rules changed · of the last 1,000 deliveries: 3 now denied"
         await wait_for_text(pilot, said, "1 newly allowed")
@@ -128,7 +116,7 @@ async def test_a_reload_is_notified_on_other_screens(daemon: FakeDaemon, make_ap
         await wait_for_text(pilot, "rails r-4f2a91c0")
         await pilot.press("t")
         await wait_for_text(pilot, "no events yet")
-        changed(daemon)
+        daemon.change_rails()
         daemon.commit_event("rails.reloaded")
         await wait_for_text(pilot, "3 rules changed")
 

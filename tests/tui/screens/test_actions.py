@@ -13,13 +13,17 @@ from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, stitcher_app, wait_for_text, wait_until
 from tui.screens.dialogs import InputDialog
 from tui.screens.jobs import JobsScreen
-from tui.widgets.job_list import JobList
+from tui.screens.jobs_list import JobList
 
 WAITING = {"guards": ["outsider-text"], "by": ["maintainers"], "expiresAt": "2026-11-23T13:30:00.000Z"}
 
 
 ASKS = {"id": "guard:outsider-text", "kind": "guard", "outcome": "ask", "line": 63, "seen": "github:drive-by",
         "wanted": "in team", "because": None}  # fmt: skip
+
+
+def rows(pilot: Pilot[None]) -> int:
+    return int(pilot.app.screen_stack[0].query_one(JobList).count)
 
 
 @pytest.fixture
@@ -132,10 +136,6 @@ async def test_nothing_waits(daemon: FakeDaemon, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40)) as pilot:
         await pilot.press("3")
         await wait_for_text(pilot, "nothing waits for you")
-
-
-def rows(pilot: Pilot[None]) -> int:
-    return int(pilot.app.screen_stack[0].query_one(JobList).count)
 
 
 async def test_export_of_all_jobs(

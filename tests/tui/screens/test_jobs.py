@@ -8,7 +8,13 @@ from textual.pilot import Pilot
 from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
 from tui.screens.dialogs import ConfirmDialog
-from tui.widgets.job_list import JobList
+from tui.screens.jobs_list import JobList
+
+
+def _jobs(pilot: Pilot[None]) -> JobList:
+    found = pilot.app.screen_stack[0].query_one(JobList)
+    assert isinstance(found, JobList)
+    return found
 
 
 def _fill(daemon: FakeDaemon, number: int) -> None:
@@ -317,9 +323,3 @@ async def test_themes(daemon: FakeDaemon, make_app: MakeApp, theme: str) -> None
             pilot.app.theme = theme
         await pilot.pause()
         assert "✗ failed" in screen_text(pilot.app)
-
-
-def _jobs(pilot: Pilot[None]) -> JobList:
-    found = pilot.app.screen_stack[0].query_one(JobList)
-    assert isinstance(found, JobList)
-    return found

@@ -7,7 +7,7 @@ from textual.pilot import Pilot
 from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
 from tui.screens.jobs import JobsScreen
-from tui.widgets.job_list import JobList
+from tui.screens.jobs_list import JobList
 
 
 def rows(pilot: Pilot[None]) -> int:

@@ -5,7 +5,7 @@ from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_u
 
 
 async def test_what_changed_is_marked_and_shown(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    changed(daemon)
+    daemon.change_rails()
     async with make_app().run_test(size=(120, 40)) as pilot:
         await pilot.press("R")
         await wait_for_text(pilot, "~   7     tries: 3", "Changes 3")
@@ -47,18 +47,6 @@ async def test_the_text_goes_to_a_pager(make_app: MakeApp) -> None:
         await wait_until(
             pilot, lambda: "suspend" in screen_text(pilot.app).lower()
         )  # what a test stands in has no terminal
-
-
-CHANGES = [
-    {"what": "trigger fix-on-command", "change": "changed", "keys": ["repos"], "line": 6},
-    {"what": "guard freeze", "change": "added", "keys": [], "line": 7},
-    {"what": "group team", "change": "removed", "keys": [], "line": None},
-]
-
-
-def changed(daemon: FakeDaemon) -> None:
-    before = daemon.rails["text"].replace("weaver", "tailor")
-    daemon.rails.update({"before": "r-51bc0000", "changes": CHANGES, "beforeText": before})
 
 
 async def test_warnings_errors_and_reloads(daemon: FakeDaemon, make_app: MakeApp) -> None:
