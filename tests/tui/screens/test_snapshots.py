@@ -1,6 +1,11 @@
-"""How the screens look, at a standing clock: a picture of each, and beside it the same as text that one can read."""
+"""Snapshots of the screens, each as a picture and as readable text; the clock stands still.
+
+What all screens share, the title and the key hints, is hidden in the pictures, but for those in docs/, and compared in
+one test: a new global key changes few files.
+"""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,12 +15,12 @@ from textual.pilot import Pilot
 from shared.api import SimulationResult
 from tests.tui import documents
 from tests.tui.fake_daemon import FakeDaemon
-from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
+from tests.tui.screens.screen import MakeApp, screen_text, stitcher_app, wait_for_text, wait_until
 
 TEXTS = Path(__file__).parents[1] / "snapshots"
 Keys = tuple[str, ...]
 
-Step = tuple[Keys, str]  # keys, and what is on screen then
+Step = tuple[Keys, str]  # keys, and a text that is on the screen then
 
 SCREENS: dict[str, tuple[Step, ...]] = {
     "jobs": ((("down", "down", "space"), "1 selected"),),
@@ -35,7 +40,8 @@ SCREENS: dict[str, tuple[Step, ...]] = {
     "confirm": ((("down",), "c cancel"), (("c",), "any other key")),
 }
 SIZES = [(120, 40), (80, 24)]
-LOOKS = [*((name, size) for name in SCREENS for size in SIZES), ("jobs", (60, 15))]
+PICTURES = [*((name, size) for name in SCREENS for size in SIZES), ("jobs", (60, 15))]
+IN_DOCS = [("jobs", (120, 40)), ("job", (120, 40))]  # see tools/pictures.py
 
 WAITING = {"guards": ["outsider-text"], "by": ["maintainers"], "expiresAt": "2026-11-23T13:30:00.000Z"}
 DIFF = b"""\
@@ -101,7 +107,7 @@ def busy(daemon: FakeDaemon) -> FakeDaemon:
 
 
 def _simulation() -> SimulationResult:
-    """What the other rails would have said of two deliveries."""
+    """Return a simulation that changes two deliveries."""
     decision = {**documents.DECISION, "reason": "reason 1"}
     about = {
         **{key: documents.DELIVERY[key] for key in ("receivedAt", "event", "action", "sender", "repository")},
@@ -125,8 +131,8 @@ def _at(second: int) -> str:
     return f"2026-11-22T14:{2 + second // 60:02}:{second % 60:02}.000Z"
 
 
-@pytest.mark.parametrize(("name", "size"), LOOKS, ids=[f"{name}-{size[0]}x{size[1]}" for name, size in LOOKS])
-def test_looks(
+@pytest.mark.parametrize(("name", "size"), PICTURES, ids=[f"{name}-{size[0]}x{size[1]}" for name, size in PICTURES])
+def test_screen(
     busy: FakeDaemon,
     make_app: MakeApp,
     snap_compare: Callable[..., bool],
@@ -138,34 +144,70 @@ def test_looks(
     file = TEXTS / f"{name}-{size[0]}x{size[1]}.txt"
     update = bool(request.config.getoption("update_snapshots"))
 
-    async def lead(pilot: Pilot[None]) -> None:
+    async def show(pilot: Pilot[None]) -> None:
         nonlocal text
-        await wait_for_text(pilot, "octo-org/api#479", "▲ rails r-4f2a")
-        await wait_until(pilot, lambda: "queue 3" in screen_text(pilot.app) or size[0] < 80)
-        if name == "simulation":
-            app_.session.open("simulation", _simulation(), "rails.new.yaml")
-        if name == "lost":
-            busy.disconnect()
-        for keys, there in SCREENS[name]:
-            await pilot.press(*keys)
-            await wait_for_text(pilot, there)
-        text = await _at_rest(pilot, file, update=update)
+        await _show_screen(pilot, busy, name)
+        if (name, size) not in IN_DOCS:
+            _hide_shared_bars(pilot)
+        text = await _wait_for_snapshot(pilot, partial(_whole_screen, pilot), file, update=update)
 
-    app_ = make_app(pauses=(60.0,))
-    alike = snap_compare(app_, terminal_size=size, run_before=lead)
+    same_picture = snap_compare(make_app(pauses=(60.0,)), terminal_size=size, run_before=show)
     _compare(file, text, update=update)
-    assert alike
+    assert same_picture
 
 
-async def _at_rest(pilot: Pilot[None], file: Path, *, update: bool) -> str:
-    """Return the screen as it is once it is as it shall be, or for long has not been that.
+@pytest.mark.parametrize("size", SIZES, ids=[f"{columns}x{rows}" for columns, rows in SIZES])
+async def test_titles_and_key_hints(
+    busy: FakeDaemon, make_app: MakeApp, request: pytest.FixtureRequest, size: tuple[int, int]
+) -> None:
+    file = TEXTS / f"bars-{size[0]}x{size[1]}.txt"
+    update = bool(request.config.getoption("update_snapshots"))
+    wanted = {} if update else dict(block.split("\n", 1) for block in file.read_text("utf-8").split("\n\n"))
+    found = {}
+    for name in SCREENS:
+        async with make_app(pauses=(60.0,)).run_test(size=size) as pilot:
+            await _show_screen(pilot, busy, name)
+            found[name] = await _wait_for(pilot, partial(_shared_bars, pilot), wanted.get(name, "").rstrip("\n"))
+        busy.unreachable = False
+    _compare(file, "\n\n".join(f"{name}\n{bars}" for name, bars in found.items()) + "\n", update=update)
 
-    Messages may still be under way when what was waited for is there: the hints follow what they hint at.
-    """
-    wanted = "" if update else file.read_text("utf-8")
+
+async def _show_screen(pilot: Pilot[None], daemon: FakeDaemon, name: str) -> None:
+    """Lead the app to a screen."""
+    await wait_for_text(pilot, "octo-org/api#479", "▲ rails r-4f2a")
+    await wait_until(pilot, lambda: "queue 3" in screen_text(pilot.app) or pilot.app.size.width < 80)
+    if name == "simulation":
+        stitcher_app(pilot).session.open("simulation", _simulation(), "rails.new.yaml")
+    if name == "lost":
+        daemon.disconnect()
+    for keys, text in SCREENS[name]:
+        await pilot.press(*keys)
+        await wait_for_text(pilot, text)
+
+
+def _hide_shared_bars(pilot: Pilot[None]) -> None:
+    for screen in pilot.app.screen_stack:
+        screen.query("#title, #hints").set(visible=False)
+
+
+def _shared_bars(pilot: Pilot[None]) -> str:
+    lines = screen_text(pilot.app).split("\n")
+    return f"{lines[0]}\n{lines[-1]}"
+
+
+def _whole_screen(pilot: Pilot[None]) -> str:
+    return f"{screen_text(pilot.app).rstrip()}\n"
+
+
+async def _wait_for_snapshot(pilot: Pilot[None], read: Callable[[], str], file: Path, *, update: bool) -> str:
+    return await _wait_for(pilot, read, "" if update else file.read_text("utf-8"))
+
+
+async def _wait_for(pilot: Pilot[None], read: Callable[[], str], wanted: str) -> str:
+    """Return what is read once it is as wanted, or after a while; messages may still change the screen until then."""
     text = ""
-    for _ in range(40 if update else 600):
-        text = f"{screen_text(pilot.app).rstrip()}\n"
+    for _ in range(600 if wanted else 40):
+        text = read()
         if text == wanted:
             break
         await pilot.pause(0.05)
