@@ -43,7 +43,8 @@ def stage() -> Iterator[DemoEnvironment]:
 
 
 def test_a_waiting_job_is_approved_and_new_rails_show_their_effect(stage: DemoEnvironment) -> None:
-    terminal = Terminal(["-m", "tui", "--socket", str(stage.socket), "--config", str(stage.config)])
+    argv = ["-m", "tui", "--socket", str(stage.socket), "--config", str(stage.config)]
+    terminal = Terminal(argv, (160, 40))  # as wide as the longest notice
     try:
         until(terminal, lambda text: "queue 0" in text.splitlines()[0])
         webhooks.send_comment(stage, webhooks.IssueComment(7, "Pages end early", "octocat", "@mosaic fix"))

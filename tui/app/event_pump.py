@@ -1,6 +1,6 @@
 """Applies the event feed to the session: events, connection state, daemon status and the rails in force.
 
-The screens are told at most 15 times a second, which is as often as anybody can see.
+The screens are updated at most 15 times a second, which is as often as anybody can see.
 """
 
 from functools import partial
@@ -113,7 +113,7 @@ class EventPump:
         try:
             state = (await session.call(api.get_rails)).value
         except DAEMON_ERRORS:
-            return  # the banner tells that the connection is lost
+            return  # the banner shows that the connection is lost
         revision = f"rails {plain(state.revision)}" if state.revision else "no rails"
         session.rails_label = f"▲ {revision}" if state.error else revision
         reloaded = event is not None and event.type == "rails.reloaded"

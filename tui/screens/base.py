@@ -132,7 +132,7 @@ class BaseScreen(Screen[None]):
         self.set_focus(focus)
 
     def show_error(self, error: Exception) -> None:
-        """Notify the user of an error; a lost connection is told by the banner already."""
+        """Notify the user of an error; the banner shows a lost connection already."""
         if not isinstance(error, DaemonUnreachable):
             self.session.notify(str(error), error=True)
 

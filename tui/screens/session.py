@@ -131,7 +131,7 @@ class Session:
             pulse = (await self.call(api.get_pulse)).value
             ready = (await self.call(api.get_readiness)).value if readiness else self.status.readiness
         except DAEMON_ERRORS:
-            return  # the banner tells that the connection is lost
+            return  # the banner shows that the connection is lost
         status = DaemonStatus(pulse, ready)
         if status != self.status:
             self.status = status

@@ -99,8 +99,8 @@ async def test_a_reload_shows_what_it_changes(
         await wait_for_text(pilot, "rails r-4f2a91c0")
         daemon.change_rails()
         daemon.commit_event("rails.reloaded", revision="r-4f2a91c0")
-        said = "rails r-51bc0000 → r-4f2a91c0 in force · 3 rules changed · of the last 1,000 deliveries: 3 now denied"
-        await wait_for_text(pilot, said, "1 newly allowed")
+        notice = "rails r-51bc0000 → r-4f2a91c0 in force · 3 rules changed · of the last 1,000 deliveries: 3 now denied"
+        await wait_for_text(pilot, notice, "1 newly allowed")
         body = next(body for path, body in daemon.requests if path == "POST /rails/simulate")
         assert body == {"text": daemon.rails["text"], "limit": 1000}
         await pilot.press("s")

@@ -63,7 +63,7 @@ async def test_an_approval_shows_its_effect_and_only_y_confirms_it(
             await pilot.press("a")
             await wait_for_text(pilot, "Approve 1 job?")
             text = screen_text(pilot.app)
-            for said in (
+            for fact in (
                 "by source:github/octocat on octo-org/api#1",
                 "23h left · outsider-text, by maintainers",
                 "weaver → agent, up to 3 tries, sandbox bwrap",
@@ -71,7 +71,7 @@ async def test_an_approval_shows_its_effect_and_only_y_confirms_it(
                 "prompt   line 1\\x1b[2J",
                 "line 8",
             ):
-                assert said in text, said
+                assert fact in text, fact
             assert "line 9" not in text
             await pilot.press(no)
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))

@@ -48,11 +48,11 @@ def job(daemon: FakeDaemon) -> Document:
     daemon.logs["step-1"] = b"the first attempt\n"
     daemon.logs["step-2"] = b"".join(b"%s %03d\n" % (b"odd" if at % 2 else b"even", at) for at in range(1000))
     daemon.diffs[f"{job['id']}/2"] = DIFF
-    said = {"stepId": "step-2", "jobId": job["id"]}
+    origin = {"stepId": "step-2", "jobId": job["id"]}
     events = [
-        {**documents.event(1, "step.output", offset=0, length=4000, text="even 000"), **said, "timestamp": _at(66)},
-        {**documents.event(2, "step.output", offset=4000, length=4500, text="odd 999"), **said, "timestamp": _at(67)},
-        {**documents.event(3, "gate.failed", name="tests"), **said},
+        {**documents.event(1, "step.output", offset=0, length=4000, text="even 000"), **origin, "timestamp": _at(66)},
+        {**documents.event(2, "step.output", offset=4000, length=4500, text="odd 999"), **origin, "timestamp": _at(67)},
+        {**documents.event(3, "gate.failed", name="tests"), **origin},
     ]
     daemon.details[job["id"]] = {"steps": steps, "events": events, "prompt": "mend it"}
     return job

@@ -28,10 +28,16 @@ async def test_nothing_changed_yet(make_app: MakeApp) -> None:
 
 
 async def test_the_line_of_an_error_is_shown_with_its_place(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    said = "unknown capability 'git:comit'"
-    daemon.rails["error"] = {"line": 34, "column": 11, "message": said, "at": "x", "source": "    needs: git:comit\x1b"}
+    error = "unknown capability 'git:comit'"
+    daemon.rails["error"] = {
+        "line": 34,
+        "column": 11,
+        "message": error,
+        "at": "x",
+        "source": "    needs: git:comit\x1b",
+    }
     async with make_app().run_test(size=(120, 40)) as pilot:
-        await wait_for_text(pilot, f"▲ rails.yaml:34:11 {said} · kept r-4f2a91c0 from 13:58")
+        await wait_for_text(pilot, f"▲ rails.yaml:34:11 {error} · kept r-4f2a91c0 from 13:58")
         await pilot.press("R")
         await wait_for_text(pilot, "▲  34     needs: git:comit\\x1b")
         lines = screen_text(pilot.app).splitlines()

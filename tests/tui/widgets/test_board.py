@@ -1,4 +1,4 @@
-"""The board: whatever the daemon's list does, the rows that are looked at become the daemon's rows."""
+"""The board: whatever happens to the daemon's list, the visible rows become the daemon's rows."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def _settle(board: Board, truth: list[str], everything: list[str], window: tuple
         if ask is None:
             return asked
         board.merge(ask, _answer(truth, everything, ask))
-    raise AssertionError("it asks for ever")
+    raise AssertionError("the board never stops requesting pages")
 
 
 def test_the_first_page_and_those_below() -> None:
@@ -59,7 +59,7 @@ def test_no_jobs_at_all() -> None:
     assert board.next_request(0, 30) is None
 
 
-def test_an_event_outdates_its_row_alone() -> None:
+def test_an_event_makes_only_its_row_stale() -> None:
     jobs = [f"{number:08}" for number in range(100, 0, -1)]
     board = Board()
     _settle(board, jobs, jobs, (0, 30))
@@ -78,7 +78,7 @@ def test_events_that_change_no_row(type_: str) -> None:
     assert board.next_request(0, 30) is None
 
 
-def test_a_kind_of_event_that_is_not_known_is_a_change() -> None:
+def test_an_event_of_an_unknown_type_is_a_change() -> None:
     board = Board()
     _settle(board, ["00000001"], ["00000001"], (0, 30))
     board.apply([_event("job.teleported", "00000001")])
@@ -99,7 +99,7 @@ def test_new_jobs_come_on_top() -> None:
     assert splice.moved(199) == 201
 
 
-def test_more_new_jobs_than_a_page_holds_begin_the_list_anew() -> None:
+def test_more_new_jobs_than_a_page_holds_restart_the_list() -> None:
     jobs = [f"{number:08}" for number in range(100, 0, -1)]
     board = Board()
     _settle(board, jobs, jobs, (0, 30))
@@ -110,7 +110,7 @@ def test_more_new_jobs_than_a_page_holds_begin_the_list_anew() -> None:
     assert board.more
 
 
-def test_jobs_far_away_are_forgotten_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_beyond_the_cache_are_requested_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.widgets.board.CACHED_JOBS", 500)
     jobs = [f"{number:08}" for number in range(1200, 0, -1)]
     board = Board()
@@ -123,7 +123,7 @@ def test_jobs_far_away_are_forgotten_and_asked_for_again(monkeypatch: pytest.Mon
     assert all(board.job(row) for row in range(31))
 
 
-def test_what_the_last_event_said() -> None:
+def test_the_latest_activity_of_a_job() -> None:
     board = Board()
     board.apply([_event("step.started", "j", name="tests", phase="VALIDATION", **{"try": 2})])
     assert board.activity("j") == "gate tests (try 2)"
@@ -134,7 +134,7 @@ def test_what_the_last_event_said() -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_what_is_looked_at_becomes_true(data: st.DataObject) -> None:
+def test_visible_rows_become_up_to_date(data: st.DataObject) -> None:
     """A filtered list: jobs are made, begin to match and cease to; what is on screen is a part of the daemon's list."""
     everything = [f"{number:08}" for number in range(data.draw(st.integers(0, 900)), 0, -1)]
     matching = {name for name in everything if int(name) % 3}
@@ -154,7 +154,7 @@ def test_what_is_looked_at_becomes_true(data: st.DataObject) -> None:
         shown = board.ids[top : top + 21]
         start = truth.index(shown[0]) if shown else 0
         assert shown == truth[start : start + len(shown)]
-        left = max(len(board.ids) - top, 0)  # the list may have become shorter than where one looked
+        left = max(len(board.ids) - top, 0)  # the list may have become shorter than the visible rows
         assert len(shown) in {min(21, len(truth) - start), left}
         assert board.ids[:200] == truth[:200][: len(board.ids)]
         assert len(set(board.ids)) == len(board.ids)
