@@ -247,9 +247,3 @@ class SimulationResult(WireStruct, frozen=True):
     changed: tuple[SimulationChange, ...]
     counts: dict[str, int]
     skipped: dict[Literal["bodyGone", "sourceGone", "unreadable"], int]
-
-
-class RailsFaults(WireStruct, frozen=True):
-    """What is wrong with a text of rails.yaml."""
-
-    faults: tuple[RailsFault, ...] = ()

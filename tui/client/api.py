@@ -6,6 +6,7 @@ All raise ApiError, DaemonUnreachable and NotUtf8, and `Reply.value` raises Inva
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
+from http import HTTPStatus
 from http.client import HTTPResponse
 
 from msgspec import Raw, Struct
@@ -44,10 +45,12 @@ def get_meta(client: DaemonClient) -> Reply[Meta]:
 
 
 def get_readiness(client: DaemonClient) -> Reply[Readiness]:
-    """Return whether the daemon is ready; 503 is an answer too."""
+    """Return whether the daemon is ready; the status 503 has the same body."""
     try:
         return Reply(client.get("/readyz"), Readiness)
     except ApiError as error:
+        if error.problem.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
         return Reply(error.document, Readiness)
 
 

@@ -1,4 +1,4 @@
-"""Passes texts on to $PAGER and to new files."""
+"""Takes text out of the interface: into the user's pager, or into a new file."""
 
 import os
 import shlex
@@ -10,8 +10,9 @@ from pathlib import Path
 
 
 def show_in_pager(lines: Iterable[str]) -> None:
-    """Show lines of plain text in $PAGER until the user leaves it; raises OSError, and what `lines` raises."""
+    """Show lines, which must be plain, in $PAGER until it ends; raises OSError, and what `lines` raises."""
     pager = shlex.split(os.environ.get("PAGER") or "less")
+    # The pipe breaks if the user quits the pager early.
     with suppress(BrokenPipeError), subprocess.Popen(pager, stdin=subprocess.PIPE) as process:
         assert process.stdin  # noqa: S101 (it is a pipe)
         for line in lines:
@@ -19,7 +20,7 @@ def show_in_pager(lines: Iterable[str]) -> None:
 
 
 def save_new_file(path: Path, chunks: Iterable[bytes]) -> tuple[Path, int]:
-    """Write a new file and return its path and size; a number is added to the name of a file that exists already.
+    """Write a new file and return its path and size; if the name is taken, a number is added to it.
 
     Raises OSError, and what `chunks` raises.
     """
