@@ -1,1 +1,1 @@
-"""Package app."""
+"""The full-screen application, and what keeps its session up to date."""
