@@ -1,12 +1,12 @@
-"""What holds for all tests: hypothesis tries the same examples in each run, so that a change is judged by itself.
+"""Settings of all tests: Hypothesis tries the same examples in every run, so that results are reproducible.
 
-STITCHER_EXPLORE=1 make test        tries others, and keeps what it finds in .hypothesis
+STITCHER_EXPLORE=1 make test        tries other examples, and keeps failing ones in .hypothesis
 """
 
 import os
 
 from hypothesis import settings
 
-settings.register_profile("the same each time", derandomize=True)
+settings.register_profile("reproducible", derandomize=True)
 if not os.environ.get("STITCHER_EXPLORE"):
-    settings.load_profile("the same each time")
+    settings.load_profile("reproducible")

@@ -46,9 +46,9 @@ def test_the_demo_succeeds(tmp: Path) -> None:
     with _start(tmp, "--json") as demo:
         out, err = demo.communicate(timeout=60)
     assert demo.returncode == 0, err
-    told = json.loads(out)
-    assert told["ok"]
-    assert len(told["checks"]) == 12
+    report = json.loads(out)
+    assert report["ok"]
+    assert len(report["checks"]) == 12
     assert _left(tmp) == []
 
 

@@ -88,12 +88,12 @@ def test_a_job_without_a_repository_is_sandboxed_too(daemon: DaemonHarness) -> N
 
 def test_findings_of_the_rules_go_back_to_the_agent(daemon: DaemonHarness) -> None:
     script = (
-        "if [ $STITCHER_TRY = 1 ]; then touch made; echo : > check.sh; else cat > told; git checkout -q check.sh; fi"
+        "if [ $STITCHER_TRY = 1 ]; then touch made; echo : > check.sh; else cat > prompt; git checkout -q check.sh; fi"
     )
     job = daemon.run("free", script)
     assert (job["status"], job["tries"]["used"]) == ("COMPLETED", 2)
-    told = daemon.git("show", f"{job['branch']}:told")
-    assert "check.sh: protected: the rails protect this path, and it is changed" in told
+    prompt = daemon.git("show", f"{job['branch']}:prompt")
+    assert "check.sh: protected: the rails protect this path, and it is changed" in prompt
     reasons = [it["payload"]["reason"] for it in job["events"] if it["type"] == "gate.failed"]
     assert reasons == ["The change breaks the rules, 1 times: protected."]
 

@@ -23,24 +23,24 @@ def harmless(text: str) -> bool:
 def test_no_verb_prints_escape_sequences_of_others(daemon: DaemonHarness) -> None:
     document = json.loads(comment_body(f"@mosaic free true {ESCAPES}", issue=77))
     document["issue"] |= {"title": ESCAPES, "labels": [{"name": ESCAPES}]}
-    told = daemon.github(json.dumps(document).encode()).json
-    assert told["verdict"] == "allowed"
+    response = daemon.github(json.dumps(document).encode()).json
+    assert response["verdict"] == "allowed"
     odd = json.loads(comment_body("x", issue=78)) | {"action": ESCAPES}
     ignored = daemon.github(json.dumps(odd).encode()).json
     assert ESCAPES in ignored["reason"]
     job_id = daemon.dispatch("free", "printf '\\033[2J\\033]0;owned\\007'; true", agentTaskId="\u202egnp.exe")
-    for each in (told["jobId"], job_id):
+    for each in (response["jobId"], job_id):
         daemon.wait(each)
-    assert daemon.job(told["jobId"])["thread"]["title"] == ESCAPES
-    for words in (["show", told["jobId"]], ["deliveries", "show", ignored["deliveryId"]]):
+    assert daemon.job(response["jobId"])["thread"]["title"] == ESCAPES
+    for words in (["show", response["jobId"]], ["deliveries", "show", ignored["deliveryId"]]):
         assert r"\x1b[2J" in daemon.cli(*words).stdout  # it is there to be seen
     for words in (
         ["ls"],
-        ["show", told["jobId"]],
+        ["show", response["jobId"]],
         ["show", job_id],
         ["tail", job_id],
-        ["tail", told["jobId"]],
-        ["why", told["jobId"]],
+        ["tail", response["jobId"]],
+        ["why", response["jobId"]],
         ["why", ignored["deliveryId"]],
         ["deliveries", "ls"],
         ["deliveries", "show", ignored["deliveryId"]],

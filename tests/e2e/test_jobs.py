@@ -31,8 +31,8 @@ def test_a_commit_that_passed_is_on_its_branch(daemon: DaemonHarness) -> None:
 def test_the_next_try_gets_the_output_of_a_failed_gate(daemon: DaemonHarness) -> None:
     job = daemon.run("fix", f"if {FIRST}; then touch broken; else rm broken; cat > made; fi")
     assert (job["status"], job["tries"]["used"]) == ("COMPLETED", 2)
-    told = daemon.git("show", f"{job['branch']}:made")
-    assert "broken is there" in told
+    prompt = daemon.git("show", f"{job['branch']}:made")
+    assert "broken is there" in prompt
     assert files(daemon, job["branch"]) == ["check.sh", "made", "readme"]
 
 

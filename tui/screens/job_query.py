@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
@@ -14,7 +15,7 @@ from tui.screens.dialogs import ConfirmDialog, InputDialog
 from tui.screens.jobs_list import JobList, selection_segments
 from tui.screens.session import Session
 from tui.text.jobs import counted
-from tui.text.plain import plain, width
+from tui.text.plain import plain
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.inputs import FilterBar
 from tui.widgets.job_row import job_heading
@@ -100,7 +101,7 @@ class JobQueryBar(Vertical):
         """Draw all lines; `counts` are the numbers of all jobs by status."""
         tiny, typing = self.screen.has_class("-tiny"), self.query_one(FilterBar).display
         save: list[BarSegment] = [("S save as view ", "dim", "screen.press('S')")] if query.filter else []
-        cells = self.size.width - sum(width(text) for text, _, _ in save)
+        cells = self.size.width - sum(cell_len(text) for text, _, _ in save)
         tab_bar = self._show("tabs", tab_segments(tabs, query.number, counts, cells), save)
         tab_bar.display = not tiny or query.number > 1
         filter_bar = self._show("filter", filter_segments(query), selection_segments(jobs, sum(counts.values())))
@@ -127,7 +128,7 @@ def tab_segments(tabs: Sequence[JobTab], current: int, counts: dict[str, int], c
     segments: list[BarSegment] = []
     for named in ({*range(1, len(tabs) + 1)}, {*range(1, len(TABS) + 1), current}, {current}):
         segments = _tab_segments(tabs, current, counts, named)
-        if sum(width(text) for text, _, _ in segments) <= cells:
+        if sum(cell_len(text) for text, _, _ in segments) <= cells:
             break
     return segments
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -9,7 +10,6 @@ from textual.binding import Binding, BindingType
 from tui.screens.base import BaseScreen
 from tui.screens.jobs_pane import JobsPane
 from tui.screens.session import EventsReceived, Session, SnapshotReceived
-from tui.text.plain import width
 from tui.widgets.bar import Bar, BarSegment, status_load
 from tui.widgets.board import Board, PageRequest
 from tui.widgets.lines import RowView
@@ -42,7 +42,7 @@ class JobsScreen(BaseScreen):
     def state_segments(self) -> list[BarSegment]:
         """Add as much of the daemon's load as there is space for."""
         connection, *others = super().state_segments()
-        used = sum(width(text) for text, _, _ in [*self.title_segments(), connection, *others]) + 2
+        used = sum(cell_len(text) for text, _, _ in [*self.title_segments(), connection, *others]) + 2
         load = status_load(self.session.status, self.session.clock(), self.size.width - used)
         return [connection, *load, *others]
 

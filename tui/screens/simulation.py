@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -18,7 +19,7 @@ from tui.screens.base import BaseScreen, breadcrumb
 from tui.screens.dialogs import InputDialog, ReportDialog
 from tui.screens.session import DAEMON_ERRORS, Session
 from tui.text.decisions import verdict_headline
-from tui.text.plain import plain, width
+from tui.text.plain import plain
 from tui.text.simulation import (
     SIMULATED_DELIVERIES,
     change_subject,
@@ -41,7 +42,7 @@ class ChangeList(RowView):
     def __init__(self, changed: tuple[SimulationChange, ...]) -> None:
         super().__init__(id="changes")
         self._changed = changed
-        self._verdict_cells = max((width(verdict_change(each)) for each in changed), default=0)
+        self._verdict_cells = max((cell_len(verdict_change(each)) for each in changed), default=0)
 
     @property
     def count(self) -> int:

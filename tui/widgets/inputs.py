@@ -41,7 +41,7 @@ class FilterBar(Input):
         self.cursor_blink = False
 
     def open(self, text: str) -> None:
-        """Show the input with a text; it has the focus at once, so that it takes the very next key."""
+        """Show the input with a text; it has the focus at once and receives the next key."""
         self.value = text
         self.display = True
         self.screen.set_focus(self)
@@ -71,7 +71,7 @@ class FindBar(Input):
         self.cursor_blink = False
 
     def open(self, purpose: str, text: str) -> None:
-        """Show the input with a text; `purpose` is its placeholder. It takes the very next key."""
+        """Show the input with a text; `purpose` is its placeholder. It receives the next key."""
         self.placeholder = purpose
         self.value = text
         self.display = True

@@ -1,4 +1,4 @@
-"""Scrolling views of lines, with and without a cursor; only visible lines are drawn, so any number is cheap."""
+"""Scrolling views of lines, with and without a cursor; only visible lines are drawn, so any number can be shown."""
 
 from typing import ClassVar
 
