@@ -90,11 +90,6 @@ def parse_filter(text: str) -> Filter:
     return Filter(tuple(terms))
 
 
-def format_filter(parsed: Filter) -> str:
-    """Return a text that `parse_filter` parses into this filter."""
-    return " ".join(map(_format_term, parsed.terms))
-
-
 def parse_age(value: str) -> tuple[bool, int]:
     """Return whether an age such as `<2h` means younger, and its milliseconds; raises ValueError."""
     found = _AGE.fullmatch(value)
@@ -183,23 +178,3 @@ _VALUE_PARSERS: dict[str, Callable[[str, int], str]] = {
     "is": _parse_is,
     "age": _parse_age_value,
 }
-
-
-def _format_term(term: FilterTerm) -> str:
-    sign = "-" if term.negated else ""
-    if term.key == TEXT_KEY:
-        (word,) = term.values
-        bare = word[:1] != "-" and not _KEY.match(word)
-        return sign + (_quote_if_needed(word, "") if bare else _quote(word))
-    values = (value.lower() for value in term.values) if term.key == "state" else term.values
-    return f"{sign}{term.key}:{','.join(_quote_if_needed(value, ',') for value in values)}"
-
-
-def _quote_if_needed(value: str, stops: str) -> str:
-    bare = value and not any(character.isspace() or character in stops or character == '"' for character in value)
-    return value if bare else _quote(value)
-
-
-def _quote(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""The wheel holds all that the programs need, and runs from a directory that holds no checkout."""
+"""The wheel contains everything that the programs need, and runs without a checkout."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Unpack a fresh wheel; what it depends on is found where the tests run."""
+    """Build and unpack a wheel; its dependencies are those of the tests."""
     place = tmp_path_factory.mktemp("wheel")
     argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place), str(ROOT)]
     subprocess.run(argv, check=True, capture_output=True, cwd=place)
@@ -35,16 +35,16 @@ def test_both_programs_start(installed: Path) -> None:
     assert run(installed, "-m", "tui", "--version").startswith("stitcher ")
 
 
-def test_it_finds_the_files_that_ship_with_it(installed: Path) -> None:
+def test_the_shipped_files_are_found(installed: Path) -> None:
     found = run(installed, "-c", "from shared.locations import shipped_file; print(shipped_file('rails.yaml'))").strip()
     assert Path(found).is_relative_to(installed)
     assert Path(found).read_text() == (ROOT / "config" / "rails.yaml").read_text()
 
 
-def test_every_file_that_ships_is_in_it(installed: Path) -> None:
+def test_the_wheel_has_every_shipped_file(installed: Path) -> None:
     here = {path.name for path in (ROOT / "config").iterdir()}
     assert here == {path.name for path in (installed / "stitcherd" / "defaults").iterdir()}
 
 
-def test_nothing_else_is_in_it(installed: Path) -> None:
+def test_the_wheel_has_nothing_else(installed: Path) -> None:
     assert {path.name.partition("-")[0] for path in installed.iterdir()} == {"stitcherd", "tui", "shared", "stitcher"}

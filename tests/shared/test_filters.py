@@ -10,12 +10,37 @@ from hypothesis import strategies as st
 
 import shared
 from shared import filters
-from shared.filters import TEXT_KEY, Filter, FilterError, FilterTerm, format_filter, parse_filter
+from shared.filters import TEXT_KEY, Filter, FilterError, FilterTerm, parse_filter
 
 ORDINARY = st.characters(exclude_categories=("Cs", "Cc"))
 TRICKY = st.sampled_from(list("\\\"\\,-: *%_'<>#/äß\u00a0"))
 VALUE = st.text(ORDINARY | TRICKY, min_size=1, max_size=12)
 AGE = st.builds("{}{}{}".format, st.sampled_from("<>"), st.integers(0, 99_999_999), st.sampled_from("smhd"))
+
+
+def format_filter(parsed: Filter) -> str:
+    """Return a text that parses into this filter."""
+    return " ".join(map(_format_term, parsed.terms))
+
+
+def _format_term(term: FilterTerm) -> str:
+    sign = "-" if term.negated else ""
+    if term.key == TEXT_KEY:
+        (word,) = term.values
+        bare = word[:1] != "-" and not filters._KEY.match(word)
+        return sign + (_quote_if_needed(word, "") if bare else _quote(word))
+    values = (value.lower() for value in term.values) if term.key == "state" else term.values
+    return f"{sign}{term.key}:{','.join(_quote_if_needed(value, ',') for value in values)}"
+
+
+def _quote_if_needed(value: str, stops: str) -> str:
+    bare = value and not any(character.isspace() or character in stops or character == '"' for character in value)
+    return value if bare else _quote(value)
+
+
+def _quote(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _term(key: str, values: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[FilterTerm]:

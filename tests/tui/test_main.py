@@ -79,9 +79,9 @@ def test_an_invalid_line_is_a_usage_error(argv: list[str], capsys: pytest.Captur
 
 def test_an_unreachable_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--socket", str(tmp_path / "none.sock"), "ls"]) == 3
-    said = capsys.readouterr().err
-    assert str(tmp_path / "none.sock") in said
-    assert "start it with: stitcherd" in said
+    stderr = capsys.readouterr().err
+    assert str(tmp_path / "none.sock") in stderr
+    assert "start it with: stitcherd" in stderr
 
 
 def test_a_socket_path_that_is_too_long(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ def bulk(*items: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 @pytest.fixture
 def user(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Somebody at a terminal, who answers what is given."""
+    """Puts a user at a terminal, who gives an answer."""
 
     class Tty(io.StringIO):
         def isatty(self) -> bool:
@@ -66,8 +66,11 @@ def test_failures_are_grouped_by_reason(api: FakeApi, stitcher: RunStitcher) -> 
 
 def test_a_running_job_is_cancelling(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers[BULK] = bulk(item(1), item(2, "RUNNING"))
-    said = stitcher("cancel", "--filter", "is:open", "--yes")
-    assert said == (0, "00000001  ⊘ cancelled\n00000002  ▶ cancelling\n", "")
+    assert stitcher("cancel", "--filter", "is:open", "--yes") == (
+        0,
+        "00000001  ⊘ cancelled\n00000002  ▶ cancelling\n",
+        "",
+    )
 
 
 def test_json_is_the_document(api: FakeApi, stitcher: RunStitcher) -> None:
@@ -95,10 +98,10 @@ def test_the_question_has_the_number_of_jobs(
     api: FakeApi, user: Any, answer: str, code: int, asked: list[bool]
 ) -> None:
     api.answers[BULK] = bulk(item(1, "QUEUED"), item(2, "COMPLETED", "not_cancellable"))
-    said = user(answer)
+    stderr = user(answer)
     assert main(["--socket", str(api.path), "cancel", "--filter", "type:fix"]) == code
-    assert "cannot cancel 1 job, completed: 00000002\n" in said.getvalue()
-    assert "cancel 1 job? [y/N] " in said.getvalue()
+    assert "cannot cancel 1 job, completed: 00000002\n" in stderr.getvalue()
+    assert "cancel 1 job? [y/N] " in stderr.getvalue()
     assert [body["dryRun"] for _, body in api.requests] == asked
 
 

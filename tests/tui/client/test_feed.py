@@ -1,4 +1,4 @@
-"""The feed: a snapshot, every event once, and back again after whatever happens to the line."""
+"""The feed: a snapshot, every event once, and reconnecting after every kind of disconnect."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from tui.client.http import DaemonClient
 
 
 class Listener:
-    """Takes the news in a thread of the test's own, as they are rung for."""
+    """Takes the items as soon as it is notified."""
 
     def __init__(self, feed: EventFeed) -> None:
         self.news: list[FeedItem] = []
@@ -43,7 +43,7 @@ def feed(daemon: FakeDaemon) -> Iterator[EventFeed]:
     made.stop()
 
 
-def test_a_snapshot_and_what_comes_after_it(daemon: FakeDaemon, feed: EventFeed) -> None:
+def test_a_snapshot_is_followed_by_later_events(daemon: FakeDaemon, feed: EventFeed) -> None:
     job = daemon.job(1)
     daemon.commit_event("job.created", job)
     listener = Listener(feed)
@@ -54,7 +54,7 @@ def test_a_snapshot_and_what_comes_after_it(daemon: FakeDaemon, feed: EventFeed)
     assert listener.ids == sorted(set(listener.ids))
 
 
-def test_a_line_that_is_cut_is_taken_up_without_a_gap(daemon: FakeDaemon, feed: EventFeed) -> None:
+def test_a_lost_connection_is_resumed_without_a_gap(daemon: FakeDaemon, feed: EventFeed) -> None:
     listener = Listener(feed)
     listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
     daemon.commit_event("job.created", daemon.job(1))
@@ -73,7 +73,9 @@ def test_a_line_that_is_cut_is_taken_up_without_a_gap(daemon: FakeDaemon, feed: 
 
 
 @pytest.mark.parametrize("change", ["another database", "pruned"])
-def test_what_cannot_be_resumed_begins_anew(daemon: FakeDaemon, feed: EventFeed, change: str) -> None:
+def test_a_stream_that_cannot_be_resumed_starts_with_a_snapshot(
+    daemon: FakeDaemon, feed: EventFeed, change: str
+) -> None:
     listener = Listener(feed)
     daemon.commit_event("job.created", daemon.job(1))
     listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
@@ -93,7 +95,7 @@ def test_what_cannot_be_resumed_begins_anew(daemon: FakeDaemon, feed: EventFeed,
     listener.wait(lambda _news: listener.ids[-1] == 8)
 
 
-def test_nobody_there_from_the_beginning(tmp_path: Path) -> None:
+def test_a_daemon_that_was_never_reachable(tmp_path: Path) -> None:
     feed = EventFeed(DaemonClient(tmp_path / "none"), delays=(0.01,))
     listener = Listener(feed)
     feed.start()
@@ -101,7 +103,7 @@ def test_nobody_there_from_the_beginning(tmp_path: Path) -> None:
     feed.stop()
 
 
-def test_a_listener_that_sleeps_holds_up_the_daemon_and_loses_nothing(
+def test_a_slow_listener_holds_up_the_stream_and_loses_nothing(
     daemon: FakeDaemon, feed: EventFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.client.feed.MAX_PENDING", 10)
@@ -115,7 +117,7 @@ def test_a_listener_that_sleeps_holds_up_the_daemon_and_loses_nothing(
     assert listener.ids == list(range(listener.ids[0], 251))
 
 
-def test_it_can_be_hurried(daemon: FakeDaemon) -> None:
+def test_reconnect_now(daemon: FakeDaemon) -> None:
     daemon.unreachable = True
     feed = EventFeed(DaemonClient(daemon.path), delays=(60.0,))
     listener = Listener(feed)

@@ -12,7 +12,7 @@ from tui.client.http import DaemonClient, DaemonUnreachable
 
 
 def _once(path: Path, answer: bytes | None) -> threading.Thread:
-    """Accept one connection, answer with these bytes and hang up; None keeps silent until the peer is gone."""
+    """Accept one connection, answer with these bytes and close it; with None, send nothing until the peer closes it."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()

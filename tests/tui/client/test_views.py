@@ -36,7 +36,7 @@ def test_an_invalid_file_is_named_in_the_error(tmp_path: Path, text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expanded"),
     [
         ("@mine", "repo:octo-org/* -state:failed"),
         ("age:<2h @stuck type:fix", "age:<2h is:stuck type:fix"),
@@ -45,8 +45,8 @@ def test_an_invalid_file_is_named_in_the_error(tmp_path: Path, text: str) -> Non
         ("", ""),
     ],
 )
-def test_expand_views(text: str, meant: str) -> None:
-    assert expand_views(text, VIEWS) == meant
+def test_expand_views(text: str, expanded: str) -> None:
+    assert expand_views(text, VIEWS) == expanded
 
 
 def test_an_unknown_view_is_an_error_that_lists_the_known_ones() -> None:
@@ -63,5 +63,5 @@ def test_verbs_expand_views(api: FakeApi, stitcher: Callable[..., Any], tmp_path
     assert stitcher("cancel", "--config", str(tmp_path), "--dry-run", "--filter", "@stuck x")[0] == 0
     assert api.requests[-1][1]["q"] == "is:stuck x"
     for argv in (("ls", "@no"), ("retry", "--yes", "--filter", "@no")):
-        code, _, said = stitcher(*argv, "--config", str(tmp_path))
-        assert (code, "there is no view @no" in said) == (2, True)
+        code, _, stderr = stitcher(*argv, "--config", str(tmp_path))
+        assert (code, "there is no view @no" in stderr) == (2, True)

@@ -19,14 +19,14 @@ def test_output_is_joined_to_lines_and_each_step_is_reported() -> None:
         return [msgspec.convert(documents.event(n, *one[:2], **one[2]), JobEvent) for n, one in enumerate(given)]
 
     agent_step = step(2, "agent", type="AI_ACTION", phase="EXECUTION", status="RUNNING", durationMs=None, **{"try": 1})
-    reel = ProgressFormatter(lambda text, _colour: text)
+    formatter = ProgressFormatter(lambda text, _colour: text)
     first = events(
         ("job.started", None, {}),
         ("step.started", "step-2", {}),
         ("step.output", "step-2", {"text": "one\ntw"}),
         ("step.output", "step-2", {"text": "o\x1b\nthree"}),
     )
-    assert list(reel.lines(first, [agent_step])) == [
+    assert list(formatter.lines(first, [agent_step])) == [
         "try 1     agent starts",
         "          | one",
         "          | two\\x1b",
@@ -39,7 +39,7 @@ def test_output_is_joined_to_lines_and_each_step_is_reported() -> None:
         ("step.failed", "step-3", {}),
         ("gate.failed", "step-3", {}),
     )
-    assert list(reel.lines(second, [done, gate])) == [
+    assert list(formatter.lines(second, [done, gate])) == [
         "          | three",
         "try 1     agent ✓ completed in 1.5s",
         "try 1     gate tests ✗ failed, exit 1 in 1.1s",
@@ -52,13 +52,13 @@ def test_follow_job_ends_with_the_job(api: FakeApi) -> None:
     path = f"GET /runner-jobs/{documents.JOB}"
     api.answers[path] = (200, documents.job(steps=[documents.step(1, "checkout")]))
     api.answers[f"{path}/events"] = (200, {"items": [documents.event(7, "step.completed", "step-1")], "next": None})
-    said: list[str] = []
+    lines: list[str] = []
 
-    def say(line: str) -> None:
-        said.append(line)
+    def write(line: str) -> None:
+        lines.append(line)
         api.answers[f"{path}/events"] = (200, {"items": [], "next": None})
 
-    job = follow_job(DaemonClient(api.path), documents.JOB, say, lambda text, _colour: text)
+    job = follow_job(DaemonClient(api.path), documents.JOB, write, lambda text, _colour: text)
     assert job.id == documents.JOB
-    assert said == ["   setup     checkout ✓ completed in 1.1s", "   The job is COMPLETED, after 2m40s and 2 tries."]
+    assert lines == ["   setup     checkout ✓ completed in 1.1s", "   The job is COMPLETED, after 2m40s and 2 tries."]
     assert any("after=7&" in request for request, _ in api.requests)

@@ -31,9 +31,9 @@ def test_the_daemons_own_state_is_reported(api: FakeApi, config: Path) -> None:
     api.answers["GET /readyz"] = 503, {"ready": False, "checks": [away]}
     api.answers["GET /pause"] = 200, {**NOT_PAUSED, "paused": True, "actor": "uid:0", "since": "then", "queued": 3}
     there = DaemonClient(api.path)
-    meta, said = daemon.check_meta(there)
+    meta, results = daemon.check_meta(there)
     assert meta is not None
-    found = {finding.name: finding for finding in [*said, *daemon.check_readiness(there, meta, config)]}
+    found = {result.name: result for result in [*results, *daemon.check_readiness(there, meta, config)]}
     assert (found["daemon"].state, "this client is 0.1.0" in found["daemon"].detail) == (CheckState.WARNING, True)
     assert found["ready: executor agent"].detail == r"connection \x1b[31mrefused, since then"
     assert found["ready: executor agent"].state is CheckState.PROBLEM
@@ -72,16 +72,16 @@ def test_the_socket(tmp_path: Path) -> None:
 def test_each_source_has_its_url(config: Path, hosts: list[str], urls: list[str]) -> None:
     settings = doctor_settings.read_settings(config)
     settings = doctor_settings.SettingsSummary(settings.sources, {}, (), "127.0.0.1:1", tuple(hosts))
-    findings = list(daemon.check_webhooks(settings))
-    assert all(f"→ {url}" in finding.detail for url, finding in zip(urls, findings, strict=True))
-    assert (findings[0].remedy is None) == bool(hosts)
+    results = list(daemon.check_webhooks(settings))
+    assert all(f"→ {url}" in result.detail for url, result in zip(urls, results, strict=True))
+    assert (results[0].remedy is None) == bool(hosts)
 
 
 def test_a_port_that_another_program_uses(used_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "_PROBE_TIMEOUT", 0.2)
     settings = doctor_settings.SettingsSummary({}, {}, (), f"127.0.0.1:{used_port}", ())
-    (finding,) = daemon.check_listener(settings, daemon_runs=False)
-    assert (finding.state, "something else" in finding.detail) == (CheckState.PROBLEM, True)
+    (result,) = daemon.check_listener(settings, daemon_runs=False)
+    assert (result.state, "something else" in result.detail) == (CheckState.PROBLEM, True)
     settings = doctor_settings.SettingsSummary({}, {}, (), f"127.0.0.1:{free_port()}", ())
     assert [each.state for each in daemon.check_listener(settings, daemon_runs=False)] == [CheckState.OK]
     assert [each.state for each in daemon.check_listener(settings, daemon_runs=True)] == [CheckState.PROBLEM]

@@ -22,5 +22,5 @@ def test_an_unset_variable_is_a_problem_of_its_own(
 
 def test_a_configuration_that_others_can_write(config: Path) -> None:
     config.chmod(0o770)
-    (finding,) = files.check_config_directory(config)
-    assert (finding.state, finding.remedy) == (CheckState.PROBLEM, f"chmod go-w {config}")
+    (result,) = files.check_config_directory(config)
+    assert (result.state, result.remedy) == (CheckState.PROBLEM, f"chmod go-w {config}")

@@ -34,31 +34,31 @@ def test_the_state_directory(
 ) -> None:
     tmp_path.chmod(mode)
     real = os.statvfs(tmp_path)
-    told = os.statvfs_result([1, 1, real.f_blocks, free, free, *list(real)[5:]])
-    monkeypatch.setattr(os, "statvfs", lambda _: told)
-    assert [finding.state for finding in machine.check_state_directory(tmp_path)][:2] == states
+    fake = os.statvfs_result([1, 1, real.f_blocks, free, free, *list(real)[5:]])
+    monkeypatch.setattr(os, "statvfs", lambda _: fake)
+    assert [result.state for result in machine.check_state_directory(tmp_path)][:2] == states
 
 
 def test_a_state_directory_that_does_not_exist(tmp_path: Path) -> None:
-    finding, *_ = machine.check_state_directory(tmp_path / "a" / "b")
-    assert (finding.state, "will be created" in finding.detail) == (CheckState.OK, True)
+    result, *_ = machine.check_state_directory(tmp_path / "a" / "b")
+    assert (result.state, "will be created" in result.detail) == (CheckState.OK, True)
     (tmp_path / "file").touch()
-    finding, *_ = machine.check_state_directory(tmp_path / "file")
-    assert finding.state is CheckState.PROBLEM
+    result, *_ = machine.check_state_directory(tmp_path / "file")
+    assert result.state is CheckState.PROBLEM
 
 
 def test_a_missing_program(config: Path) -> None:
     path = config / "stitcherd.toml"
     path.write_text(path.read_text().replace('["sh"]', '["no-such-agent"]'))
-    (finding,) = machine.check_executors(settings.read_settings(config), daemon_runs=False)
-    assert (finding.state, "no-such-agent" in finding.detail) == (CheckState.PROBLEM, True)
+    (result,) = machine.check_executors(settings.read_settings(config), daemon_runs=False)
+    assert (result.state, "no-such-agent" in result.detail) == (CheckState.PROBLEM, True)
 
 
 def test_a_gateway_is_probed_only_without_a_daemon(used_port: int) -> None:
     def found(port: int, *, daemon_runs: bool = False) -> list[CheckState]:
         gateway = {"kind": "openclaw", "url": f"ws://127.0.0.1:{port}"}
         settings = doctor_settings.SettingsSummary({}, {"claw": gateway}, (), "127.0.0.1:1", ())
-        return [finding.state for finding in machine.check_executors(settings, daemon_runs=daemon_runs)]
+        return [result.state for result in machine.check_executors(settings, daemon_runs=daemon_runs)]
 
     assert found(used_port) == [CheckState.INFO]
     assert found(free_port()) == [CheckState.PROBLEM]
@@ -68,11 +68,11 @@ def test_a_gateway_is_probed_only_without_a_daemon(used_port: int) -> None:
 
 def test_a_missing_sandbox_is_a_problem_if_the_rails_use_it(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bubblewrap, "unavailable_reason", lambda: "No permissions to create new namespace")
-    (finding,) = machine.check_sandbox(config)
-    assert (finding.state, finding.remedy is not None) == (CheckState.WARNING, True)
+    (result,) = machine.check_sandbox(config)
+    assert (result.state, result.remedy is not None) == (CheckState.WARNING, True)
     (config / "rails.yaml").write_text("version: 1\nprofiles:\n  a: {sandbox: bwrap}\n")
-    (finding,) = machine.check_sandbox(config)
-    assert finding.state is CheckState.PROBLEM
+    (result,) = machine.check_sandbox(config)
+    assert result.state is CheckState.PROBLEM
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,4 @@ def test_a_missing_sandbox_is_a_problem_if_the_rails_use_it(config: Path, monkey
 )
 def test_sqlite(monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], state: CheckState) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-    assert [finding.state for finding in machine.check_sqlite()] == [state]
+    assert [result.state for result in machine.check_sqlite()] == [state]

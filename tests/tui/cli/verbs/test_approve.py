@@ -1,4 +1,4 @@
-"""`stitcher approve` and `stitcher deny` against a server with the API's documents."""
+"""`stitcher approve` and `stitcher deny`."""
 
 import json
 
@@ -8,7 +8,7 @@ from tests.tui import documents
 from tests.tui.fake_api import FakeApi, RunStitcher
 
 
-def test_approve_says_how_the_job_stands_now(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_approve_prints_the_new_state(api: FakeApi, stitcher: RunStitcher) -> None:
     queued = documents.job(status="QUEUED", startedAt=None, completedAt=None)
     api.answers["POST /runner-jobs/7f3a1c9d/approve"] = (202, queued)
     assert stitcher("approve", "7f3a1c9d") == (0, "7f3a1c9d  ● queued  octo-org/api#479\n", "")
@@ -30,12 +30,12 @@ def test_deny_needs_a_reason(api: FakeApi, stitcher: RunStitcher) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "exit_code"), [(409, "not_waiting", 1), (403, "forbidden", 4), (404, "not_found", 5)]
 )
-def test_what_is_refused_is_told(api: FakeApi, stitcher: RunStitcher, status: int, code: str, exit_code: int) -> None:
+def test_a_refusal_is_printed(api: FakeApi, stitcher: RunStitcher, status: int, code: str, exit_code: int) -> None:
     api.answers["POST /runner-jobs/7f3a1c9d/approve"] = (status, documents.problem(status, code, "it does not wait"))
     assert stitcher("approve", "7f3a1c9d") == (exit_code, "", "stitcher: it does not wait\n")
 
 
-def test_why_says_who_lets_it_run(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_why_shows_who_can_approve(api: FakeApi, stitcher: RunStitcher) -> None:
     remedy = {"text": "a member of maintainers approves", "line": 63}
     decision = {**documents.DECISION, "verdict": "waiting", "reason": "guard outsider-text: strange", "remedy": remedy}
     api.answers["GET /runner-jobs/7f3a1c9d"] = (200, documents.job(status="PENDING", decision=decision))

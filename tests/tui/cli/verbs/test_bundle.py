@@ -1,4 +1,4 @@
-"""A job in one file: everything in it, readable for its owner alone, and never over another file by mistake."""
+"""`stitcher bundle`: its contents, its mode, and existing files."""
 
 import io
 import json
@@ -27,7 +27,7 @@ ROOT = "stitcher-7f3a1c9d"
 
 @pytest.fixture
 def job(api: FakeApi) -> dict[str, Any]:
-    """A job with a step that said something, and everything that belongs to it."""
+    """Serves a job with a step that has output, and everything that belongs to it."""
     steps = [
         documents.step(1, "checkout"),
         documents.step(2, "../a gate", type="GATE", phase="VALIDATION", outputBytes=3, **{"try": 1}),
@@ -56,7 +56,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
         return {name.removeprefix(f"{ROOT}/"): file.read() for name, file in files.items() if file}
 
 
-def test_everything_is_in_it(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
+def test_a_bundle_contains_everything(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
     code, out, err = stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path))
     target = tmp_path / f"{ROOT}.tar.gz"
     assert (code, out) == (0, f"{target}\n")
@@ -80,7 +80,7 @@ def test_everything_is_in_it(job: dict[str, Any], stitcher: RunStitcher, tmp_pat
     assert b"Not included" not in files["README.txt"]
 
 
-def test_rails_of_the_past_are_asked_for(
+def test_rails_of_an_earlier_revision_are_requested(
     job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path
 ) -> None:
     api.answers["GET /rails"] = 200, {**RAILS, "revision": "r-00000000", "beforeText": "version: 1 # then\n"}
@@ -89,7 +89,7 @@ def test_rails_of_the_past_are_asked_for(
     assert ("GET /rails?against=r-4f2a91c0", None) in api.requests
 
 
-def test_what_is_missing_is_said(job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path) -> None:
+def test_missing_parts_are_listed(job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path) -> None:
     gone = documents.problem(404, "not_found", "the log of this step is past its retention")
     api.answers[f"GET /runner-jobs/{documents.JOB}/steps/step-2/log"] = 404, gone
     code, _, err = stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "b"))
@@ -99,7 +99,7 @@ def test_what_is_missing_is_said(job: dict[str, Any], api: FakeApi, stitcher: Ru
     assert not [name for name in files if name.startswith("logs/")]
 
 
-def test_a_file_that_is_there_stays(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
+def test_an_existing_file_is_kept(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
     target = tmp_path / "mine"
     target.write_text("mine")
     code, out, err = stitcher("bundle", "7f3a1c9d", "-o", str(target))
@@ -111,9 +111,7 @@ def test_a_file_that_is_there_stays(job: dict[str, Any], stitcher: RunStitcher, 
     assert stitcher("bundle", "7f3a1c9d", "-o", "/dev/null", "--force")[0] == 2
 
 
-def test_nothing_is_left_where_nothing_came_of_it(
-    job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path
-) -> None:
+def test_a_failure_leaves_no_file(job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path) -> None:
     assert stitcher("bundle", "00000000", "-o", str(tmp_path))[0] == 5
     api.answers["GET /meta"] = 200, b"{"
     assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path))[0] == 1
@@ -121,15 +119,15 @@ def test_nothing_is_left_where_nothing_came_of_it(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_as_json(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
-    said = json.loads(stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path), "--json")[1])
-    assert said["file"] == str(tmp_path / f"{ROOT}.tar.gz")
-    assert said["bytes"] == (tmp_path / f"{ROOT}.tar.gz").stat().st_size
-    assert "logs/1-02-___a_gate.log" in said["files"]
+def test_json_describes_the_file(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
+    document = json.loads(stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path), "--json")[1])
+    assert document["file"] == str(tmp_path / f"{ROOT}.tar.gz")
+    assert document["bytes"] == (tmp_path / f"{ROOT}.tar.gz").stat().st_size
+    assert "logs/1-02-___a_gate.log" in document["files"]
     assert stitcher("bundle", "7f3a1c9d", "-o", "-", "--json")[0] == 2
 
 
-def test_into_a_pipe(job: dict[str, Any], stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_can_be_piped(job: dict[str, Any], stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     pipe = io.TextIOWrapper(written)
     monkeypatch.setattr(sys, "stdout", pipe)

@@ -14,8 +14,8 @@ def test_an_unreachable_daemon_is_ignored(tmp_path: Path, capsys: pytest.Capture
     nobody = f"--socket={tmp_path / 'none'}"
     assert main(["completion", f"--words={nobody}\x1fshow\x1f"]) == 0
     assert main(["completion", f"--words=--socket\x1f/{'x' * 200}\x1fshow\x1f"]) == 0
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("words\nwords\n", "")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("words\nwords\n", "")
 
 
 def test_the_line_selects_the_daemon(

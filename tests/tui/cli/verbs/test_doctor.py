@@ -66,19 +66,19 @@ def test_a_missing_configuration_is_reported_once(
 ) -> None:
     monkeypatch.setattr(listener, "check_health", lambda *_: None)  # some program may use the default port
     assert main(["--config", str(tmp_path / "none"), "--socket", str(tmp_path / "s"), "doctor"]) == 1
-    said = capsys.readouterr()
-    assert said.out.startswith(f"✗ problem  configuration             there is no directory {tmp_path / 'none'}\n")
-    assert "→ start with: stitcher init" in said.out
-    assert "rails.yaml" not in said.out
-    assert said.err.startswith("2 problems")
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"✗ problem  configuration             there is no directory {tmp_path / 'none'}\n")
+    assert "→ start with: stitcher init" in captured.out
+    assert "rails.yaml" not in captured.out
+    assert captured.err.startswith("2 problems")
 
 
 def test_secrets_are_never_shown(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (config / "old").chmod(0o644)
     main(["--config", str(config), "doctor"])
-    said = capsys.readouterr()
-    assert "very-secret" not in said.out + said.err
-    assert f"chmod 600 {config / 'old'}" in said.out
+    captured = capsys.readouterr()
+    assert "very-secret" not in captured.out + captured.err
+    assert f"chmod 600 {config / 'old'}" in captured.out
 
 
 def test_a_socket_path_that_is_too_long(examine: Examine) -> None:

@@ -1,4 +1,4 @@
-"""A configuration to begin with: written once, good, and for nobody else's eyes."""
+"""`stitcher init`: writes a valid, private configuration once."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.stitcherd.rails.contexts import CONTEXT
 from tui.__main__ import main
 
 
-def test_it_writes_both_files_and_both_are_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_files_are_written_and_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = tmp_path / "stitcher"
     assert main(["init", "--config", str(directory)]) == 0
     assert capsys.readouterr().out.count("wrote") == 2
@@ -21,14 +21,14 @@ def test_it_writes_both_files_and_both_are_good(tmp_path: Path, capsys: pytest.C
         assert path.stat().st_mode & 0o077 == 0
 
 
-def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_files_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rails.yaml").write_text("mine")
     assert main(["init", "--config", str(tmp_path)]) == 0
     assert (tmp_path / "rails.yaml").read_text() == "mine"
     assert capsys.readouterr().out.splitlines()[1].startswith("kept")
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_place_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main(["init", "--config", str(tmp_path / "file")]) == 2
     assert f"{tmp_path / 'file'} cannot be written" in capsys.readouterr().err

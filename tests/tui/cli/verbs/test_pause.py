@@ -1,4 +1,4 @@
-"""`stitcher pause` and `stitcher resume` against a server with the API's documents."""
+"""`stitcher pause` and `stitcher resume`."""
 
 import json
 
@@ -15,7 +15,7 @@ OFF = {
 }
 
 
-def test_pause_names_what_still_runs(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_pause_prints_the_running_jobs(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers["POST /pause"] = (200, OFF)
     code, out, err = stitcher("pause", "--reason", "away")
     assert (code, out) == (0, "7f3a1c9d\n")
@@ -27,12 +27,12 @@ def test_pause_names_what_still_runs(api: FakeApi, stitcher: RunStitcher) -> Non
     assert api.requests == [("POST /pause", {"reason": "away"}), ("POST /pause", {})]
 
 
-def test_resume_says_how_many_wait(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_resume_prints_the_number_of_queued_jobs(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers["POST /resume"] = (200, {**OFF, "paused": False})
     assert stitcher("resume") == (0, "", "jobs start again: 1,200 queued\n")
     assert json.loads(stitcher("resume", "--json")[1])["paused"] is False
 
 
-def test_who_may_not(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_without_permission(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers["POST /pause"] = (403, documents.problem(403, "forbidden", "only the operator may do this"))
     assert stitcher("pause")[0] == 4

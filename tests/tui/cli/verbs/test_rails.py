@@ -1,4 +1,4 @@
-"""`stitcher rails` against a server with the API's documents."""
+"""`stitcher rails`: check, show, simulate and schema."""
 
 import io
 import json
@@ -40,7 +40,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_good_file_is_quiet_on_stdout(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
+def test_a_valid_file_prints_nothing_on_stdout(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
     api.answers["POST /rails/simulate"] = (200, SIMULATION)
     assert stitcher("rails", "check", str(file)) == (0, "", "the rails are valid: r-4f2a91c0\n")
     assert api.requests == [("POST /rails/simulate", {"text": "version: 1\n", "limit": 0})]
@@ -50,7 +50,7 @@ def test_a_good_file_is_quiet_on_stdout(api: FakeApi, stitcher: RunStitcher, fil
     assert err == "the rails are valid: r-4f2a91c0, 1 warning\n"
 
 
-def test_a_file_that_is_no_good_is_shown_line_by_line(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
+def test_an_invalid_file_has_a_line_for_each_fault(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
     faults = [FAULT, {"line": 40, "column": 1, "message": "\x1b"}]
     problem = documents.problem(422, "invalid", "rails.yaml:34:17: …", faults=faults, **FAULT)
     api.answers["POST /rails/simulate"] = (422, problem)
@@ -62,7 +62,7 @@ def test_a_file_that_is_no_good_is_shown_line_by_line(api: FakeApi, stitcher: Ru
     assert (code, json.loads(out)["faults"]) == (2, faults)
 
 
-def test_without_a_name_the_file_of_the_configuration_is_meant(
+def test_the_default_file_is_that_of_the_configuration(
     api: FakeApi, stitcher: RunStitcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.answers["POST /rails/simulate"] = (200, SIMULATION)
@@ -73,7 +73,7 @@ def test_without_a_name_the_file_of_the_configuration_is_meant(
     assert [body["text"] for _, body in api.requests] == ["version: 1 # mine\n", "version: 1 # typed\n"]
 
 
-def test_files_that_cannot_be_sent(api: FakeApi, stitcher: RunStitcher, tmp_path: Path) -> None:
+def test_unreadable_files(api: FakeApi, stitcher: RunStitcher, tmp_path: Path) -> None:
     code, _, err = stitcher("rails", "check", str(tmp_path / "none.yaml"))
     assert (code, err) == (2, f"stitcher: {tmp_path}/none.yaml cannot be read: No such file or directory\n")
     (tmp_path / "latin.yaml").write_bytes(b"\xe4")
@@ -81,12 +81,12 @@ def test_files_that_cannot_be_sent(api: FakeApi, stitcher: RunStitcher, tmp_path
     assert api.requests == []
 
 
-def test_a_problem_of_another_kind_is_told_as_ever(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
+def test_another_problem_is_printed_as_usual(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
     api.answers["POST /rails/simulate"] = (422, documents.problem(422, "invalid", "limit: too big"))
     assert stitcher("rails", "simulate", str(file)) == (2, "", "stitcher: limit: too big\n")
 
 
-def test_show_is_the_text_and_the_rest_is_narration(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_show_prints_the_text_and_the_rest_on_stderr(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers["GET /rails"] = (200, STATE)
     code, out, err = stitcher("rails", "show")
     assert (code, out) == (0, "version: 1\nlimits: {}\t# \\x1b[31m\n")
@@ -95,7 +95,7 @@ def test_show_is_the_text_and_the_rest_is_narration(api: FakeApi, stitcher: RunS
     assert f"rails.yaml:34:17: {FAULT['message']} (since 2026-11-22T15:00:00.000Z)\n" in stitcher("rails", "show")[2]
 
 
-def test_show_on_a_terminal_has_numbers_and_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_on_a_terminal_has_line_numbers_and_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     warnings = (RailsFault(2, 3, "not\x1b enforced"),)
     state = RailsState("r-1", None, "enforce", "rails.yaml", str(STATE["text"]), warnings, None)
     terminal = Terminal(io.StringIO(), io.StringIO(), io.StringIO(), {})
@@ -114,14 +114,16 @@ def test_show_without_rails(api: FakeApi, stitcher: RunStitcher) -> None:
     assert err.endswith("no rails are in force: nothing runs\n")
 
 
-def test_show_in_full(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_show_effective(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers["GET /rails"] = (200, {**STATE, "effective": {"version": 1, "mode": "enforce"}})
     code, out, _ = stitcher("rails", "show", "--effective")
     assert (code, json.loads(out)) == (0, {"version": 1, "mode": "enforce"})
     assert api.requests == [("GET /rails?effective=true", None)]
 
 
-def test_a_simulation_is_a_line_a_change_and_a_sum(api: FakeApi, stitcher: RunStitcher, file: Path) -> None:
+def test_a_simulation_prints_a_line_for_each_change_and_a_summary(
+    api: FakeApi, stitcher: RunStitcher, file: Path
+) -> None:
     changed = {
         "deliveryId": documents.DELIVERY["id"],
         "before": "allowed",
@@ -150,20 +152,22 @@ def test_a_simulation_is_a_line_a_change_and_a_sum(api: FakeApi, stitcher: RunSt
     assert json.loads(stitcher("rails", "simulate", str(file), "--json")[1]) == SIMULATION
 
 
-def test_the_schema_is_the_document(api: FakeApi, stitcher: RunStitcher) -> None:
+def test_the_schema_is_printed_unchanged(api: FakeApi, stitcher: RunStitcher) -> None:
     api.answers["GET /rails/schema"] = (200, {"type": "object"})
     code, out, _ = stitcher("rails", "schema")
     assert (code, json.loads(out)) == (0, {"type": "object"})
 
 
 @pytest.mark.parametrize("argv", [["rails"], ["rails", "look"], ["rails", "simulate", "--since", "soon", "x"]])
-def test_usage(stitcher: RunStitcher, argv: list[str]) -> None:
+def test_usage_errors(stitcher: RunStitcher, argv: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         stitcher(*argv)
     assert left.value.code == 2
 
 
-def test_without_a_daemon_another_way_is_named(api: FakeApi, stitcher: RunStitcher, file: Path, tmp_path: Path) -> None:
+def test_without_a_daemon_check_points_to_stitcherd(
+    api: FakeApi, stitcher: RunStitcher, file: Path, tmp_path: Path
+) -> None:
     code, out, err = stitcher("--socket", str(tmp_path / "none.sock"), "rails", "check", str(file))
     assert (code, out) == (3, "")
     assert "stitcherd --check" in err
