@@ -1,6 +1,6 @@
 """Inputs of one line: the filter of the jobs list, with completion, and the search in a page."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -102,7 +102,7 @@ def filter_values(board: Board, views: Iterable[str]) -> dict[str, Iterable[str]
     return {VIEW_SIGN: views, **{key: {value for value in values if " " not in value} for key, values in found.items()}}
 
 
-def complete_filter(text: str, values: dict[str, Iterable[str]]) -> str | None:
+def complete_filter(text: str, values: Mapping[str, Iterable[str]]) -> str | None:
     """Return the text with its last word completed, or None; a comma begins another value of the same key."""
     before, space, word = text.rpartition(" ")
     if word.startswith(VIEW_SIGN):

@@ -1,0 +1,43 @@
+"""Jobs as text: every state has a glyph and a word, and times and costs have a short form."""
+
+import msgspec
+import pytest
+
+from shared.models import RunnerJob, Status, StepStatus
+from tests.tui import documents
+from tui.text.jobs import DASH, STEP_STYLES, cost, counted, elapsed, job_state, location, status_style
+from tui.text.times import milliseconds
+
+NOW = milliseconds("2026-11-22T14:05:00.000Z")
+
+
+def job(**more: object) -> RunnerJob:
+    return msgspec.convert(documents.job(**more), RunnerJob)
+
+
+def test_states_differ_without_colour() -> None:
+    assert len({status_style(status)[:2] for status in Status}) == len(Status)
+    assert len({STEP_STYLES[status][:2] for status in StepStatus}) == len(StepStatus)
+    assert job_state(job(status="RUNNING", cancelRequested=True)).word == "cancelling"
+    assert job_state(job(status="CANCELLED", cancelRequested=True)).word == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({}, "2m40s"),
+        ({"status": "RUNNING", "completedAt": None}, "2m49s"),
+        ({"status": "QUEUED", "startedAt": None, "completedAt": None}, "2m49s"),
+        ({"status": "CANCELLED", "startedAt": None}, DASH),
+    ],
+)
+def test_elapsed_time(more: dict[str, object], shown: str) -> None:
+    assert elapsed(job(**more), NOW) == shown
+
+
+def test_short_forms() -> None:
+    example = job()
+    assert location(example.repository, example.thread) == "octo-org/api#479"
+    assert location(None, None) == DASH
+    assert (cost(example), cost(job(usage={}))) == ("$0.21", DASH)
+    assert (counted(1, "job"), counted(1204, "job")) == ("1 job", "1,204 jobs")
