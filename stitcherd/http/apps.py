@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import HttpVersion11, web
 
 from stitcherd.errors import Refusal
-from stitcherd.http.auth import TokenAuthenticator, peer_middleware
+from stitcherd.http.auth import PeerAuthenticator, TokenAuthenticator
 from stitcherd.http.openapi import OPENAPI
 from stitcherd.http.responses import Handler, problem_middleware, problem_response
 from stitcherd.http.routes import ROUTES, STREAM
@@ -20,7 +20,7 @@ def public_app(state: AppState) -> web.Application:
 
 def local_app(state: AppState) -> web.Application:
     """Return the app for the Unix socket: everything, for the daemon's own user and root."""
-    return _make_app(state, peer_middleware)
+    return _make_app(state, PeerAuthenticator().identify)
 
 
 def _make_app(state: AppState, *middlewares: Any) -> web.Application:

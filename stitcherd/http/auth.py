@@ -1,14 +1,13 @@
-"""Authentication and permissions: on the Unix socket by the peer's uid, on TCP by a bearer token."""
+"""Authentication and permissions: on the Unix socket by the process that connected, on TCP by a bearer token."""
 
 import hashlib
 import hmac
 import os
-import socket
-import struct
 import time
+from asyncio import BaseTransport
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 from msgspec import Struct
@@ -17,6 +16,7 @@ from stitcherd.config.settings import Permission, TokenSettings
 from stitcherd.errors import Refusal
 from stitcherd.http.responses import Handler
 from stitcherd.http.state import STATE
+from stitcherd.processes.peer import find_job_origin, find_peer
 
 FAILURES_MAX = 60  # wrong tokens from one address in a window; more are answered 429
 WINDOW_SECONDS = 60.0
@@ -51,14 +51,25 @@ def require_permission(request: web.Request, permission: Permission | None) -> N
         raise Refusal("forbidden", f"this needs the permission {permission}")
 
 
-@web.middleware
-async def peer_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Accept the daemon's own user and root; refuse all others, whatever the modes of the socket."""
-    uid = _peer_uid(request)
-    if uid not in {os.getuid(), 0}:
-        raise Refusal("forbidden", f"uid {uid} is neither the daemon's user nor root")
-    request[CALLER] = Caller(f"uid:{uid}", None, None)
-    return await handler(request)
+class PeerAuthenticator:
+    """Accepts the daemon's own user and root as the operator, whatever the modes of the socket; but no job."""
+
+    def __init__(self) -> None:
+        # Whoever connected stays the same for all requests of a connection.
+        self._peers: WeakKeyDictionary[BaseTransport, Caller | str] = WeakKeyDictionary()
+
+    @web.middleware
+    async def identify(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Set the caller of a request; raise Refusal for another user, and for a command of a job."""
+        if request.transport is None:
+            raise Refusal("forbidden", "the connection is closed")
+        peer = self._peers.get(request.transport)
+        if peer is None:
+            peer = self._peers[request.transport] = _identify_peer(request.transport)
+        if isinstance(peer, str):
+            raise Refusal("forbidden", peer)
+        request[CALLER] = peer
+        return await handler(request)
 
 
 class TokenAuthenticator:
@@ -107,10 +118,12 @@ def _find_token(header: str, tokens: Sequence[TokenSettings]) -> TokenSettings |
     return found if scheme.lower() == "bearer" else None
 
 
-def _peer_uid(request: web.Request) -> int:
-    connection: Any = request.transport.get_extra_info("socket") if request.transport else None
-    if connection is None:
-        raise Refusal("forbidden", "the connection is closed")
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid: int = struct.unpack("3i", credentials)[1]
-    return uid
+def _identify_peer(transport: BaseTransport) -> Caller | str:
+    """Return the operator as a caller, or why the process that connected is not accepted as the operator."""
+    connection = transport.get_extra_info("socket")
+    peer = find_peer(connection)
+    if peer.uid not in {os.getuid(), 0}:
+        return f"uid {peer.uid} is neither the daemon's user nor root"
+    if (origin := find_job_origin(connection)) is not None:
+        return f"a job may not act as the operator, and the process that connected (pid {peer.pid}) {origin}"
+    return Caller(f"uid:{peer.uid}", None, None)

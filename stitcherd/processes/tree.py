@@ -17,6 +17,7 @@ KILL_TIMEOUT_SECONDS = 1.0  # after SIGKILL, before a process that cannot be kil
 # A sandbox gets no SIGTERM: it would kill all processes inside, and it exits by itself after them. Any process can take
 # this name; it only loses the SIGTERM before its SIGKILL.
 SANDBOX_NAME = b"bwrap"
+JOB_VARIABLE = b"STITCHER_JOB_ID="
 
 
 class Process(NamedTuple):
@@ -63,12 +64,12 @@ def find_job_processes(
     pids = descendants(os.getpid()) if descendants_only else _all_pids()
     living = {process.pid: process for process in map(read_process, pids) if process}
     excluded = _ancestors(living)
-    variable = f"STITCHER_JOB_ID={job_id}".encode()
+    variable = JOB_VARIABLE + job_id.encode()
     found = {
         process.pid
         for process in living.values()
         if process.pid not in excluded
-        and (process.session in leaders or _has_job_variable(process.pid, variable) or _is_below(process, directory))
+        and (process.session in leaders or has_job_variable(process.pid, variable) or _is_below(process, directory))
     }
     grown = True
     while grown:
@@ -76,6 +77,15 @@ def find_job_processes(
         grown = not children <= found
         found |= children
     return [living[pid] for pid in found]
+
+
+def has_job_variable(pid: int, variable: bytes | None = None) -> bool:
+    """Return whether a process was started with a job's id in its environment: with this `variable`, or with any."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return variable in entries if variable else any(entry.startswith(JOB_VARIABLE) for entry in entries)
 
 
 def descendants(of: int) -> set[int]:
@@ -139,13 +149,6 @@ def _ancestors(living: dict[int, Process]) -> set[int]:
         excluded.add(pid)
         pid = living[pid].parent if pid in living else 1
     return excluded
-
-
-def _has_job_variable(pid: int, variable: bytes) -> bool:
-    try:
-        return variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
 
 
 def _is_below(process: Process, directory: str) -> bool:

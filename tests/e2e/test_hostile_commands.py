@@ -1,4 +1,4 @@
-"""An agent that acts as the operator: it can without a sandbox, and cannot with one."""
+"""Agents and gates that act as the operator, move branches or fill the disk, with and without a sandbox."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import DaemonHarness
 
 MISSING = bubblewrap.unavailable_reason()
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
+boxed = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
 
 FILL = "for i in 1 2 3 4 5 6 7 8; do head -c 5000000 /dev/zero > big$i; done; sleep 60"
 PYTHON = os.path.realpath(sys.executable)
@@ -32,8 +32,15 @@ ASKING = (
     .replace("gates:\n", f"gates:\n  small: {{run: [sh, -c, {FILL!r}], sandbox: bwrap, disk: 20MiB}}\n", 1)
 )
 APPROVE = r"""s = socket.socket(socket.AF_UNIX); s.connect('{socket}')
-s.sendall(b'POST /runner-jobs/{job}/approve HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n')
-s.sendall(b'Connection: close\r\n\r\n{{}}'); print(s.recv(12))"""
+for _ in range(2):
+    s.sendall(b'POST /runner-jobs/{job}/approve HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}')
+    print(s.recv(4096).decode())"""
+FLEE = """import os
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+os.execv("/bin/sh", ["sh", "-c", "{command}"])"""
+STITCHER = Path(sys.executable).with_name("stitcher")
 
 
 @pytest.fixture
@@ -47,19 +54,51 @@ def said(job: Any) -> str:
     return next(str(step["output"]) for step in job["steps"] if step["type"] == "AI_ACTION")
 
 
-def test_approving_a_waiting_job(daemon: DaemonHarness) -> None:
+def waiting_job(daemon: DaemonHarness) -> str:
     reply = daemon.comment("@mosaic free touch made")
     assert reply.json["status"] == "PENDING"
-    waiting = str(reply.json["jobId"])
-    code = "import socket; " + APPROVE.format(socket=daemon.socket, job=waiting).replace("\n", "; ")
-    caged = daemon.run("caged", f'touch made; {PYTHON} -I -c "{code}"')
-    assert (caged["status"], daemon.job(waiting)["status"]) == ("FAILED", "PENDING")
-    assert "FileNotFoundError" in said(caged)
-    free = daemon.run("free", f'touch made; {PYTHON} -I -c "{code}"')
-    assert free["status"] == "COMPLETED", free["steps"]
+    return str(reply.json["jobId"])
+
+
+@boxed
+def test_no_socket_is_visible_in_the_sandbox(daemon: DaemonHarness) -> None:
+    waiting = waiting_job(daemon)
+    code = f'import socket; socket.socket(socket.AF_UNIX).connect("{daemon.socket}")'
+    job = daemon.run("caged", f"touch made; {PYTHON} -I -c '{code}'")
+    assert (job["status"], daemon.job(waiting)["status"]) == ("FAILED", "PENDING")
+    assert "FileNotFoundError" in said(job)
+
+
+def test_an_agent_without_a_sandbox_is_refused_as_the_operator(daemon: DaemonHarness) -> None:
+    waiting = waiting_job(daemon)
+    client = f"{STITCHER} --socket {daemon.socket}"
+    for name, code in {
+        "keep-alive": f"import socket\n{APPROVE.format(socket=daemon.socket, job=waiting)}",
+        "flee": FLEE.format(command=f"{client} approve {waiting} >out 2>&1; echo $? >>out; mv out fled"),
+    }.items():
+        (daemon.root / name).write_text(code)
+    commands = (
+        f"{client} approve {waiting} 2>refused; echo $? >>refused",
+        f"{client} dispatch reads 2>>refused; echo $? >>refused",
+        f"{sys.executable} {daemon.root}/keep-alive >kept-alive",
+        f"env -i {sys.executable} {daemon.root}/flee; while ! test -e fled; do sleep 0.1; done",
+    )
+    job = daemon.run("free", "; ".join(commands))
+    assert job["status"] == "COMPLETED", job["error"]
+    assert daemon.job(waiting)["status"] == "PENDING"
+    assert [it["type"] for it in daemon.get("/runner-jobs")["items"]] == ["free", "free"]
+    published = {name: daemon.git("show", f"{job['branch']}:{name}") for name in ("refused", "kept-alive", "fled")}
+    assert published["refused"].count("a job may not act as the operator") == 2
+    assert [line for line in published["refused"].splitlines() if line.isdigit()] == ["4", "4"]
+    assert published["kept-alive"].count("HTTP/1.1 403") == 2
+    assert published["kept-alive"].count('"code":"forbidden"') == 2
+    assert "was started by the daemon, or by a process that was" in published["fled"]
+    assert published["fled"].endswith("\n4")
+    assert daemon.cli("approve", waiting).returncode == 0
     daemon.wait(waiting, "COMPLETED")
 
 
+@boxed
 def test_moving_the_main_branch(daemon: DaemonHarness) -> None:
     before = daemon.git("rev-parse", "main")
     script = (
@@ -72,6 +111,7 @@ def test_moving_the_main_branch(daemon: DaemonHarness) -> None:
     assert daemon.git("rev-parse", "main") != before
 
 
+@boxed
 def test_filling_the_disk_with_many_files(daemon: DaemonHarness) -> None:
     agents = daemon.run("small", FILL)
     assert agents["error"]["code"] == "executor_failed"
