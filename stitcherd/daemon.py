@@ -81,7 +81,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         stack.push_async_callback(store.close)
         rails = await _load_rails(directory, settings, store)
         checkouts, executors, owner = Checkouts(state_dir), build_executors(settings.executors), new_id()
-        taken_over = await recover_running_jobs(store, checkouts, owner)
+        taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository)
         health = HealthMonitor(executors, partial(_profiles_of, rails))
         current_limits = partial(_current_limits, rails, health)
         runner = Runner(

@@ -16,6 +16,9 @@ SAFE_CONFIG = (
     "core.untrackedCache=false",
     "core.attributesFile=/dev/null",
     "core.excludesFile=/dev/null",
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
+    "core.quotePath=false",
     "protocol.version=2",
     "gc.auto=0",
     "maintenance.auto=false",
@@ -41,13 +44,20 @@ NETWORK_ENVIRONMENT = (
     "GIT_SSL_CAINFO",
 )
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+VERDICT_LINES = 4  # of git's own output that a sentence ends with
+REMOTE_TEXT_MAX = 4000  # characters of what a server said that a sentence includes
 
 
 class GitError(Exception):
-    """Git failed; the text is a sentence with the last lines of its output, without credentials."""
+    """Git failed; the text is a sentence with what a server said and git's last lines, `output` is all that was said.
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(CREDENTIALS.sub("", sentence))
+    Neither contains credentials or control characters.
+    """
+
+    def __init__(self, sentence: str, output: str = "") -> None:
+        super().__init__(_clean(sentence))
+        self.output = _clean(output or sentence)
 
 
 class Git(Struct, frozen=True):
@@ -94,9 +104,8 @@ class Git(Struct, frozen=True):
         if ended.exit.timed_out:
             raise GitError(f"git {words[0]} was still running after {timeout:g} s and was ended.")
         if ended.exit.code != 0:
-            lines = ended.stderr.decode(errors="replace").strip().splitlines()
-            output = " ".join(line.strip() for line in lines[-4:]) or f"it {ended.exit}"
-            raise GitError(f"git {words[0]} failed: {output}")
+            output = ended.stderr.decode(errors="replace").strip()
+            raise GitError(f"git {words[0]} failed: {_summarise(output) or f'it {ended.exit}'}", output)
         return ended.stdout
 
     def _environment(self, index: Path | None, author: str, protocols: str | None) -> dict[str, str]:
@@ -121,3 +130,15 @@ class Git(Struct, frozen=True):
             "GIT_COMMITTER_EMAIL": "stitcher@localhost",
             **({"GIT_INDEX_FILE": str(index)} if index else {}),
         }
+
+
+def _clean(text: str) -> str:
+    return CONTROL_CHARACTERS.sub("", CREDENTIALS.sub("", text))
+
+
+def _summarise(output: str) -> str:
+    """Return what a server said, without its empty lines, and then the last lines of git itself."""
+    lines = [line.strip() for line in output.splitlines()]
+    said = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
+    own = [line for line in lines if not line.startswith("remote:")][-VERDICT_LINES:]
+    return " ".join(filter(None, [" ".join(filter(None, said))[:REMOTE_TEXT_MAX], *own]))

@@ -29,11 +29,11 @@ class Checkouts:
 
     async def fetch(self, clone: str) -> None:
         """Create or update the mirror of the repository at `clone`, a path or a URL. Raises GitError."""
-        await self._mirror(clone).fetch()
+        await self.mirror(clone).fetch()
 
     async def resolve(self, clone: str, ref: str) -> str:
         """Return the sha of a branch, a tag or a full sha, as of the last fetch. Raises GitError."""
-        return await self._mirror(clone).resolve(ref)
+        return await self.mirror(clone).resolve(ref)
 
     async def open(self, job_id: str, attempt: int, clone: str | None, base: str | None, branch: str) -> "Checkout":
         """Create the checkout of an attempt: a clone on `branch` at the sha `base`, without remotes.
@@ -48,7 +48,7 @@ class Checkouts:
             checkout = Checkout(self._git, directory)
         else:
             await check_branch_name(self._git, branch)
-            checkout = Checkout(self._git, directory, self._mirror(clone), base)
+            checkout = Checkout(self._git, directory, self.mirror(clone), base)
         checkout.tmp.mkdir()
         checkout.work.mkdir()
         if checkout.mirror:
@@ -60,7 +60,7 @@ class Checkouts:
         checkout = Checkout(
             self._git,
             self.directory(job_id) / str(attempt),
-            None if clone is None or base is None else self._mirror(clone),
+            None if clone is None or base is None else self.mirror(clone),
             None if clone is None else base,
         )
         if not checkout.work.is_dir():
@@ -82,7 +82,8 @@ class Checkouts:
         """Delete the checkouts of all attempts of a job; to be called when nothing of it is running any more."""
         await remove_tree(self.directory(job_id))
 
-    def _mirror(self, clone: str) -> Mirror:
+    def mirror(self, clone: str) -> Mirror:
+        """Return the mirror of the repository at `clone`, a path or a URL."""
         if clone not in self._mirrors:
             self._mirrors[clone] = Mirror(self._git, self._root / "mirrors", clone)
         return self._mirrors[clone]

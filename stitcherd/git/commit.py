@@ -5,7 +5,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.mirror import check_branch_name
 
 # No diff driver, text conversion or attribute of the repository may decide what is shown.
 _DIFF_TREE = ("diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--submodule=short")
@@ -65,13 +64,3 @@ async def write_diff_file(checkout: Checkout, sha: str) -> Path:
     file.unlink(missing_ok=True)  # as in write_patch
     await checkout.run_git(*_DIFF_TREE, "-M", "--stat=100", "-p", f"--output={file}", str(checkout.base), sha)
     return file
-
-
-async def publish(checkout: Checkout, sha: str, clone: str, branch: str) -> None:
-    """Set a branch of the repository at the path `clone` to a commit, and push nothing else.
-
-    The hooks of that repository run, as for every push. Raises GitError.
-    """
-    await check_branch_name(checkout.git, branch)
-    refspec = f"+{sha}:refs/heads/{branch}"
-    await checkout.run_git("push", "-q", "--no-verify", "--no-signed", "--", clone, refspec, protocols="file")

@@ -23,7 +23,7 @@ class Mirror:
         self.path = root / f"{name}.git"
         self.lock = asyncio.Lock()
         self._git = git
-        self._clone = clone
+        self.clone = clone
         self._is_clean = False
 
     async def fetch(self) -> None:
@@ -33,13 +33,13 @@ class Mirror:
                 await self._clean_up()
             if self.path.exists():
                 specs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-                words = ("fetch", "-q", "--prune", "--no-tags", "--", self._clone, *specs)
+                words = ("fetch", "-q", "--prune", "--no-tags", "--", self.clone, *specs)
                 await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
                 return
             spare = self.path.with_suffix(".new")
             shutil.rmtree(spare, ignore_errors=True)
             spare.mkdir(mode=0o700, parents=True)
-            words = ("clone", "-q", "--bare", "--no-local", "--template=", "--", self._clone, str(spare))
+            words = ("clone", "-q", "--bare", "--no-local", "--template=", "--", self.clone, str(spare))
             await self._git(*words, cwd=spare, protocols=PROTOCOLS, timeout=CLONE_TIMEOUT_SECONDS)
             spare.rename(self.path)
 
@@ -60,7 +60,25 @@ class Mirror:
             match answer.split():
                 case [sha, b"commit", _]:
                     return sha.decode()
-        raise GitError(f"There is no branch or tag {ref!r} in {self._clone}.")
+        raise GitError(f"There is no branch or tag {ref!r} in {self.clone}.")
+
+    async def branches_around(self, branch: str) -> dict[str, str]:
+        """Return the names and shas of a branch and of those that exclude it, as of the last fetch. Raises GitError."""
+        parts = branch.split("/")
+        parents = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        # A plain pattern also matches all below it; one with brackets matches that name alone.
+        patterns = [f"refs/heads/{parent[:-1]}[{parent[-1]}]" for parent in parents]
+        words = ("for-each-ref", "--format=%(objectname) %(refname)", *patterns, f"refs/heads/{branch}")
+        lines = os.fsdecode(await self._git(*words, repository=self.path)).splitlines()
+        return {name.removeprefix("refs/heads/"): sha for sha, _, name in (line.partition(" ") for line in lines)}
+
+    async def contains(self, branch: str, sha: str) -> bool:
+        """Say whether a branch is at a commit or at one that descends from it, as of the last fetch."""
+        try:
+            await self._git("merge-base", "--is-ancestor", sha, f"refs/heads/{branch}", repository=self.path)
+        except GitError:  # also where there is no such branch or commit
+            return False
+        return True
 
     async def _clean_up(self) -> None:
         """End what an earlier daemon's git may still run here, and remove the locks of one that was killed."""

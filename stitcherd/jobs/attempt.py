@@ -10,15 +10,16 @@ from stitcherd.config.settings import RepositorySettings
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Task
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, Checkouts
-from stitcherd.git.commit import diff_stat, publish, write_diff_file
+from stitcherd.git.commit import write_diff_file
+from stitcherd.git.publish import BranchBlocked, BranchMoved, check_branch_free
 from stitcherd.jobs import prompt
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
 from stitcherd.jobs.gate_runner import GateRunner
+from stitcherd.jobs.publisher import commit_message, publish_commit, publish_failed
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.policy import ApprovalRequest
 from stitcherd.rails.compiled import JobType
 from stitcherd.store.interruptions import ResumableTry
-from stitcherd.store.rows import to_payload
 
 PUBLISHING_CAPABILITIES = frozenset({"repo:write", "git:commit"})  # a job that needs neither has nothing to publish
 
@@ -107,8 +108,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
         async with await self.recorder.open(Phase.SETUP, StepType.COMMAND, "checkout") as step:
             try:
                 checkout, output = await self._open()
+            except (BranchBlocked, BranchMoved) as error:
+                raise publish_failed(error, step) from error
             except GitError as error:
-                step.write(f"{error}\n".encode())
+                step.write(f"{error.output}\n".encode())
                 step.finish(None, str(error))
                 raise AttemptFailed(Failure("checkout_failed", str(error))) from error
             step.write(output.encode())
@@ -132,6 +135,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
             return checkout, "an empty directory: the job names no repository\n"
         ref = job.ref or self.repository.base
         await self.checkouts.fetch(self.repository.clone)
+        if self._may_publish:
+            mirror = self.checkouts.mirror(self.repository.clone)
+            await check_branch_free(mirror, job.branch, await self.recorder.published_commits())
         base = await self.checkouts.resolve(self.repository.clone, ref)
         checkout = await self.checkouts.open(job.id, job.attempt, self.repository.clone, base, job.branch)
         return checkout, f"base {base} of {ref}\n"
@@ -196,7 +202,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         if self.repository is None:
             return None
         try:
-            commit = await checkout.commit(self._message())
+            commit = await checkout.commit(commit_message(self.job))
         except GitError as error:
             raise AttemptFailed(Failure("commit_failed", str(error))) from error
         try:
@@ -206,28 +212,11 @@ class Attempt(Struct, frozen=True, kw_only=True):
         return commit
 
     async def _publish(self, checkout: Checkout, commit: str | None) -> Result:
-        """Update the job's branch to the commit that passed, where the type of job may write."""
-        result = Result(None, 0, 0, 0, "no changes")
-        if commit is not None and self.repository is not None and self.type.needs & PUBLISHING_CAPABILITIES:
-            async with await self.recorder.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
-                try:
-                    stat = await diff_stat(checkout, commit)
-                    await publish(checkout, commit, self.repository.clone, self.job.branch)
-                except GitError as error:
-                    step.write(f"{error}\n".encode())
-                    raise AttemptFailed(Failure("publish_failed", str(error))) from error
-                summary = f"+{stat.additions} -{stat.deletions} in {stat.files} file{'s' if stat.files != 1 else ''}"
-                step.write(f"{commit} on {self.job.branch}\n{summary}\n".encode())
-                step.finish(0)
-                result = Result(commit, stat.files, stat.additions, stat.deletions, summary)
-                await step.record_event("ai.artifact_created", {"name": "diffstat", **to_payload(result)})
-        return result
+        """Publish the commit that passed, where there is one and the type of job may write."""
+        if commit is None or self.repository is None or not self._may_publish:
+            return Result(None, 0, 0, 0, "no changes")
+        return await publish_commit(self.job, checkout, commit, self.repository.clone, self.recorder)
 
-    def _message(self) -> str:
-        """Return the commit message; a title from outside is one line of it and cannot forge a trailer."""
-        subject = self.job.repository or ""
-        title = self.job.type
-        if self.job.thread is not None:
-            subject = f"{subject}#{self.job.thread.number}"
-            title = " ".join(f"{self.job.type}: {self.job.thread.title}".split())[:72].rstrip(": ")
-        return f"{title}\n\n{subject}\n\nStitcher-Job: {self.job.id}\n"
+    @property
+    def _may_publish(self) -> bool:
+        return bool(self.type.needs & PUBLISHING_CAPABILITIES)

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from shared.ids import now_ms
-from shared.models import Phase, StepStatus, StepType, Usage
+from shared.models import Phase, Result, StepStatus, StepType, Usage
 from stitcherd.budget import Budget
 from stitcherd.jobs.logs import StepLog, diff_path, log_path, write_diff
 from stitcherd.jobs.redaction import RedactedStream, Redaction
 from stitcherd.rails.limits import remaining_budget
-from stitcherd.store import limits, steps
+from stitcherd.store import limits, publications, steps
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -52,6 +52,15 @@ class StepRecorder:
         async with self._store.reading() as db:
             by_job, today = await limits.spent_before(db, place, now)
         return remaining_budget(job, day, by_job, today, now)
+
+    async def published_commits(self) -> tuple[str, ...]:
+        """Return the commits that the attempts of the job set out to publish."""
+        async with self._store.reading() as db:
+            return await publications.published_commits(db, self._fence.key)
+
+    async def begin_publication(self, result: Result) -> bool:
+        """Record that a commit is about to be pushed; return False where a cancel came first. Raises Superseded."""
+        return await self._store.write(publications.begin_publication, self._fence, result, now_ms())
 
     async def open(self, phase: Phase, type_: StepType, name: str, number: int | None = None) -> "RunningStep":
         """Begin a step; `number` is the try it belongs to. Raises Superseded."""

@@ -10,7 +10,7 @@ from shared.models import Failure, RunnerJob, Status
 from stitcherd.store import rows
 from stitcherd.store.events import add_event
 from stitcherd.store.queries import fetch_all
-from stitcherd.store.steps import Fence, fail_open_steps
+from stitcherd.store.steps import Fence, end_open_steps
 from stitcherd.store.transitions import (
     DAEMON_ACTOR,
     advance,
@@ -75,7 +75,7 @@ def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int 
     resumable = _to_resumable(db.execute(NEWEST_TRY, (job["key"], job["attempt"])).fetchone())
     if resumable is None or not is_running(job):
         return None
-    fail_open_steps(db, job, now, "interrupted")
+    end_open_steps(db, job, now, "interrupted")
     db.execute(
         "UPDATE jobs SET owner = ?, last_event = 'job.recovered', version = version + 1 WHERE key = ?",
         (owner, job["key"]),
@@ -136,7 +136,7 @@ def _abort_or_requeue(
         return end_cancelled(db, before["id"], now, fence)
     if not is_running(before, fence):
         return None
-    fail_open_steps(db, before, now, "interrupted" if failure else held or "interrupted")
+    end_open_steps(db, before, now, "interrupted" if failure else held or "interrupted")
     if failure is None or before["on_interrupt"] == "retry":
         again = queue_next_attempt(
             db, before, (Status.RUNNING,), ("job.recovered", "job.queued"), DAEMON_ACTOR, now, held

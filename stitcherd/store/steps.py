@@ -123,16 +123,18 @@ def close_step(
         )
 
 
-def fail_open_steps(db: sqlite3.Connection, job: sqlite3.Row, now: int, reason: str) -> None:
-    """Fail the steps that were interrupted, and record why, so that none is left running."""
+def end_open_steps(
+    db: sqlite3.Connection, job: sqlite3.Row, now: int, reason: str, status: StepStatus = StepStatus.FAILED
+) -> None:
+    """End the steps that were interrupted, and record why, so that none is left running."""
     interrupted = db.execute(
-        "UPDATE steps SET status = 'FAILED', completed_at = ? WHERE job = ? AND status = 'RUNNING' RETURNING id, name",
-        (now, job["key"]),
+        "UPDATE steps SET status = ?, completed_at = ? WHERE job = ? AND status = 'RUNNING' RETURNING id, name",
+        (status, now, job["key"]),
     ).fetchall()
     for step in interrupted:
         add_event(
             db,
-            "step.failed",
+            f"step.{status.lower()}",
             actor="stitcherd",
             now=now,
             job=job["key"],

@@ -11,7 +11,7 @@ from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.store import lifecycle, rows
 from stitcherd.store.events import add_event
-from stitcherd.store.steps import Fence, fail_open_steps
+from stitcherd.store.steps import Fence, end_open_steps
 
 DAEMON_ACTOR = "stitcherd"
 CANCELLABLE = (Status.PENDING, Status.QUEUED)
@@ -102,7 +102,7 @@ def conclude(
         return None
     failed = isinstance(outcome, Failure)
     if isinstance(outcome, Failure):
-        fail_open_steps(db, before, now, outcome.code)
+        end_open_steps(db, before, now, outcome.code)
     to = Status.FAILED if failed else Status.COMPLETED
     row = advance(
         db,
@@ -127,7 +127,7 @@ def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[in
     before = find_job_row(db, job_id)
     if not is_running(before, fence):
         return None
-    fail_open_steps(db, before, now, "cancelled")
+    end_open_steps(db, before, now, "cancelled")
     row = advance(
         db,
         job_id,
@@ -143,9 +143,10 @@ def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[in
 
 
 def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
-    """Cancel a job that does not run at once, or request that a running one ends; raise Refusal if it has ended.
+    """Cancel a job that does not run at once, or request that a running one ends.
 
-    Only the first request counts: a later one changes neither actor nor reason.
+    Only the first request counts: a later one changes neither actor nor reason. Raises Refusal for a job that has
+    ended, or whose commit is being published: the push may have arrived before it could be stopped.
     """
     request = {"cancel_requested": 1, "cancelled_by": actor, "cancel_reason": reason}
     row = advance(
@@ -161,12 +162,14 @@ def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, 
     if row is None:
         db.execute(
             "UPDATE jobs SET cancel_requested = 1, cancelled_by = ?, cancel_reason = ?, version = version + 1"
-            " WHERE id = ? AND status = 'RUNNING' AND cancel_requested = 0",
+            " WHERE id = ? AND status = 'RUNNING' AND cancel_requested = 0 AND NOT EXISTS"
+            " (SELECT 1 FROM publications p WHERE p.job = jobs.key AND p.attempt = jobs.attempt AND p.active)",
             (actor, reason, job_id),
         )
         row = find_job_row(db, job_id)
-        if row["status"] != Status.RUNNING:
-            raise Refusal("not_cancellable", f"job {short_id(job_id)} is {row['status']}")
+        if row["status"] != Status.RUNNING or not row["cancel_requested"]:
+            state = "being published" if row["status"] == Status.RUNNING else row["status"]
+            raise Refusal("not_cancellable", f"job {short_id(job_id)} is {state}")
     return rows.job(row)
 
 
@@ -248,11 +251,8 @@ def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int) -> RunnerJo
             "conflict", f"another {before['type']} job is open on the thread of job {short_id(job_id)}"
         ) from error
     if row is None:
-        raise Refusal(
-            "not_retryable",
-            f"job {short_id(job_id)} is {before['status']}",
-            "only FAILED and CANCELLED jobs can be retried",
-        )
+        hint = "only FAILED and CANCELLED jobs can be retried"
+        raise Refusal("not_retryable", f"job {short_id(job_id)} is {before['status']}", hint)
     return rows.job(row)
 
 

@@ -232,9 +232,9 @@ class DaemonHarness:
         finally:
             connection.close()
 
-    def set_hook(self, script: str) -> None:
+    def set_hook(self, script: str, name: str = "pre-receive") -> None:
         """Install a pre-receive hook in the repository."""
-        path = self.repository / "hooks" / "pre-receive"
+        path = self.repository / "hooks" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)

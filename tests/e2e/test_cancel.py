@@ -101,17 +101,6 @@ def test_a_checkout_is_killed(build: BuildDaemon) -> None:
     daemon.wait_until_clean()
 
 
-def test_publishing_is_killed(build: BuildDaemon) -> None:
-    daemon = build()
-    daemon.set_hook("echo here; sleep 66")
-    daemon.start()
-    job_id = daemon.dispatch("free", "touch made")
-    daemon.step(job_id, "publish")
-    job = cancel(daemon, job_id)
-    daemon.wait_until_clean()
-    assert daemon.git("branch", "--list", job["branch"]) == ""
-
-
 def test_a_second_cancel_changes_nothing(daemon: DaemonHarness) -> None:
     job_id = daemon.dispatch("free", "trap '' TERM; sleep 60")
     daemon.step(job_id, "agent")

@@ -19,11 +19,18 @@ def signed_headers(body: bytes, secret: str | None = None) -> dict[str, str]:
     }
 
 
-def comment_body(text: str, *, issue: int = 479, login: str = "octocat", repository: str = "octo-org/api") -> bytes:
+def comment_body(
+    text: str,
+    *,
+    issue: int = 479,
+    login: str = "octocat",
+    repository: str = "octo-org/api",
+    title: str = "Pagination drops the last row",
+) -> bytes:
     """Return the body of a new comment on an issue of octocat, each with a unique id."""
     topic = {
         "number": issue,
-        "title": "Pagination drops the last row",
+        "title": title,
         "html_url": f"https://github.com/{repository}/issues/{issue}",
         "user": {"login": "octocat"},
         "labels": [],

@@ -179,6 +179,15 @@ CREATE TABLE starts (                        -- written before the executor is s
   PRIMARY KEY (job, attempt, try)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE publications (                  -- written before a commit is pushed
+  job     INTEGER NOT NULL REFERENCES jobs (key),
+  attempt INTEGER NOT NULL,
+  at      INTEGER NOT NULL,
+  result  TEXT NOT NULL,                     -- of the job, once its branch is at this commit
+  active  INTEGER NOT NULL,                  -- 1: while the attempt runs it may arrive at any time
+  PRIMARY KEY (job, attempt)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE steps (
   key           INTEGER PRIMARY KEY,
   id            TEXT NOT NULL UNIQUE,

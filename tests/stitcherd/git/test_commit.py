@@ -8,7 +8,8 @@ import pytest
 
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.commit import DiffStat, diff_stat, publish
+from stitcherd.git.commit import DiffStat, diff_stat
+from stitcherd.git.publish import publish
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
 
@@ -93,24 +94,3 @@ async def test_a_link_in_place_of_the_tree_is_refused(checkout: Checkout, tmp_pa
     place.symlink_to(tmp_path / "moved")
     with pytest.raises(GitError, match="symbolic link"):
         await checkout.commit("x")
-
-
-@pytest.mark.parametrize("bare", [True, False])
-async def test_only_the_commit_is_published(checkout: Checkout, origin: Path, tmp_path: Path, bare: bool) -> None:
-    target = tmp_path / "target"
-    git(tmp_path, "clone", "-q", *(["--bare"] if bare else []), str(origin), str(target))
-    refs = git(target, "for-each-ref")
-    for text in ("1\n", "2\n"):
-        write(checkout.work, {"a.txt": text})
-        sha = await checkout.commit("x")
-        assert sha
-        await publish(checkout, sha, str(target), BRANCH)
-        assert git(target, "rev-parse", BRANCH) == sha
-    git(target, "update-ref", "-d", f"refs/heads/{BRANCH}")
-    assert git(target, "for-each-ref") == refs
-    git(target, "fsck", "--strict")
-
-
-async def test_publishing_accepts_only_paths(checkout: Checkout) -> None:
-    with pytest.raises(GitError, match="not allowed"):
-        await publish(checkout, str(checkout.base), "https://127.0.0.1:9/x.git", BRANCH)

@@ -7,7 +7,7 @@ import pytest
 
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, Checkouts
-from stitcherd.git.commit import publish
+from stitcherd.git.publish import publish
 from tests.stitcherd.git.repositories import commit, find, git
 
 

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from stitcherd.git.checkout import Checkout, Checkouts
-from stitcherd.git.commit import DiffStat, diff_stat, publish
+from stitcherd.git.commit import DiffStat, diff_stat
+from stitcherd.git.publish import publish
 from tests.stitcherd.git.repositories import BRANCH, commit, find, git, marking_program, write
 
 

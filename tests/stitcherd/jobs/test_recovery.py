@@ -26,6 +26,10 @@ SLEEP = "import time; print(flush=True); time.sleep(600)"
 FORKS = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True)"
 
 
+def no_repository(_name: str) -> None:
+    """Find no repository: the jobs here have none."""
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = await Store.open(tmp_path / "stitcher.db")
@@ -109,7 +113,7 @@ async def test_processes_are_ended_before_their_job_is_requeued(
     unrelated = start(structs.replace(job, id=new_id()), tmp_path)
     left_behind += [by_mark, by_directory, parent, unrelated]
     waiting = [asyncio.create_task(asyncio.to_thread(each.wait, 20)) for each in (by_mark, by_directory, parent)]
-    assert await recover_running_jobs(store, checkouts, "me") == []
+    assert await recover_running_jobs(store, checkouts, "me", no_repository) == []
     await asyncio.gather(*waiting)
     assert find_job_processes(job.id, checkouts.directory(job.id)) == []
     assert unrelated.poll() is None
@@ -135,12 +139,12 @@ async def test_an_interrupted_job_follows_its_type(
     job = await running(store, on_interrupt=on_interrupt, started=started)
     if cancelled:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository) == []
     after = await get_detail(store, job)
     assert after.status is status
     assert isinstance(after.steps, tuple)
     assert [step.status for step in after.steps] == [StepStatus.FAILED]
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository) == []
     assert await get_detail(store, job) == after, "a second recovery changes nothing"
 
 
@@ -150,13 +154,13 @@ async def test_jobs_that_do_not_run_are_not_changed(store: Store, tmp_path: Path
     await store.write(interruptions.recover, job.id, now_ms())
     await store.write(transitions.retry, job.id, "uid:0", now_ms())
     before = await get_detail(store, job)
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository) == []
     assert await get_detail(store, job) == before
 
 
 async def test_a_resumable_try_is_taken_over(store: Store, tmp_path: Path) -> None:
     job = await running(store, resumable=True)
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == [(job.id, 1, 10)]
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository) == [(job.id, 1, 10)]
     after = await get_detail(store, job)
     assert (after.status, after.attempt, after.last_event) == (Status.RUNNING, 1, "job.recovered")
     taken = await find_taken_over(store, job.id, 1, "me")
@@ -180,7 +184,7 @@ async def test_processes_in_the_checkout_are_ended_unless_the_run_may_go_on(
     child = start(job, work, marked=False)
     left_behind.append(child)
     waiting = asyncio.create_task(asyncio.to_thread(child.wait, 20)) if ended else None
-    assert len(await recover_running_jobs(store, checkouts, "me")) == 1
+    assert len(await recover_running_jobs(store, checkouts, "me", no_repository)) == 1
     if waiting:
         await waiting
     assert (child.poll() is not None) == ended
@@ -190,7 +194,7 @@ async def test_a_lost_run_follows_its_type(store: Store, tmp_path: Path) -> None
     lost = Failure("interrupted", "the gateway does not know it")
     for on_interrupt, status in (("fail", Status.FAILED), ("retry", Status.QUEUED)):
         job = await running(store, resumable=True, on_interrupt=on_interrupt)
-        await recover_running_jobs(store, Checkouts(tmp_path), "me")
+        await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository)
         assert await store.write(interruptions.interrupt, job.id, (1, "somebody else"), now_ms(), lost) is None
         assert await store.write(interruptions.interrupt, job.id, (1, "me"), now_ms(), lost) is status
         after = await get_detail(store, job)
@@ -223,5 +227,5 @@ async def test_without_a_reference_a_resumable_executor_never_started(
             resumable=resumable,
         )
     )
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me") == []
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository) == []
     assert (await get_detail(store, job)).status is (Status.QUEUED if resumable else Status.FAILED)

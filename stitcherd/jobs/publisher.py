@@ -1,0 +1,59 @@
+"""Publishes the commit of a job on the job's branch, and names the commit."""
+
+import re
+
+from shared.models import Failure, Phase, Result, RunnerJob, StepType
+from stitcherd.git import GitError
+from stitcherd.git.checkout import Checkout
+from stitcherd.git.commit import DiffStat, diff_stat
+from stitcherd.git.publish import BranchMoved, publish
+from stitcherd.jobs.command_runner import AttemptFailed
+from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
+from stitcherd.store.rows import to_payload
+
+UNSAFE_IN_SUBJECT = re.compile(r"[^A-Za-z0-9_./-]+")
+
+
+async def publish_commit(job: RunnerJob, checkout: Checkout, commit: str, clone: str, recorder: StepRecorder) -> Result:
+    """Update the job's branch in the repository at the path `clone` to a commit that passed.
+
+    From the moment the push begins the job cannot be cancelled. Raises AttemptFailed, Superseded.
+    """
+    async with await recorder.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
+        try:
+            result = _result(commit, await diff_stat(checkout, commit))
+            earlier = await recorder.published_commits()
+            if not await recorder.begin_publication(result):
+                raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
+            await publish(checkout, commit, clone, job.branch, earlier)
+        except GitError as error:
+            raise publish_failed(error, step) from error
+        step.write(f"{commit} on {job.branch}\n{result.summary}\n".encode())
+        step.finish(0)
+        await step.record_event("ai.artifact_created", {"name": "diffstat", **to_payload(result)})
+    return result
+
+
+def publish_failed(error: GitError, step: RunningStep) -> AttemptFailed:
+    """Write all that git printed to a step, and return the failure that the job reports."""
+    step.write(f"{error.output}\n".encode())
+    step.finish(None, str(error))
+    return AttemptFailed(Failure("branch_moved" if isinstance(error, BranchMoved) else "publish_failed", str(error)))
+
+
+def commit_message(job: RunnerJob) -> str:
+    """Return the message of a job's commit, of our own words only.
+
+    A forge closes issues for a keyword before a reference, so the reference comes first and only once; no text of the
+    thread is included, which could ask a forge for more: mentions, skipped checks, trailers.
+    """
+    place = job.repository or ""
+    if job.thread is not None:
+        place = f"{place}#{job.thread.number}"
+    subject = ": ".join(filter(None, (place, UNSAFE_IN_SUBJECT.sub("-", job.type))))
+    return f"{subject}\n\nStitcher-Job: {job.id}\n"
+
+
+def _result(commit: str, stat: DiffStat) -> Result:
+    summary = f"+{stat.additions} -{stat.deletions} in {stat.files} file{'s' if stat.files != 1 else ''}"
+    return Result(commit, stat.files, stat.additions, stat.deletions, summary)

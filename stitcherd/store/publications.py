@@ -1,0 +1,68 @@
+"""Publications: a commit that an attempt pushes is recorded before the push, and cannot be cancelled from then on."""
+
+import sqlite3
+
+import aiosqlite
+from msgspec import Struct
+
+from shared.models import Result, RunnerJob, Status, StepStatus
+from stitcherd.store import rows
+from stitcherd.store.queries import fetch_all
+from stitcherd.store.steps import Fence, Superseded, end_open_steps
+from stitcherd.store.transitions import conclude, find_job_row
+
+
+class UnfinishedPublication(Struct, frozen=True):
+    """A running job that was about to be published, and its result if the push succeeded."""
+
+    job: RunnerJob
+    result: Result
+
+
+def begin_publication(db: sqlite3.Connection, fence: Fence, result: Result, now: int) -> bool:
+    """Record that the commit of a result is about to be pushed; return False where a cancel was acknowledged before.
+
+    Raises Superseded.
+    """
+    job = find_job_row(db, fence.job_id)
+    if (job["status"], job["attempt"], job["owner"]) != (Status.RUNNING, fence.attempt, fence.owner):
+        raise Superseded(f"attempt {fence.attempt} of job {fence.job_id} is over")
+    if job["cancel_requested"]:
+        return False
+    db.execute(
+        "INSERT OR REPLACE INTO publications (job, attempt, at, result, active) VALUES (?, ?, ?, ?, 1)",
+        (fence.key, fence.attempt, now, rows.encode(result)),
+    )
+    return True
+
+
+async def published_commits(db: aiosqlite.Connection, key: int) -> tuple[str, ...]:
+    """Return the commits that the attempts of a job, by its integer key, set out to publish."""
+    found = await fetch_all(db, "SELECT result FROM publications WHERE job = ?", [key])
+    results = [rows.result(row["result"]) for row in found]
+    return tuple(result.commit for result in results if result is not None and result.commit is not None)
+
+
+async def find_unfinished(db: aiosqlite.Connection, job_id: str) -> UnfinishedPublication | None:
+    """Return the publication that a running job began in its attempt, None where it began none."""
+    found = await fetch_all(
+        db,
+        "SELECT j.*, p.result FROM jobs j JOIN publications p ON p.job = j.key AND p.attempt = j.attempt"
+        " WHERE j.id = ? AND j.status = 'RUNNING' AND p.active",
+        [job_id],
+    )
+    result = rows.result(found[0]["result"]) if found else None
+    return None if result is None else UnfinishedPublication(rows.job(found[0]), result)
+
+
+def conclude_published(db: sqlite3.Connection, job_id: str, result: Result, now: int) -> Status | None:
+    """Complete a running job whose owner is gone and whose commit was published; return its new status."""
+    job = find_job_row(db, job_id)
+    end_open_steps(db, job, now, "it was published before the daemon stopped", StepStatus.COMPLETED)
+    return conclude(db, job_id, (job["attempt"], job["owner"]), now, result)
+
+
+def abandon_publication(db: sqlite3.Connection, job_id: str) -> None:
+    """Record that the push of a running job is over and did not arrive, so that the job can be cancelled again."""
+    job = find_job_row(db, job_id)
+    db.execute("UPDATE publications SET active = 0 WHERE job = ? AND attempt = ?", (job["key"], job["attempt"]))
