@@ -33,16 +33,18 @@ async def _measured(starts: int) -> list[dict[str, Any]]:
         for _ in range(starts):
             for name, box in PLACES.items():
                 started = time.perf_counter()
-                ended = await processes.run(
-                    wrap_command(["true"], box, cwd=work, tmp=tmp, home=None),
-                    cwd=work,
-                    env={"PATH": os.environ["PATH"]},
-                    timeout=10.0,
-                    write=print,
-                    job_id="bench",
-                    root=Path(place),
-                    watch=limits.watch_limits(box, (work, tmp), None),
-                )
+                with wrap_command(["true"], box, cwd=work, tmp=tmp, home=None) as command:
+                    ended = await processes.run(
+                        command.argv,
+                        cwd=work,
+                        env={"PATH": os.environ["PATH"]},
+                        timeout=10.0,
+                        write=print,
+                        job_id="bench",
+                        root=Path(place),
+                        watch=limits.watch_limits(box, (work, tmp), None),
+                        pass_fds=command.pass_fds,
+                    )
                 taken[name].append(1000 * (time.perf_counter() - started))
                 assert ended.code == 0, ended
     return [{"place": name, "p50_ms": _at(each, 0.5), "p99_ms": _at(each, 0.99)} for name, each in taken.items()]

@@ -175,9 +175,13 @@ def _handle_signals() -> asyncio.Event:
 
 
 def _configure_process() -> None:
-    """Prepare the process for children: reap their orphans, hide its memory from them, allow many files."""
+    """Prepare the process for children: reap their orphans, hide its memory and keys from them, allow many files."""
     processes.become_subreaper()
     processes.set_not_dumpable()
+    try:
+        processes.join_new_session_keyring()
+    except OSError as error:
+        log.warning("jobs without a sandbox can read the session's keyring (keyctl: %s)", error.strerror)
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, processes.reap_orphans)
     # Connections of strangers must not use up the file descriptors that jobs need.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

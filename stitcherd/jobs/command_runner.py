@@ -64,17 +64,19 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
         """
         env = self.env
         home = env.get("HOME")
-        return await processes.run(
-            bubblewrap.wrap_command(argv, sandbox=self.sandbox, cwd=self.cwd, tmp=self.tmp, home=home),
-            cwd=self.cwd,
-            env=env,
-            stdin=stdin,
-            timeout=timeout,
-            write=write,
-            job_id=self.job_id,
-            root=self.root,
-            watch=limits.watch_limits(self.sandbox, (self.cwd, self.tmp), home),
-        )
+        with bubblewrap.wrap_command(argv, self.sandbox, cwd=self.cwd, tmp=self.tmp, home=home) as command:
+            return await processes.run(
+                command.argv,
+                cwd=self.cwd,
+                env=env,
+                stdin=stdin,
+                timeout=timeout,
+                write=write,
+                job_id=self.job_id,
+                root=self.root,
+                watch=limits.watch_limits(self.sandbox, (self.cwd, self.tmp), home),
+                pass_fds=command.pass_fds,
+            )
 
 
 async def prepare_repository(

@@ -1,6 +1,7 @@
 """Runs commands as child processes, and ends them together with every process that they have started."""
 
 import ctypes
+import errno
 import os
 import signal
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -23,12 +24,15 @@ __all__ = [
     "build_environment",
     "capture",
     "end_all",
+    "join_new_session_keyring",
     "reap_orphans",
     "run",
     "set_not_dumpable",
 ]
 
 KILL_GRACE_SECONDS = 0.7  # between SIGTERM and SIGKILL
+KEYCTL_NUMBERS = {"x86_64": 250, "aarch64": 219}  # the system call, which the C library has no function for
+KEYCTL_JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36  # linux/prctl.h
 
 _is_subreaper = False
@@ -69,12 +73,14 @@ async def run(
     job_id: str,
     root: Path,
     watch: LimitWatch | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> ExitStatus:
     """Run a command of a job in a session of its own; when this returns or raises, none of its processes is running.
 
     stdout and stderr go to `write` in the order written, in chunks of at most 64 KiB; `timeout` is in seconds;
     `root` is the directory of the job (see `end_all`). A job runs one command at a time: all other processes of the job
-    are ended at the end, too. When `watch` returns, the command is killed. Raises CannotStart.
+    are ended at the end, too. When `watch` returns, the command is killed. It inherits the file descriptors `pass_fds`
+    under the same numbers. Raises CannotStart.
     """
 
     def end(leader: int, reason: EndReason) -> Awaitable[int]:
@@ -83,7 +89,7 @@ async def run(
         grace = 0.0 if reason is EndReason.LIMIT_EXCEEDED else KILL_GRACE_SECONDS
         return end_all(job_id, root, grace, leaders=(leader,), descendants_only=descendants_only)
 
-    return await run_child(argv, cwd, env, stdin, timeout, (write,), end, watch)
+    return await run_child(argv, cwd, env, stdin, timeout, (write,), end, watch, pass_fds)
 
 
 async def capture(
@@ -133,6 +139,19 @@ def become_subreaper() -> None:
 def set_not_dumpable() -> None:
     """Protect our memory and /proc entries from other processes of the same user; programs do not inherit this."""
     _prctl(PR_SET_DUMPABLE, 0)
+
+
+def join_new_session_keyring() -> None:
+    """Leave the keyring of the user's session for an empty one, so that no command of ours can read the user's keys.
+
+    Only the calling thread, and the threads and processes that it starts later, leave it. Raises OSError.
+    """
+    number = KEYCTL_NUMBERS.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, f"the system call has no known number on {os.uname().machine}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, KEYCTL_JOIN_SESSION_KEYRING, None) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 async def _kill_session(leader: int, _reason: EndReason) -> None:

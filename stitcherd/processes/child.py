@@ -78,12 +78,14 @@ async def run_child(
     sinks: Sequence[Callable[[bytes], None]],
     end: Callable[[int, EndReason], Awaitable[object]],
     watch: LimitWatch | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> ExitStatus:
     """Run a command until it ends for whatever reason; `end` then ends the session of its leader, and all else of it.
 
-    `sinks` is one for both outputs together, or one for stdout and one for stderr. Raises CannotStart.
+    `sinks` is one for both outputs together, or one for stdout and one for stderr. The command inherits the file
+    descriptors `pass_fds`. Raises CannotStart.
     """
-    child = _start(argv, cwd, env, feed=bool(stdin), merged=len(sinks) == 1)
+    child = _start(argv, cwd, env, feed=bool(stdin), merged=len(sinks) == 1, pass_fds=pass_fds)
     pipes = [pipe for pipe in (child.stdout, child.stderr) if pipe]
     readers = [OutputReader(pipe.fileno(), sink) for pipe, sink in zip(pipes, sinks, strict=True)]
     writer = StdinWriter(child.stdin, stdin) if child.stdin else None
@@ -136,7 +138,7 @@ async def _end_and_wait(ending: Awaitable[object], *others: asyncio.Future[Any])
 
 
 def _start(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], *, feed: bool, merged: bool
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], *, feed: bool, merged: bool, pass_fds: Sequence[int]
 ) -> subprocess.Popen[bytes]:
     try:
         with _forking:
@@ -149,6 +151,7 @@ def _start(
                 stderr=subprocess.STDOUT if merged else subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
+                pass_fds=pass_fds,
             )
             _awaited.add(child.pid)
     except (OSError, ValueError, IndexError) as error:

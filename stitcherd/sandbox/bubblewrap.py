@@ -9,12 +9,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
 
 from shared.api import RailsFault
+from stitcherd.sandbox import seccomp
 
 KERNEL_SETTINGS = Path("/proc/sys")
 SCRATCH_MAX = 512 * 2**20  # bytes for each of the empty home, /tmp, /var/tmp and /dev/shm, unless a limit is lower
@@ -71,16 +73,25 @@ class SandboxSpec(Struct, frozen=True, kw_only=True):
     disk: int | None = None
 
 
+class WrappedCommand(Struct, frozen=True):
+    """A command line, and the file descriptors that its first program must inherit."""
+
+    argv: list[str]
+    pass_fds: tuple[int, ...] = ()
+
+
+@contextmanager
 def wrap_command(
     argv: Sequence[str], sandbox: SandboxSpec | None, *, cwd: Path, tmp: Path, home: str | None
-) -> list[str]:
-    """Return the command line that runs `argv` in a sandbox with `cwd` and `tmp` writable; `argv` without a sandbox.
+) -> Iterator[WrappedCommand]:
+    """Yield the command that runs `argv` in a sandbox with `cwd` and `tmp` writable, once; `argv` without a sandbox.
 
     `home` is the value of HOME inside, an empty, writable directory. If a mount or the program is missing inside,
     bubblewrap reports it on stderr, with exit code 1.
     """
     if sandbox is None:
-        return list(argv)
+        yield WrappedCommand(list(argv))
+        return
     scratch = str(min(sandbox.memory or SCRATCH_MAX, sandbox.disk or SCRATCH_MAX, SCRATCH_MAX))
     words = ["choom", "-n", "1000", "--"]  # if the machine runs out of memory, the kernel shall kill this command first
     words += ["bwrap", *_NAMESPACES, *([] if sandbox.network else ["--unshare-net"]), *_system_mounts()]
@@ -91,8 +102,10 @@ def wrap_command(
         words += ["--ro-bind", path, path]
     for directory in (str(cwd), str(tmp)):
         words += ["--bind", directory, directory]
-    words += [*_READ_ONLY, "--chdir", str(cwd), "--"]
-    return [*words, *_limit_options(sandbox), *argv]
+    words += [*_READ_ONLY, "--chdir", str(cwd)]
+    with seccomp.open_filter() as program:
+        words += ["--seccomp", str(program), "--", *_limit_options(sandbox), *argv]
+        yield WrappedCommand(words, (program,))
 
 
 def scratch_directories(home: str | None) -> list[str]:
@@ -106,13 +119,18 @@ def unavailable_reason() -> str | None:
     for program, package in _REQUIRED_PROGRAMS.items():
         if shutil.which(program) is None:
             return f"{_UNAVAILABLE}: there is no program {program} (on Debian: apt-get install {package})"
-    argv = wrap_command(["true"], SandboxSpec(network=False), cwd=Path("/usr"), tmp=Path("/usr"), home=None)
-    argv[argv.index("--bind")] = argv[argv.index("--bind")] = "--ro-bind"
+    if (reason := seccomp.unavailable_reason()) is not None:
+        return f"{_UNAVAILABLE}: {reason}"
+    root = Path("/usr")
     env = {"PATH": os.environ.get("PATH", os.defpath)}
-    try:
-        done = subprocess.run(argv, capture_output=True, timeout=10.0, check=False, env=env)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{_UNAVAILABLE}: {error}"
+    with wrap_command(["true"], SandboxSpec(network=False), cwd=root, tmp=root, home=None) as command:
+        argv = ["--ro-bind" if word == "--bind" else word for word in command.argv]
+        try:
+            done = subprocess.run(
+                argv, capture_output=True, timeout=10.0, check=False, env=env, pass_fds=command.pass_fds
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{_UNAVAILABLE}: {error}"
     if done.returncode:
         output = done.stderr.decode(errors="replace").strip() or f"bwrap ended with exit code {done.returncode}"
         remedy = find_remedy(output)

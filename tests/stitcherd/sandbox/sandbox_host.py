@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,16 +51,18 @@ class SandboxHost:
             f"root={str(self.root)!r}; unique_name={self.unique_name!r}; port={self.port}; bystander={self.bystander}\n"
         )
         argv = [PYTHON, "-I", "-c", "import os, socket, sys\n" + names + textwrap.dedent(code)]
-        ended = await processes.run(
-            wrap_command(argv, sandbox, cwd=work, tmp=scratch, home=str(home)),
-            cwd=work,
-            env=env,
-            timeout=seconds,
-            write=output.extend,
-            job_id=self.unique_name,
-            root=self.attempt,
-            watch=limits.watch_limits(sandbox, (work, scratch), str(home)),
-        )
+        with wrap_command(argv, sandbox, cwd=work, tmp=scratch, home=str(home)) as command:
+            ended = await processes.run(
+                command.argv,
+                cwd=work,
+                env=env,
+                timeout=seconds,
+                write=output.extend,
+                job_id=self.unique_name,
+                root=self.attempt,
+                watch=limits.watch_limits(sandbox, (work, scratch), str(home)),
+                pass_fds=command.pass_fds,
+            )
         return str(ended), output.decode(errors="replace")
 
 
@@ -80,5 +83,6 @@ FILES = {
 }
 
 
-def start_process(*argv: str, **env: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(argv, env={"PATH": os.environ["PATH"], **env}, start_new_session=True)
+def start_process(*argv: str, pass_fds: Sequence[int] = (), **env: str) -> subprocess.Popen[bytes]:
+    environ = {"PATH": os.environ["PATH"], **env}
+    return subprocess.Popen(argv, env=environ, start_new_session=True, pass_fds=pass_fds)

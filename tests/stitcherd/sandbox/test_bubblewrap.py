@@ -20,7 +20,8 @@ ATTEMPT = Path("/srv/stitcher/checkouts/job/1")
 
 
 def wrapped(sandbox: SandboxSpec | None, home: str | None = "/home/ann") -> list[str]:
-    return wrap_command(["make", "test"], sandbox, cwd=ATTEMPT / "work", tmp=ATTEMPT / "tmp", home=home)
+    with wrap_command(["make", "test"], sandbox, cwd=ATTEMPT / "work", tmp=ATTEMPT / "tmp", home=home) as command:
+        return command.argv
 
 
 def test_without_a_sandbox_nothing_is_wrapped() -> None:

@@ -75,11 +75,10 @@ async def test_a_cancellation_ends_everything_inside(host: SandboxHost) -> None:
 async def test_it_ends_with_the_daemon(host: SandboxHost) -> None:
     mark = f"{host.unique_name}-orphaned"
     inside = f"import time; open('up', 'w'); time.sleep(600)  # {mark}"
-    argv = wrap_command(
-        [PYTHON, "-I", "-c", inside, mark], CLOSED_SANDBOX, cwd=host.attempt / "work", tmp=host.root, home=None
-    )
-    starter = "import subprocess, sys; subprocess.run(sys.argv[1:], start_new_session=True)"
-    daemon = start_process(PYTHON, "-I", "-c", starter, *argv)
+    starter = "import subprocess, sys; subprocess.run(sys.argv[1:], start_new_session=True, close_fds=False)"
+    argv, place = [PYTHON, "-I", "-c", inside, mark], host.attempt / "work"
+    with wrap_command(argv, CLOSED_SANDBOX, cwd=place, tmp=host.root, home=None) as command:
+        daemon = start_process(PYTHON, "-I", "-c", starter, *command.argv, pass_fds=command.pass_fds)
     await wait_until((host.attempt / "work/up").exists)
     assert len(find_marked(mark)) > 1
     daemon.kill()
@@ -89,14 +88,9 @@ async def test_it_ends_with_the_daemon(host: SandboxHost) -> None:
 
 async def test_recovery_ends_everything_inside(host: SandboxHost) -> None:
     mark = f"{host.unique_name}-left"
-    argv = wrap_command(
-        [PYTHON, "-I", "-c", ESCAPE.replace("MARK", repr(mark)) + "time.sleep(600)"],
-        CLOSED_SANDBOX,
-        cwd=host.attempt / "work",
-        tmp=host.root,
-        home=None,
-    )
-    left = start_process(*argv, STITCHER_JOB_ID=mark)
+    argv = [PYTHON, "-I", "-c", ESCAPE.replace("MARK", repr(mark)) + "time.sleep(600)"]
+    with wrap_command(argv, CLOSED_SANDBOX, cwd=host.attempt / "work", tmp=host.root, home=None) as command:
+        left = start_process(*command.argv, pass_fds=command.pass_fds, STITCHER_JOB_ID=mark)
     await wait_until(lambda: bool(find_marked(mark)))
     await processes.end_all(mark, host.root / "nowhere")
     left.wait(5)
