@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from stitcherd.git import Git, GitError
+from stitcherd.git.attributes import attributes_above
 from stitcherd.git.mirror import Mirror, check_branch_name, safe_file_name
 from stitcherd.git.snapshot import remove_tree
 
@@ -170,15 +171,19 @@ class Checkout(Struct, frozen=True):
         """Restore files of a checkout from the base, and remove those that the base does not have.
 
         Names are relative to the checkout; `*` matches anything, also `/`; a directory stands for all files below it.
+        The `.gitattributes` of each directory above them are restored too, since they decide what git writes.
         Symbolic links on the way are replaced, not followed. Raises GitError, also for a name outside the checkout.
         """
         if not names or self.base is None:
             return
         _refuse_links(path)
+        specs = [*(f"./{name}" for name in names), *attributes_above(names)]
         index = self.directory / "index-base"
-        specs = [f"./{name}" for name in names]
-        await self.run_git("read-tree", self.base, index=index)
+        index.unlink(missing_ok=True)
+        await self._remove_own_attributes()
+        # With an empty index all is untracked, and removed: git then reads the attributes from the index of the base.
         await self.run_git("clean", "-ffdxq", "--", *specs, tree=path, index=index)
+        await self.run_git("read-tree", self.base, index=index)
         known = await self.run_git("ls-files", "-z", "--", *specs, tree=path, index=index)
         await self.run_git("checkout-index", "-f", "-z", "--stdin", tree=path, index=index, stdin=known)
 
@@ -227,7 +232,12 @@ class Checkout(Struct, frozen=True):
         async with self.mirror.lock:
             await self.git("clone", "-q", *options, "--template=", "--", str(self.mirror.path), str(path))
 
+    async def _remove_own_attributes(self) -> None:
+        """Remove attributes from Stitcher's repository, where it never has any, but a gate without a sandbox can."""
+        await remove_tree(self._repository / "info")
+
     async def _check_out(self, path: Path, sha: str) -> None:
+        await self._remove_own_attributes()
         await self.run_git("read-tree", "--reset", "-u", sha, tree=path, index=self._index_of(path))
 
     async def _submodules(self) -> set[bytes]:

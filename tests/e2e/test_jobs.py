@@ -55,6 +55,12 @@ def test_a_gate_can_be_taken_from_the_base(daemon: DaemonHarness) -> None:
     assert daemon.run("strict", weakened)["status"] == "FAILED"
 
 
+def test_attributes_of_the_commit_do_not_convert_what_a_gate_takes_from_the_base(daemon: DaemonHarness) -> None:
+    # With CRLF the script would test for a file whose name ends with a carriage return.
+    job = daemon.run("strict", "touch broken; echo '* text eol=crlf' > .gitattributes")
+    assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
+
+
 def test_a_gate_that_cannot_be_started_fails_the_job(daemon: DaemonHarness) -> None:
     job = daemon.run("nogate", "touch made")
     assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
