@@ -34,6 +34,7 @@ from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator, configured_facts
+from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.recovery import recover_running_jobs
 from stitcherd.jobs.retention import run_retention
@@ -83,7 +84,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         checkouts, executors, owner = Checkouts(state_dir), build_executors(settings.executors), new_id()
         taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository)
         health = HealthMonitor(executors, partial(_profiles_of, rails))
-        current_limits = partial(_current_limits, rails, health)
+        current_limits = partial(_current_limits, rails, health, state_dir)
         runner = Runner(
             store, settings, rails.at, executors, checkouts, owner, current_limits, health.report_unreachable
         )
@@ -208,9 +209,10 @@ def _profiles_of(rails: LiveRails, executor: str) -> list[ProfileRule]:
     return [job.profile for job in types if job.profile.executor == executor]
 
 
-def _current_limits(rails: LiveRails, health: HealthMonitor) -> ConcurrencyLimits:
+def _current_limits(rails: LiveRails, health: HealthMonitor, state_dir: Path) -> ConcurrencyLimits:
     """Return what may run now, whatever rails the jobs were decided under."""
-    return concurrency_limits(rails.current.limits if rails.current else None, health.away())
+    rules = rails.current.limits if rails.current else None
+    return concurrency_limits(rules, health.away(), shortage_reason(state_dir))
 
 
 async def _start_http(state: AppState, socket: Socket, stack: AsyncExitStack) -> None:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from stitcherd.git import Git, GitError
 from stitcherd.git.attributes import attributes_above
 from stitcherd.git.mirror import Mirror, check_branch_name, safe_file_name
+from stitcherd.git.size import check_added_size
 from stitcherd.git.snapshot import remove_tree
 
 SUBMODULE_MODE = b"160000"
@@ -137,6 +138,7 @@ class Checkout(Struct, frozen=True):
         # For a submodule `git add` would run `git status` inside it, with the configuration found there.
         skip = ("update-index", "--skip-worktree", "-z", "--stdin")
         await self.run_git(*skip, tree=self.work, stdin=b"\0".join(submodules))
+        await check_added_size(self.run_git, self.work, self.base)
         await self.run_git("add", "-A", "--", ".", tree=self.work)
         if added := await self._submodules() - submodules:
             names = ", ".join(sorted(name.decode(errors="replace") for name in added))

@@ -120,8 +120,15 @@ def _box(spec: SandboxFields) -> SandboxSpec | None:
         mounts=spec.mounts,
         memory=None if spec.memory is None else units.parse_size(spec.memory),
         processes=spec.processes,
-        disk=None if spec.disk is None else units.parse_size(spec.disk),
+        disk=units.parse_size(spec.disk),
     )
+
+
+def _disk_limit(profile: ProfileRule) -> str:
+    """Return how much the agent may write, to be shown in decisions; nothing without a sandbox."""
+    if profile.box is None or profile.box.disk is None:
+        return ""
+    return f", whose sandbox may write {units.format_size(profile.box.disk)}"
 
 
 def _paths(spec: PathsSpec) -> PathRules:
@@ -156,7 +163,7 @@ def _job(
             line=line,
             seen=", ".join(sorted(profile.capabilities)) or "nothing",
             wanted=wanted,
-            because=f"profile {profile.name}",
+            because=f"profile {profile.name}{_disk_limit(profile)}",
         ),
         unreached=Check(id=check, kind="capability", outcome=CheckOutcome.UNREACHED, line=line, wanted=wanted),
     )

@@ -168,9 +168,12 @@ def retry_after(uses: tuple[LimitUse, ...], now: int) -> int:
 
 
 def concurrency_limits(
-    rules: LimitRules | None = None, unreachable: Mapping[str, str] | None = None
+    rules: LimitRules | None = None, unreachable: Mapping[str, str] | None = None, shortage: str | None = None
 ) -> ConcurrencyLimits:
-    """Return what may run at the same time; `unreachable` says by name of an executor why it cannot be reached."""
+    """Return what may run at the same time.
+
+    `unreachable` says by name of an executor why it cannot be reached, `shortage` why there is not enough free space.
+    """
     rules = rules or LimitRules()
     return ConcurrencyLimits(
         reasons=HELD_REASONS,
@@ -178,6 +181,7 @@ def concurrency_limits(
         per_repo=rules.per_repo,
         unreachable={name: unreachable_reason(name, why) for name, why in (unreachable or {}).items()},
         daily_budget=rules.per_day,
+        shortage=shortage,
     )
 
 

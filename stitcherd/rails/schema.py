@@ -50,7 +50,7 @@ class SandboxFields(SpecModel):
     mounts: tuple[Mount, ...] = ()
     memory: SizeText | None = None
     processes: Count | None = None
-    disk: SizeText | None = None
+    disk: SizeText = "4GiB"
 
 
 class ProfileSpec(SandboxFields):

@@ -1,4 +1,4 @@
-"""Decides which queued jobs may start: concurrency limits, the daily budget, unreachable executors, and the pause."""
+"""Decides which queued jobs may start: limits, the daily budget, free space, unreachable executors, and the pause."""
 
 import sqlite3
 from typing import Any
@@ -60,10 +60,10 @@ def find_startable(
         return False, []
     if _is_paused(db):
         return True, []
-    used_up = _budget_reason(db, running, now)
-    stale = (HELD_FOR_ANOTHER_REASON, used_up) if used_up else (HELD_FOR_THIS_REASON, running.reasons.paused)
+    holds_all = running.shortage or _budget_reason(db, running, now)
+    stale = (HELD_FOR_ANOTHER_REASON, holds_all) if holds_all else (HELD_FOR_THIS_REASON, running.reasons.paused)
     found = [_startable(job) for job in db.execute(f"{stale[0]} LIMIT ?", (stale[1], limit))]
-    if found or used_up:
+    if found or holds_all:
         return True, found
     busy = _running_by_repository(db)
     free = limit if running.total is None else min(limit, running.total - sum(busy.values()))
@@ -121,8 +121,8 @@ def _held_reason(db: sqlite3.Connection, job: sqlite3.Row, running: ConcurrencyL
     """Return why a job may not start now, None where it may."""
     if _is_paused(db):
         return running.reasons.paused
-    if used_up := _budget_reason(db, running, now):
-        return used_up
+    if holds_all := running.shortage or _budget_reason(db, running, now):
+        return holds_all
     if job["executor"] in running.unreachable:
         return running.unreachable[job["executor"]]
     return None if running.total is None and running.per_repo is None else _full_reason(db, job, running)

@@ -1,12 +1,16 @@
 """A full disk and a locked database: nothing is accepted that cannot be stored, and the daemon recovers."""
 
+import os
 import resource
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import DaemonHarness
+from tests.e2e.harness import DaemonHarness, wait_until
 from tests.e2e.http_client import TIMEOUT
 from tests.e2e.webhooks import comment_body, signed_headers
 
@@ -112,6 +116,29 @@ def test_a_short_lock_only_delays(build: BuildDaemon) -> None:
         assert daemon.job(job_id)["status"] == "RUNNING"
     assert daemon.request("POST", f"/runner-jobs/{job_id}/cancel").status == 202
     daemon.wait(job_id, "CANCELLED")
+
+
+def test_jobs_wait_while_the_disk_is_nearly_full(build: BuildDaemon) -> None:
+    daemon = build()
+    daemon.state.mkdir(mode=0o700)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(daemon.state)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("NOT TESTED HERE: no permission to mount a small file system")
+    try:
+        daemon.start()
+        free = os.statvfs(daemon.state).f_bavail * 4096
+        (daemon.state / "filler").write_bytes(bytes(free - 900_000))
+        reply = daemon.comment("@mosaic free touch made")
+        assert reply.status == 202
+        held = f"storage: less than 1.3 MiB are free in {daemon.state}"
+        wait_until(lambda: daemon.job(reply.json["jobId"])["held"] == held, "the job is held for lack of space")
+        (daemon.state / "filler").unlink()
+        assert daemon.wait(reply.json["jobId"], "COMPLETED")["attempt"] == 1
+        daemon.stop()
+    finally:
+        subprocess.run(["umount", "--lazy", str(daemon.state)], check=True)
 
 
 def test_a_locked_or_full_disk_at_the_start_is_reported(build: BuildDaemon) -> None:

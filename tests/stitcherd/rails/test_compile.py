@@ -3,6 +3,26 @@ from stitcherd.sandbox.bubblewrap import SandboxSpec
 from tests.stitcherd.rails.contexts import CONTEXT
 
 
+def test_a_sandbox_limits_the_disk_though_the_file_names_no_limit_and_decisions_show_it() -> None:
+    text = """\
+version: 1
+profiles:
+  usual: {executor: agent, sandbox: bwrap}
+  small: {executor: agent, sandbox: bwrap, disk: 20MiB}
+  free: {executor: agent, sandbox: none}
+jobs: {one: {profile: usual, gates: [tests]}, two: {profile: small}, three: {profile: free}}
+gates: {tests: {run: [make], sandbox: bwrap}}
+"""
+    jobs = parse_rails(text, CONTEXT).jobs
+    assert [job.profile.box and job.profile.box.disk for job in jobs.values()] == [4 * 2**30, 20 * 2**20, None]
+    assert jobs["one"].gates[0].box == SandboxSpec(disk=4 * 2**30)
+    assert [job.held.because for job in jobs.values()] == [
+        "profile usual, whose sandbox may write 4 GiB",
+        "profile small, whose sandbox may write 20 MiB",
+        "profile free",
+    ]
+
+
 def test_every_key_is_compiled(every_word: str) -> None:
     book = parse_rails(every_word, CONTEXT)
     mend, caged = book.jobs["mend"], book.profiles["caged"]

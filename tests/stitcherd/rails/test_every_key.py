@@ -97,13 +97,7 @@ DECIDING: dict[str, Sides] = {
         facts={"unenforceable_limits": {"processes": "no"}},
         base={"profiles.careful": BOXED},
     ),
-    "profiles.careful.disk": Sides(
-        None,
-        "1GiB",
-        ("allowed", "denied: capability: disk"),
-        facts={"unenforceable_limits": {"disk": "no"}},
-        base={"profiles.careful": BOXED},
-    ),
+    "profiles.careful.disk": Sides(None, "1GiB", ("allowed", "refused: disk is enforced only in a sandbox")),
     "profiles.careful.network": Sides("host", "none", ("allowed", "refused: network is enforced only in a sandbox")),
     "profiles.careful.mounts": Sides([], ["/opt"], ("allowed", "refused: mounts is enforced only in a sandbox")),
     "jobs.mend.profile": Sides(

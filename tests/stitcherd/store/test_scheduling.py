@@ -110,6 +110,21 @@ async def test_a_cancelled_job_is_no_longer_held(store: Store) -> None:
     assert await claim(store, job, concurrency_limits()) is None
 
 
+async def test_nothing_starts_without_free_space(store: Store) -> None:
+    full, away = concurrency_limits(shortage="storage: full"), concurrency_limits(unreachable={"claw": "away"})
+    first, second = await add(store), await add(store, executor="claw")
+    assert await claim(store, first, full) == scheduling.Held("storage: full")
+    assert await claim(store, second, away) == scheduling.Held("executor claw: away")
+    # What is held for another reason is claimed once more, which stores this one.
+    assert await store.write(scheduling.find_startable, full, 4, 1) == (True, [(second.id, 1, 5)])
+    assert await claim(store, second, full) == scheduling.Held("storage: full")
+    assert await store.write(scheduling.find_startable, full, 4, 1) == (True, [])
+    assert await store.write(scheduling.find_startable, concurrency_limits(), 4, 1) == (
+        True,
+        [(first.id, 1, 5), (second.id, 1, 5)],
+    )
+
+
 async def test_jobs_of_an_unreachable_executor_wait_and_others_do_not(store: Store) -> None:
     unreachable = concurrency_limits(unreachable={"claw": "connection refused"})
     waits, runs = await add(store, executor="claw"), await add(store)
