@@ -174,6 +174,7 @@ class Settings(Table):
     def repository(self, name: str) -> RepositorySettings | None:
         """Return the first entry that matches `owner/name`, with both filled into its `clone`.
 
+        A pattern that is the whole name gives the spelling; otherwise it is that of the sender.
         Return None if there is none, or if the name could leave the directory or be taken for an option.
         """
         parts = _REPOSITORY.fullmatch(name)
@@ -181,6 +182,7 @@ class Settings(Table):
             return None
         for entry in self.repositories:
             if entry.matches(name):
-                clone = entry.clone.replace("{owner}", parts["owner"]).replace("{name}", parts["name"])
+                spelled = _REPOSITORY.fullmatch(entry.pattern) or parts
+                clone = entry.clone.replace("{owner}", spelled["owner"]).replace("{name}", spelled["name"])
                 return entry.model_copy(update={"clone": clone})
         return None

@@ -218,6 +218,7 @@ class ReportSpec(SpecModel):
     acknowledge: Literal["reaction"] | None = None
     thread: Literal["single-comment"] | None = None
     status: NonEmptyText | None = None
+    change: Literal["open", "draft", "closes"] | None = None
     explain_denials_to: tuple[Name, ...] = ()
 
 

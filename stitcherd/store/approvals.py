@@ -135,8 +135,9 @@ async def waiting_on_thread(
     """Return the jobs of all sources that wait on a thread, oldest first, each with what it waits for."""
     found = await fetch_all(
         db,
-        "SELECT j.*, a.request FROM jobs j JOIN approvals a ON a.job = j.key WHERE j.workspace = ? AND j.repository = ?"
-        " AND j.thread_kind = ? AND j.thread_number = ? AND j.status = 'PENDING' ORDER BY j.key",
+        "SELECT j.*, a.request FROM jobs j JOIN approvals a ON a.job = j.key WHERE j.workspace = ?"
+        " AND j.repository = ? COLLATE NOCASE AND j.thread_kind = ? AND j.thread_number = ?"
+        " AND j.status = 'PENDING' ORDER BY j.key",
         [workspace, repository, thread.kind, thread.number],
     )
     return [(rows.job(row), _decode(row["request"])) for row in found]
@@ -147,8 +148,8 @@ def versions_on_thread(
 ) -> tuple[tuple[str, int], ...]:
     """Return (id, version) of the jobs that wait on a thread, oldest first, within a transaction of the writer."""
     found = db.execute(
-        "SELECT id, version FROM jobs WHERE workspace = ? AND repository = ? AND thread_kind = ? AND thread_number = ?"
-        " AND status = 'PENDING' ORDER BY key",
+        "SELECT id, version FROM jobs WHERE workspace = ? AND repository = ? COLLATE NOCASE AND thread_kind = ?"
+        " AND thread_number = ? AND status = 'PENDING' ORDER BY key",
         (workspace, repository, thread.kind, thread.number),
     )
     return tuple((row["id"], row["version"]) for row in found)

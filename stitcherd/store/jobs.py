@@ -27,8 +27,8 @@ from stitcherd.store.search import matching_keys
 
 EVENTS_SHOWN = 200  # events in the detail of a job
 OPEN_ON_THREAD = (
-    "SELECT * FROM jobs WHERE workspace = ? AND repository = ? AND thread_kind = ? AND thread_number = ?"
-    " AND type = ? AND status IN ('PENDING', 'QUEUED', 'RUNNING')"
+    "SELECT * FROM jobs WHERE workspace = ? AND repository = ? COLLATE NOCASE AND thread_kind = ?"
+    " AND thread_number = ? AND type = ? AND status IN ('PENDING', 'QUEUED', 'RUNNING')"
 )
 
 

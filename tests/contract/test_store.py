@@ -254,9 +254,10 @@ async def test_only_failed_and_cancelled_jobs_are_retried(store: Store, status: 
     assert await store.write(transitions.start, job.id, 2, "me", now_ms())
 
 
-async def test_a_retry_is_refused_while_another_job_is_open_on_the_thread(store: Store) -> None:
+@pytest.mark.parametrize("spelled", ["acme/roof", "Acme/Roof", "ACME/roof"])
+async def test_a_retry_is_refused_while_another_job_is_open_on_the_thread(store: Store, spelled: str) -> None:
     first = await ended(store, Status.FAILED, thread=THREAD)
-    second = await queued(store, thread=THREAD)
+    second = await queued(store, thread=THREAD, repository=spelled)
     before_it = await everything(store)
     with pytest.raises(Refusal, match="another fix job is open") as refused:
         await store.write(transitions.retry, first.id, "uid:1000", now_ms())

@@ -56,6 +56,14 @@ def test_a_thread_has_one_open_job_of_a_type(daemon: DaemonHarness) -> None:
     assert (third.status, third.json["verdict"]) == (202, "allowed")
 
 
+def test_a_thread_has_one_open_job_however_its_repository_is_spelled(daemon: DaemonHarness) -> None:
+    first = daemon.mosaic(issueNumber="18", comment="@mosaic free sleep 30").json
+    for spelled in ("Octo-Org/api", "octo-org/API", "OCTO-ORG/API"):
+        again = daemon.mosaic(issueNumber="18", repository=spelled, comment=f"@mosaic free sleep 30 {spelled}").json
+        assert (again["verdict"], again["jobId"]) == ("duplicate", first["jobId"])
+    daemon.request("POST", f"/runner-jobs/{first['jobId']}/cancel")
+
+
 def test_a_retry_is_refused_while_another_job_is_open_on_its_thread(daemon: DaemonHarness) -> None:
     first = daemon.comment("@mosaic free false", issue=17).json["jobId"]
     daemon.wait(first, "FAILED")

@@ -112,7 +112,7 @@ CREATE INDEX jobs_ended ON jobs (completed_at) WHERE completed_at IS NOT NULL;
 CREATE INDEX jobs_waited ON jobs (queued_at) WHERE status = 'QUEUED';
 CREATE UNIQUE INDEX jobs_delivery ON jobs (delivery_id) WHERE delivery_id IS NOT NULL;
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (workspace, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE UNIQUE INDEX jobs_open_thread ON jobs (workspace, repository, thread_kind, thread_number, type)
+CREATE UNIQUE INDEX jobs_open_thread ON jobs (workspace, repository COLLATE NOCASE, thread_kind, thread_number, type)
   WHERE thread_number IS NOT NULL AND status IN ('PENDING', 'QUEUED', 'RUNNING');
 
 CREATE TABLE job_texts (                     -- a table of its own: the rows that lists read stay narrow

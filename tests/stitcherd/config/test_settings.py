@@ -201,6 +201,7 @@ clone = "https://forge.example/{owner}/{name}"
     [
         ("octo-org/vault", "octo-org/vault", "git@github.com:octo-org/vault.git", False),
         ("octo-org/Api", "Octo-Org/*", "/srv/git/octo-org-Api.git", True),
+        ("OCTO-ORG/Vault", "octo-org/vault", "git@github.com:octo-org/vault.git", False),
         ("ann/dotfiles", "*/dotfiles", "/home/ann/dotfiles", True),
         ("ann/here", "*/here", "{parent}/here.git", True),
         ("ann/url", "*/url", "file:///srv/url", True),
@@ -252,6 +253,14 @@ def test_an_entry_has_the_base_and_the_preparation(tmp_path: Path) -> None:
 )
 def test_an_unsafe_name_has_no_repository(tmp_path: Path, name: str) -> None:
     assert read(tmp_path, REPOSITORIES).repository(name) is None
+
+
+def test_a_repository_is_spelled_as_its_entry_where_that_has_the_whole_name(tmp_path: Path) -> None:
+    settings = read(tmp_path, '[repositories."Octo-Org/Site"]\nclone = "/srv/{owner}/{name}.git"')
+    for name in ("octo-org/site", "OCTO-ORG/SITE", "Octo-Org/Site"):
+        found = settings.repository(name)
+        assert found
+        assert found.clone == "/srv/Octo-Org/Site.git"
 
 
 def test_groups_may_be_nested(tmp_path: Path) -> None:

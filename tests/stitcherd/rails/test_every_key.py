@@ -188,6 +188,7 @@ UNENFORCED: dict[str, Any] = {
     "report.acknowledge": "reaction",
     "report.thread": "single-comment",
     "report.status": "stitcher/{job}",
+    "report.change": "draft",
     "report.explain_denials_to": ["crew"],
 }
 

@@ -144,7 +144,7 @@ FAULTS = [
     ("[make, test]", "[sleep, 5]", 68, 23, "an item of run must be text, not the number 5"),
     ("[make, test]", "[]", 68, 15, "run must not be empty"),
     ("[Makefile]", "[../Makefile]", 68, 83, "'../Makefile' is not a path inside the repository, like pyproject.toml"),
-    ("explain_denials_to: [crew]", "explain_denials_to: [crow]", 73, 24, "unknown group 'crow' (did you mean crew?)"),
+    ("explain_denials_to: [crew]", "explain_denials_to: [crow]", 74, 24, "unknown group 'crow' (did you mean crew?)"),
 ]
 
 

@@ -169,6 +169,7 @@ async def test_waiting_jobs_are_found_by_their_thread(store: Store, wait: Make) 
     job, other = await wait(), await wait(number=8)
     async with store.reading() as db:
         found = await approvals.waiting_on_thread(db, "default", "acme/roof", Thread("issue", 7))
+        assert await approvals.waiting_on_thread(db, "default", "Acme/ROOF", Thread("issue", 7)) == found
         assert await approvals.waiting_on_thread(db, "lab", "acme/roof", Thread("issue", 7)) == []
     assert [(each.id, request.source) for each, request in found] == [(job.id, "forge")]
     await store.write(transitions.cancel, other.id, "uid:1000", None, now_ms())

@@ -82,13 +82,14 @@ async def test_a_delivery_does_not_repeat_an_earlier_replay(store: Store, new_de
     assert await store.write(deliveries.add_delivery, new_delivery(external_id="d1")) == StoredDelivery()
 
 
+@pytest.mark.parametrize("spelled", ["acme/roof", "Acme/Roof", "ACME/roof"])
 async def test_a_second_job_is_not_stored_while_one_is_open_on_the_thread(
-    store: Store, new_job: Make, new_delivery: Make
+    store: Store, new_job: Make, new_delivery: Make, spelled: str
 ) -> None:
-    first = await deliver(store, new_delivery(), new_job(thread=THREAD))
+    first = await deliver(store, new_delivery(), new_job(thread=THREAD, repository="acme/roof"))
     second = new_delivery()
     kept = await everything(store)
-    job = new_job(thread=THREAD, delivery_id=second.id)
+    job = new_job(thread=THREAD, delivery_id=second.id, repository=spelled)
     assert await store.write(deliveries.add_delivery_with_job, second, job) == JobAlreadyOpen(first)
     assert await everything(store) == kept
     async with store.reading() as db:
