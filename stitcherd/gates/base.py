@@ -14,14 +14,15 @@ Write: TypeAlias = Callable[[bytes], None]  # appends to the output of the gate'
 class GateResult(Struct, frozen=True):
     """The result of one gate; `reason` is a sentence.
 
-    `flaky` says that the gate passed only in a retry, and `asks` that it passes if a person approves of the commit.
+    `flaky` says that the gate passed only in a retry. `asks` has the parts of the rails that require the approval of a
+    person before the commit is published, like `paths.tests`.
     """
 
     ok: bool
     reason: str
     exit_code: int | None = None  # negative: ended by that signal
     flaky: bool = False
-    asks: bool = False
+    asks: tuple[str, ...] = ()
 
 
 class GateInput(Struct, frozen=True):

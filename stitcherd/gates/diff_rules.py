@@ -1,25 +1,28 @@
 """The built-in gate `diff-rules`: checks what a change touches, adds and weakens."""
 
 import asyncio
+import posixpath
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 
 from stitcherd.gates.base import GateInput, GateResult, Write
+from stitcherd.gates.gate_commands import named_by_commands
+from stitcherd.gates.gate_files import fold_name
+from stitcherd.gates.gate_rules import ON_EDIT, find_gate_file, find_shadowing, shadowable_paths
+from stitcherd.gates.hidden import find_hidden
 from stitcherd.gates.patch import DiffFinding, FileChange, UnreadableDiff, parse_diff
 from stitcherd.gates.secrets import find_secrets
 from stitcherd.gates.weakening import find_weakened_checks
-from stitcherd.git.commit import CommitPatch, DiffStat, diff_stat, write_patch
+from stitcherd.git.checkout import Checkout
+from stitcherd.git.commit import CommitPatch, DiffStat, diff_stat, existing_paths, write_patch
 from stitcherd.rails.compiled import PathRules
 
 PATCH_MAX = 20 * 2**20  # bytes; a larger patch is not read
 FINDINGS_MAX = 100  # that are printed; an agent is shown no more than these anyway
 
-_ON_EDIT = {
-    "deny": "the rails let only people edit it",
-    "require-approval": "the rails require the approval of a person",
-}
+_ASKING = {"tests": "tests", "gates": "files that decide gates"}  # what is edited, by the rule that asks
 
 
 async def check_commit(gate_input: GateInput, write: Write) -> GateResult:
@@ -30,32 +33,53 @@ async def check_commit(gate_input: GateInput, write: Write) -> GateResult:
         return GateResult(ok=True, reason="There is no change to check.")
     size = await diff_stat(checkout, commit)
     patch = await write_patch(checkout, commit)
+    rules = gate_input.rule.paths
+    own_modules = await _own_modules(checkout, rules)
     try:
-        findings = await asyncio.to_thread(_find, patch, size, gate_input.rule.paths, gate_input.mask_secrets)
+        findings = await asyncio.to_thread(_find, patch, size, rules, own_modules, gate_input.mask_secrets)
     except UnreadableDiff as error:
         return GateResult(ok=False, reason=f"The change could not be read: {error}")
     return _report(findings, size, write)
 
 
-def check_changes(changes: Sequence[FileChange], size: DiffStat, rules: PathRules) -> list[DiffFinding]:
-    """Return the findings of all rules but that on secrets, in the order of the files."""
+def check_changes(
+    changes: Sequence[FileChange], size: DiffStat, rules: PathRules, own_modules: frozenset[str] = frozenset()
+) -> list[DiffFinding]:
+    """Return the findings of all rules but that on secrets, in the order of the files.
+
+    `own_modules` are those of the modules that gates run which the base has itself.
+    """
     found = chain(
         _check_size(size, rules),
-        *(chain(_check_path(change, rules), _check_file_type(change)) for change in changes),
+        *(
+            chain(_check_path(change, rules, own_modules), _check_file_type(change), find_hidden(change))
+            for change in changes
+        ),
         find_weakened_checks(changes, lambda path: rules.tests is not None and _glob_matches(rules.tests.match, path)),
     )
     return list(found)
 
 
+async def _own_modules(checkout: Checkout, rules: PathRules) -> frozenset[str]:
+    """Return those of the modules that gates run which the repository has itself."""
+    existing = await existing_paths(checkout, shadowable_paths(named_by_commands(rules.commands)))
+    modules = (path.rstrip("/").removesuffix(".py") for path in existing if path.endswith(("/", ".py")))
+    return frozenset(map(posixpath.basename, modules))
+
+
 def _find(
-    patch: CommitPatch, size: DiffStat, rules: PathRules, mask_secrets: Callable[[bytes], bytes]
+    patch: CommitPatch,
+    size: DiffStat,
+    rules: PathRules,
+    own_modules: frozenset[str],
+    mask_secrets: Callable[[bytes], bytes],
 ) -> list[DiffFinding]:
     length = patch.file.stat().st_size
     if length > PATCH_MAX:
         raise UnreadableDiff(f"it is {length // 2**20} MiB long, and at most {PATCH_MAX // 2**20} MiB are read")
     with patch.file.open("rb") as lines:
         changes = parse_diff(patch.entries, lines)
-    found = check_changes(changes, size, rules)
+    found = check_changes(changes, size, rules, own_modules)
     found += chain.from_iterable(map(partial(find_secrets, mask_secrets=mask_secrets), changes))
     return sorted(found, key=lambda finding: (finding.note, finding.path, finding.line or 0))
 
@@ -67,8 +91,11 @@ def _report(findings: Sequence[DiffFinding], size: DiffStat, write: Write) -> Ga
     if len(findings) > FINDINGS_MAX:
         write(f"and {len(findings) - FINDINGS_MAX} more\n".encode())
     broken = [finding.rule for finding in findings if not finding.note and not finding.asks]
-    if not broken and any(finding.asks for finding in findings):
-        return GateResult(ok=True, reason="The change edits tests, and waits for a person's approval.", asks=True)
+    asking = [rule for rule in _ASKING if any(finding.asks and finding.rule == rule for finding in findings)]
+    if not broken and asking:
+        edited = " and ".join(_ASKING[rule] for rule in asking)
+        reason = f"The change edits {edited}, and waits for a person's approval."
+        return GateResult(ok=True, reason=reason, asks=tuple(f"paths.{rule}" for rule in asking))
     if not broken:
         return GateResult(ok=True, reason="The change breaks no rule.")
     rules = ", ".join(dict.fromkeys(broken))
@@ -82,24 +109,40 @@ def _check_size(size: DiffStat, rules: PathRules) -> Iterator[DiffFinding]:
             yield DiffFinding(b".", None, "max_diff", f"{changed} {unit} are changed, and the rails allow {limit}")
 
 
-def _check_path(change: FileChange, rules: PathRules) -> Iterator[DiffFinding]:
-    if rules.protected is not None and _glob_matches(rules.protected.match, change.path):
+def _check_path(change: FileChange, rules: PathRules, own_modules: frozenset[str]) -> Iterator[DiffFinding]:
+    is_protected = rules.protected is not None and _glob_matches(rules.protected.match, change.path)
+    if is_protected:
         sentence = f"the rails protect this path, and it is {_action(change)}"
         yield DiffFinding(change.path, None, "protected", sentence)
+    path = change.path.decode("utf-8", "surrogateescape")
+    named = named_by_commands(rules.commands)
+    yield from find_shadowing(change, path, named=named, own=own_modules)
+    yield from find_gate_file(
+        change,
+        path,
+        named=named,
+        is_added=rules.gates is not None and _glob_matches(rules.gates.match, change.path),
+        on_edit="allow" if is_protected else rules.on_gate_edit,
+        action=_action(change),
+    )
     if rules.tests is None or rules.on_edit == "allow" or not _glob_matches(rules.tests.match, change.path):
         return
     if not (change.is_new and rules.may_add_tests):
-        sentence = f"a test is {_action(change)}, and {_ON_EDIT[rules.on_edit]}"
+        sentence = f"a test is {_action(change)}, and {ON_EDIT[rules.on_edit]}"
         yield DiffFinding(change.path, None, "tests", sentence, asks=rules.on_edit == "require-approval")
 
 
 def _check_file_type(change: FileChange) -> Iterator[DiffFinding]:
     path = change.path
+    name = fold_name(posixpath.basename(path.decode("utf-8", "surrogateescape")))
+    if name == ".gitattributes":
+        sentence = f"git attributes are {_action(change)}; they change what every gate reads, and are set by people"
+        yield DiffFinding(path, None, "attributes", sentence)
     if change.makes_link:
         target = bytes(change.added.data[:200]).decode("utf-8", "backslashreplace").strip()
         sentence = f"a symbolic link to {target!r} is {_action(change)}; links are made by people"
         yield DiffFinding(path, None, "symlink", sentence)
-    elif change.is_submodule or path == b".gitmodules":
+    elif change.is_submodule or name == ".gitmodules":
         sentence = f"a submodule is {_action(change)}; submodules are pinned by people"
         yield DiffFinding(path, None, "submodule", sentence)
     elif change.is_binary and (change.is_new or b"\0" not in change.removed.data):

@@ -43,18 +43,21 @@ class ChangedLines(Struct, frozen=True):
     numbers: "array[int]" = field(default_factory=lambda: array("Q"))
 
     def find(self, wanted: "LinePattern") -> Iterator[re.Match[bytes]]:
-        """Yield the matches of a pattern that does not span lines.
-
-        A single search holds the interpreter lock, so the data is searched in chunks, between which other threads run.
-        """
-        start = 0
-        while start < len(self.data):
-            end = (
-                self.data.rfind(b"\n", start, start + SEARCH_CHUNK) + 1 or start + SEARCH_CHUNK
-            )  # a very long line is cut
+        """Yield the matches of a pattern that does not span lines."""
+        for start, end in self.pieces():
             piece = self.data[start:end]
             if any(hint in piece for hint in wanted.hints):
                 yield from wanted.pattern.finditer(self.data, start, end)
+
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """Yield where pieces of whole lines start and end; a very long line is cut.
+
+        A single search holds the interpreter lock, so the data is searched in pieces, between which other threads run.
+        """
+        start = 0
+        while start < len(self.data):
+            end = self.data.rfind(b"\n", start, start + SEARCH_CHUNK) + 1 or start + SEARCH_CHUNK
+            yield start, end
             start = end
 
     def line_at(self, offset: int) -> int:

@@ -1,5 +1,6 @@
 """Looks at a commit of an attempt, and publishes it: the size of its change, its patch, its diff for people."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -26,6 +27,18 @@ class CommitPatch(Struct, frozen=True):
 
     entries: bytes
     file: Path
+
+
+async def existing_paths(checkout: Checkout, paths: Sequence[str]) -> list[str]:
+    """Return those of the paths that the base has; a directory ends with `/`. Raises GitError."""
+    if not paths:
+        return []
+    entries = (await checkout.run_git("ls-tree", "-z", "--full-tree", str(checkout.base), "--", *paths)).split(b"\0")
+    found = []
+    for entry in entries[:-1]:
+        about, _, name = entry.partition(b"\t")
+        found.append(name.decode("utf-8", "surrogateescape") + ("/" if b" tree " in about else ""))
+    return found
 
 
 async def diff_stat(checkout: Checkout, sha: str) -> DiffStat:

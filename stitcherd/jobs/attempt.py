@@ -25,10 +25,11 @@ PUBLISHING_CAPABILITIES = frozenset({"repo:write", "git:commit"})  # a job that 
 
 
 class CommitNeedsApproval(Exception):
-    """All required gates passed, and one of them requires a person to approve the commit first."""
+    """All required gates passed, and `guards`, parts of the rails, require a person to approve the commit first."""
 
-    def __init__(self, commit: str, base: str | None) -> None:
+    def __init__(self, guards: tuple[str, ...], commit: str, base: str | None) -> None:
         super().__init__(commit)
+        self.guards = guards
         self.commit = commit
         self.base = base
 
@@ -67,9 +68,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
             elif not resumable.ended:
                 await self._resume(checkout, resumable)
             commit = await self._commit(checkout)
-            failures, needs_approval = await gates.run(commit, number)
-            if not failures and needs_approval and commit is not None:
-                raise CommitNeedsApproval(commit, checkout.base)
+            failures, guards = await gates.run(commit, number)
+            if not failures and guards and commit is not None:
+                raise CommitNeedsApproval(guards, commit, checkout.base)
             if not failures:
                 return await self._publish(checkout, commit)
         names = ", ".join(name for name, _ in failures)

@@ -29,17 +29,18 @@ class GateRunner(Struct, frozen=True, kw_only=True):
     commands: CommandRunner
     recorder: StepRecorder
 
-    async def run(self, commit: str | None, number: int) -> tuple[list[tuple[str, str]], bool]:
+    async def run(self, commit: str | None, number: int) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
         """Run all gates on the commit of try `number`.
 
-        Return the required gates that failed, each with its output, and whether a required gate needs an approval.
+        Return the required gates that failed, each with its output, and for what required gates need an approval.
         Raises AttemptFailed, GitError, OSError.
         """
         if not self.type.gates:
-            return [], False
+            return [], ()
         gate_checkout = await self._check_out(commit, number)
         directory = gate_checkout.path if gate_checkout else self.checkout.work
-        failures, needs_approval = [], False
+        failures: list[tuple[str, str]] = []
+        approvals: dict[str, None] = {}
         for gate in self.type.gates:
             async with await self.recorder.open(Phase.VALIDATION, StepType.GATE, gate.name, number) as step:
                 if gate_checkout and gate.run is not None:
@@ -52,12 +53,13 @@ class GateRunner(Struct, frozen=True, kw_only=True):
                     None if result.ok else reason,
                     reason=reason if result.flaky or result.asks else None,
                 )
-            needs_approval = needs_approval or (gate.required and result.asks)
+            if gate.required:
+                approvals |= dict.fromkeys(result.asks)
             if gate.required and not result.ok:
                 failures.append((gate.name, step.tail(GATE_FEEDBACK_BYTES) or result.reason))
         if gate_checkout:
             await gate_checkout.close()
-        return failures, needs_approval
+        return failures, tuple(approvals)
 
     async def _check_out(self, commit: str | None, number: int) -> GateCheckout | None:
         """Return a prepared checkout of the commit, or of the base without one; None for a job without a repository."""
@@ -84,4 +86,6 @@ class GateRunner(Struct, frozen=True, kw_only=True):
             env_names=gate.env,
             sandbox=gate.box,
         )
-        return await run_command_gate(commands.run, gate.run, timeout=gate.timeout, write=write, retries=gate.retries)
+        return await run_command_gate(
+            commands.run, gate.run, timeout=gate.timeout, write=write, retries=gate.retries, expect=gate.expect
+        )

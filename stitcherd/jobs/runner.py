@@ -214,7 +214,9 @@ class Runner:
         owner = (job.attempt, self._owner)
         if isinstance(cause, CommitNeedsApproval):
             rules = (await self._find_rails(job.rails_revision)).approvals
-            request = rails_approvals.commit_approval_request(job, rules, cause.commit, cause.base, now_ms())
+            request = rails_approvals.commit_approval_request(
+                job, rules, cause.guards, cause.commit, cause.base, now_ms()
+            )
             await self._store_outcome(approvals.request_approval, job.id, owner, now_ms(), request)
             return True
         reason = f"limit: {cause}"

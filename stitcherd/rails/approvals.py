@@ -52,12 +52,15 @@ def approval_request(
 
 
 def commit_approval_request(
-    job: RunnerJob, rules: ApprovalRules, commit: str, base: str | None, now: int
+    job: RunnerJob, rules: ApprovalRules, guards: tuple[str, ...], commit: str, base: str | None, now: int
 ) -> ApprovalRequest:
-    """Return what a job waits for from `now` (ms) on because its commit edits tests; only the operator may approve."""
+    """Return what a job waits for from `now` (ms) on because of what its commit edits.
+
+    `guards` are parts of the rails, like `paths.tests`; only the operator may approve.
+    """
     source, _, login = job.actor.removeprefix("source:").partition("/") if ":" in job.actor else ("", "", "")
     return ApprovalRequest(
-        guards=(GuardQuestion("paths.tests", ()),),
+        guards=tuple(GuardQuestion(guard, ()) for guard in guards),
         source=source,
         asker=f"{source}:{login}" if login else None,
         outsiders=(),

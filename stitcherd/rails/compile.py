@@ -84,7 +84,8 @@ def _profiles(file: RailsFile, root: YamlNode) -> dict[str, ProfileRule]:
             model=profile.model,
             timeout=units.parse_duration(profile.timeout),
             env=profile.env,
-            sandbox=profile.sandbox,
+            sandbox=profile.sandbox or "none",
+            sandbox_is_set=profile.sandbox is not None,
             box=_box(profile),
         )
         for name, profile in file.profiles.items()
@@ -92,7 +93,7 @@ def _profiles(file: RailsFile, root: YamlNode) -> dict[str, ProfileRule]:
 
 
 def _gates(file: RailsFile, root: YamlNode) -> dict[str, GateRule]:
-    paths = _paths(file.paths)
+    paths = _paths(file.paths, tuple(gate.run for gate in file.gates.values() if gate.run is not None))
     return {
         name: GateRule(
             name=name,
@@ -104,8 +105,9 @@ def _gates(file: RailsFile, root: YamlNode) -> dict[str, GateRule]:
             retries=gate.retries,
             required=gate.required,
             from_base=gate.from_base,
+            expect=None if gate.expect is None else gate.expect.output,
             env=gate.env,
-            sandbox=gate.sandbox,
+            sandbox=gate.sandbox or "none",
             box=_box(gate),
         )
         for name, gate in file.gates.items()
@@ -113,7 +115,7 @@ def _gates(file: RailsFile, root: YamlNode) -> dict[str, GateRule]:
 
 
 def _box(spec: SandboxFields) -> SandboxSpec | None:
-    if spec.sandbox == "none":
+    if spec.sandbox != "bwrap":
         return None
     return SandboxSpec(
         network=spec.network != "none",
@@ -124,19 +126,15 @@ def _box(spec: SandboxFields) -> SandboxSpec | None:
     )
 
 
-def _disk_limit(profile: ProfileRule) -> str:
-    """Return how much the agent may write, to be shown in decisions; nothing without a sandbox."""
-    if profile.box is None or profile.box.disk is None:
-        return ""
-    return f", whose sandbox may write {units.format_size(profile.box.disk)}"
-
-
-def _paths(spec: PathsSpec) -> PathRules:
+def _paths(spec: PathsSpec, commands: tuple[tuple[str, ...], ...]) -> PathRules:
     return PathRules(
         protected=path_pattern(spec.protected),
         tests=path_pattern(spec.tests.globs),
         may_add_tests=spec.tests.may == "add",
         on_edit=spec.tests.on_edit,
+        gates=path_pattern(spec.gates.add),
+        on_gate_edit=spec.gates.on_edit,
+        commands=commands,
         max_files=spec.max_diff.files,
         max_lines=spec.max_diff.lines,
     )
@@ -163,10 +161,19 @@ def _job(
             line=line,
             seen=", ".join(sorted(profile.capabilities)) or "nothing",
             wanted=wanted,
-            because=f"profile {profile.name}{_disk_limit(profile)}",
+            because=f"profile {profile.name}{_sandbox_note(profile)}",
         ),
         unreached=Check(id=check, kind="capability", outcome=CheckOutcome.UNREACHED, line=line, wanted=wanted),
     )
+
+
+def _sandbox_note(profile: ProfileRule) -> str:
+    """Return what decisions show of the sandbox: how much an agent may write in it, or that the file sets none."""
+    if not profile.sandbox_is_set:
+        return ", which sets no sandbox: its agent runs without one"
+    if profile.box is None or profile.box.disk is None:
+        return ""
+    return f", whose sandbox may write {units.format_size(profile.box.disk)}"
 
 
 def _trigger(spec: TriggerSpec, line: int, groups: Mapping[str, Group], jobs: Mapping[str, JobType]) -> TriggerRule:

@@ -28,7 +28,7 @@ class Group(Struct, frozen=True):
 class ProfileRule(Struct, frozen=True, kw_only=True):
     """What an agent may do, and which executor runs it; `timeout` is in seconds, `tools` None if none are named.
 
-    `box` is its sandbox, None without one.
+    `box` is its sandbox, None without one; `sandbox_is_set` says whether the file sets one, or says that there is none.
     """
 
     name: str
@@ -40,19 +40,25 @@ class ProfileRule(Struct, frozen=True, kw_only=True):
     timeout: float
     env: tuple[str, ...]
     sandbox: str
+    sandbox_is_set: bool
     box: SandboxSpec | None
 
 
 class PathRules(Struct, frozen=True, kw_only=True):
     """What a commit may change; None means that the file sets no limit.
 
-    `protected` and `tests` match whole paths; `on_edit` is for every change to a test other than adding one.
+    `protected`, `tests` and `gates` match whole paths; `on_edit` is for every change to a test other than adding one.
+    `gates` has what the rails add to the files that decide gates, whose changes `on_gate_edit` is for; `commands` are
+    those of all gates, since what they name belongs to these files as well.
     """
 
     protected: re.Pattern[str] | None = None
     tests: re.Pattern[str] | None = None
     may_add_tests: bool = True
     on_edit: Literal["allow", "require-approval", "deny"] = "allow"
+    gates: re.Pattern[str] | None = None
+    on_gate_edit: Literal["allow", "require-approval", "deny"] = "require-approval"
+    commands: tuple[tuple[str, ...], ...] = ()
     max_files: int | None = None
     max_lines: int | None = None
 
@@ -60,7 +66,7 @@ class PathRules(Struct, frozen=True, kw_only=True):
 class GateRule(Struct, frozen=True, kw_only=True):
     """A check that a commit must pass: a program `run`, or a `builtin` one that may enforce `paths`.
 
-    `timeout` is in seconds, `box` as in a profile.
+    `timeout` is in seconds, `box` as in a profile. `expect` is a pattern of what the program must print.
     """
 
     name: str
@@ -72,6 +78,7 @@ class GateRule(Struct, frozen=True, kw_only=True):
     retries: int
     required: bool
     from_base: tuple[str, ...]
+    expect: str | None
     env: tuple[str, ...]
     sandbox: str
     box: SandboxSpec | None

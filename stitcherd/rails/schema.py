@@ -21,6 +21,7 @@ from stitcherd.rails.types import (
     Mount,
     Name,
     NonEmptyText,
+    OutputPattern,
     RateText,
     RepositoryPath,
     SizeText,
@@ -43,9 +44,9 @@ class GroupSpec(SpecModel):
 
 
 class SandboxFields(SpecModel):
-    """The sandbox that a profile or a gate runs in, and its limits."""
+    """The sandbox that a profile or a gate runs in, and its limits; one that is not set is none, with a warning."""
 
-    sandbox: Literal["none", "bwrap"] = "none"
+    sandbox: Literal["none", "bwrap"] | None = None
     network: Literal["none", "host"] | None = None
     mounts: tuple[Mount, ...] = ()
     memory: SizeText | None = None
@@ -177,6 +178,13 @@ class TestPathsSpec(SpecModel):
     on_edit: Consequence = "require-approval"
 
 
+class GatePathsSpec(SpecModel):
+    """What happens to a change of files that decide gates: those that are loaded by name, and those in `add`."""
+
+    add: Globs = ()
+    on_edit: Consequence = "require-approval"
+
+
 class MaxDiffSpec(SpecModel):
     """How big a change may be."""
 
@@ -188,8 +196,15 @@ class PathsSpec(SpecModel):
     """What the commit of a job may change."""
 
     protected: Globs = ()
+    gates: GatePathsSpec = GatePathsSpec()
     tests: TestPathsSpec = TestPathsSpec()
     max_diff: MaxDiffSpec = MaxDiffSpec()
+
+
+class ExpectSpec(SpecModel):
+    """What a gate must have done besides exiting with 0."""
+
+    output: OutputPattern
 
 
 class GateSpec(SandboxFields):
@@ -201,6 +216,7 @@ class GateSpec(SandboxFields):
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     required: bool = True
     from_base: tuple[RepositoryPath, ...] = ()
+    expect: ExpectSpec | None = None
     env: tuple[EnvName, ...] = ()
 
     @model_validator(mode="after")
@@ -209,6 +225,8 @@ class GateSpec(SandboxFields):
             raise invalid_value("a gate needs either run or builtin")
         if self.run is not None and not self.run[0]:
             raise invalid_value("run must begin with the name of a program")
+        if self.run is None and self.expect is not None:
+            raise invalid_value("expect is for what a program prints: a built-in gate takes none", ("expect",))
         return self
 
 

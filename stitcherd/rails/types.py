@@ -36,6 +36,7 @@ EventName = Literal[
     "push",
     "check.completed",
 ]
+OUTPUT_PATTERN_MAX = 200  # characters
 Consequence = Literal["allow", "require-approval", "deny"]
 
 
@@ -86,6 +87,21 @@ def _globs(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return patterns
 
 
+def _output_pattern(text: str) -> str:
+    if len(text) > OUTPUT_PATTERN_MAX:
+        raise invalid_value(f"a pattern may have {OUTPUT_PATTERN_MAX} characters, and this one has {len(text)}")
+    try:
+        re.compile(text)
+        shortest, _ = re._parser.parse(text).getwidth()  # noqa: SLF001 (matching may take forever)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
+        raise invalid_value(f"{text[:80]!r} is not a regular expression: {error}") from error
+    if not shortest:
+        raise invalid_value(
+            f"{text[:80]!r} matches also where nothing is printed: write what only a passed gate prints"
+        )
+    return text
+
+
 def _version(number: int) -> int:
     if number != 1:
         raise invalid_value(f"version must be 1, not the number {number}")
@@ -116,6 +132,11 @@ NonEmptyText = Annotated[str, Field(min_length=1)]
 Argument = Annotated[str, _TextForm(r"[^\0]*", "an argument: it contains a NUL character")]
 DurationText = Annotated[str, AfterValidator(_duration)]
 SizeText = Annotated[str, AfterValidator(_size)]
+OutputPattern = Annotated[
+    str,
+    AfterValidator(_output_pattern),
+    WithJsonSchema({"format": "regex", "maxLength": OUTPUT_PATTERN_MAX, "minLength": 1, "type": "string"}),
+]
 Globs = Annotated[tuple[str, ...], AfterValidator(_globs)]
 Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"maximum": 1, "minimum": 1, "type": "integer"})]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -2,26 +2,18 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from shared.api import RailsFault
 from stitcherd.config.errors import KeyPath, unknown_name
 from stitcherd.config.yaml_nodes import YamlNode
 from stitcherd.rails.compiled import CompiledRails
-from stitcherd.rails.requirements import COMMIT_CAPABILITIES, RuntimeFacts, missing_executor, unenforceable_part
+from stitcherd.rails.job_warnings import BuiltinFacts, job_warnings
+from stitcherd.rails.requirements import RuntimeFacts, missing_executor, unenforceable_part
 from stitcherd.rails.schema import RailsFile, SandboxFields
 from stitcherd.sandbox.bubblewrap import find_exposed_path
 
 _UNSUPPORTED_SECTIONS = {"report": "this version reports nothing on the thread"}
-
-
-class BuiltinFacts(Protocol):
-    """What the rails must know of a built-in gate."""
-
-    @property
-    def enforces_paths(self) -> bool:
-        """Whether the gate refuses commits that violate the section `paths`."""
-        ...
 
 
 class RailsContext(NamedTuple):
@@ -81,7 +73,7 @@ def executor_warnings(rails: CompiledRails, root: YamlNode, facts: RuntimeFacts)
 
 
 def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, BuiltinFacts]) -> Iterator[RailsFault]:
-    """Yield a warning for everything in a valid file that has no effect."""
+    """Yield a warning for everything in a valid file that has no effect, and for jobs that could judge themselves."""
     for section, message in _UNSUPPORTED_SECTIONS.items():
         if getattr(file, section).model_fields_set:
             yield RailsFault(*root.keys[section], message)
@@ -92,19 +84,7 @@ def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, Builti
         elif not group.users and not group.sources:
             message = f"{name} has no members yet: add an account to its users, like github:octocat"
             yield RailsFault(*root.key_at(("people", name)), message)
-    if file.paths.model_fields_set:
-        yield from _unenforced_paths(file, root, builtins)
-
-
-def _unenforced_paths(file: RailsFile, root: YamlNode, builtins: Mapping[str, BuiltinFacts]) -> Iterator[RailsFault]:
-    enforcing = {name for name, gate in builtins.items() if gate.enforces_paths}
-    for name, job in file.jobs.items():
-        if COMMIT_CAPABILITIES.isdisjoint(job.needs):
-            continue
-        if enforcing.isdisjoint(str(file.gates[gate].builtin) for gate in job.gates):
-            wanted = " or ".join(f"builtin: {each}" for each in sorted(enforcing))
-            message = f"paths are not enforced for job {name}: it has no gate with {wanted}"
-            yield RailsFault(*root.key_at(("jobs", name)), message)
+    yield from job_warnings(file, root, builtins)
 
 
 def _unknown_groups(file: RailsFile, root: YamlNode) -> Iterator[RailsFault]:
@@ -174,7 +154,7 @@ def _invalid_sandboxes(file: RailsFile, root: YamlNode, private: Collection[Path
     places = [(("profiles", name), profile) for name, profile in file.profiles.items()]
     places += [(("gates", name), gate) for name, gate in file.gates.items()]
     for path, fields in places:
-        if fields.sandbox == "none":
+        if fields.sandbox != "bwrap":
             for key in ("network", "mounts", "memory", "processes", "disk"):
                 if key in fields.model_fields_set and getattr(fields, key) not in {None, "host", ()}:
                     message = f"{key} is enforced only in a sandbox: add sandbox: bwrap, or remove {key}"
@@ -185,7 +165,7 @@ def _invalid_sandboxes(file: RailsFile, root: YamlNode, private: Collection[Path
                 message = f"{mount} would expose {exposed}, which no sandbox may see"
                 yield _fault(root.at((*path, "mounts", at)), message)
     for name, gate in file.gates.items():
-        if gate.builtin is not None and gate.sandbox != "none":
+        if gate.builtin is not None and gate.sandbox == "bwrap":
             message = f"the built-in gate {gate.builtin} runs nothing from the commit and takes no sandbox"
             yield RailsFault(*root.key_at(("gates", name, "sandbox")), message)
 

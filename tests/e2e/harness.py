@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import stitcherd
@@ -41,6 +42,7 @@ class DaemonHarness:
         rails: str | None = None,
         prepare: str = "[]",
         grace: str = "300ms",
+        files: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="e2e-"))
         self.state = self.root / "state"
@@ -57,7 +59,7 @@ class DaemonHarness:
             (self.root / name).touch(mode=0o600)
             (self.root / name).write_text(f"{secret}\n")
         self.repository = self.root / "api.git"
-        self._make_repository()
+        self._make_repository({"readme": "one\n", "check.sh": "test ! -e broken\n", **files})
 
     def start(self, *, ready: bool = True, around: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start the daemon, under the command `around`; return when it is ready, or at once with ready=False."""
@@ -246,12 +248,12 @@ class DaemonHarness:
             argv, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=TIMEOUT * 2, check=False
         )
 
-    def _make_repository(self) -> None:
+    def _make_repository(self, files: Mapping[str, str]) -> None:
         git("init", "-q", "--bare", "--initial-branch=main", "--template=", str(self.repository))
         tree = self.root / "seed"
         tree.mkdir()
-        (tree / "readme").write_text("one\n")
-        (tree / "check.sh").write_text("test ! -e broken\n")
+        for name, text in files.items():
+            (tree / name).write_text(text)
         here = (f"--git-dir={self.repository}", f"--work-tree={tree}")
         git(*here, "add", "-A")
         git(*here, "commit", "-qm", "Initial commit")

@@ -11,11 +11,13 @@ from tests.stitcherd.rails.contexts import CONTEXT
 
 FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 SMALL = DiffStat(1, 1, 1)
-NO_RULES = PathRules()
+NO_RULES = PathRules(on_gate_edit="allow")
 
 
-def rules(paths: str) -> PathRules:
-    text = f"version: 1\npaths: {{{paths}}}\ngates: {{scope: {{builtin: diff-rules}}}}\n"
+def rules(paths: str, *commands: str) -> PathRules:
+    """Return the rules of a section `paths`; each command is the `run` of a gate."""
+    gates = [f"gate-{at}: {{run: {command}}}" for at, command in enumerate(commands)]
+    text = f"version: 1\npaths: {{{paths}}}\ngates: {{{', '.join(['scope: {builtin: diff-rules}', *gates])}}}\n"
     return parse_rails(text, CONTEXT).gates["scope"].paths
 
 
@@ -32,5 +34,16 @@ def change(path: str, old: str | None, new: str | None, old_mode: int = FILE, ne
     return FileChange(path.encode(), *modes, removed, added)
 
 
-def found(*changes: FileChange, paths: PathRules = NO_RULES, size: DiffStat = SMALL) -> list[str]:
-    return [str(each) for each in check_changes(changes, size, paths)]
+def added(path: str, text: str) -> FileChange:
+    """Return a new file, whose lines end only with a line feed."""
+    lines = ChangedLines()
+    lines.offsets.append(0)
+    lines.numbers.append(1)
+    lines.data.extend(text.encode())
+    return FileChange(path.encode(), 0, FILE, ChangedLines(), lines)
+
+
+def found(
+    *changes: FileChange, paths: PathRules = NO_RULES, size: DiffStat = SMALL, own: frozenset[str] = frozenset()
+) -> list[str]:
+    return [str(each) for each in check_changes(changes, size, paths, own)]

@@ -102,8 +102,42 @@ async def test_edited_tests_ask_for_approval_if_nothing_else_is_found(start: Sta
     write(checkout.work, {"tests/test_a.py": "assert a\nassert b\n"})
     result, output = await check(checkout, asking)
     reason = "The change edits tests, and waits for a person's approval."
-    assert result == GateResult(ok=True, reason=reason, asks=True)
+    assert result == GateResult(ok=True, reason=reason, asks=("paths.tests",))
     assert output[1:] == ["tests/test_a.py: tests: a test is changed, and the rails require the approval of a person"]
+    write(checkout.work, {"conftest.py": "x\n"})
+    result, _ = await check(checkout, asking)
+    reason = "The change edits tests and files that decide gates, and waits for a person's approval."
+    assert result == GateResult(ok=True, reason=reason, asks=("paths.tests", "paths.gates"))
     write(checkout.work, {"l": "-> /etc"})
     result, _ = await check(checkout, asking)
-    assert (result.ok, result.asks, result.reason) == (False, False, "The change breaks the rules, 1 times: symlink.")
+    assert (result.ok, result.asks, result.reason) == (False, (), "The change breaks the rules, 1 times: symlink.")
+
+
+MODULES = """\
+version: 1
+paths: {gates: {on_edit: allow}}
+gates:
+  scope: {builtin: diff-rules}
+  own: {run: [python, -m, acme.check]}
+  unit: {run: [python, -m, pytest, tests]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "shadows"),
+    [
+        ({"a.py": "a\n"}, ["acme", "pytest"]),
+        ({"acme/__init__.py": ""}, ["pytest"]),
+        ({"src/acme/__init__.py": ""}, ["pytest"]),
+        ({"acme.py": ""}, ["pytest"]),
+        ({"acme": "a file\n", "lib/acme/x.py": ""}, ["acme", "pytest"]),
+    ],
+)
+async def test_a_module_that_the_base_has_is_not_shadowed(
+    start: Start, write: Write, base: dict[str, str], shadows: list[str]
+) -> None:
+    checkout = await start(base)
+    write(checkout.work, {"src/acme/new.py": "x\n", "pytest/__init__.py": "x\n"})
+    _, output = await check(checkout, parse_rails(MODULES, CONTEXT).gates["scope"])
+    found = [line.partition(": shadow: a gate runs ")[2] for line in output if ": shadow: " in line]
+    assert sorted(each.partition(",")[0] for each in found) == shadows

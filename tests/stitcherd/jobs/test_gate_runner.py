@@ -52,7 +52,7 @@ class GateHarness:
         self.checkout = checkout
         self._repository = RepositorySettings.model_construct(pattern="*", clone=str(clone))
 
-    async def run(self, job_type: str, commit: str | None) -> tuple[list[tuple[str, str]], bool]:
+    async def run(self, job_type: str, commit: str | None) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
         commands = CommandRunner(
             job_id=self._job_id,
             attempt=1,
@@ -102,7 +102,7 @@ async def test_each_gate_runs_in_a_clean_checkout_of_the_commit(harness: GateHar
     (harness.checkout.work / "made").write_text("made by the agent\n")
     (harness.checkout.work / "ignored").touch()
     commit = await harness.checkout.commit("Made")
-    assert await harness.run("clean", commit) == ([], False)
+    assert await harness.run("clean", commit) == ([], ())
     litter, tidy = await harness.steps()
     assert (litter.output, tidy.output) == ("made by the agent\n", "made\n")
     assert not (harness.checkout.work / "litter").exists()
@@ -116,12 +116,12 @@ async def test_without_a_commit_the_gates_run_on_the_base(harness: GateHarness) 
 
 
 async def test_only_required_gates_are_returned_with_their_output(harness: GateHarness) -> None:
-    assert await harness.run("optional", None) == ([("tests", "broken\n")], False)
+    assert await harness.run("optional", None) == ([("tests", "broken\n")], ())
     audit, tests = await harness.steps()
     assert (audit.status, audit.exit_code) == ("FAILED", 3)
     assert (tests.status, tests.exit_code) == ("FAILED", 1)
 
 
 async def test_a_type_without_gates_runs_nothing(harness: GateHarness) -> None:
-    assert await harness.run("free", None) == ([], False)
+    assert await harness.run("free", None) == ([], ())
     assert await harness.steps() == []

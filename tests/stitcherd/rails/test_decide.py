@@ -42,7 +42,7 @@ def test_allowed_with_every_check_in_order(book: CompiledRails, facts: RuntimeFa
             25,
             "git:commit, repo:read, repo:write",
             "repo:write",
-            "profile careful",
+            "profile careful, which sets no sandbox: its agent runs without one",
         ),
         *(
             Check(

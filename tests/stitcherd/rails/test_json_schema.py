@@ -51,6 +51,8 @@ WORDS: dict[str, Any] = {
     "required": lambda value, it: set(it) <= set(value),
     "minItems": lambda value, it: len(value) >= it,
     "minLength": lambda value, it: len(value) >= it,
+    "maxLength": lambda value, it: len(value) <= it,
+    "format": lambda _value, it: it == "regex",
     "minimum": lambda value, it: value >= it,
     "maximum": lambda value, it: value <= it,
     "exclusiveMinimum": lambda value, it: value > it,

@@ -144,6 +144,18 @@ FAULTS = [
     ("[make, test]", "[sleep, 5]", 68, 23, "an item of run must be text, not the number 5"),
     ("[make, test]", "[]", 68, 15, "run must not be empty"),
     ("[Makefile]", "[../Makefile]", 68, 83, "'../Makefile' is not a path inside the repository, like pyproject.toml"),
+    (
+        "{output: ok}",
+        "{output: 'a('}",
+        68,
+        127,
+        "'a(' is not a regular expression: missing ), unterminated subpattern at position 1",
+    ),
+    ("{output: ok}", "{output: '(?:(?:a?){9999}){9999}'}", 68, 127, None),
+    ("{output: ok}", "{output: 'a*'}", 68, 127, None),
+    ("{output: ok}", "{output: ''}", 68, 127, None),
+    ("{output: ok}", "{}", 68, 118, None),
+    ("{output: ok}", f"{{output: {'x' * 201}}}", 68, 127, "a pattern may have 200 characters, and this one has 201"),
     ("explain_denials_to: [crew]", "explain_denials_to: [crow]", 74, 24, "unknown group 'crow' (did you mean crew?)"),
 ]
 

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from stitcherd.sources.trigger import Command, Trigger
 from tests.stitcherd.rails.contexts import CAPABLE, CONTEXT
 
 SHIPPED = Path(__file__).parents[3] / "config" / "rails.yaml"
-FACTS = RuntimeFacts(executors={"agent": CAPABLE}, sandboxes={"bwrap": None}, bot="mosaic")
+FACTS = RuntimeFacts(executors={"agent": CAPABLE}, sandboxes={"bwrap": None}, gates={"diff-rules": None}, bot="mosaic")
+README = SHIPPED.parents[1] / "README.md"
 
 
 def test_nobody_is_allowed_until_an_account_is_added(comment: Callable[..., Trigger]) -> None:
@@ -23,4 +25,10 @@ def test_nobody_is_allowed_until_an_account_is_added(comment: Callable[..., Trig
     ruling = decide(asked, parse_rails(filled, CONTEXT), FACTS)
     assert ruling.decision.verdict is Verdict.ALLOWED
     assert ruling.job is not None
-    assert [gate.name for gate in ruling.job.gates] == ["tests"]
+    assert [gate.name for gate in ruling.job.gates] == ["scope", "tests"]
+
+
+def test_the_example_of_the_readme_has_no_warnings() -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    (example,) = (block for block in blocks if block.startswith("version: 1"))
+    assert parse_rails(example, CONTEXT).warnings == ()

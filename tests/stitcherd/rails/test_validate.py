@@ -5,11 +5,8 @@ from typing import Any
 
 import pytest
 
-from stitcherd.gates import BUILTINS
-from stitcherd.gates.base import BuiltinGate
 from stitcherd.rails.load import RailsError, parse_rails
 from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
-from stitcherd.rails.validate import RailsContext
 from tests.stitcherd.rails.contexts import CAPABLE, CONTEXT
 
 TEXT = """\
@@ -112,30 +109,9 @@ def test_each_unsupported_key_has_a_warning_at_its_place(every_word: str) -> Non
     found = [(each.line, each.column, each.message.split()[0]) for each in parse_rails(every_word, CONTEXT).warnings]
     assert found == [
         (6, 12, "this"),
+        (25, 3, "profile"),
         (69, 1, "this"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("needs", "gates", "warned"),
-    [
-        ("[repo:write]", "[]", True),
-        ("[git:commit]", "[unit]", True),
-        ("[repo:write]", "[scope]", False),
-        ("[]", "[]", False),
-    ],
-)
-def test_unenforced_paths_are_warned_of(needs: str, gates: str, warned: bool) -> None:
-    found = parse_rails(
-        "version: 1\n"
-        "profiles: {p: {capabilities: [repo:write, git:commit], executor: smith}}\n"
-        f"jobs: {{mend: {{profile: p, needs: {needs}, gates: {gates}}}}}\n"
-        "gates: {scope: {builtin: diff-rules}, unit: {run: [make]}}\n"
-        "paths: {protected: [ci]}\n",
-        CONTEXT,
-    ).warnings
-    said = "paths are not enforced for job mend: it has no gate with builtin: diff-rules"
-    assert [(each.line, each.column, each.message) for each in found] == ([(3, 8, said)] if warned else [])
 
 
 @pytest.mark.parametrize(
@@ -173,16 +149,3 @@ def test_sandbox_limits_need_a_sandbox(text: str, asked: str, place: tuple[int, 
 def test_a_built_in_gate_takes_no_sandbox() -> None:
     with pytest.raises(RailsError, match=r"1:\d+: the built-in gate diff-rules runs nothing from the commit"):
         parse_rails("{version: 1, gates: {scope: {builtin: diff-rules, sandbox: bwrap}}}", CONTEXT)
-
-
-@pytest.mark.parametrize(("enforces", "warned"), [(True, False), (False, True)])
-def test_only_a_gate_that_enforces_paths_silences_the_warning(enforces: bool, warned: bool) -> None:
-    builtins = {**BUILTINS, "other": BuiltinGate(BUILTINS["diff-rules"].run, enforces_paths=enforces)}
-    text = """\
-version: 1
-profiles: {p: {capabilities: [git:commit], executor: smith}}
-jobs: {mend: {profile: p, needs: [git:commit], gates: [scope]}}
-gates: {scope: {builtin: other}}
-paths: {protected: [ci]}
-"""
-    assert bool(parse_rails(text, RailsContext(builtins)).warnings) is warned

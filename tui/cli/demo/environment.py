@@ -172,7 +172,7 @@ profiles:
   weaver:
     {{capabilities: [repo:read, repo:write, git:commit, exec:run], executor: agent, timeout: 5m, {sandbox}}}
 jobs:
-  fix: {{profile: weaver, needs: [repo:write, git:commit], gates: [tests], tries: {TRIES}}}
+  fix: {{profile: weaver, needs: [repo:write, git:commit], gates: [scope, tests], tries: {TRIES}}}
 triggers:
   - id: fix-on-command
     on: [issue.comment, change.comment]
@@ -180,8 +180,13 @@ triggers:
     repos: ["octo-org/*"]
     from: [team]
     job: fix
+paths:
+  tests: {{globs: ["test_*"], may: add, on_edit: require-approval}}
 gates:
-  tests: {{run: [{_quoted(sys.executable)}, -m, unittest, -v], timeout: 1m, {sandbox}}}
+  scope: {{builtin: diff-rules}}
+  tests:
+    {{run: [{_quoted(sys.executable)}, -m, unittest, -v], expect: {{output: "^Ran [1-9][0-9]* tests? in "}},
+     timeout: 1m, {sandbox}}}
 """
 
 

@@ -67,7 +67,8 @@ def _introduce(root: Path, write: WriteLine) -> None:
     write("1. The setup")
     write(f"   Everything is in {plain(str(root))}, which is removed when the demo ends.")
     write("   octo-org/api is a git repository created there, with two bugs and the tests that show them.")
-    write("   The rails let octocat say `@mosaic fix`, and no commit counts unless the gate `tests` passes.")
+    write("   The rails let octocat say `@mosaic fix`, and no commit counts unless the gates `scope` and `tests` pass:")
+    write("   what it touches is checked, and its tests are run.")
     write("   The agent is a scripted stand-in, not a model. At first it does only half of the work, on purpose.")
 
 

@@ -45,7 +45,7 @@ def test_the_configuration_is_valid_and_the_secret_private(demo_environment: env
     assert rails["jobs"]["fix"] == {
         "profile": "weaver",
         "needs": ["repo:write", "git:commit"],
-        "gates": ["tests"],
+        "gates": ["scope", "tests"],
         "tries": 3,
     }
     assert rails["gates"]["tests"]["run"] == [sys.executable, "-m", "unittest", "-v"]
