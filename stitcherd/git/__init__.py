@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from msgspec import Struct
 
@@ -58,6 +58,20 @@ class GitError(Exception):
     def __init__(self, sentence: str, output: str = "") -> None:
         super().__init__(_clean(sentence))
         self.output = _clean(output or sentence)
+
+
+class UncommittableTree(GitError):
+    """A work tree cannot be committed, for a reason that who works in it can remove."""
+
+
+class RunGit(Protocol):
+    """Runs git on one repository, and on one index unless another is given."""
+
+    async def __call__(
+        self, *words: str, tree: Path | None = None, index: Path | None = None, stdin: bytes = b""
+    ) -> bytes:
+        """Return its stdout. Raises GitError."""
+        ...
 
 
 class Git(Struct, frozen=True):
@@ -132,8 +146,13 @@ class Git(Struct, frozen=True):
         }
 
 
+def without_controls(text: str) -> str:
+    """Return a text without control characters; tabs and line feeds are kept."""
+    return CONTROL_CHARACTERS.sub("", text)
+
+
 def _clean(text: str) -> str:
-    return CONTROL_CHARACTERS.sub("", CREDENTIALS.sub("", text))
+    return without_controls(CREDENTIALS.sub("", text))
 
 
 def _summarise(output: str) -> str:

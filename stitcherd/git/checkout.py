@@ -12,13 +12,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from stitcherd.git import Git, GitError
+from stitcherd.git import Git, GitError, UncommittableTree
 from stitcherd.git.attributes import attributes_above
+from stitcherd.git.base_tree import BaseTree
+from stitcherd.git.baseline import BASELINE_FILE, Baseline, read_baseline
 from stitcherd.git.mirror import Mirror, check_branch_name, safe_file_name
-from stitcherd.git.size import check_added_size
 from stitcherd.git.snapshot import remove_tree
-
-SUBMODULE_MODE = b"160000"
 
 
 class Checkouts:
@@ -67,6 +66,7 @@ class Checkouts:
         )
         if not checkout.work.is_dir():
             raise GitError("The checkout is not there any more.")
+        checkout.baseline = read_baseline(checkout.directory / BASELINE_FILE)
         return checkout
 
     def directory(self, job_id: str) -> Path:
@@ -91,13 +91,18 @@ class Checkouts:
         return self._mirrors[clone]
 
 
-class Checkout(Struct, frozen=True):
-    """The directory of one attempt; without a `mirror` its work tree starts empty, and has no commits."""
+class Checkout(Struct, eq=False):
+    """The directory of one attempt; without a `mirror` its work tree starts empty, and has no commits.
+
+    `base_tree` is read when it is needed first, and `baseline` is empty until it is recorded.
+    """
 
     git: Git
     directory: Path
     mirror: Mirror | None = None
     base: str | None = None
+    base_tree: BaseTree | None = None
+    baseline: Baseline = Baseline()
 
     @property
     def work(self) -> Path:
@@ -109,6 +114,11 @@ class Checkout(Struct, frozen=True):
         """The TMPDIR of the attempt."""
         return self.directory / "tmp"
 
+    @property
+    def base_index(self) -> Path:
+        """An index for what is read from the base."""
+        return self.directory / "index-base"
+
     async def make_tmp(self, name: str) -> Path:
         """Create a new, empty TMPDIR for a command of the attempt; one of the same name is deleted."""
         path = self.directory / f"tmp-{safe_file_name(name)}"
@@ -118,37 +128,9 @@ class Checkout(Struct, frozen=True):
 
     async def start(self, branch: str) -> None:
         """Fill the empty work tree with the base, on a branch of a clone of its own. Raises GitError."""
-        await self._renew_repository()
+        await self.renew_repository()
         await self._check_out(self.work, str(self.base))
         await self._add_repository(self.work, str(self.base), branch)
-
-    async def commit(self, message: str, author: str = "Stitcher") -> str | None:
-        """Commit the work tree as one commit on the base, and return the sha; None if it equals the base.
-
-        Submodules stay as in the base. A repository inside the tree is an error, since its files would be lost.
-        Raises GitError.
-        """
-        if self.mirror is None or self.base is None:
-            return None
-        _refuse_links(self.work, self.work / ".git")
-        await self._renew_repository()
-        (self.directory / "index").unlink(missing_ok=True)
-        await self.run_git("read-tree", self.base)
-        submodules = await self._submodules()
-        # For a submodule `git add` would run `git status` inside it, with the configuration found there.
-        skip = ("update-index", "--skip-worktree", "-z", "--stdin")
-        await self.run_git(*skip, tree=self.work, stdin=b"\0".join(submodules))
-        await check_added_size(self.run_git, self.work, self.base)
-        await self.run_git("add", "-A", "--", ".", tree=self.work)
-        if added := await self._submodules() - submodules:
-            names = ", ".join(sorted(name.decode(errors="replace") for name in added))
-            raise GitError(f"The tree holds git repositories of its own, which cannot be committed: {names}.")
-        tree = await self.run_git("write-tree")
-        if tree == await self.run_git("rev-parse", f"{self.base}^{{tree}}"):
-            return None
-        words = ("commit-tree", "-p", self.base, "-F", "-", tree.decode().strip())
-        made = await self.run_git(*words, stdin=message.encode(errors="replace"), author=author)
-        return made.decode().strip()
 
     async def check_out(self, name: str, sha: str) -> Path:
         """Create a checkout of a commit, detached, with a `.git` of its own; one of the same name is deleted.
@@ -164,7 +146,7 @@ class Checkout(Struct, frozen=True):
 
     async def reset(self, path: Path, sha: str, *, keep_ignored: bool = False) -> None:
         """Reset a checkout to a commit: its files, no others, and a new `.git`. Raises GitError."""
-        _refuse_links(path)
+        refuse_links(path)
         await self._check_out(path, sha)
         await self.run_git("clean", "-ffdq" if keep_ignored else "-ffdxq", tree=path, index=self._index_of(path))
         await self._add_repository(path, sha)
@@ -178,9 +160,9 @@ class Checkout(Struct, frozen=True):
         """
         if not names or self.base is None:
             return
-        _refuse_links(path)
+        refuse_links(path)
         specs = [*(f"./{name}" for name in names), *attributes_above(names)]
-        index = self.directory / "index-base"
+        index = self.base_index
         index.unlink(missing_ok=True)
         await self._remove_own_attributes()
         # With an empty index all is untracked, and removed: git then reads the attributes from the index of the base.
@@ -224,7 +206,8 @@ class Checkout(Struct, frozen=True):
     def _index_of(self, path: Path) -> Path:
         return self.directory / f"index-{path.name}"
 
-    async def _renew_repository(self) -> None:
+    async def renew_repository(self) -> None:
+        """Create Stitcher's own repository of the attempt anew, without what anybody changed in it. Raises GitError."""
         await self._clone(self._repository, "--bare", "--shared")
 
     async def _clone(self, path: Path, *options: str) -> None:
@@ -241,10 +224,6 @@ class Checkout(Struct, frozen=True):
     async def _check_out(self, path: Path, sha: str) -> None:
         await self._remove_own_attributes()
         await self.run_git("read-tree", "--reset", "-u", sha, tree=path, index=self._index_of(path))
-
-    async def _submodules(self) -> set[bytes]:
-        entries = (await self.run_git("ls-files", "--stage", "-z")).split(b"\0")
-        return {entry.split(b"\t", 1)[1] for entry in entries if entry.startswith(SUBMODULE_MODE)}
 
     async def _add_repository(self, path: Path, sha: str, branch: str | None = None) -> None:
         """Give a work tree a new `.git` with HEAD at a commit, detached or on a branch."""
@@ -266,7 +245,8 @@ class Checkout(Struct, frozen=True):
         spare.rmdir()
 
 
-def _refuse_links(*paths: Path) -> None:
+def refuse_links(*paths: Path) -> None:
+    """Raise UncommittableTree where a path is a symbolic link: what an agent puts in its place is not followed."""
     for path in paths:
         if path.is_symlink():
-            raise GitError(f"{path.name} was replaced by a symbolic link, which is not followed.")
+            raise UncommittableTree(f"{path.name} was replaced by a symbolic link, which is not followed.")

@@ -11,6 +11,7 @@ from stitcherd.git import Git, GitError
 from stitcherd.processes import end_all
 
 PROTOCOLS = "file:git:http:https:ssh"
+ORDINARY_NAME = re.compile(r"[A-Za-z0-9_]+([/-][A-Za-z0-9_]+)*")
 FETCH_TIMEOUT_SECONDS, CLONE_TIMEOUT_SECONDS = 900.0, 3600.0
 
 
@@ -91,6 +92,8 @@ class Mirror:
 
 async def check_branch_name(git: Git, name: str) -> None:
     """Raise GitError for what cannot be the name of a branch, or could be taken for an option."""
+    if ORDINARY_NAME.fullmatch(name):
+        return  # what nearly every branch is called needs no process to check it
     if name.startswith("-"):
         raise GitError(f"{name!r} is not accepted as a branch: it starts with a dash.")
     try:

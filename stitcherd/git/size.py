@@ -3,31 +3,23 @@
 import asyncio
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Protocol
 
 from shared.units import format_size
-from stitcherd.git import GitError
+from stitcherd.git import RunGit, UncommittableTree
 
 ADDED_MAX = 256 * 2**20  # bytes; git takes some seconds for as many
 
 
-class RunGit(Protocol):
-    """Runs git on the repository and the index that the commit is made with, and returns its stdout."""
+async def check_added_size(run_git: RunGit, tree: Path, base: str, exempt: Collection[bytes] = ()) -> None:
+    """Raise UncommittableTree if the files of a work tree, as `git add` would find them, are much larger than before.
 
-    async def __call__(self, *words: str, tree: Path | None = None) -> bytes:
-        """Run git. Raises GitError."""
-        ...
-
-
-async def check_added_size(run_git: RunGit, tree: Path, base: str) -> None:
-    """Raise GitError if the files of a work tree, as `git add` would find them, are much larger than those of the base.
-
-    The index must hold the base. A sparse file counts with its length, since git reads all of it.
+    The index must hold the base; the files `exempt` are not counted. A sparse file counts with its length, since git
+    reads all of it. Raises GitError.
     """
     names = (await run_git("ls-files", "-z", "--cached", "--others", "--exclude-standard", tree=tree)).split(b"\0")
-    sizes = await asyncio.to_thread(_file_sizes, tree, names)
+    sizes = await asyncio.to_thread(_file_sizes, tree, [name for name in names if name not in exempt])
     if sum(sizes.values()) <= ADDED_MAX:
         return
     before = _blob_sizes(await run_git("ls-tree", "-r", "-l", "-z", base))
@@ -35,7 +27,7 @@ async def check_added_size(run_git: RunGit, tree: Path, base: str) -> None:
     total = sum(added.values())
     if total > ADDED_MAX:
         largest = max(added, key=lambda name: added[name])
-        raise GitError(
+        raise UncommittableTree(
             f"The change adds {format_size(total)}, and a commit may add {format_size(ADDED_MAX)};"
             f" the largest file is {os.fsdecode(largest)!r} with {format_size(sizes[largest])}."
         )

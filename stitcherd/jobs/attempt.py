@@ -1,6 +1,6 @@
 """One attempt of a job: prepare, then execute and run the gates as often as allowed, then publish."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -8,10 +8,11 @@ from shared.models import Failure, Phase, Result, RunnerJob, StepType
 from stitcherd.budget import Budget, BudgetExceeded, DailyBudgetExceeded
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Task
-from stitcherd.git import GitError
+from stitcherd.git import GitError, UncommittableTree
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.commit import write_diff_file
 from stitcherd.git.publish import BranchBlocked, BranchMoved, check_branch_free
+from stitcherd.git.work_tree import commit_work_tree, get_base_tree, record_baseline
 from stitcherd.jobs import prompt
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
 from stitcherd.jobs.gate_runner import GateRunner
@@ -22,6 +23,11 @@ from stitcherd.rails.compiled import JobType
 from stitcherd.store.interruptions import ResumableTry
 
 PUBLISHING_CAPABILITIES = frozenset({"repo:write", "git:commit"})  # a job that needs neither has nothing to publish
+
+LFS_NOTE = (
+    "Git LFS pointers instead of their files: {pointers}. Stitcher does not speak LFS: the contents are not here, and"
+    " in place of these files it commits pointers only.\n"
+)
 
 
 class CommitNeedsApproval(Exception):
@@ -61,26 +67,33 @@ class Attempt(Struct, frozen=True, kw_only=True):
         resumable = self.resumable
         checkout = await self._prepare() if resumable is None else self._reopen(resumable.base)
         gates = self._gate_runner(checkout)
-        failures: list[tuple[str, str]] = []
-        for number in range(resumable.number if resumable else 1, self.type.tries + 1):
+        number, text = resumable.number if resumable else 1, prompt.first_prompt(self.prompt)
+        while True:
             if resumable is None or number > resumable.number:
-                await self._execute(checkout, number, failures)
+                await self._execute(checkout, number, text)
             elif not resumable.ended:
                 await self._resume(checkout, resumable)
-            commit = await self._commit(checkout)
-            failures, guards = await gates.run(commit, number)
-            if not failures and guards and commit is not None:
-                raise CommitNeedsApproval(guards, commit, checkout.base)
-            if not failures:
-                return await self._publish(checkout, commit)
+            try:
+                commit = await self._commit(checkout, number)
+            except UncommittableTree as error:
+                text = prompt.uncommitted_prompt(self.prompt, number + 1, str(error))
+                failure = Failure("commit_failed", str(error), "see the log of the step commit")
+            else:
+                failures, guards = await gates.run(commit, number)
+                if not failures and guards and commit is not None:
+                    raise CommitNeedsApproval(guards, commit, checkout.base)
+                if not failures:
+                    return await self._publish(checkout, commit)
+                text = prompt.retry_prompt(self.prompt, number + 1, failures)
+                failure = self._gates_failed(failures, number)
+            if number >= self.type.tries:
+                raise AttemptFailed(failure)
+            number += 1
+
+    def _gates_failed(self, failures: Sequence[tuple[str, str]], number: int) -> Failure:
         names = ", ".join(name for name, _ in failures)
-        raise AttemptFailed(
-            Failure(
-                "gates_failed",
-                f"gate {names} failed in try {self.type.tries} of {self.type.tries}",
-                "see the gate's log for what it printed",
-            )
-        )
+        detail = f"gate {names} failed in try {number} of {self.type.tries}"
+        return Failure("gates_failed", detail, "see the gate's log for what it printed")
 
     def _command_runner(self, checkout: Checkout, number: int = 0) -> CommandRunner:
         """Return what runs commands as the agent of try `number` runs; 0 is before the first."""
@@ -119,6 +132,11 @@ class Attempt(Struct, frozen=True, kw_only=True):
             step.finish(0)
         commands, timeout = self._command_runner(checkout), self.type.profile.timeout
         await prepare_repository(self.repository, commands, self.recorder, Phase.SETUP, timeout)
+        try:
+            await record_baseline(checkout, prepared=bool(self.repository and self.repository.prepare))
+        except GitError as error:
+            detail = f"What was there before the agent cannot be recorded: {error}"
+            raise AttemptFailed(Failure("prepare_failed", detail)) from error
         return checkout
 
     def _reopen(self, base: str | None) -> Checkout:
@@ -141,10 +159,12 @@ class Attempt(Struct, frozen=True, kw_only=True):
             await check_branch_free(mirror, job.branch, await self.recorder.published_commits())
         base = await self.checkouts.resolve(self.repository.clone, ref)
         checkout = await self.checkouts.open(job.id, job.attempt, self.repository.clone, base, job.branch)
-        return checkout, f"base {base} of {ref}\n"
+        output = f"base {base} of {ref}\n"
+        if pointers := (await get_base_tree(checkout)).lfs_pointers:
+            output += LFS_NOTE.format(pointers=pointers)
+        return checkout, output
 
-    async def _execute(self, checkout: Checkout, number: int, failures: list[tuple[str, str]]) -> None:
-        text = prompt.retry_prompt(self.prompt, number, failures) if failures else prompt.first_prompt(self.prompt)
+    async def _execute(self, checkout: Checkout, number: int, text: str) -> None:
         task = await self._task(checkout, number, text)
         await self.recorder.begin_try(number, checkout.base, resumable=self.executor.resumable)
         await self._record_execution(number, lambda step: self.executor.run(task, step))
@@ -198,13 +218,21 @@ class Attempt(Struct, frozen=True, kw_only=True):
             budget=budget,
         )
 
-    async def _commit(self, checkout: Checkout) -> str | None:
-        """Commit what the agent left and return the commit; None where it changed nothing."""
+    async def _commit(self, checkout: Checkout, number: int) -> str | None:
+        """Commit what the agent left in try `number` and return the commit; None where it changed nothing.
+
+        Raises AttemptFailed, and, where the agent can remove the reason, UncommittableTree.
+        """
         if self.repository is None:
             return None
         try:
-            commit = await checkout.commit(commit_message(self.job))
+            commit = await commit_work_tree(checkout, commit_message(self.job))
         except GitError as error:
+            async with await self.recorder.open(Phase.VALIDATION, StepType.COMMAND, "commit", number) as step:
+                step.write(f"{error.output}\n".encode())
+                step.finish(None, str(error))
+            if isinstance(error, UncommittableTree):
+                raise
             raise AttemptFailed(Failure("commit_failed", str(error))) from error
         try:
             await self.recorder.save_diff(await write_diff_file(checkout, commit) if commit else b"")

@@ -25,8 +25,18 @@ def first_prompt(prompt: str) -> str:
 
 def retry_prompt(prompt: str, number: int, failures: Sequence[tuple[str, str]]) -> str:
     """Return the prompt of a further try: that of the first, and the output of each gate (name, output) that failed."""
-    parts = [f"This is try {number}. Your earlier changes are still in place, and these gates failed on them."]
-    parts += [f"Gate {gate} printed:\n\n{_quote_lines(output[-MAX_FEEDBACK_LENGTH:])}" for gate, output in failures]
+    begin = f"This is try {number}. Your earlier changes are still in place, and these gates failed on them."
+    outputs = [f"Gate {gate} printed:\n\n{_quote_lines(output[-MAX_FEEDBACK_LENGTH:])}" for gate, output in failures]
+    return _with_feedback(prompt, [begin, *outputs])
+
+
+def uncommitted_prompt(prompt: str, number: int, reason: str) -> str:
+    """Return the prompt of a further try after one whose files could not be committed."""
+    begin = f"This is try {number}. Your earlier changes are still in place, but they could not be committed:"
+    return _with_feedback(prompt, [begin, _quote_lines(reason[-MAX_FEEDBACK_LENGTH:])])
+
+
+def _with_feedback(prompt: str, parts: Sequence[str]) -> str:
     return first_prompt(prompt) + "\n" + "\n\n".join(parts) + "\n"
 
 

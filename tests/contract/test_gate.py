@@ -10,6 +10,7 @@ from stitcherd.gates import BUILTINS, run_builtin_gate
 from stitcherd.gates.base import BuiltinGate, GateInput, GateResult, Write
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, Checkouts
+from stitcherd.git.work_tree import commit_work_tree
 from stitcherd.rails.compiled import GateRule
 from stitcherd.rails.load import parse_rails
 from tests.stitcherd.gates.conftest import git
@@ -47,7 +48,7 @@ async def test_it_passes_if_nothing_was_changed(rule: GateRule, checkout: Checko
 
 async def test_it_passes_a_harmless_change_with_a_reason_and_output(rule: GateRule, checkout: Checkout) -> None:
     (checkout.work / "README.md").write_text("# Title\n")
-    result, output = await run(rule, checkout, await checkout.commit("x"))
+    result, output = await run(rule, checkout, await commit_work_tree(checkout, "x"))
     assert result.ok
     assert result.reason.endswith(".")
     assert output.endswith(b"\n")
@@ -55,14 +56,14 @@ async def test_it_passes_a_harmless_change_with_a_reason_and_output(rule: GateRu
 
 async def test_it_fails_with_a_reason_when_its_time_is_over(rule: GateRule, checkout: Checkout) -> None:
     (checkout.work / "README.md").write_text("# Title\n")
-    commit = await checkout.commit("x")
+    commit = await commit_work_tree(checkout, "x")
     result, _ = await run(structs.replace(rule, timeout=0.0), checkout, commit)
     assert result == GateResult(ok=False, reason="The gate was still running after 0 s and was ended.")
 
 
 async def test_it_fails_with_a_reason_if_git_fails(rule: GateRule, checkout: Checkout) -> None:
     (checkout.work / "README.md").write_text("# Title\n")
-    await checkout.commit("x")
+    await commit_work_tree(checkout, "x")
     result, _ = await run(rule, checkout, "0" * 40)
     assert not result.ok
     assert result.reason.startswith("The change could not be read: ")

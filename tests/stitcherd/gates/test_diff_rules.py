@@ -6,6 +6,7 @@ from msgspec import structs
 from stitcherd.gates import diff_rules, run_builtin_gate
 from stitcherd.gates.base import GateInput, GateResult
 from stitcherd.git.checkout import Checkout
+from stitcherd.git.work_tree import commit_work_tree
 from stitcherd.rails.compiled import GateRule
 from stitcherd.rails.load import parse_rails
 from tests.stitcherd.gates.conftest import Start, Write
@@ -22,7 +23,9 @@ BASE = {"a.py": "a\n", ".github/ci.yml": "on: push\n", "tests/test_a.py": "asser
 
 async def check(checkout: Checkout, rule: GateRule = RULE) -> tuple[GateResult, list[str]]:
     output = bytearray()
-    result = await run_builtin_gate(GateInput(checkout, await checkout.commit("x"), rule, bytes), output.extend)
+    result = await run_builtin_gate(
+        GateInput(checkout, await commit_work_tree(checkout, "x"), rule, bytes), output.extend
+    )
     return result, output.decode().splitlines()
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stitcherd.gates.patch import SEARCH_CHUNK, ChangedLines, FileChange, LinePattern, UnreadableDiff, parse_diff
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.commit import write_patch
+from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.gates.conftest import Start, Write
 
 LINE = st.sampled_from(
@@ -25,7 +26,7 @@ ZEROS, ONES = b"0" * 40, b"1" * 40
 
 
 async def changes_of(checkout: Checkout) -> list[FileChange]:
-    commit = await checkout.commit("x")
+    commit = await commit_work_tree(checkout, "x")
     if commit is None:
         return []
     patch = await write_patch(checkout, commit)

@@ -7,6 +7,7 @@ import pytest
 from stitcherd.git import GitError
 from stitcherd.git.attributes import attributes_above
 from stitcherd.git.checkout import Checkout, Checkouts
+from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
 ID = "$Id$\n"
@@ -29,7 +30,7 @@ async def checkout(checkouts: Checkouts, origin: Path) -> Checkout:
 
 
 async def gate_checkout(checkout: Checkout) -> Path:
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     return await checkout.check_out("gate", sha)
 
@@ -44,7 +45,7 @@ async def test_attributes_that_the_agent_adds_do_not_convert_files_of_the_base(
     checkout: Checkout, place: str, conversion: str
 ) -> None:
     write(checkout.work, {"made.md": "x\n"})
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     path = await checkout.check_out("gate", sha)
     write(path, {place: f"*.sh {conversion}\n*.txt {conversion}\n"})

@@ -9,6 +9,7 @@ import pytest
 
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, Checkouts
+from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
 
@@ -39,7 +40,7 @@ async def test_without_a_repository_the_work_tree_is_empty(checkouts: Checkouts)
     assert list(checkout.work.iterdir()) == []
     assert checkout.tmp.is_dir()
     (checkout.work / "x").touch()
-    assert await checkout.commit("x") is None
+    assert await commit_work_tree(checkout, "x") is None
     with pytest.raises(GitError, match="no repository"):
         await checkout.check_out("x", "0" * 40)
 
@@ -75,7 +76,7 @@ async def test_a_very_deep_tree_can_be_removed(checkouts: Checkouts, checkout: C
 
 async def test_the_checkout_of_a_gate_is_exactly_the_commit(checkout: Checkout) -> None:
     write(checkout.work, {"a.txt": "changed\n", "x.tmp": "ignored", ".git/info/exclude": "*\n"})
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     write(checkout.work, {"late.txt": "after the commit"})
     path = await checkout.check_out("tests / unit", sha)
@@ -89,7 +90,7 @@ async def test_the_checkout_of_a_gate_is_exactly_the_commit(checkout: Checkout) 
 
 async def test_a_reset_restores_the_commit(checkout: Checkout, tmp_path: Path) -> None:
     write(checkout.work, {"a.txt": "changed\n"})
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     path = await checkout.check_out("gate", sha)
     write(path, {"a.txt": "by the gate\n", "junk/x": "", "venv/lib": "ignored", ".git/config": "[core]\nbare = maybe"})
@@ -109,7 +110,7 @@ async def test_a_reset_restores_the_commit(checkout: Checkout, tmp_path: Path) -
 async def test_named_files_are_restored_from_the_base(checkout: Checkout) -> None:
     changed = {"a.txt": "x\n", "b/c.txt": "x\n", "b/[id].txt": "x\n", "tests/deep/new.py": "x\n", "tests/t.py": "x\n"}
     write(checkout.work, changed)
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     path = await checkout.check_out("gate", sha)
     write(path, {"tests/cache.tmp": "ignored"})
@@ -132,7 +133,7 @@ async def test_restoring_follows_no_link(checkout: Checkout, tmp_path: Path) -> 
     (checkout.work / "b").symlink_to(outside)
     (checkout.work / "a.txt").unlink()
     (checkout.work / "a.txt").symlink_to(outside / "c.txt")
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     path = await checkout.check_out("gate", sha)
     await checkout.restore_from_base(path, ["b/c.txt", "b/new.txt", "a.txt"])

@@ -1,21 +1,23 @@
 """Tests that the agent's work becomes one commit, whatever it did to its own git, and is published."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stitcherd.git import GitError
+from stitcherd.git import GitError, UncommittableTree
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.commit import DiffStat, diff_stat
 from stitcherd.git.publish import publish
+from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
 
 async def test_an_unchanged_tree_makes_no_commit(checkout: Checkout) -> None:
     write(checkout.work, {"x.tmp": "ignored"})
-    assert await checkout.commit("nothing") is None
+    assert await commit_work_tree(checkout, "nothing") is None
 
 
 async def test_all_changes_since_the_base_are_one_commit(checkout: Checkout, origin: Path) -> None:
@@ -25,7 +27,7 @@ async def test_all_changes_since_the_base_are_one_commit(checkout: Checkout, ori
     (checkout.work / "b/c.txt").rename(checkout.work / "b/d\t\n.txt")
     (checkout.work / "bin").write_bytes(b"\0\1" * 100)
     (checkout.work / "link").symlink_to("/etc/passwd")
-    sha = await checkout.commit("Title\n\nStitcher-Job: job\n", "An Agent")
+    sha = await commit_work_tree(checkout, "Title\n\nStitcher-Job: job\n", "An Agent")
     assert sha
     assert await diff_stat(checkout, sha) == DiffStat(files=5, additions=3, deletions=2)
     await publish(checkout, sha, str(origin), BRANCH)
@@ -68,7 +70,7 @@ def redirect(checkout: Checkout) -> None:
 async def test_changes_to_the_agents_git_do_not_matter(checkout: Checkout, trick: Callable[[Checkout], None]) -> None:
     write(checkout.work, {"a.txt": "one\ntwo\nthree\n", "new": "n\n"})
     trick(checkout)
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     assert await diff_stat(checkout, sha) == DiffStat(files=2, additions=2, deletions=0)
 
@@ -80,11 +82,37 @@ async def test_a_repository_inside_the_tree_is_refused_by_name(checkout: Checkou
     git(inner, "init", "-q")
     if with_commit:
         commit(inner, {"x": "x"})
-    with pytest.raises(GitError, match="inner"):
-        await checkout.commit("x")
+    with pytest.raises(GitError, match=r"git repositories of its own, which cannot be committed: inner\.$"):
+        await commit_work_tree(checkout, "x")
     shutil.rmtree(inner / ".git")
     (inner / "x").write_text("x")
-    assert await checkout.commit("x")
+    assert await commit_work_tree(checkout, "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [(".GIT/config", "invalid path"), ("git~1/config", "invalid path"), (".g\u200cit/config", "invalid path")],
+)
+async def test_another_spelling_of_the_git_directory_is_refused(checkout: Checkout, name: str, reason: str) -> None:
+    write(checkout.work, {name: "[core]\n"})
+    with pytest.raises(UncommittableTree, match=reason):
+        await commit_work_tree(checkout, "x")
+
+
+async def test_a_pipe_over_a_tracked_file_is_refused(checkout: Checkout) -> None:
+    (checkout.work / "a.txt").unlink()
+    os.mkfifo(checkout.work / "a.txt")
+    with pytest.raises(UncommittableTree, match=r"a\.txt"):
+        await commit_work_tree(checkout, "x")
+
+
+async def test_no_control_character_reaches_a_commit(checkout: Checkout) -> None:
+    write(checkout.work, {"a.txt": "x\n"})
+    sha = await commit_work_tree(checkout, "bad\0 \x1b[31m\x9btitle\r\n\nStitcher-Job: a\x07b\n", "An\0 \x1bAgent")
+    assert sha
+    raw = (await checkout.run_git("cat-file", "commit", sha)).decode()
+    assert raw.endswith("\n\nbad [31mtitle\n\nStitcher-Job: ab\n")
+    assert "author An Agent <" in raw
 
 
 @pytest.mark.parametrize("name", ["work", "work/.git"])
@@ -93,4 +121,4 @@ async def test_a_link_in_place_of_the_tree_is_refused(checkout: Checkout, tmp_pa
     place.rename(tmp_path / "moved")
     place.symlink_to(tmp_path / "moved")
     with pytest.raises(GitError, match="symbolic link"):
-        await checkout.commit("x")
+        await commit_work_tree(checkout, "x")

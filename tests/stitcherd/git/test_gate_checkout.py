@@ -11,6 +11,7 @@ import pytest
 
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.gate_checkout import GateCheckout
+from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import git, write
 
 PREPARED_FILES = {"venv/bin/lint": "lint\n", "venv/lib/deep/a.py": "a\n", "x.tmp": "x\n"}  # all ignored
@@ -18,7 +19,7 @@ PREPARED_FILES = {"venv/bin/lint": "lint\n", "venv/lib/deep/a.py": "a\n", "x.tmp
 
 async def make_gate_checkout(checkout: Checkout, *, prepared: bool) -> GateCheckout:
     write(checkout.work, {"a.txt": "changed\n"})
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     tree = await GateCheckout.create(checkout, "gates", sha)
     if prepared:

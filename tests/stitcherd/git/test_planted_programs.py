@@ -6,6 +6,7 @@ from pathlib import Path
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.commit import DiffStat, diff_stat
 from stitcherd.git.publish import publish
+from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, find, git, marking_program, write
 
 
@@ -18,7 +19,7 @@ async def test_no_planted_program_is_run(checkout: Checkout, origin: Path, tmp_p
         shutil.copy(program, tmp_path / hook)
     shutil.copytree(checkout.work / ".git", checkout.directory / "stitcher.git", dirs_exist_ok=True)
     write(checkout.work, {".gitattributes": "* filter=x diff=x\n", "a.txt": "changed\n"})
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     await diff_stat(checkout, sha)
     path = await checkout.check_out("gate", sha)
@@ -42,7 +43,7 @@ async def test_git_is_not_run_inside_a_submodule(checkouts: Checkouts, origin: P
     git(checkout.work / "sub", "config", "core.fsmonitor", program)
     git(checkout.work / "sub", "config", "filter.x.clean", program)
     write(checkout.work, {"a.txt": "changed\n", "sub/x": "y", "sub/.gitattributes": "* filter=x\n"})
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     assert await diff_stat(checkout, sha) == DiffStat(1, 1, 2)
     path = await checkout.check_out("gate", sha)

@@ -7,12 +7,13 @@ import pytest
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.publish import BranchBlocked, BranchMoved, check_branch_free, publish
+from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, git, write
 
 
 async def make_commit(checkout: Checkout, text: str) -> str:
     write(checkout.work, {"a.txt": text})
-    sha = await checkout.commit("x")
+    sha = await commit_work_tree(checkout, "x")
     assert sha
     return sha
 

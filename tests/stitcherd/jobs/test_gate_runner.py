@@ -11,6 +11,7 @@ from shared.ids import now_ms
 from shared.models import JobStep
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.git.checkout import Checkout, Checkouts
+from stitcherd.git.work_tree import commit_work_tree
 from stitcherd.jobs.command_runner import CommandRunner
 from stitcherd.jobs.gate_runner import GateRunner
 from stitcherd.jobs.redaction import Redaction
@@ -101,7 +102,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[GateHarness]:
 async def test_each_gate_runs_in_a_clean_checkout_of_the_commit(harness: GateHarness) -> None:
     (harness.checkout.work / "made").write_text("made by the agent\n")
     (harness.checkout.work / "ignored").touch()
-    commit = await harness.checkout.commit("Made")
+    commit = await commit_work_tree(harness.checkout, "Made")
     assert await harness.run("clean", commit) == ([], ())
     litter, tidy = await harness.steps()
     assert (litter.output, tidy.output) == ("made by the agent\n", "made\n")

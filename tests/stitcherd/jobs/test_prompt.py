@@ -41,3 +41,10 @@ def test_only_the_end_of_a_gates_output_is_shown() -> None:
     assert "start" not in text
     assert text.index("Gate lint") < text.index("Gate tests")
     assert prompt.PROMPT_RULES in text
+
+
+def test_a_further_try_is_told_why_nothing_was_committed() -> None:
+    text = prompt.uncommitted_prompt(TASK, 2, "The tree holds\ngit repositories")
+    assert text.startswith(prompt.first_prompt(TASK))
+    assert "This is try 2." in text
+    assert "could not be committed:\n\n> The tree holds\n> git repositories\n" in text
