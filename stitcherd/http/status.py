@@ -35,9 +35,8 @@ async def healthz(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """Return whether webhooks are accepted and jobs can run; the reasons only for authenticated callers."""
     state = request.app[STATE]
-    executors = state.health.states()
-    ready = not state.stopping and all(executor.ok for executor in executors)
-    checks = (_daemon_check(state), _rails_check(state), *map(_executor_check, executors))
+    checks = (_daemon_check(state), _rails_check(state), *map(_executor_check, state.health.states()))
+    ready = all(check.ok for check in checks)
     return json_response(Readiness(ready, checks if CALLER in request else ()), 200 if ready else 503)
 
 

@@ -28,7 +28,9 @@ def state(daemon: DaemonHarness, **wanted: Any) -> Any:
 
 def test_nothing_runs_under_broken_rails(build: BuildDaemon) -> None:
     daemon = build(rails="version: 1\nprofils: {}\n")
-    daemon.start()
+    daemon.start(ready=False)
+    wait_until(lambda: "listening on" in daemon.log_tail(), "the daemon listens")
+    assert daemon.public("GET", "/readyz").json == {"ready": False}
     rails = daemon.get("/rails")
     assert (rails["revision"], rails["text"], rails["mode"], rails["path"]) == (None, None, None, "rails.yaml")
     assert (rails["error"]["line"], rails["error"]["column"]) == (2, 1)
@@ -38,12 +40,13 @@ def test_nothing_runs_under_broken_rails(build: BuildDaemon) -> None:
     assert "no rails" in reply.json["reason"]
     assert daemon.request("POST", "/runner-jobs", {"type": "fix"}).status in {403, 422}
     assert daemon.get("/runner-jobs")["items"] == []
-    checks = {check["name"]: check["ok"] for check in daemon.get("/readyz")["checks"]}
+    checks = {check["name"]: check["ok"] for check in daemon.get("/readyz", 503)["checks"]}
     assert checks["rails"] is False
     good = build().rails.read_text()
     reload(daemon, good)
     assert state(daemon, revision=True, error=False)["text"] == good
     assert daemon.comment("@mosaic fix true").status == 202
+    assert daemon.get("/readyz")["ready"] is True
 
 
 def test_valid_rails_stay_in_force_until_the_next_valid_ones(build: BuildDaemon) -> None:
