@@ -196,7 +196,11 @@ def _trigger(spec: TriggerSpec, line: int, groups: Mapping[str, Group], jobs: Ma
 
 
 def _sole(condition: GuardCondition) -> Literal["labels", "author"] | None:
-    if condition.change_from_fork or (condition.author_of is None) is (condition.labels_any is None):
+    if (
+        condition.change_from_fork
+        or condition.hidden_text
+        or (condition.author_of is None) is (condition.labels_any is None)
+    ):
         return None
     return "labels" if condition.author_of is None else "author"
 
@@ -210,6 +214,8 @@ def _guard(spec: GuardSpec, line: int, groups: Mapping[str, Group]) -> GuardRule
         wanted.append("from a fork")
     if condition.labels_any is not None:
         wanted.append(f"any label of {', '.join(condition.labels_any)}")
+    if condition.hidden_text:
+        wanted.append("hidden text")
     check, sentence = f"guard:{spec.id}", " and ".join(wanted)
     return GuardRule(
         id=spec.id,
@@ -224,6 +230,7 @@ def _guard(spec: GuardSpec, line: int, groups: Mapping[str, Group]) -> GuardRule
         outside=", ".join(condition.not_in or ()),
         from_fork=condition.change_from_fork is True,
         labels_any={fold(label): label for label in condition.labels_any or ()},
+        hidden_text=condition.hidden_text is True,
         wanted=sentence,
         unreached=Check(id=check, kind="guard", outcome=CheckOutcome.UNREACHED, line=line, wanted=sentence),
         sole=_sole(condition),

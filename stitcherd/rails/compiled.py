@@ -149,6 +149,7 @@ class GuardRule(Struct, frozen=True, kw_only=True):
     outside: str
     from_fork: bool
     labels_any: Mapping[str, str]
+    hidden_text: bool
     wanted: str
     unreached: Check
     sole: Literal["labels", "author"] | None

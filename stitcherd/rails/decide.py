@@ -1,6 +1,7 @@
 """Decides what the rails allow for a delivery or a manual dispatch: without I/O, and before the request is answered.
 
-The stages are trigger, who, guards, capability and limits; after one that objects, the others are unreached.
+The stages are trigger, who, guards, capability and limits; after one that objects, the others are unreached. What was
+hidden in the text is shown with the guards.
 """
 
 from time import perf_counter_ns
@@ -11,7 +12,7 @@ from shared.models import Check, CheckOutcome, Decision, Remedy, Verdict
 from stitcherd.config.errors import unknown_name
 from stitcherd.rails.compiled import CompiledRails, JobType, LimitRules
 from stitcherd.rails.groups import WHO_UNREACHED, check_sender
-from stitcherd.rails.guards import check_guards, skipped_guards
+from stitcherd.rails.guards import check_guards, check_hidden, skipped_guards
 from stitcherd.rails.limits import COOLDOWN_CHECK, COOLDOWN_UNREACHED, is_bot
 from stitcherd.rails.requirements import RuntimeFacts, check_requirements
 from stitcherd.rails.triggers import NearMiss, match_triggers
@@ -62,11 +63,13 @@ def decide(trigger: Trigger, rails: CompiledRails | None, facts: RuntimeFacts) -
         return _evaluation(started, rails, Verdict.IGNORED, f"no trigger wants {event}")
     found = match_triggers(rules, trigger, facts.bot)
     if isinstance(found, NearMiss):
-        checks = [*found.checks, WHO_UNREACHED, *_unreached(rails), *rails.limits.unreached]
+        hidden = check_hidden(trigger, reached=False)
+        checks = [*found.checks, WHO_UNREACHED, *hidden, *_unreached(rails), *rails.limits.unreached]
         return _evaluation(started, rails, Verdict.IGNORED, found.objection.reason, checks, found.objection.remedy)
     rule = found.rule
     check, objection = check_sender(rule, trigger)
     waits = None
+    hidden = check_hidden(trigger, reached=objection is None)
     if objection is None:
         guards, against = check_guards(rails, trigger)
         if isinstance(against, NeedsApproval):
@@ -76,7 +79,7 @@ def decide(trigger: Trigger, rails: CompiledRails | None, facts: RuntimeFacts) -
     else:
         guards = _unreached(rails)
     last, objection = _last_stages(rails, rule.job, facts, objection)
-    checks = [*found.checks, check, *guards, *last]
+    checks = [*found.checks, check, *hidden, *guards, *last]
     if is_bot(trigger.sender):
         checks.append(COOLDOWN_CHECK if objection is None else COOLDOWN_UNREACHED)
     against = objection or waits

@@ -12,6 +12,9 @@ from stitcherd.sources.trigger import Trigger
 _SKIP = CheckOutcome.SKIP  # looking up an enum member costs as much as creating a check
 _ABSENT = "not there"  # what a check shows for a fact that the delivery does not have
 _NOT_APPLICABLE = "does not apply"
+_NOTHING_HIDDEN = "no hidden text"
+_VISIBLE = Check("hidden", "guard", CheckOutcome.PASS, None, _NOTHING_HIDDEN)
+_UNREAD = Check("hidden", "guard", CheckOutcome.UNREACHED)
 
 
 class _DeliveryFacts(Struct, frozen=True):
@@ -53,6 +56,18 @@ def check_guards(rails: CompiledRails, trigger: Trigger) -> tuple[list[Check], O
         if guard.then != "allow":
             applying.append(guard)
     return checks, _objection(applying, facts, rails.approvals) if applying else None
+
+
+def check_hidden(trigger: Trigger, *, reached: bool) -> list[Check]:
+    """Return the check that shows what was hidden in the texts that the agent would read; none without any text."""
+    if not trigger.quotes and not trigger.hidden:
+        return []
+    if not reached:
+        return [_UNREAD]
+    if not trigger.hidden:
+        return [_VISIBLE]
+    seen = ", ".join(trigger.hidden)
+    return [Check("hidden", "guard", CheckOutcome.PASS, None, seen, None, "removed: the agent does not get it")]
 
 
 def approvers(by: tuple[str, ...]) -> str:
@@ -109,6 +124,8 @@ def _unmet_condition(guard: GuardRule, facts: _DeliveryFacts) -> str | None:
         return facts.forked
     if guard.labels_any and facts.labels.keys().isdisjoint(guard.labels_any):
         return facts.labelled
+    if guard.hidden_text and not facts.trigger.hidden:
+        return _NOTHING_HIDDEN
     return None
 
 
@@ -134,6 +151,8 @@ def _evidence(guard: GuardRule, facts: _DeliveryFacts) -> list[str]:
         seen.append(facts.forked)
     if guard.labels_any:
         seen.append(joined_names(_found(guard, facts), ""))
+    if guard.hidden_text:
+        seen.append(", ".join(facts.trigger.hidden))
     return seen
 
 
@@ -165,6 +184,8 @@ def _remedy(guard: GuardRule, facts: _DeliveryFacts) -> Remedy | None:
         return Remedy(f"remove change_from_fork from guard {guard.id}", guard.line)
     if guard.from_fork:
         return Remedy(f"move the change to a branch of {facts.trigger.repository}", guard.line)
+    if guard.hidden_text:
+        return Remedy(f"remove the {' and the '.join(facts.trigger.hidden)}", guard.line)
     outside = [author for author in _outsiders(guard, facts) if author is not None]
     if None in _outsiders(guard, facts):
         return None

@@ -102,15 +102,18 @@ class GuardCondition(SpecModel):
     not_in: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     change_from_fork: bool | None = None
     labels_any: Annotated[tuple[NonEmptyText, ...], Field(min_length=1)] | None = None
+    hidden_text: bool | None = None
 
     @model_validator(mode="after")
     def _require_condition(self) -> Self:
         if (self.author_of is None) != (self.not_in is None):
             raise invalid_value("author_of and not_in must be set together: whose text, and outside which groups")
-        if self.author_of is None and self.change_from_fork is None and self.labels_any is None:
-            raise invalid_value("a guard needs a condition: author_of with not_in, change_from_fork, or labels_any")
-        if self.change_from_fork is False:
-            raise invalid_value("change_from_fork must be true, or removed")
+        if all(value is None for _, value in self):
+            known = "author_of with not_in, change_from_fork, labels_any, or hidden_text"
+            raise invalid_value(f"a guard needs a condition: {known}")
+        for key in ("change_from_fork", "hidden_text"):
+            if getattr(self, key) is False:
+                raise invalid_value(f"{key} must be true, or removed")
         return self
 
 

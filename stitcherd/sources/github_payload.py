@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from shared.models import Thread
 from stitcherd.sources.base import WrongShape
+from stitcherd.sources.hidden_text import TITLE, ThreadTexts, quote_texts
 from stitcherd.sources.text import (
     COMMAND_EVENTS,
     Login,
@@ -22,7 +23,7 @@ from stitcherd.sources.text import (
     qualified_account,
     safe_url,
 )
-from stitcherd.sources.trigger import Quote, Trigger
+from stitcherd.sources.trigger import Trigger
 
 
 class GithubUser(Struct, frozen=True):
@@ -158,6 +159,7 @@ def build_trigger(
         name = None
     sender = _account(source, payload.sender)
     author = _account(source, (comment or thread).user if thread else None)
+    texts = _texts(payload, thread, source)
     return Trigger(
         source=source,
         event=event,
@@ -167,12 +169,13 @@ def build_trigger(
         sender=sender,
         author=author,
         repository=_repository_name(payload.repository),
-        thread=_thread(payload, thread, source) if thread else None,
+        thread=_thread(payload, thread, source, texts.title) if thread else None,
         labels=tuple(label.name for label in thread.labels or () if label and label.name) if thread else (),
         assignees=_accounts(source, assigned) if name == "issue.assigned" else (),
         reviewers=_accounts(source, [payload.requested_reviewer]) if name == "change.review_requested" else (),
         commands=parse_commands(comment.body or "", bot) if comment and name in COMMAND_EVENTS else (),
-        quotes=_quotes(payload, thread, source) if thread else (),
+        quotes=texts.quotes,
+        hidden=texts.hidden,
         from_fork=_from_fork(payload.pull_request, payload.repository),
         ref=_base_branch(payload),
         head_sha=_head_sha(payload),
@@ -192,23 +195,30 @@ def _repository_name(repository: GithubRepository | None) -> str | None:
     return repository.full_name if repository else None
 
 
-def _thread(payload: GithubPayload, thread: GithubThread, source: str) -> Thread | None:
+def _thread(payload: GithubPayload, thread: GithubThread, source: str, title: str) -> Thread | None:
     if thread.number is UNSET:
         return None
     return Thread(
         kind="change" if thread is payload.pull_request or thread.pull_request else "issue",
         number=thread.number,
-        title=thread.title or "",
+        title=title,
         url=safe_url(thread.html_url),
         author=_account(source, thread.user),
     )
 
 
-def _quotes(payload: GithubPayload, thread: GithubThread, source: str) -> tuple[Quote, ...]:
+def _texts(payload: GithubPayload, thread: GithubThread | None, source: str) -> ThreadTexts:
+    if thread is None:
+        return quote_texts(())
     author = _account(source, thread.user)
-    texts = [(author, "title", thread.title), (author, "body", thread.body)]
-    texts += [(_account(source, each.user), "comment", each.body) for each in (payload.comment, payload.review) if each]
-    return tuple(Quote(account, kind, text) for account, kind, text in texts if text)
+    comments = (each for each in (payload.comment, payload.review) if each)
+    return quote_texts(
+        (
+            (author, TITLE, thread.title),
+            (author, "body", thread.body),
+            *((_account(source, each.user), "comment", each.body) for each in comments),
+        )
+    )
 
 
 def _from_fork(change: GithubThread | None, repository: GithubRepository | None) -> bool | None:

@@ -22,10 +22,11 @@ from stitcherd.sources.gitlab_payload import (
     is_new_note,
     label_titles,
 )
+from stitcherd.sources.hidden_text import TITLE, quote_texts
 from stitcherd.sources.payload import JSON, decode_body, scrub
 from stitcherd.sources.signatures import delivery_id_reader
 from stitcherd.sources.text import COMMAND_EVENTS, bot_text_reason, parse_commands, qualified_account, safe_url
-from stitcherd.sources.trigger import Quote, Trigger
+from stitcherd.sources.trigger import Trigger
 
 _THREAD_FIELDS = {"Issue": "issue", "MergeRequest": "merge_request"}  # of a note, by its noteable type
 
@@ -117,24 +118,25 @@ def _complete_trigger(
         author = trigger.sender if note_author is None else _account_of_id(source, note_author, accounts)
     elif name == "change.review":  # it has no text of its own
         author = trigger.sender
-    texts = (
-        (thread_author, "title", thread.title),
-        (thread_author, "body", thread.description),
-        (author, "comment", attributes.note),
+    texts = quote_texts(
+        (
+            (thread_author, TITLE, thread.title),
+            (thread_author, "body", thread.description),
+            (author, "comment", attributes.note),
+        )
     )
     change = kind == "merge_request"
     return replace(
         trigger,
         unusable=bot_text_reason(name, bot, trigger.sender, author),
         author=author,
-        thread=Thread(
-            "change" if change else "issue", thread.iid, thread.title or "", safe_url(thread.url), thread_author
-        ),
+        thread=Thread("change" if change else "issue", thread.iid, texts.title, safe_url(thread.url), thread_author),
         labels=label_titles(payload.labels or thread.labels),
         assignees=_accounts(source, _assigned(name, payload)),
         reviewers=_accounts(source, _requested_reviewers(name, payload)),
         commands=parse_commands(attributes.note or "", bot) if name in COMMAND_EVENTS else (),
-        quotes=tuple(Quote(account, part, text) for account, part, text in texts if text),
+        quotes=texts.quotes,
+        hidden=texts.hidden,
         from_fork=_from_fork(thread) if change else None,
         ref=thread.target_branch,
         head_sha=thread.last_commit.id if thread.last_commit else None,

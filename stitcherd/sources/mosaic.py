@@ -8,10 +8,11 @@ from msgspec.json import Decoder
 
 from shared.models import Thread
 from stitcherd.sources.base import Source, WrongShape
+from stitcherd.sources.hidden_text import TITLE, quote_texts
 from stitcherd.sources.payload import JSON, decode_body, scrub
 from stitcherd.sources.signatures import delivery_id_reader, hmac_verifier
 from stitcherd.sources.text import Account, RepositoryName, ThreadNumber, is_bot, parse_commands, safe_url
-from stitcherd.sources.trigger import Quote, Trigger
+from stitcherd.sources.trigger import Trigger
 
 EVENT = "mosaic"
 REPEAT_WINDOW_MS = 600_000  # later, a person may well write the same comment again
@@ -56,8 +57,9 @@ def parse(_headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str 
     author = _account(source, metadata.author)
     name = _EVENT_NAMES.get(payload.action)
     own = name is not None and metadata.author is not None and is_bot(author, bot)
-    title = metadata.title if isinstance(metadata.title, str) else ""
+    title = metadata.title if isinstance(metadata.title, str) else None
     comment = payload.comment or ""
+    texts = quote_texts(((author, TITLE, title), (author, "comment", comment)))
     return Trigger(
         source=source,
         event=EVENT,
@@ -68,11 +70,12 @@ def parse(_headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str 
         by_source=metadata.author is None,
         author=author,
         repository=payload.repository,
-        thread=Thread(kind="issue", number=number, title=title, url=safe_url(metadata.url), author=author),
+        thread=Thread(kind="issue", number=number, title=texts.title, url=safe_url(metadata.url), author=author),
         labels=metadata.labels or (),
         assignees=(f"{source}:{bot}",) if name == "issue.assigned" and bot else (),
         commands=parse_commands(comment, bot) if name == "issue.comment" else (),
-        quotes=tuple(Quote(author, kind, text) for kind, text in (("title", title), ("comment", comment)) if text),
+        quotes=texts.quotes,
+        hidden=texts.hidden,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from stitcherd.sources.hidden_text import visible_text
 from stitcherd.sources.markdown import plain_lines
 from stitcherd.sources.trigger import Command
 
@@ -67,7 +68,11 @@ def parse_commands(text: str, bot: str | None) -> tuple[Command, ...]:
         return ()
     pattern = _command_pattern(mention_name(bot))
     matches = (pattern.fullmatch(line) for line in plain_lines(text))
-    return tuple(Command(match[1].lower(), (match[2] or "").strip()) for match in matches if match)
+    return tuple(Command(match[1].lower(), _task(match[2] or "")) for match in matches if match)
+
+
+def _task(text: str) -> str:
+    return visible_text(text, marked=False).text.replace("\n", " ").strip()
 
 
 @lru_cache(maxsize=32)

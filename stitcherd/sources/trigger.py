@@ -6,14 +6,14 @@ from shared.models import Thread
 
 
 class Command(Struct, frozen=True):
-    """A line `@bot verb free text` of a comment; `verb` in lower case."""
+    """A line `@bot verb free text` of a comment; `verb` in lower case, `text` without what was hidden in it."""
 
     verb: str
     text: str
 
 
 class Quote(Struct, frozen=True):
-    """A piece of text from the thread: data for the agent, never instructions."""
+    """The visible part of a text from the thread: data for the agent, never instructions."""
 
     author: str | None  # source:login
     kind: str  # title | body | comment
@@ -42,6 +42,7 @@ class Trigger(Struct, frozen=True, kw_only=True):
     reviewers: tuple[str, ...] = ()  # requested by this event
     commands: tuple[Command, ...] = ()
     quotes: tuple[Quote, ...] = ()
+    hidden: tuple[str, ...] = ()  # what was removed from the texts: bidi controls in the comment
     from_fork: bool | None = None  # None: not a change, or unknown
     ref: str | None = None  # the target branch of a change
     head_sha: str | None = None

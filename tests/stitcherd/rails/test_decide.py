@@ -32,6 +32,7 @@ def test_allowed_with_every_check_in_order(book: CompiledRails, facts: RuntimeFa
     assert decision.checks == (
         Check("trigger:mend-on-word", "trigger", CheckOutcome.PASS, 28, "@mosaic mend", "command mend"),
         Check("who", "who", CheckOutcome.PASS, 4, "forge:ann", "crew or house or chiefs", "users"),
+        Check("hidden", "guard", CheckOutcome.PASS, None, "no hidden text"),
         Check("guard:stranger", "guard", CheckOutcome.SKIP, 45, "forge:ann", "not in crew, house", "does not apply"),
         Check("guard:forked", "guard", CheckOutcome.SKIP, 50, "not there", "from a fork", "does not apply"),
         Check("guard:noted", "guard", CheckOutcome.SKIP, 54, "no labels", "any label of nice", "does not apply"),
@@ -77,7 +78,7 @@ def test_denied_by_who(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -
     assert decision.remedy is not None
     assert (decision.remedy.text, decision.remedy.line) == ("add forge:eve to crew", 4)
     assert one(decision, "who").because == "the permission of chiefs is not looked up by this version"
-    assert [str(check.outcome) for check in decision.checks] == ["pass", "fail", *["unreached"] * 11]
+    assert [str(check.outcome) for check in decision.checks] == ["pass", "fail", *["unreached"] * 12]
 
 
 @pytest.mark.parametrize(

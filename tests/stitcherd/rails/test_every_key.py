@@ -132,6 +132,12 @@ DECIDING: dict[str, Sides] = {
         base={"triggers.0.on": ["change.opened"]},
     ),
     "guards.0.if.labels_any": Sides(["hold"], ["keep"], ("denied", "allowed"), HELD),
+    "guards.0.if.hidden_text": Sides(
+        None,
+        True,
+        ("denied: guard wait: any label of hold", "allowed"),
+        HELD,
+    ),
     "guards.0.then": Sides("deny", "require-approval", ("denied", "waiting"), HELD),
     "guards.0.by": Sides(
         ["chiefs"],

@@ -125,7 +125,7 @@ FAULTS = [
         "if: {}",
         55,
         9,
-        "a guard needs a condition: author_of with not_in, change_from_fork, or labels_any",
+        "a guard needs a condition: author_of with not_in, change_from_fork, labels_any, or hidden_text",
     ),
     (
         ", not_in: [crew, house]",

@@ -55,7 +55,7 @@ def test_each_event_gets_its_name() -> None:
 
 def test_all_fields_of_a_comment() -> None:
     title, body = "Pagination drops the last row", "Ask for page 2 of 21 rows: one is missing."
-    comment = "I can see it too.\r\n\r\n@mosaic fix the last row\r\n"
+    comment = "I can see it too.\n\n@mosaic fix the last row\n"  # its lines end in \r\n
     expected = Trigger(
         source="home",
         event="issue_comment",

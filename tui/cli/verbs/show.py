@@ -1,12 +1,15 @@
-"""`stitcher show`: shows one job with its steps, last events and result, or what its agent changed."""
+"""`stitcher show`: shows one job with its steps, last events and result, or what its agent changed.
+
+Of a job that waits for an approval it shows the whole prompt.
+"""
 
 from argparse import ArgumentParser, Namespace
 from itertools import groupby
 
-import msgspec
+from msgspec import UNSET, json
 
 from shared import ids
-from shared.models import JobEvent, JobStep, RunnerJob, StepStatus, StepType
+from shared.models import JobEvent, JobStep, RunnerJob, Status, StepStatus, StepType
 from tui.cli import exits
 from tui.cli.parser import ID_HELP, daemon_client
 from tui.cli.terminal import Terminal
@@ -44,7 +47,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
 def _diff(options: Namespace, terminal: Terminal) -> int:
     diff = api.diff(daemon_client(options), options.job).read()
     if options.json:
-        terminal.document(msgspec.json.encode({"diff": diff.decode("utf-8", "replace")}))
+        terminal.document(json.encode({"diff": diff.decode("utf-8", "replace")}))
     elif terminal.columns is None:
         terminal.raw(diff)
     else:
@@ -69,6 +72,8 @@ def job_lines(job: RunnerJob, now: int, paint: Paint) -> list[str]:
     ]
     lines = ["  ".join(filter(None, head))]
     lines += [f"  {paint(f'{name:9}', 'dim')} {value}" for name, value in _facts(job, now)]
+    if job.status is Status.PENDING and job.prompt is not UNSET:  # what an approval is of
+        lines += ["", "prompt", *(f"  {plain(line.expandtabs())}".rstrip() for line in job.prompt.splitlines())]
     if job.steps:
         lines += ["", "steps", *_step_tree(job.steps, paint)]
     if job.events:

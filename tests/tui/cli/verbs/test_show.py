@@ -4,6 +4,18 @@ from tests.tui import documents
 from tests.tui.fake_api import FakeApi, RunStitcher
 
 
+def test_show_prints_the_whole_prompt_of_a_job_that_waits(api: FakeApi, stitcher: RunStitcher) -> None:
+    prompt = "fix it\n\n> body by github:eve:\n> \n> " + "\n> ".join(f"line {n}\tx\x1b" for n in range(99))
+    for status in ("PENDING", "QUEUED"):
+        api.answers["GET /runner-jobs/7f3a1c9d"] = (200, documents.job(status=status, prompt=prompt))
+        lines = stitcher("show", "7f3a1c9d")[1].splitlines()
+        assert ("prompt" in lines) is (status == "PENDING")
+        if status == "PENDING":
+            shown = lines[lines.index("prompt") + 1 :]
+            assert [line.removeprefix("  ") for line in shown[:4]] == ["fix it", "", "> body by github:eve:", ">"]
+            assert shown[-1] == r"  > line 98       x\x1b"
+
+
 def test_show_prints_the_whole_job(api: FakeApi, stitcher: RunStitcher) -> None:
     agent = {"type": "AI_ACTION", "phase": "EXECUTION"}
     gate = {"type": "GATE", "phase": "VALIDATION"}
