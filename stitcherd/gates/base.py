@@ -28,7 +28,7 @@ class GateResult(Struct, frozen=True):
 class GateInput(Struct, frozen=True):
     """What a built-in gate checks: a commit on the base of its checkout, by the rule of the rails.
 
-    `commit` is None if nothing was changed. `mask_secrets` returns data with Stitcher's configured secrets replaced.
+    `commit` is None if nothing was changed. `mask_secrets` returns data with the secrets of the job replaced.
     """
 
     checkout: Checkout

@@ -30,7 +30,7 @@ _DISTINCT_CHARACTERS_MIN = 8  # a token with fewer is a placeholder, like ghp_xx
 def find_secrets(change: FileChange, mask_secrets: Callable[[bytes], bytes]) -> Iterator[DiffFinding]:
     """Yield a finding for each kind of secret that a change adds; no finding contains the secret.
 
-    `mask_secrets` returns data with Stitcher's configured secrets replaced.
+    `mask_secrets` returns data with the secrets of the job replaced.
     """
     seen = set()
     for match in change.added.find(_ANY_TOKEN):
@@ -41,7 +41,9 @@ def find_secrets(change: FileChange, mask_secrets: Callable[[bytes], bytes]) -> 
     data = bytes(change.added.data)
     after = mask_secrets(data)
     if after != data:
-        yield _finding(change, _first_difference(data, after), "a secret of stitcherd.toml")
+        yield _finding(
+            change, _first_difference(data, after), "a secret of stitcherd.toml, or a value passed by `env`,"
+        )
 
 
 def _finding(change: FileChange, offset: int, name: str) -> DiffFinding:

@@ -1,6 +1,7 @@
 """Looks at a commit of an attempt, and publishes it: the size of its change, its patch, its diff for people."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -9,6 +10,8 @@ from stitcherd.git.checkout import Checkout
 
 # No diff driver, text conversion or attribute of the repository may decide what is shown.
 _DIFF_TREE = ("diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--submodule=short")
+_PIECE_MAX = 2**20  # bytes of a patch that are read at once
+_NOT_ADDED = re.compile(rb"^(?:\+|[^+\n].*\n?)", re.MULTILINE)  # the mark of an added line, and all other lines
 
 
 class DiffStat(Struct, frozen=True):
@@ -66,6 +69,28 @@ async def write_patch(checkout: Checkout, sha: str) -> CommitPatch:
     entries = await checkout.run_git(*words, "--raw", "-z", *commits)
     await checkout.run_git(*words, "-p", "-U0", "--text", f"--output={file}", *commits)
     return CommitPatch(entries, file)
+
+
+def added_lines(patch: CommitPatch) -> Iterator[bytes]:
+    """Yield the lines that a patch adds, in pieces of at most `_PIECE_MAX` bytes."""
+    is_added = in_line = False
+    with patch.file.open("rb") as file:
+        while piece := file.read(_PIECE_MAX):
+            if in_line:
+                line, end, piece = piece.partition(b"\n")
+                if is_added:
+                    yield line + end
+                in_line = not end
+            if piece:
+                last = piece[piece.rfind(b"\n", 0, -1) + 1 :]
+                is_added, in_line = last.startswith(b"+"), not last.endswith(b"\n")
+                yield _NOT_ADDED.sub(b"", piece)
+
+
+def added_names(patch: CommitPatch) -> list[bytes]:
+    """Return the names of the files of a change that exist after it."""
+    fields = iter(patch.entries.split(b"\0")[:-1])
+    return [name for about, name in zip(fields, fields, strict=True) if not about.endswith(b"D")]
 
 
 async def write_diff_file(checkout: Checkout, sha: str) -> Path:

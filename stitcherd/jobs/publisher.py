@@ -1,13 +1,16 @@
 """Publishes the commit of a job on the job's branch, and names the commit."""
 
+import asyncio
 import re
+from itertools import chain
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.commit import DiffStat, diff_stat
+from stitcherd.git.commit import DiffStat, added_lines, added_names, diff_stat, write_patch
 from stitcherd.git.publish import BranchMoved, publish
 from stitcherd.jobs.command_runner import AttemptFailed
+from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.store.rows import to_payload
 
@@ -21,6 +24,7 @@ async def publish_commit(job: RunnerJob, checkout: Checkout, commit: str, clone:
     """
     async with await recorder.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
         try:
+            await _refuse_secrets(checkout, commit, recorder.redaction)
             result = _result(commit, await diff_stat(checkout, commit))
             earlier = await recorder.published_commits()
             if not await recorder.begin_publication(result):
@@ -32,6 +36,19 @@ async def publish_commit(job: RunnerJob, checkout: Checkout, commit: str, clone:
         step.finish(0)
         await step.record_event("ai.artifact_created", {"name": "diffstat", **to_payload(result)})
     return result
+
+
+async def _refuse_secrets(checkout: Checkout, commit: str, redaction: Redaction) -> None:
+    """Raise AttemptFailed if a commit adds a secret, whether or not a gate looked for one; raises GitError."""
+    patch = await write_patch(checkout, commit)
+    if await asyncio.to_thread(redaction.occurs_in, chain([b"\n".join(added_names(patch))], added_lines(patch))):
+        raise AttemptFailed(
+            Failure(
+                "secret_in_commit",
+                "The commit adds a secret of stitcherd.toml, or a value that `env` passes to the agent or a gate.",
+                "the job's diff shows [secret] in its place",
+            )
+        )
 
 
 def publish_failed(error: GitError, step: RunningStep) -> AttemptFailed:

@@ -1,22 +1,28 @@
-"""Masks configured secret values in the output of agents, gates and git, before it is stored or shown."""
+"""Masks secret values in the output of agents, gates and git, before it is stored or shown; and finds them."""
 
 import re
 from collections.abc import Iterable
 from typing import Any
 
+from stitcherd.jobs.secret_forms import BREAK_CHARACTERS, BREAK_MAX, SecretForm, secret_forms
+
 REDACTION_MASK = b"[secret]"
 
 
 class Redaction:
-    """The secret values to mask in the output of every job."""
+    """The secret values to mask in the output of a job, as they are and in the usual encodings."""
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
-        self._secrets = sorted(set(secrets), key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(re.escape(secret) for secret in self._secrets)) if self._secrets else None
+        forms = {form.text: form for secret in secrets for form in secret_forms(secret)}
+        self._forms = sorted(forms.values(), key=lambda form: len(form.text), reverse=True)
+        self._patterns: dict[tuple[bytes, ...], re.Pattern[bytes]] = {}
+        # The longest text, with a line break between any two characters: more cannot belong to one secret.
+        self.longest = len(self._forms[0].text) * (BREAK_MAX + 1) if self._forms else 0
 
     def mask(self, data: bytes) -> bytes:
         """Return the data with every secret masked."""
-        return data if self._pattern is None else self._pattern.sub(REDACTION_MASK, data)
+        pattern = self._pattern_for(data)
+        return data if pattern is None else pattern.sub(REDACTION_MASK, data)
 
     def mask_text(self, text: str) -> str:
         """Return the text with every secret masked, and with `?` for what UTF-8 cannot encode."""
@@ -38,11 +44,10 @@ class Redaction:
 
         However output is cut into pieces, the masked pieces together equal the whole output masked.
         """
-        if self._pattern is None:
-            return data, b""
-        end = len(data) - self._possible_prefix(data)
+        end = len(data) - self._beginning_at_end(data)
         masked, position = [], 0
-        for found in self._pattern.finditer(data):
+        pattern = self._pattern_for(data)
+        for found in pattern.finditer(data) if pattern else ():
             if found.start() >= end:  # it may be the beginning of a longer secret
                 break
             masked += [data[position : found.start()], REDACTION_MASK]
@@ -50,14 +55,38 @@ class Redaction:
         end = max(end, position)
         return b"".join([*masked, data[position:end]]), data[end:]
 
-    def _possible_prefix(self, data: bytes) -> int:
+    def occurs_in(self, pieces: Iterable[bytes]) -> bool:
+        """Return whether a secret is in data that comes in pieces."""
+        kept = b""
+        for piece in pieces if self._forms else ():
+            data = kept + piece
+            pattern = self._pattern_for(data)
+            if pattern is not None and pattern.search(data):
+                return True
+            kept = data[-self.longest :]
+        return False
+
+    def _pattern_for(self, data: bytes) -> re.Pattern[bytes] | None:
+        """Return a pattern for the forms that can be in the data, None if there is none of them.
+
+        To look for each form in turn is several times as fast as to search for a pattern of all.
+        """
+        if not self._forms:
+            return None
+        joined = data.translate(None, BREAK_CHARACTERS)
+        found = [form for form in self._forms if (form.text in data if form.joined is None else form.joined in joined)]
+        if not found:
+            return None
+        key = tuple(form.text for form in found)
+        if key not in self._patterns:
+            self._patterns[key] = re.compile(b"|".join(form.pattern for form in found))
+        return self._patterns[key]
+
+    def _beginning_at_end(self, data: bytes) -> int:
         """Return how many bytes at the end may be the beginning of a secret."""
-        longest = min(len(data), len(self._secrets[0]) - 1) if self._secrets else 0
-        for length in range(longest, 0, -1):
-            end = data[-length:]
-            if any(secret.startswith(end) for secret in self._secrets):
-                return length
-        return 0
+        end = data[-self.longest :] if self._forms else b""
+        joined = end.translate(None, BREAK_CHARACTERS)
+        return max((_beginning(form, end, joined) for form in self._forms), default=0)
 
 
 class RedactedStream:
@@ -76,3 +105,40 @@ class RedactedStream:
         """Return the held-back rest."""
         rest, self._rest = self._rest, b""
         return self._redaction.mask(rest)
+
+
+def _beginning(form: SecretForm, data: bytes, joined: bytes) -> int:
+    """Return how many bytes at the end of the data may be the beginning of a form; `joined` is without line breaks."""
+    if form.joined is None:
+        return _longest_beginning(form.text, data)
+    first, pair = form.text[:1], form.text[1:3]
+    length = _longest_beginning(form.joined, joined)
+    while length:
+        start = _position_of_last(length, data)
+        if len(data) - start < len(form.text) * (BREAK_MAX + 1):
+            if data.endswith(first, 0, start):
+                return len(data) - start + 1
+            if data.startswith(pair, start) or start == len(data) - 1:
+                return len(data) - start
+        length = _longest_beginning(form.joined[:length], joined)
+    return int(data.endswith(first))
+
+
+def _longest_beginning(text: bytes, data: bytes) -> int:
+    """Return the length of the longest end of the data that is the beginning of a longer text; 0 if there is none."""
+    end = data[max(0, len(data) - len(text) + 1) :]
+    at = end.find(text[:1])
+    while at >= 0:
+        if text.startswith(end[at:]):
+            return len(end) - at
+        at = end.find(text[:1], at + 1)
+    return 0
+
+
+def _position_of_last(count: int, data: bytes) -> int:
+    """Return the position in the data from which on it has `count` bytes that are no part of a line break."""
+    position = len(data)
+    while count:
+        position -= 1
+        count -= data[position] not in BREAK_CHARACTERS
+    return position

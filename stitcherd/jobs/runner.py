@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import chain
 from pathlib import Path
 
 from shared.ids import new_id, now_ms, short_id
@@ -15,11 +16,12 @@ from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval
 from stitcherd.jobs.command_runner import AttemptFailed
+from stitcherd.jobs.env_secrets import passed_secrets
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
-from stitcherd.rails.compiled import CompiledRails
+from stitcherd.rails.compiled import CompiledRails, JobType
 from stitcherd.rails.limits import concurrency_limits, unreachable_reason
 from stitcherd.store import approvals, interruptions, jobs, scheduling, steps, transitions
 from stitcherd.store.sqlite import Store
@@ -59,7 +61,6 @@ class Runner:
         self._owner = owner
         self._current_limits = current_limits
         self._report_unreachable = report_unreachable
-        self._redaction = Redaction(settings.secret_values)
         self._running: dict[str, asyncio.Task[object]] = {}
         self._cancelled: set[str] = set()
         self._stopping = False
@@ -156,11 +157,19 @@ class Runner:
         self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
     ) -> Result:
         try:
-            return await (await self._attempt(job, fence, resumable)).run()
+            return await self._run_redacted(await self._attempt(job, fence, resumable))
         except (AttemptFailed, DailyBudgetExceeded):
             if resumable is not None and job.executor in self._executors:  # what is not resumed must not run on
                 await self._executors[job.executor].terminate(resumable.reference)
             raise
+
+    async def _run_redacted(self, attempt: Attempt) -> Result:
+        try:
+            return await attempt.run()
+        except AttemptFailed as error:
+            failure = error.failure
+            detail = attempt.recorder.redaction.mask_text(failure.detail)
+            raise AttemptFailed(Failure(failure.code, detail, failure.hint)) from error
 
     async def _attempt(
         self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
@@ -190,7 +199,7 @@ class Runner:
             repository=self._settings.repository(job.repository) if job.repository else None,
             executor=executor,
             checkouts=self._checkouts,
-            recorder=StepRecorder(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction),
+            recorder=StepRecorder(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction(type_)),
             environ=os.environ,
             budget=rails.limits.per_job,
             daily_budget=lambda: self._current_limits().daily_budget,
@@ -198,13 +207,18 @@ class Runner:
             approved=approved,
         )
 
+    def _redaction(self, type_: JobType) -> Redaction:
+        """Return what masks the secrets of stitcherd.toml, and those that a job passes to its agent and gates."""
+        names = chain(type_.profile.env, *(gate.env for gate in type_.gates))
+        return Redaction({*self._settings.secret_values, *passed_secrets(os.environ, names)})
+
     async def _fail(self, job_id: str, attempt: int, failure: Failure) -> bool:
         """Conclude a failed job, or requeue one whose run was lost, as its type's `on_interrupt` says; see `run`."""
         if failure.code != INTERRUPTED:
             await self._conclude(job_id, attempt, failure)
             return True
         owner = (attempt, self._owner)
-        status = await self._store_outcome(interruptions.interrupt, job_id, owner, now_ms(), self._redacted(failure))
+        status = await self._store_outcome(interruptions.interrupt, job_id, owner, now_ms(), failure)
         return status != Status.QUEUED
 
     async def _wait_again(
@@ -226,12 +240,7 @@ class Runner:
         return await self._store_outcome(interruptions.requeue, job.id, owner, now_ms(), reason) != Status.QUEUED
 
     async def _conclude(self, job_id: str, attempt: int, outcome: Failure | Result) -> None:
-        if isinstance(outcome, Failure):
-            outcome = self._redacted(outcome)
         await self._store_outcome(transitions.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
-
-    def _redacted(self, failure: Failure) -> Failure:
-        return Failure(failure.code, self._redaction.mask_text(failure.detail), failure.hint)
 
     async def _store_outcome(
         self, transition: Callable[..., Status | None], job_id: str, *arguments: object

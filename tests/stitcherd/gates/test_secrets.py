@@ -59,4 +59,4 @@ def test_a_removed_secret_is_not_found() -> None:
 def test_a_configured_secret_is_found_by_its_value() -> None:
     made = change("a.env", None, "one\ntwo hunter22 three\n")
     [finding] = find_secrets(made, lambda data: data.replace(b"hunter22", b"[secret]"))
-    assert str(finding) == "a.env:2: secret: a secret of stitcherd.toml is written here"
+    assert str(finding) == "a.env:2: secret: a secret of stitcherd.toml, or a value passed by `env`, is written here"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from stitcherd.git import GitError, UncommittableTree
+from stitcherd.git import commit as commit_module
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.commit import DiffStat, diff_stat
+from stitcherd.git.commit import DiffStat, added_lines, added_names, diff_stat, write_patch
 from stitcherd.git.publish import publish
 from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
@@ -122,3 +123,21 @@ async def test_a_link_in_place_of_the_tree_is_refused(checkout: Checkout, tmp_pa
     place.symlink_to(tmp_path / "moved")
     with pytest.raises(GitError, match="symbolic link"):
         await commit_work_tree(checkout, "x")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 2**20])
+async def test_the_added_lines_and_names_of_a_patch(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(commit_module, "_PIECE_MAX", size)
+    write(checkout.work, {"a.txt": "two\n++ x\n\n-- y\nlast", "new": "\0bin\n"})
+    (checkout.work / "b/c.txt").unlink()
+    sha = await commit_work_tree(checkout, "x")
+    assert sha
+    patch = await write_patch(checkout, sha)
+    assert added_names(patch) == [b"a.txt", b"new"]
+    lines = b"".join(added_lines(patch)).split(b"\n")
+    assert [line for line in lines if not line.startswith(b"++ ")] == [b"", b"-- y", b"last", b"\0bin", b""]
+    assert [line for line in lines if line.startswith(b"++ ")] == [
+        *(b"++ b/a.txt", b"++ x", b"++ /dev/null", b"++ b/new")
+    ]
