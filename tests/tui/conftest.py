@@ -14,7 +14,7 @@ from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp
 from tui.__main__ import main
 from tui.app.app import StitcherApp
-from tui.client.feed import EventFeed
+from tui.client.feed import FeedReader
 from tui.client.http import DaemonClient
 
 NOW = 1_795_356_300_000  # 2026-11-22T14:05:00Z
@@ -62,7 +62,7 @@ def make_app(daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def make(pauses: tuple[float, ...] = (0.05,), **options: Any) -> StitcherApp:
         client = DaemonClient(daemon.path)
-        feed = EventFeed(client, delays=pauses)
+        feed = FeedReader(client, delays=pauses)
         feed.start()
         app = StitcherApp(client, feed, config=tmp_path, clock=lambda: NOW, **options)
         app.theme = "textual-dark"

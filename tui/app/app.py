@@ -12,7 +12,7 @@ from textual.screen import Screen
 
 from shared import ids
 from tui.app.event_pump import EventPump
-from tui.client.feed import EventFeed
+from tui.client.feed import FeedReader
 from tui.client.http import DaemonClient
 from tui.screens import screen_bindings, screen_name
 from tui.screens.actions import toggle_pause
@@ -43,7 +43,7 @@ class StitcherApp(App[None]):
     def __init__(
         self,
         client: DaemonClient,
-        feed: EventFeed,
+        feed: FeedReader,
         *,
         config: Path,
         clock: Callable[[], int] = ids.now_ms,

@@ -11,9 +11,16 @@ from textual.app import App
 from shared import ids
 from shared.models import JobEvent
 from tui.client import api
-from tui.client.feed import ConnectionLost, EventBatch, EventFeed, Resumed, Snapshot
+from tui.client.feed import ConnectionLost, EventBatch, FeedReader, Resumed, Snapshot
 from tui.screens.rails_text import RailsNotice, rejected_notice, reloaded_notice
-from tui.screens.session import DAEMON_ERRORS, Connection, EventsReceived, Session, SessionChanged, SnapshotReceived
+from tui.screens.session import (
+    DAEMON_ERRORS,
+    DaemonConnection,
+    EventsReceived,
+    Session,
+    SessionChanged,
+    SnapshotReceived,
+)
 from tui.text.plain import plain
 from tui.text.simulation import SIMULATED_DELIVERIES
 
@@ -28,7 +35,7 @@ OUTCOMES = {"job.cancelled": "is cancelled", "job.queued": "is queued again", "j
 class EventPump:
     """Moves what the feed delivers into one session."""
 
-    def __init__(self, app: App[None], session: Session, feed: EventFeed) -> None:
+    def __init__(self, app: App[None], session: Session, feed: FeedReader) -> None:
         self._app = app
         self._session = session
         self._feed = feed
@@ -65,18 +72,18 @@ class EventPump:
                 case Snapshot(meta, page):
                     # First, so that no screen requests the page that is here already.
                     session.broadcast(partial(SnapshotReceived, page))
-                    self._connected(Connection(meta))
+                    self._connected(DaemonConnection(meta))
                 case Resumed(meta):
-                    self._connected(Connection(meta))
+                    self._connected(DaemonConnection(meta))
                 case ConnectionLost(why, attempt, pause):
                     now = session.clock()
                     since = session.connection.lost_at or now
                     retry_at = now + round(pause * 1000)
-                    session.update(Connection(session.connection.meta, since, attempt, retry_at, why))
+                    session.update(DaemonConnection(session.connection.meta, since, attempt, retry_at, why))
                 case EventBatch(events):
                     self._apply(events)
 
-    def _connected(self, connection: Connection) -> None:
+    def _connected(self, connection: DaemonConnection) -> None:
         self._session.update(connection)
         self._polls = 0
         self._poll()

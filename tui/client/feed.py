@@ -50,7 +50,7 @@ class ConnectionLost(Struct, frozen=True):
 FeedItem = Snapshot | Resumed | EventBatch | ConnectionLost
 
 
-class EventFeed:
+class FeedReader:
     """Follows one daemon until it is stopped; a listener is notified and then takes the items."""
 
     def __init__(

@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from shared.ids import format_timestamp
 from tui.client.http import DaemonUnreachable
-from tui.screens.session import Connection, Session, SessionChanged
+from tui.screens.session import DaemonConnection, Session, SessionChanged
 from tui.text.plain import plain
 from tui.text.times import time_of_day
 from tui.widgets.bar import STATUS_GAP, Bar, BarSegment, status_alarms
@@ -159,7 +159,7 @@ def key_name(key: str) -> str:
     return _KEY_NAMES.get(key, key.replace("ctrl+", "^"))
 
 
-def _state_segment(connection: Connection) -> BarSegment:
+def _state_segment(connection: DaemonConnection) -> BarSegment:
     if connection.live:
         return (f"● live{STATUS_GAP}", "green", "")
     if connection.lost_at is None:
@@ -167,7 +167,7 @@ def _state_segment(connection: Connection) -> BarSegment:
     return (f"○ lost{STATUS_GAP}", "yellow", "")
 
 
-def _lost_text(connection: Connection, now: int) -> str:
+def _lost_text(connection: DaemonConnection, now: int) -> str:
     lost_at = connection.lost_at or now
     since = max(now - lost_at, 0) // 1000
     wait = max(connection.retry_at - now + 999, 0) // 1000

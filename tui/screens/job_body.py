@@ -15,7 +15,7 @@ from shared import ids
 from shared.models import JobEvent, RunnerJob
 from tui.client import api
 from tui.client.http import DaemonClient
-from tui.screens.job_pages import JobDiff, JobEvents, StepLog
+from tui.screens.job_pages import JobDiff, JobEvents, RemoteStepLog
 from tui.text import diffs
 from tui.text.events import event_line
 from tui.text.jobs import elapsed
@@ -52,7 +52,7 @@ class JobBody(Container):
         self.page = LOG
         self._client = client
         self.steps = steps
-        self.step_log = StepLog(client)
+        self.step_log = RemoteStepLog(client)
         self.diff = JobDiff(client)
         self.events = JobEvents(client)
         self.text = TextView(id="page")

@@ -22,7 +22,7 @@ from tui.widgets.searchable import LogPanel
 EVENTS_MAX = 20_000  # events that are requested
 
 
-class StepLog(LogPanel):
+class RemoteStepLog(LogPanel):
     """The output of one step."""
 
     def __init__(self, client: DaemonClient) -> None:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 DAEMON_ERRORS = (ApiError, DaemonUnreachable, InvalidResponse, NotUtf8)  # what a request to the daemon raises
 
 
-class Connection(Struct, frozen=True):
+class DaemonConnection(Struct, frozen=True):
     """State of the event feed: if lost, since when (`lost_at`), and when it is retried, in ms since 1970."""
 
     meta: Meta | None = None
@@ -70,7 +70,7 @@ class Session:
         self.client = client
         self.config = config
         self.clock = clock
-        self.connection = Connection()
+        self.connection = DaemonConnection()
         self.status = DaemonStatus()
         self.rails_label = ""
         self.notice: RailsNotice | None = None
@@ -103,7 +103,7 @@ class Session:
         for screen in self._app.screen_stack:
             screen.post_message(message())
 
-    def update(self, connection: Connection) -> None:
+    def update(self, connection: DaemonConnection) -> None:
         """Store the state of the connection and tell the screens."""
         self.connection = connection
         self.broadcast(SessionChanged)

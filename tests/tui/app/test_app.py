@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, wait_for_text, wait_until
 from tui.app.app import StitcherApp
-from tui.client.feed import EventFeed
+from tui.client.feed import FeedReader
 from tui.client.http import DaemonClient
 from tui.screens import SCREENS, ScreenEntry, screen_bindings, screen_name
 from tui.screens.base import BaseScreen, breadcrumb
@@ -50,7 +50,7 @@ async def test_a_screen_is_added_by_one_line(
         BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings()]  # read from the table when the class is made
 
     client = DaemonClient(daemon.path)
-    feed = EventFeed(client)
+    feed = FeedReader(client)
     feed.start()
     app = GrownApp(client, feed, config=tmp_path)
     async with app.run_test(size=(160, 30)) as pilot:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.tui.fake_daemon import FakeDaemon
-from tui.client.feed import ConnectionLost, EventBatch, EventFeed, FeedItem, Resumed, Snapshot
+from tui.client.feed import ConnectionLost, EventBatch, FeedItem, FeedReader, Resumed, Snapshot
 from tui.client.http import DaemonClient
 
 
 class Listener:
     """Takes the items as soon as it is notified."""
 
-    def __init__(self, feed: EventFeed) -> None:
+    def __init__(self, feed: FeedReader) -> None:
         self.news: list[FeedItem] = []
         self._feed = feed
         self._rang = threading.Event()
@@ -36,14 +36,14 @@ class Listener:
 
 
 @pytest.fixture
-def feed(daemon: FakeDaemon) -> Iterator[EventFeed]:
-    made = EventFeed(DaemonClient(daemon.path), timeout=5, delays=(0.02, 0.05))
+def feed(daemon: FakeDaemon) -> Iterator[FeedReader]:
+    made = FeedReader(DaemonClient(daemon.path), timeout=5, delays=(0.02, 0.05))
     made.start()
     yield made
     made.stop()
 
 
-def test_a_snapshot_is_followed_by_later_events(daemon: FakeDaemon, feed: EventFeed) -> None:
+def test_a_snapshot_is_followed_by_later_events(daemon: FakeDaemon, feed: FeedReader) -> None:
     job = daemon.job(1)
     daemon.commit_event("job.created", job)
     listener = Listener(feed)
@@ -54,7 +54,7 @@ def test_a_snapshot_is_followed_by_later_events(daemon: FakeDaemon, feed: EventF
     assert listener.ids == sorted(set(listener.ids))
 
 
-def test_a_lost_connection_is_resumed_without_a_gap(daemon: FakeDaemon, feed: EventFeed) -> None:
+def test_a_lost_connection_is_resumed_without_a_gap(daemon: FakeDaemon, feed: FeedReader) -> None:
     listener = Listener(feed)
     listener.wait(lambda news: any(isinstance(each, Snapshot) for each in news))
     daemon.commit_event("job.created", daemon.job(1))
@@ -74,7 +74,7 @@ def test_a_lost_connection_is_resumed_without_a_gap(daemon: FakeDaemon, feed: Ev
 
 @pytest.mark.parametrize("change", ["another database", "pruned"])
 def test_a_stream_that_cannot_be_resumed_starts_with_a_snapshot(
-    daemon: FakeDaemon, feed: EventFeed, change: str
+    daemon: FakeDaemon, feed: FeedReader, change: str
 ) -> None:
     listener = Listener(feed)
     daemon.commit_event("job.created", daemon.job(1))
@@ -96,7 +96,7 @@ def test_a_stream_that_cannot_be_resumed_starts_with_a_snapshot(
 
 
 def test_a_daemon_that_was_never_reachable(tmp_path: Path) -> None:
-    feed = EventFeed(DaemonClient(tmp_path / "none"), delays=(0.01,))
+    feed = FeedReader(DaemonClient(tmp_path / "none"), delays=(0.01,))
     listener = Listener(feed)
     feed.start()
     listener.wait(lambda news: len(news) > 2 and all(isinstance(each, ConnectionLost) for each in news))
@@ -104,7 +104,7 @@ def test_a_daemon_that_was_never_reachable(tmp_path: Path) -> None:
 
 
 def test_a_slow_listener_holds_up_the_stream_and_loses_nothing(
-    daemon: FakeDaemon, feed: EventFeed, monkeypatch: pytest.MonkeyPatch
+    daemon: FakeDaemon, feed: FeedReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.client.feed.MAX_PENDING", 10)
     for _ in range(50):
@@ -119,7 +119,7 @@ def test_a_slow_listener_holds_up_the_stream_and_loses_nothing(
 
 def test_reconnect_now(daemon: FakeDaemon) -> None:
     daemon.unreachable = True
-    feed = EventFeed(DaemonClient(daemon.path), delays=(60.0,))
+    feed = FeedReader(DaemonClient(daemon.path), delays=(60.0,))
     listener = Listener(feed)
     feed.start()
     listener.wait(lambda news: news and isinstance(news[-1], ConnectionLost))

@@ -7,7 +7,7 @@ from tui.cli import exits
 from tui.cli.parser import daemon_client
 from tui.cli.terminal import Terminal
 from tui.cli.verbs import VERBS
-from tui.client.feed import EventFeed
+from tui.client.feed import FeedReader
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
         terminal.note("stitcher: the full-screen interface needs a terminal; without one: stitcher ls")
         return exits.USAGE
     client = daemon_client(options)
-    feed = EventFeed(client)
+    feed = FeedReader(client)
     feed.start()  # the daemon answers while the screens are imported
     from tui.app.app import StitcherApp  # noqa: PLC0415 (0.3 s that no other verb waits for)
 
