@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from aiohttp import ClientConnectionResetError, web
+from aiohttp import web
 
 from stitcherd.errors import Refusal
 from stitcherd.http.auth import caller
@@ -61,7 +61,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         await _check_retention(state.store, cursor)
         subscription = EventSubscription(state.feed, state.store, workspace, job_id, cursor)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        with suppress(ClientConnectionResetError, ConnectionResetError):
+        with suppress(ConnectionError):  # the client is gone
             await response.prepare(request)
             if after is None:
                 await response.write(_heartbeat(cursor))

@@ -13,7 +13,7 @@ from shared.models import OPEN_STATUSES, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
-from stitcherd.store import rows, search, transitions
+from stitcherd.store import publications, rows, search, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -49,9 +49,12 @@ class JobCommands:
     async def preview_bulk(self, action: BulkAction, wanted: Filter, workspace: str | None) -> BulkResult:
         """Return which matching jobs an action would change, as they are now; raises Refusal for too many."""
         possible, code = BULK_STATUSES[action]
+        matching = await self._find_matching(wanted, workspace)
+        async with self._store.reading() as db:
+            publishing = await publications.publishing_jobs(db) if action == "cancel" else frozenset()
         items = []
-        for job_id, status in await self._find_matching(wanted, workspace):
-            fits = status in possible
+        for job_id, status in matching:
+            fits = status in possible and job_id not in publishing
             items.append(BulkItem(job_id, fits, status, UNSET if fits else code))
         return BulkResult(len(items), tuple(items))
 

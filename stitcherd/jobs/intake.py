@@ -1,6 +1,7 @@
 """Accepts webhooks and replays: evaluates them, stores them, and queues the jobs they create."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import structs
 
@@ -12,6 +13,7 @@ from stitcherd.errors import Refusal
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.jobs.prompt import compose_prompt
+from stitcherd.policy import JobLimit
 from stitcherd.queue import Queue
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails import limits
@@ -73,25 +75,17 @@ class Intake:
             if repeated is not None:
                 return _repeated_response(repeated)
             raise Refusal("bad_request" if isinstance(error, NotJson) else "invalid", str(error)) from error
-        new = deliveries.NewDelivery(
-            id=new_id(),
-            source=source.name,
-            kind=source.kind,
-            workspace=source.workspace,
+        new = _new_delivery(
+            source,
+            trigger,
+            evaluation,
             external_id=external_id,
             received_at=now,
-            event=trigger.event,
-            action=trigger.action,
-            trigger=trigger.name,
-            sender=trigger.sender,
-            repository=trigger.repository,
-            thread=trigger.thread,
             body=kind.scrub(body),
             body_sha256=digest,
             secret=secret,
             headers={name: _header_text(headers[name]) for name in kind.kept_headers if name in headers},
             actor=_actor_of(source, trigger),
-            decision=evaluation.decision,
             seen_since=seen_since,
             same_body_since=same_body_since,
         )
@@ -109,27 +103,17 @@ class Intake:
         A replayed approval approves nothing: it was given for what waited at its time. Raises Refusal.
         """
         source, trigger, evaluation = self._reevaluate(delivery, body)
-        new = deliveries.NewDelivery(
-            id=new_id(),
-            source=source.name,
-            kind=source.kind,
-            workspace=source.workspace,
+        new = _new_delivery(
+            source,
+            trigger,
+            evaluation,
             external_id=delivery.external_id,
             received_at=now_ms(),
-            event=trigger.event,
-            action=trigger.action,
-            trigger=trigger.name,
-            sender=trigger.sender,
-            repository=trigger.repository,
-            thread=trigger.thread,
             body=body,
             body_sha256=delivery.body_sha256,
             secret=delivery.secret,
             headers=delivery.headers,
             actor=actor,
-            decision=evaluation.decision,
-            seen_since=0,
-            same_body_since=None,
             replay_of=delivery.id,
         )
         return await self._store_evaluated(new, self._job_of(new.id, source, trigger, evaluation, actor))
@@ -143,7 +127,7 @@ class Intake:
                 found = await jobs.find_open_on_thread(db, job)
             if found is not None:
                 return _response(delivery.id, Verdict.DUPLICATE, _already_open(found), found), evaluation.decision
-        decision = await self._apply_limits(source, trigger, evaluation)
+        decision = await self._apply_limits(evaluation.decision, job.limits if job else ())
         return _response(delivery.id, decision.verdict, decision.reason, None), decision
 
     async def explain(self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool) -> Decision:
@@ -153,14 +137,15 @@ class Intake:
         """
         rails = self._rails.current
         trigger, evaluation = self._evaluator.evaluate(source, headers, body, form=form, rails=rails)
-        return await self._apply_limits(source, trigger, evaluation)
+        return await self._apply_limits(evaluation.decision, _limits_of(source, trigger, evaluation))
 
     async def explain_again(self, delivery: Delivery, body: bytes) -> Decision:
         """Return the decision on a stored delivery under the current rails and limits; store nothing.
 
         Whether a job is open on its thread does not count. Raises Refusal.
         """
-        return await self._apply_limits(*self._reevaluate(delivery, body))
+        source, trigger, evaluation = self._reevaluate(delivery, body)
+        return await self._apply_limits(evaluation.decision, _limits_of(source, trigger, evaluation))
 
     async def _store_evaluated(self, new: deliveries.NewDelivery, job: jobs.NewJob | None) -> WebhookResponse:
         """Store a delivery with its job and queue that; without it if one is open already or a limit is reached."""
@@ -188,16 +173,13 @@ class Intake:
         decision = new.decision
         return _response(new.id, new.verdict or decision.verdict, new.reason or decision.reason, job)
 
-    async def _apply_limits(self, source: SourceSettings, trigger: Trigger, evaluation: Evaluation) -> Decision:
+    async def _apply_limits(self, decision: Decision, job_limits: tuple[JobLimit, ...]) -> Decision:
         """Return the decision as the limits that a job would count against leave it."""
-        if evaluation.job is None:
-            return evaluation.decision
-        job_limits = limits.job_limits(
-            evaluation.limits, source.workspace, trigger.sender, trigger.repository, trigger.thread
-        )
+        if not job_limits:
+            return decision
         async with self._store.reading() as db:
             uses = await store_limits.read_uses(db, job_limits, now_ms())
-        return limits.apply_uses(evaluation.decision, job_limits, uses)
+        return limits.apply_uses(decision, job_limits, uses)
 
     def _reevaluate(self, delivery: Delivery, body: bytes) -> tuple[SourceSettings, Trigger, Evaluation]:
         try:
@@ -235,9 +217,36 @@ class Intake:
             actor=actor,
             origin={"trigger": evaluation.decision.trigger},
             delivery_id=delivery_id,
-            limits=limits.job_limits(evaluation.limits, source.workspace, trigger.sender, trigger.repository, thread),
+            limits=_limits_of(source, trigger, evaluation),
             approval=rails_approvals.approval_request(evaluation, trigger, now_ms()),
         )
+
+
+def _new_delivery(
+    source: SourceSettings, trigger: Trigger, evaluation: Evaluation, **received: Any
+) -> deliveries.NewDelivery:
+    """Return the delivery to store; `received` are the fields that do not follow from what was evaluated."""
+    return deliveries.NewDelivery(
+        id=new_id(),
+        source=source.name,
+        kind=source.kind,
+        workspace=source.workspace,
+        event=trigger.event,
+        action=trigger.action,
+        trigger=trigger.name,
+        sender=trigger.sender,
+        repository=trigger.repository,
+        thread=trigger.thread,
+        decision=evaluation.decision,
+        **received,
+    )
+
+
+def _limits_of(source: SourceSettings, trigger: Trigger, evaluation: Evaluation) -> tuple[JobLimit, ...]:
+    """Return the limits that the job of a delivery counts against, none if it creates no job."""
+    if evaluation.job is None:
+        return ()
+    return limits.job_limits(evaluation.limits, source.workspace, trigger.sender, trigger.repository, trigger.thread)
 
 
 def _actor_of(source: SourceSettings, trigger: Trigger) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.ids import now_ms
+from stitcherd.budget import DAY_MS
 from stitcherd.config.settings import Settings
 from stitcherd.git.checkout import Checkouts
 from stitcherd.store import retention
@@ -15,7 +16,6 @@ from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 RETENTION_INTERVAL_SECONDS = 3600.0
-LONGEST_RATE_WINDOW_MS = 86_400_000  # the longest window of a rate is a day
 BATCH_PAUSE_SECONDS = 0.05  # between two batches, for other writers
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts)
     before = now_ms() - int(settings.retention.events * 1000)
     await _in_batches(store, retention.prune_events, before)
     await _in_batches(store, retention.prune_bodies, before)
-    await _in_batches(store, retention.prune_hits, now_ms() - LONGEST_RATE_WINDOW_MS)
+    await _in_batches(store, retention.prune_hits, now_ms() - DAY_MS)  # the longest window of a limit
     state = Path(settings.daemon.state_dir)
     for job_id in await _expired_jobs(store, state / "logs", before):
         await asyncio.to_thread(shutil.rmtree, state / "logs" / job_id, ignore_errors=True)

@@ -13,7 +13,7 @@ from stitcherd.store.queries import fetch_all
 from stitcherd.store.steps import Fence, end_open_steps
 from stitcherd.store.transitions import (
     DAEMON_ACTOR,
-    advance,
+    conclude,
     end_cancelled,
     find_job_row,
     is_running,
@@ -136,20 +136,8 @@ def _abort_or_requeue(
         return end_cancelled(db, before["id"], now, fence)
     if not is_running(before, fence):
         return None
+    if failure is not None and before["on_interrupt"] != "retry":
+        return conclude(db, before["id"], (before["attempt"], before["owner"]), now, failure)
     end_open_steps(db, before, now, "interrupted" if failure else held or "interrupted")
-    if failure is None or before["on_interrupt"] == "retry":
-        again = queue_next_attempt(
-            db, before, (Status.RUNNING,), ("job.recovered", "job.queued"), DAEMON_ACTOR, now, held
-        )
-        return None if again is None else Status.QUEUED
-    row = advance(
-        db,
-        before["id"],
-        came_from=(Status.RUNNING,),
-        to=Status.FAILED,
-        events=(("job.failed", rows.to_payload(failure)),),
-        actor=DAEMON_ACTOR,
-        now=now,
-        changes={"owner": None, "completed_at": now, "error": rows.encode(failure)},
-    )
-    return None if row is None else Status.FAILED
+    again = queue_next_attempt(db, before, (Status.RUNNING,), ("job.recovered", "job.queued"), DAEMON_ACTOR, now, held)
+    return None if again is None else Status.QUEUED

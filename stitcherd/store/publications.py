@@ -8,7 +8,7 @@ from msgspec import Struct
 from shared.models import Result, RunnerJob, Status, StepStatus
 from stitcherd.store import rows
 from stitcherd.store.queries import fetch_all
-from stitcherd.store.steps import Fence, Superseded, end_open_steps
+from stitcherd.store.steps import Fence, check_fence, end_open_steps
 from stitcherd.store.transitions import conclude, find_job_row
 
 
@@ -24,10 +24,8 @@ def begin_publication(db: sqlite3.Connection, fence: Fence, result: Result, now:
 
     Raises Superseded.
     """
-    job = find_job_row(db, fence.job_id)
-    if (job["status"], job["attempt"], job["owner"]) != (Status.RUNNING, fence.attempt, fence.owner):
-        raise Superseded(f"attempt {fence.attempt} of job {fence.job_id} is over")
-    if job["cancel_requested"]:
+    check_fence(db, fence)
+    if find_job_row(db, fence.job_id)["cancel_requested"]:
         return False
     db.execute(
         "INSERT OR REPLACE INTO publications (job, attempt, at, result, active) VALUES (?, ?, ?, ?, 1)",
@@ -53,6 +51,17 @@ async def find_unfinished(db: aiosqlite.Connection, job_id: str) -> UnfinishedPu
     )
     result = rows.result(found[0]["result"]) if found else None
     return None if result is None else UnfinishedPublication(rows.job(found[0]), result)
+
+
+async def publishing_jobs(db: aiosqlite.Connection) -> frozenset[str]:
+    """Return the ids of the jobs whose commit is being pushed."""
+    found = await fetch_all(
+        db,
+        "SELECT j.id FROM jobs j CROSS JOIN publications p ON p.job = j.key AND p.attempt = j.attempt"
+        " WHERE j.status = 'RUNNING' AND p.active",
+        [],
+    )
+    return frozenset(row["id"] for row in found)
 
 
 def conclude_published(db: sqlite3.Connection, job_id: str, result: Result, now: int) -> Status | None:

@@ -37,6 +37,16 @@ class StepPlace(Struct, frozen=True):
     gate: bool
 
 
+def check_fence(db: sqlite3.Connection, fence: Fence) -> None:
+    """Raise Superseded unless the job runs, in the attempt and for the owner of the fence."""
+    row = db.execute(
+        "SELECT 1 FROM jobs WHERE key = ? AND status = 'RUNNING' AND attempt = ? AND owner = ?",
+        (fence.key, fence.attempt, fence.owner),
+    ).fetchone()
+    if row is None:
+        raise Superseded(f"attempt {fence.attempt} of job {fence.job_id} is over")
+
+
 def begin_try(
     db: sqlite3.Connection,
     fence: Fence,
@@ -50,7 +60,7 @@ def begin_try(
 
     The primary key of `starts` makes a second start of the same (job, attempt, try) impossible.
     """
-    _check_fence(db, fence)
+    check_fence(db, fence)
     row = (fence.key, fence.attempt, number, now, base, resumable)
     db.execute("INSERT INTO starts (job, attempt, try, at, base, resumable) VALUES (?, ?, ?, ?, ?, ?)", row)
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, fence.key))
@@ -58,7 +68,7 @@ def begin_try(
 
 def save_reference(db: sqlite3.Connection, fence: Fence, number: int, reference: dict[str, str]) -> None:
     """Store what the executor needs to find the run of this try again; raise Superseded."""
-    _check_fence(db, fence)
+    check_fence(db, fence)
     db.execute(
         "UPDATE starts SET reference = ? WHERE job = ? AND attempt = ? AND try = ?",
         (rows.encode(reference), fence.key, fence.attempt, number),
@@ -76,7 +86,7 @@ def open_step(
     number: int | None,
 ) -> StepPlace:
     """Add a running step after those of the attempt; `number` is the try that it belongs to. Raises Superseded."""
-    _check_fence(db, fence)
+    check_fence(db, fence)
     place = StepPlace(new_id(), _next_ordinal(db, fence), number, name, type_ is StepType.GATE)
     db.execute(
         "INSERT INTO steps (id, job, attempt, try, ordinal, phase, type, name, status, started_at)"
@@ -148,7 +158,7 @@ def record_event(
     db: sqlite3.Connection, fence: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]
 ) -> None:
     """Record an event of the attempt; raise Superseded if the attempt is over."""
-    _check_fence(db, fence)
+    check_fence(db, fence)
     _add_job_event(db, fence, type_, now, step, payload)
 
 
@@ -161,7 +171,7 @@ def add_usage(
     reference: dict[str, str] | None = None,
 ) -> None:
     """Add the usage of an executor to its step, its job and the budgets, and store a new reference with it."""
-    _check_fence(db, fence)
+    check_fence(db, fence)
     if reference is not None:
         save_reference(db, fence, place.number or 0, reference)
     stored = db.execute("SELECT usage FROM jobs WHERE key = ?", (fence.key,)).fetchone()["usage"]
@@ -180,15 +190,6 @@ def add_usage(
     )
     limits.add_spending(db, (fence.key, fence.attempt, place.number or 0), used, now)
     _add_job_event(db, fence, "ai.tokens_used", now, place.id, rows.to_payload(used))
-
-
-def _check_fence(db: sqlite3.Connection, fence: Fence) -> None:
-    row = db.execute(
-        "SELECT 1 FROM jobs WHERE key = ? AND status = 'RUNNING' AND attempt = ? AND owner = ?",
-        (fence.key, fence.attempt, fence.owner),
-    ).fetchone()
-    if row is None:
-        raise Superseded(f"attempt {fence.attempt} of job {fence.job_id} is over")
 
 
 def _next_ordinal(db: sqlite3.Connection, fence: Fence) -> int:

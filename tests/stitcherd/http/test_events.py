@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from shared.ids import now_ms
 from stitcherd.http import events, feed
@@ -102,6 +103,18 @@ async def test_a_client_that_stops_reading_delays_no_other(api: HttpHarness) -> 
             await asyncio.gather(*(api.add_event(n=n, big=big) for n in range(start, start + 200)))
             got = [event["payload"]["n"] for event in await reader.events(200)]
             assert sorted(got) == list(range(start, start + 200))
+
+
+async def test_a_client_that_is_gone_is_no_error(
+    api: HttpHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def write(_response: web.StreamResponse, _data: bytes) -> None:
+        raise ConnectionError("Connection lost")
+
+    monkeypatch.setattr(web.StreamResponse, "write", write)
+    async with api.local.session.get(f"{api.local.base}/events") as answer:
+        assert await answer.read() == b""
+    assert "internal error" not in caplog.text
 
 
 async def test_the_stream_of_one_job(api: HttpHarness) -> None:

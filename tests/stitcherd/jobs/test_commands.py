@@ -16,7 +16,7 @@ from stitcherd.errors import Refusal
 from stitcherd.jobs import commands as commands_module
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.queue import Queue
-from stitcherd.store import jobs, transitions
+from stitcherd.store import jobs, publications, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.store.factories import new_job
@@ -132,6 +132,16 @@ async def test_a_preview_changes_nothing(harness: CommandsHarness, action: comma
     assert result.items[2].code == commands_module.BULK_STATUSES[action][1]
     assert [await harness.job(job_id) for job_id in ids] == before
     assert (harness.interrupted, await harness.queued()) == ([], 0)
+
+
+async def test_a_preview_says_of_a_job_that_is_being_published_what_the_cancel_would(harness: CommandsHarness) -> None:
+    job_id = await harness.add()
+    started = await harness.store.write(transitions.start, job_id, 1, "me", now_ms())
+    assert started
+    await harness.store.write(publications.begin_publication, started[1], Result("c" * 40, 1, 2, 3, ""), now_ms())
+    preview = await harness.commands.preview_bulk("cancel", parse_filter("type:fix"), None)
+    assert results(preview) == [(job_id, False, "RUNNING", "not_cancellable")]
+    assert results(await _cancel_all(harness.commands)) == results(preview)
 
 
 async def test_only_jobs_that_match_at_the_beginning_are_changed(harness: CommandsHarness, monkeypatch: Any) -> None:

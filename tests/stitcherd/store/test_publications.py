@@ -30,6 +30,17 @@ async def test_from_the_push_on_a_job_is_not_cancellable(store: Store) -> None:
     assert await store.write(transitions.conclude, fence.job_id, (1, "me"), now_ms(), RESULT) is Status.COMPLETED
 
 
+async def test_only_jobs_whose_push_goes_on_are_publishing(store: Store) -> None:
+    pushing, failed, abandoned = [await start(store) for _ in range(3)]
+    await start(store)
+    for fence in (pushing, failed, abandoned):
+        await store.write(publications.begin_publication, fence, RESULT, now_ms())
+    await store.write(transitions.conclude, failed.job_id, (1, "me"), now_ms(), Failure("publish_failed", "x"))
+    await store.write(publications.abandon_publication, abandoned.job_id)
+    async with store.reading() as db:
+        assert await publications.publishing_jobs(db) == {pushing.job_id}
+
+
 async def test_a_cancel_that_came_first_wins(store: Store) -> None:
     fence = await start(store)
     await store.write(transitions.cancel, fence.job_id, "uid:0", None, now_ms())
