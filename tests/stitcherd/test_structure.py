@@ -46,9 +46,9 @@ def test_only_transitions_write_a_jobs_status() -> None:
         assert not re.search(r"\bupdate\s+jobs\b", path.read_text("utf-8"), re.IGNORECASE), path.name
 
 
-def test_only_transitions_and_interruptions_advance_a_job() -> None:
+def test_only_transitions_advance_a_job() -> None:
     callers = [name for name, path in files().items() if re.search(r"\badvance\(", path.read_text("utf-8"))]
-    assert callers == ["store/interruptions.py", TRANSITIONS]
+    assert callers == [TRANSITIONS]
 
 
 def test_only_one_module_adds_a_job() -> None:
