@@ -9,6 +9,7 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyte
@@ -19,19 +20,24 @@ FRAME = 0.005  # seconds without output after which one frame counts as complete
 REMOVED = {"NO_COLOR", "COLUMNS", "LINES"}  # environment variables that would change what is drawn
 
 
+def start_on_terminal(argv: Sequence[str], size: tuple[int, int]) -> tuple[int, int]:
+    """Start `stitcher` on a pseudo-terminal of so many columns and rows; return its pid and the other side."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        columns, rows = size
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))  # before the program asks for it
+        os.chdir(Path(__file__).parents[1])
+        environ = {name: value for name, value in os.environ.items() if name not in REMOVED}
+        os.execve(sys.executable, [sys.executable, "-m", "tui", *argv], {**environ, "TERM": "xterm-256color"})
+    return pid, terminal
+
+
 class TerminalScreen:
     """`stitcher` as a process on a pseudo-terminal; times are those of `time.perf_counter`."""
 
     def __init__(self, *argv: str) -> None:
         self.started = time.perf_counter()
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            fcntl.ioctl(
-                0, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0)
-            )  # before the program asks for it
-            os.chdir(Path(__file__).parents[1])
-            environ = {name: value for name, value in os.environ.items() if name not in REMOVED}
-            os.execve(sys.executable, [sys.executable, "-m", "tui", *argv], {**environ, "TERM": "xterm-256color"})
+        self.pid, self._fd = start_on_terminal(argv, SIZE)
         self.raw = bytearray()
 
     def press(self, keys: str) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import DaemonHarness
+from tests.stitcherd.executors.openclaw.threaded_gateway import ThreadedGateway
 
 BuildDaemon = Callable[..., DaemonHarness]
 
@@ -19,12 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[DaemonHarness]:
     """A running daemon that the tests of a module share."""
-    built = DaemonHarness()
-    try:
+    with DaemonHarness() as built:
         built.start()
         yield built
-    finally:
-        built.remove()
 
 
 @pytest.fixture
@@ -40,6 +38,14 @@ def build(request: pytest.FixtureRequest) -> Iterator[BuildDaemon]:
     yield create
     for each in daemons:
         each.remove()
+
+
+@pytest.fixture
+def gateway() -> Iterator[ThreadedGateway]:
+    """A fake OpenClaw gateway that processes can connect to."""
+    threaded = ThreadedGateway()
+    yield threaded
+    threaded.close()
 
 
 BUILT = pytest.StashKey[list[DaemonHarness]]()

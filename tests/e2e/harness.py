@@ -16,7 +16,7 @@ from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import stitcherd
 from tests.e2e.http_client import TIMEOUT, Reply, UnixConnection, send_request
@@ -32,7 +32,10 @@ T = TypeVar("T")
 
 
 class DaemonHarness:
-    """One daemon with its files; `settings` extend the stitcherd.toml here, `rails` replace the rails.yaml."""
+    """One daemon with its files; `settings` extend the stitcherd.toml here, `rails` replace the rails.yaml.
+
+    At the end of its context everything that was started is killed, and the files are removed.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,12 @@ class DaemonHarness:
             (self.root / name).write_text(f"{secret}\n")
         self.repository = self.root / "api.git"
         self._make_repository({"readme": "one\n", "check.sh": "test ! -e broken\n", **files})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
 
     def start(self, *, ready: bool = True, around: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start the daemon, under the command `around`; return when it is ready, or at once with ready=False."""
@@ -191,8 +200,8 @@ class DaemonHarness:
     def job(self, job_id: str) -> Any:
         return self.get(f"/runner-jobs/{job_id}")
 
-    def wait(self, job_id: str, *statuses: str) -> Any:
-        """Wait until a job has one of the statuses, by default a final one; return the job."""
+    def wait(self, job_id: str, *statuses: str, limit: float = TIMEOUT) -> Any:
+        """Wait until a job has one of the statuses, by default a final one, for `limit` seconds; return the job."""
         wanted = statuses or FINAL_STATUSES
 
         def found() -> Any:
@@ -204,7 +213,7 @@ class DaemonHarness:
             )
             return job if job["status"] in wanted else None
 
-        return wait_until(found, f"job {job_id} {wanted}")
+        return wait_until(found, f"job {job_id} {wanted}", limit)
 
     def run(self, type_: str, script: str = "true", **more: Any) -> Any:
         """Dispatch a job, and return it when it is finished."""
@@ -235,7 +244,7 @@ class DaemonHarness:
             connection.close()
 
     def set_hook(self, script: str, name: str = "pre-receive") -> None:
-        """Install a pre-receive hook in the repository."""
+        """Install a hook in the repository."""
         path = self.repository / "hooks" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -275,6 +284,11 @@ class DaemonHarness:
             except OSError:
                 time.sleep(0.02)
         return False
+
+
+def agent_output(job: Any) -> str:
+    """Return what the agent of a job printed in its first try."""
+    return next(str(step["output"]) for step in job["steps"] if step["type"] == "AI_ACTION")
 
 
 def git(*words: str) -> str:

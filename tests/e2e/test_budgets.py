@@ -11,28 +11,19 @@ from stitcherd.budget import next_day
 from tests.e2e.harness import DaemonHarness, wait_until
 from tests.stitcherd.executors.openclaw.threaded_gateway import ThreadedGateway, daemon_with, script
 
-NIGHT = 60_000  # milliseconds: longer than any of these tests
-
-
-@pytest.fixture
-def gateway() -> Iterator[ThreadedGateway]:
-    threaded = ThreadedGateway()
-    yield threaded
-    threaded.close()
+LONGEST_TEST_MS = 60_000
 
 
 @pytest.fixture
 def daemon(gateway: ThreadedGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
     left = next_day(now_ms()) - now_ms()
-    if left < NIGHT:  # a test across midnight would find a new day
+    if left < LONGEST_TEST_MS:  # a test across midnight would find a new day
         time.sleep(left / 1000)
-    harness = daemon_with(gateway, tmp_path)
-    harness.rails.write_text(harness.rails.read_text() + "limits: {budget: {per_job: {usd: 1}, per_day: {usd: 2.5}}}\n")
-    yield harness
-    harness.remove()
+    with daemon_with(gateway, tmp_path) as built:
+        built.rails.write_text(built.rails.read_text() + "limits: {budget: {per_job: {usd: 1}, per_day: {usd: 2.5}}}\n")
+        yield built
 
 
-@pytest.mark.e2e
 def test_budgets_of_jobs_and_days_hold_across_a_restart(gateway: ThreadedGateway, daemon: DaemonHarness) -> None:
     daemon.start()
     warnings = daemon.get("/rails")["warnings"]
@@ -60,7 +51,6 @@ def test_budgets_of_jobs_and_days_hold_across_a_restart(gateway: ThreadedGateway
     assert reply.json["detail"].startswith("limit budget.per_day: 2.5 USD are used up until 20")
 
 
-@pytest.mark.e2e
 def test_a_job_allowed_before_the_daily_budget_was_used_up_waits(
     gateway: ThreadedGateway, daemon: DaemonHarness
 ) -> None:

@@ -2,25 +2,10 @@
 
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.e2e.harness import DaemonHarness
 from tests.e2e.webhooks import OLD_SECRET, SECRETS
-
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[DaemonHarness]:
-    built = DaemonHarness()
-    try:
-        built.start()
-        yield built
-    finally:
-        built.remove()
 
 
 def test_the_doctor_finds_only_what_is_wrong(daemon: DaemonHarness) -> None:

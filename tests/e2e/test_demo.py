@@ -13,8 +13,6 @@ import tui
 
 ROOT = Path(tui.__file__).parents[1]
 
-pytestmark = pytest.mark.e2e
-
 
 def _start(tmp: Path, *options: str) -> subprocess.Popen[str]:
     argv = [sys.executable, "-m", "tui", "demo", *options]

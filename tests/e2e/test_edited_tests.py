@@ -7,8 +7,6 @@ import pytest
 
 from tests.e2e.harness import DaemonHarness
 
-pytestmark = pytest.mark.e2e
-
 RAILS = """
 version: 1
 people:
@@ -31,12 +29,9 @@ EDITS = "echo true >> check.sh"
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[DaemonHarness]:
-    built = DaemonHarness(rails=RAILS)
-    try:
+    with DaemonHarness(rails=RAILS) as built:
         built.start()
         yield built
-    finally:
-        built.remove()
 
 
 def branches(daemon: DaemonHarness, job: Any) -> str:

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stitcherd.sandbox import bubblewrap
 from tests.e2e.harness import DaemonHarness
-
-MISSING = bubblewrap.unavailable_reason()
+from tests.stitcherd.sandbox.sandbox_host import needs_sandbox
 
 GATES = """\
 version: 1
@@ -46,18 +44,12 @@ def rails(boxed: bool) -> str:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(True, marks=pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")),
-        False,
-    ],
+    params=[pytest.param(True, marks=needs_sandbox), False],
 )
 def daemon(request: pytest.FixtureRequest) -> Iterator[DaemonHarness]:
-    built = DaemonHarness(rails=rails(request.param), prepare=PREPARE)
-    try:
+    with DaemonHarness(rails=rails(request.param), prepare=PREPARE) as built:
         built.start()
         yield built
-    finally:
-        built.remove()
 
 
 @pytest.mark.parametrize("plant", PLANTS)

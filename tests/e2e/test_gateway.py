@@ -9,24 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import FINAL_STATUSES, DaemonHarness, wait_until
+from tests.e2e.harness import DaemonHarness, wait_until
 from tests.stitcherd.executors.openclaw.threaded_gateway import ThreadedGateway, daemon_with, script
 
 HOLDS = script(["use", 100, 10, 0.5], ["hold"], ["say", "found again"])
 
 
 @pytest.fixture
-def gateway() -> Iterator[ThreadedGateway]:
-    threaded = ThreadedGateway()
-    yield threaded
-    threaded.close()
-
-
-@pytest.fixture
 def daemon(gateway: ThreadedGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
-    built = daemon_with(gateway, tmp_path)
-    yield built
-    built.remove()
+    with daemon_with(gateway, tmp_path) as built:
+        yield built
 
 
 def types(job: Any) -> list[str]:
@@ -35,13 +27,6 @@ def types(job: Any) -> list[str]:
 
 def underway(gateway: ThreadedGateway, count: int = 1) -> None:
     wait_until(lambda: len(gateway.started) >= count, "a run is under way")
-
-
-def over(daemon: DaemonHarness, job_id: str) -> Any:
-    """Return a job when it is finished, which after kills may take a while."""
-    return wait_until(
-        lambda: (job := daemon.job(job_id))["status"] in FINAL_STATUSES and job, f"the end of {job_id}", 120
-    )
 
 
 def alive(daemon: DaemonHarness) -> bool:
@@ -201,6 +186,6 @@ def test_no_try_runs_twice_whichever_process_is_killed(gateway: ThreadedGateway,
             daemon.start()
         else:
             gateway.call(gateway.fake.crash(resumes=True))
-    ended = [over(daemon, job_id) for job_id in jobs]
+    ended = [daemon.wait(job_id, limit=120) for job_id in jobs]
     assert max(Counter(gateway.started).values()) == 1
     assert [job["error"] for job in ended if job["error"] and job["error"]["code"] != "interrupted"] == []

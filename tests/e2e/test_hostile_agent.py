@@ -10,12 +10,9 @@ from time import monotonic
 
 import pytest
 
-from stitcherd.sandbox import bubblewrap
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import ROOT, DaemonHarness, wait_until
-
-MISSING = bubblewrap.unavailable_reason()
-boxed = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
+from tests.e2e.harness import ROOT, DaemonHarness, agent_output, wait_until
+from tests.stitcherd.sandbox.sandbox_host import needs_sandbox
 
 RAILS = """\
 version: 1
@@ -47,15 +44,12 @@ LOOK = f"for place in {PLACES}; do if [ -e $place ]; then echo $place; fi; done;
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[DaemonHarness]:
-    built = DaemonHarness(rails=RAILS)
-    try:
+    with DaemonHarness(rails=RAILS) as built:
         built.start()
         yield built
-    finally:
-        built.remove()
 
 
-@boxed
+@needs_sandbox
 def test_an_agent_in_the_sandbox_sees_only_its_checkout(daemon: DaemonHarness) -> None:
     script = f"touch made; ({LOOK.format(**vars(daemon))}) > seen; :"
     free, caged = daemon.run("free", script), daemon.run("caged", script)
@@ -71,7 +65,7 @@ def test_an_agent_in_the_sandbox_sees_only_its_checkout(daemon: DaemonHarness) -
     assert (free["decision"]["sandbox"], caged["decision"]["sandbox"]) == ("none", "bwrap")
 
 
-@boxed
+@needs_sandbox
 def test_a_gate_in_the_sandbox_sees_only_the_commit(daemon: DaemonHarness) -> None:
     job = daemon.run("caged", "touch made ~/left /tmp/left $TMPDIR/left .git/left; :")
     assert job["status"] == "COMPLETED", job["error"]
@@ -79,11 +73,11 @@ def test_a_gate_in_the_sandbox_sees_only_the_commit(daemon: DaemonHarness) -> No
     assert gate["output"].split() == ["gate-gates-1", "tmp-gates", "check.sh", "made", "readme"]
 
 
-@boxed
+@needs_sandbox
 def test_a_job_without_a_repository_is_sandboxed_too(daemon: DaemonHarness) -> None:
     job = daemon.run("empty", f"{LOOK.format(**vars(daemon))}; echo over", repository=None)
     assert job["status"] == "COMPLETED"
-    assert next(step for step in job["steps"] if step["type"] == "AI_ACTION")["output"] == "over\n"
+    assert agent_output(job) == "over\n"
 
 
 def test_findings_of_the_rules_go_back_to_the_agent(daemon: DaemonHarness) -> None:
@@ -113,7 +107,7 @@ def test_a_change_that_violates_the_rules_is_not_published(daemon: DaemonHarness
 FLEEING = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; cd /; sleep 300; :' &) ; touch up; sleep 300; :"
 
 
-@boxed
+@needs_sandbox
 def test_a_cancel_kills_everything_in_the_sandbox(daemon: DaemonHarness) -> None:
     job = daemon.dispatch("caged", FLEEING)
     wait_until(lambda: list((daemon.state / "checkouts" / job).glob("*/work/up")), "the agent is up")
@@ -124,7 +118,7 @@ def test_a_cancel_kills_everything_in_the_sandbox(daemon: DaemonHarness) -> None
     daemon.wait_until_clean()
 
 
-@boxed
+@needs_sandbox
 def test_the_sandbox_dies_with_the_daemon(build: BuildDaemon) -> None:
     daemon = build(rails=RAILS)
     daemon.start()

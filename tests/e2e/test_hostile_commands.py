@@ -3,16 +3,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from stitcherd.sandbox import bubblewrap
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import DaemonHarness
-
-MISSING = bubblewrap.unavailable_reason()
-boxed = pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
+from tests.e2e.harness import DaemonHarness, agent_output
+from tests.stitcherd.sandbox.sandbox_host import needs_sandbox
 
 FILL = "for i in 1 2 3 4 5 6 7 8; do head -c 5000000 /dev/zero > big$i; done; sleep 60"
 PYTHON = os.path.realpath(sys.executable)
@@ -50,23 +46,19 @@ def daemon(build: BuildDaemon) -> DaemonHarness:
     return built
 
 
-def said(job: Any) -> str:
-    return next(str(step["output"]) for step in job["steps"] if step["type"] == "AI_ACTION")
-
-
 def waiting_job(daemon: DaemonHarness) -> str:
     reply = daemon.comment("@mosaic free touch made")
     assert reply.json["status"] == "PENDING"
     return str(reply.json["jobId"])
 
 
-@boxed
+@needs_sandbox
 def test_no_socket_is_visible_in_the_sandbox(daemon: DaemonHarness) -> None:
     waiting = waiting_job(daemon)
     code = f'import socket; socket.socket(socket.AF_UNIX).connect("{daemon.socket}")'
     job = daemon.run("caged", f"touch made; {PYTHON} -I -c '{code}'")
     assert (job["status"], daemon.job(waiting)["status"]) == ("FAILED", "PENDING")
-    assert "FileNotFoundError" in said(job)
+    assert "FileNotFoundError" in agent_output(job)
 
 
 def test_an_agent_without_a_sandbox_is_refused_as_the_operator(daemon: DaemonHarness) -> None:
@@ -98,7 +90,7 @@ def test_an_agent_without_a_sandbox_is_refused_as_the_operator(daemon: DaemonHar
     daemon.wait(waiting, "COMPLETED")
 
 
-@boxed
+@needs_sandbox
 def test_moving_the_main_branch(daemon: DaemonHarness) -> None:
     before = daemon.git("rev-parse", "main")
     script = (
@@ -106,12 +98,12 @@ def test_moving_the_main_branch(daemon: DaemonHarness) -> None:
     )
     caged = daemon.run("caged", script)
     assert (caged["status"], daemon.git("rev-parse", "main")) == ("FAILED", before)
-    assert "does not appear to be a git repository" in said(caged)
+    assert "does not appear to be a git repository" in agent_output(caged)
     daemon.run("free", script)
     assert daemon.git("rev-parse", "main") != before
 
 
-@boxed
+@needs_sandbox
 def test_filling_the_disk_with_many_files(daemon: DaemonHarness) -> None:
     agents = daemon.run("small", FILL)
     assert agents["error"]["code"] == "executor_failed"

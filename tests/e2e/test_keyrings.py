@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from stitcherd.sandbox import bubblewrap
 from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import agent_output
+from tests.stitcherd.sandbox.sandbox_host import SANDBOX_MISSING, needs_sandbox
 
-MISSING = bubblewrap.unavailable_reason()
 PYTHON = os.path.realpath(sys.executable)
 RAILS = f"""\
 version: 1
@@ -50,9 +50,9 @@ def has_keyrings() -> bool:
 pytestmark = pytest.mark.skipif(not has_keyrings(), reason="NOT TESTED HERE: no keyrings, or not on x86_64")
 
 
-def said(job: Any) -> list[str]:
+def output_lines(job: Any) -> list[str]:
     assert job["status"] == "COMPLETED", job["error"]
-    return next(str(step["output"]) for step in job["steps"] if step["type"] == "AI_ACTION").splitlines()
+    return agent_output(job).splitlines()
 
 
 def test_jobs_find_no_key_of_the_session_of_the_operator(build: BuildDaemon) -> None:
@@ -60,14 +60,14 @@ def test_jobs_find_no_key_of_the_session_of_the_operator(build: BuildDaemon) -> 
     daemon.start(around=(sys.executable, "-c", START))
     script = f"printf %s {SEARCH.encode().hex()}"
     decode = "import sys; exec(bytes.fromhex(sys.stdin.read()))"
-    free = said(daemon.run("free", f"{script} | {PYTHON} -I -c '{decode}'", repository=None))
+    free = output_lines(daemon.run("free", f"{script} | {PYTHON} -I -c '{decode}'", repository=None))
     assert free == [f"search (-1, {errno.ENOKEY})", "add 0"]
-    if MISSING is None:
-        caged = said(daemon.run("caged", f"{script} | {PYTHON} -I -c '{decode}'", repository=None))
+    if SANDBOX_MISSING is None:
+        caged = output_lines(daemon.run("caged", f"{script} | {PYTHON} -I -c '{decode}'", repository=None))
         assert caged == [f"search (-1, {errno.EPERM})", f"add {errno.EPERM}"]
 
 
-@pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")
+@needs_sandbox
 def test_without_a_network_no_socket_leads_out(build: BuildDaemon) -> None:
     daemon = build(rails=RAILS)
     daemon.start()

@@ -1,49 +1,29 @@
 """`stitcher` on a pseudo-terminal with a real daemon: a webhook arrives, a job runs, the daemon crashes."""
 
-import fcntl
 import os
-import pty
 import select
 import shutil
 import signal
-import struct
 import subprocess
-import sys
-import termios
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pyte
 import pytest
 
-import tui
+from bench.screen import start_on_terminal
 from tui.cli.demo import daemon, webhooks
 from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory
 from tui.client.http import DaemonClient
 
-ROOT = Path(tui.__file__).parents[1]
-
-pytestmark = pytest.mark.e2e
-
-
-REMOVED = {"NO_COLOR", "COLUMNS", "LINES"}  # environment variables that would change what is drawn
-
 
 class Terminal:
-    """A program on a pseudo-terminal, and what it has drawn."""
+    """`stitcher` on a pseudo-terminal, and what it has drawn."""
 
     def __init__(self, argv: list[str], size: tuple[int, int] = (120, 40)) -> None:
         self.screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self.screen)
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            fcntl.ioctl(
-                0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0)
-            )  # before the program asks for it
-            os.chdir(ROOT)
-            environ = {name: value for name, value in os.environ.items() if name not in REMOVED}
-            os.execve(sys.executable, [sys.executable, *argv], {**environ, "TERM": "xterm-256color"})
+        self.pid, self._fd = start_on_terminal(argv, size)
         self.raw = b""
 
     def text(self) -> str:
@@ -102,7 +82,7 @@ def process(stage: DemoEnvironment) -> Iterator[list[subprocess.Popen[bytes]]]:
 def test_from_a_webhook_to_a_commit_on_one_screen(
     stage: DemoEnvironment, process: list[subprocess.Popen[bytes]]
 ) -> None:
-    terminal = Terminal(["-m", "tui", "--socket", str(stage.socket)])
+    terminal = Terminal(["--socket", str(stage.socket)])
     try:
         terminal.until(lambda text: "no jobs yet" in text)
         webhooks.send_comment(stage, webhooks.IssueComment(7, "Pages end early", "octocat", "@mosaic fix"))

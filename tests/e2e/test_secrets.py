@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import DaemonHarness, git, wait_until
+from tests.e2e.harness import DaemonHarness, agent_output, git, wait_until
 from tests.e2e.webhooks import OLD_SECRET
 
 KEY = 'k/ey+of:the agent "7f3a" 0123456789-0123456789-0123456789'
@@ -29,12 +29,9 @@ AROUND = ("env", f"AGENT_KEY={KEY}", f"GATES_KEY={GATES_KEY}", "AGENT_MODE=produ
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[DaemonHarness]:
-    built = DaemonHarness(rails=RAILS)
-    try:
+    with DaemonHarness(rails=RAILS) as built:
         built.start(around=AROUND)
         yield built
-    finally:
-        built.remove()
 
 
 def assert_unknown(daemon: DaemonHarness, job_id: str, *values: str) -> None:
@@ -55,7 +52,7 @@ def test_values_of_the_environment_are_masked_everywhere(daemon: DaemonHarness) 
     )
     job = daemon.run("free", script)
     assert job["status"] == "COMPLETED", job["error"]
-    output = next(step["output"] for step in job["steps"] if step["type"] == "AI_ACTION")
+    output = agent_output(job)
     assert output.startswith("key [secret] in mode production\n[secret]")
     assert output.count("[secret]") == 4
     assert_unknown(daemon, job["id"], KEY)
@@ -116,8 +113,8 @@ def test_what_is_masked_follows_the_rails(build: BuildDaemon) -> None:
     daemon.start(around=AROUND)
     script = f"printf '%s' '{KEY}'"
     job = daemon.run("free", script)
-    assert next(step["output"] for step in job["steps"] if step["type"] == "AI_ACTION") == KEY
+    assert agent_output(job) == KEY
     daemon.rails.write_text(RAILS)
     wait_until(lambda: "AGENT_KEY" in daemon.get("/rails")["text"], "the new rails are in force")
     job = daemon.run("free", script)
-    assert next(step["output"] for step in job["steps"] if step["type"] == "AI_ACTION") == "[secret]"
+    assert agent_output(job) == "[secret]"

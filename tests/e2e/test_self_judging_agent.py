@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from stitcherd.sandbox import bubblewrap
 from tests.e2e.harness import ROOT, DaemonHarness
+from tests.stitcherd.sandbox.sandbox_host import needs_sandbox
 
-MISSING = bubblewrap.unavailable_reason()
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(MISSING is not None, reason=f"NOT TESTED HERE: {MISSING}")]
+pytestmark = needs_sandbox
 
 SHIPPED = (ROOT / "config" / "rails.yaml").read_text()
 TOKEN = "ghp_" + "aZ3kq9Xw" * 5
@@ -22,12 +21,9 @@ EMPTY_TEST = r"printf 'test:\n\t@true\n'"
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[DaemonHarness]:
     files = {"Makefile": "test:\n\ttest ! -e broken\n", "test_a.py": "def test_a():\n    assert 1\n"}
-    built = DaemonHarness(rails=SHIPPED.replace("users: []", 'users: ["github:octocat"]'), files=files)
-    try:
+    with DaemonHarness(rails=SHIPPED.replace("users: []", 'users: ["github:octocat"]'), files=files) as built:
         built.start()
         yield built
-    finally:
-        built.remove()
 
 
 def output(job: Any, gate: str) -> str:

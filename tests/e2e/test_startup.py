@@ -97,5 +97,4 @@ def test_the_port_that_the_kernel_chose_is_logged(build: BuildDaemon) -> None:
     daemon.spawn()
     line = re.compile(r"listening on .* and http://127\.0\.0\.1:(\d+)")
     found = wait_until(lambda: line.search(daemon.log.read_text()), "the daemon logs its port")
-    with socket.create_connection(("127.0.0.1", int(found[1])), TIMEOUT):
-        pass
+    socket.create_connection(("127.0.0.1", int(found[1])), TIMEOUT).close()

@@ -4,8 +4,8 @@ import os
 import resource
 import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -58,15 +58,18 @@ def assert_accepted(daemon: DaemonHarness, body: bytes, headers: dict[str, str])
     assert daemon.wait(reply.json["jobId"], "COMPLETED")["attempt"] == 1
 
 
-def test_a_full_disk_refuses_deliveries_until_there_is_room(build: BuildDaemon) -> None:
+@pytest.mark.parametrize(("outage", "requests"), [(full_disk, 2), (locked, 1)])
+def test_deliveries_are_refused_until_they_can_be_stored(
+    build: BuildDaemon, outage: Callable[[DaemonHarness], AbstractContextManager[None]], requests: int
+) -> None:
     daemon = build()
     daemon.start()
     daemon.run("free")
     body = comment_body("@mosaic free touch made")
     headers = signed_headers(body)
-    with full_disk(daemon):
-        assert_refused(daemon, body, headers)
-        assert_refused(daemon, body, headers)
+    with outage(daemon):
+        for _ in range(requests):
+            assert_refused(daemon, body, headers)
     assert_accepted(daemon, body, headers)
     assert daemon.stop() == 0
 
@@ -94,17 +97,6 @@ def test_output_that_cannot_be_stored_fails_only_its_job(build: BuildDaemon) -> 
         assert (job["status"], job["error"]["code"]) == ("FAILED", "storage_unavailable")
         assert daemon.run("free")["status"] == "COMPLETED"
     assert "Traceback" not in daemon.log.read_text()
-
-
-def test_a_locked_database_refuses_deliveries_until_it_is_unlocked(build: BuildDaemon) -> None:
-    daemon = build()
-    daemon.start()
-    daemon.run("free")
-    body = comment_body("@mosaic free touch made")
-    headers = signed_headers(body)
-    with locked(daemon):
-        assert_refused(daemon, body, headers)
-    assert_accepted(daemon, body, headers)
 
 
 def test_a_short_lock_only_delays(build: BuildDaemon) -> None:

@@ -15,8 +15,8 @@ import pytest
 from stitcherd.executors.base import AgentProfile, Task
 from stitcherd.executors.openclaw.connection import GatewayAddress
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from stitcherd.jobs.command_runner import CommandRunner
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
+from tests.stitcherd.executors.openclaw.tasks import build_task
 
 TOOLS = Path(__file__).parents[2] / "tools" / "openclaw"
 SOON = 5.0  # two seconds are promised, but a machine may be busy
@@ -57,15 +57,7 @@ def gateway() -> Iterator[RealGateway]:
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             started = RealGateway(process)
             # The first run of a gateway takes seconds longer.
-            idle = Task(
-                job_id="idle",
-                attempt=1,
-                number=1,
-                prompt="",
-                cwd=TOOLS,
-                timeout=None,
-                run_command=CommandRunner(job_id="idle", attempt=1, root=TOOLS, cwd=TOOLS, tmp=TOOLS, environ={}).run,
-            )
+            idle = build_task(TOOLS, job_id="idle")
             asyncio.run(OpenClawExecutor(started.address).run(idle, RecordingSink()))
             yield started
             process.communicate(timeout=90)  # closing its stdin ends the gateway
@@ -91,15 +83,7 @@ def make_task(tmp_path: Path) -> Callable[..., Task]:
         job = job or uuid.uuid4().hex
         work = tmp_path / job
         work.mkdir(exist_ok=True)
-        return Task(
-            job_id=job,
-            attempt=1,
-            number=number,
-            prompt=f"Do this. <play>{json.dumps(steps)}</play>",
-            cwd=work,
-            timeout=timeout,
-            run_command=CommandRunner(job_id=job, attempt=1, root=tmp_path, cwd=work, tmp=tmp_path, environ={}).run,
-            profile=profile,
-        )
+        prompt = f"Do this. <play>{json.dumps(steps)}</play>"
+        return build_task(work, prompt, job_id=job, number=number, timeout=timeout, profile=profile)
 
     return make

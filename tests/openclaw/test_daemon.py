@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.harness import DaemonHarness, wait_until
 from tests.openclaw.conftest import LONG, SOON, RealGateway
+from tests.stitcherd.executors.openclaw.tasks import claw_settings
 
 pytestmark = pytest.mark.openclaw
 
@@ -29,22 +30,10 @@ gates:
 
 @pytest.fixture(scope="module")
 def daemon(gateway: RealGateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHarness]:
-    token = tmp_path_factory.mktemp("claw") / "token"
-    token.touch(mode=0o600)
-    token.write_text(str(gateway.address.token))
-    settings = f'[executors.claw]\nkind = "openclaw"\nurl = "{gateway.address.url}"\ntoken = {{file = "{token}"}}'
-    built = DaemonHarness(settings=settings, rails=RAILS)
-    try:
+    settings = claw_settings(gateway.address, tmp_path_factory.mktemp("claw"))
+    with DaemonHarness(settings=settings, rails=RAILS) as built:
         built.start()
         yield built
-    finally:
-        built.remove()
-
-
-def over(daemon: DaemonHarness, job_id: str) -> Any:
-    """Wait until a job has ended, and return it."""
-    ended = ("COMPLETED", "FAILED", "CANCELLED")
-    return wait_until(lambda: (job := daemon.job(job_id))["status"] in ended and job, f"the end of {job_id}", LONG)
 
 
 def play(*steps: dict[str, Any]) -> str:
@@ -57,7 +46,7 @@ def made(name: str) -> dict[str, Any]:
 
 def test_a_job_becomes_a_commit(daemon: DaemonHarness) -> None:
     job_id = daemon.dispatch("fix", play({"say": "I write.", **made("made.txt")}, {"say": "done"}))
-    job = over(daemon, job_id)
+    job = daemon.wait(job_id, limit=LONG)
     assert (job["status"], job["error"]) == ("COMPLETED", None)
     assert daemon.git("show", f"{job['branch']}:made.txt") == "by an agent"
     assert job["usage"] == {"inputTokens": 200, "outputTokens": 20, "costUsd": 0.00024, "turns": 2}
@@ -69,13 +58,13 @@ def test_a_job_becomes_a_commit(daemon: DaemonHarness) -> None:
 
 def test_a_comment_becomes_a_commit(daemon: DaemonHarness) -> None:
     answer = daemon.comment(f"@mosaic fix {play(made('made.txt'))}").json
-    job = over(daemon, answer["jobId"])
+    job = daemon.wait(answer["jobId"], limit=LONG)
     assert (job["status"], job["error"]) == ("COMPLETED", None)
     assert daemon.git("show", f"{job['branch']}:made.txt") == "by an agent"
 
 
 def test_readiness_names_the_gateway(daemon: DaemonHarness) -> None:
-    over(daemon, daemon.dispatch("fix", play(made("made.txt"))))
+    daemon.wait(daemon.dispatch("fix", play(made("made.txt"))), limit=LONG)
 
     def seen() -> Any:
         claw = next(it for it in daemon.get("/meta")["executors"] if it["name"] == "claw")
@@ -86,7 +75,7 @@ def test_readiness_names_the_gateway(daemon: DaemonHarness) -> None:
 
 
 def test_an_agent_that_did_nothing_does_not_pass(daemon: DaemonHarness) -> None:
-    job = over(daemon, daemon.dispatch("fix", play({"say": "done, honestly"})))
+    job = daemon.wait(daemon.dispatch("fix", play({"say": "done, honestly"})), limit=LONG)
     assert job["error"]["code"] == "gates_failed"
 
 

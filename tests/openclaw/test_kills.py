@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from stitcherd.executors.openclaw.connection import connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from tests.e2e.harness import DaemonHarness, wait_until
 from tests.openclaw.conftest import LONG, SOON, RealGateway
-from tests.openclaw.test_daemon import RAILS, made, over, play
+from tests.openclaw.test_daemon import RAILS, made, play
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
+from tests.stitcherd.executors.openclaw.tasks import claw_settings
 
 pytestmark = pytest.mark.openclaw
 
@@ -32,17 +33,10 @@ KILLS = int(os.environ.get("STITCHER_KILLS", "4"))
 
 
 @pytest.fixture
-def daemon(gateway: RealGateway, tmp_path: Path) -> Any:
-    token = tmp_path / "token"
-    token.touch(mode=0o600)
-    token.write_text(str(gateway.address.token))
-    settings = f'[executors.claw]\nkind = "openclaw"\nurl = "{gateway.address.url}"\ntoken = {{file = "{token}"}}'
-    built = DaemonHarness(settings=settings, rails=RAILS)
-    try:
+def daemon(gateway: RealGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
+    with DaemonHarness(settings=claw_settings(gateway.address, tmp_path), rails=RAILS) as built:
         built.start()
         yield built
-    finally:
-        built.remove()
 
 
 def model_calls(gateway: RealGateway) -> list[dict[str, Any]]:
@@ -85,7 +79,7 @@ def test_a_job_outlives_the_daemon(gateway: RealGateway, daemon: DaemonHarness, 
     wait_until_tool_called(daemon, job_id)
     getattr(daemon, by)()
     daemon.start()
-    job = over(daemon, job_id)
+    job = daemon.wait(job_id, limit=LONG)
     assert (job["status"], job["attempt"], job["error"]) == ("COMPLETED", 1, None)
     assert daemon.git("show", f"{job['branch']}:made.txt") == "by an agent"
     assert "job.recovered" in [event["type"] for event in job["events"]]
@@ -128,7 +122,7 @@ async def test_each_run_survives_a_kill_of_the_gateway_as_configured(
     assert result.failure
     assert result.failure.code == "interrupted"
     for job_id, name in ((both, "both"), (waits, "waits")):
-        job = await asyncio.to_thread(over, daemon, job_id)
+        job = await asyncio.to_thread(daemon.wait, job_id, limit=LONG)
         assert (job["status"], job["attempt"], job["error"]) == ("COMPLETED", 1, None)
         assert daemon.git("show", f"{job['branch']}:made.txt") == "by an agent"
         assert started(gateway)[name] == 1
@@ -156,8 +150,8 @@ def test_no_try_runs_twice_whichever_is_killed(gateway: RealGateway, daemon: Dae
             gateway.send("kill")
         if number % 4 == 3:
             for job_id in jobs:
-                over(daemon, job_id)
-    ended = {name: over(daemon, job_id) for job_id, name in jobs.items()}
+                daemon.wait(job_id, limit=LONG)
+    ended = {name: daemon.wait(job_id, limit=LONG) for job_id, name in jobs.items()}
     logging.getLogger(__name__).info("%s %s", Counter(victims), Counter(str(job["error"]) for job in ended.values()))
     twice = {
         name: times for name, times in started(gateway).items() if name in ended and times > ended[name]["attempt"]

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from stitcherd import processes
 from stitcherd.sandbox import bubblewrap, limits
 from stitcherd.sandbox.bubblewrap import SandboxSpec, wrap_command
 
 SANDBOX_MISSING = bubblewrap.unavailable_reason()
-
+needs_sandbox = pytest.mark.skipif(SANDBOX_MISSING is not None, reason=f"NOT TESTED HERE: {SANDBOX_MISSING}")
 
 PYTHON, LIBRARY = os.path.realpath(sys.executable), sys.base_prefix
 IS_ROOT = os.geteuid() == 0

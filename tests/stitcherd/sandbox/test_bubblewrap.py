@@ -15,6 +15,7 @@ from stitcherd.sandbox.bubblewrap import (
     missing_sandbox_warnings,
     wrap_command,
 )
+from tests.stitcherd.sandbox.sandbox_host import needs_sandbox
 
 ATTEMPT = Path("/srv/stitcher/checkouts/job/1")
 
@@ -202,9 +203,7 @@ def test_a_kernel_setting_that_forbids_it_is_named(tmp_path: Path, setting: str,
     assert (remedy is None) if hint is None else (remedy is not None and hint in remedy)
 
 
-@pytest.mark.skipif(
-    bubblewrap.unavailable_reason() is not None, reason=f"NOT TESTED ATTEMPT: {bubblewrap.unavailable_reason()}"
-)
+@needs_sandbox
 @pytest.mark.parametrize(
     ("argv", "hint"),
     [

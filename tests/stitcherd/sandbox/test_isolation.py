@@ -5,9 +5,9 @@ import os
 import pytest
 
 from stitcherd.sandbox.bubblewrap import SandboxSpec
-from tests.stitcherd.sandbox.sandbox_host import CLOSED_SANDBOX, IS_ROOT, LIBRARY, SANDBOX_MISSING, SandboxHost
+from tests.stitcherd.sandbox.sandbox_host import CLOSED_SANDBOX, IS_ROOT, LIBRARY, SandboxHost, needs_sandbox
 
-pytestmark = pytest.mark.skipif(SANDBOX_MISSING is not None, reason=f"NOT TESTED HERE: {SANDBOX_MISSING}")
+pytestmark = needs_sandbox
 
 
 SECRETS = {

@@ -9,9 +9,9 @@ import pytest
 
 from stitcherd.sandbox import bubblewrap
 from stitcherd.sandbox.bubblewrap import SandboxSpec
-from tests.stitcherd.sandbox.sandbox_host import CLOSED_SANDBOX, LIBRARY, MIB, SANDBOX_MISSING, SandboxHost
+from tests.stitcherd.sandbox.sandbox_host import CLOSED_SANDBOX, LIBRARY, MIB, SandboxHost, needs_sandbox
 
-pytestmark = pytest.mark.skipif(SANDBOX_MISSING is not None, reason=f"NOT TESTED HERE: {SANDBOX_MISSING}")
+pytestmark = needs_sandbox
 
 
 LIMITS = {

@@ -12,9 +12,9 @@ import pytest
 
 from stitcherd import processes
 from stitcherd.sandbox.bubblewrap import wrap_command
-from tests.stitcherd.sandbox.sandbox_host import CLOSED_SANDBOX, PYTHON, SANDBOX_MISSING, SandboxHost, start_process
+from tests.stitcherd.sandbox.sandbox_host import CLOSED_SANDBOX, PYTHON, SandboxHost, needs_sandbox, start_process
 
-pytestmark = pytest.mark.skipif(SANDBOX_MISSING is not None, reason=f"NOT TESTED HERE: {SANDBOX_MISSING}")
+pytestmark = needs_sandbox
 
 
 def find_marked(mark: str) -> list[int]:

@@ -9,9 +9,9 @@ import pytest
 
 from stitcherd.executors.base import AgentProfile, Task
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from stitcherd.jobs.command_runner import CommandRunner
 from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
+from tests.stitcherd.executors.openclaw.tasks import build_task
 
 READER = AgentProfile(name="reader", capabilities=frozenset({"repo:read"}))
 
@@ -39,17 +39,6 @@ def make_task(tmp_path: Path) -> Callable[..., Task]:
     """Return a function that makes a task whose prompt is a list of steps."""
 
     def make(*steps: Any, number: int = 1, timeout: float | None = 10.0, profile: AgentProfile | None = READER) -> Task:
-        return Task(
-            job_id="job",
-            attempt=1,
-            number=number,
-            prompt=json.dumps(steps),
-            cwd=tmp_path,
-            timeout=timeout,
-            run_command=CommandRunner(
-                job_id="job", attempt=1, root=tmp_path, cwd=tmp_path, tmp=tmp_path, environ={}
-            ).run,
-            profile=profile,
-        )
+        return build_task(tmp_path, json.dumps(steps), number=number, timeout=timeout, profile=profile)
 
     return make

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.harness import DaemonHarness
-from tests.stitcherd.executors.openclaw.fake_gateway import TOKEN, FakeGateway
+from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
+from tests.stitcherd.executors.openclaw.tasks import claw_settings
 
 TIMEOUT = 30.0
 RAILS = """
@@ -59,14 +60,9 @@ class ThreadedGateway:
         return [params["idempotencyKey"] for params in self.fake.params_of("agent")]
 
 
-def daemon_with(gateway: ThreadedGateway, directory: Path, **options: Any) -> DaemonHarness:
+def daemon_with(gateway: ThreadedGateway, directory: Path) -> DaemonHarness:
     """Return a daemon, not started yet, whose executor `claw` is the gateway."""
-    token = directory / "token"
-    token.touch(mode=0o600)
-    token.write_text(TOKEN)
-    url = gateway.fake.address.url
-    settings = f'[executors.claw]\nkind = "openclaw"\nurl = "{url}"\ntoken = {{file = "{token}"}}'
-    return DaemonHarness(settings=settings, rails=RAILS, **options)
+    return DaemonHarness(settings=claw_settings(gateway.fake.address, directory), rails=RAILS)
 
 
 def script(*steps: list[Any]) -> str:

@@ -1,15 +1,16 @@
-"""Limits and the switch, on a real daemon: what waits, what is throttled, what starts when."""
+"""Limits and the pause: what waits, what is throttled, what starts when."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from tests.e2e.harness import DaemonHarness, wait_until
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import TOKEN, DaemonHarness, wait_until
 
-pytestmark = pytest.mark.e2e
-
+Limited = Callable[[str], DaemonHarness]
 LIMITS = {
     "one": "limits: {running: {total: 1}}",
     "one-a-repository": "limits: {running: {total: 4, per_repo: 1}}",
@@ -18,19 +19,16 @@ LIMITS = {
 
 
 @pytest.fixture
-def build(request: pytest.FixtureRequest) -> Any:
-    daemons: list[DaemonHarness] = []
+def limited(build: BuildDaemon) -> Limited:
+    """Return a function that starts a daemon with some of the limits."""
 
-    def build(limits: str) -> DaemonHarness:
-        daemon = DaemonHarness()
-        daemons.append(daemon)
+    def start(limits: str) -> DaemonHarness:
+        daemon = build()
         daemon.rails.write_text(daemon.rails.read_text() + LIMITS[limits] + "\n")
         daemon.start()
         return daemon
 
-    yield build
-    for daemon in daemons:
-        daemon.remove()
+    return start
 
 
 def wait_until_held(daemon: DaemonHarness, job_id: str) -> Any:
@@ -46,8 +44,8 @@ def release(daemon: DaemonHarness) -> None:
     (daemon.root / "go").touch()
 
 
-def test_a_job_beyond_the_limit_waits_and_says_why(build: Any) -> None:
-    daemon = build("one")
+def test_a_job_beyond_the_limit_waits_and_says_why(limited: Limited) -> None:
+    daemon = limited("one")
     first = daemon.dispatch("free", wait_for_release(daemon))
     daemon.wait(first, "RUNNING")
     others = [daemon.dispatch("free", priority=priority) for priority in (5, 9)]
@@ -67,8 +65,8 @@ def test_a_job_beyond_the_limit_waits_and_says_why(build: Any) -> None:
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
-def test_a_full_repository_does_not_hold_jobs_of_another(build: Any) -> None:
-    daemon = build("one-a-repository")
+def test_a_full_repository_does_not_hold_jobs_of_another(limited: Limited) -> None:
+    daemon = limited("one-a-repository")
     first = daemon.dispatch("free", wait_for_release(daemon))
     daemon.wait(first, "RUNNING")
     second = daemon.dispatch("free")
@@ -81,8 +79,8 @@ def test_a_full_repository_does_not_hold_jobs_of_another(build: Any) -> None:
     daemon.wait(first)
 
 
-def test_a_held_job_can_be_cancelled(build: Any) -> None:
-    daemon = build("one")
+def test_a_held_job_can_be_cancelled(limited: Limited) -> None:
+    daemon = limited("one")
     first = daemon.dispatch("free", wait_for_release(daemon))
     daemon.wait(first, "RUNNING")
     second = daemon.dispatch("free")
@@ -93,8 +91,8 @@ def test_a_held_job_can_be_cancelled(build: Any) -> None:
     assert daemon.wait(first)["status"] == "COMPLETED"
 
 
-def test_rate_limits(build: Any) -> None:
-    daemon = build("rates")
+def test_rate_limits(limited: Limited) -> None:
+    daemon = limited("rates")
     first = daemon.comment("@mosaic free true", issue=1)
     assert (first.status, first.json["verdict"]) == (202, "allowed")
     daemon.wait(first.json["jobId"])
@@ -129,8 +127,8 @@ def test_rate_limits(build: Any) -> None:
     assert 3000 < int(reply.headers["Retry-After"]) <= 3600
 
 
-def test_pause_and_resume(build: Any) -> None:
-    daemon = build("one")
+def test_pause_and_resume(limited: Limited) -> None:
+    daemon = limited("one")
     running = daemon.dispatch("free", wait_for_release(daemon))
     daemon.wait(running, "RUNNING")
     paused = daemon.cli("pause", "--reason", "I am away")
@@ -149,12 +147,12 @@ def test_pause_and_resume(build: Any) -> None:
     assert daemon.cli("resume").stderr == "jobs start again: 1 queued\n"
     assert daemon.wait(stored.json["jobId"])["status"] == "COMPLETED"
     assert daemon.get("/pause")["paused"] is False
-    token = {"Authorization": "Bearer a-token-for-e2e-tests", "Content-Type": "application/json"}
+    token = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     assert daemon.public("POST", "/pause", json.dumps({}).encode(), token).status == 403
 
 
-def test_bots_in_a_row_must_wait_across_a_restart_until_a_person_asks(build: Any) -> None:
-    daemon = build("one")
+def test_bots_in_a_row_must_wait_across_a_restart_until_a_person_asks(limited: Limited) -> None:
+    daemon = limited("one")
     daemon.rails.write_text(
         daemon.rails.read_text().replace('["github:octocat"]', '["github:octocat", "github:fixer[bot]"]')
     )

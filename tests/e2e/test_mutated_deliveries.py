@@ -13,10 +13,7 @@ from tests.e2e.webhooks import SECRETS
 
 CORPUS = ROOT.parent / "shared" / "payloads"
 SECRET = SECRETS["github"]
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not part of the project"),
-]
+pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not part of the project")
 
 SETTINGS = "\n".join(
     f'[sources.{name}]\nkind = "{kind}"\nsecrets = [{{env = "E2E_SECRET"}}]\nbot = "mosaic"\n'
@@ -68,13 +65,10 @@ EXPECTED: dict[str, tuple[int, str, str]] = {
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[DaemonHarness]:
-    built = DaemonHarness(rails=RAILS, settings='[repositories."*"]\nclone = "/srv/git/{name}.git"\n' + SETTINGS)
-    try:
+    with DaemonHarness(rails=RAILS, settings='[repositories."*"]\nclone = "/srv/git/{name}.git"\n' + SETTINGS) as built:
         built.start()
         built.cli("pause")  # allowed jobs are stored, and need not run
         yield built
-    finally:
-        built.remove()
 
 
 def mutated(case: dict[str, Any], number: int) -> tuple[str, dict[str, str], bytes]:

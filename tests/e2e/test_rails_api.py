@@ -10,8 +10,6 @@ import pytest
 from tests.e2e.harness import DaemonHarness, wait_until
 from tests.e2e.webhooks import comment_body
 
-pytestmark = pytest.mark.e2e
-
 TOKENS = {"reader": ["rails:read"], "seer": ["deliveries:read"], "doer": ["jobs:dispatch"], "far": ["rails:read"]}
 SETTINGS = """
 [sources.far]
@@ -27,12 +25,9 @@ workspace = "far"
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[DaemonHarness]:
-    built = DaemonHarness(settings=SETTINGS)
-    try:
+    with DaemonHarness(settings=SETTINGS) as built:
         built.start()
         yield built
-    finally:
-        built.remove()
 
 
 @pytest.fixture(scope="module")
