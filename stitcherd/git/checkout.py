@@ -137,7 +137,7 @@ class Checkout(Struct, eq=False):
 
         Raises GitError.
         """
-        path = self.directory / f"gate-{safe_file_name(name)}"
+        path = self.directory / safe_file_name(name)
         await remove_tree(path)
         self._index_of(path).unlink(missing_ok=True)
         path.mkdir(mode=0o700)

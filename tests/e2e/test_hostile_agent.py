@@ -70,7 +70,7 @@ def test_a_gate_in_the_sandbox_sees_only_the_commit(daemon: DaemonHarness) -> No
     job = daemon.run("caged", "touch made ~/left /tmp/left $TMPDIR/left .git/left; :")
     assert job["status"] == "COMPLETED", job["error"]
     gate = next(step for step in job["steps"] if step["name"] == "look")
-    assert gate["output"].split() == ["gate-gates-1", "tmp-gates", "check.sh", "made", "readme"]
+    assert gate["output"].split() == ["gates-1", "tmp-gates", "check.sh", "made", "readme"]
 
 
 @needs_sandbox

@@ -36,7 +36,7 @@ class Terminal:
 
     @property
     def columns(self) -> int | None:
-        """The width of the terminal that data goes to; None for a file or a pipe."""
+        """The width of the terminal that data goes to; None for a file, a pipe, or a terminal that does not tell it."""
         return (os.get_terminal_size(self._stdout.fileno()).columns or None) if self._stdout.isatty() else None
 
     def data(self, line: str = "") -> None:

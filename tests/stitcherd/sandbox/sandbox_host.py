@@ -80,7 +80,7 @@ FILES = {
     "state/mirrors/api.git/refs/heads/main": "1" * 40,
     "state/checkouts/other/1/work/a.py": "hunter22",
     "state/checkouts/mine/1/stitcher.git/HEAD": "ref: refs/heads/main\n",
-    "state/checkouts/mine/1/gate-gates-1/Makefile": "test:\n",
+    "state/checkouts/mine/1/gates-1/Makefile": "test:\n",
     "state/checkouts/mine/1/work/a.py": "a\n",
 }
 

@@ -39,7 +39,7 @@ async def test_secrets_cannot_be_read(host: SandboxHost, what: str) -> None:
     [
         *("config/rails.yaml", "state/mirrors/api.git/refs/heads/main", "state/stitcher.db", "home/.bashrc"),
         *("home/src/api/.git/hooks/pre-commit", "home/src/api/.git/refs/heads/main"),
-        *("state/checkouts/mine/1/stitcher.git/HEAD", "state/checkouts/mine/1/gate-gates-1/Makefile"),
+        *("state/checkouts/mine/1/stitcher.git/HEAD", "state/checkouts/mine/1/gates-1/Makefile"),
         *("state/checkouts/mine/1/diff.patch", "state/checkouts/other/1/work/a.py"),
     ],
 )

@@ -125,7 +125,7 @@ def _schema(options: Namespace, terminal: Terminal) -> int:
 def text_lines(state: RailsState, terminal: Terminal) -> list[str]:
     """Return the text in force: unchanged for a file or a pipe, with line numbers and warnings on a terminal."""
     lines = (state.text or "").splitlines()
-    if terminal.columns is None:
+    if not terminal.stdout_is_terminal:
         return ["\t".join(map(plain, line.split("\t"))) for line in lines]
     shown = []
     for number, line in enumerate(lines, 1):

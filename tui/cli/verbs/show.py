@@ -48,7 +48,7 @@ def _diff(options: Namespace, terminal: Terminal) -> int:
     diff = api.diff(daemon_client(options), options.job).read()
     if options.json:
         terminal.document(json.encode({"diff": diff.decode("utf-8", "replace")}))
-    elif terminal.columns is None:
+    elif not terminal.stdout_is_terminal:
         terminal.raw(diff)
     else:
         for line in map(diff_line, diff.removesuffix(b"\n").split(b"\n") if diff else ()):

@@ -99,7 +99,7 @@ def test_show_on_a_terminal_has_line_numbers_and_warnings(monkeypatch: pytest.Mo
     warnings = (RailsFault(2, 3, "not\x1b enforced"),)
     state = RailsState("r-1", None, "enforce", "rails.yaml", str(STATE["text"]), warnings, None)
     terminal = Terminal(io.StringIO(), io.StringIO(), io.StringIO(), {})
-    monkeypatch.setattr(Terminal, "columns", 80)
+    monkeypatch.setattr(Terminal, "stdout_is_terminal", True)
     assert rails.text_lines(state, terminal)[1:] == [
         "    2  limits: {}\\t# \\x1b[31m",
         "         ▲ not\\x1b enforced",

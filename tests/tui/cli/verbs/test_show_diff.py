@@ -29,9 +29,12 @@ class _Screen(io.StringIO):
         return 1
 
 
-def test_show_diff_on_a_terminal_is_coloured_and_plain(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [80, 0])  # a serial line tells no width
+def test_show_diff_on_a_terminal_is_coloured_and_plain(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
     api.answers["GET /runner-jobs/7f3a1c9d/diff"] = 200, DIFF
-    monkeypatch.setattr("os.get_terminal_size", lambda _: type("Size", (), {"columns": 80}))
+    monkeypatch.setattr("os.get_terminal_size", lambda _: type("Size", (), {"columns": columns}))
     out = _Screen()
     options = type("Options", (), {"job": "7f3a1c9d", "json": False, "socket": str(api.path), "config": None})
     assert show._diff(options, Terminal(io.StringIO(), out, io.StringIO(), {"TERM": "xterm"})) == 0  # type: ignore[arg-type]
