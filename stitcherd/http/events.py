@@ -15,7 +15,7 @@ from stitcherd.http.state import STATE
 from stitcherd.store import events
 from stitcherd.store.sqlite import Store
 
-HEARTBEAT_SECONDS = 15.0
+HEARTBEAT_SECONDS = 15.0  # without anything sent on a stream
 
 
 class EventSubscription:
@@ -72,18 +72,22 @@ async def stream(request: web.Request) -> web.StreamResponse:
 async def _send_events(
     response: web.StreamResponse, subscription: EventSubscription, feed: EventFeed, moved: asyncio.Event
 ) -> None:
+    """Send events, and a heartbeat when nothing was sent for a while, whatever is stored meanwhile."""
+    loop = asyncio.get_running_loop()
+    heartbeat_at = loop.time() + HEARTBEAT_SECONDS
     while not feed.closed:
         moved.clear()  # before reading, so that an event committed meanwhile sets it again
         data = await subscription.next()
+        if not data and loop.time() >= heartbeat_at:
+            data = _heartbeat(subscription.cursor)
         if data:
             await response.write(data)
+            heartbeat_at = loop.time() + HEARTBEAT_SECONDS
         if subscription.behind:
             continue
-        try:
-            async with asyncio.timeout(HEARTBEAT_SECONDS):
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(heartbeat_at):
                 await moved.wait()
-        except TimeoutError:
-            await response.write(_heartbeat(subscription.cursor))
 
 
 def _heartbeat(cursor: int) -> bytes:

@@ -119,6 +119,7 @@ class EventFeed:
                 batch = await events.events_after(db, self.head, EVENT_BATCH)
             for event, workspace in batch:
                 self._append(encode_event(event, workspace))
-            self._notify()
+            if batch:
+                self._notify()
             if len(batch) < EVENT_BATCH:
                 return

@@ -1,6 +1,7 @@
 """Access through both listeners, and validation of requests."""
 
 import stat
+import time
 
 import pytest
 
@@ -118,3 +119,11 @@ def test_pages_follow_one_another(daemon: DaemonHarness) -> None:
             break
         before = f"&before={page['next']}"
     assert seen == mine[::-1]
+
+
+def test_a_silent_stream_has_a_heartbeat_every_15_seconds(daemon: DaemonHarness) -> None:
+    """What the daemon stores on its own, like the health of executors, does not delay it."""
+    started = time.monotonic()
+    frames = daemon.stream("/events", 3)  # the first one has the cursor to begin with
+    assert all(frame.startswith(b"id: ") and frame.endswith(b"\ndata:\n") for frame in frames), frames
+    assert 29 < time.monotonic() - started < 40

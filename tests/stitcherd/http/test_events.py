@@ -144,6 +144,49 @@ async def test_a_heartbeat_moves_the_cursor_past_hidden_events(
             pass  # an earlier heartbeat
 
 
+async def _write_until_cancelled(api: HttpHarness, workspace: str | None) -> None:
+    """Commit all the time: what adds no event, or events of a workspace."""
+    while True:
+        if workspace is None:
+            await api.state.store.write(lambda _db: None)
+        else:
+            await api.add_event(workspace=workspace)
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("workspace", [None, "default"])
+async def test_a_heartbeat_comes_although_the_store_is_written_to(
+    api: HttpHarness, monkeypatch: pytest.MonkeyPatch, workspace: str | None
+) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.3)
+    async with open_stream(api.public, token="other") as reader:
+        first, event = await reader.frame()
+        assert event is None
+        writing = asyncio.create_task(_write_until_cancelled(api, workspace))
+        started = asyncio.get_running_loop().time()
+        beats = [await reader.frame() for _ in range(2)]
+        passed = asyncio.get_running_loop().time() - started
+        writing.cancel()
+    assert [event for _, event in beats] == [None, None]
+    assert 0.5 < passed < 5
+    ids = [first, *(id_ for id_, _ in beats)]
+    if workspace is None:
+        assert ids == [first] * 3
+    else:  # each has the newest id, although the events are hidden from this client
+        assert ids == sorted(set(ids))
+
+
+async def test_an_event_postpones_the_heartbeat(api: HttpHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.5)
+    async with open_stream(api.public, token="other") as reader:
+        await reader.frame()
+        for n in range(8):  # longer than the interval, with events that the client may see
+            await api.add_event(workspace="elsewhere", n=n)
+            assert (await reader.frame())[1] is not None
+            await asyncio.sleep(0.1)
+        assert (await reader.frame())[1] is None
+
+
 async def test_410_only_if_an_event_after_the_cursor_was_pruned(api: HttpHarness) -> None:
     ids = [await api.add_event(workspace=None, n=n) for n in range(4)]
     await api.state.store.write(retention.prune_events, now_ms() + 1)
