@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 
 from shared import units
 from stitcherd.config.errors import require_listed
+from stitcherd.config.host_names import canonical_host
 from stitcherd.config.toml_lines import type_in_words
 
 _TRANSPORT = re.compile(r"(?:https?|ssh|git)://[^/]|(?!-)[^/\s:]+:(?!:|//)")  # a URL, or ssh's host:path; no ext::
@@ -99,7 +100,10 @@ def _is_host(host: str, *, bracketed: bool) -> bool:
 def _host_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?", value):
         raise ValueError(f"'{value}' is not a host name: leave out scheme, port and path")
-    return value.strip("[]").lower()
+    host = canonical_host(value)
+    if not host or (":" in host and not _is_host(host, bracketed=True)):
+        raise ValueError(f"'{value}' is neither a host name nor an address")
+    return host
 
 
 def _path(value: object) -> Path:

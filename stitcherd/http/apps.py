@@ -1,21 +1,25 @@
 """The two HTTP applications: the public one on TCP, and the local one on the Unix socket."""
 
-from ipaddress import ip_address
 from typing import Any
 
 from aiohttp import HttpVersion11, web
 
+from stitcherd.config.host_names import is_loopback, requested_host
 from stitcherd.errors import Refusal
-from stitcherd.http.auth import PeerAuthenticator, TokenAuthenticator
+from stitcherd.http.auth import WRONG_TOKENS, PeerAuthenticator, WrongTokens, identify_token
 from stitcherd.http.openapi import OPENAPI
 from stitcherd.http.responses import Handler, problem_middleware, problem_response
 from stitcherd.http.routes import ROUTES, STREAM
 from stitcherd.http.state import STATE, AppState
 
+PROBES = {"/healthz", "/readyz"}  # load balancers reach them by any name, and strangers learn nothing there
+
 
 def public_app(state: AppState) -> web.Application:
     """Return the app for TCP: webhooks and probes for everyone, the API for holders of a token."""
-    return _make_app(state, origin_middleware, TokenAuthenticator().identify)
+    app = _make_app(state, origin_middleware, identify_token)
+    app[WRONG_TOKENS] = WrongTokens()
+    return app
 
 
 def local_app(state: AppState) -> web.Application:
@@ -41,12 +45,17 @@ def _make_app(state: AppState, *middlewares: Any) -> web.Application:
 
 @web.middleware
 async def origin_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse requests from web pages (Origin), and host names that point here only by DNS rebinding (Host)."""
+    """Refuse requests from web pages (Origin), and host names that point here only by DNS rebinding (Host).
+
+    Browsers always send a Host, so a request without one (HTTP/1.0) is none of theirs.
+    """
     if "Origin" in request.headers:
         raise Refusal("forbidden", "requests with an Origin header are not accepted: they come from web pages")
-    host = _host_name(request.headers.get("Host", ""))
-    if not _is_loopback(host) and host not in request.app[STATE].settings.http.hosts:
-        raise Refusal("forbidden", f"Host {host!r} is neither loopback nor in http.hosts", "add it to http.hosts")
+    header = request.headers.get("Host")
+    if header is not None and request.path not in PROBES:
+        host = requested_host(header)
+        if not is_loopback(host) and host not in request.app[STATE].settings.http.hosts:
+            raise Refusal("forbidden", f"Host {host!r} is neither loopback nor in http.hosts", "add it to http.hosts")
     return await handler(request)
 
 
@@ -59,17 +68,3 @@ async def _handle_expect(request: web.Request) -> web.Response | None:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # nothing of the response itself is sent yet
     return None
-
-
-def _host_name(host: str) -> str:
-    """Return the name in a Host header, without port and brackets."""
-    name, _, port = host.rpartition(":")
-    bare = name if name and port.isdigit() else host
-    return bare.strip("[]").rstrip(".").lower()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

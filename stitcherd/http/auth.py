@@ -43,10 +43,38 @@ def caller(request: web.Request) -> Caller:
     return request[CALLER]
 
 
+class WrongTokens:
+    """Counts the wrong tokens of each address, and refuses further ones once they are too many."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, deque[float]] = {}
+
+    def record(self, address: str) -> None:
+        """Count a wrong token; raise Refusal if the address sent too many."""
+        failures = self._failures.get(address)
+        now = time.monotonic()
+        while failures and now - failures[0] > WINDOW_SECONDS:
+            failures.popleft()
+        if failures and len(failures) > FAILURES_MAX:
+            wait = int(WINDOW_SECONDS - (now - failures[0])) + 1
+            raise Refusal("throttled", f"too many wrong tokens from {address}", retry_after=wait)
+        if failures is None:
+            if len(self._failures) >= ADDRESSES_MAX:
+                self._failures.pop(next(iter(self._failures)))
+            failures = self._failures[address] = deque(maxlen=FAILURES_MAX + 1)
+        failures.append(now)
+
+
+WRONG_TOKENS = web.AppKey("wrong_tokens", WrongTokens)
+
+
 def require_permission(request: web.Request, permission: Permission | None) -> None:
     """Raise Refusal if the request has no caller, or one without the permission; None needs only a caller."""
     if CALLER not in request:
-        raise Refusal("unauthorized", "this needs a bearer token", "see [[tokens]] in stitcherd.toml")
+        if "Authorization" not in request.headers:
+            raise Refusal("unauthorized", "this needs a bearer token", "see [[tokens]] in stitcherd.toml")
+        request.app[WRONG_TOKENS].record(request.remote or "unknown")
+        raise Refusal("unauthorized", "the bearer token is unknown", "see [[tokens]] in stitcherd.toml")
     if not caller(request).may(permission):
         raise Refusal("forbidden", f"this needs the permission {permission}")
 
@@ -72,39 +100,17 @@ class PeerAuthenticator:
         return await handler(request)
 
 
-class TokenAuthenticator:
-    """Authenticates bearer tokens and limits failures by address; routes refuse requests without a token."""
+@web.middleware
+async def identify_token(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Set the caller of a request with a known token; routes that need a caller refuse the others.
 
-    def __init__(self) -> None:
-        self._failures: dict[str, deque[float]] = {}
-
-    @web.middleware
-    async def identify(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Set the caller of a request that has a token; raise Refusal if the token is wrong."""
-        header = request.headers.get("Authorization")
-        if header is not None:
-            address = request.remote or "unknown"
-            self._check_failures(address)
-            token = _find_token(header, request.app[STATE].settings.tokens)
-            if token is None:
-                self._record_failure(address)
-                raise Refusal("unauthorized", "the bearer token is unknown", "see [[tokens]] in stitcherd.toml")
-            request[CALLER] = Caller(f"token:{token.name}", token.workspace, token.permissions)
-        return await handler(request)
-
-    def _check_failures(self, address: str) -> None:
-        failures = self._failures.get(address)
-        now = time.monotonic()
-        while failures and now - failures[0] > WINDOW_SECONDS:
-            failures.popleft()
-        if failures and len(failures) > FAILURES_MAX:
-            wait = int(WINDOW_SECONDS - (now - failures[0])) + 1
-            raise Refusal("throttled", f"too many wrong tokens from {address}", retry_after=wait)
-
-    def _record_failure(self, address: str) -> None:
-        if address not in self._failures and len(self._failures) >= ADDRESSES_MAX:
-            self._failures.pop(next(iter(self._failures)))
-        self._failures.setdefault(address, deque(maxlen=FAILURES_MAX + 1)).append(time.monotonic())
+    A known token is accepted whatever else comes from its address: behind a proxy or tunnel all have the same one.
+    """
+    header = request.headers.get("Authorization")
+    token = None if header is None else _find_token(header, request.app[STATE].settings.tokens)
+    if token is not None:
+        request[CALLER] = Caller(f"token:{token.name}", token.workspace, token.permissions)
+    return await handler(request)
 
 
 def _find_token(header: str, tokens: Sequence[TokenSettings]) -> TokenSettings | None:

@@ -69,6 +69,8 @@ def refused(directory: Path, text: str | bytes) -> SettingsError:
             1,
             "http.hosts: 'https://x' is not a host name: leave out scheme, port and path",
         ),
+        ('http.hosts = ["."]', 1, "http.hosts: '.' is neither a host name nor an address"),
+        ('http.hosts = ["[1::2::3]"]', 1, "http.hosts: '[1::2::3]' is neither a host name nor an address"),
         (SOURCE, 1, "secrets is missing from [sources.hub]"),
         (SOURCE + "secrets = []", 3, "sources.hub.secrets: must not be empty"),
         (SOURCE + "secrets = 'x'", 3, "sources.hub.secrets must be a list, not text"),

@@ -93,9 +93,11 @@ def test_a_socket_path_that_the_kernel_refuses_is_refused_unless_the_flag_gives_
 def test_any_address_may_be_listened_on_with_a_warning_outside_of_loopback(
     tmp_path: Path, listen: str, host: str, port: int, warned: bool
 ) -> None:
-    settings = read(tmp_path, f'[http]\nhosts = ["Hooks.Example", "[2001:db8::1]"]\nlisten = "{listen}"')
+    settings = read(
+        tmp_path, f'[http]\nhosts = ["Hooks.Example.", "[2001:DB8:0::1]", "::ffff:10.0.0.1"]\nlisten = "{listen}"'
+    )
     assert (settings.http.host, settings.http.port) == (host, port)
-    assert settings.http.hosts == ("hooks.example", "2001:db8::1")
+    assert settings.http.hosts == ("hooks.example", "2001:db8::1", "10.0.0.1")
     assert [line.startswith("stitcherd.toml:3: ") for line in settings.warnings] == [True] * warned
 
 

@@ -111,7 +111,8 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         for name, (workspace, permissions) in TOKENS.items()
     )
     (tmp_path / "stitcherd.toml").write_text(
-        f'[daemon]\nstate_dir = "{tmp_path}/state"\n[http]\nlisten = "127.0.0.1:0"\nhosts = ["stitcher.example"]\n'
+        f'[daemon]\nstate_dir = "{tmp_path}/state"\n[http]\nlisten = "127.0.0.1:0"\n'
+        'hosts = ["stitcher.example", "Other.Example.", "[2001:DB8:0::1]"]\n'
         f'[executors.agent]\nkind = "command"\nargv = ["true"]\n{tokens}{_source_settings(tmp_path)}'
     )
     (tmp_path / "rails.yaml").write_text(RAILS)
