@@ -30,10 +30,10 @@ def write_history(path: Path, jobs: int, queued: int = 0) -> None:
         numbers = range(start, min(start + 10_000, jobs))
         db.executemany(
             "INSERT INTO jobs (key, id, tail, workspace, type, status, priority, profile, executor, repository, ref,"
-            " thread_kind, thread_number, thread_title, tries_max, on_interrupt, rails_revision, actor, created_at, queued_at,"
+            " thread_kind, thread_number, thread_title, tries_max, on_interrupt, rails_digest, actor, created_at, queued_at,"
             " started_at, completed_at, last_event, decision)"
             " VALUES (?, ?, ?, 'default', ?, ?, 5, 'weaver', 'agent', ?, 'main', 'issue', ?, 'A row is lost', 3, 'fail',"
-            " 'r-1', 'source:github/octocat', ?, ?, ?, ?, 'job.completed', 1)",
+            " 'r1', 'source:github/octocat', ?, ?, ?, ?, 'job.completed', 1)",
             (
                 _job_row(number, "QUEUED" if number >= jobs - queued else STATUSES[number % 20], now)
                 for number in numbers

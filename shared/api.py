@@ -204,6 +204,7 @@ class RailsChange(WireStruct, frozen=True):
 class RailsState(WireStruct, frozen=True):
     """The rails in force and how they differ from the revision `before`; most fields are None without any rails.
 
+    Revisions are short names; `digest` and `before_digest` are the SHA-256 of the texts.
     `effective` is the file with all defaults filled in, as JSON; only a request for it includes it.
     """
 
@@ -214,7 +215,9 @@ class RailsState(WireStruct, frozen=True):
     text: str | None
     warnings: tuple[RailsFault, ...]
     error: RailsFault | None
+    digest: str | None = None
     before: str | None = None
+    before_digest: str | None = None
     changes: tuple[RailsChange, ...] = ()
     before_text: str | UnsetType | None = UNSET
     effective: dict[str, Any] | UnsetType | None = UNSET

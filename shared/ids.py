@@ -29,6 +29,11 @@ def branch_name(job_id: str) -> str:
     return f"stitcher/{job_id[-12:]}"
 
 
+def revision_name(rails_digest: str) -> str:
+    """Return the short name of a revision of the rails that is shown to people; the digest alone identifies it."""
+    return f"r-{rails_digest[:8]}"
+
+
 def now_ms() -> int:
     """Return the current time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000

@@ -142,11 +142,15 @@ class Remedy(WireStruct, frozen=True):
 
 
 class Decision(WireStruct, frozen=True):
-    """A decision of the rails with every check in order; `micros` is the time it took, in microseconds."""
+    """A decision of the rails with every check in order; `micros` is the time it took, in microseconds.
+
+    `rails_revision` is the short name of the rails, `rails_digest` the SHA-256 of their text.
+    """
 
     verdict: Verdict
     reason: str
     rails_revision: str | None
+    rails_digest: str | None = None
     trigger: str | None = None
     sandbox: str | None = None
     micros: int = 0
@@ -199,6 +203,7 @@ class PendingApproval(WireStruct, frozen=True):
 class RunnerJob(WireStruct, frozen=True):
     """A job; lists omit all fields from `prompt` on.
 
+    `rails_revision` is the short name of the rails that it runs under, `rails_digest` the SHA-256 of their text.
     `held` is why a QUEUED job was not started when it was due: a limit, or a pause. `waiting` is the approval that a
     PENDING job needs; responses to commands omit it.
     """
@@ -219,6 +224,7 @@ class RunnerJob(WireStruct, frozen=True):
     error: Failure | None
     usage: Usage
     rails_revision: str
+    rails_digest: str
     delivery_id: str | None
     branch: str
     actor: str

@@ -121,7 +121,7 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True):
     outsiders: tuple[str, ...]
     by_asker: bool
     pins: tuple[str, ...]
-    rails: str
+    rails_digest: str
     head_sha: str | None
     text_sha256: str
     texts: Mapping[str, str]
@@ -135,6 +135,10 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True):
     def by(self) -> tuple[str, ...]:
         """Return the names of all groups whose members may approve for some guard."""
         return tuple(dict.fromkeys(name for guard in self.guards for name in guard.by))
+
+    def holds_under(self, digest: str | None) -> bool:
+        """Say whether an approval would hold under the rails with this digest, None for no rails."""
+        return "rails" not in self.pins or digest == self.rails_digest
 
     def payload(self, reason: str | None = None) -> dict[str, object]:
         """Return the payload of an event `job.waiting`."""

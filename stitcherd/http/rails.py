@@ -20,6 +20,7 @@ from stitcherd.http.state import STATE
 from stitcherd.jobs.evaluator import is_form
 from stitcherd.jobs.simulation import SimulationScope, simulate
 from stitcherd.rails.json_schema import schema_file
+from stitcherd.rails.live import AmbiguousRevision
 from stitcherd.rails.load import RailsError, with_defaults
 from stitcherd.sources import NotJson, WrongShape
 from stitcherd.store import deliveries
@@ -57,6 +58,9 @@ async def show_rails(request: web.Request) -> web.Response:
         state = rails.state() if against is None else await rails.state_against(against)
     except LookupError as error:
         raise Refusal("not_found", f"there are no rails {against!r} that can be read") from error
+    except AmbiguousRevision as error:
+        hint = "write more digits of its digest, up to all 64"
+        raise Refusal("conflict", f"against: several rails are named {against}", hint) from error
     if effective == "true":
         document = None if state.text is None else await asyncio.to_thread(with_defaults, state.text)
         state = structs.replace(state, effective=document)

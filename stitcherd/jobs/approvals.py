@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from shared.ids import now_ms, short_id
+from shared.ids import now_ms, revision_name, short_id
 from shared.models import Decision, RunnerJob
 from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
@@ -118,7 +118,7 @@ class Approvals:
         except (SourceGone, NotJson, WrongShape) as error:
             detail = f"job {short_id(job.id)} cannot be decided under today's rails: {error}"
             raise Refusal("conflict", detail) from error
-        changed = f"the rails changed from {request.rails} to {rails.revision}"
+        changed = f"the rails changed from {revision_name(request.rails_digest)} to {rails.revision}"
         type_ = evaluation.job
         if type_ is None or type_.name != job.type:
             reason = f"{changed}: {evaluation.decision.reason}"
@@ -130,7 +130,7 @@ class Approvals:
             executor=type_.profile.executor,
             tries_max=type_.tries,
             on_interrupt=type_.on_interrupt,
-            rails_revision=rails.revision,
+            rails_digest=rails.digest,
             decision=evaluation.decision,
             request=new,
             reason=changed if new else f"the rails {rails.revision} require no approval",
@@ -145,4 +145,4 @@ class Approvals:
 
 def _is_stale(request: ApprovalRequest, rails: CompiledRails | None) -> bool:
     """Say whether an approval would be void because other rails are in force."""
-    return "rails" in request.pins and (rails is None or rails.revision != request.rails)
+    return not request.holds_under(None if rails is None else rails.digest)

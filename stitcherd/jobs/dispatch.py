@@ -77,7 +77,7 @@ class Dispatcher:
             metadata=metadata,
             tries_max=type_.tries,
             on_interrupt=type_.on_interrupt,
-            rails_revision=decision.rails_revision or "",
+            rails_digest=decision.rails_digest or "",
             actor=actor,
             origin={"dispatch": job_type},
             agent_task_id=agent_task_id,

@@ -213,7 +213,7 @@ class Intake:
             metadata={},
             tries_max=type_.tries,
             on_interrupt=type_.on_interrupt,
-            rails_revision=evaluation.decision.rails_revision or "",
+            rails_digest=evaluation.decision.rails_digest or "",
             actor=actor,
             origin={"trigger": evaluation.decision.trigger},
             delivery_id=delivery_id,

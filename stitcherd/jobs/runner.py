@@ -36,7 +36,7 @@ RailsLookup = Callable[[str], Awaitable[CompiledRails]]
 
 
 class Runner:
-    """Runs claimed jobs as `owner`; `find_rails` returns the rails of a revision or raises LookupError.
+    """Runs claimed jobs as `owner`; `find_rails` returns the rails with a digest or raises LookupError.
 
     `current_limits` returns what may run now. `report_unreachable` gets the name of an executor that could not be
     reached, and why.
@@ -179,7 +179,7 @@ class Runner:
             executor = self._executors[job.executor]
             if resumable is not None and job.cancel_requested:
                 raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
-            rails = await self._find_rails(job.rails_revision)
+            rails = await self._find_rails(job.rails_digest)
             type_ = rails.jobs[job.type]
         except LookupError as missing:
             detail = f"its executor, its rails or its type no longer exist: {missing}"
@@ -227,7 +227,7 @@ class Runner:
         """Requeue a job, or let it wait for the approval of its commit; see `run`."""
         owner = (job.attempt, self._owner)
         if isinstance(cause, CommitNeedsApproval):
-            rules = (await self._find_rails(job.rails_revision)).approvals
+            rules = (await self._find_rails(job.rails_digest)).approvals
             request = rails_approvals.commit_approval_request(
                 job, rules, cause.guards, cause.commit, cause.base, now_ms()
             )

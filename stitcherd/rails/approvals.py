@@ -42,7 +42,7 @@ def approval_request(
         outsiders=waits.outsiders,
         by_asker=rules.by_asker,
         pins=rules.pins,
-        rails=evaluation.decision.rails_revision or "",
+        rails_digest=evaluation.decision.rails_digest or "",
         head_sha=trigger.head_sha,
         text_sha256=_sha256(msgspec.json.encode(read)),
         texts=_texts(trigger),
@@ -66,7 +66,7 @@ def commit_approval_request(
         outsiders=(),
         by_asker=rules.by_asker,
         pins=(),
-        rails=job.rails_revision,
+        rails_digest=job.rails_digest,
         head_sha=None,
         text_sha256="",
         texts={},
@@ -164,7 +164,7 @@ def _request_objection(request: ApprovalRequest, trigger: Trigger, rails: Compil
     """Return why an approval would not be of what was requested, None where it is; the unknown counts as unchanged."""
     if request.expires_at <= now:
         return f"the {request.expires} in which it could be approved are over"
-    if "rails" in request.pins and request.rails != rails.revision:
+    if not request.holds_under(rails.digest):
         return RAILS_CHANGED
     if "head_sha" in request.pins and request.head_sha and trigger.head_sha and request.head_sha != trigger.head_sha:
         return "the change has other commits by now; ask for it again"
@@ -205,4 +205,10 @@ def _decision(
     if trigger is not None and request is not None:
         outcome = CheckOutcome.PASS if verdict is Verdict.ALLOWED else CheckOutcome.FAIL
         checks.append(Check("who", "who", outcome, None, trigger.sender, approvers(request.by)))
-    return Decision(verdict=verdict, reason=reason, rails_revision=rails.revision, checks=tuple(checks))
+    return Decision(
+        verdict=verdict,
+        reason=reason,
+        rails_revision=rails.revision,
+        rails_digest=rails.digest,
+        checks=tuple(checks),
+    )

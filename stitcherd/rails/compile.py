@@ -27,7 +27,7 @@ from stitcherd.sandbox.bubblewrap import SandboxSpec
 _OUTCOMES = {"allow": CheckOutcome.PASS, "require-approval": CheckOutcome.ASK, "deny": CheckOutcome.FAIL}
 
 
-def compile_rails(file: RailsFile, root: YamlNode, *, text: str, revision: str) -> CompiledRails:
+def compile_rails(file: RailsFile, root: YamlNode, *, text: str, digest: str) -> CompiledRails:
     """Return the compiled rails of a file without faults; its warnings are added by the caller."""
     groups = {
         name: Group(
@@ -48,7 +48,7 @@ def compile_rails(file: RailsFile, root: YamlNode, *, text: str, revision: str) 
         for event in dict.fromkeys(spec.on):
             triggers[event].append(rule)
     return CompiledRails(
-        revision=revision,
+        digest=digest,
         text=text,
         outline=outline(file, root),
         mode=file.mode,

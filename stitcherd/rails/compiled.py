@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.api import RailsFault
+from shared.ids import revision_name
 from shared.models import Check, CheckOutcome
 from stitcherd.budget import Budget
 from stitcherd.rails.diff import RailsPart
@@ -186,10 +187,11 @@ class LimitRules(Struct, frozen=True, kw_only=True):
 class CompiledRails(Struct, frozen=True, kw_only=True):
     """One revision of rails.yaml, compiled; `triggers` are by event, in the order of the file.
 
-    `outline` has its parts, for comparing it with another revision.
+    `digest` is the SHA-256 of its text, which identifies it. `outline` has its parts, for comparing it with another
+    revision.
     """
 
-    revision: str
+    digest: str
     text: str
     outline: Mapping[str, RailsPart]
     mode: Literal["enforce", "observe"]
@@ -202,3 +204,8 @@ class CompiledRails(Struct, frozen=True, kw_only=True):
     guards: tuple[GuardRule, ...]
     approvals: ApprovalRules
     limits: LimitRules
+
+    @property
+    def revision(self) -> str:
+        """Return its short name, for people."""
+        return revision_name(self.digest)

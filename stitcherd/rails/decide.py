@@ -162,6 +162,7 @@ def _evaluation(
             verdict=verdict,
             reason=reason,
             rails_revision=rails.revision if rails else None,
+            rails_digest=rails.digest if rails else None,
             trigger=trigger,
             sandbox=sandbox,
             micros=(perf_counter_ns() - started) // 1000,

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, structs
 
 from shared.api import RailsChange, RailsFault, RailsState
-from shared.ids import format_timestamp, now_ms
+from shared.ids import format_timestamp, now_ms, revision_name
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.diff import compare_rails, summarize_changes
 from stitcherd.rails.load import RailsBeingWritten, RailsError, parse_rails, read_rails
@@ -20,21 +20,29 @@ from stitcherd.rails.validate import RailsContext
 
 WRITING_SECONDS = 5.0  # that a file may be open for writing before this is reported as its fault
 MAX_COMPILED = 32  # older revisions that are kept compiled
-REVISION = re.compile(r"r-[0-9a-f]{8}")
+REVISION = re.compile(r"r-([0-9a-f]{8,64})")
 MAX_EVENT_CHANGES = 20  # changes that an event lists; the state lists all
 
 log = logging.getLogger(__name__)
 
 
-class RevisionStore(Protocol):
-    """Where revisions of the rails and the events about them are stored."""
+class AmbiguousRevision(Exception):
+    """Several stored rails begin with the digits that were given."""
 
-    async def save(self, revision: str, text: str, now: int, /) -> None:
-        """Store the text of a revision (`now` in ms); storing it again changes nothing."""
+
+class RevisionStore(Protocol):
+    """Where the texts of the rails and the events about them are stored."""
+
+    async def save(self, digest: str, text: str, now: int, /) -> None:
+        """Store a text by its digest (`now` in ms); storing it again changes nothing."""
         ...
 
-    async def text(self, revision: str, /) -> str | None:
-        """Return the text of a stored revision, or None."""
+    async def text(self, digest: str, /) -> str | None:
+        """Return the stored text with a digest, or None."""
+        ...
+
+    async def find(self, start: str, limit: int, /) -> tuple[str, ...]:
+        """Return at most `limit` digests of stored texts that begin with these hexadecimal digits."""
         ...
 
     async def add_event(self, type_: str, payload: dict[str, Any], now: int, /) -> None:
@@ -88,19 +96,19 @@ class LiveRails:
         """Return the compiled rails of another text, checked as the file is; raises RailsError."""
         return parse_rails(text, self._context, name=self.path.name)
 
-    async def at(self, revision: str) -> CompiledRails:
-        """Return a revision that was in force at some time; raises LookupError if it is unknown or no longer valid."""
-        if self.current is not None and self.current.revision == revision:
+    async def at(self, digest: str) -> CompiledRails:
+        """Return rails that were in force at some time; raises LookupError if they are unknown or no longer valid."""
+        if self.current is not None and self.current.digest == digest:
             return self.current
-        if revision not in self._older:
-            text = await self._store.text(revision)
+        if digest not in self._older:
+            name, text = revision_name(digest), await self._store.text(digest)
             if text is None:
-                raise LookupError(f"rails {revision}")
+                raise LookupError(f"rails {name}")
             try:
                 self._keep(await asyncio.to_thread(self._parse_stored, text))
             except RailsError as error:
-                raise LookupError(f"rails {revision}: {error}") from error
-        return self._older[revision]
+                raise LookupError(f"rails {name}: {error}") from error
+        return self._older[digest]
 
     def state(self) -> RailsState:
         """Return the rails in force and the fault of the file."""
@@ -113,28 +121,41 @@ class LiveRails:
             text=rails.text if rails else None,
             warnings=rails.warnings if rails else (),
             error=self._error,
-            before=self._before,
+            digest=rails.digest if rails else None,
+            before=revision_name(self._before) if self._before else None,
+            before_digest=self._before,
             changes=self._changes,
         )
 
     async def state_against(self, revision: str) -> RailsState:
-        """Return the rails in force and their changes since another revision; raises LookupError if it is unknown."""
-        if not REVISION.fullmatch(revision):
+        """Return the rails in force and their changes since another revision, `r-` and 8 to 64 digits of its digest.
+
+        Raises LookupError if it is unknown, AmbiguousRevision if several begin with these digits.
+        """
+        name = REVISION.fullmatch(revision)
+        digests = await self._store.find(name[1], 2) if name else ()
+        if not digests:
             raise LookupError(f"rails {revision!r}")
-        before, state = await self.at(revision), self.state()
+        if len(digests) > 1:
+            raise AmbiguousRevision(revision)
+        before, state = await self.at(digests[0]), self.state()
         changed = compare_rails(before.outline, self.current.outline) if self.current else ()
-        return structs.replace(state, before=revision, changes=changed, before_text=before.text)
+        return structs.replace(
+            state, before=before.revision, before_digest=before.digest, changes=changed, before_text=before.text
+        )
 
     def _parse_stored(self, text: str) -> CompiledRails:
         return parse_rails(text, self._context._replace(facts=None), name=self.path.name)  # as executors were then
 
     async def _activate(self, rails: CompiledRails) -> None:
         now, before = now_ms(), self.current
-        await self._store.save(rails.revision, rails.text, now)
+        await self._store.save(rails.digest, rails.text, now)
         changed = compare_rails(before.outline, rails.outline) if before else ()
         payload = {
             "revision": rails.revision,
+            "digest": rails.digest,
             "before": before.revision if before else None,
+            "beforeDigest": before.digest if before else None,
             "changes": msgspec.to_builtins(changed[:MAX_EVENT_CHANGES]),
             "changed": len(changed),
             "summary": summarize_changes(changed),
@@ -142,8 +163,8 @@ class LiveRails:
         await self._store.add_event("rails.reloaded", payload, now)
         if before is not None:
             self._keep(before)
-            if before.revision != rails.revision:
-                self._before, self._changes = before.revision, changed
+            if before.digest != rails.digest:
+                self._before, self._changes = before.digest, changed
         self.current, self._error, self._loaded_at = rails, None, format_timestamp(now)
         summary = f": {payload['summary']}" if changed else ""
         log.info("rails %s are in force, mode %s%s", rails.revision, rails.mode, summary)
@@ -168,7 +189,7 @@ class LiveRails:
         log.error("%s:%d:%d: %s%s", self.path.name, error.line, error.column, message, consequence)
 
     def _keep(self, rails: CompiledRails) -> None:
-        self._older.pop(rails.revision, None)
-        self._older[rails.revision] = rails
+        self._older.pop(rails.digest, None)
+        self._older[rails.digest] = rails
         while len(self._older) > MAX_COMPILED:
             del self._older[next(iter(self._older))]

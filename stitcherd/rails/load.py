@@ -85,8 +85,7 @@ def parse_rails(
     file = _validate(root, name)
     if faults := list(check_references(file, root, context)):
         raise RailsError(name, faults)
-    revision = f"r-{hashlib.sha256(content).hexdigest()[:8]}"
-    rails = compile_rails(file, root, text=text, revision=revision)
+    rails = compile_rails(file, root, text=text, digest=hashlib.sha256(content).hexdigest())
     warnings = [*file_warnings(file, root, context.builtins)]
     if context.facts is not None:
         if faults := list(check_executors(rails, root, context.facts)):

@@ -23,14 +23,14 @@ RAILS_ACTOR = "rails"  # who approves where changed rails require no approval
 class Reevaluation(Struct, frozen=True, kw_only=True):
     """What other rails decide about a waiting job; without a `request` they require no approval.
 
-    The fields up to `rails_revision` are named as the columns of the job's table; `reason` is given with the change.
+    The fields up to `rails_digest` are named as the columns of the job's table; `reason` is given with the change.
     """
 
     profile: str
     executor: str
     tries_max: int
     on_interrupt: str
-    rails_revision: str
+    rails_digest: str
     decision: Decision
     request: ApprovalRequest | None
     reason: str
@@ -86,7 +86,7 @@ def replace_request(
         "executor": new.executor,
         "tries_max": new.tries_max,
         "on_interrupt": new.on_interrupt,
-        "rails_revision": new.rails_revision,
+        "rails_digest": new.rails_digest,
         "decision": add_decision(db, new.decision),
     }
     if new.request is None:

@@ -52,7 +52,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any]
     tries_max: int
     on_interrupt: str
-    rails_revision: str
+    rails_digest: str
     actor: str
     origin: dict[str, Any]
     delivery_id: str | None = None

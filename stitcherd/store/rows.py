@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from shared.ids import branch_name, format_timestamp
+from shared.ids import branch_name, format_timestamp, revision_name
 from shared.models import (
     Decision,
     Delivery,
@@ -78,7 +78,8 @@ def job(found: sqlite3.Row) -> RunnerJob:
         tries=Tries(row["tries_used"], row["tries_max"]),
         error=msgspec.json.decode(error, type=Failure) if error else None,
         usage=usage(row["usage"]),
-        rails_revision=row["rails_revision"],
+        rails_revision=revision_name(row["rails_digest"]),
+        rails_digest=row["rails_digest"],
         delivery_id=row["delivery_id"],
         branch=branch_name(row["id"]),
         actor=row["actor"],

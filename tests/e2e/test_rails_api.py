@@ -247,15 +247,18 @@ def test_the_command_line(daemon: DaemonHarness, text: str) -> None:
 
 def test_differences_from_the_rails_of_a_job(daemon: DaemonHarness, text: str) -> None:
     job = deliver(daemon, issue=77)["jobId"]
-    revision = daemon.get(f"/runner-jobs/{job}")["railsRevision"]
+    found = daemon.get(f"/runner-jobs/{job}")
+    revision, digest = found["railsRevision"], found["railsDigest"]
     try:
         daemon.rails.write_text(text + "\nmode: observe\n")
         wait_until(lambda: daemon.get("/rails")["mode"] == "observe" or None, "mode: observe")
         state = daemon.get("/rails")
         wanted = [{"what": "mode", "change": "changed", "keys": [], "line": text.count("\n") + 2}]
         assert (state["before"], state["changes"], "beforeText" in state) == (revision, wanted, False)
-        against = daemon.get(f"/rails?against={revision}")
-        assert (against["changes"], against["beforeText"]) == (wanted, text)
+        assert state["beforeDigest"] == digest
+        for name in (revision, f"r-{digest}"):
+            against = daemon.get(f"/rails?against={name}")
+            assert (against["changes"], against["beforeText"]) == (wanted, text)
         for unknown in ("r-00000000", "%ed%a0%80"):
             reply = daemon.request("GET", f"/rails?against={unknown}")
             assert (reply.status, reply.json["code"]) == (404, "not_found")

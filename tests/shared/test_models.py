@@ -41,6 +41,7 @@ JOB = RunnerJob(
     error=None,
     usage=Usage(),
     rails_revision="r1",
+    rails_digest="r1",
     delivery_id=None,
     branch="stitcher/1",
     actor="uid:0",

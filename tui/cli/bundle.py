@@ -65,7 +65,7 @@ def _bundle_parts(client: DaemonClient, reply: Reply[RunnerJob]) -> Iterator[Par
     if job.delivery_id:
         delivery_id = job.delivery_id
         yield "delivery.json", lambda: _indented(api.get_delivery(client, delivery_id).raw)
-    yield "rails.yaml", lambda: _rails(client, job.rails_revision)
+    yield "rails.yaml", lambda: _rails(client, job.rails_digest)
     for step in job.steps or ():
         if step.output_bytes:
             yield _log_name(step), api.step_log(client, job.id, step.id).read
@@ -80,10 +80,10 @@ def _has_diff(job: RunnerJob, attempt: int) -> bool:
     return any(step.attempt == attempt and step.try_ is not None for step in job.steps or ())
 
 
-def _rails(client: DaemonClient, revision: str) -> bytes | None:
+def _rails(client: DaemonClient, digest: str) -> bytes | None:
     state = api.get_rails(client).value
-    if state.revision != revision:
-        state = api.get_rails(client, against=revision).value
+    if state.digest != digest:
+        state = api.get_rails(client, against=f"r-{digest}").value
         return state.before_text.encode() if state.before_text else None
     return state.text.encode() if state.text else None
 

@@ -128,4 +128,4 @@ def _mark(fault: RailsFault, colour: str, *, text: str) -> StyledLine:
 
 def missing_revision(state: RailsState) -> str | None:
     """Return the previous revision if its text has not been requested yet."""
-    return state.before if state.before_text is UNSET else None
+    return f"r-{state.before_digest}" if state.before_digest and state.before_text is UNSET else None

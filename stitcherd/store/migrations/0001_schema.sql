@@ -5,7 +5,7 @@ CREATE TABLE meta (
 INSERT INTO meta (name, value) VALUES ('instance', lower(hex(randomblob(16))));
 
 CREATE TABLE rails (
-  revision  TEXT PRIMARY KEY,
+  digest    TEXT PRIMARY KEY,             -- SHA-256 of the text
   text      TEXT NOT NULL,
   loaded_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -79,7 +79,7 @@ CREATE TABLE jobs (
   on_interrupt     TEXT NOT NULL CHECK (on_interrupt IN ('fail', 'retry')),
   error            TEXT,
   usage            TEXT,
-  rails_revision   TEXT NOT NULL,
+  rails_digest     TEXT NOT NULL,
   delivery_id      TEXT,
   actor            TEXT NOT NULL,
   created_at       INTEGER NOT NULL,

@@ -26,7 +26,7 @@ NEW = jobs.NewJob(
     metadata={},
     tries_max=1,
     on_interrupt="fail",
-    rails_revision="none",
+    rails_digest="none",
     actor="uid:0",
     origin={},
 )

@@ -91,7 +91,7 @@ class RunnerHarness(Struct):
     limits: ConcurrencyLimits
 
     async def add(self, **more: Any) -> str:
-        job = new_job(**{"rails_revision": self.rails.revision} | more)
+        job = new_job(**{"rails_digest": self.rails.digest} | more)
         await dispatch(self.store, job)
         return job.id
 
@@ -133,9 +133,9 @@ async def open_runner(tmp_path: Path) -> AsyncIterator[RunnerHarness]:
     rails, executor = parse_rails(RAILS), ScriptedExecutor()
     unreachable: list[tuple[str, str]] = []
 
-    async def find_rails(revision: str) -> CompiledRails:
-        if revision != rails.revision:
-            raise LookupError(f"rails {revision}")
+    async def find_rails(digest: str) -> CompiledRails:
+        if digest != rails.digest:
+            raise LookupError(f"rails {digest}")
         return rails
 
     runner = Runner(

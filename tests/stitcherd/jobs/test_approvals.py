@@ -46,7 +46,7 @@ async def wait(store: Store, **more: Any) -> RunnerJob:
     """Store a job that waits on the thread."""
     delivery = new_id()
     guards = (GuardQuestion("stranger", ("crew",)),)
-    request = approval_request(guards=guards, asker="forge:bob", rails=RAILS.revision, texts={})
+    request = approval_request(guards=guards, asker="forge:bob", rails_digest=RAILS.digest, texts={})
     job = new_job(repository="acme/roof", thread=THREAD, delivery_id=delivery, approval=request, **more)
     return await deliver(store, new_delivery(id=delivery, thread=THREAD), job)
 

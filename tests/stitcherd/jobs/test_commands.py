@@ -22,7 +22,7 @@ from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.store.factories import new_job
 
 DECISION = Decision(Verdict.ALLOWED, "by hand", "r-1")
-NEW = new_job(repository="octo-org/api", tries_max=1, rails_revision="r-1")
+NEW = new_job(repository="octo-org/api", tries_max=1, rails_digest="r1")
 
 
 class CommandsHarness:

@@ -25,10 +25,10 @@ async def test_an_allowed_delivery_is_stored_and_its_job_queued(harness: IntakeH
     assert answer.reason == "trigger on-command"
     job, delivery = await harness.job(answer), await harness.delivery(answer)
     assert (job.type, job.profile, job.executor, job.ref) == ("fix", "weaver", "agent", "main")
-    assert (job.repository, job.delivery_id, job.rails_revision) == (
+    assert (job.repository, job.delivery_id, job.rails_digest) == (
         "acme/roof",
         delivery.id,
-        harness.rails.state().revision,
+        harness.rails.state().digest,
     )
     assert (job.actor, job.tries.max) == ("source:mosaic/ann", 2)
     assert isinstance(job.prompt, str)

@@ -64,12 +64,12 @@ async def test_an_unexpected_error_fails_the_job(runners: RunnerHarness, error: 
     assert "a bug in Stitcher" in job.error.detail or error.args[-1] in job.error.detail
 
 
-@pytest.mark.parametrize("more", [{"executor": "gone"}, {"rails_revision": "r-0"}, {"type": "gone"}])
+@pytest.mark.parametrize("more", [{"executor": "gone"}, {"rails_digest": "r0"}, {"type": "gone"}])
 async def test_a_job_without_its_executor_rails_or_type_fails(runners: RunnerHarness, more: dict[str, str]) -> None:
     job = await runners.run(**more)
     assert job.error is not None
     assert (job.status, job.error.code) == (Status.FAILED, "rails_unavailable")
-    assert re.search("gone|r-0", job.error.detail)
+    assert re.search("gone|r0", job.error.detail)
     assert runners.executor.tasks == []
 
 

@@ -58,6 +58,7 @@ def job(identifier: str | None = None) -> RunnerJob:
         error=None,
         usage=Usage(),
         rails_revision=BOOK.revision,
+        rails_digest=BOOK.digest,
         delivery_id=new_id(),
         branch="b",
         actor="source:forge/ann",
@@ -103,7 +104,11 @@ def test_the_request_describes_what_is_to_be_approved(
 ) -> None:
     assert waits.guards == (GuardQuestion("stranger", ("chiefs",)),)
     assert (waits.asker, waits.outsiders, waits.source) == ("forge:ann", ("forge:eve",), "forge")
-    assert (waits.rails, waits.head_sha, waits.pins) == (BOOK.revision, "a" * 40, ("head_sha", "text_hash", "rails"))
+    assert (waits.rails_digest, waits.head_sha, waits.pins) == (
+        BOOK.digest,
+        "a" * 40,
+        ("head_sha", "text_hash", "rails"),
+    )
     assert (waits.expires, waits.expires_at) == ("2h", 1000 + 7_200_000)
     assert approval_request(decide(asked, BOOK, facts), asked, 9000, waits) == waits
     other = replace(asked, commands=(Command("mend", "all of it"),))
@@ -201,10 +206,13 @@ def test_who_may_approve_what(
 
 
 def test_only_what_is_pinned_must_be_unchanged(waits: ApprovalRequest, answer: Callable[..., Trigger]) -> None:
-    loose = replace(waits, pins=(), rails="r-before")
+    loose = replace(waits, pins=(), rails_digest="before")
     changed = answer(quotes=(Quote("forge:eve", "title", "It floods"),), head_sha="b" * 40)
     assert decided(changed, [(job(), loose)]).approves
-    result = decided(answer(), [(job(), replace(waits, rails="r-before"))]).decision
+    result = decided(answer(), [(job(), replace(waits, rails_digest="before"))]).decision
+    assert result.reason.endswith(RAILS_CHANGED)
+    same_name = BOOK.digest[:8] + "0" * 56
+    result = decided(answer(), [(job(), replace(waits, rails_digest=same_name))]).decision
     assert result.reason.endswith(RAILS_CHANGED)
 
 

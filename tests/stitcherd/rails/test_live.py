@@ -12,7 +12,7 @@ import pytest
 
 from shared.api import RailsChange
 from stitcherd.rails.decide import NO_RAILS, decide
-from stitcherd.rails.live import LiveRails
+from stitcherd.rails.live import AmbiguousRevision, LiveRails
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Trigger
@@ -178,7 +178,14 @@ async def test_the_state_and_the_event_list_the_changes(tmp_path: Path, small: s
     assert (newest["before"], newest["revision"]) == (first, parse_rails(more, CONTEXT).revision)
     against = await rails.state_against(first)
     assert (against.before_text, against.changes) == (small, (changed,))
-    for unknown in ("r-00000000", "r-0", "\ud800"):
+    for unknown in ("r-00000000", "r-0", "\ud800", f"r-{'0' * 65}"):
         with pytest.raises(LookupError):
             await rails.state_against(unknown)
+    digest = parse_rails(small, CONTEXT).digest
+    assert (state.before_digest, (await rails.state_against(f"r-{digest}")).before_text) == (digest, small)
+    other = digest[:8] + "".join("1" if digit == "0" else "0" for digit in digest[8:])
+    await StoredRevisions(store).save(other, small + "# another\n", 1)
+    with pytest.raises(AmbiguousRevision):
+        await rails.state_against(first)
+    assert (await rails.state_against(f"r-{digest}")).before_text == small
     await store.close()

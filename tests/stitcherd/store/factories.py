@@ -28,7 +28,7 @@ def new_job(**more: Any) -> NewJob:
         "metadata": {},
         "tries_max": 2,
         "on_interrupt": "fail",
-        "rails_revision": "r1",
+        "rails_digest": "r1",
         "actor": "uid:0",
         "origin": {},
     }
@@ -67,7 +67,7 @@ def approval_request(**more: Any) -> ApprovalRequest:
         "outsiders": ("forge:eve",),
         "by_asker": False,
         "pins": ("rails",),
-        "rails": "r1",
+        "rails_digest": "r1",
         "head_sha": None,
         "text_sha256": "0" * 64,
         "texts": {"title": "1" * 64},

@@ -125,7 +125,7 @@ def reevaluation(request: ApprovalRequest | None) -> Reevaluation:
         executor="smith",
         tries_max=5,
         on_interrupt="retry",
-        rails_revision="r2",
+        rails_digest="r2",
         decision=Decision(Verdict.WAITING, "guard stranger: still", "r2"),
         request=request,
         reason="the rails changed from r1 to r2" if request else "the rails r2 ask nobody",
@@ -136,9 +136,9 @@ async def test_other_rails_replace_the_request(store: Store, wait: Make) -> None
     job = await wait()
     seen = await find_waiting(store, job)
     changed = await store.write(
-        approvals.replace_request, job.id, seen, reevaluation(approval_request(rails="r2")), now_ms()
+        approvals.replace_request, job.id, seen, reevaluation(approval_request(rails_digest="r2")), now_ms()
     )
-    assert (changed.status, changed.rails_revision, changed.profile) == (Status.PENDING, "r2", "careful")
+    assert (changed.status, changed.rails_digest, changed.profile) == (Status.PENDING, "r2", "careful")
     assert (changed.executor, changed.tries.max, changed.version) == ("smith", 5, job.version + 1)
     assert await refused(store, approvals.approve, job.id, "uid:1000", None, now_ms(), seen) == "conflict"
     assert await refused(store, approvals.replace_request, job.id, seen, reevaluation(None), now_ms()) == "conflict"
@@ -156,7 +156,7 @@ async def test_other_rails_that_require_no_approval_queue_the_job(store: Store, 
     job = await wait()
     seen = await find_waiting(store, job)
     queued = await store.write(approvals.replace_request, job.id, seen, reevaluation(None), now_ms())
-    assert (queued.status, queued.rails_revision) == (Status.QUEUED, "r2")
+    assert (queued.status, queued.rails_digest) == (Status.QUEUED, "r2")
     assert (await recorded_events(store, job))[2:] == [("job.approved", "rails"), ("job.queued", "rails")]
 
 
@@ -184,7 +184,9 @@ async def test_a_comment_changes_nothing_once_what_waits_has_changed(
     seen = await find_waiting(store, job)
     result = ApprovalResult(Decision(Verdict.ALLOWED, "zoe may approve", "r1"), job.id, approves=True, reason="fine")
     new = comment(new_delivery, result)
-    await store.write(approvals.replace_request, job.id, seen, reevaluation(approval_request(rails="r2")), now_ms())
+    await store.write(
+        approvals.replace_request, job.id, seen, reevaluation(approval_request(rails_digest="r2")), now_ms()
+    )
     events_before = await recorded_events(store, job)
     stored = await store.write(deliveries.add_answer, new, result, ((job.id, job.version),))
     assert stored == deliveries.ThreadChanged()

@@ -64,7 +64,7 @@ def test_an_older_file_becomes_the_newest_version(db: sqlite3.Connection, monkey
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         migrate.migrate(fresh)
         assert schema(db) == schema(fresh)
-    assert db.execute("SELECT revision, note FROM rails").fetchall() == [("r1", None)]
+    assert db.execute("SELECT digest, note FROM rails").fetchall() == [("r1", None)]
 
 
 def test_a_failing_migration_leaves_the_file_unchanged(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,7 @@ def _fill(db: sqlite3.Connection) -> list[Row]:
             "tries_max": 3,
             "on_interrupt": "fail",
             "error": '{"code":"gates_failed","detail":"tests failed"}' if status == "FAILED" else None,
-            "rails_revision": "r-1",
+            "rails_digest": "r1",
             "actor": "uid:0",
             "created_at": NOW - (120 - key) * HOUR // 2 - 1,
             "cancel_requested": chance.randrange(2),

@@ -14,6 +14,7 @@ from tests.tui.fake_api import FakeApi, RunStitcher
 
 RAILS: dict[str, Any] = {
     "revision": "r-4f2a91c0",
+    "digest": documents.DIGEST,
     "loadedAt": None,
     "mode": "enforce",
     "path": "rails.yaml",
@@ -83,10 +84,10 @@ def test_a_bundle_contains_everything(job: dict[str, Any], stitcher: RunStitcher
 def test_rails_of_an_earlier_revision_are_requested(
     job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path
 ) -> None:
-    api.answers["GET /rails"] = 200, {**RAILS, "revision": "r-00000000", "beforeText": "version: 1 # then\n"}
+    api.answers["GET /rails"] = 200, {**RAILS, "digest": f"4f2a91c0{'1' * 56}", "beforeText": "version: 1 # then\n"}
     assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "b"))[0] == 0
     assert unpacked((tmp_path / "b").read_bytes())["rails.yaml"] == b"version: 1 # then\n"
-    assert ("GET /rails?against=r-4f2a91c0", None) in api.requests
+    assert (f"GET /rails?against=r-{documents.DIGEST}", None) in api.requests
 
 
 def test_missing_parts_are_listed(job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path) -> None:
