@@ -106,7 +106,7 @@ def test_from_a_webhook_to_a_commit_on_one_screen(
         terminal.until(lambda text: "▲" in text and "nonsense" in text)
         terminal.press("\x1b")
         terminal.until(lambda text: "no filter" in text and "1 of 1" in text)
-        terminal.press("d")
+        terminal.press("D")
         terminal.until(lambda text: "✓ allowed" in text and "issue_comment.created" in text)
         terminal.press("R")
         terminal.until(lambda text: "fix-on-command" in text and "in force" in text)

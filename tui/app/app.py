@@ -78,8 +78,8 @@ class StitcherApp(App[None]):
         self._event_pump.schedule()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the key of the screen that is shown."""
-        return action != "open" or parameters[0] != screen_name(self.screen)
+        """Disable the key of the screen that is shown."""
+        return action != "open" or parameters[0] != screen_name(self.screen) or None
 
     def action_open(self, name: str) -> None:
         """Open a screen, or go back to it."""

@@ -29,7 +29,7 @@ SCREENS = {
     "jobs": ScreenEntry("tui.screens.jobs", "JobsScreen"),
     "job": ScreenEntry("tui.screens.job", "JobScreen"),
     "tail": ScreenEntry("tui.screens.tail", "TailScreen", "t", "tail", hint=True),
-    "deliveries": ScreenEntry("tui.screens.deliveries", "DeliveriesScreen", "d", "deliveries", hint=True),
+    "deliveries": ScreenEntry("tui.screens.deliveries", "DeliveriesScreen", "D", "deliveries", hint=True),
     "rails": ScreenEntry("tui.screens.rails", "RailsScreen", "R", "rails", hint=True),
     "simulation": ScreenEntry("tui.screens.simulation", "SimulationScreen"),
     "why": ScreenEntry("tui.screens.why", "WhyScreen"),

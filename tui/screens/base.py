@@ -5,16 +5,17 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from shared.ids import format_timestamp
 from tui.client.http import DaemonUnreachable
 from tui.screens.session import DaemonConnection, Session, SessionChanged
 from tui.text.plain import plain
 from tui.text.times import time_of_day
-from tui.widgets.bar import STATUS_GAP, Bar, BarSegment, status_alarms
+from tui.widgets.bar import STATUS_GAP, Bar, BarSegment, status_alarms, total_width, whole_segments
 from tui.widgets.lines import LineView, RowView
 
 MIN_SIZE = (60, 15)  # cells
@@ -38,7 +39,7 @@ class BaseScreen(Screen[None]):
         yield Bar(id="banner")
         yield from self.body()
         yield Bar(id="hints")
-        yield Bar(id="small")
+        yield Static("stitcher needs a terminal of at least {} by {} cells".format(*MIN_SIZE), id="small")
 
     def body(self) -> ComposeResult:
         """Yield the widgets between title and hints."""
@@ -50,7 +51,6 @@ class BaseScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show the frame at once; the body follows when its data arrives."""
-        self.query_one("#small", Bar).show([("stitcher needs a terminal of at least 60 by 15 cells", "", "")])
         self.show_session()
         self.show_hints()
 
@@ -65,6 +65,7 @@ class BaseScreen(Screen[None]):
         self.set_class(width < MIN_SIZE[0] or height < MIN_SIZE[1], "-small")
         self.set_class(width < 100, "-narrow")
         self.set_class(width < 80 or height < 20, "-tiny")
+        self.call_after_refresh(self.show_hints)
 
     @on(SessionChanged)
     def session_changed(self) -> None:
@@ -101,11 +102,14 @@ class BaseScreen(Screen[None]):
             self.call_after_refresh(self.show_hints)
 
     def show_hints(self) -> None:
-        """Draw the hints of the keys that work now: first those that change a job, and the help key always."""
+        """Draw the hints of the keys that work now: first those that change a job, and the help key always.
+
+        Hints for which there is no space are left out, the last ones first.
+        """
         self._hints_scheduled = False
-        first: list[BarSegment] = [(" ", "", "")]
-        others: list[BarSegment] = []
-        right: list[BarSegment] = []
+        first: list[list[BarSegment]] = []
+        others: list[list[BarSegment]] = []
+        right: list[list[BarSegment]] = []
         seen = set()
         for key, (_, binding, enabled, _) in self.active_bindings.items():
             if binding.show and enabled and binding.action not in seen:
@@ -113,8 +117,10 @@ class BaseScreen(Screen[None]):
                 press = f"screen.press('{key}')"
                 hint = [(key_name(key), "accent", press), (f" {binding.description}  ", "", press)]
                 changes = key == "enter" or binding.action.startswith("act(")
-                (right if key in RIGHT_HINTS else first if changes else others).extend(hint)
-        self.query_one("#hints", Bar).show([*first, *others], right)
+                (right if key in RIGHT_HINTS else first if changes else others).append(hint)
+        room = self.size.width - sum(map(total_width, right)) - 1
+        shown = whole_segments([[(" ", "", "")], *first, *others], room)
+        self.query_one("#hints", Bar).show(shown, [part for hint in right for part in hint])
 
     def open_input(self, field: Input, text: str) -> None:
         """Show an input and focus it before the next key is handled, so that fast typing triggers no command.
@@ -146,7 +152,7 @@ class BaseScreen(Screen[None]):
             self.app.pop_screen()
 
 
-_KEY_NAMES = {"question_mark": "?", "plus": "+", "slash": "/", "ampersand": "&", "escape": "esc"}
+_KEY_NAMES = {"plus": "+", "slash": "/", "minus": "-", "escape": "esc"}  # that Textual cannot name
 
 
 def breadcrumb(name: str) -> BarSegment:
@@ -156,6 +162,9 @@ def breadcrumb(name: str) -> BarSegment:
 
 def key_name(key: str) -> str:
     """Return a key as people write it."""
+    character = key_to_character(key) or ""
+    if character.isprintable() and not character.isspace() and character:
+        return character
     return _KEY_NAMES.get(key, key.replace("ctrl+", "^"))
 
 

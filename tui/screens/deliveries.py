@@ -48,6 +48,7 @@ class DeliveriesScreen(BaseScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         *[Binding(str(at), f"page({at})", name.lower()) for at, name in enumerate(PAGES, 1)],
         Binding("r", "replay", "replay"),
+        Binding("w", "page(1)", "why", show=False),
         Binding("y", "copy", "copy id", show=False),
     ]
 
@@ -81,6 +82,7 @@ class DeliveriesScreen(BaseScreen):
     def on_mount(self) -> None:
         """Request the newest deliveries."""
         self.deliveries.focus()
+        self.set_interval(1.0, self._tick)
         self._load_missing()
 
     @on(SnapshotReceived)
@@ -100,6 +102,10 @@ class DeliveriesScreen(BaseScreen):
         """Request what is missing once the daemon is back."""
         super().show_session()
         self._load_missing()
+
+    def _tick(self) -> None:
+        if self.is_current:
+            self.deliveries.tick()
 
     def _load_missing(self) -> None:
         if not self._loading and self.session.connection.live:
@@ -149,8 +155,8 @@ class DeliveriesScreen(BaseScreen):
             self.session.open("why", delivery.id)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's way)
-        """Offer only what can be done."""
-        return action not in {"page", "replay", "copy"} or self.deliveries.count > 0
+        """Offer only what can be done; the help dims the rest."""
+        return action not in {"page", "replay", "copy"} or self.deliveries.count > 0 or None
 
     def action_page(self, page: int) -> None:
         """Show another page of the delivery."""

@@ -9,7 +9,7 @@ from shared.models import Delivery
 from tui.client import api
 from tui.screens.session import DAEMON_ERRORS, Session
 from tui.text.jobs import location
-from tui.text.plain import plain
+from tui.text.plain import plain, single_line
 from tui.widgets import pages
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.lines import TextView
@@ -64,7 +64,7 @@ class DeliveryPages(Vertical):
             delivery = self._delivery or (await session.call(api.get_delivery, delivery_id)).value
             body = await session.call(api.get_delivery_body, delivery_id) if self.page == _BODY_PAGE else None
         except DAEMON_ERRORS as error:
-            self.query_one(TextView).show([[(plain(str(error)), "red")]])
+            self.query_one(TextView).show([[(single_line(str(error)), "red")]])
             return
         self._delivery, self._body = delivery, body
         self.draw()

@@ -45,8 +45,9 @@ class ConfirmDialog(ModalScreen[bool]):
 class InputDialog(ModalScreen[str | None]):
     """A question that also takes a text; its result is the text, "" for yes without a text, or None for no.
 
-    A `required` text is focused at once and sent by enter. Otherwise `y` is yes, and `tab` leads to the input.
-    `label` says what the text is, `value` is what the input begins with.
+    `y` is yes; a `required` text is typed after that and sent by enter, another one is reached by `tab` instead. A
+    `form` asks for nothing but the text, which is typed at once. `label` says what the text is, `value` is what the
+    input begins with.
     """
 
     CSS_PATH = "dialogs.tcss"
@@ -59,6 +60,7 @@ class InputDialog(ModalScreen[str | None]):
         *,
         label: str = "a reason",
         required: bool = False,
+        form: bool = False,
         value: str = "",
     ) -> None:
         super().__init__()
@@ -66,6 +68,7 @@ class InputDialog(ModalScreen[str | None]):
         self._lines = lines
         self._label = label
         self._required = required
+        self._form = form
         self._value = value
 
     def compose(self) -> ComposeResult:
@@ -78,8 +81,8 @@ class InputDialog(ModalScreen[str | None]):
             yield Static(id="keys", markup=False)
 
     def on_mount(self) -> None:
-        """Focus a required input."""
-        if self._required:
+        """Focus the input of a form."""
+        if self._form:
             self.query_one(Input).focus()
         self._show_keys()
 
@@ -89,7 +92,11 @@ class InputDialog(ModalScreen[str | None]):
 
     def _show_keys(self) -> None:
         if self.focused:
-            keys = [("enter", "accent"), (f" yes, with {self._label}   ", ""), ("esc", "accent"), (" no", "")]
+            sends = f" send {self._label}   " if self._form else f" yes, with {self._label}   "
+            keys = [("enter", "accent"), (sends, ""), ("esc", "accent"), (" no", "")]
+        elif self._required:
+            yes = f" yes, then type {self._label}   "
+            keys = [("y", "accent"), (yes, ""), ("any other key", "accent"), (" no", "")]
         else:
             keys = [("y", "accent"), (" yes   ", ""), ("tab", "accent"), (f" give {self._label}   ", ""),
                     ("any other key", "accent"), (" no", "")]  # fmt: skip
@@ -109,10 +116,11 @@ class InputDialog(ModalScreen[str | None]):
         if event.key == "escape" or self.focused is None:
             event.stop()
             event.prevent_default()
-            if event.key == "tab":
+            yes = event.key == "y" and self.focused is None
+            if (yes and self._required) or (event.key == "tab" and not self._required):
                 self.query_one(Input).focus()
             else:
-                self.dismiss("" if event.key == "y" and not self.focused else None)
+                self.dismiss("" if yes else None)
 
 
 class ReportDialog(ModalScreen[None]):

@@ -19,7 +19,7 @@ from tui.screens.base import BaseScreen, breadcrumb
 from tui.screens.job_body import JobBody
 from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
 from tui.text.jobs import counted
-from tui.text.plain import plain
+from tui.text.plain import plain, single_line
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.job_row import job_facts, job_title, page_tabs, status_reason
 from tui.widgets.searchable import SearchablePages
@@ -36,11 +36,11 @@ class JobScreen(BaseScreen):
         Binding("c", "act('cancel')", "cancel"),
         Binding("r", "act('retry')", "retry"),
         Binding("a", "act('approve')", "approve"),
-        Binding("d", "act('deny')", "deny"),  # unless the job waits the app has the key: deliveries
+        Binding("d", "act('deny')", "deny"),
         Binding("y", "copy", "copy id", show=False),
         Binding("Y", "copy_page", "copy page", show=False),
         Binding("e", "export", "export"),
-        Binding("o", "pager", "pager"),
+        Binding("vertical_line", "pager", "open in $PAGER", show=False),
     ]
 
     def __init__(self, session: Session, job_id: str) -> None:
@@ -118,7 +118,7 @@ class JobScreen(BaseScreen):
         except DAEMON_ERRORS as error:
             self.show_error(error)
             if self._job is None:
-                self.query_one("#facts", Bar).show([(f" {plain(str(error))}", "red", "")])
+                self.query_one("#facts", Bar).show([(f" {single_line(str(error))}", "red", "")])
         finally:
             self._loading = False
 
@@ -154,9 +154,9 @@ class JobScreen(BaseScreen):
             self._redraw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done."""
+        """Offer only what can be done; the help dims the rest."""
         if action == "act":
-            return bool(self._job and applicable(JOB_ACTIONS[str(parameters[0])], [self._job]))
+            return bool(self._job and applicable(JOB_ACTIONS[str(parameters[0])], [self._job])) or None
         return True
 
     def action_act(self, verb: str) -> None:

@@ -15,7 +15,7 @@ from tui.screens.dialogs import ConfirmDialog, InputDialog
 from tui.screens.jobs_list import JobList, selection_segments
 from tui.screens.session import Session
 from tui.text.jobs import counted
-from tui.text.plain import plain
+from tui.text.plain import plain, single_line
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.inputs import FilterBar
 from tui.widgets.job_row import job_heading
@@ -114,7 +114,7 @@ class JobQueryBar(Vertical):
         if isinstance(error, ApiError):
             segments = fault_segments(error.problem)
         elif error is not None:
-            segments = [(f" ▲ {plain(str(error))}", "red", "")]
+            segments = [(f" ▲ {single_line(str(error))}", "red", "")]
         self._show("fault", segments).display = bool(segments)
 
     def _show(self, name: str, left: list[BarSegment], right: Sequence[BarSegment] = ()) -> Bar:
@@ -177,7 +177,7 @@ async def save_view(session: Session, text: str) -> dict[str, str] | None:
         [],
         [("It becomes a tab, and @name stands for it in every filter.", "dim")],
     ]
-    name = await session.ask(InputDialog("Save this as a view?", lines, label="a name", required=True))
+    name = await session.ask(InputDialog("Save this as a view?", lines, label="a name", form=True))
     if name is None:
         return None
     name = name.removeprefix("@")

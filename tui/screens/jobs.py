@@ -21,7 +21,7 @@ class JobsScreen(BaseScreen):
     """The screen below all others."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "see", "see what changed"),
+        Binding("m", "simulate", "simulate"),
         Binding("escape", "dismiss_notice", "hide what is new", show=False),
     ]
 
@@ -109,13 +109,13 @@ class JobsScreen(BaseScreen):
             self.show_title()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's way)
-        """Offer only what can be done."""
+        """Offer only what can be done; the help dims the rest, but for keys that then do something else."""
         notice = self.session.notice
-        if action == "see":
-            return notice is not None and notice.has_changes
+        if action == "simulate":
+            return (notice is not None and notice.has_changes) or None
         return action != "dismiss_notice" or (notice is not None and not notice.rejected)
 
-    def action_see(self) -> None:
+    def action_simulate(self) -> None:
         """Show how the new rails would have decided past deliveries."""
         if self.session.notice:
             self.session.open("simulation", self.session.notice.simulation)

@@ -40,7 +40,7 @@ class JobList(RowView):
         Binding("c", "act('cancel')", "cancel"),
         Binding("r", "act('retry')", "retry"),
         Binding("a", "act('approve')", "approve"),
-        Binding("d", "act('deny')", "deny"),  # without a waiting job the app has the key: deliveries
+        Binding("d", "act('deny')", "deny"),
         Binding("w", "why", "why"),
         Binding("y", "copy", "copy id", show=False),
         Binding("e", "export", "export as JSON lines", show=False),
@@ -151,14 +151,15 @@ class JobList(RowView):
         self.post_message(self.Moved())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done."""
+        """Offer only what can be done; the help dims the rest."""
         if action == "act":
             job_action = JOB_ACTIONS[str(parameters[0])]
-            return job_action.in_bulk if self.all_selected else bool(applicable(job_action, self.selected))
+            possible = job_action.in_bulk if self.all_selected else bool(applicable(job_action, self.selected))
+            return possible or None
         if action == "range":
-            return bool(self.marked)
+            return bool(self.marked) or None
         if action in {"why", "copy", "mark", "open", "export", "all"}:
-            return self.count > 0
+            return self.count > 0 or None
         return True
 
     def action_act(self, verb: str) -> None:

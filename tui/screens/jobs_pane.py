@@ -102,14 +102,14 @@ class JobsPane(Vertical):
         self.redraw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done."""
+        """Offer only what can be done; the help dims the rest, but for keys that then do something else."""
         match action:
             case "filter":
                 return not self.query_one(FilterBar).has_focus
             case "save":
-                return bool(self.job_query.filter)
+                return bool(self.job_query.filter) or None
             case "delete":
-                return bool(self.job_query.tab.filter)
+                return bool(self.job_query.tab.filter) or None
             case "tab":
                 return int(str(parameters[0])) <= len(all_tabs(self._views))
             case "clear":

@@ -27,9 +27,9 @@ class RailsScreen(BaseScreen):
     CSS = "RailsScreen #fault { display: none; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         *[Binding(str(at), f"page({at})", name.lower()) for at, name in enumerate(PAGES, 1)],
-        Binding("s", "simulate", "simulate a file"),
+        Binding("m", "simulate", "simulate"),
         Binding("y", "copy", "copy revision", show=False),
-        Binding("o", "pager", "open in $PAGER", show=False),
+        Binding("vertical_line", "pager", "open in $PAGER", show=False),
     ]
 
     def __init__(self, session: Session, line: int | None = None) -> None:

@@ -32,7 +32,7 @@ class RailsNotice(Struct, frozen=True):
     @property
     def bar(self) -> tuple[list[BarSegment], list[BarSegment]]:
         """The left and the right part of a bar."""
-        see: list[BarSegment] = [("s to see ", "accent", "screen.see")] if self.has_changes else []
+        see: list[BarSegment] = [("m to see ", "accent", "screen.simulate")] if self.has_changes else []
         return [(f" {self.text}", "red" if self.rejected else "green", "app.open('rails')")], see
 
 

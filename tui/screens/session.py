@@ -16,7 +16,7 @@ from tui.client import api
 from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse, NotUtf8
 from tui.screens import SCREENS
 from tui.screens.rails_text import RailsNotice
-from tui.text.plain import plain
+from tui.text.plain import plain, plain_lines
 from tui.widgets.bar import DaemonStatus
 
 P = ParamSpec("P")
@@ -91,7 +91,7 @@ class Session:
 
     def notify(self, text: str, *, error: bool = False) -> None:
         """Show a transient notification."""
-        self._app.notify(plain(text), severity="error" if error else "information", markup=False)
+        self._app.notify(plain_lines(text), severity="error" if error else "information", markup=False)
 
     def copy(self, text: str) -> None:
         """Copy a text to the clipboard, through the terminal."""

@@ -142,7 +142,7 @@ async def simulate_file(session: Session) -> None:
         "Simulate which file?",
         [[(SIMULATION_HELP, "dim")]],
         label="a path",
-        required=True,
+        form=True,
         value=str(session.config / RAILS_FILE),
     )
     path = await session.ask(question)

@@ -15,7 +15,7 @@ from tui.screens.base import BaseScreen, breadcrumb
 from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
 from tui.screens.simulation import simulate_file
 from tui.text.jobs import location
-from tui.text.plain import plain
+from tui.text.plain import plain, single_line
 from tui.widgets import pages
 from tui.widgets.bar import BarSegment
 from tui.widgets.lines import TextView
@@ -27,9 +27,9 @@ class WhyScreen(BaseScreen):
     CSS = "WhyScreen #why { margin: 1 2 0 2; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "act('approve')", "approve"),
-        Binding("d", "act('deny')", "deny"),  # unless the job waits the app has the key: deliveries
-        Binding("o", "rails", "open rails here"),
-        Binding("s", "simulate", "simulate a file"),
+        Binding("d", "act('deny')", "deny"),
+        Binding("R", "rails", "rails"),  # at the decisive line; without one the app has the key
+        Binding("m", "simulate", "simulate"),
     ]
 
     def __init__(self, session: Session, subject: str) -> None:
@@ -75,7 +75,7 @@ class WhyScreen(BaseScreen):
         try:
             self._decision, self._title, self._job = await self.session.call(_decision, self._subject)
         except DAEMON_ERRORS as error:
-            self.query_one(TextView).show([[(plain(str(error)), "red")]])
+            self.query_one(TextView).show([[(single_line(str(error)), "red")]])
             return
         self._loaded = True
         self.show_title()
@@ -100,9 +100,9 @@ class WhyScreen(BaseScreen):
         return next((line for line in (*decisive, *passed) if line is not None), None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what can be done."""
+        """Offer only what can be done; the help dims the rest."""
         if action == "act":
-            return self._job is not None and bool(applicable(JOB_ACTIONS[str(parameters[0])], [self._job]))
+            return bool(self._job and applicable(JOB_ACTIONS[str(parameters[0])], [self._job])) or None
         return action != "rails" or self._rails_line is not None
 
     def action_act(self, verb: str) -> None:

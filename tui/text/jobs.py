@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from shared.models import RunnerJob, Status, StepStatus, Thread
+from shared.models import Result, RunnerJob, Status, StepStatus, Thread
 from tui.text.plain import plain
 from tui.text.times import duration, milliseconds
 
@@ -65,6 +65,17 @@ def elapsed(job: RunnerJob, now: int) -> str:
 def cost(job: RunnerJob) -> str:
     """Return the cost of a job, like `$0.21`, or a dash if unknown."""
     return f"${job.usage.cost_usd:.2f}" if job.usage.cost_usd else DASH
+
+
+def changes(result: Result) -> str:
+    """Return the size of a change, like `+34 -6 in 3 files`."""
+    return f"+{result.additions} -{result.deletions} in {counted(result.files, 'file')}"
+
+
+def more_summary(result: Result) -> list[str]:
+    """Return the lines of a summary that say more than whether, and how much, was changed."""
+    known = {changes(result), "no changes"}
+    return [line for line in result.summary.splitlines() if line not in known]
 
 
 def counted(number: int, noun: str) -> str:

@@ -13,6 +13,16 @@ def plain(text: str) -> str:
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
+def plain_lines(text: str) -> str:
+    """Return the plain lines of a text, joined by line ends."""
+    return "\n".join(map(plain, text.splitlines()))
+
+
+def single_line(text: str) -> str:
+    """Return the lines of a text as one plain line."""
+    return plain(" · ".join(filter(None, map(str.strip, text.splitlines()))))
+
+
 def plain_json(document: bytes) -> str:
     """Return the same JSON document with control characters as JSON escapes; line ends and tabs are kept."""
     text = document.decode("utf-8", "replace").strip()

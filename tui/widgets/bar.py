@@ -55,14 +55,26 @@ class Bar(Static):
 
     def _segments(self) -> list[BarSegment]:
         left, right = list(self._left), list(self._right)
-        room = self.size.width - _total_width(right)
-        if room < min(self.size.width // 3, _total_width(left) + 1):
+        room = self.size.width - total_width(right)
+        if room < min(self.size.width // 3, total_width(left) + 1):
             return left  # too little of the left part would remain
-        return [*_cropped(left, room - 1), (" " * max(room - _total_width(left), 1), "", ""), *right]
+        return [*_cropped(left, room - 1), (" " * max(room - total_width(left), 1), "", ""), *right]
 
 
-def _total_width(segments: Sequence[BarSegment]) -> int:
+def total_width(segments: Sequence[BarSegment]) -> int:
+    """Return the cells that segments take."""
     return sum(cell_len(text) for text, _, _ in segments)
+
+
+def whole_segments(groups: Sequence[Sequence[BarSegment]], room: int) -> list[BarSegment]:
+    """Return the segments of the first groups that fit in `room` cells as a whole."""
+    kept: list[BarSegment] = []
+    for group in groups:
+        room -= total_width(group)
+        if room < 0:
+            break
+        kept += group
+    return kept
 
 
 def _cropped(segments: list[BarSegment], room: int) -> list[BarSegment]:
@@ -120,6 +132,6 @@ def status_load(status: DaemonStatus, now: int, cells: int) -> list[BarSegment]:
         (f"queue {pulse.queued:,}{waiting}{STATUS_GAP}", "" if pulse.queued else "dim", "screen.press('2')")
     ]
     for segments in ([*rate, *queue], queue):
-        if _total_width(segments) <= cells:
+        if total_width(segments) <= cells:
             return segments
     return []

@@ -41,6 +41,7 @@ class DeliveryList(RowView):
         self._items: list[Delivery] = []
         self.next: str | None = None  # what the page behind the last one is asked for with
         self.loaded = False
+        self._drawn_ages: dict[int, str] = {}
 
     @property
     def count(self) -> int:
@@ -52,9 +53,21 @@ class DeliveryList(RowView):
         """The delivery under the cursor."""
         return self._items[self.cursor] if self._items else None
 
+    def tick(self) -> None:
+        """Redraw the visible rows whose ages have changed."""
+        first, last = self.visible_rows
+        for at in range(first, min(last + 1, self.count)):
+            if self._drawn_ages.get(at) != self._age(at):
+                self.refresh_line(at)
+        self._drawn_ages = {at: text for at, text in self._drawn_ages.items() if first <= at <= last}
+
+    def _age(self, at: int) -> str:
+        return age(self._clock() - milliseconds(self._items[at].received_at)).removesuffix(" ago")
+
     def draw(self, at: int, cells: int) -> StyledLine:
         """Return the line of a delivery."""
         each = self._items[at]
+        self._drawn_ages[at] = self._age(at)
         glyph, colour = VERDICT_STYLES[each.verdict]
         event = f"{each.event}.{each.action}" if each.action else each.event
         texts = {
@@ -63,7 +76,7 @@ class DeliveryList(RowView):
             "SOURCE": (plain(each.source), ""),
             "EVENT": (plain(event), ""),
             "THREAD": (location(each.repository, each.thread), ""),
-            "AGE": (age(self._clock() - milliseconds(each.received_at)).removesuffix(" ago"), "dim"),
+            "AGE": (self._drawn_ages[at], "dim"),
         }
         row = [(" " * GAP, "")]
         for name, size in _columns(cells):

@@ -10,6 +10,7 @@ from textual.message import Message
 
 from shared.units import format_size
 from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse, NotUtf8
+from tui.text.plain import single_line
 from tui.widgets.lines import LineView
 from tui.widgets.log_text import CHUNK, ByteRange, LineFormatter, LogRows, LogText, LogTimes, ReadRange
 from tui.widgets.paint import StyledLine, highlight
@@ -111,7 +112,7 @@ class LogView(LineView):
                 if text is self.text:
                     self._insert(span, data, size)
         except ApiError as error:
-            self.note = str(error)
+            self.note = single_line(str(error))
             self.recount()
         except (DaemonUnreachable, InvalidResponse, NotUtf8):
             pass  # the screen shows the state of the connection; the loaded lines stay

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from shared.models import Decision, RunnerJob
 from tui.text import decisions
-from tui.text.jobs import DASH
+from tui.text.jobs import DASH, counted, more_summary
 from tui.text.plain import plain
 from tui.widgets.paint import StyledLine, paint, parse_marks, wrap_line
 
@@ -49,13 +49,13 @@ def result_page(job: RunnerJob, cells: int) -> list[StyledLine]:
             [("commit  ", "dim"), (plain(outcome.commit), "")],
             [("branch  ", "dim"), (plain(job.branch), "")],
             [("change  ", "dim"), (f"+{outcome.additions}", "green"), (f" -{outcome.deletions}", "red"),
-             (f" in {outcome.files} files", "")],
+             (f" in {counted(outcome.files, 'file')}", "")],
             [],
         ]  # fmt: skip
     elif outcome:
         page += [[("nothing was changed", "dim")], []]
     if outcome:
-        page += _prose(outcome.summary, cells)
+        page += _prose("\n".join(more_summary(outcome)), cells)
     used = job.usage
     page += [[], [("tokens  ", "dim"), (f"{used.input_tokens:,} in, {used.output_tokens:,} out", "")]]
     page += [[("cost    ", "dim"), (f"${used.cost_usd:.2f}" if used.cost_usd else DASH, "")]]

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse, NotUtf8
-from tui.text.plain import plain
+from tui.text.plain import plain, single_line
 from tui.widgets.events import EventList
 from tui.widgets.inputs import FindBar
 from tui.widgets.lines import LineView, RowView, TextView
@@ -111,7 +111,7 @@ class LogPanel(Container):
         try:
             found = await asyncio.to_thread(search_log, read, pattern, start, backward=backward)
         except (ApiError, DaemonUnreachable, InvalidResponse, NotUtf8) as error:
-            self._set_note(str(error))
+            self._set_note(single_line(str(error)))
             return
         where = "above" if backward else "below"
         self._set_note("" if found is not None else f"{plain(pattern.decode())} is not {where}")
@@ -158,13 +158,14 @@ class SearchablePages(Container):
         return displayed
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only the actions that apply to the displayed page."""
+        """Offer only the actions that apply to the displayed page; the help dims the others."""
         if action == "follow":
             page = self.page
-            return page.grows if isinstance(page, LogPanel) else isinstance(page, EventList)
+            return (page.grows if isinstance(page, LogPanel) else isinstance(page, EventList)) or None
         if action == "type":
-            free = self.screen.focused is not self.query_one(FindBar)
-            return free and (parameters[0] == "find" or not isinstance(self.page, TextView))
+            if self.screen.focused is self.query_one(FindBar):
+                return False  # the keys are part of the text
+            return parameters[0] == "find" or not isinstance(self.page, TextView) or None
         return True
 
     def action_follow(self) -> None:

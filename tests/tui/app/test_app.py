@@ -82,6 +82,6 @@ async def test_the_palette_offers_the_keys(daemon: FakeDaemon, make_app: MakeApp
         helps = {command.title: command.help for command in pilot.app.get_system_commands(pilot.app.screen)}
         assert {"Tail", "Deliveries", "Rails", "Filter", "Theme"} <= helps.keys()
         assert helps["Tail"] == "key t · stitcher tail"
-        assert helps["Deliveries"] == "key d"
+        assert helps["Deliveries"] == "key D"
         await pilot.press("ctrl+p", *"deliveries", "enter")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, DeliveriesScreen))

@@ -103,7 +103,7 @@ async def test_a_reload_shows_what_it_changes(
         await wait_for_text(pilot, notice, "1 newly allowed")
         body = next(body for path, body in daemon.requests if path == "POST /rails/simulate")
         assert body == {"text": daemon.rails["text"], "limit": 1000}
-        await pilot.press("s")
+        await pilot.press("m")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, SimulationScreen))
         await pilot.press("escape")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))

@@ -108,14 +108,19 @@ async def test_a_denial_needs_a_reason(daemon: FakeDaemon, job: Document, make_a
         await wait_for_text(pilot, "d deny")
         await pilot.press("d")
         await wait_for_text(pilot, "Deny 1 job?")
-        await pilot.press("enter", "space", "enter")
+        await wait_for_text(pilot, "y yes, then type a reason")
+        await pilot.press("n")
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))
+        await pilot.press("d")
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, InputDialog))
+        await pilot.press("y", "enter", "space", "enter")
         await wait_for_text(pilot, "a reason is needed here")
         await pilot.press("y", "escape")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))
         assert answers(daemon) == []
         await pilot.press("d")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, InputDialog))
-        await pilot.press(*"not now", "enter")
+        await pilot.press("y", *"not now", "enter")
         await wait_until(pilot, lambda: answers(daemon) == [("deny", {"reason": "not now"})])
 
 
@@ -127,7 +132,7 @@ async def test_several_jobs_are_denied_together(daemon: FakeDaemon, job: Documen
         await wait_for_text(pilot, "a/d 2")
         await pilot.press("d")
         await wait_for_text(pilot, "Deny 2 jobs?")
-        await pilot.press(*"no", "enter")
+        await pilot.press("y", *"no", "enter")
         await wait_until(pilot, lambda: answers(daemon) == [("deny", {"reason": "no"})] * 2)
 
 

@@ -20,7 +20,7 @@ def deliveries(daemon: FakeDaemon) -> None:
 
 async def test_list_pages_and_new_deliveries(daemon: FakeDaemon, deliveries: Any, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40)) as pilot:
-        await pilot.press("d")
+        await pilot.press("D")
         await wait_for_text(pilot, "000000f9  ✗ denied", "to allow it")
         await pilot.press("2")
         await wait_for_text(pilot, '"action": "created"')
@@ -41,7 +41,7 @@ async def test_list_pages_and_new_deliveries(daemon: FakeDaemon, deliveries: Any
 
 async def test_a_replay_begins_with_a_dry_run(daemon: FakeDaemon, deliveries: Any, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40), notifications=True) as pilot:
-        await pilot.press("d")
+        await pilot.press("D")
         await wait_for_text(pilot, "✗ denied")
         await pilot.press("r")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
@@ -64,7 +64,7 @@ async def test_an_unconfirmed_replay_stays_a_dry_run(
     make_app: MakeApp,
 ) -> None:
     async with make_app().run_test(size=(120, 40)) as pilot:
-        await pilot.press("d")
+        await pilot.press("D")
         await wait_for_text(pilot, "✗ denied")
         await pilot.press("r")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
@@ -75,5 +75,5 @@ async def test_an_unconfirmed_replay_stays_a_dry_run(
 
 async def test_no_deliveries_yet(make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40)) as pilot:
-        await pilot.press("d")
+        await pilot.press("D")
         await wait_for_text(pilot, "nothing came in yet")

@@ -222,5 +222,5 @@ async def test_a_pager_needs_a_terminal(
     daemon.details[job["id"]] = {"steps": [{**documents.step(1, "checkout"), "jobId": job["id"]}]}
     async with make_app(job=job["id"]).run_test(size=(120, 30), notifications=True) as pilot:
         await wait_for_text(pilot, "✓ checkout")
-        await pilot.press("o")
+        await pilot.press("vertical_line")
         await wait_until(pilot, lambda: "suspend" in screen_text(pilot.app).lower())

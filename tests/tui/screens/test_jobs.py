@@ -8,6 +8,7 @@ from textual.pilot import Pilot
 from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
 from tui.screens.dialogs import ConfirmDialog
+from tui.screens.jobs import JobsScreen
 from tui.screens.jobs_list import JobList
 
 
@@ -207,11 +208,17 @@ async def test_a_range_is_marked(daemon: FakeDaemon, make_app: MakeApp) -> None:
         await wait_for_text(pilot, "6 selected")
 
 
-async def test_d_opens_deliveries_unless_a_job_waits(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    daemon.job(1, status="RUNNING")
+@pytest.mark.parametrize("status", ["RUNNING", "PENDING"])
+async def test_deliveries_and_deny_are_different_keys(daemon: FakeDaemon, make_app: MakeApp, status: str) -> None:
+    daemon.job(1, status=status)
     async with make_app().run_test(size=(120, 30)) as pilot:
-        await wait_for_text(pilot, "d deliveries")
+        await wait_for_text(pilot, "D deliveries")
         await pilot.press("d")
+        if status == "PENDING":
+            await wait_for_text(pilot, "Deny 1 job?")
+            await pilot.press("escape")
+        assert isinstance(pilot.app.screen, JobsScreen)
+        await pilot.press("D")
         await wait_until(pilot, lambda: type(pilot.app.screen).__name__ == "DeliveriesScreen")
 
 

@@ -49,7 +49,7 @@ async def test_the_text_goes_to_a_pager(make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40), notifications=True) as pilot:
         await pilot.press("R")
         await wait_for_text(pilot, "profile: weaver")
-        await pilot.press("o")
+        await pilot.press("vertical_line")
         await wait_until(
             pilot, lambda: "suspend" in screen_text(pilot.app).lower()
         )  # what a test stands in has no terminal

@@ -30,7 +30,7 @@ SCREENS: dict[str, tuple[Step, ...]] = {
     "diff": ((("enter", "3"), "@@ -4,9"),),
     "why": ((("w",), "to allow it"),),
     "tail": ((("t",), "gate.failed"),),
-    "deliveries": ((("d",), "DENIED"),),
+    "deliveries": ((("D",), "DENIED"),),
     "rails": ((("R",), "kept r-4f2a91c0"),),
     "changes": ((("R",), "kept r-4f2a91c0"), (("2",), "+++ r-4f2a91c0")),
     "simulation": (((), "reason 1"),),

@@ -38,13 +38,13 @@ async def test_the_decisive_line_of_the_rails_is_opened(daemon: FakeDaemon, make
     async with make_app().run_test(size=(120, 30)) as pilot:
         await wait_for_text(pilot, "api#7")
         await pilot.press("w")
-        await wait_for_text(pilot, "o open rails here")
+        await wait_for_text(pilot, "to allow it: add her", "R rails")
         assert "a approve" not in screen_text(pilot.app)
-        await pilot.press("o")
+        await pilot.press("R")
         await wait_for_text(pilot, "▶   6     profile: weaver")
         await pilot.press("escape")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, WhyScreen))
-        await pilot.press("s")
+        await pilot.press("m")
         await wait_for_text(pilot, "Simulate which file?")
 
 

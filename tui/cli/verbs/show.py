@@ -16,7 +16,8 @@ from tui.cli.terminal import Terminal
 from tui.client import api
 from tui.text.decisions import Paint
 from tui.text.diffs import diff_colour, diff_line
-from tui.text.jobs import DASH, STEP_STYLES, cost, elapsed, job_state, location
+from tui.text.events import payload_text
+from tui.text.jobs import DASH, STEP_STYLES, changes, cost, elapsed, job_state, location, more_summary
 from tui.text.plain import plain, truncate
 from tui.text.table import align_columns, join_cells
 from tui.text.times import duration, time_of_day
@@ -103,9 +104,8 @@ def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
             facts.append(("", plain(job.error.hint)))
     if job.result:
         result = job.result
-        changes = f"+{result.additions} -{result.deletions} in {result.files} files"
-        facts.append(("result", f"{plain(result.commit)}, {changes}" if result.commit else "no change"))
-        facts += [("", plain(line)) for line in result.summary.splitlines()]
+        facts.append(("result", f"{plain(result.commit)}, {changes(result)}" if result.commit else "no change"))
+        facts += [("", plain(line)) for line in more_summary(result)]
     if job.decision:
         decision = job.decision
         why = f"(stitcher why {ids.short_id(job.id)})"
@@ -140,6 +140,5 @@ def _step_cells(step: JobStep) -> list[str]:
 
 
 def _event_line(event: JobEvent) -> str:
-    payload = " ".join(f"{key}={' '.join(str(value).split())}" for key, value in event.payload.items())
     when = time_of_day(plain(event.timestamp))
-    return f"  {when}  {plain(event.type):16}  {truncate(plain(payload), 100)}".rstrip()
+    return f"  {when}  {plain(event.type):16}  {truncate(payload_text(event.payload), 100)}".rstrip()

@@ -34,7 +34,7 @@ def test_show_prints_the_whole_job(api: FakeApi, stitcher: RunStitcher) -> None:
                 ),
                 documents.step(4, "agent", **agent, **{"try": 2}, status="RUNNING", exitCode=None, durationMs=None),
             ],
-            events=[documents.event(n, "job.created", trigger=f"t{n}\n\x1b") for n in range(20)],
+            events=[documents.event(n, "job.created", trigger=f"t{n}\n\x1b", reason=None) for n in range(20)],
             decision=documents.DECISION,
         ),
     )
@@ -58,3 +58,11 @@ def test_show_prints_the_whole_job(api: FakeApi, stitcher: RunStitcher) -> None:
     assert "denied: who: github:drive-by is in none of team, mosaic (stitcher why 7f3a1c9d)" in out
     assert lines[-1] == "  14:02:11.284  job.created       trigger=t19 \\x1b"
     assert "t7" not in out
+
+
+def test_the_size_of_a_change_is_printed_once(api: FakeApi, stitcher: RunStitcher) -> None:
+    result = {"commit": "4be1f00d", "files": 1, "additions": 2, "deletions": 2, "summary": "+2 -2 in 1 file"}
+    api.answers["GET /runner-jobs/7f3a1c9d"] = (200, documents.job(prompt="p", result=result))
+    out = stitcher("show", "7f3a1c9d")[1]
+    assert out.count("+2 -2 in 1 file") == 1
+    assert "1 files" not in out
