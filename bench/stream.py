@@ -23,6 +23,7 @@ from stitcherd.http.auth import CALLER, Caller
 from stitcherd.http.feed import EventFeed
 from stitcherd.http.responses import Handler, problem_middleware
 from stitcherd.http.routes import ROUTES
+from stitcherd.http.slots import Slots
 from stitcherd.http.state import STATE, AppState
 from stitcherd.store.events import add_event
 from stitcherd.store.sqlite import Store
@@ -98,7 +99,9 @@ async def _as_operator(request: web.Request, handler: Handler) -> web.StreamResp
 
 async def _serve_stream(store: Store, feed: EventFeed, path: Path) -> web.AppRunner:
     app = web.Application(middlewares=[problem_middleware, _as_operator])
-    app[STATE] = cast("AppState", SimpleNamespace(store=store, feed=feed))
+    app[STATE] = cast(
+        "AppState", SimpleNamespace(store=store, feed=feed, streams=Slots("event streams", each=1, total=1000))
+    )
     (route,) = (route for route in ROUTES if route.path == "/events")
     app.router.add_get("/events", route.__call__, allow_head=False)
     server = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

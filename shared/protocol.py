@@ -22,6 +22,7 @@ STATUS_BY_CODE = {
     "internal": 500,
     "storage_unavailable": 503,
     "shutting_down": 503,
+    "busy": 503,
 }
 
 PAGE_DEFAULT = 100

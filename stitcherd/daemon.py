@@ -27,7 +27,7 @@ from stitcherd.gates import BUILTINS
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
-from stitcherd.http.server import PROTOCOL_OPTIONS, listen
+from stitcherd.http.server import listen, listen_locally
 from stitcherd.http.state import AppState
 from stitcherd.http.unix_socket import bind_socket
 from stitcherd.jobs.approvals import Approvals
@@ -56,7 +56,6 @@ from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
-KEEPALIVE_SECONDS = 3600.0  # of connections to the Unix socket
 MAX_OPEN_FILES = 16_384
 MEMORY_TRIM_SECONDS = 15.0  # a trim takes 1-2 ms
 SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS)
@@ -217,17 +216,12 @@ def _current_limits(rails: LiveRails, health: HealthMonitor, state_dir: Path) ->
 
 async def _start_http(state: AppState, socket: Socket, stack: AsyncExitStack) -> None:
     """Listen on the bound Unix socket and on TCP until `stack` closes."""
-    local = web.AppRunner(
-        local_app(state),
-        **PROTOCOL_OPTIONS,
-        shutdown_timeout=HTTP_SHUTDOWN_SECONDS,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-    )
+    local = web.AppRunner(local_app(state), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
     public = web.AppRunner(public_app(state), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
     for runner in (local, public):
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-    await web.SockSite(local, socket).start()
+    stack.callback((await listen_locally(local, socket)).close)
     http = state.settings.http
     server = await listen(public, http.host, http.port)
     stack.callback(server.close)

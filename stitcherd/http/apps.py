@@ -10,6 +10,7 @@ from stitcherd.http.auth import WRONG_TOKENS, PeerAuthenticator, WrongTokens, id
 from stitcherd.http.openapi import OPENAPI
 from stitcherd.http.responses import Handler, problem_middleware, problem_response
 from stitcherd.http.routes import ROUTES, STREAM
+from stitcherd.http.server import track_request
 from stitcherd.http.state import STATE, AppState
 
 PROBES = {"/healthz", "/readyz"}  # load balancers reach them by any name, and strangers learn nothing there
@@ -17,19 +18,19 @@ PROBES = {"/healthz", "/readyz"}  # load balancers reach them by any name, and s
 
 def public_app(state: AppState) -> web.Application:
     """Return the app for TCP: webhooks and probes for everyone, the API for holders of a token."""
-    app = _make_app(state, origin_middleware, identify_token)
+    app = _make_app(state, track_request, problem_middleware, origin_middleware, identify_token)
     app[WRONG_TOKENS] = WrongTokens()
     return app
 
 
 def local_app(state: AppState) -> web.Application:
     """Return the app for the Unix socket: everything, for the daemon's own user and root."""
-    return _make_app(state, PeerAuthenticator().identify)
+    return _make_app(state, problem_middleware, PeerAuthenticator().identify)
 
 
 def _make_app(state: AppState, *middlewares: Any) -> web.Application:
     body_max = state.settings.http.max_body + 1
-    app = web.Application(middlewares=[problem_middleware, *middlewares], client_max_size=body_max)
+    app = web.Application(middlewares=middlewares, client_max_size=body_max)
     app[STATE] = state
     # GET routes also answer HEAD, except the event stream, which has no end.
     app.add_routes(

@@ -30,6 +30,11 @@ class Caller(Struct, frozen=True):
     workspace: str | None
     permissions: frozenset[Permission] | None
 
+    @property
+    def token(self) -> str | None:
+        """The name of the token; None for the operator, who has all permissions."""
+        return None if self.permissions is None else self.actor
+
     def may(self, permission: Permission | None) -> bool:
         """Return whether the caller has a permission; None needs none."""
         return permission is None or self.permissions is None or permission in self.permissions

@@ -55,7 +55,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     after = request.headers.get("Last-Event-ID") or query.text("after")
     job = query.text("job")
     job_id = None if job is None else await find_job_id(request, job)
-    with state.feed.subscribe() as moved:
+    with state.streams.take(caller(request).token), state.feed.subscribe() as moved:
         newest = await state.feed.catch_up()
         cursor = newest if after is None else _parse_cursor(after)
         await _check_retention(state.store, cursor)

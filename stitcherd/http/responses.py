@@ -60,6 +60,14 @@ def problem_response(refusal: Refusal, status: int | None = None) -> web.Respons
     return response
 
 
+def encode_response(response: web.Response) -> bytes:
+    """Return the bytes of a response for a connection that is closed after it, without having read a request."""
+    body = bytes(response.body) if isinstance(response.body, bytes) else b""
+    fields = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    head = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
 @web.middleware
 async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Convert exceptions of a handler into problem documents."""

@@ -65,7 +65,13 @@ class Route(Struct, frozen=True, kw_only=True):
     def refusals(self) -> set[int]:
         """Return the statuses of the problems that this route may answer."""
         query = self.query or {}
-        statuses = {400, 403, *self.raises}  # invalid HTTP; a host, origin or peer that is not accepted
+        statuses = {
+            400,
+            403,
+            414,
+            431,
+            *self.raises,
+        }  # invalid HTTP; a host, origin or peer that is not accepted; long lines
         if not self.public:
             statuses |= {401, 429}
         if "{" in self.path.replace("{source}", "") or any(schema is ID for schema in query.values()):

@@ -1,13 +1,14 @@
 """The parts of the daemon that HTTP handlers use."""
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shared.api import Meta
 from stitcherd.config.settings import Settings
 from stitcherd.errors import Refusal
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.http.feed import EventFeed
+from stitcherd.http.slots import Slots
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
@@ -17,6 +18,8 @@ from stitcherd.rails.live import LiveRails
 from stitcherd.store.sqlite import Store
 
 SHUTDOWN_RETRY_SECONDS = 5
+STREAMS_EACH = 16  # event streams of one token
+STREAMS_MAX = 256  # of all tokens
 
 
 class AppState(Struct):
@@ -33,6 +36,7 @@ class AppState(Struct):
     feed: EventFeed
     meta: Meta
     health: HealthMonitor
+    streams: Slots = field(default_factory=lambda: Slots("event streams", each=STREAMS_EACH, total=STREAMS_MAX))
     stopping_since: str | None = None
 
     @property

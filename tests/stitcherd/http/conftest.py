@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ from stitcherd.executors.health import HealthMonitor
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
-from stitcherd.http.server import listen
+from stitcherd.http.server import listen, listen_locally
 from stitcherd.http.state import AppState
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
@@ -144,11 +145,13 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
             meta=meta,
             health=HealthMonitor({}),
         )
-        runners = [web.AppRunner(app(state), auto_decompress=False) for app in (local_app, public_app)]
+        runners = [web.AppRunner(app(state)) for app in (local_app, public_app)]
         for app_runner in runners:
             await app_runner.setup()
             closing.push_async_callback(app_runner.cleanup)
-        await web.UnixSite(runners[0], str(tmp_path / "s")).start()
+        bound = socket.socket(socket.AF_UNIX)
+        bound.bind(str(tmp_path / "s"))
+        closing.callback((await listen_locally(runners[0], bound)).close)
         server = await listen(runners[1], "127.0.0.1", 0)
         closing.callback(server.close)
         queue.start()

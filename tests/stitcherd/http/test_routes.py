@@ -26,16 +26,16 @@ async def test_an_unknown_parameter_is_refused_as_documented(api: HttpHarness, n
 @pytest.mark.parametrize(
     ("name", "refusals"),
     [
-        ("GET /healthz", {400, 403}),
-        ("GET /meta", {400, 401, 403, 429}),
-        ("GET /pulse", {400, 401, 403, 422, 429}),
-        ("GET /runner-jobs", {400, 401, 403, 404, 409, 422, 429}),
-        ("GET /runner-jobs/{job}", {400, 401, 403, 404, 409, 422, 429}),
-        ("GET /events", {400, 401, 403, 404, 409, 410, 422, 429}),
-        ("POST /runner-jobs/{job}/cancel", {400, 401, 403, 404, 409, 413, 415, 422, 429, 503}),
-        ("POST /runner-jobs/bulk", {400, 401, 403, 413, 415, 422, 429, 503}),
-        ("POST /rails/simulate", {400, 401, 403, 413, 415, 422, 429}),
-        ("POST /stitcher/webhook", {400, 401, 403, 404, 413, 415, 422, 503}),
+        ("GET /healthz", {400, 403, 414, 431}),
+        ("GET /meta", {400, 401, 403, 414, 431, 429}),
+        ("GET /pulse", {400, 401, 403, 414, 431, 422, 429}),
+        ("GET /runner-jobs", {400, 401, 403, 414, 431, 404, 409, 422, 429}),
+        ("GET /runner-jobs/{job}", {400, 401, 403, 414, 431, 404, 409, 422, 429}),
+        ("GET /events", {400, 401, 403, 414, 431, 404, 409, 410, 422, 429}),
+        ("POST /runner-jobs/{job}/cancel", {400, 401, 403, 414, 431, 404, 409, 413, 415, 422, 429, 503}),
+        ("POST /runner-jobs/bulk", {400, 401, 403, 414, 431, 413, 415, 422, 429, 503}),
+        ("POST /rails/simulate", {400, 401, 403, 414, 431, 413, 415, 422, 429}),
+        ("POST /stitcher/webhook", {400, 401, 403, 414, 431, 404, 413, 415, 422, 503}),
     ],
 )
 def test_refusals_follow_from_what_a_route_takes(name: str, refusals: set[int]) -> None:
