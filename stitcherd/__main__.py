@@ -12,7 +12,9 @@ from shared import VERSION, locations
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS, rails_context, requested_sandboxes, serve
-from stitcherd.http.unix_socket import UnsafeSocketPath
+from stitcherd.http.server import AddressUnavailable
+from stitcherd.http.unix_socket import UnusableSocketPath
+from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.processes.file_lock import LockHeld
 from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.sandbox.bubblewrap import missing_sandbox_warnings
@@ -45,17 +47,27 @@ def main() -> int:
         os.environ.pop(name, None)  # they were read; no child may inherit them by mistake
     try:
         asyncio.run(serve(directory, settings))
-    except (
-        LockHeld,
-        UnsafeSocketPath,
-        NewerDatabase,
-        StorageUnavailable,
-        OSError,
-        sqlite3.Error,
-    ) as error:
+    except (LockHeld, UnusableSocketPath, NewerDatabase, AddressUnavailable) as error:
         print(f"stitcherd: {error}", file=sys.stderr)
         return 1
+    except (StorageUnavailable, OSError, sqlite3.Error) as error:
+        print(f"stitcherd: {_storage_fault(error, settings)}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _storage_fault(error: Exception, settings: Settings) -> str:
+    """Return why the state directory cannot be used, and the remedy."""
+    state_dir = Path(settings.daemon.state_dir)
+    reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    if shortage_reason(state_dir) is not None:
+        remedy = "free some space there"
+    elif "locked" in reason:
+        remedy = "end the other program that uses stitcher.db there"
+    else:
+        remedy = "choose a directory of your own as daemon.state_dir in stitcherd.toml"
+    return f"the state directory {state_dir} cannot be used: {where}{reason}; {remedy}"
 
 
 def check_files(path: Path, settings: Settings) -> int:

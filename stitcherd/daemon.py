@@ -34,7 +34,7 @@ from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator, configured_facts
-from stitcherd.jobs.free_space import shortage_reason
+from stitcherd.jobs.free_space import make_room_at_start, shortage_reason
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.recovery import recover_running_jobs
 from stitcherd.jobs.retention import run_retention
@@ -66,7 +66,7 @@ log = logging.getLogger("stitcherd")
 async def serve(directory: Path, settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
-    Raises LockHeld, UnsafeSocketPath, NewerDatabase, StorageUnavailable, OSError, sqlite3.Error.
+    Raises LockHeld, UnusableSocketPath, AddressUnavailable, NewerDatabase, StorageUnavailable, OSError, sqlite3.Error.
     """
     stop = _handle_signals()
     _configure_process()
@@ -74,6 +74,7 @@ async def serve(directory: Path, settings: Settings) -> None:
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         stack.enter_context(acquire_lock(state_dir / "lock", f"state directory {state_dir}"))
+        await make_room_at_start(state_dir)
         socket, socket_lock = bind_socket(socket_path)
         stack.callback(socket_path.unlink, missing_ok=True)
         stack.enter_context(socket_lock)

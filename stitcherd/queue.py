@@ -124,9 +124,8 @@ class Queue:
     async def _run_job(self, job_id: str, attempt: int) -> None:
         try:
             await self._run(job_id, attempt)
-        except StorageUnavailable as error:
+        except StorageUnavailable:  # the store logs it
             # Huey has forgotten the message, the job is still QUEUED, and it was the next to start.
-            log.error("job %s could not be started (%s); trying again", job_id, error)  # noqa: TRY400 (caused by the disk, not by our code)
             self._failed.append((job_id, attempt, MAX_PRIORITY))
 
     async def _check_health(self) -> None:

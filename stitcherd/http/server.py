@@ -1,6 +1,8 @@
 """The servers of both apps, with limits on the connections of strangers and on their time."""
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -30,6 +32,10 @@ PROTOCOL_OPTIONS: dict[str, Any] = {
     "max_line_size": REQUEST_LINE_MAX,
     "max_field_size": FIELD_MAX,
 }
+
+
+class AddressUnavailable(Exception):
+    """The TCP address cannot be bound; the text names the key and a remedy."""
 
 
 class _Protocol(web.RequestHandler):
@@ -90,7 +96,7 @@ async def track_request(
 
 
 async def listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
-    """Listen on TCP for an app runner that was set up; raise OSError if the address cannot be bound."""
+    """Listen on TCP for an app runner that was set up; raise AddressUnavailable if the address cannot be bound."""
     loop = asyncio.get_running_loop()
     manager, table = _manager(runner), ConnectionTable()
 
@@ -99,7 +105,12 @@ async def listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
             return _BusyProtocol()
         return _PublicProtocol(table, manager, loop=loop, keepalive_timeout=IDLE_SECONDS, **PROTOCOL_OPTIONS)
 
-    return await loop.create_server(protocol, host, port, backlog=BACKLOG)
+    try:
+        return await loop.create_server(protocol, host, port, backlog=BACKLOG)
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno and error.errno in errno.errorcode else str(error)
+        remedy = "end the program that uses it, or choose another http.listen in stitcherd.toml"
+        raise AddressUnavailable(f"http.listen {host}:{port} cannot be bound: {reason}; {remedy}") from error
 
 
 async def listen_locally(runner: web.AppRunner, bound: socket.socket) -> asyncio.Server:

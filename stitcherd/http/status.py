@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from pydantic import Field
 
 from shared.api import ExecutorState, Health, Readiness, ReadinessCheck
-from shared.ids import now_ms
+from shared.ids import format_timestamp, now_ms
 from stitcherd.errors import Refusal
 from stitcherd.http.auth import CALLER, caller
 from stitcherd.http.requests import RequestBody, parse_body
@@ -35,7 +35,12 @@ async def healthz(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """Return whether webhooks are accepted and jobs can run; the reasons only for authenticated callers."""
     state = request.app[STATE]
-    checks = (_daemon_check(state), _rails_check(state), *map(_executor_check, state.health.states()))
+    checks = (
+        _daemon_check(state),
+        _storage_check(state),
+        _rails_check(state),
+        *map(_executor_check, state.health.states()),
+    )
     ready = all(check.ok for check in checks)
     return json_response(Readiness(ready, checks if CALLER in request else ()), 200 if ready else 503)
 
@@ -81,6 +86,13 @@ async def _pause_state(request: web.Request) -> web.Response:
 def _daemon_check(state: AppState) -> ReadinessCheck:
     detail = "stopping" if state.stopping else "running"
     return ReadinessCheck("daemon", not state.stopping, detail, state.stopping_since or state.meta.started_at)
+
+
+def _storage_check(state: AppState) -> ReadinessCheck:
+    outage = state.store.outage
+    if outage is None:
+        return ReadinessCheck("storage", ok=True, detail="the last write was stored", since=state.meta.started_at)
+    return ReadinessCheck("storage", ok=False, detail=outage.reason, since=format_timestamp(outage.since))
 
 
 def _executor_check(executor: ExecutorState) -> ReadinessCheck:

@@ -90,11 +90,9 @@ class Approvals:
     async def expire_forever(self) -> None:
         """Cancel jobs that were not approved in time, at the start and then at an interval."""
         while True:
-            try:
+            with contextlib.suppress(StorageUnavailable):  # the store logs it
                 for job in await self._store.write(approvals.expire, now_ms()):
                     log.info("job %s: not approved in time", short_id(job.id))
-            except StorageUnavailable as error:
-                log.warning("jobs whose approval expired cannot be looked up (%s); trying again", error)
             await asyncio.sleep(EXPIRY_INTERVAL_SECONDS)
 
     async def _waiting_on_thread(self, new: deliveries.NewDelivery) -> list[tuple[RunnerJob, ApprovalRequest]]:

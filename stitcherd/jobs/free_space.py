@@ -1,12 +1,24 @@
-"""The reserve of free space in the file system of the state directory: no job starts while less is free."""
+"""The reserve of free space in the file system of the state directory: no job starts while less is free.
 
+At start, and hourly, the checkouts of jobs that have ended are deleted early, one after the other, while less is free.
+"""
+
+import logging
 import os
+import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
+from shared.ids import short_id
 from shared.units import format_size
+from stitcherd import processes
+from stitcherd.git.snapshot import remove_tree
+from stitcherd.store.retention import read_expendable
 
 RESERVE_MAX = 512 * 2**20  # bytes
 RESERVE_SHARE = 50  # of a small file system the reserve is this part: 2 %
+
+log = logging.getLogger(__name__)
 
 
 def shortage_reason(state_dir: Path) -> str | None:
@@ -22,3 +34,31 @@ def shortage_reason(state_dir: Path) -> str | None:
     if status.f_bavail * status.f_frsize >= reserve:
         return None
     return f"storage: less than {format_size(reserve)} are free in {state_dir}"
+
+
+async def make_room_at_start(state_dir: Path) -> None:
+    """Delete checkouts that no job needs while space is short, before the store is opened: it may need that space."""
+    directory = state_dir / "checkouts"
+    if shortage_reason(state_dir) is None or not directory.is_dir():
+        return
+    names = [entry.name for entry in directory.iterdir()]
+    expendable = [name for name in names if name.startswith(".")]  # of completed jobs, moved aside
+    try:
+        expendable += read_expendable(state_dir / "stitcher.db", names)
+    except sqlite3.Error as error:
+        log.warning("which checkouts are not needed cannot be read: %s", error)
+    await delete_checkouts(state_dir, expendable)
+
+
+async def delete_checkouts(state_dir: Path, names: Iterable[str]) -> None:
+    """Delete the named checkouts, one after the other, until space is no longer short."""
+    for name in names:
+        if shortage_reason(state_dir) is None:
+            return
+        path = state_dir / "checkouts" / name
+        try:
+            await processes.end_all(name, path)
+            await remove_tree(path)
+            log.warning("job %s: its checkout was deleted to make room", short_id(name))
+        except OSError as error:
+            log.warning("job %s: no room can be made: %s", short_id(name), error)

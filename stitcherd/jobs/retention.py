@@ -11,6 +11,7 @@ from shared.ids import now_ms
 from stitcherd.budget import DAY_MS
 from stitcherd.config.settings import Settings
 from stitcherd.git.checkout import Checkouts
+from stitcherd.jobs.free_space import delete_checkouts, shortage_reason
 from stitcherd.store import retention
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -32,7 +33,7 @@ async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) 
 
 
 async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts) -> None:
-    """Remove the events, bodies and logs past their retention, and the checkouts of failed jobs."""
+    """Remove events, bodies, logs and failed checkouts past their retention; checkouts also while space is short."""
     before = now_ms() - int(settings.retention.events * 1000)
     await _in_batches(store, retention.prune_events, before)
     await _in_batches(store, retention.prune_bodies, before)
@@ -42,6 +43,8 @@ async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts)
         await asyncio.to_thread(shutil.rmtree, state / "logs" / job_id, ignore_errors=True)
     for job_id in await _expired_jobs(store, state / "checkouts", before):
         await checkouts.remove(job_id)
+    if shortage_reason(state) is not None:
+        await delete_checkouts(state, await _expired_jobs(store, state / "checkouts", now_ms()))
 
 
 async def _in_batches(store: Store, prune_some: Callable[..., int], before: int) -> None:

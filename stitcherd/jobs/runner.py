@@ -17,6 +17,7 @@ from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.env_secrets import passed_secrets
+from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.policy import ConcurrencyLimits
@@ -28,6 +29,7 @@ from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+STORAGE_UNAVAILABLE = "storage_unavailable"  # the code of a job that failed for it
 STORE_RETRY_SECONDS = 1.0  # between two tries to store how a job ended, while storage is unavailable
 
 log = logging.getLogger(__name__)
@@ -87,7 +89,7 @@ class Runner:
             return await self._run(job_id, attempt)
         except asyncio.CancelledError:
             if not self._stopping:
-                await self._conclude(job_id, attempt, Failure("cancelled", "the job was cancelled"))
+                await self._fail(job_id, attempt, Failure("cancelled", "the job was cancelled"))
         except steps.Superseded as error:
             log.warning("job %s: %s", short_id(job_id), error)
         finally:
@@ -140,7 +142,7 @@ class Runner:
             return await self._fail(job_id, attempt, outcome)
         # Deleting takes time, and until the conclusion is stored a cancel would win over what is published already.
         done = self._checkouts.move_aside(job_id)
-        await self._conclude(job_id, attempt, outcome)
+        await self._store_outcome(transitions.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
         try:
             await self._checkouts.remove(done)
         except OSError as error:  # the job is completed nevertheless, and retention will try again
@@ -214,12 +216,21 @@ class Runner:
 
     async def _fail(self, job_id: str, attempt: int, failure: Failure) -> bool:
         """Conclude a failed job, or requeue one whose run was lost, as its type's `on_interrupt` says; see `run`."""
-        if failure.code != INTERRUPTED:
-            await self._conclude(job_id, attempt, failure)
-            return True
+        if failure.code == STORAGE_UNAVAILABLE or shortage_reason(Path(self._settings.daemon.state_dir)):
+            await self._make_room(job_id)
+        transition = interruptions.interrupt if failure.code == INTERRUPTED else transitions.conclude
         owner = (attempt, self._owner)
-        status = await self._store_outcome(interruptions.interrupt, job_id, owner, now_ms(), failure)
-        return status != Status.QUEUED
+        return await self._store_outcome(transition, job_id, owner, now_ms(), failure) != Status.QUEUED
+
+    async def _make_room(self, job_id: str) -> None:
+        """Delete the checkout of a job that failed for lack of space, or while there is little: it may be the cause."""
+        if not self._checkouts.directory(job_id).exists():
+            return
+        try:
+            await self._checkouts.remove(job_id)
+            log.warning("job %s: its checkout was deleted to make room", short_id(job_id))
+        except OSError as error:
+            log.warning("job %s: no room can be made: %s", short_id(job_id), error)
 
     async def _wait_again(
         self, job: RunnerJob, cause: ExecutorUnavailable | DailyBudgetExceeded | CommitNeedsApproval
@@ -239,18 +250,23 @@ class Runner:
             reason = unreachable_reason(job.executor, str(cause))
         return await self._store_outcome(interruptions.requeue, job.id, owner, now_ms(), reason) != Status.QUEUED
 
-    async def _conclude(self, job_id: str, attempt: int, outcome: Failure | Result) -> None:
-        await self._store_outcome(transitions.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
-
     async def _store_outcome(
         self, transition: Callable[..., Status | None], job_id: str, *arguments: object
     ) -> Status | None:
-        """Apply a transition, again and again while storage is unavailable; return the job's new status."""
+        """Apply a transition, again and again while storage is unavailable; return the job's new status.
+
+        Where space is missing and the outcome is a failure, the job's checkout is deleted to make room.
+        """
+        logged = False
         while True:
             try:
                 return await self._store.write(transition, job_id, *arguments)
             except StorageUnavailable as error:
-                log.error("job %s: its end could not be stored (%s); trying again", short_id(job_id), error)  # noqa: TRY400 (caused by the disk, not by our code)
+                if not logged:  # the store logs how long the outage lasts
+                    log.error("job %s: its end could not be stored (%s); trying again", short_id(job_id), error)  # noqa: TRY400 (caused by the disk, not by our code)
+                logged = True
+                if error.lacks_space and any(isinstance(argument, Failure) for argument in arguments):
+                    await self._make_room(job_id)
                 await asyncio.sleep(STORE_RETRY_SECONDS)
 
 
@@ -258,7 +274,7 @@ def _unexpected_failure(job_id: str, error: Exception) -> Failure:
     """Describe why a job ended through a full or broken disk, or through a bug of ours, which is logged."""
     if isinstance(error, StorageUnavailable) or (isinstance(error, OSError) and error.errno in STORAGE_ERRNOS):
         reason = error.strerror if isinstance(error, OSError) else error
-        return Failure("storage_unavailable", f"what it did could not be stored: {reason}", "free space, then retry it")
+        return Failure(STORAGE_UNAVAILABLE, f"what it did could not be stored: {reason}", "free space, then retry it")
     error_id = new_id()
     log.error("job %s failed through a bug in Stitcher (%s)", short_id(job_id), error_id, exc_info=error)
     return Failure("internal", f"a bug in Stitcher; the daemon's log has it under {error_id}")

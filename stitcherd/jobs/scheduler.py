@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 
 from shared.ids import now_ms
@@ -12,8 +11,6 @@ from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 POLL_SECONDS = 1.0  # between two looks for held jobs while no job ends: the rails may have changed
-
-log = logging.getLogger(__name__)
 
 
 class Scheduler:
@@ -59,8 +56,7 @@ class Scheduler:
         try:
             limits = self._current_limits()
             held, startable = await self._store.write(scheduling.find_startable, limits, self._workers, now_ms())
-        except StorageUnavailable as error:
-            log.warning("held jobs cannot be looked up (%s); trying again", error)
+        except StorageUnavailable:  # the store logs it
             return True
         for job_id, attempt, priority in startable:
             put(job_id, attempt, priority)

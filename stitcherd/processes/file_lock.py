@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -23,7 +24,7 @@ def acquire_lock(path: Path, what: str) -> TextIO:
         holder = file.read(20).strip() or "unknown"
         file.close()
         raise LockHeld(f"{what} is in use by pid {holder}") from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
+    with suppress(OSError):  # a disk that is full: the lock is held without a pid as well
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"{os.getpid()}\n".encode())
     return file

@@ -1,6 +1,8 @@
 """Deletes old events, bodies and hits in batches; never anything of an unfinished job."""
 
 import sqlite3
+from collections.abc import Collection
+from pathlib import Path
 
 import aiosqlite
 
@@ -44,6 +46,28 @@ def prune_hits(db: sqlite3.Connection, before: int) -> int:
         "DELETE FROM hits WHERE (limit_key, at, job) IN (SELECT limit_key, at, job FROM hits WHERE at < ? LIMIT ?)",
         (before, RETENTION_BATCH),
     ).rowcount
+
+
+def read_expendable(path: Path, job_ids: Collection[str]) -> list[str]:
+    """Return those of the jobs whose checkouts nobody needs, in the order in which to delete them.
+
+    First the jobs that an earlier daemon left running, but for those whose run or publication may go on; then the ones
+    that ended, oldest first. For a start without a running daemon on `path`: it reads on a full disk, too. Raises
+    sqlite3.Error.
+    """
+    db = sqlite3.connect(path.as_uri() + "?mode=rw", uri=True, isolation_level=None)
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the log is then in memory, not in a new file
+        found = db.execute(
+            "SELECT id FROM jobs j WHERE status IN ('COMPLETED', 'FAILED', 'CANCELLED') OR status = 'RUNNING'"
+            " AND NOT EXISTS (SELECT 1 FROM starts s WHERE s.job = j.key AND s.attempt = j.attempt"
+            " AND s.reference IS NOT NULL)"
+            " AND NOT EXISTS (SELECT 1 FROM publications p WHERE p.job = j.key AND p.attempt = j.attempt AND p.active)"
+            " ORDER BY status <> 'RUNNING', completed_at"
+        ).fetchall()
+    finally:
+        db.close()
+    return [job_id for (job_id,) in found if job_id in job_ids]
 
 
 async def past_retention(db: aiosqlite.Connection, job_ids: list[str], before: int) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import aiosqlite
 
-from stitcherd.store.writer import Writer
+from stitcherd.store.writer import StorageOutage, Writer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,6 +34,11 @@ class Store:
         committed = asyncio.Event()
         writer = Writer(path, committed.set)
         return cls(writer, [await _reader(path) for _ in range(READERS)], committed)
+
+    @property
+    def outage(self) -> StorageOutage | None:
+        """Why nothing can be stored, None if the last write was."""
+        return self._writer.outage
 
     async def close(self) -> None:
         """Close the readers, then the writer, which checkpoints the write-ahead log."""

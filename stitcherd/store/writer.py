@@ -13,10 +13,14 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from msgspec import Struct
+
+from shared.ids import format_timestamp, now_ms
 from stitcherd.store.migrate import migrate
 
 P = ParamSpec("P")
@@ -26,6 +30,8 @@ BATCH = 256  # functions in one transaction, at most
 WAL_CHECKPOINT_BYTES = 2 * 2**20  # of write-ahead log before a checkpoint, during which commits wait
 WAL_SIZE_LIMIT = 2**18  # to which the log is truncated after a checkpoint, so that its size shows how much it holds
 BUSY_SECONDS = 2.0  # that another process may lock the file before a write fails
+PROBE_SECONDS = 1.0  # between two writes during an outage, so that its end is noticed
+OUTAGE_LOG_SECONDS = 60.0  # between two lines of the log about the same outage
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +39,26 @@ log = logging.getLogger(__name__)
 class StorageUnavailable(Exception):
     """Nothing was stored: the disk is full, or the database is locked or unreadable."""
 
+    @property
+    def lacks_space(self) -> bool:
+        """Whether room on the disk may help: a quota or a limit of file sizes is reported as an I/O error."""
+        code = getattr(self.__cause__, "sqlite_errorcode", 0)
+        return code & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
+
+class StorageOutage(Struct, frozen=True):
+    """The last write failed: why, and since when (ms) each has."""
+
+    reason: str
+    since: int
+
 
 class _PendingWrite:
-    """A function with its arguments, and the future of its result."""
+    """A function with its arguments, and the future of its result if anybody waits for it."""
 
     __slots__ = ("call", "error", "future", "result")
 
-    def __init__(self, call: Callable[[sqlite3.Connection], Any], future: asyncio.Future[Any]) -> None:
+    def __init__(self, call: Callable[[sqlite3.Connection], Any], future: asyncio.Future[Any] | None) -> None:
         self.call = call
         self.future = future
         self.result: Any = None
@@ -47,7 +66,10 @@ class _PendingWrite:
 
 
 class Writer:
-    """Owns the writing connection of the file at `path`; `on_commit` is called on the loop after a commit."""
+    """Owns the writing connection of the file at `path`; `on_commit` is called on the loop after a commit.
+
+    `outage` is set from a write that failed to the next one that was stored.
+    """
 
     def __init__(self, path: Path, on_commit: Callable[[], None]) -> None:
         self._wal = path.with_name(path.name + "-wal")
@@ -70,6 +92,8 @@ class Writer:
         except BaseException:
             self._db.close()
             raise
+        self.outage: StorageOutage | None = None
+        self._logged_at = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -110,7 +134,10 @@ class Writer:
 
     def _next_batch(self) -> tuple[list[_PendingWrite], bool]:
         batch: list[_PendingWrite] = []
-        work = self._queue.get()
+        try:
+            work = self._queue.get(timeout=PROBE_SECONDS if self.outage else None)
+        except queue.Empty:
+            return [_PendingWrite(_write_version, None)], True
         while work is not None:
             batch.append(work)
             if len(batch) == BATCH:
@@ -128,12 +155,27 @@ class Writer:
                 for work in batch:
                     self._apply(work)
                 self._db.execute("COMMIT")
+            self._note_success()
         except Exception as error:  # noqa: BLE001 (whatever it was, every waiting caller must get it)
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            log.error("nothing of %d writes was stored: %s", len(batch), error)  # noqa: TRY400 (no bug of ours)
+            self._note_failure(str(error))
             for work in batch:
                 work.error = StorageUnavailable(str(error))
+                work.error.__cause__ = error
+
+    def _note_failure(self, reason: str) -> None:
+        """Begin or continue an outage, and log it, once a minute at most."""
+        since = self.outage.since if self.outage else now_ms()
+        if self.outage is None or time.monotonic() - self._logged_at >= OUTAGE_LOG_SECONDS:
+            self._logged_at = time.monotonic()
+            log.error("nothing can be stored since %s: %s", format_timestamp(since), reason)
+        self.outage = StorageOutage(reason, since)
+
+    def _note_success(self) -> None:
+        if self.outage is not None:
+            log.warning("storage is available again; it was not since %s", format_timestamp(self.outage.since))
+            self.outage = None
 
     def _all_at_once(self, batch: list[_PendingWrite]) -> bool:
         self._db.execute("BEGIN IMMEDIATE")
@@ -162,7 +204,7 @@ class Writer:
     def _resolve(self, batch: list[_PendingWrite]) -> None:
         self._on_commit()
         for work in batch:
-            if work.future.done():  # its caller was cancelled
+            if work.future is None or work.future.done():  # its caller was cancelled
                 continue
             if work.error is None:
                 work.future.set_result(work.result)
@@ -177,6 +219,12 @@ class Writer:
                 _, logged, folded = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 # A reader may keep part of the log in use; the next attempt is when it has grown again.
                 self._fold_at = WAL_CHECKPOINT_BYTES if logged == folded else size + WAL_CHECKPOINT_BYTES
+
+
+def _write_version(db: sqlite3.Connection) -> None:
+    """Write a page without changing anything; a transaction that writes none would succeed on a full disk."""
+    [version] = db.execute("PRAGMA user_version").fetchone()
+    db.execute(f"PRAGMA user_version = {version}")
 
 
 STATEMENT_ERRORS = {  # primary result codes that blame the statement, not the disk (sqlite.org/rescode.html)

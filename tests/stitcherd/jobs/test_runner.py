@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import re
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -158,6 +159,31 @@ async def test_an_outcome_is_stored_again_while_storage_is_unavailable(
     monkeypatch.setattr(runners.store, "write", unavailable)
     assert (await runners.run()).status is Status.COMPLETED
     assert failures == 0
+
+
+async def test_the_checkout_of_a_job_that_could_not_be_stored_is_deleted(runners: RunnerHarness) -> None:
+    runners.executor.work = raising(OSError(errno.ENOSPC, "No space left on device"))
+    job = await runners.run()
+    assert job.status is Status.FAILED
+    assert not (runners.state_dir / "checkouts" / job.id).exists()
+
+
+async def test_a_failed_checkout_is_deleted_before_the_end_is_stored_on_a_full_disk(
+    runners: RunnerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "STORE_RETRY_SECONDS", 0.0)
+    write = runners.store.write
+
+    async def full(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if function is transitions.conclude and any((runners.state_dir / "checkouts").iterdir()):
+            cause = sqlite3.OperationalError("database or disk is full")
+            cause.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise StorageUnavailable(str(cause)) from cause
+        return await write(function, *args, **kwargs)
+
+    monkeypatch.setattr(runners.store, "write", full)
+    runners.executor.work = failing("executor_failed")
+    assert (await runners.run()).error == Failure("executor_failed", "it failed")
 
 
 async def test_stop_leaves_interrupted_jobs_to_the_next_daemon(runners: RunnerHarness) -> None:

@@ -130,6 +130,40 @@ async def test_a_full_disk_stores_nothing_until_there_is_room(store: Store, new_
     assert found.body_bytes == 100_000
 
 
+async def test_an_outage_is_logged_once_and_its_end_is_noticed_without_a_write(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "PROBE_SECONDS", 0.01)
+    full = True
+
+    def fail_while_full(_db: sqlite3.Connection) -> None:
+        if full:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+    probe = writer._write_version
+
+    def probe_while_full(db: sqlite3.Connection) -> None:
+        fail_while_full(db)
+        probe(db)
+
+    monkeypatch.setattr(writer, "_write_version", probe_while_full)
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable) as raised:
+            await store.write(fail_while_full)
+        assert raised.value.lacks_space
+    await asyncio.sleep(0.1)
+    assert store.outage is not None
+    assert store.outage.reason == "database or disk is full"
+    assert len(caplog.records) == 1
+    full = False
+    async with asyncio.timeout(20):
+        while store.outage:  # noqa: ASYNC110 (it is set in another thread)
+            await asyncio.sleep(0.01)
+    assert "available again" in caplog.records[-1].message
+
+
 @contextmanager
 def held_by_another(path: Path) -> Iterator[None]:
     with subprocess.Popen(
