@@ -9,9 +9,12 @@ from shared.models import Check, CheckOutcome, Remedy
 from stitcherd.rails.compiled import TriggerRule
 from stitcherd.rails.globs import fold, joined_names
 from stitcherd.rails.verdicts import Objection, combine_remedies
+from stitcherd.sources.text import COMMAND_EVENTS, COMMENT_MAX, find_mention
 from stitcherd.sources.trigger import Trigger
 
 _FAIL = CheckOutcome.FAIL  # looking up an enum member costs as much as creating a check
+_MALFORMED = "a command is a line of its own that starts with the mention and a verb of letters, digits, - and _"
+_TOO_LONG = f"a text of more than {COMMENT_MAX:,} characters has no commands"
 _MAX_TYPOS_CHECKED = 8  # commands of a comment that are compared; a sender may write thousands
 _TYPO_DEPTH = 4  # deeper than any condition: a mistyped command is the nearest miss
 
@@ -34,8 +37,9 @@ class NearMiss(Struct, frozen=True):
 class _Delivery(Struct, frozen=True):
     """The facts of a delivery that triggers look at, computed once for all of them."""
 
-    verbs: dict[str, str]  # verb → its free text
+    verbs: dict[str, str]  # verb → its free text, in the order of the text
     written: str
+    malformed: str | None  # why a mention of the bot is not a command
     repository: str
     assignees: frozenset[str]
     assigned: str
@@ -56,6 +60,8 @@ class _FailedCondition(Struct, frozen=True, gc=False):
 def match_triggers(rules: tuple[TriggerRule, ...], trigger: Trigger, bot: str | None) -> TriggerMatch | NearMiss:
     """Return the first trigger whose conditions all hold; `rules` must not be empty."""
     delivery = _delivery(trigger, bot)
+    if len(delivery.verbs) > 1:
+        rules = _in_order_of_the_text(rules, delivery.verbs)
     checks: list[Check] = []
     nearest, nearest_depth = rules[0], -1
     for rule in rules:
@@ -67,7 +73,8 @@ def match_triggers(rules: tuple[TriggerRule, ...], trigger: Trigger, bot: str | 
                 checks.append(_passed(rule, trigger, delivery))
                 return TriggerMatch(checks, rule, delivery.verbs.get(rule.command or "", ""))
             depth, seen, wanted = miss.depth, miss.seen, miss.wanted
-        checks.append(Check(rule.check, "trigger", _FAIL, rule.line, seen, wanted))
+        because = delivery.malformed if depth == 0 else None
+        checks.append(Check(rule.check, "trigger", _FAIL, rule.line, seen, wanted, because))
         if depth > nearest_depth:
             nearest, nearest_depth = rule, depth
     verbs = list(delivery.verbs)[:_MAX_TYPOS_CHECKED]
@@ -81,17 +88,31 @@ def match_triggers(rules: tuple[TriggerRule, ...], trigger: Trigger, bot: str | 
         checks[at] = replace(checks[at], because=f"did you mean {command}?")
         if nearest_depth < _TYPO_DEPTH:
             nearest, nearest_depth = rule, _TYPO_DEPTH
-    return NearMiss(checks, _objection(nearest, list(_failed_conditions(nearest, delivery))))
+    return NearMiss(checks, _objection(nearest, list(_failed_conditions(nearest, delivery)), delivery.malformed))
+
+
+def _in_order_of_the_text(rules: tuple[TriggerRule, ...], verbs: dict[str, str]) -> tuple[TriggerRule, ...]:
+    """Return the rules with those for commands in the order in which the text has the commands, absent ones last.
+
+    The first command of a text decides, whatever the order of the rules. Rules without a command keep their places.
+    """
+    places = {verb: place for place, verb in enumerate(verbs)}
+    wanted = [rule for rule in rules if rule.command is not None]
+    ordered = iter(sorted(wanted, key=lambda rule: places.get(rule.command or "", len(places))))
+    return tuple(rule if rule.command is None else next(ordered) for rule in rules)
 
 
 def _delivery(trigger: Trigger, bot: str | None) -> _Delivery:
     verbs: dict[str, str] = {}
     for command in trigger.commands:
         verbs.setdefault(command.verb, command.text)
+    text = None if verbs else _command_text(trigger)
+    mention = text and find_mention(text, bot)
     logins = (each.rpartition(":")[2] for each in trigger.assignees)
     return _Delivery(
         verbs=verbs,
-        written=joined_names((f"@{bot or 'bot'} {verb}" for verb in verbs), "no command"),
+        written=mention or joined_names((f"@{bot or 'bot'} {verb}" for verb in verbs), "no command"),
+        malformed=(_MALFORMED if len(text) <= COMMENT_MAX else _TOO_LONG) if text and mention else None,
         repository=trigger.repository or "",
         assignees=frozenset(map(fold, (*trigger.assignees, *logins))),
         assigned=joined_names(trigger.assignees, "nobody"),
@@ -99,6 +120,13 @@ def _delivery(trigger: Trigger, bot: str | None) -> _Delivery:
         labelled=joined_names(trigger.labels, "no labels"),
         bot=bot,
     )
+
+
+def _command_text(trigger: Trigger) -> str | None:
+    """Return the visible text of a delivery in which commands count, None where it has none."""
+    if trigger.name not in COMMAND_EVENTS or not trigger.quotes or trigger.quotes[-1].kind != "comment":
+        return None
+    return trigger.quotes[-1].text
 
 
 def _failed_conditions(rule: TriggerRule, delivery: _Delivery) -> Iterator[_FailedCondition]:
@@ -133,14 +161,21 @@ def _passed(rule: TriggerRule, trigger: Trigger, delivery: _Delivery) -> Check:
         seen, wanted = delivery.assigned, f"assignee {_assignee(rule, delivery)}"
     else:
         seen, wanted = trigger.name or "", rule.wanted_event
-    return Check(rule.check, "trigger", CheckOutcome.PASS, rule.line, seen, wanted)
+    because = None
+    if rule.command is not None and len(trigger.commands) > 1:
+        verbs = [command.verb for command in trigger.commands]
+        verbs.remove(rule.command)
+        others = joined_names((f"@{delivery.bot or 'bot'} {verb}" for verb in verbs), "")
+        because = f"not run: {others}, since a comment starts one job"
+    return Check(rule.check, "trigger", CheckOutcome.PASS, rule.line, seen, wanted, because)
 
 
-def _objection(rule: TriggerRule, misses: list[_FailedCondition]) -> Objection:
+def _objection(rule: TriggerRule, misses: list[_FailedCondition], malformed: str | None) -> Objection:
     first = misses[0]
     remedies = [Remedy(miss.remedy, rule.line) for miss in misses if miss.remedy is not None]
+    detail = f" ({malformed})" if malformed and first.depth == 0 else ""
     return Objection(
-        f"no trigger matches: {rule.id} wants {first.wanted}, seen {first.seen}",
+        f"no trigger matches: {rule.id} wants {first.wanted}, seen {first.seen}{detail}",
         combine_remedies(remedies) if len(remedies) == len(misses) else None,
     )
 

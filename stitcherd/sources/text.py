@@ -11,6 +11,7 @@ from stitcherd.sources.markdown import plain_lines
 from stitcherd.sources.trigger import Command
 
 COMMENT_MAX = 65_536  # characters, GitHub's limit
+_MENTION_MAX = 40  # characters shown after a mention that is no command
 COMMAND_EVENTS = frozenset({"issue.comment", "change.comment", "change.review", "change.review_comment"})
 TEXT_EVENTS = COMMAND_EVENTS | {"issue.opened", "change.opened"}  # events that bring a new text
 
@@ -71,6 +72,17 @@ def parse_commands(text: str, bot: str | None) -> tuple[Command, ...]:
     return tuple(Command(match[1].lower(), _task(match[2] or "")) for match in matches if match)
 
 
+def find_mention(text: str, bot: str | None) -> str | None:
+    """Return the text from the first mention of the bot to the end of its line, shortened; None without a mention.
+
+    Takes time linear in the text.
+    """
+    if bot is None or f"@{mention_name(bot)}".lower() not in text.lower():
+        return None
+    found = _mention_pattern(mention_name(bot)).search(text)
+    return _task(found[0]) if found else None
+
+
 def _task(text: str) -> str:
     return visible_text(text, marked=False).text.replace("\n", " ").strip()
 
@@ -81,3 +93,8 @@ def _command_pattern(bot: str) -> re.Pattern[str]:
     return re.compile(
         rf" {{0,3}}@{re.escape(bot)}[:,]?[ \t]+([a-z][a-z0-9_-]*)(?:[ \t]+(.*))?", re.ASCII | re.IGNORECASE
     )
+
+
+@lru_cache(maxsize=32)
+def _mention_pattern(bot: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.@/-])@{re.escape(bot)}(?![\w/-])[^\r\n]{{0,{_MENTION_MAX}}}", re.ASCII | re.IGNORECASE)
