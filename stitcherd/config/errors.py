@@ -134,6 +134,8 @@ def _complaint(error: ErrorDetails, names: FileFormat) -> str:
         "string_too_short": "must not be empty",
         "greater_than": f"must be more than {context.get('gt')}",
         "greater_than_equal": f"must be at least {context.get('ge')}",
+        "string_too_long": f"must have at most {context.get('max_length')} characters",
+        "too_long": f"must have at most {context.get('max_length')} entries",
         "less_than_equal": f"must be at most {context.get('le')}",
     }
     return bounds.get(kind, f"is wrong: {error['msg']}")

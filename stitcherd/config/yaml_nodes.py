@@ -206,7 +206,7 @@ def _key(parent: YamlNode, node: YamlNode, event: NodeEvent) -> str:
     key = str(event.value)
     if key in parent.keys:
         first = parent.keys[key][0]
-        raise YamlError(node.line, node.column, f"the key {key!r} is already on line {first}")
+        raise YamlError(node.line, node.column, f"the key {key[:80]!r} is already on line {first}")
     parent.keys[key] = (node.line, node.column)
     return key
 

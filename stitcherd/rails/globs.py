@@ -22,10 +22,7 @@ def name_pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
     `*` matches anything, also `/`. Each step between stars is atomic, so that no name makes matching slow.
     """
-    included = "|".join(_expression(each) for each in patterns if not each.startswith("!"))
-    excluded = "|".join(_expression(each[1:]) for each in patterns if each.startswith("!"))
-    exclusion = rf"(?!(?:{excluded})\Z)" if excluded else ""
-    return re.compile(rf"{exclusion}(?:{included})\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
+    return _compile(patterns, end=r"\Z")
 
 
 def path_pattern(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
@@ -38,8 +35,15 @@ def path_pattern(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
         sign, bare = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
         bare = bare.rstrip("/") or "*"
         starts = (bare, bare.removeprefix("**/")) if bare.startswith("**/") else (bare,)
-        included += [f"{sign}{start}{below}" for start in starts for below in ("", "/*")]
-    return name_pattern(tuple(included)) if included else None
+        included += [f"{sign}{start}" for start in starts]
+    return _compile(tuple(included), end=r"(?:/.*)?\Z") if included else None
+
+
+def _compile(patterns: tuple[str, ...], end: str) -> re.Pattern[str]:
+    included = "|".join(_expression(each) for each in patterns if not each.startswith("!"))
+    excluded = "|".join(_expression(each[1:]) for each in patterns if each.startswith("!"))
+    exclusion = rf"(?!(?:{excluded}){end})" if excluded else ""
+    return re.compile(rf"{exclusion}(?:{included}){end}", re.IGNORECASE | re.ASCII | re.DOTALL)
 
 
 def _expression(pattern: str) -> str:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import signal
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from stitcherd.config.yaml_nodes import YAML_FORMAT, YamlError, YamlNode, parse_
 from stitcherd.rails.compile import compile_rails
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.schema import RailsFile
+from stitcherd.rails.sizes import oversized_parts
 from stitcherd.rails.validate import (
     RailsContext,
     check_executors,
@@ -28,6 +30,7 @@ from stitcherd.rails.validate import (
 )
 
 MAX_FILE_BYTES = 2**20
+MAX_FAULTS = 50  # that are reported: suggesting the right name for each takes some milliseconds
 
 
 class RailsError(Exception):
@@ -83,7 +86,7 @@ def parse_rails(
         raise RailsError(name, [RailsFault(1, 1, f"longer than {MAX_FILE_BYTES // 2**20} MiB")])
     root = _parse_mapping(text, name)
     file = _validate(root, name)
-    if faults := list(check_references(file, root, context)):
+    if faults := list(islice(check_references(file, root, context), MAX_FAULTS)):
         raise RailsError(name, faults)
     rails = compile_rails(file, root, text=text, digest=hashlib.sha256(content).hexdigest())
     warnings = [*file_warnings(file, root, context.builtins)]
@@ -143,12 +146,14 @@ def _parse_mapping(text: str, name: str) -> YamlNode:
 
 
 def _validate(root: YamlNode, name: str) -> RailsFile:
-    faults = list(_empty_values(root))
+    if oversized := list(islice(oversized_parts(root), MAX_FAULTS)):
+        raise RailsError(name, oversized)
+    faults = list(islice(_empty_values(root), MAX_FAULTS))
     try:
         file = RailsFile.model_validate(root.plain())
     except ValidationError as invalid:
         empty = {_position(fault) for fault in faults}
-        found = (_fault(error, root) for error in invalid.errors())
+        found = (_fault(error, root) for error in islice(invalid.errors(), MAX_FAULTS))
         faults += [fault for fault in found if _position(fault) not in empty]
     if faults:
         raise RailsError(name, faults)

@@ -37,6 +37,9 @@ EventName = Literal[
     "check.completed",
 ]
 OUTPUT_PATTERN_MAX = 200  # characters
+GLOB_MAX = 255  # characters
+STARS_MAX = 16  # of one glob
+GLOBS_MAX = 1000  # of one list
 Consequence = Literal["allow", "require-approval", "deny"]
 
 
@@ -77,6 +80,13 @@ def _size(text: str) -> str:
     if total <= 0:
         raise invalid_value(f"{text!r} must be more than 0: write a size like 512MiB")
     return text
+
+
+def _glob(pattern: str) -> str:
+    stars = len(re.findall(r"\*+", pattern))
+    if stars > STARS_MAX:
+        raise invalid_value(f"a glob may have {STARS_MAX} stars, and this one has {stars}")
+    return pattern
 
 
 def _globs(patterns: tuple[str, ...]) -> tuple[str, ...]:
@@ -137,7 +147,8 @@ OutputPattern = Annotated[
     AfterValidator(_output_pattern),
     WithJsonSchema({"format": "regex", "maxLength": OUTPUT_PATTERN_MAX, "minLength": 1, "type": "string"}),
 ]
-Globs = Annotated[tuple[str, ...], AfterValidator(_globs)]
+Glob = Annotated[str, Field(max_length=GLOB_MAX), AfterValidator(_glob)]
+Globs = Annotated[tuple[Glob, ...], Field(max_length=GLOBS_MAX), AfterValidator(_globs)]
 Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"maximum": 1, "minimum": 1, "type": "integer"})]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Money = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]

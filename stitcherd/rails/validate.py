@@ -9,8 +9,10 @@ from stitcherd.config.errors import KeyPath, unknown_name
 from stitcherd.config.yaml_nodes import YamlNode
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.job_warnings import BuiltinFacts, job_warnings
+from stitcherd.rails.reachability import unreachable_events, unreachable_triggers
 from stitcherd.rails.requirements import RuntimeFacts, missing_executor, unenforceable_part
 from stitcherd.rails.schema import RailsFile, SandboxFields
+from stitcherd.rails.sizes import oversized_globs
 from stitcherd.sandbox.bubblewrap import find_exposed_path
 
 _UNSUPPORTED_SECTIONS = {"report": "this version reports nothing on the thread"}
@@ -35,6 +37,8 @@ def check_references(file: RailsFile, root: YamlNode, context: RailsContext) -> 
     yield from _unknown_groups(file, root)
     yield from _invalid_jobs(file, root)
     yield from _unknown_builtins(file, root, context.builtins)
+    yield from unreachable_triggers(file, root)
+    yield from oversized_globs(file, root)
     for section in ("triggers", "guards"):
         yield from _duplicate_ids(root, section)
     yield from _secrets_in_env(file, root, context.secret_names)
@@ -84,6 +88,7 @@ def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, Builti
         elif not group.users and not group.sources:
             message = f"{name} has no members yet: add an account to its users, like github:octocat"
             yield RailsFault(*root.key_at(("people", name)), message)
+    yield from unreachable_events(file, root)
     yield from job_warnings(file, root, builtins)
 
 

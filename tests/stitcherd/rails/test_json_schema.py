@@ -50,6 +50,7 @@ WORDS: dict[str, Any] = {
     "items": lambda value, it: all(fits(each, it) for each in value),
     "required": lambda value, it: set(it) <= set(value),
     "minItems": lambda value, it: len(value) >= it,
+    "maxItems": lambda value, it: len(value) <= it,
     "minLength": lambda value, it: len(value) >= it,
     "maxLength": lambda value, it: len(value) <= it,
     "format": lambda _value, it: it == "regex",
