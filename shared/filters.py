@@ -23,8 +23,9 @@ IS_VALUES = {
     "cancelling": "cancelled, but still running",
     "stuck": "running, without output for 15 minutes",
 }
+STATES = {**{status.lower(): status for status in Status}, "waiting": Status.PENDING}  # the last is what screens say
 KEYS: dict[str, tuple[str, ...]] = {  # with their values, where these are fixed
-    "state": tuple(status.lower() for status in Status),
+    "state": tuple(STATES),
     "type": (),
     "repo": (),
     "profile": (),
@@ -110,7 +111,9 @@ def _parse_term(text: str, at: int) -> tuple[FilterTerm, int]:
         return FilterTerm(TEXT_KEY, (word,), negated), end
     name = key[1].lower()
     if name not in KEYS:
-        raise FilterError(start + 1, f"unknown key {key[1]!r}", nearest(name, KEYS))
+        suggestion = nearest(name, KEYS)
+        known = "" if suggestion else f" (known: {', '.join(KEYS)}; in quotes it is free text)"
+        raise FilterError(start + 1, f"unknown key {key[1]!r}{known}", suggestion)
     parse_value = _VALUE_PARSERS.get(name)
     values, end = [], key.end() - 1
     while end < len(text) and not text[end].isspace():
@@ -146,8 +149,8 @@ def _parse_quoted(text: str, at: int) -> tuple[str, int]:
 
 
 def _parse_state(value: str, column: int) -> str:
-    if value.upper() in Status.__members__:
-        return value.upper()
+    if value.lower() in STATES:
+        return STATES[value.lower()].value
     raise FilterError(column, f"unknown state {value!r}", _suggest(value, "state", "is", IS_VALUES))
 
 

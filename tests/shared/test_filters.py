@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import shared
 from shared import filters
 from shared.filters import TEXT_KEY, Filter, FilterError, FilterTerm, parse_filter
+from shared.models import Status
 
 ORDINARY = st.characters(exclude_categories=("Cs", "Cc"))
 TRICKY = st.sampled_from(list("\\\"\\,-: *%_'<>#/äß\u00a0"))
@@ -50,7 +51,7 @@ def _term(key: str, values: st.SearchStrategy[str], most: int = 3) -> st.SearchS
 
 TERM = st.one_of(
     *(_term(key, VALUE) for key in ("type", "repo", "profile", "agent", "gate")),
-    _term("state", st.sampled_from([state.upper() for state in filters.KEYS["state"]])),
+    _term("state", st.sampled_from([status.value for status in Status])),
     _term("is", st.sampled_from(filters.KEYS["is"])),
     _term("age", AGE.map(lambda age: parse_filter(f"age:{age}").terms[0].values[0])),
     _term(TEXT_KEY, VALUE, most=1),
@@ -81,6 +82,7 @@ def test_parse_and_format_a_filter_with_every_key() -> None:
         ("", ()),
         (" \t\n\u3000", ()),
         ("State:FaiLed,running,failed", (FilterTerm("state", ("FAILED", "RUNNING")),)),
+        ("state:waiting", (FilterTerm("state", ("PENDING",)),)),
         ('gate:"a, b",c', (FilterTerm("gate", ("a, b", "c")),)),
         ("one,two", (FilterTerm(TEXT_KEY, ("one,two",)),)),
         ('"type:fix"', (FilterTerm(TEXT_KEY, ("type:fix",)),)),
@@ -101,9 +103,13 @@ def test_parse_filter(line: str, terms: tuple[FilterTerm, ...]) -> None:
     [
         ("stat:failed", 1, "unknown key 'stat' at column 1 (did you mean state?)"),
         ("x -stat:failed", 4, "unknown key 'stat' at column 4 (did you mean state?)"),
-        ("http://x", 1, "unknown key 'http' at column 1"),
+        (
+            "http://x",
+            1,
+            f"unknown key 'http' (known: {', '.join(filters.KEYS)}; in quotes it is free text) at column 1",
+        ),
         ("state:faild", 7, "unknown state 'faild' at column 7 (did you mean failed?)"),
-        ("state:failed,waiting", 14, "unknown state 'waiting' at column 14 (did you mean is:waiting?)"),
+        ("state:failed,stuck", 14, "unknown state 'stuck' at column 14 (did you mean is:stuck?)"),
         ("is:running", 4, "(did you mean state:running?)"),
         ("is:stuk", 4, "(did you mean stuck?)"),
         ("age:2h", 5, "age takes < or >"),

@@ -35,6 +35,7 @@ class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.bulk: Document | None = None
         self.checks: list[Document] = []
         self.simulation: Document = dict(SIMULATION)
+        self.refused_filter = ""
         self.pruned = 0  # the newest event that retention has removed
         self.dispatch_error: Document | None = None  # the answer to every dispatch
         self.unreachable = False  # answer no request
@@ -211,9 +212,8 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
     def _jobs(self, query: dict[str, list[str]]) -> Answer:
         daemon = self.server
         text = query.get("q", [""])[0]
-        if text.startswith("stat:"):
-            fault = documents.problem(422, "invalid", "unknown key 'stat' at column 1 (did you mean state?)", column=1)
-            return 422, fault
+        if text and text == daemon.refused_filter:
+            return 422, documents.problem(422, "invalid", f"{text} is not for this daemon", column=1)
         statuses = query.get("status")
         found = [job for job in daemon.jobs if not statuses or job["status"] in statuses]
         found = [job for job in found if text in f"{job['repository']}#{job['thread'] and job['thread']['number']}"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import msgspec
+from msgspec import UNSET
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,7 +13,7 @@ from textual.containers import Container, Vertical
 from textual.message import Message
 
 from shared import ids
-from shared.models import JobEvent, RunnerJob
+from shared.models import JobEvent, RunnerJob, Status
 from tui.client import api
 from tui.client.http import DaemonClient
 from tui.screens.job_pages import JobDiff, JobEvents, RemoteStepLog
@@ -86,8 +87,11 @@ class JobBody(Container):
 
     def show(self, document: bytes, job: RunnerJob, events: Iterable[JobEvent]) -> None:
         """Show the current state of a job, of which `document` is the JSON, and add its new events."""
+        first = self.job is None
         self.document, self.job = document, job
         self.steps.show(job)
+        if first and (page := _first_page(job)) != self.page:
+            self.action_page(page)
         self.events.add(events)
         self._load_pages()
         self.draw()
@@ -107,7 +111,7 @@ class JobBody(Container):
         bars = steps.line_width - NAME_CELLS - TIME_CELLS - 3
         marks = f" {'STEPS':{NAME_CELLS}} {elapsed(job, steps.now):>{TIME_CELLS}} "
         self.query_one("#axis", Bar).show(
-            [(marks, "dim", ""), (timeline_axis(steps.timeline, bars) if bars > 15 else "", "dim", "")]
+            [(marks, "dim", ""), (timeline_axis(steps.timeline, bars) if bars > 15 and steps.count else "", "dim", "")]
         )
         if self.shown is self.text:
             self.text.show(
@@ -238,6 +242,14 @@ class JobBody(Container):
     @property
     def _job_id(self) -> str:
         return self.job.id if self.job else ""
+
+
+def _first_page(job: RunnerJob) -> int:
+    """Return the page that a job is opened on: what it waits for, what it changed, or else its log."""
+    if job.status is Status.PENDING:
+        return WHY
+    changed = job.result is not UNSET and job.result is not None and job.result.commit is not None
+    return DIFF if job.status is Status.COMPLETED and changed else LOG
 
 
 def _plain_event(event: JobEvent) -> str:

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from shared.api import Problem
+from shared.filters import FilterError
 from shared.models import Status
 from tui.client.http import ApiError
 from tui.client.views import MAX_TABS, VIEW_NAME, ViewError, load_views, save_views
@@ -33,7 +33,7 @@ class JobTab(Struct, frozen=True):
 
 TABS = (
     JobTab("All"),
-    JobTab("Running", (Status.RUNNING, Status.QUEUED)),
+    JobTab("Running", (Status.RUNNING,)),
     JobTab("Waiting for you", (Status.PENDING,)),
     JobTab("Failed", (Status.FAILED,)),
 )
@@ -88,6 +88,7 @@ class JobQueryBar(Vertical):
     def __init__(self, values: Callable[[], dict[str, Iterable[str]]]) -> None:
         super().__init__()
         self._values = values
+        self.rejected = ""  # a filter with a fault, which is shown; the list is still that of the last one without
 
     def compose(self) -> ComposeResult:
         """Stack the lines."""
@@ -98,21 +99,31 @@ class JobQueryBar(Vertical):
         yield Bar(id="heading")
 
     def draw(self, jobs: JobList, query: JobQuery, tabs: Sequence[JobTab], counts: dict[str, int]) -> None:
-        """Draw all lines; `counts` are the numbers of all jobs by status."""
+        """Draw all lines; `counts` are the numbers of all jobs by status. A filter with a fault is shown instead."""
         tiny, typing = self.screen.has_class("-tiny"), self.query_one(FilterBar).display
         save: list[BarSegment] = [("S save as view ", "dim", "screen.press('S')")] if query.filter else []
         cells = self.size.width - sum(cell_len(text) for text, _, _ in save)
         tab_bar = self._show("tabs", tab_segments(tabs, query.number, counts, cells), save)
         tab_bar.display = not tiny or query.number > 1
-        filter_bar = self._show("filter", filter_segments(query), selection_segments(jobs, sum(counts.values())))
-        filter_bar.display = not typing and (not tiny or bool(query.filter or jobs.marked or jobs.new_above))
+        filter_bar = self._show(
+            "filter", filter_segments(query, self.rejected), selection_segments(jobs, sum(counts.values()))
+        )
+        filter_bar.display = not typing and (
+            not tiny or bool(query.filter or self.rejected or jobs.marked or jobs.new_above)
+        )
         self._show("heading", [(text, style, "") for text, style in job_heading(jobs.line_width, jobs.hidden_columns)])
 
-    def show_error(self, error: Exception | None) -> None:
-        """Show what is wrong with the filter, below the place if it is known; None hides it."""
+    def show_error(self, error: Exception | None, rejected: str = "", before: int = 0) -> None:
+        """Show what is wrong with a filter, below the place if it is known; None hides it.
+
+        `before` is the number of characters of a view's filter, which are shown first.
+        """
+        self.rejected = rejected
         segments: list[BarSegment] = []
         if isinstance(error, ApiError):
-            segments = fault_segments(error.problem)
+            segments = fault_segments(error.problem.column or 1, error.problem.detail)
+        elif isinstance(error, FilterError):
+            segments = fault_segments(before + error.column, str(error))
         elif error is not None:
             segments = [(f" ▲ {single_line(str(error))}", "red", "")]
         self._show("fault", segments).display = bool(segments)
@@ -146,19 +157,18 @@ def _tab_segments(tabs: Sequence[JobTab], current: int, counts: dict[str, int], 
     return segments
 
 
-def filter_segments(query: JobQuery) -> list[BarSegment]:
-    """Return the filter, that of a view first, since the daemon counts columns over both."""
+def filter_segments(query: JobQuery, rejected: str) -> list[BarSegment]:
+    """Return the filter, or the `rejected` one; that of a view first, since columns are counted over both."""
     segments: list[BarSegment] = [(" / ", "accent", "screen.press('slash')")]
     if query.tab.filter:
         segments.append((f"{plain(query.tab.filter)} ", "dim", ""))
-    text = plain(query.filter) or ("" if query.tab.filter else "no filter")
-    return [*segments, (text, "" if query.filter else "dim", "screen.press('slash')")]
+    text = plain(rejected or query.filter) or ("" if query.tab.filter else "no filter")
+    return [*segments, (text, "red" if rejected else "" if query.filter else "dim", "screen.press('slash')")]
 
 
-def fault_segments(problem: Problem) -> list[BarSegment]:
-    """Return what is wrong with a filter, indented to the column where it is wrong."""
-    offset = len(" / ") + (problem.column or 1) - 1
-    return [(" " * offset + "▲ " + plain(problem.detail), "red", "")]
+def fault_segments(column: int, message: str) -> list[BarSegment]:
+    """Return what is wrong with a filter, indented to the column, from 1, where it is wrong."""
+    return [(" " * (len(" / ") + column - 1) + "▲ " + plain(message), "red", "")]
 
 
 def read_views(session: Session) -> dict[str, str]:

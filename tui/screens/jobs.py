@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tui.screens.base import BaseScreen
+from tui.screens.job_query import JobQuery
 from tui.screens.jobs_pane import JobsPane
 from tui.screens.session import EventsReceived, Session, SnapshotReceived
 from tui.widgets.bar import Bar, BarSegment, status_load
@@ -119,6 +120,10 @@ class JobsScreen(BaseScreen):
         """Show how the new rails would have decided past deliveries."""
         if self.session.notice:
             self.session.open("simulation", self.session.notice.simulation)
+
+    def action_show_queue(self) -> None:
+        """Show the jobs in the queue."""
+        self.pane.show(JobQuery(filter="state:queued"))
 
     def action_dismiss_notice(self) -> None:
         """Hide what is new about the rails."""

@@ -11,7 +11,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
+from textual.timer import Timer
 
+from shared.filters import FilterError, parse_filter
 from tui.client import api
 from tui.client.http import DaemonUnreachable
 from tui.client.views import MAX_TABS, ViewError, expand_views
@@ -24,6 +26,7 @@ from tui.widgets.inputs import FilterBar, filter_values
 from tui.widgets.job_row import IDLE_COLUMNS
 
 LAST_TAB = len(TABS) + MAX_TABS
+TYPING_SECONDS = 0.2  # without a key, after which the list is narrowed by what was typed
 REPEAT_SECONDS = 0.25  # between two requests for the same rows while events follow each other
 
 
@@ -47,8 +50,11 @@ class JobsPane(Vertical):
         super().__init__()
         self.job_query = JobQuery()
         self._session = session
+        self._last_good = JobQuery()  # what the daemon last answered
+        self._before_typing = JobQuery()
         self._views: dict[str, str] = {}
         self._counts: dict[str, int] = {}
+        self._narrowing: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Stack query and list."""
@@ -78,6 +84,8 @@ class JobsPane(Vertical):
 
     def redraw(self) -> None:
         """Draw everything around the list."""
+        if self.jobs.board.loaded:
+            self._last_good = self.job_query
         self._counts = self.jobs.board.counts or self._counts
         self._query_bar.draw(self.jobs, self.job_query, all_tabs(self._views), self._counts)
         empty = self.query_one("#empty", Bar)
@@ -87,7 +95,11 @@ class JobsPane(Vertical):
         self.post_message(self.Redrawn())
 
     def _show_error(self, error: Exception) -> None:
-        self._query_bar.show_error(error)
+        """Show why the daemon refused the query, and the jobs of the last one that it did not refuse."""
+        rejected = self.job_query.filter
+        if self.job_query != self._last_good:
+            self.show(self._last_good)
+        self._query_bar.show_error(error, rejected)
         self.redraw()
 
     def show(self, query: JobQuery) -> None:
@@ -113,7 +125,8 @@ class JobsPane(Vertical):
             case "tab":
                 return int(str(parameters[0])) <= len(all_tabs(self._views))
             case "clear":
-                return bool(self.jobs.marked or self.jobs.all_selected) or self.job_query != JobQuery()
+                selected = bool(self.jobs.marked or self.jobs.all_selected)
+                return selected or bool(self._query_bar.rejected) or self.job_query != JobQuery()
         return True
 
     def action_tab(self, number: int) -> None:
@@ -129,27 +142,55 @@ class JobsPane(Vertical):
             self.show(JobQuery())
 
     def action_filter(self) -> None:
-        """Type a filter."""
-        self.query_one(FilterBar).open(self.job_query.filter)
+        """Type a filter; the list narrows meanwhile."""
+        self._before_typing = self.job_query
+        self.query_one(FilterBar).open(self._query_bar.rejected or self.job_query.filter)
         self.redraw()
+
+    @on(FilterBar.Changed)
+    def filter_changed(self) -> None:
+        """Narrow the list once there is a pause in the typing."""
+        if self._narrowing is not None:
+            self._narrowing.stop()
+        self._narrowing = self.set_timer(TYPING_SECONDS, self._narrow)
+
+    def _narrow(self) -> None:
+        field = self.query_one(FilterBar)
+        if field.display:
+            self._show_filter(field.value)
 
     @on(FilterBar.Submitted)
     def filter_submitted(self, message: FilterBar.Submitted) -> None:
         """Show the jobs that match."""
-        self.filter_left()
-        try:
-            text = expand_views(message.value.strip(), self._views)
-        except ViewError as error:
-            self._show_error(error)
-        else:
-            self.show(structs.replace(self.job_query, filter=text))
+        self._close_filter()
+        self._show_filter(message.value)
 
     @on(FilterBar.Left)
     def filter_left(self) -> None:
         """Keep the filter as it was."""
+        self._close_filter()
+        self._show_filter(self._before_typing.filter)
+
+    def _close_filter(self) -> None:
         self.query_one(FilterBar).display = False
         self.screen.set_focus(self.jobs)
-        self.redraw()
+
+    def _show_filter(self, text: str) -> None:
+        """Show the jobs that match a text or, if it has a fault, what that is; the list then stays as it is."""
+        view = f"{self.job_query.tab.filter} " if self.job_query.tab.filter else ""
+        try:
+            expanded = expand_views(text.strip(), self._views)
+            parse_filter(expanded)
+        except (ViewError, FilterError) as error:
+            self._query_bar.show_error(error, text.strip(), len(view))
+            self.redraw()
+            return
+        wanted = structs.replace(self.job_query, filter=expanded)
+        if wanted != self.job_query:
+            self.show(wanted)
+        else:
+            self._query_bar.show_error(None)
+            self.redraw()
 
     @work(group="views")
     async def action_save(self) -> None:

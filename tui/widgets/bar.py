@@ -129,7 +129,7 @@ def status_load(status: DaemonStatus, now: int, cells: int) -> list[BarSegment]:
     oldest = pulse.oldest_queued_at
     waiting = f" · oldest {age(now - milliseconds(oldest)).removesuffix(' ago')}" if oldest else ""
     queue: list[BarSegment] = [
-        (f"queue {pulse.queued:,}{waiting}{STATUS_GAP}", "" if pulse.queued else "dim", "screen.press('2')")
+        (f"queue {pulse.queued:,}{waiting}{STATUS_GAP}", "" if pulse.queued else "dim", "screen.show_queue")
     ]
     for segments in ([*rate, *queue], queue):
         if total_width(segments) <= cells:

@@ -20,7 +20,9 @@ class FilterBar(Input):
     """The input for a filter: enter applies it, escape discards it, tab completes the last word."""
 
     DEFAULT_CSS = """
-    FilterBar, FilterBar:focus { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
+    FilterBar, FilterBar:focus {
+        display: none; height: 1; border: none; padding: 0 1 0 3; background: $surface;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "cursor_right", "complete"),

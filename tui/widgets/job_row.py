@@ -209,8 +209,15 @@ def page_tabs(job: RunnerJob, page: int) -> list[BarSegment]:
     return tabs
 
 
-def status_reason(job: RunnerJob) -> list[BarSegment]:
-    """Return why a job failed, or what keeps it from starting; empty if neither applies."""
+def status_reason(job: RunnerJob, now: int) -> list[BarSegment]:
+    """Return why a job failed, or what it waits for, at `now` in milliseconds; empty if neither applies."""
+    if job.status is Status.PENDING:
+        question = f" waits for an approval: {approval_wait(job, now)}" if job.waiting else " waits for an approval"
+        keys: list[BarSegment] = [
+            ("   a", "accent", "screen.press('a')"), (" approve", "", "screen.press('a')"),
+            ("  d", "accent", "screen.press('d')"), (" deny", "", "screen.press('d')"),
+        ]  # fmt: skip
+        return [(question, "yellow", ""), *keys]
     if job.error:
         hint = f"  {plain(job.error.hint)}" if job.error.hint else ""
         return [(f" {plain(job.error.detail)}", "red", ""), (hint, "dim", "")]

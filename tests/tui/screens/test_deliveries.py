@@ -77,3 +77,14 @@ async def test_no_deliveries_yet(make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40)) as pilot:
         await pilot.press("D")
         await wait_for_text(pilot, "nothing came in yet")
+
+
+async def test_ages_move(deliveries: Any, make_app: MakeApp) -> None:
+    app = make_app()
+    now = [app.session.clock()]
+    app.session.clock = lambda: now[0]
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.press("D")
+        await wait_for_text(pilot, " 2m ")
+        now[0] += 3_600_000
+        await wait_for_text(pilot, " 1h ", absent=" 2m ")

@@ -29,7 +29,7 @@ async def test_the_first_page_is_there(daemon: FakeDaemon, make_app: MakeApp) ->
     async with make_app().run_test(size=(120, 40)) as pilot:
         await wait_for_text(pilot, "octo-org/api#12")
         text = screen_text(pilot.app)
-        assert "1 All 12   2 Running 4   3 Waiting for you 2   4 Failed 2" in text
+        assert "1 All 12   2 Running 2   3 Waiting for you 2   4 Failed 2" in text
         assert "● live" in text
         await wait_for_text(pilot, "rails r-4f2a91c0")
 
