@@ -37,6 +37,7 @@ from stitcherd.jobs.evaluator import Evaluator, configured_facts
 from stitcherd.jobs.free_space import make_room_at_start, shortage_reason
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.recovery import recover_running_jobs
+from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.retention import run_retention
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.scheduler import Scheduler
@@ -44,7 +45,7 @@ from stitcherd.policy import ConcurrencyLimits
 from stitcherd.processes.file_lock import acquire_lock
 from stitcherd.queue import Queue
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
-from stitcherd.rails.limits import concurrency_limits
+from stitcherd.rails.limits import concurrency_limits, idle_reason
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.validate import RailsContext
 from stitcherd.rails.watch import watch_rails
@@ -85,12 +86,20 @@ async def serve(directory: Path, settings: Settings) -> None:
         taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository)
         health = HealthMonitor(executors, partial(_profiles_of, rails))
         current_limits = partial(_current_limits, rails, health, state_dir)
+        evaluator = Evaluator(settings)
         runner = Runner(
-            store, settings, rails.at, executors, checkouts, owner, current_limits, health.report_unreachable
+            store,
+            settings,
+            rails.at,
+            Reevaluator(store, rails, evaluator).rule,
+            executors,
+            checkouts,
+            owner,
+            current_limits,
+            health.report_unreachable,
         )
         scheduler = Scheduler(store, runner.run, current_limits, settings.daemon.workers)
         queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job)
-        evaluator = Evaluator(settings)
         approvals = Approvals(store, rails, evaluator, queue.put_job)
         async with store.reading() as db:
             queued = await jobs.queued_jobs(db)
@@ -104,7 +113,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             intake=Intake(store, settings, rails, evaluator, approvals, queue),
             dispatcher=Dispatcher(store, settings, rails, evaluator, queue),
             approvals=approvals,
-            commands=JobCommands(store, queue, runner),
+            commands=JobCommands(store, queue, runner, rails),
             feed=feed,
             meta=Meta(VERSION, API_VERSION, instance, os.getpid(), format_timestamp(now_ms())),
             health=health,
@@ -211,8 +220,9 @@ def _profiles_of(rails: LiveRails, executor: str) -> list[ProfileRule]:
 
 def _current_limits(rails: LiveRails, health: HealthMonitor, state_dir: Path) -> ConcurrencyLimits:
     """Return what may run now, whatever rails the jobs were decided under."""
-    rules = rails.current.limits if rails.current else None
-    return concurrency_limits(rules, health.away(), shortage_reason(state_dir))
+    current = rails.current
+    rules, digest = (current.limits, current.digest) if current else (None, None)
+    return concurrency_limits(rules, health.away(), idle_reason(current) or shortage_reason(state_dir), digest)
 
 
 async def _start_http(state: AppState, socket: Socket, stack: AsyncExitStack) -> None:

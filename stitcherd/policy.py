@@ -89,7 +89,8 @@ class ConcurrencyLimits(Struct, frozen=True, kw_only=True):
     """How many jobs may run at the same time, in all and per repository; None is as many as there are workers.
 
     `unreachable` maps the executors that cannot be reached to the reason their jobs are held; `daily_budget` is what
-    all jobs together may use in a day. `shortage` is why no job may start for lack of free space, if there is one.
+    all jobs together may use in a day. `stopped` is why no job may start at all: no free space, or no rails that run
+    jobs. `rails_digest` is that of the rails in force, None without any.
     """
 
     reasons: HeldReasons
@@ -97,7 +98,8 @@ class ConcurrencyLimits(Struct, frozen=True, kw_only=True):
     per_repo: int | None = None
     unreachable: Mapping[str, str] = {}
     daily_budget: Budget = Budget()
-    shortage: str | None = None
+    stopped: str | None = None
+    rails_digest: str | None = None
 
 
 class GuardQuestion(Struct, frozen=True):

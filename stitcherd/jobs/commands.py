@@ -13,7 +13,8 @@ from shared.models import OPEN_STATUSES, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
-from stitcherd.store import publications, rows, search, transitions
+from stitcherd.rails.live import LiveRails
+from stitcherd.store import publications, retries, rows, search, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -23,16 +24,17 @@ BULK_CHUNK = 32  # jobs in one transaction: another writer waits for one chunk a
 BulkAction = Literal["cancel", "retry"]
 JobTransition = Callable[[sqlite3.Connection, str], RunnerJob]
 
-BULK_STATUSES = {"cancel": (OPEN_STATUSES, "not_cancellable"), "retry": (transitions.RETRYABLE, "not_retryable")}
+BULK_STATUSES = {"cancel": (OPEN_STATUSES, "not_cancellable"), "retry": (retries.RETRYABLE, "not_retryable")}
 
 
 class JobCommands:
     """Cancels and retries jobs, in the store first and then in the runner or the queue."""
 
-    def __init__(self, store: Store, queue: Queue, runner: Runner) -> None:
+    def __init__(self, store: Store, queue: Queue, runner: Runner, rails: LiveRails) -> None:
         self._store = store
         self._queue = queue
         self._runner = runner
+        self._rails = rails
 
     async def cancel(self, job_id: str, actor: str, reason: str | None) -> RunnerJob:
         """Cancel a job: at once, or, if it runs, as soon as its processes have ended; raises Refusal."""
@@ -42,9 +44,13 @@ class JobCommands:
 
     async def retry(self, job_id: str, actor: str) -> RunnerJob:
         """Queue a failed or cancelled job again; raises Refusal."""
-        job = await self._store.write(transitions.retry, job_id, actor, now_ms())
+        job = await self._store.write(retries.retry, job_id, actor, now_ms(), self._in_force)
         self._queue.put_job(job)
         return job
+
+    @property
+    def _in_force(self) -> str | None:
+        return self._rails.current.digest if self._rails.current else None
 
     async def preview_bulk(self, action: BulkAction, wanted: Filter, workspace: str | None) -> BulkResult:
         """Return which matching jobs an action would change, as they are now; raises Refusal for too many."""
@@ -84,13 +90,13 @@ class JobCommands:
         return found
 
     async def _apply_to_chunk(self, action: BulkAction, job_ids: list[str], actor: str) -> list[BulkItem]:
-        now = now_ms()
+        now, in_force = now_ms(), self._in_force
 
         def cancel(db: sqlite3.Connection, job_id: str) -> RunnerJob:
             return transitions.cancel(db, job_id, actor, None, now)
 
         def retry(db: sqlite3.Connection, job_id: str) -> RunnerJob:
-            return transitions.retry(db, job_id, actor, now)
+            return retries.retry(db, job_id, actor, now, in_force)
 
         outcomes = await self._store.write(_apply_to_each, cancel if action == "cancel" else retry, job_ids)
         for job, refusal in outcomes:

@@ -25,6 +25,7 @@ from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails.compiled import CompiledRails, JobType
 from stitcherd.rails.limits import concurrency_limits, unreachable_reason
 from stitcherd.store import approvals, interruptions, jobs, scheduling, steps, transitions
+from stitcherd.store.rulings import RailsChanged, Ruling
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -40,6 +41,7 @@ RailsLookup = Callable[[str], Awaitable[CompiledRails]]
 class Runner:
     """Runs claimed jobs as `owner`; `find_rails` returns the rails with a digest or raises LookupError.
 
+    `decide_again` returns what the rails in force decide about a queued job, None where none run jobs.
     `current_limits` returns what may run now. `report_unreachable` gets the name of an executor that could not be
     reached, and why.
     """
@@ -49,6 +51,7 @@ class Runner:
         store: Store,
         settings: Settings,
         find_rails: RailsLookup,
+        decide_again: Callable[[RunnerJob], Awaitable[Ruling | None]],
         executors: Mapping[str, Executor],
         checkouts: Checkouts,
         owner: str,
@@ -58,6 +61,7 @@ class Runner:
         self._store = store
         self._settings = settings
         self._find_rails = find_rails
+        self._decide_again = decide_again
         self._executors = executors
         self._checkouts = checkouts
         self._owner = owner
@@ -120,8 +124,7 @@ class Runner:
             await asyncio.wait(remaining)
 
     async def _run(self, job_id: str, attempt: int) -> bool:
-        limits = self._current_limits()
-        claimed = await self._store.write(scheduling.claim, job_id, attempt, self._owner, now_ms(), limits)
+        claimed = await self._claim(job_id, attempt)
         if isinstance(claimed, scheduling.Held):
             return False
         started = claimed or await self._find_taken_over(job_id, attempt)
@@ -148,6 +151,16 @@ class Runner:
         except OSError as error:  # the job is completed nevertheless, and retention will try again
             log.warning("job %s: %s", short_id(job_id), error)
         return True
+
+    async def _claim(self, job_id: str, attempt: int) -> tuple[RunnerJob, steps.Fence] | scheduling.Held | None:
+        """Claim a job; where the rails have changed since it was decided, only with their ruling on it."""
+        ruling: Ruling | None = None
+        while True:
+            limits = self._current_limits()
+            claimed = await self._store.write(scheduling.claim, job_id, attempt, self._owner, now_ms(), limits, ruling)
+            if not isinstance(claimed, RailsChanged):
+                return claimed
+            ruling = await self._decide_again(claimed.job)
 
     async def _find_taken_over(
         self, job_id: str, attempt: int

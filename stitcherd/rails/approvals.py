@@ -3,6 +3,7 @@
 import hashlib
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.ids import short_id
 from shared.models import Check, CheckOutcome, Decision, RunnerJob, Verdict
@@ -149,6 +150,11 @@ def _sender_objection(request: ApprovalRequest, trigger: Trigger, rails: Compile
     sender = trigger.sender
     if sender is None or trigger.author is None or fold(trigger.author) != fold(sender):
         return "it is not known who wrote it"
+    return _approver_objection(request, sender, trigger, rails)
+
+
+def _approver_objection(request: ApprovalRequest, sender: str, trigger: Trigger, rails: CompiledRails) -> str | None:
+    """Return why an account may not approve or deny what is requested, None where it may."""
     for guard in request.guards:
         groups = [rails.groups[name] for name in guard.by if name in rails.groups]
         if not any(membership(group, sender, trigger) for group in groups):
@@ -158,6 +164,24 @@ def _sender_objection(request: ApprovalRequest, trigger: Trigger, rails: Compile
     if not request.by_asker and request.asker is not None and fold(sender) == fold(request.asker):
         return "they asked for it themselves"
     return None
+
+
+def still_holds(
+    granted: ApprovalRequest, approved_by: str, wanted: ApprovalRequest, trigger: Trigger, rails: CompiledRails
+) -> bool:
+    """Say whether an approval by the actor `approved_by` is still one of what other rails want an approval of."""
+    if not granted.holds_under(rails.digest) or not set(wanted.guards) <= set(granted.guards):
+        return False
+    source, _, login = approved_by.removeprefix("source:").partition("/")
+    if approved_by.startswith("source:"):
+        return _approver_objection(wanted, f"{source}:{login}", trigger, rails) is None
+    return approved_by.startswith(("uid:", "token:"))
+
+
+def with_commit(wanted: ApprovalRequest, before: ApprovalRequest) -> ApprovalRequest:
+    """Return a request that is of the commit of an earlier one, and asks what that one asked too."""
+    guards = tuple(dict.fromkeys((*wanted.guards, *before.guards))) if before.commit else wanted.guards
+    return replace(wanted, guards=guards, attempt=before.attempt, commit=before.commit, base=before.base)
 
 
 def _request_objection(request: ApprovalRequest, trigger: Trigger, rails: CompiledRails, now: int) -> str | None:

@@ -42,6 +42,20 @@ def outline(file: RailsFile, root: YamlNode) -> dict[str, RailsPart]:
     return parts
 
 
+def is_same_job_type(before: Mapping[str, RailsPart], after: Mapping[str, RailsPart], type_: str, profile: str) -> bool:
+    """Say whether two revisions run jobs of a type in the same way: its profile, all gates, the paths, its budget.
+
+    All gates count, since the files that any of them names decide what a commit may change.
+    """
+
+    def parts(rails: Mapping[str, RailsPart]) -> dict[str, Any]:
+        names = {f"job {type_}", f"profile {profile}"}
+        sections = ("gate ", "paths ", "limits budget.per_job")
+        return {name: part.content for name, part in rails.items() if name in names or name.startswith(sections)}
+
+    return parts(before) == parts(after)
+
+
 def compare_rails(before: Mapping[str, RailsPart], after: Mapping[str, RailsPart]) -> tuple[RailsChange, ...]:
     """Return what is added, changed and moved in `after`, in its order, and then what is removed."""
     found = []

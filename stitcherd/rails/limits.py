@@ -25,7 +25,7 @@ from stitcherd.policy import (
     RateLimit,
     with_uses,
 )
-from stitcherd.rails.compiled import LimitRules, RateName, RateRule
+from stitcherd.rails.compiled import CompiledRails, LimitRules, RateName, RateRule
 from stitcherd.rails.schema import LimitsSpec
 
 BOT_JOBS_FREE = 4  # jobs that bots may request in a row on one thread
@@ -168,11 +168,15 @@ def retry_after(uses: tuple[LimitUse, ...], now: int) -> int:
 
 
 def concurrency_limits(
-    rules: LimitRules | None = None, unreachable: Mapping[str, str] | None = None, shortage: str | None = None
+    rules: LimitRules | None = None,
+    unreachable: Mapping[str, str] | None = None,
+    stopped: str | None = None,
+    rails_digest: str | None = None,
 ) -> ConcurrencyLimits:
     """Return what may run at the same time.
 
-    `unreachable` says by name of an executor why it cannot be reached, `shortage` why there is not enough free space.
+    `unreachable` says by name of an executor why it cannot be reached, `stopped` why no job may start at all.
+    `rails_digest` is that of the rails in force.
     """
     rules = rules or LimitRules()
     return ConcurrencyLimits(
@@ -181,8 +185,16 @@ def concurrency_limits(
         per_repo=rules.per_repo,
         unreachable={name: unreachable_reason(name, why) for name, why in (unreachable or {}).items()},
         daily_budget=rules.per_day,
-        shortage=shortage,
+        stopped=stopped,
+        rails_digest=rails_digest,
     )
+
+
+def idle_reason(rails: CompiledRails | None) -> str | None:
+    """Return why no job may start under the rails in force, None where jobs may."""
+    if rails is None:
+        return "no rails are in force: `stitcher rails show` says why"
+    return "the rails in force only observe" if rails.mode == "observe" else None
 
 
 def unreachable_reason(executor: str, why: str) -> str:

@@ -4,6 +4,7 @@ Whether somebody may approve is decided by the caller.
 """
 
 import sqlite3
+from typing import Any
 
 import aiosqlite
 import msgspec
@@ -21,9 +22,9 @@ RAILS_ACTOR = "rails"  # who approves where changed rails require no approval
 
 
 class Reevaluation(Struct, frozen=True, kw_only=True):
-    """What other rails decide about a waiting job; without a `request` they require no approval.
+    """What other rails decide about a job that they allow; without a `request` they require no approval.
 
-    The fields up to `rails_digest` are named as the columns of the job's table; `reason` is given with the change.
+    `rails_digest` is that of the rails under which it runs; `reason` is given with the change.
     """
 
     profile: str
@@ -34,6 +35,17 @@ class Reevaluation(Struct, frozen=True, kw_only=True):
     decision: Decision
     request: ApprovalRequest | None
     reason: str
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of the job's row that it changes, but for the key of its decision."""
+        return {
+            "profile": self.profile,
+            "executor": self.executor,
+            "tries_max": self.tries_max,
+            "on_interrupt": self.on_interrupt,
+            "rails_digest": self.rails_digest,
+            "decided_under": self.decision.rails_digest,
+        }
 
 
 def save_request(db: sqlite3.Connection, key: int, request: ApprovalRequest) -> None:
@@ -81,14 +93,7 @@ def replace_request(
     Raises Refusal unless it waits, and still for what the caller expects.
     """
     _current_request(db, job_id, expected)
-    changes = {
-        "profile": new.profile,
-        "executor": new.executor,
-        "tries_max": new.tries_max,
-        "on_interrupt": new.on_interrupt,
-        "rails_digest": new.rails_digest,
-        "decision": add_decision(db, new.decision),
-    }
+    changes = {**new.columns(), "decision": add_decision(db, new.decision)}
     if new.request is None:
         transitions.update_waiting(db, job_id, changes, None, now)
         return approve(db, job_id, RAILS_ACTOR, new.reason, now)
@@ -127,6 +132,14 @@ async def find_waiting(db: aiosqlite.Connection, job_id: str) -> tuple[RunnerJob
     if job["status"] != Status.PENDING or not requests:
         raise transitions.not_waiting(job)
     return rows.job(job), _decode(requests[0]["request"])
+
+
+async def find_approval(db: aiosqlite.Connection, job_id: str) -> tuple[ApprovalRequest, str | None] | None:
+    """Return what a job waits or waited for, and who approved it; None where it never needed an approval."""
+    found = await fetch_all(
+        db, "SELECT a.request, a.approved_by FROM approvals a JOIN jobs j ON j.key = a.job WHERE j.id = ?", [job_id]
+    )
+    return (_decode(found[0]["request"]), found[0]["approved_by"]) if found else None
 
 
 async def waiting_on_thread(

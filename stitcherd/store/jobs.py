@@ -99,6 +99,7 @@ def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> Run
         "queued_at": None if request else now,
         "last_event": last[0],
         "decision": decision,
+        "decided_under": new.rails_digest,
     }
     row = db.execute(
         f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING *",

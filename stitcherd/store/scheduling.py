@@ -1,4 +1,4 @@
-"""Decides which queued jobs may start: limits, the daily budget, free space, unreachable executors, and the pause."""
+"""Decides which queued jobs may start: the pause, changed rails, free space, limits, unreachable executors."""
 
 import sqlite3
 from typing import Any
@@ -12,8 +12,9 @@ from shared.ids import format_timestamp
 from shared.models import RunnerJob, Status
 from stitcherd.budget import next_day
 from stitcherd.policy import ConcurrencyLimits
-from stitcherd.store import limits, transitions
+from stitcherd.store import limits, rows, transitions
 from stitcherd.store.queries import fetch_all
+from stitcherd.store.rulings import RailsChanged, Ruling, apply_ruling
 from stitcherd.store.steps import Fence
 
 PAUSE = "SELECT value FROM meta WHERE name = 'paused'"
@@ -35,16 +36,34 @@ class Held(Struct, frozen=True):
 
 
 def claim(
-    db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: int, running: ConcurrencyLimits
-) -> tuple[RunnerJob, Fence] | Held | None:
+    db: sqlite3.Connection,
+    job_id: str,
+    attempt: int,
+    owner: str,
+    now: int,
+    running: ConcurrencyLimits,
+    ruling: Ruling | None = None,
+) -> tuple[RunnerJob, Fence] | Held | RailsChanged | None:
     """Start a queued job for `owner` unless a limit or a pause holds it; then store the reason with the job.
 
-    Returns None where the job is not queued, or not in this attempt.
+    A job that was decided under other rails than those in force needs their `ruling` on its present version. Returns
+    None where the job is not queued any more, or not in this attempt.
     """
     job = transitions.find_job_row(db, job_id)
     if job["attempt"] != attempt or job["status"] != Status.QUEUED:
         return None
-    reason = _held_reason(db, job, running, now)
+    reason = running.reasons.paused if _is_paused(db) else running.stopped
+    if reason is None and running.rails_digest not in {None, job["decided_under"]}:
+        if ruling is None or (ruling.version, ruling.found.decision.rails_digest) != (
+            job["version"],
+            running.rails_digest,
+        ):
+            return RailsChanged(rows.job(job))
+        apply_ruling(db, job, ruling, now)
+        job = transitions.find_job_row(db, job_id)
+        if job["status"] != Status.QUEUED:
+            return None
+    reason = reason or _limit_reason(db, job, running, now)
     transitions.set_held_reason(db, job, reason, now)
     return transitions.start(db, job_id, attempt, owner, now) if reason is None else Held(reason)
 
@@ -60,7 +79,7 @@ def find_startable(
         return False, []
     if _is_paused(db):
         return True, []
-    holds_all = running.shortage or _budget_reason(db, running, now)
+    holds_all = running.stopped or _budget_reason(db, running, now)
     stale = (HELD_FOR_ANOTHER_REASON, holds_all) if holds_all else (HELD_FOR_THIS_REASON, running.reasons.paused)
     found = [_startable(job) for job in db.execute(f"{stale[0]} LIMIT ?", (stale[1], limit))]
     if found or holds_all:
@@ -117,12 +136,10 @@ def _startable(job: sqlite3.Row) -> tuple[str, int, int]:
     return job["id"], job["attempt"], job["priority"]
 
 
-def _held_reason(db: sqlite3.Connection, job: sqlite3.Row, running: ConcurrencyLimits, now: int) -> str | None:
-    """Return why a job may not start now, None where it may."""
-    if _is_paused(db):
-        return running.reasons.paused
-    if holds_all := running.shortage or _budget_reason(db, running, now):
-        return holds_all
+def _limit_reason(db: sqlite3.Connection, job: sqlite3.Row, running: ConcurrencyLimits, now: int) -> str | None:
+    """Return the limit for which a job may not start now, None where it may."""
+    if used_up := _budget_reason(db, running, now):
+        return used_up
     if job["executor"] in running.unreachable:
         return running.unreachable[job["executor"]]
     return None if running.total is None and running.per_repo is None else _full_reason(db, job, running)

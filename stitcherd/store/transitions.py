@@ -15,7 +15,6 @@ from stitcherd.store.steps import Fence, end_open_steps
 
 DAEMON_ACTOR = "stitcherd"
 CANCELLABLE = (Status.PENDING, Status.QUEUED)
-RETRYABLE = (Status.FAILED, Status.CANCELLED)
 
 
 def advance(
@@ -234,28 +233,6 @@ def not_waiting(job: sqlite3.Row) -> Refusal:
     return Refusal("not_waiting", f"job {short_id(job['id'])} is {job['status']}", hint)
 
 
-def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int) -> RunnerJob:
-    """Queue a failed or cancelled job again, under its first decision; raise Refusal for any other status.
-
-    A job that was never approved cannot be retried either: its first decision still requires an approval.
-    """
-    before = find_job_row(db, job_id)
-    if before["status"] in RETRYABLE and _is_unapproved(db, before):
-        raise Refusal(
-            "not_retryable", f"job {short_id(job_id)} was never approved", "ask for it again where it was asked"
-        )
-    try:
-        row = queue_next_attempt(db, before, RETRYABLE, ("job.retried", "job.queued"), actor, now)
-    except sqlite3.IntegrityError as error:
-        raise Refusal(
-            "conflict", f"another {before['type']} job is open on the thread of job {short_id(job_id)}"
-        ) from error
-    if row is None:
-        hint = "only FAILED and CANCELLED jobs can be retried"
-        raise Refusal("not_retryable", f"job {short_id(job_id)} is {before['status']}", hint)
-    return rows.job(row)
-
-
 def find_job_row(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
     """Return the row of a job by its whole id; raise Refusal if there is none."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
@@ -282,11 +259,16 @@ def queue_next_attempt(
     actor: str,
     now: int,
     held: str | None = None,
+    decided_under: str | None = None,
 ) -> sqlite3.Row | None:
-    """Queue the next attempt of a job; return its row, or None where its status has changed meanwhile."""
+    """Queue the next attempt of a job; return its row, or None where its status has changed meanwhile.
+
+    `decided_under` is the digest of the rails that allow this attempt, None where they are those that allowed the last.
+    """
     attempt = before["attempt"] + 1
     payload = {"attempt": attempt} | ({} if held is None else {"held": held})
-    reset = dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
+    reset: dict[str, Any] = {"decided_under": decided_under} if decided_under else {}
+    reset |= dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
     return advance(
         db,
         before["id"],
@@ -313,8 +295,3 @@ def _end_waiting(
     if row is None:
         raise not_waiting(find_job_row(db, job_id))
     return rows.job(row)
-
-
-def _is_unapproved(db: sqlite3.Connection, job: sqlite3.Row) -> bool:
-    found = db.execute("SELECT 1 FROM approvals WHERE job = ? AND approved_by IS NULL", (job["key"],)).fetchone()
-    return found is not None

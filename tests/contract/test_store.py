@@ -23,7 +23,7 @@ from shared.models import (
     Verdict,
 )
 from stitcherd.errors import Refusal
-from stitcherd.store import events, interruptions, jobs, steps, transitions
+from stitcherd.store import events, interruptions, jobs, retries, steps, transitions
 from stitcherd.store.lifecycle import NEXT, IllegalTransition
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import dispatch, new_job
@@ -239,11 +239,11 @@ async def test_only_failed_and_cancelled_jobs_are_retried(store: Store, status: 
     before_it = await everything(store)
     if status not in {Status.FAILED, Status.CANCELLED}:
         with pytest.raises(Refusal) as refused:
-            await store.write(transitions.retry, job.id, "uid:1000", now_ms())
+            await store.write(retries.retry, job.id, "uid:1000", now_ms())
         assert refused.value.code == "not_retryable"
         assert await everything(store) == before_it
         return
-    again = await store.write(transitions.retry, job.id, "uid:1000", now_ms())
+    again = await store.write(retries.retry, job.id, "uid:1000", now_ms())
     assert (again.status, again.attempt, again.tries.used) == (Status.QUEUED, 2, 0)
     assert (again.error, again.cancel_requested, again.completed_at) == (None, False, None)
     assert (await recorded_events(store, job))[-2:] == ["job.retried", "job.queued"]
@@ -260,11 +260,11 @@ async def test_a_retry_is_refused_while_another_job_is_open_on_the_thread(store:
     second = await queued(store, thread=THREAD, repository=spelled)
     before_it = await everything(store)
     with pytest.raises(Refusal, match="another fix job is open") as refused:
-        await store.write(transitions.retry, first.id, "uid:1000", now_ms())
+        await store.write(retries.retry, first.id, "uid:1000", now_ms())
     assert refused.value.code == "conflict"
     assert await everything(store) == before_it
     await store.write(transitions.cancel, second.id, "uid:1000", None, now_ms())
-    assert (await store.write(transitions.retry, first.id, "uid:1000", now_ms())).status is Status.QUEUED
+    assert (await store.write(retries.retry, first.id, "uid:1000", now_ms())).status is Status.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ async def test_an_unknown_job_is_refused(store: Store) -> None:
     for write in (
         lambda db: transitions.start(db, "nobody", 1, "me", 0),
         lambda db: transitions.cancel(db, "nobody", "uid:0", None, 0),
-        lambda db: transitions.retry(db, "nobody", "uid:0", 0),
+        lambda db: retries.retry(db, "nobody", "uid:0", 0),
     ):
         with pytest.raises(Refusal) as refused:
             await store.write(write)

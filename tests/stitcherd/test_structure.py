@@ -36,7 +36,7 @@ def files() -> dict[str, Path]:
 
 def test_only_transitions_write_a_jobs_status() -> None:
     writers = {name for name, path in files().items() for text in texts(path) if WRITES_A_JOB.search(text)}
-    assert writers == {TRANSITIONS, "store/jobs.py", "store/steps.py", "store/interruptions.py"}
+    assert writers == {TRANSITIONS, "store/jobs.py", "store/steps.py", "store/interruptions.py", "store/rulings.py"}
     for name in writers - {TRANSITIONS}:
         for text in texts(files()[name]):
             before_where = re.split(r"\bwhere\b", text, flags=re.IGNORECASE)[0]
@@ -46,9 +46,9 @@ def test_only_transitions_write_a_jobs_status() -> None:
         assert not re.search(r"\bupdate\s+jobs\b", path.read_text("utf-8"), re.IGNORECASE), path.name
 
 
-def test_only_transitions_advance_a_job() -> None:
+def test_only_transitions_and_rulings_advance_a_job() -> None:
     callers = [name for name, path in files().items() if re.search(r"\badvance\(", path.read_text("utf-8"))]
-    assert callers == [TRANSITIONS]
+    assert callers == ["store/rulings.py", TRANSITIONS]
 
 
 def test_only_one_module_adds_a_job() -> None:

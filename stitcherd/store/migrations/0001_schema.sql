@@ -80,6 +80,7 @@ CREATE TABLE jobs (
   error            TEXT,
   usage            TEXT,
   rails_digest     TEXT NOT NULL,
+  decided_under    TEXT,                    -- digest of the rails that last allowed it; NULL: ask before it starts
   delivery_id      TEXT,
   actor            TEXT NOT NULL,
   created_at       INTEGER NOT NULL,

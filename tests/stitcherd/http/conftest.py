@@ -28,6 +28,7 @@ from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
+from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
@@ -124,13 +125,12 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         closing.push_async_callback(store.close)
         rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
         await rails.reload()
-        runner = Runner(
-            store, settings, rails.at, build_executors(settings.executors), Checkouts(tmp_path / "state"), "me"
-        )
+        evaluator, executors = Evaluator(settings), build_executors(settings.executors)
+        rule = Reevaluator(store, rails, evaluator).rule
+        runner = Runner(store, settings, rails.at, rule, executors, Checkouts(tmp_path / "state"), "me")
         queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
         feed = EventFeed(store)
         meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")
-        evaluator = Evaluator(settings)
         approvals = Approvals(store, rails, evaluator, queue.put_job)
         state = AppState(
             settings=settings,
@@ -140,7 +140,7 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
             intake=Intake(store, settings, rails, evaluator, approvals, queue),
             dispatcher=Dispatcher(store, settings, rails, evaluator, queue),
             approvals=approvals,
-            commands=JobCommands(store, queue, runner),
+            commands=JobCommands(store, queue, runner, rails),
             feed=feed,
             meta=meta,
             health=HealthMonitor({}),

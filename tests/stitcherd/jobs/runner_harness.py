@@ -1,6 +1,7 @@
 """A runner on a real store and file system, with an executor whose behaviour the test scripts."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.limits import concurrency_limits
 from stitcherd.rails.load import parse_rails
 from stitcherd.store import jobs
+from stitcherd.store.rulings import Ruling
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import dispatch, new_job
 
@@ -93,6 +95,9 @@ class RunnerHarness(Struct):
     async def add(self, **more: Any) -> str:
         job = new_job(**{"rails_digest": self.rails.digest} | more)
         await dispatch(self.store, job)
+        if job.rails_digest != self.rails.digest:  # decided under these, to run under the others
+            statement = "UPDATE jobs SET decided_under = ? WHERE id = ?"
+            await self.store.write(sqlite3.Connection.execute, statement, (self.rails.digest, job.id))
         return job.id
 
     async def job(self, job_id: str) -> RunnerJob:
@@ -138,17 +143,22 @@ async def open_runner(tmp_path: Path) -> AsyncIterator[RunnerHarness]:
             raise LookupError(f"rails {digest}")
         return rails
 
+    async def unreached(job: RunnerJob) -> Ruling | None:
+        raise AssertionError(job.id)
+
+    limits = concurrency_limits(rails_digest=rails.digest)
     runner = Runner(
         store,
         settings,
         find_rails,
+        unreached,
         {"agent": executor},
         Checkouts(state_dir),
         "me",
         lambda: harness.limits,
         lambda name, reason: unreachable.append((name, reason)),
     )
-    harness = RunnerHarness(store, runner, executor, rails, state_dir, unreachable, concurrency_limits())
+    harness = RunnerHarness(store, runner, executor, rails, state_dir, unreachable, limits)
     yield harness
     await runner.stop(0)
     await store.close()

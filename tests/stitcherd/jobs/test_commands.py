@@ -32,7 +32,8 @@ class CommandsHarness:
         self.store = store
         self.queue = queue
         self.interrupted: list[str] = []
-        self.commands = JobCommands(store, queue, self)  # type: ignore[arg-type]  # of a runner it needs only this
+        self.current = None
+        self.commands = JobCommands(store, queue, self, self)  # type: ignore[arg-type]  # it needs only these two
 
     def cancel(self, job_id: str) -> None:
         self.interrupted.append(job_id)

@@ -17,7 +17,7 @@ from stitcherd import processes
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.recovery import recover_running_jobs
 from stitcherd.processes.tree import find_job_processes
-from stitcherd.store import interruptions, jobs, steps, transitions
+from stitcherd.store import interruptions, jobs, retries, steps, transitions
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import new_job
 
@@ -152,7 +152,7 @@ async def test_jobs_that_do_not_run_are_not_changed(store: Store, tmp_path: Path
     job = await running(store)
     await store.write(transitions.cancel, job.id, "uid:0", None, now_ms())
     await store.write(interruptions.recover, job.id, now_ms())
-    await store.write(transitions.retry, job.id, "uid:0", now_ms())
+    await store.write(retries.retry, job.id, "uid:0", now_ms())
     before = await get_detail(store, job)
     assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository) == []
     assert await get_detail(store, job) == before

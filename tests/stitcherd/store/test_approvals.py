@@ -11,7 +11,7 @@ from shared.ids import format_timestamp, new_id, now_ms
 from shared.models import Decision, RunnerJob, Status, Thread, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.policy import ApprovalRequest, ApprovalResult
-from stitcherd.store import approvals, deliveries, events, jobs, transitions
+from stitcherd.store import approvals, deliveries, events, jobs, retries, transitions
 from stitcherd.store.approvals import Reevaluation
 from stitcherd.store.deliveries import DeliveryFilter
 from stitcherd.store.sqlite import Store
@@ -84,7 +84,7 @@ async def test_a_job_that_was_not_approved_is_never_queued_later(store: Store, w
     events_before = await recorded_events(store, job)
     assert events_before[-1][0] == ("job.denied" if first == "deny" else "job.cancelled")
     assert await refused(store, approvals.approve, job.id, "uid:1000", None, now_ms()) == "not_waiting"
-    assert await refused(store, transitions.retry, job.id, "uid:1000", now_ms()) == "not_retryable"
+    assert await refused(store, retries.retry, job.id, "uid:1000", now_ms()) == "not_retryable"
     assert await recorded_events(store, job) == events_before
 
 
@@ -92,7 +92,7 @@ async def test_an_approved_job_that_was_cancelled_may_be_retried(store: Store, w
     job = await wait()
     await store.write(approvals.approve, job.id, "uid:1000", None, now_ms())
     await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
-    assert (await store.write(transitions.retry, job.id, "uid:1000", now_ms())).status is Status.QUEUED
+    assert (await store.write(retries.retry, job.id, "uid:1000", now_ms())).status is Status.QUEUED
 
 
 async def test_requests_expire_across_a_restart(store: Store, path: Path, wait: Make) -> None:

@@ -23,7 +23,7 @@ from stitcherd.rails.limits import (
     remaining_budget,
     retry_after,
 )
-from stitcherd.store import deliveries, interruptions, jobs, limits, retention, steps, transitions
+from stitcherd.store import deliveries, interruptions, jobs, limits, retention, retries, steps, transitions
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import dispatch, new_delivery, new_job
@@ -239,7 +239,7 @@ async def test_a_recovered_attempt_shares_the_budget_and_a_retry_renews_it(store
     assert await remaining(store, again, 1, job=job) == Budget(usd=0.5)
     await store.write(transitions.cancel, fence.job_id, "uid:1", None, NOON)
     await store.write(transitions.end_cancelled, fence.job_id, NOON)
-    await store.write(transitions.retry, fence.job_id, "uid:1", NOON)
+    await store.write(retries.retry, fence.job_id, "uid:1", NOON)
     _, third = await store.write(transitions.start, fence.job_id, 3, "me", NOON) or (None, None)
     assert third is not None
     assert await remaining(store, third, 1, job=job) == job

@@ -111,7 +111,7 @@ async def test_a_cancelled_job_is_no_longer_held(store: Store) -> None:
 
 
 async def test_nothing_starts_without_free_space(store: Store) -> None:
-    full, away = concurrency_limits(shortage="storage: full"), concurrency_limits(unreachable={"claw": "away"})
+    full, away = concurrency_limits(stopped="storage: full"), concurrency_limits(unreachable={"claw": "away"})
     first, second = await add(store), await add(store, executor="claw")
     assert await claim(store, first, full) == scheduling.Held("storage: full")
     assert await claim(store, second, away) == scheduling.Held("executor claw: away")

@@ -6,7 +6,7 @@ from typing import Any
 from shared.api import Pulse
 from shared.ids import format_timestamp, new_id
 from shared.models import Decision, RunnerJob, Thread, Verdict
-from stitcherd.store import jobs, scheduling, transitions
+from stitcherd.store import jobs, retries, scheduling, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.stats import MINUTES, read_pulse
 from tests.stitcherd.store.factories import approval_request, deliver, dispatch
@@ -46,7 +46,7 @@ async def test_the_oldest_queued_job_is_the_one_that_waits_longest(
     second = await add(store, new_job(), allowed, NOW - 5 * MINUTE)
     assert ((await pulse(store)).queued, (await pulse(store)).oldest_queued_at) == (2, first.queued_at)
     await store.write(transitions.cancel, first.id, "uid:0", None, NOW - MINUTE)
-    await store.write(transitions.retry, first.id, "uid:0", NOW - MINUTE)  # to the end of the queue, whatever its age
+    await store.write(retries.retry, first.id, "uid:0", NOW - MINUTE)  # to the end of the queue, whatever its age
     assert ((await pulse(store)).queued, (await pulse(store)).oldest_queued_at) == (2, second.queued_at)
     assert ((await pulse(store, "lab")).queued, (await pulse(store, "lab")).oldest_queued_at) == (0, None)
 

@@ -16,7 +16,7 @@ from shared.ids import new_id, now_ms
 from shared.models import OPEN_STATUSES, Decision, Failure, Result, Status, Thread, Verdict
 from stitcherd import policy
 from stitcherd.errors import Refusal
-from stitcherd.store import approvals, deliveries, interruptions, jobs, steps, transitions
+from stitcherd.store import approvals, deliveries, interruptions, jobs, retries, steps, transitions
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import new_delivery, new_job
 
@@ -191,7 +191,7 @@ class JobTransitions(RuleBasedStateMachine):
             and not job.needs_approval
             and not self.busy(job.thread, name)
         )
-        assert self.refused(transitions.retry, name, "uid:0", now_ms()) != allowed
+        assert self.refused(retries.retry, name, "uid:0", now_ms()) != allowed
         if allowed:
             self.again(job)
 

@@ -1,0 +1,92 @@
+"""Decides queued jobs again where the rails have changed since they were decided; stores nothing."""
+
+from shared.ids import now_ms, revision_name
+from shared.models import Decision, RunnerJob, Verdict
+from stitcherd.errors import Refusal
+from stitcherd.jobs.evaluator import Evaluator, SourceGone
+from stitcherd.policy import ApprovalRequest
+from stitcherd.rails import approvals as rails_approvals
+from stitcherd.rails.compiled import CompiledRails, JobType
+from stitcherd.rails.decide import DispatchRequest, Evaluation, UnknownJobType
+from stitcherd.rails.diff import is_same_job_type
+from stitcherd.rails.live import LiveRails
+from stitcherd.sources import NotJson, WrongShape
+from stitcherd.sources.trigger import Trigger
+from stitcherd.store import approvals, deliveries
+from stitcherd.store.rulings import Denial, Ruling
+from stitcherd.store.sqlite import Store
+
+
+class Reevaluator:
+    """Returns what the rails in force decide about a queued job."""
+
+    def __init__(self, store: Store, rails: LiveRails, evaluator: Evaluator) -> None:
+        self._store = store
+        self._rails = rails
+        self._evaluator = evaluator
+
+    async def rule(self, job: RunnerJob) -> Ruling | None:
+        """Return the ruling on a queued job, None where no rails are in force that run jobs."""
+        rails = self._rails.current
+        if rails is None or rails.mode == "observe":
+            return None
+        changed = f"the rails changed from {revision_name(job.rails_digest)} to {rails.revision}"
+        try:
+            evaluation, trigger = await self._evaluate(job, rails)
+        except (SourceGone, NotJson, WrongShape, UnknownJobType, Refusal) as error:
+            reason = f"{changed}, under which it cannot be decided: {error}"
+            return Ruling(job.version, Denial(Decision(Verdict.DENIED, reason, rails.revision, rails.digest), reason))
+        type_ = evaluation.job
+        if type_ is None or type_.name != job.type:
+            return Ruling(job.version, Denial(evaluation.decision, f"{changed}: {evaluation.decision.reason}"))
+        wanted = rails_approvals.approval_request(evaluation, trigger, now_ms()) if trigger else None
+        if wanted is not None and trigger is not None:
+            wanted = await self._unmet(job, wanted, trigger, rails)
+        rails_digest = job.rails_digest if await self._is_same_type(job, rails, type_) else rails.digest
+        return Ruling(
+            job.version,
+            approvals.Reevaluation(
+                profile=type_.profile.name,
+                executor=type_.profile.executor,
+                tries_max=type_.tries,
+                on_interrupt=type_.on_interrupt,
+                rails_digest=rails_digest,
+                decision=evaluation.decision,
+                request=wanted,
+                reason=changed,
+            ),
+        )
+
+    async def _evaluate(self, job: RunnerJob, rails: CompiledRails) -> tuple[Evaluation, Trigger | None]:
+        """Return the evaluation of what requested a job, and the trigger where that was a delivery."""
+        if job.delivery_id is None:
+            request = DispatchRequest(job.type, job.actor)
+            return self._evaluator.evaluate_dispatch(request, job.repository, job.workspace_id, rails), None
+        async with self._store.reading() as db:
+            delivery = await deliveries.get_delivery(db, job.delivery_id, None)
+            body = await deliveries.get_body(db, job.delivery_id, None)
+        _, trigger, evaluation = self._evaluator.reevaluate(delivery, body, rails)
+        return evaluation, trigger
+
+    async def _unmet(
+        self, job: RunnerJob, wanted: ApprovalRequest, trigger: Trigger, rails: CompiledRails
+    ) -> ApprovalRequest | None:
+        """Return what a job has to wait for, None where the approval that it has still holds.
+
+        If it has a commit already, the new approval is of that commit.
+        """
+        async with self._store.reading() as db:
+            found = await approvals.find_approval(db, job.id)
+        if found is None:
+            return wanted
+        request, approved_by = found
+        if approved_by and rails_approvals.still_holds(request, approved_by, wanted, trigger, rails):
+            return None
+        return rails_approvals.with_commit(wanted, request) if request.attempt == job.attempt else wanted
+
+    async def _is_same_type(self, job: RunnerJob, rails: CompiledRails, type_: JobType) -> bool:
+        try:
+            before = await self._rails.at(job.rails_digest)
+        except LookupError:
+            return False
+        return is_same_job_type(before.outline, rails.outline, type_.name, type_.profile.name)
