@@ -163,6 +163,9 @@ def _warnings(settings: Settings, document: dict[str, Any], directory: Path) -> 
     for name, source in settings.sources.items():
         if source.api is not None:
             yield ("sources", name, "api"), f"sources.{name}.api: this version does not answer on the thread"
+        for index, secret in enumerate(source.secrets):
+            if secret != secret.strip():
+                yield ("sources", name, "secrets", index), "the secret begins or ends with white space"
     for path, entry in secret_entries(document):
         if "file" in entry and is_world_readable(in_directory(entry["file"], directory)):
             yield (*path, "file"), f"every user of this machine can read {entry['file']}"

@@ -13,6 +13,7 @@ from stitcherd.processes import end_all
 PROTOCOLS = "file:git:http:https:ssh"
 ORDINARY_NAME = re.compile(r"[A-Za-z0-9_]+([/-][A-Za-z0-9_]+)*")
 FETCH_TIMEOUT_SECONDS, CLONE_TIMEOUT_SECONDS = 900.0, 3600.0
+HINT_TIMEOUT_SECONDS = 30.0
 
 
 class Mirror:
@@ -61,7 +62,7 @@ class Mirror:
             match answer.split():
                 case [sha, b"commit", _]:
                     return sha.decode()
-        raise GitError(f"There is no branch or tag {ref!r} in {self.clone}.")
+        raise GitError(f"There is no branch or tag {ref!r} in {self.clone}{await self._default_branch_hint()}.")
 
     async def branches_around(self, branch: str) -> dict[str, str]:
         """Return the names and shas of a branch and of those that exclude it, as of the last fetch. Raises GitError."""
@@ -80,6 +81,18 @@ class Mirror:
         except GitError:  # also where there is no such branch or commit
             return False
         return True
+
+    async def _default_branch_hint(self) -> str:
+        """Return what the repository says of its default branch now, as the end of a sentence."""
+        words = ("ls-remote", "--symref", "--", self.clone, "HEAD", "refs/heads/*")
+        try:
+            answer = await self._git(*words, cwd=self._git.home, protocols=PROTOCOLS, timeout=HINT_TIMEOUT_SECONDS)
+        except GitError:
+            return ""
+        if not answer:
+            return ": it has no commits yet"
+        found = re.match(rb"ref: refs/heads/(\S+)\tHEAD", answer)
+        return f"; its default branch is {os.fsdecode(found[1])!r} (see base in stitcherd.toml)" if found else ""
 
     async def _clean_up(self) -> None:
         """End what an earlier daemon's git may still run here, and remove the locks of one that was killed."""

@@ -116,7 +116,7 @@ def test_secrets_come_from_variables_and_files(tmp_path: Path) -> None:
     assert source.token == "second-secret-longer"
     assert settings.secret_names == {"FIRST", "SECOND", "TINY"}
     assert settings.secret_values == (b"second-secret-longer", b"first-secret", b"in a file\n")
-    assert settings.warnings == ()
+    assert settings.warnings == ("stitcherd.toml:4: the secret begins or ends with white space",)
 
 
 def test_no_secret_is_shown_by_a_model(tmp_path: Path) -> None:
@@ -139,6 +139,22 @@ def test_a_secret_that_everyone_can_read_and_an_api_are_warned_of_with_their_lin
     api, everyone = settings.warnings
     assert api == "stitcherd.toml:3: sources.hub.api: this version does not answer on the thread"
     assert everyone == "stitcherd.toml:6: every user of this machine can read open"
+
+
+def test_a_secret_with_white_space_at_its_ends_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWLINE", "from an env file\n")
+    for name, text in {"two": "secret\n\n", "one": "secret\n"}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    settings = read(
+        tmp_path,
+        '[sources.hub]\nkind = "github"\nsecrets = [\n  {env = "FIRST"},\n  {env = "NEWLINE"},\n'
+        '  {file = "two"},\n  {file = "one"}]',
+    )
+    assert settings.warnings == (
+        "stitcherd.toml:5: the secret begins or ends with white space",
+        "stitcherd.toml:6: the secret begins or ends with white space",
+    )
 
 
 @pytest.mark.parametrize("kind", ["mosaic", "github", "gitea", "gitlab", "standard"])

@@ -27,6 +27,22 @@ async def test_a_name_resolves_to_its_commit_at_the_last_fetch(checkouts: Checko
         await checkouts.resolve(str(origin), "gone")
 
 
+async def test_a_missing_branch_is_answered_with_the_default_branch(checkouts: Checkouts, origin: Path) -> None:
+    await checkouts.fetch(str(origin))
+    git(origin, "branch", "-m", "main", "trunk")  # renamed since: what the repository says now is shown
+    await checkouts.fetch(str(origin))
+    with pytest.raises(GitError, match=r"'main' in .*origin; its default branch is 'trunk' \(see base in stitcherd"):
+        await checkouts.resolve(str(origin), "main")
+
+
+async def test_an_empty_repository_is_said_to_be_empty(checkouts: Checkouts, tmp_path: Path) -> None:
+    (empty := tmp_path / "empty").mkdir()
+    git(empty, "init", "-q", "-b", "main")
+    await checkouts.fetch(str(empty))
+    with pytest.raises(GitError, match=r"no branch or tag 'main' in .*empty: it has no commits yet\."):
+        await checkouts.resolve(str(empty), "main")
+
+
 async def test_a_forced_push_and_a_branch_that_became_a_directory(checkouts: Checkouts, origin: Path) -> None:
     git(origin, "branch", "x")
     await checkouts.fetch(str(origin))
