@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 
 from shared import VERSION, locations
+from stitcherd import processes
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
-from stitcherd.daemon import SUPPORTED_KINDS, rails_context, requested_sandboxes, serve
+from stitcherd.daemon import SUPPORTED_KINDS, machine_warnings, rails_context, serve
 from stitcherd.http.server import AddressUnavailable
 from stitcherd.http.unix_socket import UnusableSocketPath
 from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.processes.file_lock import LockHeld
 from stitcherd.rails.load import RailsError, load_rails
-from stitcherd.sandbox.bubblewrap import missing_sandbox_warnings
 from stitcherd.store.migrate import NewerDatabase
 from stitcherd.store.writer import StorageUnavailable
 
@@ -42,7 +42,7 @@ def main() -> int:
     for library in ("huey", "watchfiles"):
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # strangers' malformed requests
-    os.umask(0o077)
+    processes.restrict_umask()
     for name in settings.secret_names:
         os.environ.pop(name, None)  # they were read; no child may inherit them by mistake
     try:
@@ -80,7 +80,7 @@ def check_files(path: Path, settings: Settings) -> int:
         for fault in error.others:
             print(f"{error.name}:{fault.line}:{fault.column}: {fault.message}", file=sys.stderr)
         return 2
-    for warning in (*rails.warnings, *missing_sandbox_warnings(requested_sandboxes(rails))):
+    for warning in (*rails.warnings, *machine_warnings(rails, settings)):
         print(f"{path.name}:{warning.line}:{warning.column}: warning: {warning.message}", file=sys.stderr)
     print(f"stitcherd.toml and rails.yaml are valid; the rails are {rails.revision}")
     return 0

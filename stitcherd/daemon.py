@@ -6,7 +6,7 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from socket import socket as Socket  # noqa: N812 (a class, whatever its case)
 from aiohttp import web
 
 from shared import VERSION, locations
-from shared.api import Meta
+from shared.api import Meta, RailsFault
 from shared.ids import format_timestamp, new_id, now_ms
 from shared.protocol import API_VERSION
 from stitcherd import processes
@@ -50,6 +50,7 @@ from stitcherd.rails.live import LiveRails
 from stitcherd.rails.validate import RailsContext
 from stitcherd.rails.watch import watch_rails
 from stitcherd.sandbox.bubblewrap import SandboxSpec, missing_sandbox_warnings
+from stitcherd.sandbox.programs import start_fault
 from stitcherd.sources import KINDS
 from stitcherd.store import events, jobs
 from stitcherd.store.revisions import StoredRevisions
@@ -146,10 +147,27 @@ async def serve(directory: Path, settings: Settings) -> None:
 def rails_context(directory: Path, settings: Settings) -> RailsContext:
     """Return what the rails of a configuration directory are checked against."""
     private = (directory, *settings.private)
-    return RailsContext(BUILTINS, settings.secret_names, private, configured_facts(settings))
+    return RailsContext(BUILTINS, settings.secret_names, private, configured_facts(settings), tuple(settings.sources))
 
 
-def requested_sandboxes(rails: CompiledRails) -> Iterator[tuple[int, str, SandboxSpec | None]]:
+def machine_warnings(rails: CompiledRails, settings: Settings) -> list[RailsFault]:
+    """Return a warning for each sandbox that does not work on this machine, and each program that cannot be started."""
+    return [*missing_sandbox_warnings(_requested_sandboxes(rails)), *_missing_programs(rails, settings)]
+
+
+def _missing_programs(rails: CompiledRails, settings: Settings) -> Iterator[RailsFault]:
+    commands: dict[tuple[int, str], tuple[Sequence[str], SandboxSpec | None]] = {}
+    for job in rails.jobs.values():
+        profile, executor = job.profile, settings.executors.get(job.profile.executor)
+        commands[profile.line, f"executor {profile.executor}"] = (executor.argv if executor else (), profile.box)
+        commands |= {(gate.line, f"gate {gate.name}"): (gate.run or (), gate.box) for gate in job.gates}
+    for (line, who), (argv, box) in commands.items():
+        fault = start_fault(argv[0], box, search_path=os.environ.get("PATH", os.defpath)) if argv else None
+        if fault is not None:
+            yield RailsFault(line, 1, f"{who}: {fault.removesuffix('.')}")
+
+
+def _requested_sandboxes(rails: CompiledRails) -> Iterator[tuple[int, str, SandboxSpec | None]]:
     """Yield (line, user, sandbox) for each profile and gate that a type of job uses."""
     for job in rails.jobs.values():
         yield job.profile.line, f"profile {job.profile.name}", job.profile.box
@@ -206,7 +224,7 @@ async def _load_rails(directory: Path, settings: Settings, store: Store) -> Live
     await rails.reload()
     for warning in settings.warnings:
         log.warning("%s", warning)
-    for missing in missing_sandbox_warnings(requested_sandboxes(rails.current)) if rails.current else ():
+    for missing in machine_warnings(rails.current, settings) if rails.current else ():
         log.warning("%s:%d: %s", locations.RAILS_FILE, missing.line, missing.message)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, rails.reload_requested.set)
     return rails

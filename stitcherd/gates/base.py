@@ -15,7 +15,7 @@ class GateResult(Struct, frozen=True):
     """The result of one gate; `reason` is a sentence.
 
     `flaky` says that the gate passed only in a retry. `asks` has the parts of the rails that require the approval of a
-    person before the commit is published, like `paths.tests`.
+    person before the commit is published, like `paths.tests`. `cannot_start` says that nothing was checked.
     """
 
     ok: bool
@@ -23,6 +23,7 @@ class GateResult(Struct, frozen=True):
     exit_code: int | None = None  # negative: ended by that signal
     flaky: bool = False
     asks: tuple[str, ...] = ()
+    cannot_start: bool = False
 
 
 class GateInput(Struct, frozen=True):

@@ -31,7 +31,7 @@ async def run_command_gate(
         try:
             ended = await run(argv, timeout=timeout, write=_both(write, tail.write) if expect else write)
         except processes.CannotStart as error:
-            return GateResult(ok=False, reason=str(error))
+            return GateResult(ok=False, reason=str(error), cannot_start=True)
         code = ended.code
         missing = await missing_output(expect, tail.data) if expect and ended.ok else None
         if ended.ok and missing is None:

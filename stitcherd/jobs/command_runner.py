@@ -11,6 +11,7 @@ from stitcherd.config.settings import RepositorySettings
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.sandbox import bubblewrap, limits
 from stitcherd.sandbox.bubblewrap import SandboxSpec
+from stitcherd.sandbox.programs import start_fault
 
 
 class AttemptFailed(Exception):
@@ -64,6 +65,10 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
         """
         env = self.env
         home = env.get("HOME")
+        if self.sandbox is not None and argv:
+            seen = (self.cwd, self.tmp)
+            if fault := start_fault(argv[0], self.sandbox, search_path=env["PATH"], directories=seen):
+                raise processes.CannotStart(fault)
         with bubblewrap.wrap_command(argv, self.sandbox, cwd=self.cwd, tmp=self.tmp, home=home) as command:
             return await processes.run(
                 command.argv,

@@ -6,14 +6,14 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.models import Phase, StepType
+from shared.models import Failure, Phase, StepType
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.gates import run_builtin_gate
 from stitcherd.gates.base import GateInput, GateResult
 from stitcherd.gates.command import run_command_gate
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.gate_checkout import GateCheckout
-from stitcherd.jobs.command_runner import CommandRunner, prepare_repository
+from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.rails.compiled import GateRule, JobType
 
@@ -53,6 +53,9 @@ class GateRunner(Struct, frozen=True, kw_only=True):
                     None if result.ok else reason,
                     reason=reason if result.flaky or result.asks else None,
                 )
+            if gate.required and result.cannot_start:  # no agent can change that
+                hint = f"see gates.{gate.name}.run in rails.yaml"
+                raise AttemptFailed(Failure("gate_unavailable", f"gate {gate.name}: {result.reason}", hint))
             if gate.required:
                 approvals |= dict.fromkeys(result.asks)
             if gate.required and not result.ok:

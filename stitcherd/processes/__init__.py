@@ -11,7 +11,15 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from stitcherd.processes.child import CannotStart, EndReason, ExitStatus, LimitWatch, reap_orphans, run_child
+from stitcherd.processes.child import (
+    CannotStart,
+    EndReason,
+    ExitStatus,
+    LimitWatch,
+    reap_orphans,
+    restrict_umask,
+    run_child,
+)
 from stitcherd.processes.tree import end_all
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "end_all",
     "join_new_session_keyring",
     "reap_orphans",
+    "restrict_umask",
     "run",
     "set_not_dumpable",
 ]

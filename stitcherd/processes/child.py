@@ -26,6 +26,7 @@ LimitWatch: TypeAlias = Callable[[int], Coroutine[Any, Any, str]]
 
 # `reap_orphans` must not reap a child that a call here waits for, not even between its fork and its registration.
 _forking = threading.Lock()
+_umask = -1  # of children; -1 is that of this process
 _awaited: set[int] = set()
 
 
@@ -121,6 +122,12 @@ async def run_child(
     return ExitStatus(code, reason is EndReason.TIMED_OUT, exceeded)
 
 
+def restrict_umask() -> None:
+    """Let this process create files that nobody else can read, and its children files as they would without it."""
+    global _umask  # noqa: PLW0603 (the umask is of the process as well)
+    _umask = os.umask(0o077)
+
+
 def reap_orphans(others: Collection[int] = ()) -> None:
     """Reap adopted children that have ended, but no child that a call here is waiting for, and none of `others`."""
     with _forking:
@@ -152,6 +159,7 @@ def _start(
                 bufsize=0,
                 start_new_session=True,
                 pass_fds=pass_fds,
+                umask=_umask,
             )
             _awaited.add(child.pid)
     except (OSError, ValueError, IndexError) as error:

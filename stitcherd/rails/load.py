@@ -27,6 +27,7 @@ from stitcherd.rails.validate import (
     check_references,
     executor_warnings,
     file_warnings,
+    unknown_source_warnings,
 )
 
 MAX_FILE_BYTES = 2**20
@@ -90,6 +91,7 @@ def parse_rails(
         raise RailsError(name, faults)
     rails = compile_rails(file, root, text=text, digest=hashlib.sha256(content).hexdigest())
     warnings = [*file_warnings(file, root, context.builtins)]
+    warnings += unknown_source_warnings(file, root, context.sources)
     if context.facts is not None:
         if faults := list(check_executors(rails, root, context.facts)):
             raise RailsError(name, faults)

@@ -23,13 +23,15 @@ class RailsContext(NamedTuple):
 
     `builtins` are the gates that `builtin` may name, `secret_names` the environment variables that hold secrets, which
     no agent and no gate may be given, and `private` the paths that no sandbox may expose, besides those that none ever
-    exposes. With `facts` it is also checked whether the executors can enforce the profiles.
+    exposes. With `facts` it is also checked whether the executors can enforce the profiles. `sources` are those of
+    stitcherd.toml.
     """
 
     builtins: Mapping[str, BuiltinFacts] = {}
     secret_names: frozenset[str] = frozenset()
     private: Collection[Path] = ()
     facts: RuntimeFacts | None = None
+    sources: Collection[str] = ()
 
 
 def check_references(file: RailsFile, root: YamlNode, context: RailsContext) -> Iterator[RailsFault]:
@@ -90,6 +92,17 @@ def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, Builti
             yield RailsFault(*root.key_at(("people", name)), message)
     yield from unreachable_events(file, root)
     yield from job_warnings(file, root, builtins)
+
+
+def unknown_source_warnings(file: RailsFile, root: YamlNode, known: Collection[str]) -> Iterator[RailsFault]:
+    """Yield a warning for each member of a group that belongs to no source, while any source is set up."""
+    for name, group in file.people.items() if known else ():
+        members = [("users", at, user.partition(":")[0]) for at, user in enumerate(group.users)]
+        members += [("sources", at, source) for at, source in enumerate(group.sources)]
+        for key, at, source in members:
+            if source not in known:
+                message = f"{unknown_name('source', source, known)}: it matches nobody"
+                yield _fault(root.at(("people", name, key, at)), message)
 
 
 def _unknown_groups(file: RailsFile, root: YamlNode) -> Iterator[RailsFault]:

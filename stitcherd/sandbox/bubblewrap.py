@@ -113,6 +113,12 @@ def scratch_directories(home: str | None) -> list[str]:
     return ["/tmp", "/var/tmp", "/dev/shm", *([home] if home and _is_mountable(Path(home)) else [])]  # noqa: S108 (not ours)
 
 
+def visible_directories(sandbox: SandboxSpec) -> list[Path]:
+    """Return the directories that a command sees besides its own, and that are not empty there."""
+    system = (Path("/", name) for name in ("usr", *_SYSTEM_DIRECTORIES))
+    return [*(path for path in system if path.is_dir()), *(Path(_expand(mount)) for mount in sandbox.mounts)]
+
+
 @cache
 def unavailable_reason() -> str | None:
     """Return why sandboxes do not work on this machine, or None; determined once, by starting one."""

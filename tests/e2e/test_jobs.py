@@ -63,7 +63,7 @@ def test_attributes_of_the_commit_do_not_convert_what_a_gate_takes_from_the_base
 
 def test_a_gate_that_cannot_be_started_fails_the_job(daemon: DaemonHarness) -> None:
     job = daemon.run("nogate", "touch made")
-    assert (job["status"], job["error"]["code"]) == ("FAILED", "gates_failed")
+    assert (job["status"], job["error"]["code"]) == ("FAILED", "gate_unavailable")
     gate = next(step for step in job["steps"] if step["type"] == "GATE")
     assert gate["status"] == "FAILED"
     reasons = [it["payload"]["reason"] for it in job["events"] if it["type"] == "gate.failed"]

@@ -35,6 +35,32 @@ def test_both_files_can_be_checked(build: BuildDaemon) -> None:
     assert "workers" in faulty.stderr
 
 
+def test_programs_that_cannot_be_started_are_warned_of(build: BuildDaemon) -> None:
+    daemon = build()
+    daemon.write_settings()
+    agent = daemon.root / "agent.sh"
+    agent.write_text("#!/bin/sh\n")
+    settings = daemon.config / "stitcherd.toml"
+    settings.write_text(settings.read_text() + f'[executors.broken]\nkind = "command"\nargv = ["{agent}"]\n')
+    daemon.rails.write_text(
+        "version: 1\nprofiles:\n  p: {capabilities: [repo:read], executor: broken}\n"
+        "jobs:\n  j: {profile: p, gates: [g]}\ngates:\n  g: {run: [nomake, test]}\n"
+    )
+    checked = check(daemon)
+    assert checked.returncode == 0
+    assert f"executor broken: {agent} cannot be started: it is not executable" in checked.stderr
+    assert "gate g: nomake cannot be started: there is no such program" in checked.stderr
+
+
+def test_agents_and_gates_have_the_umask_of_the_start(build: BuildDaemon) -> None:
+    daemon = build()
+    daemon.start(around=("sh", "-c", 'umask 027; exec "$@"', "sh"))
+    job = daemon.run("free", "umask; touch made; stat -c %a made")
+    [step] = [step for step in job["steps"] if step["type"] == "AI_ACTION"]
+    assert step["output"].split() == ["0027", "640"]
+    assert (daemon.state / "stitcher.db").stat().st_mode & 0o077 == 0
+
+
 def test_a_second_daemon_names_the_first(build: BuildDaemon) -> None:
     daemon = build()
     first = daemon.start()

@@ -60,7 +60,8 @@ async def test_a_command_that_times_out_fails_even_if_it_exits_with_zero_on_sigt
 
 async def test_a_command_that_cannot_start_is_not_retried(gate: CommandGate) -> None:
     result = await gate.run(["no-such-gate"], retries=5)
-    assert result == GateResult(ok=False, reason="no-such-gate cannot be started: there is no such program.")
+    reason = "no-such-gate cannot be started: there is no such program."
+    assert result == GateResult(ok=False, reason=reason, cannot_start=True)
     assert gate.output == b""
 
 

@@ -12,7 +12,7 @@ from shared.models import JobStep
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.work_tree import commit_work_tree
-from stitcherd.jobs.command_runner import CommandRunner
+from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner
 from stitcherd.jobs.gate_runner import GateRunner
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
@@ -29,7 +29,10 @@ jobs:
   clean: {profile: weaver, needs: [repo:write], gates: [litter, tidy]}
   optional: {profile: weaver, needs: [repo:write], gates: [audit, tests]}
   free: {profile: weaver, needs: [repo:write]}
+  unavailable: {profile: weaver, needs: [repo:write], gates: [idle, absent, tests]}
 gates:
+  idle: {run: [no-such-program], required: false}
+  absent: {run: [no-such-program, test]}
   litter: {run: [sh, -c, "cat made && touch litter"]}
   tidy: {run: [sh, -c, "ls; test ! -e litter && test ! -e ignored"]}
   audit: {run: [sh, -c, "exit 3"], required: false}
@@ -126,3 +129,12 @@ async def test_only_required_gates_are_returned_with_their_output(harness: GateH
 async def test_a_type_without_gates_runs_nothing(harness: GateHarness) -> None:
     assert await harness.run("free", None) == ([], ())
     assert await harness.steps() == []
+
+
+async def test_a_required_gate_that_cannot_be_started_ends_the_job(harness: GateHarness) -> None:
+    with pytest.raises(AttemptFailed) as raised:
+        await harness.run("unavailable", None)
+    failure = raised.value.failure
+    assert failure.code == "gate_unavailable"
+    assert failure.detail == "gate absent: no-such-program cannot be started: there is no such program."
+    assert [step.name for step in await harness.steps()] == ["idle", "absent"]

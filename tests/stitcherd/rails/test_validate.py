@@ -149,3 +149,12 @@ def test_sandbox_limits_need_a_sandbox(text: str, asked: str, place: tuple[int, 
 def test_a_built_in_gate_takes_no_sandbox() -> None:
     with pytest.raises(RailsError, match=r"1:\d+: the built-in gate diff-rules runs nothing from the commit"):
         parse_rails("{version: 1, gates: {scope: {builtin: diff-rules, sandbox: bwrap}}}", CONTEXT)
+
+
+def test_members_of_unknown_sources_are_warned_of() -> None:
+    text = TEXT + 'people:\n  team:\n    users: ["gitub:octocat", "github:hubot"]\n    sources: [mosaik]\n'
+    context = CONTEXT._replace(sources=("github", "mosaic"))
+    found = [str(warning.message) for warning in parse_rails(text, context).warnings]
+    assert "unknown source 'gitub' (did you mean github?): it matches nobody" in found
+    assert "unknown source 'mosaik' (did you mean mosaic?): it matches nobody" in found
+    assert not any("matches nobody" in warning.message for warning in parse_rails(text, CONTEXT).warnings)
