@@ -92,14 +92,15 @@ async def explain(request: web.Request) -> web.Response:
 async def simulate_rails(request: web.Request) -> web.Response:
     """Return how another rails.yaml would have decided the last deliveries, where that differs."""
     state, options = request.app[STATE], await parse_body(request, SimulateBody)
-    try:
-        rails = await asyncio.to_thread(state.rails.parse, options.text)
-    except RailsError as error:
-        more = {"line": error.line, "column": error.column, "message": error.message, "faults": error.others}
-        raise Refusal("invalid", str(error), more=more) from error
     since = int(options.since.timestamp() * 1000) if options.since else 0
     scope = SimulationScope(options.limit, since, caller(request).workspace)
-    return json_response(await simulate(state.store, state.evaluator, rails, scope))
+    async with state.simulations.take(caller(request).token) as threads:
+        try:
+            rails = await asyncio.get_running_loop().run_in_executor(threads, state.rails.parse, options.text)
+        except RailsError as error:
+            more = {"line": error.line, "column": error.column, "message": error.message, "faults": error.others}
+            raise Refusal("invalid", str(error), more=more) from error
+        return json_response(await simulate(state.store, state.evaluator, rails, scope, threads))
 
 
 async def _explain_stored(request: web.Request, options: ExplainBody) -> Decision:

@@ -8,6 +8,7 @@ from stitcherd.config.settings import Settings
 from stitcherd.errors import Refusal
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.http.feed import EventFeed
+from stitcherd.http.simulations import SimulationThreads
 from stitcherd.http.slots import Slots
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
@@ -37,6 +38,7 @@ class AppState(Struct):
     meta: Meta
     health: HealthMonitor
     streams: Slots = field(default_factory=lambda: Slots("event streams", each=STREAMS_EACH, total=STREAMS_MAX))
+    simulations: SimulationThreads = field(default_factory=SimulationThreads)
     stopping_since: str | None = None
 
     @property

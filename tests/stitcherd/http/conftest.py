@@ -41,6 +41,7 @@ TOKENS = {
     "reader": ("default", ["jobs:read"]),
     "writer": ("default", ["jobs:read", "jobs:write", "jobs:dispatch", "deliveries:read", "rails:read"]),
     "approver": ("default", ["jobs:read", "jobs:approve"]),
+    "third": ("default", ["rails:read"]),
     "other": ("elsewhere", ["jobs:read", "jobs:write", "jobs:dispatch", "deliveries:read", "rails:read"]),
 }
 RAILS = """\

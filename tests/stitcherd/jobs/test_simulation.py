@@ -9,6 +9,8 @@ import pytest
 
 from stitcherd.config.load import load_settings
 from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.errors import Refusal
+from stitcherd.jobs import simulation
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.simulation import SIMULATION_CHUNK, SimulationScope, simulate
 from stitcherd.rails.compiled import CompiledRails
@@ -132,3 +134,16 @@ async def test_a_long_simulation_does_not_block_the_event_loop(store: Store, eva
     task.cancel()
     assert result.deliveries == many
     assert iterations >= many / SIMULATION_CHUNK
+
+
+async def test_a_result_that_is_too_large_is_refused(
+    store: Store, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rails, other = parse_rails(SMALL), parse_rails(SMALL.replace("forge:ann", "forge:eve"))
+    for at in range(4):
+        await add(store, evaluator, rails, at=at)
+    (one,) = (await simulate(store, evaluator, other, SimulationScope(1))).changed
+    monkeypatch.setattr(simulation, "CHECKS_MAX", 3 * len(one.decision.checks))
+    assert len((await simulate(store, evaluator, other, SimulationScope(3))).changed) == 3
+    with pytest.raises(Refusal, match="too much would change"):
+        await simulate(store, evaluator, other, SimulationScope(4))

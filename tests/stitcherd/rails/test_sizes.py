@@ -55,7 +55,7 @@ def test_a_file_at_the_limits_loads_within_seconds() -> None:
     pattern = rails.gates["g"].paths.protected
     assert pattern is not None
     assert not pattern.match("a" * 4000)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 8
 
 
 def test_many_faults_are_found_within_seconds() -> None:
@@ -64,4 +64,4 @@ def test_many_faults_are_found_within_seconds() -> None:
     with pytest.raises(RailsError, match="did you mean gate0") as refused:
         parse_rails(SMALL.replace("needs:", f"gates: [{wrong}], needs:") + f"gates: {{{gates}}}\n")
     assert 10 <= len(refused.value.others) <= 100
-    assert time.process_time() - started < 8  # without a limit on faults it is more than 20
+    assert time.process_time() - started < 12  # without a limit on faults it is more than 20
