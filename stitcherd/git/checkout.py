@@ -28,9 +28,9 @@ class Checkouts:
         self._git = Git.with_home(self._root / "git")
         self._mirrors: dict[str, Mirror] = {}
 
-    async def fetch(self, clone: str) -> None:
-        """Create or update the mirror of the repository at `clone`, a path or a URL. Raises GitError."""
-        await self.mirror(clone).fetch()
+    async def fetch(self, clone: str) -> str:
+        """Create or update the mirror of the repository at `clone`, a path or a URL; see `Mirror.fetch`."""
+        return await self.mirror(clone).fetch()
 
     async def resolve(self, clone: str, ref: str) -> str:
         """Return the sha of a branch, a tag or a full sha, as of the last fetch. Raises GitError."""
@@ -53,7 +53,11 @@ class Checkouts:
         checkout.tmp.mkdir()
         checkout.work.mkdir()
         if checkout.mirror:
-            await checkout.start(branch)
+            try:
+                await checkout.start(branch)
+            except GitError as error:
+                await checkout.mirror.renew(error)
+                await checkout.start(branch)
         return checkout
 
     def reopen(self, job_id: str, attempt: int, clone: str | None, base: str | None) -> "Checkout":

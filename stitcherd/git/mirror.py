@@ -1,18 +1,25 @@
-"""Stitcher's bare mirror of a repository: updates it, and resolves branches and tags."""
+"""Stitcher's bare mirror of a repository: updates it, and resolves branches and tags.
+
+A mirror is a cache: whatever is wrong with it, a new clone of the repository replaces it.
+"""
 
 import asyncio
 import hashlib
+import logging
 import os
 import re
-import shutil
 from pathlib import Path
 
 from stitcherd.git import Git, GitError
+from stitcherd.git.snapshot import remove_tree
 from stitcherd.processes import end_all
 
 PROTOCOLS = "file:git:http:https:ssh"
 ORDINARY_NAME = re.compile(r"[A-Za-z0-9_]+([/-][A-Za-z0-9_]+)*")
 FETCH_TIMEOUT_SECONDS, CLONE_TIMEOUT_SECONDS = 900.0, 3600.0
+PACKS_MAX, LOOSE_OBJECTS_MAX = 50, 6700  # as in gc.autoPackLimit and gc.auto of git
+
+log = logging.getLogger(__name__)
 HINT_TIMEOUT_SECONDS = 30.0
 
 
@@ -28,22 +35,72 @@ class Mirror:
         self.clone = clone
         self._is_clean = False
 
-    async def fetch(self) -> None:
-        """Update all branches and tags, and nothing else, from the repository. Raises GitError."""
+    async def fetch(self) -> str:
+        """Update all branches and tags, and nothing else, from the repository; return a note for the log of the job.
+
+        A mirror that cannot be updated, although the repository answers, is cloned anew. Raises GitError.
+        """
         async with self.lock:
             if not self._is_clean:
                 await self._clean_up()
-            if self.path.exists():
-                specs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-                words = ("fetch", "-q", "--prune", "--no-tags", "--", self.clone, *specs)
+            if not self.path.exists():
+                await self._clone()
+                return ""
+            specs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+            words = ("fetch", "-q", "--prune", "--no-tags", "--", self.clone, *specs)
+            try:
                 await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
-                return
-            spare = self.path.with_suffix(".new")
-            shutil.rmtree(spare, ignore_errors=True)
-            spare.mkdir(mode=0o700, parents=True)
-            words = ("clone", "-q", "--bare", "--no-local", "--template=", "--", self.clone, str(spare))
+            except GitError as error:
+                return await self._replace(error)
+            await self._repack()
+            return ""
+
+    async def renew(self, error: GitError) -> str:
+        """Clone the mirror anew after `error`, which it may have caused; return a note for the log of the job.
+
+        Raises `error` where the repository does not answer or cannot be cloned.
+        """
+        async with self.lock:
+            return await self._replace(error)
+
+    async def _replace(self, error: GitError) -> str:
+        try:
+            await self._git("ls-remote", "-q", "--", self.clone, "HEAD", protocols=PROTOCOLS)
+            await self._clone()
+        except GitError:
+            raise error from None
+        note = f"the mirror {self.path.name} was damaged and has been cloned anew: {error}\n"
+        log.warning("%s", note.strip())
+        return note
+
+    async def _clone(self) -> None:
+        """Clone the repository beside the mirror, and put the clone in its place."""
+        spare, old = self.path.with_suffix(".new"), self.path.with_suffix(".old")
+        for left in (spare, old):
+            await remove_tree(left)
+        spare.mkdir(mode=0o700, parents=True)
+        words = ("clone", "-q", "--bare", "--no-local", "--template=", "--", self.clone, str(spare))
+        try:
             await self._git(*words, cwd=spare, protocols=PROTOCOLS, timeout=CLONE_TIMEOUT_SECONDS)
-            spare.rename(self.path)
+        except GitError:
+            await remove_tree(spare)
+            raise
+        if self.path.exists():
+            self.path.rename(old)
+        spare.rename(self.path)
+        await remove_tree(old)
+
+    async def _repack(self) -> None:
+        """Combine the many small packs and loose objects that fetches leave; unreachable ones are kept for jobs."""
+        objects = self.path / "objects"
+        sample = objects / "17"  # each of the 256 directories has about as many, as git itself assumes
+        loose = len(list(sample.iterdir())) if sample.is_dir() else 0
+        if loose * 256 <= LOOSE_OBJECTS_MAX and len(list(objects.glob("pack/*.pack"))) <= PACKS_MAX:
+            return
+        try:
+            await self._git("repack", "-a", "-d", "-k", "-q", repository=self.path, timeout=FETCH_TIMEOUT_SECONDS)
+        except GitError as error:  # the mirror is as usable as before
+            log.warning("the mirror %s cannot be repacked: %s", self.path.name, error)
 
     async def resolve(self, ref: str) -> str:
         """Return the sha of a branch, a tag or a full sha, as of the last fetch; a branch takes precedence.

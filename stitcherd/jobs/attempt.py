@@ -153,13 +153,13 @@ class Attempt(Struct, frozen=True, kw_only=True):
             checkout = await self.checkouts.open(job.id, job.attempt, None, None, job.branch)
             return checkout, "an empty directory: the job names no repository\n"
         ref = job.ref or self.repository.base
-        await self.checkouts.fetch(self.repository.clone)
+        note = await self.checkouts.fetch(self.repository.clone)
         if self._may_publish:
             mirror = self.checkouts.mirror(self.repository.clone)
             await check_branch_free(mirror, job.branch, await self.recorder.published_commits())
         base = await self.checkouts.resolve(self.repository.clone, ref)
         checkout = await self.checkouts.open(job.id, job.attempt, self.repository.clone, base, job.branch)
-        output = f"base {base} of {ref}\n"
+        output = f"{note}base {base} of {ref}\n"
         if pointers := (await get_base_tree(checkout)).lfs_pointers:
             output += LFS_NOTE.format(pointers=pointers)
         return checkout, output

@@ -1,14 +1,16 @@
 """Tests mirrors: how they are updated, and which commit a name resolves to."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stitcherd.git import GitError
+from stitcherd.git import mirror as mirror_module
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.publish import publish
-from tests.stitcherd.git.repositories import commit, find, git
+from tests.stitcherd.git.repositories import BRANCH, commit, find, git
 
 
 async def test_a_name_resolves_to_its_commit_at_the_last_fetch(checkouts: Checkouts, origin: Path) -> None:
@@ -98,6 +100,60 @@ async def test_locks_of_a_killed_git_do_not_block_the_next_daemon(
     after = Checkouts(tmp_path / "state")
     await after.fetch(str(origin))
     assert await after.resolve(str(origin), "main") == second
+
+
+@pytest.mark.parametrize("damage", ["refs/heads/main", "HEAD", "objects", "config"])
+async def test_a_damaged_mirror_is_cloned_anew(checkouts: Checkouts, origin: Path, tmp_path: Path, damage: str) -> None:
+    await checkouts.fetch(str(origin))
+    git(origin, "branch", "topic")
+    assert await checkouts.fetch(str(origin)) == ""
+    [mirror] = (tmp_path / "state/mirrors").glob("*.git")
+    if damage == "objects":
+        shutil.rmtree(mirror / "objects")
+    else:
+        (mirror / damage).write_bytes(b"[" if damage == "config" else b"")
+    second = commit(origin, {"a.txt": "new\n"})
+    assert "cloned anew" in await checkouts.fetch(str(origin))
+    assert await checkouts.resolve(str(origin), "main") == second
+    await checkouts.open("job", 1, str(origin), second, BRANCH)
+    assert [path.name for path in mirror.parent.iterdir()] == [mirror.name]
+
+
+async def test_a_mirror_whose_objects_are_gone_is_cloned_anew_for_the_checkout(
+    checkouts: Checkouts, origin: Path, tmp_path: Path
+) -> None:
+    await checkouts.fetch(str(origin))
+    base = await checkouts.resolve(str(origin), "main")
+    [mirror] = (tmp_path / "state/mirrors").glob("*.git")
+    shutil.rmtree(mirror / "objects")
+    checkout = await checkouts.open("job", 1, str(origin), base, BRANCH)
+    assert (checkout.work / "a.txt").read_text() == "one\ntwo\n"
+
+
+async def test_a_repository_that_does_not_answer_leaves_the_mirror(
+    checkouts: Checkouts, origin: Path, tmp_path: Path
+) -> None:
+    await checkouts.fetch(str(origin))
+    base = await checkouts.resolve(str(origin), "main")
+    origin.rename(tmp_path / "away")
+    with pytest.raises(GitError, match="git fetch failed"):
+        await checkouts.fetch(str(origin))
+    assert await checkouts.resolve(str(origin), "main") == base
+
+
+async def test_small_packs_are_combined_and_unreachable_commits_kept(
+    checkouts: Checkouts, origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_module, "PACKS_MAX", 0)
+    await checkouts.fetch(str(origin))
+    first = await checkouts.resolve(str(origin), "main")
+    git(origin, "commit", "-q", "--amend", "-m", "again")
+    git(origin, "tag", "-d", "v1")
+    await checkouts.fetch(str(origin))
+    [mirror] = (tmp_path / "state/mirrors").glob("*.git")
+    assert len(list((mirror / "objects/pack").glob("*.pack"))) == 1
+    assert not list((mirror / "objects").glob("[0-9a-f][0-9a-f]"))
+    assert await checkouts.resolve(str(origin), first) == first
 
 
 async def test_two_fetches_at_once_wait_for_each_other(checkouts: Checkouts, origin: Path) -> None:
