@@ -42,6 +42,9 @@ def main() -> int:
     for library in ("huey", "watchfiles"):
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # strangers' malformed requests
+    if settings.missing:
+        log = logging.getLogger("stitcherd")
+        log.warning("there is no %s in %s: stitcher init writes a first one", locations.SETTINGS_FILE, directory)
     processes.restrict_umask()
     for name in settings.secret_names:
         os.environ.pop(name, None)  # they were read; no child may inherit them by mistake

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from socket import socket as Socket  # noqa: N812 (a class, whatever its case)
 
 from aiohttp import web
 
@@ -29,7 +28,7 @@ from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
 from stitcherd.http.server import listen, listen_locally
 from stitcherd.http.state import AppState
-from stitcherd.http.unix_socket import bind_socket
+from stitcherd.http.unix_socket import LocalSocket, UnusableSocketPath
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
@@ -42,7 +41,7 @@ from stitcherd.jobs.retention import run_retention
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.scheduler import Scheduler
 from stitcherd.policy import ConcurrencyLimits
-from stitcherd.processes.file_lock import acquire_lock
+from stitcherd.processes.file_lock import LockHeld, acquire_lock
 from stitcherd.queue import Queue
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.limits import concurrency_limits, idle_reason
@@ -59,6 +58,7 @@ from stitcherd.store.writer import StorageUnavailable
 
 HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
 MAX_OPEN_FILES = 16_384
+SOCKET_CHECK_SECONDS = 2.0  # between two looks whether the socket is still at its path
 MEMORY_TRIM_SECONDS = 15.0  # a trim takes 1-2 ms
 SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS)
 
@@ -77,9 +77,8 @@ async def serve(directory: Path, settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(acquire_lock(state_dir / "lock", f"state directory {state_dir}"))
         await make_room_at_start(state_dir)
-        socket, socket_lock = bind_socket(socket_path)
-        stack.callback(socket_path.unlink, missing_ok=True)
-        stack.enter_context(socket_lock)
+        socket = LocalSocket(socket_path)
+        stack.callback(socket.close)
         store = await Store.open(state_dir / "stitcher.db")
         stack.push_async_callback(store.close)
         rails = await _load_rails(directory, settings, store)
@@ -120,7 +119,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             health=health,
         )
         await stack.enter_async_context(health.running())
-        await _start_http(state, socket, stack)
+        local = await _start_http(state, socket, stack)
         await health.wait_until_checked()  # a webhook need not wait for it, but a job should find its executor there
         queue.start()
         stack.push_async_callback(queue.stop)
@@ -131,10 +130,11 @@ async def serve(directory: Path, settings: Settings) -> None:
             asyncio.create_task(run_retention(store, settings, checkouts)),
             asyncio.create_task(watch_rails(rails.path, rails.reload_requested, partial(reload_rails, rails))),
             asyncio.create_task(trim_memory()),
+            asyncio.create_task(keep_socket(local, socket, stack)),
         ]
         feeding = asyncio.create_task(feed.run())
         await stop.wait()
-        log.info("stopping")
+        log.info("stopping; a second signal ends the daemon at once")
         state.stopping_since = format_timestamp(now_ms())
         for task in background:
             task.cancel()
@@ -181,6 +181,22 @@ async def reload_rails(rails: LiveRails) -> bool:
     except StorageUnavailable as error:
         log.error("the rails were read, but could not be stored (%s); trying again", error)  # noqa: TRY400 (no bug of ours)
         return False
+
+
+async def keep_socket(local: web.AppRunner, socket: LocalSocket, stack: AsyncExitStack) -> None:
+    """Bind the socket again whenever somebody removed or replaced it, for ever; listen until `stack` closes."""
+    logged = ""
+    while True:
+        await asyncio.sleep(SOCKET_CHECK_SECONDS)
+        if not socket.is_lost():
+            continue
+        try:
+            stack.callback((await listen_locally(local, socket.bind_again())).close)
+            log.warning("the socket %s was removed, and is bound again", socket.path)
+        except (UnusableSocketPath, LockHeld) as error:
+            if str(error) != logged:
+                log.error("the socket %s was removed: %s; trying again", socket.path, error)  # noqa: TRY400 (no bug of ours)
+            logged = str(error)
 
 
 async def trim_memory() -> None:
@@ -243,16 +259,17 @@ def _current_limits(rails: LiveRails, health: HealthMonitor, state_dir: Path) ->
     return concurrency_limits(rules, health.away(), idle_reason(current) or shortage_reason(state_dir), digest)
 
 
-async def _start_http(state: AppState, socket: Socket, stack: AsyncExitStack) -> None:
-    """Listen on the bound Unix socket and on TCP until `stack` closes."""
+async def _start_http(state: AppState, socket: LocalSocket, stack: AsyncExitStack) -> web.AppRunner:
+    """Listen on the bound Unix socket and on TCP until `stack` closes; return the runner of the local app."""
     local = web.AppRunner(local_app(state), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
     public = web.AppRunner(public_app(state), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
     for runner in (local, public):
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-    stack.callback((await listen_locally(local, socket)).close)
+    stack.callback((await listen_locally(local, socket.listener)).close)
     http = state.settings.http
     server = await listen(public, http.host, http.port)
     stack.callback(server.close)
     port = server.sockets[0].getsockname()[1]  # the kernel chose it if the settings say 0
     log.info("listening on %s and http://%s:%d", state.settings.daemon.socket, http.host, port)
+    return local

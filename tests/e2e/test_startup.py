@@ -1,10 +1,13 @@
 """The start of the daemon, and its errors."""
 
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
+
+import pytest
 
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import ROOT, DaemonHarness, wait_until
@@ -75,6 +78,21 @@ def test_a_second_daemon_names_the_first(build: BuildDaemon) -> None:
     assert f"socket {daemon.socket} is in use by pid {first.pid}" in daemon.log_tail(1)
     daemon.process = first
     assert daemon.get("/meta")["pid"] == first.pid
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_socket_that_was_removed_is_bound_again(build: BuildDaemon, *, whole: bool) -> None:
+    daemon = build()
+    first = daemon.start()
+    shutil.rmtree(daemon.socket.parent) if whole else daemon.socket.unlink()
+    client = [sys.executable, "-m", "tui", "--config", str(daemon.config), "ls"]
+    missed = subprocess.run(client, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert missed.returncode == 3
+    assert f"pid {first.pid} has the state directory {daemon.state}" in missed.stderr
+    wait_until(daemon.socket.is_socket, "the socket is bound again")
+    assert daemon.get("/meta")["pid"] == first.pid
+    assert daemon.stop() == 0
+    assert not daemon.socket.exists()
 
 
 def test_a_stale_socket_is_replaced(build: BuildDaemon) -> None:

@@ -45,7 +45,8 @@ def verb_module(verb: str) -> ModuleType:
 
 def daemon_client(options: Namespace) -> DaemonClient:
     """Return a client of the daemon that `--socket` and `--config` select; raises SocketPathTooLong."""
-    return DaemonClient(locations.socket_path(options.socket, locations.config_dir(options.config)))
+    config = locations.config_dir(options.config)
+    return DaemonClient(locations.socket_path(options.socket, config), state_dir=locations.state_dir(config))
 
 
 def add_actions(parser: ArgumentParser, actions: dict[str, str], *, required: bool) -> dict[str, ArgumentParser]:

@@ -34,10 +34,27 @@ class ApiError(Exception):
 class DaemonUnreachable(Exception):
     """Nothing answers at the socket."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"the daemon is not reachable at {plain(str(path))} ({plain(reason)}); start it with: stitcherd"
-        )
+    def __init__(self, path: Path, reason: str, state_dir: Path | None = None) -> None:
+        remedy = "start it with: stitcherd"
+        holder = lock_holder(state_dir / "lock") if state_dir else None
+        if state_dir and holder:
+            remedy = (
+                f"pid {plain(holder)} has the state directory {plain(str(state_dir))}: a socket that was removed is"
+                " bound again within seconds, any other is daemon.socket in its stitcherd.toml"
+            )
+        super().__init__(f"the daemon is not reachable at {plain(str(path))} ({plain(reason)}); {remedy}")
+
+
+def lock_holder(path: Path) -> str | None:
+    """Return the pid in a daemon's lock file, None unless a stitcherd has that pid.
+
+    Locking the file would tell for certain, but a daemon that starts at that moment would not get its lock.
+    """
+    try:
+        pid = path.read_text("ascii").strip()
+        return pid if b"stitcherd" in Path("/proc", pid, "cmdline").read_bytes() else None
+    except (OSError, ValueError):
+        return None
 
 
 class InvalidResponse(Exception):
@@ -54,15 +71,19 @@ class NotUtf8(ValueError):
 
 
 class DaemonClient:
-    """Sends requests to the daemon behind one socket; tui.client.api knows the routes."""
+    """Sends requests to the daemon behind one socket; tui.client.api knows the routes.
 
-    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
+    `state_dir` is where to look for who has the state if nothing answers.
+    """
+
+    def __init__(self, path: Path, timeout: float = TIMEOUT, state_dir: Path | None = None) -> None:
         self.path = path
+        self.state_dir = state_dir
         self._timeout = timeout
 
     def with_timeout(self, timeout: float) -> "DaemonClient":
         """Return a client of the same daemon that waits `timeout` seconds for each response."""
-        return DaemonClient(self.path, timeout)
+        return DaemonClient(self.path, timeout, self.state_dir)
 
     def get(self, path: str, query: Query = ()) -> bytes:
         """Return the document at `path`; raises ApiError, DaemonUnreachable or NotUtf8."""
@@ -130,8 +151,8 @@ class DaemonClient:
 
     def _unreachable(self, error: Exception, connection: HTTPConnection) -> DaemonUnreachable:
         if isinstance(error, TimeoutError):
-            return DaemonUnreachable(self.path, f"no answer within {connection.timeout:g} s")
-        return DaemonUnreachable(self.path, getattr(error, "strerror", None) or str(error))
+            return DaemonUnreachable(self.path, f"no answer within {connection.timeout:g} s", self.state_dir)
+        return DaemonUnreachable(self.path, getattr(error, "strerror", None) or str(error), self.state_dir)
 
 
 def quote_segment(text: str) -> str:

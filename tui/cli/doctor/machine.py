@@ -71,6 +71,9 @@ def _program_result(name: str, program: str) -> CheckResult:
     if found:
         return ok(f"program {name}", plain(found))
     remedy = f"put it on the PATH of stitcherd, or use its absolute path in executors.{name}"
+    if "/" in program and Path(program).exists():
+        detail = f"{plain(program)} is not executable"
+        return problem(f"program {name}", detail, f"chmod +x {plain(shlex.quote(program))}")
     return problem(f"program {name}", f"there is no program {plain(program)}", remedy)
 
 

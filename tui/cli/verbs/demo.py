@@ -38,7 +38,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
     kept = False
     root = create_directory()
     try:
-        _introduce(root, write)
+        _introduce(root, write, keep=options.keep)
         environment = build_environment(root)
         process = daemon.start(environment)
         checks = _run_scenario(environment, process, write, terminal)
@@ -50,9 +50,9 @@ def run(options: Namespace, terminal: Terminal) -> int:
             signal.signal(number, signal.SIG_IGN)
         if not kept:
             _clean_up(process, root, terminal)
+    _summarise(checks, time.monotonic() - started, write, terminal)
     if kept and process:
         _print_kept(environment, process.pid, write)
-    _summarise(checks, time.monotonic() - started, write, terminal)
     if not root.exists():
         write("The daemon was stopped and its directory removed.")
     ok = all(check.ok for check in checks)
@@ -61,11 +61,12 @@ def run(options: Namespace, terminal: Terminal) -> int:
     return exits.OK if ok else exits.FAILED
 
 
-def _introduce(root: Path, write: WriteLine) -> None:
+def _introduce(root: Path, write: WriteLine, *, keep: bool) -> None:
     write("A signed webhook becomes a tested commit, with nothing but this machine.")
     write("")
     write("1. The setup")
-    write(f"   Everything is in {plain(str(root))}, which is removed when the demo ends.")
+    end = "is kept; the last lines say how to remove it" if keep else "is removed when the demo ends"
+    write(f"   Everything is in {plain(str(root))}, which {end}.")
     write("   octo-org/api is a git repository created there, with two bugs and the tests that show them.")
     write("   The rails let octocat say `@mosaic fix`, and no commit counts unless the gates `scope` and `tests` pass:")
     write("   what it touches is checked, and its tests are run.")
