@@ -13,7 +13,10 @@ from stitcherd.sources.text import COMMAND_EVENTS, COMMENT_MAX, find_mention
 from stitcherd.sources.trigger import Trigger
 
 _FAIL = CheckOutcome.FAIL  # looking up an enum member costs as much as creating a check
-_MALFORMED = "a command is a line of its own that starts with the mention and a verb of letters, digits, - and _"
+_MALFORMED = (
+    "a command is a line of its own outside quotes, lists and code:"
+    " the mention, a space, and a verb of letters, digits, - and _"
+)
 _TOO_LONG = f"a text of more than {COMMENT_MAX:,} characters has no commands"
 _MAX_TYPOS_CHECKED = 8  # commands of a comment that are compared; a sender may write thousands
 _TYPO_DEPTH = 4  # deeper than any condition: a mistyped command is the nearest miss

@@ -171,7 +171,10 @@ def test_a_mention_that_is_no_command_is_shown(
     decision = decide(comment(commands=(), quotes=quotes), book, facts).decision
     assert (decision.verdict, decision.checks[0].seen) == (Verdict.IGNORED, seen)
     because = (
-        "a command is a line of its own that starts with the mention and a verb of letters, digits, - and _"
+        (
+            "a command is a line of its own outside quotes, lists and code:"
+            " the mention, a space, and a verb of letters, digits, - and _"
+        )
         if len(text) < 70_000
         else "a text of more than 65,536 characters has no commands"
     )
