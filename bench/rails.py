@@ -30,7 +30,9 @@ def measure(options: Namespace) -> list[dict[str, Any]]:
     started = time.perf_counter()
     book = parse_rails(text)
     loaded = time.perf_counter() - started
-    facts = RuntimeFacts(executors={"agent": ExecutorFacts(metered=True)}, bot="mosaic")
+    facts = RuntimeFacts(
+        executors={"agent": ExecutorFacts(metered=True)}, bot="mosaic", account_ids={"github:octocat": "583231"}
+    )
     rows: list[dict[str, Any]] = []
     for name, (verdict, changed) in CASES.items():
         trigger = _comment(**changed)
@@ -74,6 +76,7 @@ def _comment(**changed: Any) -> Trigger:
         "name": "issue.comment",
         "sender": "github:octocat",
         "author": "github:octocat",
+        "account_ids": {"github:octocat": ("583231",)},
         "repository": "octo-org/api",
         "thread": Thread("issue", 7, "it leaks", None, "github:octocat"),
         "labels": ("bug",),

@@ -189,6 +189,26 @@ class DeliveryPage(WireStruct, frozen=True):
     next: str | None
 
 
+class Account(WireStruct, frozen=True):
+    """The id that is kept for a login; `accepted_by` is None if it was the first one seen.
+
+    `changed_id` is another id that was seen since then, which has no rights until an operator accepts it.
+    """
+
+    account: str
+    id: str
+    since: str
+    accepted_by: str | None
+    changed_id: str | None
+    changed_at: str | None
+
+
+class AccountList(WireStruct, frozen=True):
+    """All accounts whose ids are kept, those with another id first."""
+
+    items: tuple[Account, ...]
+
+
 class RailsChange(WireStruct, frozen=True):
     """A difference between two revisions of the rails, such as `trigger fix`, with the keys that differ.
 

@@ -29,6 +29,7 @@ from stitcherd.http.feed import EventFeed
 from stitcherd.http.server import listen, listen_locally
 from stitcherd.http.state import AppState
 from stitcherd.http.unix_socket import LocalSocket, UnusableSocketPath
+from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
@@ -86,7 +87,9 @@ async def serve(directory: Path, settings: Settings) -> None:
         taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository)
         health = HealthMonitor(executors, partial(_profiles_of, rails))
         current_limits = partial(_current_limits, rails, health, state_dir)
-        evaluator = Evaluator(settings)
+        accounts = KeptAccounts(store)
+        await accounts.load()
+        evaluator = Evaluator(settings, accounts.ids)
         runner = Runner(
             store,
             settings,
@@ -110,9 +113,10 @@ async def serve(directory: Path, settings: Settings) -> None:
             store=store,
             rails=rails,
             evaluator=evaluator,
-            intake=Intake(store, settings, rails, evaluator, approvals, queue),
+            intake=Intake(store, settings, rails, evaluator, approvals, accounts, queue),
             dispatcher=Dispatcher(store, settings, rails, evaluator, queue),
             approvals=approvals,
+            accounts=accounts,
             commands=JobCommands(store, queue, runner, rails),
             feed=feed,
             meta=Meta(VERSION, API_VERSION, instance, os.getpid(), format_timestamp(now_ms())),

@@ -102,6 +102,14 @@ class ConcurrencyLimits(Struct, frozen=True, kw_only=True):
     rails_digest: str | None = None
 
 
+class AccountSighting(Struct, frozen=True):
+    """The id that a delivery gives for an account, and the id that was `kept` for it when the delivery was decided."""
+
+    account: str
+    id: str
+    kept: str | None
+
+
 class GuardQuestion(Struct, frozen=True):
     """A guard that requires an approval, and the names of the groups whose members may give it; () is no one."""
 

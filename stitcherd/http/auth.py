@@ -84,6 +84,14 @@ def require_permission(request: web.Request, permission: Permission | None) -> N
         raise Refusal("forbidden", f"this needs the permission {permission}")
 
 
+def require_operator(request: web.Request) -> str:
+    """Return the actor, if it is the operator: what it asks for concerns every workspace. Raises Refusal."""
+    operator = caller(request)
+    if operator.workspace is not None:
+        raise Refusal("forbidden", "only the operator may do this, through the Unix socket")
+    return operator.actor
+
+
 class PeerAuthenticator:
     """Accepts the daemon's own user and root as the operator, whatever the modes of the socket; but no job."""
 

@@ -7,6 +7,8 @@ from aiohttp import web
 from msgspec import Struct
 
 from shared.api import (
+    Account,
+    AccountList,
     BulkResult,
     DeliveryPage,
     DispatchResponse,
@@ -24,7 +26,7 @@ from shared.api import (
 )
 from shared.models import Decision, Delivery, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Permission
-from stitcherd.http import deliveries, events, jobs, outputs, rails, status, webhooks
+from stitcherd.http import accounts, deliveries, events, jobs, outputs, rails, status, webhooks
 from stitcherd.http.auth import require_permission
 from stitcherd.http.requests import QUERY, Query
 from stitcherd.http.responses import Handler
@@ -149,6 +151,17 @@ ROUTES = (
     # explain requires deliveries:read or rails:read, depending on its body
     _post("/rails/explain", rails.explain, rails.ExplainBody, Decision, None, 200, raises=(404, 409)),
     _post("/rails/simulate", rails.simulate_rails, rails.SimulateBody, SimulationResult, "rails:read", 200),
+    _get("/accounts", accounts.list_accounts, AccountList, "rails:read"),
+    _post(
+        "/accounts/accept",
+        accounts.accept_account,
+        accounts.AcceptBody,
+        Account,
+        None,
+        200,
+        stores=True,
+        raises=(404, 409),
+    ),
     _get("/pulse", status.show_pulse, Pulse, "jobs:read"),
     _get("/pause", status.show_pause, PauseState, None),
     _post("/pause", status.pause, status.PauseBody, PauseState, None, 200, stores=True),

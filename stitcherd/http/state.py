@@ -10,6 +10,7 @@ from stitcherd.executors.health import HealthMonitor
 from stitcherd.http.feed import EventFeed
 from stitcherd.http.simulations import SimulationThreads
 from stitcherd.http.slots import Slots
+from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
@@ -33,6 +34,7 @@ class AppState(Struct):
     intake: Intake
     dispatcher: Dispatcher
     approvals: Approvals
+    accounts: KeptAccounts
     commands: JobCommands
     feed: EventFeed
     meta: Meta

@@ -8,8 +8,7 @@ from pydantic import Field
 
 from shared.api import ExecutorState, Health, Readiness, ReadinessCheck
 from shared.ids import format_timestamp, now_ms
-from stitcherd.errors import Refusal
-from stitcherd.http.auth import CALLER, caller
+from stitcherd.http.auth import CALLER, caller, require_operator
 from stitcherd.http.requests import RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE, AppState
@@ -59,20 +58,20 @@ async def show_pulse(request: web.Request) -> web.Response:
 
 async def show_pause(request: web.Request) -> web.Response:
     """Return whether new jobs may start."""
-    _require_operator(request)
+    require_operator(request)
     return await _pause_state(request)
 
 
 async def pause(request: web.Request) -> web.Response:
     """Keep new jobs from starting; return the jobs that go on running."""
-    actor, options = _require_operator(request), await parse_body(request, PauseBody)
+    actor, options = require_operator(request), await parse_body(request, PauseBody)
     await request.app[STATE].store.write(scheduling.pause, actor, options.reason, now_ms())
     return await _pause_state(request)
 
 
 async def resume(request: web.Request) -> web.Response:
     """Let jobs start again, within a second."""
-    _require_operator(request)
+    require_operator(request)
     await parse_body(request, ResumeBody)
     await request.app[STATE].store.write(scheduling.resume)
     return await _pause_state(request)
@@ -105,11 +104,3 @@ def _rails_check(state: AppState) -> ReadinessCheck:
     detail = f"{rails.revision} in force" if ok else "none in force: nothing runs"
     failed_at = rails.error.at if rails.error else None
     return ReadinessCheck("rails", ok, detail, rails.loaded_at or failed_at or state.meta.started_at)
-
-
-def _require_operator(request: web.Request) -> str:
-    """Return the actor, if it is the operator: a pause applies to every workspace. Raises Refusal."""
-    operator = caller(request)
-    if operator.workspace is not None:
-        raise Refusal("forbidden", "only the operator may do this, through the Unix socket")
-    return operator.actor

@@ -61,7 +61,7 @@ class Approvals:
         """Store a comment that approves or denies what waits on its thread, and carry it out where that is allowed.
 
         A job that was requested under other rails is first evaluated again, and then needs another comment. What waits
-        is read, the comment decided, and both written only if nothing has changed meanwhile.
+        is read, the comment decided, and both written only if nothing has changed meanwhile. Raises AccountTaken.
         """
         reevaluated: set[str] = set()
         for _ in range(MAX_READS):
@@ -75,7 +75,13 @@ class Approvals:
                         await self._reevaluate(job, request, rails)
                 continue
             result = rails_approvals.decide_approval(
-                command, trigger, rails, same_source, now=new.received_at, reevaluated=frozenset(reevaluated)
+                command,
+                trigger,
+                rails,
+                same_source,
+                now=new.received_at,
+                reevaluated=frozenset(reevaluated),
+                account_ids=self._evaluator.account_ids,
             )
             expected = tuple((job.id, job.version) for job, _ in waiting)
             stored = await self._store.write(deliveries.add_answer, new, result, expected)

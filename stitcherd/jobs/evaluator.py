@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 from msgspec.structs import replace
 from multidict import CIMultiDict
@@ -55,12 +56,18 @@ def configured_facts(settings: Settings) -> RuntimeFacts:
 
 
 class Evaluator:
-    """Evaluates deliveries and dispatches with the settings and facts of this daemon."""
+    """Evaluates deliveries and dispatches with the settings and facts of this daemon.
 
-    def __init__(self, settings: Settings) -> None:
+    `account_ids` are the ids that are kept for accounts: a mapping that changes when they do.
+    """
+
+    def __init__(self, settings: Settings, account_ids: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.account_ids = account_ids
         self._settings = settings
         self._static_facts = replace(
-            configured_facts(settings), sandboxes={"none": None, "bwrap": bubblewrap.unavailable_reason()}
+            configured_facts(settings),
+            sandboxes={"none": None, "bwrap": bubblewrap.unavailable_reason()},
+            account_ids=account_ids,
         )
 
     def evaluate(

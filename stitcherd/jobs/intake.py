@@ -1,6 +1,7 @@
 """Accepts webhooks and replays: evaluates them, stores them, and queues the jobs they create."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import structs
@@ -10,24 +11,29 @@ from shared.ids import new_id, now_ms, short_id
 from shared.models import Decision, Delivery, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.errors import Refusal
+from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.jobs.prompt import compose_prompt
-from stitcherd.policy import JobLimit
+from stitcherd.policy import AccountSighting, JobLimit
 from stitcherd.queue import Queue
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails import limits
+from stitcherd.rails.accounts import sightings
+from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.decide import Evaluation
 from stitcherd.rails.live import LiveRails
 from stitcherd.sources import SOURCES, BadSignature, NotJson, WrongShape, signatures
 from stitcherd.sources.trigger import Trigger
 from stitcherd.store import deliveries, jobs
 from stitcherd.store import limits as store_limits
+from stitcherd.store.accounts import AccountTaken
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.sqlite import Store
 
 MAX_HEADER_LENGTH = 512  # characters of a header's value that are stored
 DEFAULT_PRIORITY = 5
+MAX_DECISIONS = 5  # on one delivery, while other ids are kept for its accounts
 
 
 class Intake:
@@ -40,6 +46,7 @@ class Intake:
         rails: LiveRails,
         evaluator: Evaluator,
         approvals: Approvals,
+        accounts: KeptAccounts,
         queue: Queue,
     ) -> None:
         self._store = store
@@ -47,6 +54,7 @@ class Intake:
         self._rails = rails
         self._evaluator = evaluator
         self._approvals = approvals
+        self._accounts = accounts
         self._queue = queue
 
     async def deliver(
@@ -60,6 +68,13 @@ class Intake:
         except BadSignature as error:
             hint = f"compare the secret in the forge's webhook settings with sources.{source.name}.secrets"
             raise Refusal("bad_signature", f"{error} of source {source.name}", hint) from error
+        deliver = partial(self._deliver_verified, source, headers, body, form=form, secret=secret, now=now)
+        return await self._with_current_ids(deliver)
+
+    async def _deliver_verified(
+        self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool, secret: int, now: int
+    ) -> WebhookResponse:
+        kind = SOURCES[source.kind]
         external_id, digest = kind.external_id(headers), signatures.sha256(body)
         seen_since = now - int(self._settings.retention.dedupe * 1000)
         same_body_since = None if kind.body_window == 0 else max(seen_since, now - (kind.body_window or now))
@@ -88,10 +103,12 @@ class Intake:
             actor=_actor_of(source, trigger),
             seen_since=seen_since,
             same_body_since=same_body_since,
+            accounts=self._sightings(trigger, rails),
         )
         command = rails_approvals.approval_command(trigger, rails)
         if command is not None and rails is not None:
             decision, stored = await self._approvals.answer(command, trigger, rails, new)
+            await self._accounts.refresh(new.accounts)
             if isinstance(stored, deliveries.RepeatedDelivery):
                 return _repeated_response(stored)
             return _response(new.id, decision.verdict, decision.reason, stored.job)
@@ -102,6 +119,9 @@ class Intake:
 
         A replayed approval approves nothing: it was given for what waited at its time. Raises Refusal.
         """
+        return await self._with_current_ids(partial(self._replay, delivery, body, actor))
+
+    async def _replay(self, delivery: Delivery, body: bytes, actor: str) -> WebhookResponse:
         source, trigger, evaluation = self._reevaluate(delivery, body)
         new = _new_delivery(
             source,
@@ -115,6 +135,7 @@ class Intake:
             headers=delivery.headers,
             actor=actor,
             replay_of=delivery.id,
+            accounts=self._sightings(trigger, self._rails.current),
         )
         return await self._store_evaluated(new, self._job_of(new.id, source, trigger, evaluation, actor))
 
@@ -147,6 +168,18 @@ class Intake:
         source, trigger, evaluation = self._reevaluate(delivery, body)
         return await self._apply_limits(evaluation.decision, _limits_of(source, trigger, evaluation))
 
+    async def _with_current_ids(self, store: Callable[[], Awaitable[WebhookResponse]]) -> WebhookResponse:
+        """Decide and store a delivery, and again where another id was kept for one of its accounts meanwhile."""
+        for _ in range(MAX_DECISIONS - 1):
+            try:
+                return await store()
+            except AccountTaken:
+                await self._accounts.load()
+        return await store()
+
+    def _sightings(self, trigger: Trigger, rails: CompiledRails | None) -> tuple[AccountSighting, ...]:
+        return sightings(trigger, rails.accounts, self._accounts.ids) if rails else ()
+
     async def _store_evaluated(self, new: deliveries.NewDelivery, job: jobs.NewJob | None) -> WebhookResponse:
         """Store a delivery with its job and queue that; without it if one is open already or a limit is reached."""
         if job is None:
@@ -163,6 +196,7 @@ class Intake:
             return _repeated_response(stored)
         if stored.job is not None and stored.job.status is Status.QUEUED:
             self._queue.put_job(stored.job)
+        await self._accounts.refresh(new.accounts)
         return _response(new.id, new.decision.verdict, new.decision.reason, stored.job)
 
     async def _store_delivery(self, new: deliveries.NewDelivery, job: RunnerJob | None = None) -> WebhookResponse:
@@ -170,6 +204,7 @@ class Intake:
         stored = await self._store.write(deliveries.add_delivery, new)
         if isinstance(stored, deliveries.RepeatedDelivery):
             return _repeated_response(stored)
+        await self._accounts.refresh(new.accounts)
         decision = new.decision
         return _response(new.id, new.verdict or decision.verdict, new.reason or decision.reason, job)
 

@@ -1,6 +1,7 @@
 """Approvals: what a job has to wait for, and the decision on a comment that approves or denies waiting jobs; pure."""
 
 import hashlib
+from collections.abc import Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -9,11 +10,13 @@ from shared.ids import short_id
 from shared.models import Check, CheckOutcome, Decision, RunnerJob, Verdict
 from shared.protocol import ID_SUFFIX_MIN
 from stitcherd.policy import ApprovalRequest, ApprovalResult, GuardQuestion
+from stitcherd.rails.accounts import changed_accounts
 from stitcherd.rails.compiled import ApprovalRules, CompiledRails
 from stitcherd.rails.decide import Evaluation
 from stitcherd.rails.globs import fold
 from stitcherd.rails.groups import membership
 from stitcherd.rails.guards import approvers
+from stitcherd.rails.triggers import counted_commands
 from stitcherd.sources.trigger import Command, Trigger
 
 DENY = "deny"
@@ -84,9 +87,11 @@ def approval_command(trigger: Trigger, rails: CompiledRails | None) -> Command |
 
     A trigger of the rails with the same command takes precedence, and rails that run nothing approve nothing.
     """
-    if rails is None or rails.mode == "observe" or trigger.unusable is not None or not trigger.commands:
+    if rails is None or rails.mode == "observe" or trigger.unusable is not None:
         return None
-    command = trigger.commands[0]
+    command = next(iter(counted_commands(trigger)), None)
+    if command is None:
+        return None
     if command.verb not in {rails.approvals.command, DENY}:
         return None
     rules = rails.triggers.get(trigger.name or "", ())
@@ -101,10 +106,12 @@ def decide_approval(
     *,
     now: int,
     reevaluated: frozenset[str],
+    account_ids: Mapping[str, str],
 ) -> ApprovalResult:
     """Decide what a comment that approves or denies does to the jobs `waiting` on its thread.
 
     It does not approve the jobs that were re-evaluated because of it: nobody has seen yet what they would do.
+    `account_ids` are the ids that are kept for accounts.
     """
     found, reason = _named_jobs(command, waiting)
     if not found:
@@ -115,7 +122,7 @@ def decide_approval(
     job, request = found[0]
     approves = command.verb != DENY
     doing = f"{'approve' if approves else 'deny'} job {short_id(job.id)}"
-    objection = _sender_objection(request, trigger, rails)
+    objection = _sender_objection(request, trigger, rails, account_ids)
     if objection is None and approves:
         objection = RAILS_CHANGED if job.id in reevaluated else _request_objection(request, trigger, rails, now)
     if objection is None:
@@ -145,19 +152,25 @@ def _named_jobs(
     return (waiting, command.text or None) if waiting else ([], NOTHING_WAITS)
 
 
-def _sender_objection(request: ApprovalRequest, trigger: Trigger, rails: CompiledRails) -> str | None:
+def _sender_objection(
+    request: ApprovalRequest, trigger: Trigger, rails: CompiledRails, account_ids: Mapping[str, str]
+) -> str | None:
     """Return why the sender of a comment may not approve or deny, None where they may."""
     sender = trigger.sender
     if sender is None or trigger.author is None or fold(trigger.author) != fold(sender):
         return "it is not known who wrote it"
+    changed = changed_accounts(trigger, rails.accounts, account_ids)
+    change = changed.get(fold(sender))
+    if change is not None:
+        return f"{change.reason}; {change.remedy.text}" if change.remedy else change.reason
     return _approver_objection(request, sender, trigger, rails)
 
 
 def _approver_objection(request: ApprovalRequest, sender: str, trigger: Trigger, rails: CompiledRails) -> str | None:
-    """Return why an account may not approve or deny what is requested, None where it may."""
+    """Return why an account may not approve or deny what is requested, None where it may; its id is as expected."""
     for guard in request.guards:
         groups = [rails.groups[name] for name in guard.by if name in rails.groups]
-        if not any(membership(group, sender, trigger) for group in groups):
+        if not any(membership(group, sender, trigger, {}) for group in groups):
             return f"{approvers(guard.by)} answers for guard {guard.guard}"
     if fold(sender) in {fold(outsider) for outsider in request.outsiders}:
         return "the text that it is about is their own"

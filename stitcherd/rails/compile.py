@@ -7,6 +7,7 @@ from typing import Literal
 from shared import units
 from shared.models import Check, CheckOutcome
 from stitcherd.config.yaml_nodes import YamlNode
+from stitcherd.rails.accounts import known_accounts, split_account
 from stitcherd.rails.compiled import (
     ApprovalRules,
     CompiledRails,
@@ -33,7 +34,7 @@ def compile_rails(file: RailsFile, root: YamlNode, *, text: str, digest: str) ->
         name: Group(
             name=name,
             line=_line(root, "people", name),
-            users=frozenset(map(fold, group.users)),
+            users=frozenset(split_account(user)[0] for user in group.users),
             sources=frozenset(group.sources),
             by_permission=group.permission is not None,
         )
@@ -53,6 +54,11 @@ def compile_rails(file: RailsFile, root: YamlNode, *, text: str, digest: str) ->
         outline=outline(file, root),
         mode=file.mode,
         groups=groups,
+        accounts=known_accounts(
+            (user, root.at(("people", name, "users", at)).line)
+            for name, group in file.people.items()
+            for at, user in enumerate(group.users)
+        ),
         profiles=profiles,
         gates=gates,
         jobs=jobs,

@@ -10,6 +10,7 @@ from shared.api import RailsFault
 from shared.ids import revision_name
 from shared.models import Check, CheckOutcome
 from stitcherd.budget import Budget
+from stitcherd.rails.accounts import KnownAccount
 from stitcherd.rails.diff import RailsPart
 from stitcherd.sandbox.bubblewrap import SandboxSpec
 
@@ -17,7 +18,7 @@ RateName = Literal["per_sender", "per_repo", "per_thread"]
 
 
 class Group(Struct, frozen=True):
-    """A named group; `users` are folded accounts, `by_permission`: it names a permission, not looked up yet."""
+    """A named group; `users` are folded, without ids; `by_permission`: it names a permission, not looked up yet."""
 
     name: str
     line: int
@@ -187,8 +188,8 @@ class LimitRules(Struct, frozen=True, kw_only=True):
 class CompiledRails(Struct, frozen=True, kw_only=True):
     """One revision of rails.yaml, compiled; `triggers` are by event, in the order of the file.
 
-    `digest` is the SHA-256 of its text, which identifies it. `outline` has its parts, for comparing it with another
-    revision.
+    `digest` is the SHA-256 of its text, which identifies it. `accounts` has the members of all groups. `outline` has
+    its parts, for comparing it with another revision.
     """
 
     digest: str
@@ -197,6 +198,7 @@ class CompiledRails(Struct, frozen=True, kw_only=True):
     mode: Literal["enforce", "observe"]
     warnings: tuple[RailsFault, ...] = ()
     groups: Mapping[str, Group]
+    accounts: Mapping[str, KnownAccount]
     profiles: Mapping[str, ProfileRule]
     gates: Mapping[str, GateRule]
     jobs: Mapping[str, JobType]

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from shared.models import Check, CheckOutcome, Decision, Remedy, Verdict
 from stitcherd.config.errors import unknown_name
+from stitcherd.rails.accounts import changed_accounts
 from stitcherd.rails.compiled import CompiledRails, JobType, LimitRules
 from stitcherd.rails.groups import WHO_UNREACHED, check_sender
 from stitcherd.rails.guards import check_guards, check_hidden, skipped_guards
@@ -67,11 +68,12 @@ def decide(trigger: Trigger, rails: CompiledRails | None, facts: RuntimeFacts) -
         checks = [*found.checks, WHO_UNREACHED, *hidden, *_unreached(rails), *rails.limits.unreached]
         return _evaluation(started, rails, Verdict.IGNORED, found.objection.reason, checks, found.objection.remedy)
     rule = found.rule
-    check, objection = check_sender(rule, trigger)
+    changed = changed_accounts(trigger, rails.accounts, facts.account_ids)
+    check, objection = check_sender(rule, trigger, changed)
     waits = None
     hidden = check_hidden(trigger, reached=objection is None)
     if objection is None:
-        guards, against = check_guards(rails, trigger)
+        guards, against = check_guards(rails, trigger, changed)
         if isinstance(against, NeedsApproval):
             waits = against
         else:

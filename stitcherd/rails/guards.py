@@ -1,8 +1,11 @@
 """Checks a delivery against all guards; deny takes precedence over require-approval, and that over allow."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from shared.models import Check, CheckOutcome, Remedy
+from stitcherd.rails.accounts import ChangedAccount
 from stitcherd.rails.compiled import ApprovalRules, CompiledRails, GuardRule
 from stitcherd.rails.globs import fold, joined_names
 from stitcherd.rails.groups import joining_remedy, membership
@@ -28,11 +31,14 @@ class _DeliveryFacts(Struct, frozen=True):
     labelled: str
     forked: str
     outsiders: dict[str, list[str | None]]  # by the names of the groups that they are outside of
+    changed: Mapping[str, ChangedAccount]
 
 
-def check_guards(rails: CompiledRails, trigger: Trigger) -> tuple[list[Check], Objection | NeedsApproval | None]:
+def check_guards(
+    rails: CompiledRails, trigger: Trigger, changed: Mapping[str, ChangedAccount]
+) -> tuple[list[Check], Objection | NeedsApproval | None]:
     """Return a check for each guard, and the objection if one denies, else the approval needed if one requires it."""
-    facts = _delivery_facts(trigger)
+    facts = _delivery_facts(trigger, changed)
     checks: list[Check] = []
     applying: list[GuardRule] = []
     labels, labelled, outsiders = facts.labels.keys(), facts.labelled, facts.outsiders
@@ -80,7 +86,7 @@ def skipped_guards(guards: tuple[GuardRule, ...]) -> list[Check]:
     return [Check(guard.check, "guard", _SKIP, guard.line, _ABSENT, guard.wanted, _NOT_APPLICABLE) for guard in guards]
 
 
-def _delivery_facts(trigger: Trigger) -> _DeliveryFacts:
+def _delivery_facts(trigger: Trigger, changed: Mapping[str, ChangedAccount]) -> _DeliveryFacts:
     authors = _authors(trigger)
     labels = {fold(label): label for label in trigger.labels}
     return _DeliveryFacts(
@@ -92,6 +98,7 @@ def _delivery_facts(trigger: Trigger) -> _DeliveryFacts:
         labelled=joined_names(trigger.labels, "no labels"),
         forked=_forked(trigger),
         outsiders={},
+        changed=changed,
     )
 
 
@@ -135,7 +142,8 @@ def _outsiders(guard: GuardRule, facts: _DeliveryFacts) -> list[str | None]:
         known = [
             author
             for author in facts.authors
-            if author is None or not any(membership(group, author, facts.trigger) for group in guard.not_in)
+            if author is None
+            or not any(membership(group, author, facts.trigger, facts.changed) for group in guard.not_in)
         ]
         facts.outsiders[guard.outside] = known
     return known
@@ -145,8 +153,7 @@ def _evidence(guard: GuardRule, facts: _DeliveryFacts) -> list[str]:
     """Return what was seen for each condition of a guard that applies."""
     seen = []
     if guard.author_of:
-        outside = _outsiders(guard, facts)
-        seen.append(outside[0] or "unknown" if len(outside) == 1 else ", ".join(each or "unknown" for each in outside))
+        seen.append(", ".join(_shown(author, facts) for author in _outsiders(guard, facts)))
     if guard.from_fork:
         seen.append(facts.forked)
     if guard.labels_any:
@@ -154,6 +161,11 @@ def _evidence(guard: GuardRule, facts: _DeliveryFacts) -> list[str]:
     if guard.hidden_text:
         seen.append(", ".join(facts.trigger.hidden))
     return seen
+
+
+def _shown(author: str | None, facts: _DeliveryFacts) -> str:
+    change = facts.changed.get(fold(author)) if author and facts.changed else None
+    return f"{change.seen} ({change.reason})" if change else author or "unknown"
 
 
 def _found(guard: GuardRule, facts: _DeliveryFacts) -> list[str]:
@@ -189,4 +201,6 @@ def _remedy(guard: GuardRule, facts: _DeliveryFacts) -> Remedy | None:
     outside = [author for author in _outsiders(guard, facts) if author is not None]
     if None in _outsiders(guard, facts):
         return None
-    return combine_remedies([joining_remedy(guard.not_in, author, facts.trigger) for author in outside])
+    remedies = [joining_remedy(guard.not_in, author, facts.trigger, facts.changed) for author in outside]
+    known = [remedy for remedy in remedies if remedy is not None]
+    return combine_remedies(known) if len(known) == len(remedies) else None

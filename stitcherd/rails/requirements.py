@@ -32,7 +32,8 @@ class RuntimeFacts(Struct, frozen=True, kw_only=True):
     `sandboxes` and `gates` map names to None, or to the reason why one cannot be used. `objection` returns what of a
     profile its executor cannot enforce, and `unenforceable_limits` are the sandbox limits that this machine does not
     enforce, with the reason. `repository` and `publish` are reasons why the repository of the delivery cannot be used,
-    and why a commit could not be published to it. `bot` is the account of the source.
+    and why a commit could not be published to it. `bot` is the account of the source, and `account_ids` are the
+    ids that are kept for accounts.
     """
 
     executors: Mapping[str, ExecutorFacts] = {}
@@ -43,6 +44,7 @@ class RuntimeFacts(Struct, frozen=True, kw_only=True):
     repository: str | None = None
     publish: str | None = None
     bot: str | None = None
+    account_ids: Mapping[str, str] = {}
 
 
 class _Lack(Struct, frozen=True):

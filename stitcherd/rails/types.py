@@ -124,13 +124,19 @@ def _assignee(text: str) -> str:
     return text
 
 
-_ACCOUNT = r"[a-z0-9][a-z0-9_-]*:[^\s:]+"
+_ACCOUNT = r"[a-z0-9][a-z0-9_-]*:[^\s:#]+"
 
 Name = Annotated[str, _TextForm(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "a name: use letters, digits, - and _")]
 Command = Annotated[
     str, _TextForm(r"[a-z][a-z0-9_-]*", "a command: use lowercase letters, digits, - and _, and start with a letter")
 ]
-Account = Annotated[str, _TextForm(_ACCOUNT, "an account: write source:login, like github:octocat")]
+Account = Annotated[
+    str,
+    _TextForm(
+        rf"{_ACCOUNT}(?:#[1-9][0-9]{{0,18}})?",
+        "an account: write source:login, like github:octocat, or source:login#id",
+    ),
+]
 Assignee = Annotated[str, AfterValidator(_assignee)]
 EnvName = Annotated[str, _TextForm(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")]
 RateText = Annotated[str, _TextForm(r"[1-9][0-9]{0,8}/[smhd]", "a rate: write it like 6/h, per s, m, h or d")]

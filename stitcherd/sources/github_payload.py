@@ -13,12 +13,14 @@ from stitcherd.sources.base import WrongShape
 from stitcherd.sources.hidden_text import TITLE, ThreadTexts, quote_texts
 from stitcherd.sources.text import (
     COMMAND_EVENTS,
+    AccountId,
     Login,
     Ref,
     RepositoryName,
     Sha,
     ThreadNumber,
     bot_text_reason,
+    ids_by_account,
     parse_commands,
     qualified_account,
     safe_url,
@@ -27,8 +29,9 @@ from stitcherd.sources.trigger import Trigger
 
 
 class GithubUser(Struct, frozen=True):
-    """An account."""
+    """An account: its login may be given up and taken by another account, its id may not."""
 
+    id: AccountId | None = None
     login: Login | None = None
 
 
@@ -124,6 +127,7 @@ def unnamed_trigger(payload: GithubEnvelope, event: str, *, source: str, unusabl
         action=payload.action,
         unusable=unusable,
         sender=_account(source, payload.sender),
+        account_ids=_ids(source, (payload.sender,)),
         repository=_repository_name(payload.repository),
     )
 
@@ -168,6 +172,7 @@ def build_trigger(
         unusable=bot_text_reason(name, bot, sender, author),
         sender=sender,
         author=author,
+        account_ids=_ids(source, (payload.sender, *(text.user for text in (thread, comment) if text))),
         repository=_repository_name(payload.repository),
         thread=_thread(payload, thread, source, texts.title) if thread else None,
         labels=tuple(label.name for label in thread.labels or () if label and label.name) if thread else (),
@@ -184,6 +189,10 @@ def build_trigger(
 
 def _account(source: str, user: GithubUser | None) -> str | None:
     return qualified_account(source, user.login) if user else None
+
+
+def _ids(source: str, users: Iterable[GithubUser | None]) -> dict[str, tuple[str, ...]]:
+    return ids_by_account((_account(source, user), user.id) for user in users if user)
 
 
 def _accounts(source: str, users: Iterable[GithubUser | None]) -> tuple[str, ...]:

@@ -25,7 +25,14 @@ from stitcherd.sources.gitlab_payload import (
 from stitcherd.sources.hidden_text import TITLE, quote_texts
 from stitcherd.sources.payload import JSON, decode_body, scrub
 from stitcherd.sources.signatures import delivery_id_reader
-from stitcherd.sources.text import COMMAND_EVENTS, bot_text_reason, parse_commands, qualified_account, safe_url
+from stitcherd.sources.text import (
+    COMMAND_EVENTS,
+    bot_text_reason,
+    ids_by_account,
+    parse_commands,
+    qualified_account,
+    safe_url,
+)
 from stitcherd.sources.trigger import Trigger
 
 _THREAD_FIELDS = {"Issue": "issue", "MergeRequest": "merge_request"}  # of a note, by its noteable type
@@ -70,11 +77,13 @@ def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str |
     if not _HOOK_PATTERN.fullmatch(hook):
         raise WrongShape("X-Gitlab-Event: expected the name of an event")
     envelope = decode_body(_envelope_decoder, body, form=form)
-    sender = envelope.user.username if envelope.user else envelope.user_username
+    sender = envelope.user or GitlabUser(id=envelope.user_id, username=envelope.user_username)
+    account = qualified_account(source, sender.username)
     trigger = Trigger(
         source=source,
         event=envelope.object_kind,
-        sender=qualified_account(source, sender),
+        sender=account,
+        account_ids=ids_by_account([(account, sender.id)]),
         repository=envelope.project.path_with_namespace if envelope.project else None,
     )
     required = _REQUIRED_FIELDS.get(envelope.object_kind)
@@ -114,8 +123,7 @@ def _complete_trigger(
     accounts = _known_accounts(trigger, payload, attributes)
     thread_author = author = _account_of_id(source, thread.author_id, accounts)
     if thread is not attributes:  # a note
-        note_author = attributes.author_id
-        author = trigger.sender if note_author is None else _account_of_id(source, note_author, accounts)
+        author = _account_of_id(source, attributes.author_id, accounts)
     elif name == "change.review":  # it has no text of its own
         author = trigger.sender
     texts = quote_texts(
@@ -130,6 +138,7 @@ def _complete_trigger(
         trigger,
         unusable=bot_text_reason(name, bot, trigger.sender, author),
         author=author,
+        account_ids=_ids(trigger, (thread_author, author), accounts),
         thread=Thread("change" if change else "issue", thread.iid, texts.title, safe_url(thread.url), thread_author),
         labels=label_titles(payload.labels or thread.labels),
         assignees=_accounts(source, _assigned(name, payload)),
@@ -167,6 +176,14 @@ def _known_accounts(
     if created and payload.user and payload.user.id is None:
         accounts.setdefault(attributes.author_id, trigger.sender)
     return accounts
+
+
+def _ids(
+    trigger: Trigger, authors: Iterable[str | None], accounts: dict[int | None, str | None]
+) -> dict[str, tuple[str, ...]]:
+    """Return the ids of the sender and of the authors, as `Trigger.account_ids`."""
+    people = {trigger.sender, *authors}
+    return ids_by_account((account, user_id) for user_id, account in accounts.items() if account in people)
 
 
 def _account_of_id(source: str, user_id: int | None, accounts: dict[int | None, str | None]) -> str | None:

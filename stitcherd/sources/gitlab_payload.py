@@ -112,6 +112,7 @@ class GitlabEnvelope(Struct, frozen=True):
     event_type: str | None = None
     user: GitlabUser | None = None
     user_username: Login | None = None  # push events only
+    user_id: GitlabId | None = None
     project: GitlabProject | None = None
 
 

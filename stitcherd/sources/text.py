@@ -1,6 +1,7 @@
 """Accounts, names and commands in the text of a webhook."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Annotated
 
@@ -23,6 +24,7 @@ Login = Annotated[str, Meta(pattern=rf"\A{_LOGIN}\Z")]
 Account = Annotated[str, Meta(pattern=rf"\A(?:[a-z0-9][a-z0-9_-]{{0,99}}:)?{_LOGIN}\Z")]  # github:octocat, octocat
 RepositoryName = Annotated[str, Meta(pattern=rf"\A{_PART}/{_PART}\Z", max_length=255)]
 ProjectPath = Annotated[str, Meta(pattern=rf"\A{_PART}(?:/{_PART})+\Z", max_length=255)]  # GitLab nests groups
+AccountId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 ThreadNumber = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 # The rules of git-check-ref-format that matter on a command line or in a path.
 Ref = Annotated[str, Meta(pattern=r"\A(?!-)(?!.*\.\.)[^\x00-\x20\x7f~^:?*\[\\]{1,255}\Z")]
@@ -32,6 +34,16 @@ Sha = Annotated[str, Meta(pattern=r"\A(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")]
 def qualified_account(source: str, login: str | None) -> str | None:
     """Return `source:login`, or None if there is no login or the account was deleted."""
     return f"{source}:{login}" if login and login.lower() != _DELETED_LOGIN else None
+
+
+def ids_by_account(accounts: Iterable[tuple[str | None, int | None]]) -> dict[str, tuple[str, ...]]:
+    """Return the ids by account in lower case; accounts and ids that are missing are left out."""
+    found: dict[str, tuple[str, ...]] = {}
+    for account, number in accounts:
+        if account and number:
+            known = found.get(account.lower(), ())
+            found[account.lower()] = known if str(number) in known else (*known, str(number))
+    return found
 
 
 def is_bot(account: str | None, bot: str | None) -> bool:

@@ -1,5 +1,7 @@
 """The normalised form of a webhook, the same for every sender."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from shared.models import Thread
@@ -23,8 +25,9 @@ class Quote(Struct, frozen=True):
 class Trigger(Struct, frozen=True, kw_only=True):
     """One normalised delivery; `name` is None for events that no rails can refer to.
 
-    Accounts are written `source:login`. `unusable` is the reason why the delivery is ignored before the rails are
-    evaluated: the bot's own comment, a ping, a confidential thread.
+    Accounts are written `source:login`. `account_ids` has the ids that the delivery gives for its sender and authors,
+    by account in lower case; several ids mean that several accounts have the same login. `unusable` is the reason why
+    the delivery is ignored before the rails are evaluated: the bot's own comment, a ping, a confidential thread.
     """
 
     source: str
@@ -35,6 +38,7 @@ class Trigger(Struct, frozen=True, kw_only=True):
     sender: str | None = None
     by_source: bool = False  # the sender is the source itself: a mosaic body without an author
     author: str | None = None  # of the newest text
+    account_ids: Mapping[str, tuple[str, ...]] = {}
     repository: str | None = None
     thread: Thread | None = None
     labels: tuple[str, ...] = ()

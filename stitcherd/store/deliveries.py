@@ -1,7 +1,8 @@
 """Deliveries: storing each with its decision, body and job in one transaction, and reading them.
 
 Where something prevents a new job, nothing is stored, and the caller gets what it is: it words the verdict and stores
-the delivery without the job.
+the delivery without the job. If another id was kept
+for one of its accounts since it was decided, AccountTaken is raised.
 """
 
 import sqlite3
@@ -15,8 +16,8 @@ from shared.api import DeliveryPage
 from shared.ids import short_id
 from shared.models import Decision, Delivery, RunnerJob, Thread, Verdict
 from stitcherd.errors import Refusal
-from stitcherd.policy import ApprovalResult, with_uses
-from stitcherd.store import approvals, limits, rows, transitions
+from stitcherd.policy import AccountSighting, ApprovalResult, with_uses
+from stitcherd.store import accounts, approvals, limits, rows, transitions
 from stitcherd.store.decisions import add_decision, find_document
 from stitcherd.store.events import add_event
 from stitcherd.store.jobs import NewJob, add_job, open_on_thread
@@ -38,7 +39,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
 
     It repeats an earlier one with the same external id since `seen_since`, or with the same bytes since
     `same_body_since` (both in ms); None where bytes do not count. `job_id` is the job that it led to. Its verdict and
-    reason are those of the decision, unless it has its own.
+    reason are those of the decision, unless it has its own. `accounts` are the ids that it gives for accounts.
     """
 
     id: str
@@ -65,6 +66,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     reason: str | None = None
     job_id: str | None = None
+    accounts: tuple[AccountSighting, ...] = ()
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of its row, but for the key of its decision."""
@@ -78,7 +80,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
         }
 
 
-_NOT_COLUMNS = {"body", "actor", "decision", "seen_since", "same_body_since"}
+_NOT_COLUMNS = {"body", "actor", "decision", "seen_since", "same_body_since", "accounts"}
 COLUMNS = tuple(name for name in NewDelivery.__struct_fields__ if name not in _NOT_COLUMNS)
 _COLUMN_VALUES = attrgetter(*COLUMNS)
 
@@ -262,7 +264,8 @@ def _identity(
 
 
 def _insert(db: sqlite3.Connection, new: NewDelivery) -> int:
-    """Store a delivery with its decision, body and event; return the key of the decision."""
+    """Store a delivery with its decision, body and event; return the key of the decision. Raises AccountTaken."""
+    accounts.keep_ids(db, new.accounts, new.received_at)
     decision = add_decision(db, new.decision)
     columns = {**new.columns(), "decision": decision}
     key = db.execute(

@@ -12,6 +12,8 @@ from http.client import HTTPResponse
 from msgspec import Raw, Struct
 
 from shared.api import (
+    Account,
+    AccountList,
     BulkResult,
     DeliveryPage,
     EventPage,
@@ -189,7 +191,18 @@ def replay_delivery(client: DaemonClient, delivery_id: str, *, dry_run: bool) ->
     return Reply(client.post(f"{_delivery(delivery_id)}/replay", {"dryRun": dry_run}), ReplayResponse)
 
 
-# Rails
+# Rails and accounts
+
+
+def list_accounts(client: DaemonClient) -> Reply[AccountList]:
+    """Return the accounts whose ids are kept."""
+    return Reply(client.get("/accounts"), AccountList)
+
+
+def accept_account(client: DaemonClient, account: str, number: str | None) -> Reply[Account]:
+    """Keep the other id that was seen for an account; with a `number`, only if it is that one."""
+    body = {"account": account, **({"id": number} if number else {})}
+    return Reply(client.post("/accounts/accept", body), Account)
 
 
 def get_rails(client: DaemonClient, *, against: str | None = None, effective: bool = False) -> Reply[RailsState]:

@@ -151,6 +151,16 @@ CREATE TABLE approvals (                     -- what a job waits for, or waited 
   approved_by TEXT                           -- NULL: never queue it, not by a retry either
 ) STRICT;
 
+CREATE TABLE accounts (                      -- those that the rails name: whose login it was when it was first seen
+  account     TEXT PRIMARY KEY,              -- source:login in lower case
+  source      TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  since       INTEGER NOT NULL,
+  accepted_by TEXT,                          -- NULL: it was the first id seen
+  changed_id  TEXT,                          -- another id that was seen under the login since then, the last one
+  changed_at  INTEGER
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE hits (                          -- jobs counted by rate limits, one row per limit, kept for its window
   limit_key TEXT NOT NULL,                   -- workspace, name of the limit, and who or what it counts
   at        INTEGER NOT NULL,

@@ -23,6 +23,7 @@ from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
 from stitcherd.http.server import listen, listen_locally
 from stitcherd.http.state import AppState
+from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
@@ -126,7 +127,8 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         closing.push_async_callback(store.close)
         rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
         await rails.reload()
-        evaluator, executors = Evaluator(settings), build_executors(settings.executors)
+        accounts = KeptAccounts(store)
+        evaluator, executors = Evaluator(settings, accounts.ids), build_executors(settings.executors)
         rule = Reevaluator(store, rails, evaluator).rule
         runner = Runner(store, settings, rails.at, rule, executors, Checkouts(tmp_path / "state"), "me")
         queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
@@ -138,9 +140,10 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
             store=store,
             rails=rails,
             evaluator=evaluator,
-            intake=Intake(store, settings, rails, evaluator, approvals, queue),
+            intake=Intake(store, settings, rails, evaluator, approvals, accounts, queue),
             dispatcher=Dispatcher(store, settings, rails, evaluator, queue),
             approvals=approvals,
+            accounts=accounts,
             commands=JobCommands(store, queue, runner, rails),
             feed=feed,
             meta=meta,

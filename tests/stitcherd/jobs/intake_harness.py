@@ -16,6 +16,7 @@ from shared.models import Delivery, RunnerJob
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
@@ -127,9 +128,10 @@ async def open_harness(tmp_path: Path) -> AsyncIterator[IntakeHarness]:
 
     queue = Queue(tmp_path / "state" / "queue.db", 1, run)
     queue.start()
-    evaluator = Evaluator(settings)
+    accounts = KeptAccounts(store)
+    evaluator = Evaluator(settings, accounts.ids)
     approvals = Approvals(store, rails, evaluator, queue.put_job)
-    intake = Intake(store, settings, rails, evaluator, approvals, queue)
+    intake = Intake(store, settings, rails, evaluator, approvals, accounts, queue)
     dispatcher = Dispatcher(store, settings, rails, evaluator, queue)
     yield IntakeHarness(store, settings, rails, intake, dispatcher, queued, tmp_path)
     await queue.stop()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -64,7 +65,7 @@ async def answer(
 
     monkeypatch.setattr(store, "write", changing_write)
     rails = LiveRails(Path("rails.yaml"), StoredRevisions(store), CONTEXT)
-    approvals = Approvals(store, rails, cast("Evaluator", None), queued.append)
+    approvals = Approvals(store, rails, cast("Evaluator", SimpleNamespace(account_ids={})), queued.append)
     new = new_delivery(thread=THREAD)
     decision, stored = await approvals.answer(APPROVE, COMMENT, RAILS, new)
     assert isinstance(stored, deliveries.StoredDelivery)

@@ -36,7 +36,7 @@ def facts() -> RuntimeFacts:
 
 @pytest.fixture(scope="session")
 def comment() -> Callable[..., Trigger]:
-    """A comment `@mosaic mend the roof` by forge:ann on her own issue, with other fields as they are given."""
+    """A comment `@mosaic mend the roof` by its sender, forge:ann, on her own issue, with other fields as given."""
 
     def make(**fields: Any) -> Trigger:
         usual: dict[str, Any] = {
@@ -45,7 +45,7 @@ def comment() -> Callable[..., Trigger]:
             "action": "created",
             "name": "issue.comment",
             "sender": "forge:ann",
-            "author": "forge:ann",
+            "author": fields.get("sender") or "forge:ann",
             "repository": "acme/roof",
             "thread": Thread("issue", 7, author="forge:ann"),
             "commands": (Command("mend", "the roof"),),

@@ -94,6 +94,7 @@ def answer(comment: Ask) -> Callable[..., Trigger]:
 
 
 def decided(trigger: Trigger, waiting: list[tuple[RunnerJob, ApprovalRequest]], now: int = 2000, **more: Any) -> Any:
+    more.setdefault("account_ids", {})
     return decide_approval(
         trigger.commands[0], trigger, more.pop("book", BOOK), waiting, now=now, reevaluated=frozenset(), **more
     )

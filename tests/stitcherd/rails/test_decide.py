@@ -86,7 +86,7 @@ def test_denied_by_who(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -
     [
         ({"sender": "Forge:ANN"}, "allowed"),
         ({"sender": "forge:bob[bot]"}, "allowed"),
-        ({"sender": "forge:cleo"}, "allowed"),
+        ({"sender": "forge:cleo"}, "waiting"),
         ({"sender": "forge:\u212aann"}, "denied"),
         ({"sender": "other:ann"}, "denied"),
         ({"sender": "ann"}, "denied"),
@@ -123,6 +123,14 @@ def test_a_deleted_account_is_denied(
     assert decision.reason == "who: the account that sent this, or wrote its text, is missing (deleted)"
 
 
+ASSIGNED = {
+    "name": "issue.assigned",
+    "commands": (),
+    "assignees": ("forge:Mosaic",),
+    "labels": ("READY",),
+}
+
+
 def test_an_event_without_a_trigger_is_ignored(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -> None:
     edited = decide(comment(name=None, action="edited"), book, facts).decision
     push = decide(comment(name="push", event="push", action=None), book, facts).decision
@@ -140,11 +148,11 @@ FORKED = "guard forked: forks wait for people"
 @pytest.mark.parametrize(
     ("fields", "reason", "seen", "remedy"),
     [
-        ({"author": "forge:eve"}, STRANGER, "forge:eve", ASKED),
+        ({**ASSIGNED, "author": "forge:eve"}, STRANGER, "forge:eve", ASKED),
         ({"thread": Thread("issue", 7, author="forge:eve")}, STRANGER, "forge:eve", ASKED),
         ({"thread": Thread("issue", 7)}, STRANGER, "unknown", ASKED),
         ({"quotes": (Quote("forge:zoe", "body", ""),)}, STRANGER, "forge:zoe", ASKED),
-        ({"thread": None, "author": "forge:eve"}, "trigger mend-on-word", "not there", None),
+        ({**ASSIGNED, "thread": None, "author": "forge:eve"}, "trigger mend-on-assign", "not there", None),
         (
             {"name": "change.comment", "from_fork": True},
             FORKED,
@@ -160,7 +168,7 @@ FORKED = "guard forked: forks wait for people"
         ),
         ({"name": "change.comment", "from_fork": False}, "trigger mend-on-word", "not from a fork", None),
         (
-            {"name": "change.comment", "from_fork": True, "author": "forge:eve"},
+            {**ASSIGNED, "thread": Thread("change", 7, author="forge:eve"), "from_fork": True},
             FORKED,
             "from a fork",
             "add forge:eve to crew and move the change to a branch of acme/roof",

@@ -72,7 +72,7 @@ def followed(advice: str, text: str, trigger: Trigger) -> tuple[str, Trigger]:
     elif found := re.fullmatch(r"(?:remove the label )?(\w+)", advice):
         trigger = replace(trigger, labels=tuple(each for each in trigger.labels if each != found[1]))
     elif advice == "write a line that starts with `@mosaic mend`":
-        trigger = replace(trigger, commands=(Command("mend", "it"),))
+        trigger = replace(trigger, commands=(Command("mend", "it"),), author=trigger.sender)
     elif advice == f"move the change to a branch of {trigger.repository}":
         trigger = replace(trigger, from_fork=False)
     else:

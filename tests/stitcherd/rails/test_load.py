@@ -35,7 +35,7 @@ FAULTS = [
         "ann",
         4,
         18,
-        "'ann' is not an account: write source:login, like github:octocat",
+        "'ann' is not an account: write source:login, like github:octocat, or source:login#id",
     ),
     ('"forge:ann"', "7", 4, 18, "an item of users must be text, not the number 7"),
     ('["forge:ann", "forge:bob[bot]"]', "ann", 4, 17, "users must be a list, like [one, two], not 'ann'"),

@@ -63,6 +63,7 @@ def test_all_fields_of_a_comment() -> None:
         name="issue.comment",
         sender="home:hubot",
         author="home:hubot",
+        account_ids={"home:hubot": ("4",), "home:octocat": ("3",)},
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://git.example.com/octo-org/api/issues/479", "home:octocat"),
         labels=("ready",),

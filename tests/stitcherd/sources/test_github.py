@@ -62,6 +62,7 @@ def test_all_fields_of_a_comment() -> None:
         name="issue.comment",
         sender="work:hubot",
         author="work:hubot",
+        account_ids={"work:hubot": ("480938",), "work:octocat": ("583231",)},
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://github.com/octo-org/api/issues/479", "work:octocat"),
         labels=("ready",),

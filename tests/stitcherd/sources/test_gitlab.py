@@ -38,6 +38,7 @@ def test_all_fields_of_a_note() -> None:
         name="issue.comment",
         sender="lab:hubot",
         author="lab:hubot",
+        account_ids={"lab:hubot": ("4",)},
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://gitlab.example.com/octo-org/api/-/issues/479", "lab:#3"),
         labels=("ready",),

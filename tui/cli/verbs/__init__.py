@@ -16,6 +16,7 @@ VERBS = {
     "approve": "approve a job that waits for an approval",
     "deny": "deny a job that waits for an approval",
     "deliveries": "list, show and replay the webhooks that were received",
+    "accounts": "list the ids that are kept for logins of the rails, and accept another one",
     "token": "create a bearer token for the API over TCP",
     "pause": "stop new jobs from starting; what arrives is queued",
     "resume": "let jobs start again",

@@ -1,0 +1,86 @@
+"""The ids of accounts: the first id seen for a login is kept until an operator accepts another one.
+
+Which accounts are kept is decided by the caller.
+"""
+
+import sqlite3
+from collections.abc import Collection
+
+import aiosqlite
+
+from shared.api import Account
+from shared.ids import format_timestamp
+from stitcherd.errors import Refusal
+from stitcherd.policy import AccountSighting
+from stitcherd.store.events import add_event
+from stitcherd.store.queries import fetch_all
+
+
+class AccountTaken(Exception):
+    """Nothing was stored: the id that is kept for an account is not the one that the delivery was decided with."""
+
+
+def keep_ids(db: sqlite3.Connection, seen: tuple[AccountSighting, ...], now: int) -> None:
+    """Keep the ids of accounts that have none yet, and record those that differ; raises AccountTaken."""
+    for each in seen:
+        row = db.execute("SELECT id FROM accounts WHERE account = ?", (each.account,)).fetchone()
+        if (row["id"] if row else None) != each.kept:
+            raise AccountTaken(each.account)
+        if row is None:
+            source = each.account.partition(":")[0]
+            db.execute(
+                "INSERT INTO accounts (account, source, id, since) VALUES (?, ?, ?, ?)",
+                (each.account, source, each.id, now),
+            )
+        elif each.id != each.kept:
+            db.execute(
+                "UPDATE accounts SET changed_id = ?, changed_at = ? WHERE account = ?", (each.id, now, each.account)
+            )
+
+
+def accept_change(
+    db: sqlite3.Connection, account: str, number: str | None, actor: str, workspace: str | None, now: int
+) -> Account:
+    """Keep the other id that was seen last for an account, and record who accepted it in an event.
+
+    Raises Refusal if the account is unknown, if no other id was seen, or if that is not `number`.
+    """
+    row = db.execute("SELECT * FROM accounts WHERE account = ?", (account,)).fetchone()
+    if row is None:
+        raise Refusal("not_found", f"no id is kept for {account!r}", "stitcher accounts ls lists the known ones")
+    before, changed = row["id"], row["changed_id"]
+    if changed is None:
+        raise Refusal("conflict", f"no other id than {before} was seen for {account}")
+    if number not in {None, changed}:
+        raise Refusal("conflict", f"the other id that was seen last for {account} is {changed}, not {number}")
+    db.execute(
+        "UPDATE accounts SET id = ?, since = ?, accepted_by = ?, changed_id = NULL, changed_at = NULL"
+        " WHERE account = ?",
+        (changed, now, actor, account),
+    )
+    payload = {"account": account, "before": before, "id": changed}
+    add_event(db, "account.accepted", actor=actor, now=now, workspace=workspace, payload=payload)
+    return _account(db.execute("SELECT * FROM accounts WHERE account = ?", (account,)).fetchone())
+
+
+async def kept_ids(db: aiosqlite.Connection) -> dict[str, str]:
+    """Return the kept id of each account."""
+    return {row["account"]: row["id"] for row in await fetch_all(db, "SELECT account, id FROM accounts", [])}
+
+
+async def list_accounts(db: aiosqlite.Connection, sources: Collection[str] | None) -> tuple[Account, ...]:
+    """Return the accounts of some sources, or of all, those with another id first."""
+    found = await fetch_all(db, "SELECT * FROM accounts ORDER BY changed_id IS NULL, account", [])
+    return tuple(_account(row) for row in found if sources is None or row["source"] in sources)
+
+
+def _account(row: sqlite3.Row) -> Account:
+    changed_at = row["changed_at"]
+    return Account(
+        account=row["account"],
+        id=row["id"],
+        since=format_timestamp(row["since"]),
+        accepted_by=row["accepted_by"],
+        changed_id=row["changed_id"],
+        changed_at=None if changed_at is None else format_timestamp(changed_at),
+    )
