@@ -122,7 +122,8 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True):
 
     Accounts are written `source:login`. `texts` are SHA-256 digests by kind of text, `text_sha256` that of all that the
     agent would read. `expires_at` is in milliseconds, `expires` as the rails write it; `pins` names what is pinned.
-    With a `commit`, on `base`, the approval is of that commit of an attempt: once approved, it is published.
+    With a `commit`, on `base`, the approval is of that commit of an attempt: once approved, it is published. It passed
+    the gates of the rails `judged_by`, when those in force were `judged_under`.
     """
 
     guards: tuple[GuardQuestion, ...]
@@ -140,6 +141,8 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True):
     attempt: int | None = None
     commit: str | None = None
     base: str | None = None
+    judged_by: str | None = None
+    judged_under: str | None = None
 
     @property
     def by(self) -> tuple[str, ...]:

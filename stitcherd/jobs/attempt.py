@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
 from stitcherd.budget import Budget, BudgetExceeded, DailyBudgetExceeded
@@ -19,8 +20,9 @@ from stitcherd.jobs.gate_runner import GateRunner
 from stitcherd.jobs.publisher import commit_message, publish_commit, publish_failed
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.policy import ApprovalRequest
-from stitcherd.rails.compiled import JobType
+from stitcherd.rails.compiled import GateRule, JobType
 from stitcherd.store.interruptions import ResumableTry
+from stitcherd.store.publications import OtherRails
 
 PUBLISHING_CAPABILITIES = frozenset({"repo:write", "git:commit"})  # a job that needs neither has nothing to publish
 
@@ -40,6 +42,15 @@ class CommitNeedsApproval(Exception):
         self.base = base
 
 
+class CommitNotPublished(Exception):
+    """All required gates passed, but the rails changed before the commit could be published."""
+
+    def __init__(self, commit: str, base: str | None) -> None:
+        super().__init__(commit)
+        self.commit = commit
+        self.base = base
+
+
 class Attempt(Struct, frozen=True, kw_only=True):
     """A claimed job with all that its run needs."""
 
@@ -54,19 +65,24 @@ class Attempt(Struct, frozen=True, kw_only=True):
     budget: Budget = Budget()  # of the job
     daily_budget: Callable[[], Budget] = Budget
     resumable: ResumableTry | None = None  # started by an earlier daemon
-    approved: ApprovalRequest | None = None  # whose commit a person approved, to be published
+    rails_in_force: Callable[[], str | None]  # their digest
+    approved: ApprovalRequest | None = None  # whose commit is to be published, since a person approved it
+    gates_again: tuple[GateRule, ...] = ()  # those that the rails in force want this commit to pass first
 
     async def run(self) -> Result:
         """Run the attempt, from where an earlier daemon left it.
 
-        Raises AttemptFailed where it ends early, Superseded where the job was taken away, CommitNeedsApproval, and,
-        where nothing could be started, ExecutorUnavailable and DailyBudgetExceeded.
+        Raises AttemptFailed where it ends early, Superseded where the job was taken away, CommitNeedsApproval,
+        CommitNotPublished where the rails changed before the push, and, where nothing could be started,
+        ExecutorUnavailable and DailyBudgetExceeded.
         """
         if self.approved is not None:
-            return await self._publish(self._reopen(self.approved.base), self.approved.commit)
+            checkout = self._reopen(self.approved.base)
+            await self._judge_again(checkout, self.approved.commit)
+            return await self._publish(checkout, self.approved.commit)
         resumable = self.resumable
         checkout = await self._prepare() if resumable is None else self._reopen(resumable.base)
-        gates = self._gate_runner(checkout)
+        gates = self._gate_runner(checkout, self.type.gates)
         number, text = resumable.number if resumable else 1, prompt.first_prompt(self.prompt)
         while True:
             if resumable is None or number > resumable.number:
@@ -90,6 +106,20 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 raise AttemptFailed(failure)
             number += 1
 
+    async def _judge_again(self, checkout: Checkout, commit: str | None) -> None:
+        """Let a kept commit pass the gates that changed rails require.
+
+        Raises AttemptFailed where one fails, CommitNeedsApproval where one needs the approval of a person (again).
+        """
+        number = self.job.tries.used
+        failures, guards = await self._gate_runner(checkout, self.gates_again).run(commit, number)
+        if failures:
+            names = ", ".join(name for name, _ in failures)
+            detail = f"gate {names} failed under the rails in force, which changed after it passed"
+            raise AttemptFailed(Failure("gates_failed", detail, "see the gate's log for what it printed"))
+        if guards and commit is not None:
+            raise CommitNeedsApproval(guards, commit, checkout.base)
+
     def _gates_failed(self, failures: Sequence[tuple[str, str]], number: int) -> Failure:
         names = ", ".join(name for name, _ in failures)
         detail = f"gate {names} failed in try {number} of {self.type.tries}"
@@ -109,9 +139,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
             sandbox=self.type.profile.box,
         )
 
-    def _gate_runner(self, checkout: Checkout) -> GateRunner:
+    def _gate_runner(self, checkout: Checkout, gates: tuple[GateRule, ...]) -> GateRunner:
         return GateRunner(
-            type=self.type,
+            type=replace(self.type, gates=gates),
             repository=self.repository,
             checkout=checkout,
             commands=self._command_runner(checkout),
@@ -244,7 +274,12 @@ class Attempt(Struct, frozen=True, kw_only=True):
         """Publish the commit that passed, where there is one and the type of job may write."""
         if commit is None or self.repository is None or not self._may_publish:
             return Result(None, 0, 0, 0, "no changes")
-        return await publish_commit(self.job, checkout, commit, self.repository.clone, self.recorder)
+        try:
+            return await publish_commit(
+                self.job, checkout, commit, self.repository.clone, self.recorder, self.rails_in_force
+            )
+        except OtherRails as changed:
+            raise CommitNotPublished(commit, checkout.base) from changed
 
     @property
     def _may_publish(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from itertools import chain
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
@@ -17,17 +18,25 @@ from stitcherd.store.rows import to_payload
 UNSAFE_IN_SUBJECT = re.compile(r"[^A-Za-z0-9_./-]+")
 
 
-async def publish_commit(job: RunnerJob, checkout: Checkout, commit: str, clone: str, recorder: StepRecorder) -> Result:
+async def publish_commit(
+    job: RunnerJob,
+    checkout: Checkout,
+    commit: str,
+    clone: str,
+    recorder: StepRecorder,
+    rails_in_force: Callable[[], str | None],
+) -> Result:
     """Update the job's branch in the repository at the path `clone` to a commit that passed.
 
-    From the moment the push begins the job cannot be cancelled. Raises AttemptFailed, Superseded.
+    From the moment the push begins the job cannot be cancelled. `rails_in_force` returns their digest.
+    Raises AttemptFailed, Superseded, OtherRails.
     """
     async with await recorder.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
         try:
             await _refuse_secrets(checkout, commit, recorder.redaction)
             result = _result(commit, await diff_stat(checkout, commit))
             earlier = await recorder.published_commits()
-            if not await recorder.begin_publication(result):
+            if not await recorder.begin_publication(result, rails_in_force()):
                 raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
             await publish(checkout, commit, clone, job.branch, earlier)
         except GitError as error:

@@ -8,23 +8,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
 from pathlib import Path
 
+from msgspec import structs
+
 from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd.budget import DailyBudgetExceeded
 from stitcherd.config.settings import Settings
 from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
 from stitcherd.git.checkout import Checkouts
-from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval
+from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval, CommitNotPublished
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.env_secrets import passed_secrets
 from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
-from stitcherd.policy import ConcurrencyLimits
+from stitcherd.policy import ApprovalRequest, ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
-from stitcherd.rails.compiled import CompiledRails, JobType
+from stitcherd.rails.compiled import CompiledRails, GateRule, JobType
 from stitcherd.rails.limits import concurrency_limits, unreachable_reason
-from stitcherd.store import approvals, interruptions, jobs, scheduling, steps, transitions
+from stitcherd.store import approvals, interruptions, jobs, rulings, scheduling, steps, transitions
 from stitcherd.store.rulings import RailsChanged, Ruling
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -135,7 +137,7 @@ class Runner:
             outcome: Failure | Result = await self._run_attempt(job, fence, *resumable)
         except AttemptFailed as error:
             outcome = error.failure
-        except (ExecutorUnavailable, DailyBudgetExceeded, CommitNeedsApproval) as cause:
+        except (ExecutorUnavailable, DailyBudgetExceeded, CommitNeedsApproval, CommitNotPublished) as cause:
             return await self._wait_again(job, cause)
         except steps.Superseded:
             raise
@@ -205,7 +207,8 @@ class Runner:
         waited = resumable is None and job.tries.used > 0
         async with self._store.reading() as db:
             prompt = await jobs.get_prompt(db, job.id)
-            approved = await approvals.find_granted(db, fence.key, job.attempt) if waited else None
+            granted = await approvals.find_granted(db, fence.key, job.attempt) if waited else None
+        approved, changed = granted or (None, False)
         daemon = self._settings.daemon
         return Attempt(
             job=job,
@@ -219,8 +222,22 @@ class Runner:
             budget=rails.limits.per_job,
             daily_budget=lambda: self._current_limits().daily_budget,
             resumable=resumable,
+            rails_in_force=lambda: self._current_limits().rails_digest,
             approved=approved,
+            gates_again=await self._gates_again(job, type_, approved) if approved and changed else (),
         )
+
+    async def _gates_again(self, job: RunnerJob, type_: JobType, kept: ApprovalRequest) -> tuple[GateRule, ...]:
+        """Return the gates that a commit has to pass again because the rails have changed since it passed its gates.
+
+        Those are the built-in ones, and each program that is not run as it was.
+        """
+        try:
+            passed = (await self._find_rails(kept.judged_by or "")).jobs[job.type].gates
+        except LookupError:
+            passed = ()
+        same = [structs.replace(gate, line=0) for gate in passed]
+        return tuple(gate for gate in type_.gates if gate.run is None or structs.replace(gate, line=0) not in same)
 
     def _redaction(self, type_: JobType) -> Redaction:
         """Return what masks the secrets of stitcherd.toml, and those that a job passes to its agent and gates."""
@@ -246,17 +263,18 @@ class Runner:
             log.warning("job %s: no room can be made: %s", short_id(job_id), error)
 
     async def _wait_again(
-        self, job: RunnerJob, cause: ExecutorUnavailable | DailyBudgetExceeded | CommitNeedsApproval
+        self,
+        job: RunnerJob,
+        cause: ExecutorUnavailable | DailyBudgetExceeded | CommitNeedsApproval | CommitNotPublished,
     ) -> bool:
-        """Requeue a job, or let it wait for the approval of its commit; see `run`."""
+        """Requeue a job, with its commit if it has one, or let it wait for the approval of that; see `run`."""
         owner = (job.attempt, self._owner)
-        if isinstance(cause, CommitNeedsApproval):
+        if isinstance(cause, CommitNeedsApproval | CommitNotPublished):
             rules = (await self._find_rails(job.rails_digest)).approvals
-            request = rails_approvals.commit_approval_request(
-                job, rules, cause.guards, cause.commit, cause.base, now_ms()
-            )
-            await self._store_outcome(approvals.request_approval, job.id, owner, now_ms(), request)
-            return True
+            guards = cause.guards if isinstance(cause, CommitNeedsApproval) else ()
+            request = rails_approvals.commit_approval_request(job, rules, guards, cause.commit, cause.base, now_ms())
+            store = approvals.request_approval if guards else rulings.requeue_commit
+            return await self._store_outcome(store, job.id, owner, now_ms(), request) != Status.QUEUED
         reason = f"limit: {cause}"
         if isinstance(cause, ExecutorUnavailable):
             self._report_unreachable(job.executor, str(cause))

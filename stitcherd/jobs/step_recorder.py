@@ -58,9 +58,12 @@ class StepRecorder:
         async with self._store.reading() as db:
             return await publications.published_commits(db, self._fence.key)
 
-    async def begin_publication(self, result: Result) -> bool:
-        """Record that a commit is about to be pushed; return False where a cancel came first. Raises Superseded."""
-        return await self._store.write(publications.begin_publication, self._fence, result, now_ms())
+    async def begin_publication(self, result: Result, rails_digest: str | None) -> bool:
+        """Record that a commit is about to be pushed; return False where a cancel came first.
+
+        `rails_digest` is that of the rails in force. Raises Superseded, OtherRails.
+        """
+        return await self._store.write(publications.begin_publication, self._fence, result, now_ms(), rails_digest)
 
     async def open(self, phase: Phase, type_: StepType, name: str, number: int | None = None) -> "RunningStep":
         """Begin a step; `number` is the try it belongs to. Raises Superseded."""

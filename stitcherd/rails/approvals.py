@@ -60,7 +60,7 @@ def commit_approval_request(
 ) -> ApprovalRequest:
     """Return what a job waits for from `now` (ms) on because of what its commit edits.
 
-    `guards` are parts of the rails, like `paths.tests`; only the operator may approve.
+    `guards` are parts of the rails, like `paths.tests`; only the operator may approve. Without any, nobody has to.
     """
     source, _, login = job.actor.removeprefix("source:").partition("/") if ":" in job.actor else ("", "", "")
     return ApprovalRequest(
@@ -79,6 +79,7 @@ def commit_approval_request(
         attempt=job.attempt,
         commit=commit,
         base=base,
+        judged_by=job.rails_digest,
     )
 
 
@@ -194,7 +195,8 @@ def still_holds(
 def with_commit(wanted: ApprovalRequest, before: ApprovalRequest) -> ApprovalRequest:
     """Return a request that is of the commit of an earlier one, and asks what that one asked too."""
     guards = tuple(dict.fromkeys((*wanted.guards, *before.guards))) if before.commit else wanted.guards
-    return replace(wanted, guards=guards, attempt=before.attempt, commit=before.commit, base=before.base)
+    kept = ("attempt", "commit", "base", "judged_by", "judged_under")
+    return replace(wanted, guards=guards, **{name: getattr(before, name) for name in kept})
 
 
 def _request_objection(request: ApprovalRequest, trigger: Trigger, rails: CompiledRails, now: int) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import aiosqlite
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.ids import format_timestamp, short_id
 from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread
@@ -62,9 +63,10 @@ def request_approval(
     db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, request: ApprovalRequest
 ) -> Status | None:
     """Park a running job until its commit is approved; return its new status."""
+    job = transitions.find_job_row(db, job_id)
     status = transitions.wait_for_approval(db, job_id, fence, request.payload(), now)
     if status is Status.PENDING:
-        save_request(db, transitions.find_job_row(db, job_id)["key"], request)
+        save_request(db, job["key"], replace(request, judged_under=job["decided_under"]))
     return status
 
 
@@ -168,11 +170,26 @@ def versions_on_thread(
     return tuple((row["id"], row["version"]) for row in found)
 
 
-async def find_granted(db: aiosqlite.Connection, key: int, attempt: int) -> ApprovalRequest | None:
-    """Return the approved request for the commit of an attempt, by its job's integer key; None where there is none."""
-    found = await fetch_all(db, "SELECT request FROM approvals WHERE job = ? AND approved_by IS NOT NULL", [key])
+async def find_granted(db: aiosqlite.Connection, key: int, attempt: int) -> tuple[ApprovalRequest, bool] | None:
+    """Return the approved request for the commit of an attempt, by its job's integer key; None where there is none.
+
+    The second value says whether the job was decided under other rails since the commit passed its gates.
+    """
+    found = await fetch_all(
+        db,
+        "SELECT a.request, j.decided_under FROM approvals a JOIN jobs j ON j.key = a.job"
+        " WHERE a.job = ? AND a.approved_by IS NOT NULL",
+        [key],
+    )
     request = _decode(found[0]["request"]) if found else None
-    return request if request is not None and request.commit is not None and request.attempt == attempt else None
+    if request is None or request.commit is None or request.attempt != attempt:
+        return None
+    return request, request.judged_under != found[0]["decided_under"]
+
+
+def decode_approval(row: sqlite3.Row | None) -> ApprovalRequest | None:
+    """Return the stored request of a row of approvals, None without a row."""
+    return None if row is None else _decode(row["request"])
 
 
 def _current_request(db: sqlite3.Connection, job_id: str, expected: ApprovalRequest | None) -> ApprovalRequest:

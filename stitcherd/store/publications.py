@@ -19,14 +19,21 @@ class UnfinishedPublication(Struct, frozen=True):
     result: Result
 
 
-def begin_publication(db: sqlite3.Connection, fence: Fence, result: Result, now: int) -> bool:
+class OtherRails(Exception):
+    """The rails in force are not those that a job was last decided under, so its commit must not be pushed."""
+
+
+def begin_publication(db: sqlite3.Connection, fence: Fence, result: Result, now: int, rails_digest: str | None) -> bool:
     """Record that the commit of a result is about to be pushed; return False where a cancel was acknowledged before.
 
-    Raises Superseded.
+    `rails_digest` is that of the rails in force, None without any. Raises Superseded, OtherRails.
     """
     check_fence(db, fence)
-    if find_job_row(db, fence.job_id)["cancel_requested"]:
+    job = find_job_row(db, fence.job_id)
+    if job["cancel_requested"]:
         return False
+    if job["decided_under"] != rails_digest:
+        raise OtherRails("the rails changed before it was published")
     db.execute(
         "INSERT OR REPLACE INTO publications (job, attempt, at, result, active) VALUES (?, ?, ?, ?, 1)",
         (fence.key, fence.attempt, now, rows.encode(result)),

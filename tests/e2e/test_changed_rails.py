@@ -154,3 +154,99 @@ def test_queued_jobs_are_held_while_the_rails_only_observe(started: Callable[[st
     change_rails(daemon, RAILS)
     daemon.wait(job_id, "QUEUED", "RUNNING", "COMPLETED")
     assert daemon.wait(job_id, "COMPLETED")["held"] is None
+
+
+EDITS = "echo true >> check.sh"
+SCOPED = (
+    RAILS.replace("gates: [good]", "gates: [scope, good]").replace(
+        "gates:\n", "gates:\n  scope: {builtin: diff-rules}\n"
+    )
+    + "paths: {tests: {globs: [check.sh], may: add, on_edit: require-approval}}\n"
+)
+
+
+def branch(daemon: DaemonHarness, job: Any) -> str:
+    return daemon.git("branch", "--list", job["branch"])
+
+
+def approve(daemon: DaemonHarness, job_id: str) -> None:
+    assert daemon.request("POST", f"/runner-jobs/{job_id}/approve", {}).status == 202
+
+
+def test_a_commit_that_is_forbidden_now_is_not_published(started: Callable[[str], DaemonHarness]) -> None:
+    daemon = started(SCOPED)
+    job = daemon.wait(daemon.dispatch("free", EDITS), "PENDING")
+    change_rails(daemon, SCOPED.replace("require-approval", "deny"))
+    approve(daemon, job["id"])
+    job = daemon.wait(job["id"], "FAILED")
+    assert (job["error"]["code"], branch(daemon, job)) == ("gates_failed", "")
+    assert "gate scope failed under the rails in force" in job["error"]["detail"]
+    assert daemon.request("POST", f"/runner-jobs/{job['id']}/retry", {}).status == 202
+
+
+def test_a_commit_whose_type_was_removed_is_not_published(started: Callable[[str], DaemonHarness]) -> None:
+    daemon = started(SCOPED)
+    job = daemon.wait(daemon.dispatch("free", EDITS), "PENDING")
+    change_rails(daemon, "version: 1\n")
+    approve(daemon, job["id"])
+    assert branch(daemon, daemon.wait(job["id"], "CANCELLED")) == ""
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_commit_that_still_needs_an_approval_waits_again(started: Callable[[str], DaemonHarness], back: bool) -> None:
+    daemon = started(SCOPED)
+    job = daemon.wait(daemon.dispatch("free", EDITS), "PENDING")
+    change_rails(daemon, f"# a comment\n{SCOPED}")
+    approve(daemon, job["id"])
+
+    def waits_again() -> Any:
+        found = daemon.job(job["id"])
+        types = [event["type"] for event in found["events"]]
+        return found if found["status"] == "PENDING" and types.count("job.waiting") == 2 else None
+
+    assert branch(daemon, wait_until(waits_again, "it waits again")) == ""
+    if back:
+        change_rails(daemon, SCOPED)
+    else:
+        approve(daemon, job["id"])
+        job = daemon.wait(job["id"], "QUEUED", "RUNNING", "COMPLETED")
+        job = daemon.wait(job["id"], "COMPLETED")
+        assert branch(daemon, job) != ""
+        assert sum(step["type"] == "AI_ACTION" for step in job["steps"]) == 1
+        return
+    assert (daemon.job(job["id"])["status"], branch(daemon, job)) == ("PENDING", "")
+
+
+def test_a_commit_that_needs_no_approval_now_is_published(started: Callable[[str], DaemonHarness]) -> None:
+    daemon = started(SCOPED)
+    job = daemon.wait(daemon.dispatch("free", EDITS), "PENDING")
+    change_rails(daemon, SCOPED.replace("require-approval", "allow"))
+    approve(daemon, job["id"])
+    assert branch(daemon, daemon.wait(job["id"], "COMPLETED")) != ""
+
+
+@pytest.mark.parametrize(
+    ("found", "becomes", "status"),
+    [
+        ("test ! -e bad", "test ! -e made", "FAILED"),
+        ("test ! -e bad", "test ! -e other", "COMPLETED"),
+        ("version: 1", "# a comment\nversion: 1", "COMPLETED"),
+        ("from: [team]", "from: [chiefs]", "CANCELLED"),
+        ("guards: []", GUARD, "PENDING"),
+    ],
+)
+def test_a_commit_is_decided_again_where_the_rails_change_while_the_agent_works(
+    started: Callable[[str], DaemonHarness], found: str, becomes: str, status: str
+) -> None:
+    daemon = started(RAILS)
+    reply = daemon.comment(f"@mosaic free touch made; while test ! -e {daemon.root}/go; do sleep 0.05; done")
+    job_id = str(reply.json["jobId"])
+    daemon.step(job_id, "agent")
+    change_rails(daemon, RAILS.replace(found, becomes))
+    (daemon.root / "go").touch()
+    job = wait_until(lambda: job if (job := daemon.job(job_id))["status"] == status else None, f"the job is {status}")
+    assert sum(step["type"] == "AI_ACTION" for step in job["steps"]) == 1
+    assert bool(branch(daemon, job)) is (status == "COMPLETED")
+    if status == "PENDING":
+        approve(daemon, job_id)
+        assert branch(daemon, daemon.wait(job_id, "COMPLETED")) != ""

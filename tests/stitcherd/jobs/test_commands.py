@@ -139,7 +139,7 @@ async def test_a_preview_says_of_a_job_that_is_being_published_what_the_cancel_w
     job_id = await harness.add()
     started = await harness.store.write(transitions.start, job_id, 1, "me", now_ms())
     assert started
-    await harness.store.write(publications.begin_publication, started[1], Result("c" * 40, 1, 2, 3, ""), now_ms())
+    await harness.store.write(publications.begin_publication, started[1], Result("c" * 40, 1, 2, 3, ""), now_ms(), "r1")
     preview = await harness.commands.preview_bulk("cancel", parse_filter("type:fix"), None)
     assert results(preview) == [(job_id, False, "RUNNING", "not_cancellable")]
     assert results(await _cancel_all(harness.commands)) == results(preview)

@@ -7,9 +7,10 @@ from msgspec import structs
 
 from shared.models import Decision, RunnerJob, Status, Verdict
 from stitcherd.errors import Refusal
+from stitcherd.policy import ApprovalRequest
 from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import approvals, jobs, retries, scheduling, transitions
-from stitcherd.store.rulings import Denial, RailsChanged, Ruling
+from stitcherd.store.rulings import Denial, RailsChanged, Ruling, requeue_commit
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import approval_request, dispatch, new_job
 
@@ -105,3 +106,41 @@ async def test_a_job_that_needs_an_approval_now_waits_for_it(store: Store) -> No
     await store.write(transitions.cancel, job.id, "uid:0", None, 1)
     with pytest.raises(Refusal, match="never approved"):
         await store.write(retries.retry, job.id, "uid:0", 2, "r2")
+
+
+async def granted(store: Store, job: RunnerJob) -> tuple[ApprovalRequest, bool] | None:
+    async with store.reading() as db:
+        key = await (await db.execute("SELECT key FROM jobs WHERE id = ?", [job.id])).fetchone()
+        assert key is not None
+        return await approvals.find_granted(db, key[0], job.attempt)
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+async def test_a_commit_that_was_not_published_is_kept_and_judged_again(store: Store, guarded: bool) -> None:
+    job = await dispatch(store, new_job(approval=approval_request() if guarded else None))
+    if guarded:
+        await store.write(approvals.approve, job.id, "uid:0", None, 1)
+    await store.write(transitions.start, job.id, 1, "me", 1)
+    kept = approval_request(guards=(), attempt=1, commit="c" * 40, base="b" * 40, judged_by="r1")
+    assert await store.write(requeue_commit, job.id, (1, "other"), 1, kept) is None
+    assert await store.write(requeue_commit, job.id, (1, "me"), 1, kept) is Status.QUEUED
+    queued = await detail(store, job)
+    assert (queued.attempt, queued.last_event, queued.held is not None) == (1, "job.queued", True)
+    found = await granted(store, job)
+    assert found is not None
+    request, changed = found
+    assert (request.commit, request.judged_by, request.judged_under, changed) == ("c" * 40, "r1", "r1", False)
+    assert bool(request.guards) is guarded, "an approval that a guard required is kept"
+    await claim(store, queued, Ruling(queued.version, allowed()))
+    found = await granted(store, job)
+    assert found is not None
+    assert found[1], "the rails have changed since it passed its gates"
+
+
+async def test_a_cancel_wins_over_the_commit_that_was_not_published(store: Store) -> None:
+    job = await dispatch(store, new_job())
+    await store.write(transitions.start, job.id, 1, "me", 1)
+    await store.write(transitions.cancel, job.id, "uid:0", None, 1)
+    kept = approval_request(guards=(), attempt=1, commit="c" * 40)
+    assert await store.write(requeue_commit, job.id, (1, "me"), 1, kept) is Status.CANCELLED
+    assert await granted(store, job) is None
