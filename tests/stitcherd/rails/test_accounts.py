@@ -1,10 +1,12 @@
 """Accounts with ids: a login that passed to another account has no rights."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from multidict import CIMultiDict
 
 from shared.models import Check, Thread, Verdict
 from stitcherd.policy import AccountSighting
@@ -12,7 +14,9 @@ from stitcherd.rails.accounts import sightings
 from stitcherd.rails.decide import decide
 from stitcherd.rails.load import RailsError, parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sources import SOURCES
 from stitcherd.sources.trigger import Quote, Trigger
+from tests.stitcherd.sources.payloads import edited
 
 Ask = Callable[..., Trigger]
 TEXT = """\
@@ -116,3 +120,22 @@ def test_only_accounts_that_the_rails_name_without_an_id_are_kept(ask: Ask) -> N
 def test_an_id_follows_a_login_and_is_a_number(user: str) -> None:
     with pytest.raises(RailsError, match="is not an account"):
         parse_rails(TEXT.replace("forge:ann", user))
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "event", "name", "sender", "author"),
+    [
+        ("github", "X-GitHub-Event", "issue_comment", "issue_comment.created", "/sender", "/comment/user"),
+        ("gitea", "X-Gitea-Event", "issue_comment", "issue_comment.created", "/sender", "/comment/user"),
+        ("gitlab", "X-Gitlab-Event", "Note Hook", "note.issue", "/user", "/object_attributes/author_id"),
+    ],
+)
+def test_a_deleted_account_is_denied_whatever_the_forge(
+    facts: RuntimeFacts, kind: str, header: str, event: str, name: str, sender: str, author: str
+) -> None:
+    book = parse_rails(TEXT.replace("forge:ann", "forge:hubot").replace("command: mend", "command: fix"))
+    for deleted in (sender, author):
+        body = json.dumps(edited(kind, name, {deleted: None})).encode()
+        trigger = SOURCES[kind].parse(CIMultiDict({header: event}), body, source="forge", bot="mosaic")
+        decision = decide(trigger, book, facts).decision
+        assert decision.reason == "who: the account that sent this, or wrote its text, is missing (deleted)"

@@ -249,3 +249,20 @@ def test_a_job_may_be_named_by_the_end_of_its_id(
 def test_nothing_is_approved_where_nothing_waits(answer: Callable[..., Trigger], text: str) -> None:
     result = decided(answer(text), [])
     assert (result.decision.verdict, result.decision.reason, result.job_id) == (Verdict.IGNORED, NOTHING_WAITS, None)
+
+
+def test_an_approver_whose_account_changed_may_not_approve(waits: ApprovalRequest, answer: Ask) -> None:
+    trigger = answer(account_ids={"forge:zoe": ("2",)})
+    waiting = [(job(), waits)]
+    denied = decided(trigger, waiting, account_ids={"forge:zoe": "1"})
+    assert (denied.job_id, denied.decision.verdict) == (None, Verdict.DENIED)
+    assert denied.decision.reason.endswith(
+        "account_changed: forge:zoe has the id 2, and 1 is kept for this login;"
+        " run stitcher accounts accept forge:zoe#2 if it is the same person"
+    )
+    assert decided(trigger, waiting, account_ids={"forge:zoe": "2"}).decision.verdict is Verdict.ALLOWED
+
+
+def test_an_approval_in_a_text_of_somebody_else_is_none(answer: Ask) -> None:
+    assert approval_command(answer(), BOOK) is not None
+    assert approval_command(answer(author="forge:eve"), BOOK) is None

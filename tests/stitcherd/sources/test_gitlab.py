@@ -73,6 +73,19 @@ def test_the_thread_author_is_an_id_unless_the_payload_names_it(edits: Mapping[s
     assert trigger.thread.author == trigger.quotes[0].author == author
 
 
+def test_a_note_without_an_author_has_none() -> None:
+    trigger = read("note.issue", edited("note.issue", {"/object_attributes/author_id": None}))
+    assert (trigger.sender, trigger.author) == ("lab:hubot", None)
+
+
+def test_the_ids_are_those_of_the_sender_and_the_authors() -> None:
+    edits = {"/issue/author_id": 3, "/assignees": [{"id": 3, "username": "octocat"}, {"id": 9, "username": "eve"}]}
+    assert read("note.issue", edited("note.issue", edits)).account_ids == {"lab:hubot": ("4",), "lab:octocat": ("3",)}
+    assert read("note.issue", edited("note.issue", {"/user/username": "ghost"})).account_ids == {}
+    both = read("note.issue", edited("note.issue", {"/assignees": [{"id": 9, "username": "hubot"}]}))
+    assert both.account_ids == {"lab:hubot": ("4", "9")}
+
+
 def test_the_author_of_a_note_need_not_be_its_sender() -> None:
     trigger = read("note.issue", edited("note.issue", {"/object_attributes/author_id": 7}))
     assert (trigger.sender, trigger.author, trigger.quotes[-1].author) == ("lab:hubot", "lab:#7", "lab:#7")
