@@ -22,6 +22,16 @@ class SocketPathTooLong(ValueError):
         )
 
 
+class NoHomeDirectory(ValueError):
+    """A path begins with `~`, and this user has no home directory."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"no home directory is known for uid {os.getuid()}: set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME,"
+            " or --config and daemon.state_dir"
+        )
+
+
 def config_dir(flag: str | None) -> Path:
     """Return the absolute path of the directory of stitcherd.toml and rails.yaml, which may not exist."""
     given = flag or os.environ.get("STITCHER_CONFIG_DIR")
@@ -54,7 +64,22 @@ def _socket(flag: str | None, config: Path) -> Path:
 
 
 def _absolute(text: str, start: Path | None = None) -> Path:
-    return ((start or Path()) / os.path.expanduser(text)).absolute()  # noqa: PTH111 (Path.expanduser raises for ~stranger)
+    return ((start or Path()) / expand_home(text)).absolute()
+
+
+def expand_home(text: str) -> str:
+    """Return a path with `~` replaced by the home directory, that of another user as well; raises NoHomeDirectory."""
+    if text != "~" and not text.startswith("~/"):
+        return os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises for ~stranger)
+    home = os.environ.get("HOME")
+    if not home:
+        import pwd  # noqa: PLC0415 (needed by few)
+
+        try:
+            home = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:
+            raise NoHomeDirectory from None
+    return home.rstrip("/") + text[1:]
 
 
 def _xdg(name: str, default: str) -> Path:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from shared import VERSION, locations
+from shared.streams import open_missing_streams
 from stitcherd import processes
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
@@ -24,15 +25,16 @@ from stitcherd.store.writer import StorageUnavailable
 
 def main() -> int:
     """Run the daemon; return 0 after a clean stop, 1 if it could not run, 2 for wrong settings."""
+    open_missing_streams()
     parser = argparse.ArgumentParser(prog="stitcherd", description="The daemon of Stitcher, in the foreground.")
     parser.add_argument("--config", metavar="DIR", help="the directory of stitcherd.toml and rails.yaml")
     parser.add_argument("--check", action="store_true", help="validate both files and exit")
     parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
     options = parser.parse_args()
-    directory = locations.config_dir(options.config)
     try:
+        directory = locations.config_dir(options.config)
         settings = load_settings(directory, SUPPORTED_KINDS)
-    except (SettingsError, locations.SocketPathTooLong) as error:
+    except (SettingsError, locations.SocketPathTooLong, locations.NoHomeDirectory) as error:
         print(error, file=sys.stderr)
         return 2
     if options.check:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.locations import SOCKET_PATH_MAX, SocketPathTooLong, config_dir, socket_path, state_dir
+from shared.locations import SOCKET_PATH_MAX, NoHomeDirectory, SocketPathTooLong, config_dir, socket_path, state_dir
 
 VARIABLES = ("STITCHER_CONFIG_DIR", "STITCHER_SOCKET", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 
@@ -115,3 +115,15 @@ def test_the_socket_path_limit_counts_bytes() -> None:
 def test_the_module_does_not_import_tomllib() -> None:
     code = "import sys, shared.locations; sys.exit('tomllib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+def test_without_a_home_directory_nothing_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "")
+    assert config_dir(None).is_absolute()
+    assert str(config_dir(None)) != "/.config/stitcher"
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    with pytest.raises(NoHomeDirectory, match="uid 54321: set HOME"):
+        config_dir(None)
+    assert config_dir("/etc/stitcher") == Path("/etc/stitcher")
+    with pytest.raises(NoHomeDirectory):
+        state_dir(Path("/etc/stitcher"))

@@ -1,12 +1,17 @@
 """Standard streams: data on stdout, messages on stderr, colour only on a terminal."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TextIO
 
 from tui.text.plain import plain_json
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "dim": 2, "bold": 1}
+
+
+class OutputFailed(Exception):
+    """Data could not be written, for another reason than that its reader is gone; the text says which."""
 
 
 class Terminal:
@@ -40,14 +45,16 @@ class Terminal:
         return (os.get_terminal_size(self._stdout.fileno()).columns or None) if self._stdout.isatty() else None
 
     def data(self, line: str = "") -> None:
-        """Write a line to stdout and flush it."""
-        self._stdout.write(f"{line}\n")
-        self._stdout.flush()
+        """Write a line to stdout and flush it; raises OutputFailed, BrokenPipeError."""
+        with _output():
+            self._stdout.write(f"{line}\n")
+            self._stdout.flush()
 
     def raw(self, content: bytes) -> None:
-        """Write bytes to stdout unchanged, for a program that reads them."""
-        self._stdout.buffer.write(content)
-        self._stdout.flush()
+        """Write bytes to stdout unchanged, for a program that reads them; raises as `data` does."""
+        with _output():
+            self._stdout.buffer.write(content)
+            self._stdout.flush()
 
     def document(self, body: bytes) -> None:
         """Write a JSON document to stdout."""
@@ -77,3 +84,13 @@ class Terminal:
         if self._stdin.isatty():
             self.note("reading from the terminal; end with ctrl-d on a line of its own")
         return self._stdin.buffer.read().decode("utf-8")
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailed(error.strerror or str(error)) from error
