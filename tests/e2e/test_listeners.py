@@ -1,7 +1,10 @@
 """Access through both listeners, and validation of requests."""
 
+import resource
+import socket
 import stat
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -119,6 +122,25 @@ def test_pages_follow_one_another(daemon: DaemonHarness) -> None:
             break
         before = f"&before={page['next']}"
     assert seen == mine[::-1]
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /stitcher/webhook/github HTTP/1.1\r\nHost: loc"])
+def test_idle_connections_and_streams_keep_out_no_webhook(daemon: DaemonHarness, begun: bytes) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
+    stream = f"GET /events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+    with ExitStack() as opened:
+        for _ in range(40):
+            reading = opened.enter_context(socket.create_connection(("127.0.0.1", daemon.port), timeout=10))
+            reading.sendall(stream)
+            assert reading.recv(12) in {b"HTTP/1.1 200", b"HTTP/1.1 429"}
+        for _ in range(1100):
+            idle = opened.enter_context(socket.create_connection(("127.0.0.1", daemon.port), timeout=10))
+            idle.sendall(begun)
+        for _ in range(3):
+            assert daemon.comment("A remark.").status == 200
+            assert daemon.public("GET", "/healthz").status == 200
+    assert "Traceback" not in daemon.log_tail(200)
 
 
 def test_a_silent_stream_has_a_heartbeat_every_15_seconds(daemon: DaemonHarness) -> None:
