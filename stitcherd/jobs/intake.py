@@ -15,6 +15,7 @@ from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.jobs.prompt import compose_prompt
+from stitcherd.jobs.refused_signatures import RefusedSignatures
 from stitcherd.policy import AccountSighting, JobLimit
 from stitcherd.queue import Queue
 from stitcherd.rails import approvals as rails_approvals
@@ -56,6 +57,7 @@ class Intake:
         self._approvals = approvals
         self._accounts = accounts
         self._queue = queue
+        self._refused = RefusedSignatures()
 
     async def deliver(
         self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool
@@ -66,6 +68,7 @@ class Intake:
         try:
             secret = kind.verify(headers, body, source.secrets, now)
         except BadSignature as error:
+            self._refused.note(source.name, str(error), now)
             hint = f"compare the secret in the forge's webhook settings with sources.{source.name}.secrets"
             raise Refusal("bad_signature", f"{error} of source {source.name}", hint) from error
         deliver = partial(self._deliver_verified, source, headers, body, form=form, secret=secret, now=now)

@@ -18,6 +18,7 @@ from bench.malformed import Case, Sender, cases
 from bench.raw_requests import RawResponse, send_raw
 from stitcherd.http import requests, server
 from stitcherd.http.apps import public_app
+from stitcherd.jobs import refused_signatures
 from tests.stitcherd.http.conftest import SECRET, HttpHarness
 from tests.stitcherd.http.webhooks import comment_body, send_webhook, signed_headers
 
@@ -94,7 +95,9 @@ async def test_thousands_of_malformed_requests_are_refused(
         await asyncio.sleep(0.01)
     await clients
     assert faults == []
-    assert caplog.records == []
+    warned = [record for record in caplog.records if record.name != refused_signatures.__name__]
+    assert warned == []
+    assert len(caplog.records) <= 1, "one line a minute for each source"
     assert {200, 400, 404, 405, 422} <= set(statuses), "the cases are too poor"
     for path in ("/deliveries?limit=500", "/runner-jobs?limit=500"):
         assert (await api.local.request("GET", path))[0] == 200
