@@ -98,7 +98,7 @@ class JobQueryBar(Vertical):
         yield Bar(id="fault")
         yield Bar(id="heading")
 
-    def draw(self, jobs: JobList, query: JobQuery, tabs: Sequence[JobTab], counts: dict[str, int]) -> None:
+    def draw(self, jobs: JobList, query: JobQuery, tabs: Sequence[JobTab], counts: dict[str, int], order: str) -> None:
         """Draw all lines; `counts` are the numbers of all jobs by status. A filter with a fault is shown instead."""
         tiny, typing = self.screen.has_class("-tiny"), self.query_one(FilterBar).display
         save: list[BarSegment] = [("S save as view ", "dim", "screen.press('S')")] if query.filter else []
@@ -106,7 +106,7 @@ class JobQueryBar(Vertical):
         tab_bar = self._show("tabs", tab_segments(tabs, query.number, counts, cells), save)
         tab_bar.display = not tiny or query.number > 1
         filter_bar = self._show(
-            "filter", filter_segments(query, self.rejected), selection_segments(jobs, sum(counts.values()))
+            "filter", filter_segments(query, self.rejected), selection_segments(jobs, sum(counts.values()), order)
         )
         filter_bar.display = not typing and (
             not tiny or bool(query.filter or self.rejected or jobs.marked or jobs.new_above)

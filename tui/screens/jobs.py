@@ -1,4 +1,4 @@
-"""The first screen: all jobs, newest first, below the daemon's load and what is new about the rails."""
+"""The first screen: all jobs, running ones first, below the daemon's load and what is new about the rails."""
 
 from typing import ClassVar
 
@@ -12,7 +12,6 @@ from tui.screens.job_query import JobQuery
 from tui.screens.jobs_pane import JobsPane
 from tui.screens.session import EventsReceived, Session, SnapshotReceived
 from tui.widgets.bar import Bar, BarSegment, status_load
-from tui.widgets.board import Board, PageRequest
 from tui.widgets.lines import RowView
 
 AGE_SECONDS = 15  # between two updates of the ages of jobs that have ended
@@ -61,9 +60,10 @@ class JobsScreen(BaseScreen):
         """Start again from the newest jobs; those of another tab or filter have to be requested."""
         self._started = True
         pane = self.pane
-        pane.jobs.show(Board(pane.job_query.parameters))
+        board = pane.new_board()
         if not pane.job_query.parameters:
-            pane.jobs.merge_page(PageRequest(None, len(message.page.items)), message.page)
+            board.seed(message.page)
+        pane.jobs.show(board)
         self._load()
         pane.redraw()
 

@@ -4,6 +4,7 @@ Selected are the marked jobs, the one under the cursor, or all that match the qu
 belong to jobs, not to rows.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -22,7 +23,8 @@ from tui.screens.actions import (
 )
 from tui.screens.session import Session
 from tui.widgets.bar import BarSegment
-from tui.widgets.board import Board, PageRequest, Splice
+from tui.widgets.board import PageRequest
+from tui.widgets.job_order import SortedBoard
 from tui.widgets.job_row import job_line, placeholder_line
 from tui.widgets.lines import RowView
 from tui.widgets.paint import StyledLine
@@ -48,7 +50,7 @@ class JobList(RowView):
 
     def __init__(self, session: Session, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
         super().__init__(id=id)
-        self.board = Board()
+        self.board = SortedBoard()
         self.filter = ""
         self.marked: dict[str, None] = {}
         self.all_selected = False  # also the jobs that are not loaded
@@ -102,7 +104,7 @@ class JobList(RowView):
                 self.refresh_line(at)
         self._drawn = {at: line for at, line in self._drawn.items() if first <= at <= last}
 
-    def show(self, board: Board) -> None:
+    def show(self, board: SortedBoard) -> None:
         """Show another board from its newest job on, with nothing selected."""
         self.board = board
         self.cursor = 0
@@ -116,26 +118,22 @@ class JobList(RowView):
         """Merge a page into the board and redraw; the visible jobs stay where they are."""
         top = self.scroll_offset.y
         newest = top == 0 and self.cursor == 0
-        anchors = [self.board.ids[at] for at in (self.cursor, top)] if self.count > top else []
-        splice = self.board.merge(request, page)
-        if newest or not anchors:
+        before = self.board.ids.copy()
+        self.board.merge(request, page)
+        if newest or len(before) <= top:
             self.recount()
             return
-        rows = zip((self.cursor, top), anchors, strict=True)
-        self.cursor, now_top = (self._row_of(row, job_id, splice) for row, job_id in rows)
+        rows = {job_id: row for row, job_id in enumerate(self.board.ids)}
+        self.cursor, now_top = (self._row_of(before[row:], rows) for row in (self.cursor, top))
         if top:
             self.new_above += max(now_top - top, 0)
         self.recount()
         if top:
             self.jump(now_top)
 
-    def _row_of(self, row: int, job_id: str, splice: Splice) -> int:
-        """Return the row of a job after a splice; a job that is gone leaves its row to the next one."""
-        moved = splice.moved(row)
-        if moved is not None:
-            return moved
-        section = self.board.ids[splice.start : splice.start + splice.added]
-        return splice.start + section.index(job_id) if job_id in section else min(row, max(self.count - 1, 0))
+    def _row_of(self, job_ids: list[str], rows: Mapping[str, int]) -> int:
+        """Return the row of the first of these jobs; one that is gone leaves its row to the next one."""
+        return next((rows[job_id] for job_id in job_ids if job_id in rows), max(self.count - 1, 0))
 
     def move(self, cursor: int) -> None:
         """Set the cursor; at the top there are no new rows above it."""
@@ -209,8 +207,8 @@ class JobList(RowView):
             self._session.open("why", self.current_id)
 
 
-def selection_segments(jobs: JobList, total: int) -> list[BarSegment]:
-    """Return what is selected, what is new above, and how many of `total` jobs are listed."""
+def selection_segments(jobs: JobList, total: int, order: str) -> list[BarSegment]:
+    """Return what is selected, what is new above, how many of `total` jobs are listed, and in which order."""
     segments: list[BarSegment] = []
     if jobs.all_selected:
         segments.append((ALL_SELECTED, "accent", ""))
@@ -227,4 +225,4 @@ def selection_segments(jobs: JobList, total: int) -> list[BarSegment]:
     if jobs.new_above:
         segments.append((f"+{jobs.new_above} new   ", "green", "screen.press('home')"))
     listed = f"{jobs.count:,}{'+' if jobs.board.more else ''}"
-    return [*segments, (f"{listed} of {total:,}   ↑newest ", "dim", "screen.press('home')")]
+    return [*segments, (f"{listed} of {total:,}   ↑{order} ", "dim", "screen.press('s')")]

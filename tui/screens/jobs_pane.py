@@ -21,8 +21,9 @@ from tui.screens.job_query import TABS, WAITING_TAB, JobQuery, JobQueryBar, all_
 from tui.screens.jobs_list import JobList
 from tui.screens.session import DAEMON_ERRORS, Session
 from tui.widgets.bar import Bar
-from tui.widgets.board import Board, PageRequest
+from tui.widgets.board import PageRequest
 from tui.widgets.inputs import FilterBar, filter_values
+from tui.widgets.job_order import ORDERS, SortedBoard
 from tui.widgets.job_row import IDLE_COLUMNS
 
 LAST_TAB = len(TABS) + MAX_TABS
@@ -39,6 +40,7 @@ class JobsPane(Vertical):
     DEFAULT_CSS = "JobsPane #empty { display: none; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", priority=True),
+        Binding("s", "sort", "sort", show=False),
         Binding("S", "save", "save as view", show=False),
         Binding("X", "delete", "delete this view", show=False),
         Binding("escape", "clear", "clear", show=False),
@@ -50,6 +52,7 @@ class JobsPane(Vertical):
         super().__init__()
         self.job_query = JobQuery()
         self._session = session
+        self._order = ORDERS[0]
         self._last_good = JobQuery()  # what the daemon last answered
         self._before_typing = JobQuery()
         self._views: dict[str, str] = {}
@@ -87,7 +90,7 @@ class JobsPane(Vertical):
         if self.jobs.board.loaded:
             self._last_good = self.job_query
         self._counts = self.jobs.board.counts or self._counts
-        self._query_bar.draw(self.jobs, self.job_query, all_tabs(self._views), self._counts)
+        self._query_bar.draw(self.jobs, self.job_query, all_tabs(self._views), self._counts, self._order.name)
         empty = self.query_one("#empty", Bar)
         empty.display = self.jobs.board.loaded and not self.jobs.count
         if empty.display:
@@ -102,12 +105,16 @@ class JobsPane(Vertical):
         self._query_bar.show_error(error, rejected)
         self.redraw()
 
+    def new_board(self) -> SortedBoard:
+        """Return an empty board for the query, in the order that was selected."""
+        return SortedBoard(self.job_query.parameters, self._order)
+
     def show(self, query: JobQuery) -> None:
         """Show the jobs of another query."""
         self.job_query = query
         self._query_bar.show_error(None)
         self.jobs.hidden_columns = IDLE_COLUMNS if query.number == WAITING_TAB else frozenset()
-        self.jobs.show(Board(query.parameters))
+        self.jobs.show(self.new_board())
         self.jobs.filter = query.text
         self._loader.reset()
         self.load()
@@ -140,6 +147,11 @@ class JobsPane(Vertical):
             self.jobs.clear_selection()
         else:
             self.show(JobQuery())
+
+    def action_sort(self) -> None:
+        """Show the jobs in the next order."""
+        self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
+        self.show(self.job_query)
 
     def action_filter(self) -> None:
         """Type a filter; the list narrows meanwhile."""
@@ -225,7 +237,7 @@ class JobPageLoader:
         self._jobs = jobs
         self._changed = changed
         self._failed = failed
-        self._requested_at: dict[str | None, float] = {}
+        self._requested_at: dict[tuple[object, ...], float] = {}
         self._busy = False
 
     def reset(self) -> None:
@@ -243,7 +255,9 @@ class JobPageLoader:
         try:
             while board is self._jobs.board and (request := board.next_request(*self._jobs.visible_rows)):
                 await self._pause(request)
-                page = await self._session.call(api.list_jobs, board.query, limit=request.limit, before=request.before)
+                page = await self._session.call(
+                    api.list_jobs, request.query, limit=request.limit, before=request.before
+                )
                 if board is self._jobs.board:
                     self._jobs.merge_page(request, page.value)
                     self._changed()
@@ -260,7 +274,8 @@ class JobPageLoader:
 
     async def _pause(self, request: PageRequest) -> None:
         """Wait until the same rows may be requested again."""
-        await asyncio.sleep(self._requested_at.get(request.before, 0.0) + REPEAT_SECONDS - monotonic())
+        rows = request.query, request.before
+        await asyncio.sleep(self._requested_at.get(rows, 0.0) + REPEAT_SECONDS - monotonic())
         if len(self._requested_at) > 9:
             self._requested_at.clear()
-        self._requested_at[request.before] = monotonic()
+        self._requested_at[rows] = monotonic()

@@ -18,28 +18,15 @@ CACHED_ACTIVITIES = 2000  # jobs whose latest activity is kept
 
 
 class PageRequest(Struct, frozen=True):
-    """A page to request: `limit` jobs older than `before`, or the newest."""
+    """A page to request: `limit` jobs that match `query` and are older than `before`, or the newest."""
 
     before: str | None
     limit: int
-
-
-class Splice(Struct, frozen=True):
-    """A change of the rows by a page: from `start` on, `removed` rows were replaced by `added`."""
-
-    start: int
-    removed: int
-    added: int
-
-    def moved(self, row: int) -> int | None:
-        """Return the new position of a row, or None if it was removed."""
-        if row < self.start:
-            return row
-        return row + self.added - self.removed if row >= self.start + self.removed else None
+    query: tuple[tuple[str, str], ...] = ()
 
 
 class Board:
-    """One list of jobs, newest first; `ids` are the loaded rows, `more` tells whether there are older ones."""
+    """The jobs that match one query, newest first; `ids` are the loaded rows, `more` tells if there are older ones."""
 
     def __init__(self, query: Iterable[tuple[str, str]] = ()) -> None:
         self.query = tuple(query)
@@ -98,18 +85,24 @@ class Board:
     def next_request(self, first: int, last: int) -> PageRequest | None:
         """Return what to request next while the rows `first` to `last` are visible, or None if they are up to date."""
         if self._head_stale or not self.loaded:
-            return PageRequest(None, PAGE)
+            return PageRequest(None, PAGE, self.query)
         last = min(last, len(self.ids) - 1)
         outdated = [row for row in range(first, last + 1) if self.ids[row] in self._stale or self.job(row) is None]
         if outdated:
             before = self.ids[outdated[0] - 1] if outdated[0] else None
-            return PageRequest(before, min(max(outdated[-1] - outdated[0] + 1, 50), PAGE))
+            return PageRequest(before, min(max(outdated[-1] - outdated[0] + 1, 50), PAGE), self.query)
         if self.more and last + PAGE // 4 >= len(self.ids):
-            return PageRequest(self.ids[-1], PAGE)
+            return PageRequest(self.ids[-1], PAGE, self.query)
         return None
 
-    def merge(self, request: PageRequest, page: JobPage) -> Splice:
-        """Insert a page where it belongs, and return which rows it replaced."""
+    def remove(self, job_ids: frozenset[str]) -> None:
+        """Remove jobs that no longer match."""
+        if gone := job_ids.intersection(self.ids):
+            self._forget(gone)
+            self.ids = [job_id for job_id in self.ids if job_id not in gone]
+
+    def merge(self, request: PageRequest, page: JobPage) -> None:
+        """Insert a page where it belongs."""
         self.counts = page.counts
         start = self._row_after(request.before)
         items = [job.id for job in page.items]
@@ -126,7 +119,6 @@ class Board:
             self._head_stale = False
         while len(self._jobs) > CACHED_JOBS:
             self._jobs.pop(next(iter(self._jobs)))
-        return Splice(start, removed, added)
 
     def _row_after(self, before: str | None) -> int:
         if before is None:
@@ -148,7 +140,7 @@ class Board:
             True,
         )  # the loaded rows are further down than a page: they will be requested again
 
-    def _forget(self, job_ids: list[str]) -> None:
+    def _forget(self, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:
             self._jobs.pop(job_id, None)
             self._stale.discard(job_id)

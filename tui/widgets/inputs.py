@@ -10,7 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from shared.filters import KEYS
-from tui.widgets.board import Board
+from tui.widgets.job_order import SortedBoard
 
 FilterValues = Callable[[], dict[str, Iterable[str]]]
 VIEW_SIGN = "@"  # precedes the name of a saved view, and is the key of the views' names in FilterValues
@@ -90,7 +90,7 @@ class FindBar(Input):
         self.post_message(self.Left())
 
 
-def filter_values(board: Board, views: Iterable[str]) -> dict[str, Iterable[str]]:
+def filter_values(board: SortedBoard, views: Iterable[str]) -> dict[str, Iterable[str]]:
     """Return the possible values of each filter key, as far as they are known from the jobs on the board."""
     found = {key: set(values) for key, values in KEYS.items()}
     for job in board.cached_jobs():

@@ -1,5 +1,7 @@
 """The filter of the jobs list: it narrows the list while it is typed, and a fault in it changes nothing."""
 
+from functools import partial
+
 from textual.pilot import Pilot
 
 from tests.tui.fake_daemon import FakeDaemon
@@ -14,6 +16,10 @@ def _rows(pilot: Pilot[None]) -> int:
 def _fill(daemon: FakeDaemon) -> None:
     for number in range(1, 13):
         daemon.job(number, status="FAILED" if number % 2 else "QUEUED")
+
+
+def _is_first(pilot: Pilot[None], number: int) -> bool:
+    return f"octo-org/api#{number} " in screen_text(pilot.app).splitlines()[5]
 
 
 async def test_the_list_narrows_while_a_filter_is_typed(daemon: FakeDaemon, make_app: MakeApp) -> None:
@@ -66,3 +72,14 @@ async def test_the_running_tab_shows_what_runs_and_the_queue_is_a_click_away(
         queue = screen_text(pilot.app).splitlines()[0].index("queue 3")
         await pilot.click("#title", offset=(queue, 0))
         await wait_for_text(pilot, "/ state:queued")
+
+
+async def test_running_jobs_stand_first_until_another_order_is_selected(daemon: FakeDaemon, make_app: MakeApp) -> None:
+    daemon.job(1, status="RUNNING")
+    for number in range(2, 300):
+        daemon.job(number, status="FAILED" if number % 2 else "QUEUED")
+    async with make_app().run_test(size=(120, 20)) as pilot:
+        for order, first in (("running", 1), ("newest", 299), ("state", 1), ("running", 1)):
+            await wait_for_text(pilot, f"↑{order}")
+            await wait_until(pilot, partial(_is_first, pilot, first))
+            await pilot.press("s")

@@ -24,6 +24,12 @@ def _fill(daemon: FakeDaemon, number: int) -> None:
         daemon.job(at, status=statuses[at % 6], tries={"used": 1, "max": 3})
 
 
+async def _sort_by_age(pilot: Pilot[None]) -> None:
+    await wait_for_text(pilot, "↑running")
+    await pilot.press("s")
+    await wait_for_text(pilot, "↑newest")
+
+
 async def test_the_first_page_is_there(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 12)
     async with make_app().run_test(size=(120, 40)) as pilot:
@@ -50,6 +56,7 @@ async def test_a_row_changes_with_its_event_and_not_before(daemon: FakeDaemon, m
 async def test_new_jobs_do_not_move_the_visible_rows(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 100)
     async with make_app().run_test(size=(120, 20)) as pilot:
+        await _sort_by_age(pilot)
         await wait_until(pilot, lambda: _jobs(pilot).count == 100)
         await pilot.press("pagedown", "pagedown", "down")
         before = _jobs(pilot).current_id
@@ -67,6 +74,7 @@ async def test_new_jobs_do_not_move_the_visible_rows(daemon: FakeDaemon, make_ap
 async def test_new_jobs_appear_at_the_top(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 3)
     async with make_app().run_test(size=(120, 20)) as pilot:
+        await _sort_by_age(pilot)
         await wait_until(pilot, lambda: _jobs(pilot).count == 3)
         daemon.commit_event("job.created", daemon.job(77))
         await wait_until(pilot, lambda: "octo-org/api#77" in screen_text(pilot.app).splitlines()[5])
@@ -80,6 +88,7 @@ def _has_jobs(pilot: Pilot[None], count: int) -> bool:
 async def test_further_pages_are_requested_while_scrolling(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 900)
     async with make_app().run_test(size=(120, 40)) as pilot:
+        await _sort_by_age(pilot)
         await wait_until(pilot, partial(_has_jobs, pilot, 200))
         for known in (400, 600, 800, 900):
             await pilot.press("end")
@@ -185,6 +194,7 @@ async def test_impossible_actions_are_not_offered(daemon: FakeDaemon, make_app: 
 async def test_marked_jobs_are_retried_together(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 12)
     async with make_app().run_test(size=(120, 30)) as pilot:
+        await _sort_by_age(pilot)
         await wait_until(pilot, lambda: _jobs(pilot).count == 12)
         await pilot.press(*["space"] * 6)
         await wait_for_text(pilot, "6 selected · c cancel 3 · r retry 2")
@@ -225,6 +235,7 @@ async def test_deliveries_and_deny_are_different_keys(daemon: FakeDaemon, make_a
 async def test_all_matching_jobs_are_retried(daemon: FakeDaemon, make_app: MakeApp) -> None:
     _fill(daemon, 300)
     async with make_app().run_test(size=(120, 30), notifications=True) as pilot:
+        await _sort_by_age(pilot)
         await wait_until(pilot, lambda: _jobs(pilot).count == 200)
         await pilot.press("4", "slash", *"octo", "enter", "A", "r")
         await wait_for_text(pilot, "Retry 50 jobs?")
@@ -278,15 +289,6 @@ async def test_the_mouse(daemon: FakeDaemon, make_app: MakeApp) -> None:
         await wait_until(pilot, lambda: _jobs(pilot).count == 2)
 
 
-async def test_small_terminals(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    daemon.job(1)
-    async with make_app().run_test(size=(60, 15)) as pilot:
-        await wait_for_text(pilot, "octo-org/api#1")
-        assert all(len(line) <= 60 for line in screen_text(pilot.app).splitlines())
-        await pilot.resize_terminal(50, 10)
-        await wait_for_text(pilot, "at least 60 by 15")
-
-
 async def test_a_tab_opened_without_the_daemon_is_filled_later(
     daemon: FakeDaemon,
     make_app: MakeApp,
@@ -309,24 +311,3 @@ async def test_the_first_page_is_requested_once(daemon: FakeDaemon, make_app: Ma
         assert [path for path, _ in daemon.requests if path.startswith("GET /runner-jobs")] == [
             "GET /runner-jobs?limit=200"
         ]
-
-
-async def test_without_colours_a_state_has_a_glyph_and_a_word(
-    daemon: FakeDaemon, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    daemon.job(1, status="FAILED")
-    async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_for_text(pilot, "✗ failed")
-        assert pilot.app.no_color
-
-
-@pytest.mark.parametrize("theme", ["textual-light", "nord", "textual-ansi"])
-async def test_themes(daemon: FakeDaemon, make_app: MakeApp, theme: str) -> None:
-    daemon.job(1, status="FAILED")
-    async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_for_text(pilot, "✗ failed")
-        if theme in pilot.app.available_themes:
-            pilot.app.theme = theme
-        await pilot.pause()
-        assert "✗ failed" in screen_text(pilot.app)
