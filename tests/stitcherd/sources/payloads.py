@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from stitcherd.sources import SOURCES
+from stitcherd.sources.trigger import Trigger
+
 DELIVERIES = Path(__file__).parents[2] / "deliveries"
 CORPUS = Path(__file__).parents[3].parent / "shared" / "payloads"
 SECRET = b"It's a Secret to Everybody"  # of the corpus
@@ -26,6 +29,13 @@ def edited(kind: str, name: str, edits: Mapping[str, Any]) -> Any:
     for pointer, value in edits.items():
         put(body, pointer, value)
     return body
+
+
+def read_github(name: str, body: Any = None, bot: str | None = "mosaic") -> Trigger:
+    """Return the trigger of a stored delivery of GitHub, or of another body of the same event."""
+    headers = CIMultiDict({"x-github-event": name.partition(".")[0]})
+    content = json.dumps(body or delivery("github", name)).encode()
+    return SOURCES["github"].parse(headers, content, source="work", bot=bot)
 
 
 def put(body: Any, pointer: str, value: Any) -> None:

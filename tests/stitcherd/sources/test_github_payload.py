@@ -1,0 +1,175 @@
+"""Payloads of GitHub webhooks: their fields, and what is refused in them."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+
+from shared.models import Thread
+from stitcherd.sources import WrongShape
+from stitcherd.sources.trigger import Command, Quote, Trigger
+from tests.stitcherd.sources import payloads
+from tests.stitcherd.sources.payloads import read_github as read
+
+edited = partial(payloads.edited, "github")
+
+
+def test_all_fields_of_a_comment() -> None:
+    title, body = "Pagination drops the last row", "Ask for page 2 of 21 rows: one is missing."
+    comment = "I can see it too.\n\n@mosaic fix the last row\n"  # its lines end in \r\n
+    assert read("issue_comment.created") == Trigger(
+        source="work",
+        event="issue_comment",
+        action="created",
+        name="issue.comment",
+        sender="work:hubot",
+        author="work:hubot",
+        account_ids={"work:hubot": ("480938",), "work:octocat": ("583231",)},
+        repository="octo-org/api",
+        thread=Thread("issue", 479, title, "https://github.com/octo-org/api/issues/479", "work:octocat"),
+        labels=("ready",),
+        commands=(Command("fix", "the last row"),),
+        quotes=(
+            Quote("work:octocat", "title", title),
+            Quote("work:octocat", "body", body),
+            Quote("work:hubot", "comment", comment),
+        ),
+    )
+
+
+def test_a_comment_on_a_change_lacks_its_fork_and_head() -> None:
+    trigger = read("issue_comment.created_on_pull")
+    assert trigger.thread
+    assert (trigger.thread.kind, trigger.thread.number) == ("change", 480)
+    assert (trigger.from_fork, trigger.head_sha, trigger.ref) == (None, None, None)
+
+
+def test_only_the_named_user_is_assigned_or_requested() -> None:
+    assert read("issues.assigned").assignees == ("work:mosaic",)
+    assert read("pull_request.review_requested").reviewers == ("work:mosaic",)
+    team = edited("pull_request.review_requested", {"/requested_reviewer": None})
+    assert read("pull_request.review_requested", team).reviewers == ()
+
+
+def test_source_and_target_of_a_change() -> None:
+    trigger = read("pull_request.opened")
+    assert (trigger.from_fork, trigger.ref) == (False, "main")
+    assert trigger.head_sha == "ec26c3e57ca3a959ca5aad62de7213c562f8c821"
+    assert read("pull_request.opened_from_fork").from_fork is True
+
+
+@pytest.mark.parametrize(
+    ("edits", "fork"),
+    [
+        ({"/pull_request/head/repo": None}, True),
+        ({"/pull_request/head/repo/full_name": None}, True),
+        ({"/pull_request/head/repo/full_name": "evil/fork", "/pull_request/head/repo/fork": True}, True),
+        ({"/pull_request/head/repo/full_name": "Octo-Org/API"}, False),
+        ({"/pull_request/head/repo/fork": True, "/repository/fork": True}, False),
+        ({"/pull_request/head": None}, None),
+    ],
+)
+def test_a_fork_is_another_repository(edits: Mapping[str, Any], fork: bool | None) -> None:
+    trigger = read("pull_request.opened", edited("pull_request.opened", edits))
+    assert trigger.from_fork is fork
+    assert trigger.thread
+    assert trigger.thread.kind == "change"
+
+
+def test_a_deleted_account_is_none() -> None:
+    edits = {"/issue/user": None, "/comment/user": None, "/sender": None}
+    trigger = read("issue_comment.created", edited("issue_comment.created", edits))
+    assert (trigger.sender, trigger.author) == (None, None)
+    assert trigger.thread
+    assert trigger.thread.author is None
+    assert [quote.author for quote in trigger.quotes] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "edits", "refused"),
+    [
+        ("issue_comment.created", {"/sender/login": "Mosaic", "/comment/user/login": "Mosaic"}, True),
+        ("issue_comment.created", {"/sender/login": "mosaic[bot]"}, True),
+        ("issue_comment.created", {"/comment/user/login": "mosaic"}, True),
+        ("issue_comment.created", {"/comment/user/login": "mosaic2"}, False),
+        ("issue_comment.created", {"/issue/user/login": "mosaic"}, False),
+        ("issues.opened", {"/sender/login": "mosaic"}, True),
+        ("pull_request.opened", {"/pull_request/user/login": "mosaic"}, True),
+        ("issues.assigned", {"/issue/user/login": "mosaic"}, False),
+        ("pull_request.synchronize", {"/sender/login": "mosaic"}, False),
+    ],
+)
+def test_text_by_the_bot_is_unusable(name: str, edits: Mapping[str, Any], refused: bool) -> None:
+    body = edited(name, edits)
+    assert read(name, body).unusable == ("written by mosaic itself" if refused else None)
+    assert read(name, body, bot=None).unusable is None
+
+
+def test_a_deleted_branch_has_no_head_sha() -> None:
+    assert read("push.branch", edited("push.branch", {"/after": "0" * 40})).head_sha is None
+
+
+def test_null_is_absent() -> None:
+    edits = {f"/issue/{field}": None for field in ("title", "body", "labels", "html_url", "pull_request")}
+    trigger = read("issue_comment.created", edited("issue_comment.created", {**edits, "/comment/body": None}))
+    assert trigger.thread == Thread("issue", 479, "", None, "work:octocat")
+    assert (trigger.labels, trigger.quotes, trigger.commands) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("edits", "where"),
+    [
+        ({"/issue/number": "1"}, "$.issue.number: expected `int`, got `str`"),
+        ({"/issue/number": 0}, "$.issue.number: expected `int` >= 1"),
+        ({"/issue/number": 2**63}, "$.issue.number: expected `int` <= 9223372036854775807"),
+        ({"/issue/number": 10**400}, "$.issue.number: expected `int` <= 9223372036854775807"),
+        ({"/issue": None}, "$.issue: missing"),
+        ({"/comment": None}, "$.comment: missing"),
+        ({"/comment/body": ["x"]}, "$.comment.body: expected `str | null`, got `array`"),
+        ({"/repository/full_name": "../etc"}, "$.repository.full_name: expected `str` matching regex"),
+        ({"/sender/login": "a\u200bb"}, "$.sender.login: expected `str` matching regex"),
+        ({"/issue/labels": "bug"}, "$.issue.labels: expected"),
+    ],
+)
+def test_a_malformed_field_is_named(edits: Mapping[str, Any], where: str) -> None:
+    with pytest.raises(WrongShape) as caught:
+        read("issue_comment.created", edited("issue_comment.created", edits))
+    assert str(caught.value).startswith(where)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a",
+        "a/b/c",
+        "a/..",
+        "../b",
+        "./b",
+        "-a/b",
+        "a/-b",
+        "a/b\n",
+        "a/b c",
+        "a/\x00",
+        "/b",
+        "a/",
+        "é/b",
+        "a/" + "b" * 254,
+    ],
+)
+def test_an_invalid_repository_name_is_refused(name: str) -> None:
+    with pytest.raises(WrongShape):
+        read("push.branch", edited("push.branch", {"/repository/full_name": name}))
+
+
+@pytest.mark.parametrize("ref", ["-x", "a..b", "a b", "a\nb", "a:b", ""])
+def test_a_branch_that_git_forbids_is_refused(ref: str) -> None:
+    with pytest.raises(WrongShape):
+        read("pull_request.opened", edited("pull_request.opened", {"/pull_request/base/ref": ref}))
+
+
+def test_a_javascript_url_is_dropped() -> None:
+    body = edited("issues.opened", {"/issue/html_url": "javascript:alert(1)"})
+    thread = read("issues.opened", body).thread
+    assert thread
+    assert thread.url is None
