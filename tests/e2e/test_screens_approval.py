@@ -43,6 +43,8 @@ def test_a_waiting_job_is_approved_and_new_rails_show_their_effect(stage: DemoEn
         webhooks.send_comment(stage, webhooks.IssueComment(7, "Pages end early", "octocat", "@mosaic fix"))
         webhooks.send_comment(stage, webhooks.IssueComment(8, "And late", "octocat", "@mosaic fix"))
         terminal.until(lambda text: "waits for you" in text and "3 Waiting for you 2" in text)
+        terminal.press("2")  # a tab without jobs, so that rows are those of the next tab
+        terminal.until(lambda text: "octo-org/api#7" not in text)
         terminal.press("3")
         terminal.until(lambda text: "23h left · outsider-text, by chiefs" in text and " TRY " not in text)
         _answer(terminal)
