@@ -14,9 +14,8 @@ from stitcherd.rails.accounts import changed_accounts
 from stitcherd.rails.compiled import ApprovalRules, CompiledRails
 from stitcherd.rails.decide import Evaluation
 from stitcherd.rails.globs import fold
-from stitcherd.rails.groups import membership
+from stitcherd.rails.groups import membership, sent_by_author
 from stitcherd.rails.guards import approvers
-from stitcherd.rails.triggers import counted_commands
 from stitcherd.sources.trigger import Command, Trigger
 
 DENY = "deny"
@@ -90,8 +89,8 @@ def approval_command(trigger: Trigger, rails: CompiledRails | None) -> Command |
     """
     if rails is None or rails.mode == "observe" or trigger.unusable is not None:
         return None
-    command = next(iter(counted_commands(trigger)), None)
-    if command is None:
+    command = next(iter(trigger.commands), None)
+    if command is None or not sent_by_author(trigger):
         return None
     if command.verb not in {rails.approvals.command, DENY}:
         return None

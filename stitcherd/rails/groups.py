@@ -28,15 +28,28 @@ def membership(group: Group, account: str, trigger: Trigger, changed: Mapping[st
     return None
 
 
+def sent_by_author(trigger: Trigger) -> bool:
+    """Say whether the sender of a delivery wrote its text; also if one of them is missing, which is denied anyway."""
+    sender, author = trigger.sender, trigger.author
+    return not sender or not author or fold(sender) == fold(author)
+
+
 def check_sender(
     rule: TriggerRule, trigger: Trigger, changed: Mapping[str, ChangedAccount]
 ) -> tuple[Check, Objection | None]:
-    """Return the check of the sender against the groups of a trigger, and the objection if it is in none."""
+    """Return the check of the sender against the groups of a trigger, and the objection to it.
+
+    The sender must be in one of the groups and, where the trigger wants a command, have written the text.
+    """
     sender = trigger.sender
     if sender is None or (trigger.author is None and (trigger.commands or trigger.quotes)):
         return _check(rule, CheckOutcome.FAIL, sender, rule.who[0].line, _NO_ACCOUNT), Objection(f"who: {_NO_ACCOUNT}")
     for group in rule.who:
         reason = membership(group, sender, trigger, changed)
+        if reason is not None and rule.command is not None and not sent_by_author(trigger):
+            remedy = Remedy(f"write the command as {sender}", rule.line)
+            objection = Objection(f"who: {trigger.author} wrote the command that {sender} sent", remedy)
+            return _check(rule, CheckOutcome.FAIL, sender, group.line, f"{trigger.author} wrote the command"), objection
         if reason is not None:
             return _check(rule, CheckOutcome.PASS, sender, group.line, reason), None
     change = changed.get(fold(sender))

@@ -10,7 +10,7 @@ from stitcherd.rails.compiled import TriggerRule
 from stitcherd.rails.globs import fold, joined_names
 from stitcherd.rails.verdicts import Objection, combine_remedies
 from stitcherd.sources.text import COMMAND_EVENTS, COMMENT_MAX, find_mention
-from stitcherd.sources.trigger import Command, Trigger
+from stitcherd.sources.trigger import Trigger
 
 _FAIL = CheckOutcome.FAIL  # looking up an enum member costs as much as creating a check
 _MALFORMED = (
@@ -105,29 +105,16 @@ def _in_order_of_the_text(rules: tuple[TriggerRule, ...], verbs: dict[str, str])
     return tuple(rule if rule.command is None else next(ordered) for rule in rules)
 
 
-def counted_commands(trigger: Trigger) -> tuple[Command, ...]:
-    """Return the commands of a delivery, none if somebody else sent it than wrote its text.
-
-    Where the sender or the author is missing they count: such a delivery is denied, and not ignored.
-    """
-    sender, author = trigger.sender, trigger.author
-    return () if sender and author and fold(sender) != fold(author) else trigger.commands
-
-
 def _delivery(trigger: Trigger, bot: str | None) -> _Delivery:
     verbs: dict[str, str] = {}
-    commands = counted_commands(trigger)
-    for command in commands:
+    for command in trigger.commands:
         verbs.setdefault(command.verb, command.text)
-    none = "no command"
-    if trigger.commands and not commands:
-        none = f"no command of {trigger.sender}: {trigger.author} wrote the text"
     text = None if trigger.commands else _command_text(trigger)
     mention = text and find_mention(text, bot)
     logins = (each.rpartition(":")[2] for each in trigger.assignees)
     return _Delivery(
         verbs=verbs,
-        written=mention or joined_names((f"@{bot or 'bot'} {verb}" for verb in verbs), none),
+        written=mention or joined_names((f"@{bot or 'bot'} {verb}" for verb in verbs), "no command"),
         malformed=(_MALFORMED if len(text) <= COMMENT_MAX else _TOO_LONG) if text and mention else None,
         repository=trigger.repository or "",
         assignees=frozenset(map(fold, (*trigger.assignees, *logins))),

@@ -44,9 +44,8 @@ def test_a_command_in_a_text_of_somebody_else_does_not_count(build: BuildDaemon)
     daemon = build()
     daemon.start()
     reply = daemon.github(comment(583231, 1, author={"login": "mallory", "id": 666})).json
-    seen = "no command of github:octocat: github:mallory wrote the text"
-    assert reply["verdict"] == "ignored"
-    assert reply["reason"].endswith(seen)
+    reason = "who: github:mallory wrote the command that github:octocat sent"
+    assert (reply["verdict"], reply["reason"]) == ("denied", reason)
 
 
 def test_a_deleted_account_is_denied(build: BuildDaemon) -> None:

@@ -31,7 +31,7 @@ guards:
   - {id: forked, if: {change_from_fork: true}, then: deny}
   - {id: frozen, if: {labels_any: [freeze, thaw]}, then: deny}
 """  # noqa: E501 (a rule a line, so that a remedy's line is the rule's)
-STAGES = 3  # trigger, who and guards: each shows its own remedy when those before it are content
+STAGES = 4  # trigger, both conditions of who, and guards: each shows its remedy when those before it are content
 
 accounts = st.sampled_from(["forge:ann", "forge:bob[bot]", "forge:eve", "forge:gus"])
 asked = st.builds(
@@ -72,7 +72,9 @@ def followed(advice: str, text: str, trigger: Trigger) -> tuple[str, Trigger]:
     elif found := re.fullmatch(r"(?:remove the label )?(\w+)", advice):
         trigger = replace(trigger, labels=tuple(each for each in trigger.labels if each != found[1]))
     elif advice == "write a line that starts with `@mosaic mend`":
-        trigger = replace(trigger, commands=(Command("mend", "it"),), author=trigger.sender)
+        trigger = replace(trigger, commands=(Command("mend", "it"),))
+    elif advice == f"write the command as {trigger.sender}":
+        trigger = replace(trigger, author=trigger.sender)
     elif advice == f"move the change to a branch of {trigger.repository}":
         trigger = replace(trigger, from_fork=False)
     else:

@@ -49,6 +49,22 @@ def test_the_decision_says_which_source_cannot_act_for_whom(
     assert mended.verdict is Verdict.ALLOWED
 
 
+def test_a_command_counts_only_from_the_author_of_its_text(small: str, facts: RuntimeFacts, comment: Ask) -> None:
+    rails = parse_rails(small.replace('["forge:ann"]', '["forge:ann", "forge:bob"]'), CONTEXT)
+    assert decide(comment(author="Forge:Ann"), rails, facts).decision.verdict is Verdict.ALLOWED
+    decision = decide(comment(author="forge:bob"), rails, facts).decision  # a member too, but not the sender
+    assert (decision.verdict, decision.reason) == (
+        Verdict.DENIED,
+        "who: forge:bob wrote the command that forge:ann sent",
+    )
+    (check,) = (check for check in decision.checks if check.id == "who")
+    assert (check.outcome, check.seen, check.because) == (
+        CheckOutcome.FAIL,
+        "forge:ann",
+        "forge:bob wrote the command",
+    )
+
+
 def test_quoted_text_cannot_impersonate_a_member(small: str, facts: RuntimeFacts, comment: Ask) -> None:
     guard = """\
 guards:

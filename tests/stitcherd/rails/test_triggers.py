@@ -55,13 +55,6 @@ Ask = Callable[..., Trigger]
             None,
             "write a line that starts with `@mosaic mend`",
         ),
-        (
-            {"author": "forge:eve"},
-            "no command of forge:ann: forge:eve wrote the text",
-            "command mend",
-            None,
-            "write a line that starts with `@mosaic mend`",
-        ),
         ({"commands": ()}, "no command", "command mend", None, "write a line that starts with `@mosaic mend`"),
         (
             {"repository": "acme/vault"},
