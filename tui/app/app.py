@@ -106,12 +106,14 @@ class StitcherApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer in the palette what the keys do, with the verb of the command line that does the same."""
+        offered = {"Keys"}  # textual's own command for what `?` shows
         yield SystemCommand("Jobs", "the list of all jobs · stitcher ls", self.action_all_jobs)
         for action in key_actions(screen):
             if action.enabled and not action.scrolls:
                 title = f"{action.description[0].upper()}{action.description[1:]}"
+                offered.add(title)
                 verb = f" · stitcher {action.description}" if action.description in self._verbs else ""
                 yield SystemCommand(
                     title, f"key {action.key_names[0]}{verb}", partial(self.simulate_key, action.keys[0])
                 )
-        yield from (command for command in super().get_system_commands(screen) if command.title != "Keys")
+        yield from (command for command in super().get_system_commands(screen) if command.title not in offered)

@@ -124,7 +124,7 @@ def status_load(status: DaemonStatus, now: int, cells: int) -> list[BarSegment]:
         return []
     rate: list[BarSegment] = [
         (sparkline(pulse.ended), "cyan", ""),
-        (f" {pulse.ended[-1] if pulse.ended else 0}/min{STATUS_GAP}", "", ""),
+        (f" {pulse.ended[-1] if pulse.ended else 0} ended/min{STATUS_GAP}", "", ""),
     ]
     oldest = pulse.oldest_queued_at
     waiting = f" · oldest {age(now - milliseconds(oldest)).removesuffix(' ago')}" if oldest else ""

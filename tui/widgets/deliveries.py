@@ -23,8 +23,8 @@ VERDICT_STYLES = {
     Verdict.DUPLICATE: ("=", "dim"),
 }
 GAP = 2
-_COLUMNS = (("ID", 8), ("VERDICT", 11), ("SOURCE", 10), ("EVENT", 26), ("THREAD", 22), ("AGE", 4))
-_MIN_WIDTHS = {"SOURCE": 96, "AGE": 84, "EVENT": 80}  # cells of the list below which a column is left out
+_COLUMNS = (("ID", 8), ("VERDICT", 11), ("SENDER", 18), ("EVENT", 26), ("THREAD", 22), ("AGE", 4))
+_MIN_WIDTHS = {"SENDER": 92, "EVENT": 112}  # cells of the list below which a column is left out
 
 
 def delivery_heading(cells: int) -> str:
@@ -69,21 +69,24 @@ class DeliveryList(RowView):
         each = self._items[at]
         self._drawn_ages[at] = self._age(at)
         glyph, colour = VERDICT_STYLES[each.verdict]
+        sender = plain(each.sender or f"{each.source}:{DASH}")
         event = f"{each.event}.{each.action}" if each.action else each.event
         texts = {
             "ID": (plain(ids.short_id(each.id)), ""),
             "VERDICT": (f"{glyph} {each.verdict.value}", colour),
-            "SOURCE": (plain(each.source), ""),
+            "SENDER": (sender, ""),
             "EVENT": (plain(event), ""),
             "THREAD": (location(each.repository, each.thread), ""),
             "AGE": (self._drawn_ages[at], "dim"),
         }
         row = [(" " * GAP, "")]
-        for name, size in _columns(cells):
+        columns = _columns(cells)
+        for name, size in columns:
             text, style = texts[name]
             text = crop(text, size)
             row.append((text + " " * (size - cell_len(text) + GAP), style))
-        return [*row, (f"{plain(each.sender or DASH)}  {plain(each.reason)}", "dim")]
+        who = "" if any(name == "SENDER" for name, _ in columns) else f"{sender}  "
+        return [*row, (f"{who}{plain(each.reason)}", "dim")]
 
     def prepend_page(self, page: DeliveryPage) -> None:
         """Put a page of the newest on top; the cursor stays on its delivery, or on the newest."""

@@ -79,7 +79,9 @@ async def test_the_palette_offers_the_keys(daemon: FakeDaemon, make_app: MakeApp
     daemon.job(7, status="RUNNING")
     async with make_app(verbs={"tail"}).run_test(size=(120, 60)) as pilot:
         await wait_until(pilot, lambda: pilot.app.screen.query("#jobs"))
-        helps = {command.title: command.help for command in pilot.app.get_system_commands(pilot.app.screen)}
+        commands = list(pilot.app.get_system_commands(pilot.app.screen))
+        helps = {command.title: command.help for command in commands}
+        assert len(helps) == len(commands), "no title is offered twice"
         assert {"Tail", "Deliveries", "Rails", "Filter", "Theme"} <= helps.keys()
         assert helps["Tail"] == "key t · stitcher tail"
         assert helps["Deliveries"] == "key D"

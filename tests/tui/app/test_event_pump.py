@@ -46,8 +46,8 @@ async def test_no_daemon_at_start(daemon: FakeDaemon, make_app: MakeApp) -> None
 @pytest.mark.parametrize(
     ("cells", "shown", "hidden"),
     [
-        (120, "▁▁▂▄▆▄▂█ 14/min   queue 3 · oldest 12s", "‖"),
-        (80, "queue 3 · oldest 12s", "/min"),
+        (120, "▁▁▂▄▆▄▂█ 14 ended/min   queue 3 · oldest 12s", "‖"),
+        (80, "queue 3 · oldest 12s", "ended/min"),
         (60, "● live", "queue"),
     ],
 )
@@ -65,10 +65,10 @@ async def test_the_load_as_far_as_there_is_space(
 async def test_the_load_is_polled_again_when_jobs_change(daemon: FakeDaemon, make_app: MakeApp) -> None:
     job = daemon.job(1, status="RUNNING")
     async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_for_text(pilot, "14/min")
+        await wait_for_text(pilot, "14 ended/min")
         daemon.pulse = {**daemon.pulse, "ended": [0] * 7 + [15], "queued": 0, "oldestQueuedAt": None}
         daemon.commit_event("job.started", job)
-        await wait_for_text(pilot, "15/min   queue 0")
+        await wait_for_text(pilot, "15 ended/min   queue 0")
 
 
 async def test_failing_readiness_checks_are_shown(daemon: FakeDaemon, make_app: MakeApp) -> None:

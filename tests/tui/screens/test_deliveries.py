@@ -39,6 +39,22 @@ async def test_list_pages_and_new_deliveries(daemon: FakeDaemon, deliveries: Any
         assert screen.deliveries.delivery.id.endswith("f8")
 
 
+async def test_each_width_shows_the_age_and_the_sender_once(daemon: FakeDaemon, make_app: MakeApp) -> None:
+    reason = "no trigger wants it"
+    daemon.deliveries.append({**documents.DELIVERY, "reason": reason})
+    for columns, row in (
+        (80, f"octo-org/api#480 2m github:drive-by {reason}"),
+        (100, f"github:drive-by octo-org/api#480 2m {reason}"),
+        (130, f"github:drive-by issue_comment.created octo-org/api#480 2m {reason}"),
+    ):
+        async with make_app().run_test(size=(columns, 24)) as pilot:
+            await pilot.press("D")
+            await wait_for_text(pilot, "7f3a1c02  ✗ denied")
+            line = next(line for line in screen_text(pilot.app).splitlines() if "✗ denied" in line)
+            assert f"7f3a1c02 ✗ denied {row}".startswith(" ".join(line.split()).rstrip("…"))
+            assert " 2m " in line
+
+
 async def test_a_replay_begins_with_a_dry_run(daemon: FakeDaemon, deliveries: Any, make_app: MakeApp) -> None:
     async with make_app().run_test(size=(120, 40), notifications=True) as pilot:
         await pilot.press("D")

@@ -44,6 +44,6 @@ def test_the_status_shows_what_fits_and_what_is_wrong() -> None:
     failing = ReadinessCheck("disk", ok=False, detail="full", since="2026-11-22T14:02:11.284Z")
     status = DaemonStatus(pulse, Readiness(ready=False, checks=(failing,)))
     assert text(status_alarms(status)).split() == ["‖", "paused", "✗", "disk"]
-    assert text(status_load(status, 0, 40)).split() == ["▁▃", "2/min", "queue", "3"]
+    assert text(status_load(status, 0, 40)).split() == ["▁▃", "2", "ended/min", "queue", "3"]
     assert text(status_load(status, 0, 12)).split() == ["queue", "3"]
     assert status_load(status, 0, 5) == status_load(DaemonStatus(), 0, 40) == status_alarms(DaemonStatus()) == []
