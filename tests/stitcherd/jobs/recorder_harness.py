@@ -1,0 +1,53 @@
+"""A running job with the recorder of its steps, on a real store."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from shared.ids import now_ms
+from shared.models import Decision, JobEvent, JobStep, Phase, RunnerJob, StepType, Verdict
+from stitcherd.jobs.logs import log_path
+from stitcherd.jobs.redaction import Redaction
+from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
+from stitcherd.store import jobs, steps, transitions
+from stitcherd.store.sqlite import Store
+from tests.stitcherd.store.factories import new_job
+
+SECRET = b"hunter2-is-the-secret"
+
+
+class RecorderHarness(Struct):
+    """A running job with its recorder."""
+
+    store: Store
+    state: Path
+    job: RunnerJob
+    fence: steps.Fence
+    recorder: StepRecorder
+
+    @classmethod
+    async def build(cls, state: Path, log_max: int = 2**20) -> "RecorderHarness":
+        store = await Store.open(state / "stitcher.db")
+        new = new_job()
+        await store.write(jobs.dispatch, new, Decision(Verdict.ALLOWED, "", "r1"), now_ms())
+        claimed = await store.write(transitions.start, new.id, 1, "me", now_ms())
+        assert claimed
+        recorder = StepRecorder(store, claimed[1], state, log_max, Redaction([SECRET]))
+        return cls(store, state, claimed[0], claimed[1], recorder)
+
+    async def open(self, type_: StepType = StepType.GATE) -> RunningStep:
+        return await self.recorder.open(Phase.VALIDATION, type_, "tests", 1)
+
+    async def look(self) -> tuple[list[JobStep], list[JobEvent]]:
+        async with self.store.reading() as db:
+            job = await jobs.get_job_detail(db, self.job.id, None)
+        assert isinstance(job.steps, tuple)
+        assert isinstance(job.events, tuple)
+        return list(job.steps), [event for event in job.events if not event.type.startswith("job.")]
+
+    def log(self, ordinal: int = 1) -> bytes:
+        return log_path(self.state, self.job.id, 1, ordinal).read_bytes()
+
+
+def outputs(events: list[JobEvent]) -> list[JobEvent]:
+    return [event for event in events if event.type == "step.output"]
