@@ -5,7 +5,7 @@ Each is declared once and used by both sides: the daemon encodes it, the client 
 
 from typing import Any, Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, field
 
 from shared.models import Decision, Delivery, JobEvent, RunnerJob, Status, Thread, Verdict, WireStruct
 
@@ -93,7 +93,10 @@ class Readiness(WireStruct, frozen=True, omit_defaults=True):
 
 
 class Pulse(WireStruct, frozen=True):
-    """The current load; `ended` counts the jobs that ended in each of the last minutes, the most recent last."""
+    """The current load; `ended` counts the jobs that ended in each of the last minutes, the most recent last.
+
+    `refused_signatures` counts the webhooks with a wrong signature since the start, for each source that had any.
+    """
 
     ended: tuple[int, ...]
     queued: int
@@ -101,6 +104,7 @@ class Pulse(WireStruct, frozen=True):
     paused: bool
     paused_by: str | None
     reason: str | None
+    refused_signatures: dict[str, int] = field(default_factory=dict)
 
 
 class PauseState(WireStruct, frozen=True):

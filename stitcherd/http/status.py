@@ -51,9 +51,13 @@ async def meta(request: web.Request) -> web.Response:
 
 
 async def show_pulse(request: web.Request) -> web.Response:
-    """Return the jobs that ended lately, the length and age of the queue, and whether jobs may start."""
-    async with request.app[STATE].store.reading() as db:
-        return json_response(await read_pulse(db, caller(request).workspace, now_ms()))
+    """Return the jobs that ended lately, the queue, whether jobs may start, and refused signatures by source."""
+    state, workspace = request.app[STATE], caller(request).workspace
+    async with state.store.reading() as db:
+        pulse = await read_pulse(db, workspace, now_ms())
+    visible = [each.name for each in state.settings.sources.values() if workspace in {None, each.workspace}]
+    counts = state.intake.refused_signatures.counts
+    return json_response(replace(pulse, refused_signatures={name: counts[name] for name in visible if name in counts}))
 
 
 async def show_pause(request: web.Request) -> web.Response:

@@ -57,7 +57,7 @@ class Intake:
         self._approvals = approvals
         self._accounts = accounts
         self._queue = queue
-        self._refused = RefusedSignatures()
+        self.refused_signatures = RefusedSignatures()
 
     async def deliver(
         self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool
@@ -68,7 +68,7 @@ class Intake:
         try:
             secret = kind.verify(headers, body, source.secrets, now)
         except BadSignature as error:
-            self._refused.note(source.name, str(error), now)
+            self.refused_signatures.note(source.name, str(error), now)
             hint = f"compare the secret in the forge's webhook settings with sources.{source.name}.secrets"
             raise Refusal("bad_signature", f"{error} of source {source.name}", hint) from error
         deliver = partial(self._deliver_verified, source, headers, body, form=form, secret=secret, now=now)

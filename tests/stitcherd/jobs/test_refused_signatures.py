@@ -15,3 +15,4 @@ def test_each_source_is_logged_once_a_minute_with_its_count(caplog: pytest.LogCa
         "source github: no signature: 4 webhooks refused since the start; compare the secrets",
         "source gitlab: wrong token: 1 webhooks refused since the start; compare the secrets",
     ]
+    assert refused.counts == {"github": 4, "gitlab": 1}

@@ -13,6 +13,7 @@ from tui.cli.doctor.result import CheckResult, info, ok, problem, warning
 from tui.cli.doctor.settings import SettingsSummary
 from tui.client import api, listener
 from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse
+from tui.text.jobs import counted
 from tui.text.plain import plain
 from tui.text.times import milliseconds
 
@@ -62,7 +63,7 @@ def check_meta(client: DaemonClient) -> tuple[Meta | None, list[CheckResult]]:
 
 
 def check_readiness(client: DaemonClient, meta: Meta, config: Path) -> Iterator[CheckResult]:
-    """Check the daemon's own readiness, whether it is paused, and whether its settings have changed since its start."""
+    """Check the daemon's own readiness, its pause, refused signatures, and changes of its settings since its start."""
     for check in api.get_readiness(client).value.checks:
         name = plain(check.name.replace(":", " ", 1))
         if check.ok:
@@ -75,6 +76,10 @@ def check_readiness(client: DaemonClient, meta: Meta, config: Path) -> Iterator[
         reason = f": {plain(pause.reason)}" if pause.reason else ""
         detail = f"paused by {plain(pause.actor or 'nobody')} since {plain(pause.since or '')}{reason}"
         yield warning("pause", f"no job starts, {pause.queued:,} queued; {detail}", "stitcher resume")
+    for source, count in api.get_pulse(client).value.refused_signatures.items():
+        detail = f"{plain(source)}: {counted(count, 'webhook')} with a wrong signature refused since the start"
+        remedy = f"compare the secret at the sender with sources.{plain(source)}.secrets in {SETTINGS_FILE}"
+        yield warning("signatures", detail, remedy)
     file = config / SETTINGS_FILE
     if file.exists() and file.stat().st_mtime * 1000 > milliseconds(meta.started_at):
         changed = ids.format_timestamp(int(file.stat().st_mtime * 1000))

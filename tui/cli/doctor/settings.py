@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from shared.locations import SETTINGS_FILE
+from shared.locations import SETTINGS_FILE, expand_home
 
 DEFAULT_LISTEN = "127.0.0.1:8466"
 
@@ -24,13 +24,17 @@ class SecretSource(Struct, frozen=True):
 
 
 class SettingsSummary(Struct, frozen=True):
-    """The settings that are checked: `sources` maps names to kinds, `executors` names to tables."""
+    """The settings that are checked: `sources` maps names to kinds, `executors` names to tables.
+
+    `clones` has where repositories are cloned from: absolute paths and URLs.
+    """
 
     sources: dict[str, str]
     executors: dict[str, dict[str, Any]]
     secrets: tuple[SecretSource, ...]
     listen: str
     hosts: tuple[str, ...]
+    clones: tuple[str, ...] = ()
 
 
 def read_settings(config: Path) -> SettingsSummary:
@@ -47,7 +51,16 @@ def read_settings(config: Path) -> SettingsSummary:
         secrets=tuple(_secrets(document, config)),
         listen=listen if isinstance(listen, str) else DEFAULT_LISTEN,
         hosts=tuple(map(str, hosts)) if isinstance(hosts, list) else (),
+        clones=tuple(_clones(document, config)),
     )
+
+
+def _clones(document: dict[str, Any], config: Path) -> list[str]:
+    found = [
+        table["clone"] for table in _tables(document, "repositories").values() if isinstance(table.get("clone"), str)
+    ]
+    paths = ("/", "~", "./", "../")
+    return [os.path.normpath(config / expand_home(clone)) if clone.startswith(paths) else clone for clone in found]
 
 
 def _secrets(document: dict[str, Any], config: Path) -> list[SecretSource]:
@@ -61,8 +74,7 @@ def _secrets(document: dict[str, Any], config: Path) -> list[SecretSource]:
                     if isinstance(source.get("env"), str):
                         found.append(SecretSource(place, env=source["env"]))
                     elif isinstance(source.get("file"), str):
-                        path = os.path.expanduser(source["file"])  # noqa: PTH111 (Path.expanduser raises for ~stranger)
-                        found.append(SecretSource(place, file=config / path))
+                        found.append(SecretSource(place, file=config / expand_home(source["file"])))
     return found
 
 

@@ -10,7 +10,7 @@ import msgspec
 from shared import locations
 from shared.api import Meta
 from tui.cli import exits
-from tui.cli.doctor import daemon, files, machine
+from tui.cli.doctor import daemon, files, machine, repositories
 from tui.cli.doctor.result import CheckResult, CheckState, problem
 from tui.cli.doctor.settings import read_settings
 from tui.cli.terminal import Terminal
@@ -69,6 +69,7 @@ def _results(options: Namespace) -> Iterator[CheckResult]:
         ("daemon", daemon.check_readiness(client, meta, config) if client and meta else iter(())),
         ("executors", machine.check_executors(settings, daemon_runs=runs)),
         ("git", machine.check_git()),
+        ("repositories", repositories.check_repositories(settings)),
         ("sandbox", machine.check_sandbox(config)),
         ("sqlite", machine.check_sqlite()),
         ("clock", machine.check_clock()),

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.harness import free_port
 from tests.tui.fake_api import FakeApi
+from tests.tui.fake_daemon import PULSE
 from tui.cli.doctor import daemon
 from tui.cli.doctor import settings as doctor_settings
 from tui.cli.doctor.result import CheckResult, CheckState
@@ -30,6 +31,7 @@ def test_the_daemons_own_state_is_reported(api: FakeApi, config: Path) -> None:
     away = {"name": "executor:agent", "ok": False, "detail": "connection \x1b[31mrefused", "since": "then"}
     api.answers["GET /readyz"] = 503, {"ready": False, "checks": [away]}
     api.answers["GET /pause"] = 200, {**NOT_PAUSED, "paused": True, "actor": "uid:0", "since": "then", "queued": 3}
+    api.answers["GET /pulse"] = 200, {**PULSE, "refusedSignatures": {"gith\x1bub": 3}}
     there = DaemonClient(api.path)
     meta, results = daemon.check_meta(there)
     assert meta is not None
@@ -38,6 +40,10 @@ def test_the_daemons_own_state_is_reported(api: FakeApi, config: Path) -> None:
     assert found["ready: executor agent"].detail == r"connection \x1b[31mrefused, since then"
     assert found["ready: executor agent"].state is CheckState.PROBLEM
     assert (found["pause"].state, found["pause"].remedy) == (CheckState.WARNING, "stitcher resume")
+    signatures = found["signatures"]
+    assert signatures.state is CheckState.WARNING
+    assert signatures.detail == r"gith\x1bub: 3 webhooks with a wrong signature refused since the start"
+    assert "sources.gith" in (signatures.remedy or "")
     assert "after the daemon read it" in found["stitcherd.toml"].detail
 
 

@@ -54,6 +54,19 @@ def test_a_missing_program(config: Path) -> None:
     assert (result.state, "no-such-agent" in result.detail) == (CheckState.PROBLEM, True)
 
 
+def test_a_program_that_is_not_executable(config: Path, tmp_path: Path) -> None:
+    agent = tmp_path / "an agent.sh"
+    agent.write_text("#!/bin/sh\n")
+    path = config / "stitcherd.toml"
+    path.write_text(path.read_text().replace('["sh"]', f'["{agent}"]'))
+    (result,) = machine.check_executors(settings.read_settings(config), daemon_runs=False)
+    assert (result.state, result.detail) == (CheckState.PROBLEM, f"{agent} is not executable")
+    assert result.remedy == f"chmod +x '{agent}'"
+    agent.chmod(0o755)
+    (result,) = machine.check_executors(settings.read_settings(config), daemon_runs=False)
+    assert result.state is CheckState.OK
+
+
 def test_a_gateway_is_probed_only_without_a_daemon(used_port: int) -> None:
     def found(port: int, *, daemon_runs: bool = False) -> list[CheckState]:
         gateway = {"kind": "openclaw", "url": f"ws://127.0.0.1:{port}"}

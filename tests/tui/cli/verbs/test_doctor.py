@@ -7,6 +7,7 @@ import pytest
 
 from tests.tui.cli.examine import Examine, states
 from tests.tui.fake_api import FakeApi
+from tests.tui.fake_daemon import PULSE
 from tui.__main__ import main
 from tui.cli import bubblewrap
 from tui.cli.doctor.result import CheckState
@@ -36,10 +37,11 @@ def test_without_problems_the_exit_code_is_0(examine: Examine, api: FakeApi, mon
     api.answers["GET /meta"] = 200, META
     api.answers["GET /readyz"] = 200, {"ready": True, "checks": [check]}
     api.answers["GET /pause"] = 200, NOT_PAUSED
+    api.answers["GET /pulse"] = 200, PULSE
     code, found = examine("--socket", str(api.path))
     assert code == 0, found
     assert states(found, "ready: executor agent") == [CheckState.OK]
-    assert "pause" not in found
+    assert not {"pause", "signatures"} & found.keys()
 
 
 def test_errors_in_both_files_are_those_of_the_daemon(examine: Examine, config: Path) -> None:
