@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -28,7 +29,13 @@ SAFE_CONFIG = (
     "push.followTags=false",
     "push.recurseSubmodules=no",
 )
-OPTIONS = tuple(word for setting in SAFE_CONFIG for word in ("-c", setting))
+
+
+def _as_options(settings: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for setting in settings for word in ("-c", setting))
+
+
+OPTIONS = _as_options(SAFE_CONFIG)
 
 # What a connection to a forge may need of the daemon's environment. ssh finds ~/.ssh by the user, not by HOME.
 NETWORK_ENVIRONMENT = (
@@ -97,21 +104,25 @@ class Git(Struct, frozen=True):
         stdin: bytes = b"",
         author: str = "Stitcher",
         protocols: str | None = None,
+        settings: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
         timeout: float = 300.0,  # noqa: ASYNC109 (a timeout is reported as a failure of git)
     ) -> bytes:
         """Run git and return its stdout; `timeout` is in seconds.
 
-        `protocols` (`file:ssh`) are those allowed to a call that contacts other repositories. Raises GitError.
+        `protocols` (`file:ssh`) are those allowed to a call that contacts other repositories. `settings` (`a.b=c`) are
+        added to the configuration, and git inherits the file descriptors `pass_fds`. Raises GitError.
         """
         place = ["--git-dir", str(repository)] if repository else []
         place += ["--work-tree", str(tree)] if tree else []
         try:
             ended = await processes.capture(
-                ("git", *OPTIONS, *place, *words),
+                ("git", *OPTIONS, *_as_options(settings), *place, *words),
                 cwd=cwd or tree or repository or self.home,
                 env=self._environment(index, author, protocols),
                 stdin=stdin,
                 timeout=timeout,
+                pass_fds=pass_fds,
             )
         except processes.CannotStart as error:
             raise GitError(str(error)) from error

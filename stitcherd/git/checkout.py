@@ -17,15 +17,17 @@ from stitcherd.git.attributes import attributes_above
 from stitcherd.git.base_tree import BaseTree
 from stitcherd.git.baseline import BASELINE_FILE, Baseline, read_baseline
 from stitcherd.git.mirror import Mirror, check_branch_name, safe_file_name
+from stitcherd.git.remote import FindCredential, Remote, no_credential
 from stitcherd.git.snapshot import remove_tree
 
 
 class Checkouts:
     """The mirrors and checkouts below a state directory, which only one daemon may use at a time."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, find_credential: FindCredential = no_credential) -> None:
         self._root = root.absolute()
         self._git = Git.with_home(self._root / "git")
+        self._find_credential = find_credential
         self._mirrors: dict[str, Mirror] = {}
 
     async def fetch(self, clone: str) -> str:
@@ -87,6 +89,10 @@ class Checkouts:
     async def remove(self, job_id: str) -> None:
         """Delete the checkouts of all attempts of a job; to be called when nothing of it is running any more."""
         await remove_tree(self.directory(job_id))
+
+    def remote(self, clone: str) -> Remote:
+        """Return the repository at `clone`, a path or a URL, with the credential that it is contacted with."""
+        return Remote(self._git, clone, self._find_credential)
 
     def mirror(self, clone: str) -> Mirror:
         """Return the mirror of the repository at `clone`, a path or a URL."""
@@ -188,23 +194,22 @@ class Checkout(Struct, eq=False):
         index: Path | None = None,
         stdin: bytes = b"",
         author: str = "Stitcher",
-        protocols: str | None = None,
     ) -> bytes:
         """Run git on Stitcher's own repository of the attempt, and return its stdout. Raises GitError."""
         if self.base is None:
             raise GitError("The job has no repository.")
         return await self.git(
             *words,
-            repository=self._repository,
+            repository=self.repository,
             tree=tree,
             index=index or self.directory / "index",
             stdin=stdin,
             author=author,
-            protocols=protocols,
         )
 
     @property
-    def _repository(self) -> Path:
+    def repository(self) -> Path:
+        """Stitcher's own repository of the attempt."""
         return self.directory / "stitcher.git"
 
     def _index_of(self, path: Path) -> Path:
@@ -212,7 +217,7 @@ class Checkout(Struct, eq=False):
 
     async def renew_repository(self) -> None:
         """Create Stitcher's own repository of the attempt anew, without what anybody changed in it. Raises GitError."""
-        await self._clone(self._repository, "--bare", "--shared")
+        await self._clone(self.repository, "--bare", "--shared")
 
     async def _clone(self, path: Path, *options: str) -> None:
         await remove_tree(path)
@@ -223,7 +228,7 @@ class Checkout(Struct, eq=False):
 
     async def _remove_own_attributes(self) -> None:
         """Remove attributes from Stitcher's repository, where it never has any, but a gate without a sandbox can."""
-        await remove_tree(self._repository / "info")
+        await remove_tree(self.repository / "info")
 
     async def _check_out(self, path: Path, sha: str) -> None:
         await self._remove_own_attributes()
@@ -237,7 +242,7 @@ class Checkout(Struct, eq=False):
         repository = spare / ".git"
         await self.git("remote", "remove", "origin", repository=repository)
         if sha != self.base:
-            await self.git("fetch", "-q", "--no-tags", "--", str(self._repository), sha, repository=repository)
+            await self.git("fetch", "-q", "--no-tags", "--", str(self.repository), sha, repository=repository)
         if branch:
             await self.git("update-ref", f"refs/heads/{branch}", sha, repository=repository)
             await self.git("symbolic-ref", "HEAD", f"refs/heads/{branch}", repository=repository)

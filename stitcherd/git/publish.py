@@ -1,11 +1,15 @@
 """Publishes commits: finds what stands in a branch's way, pushes one commit to it, and asks where a branch is."""
 
+import re
 from collections.abc import Collection
 from contextlib import suppress
 
-from stitcherd.git import Git, GitError
+from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.mirror import Mirror, check_branch_name
+from stitcherd.git.remote import Remote
+
+REFUSED = re.compile(r"^ ! \[(remote )?rejected\]|returned error: 403$", re.MULTILINE)
 
 
 class BranchBlocked(GitError):
@@ -20,6 +24,14 @@ class BranchMoved(GitError):
             f"Branch {branch!r} of {clone} is at {sha}, which this job did not publish, and is not replaced:"
             " rename or delete that branch, then retry the job."
         )
+
+
+class PushRefused(GitError):
+    """The repository answered that it does not accept the commit on this branch, or no push of this account."""
+
+
+class RemoteUnreachable(GitError):
+    """The repository did not answer as a repository does; it may do so later."""
 
 
 async def check_branch_free(mirror: Mirror, branch: str, earlier: Collection[str]) -> None:
@@ -37,31 +49,28 @@ async def check_branch_free(mirror: Mirror, branch: str, earlier: Collection[str
             raise BranchMoved(branch, mirror.clone, sha)
 
 
-async def publish(checkout: Checkout, sha: str, clone: str, branch: str, earlier: Collection[str] = ()) -> None:
-    """Set a branch of the repository at the path `clone` to a commit, and push nothing else.
+async def publish(checkout: Checkout, sha: str, remote: Remote, branch: str, earlier: Collection[str] = ()) -> None:
+    """Set a branch of a repository to a commit, and push nothing else.
 
     A branch that exists already is replaced only if it is at one of the commits `earlier`. The hooks of that
-    repository run, as for every push. Raises BranchMoved and GitError.
+    repository run, as for every push. Raises BranchMoved, PushRefused, RemoteUnreachable and GitError.
     """
     await check_branch_name(checkout.git, branch)
-    ref = f"refs/heads/{branch}"
-    found = await _find_head(checkout.git, clone, ref) if earlier else ""
+    found = await remote.find_head(branch) if earlier else ""
     expected = found if found in earlier else ""
+    ref = f"refs/heads/{branch}"
     words = ("push", "-q", "--no-verify", "--no-signed", f"--force-with-lease={ref}:{expected}")
     try:
-        await checkout.run_git(*words, "--", clone, f"{sha}:{ref}", protocols="file")
-    except GitError:
+        await remote.run(*words, arguments=(f"{sha}:{ref}",), repository=checkout.repository)
+    except GitError as error:
         with suppress(GitError):
-            found = await _find_head(checkout.git, clone, ref)
+            found = await remote.find_head(branch)
         if found == sha:  # git was ended, by a time limit for one, after the branch had been updated
             return
         if found != expected:
-            raise BranchMoved(branch, clone, found) from None
+            raise BranchMoved(branch, remote.clone, found) from None
+        if REFUSED.search(error.output):
+            raise PushRefused(str(error), error.output) from error
+        if not remote.is_path:
+            raise RemoteUnreachable(str(error), error.output) from error
         raise
-
-
-async def _find_head(git: Git, clone: str, ref: str) -> str:
-    """Return the sha of a branch in the repository at the path `clone`, empty if there is no such branch."""
-    listed = await git("ls-remote", "--", clone, ref, protocols="file")
-    found = {name: sha for sha, _, name in (line.partition("\t") for line in listed.decode().splitlines())}
-    return found.get(ref, "")

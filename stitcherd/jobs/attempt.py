@@ -275,9 +275,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
         if commit is None or self.repository is None or not self._may_publish:
             return Result(None, 0, 0, 0, "no changes")
         try:
-            return await publish_commit(
-                self.job, checkout, commit, self.repository.clone, self.recorder, self.rails_in_force
-            )
+            remote = self.checkouts.remote(self.repository.clone)
+            return await publish_commit(self.job, checkout, commit, remote, self.recorder, self.rails_in_force)
         except OtherRails as changed:
             raise CommitNotPublished(commit, checkout.base) from changed
 

@@ -9,7 +9,8 @@ from shared.models import Failure, Phase, Result, RunnerJob, StepType
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.commit import DiffStat, added_lines, added_names, diff_stat, write_patch
-from stitcherd.git.publish import BranchMoved, publish
+from stitcherd.git.publish import BranchMoved, PushRefused, publish
+from stitcherd.git.remote import Remote
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
@@ -22,11 +23,11 @@ async def publish_commit(
     job: RunnerJob,
     checkout: Checkout,
     commit: str,
-    clone: str,
+    remote: Remote,
     recorder: StepRecorder,
     rails_in_force: Callable[[], str | None],
 ) -> Result:
-    """Update the job's branch in the repository at the path `clone` to a commit that passed.
+    """Update the job's branch in a repository to a commit that passed.
 
     From the moment the push begins the job cannot be cancelled. `rails_in_force` returns their digest.
     Raises AttemptFailed, Superseded, OtherRails.
@@ -38,7 +39,7 @@ async def publish_commit(
             earlier = await recorder.published_commits()
             if not await recorder.begin_publication(result, rails_in_force()):
                 raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
-            await publish(checkout, commit, clone, job.branch, earlier)
+            await publish(checkout, commit, remote, job.branch, earlier)
         except GitError as error:
             raise publish_failed(error, step) from error
         step.write(f"{commit} on {job.branch}\n{result.summary}\n".encode())
@@ -64,7 +65,14 @@ def publish_failed(error: GitError, step: RunningStep) -> AttemptFailed:
     """Write all that git printed to a step, and return the failure that the job reports."""
     step.write(f"{error.output}\n".encode())
     step.finish(None, str(error))
-    return AttemptFailed(Failure("branch_moved" if isinstance(error, BranchMoved) else "publish_failed", str(error)))
+    match error:
+        case BranchMoved():
+            code = "branch_moved"
+        case PushRefused():
+            code = "push_refused"
+        case _:
+            code = "publish_failed"
+    return AttemptFailed(Failure(code, str(error)))
 
 
 def commit_message(job: RunnerJob) -> str:

@@ -108,13 +108,15 @@ async def capture(
     env: Mapping[str, str],
     stdin: bytes = b"",
     timeout: float,  # noqa: ASYNC109 (as in run)
+    pass_fds: Sequence[int] = (),
 ) -> Captured:
     """Run a short command of our own, and return its output; its session is killed after `timeout` seconds.
 
-    Raises CannotStart.
+    It inherits the file descriptors `pass_fds`. Raises CannotStart.
     """
     stdout, stderr = bytearray(), bytearray()
-    ended = await run_child(argv, cwd, env, stdin, timeout, (stdout.extend, stderr.extend), _kill_session)
+    sinks = (stdout.extend, stderr.extend)
+    ended = await run_child(argv, cwd, env, stdin, timeout, sinks, _kill_session, pass_fds=pass_fds)
     return Captured(ended, bytes(stdout), bytes(stderr))
 
 

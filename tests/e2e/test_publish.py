@@ -43,7 +43,7 @@ def test_a_job_whose_push_failed_can_be_retried_and_cancelled(build: BuildDaemon
     daemon.set_hook("echo not on my watch >&2; exit 1")
     daemon.start()
     job = daemon.run("free", "touch made; [ $STITCHER_ATTEMPT = 1 ] || sleep 60")
-    assert (job["status"], job["error"]["code"], job["result"]) == ("FAILED", "publish_failed", None)
+    assert (job["status"], job["error"]["code"], job["result"]) == ("FAILED", "push_refused", None)
     assert "not on my watch" in job["error"]["detail"]
     daemon.request("POST", f"/runner-jobs/{job['id']}/retry", {})
     wait_until(lambda: daemon.has_process("sleep\x0060"), "the agent of the second attempt works")
@@ -79,7 +79,7 @@ def test_all_that_a_hook_printed_is_shown(build: BuildDaemon) -> None:
     daemon.set_hook("echo; echo 'GL-HOOK-ERR: branch names must match ^feature/'; seq 12; echo; exit 1")
     daemon.start()
     job = daemon.run("fix", "touch made")
-    assert (job["status"], job["error"]["code"]) == ("FAILED", "publish_failed")
+    assert (job["status"], job["error"]["code"]) == ("FAILED", "push_refused")
     assert "GL-HOOK-ERR: branch names must match ^feature/ 1 2 3" in job["error"]["detail"]
     assert "(pre-receive hook declined)" in job["error"]["detail"]
     step = next(step for step in job["steps"] if step["name"] == "publish")

@@ -12,6 +12,7 @@ from stitcherd.git import commit as commit_module
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.commit import DiffStat, added_lines, added_names, diff_stat, write_patch
 from stitcherd.git.publish import publish
+from stitcherd.git.remote import Remote
 from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
@@ -31,7 +32,7 @@ async def test_all_changes_since_the_base_are_one_commit(checkout: Checkout, ori
     sha = await commit_work_tree(checkout, "Title\n\nStitcher-Job: job\n", "An Agent")
     assert sha
     assert await diff_stat(checkout, sha) == DiffStat(files=5, additions=3, deletions=2)
-    await publish(checkout, sha, str(origin), BRANCH)
+    await publish(checkout, sha, Remote(checkout.git, str(origin)), BRANCH)
     shown = git(origin, "log", "-1", "--format=%P|%an|%ae|%cn|%B", BRANCH)
     assert shown == f"{checkout.base}|An Agent|stitcher@localhost|Stitcher|Title\n\nStitcher-Job: job"
     assert git(origin, "cat-file", "-p", f"{BRANCH}:link") == "/etc/passwd"

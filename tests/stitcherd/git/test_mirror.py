@@ -10,6 +10,7 @@ from stitcherd.git import GitError
 from stitcherd.git import mirror as mirror_module
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.publish import publish
+from stitcherd.git.remote import Remote
 from tests.stitcherd.git.repositories import BRANCH, commit, find, git
 
 
@@ -73,7 +74,7 @@ async def test_a_hostile_branch_is_neither_opened_nor_published(
         with pytest.raises(GitError):
             await checkouts.open("other", 1, str(origin), checkout.base, name)
         with pytest.raises(GitError):
-            await publish(checkout, str(checkout.base), str(origin), name)
+            await publish(checkout, str(checkout.base), Remote(checkout.git, str(origin)), name)
 
 
 @pytest.mark.parametrize("clone", ["ext::sh -c touch% ran", "--upload-pack=touch ran", "/no/such/place"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.commit import DiffStat, diff_stat
 from stitcherd.git.publish import publish
+from stitcherd.git.remote import Remote
 from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, find, git, marking_program, write
 
@@ -25,7 +26,7 @@ async def test_no_planted_program_is_run(checkout: Checkout, origin: Path, tmp_p
     path = await checkout.check_out("gate", sha)
     await checkout.restore_from_base(path, ["a.txt"])
     await checkout.reset(path, sha)
-    await publish(checkout, sha, str(origin), BRANCH)
+    await publish(checkout, sha, Remote(checkout.git, str(origin)), BRANCH)
     assert not find(tmp_path, "*.ran")
 
 

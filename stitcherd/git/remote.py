@@ -1,0 +1,101 @@
+"""Runs the git commands that contact the repository of a mirror, with its credential where it has one.
+
+The credential reaches git by a helper that reads an inherited pipe. It is given for one origin only, and redirects are
+not followed: otherwise git would send it to whatever host a redirect names. It is on no command line, in no
+environment and in no file.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stitcherd.git import Git
+
+PROTOCOLS = "file:git:http:https:ssh"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A name and a password for one origin, like `https://forge.example:8443`."""
+
+    origin: str
+    username: str
+    password: str = field(repr=False)
+
+
+FindCredential = Callable[[str], Awaitable[Credential | None]]  # for the repository at a path or a URL
+
+
+async def no_credential(_clone: str) -> None:
+    """Return no credential, whatever the repository."""
+
+
+class Remote:
+    """The repository at `clone`, a path or a URL."""
+
+    def __init__(self, git: Git, clone: str, find_credential: FindCredential = no_credential) -> None:
+        self.clone = clone
+        self._git = git
+        self._find_credential = find_credential
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the repository is on this machine."""
+        return self.clone.startswith(("/", "file:"))
+
+    async def run(
+        self,
+        *options: str,
+        arguments: Sequence[str] = (),
+        repository: Path | None = None,
+        cwd: Path | None = None,
+        timeout: float = 300.0,  # noqa: ASYNC109 (as in Git)
+    ) -> bytes:
+        """Run a git command with `options`, the repository, and then `arguments`; return its stdout.
+
+        `timeout` is in seconds. Raises GitError, and what `find_credential` raises.
+        """
+        credential = None if self.is_path else await self._find_credential(self.clone)
+        with _piped(credential) as (settings, descriptors):
+            return await self._git(
+                *options,
+                "--",
+                self.clone,
+                *arguments,
+                repository=repository,
+                cwd=cwd or self._git.home,
+                protocols=PROTOCOLS if credential is None else credential.origin.partition(":")[0],
+                settings=settings,
+                pass_fds=descriptors,
+                timeout=timeout,
+            )
+
+    async def find_head(self, branch: str) -> str:
+        """Return the sha that a branch has now, empty if there is no such branch. Raises GitError."""
+        ref = f"refs/heads/{branch}"
+        listed = await self.run("ls-remote", arguments=(ref,))
+        found = {name: sha for sha, _, name in (line.partition("\t") for line in listed.decode().splitlines())}
+        return found.get(ref, "")
+
+
+@contextmanager
+def _piped(credential: Credential | None) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Write a credential to a pipe; yield the settings with which git reads it there, and the descriptor to pass on."""
+    if credential is None:
+        yield (), ()
+        return
+    reader, writer = os.pipe()
+    try:
+        with open(writer, "wb") as pipe:  # noqa: PTH123 (a descriptor, not a path)
+            pipe.write(f"username={credential.username}\npassword={credential.password}\n".encode())
+        helper = f'!f() {{ test "$1" = get && cat /dev/fd/{reader}; }}; f'
+        settings = (
+            "credential.helper=",  # none of anybody else
+            f"credential.{credential.origin}.helper={helper}",
+            "http.followRedirects=false",
+        )
+        yield settings, (reader,)
+    finally:
+        os.close(reader)
