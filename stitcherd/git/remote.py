@@ -65,7 +65,7 @@ class Remote:
                 self.clone,
                 *arguments,
                 repository=repository,
-                cwd=cwd or self._git.home,
+                cwd=cwd,  # by default the repository: the processes of a job are found by their directory
                 protocols=PROTOCOLS if credential is None else credential.origin.partition(":")[0],
                 settings=settings,
                 pass_fds=descriptors,
