@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from shared.locations import NoHomeDirectory, SocketPathTooLong
 from shared.streams import open_missing_streams
 from tui.cli import exits
-from tui.cli.parser import parse_args, verb_module
+from tui.cli.parser import NoDirectory, parse_args, verb_module
 from tui.cli.terminal import OutputFailed, Terminal
 from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse, NotUtf8
+
+_USAGE_ERRORS = (NotUtf8, NoDirectory, NoHomeDirectory, SocketPathTooLong)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_args(sys.argv[1:] if argv is None else list(argv), "tui" if terminal.full_screen else "ls")
     try:
         return int(verb_module(options.verb).run(options, terminal))
-    except (ApiError, DaemonUnreachable, InvalidResponse, NotUtf8, NoHomeDirectory, SocketPathTooLong) as error:
+    except (ApiError, DaemonUnreachable, InvalidResponse, *_USAGE_ERRORS) as error:
         terminal.note(f"stitcher: {error}")
         return _exit_code(error)
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple, Protocol
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, ValidationInfo
 
 from shared import units
+from shared.locations import expand_home
 from stitcherd.config.errors import require_listed
 from stitcherd.config.host_names import canonical_host
 from stitcherd.config.toml_lines import type_in_words
@@ -122,8 +123,8 @@ def context_of(info: ValidationInfo) -> SettingsContext:
 
 
 def in_directory(text: str, directory: Path) -> Path:
-    """Return a path of the file as one that starts at `directory`; `~` is the user's home."""
-    return Path(directory, os.path.expanduser(text))  # noqa: PTH111 (Path.expanduser raises for ~stranger)
+    """Return a path of the file as one that starts at `directory`; `~` is the user's home. Raises NoHomeDirectory."""
+    return Path(directory, expand_home(text))
 
 
 def _clone(value: str, info: ValidationInfo) -> str:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.api import RailsFault
+from shared.locations import NoHomeDirectory
 from stitcherd.config.errors import KeyPath, unknown_name
 from stitcherd.config.yaml_nodes import YamlNode
+from stitcherd.rails.accounts import split_account
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.job_warnings import BuiltinFacts, job_warnings
 from stitcherd.rails.reachability import unreachable_events, unreachable_triggers
@@ -37,6 +39,7 @@ class RailsContext(NamedTuple):
 def check_references(file: RailsFile, root: YamlNode, context: RailsContext) -> Iterator[RailsFault]:
     """Yield a fault for every name that is unknown, duplicate or a secret, and for every invalid sandbox."""
     yield from _unknown_groups(file, root)
+    yield from _conflicting_ids(file, root)
     yield from _invalid_jobs(file, root)
     yield from _unknown_builtins(file, root, context.builtins)
     yield from unreachable_triggers(file, root)
@@ -115,6 +118,20 @@ def _unknown_groups(file: RailsFile, root: YamlNode) -> Iterator[RailsFault]:
     yield from _unknown_names(root, ("report", "explain_denials_to"), "group", informed, file.people)
 
 
+def _conflicting_ids(file: RailsFile, root: YamlNode) -> Iterator[RailsFault]:
+    bound: dict[str, tuple[str, int]] = {}
+    for name, group in file.people.items():
+        for at, user in enumerate(group.users):
+            account, number = split_account(user)
+            if number is None:
+                continue
+            node = root.at(("people", name, "users", at))
+            other, line = bound.setdefault(account, (user, node.line))
+            if split_account(other)[1] != number:
+                message = f"{user} and {other} on line {line} are one login with two ids: it has one account at a time"
+                yield _fault(node, message)
+
+
 def _invalid_jobs(file: RailsFile, root: YamlNode) -> Iterator[RailsFault]:
     for at, trigger in enumerate(file.triggers):
         if trigger.job not in file.jobs:
@@ -178,14 +195,21 @@ def _invalid_sandboxes(file: RailsFile, root: YamlNode, private: Collection[Path
                     message = f"{key} is enforced only in a sandbox: add sandbox: bwrap, or remove {key}"
                     yield RailsFault(*root.key_at((*path, key)), message)
         for at, mount in enumerate(fields.mounts):
-            exposed = find_exposed_path(mount, private)
-            if exposed is not None:
-                message = f"{mount} would expose {exposed}, which no sandbox may see"
-                yield _fault(root.at((*path, "mounts", at)), message)
+            fault = _mount_fault(mount, private)
+            if fault is not None:
+                yield _fault(root.at((*path, "mounts", at)), fault)
     for name, gate in file.gates.items():
         if gate.builtin is not None and gate.sandbox == "bwrap":
             message = f"the built-in gate {gate.builtin} runs nothing from the commit and takes no sandbox"
             yield RailsFault(*root.key_at(("gates", name, "sandbox")), message)
+
+
+def _mount_fault(mount: str, private: Collection[Path]) -> str | None:
+    try:
+        exposed = find_exposed_path(mount, private)
+    except NoHomeDirectory as error:
+        return f"{mount}: {error}"
+    return None if exposed is None else f"{mount} would expose {exposed}, which no sandbox may see"
 
 
 def _fault(node: YamlNode, message: str) -> RailsFault:

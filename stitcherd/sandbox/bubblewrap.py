@@ -9,13 +9,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
 
 from shared.api import RailsFault
+from shared.locations import NoHomeDirectory, expand_home
 from stitcherd.sandbox import seccomp
 
 KERNEL_SETTINGS = Path("/proc/sys")
@@ -98,7 +99,7 @@ def wrap_command(
     for directory in scratch_directories(home):
         words += ["--size", scratch, "--tmpfs", directory]
     for mount in sandbox.mounts:
-        path = _expand(mount)
+        path = expand_home(mount)
         words += ["--ro-bind", path, path]
     for directory in (str(cwd), str(tmp)):
         words += ["--bind", directory, directory]
@@ -116,7 +117,7 @@ def scratch_directories(home: str | None) -> list[str]:
 def visible_directories(sandbox: SandboxSpec) -> list[Path]:
     """Return the directories that a command sees besides its own, and that are not empty there."""
     system = (Path("/", name) for name in ("usr", *_SYSTEM_DIRECTORIES))
-    return [*(path for path in system if path.is_dir()), *(Path(_expand(mount)) for mount in sandbox.mounts)]
+    return [*(path for path in system if path.is_dir()), *(Path(expand_home(mount)) for mount in sandbox.mounts)]
 
 
 @cache
@@ -184,11 +185,12 @@ def missing_sandbox_warnings(requested: Iterable[tuple[int, str, SandboxSpec | N
 def find_exposed_path(mount: str, private: Iterable[Path]) -> Path | None:
     """Return a path that a mount must not expose but would: one of `private`, or a usual place of secrets; or None.
 
-    A mount exposes such a path if it is the same, below it or above it; links are followed.
+    A mount exposes such a path if it is the same, below it or above it; links are followed. Raises NoHomeDirectory.
     """
-    home = Path.home()
-    guarded = [*private, *(home / name for name in _SECRETS_IN_HOME), *map(Path, _SECRETS_IN_SYSTEM)]
-    mounted = Path(_expand(mount))
+    guarded = [*private, *map(Path, _SECRETS_IN_SYSTEM)]
+    with suppress(NoHomeDirectory):
+        guarded += [Path(expand_home("~"), name) for name in _SECRETS_IN_HOME]
+    mounted = Path(expand_home(mount))
     for path in guarded:
         for one, other in ((mounted, path), (mounted.resolve(), path.resolve())):
             if one.is_relative_to(other) or other.is_relative_to(one):
@@ -202,10 +204,6 @@ def _missing_reasons(sandbox: SandboxSpec) -> Iterator[str]:
     for limit, reason in unenforceable_limits().items():
         if getattr(sandbox, limit) is not None:
             yield f"{limit} cannot be limited here: {reason}"
-
-
-def _expand(path: str) -> str:
-    return os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises for ~stranger)
 
 
 def _system_mounts() -> list[str]:

@@ -49,9 +49,9 @@ def test_a_refused_delivery_is_explained(daemon: DaemonHarness) -> None:
 
 def test_refusals_have_exit_codes(daemon: DaemonHarness) -> None:
     assert daemon.cli("show", "ffffffff").returncode == 5
-    assert daemon.cli("dispatch", "dance").returncode == 2
+    assert daemon.cli("dispatch", "dance", "--prompt", "x").returncode == 2
     assert daemon.cli("dispatch", "free", "--repo", "no-org/api").returncode == 4
-    assert daemon.cli("dispatch", "free", "--priority", "11").returncode == 2
+    assert daemon.cli("dispatch", "free", "--prompt", "x", "--priority", "11").returncode == 2
     assert daemon.cli("waltz").returncode == 2
     assert daemon.cli("--socket", str(daemon.root / "nobody"), "ls").returncode in {2, 3}
 

@@ -1,7 +1,7 @@
 """The argument parsers of `stitcher`: one for the program and one per verb, whose arguments are added on demand."""
 
 import re
-from argparse import SUPPRESS, ArgumentParser, Namespace
+from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, Namespace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,10 @@ _EPILOG = (
 _NEGATED_TERM = re.compile(r"-[A-Za-z][\w-]*:")  # a term of a filter that looks like an option: -gate:lint
 
 
+class NoDirectory(ValueError):
+    """The configuration directory of the command line does not exist."""
+
+
 def parse_args(argv: list[str], default_verb: str) -> Namespace:
     """Return the parsed options, of `default_verb` if the line has none; raises SystemExit like argparse."""
     parser = build_parser()
@@ -29,7 +33,7 @@ def parse_args(argv: list[str], default_verb: str) -> Namespace:
 
 def build_parser() -> ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = ArgumentParser("stitcher", description="See and control the jobs of stitcherd.", epilog=_EPILOG)
+    parser = CommandParser("stitcher", description="See and control the jobs of stitcherd.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"stitcher {VERSION}")
     add_global_options(parser, None)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=VerbParser)
@@ -44,8 +48,10 @@ def verb_module(verb: str) -> ModuleType:
 
 
 def daemon_client(options: Namespace) -> DaemonClient:
-    """Return a client of the daemon that `--socket` and `--config` select; raises SocketPathTooLong."""
+    """Return a client of the daemon that `--socket` and `--config` select; raises NoDirectory, SocketPathTooLong."""
     config = locations.config_dir(options.config)
+    if options.config and not config.is_dir():
+        raise NoDirectory(f"--config {plain(options.config)}: there is no directory {plain(str(config))}")
     return DaemonClient(locations.socket_path(options.socket, config), state_dir=locations.state_dir(config))
 
 
@@ -68,7 +74,19 @@ def add_global_options(parser: ArgumentParser, default: str | None) -> None:
     group.add_argument("--json", action="store_true", default=default or False, help="print JSON documents")
 
 
-class VerbParser(ArgumentParser):
+class CommandParser(ArgumentParser):
+    """A parser that names the closest choice for a mistyped verb or action."""
+
+    def _check_value(self, action: Action, value: Any) -> None:
+        """Override a private method of argparse, which would only list all choices."""
+        if action.choices is not None and value not in action.choices:
+            from shared.suggest import did_you_mean  # noqa: PLC0415 (needed by few)
+
+            near = did_you_mean(value, action.choices)
+            raise ArgumentError(action, f"unknown {value!r}{near}; choose from {', '.join(action.choices)}")
+
+
+class VerbParser(CommandParser):
     """The parser of one verb; the verb's module is imported when the verb is used."""
 
     def load_arguments(self) -> None:

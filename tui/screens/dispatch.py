@@ -14,6 +14,7 @@ from tui.client import api
 from tui.client.http import ApiError
 from tui.screens.session import DAEMON_ERRORS, Session
 from tui.text import decisions
+from tui.text.jobs import missing_task
 from tui.text.plain import plain
 from tui.widgets.paint import StyledLine, paint, parse_marks, to_content
 
@@ -64,8 +65,12 @@ class DispatchScreen(ModalScreen[None]):
             repository=fields["repository"] or None,
             ref=fields["ref"] or None,
         )
-        self._show([[("…", "dim")]])
-        self._send(request)
+        missing = missing_task(request)
+        if missing is None:
+            self._show([[("…", "dim")]])
+            self._send(request)
+        else:
+            self._show([[(missing, "red")]])
 
     @work(exclusive=True)
     async def _send(self, request: JobRequest) -> None:

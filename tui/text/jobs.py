@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from shared.api import JobRequest
 from shared.models import Result, RunnerJob, Status, StepStatus, Thread
 from tui.text.plain import plain
 from tui.text.times import duration, milliseconds
@@ -76,6 +77,12 @@ def more_summary(result: Result) -> list[str]:
     """Return the lines of a summary that say more than whether, and how much, was changed."""
     known = {changes(result), "no changes"}
     return [line for line in result.summary.splitlines() if line not in known]
+
+
+def missing_task(request: JobRequest) -> str | None:
+    """Return why a requested job would have nothing to work on, None if it has something."""
+    given = (request.repository, (request.prompt or "").strip())
+    return None if any(given) else "there is nothing to do: give a repository or a prompt"
 
 
 def counted(number: int, noun: str) -> str:

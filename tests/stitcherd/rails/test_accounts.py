@@ -40,6 +40,19 @@ MISSING = "account_changed: the rails name forge:bob#7, and the delivery gives n
 ACCEPT = "run stitcher accounts accept forge:ann#2 if it is the same person"
 
 
+@pytest.mark.parametrize(
+    ("users", "column"),
+    [('"forge:bob#8"]', 20), ('"forge:ann#1", "forge:Bob#8"]', 35)],
+)
+def test_a_login_with_two_ids_is_an_error_with_both_lines(users: str, column: int) -> None:
+    text = TEXT.replace('"forge:Bob"]', users)
+    with pytest.raises(RailsError) as caught:
+        parse_rails(text)
+    assert (caught.value.line, caught.value.column) == (4, column)
+    assert "forge:bob#7 on line 3" in str(caught.value)
+    assert parse_rails(TEXT.replace('"forge:Bob"]', '"forge:Bob#7"]')).accounts["forge:bob"].id == "7"
+
+
 @pytest.fixture
 def ask(comment: Ask) -> Ask:
     def make(account: str = "forge:ann", **fields: Any) -> Trigger:

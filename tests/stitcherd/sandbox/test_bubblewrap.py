@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.locations import NoHomeDirectory
 from stitcherd.sandbox import bubblewrap
 from stitcherd.sandbox.bubblewrap import (
     SandboxSpec,
@@ -105,6 +106,15 @@ def test_a_mount_that_exposes_secrets_is_found(mount: str) -> None:
 )
 def test_a_mount_that_exposes_none_is_not(mount: str) -> None:
     assert find_exposed_path(mount, PRIVATE) == (Path("/etc/ssl/private") if mount == "/etc/ssl" else None)
+
+
+def test_mounts_without_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    assert find_exposed_path("/opt", PRIVATE) is None
+    assert find_exposed_path("/etc/stitcher", PRIVATE) is not None
+    with pytest.raises(NoHomeDirectory):
+        find_exposed_path("~/tools", PRIVATE)
 
 
 def test_a_link_to_a_private_directory_is_followed(tmp_path: Path) -> None:

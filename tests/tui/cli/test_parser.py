@@ -94,6 +94,42 @@ def test_an_unknown_argument_shows_the_usage_of_the_verb(
     assert capsys.readouterr().err.startswith(usage)
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("lst", "stitcher: error: argument VERB: unknown 'lst' (did you mean ls?); choose from tui, ls, show,"),
+        ("--json dispach fix", "argument VERB: unknown 'dispach' (did you mean dispatch?); choose"),
+        ("qqq", "argument VERB: unknown 'qqq'; choose from tui,"),
+        ("deliveries shw", "unknown 'shw' (did you mean show?); choose from ls, show, replay"),
+        ("completion bsh", "unknown 'bsh' (did you mean bash?); choose from"),
+    ],
+)
+def test_a_mistyped_verb_or_action_names_the_closest(
+    argv: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(argv.split())
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_configuration_directory_that_does_not_exist_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STITCHER_SOCKET", str(tmp_path / "s"))
+    missing = tmp_path / "none"
+    for argv in (("ls",), ("show", "7f3a1c9d"), ("pause",), ("rails", "show"), ("version",)):
+        assert main(["--config", str(missing), *argv]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.endswith(f"stitcher: --config {missing}: there is no directory {missing}\n")
+    missing.mkdir()
+    assert main(["--config", str(missing), "ls"]) == 3
+
+
+def test_argparse_still_asks_check_value_whether_a_choice_is_known() -> None:
+    assert list(inspect.signature(argparse.ArgumentParser._check_value).parameters) == ["self", "action", "value"]
+
+
 def test_argparse_still_asks_parse_optional_whether_a_word_is_an_option() -> None:
     parameters = inspect.signature(argparse.ArgumentParser._parse_optional).parameters
     assert list(parameters) == ["self", "arg_string"]

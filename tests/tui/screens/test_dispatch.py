@@ -24,6 +24,9 @@ async def test_a_denied_dispatch_shows_the_decision(daemon: FakeDaemon, make_app
         await pilot.press("plus")
         await wait_for_text(pilot, "Dispatch a job")
         await pilot.press(*"fix", "ctrl+s")
+        await wait_for_text(pilot, "there is nothing to do: give a repository or a prompt")
+        assert not [path for path, _ in daemon.requests if path == "POST /runner-jobs"]
+        await pilot.press("tab", *"octo-org/api", "ctrl+s")
         await wait_for_text(pilot, "the rails deny it", "to allow it")
         await pilot.press("escape")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))

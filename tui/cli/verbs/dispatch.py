@@ -10,7 +10,7 @@ from tui.cli.terminal import Terminal
 from tui.client import api
 from tui.client.http import ApiError, NotUtf8
 from tui.text.decisions import decision_lines
-from tui.text.jobs import job_state, location
+from tui.text.jobs import job_state, location, missing_task
 from tui.text.plain import plain
 
 
@@ -27,8 +27,12 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Create the job and print its short id; if it is denied, print the checks."""
+    request = _request(options, terminal)
+    if missing := missing_task(request):
+        terminal.note(f"stitcher: {missing}, with --repo OWNER/NAME or --prompt TEXT")
+        return exits.USAGE
     try:
-        reply = api.create_job(daemon_client(options), _request(options, terminal))
+        reply = api.create_job(daemon_client(options), request)
     except ApiError as error:
         if error.problem.decision:
             for line in decision_lines(error.problem.decision, lambda text, _colour: text):

@@ -25,14 +25,24 @@ def test_dispatch_prints_the_short_id(api: FakeApi, stitcher: RunStitcher, monke
         "idempotencyKey": "k1",
     }
     assert api.requests == [("POST /runner-jobs", body)]
-    stitcher("dispatch", "fix")
-    assert api.requests[-1] == ("POST /runner-jobs", {"type": "fix"})
+    stitcher("dispatch", "fix", "--prompt", "look")
+    assert api.requests[-1] == ("POST /runner-jobs", {"type": "fix", "prompt": "look"})
+
+
+@pytest.mark.parametrize("argv", [(), ("--prompt", " "), ("--prompt", "-"), ("--repo", "", "--priority", "3")])
+def test_a_job_without_repository_and_prompt_is_refused(
+    api: FakeApi, stitcher: RunStitcher, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    code, out, err = stitcher("dispatch", "fix", *argv)
+    assert (code, out, api.requests) == (2, "", [])
+    assert "there is nothing to do: give a repository or a prompt, with --repo OWNER/NAME or --prompt TEXT" in err
 
 
 def test_a_denied_dispatch_prints_the_decision(api: FakeApi, stitcher: RunStitcher) -> None:
     refusal = documents.problem(403, "denied", "who: nobody may", decision=documents.DECISION)
     api.answers["POST /runner-jobs"] = (403, refusal)
-    code, out, err = stitcher("dispatch", "fix")
+    code, out, err = stitcher("dispatch", "fix", "--repo", "octo-org/api")
     assert (code, out) == (4, "")
     assert "to allow it: add github:drive-by to team (rails.yaml:9)" in err
     assert err.endswith("stitcher: who: nobody may\n")
