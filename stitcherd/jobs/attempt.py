@@ -12,7 +12,7 @@ from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Ta
 from stitcherd.git import GitError, UncommittableTree
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.commit import write_diff_file
-from stitcherd.git.publish import BranchBlocked, BranchMoved, check_branch_free
+from stitcherd.git.publish import BranchBlocked, BranchMoved, RemoteUnreachable, check_branch_free
 from stitcherd.git.work_tree import commit_work_tree, get_base_tree, record_baseline
 from stitcherd.jobs import prompt
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
@@ -43,12 +43,16 @@ class CommitNeedsApproval(Exception):
 
 
 class CommitNotPublished(Exception):
-    """All required gates passed, but the rails changed before the commit could be published."""
+    """All required gates passed, but the commit could not be published yet.
 
-    def __init__(self, commit: str, base: str | None) -> None:
+    The rails changed before, or, with an `outage`, the repository could not be reached.
+    """
+
+    def __init__(self, commit: str, base: str | None, outage: str | None = None) -> None:
         super().__init__(commit)
         self.commit = commit
         self.base = base
+        self.outage = outage
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -73,7 +77,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         """Run the attempt, from where an earlier daemon left it.
 
         Raises AttemptFailed where it ends early, Superseded where the job was taken away, CommitNeedsApproval,
-        CommitNotPublished where the rails changed before the push, and, where nothing could be started,
+        CommitNotPublished, and, where nothing could be started,
         ExecutorUnavailable and DailyBudgetExceeded.
         """
         if self.approved is not None:
@@ -279,6 +283,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
             return await publish_commit(self.job, checkout, commit, remote, self.recorder, self.rails_in_force)
         except OtherRails as changed:
             raise CommitNotPublished(commit, checkout.base) from changed
+        except RemoteUnreachable as outage:
+            reason = self.recorder.redaction.mask_text(str(outage))
+            raise CommitNotPublished(commit, checkout.base, reason) from outage
 
     @property
     def _may_publish(self) -> bool:

@@ -9,13 +9,16 @@ from shared.models import Failure, Phase, Result, RunnerJob, StepType
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.commit import DiffStat, added_lines, added_names, diff_stat, write_patch
-from stitcherd.git.publish import BranchMoved, PushRefused, publish
+from stitcherd.git.publish import BranchMoved, PushRefused, RemoteUnreachable, publish
 from stitcherd.git.remote import Remote
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
+from stitcherd.store.kept_commits import PublicationRetry
 from stitcherd.store.rows import to_payload
 
+RETRY_DELAYS_MS = (5_000, 15_000, 45_000, 135_000, 405_000, 900_000)  # while a repository cannot be reached
+GIVE_UP_MS = 24 * 3_600_000
 UNSAFE_IN_SUBJECT = re.compile(r"[^A-Za-z0-9_./-]+")
 
 
@@ -30,7 +33,7 @@ async def publish_commit(
     """Update the job's branch in a repository to a commit that passed.
 
     From the moment the push begins the job cannot be cancelled. `rails_in_force` returns their digest.
-    Raises AttemptFailed, Superseded, OtherRails.
+    Raises AttemptFailed, Superseded, OtherRails, RemoteUnreachable.
     """
     async with await recorder.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
         try:
@@ -40,6 +43,9 @@ async def publish_commit(
             if not await recorder.begin_publication(result, rails_in_force()):
                 raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
             await publish(checkout, commit, remote, job.branch, earlier)
+        except RemoteUnreachable as error:
+            _record(error, step)
+            raise
         except GitError as error:
             raise publish_failed(error, step) from error
         step.write(f"{commit} on {job.branch}\n{result.summary}\n".encode())
@@ -63,8 +69,7 @@ async def _refuse_secrets(checkout: Checkout, commit: str, redaction: Redaction)
 
 def publish_failed(error: GitError, step: RunningStep) -> AttemptFailed:
     """Write all that git printed to a step, and return the failure that the job reports."""
-    step.write(f"{error.output}\n".encode())
-    step.finish(None, str(error))
+    _record(error, step)
     match error:
         case BranchMoved():
             code = "branch_moved"
@@ -73,6 +78,17 @@ def publish_failed(error: GitError, step: RunningStep) -> AttemptFailed:
         case _:
             code = "publish_failed"
     return AttemptFailed(Failure(code, str(error)))
+
+
+def publication_retry(outage: str) -> PublicationRetry:
+    """Return when a commit is published again that could not be, because its repository cannot be reached."""
+    given_up = Failure("publish_failed", f"for 24 hours the repository could not be reached: {outage}")
+    return PublicationRetry(f"the repository cannot be reached: {outage}", RETRY_DELAYS_MS, GIVE_UP_MS, given_up)
+
+
+def _record(error: GitError, step: RunningStep) -> None:
+    step.write(f"{error.output}\n".encode())
+    step.finish(None, str(error))
 
 
 def commit_message(job: RunnerJob) -> str:

@@ -20,13 +20,14 @@ from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval, CommitNotPublis
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.env_secrets import passed_secrets
 from stitcherd.jobs.free_space import shortage_reason
+from stitcherd.jobs.publisher import publication_retry
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.policy import ApprovalRequest, ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails.compiled import CompiledRails, GateRule, JobType
 from stitcherd.rails.limits import concurrency_limits, unreachable_reason
-from stitcherd.store import approvals, interruptions, jobs, rulings, scheduling, steps, transitions
+from stitcherd.store import approvals, interruptions, jobs, kept_commits, scheduling, steps, transitions
 from stitcherd.store.rulings import RailsChanged, Ruling
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -273,7 +274,11 @@ class Runner:
             rules = (await self._find_rails(job.rails_digest)).approvals
             guards = cause.guards if isinstance(cause, CommitNeedsApproval) else ()
             request = rails_approvals.commit_approval_request(job, rules, guards, cause.commit, cause.base, now_ms())
-            store = approvals.request_approval if guards else rulings.requeue_commit
+            if isinstance(cause, CommitNotPublished) and cause.outage is not None:
+                retry = publication_retry(cause.outage)
+                kept = (job.id, owner, now_ms(), request, retry)
+                return await self._store_outcome(kept_commits.retry_publication, *kept) != Status.QUEUED
+            store = approvals.request_approval if guards else kept_commits.requeue_commit
             return await self._store_outcome(store, job.id, owner, now_ms(), request) != Status.QUEUED
         reason = f"limit: {cause}"
         if isinstance(cause, ExecutorUnavailable):

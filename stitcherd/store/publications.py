@@ -35,7 +35,8 @@ def begin_publication(db: sqlite3.Connection, fence: Fence, result: Result, now:
     if job["decided_under"] != rails_digest:
         raise OtherRails("the rails changed before it was published")
     db.execute(
-        "INSERT OR REPLACE INTO publications (job, attempt, at, result, active) VALUES (?, ?, ?, ?, 1)",
+        "INSERT INTO publications (job, attempt, at, result, active) VALUES (?, ?, ?, ?, 1)"
+        " ON CONFLICT (job, attempt) DO UPDATE SET result = excluded.result, active = 1",
         (fence.key, fence.attempt, now, rows.encode(result)),
     )
     return True

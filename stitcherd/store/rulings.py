@@ -1,15 +1,13 @@
-"""Rulings: what changed rails decide about a job, applied before it starts, or before its commit is published."""
+"""Rulings: what changed rails decide about a job, applied before it starts."""
 
 import sqlite3
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from shared.models import Decision, RunnerJob, Status
-from stitcherd.policy import ApprovalRequest
 from stitcherd.store import transitions
-from stitcherd.store.approvals import RAILS_ACTOR, Reevaluation, decode_approval, save_request
+from stitcherd.store.approvals import RAILS_ACTOR, Reevaluation, save_request
 from stitcherd.store.decisions import add_decision
 
 
@@ -56,43 +54,6 @@ def apply_ruling(db: sqlite3.Connection, job: sqlite3.Row, ruling: Ruling, now: 
     save_request(db, job["key"], found.request)
     event = ("job.waiting", found.request.payload(found.reason))
     _unqueue(db, job, Status.PENDING, event, {**changes, "queued_at": None}, now)
-
-
-def requeue_commit(
-    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, kept: ApprovalRequest
-) -> Status | None:
-    """Requeue a running job, in the same attempt, whose commit was not published because the rails had changed.
-
-    The commit is kept like one that was approved: once the job is claimed again, it is judged again and published. A
-    guard's approval is kept with it. Return the job's new status, None where the fence does not hold.
-    """
-    job = transitions.find_job_row(db, job_id)
-    if job["cancel_requested"]:
-        return transitions.end_cancelled(db, job_id, now, fence)
-    held = "the rails changed before it was published: it is decided again"
-    row = transitions.advance(
-        db,
-        job_id,
-        came_from=(Status.RUNNING,),
-        to=Status.QUEUED,
-        events=(("job.queued", {"attempt": job["attempt"], "held": held}),),
-        actor=transitions.DAEMON_ACTOR,
-        now=now,
-        fence=fence,
-        changes={"owner": None, "queued_at": now, "held": held},
-    )
-    if row is None:
-        return None
-    given = db.execute("SELECT * FROM approvals WHERE job = ? AND approved_by IS NOT NULL", (job["key"],)).fetchone()
-    earlier, approved_by = decode_approval(given), RAILS_ACTOR
-    kept = replace(kept, judged_under=job["decided_under"])
-    if earlier is not None and earlier.commit is None:
-        names = ("attempt", "commit", "base", "judged_by", "judged_under")
-        kept = replace(earlier, **{name: getattr(kept, name) for name in names})
-        approved_by = given["approved_by"]
-    save_request(db, job["key"], kept)
-    db.execute("UPDATE approvals SET approved_by = ? WHERE job = ?", (approved_by, job["key"]))
-    return Status.QUEUED
 
 
 def _unqueue(

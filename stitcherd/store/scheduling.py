@@ -21,12 +21,13 @@ PAUSE = "SELECT value FROM meta WHERE name = 'paused'"
 RUNNING_BY_REPOSITORY = (
     "SELECT lower(repository) AS repository, count(*) AS n FROM jobs WHERE status = 'RUNNING' GROUP BY 1"
 )
+ANY_HELD = "SELECT 1 FROM jobs INDEXED BY jobs_held WHERE held IS NOT NULL AND status = 'QUEUED' LIMIT 1"
 HELD = (
     "SELECT id, attempt, priority, repository, executor FROM jobs INDEXED BY jobs_held"
-    " WHERE held IS NOT NULL AND status = 'QUEUED' ORDER BY priority DESC, key"
+    " WHERE held IS NOT NULL AND status = 'QUEUED' AND coalesce(held_until, 0) <= :now ORDER BY priority DESC, key"
 )
-HELD_FOR_THIS_REASON = HELD.replace("held IS NOT NULL", "held = ?")
-HELD_FOR_ANOTHER_REASON = HELD.replace("held IS NOT NULL", "held <> ?")
+HELD_FOR_THIS_REASON = HELD.replace("held IS NOT NULL", "held = :reason") + " LIMIT :limit"
+HELD_FOR_ANOTHER_REASON = HELD.replace("held IS NOT NULL", "held <> :reason") + " LIMIT :limit"
 
 
 class Held(Struct, frozen=True):
@@ -52,6 +53,8 @@ def claim(
     job = transitions.find_job_row(db, job_id)
     if job["attempt"] != attempt or job["status"] != Status.QUEUED:
         return None
+    if job["held_until"] is not None and job["held_until"] > now:
+        return Held(job["held"])
     reason = running.reasons.paused if _is_paused(db) else running.stopped
     if reason is None and running.rails_digest not in {None, job["decided_under"]}:
         if ruling is None or (ruling.version, ruling.found.decision.rails_digest) != (
@@ -75,18 +78,20 @@ def find_startable(
 
     Jobs held for a reason that no longer applies are among them, so that their claim stores the one that does.
     """
-    if db.execute(f"{HELD} LIMIT 1").fetchone() is None:
+    if db.execute(ANY_HELD).fetchone() is None:
         return False, []
     if _is_paused(db):
         return True, []
     holds_all = running.stopped or _budget_reason(db, running, now)
-    stale = (HELD_FOR_ANOTHER_REASON, holds_all) if holds_all else (HELD_FOR_THIS_REASON, running.reasons.paused)
-    found = [_startable(job) for job in db.execute(f"{stale[0]} LIMIT ?", (stale[1], limit))]
+    stale, reason = (
+        (HELD_FOR_ANOTHER_REASON, holds_all) if holds_all else (HELD_FOR_THIS_REASON, running.reasons.paused)
+    )
+    found = [_startable(job) for job in db.execute(stale, {"now": now, "reason": reason, "limit": limit})]
     if found or holds_all:
         return True, found
     busy = _running_by_repository(db)
     free = limit if running.total is None else min(limit, running.total - sum(busy.values()))
-    for job in db.execute(HELD):
+    for job in db.execute(HELD, {"now": now}):
         if len(found) >= free:
             break
         if job["executor"] in running.unreachable:

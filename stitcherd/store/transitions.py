@@ -268,7 +268,8 @@ def queue_next_attempt(
     attempt = before["attempt"] + 1
     payload = {"attempt": attempt} | ({} if held is None else {"held": held})
     reset: dict[str, Any] = {"decided_under": decided_under} if decided_under else {}
-    reset |= dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
+    cleared = ("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason", "held_until")
+    reset |= dict.fromkeys(cleared)
     return advance(
         db,
         before["id"],

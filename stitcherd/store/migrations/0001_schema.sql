@@ -96,7 +96,8 @@ CREATE TABLE jobs (
   decision         INTEGER REFERENCES decisions (key),
   idempotency_key  TEXT,
   request_sha256   TEXT,
-  held             TEXT                     -- why a queued job was not started when it was next in the queue
+  held             TEXT,                    -- why a queued job was not started when it was next in the queue
+  held_until       INTEGER                  -- it is not started before that time
 ) STRICT;
 CREATE INDEX jobs_tail ON jobs (tail);
 -- Lists are read by workspace, newest first. An index keeps that order only behind columns compared for equality, so a
@@ -191,11 +192,12 @@ CREATE TABLE starts (                        -- written before the executor is s
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE publications (                  -- written before a commit is pushed
-  job     INTEGER NOT NULL REFERENCES jobs (key),
-  attempt INTEGER NOT NULL,
-  at      INTEGER NOT NULL,
-  result  TEXT NOT NULL,                     -- of the job, once its branch is at this commit
-  active  INTEGER NOT NULL,                  -- 1: while the attempt runs it may arrive at any time
+  job      INTEGER NOT NULL REFERENCES jobs (key),
+  attempt  INTEGER NOT NULL,
+  at       INTEGER NOT NULL,                 -- when the attempt pushed first
+  result   TEXT NOT NULL,                    -- of the job, once its branch is at this commit
+  active   INTEGER NOT NULL,                 -- 1: while the attempt runs it may arrive at any time
+  failures INTEGER NOT NULL DEFAULT 0,       -- pushes for which the repository could not be reached
   PRIMARY KEY (job, attempt)
 ) STRICT, WITHOUT ROWID;
 

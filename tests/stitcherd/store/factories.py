@@ -6,10 +6,12 @@ from shared.ids import new_id, now_ms
 from shared.models import Decision, RunnerJob, Verdict
 from stitcherd.policy import ApprovalRequest, GuardQuestion
 from stitcherd.store import deliveries, jobs
+from stitcherd.store.approvals import Reevaluation
 from stitcherd.store.deliveries import NewDelivery
 from stitcherd.store.jobs import NewJob
 from stitcherd.store.sqlite import Store
 
+ALLOWED_AGAIN = Decision(Verdict.ALLOWED, "again", "r-r2", "r2")
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
 
 
@@ -90,3 +92,18 @@ async def deliver(store: Store, delivery: NewDelivery, job: NewJob) -> RunnerJob
     assert isinstance(stored, deliveries.StoredDelivery)
     assert stored.job is not None
     return stored.job
+
+
+def reevaluation(**more: Any) -> Reevaluation:
+    """Return what the rails `r2` decide about a job that `r1` allowed: they allow it."""
+    fields: dict[str, Any] = {
+        "profile": "careful",
+        "executor": "agent",
+        "tries_max": 7,
+        "on_interrupt": "retry",
+        "rails_digest": "r2",
+        "decision": ALLOWED_AGAIN,
+        "request": None,
+        "reason": "the rails changed",
+    }
+    return Reevaluation(**fields | more)

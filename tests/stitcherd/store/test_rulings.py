@@ -7,30 +7,14 @@ from msgspec import structs
 
 from shared.models import Decision, RunnerJob, Status, Verdict
 from stitcherd.errors import Refusal
-from stitcherd.policy import ApprovalRequest
 from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import approvals, jobs, retries, scheduling, transitions
-from stitcherd.store.rulings import Denial, RailsChanged, Ruling, requeue_commit
+from stitcherd.store.rulings import Denial, RailsChanged, Ruling
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.store.factories import approval_request, dispatch, new_job
+from tests.stitcherd.store.factories import ALLOWED_AGAIN, approval_request, dispatch, new_job, reevaluation
 
 CHANGED = concurrency_limits(rails_digest="r2")
-ALLOWED = Decision(Verdict.ALLOWED, "again", "r-r2", "r2")
 DENIED = Decision(Verdict.DENIED, "who: not any more", "r-r2", "r2")
-
-
-def allowed(**more: Any) -> approvals.Reevaluation:
-    fields: dict[str, Any] = {
-        "profile": "careful",
-        "executor": "agent",
-        "tries_max": 7,
-        "on_interrupt": "retry",
-        "rails_digest": "r2",
-        "decision": ALLOWED,
-        "request": None,
-        "reason": "the rails changed",
-    }
-    return approvals.Reevaluation(**fields | more)
 
 
 async def claim(store: Store, job: RunnerJob, ruling: Ruling | None = None) -> Any:
@@ -45,10 +29,10 @@ async def detail(store: Store, job: RunnerJob) -> RunnerJob:
 async def test_a_job_of_other_rails_starts_only_with_their_ruling(store: Store) -> None:
     job = await dispatch(store, new_job())
     assert await claim(store, job) == RailsChanged(job)
-    started, _ = await claim(store, job, Ruling(job.version, allowed()))
+    started, _ = await claim(store, job, Ruling(job.version, reevaluation()))
     assert (started.status, started.rails_digest, started.profile) == (Status.RUNNING, "r2", "careful")
     assert started.tries.max == 7
-    assert (await detail(store, job)).decision == ALLOWED
+    assert (await detail(store, job)).decision == ALLOWED_AGAIN
     same = await dispatch(store, new_job(rails_digest="r2"))
     assert isinstance(await claim(store, same), tuple)
 
@@ -56,7 +40,9 @@ async def test_a_job_of_other_rails_starts_only_with_their_ruling(store: Store) 
 @pytest.mark.parametrize("stale", ["version", "rails"])
 async def test_a_ruling_on_what_has_changed_is_not_applied(store: Store, stale: str) -> None:
     job = await dispatch(store, new_job())
-    found = allowed(decision=structs.replace(ALLOWED, rails_digest="r3")) if stale == "rails" else allowed()
+    found = (
+        reevaluation(decision=structs.replace(ALLOWED_AGAIN, rails_digest="r3")) if stale == "rails" else reevaluation()
+    )
     ruling = Ruling(job.version - (stale == "version"), found)
     assert await claim(store, job, ruling) == RailsChanged(job)
 
@@ -98,7 +84,9 @@ async def test_a_retry_renews_a_decision_but_no_approval(store: Store) -> None:
 
 async def test_a_job_that_needs_an_approval_now_waits_for_it(store: Store) -> None:
     job = await dispatch(store, new_job())
-    assert await claim(store, job, Ruling(job.version, allowed(request=approval_request(rails_digest="r2")))) is None
+    assert (
+        await claim(store, job, Ruling(job.version, reevaluation(request=approval_request(rails_digest="r2")))) is None
+    )
     waits = await detail(store, job)
     assert isinstance(waits.events, tuple)
     assert (waits.status, waits.last_event, waits.queued_at) == (Status.PENDING, "job.waiting", None)
@@ -106,41 +94,3 @@ async def test_a_job_that_needs_an_approval_now_waits_for_it(store: Store) -> No
     await store.write(transitions.cancel, job.id, "uid:0", None, 1)
     with pytest.raises(Refusal, match="never approved"):
         await store.write(retries.retry, job.id, "uid:0", 2, "r2")
-
-
-async def granted(store: Store, job: RunnerJob) -> tuple[ApprovalRequest, bool] | None:
-    async with store.reading() as db:
-        key = await (await db.execute("SELECT key FROM jobs WHERE id = ?", [job.id])).fetchone()
-        assert key is not None
-        return await approvals.find_granted(db, key[0], job.attempt)
-
-
-@pytest.mark.parametrize("guarded", [False, True])
-async def test_a_commit_that_was_not_published_is_kept_and_judged_again(store: Store, guarded: bool) -> None:
-    job = await dispatch(store, new_job(approval=approval_request() if guarded else None))
-    if guarded:
-        await store.write(approvals.approve, job.id, "uid:0", None, 1)
-    await store.write(transitions.start, job.id, 1, "me", 1)
-    kept = approval_request(guards=(), attempt=1, commit="c" * 40, base="b" * 40, judged_by="r1")
-    assert await store.write(requeue_commit, job.id, (1, "other"), 1, kept) is None
-    assert await store.write(requeue_commit, job.id, (1, "me"), 1, kept) is Status.QUEUED
-    queued = await detail(store, job)
-    assert (queued.attempt, queued.last_event, queued.held is not None) == (1, "job.queued", True)
-    found = await granted(store, job)
-    assert found is not None
-    request, changed = found
-    assert (request.commit, request.judged_by, request.judged_under, changed) == ("c" * 40, "r1", "r1", False)
-    assert bool(request.guards) is guarded, "an approval that a guard required is kept"
-    await claim(store, queued, Ruling(queued.version, allowed()))
-    found = await granted(store, job)
-    assert found is not None
-    assert found[1], "the rails have changed since it passed its gates"
-
-
-async def test_a_cancel_wins_over_the_commit_that_was_not_published(store: Store) -> None:
-    job = await dispatch(store, new_job())
-    await store.write(transitions.start, job.id, 1, "me", 1)
-    await store.write(transitions.cancel, job.id, "uid:0", None, 1)
-    kept = approval_request(guards=(), attempt=1, commit="c" * 40)
-    assert await store.write(requeue_commit, job.id, (1, "me"), 1, kept) is Status.CANCELLED
-    assert await granted(store, job) is None

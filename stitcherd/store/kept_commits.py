@@ -1,0 +1,108 @@
+"""Commits that passed and are not published yet: the job is queued again with its commit, in the same attempt.
+
+Once it is claimed again, the commit is published, after the gates that changed rails require. No try is started.
+"""
+
+import sqlite3
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.models import Failure, Status
+from stitcherd.policy import ApprovalRequest
+from stitcherd.store import transitions
+from stitcherd.store.approvals import RAILS_ACTOR, decode_approval, save_request
+
+RAILS_CHANGED = "the rails changed before it was published: it is decided again"
+
+
+class PublicationRetry(Struct, frozen=True):
+    """Why a commit was not published, and when that is tried again.
+
+    `delays` are those after the first, second, … failure; the last one applies to all others. A failure later than
+    `give_up_after` since the first push ends the job with `failure`. Both in milliseconds.
+    """
+
+    reason: str
+    delays: tuple[int, ...]
+    give_up_after: int
+    failure: Failure
+
+
+def requeue_commit(
+    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, kept: ApprovalRequest
+) -> Status | None:
+    """Requeue a running job, with its commit, that was not published because the rails had changed.
+
+    The commit is kept like one that was approved. A guard's approval is kept with it. Return the job's new status,
+    None where the fence does not hold.
+    """
+    return _requeue(db, job_id, fence, now, kept, RAILS_CHANGED, None)
+
+
+def retry_publication(
+    db: sqlite3.Connection,
+    job_id: str,
+    fence: tuple[int, str],
+    now: int,
+    kept: ApprovalRequest,
+    retry: PublicationRetry,
+) -> Status | None:
+    """Requeue a running job, with its commit, whose repository cannot be reached; end it after too long a time.
+
+    Until it is claimed again it can be cancelled. Return the job's new status, None where the fence does not hold.
+    """
+    row = db.execute(
+        "SELECT p.at, p.failures FROM publications p JOIN jobs j ON j.key = p.job AND j.attempt = p.attempt"
+        " WHERE j.id = ?",
+        (job_id,),
+    ).fetchone()
+    first, failures = (row["at"], row["failures"]) if row else (now, 0)
+    if now - first > retry.give_up_after:
+        return transitions.conclude(db, job_id, fence, now, retry.failure)
+    held_until = now + retry.delays[min(failures, len(retry.delays) - 1)]
+    status = _requeue(db, job_id, fence, now, kept, retry.reason, held_until)
+    if status is Status.QUEUED:
+        db.execute(
+            "UPDATE publications SET active = 0, failures = failures + 1"
+            " WHERE (job, attempt) = (SELECT key, attempt FROM jobs WHERE id = ?)",
+            (job_id,),
+        )
+    return status
+
+
+def _requeue(
+    db: sqlite3.Connection,
+    job_id: str,
+    fence: tuple[int, str],
+    now: int,
+    kept: ApprovalRequest,
+    held: str,
+    held_until: int | None,
+) -> Status | None:
+    job = transitions.find_job_row(db, job_id)
+    if job["cancel_requested"]:
+        return transitions.end_cancelled(db, job_id, now, fence)
+    row = transitions.advance(
+        db,
+        job_id,
+        came_from=(Status.RUNNING,),
+        to=Status.QUEUED,
+        events=(("job.queued", {"attempt": job["attempt"], "held": held}),),
+        actor=transitions.DAEMON_ACTOR,
+        now=now,
+        fence=fence,
+        changes={"owner": None, "queued_at": now, "held": held, "held_until": held_until},
+    )
+    if row is None:
+        return None
+    given = db.execute("SELECT * FROM approvals WHERE job = ? AND approved_by IS NOT NULL", (job["key"],)).fetchone()
+    earlier, approved_by = decode_approval(given), RAILS_ACTOR
+    kept = replace(kept, judged_under=job["decided_under"])
+    if earlier is not None and earlier.commit is None:
+        names = ("attempt", "commit", "base", "judged_by", "judged_under")
+        kept = replace(earlier, **{name: getattr(kept, name) for name in names})
+        approved_by = given["approved_by"]
+    save_request(db, job["key"], kept)
+    db.execute("UPDATE approvals SET approved_by = ? WHERE job = ?", (approved_by, job["key"]))
+    return Status.QUEUED
