@@ -3,12 +3,8 @@
 import asyncio
 import errno
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping
-from itertools import chain
 from pathlib import Path
-
-from msgspec import structs
 
 from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure, Result, RunnerJob, Status
@@ -17,17 +13,14 @@ from stitcherd.config.settings import Settings
 from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval, CommitNotPublished
+from stitcherd.jobs.attempt_builder import AttemptBuilder, RailsLookup
 from stitcherd.jobs.command_runner import AttemptFailed
-from stitcherd.jobs.env_secrets import passed_secrets
 from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.jobs.publisher import publication_retry
-from stitcherd.jobs.redaction import Redaction
-from stitcherd.jobs.step_recorder import StepRecorder
-from stitcherd.policy import ApprovalRequest, ConcurrencyLimits
+from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
-from stitcherd.rails.compiled import CompiledRails, GateRule, JobType
 from stitcherd.rails.limits import concurrency_limits, unreachable_reason
-from stitcherd.store import approvals, interruptions, jobs, kept_commits, scheduling, steps, transitions
+from stitcherd.store import approvals, interruptions, kept_commits, scheduling, steps, transitions
 from stitcherd.store.rulings import RailsChanged, Ruling
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -37,8 +30,6 @@ STORAGE_UNAVAILABLE = "storage_unavailable"  # the code of a job that failed for
 STORE_RETRY_SECONDS = 1.0  # between two tries to store how a job ended, while storage is unavailable
 
 log = logging.getLogger(__name__)
-
-RailsLookup = Callable[[str], Awaitable[CompiledRails]]
 
 
 class Runner:
@@ -69,6 +60,7 @@ class Runner:
         self._checkouts = checkouts
         self._owner = owner
         self._current_limits = current_limits
+        self._build = AttemptBuilder(store, settings, find_rails, executors, checkouts, current_limits).build
         self._report_unreachable = report_unreachable
         self._running: dict[str, asyncio.Task[object]] = {}
         self._cancelled: set[str] = set()
@@ -175,7 +167,7 @@ class Runner:
         self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
     ) -> Result:
         try:
-            return await self._run_redacted(await self._attempt(job, fence, resumable))
+            return await self._run_redacted(await self._build(job, fence, resumable))
         except (AttemptFailed, DailyBudgetExceeded):
             if resumable is not None and job.executor in self._executors:  # what is not resumed must not run on
                 await self._executors[job.executor].terminate(resumable.reference)
@@ -188,62 +180,6 @@ class Runner:
             failure = error.failure
             detail = attempt.recorder.redaction.mask_text(failure.detail)
             raise AttemptFailed(Failure(failure.code, detail, failure.hint)) from error
-
-    async def _attempt(
-        self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
-    ) -> Attempt:
-        """Collect what the attempt needs; raises AttemptFailed where its executor, rails or type of job are gone."""
-        try:
-            executor = self._executors[job.executor]
-            if resumable is not None and job.cancel_requested:
-                raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
-            rails = await self._find_rails(job.rails_digest)
-            type_ = rails.jobs[job.type]
-        except LookupError as missing:
-            detail = f"its executor, its rails or its type no longer exist: {missing}"
-            raise AttemptFailed(
-                Failure("rails_unavailable", detail, "dispatch it again under today's rails")
-            ) from missing
-        # Only a job that waited for the approval of its commit is claimed after a try of the same attempt.
-        waited = resumable is None and job.tries.used > 0
-        async with self._store.reading() as db:
-            prompt = await jobs.get_prompt(db, job.id)
-            granted = await approvals.find_granted(db, fence.key, job.attempt) if waited else None
-        approved, changed = granted or (None, False)
-        daemon = self._settings.daemon
-        return Attempt(
-            job=job,
-            prompt=prompt,
-            type=type_,
-            repository=self._settings.repository(job.repository) if job.repository else None,
-            executor=executor,
-            checkouts=self._checkouts,
-            recorder=StepRecorder(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction(type_)),
-            environ=os.environ,
-            budget=rails.limits.per_job,
-            daily_budget=lambda: self._current_limits().daily_budget,
-            resumable=resumable,
-            rails_in_force=lambda: self._current_limits().rails_digest,
-            approved=approved,
-            gates_again=await self._gates_again(job, type_, approved) if approved and changed else (),
-        )
-
-    async def _gates_again(self, job: RunnerJob, type_: JobType, kept: ApprovalRequest) -> tuple[GateRule, ...]:
-        """Return the gates that a commit has to pass again because the rails have changed since it passed its gates.
-
-        Those are the built-in ones, and each program that is not run as it was.
-        """
-        try:
-            passed = (await self._find_rails(kept.judged_by or "")).jobs[job.type].gates
-        except LookupError:
-            passed = ()
-        same = [structs.replace(gate, line=0) for gate in passed]
-        return tuple(gate for gate in type_.gates if gate.run is None or structs.replace(gate, line=0) not in same)
-
-    def _redaction(self, type_: JobType) -> Redaction:
-        """Return what masks the secrets of stitcherd.toml, and those that a job passes to its agent and gates."""
-        names = chain(type_.profile.env, *(gate.env for gate in type_.gates))
-        return Redaction({*self._settings.secret_values, *passed_secrets(os.environ, names)})
 
     async def _fail(self, job_id: str, attempt: int, failure: Failure) -> bool:
         """Conclude a failed job, or requeue one whose run was lost, as its type's `on_interrupt` says; see `run`."""
