@@ -4,6 +4,7 @@ A mirror is a cache: whatever is wrong with it, a new clone of the repository re
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -18,6 +19,12 @@ PROTOCOLS = "file:git:http:https:ssh"
 ORDINARY_NAME = re.compile(r"[A-Za-z0-9_]+([/-][A-Za-z0-9_]+)*")
 FETCH_TIMEOUT_SECONDS, CLONE_TIMEOUT_SECONDS = 900.0, 3600.0
 PACKS_MAX, LOOSE_OBJECTS_MAX = 50, 6700  # as in gc.autoPackLimit and gc.auto of git
+
+PROMISOR_SETTINGS = r"^(remote\..*\.promisor|extensions\.partialclone)$"  # only a partial clone has one
+PARTIAL_CLONE = (
+    "{clone} is a partial clone, without all the files of its commits, and cannot be cloned: complete it with"
+    " `git fetch --refetch --no-filter`, or name a full clone in clone of stitcherd.toml."
+)
 
 log = logging.getLogger(__name__)
 HINT_TIMEOUT_SECONDS = 30.0
@@ -41,19 +48,39 @@ class Mirror:
         A mirror that cannot be updated, although the repository answers, is cloned anew. Raises GitError.
         """
         async with self.lock:
-            if not self._is_clean:
-                await self._clean_up()
-            if not self.path.exists():
-                await self._clone()
-                return ""
-            specs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-            words = ("fetch", "-q", "--prune", "--no-tags", "--", self.clone, *specs)
             try:
-                await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
+                return await self._update()
             except GitError as error:
-                return await self._replace(error)
-            await self._repack()
+                if await self._lacks_objects(error):
+                    raise GitError(PARTIAL_CLONE.format(clone=self.clone), error.output) from error
+                raise
+
+    async def _update(self) -> str:
+        if not self._is_clean:
+            await self._clean_up()
+        if not self.path.exists():
+            await self._clone()
             return ""
+        specs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+        words = ("fetch", "-q", "--prune", "--no-tags", "--", self.clone, *specs)
+        try:
+            await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
+        except GitError as error:
+            return await self._replace(error)
+        await self._repack()
+        return ""
+
+    async def _lacks_objects(self, error: GitError) -> bool:
+        """Say whether git failed because the repository is a partial clone; git itself takes it for a damaged one."""
+        if "promisor remote" in error.output:
+            return True
+        place = Path(self.clone.removeprefix("file://"))
+        if "repository corruption" not in error.output or not place.is_dir():
+            return False
+        with contextlib.suppress(GitError):  # where there is no such setting
+            await self._git("config", "--get-regexp", PROMISOR_SETTINGS, cwd=place)
+            return True
+        return False
 
     async def renew(self, error: GitError) -> str:
         """Clone the mirror anew after `error`, which it may have caused; return a note for the log of the job.

@@ -1,11 +1,14 @@
 """JSON responses, and problem documents (RFC 9457) for everything that a handler raises."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from types import NoneType
 
 import msgspec
 from aiohttp import web
+from yarl import URL
 
 from shared.api import Problem, WebhookResponse
 from shared.ids import new_id
@@ -87,21 +90,31 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
     except web.HTTPException as error:  # from aiohttp: no such route, wrong method, body too large
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        return _convert_aiohttp_error(request, error)
+        return _convert_aiohttp_error(request, error, await _similar_path(request) if error.status == 404 else None)
     except Exception:
         error_id = new_id()
         log.exception("%s %r failed with an internal error (%s)", request.method, request.path, error_id)
         return problem_response(Refusal("internal", f"internal error; see {error_id} in the daemon's log"))
 
 
-def _convert_aiohttp_error(request: web.Request, error: web.HTTPException) -> web.Response:
+async def _similar_path(request: web.Request) -> str | None:
+    """Return the path of a route that differs from the requested one only in its slashes, None if there is none."""
+    path = re.sub("/+", "/", request.rel_url.raw_path).rstrip("/")
+    if not path or path == request.rel_url.raw_path:
+        return None
+    found = await request.app.router.resolve(request.clone(rel_url=URL.build(path=path, encoded=True)))
+    return path if isinstance(found.http_exception, NoneType | web.HTTPMethodNotAllowed) else None
+
+
+def _convert_aiohttp_error(request: web.Request, error: web.HTTPException, similar: str | None) -> web.Response:
     code = CODE_OF_STATUS.get(error.status, "bad_request")
     details = {
         404: f"there is nothing at {request.path}",
         405: f"{request.path} does not support {request.method}",
         413: "the body is larger than http.max_body",
     }
-    response = problem_response(Refusal(code, details.get(error.status, error.reason)), error.status)
+    hint = f"write {similar}, with these slashes and no others" if similar else None
+    response = problem_response(Refusal(code, details.get(error.status, error.reason), hint), error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response

@@ -1,6 +1,6 @@
 """Evaluates deliveries and dispatches under given rails, with the facts of this daemon; stores and runs nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -11,11 +11,12 @@ from shared.models import Delivery
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.executors import EXECUTORS
 from stitcherd.gates import BUILTINS
+from stitcherd.rails.approvals import approval_command
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.decide import DispatchRequest, Evaluation, decide, decide_dispatch
 from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
 from stitcherd.sandbox import bubblewrap
-from stitcherd.sources import SOURCES
+from stitcherd.sources import SOURCES, WrongShape
 from stitcherd.sources.payload import FORM
 from stitcherd.sources.trigger import Trigger
 
@@ -55,6 +56,13 @@ def configured_facts(settings: Settings) -> RuntimeFacts:
     )
 
 
+def _is_wanted(trigger: Trigger, may_be: Collection[str], rails: CompiledRails | None) -> bool:
+    """Say whether rails would start a job for an event with one of some names, or let it approve one."""
+    if rails is None or trigger.unusable is not None:
+        return False
+    return not rails.triggers.keys().isdisjoint(may_be) or approval_command(trigger, rails) is not None
+
+
 class Evaluator:
     """Evaluates deliveries and dispatches with the settings and facts of this daemon.
 
@@ -81,9 +89,15 @@ class Evaluator:
     ) -> tuple[Trigger, Evaluation]:
         """Return a delivery's trigger and its evaluation; raises NotJson and WrongShape.
 
-        `headers` are case-insensitive, and the source's kind is one of SOURCES. The signature is not checked.
+        What an event lacks is no error if the rails want none like it. `headers` are case-insensitive, and the source's
+        kind is one of SOURCES. The signature is not checked.
         """
-        trigger = SOURCES[source.kind].parse(headers, body, source=source.name, bot=source.bot, form=form)
+        try:
+            trigger = SOURCES[source.kind].parse(headers, body, source=source.name, bot=source.bot, form=form)
+        except WrongShape as error:
+            if error.trigger is None or _is_wanted(error.trigger, error.may_be, rails):
+                raise
+            trigger = error.trigger  # no rails have its name, so it is ignored
         return trigger, decide(trigger, rails, self._facts(trigger.repository, source.workspace, source.bot))
 
     def reevaluate(

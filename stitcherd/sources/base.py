@@ -1,11 +1,13 @@
 """The interface of a webhook sender, and the three errors it raises."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from stitcherd.sources.trigger import Trigger
+
+MISSING = "missing"  # what is wrong with a field that is not there
 
 
 class BadSignature(Exception):
@@ -17,7 +19,16 @@ class NotJson(Exception):
 
 
 class WrongShape(Exception):
-    """The body, or a header read with it, lacks a field or has one of the wrong type; the message says which."""
+    """The body, or a header read with it, lacks a field or has one of the wrong form; the message says which.
+
+    `trigger` has what could be read, None if that is nothing: it may be recorded, and must start nothing. `may_be` are
+    the names that the event may have, several where its own could not be read.
+    """
+
+    def __init__(self, message: str, trigger: Trigger | None = None, may_be: Collection[str] = ()) -> None:
+        super().__init__(message)
+        self.trigger = trigger
+        self.may_be = may_be
 
 
 class Verify(Protocol):
@@ -37,6 +48,8 @@ class Parse(Protocol):
         self, headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False
     ) -> Trigger:
         """Return the normalised delivery; raise NotJson or WrongShape, and nothing else.
+
+        A WrongShape has the trigger that could be read, and of an event without a name nothing is required.
 
         `source` is the name in the settings, not the kind; with `form` the body is a form with the JSON in `payload`.
         """
@@ -73,3 +86,21 @@ class Source(Struct, frozen=True, kw_only=True):
     body_window: int | None
     kept_headers: tuple[str, ...]
     content_types: frozenset[str]
+
+
+def merge_faults(malformed: Mapping[str, str], missing: Mapping[str, str]) -> dict[str, str]:
+    """Return all faults by field, malformed ones first: a malformed field counts as missing as well."""
+    return {**malformed, **missing, **malformed}
+
+
+def require_readable(trigger: Trigger, faults: Mapping[str, str], may_be: Iterable[str] = ()) -> Trigger:
+    """Return the trigger of a delivery; raise WrongShape if something is wrong with it that its event needs.
+
+    `faults` says by field what is wrong. `may_be` has the names that the event may have besides its own: without any
+    name it needs nothing.
+    """
+    names = frozenset(may_be) | frozenset(filter(None, [trigger.name]))
+    if faults and names:
+        field, what = next(iter(faults.items()))
+        raise WrongShape(f"{field}: {what}", trigger, names)
+    return trigger

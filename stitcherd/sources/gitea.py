@@ -4,14 +4,14 @@ Payloads: go-gitea/gitea, modules/structs/hook.go. They are those of GitHub, exc
 pull request may have its number only beside it, and a review names neither its author nor its time.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, Struct, field
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from stitcherd.sources.base import BadSignature, Source, WrongShape
+from stitcherd.sources.base import MISSING, BadSignature, Source, WrongShape, merge_faults, require_readable
+from stitcherd.sources.fields import Sha, ThreadNumber
 from stitcherd.sources.github_payload import (
     GithubComment,
     GithubEnvelope,
@@ -21,12 +21,12 @@ from stitcherd.sources.github_payload import (
     GithubThread,
     GithubUser,
     build_trigger,
-    require_fields,
+    hidden_names,
+    missing_fields,
     unnamed_trigger,
 )
 from stitcherd.sources.payload import FORM, JSON, decode_body, encode_form, read_form_payload, scrub
 from stitcherd.sources.signatures import delivery_id_reader, hmac_verifier
-from stitcherd.sources.text import Sha, ThreadNumber
 from stitcherd.sources.trigger import Trigger
 
 # From the most specific to the least; not all versions send all of them.
@@ -114,7 +114,6 @@ class GiteaPayload(GithubEnvelope, frozen=True):
     state: str | None = None
 
 
-_EVENT_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _payload_decoder = Decoder(GiteaPayload)
 _envelope_decoder = Decoder(GithubEnvelope)
 _verify_json = hmac_verifier("X-Gitea-Signature", "X-Forgejo-Signature")
@@ -141,19 +140,20 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], no
 def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False) -> Trigger:
     """Return the trigger of a Gitea or Forgejo delivery; see `Parse`. All assignees count as just assigned."""
     event = next(filter(None, (headers.get(name) for name in _EVENT_HEADERS)), "")
-    if not _EVENT_PATTERN.fullmatch(event):
-        raise WrongShape("X-Gitea-Event: expected the name of an event")
     family = _FAMILY_OF.get(event)
     if family is None:
-        return unnamed_trigger(decode_body(_envelope_decoder, body, form=form), event, source=source)
-    original = decode_body(_payload_decoder, body, form=form)
+        trigger = unnamed_trigger(decode_body(_envelope_decoder, body, form=form).payload, event, source=source)
+        return trigger if event else require_readable(trigger, {"X-Gitea-Event": MISSING}, _EVENT_NAMES.values())
+    decoded = decode_body(_payload_decoder, body, form=form)
+    original = decoded.payload
     if family == "comment" and original.action == "reviewed":
         family = "review"
     payload = _to_github(original)
-    require_fields(payload, _REQUIRED_FIELDS[family])
+    faults = merge_faults(decoded.faults, missing_fields(payload, _REQUIRED_FIELDS[family]))
     assigned = original.issue.assigned if original.issue else ()
     name = _EVENT_NAMES.get((family, payload.action))
-    return build_trigger(payload, event, name, source=source, bot=bot, assigned=assigned)
+    trigger = build_trigger(payload, event, name, source=source, bot=bot, assigned=assigned)
+    return require_readable(trigger, faults, hidden_names(_EVENT_NAMES, family, trigger.name, faults))
 
 
 def _to_github(payload: GiteaPayload) -> GithubPayload:

@@ -1,16 +1,16 @@
 """Webhooks of GitHub: JSON or form, signed with HMAC-SHA256 over the raw body."""
 
-import re
 from collections.abc import Mapping
 
 from msgspec.json import Decoder
 
-from stitcherd.sources.base import Source, WrongShape
+from stitcherd.sources.base import MISSING, Source, merge_faults, require_readable
 from stitcherd.sources.github_payload import (
     GithubEnvelope,
     GithubPayload,
     build_trigger,
-    require_fields,
+    hidden_names,
+    missing_fields,
     unnamed_trigger,
 )
 from stitcherd.sources.payload import FORM, JSON, decode_body, scrub
@@ -47,23 +47,24 @@ _EVENT_NAMES: Mapping[tuple[str, str | None], str] = {
     ("status", None): "check.completed",
 }
 
-_EVENT_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_EVENT_HEADER = "X-GitHub-Event"
 _payload_decoder = Decoder(GithubPayload)
 _envelope_decoder = Decoder(GithubEnvelope)
 
 
 def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False) -> Trigger:
     """Return the trigger of a GitHub delivery; see `Parse`."""
-    event = headers.get("X-GitHub-Event", "")
-    if not _EVENT_PATTERN.fullmatch(event):
-        raise WrongShape("X-GitHub-Event: expected the name of an event")
+    event = headers.get(_EVENT_HEADER, "")
     if event not in _REQUIRED_FIELDS:
-        envelope = decode_body(_envelope_decoder, body, form=form)
-        return unnamed_trigger(envelope, event, source=source, unusable="ping" if event == "ping" else None)
-    payload = decode_body(_payload_decoder, body, form=form)
-    require_fields(payload, _REQUIRED_FIELDS[event])
+        envelope = decode_body(_envelope_decoder, body, form=form).payload
+        trigger = unnamed_trigger(envelope, event, source=source, unusable="ping" if event == "ping" else None)
+        return trigger if event else require_readable(trigger, {_EVENT_HEADER: MISSING}, _EVENT_NAMES.values())
+    decoded = decode_body(_payload_decoder, body, form=form)
+    payload = decoded.payload
+    faults = merge_faults(decoded.faults, missing_fields(payload, _REQUIRED_FIELDS[event]))
     name = _EVENT_NAMES.get((event, payload.action))
-    return build_trigger(payload, event, name, source=source, bot=bot, assigned=[payload.assignee])
+    trigger = build_trigger(payload, event, name, source=source, bot=bot, assigned=[payload.assignee])
+    return require_readable(trigger, faults, hidden_names(_EVENT_NAMES, event, trigger.name, faults))
 
 
 SOURCE = Source(

@@ -4,21 +4,17 @@ Only the fields listed here are read; absent and null are the same. Documentatio
 payloads". Users, and the repositories of forks, are null once deleted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.models import Thread
-from stitcherd.sources.base import WrongShape
+from stitcherd.sources.base import MISSING
+from stitcherd.sources.fields import AccountId, Ref, RepositoryName, Sha, ThreadNumber, commit_id, event_text
 from stitcherd.sources.hidden_text import TITLE, ThreadTexts, quote_texts
+from stitcherd.sources.payload import BODY
 from stitcherd.sources.text import (
     COMMAND_EVENTS,
-    AccountId,
-    Login,
-    Ref,
-    RepositoryName,
-    Sha,
-    ThreadNumber,
     bot_text_reason,
     ids_by_account,
     parse_commands,
@@ -27,12 +23,15 @@ from stitcherd.sources.text import (
 )
 from stitcherd.sources.trigger import Trigger
 
+_ACTION = frozenset({BODY, "$.action"})
+_ISSUE_KIND = frozenset({BODY, "$.issue", "$.issue.pull_request", "$.is_pull"})
+
 
 class GithubUser(Struct, frozen=True):
     """An account: its login may be given up and taken by another account, its id may not."""
 
     id: AccountId | None = None
-    login: Login | None = None
+    login: str | None = None
 
 
 class GithubRepository(Struct, frozen=True):
@@ -123,7 +122,7 @@ def unnamed_trigger(payload: GithubEnvelope, event: str, *, source: str, unusabl
     """Return the trigger of an event that rails cannot refer to."""
     return Trigger(
         source=source,
-        event=event,
+        event=event_text(event),
         action=payload.action,
         unusable=unusable,
         sender=_account(source, payload.sender),
@@ -132,14 +131,28 @@ def unnamed_trigger(payload: GithubEnvelope, event: str, *, source: str, unusabl
     )
 
 
-def require_fields(payload: GithubPayload, fields: Iterable[str]) -> None:
-    """Raise WrongShape if one of the fields is missing, or is a thread without a number."""
+def missing_fields(payload: GithubPayload, fields: Iterable[str]) -> dict[str, str]:
+    """Return which of the fields are missing, or are threads without a number, as faults; and the repository's name."""
+    missing = {}
     for field in fields:
         value = getattr(payload, field)
         if value is None:
-            raise WrongShape(f"$.{field}: missing")
-        if isinstance(value, GithubThread) and value.number is UNSET:
-            raise WrongShape(f"$.{field}.number: missing")
+            missing[f"$.{field}"] = MISSING
+        elif isinstance(value, GithubThread) and value.number is UNSET:
+            missing[f"$.{field}.number"] = MISSING
+    if _repository_name(payload.repository) is None:
+        missing["$.repository.full_name"] = MISSING
+    return missing
+
+
+def hidden_names(
+    names: Mapping[tuple[str, str | None], str], event: str, name: str | None, faults: Mapping[str, str]
+) -> frozenset[str]:
+    """Return the names that an event may have besides its own: all in `names` if its action is malformed."""
+    hidden = {each for (of, _), each in names.items() if of == event and not _ACTION.isdisjoint(faults)}
+    if "issue.comment" in {name, *hidden} and not _ISSUE_KIND.isdisjoint(faults):
+        hidden.add("change.comment")
+    return frozenset(hidden)
 
 
 def build_trigger(
@@ -151,7 +164,7 @@ def build_trigger(
     bot: str | None,
     assigned: Iterable[GithubUser | None],
 ) -> Trigger:
-    """Return the trigger of an event.
+    """Return the trigger of an event, of what could be read.
 
     `name` is `issue.comment` also for a comment on a change; `assigned` are the assignees if this is an assignment.
     """
@@ -248,7 +261,6 @@ def _base_branch(payload: GithubPayload) -> str | None:
 
 def _head_sha(payload: GithubPayload) -> str | None:
     if payload.pull_request and payload.pull_request.head:
-        return payload.pull_request.head.sha
+        return commit_id(payload.pull_request.head.sha)
     run = payload.check_run or payload.check_suite or payload.workflow_run
-    sha = run.head_sha if run else payload.sha or payload.after
-    return sha if sha and sha.strip("0") else None  # zeros: the branch was deleted
+    return commit_id(run.head_sha if run else payload.sha or payload.after)

@@ -3,6 +3,7 @@
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from msgspec import UNSET
 from msgspec.json import Decoder
@@ -10,8 +11,10 @@ from msgspec.structs import replace
 
 from shared.models import Thread
 from stitcherd.sources import standard
-from stitcherd.sources.base import BadSignature, Source, WrongShape
+from stitcherd.sources.base import MISSING, BadSignature, Source, merge_faults, require_readable
+from stitcherd.sources.fields import commit_id, event_text
 from stitcherd.sources.gitlab_payload import (
+    NAMES_OF_KIND,
     GitlabAttributes,
     GitlabEnvelope,
     GitlabPayload,
@@ -23,7 +26,7 @@ from stitcherd.sources.gitlab_payload import (
     label_titles,
 )
 from stitcherd.sources.hidden_text import TITLE, quote_texts
-from stitcherd.sources.payload import JSON, decode_body, scrub
+from stitcherd.sources.payload import BODY, JSON, Decoded, decode_body, scrub
 from stitcherd.sources.signatures import delivery_id_reader
 from stitcherd.sources.text import (
     COMMAND_EVENTS,
@@ -41,16 +44,11 @@ _THREAD_FIELDS = {"Issue": "issue", "MergeRequest": "merge_request"}  # of a not
 TOKEN_HEADER = "X-Gitlab-Token"  # noqa: S105 (a header's name)
 CONFIDENTIAL_REASON = "confidential: none of its text may reach an agent"
 
-_REQUIRED_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "issue": ("object_attributes",),
-    "merge_request": ("object_attributes",),
-    "note": ("object_attributes",),
-    "pipeline": ("object_attributes",),
-    "build": (),
-    "push": (),
-    "tag_push": (),
-}
-_HOOK_PATTERN = re.compile(r"[A-Za-z][A-Za-z ]{0,99}")
+_ATTRIBUTED_KINDS = frozenset({"issue", "merge_request", "note", "pipeline"})
+_KIND_FIELDS = frozenset({BODY, "$.object_kind"})
+_ACTION_FIELDS = frozenset({"$.object_attributes", "$.object_attributes.action", "$.changes"})
+_HOOK_HEADER = "X-Gitlab-Event"
+_HOOK_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9 _-]{0,99}")
 _payload_decoder = Decoder(GitlabPayload)
 _envelope_decoder = Decoder(GitlabEnvelope)
 
@@ -73,32 +71,56 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], no
 
 def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False) -> Trigger:
     """Return the trigger of a GitLab delivery; see `Parse`. That of a confidential one has no text and no thread."""
-    hook = headers.get("X-Gitlab-Event", "")
-    if not _HOOK_PATTERN.fullmatch(hook):
-        raise WrongShape("X-Gitlab-Event: expected the name of an event")
-    envelope = decode_body(_envelope_decoder, body, form=form)
-    sender = envelope.user or GitlabUser(id=envelope.user_id, username=envelope.user_username)
-    account = qualified_account(source, sender.username)
+    hook = headers.get(_HOOK_HEADER, "")
+    of_hook = {} if _HOOK_PATTERN.fullmatch(hook) else {_HOOK_HEADER: "expected the name of an event"}
+    decoded = decode_body(_envelope_decoder, body, form=form)
+    envelope = decoded.payload
+    account = qualified_account(source, envelope.sender.username)
     trigger = Trigger(
         source=source,
-        event=envelope.object_kind,
+        event=event_text(envelope.kind or hook),
+        unusable=CONFIDENTIAL_REASON if _is_confidential(hook, envelope) else None,
         sender=account,
-        account_ids=ids_by_account([(account, sender.id)]),
-        repository=envelope.project.path_with_namespace if envelope.project else None,
+        account_ids=ids_by_account([(account, envelope.sender.id)]),
+        repository=envelope.project.path_with_namespace if envelope.project else envelope.path_with_namespace,
     )
-    required = _REQUIRED_FIELDS.get(envelope.object_kind)
-    if required is None:
-        return replace(trigger, unusable=CONFIDENTIAL_REASON) if _is_confidential(hook, envelope) else trigger
-    payload = decode_body(_payload_decoder, body, form=form)
-    for field in required:
-        if getattr(payload, field) is None:
-            raise WrongShape(f"$.{field}: missing")
+    if envelope.kind not in NAMES_OF_KIND:
+        hidden = () if _KIND_FIELDS.isdisjoint(decoded.faults) else chain.from_iterable(NAMES_OF_KIND.values())
+        return require_readable(trigger, decoded.faults, hidden)
+    return _parse_known_kind(trigger, decode_body(_payload_decoder, body, form=form), of_hook, bot)
+
+
+def _parse_known_kind(
+    trigger: Trigger, decoded: Decoded[GitlabPayload], of_hook: Mapping[str, str], bot: str | None
+) -> Trigger:
+    """Return the complete trigger of a kind of event that may have a name; raise WrongShape."""
+    payload = decoded.payload
     attributes = payload.object_attributes or GitlabAttributes()
-    trigger = replace(trigger, action=attributes.action)
     flags = (attributes.confidential, attributes.internal, payload.issue and payload.issue.confidential)
-    if any(flags) or _is_confidential(hook, envelope):
-        return replace(trigger, unusable=CONFIDENTIAL_REASON)
-    return _complete_trigger(replace(trigger, name=event_name(payload, attributes)), payload, attributes, bot)
+    unusable = CONFIDENTIAL_REASON if any(flags) else trigger.unusable
+    trigger = replace(trigger, action=attributes.action, unusable=unusable)
+    if unusable is not None:
+        return trigger
+    trigger = replace(trigger, name=event_name(payload, attributes))
+    trigger = _complete_trigger(trigger, payload, attributes, bot)
+    faults = {**of_hook, **merge_faults(decoded.faults, _missing_fields(payload, attributes))}
+    hidden = () if _ACTION_FIELDS.isdisjoint(faults) else NAMES_OF_KIND[payload.kind or ""]
+    return require_readable(trigger, faults, hidden)
+
+
+def _missing_fields(payload: GitlabPayload, attributes: GitlabAttributes) -> dict[str, str]:
+    """Return what the event of a payload needs and does not have, as faults."""
+    kind, thread = _find_thread(payload, attributes)
+    missing = {}
+    if payload.object_attributes is None and payload.kind in _ATTRIBUTED_KINDS:
+        missing["$.object_attributes"] = MISSING
+    if thread is None and kind in _THREAD_FIELDS.values():
+        missing[f"$.{kind}"] = MISSING
+    if thread is not None and thread.iid is UNSET:
+        missing[f"$.{'object_attributes' if thread is attributes else kind}.iid"] = MISSING
+    if payload.project is None or payload.project.path_with_namespace is None:
+        missing["$.project.path_with_namespace"] = MISSING
+    return missing
 
 
 def _is_confidential(hook: str, envelope: GitlabEnvelope) -> bool:
@@ -111,14 +133,11 @@ def _complete_trigger(
 ) -> Trigger:
     """Return the trigger with its thread, people, text and commit.
 
-    An author of whom the payload has only the id is written `source:#id`, which no rails can name. Raises WrongShape.
+    An author of whom the payload has only the id is written `source:#id`, which no rails can name.
     """
     kind, thread = _find_thread(payload, attributes)
     if thread is None:
-        sha = attributes.sha or payload.sha or payload.after
-        return replace(trigger, head_sha=sha if sha and sha.strip("0") else None)  # zeros: the branch was deleted
-    if thread.iid is UNSET:
-        raise WrongShape(f"$.{'object_attributes' if thread is attributes else kind}.iid: missing")
+        return replace(trigger, head_sha=commit_id(attributes.sha or payload.sha or payload.after))
     source, name = trigger.source, trigger.name
     accounts = _known_accounts(trigger, payload, attributes)
     thread_author = author = _account_of_id(source, thread.author_id, accounts)
@@ -133,13 +152,16 @@ def _complete_trigger(
             (author, "comment", attributes.note),
         )
     )
-    change = kind == "merge_request"
+    change, shown = kind == "merge_request", None
+    if thread.iid is not UNSET:
+        noun = "change" if change else "issue"
+        shown = Thread(noun, thread.iid, texts.title, safe_url(thread.url), thread_author)
     return replace(
         trigger,
         unusable=bot_text_reason(name, bot, trigger.sender, author),
         author=author,
         account_ids=_ids(trigger, (thread_author, author), accounts),
-        thread=Thread("change" if change else "issue", thread.iid, texts.title, safe_url(thread.url), thread_author),
+        thread=shown,
         labels=label_titles(payload.labels or thread.labels),
         assignees=_accounts(source, _assigned(name, payload)),
         reviewers=_accounts(source, _requested_reviewers(name, payload)),
@@ -148,20 +170,19 @@ def _complete_trigger(
         hidden=texts.hidden,
         from_fork=_from_fork(thread) if change else None,
         ref=thread.target_branch,
-        head_sha=thread.last_commit.id if thread.last_commit else None,
+        head_sha=commit_id(thread.last_commit.id) if thread.last_commit else None,
     )
 
 
 def _find_thread(payload: GitlabPayload, attributes: GitlabAttributes) -> tuple[str, GitlabThread | None]:
-    if payload.object_kind in {"issue", "merge_request"}:
-        return payload.object_kind, attributes
-    field = _THREAD_FIELDS.get(attributes.noteable_type or "") if payload.object_kind == "note" else None
+    """Return the thread of an event with the field that has it; a kind without one comes back as it is."""
+    kind = payload.kind or ""
+    if kind in {"issue", "merge_request"}:
+        return kind, attributes
+    field = _THREAD_FIELDS.get(attributes.noteable_type or "") if kind == "note" else None
     if field is None:
-        return payload.object_kind, None
-    thread = payload.issue if field == "issue" else payload.merge_request
-    if thread is None:
-        raise WrongShape(f"$.{field}: missing")
-    return field, thread
+        return kind, None
+    return field, payload.issue if field == "issue" else payload.merge_request
 
 
 def _known_accounts(
@@ -172,7 +193,7 @@ def _known_accounts(
     accounts: dict[int | None, str | None] = {
         user.id: qualified_account(trigger.source, user.username) for user in users if user and user.id is not None
     }
-    created = attributes.action == "open" or (payload.object_kind == "note" and is_new_note(attributes))
+    created = attributes.action == "open" or (payload.kind == "note" and is_new_note(attributes))
     if created and payload.user and payload.user.id is None:
         accounts.setdefault(attributes.author_id, trigger.sender)
     return accounts

@@ -4,15 +4,11 @@ Only the fields listed here are read; absent and null are the same. Documentatio
 Senders, assignees and reviewers come with their names, authors only with their ids.
 """
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Mapping
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
-from stitcherd.sources.text import Login, ProjectPath, Ref, Sha, ThreadNumber
-
-GitlabId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-EventKind = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,99}\Z")]
+from stitcherd.sources.fields import AccountId, ProjectPath, Ref, Sha, ThreadNumber
 
 _ENDED_STATUSES = frozenset({"success", "failed", "canceled", "skipped"})
 _CHANGE_ACTIONS = {
@@ -23,13 +19,26 @@ _CHANGE_ACTIONS = {
     "unapproval": "change.review",
 }
 _NOTE_NAMES = {"Issue": "issue.comment", "MergeRequest": "change.comment"}
+# The names that an event of a kind may have.
+NAMES_OF_KIND: Mapping[str, frozenset[str]] = {
+    "issue": frozenset({"issue.opened", "issue.assigned", "issue.labeled"}),
+    "merge_request": frozenset(
+        {*_CHANGE_ACTIONS.values(), "change.updated", "change.review_requested", "change.labeled"}
+    ),
+    "note": frozenset({"issue.comment", "change.comment", "change.review_comment"}),
+    "pipeline": frozenset({"check.completed"}),
+    "build": frozenset({"check.completed"}),
+    "push": frozenset({"push"}),
+    "tag_push": frozenset({"push"}),
+}
+_PUSH_KINDS = frozenset({"push", "tag_push"})
 
 
 class GitlabUser(Struct, frozen=True):
     """An account; old versions leave out its id."""
 
-    id: GitlabId | None = None
-    username: Login | None = None
+    id: AccountId | None = None
+    username: str | None = None
     re_requested: bool | None = None  # a reviewer whose review is requested again
 
 
@@ -58,11 +67,11 @@ class GitlabThread(Struct, frozen=True):
     title: str | None = None
     description: str | None = None
     url: str | None = None
-    author_id: GitlabId | None = None
+    author_id: AccountId | None = None
     labels: tuple[GitlabLabel | None, ...] | None = None
     confidential: bool | None = None
-    source_project_id: GitlabId | None = None
-    target_project_id: GitlabId | None = None
+    source_project_id: AccountId | None = None
+    target_project_id: AccountId | None = None
     target_branch: Ref | None = None
     last_commit: GitlabCommit | None = None
 
@@ -108,12 +117,26 @@ class GitlabChanges(Struct, frozen=True):
 class GitlabEnvelope(Struct, frozen=True):
     """The fields that any event may have."""
 
-    object_kind: EventKind
+    object_kind: str | None = None  # system hooks, and those about groups and members, have only an event name
+    event_name: str | None = None
     event_type: str | None = None
     user: GitlabUser | None = None
-    user_username: Login | None = None  # push events only
-    user_id: GitlabId | None = None
+    user_username: str | None = None
+    user_id: AccountId | None = None
     project: GitlabProject | None = None
+    path_with_namespace: ProjectPath | None = None  # of the project that a system hook is about
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of the event, as far as the body tells."""
+        return self.object_kind or self.event_name
+
+    @property
+    def sender(self) -> GitlabUser:
+        """Who caused the event; of members the user's name is that of the member."""
+        if self.user is not None:
+            return self.user
+        return GitlabUser(self.user_id, self.user_username) if self.kind in _PUSH_KINDS else GitlabUser()
 
 
 class GitlabPayload(GitlabEnvelope, frozen=True):
@@ -139,8 +162,8 @@ def event_name(payload: GitlabPayload, attributes: GitlabAttributes) -> str | No
     """
     if attributes.system:
         return None
-    status = attributes.status if payload.object_kind == "pipeline" else payload.build_status
-    match payload.object_kind:
+    status = attributes.status if payload.kind == "pipeline" else payload.build_status
+    match payload.kind:
         case "issue":
             name = _issue_name(payload.changes, attributes)
         case "merge_request":

@@ -1,17 +1,17 @@
 """Webhooks of Mosaic: a small JSON body, signed with HMAC-SHA256."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from msgspec.json import Decoder
 
 from shared.models import Thread
-from stitcherd.sources.base import Source, WrongShape
+from stitcherd.sources.base import MISSING, Source, merge_faults, require_readable
+from stitcherd.sources.fields import Account, Digits, RepositoryName, ThreadNumber
 from stitcherd.sources.hidden_text import TITLE, quote_texts
-from stitcherd.sources.payload import JSON, decode_body, scrub
+from stitcherd.sources.payload import BODY, JSON, decode_body, scrub
 from stitcherd.sources.signatures import delivery_id_reader, hmac_verifier
-from stitcherd.sources.text import Account, RepositoryName, ThreadNumber, is_bot, parse_commands, safe_url
+from stitcherd.sources.text import is_bot, parse_commands, safe_url
 from stitcherd.sources.trigger import Trigger
 
 EVENT = "mosaic"
@@ -36,53 +36,60 @@ class MosaicMetadata(Struct, frozen=True):
 class MosaicPayload(Struct, frozen=True, rename="camel"):
     """The body of a Mosaic webhook."""
 
-    issue_number: Annotated[str, Meta(pattern=r"\A[0-9]{1,19}\Z")] | ThreadNumber
-    repository: RepositoryName
-    action: str
+    issue_number: Digits | ThreadNumber | None = None
+    repository: RepositoryName | None = None
+    action: str | None = None
     comment: str | None = None
     metadata: MosaicMetadata | None = None
 
 
+_AUTHOR_FIELDS = frozenset({BODY, "$.metadata", "$.metadata.author"})
 _payload_decoder = Decoder(MosaicPayload)
 _NO_METADATA = MosaicMetadata()
 
 
 def parse(_headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str | None, form: bool = False) -> Trigger:
     """Return the trigger of a Mosaic delivery; see `Parse`."""
-    payload = decode_body(_payload_decoder, body, form=form)
-    number = int(payload.issue_number)
+    decoded = decode_body(_payload_decoder, body, form=form)
+    payload = decoded.payload
+    needed = {"issueNumber": payload.issue_number, "repository": payload.repository, "action": payload.action}
+    missing = {f"$.{field}": MISSING for field, value in needed.items() if value is None}
+    number = int(payload.issue_number or 0)
     if not 0 < number < 2**63:
-        raise WrongShape("$.issueNumber: expected a number from 1 to 9223372036854775807")
+        missing.setdefault("$.issueNumber", "expected a number from 1 to 9223372036854775807")
+    faults = merge_faults(decoded.faults, missing)
     metadata = payload.metadata or _NO_METADATA
-    author = _account(source, metadata.author)
-    name = _EVENT_NAMES.get(payload.action)
+    by_source = metadata.author is None and _AUTHOR_FIELDS.isdisjoint(faults)
+    author = source if by_source else _account(source, metadata.author)
+    name = _EVENT_NAMES.get(payload.action or "")
     own = name is not None and metadata.author is not None and is_bot(author, bot)
     title = metadata.title if isinstance(metadata.title, str) else None
     comment = payload.comment or ""
     texts = quote_texts(((author, TITLE, title), (author, "comment", comment)))
-    return Trigger(
+    thread = Thread(kind="issue", number=number, title=texts.title, url=safe_url(metadata.url), author=author)
+    trigger = Trigger(
         source=source,
         event=EVENT,
         action=payload.action,
         name=name,
         unusable=f"written by {bot} itself" if own else None,
         sender=author,
-        by_source=metadata.author is None,
+        by_source=by_source,
         author=author,
         repository=payload.repository,
-        thread=Thread(kind="issue", number=number, title=texts.title, url=safe_url(metadata.url), author=author),
+        thread=None if "$.issueNumber" in faults else thread,
         labels=metadata.labels or (),
         assignees=(f"{source}:{bot}",) if name == "issue.assigned" and bot else (),
         commands=parse_commands(comment, bot) if name == "issue.comment" else (),
         quotes=texts.quotes,
         hidden=texts.hidden,
     )
+    return require_readable(trigger, faults, _EVENT_NAMES.values() if payload.action is None else ())
 
 
-def _account(source: str, author: str | None) -> str:
-    if author is None:
-        return source  # the holder of the source's secret
-    return author if ":" in author else f"{source}:{author}"
+def _account(source: str, author: str | None) -> str | None:
+    """Return an account; a login without a source is one of this source."""
+    return author if author is None or ":" in author else f"{source}:{author}"
 
 
 SOURCE = Source(

@@ -1,15 +1,18 @@
 """Decoding of webhook bodies, JSON or form, and masking of the secrets in them."""
 
 import re
-from typing import TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import quote_plus, unquote_to_bytes
 
 import msgspec
+from msgspec import Struct
 
 from stitcherd.sources.base import NotJson, WrongShape
+from stitcherd.sources.fields import FORMS
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+BODY = "$"  # the field that is the whole body
 
 _FORM_FIELD = b"payload="
 _SECRET_KEYS = (b"secret", b"client_secret", b"webhook_secret", b"token", b"access_token", b"password")
@@ -19,26 +22,67 @@ _SECRET_VALUES = re.compile(
 )
 _MASK = rb'\1"***"'
 
+_FAULTS_MAX = 16  # fields that are removed one by one; then each goes with all that is beside it, so that it ends soon
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 Payload = TypeVar("Payload")
 
 
-def decode_body(decoder: msgspec.json.Decoder[Payload], body: bytes, *, form: bool) -> Payload:
+class Decoded(Struct, Generic[Payload], frozen=True):
+    """What could be read of a body, and by field (`$.issue.number`) what is wrong with the others."""
+
+    payload: Payload
+    faults: dict[str, str]
+
+
+def decode_body(decoder: msgspec.json.Decoder[Payload], body: bytes, *, form: bool) -> Decoded[Payload]:
     """Decode a JSON body, or the JSON in the `payload` field of a form.
 
+    A field of the wrong form is left out, and described in the faults: all fields of `Payload` must be optional.
     Raises NotJson or WrongShape, and nothing else, for any bytes.
     """
     text = read_form_payload(body) if form else body
     try:
         str(text, "utf-8")  # the decoder does not validate what it skips
-        return decoder.decode(text)
-    except msgspec.ValidationError as error:
-        raise WrongShape(_format_error(str(error))) from None
+        return _decode_readable(decoder, text)
     except UnicodeDecodeError as error:
         raise NotJson(f"the body is not UTF-8 (byte {error.start})") from None
     except msgspec.DecodeError as error:
         raise NotJson(f"the body is not JSON: {_uncapitalize(str(error))}") from None
     except RecursionError:
         raise NotJson("the body is not JSON that can be decoded: it is nested too deeply") from None
+
+
+def _decode_readable(decoder: msgspec.json.Decoder[Payload], text: bytes) -> Decoded[Payload]:
+    """Decode JSON without its malformed fields; each round removes one. Raises DecodeError."""
+    faults: dict[str, str] = {}
+    while True:
+        try:
+            return Decoded(decoder.decode(text), faults)
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at `")
+            field = where.rstrip("`") or BODY
+            faults[field] = _describe_fault(what)
+        names = field.partition("[")[0].split(".")[1:]  # a list goes with its malformed element
+        text = _without(text, names if len(faults) <= _FAULTS_MAX else names[:1]) if names else _without_all(text)
+
+
+def _without(text: bytes, names: list[str]) -> bytes:
+    """Return an object in JSON without the field at a path of names.
+
+    Of fields with the same name the last one counts: it need not be the malformed one, nor an object.
+    """
+    first, *rest = names
+    fields = _fields_decoder.decode(text)
+    value = fields.pop(first, None)
+    if rest and value is not None and bytes(value).lstrip().startswith(b"{"):
+        fields[first] = msgspec.Raw(_without(bytes(value), rest))
+    return msgspec.json.encode(fields)
+
+
+def _without_all(text: bytes) -> bytes:
+    msgspec.json.decode(text, type=msgspec.Raw)  # raises unless it is JSON
+    return b"{}"
 
 
 def read_form_payload(form: bytes) -> bytes:
@@ -77,9 +121,12 @@ def _mask_field(field: bytes) -> bytes:
     return encode_form(masked) if count else field
 
 
-def _format_error(message: str) -> str:
-    what, _, where = message.partition(" - at `")
-    return f"{where.rstrip('`') or '$'}: {_uncapitalize(what)}"
+def _describe_fault(message: str) -> str:
+    """Return what the decoder says of a field, with the words for a pattern in place of the pattern."""
+    wanted, found, pattern = message.partition(" matching regex ")
+    if found:
+        return f"expected {next(words for form, words in FORMS.items() if repr(form) == pattern)}"
+    return _uncapitalize(wanted)
 
 
 def _uncapitalize(message: str) -> str:

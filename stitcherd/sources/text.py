@@ -3,10 +3,8 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Annotated
 
-from msgspec import Meta
-
+from stitcherd.sources.fields import is_readable_login
 from stitcherd.sources.hidden_text import visible_text
 from stitcherd.sources.markdown import plain_lines
 from stitcherd.sources.trigger import Command
@@ -16,24 +14,14 @@ _MENTION_MAX = 40  # characters shown after a mention that is no command
 COMMAND_EVENTS = frozenset({"issue.comment", "change.comment", "change.review", "change.review_comment"})
 TEXT_EVENTS = COMMAND_EVENTS | {"issue.opened", "change.opened"}  # events that bring a new text
 
-_LOGIN = r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}(?:\[bot\])?"
-_PART = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.][A-Za-z0-9_.-]*"
 _DELETED_LOGIN = "ghost"  # GitHub, Gitea and GitLab show this account in place of a deleted one
-
-Login = Annotated[str, Meta(pattern=rf"\A{_LOGIN}\Z")]
-Account = Annotated[str, Meta(pattern=rf"\A(?:[a-z0-9][a-z0-9_-]{{0,99}}:)?{_LOGIN}\Z")]  # github:octocat, octocat
-RepositoryName = Annotated[str, Meta(pattern=rf"\A{_PART}/{_PART}\Z", max_length=255)]
-ProjectPath = Annotated[str, Meta(pattern=rf"\A{_PART}(?:/{_PART})+\Z", max_length=255)]  # GitLab nests groups
-AccountId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-ThreadNumber = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-# The rules of git-check-ref-format that matter on a command line or in a path.
-Ref = Annotated[str, Meta(pattern=r"\A(?!-)(?!.*\.\.)[^\x00-\x20\x7f~^:?*\[\\]{1,255}\Z")]
-Sha = Annotated[str, Meta(pattern=r"\A(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")]
 
 
 def qualified_account(source: str, login: str | None) -> str | None:
-    """Return `source:login`, or None if there is no login or the account was deleted."""
-    return f"{source}:{login}" if login and login.lower() != _DELETED_LOGIN else None
+    """Return `source:login`, or None if there is no login that can be read, or the account was deleted."""
+    if not login or login.lower() == _DELETED_LOGIN or not is_readable_login(login):
+        return None
+    return f"{source}:{login}"
 
 
 def ids_by_account(accounts: Iterable[tuple[str | None, int | None]]) -> dict[str, tuple[str, ...]]:

@@ -37,6 +37,7 @@ guards:
 """
 SOURCES = {"github": "hub", "gitea": "tea", "gitlab": "lab"}
 
+STRANGERS = {"assoc-lies-owner": "drive-by", "bot-sender": "renovate[bot]"}
 ALLOWED = (202, "allowed", "trigger word")
 IGNORED = (200, "ignored", "no trigger matches: ")
 EXPECTED: dict[str, tuple[int, str, str]] = {
@@ -88,8 +89,8 @@ def mutated(case: dict[str, Any], number: int) -> tuple[str, dict[str, str], byt
             here = here[int(part) if isinstance(here, list) else part]
         if pointer:
             here[last] = value
-    if case["id"] == "assoc-lies-owner":
-        body["sender"]["login"] = body["comment"]["user"]["login"] = "drive-by"
+    if case["id"] in STRANGERS:  # a command counts only if its sender wrote it
+        body["sender"]["login"] = body["comment"]["user"]["login"] = STRANGERS[case["id"]]
     if case["id"] == "redelivered":
         body["comment"]["body"] = "@mosaic fix please"
     raw = json.dumps(body).encode()

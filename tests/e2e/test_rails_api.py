@@ -81,7 +81,11 @@ def test_an_explanation_is_the_decision_and_stores_nothing(daemon: DaemonHarness
         ({"deliveryId": "00000000"}, 404, "no delivery"),
         ({"source": "nobody", "body": "{}"}, 404, "no source 'nobody'"),
         ({"source": "github", "headers": {"X-GitHub-Event": "push"}, "body": "{"}, 400, "not JSON"),
-        ({"source": "github", "headers": {"X-GitHub-Event": "push"}, "body": "{}"}, 422, "missing"),
+        (
+            {"source": "github", "headers": {"X-GitHub-Event": "issue_comment"}, "body": '{"action": "created"}'},
+            422,
+            "missing",
+        ),
         ({"source": "github", "body": "{}"}, 422, "X-GitHub-Event"),
         ({"source": "github", "body": "{}", "more": 1}, 422, "unknown field"),
     ],

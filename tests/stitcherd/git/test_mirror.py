@@ -46,6 +46,25 @@ async def test_an_empty_repository_is_said_to_be_empty(checkouts: Checkouts, tmp
         await checkouts.resolve(str(empty), "main")
 
 
+async def test_a_partial_clone_is_called_one_until_it_is_complete(
+    checkouts: Checkouts, origin: Path, tmp_path: Path
+) -> None:
+    partial = tmp_path / "partial"
+    git(origin, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--bare", "--filter=blob:none", f"file://{origin}", str(partial))
+    git(partial, "config", "remote.origin.url", "https://localhost:1/gone")  # whatever git would do to complete it
+    for clone in (str(partial), f"file://{partial}"):
+        with pytest.raises(
+            GitError, match=f"^{clone} is a partial clone, .* `git fetch --refetch --no-filter`"
+        ) as told:
+            await checkouts.fetch(clone)
+        assert "corruption" not in str(told.value)
+        assert "corruption" in told.value.output
+    git(partial, "fetch", "-q", "--refetch", "--no-filter", f"file://{origin}")
+    await checkouts.fetch(str(partial))
+    assert await checkouts.resolve(str(partial), "main") == git(origin, "rev-parse", "main")
+
+
 async def test_a_forced_push_and_a_branch_that_became_a_directory(checkouts: Checkouts, origin: Path) -> None:
     git(origin, "branch", "x")
     await checkouts.fetch(str(origin))

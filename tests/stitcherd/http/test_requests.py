@@ -89,6 +89,53 @@ async def test_an_invalid_repository_name_is_refused(api: HttpHarness, name: str
         assert status in {403, 422}
 
 
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ("pull_request", "no trigger wants pull_request/created"),
+        ("no-event_9", "no trigger wants no-event_9/created"),
+        ("../../etc", "no trigger wants ../../etc/created"),
+    ],
+)
+async def test_an_unwanted_event_is_recorded_whatever_it_lacks(api: HttpHarness, event: str, reason: str) -> None:
+    body = json.dumps({"action": "created", "pull_request": 5, "sender": {"login": "-x"}, "repository": []}).encode()
+    status, response = await send_webhook(api, "near", body, **{"X-GitHub-Event": event})
+    assert (status, response["verdict"], response["reason"]) == (200, "ignored", reason)
+    _, stored = await api.local.request("GET", f"/deliveries/{response['deliveryId']}")
+    assert (stored["event"], stored["sender"], stored["repository"]) == (event, None, None)
+
+
+async def test_a_malformed_name_is_described_in_words(api: HttpHarness) -> None:
+    _, problem = await send_webhook(api, "near", comment_body("@mosaic hello", repository="a/.."))
+    words = "owner/name, of letters, digits, dots, dashes and underscores"
+    assert problem["detail"] == f"$.repository.full_name: expected the name of a repository, {words}"
+    status, response = await send_webhook(api, "near", comment_body("@mosaic hello", repository="near-org/-dots"))
+    assert (status, response["verdict"]) == (200, "denied")
+    assert "near-org/-dots matches no [repositories] entry" in response["reason"]
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        ("/stitcher/webhook/near/", "/stitcher/webhook/near"),
+        ("//stitcher/webhook/near", "/stitcher/webhook/near"),
+        ("/stitcher//webhook///near//", "/stitcher/webhook/near"),
+        ("/stitcher/webhook/", "/stitcher/webhook"),
+        ("/runner-jobs/", "/runner-jobs"),
+        ("/stitcher/webhooks/near/", None),
+        ("//", None),
+        ("/nowhere", None),
+    ],
+)
+async def test_a_path_with_other_slashes_is_not_found_and_the_right_one_named(
+    api: HttpHarness, path: str, right: str | None
+) -> None:
+    for method in ("POST", "GET"):
+        status, problem = await api.public.request(method, path, data=b"{}", headers=signed_headers(b"{}"))
+        assert (status, problem["code"]) == (404, "not_found")
+        assert problem["hint"] == (f"write {right}, with these slashes and no others" if right else None)
+
+
 async def test_a_title_is_stored_as_its_readers_see_it(api: HttpHarness) -> None:
     document = json.loads(comment_body(f"@mosaic hello {ESCAPES}"))
     document["issue"] |= {"title": ESCAPES, "labels": [{"name": ESCAPES}], "html_url": f"https://x/{ESCAPES}"}

@@ -34,7 +34,7 @@ def edited(kind: str, name: str, edits: Mapping[str, Any]) -> Any:
 def read_github(name: str, body: Any = None, bot: str | None = "mosaic") -> Trigger:
     """Return the trigger of a stored delivery of GitHub, or of another body of the same event."""
     headers = CIMultiDict({"x-github-event": name.partition(".")[0]})
-    content = json.dumps(body or delivery("github", name)).encode()
+    content = json.dumps(delivery("github", name) if body is None else body).encode()
     return SOURCES["github"].parse(headers, content, source="work", bot=bot)
 
 

@@ -26,7 +26,7 @@ SHA = "ec26c3e57ca3a959ca5aad62de7213c562f8c821"
 
 def read(name: str, body: Any = None, bot: str | None = "mosaic", hook: str = "Some Hook") -> Trigger:
     headers = CIMultiDict({"x-gitlab-event": hook})
-    return GITLAB.parse(headers, json.dumps(body or delivery(name)).encode(), source="lab", bot=bot)
+    return GITLAB.parse(headers, json.dumps(delivery(name) if body is None else body).encode(), source="lab", bot=bot)
 
 
 def test_all_fields_of_a_note() -> None:
