@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType, field
 
-from shared.models import Decision, Delivery, JobEvent, RunnerJob, Status, Thread, Verdict, WireStruct
+from shared.models import Answer, Decision, Delivery, JobEvent, RunnerJob, Status, Thread, Verdict, WireStruct
 
 
 class RailsFault(WireStruct, frozen=True):
@@ -190,6 +190,13 @@ class DeliveryPage(WireStruct, frozen=True):
     """A page of deliveries, newest first."""
 
     items: tuple[Delivery, ...]
+    next: str | None
+
+
+class AnswerPage(WireStruct, frozen=True):
+    """A page of answers, newest first."""
+
+    items: tuple[Answer, ...]
     next: str | None
 
 

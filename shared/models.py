@@ -74,6 +74,15 @@ class CheckOutcome(StrEnum):
     UNREACHED = "unreached"
 
 
+class AnswerState(StrEnum):
+    """What has become of an answer."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
 class WireStruct(Struct, frozen=True, rename="camel"):
     """Base of everything sent over the API: frozen, camelCase; decoding ignores unknown fields."""
 
@@ -200,12 +209,28 @@ class PendingApproval(WireStruct, frozen=True):
     expires_at: str
 
 
+class JobAnswer(WireStruct, frozen=True):
+    """What a job has to say at a forge, and what became of it; `kind` is that of an Answer."""
+
+    kind: str
+    state: AnswerState
+    url: str | None
+    error: Failure | None
+
+
+class JobChange(WireStruct, frozen=True):
+    """The change (pull request or merge request) that was opened for a job's commit."""
+
+    number: int
+    url: str | None
+
+
 class RunnerJob(WireStruct, frozen=True):
     """A job; lists omit all fields from `prompt` on.
 
     `rails_revision` is the short name of the rails that it runs under, `rails_digest` the SHA-256 of their text.
     `held` is why a QUEUED job was not started when it was due: a limit, or a pause. `waiting` is the approval that a
-    PENDING job needs; responses to commands omit it.
+    PENDING job needs; responses to commands omit it. `answers` are those about the job, in the order of their creation.
     """
 
     id: str
@@ -243,6 +268,29 @@ class RunnerJob(WireStruct, frozen=True):
     steps: tuple[JobStep, ...] | UnsetType = UNSET
     events: tuple[JobEvent, ...] | UnsetType = UNSET
     decision: Decision | UnsetType | None = UNSET
+    change: JobChange | UnsetType | None = UNSET
+    answers: tuple[JobAnswer, ...] | UnsetType = UNSET
+
+
+class Answer(WireStruct, frozen=True):
+    """What is to be at a forge: a reaction, comment, status, check or change; `slot` says where in the repository.
+
+    `due_at` is when it is sent next, None unless it is pending; `tries` counts from when it became pending.
+    """
+
+    id: str
+    source: str
+    kind: str
+    repository: str
+    slot: str
+    job_id: str | None
+    delivery_id: str | None
+    state: AnswerState
+    url: str | None
+    tries: int
+    due_at: str | None
+    error: Failure | None
+    created_at: str
 
 
 class Delivery(WireStruct, frozen=True):

@@ -33,10 +33,11 @@ async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) 
 
 
 async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts) -> None:
-    """Remove events, bodies, logs and failed checkouts past their retention; checkouts also while space is short."""
+    """Remove what is past its retention: events, bodies, answers, logs, failed checkouts (these also without space)."""
     before = now_ms() - int(settings.retention.events * 1000)
     await _in_batches(store, retention.prune_events, before)
     await _in_batches(store, retention.prune_bodies, before)
+    await _in_batches(store, retention.prune_answers, before)
     await _in_batches(store, retention.prune_hits, now_ms() - DAY_MS)  # the longest window of a limit
     state = Path(settings.daemon.state_dir)
     for job_id in await _expired_jobs(store, state / "logs", before):

@@ -18,7 +18,7 @@ from shared.ids import now_ms, short_id
 from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread
 from stitcherd.errors import Refusal
 from stitcherd.policy import ApprovalRequest, JobLimit, with_uses
-from stitcherd.store import approvals, limits, rows
+from stitcherd.store import answers, approvals, limits, rows
 from stitcherd.store.decisions import add_decision, find_document
 from stitcherd.store.events import EVENT_SELECT, add_event, newest_event
 from stitcherd.store.limits import LimitsReached
@@ -177,12 +177,13 @@ async def get_job(db: aiosqlite.Connection, name: str, workspace: str | None) ->
 
 
 async def get_job_detail(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
-    """Return a job, named as for `get_job`, with its texts, steps, newest events and decision."""
+    """Return a job, named as for `get_job`, with its texts, steps, newest events, decision and answers."""
     row = await find_by_suffix(db, "jobs", name, workspace)
     texts = (await fetch_all(db, "SELECT * FROM job_texts WHERE job = ?", [row["key"]]))[0]
     steps = await fetch_all(db, "SELECT * FROM steps WHERE job = ? ORDER BY attempt, ordinal", [row["key"]])
     newest = f"{EVENT_SELECT} WHERE e.job = ? ORDER BY e.id DESC LIMIT ?"
     events = await fetch_all(db, newest, [row["key"], EVENTS_SHOWN])
+    answered, change = await answers.job_answers(db, row["id"])
     return structs.replace(
         rows.job(row),
         waiting=(await _pending_approvals(db, [row])).get(row["key"]),
@@ -192,6 +193,8 @@ async def get_job_detail(db: aiosqlite.Connection, name: str, workspace: str | N
         steps=tuple(rows.step(step, row["id"]) for step in steps),
         events=tuple(rows.event(event) for event in reversed(events)),
         decision=rows.decision(await find_document(db, row["decision"])),
+        change=change,
+        answers=answered,
     )
 
 

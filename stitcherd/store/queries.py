@@ -10,10 +10,12 @@ from shared.protocol import ID_SUFFIX_MIN
 from stitcherd.errors import Refusal
 from stitcherd.store import rows
 
+_NOUNS = {"jobs": "job", "deliveries": "delivery", "answers": "answer"}
+
 
 async def find_by_suffix(db: aiosqlite.Connection, table: str, name: str, workspace: str | None) -> sqlite3.Row:
     """Return the row of `table` whose id is `name` or ends with it; raise Refusal for none or several."""
-    noun = "job" if table == "jobs" else "delivery"
+    noun = _NOUNS[table]
     name = name.lower()
     ending = rows.reversed_suffix(name)
     where, values = conditions(("workspace", optional(workspace)))

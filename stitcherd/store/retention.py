@@ -1,4 +1,4 @@
-"""Deletes old events, bodies and hits in batches; never anything of an unfinished job."""
+"""Deletes old events, bodies, answers and hits in batches; never anything of an unfinished job."""
 
 import sqlite3
 from collections.abc import Collection
@@ -36,6 +36,16 @@ def prune_bodies(db: sqlite3.Connection, before: int) -> int:
         " JOIN deliveries d ON d.key = b.delivery LEFT JOIN jobs j ON j.id = d.job_id"
         " WHERE d.received_at < ? AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
         " ORDER BY b.delivery LIMIT ?)",
+        (before, RETENTION_BATCH),
+    ).rowcount
+
+
+def prune_answers(db: sqlite3.Connection, before: int) -> int:
+    """Delete a batch of answers whose last try or wish was before a time (ms), and return how many there were."""
+    return db.execute(
+        "DELETE FROM answers WHERE key IN (SELECT a.key FROM answers a LEFT JOIN jobs j ON j.id = a.job_id"
+        " WHERE a.state IN ('delivered', 'failed') AND a.pending_since < ?"
+        " AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED')) ORDER BY a.key LIMIT ?)",
         (before, RETENTION_BATCH),
     ).rowcount
 

@@ -7,6 +7,8 @@ import msgspec
 
 from shared.ids import branch_name, format_timestamp, revision_name
 from shared.models import (
+    Answer,
+    AnswerState,
     Decision,
     Delivery,
     Failure,
@@ -163,4 +165,24 @@ def delivery(found: sqlite3.Row) -> Delivery:
         thread=msgspec.json.decode(thread, type=Thread) if thread else None,
         headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
         verdict=Verdict(row["verdict"]),
+    )
+
+
+def answer(row: sqlite3.Row) -> Answer:
+    """Return an answer."""
+    state, error = AnswerState(row["state"]), row["error"]
+    return Answer(
+        id=row["id"],
+        source=row["source"],
+        kind=row["kind"],
+        repository=row["repository"],
+        slot=row["slot"],
+        job_id=row["job_id"],
+        delivery_id=row["delivery_id"],
+        state=state,
+        url=row["url"],
+        tries=row["tries"],
+        due_at=format_timestamp(row["due_at"]) if state is AnswerState.PENDING else None,
+        error=msgspec.json.decode(error, type=Failure) if error else None,
+        created_at=format_timestamp(row["created_at"]),
     )

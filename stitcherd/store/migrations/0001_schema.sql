@@ -236,6 +236,39 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_job ON events (job, id) WHERE job IS NOT NULL;
 
+CREATE TABLE answers (                       -- what is to be at a forge, one row for each thing, and what was sent of it
+  key           INTEGER PRIMARY KEY AUTOINCREMENT,
+  id            TEXT NOT NULL UNIQUE,
+  tail          TEXT NOT NULL,
+  workspace     TEXT NOT NULL,
+  source        TEXT NOT NULL,
+  repository    TEXT NOT NULL,
+  slot          TEXT NOT NULL,              -- comment:issue/479, reaction:comment/991/eyes, status:SHA/CONTEXT
+  kind          TEXT NOT NULL CHECK (kind IN ('reaction', 'comment', 'status', 'check', 'change')),
+  job_id        TEXT,                       -- the job and the delivery that it is about, the newest ones
+  delivery_id   TEXT,
+  desired       TEXT NOT NULL,              -- structured fields, not Markdown
+  generation    INTEGER NOT NULL DEFAULT 1, -- grows with each change of `desired`
+  sent          INTEGER NOT NULL DEFAULT 0, -- the generation that is at the forge
+  priority      INTEGER NOT NULL,           -- what is sent first when several are due, the highest
+  state         TEXT NOT NULL CHECK (state IN ('pending', 'sending', 'delivered', 'failed')),
+  remote_id     TEXT,                       -- the forge's id of it
+  url           TEXT,
+  tries         INTEGER NOT NULL DEFAULT 0, -- since it became pending
+  uncertain     INTEGER NOT NULL DEFAULT 0, -- 1: a try without a response may have created it
+  due_at        INTEGER NOT NULL,
+  pending_since INTEGER NOT NULL,
+  taken_at      INTEGER,                    -- when the last try began
+  sent_at       INTEGER,                    -- when the forge last accepted it
+  error         TEXT,
+  created_at    INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX answers_slot ON answers (source, repository COLLATE NOCASE, slot);
+CREATE INDEX answers_due ON answers (source, priority DESC, due_at) WHERE state = 'pending';
+CREATE INDEX answers_state ON answers (state, key);
+CREATE INDEX answers_job ON answers (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX answers_tail ON answers (tail);
+
 CREATE TABLE job_counts (
   workspace TEXT NOT NULL,
   status    TEXT NOT NULL,

@@ -1,0 +1,164 @@
+"""The outbox: which answer is sent next, and what became of it. Times are in milliseconds since 1970."""
+
+import sqlite3
+
+import aiosqlite
+from msgspec import Struct
+
+from shared.ids import format_timestamp, short_id
+from shared.models import Answer, AnswerState, Failure
+from stitcherd.errors import Refusal
+from stitcherd.store import rows
+from stitcherd.store.answers import EDIT_INTERVAL, error_code
+from stitcherd.store.events import add_event
+from stitcherd.store.queries import fetch_all
+
+_ACTOR = "stitcherd"
+
+
+class TakenAnswer(Struct, frozen=True, kw_only=True):
+    """An answer that is being sent; nobody else sends it.
+
+    `remote_id` is what the forge calls it, None until that is known. `uncertain`: an earlier try got no response, so
+    that it may be there nevertheless.
+    """
+
+    key: int
+    id: str
+    source: str
+    repository: str
+    slot: str
+    kind: str
+    job_id: str | None
+    delivery_id: str | None
+    desired: str
+    generation: int
+    remote_id: str | None
+    tries: int
+    uncertain: bool
+    pending_since: int
+    taken_at: int
+    created_at: int
+
+
+_TAKEN = TakenAnswer.__struct_fields__
+
+
+def take_answer(db: sqlite3.Connection, source: str, now: int) -> TakenAnswer | None:
+    """Begin to send the answer of a source that is due, the one with the highest priority first; None without any."""
+    row = db.execute(
+        "UPDATE answers SET state = 'sending', tries = tries + 1, taken_at = ? WHERE key ="
+        " (SELECT key FROM answers WHERE source = ? AND state = 'pending' AND due_at <= ?"
+        " ORDER BY priority DESC, due_at, key LIMIT 1) RETURNING *",
+        (now, source, now),
+    ).fetchone()
+    if row is None:
+        return None
+    values = {name: row[name] for name in _TAKEN}
+    return TakenAnswer(**values | {"uncertain": bool(row["uncertain"])})
+
+
+async def next_due(db: aiosqlite.Connection, source: str) -> int | None:
+    """Return when the next answer of a source is due, None if none is pending."""
+    found = await fetch_all(
+        db, "SELECT min(due_at) AS at FROM answers WHERE source = ? AND state = 'pending'", [source]
+    )
+    at: int | None = found[0]["at"]
+    return at
+
+
+def note_sent(db: sqlite3.Connection, taken: TakenAnswer, remote_id: str | None, url: str | None, now: int) -> None:
+    """Record that the forge has an answer as it was taken; if it has changed meanwhile, it is due again."""
+    row = db.execute("SELECT * FROM answers WHERE key = ? AND state = 'sending'", (taken.key,)).fetchone()
+    if row is None:
+        return
+    changed = row["generation"] > taken.generation
+    url = url or row["url"]
+    db.execute(
+        "UPDATE answers SET state = ?, sent = ?, remote_id = coalesce(?, remote_id), url = ?, uncertain = 0, tries = 0,"
+        " sent_at = ?, due_at = ?, pending_since = ?, error = NULL WHERE key = ?",
+        (
+            AnswerState.PENDING if changed else AnswerState.DELIVERED,
+            taken.generation,
+            remote_id,
+            url,
+            now,
+            now + EDIT_INTERVAL,
+            now,
+            taken.key,
+        ),
+    )
+    _add_event(db, row, "answer.sent", {"kind": row["kind"], "url": url}, now)
+
+
+def postpone(
+    db: sqlite3.Connection, taken: TakenAnswer, due_at: int, *, uncertain: bool = False, counted: bool = True
+) -> None:
+    """Let an answer wait until it is tried again; `uncertain` as in TakenAnswer, `counted`: it has used a try."""
+    db.execute(
+        "UPDATE answers SET state = 'pending', due_at = ?, uncertain = max(uncertain, ?), tries = tries - ?"
+        " WHERE key = ? AND state = 'sending'",
+        (due_at, uncertain, not counted, taken.key),
+    )
+
+
+def note_failed(db: sqlite3.Connection, taken: TakenAnswer, failure: Failure, now: int) -> None:
+    """Record that an answer will not be at the forge."""
+    row = db.execute(
+        "UPDATE answers SET state = 'failed', error = ? WHERE key = ? AND state = 'sending' RETURNING *",
+        (rows.encode(failure), taken.key),
+    ).fetchone()
+    if row is not None:
+        payload = {"kind": row["kind"], "code": failure.code, "detail": failure.detail}
+        _add_event(db, row, "answer.failed", payload, now)
+
+
+def recover_answers(db: sqlite3.Connection, delay: int) -> None:
+    """Let what an earlier daemon was sending when it ended be sent again, `delay` after that began."""
+    db.execute(
+        "UPDATE answers SET state = 'pending', uncertain = 1, due_at = taken_at + ? WHERE state = 'sending'", (delay,)
+    )
+
+
+def retry_answer(db: sqlite3.Connection, answer_id: str, now: int) -> Answer:
+    """Let a failed or pending answer be sent at once, as if it had not been tried; raises Refusal for any other."""
+    row = db.execute("SELECT * FROM answers WHERE id = ?", (answer_id,)).fetchone()
+    if row is None:
+        raise Refusal("not_found", f"there is no answer {answer_id!r}")
+    if row["state"] not in {AnswerState.FAILED, AnswerState.PENDING}:
+        hint = "only failed and pending answers can be sent again"
+        raise Refusal("conflict", f"answer {short_id(row['id'])} is {row['state']}", hint)
+    anew = row["state"] == AnswerState.FAILED and error_code(row) in {"deleted", "gone"}
+    row = db.execute(
+        "UPDATE answers SET state = 'pending', due_at = ?, pending_since = ?, tries = 0, error = NULL,"
+        " remote_id = CASE WHEN ? THEN NULL ELSE remote_id END, url = CASE WHEN ? THEN NULL ELSE url END"
+        " WHERE key = ? RETURNING *",
+        (now, now, anew, anew, row["key"]),
+    ).fetchone()
+    return rows.answer(row)
+
+
+def note_held(db: sqlite3.Connection, source: str, workspace: str, reason: str, until: int, now: int) -> None:
+    """Record that nothing can be sent for a source until then."""
+    payload = {"source": source, "reason": reason, "until": format_timestamp(until)}
+    add_event(db, "source.held", actor=_ACTOR, now=now, workspace=workspace, payload=payload)
+
+
+def note_resumed(db: sqlite3.Connection, source: str, workspace: str, now: int) -> None:
+    """Record that a source which was held can be used again."""
+    add_event(db, "source.resumed", actor=_ACTOR, now=now, workspace=workspace, payload={"source": source})
+
+
+def _add_event(db: sqlite3.Connection, row: sqlite3.Row, type_: str, payload: dict[str, str | None], now: int) -> None:
+    job = db.execute("SELECT key FROM jobs WHERE id = ?", (row["job_id"],)).fetchone()
+    about = {"answerId": row["id"], "source": row["source"], "repository": row["repository"], "slot": row["slot"]}
+    add_event(
+        db,
+        type_,
+        actor=_ACTOR,
+        now=now,
+        job=job["key"] if job else None,
+        delivery=row["delivery_id"],
+        workspace=row["workspace"],
+        payload=payload | about,
+    )
