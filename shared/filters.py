@@ -23,7 +23,12 @@ IS_VALUES = {
     "cancelling": "cancelled, but still running",
     "stuck": "running, without output for 15 minutes",
 }
-STATES = {**{status.lower(): status for status in Status}, "waiting": Status.PENDING}  # the last is what screens say
+CANCELLING = "CANCELLING"  # what screens call a running job that is to be cancelled
+STATES = {  # the names of statuses, and the words of the screens
+    **{status.lower(): status.value for status in Status},
+    "waiting": Status.PENDING.value,
+    "cancelling": CANCELLING,
+}
 KEYS: dict[str, tuple[str, ...]] = {  # with their values, where these are fixed
     "state": tuple(STATES),
     "type": (),
@@ -57,7 +62,7 @@ class FilterError(ValueError):
 class FilterTerm(Struct, frozen=True):
     """One term of a filter: matches any of the values, or if `negated` none of them.
 
-    States are spelled as in Status, ages as in `<2h`; TEXT_KEY has exactly one value.
+    States are spelled as in Status, or CANCELLING; ages as in `<2h`. TEXT_KEY has exactly one value.
     """
 
     key: str
@@ -150,7 +155,7 @@ def _parse_quoted(text: str, at: int) -> tuple[str, int]:
 
 def _parse_state(value: str, column: int) -> str:
     if value.lower() in STATES:
-        return STATES[value.lower()].value
+        return STATES[value.lower()]
     raise FilterError(column, f"unknown state {value!r}", _suggest(value, "state", "is", IS_VALUES))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from shared.filters import TEXT_KEY, Filter, FilterTerm, parse_age
+from shared.filters import CANCELLING, TEXT_KEY, Filter, FilterTerm, parse_age
 from shared.models import OPEN_STATUSES, Status
 
 STUCK_MS = 15 * 60_000  # without an event, after which a running job counts as stuck
@@ -15,7 +15,8 @@ CLOCK_TOLERANCE_MS = 3_600_000  # that the clock may have been set back, by whic
 COLUMN_OF = {"type": "type", "profile": "profile", "agent": "agent_task_id"}
 ENDED = tuple(status for status in Status if status not in OPEN_STATUSES)
 NEWEST_EVENT = "(SELECT e.at FROM events e WHERE e.job = jobs.key ORDER BY e.id DESC LIMIT 1)"
-IS: dict[str, tuple[tuple[Status, ...], str | None]] = {  # the statuses, and what must hold besides
+Condition = tuple[tuple[Status, ...], str | None]  # the statuses, and what must hold besides
+IS: dict[str, Condition] = {
     "waiting": ((Status.PENDING,), None),
     "open": (OPEN_STATUSES, None),
     "over": (ENDED, None),
@@ -72,7 +73,9 @@ def _by_column(plan: SearchPlan, term: FilterTerm, column: str) -> None:
 
 
 def _by_state(plan: SearchPlan, term: FilterTerm) -> None:
-    _only(plan, term, term.values)
+    _by_conditions(
+        plan, term, [IS["cancelling"] if value == CANCELLING else ((Status(value),), None) for value in term.values]
+    )
 
 
 def _only(plan: SearchPlan, term: FilterTerm, statuses: Collection[str]) -> None:
@@ -81,12 +84,15 @@ def _only(plan: SearchPlan, term: FilterTerm, statuses: Collection[str]) -> None
 
 
 def _by_is(plan: SearchPlan, term: FilterTerm) -> None:
-    matches = [IS[value] for value in term.values]
-    statuses = {status for each, _ in matches for status in each}
-    if not term.negated or all(also is None for _, also in matches):
+    _by_conditions(plan, term, [IS[value] for value in term.values])
+
+
+def _by_conditions(plan: SearchPlan, term: FilterTerm, choices: list[Condition]) -> None:
+    statuses = {status for each, _ in choices for status in each}
+    if not term.negated or all(also is None for _, also in choices):
         _only(plan, term, statuses)
-    if any(also is not None for _, also in matches):
-        _where(plan, term, [f"(jobs.status IN {plan.among(each)} AND {also or 1})" for each, also in matches])
+    if any(also is not None for _, also in choices):
+        _where(plan, term, [f"(jobs.status IN {plan.among(each)} AND {also or 1})" for each, also in choices])
 
 
 def _by_repository(plan: SearchPlan, term: FilterTerm) -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 import shared
 from shared import filters
 from shared.filters import TEXT_KEY, Filter, FilterError, FilterTerm, parse_filter
-from shared.models import Status
 
 ORDINARY = st.characters(exclude_categories=("Cs", "Cc"))
 TRICKY = st.sampled_from(list("\\\"\\,-: *%_'<>#/äß\u00a0"))
@@ -51,7 +50,7 @@ def _term(key: str, values: st.SearchStrategy[str], most: int = 3) -> st.SearchS
 
 TERM = st.one_of(
     *(_term(key, VALUE) for key in ("type", "repo", "profile", "agent", "gate")),
-    _term("state", st.sampled_from([status.value for status in Status])),
+    _term("state", st.sampled_from(sorted(set(filters.STATES.values())))),
     _term("is", st.sampled_from(filters.KEYS["is"])),
     _term("age", AGE.map(lambda age: parse_filter(f"age:{age}").terms[0].values[0])),
     _term(TEXT_KEY, VALUE, most=1),
@@ -83,6 +82,7 @@ def test_parse_and_format_a_filter_with_every_key() -> None:
         (" \t\n\u3000", ()),
         ("State:FaiLed,running,failed", (FilterTerm("state", ("FAILED", "RUNNING")),)),
         ("state:waiting", (FilterTerm("state", ("PENDING",)),)),
+        ("state:Cancelling,queued", (FilterTerm("state", ("CANCELLING", "QUEUED")),)),
         ('gate:"a, b",c', (FilterTerm("gate", ("a, b", "c")),)),
         ("one,two", (FilterTerm(TEXT_KEY, ("one,two",)),)),
         ('"type:fix"', (FilterTerm(TEXT_KEY, ("type:fix",)),)),

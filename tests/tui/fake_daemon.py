@@ -50,6 +50,12 @@ class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.jobs.insert(0, job)
         return job
 
+    def fill(self, number: int) -> None:
+        """Add jobs 1 to `number`, with each status in turn."""
+        statuses = ("COMPLETED", "FAILED", "RUNNING", "QUEUED", "CANCELLED", "PENDING")
+        for at in range(1, number + 1):
+            self.job(at, status=statuses[at % 6], tries={"used": 1, "max": 3})
+
     def commit_event(self, type_: str, job: Document | None = None, step: str | None = None, **payload: Any) -> None:
         """Append an event; the job must be in its new state already."""
         with self.changed:
@@ -62,6 +68,10 @@ class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         """Put other rails in force, with three changed rules."""
         before = self.rails["text"].replace("weaver", "tailor")
         self.rails |= {"before": "r-51bc0000", "changes": RAILS_CHANGES, "beforeText": before}
+
+    def reload_rails(self, before: str | None = "51bc0000") -> None:
+        """Tell of a valid rails file; `before` is the digest of the rails until then, None at the daemon's start."""
+        self.commit_event("rails.reloaded", digest="4f2a91c0", beforeDigest=before)
 
     def disconnect(self, *, unreachable: bool = True) -> None:
         """End every event stream, and by default answer nothing any more."""

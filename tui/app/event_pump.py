@@ -12,7 +12,7 @@ from shared import ids
 from shared.models import JobEvent
 from tui.client import api
 from tui.client.feed import ConnectionLost, EventBatch, FeedReader, Resumed, Snapshot
-from tui.screens.rails_text import RailsNotice, rejected_notice, reloaded_notice
+from tui.screens.rails_text import rejected_notice, reloaded_notice
 from tui.screens.session import (
     DAEMON_ERRORS,
     DaemonConnection,
@@ -123,12 +123,21 @@ class EventPump:
             return  # the banner shows that the connection is lost
         revision = f"rails {plain(state.revision)}" if state.revision else "no rails"
         session.rails_label = f"▲ {revision}" if state.error else revision
-        reloaded = event is not None and event.type == "rails.reloaded"
-        notice = rejected_notice(state) if state.error else reloaded_notice(state) if reloaded else None
-        if event is not None:
-            self._notify_if_hidden(notice)
+        if state.error:
+            session.set_notice(rejected_notice(state))
+            return
+        mended = session.notice is not None and session.notice.rejected
+        session.set_notice(None)
+        if event is None or not _are_new(event):
+            if mended and event is not None:
+                as_before = " as before" if event.payload.get("beforeDigest") else ""
+                session.notify(f"{state.path} is valid: {state.revision} in force{as_before}")
+            return
+        notice = reloaded_notice(state)
+        if len(self._app.screen_stack) > 1:  # only the first screen shows what is new
+            session.notify(notice.text)
         session.set_notice(notice)
-        if reloaded and state.text and not state.error:
+        if state.text:
             try:
                 reply = await session.call(api.simulate_rails, state.text, SIMULATED_DELIVERIES)
                 simulation = reply.value
@@ -136,7 +145,8 @@ class EventPump:
                 return
             session.set_notice(reloaded_notice(state, simulation))
 
-    def _notify_if_hidden(self, notice: RailsNotice | None) -> None:
-        """Notify users who are not on the first screen, which alone shows the notice."""
-        if notice and len(self._app.screen_stack) > 1:
-            self._session.notify(notice.text, error=notice.rejected)
+
+def _are_new(event: JobEvent) -> bool:
+    """Say whether other rails are in force since an event; at its start, the daemon does not know earlier ones."""
+    before = event.payload.get("beforeDigest")
+    return event.type == "rails.reloaded" and before is not None and before != event.payload.get("digest")

@@ -32,7 +32,7 @@ class JobAction(Struct, frozen=True):
     request: Callable[..., Reply[RunnerJob]]  # takes the client, the job's id and, if there is one, a reason
     allowed: tuple[Status, ...]
     effect: str
-    in_bulk: bool = False  # whether it can be done to all jobs that match a filter
+    every: str = ""  # the filter for every job it can be done to; empty if it is not done to all that match a filter
 
 
 CANCEL = JobAction(
@@ -40,14 +40,14 @@ CANCEL = JobAction(
     api.cancel_job,
     OPEN_STATUSES,
     "Running jobs are stopped with all their processes; waiting ones never start.",
-    in_bulk=True,
+    every="is:open",
 )
 RETRY = JobAction(
     "retry",
     api.retry_job,
     (Status.FAILED, Status.CANCELLED),
     "A new attempt starts from a fresh checkout, under the first decision.",
-    in_bulk=True,
+    every="state:failed,cancelled",
 )
 APPROVE = JobAction(
     "approve",
@@ -91,7 +91,11 @@ async def run_action(session: Session, action: JobAction, jobs: Sequence[RunnerJ
 
 
 async def run_bulk_action(session: Session, action: JobAction, q: str) -> None:
-    """Do an action to every job that matches a filter, after confirmation; the daemon decides which jobs those are."""
+    """Do an action to every job that matches a filter, after confirmation; the daemon decides which jobs those are.
+
+    Without a filter these are all that the action can be done to: the daemon takes no empty one.
+    """
+    q = q or action.every
     try:
         found = await session.call(_send_bulk, action, q, dry_run=True)
         if not any(item.ok for item in found.items):
@@ -197,7 +201,7 @@ def _next_step(job: RunnerJob, sandbox: str | None) -> str:
 def _bulk_question(action: JobAction, q: str, found: BulkResult) -> tuple[str, list[StyledLine]]:
     """Return the title and the lines of the question before an action on every job that matches a filter."""
     fit = sum(item.ok for item in found.items)
-    lines: list[StyledLine] = [[("every job that matches  ", "dim"), (plain(q) or "anything", "accent")]]
+    lines: list[StyledLine] = [[("every job that matches  ", "dim"), (plain(q), "accent")]]
     if fit < found.matched:
         lines.append([(f"{counted(found.matched - fit, 'job')} more match, and stay as they are", "dim")])
     return f"{action.verb.capitalize()} {counted(fit, 'job')}?", [*lines, [], [(action.effect, "dim")]]

@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 from shared.ids import format_timestamp
 from tui.client.http import DaemonUnreachable
+from tui.screens.rails_text import RailsNotice
 from tui.screens.session import DaemonConnection, Session, SessionChanged
 from tui.text.plain import plain
 from tui.text.times import time_of_day
@@ -23,7 +24,10 @@ RIGHT_HINTS = {"question_mark", "q"}  # keys whose hints stand at the right end
 
 
 class BaseScreen(Screen[None]):
-    """A body between title and key hints; while the connection is lost, the body is dimmed and dated."""
+    """A body between title and key hints; while the connection is lost, the body is dimmed and dated.
+
+    Why the newest text of the rails is not in force is shown on every screen.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back")]
 
@@ -37,6 +41,7 @@ class BaseScreen(Screen[None]):
         """Stack title, banner, body and hints."""
         yield Bar(id="title")
         yield Bar(id="banner")
+        yield Bar(id="notice")
         yield from self.body()
         yield Bar(id="hints")
         yield Static("stitcher needs a terminal of at least {} by {} cells".format(*MIN_SIZE), id="small")
@@ -67,13 +72,19 @@ class BaseScreen(Screen[None]):
         self.set_class(width < 80 or height < 20, "-tiny")
         self.call_after_refresh(self.show_hints)
 
+    @property
+    def notice(self) -> RailsNotice | None:
+        """What is to be known about the rails on this screen."""
+        notice = self.session.notice
+        return notice if notice is not None and notice.rejected else None
+
     @on(SessionChanged)
     def session_changed(self) -> None:
         """Show the state of the session."""
         self.show_session()
 
     def show_session(self) -> None:
-        """Draw title and banner."""
+        """Draw title, banner and notice."""
         self.show_title()
         connection = self.session.connection
         banner = self.query_one("#banner", Bar)
@@ -81,6 +92,10 @@ class BaseScreen(Screen[None]):
         banner.display = lost
         if lost:
             banner.show([(_lost_text(connection, self.session.clock()), "reverse yellow", "")])
+        notice, bar = self.notice, self.query_one("#notice", Bar)
+        bar.display = notice is not None
+        if notice is not None:
+            bar.show(*notice.bar)
         for lines in self.query(LineView):
             lines.fade(faded=lost and connection.meta is not None)
 

@@ -12,8 +12,8 @@ from tui.text.jobs import location
 from tui.text.plain import plain, single_line
 from tui.widgets import pages
 from tui.widgets.bar import Bar, BarSegment
-from tui.widgets.lines import TextView
 from tui.widgets.paint import StyledLine
+from tui.widgets.text_view import TextView
 
 PAGES = ("Why", "Body", "Headers")
 _BODY_PAGE = 2

@@ -10,8 +10,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from tui.widgets.lines import TextView
 from tui.widgets.paint import StyledLine, to_content
+from tui.widgets.text_view import TextView
 
 
 class ConfirmDialog(ModalScreen[bool]):

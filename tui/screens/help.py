@@ -10,8 +10,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
 
 from tui.screens.base import key_name
-from tui.widgets.lines import LineView, TextView
+from tui.widgets.lines import LineView
 from tui.widgets.paint import StyledLine
+from tui.widgets.text_view import TextView
 
 _SCROLLING = {(each.action, each.description) for each in LineView.BINDINGS if isinstance(each, Binding)}
 

@@ -25,10 +25,12 @@ from tui.widgets import log_text, pages
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.events import EventList
 from tui.widgets.job_row import PAGE_TITLES
-from tui.widgets.lines import RowView, TextView
+from tui.widgets.lines import RowView
 from tui.widgets.log import LogView
-from tui.widgets.searchable import LogPanel, SearchablePage, focus_target
+from tui.widgets.log_panel import LogPanel
+from tui.widgets.searchable import SearchablePage, focus_target
 from tui.widgets.step_tree import NAME_CELLS, TIME_CELLS, StepTree, timeline_axis
+from tui.widgets.text_view import TextView
 
 LOG, EVENTS, DIFF, WHY, _PROMPT, RAW, _RESULT = range(1, 8)
 
@@ -140,15 +142,23 @@ class JobBody(Container):
         right: BarSegment = ("", "dim", "")
         shown = self.shown
         if isinstance(shown, LogPanel):
-            right = (f"{shown.note or shown.log_view.position} ", "yellow" if shown.note else "dim", "")
+            place = " · ".join(filter(None, (shown.match, shown.log_view.position)))
+            right = (f"{shown.note or place} ", "yellow" if shown.note else "dim", "")
         elif shown is self.events:
-            right = (f"{shown.count:,} of {shown.total:,} events ", "dim", "")
+            events = f"{shown.count:,} of {shown.total:,} events"
+            right = (f"{' · '.join(filter(None, (shown.note, events)))} ", "dim", "")
             left.append((f"  only: {plain(shown.filter)}" if shown.filter else "", "accent", ""))
+        elif isinstance(shown, TextView):
+            right = (f"{shown.note} ", "dim", "")
         if self.page == LOG and (step := self.steps.step):
             tried = f" (try {step.try_})" if step.try_ else ""
             left = [(f" LOG  {plain(step.name)}{tried}", "dim", "")]
             left.append((f"  exit {step.exit_code}" if step.exit_code else "", "red", ""))
-            if step.completed_at is None and self.step_log.log_view.following and not self.step_log.note:
+            if (
+                step.completed_at is None
+                and self.step_log.log_view.following
+                and not (shown.note or self.step_log.match)
+            ):
                 right = ("following ", "dim", "")
         self.query_one("#position", Bar).show(left, [right])
 
@@ -178,6 +188,7 @@ class JobBody(Container):
         self.page = page
         self._display_page()
         self.text.jump(0)
+        self.text.end_search()
         if page_focused:
             focus_target(self.shown).focus()
         self._load_pages()

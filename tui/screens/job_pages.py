@@ -16,8 +16,8 @@ from tui.screens.session import DAEMON_ERRORS
 from tui.text import diffs
 from tui.text.times import time_of_day
 from tui.widgets.events import EventList
+from tui.widgets.log_panel import LogPanel
 from tui.widgets.log_text import LogTimes
-from tui.widgets.searchable import LogPanel
 
 EVENTS_MAX = 20_000  # events that are requested
 

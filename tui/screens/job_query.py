@@ -64,6 +64,12 @@ class JobQuery(Struct, frozen=True):
         states = ",".join(status.lower() for status in self.tab.statuses)
         return " ".join(filter(None, (f"state:{states}" * bool(states), self.tab.filter, self.filter)))
 
+    def numbers(self, counts: dict[str, int]) -> dict[Status, int] | None:
+        """Return how many jobs match, by status, of the `counts` of all jobs; None for a query with a filter."""
+        if self.filter or self.tab.filter or not counts:
+            return None
+        return {status: counts.get(status.lower(), 0) for status in self.tab.statuses or Status}
+
     def why_empty(self, counts: dict[str, int]) -> str:
         """Return why no jobs are listed; `counts` are the numbers of all jobs by status."""
         total = sum(counts.values())

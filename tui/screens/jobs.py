@@ -10,8 +10,9 @@ from textual.binding import Binding, BindingType
 from tui.screens.base import BaseScreen
 from tui.screens.job_query import JobQuery
 from tui.screens.jobs_pane import JobsPane
+from tui.screens.rails_text import RailsNotice
 from tui.screens.session import EventsReceived, Session, SnapshotReceived
-from tui.widgets.bar import Bar, BarSegment, status_load
+from tui.widgets.bar import BarSegment, status_load
 from tui.widgets.lines import RowView
 
 AGE_SECONDS = 15  # between two updates of the ages of jobs that have ended
@@ -31,8 +32,7 @@ class JobsScreen(BaseScreen):
         self._ticks = 0
 
     def body(self) -> ComposeResult:
-        """Stack the notice and the jobs."""
-        yield Bar(id="notice")
+        """Show the jobs."""
         yield JobsPane(self.session)
 
     def title_segments(self) -> list[BarSegment]:
@@ -45,6 +45,11 @@ class JobsScreen(BaseScreen):
         used = sum(cell_len(text) for text, _, _ in [*self.title_segments(), connection, *others]) + 2
         load = status_load(self.session.status, self.session.clock(), self.size.width - used)
         return [connection, *load, *others]
+
+    @property
+    def notice(self) -> RailsNotice | None:
+        """What is to be known about the rails: what is new too."""
+        return self.session.notice
 
     @property
     def pane(self) -> JobsPane:
@@ -85,12 +90,8 @@ class JobsScreen(BaseScreen):
         self.show_hints()
 
     def show_session(self) -> None:
-        """Show the notice too, and request what is missing once the daemon is back."""
+        """Request what is missing once the daemon is back."""
         super().show_session()
-        notice, bar = self.session.notice, self.query_one("#notice", Bar)
-        bar.display = notice is not None
-        if notice is not None:
-            bar.show(*notice.bar)
         if self._started:
             self._load()
             self.pane.redraw()

@@ -10,12 +10,13 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from shared.api import JobPage
-from shared.models import OPEN_STATUSES, RunnerJob
+from shared.models import OPEN_STATUSES, RunnerJob, Status
 from tui.screens.actions import (
     APPROVE,
     CANCEL,
     JOB_ACTIONS,
     RETRY,
+    JobAction,
     applicable,
     export_jobs,
     run_action,
@@ -29,11 +30,12 @@ from tui.widgets.job_row import job_line, placeholder_line
 from tui.widgets.lines import RowView
 from tui.widgets.paint import StyledLine
 
-ALL_SELECTED = "all that match selected · c cancel · r retry   "
-
 
 class JobList(RowView):
-    """The rows of a board; a cursor on the newest job stays on the newest. `filter` is what all its jobs match."""
+    """The rows of a board; a cursor on the newest job stays on the newest.
+
+    `filter` is what all its jobs match, and `counts` are the numbers of those by status, where they are known.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark"),
@@ -52,6 +54,7 @@ class JobList(RowView):
         super().__init__(id=id)
         self.board = SortedBoard()
         self.filter = ""
+        self.counts: dict[Status, int] | None = None
         self.marked: dict[str, None] = {}
         self.all_selected = False  # also the jobs that are not loaded
         self.new_above = 0  # rows that were added at the top while the cursor was further down
@@ -90,7 +93,7 @@ class JobList(RowView):
         job = self.board.job(at)
         if job is None:
             return placeholder_line(job_id)
-        marked, activity = job_id in self.marked, self.board.activity(job_id)
+        marked, activity = self.all_selected or job_id in self.marked, self.board.activity(job_id)
         return job_line(job, activity, cells, self._session.clock(), marked=marked, without=self.hidden_columns)
 
     def tick(self, *, ages: bool) -> None:
@@ -152,13 +155,18 @@ class JobList(RowView):
         """Offer only what can be done; the help dims the rest."""
         if action == "act":
             job_action = JOB_ACTIONS[str(parameters[0])]
-            possible = job_action.in_bulk if self.all_selected else bool(applicable(job_action, self.selected))
-            return possible or None
+            if self.all_selected:
+                return (bool(job_action.every) and self.number_for(job_action) != 0) or None
+            return bool(applicable(job_action, self.selected)) or None
         if action == "range":
             return bool(self.marked) or None
         if action in {"why", "copy", "mark", "open", "export", "all"}:
             return self.count > 0 or None
         return True
+
+    def number_for(self, action: JobAction) -> int | None:
+        """Return how many of all jobs are in a state that an action can be done to; None if that is not known."""
+        return None if self.counts is None else sum(self.counts.get(status, 0) for status in action.allowed)
 
     def action_act(self, verb: str) -> None:
         """Cancel, retry, approve or deny the selected jobs, after confirmation."""
@@ -181,6 +189,7 @@ class JobList(RowView):
     def action_all(self) -> None:
         """Select every job that matches tab and filter, or no longer."""
         self.all_selected = not self.all_selected
+        self.refresh()
         self.post_message(self.Moved())
 
     def action_range(self) -> None:
@@ -211,7 +220,15 @@ def selection_segments(jobs: JobList, total: int, order: str) -> list[BarSegment
     """Return what is selected, what is new above, how many of `total` jobs are listed, and in which order."""
     segments: list[BarSegment] = []
     if jobs.all_selected:
-        segments.append((ALL_SELECTED, "accent", ""))
+        known = {action: jobs.number_for(action) for action in (CANCEL, RETRY)}
+        hints = [
+            f"{action.verb[0]} {action.verb}{'' if number is None else f' {number:,}'}"
+            for action, number in known.items()
+            if number != 0
+        ]
+        number = sum(jobs.counts.values()) if jobs.counts is not None else jobs.count
+        more = "+" if jobs.counts is None and jobs.board.more else ""
+        segments.append((" · ".join([f"all {number:,}{more} selected", *hints]) + "   ", "accent", ""))
     elif jobs.marked:
         selected = jobs.selected
         hints = [

@@ -90,6 +90,7 @@ class JobsPane(Vertical):
         if self.jobs.board.loaded:
             self._last_good = self.job_query
         self._counts = self.jobs.board.counts or self._counts
+        self.jobs.counts = self.job_query.numbers(self._counts)
         self._query_bar.draw(self.jobs, self.job_query, all_tabs(self._views), self._counts, self._order.name)
         empty = self.query_one("#empty", Bar)
         empty.display = self.jobs.board.loaded and not self.jobs.count

@@ -16,7 +16,7 @@ from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, Snapshot
 from tui.screens.simulation import simulate_file
 from tui.text.plain import plain
 from tui.widgets.bar import Bar, BarSegment
-from tui.widgets.lines import TextView
+from tui.widgets.text_view import TextView
 
 PAGES = ("Text", "Changes")
 
@@ -48,6 +48,11 @@ class RailsScreen(BaseScreen):
     def title_segments(self) -> list[BarSegment]:
         """Return the way back, and the name of the screen."""
         return [breadcrumb("Jobs"), ("rails", "bold", "")]
+
+    @property
+    def notice(self) -> None:
+        """Nothing: the error is shown with its line."""
+        return
 
     def on_mount(self) -> None:
         """Request the rails."""

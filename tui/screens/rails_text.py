@@ -32,8 +32,10 @@ class RailsNotice(Struct, frozen=True):
     @property
     def bar(self) -> tuple[list[BarSegment], list[BarSegment]]:
         """The left and the right part of a bar."""
-        see: list[BarSegment] = [("m to see ", "accent", "screen.simulate")] if self.has_changes else []
-        return [(f" {self.text}", "red" if self.rejected else "green", "app.open('rails')")], see
+        hints: list[BarSegment] = [("m to see  ", "accent", "screen.simulate")] if self.has_changes else []
+        if not self.rejected:
+            hints.append(("esc hides this ", "accent", "screen.dismiss_notice"))
+        return [(f" {self.text}", "red" if self.rejected else "green", "app.open('rails')")], hints
 
 
 def rejected_notice(state: RailsState) -> RailsNotice | None:

@@ -29,8 +29,9 @@ from tui.text.simulation import (
 )
 from tui.widgets import pages
 from tui.widgets.bar import Bar, BarSegment
-from tui.widgets.lines import RowView, TextView
+from tui.widgets.lines import RowView
 from tui.widgets.paint import StyledLine, wrap_line
+from tui.widgets.text_view import TextView
 
 FAULT_CELLS = 54  # of a line in the report of faults
 SIMULATION_HELP = "The latest deliveries are decided again under it; nothing is stored, and nothing runs."

@@ -11,12 +11,12 @@ from tui.client import api
 from tui.client.http import DaemonClient
 from tui.client.stream import open_stream
 from tui.screens.base import BaseScreen, breadcrumb
-from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
+from tui.screens.session import DAEMON_ERRORS, EventsReceived, SnapshotReceived
 from tui.text.plain import plain
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.events import EventList
-from tui.widgets.inputs import FindBar
 from tui.widgets.lines import RowView
+from tui.widgets.searchable import SearchablePages
 
 HISTORY = 300  # events from before the screen was opened
 
@@ -26,25 +26,13 @@ class TailScreen(BaseScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "pause"),
-        Binding("f", "follow", "follow"),
-        Binding("slash", "type('find')", "find", priority=True),
-        Binding("ampersand", "type('filter')", "filter", priority=True),
-        Binding("n", "again(0)", "next", show=False),
-        Binding("N", "again(1)", "previous", show=False),
         Binding("w", "why", "why", show=False),
     ]
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._pattern = ""
-        self._typing = ""
-        self._note = ""
 
     def body(self) -> ComposeResult:
         """Stack the line of state and the events."""
         yield Bar(id="state")
-        yield EventList(id="events")
-        yield FindBar(id="typing")
+        yield SearchablePages(EventList(id="events", classes="page"))
 
     def title_segments(self) -> list[BarSegment]:
         """Return the way back, and the name of the screen."""
@@ -80,12 +68,12 @@ class TailScreen(BaseScreen):
         self.events.add(message.events)
         self._draw()
 
+    @on(SearchablePages.Searched)
     @on(RowView.Moved)
     def _draw(self) -> None:
         """Draw the line of state."""
         events = self.events
-        last = events.cursor >= events.count - 1
-        state = "‖ paused" if events.paused else "following" if last else "scrolled up: f follows"
+        state = "‖ paused" if events.paused else "following" if events.following else "scrolled up: f follows"
         segments: list[BarSegment] = [(f" {state}", "yellow" if events.paused else "dim", "")]
         if events.held:
             segments.append((f"  +{events.held:,} new", "green", "screen.pause"))
@@ -93,8 +81,8 @@ class TailScreen(BaseScreen):
             segments.append((f"  only: {plain(events.filter)}", "accent", ""))
         if not events.count:
             segments.append(("  no event matches" if events.filter else "  no events yet: jobs make them", "dim", ""))
-        if self._note:
-            segments.append((f"  {self._note}", "yellow", ""))
+        if events.note:
+            segments.append((f"  {events.note}", "yellow", ""))
         hidden = f"{events.count:,} of {events.total:,}" if events.filter else f"{events.count:,} events"
         self.query_one("#state", Bar).show(segments, [(f"{hidden} ", "dim", "")])
 
@@ -105,49 +93,9 @@ class TailScreen(BaseScreen):
         if event and event.job_id:
             self.session.open("job", event.job_id)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's way)
-        """Leave the keys of an input to it."""
-        return action != "type" or self.focused is self.events
-
     def action_pause(self) -> None:
         """Pause, or continue."""
         self.events.toggle_pause()
-        self._draw()
-
-    def action_follow(self) -> None:
-        """Go to the newest event, and stay there."""
-        if self.events.paused:
-            self.events.toggle_pause()
-        self.events.action_last()
-
-    def action_type(self, what: str) -> None:
-        """Type what to find, or what to show alone."""
-        self._typing = what
-        field = self.query_one(FindBar)
-        field.placeholder = what
-        self.open_input(field, self._pattern if what == "find" else self.events.filter)
-
-    @on(FindBar.Submitted)
-    def submitted(self, message: FindBar.Submitted) -> None:
-        """Find the text, or show only the events that hold it."""
-        self._leave()
-        if self._typing == "filter":
-            self.events.set_filter(message.value)
-        else:
-            self._pattern = message.value
-            self.action_again(1)
-        self._draw()
-
-    @on(FindBar.Left)
-    def _leave(self) -> None:
-        self.close_input(self.query_one(FindBar), self.events)
-
-    def action_again(self, backward: int) -> None:
-        """Find the same text further on."""
-        found = bool(self._pattern) and self.events.find(self._pattern, backward=bool(backward))
-        self._note = (
-            "" if found or not self._pattern else f"{plain(self._pattern)} is not {'above' if backward else 'below'}"
-        )
         self._draw()
 
     def action_why(self) -> None:

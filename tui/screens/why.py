@@ -18,7 +18,7 @@ from tui.text.jobs import location
 from tui.text.plain import plain, single_line
 from tui.widgets import pages
 from tui.widgets.bar import BarSegment
-from tui.widgets.lines import TextView
+from tui.widgets.text_view import TextView
 
 
 class WhyScreen(BaseScreen):

@@ -1,10 +1,13 @@
 """A list of events as they arrive: it keeps the newest, and follows them while the cursor is on the last one."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
+from operator import attrgetter
 
 from shared.models import JobEvent
 from tui.text.events import event_line
 from tui.widgets.lines import RowView
+from tui.widgets.matches import match_note, next_match
 from tui.widgets.paint import StyledLine, highlight
 
 MAX_EVENTS = 20_000
@@ -13,10 +16,12 @@ MAX_EVENTS = 20_000
 class EventList(RowView):
     """A list of events that can be paused, filtered and searched; while paused, new events are only counted."""
 
-    def __init__(self, *, id: str | None = None, with_job: bool = True) -> None:  # noqa: A002 (Textual's own name)
+    def __init__(self, *, id: str | None = None, with_job: bool = True, classes: str = "") -> None:  # noqa: A002 (Textual's own name)
         super().__init__(id=id)
+        self.add_class(*classes.split())
         self._with_job = with_job
         self._pattern = ""
+        self.note = ""  # what the last search found
         self.paused = False
         self.filter = ""
         self._all: list[JobEvent] = []
@@ -39,6 +44,11 @@ class EventList(RowView):
         return len(self._all)
 
     @property
+    def following(self) -> bool:
+        """Whether the cursor is on the newest event, and stays there."""
+        return self.cursor >= self.count - 1
+
+    @property
     def event(self) -> JobEvent | None:
         """The event under the cursor."""
         return self._shown[self.cursor] if self._shown else None
@@ -56,7 +66,7 @@ class EventList(RowView):
         last = self._all[-1].id if self._all else 0
         new = [event for event in events if event.id > last]
         self._all += new
-        follows = self.cursor >= self.count - 1
+        follows = self.following
         self._shown += new if not self.filter else [event for event in new if self._matches(event)]
         dropped = self._drop_oldest()
         if follows:
@@ -91,23 +101,36 @@ class EventList(RowView):
             self.add(held)
 
     def set_filter(self, text: str) -> None:
-        """Show only the events whose line contains a text, ignoring case; all of them if it is empty."""
-        self.filter = text.lower()
+        """Show only the events whose line contains a text, ignoring case; all of them if it is empty.
+
+        The cursor stays on its event or, if that is hidden, goes to the next one; if it was on the newest, it stays so.
+        """
+        selected = None if self.following else self.event
+        self.filter, self.note = text.lower(), ""
         self._shown = [event for event in self._all if self._matches(event)] if text else list(self._all)
-        self.cursor = max(self.count - 1, 0)
+        self.cursor = bisect_left(self._shown, selected.id, key=attrgetter("id")) if selected else self.count
         self.recount()
-        self.jump(self.count)
+        if self.following:
+            self.jump(self.count)
+        else:
+            self.reveal()
         self.post_message(self.Moved(self))
 
     def find(self, text: str, *, backward: bool) -> bool:
         """Select the next event whose line contains a text, ignoring case; return False if there is none."""
         self._pattern = text.lower()
         self.refresh()
-        rows = range(self.cursor - 1, -1, -1) if backward else range(self.cursor + 1, self.count)
-        at = next((row for row in rows if self._pattern in self._text(self._shown[row])), None)
+        matches = [row for row, event in enumerate(self._shown) if self._pattern in self._text(event)]
+        at = next_match(matches, self.cursor, backward=backward)
         if at is not None:
             self.move(at)
+        self.note = match_note(text, matches, at, backward=backward)
         return at is not None
+
+    def move(self, row: int) -> None:
+        """Set the cursor, which is no longer on what was found."""
+        self.note = ""
+        super().move(row)
 
     def _matches(self, event: JobEvent) -> bool:
         return self.filter in self._text(event)

@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.widgets.paint import Palette, StyledLine, highlight
+from tui.widgets.paint import Palette, StyledLine
 
 WHEEL_LINES = 3
 
@@ -140,46 +140,6 @@ class LineView(ScrollView, can_focus=True):
         event.stop()
         event.prevent_default()
         self.jump(self.scroll_offset.y - WHEEL_LINES)
-
-
-class TextView(LineView):
-    """A view of a fixed list of lines, with a search."""
-
-    def __init__(self, lines: list[StyledLine] | None = None, *, id: str | None = None) -> None:  # noqa: A002 (Textual's own name)
-        super().__init__(id=id)
-        self._lines: list[StyledLine] = lines or []
-        self._pattern = ""
-
-    @property
-    def count(self) -> int:
-        """The number of lines."""
-        return len(self._lines)
-
-    def draw(self, at: int, cells: int) -> StyledLine:  # noqa: ARG002 (lines are not wrapped here)
-        """Return one line, with the matches of the search highlighted."""
-        return highlight(self._lines[at], self._pattern)
-
-    def show(self, lines: list[StyledLine]) -> None:
-        """Replace the lines."""
-        self._lines = lines
-        self.recount()
-
-    @property
-    def text(self) -> list[str]:
-        """The text of the lines, without styles."""
-        return ["".join(text for text, _ in line) for line in self._lines]
-
-    def find(self, pattern: str, *, backward: bool) -> bool:
-        """Highlight a text, ignoring case, and scroll to its next line; return False if there is none."""
-        self._pattern = pattern.lower()
-        self.refresh()
-        top = self.scroll_offset.y
-        rows = range(top - 1, -1, -1) if backward else range(top + 1, self.count)
-        text = self.text
-        at = next((row for row in rows if self._pattern in text[row].lower()), None)
-        if at is not None:
-            self.jump(at)
-        return at is not None or any(self._pattern in line.lower() for line in text[top : top + self.size.height])
 
 
 class RowView(LineView):

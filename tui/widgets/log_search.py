@@ -35,6 +35,42 @@ def search_log(read: ReadRange, pattern: bytes, start: int, *, backward: bool) -
             return None
 
 
+class MatchCounter:
+    """The offsets of all occurrences of `pattern`, in lower case, in a text that may grow, read up to byte `at`."""
+
+    def __init__(self, pattern: bytes) -> None:
+        self.pattern = pattern
+        self.offsets: list[int] = []
+        self.at = 0
+        self._size: int | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether there are more than are kept."""
+        return len(self.offsets) >= MAX_MATCHES
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to read at present."""
+        return self.full or (self._size is not None and self.at + len(self.pattern) > self._size)
+
+    @property
+    def next_range(self) -> str:
+        """The range to read next; ranges overlap, so that each occurrence is in one of them as a whole."""
+        return f"{self.at}-{self.at + SCAN + len(self.pattern) - 2}"
+
+    def feed(self, data: bytes, size: int) -> None:
+        """Search what was read, of a text of `size` bytes; a text that became shorter is taken as a new one."""
+        self._size = size
+        if size < self.at:
+            self.at, self.offsets = 0, []
+            return
+        lower, at = data.lower(), -1
+        while (at := lower.find(self.pattern, at + 1)) >= 0 and not self.full:
+            self.offsets.append(self.at + at)
+        self.at += max(len(data) - len(self.pattern) + 1, 0)
+
+
 class LineFilter:
     """The lines of a text that contain `pattern`, in lower case, as far as it has been read: up to byte `at`."""
 

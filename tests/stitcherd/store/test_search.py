@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from shared.filters import TEXT_KEY, Filter, FilterTerm, parse_age, parse_filter
+from shared.filters import CANCELLING, TEXT_KEY, Filter, FilterTerm, parse_age, parse_filter
 from shared.models import OPEN_STATUSES, Status
 from stitcherd.store import search, search_plan
 from stitcherd.store.migrate import migrate
@@ -55,7 +55,9 @@ def _holds(row: Row, term: FilterTerm) -> bool:
 def _is(row: Row, key: str, value: str) -> bool:
     columns = row.columns
     found: bool
-    if key in COLUMNS:
+    if (key, value) == ("state", CANCELLING):
+        found = _is(row, "is", "cancelling")
+    elif key in COLUMNS:
         found = columns[COLUMNS[key]] == value
     elif key == "repo":
         pattern = "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", value))
@@ -186,7 +188,7 @@ def _terms(key: str, values: tuple[str, ...], most: int = 3) -> st.SearchStrateg
 
 NAMES = tuple(name for name in REPOSITORIES if name)
 TERM = st.one_of(
-    _terms("state", tuple(Status)),
+    _terms("state", (*Status, CANCELLING)),
     _terms("type", (*TYPES, "none")),
     _terms("repo", (*NAMES, "OCTO-ORG/web", "octo-org/*", "*/x_y", "*", "acme/%", "none/*", "none/x")),
     _terms("profile", ("weaver", "reader", "none")),

@@ -20,7 +20,7 @@ from tui.screens.dispatch import DispatchScreen
 from tui.screens.job import JobScreen
 from tui.screens.tail import TailScreen
 from tui.widgets.bar import BarSegment
-from tui.widgets.lines import TextView
+from tui.widgets.text_view import TextView
 
 
 class NotesScreen(BaseScreen):

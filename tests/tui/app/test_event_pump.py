@@ -1,20 +1,12 @@
 """What the feed changes without a key being pressed: connection, status, notices."""
 
 import pytest
-from textual.pilot import Pilot
 
 from tests.tui.documents import Document
 from tests.tui.fake_daemon import FakeDaemon
-from tests.tui.screens.screen import MakeApp, screen_text, stitcher_app, wait_for_text, wait_until
+from tests.tui.screens.screen import MakeApp, job_list, screen_text, stitcher_app, wait_for_text, wait_until
 from tui.screens.jobs import JobsScreen
-from tui.screens.jobs_list import JobList
 from tui.screens.simulation import SimulationScreen
-
-
-def _jobs(pilot: Pilot[None]) -> JobList:
-    found = pilot.app.screen_stack[0].query_one(JobList)
-    assert isinstance(found, JobList)
-    return found
 
 
 async def test_a_lost_connection_is_shown_until_it_is_back(daemon: FakeDaemon, make_app: MakeApp) -> None:
@@ -25,13 +17,13 @@ async def test_a_lost_connection_is_shown_until_it_is_back(daemon: FakeDaemon, m
         await wait_for_text(pilot, "daemon not reachable for 00:00")
         assert "▶ running" in screen_text(pilot.app)
         assert "○ lost" in screen_text(pilot.app)
-        assert _jobs(pilot).faded
+        assert job_list(pilot).faded
         job["status"] = "COMPLETED"
         daemon.commit_event("job.completed", job)
         daemon.unreachable = False
         await wait_for_text(pilot, "✓ completed")
         assert "not reachable" not in screen_text(pilot.app)
-        assert not _jobs(pilot).faded
+        assert not job_list(pilot).faded
 
 
 async def test_no_daemon_at_start(daemon: FakeDaemon, make_app: MakeApp) -> None:
@@ -95,12 +87,12 @@ async def test_a_reload_shows_what_it_changes(
     simulation: Document,
     make_app: MakeApp,
 ) -> None:
-    async with make_app().run_test(size=(160, 40)) as pilot:
+    async with make_app().run_test(size=(180, 40)) as pilot:
         await wait_for_text(pilot, "rails r-4f2a91c0")
         daemon.change_rails()
-        daemon.commit_event("rails.reloaded", revision="r-4f2a91c0")
+        daemon.reload_rails()
         notice = "rails r-51bc0000 → r-4f2a91c0 in force · 3 rules changed · of the last 1,000 deliveries: 3 now denied"
-        await wait_for_text(pilot, notice, "1 newly allowed")
+        await wait_for_text(pilot, notice, "1 newly allowed", "m to see  esc hides this")
         body = next(body for path, body in daemon.requests if path == "POST /rails/simulate")
         assert body == {"text": daemon.rails["text"], "limit": 1000}
         await pilot.press("m")
@@ -117,7 +109,7 @@ async def test_a_reload_is_notified_on_other_screens(daemon: FakeDaemon, make_ap
         await pilot.press("t")
         await wait_for_text(pilot, "no events yet")
         daemon.change_rails()
-        daemon.commit_event("rails.reloaded")
+        daemon.reload_rails()
         await wait_for_text(pilot, "3 rules changed")
 
 
@@ -130,5 +122,30 @@ async def test_a_rejected_file_is_shown_until_it_is_fixed(daemon: FakeDaemon, ma
         await pilot.press("escape")
         assert "no such key" in screen_text(pilot.app)
         daemon.rails["error"] = None
-        daemon.commit_event("rails.reloaded")
+        daemon.reload_rails()
         await wait_for_text(pilot, "in force", absent="no such key")
+
+
+@pytest.mark.parametrize("key", ["t", "D", "enter", "w"])
+async def test_a_rejected_file_is_shown_on_every_screen(daemon: FakeDaemon, make_app: MakeApp, key: str) -> None:
+    daemon.job(1)
+    async with make_app().run_test(size=(120, 40)) as pilot:
+        await wait_for_text(pilot, "api#1")
+        await pilot.press(key)
+        await wait_until(pilot, lambda: not isinstance(pilot.app.screen, JobsScreen))
+        daemon.rails["error"] = {"line": 3, "column": 1, "message": "no such key", "at": "x"}
+        daemon.commit_event("rails.rejected", line=3)
+        await wait_for_text(pilot, "▲ rails.yaml:3:1 no such key · kept r-4f2a91c0")
+
+
+@pytest.mark.parametrize(("before", "said"), [("4f2a91c0", "in force as before"), (None, "in force")])
+async def test_rails_that_stay_as_they_are_are_no_news(
+    daemon: FakeDaemon, make_app: MakeApp, before: str | None, said: str
+) -> None:
+    daemon.rails["error"] = {"line": 3, "column": 1, "message": "no such key", "at": "x"}
+    async with make_app().run_test(size=(120, 40), notifications=True) as pilot:
+        await wait_for_text(pilot, "no such key")
+        daemon.rails["error"] = None
+        daemon.reload_rails(before)
+        await wait_for_text(pilot, f"rails.yaml is valid: r-4f2a91c0 {said}", absent="no such key")
+        assert "esc hides this" not in screen_text(pilot.app)

@@ -8,6 +8,7 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from tui.app.app import StitcherApp
+from tui.screens.jobs_list import JobList
 
 WAIT_SECONDS = 60.0  # far more than anything takes: the machine may be busy with other tests
 
@@ -44,6 +45,20 @@ async def wait_for_text(pilot: Pilot[None], *texts: str, absent: str | None = No
         return all(text in screen for text in texts) and (absent is None or absent not in screen)
 
     await wait_until(pilot, condition)
+
+
+async def sort_by_age(pilot: Pilot[None]) -> None:
+    """Select the order in which the newest jobs stand first."""
+    await wait_for_text(pilot, "↑running")
+    await pilot.press("s")
+    await wait_for_text(pilot, "↑newest")
+
+
+def job_list(pilot: Pilot[None]) -> JobList:
+    """Return the list of jobs, also while another screen covers it."""
+    found = pilot.app.screen_stack[0].query_one(JobList)
+    assert isinstance(found, JobList)
+    return found
 
 
 def stitcher_app(pilot: Pilot[None]) -> StitcherApp:

@@ -13,7 +13,7 @@ from tests.tui.documents import Document
 from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
 from tui.screens.job import JobScreen
-from tui.widgets.searchable import LogPanel
+from tui.widgets.log_panel import LogPanel
 
 DIFF = b"""\
  pages.py | 2 +-
@@ -89,8 +89,14 @@ async def test_the_diff_is_coloured_and_its_control_characters_have_no_effect(jo
         assert len({removed, added, _style(pilot.app, "1 file changed")}) == 3
         await pilot.press("ampersand", *"return", "enter")
         await wait_for_text(pilot, "2 lines with return", absent="@@ -4")
-        await pilot.press("slash", *"SIZE", "enter")
+        await pilot.press("escape")
         await wait_for_text(pilot, "@@ -4")
+        await pilot.press("slash", *"RETURN", "enter")
+        await wait_for_text(pilot, "1 of 2")
+        await pilot.press("n")
+        await wait_for_text(pilot, "2 of 2")
+        await pilot.press("n")
+        await wait_for_text(pilot, "return is not below")
 
 
 async def test_an_attempt_without_a_diff(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:

@@ -2,36 +2,14 @@
 
 from functools import partial
 
-import pytest
 from textual.pilot import Pilot
 
 from tests.tui.fake_daemon import FakeDaemon
-from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
-from tui.screens.dialogs import ConfirmDialog
-from tui.screens.jobs import JobsScreen
-from tui.screens.jobs_list import JobList
-
-
-def _jobs(pilot: Pilot[None]) -> JobList:
-    found = pilot.app.screen_stack[0].query_one(JobList)
-    assert isinstance(found, JobList)
-    return found
-
-
-def _fill(daemon: FakeDaemon, number: int) -> None:
-    statuses = ("COMPLETED", "FAILED", "RUNNING", "QUEUED", "CANCELLED", "PENDING")
-    for at in range(1, number + 1):
-        daemon.job(at, status=statuses[at % 6], tries={"used": 1, "max": 3})
-
-
-async def _sort_by_age(pilot: Pilot[None]) -> None:
-    await wait_for_text(pilot, "↑running")
-    await pilot.press("s")
-    await wait_for_text(pilot, "↑newest")
+from tests.tui.screens.screen import MakeApp, job_list, screen_text, sort_by_age, wait_for_text, wait_until
 
 
 async def test_the_first_page_is_there(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 12)
+    daemon.fill(12)
     async with make_app().run_test(size=(120, 40)) as pilot:
         await wait_for_text(pilot, "octo-org/api#12")
         text = screen_text(pilot.app)
@@ -54,63 +32,63 @@ async def test_a_row_changes_with_its_event_and_not_before(daemon: FakeDaemon, m
 
 
 async def test_new_jobs_do_not_move_the_visible_rows(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 100)
+    daemon.fill(100)
     async with make_app().run_test(size=(120, 20)) as pilot:
-        await _sort_by_age(pilot)
-        await wait_until(pilot, lambda: _jobs(pilot).count == 100)
+        await sort_by_age(pilot)
+        await wait_until(pilot, lambda: job_list(pilot).count == 100)
         await pilot.press("pagedown", "pagedown", "down")
-        before = _jobs(pilot).current_id
+        before = job_list(pilot).current_id
         top = screen_text(pilot.app).splitlines()[5]
         for number in range(101, 106):
             daemon.commit_event("job.created", daemon.job(number))
         await wait_for_text(pilot, "+5 new")
-        assert _jobs(pilot).current_id == before
+        assert job_list(pilot).current_id == before
         assert screen_text(pilot.app).splitlines()[5] == top
         await pilot.press("home")
         await wait_until(pilot, lambda: "new" not in screen_text(pilot.app).splitlines()[2].replace("↑newest", ""))
-        assert _jobs(pilot).current_id == daemon.jobs[0]["id"]
+        assert job_list(pilot).current_id == daemon.jobs[0]["id"]
 
 
 async def test_new_jobs_appear_at_the_top(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 3)
+    daemon.fill(3)
     async with make_app().run_test(size=(120, 20)) as pilot:
-        await _sort_by_age(pilot)
-        await wait_until(pilot, lambda: _jobs(pilot).count == 3)
+        await sort_by_age(pilot)
+        await wait_until(pilot, lambda: job_list(pilot).count == 3)
         daemon.commit_event("job.created", daemon.job(77))
         await wait_until(pilot, lambda: "octo-org/api#77" in screen_text(pilot.app).splitlines()[5])
-        assert _jobs(pilot).cursor == 0
+        assert job_list(pilot).cursor == 0
 
 
 def _has_jobs(pilot: Pilot[None], count: int) -> bool:
-    return _jobs(pilot).count == count
+    return job_list(pilot).count == count
 
 
 async def test_further_pages_are_requested_while_scrolling(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 900)
+    daemon.fill(900)
     async with make_app().run_test(size=(120, 40)) as pilot:
-        await _sort_by_age(pilot)
+        await sort_by_age(pilot)
         await wait_until(pilot, partial(_has_jobs, pilot, 200))
         for known in (400, 600, 800, 900):
             await pilot.press("end")
             await wait_until(pilot, partial(_has_jobs, pilot, known))
         await pilot.press("end")
-        assert _jobs(pilot).current_id == daemon.jobs[-1]["id"]
+        assert job_list(pilot).current_id == daemon.jobs[-1]["id"]
         assert len([path for path, _ in daemon.requests if "before=" in path]) == 4
 
 
 async def test_tabs(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 12)
+    daemon.fill(12)
     async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_until(pilot, lambda: _jobs(pilot).count == 12)
+        await wait_until(pilot, lambda: job_list(pilot).count == 12)
         await pilot.press("4")
-        await wait_until(pilot, lambda: _jobs(pilot).count == 2)
+        await wait_until(pilot, lambda: job_list(pilot).count == 2)
         assert screen_text(pilot.app).count("✗ failed") == 2
         failed = daemon.jobs[0]
         failed["status"] = "FAILED"
         daemon.commit_event("job.failed", failed)
-        await wait_until(pilot, lambda: _jobs(pilot).count == 3)
+        await wait_until(pilot, lambda: job_list(pilot).count == 3)
         await pilot.press("escape")
-        await wait_until(pilot, lambda: _jobs(pilot).count == 12)
+        await wait_until(pilot, lambda: job_list(pilot).count == 12)
 
 
 async def test_a_job_leaves_a_tab_it_no_longer_matches(daemon: FakeDaemon, make_app: MakeApp) -> None:
@@ -124,23 +102,23 @@ async def test_a_job_leaves_a_tab_it_no_longer_matches(daemon: FakeDaemon, make_
 
 
 async def test_the_daemon_filters(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 12)
+    daemon.fill(12)
     async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_until(pilot, lambda: _jobs(pilot).count == 12)
+        await wait_until(pilot, lambda: job_list(pilot).count == 12)
         await pilot.press("slash", *"api#1", "enter")
-        await wait_until(pilot, lambda: _jobs(pilot).count == 4)
+        await wait_until(pilot, lambda: job_list(pilot).count == 4)
         assert any("q=api%231" in path for path, _ in daemon.requests)
         assert "/ api#1" in screen_text(pilot.app)
         await pilot.press("slash", *"999", "enter")
         await wait_for_text(pilot, "the filter hides all 12 jobs; esc shows them")
         await pilot.press("escape")
-        await wait_until(pilot, lambda: _jobs(pilot).count == 12)
+        await wait_until(pilot, lambda: job_list(pilot).count == 12)
 
 
 async def test_the_error_in_a_filter_is_shown_below_its_place(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 3)
+    daemon.fill(3)
     async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_until(pilot, lambda: _jobs(pilot).count == 3)
+        await wait_until(pilot, lambda: job_list(pilot).count == 3)
         await pilot.press("slash", *"stat:x", "enter")
         await wait_for_text(pilot, "did you mean state?")
         lines = screen_text(pilot.app).splitlines()
@@ -148,113 +126,17 @@ async def test_the_error_in_a_filter_is_shown_below_its_place(daemon: FakeDaemon
         assert lines[at].index("▲") == lines[at - 1].index("stat:x")
         daemon.commit_event("job.started", daemon.jobs[0])
         await pilot.press("escape")
-        await wait_until(pilot, lambda: _jobs(pilot).count == 3 and "did you mean" not in screen_text(pilot.app))
+        await wait_until(pilot, lambda: job_list(pilot).count == 3 and "did you mean" not in screen_text(pilot.app))
 
 
 async def test_escape_keeps_the_filter(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 3)
+    daemon.fill(3)
     async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_until(pilot, lambda: _jobs(pilot).count == 3)
+        await wait_until(pilot, lambda: job_list(pilot).count == 3)
         await pilot.press("slash", *"api", "escape")
         await wait_for_text(pilot, "/ no filter")
         await pilot.press("j")
-        assert _jobs(pilot).cursor == 1
-
-
-async def test_only_y_confirms_a_cancel(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    job = daemon.job(9, status="RUNNING")
-    async with make_app().run_test(size=(120, 20), notifications=True) as pilot:
-        await wait_for_text(pilot, "▶ running")
-        for no in ("n", "escape", "enter", "Y"):
-            await pilot.press("c")
-            await wait_until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
-            assert "▶ running     fix on octo-org/api#9" in screen_text(pilot.app)
-            await pilot.press(no)
-            await wait_until(pilot, lambda: not isinstance(pilot.app.screen, ConfirmDialog))
-        assert not [path for path, _ in daemon.requests if path.startswith("POST")]
-        await pilot.press("c", "y")
-        await wait_until(pilot, lambda: [path for path, _ in daemon.requests if path.startswith("POST")])
-        assert "▶ running" in screen_text(pilot.app)
-        job["status"] = "CANCELLED"
-        daemon.commit_event("job.cancelled", job)
-        await wait_for_text(pilot, "⊘ cancelled", "is cancelled")
-
-
-async def test_impossible_actions_are_not_offered(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    daemon.job(1, status="COMPLETED")
-    async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_for_text(pilot, "✓ completed")
-        hints = screen_text(pilot.app).splitlines()[-1]
-        assert "cancel" not in hints
-        assert "retry" not in hints
-        await pilot.press("c", "r")
-        assert not isinstance(pilot.app.screen, ConfirmDialog)
-
-
-async def test_marked_jobs_are_retried_together(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 12)
-    async with make_app().run_test(size=(120, 30)) as pilot:
-        await _sort_by_age(pilot)
-        await wait_until(pilot, lambda: _jobs(pilot).count == 12)
-        await pilot.press(*["space"] * 6)
-        await wait_for_text(pilot, "6 selected · c cancel 3 · r retry 2")
-        await pilot.press("r")
-        await wait_for_text(pilot, "Retry 2 jobs?")
-        await pilot.press("y")
-        await wait_until(pilot, lambda: len([path for path, _ in daemon.requests if path.endswith("/retry")]) == 2)
-        await pilot.press("escape")
-        await wait_for_text(pilot, absent="selected")
-
-
-async def test_a_range_is_marked(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 12)
-    async with make_app().run_test(size=(120, 30)) as pilot:
-        await wait_until(pilot, lambda: _jobs(pilot).count == 12)
-        await pilot.press("v")
-        assert not _jobs(pilot).marked
-        await pilot.press("j", "j", "space", "j", "j", "j", "v")
-        await wait_for_text(pilot, "5 selected")
-        await pilot.press("space", "g", "v")
-        await wait_for_text(pilot, "6 selected")
-
-
-@pytest.mark.parametrize("status", ["RUNNING", "PENDING"])
-async def test_deliveries_and_deny_are_different_keys(daemon: FakeDaemon, make_app: MakeApp, status: str) -> None:
-    daemon.job(1, status=status)
-    async with make_app().run_test(size=(120, 30)) as pilot:
-        await wait_for_text(pilot, "D deliveries")
-        await pilot.press("d")
-        if status == "PENDING":
-            await wait_for_text(pilot, "Deny 1 job?")
-            await pilot.press("escape")
-        assert isinstance(pilot.app.screen, JobsScreen)
-        await pilot.press("D")
-        await wait_until(pilot, lambda: type(pilot.app.screen).__name__ == "DeliveriesScreen")
-
-
-async def test_all_matching_jobs_are_retried(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 300)
-    async with make_app().run_test(size=(120, 30), notifications=True) as pilot:
-        await _sort_by_age(pilot)
-        await wait_until(pilot, lambda: _jobs(pilot).count == 200)
-        await pilot.press("4", "slash", *"octo", "enter", "A", "r")
-        await wait_for_text(pilot, "Retry 50 jobs?")
-        assert "state:failed octo" in screen_text(pilot.app)
-        await pilot.press("y")
-        await wait_for_text(pilot, "retry: 50 jobs")
-        bodies = [body for path, body in daemon.requests if path == "POST /runner-jobs/bulk"]
-        assert bodies == [{"action": "retry", "q": "state:failed octo", "dryRun": dry} for dry in (True, False)]
-        await pilot.press("escape", "A", "escape")
-        await wait_for_text(pilot, absent="all that fit")
-
-
-async def test_a_refused_action_is_notified(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    job = daemon.job(1, status="RUNNING")
-    async with make_app().run_test(size=(120, 30), notifications=True) as pilot:
-        await wait_for_text(pilot, "▶ running")
-        job["status"] = "COMPLETED"
-        await pilot.press("c", "y")
-        await wait_for_text(pilot, "job is COMPLETED")
+        assert job_list(pilot).cursor == 1
 
 
 async def test_no_jobs_yet(make_app: MakeApp) -> None:
@@ -270,43 +152,35 @@ async def test_control_characters_and_markup_have_no_effect(daemon: FakeDaemon, 
         assert "[red]x" in screen_text(pilot.app)
 
 
-async def test_the_id_is_copied(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    job = daemon.job(1)
-    async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_until(pilot, lambda: _jobs(pilot).count == 1)
-        await pilot.press("y")
-        assert pilot.app.clipboard == job["id"]
-
-
 async def test_the_mouse(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 12)
+    daemon.fill(12)
     async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_until(pilot, lambda: _jobs(pilot).count == 12)
+        await wait_until(pilot, lambda: job_list(pilot).count == 12)
         await pilot.click("#jobs", offset=(5, 3))
-        assert _jobs(pilot).cursor == 3
+        assert job_list(pilot).cursor == 3
         tab = screen_text(pilot.app).splitlines()[1].index("Failed")
         await pilot.click("#tabs", offset=(tab, 0))
-        await wait_until(pilot, lambda: _jobs(pilot).count == 2)
+        await wait_until(pilot, lambda: job_list(pilot).count == 2)
 
 
 async def test_a_tab_opened_without_the_daemon_is_filled_later(
     daemon: FakeDaemon,
     make_app: MakeApp,
 ) -> None:
-    _fill(daemon, 12)
+    daemon.fill(12)
     async with make_app(pauses=(0.3,)).run_test(size=(120, 20)) as pilot:
-        await wait_until(pilot, lambda: _jobs(pilot).count == 12)
+        await wait_until(pilot, lambda: job_list(pilot).count == 12)
         daemon.disconnect()
         await pilot.press("4")
         await wait_for_text(pilot, "not reachable")
         daemon.unreachable = False
-        await wait_until(pilot, lambda: _jobs(pilot).count == 2)
+        await wait_until(pilot, lambda: job_list(pilot).count == 2)
 
 
 async def test_the_first_page_is_requested_once(daemon: FakeDaemon, make_app: MakeApp) -> None:
-    _fill(daemon, 12)
+    daemon.fill(12)
     async with make_app().run_test(size=(120, 20)) as pilot:
-        await wait_until(pilot, lambda: _jobs(pilot).count == 12)
+        await wait_until(pilot, lambda: job_list(pilot).count == 12)
         await pilot.pause(0.3)
         assert [path for path, _ in daemon.requests if path.startswith("GET /runner-jobs")] == [
             "GET /runner-jobs?limit=200"

@@ -65,7 +65,7 @@ async def test_warnings_errors_and_reloads(daemon: FakeDaemon, make_app: MakeApp
         await wait_for_text(pilot, "▲ rails.yaml:34:17 unknown capability 'git:comit' · kept r-4f2a91c0")
         await wait_until(pilot, lambda: "▲ rails r-4f2a91c0" in screen_text(pilot.app).splitlines()[0])
         daemon.rails.update(error=None, revision="r-51bc0000")
-        daemon.commit_event("rails.reloaded")
+        daemon.reload_rails()
         await wait_for_text(pilot, "r-51bc0000 in force", absent="comit")
 
 

@@ -5,6 +5,7 @@ import pytest
 from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, stitcher_app, wait_for_text, wait_until
 from tui.screens.job import JobScreen
+from tui.screens.jobs import JobsScreen
 from tui.screens.tail import TailScreen
 from tui.widgets.events import EventList
 
@@ -48,11 +49,22 @@ async def test_the_tail_is_narrowed_and_searched(daemon: FakeDaemon, make_app: M
         daemon.commit_event("job.completed", job)
         daemon.commit_event("gate.failed", job, count=777)
         await wait_for_text(pilot, "11 of 102")
-        await pilot.press("slash", *"count=30", "enter")
+        await pilot.press("slash", *"count=3", "enter")
         events = pilot.app.screen.query_one(EventList)
         await wait_until(pilot, lambda: events.event and events.event.payload == {"count": 30})
-        await pilot.press("N", "slash", *"nowhere", "enter")
-        await wait_for_text(pilot, "nowhere is not above")
+        await wait_for_text(pilot, "1 of 1 ")
+        await pilot.press("N")
+        await wait_for_text(pilot, "count=3 is not above")
+        await pilot.press("escape")
+        await wait_for_text(pilot, "102 events", absent="only:")
+        assert events.event
+        assert events.event.payload == {"count": 30}
+        await pilot.press("n", "n")
+        await wait_for_text(pilot, "4 of 11")
+        await pilot.press("slash", *["backspace"] * 7, *"nowhere", "enter")
+        await wait_for_text(pilot, "nowhere is not below")
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen))
 
 
 async def test_the_tail_forgets(daemon: FakeDaemon, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from shared.filters import parse_filter
 from shared.models import RunnerJob, Status, StepStatus
 from tests.tui import documents
 from tui.text.jobs import DASH, STEP_STYLES, cost, counted, elapsed, job_state, location, status_style
@@ -20,6 +21,14 @@ def test_states_differ_without_colour() -> None:
     assert len({STEP_STYLES[status][:2] for status in StepStatus}) == len(StepStatus)
     assert job_state(job(status="RUNNING", cancelRequested=True)).word == "cancelling"
     assert job_state(job(status="CANCELLED", cancelRequested=True)).word == "cancelled"
+
+
+@pytest.mark.parametrize("cancelling", [False, True])
+@pytest.mark.parametrize("status", Status)
+def test_the_word_of_a_state_can_be_filtered_by(status: Status, *, cancelling: bool) -> None:
+    word = status_style(status, cancelling=cancelling).word
+    (term,) = parse_filter(f"state:{word}").terms
+    assert term.values == ("CANCELLING",) if word == "cancelling" else (status,)
 
 
 @pytest.mark.parametrize(

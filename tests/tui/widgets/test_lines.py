@@ -2,7 +2,7 @@
 
 from textual.app import App, ComposeResult
 
-from tui.widgets.lines import TextView
+from tui.widgets.text_view import TextView
 
 
 class Page(App[None]):

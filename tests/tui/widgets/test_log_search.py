@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.widgets import log_search
-from tui.widgets.log_search import LineFilter, search_log
+from tui.widgets.log_search import LineFilter, MatchCounter, search_log
 from tui.widgets.log_text import ReadRange
 
 
@@ -43,6 +43,19 @@ def test_a_search_finds_the_nearest_occurrence(content: bytes, start: int, backw
     low = content.lower()
     wanted = low.rfind(b"ab", 0, start + 1) if backward else low.find(b"ab", start)
     assert found == (wanted if wanted >= 0 else None)
+
+
+@given(TEXTS, st.integers(1, 7), st.integers(0, 80))
+def test_all_occurrences_are_counted_also_while_the_text_grows(content: bytes, scan: int, first: int) -> None:
+    counter = MatchCounter(b"ab")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_search, "SCAN", scan)
+        for part in (content[:first], content):
+            counter.feed(*_reader(part)(counter.next_range))
+            while not counter.done:
+                counter.feed(*_reader(part)(counter.next_range))
+    low = content.lower()
+    assert counter.offsets == [at for at in range(len(low)) if low.startswith(b"ab", at)]
 
 
 def test_a_text_that_became_shorter_is_searched_again() -> None:

@@ -63,7 +63,7 @@ def test_bash(program: dict[str, str], tmp_path: Path) -> None:
         "complete -F _stitcher stitcher",
         "cancel",
         "failed",
-        "pending queued running completed failed cancelled waiting",
+        "pending queued running completed failed cancelled waiting cancelling",
         "",
         "state:failed is:stuck",
         "cancelled",
