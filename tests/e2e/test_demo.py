@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,14 +19,23 @@ ROOT = Path(tui.__file__).parents[1]
 def _start(tmp: Path, *options: str) -> subprocess.Popen[str]:
     argv = [sys.executable, "-m", "tui", "demo", *options]
     environ = {**os.environ, "TMPDIR": str(tmp)}
-    return subprocess.Popen(
-        argv, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
-    )
+    # Where the tests were started with SIGINT ignored, as by `nohup … &`, the demo would ignore it too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            argv, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _left(tmp: Path) -> list[str]:
     """Return the files below `tmp`, and the processes with it in their command line or working directory."""
-    found = [str(path) for path in tmp.iterdir()]
+    return [*map(str, tmp.iterdir()), *_processes(tmp)]
+
+
+def _processes(tmp: Path) -> list[str]:
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             known = (process / "cmdline").read_bytes() + os.fsencode((process / "cwd").readlink())
@@ -36,8 +47,13 @@ def _left(tmp: Path) -> list[str]:
 
 
 @pytest.fixture
-def tmp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("d")
+def tmp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory for the demo; what a failed test leaves running there is killed."""
+    directory = tmp_path_factory.mktemp("d")
+    yield directory
+    for process in _processes(directory):
+        with suppress(ProcessLookupError):
+            os.kill(int(process), signal.SIGKILL)
 
 
 def test_the_demo_succeeds(tmp: Path) -> None:
@@ -47,6 +63,26 @@ def test_the_demo_succeeds(tmp: Path) -> None:
     report = json.loads(out)
     assert report["ok"]
     assert len(report["checks"]) == 12
+    assert _left(tmp) == []
+
+
+def test_a_kept_demo_ends_with_how_to_look_around_and_how_to_end_it(tmp: Path) -> None:
+    with _start(tmp, "--keep") as demo:
+        out, err = demo.communicate(timeout=60)
+    assert demo.returncode == 0, err
+    lines = out.splitlines()
+    at = lines.index("Kept, as requested. To look around:")
+    assert at > next(number for number, line in enumerate(lines) if line.startswith("All "))
+    export, *look, ending, end = (line.strip() for line in lines[at + 1 :])
+    assert export.startswith("export STITCHER_SOCKET=")
+    assert ending == "To stop and remove it:"
+    commands = "\n".join([export, *(command for command in look if "JOB" not in command), end])
+    assert commands.count("stitcher ls") == 1
+    script = commands.replace("stitcher ls", f"{sys.executable} -m tui ls")
+    ran = subprocess.run(["sh", "-euc", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "octo-org/api" in ran.stdout, "the list of jobs"
+    assert "pages.py" in ran.stdout, "what git shows"
     assert _left(tmp) == []
 
 

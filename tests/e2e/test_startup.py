@@ -1,7 +1,9 @@
 """The start of the daemon, and its errors."""
 
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +14,13 @@ import pytest
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import ROOT, DaemonHarness, wait_until
 from tests.e2e.http_client import TIMEOUT
+
+UMASK_RAILS = """\
+version: 1
+profiles: {writer: {capabilities: [repo:read, repo:write, git:commit], executor: agent}}
+jobs: {look: {profile: writer, gates: [umask]}}
+gates: {umask: {run: [sh, -c, "umask; touch made-here; stat -c %a made-here"]}}
+"""
 
 
 def check(daemon: DaemonHarness) -> subprocess.CompletedProcess[str]:
@@ -62,6 +71,65 @@ def test_agents_and_gates_have_the_umask_of_the_start(build: BuildDaemon) -> Non
     [step] = [step for step in job["steps"] if step["type"] == "AI_ACTION"]
     assert step["output"].split() == ["0027", "640"]
     assert (daemon.state / "stitcher.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_gate_has_the_umask_of_the_start(build: BuildDaemon) -> None:
+    daemon = build(rails=UMASK_RAILS)
+    daemon.start(around=("sh", "-c", 'umask 027; exec "$@"', "sh"))
+    job = daemon.run("look", "echo x > made")
+    [step] = [step for step in job["steps"] if step["name"] == "umask"]
+    assert step["output"].split() == ["0027", "640"]
+
+
+def test_others_can_clone_the_repository_after_a_merge(build: BuildDaemon) -> None:
+    daemon = build()
+    readable = {path: path.stat().st_mode & 0o777 for path in daemon.repository.rglob("*")}
+    assert {mode & 0o044 for mode in readable.values()} == {0o044}, "the repository is one that others can read"
+    daemon.start(around=("sh", "-c", 'umask 022; exec "$@"', "sh"))
+    job = daemon.run("free", "mkdir deep; echo x > deep/made")
+    daemon.git("update-ref", "refs/heads/main", f"refs/heads/{job['branch']}")
+    modes = {path: path.stat().st_mode & 0o777 for path in daemon.repository.rglob("*")}
+    assert len(modes) > len(readable)
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o044 != 0o044} == {}
+    assert {path: oct(mode) for path, mode in modes.items() if path.is_dir() and mode & 0o011 != 0o011} == {}
+    if os.getuid() == 0:  # only root can try it as somebody else
+        daemon.root.chmod(0o711)
+        place, config = daemon.root / "place", daemon.root / "gitconfig"
+        place.mkdir()
+        place.chmod(0o777)
+        config.write_text("[safe]\n\tdirectory = *\n")
+        config.chmod(0o644)
+        environ = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_NOSYSTEM": "1"}
+        argv = ["git", "clone", "-q", f"file://{daemon.repository}", str(place / "clone")]
+        subprocess.run(
+            argv, user=65534, group=65534, extra_groups=[], cwd="/", env=environ, check=True, timeout=TIMEOUT
+        )
+        assert (place / "clone" / "deep" / "made").read_text() == "x\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_says_what_a_second_signal_does(build: BuildDaemon, number: signal.Signals) -> None:
+    daemon = build(grace="1h")
+    process = daemon.start()
+    daemon.step(daemon.dispatch("free", "sleep 60"), "agent")
+    process.send_signal(number)
+    wait_until(lambda: "stopping; a second signal ends the daemon at once" in daemon.log_tail(), "the log says it")
+    assert process.poll() is None
+    process.send_signal(number)
+    assert process.wait(TIMEOUT) == 1
+
+
+def test_without_settings_the_log_names_stitcher_init(build: BuildDaemon) -> None:
+    daemon = build()
+    daemon.rails.unlink()
+    daemon.root.joinpath("file").touch()  # in place of the state directory: the default port is never bound
+    process = daemon.spawn(("env", f"XDG_STATE_HOME={daemon.root}/file"))
+    assert process.wait(TIMEOUT) == 1
+    assert f"there is no stitcherd.toml in {daemon.config}: stitcher init writes a first one" in daemon.log_tail()
+    (daemon.config / "stitcherd.toml").touch()
+    daemon.log.write_text("")
+    assert daemon.spawn(("env", f"XDG_STATE_HOME={daemon.root}/file")).wait(TIMEOUT) == 1
+    assert "stitcher init" not in daemon.log_tail()
 
 
 def test_a_second_daemon_names_the_first(build: BuildDaemon) -> None:
@@ -122,7 +190,8 @@ def test_a_port_in_use_is_reported(build: BuildDaemon) -> None:
     with socket.create_server(("127.0.0.1", daemon.port)):
         process = daemon.spawn()
         assert process.wait(TIMEOUT) == 1
-    assert "address already in use" in daemon.log_tail(1)
+    fault = f"stitcherd: http.listen 127.0.0.1:{daemon.port} cannot be bound: address already in use; "
+    assert daemon.log_tail(1) == f"{fault}end the program that uses it, or choose another http.listen in stitcherd.toml"
     assert "Traceback" not in daemon.log_tail(20)
 
 
