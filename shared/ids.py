@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 
+BRANCH_PREFIX = "stitcher/"  # of the branches that commits of jobs are published on
+
 # Not the module-level generator, which another part of the program may seed. Ids are unique but not secret: knowing one
 # never grants access.
 _random = random.Random()  # noqa: S311 (see above)
@@ -26,7 +28,12 @@ def short_id(job_id: str) -> str:
 
 def branch_name(job_id: str) -> str:
     """Return the name of the branch that a job's commit is published on."""
-    return f"stitcher/{job_id[-12:]}"
+    return f"{BRANCH_PREFIX}{job_id[-12:]}"
+
+
+def short_sha(sha: str) -> str:
+    """Return the short form of a commit's sha that is shown to people."""
+    return sha[:7]
 
 
 def revision_name(rails_digest: str) -> str:

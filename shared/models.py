@@ -112,6 +112,14 @@ class Failure(WireStruct, frozen=True):
     hint: str | None = None
 
 
+class Start(WireStruct, frozen=True):
+    """The commit `sha` that a job started from, found at `ref`; its gates take files from the commit `gate_base`."""
+
+    ref: str
+    sha: str
+    gate_base: str
+
+
 class Result(WireStruct, frozen=True):
     """The result of a completed job; `commit` is None if nothing was changed."""
 
@@ -231,6 +239,8 @@ class RunnerJob(WireStruct, frozen=True):
     `rails_revision` is the short name of the rails that it runs under, `rails_digest` the SHA-256 of their text.
     `held` is why a QUEUED job was not started when it was due: a limit, or a pause. `waiting` is the approval that a
     PENDING job needs; responses to commands omit it. `answers` are those about the job, in the order of their creation.
+    `start` is None until a checkout was started. A job that is to start from the head of a change has in `target` the
+    branch that the change is for, and in `head_sha` the head that its delivery named, if it did.
     """
 
     id: str
@@ -262,6 +272,9 @@ class RunnerJob(WireStruct, frozen=True):
     last_event: str
     held: str | None = None
     waiting: PendingApproval | None = None
+    target: str | None = None
+    head_sha: str | None = None
+    start: Start | None = None
     prompt: str | UnsetType = UNSET
     result: Result | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET

@@ -101,6 +101,11 @@ class FileChange(Struct, frozen=True):
         return b"\0" in self.added.data
 
 
+def list_changes(entries: bytes) -> list[FileChange]:
+    """Return the changes of a diff without renames, and without their lines: `entries` are as of `--raw -z`."""
+    return [FileChange(*found, ChangedLines(), ChangedLines()) for found in _paths_and_modes(entries)]
+
+
 def parse_diff(entries: bytes, patch: Iterable[bytes]) -> list[FileChange]:
     """Return the changes of a diff without renames: `entries` as of `--raw -z`, `patch` as the lines of `-p -U0 -a`.
 
@@ -109,9 +114,7 @@ def parse_diff(entries: bytes, patch: Iterable[bytes]) -> list[FileChange]:
     """
     sections = _sections(iter(patch))
     changes = []
-    fields = iter(entries.split(b"\0")[:-1])
-    for words, path in zip(fields, fields, strict=True):
-        old_mode, new_mode = (int(mode, 8) for mode in words.lstrip(b":").split(b" ")[:2])
+    for path, old_mode, new_mode in _paths_and_modes(entries):
         removed, added = next(sections, (None, None))
         if old_mode and new_mode and stat.S_IFMT(old_mode) != stat.S_IFMT(new_mode):
             _, added = next(sections, (None, None))
@@ -121,6 +124,13 @@ def parse_diff(entries: bytes, patch: Iterable[bytes]) -> list[FileChange]:
     if next(sections, None) is not None:
         raise UnreadableDiff("git showed more files than it named")
     return changes
+
+
+def _paths_and_modes(entries: bytes) -> Iterator[tuple[bytes, int, int]]:
+    fields = iter(entries.split(b"\0")[:-1])
+    for words, path in zip(fields, fields, strict=True):
+        old_mode, new_mode = (int(mode, 8) for mode in words.lstrip(b":").split(b" ")[:2])
+        yield path, old_mode, new_mode
 
 
 def _sections(lines: Iterator[bytes]) -> Iterator[tuple[ChangedLines, ChangedLines]]:

@@ -16,7 +16,7 @@ from stitcherd.git import Git, GitError, UncommittableTree
 from stitcherd.git.attributes import attributes_above
 from stitcherd.git.base_tree import BaseTree
 from stitcherd.git.baseline import BASELINE_FILE, Baseline, read_baseline
-from stitcherd.git.mirror import Mirror, check_branch_name, safe_file_name
+from stitcherd.git.mirror import Mirror, check_branch_name, is_on_demand, safe_file_name
 from stitcherd.git.remote import FindCredential, Remote, no_credential
 from stitcherd.git.snapshot import remove_tree
 
@@ -38,11 +38,21 @@ class Checkouts:
         """Return the sha of a branch, a tag or a full sha, as of the last fetch. Raises GitError."""
         return await self.mirror(clone).resolve(ref)
 
-    async def open(self, job_id: str, attempt: int, clone: str | None, base: str | None, branch: str) -> "Checkout":
+    async def open(
+        self,
+        job_id: str,
+        attempt: int,
+        clone: str | None,
+        base: str | None,
+        branch: str,
+        *,
+        gate_base: str | None = None,
+        ref: str = "",
+    ) -> "Checkout":
         """Create the checkout of an attempt: a clone on `branch` at the sha `base`, without remotes.
 
-        Without a repository the work tree is an empty directory. What a crash left in its place is deleted.
-        Raises GitError.
+        `gate_base` is that of `Checkout`, the base itself by default, and `ref` is where the base was found. Without a
+        repository the work tree is an empty directory. What a crash left in its place is deleted. Raises GitError.
         """
         directory = self.directory(job_id) / str(attempt)
         await remove_tree(directory)
@@ -51,7 +61,7 @@ class Checkouts:
             checkout = Checkout(self._git, directory)
         else:
             await check_branch_name(self._git, branch)
-            checkout = Checkout(self._git, directory, self.mirror(clone), base)
+            checkout = Checkout(self._git, directory, self.mirror(clone), base, gate_base or base)
         checkout.tmp.mkdir()
         checkout.work.mkdir()
         if checkout.mirror:
@@ -59,16 +69,24 @@ class Checkouts:
                 await checkout.start(branch)
             except GitError as error:
                 await checkout.mirror.renew(error)
+                if is_on_demand(ref):
+                    await checkout.mirror.fetch_ref(ref)
                 await checkout.start(branch)
         return checkout
 
-    def reopen(self, job_id: str, attempt: int, clone: str | None, base: str | None) -> "Checkout":
-        """Return the checkout that an earlier daemon created for an attempt. Raises GitError if it is missing."""
+    def reopen(
+        self, job_id: str, attempt: int, clone: str | None, base: str | None, gate_base: str | None = None
+    ) -> "Checkout":
+        """Return the checkout that an earlier daemon created for an attempt; see `open`.
+
+        Raises GitError if it is missing.
+        """
         checkout = Checkout(
             self._git,
             self.directory(job_id) / str(attempt),
             None if clone is None or base is None else self.mirror(clone),
             None if clone is None else base,
+            None if clone is None else gate_base or base,
         )
         if not checkout.work.is_dir():
             raise GitError("The checkout is not there any more.")
@@ -104,6 +122,9 @@ class Checkouts:
 class Checkout(Struct, eq=False):
     """The directory of one attempt; without a `mirror` its work tree starts empty, and has no commits.
 
+    The agent's commit is made on `base`, and the files that judge it are those of `gate_base`. These are the same
+    commit, unless the base is the head of a change, whose author is not trusted.
+
     `base_tree` is read when it is needed first, and `baseline` is empty until it is recorded.
     """
 
@@ -111,6 +132,7 @@ class Checkout(Struct, eq=False):
     directory: Path
     mirror: Mirror | None = None
     base: str | None = None
+    gate_base: str | None = None
     base_tree: BaseTree | None = None
     baseline: Baseline = Baseline()
 
@@ -126,7 +148,7 @@ class Checkout(Struct, eq=False):
 
     @property
     def base_index(self) -> Path:
-        """An index for what is read from the base."""
+        """An index for what is read from either base."""
         return self.directory / "index-base"
 
     async def make_tmp(self, name: str) -> Path:
@@ -162,22 +184,22 @@ class Checkout(Struct, eq=False):
         await self._add_repository(path, sha)
 
     async def restore_from_base(self, path: Path, names: Sequence[str]) -> None:
-        """Restore files of a checkout from the base, and remove those that the base does not have.
+        """Restore files of a checkout from the gate base, and remove those that it does not have.
 
         Names are relative to the checkout; `*` matches anything, also `/`; a directory stands for all files below it.
         The `.gitattributes` of each directory above them are restored too, since they decide what git writes.
         Symbolic links on the way are replaced, not followed. Raises GitError, also for a name outside the checkout.
         """
-        if not names or self.base is None:
+        if not names or self.gate_base is None:
             return
         refuse_links(path)
         specs = [*(f"./{name}" for name in names), *attributes_above(names)]
         index = self.base_index
         index.unlink(missing_ok=True)
         await self._remove_own_attributes()
-        # With an empty index all is untracked, and removed: git then reads the attributes from the index of the base.
+        # With an empty index all is untracked, and removed: git then reads the attributes from that index.
         await self.run_git("clean", "-ffdxq", "--", *specs, tree=path, index=index)
-        await self.run_git("read-tree", self.base, index=index)
+        await self.run_git("read-tree", self.gate_base, index=index)
         known = await self.run_git("ls-files", "-z", "--", *specs, tree=path, index=index)
         await self.run_git("checkout-index", "-f", "-z", "--stdin", tree=path, index=index, stdin=known)
 

@@ -33,15 +33,22 @@ class CommitPatch(Struct, frozen=True):
 
 
 async def existing_paths(checkout: Checkout, paths: Sequence[str]) -> list[str]:
-    """Return those of the paths that the base has; a directory ends with `/`. Raises GitError."""
+    """Return those of the paths that the gate base has; a directory ends with `/`. Raises GitError."""
     if not paths:
         return []
-    entries = (await checkout.run_git("ls-tree", "-z", "--full-tree", str(checkout.base), "--", *paths)).split(b"\0")
+    entries = (await checkout.run_git("ls-tree", "-z", "--full-tree", str(checkout.gate_base), "--", *paths)).split(
+        b"\0"
+    )
     found = []
     for entry in entries[:-1]:
         about, _, name = entry.partition(b"\t")
         found.append(name.decode("utf-8", "surrogateescape") + ("/" if b" tree " in about else ""))
     return found
+
+
+async def list_changed(checkout: Checkout, sha: str) -> bytes:
+    """Return what differs from the gate base to a commit, as of `--raw -z`, without renames. Raises GitError."""
+    return await checkout.run_git(*_DIFF_TREE, "--no-renames", "--raw", "-z", str(checkout.gate_base), sha)
 
 
 async def diff_stat(checkout: Checkout, sha: str) -> DiffStat:

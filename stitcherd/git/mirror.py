@@ -1,4 +1,4 @@
-"""Stitcher's bare mirror of a repository: updates it, and resolves branches and tags.
+"""Stitcher's bare mirror of a repository: updates it, fetches single refs, and resolves branches and tags.
 
 A mirror is a cache: whatever is wrong with it, a new clone of the repository replaces it.
 """
@@ -10,12 +10,16 @@ import logging
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from stitcherd.git import Git, GitError
+from stitcherd.git.remote import Remote
 from stitcherd.git.snapshot import remove_tree
 from stitcherd.processes import end_all
 
 PROTOCOLS = "file:git:http:https:ssh"
+ON_DEMAND = "refs/stitcher/"  # where a mirror keeps refs that are neither branches nor tags
+FULL_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 ORDINARY_NAME = re.compile(r"[A-Za-z0-9_]+([/-][A-Za-z0-9_]+)*")
 FETCH_TIMEOUT_SECONDS, CLONE_TIMEOUT_SECONDS = 900.0, 3600.0
 PACKS_MAX, LOOSE_OBJECTS_MAX = 50, 6700  # as in gc.autoPackLimit and gc.auto of git
@@ -82,6 +86,26 @@ class Mirror:
             return True
         return False
 
+    async def fetch_ref(self, ref: str) -> str | None:
+        """Update one ref that is neither a branch nor a tag; return its sha, None if the repository does not have it.
+
+        Like all refs of its kind it is not among the branches of the mirror, and no clone of it gets the ref. Raises
+        GitError.
+        """
+        await self._git("check-ref-format", ref)
+        async with self.lock:
+            if not await Remote(self._git, self.clone).find_ref(ref):
+                return None
+            name = f"{ON_DEMAND}{quote(ref, safe='')}"  # one component: no ref excludes another one
+            words = ("fetch", "-q", "--no-tags", "--", self.clone, f"+{ref}:{name}")
+            try:
+                await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
+            except GitError as error:
+                await self._replace(error)
+                await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
+            found = await self._git("rev-parse", "--verify", "-q", f"{name}^{{commit}}", repository=self.path)
+            return found.decode().strip()
+
     async def renew(self, error: GitError) -> str:
         """Clone the mirror anew after `error`, which it may have caused; return a note for the log of the job.
 
@@ -134,7 +158,7 @@ class Mirror:
 
         Raises GitError.
         """
-        if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", ref):
+        if FULL_SHA.fullmatch(ref):
             names = [ref]
         else:
             await check_branch_name(self._git, ref)
@@ -160,11 +184,27 @@ class Mirror:
 
     async def contains(self, branch: str, sha: str) -> bool:
         """Say whether a branch is at a commit or at one that descends from it, as of the last fetch."""
+        return await self.is_ancestor(sha, f"refs/heads/{branch}")
+
+    async def is_ancestor(self, sha: str, of: str) -> bool:
+        """Say whether a commit is another one, given by its sha or full ref, or an ancestor of it."""
         try:
-            await self._git("merge-base", "--is-ancestor", sha, f"refs/heads/{branch}", repository=self.path)
-        except GitError:  # also where there is no such branch or commit
+            await self._git("merge-base", "--is-ancestor", sha, of, repository=self.path)
+        except GitError:  # also where there is no such ref or commit
             return False
         return True
+
+    async def merge_base(self, one: str, other: str) -> str | None:
+        """Return the best common ancestor of two commits, None for histories that share none."""
+        try:
+            return (await self._git("merge-base", one, other, repository=self.path)).decode().strip()
+        except GitError:
+            return None
+
+    async def refs_with(self, sha: str) -> list[str]:
+        """Return the full names of branches and tags that contain a commit, as of the last fetch. Raises GitError."""
+        words = ("for-each-ref", "--format=%(refname)", "--contains", sha, "refs/heads/", "refs/tags/")
+        return os.fsdecode(await self._git(*words, repository=self.path)).splitlines()
 
     async def _default_branch_hint(self) -> str:
         """Return what the repository says of its default branch now, as the end of a sentence."""
@@ -185,6 +225,11 @@ class Mirror:
         for lock in (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")):
             lock.unlink()
         self._is_clean = True
+
+
+def is_on_demand(ref: str) -> bool:
+    """Say whether a ref is fetched only when it is asked for: a full one of neither a branch nor a tag."""
+    return ref.startswith("refs/") and not ref.startswith(("refs/heads/", "refs/tags/"))
 
 
 async def check_branch_name(git: Git, name: str) -> None:

@@ -74,10 +74,13 @@ class Remote:
 
     async def find_head(self, branch: str) -> str:
         """Return the sha that a branch has now, empty if there is no such branch. Raises GitError."""
-        ref = f"refs/heads/{branch}"
+        return await self.find_ref(f"refs/heads/{branch}")
+
+    async def find_ref(self, ref: str) -> str:
+        """Return the sha that a full ref has now, empty if there is no such ref. Raises GitError."""
         listed = await self.run("ls-remote", arguments=(ref,))
-        found = {name: sha for sha, _, name in (line.partition("\t") for line in listed.decode().splitlines())}
-        return found.get(ref, "")
+        found = {name: sha for sha, _, name in (line.partition("\t") for line in os.fsdecode(listed).splitlines())}
+        return found.get(ref, "")  # git lists all refs that end with what is asked for
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.models import Failure, Phase, Result, RunnerJob, StepType
+from shared.models import Failure, Phase, Result, RunnerJob, Start, StepType
 from stitcherd.budget import Budget, BudgetExceeded, DailyBudgetExceeded
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Task
@@ -17,6 +17,7 @@ from stitcherd.git.work_tree import commit_work_tree, get_base_tree, record_base
 from stitcherd.jobs import prompt
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
 from stitcherd.jobs.gate_runner import GateRunner
+from stitcherd.jobs.job_start import HEAD_MOVED_HINT, HeadMoved, describe_start, find_start, starts_from_head
 from stitcherd.jobs.publisher import commit_message, publish_commit, publish_failed
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.policy import ApprovalRequest
@@ -85,9 +86,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
             await self._judge_again(checkout, self.approved.commit)
             return await self._publish(checkout, self.approved.commit)
         resumable = self.resumable
-        checkout = await self._prepare() if resumable is None else self._reopen(resumable.base)
+        checkout, task = await self._begin()
         gates = self._gate_runner(checkout, self.type.gates)
-        number, text = resumable.number if resumable else 1, prompt.first_prompt(self.prompt)
+        number, text = resumable.number if resumable else 1, prompt.first_prompt(task)
         while True:
             if resumable is None or number > resumable.number:
                 await self._execute(checkout, number, text)
@@ -96,7 +97,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
             try:
                 commit = await self._commit(checkout, number)
             except UncommittableTree as error:
-                text = prompt.uncommitted_prompt(self.prompt, number + 1, str(error))
+                text = prompt.uncommitted_prompt(task, number + 1, str(error))
                 failure = Failure("commit_failed", str(error), "see the log of the step commit")
             else:
                 failures, guards = await gates.run(commit, number)
@@ -104,11 +105,19 @@ class Attempt(Struct, frozen=True, kw_only=True):
                     raise CommitNeedsApproval(guards, commit, checkout.base)
                 if not failures:
                     return await self._publish(checkout, commit)
-                text = prompt.retry_prompt(self.prompt, number + 1, failures)
+                text = prompt.retry_prompt(task, number + 1, failures)
                 failure = self._gates_failed(failures, number)
             if number >= self.type.tries:
                 raise AttemptFailed(failure)
             number += 1
+
+    async def _begin(self) -> tuple[Checkout, str]:
+        """Return the checkout of all tries, and the prompt, which says what it starts from."""
+        if self.resumable is None:
+            checkout, start = await self._prepare()
+        else:
+            checkout, start = self._reopen(self.resumable.base), self.job.start
+        return checkout, prompt.with_start(self.prompt, self.job.thread, start, from_head=starts_from_head(start))
 
     async def _judge_again(self, checkout: Checkout, commit: str | None) -> None:
         """Let a kept commit pass the gates that changed rails require.
@@ -152,16 +161,20 @@ class Attempt(Struct, frozen=True, kw_only=True):
             recorder=self.recorder,
         )
 
-    async def _prepare(self) -> Checkout:
+    async def _prepare(self) -> tuple[Checkout, Start | None]:
         async with await self.recorder.open(Phase.SETUP, StepType.COMMAND, "checkout") as step:
             try:
-                checkout, output = await self._open()
+                checkout, start, output = await self._open()
             except (BranchBlocked, BranchMoved) as error:
                 raise publish_failed(error, step) from error
             except GitError as error:
                 step.write(f"{error.output}\n".encode())
                 step.finish(None, str(error))
-                raise AttemptFailed(Failure("checkout_failed", str(error))) from error
+                moved = isinstance(error, HeadMoved)
+                failure = Failure(
+                    "head_moved" if moved else "checkout_failed", str(error), HEAD_MOVED_HINT if moved else None
+                )
+                raise AttemptFailed(failure) from error
             step.write(output.encode())
             step.finish(0)
         commands, timeout = self._command_runner(checkout), self.type.profile.timeout
@@ -171,32 +184,37 @@ class Attempt(Struct, frozen=True, kw_only=True):
         except GitError as error:
             detail = f"What was there before the agent cannot be recorded: {error}"
             raise AttemptFailed(Failure("prepare_failed", detail)) from error
-        return checkout
+        return checkout, start
 
     def _reopen(self, base: str | None) -> Checkout:
         clone = None if self.repository is None else self.repository.clone
+        start = self.job.start
+        gate_base = start.gate_base if start is not None and start.sha == base else None
         try:
-            return self.checkouts.reopen(self.job.id, self.job.attempt, clone, base)
+            return self.checkouts.reopen(self.job.id, self.job.attempt, clone, base, gate_base)
         except GitError as error:
             raise AttemptFailed(Failure("checkout_failed", str(error))) from error
 
-    async def _open(self) -> tuple[Checkout, str]:
-        """Return a new checkout and what its step prints."""
+    async def _open(self) -> tuple[Checkout, Start | None, str]:
+        """Return a new checkout, what it starts from, and what its step prints."""
         job = self.job
         if self.repository is None:
             checkout = await self.checkouts.open(job.id, job.attempt, None, None, job.branch)
-            return checkout, "an empty directory: the job names no repository\n"
-        ref = job.ref or self.repository.base
-        note = await self.checkouts.fetch(self.repository.clone)
+            return checkout, None, "an empty directory: the job names no repository\n"
+        clone = self.repository.clone
+        mirror = self.checkouts.mirror(clone)
+        note = await mirror.fetch()
         if self._may_publish:
-            mirror = self.checkouts.mirror(self.repository.clone)
             await check_branch_free(mirror, job.branch, await self.recorder.published_commits())
-        base = await self.checkouts.resolve(self.repository.clone, ref)
-        checkout = await self.checkouts.open(job.id, job.attempt, self.repository.clone, base, job.branch)
-        output = f"{note}base {base} of {ref}\n"
+        start = await find_start(job, self.repository, mirror)
+        await self.recorder.save_start(start)
+        checkout = await self.checkouts.open(
+            job.id, job.attempt, clone, start.sha, job.branch, gate_base=start.gate_base, ref=start.ref
+        )
+        output = f"{note}{describe_start(job, start, clone)}"
         if pointers := (await get_base_tree(checkout)).lfs_pointers:
             output += LFS_NOTE.format(pointers=pointers)
-        return checkout, output
+        return checkout, start, output
 
     async def _execute(self, checkout: Checkout, number: int, text: str) -> None:
         task = await self._task(checkout, number, text)

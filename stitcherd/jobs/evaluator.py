@@ -92,13 +92,15 @@ class Evaluator:
         What an event lacks is no error if the rails want none like it. `headers` are case-insensitive, and the source's
         kind is one of SOURCES. The signature is not checked.
         """
+        kind = SOURCES[source.kind]
         try:
-            trigger = SOURCES[source.kind].parse(headers, body, source=source.name, bot=source.bot, form=form)
+            trigger = kind.parse(headers, body, source=source.name, bot=source.bot, form=form)
         except WrongShape as error:
             if error.trigger is None or _is_wanted(error.trigger, error.may_be, rails):
                 raise
             trigger = error.trigger  # no rails have its name, so it is ignored
-        return trigger, decide(trigger, rails, self._facts(trigger.repository, source.workspace, source.bot))
+        facts = self._facts(trigger.repository, source.workspace, source.bot, kind.head_ref(trigger.thread))
+        return trigger, decide(trigger, rails, facts)
 
     def reevaluate(
         self, delivery: Delivery, body: bytes, rails: CompiledRails | None
@@ -119,7 +121,9 @@ class Evaluator:
         """Return the evaluation of a manual dispatch; raises UnknownJobType."""
         return decide_dispatch(request, rails, self._facts(repository, workspace))
 
-    def _facts(self, repository: str | None, workspace: str, bot: str | None = None) -> RuntimeFacts:
+    def _facts(
+        self, repository: str | None, workspace: str, bot: str | None = None, head_ref: str | None = None
+    ) -> RuntimeFacts:
         entry = self._settings.repository(repository) if repository else None
         unusable = publish = None
         if repository is not None and entry is None:
@@ -134,4 +138,5 @@ class Evaluator:
             repository=unusable,
             publish=publish,
             bot=bot,
+            head_ref=head_ref,
         )

@@ -237,6 +237,8 @@ class Intake:
         repository = self._settings.repository(trigger.repository) if trigger.repository else None
         subject = f"{trigger.repository}#{thread.number}" if thread else trigger.repository or ""
         task = evaluation.task or f"{type_.name} {subject}".strip()
+        base = trigger.ref or (repository.base if repository else None)
+        head_ref = SOURCES[source.kind].head_ref(thread)
         return jobs.NewJob(
             id=new_id(),
             workspace=source.workspace,
@@ -245,7 +247,7 @@ class Intake:
             executor=type_.profile.executor,
             priority=DEFAULT_PRIORITY,
             repository=trigger.repository,
-            ref=trigger.ref or (repository.base if repository else None),
+            ref=head_ref or base,
             thread=thread,
             prompt=compose_prompt(task, trigger.quotes),
             metadata={},
@@ -257,6 +259,8 @@ class Intake:
             delivery_id=delivery_id,
             limits=_limits_of(source, trigger, evaluation),
             approval=rails_approvals.approval_request(evaluation, trigger, now_ms()),
+            target=base if head_ref else None,
+            head_sha=trigger.head_sha if head_ref else None,
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from shared.models import Start, Thread
 from stitcherd.sources.trigger import Quote
 
 MAX_QUOTE_LENGTH = 16_384  # characters of one quoted text
@@ -16,6 +17,18 @@ PROMPT_RULES = (
 def compose_prompt(task: str, quotes: Sequence[Quote]) -> str:
     """Return a job's prompt: the task, then every text of the thread as a quotation that names its author."""
     return "\n\n".join([task, *(_quoted(quote) for quote in quotes if quote.text.strip())])
+
+
+def with_start(prompt: str, thread: Thread | None, start: Start | None, *, from_head: bool) -> str:
+    """Return the prompt of a job, which says whether the checkout has the commits of the change that it is about.
+
+    `from_head` says that `start` is a commit of the change.
+    """
+    if thread is None or thread.kind != "change" or start is None:
+        return prompt
+    if from_head:
+        return f"{prompt}\n\nThis checkout is at {start.sha}, the head of change #{thread.number}."
+    return f"{prompt}\n\nThe commits of change #{thread.number} are not in this checkout, which is at {start.sha}."
 
 
 def first_prompt(prompt: str) -> str:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from shared.ids import now_ms
-from shared.models import Phase, Result, StepStatus, StepType, Usage
+from shared.models import Phase, Result, Start, StepStatus, StepType, Usage
 from stitcherd.budget import Budget
 from stitcherd.jobs.logs import StepLog, diff_path, log_path, write_diff
 from stitcherd.jobs.redaction import RedactedStream, Redaction
@@ -32,6 +32,10 @@ class StepRecorder:
         self._state = state
         self._log_max = log_max
         self.redaction = redaction
+
+    async def save_start(self, start: Start) -> None:
+        """Store what the checkout of the attempt starts from. Raises Superseded."""
+        await self._store.write(steps.save_start, self._fence, start)
 
     async def begin_try(self, number: int, base: str | None = None, *, resumable: bool = False) -> None:
         """Record that the executor is about to be started for this try, on a checkout of `base`.

@@ -1,7 +1,7 @@
 """Decides what the rails allow for a delivery or a manual dispatch: without I/O, and before the request is answered.
 
-The stages are trigger, who, guards, capability and limits; after one that objects, the others are unreached. What was
-hidden in the text is shown with the guards.
+The stages are trigger, who, guards, capability and limits; after one that objects, the others are unreached. Where a
+job on a change starts, and what was hidden in the text, is shown with the guards.
 """
 
 from time import perf_counter_ns
@@ -13,7 +13,7 @@ from stitcherd.config.errors import unknown_name
 from stitcherd.rails.accounts import changed_accounts
 from stitcherd.rails.compiled import CompiledRails, JobType, LimitRules
 from stitcherd.rails.groups import WHO_UNREACHED, check_sender
-from stitcherd.rails.guards import check_guards, check_hidden, skipped_guards
+from stitcherd.rails.guards import check_guards, check_hidden, check_start, skipped_guards
 from stitcherd.rails.limits import COOLDOWN_CHECK, COOLDOWN_UNREACHED, is_bot
 from stitcherd.rails.requirements import RuntimeFacts, check_requirements
 from stitcherd.rails.triggers import NearMiss, match_triggers
@@ -64,14 +64,14 @@ def decide(trigger: Trigger, rails: CompiledRails | None, facts: RuntimeFacts) -
         return _evaluation(started, rails, Verdict.IGNORED, f"no trigger wants {event}")
     found = match_triggers(rules, trigger, facts.bot)
     if isinstance(found, NearMiss):
-        hidden = check_hidden(trigger, reached=False)
-        checks = [*found.checks, WHO_UNREACHED, *hidden, *_unreached(rails), *rails.limits.unreached]
+        shown = _shown(trigger, facts, reached=False)
+        checks = [*found.checks, WHO_UNREACHED, *shown, *_unreached(rails), *rails.limits.unreached]
         return _evaluation(started, rails, Verdict.IGNORED, found.objection.reason, checks, found.objection.remedy)
     rule = found.rule
     changed = changed_accounts(trigger, rails.accounts, facts.account_ids)
     check, objection = check_sender(rule, trigger, changed)
     waits = None
-    hidden = check_hidden(trigger, reached=objection is None)
+    shown = _shown(trigger, facts, reached=objection is None)
     if objection is None:
         guards, against = check_guards(rails, trigger, changed)
         if isinstance(against, NeedsApproval):
@@ -81,7 +81,7 @@ def decide(trigger: Trigger, rails: CompiledRails | None, facts: RuntimeFacts) -
     else:
         guards = _unreached(rails)
     last, objection = _last_stages(rails, rule.job, facts, objection)
-    checks = [*found.checks, check, *hidden, *guards, *last]
+    checks = [*found.checks, check, *shown, *guards, *last]
     if is_bot(trigger.sender):
         checks.append(COOLDOWN_CHECK if objection is None else COOLDOWN_UNREACHED)
     against = objection or waits
@@ -107,6 +107,11 @@ def decide_dispatch(request: DispatchRequest, rails: CompiledRails | None, facts
         *last,
     ]
     return _verdict(started, rails, checks, objection, job, f"dispatch {job.name}")
+
+
+def _shown(trigger: Trigger, facts: RuntimeFacts, *, reached: bool) -> list[Check]:
+    """Return the checks that object to nothing: where the job starts, and what was hidden in the text."""
+    return [*check_start(trigger, facts.head_ref, reached=reached), *check_hidden(trigger, reached=reached)]
 
 
 def _unreached(rails: CompiledRails) -> list[Check]:

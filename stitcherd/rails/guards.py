@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from shared.ids import short_sha
 from shared.models import Check, CheckOutcome, Remedy
 from stitcherd.rails.accounts import ChangedAccount
 from stitcherd.rails.compiled import ApprovalRules, CompiledRails, GuardRule
@@ -17,6 +18,7 @@ _ABSENT = "not there"  # what a check shows for a fact that the delivery does no
 _NOT_APPLICABLE = "does not apply"
 _NOTHING_HIDDEN = "no hidden text"
 _VISIBLE = Check("hidden", "guard", CheckOutcome.PASS, None, _NOTHING_HIDDEN)
+_START_UNREACHED = Check("start", "guard", CheckOutcome.UNREACHED)
 _UNREAD = Check("hidden", "guard", CheckOutcome.UNREACHED)
 
 
@@ -74,6 +76,22 @@ def check_hidden(trigger: Trigger, *, reached: bool) -> list[Check]:
         return [_VISIBLE]
     seen = ", ".join(trigger.hidden)
     return [Check("hidden", "guard", CheckOutcome.PASS, None, seen, None, "removed: the agent does not get it")]
+
+
+def check_start(trigger: Trigger, head_ref: str | None, *, reached: bool) -> list[Check]:
+    """Return the check that shows whether a job on a change starts from its head; none for any other delivery.
+
+    `head_ref` is the ref of that head, None where the source's repositories have none.
+    """
+    if trigger.thread is None or trigger.thread.kind != "change":
+        return []
+    if not reached:
+        return [_START_UNREACHED]
+    if head_ref is None:
+        missing = f"the commits of change #{trigger.thread.number} are not in this checkout"
+        return [Check("start", "guard", CheckOutcome.PASS, None, "the base", None, missing)]
+    seen = f"{head_ref} at {short_sha(trigger.head_sha)}" if trigger.head_sha else head_ref
+    return [Check("start", "guard", CheckOutcome.PASS, None, seen, None, "the head of the change")]
 
 
 def approvers(by: tuple[str, ...]) -> str:

@@ -33,7 +33,7 @@ class RuntimeFacts(Struct, frozen=True, kw_only=True):
     profile its executor cannot enforce, and `unenforceable_limits` are the sandbox limits that this machine does not
     enforce, with the reason. `repository` and `publish` are reasons why the repository of the delivery cannot be used,
     and why a commit could not be published to it. `bot` is the account of the source, and `account_ids` are the
-    ids that are kept for accounts.
+    ids that are kept for accounts. `head_ref` is the ref of the head of the change that the delivery is about.
     """
 
     executors: Mapping[str, ExecutorFacts] = {}
@@ -45,6 +45,7 @@ class RuntimeFacts(Struct, frozen=True, kw_only=True):
     publish: str | None = None
     bot: str | None = None
     account_ids: Mapping[str, str] = {}
+    head_ref: str | None = None
 
 
 class _Lack(Struct, frozen=True):

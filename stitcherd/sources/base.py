@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from shared.models import Thread
 from stitcherd.sources.trigger import Trigger
 
 MISSING = "missing"  # what is wrong with a field that is not there
@@ -74,7 +75,8 @@ class Source(Struct, frozen=True, kw_only=True):
 
     `headers` are case-insensitive mappings. `body_window` is for how many milliseconds an identical body counts as a
     duplicate whatever its id: 0 for never, None for as long as ids are kept. It is needed where ids are not signed.
-    Only `kept_headers` may be stored.
+    Only `kept_headers` may be stored. `change_ref` is the ref at which its repositories keep the head of a change,
+    `refs/pull/{number}/head`; None: they have none.
     """
 
     kind: str
@@ -86,6 +88,13 @@ class Source(Struct, frozen=True, kw_only=True):
     body_window: int | None
     kept_headers: tuple[str, ...]
     content_types: frozenset[str]
+    change_ref: str | None = None
+
+    def head_ref(self, thread: Thread | None) -> str | None:
+        """Return the ref of the head of a change; None for any other thread, and where there is no such ref."""
+        if self.change_ref is None or thread is None or thread.kind != "change":
+            return None
+        return self.change_ref.format(number=thread.number)
 
 
 def merge_faults(malformed: Mapping[str, str], missing: Mapping[str, str]) -> dict[str, str]:

@@ -190,4 +190,5 @@ SOURCE = Source(
     body_window=None,
     kept_headers=("Content-Type", "User-Agent", "X-Gitea-Delivery", "X-Forgejo-Delivery", *_EVENT_HEADERS),
     content_types=frozenset({JSON, FORM}),
+    change_ref="refs/pull/{number}/head",
 )

@@ -85,4 +85,5 @@ SOURCE = Source(
         "X-GitHub-Hook-Installation-Target-Type",
     ),
     content_types=frozenset({JSON, FORM}),
+    change_ref="refs/pull/{number}/head",
 )

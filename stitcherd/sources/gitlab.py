@@ -254,4 +254,5 @@ SOURCE = Source(
         standard.TIMESTAMP_HEADER,
     ),
     content_types=frozenset({JSON}),
+    change_ref="refs/merge-requests/{number}/head",
 )

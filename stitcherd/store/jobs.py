@@ -61,6 +61,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
     request_sha256: str | None = None
     limits: tuple[JobLimit, ...] = ()
     approval: ApprovalRequest | None = None
+    target: str | None = None
+    head_sha: str | None = None
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of its row that do not depend on when it is stored."""

@@ -17,6 +17,7 @@ from shared.models import (
     Phase,
     Result,
     RunnerJob,
+    Start,
     Status,
     StepStatus,
     StepType,
@@ -93,6 +94,9 @@ def job(found: sqlite3.Row) -> RunnerJob:
         version=row["version"],
         last_event=row["last_event"],
         held=row["held"] if row["status"] == Status.QUEUED else None,
+        target=row["target"],
+        head_sha=row["head_sha"],
+        start=Start(row["start_ref"], row["start_sha"], row["gate_base"]) if row["start_ref"] else None,
     )
 
 

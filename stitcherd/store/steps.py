@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from shared.ids import new_id
-from shared.models import Phase, StepStatus, StepType, Usage
+from shared.models import Phase, Start, StepStatus, StepType, Usage
 from stitcherd.store import limits, rows
 from stitcherd.store.events import add_event
 
@@ -64,6 +64,15 @@ def begin_try(
     row = (fence.key, fence.attempt, number, now, base, resumable)
     db.execute("INSERT INTO starts (job, attempt, try, at, base, resumable) VALUES (?, ?, ?, ?, ?, ?)", row)
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, fence.key))
+
+
+def save_start(db: sqlite3.Connection, fence: Fence, start: Start) -> None:
+    """Store what the checkout of the attempt starts from; raise Superseded."""
+    check_fence(db, fence)
+    db.execute(
+        "UPDATE jobs SET start_ref = ?, start_sha = ?, gate_base = ?, version = version + 1 WHERE key = ?",
+        (start.ref, start.sha, start.gate_base, fence.key),
+    )
 
 
 def save_reference(db: sqlite3.Connection, fence: Fence, number: int, reference: dict[str, str]) -> None:

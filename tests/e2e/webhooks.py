@@ -43,3 +43,22 @@ def comment_body(
         "sender": {"login": login},
     }
     return json.dumps(document).encode()
+
+
+def change_comment_body(text: str, *, number: int, head: str | None = None, target: str = "main") -> bytes:
+    """Return the body of a comment by octocat on a change of theirs.
+
+    With a `head` it is a review comment, which names the head and the target of the change; else it is one in the
+    conversation, which names neither.
+    """
+    document = json.loads(comment_body(text, issue=number))
+    topic = document["issue"]
+    topic["html_url"] = topic["html_url"].replace("/issues/", "/pull/")
+    if head is None:
+        topic["pull_request"] = {"url": topic["html_url"]}
+        return json.dumps(document).encode()
+    document["pull_request"] = document.pop("issue") | {
+        "head": {"sha": head, "ref": "feature", "repo": {"full_name": "drive-by/api"}},
+        "base": {"ref": target},
+    }
+    return json.dumps(document).encode()

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from shared.api import JobRequest
+from shared.ids import short_sha
 from shared.models import Result, RunnerJob, Status, StepStatus, Thread
 from tui.text.plain import plain
 from tui.text.times import duration, milliseconds
@@ -51,6 +52,16 @@ def location(repository: str | None, thread: Thread | None) -> str:
     """Return repository and thread, like `octo-org/api#479`, or the repository alone, or a dash."""
     number = f"#{thread.number}" if thread else ""
     return plain(f"{repository or ''}{number}") or DASH
+
+
+def start_text(job: RunnerJob) -> str:
+    """Return what a job starts from, like `refs/pull/7/head at 1a2b3c4`, or a dash; the sha once it is known."""
+    ref, sha, missing = job.ref, job.head_sha, ""
+    if job.start is not None:
+        ref, sha = job.start.ref, job.start.sha
+        missing = f" (there is no {job.ref})" if job.ref and job.ref != ref else ""
+    at = f" at {short_sha(sha)}" if sha and sha != ref else ""
+    return plain(f"{ref or DASH}{at}{missing}")
 
 
 def elapsed(job: RunnerJob, now: int) -> str:

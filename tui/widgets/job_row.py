@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from shared import ids
 from shared.models import OPEN_STATUSES, RunnerJob, Status
-from tui.text.jobs import DASH, cost, elapsed, job_state, location
+from tui.text.jobs import DASH, cost, elapsed, job_state, location, start_text
 from tui.text.plain import plain
 from tui.text.times import age, duration, milliseconds, time_left
 from tui.widgets.bar import BarSegment
@@ -188,7 +188,7 @@ def job_facts(job: RunnerJob) -> str:
         plain(job.actor),
         f"{plain(job.profile)} → {plain(job.executor)}",
         f"try {job.tries.used} of {job.tries.max}" + (f", attempt {job.attempt}" if job.attempt > 1 else ""),
-        f"branch {plain(job.branch)}",
+        f"branch {plain(job.branch)}" + (f" from {start_text(job)}" if job.target else ""),
         *([f"{cost(job)}, {tokens(job)} tokens"] if job.usage.input_tokens or job.usage.cost_usd else []),
         f"rails {plain(job.rails_revision)}",
     ]

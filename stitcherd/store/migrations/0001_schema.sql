@@ -68,6 +68,11 @@ CREATE TABLE jobs (
   executor         TEXT NOT NULL,
   repository       TEXT,
   ref              TEXT,
+  target           TEXT,                    -- the branch that a change is for, where ref is the head of a change
+  head_sha         TEXT,                    -- the head of the change that the delivery named
+  start_ref        TEXT,                    -- what the newest checkout started from, NULL before the first one
+  start_sha        TEXT,
+  gate_base        TEXT,                    -- the commit that gates take files from
   thread_kind      TEXT,
   thread_number    INTEGER,
   thread_title     TEXT,

@@ -65,3 +65,17 @@ def start(tmp_path: Path) -> Start:
         return await checkouts.open("job", 1, str(origin), base, "stitcher/0123456789ab")
 
     return open_checkout
+
+
+async def start_from_change(checkout: Checkout, files: Files) -> Checkout:
+    """Open a checkout of a change on the base of another checkout, whose head has these files besides."""
+    assert checkout.mirror is not None
+    origin, base = Path(checkout.mirror.clone), str(checkout.base)
+    write_files(origin, files)
+    git(origin, "add", "-A")
+    git(origin, "commit", "-q", "-m", "by the author of the change")
+    git(origin, "update-ref", "refs/pull/7/head", "HEAD")
+    git(origin, "reset", "-q", "--hard", base)
+    checkouts = Checkouts(origin.parent / "state")
+    head = await checkouts.mirror(str(origin)).fetch_ref("refs/pull/7/head")
+    return await checkouts.open("other", 1, str(origin), head, "stitcher/ba9876543210", gate_base=base)

@@ -9,7 +9,7 @@ from stitcherd.git.checkout import Checkout
 from stitcherd.git.work_tree import commit_work_tree
 from stitcherd.rails.compiled import GateRule
 from stitcherd.rails.load import parse_rails
-from tests.stitcherd.gates.conftest import Start, Write
+from tests.stitcherd.gates.conftest import Start, Write, start_from_change
 from tests.stitcherd.rails.contexts import CONTEXT
 
 PATHS = """\
@@ -144,3 +144,32 @@ async def test_a_module_that_the_base_has_is_not_shadowed(
     _, output = await check(checkout, parse_rails(MODULES, CONTEXT).gates["scope"])
     found = [line.partition(": shadow: a gate runs ")[2] for line in output if ": shadow: " in line]
     assert sorted(each.partition(",")[0] for each in found) == shadows
+
+
+async def test_files_that_decide_gates_are_compared_with_the_gate_base(start: Start, write: Write) -> None:
+    theirs = {"Makefile": "x\n", "tests/test_a.py": "b\n", "a.py": "c\n", ".gitattributes": "* -text\n"}
+    checkout = await start_from_change(await start(BASE), theirs)
+    write(checkout.work, {"a.py": "d\n"})
+    result, output = await check(checkout)
+    assert result.asks == ("paths.gates",)
+    compared = "added in comparison with the target branch, and the rails require the approval of a person"
+    assert output == [
+        "1 files, 1 additions, 1 deletions",
+        f".gitattributes: gates: git attributes change what every gate reads; these are {compared}",
+        f"Makefile: gates: gates or tools load this file by its name; it is {compared}",
+    ]
+    write(checkout.work, {"Makefile": None, ".gitattributes": None})
+    result, output = await check(checkout)
+    assert (result.ok, result.asks) == (False, ()), "as in the target again, but people set attributes"
+    assert [line.partition("; ")[0] for line in output[1:]] == [
+        ".gitattributes: attributes: git attributes are deleted"
+    ]
+
+
+async def test_a_module_that_a_change_put_in_the_place_of_another_is_found(start: Start, write: Write) -> None:
+    text = PATHS.replace("gates: {", "gates: {unit: {run: [python, -m, pytest]}, ")
+    checkout = await start_from_change(await start(BASE), {"pytest.py": "x\n"})
+    write(checkout.work, {"a.py": "d\n"})
+    result, output = await check(checkout, parse_rails(text, CONTEXT).gates["scope"])
+    assert not result.ok
+    assert "pytest.py: shadow: a gate runs pytest, and would run this file in its place" in output

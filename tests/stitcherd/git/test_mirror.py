@@ -178,3 +178,68 @@ async def test_small_packs_are_combined_and_unreachable_commits_kept(
 
 async def test_two_fetches_at_once_wait_for_each_other(checkouts: Checkouts, origin: Path) -> None:
     await asyncio.gather(*(checkouts.fetch(str(origin)) for _ in range(4)))
+
+
+async def test_one_ref_of_a_change_is_fetched_on_demand(checkouts: Checkouts, origin: Path) -> None:
+    main = git(origin, "rev-parse", "main")
+    head = commit(origin, {"a.txt": "theirs\n"})
+    for ref in ("refs/pull/7/head", "refs/pull/8/head", "refs/merge-requests/7/head", "refs/other/7"):
+        git(origin, "update-ref", ref, head)
+    git(origin, "reset", "-q", "--hard", main)
+    await checkouts.fetch(str(origin))
+    mirror = checkouts.mirror(str(origin))
+    assert await mirror.fetch_ref("refs/pull/9/head") is None
+    assert await mirror.fetch_ref("refs/pull/7/head") == head
+    assert git(mirror.path, "for-each-ref", "--format=%(refname)").splitlines() == [
+        "refs/heads/main",
+        "refs/stitcher/refs%2Fpull%2F7%2Fhead",
+        "refs/tags/v1",
+    ]
+    git(origin, "update-ref", "refs/pull/7/head", main)
+    assert await mirror.fetch_ref("refs/pull/7/head") == main, "also backwards"
+    git(origin, "update-ref", "-d", "refs/other/7")
+    assert await mirror.fetch_ref("refs/other/7") is None
+    git(origin, "update-ref", "refs/other/7/head", head)
+    assert await mirror.fetch_ref("refs/other/7/head") == head
+    git(origin, "branch", "refs/pull/9/head")
+    assert await mirror.fetch_ref("refs/pull/9/head") is None, "a branch whose name ends like the ref"
+    checkout = await checkouts.open("job", 1, str(origin), head, BRANCH, gate_base=main, ref="refs/other/7/head")
+    assert (checkout.work / "a.txt").read_text() == "theirs\n"
+    assert git(checkout.work, "for-each-ref", "refs/stitcher") == ""
+
+
+async def test_a_mirror_that_is_cloned_anew_gets_the_ref_again(checkouts: Checkouts, origin: Path) -> None:
+    await checkouts.fetch(str(origin))
+    head = commit(origin, {"a.txt": "theirs\n"})
+    git(origin, "update-ref", "refs/pull/7/head", head)
+    git(origin, "reset", "-q", "--hard", "v1")
+    mirror = checkouts.mirror(str(origin))
+    shutil.rmtree(mirror.path / "objects")
+    assert await mirror.fetch_ref("refs/pull/7/head") == head
+    shutil.rmtree(mirror.path / "objects")
+    checkout = await checkouts.open("job", 1, str(origin), head, BRANCH, ref="refs/pull/7/head")
+    assert (checkout.work / "a.txt").read_text() == "theirs\n"
+
+
+@pytest.mark.parametrize("ref", ["refs/pull/*/head", "refs/a:refs/heads/main", "refs/a..b", "refs/a b", "refs/", "--x"])
+async def test_a_hostile_ref_is_refused(checkouts: Checkouts, origin: Path, ref: str) -> None:
+    await checkouts.fetch(str(origin))
+    with pytest.raises(GitError):
+        await checkouts.mirror(str(origin)).fetch_ref(ref)
+
+
+async def test_how_commits_are_related(checkouts: Checkouts, origin: Path) -> None:
+    first = git(origin, "rev-parse", "main")
+    git(origin, "switch", "-q", "-c", "topic")
+    second = commit(origin, {"a.txt": "new\n"})
+    git(origin, "switch", "-q", "main")
+    third = commit(origin, {"b.txt": "new\n"})
+    git(origin, "switch", "-q", "--orphan", "other")
+    alone = commit(origin, {"c.txt": "new\n"})
+    await checkouts.fetch(str(origin))
+    mirror = checkouts.mirror(str(origin))
+    assert [await mirror.merge_base(third, each) for each in (second, third, alone)] == [first, third, None]
+    assert [await mirror.is_ancestor(first, each) for each in (first, second, "refs/heads/main")] == [True] * 3
+    assert [await mirror.is_ancestor(each, second) for each in (third, alone, "0" * 40)] == [False] * 3
+    assert await mirror.refs_with(second) == ["refs/heads/topic"]
+    assert await mirror.refs_with(first) == ["refs/heads/main", "refs/heads/topic", "refs/tags/v1"]

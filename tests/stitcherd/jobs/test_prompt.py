@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.models import Start, Thread
 from stitcherd.jobs import prompt
 from stitcherd.sources.trigger import Quote
 
@@ -48,3 +49,15 @@ def test_a_further_try_is_told_why_nothing_was_committed() -> None:
     assert text.startswith(prompt.first_prompt(TASK))
     assert "This is try 2." in text
     assert "could not be committed:\n\n> The tree holds\n> git repositories\n" in text
+
+
+def test_the_prompt_of_a_job_on_a_change_says_whether_the_checkout_has_its_commits() -> None:
+    start, change = Start("refs/pull/7/head", "1a2b", "9c1e"), Thread("change", 7)
+    assert prompt.with_start(TASK, change, start, from_head=True) == (
+        f"{TASK}\n\nThis checkout is at 1a2b, the head of change #7."
+    )
+    assert prompt.with_start(TASK, change, Start("main", "9c1e", "9c1e"), from_head=False) == (
+        f"{TASK}\n\nThe commits of change #7 are not in this checkout, which is at 9c1e."
+    )
+    for thread, found in ((Thread("issue", 7), start), (None, start), (change, None)):
+        assert prompt.with_start(TASK, thread, found, from_head=True) == TASK

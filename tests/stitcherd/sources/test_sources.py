@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from shared.models import Thread
 from stitcherd.sources import SOURCES
 
 ROOT = Path(__file__).parents[3]
@@ -37,6 +38,18 @@ SOURCE = Source(
 
 def test_the_kinds_that_the_table_has() -> None:
     assert list(SOURCES) == ["gitea", "github", "gitlab", "mosaic", "standard"]
+
+
+def test_where_each_kind_keeps_the_head_of_a_change() -> None:
+    change, issue = Thread("change", 7), Thread("issue", 7)
+    assert {kind: source.head_ref(change) for kind, source in SOURCES.items()} == {
+        "gitea": "refs/pull/7/head",
+        "github": "refs/pull/7/head",
+        "gitlab": "refs/merge-requests/7/head",
+        "mosaic": None,
+        "standard": None,
+    }
+    assert {source.head_ref(thread) for source in SOURCES.values() for thread in (issue, None)} == {None}
 
 
 def test_a_new_source_is_one_module_and_one_entry(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from shared.filters import parse_filter
-from shared.models import RunnerJob, Status, StepStatus
+from shared.models import RunnerJob, Start, Status, StepStatus
 from tests.tui import documents
-from tui.text.jobs import DASH, STEP_STYLES, cost, counted, elapsed, job_state, location, status_style
+from tui.text.jobs import DASH, STEP_STYLES, cost, counted, elapsed, job_state, location, start_text, status_style
 from tui.text.times import milliseconds
 
 NOW = milliseconds("2026-11-22T14:05:00.000Z")
@@ -50,3 +50,25 @@ def test_short_forms() -> None:
     assert location(None, None) == DASH
     assert (cost(example), cost(job(usage={}))) == ("$0.21", DASH)
     assert (counted(1, "job"), counted(1204, "job")) == ("1 job", "1,204 jobs")
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "main"),
+        ({"ref": None}, DASH),
+        ({"start": Start("main", "9c1e" * 10, "9c1e" * 10)}, "main at 9c1e9c1"),
+        ({"ref": "9c1e" * 10, "start": Start("9c1e" * 10, "9c1e" * 10, "9c1e" * 10)}, "9c1e" * 10),
+        ({"ref": "refs/pull/7/head", "head_sha": "1a2b" * 10}, "refs/pull/7/head at 1a2b1a2"),
+        (
+            {"ref": "refs/pull/7/head", "start": Start("refs/pull/7/head", "1a2b" * 10, "9c1e" * 10)},
+            "refs/pull/7/head at 1a2b1a2",
+        ),
+        (
+            {"ref": "refs/pull/7/head", "head_sha": "1a2b" * 10, "start": Start("main", "9c1e" * 10, "9c1e" * 10)},
+            "main at 9c1e9c1 (there is no refs/pull/7/head)",
+        ),
+    ],
+)
+def test_what_a_job_starts_from(fields: dict[str, object], text: str) -> None:
+    assert start_text(msgspec.structs.replace(job(), **fields)) == text

@@ -18,7 +18,9 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the fields of the job."""
     parser.add_argument("type", metavar="TYPE", help="a job type of the rails")
     parser.add_argument("--repo", metavar="OWNER/NAME", help="the repository; without one, an empty directory")
-    parser.add_argument("--ref", metavar="REF", help="the branch, tag or commit to start from")
+    parser.add_argument(
+        "--ref", metavar="REF", help="the branch, tag, commit or full ref (refs/pull/7/head) to start from"
+    )
     parser.add_argument("--prompt", metavar="TEXT|-", help="the task; - reads it from stdin")
     parser.add_argument("--agent", metavar="TASK", help="the agent task that the job belongs to")
     parser.add_argument("--priority", metavar="N", type=int, help="0 to 10, 10 starts first (default 5)")

@@ -17,7 +17,7 @@ from tui.client import api
 from tui.text.decisions import Paint
 from tui.text.diffs import diff_colour, diff_line
 from tui.text.events import payload_text
-from tui.text.jobs import DASH, STEP_STYLES, changes, cost, elapsed, job_state, location, more_summary
+from tui.text.jobs import DASH, STEP_STYLES, changes, cost, elapsed, job_state, location, more_summary, start_text
 from tui.text.plain import plain, truncate
 from tui.text.table import align_columns, join_cells
 from tui.text.times import duration, time_of_day
@@ -94,7 +94,7 @@ def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
         ("asked by", f"{plain(job.actor)} at {plain(job.created_at)}"),
         ("runs as", f"{plain(job.profile)} on {plain(job.executor)}, priority {job.priority}"),
         ("tries", f"{job.tries.used} of {job.tries.max} in attempt {job.attempt}, {elapsed(job, now)}{price}"),
-        ("branch", f"{plain(job.branch)} from {plain(job.ref or DASH)}"),
+        ("branch", f"{plain(job.branch)} from {start_text(job)}"),
     ]
     if job.held:
         facts.append(("held", plain(job.held)))
