@@ -1,0 +1,181 @@
+"""The interface of a forge: requests to send, how to read their responses, and what every kind of forge can do."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from stitcherd.forges.models import (
+    Access,
+    Account,
+    Change,
+    CheckRun,
+    Comment,
+    CommentPage,
+    CommitStatus,
+    Hook,
+    NewChange,
+    Reaction,
+    ReactionTarget,
+    Repository,
+    RepositoryRef,
+    ThreadRef,
+    ThreadState,
+)
+
+PAGE_SIZE = 100  # of lists; the most that GitHub and GitLab give
+
+FailureKind = Literal["unreachable", "certificate", "redirected", "invalid"]
+Value = TypeVar("Value")
+Shape = TypeVar("Shape")
+
+
+class UnexpectedResponse(Exception):
+    """A response that is not JSON, or not of the documented shape; the message says where it differs."""
+
+
+class RequestFailed(Exception):
+    """There is no complete response, or none that may be followed or decoded; the message says how it failed.
+
+    `unreachable`: no connection, or lost, or too slow. `certificate`: the TLS certificate is not valid for the host.
+    `redirected`: to where no request of ours may go. `invalid`: too large, or not JSON.
+    """
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class AccountChanged(Exception):
+    """The login of an account belongs to another account by now: nothing that it may do concerns the first one."""
+
+    def __init__(self, expected: Account, found: Account) -> None:
+        super().__init__(f"{expected.login} has the id {found.id}, not {expected.id}")
+        self.expected = expected
+        self.found = found
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One request; `path` is percent-encoded, and follows the path of the repository unless it is `absolute`.
+
+    A GitHub App sends it with a token for the repository and these `permissions`.
+    """
+
+    method: str
+    path: str
+    repository: RepositoryRef | None = None
+    absolute: bool = False
+    query: tuple[tuple[str, str], ...] = ()
+    body: Mapping[str, Any] | None = None
+    permissions: Mapping[str, str] = {}
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything at the forge."""
+        return self.method != "GET"
+
+
+class Response(Struct, frozen=True):
+    """A complete response; `content` is its decoded JSON, None if it has none; `text` is the beginning of an error.
+
+    `repository` is the present one if it was found to be renamed. Headers are case-insensitive.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: Any = None
+    text: str = ""
+    repository: Repository | None = None
+
+
+class Call(Struct, Generic[Value], frozen=True, kw_only=True):
+    """A request with the function that reads its response.
+
+    `read` raises UnexpectedResponse, and AccountChanged where it compares an account; it is given responses with one of
+    the `expected` statuses. If the forge refuses with one of `exists_with`, what was wanted may exist already:
+    `existing` finds it, or returns None.
+    """
+
+    operation: str
+    request: Request
+    read: Callable[[Response], Value]
+    expected: frozenset[int] = frozenset({200})
+    exists_with: frozenset[int] = frozenset()
+    existing: "Call[Value | None] | None" = None
+
+
+class Checks(Struct, frozen=True):
+    """Check runs, which only the Apps of GitHub may create."""
+
+    create: Callable[[RepositoryRef, str, CheckRun], Call[str]]  # the sha of the commit; the id of the check run
+    update: Callable[[RepositoryRef, str, CheckRun], Call[bool]]  # the id of the check run
+
+
+class AppApi(Struct, frozen=True):
+    """The API that a GitHub App uses with its own JWT."""
+
+    get_app: Callable[[], Call[str]]  # the slug: the App's account is `slug[bot]`
+    get_account: Callable[[str], Call[Account]]  # by its login
+    get_installation: Callable[[RepositoryRef], Call[str]]  # the id of the installation on a repository
+    create_token: Callable[[str, RepositoryRef, Mapping[str, str]], Call["InstallationToken"]]
+
+
+class InstallationToken(Struct, frozen=True):
+    """A token of an installation of a GitHub App; it expires at a time in milliseconds since 1970."""
+
+    token: str
+    expires_at: int
+
+    def __repr__(self) -> str:
+        return f"InstallationToken(expires_at={self.expires_at})"
+
+
+class Forge(Struct, frozen=True, kw_only=True):
+    """One kind of forge: pure functions from what is wanted to a call. What is None, this kind does not have.
+
+    All of them raise InvalidReference. `rights` says, by operation, what to grant if the forge answers 403.
+    """
+
+    kind: str
+    headers: Mapping[str, str]
+    rights: Mapping[str, str]
+    authorization: Callable[[str], str]  # the value of the header, from a token
+    repository_path: Callable[[RepositoryRef], str]
+    get_user: Callable[[], Call[Account]]  # whose token it is
+    get_account: Callable[[RepositoryRef, str], Call[Account | None]]  # by id: its present login
+    get_access: Callable[[RepositoryRef, Account], Call[Access]]
+    add_reaction: Callable[[RepositoryRef, ReactionTarget, Reaction, Account], Call[bool]]  # by this account
+    list_comments: Callable[[RepositoryRef, ThreadRef, int, int], Call[CommentPage]]  # since (ms), page (from 1)
+    create_comment: Callable[[RepositoryRef, ThreadRef, str], Call[Comment]]
+    edit_comment: Callable[[RepositoryRef, ThreadRef, str, str], Call[bool]]  # the id, the new body
+    delete_comment: Callable[[RepositoryRef, ThreadRef, str], Call[bool]]
+    get_thread: Callable[[RepositoryRef, ThreadRef], Call[ThreadState]]
+    get_change: Callable[[RepositoryRef, int], Call[Change]]
+    find_change: Callable[[RepositoryRef, str, str], Call[Change | None]]  # head, base; an open one first
+    create_change: Callable[[RepositoryRef, NewChange], Call[Change]]
+    set_status: Callable[[RepositoryRef, str, CommitStatus], Call[bool]]  # the sha of the commit
+    get_repository: Callable[[RepositoryRef], Call[Repository]]
+    get_repository_by_id: Callable[[RepositoryRef], Call[Repository]]
+    list_hooks: Callable[[RepositoryRef], Call[tuple[Hook, ...]]]
+    checks: Checks | None = None
+    app: AppApi | None = None
+
+
+def read_as(shape: type[Shape], response: Response) -> Shape:
+    """Return the content of a response as a shape, whatever else is in it. Raises UnexpectedResponse."""
+    try:
+        return msgspec.convert(response.content, shape)
+    except msgspec.ValidationError as error:
+        raise UnexpectedResponse(f"the response is of another shape: {error}") from None
+
+
+def read_done(shape: type[Struct]) -> Callable[[Response], bool]:
+    """Return a function that returns True for a response without content, or with content of the shape."""
+
+    def read(response: Response) -> bool:
+        if response.status not in {204, 404}:
+            read_as(shape, response)
+        return True
+
+    return read
