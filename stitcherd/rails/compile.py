@@ -22,7 +22,16 @@ from stitcherd.rails.compiled import (
 from stitcherd.rails.diff import outline
 from stitcherd.rails.globs import fold, name_pattern, path_pattern
 from stitcherd.rails.limits import compile_limits
-from stitcherd.rails.schema import GuardCondition, GuardSpec, JobSpec, PathsSpec, RailsFile, SandboxFields, TriggerSpec
+from stitcherd.rails.schema import (
+    STATES,
+    GuardCondition,
+    GuardSpec,
+    JobSpec,
+    PathsSpec,
+    RailsFile,
+    SandboxFields,
+    TriggerSpec,
+)
 from stitcherd.sandbox.bubblewrap import SandboxSpec
 
 _OUTCOMES = {"allow": CheckOutcome.PASS, "require-approval": CheckOutcome.ASK, "deny": CheckOutcome.FAIL}
@@ -205,10 +214,15 @@ def _sole(condition: GuardCondition) -> Literal["labels", "author"] | None:
     if (
         condition.change_from_fork
         or condition.hidden_text
+        or _states(condition)
         or (condition.author_of is None) is (condition.labels_any is None)
     ):
         return None
     return "labels" if condition.author_of is None else "author"
+
+
+def _states(condition: GuardCondition) -> tuple[str, ...]:
+    return tuple(state for state in STATES if getattr(condition, state))
 
 
 def _guard(spec: GuardSpec, line: int, groups: Mapping[str, Group]) -> GuardRule:
@@ -222,6 +236,7 @@ def _guard(spec: GuardSpec, line: int, groups: Mapping[str, Group]) -> GuardRule
         wanted.append(f"any label of {', '.join(condition.labels_any)}")
     if condition.hidden_text:
         wanted.append("hidden text")
+    wanted += _states(condition)
     check, sentence = f"guard:{spec.id}", " and ".join(wanted)
     return GuardRule(
         id=spec.id,
@@ -237,6 +252,7 @@ def _guard(spec: GuardSpec, line: int, groups: Mapping[str, Group]) -> GuardRule
         from_fork=condition.change_from_fork is True,
         labels_any={fold(label): label for label in condition.labels_any or ()},
         hidden_text=condition.hidden_text is True,
+        states=_states(condition),
         wanted=sentence,
         unreached=Check(id=check, kind="guard", outcome=CheckOutcome.UNREACHED, line=line, wanted=sentence),
         sole=_sole(condition),

@@ -136,7 +136,8 @@ class GuardRule(Struct, frozen=True, kw_only=True):
     """What denies a job or requires an approval; `wanted` says when it applies, `labels_any` is as in a trigger.
 
     `outside` has the names of the groups in `not_in`: membership is looked up once for guards with the same ones. `by`
-    has the names of the groups whose members approve. `sole` is its condition if it has only that one.
+    has the names of the groups whose members approve. `states` are those that the thread must be in. `sole` is its
+    condition if it has only that one.
     """
 
     id: str
@@ -152,6 +153,7 @@ class GuardRule(Struct, frozen=True, kw_only=True):
     from_fork: bool
     labels_any: Mapping[str, str]
     hidden_text: bool
+    states: tuple[str, ...]
     wanted: str
     unreached: Check
     sole: Literal["labels", "author"] | None

@@ -10,6 +10,7 @@ from stitcherd.rails.accounts import ChangedAccount
 from stitcherd.rails.compiled import ApprovalRules, CompiledRails, GuardRule
 from stitcherd.rails.globs import fold, joined_names
 from stitcherd.rails.groups import joining_remedy, membership
+from stitcherd.rails.schema import STATES
 from stitcherd.rails.verdicts import NeedsApproval, Objection, combine_remedies
 from stitcherd.sources.trigger import Trigger
 
@@ -17,6 +18,8 @@ _SKIP = CheckOutcome.SKIP  # looking up an enum member costs as much as creating
 _ABSENT = "not there"  # what a check shows for a fact that the delivery does not have
 _NOT_APPLICABLE = "does not apply"
 _NOTHING_HIDDEN = "no hidden text"
+_OTHERWISE = {"draft": "ready for review", "closed": "open", "locked": "not locked"}  # what a thread else is
+_LEAVING = {"draft": "mark the {} as ready for review", "closed": "reopen the {}", "locked": "unlock the {}"}
 _VISIBLE = Check("hidden", "guard", CheckOutcome.PASS, None, _NOTHING_HIDDEN)
 _START_UNREACHED = Check("start", "guard", CheckOutcome.UNREACHED)
 _UNREAD = Check("hidden", "guard", CheckOutcome.UNREACHED)
@@ -32,6 +35,7 @@ class _DeliveryFacts(Struct, frozen=True):
     labels: dict[str, str]  # as compared → as written
     labelled: str
     forked: str
+    states: dict[str, str]  # as guards name them → how the thread is
     outsiders: dict[str, list[str | None]]  # by the names of the groups that they are outside of
     changed: Mapping[str, ChangedAccount]
 
@@ -115,6 +119,7 @@ def _delivery_facts(trigger: Trigger, changed: Mapping[str, ChangedAccount]) -> 
         labels=labels,
         labelled=joined_names(trigger.labels, "no labels"),
         forked=_forked(trigger),
+        states={state: _state(trigger, state) for state in STATES},
         outsiders={},
         changed=changed,
     )
@@ -138,6 +143,13 @@ def _forked(trigger: Trigger) -> str:
     return "unknown" if change or (trigger.name or "").startswith("change.") else _ABSENT
 
 
+def _state(trigger: Trigger, state: str) -> str:
+    holds = getattr(trigger, state)
+    if holds is None:
+        return _ABSENT
+    return state if holds else _OTHERWISE[state]
+
+
 def _unmet_condition(guard: GuardRule, facts: _DeliveryFacts) -> str | None:
     """Return what was seen of the first condition of a guard that does not hold, or None if all hold."""
     if guard.author_of:
@@ -151,7 +163,7 @@ def _unmet_condition(guard: GuardRule, facts: _DeliveryFacts) -> str | None:
         return facts.labelled
     if guard.hidden_text and not facts.trigger.hidden:
         return _NOTHING_HIDDEN
-    return None
+    return next((facts.states[state] for state in guard.states if facts.states[state] != state), None)
 
 
 def _outsiders(guard: GuardRule, facts: _DeliveryFacts) -> list[str | None]:
@@ -178,7 +190,7 @@ def _evidence(guard: GuardRule, facts: _DeliveryFacts) -> list[str]:
         seen.append(joined_names(_found(guard, facts), ""))
     if guard.hidden_text:
         seen.append(", ".join(facts.trigger.hidden))
-    return seen
+    return [*seen, *guard.states]
 
 
 def _shown(author: str | None, facts: _DeliveryFacts) -> str:
@@ -210,12 +222,13 @@ def _remedy(guard: GuardRule, facts: _DeliveryFacts) -> Remedy | None:
     """Return the smallest change after which a guard no longer applies."""
     if guard.labels_any:
         return Remedy(f"remove the label {' and '.join(_found(guard, facts))}", guard.line)
-    if guard.from_fork and facts.forked == "unknown":
-        return Remedy(f"remove change_from_fork from guard {guard.id}", guard.line)
     if guard.from_fork:
-        return Remedy(f"move the change to a branch of {facts.trigger.repository}", guard.line)
+        unknown, moving = f"remove change_from_fork from guard {guard.id}", "move the change to a branch of"
+        return Remedy(unknown if facts.forked == "unknown" else f"{moving} {facts.trigger.repository}", guard.line)
     if guard.hidden_text:
         return Remedy(f"remove the {' and the '.join(facts.trigger.hidden)}", guard.line)
+    if guard.states:
+        return Remedy(_LEAVING[guard.states[0]].format(facts.kind), guard.line)
     outside = [author for author in _outsiders(guard, facts) if author is not None]
     if None in _outsiders(guard, facts):
         return None

@@ -28,6 +28,8 @@ from stitcherd.rails.types import (
     Version,
 )
 
+STATES = ("draft", "closed", "locked")  # of a thread, as guards name them
+
 
 class SpecModel(BaseModel):
     """A mapping with no other keys than its own, and no values of another type."""
@@ -103,15 +105,18 @@ class GuardCondition(SpecModel):
     change_from_fork: bool | None = None
     labels_any: Annotated[tuple[NonEmptyText, ...], Field(min_length=1)] | None = None
     hidden_text: bool | None = None
+    draft: bool | None = None
+    closed: bool | None = None
+    locked: bool | None = None
 
     @model_validator(mode="after")
     def _require_condition(self) -> Self:
         if (self.author_of is None) != (self.not_in is None):
             raise invalid_value("author_of and not_in must be set together: whose text, and outside which groups")
         if all(value is None for _, value in self):
-            known = "author_of with not_in, change_from_fork, labels_any, or hidden_text"
+            known = "author_of with not_in, change_from_fork, labels_any, hidden_text, draft, closed, or locked"
             raise invalid_value(f"a guard needs a condition: {known}")
-        for key in ("change_from_fork", "hidden_text"):
+        for key in ("change_from_fork", "hidden_text", *STATES):
             if getattr(self, key) is False:
                 raise invalid_value(f"{key} must be true, or removed")
         return self

@@ -40,12 +40,18 @@ FORMS = {
     _DIGITS: "a number of at most 19 digits",
 }
 
+_OPEN_STATES = frozenset({"open", "opened", "reopened"})
 _login_pattern = re.compile(_LOGIN)
 
 
 def is_readable_login(login: str) -> bool:
     """Say whether a login has the form that forges give them; any other is not read, as if it were missing."""
     return _login_pattern.fullmatch(login) is not None
+
+
+def is_closed(state: str | None) -> bool | None:
+    """Return whether a thread is in a state that is not open, None if there is no state."""
+    return state.lower() not in _OPEN_STATES if state else None
 
 
 def commit_id(sha: str | None) -> str | None:

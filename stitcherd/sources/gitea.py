@@ -4,6 +4,7 @@ Payloads: go-gitea/gitea, modules/structs/hook.go. They are those of GitHub, exc
 pull request may have its number only beside it, and a review names neither its author nor its time.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, Struct, field
@@ -69,6 +70,7 @@ _EVENT_NAMES: Mapping[tuple[str, str | None], str] = {
     ("issues", "label_updated"): "issue.labeled",
     ("comment", "created"): "issue.comment",
     ("change", "opened"): "change.opened",
+    ("change", "reopened"): "change.opened",
     ("change", "synchronized"): "change.updated",
     ("change", "label_updated"): "change.labeled",
     ("change", "review_requested"): "change.review_requested",
@@ -82,6 +84,7 @@ _EVENT_NAMES: Mapping[tuple[str, str | None], str] = {
 class GiteaThread(GithubThread, frozen=True):
     """An issue or a pull request, with its assignees."""
 
+    is_locked: bool | None = None
     assignee: GithubUser | None = None
     assignees: tuple[GithubUser | None, ...] | None = None
 
@@ -89,6 +92,18 @@ class GiteaThread(GithubThread, frozen=True):
     def assigned(self) -> tuple[GithubUser | None, ...]:
         """Return all assignees; the payload does not say which are new."""
         return self.assignees or (self.assignee,)
+
+
+class GiteaTitleChange(Struct, frozen=True):
+    """The title before an edit."""
+
+    before: str | None = field(default=None, name="from")
+
+
+class GiteaChanges(Struct, frozen=True):
+    """What an edit changed."""
+
+    title: GiteaTitleChange | None = None
 
 
 class GiteaReview(Struct, frozen=True):
@@ -107,6 +122,7 @@ class GiteaPayload(GithubEnvelope, frozen=True):
     comment: GithubComment | None = None
     review: GiteaReview | None = None
     requested_reviewer: GithubUser | None = None
+    changes: GiteaChanges | None = None
     ref: str | None = None
     after: Sha | None = None
     workflow_run: GithubRun | None = None
@@ -114,6 +130,7 @@ class GiteaPayload(GithubEnvelope, frozen=True):
     state: str | None = None
 
 
+_DRAFT_TITLE = re.compile(r"\[wip\]|wip:", re.IGNORECASE | re.ASCII)  # what app.ini has unless it is changed
 _payload_decoder = Decoder(GiteaPayload)
 _envelope_decoder = Decoder(GithubEnvelope)
 _verify_json = hmac_verifier("X-Gitea-Signature", "X-Forgejo-Signature")
@@ -152,17 +169,41 @@ def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str |
     faults = merge_faults(decoded.faults, missing_fields(payload, _REQUIRED_FIELDS[family]))
     assigned = original.issue.assigned if original.issue else ()
     name = _EVENT_NAMES.get((family, payload.action))
+    if family == "change" and payload.action == "edited" and _became_ready(original):
+        name = "change.opened"
     trigger = build_trigger(payload, event, name, source=source, bot=bot, assigned=assigned)
     return require_readable(trigger, faults, hidden_names(_EVENT_NAMES, family, trigger.name, faults))
+
+
+def _became_ready(payload: GiteaPayload) -> bool:
+    """Return whether an edit of its title made a draft ready for review."""
+    title = payload.changes.title if payload.changes else None
+    change = payload.pull_request
+    was_draft = title is not None and _has_draft_title(title.before)
+    return was_draft and change is not None and not _is_draft(change)
+
+
+def _is_draft(thread: GiteaThread) -> bool | None:
+    """Return whether a change is a draft; old versions do not say, and a draft is one by its title."""
+    marked = thread.draft if thread.pull_request is None else thread.pull_request.draft
+    return _has_draft_title(thread.title) or None if marked is None else marked
+
+
+def _has_draft_title(title: str | None) -> bool:
+    return title is not None and _DRAFT_TITLE.match(title) is not None
 
 
 def _to_github(payload: GiteaPayload) -> GithubPayload:
     """Convert a payload to GitHub's format."""
     issue, change = payload.issue, payload.pull_request
     if issue and payload.is_pull:
-        issue = replace(issue, pull_request=GithubMarker())
+        issue = replace(issue, pull_request=issue.pull_request or GithubMarker())
+    if issue:
+        issue = replace(issue, draft=_is_draft(issue), locked=issue.is_locked)
     if change and change.number is UNSET and payload.number is not None:
         change = replace(change, number=payload.number)
+    if change:
+        change = replace(change, draft=_is_draft(change), locked=change.is_locked)
     return GithubPayload(
         action=payload.action,
         sender=payload.sender,

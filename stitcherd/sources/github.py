@@ -35,6 +35,8 @@ _EVENT_NAMES: Mapping[tuple[str, str | None], str] = {
     ("issues", "labeled"): "issue.labeled",
     ("issue_comment", "created"): "issue.comment",
     ("pull_request", "opened"): "change.opened",
+    ("pull_request", "reopened"): "change.opened",
+    ("pull_request", "ready_for_review"): "change.opened",
     ("pull_request", "synchronize"): "change.updated",
     ("pull_request", "labeled"): "change.labeled",
     ("pull_request", "review_requested"): "change.review_requested",

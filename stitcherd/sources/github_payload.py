@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from shared.models import Thread
 from stitcherd.sources.base import MISSING
-from stitcherd.sources.fields import AccountId, Ref, RepositoryName, Sha, ThreadNumber, commit_id, event_text
+from stitcherd.sources.fields import AccountId, Ref, RepositoryName, Sha, ThreadNumber, commit_id, event_text, is_closed
 from stitcherd.sources.hidden_text import TITLE, ThreadTexts, quote_texts
 from stitcherd.sources.payload import BODY
 from stitcherd.sources.text import (
@@ -47,7 +47,9 @@ class GithubLabel(Struct, frozen=True):
 
 
 class GithubMarker(Struct, frozen=True):
-    """An object of which only the presence matters."""
+    """The mark of a pull request."""
+
+    draft: bool | None = None  # Gitea only
 
 
 class GithubHead(Struct, frozen=True):
@@ -75,6 +77,9 @@ class GithubThread(Struct, frozen=True):
     user: GithubUser | None = None
     labels: tuple[GithubLabel | None, ...] | None = None
     pull_request: GithubMarker | None = None
+    draft: bool | None = None
+    state: str | None = None
+    locked: bool | None = None
     head: GithubHead | None = None
     base: GithubBase | None = None
 
@@ -195,6 +200,9 @@ def build_trigger(
         quotes=texts.quotes,
         hidden=texts.hidden,
         from_fork=_from_fork(payload.pull_request, payload.repository),
+        draft=thread.draft if thread and _is_change(payload, thread) else None,
+        closed=is_closed(thread.state) if thread else None,
+        locked=thread.locked if thread else None,
         ref=_base_branch(payload),
         head_sha=_head_sha(payload),
     )
@@ -217,11 +225,15 @@ def _repository_name(repository: GithubRepository | None) -> str | None:
     return repository.full_name if repository else None
 
 
+def _is_change(payload: GithubPayload, thread: GithubThread) -> bool:
+    return thread is payload.pull_request or thread.pull_request is not None
+
+
 def _thread(payload: GithubPayload, thread: GithubThread, source: str, title: str) -> Thread | None:
     if thread.number is UNSET:
         return None
     return Thread(
-        kind="change" if thread is payload.pull_request or thread.pull_request else "issue",
+        kind="change" if _is_change(payload, thread) else "issue",
         number=thread.number,
         title=title,
         url=safe_url(thread.html_url),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from shared.models import Thread
 from stitcherd.sources import standard
 from stitcherd.sources.base import MISSING, BadSignature, Source, merge_faults, require_readable
-from stitcherd.sources.fields import commit_id, event_text
+from stitcherd.sources.fields import commit_id, event_text, is_closed
 from stitcherd.sources.gitlab_payload import (
     NAMES_OF_KIND,
     GitlabAttributes,
@@ -169,6 +169,9 @@ def _complete_trigger(
         quotes=texts.quotes,
         hidden=texts.hidden,
         from_fork=_from_fork(thread) if change else None,
+        draft=thread.is_draft if change else None,
+        closed=is_closed(thread.state),
+        locked=thread.discussion_locked,
         ref=thread.target_branch,
         head_sha=commit_id(thread.last_commit.id) if thread.last_commit else None,
     )

@@ -4,15 +4,18 @@ Only the fields listed here are read; absent and null are the same. Documentatio
 Senders, assignees and reviewers come with their names, authors only with their ids.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from msgspec import UNSET, Struct, UnsetType
 
 from stitcherd.sources.fields import AccountId, ProjectPath, Ref, Sha, ThreadNumber
 
+_DRAFT_TITLE = re.compile(r"\[(?:draft|wip)\]|\(draft\)|(?:draft|wip):", re.IGNORECASE | re.ASCII)
 _ENDED_STATUSES = frozenset({"success", "failed", "canceled", "skipped"})
 _CHANGE_ACTIONS = {
     "open": "change.opened",
+    "reopen": "change.opened",
     "approved": "change.review",  # the last approval that was required
     "approval": "change.review",
     "unapproved": "change.review",
@@ -74,6 +77,16 @@ class GitlabThread(Struct, frozen=True):
     target_project_id: AccountId | None = None
     target_branch: Ref | None = None
     last_commit: GitlabCommit | None = None
+    draft: bool | None = None
+    work_in_progress: bool | None = None  # as old versions call a draft
+    state: str | None = None
+    discussion_locked: bool | None = None
+
+    @property
+    def is_draft(self) -> bool | None:
+        """Whether a merge request is a draft, None if that is not told."""
+        marked = self.work_in_progress if self.draft is None else self.draft
+        return _has_draft_title(self.title) or None if marked is None else marked
 
 
 class GitlabAttributes(GitlabThread, frozen=True):
@@ -106,12 +119,28 @@ class GitlabLabelsChange(Struct, frozen=True):
     current: tuple[GitlabLabel | None, ...] | None = None
 
 
+class GitlabFlagChange(Struct, frozen=True):
+    """A flag before and after an update."""
+
+    previous: bool | None = None
+    current: bool | None = None
+
+
+class GitlabTitleChange(Struct, frozen=True):
+    """The title before and after an update."""
+
+    previous: str | None = None
+    current: str | None = None
+
+
 class GitlabChanges(Struct, frozen=True):
     """The changes of an update."""
 
     assignees: GitlabUsersChange | None = None
     reviewers: GitlabUsersChange | None = None
     labels: GitlabLabelsChange | None = None
+    draft: GitlabFlagChange | None = None
+    title: GitlabTitleChange | None = None
 
 
 class GitlabEnvelope(Struct, frozen=True):
@@ -216,9 +245,23 @@ def _change_name(changes: GitlabChanges | None, attributes: GitlabAttributes) ->
         return _CHANGE_ACTIONS.get(attributes.action or "")
     if attributes.oldrev:  # first: a push also lists changes that are none
         return "change.updated"
+    if changes and _became_ready(changes):
+        return "change.opened"
     if changes and added_users(changes.reviewers):
         return "change.review_requested"
     return "change.labeled" if changes and _has_new_label(changes.labels) else None
+
+
+def _became_ready(changes: GitlabChanges) -> bool:
+    """Return whether an update made a draft ready for review; old versions tell it by the title alone."""
+    if changes.draft is not None:
+        return changes.draft.previous is True and changes.draft.current is False
+    title = changes.title
+    return title is not None and _has_draft_title(title.previous) and not _has_draft_title(title.current)
+
+
+def _has_draft_title(title: str | None) -> bool:
+    return title is not None and _DRAFT_TITLE.match(title) is not None
 
 
 def _has_new_label(labels: GitlabLabelsChange | None) -> bool:

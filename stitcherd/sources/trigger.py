@@ -48,5 +48,8 @@ class Trigger(Struct, frozen=True, kw_only=True):
     quotes: tuple[Quote, ...] = ()
     hidden: tuple[str, ...] = ()  # what was removed from the texts: bidi controls in the comment
     from_fork: bool | None = None  # None: not a change, or unknown
+    draft: bool | None = None  # None here and below: no thread, or the sender does not say
+    closed: bool | None = None  # or merged
+    locked: bool | None = None  # only some people may comment
     ref: str | None = None  # the target branch of a change
     head_sha: str | None = None

@@ -61,7 +61,7 @@ def headers(kind: str, event: str) -> CIMultiDict[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(body=values | st.dictionaries(fields, values), event=st.sampled_from(EVENTS))
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_unwanted_body_is_refused(settings: Settings, kind: str, body: Any, event: str) -> None:
     source, text = settings.sources[kind], json.dumps(body).encode()
     for rails in (NONE_WANTED, None):
@@ -71,7 +71,7 @@ def test_no_unwanted_body_is_refused(settings: Settings, kind: str, body: Any, e
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(body=values | st.dictionaries(fields, values), event=st.sampled_from(EVENTS))
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_malformed_body_starts_a_job(settings: Settings, kind: str, body: Any, event: str) -> None:
     source, text = settings.sources[kind], json.dumps(body).encode()
     try:
@@ -121,6 +121,21 @@ def test_a_wanted_comment_by_a_login_that_cannot_be_read_is_denied(settings: Set
     trigger, evaluation = Evaluator(settings).evaluate(source, event, body, form=False, rails=COMMENTS_WANTED)
     assert (trigger.sender, evaluation.decision.verdict) == (None, Verdict.DENIED)
     assert evaluation.decision.reason.startswith("who: the account that sent this")
+
+
+@pytest.mark.parametrize("kind", EVENT_HEADERS)
+def test_a_guard_denies_a_comment_on_a_closed_issue(settings: Settings, kind: str) -> None:
+    guard = "guards: [{id: over, if: {closed: true}, then: deny, because: the thread is closed}]"
+    rails = parse_rails(SMALL.replace("forge:ann", f"{kind}:hubot") + guard)
+    text = {"gitlab": "/object_attributes/note"}.get(kind, "/comment/body")
+    event = headers(kind, "Note Hook" if kind == "gitlab" else "issue_comment")
+    reasons = []
+    for state in ("open", "closed"):
+        body = json.dumps(edited(kind, COMMENTS[kind], {text: "@mosaic mend", "/issue/state": state})).encode()
+        _, evaluation = Evaluator(settings).evaluate(settings.sources[kind], event, body, form=False, rails=rails)
+        reasons.append(evaluation.decision.reason)
+    assert "octo-org/api matches no [repositories] entry" in reasons[0]
+    assert reasons[1] == "guard over: the thread is closed"
 
 
 async def test_an_unwanted_event_is_recorded_as_far_as_it_can_be_read(harness: IntakeHarness) -> None:

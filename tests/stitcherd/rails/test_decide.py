@@ -206,6 +206,43 @@ def test_a_guard_with_several_conditions_needs_them_all(facts: RuntimeFacts, com
     assert decision.remedy.text == "remove the label hot"
 
 
+@pytest.mark.parametrize(
+    ("state", "kind", "otherwise", "remedy"),
+    [
+        ("draft", "change", "ready for review", "mark the change as ready for review"),
+        ("closed", "issue", "open", "reopen the issue"),
+        ("closed", "change", "open", "reopen the change"),
+        ("locked", "issue", "not locked", "unlock the issue"),
+    ],
+)
+def test_a_guard_on_the_state_of_a_thread(
+    facts: RuntimeFacts, comment: Ask, small: str, state: str, kind: str, otherwise: str, remedy: str
+) -> None:
+    book = parse_rails(small + f"guards: [{{id: state, if: {{{state}: true}}, then: deny}}]", CONTEXT)
+    about = {"name": f"{kind}.comment", "thread": Thread(kind, 7, author="forge:ann")}
+    for holds, seen in ((None, "not there"), (False, otherwise)):
+        decision = decide(comment(**about, **{state: holds}), book, facts).decision
+        assert (decision.verdict, decision.remedy) == (Verdict.ALLOWED, None)
+        check = one(decision, "guard:state")
+        assert (check.outcome, check.seen, check.wanted) == (CheckOutcome.SKIP, seen, state)
+    decision = decide(comment(**about, **{state: True}), book, facts).decision
+    assert (decision.verdict, decision.reason) == (Verdict.DENIED, f"guard state: {state}")
+    assert decision.remedy is not None
+    assert (decision.remedy.text, one(decision, "guard:state").seen) == (remedy, state)
+
+
+def test_a_state_is_one_condition_of_several(facts: RuntimeFacts, comment: Ask, small: str) -> None:
+    condition = "{closed: true, locked: true, author_of: [issue], not_in: [crew]}"
+    book = parse_rails(small + f"guards: [{{id: all, if: {condition}, then: deny}}]", CONTEXT)
+    stranger = {"thread": Thread("issue", 7, author="forge:eve"), "closed": True}
+    assert one(decide(comment(**stranger), book, facts).decision, "guard:all").seen == "not there"
+    decision = decide(comment(**stranger, locked=True), book, facts).decision
+    assert decision.reason == "guard all: not in crew and closed and locked"
+    assert one(decision, "guard:all").seen == "forge:eve and closed and locked"
+    mine = {"thread": Thread("issue", 7, author="forge:ann"), "closed": True, "locked": True}
+    assert decide(comment(**mine), book, facts).job is not None
+
+
 def test_observe_mode_runs_nothing_and_says_what_would_have_happened(
     facts: RuntimeFacts, comment: Ask, small: str
 ) -> None:

@@ -36,6 +36,9 @@ triggers = st.builds(
     commands=st.lists(st.builds(Command, words, st.text(max_size=9)), max_size=2).map(tuple),
     quotes=st.lists(st.builds(Quote, accounts, st.just("body"), st.text(max_size=9)), max_size=2).map(tuple),
     from_fork=st.none() | st.booleans(),
+    draft=st.none() | st.booleans(),
+    closed=st.none() | st.booleans(),
+    locked=st.none() | st.booleans(),
 )
 
 

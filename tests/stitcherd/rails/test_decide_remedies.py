@@ -29,6 +29,7 @@ triggers:
 guards:
   - {id: stranger, if: {author_of: [change], not_in: [crew]}, then: deny}
   - {id: forked, if: {change_from_fork: true}, then: deny}
+  - {id: over, if: {closed: true, draft: true}, then: deny}
   - {id: frozen, if: {labels_any: [freeze, thaw]}, then: deny}
 """  # noqa: E501 (a rule a line, so that a remedy's line is the rule's)
 STAGES = 4  # trigger, both conditions of who, and guards: each shows its remedy when those before it are content
@@ -47,6 +48,8 @@ asked = st.builds(
     commands=st.sampled_from([(), (Command("mend", "it"),), (Command("mned", "it"),)]),
     quotes=st.lists(st.builds(Quote, accounts, st.just("body"), st.just("it leaks")), max_size=2).map(tuple),
     from_fork=st.sampled_from([None, True, False]),
+    draft=st.booleans(),
+    closed=st.booleans(),
 )
 
 
@@ -77,6 +80,8 @@ def followed(advice: str, text: str, trigger: Trigger) -> tuple[str, Trigger]:
         trigger = replace(trigger, author=trigger.sender)
     elif advice == f"move the change to a branch of {trigger.repository}":
         trigger = replace(trigger, from_fork=False)
+    elif advice == "mark the change as ready for review":
+        trigger = replace(trigger, draft=False)
     else:
         assert advice == "remove change_from_fork from guard forked"
         text = text.replace("  - {id: forked, if: {change_from_fork: true}, then: deny}\n", "")

@@ -144,6 +144,15 @@ DECIDING: dict[str, Sides] = {
         ("denied: guard wait: any label of hold", "allowed"),
         HELD,
     ),
+    "guards.0.if.draft": Sides(
+        True,
+        None,
+        ("denied: guard wait: any label of hold and draft", "denied: guard wait: any label of hold"),
+        HELD | {"name": "change.comment", "draft": True},
+        base={"triggers.0.on": ["change.comment"]},
+    ),
+    "guards.0.if.closed": Sides(None, True, ("denied: guard wait: any label of hold", "allowed"), HELD),
+    "guards.0.if.locked": Sides(None, True, ("denied: guard wait: any label of hold", "allowed"), HELD),
     "guards.0.then": Sides("deny", "require-approval", ("denied", "waiting"), HELD),
     "guards.0.by": Sides(
         ["chiefs"],

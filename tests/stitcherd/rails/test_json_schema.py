@@ -94,6 +94,8 @@ def test_files_that_load_fit_the_schema(every_word: str, small: str) -> None:
         ("from_base: [Makefile]", "from_base: [../Makefile]"),
         ("tries: 2", 'tries: "2"'),
         ("change_from_fork: true", "change_from_fork: 1"),
+        ("change_from_fork: true", "draft: 1"),
+        ("change_from_fork: true", "merged: true"),
     ],
 )  # fmt: skip
 def test_a_file_that_does_not_fit_the_schema_does_not_load(every_word: str, old: str, new: str) -> None:

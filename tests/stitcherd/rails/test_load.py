@@ -7,6 +7,7 @@ from tests.stitcherd.rails.contexts import CONTEXT
 
 EXAMPLE = Path(__file__).parents[3].parent / "shared" / "rails.example.yaml"
 
+STATES_LISTED = "hidden_text, draft, closed, or locked"
 # Each fault is made by one replacement in every_word.yaml.
 FAULTS = [
     ("version: 1", "version: 2", 1, 10, "version must be 1, not the number 2"),
@@ -125,7 +126,7 @@ FAULTS = [
         "if: {}",
         55,
         9,
-        "a guard needs a condition: author_of with not_in, change_from_fork, labels_any, or hidden_text",
+        f"a guard needs a condition: author_of with not_in, change_from_fork, labels_any, {STATES_LISTED}",
     ),
     (
         ", not_in: [crew, house]",
@@ -135,6 +136,7 @@ FAULTS = [
         "author_of and not_in must be set together: whose text, and outside which groups",
     ),
     ("change_from_fork: true", "change_from_fork: false", 51, 9, "change_from_fork must be true, or removed"),
+    ("change_from_fork: true", "closed: false", 51, 9, "closed must be true, or removed"),
     ("by: [chiefs]", "by: [chief]", 48, 10, "unknown group 'chief' (did you mean chiefs?)"),
     ("expires: 24h", "expires: -1h", 57, 40, None),
     ("per_thread: 4/m", "per_thread: 4/w", 60, 55, "'4/w' is not a rate: write it like 6/h, per s, m, h or d"),

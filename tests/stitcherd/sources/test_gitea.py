@@ -67,6 +67,8 @@ def test_all_fields_of_a_comment() -> None:
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://git.example.com/octo-org/api/issues/479", "home:octocat"),
         labels=("ready",),
+        closed=False,
+        locked=False,
         commands=(Command("fix", "the last row"),),
         quotes=(
             Quote("home:octocat", "title", title),
@@ -97,6 +99,50 @@ def test_the_specific_event_header_wins_and_githubs_is_ignored(headers: Mapping[
     body = json.dumps(delivery("pull_request_comment.created")).encode()
     trigger = GITEA.parse(CIMultiDict(headers), body, source="home", bot="mosaic")
     assert (trigger.event, trigger.name) == (word, "change.comment")
+
+
+@pytest.mark.parametrize(
+    ("edits", "name"),
+    [
+        ({"/action": "reopened"}, "change.opened"),
+        ({"/action": "edited", "/changes": {"title": {"from": "WIP: Keep it"}}}, "change.opened"),
+        ({"/action": "edited", "/changes": {"title": {"from": "[wip] Keep it"}}}, "change.opened"),
+        ({"/action": "edited", "/changes": {"title": {"from": "Wipe it"}}}, None),
+        ({"/action": "edited", "/changes": {"body": {"from": "WIP: Keep it"}}}, None),
+        (
+            {"/action": "edited", "/changes": {"title": {"from": "WIP: x"}}, "/pull_request/title": "WIP: Keep it"},
+            None,
+        ),
+        ({"/action": "edited", "/changes": {"title": {"from": "WIP: x"}}, "/pull_request/draft": True}, None),
+        ({"/action": "closed"}, None),
+    ],
+)
+def test_a_change_is_opened_again_or_becomes_ready(edits: Mapping[str, Any], name: str | None) -> None:
+    body = delivery("pull_request.opened") | {"changes": None}
+    for pointer, value in edits.items():
+        payloads.put(body, pointer, value)
+    assert read("pull_request", body).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "edits", "states"),
+    [
+        ("issue_comment.created", {"/issue/state": "closed", "/issue/is_locked": True}, (None, True, True)),
+        ("issue_comment.created", {"/issue/state": None, "/issue/is_locked": None}, (None, None, None)),
+        ("issue_comment.created", {"/issue/title": "WIP: no change"}, (None, False, False)),
+        ("pull_request_comment.created", {"/issue/title": "WIP: Keep it"}, (True, False, False)),
+        ("pull_request_comment.created", {"/issue/pull_request": {"draft": True}}, (True, False, False)),
+        ("pull_request.opened", {"/pull_request/title": "[WIP] Keep it"}, (True, False, False)),
+        ("pull_request.opened", {"/pull_request/draft": False, "/pull_request/title": "WIP: x"}, (False, False, False)),
+        ("pull_request.opened", {"/pull_request/state": "closed", "/pull_request/draft": None}, (None, True, False)),
+        ("push.branch", {}, (None, None, None)),
+    ],
+)
+def test_the_states_of_a_thread(
+    name: str, edits: Mapping[str, Any], states: tuple[bool | None, bool | None, bool | None]
+) -> None:
+    trigger = read(name, edited(name, edits))
+    assert (trigger.draft, trigger.closed, trigger.locked) == states
 
 
 def test_either_field_marks_a_comment_on_a_change() -> None:

@@ -29,6 +29,7 @@ def test_all_fields_of_a_comment() -> None:
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://github.com/octo-org/api/issues/479", "work:octocat"),
         labels=("ready",),
+        closed=False,
         commands=(Command("fix", "the last row"),),
         quotes=(
             Quote("work:octocat", "title", title),
@@ -159,6 +160,31 @@ def test_a_malformed_field_is_named(edits: Mapping[str, Any], where: str) -> Non
 def test_an_invalid_repository_name_is_refused(name: str) -> None:
     with pytest.raises(WrongShape):
         read("push.branch", edited("push.branch", {"/repository/full_name": name}))
+
+
+@pytest.mark.parametrize(
+    ("name", "edits", "states"),
+    [
+        ("issue_comment.created", {"/issue/state": "closed", "/issue/locked": True}, (None, True, True)),
+        ("issue_comment.created", {"/issue/state": None, "/issue/draft": False}, (None, None, None)),
+        ("issue_comment.created_on_pull", {"/issue/draft": True, "/issue/locked": False}, (True, False, False)),
+        ("pull_request.opened", {"/pull_request/draft": True}, (True, False, None)),
+        ("pull_request.opened", {"/pull_request/draft": None, "/pull_request/title": "WIP: x"}, (None, False, None)),
+        ("push.branch", {}, (None, None, None)),
+    ],
+)
+def test_the_states_of_a_thread(
+    name: str, edits: Mapping[str, Any], states: tuple[bool | None, bool | None, bool | None]
+) -> None:
+    trigger = read(name, edited(name, edits))
+    assert (trigger.draft, trigger.closed, trigger.locked) == states
+
+
+@pytest.mark.parametrize("action", ["opened", "reopened", "ready_for_review"])
+def test_a_change_is_opened_also_again_and_when_it_is_ready(action: str) -> None:
+    assert read("pull_request.opened", edited("pull_request.opened", {"/action": action})).name == "change.opened"
+    if action != "opened":
+        assert read("issues.opened", edited("issues.opened", {"/action": action})).name is None
 
 
 def test_a_repository_may_begin_with_a_dash() -> None:

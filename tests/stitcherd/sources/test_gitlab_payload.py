@@ -84,6 +84,61 @@ def test_a_review_may_be_requested_again() -> None:
     assert (trigger.name, trigger.reviewers) == (None, ())
 
 
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"draft": {"previous": True, "current": False}}, "change.opened"),
+        ({"draft": {"previous": False, "current": True}}, None),
+        ({"title": {"previous": "Draft: Keep it", "current": "Keep it"}}, "change.opened"),
+        ({"title": {"previous": "[WIP] Keep it", "current": "Keep it"}}, "change.opened"),
+        ({"title": {"previous": "Keep it", "current": "Draft: Keep it"}}, None),
+        ({"title": {"previous": "Draft: x", "current": "(Draft) x"}}, None),
+        ({"title": {"previous": "Draftsman", "current": "x"}}, None),
+    ],
+)
+def test_a_draft_becomes_ready(changes: Mapping[str, Any], name: str | None) -> None:
+    body = delivery("merge_request.update_assignees")
+    assert read("x", {**body, "changes": changes}).name == name
+    body["object_attributes"]["oldrev"] = SHA
+    assert read("x", {**body, "changes": changes}).name == "change.updated"
+
+
+def test_a_change_is_opened_again() -> None:
+    reopened = edited("merge_request.open", {"/object_attributes/action": "reopen"})
+    assert read("x", reopened).name == "change.opened"
+    assert read("x", edited("issue.open", {"/object_attributes/action": "reopen"})).name is None
+
+
+@pytest.mark.parametrize(
+    ("name", "edits", "states"),
+    [
+        ("note.issue", {"/issue/state": "closed", "/issue/discussion_locked": True}, (None, True, True)),
+        ("note.issue", {"/issue/state": None, "/issue/title": "Draft: no change"}, (None, None, None)),
+        ("note.merge_request", {"/merge_request/state": "merged"}, (None, True, None)),
+        ("note.merge_request", {"/merge_request/work_in_progress": True}, (True, False, None)),
+        ("note.merge_request", {"/merge_request/title": "Draft: Keep it"}, (True, False, None)),
+        ("merge_request.open", {"/object_attributes/draft": True}, (True, False, None)),
+        (
+            "merge_request.open",
+            {"/object_attributes/draft": False, "/object_attributes/title": "Draft: x"},
+            (False, False, None),
+        ),
+        ("push.branch", {}, (None, None, None)),
+    ],
+)
+def test_the_states_of_a_thread(
+    name: str, edits: Mapping[str, Any], states: tuple[bool | None, bool | None, bool | None]
+) -> None:
+    body = delivery(name)
+    for thread in ("issue", "merge_request", "object_attributes"):
+        for field in ("draft", "work_in_progress", "discussion_locked"):
+            body.get(thread, {}).pop(field, None)
+    for pointer, value in edits.items():
+        payloads.put(body, pointer, value)
+    trigger = read(name, body)
+    assert (trigger.draft, trigger.closed, trigger.locked) == states
+
+
 def test_an_update_of_several_things_has_one_name() -> None:
     labels = delivery("issue.update_labels")["changes"]["labels"]
     both = edited("issue.update_assignees", {"/changes/labels": labels})
