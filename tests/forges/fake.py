@@ -96,7 +96,6 @@ class FakeForge(ABC):
     """The state of a forge and its API. `violations` has whatever its description does not allow."""
 
     base = ""  # the path of the API
-    scheme = "Bearer"
 
     def __init__(self) -> None:
         self.bot = FakeAccount(1, "mosaic")
@@ -168,12 +167,12 @@ class FakeForge(ABC):
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         path = request.rel_url.raw_path
-        token = request.headers.get("Authorization")
+        _, _, token = request.headers.get("Authorization", "").partition(" ")
         sent = Sent(
             request.method,
             path.removeprefix(self.base),
             dict(request.query),
-            token.removeprefix(f"{self.scheme} ") if token else None,
+            token or None,
             json.loads(raw) if raw else None,
         )
         self.log.append(sent)

@@ -21,7 +21,6 @@ from tests.forges.fake_repos import FakeReposForge
 
 class FakeGitea(FakeReposForge):
     base = "/api/v1"
-    scheme = "token"
     redirect_to_id = False
 
     @property

@@ -149,7 +149,7 @@ class FakeGitHub(FakeReposForge):
 
     def get_comments(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
         found = self.comments_since(sent, self.visible_thread(repository, number))
-        page, size = int(sent.query["page"]), self.page_size
+        page, size = int(sent.query.get("page", 1)), self.page_size
         more = len(found) > page * size
         link = f'<{self.api}/repositories/{repository.id}/issues/{number}/comments?page={page + 1}>; rel="next"'
         shown = [self.render_comment(repository, each) for each in found[(page - 1) * size : page * size]]

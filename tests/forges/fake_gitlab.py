@@ -21,11 +21,11 @@ from tests.forges.fake import (
 ACCESS_LEVELS = {"read": 20, "write": 30, "admin": 40}
 KEYS = {  # of the bodies: which are needed, and which others there are
     "POST /award_emoji": ({"name"}, set[str]()),
-    "POST /notes": ({"body"}, {"created_at", "internal"}),
+    "POST /notes": ({"body"}, {"created_at"}),
     "PUT /notes/{id}": ({"body"}, set[str]()),
     "POST /statuses/{sha}": (
         {"state"},
-        {"name", "context", "ref", "target_url", "description", "coverage", "pipeline_id"},
+        {"name", "context", "ref", "target_url", "description", "coverage"},
     ),
     "POST /merge_requests": (
         {"source_branch", "target_branch", "title"},
@@ -168,8 +168,8 @@ class FakeGitLab(FakeForge):
 
     def get_notes(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
         notes = self.thread_of(repository, sent, number).comments
-        notes = sorted(notes, key=lambda note: note.created, reverse=sent.query["sort"] == "desc")
-        page, size = int(sent.query["page"]), self.page_size
+        notes = sorted(notes, key=lambda note: note.created, reverse=sent.query.get("sort", "desc") == "desc")
+        page, size = int(sent.query.get("page", 1)), self.page_size
         more = str(page + 1) if len(notes) > page * size else ""
         shown = [self.render_note(each) for each in notes[(page - 1) * size : page * size]]
         return Answer(200, shown, {"X-Next-Page": more})

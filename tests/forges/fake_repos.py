@@ -130,7 +130,7 @@ class FakeReposForge(FakeForge):
         return Answer(200, self.render_thread(repository, self.visible_thread(repository, number)))
 
     def comments_since(self, sent: Sent, thread: FakeThread) -> list[FakeComment]:
-        since = datetime.fromisoformat(sent.query["since"])
+        since = datetime.fromisoformat(sent.query.get("since", "1970-01-01T00:00:00Z"))
         return [each for each in thread.comments if each.updated >= since]
 
     def get_comments(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:

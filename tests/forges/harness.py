@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from shared.ids import now_ms
 from stitcherd.forges import FORGES
 from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.client import DEADLINE, ForgeClient
 from stitcherd.forges.credentials import Credentials, FixedToken
 from stitcherd.forges.outcome import Done, Outcome
 from stitcherd.forges.rate_limit import WRITE_INTERVAL
-from tests.forges.fake import FakeForge
+from tests.forges.fake import START, FakeForge
 from tests.forges.fake_gitea import FakeGitea
 from tests.forges.fake_github import FakeGitHub
 from tests.forges.fake_gitlab import FakeGitLab
@@ -25,7 +24,7 @@ class Clock:
     """A clock that moves on by the pace of writes whenever it is read, so that no test waits for it."""
 
     def __init__(self) -> None:
-        self.now = now_ms()
+        self.now = int(START.timestamp() * 1000)
 
     def __call__(self) -> int:
         self.now += WRITE_INTERVAL

@@ -143,6 +143,7 @@ async def test_redirects_end() -> None:
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000, "unreachable"),
         (30.0, "unreachable"),
     ],
+    ids=["large", "larger", "cut", "html", "deep", "binary", "closed", "short", "ssh", "headers", "silent"],
 )
 @pytest.mark.parametrize("request_", [COMMENT, READ])
 async def test_a_response_that_is_no_answer_fails(fault: Fault, kind: str, request_: Request) -> None:
