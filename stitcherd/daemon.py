@@ -35,6 +35,7 @@ from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator, configured_facts
 from stitcherd.jobs.free_space import make_room_at_start, shortage_reason
+from stitcherd.jobs.head_pins import pin_heads
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.recovery import recover_running_jobs
 from stitcherd.jobs.reevaluation import Reevaluator
@@ -131,6 +132,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             asyncio.create_task(queue.refill(taken_over + queued)),
             asyncio.create_task(scheduler.run(queue.put)),
             asyncio.create_task(approvals.expire_forever()),
+            asyncio.create_task(pin_heads(store, settings, checkouts)),
             asyncio.create_task(run_retention(store, settings, checkouts)),
             asyncio.create_task(watch_rails(rails.path, rails.reload_requested, partial(reload_rails, rails))),
             asyncio.create_task(trim_memory()),

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.ids import format_timestamp, short_id
+from shared.ids import format_timestamp, short_id, short_sha
 from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread
 from stitcherd.errors import Refusal
 from stitcherd.policy import ApprovalRequest
@@ -102,6 +102,25 @@ def replace_request(
     row = transitions.update_waiting(db, job_id, changes, new.request.payload(new.reason), now)
     save_request(db, row["key"], new.request)
     return rows.job(row)
+
+
+def pin_head(db: sqlite3.Connection, job_id: str, sha: str, now: int) -> None:
+    """Let a waiting job start from this head of its change only; raise Refusal unless it waits."""
+    request = replace(_current_request(db, job_id, None), head_sha=sha)
+    payload = request.payload(f"the head of the change is {short_sha(sha)}")
+    row = transitions.update_waiting(db, job_id, {"head_sha": sha}, payload, now)
+    db.execute("UPDATE approvals SET request = ? WHERE job = ?", (rows.encode(request), row["key"]))
+
+
+async def without_head(db: aiosqlite.Connection) -> list[RunnerJob]:
+    """Return the jobs that wait before they start from the head of a change, and for which that is not pinned."""
+    found = await fetch_all(
+        db,
+        "SELECT * FROM jobs WHERE status = 'PENDING' AND target IS NOT NULL AND head_sha IS NULL AND start_ref IS NULL"
+        " ORDER BY key",
+        [],
+    )
+    return [rows.job(row) for row in found]
 
 
 def expire(db: sqlite3.Connection, now: int) -> list[RunnerJob]:

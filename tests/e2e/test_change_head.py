@@ -7,7 +7,7 @@ import pytest
 
 from shared.ids import new_id, short_sha
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import DaemonHarness, agent_output, git
+from tests.e2e.harness import DaemonHarness, agent_output, git, wait_until
 from tests.e2e.webhooks import change_comment_body
 
 REVIEW = {"X_GitHub_Event": "pull_request_review_comment"}
@@ -192,3 +192,19 @@ def test_a_dispatch_starts_from_a_ref_that_is_no_branch(daemon: DaemonHarness) -
     missing = daemon.run("fix", "touch made", ref="refs/pull/9/head")
     assert missing["error"]["code"] == "checkout_failed"
     assert missing["error"]["detail"] == f"There is no ref 'refs/pull/9/head' in {daemon.repository}."
+
+
+def test_a_job_that_waits_starts_from_the_head_that_the_approver_saw(build: BuildDaemon) -> None:
+    guard = "guards: [{id: asks, if: {change_from_fork: true}, then: require-approval, because: a fork}]\n"
+    daemon = build(rails=RAILS + guard)
+    daemon.start()
+    seen = set_head(daemon, {"feature": "seen\n"})
+    body = change_comment_body("@mosaic fix cat feature > made", number=7)
+    job_id = daemon.github(body).json["jobId"]
+    wait_until(lambda: daemon.job(job_id)["headSha"] == seen, "the head is pinned")
+    assert f"from refs/pull/7/head at {short_sha(seen)}" in daemon.cli("show", job_id).stdout
+    assert daemon.job(job_id)["events"][-1]["payload"]["reason"] == f"the head of the change is {short_sha(seen)}"
+    set_head(daemon, {"feature": "not seen\n"}, seen)
+    assert daemon.cli("approve", job_id).returncode == 0
+    job = daemon.wait(job_id, "COMPLETED")
+    assert (job["start"]["sha"], daemon.git("show", f"{job['branch']}:made")) == (seen, "seen")

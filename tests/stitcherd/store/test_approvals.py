@@ -15,7 +15,7 @@ from stitcherd.store import approvals, deliveries, events, jobs, retries, transi
 from stitcherd.store.approvals import Reevaluation
 from stitcherd.store.deliveries import DeliveryFilter
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.store.factories import approval_request, deliver
+from tests.stitcherd.store.factories import approval_request, deliver, dispatch
 
 Make = Callable[..., Any]
 HOUR = 3_600_000
@@ -213,3 +213,22 @@ async def test_a_repeated_comment_is_carried_out_once(store: Store, wait: Make, 
     assert isinstance(again, deliveries.RepeatedDelivery)
     assert (again.first.id, again.job and again.job.status) == (new.id, Status.CANCELLED)
     assert (await recorded_events(store, job))[-1] == ("job.denied", new.actor)
+
+
+async def test_the_head_of_a_change_is_pinned_while_its_job_waits(store: Store, new_job: Make) -> None:
+    request, places = approval_request(), {"ref": "refs/pull/7/head", "target": "main"}
+    job = await dispatch(store, new_job(approval=request, **places))
+    for more in ({}, {"approval": request}, {"approval": request, "head_sha": "9c1e", **places}, places):
+        await dispatch(store, new_job(**more))
+    async with store.reading() as db:
+        assert [each.id for each in await approvals.without_head(db)] == [job.id]
+    await store.write(approvals.pin_head, job.id, "1a2b" * 10, now_ms())
+    async with store.reading() as db:
+        assert await approvals.without_head(db) == []
+        found, pinned = await approvals.find_waiting(db, job.id)
+        event = (await events.job_events(db, job.id, None, 0, 9)).items[-1]
+    assert (found.head_sha, pinned) == ("1a2b" * 10, structs.replace(request, head_sha="1a2b" * 10))
+    assert (event.type, event.payload["reason"]) == ("job.waiting", "the head of the change is 1a2b1a2")
+    assert await refused(store, approvals.approve, job.id, "uid:0", None, now_ms(), request) == "conflict"
+    await store.write(approvals.approve, job.id, "uid:0", None, now_ms())
+    assert await refused(store, approvals.pin_head, job.id, "9c1e" * 10, now_ms()) == "not_waiting"
