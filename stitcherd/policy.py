@@ -162,10 +162,19 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True):
 class ApprovalResult(Struct, frozen=True):
     """The decision on an approving or denying comment; where it is allowed, the job that it approves or denies.
 
-    `reason` is the one that the comment gives, if any.
+    `reason` is the one that the comment gives, if any, and `account_id` the id of its sender's account, where known.
     """
 
     decision: Decision
     job_id: str | None = None
     approves: bool = False
     reason: str | None = None
+    account_id: str | None = None
+
+
+class GrantedApproval(Struct, frozen=True):
+    """An approval: what of, by which actor, and the id of the account where that is known."""
+
+    request: ApprovalRequest
+    actor: str
+    account_id: str | None

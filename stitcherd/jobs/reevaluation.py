@@ -79,8 +79,9 @@ class Reevaluator:
             found = await approvals.find_approval(db, job.id)
         if found is None:
             return wanted
-        request, approved_by = found
-        if approved_by and rails_approvals.still_holds(request, approved_by, wanted, trigger, rails):
+        request, granted = found
+        ids = self._evaluator.account_ids
+        if granted is not None and rails_approvals.still_holds(granted, wanted, trigger, rails, ids):
             return None
         return rails_approvals.with_commit(wanted, request) if request.attempt == job.attempt else wanted
 

@@ -59,9 +59,16 @@ def changed_accounts(
         if rule is None:
             continue
         ids, expected = trigger.account_ids.get(account, ()), rule.id or kept.get(account)
-        if len(ids) > 1 or (ids and expected and ids[0] != expected) or (rule.id and not ids):
+        if _has_changed(rule, ids, expected):
             changed[account] = _change(account, ids, rule, expected)
     return changed
+
+
+def is_account(account: str, number: str | None, known: Mapping[str, KnownAccount], kept: Mapping[str, str]) -> bool:
+    """Say whether an account with this id, None where it was not given, is the one that the rails mean by its login."""
+    rule = known.get(fold(account))
+    ids = () if number is None else (number,)
+    return rule is not None and not _has_changed(rule, ids, rule.id or kept.get(fold(account)))
 
 
 def sightings(
@@ -86,6 +93,10 @@ def _accounts(trigger: Trigger) -> set[str]:
     written_by = trigger.thread.author if trigger.thread else None
     accounts = {trigger.sender, trigger.author, written_by, *(quote.author for quote in trigger.quotes)}
     return {fold(account) for account in accounts if account}
+
+
+def _has_changed(rule: KnownAccount, ids: tuple[str, ...], expected: str | None) -> bool:
+    return len(ids) > 1 or bool(ids and expected and ids[0] != expected) or bool(rule.id and not ids)
 
 
 def _change(account: str, ids: tuple[str, ...], rule: KnownAccount, expected: str | None) -> ChangedAccount:

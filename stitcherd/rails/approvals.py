@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from shared.ids import short_id
 from shared.models import Check, CheckOutcome, Decision, RunnerJob, Verdict
 from shared.protocol import ID_SUFFIX_MIN
-from stitcherd.policy import ApprovalRequest, ApprovalResult, GuardQuestion
-from stitcherd.rails.accounts import changed_accounts
+from stitcherd.policy import ApprovalRequest, ApprovalResult, GrantedApproval, GuardQuestion
+from stitcherd.rails.accounts import changed_accounts, is_account
 from stitcherd.rails.compiled import ApprovalRules, CompiledRails
 from stitcherd.rails.decide import Evaluation
 from stitcherd.rails.globs import fold
@@ -127,7 +127,8 @@ def decide_approval(
         objection = RAILS_CHANGED if job.id in reevaluated else _request_objection(request, trigger, rails, now)
     if objection is None:
         decision = _decision(command, rails, Verdict.ALLOWED, f"{trigger.sender} may {doing}", trigger, request)
-        return ApprovalResult(decision, job.id, approves, reason)
+        ids = trigger.account_ids.get(fold(trigger.sender or ""), ())
+        return ApprovalResult(decision, job.id, approves, reason, next(iter(ids), None))
     denied = f"who: {trigger.sender or 'a deleted account'} may not {doing}: {objection}"
     return ApprovalResult(_decision(command, rails, Verdict.DENIED, denied, trigger, request))
 
@@ -180,15 +181,25 @@ def _approver_objection(request: ApprovalRequest, sender: str, trigger: Trigger,
 
 
 def still_holds(
-    granted: ApprovalRequest, approved_by: str, wanted: ApprovalRequest, trigger: Trigger, rails: CompiledRails
+    granted: GrantedApproval,
+    wanted: ApprovalRequest,
+    trigger: Trigger,
+    rails: CompiledRails,
+    account_ids: Mapping[str, str],
 ) -> bool:
-    """Say whether an approval by the actor `approved_by` is still one of what other rails want an approval of."""
-    if not granted.holds_under(rails.digest) or not set(wanted.guards) <= set(granted.guards):
+    """Say whether an approval is still one of what other rails want an approval of.
+
+    `account_ids` are the ids that are kept for accounts now.
+    """
+    if not granted.request.holds_under(rails.digest) or not set(wanted.guards) <= set(granted.request.guards):
         return False
-    source, _, login = approved_by.removeprefix("source:").partition("/")
-    if approved_by.startswith("source:"):
-        return _approver_objection(wanted, f"{source}:{login}", trigger, rails) is None
-    return approved_by.startswith(("uid:", "token:"))
+    source, _, login = granted.actor.removeprefix("source:").partition("/")
+    account = f"{source}:{login}"
+    if not granted.actor.startswith("source:"):
+        return granted.actor.startswith(("uid:", "token:"))
+    if not is_account(account, granted.account_id, rails.accounts, account_ids):
+        return False
+    return _approver_objection(wanted, account, trigger, rails) is None
 
 
 def with_commit(wanted: ApprovalRequest, before: ApprovalRequest) -> ApprovalRequest:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from shared.ids import format_timestamp, short_id, short_sha
 from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread
 from stitcherd.errors import Refusal
-from stitcherd.policy import ApprovalRequest
+from stitcherd.policy import ApprovalRequest, GrantedApproval
 from stitcherd.store import rows, transitions
 from stitcherd.store.decisions import add_decision
 from stitcherd.store.queries import fetch_all
@@ -54,7 +54,7 @@ def save_request(db: sqlite3.Connection, key: int, request: ApprovalRequest) -> 
     db.execute(
         "INSERT INTO approvals (job, request, expires_at) VALUES (?, ?, ?)"
         " ON CONFLICT (job) DO UPDATE SET request = excluded.request, expires_at = excluded.expires_at,"
-        " approved_by = NULL",
+        " approved_by = NULL, approver_id = NULL",
         (key, rows.encode(request), request.expires_at),
     )
 
@@ -77,13 +77,20 @@ def approve(
     reason: str | None,
     now: int,
     expected: ApprovalRequest | None = None,
+    account_id: str | None = None,
 ) -> RunnerJob:
-    """Queue a waiting job; raise Refusal unless it waits in time, and still for what the caller expects."""
+    """Queue a waiting job; raise Refusal unless it waits in time, and still for what the caller expects.
+
+    `account_id` is the id of the account that approved on the thread, where it is known.
+    """
     request = _current_request(db, job_id, expected)
     if request.expires_at <= now:
         expired = format_timestamp(request.expires_at)
         raise Refusal("not_waiting", f"the time to approve job {short_id(job_id)} was over at {expired}")
-    db.execute("UPDATE approvals SET approved_by = ? WHERE job = (SELECT key FROM jobs WHERE id = ?)", (actor, job_id))
+    db.execute(
+        "UPDATE approvals SET approved_by = ?, approver_id = ? WHERE job = (SELECT key FROM jobs WHERE id = ?)",
+        (actor, account_id, job_id),
+    )
     return transitions.queue_approved(db, job_id, actor, reason, now)
 
 
@@ -155,12 +162,13 @@ async def find_waiting(db: aiosqlite.Connection, job_id: str) -> tuple[RunnerJob
     return rows.job(job), _decode(requests[0]["request"])
 
 
-async def find_approval(db: aiosqlite.Connection, job_id: str) -> tuple[ApprovalRequest, str | None] | None:
-    """Return what a job waits or waited for, and who approved it; None where it never needed an approval."""
-    found = await fetch_all(
-        db, "SELECT a.request, a.approved_by FROM approvals a JOIN jobs j ON j.key = a.job WHERE j.id = ?", [job_id]
-    )
-    return (_decode(found[0]["request"]), found[0]["approved_by"]) if found else None
+async def find_approval(db: aiosqlite.Connection, job_id: str) -> tuple[ApprovalRequest, GrantedApproval | None] | None:
+    """Return what a job waits or waited for, and the approval of that, if any; None where it never needed one."""
+    found = await fetch_all(db, "SELECT a.* FROM approvals a JOIN jobs j ON j.key = a.job WHERE j.id = ?", [job_id])
+    if not found:
+        return None
+    request, actor = _decode(found[0]["request"]), found[0]["approved_by"]
+    return request, GrantedApproval(request, actor, found[0]["approver_id"]) if actor else None
 
 
 async def waiting_on_thread(

@@ -158,7 +158,9 @@ def add_answer(
             return ThreadChanged()
     job: RunnerJob | None = None
     if result.job_id is not None and result.approves:
-        job = approvals.approve(db, result.job_id, new.actor, result.reason, new.received_at)
+        job = approvals.approve(
+            db, result.job_id, new.actor, result.reason, new.received_at, account_id=result.account_id
+        )
     elif result.job_id is not None:
         reason = result.reason or result.decision.reason
         job = transitions.deny(db, result.job_id, new.actor, reason, new.received_at)

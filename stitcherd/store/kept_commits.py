@@ -97,12 +97,14 @@ def _requeue(
     if row is None:
         return None
     given = db.execute("SELECT * FROM approvals WHERE job = ? AND approved_by IS NOT NULL", (job["key"],)).fetchone()
-    earlier, approved_by = decode_approval(given), RAILS_ACTOR
+    earlier, approved_by, approver_id = decode_approval(given), RAILS_ACTOR, None
     kept = replace(kept, judged_under=job["decided_under"])
     if earlier is not None and earlier.commit is None:
         names = ("attempt", "commit", "base", "judged_by", "judged_under")
         kept = replace(earlier, **{name: getattr(kept, name) for name in names})
-        approved_by = given["approved_by"]
+        approved_by, approver_id = given["approved_by"], given["approver_id"]
     save_request(db, job["key"], kept)
-    db.execute("UPDATE approvals SET approved_by = ? WHERE job = ?", (approved_by, job["key"]))
+    db.execute(
+        "UPDATE approvals SET approved_by = ?, approver_id = ? WHERE job = ?", (approved_by, approver_id, job["key"])
+    )
     return Status.QUEUED

@@ -1,5 +1,6 @@
 """Jobs whose rails change before they start: they are decided again, and so are approvals."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import DaemonHarness, wait_until
+from tests.e2e.webhooks import comment_body
 
 RAILS = """
 version: 1
@@ -124,6 +126,20 @@ def test_an_approval_is_void_once_its_approver_was_removed(
     if not holds:
         assert daemon.comment("@mosaic approve", login="new").json["verdict"] == "allowed"
         daemon.wait(job_id, "COMPLETED")
+
+
+@pytest.mark.parametrize(("number", "holds"), [(7, True), (8, False)])
+def test_an_approval_is_void_once_the_rails_mean_another_account_by_its_login(
+    started: Callable[[str], DaemonHarness], number: int, holds: bool
+) -> None:
+    daemon = started(UNPINNED)
+    job_id = ask(daemon)
+    comment = json.loads(comment_body("@mosaic approve", login="hubot"))
+    comment["sender"] = comment["comment"]["user"] = {"login": "hubot", "id": 7}
+    assert daemon.github(json.dumps(comment).encode()).json["verdict"] == "allowed"
+    change_rails(daemon, UNPINNED.replace("github:hubot", f"github:hubot#{number}"))
+    resume(daemon)
+    assert was_started(daemon.wait(job_id, "COMPLETED" if holds else "PENDING")) is holds
 
 
 def test_a_job_that_is_still_allowed_runs_as_the_rails_now_say(started: Callable[[str], DaemonHarness]) -> None:

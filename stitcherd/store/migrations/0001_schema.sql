@@ -154,7 +154,8 @@ CREATE TABLE approvals (                     -- what a job waits for, or waited 
   job         INTEGER PRIMARY KEY REFERENCES jobs (key),
   request     TEXT NOT NULL,
   expires_at  INTEGER NOT NULL,
-  approved_by TEXT                           -- NULL: never queue it, not by a retry either
+  approved_by TEXT,                          -- NULL: never queue it, not by a retry either
+  approver_id TEXT                           -- id of the account that approved on the thread, where it was given
 ) STRICT;
 
 CREATE TABLE accounts (                      -- those that the rails name: whose login it was when it was first seen

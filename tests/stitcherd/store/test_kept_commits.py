@@ -3,7 +3,7 @@
 import pytest
 
 from shared.models import Failure, Result, RunnerJob, Status
-from stitcherd.policy import ApprovalRequest
+from stitcherd.policy import ApprovalRequest, GrantedApproval
 from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import approvals, jobs, publications, retries, scheduling, transitions
 from stitcherd.store.kept_commits import PublicationRetry, requeue_commit, retry_publication
@@ -36,7 +36,7 @@ async def granted(store: Store, job: RunnerJob) -> tuple[ApprovalRequest, bool] 
 async def test_a_commit_that_was_not_published_is_kept_and_judged_again(store: Store, guarded: bool) -> None:
     job = await dispatch(store, new_job(approval=approval_request() if guarded else None))
     if guarded:
-        await store.write(approvals.approve, job.id, "uid:0", None, 1)
+        await store.write(approvals.approve, job.id, "source:forge/ann", None, 1, None, "7")
     await store.write(transitions.start, job.id, 1, "me", 1)
     kept = approval_request(guards=(), attempt=1, commit="c" * 40, base="b" * 40, judged_by="r1")
     assert await store.write(requeue_commit, job.id, (1, "other"), 1, kept) is None
@@ -48,6 +48,11 @@ async def test_a_commit_that_was_not_published_is_kept_and_judged_again(store: S
     request, changed = found
     assert (request.commit, request.judged_by, request.judged_under, changed) == ("c" * 40, "r1", "r1", False)
     assert bool(request.guards) is guarded, "an approval that a guard required is kept"
+    async with store.reading() as db:
+        known = await approvals.find_approval(db, job.id)
+    by = ("source:forge/ann", "7") if guarded else ("rails", None)
+    assert known is not None
+    assert known[1] == GrantedApproval(request, *by)
     ruling = Ruling(queued.version, reevaluation())
     assert isinstance(await store.write(scheduling.claim, job.id, 1, "me", 1, CHANGED, ruling), tuple)
     found = await granted(store, job)
