@@ -17,6 +17,7 @@ from stitcherd.rails.compiled import (
     JobType,
     PathRules,
     ProfileRule,
+    ReportRules,
     TriggerRule,
 )
 from stitcherd.rails.diff import outline
@@ -29,6 +30,7 @@ from stitcherd.rails.schema import (
     JobSpec,
     PathsSpec,
     RailsFile,
+    ReportSpec,
     SandboxFields,
     TriggerSpec,
 )
@@ -81,11 +83,22 @@ def compile_rails(file: RailsFile, root: YamlNode, *, text: str, digest: str) ->
             pins=file.approvals.pins,
         ),
         limits=compile_limits(file.limits, root),
+        report=_report(file.report, groups),
     )
 
 
 def _line(root: YamlNode, *path: str) -> int:
     return root.key_at(path)[0]
+
+
+def _report(spec: ReportSpec, groups: Mapping[str, Group]) -> ReportRules:
+    return ReportRules(
+        acknowledge=spec.acknowledge is not None,
+        comment=spec.thread is not None,
+        status=spec.status,
+        change=spec.change,
+        explain_denials_to=tuple(groups[name] for name in spec.explain_denials_to),
+    )
 
 
 def _profiles(file: RailsFile, root: YamlNode) -> dict[str, ProfileRule]:

@@ -187,6 +187,20 @@ class LimitRules(Struct, frozen=True, kw_only=True):
     unreached: tuple[Check, ...] = ()
 
 
+class ReportRules(Struct, frozen=True, kw_only=True):
+    """What is reported on threads and commits.
+
+    `status` is the name of a commit status, in which `{job}` stands for the type of job. Denials are explained to the
+    members of `explain_denials_to`.
+    """
+
+    acknowledge: bool = False
+    comment: bool = False
+    status: str | None = None
+    change: Literal["open", "draft", "closes"] | None = None
+    explain_denials_to: tuple[Group, ...] = ()
+
+
 class CompiledRails(Struct, frozen=True, kw_only=True):
     """One revision of rails.yaml, compiled; `triggers` are by event, in the order of the file.
 
@@ -208,6 +222,7 @@ class CompiledRails(Struct, frozen=True, kw_only=True):
     guards: tuple[GuardRule, ...]
     approvals: ApprovalRules
     limits: LimitRules
+    report: ReportRules = ReportRules()
 
     @property
     def revision(self) -> str:

@@ -27,6 +27,7 @@ from stitcherd.rails.validate import (
     check_references,
     executor_warnings,
     file_warnings,
+    silent_source_warnings,
     unknown_source_warnings,
 )
 
@@ -92,6 +93,7 @@ def parse_rails(
     rails = compile_rails(file, root, text=text, digest=hashlib.sha256(content).hexdigest())
     warnings = [*file_warnings(file, root, context.builtins)]
     warnings += unknown_source_warnings(file, root, context.sources)
+    warnings += silent_source_warnings(file, root, context.silent_sources)
     if context.facts is not None:
         if faults := list(check_executors(rails, root, context.facts)):
             raise RailsError(name, faults)

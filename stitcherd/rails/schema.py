@@ -25,6 +25,7 @@ from stitcherd.rails.types import (
     RateText,
     RepositoryPath,
     SizeText,
+    StatusName,
     Version,
 )
 
@@ -243,7 +244,7 @@ class ReportSpec(SpecModel):
 
     acknowledge: Literal["reaction"] | None = None
     thread: Literal["single-comment"] | None = None
-    status: NonEmptyText | None = None
+    status: StatusName | None = None
     change: Literal["open", "draft", "closes"] | None = None
     explain_denials_to: tuple[Name, ...] = ()
 

@@ -144,6 +144,12 @@ RepositoryPath = Annotated[
     str, _TextForm(r"(?!/|-)(?!(.*/)?\.\.(/|$)).+", "a path inside the repository, like pyproject.toml")
 ]
 Mount = Annotated[str, _TextForm(r"[/~].*", "an absolute path")]
+StatusName = Annotated[
+    str,
+    _TextForm(
+        r"(?:[^{}\x00-\x1f]|\{job\}){1,100}", "the name of a status: {job} in it, and no other {}, is the type of job"
+    ),
+]
 NonEmptyText = Annotated[str, Field(min_length=1)]
 Argument = Annotated[str, _TextForm(r"[^\0]*", "an argument: it contains a NUL character")]
 DurationText = Annotated[str, AfterValidator(_duration)]

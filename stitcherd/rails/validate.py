@@ -12,12 +12,11 @@ from stitcherd.rails.accounts import split_account
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.job_warnings import BuiltinFacts, job_warnings
 from stitcherd.rails.reachability import unreachable_events, unreachable_triggers
+from stitcherd.rails.report import report_warnings
 from stitcherd.rails.requirements import RuntimeFacts, missing_executor, unenforceable_part
 from stitcherd.rails.schema import RailsFile, SandboxFields
 from stitcherd.rails.sizes import oversized_globs
 from stitcherd.sandbox.bubblewrap import find_exposed_path
-
-_UNSUPPORTED_SECTIONS = {"report": "this version reports nothing on the thread"}
 
 
 class RailsContext(NamedTuple):
@@ -26,7 +25,7 @@ class RailsContext(NamedTuple):
     `builtins` are the gates that `builtin` may name, `secret_names` the environment variables that hold secrets, which
     no agent and no gate may be given, and `private` the paths that no sandbox may expose, besides those that none ever
     exposes. With `facts` it is also checked whether the executors can enforce the profiles. `sources` are those of
-    stitcherd.toml.
+    stitcherd.toml, and `silent_sources` those of them at whose forge nothing can be reported.
     """
 
     builtins: Mapping[str, BuiltinFacts] = {}
@@ -34,6 +33,7 @@ class RailsContext(NamedTuple):
     private: Collection[Path] = ()
     facts: RuntimeFacts | None = None
     sources: Collection[str] = ()
+    silent_sources: Collection[str] = ()
 
 
 def check_references(file: RailsFile, root: YamlNode, context: RailsContext) -> Iterator[RailsFault]:
@@ -83,9 +83,6 @@ def executor_warnings(rails: CompiledRails, root: YamlNode, facts: RuntimeFacts)
 
 def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, BuiltinFacts]) -> Iterator[RailsFault]:
     """Yield a warning for everything in a valid file that has no effect, and for jobs that could judge themselves."""
-    for section, message in _UNSUPPORTED_SECTIONS.items():
-        if getattr(file, section).model_fields_set:
-            yield RailsFault(*root.keys[section], message)
     for name, group in file.people.items():
         if group.permission is not None:
             message = f"this version does not look up permission: {name} has only its users and sources"
@@ -95,6 +92,7 @@ def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, Builti
             yield RailsFault(*root.key_at(("people", name)), message)
     yield from unreachable_events(file, root)
     yield from job_warnings(file, root, builtins)
+    yield from report_warnings(file, root)
 
 
 def unknown_source_warnings(file: RailsFile, root: YamlNode, known: Collection[str]) -> Iterator[RailsFault]:
@@ -106,6 +104,13 @@ def unknown_source_warnings(file: RailsFile, root: YamlNode, known: Collection[s
             if source not in known:
                 message = f"{unknown_name('source', source, known)}: it matches nobody"
                 yield _fault(root.at(("people", name, key, at)), message)
+
+
+def silent_source_warnings(file: RailsFile, root: YamlNode, silent: Collection[str]) -> Iterator[RailsFault]:
+    """Yield a warning if something is to be reported, and there are sources at whose forge nothing can be."""
+    if silent and file.report.model_fields_set:
+        message = f"nothing is reported for source {', '.join(silent)}: stitcherd.toml gives it no api with a token"
+        yield RailsFault(*root.keys["report"], message)
 
 
 def _unknown_groups(file: RailsFile, root: YamlNode) -> Iterator[RailsFault]:

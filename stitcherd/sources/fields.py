@@ -59,6 +59,11 @@ def commit_id(sha: str | None) -> str | None:
     return sha if sha and sha.strip("0") else None
 
 
+def comment_id(value: object) -> str | None:
+    """Return the id of a comment as text, None unless it is a positive number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
 def event_text(name: str | None) -> str:
     """Return the name of an event in a form that can be stored and shown; other characters than ASCII become `?`."""
     readable = "".join(each if each.isascii() and each.isprintable() else "?" for each in (name or "")[:EVENT_MAX])

@@ -5,12 +5,23 @@ payloads". Users, and the repositories of forks, are null once deleted.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.models import Thread
 from stitcherd.sources.base import MISSING
-from stitcherd.sources.fields import AccountId, Ref, RepositoryName, Sha, ThreadNumber, commit_id, event_text, is_closed
+from stitcherd.sources.fields import (
+    AccountId,
+    Ref,
+    RepositoryName,
+    Sha,
+    ThreadNumber,
+    comment_id,
+    commit_id,
+    event_text,
+    is_closed,
+)
 from stitcherd.sources.hidden_text import TITLE, ThreadTexts, quote_texts
 from stitcherd.sources.payload import BODY
 from stitcherd.sources.text import (
@@ -89,6 +100,7 @@ class GithubComment(Struct, frozen=True):
 
     body: str | None = None
     user: GithubUser | None = None
+    id: Any = None  # only where to react
 
 
 class GithubRun(Struct, frozen=True):
@@ -193,6 +205,7 @@ def build_trigger(
         account_ids=_ids(source, (payload.sender, *(text.user for text in (thread, comment) if text))),
         repository=_repository_name(payload.repository),
         thread=_thread(payload, thread, source, texts.title) if thread else None,
+        comment_id=comment_id(payload.comment.id) if payload.comment and thread else None,
         labels=tuple(label.name for label in thread.labels or () if label and label.name) if thread else (),
         assignees=_accounts(source, assigned) if name == "issue.assigned" else (),
         reviewers=_accounts(source, [payload.requested_reviewer]) if name == "change.review_requested" else (),

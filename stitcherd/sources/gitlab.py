@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from shared.models import Thread
 from stitcherd.sources import standard
 from stitcherd.sources.base import MISSING, BadSignature, Source, merge_faults, require_readable
-from stitcherd.sources.fields import commit_id, event_text, is_closed
+from stitcherd.sources.fields import comment_id, commit_id, event_text, is_closed
 from stitcherd.sources.gitlab_payload import (
     NAMES_OF_KIND,
     GitlabAttributes,
@@ -162,6 +162,7 @@ def _complete_trigger(
         author=author,
         account_ids=_ids(trigger, (thread_author, author), accounts),
         thread=shown,
+        comment_id=None if thread is attributes else comment_id(attributes.id),
         labels=label_titles(payload.labels or thread.labels),
         assignees=_accounts(source, _assigned(name, payload)),
         reviewers=_accounts(source, _requested_reviewers(name, payload)),

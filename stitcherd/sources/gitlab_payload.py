@@ -6,6 +6,7 @@ Senders, assignees and reviewers come with their names, authors only with their 
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -103,6 +104,7 @@ class GitlabAttributes(GitlabThread, frozen=True):
     updated_at: str | None = None
     status: str | None = None
     sha: Sha | None = None
+    id: Any = None  # of a note: only where to react
 
 
 class GitlabUsersChange(Struct, frozen=True):

@@ -110,7 +110,10 @@ def test_each_unsupported_key_has_a_warning_at_its_place(every_word: str) -> Non
     assert found == [
         (6, 12, "this"),
         (25, 3, "profile"),
-        (69, 1, "this"),
+        (70, 3, "acknowledge"),
+        (71, 3, "thread"),
+        (72, 3, "status"),
+        (73, 3, "change"),
     ]
 
 

@@ -28,6 +28,7 @@ def test_all_fields_of_a_comment() -> None:
         account_ids={"work:hubot": ("480938",), "work:octocat": ("583231",)},
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://github.com/octo-org/api/issues/479", "work:octocat"),
+        comment_id="1700000001",
         labels=("ready",),
         closed=False,
         commands=(Command("fix", "the last row"),),
@@ -261,3 +262,9 @@ def test_a_javascript_url_is_dropped() -> None:
     thread = read("issues.opened", body).thread
     assert thread
     assert thread.url is None
+
+
+@pytest.mark.parametrize(("given", "read_as"), [(7, "7"), (0, None), ("7", None), (True, None), (None, None)])
+def test_the_id_of_a_comment_is_read_only_if_it_is_one(given: Any, read_as: str | None) -> None:
+    assert read("issue_comment.created", edited("issue_comment.created", {"/comment/id": given})).comment_id == read_as
+    assert read("issues.opened").comment_id is None

@@ -41,6 +41,7 @@ def test_all_fields_of_a_note() -> None:
         account_ids={"lab:hubot": ("4",)},
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://gitlab.example.com/octo-org/api/-/issues/479", "lab:#3"),
+        comment_id="1700",
         labels=("ready",),
         closed=False,
         commands=(Command("fix", "the last row"),),
