@@ -46,7 +46,7 @@ async def _pin(job: RunnerJob, store: Store, settings: Settings, checkouts: Chec
     try:
         await mirror.fetch()
         head = await mirror.fetch_ref(job.ref)
-    except GitError as error:
+    except (GitError, OSError) as error:
         log.warning("job %s: the head of its change is not known yet: %s", short_id(job.id), error)
         return
     if head is not None:

@@ -20,6 +20,7 @@ _NOT_APPLICABLE = "does not apply"
 _NOTHING_HIDDEN = "no hidden text"
 _OTHERWISE = {"draft": "ready for review", "closed": "open", "locked": "not locked"}  # what a thread else is
 _LEAVING = {"draft": "mark the {} as ready for review", "closed": "reopen the {}", "locked": "unlock the {}"}
+_HEAD = "the head of the change; the base, if the repository does not have it"
 _VISIBLE = Check("hidden", "guard", CheckOutcome.PASS, None, _NOTHING_HIDDEN)
 _START_UNREACHED = Check("start", "guard", CheckOutcome.UNREACHED)
 _UNREAD = Check("hidden", "guard", CheckOutcome.UNREACHED)
@@ -95,7 +96,7 @@ def check_start(trigger: Trigger, head_ref: str | None, *, reached: bool) -> lis
         missing = f"the commits of change #{trigger.thread.number} are not in this checkout"
         return [Check("start", "guard", CheckOutcome.PASS, None, "the base", None, missing)]
     seen = f"{head_ref} at {short_sha(trigger.head_sha)}" if trigger.head_sha else head_ref
-    return [Check("start", "guard", CheckOutcome.PASS, None, seen, None, "the head of the change")]
+    return [Check("start", "guard", CheckOutcome.PASS, None, seen, None, _HEAD)]
 
 
 def approvers(by: tuple[str, ...]) -> str:

@@ -1,5 +1,7 @@
 """Jobs on a change: they start from its head, which is pinned, and are judged by the files of its target branch."""
 
+import hmac
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,10 +9,11 @@ import pytest
 
 from shared.ids import new_id, short_sha
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import DaemonHarness, agent_output, git, wait_until
-from tests.e2e.webhooks import change_comment_body
+from tests.e2e.harness import ROOT, DaemonHarness, agent_output, git, wait_until
+from tests.e2e.webhooks import SECRETS, change_comment_body
 
 REVIEW = {"X_GitHub_Event": "pull_request_review_comment"}
+COMMENT = "@mosaic fix cat feature > made"
 RAILS = """
 version: 1
 people:
@@ -38,7 +41,9 @@ def daemon(build: BuildDaemon) -> DaemonHarness:
     return built
 
 
-def set_head(daemon: DaemonHarness, files: Mapping[str, str], parent: str = "main", *, number: int = 7) -> str:
+def set_head(
+    daemon: DaemonHarness, files: Mapping[str, str], parent: str = "main", *, ref: str = "refs/pull/7/head"
+) -> str:
     """Set the head of a change to a new commit with these files; return its sha."""
     fork = daemon.root / f"fork-{new_id()}"
     git("clone", "-q", str(daemon.repository), str(fork))
@@ -48,7 +53,7 @@ def set_head(daemon: DaemonHarness, files: Mapping[str, str], parent: str = "mai
         (fork / name).write_text(text)
     git("-C", str(fork), "add", "-A")
     git("-C", str(fork), "commit", "-qm", "by the author of the change")
-    git("-C", str(fork), "push", "-q", "origin", f"+HEAD:refs/pull/{number}/head")
+    git("-C", str(fork), "push", "-q", "origin", f"+HEAD:{ref}")
     return git("-C", str(fork), "rev-parse", "HEAD")
 
 
@@ -92,6 +97,36 @@ def test_both_kinds_of_comments_start_from_the_head(daemon: DaemonHarness) -> No
             "because": None,
         }
         assert f"from refs/pull/7/head at {short_sha(head)}" in daemon.cli("show", job["id"]).stdout
+
+
+@pytest.mark.parametrize("kind", ["gitlab", "gitea"])
+def test_other_forges_keep_the_head_elsewhere(build: BuildDaemon, kind: str) -> None:
+    """A comment in a conversation, which names the head only at GitLab."""
+    rails = RAILS.replace("github:octocat", "forge:hubot")
+    settings = f'[sources.forge]\nkind = "{kind}"\nsecrets = [{{env = "E2E_SECRET"}}]\n'
+    daemon = build(rails=rails, settings=settings)
+    daemon.start()
+    ref = f"refs/{'merge-requests' if kind == 'gitlab' else 'pull'}/480/head"
+    head = set_head(daemon, {"feature": "theirs\n"}, ref=ref)
+    name = "note.merge_request.json" if kind == "gitlab" else "pull_request_comment.created.json"
+    document = json.loads((ROOT / "tests" / "deliveries" / kind / name).read_text())
+    document["object_attributes" if kind == "gitlab" else "comment"] |= dict.fromkeys(("note", "body"), COMMENT)
+    if kind == "gitlab":
+        document["merge_request"]["last_commit"]["id"] = head
+    body = json.dumps(document).encode()
+    secret = SECRETS["github"].encode()
+    proof = {
+        "gitlab": {"X-Gitlab-Event": "Note Hook", "X-Gitlab-Token": SECRETS["github"]},
+        "gitea": {
+            "X-Gitea-Event": "issue_comment",
+            "X-Gitea-Event-Type": "pull_request_comment",
+            "X-Gitea-Signature": hmac.digest(secret, body, "sha256").hex(),
+        },
+    }[kind]
+    reply = daemon.public("POST", "/stitcher/webhook/forge", body, {"Content-Type": "application/json", **proof})
+    job = daemon.wait(reply.json["jobId"], "COMPLETED")
+    assert (job["ref"], job["start"]["sha"], job["headSha"]) == (ref, head, head if kind == "gitlab" else None)
+    assert daemon.git("show", f"{job['branch']}:made") == "theirs"
 
 
 def test_the_agent_is_told_what_its_checkout_has(daemon: DaemonHarness) -> None:
@@ -169,13 +204,13 @@ def test_what_the_change_edits_of_its_judges_waits_for_an_approval(daemon: Daemo
 
 def test_a_change_of_other_files_waits_for_nobody_though_its_target_went_on(daemon: DaemonHarness) -> None:
     set_head(daemon, {"feature": "x\n"})
-    later = set_head(daemon, {"Makefile": "test:\n\ttrue\n"}, number=8)
+    later = set_head(daemon, {"Makefile": "test:\n\ttrue\n"}, ref="refs/pull/8/head")
     daemon.git("update-ref", "refs/heads/main", later)
     daemon.wait(ask(daemon, "scoped touch made")["jobId"], "COMPLETED")
 
 
 def test_an_unreviewed_branch_of_a_job_judges_no_change(daemon: DaemonHarness) -> None:
-    weak = set_head(daemon, {"check.sh": "true\n"}, number=8)
+    weak = set_head(daemon, {"check.sh": "true\n"}, ref="refs/pull/8/head")
     daemon.git("update-ref", "refs/heads/stitcher/0123456789ab", weak)
     head = set_head(daemon, {"feature": "x\n"}, weak)
     asked = ask(daemon, "checked touch broken", head=head, target="stitcher/0123456789ab")

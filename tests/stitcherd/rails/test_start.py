@@ -15,14 +15,15 @@ from tests.stitcherd.rails.contexts import CONTEXT
 
 CHANGE = {"thread": Thread("change", 7)}
 HEAD_REF = "refs/pull/7/head"
+HEAD = "the head of the change; the base, if the repository does not have it"
 MISSING = "the commits of change #7 are not in this checkout"
 
 
 @pytest.mark.parametrize(
     ("fields", "head_ref", "shown"),
     [
-        (CHANGE, HEAD_REF, ("pass", HEAD_REF, "the head of the change")),
-        (CHANGE | {"head_sha": "1a2b" * 10}, HEAD_REF, ("pass", f"{HEAD_REF} at 1a2b1a2", "the head of the change")),
+        (CHANGE, HEAD_REF, ("pass", HEAD_REF, HEAD)),
+        (CHANGE | {"head_sha": "1a2b" * 10}, HEAD_REF, ("pass", f"{HEAD_REF} at 1a2b1a2", HEAD)),
         (CHANGE | {"head_sha": "1a2b" * 10}, None, ("pass", "the base", MISSING)),
         (CHANGE | {"sender": "forge:eve"}, HEAD_REF, ("unreached", None, None)),
         ({"thread": Thread("issue", 7)}, None, None),
