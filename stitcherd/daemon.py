@@ -22,6 +22,7 @@ from stitcherd.config.settings import Settings
 from stitcherd.config.types import SupportedKinds
 from stitcherd.executors import EXECUTORS, build_executors
 from stitcherd.executors.health import HealthMonitor
+from stitcherd.forges.connections import ForgeConnections
 from stitcherd.gates import BUILTINS
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.apps import local_app, public_app
@@ -84,13 +85,16 @@ async def serve(directory: Path, settings: Settings) -> None:
         store = await Store.open(state_dir / "stitcher.db")
         stack.push_async_callback(store.close)
         rails = await _load_rails(directory, settings, store)
-        checkouts, executors, owner = Checkouts(state_dir), build_executors(settings.executors), new_id()
+        forges = ForgeConnections(settings)
+        stack.push_async_callback(forges.close)
+        checkouts = Checkouts(state_dir, forges.git_credential)
+        executors, owner = build_executors(settings.executors), new_id()
         taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository)
         health = HealthMonitor(executors, partial(_profiles_of, rails))
         current_limits = partial(_current_limits, rails, health, state_dir)
         accounts = KeptAccounts(store)
         await accounts.load()
-        evaluator = Evaluator(settings, accounts.ids)
+        evaluator = Evaluator(settings, accounts.ids, forges.can_push)
         runner = Runner(
             store,
             settings,

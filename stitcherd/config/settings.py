@@ -186,3 +186,29 @@ class Settings(Table):
                 clone = entry.clone.replace("{owner}", spelled["owner"]).replace("{name}", spelled["name"])
                 return entry.model_copy(update={"clone": clone})
         return None
+
+    def workspaces_of(self, clone: str) -> frozenset[str]:
+        """Return the workspaces of the repositories that `repository` finds at `clone`, a path or a URL."""
+        found = set[str]()
+        for entry in self.repositories:
+            parts = _clone_pattern(entry.clone).fullmatch(clone)
+            if parts is None:
+                continue
+            names = parts.groupdict()
+            if names.keys() != {"owner", "name"}:
+                found.add(entry.workspace)
+                continue
+            repository = self.repository(f"{names['owner']}/{names['name']}")
+            if repository is not None and repository.clone == clone:
+                found.add(repository.workspace)
+        return frozenset(found)
+
+
+def _clone_pattern(clone: str) -> re.Pattern[str]:
+    """Return what matches the places of a `clone` with `{owner}` and `{name}` in it."""
+    pattern = re.escape(clone)
+    for key in ("owner", "name"):
+        first, *others = pattern.split(rf"\{{{key}\}}")
+        if others:
+            pattern = f"{first}(?P<{key}>.+?)" + f"(?P={key})".join(others)
+    return re.compile(pattern)

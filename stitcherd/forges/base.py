@@ -141,6 +141,8 @@ class Forge(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     rights: Mapping[str, str]
     authorization: Callable[[str], str]  # the value of the header, from a token
+    git_host: Callable[[str], str]  # the host of its repositories, from that of its API
+    git_username: str  # beside a token as the password
     repository_path: Callable[[RepositoryRef], str]
     get_user: Callable[[], Call[Account]]  # whose token it is
     get_account: Callable[[RepositoryRef, str], Call[Account | None]]  # by id: its present login

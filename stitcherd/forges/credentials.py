@@ -15,7 +15,7 @@ class NoToken(Exception):
     """There is no token for a request; `outcome` is what that means for it."""
 
     def __init__(self, outcome: RetryAt | Hold | Rejected) -> None:
-        super().__init__(str(outcome))
+        super().__init__(outcome.detail if isinstance(outcome, Rejected) else outcome.reason)
         self.outcome = outcome
 
 

@@ -146,6 +146,8 @@ FORGE = Forge(
         "list_hooks": "to be an administrator of the repository",
     },
     authorization=lambda token: f"token {token}",
+    git_host=lambda host: host,
+    git_username="stitcher",
     repository_path=repos_api.repository_path,
     get_user=repos_api.get_user,
     get_account=_get_account,

@@ -239,6 +239,8 @@ FORGE = Forge(
         "list_hooks": "read access to webhooks",
     },
     authorization=lambda token: f"Bearer {token}",
+    git_host=lambda host: "github.com" if host == "api.github.com" else host,
+    git_username="x-access-token",
     repository_path=repos_api.repository_path,
     get_user=repos_api.get_user,
     get_account=_get_account,

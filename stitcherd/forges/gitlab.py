@@ -225,6 +225,8 @@ FORGE = Forge(
         "list_hooks": "scope read_api, and at least the role Maintainer",
     },
     authorization=lambda token: f"Bearer {token}",
+    git_host=lambda host: host,
+    git_username="oauth2",
     repository_path=_repository_path,
     get_user=_get_user,
     get_account=_get_account,

@@ -115,7 +115,7 @@ class Checkouts:
     def mirror(self, clone: str) -> Mirror:
         """Return the mirror of the repository at `clone`, a path or a URL."""
         if clone not in self._mirrors:
-            self._mirrors[clone] = Mirror(self._git, self._root / "mirrors", clone)
+            self._mirrors[clone] = Mirror(self._git, self._root / "mirrors", self.remote(clone))
         return self._mirrors[clone]
 
 

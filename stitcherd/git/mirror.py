@@ -17,7 +17,6 @@ from stitcherd.git.remote import Remote
 from stitcherd.git.snapshot import remove_tree
 from stitcherd.processes import end_all
 
-PROTOCOLS = "file:git:http:https:ssh"
 ON_DEMAND = "refs/stitcher/"  # where a mirror keeps refs that are neither branches nor tags
 FULL_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 ORDINARY_NAME = re.compile(r"[A-Za-z0-9_]+([/-][A-Za-z0-9_]+)*")
@@ -35,15 +34,17 @@ HINT_TIMEOUT_SECONDS = 30.0
 
 
 class Mirror:
-    """The mirror of the repository at `clone`, a path or a URL; hold `lock` while cloning it."""
+    """The mirror of a repository; hold `lock` while cloning it."""
 
-    def __init__(self, git: Git, root: Path, clone: str) -> None:
+    def __init__(self, git: Git, root: Path, remote: Remote) -> None:
+        clone = remote.clone
         parts = re.split(r"[/:]", clone.rstrip("/").removesuffix(".git").rpartition("@")[2])
         name = f"{safe_file_name('-'.join(parts[-2:]))}-{hashlib.sha256(clone.encode()).hexdigest()[:16]}"
         self.path = root / f"{name}.git"
         self.lock = asyncio.Lock()
-        self._git = git
         self.clone = clone
+        self._git = git
+        self._remote = remote
         self._is_clean = False
 
     async def fetch(self) -> str:
@@ -65,14 +66,16 @@ class Mirror:
         if not self.path.exists():
             await self._clone()
             return ""
-        specs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-        words = ("fetch", "-q", "--prune", "--no-tags", "--", self.clone, *specs)
         try:
-            await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
+            await self._fetch("--prune", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
         except GitError as error:
             return await self._replace(error)
         await self._repack()
         return ""
+
+    async def _fetch(self, pruning: str, *specs: str) -> None:
+        words = ("fetch", "-q", pruning, "--no-tags")
+        await self._remote.run(*words, arguments=specs, repository=self.path, timeout=FETCH_TIMEOUT_SECONDS)
 
     async def _lacks_objects(self, error: GitError) -> bool:
         """Say whether git failed because the repository is a partial clone; git itself takes it for a damaged one."""
@@ -94,15 +97,14 @@ class Mirror:
         """
         await self._git("check-ref-format", ref)
         async with self.lock:
-            if not await Remote(self._git, self.clone).find_ref(ref):
+            if not await self._remote.find_ref(ref):
                 return None
             name = f"{ON_DEMAND}{quote(ref, safe='')}"  # one component: no ref excludes another one
-            words = ("fetch", "-q", "--no-tags", "--", self.clone, f"+{ref}:{name}")
             try:
-                await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
+                await self._fetch("--no-prune", f"+{ref}:{name}")
             except GitError as error:
                 await self._replace(error)
-                await self._git(*words, repository=self.path, protocols=PROTOCOLS, timeout=FETCH_TIMEOUT_SECONDS)
+                await self._fetch("--no-prune", f"+{ref}:{name}")
             found = await self._git("rev-parse", "--verify", "-q", f"{name}^{{commit}}", repository=self.path)
             return found.decode().strip()
 
@@ -116,7 +118,7 @@ class Mirror:
 
     async def _replace(self, error: GitError) -> str:
         try:
-            await self._git("ls-remote", "-q", "--", self.clone, "HEAD", protocols=PROTOCOLS)
+            await self._remote.run("ls-remote", "-q", arguments=("HEAD",))
             await self._clone()
         except GitError:
             raise error from None
@@ -130,9 +132,9 @@ class Mirror:
         for left in (spare, old):
             await remove_tree(left)
         spare.mkdir(mode=0o700, parents=True)
-        words = ("clone", "-q", "--bare", "--no-local", "--template=", "--", self.clone, str(spare))
+        words = ("clone", "-q", "--bare", "--no-local", "--template=")
         try:
-            await self._git(*words, cwd=spare, protocols=PROTOCOLS, timeout=CLONE_TIMEOUT_SECONDS)
+            await self._remote.run(*words, arguments=(str(spare),), cwd=spare, timeout=CLONE_TIMEOUT_SECONDS)
         except GitError:
             await remove_tree(spare)
             raise
@@ -208,9 +210,9 @@ class Mirror:
 
     async def _default_branch_hint(self) -> str:
         """Return what the repository says of its default branch now, as the end of a sentence."""
-        words = ("ls-remote", "--symref", "--", self.clone, "HEAD", "refs/heads/*")
+        wanted = ("HEAD", "refs/heads/*")
         try:
-            answer = await self._git(*words, cwd=self._git.home, protocols=PROTOCOLS, timeout=HINT_TIMEOUT_SECONDS)
+            answer = await self._remote.run("ls-remote", "--symref", arguments=wanted, timeout=HINT_TIMEOUT_SECONDS)
         except GitError:
             return ""
         if not answer:

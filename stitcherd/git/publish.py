@@ -56,7 +56,7 @@ async def publish(checkout: Checkout, sha: str, remote: Remote, branch: str, ear
     repository run, as for every push. Raises BranchMoved, PushRefused, RemoteUnreachable and GitError.
     """
     await check_branch_name(checkout.git, branch)
-    found = await remote.find_head(branch) if earlier else ""
+    found = await _find_head(remote, branch) if earlier else ""
     expected = found if found in earlier else ""
     ref = f"refs/heads/{branch}"
     words = ("push", "-q", "--no-verify", "--no-signed", f"--force-with-lease={ref}:{expected}")
@@ -71,6 +71,16 @@ async def publish(checkout: Checkout, sha: str, remote: Remote, branch: str, ear
             raise BranchMoved(branch, remote.clone, found) from None
         if REFUSED.search(error.output):
             raise PushRefused(str(error), error.output) from error
+        if not remote.is_path:
+            raise RemoteUnreachable(str(error), error.output) from error
+        raise
+
+
+async def _find_head(remote: Remote, branch: str) -> str:
+    """Return the sha of a branch, empty if there is no such branch. Raises RemoteUnreachable and GitError."""
+    try:
+        return await remote.find_head(branch)
+    except GitError as error:
         if not remote.is_path:
             raise RemoteUnreachable(str(error), error.output) from error
         raise

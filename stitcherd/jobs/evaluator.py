@@ -1,6 +1,6 @@
 """Evaluates deliveries and dispatches under given rails, with the facts of this daemon; stores and runs nothing."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -66,11 +66,18 @@ def _is_wanted(trigger: Trigger, may_be: Collection[str], rails: CompiledRails |
 class Evaluator:
     """Evaluates deliveries and dispatches with the settings and facts of this daemon.
 
-    `account_ids` are the ids that are kept for accounts: a mapping that changes when they do.
+    `account_ids` are the ids that are kept for accounts: a mapping that changes when they do. `can_push` says whether
+    there is a credential for the repository at a URL.
     """
 
-    def __init__(self, settings: Settings, account_ids: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        account_ids: Mapping[str, str] = MappingProxyType({}),
+        can_push: Callable[[str], bool] = lambda _clone: False,
+    ) -> None:
         self.account_ids = account_ids
+        self._can_push = can_push
         self._settings = settings
         self._static_facts = replace(
             configured_facts(settings),
@@ -130,8 +137,11 @@ class Evaluator:
             unusable = f"{repository} matches no [repositories] entry of stitcherd.toml"
         elif entry is not None and entry.workspace != workspace:
             unusable = f"{repository} does not belong to workspace {workspace}"
-        if entry is not None and not entry.is_path:
-            publish = f"clone of {repository} is a URL, and this version can publish only into a path"
+        if entry is not None and not entry.is_path and not self._can_push(entry.clone):
+            publish = (
+                f"clone of {repository} is a URL, and no source of workspace {entry.workspace} has api and token for"
+                " its host"
+            )
         return replace(
             self._static_facts,
             unenforceable_limits=bubblewrap.unenforceable_limits(),

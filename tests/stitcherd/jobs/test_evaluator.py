@@ -74,7 +74,7 @@ def test_a_delivery_is_evaluated_under_the_given_rails(settings: Settings) -> No
     [
         ("other/roof", "other/roof matches no [repositories] entry of stitcherd.toml"),
         ("lab/roof", "lab/roof does not belong to workspace default"),
-        ("far/roof", "clone of far/roof is a URL, and this version can publish only into a path"),
+        ("far/roof", "clone of far/roof is a URL, and no source of workspace default has api and token for"),
     ],
 )
 def test_a_repository_that_the_settings_do_not_allow_is_denied(

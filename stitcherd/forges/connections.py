@@ -1,0 +1,101 @@
+"""The APIs of the sources that have one, and what git presents to the repositories of their forges."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from urllib.parse import SplitResult, urlsplit
+
+from stitcherd.config.settings import Settings, SourceSettings
+from stitcherd.forges import FORGES
+from stitcherd.forges.api import ForgeApi
+from stitcherd.forges.base import Request
+from stitcherd.forges.client import ForgeClient
+from stitcherd.forges.credentials import Credentials, FixedToken, NoToken
+from stitcherd.forges.models import RepositoryRef
+from stitcherd.git import GitError
+from stitcherd.git.remote import Credential
+
+MAX_CACHED = 1024  # repositories whose connection is cached
+
+
+class ForgeConnection:
+    """The API of one source, with the credentials that git uses too."""
+
+    def __init__(self, source: SourceSettings, api: str, token: str) -> None:
+        forge = FORGES[source.kind]
+        self._client = ForgeClient(forge, api)
+        self._credentials: Credentials = FixedToken(forge, token)
+        self.api = ForgeApi(self._client, self._credentials)
+        self.workspace = source.workspace
+        self.git_origin = _git_origin(source, api)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def git_credential(self, clone: str) -> Credential:
+        """Return what git presents to the repository at a URL. Raises GitError."""
+        name = urlsplit(clone).path.strip("/").removesuffix(".git")
+        request = Request(method="GET", path="", repository=RepositoryRef(name), permissions={"contents": "write"})
+        try:
+            token = await self._credentials.token(request)
+        except NoToken as missing:
+            raise GitError(f"There is no credential for {clone}: {missing}") from None
+        return Credential(self.git_origin, self.api.forge.git_username, token)
+
+
+class ForgeConnections:
+    """The connection of each source that has an API and a credential for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._by_source = {
+            name: ForgeConnection(source, source.api, source.token)
+            for name, source in settings.sources.items()
+            if source.api is not None and source.token is not None
+        }
+        self._find = lru_cache(MAX_CACHED)(self._search)
+
+    @property
+    def apis(self) -> Mapping[str, ForgeApi]:
+        """The APIs, by the name of the source."""
+        return {name: connection.api for name, connection in self._by_source.items()}
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for connection in self._by_source.values():
+            await connection.close()
+
+    def can_push(self, clone: str) -> bool:
+        """Say whether there is a credential for the repository at a URL."""
+        return self._find(clone) is not None
+
+    async def git_credential(self, clone: str) -> Credential | None:
+        """Return what git presents to the repository at a URL, None where that is public. Raises GitError."""
+        connection = self._find(clone)
+        return None if connection is None else await connection.git_credential(clone)
+
+    def _search(self, clone: str) -> ForgeConnection | None:
+        """Return the connection whose credential is for a repository: that of a source of its workspace and host.
+
+        A repository of several workspaces gets none: one of them would use what belongs to another.
+        """
+        origin, workspaces = _origin(urlsplit(clone)), self._settings.workspaces_of(clone)
+        if len(workspaces) != 1:
+            return None
+        matching = (
+            each for each in self._by_source.values() if each.git_origin == origin and each.workspace in workspaces
+        )
+        return next(matching, None)
+
+
+def _git_origin(source: SourceSettings, api: str) -> str:
+    parts = urlsplit(api)
+    host = FORGES[source.kind].git_host(parts.hostname or "")
+    return _origin(parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}"))
+
+
+def _origin(parts: SplitResult) -> str:
+    """Return the scheme, host and port of a URL; the port only if it is not the usual one."""
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = "" if parts.port in {None, usual} else f":{parts.port}"
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}{port}"

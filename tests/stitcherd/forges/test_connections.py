@@ -1,0 +1,82 @@
+"""A credential is for the repositories of its source's workspace and host, and for no others."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stitcherd.config.load import load_settings
+from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.forges.connections import ForgeConnections
+
+SOURCE = (
+    '[sources.{name}]\nkind = "{kind}"\nsecrets = [{{env = "SECRET"}}]\napi = "{api}"\ntoken = {{env = "{name}"}}\n'
+)
+REPOSITORIES = '[repositories."{pattern}"]\nclone = "{clone}"\nworkspace = "{workspace}"\n'
+
+
+@pytest.fixture
+def connect(tmp_path: Path, monkeypatch: Any) -> Callable[[str], Any]:
+    monkeypatch.setenv("SECRET", "a-webhook-secret")
+    for name in ("hub", "other"):
+        monkeypatch.setenv(name, f"token-of-{name}")
+
+    @asynccontextmanager
+    async def connected(text: str) -> AsyncIterator[ForgeConnections]:
+        (tmp_path / "stitcherd.toml").write_text(text)
+        connections = ForgeConnections(load_settings(tmp_path, SUPPORTED_KINDS))
+        yield connections
+        await connections.close()
+
+    return connected
+
+
+def source(name: str, kind: str, api: str, workspace: str = "default") -> str:
+    return SOURCE.format(name=name, kind=kind, api=api) + f'workspace = "{workspace}"\n'
+
+
+def repositories(pattern: str, clone: str, workspace: str = "default") -> str:
+    return REPOSITORIES.format(pattern=pattern, clone=clone, workspace=workspace)
+
+
+@pytest.mark.parametrize(
+    ("kind", "api", "clone", "username"),
+    [
+        ("github", "https://api.github.com", "https://github.com/octo-org/api.git", "x-access-token"),
+        ("github", "https://ghe.example/api/v3", "https://ghe.example/octo-org/api", "x-access-token"),
+        ("gitea", "https://tea.example:3000/api/v1", "https://tea.example:3000/octo-org/api.git", "stitcher"),
+        ("gitlab", "https://lab.example/api/v4", "https://LAB.example:443/group/sub/api.git", "oauth2"),
+    ],
+)
+async def test_a_token_is_also_the_password_for_git(
+    connect: Callable[[str], Any], kind: str, api: str, clone: str, username: str
+) -> None:
+    async with connect(source("hub", kind, api) + repositories("*", clone)) as connections:
+        credential = await connections.git_credential(clone)
+        assert credential is not None
+        assert (credential.username, credential.password) == (username, "token-of-hub")
+        assert connections.can_push(clone)
+        for other in ("https://example.org/octo-org/api.git", clone.replace("https", "http"), "/srv/git/api.git"):
+            assert await connections.git_credential(other) is None
+
+
+async def test_no_workspace_uses_the_token_of_another(connect: Callable[[str], Any]) -> None:
+    hub = "https://github.com/{owner}/{name}.git"
+    text = source("hub", "github", "https://api.github.com") + source("other", "github", "https://api.github.com", "b")
+    text += repositories("octo-org/*", hub) + repositories("acme/*", hub, "b") + repositories("none/*", hub, "c")
+    shared = "https://github.com/both/both.git"
+    text += repositories("one/both", shared) + repositories("two/both", shared, "b")
+    async with connect(text) as connections:
+        passwords = {}
+        for name in ("octo-org/api", "acme/api", "none/api", "other/api", "both/both"):
+            credential = await connections.git_credential(f"https://github.com/{name}.git")
+            passwords[name] = credential and credential.password
+    assert passwords == {
+        "octo-org/api": "token-of-hub",
+        "acme/api": "token-of-other",
+        "none/api": None,
+        "other/api": None,
+        "both/both": None,
+    }
