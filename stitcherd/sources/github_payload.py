@@ -17,6 +17,7 @@ from stitcherd.sources.fields import (
     RepositoryName,
     Sha,
     ThreadNumber,
+    action_text,
     comment_id,
     commit_id,
     event_text,
@@ -140,7 +141,7 @@ def unnamed_trigger(payload: GithubEnvelope, event: str, *, source: str, unusabl
     return Trigger(
         source=source,
         event=event_text(event),
-        action=payload.action,
+        action=action_text(payload.action),
         unusable=unusable,
         sender=_account(source, payload.sender),
         account_ids=_ids(source, (payload.sender,)),
@@ -197,7 +198,7 @@ def build_trigger(
     return Trigger(
         source=source,
         event=event,
-        action=payload.action,
+        action=action_text(payload.action),
         name=name,
         unusable=bot_text_reason(name, bot, sender, author),
         sender=sender,

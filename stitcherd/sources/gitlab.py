@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from shared.models import Thread
 from stitcherd.sources import standard
 from stitcherd.sources.base import MISSING, BadSignature, Source, merge_faults, require_readable
-from stitcherd.sources.fields import comment_id, commit_id, event_text, is_closed
+from stitcherd.sources.fields import action_text, comment_id, commit_id, event_text, is_closed
 from stitcherd.sources.gitlab_payload import (
     NAMES_OF_KIND,
     GitlabAttributes,
@@ -98,7 +98,7 @@ def _parse_known_kind(
     attributes = payload.object_attributes or GitlabAttributes()
     flags = (attributes.confidential, attributes.internal, payload.issue and payload.issue.confidential)
     unusable = CONFIDENTIAL_REASON if any(flags) else trigger.unusable
-    trigger = replace(trigger, action=attributes.action, unusable=unusable)
+    trigger = replace(trigger, action=action_text(attributes.action), unusable=unusable)
     if unusable is not None:
         return trigger
     trigger = replace(trigger, name=event_name(payload, attributes))

@@ -7,7 +7,7 @@ from msgspec.json import Decoder
 
 from shared.models import Thread
 from stitcherd.sources.base import MISSING, Source, merge_faults, require_readable
-from stitcherd.sources.fields import Account, Digits, RepositoryName, ThreadNumber
+from stitcherd.sources.fields import Account, Digits, RepositoryName, ThreadNumber, action_text
 from stitcherd.sources.hidden_text import TITLE, quote_texts
 from stitcherd.sources.payload import BODY, JSON, decode_body, scrub
 from stitcherd.sources.signatures import delivery_id_reader, hmac_verifier
@@ -70,7 +70,7 @@ def parse(_headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str 
     trigger = Trigger(
         source=source,
         event=EVENT,
-        action=payload.action,
+        action=action_text(payload.action),
         name=name,
         unusable=f"written by {bot} itself" if own else None,
         sender=author,

@@ -39,9 +39,12 @@ def decode_body(decoder: msgspec.json.Decoder[Payload], body: bytes, *, form: bo
     """Decode a JSON body, or the JSON in the `payload` field of a form.
 
     A field of the wrong form is left out, and described in the faults: all fields of `Payload` must be optional.
-    Raises NotJson or WrongShape, and nothing else, for any bytes.
+    Raises NotJson, and nothing else, for any bytes.
     """
-    text = read_form_payload(body) if form else body
+    try:
+        text = read_form_payload(body) if form else body
+    except WrongShape as error:
+        return Decoded(decoder.decode(b"{}"), {BODY: str(error)})
     try:
         str(text, "utf-8")  # the decoder does not validate what it skips
         return _decode_readable(decoder, text)

@@ -245,6 +245,13 @@ def test_the_names_that_a_malformed_event_may_have(name: str, body: object, may_
     assert caught.value.may_be == may_be
 
 
+@pytest.mark.parametrize(("action", "shown"), [("x" * 200, "x" * 100), ("op\u202een\x1b[2J", "op?en?[2J"), ("", None)])
+def test_an_action_is_stored_in_a_form_that_can_be_shown(action: str, shown: str | None) -> None:
+    trigger = read("issues.opened", edited("issues.opened", {"/action": action}))
+    assert (trigger.action, trigger.name) == (shown, None)
+    assert read("star.created", edited("star.created", {"/action": action})).action == shown
+
+
 @pytest.mark.parametrize("body", [{}, {"action": "edited"}, {"action": "edited", "issue": 5, "sender": {"login": []}}])
 def test_of_an_unnamed_event_nothing_is_required(body: object) -> None:
     trigger = read("issues", body)
