@@ -1,4 +1,4 @@
-"""Values that the rails compute and the store keeps or counts: limits of jobs, and approval requests.
+"""Values that the rails compute or use, and the store keeps or counts: limits, accounts, and approval requests.
 
 They are the only thing that the rails and the store share: neither imports the other.
 """
@@ -56,6 +56,8 @@ class DailyBudget(Struct, frozen=True, kw_only=True):
     line: int
 
 
+ACCESS_RANKS: Mapping[str, int] = {"none": 0, "read": 1, "write": 2, "admin": 3}  # each includes those before it
+
 JobLimit = RateLimit | BotCooldown | DailyBudget
 
 
@@ -108,6 +110,18 @@ class AccountSighting(Struct, frozen=True):
     account: str
     id: str
     kept: str | None
+
+
+class AccountAccess(Struct, frozen=True):
+    """What an account may do on a repository, as the forge said at `asked_at` (ms): `level` is a key of ACCESS_RANKS.
+
+    It is None where the forge did not tell; then `failure` is why nothing is granted, and `hint` what would help.
+    """
+
+    level: str | None
+    asked_at: int
+    failure: str | None = None
+    hint: str | None = None
 
 
 class GuardQuestion(Struct, frozen=True):
@@ -163,6 +177,7 @@ class ApprovalResult(Struct, frozen=True):
     """The decision on an approving or denying comment; where it is allowed, the job that it approves or denies.
 
     `reason` is the one that the comment gives, if any, and `account_id` the id of its sender's account, where known.
+    `asks` are the accounts, by id, whose permissions must be asked before it can be decided.
     """
 
     decision: Decision
@@ -170,6 +185,7 @@ class ApprovalResult(Struct, frozen=True):
     approves: bool = False
     reason: str | None = None
     account_id: str | None = None
+    asks: Mapping[str, str] = {}
 
 
 class GrantedApproval(Struct, frozen=True):

@@ -15,6 +15,7 @@ from stitcherd.policy import ApprovalRequest
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.live import LiveRails
+from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources import NotJson, WrongShape
 from stitcherd.sources.trigger import Command, Trigger
 from stitcherd.store import approvals, deliveries, transitions
@@ -56,7 +57,12 @@ class Approvals:
         return await self._store.write(transitions.deny, job_id, actor, reason, now_ms())
 
     async def answer(
-        self, command: Command, trigger: Trigger, rails: CompiledRails, new: deliveries.NewDelivery
+        self,
+        command: Command,
+        trigger: Trigger,
+        rails: CompiledRails,
+        new: deliveries.NewDelivery,
+        facts: RuntimeFacts,
     ) -> tuple[Decision, deliveries.StoredDelivery | deliveries.RepeatedDelivery]:
         """Store a comment that approves or denies what waits on its thread, and carry it out where that is allowed.
 
@@ -81,7 +87,7 @@ class Approvals:
                 same_source,
                 now=new.received_at,
                 reevaluated=frozenset(reevaluated),
-                account_ids=self._evaluator.account_ids,
+                facts=facts,
             )
             expected = tuple((job.id, job.version) for job, _ in waiting)
             stored = await self._store.write(deliveries.add_answer, new, result, expected)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 from msgspec.structs import replace
 from multidict import CIMultiDict
@@ -11,6 +12,8 @@ from shared.models import Delivery
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.executors import EXECUTORS
 from stitcherd.gates import BUILTINS
+from stitcherd.jobs.known_access import KnownAccess
+from stitcherd.policy import AccountAccess
 from stitcherd.rails.approvals import approval_command
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.decide import DispatchRequest, Evaluation, decide, decide_dispatch
@@ -30,6 +33,12 @@ class SourceGone(Exception):
 def is_form(headers: Mapping[str, str]) -> bool:
     """Return whether the headers declare a form, with the JSON in its field `payload`."""
     return headers.get("Content-Type", "").partition(";")[0].strip().lower() == FORM
+
+
+def why_not_asked(source: SourceSettings) -> str | None:
+    """Return why the forge of a source cannot be asked for permissions, None where it can."""
+    missing = [key for key in ("api", "token") if getattr(source, key) is None]
+    return f"source {source.name} has no {' and no '.join(missing)}" if missing else None
 
 
 def configured_facts(settings: Settings) -> RuntimeFacts:
@@ -67,7 +76,8 @@ class Evaluator:
     """Evaluates deliveries and dispatches with the settings and facts of this daemon.
 
     `account_ids` are the ids that are kept for accounts: a mapping that changes when they do. `can_push` says whether
-    there is a credential for the repository at a URL.
+    there is a credential for the repository at a URL. `known_access` is what forges have said of accounts; without it
+    no forge can be asked.
     """
 
     def __init__(
@@ -75,10 +85,11 @@ class Evaluator:
         settings: Settings,
         account_ids: Mapping[str, str] = MappingProxyType({}),
         can_push: Callable[[str], bool] = lambda _clone: False,
+        known_access: KnownAccess | None = None,
     ) -> None:
-        self.account_ids = account_ids
         self._can_push = can_push
         self._settings = settings
+        self._known_access = known_access
         self._static_facts = replace(
             configured_facts(settings),
             sandboxes={"none": None, "bwrap": bubblewrap.unavailable_reason()},
@@ -93,24 +104,28 @@ class Evaluator:
         *,
         form: bool,
         rails: CompiledRails | None,
+        refused: Mapping[str, AccountAccess] = MappingProxyType({}),
     ) -> tuple[Trigger, Evaluation]:
         """Return a delivery's trigger and its evaluation; raises NotJson and WrongShape.
 
         What an event lacks is no error if the rails want none like it. `headers` are case-insensitive, and the source's
-        kind is one of SOURCES. The signature is not checked.
+        kind is one of SOURCES. The signature is not checked. `refused` are the accounts, by id, of which the forge did
+        not say what they may do.
         """
-        kind = SOURCES[source.kind]
         try:
-            trigger = kind.parse(headers, body, source=source.name, bot=source.bot, form=form)
+            trigger = SOURCES[source.kind].parse(headers, body, source=source.name, bot=source.bot, form=form)
         except WrongShape as error:
             if error.trigger is None or _is_wanted(error.trigger, error.may_be, rails):
                 raise
             trigger = error.trigger  # no rails have its name, so it is ignored
-        facts = self._facts(trigger.repository, source.workspace, source.bot, kind.head_ref(trigger.thread))
-        return trigger, decide(trigger, rails, facts)
+        return trigger, decide(trigger, rails, self.facts(source, trigger, refused))
 
     def reevaluate(
-        self, delivery: Delivery, body: bytes, rails: CompiledRails | None
+        self,
+        delivery: Delivery,
+        body: bytes,
+        rails: CompiledRails | None,
+        refused: Mapping[str, AccountAccess] = MappingProxyType({}),
     ) -> tuple[SourceSettings, Trigger, Evaluation]:
         """Return the source, the trigger and the evaluation of a stored delivery.
 
@@ -120,7 +135,7 @@ class Evaluator:
         if source is None or source.kind != delivery.kind or source.workspace != delivery.workspace_id:
             raise SourceGone(f"the source {delivery.source} of this delivery is no longer in stitcherd.toml as it was")
         headers = CIMultiDict(delivery.headers)
-        return source, *self.evaluate(source, headers, body, form=is_form(headers), rails=rails)
+        return source, *self.evaluate(source, headers, body, form=is_form(headers), rails=rails, refused=refused)
 
     def evaluate_dispatch(
         self, request: DispatchRequest, repository: str | None, workspace: str, rails: CompiledRails | None
@@ -128,9 +143,22 @@ class Evaluator:
         """Return the evaluation of a manual dispatch; raises UnknownJobType."""
         return decide_dispatch(request, rails, self._facts(repository, workspace))
 
-    def _facts(
-        self, repository: str | None, workspace: str, bot: str | None = None, head_ref: str | None = None
+    def facts(
+        self,
+        source: SourceSettings,
+        trigger: Trigger,
+        refused: Mapping[str, AccountAccess] = MappingProxyType({}),
     ) -> RuntimeFacts:
+        """Return the facts for a delivery of a source; `refused` is as in `evaluate`."""
+        repository = trigger.repository
+        more: dict[str, Any] = {"bot": source.bot, "head_ref": SOURCES[source.kind].head_ref(trigger.thread)}
+        if self._known_access is not None:
+            cannot_ask = why_not_asked(source) or (None if repository else "the delivery names no repository")
+            known = self._known_access.of(source.name, repository) if cannot_ask is None else {}
+            more |= {"access": {**known, **refused}, "cannot_ask": cannot_ask}
+        return self._facts(repository, source.workspace, **more)
+
+    def _facts(self, repository: str | None, workspace: str, **more: Any) -> RuntimeFacts:
         entry = self._settings.repository(repository) if repository else None
         unusable = publish = None
         if repository is not None and entry is None:
@@ -147,6 +175,5 @@ class Evaluator:
             unenforceable_limits=bubblewrap.unenforceable_limits(),
             repository=unusable,
             publish=publish,
-            bot=bot,
-            head_ref=head_ref,
+            **more,
         )

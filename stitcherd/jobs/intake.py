@@ -110,7 +110,8 @@ class Intake:
         )
         command = rails_approvals.approval_command(trigger, rails)
         if command is not None and rails is not None:
-            decision, stored = await self._approvals.answer(command, trigger, rails, new)
+            facts = self._evaluator.facts(source, trigger)
+            decision, stored = await self._approvals.answer(command, trigger, rails, new, facts)
             await self._accounts.refresh(new.accounts)
             if isinstance(stored, deliveries.RepeatedDelivery):
                 return _repeated_response(stored)

@@ -10,6 +10,7 @@ from stitcherd.rails.compiled import CompiledRails, JobType
 from stitcherd.rails.decide import DispatchRequest, Evaluation, UnknownJobType
 from stitcherd.rails.diff import is_same_job_type
 from stitcherd.rails.live import LiveRails
+from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources import NotJson, WrongShape
 from stitcherd.sources.trigger import Trigger
 from stitcherd.store import approvals, deliveries
@@ -32,7 +33,7 @@ class Reevaluator:
             return None
         changed = f"the rails changed from {revision_name(job.rails_digest)} to {rails.revision}"
         try:
-            evaluation, trigger = await self._evaluate(job, rails)
+            evaluation, trigger, facts = await self._evaluate(job, rails)
         except (SourceGone, NotJson, WrongShape, UnknownJobType, Refusal) as error:
             reason = f"{changed}, under which it cannot be decided: {error}"
             return Ruling(job.version, Denial(Decision(Verdict.DENIED, reason, rails.revision, rails.digest), reason))
@@ -41,7 +42,7 @@ class Reevaluator:
             return Ruling(job.version, Denial(evaluation.decision, f"{changed}: {evaluation.decision.reason}"))
         wanted = rails_approvals.approval_request(evaluation, trigger, now_ms()) if trigger else None
         if wanted is not None and trigger is not None:
-            wanted = await self._unmet(job, wanted, trigger, rails)
+            wanted = await self._unmet(job, wanted, trigger, rails, facts)
         rails_digest = job.rails_digest if await self._is_same_type(job, rails, type_) else rails.digest
         return Ruling(
             job.version,
@@ -57,19 +58,23 @@ class Reevaluator:
             ),
         )
 
-    async def _evaluate(self, job: RunnerJob, rails: CompiledRails) -> tuple[Evaluation, Trigger | None]:
-        """Return the evaluation of what requested a job, and the trigger where that was a delivery."""
+    async def _evaluate(self, job: RunnerJob, rails: CompiledRails) -> tuple[Evaluation, Trigger | None, RuntimeFacts]:
+        """Return the evaluation of what requested a job, and where that was a delivery, its trigger and the facts."""
         if job.delivery_id is None:
             request = DispatchRequest(job.type, job.actor)
-            return self._evaluator.evaluate_dispatch(request, job.repository, job.workspace_id, rails), None
+            return (
+                self._evaluator.evaluate_dispatch(request, job.repository, job.workspace_id, rails),
+                None,
+                RuntimeFacts(),
+            )
         async with self._store.reading() as db:
             delivery = await deliveries.get_delivery(db, job.delivery_id, None)
             body = await deliveries.get_body(db, job.delivery_id, None)
-        _, trigger, evaluation = self._evaluator.reevaluate(delivery, body, rails)
-        return evaluation, trigger
+        source, trigger, evaluation = self._evaluator.reevaluate(delivery, body, rails)
+        return evaluation, trigger, self._evaluator.facts(source, trigger)
 
     async def _unmet(
-        self, job: RunnerJob, wanted: ApprovalRequest, trigger: Trigger, rails: CompiledRails
+        self, job: RunnerJob, wanted: ApprovalRequest, trigger: Trigger, rails: CompiledRails, facts: RuntimeFacts
     ) -> ApprovalRequest | None:
         """Return what a job has to wait for, None where the approval that it has still holds.
 
@@ -80,8 +85,7 @@ class Reevaluator:
         if found is None:
             return wanted
         request, granted = found
-        ids = self._evaluator.account_ids
-        if granted is not None and rails_approvals.still_holds(granted, wanted, trigger, rails, ids):
+        if granted is not None and rails_approvals.still_holds(granted, wanted, trigger, rails, facts) is True:
             return None
         return rails_approvals.with_commit(wanted, request) if request.attempt == job.attempt else wanted
 

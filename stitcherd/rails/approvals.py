@@ -1,7 +1,6 @@
 """Approvals: what a job has to wait for, and the decision on a comment that approves or denies waiting jobs; pure."""
 
 import hashlib
-from collections.abc import Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -10,12 +9,15 @@ from shared.ids import short_id
 from shared.models import Check, CheckOutcome, Decision, RunnerJob, Verdict
 from shared.protocol import ID_SUFFIX_MIN
 from stitcherd.policy import ApprovalRequest, ApprovalResult, GrantedApproval, GuardQuestion
-from stitcherd.rails.accounts import changed_accounts, is_account
+from stitcherd.rails.accounts import is_account
 from stitcherd.rails.compiled import ApprovalRules, CompiledRails
-from stitcherd.rails.decide import Evaluation
+from stitcherd.rails.decide import Evaluation, people_of
 from stitcherd.rails.globs import fold
-from stitcherd.rails.groups import membership, sent_by_author
+from stitcherd.rails.groups import People, describe_account, membership_of_any, needed_permissions, why_not_asked
 from stitcherd.rails.guards import approvers
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.rails.senders import sent_by_author
+from stitcherd.rails.verdicts import NeedsPermissions
 from stitcherd.sources.trigger import Command, Trigger
 
 DENY = "deny"
@@ -23,6 +25,7 @@ NOTHING_WAITS = "nothing waits for an approval on this thread"
 RAILS_CHANGED = "the rails have changed since it was asked for; look at what it would do under them"
 KEEPS_CHANGING = "what waits on this thread keeps changing; comment again"
 
+_OUTCOMES = {Verdict.ALLOWED: CheckOutcome.PASS, Verdict.DECIDING: CheckOutcome.ASK}
 _TOPIC = ("title", "body")  # the texts of a thread that its later deliveries repeat
 
 
@@ -106,12 +109,12 @@ def decide_approval(
     *,
     now: int,
     reevaluated: frozenset[str],
-    account_ids: Mapping[str, str],
+    facts: RuntimeFacts,
 ) -> ApprovalResult:
     """Decide what a comment that approves or denies does to the jobs `waiting` on its thread.
 
-    It does not approve the jobs that were re-evaluated because of it: nobody has seen yet what they would do.
-    `account_ids` are the ids that are kept for accounts.
+    It does not approve the jobs that were re-evaluated because of it: nobody has seen yet what they would do. Where it
+    depends on a permission that must be asked, it is deciding.
     """
     found, reason = _named_jobs(command, waiting)
     if not found:
@@ -122,15 +125,20 @@ def decide_approval(
     job, request = found[0]
     approves = command.verb != DENY
     doing = f"{'approve' if approves else 'deny'} job {short_id(job.id)}"
-    objection = _sender_objection(request, trigger, rails, account_ids)
-    if objection is None and approves:
-        objection = RAILS_CHANGED if job.id in reevaluated else _request_objection(request, trigger, rails, now)
+    people = people_of(trigger, rails, facts)
+    objection = _sender_objection(request, people, rails)
+    if not isinstance(objection, str) and approves:
+        changed = RAILS_CHANGED if job.id in reevaluated else _request_objection(request, trigger, rails, now)
+        objection = changed or objection
+    if isinstance(objection, NeedsPermissions):
+        decision = _decision(command, rails, Verdict.DECIDING, objection.reason, people, request)
+        return ApprovalResult(decision, asks=objection.asks)
     if objection is None:
-        decision = _decision(command, rails, Verdict.ALLOWED, f"{trigger.sender} may {doing}", trigger, request)
+        decision = _decision(command, rails, Verdict.ALLOWED, f"{trigger.sender} may {doing}", people, request)
         ids = trigger.account_ids.get(fold(trigger.sender or ""), ())
         return ApprovalResult(decision, job.id, approves, reason, next(iter(ids), None))
     denied = f"who: {trigger.sender or 'a deleted account'} may not {doing}: {objection}"
-    return ApprovalResult(_decision(command, rails, Verdict.DENIED, denied, trigger, request))
+    return ApprovalResult(_decision(command, rails, Verdict.DENIED, denied, people, request))
 
 
 def keeps_changing(command: Command, rails: CompiledRails) -> Decision:
@@ -153,31 +161,38 @@ def _named_jobs(
     return (waiting, command.text or None) if waiting else ([], NOTHING_WAITS)
 
 
-def _sender_objection(
-    request: ApprovalRequest, trigger: Trigger, rails: CompiledRails, account_ids: Mapping[str, str]
-) -> str | None:
-    """Return why the sender of a comment may not approve or deny, None where they may."""
-    sender = trigger.sender
-    if sender is None or trigger.author is None or fold(trigger.author) != fold(sender):
+def _sender_objection(request: ApprovalRequest, people: People, rails: CompiledRails) -> str | NeedsPermissions | None:
+    """Return why the sender of a comment may not approve or deny, None where they may, or what must be asked first."""
+    sender, author = people.trigger.sender, people.trigger.author
+    if sender is None or author is None or fold(author) != fold(sender):
         return "it is not known who wrote it"
-    changed = changed_accounts(trigger, rails.accounts, account_ids)
-    change = changed.get(fold(sender))
+    change = people.changed.get(fold(sender))
     if change is not None:
         return f"{change.reason}; {change.remedy.text}" if change.remedy else change.reason
-    return _approver_objection(request, sender, trigger, rails)
+    return _approver_objection(request, sender, people, rails)
 
 
-def _approver_objection(request: ApprovalRequest, sender: str, trigger: Trigger, rails: CompiledRails) -> str | None:
-    """Return why an account may not approve or deny what is requested, None where it may; its id is as expected."""
+def _approver_objection(
+    request: ApprovalRequest, sender: str, people: People, rails: CompiledRails
+) -> str | NeedsPermissions | None:
+    """Return why an account may not approve or deny what is requested, None where it may, or what must be asked first.
+
+    Its id is as expected.
+    """
+    unknown = False
     for guard in request.guards:
         groups = [rails.groups[name] for name in guard.by if name in rails.groups]
-        if not any(membership(group, sender, trigger, {}) for group in groups):
-            return f"{approvers(guard.by)} answers for guard {guard.guard}"
+        member = membership_of_any(groups, sender, people)[0].member
+        unknown = unknown or member is None
+        if member is False:
+            access = people.access_of(sender)
+            why = access.failure if access and access.failure else why_not_asked(groups, sender, people)
+            return f"{approvers(guard.by)} answers for guard {guard.guard}{f'; {why}' if why else ''}"
     if fold(sender) in {fold(outsider) for outsider in request.outsiders}:
         return "the text that it is about is their own"
     if not request.by_asker and request.asker is not None and fold(sender) == fold(request.asker):
         return "they asked for it themselves"
-    return None
+    return needed_permissions((sender,), people) if unknown else None
 
 
 def still_holds(
@@ -185,21 +200,22 @@ def still_holds(
     wanted: ApprovalRequest,
     trigger: Trigger,
     rails: CompiledRails,
-    account_ids: Mapping[str, str],
-) -> bool:
-    """Say whether an approval is still one of what other rails want an approval of.
-
-    `account_ids` are the ids that are kept for accounts now.
-    """
+    facts: RuntimeFacts,
+) -> bool | NeedsPermissions:
+    """Say whether an approval is still one of what other rails want an approval of, or what must be asked first."""
     if not granted.request.holds_under(rails.digest) or not set(wanted.guards) <= set(granted.request.guards):
         return False
     source, _, login = granted.actor.removeprefix("source:").partition("/")
     account = f"{source}:{login}"
     if not granted.actor.startswith("source:"):
         return granted.actor.startswith(("uid:", "token:"))
-    if not is_account(account, granted.account_id, rails.accounts, account_ids):
+    named = fold(account) in rails.accounts
+    if named and not is_account(account, granted.account_id, rails.accounts, facts.account_ids):
         return False
-    return _approver_objection(wanted, account, trigger, rails) is None
+    ids = {} if granted.account_id is None else {fold(account): (granted.account_id,)}
+    approver = People(replace(trigger, account_ids=ids), {}, facts.access, facts.cannot_ask)
+    objection = _approver_objection(wanted, account, approver, rails)
+    return objection if isinstance(objection, NeedsPermissions) else objection is None
 
 
 def with_commit(wanted: ApprovalRequest, before: ApprovalRequest) -> ApprovalRequest:
@@ -245,15 +261,16 @@ def _decision(
     rails: CompiledRails,
     verdict: Verdict,
     reason: str,
-    trigger: Trigger | None = None,
+    people: People | None = None,
     request: ApprovalRequest | None = None,
 ) -> Decision:
     checks = [
         Check("trigger", "trigger", CheckOutcome.PASS, None, command.verb, f"command {command.verb}", "an approval")
     ]
-    if trigger is not None and request is not None:
-        outcome = CheckOutcome.PASS if verdict is Verdict.ALLOWED else CheckOutcome.FAIL
-        checks.append(Check("who", "who", outcome, None, trigger.sender, approvers(request.by)))
+    if people is not None and request is not None:
+        sender = people.trigger.sender
+        seen = describe_account(sender, people) if sender else None
+        checks.append(Check("who", "who", _OUTCOMES.get(verdict, CheckOutcome.FAIL), None, seen, approvers(request.by)))
     return Decision(
         verdict=verdict,
         reason=reason,

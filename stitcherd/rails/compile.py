@@ -47,7 +47,7 @@ def compile_rails(file: RailsFile, root: YamlNode, *, text: str, digest: str) ->
             line=_line(root, "people", name),
             users=frozenset(split_account(user)[0] for user in group.users),
             sources=frozenset(group.sources),
-            by_permission=group.permission is not None,
+            permission=group.permission,
         )
         for name, group in file.people.items()
     }

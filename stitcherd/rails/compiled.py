@@ -18,13 +18,13 @@ RateName = Literal["per_sender", "per_repo", "per_thread"]
 
 
 class Group(Struct, frozen=True):
-    """A named group; `users` are folded, without ids; `by_permission`: it names a permission, not looked up yet."""
+    """A named group; `users` are folded, without ids; `permission` on the repository makes an account a member, too."""
 
     name: str
     line: int
     users: frozenset[str]
     sources: frozenset[str]
-    by_permission: bool
+    permission: str | None
 
 
 class ProfileRule(Struct, frozen=True, kw_only=True):

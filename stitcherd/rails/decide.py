@@ -4,20 +4,23 @@ The stages are trigger, who, guards, capability and limits; after one that objec
 job on a change starts, and what was hidden in the text, is shown with the guards.
 """
 
+from collections.abc import Mapping
 from time import perf_counter_ns
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.models import Check, CheckOutcome, Decision, Remedy, Verdict
 from stitcherd.config.errors import unknown_name
 from stitcherd.rails.accounts import changed_accounts
 from stitcherd.rails.compiled import CompiledRails, JobType, LimitRules
-from stitcherd.rails.groups import WHO_UNREACHED, check_sender
-from stitcherd.rails.guards import check_guards, check_hidden, check_start, skipped_guards
+from stitcherd.rails.groups import People, needed_permissions
+from stitcherd.rails.guards import GuardsResult, check_guards, check_hidden, check_start, skipped_guards
 from stitcherd.rails.limits import COOLDOWN_CHECK, COOLDOWN_UNREACHED, is_bot
 from stitcherd.rails.requirements import RuntimeFacts, check_requirements
+from stitcherd.rails.senders import WHO_UNREACHED, check_sender
 from stitcherd.rails.triggers import NearMiss, match_triggers
-from stitcherd.rails.verdicts import NeedsApproval, Objection
+from stitcherd.rails.verdicts import NeedsApproval, NeedsPermissions, Objection
 from stitcherd.sources.trigger import Trigger
 
 NO_RAILS = "no rails are in force, so nothing runs: `stitcher rails show` says why"
@@ -34,7 +37,7 @@ class Evaluation(Struct, frozen=True):
     """A decision, and if it allows one, the type of job to create; `task` is the free text of its command.
 
     `limits` are checked by whoever stores the job, where usage is known. With `waits`, a person must approve the job
-    before it runs.
+    before it runs. `asks` are the accounts, by id, whose permissions must be asked before it can be decided.
     """
 
     decision: Decision
@@ -42,6 +45,7 @@ class Evaluation(Struct, frozen=True):
     task: str = ""
     limits: LimitRules = LimitRules()
     waits: NeedsApproval | None = None
+    asks: Mapping[str, str] = {}
 
 
 class UnknownJobType(Exception):
@@ -51,7 +55,8 @@ class UnknownJobType(Exception):
 def decide(trigger: Trigger, rails: CompiledRails | None, facts: RuntimeFacts) -> Evaluation:
     """Return the evaluation of a delivery: ignored unless a trigger matches, denied if a later stage objects.
 
-    It is waiting if only guards that require an approval apply.
+    It is waiting if only guards that require an approval apply, and deciding if that, or whether it is allowed, depends
+    on permissions that must be asked.
     """
     started = perf_counter_ns()
     if trigger.unusable is not None:
@@ -68,24 +73,33 @@ def decide(trigger: Trigger, rails: CompiledRails | None, facts: RuntimeFacts) -
         checks = [*found.checks, WHO_UNREACHED, *shown, *_unreached(rails), *rails.limits.unreached]
         return _evaluation(started, rails, Verdict.IGNORED, found.objection.reason, checks, found.objection.remedy)
     rule = found.rule
-    changed = changed_accounts(trigger, rails.accounts, facts.account_ids)
-    check, objection = check_sender(rule, trigger, changed)
-    waits = None
+    people = people_of(trigger, rails, facts)
+    sender = check_sender(rule, people)
+    objection = sender.objection
     shown = _shown(trigger, facts, reached=objection is None)
-    if objection is None:
-        guards, against = check_guards(rails, trigger, changed)
-        if isinstance(against, NeedsApproval):
-            waits = against
-        else:
-            objection = against
-    else:
-        guards = _unreached(rails)
+    guards = check_guards(rails, people) if objection is None else GuardsResult(_unreached(rails))
+    waits = guards.against if isinstance(guards.against, NeedsApproval) else None
+    if isinstance(guards.against, Objection):
+        objection = guards.against
     last, objection = _last_stages(rails, rule.job, facts, objection)
-    checks = [*found.checks, check, *shown, *guards, *last]
+    who = sender.check
+    if sender.unknown and objection is not None:
+        who = replace(who, outcome=CheckOutcome.SKIP, because="its permission is not asked: it is denied anyway")
+    checks = [*found.checks, who, *shown, *guards.checks, *last]
     if is_bot(trigger.sender):
         checks.append(COOLDOWN_CHECK if objection is None else COOLDOWN_UNREACHED)
-    against = objection or waits
+    against: Objection | NeedsApproval | NeedsPermissions | None = objection or waits
+    if objection is None and (sender.unknown or guards.unknown):
+        against = needed_permissions(
+            dict.fromkeys((*((trigger.sender,) if sender.unknown else ()), *guards.unknown)), people
+        )
     return _verdict(started, rails, checks, against, rule.job, f"trigger {rule.id}", rule.id, found.text)
+
+
+def people_of(trigger: Trigger, rails: CompiledRails, facts: RuntimeFacts) -> People:
+    """Return what is known of the accounts of a delivery."""
+    changed = changed_accounts(trigger, rails.accounts, facts.account_ids)
+    return People(trigger, changed, facts.access, facts.cannot_ask)
 
 
 def decide_dispatch(request: DispatchRequest, rails: CompiledRails | None, facts: RuntimeFacts) -> Evaluation:
@@ -135,7 +149,7 @@ def _verdict(
     started: int,
     rails: CompiledRails,
     checks: list[Check],
-    against: Objection | NeedsApproval | None,
+    against: Objection | NeedsApproval | NeedsPermissions | None,
     job: JobType,
     allowing: str,
     trigger: str | None = None,
@@ -144,11 +158,15 @@ def _verdict(
     """Return the evaluation of all stages: allowed for the reason `allowing` unless there is an objection."""
     verdict, reason, remedy = Verdict.ALLOWED, allowing, None
     waits = against if isinstance(against, NeedsApproval) else None
+    asks = against.asks if isinstance(against, NeedsPermissions) else {}
     if against is not None:
-        verdict, reason, remedy = Verdict.WAITING if waits else Verdict.DENIED, against.reason, against.remedy
+        verdict = Verdict.WAITING if waits else Verdict.DECIDING if asks else Verdict.DENIED
+        reason, remedy = against.reason, against.remedy
     if rails.mode == "observe":
         verdict, reason = Verdict.IGNORED, f"observe: would have been {verdict}: {reason}"
     evaluation = _evaluation(started, rails, verdict, reason, checks, remedy, trigger, job.profile.sandbox)
+    if verdict is Verdict.DECIDING:
+        return Evaluation(evaluation.decision, asks=asks)
     runs = verdict in {Verdict.ALLOWED, Verdict.WAITING}
     return Evaluation(evaluation.decision, job, task, rails.limits, waits) if runs else evaluation
 

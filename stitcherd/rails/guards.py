@@ -1,15 +1,12 @@
 """Checks a delivery against all guards; deny takes precedence over require-approval, and that over allow."""
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from shared.ids import short_sha
 from shared.models import Check, CheckOutcome, Remedy
-from stitcherd.rails.accounts import ChangedAccount
 from stitcherd.rails.compiled import ApprovalRules, CompiledRails, GuardRule
 from stitcherd.rails.globs import fold, joined_names
-from stitcherd.rails.groups import joining_remedy, membership
+from stitcherd.rails.groups import People, describe_account, joining_remedy, membership_of_any
 from stitcherd.rails.schema import STATES
 from stitcherd.rails.verdicts import NeedsApproval, Objection, combine_remedies
 from stitcherd.sources.trigger import Trigger
@@ -26,6 +23,25 @@ _START_UNREACHED = Check("start", "guard", CheckOutcome.UNREACHED)
 _UNREAD = Check("hidden", "guard", CheckOutcome.UNREACHED)
 
 
+class GuardsResult(Struct, frozen=True):
+    """A check for each guard, and the objection if one denies, else the approval needed if one requires it.
+
+    `unknown` are the authors whose permissions must be asked before it is known which guards apply; none where one
+    denies anyway.
+    """
+
+    checks: list[Check]
+    against: Objection | NeedsApproval | None = None
+    unknown: tuple[str, ...] = ()
+
+
+class _Authors(Struct, frozen=True):
+    """Whose text the agent would read, relative to some groups: who is outside of them, and of whom that is unknown."""
+
+    outsiders: list[str | None]
+    unknown: list[str]
+
+
 class _DeliveryFacts(Struct, frozen=True):
     """The facts of a delivery that guards look at, computed once for all of them."""
 
@@ -37,28 +53,32 @@ class _DeliveryFacts(Struct, frozen=True):
     labelled: str
     forked: str
     states: dict[str, str]  # as guards name them → how the thread is
-    outsiders: dict[str, list[str | None]]  # by the names of the groups that they are outside of
-    changed: Mapping[str, ChangedAccount]
+    outside: dict[str, _Authors]  # by the names of the groups
+    people: People
 
 
-def check_guards(
-    rails: CompiledRails, trigger: Trigger, changed: Mapping[str, ChangedAccount]
-) -> tuple[list[Check], Objection | NeedsApproval | None]:
-    """Return a check for each guard, and the objection if one denies, else the approval needed if one requires it."""
-    facts = _delivery_facts(trigger, changed)
+def check_guards(rails: CompiledRails, people: People) -> GuardsResult:
+    """Check a delivery against all guards."""
+    facts = _delivery_facts(people)
     checks: list[Check] = []
     applying: list[GuardRule] = []
-    labels, labelled, outsiders = facts.labels.keys(), facts.labelled, facts.outsiders
+    unknown: dict[str, None] = {}
+    asks = people.cannot_ask is None
+    labels, labelled, known = facts.labels.keys(), facts.labelled, facts.outside
     written: dict[str, str] = {}  # by the names of the groups: the authors outside of them
     for guard in rails.guards:
         if guard.sole == "labels":  # the most frequent kind, so made fast
             unmet = labelled if labels.isdisjoint(guard.labels_any) else None
-        elif guard.sole == "author" and (outside := outsiders.get(guard.outside)) is not None:
-            unmet = facts.kind if facts.kind not in guard.author_of else None if outside else facts.written_by
+        elif guard.sole == "author" and (outside := known.get(guard.outside)) is not None and not outside.unknown:
+            unmet = facts.kind if facts.kind not in guard.author_of else None if outside.outsiders else facts.written_by
         else:
             unmet = _unmet_condition(guard, facts)
         if unmet is not None:
             checks.append(Check(guard.check, "guard", _SKIP, guard.line, unmet, guard.wanted, _NOT_APPLICABLE))
+            continue
+        undecided = _undecided_check(guard, facts, unknown) if guard.author_of and asks else None
+        if undecided is not None:
+            checks.append(undecided)
             continue
         seen = written.get(guard.outside) if guard.sole == "author" else None
         if seen is None:
@@ -68,7 +88,8 @@ def check_guards(
         checks.append(Check(guard.check, "guard", guard.outcome, guard.line, seen, guard.wanted, guard.because))
         if guard.then != "allow":
             applying.append(guard)
-    return checks, _objection(applying, facts, rails.approvals) if applying else None
+    against = _objection(applying, facts, rails.approvals) if applying else None
+    return GuardsResult(checks, against, () if isinstance(against, Objection) else tuple(unknown))
 
 
 def check_hidden(trigger: Trigger, *, reached: bool) -> list[Check]:
@@ -109,7 +130,22 @@ def skipped_guards(guards: tuple[GuardRule, ...]) -> list[Check]:
     return [Check(guard.check, "guard", _SKIP, guard.line, _ABSENT, guard.wanted, _NOT_APPLICABLE) for guard in guards]
 
 
-def _delivery_facts(trigger: Trigger, changed: Mapping[str, ChangedAccount]) -> _DeliveryFacts:
+def _undecided_check(guard: GuardRule, facts: _DeliveryFacts, unknown: dict[str, None]) -> Check | None:
+    """Return the check of a guard of which it is not known whether it applies; add the `unknown` authors that matter.
+
+    They matter also where it applies because of others: who is an outsider may not approve.
+    """
+    authors = _authors_outside(guard, facts)
+    if guard.then != "allow":
+        unknown.update(dict.fromkeys(authors.unknown))
+    if authors.outsiders or not authors.unknown:
+        return None
+    seen, because = ", ".join(authors.unknown), "whether it applies depends on a permission that was not asked"
+    return Check(guard.check, "guard", CheckOutcome.UNREACHED, guard.line, seen, guard.wanted, because)
+
+
+def _delivery_facts(people: People) -> _DeliveryFacts:
+    trigger = people.trigger
     authors = _authors(trigger)
     labels = {fold(label): label for label in trigger.labels}
     return _DeliveryFacts(
@@ -121,8 +157,8 @@ def _delivery_facts(trigger: Trigger, changed: Mapping[str, ChangedAccount]) -> 
         labelled=joined_names(trigger.labels, "no labels"),
         forked=_forked(trigger),
         states={state: _state(trigger, state) for state in STATES},
-        outsiders={},
-        changed=changed,
+        outside={},
+        people=people,
     )
 
 
@@ -156,7 +192,8 @@ def _unmet_condition(guard: GuardRule, facts: _DeliveryFacts) -> str | None:
     if guard.author_of:
         if facts.kind not in guard.author_of:
             return facts.kind
-        if not _outsiders(guard, facts):
+        authors = _authors_outside(guard, facts)
+        if not authors.outsiders and not authors.unknown:
             return facts.written_by
     if guard.from_fork and facts.forked in {"not from a fork", _ABSENT}:
         return facts.forked
@@ -167,17 +204,22 @@ def _unmet_condition(guard: GuardRule, facts: _DeliveryFacts) -> str | None:
     return next((facts.states[state] for state in guard.states if facts.states[state] != state), None)
 
 
-def _outsiders(guard: GuardRule, facts: _DeliveryFacts) -> list[str | None]:
-    known = facts.outsiders.get(guard.outside)
+def _authors_outside(guard: GuardRule, facts: _DeliveryFacts) -> _Authors:
+    known = facts.outside.get(guard.outside)
     if known is None:
-        known = [
-            author
-            for author in facts.authors
-            if author is None
-            or not any(membership(group, author, facts.trigger, facts.changed) for group in guard.not_in)
-        ]
-        facts.outsiders[guard.outside] = known
+        known = _Authors([], [])
+        for author in facts.authors:
+            member = False if author is None else membership_of_any(guard.not_in, author, facts.people)[0].member
+            if author is not None and member is None:
+                known.unknown.append(author)
+            elif not member:
+                known.outsiders.append(author)
+        facts.outside[guard.outside] = known
     return known
+
+
+def _outsiders(guard: GuardRule, facts: _DeliveryFacts) -> list[str | None]:
+    return _authors_outside(guard, facts).outsiders
 
 
 def _evidence(guard: GuardRule, facts: _DeliveryFacts) -> list[str]:
@@ -195,8 +237,10 @@ def _evidence(guard: GuardRule, facts: _DeliveryFacts) -> list[str]:
 
 
 def _shown(author: str | None, facts: _DeliveryFacts) -> str:
-    change = facts.changed.get(fold(author)) if author and facts.changed else None
-    return f"{change.seen} ({change.reason})" if change else author or "unknown"
+    if author is None:
+        return "unknown"
+    change = facts.people.changed.get(fold(author)) if facts.people.changed else None
+    return f"{change.seen} ({change.reason})" if change else describe_account(author, facts.people)
 
 
 def _found(guard: GuardRule, facts: _DeliveryFacts) -> list[str]:
@@ -233,6 +277,6 @@ def _remedy(guard: GuardRule, facts: _DeliveryFacts) -> Remedy | None:
     outside = [author for author in _outsiders(guard, facts) if author is not None]
     if None in _outsiders(guard, facts):
         return None
-    remedies = [joining_remedy(guard.not_in, author, facts.trigger, facts.changed) for author in outside]
+    remedies = [joining_remedy(guard.not_in, author, facts.people) for author in outside]
     known = [remedy for remedy in remedies if remedy is not None]
     return combine_remedies(known) if len(known) == len(remedies) else None

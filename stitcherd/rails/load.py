@@ -28,6 +28,7 @@ from stitcherd.rails.validate import (
     executor_warnings,
     file_warnings,
     silent_source_warnings,
+    unasked_permission_warnings,
     unknown_source_warnings,
 )
 
@@ -94,6 +95,7 @@ def parse_rails(
     warnings = [*file_warnings(file, root, context.builtins)]
     warnings += unknown_source_warnings(file, root, context.sources)
     warnings += silent_source_warnings(file, root, context.silent_sources)
+    warnings += unasked_permission_warnings(file, root, context.asked)
     if context.facts is not None:
         if faults := list(check_executors(rails, root, context.facts)):
             raise RailsError(name, faults)

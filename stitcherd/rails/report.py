@@ -1,14 +1,16 @@
 """Decides what is reported of a job or a denial, and to whom it is explained."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from msgspec import structs
 
 from shared.api import RailsFault
 from stitcherd.config.yaml_nodes import YamlNode
+from stitcherd.policy import AccountAccess
 from stitcherd.rails.accounts import changed_accounts
 from stitcherd.rails.compiled import CompiledRails, JobType, ReportRules
-from stitcherd.rails.groups import membership
+from stitcherd.rails.groups import People, membership_of_any
 from stitcherd.rails.schema import RailsFile
 from stitcherd.sources.trigger import Trigger
 
@@ -40,12 +42,21 @@ def report_without_job(rails: CompiledRails, trigger: str | None) -> ReportRules
     return next((each for each in found if each.acknowledge or each.comment), ReportRules())
 
 
-def is_informed(rules: ReportRules, trigger: Trigger, rails: CompiledRails, account_ids: Mapping[str, str]) -> bool:
-    """Say whether the sender of a delivery is told why it was denied; `account_ids` are those kept for accounts."""
+def is_informed(
+    rules: ReportRules,
+    trigger: Trigger,
+    rails: CompiledRails,
+    account_ids: Mapping[str, str],
+    access: Mapping[str, AccountAccess] = MappingProxyType({}),
+) -> bool:
+    """Say whether the sender of a delivery is told why it was denied.
+
+    `account_ids` are those kept for accounts, and `access` is what accounts, by id, may do, as far as it is known.
+    """
     if trigger.sender is None:
         return False
-    changed = changed_accounts(trigger, rails.accounts, account_ids)
-    return any(membership(group, trigger.sender, trigger, changed) for group in rules.explain_denials_to)
+    people = People(trigger, changed_accounts(trigger, rails.accounts, account_ids), access)
+    return membership_of_any(rules.explain_denials_to, trigger.sender, people)[0].member is True
 
 
 def commands_of(rails: CompiledRails, event: str | None) -> tuple[str, ...]:

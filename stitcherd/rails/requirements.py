@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from shared.models import Check, CheckOutcome, Remedy
 from shared.suggest import did_you_mean
+from stitcherd.policy import AccountAccess
 from stitcherd.rails.compiled import JobType, ProfileRule
 from stitcherd.rails.verdicts import Objection, combine_remedies
 from stitcherd.sandbox.bubblewrap import SandboxSpec
@@ -33,7 +34,9 @@ class RuntimeFacts(Struct, frozen=True, kw_only=True):
     profile its executor cannot enforce, and `unenforceable_limits` are the sandbox limits that this machine does not
     enforce, with the reason. `repository` and `publish` are reasons why the repository of the delivery cannot be used,
     and why a commit could not be published to it. `bot` is the account of the source, and `account_ids` are the
-    ids that are kept for accounts. `head_ref` is the ref of the head of the change that the delivery is about.
+    ids that are kept for accounts. `head_ref` is the ref of the head of the change that the delivery is about. `access`
+    is what accounts, by id, may do on that repository, as far as it is known, and `cannot_ask` why the forge cannot be
+    asked for the others, None where it can.
     """
 
     executors: Mapping[str, ExecutorFacts] = {}
@@ -46,6 +49,8 @@ class RuntimeFacts(Struct, frozen=True, kw_only=True):
     bot: str | None = None
     account_ids: Mapping[str, str] = {}
     head_ref: str | None = None
+    access: Mapping[str, AccountAccess] = {}
+    cannot_ask: str | None = "no forge can be asked"
 
 
 class _Lack(Struct, frozen=True):

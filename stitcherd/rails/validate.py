@@ -25,7 +25,8 @@ class RailsContext(NamedTuple):
     `builtins` are the gates that `builtin` may name, `secret_names` the environment variables that hold secrets, which
     no agent and no gate may be given, and `private` the paths that no sandbox may expose, besides those that none ever
     exposes. With `facts` it is also checked whether the executors can enforce the profiles. `sources` are those of
-    stitcherd.toml, and `silent_sources` those of them at whose forge nothing can be reported.
+    stitcherd.toml, `silent_sources` those of them at whose forge nothing can be reported, and `asked` those whose forge
+    can be asked for permissions.
     """
 
     builtins: Mapping[str, BuiltinFacts] = {}
@@ -34,6 +35,7 @@ class RailsContext(NamedTuple):
     facts: RuntimeFacts | None = None
     sources: Collection[str] = ()
     silent_sources: Collection[str] = ()
+    asked: Collection[str] = ()
 
 
 def check_references(file: RailsFile, root: YamlNode, context: RailsContext) -> Iterator[RailsFault]:
@@ -84,10 +86,7 @@ def executor_warnings(rails: CompiledRails, root: YamlNode, facts: RuntimeFacts)
 def file_warnings(file: RailsFile, root: YamlNode, builtins: Mapping[str, BuiltinFacts]) -> Iterator[RailsFault]:
     """Yield a warning for everything in a valid file that has no effect, and for jobs that could judge themselves."""
     for name, group in file.people.items():
-        if group.permission is not None:
-            message = f"this version does not look up permission: {name} has only its users and sources"
-            yield RailsFault(*root.key_at(("people", name, "permission")), message)
-        elif not group.users and not group.sources:
+        if not group.users and not group.sources and group.permission is None:
             message = f"{name} has no members yet: add an account to its users, like github:octocat"
             yield RailsFault(*root.key_at(("people", name)), message)
     yield from unreachable_events(file, root)
@@ -111,6 +110,15 @@ def silent_source_warnings(file: RailsFile, root: YamlNode, silent: Collection[s
     if silent and file.report.model_fields_set:
         message = f"nothing is reported for source {', '.join(silent)}: stitcherd.toml gives it no api with a token"
         yield RailsFault(*root.keys["report"], message)
+
+
+def unasked_permission_warnings(file: RailsFile, root: YamlNode, asked: Collection[str]) -> Iterator[RailsFault]:
+    """Yield a warning for each permission while no source has a forge that can be asked for it."""
+    for name, group in file.people.items() if not asked else ():
+        if group.permission is not None:
+            others = "only its users and sources" if group.users or group.sources else "no members"
+            message = f"no source has an api and a token to ask for this permission: {name} has {others}"
+            yield RailsFault(*root.key_at(("people", name, "permission")), message)
 
 
 def _unknown_groups(file: RailsFile, root: YamlNode) -> Iterator[RailsFault]:

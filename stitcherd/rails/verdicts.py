@@ -1,4 +1,6 @@
-"""What a stage of a decision returns besides its checks: an objection, or the need for an approval."""
+"""What a stage of a decision returns besides its checks: an objection, or the need for an approval or permissions."""
+
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -14,6 +16,14 @@ class NeedsApproval(Struct, frozen=True):
     reason: str
     remedy: Remedy | None
     outsiders: tuple[str, ...]
+
+
+class NeedsPermissions(Struct, frozen=True):
+    """The need to ask a forge what accounts, by id, may do on the repository of a delivery."""
+
+    asks: Mapping[str, str]
+    reason: str
+    remedy: Remedy | None = None
 
 
 class Objection(Struct, frozen=True):

@@ -1,8 +1,9 @@
 """Deliveries: storing each with its decision, body and job in one transaction, and reading them.
 
 Where something prevents a new job, nothing is stored, and the caller gets what it is: it words the verdict and stores
-the delivery without the job. If another id was kept
-for one of its accounts since it was decided, AccountTaken is raised.
+the delivery without the job. If another id was kept for one of its accounts since it was decided, AccountTaken is
+raised. A delivery whose verdict is deciding is decided by the same functions, once: AlreadyDecided is raised for the
+second time.
 """
 
 import sqlite3
@@ -39,7 +40,8 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
 
     It repeats an earlier one with the same external id since `seen_since`, or with the same bytes since
     `same_body_since` (both in ms); None where bytes do not count. `job_id` is the job that it led to. Its verdict and
-    reason are those of the decision, unless it has its own. `accounts` are the ids that it gives for accounts.
+    reason are those of the decision, unless it has its own. `accounts` are the ids that it gives for accounts. With
+    `decides`, it is stored already, and this is its decision; `received_at` is then the time of that.
     """
 
     id: str
@@ -67,6 +69,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     job_id: str | None = None
     accounts: tuple[AccountSighting, ...] = ()
+    decides: bool = False
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of its row, but for the key of its decision."""
@@ -80,9 +83,13 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
         }
 
 
-_NOT_COLUMNS = {"body", "actor", "decision", "seen_since", "same_body_since", "accounts"}
+_NOT_COLUMNS = {"body", "decision", "seen_since", "same_body_since", "accounts", "decides"}
 COLUMNS = tuple(name for name in NewDelivery.__struct_fields__ if name not in _NOT_COLUMNS)
 _COLUMN_VALUES = attrgetter(*COLUMNS)
+
+
+class AlreadyDecided(Exception):
+    """Nothing was stored: the delivery has a verdict by now."""
 
 
 class StoredDelivery(Struct, frozen=True):
@@ -242,8 +249,8 @@ async def decided_deliveries(
 
 
 def _repeated(db: sqlite3.Connection, new: NewDelivery) -> RepeatedDelivery | None:
-    """Return what a delivery repeats; a replay repeats nothing."""
-    if new.replay_of is not None:
+    """Return what a delivery repeats; a replay repeats nothing, nor does one that is only decided now."""
+    if new.replay_of is not None or new.decides:
         return None
     identity = _identity(new.source, new.external_id, new.body_sha256, new.seen_since, new.same_body_since)
     row = db.execute(FIRST_DELIVERY, identity).fetchone()
@@ -266,7 +273,12 @@ def _identity(
 
 
 def _insert(db: sqlite3.Connection, new: NewDelivery) -> int:
-    """Store a delivery with its decision, body and event; return the key of the decision. Raises AccountTaken."""
+    """Store a delivery with its decision, body and event; return the key of the decision.
+
+    Raises AccountTaken and AlreadyDecided.
+    """
+    if new.decides:
+        return _decide(db, new)
     accounts.keep_ids(db, new.accounts, new.received_at)
     decision = add_decision(db, new.decision)
     columns = {**new.columns(), "decision": decision}
@@ -275,20 +287,33 @@ def _insert(db: sqlite3.Connection, new: NewDelivery) -> int:
         list(columns.values()),
     ).lastrowid
     db.execute("INSERT INTO delivery_bodies (delivery, body) VALUES (?, ?)", (key, new.body))
-    payload = {
-        "deliveryId": new.id,
-        "source": new.source,
-        "verdict": columns["verdict"],
-        "reason": columns["reason"],
-        "jobId": new.job_id,
-    }
+    _add_event(db, "delivery.received", new, columns)
+    return decision
+
+
+def _decide(db: sqlite3.Connection, new: NewDelivery) -> int:
+    """Store the decision on a delivery whose verdict is deciding; return its key. Raises AlreadyDecided."""
+    decision = add_decision(db, new.decision)
+    columns = new.columns()
+    decided = db.execute(
+        "UPDATE deliveries SET verdict = :verdict, reason = :reason, job_id = :job_id, decision = :decision"
+        " WHERE id = :id AND verdict = 'deciding'",
+        {name: columns[name] for name in ("id", "verdict", "reason", "job_id")} | {"decision": decision},
+    )
+    if decided.rowcount == 0:
+        raise AlreadyDecided(new.id)
+    _add_event(db, "delivery.decided", new, columns)
+    return decision
+
+
+def _add_event(db: sqlite3.Connection, type_: str, new: NewDelivery, columns: dict[str, Any]) -> None:
+    payload = {"deliveryId": new.id, "source": new.source, "verdict": columns["verdict"], "reason": columns["reason"]}
     add_event(
         db,
-        "delivery.received",
+        type_,
         actor=new.actor,
         now=new.received_at,
         delivery=new.id,
         workspace=new.workspace,
-        payload=payload,
+        payload={**payload, "jobId": new.job_id},
     )
-    return decision

@@ -34,7 +34,8 @@ def prune_bodies(db: sqlite3.Connection, before: int) -> int:
     return db.execute(
         "DELETE FROM delivery_bodies WHERE delivery IN (SELECT b.delivery FROM delivery_bodies b"
         " JOIN deliveries d ON d.key = b.delivery LEFT JOIN jobs j ON j.id = d.job_id"
-        " WHERE d.received_at < ? AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
+        " WHERE d.received_at < ? AND d.verdict <> 'deciding'"
+        " AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
         " ORDER BY b.delivery LIMIT ?)",
         (before, RETENTION_BATCH),
     ).rowcount

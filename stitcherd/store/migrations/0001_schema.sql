@@ -34,6 +34,7 @@ CREATE TABLE deliveries (
   body_sha256 TEXT NOT NULL,
   secret      INTEGER NOT NULL,
   headers     TEXT NOT NULL,
+  actor       TEXT NOT NULL,
   verdict     TEXT NOT NULL,
   reason      TEXT NOT NULL,
   job_id      TEXT,
@@ -166,6 +167,15 @@ CREATE TABLE accounts (                      -- those that the rails name: whose
   accepted_by TEXT,                          -- NULL: it was the first id seen
   changed_id  TEXT,                          -- another id that was seen under the login since then, the last one
   changed_at  INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE access_levels (                 -- what forges said a minute ago at most
+  source     TEXT NOT NULL,
+  repository TEXT NOT NULL,                  -- in lower case
+  account_id TEXT NOT NULL,
+  level      TEXT NOT NULL CHECK (level IN ('none', 'read', 'write', 'admin')),
+  asked_at   INTEGER NOT NULL,
+  PRIMARY KEY (source, repository, account_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE hits (                          -- jobs counted by rate limits, one row per limit, kept for its window

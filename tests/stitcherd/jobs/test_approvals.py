@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +14,7 @@ from stitcherd.policy import GuardQuestion
 from stitcherd.rails.approvals import KEEPS_CHANGING, NOTHING_WAITS
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.load import parse_rails
+from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Trigger
 from stitcherd.store import deliveries, jobs, transitions
 from stitcherd.store.revisions import StoredRevisions
@@ -65,9 +65,9 @@ async def answer(
 
     monkeypatch.setattr(store, "write", changing_write)
     rails = LiveRails(Path("rails.yaml"), StoredRevisions(store), CONTEXT)
-    approvals = Approvals(store, rails, cast("Evaluator", SimpleNamespace(account_ids={})), queued.append)
+    approvals = Approvals(store, rails, cast("Evaluator", None), queued.append)
     new = new_delivery(thread=THREAD)
-    decision, stored = await approvals.answer(APPROVE, COMMENT, RAILS, new)
+    decision, stored = await approvals.answer(APPROVE, COMMENT, RAILS, new, RuntimeFacts())
     assert isinstance(stored, deliveries.StoredDelivery)
     return decision, queued, new.id
 

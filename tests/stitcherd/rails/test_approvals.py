@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.ids import new_id
 from shared.models import RunnerJob, Status, Thread, Tries, Usage, Verdict
-from stitcherd.policy import ApprovalRequest, GrantedApproval, GuardQuestion
+from stitcherd.policy import AccountAccess, ApprovalRequest, ApprovalResult, GrantedApproval, GuardQuestion
 from stitcherd.rails.approvals import (
     NOTHING_WAITS,
     RAILS_CHANGED,
@@ -101,7 +101,7 @@ def answer(comment: Ask) -> Callable[..., Trigger]:
 
 
 def decided(trigger: Trigger, waiting: list[tuple[RunnerJob, ApprovalRequest]], now: int = 2000, **more: Any) -> Any:
-    more.setdefault("account_ids", {})
+    more["facts"] = RuntimeFacts(account_ids=more.pop("account_ids", {}), **more.pop("known", {}))
     return decide_approval(
         trigger.commands[0], trigger, more.pop("book", BOOK), waiting, now=now, reevaluated=frozenset(), **more
     )
@@ -297,7 +297,7 @@ def test_an_approval_holds_only_of_the_account_that_gave_it(
     rails = parse_rails(TEXT.replace('"forge:zoe", "forge:ann", "forge:eve"', f'"{users}"'))
     wanted = replace(waits, rails_digest=rails.digest, pins=())
     granted = GrantedApproval(wanted, actor, account_id)
-    assert still_holds(granted, wanted, asked, rails, kept) is holds
+    assert still_holds(granted, wanted, asked, rails, RuntimeFacts(account_ids=kept)) is holds
 
 
 def test_an_allowed_approval_has_the_id_of_the_account(waits: ApprovalRequest, answer: Ask) -> None:
@@ -308,3 +308,31 @@ def test_an_allowed_approval_has_the_id_of_the_account(waits: ApprovalRequest, a
 def test_an_approval_in_a_text_of_somebody_else_is_none(answer: Ask) -> None:
     assert approval_command(answer(), BOOK) is not None
     assert approval_command(answer(author="forge:eve"), BOOK) is None
+
+
+def test_an_approver_by_permission_is_asked_and_then_decided(
+    waits: ApprovalRequest, answer: Callable[..., Trigger]
+) -> None:
+    chiefs = 'chiefs: {users: ["forge:zoe", "forge:ann", "forge:eve"]}'
+    book = parse_rails(TEXT.replace(chiefs, "chiefs: {permission: admin}"))
+    waiting, request = job(), replace(waits, rails_digest=book.digest)
+    trigger = answer(login="forge:zoe", account_ids={"forge:zoe": ("5",)})
+
+    def said(level: str | None = None, failure: str | None = None, **more: Any) -> ApprovalResult:
+        access = {"5": AccountAccess(level, 0, failure)} if level or failure else {}
+        known = {"cannot_ask": None, "access": access}
+        result: ApprovalResult = decided(trigger, [(waiting, request)], book=book, known=known, **more)
+        return result
+
+    asking = said()
+    assert (asking.decision.verdict, asking.asks, asking.job_id) == (Verdict.DECIDING, {"5": "forge:zoe"}, None)
+    assert asking.decision.reason == "asking forge for the permission of forge:zoe on acme/roof"
+    assert [str(check.outcome) for check in asking.decision.checks] == ["pass", "ask"]
+    allowed = said("admin")
+    assert (allowed.decision.verdict, allowed.job_id, allowed.approves) == (Verdict.ALLOWED, waiting.id, True)
+    assert allowed.decision.checks[1].seen == "forge:zoe#5 has admin (asked 00:00:00.000Z)"
+    assert said("write").decision.reason.endswith(": a member of chiefs answers for guard stranger")
+    told = "permission_unknown: github answered 403"
+    assert said(failure=told).decision.reason.endswith(f": a member of chiefs answers for guard stranger; {told}")
+    late = said(now=request.expires_at)
+    assert (late.decision.verdict, late.asks) == (Verdict.DENIED, {}), "nothing is asked that cannot change it"

@@ -77,7 +77,7 @@ def test_denied_by_who(book: CompiledRails, facts: RuntimeFacts, comment: Ask) -
     assert (decision.verdict, decision.reason) == (Verdict.DENIED, "who: forge:eve is in none of crew, house, chiefs")
     assert decision.remedy is not None
     assert (decision.remedy.text, decision.remedy.line) == ("add forge:eve to crew", 4)
-    assert one(decision, "who").because == "the permission of chiefs is not looked up by this version"
+    assert one(decision, "who").because == "the permission of chiefs cannot be looked up: no forge can be asked"
     assert [str(check.outcome) for check in decision.checks] == ["pass", "fail", *["unreached"] * 12]
 
 

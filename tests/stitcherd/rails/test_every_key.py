@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from shared.models import Thread
 from stitcherd.config.yaml_nodes import parse_yaml
+from stitcherd.policy import AccountAccess
 from stitcherd.rails.decide import Evaluation, decide
 from stitcherd.rails.load import RailsError, parse_rails
 from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
@@ -66,6 +67,14 @@ DECIDING: dict[str, Sides] = {
     "version": Sides(1, 2, ("allowed", "refused: version must be 1")),
     "mode": Sides("enforce", "observe", ("allowed: trigger word", "ignored: observe: would have been allowed")),
     "people.crew.users": Sides(["forge:ann"], ["forge:eve"], ALLOWED_DENIED),
+    "people.crew.permission": Sides(
+        "write",
+        "admin",
+        ALLOWED_DENIED,
+        {"account_ids": {"forge:ann": ("7",)}},
+        {"access": {"7": AccountAccess("write", 0)}, "cannot_ask": None},
+        {"people.crew.users": None},
+    ),
     "people.crew.sources": Sides(["home"], ["forge"], ALLOWED_DENIED, HOME),
     "profiles.careful.capabilities": Sides(
         ["repo:write"],
@@ -212,10 +221,6 @@ RUNNING: dict[str, str] = {  # and the test that shows what the key does
     "report.explain_denials_to": "test_a_denial_is_explained_to_members_only",
 }
 
-UNENFORCED: dict[str, Any] = {
-    "people.*.permission": "write",
-}
-
 
 def keys(model: type[BaseModel], above: str = "") -> Iterator[str]:
     """Yield the path of every key that takes a value; a name is `*`, and so is a place in a list."""
@@ -301,16 +306,8 @@ def test_keys_that_act_while_a_job_runs_have_a_test(path: str) -> None:
     assert RUNNING[path] in names_of_tests()
 
 
-@pytest.mark.parametrize("path", UNENFORCED)
-def test_unsupported_keys_have_a_warning(path: str) -> None:
-    rails = deepcopy(BASE)
-    before = parse_rails(json.dumps(rails), CONTEXT).warnings
-    put(rails, path.replace("people.*", "people.crew"), UNENFORCED[path])
-    assert len(parse_rails(json.dumps(rails), CONTEXT).warnings) == len(before) + 1
-
-
 def test_every_key_is_covered() -> None:
-    shown = {general(path) for path in DECIDING} | set(RUNNING) | set(UNENFORCED)
+    shown = {general(path) for path in DECIDING} | set(RUNNING)
     wanted = set(keys(RailsFile))
     assert wanted - shown == set()
     assert shown - wanted == set()
