@@ -2,20 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
 
 from msgspec import structs
 
 from shared.api import WebhookResponse
-from shared.ids import new_id, now_ms, short_id
+from shared.ids import now_ms, short_id
 from shared.models import Decision, Delivery, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
-from stitcherd.jobs.prompt import compose_prompt
 from stitcherd.jobs.refused_signatures import RefusedSignatures
+from stitcherd.jobs.requested_jobs import actor_of, delivery_to_store, headers_to_store, limits_of, requested_job
 from stitcherd.policy import AccountSighting, JobLimit
 from stitcherd.queue import Queue
 from stitcherd.rails import approvals as rails_approvals
@@ -32,8 +31,6 @@ from stitcherd.store.accounts import AccountTaken
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.sqlite import Store
 
-MAX_HEADER_LENGTH = 512  # characters of a header's value that are stored
-DEFAULT_PRIORITY = 5
 MAX_DECISIONS = 5  # on one delivery, while other ids are kept for its accounts
 
 
@@ -93,7 +90,7 @@ class Intake:
             if repeated is not None:
                 return _repeated_response(repeated)
             raise Refusal("bad_request" if isinstance(error, NotJson) else "invalid", str(error)) from error
-        new = _new_delivery(
+        new = delivery_to_store(
             source,
             trigger,
             evaluation,
@@ -102,8 +99,8 @@ class Intake:
             body=kind.scrub(body),
             body_sha256=digest,
             secret=secret,
-            headers={name: _header_text(headers[name]) for name in kind.kept_headers if name in headers},
-            actor=_actor_of(source, trigger),
+            headers=headers_to_store(source, headers),
+            actor=actor_of(source, trigger),
             seen_since=seen_since,
             same_body_since=same_body_since,
             accounts=self._sightings(trigger, rails),
@@ -116,7 +113,7 @@ class Intake:
             if isinstance(stored, deliveries.RepeatedDelivery):
                 return _repeated_response(stored)
             return _response(new.id, decision.verdict, decision.reason, stored.job)
-        return await self._store_evaluated(new, self._job_of(new.id, source, trigger, evaluation, new.actor))
+        return await self._store_evaluated(new, self._job_of(new, source, trigger, evaluation))
 
     async def replay(self, delivery: Delivery, body: bytes, actor: str) -> WebhookResponse:
         """Evaluate a stored delivery under the current rails and store it as a new one, never as a duplicate.
@@ -127,7 +124,7 @@ class Intake:
 
     async def _replay(self, delivery: Delivery, body: bytes, actor: str) -> WebhookResponse:
         source, trigger, evaluation = self._reevaluate(delivery, body)
-        new = _new_delivery(
+        new = delivery_to_store(
             source,
             trigger,
             evaluation,
@@ -141,12 +138,12 @@ class Intake:
             replay_of=delivery.id,
             accounts=self._sightings(trigger, self._rails.current),
         )
-        return await self._store_evaluated(new, self._job_of(new.id, source, trigger, evaluation, actor))
+        return await self._store_evaluated(new, self._job_of(new, source, trigger, evaluation))
 
     async def rehearse(self, delivery: Delivery, body: bytes, actor: str) -> tuple[WebhookResponse, Decision]:
         """Return the answer that a replay would get now, and its decision; store nothing. Raises Refusal."""
         source, trigger, evaluation = self._reevaluate(delivery, body)
-        job = self._job_of(delivery.id, source, trigger, evaluation, actor)
+        job = requested_job(self._settings, source, trigger, evaluation, delivery_id=delivery.id, actor=actor)
         if job is not None:
             async with self._store.reading() as db:
                 found = await jobs.find_open_on_thread(db, job)
@@ -162,7 +159,7 @@ class Intake:
         """
         rails = self._rails.current
         trigger, evaluation = self._evaluator.evaluate(source, headers, body, form=form, rails=rails)
-        return await self._apply_limits(evaluation.decision, _limits_of(source, trigger, evaluation))
+        return await self._apply_limits(evaluation.decision, limits_of(source, trigger, evaluation))
 
     async def explain_again(self, delivery: Delivery, body: bytes) -> Decision:
         """Return the decision on a stored delivery under the current rails and limits; store nothing.
@@ -170,7 +167,7 @@ class Intake:
         Whether a job is open on its thread does not count. Raises Refusal.
         """
         source, trigger, evaluation = self._reevaluate(delivery, body)
-        return await self._apply_limits(evaluation.decision, _limits_of(source, trigger, evaluation))
+        return await self._apply_limits(evaluation.decision, limits_of(source, trigger, evaluation))
 
     async def _with_current_ids(self, store: Callable[[], Awaitable[WebhookResponse]]) -> WebhookResponse:
         """Decide and store a delivery, and again where another id was kept for one of its accounts meanwhile."""
@@ -229,78 +226,9 @@ class Intake:
             raise Refusal("invalid", f"the stored body cannot be read: {error}") from error
 
     def _job_of(
-        self, delivery_id: str, source: SourceSettings, trigger: Trigger, evaluation: Evaluation, actor: str
+        self, new: deliveries.NewDelivery, source: SourceSettings, trigger: Trigger, evaluation: Evaluation
     ) -> jobs.NewJob | None:
-        """Return the job that a delivery creates; None if the rails allow none."""
-        type_, thread = evaluation.job, trigger.thread
-        if type_ is None:
-            return None
-        repository = self._settings.repository(trigger.repository) if trigger.repository else None
-        subject = f"{trigger.repository}#{thread.number}" if thread else trigger.repository or ""
-        task = evaluation.task or f"{type_.name} {subject}".strip()
-        base = trigger.ref or (repository.base if repository else None)
-        head_ref = SOURCES[source.kind].head_ref(thread)
-        return jobs.NewJob(
-            id=new_id(),
-            workspace=source.workspace,
-            type=type_.name,
-            profile=type_.profile.name,
-            executor=type_.profile.executor,
-            priority=DEFAULT_PRIORITY,
-            repository=trigger.repository,
-            ref=head_ref or base,
-            thread=thread,
-            prompt=compose_prompt(task, trigger.quotes),
-            metadata={},
-            tries_max=type_.tries,
-            on_interrupt=type_.on_interrupt,
-            rails_digest=evaluation.decision.rails_digest or "",
-            actor=actor,
-            origin={"trigger": evaluation.decision.trigger},
-            delivery_id=delivery_id,
-            limits=_limits_of(source, trigger, evaluation),
-            approval=rails_approvals.approval_request(evaluation, trigger, now_ms()),
-            target=base if head_ref else None,
-            head_sha=trigger.head_sha if head_ref else None,
-        )
-
-
-def _new_delivery(
-    source: SourceSettings, trigger: Trigger, evaluation: Evaluation, **received: Any
-) -> deliveries.NewDelivery:
-    """Return the delivery to store; `received` are the fields that do not follow from what was evaluated."""
-    return deliveries.NewDelivery(
-        id=new_id(),
-        source=source.name,
-        kind=source.kind,
-        workspace=source.workspace,
-        event=trigger.event,
-        action=trigger.action,
-        trigger=trigger.name,
-        sender=trigger.sender,
-        repository=trigger.repository,
-        thread=trigger.thread,
-        decision=evaluation.decision,
-        **received,
-    )
-
-
-def _limits_of(source: SourceSettings, trigger: Trigger, evaluation: Evaluation) -> tuple[JobLimit, ...]:
-    """Return the limits that the job of a delivery counts against, none if it creates no job."""
-    if evaluation.job is None:
-        return ()
-    return limits.job_limits(evaluation.limits, source.workspace, trigger.sender, trigger.repository, trigger.thread)
-
-
-def _actor_of(source: SourceSettings, trigger: Trigger) -> str:
-    """Return the actor to record for a delivery: `source:NAME/LOGIN`, or without the login if it has no sender."""
-    login = trigger.sender.partition(":")[2] if trigger.sender else ""
-    return f"source:{source.name}/{login}" if login else f"source:{source.name}"
-
-
-def _header_text(value: str) -> str:
-    """Return a header's value as text that can be stored: aiohttp keeps undecodable bytes as lone surrogates."""
-    return value[:MAX_HEADER_LENGTH].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return requested_job(self._settings, source, trigger, evaluation, delivery_id=new.id, actor=new.actor)
 
 
 def _response(delivery_id: str, verdict: Verdict, reason: str, job: RunnerJob | None) -> WebhookResponse:
