@@ -65,11 +65,11 @@ def comment_id(value: object) -> str | None:
 
 
 def event_text(name: str | None) -> str:
-    """Return the name of an event in a form that can be stored and shown."""
-    return action_text(name) or UNKNOWN_EVENT
+    """Return the name of an event in a form that can be stored and shown; other characters than ASCII become `?`."""
+    readable = "".join(each if each.isascii() and each.isprintable() else "?" for each in (name or "")[:EVENT_MAX])
+    return readable.strip() or UNKNOWN_EVENT
 
 
 def action_text(action: str | None) -> str | None:
-    """Return the action of an event in a form that can be stored and shown; other characters than ASCII become `?`."""
-    shown = (action or "")[:EVENT_MAX]
-    return "".join(each if each.isascii() and each.isprintable() else "?" for each in shown).strip() or None
+    """Return the action of an event as it is stored: as the sender wrote it, shortened."""
+    return action[:EVENT_MAX] if action else None

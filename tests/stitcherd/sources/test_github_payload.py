@@ -245,11 +245,11 @@ def test_the_names_that_a_malformed_event_may_have(name: str, body: object, may_
     assert caught.value.may_be == may_be
 
 
-@pytest.mark.parametrize(("action", "shown"), [("x" * 200, "x" * 100), ("op\u202een\x1b[2J", "op?en?[2J"), ("", None)])
-def test_an_action_is_stored_in_a_form_that_can_be_shown(action: str, shown: str | None) -> None:
+@pytest.mark.parametrize(("action", "stored"), [("x" * 200, "x" * 100), ("op\u202een", "op\u202een"), ("", None)])
+def test_an_action_is_stored_as_it_is_but_not_at_any_length(action: str, stored: str | None) -> None:
     trigger = read("issues.opened", edited("issues.opened", {"/action": action}))
-    assert (trigger.action, trigger.name) == (shown, None)
-    assert read("star.created", edited("star.created", {"/action": action})).action == shown
+    assert (trigger.action, trigger.name) == (stored, None)
+    assert read("star.created", edited("star.created", {"/action": action})).action == stored
 
 
 @pytest.mark.parametrize("body", [{}, {"action": "edited"}, {"action": "edited", "issue": 5, "sender": {"login": []}}])
