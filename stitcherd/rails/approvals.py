@@ -34,7 +34,7 @@ def approval_request(
 ) -> ApprovalRequest | None:
     """Return what a job waits for from `now` (ms) on, None where no guard requires an approval.
 
-    An earlier request, `before`, keeps its expiry.
+    An earlier request, `before`, keeps its expiry, and its head where the delivery names none.
     """
     waits = evaluation.waits
     if waits is None:
@@ -49,7 +49,7 @@ def approval_request(
         by_asker=rules.by_asker,
         pins=rules.pins,
         rails_digest=evaluation.decision.rails_digest or "",
-        head_sha=trigger.head_sha,
+        head_sha=trigger.head_sha or (before.head_sha if before else None),
         text_sha256=_sha256(msgspec.json.encode(read)),
         texts=_texts(trigger),
         expires=before.expires if before else rules.expires,

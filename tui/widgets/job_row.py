@@ -183,12 +183,13 @@ def job_title(job: RunnerJob) -> list[BarSegment]:
 
 
 def job_facts(job: RunnerJob) -> str:
-    """Return who dispatched a job, what it runs as, and what it used, in one line."""
+    """Return who dispatched a job, which commit of a change it is on, what it runs as and what it used, in one line."""
     facts = [
         plain(job.actor),
+        *([start_text(job)] if job.target else []),  # of a change: early, as the end of the line may be cut off
         f"{plain(job.profile)} → {plain(job.executor)}",
         f"try {job.tries.used} of {job.tries.max}" + (f", attempt {job.attempt}" if job.attempt > 1 else ""),
-        f"branch {plain(job.branch)}" + (f" from {start_text(job)}" if job.target else ""),
+        f"branch {plain(job.branch)}",
         *([f"{cost(job)}, {tokens(job)} tokens"] if job.usage.input_tokens or job.usage.cost_usd else []),
         f"rails {plain(job.rails_revision)}",
     ]

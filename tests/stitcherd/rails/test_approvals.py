@@ -336,3 +336,16 @@ def test_an_approver_by_permission_is_asked_and_then_decided(
     assert said(failure=told).decision.reason.endswith(f": a member of chiefs answers for guard stranger; {told}")
     late = said(now=request.expires_at)
     assert (late.decision.verdict, late.asks) == (Verdict.DENIED, {}), "nothing is asked that cannot change it"
+
+
+def test_a_head_that_was_pinned_later_is_kept_under_other_rails(
+    asked: Trigger, facts: RuntimeFacts, answer: Ask
+) -> None:
+    unnamed = replace(asked, head_sha=None)
+    first = approval_request(decide(unnamed, BOOK, facts), unnamed, 1000)
+    assert first is not None
+    again = approval_request(decide(unnamed, BOOK, facts), unnamed, 1500, replace(first, head_sha="b" * 40))
+    assert again is not None
+    assert (first.head_sha, again.head_sha) == (None, "b" * 40)
+    result = decided(answer(head_sha="a" * 40), [(job(), again)])
+    assert "the change has other commits by now" in result.decision.reason

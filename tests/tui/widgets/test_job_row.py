@@ -9,7 +9,16 @@ from rich.cells import cell_len
 from shared.models import RunnerJob
 from tests.tui import documents
 from tui.text.times import milliseconds
-from tui.widgets.job_row import COLUMNS, IDLE_COLUMNS, job_activity, job_heading, job_line, tokens, visible_columns
+from tui.widgets.job_row import (
+    COLUMNS,
+    IDLE_COLUMNS,
+    job_activity,
+    job_facts,
+    job_heading,
+    job_line,
+    tokens,
+    visible_columns,
+)
 
 NOW = milliseconds("2026-11-22T14:05:00.000Z")
 
@@ -53,3 +62,9 @@ def test_the_most_relevant_fact_is_shown(more: dict[str, object], shown: str) ->
 @pytest.mark.parametrize(("number", "shown"), [(0, "–"), (812, "812"), (20_115, "20.1k"), (1_300_000, "1.3M")])  # noqa: RUF001
 def test_tokens_are_rounded(number: int, shown: str) -> None:
     assert tokens(job(usage={"inputTokens": number, "outputTokens": 0, "costUsd": 0})) == shown
+
+
+def test_the_commit_of_a_change_is_shown_early() -> None:
+    pinned = job(ref="refs/pull/7/head", target="main", headSha="1a2b" * 10)
+    assert job_facts(pinned).split(" · ")[:2] == ["source:github/octocat", "refs/pull/7/head at 1a2b1a2"]
+    assert job_facts(job()).split(" · ")[:2] == ["source:github/octocat", "weaver → agent"]
