@@ -22,6 +22,7 @@ from stitcherd.config.settings import Settings
 from stitcherd.config.types import SupportedKinds
 from stitcherd.executors import EXECUTORS, build_executors
 from stitcherd.executors.health import HealthMonitor
+from stitcherd.forges import FORGES
 from stitcherd.forges.connections import ForgeConnections
 from stitcherd.gates import BUILTINS
 from stitcherd.git.checkout import Checkouts
@@ -63,7 +64,7 @@ HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a liste
 MAX_OPEN_FILES = 16_384
 SOCKET_CHECK_SECONDS = 2.0  # between two looks whether the socket is still at its path
 MEMORY_TRIM_SECONDS = 15.0  # a trim takes 1-2 ms
-SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS)
+SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS, FORGES)
 
 log = logging.getLogger("stitcherd")
 

@@ -163,6 +163,9 @@ def _warnings(settings: Settings, document: dict[str, Any], directory: Path) -> 
     for name, source in settings.sources.items():
         if source.api is not None:
             yield ("sources", name, "api"), f"sources.{name}.api: this version does not answer on the thread"
+        for key in ("token", "app"):
+            if source.api is None and getattr(source, key) is not None:
+                yield ("sources", name, key), f"sources.{name}.{key} is not used without api"
         for index, secret in enumerate(source.secrets):
             if secret != secret.strip():
                 yield ("sources", name, "secrets", index), "the secret begins or ends with white space"

@@ -58,8 +58,16 @@ def _token(value: object, info: ValidationInfo) -> str:
     return text
 
 
+def _private_key(value: object, info: ValidationInfo) -> bytes:
+    secret = _secret(value, info)
+    if not secret.lstrip().startswith(b"-----BEGIN ") or b"PRIVATE KEY-----" not in secret:
+        raise invalid_value("must be a private key in PEM, which starts with -----BEGIN")
+    return secret
+
+
 Secret = Annotated[bytes, PlainValidator(_secret)]
 Token = Annotated[str, PlainValidator(_token)]
+PrivateKey = Annotated[bytes, PlainValidator(_private_key)]
 
 
 def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, str]]]:
@@ -67,6 +75,8 @@ def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str
     for name, source in document.get("sources", {}).items():
         for index, entry in enumerate(source["secrets"]):
             yield ("sources", name, "secrets", index), entry
+        if "app" in source:
+            yield ("sources", name, "app", "key"), source["app"]["key"]
     for section in ("sources", "executors"):
         for name, table in document.get(section, {}).items():
             if "token" in table:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from stitcherd.config import types
 from stitcherd.config.errors import invalid_value
-from stitcherd.config.secrets import Secret, Token
+from stitcherd.config.secrets import PrivateKey, Secret, Token
 
 _PART = r"(?!-)[A-Za-z0-9_.-]+"
 _REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})")  # GitLab groups may be nested
@@ -60,15 +60,25 @@ class HttpSettings(Table):
         return self.listen.port
 
 
+class AppSettings(Table):
+    """`app` of `[sources.NAME]`: a GitHub App, by its client id and its private key in PEM."""
+
+    id: types.SingleWord
+    key: PrivateKey = Field(repr=False)
+
+
 class SourceSettings(Table):
-    """`[sources.NAME]`: a sender of webhooks."""
+    """`[sources.NAME]`: a sender of webhooks, and its API; `patience` is in seconds."""
 
     name: types.EntryName
     kind: types.SourceKind
     secrets: tuple[Secret, ...] = Field(repr=False)
     bot: types.Login = "mosaic"
-    api: types.HttpUrl | None = None
+    api: types.ApiUrl | None = None
     token: Token | None = Field(default=None, repr=False)
+    app: AppSettings | None = None
+    pull: types.NotSupported = None
+    patience: types.PositiveDuration = 600.0
     workspace: types.SingleWord = "default"
 
     @field_validator("secrets")
@@ -77,6 +87,17 @@ class SourceSettings(Table):
         if not secrets:
             raise invalid_value("must not be empty")
         return secrets
+
+    @model_validator(mode="after")
+    def _require_one_credential(self, info: ValidationInfo) -> Self:
+        forge = types.context_of(info).kinds.forges.get(self.kind)
+        if self.api is not None and forge is None:
+            raise invalid_value(f"kind {self.kind} has no api", ("api",))
+        if self.app is not None and (forge is None or not forge.has_apps):
+            raise invalid_value(f"kind {self.kind} has no app", ("app",))
+        if self.app is not None and self.token is not None:
+            raise invalid_value("token and app exclude each other: write one of them", ("app",))
+        return self
 
 
 class RepositorySettings(Table):
@@ -164,6 +185,7 @@ class Settings(Table):
         tokens = [source.token for source in self.sources.values()]
         tokens += [executor.token for executor in self.executors.values()]
         found |= {token.encode() for token in tokens if token}
+        found |= {source.app.key for source in self.sources.values() if source.app}
         return tuple(sorted((each for each in found if len(each) >= _MIN_SECRET_LENGTH), key=len, reverse=True))
 
     @property

@@ -8,14 +8,16 @@ import re
 from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, ValidationInfo
 
 from shared import units
 from shared.locations import expand_home
 from stitcherd.config.errors import require_listed
-from stitcherd.config.host_names import canonical_host
+from stitcherd.config.host_names import canonical_host, is_loopback
 from stitcherd.config.toml_lines import type_in_words
 
 _TRANSPORT = re.compile(r"(?:https?|ssh|git)://[^/]|(?!-)[^/\s:]+:(?!:|//)")  # a URL, or ssh's host:path; no ext::
@@ -45,11 +47,22 @@ class ExecutorKeys(Protocol):
     def optional_keys(self) -> frozenset[str]: ...  # noqa: D102
 
 
+class ForgeFeatures(Protocol):
+    """What one kind of forge has that not all have."""
+
+    @property
+    def has_apps(self) -> bool: ...  # noqa: D102 (see the class)
+
+
 class SupportedKinds(NamedTuple):
-    """The kinds of sources and executors that settings may name, taken from their tables."""
+    """The kinds of sources, executors and forges that settings may name, taken from their tables.
+
+    A source may have an `api` if its kind is also one of a forge.
+    """
 
     sources: Collection[str]
     executors: Mapping[str, ExecutorKeys]
+    forges: Mapping[str, ForgeFeatures] = MappingProxyType({})
 
 
 class SettingsContext(NamedTuple):
@@ -173,6 +186,26 @@ def _endpoint(*schemes: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _api_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        host = canonical_host(parts.hostname or "")
+        valid = bool(host) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or parts.scheme not in {"https", "http"} or _WHITESPACE.search(value):
+        raise ValueError("must be a URL that starts with https://")
+    if "@" in parts.netloc or "?" in value or "#" in value:
+        raise ValueError("must be a URL without user, query and fragment")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError("must start with https://: the token would be readable on the way")
+    return value.rstrip("/")
+
+
+def _not_supported(_value: object) -> None:
+    raise ValueError("this version does not ask a forge for news: leave it out, and set up webhooks")
+
+
 def _argv(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value or not value[0]:
         raise ValueError('must name a program, like ["uv", "sync"]')
@@ -210,7 +243,8 @@ ExecutorKind = Annotated[Text, AfterValidator(_executor_kind)]
 Branch = Annotated[Text, AfterValidator(_branch)]
 SingleWord = Annotated[Text, AfterValidator(_single_word)]
 Login = Annotated[Text, AfterValidator(_login)]
-HttpUrl = Annotated[Text, _endpoint("https", "http")]
+ApiUrl = Annotated[Text, AfterValidator(_api_url)]
+NotSupported = Annotated[None, PlainValidator(_not_supported)]
 WebSocketUrl = Annotated[Text, _endpoint("wss", "ws")]
 Argv = Annotated[tuple[Text, ...], AfterValidator(_argv)]
 Sha256 = Annotated[Text, AfterValidator(_sha256)]

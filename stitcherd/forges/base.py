@@ -39,12 +39,14 @@ class RequestFailed(Exception):
     """There is no complete response, or none that may be followed or decoded; the message says how it failed.
 
     `unreachable`: no connection, or lost, or too slow. `certificate`: the TLS certificate is not valid for the host.
-    `redirected`: to where no request of ours may go. `invalid`: too large, or not JSON.
+    `redirected`: to where no request of ours may go. `invalid`: too large, or not JSON. With `uncertain`, the forge may
+    have done what was requested.
     """
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
+    def __init__(self, kind: FailureKind, message: str, *, uncertain: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
+        self.uncertain = uncertain
 
 
 class AccountChanged(Exception):
@@ -162,6 +164,11 @@ class Forge(Struct, frozen=True, kw_only=True):
     list_hooks: Callable[[RepositoryRef], Call[tuple[Hook, ...]]]
     checks: Checks | None = None
     app: AppApi | None = None
+
+    @property
+    def has_apps(self) -> bool:
+        """Whether an App can act instead of an account."""
+        return self.app is not None
 
 
 def read_as(shape: type[Shape], response: Response) -> Shape:

@@ -6,6 +6,7 @@ is sent belongs to exactly one origin.
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -28,11 +29,22 @@ _TEXT_MAX = 4096  # characters of an error that are kept
 
 
 class ForgeClient:
-    """The connections to the API of one forge; `api` is its URL, and `deadline` is in seconds."""
+    """The connections to the API of one forge; `api` is its URL, and `deadline` is in seconds.
 
-    def __init__(self, forge: Forge, api: str, *, deadline: float = DEADLINE) -> None:
+    `on_response` is called with each response that is not a redirect.
+    """
+
+    def __init__(
+        self,
+        forge: Forge,
+        api: str,
+        *,
+        deadline: float = DEADLINE,
+        on_response: Callable[[Response], None] | None = None,
+    ) -> None:
         self.forge = forge
-        self._api = URL(api.rstrip("/"), encoded=True)
+        self._on_response = on_response
+        self._api = URL(api.rstrip("/"))
         self._deadline = deadline
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None),  # one deadline for everything, below
@@ -64,11 +76,14 @@ class ForgeClient:
             async with asyncio.timeout(self._deadline):
                 return await self._send(request, token)
         except TimeoutError:
-            raise RequestFailed("unreachable", f"{self._api.host} did not answer within {self._deadline:g} s") from None
+            detail = f"{self._api.host} did not answer within {self._deadline:g} s"
+            raise RequestFailed("unreachable", detail, uncertain=True) from None
         except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
             raise RequestFailed("certificate", f"{self._api.host} has no valid certificate: {_words(error)}") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise RequestFailed("unreachable", f"{self._api.host} cannot be reached: {_words(error)}") from None
+            detail = f"{self._api.host} cannot be reached: {_words(error)}"
+            connected = not isinstance(error, aiohttp.ClientConnectorError)
+            raise RequestFailed("unreachable", detail, uncertain=connected) from None
 
     async def _send(self, request: Request, token: str | None) -> Response:
         response = await self._follow(request, self._url_of(request), token)
@@ -96,7 +111,7 @@ class ForgeClient:
     def _url_of(self, request: Request) -> URL:
         repository = None if request.absolute else request.repository
         prefix = "" if repository is None else self.forge.repository_path(repository)
-        return URL(f"{self._api}{prefix}{request.path}", encoded=True).update_query(request.query)
+        return URL(f"{str(self._api).rstrip('/')}{prefix}{request.path}", encoded=True).update_query(request.query)
 
     async def _follow(self, request: Request, url: URL, token: str | None) -> Response:
         """Send a request to a URL of the forge and follow redirects that keep the method; return any other response."""
@@ -111,7 +126,10 @@ class ForgeClient:
             ) as response:
                 followed = _SAME_METHOD if request.writes else _SAME_METHOD | _MOVED
                 if response.status not in followed:
-                    return await _read(response)
+                    complete = await _read(response)
+                    if self._on_response is not None:
+                        self._on_response(complete)
+                    return complete
                 url = self._redirect(url, response.headers.get("Location", ""))
         raise RequestFailed("redirected", f"{self._api.host} redirects more than {allowed} times")
 
@@ -139,7 +157,8 @@ async def _read(response: aiohttp.ClientResponse) -> Response:
     async for piece in response.content.iter_any():
         body += piece
         if len(body) > RESPONSE_MAX:
-            raise RequestFailed("invalid", f"{response.host} answered with more than {RESPONSE_MAX} bytes")
+            detail = f"{response.host} answered with more than {RESPONSE_MAX} bytes"
+            raise RequestFailed("invalid", detail, uncertain=True)
     is_error = response.status >= 400
     content = _decode(bytes(body), response, lenient=is_error)
     text = bytes(body[: 4 * _TEXT_MAX]).decode("utf-8", "replace")[:_TEXT_MAX] if is_error else ""
@@ -156,7 +175,8 @@ def _decode(body: bytes, response: aiohttp.ClientResponse, *, lenient: bool) -> 
         if lenient:
             return None
         shown = response.headers.get("Content-Type", "no content type")[:40]
-        raise RequestFailed("invalid", f"{response.host} answered {response.status} without JSON ({shown})") from None
+        detail = f"{response.host} answered {response.status} without JSON ({shown})"
+        raise RequestFailed("invalid", detail, uncertain=True) from None
 
 
 def _words(error: BaseException) -> str:

@@ -28,10 +28,14 @@ class Done(Struct, Generic[Value], frozen=True):
 
 
 class RetryAt(Struct, frozen=True):
-    """The forge did not answer, or not as it should: to be tried again; `at` is in milliseconds since 1970."""
+    """The forge did not answer, or not as it should: to be tried again; `at` is in milliseconds since 1970.
+
+    With `uncertain`, it may have done what was wanted nevertheless.
+    """
 
     at: int
     reason: str
+    uncertain: bool = False
 
 
 class Hold(Struct, frozen=True):
@@ -68,12 +72,12 @@ def outcome_of(
     AccountChanged.
     """
     if isinstance(result, RequestFailed):
-        return _of_failure(result, now, tries, spread)
+        return _of_failure(call, result, now + retry_delay(tries, spread), now)
     if result.status in call.expected:
         try:
             return Done(call.read(result))
         except UnexpectedResponse as error:
-            return RetryAt(now + retry_delay(tries, spread), str(error))
+            return RetryAt(now + retry_delay(tries, spread), str(error), call.request.writes)
     return _of_refusal(forge, call, result, limit, now, tries, spread)
 
 
@@ -83,13 +87,13 @@ def retry_delay(tries: int, spread: float) -> int:
     return int(delay * (1 + _SPREAD * spread))
 
 
-def _of_failure(failure: RequestFailed, now: int, tries: int, spread: float) -> Outcome[Value]:
+def _of_failure(call: Call[Value], failure: RequestFailed, again: int, now: int) -> Outcome[Value]:
     match failure.kind:
         case "redirected":
             return Rejected("redirected", str(failure), "compare api in stitcherd.toml with the address of the forge")
         case "certificate":
             return Hold(now + CREDENTIAL_CHECK, str(failure), "certificate")
-    return RetryAt(now + retry_delay(tries, spread), str(failure))
+    return RetryAt(again, str(failure), call.request.writes and failure.uncertain)
 
 
 def _of_refusal(
@@ -103,7 +107,7 @@ def _of_refusal(
     if 400 <= response.status < 500 and response.status not in _TEMPORARY:
         return _rejection(forge, call, response, detail)
     at = now + retry_delay(tries, spread)
-    return RetryAt(max(at, retry_after(response, now) or 0), detail)
+    return RetryAt(max(at, retry_after(response, now) or 0), detail, call.request.writes)
 
 
 def _rejection(forge: Forge, call: Call[Value], response: Response, detail: str) -> Rejected:

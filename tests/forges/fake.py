@@ -108,6 +108,7 @@ class FakeForge(ABC):
         self.faults: list[Fault] = []
         self.redirects: list[int] = []  # the statuses of the next redirects, instead of the usual ones
         self.url = ""
+        self.headers: dict[str, str] = {}  # of all answers
         self._ids = iter(range(991, 10_000))
         self._times = iter(START + timedelta(seconds=second) for second in range(10_000))
         repository = self.repositories[7]
@@ -184,7 +185,12 @@ class FakeForge(ABC):
         sent.status = answer.status
         self.violations += self.check(sent, answer)
         content = b"" if answer.content is None else json.dumps(answer.content).encode()
-        return web.Response(status=answer.status, body=content, headers=answer.headers, content_type="application/json")
+        return web.Response(
+            status=answer.status,
+            body=content,
+            headers={**self.headers, **answer.headers},
+            content_type="application/json",
+        )
 
     def _answer(self, sent: Sent) -> Answer:
         if sent.token is not None and not self.accepts(sent.token):

@@ -112,7 +112,7 @@ def refused(directory: Path, text: str | bytes) -> SettingsError:
         (
             SOURCE + "secrets = [{env = 'GOOD'}]\napi = 'hub'",
             4,
-            "sources.hub.api: must be a URL that starts with https:// or http://",
+            "sources.hub.api: must be a URL that starts with https://",
         ),
         (
             "[sources.hub]\nkind = 'gihub'\nsecrets = [{env = 'GOOD'}]",

@@ -77,15 +77,20 @@ def test_what_is_refused_for_good(call: Call[Any], result: Response | RequestFai
         response(408),
         response(202, {}),
         response(304),
-        RequestFailed("unreachable", "connection refused"),
-        RequestFailed("invalid", "not JSON"),
+        RequestFailed("unreachable", "it did not answer", uncertain=True),
+        RequestFailed("invalid", "not JSON", uncertain=True),
     ],
 )
 @pytest.mark.parametrize("call", ALL)
-def test_what_is_tried_again(call: Call[Any], result: Response | RequestFailed) -> None:
+def test_what_is_tried_again_may_have_been_done_if_it_writes(call: Call[Any], result: Response | RequestFailed) -> None:
     found = outcome(call, result)
     assert isinstance(found, RetryAt)
-    assert found.at == NOW + 5_000
+    assert (found.at, found.uncertain) == (NOW + 5_000, call is not ACCESS)
+
+
+def test_what_was_never_sent_has_not_been_done() -> None:
+    found = outcome(CREATE, RequestFailed("unreachable", "connection refused"))
+    assert found == RetryAt(NOW + 5_000, "connection refused", uncertain=False)
 
 
 @pytest.mark.parametrize("content", [None, [], {}, {"id": "x"}, {"foo": 1}, "text", 3, {"id": 1, "body": None}])
@@ -148,5 +153,9 @@ def test_each_delay_is_three_times_as_long_up_to_a_quarter_of_an_hour() -> None:
 
 
 def test_a_server_that_names_a_time_is_not_asked_before() -> None:
-    assert outcome(CREATE, response(503, Retry_After="120")) == RetryAt(NOW + 120_000, "github answered 503")
-    assert outcome(CREATE, response(503, Retry_After="1"), tries=3) == RetryAt(NOW + 45_000, "github answered 503")
+    assert outcome(CREATE, response(503, Retry_After="120")) == RetryAt(
+        NOW + 120_000, "github answered 503", uncertain=True
+    )
+    assert outcome(CREATE, response(503, Retry_After="1"), tries=3) == RetryAt(
+        NOW + 45_000, "github answered 503", uncertain=True
+    )

@@ -33,14 +33,13 @@ def check_files(config: Path, settings: SettingsSummary) -> Iterator[CheckResult
     """Check both files with `stitcherd --check`; variables for secrets that are unset here get a placeholder."""
     if not config.is_dir():
         return  # check_config_directory reports it
-    placeholders = {secret.env: "unset" for secret in settings.secrets if secret.env and not os.environ.get(secret.env)}
     argv = [sys.executable, "-m", "stitcherd", "--check", "--config", str(config)]
     packages = Path(tui.__file__).parents[1]  # `stitcherd` is beside `tui`, in a wheel and in a checkout
     try:
         done = subprocess.run(
             argv,
             cwd=packages,
-            env={**os.environ, **placeholders},
+            env=settings.complete_environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_CHECK_TIMEOUT,

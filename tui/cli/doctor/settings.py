@@ -13,6 +13,8 @@ from msgspec import Struct
 from shared.locations import SETTINGS_FILE, expand_home
 
 DEFAULT_LISTEN = "127.0.0.1:8466"
+_CREDENTIALS = {"token", "app"}
+_KEY = "-----BEGIN PRIVATE KEY-----"  # what every private key begins with
 
 
 class SecretSource(Struct, frozen=True):
@@ -26,7 +28,8 @@ class SecretSource(Struct, frozen=True):
 class SettingsSummary(Struct, frozen=True):
     """The settings that are checked: `sources` maps names to kinds, `executors` names to tables.
 
-    `clones` has where repositories are cloned from: absolute paths and URLs.
+    `clones` has where repositories are cloned from: absolute paths and URLs. `with_api` has the names of the sources
+    that have an API and a credential for it.
     """
 
     sources: dict[str, str]
@@ -35,6 +38,18 @@ class SettingsSummary(Struct, frozen=True):
     listen: str
     hosts: tuple[str, ...]
     clones: tuple[str, ...] = ()
+    with_api: tuple[str, ...] = ()
+
+    @property
+    def unset(self) -> tuple[SecretSource, ...]:
+        """The secrets whose variables are not set here."""
+        return tuple(secret for secret in self.secrets if secret.env and not os.environ.get(secret.env))
+
+    @property
+    def complete_environment(self) -> dict[str, str]:
+        """The environment, with placeholders for secrets that are not set in it: the settings can be read with it."""
+        missing = {secret.env or "": _KEY if secret.key.endswith(".app.key") else "unset" for secret in self.unset}
+        return {**os.environ, **missing}
 
 
 def read_settings(config: Path) -> SettingsSummary:
@@ -51,6 +66,11 @@ def read_settings(config: Path) -> SettingsSummary:
         secrets=tuple(_secrets(document, config)),
         listen=listen if isinstance(listen, str) else DEFAULT_LISTEN,
         hosts=tuple(map(str, hosts)) if isinstance(hosts, list) else (),
+        with_api=tuple(
+            name
+            for name, source in _tables(document, "sources").items()
+            if "api" in source and source.keys() & _CREDENTIALS
+        ),
         clones=tuple(_clones(document, config)),
     )
 
@@ -68,7 +88,8 @@ def _secrets(document: dict[str, Any], config: Path) -> list[SecretSource]:
     found = []
     for section in ("sources", "executors"):
         for name, table in _tables(document, section).items():
-            for key, value in table.items():
+            app = {f"app.{key}": value for key, value in _table(table.get("app")).items()}
+            for key, value in (table | app).items():
                 for entry in value if isinstance(value, list) else [value]:
                     place, source = f"{section}.{name}.{key}", _table(entry)
                     if isinstance(source.get("env"), str):
