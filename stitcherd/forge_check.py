@@ -17,9 +17,9 @@ from shared.ids import now_ms
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import SourceSettings
 from stitcherd.daemon import SUPPORTED_KINDS
-from stitcherd.forges.api import connect
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.base import Response
+from stitcherd.forges.connections import ForgeConnection
 from stitcherd.forges.models import Account
 from stitcherd.forges.outcome import Done, Outcome, Rejected
 
@@ -45,22 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def check_all(sources: Sequence[SourceSettings]) -> list[ForgeReport]:
     """Return a report on each source that has an API and a credential."""
-    reports = await asyncio.gather(*map(_check, sources))
-    return [report for report in reports if report is not None]
+    return await asyncio.gather(*(_check(each) for each in sources if each.api and (each.token or each.app)))
 
 
-async def _check(source: SourceSettings) -> ForgeReport | None:
+async def _check(source: SourceSettings) -> ForgeReport:
     responses: list[tuple[int, Response]] = []
     try:
-        api = await connect(source, lambda _secret: None, lambda response: responses.append((now_ms(), response)))
+        connection = ForgeConnection(source, lambda _: None, lambda response: responses.append((now_ms(), response)))
     except AppUnusable as error:
         return ForgeReport(source.name, error=str(error), hint=f"check sources.{source.name}.app")
-    if api is None:
-        return None
     try:
-        report = _report(source.name, await api.identify())
+        report = _report(source.name, await connection.api.identify())
     finally:
-        await api.close()
+        await connection.close()
     if not responses:
         return report
     received, last = responses[-1]

@@ -4,12 +4,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from shared.ids import now_ms
-from stitcherd.config.settings import SourceSettings
-from stitcherd.forges import FORGES
-from stitcherd.forges.app_credentials import AppCredentials, AppUnusable
-from stitcherd.forges.base import Call, Response
+from stitcherd.forges.base import Call
 from stitcherd.forges.client import ForgeClient
-from stitcherd.forges.credentials import Credentials, FixedToken, NoToken
+from stitcherd.forges.credentials import Credentials, NoToken
 from stitcherd.forges.models import Account
 from stitcherd.forges.outcome import Hold, Outcome
 from stitcherd.forges.paced_client import PacedClient
@@ -22,15 +19,10 @@ class ForgeApi:
 
     def __init__(self, client: ForgeClient, credentials: Credentials, now: Callable[[], int] = now_ms) -> None:
         self.forge = client.forge
-        self._client = client
         self._credentials = credentials
         self._paced = PacedClient(client, now)
         self._holds: dict[str, Hold] = {}
         self._now = now
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.close()
 
     async def perform(self, call: Call[Value], tries: int = 1) -> Outcome[Value]:
         """Send a call and return what became of it; `tries` is the number of tries so far, with this one.
@@ -64,24 +56,3 @@ class ForgeApi:
         except NoToken as missing:
             return missing.outcome
         return await self._paced.perform(call, token, tries)
-
-
-async def connect(
-    source: SourceSettings,
-    on_secret: Callable[[bytes], None],
-    on_response: Callable[[Response], None] | None = None,
-) -> ForgeApi | None:
-    """Return the API of a source that has one, and a credential for it; None for any other.
-
-    `on_secret` is told of each token that is minted, before it is used. Raises AppUnusable.
-    """
-    if source.api is None or (source.token is None and source.app is None):
-        return None
-    client = ForgeClient(FORGES[source.kind], source.api, on_response=on_response)
-    if source.app is None:
-        return ForgeApi(client, FixedToken(client.forge, source.token or ""))
-    try:
-        return ForgeApi(client, AppCredentials(client, source.app.id, source.app.key, on_secret))
-    except AppUnusable:
-        await client.close()
-        raise

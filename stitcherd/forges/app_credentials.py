@@ -22,8 +22,33 @@ class AppUnusable(Exception):
     """The key of an App cannot be used; the message says why."""
 
 
+class AppKey:
+    """The private key of an App (PEM), which signs its JWTs."""
+
+    def __init__(self, pem: bytes) -> None:
+        """Raise AppUnusable if the libraries for it are missing, or it is not a key of RSA."""
+        try:  # only Apps need them, and they take 16 MiB of memory
+            import jwt  # noqa: PLC0415
+            from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+            from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+        except ImportError as error:
+            raise AppUnusable(f"{error.name} is missing: {_EXTRA}") from None
+        try:
+            key = load_pem_private_key(pem, None)
+        except (ValueError, TypeError) as error:
+            raise AppUnusable(f"the key of the App is not a private key in PEM: {error}") from None
+        if not isinstance(key, RSAPrivateKey):
+            raise AppUnusable("the key of the App is not one of RSA")
+        self._key = key
+        self._encode = jwt.encode
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        """Return a JWT with these claims."""
+        return self._encode(claims, self._key, algorithm="RS256")
+
+
 class AppCredentials(Credentials):
-    """The credentials of a GitHub App, by its client id and its private key (PEM).
+    """The credentials of a GitHub App, by its client id.
 
     `on_secret` is told of each token before it is used, so that it is masked in output.
     """
@@ -32,17 +57,17 @@ class AppCredentials(Credentials):
         self,
         client: ForgeClient,
         app_id: str,
-        key: bytes,
+        key: AppKey,
         on_secret: Callable[[bytes], None],
         now: Callable[[], int] = now_ms,
     ) -> None:
-        """Raise AppUnusable if there is no library for it, or the key is not one of RSA."""
+        """Raise ValueError for a forge without Apps."""
         if client.forge.app is None:
-            raise AppUnusable(f"{client.forge.kind} has no Apps")
+            raise ValueError(f"{client.forge.kind} has no Apps")
         self._api: AppApi = client.forge.app
         self._paced = PacedClient(client, now)
         self._app_id = app_id
-        self._sign = _signer(key)
+        self._key = key
         self._on_secret = on_secret
         self._now = now
         self._installations: dict[str, str] = {}
@@ -108,25 +133,8 @@ class AppCredentials(Credentials):
 
     def _jwt(self) -> str:
         seconds = self._now() // 1000
-        return self._sign({"iat": seconds - _JWT_SKEW, "exp": seconds + _JWT_LIFE, "iss": self._app_id})
+        return self._key.sign({"iat": seconds - _JWT_SKEW, "exp": seconds + _JWT_LIFE, "iss": self._app_id})
 
 
 def _name(request: Request) -> str:
     return "" if request.repository is None else request.repository.id or request.repository.name.lower()
-
-
-def _signer(pem: bytes) -> Callable[[dict[str, Any]], str]:
-    """Return a function that signs a JWT; only Apps need these libraries, which take 16 MiB of memory."""
-    try:
-        import jwt  # noqa: PLC0415
-        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
-    except ImportError as error:
-        raise AppUnusable(f"{error.name} is missing: {_EXTRA}") from None
-    try:
-        key = load_pem_private_key(pem, None)
-    except (ValueError, TypeError) as error:
-        raise AppUnusable(f"the key of the App is not a private key in PEM: {error}") from None
-    if not isinstance(key, RSAPrivateKey):
-        raise AppUnusable("the key of the App is not one of RSA")
-    return lambda claims: jwt.encode(claims, key, algorithm="RS256")

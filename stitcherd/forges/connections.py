@@ -1,13 +1,14 @@
 """The APIs of the sources that have one, and what git presents to the repositories of their forges."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.forges import FORGES
 from stitcherd.forges.api import ForgeApi
-from stitcherd.forges.base import Request
+from stitcherd.forges.app_credentials import AppCredentials, AppKey
+from stitcherd.forges.base import Request, Response
 from stitcherd.forges.client import ForgeClient
 from stitcherd.forges.credentials import Credentials, FixedToken, NoToken
 from stitcherd.forges.models import RepositoryRef
@@ -18,12 +19,26 @@ MAX_CACHED = 1024  # repositories whose connection is cached
 
 
 class ForgeConnection:
-    """The API of one source, with the credentials that git uses too."""
+    """The API of one source that has one and a credential for it, which git uses too.
 
-    def __init__(self, source: SourceSettings, api: str, token: str) -> None:
-        forge = FORGES[source.kind]
-        self._client = ForgeClient(forge, api)
-        self._credentials: Credentials = FixedToken(forge, token)
+    `on_secret` is told of each token that is minted, before it is used, and `on_response` of each response.
+    """
+
+    def __init__(
+        self,
+        source: SourceSettings,
+        on_secret: Callable[[bytes], None],
+        on_response: Callable[[Response], None] | None = None,
+    ) -> None:
+        """Raise AppUnusable."""
+        forge, api = FORGES[source.kind], source.api or ""
+        key = AppKey(source.app.key) if source.app else None
+        self._client = ForgeClient(forge, api, on_response=on_response)
+        self._credentials: Credentials
+        if source.app is not None and key is not None:
+            self._credentials = AppCredentials(self._client, source.app.id, key, on_secret)
+        else:
+            self._credentials = FixedToken(forge, source.token or "")
         self.api = ForgeApi(self._client, self._credentials)
         self.workspace = source.workspace
         self.git_origin = _git_origin(source, api)
@@ -49,7 +64,7 @@ class ForgeConnections:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._by_source = {
-            name: ForgeConnection(source, source.api, source.token)
+            name: ForgeConnection(source, _ignore)
             for name, source in settings.sources.items()
             if source.api is not None and source.token is not None
         }
@@ -86,6 +101,9 @@ class ForgeConnections:
             each for each in self._by_source.values() if each.git_origin == origin and each.workspace in workspaces
         )
         return next(matching, None)
+
+
+def _ignore(_secret: bytes) -> None: ...
 
 
 def _git_origin(source: SourceSettings, api: str) -> str:
