@@ -8,14 +8,13 @@ from msgspec.structs import replace
 
 from shared.ids import new_id
 from shared.models import RunnerJob, Status, Thread, Tries, Usage, Verdict
-from stitcherd.policy import AccountAccess, ApprovalRequest, ApprovalResult, GrantedApproval, GuardQuestion
+from stitcherd.policy import AccountAccess, ApprovalRequest, ApprovalResult, GuardQuestion
 from stitcherd.rails.approvals import (
     NOTHING_WAITS,
     RAILS_CHANGED,
     approval_command,
     approval_request,
     decide_approval,
-    still_holds,
 )
 from stitcherd.rails.decide import decide
 from stitcherd.rails.load import parse_rails
@@ -268,36 +267,6 @@ def test_an_approver_whose_account_changed_may_not_approve(waits: ApprovalReques
         " run stitcher accounts accept forge:zoe#2 if it is the same person"
     )
     assert decided(trigger, waiting, account_ids={"forge:zoe": "2"}).decision.verdict is Verdict.ALLOWED
-
-
-@pytest.mark.parametrize(
-    ("actor", "account_id", "users", "kept", "holds"),
-    [
-        ("source:forge/zoe", "1", "forge:zoe", {}, True),
-        ("source:forge/zoe", "1", "forge:zoe", {"forge:zoe": "1"}, True),
-        ("source:forge/zoe", "1", "forge:zoe", {"forge:zoe": "2"}, False),  # the operator accepted another account
-        ("source:forge/Zoe", "1", "forge:zoe", {"forge:zoe": "2"}, False),
-        ("source:forge/zoe", "1", "forge:zoe#1", {}, True),
-        ("source:forge/zoe", "1", "forge:zoe#2", {}, False),
-        ("source:forge/zoe", None, "forge:zoe", {"forge:zoe": "2"}, True),  # the sender gives no ids
-        ("source:forge/zoe", None, "forge:zoe#2", {}, False),
-        ("source:forge/zoe", "1", "forge:max", {}, False),
-        ("uid:1000", None, "forge:max", {"forge:zoe": "2"}, True),
-    ],
-)
-def test_an_approval_holds_only_of_the_account_that_gave_it(
-    waits: ApprovalRequest,
-    asked: Trigger,
-    actor: str,
-    account_id: str | None,
-    users: str,
-    kept: dict[str, str],
-    holds: bool,
-) -> None:
-    rails = parse_rails(TEXT.replace('"forge:zoe", "forge:ann", "forge:eve"', f'"{users}"'))
-    wanted = replace(waits, rails_digest=rails.digest, pins=())
-    granted = GrantedApproval(wanted, actor, account_id)
-    assert still_holds(granted, wanted, asked, rails, RuntimeFacts(account_ids=kept)) is holds
 
 
 def test_an_allowed_approval_has_the_id_of_the_account(waits: ApprovalRequest, answer: Ask) -> None:
