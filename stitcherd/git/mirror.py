@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from stitcherd.git import Git, GitError
-from stitcherd.git.remote import Remote
+from stitcherd.git.remote import Remote, RemoteUnreachable
 from stitcherd.git.snapshot import remove_tree
 from stitcherd.processes import end_all
 
@@ -50,7 +50,8 @@ class Mirror:
     async def fetch(self) -> str:
         """Update all branches and tags, and nothing else, from the repository; return a note for the log of the job.
 
-        A mirror that cannot be updated, although the repository answers, is cloned anew. Raises GitError.
+        A mirror that cannot be updated, although the repository answers, is cloned anew. Raises GitError, and of these
+        RemoteUnreachable during an outage.
         """
         async with self.lock:
             try:
@@ -58,7 +59,7 @@ class Mirror:
             except GitError as error:
                 if await self._lacks_objects(error):
                     raise GitError(PARTIAL_CLONE.format(clone=self.clone), error.output) from error
-                raise
+                raise self._outage(error) from error
 
     async def _update(self) -> str:
         if not self._is_clean:
@@ -76,6 +77,9 @@ class Mirror:
     async def _fetch(self, pruning: str, *specs: str) -> None:
         words = ("fetch", "-q", pruning, "--no-tags")
         await self._remote.run(*words, arguments=specs, repository=self.path, timeout=FETCH_TIMEOUT_SECONDS)
+
+    def _outage(self, error: GitError) -> GitError:
+        return RemoteUnreachable(str(error), error.output) if self._remote.is_away(error) else error
 
     async def _lacks_objects(self, error: GitError) -> bool:
         """Say whether git failed because the repository is a partial clone; git itself takes it for a damaged one."""
@@ -96,17 +100,23 @@ class Mirror:
         GitError.
         """
         await self._git("check-ref-format", ref)
-        async with self.lock:
-            if not await self._remote.find_ref(ref):
-                return None
-            name = f"{ON_DEMAND}{quote(ref, safe='')}"  # one component: no ref excludes another one
-            try:
-                await self._fetch("--no-prune", f"+{ref}:{name}")
-            except GitError as error:
-                await self._replace(error)
-                await self._fetch("--no-prune", f"+{ref}:{name}")
-            found = await self._git("rev-parse", "--verify", "-q", f"{name}^{{commit}}", repository=self.path)
-            return found.decode().strip()
+        try:
+            async with self.lock:
+                return await self._update_ref(ref)
+        except GitError as error:
+            raise self._outage(error) from error
+
+    async def _update_ref(self, ref: str) -> str | None:
+        if not await self._remote.find_ref(ref):
+            return None
+        name = f"{ON_DEMAND}{quote(ref, safe='')}"  # one component: no ref excludes another one
+        try:
+            await self._fetch("--no-prune", f"+{ref}:{name}")
+        except GitError as error:
+            await self._replace(error)
+            await self._fetch("--no-prune", f"+{ref}:{name}")
+        found = await self._git("rev-parse", "--verify", "-q", f"{name}^{{commit}}", repository=self.path)
+        return found.decode().strip()
 
     async def renew(self, error: GitError) -> str:
         """Clone the mirror anew after `error`, which it may have caused; return a note for the log of the job.

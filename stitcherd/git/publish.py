@@ -7,7 +7,7 @@ from contextlib import suppress
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.mirror import Mirror, check_branch_name
-from stitcherd.git.remote import Remote
+from stitcherd.git.remote import Remote, RemoteUnreachable
 
 REFUSED = re.compile(r"^ ! \[(remote )?rejected\]|returned error: 403$", re.MULTILINE)
 
@@ -28,10 +28,6 @@ class BranchMoved(GitError):
 
 class PushRefused(GitError):
     """The repository answered that it does not accept the commit on this branch, or no push of this account."""
-
-
-class RemoteUnreachable(GitError):
-    """The repository did not answer as a repository does; it may do so later."""
 
 
 async def check_branch_free(mirror: Mirror, branch: str, earlier: Collection[str]) -> None:

@@ -6,14 +6,25 @@ environment and in no file.
 """
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stitcherd.git import Git
+from stitcherd.git import Git, GitError
 
 PROTOCOLS = "file:git:http:https:ssh"
+OUTAGE = re.compile(
+    r"could not resolve host|failed to connect|couldn't connect|connection (refused|reset|timed out)|timed out"
+    r"|network is unreachable|no route to host|returned error: (408|429|5\d\d)|still running after|empty reply"
+    r"|early eof|unexpected disconnect|rpc failed|connection closed by remote",
+    re.IGNORECASE,
+)
+
+
+class RemoteUnreachable(GitError):
+    """The repository did not answer as a repository does; it may do so later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,10 @@ class Remote:
                 pass_fds=descriptors,
                 timeout=timeout,
             )
+
+    def is_away(self, error: GitError) -> bool:
+        """Say whether git failed because of an outage of the repository's server, which may pass."""
+        return not self.is_path and OUTAGE.search(f"{error} {error.output}") is not None
 
     async def find_head(self, branch: str) -> str:
         """Return the sha that a branch has now, empty if there is no such branch. Raises GitError."""

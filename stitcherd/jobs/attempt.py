@@ -12,13 +12,14 @@ from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Ta
 from stitcherd.git import GitError, UncommittableTree
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.commit import write_diff_file
-from stitcherd.git.publish import BranchBlocked, BranchMoved, RemoteUnreachable, check_branch_free
+from stitcherd.git.publish import BranchBlocked, BranchMoved, check_branch_free
+from stitcherd.git.remote import RemoteUnreachable
 from stitcherd.git.work_tree import commit_work_tree, get_base_tree, record_baseline
 from stitcherd.jobs import prompt
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
 from stitcherd.jobs.gate_runner import GateRunner
 from stitcherd.jobs.job_start import HEAD_MOVED_HINT, HeadMoved, describe_start, find_start, starts_from_head
-from stitcherd.jobs.publisher import commit_message, publish_commit, publish_failed
+from stitcherd.jobs.publisher import commit_message, publish_commit, publish_failed, record_failure
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.policy import ApprovalRequest
 from stitcherd.rails.compiled import GateRule, JobType
@@ -78,8 +79,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
         """Run the attempt, from where an earlier daemon left it.
 
         Raises AttemptFailed where it ends early, Superseded where the job was taken away, CommitNeedsApproval,
-        CommitNotPublished, and, where nothing could be started,
-        ExecutorUnavailable and DailyBudgetExceeded.
+        CommitNotPublished, and, where nothing could be started, ExecutorUnavailable, RemoteUnreachable and
+        DailyBudgetExceeded.
         """
         if self.approved is not None:
             checkout = self._reopen(self.approved.base)
@@ -167,9 +168,11 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 checkout, start, output = await self._open()
             except (BranchBlocked, BranchMoved) as error:
                 raise publish_failed(error, step) from error
+            except RemoteUnreachable as error:
+                record_failure(error, step)
+                raise
             except GitError as error:
-                step.write(f"{error.output}\n".encode())
-                step.finish(None, str(error))
+                record_failure(error, step)
                 moved = isinstance(error, HeadMoved)
                 failure = Failure(
                     "head_moved" if moved else "checkout_failed", str(error), HEAD_MOVED_HINT if moved else None

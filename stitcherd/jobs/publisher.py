@@ -9,8 +9,8 @@ from shared.models import Failure, Phase, Result, RunnerJob, StepType
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.commit import DiffStat, added_lines, added_names, diff_stat, write_patch
-from stitcherd.git.publish import BranchMoved, PushRefused, RemoteUnreachable, publish
-from stitcherd.git.remote import Remote
+from stitcherd.git.publish import BranchMoved, PushRefused, publish
+from stitcherd.git.remote import Remote, RemoteUnreachable
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
@@ -44,7 +44,7 @@ async def publish_commit(
                 raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
             await publish(checkout, commit, remote, job.branch, earlier)
         except RemoteUnreachable as error:
-            _record(error, step)
+            record_failure(error, step)
             raise
         except GitError as error:
             raise publish_failed(error, step) from error
@@ -69,7 +69,7 @@ async def _refuse_secrets(checkout: Checkout, commit: str, redaction: Redaction)
 
 def publish_failed(error: GitError, step: RunningStep) -> AttemptFailed:
     """Write all that git printed to a step, and return the failure that the job reports."""
-    _record(error, step)
+    record_failure(error, step)
     match error:
         case BranchMoved():
             code = "branch_moved"
@@ -83,10 +83,16 @@ def publish_failed(error: GitError, step: RunningStep) -> AttemptFailed:
 def publication_retry(outage: str) -> PublicationRetry:
     """Return when a commit is published again that could not be, because its repository cannot be reached."""
     given_up = Failure("publish_failed", f"for 24 hours the repository could not be reached: {outage}")
-    return PublicationRetry(f"the repository cannot be reached: {outage}", RETRY_DELAYS_MS, GIVE_UP_MS, given_up)
+    return PublicationRetry(repository_unreachable(outage), RETRY_DELAYS_MS, GIVE_UP_MS, given_up)
 
 
-def _record(error: GitError, step: RunningStep) -> None:
+def repository_unreachable(outage: str) -> str:
+    """Return why a job is held during an outage of its repository."""
+    return f"the repository cannot be reached: {outage}"
+
+
+def record_failure(error: GitError, step: RunningStep) -> None:
+    """Write all that git printed to a step, and finish it."""
     step.write(f"{error.output}\n".encode())
     step.finish(None, str(error))
 

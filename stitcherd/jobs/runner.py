@@ -12,11 +12,12 @@ from stitcherd.budget import DailyBudgetExceeded
 from stitcherd.config.settings import Settings
 from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
 from stitcherd.git.checkout import Checkouts
+from stitcherd.git.remote import RemoteUnreachable
 from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval, CommitNotPublished
 from stitcherd.jobs.attempt_builder import AttemptBuilder, RailsLookup
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.free_space import shortage_reason
-from stitcherd.jobs.publisher import publication_retry
+from stitcherd.jobs.publisher import RETRY_DELAYS_MS, publication_retry, repository_unreachable
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails.limits import concurrency_limits, unreachable_reason
@@ -130,7 +131,9 @@ class Runner:
             outcome: Failure | Result = await self._run_attempt(job, fence, *resumable)
         except AttemptFailed as error:
             outcome = error.failure
-        except (ExecutorUnavailable, DailyBudgetExceeded, CommitNeedsApproval, CommitNotPublished) as cause:
+        except (CommitNeedsApproval, CommitNotPublished) as cause:
+            return await self._keep_commit(job, cause)
+        except (ExecutorUnavailable, RemoteUnreachable, DailyBudgetExceeded) as cause:
             return await self._wait_again(job, cause)
         except steps.Superseded:
             raise
@@ -199,28 +202,36 @@ class Runner:
         except OSError as error:
             log.warning("job %s: no room can be made: %s", short_id(job_id), error)
 
+    async def _keep_commit(self, job: RunnerJob, cause: CommitNeedsApproval | CommitNotPublished) -> bool:
+        """Let a job wait for the approval of its commit, or requeue it to publish that later; see `run`."""
+        now, rules = now_ms(), (await self._find_rails(job.rails_digest)).approvals
+        guards = cause.guards if isinstance(cause, CommitNeedsApproval) else ()
+        request = rails_approvals.commit_approval_request(job, rules, guards, cause.commit, cause.base, now)
+        kept = (job.id, (job.attempt, self._owner), now, request)
+        if isinstance(cause, CommitNeedsApproval):
+            status = await self._store_outcome(approvals.request_approval, *kept)
+        elif cause.outage is None:
+            status = await self._store_outcome(kept_commits.requeue_commit, *kept)
+        else:
+            status = await self._store_outcome(kept_commits.retry_publication, *kept, publication_retry(cause.outage))
+        return status != Status.QUEUED
+
     async def _wait_again(
-        self,
-        job: RunnerJob,
-        cause: ExecutorUnavailable | DailyBudgetExceeded | CommitNeedsApproval | CommitNotPublished,
+        self, job: RunnerJob, cause: ExecutorUnavailable | RemoteUnreachable | DailyBudgetExceeded
     ) -> bool:
-        """Requeue a job, with its commit if it has one, or let it wait for the approval of that; see `run`."""
+        """Requeue a job of which nothing could be started; see `run`."""
+        now, held_until = now_ms(), None
+        match cause:
+            case ExecutorUnavailable():
+                self._report_unreachable(job.executor, str(cause))
+                reason = unreachable_reason(job.executor, str(cause))
+            case RemoteUnreachable():
+                reason = repository_unreachable(str(cause))
+                held_until = now + RETRY_DELAYS_MS[min(job.attempt, len(RETRY_DELAYS_MS)) - 1]
+            case _:
+                reason = f"limit: {cause}"
         owner = (job.attempt, self._owner)
-        if isinstance(cause, CommitNeedsApproval | CommitNotPublished):
-            rules = (await self._find_rails(job.rails_digest)).approvals
-            guards = cause.guards if isinstance(cause, CommitNeedsApproval) else ()
-            request = rails_approvals.commit_approval_request(job, rules, guards, cause.commit, cause.base, now_ms())
-            if isinstance(cause, CommitNotPublished) and cause.outage is not None:
-                retry = publication_retry(cause.outage)
-                kept = (job.id, owner, now_ms(), request, retry)
-                return await self._store_outcome(kept_commits.retry_publication, *kept) != Status.QUEUED
-            store = approvals.request_approval if guards else kept_commits.requeue_commit
-            return await self._store_outcome(store, job.id, owner, now_ms(), request) != Status.QUEUED
-        reason = f"limit: {cause}"
-        if isinstance(cause, ExecutorUnavailable):
-            self._report_unreachable(job.executor, str(cause))
-            reason = unreachable_reason(job.executor, str(cause))
-        return await self._store_outcome(interruptions.requeue, job.id, owner, now_ms(), reason) != Status.QUEUED
+        return await self._store_outcome(interruptions.requeue, job.id, owner, now, reason, held_until) != Status.QUEUED
 
     async def _store_outcome(
         self, transition: Callable[..., Status | None], job_id: str, *arguments: object

@@ -64,9 +64,11 @@ def interrupt(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: 
     return _abort_or_requeue(db, find_job_row(db, job_id), fence, now, failure, held=RUN_LOST)
 
 
-def requeue(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, reason: str) -> Status | None:
-    """Requeue a running job whose executor was unreachable before anything started; return its new status."""
-    return _abort_or_requeue(db, find_job_row(db, job_id), fence, now, None, held=reason)
+def requeue(
+    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, reason: str, held_until: int | None = None
+) -> Status | None:
+    """Requeue a running job of which nothing could be started, and hold it until then; return its new status."""
+    return _abort_or_requeue(db, find_job_row(db, job_id), fence, now, None, held=reason, held_until=held_until)
 
 
 def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int | None:
@@ -130,6 +132,7 @@ def _abort_or_requeue(
     now: int,
     failure: Failure | None,
     held: str | None = None,
+    held_until: int | None = None,
 ) -> Status | None:
     """Requeue a running job, or fail it where there is a failure and its type does not retry; return its new status."""
     if before["cancel_requested"]:
@@ -139,5 +142,8 @@ def _abort_or_requeue(
     if failure is not None and before["on_interrupt"] != "retry":
         return conclude(db, before["id"], (before["attempt"], before["owner"]), now, failure)
     end_open_steps(db, before, now, "interrupted" if failure else held or "interrupted")
-    again = queue_next_attempt(db, before, (Status.RUNNING,), ("job.recovered", "job.queued"), DAEMON_ACTOR, now, held)
+    events = ("job.recovered", "job.queued")
+    again = queue_next_attempt(
+        db, before, (Status.RUNNING,), events, DAEMON_ACTOR, now, held=held, held_until=held_until
+    )
     return None if again is None else Status.QUEUED

@@ -260,6 +260,7 @@ def queue_next_attempt(
     now: int,
     held: str | None = None,
     decided_under: str | None = None,
+    held_until: int | None = None,
 ) -> sqlite3.Row | None:
     """Queue the next attempt of a job; return its row, or None where its status has changed meanwhile.
 
@@ -268,8 +269,8 @@ def queue_next_attempt(
     attempt = before["attempt"] + 1
     payload = {"attempt": attempt} | ({} if held is None else {"held": held})
     reset: dict[str, Any] = {"decided_under": decided_under} if decided_under else {}
-    cleared = ("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason", "held_until")
-    reset |= dict.fromkeys(cleared)
+    reset |= dict.fromkeys(("owner", "error", "usage", "started_at", "completed_at", "cancelled_by", "cancel_reason"))
+    reset |= {"held": held, "held_until": held_until}
     return advance(
         db,
         before["id"],
@@ -278,7 +279,7 @@ def queue_next_attempt(
         events=tuple((type_, payload) for type_ in events),
         actor=actor,
         now=now,
-        changes={**reset, "attempt": attempt, "tries_used": 0, "cancel_requested": 0, "queued_at": now, "held": held},
+        changes={**reset, "attempt": attempt, "tries_used": 0, "cancel_requested": 0, "queued_at": now},
     )
 
 

@@ -99,6 +99,18 @@ def test_an_outage_delays_the_push_and_starts_no_agent_again(forge: tuple[Daemon
     assert (daemon.root / "runs").read_text() == "run\n"
 
 
+def test_an_outage_before_the_agent_delays_the_job(forge: tuple[DaemonHarness, GitServer]) -> None:
+    daemon, server = forge
+    server.down = True
+    daemon.start()
+    job_id = run(daemon)
+    held = wait_until(lambda: daemon.job(job_id) if daemon.job(job_id)["held"] else None, "the job is delayed")
+    assert held["held"].startswith("the repository cannot be reached: git clone failed: ")
+    assert held["tries"]["used"] == 0
+    server.down = False
+    assert daemon.wait(job_id, "COMPLETED")["tries"]["used"] == 1
+
+
 def test_a_refused_push_ends_the_job(forge: tuple[DaemonHarness, GitServer]) -> None:
     daemon, _ = forge
     daemon.set_hook("echo protected >&2; exit 1")

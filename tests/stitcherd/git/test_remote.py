@@ -10,8 +10,8 @@ import pytest
 
 from stitcherd.git import Git, GitError
 from stitcherd.git.checkout import Checkout, Checkouts
-from stitcherd.git.publish import BranchMoved, PushRefused, RemoteUnreachable, publish
-from stitcherd.git.remote import Credential, Remote
+from stitcherd.git.publish import BranchMoved, PushRefused, publish
+from stitcherd.git.remote import Credential, Remote, RemoteUnreachable
 from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.http_repositories import GitServer, serve_repositories
 from tests.stitcherd.git.repositories import BRANCH, git, write
