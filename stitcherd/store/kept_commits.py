@@ -80,22 +80,10 @@ def _requeue(
     held: str,
     held_until: int | None,
 ) -> Status | None:
+    status = transitions.queue_same_attempt(db, job_id, fence, now, held, held_until)
+    if status is not Status.QUEUED:
+        return status
     job = transitions.find_job_row(db, job_id)
-    if job["cancel_requested"]:
-        return transitions.end_cancelled(db, job_id, now, fence)
-    row = transitions.advance(
-        db,
-        job_id,
-        came_from=(Status.RUNNING,),
-        to=Status.QUEUED,
-        events=(("job.queued", {"attempt": job["attempt"], "held": held}),),
-        actor=transitions.DAEMON_ACTOR,
-        now=now,
-        fence=fence,
-        changes={"owner": None, "queued_at": now, "held": held, "held_until": held_until},
-    )
-    if row is None:
-        return None
     given = db.execute("SELECT * FROM approvals WHERE job = ? AND approved_by IS NOT NULL", (job["key"],)).fetchone()
     earlier, approved_by, approver_id = decode_approval(given), RAILS_ACTOR, None
     kept = replace(kept, judged_under=job["decided_under"])

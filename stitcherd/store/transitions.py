@@ -283,6 +283,27 @@ def queue_next_attempt(
     )
 
 
+def queue_same_attempt(
+    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, held: str, held_until: int | None
+) -> Status | None:
+    """Queue a running job in its attempt, held (until a time in ms); return its status, None if the fence is lost."""
+    job = find_job_row(db, job_id)
+    if job["cancel_requested"]:
+        return end_cancelled(db, job_id, now, fence)
+    row = advance(
+        db,
+        job_id,
+        came_from=(Status.RUNNING,),
+        to=Status.QUEUED,
+        events=(("job.queued", {"attempt": job["attempt"], "held": held}),),
+        actor=DAEMON_ACTOR,
+        now=now,
+        fence=fence,
+        changes={"owner": None, "queued_at": now, "held": held, "held_until": held_until},
+    )
+    return None if row is None else Status.QUEUED
+
+
 def _end_waiting(
     db: sqlite3.Connection,
     job_id: str,
