@@ -150,7 +150,10 @@ def unnamed_trigger(payload: GithubEnvelope, event: str, *, source: str, unusabl
 
 
 def missing_fields(payload: GithubPayload, fields: Iterable[str]) -> dict[str, str]:
-    """Return which of the fields are missing, or are threads without a number, as faults; and the repository's name."""
+    """Return which of the fields are missing, or are threads without a number, as faults.
+
+    A repository may be missing: a job without one gets an empty directory.
+    """
     missing = {}
     for field in fields:
         value = getattr(payload, field)
@@ -158,8 +161,6 @@ def missing_fields(payload: GithubPayload, fields: Iterable[str]) -> dict[str, s
             missing[f"$.{field}"] = MISSING
         elif isinstance(value, GithubThread) and value.number is UNSET:
             missing[f"$.{field}.number"] = MISSING
-    if _repository_name(payload.repository) is None:
-        missing["$.repository.full_name"] = MISSING
     return missing
 
 
