@@ -20,6 +20,7 @@ from stitcherd.sources.trigger import Trigger
 WHO_UNREACHED = Check("who", "who", CheckOutcome.UNREACHED)
 
 _NO_ACCOUNT = "the account that sent this, or wrote its text, is missing (deleted)"
+_UNREAD_LOGIN = "the account that sent this, or wrote its text, has a login that cannot be read"
 
 
 class SenderResult(Struct, frozen=True):
@@ -44,8 +45,9 @@ def check_sender(rule: TriggerRule, people: People) -> SenderResult:
     trigger = people.trigger
     sender = trigger.sender
     if sender is None or (trigger.author is None and (trigger.commands or trigger.quotes)):
-        check = _check(rule, CheckOutcome.FAIL, sender, because=_NO_ACCOUNT)
-        return SenderResult(check, Objection(f"who: {_NO_ACCOUNT}"))
+        missing = _UNREAD_LOGIN if trigger.unread_login else _NO_ACCOUNT
+        check = _check(rule, CheckOutcome.FAIL, sender, because=missing)
+        return SenderResult(check, Objection(f"who: {missing}"))
     found, group = membership_of_any(rule.who, sender, people)
     if found.member is not False and rule.command is not None and not sent_by_author(trigger):
         remedy = Remedy(f"write the command as {sender}", rule.line)

@@ -44,9 +44,9 @@ _OPEN_STATES = frozenset({"open", "opened", "reopened"})
 _login_pattern = re.compile(_LOGIN)
 
 
-def is_readable_login(login: str) -> bool:
-    """Say whether a login has the form that forges give them; any other is not read, as if it were missing."""
-    return _login_pattern.fullmatch(login) is not None
+def is_unreadable_login(login: str | None) -> bool:
+    """Say whether a login has not the form that forges give them: it is not read, as if it were missing."""
+    return bool(login) and _login_pattern.fullmatch(login or "") is None
 
 
 def is_closed(state: str | None) -> bool | None:

@@ -22,6 +22,7 @@ from stitcherd.sources.fields import (
     commit_id,
     event_text,
     is_closed,
+    is_unreadable_login,
 )
 from stitcherd.sources.hidden_text import TITLE, ThreadTexts, quote_texts
 from stitcherd.sources.payload import BODY
@@ -194,7 +195,8 @@ def build_trigger(
     if name == "check.completed" and payload.state == "pending":
         name = None
     sender = _account(source, payload.sender)
-    author = _account(source, (comment or thread).user if thread else None)
+    writer = (comment or thread).user if thread else None
+    author = _account(source, writer)
     texts = _texts(payload, thread, source)
     return Trigger(
         source=source,
@@ -204,6 +206,7 @@ def build_trigger(
         unusable=bot_text_reason(name, bot, sender, author),
         sender=sender,
         author=author,
+        unread_login=any(is_unreadable_login(user.login) for user in (payload.sender, writer) if user),
         account_ids=_ids(source, (payload.sender, *(text.user for text in (thread, comment) if text))),
         repository=_repository_name(payload.repository),
         thread=_thread(payload, thread, source, texts.title) if thread else None,

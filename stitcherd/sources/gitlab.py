@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from shared.models import Thread
 from stitcherd.sources import standard
 from stitcherd.sources.base import MISSING, BadSignature, Source, merge_faults, require_readable
-from stitcherd.sources.fields import action_text, comment_id, commit_id, event_text, is_closed
+from stitcherd.sources.fields import action_text, comment_id, commit_id, event_text, is_closed, is_unreadable_login
 from stitcherd.sources.gitlab_payload import (
     NAMES_OF_KIND,
     GitlabAttributes,
@@ -81,6 +81,7 @@ def parse(headers: Mapping[str, str], body: bytes, /, *, source: str, bot: str |
         event=event_text(envelope.kind or hook),
         unusable=CONFIDENTIAL_REASON if _is_confidential(hook, envelope) else None,
         sender=account,
+        unread_login=is_unreadable_login(envelope.sender.username),
         account_ids=ids_by_account([(account, envelope.sender.id)]),
         repository=envelope.project.path_with_namespace if envelope.project else envelope.path_with_namespace,
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from stitcherd.sources.fields import is_readable_login
+from stitcherd.sources.fields import is_unreadable_login
 from stitcherd.sources.hidden_text import visible_text
 from stitcherd.sources.markdown import plain_lines
 from stitcherd.sources.trigger import Command
@@ -19,7 +19,7 @@ _DELETED_LOGIN = "ghost"  # GitHub, Gitea and GitLab show this account in place 
 
 def qualified_account(source: str, login: str | None) -> str | None:
     """Return `source:login`, or None if there is no login that can be read, or the account was deleted."""
-    if not login or login.lower() == _DELETED_LOGIN or not is_readable_login(login):
+    if not login or login.lower() == _DELETED_LOGIN or is_unreadable_login(login):
         return None
     return f"{source}:{login}"
 

@@ -39,6 +39,9 @@ class Trigger(Struct, frozen=True, kw_only=True):
     sender: str | None = None
     by_source: bool = False  # the sender is the source itself: a mosaic body without an author
     author: str | None = None  # of the newest text
+    unread_login: bool = (
+        False  # one of the two has a login that cannot be read: it is None, as that of a deleted account
+    )
     account_ids: Mapping[str, tuple[str, ...]] = {}
     repository: str | None = None
     thread: Thread | None = None

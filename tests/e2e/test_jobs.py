@@ -1,10 +1,12 @@
 """Jobs from checkout to branch: tries, gates, agents of many kinds, logs and events."""
 
 import os
+import re
 
 import pytest
 
-from tests.e2e.harness import DaemonHarness, wait_until
+from tests.e2e.conftest import BuildDaemon
+from tests.e2e.harness import DaemonHarness, git, wait_until
 from tests.e2e.webhooks import OLD_SECRET, SECRETS
 
 FIRST = "[ $STITCHER_TRY = 1 ]"
@@ -136,6 +138,22 @@ def test_a_missing_ref_fails_the_checkout(daemon: DaemonHarness) -> None:
         job = daemon.run("free", ref=ref)
         assert (job["status"], job["error"]["code"]) == ("FAILED", "checkout_failed")
         assert ref in job["error"]["detail"]
+
+
+def test_a_partial_clone_is_completed_by_the_command_in_the_error(build: BuildDaemon) -> None:
+    daemon = build()
+    whole = daemon.root / "whole.git"
+    daemon.repository.rename(whole)
+    git(f"--git-dir={whole}", "config", "uploadpack.allowFilter", "true")
+    git("clone", "-q", "--bare", "--filter=blob:none", f"file://{whole}", str(daemon.repository))
+    daemon.start()
+    error = daemon.run("free")["error"]
+    assert error["code"] == "checkout_failed"
+    assert error["detail"].startswith(f"{daemon.repository} is a partial clone")
+    found = re.search("`git (.*)`", error["detail"])
+    assert found
+    daemon.git(*found[1].split())
+    assert daemon.run("free", "touch made")["status"] == "COMPLETED"
 
 
 def test_a_retry_is_a_new_attempt_under_the_first_decision(daemon: DaemonHarness) -> None:
