@@ -14,6 +14,7 @@ from stitcherd import processes
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS, machine_warnings, rails_context, serve
+from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.http.server import AddressUnavailable
 from stitcherd.http.unix_socket import UnusableSocketPath
 from stitcherd.jobs.free_space import shortage_reason
@@ -52,6 +53,9 @@ def main() -> int:
         os.environ.pop(name, None)  # they were read; no child may inherit them by mistake
     try:
         asyncio.run(serve(directory, settings))
+    except AppUnusable as error:
+        print(f"{locations.SETTINGS_FILE}: {error}", file=sys.stderr)
+        return 2
     except (LockHeld, UnusableSocketPath, NewerDatabase, AddressUnavailable) as error:
         print(f"stitcherd: {error}", file=sys.stderr)
         return 1

@@ -72,7 +72,8 @@ log = logging.getLogger("stitcherd")
 async def serve(directory: Path, settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
-    Raises LockHeld, UnusableSocketPath, AddressUnavailable, NewerDatabase, StorageUnavailable, OSError, sqlite3.Error.
+    Raises LockHeld, AppUnusable, UnusableSocketPath, AddressUnavailable, NewerDatabase, StorageUnavailable, OSError,
+    sqlite3.Error.
     """
     stop = _handle_signals()
     _configure_process()
@@ -106,6 +107,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             owner,
             current_limits,
             health.report_unreachable,
+            forges.minted_secrets,
         )
         scheduler = Scheduler(store, runner.run, current_limits, settings.daemon.workers)
         queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job)

@@ -19,7 +19,7 @@ from stitcherd.config.settings import SourceSettings
 from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.base import Response
-from stitcherd.forges.connections import ForgeConnection
+from stitcherd.forges.connections import ForgeConnection, has_credential, load_app_key
 from stitcherd.forges.models import Account
 from stitcherd.forges.outcome import Done, Outcome, Rejected
 
@@ -45,15 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def check_all(sources: Sequence[SourceSettings]) -> list[ForgeReport]:
     """Return a report on each source that has an API and a credential."""
-    return await asyncio.gather(*(_check(each) for each in sources if each.api and (each.token or each.app)))
+    return await asyncio.gather(*(_check(each) for each in sources if has_credential(each)))
 
 
 async def _check(source: SourceSettings) -> ForgeReport:
     responses: list[tuple[int, Response]] = []
     try:
-        connection = ForgeConnection(source, lambda _: None, lambda response: responses.append((now_ms(), response)))
+        key = load_app_key(source)
     except AppUnusable as error:
-        return ForgeReport(source.name, error=str(error), hint=f"check sources.{source.name}.app")
+        return ForgeReport(source.name, error=str(error))
+    connection = ForgeConnection(
+        source, key, on_secret=lambda _: None, on_response=lambda response: responses.append((now_ms(), response))
+    )
     try:
         report = _report(source.name, await connection.api.identify())
     finally:

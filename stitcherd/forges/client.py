@@ -147,7 +147,7 @@ class ForgeClient:
         if url.host is None or url.user is not None or url.password is not None:
             return False
         inside = url.raw_path.startswith(f"{self._api.raw_path.rstrip('/')}/")
-        climbs = any(unquote(part) in {".", ".."} for part in url.raw_path.split("/"))
+        climbs = not {".", ".."}.isdisjoint(unquote(url.raw_path).split("/"))  # some servers decode before they route
         return url.origin() == self._api.origin() and inside and not climbs
 
 

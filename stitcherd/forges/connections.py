@@ -4,18 +4,21 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
+from shared.ids import now_ms
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.forges import FORGES
 from stitcherd.forges.api import ForgeApi
-from stitcherd.forges.app_credentials import AppCredentials, AppKey
+from stitcherd.forges.app_credentials import AppCredentials, AppKey, AppUnusable
 from stitcherd.forges.base import Request, Response
 from stitcherd.forges.client import ForgeClient
 from stitcherd.forges.credentials import Credentials, FixedToken, NoToken
 from stitcherd.forges.models import RepositoryRef
+from stitcherd.forges.paths import InvalidReference
 from stitcherd.git import GitError
 from stitcherd.git.remote import Credential
 
 MAX_CACHED = 1024  # repositories whose connection is cached
+MINTED_LIFE = 7_200_000  # milliseconds that a minted token is masked: twice as long as it is valid
 
 
 class ForgeConnection:
@@ -27,19 +30,19 @@ class ForgeConnection:
     def __init__(
         self,
         source: SourceSettings,
+        key: AppKey | None,
         on_secret: Callable[[bytes], None],
         on_response: Callable[[Response], None] | None = None,
+        now: Callable[[], int] = now_ms,
     ) -> None:
-        """Raise AppUnusable."""
         forge, api = FORGES[source.kind], source.api or ""
-        key = AppKey(source.app.key) if source.app else None
         self._client = ForgeClient(forge, api, on_response=on_response)
         self._credentials: Credentials
         if source.app is not None and key is not None:
-            self._credentials = AppCredentials(self._client, source.app.id, key, on_secret)
+            self._credentials = AppCredentials(self._client, source.app.id, key, on_secret, now)
         else:
             self._credentials = FixedToken(forge, source.token or "")
-        self.api = ForgeApi(self._client, self._credentials)
+        self.api = ForgeApi(self._client, self._credentials, now)
         self.workspace = source.workspace
         self.git_origin = _git_origin(source, api)
 
@@ -53,7 +56,7 @@ class ForgeConnection:
         request = Request(method="GET", path="", repository=RepositoryRef(name), permissions={"contents": "write"})
         try:
             token = await self._credentials.token(request)
-        except NoToken as missing:
+        except (NoToken, InvalidReference) as missing:
             raise GitError(f"There is no credential for {clone}: {missing}") from None
         return Credential(self.git_origin, self.api.forge.git_username, token)
 
@@ -61,12 +64,14 @@ class ForgeConnection:
 class ForgeConnections:
     """The connection of each source that has an API and a credential for it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], int] = now_ms) -> None:
+        """Raise AppUnusable."""
         self._settings = settings
+        self._now = now
+        self._minted: dict[bytes, int] = {}
+        keys = {name: load_app_key(source) for name, source in settings.sources.items() if has_credential(source)}
         self._by_source = {
-            name: ForgeConnection(source, _ignore)
-            for name, source in settings.sources.items()
-            if source.api is not None and source.token is not None
+            name: ForgeConnection(settings.sources[name], key, self._keep_minted, now=now) for name, key in keys.items()
         }
         self._find = lru_cache(MAX_CACHED)(self._search)
 
@@ -74,6 +79,14 @@ class ForgeConnections:
     def apis(self) -> Mapping[str, ForgeApi]:
         """The APIs, by the name of the source."""
         return {name: connection.api for name, connection in self._by_source.items()}
+
+    def minted_secrets(self) -> frozenset[bytes]:
+        """Return the tokens that were minted and may still be valid, to be masked in all output."""
+        return frozenset(self._minted)
+
+    def _keep_minted(self, secret: bytes) -> None:
+        now = self._now()
+        self._minted = {each: at for each, at in self._minted.items() if at > now - MINTED_LIFE} | {secret: now}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -103,7 +116,19 @@ class ForgeConnections:
         return next(matching, None)
 
 
-def _ignore(_secret: bytes) -> None: ...
+def has_credential(source: SourceSettings) -> bool:
+    """Say whether a source has an API, and a credential for it."""
+    return source.api is not None and (source.token is not None or source.app is not None)
+
+
+def load_app_key(source: SourceSettings) -> AppKey | None:
+    """Return the key of a source that is an App, None for any other. Raises AppUnusable."""
+    if source.app is None:
+        return None
+    try:
+        return AppKey(source.app.key)
+    except AppUnusable as error:
+        raise AppUnusable(f"sources.{source.name}.app: {error}") from None
 
 
 def _git_origin(source: SourceSettings, api: str) -> str:

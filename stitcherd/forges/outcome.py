@@ -6,6 +6,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 from msgspec import Struct
 
 from stitcherd.forges.base import Call, Forge, RequestFailed, Response, UnexpectedResponse
+from stitcherd.forges.models import Repository
 from stitcherd.forges.rate_limit import RateLimit, exceeded_limit, retry_after
 
 CREDENTIAL_CHECK = 300_000  # milliseconds between two looks whether a refused credential is accepted again
@@ -22,9 +23,10 @@ Value = TypeVar("Value")
 
 
 class Done(Struct, Generic[Value], frozen=True):
-    """It is there."""
+    """It is there; `repository` is where, if it was found to be renamed."""
 
     value: Value
+    repository: Repository | None = None
 
 
 class RetryAt(Struct, frozen=True):
@@ -75,7 +77,7 @@ def outcome_of(
         return _of_failure(call, result, now + retry_delay(tries, spread), now)
     if result.status in call.expected:
         try:
-            return Done(call.read(result))
+            return Done(call.read(result), result.repository)
         except UnexpectedResponse as error:
             return RetryAt(now + retry_delay(tries, spread), str(error), call.request.writes)
     return _of_refusal(forge, call, result, limit, now, tries, spread)

@@ -27,7 +27,7 @@ RailsLookup = Callable[[str], Awaitable[CompiledRails]]
 class AttemptBuilder:
     """Builds attempts; `find_rails` returns the rails with a digest or raises LookupError.
 
-    `current_limits` returns what may run now.
+    `current_limits` returns what may run now, `minted_secrets` the tokens that are masked besides configured ones.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class AttemptBuilder:
         executors: Mapping[str, Executor],
         checkouts: Checkouts,
         current_limits: Callable[[], ConcurrencyLimits],
+        minted_secrets: Callable[[], frozenset[bytes]],
     ) -> None:
         self._store = store
         self._settings = settings
@@ -45,6 +46,7 @@ class AttemptBuilder:
         self._executors = executors
         self._checkouts = checkouts
         self._current_limits = current_limits
+        self._minted_secrets = minted_secrets
 
     async def build(
         self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
@@ -98,6 +100,7 @@ class AttemptBuilder:
         return tuple(gate for gate in type_.gates if gate.run is None or structs.replace(gate, line=0) not in same)
 
     def _redaction(self, type_: JobType) -> Redaction:
-        """Return what masks the secrets of stitcherd.toml, and those that a job passes to its agent and gates."""
+        """Return what masks the secrets of stitcherd.toml, minted ones, and those that a job passes to its programs."""
         names = chain(type_.profile.env, *(gate.env for gate in type_.gates))
-        return Redaction({*self._settings.secret_values, *passed_secrets(os.environ, names)})
+        secrets = {*self._settings.secret_values, *passed_secrets(os.environ, names)}
+        return Redaction(secrets, self._minted_secrets)

@@ -1,7 +1,7 @@
 """Masks secret values in the output of agents, gates and git, before it is stored or shown; and finds them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from stitcherd.jobs.secret_forms import BREAK_CHARACTERS, BREAK_MAX, SecretForm, secret_forms
@@ -10,10 +10,24 @@ REDACTION_MASK = b"[secret]"
 
 
 class Redaction:
-    """The secret values to mask in the output of a job, as they are and in the usual encodings."""
+    """The secret values to mask in the output of a job, as they are and in the usual encodings.
 
-    def __init__(self, secrets: Iterable[bytes]) -> None:
-        forms = {form.text: form for secret in secrets for form in secret_forms(secret)}
+    `minted` returns those that came up since the start of the daemon; what it ever returned stays masked.
+    """
+
+    def __init__(self, secrets: Iterable[bytes], minted: Callable[[], frozenset[bytes]] = frozenset) -> None:
+        self._minted = minted
+        self._secrets = frozenset(secrets) | minted()
+        self._find_forms()
+
+    def _learn(self) -> None:
+        minted = self._minted()
+        if not minted <= self._secrets:
+            self._secrets |= minted
+            self._find_forms()
+
+    def _find_forms(self) -> None:
+        forms = {form.text: form for secret in self._secrets for form in secret_forms(secret)}
         self._forms = sorted(forms.values(), key=lambda form: len(form.text), reverse=True)
         self._patterns: dict[tuple[bytes, ...], re.Pattern[bytes]] = {}
         # The longest text, with a line break between any two characters: more cannot belong to one secret.
@@ -21,6 +35,7 @@ class Redaction:
 
     def mask(self, data: bytes) -> bytes:
         """Return the data with every secret masked."""
+        self._learn()
         pattern = self._pattern_for(data)
         return data if pattern is None else pattern.sub(REDACTION_MASK, data)
 
@@ -44,6 +59,7 @@ class Redaction:
 
         However output is cut into pieces, the masked pieces together equal the whole output masked.
         """
+        self._learn()
         end = len(data) - self._beginning_at_end(data)
         masked, position = [], 0
         pattern = self._pattern_for(data)
@@ -57,6 +73,7 @@ class Redaction:
 
     def occurs_in(self, pieces: Iterable[bytes]) -> bool:
         """Return whether a secret is in data that comes in pieces."""
+        self._learn()
         kept = b""
         for piece in pieces if self._forms else ():
             data = kept + piece

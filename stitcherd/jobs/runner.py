@@ -38,7 +38,7 @@ class Runner:
 
     `decide_again` returns what the rails in force decide about a queued job, None where none run jobs.
     `current_limits` returns what may run now. `report_unreachable` gets the name of an executor that could not be
-    reached, and why.
+    reached, and why. `minted_secrets` returns the tokens that are masked besides those of the settings.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Runner:
         owner: str,
         current_limits: Callable[[], ConcurrencyLimits] = concurrency_limits,
         report_unreachable: Callable[[str, str], None] = lambda _name, _why: None,
+        minted_secrets: Callable[[], frozenset[bytes]] = frozenset,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -61,7 +62,9 @@ class Runner:
         self._checkouts = checkouts
         self._owner = owner
         self._current_limits = current_limits
-        self._build = AttemptBuilder(store, settings, find_rails, executors, checkouts, current_limits).build
+        self._build = AttemptBuilder(
+            store, settings, find_rails, executors, checkouts, current_limits, minted_secrets
+        ).build
         self._report_unreachable = report_unreachable
         self._running: dict[str, asyncio.Task[object]] = {}
         self._cancelled: set[str] = set()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -130,6 +131,15 @@ def test_without_settings_the_log_names_stitcher_init(build: BuildDaemon) -> Non
     daemon.log.write_text("")
     assert daemon.spawn(("env", f"XDG_STATE_HOME={daemon.root}/file")).wait(TIMEOUT) == 1
     assert "stitcher init" not in daemon.log_tail()
+
+
+def test_a_key_of_an_app_that_cannot_be_used_is_named(build: BuildDaemon, tmp_path: Path) -> None:
+    key = tmp_path / "app.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n")
+    source = '[sources.hub]\nkind = "github"\napi = "https://api.github.com"\nsecrets = [{env = "E2E_SECRET"}]\n'
+    daemon = build(settings=f'{source}app = {{id = "Iv23", key = {{file = "{key}"}}}}\n')
+    assert daemon.start(ready=False).wait(TIMEOUT) == 2
+    assert "stitcherd.toml: sources.hub.app: the key of the App is not a private key in PEM" in daemon.log_tail()
 
 
 def test_a_second_daemon_names_the_first(build: BuildDaemon) -> None:

@@ -181,6 +181,19 @@ async def test_issues_that_were_transferred_or_deleted() -> None:
     assert gone.code == "gone"
 
 
+async def test_the_new_name_of_a_repository_is_told() -> None:
+    fake = FakeGitHub()
+    fake.renamed["octo-org/old-name"] = 7
+    fake.redirects = [301]
+    async with connected(fake, "github") as api:
+        old = api.forge.create_comment(RepositoryRef("octo-org/old-name"), ISSUE, "hello")
+        outcome = await api.perform(old)
+    assert isinstance(outcome, Done)
+    assert outcome.repository
+    assert outcome.repository.ref == REPOSITORY
+    assert [each.body for each in fake.thread().comments] == ["hello"]
+
+
 @pytest.mark.parametrize("kind", ["github", "gitea"])
 async def test_a_locked_thread_a_comment_that_is_gone_and_an_unknown_issue(kind: str) -> None:
     fake = FAKES[kind]()

@@ -74,7 +74,9 @@ async def test_a_redirect_that_leads_nowhere_or_elsewhere_is_refused(location: s
     assert len(fake.log) == 1
 
 
-@pytest.mark.parametrize("location", ["/login", "/api/v1/../../login", "/api/v1/%2e%2e/login", "/api/v10/user"])
+@pytest.mark.parametrize(
+    "location", ["/login", "/api/v1/../../login", "/api/v1/%2e%2e/login", "/api/v1/..%2flogin", "/api/v10/user"]
+)
 async def test_a_redirect_that_leaves_the_api_is_refused(location: str) -> None:
     fake = FakeGitea()
     fake.faults = [Answer(302, None, {"Location": location})]

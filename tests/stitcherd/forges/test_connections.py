@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from shared.ids import now_ms
 from stitcherd.config.load import load_settings
 from stitcherd.daemon import SUPPORTED_KINDS
-from stitcherd.forges.connections import ForgeConnections
+from stitcherd.forges.app_credentials import AppUnusable
+from stitcherd.forges.connections import MINTED_LIFE, ForgeConnections
+from stitcherd.git import GitError
+from tests.forges.fake_github import FakeGitHub
+from tests.forges.harness import Clock, serving
 
 SOURCE = (
     '[sources.{name}]\nkind = "{kind}"\nsecrets = [{{env = "SECRET"}}]\napi = "{api}"\ntoken = {{env = "{name}"}}\n'
@@ -18,15 +23,15 @@ REPOSITORIES = '[repositories."{pattern}"]\nclone = "{clone}"\nworkspace = "{wor
 
 
 @pytest.fixture
-def connect(tmp_path: Path, monkeypatch: Any) -> Callable[[str], Any]:
+def connect(tmp_path: Path, monkeypatch: Any) -> Callable[..., Any]:
     monkeypatch.setenv("SECRET", "a-webhook-secret")
     for name in ("hub", "other"):
         monkeypatch.setenv(name, f"token-of-{name}")
 
     @asynccontextmanager
-    async def connected(text: str) -> AsyncIterator[ForgeConnections]:
+    async def connected(text: str, now: Callable[[], int] = now_ms) -> AsyncIterator[ForgeConnections]:
         (tmp_path / "stitcherd.toml").write_text(text)
-        connections = ForgeConnections(load_settings(tmp_path, SUPPORTED_KINDS))
+        connections = ForgeConnections(load_settings(tmp_path, SUPPORTED_KINDS), now)
         yield connections
         await connections.close()
 
@@ -80,3 +85,46 @@ async def test_no_workspace_uses_the_token_of_another(connect: Callable[[str], A
         "other/api": None,
         "both/both": None,
     }
+
+
+async def test_an_app_gives_git_a_token_for_the_repository_that_is_masked_while_it_may_be_valid(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    fake, clock = FakeGitHub(), Clock()
+    fake.granted["contents"] = "write"
+    (tmp_path / "app.pem").write_bytes(app_key())
+    async with serving(fake):
+        text = SOURCE.format(name="hub", kind="github", api=fake.api)
+        text = text.replace('token = {env = "hub"}', 'app = {id = "Iv23", key = {file = "app.pem"}}')
+        clone = f"{fake.url}/octo-org/api.git"
+        async with connect(text + repositories("*", f"{fake.url}/{{owner}}/{{name}}.git"), clock) as connections:
+            assert connections.can_push(clone)
+            assert connections.minted_secrets() == frozenset()
+            credential = await connections.git_credential(clone)
+            assert (credential.username, credential.password) == ("x-access-token", "ghs_minted-1")
+            assert connections.minted_secrets() == {b"ghs_minted-1"}
+            clock.now += MINTED_LIFE
+            assert (await connections.git_credential(clone)).password == "ghs_minted-2"
+            assert connections.minted_secrets() == {b"ghs_minted-2"}
+            with pytest.raises(GitError, match="the App is not installed there"):
+                await connections.git_credential(f"{fake.url}/octo-org/other.git")
+    minted = [each.body for each in fake.log if each.method == "POST"]
+    assert minted == [{"repositories": ["api"], "permissions": {"contents": "write"}}] * 2
+
+
+async def test_a_key_that_cannot_be_used_names_its_source(connect: Callable[[str], Any], tmp_path: Path) -> None:
+    (tmp_path / "app.pem").write_text("-----BEGIN PRIVATE KEY-----")
+    text = source("hub", "github", "https://api.github.com")
+    with pytest.raises(AppUnusable, match=r"^sources\.hub\.app: the key of the App is not a private key in PEM"):
+        async with connect(text.replace('token = {env = "hub"}', 'app = {id = "Iv23", key = {file = "app.pem"}}')):
+            pass
+
+
+def app_key() -> bytes:
+    pytest.importorskip("jwt", reason="the extra github-app is not installed")
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048)
+    form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return bytes(key.private_bytes(serialization.Encoding.PEM, form, none))

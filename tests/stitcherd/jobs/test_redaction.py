@@ -54,6 +54,19 @@ def test_only_a_possible_secret_is_held_back() -> None:
     assert RedactedStream(Redaction(())).feed(b"hunter2") == b"hunter2"
 
 
+def test_a_token_that_is_minted_later_is_masked_from_then_on_and_after_it_is_forgotten() -> None:
+    minted = {b"minted-before"}
+    redaction = Redaction([b"configured"], lambda: frozenset(minted))
+    stream = RedactedStream(redaction)
+    assert redaction.mask(b"minted-before configured minted-later") == b"[secret] [secret] minted-later"
+    minted.add(b"minted-later")
+    assert stream.feed(b"minted-la") == b""
+    minted.clear()
+    assert stream.feed(b"ter configured") + stream.end() == b"[secret] [secret]"
+    assert redaction.occurs_in([b"x minted-", b"later"])
+    assert redaction.mask_text("minted-before") == "[secret]"
+
+
 @settings(deadline=None)
 @given(st.text(st.characters(codec=None)))
 def test_masked_text_can_always_be_encoded(text: str) -> None:
