@@ -7,7 +7,18 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType, field
 
-from shared.models import Answer, Decision, Delivery, JobEvent, RunnerJob, Status, Thread, Verdict, WireStruct
+from shared.models import (
+    AnswerState,
+    Decision,
+    Delivery,
+    Failure,
+    JobEvent,
+    RunnerJob,
+    Status,
+    Thread,
+    Verdict,
+    WireStruct,
+)
 
 
 class RailsFault(WireStruct, frozen=True):
@@ -128,6 +139,27 @@ class JobRequest(WireStruct, frozen=True, omit_defaults=True):
     agent_task_id: str | None = None
     priority: int | None = None
     idempotency_key: str | None = None
+
+
+class Answer(WireStruct, frozen=True):
+    """What is to be at a forge: a reaction, comment, status, check or change; `slot` says where in the repository.
+
+    `due_at` is when it is sent next, None unless it is pending; `tries` counts from when it became pending.
+    """
+
+    id: str
+    source: str
+    kind: str
+    repository: str
+    slot: str
+    job_id: str | None
+    delivery_id: str | None
+    state: AnswerState
+    url: str | None
+    tries: int
+    due_at: str | None
+    error: Failure | None
+    created_at: str
 
 
 class JobPage(WireStruct, frozen=True):

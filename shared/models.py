@@ -159,10 +159,7 @@ class Remedy(WireStruct, frozen=True):
 
 
 class Decision(WireStruct, frozen=True):
-    """A decision of the rails with every check in order; `micros` is the time it took, in microseconds.
-
-    `rails_revision` is the short name of the rails, `rails_digest` the SHA-256 of their text.
-    """
+    """A decision of the rails, which are named as in RunnerJob, with every check in order; it took `micros` µs."""
 
     verdict: Verdict
     reason: str
@@ -233,6 +230,15 @@ class JobChange(WireStruct, frozen=True):
     url: str | None
 
 
+class CurrentStep(WireStruct, frozen=True):
+    """The step that a job runs at present, and its time limit, if it has one."""
+
+    name: str
+    type: StepType
+    started_at: str
+    timeout_ms: int | None = None
+
+
 class RunnerJob(WireStruct, frozen=True):
     """A job; lists omit all fields from `prompt` on.
 
@@ -240,7 +246,8 @@ class RunnerJob(WireStruct, frozen=True):
     `held` is why a QUEUED job was not started when it was due: a limit, or a pause. `waiting` is the approval that a
     PENDING job needs; responses to commands omit it. `answers` are those about the job, in the order of their creation.
     `start` is None until a checkout was started. A job that is to start from the head of a change has in `target` the
-    branch that the change is for, and in `head_sha` the head that its delivery named, if it did.
+    branch that the change is for, and in `head_sha` the head that its delivery named, if it did. `current_step` is what
+    a RUNNING job is at; `last_line` is what that said last or, of an ended job, what came of it.
     """
 
     id: str
@@ -275,6 +282,8 @@ class RunnerJob(WireStruct, frozen=True):
     target: str | None = None
     head_sha: str | None = None
     start: Start | None = None
+    current_step: CurrentStep | None = None
+    last_line: str | None = None
     prompt: str | UnsetType = UNSET
     result: Result | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
@@ -283,27 +292,6 @@ class RunnerJob(WireStruct, frozen=True):
     decision: Decision | UnsetType | None = UNSET
     change: JobChange | UnsetType | None = UNSET
     answers: tuple[JobAnswer, ...] | UnsetType = UNSET
-
-
-class Answer(WireStruct, frozen=True):
-    """What is to be at a forge: a reaction, comment, status, check or change; `slot` says where in the repository.
-
-    `due_at` is when it is sent next, None unless it is pending; `tries` counts from when it became pending.
-    """
-
-    id: str
-    source: str
-    kind: str
-    repository: str
-    slot: str
-    job_id: str | None
-    delivery_id: str | None
-    state: AnswerState
-    url: str | None
-    tries: int
-    due_at: str | None
-    error: Failure | None
-    created_at: str
 
 
 class Delivery(WireStruct, frozen=True):

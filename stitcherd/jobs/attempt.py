@@ -235,7 +235,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
     ) -> None:
         """Let the executor work in a step of its own; raises AttemptFailed where it fails."""
         name = self.type.profile.executor
-        async with await self.recorder.open(Phase.EXECUTION, StepType.AI_ACTION, name, number) as step:
+        async with await self.recorder.open(
+            Phase.EXECUTION, StepType.AI_ACTION, name, number, self.type.profile.timeout
+        ) as step:
             result = await execute(step)
             if result.usage is not None:
                 await step.add_usage(result.usage)

@@ -42,7 +42,8 @@ class GateRunner(Struct, frozen=True, kw_only=True):
         failures: list[tuple[str, str]] = []
         approvals: dict[str, None] = {}
         for gate in self.type.gates:
-            async with await self.recorder.open(Phase.VALIDATION, StepType.GATE, gate.name, number) as step:
+            time_limit = None if gate.run is None else gate.timeout * (1 + gate.retries)
+            async with await self.recorder.open(Phase.VALIDATION, StepType.GATE, gate.name, number, time_limit) as step:
                 if gate_checkout and gate.run is not None:
                     await gate_checkout.renew()
                     await self.checkout.restore_from_base(directory, gate.from_base)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from shared.ids import now_ms
 from shared.models import Phase, Result, Start, StepStatus, StepType, Usage
+from shared.output import activity_line, last_line
 from stitcherd.budget import Budget
 from stitcherd.jobs.logs import StepLog, diff_path, log_path, write_diff
 from stitcherd.jobs.redaction import RedactedStream, Redaction
@@ -69,10 +70,25 @@ class StepRecorder:
         """
         return await self._store.write(publications.begin_publication, self._fence, result, now_ms(), rails_digest)
 
-    async def open(self, phase: Phase, type_: StepType, name: str, number: int | None = None) -> "RunningStep":
-        """Begin a step; `number` is the try it belongs to. Raises Superseded."""
+    async def open(
+        self,
+        phase: Phase,
+        type_: StepType,
+        name: str,
+        number: int | None = None,
+        time_limit: float | None = None,
+    ) -> "RunningStep":
+        """Begin a step; `number` is the try it belongs to, `time_limit` is in seconds. Raises Superseded."""
+        timeout_ms = None if time_limit is None else round(1000 * time_limit)
         place = await self._store.write(
-            steps.open_step, self._fence, now_ms(), phase=phase, type_=type_, name=name, number=number
+            steps.open_step,
+            self._fence,
+            now_ms(),
+            phase=phase,
+            type_=type_,
+            name=name,
+            number=number,
+            timeout_ms=timeout_ms,
         )
         log = StepLog(log_path(self._state, self._fence.job_id, self._fence.attempt, place.ordinal), self._log_max)
         return RunningStep(self._store, self._fence, place, log, self.redaction)
@@ -124,7 +140,12 @@ class RunningStep:
     async def record_event(self, type_: str, payload: dict[str, Any]) -> None:
         """Store an event of the step, redacted; raises Superseded."""
         masked = self._redaction.mask_payload(payload)
-        await self._store.write(steps.record_event, self._fence, type_, now_ms(), self.place.id, masked)
+        line = self._mask_line(activity_line(type_, masked))
+        await self._store.write(steps.record_event, self._fence, type_, now_ms(), self.place.id, masked, line)
+
+    def _mask_line(self, line: str | None) -> str | None:
+        """Mask a line again: a secret may have been interrupted by what was removed from it."""
+        return self._redaction.mask_text(line) if line else None
 
     async def save_reference(self, reference: dict[str, str]) -> None:
         """Save what the executor needs to find the run of this step's try again; raises Superseded."""
@@ -163,6 +184,7 @@ class RunningStep:
             exit_code=self._exit_code,
             output=self.tail(steps.STEP_OUTPUT_MAX),
             output_bytes=self._log.size,
+            last_line=self._mask_line(last_line(self.tail(steps.STEP_OUTPUT_MAX))),
             reason=self._redaction.mask_text(self._reason) if self._reason else None,
         )
 
@@ -197,7 +219,10 @@ class RunningStep:
         payload = {"offset": self._log.size - behind - len(output), "length": len(output), "text": text}
         # The output is in the log in any case, and the next write of the attempt raises Superseded again.
         with contextlib.suppress(steps.Superseded, StorageUnavailable):
-            await self._store.write(steps.record_event, self._fence, "step.output", now_ms(), self.place.id, payload)
+            line = self._mask_line(last_line(text))
+            await self._store.write(
+                steps.record_event, self._fence, "step.output", now_ms(), self.place.id, payload, line
+            )
 
 
 def _redacted(diff: Path | bytes, redaction: Redaction) -> Iterator[bytes]:

@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 import aiosqlite
 from msgspec import Struct, structs
 
-from shared.api import AnswerPage
+from shared.api import Answer, AnswerPage
 from shared.ids import new_id
-from shared.models import Answer, AnswerState, JobAnswer, JobChange
+from shared.models import AnswerState, JobAnswer, JobChange
 from stitcherd.store import rows
 from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optional, where_clause
 

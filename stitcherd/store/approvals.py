@@ -15,7 +15,7 @@ from shared.ids import format_timestamp, short_id, short_sha
 from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread
 from stitcherd.errors import Refusal
 from stitcherd.policy import ApprovalRequest, GrantedApproval
-from stitcherd.store import rows, transitions
+from stitcherd.store import lifecycle, rows, transitions
 from stitcherd.store.decisions import add_decision
 from stitcherd.store.queries import fetch_all
 
@@ -154,11 +154,11 @@ async def find_waiting(db: aiosqlite.Connection, job_id: str) -> tuple[RunnerJob
     """Return a job and what it waits for; raise Refusal unless it waits."""
     found = await fetch_all(db, "SELECT * FROM jobs WHERE id = ?", [job_id])
     if not found:
-        raise transitions.no_such_job(job_id)
+        raise lifecycle.no_such_job(job_id)
     job = found[0]
     requests = await fetch_all(db, "SELECT request FROM approvals WHERE job = ?", [job["key"]])
     if job["status"] != Status.PENDING or not requests:
-        raise transitions.not_waiting(job)
+        raise lifecycle.not_waiting(job)
     return rows.job(job), _decode(requests[0]["request"])
 
 
@@ -224,7 +224,7 @@ def _current_request(db: sqlite3.Connection, job_id: str, expected: ApprovalRequ
     job = transitions.find_job_row(db, job_id)
     found = db.execute("SELECT request FROM approvals WHERE job = ?", (job["key"],)).fetchone()
     if job["status"] != Status.PENDING or found is None:
-        raise transitions.not_waiting(job)
+        raise lifecycle.not_waiting(job)
     request = _decode(found["request"])
     if expected is not None and request != expected:
         detail = f"what job {short_id(job_id)} waits for has changed"

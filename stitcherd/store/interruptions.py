@@ -79,7 +79,8 @@ def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int 
         return None
     end_open_steps(db, job, now, "interrupted")
     db.execute(
-        "UPDATE jobs SET owner = ?, last_event = 'job.recovered', version = version + 1 WHERE key = ?",
+        "UPDATE jobs SET owner = ?, last_event = 'job.recovered', current_step = NULL, last_line = NULL,"
+        " version = version + 1 WHERE key = ?",
         (owner, job["key"]),
     )
     payload = {"attempt": job["attempt"], "try": resumable.number}

@@ -5,8 +5,9 @@ import sqlite3
 import aiosqlite
 from msgspec import Struct
 
+from shared.api import Answer
 from shared.ids import format_timestamp, short_id
-from shared.models import Answer, AnswerState, Failure
+from shared.models import AnswerState, Failure
 from stitcherd.errors import Refusal
 from stitcherd.store import rows
 from stitcherd.store.answers import EDIT_INTERVAL, error_code

@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 
+from shared.api import Answer
 from shared.ids import branch_name, format_timestamp, revision_name
 from shared.models import (
-    Answer,
     AnswerState,
+    CurrentStep,
     Decision,
     Delivery,
     Failure,
@@ -97,6 +98,8 @@ def job(found: sqlite3.Row) -> RunnerJob:
         target=row["target"],
         head_sha=row["head_sha"],
         start=Start(row["start_ref"], row["start_sha"], row["gate_base"]) if row["start_ref"] else None,
+        current_step=msgspec.json.decode(row["current_step"], type=CurrentStep) if row["current_step"] else None,
+        last_line=row["last_line"],
     )
 
 

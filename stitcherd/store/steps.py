@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from shared.ids import new_id
-from shared.models import Phase, Start, StepStatus, StepType, Usage
+from shared.ids import format_timestamp, new_id
+from shared.models import CurrentStep, Failure, Phase, Start, StepStatus, StepType, Usage
 from stitcherd.store import limits, rows
 from stitcherd.store.events import add_event
 
@@ -93,6 +93,7 @@ def open_step(
     type_: StepType,
     name: str,
     number: int | None,
+    timeout_ms: int | None = None,
 ) -> StepPlace:
     """Add a running step after those of the attempt; `number` is the try that it belongs to. Raises Superseded."""
     check_fence(db, fence)
@@ -103,7 +104,8 @@ def open_step(
         (place.id, fence.key, fence.attempt, number, place.ordinal, phase, type_, name, now),
     )
     payload = {"name": name, "try": number, "phase": phase}
-    _add_job_event(db, fence, "step.started", now, place.id, payload)
+    current = rows.encode(CurrentStep(name, type_, format_timestamp(now), timeout_ms))
+    _add_job_event(db, fence, "step.started", now, place.id, payload, current_step=current, last_line=None)
     if place.gate:
         _add_job_event(db, fence, "gate.started", now, place.id, payload)
     return place
@@ -119,18 +121,19 @@ def close_step(
     exit_code: int | None,
     output: str,
     output_bytes: int,
+    last_line: str | None = None,
     reason: str | None = None,
 ) -> None:
     """End a running step; one that has ended already is left unchanged."""
     changed = db.execute(
-        "UPDATE steps SET status = ?, exit_code = ?, output = ?, output_bytes = ?, completed_at = ?"
+        "UPDATE steps SET status = ?, exit_code = ?, output = ?, output_bytes = ?, last_line = ?, completed_at = ?"
         " WHERE id = ? AND status = 'RUNNING'",
-        (status, exit_code, output, output_bytes, now, place.id),
+        (status, exit_code, output, output_bytes, last_line, now, place.id),
     ).rowcount
     if not changed:
         return
     payload = {"name": place.name, "exitCode": exit_code, "reason": reason}
-    _add_job_event(db, fence, f"step.{status.lower()}", now, place.id, payload)
+    _add_job_event(db, fence, f"step.{status.lower()}", now, place.id, payload, current_step=None, last_line=last_line)
     if place.gate and status is not StepStatus.SKIPPED:
         _add_job_event(
             db,
@@ -164,11 +167,29 @@ def end_open_steps(
 
 
 def record_event(
-    db: sqlite3.Connection, fence: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]
+    db: sqlite3.Connection,
+    fence: Fence,
+    type_: str,
+    now: int,
+    step: str | None,
+    payload: dict[str, Any],
+    last_line: str | None = None,
 ) -> None:
-    """Record an event of the attempt; raise Superseded if the attempt is over."""
+    """Record an event of the attempt and, where given, what the job says last; raise Superseded if it is over."""
     check_fence(db, fence)
-    _add_job_event(db, fence, type_, now, step, payload)
+    _add_job_event(db, fence, type_, now, step, payload, **({"last_line": last_line} if last_line else {}))
+
+
+def failed_gate_line(db: sqlite3.Connection, job: sqlite3.Row, failure: Failure) -> str | None:
+    """Return the name and the last line of the first gate with one that a failure names; None where there is none."""
+    if failure.code != "gates_failed":
+        return None
+    found = db.execute(
+        "SELECT name, last_line FROM steps WHERE job = ? AND attempt = ? AND type = 'GATE' AND status = 'FAILED'"
+        " AND last_line IS NOT NULL AND instr(?, name) ORDER BY try DESC, ordinal LIMIT 1",
+        (job["key"], job["attempt"], failure.detail),
+    ).fetchone()
+    return f"{found['name']}: {found['last_line']}" if found else None
 
 
 def add_usage(
@@ -210,9 +231,20 @@ def _next_ordinal(db: sqlite3.Connection, fence: Fence) -> int:
 
 
 def _add_job_event(
-    db: sqlite3.Connection, fence: Fence, type_: str, now: int, step: str | None, payload: dict[str, Any]
+    db: sqlite3.Connection,
+    fence: Fence,
+    type_: str,
+    now: int,
+    step: str | None,
+    payload: dict[str, Any],
+    **changes: str | None,
 ) -> None:
-    db.execute("UPDATE jobs SET last_event = ?, version = version + 1 WHERE key = ?", (type_, fence.key))
+    """Record an event with what it changes of the job."""
+    names = "".join(f", {name} = ?" for name in changes)
+    db.execute(
+        f"UPDATE jobs SET last_event = ?{names}, version = version + 1 WHERE key = ?",
+        (type_, *changes.values(), fence.key),
+    )
     add_event(
         db,
         type_,

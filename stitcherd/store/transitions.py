@@ -11,7 +11,7 @@ from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.store import lifecycle, rows
 from stitcherd.store.events import add_event
-from stitcherd.store.steps import Fence, end_open_steps
+from stitcherd.store.steps import Fence, end_open_steps, failed_gate_line
 
 DAEMON_ACTOR = "stitcherd"
 CANCELLABLE = (Status.PENDING, Status.QUEUED)
@@ -36,7 +36,8 @@ def advance(
     """
     for before in came_from:
         lifecycle.check_transition(before, to)
-    assignments = {"status": to, "last_event": events[-1][0], **(changes or {})}
+    told = {"last_event": events[-1][0], "current_step": None, "last_line": None}
+    assignments = {"status": to, **told, **(changes or {})}
     guards = ["id = ?", f"status IN ({', '.join('?' * len(came_from))})"]
     values: list[Any] = [job_id, *came_from]
     if fence is not None:
@@ -99,10 +100,13 @@ def conclude(
         return end_cancelled(db, job_id, now, fence)
     if not is_running(before, fence):
         return None
-    failed = isinstance(outcome, Failure)
+    changes: dict[str, Any] = {"owner": None, "completed_at": now, "error": None}
     if isinstance(outcome, Failure):
         end_open_steps(db, before, now, outcome.code)
-    to = Status.FAILED if failed else Status.COMPLETED
+        changes |= {"error": rows.encode(outcome), "last_line": failed_gate_line(db, before, outcome)}
+    else:
+        changes["last_line"] = outcome.summary.partition("\n")[0] or None
+    to = Status.FAILED if isinstance(outcome, Failure) else Status.COMPLETED
     row = advance(
         db,
         job_id,
@@ -112,11 +116,11 @@ def conclude(
         actor=DAEMON_ACTOR,
         now=now,
         fence=fence,
-        changes={"owner": None, "completed_at": now, "error": rows.encode(outcome) if failed else None},
+        changes=changes,
     )
     if row is None:
         return None
-    if not failed:
+    if isinstance(outcome, Result):
         db.execute("UPDATE job_texts SET result = ? WHERE job = ?", (rows.encode(outcome), row["key"]))
     return to
 
@@ -127,16 +131,17 @@ def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[in
     if not is_running(before, fence):
         return None
     end_open_steps(db, before, now, "cancelled")
+    actor = before["cancelled_by"] or DAEMON_ACTOR
     row = advance(
         db,
         job_id,
         came_from=(Status.RUNNING,),
         to=Status.CANCELLED,
         events=(("job.cancelled", {"reason": before["cancel_reason"]}),),
-        actor=before["cancelled_by"] or DAEMON_ACTOR,
+        actor=actor,
         now=now,
         fence=fence,
-        changes={"owner": None, "completed_at": now},
+        changes={"owner": None, **lifecycle.cancellation(actor, before["cancel_reason"], now)},
     )
     return None if row is None else Status.CANCELLED
 
@@ -147,7 +152,6 @@ def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, 
     Only the first request counts: a later one changes neither actor nor reason. Raises Refusal for a job that has
     ended, or whose commit is being published: the push may have arrived before it could be stopped.
     """
-    request = {"cancel_requested": 1, "cancelled_by": actor, "cancel_reason": reason}
     row = advance(
         db,
         job_id,
@@ -156,7 +160,7 @@ def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, 
         events=(("job.cancelled", {"reason": reason}),),
         actor=actor,
         now=now,
-        changes={**request, "completed_at": now},
+        changes={"cancel_requested": 1, **lifecycle.cancellation(actor, reason, now)},
     )
     if row is None:
         db.execute(
@@ -183,7 +187,7 @@ def queue_approved(db: sqlite3.Connection, job_id: str, actor: str, reason: str 
 
 def deny(db: sqlite3.Connection, job_id: str, actor: str, reason: str, now: int) -> RunnerJob:
     """Cancel a job that waits for an approval, attributed to the actor who denied it; raise Refusal unless it waits."""
-    changes = {"cancelled_by": actor, "cancel_reason": reason, "completed_at": now}
+    changes = lifecycle.cancellation(actor, reason, now)
     return _end_waiting(db, job_id, Status.CANCELLED, (("job.denied", {"reason": reason}),), actor, now, changes)
 
 
@@ -220,30 +224,19 @@ def update_waiting(
         [*changes.values(), job_id],
     ).fetchone()
     if row is None:
-        raise not_waiting(find_job_row(db, job_id))
+        raise lifecycle.not_waiting(find_job_row(db, job_id))
     if payload is not None:
         about = {"job": row["key"], "workspace": row["workspace"]}
         add_event(db, "job.waiting", actor=DAEMON_ACTOR, now=now, payload=payload, **about)
     return row
 
 
-def not_waiting(job: sqlite3.Row) -> Refusal:
-    """Return the refusal to approve or deny a job that does not wait for an approval."""
-    hint = "only PENDING jobs wait for an approval"
-    return Refusal("not_waiting", f"job {short_id(job['id'])} is {job['status']}", hint)
-
-
 def find_job_row(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
     """Return the row of a job by its whole id; raise Refusal if there is none."""
     row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
     if row is None:
-        raise no_such_job(job_id)
+        raise lifecycle.no_such_job(job_id)
     return row
-
-
-def no_such_job(job_id: str) -> Refusal:
-    """Return the refusal for an id that no job has."""
-    return Refusal("not_found", f"there is no job {job_id}")
 
 
 def is_running(job: sqlite3.Row, fence: tuple[int, str] | None = None) -> bool:
@@ -316,5 +309,5 @@ def _end_waiting(
     waiting = (Status.PENDING,)
     row = advance(db, job_id, came_from=waiting, to=to, events=events, actor=actor, now=now, changes=changes)
     if row is None:
-        raise not_waiting(find_job_row(db, job_id))
+        raise lifecycle.not_waiting(find_job_row(db, job_id))
     return rows.job(row)

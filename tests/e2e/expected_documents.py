@@ -89,6 +89,8 @@ LISTED = {
     "cancelRequested": False,
     "version": int,
     "lastEvent": "job.completed",
+    "currentStep": None,
+    "lastLine": "+1 -0 in 1 file",
 }
 LONG = {"prompt", "result", "metadata", "steps", "events", "decision"}
 RESULT = {"commit": SHA1, "files": 1, "additions": 1, "deletions": 0, "summary": str}

@@ -57,6 +57,8 @@ def job(**more: Any) -> Document:
         "cancelRequested": False,
         "version": 9,
         "lastEvent": "job.completed",
+        "currentStep": None,
+        "lastLine": None,
         **more,
     }
 

@@ -14,9 +14,8 @@ from tui.client.http import DaemonClient
 from tui.client.replies import Reply
 from tui.screens.dialogs import ConfirmDialog, InputDialog, ReportDialog
 from tui.screens.session import DAEMON_ERRORS, Session
-from tui.text.jobs import counted, job_state, location, status_style
+from tui.text.jobs import approval_wait, counted, job_state, location, status_style
 from tui.text.plain import plain
-from tui.widgets.job_row import approval_wait
 from tui.widgets.paint import StyledLine
 
 LISTED_JOBS = 8  # jobs that a question lists one by one

@@ -4,14 +4,13 @@ from typing import Any
 
 from shared import ids
 from shared.models import JobEvent
+from shared.output import activity_line
 from tui.text.jobs import DASH
 from tui.text.plain import plain
 from tui.text.times import time_of_day
 
 _COLOURS = {"failed": "red", "denied": "red", "tool_denied": "red", "rejected": "red", "cancelled": "yellow",
             "waiting": "yellow", "completed": "green", "passed": "green", "approved": "green"}  # fmt: skip
-
-_DESCRIPTIVE_KEYS = ("text", "message", "detail", "tool", "name", "reason", "trigger")
 
 
 def activity(event: JobEvent) -> str:
@@ -23,9 +22,7 @@ def activity(event: JobEvent) -> str:
         return plain(f"{_subject(event)}{number}")
     if family == "gate" and what == "failed":
         return plain(f"gate {_subject(event)} failed")
-    if event.type in {"step.progress", "ai.tool_called", "ai.tool_denied"}:
-        return plain(_description(payload))
-    return ""
+    return plain(activity_line(event.type, payload) or "")
 
 
 def event_colour(event: JobEvent) -> str:
@@ -60,8 +57,3 @@ def _value(value: Any) -> str:
 def _subject(event: JobEvent) -> str:
     name = str(event.payload.get("name", ""))
     return f"gate {name}" if event.payload.get("phase") == "VALIDATION" and event.type == "step.started" else name
-
-
-def _description(payload: dict[str, Any]) -> str:
-    text = next((str(payload[key]) for key in _DESCRIPTIVE_KEYS if payload.get(key)), "")
-    return " ".join(text.split())

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from shared.api import JobRequest
 from shared.ids import short_sha
-from shared.models import Result, RunnerJob, Status, StepStatus, Thread
+from shared.models import Result, RunnerJob, Status, StepStatus, StepType, Thread
 from tui.text.plain import plain
-from tui.text.times import duration, milliseconds
+from tui.text.times import duration, milliseconds, span, time_left
 
 DASH = "\N{EN DASH}"
 
@@ -77,6 +77,35 @@ def elapsed(job: RunnerJob, now: int) -> str:
 def cost(job: RunnerJob) -> str:
     """Return the cost of a job, like `$0.21`, or a dash if unknown."""
     return f"${job.usage.cost_usd:.2f}" if job.usage.cost_usd else DASH
+
+
+def latest(job: RunnerJob, now: int, activity: str = "") -> str:
+    """Return what is to be known of a job beside its state: what it does or waits for, or what came of it.
+
+    `now` is in milliseconds; `activity` is what events told since the job was read.
+    """
+    if job.status is Status.PENDING:
+        return approval_wait(job, now)
+    if job.status is Status.QUEUED:
+        return plain(job.held or "waits for a worker")
+    if job.status is not Status.RUNNING:
+        return plain(job.last_line or (job.error.detail if job.error else ""))
+    step = job.current_step
+    gate = "gate " if step and step.type is StepType.GATE else ""
+    text = plain(activity or job.last_line or (f"{gate}{step.name}" if step else "starts"))
+    if step is None or step.timeout_ms is None:
+        return text
+    return f"{span(now - milliseconds(step.started_at))} of {span(step.timeout_ms)} · {text}"
+
+
+def approval_wait(job: RunnerJob, now: int) -> str:
+    """Return how long a job can still be approved, which guards ask for it, and who may approve."""
+    if job.waiting is None:
+        return "needs an approval"
+    guards = ", ".join(job.waiting.guards)
+    return plain(
+        f"{time_left(milliseconds(job.waiting.expires_at) - now)} · {guards}, by {', '.join(job.waiting.by) or 'you'}"
+    )
 
 
 def changes(result: Result) -> str:

@@ -10,9 +10,9 @@ def milliseconds(stamp: str) -> int:
     return round(datetime.fromisoformat(stamp).timestamp() * 1000)
 
 
-def duration(span: int) -> str:
+def duration(length: int) -> str:
     """Return milliseconds as `0.4s`, `6m02s`, `3h05m` or `2d04h`; negative ones count as 0."""
-    seconds = max(span, 0) / 1000
+    seconds = max(length, 0) / 1000
     if seconds < 59.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
@@ -23,18 +23,23 @@ def duration(span: int) -> str:
     return f"{whole // _DAY}d{whole % _DAY // 3600:02}h"
 
 
-def age(span: int) -> str:
-    """Return milliseconds as `12s ago`, `14m ago`, `3h ago` or `2d ago`."""
-    seconds = max(span, 0) // 1000
+def span(length: int) -> str:
+    """Return milliseconds in whole units, as `12s`, `14m`, `3h` or `2d`; negative ones count as 0."""
+    seconds = max(length, 0) // 1000
     for size, unit in ((_DAY, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
-            return f"{seconds // size}{unit} ago"
-    return f"{seconds}s ago"
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
-def time_left(span: int) -> str:
+def age(length: int) -> str:
+    """Return milliseconds as `12s ago`, `14m ago`, `3h ago` or `2d ago`."""
+    return f"{span(length)} ago"
+
+
+def time_left(length: int) -> str:
     """Return milliseconds as `23h left`, `40s left` or `no time left`."""
-    return age(span).replace("ago", "left") if span > 0 else "no time left"
+    return f"{span(length)} left" if length > 0 else "no time left"
 
 
 def time_of_day(stamp: str) -> str:

@@ -64,7 +64,7 @@ class Board:
         """Mark as stale what events changed; an event of an unknown type counts as a change of its job."""
         for event in events:
             job_id = event.job_id
-            if job_id is None or event.type == "step.output":  # changes nothing that a row shows
+            if job_id is None:
                 continue
             if event.type.startswith("gate."):
                 self.gates.add(str(event.payload.get("name", "")))
@@ -73,7 +73,7 @@ class Board:
                 self._activity[job_id] = text
                 if len(self._activity) > CACHED_ACTIVITIES:
                     self._activity.pop(next(iter(self._activity)))
-            if job_id in self._jobs:
+            if job_id in self._jobs and event.type != "step.output":  # of which the activity is all that a row shows
                 self._stale.add(job_id)
             if event.type == "job.created" or (self.query and event.type.startswith("job.")):
                 self._head_stale = True
@@ -112,6 +112,7 @@ class Board:
         if ends:
             self.more = page.next is not None
         for job in page.items[:added]:
+            self._activity.pop(job.id, None)
             self._jobs.pop(job.id, None)
             self._jobs[job.id] = job
         self._stale.difference_update(items)

@@ -7,9 +7,9 @@ from rich.cells import cell_len
 
 from shared import ids
 from shared.models import OPEN_STATUSES, RunnerJob, Status
-from tui.text.jobs import DASH, cost, elapsed, job_state, location, start_text
+from tui.text.jobs import DASH, approval_wait, cost, elapsed, job_state, latest, location, start_text
 from tui.text.plain import plain
-from tui.text.times import age, duration, milliseconds, time_left
+from tui.text.times import duration, milliseconds, span
 from tui.widgets.bar import BarSegment
 from tui.widgets.paint import StyledLine, crop
 
@@ -98,7 +98,7 @@ def _cell(column: JobColumn, job: RunnerJob, activity: str, now: int) -> tuple[s
         case "THREAD":
             return _crop_left(location(job.repository, job.thread), column.cells), ""
         case "LAST":
-            return job_activity(job, activity, now), "red" if job.status is Status.FAILED else "dim"
+            return latest(job, now, activity), "red" if job.status is Status.FAILED else "dim"
         case "TRY":
             return f"{job.tries.used}/{job.tries.max}", quiet
         case "TIME":
@@ -108,32 +108,7 @@ def _cell(column: JobColumn, job: RunnerJob, activity: str, now: int) -> tuple[s
         case "COST":
             return cost(job), quiet
         case _:
-            return age(now - milliseconds(job.created_at)).removesuffix(" ago"), quiet
-
-
-def job_activity(job: RunnerJob, activity: str, now: int) -> str:
-    """Return the most relevant fact about a job beside its state, at `now` in milliseconds."""
-    if job.error:
-        return plain(job.error.detail)
-    if job.status is Status.PENDING:
-        return approval_wait(job, now)
-    if job.status is Status.QUEUED and job.held:
-        return plain(job.held)
-    if job.status is Status.RUNNING:
-        return activity or plain(job.last_event)
-    if job.thread and job.thread.title:
-        return plain(job.thread.title)
-    return ""
-
-
-def approval_wait(job: RunnerJob, now: int) -> str:
-    """Return how long a job can still be approved, which guards ask for it, and who may approve."""
-    if job.waiting is None:
-        return "needs an approval"
-    guards = ", ".join(job.waiting.guards)
-    return plain(
-        f"{time_left(milliseconds(job.waiting.expires_at) - now)} · {guards}, by {', '.join(job.waiting.by) or 'you'}"
-    )
+            return span(now - milliseconds(job.created_at)), quiet
 
 
 def tokens(job: RunnerJob) -> str:

@@ -103,7 +103,9 @@ CREATE TABLE jobs (
   idempotency_key  TEXT,
   request_sha256   TEXT,
   held             TEXT,                    -- why a queued job was not started when it was next in the queue
-  held_until       INTEGER                  -- it is not started before that time
+  held_until       INTEGER,                 -- it is not started before that time
+  current_step     TEXT,                    -- the step of a running job: its name, type, start and time limit
+  last_line        TEXT                     -- what that step said last or, of an ended job, what came of it
 ) STRICT;
 CREATE INDEX jobs_tail ON jobs (tail);
 -- Lists are read by workspace, newest first. An index keeps that order only behind columns compared for equality, so a
@@ -231,6 +233,7 @@ CREATE TABLE steps (
   exit_code     INTEGER,
   output        TEXT NOT NULL DEFAULT '',
   output_bytes  INTEGER NOT NULL DEFAULT 0,
+  last_line     TEXT,                       -- of its output, that says something
   tokens_input  INTEGER,
   tokens_output INTEGER,
   started_at    INTEGER,

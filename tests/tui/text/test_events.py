@@ -20,7 +20,8 @@ def event(type_: str, **payload: Any) -> JobEvent:
         ("step.started", {"name": "agent", "try": 2}, "agent (try 2)"),
         ("step.started", {"name": "tests", "phase": "VALIDATION"}, "gate tests"),
         ("gate.failed", {"name": "tests"}, "gate tests failed"),
-        ("ai.tool_called", {"tool": "exec\x1b"}, "exec\\x1b"),
+        ("ai.tool_called", {"tool": "exec\x1b"}, "exec"),
+        ("step.output", {"text": "one\ntwo\n"}, "two"),
         ("job.started", {}, ""),
     ],
 )

@@ -6,7 +6,18 @@ import pytest
 from shared.filters import parse_filter
 from shared.models import RunnerJob, Start, Status, StepStatus
 from tests.tui import documents
-from tui.text.jobs import DASH, STEP_STYLES, cost, counted, elapsed, job_state, location, start_text, status_style
+from tui.text.jobs import (
+    DASH,
+    STEP_STYLES,
+    cost,
+    counted,
+    elapsed,
+    job_state,
+    latest,
+    location,
+    start_text,
+    status_style,
+)
 from tui.text.times import milliseconds
 
 NOW = milliseconds("2026-11-22T14:05:00.000Z")
@@ -42,6 +53,32 @@ def test_the_word_of_a_state_can_be_filtered_by(status: Status, *, cancelling: b
 )
 def test_elapsed_time(more: dict[str, object], shown: str) -> None:
     assert elapsed(job(**more), NOW) == shown
+
+
+AGENT = {"name": "agent", "type": "AI_ACTION", "startedAt": "2026-11-22T13:57:40.000Z", "timeoutMs": 2_400_000}
+GATE = {"name": "tests", "type": "GATE", "startedAt": "2026-11-22T14:04:48.000Z", "timeoutMs": None}
+ERROR = {"code": "gates_failed", "detail": "gate tests failed in try 3 of 3\x1b", "hint": None}
+
+
+@pytest.mark.parametrize(
+    ("more", "activity", "shown"),
+    [
+        ({"lastLine": "+34 -6 in 3 files"}, "", "+34 -6 in 3 files"),
+        ({"status": "FAILED", "error": ERROR}, "", "gate tests failed in try 3 of 3\\x1b"),
+        ({"status": "FAILED", "error": ERROR, "lastLine": "tests: 2 failed"}, "gate tests", "tests: 2 failed"),
+        ({"status": "CANCELLED", "lastLine": "by uid:0: too slow"}, "", "by uid:0: too slow"),
+        ({"status": "QUEUED", "held": "the limit is reached"}, "", "the limit is reached"),
+        ({"status": "QUEUED"}, "", "waits for a worker"),
+        ({"status": "PENDING"}, "", "needs an approval"),
+        ({"status": "RUNNING"}, "", "starts"),
+        ({"status": "RUNNING", "currentStep": AGENT}, "", "7m of 40m · agent"),
+        ({"status": "RUNNING", "currentStep": AGENT, "lastLine": "read x\x1b"}, "", "7m of 40m · read x\\x1b"),
+        ({"status": "RUNNING", "currentStep": AGENT, "lastLine": "read x"}, "wrote y", "7m of 40m · wrote y"),
+        ({"status": "RUNNING", "currentStep": GATE}, "", "gate tests"),
+    ],
+)
+def test_the_latest_of_a_job(more: dict[str, object], activity: str, shown: str) -> None:
+    assert latest(job(**more), NOW, activity) == shown
 
 
 def test_short_forms() -> None:

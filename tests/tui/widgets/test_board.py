@@ -126,8 +126,19 @@ def test_the_latest_activity_of_a_job() -> None:
     board.apply([_event("step.started", "j", name="tests", phase="VALIDATION", **{"try": 2})])
     assert board.activity("j") == "gate tests (try 2)"
     board.apply([_event("ai.tool_called", "j", tool="exec \x1b[2J")])
-    assert board.activity("j") == "exec \\x1b[2J"
+    assert board.activity("j") == "exec"
     assert board.activity("k") == ""
+
+
+def test_output_is_the_activity_until_the_job_is_loaded_again() -> None:
+    board = Board()
+    _settle(board, ["j"], ["j"], (0, 30))
+    board.apply([_event("step.output", "j", text="collected 12 items\n")])
+    assert board.next_request(0, 30) is None
+    assert board.activity("j") == "collected 12 items"
+    board.apply([_event("step.completed", "j")])
+    _settle(board, ["j"], ["j"], (0, 30))
+    assert board.activity("j") == ""
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,7 +12,6 @@ from tui.text.times import milliseconds
 from tui.widgets.job_row import (
     COLUMNS,
     IDLE_COLUMNS,
-    job_activity,
     job_facts,
     job_heading,
     job_line,
@@ -43,20 +42,6 @@ def test_columns_of_low_rank_are_hidden_first() -> None:
     assert [set(few) <= set(more) for few, more in pairwise(shown)] == [True, True]
     assert {"ID", "STATE", "THREAD"} <= set(shown[0])
     assert shown[2] == [column.name for column in COLUMNS]
-
-
-@pytest.mark.parametrize(
-    ("more", "shown"),
-    [
-        ({"status": "FAILED", "error": {"code": "x", "detail": "no\x1b", "hint": None}}, "no\\x1b"),
-        ({"status": "QUEUED", "held": "the limit is reached"}, "the limit is reached"),
-        ({"status": "RUNNING"}, "gate tests"),
-        ({"status": "PENDING"}, "needs an approval"),
-        ({}, "Pagination drops the last row"),
-    ],
-)
-def test_the_most_relevant_fact_is_shown(more: dict[str, object], shown: str) -> None:
-    assert job_activity(job(**more), "gate tests", NOW) == shown
 
 
 @pytest.mark.parametrize(("number", "shown"), [(0, "–"), (812, "812"), (20_115, "20.1k"), (1_300_000, "1.3M")])  # noqa: RUF001

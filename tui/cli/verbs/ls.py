@@ -13,7 +13,7 @@ from tui.client import api
 from tui.client.http import ApiError, DaemonClient
 from tui.client.stream import follow_events
 from tui.client.views import ViewError
-from tui.text.jobs import DASH, cost, elapsed, job_state, location
+from tui.text.jobs import DASH, cost, elapsed, job_state, latest, location
 from tui.text.plain import plain
 from tui.text.table import align_columns, join_cells
 from tui.text.times import age, milliseconds
@@ -113,7 +113,7 @@ def _row(job: RunnerJob, now: int) -> list[str]:
         f"{state.glyph} {state.word}",
         plain(job.type),
         location(job.repository, job.thread),
-        plain(job.error.detail if job.error else job.held or job.last_event),
+        latest(job, now),
         f"{job.tries.used}/{job.tries.max}",
         elapsed(job, now),
         cost(job),

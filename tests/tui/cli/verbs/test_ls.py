@@ -25,12 +25,12 @@ def test_ls_prints_one_line_per_job(api: FakeApi, stitcher: RunStitcher) -> None
         error={"code": "gates_failed", "detail": "gate \x1b[31mtests", "hint": None},
         usage={},
     )
-    api.answers["GET /runner-jobs"] = _page(documents.job(), failed, next_=OTHER)
+    api.answers["GET /runner-jobs"] = _page(documents.job(lastLine="no changes"), failed, next_=OTHER)
     code, out, err = stitcher("ls")
     assert code == 0
     lines = [line.rsplit("  ", 1)[0].split() for line in out.splitlines()]
     assert lines == [
-        ["7f3a1c9d", "✓", "completed", "fix", "octo-org/api#479", "job.completed", "2/3", "2m40s", "$0.21"],
+        ["7f3a1c9d", "✓", "completed", "fix", "octo-org/api#479", "no", "changes", "2/3", "2m40s", "$0.21"],
         ["00000002", "✗", "failed", "triage", "\N{EN DASH}", "gate", "\\x1b[31mtests", "2/3", "2m40s", "\N{EN DASH}"],
     ]
     assert len({line.index("2m40s") for line in out.splitlines()}) == 1
