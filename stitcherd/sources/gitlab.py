@@ -110,7 +110,10 @@ def _parse_known_kind(
 
 
 def _missing_fields(payload: GitlabPayload, attributes: GitlabAttributes) -> dict[str, str]:
-    """Return what the event of a payload needs and does not have, as faults."""
+    """Return what the event of a payload needs and does not have, as faults.
+
+    A project may be missing: a job without a repository gets an empty directory.
+    """
     kind, thread = _find_thread(payload, attributes)
     missing = {}
     if payload.object_attributes is None and payload.kind in _ATTRIBUTED_KINDS:
@@ -119,8 +122,6 @@ def _missing_fields(payload: GitlabPayload, attributes: GitlabAttributes) -> dic
         missing[f"$.{kind}"] = MISSING
     if thread is not None and thread.iid is UNSET:
         missing[f"$.{'object_attributes' if thread is attributes else kind}.iid"] = MISSING
-    if payload.project is None or payload.project.path_with_namespace is None:
-        missing["$.project.path_with_namespace"] = MISSING
     return missing
 
 
