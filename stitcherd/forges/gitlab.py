@@ -99,7 +99,7 @@ def _list_comments(repository: RepositoryRef, thread: ThreadRef, since: int, pag
     request = _get(
         repository,
         f"{_thread_path(thread)}/notes",
-        order_by="created_at",
+        order_by="updated_at",
         sort="desc",
         per_page=PAGE_SIZE,
         page=page,

@@ -163,9 +163,9 @@ def read_comment(response: Response) -> Comment:
 
 
 def read_comments(response: Response, since: int, page: int) -> CommentPage:
-    """Read a page of notes, the newest first, without GitLab's own; there is no next one for older notes."""
+    """Read a page of notes, the last changed first, without GitLab's own; there is no next one for earlier notes."""
     notes = [(note.system, _comment(note)) for note in read_as(list[_Note], response)]
-    more = bool(response.headers.get("X-Next-Page")) and bool(notes) and notes[-1][1].created_at >= since
+    more = bool(response.headers.get("X-Next-Page")) and bool(notes) and notes[-1][1].updated_at >= since
     kept = tuple(comment for system, comment in notes if not system and comment.updated_at >= since)
     return CommentPage(kept, page + 1 if more else None)
 

@@ -53,10 +53,12 @@ class PacedClient:
 
     async def _send(self, call: Call[Value], token: str | None) -> Response | RequestFailed | Hold:
         now = self._now()
-        if self._limit.held_until > now:
-            return Hold(self._limit.held_until, self._limit.reason, "rate_limit")
-        await asyncio.sleep((self._limit.ready_at(call.request, now) - now) / 1000)
-        self._limit = self._limit.sent(call.request, self._now())
+        while (ready := self._limit.ready_at(call.request, now)) > now:
+            if self._limit.held_until > now:  # also when a limit was exceeded while this request waited
+                return Hold(self._limit.held_until, self._limit.reason, "rate_limit")
+            await asyncio.sleep((ready - now) / 1000)
+            now = self._now()
+        self._limit = self._limit.sent(call.request, now)
         try:
             response = await self.client.send(call.request, token)
         except RequestFailed as failure:

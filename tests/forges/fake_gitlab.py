@@ -167,8 +167,12 @@ class FakeGitLab(FakeForge):
         return Answer(200, self.render_thread(repository, self.thread_of(repository, sent, number)))
 
     def get_notes(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
-        notes = self.thread_of(repository, sent, number).comments
-        notes = sorted(notes, key=lambda note: note.created, reverse=sent.query.get("sort", "desc") == "desc")
+        notes, by_update = self.thread_of(repository, sent, number).comments, sent.query.get("order_by") == "updated_at"
+        notes = sorted(
+            notes,
+            key=lambda note: note.updated if by_update else note.created,
+            reverse=sent.query.get("sort", "desc") == "desc",
+        )
         page, size = int(sent.query.get("page", 1)), self.page_size
         more = str(page + 1) if len(notes) > page * size else ""
         shown = [self.render_note(each) for each in notes[(page - 1) * size : page * size]]

@@ -79,19 +79,20 @@ async def test_threads_changes_repositories_and_hooks_are_read(kind: str) -> Non
 
 
 @KINDS
-async def test_comments_are_read_in_pages(kind: str) -> None:
+async def test_comments_that_changed_since_are_read_in_pages(kind: str) -> None:
     fake = FAKES[kind]()
-    comments = [fake.add_comment(fake.thread(), fake.bot, str(number)) for number in range(5)]
+    comments = [fake.add_comment(fake.thread(), fake.bot, str(number)) for number in range(6)]
+    since = int(comments[2].created.timestamp() * 1000)
+    comments[0].updated = fake.now()
     vars(fake)["page_size"] = 2
     async with connected(fake, kind) as api:
         found: list[str] = []
         page: int | None = 1
         while page is not None:
-            since = int(comments[1].created.timestamp() * 1000)
             answer = value_of(await api.perform(api.forge.list_comments(REPOSITORY, ISSUE, since, page)))
             found += [each.body for each in answer.comments]
             page = answer.next_page
-    assert sorted(found) == ["1", "2", "3", "4"]
+    assert sorted(found) == ["0", "2", "3", "4", "5"]
 
 
 @pytest.mark.parametrize("review", [False, True])

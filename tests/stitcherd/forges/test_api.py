@@ -115,6 +115,19 @@ async def test_writes_are_sent_one_at_a_time_with_a_pace() -> None:
     assert min(gaps) > WRITE_INTERVAL / 1000 - 0.1
 
 
+async def test_a_write_that_waits_is_not_sent_if_a_limit_is_exceeded_meanwhile() -> None:
+    fake = FakeGitHub()
+    async with connected(fake, "github", now=lambda: int(asyncio.get_running_loop().time() * 1000)) as api:
+        value_of(await api.perform(api.forge.create_comment(REPOSITORY, ISSUE, "first")))
+        waiting = asyncio.create_task(api.perform(api.forge.create_comment(REPOSITORY, ISSUE, "second")))
+        await asyncio.sleep(0.1)
+        fake.faults = [SECONDARY]
+        assert isinstance(await api.perform(api.forge.get_user()), Hold)
+        held = await waiting
+    assert isinstance(held, Hold)
+    assert [each.body for each in fake.thread().comments] == ["first"]
+
+
 async def test_a_reaction_of_somebody_else_is_not_ours() -> None:
     fake = FakeGitLab()
     fake.thread().reactions = {(2, "eyes")}
