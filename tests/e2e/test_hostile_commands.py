@@ -71,7 +71,7 @@ def test_an_agent_without_a_sandbox_is_refused_as_the_operator(daemon: DaemonHar
         (daemon.root / name).write_text(code)
     commands = (
         f"{client} approve {waiting} 2>refused; echo $? >>refused",
-        f"{client} dispatch reads 2>>refused; echo $? >>refused",
+        f"{client} dispatch reads --prompt x 2>>refused; echo $? >>refused",
         f"{sys.executable} {daemon.root}/keep-alive >kept-alive",
         f"env -i {sys.executable} {daemon.root}/flee; while ! test -e fled; do sleep 0.1; done",
     )
