@@ -34,11 +34,13 @@ from stitcherd.http.unix_socket import LocalSocket, UnusableSocketPath
 from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
+from stitcherd.jobs.deciding import Deciding
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator, configured_facts
 from stitcherd.jobs.free_space import make_room_at_start, shortage_reason
 from stitcherd.jobs.head_pins import pin_heads
 from stitcherd.jobs.intake import Intake
+from stitcherd.jobs.permissions import Permissions
 from stitcherd.jobs.recovery import recover_running_jobs
 from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.retention import run_retention
@@ -96,12 +98,13 @@ async def serve(directory: Path, settings: Settings) -> None:
         current_limits = partial(_current_limits, rails, health, state_dir)
         accounts = KeptAccounts(store)
         await accounts.load()
-        evaluator = Evaluator(settings, accounts.ids, forges.can_push)
+        permissions = await Permissions.open(store, forges.apis)
+        evaluator = Evaluator(settings, accounts.ids, forges.can_push, permissions.known)
         runner = Runner(
             store,
             settings,
             rails.at,
-            Reevaluator(store, rails, evaluator).rule,
+            Reevaluator(store, rails, evaluator, permissions).rule,
             executors,
             checkouts,
             owner,
@@ -111,7 +114,8 @@ async def serve(directory: Path, settings: Settings) -> None:
         )
         scheduler = Scheduler(store, runner.run, current_limits, settings.daemon.workers)
         queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job)
-        approvals = Approvals(store, rails, evaluator, queue.put_job)
+        approvals = Approvals(store, rails, evaluator, queue.put_job, permissions)
+        deciding = Deciding(store, settings, permissions)
         async with store.reading() as db:
             queued = await jobs.queued_jobs(db)
             instance = await events.instance(db)
@@ -121,7 +125,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             store=store,
             rails=rails,
             evaluator=evaluator,
-            intake=Intake(store, settings, rails, evaluator, approvals, accounts, queue),
+            intake=Intake(store, settings, rails, evaluator, approvals, accounts, queue, deciding),
             dispatcher=Dispatcher(store, settings, rails, evaluator, queue),
             approvals=approvals,
             accounts=accounts,
@@ -135,6 +139,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         await health.wait_until_checked()  # a webhook need not wait for it, but a job should find its executor there
         queue.start()
         stack.push_async_callback(queue.stop)
+        await stack.enter_async_context(deciding.running(state.intake.decide))
         background = [
             asyncio.create_task(queue.refill(taken_over + queued)),
             asyncio.create_task(scheduler.run(queue.put)),
@@ -160,7 +165,14 @@ async def serve(directory: Path, settings: Settings) -> None:
 def rails_context(directory: Path, settings: Settings) -> RailsContext:
     """Return what the rails of a configuration directory are checked against."""
     private = (directory, *settings.private)
-    return RailsContext(BUILTINS, settings.secret_names, private, configured_facts(settings), tuple(settings.sources))
+    return RailsContext(
+        BUILTINS,
+        settings.secret_names,
+        private,
+        configured_facts(settings),
+        tuple(settings.sources),
+        asked=tuple(name for name, source in settings.sources.items() if source.has_credential),
+    )
 
 
 def machine_warnings(rails: CompiledRails, settings: Settings) -> list[RailsFault]:

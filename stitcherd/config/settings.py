@@ -81,6 +81,11 @@ class SourceSettings(Table):
     patience: types.PositiveDuration = 600.0
     workspace: types.SingleWord = "default"
 
+    @property
+    def has_credential(self) -> bool:
+        """Whether there is an API, and a credential for it."""
+        return self.api is not None and (self.token is not None or self.app is not None)
+
     @field_validator("secrets")
     @classmethod
     def _require_one(cls, secrets: tuple[bytes, ...]) -> tuple[bytes, ...]:

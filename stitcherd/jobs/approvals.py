@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
 from shared.ids import now_ms, revision_name, short_id
-from shared.models import Decision, RunnerJob
+from shared.models import RunnerJob
 from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
-from stitcherd.policy import ApprovalRequest
+from stitcherd.jobs.permissions import Permissions, PermissionsNeeded
+from stitcherd.policy import AccountAccess, ApprovalRequest, ApprovalResult
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.live import LiveRails
@@ -29,13 +30,21 @@ log = logging.getLogger(__name__)
 
 
 class Approvals:
-    """Moves waiting jobs; `put` queues one that was approved. Permissions are checked by the API."""
+    """Moves waiting jobs; `put` queues one that was approved. Permissions of the API are checked by the API."""
 
-    def __init__(self, store: Store, rails: LiveRails, evaluator: Evaluator, put: Callable[[RunnerJob], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rails: LiveRails,
+        evaluator: Evaluator,
+        put: Callable[[RunnerJob], None],
+        permissions: Permissions | None = None,
+    ) -> None:
         self._store = store
         self._rails = rails
         self._evaluator = evaluator
         self._put = put
+        self._permissions = permissions
 
     async def approve(self, job_id: str, actor: str, reason: str | None) -> RunnerJob:
         """Queue a waiting job.
@@ -47,7 +56,7 @@ class Approvals:
             job, request = await approvals.find_waiting(db, job_id)
         rails = self._rails.current
         if _is_stale(request, rails):
-            return await self._reevaluate(job, request, rails)
+            return await self._reevaluate_asking(job, request, rails)
         job = await self._store.write(approvals.approve, job_id, actor, reason, now_ms(), request)
         self._put(job)
         return job
@@ -63,11 +72,12 @@ class Approvals:
         rails: CompiledRails,
         new: deliveries.NewDelivery,
         facts: RuntimeFacts,
-    ) -> tuple[Decision, deliveries.StoredDelivery | deliveries.RepeatedDelivery]:
+    ) -> tuple[ApprovalResult, deliveries.StoredDelivery | deliveries.RepeatedDelivery | None]:
         """Store a comment that approves or denies what waits on its thread, and carry it out where that is allowed.
 
         A job that was requested under other rails is first evaluated again, and then needs another comment. What waits
-        is read, the comment decided, and both written only if nothing has changed meanwhile. Raises AccountTaken.
+        is read, the comment decided, and both written only if nothing has changed meanwhile. Where permissions must be
+        asked first, it is stored as not decided yet, or left so. Raises AccountTaken.
         """
         reevaluated: set[str] = set()
         for _ in range(MAX_READS):
@@ -76,9 +86,15 @@ class Approvals:
             stale = [each for each in same_source if _is_stale(each[1], rails) and each[0].id not in reevaluated]
             if stale and command.verb != rails_approvals.DENY:
                 for job, request in stale:
+                    try:
+                        await self._reevaluate(job, request, rails, facts.access)
+                    except PermissionsNeeded as needed:
+                        return await self._ask_first(
+                            rails_approvals.asking(command, rails, needed.asks, str(needed)), new
+                        )
+                    except Refusal:  # the decision on this comment tells it
+                        pass
                     reevaluated.add(job.id)
-                    with contextlib.suppress(Refusal):  # the decision on this comment tells it
-                        await self._reevaluate(job, request, rails)
                 continue
             result = rails_approvals.decide_approval(
                 command,
@@ -89,15 +105,18 @@ class Approvals:
                 reevaluated=frozenset(reevaluated),
                 facts=facts,
             )
+            if result.asks:
+                return await self._ask_first(result, new)
             expected = tuple((job.id, job.version) for job, _ in waiting)
             stored = await self._store.write(deliveries.add_answer, new, result, expected)
             if isinstance(stored, deliveries.ThreadChanged):
                 continue
             if isinstance(stored, deliveries.StoredDelivery) and stored.job is not None and result.approves:
                 self._put(stored.job)
-            return result.decision, stored
+            return result, stored
         decision = rails_approvals.keeps_changing(command, rails)
-        return decision, await self._store.write(deliveries.add_delivery, structs.replace(new, decision=decision))
+        denied = await self._store.write(deliveries.add_delivery, structs.replace(new, decision=decision))
+        return ApprovalResult(decision), denied
 
     async def expire_forever(self) -> None:
         """Cancel jobs that were not approved in time, at the start and then at an interval."""
@@ -113,10 +132,43 @@ class Approvals:
         async with self._store.reading() as db:
             return await approvals.waiting_on_thread(db, new.workspace, new.repository, new.thread)
 
-    async def _reevaluate(self, job: RunnerJob, request: ApprovalRequest, rails: CompiledRails | None) -> RunnerJob:
+    async def _ask_first(
+        self, result: ApprovalResult, new: deliveries.NewDelivery
+    ) -> tuple[ApprovalResult, deliveries.StoredDelivery | deliveries.RepeatedDelivery | None]:
+        """Store a comment that is not decided yet, unless it is stored already."""
+        if new.decides:
+            return result, None
+        new = structs.replace(new, decision=result.decision)
+        return result, await self._store.write(deliveries.add_delivery, new)
+
+    async def _reevaluate_asking(
+        self, job: RunnerJob, request: ApprovalRequest, rails: CompiledRails | None
+    ) -> RunnerJob:
+        """Evaluate a waiting job like `_reevaluate`, and ask the permissions that this needs.
+
+        Raises Refusal also where the forge does not answer.
+        """
+        refused: dict[str, AccountAccess] = {}
+        while True:
+            try:
+                return await self._reevaluate(job, request, rails, refused)
+            except PermissionsNeeded as needed:
+                late = await self._permissions.ask_once(needed, refused) if self._permissions else str(needed)
+                if late is not None:
+                    detail = f"the rails changed, and job {short_id(job.id)} cannot be decided under them yet: {late}"
+                    raise Refusal("conflict", detail, "try again later") from needed
+
+    async def _reevaluate(
+        self,
+        job: RunnerJob,
+        request: ApprovalRequest,
+        rails: CompiledRails | None,
+        refused: Mapping[str, AccountAccess],
+    ) -> RunnerJob:
         """Evaluate a waiting job under the current rails; return it where they require no approval and it was queued.
 
-        Raises Refusal where it now waits under them, where they cancelled it, and where they cannot decide.
+        Raises Refusal where it now waits under them, where they cancelled it, and where they cannot decide, and
+        PermissionsNeeded.
         """
         if rails is None or rails.mode == "observe" or job.delivery_id is None:
             raise Refusal("conflict", f"job {short_id(job.id)} waits until rails are in force that run jobs")
@@ -124,10 +176,12 @@ class Approvals:
             delivery = await deliveries.get_delivery(db, job.delivery_id, None)
             body = await deliveries.get_body(db, job.delivery_id, None)
         try:
-            _, trigger, evaluation = self._evaluator.reevaluate(delivery, body, rails)
+            source, trigger, evaluation = self._evaluator.reevaluate(delivery, body, rails, refused)
         except (SourceGone, NotJson, WrongShape) as error:
             detail = f"job {short_id(job.id)} cannot be decided under today's rails: {error}"
             raise Refusal("conflict", detail) from error
+        if evaluation.asks:
+            raise PermissionsNeeded(source.name, trigger.repository or "", evaluation.asks, evaluation.decision.reason)
         changed = f"the rails changed from {revision_name(request.rails_digest)} to {rails.revision}"
         type_ = evaluation.job
         if type_ is None or type_.name != job.type:

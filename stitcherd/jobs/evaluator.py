@@ -35,12 +35,6 @@ def is_form(headers: Mapping[str, str]) -> bool:
     return headers.get("Content-Type", "").partition(";")[0].strip().lower() == FORM
 
 
-def why_not_asked(source: SourceSettings) -> str | None:
-    """Return why the forge of a source cannot be asked for permissions, None where it can."""
-    missing = [key for key in ("api", "token") if getattr(source, key) is None]
-    return f"source {source.name} has no {' and no '.join(missing)}" if missing else None
-
-
 def configured_facts(settings: Settings) -> RuntimeFacts:
     """Return the facts that follow from the settings alone, whatever the machine."""
     classes = {name: EXECUTORS[table.kind] for name, table in settings.executors.items()}
@@ -153,7 +147,9 @@ class Evaluator:
         repository = trigger.repository
         more: dict[str, Any] = {"bot": source.bot, "head_ref": SOURCES[source.kind].head_ref(trigger.thread)}
         if self._known_access is not None:
-            cannot_ask = why_not_asked(source) or (None if repository else "the delivery names no repository")
+            cannot_ask = None if repository else "the delivery names no repository"
+            if source.name not in self._known_access.sources:
+                cannot_ask = f"source {source.name} has no api with a token"
             known = self._known_access.of(source.name, repository) if cannot_ask is None else {}
             more |= {"access": {**known, **refused}, "cannot_ask": cannot_ask}
         return self._facts(repository, source.workspace, **more)

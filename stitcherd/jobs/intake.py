@@ -12,10 +12,18 @@ from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
+from stitcherd.jobs.deciding import Deciding
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.jobs.refused_signatures import RefusedSignatures
-from stitcherd.jobs.requested_jobs import actor_of, delivery_to_store, headers_to_store, limits_of, requested_job
-from stitcherd.policy import AccountSighting, JobLimit
+from stitcherd.jobs.requested_jobs import (
+    actor_of,
+    delivery_to_decide,
+    delivery_to_store,
+    headers_to_store,
+    limits_of,
+    requested_job,
+)
+from stitcherd.policy import AccountAccess, AccountSighting, JobLimit
 from stitcherd.queue import Queue
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails import limits
@@ -30,6 +38,7 @@ from stitcherd.store import limits as store_limits
 from stitcherd.store.accounts import AccountTaken
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.sqlite import Store
+from stitcherd.store.undecided import UndecidedDelivery
 
 MAX_DECISIONS = 5  # on one delivery, while other ids are kept for its accounts
 
@@ -46,6 +55,7 @@ class Intake:
         approvals: Approvals,
         accounts: KeptAccounts,
         queue: Queue,
+        deciding: Deciding | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -54,6 +64,7 @@ class Intake:
         self._approvals = approvals
         self._accounts = accounts
         self._queue = queue
+        self._deciding = deciding
         self.refused_signatures = RefusedSignatures()
 
     async def deliver(
@@ -90,6 +101,8 @@ class Intake:
             if repeated is not None:
                 return _repeated_response(repeated)
             raise Refusal("bad_request" if isinstance(error, NotJson) else "invalid", str(error)) from error
+        if self._deciding is not None:
+            await self._deciding.note_event(source.name, trigger.event, trigger.repository)
         new = delivery_to_store(
             source,
             trigger,
@@ -108,12 +121,37 @@ class Intake:
         command = rails_approvals.approval_command(trigger, rails)
         if command is not None and rails is not None:
             facts = self._evaluator.facts(source, trigger)
-            decision, stored = await self._approvals.answer(command, trigger, rails, new, facts)
+            result, stored = await self._approvals.answer(command, trigger, rails, new, facts)
             await self._accounts.refresh(new.accounts)
             if isinstance(stored, deliveries.RepeatedDelivery):
                 return _repeated_response(stored)
-            return _response(new.id, decision.verdict, decision.reason, stored.job)
+            if result.asks:
+                self._put_undecided(new)
+            decision = result.decision
+            return _response(new.id, decision.verdict, decision.reason, stored.job if stored else None)
         return await self._store_evaluated(new, self._job_of(new, source, trigger, evaluation))
+
+    async def decide(self, undecided: UndecidedDelivery, refused: Mapping[str, AccountAccess]) -> Mapping[str, str]:
+        """Decide a delivery that was not decided yet under the current rails; return the accounts to be asked first.
+
+        `refused` are accounts, by id, of which the forge tells nothing. Raises AlreadyDecided, StorageUnavailable.
+        """
+        rails, delivery = self._rails.current, undecided.delivery
+        try:
+            source, trigger, evaluation = self._evaluator.reevaluate(delivery, undecided.body, rails, refused)
+        except (SourceGone, NotJson, WrongShape) as error:
+            decision = Decision(Verdict.DENIED, f"it cannot be decided any more: {error}", None)
+            await self._store.write(deliveries.add_delivery, delivery_to_decide(undecided, decision))
+            return {}
+        new = delivery_to_decide(undecided, evaluation.decision)
+        command = rails_approvals.approval_command(trigger, rails) if delivery.replay_of is None else None
+        if command is not None and rails is not None:
+            facts = self._evaluator.facts(source, trigger, refused)
+            result, _ = await self._approvals.answer(command, trigger, rails, new, facts)
+            return result.asks
+        if not evaluation.asks:
+            await self._store_evaluated(new, self._job_of(new, source, trigger, evaluation))
+        return evaluation.asks
 
     async def replay(self, delivery: Delivery, body: bytes, actor: str) -> WebhookResponse:
         """Evaluate a stored delivery under the current rails and store it as a new one, never as a duplicate.
@@ -207,7 +245,13 @@ class Intake:
             return _repeated_response(stored)
         await self._accounts.refresh(new.accounts)
         decision = new.decision
+        if decision.verdict is Verdict.DECIDING:
+            self._put_undecided(new)
         return _response(new.id, new.verdict or decision.verdict, new.reason or decision.reason, job)
+
+    def _put_undecided(self, new: deliveries.NewDelivery) -> None:
+        if self._deciding is not None:
+            self._deciding.put(new.id, new.workspace, new.repository, new.thread)
 
     async def _apply_limits(self, decision: Decision, job_limits: tuple[JobLimit, ...]) -> Decision:
         """Return the decision as the limits that a job would count against leave it."""

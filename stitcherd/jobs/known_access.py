@@ -1,6 +1,6 @@
 """What forges said a moment ago that accounts may do, in memory and in the store: decisions use it, nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from shared.ids import now_ms
 from stitcherd.policy import AccountAccess
@@ -11,9 +11,13 @@ ACCESS_MAX_AGE = 60_000  # milliseconds for which an answer of a forge is used
 
 
 class KnownAccess:
-    """The access of accounts, by id, to repositories; repository names compare without case. `now` is in ms."""
+    """The access of accounts, by id, to repositories of `sources`, whose forges can be asked.
 
-    def __init__(self, store: Store, now: Callable[[], int] = now_ms) -> None:
+    Repository names compare without case. `now` is in milliseconds.
+    """
+
+    def __init__(self, store: Store, sources: Collection[str], now: Callable[[], int] = now_ms) -> None:
+        self.sources = sources
         self._store = store
         self._now = now
         self._known: dict[tuple[str, str], dict[str, AccountAccess]] = {}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.ids import new_id, now_ms
+from shared.models import Decision
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.jobs.prompt import compose_prompt
 from stitcherd.policy import JobLimit
@@ -13,6 +14,7 @@ from stitcherd.rails.decide import Evaluation
 from stitcherd.sources import SOURCES
 from stitcherd.sources.trigger import Trigger
 from stitcherd.store import deliveries, jobs
+from stitcherd.store.undecided import UndecidedDelivery
 
 MAX_HEADER_LENGTH = 512  # characters of a header's value that are stored
 DEFAULT_PRIORITY = 5
@@ -34,6 +36,33 @@ def delivery_to_store(
         repository=trigger.repository,
         thread=trigger.thread,
         decision=evaluation.decision,
+    )
+
+
+def delivery_to_decide(undecided: UndecidedDelivery, decision: Decision) -> deliveries.NewDelivery:
+    """Return a delivery that is stored and was not decided yet, with its decision."""
+    stored = undecided.delivery
+    return deliveries.NewDelivery(
+        id=stored.id,
+        source=stored.source,
+        kind=stored.kind,
+        workspace=stored.workspace_id,
+        external_id=stored.external_id,
+        received_at=now_ms(),
+        event=stored.event,
+        action=stored.action,
+        trigger=stored.trigger,
+        sender=stored.sender,
+        repository=stored.repository,
+        thread=stored.thread,
+        body=undecided.body,
+        body_sha256=stored.body_sha256,
+        secret=stored.secret,
+        headers=stored.headers,
+        actor=undecided.actor,
+        decision=decision,
+        replay_of=stored.replay_of,
+        decides=True,
     )
 
 

@@ -22,7 +22,7 @@ from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails.limits import concurrency_limits, unreachable_reason
 from stitcherd.store import approvals, interruptions, kept_commits, scheduling, steps, transitions
-from stitcherd.store.rulings import RailsChanged, Ruling
+from stitcherd.store.rulings import RailsChanged, Ruling, Undecided
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -46,7 +46,7 @@ class Runner:
         store: Store,
         settings: Settings,
         find_rails: RailsLookup,
-        decide_again: Callable[[RunnerJob], Awaitable[Ruling | None]],
+        decide_again: Callable[[RunnerJob], Awaitable[Ruling | Undecided | None]],
         executors: Mapping[str, Executor],
         checkouts: Checkouts,
         owner: str,
@@ -155,7 +155,7 @@ class Runner:
 
     async def _claim(self, job_id: str, attempt: int) -> tuple[RunnerJob, steps.Fence] | scheduling.Held | None:
         """Claim a job; where the rails have changed since it was decided, only with their ruling on it."""
-        ruling: Ruling | None = None
+        ruling: Ruling | Undecided | None = None
         while True:
             limits = self._current_limits()
             claimed = await self._store.write(scheduling.claim, job_id, attempt, self._owner, now_ms(), limits, ruling)

@@ -1,6 +1,7 @@
 """Approvals: what a job has to wait for, and the decision on a comment that approves or denies waiting jobs; pure."""
 
 import hashlib
+from collections.abc import Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -139,6 +140,11 @@ def decide_approval(
         return ApprovalResult(decision, job.id, approves, reason, next(iter(ids), None))
     denied = f"who: {trigger.sender or 'a deleted account'} may not {doing}: {objection}"
     return ApprovalResult(_decision(command, rails, Verdict.DENIED, denied, people, request))
+
+
+def asking(command: Command, rails: CompiledRails, asks: Mapping[str, str], reason: str) -> ApprovalResult:
+    """Return the result for a comment that cannot be decided before accounts, by id, were asked for."""
+    return ApprovalResult(_decision(command, rails, Verdict.DECIDING, reason), asks=asks)
 
 
 def keeps_changing(command: Command, rails: CompiledRails) -> Decision:

@@ -86,7 +86,9 @@ def describe_account(account: str, people: People) -> str:
     if access is None:
         return account
     known = access.failure or f"has {access.level}"
-    return f"{account}#{people.account_id(account)} {known} (asked {format_timestamp(access.asked_at)[11:]})"
+    number = f"#{people.account_id(account)}"
+    shown = account if account.endswith(f":{number}") else account + number  # of some, only the id is known
+    return f"{shown} {known} (asked {format_timestamp(access.asked_at)[11:]})"
 
 
 def needed_permissions(accounts: Iterable[str], people: People) -> NeedsPermissions:

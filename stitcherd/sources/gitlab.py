@@ -210,7 +210,11 @@ def _ids(
 ) -> dict[str, tuple[str, ...]]:
     """Return the ids of the sender and of the authors, as `Trigger.account_ids`."""
     people = {trigger.sender, *authors}
-    return ids_by_account((account, user_id) for user_id, account in accounts.items() if account in people)
+    known = [(account, user_id) for user_id, account in accounts.items() if account in people]
+    nameless = [
+        (each, int(each.partition("#")[2])) for each in people if each and each.startswith(f"{trigger.source}:#")
+    ]
+    return ids_by_account([*known, *nameless])
 
 
 def _account_of_id(source: str, user_id: int | None, accounts: dict[int | None, str | None]) -> str | None:

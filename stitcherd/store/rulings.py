@@ -24,11 +24,24 @@ class Denial(Struct, frozen=True):
     reason: str
 
 
+class Undecided(Struct, frozen=True):
+    """Why the rails with this digest cannot decide about a job as it was at `version` yet: it stays queued."""
+
+    version: int
+    rails_digest: str
+    reason: str
+
+
 class Ruling(Struct, frozen=True):
     """What the rails in force decide about a queued job as it was at `version`; it waits where there is a request."""
 
     version: int
     found: Reevaluation | Denial
+
+    @property
+    def rails_digest(self) -> str | None:
+        """The digest of the rails that decided."""
+        return self.found.decision.rails_digest
 
 
 def apply_ruling(db: sqlite3.Connection, job: sqlite3.Row, ruling: Ruling, now: int) -> None:

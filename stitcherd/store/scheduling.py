@@ -14,7 +14,7 @@ from stitcherd.budget import next_day
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.store import limits, rows, transitions
 from stitcherd.store.queries import fetch_all
-from stitcherd.store.rulings import RailsChanged, Ruling, apply_ruling
+from stitcherd.store.rulings import RailsChanged, Ruling, Undecided, apply_ruling
 from stitcherd.store.steps import Fence
 
 PAUSE = "SELECT value FROM meta WHERE name = 'paused'"
@@ -43,11 +43,12 @@ def claim(
     owner: str,
     now: int,
     running: ConcurrencyLimits,
-    ruling: Ruling | None = None,
+    ruling: Ruling | Undecided | None = None,
 ) -> tuple[RunnerJob, Fence] | Held | RailsChanged | None:
     """Start a queued job for `owner` unless a limit or a pause holds it; then store the reason with the job.
 
-    A job that was decided under other rails than those in force needs their `ruling` on its present version. Returns
+    A job that was decided under other rails than those in force needs their `ruling` on its present version, or is held
+    where they cannot decide yet. Returns
     None where the job is not queued any more, or not in this attempt.
     """
     job = transitions.find_job_row(db, job_id)
@@ -57,15 +58,15 @@ def claim(
         return Held(job["held"])
     reason = running.reasons.paused if _is_paused(db) else running.stopped
     if reason is None and running.rails_digest not in {None, job["decided_under"]}:
-        if ruling is None or (ruling.version, ruling.found.decision.rails_digest) != (
-            job["version"],
-            running.rails_digest,
-        ):
+        if ruling is None or (ruling.version, ruling.rails_digest) != (job["version"], running.rails_digest):
             return RailsChanged(rows.job(job))
-        apply_ruling(db, job, ruling, now)
-        job = transitions.find_job_row(db, job_id)
-        if job["status"] != Status.QUEUED:
-            return None
+        if isinstance(ruling, Undecided):
+            reason = ruling.reason
+        else:
+            apply_ruling(db, job, ruling, now)
+            job = transitions.find_job_row(db, job_id)
+            if job["status"] != Status.QUEUED:
+                return None
     reason = reason or _limit_reason(db, job, running, now)
     transitions.set_held_reason(db, job, reason, now)
     return transitions.start(db, job_id, attempt, owner, now) if reason is None else Held(reason)

@@ -3,24 +3,29 @@
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
 from multidict import CIMultiDict
 
 from shared.api import WebhookResponse
+from shared.ids import now_ms
 from shared.models import Delivery, RunnerJob
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.forges.api import ForgeApi
 from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals
+from stitcherd.jobs.deciding import Deciding
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
+from stitcherd.jobs.permissions import Permissions
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.store import deliveries, jobs
@@ -39,6 +44,14 @@ secrets = [{{file = "{place}/secret"}}]
 [sources.hub]
 kind = "github"
 secrets = [{{file = "{place}/other"}}, {{file = "{place}/secret"}}]
+[sources.tea]
+kind = "gitea"
+secrets = [{{file = "{place}/secret"}}]
+[sources.lab]
+kind = "gitlab"
+secrets = [{{file = "{place}/secret"}}]
+[repositories."octo-org/*"]
+clone = "{place}/{{name}}.git"
 [repositories."acme/*"]
 clone = "{place}/{{name}}.git"
 [executors.agent]
@@ -71,6 +84,9 @@ class IntakeHarness(Struct):
     dispatcher: Dispatcher
     queued: list[tuple[str, int]]
     directory: Path
+    approvals: Approvals
+    evaluator: Evaluator
+    permissions: Permissions
 
     async def mosaic(self, comment: str = "@mosaic fix it", key: str | None = None, **more: Any) -> WebhookResponse:
         about = {"author": more.pop("author", "ann"), "title": "It leaks"}
@@ -110,13 +126,21 @@ class IntakeHarness(Struct):
 
 
 @asynccontextmanager
-async def open_harness(tmp_path: Path) -> AsyncIterator[IntakeHarness]:
+async def open_harness(
+    tmp_path: Path,
+    *,
+    rails_text: str = RAILS,
+    apis: Mapping[str, ForgeApi] = MappingProxyType({}),
+    now: Callable[[], int] = now_ms,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[IntakeHarness]:
+    """Yield an intake in a directory, which may be that of an earlier one; `apis` are those of sources."""
     (tmp_path / "stitcherd.toml").write_text(SETTINGS.format(place=tmp_path))
-    (tmp_path / "rails.yaml").write_text(RAILS)
+    (tmp_path / "rails.yaml").write_text(rails_text)
     for name, secret in (("secret", SECRET), ("other", b"another secret")):
         (tmp_path / name).write_bytes(secret)
         (tmp_path / name).chmod(0o600)
-    (tmp_path / "state").mkdir()
+    (tmp_path / "state").mkdir(exist_ok=True)
     settings = load_settings(tmp_path, SUPPORTED_KINDS, socket=str(tmp_path / "socket"))
     store = await Store.open(tmp_path / "state" / "stitcher.db")
     rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
@@ -129,10 +153,15 @@ async def open_harness(tmp_path: Path) -> AsyncIterator[IntakeHarness]:
     queue = Queue(tmp_path / "state" / "queue.db", 1, run)
     queue.start()
     accounts = KeptAccounts(store)
-    evaluator = Evaluator(settings, accounts.ids)
-    approvals = Approvals(store, rails, evaluator, queue.put_job)
-    intake = Intake(store, settings, rails, evaluator, approvals, accounts, queue)
+    permissions = await Permissions.open(store, apis, now)
+    evaluator = Evaluator(settings, accounts.ids, known_access=permissions.known)
+    approvals = Approvals(store, rails, evaluator, queue.put_job, permissions)
+    deciding = Deciding(store, settings, permissions, now, sleep)
+    intake = Intake(store, settings, rails, evaluator, approvals, accounts, queue, deciding)
     dispatcher = Dispatcher(store, settings, rails, evaluator, queue)
-    yield IntakeHarness(store, settings, rails, intake, dispatcher, queued, tmp_path)
+    async with deciding.running(intake.decide):
+        yield IntakeHarness(
+            store, settings, rails, intake, dispatcher, queued, tmp_path, approvals, evaluator, permissions
+        )
     await queue.stop()
     await store.close()

@@ -67,9 +67,9 @@ async def answer(
     rails = LiveRails(Path("rails.yaml"), StoredRevisions(store), CONTEXT)
     approvals = Approvals(store, rails, cast("Evaluator", None), queued.append)
     new = new_delivery(thread=THREAD)
-    decision, stored = await approvals.answer(APPROVE, COMMENT, RAILS, new, RuntimeFacts())
+    result, stored = await approvals.answer(APPROVE, COMMENT, RAILS, new, RuntimeFacts())
     assert isinstance(stored, deliveries.StoredDelivery)
-    return decision, queued, new.id
+    return result.decision, queued, new.id
 
 
 async def status(store: Store, job: RunnerJob) -> Status:

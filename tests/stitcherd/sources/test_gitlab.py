@@ -38,7 +38,7 @@ def test_all_fields_of_a_note() -> None:
         name="issue.comment",
         sender="lab:hubot",
         author="lab:hubot",
-        account_ids={"lab:hubot": ("4",)},
+        account_ids={"lab:hubot": ("4",), "lab:#3": ("3",)},
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://gitlab.example.com/octo-org/api/-/issues/479", "lab:#3"),
         comment_id="1700",
@@ -83,9 +83,9 @@ def test_a_note_without_an_author_has_none() -> None:
 def test_the_ids_are_those_of_the_sender_and_the_authors() -> None:
     edits = {"/issue/author_id": 3, "/assignees": [{"id": 3, "username": "octocat"}, {"id": 9, "username": "eve"}]}
     assert read("note.issue", edited("note.issue", edits)).account_ids == {"lab:hubot": ("4",), "lab:octocat": ("3",)}
-    assert read("note.issue", edited("note.issue", {"/user/username": "ghost"})).account_ids == {}
+    assert read("note.issue", edited("note.issue", {"/user/username": "ghost"})).account_ids == {"lab:#3": ("3",)}
     both = read("note.issue", edited("note.issue", {"/assignees": [{"id": 9, "username": "hubot"}]}))
-    assert both.account_ids == {"lab:hubot": ("4", "9")}
+    assert both.account_ids == {"lab:hubot": ("4", "9"), "lab:#3": ("3",)}
 
 
 def test_the_author_of_a_note_need_not_be_its_sender() -> None:

@@ -44,7 +44,7 @@ async def told(store: Store) -> list[tuple[str, Any]]:
 
 async def test_an_undecided_delivery_is_found_with_its_body_and_actor(store: Store, asked: NewDelivery) -> None:
     async with store.reading() as db:
-        assert await undecided.undecided_ids(db) == [asked.id]
+        assert [each.id for each in await undecided.undecided_deliveries(db)] == [asked.id]
         found = await undecided.find_undecided(db, asked.id)
         assert await undecided.find_undecided(db, "no such id") is None
     assert found is not None
@@ -61,7 +61,7 @@ async def test_a_decision_is_stored_with_its_job_and_event(
     assert delivery.decision == allowed
     async with store.reading() as db:
         found = await events.events_after(db, 0, 100)
-        assert await undecided.undecided_ids(db) == []
+        assert await undecided.undecided_deliveries(db) == []
     (event,) = (event for event, _ in found if event.type == "delivery.decided")
     assert event.payload == {
         "deliveryId": asked.id,
