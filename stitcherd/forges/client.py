@@ -18,7 +18,6 @@ from yarl import URL
 
 from shared import VERSION
 from stitcherd.forges.base import Forge, Request, RequestFailed, Response, UnexpectedResponse
-from stitcherd.forges.models import Repository, RepositoryRef
 
 DEADLINE = 10.0  # seconds for a request with all its redirects
 RESPONSE_MAX = 2 * 2**20  # bytes
@@ -70,7 +69,9 @@ class ForgeClient:
     async def send(self, request: Request, token: str | None) -> Response:
         """Send a request and return its response, whatever its status.
 
-        Raises RequestFailed, and InvalidReference if the name of the repository is not one.
+        A write that is answered 301 or 302 is sent again to the present name of its repository; the response to the
+        question for that name is returned if there is none. Raises RequestFailed, and InvalidReference if the
+        repository has no name that can be asked for.
         """
         try:
             async with asyncio.timeout(self._deadline):
@@ -91,22 +92,20 @@ class ForgeClient:
             return response
         if request.repository is None or request.absolute:
             raise RequestFailed("redirected", f"{self._api.host} redirects {request.method} {request.path}")
-        repository = await self._renamed(request.repository, token)
+        call = self.forge.get_repository(request.repository)
+        found = await self._follow(call.request, self._url_of(call.request), token)
+        if found.status not in call.expected:
+            return found
+        try:
+            repository = call.read(found)
+        except UnexpectedResponse:
+            detail = f"{self._api.host} redirects {request.repository.name}, but not to a repository"
+            raise RequestFailed("redirected", detail) from None
         request = msgspec.structs.replace(request, repository=repository.ref)
         response = await self._follow(request, self._url_of(request), token)
         if response.status in _MOVED:
             raise RequestFailed("redirected", f"{self._api.host} redirects also {repository.name}")
         return msgspec.structs.replace(response, repository=repository)
-
-    async def _renamed(self, earlier: RepositoryRef, token: str | None) -> Repository:
-        """Return a repository under its present name."""
-        call = self.forge.get_repository(earlier)
-        response = await self._follow(call.request, self._url_of(call.request), token)
-        try:
-            return call.read(response)
-        except UnexpectedResponse:
-            detail = f"{self._api.host} redirects {earlier.name}, but not to a repository"
-            raise RequestFailed("redirected", detail) from None
 
     def _url_of(self, request: Request) -> URL:
         repository = None if request.absolute else request.repository
@@ -159,14 +158,14 @@ async def _read(response: aiohttp.ClientResponse) -> Response:
         if len(body) > RESPONSE_MAX:
             detail = f"{response.host} answered with more than {RESPONSE_MAX} bytes"
             raise RequestFailed("invalid", detail, uncertain=True)
-    is_error = response.status >= 400
-    content = _decode(bytes(body), response, lenient=is_error)
-    text = bytes(body[: 4 * _TEXT_MAX]).decode("utf-8", "replace")[:_TEXT_MAX] if is_error else ""
+    succeeded = 200 <= response.status < 300
+    content = _decode(bytes(body), response, lenient=not succeeded)
+    text = "" if succeeded else bytes(body[: 4 * _TEXT_MAX]).decode("utf-8", "replace")[:_TEXT_MAX]
     return Response(response.status, response.headers, content, text)
 
 
 def _decode(body: bytes, response: aiohttp.ClientResponse, *, lenient: bool) -> Any:
-    """Return the JSON of a response, None for an empty one; an error need not be JSON."""
+    """Return the JSON of a response, None for an empty one; only a success has to be JSON."""
     if not body:
         return None
     try:

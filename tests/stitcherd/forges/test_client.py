@@ -120,6 +120,22 @@ async def test_a_post_that_is_answered_301_is_sent_to_the_new_name_and_no_get_co
     assert response.repository.ref == RepositoryRef("octo-org/api", "7")
 
 
+@pytest.mark.parametrize("status", [401, 404, 502])
+async def test_a_new_name_that_cannot_be_asked_for_is_no_refusal_of_the_write(status: int) -> None:
+    fake = FakeGitHub()
+    moved = Answer(301, b"<a href='/repositories/7'>Moved</a>", {"Location": "/repositories/7"})
+    fake.faults = [moved, Answer(status, b"<html>")]
+    assert (await send(fake, COMMENT)).status == status
+    assert [each.method for each in fake.log] == ["POST", "GET"]
+
+
+async def test_a_redirect_to_what_is_no_repository_is_refused() -> None:
+    fake = FakeGitHub()
+    fake.faults = [Answer(302, b"<html>", {"Location": "/login"}), Answer(200, {"id": 7})]
+    assert (await failure(fake, COMMENT)).kind == "redirected"
+    assert [each.method for each in fake.log] == ["POST", "GET"]
+
+
 async def test_redirects_end() -> None:
     fake = FakeGitHub()
     fake.faults = [Answer(307, None, {"Location": "/repos/octo-org/api"})] * 9
