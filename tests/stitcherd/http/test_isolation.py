@@ -6,7 +6,7 @@ import json
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from stitcherd.http import events
@@ -209,7 +209,7 @@ UNSHRUNK = settings(
     deadline=None,
     database=None,
     derandomize=True,
-    phases=[Phase.generate],
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 
@@ -224,6 +224,7 @@ async def test_neither_tenant_learns_anything_of_the_other(api: HttpHarness, mon
     taken = set[Any]()
 
     @UNSHRUNK
+    @example([(action, who, 0, False) for action in ACTIONS for who in (NEAR, FAR)])
     @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from([NEAR, FAR]), NUMBERS, st.booleans())))
     def run(steps: list[tuple[Any, Tenant, int, bool]]) -> None:
         for action, who, pick, flag in steps:
