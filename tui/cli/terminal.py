@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
+from tui.text.links import hyperlink
 from tui.text.plain import plain_json
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "dim": 2, "bold": 1}
@@ -72,6 +73,11 @@ class Terminal:
     def paint(self, text: str, colour: str) -> str:
         """Return `text` in a colour of `red green yellow cyan dim bold` if data is coloured."""
         return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._coloured else text
+
+    def link(self, text: str, url: str | None) -> str:
+        """Return `text` as a link to a URL that `tui.text.links.web_url` returned, if data goes to a terminal."""
+        linked = url and self._stdout.isatty() and self._term not in {"", "dumb", "linux"}
+        return hyperlink(text, url) if url and linked else text
 
     def ask(self, question: str) -> bool:
         """Ask a yes/no question; anything but yes, and the end of input, is no."""

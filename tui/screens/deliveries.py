@@ -18,6 +18,7 @@ from tui.screens.dialogs import ConfirmDialog
 from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
 from tui.text.decisions import verdict_headline
 from tui.text.jobs import location
+from tui.text.links import web_url
 from tui.text.plain import plain
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.deliveries import DeliveryList, delivery_heading
@@ -50,6 +51,7 @@ class DeliveriesScreen(BaseScreen):
         Binding("r", "replay", "replay"),
         Binding("w", "page(1)", "why", show=False),
         Binding("y", "copy", "copy id", show=False),
+        Binding("o", "browse", "open thread", show=False),
     ]
 
     def __init__(self, session: Session) -> None:
@@ -156,6 +158,9 @@ class DeliveriesScreen(BaseScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (Textual's way)
         """Offer only what can be done; the help dims the rest."""
+        if action == "browse":
+            delivery = self.deliveries.delivery
+            return bool(delivery and _thread_url(delivery)) or None
         return action not in {"page", "replay", "copy"} or self.deliveries.count > 0 or None
 
     def action_page(self, page: int) -> None:
@@ -167,11 +172,21 @@ class DeliveriesScreen(BaseScreen):
         if self.deliveries.delivery:
             self.session.copy(self.deliveries.delivery.id)
 
+    def action_browse(self) -> None:
+        """Open the thread of the delivery in the browser."""
+        delivery = self.deliveries.delivery
+        if delivery and (url := _thread_url(delivery)):
+            self.session.start(self.session.follow(url, url), group="browse")
+
     @work(group="replay")
     async def action_replay(self) -> None:
         """Replay the delivery under the current rails, after a dry run and confirmation."""
         if self.deliveries.delivery:
             await _replay(self.session, self.deliveries.delivery)
+
+
+def _thread_url(delivery: Delivery) -> str | None:
+    return web_url(delivery.thread.url) if delivery.thread else None
 
 
 async def _replay(session: Session, delivery: Delivery) -> None:

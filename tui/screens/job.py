@@ -19,6 +19,7 @@ from tui.screens.base import BaseScreen, breadcrumb
 from tui.screens.job_body import JobBody
 from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
 from tui.text.jobs import counted
+from tui.text.links import change_url, thread_url
 from tui.text.plain import plain, single_line
 from tui.widgets.bar import Bar, BarSegment
 from tui.widgets.job_row import job_facts, job_title, page_tabs, status_reason
@@ -38,6 +39,8 @@ class JobScreen(BaseScreen):
         Binding("a", "act('approve')", "approve"),
         Binding("d", "act('deny')", "deny"),
         Binding("y", "copy", "copy id", show=False),
+        Binding("o", "browse('thread')", "open thread", show=False),
+        Binding("O", "browse('change')", "open change", show=False),
         Binding("Y", "copy_page", "copy page", show=False),
         Binding("e", "export", "export"),
         Binding("vertical_line", "pager", "open in $PAGER", show=False),
@@ -158,6 +161,8 @@ class JobScreen(BaseScreen):
         """Offer only what can be done; the help dims the rest."""
         if action == "act":
             return bool(self._job and applicable(JOB_ACTIONS[str(parameters[0])], [self._job])) or None
+        if (action, *parameters) == ("browse", "change"):
+            return bool(self._job and change_url(self._job)) or None
         return True
 
     def action_act(self, verb: str) -> None:
@@ -168,6 +173,12 @@ class JobScreen(BaseScreen):
     def action_copy(self) -> None:
         """Copy the id to the clipboard, through the terminal."""
         self.session.copy(self._job.id if self._job else self._job_id)
+
+    def action_browse(self, what: str) -> None:
+        """Open the thread, or the change that was opened, in the browser; without a URL, copy the branch."""
+        if self._job:
+            url = thread_url(self._job) if what == "thread" else change_url(self._job)
+            self.session.start(self.session.follow(url, self._job.branch), group="browse")
 
     def action_copy_page(self) -> None:
         """Copy the page to the clipboard, of a long one the visible part."""

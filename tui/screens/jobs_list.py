@@ -23,6 +23,7 @@ from tui.screens.actions import (
     run_bulk_action,
 )
 from tui.screens.session import Session
+from tui.text.links import thread_url
 from tui.widgets.bar import BarSegment
 from tui.widgets.board import PageRequest
 from tui.widgets.job_order import SortedBoard
@@ -47,6 +48,7 @@ class JobList(RowView):
         Binding("d", "act('deny')", "deny"),
         Binding("w", "why", "why"),
         Binding("y", "copy", "copy id", show=False),
+        Binding("o", "browse", "open thread", show=False),
         Binding("e", "export", "export as JSON lines", show=False),
     ]
 
@@ -160,7 +162,7 @@ class JobList(RowView):
             return bool(applicable(job_action, self.selected)) or None
         if action == "range":
             return bool(self.marked) or None
-        if action in {"why", "copy", "mark", "open", "export", "all"}:
+        if action in {"browse", "why", "copy", "mark", "open", "export", "all"}:
             return self.count > 0 or None
         return True
 
@@ -205,6 +207,11 @@ class JobList(RowView):
         """Copy the id under the cursor to the clipboard, through the terminal."""
         if self.current_id:
             self._session.copy(self.current_id)
+
+    def action_browse(self) -> None:
+        """Open the thread of the job under the cursor in the browser; of a job without one, copy the branch."""
+        if self.current:
+            self._session.start(self._session.follow(thread_url(self.current), self.current.branch), group="browse")
 
     def action_export(self) -> None:
         """Write the jobs of this list to a file."""

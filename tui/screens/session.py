@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from shared.api import JobPage, Meta
 from shared.models import JobEvent
 from tui.client import api
+from tui.client.browser import open_in_browser
 from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse, NotUtf8
 from tui.screens import SCREENS
 from tui.screens.rails_text import RailsNotice
@@ -97,6 +98,17 @@ class Session:
         """Copy a text to the clipboard, through the terminal."""
         self._app.copy_to_clipboard(text)
         self._app.notify(f"copied {plain(text)}", markup=False, timeout=2)
+
+    async def follow(self, url: str | None, otherwise: str) -> None:
+        """Open a URL in the browser, or copy it where there is none; without a URL copy another text."""
+        if url is None:
+            self._app.copy_to_clipboard(otherwise)
+            self.notify(f"no URL is known here: copied {otherwise}")
+        elif await asyncio.to_thread(open_in_browser, url):
+            self.notify(f"opened {url}")
+        else:
+            self._app.copy_to_clipboard(url)
+            self.notify(f"no browser can be opened here: copied {url}")
 
     def broadcast(self, message: Callable[[], Message]) -> None:
         """Send a new message to every screen, including covered ones."""

@@ -26,6 +26,15 @@ def test_colour_depends_on_terminal_and_environment(environ: dict[str, str], pai
     assert Terminal(Tty(), io.StringIO(), Tty(), environ).paint("x", "red") == "x"
 
 
+@pytest.mark.parametrize(("term", "linked"), [("xterm-256color", True), ("dumb", False), ("linux", False), ("", False)])
+def test_links_are_for_terminals_that_know_them(term: str, *, linked: bool) -> None:
+    environ = {"TERM": term}
+    shown = "\x1b]8;;https://x\x1b\\#7\x1b]8;;\x1b\\" if linked else "#7"
+    assert Terminal(Tty(), Tty(), Tty(), environ).link("#7", "https://x") == shown
+    assert Terminal(Tty(), Tty(), Tty(), environ).link("#7", None) == "#7"
+    assert Terminal(Tty(), io.StringIO(), Tty(), environ).link("#7", "https://x") == "#7"
+
+
 @pytest.mark.parametrize(
     ("answer", "yes"), [("y\n", True), ("YES\n", True), ("\n", False), ("", False), ("no\n", False)]
 )

@@ -14,11 +14,12 @@ from tui.client.http import ApiError, DaemonClient
 from tui.client.stream import follow_events
 from tui.client.views import ViewError
 from tui.text.jobs import DASH, cost, elapsed, job_state, latest, location
+from tui.text.links import thread_url
 from tui.text.plain import plain
 from tui.text.table import align_columns, join_cells
 from tui.text.times import age, milliseconds
 
-_STATE, _DETAIL, _TIME, _COST, _AGE = 1, 4, 6, 7, 8  # columns of a row
+_STATE, _THREAD, _DETAIL, _TIME, _COST, _AGE = 1, 3, 4, 6, 7, 8  # columns of a row
 WATCH_PAUSE = 0.5  # seconds between two pages of --watch
 _QUERY_NAMES = {"status": "status", "type": "type", "repo": "repository", "agent": "agentTaskId"}
 
@@ -102,6 +103,8 @@ def _lines(jobs: tuple[RunnerJob, ...], terminal: Terminal) -> list[str]:
     )
     for job, cells in zip(jobs, table, strict=True):
         cells[_STATE] = terminal.paint(cells[_STATE], job_state(job).colour)
+        thread = cells[_THREAD].rstrip()
+        cells[_THREAD] = terminal.link(thread, thread_url(job)) + cells[_THREAD][len(thread) :]
     return [join_cells(cells) for cells in table]
 
 

@@ -4,6 +4,7 @@ Of a job that waits for an approval it shows the whole prompt.
 """
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from itertools import groupby
 
 from msgspec import UNSET, json
@@ -18,6 +19,7 @@ from tui.text.decisions import Paint
 from tui.text.diffs import diff_colour, diff_line
 from tui.text.events import payload_text
 from tui.text.jobs import DASH, STEP_STYLES, changes, cost, elapsed, job_state, location, more_summary, start_text
+from tui.text.links import change_url, thread_url
 from tui.text.plain import plain, truncate
 from tui.text.table import align_columns, join_cells
 from tui.text.times import duration, time_of_day
@@ -40,7 +42,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
     if options.json:
         terminal.document(reply.raw)
         return exits.OK
-    for line in job_lines(reply.value, ids.now_ms(), terminal.paint):
+    for line in job_lines(reply.value, ids.now_ms(), terminal.paint, terminal.link):
         terminal.data(line)
     return exits.OK
 
@@ -60,7 +62,9 @@ def _diff(options: Namespace, terminal: Terminal) -> int:
     return exits.OK
 
 
-def job_lines(job: RunnerJob, now: int, paint: Paint) -> list[str]:
+def job_lines(
+    job: RunnerJob, now: int, paint: Paint, link: Callable[[str, str | None], str] = lambda text, _: text
+) -> list[str]:
     """Return everything that `stitcher show` prints of a job, at `now` in milliseconds."""
     state = job_state(job)
     title = f'"{plain(job.thread.title)}"' if job.thread and job.thread.title else ""
@@ -68,7 +72,7 @@ def job_lines(job: RunnerJob, now: int, paint: Paint) -> list[str]:
         paint(ids.short_id(job.id), "bold"),
         paint(f"{state.glyph} {state.word}", state.colour),
         plain(job.type),
-        location(job.repository, job.thread),
+        link(location(job.repository, job.thread), thread_url(job)),
         title,
     ]
     lines = ["  ".join(filter(None, head))]
@@ -96,6 +100,7 @@ def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
         ("tries", f"{job.tries.used} of {job.tries.max} in attempt {job.attempt}, {elapsed(job, now)}{price}"),
         ("branch", f"{plain(job.branch)} from {start_text(job)}"),
     ]
+    facts += [(name, url) for name, url in (("thread", thread_url(job)), ("change", change_url(job))) if url]
     if job.held:
         facts.append(("held", plain(job.held)))
     if job.error:

@@ -1,6 +1,13 @@
 """`stitcher ls`: its lines, its query and its document."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 from typing import Any
 
 import pytest
@@ -75,3 +82,27 @@ def test_every_state_has_a_glyph_and_a_word(
 ) -> None:
     api.answers["GET /runner-jobs"] = _page(documents.job(**more))
     assert shown in stitcher("ls")[1]
+
+
+def test_threads_are_links_on_a_terminal_and_lines_stay_aligned(api: FakeApi) -> None:
+    url = "https://github.com/octo-org/api/issues/479"
+    thread = {"kind": "issue", "number": 479, "title": "t", "url": url, "author": None}
+    other = {**thread, "number": 7, "url": "javascript:x"}
+    api.answers["GET /runner-jobs"] = _page(documents.job(thread=thread), documents.job(thread=other))
+    linked, bare = _shown_on_terminal(api, "ls")
+    assert f"\x1b]8;;{url}\x1b\\octo-org/api#479\x1b]8;;\x1b\\" in linked
+    assert "\x1b]8" not in bare
+    plain = linked.replace(f"\x1b]8;;{url}\x1b\\", "").replace("\x1b]8;;\x1b\\", "")
+    assert plain.index("2/3") == bare.index("2/3")
+
+
+def _shown_on_terminal(api: FakeApi, *argv: str) -> list[str]:
+    """Return the lines that a terminal of 200 columns is sent."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 200, 0, 0))
+    program = [sys.executable, "-m", "tui", "--socket", str(api.path), *argv]
+    environ = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
+    subprocess.run(program, stdout=theirs, stderr=subprocess.DEVNULL, env=environ, check=True)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as screen:
+        return screen.read1(65536).decode().split("\r\n")[:2]

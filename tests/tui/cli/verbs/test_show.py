@@ -60,6 +60,16 @@ def test_show_prints_the_whole_job(api: FakeApi, stitcher: RunStitcher) -> None:
     assert "t7" not in out
 
 
+def test_urls_are_printed_as_text_into_a_pipe(api: FakeApi, stitcher: RunStitcher) -> None:
+    thread = {"kind": "issue", "number": 7, "title": "t", "url": "https://forge/7", "author": None}
+    change = {"number": 8, "url": "javascript:alert(1)"}
+    api.answers["GET /runner-jobs/7f3a1c9d"] = (200, documents.job(prompt="p", thread=thread, change=change))
+    out = stitcher("show", "7f3a1c9d")[1]
+    assert "thread    https://forge/7" in out
+    assert "\x1b" not in out
+    assert "javascript" not in out
+
+
 def test_the_size_of_a_change_is_printed_once(api: FakeApi, stitcher: RunStitcher) -> None:
     result = {"commit": "4be1f00d", "files": 1, "additions": 2, "deletions": 2, "summary": "+2 -2 in 1 file"}
     api.answers["GET /runner-jobs/7f3a1c9d"] = (200, documents.job(prompt="p", result=result))
