@@ -9,16 +9,19 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.theme import Theme
 
 from shared import ids
 from tui.app.event_pump import EventPump
 from tui.client.feed import FeedReader
 from tui.client.http import DaemonClient
+from tui.client.theme import save_theme
 from tui.screens import screen_bindings, screen_name
 from tui.screens.actions import toggle_pause
 from tui.screens.help import HelpScreen, key_actions
 from tui.screens.jobs import JobsScreen
 from tui.screens.session import Session
+from tui.widgets.themes import LIGHT, theme_name
 
 
 class _FeedReady(Message):
@@ -51,12 +54,20 @@ class StitcherApp(App[None]):
         verbs: Collection[str] = (),
     ) -> None:
         super().__init__()
+        self.register_theme(LIGHT)
         self.animation_level = "none"
         self.session = Session(self, client, config=config, clock=clock)
         self._feed = feed
         self._event_pump = EventPump(self, self.session, feed)
         self._first_job = job
         self._verbs = verbs
+
+    def use_theme(self, name: str) -> bool:
+        """Show the theme `dark`, `light`, or one of Textual by its name; return False if there is no such theme."""
+        known = theme_name(name)
+        if known in self.available_themes:
+            self.theme = known
+        return known in self.available_themes
 
     def get_default_screen(self) -> Screen[None]:
         """Return the screen below all others."""
@@ -66,8 +77,16 @@ class StitcherApp(App[None]):
         """Follow the feed, and open the job named on the command line."""
         self._feed.listen(lambda: self.post_message(_FeedReady()))
         self.set_interval(1.0, self._event_pump.tick)
+        self.theme_changed_signal.subscribe(self, self._save_theme)
         if self._first_job:
             self.session.open("job", self._first_job)
+
+    def _save_theme(self, theme: Theme) -> None:
+        """Keep the theme that was selected in the palette for the next start."""
+        try:
+            save_theme(self.session.config, theme.name)
+        except OSError as error:
+            self.session.notify(f"the theme cannot be saved: {error}", error=True)
 
     def on_unmount(self) -> None:
         """Stop the feed."""

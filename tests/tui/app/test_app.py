@@ -13,6 +13,7 @@ from tests.tui.screens.screen import MakeApp, wait_for_text, wait_until
 from tui.app.app import StitcherApp
 from tui.client.feed import FeedReader
 from tui.client.http import DaemonClient
+from tui.client.theme import load_theme
 from tui.screens import SCREENS, ScreenEntry, screen_bindings, screen_name
 from tui.screens.base import BaseScreen, breadcrumb
 from tui.screens.deliveries import DeliveriesScreen
@@ -87,3 +88,19 @@ async def test_the_palette_offers_the_keys(daemon: FakeDaemon, make_app: MakeApp
         assert helps["Deliveries"] == "key D"
         await pilot.press("ctrl+p", *"deliveries", "enter")
         await wait_until(pilot, lambda: isinstance(pilot.app.screen, DeliveriesScreen))
+
+
+async def test_a_theme_that_is_selected_is_kept(make_app: MakeApp, tmp_path: Path) -> None:
+    app = make_app()
+    assert app.use_theme("light")
+    assert not app.use_theme("no such theme")
+    async with app.run_test(size=(120, 30)) as pilot:
+        await wait_for_text(pilot, "no jobs yet")
+        assert load_theme(tmp_path) == ""  # that of the start is not one that was selected
+        assert app.theme == "stitcher-light"
+        await pilot.press("ctrl+p", *"theme")
+        await wait_for_text(pilot, "Theme")
+        await pilot.press("enter", *"gruvbox")
+        await wait_for_text(pilot, "gruvbox")
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: load_theme(tmp_path) == "gruvbox")
