@@ -29,10 +29,11 @@ PAGE = 100  # deliveries of one request
 
 REPLAY_STARTS = "The current rails decide it as if it came now: a job starts."
 REPLAY_WAITS = "The current rails decide it as if it came now: a job waits for an approval."
+REPLAY_ASKS = "The current rails decide it as if it came now: once a permission was asked, a job starts, or none."
 REPLAY_RUNS_NOTHING = "Nothing would run; it is only recorded once more."
 _REPLAY_EFFECTS = {
     Verdict.ALLOWED: REPLAY_STARTS,
-    Verdict.DECIDING: REPLAY_STARTS,
+    Verdict.DECIDING: REPLAY_ASKS,
     Verdict.WAITING: REPLAY_WAITS,
 }
 

@@ -5,7 +5,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from shared import ids
-from shared.models import Delivery
+from shared.models import Delivery, Verdict
 from tui.client import api
 from tui.screens.session import DAEMON_ERRORS, Session
 from tui.text.jobs import location
@@ -33,6 +33,7 @@ class DeliveryPages(Vertical):
         self.page = 1
         self._session = session
         self._delivery_id: str | None = None
+        self._verdict: Verdict | None = None
         self._delivery: Delivery | None = None
         self._body: bytes | None = None
 
@@ -42,10 +43,13 @@ class DeliveryPages(Vertical):
         yield TextView(id="page")
 
     def show(self, delivery: Delivery | None) -> None:
-        """Show another delivery."""
-        if delivery is not None and delivery.id != self._delivery_id:
-            self._delivery_id, self._delivery, self._body = delivery.id, None, None
-            self._load()
+        """Show another delivery, or the same one if it was decided meanwhile."""
+        if delivery is None or (delivery.id, delivery.verdict) == (self._delivery_id, self._verdict):
+            return
+        if delivery.id != self._delivery_id:
+            self._body = None
+        self._delivery_id, self._verdict, self._delivery = delivery.id, delivery.verdict, None
+        self._load()
 
     def turn(self, page: int) -> None:
         """Show another page."""

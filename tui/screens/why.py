@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from shared import ids
-from shared.models import CheckOutcome, Decision, RunnerJob
+from shared.models import CheckOutcome, Decision, JobEvent, RunnerJob
 from tui.client import api
 from tui.client.http import ApiError, DaemonClient
 from tui.screens.actions import JOB_ACTIONS, applicable, run_action
@@ -65,9 +65,14 @@ class WhyScreen(BaseScreen):
 
     @on(EventsReceived)
     def events_received(self, message: EventsReceived) -> None:
-        """Request the decision again if the job changed."""
-        if self._job and any(event.job_id == self._job.id for event in message.events):
+        """Request the decision again if the job changed, or the delivery was decided."""
+        if any(self._is_about_subject(event) for event in message.events):
             self.load()
+
+    def _is_about_subject(self, event: JobEvent) -> bool:
+        if self._job:
+            return event.job_id == self._job.id
+        return event.type == "delivery.decided" and str(event.payload.get("deliveryId")).endswith(self._subject)
 
     @work(group="why", exclusive=True)
     async def load(self) -> None:

@@ -98,6 +98,10 @@ class DecidingHarness(Struct):
         (check,) = (check for check in delivery.decision.checks if check.id == "who")
         return check
 
+    async def change_rails(self, text: str) -> None:
+        (self.intake.directory / "rails.yaml").write_text(text)
+        assert await self.intake.rails.reload()
+
     def asked(self) -> list[str]:
         """Return the requests for permissions that the forge has got."""
         return [

@@ -235,10 +235,7 @@ async def test_the_next_daemon_decides_what_one_left(tmp_path: Path, fake: FakeF
 async def test_a_delivery_is_decided_by_the_rails_in_force_then(harness: DecidingHarness) -> None:
     harness.fake.faults = [0.1]
     answer = await harness.comment(OCTOCAT)
-    (harness.intake.directory / "rails.yaml").write_text(
-        BY_PERMISSION.replace("permission: write", "permission: admin")
-    )
-    assert await harness.intake.rails.reload()
+    await harness.change_rails(BY_PERMISSION.replace("permission: write", "permission: admin"))
     assert (await harness.decided(answer)).verdict is Verdict.DENIED
 
 

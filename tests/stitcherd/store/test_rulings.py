@@ -9,7 +9,7 @@ from shared.models import Decision, RunnerJob, Status, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import approvals, jobs, retries, scheduling, transitions
-from stitcherd.store.rulings import Denial, RailsChanged, Ruling
+from stitcherd.store.rulings import Denial, RailsChanged, Ruling, Undecided
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import ALLOWED_AGAIN, approval_request, dispatch, new_job, reevaluation
 
@@ -94,3 +94,15 @@ async def test_a_job_that_needs_an_approval_now_waits_for_it(store: Store) -> No
     await store.write(transitions.cancel, job.id, "uid:0", None, 1)
     with pytest.raises(Refusal, match="never approved"):
         await store.write(retries.retry, job.id, "uid:0", 2, "r2")
+
+
+async def test_a_job_stays_queued_with_the_reason_while_its_rails_cannot_decide(store: Store) -> None:
+    job = await dispatch(store, new_job())
+    reason = "the forge does not tell a permission"
+    undecided = Undecided(job.version, "r2", reason)
+    assert await store.write(scheduling.claim, job.id, 1, "me", 1, CHANGED, undecided) == scheduling.Held(reason)
+    held = await detail(store, job)
+    assert (held.status, held.held) == (Status.QUEUED, reason)
+    assert await store.write(scheduling.find_startable, CHANGED, 9, 1) == (True, [(job.id, 1, 5)])
+    for stale in (Undecided(job.version - 1, "r2", reason), Undecided(job.version, "r3", reason)):
+        assert isinstance(await store.write(scheduling.claim, job.id, 1, "me", 1, CHANGED, stale), RailsChanged)

@@ -9,6 +9,7 @@ from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_until
 from tui.screens.deliveries import DeliveriesScreen
 from tui.screens.dialogs import ConfirmDialog
+from tui.screens.why import WhyScreen
 
 
 @pytest.fixture
@@ -104,3 +105,29 @@ async def test_ages_move(deliveries: Any, make_app: MakeApp) -> None:
         await wait_for_text(pilot, " 2m ")
         now[0] += 3_600_000
         await wait_for_text(pilot, " 1h ", absent=" 2m ")
+
+
+async def test_a_delivery_is_shown_undecided_and_then_with_its_decision(daemon: FakeDaemon, make_app: MakeApp) -> None:
+    asking = "asking github for the permission of github:octocat on octo-org/api"
+    undecided = {**documents.DECISION, "verdict": "deciding", "reason": asking, "checks": [], "remedy": None}
+    delivery = {**documents.DELIVERY, "verdict": "deciding", "reason": asking, "decision": undecided}
+    daemon.deliveries.append(delivery)
+
+    def decide(reason: str) -> None:
+        decided = {**delivery["decision"], "verdict": "denied", "reason": reason}
+        daemon.deliveries[0] = {**delivery, "verdict": "denied", "reason": reason, "decision": decided}
+        daemon.commit_event("delivery.decided", deliveryId=delivery["id"], verdict="denied", reason=reason)
+
+    async with make_app().run_test(size=(140, 40)) as pilot:
+        await pilot.press("D")
+        await wait_for_text(pilot, "7f3a1c02  ◷ deciding", "DECIDING", asking)
+        decide("who: it has read")
+        await wait_for_text(pilot, "✗ denied", "DENIED", "who: it has read")
+        daemon.deliveries[0] = delivery
+        daemon.commit_event("delivery.received", deliveryId=delivery["id"])
+        await wait_for_text(pilot, "◷ deciding")
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, WhyScreen))
+        await wait_for_text(pilot, "DECIDING")
+        decide("who: it has none")
+        await wait_for_text(pilot, "DENIED", "who: it has none")
