@@ -93,7 +93,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         stack.push_async_callback(forges.close)
         checkouts = Checkouts(state_dir, forges.git_credential)
         executors, owner = build_executors(settings.executors), new_id()
-        taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository)
+        taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository, rails.at)
         health = HealthMonitor(executors, partial(_profiles_of, rails))
         current_limits = partial(_current_limits, rails, health, state_dir)
         accounts = KeptAccounts(store)

@@ -1,29 +1,36 @@
 """Recovers jobs that an earlier daemon left running: resumes, requeues or concludes them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from shared.ids import now_ms, short_id
 from stitcherd import processes
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkouts
+from stitcherd.git.remote import RemoteUnreachable
+from stitcherd.jobs.publisher import publication_retry
 from stitcherd.queue import MAX_PRIORITY
-from stitcherd.store import interruptions, jobs, publications
+from stitcherd.rails.approvals import commit_approval_request
+from stitcherd.rails.compiled import CompiledRails
+from stitcherd.store import interruptions, jobs, kept_commits, publications
+from stitcherd.store.publications import UnfinishedPublication
 from stitcherd.store.sqlite import Store
 
 log = logging.getLogger(__name__)
 
 
 FindRepository = Callable[[str], RepositorySettings | None]  # by `owner/name`
+FindRails = Callable[[str], Awaitable[CompiledRails]]
 
 
 async def recover_running_jobs(
-    store: Store, checkouts: Checkouts, owner: str, find_repository: FindRepository
+    store: Store, checkouts: Checkouts, owner: str, find_repository: FindRepository, find_rails: FindRails
 ) -> list[tuple[str, int, int]]:
     """Take over, requeue or conclude every RUNNING job; call it with the state directory locked, before any job starts.
 
-    A job whose commit has arrived on its branch is completed, whatever its type says about interruptions.
+    A job whose commit has arrived on its branch is completed, whatever its type says about interruptions; where the
+    repository cannot be asked because it is away, the job is queued with its commit. `find_rails` is that of `Runner`.
     Return (job id, attempt, priority) of the jobs that `owner` has taken over and must resume.
     """
     async with store.reading() as db:
@@ -36,9 +43,7 @@ async def recover_running_jobs(
             elsewhere = await interruptions.may_run_elsewhere(db, job_id)
         if not elsewhere:
             ended = await processes.end_all(job_id, checkouts.directory(job_id))
-        if await _conclude_published(store, checkouts, job_id, find_repository):
-            log.warning("job %s was published when the daemon stopped, and is completed", short_id(job_id))
-            await checkouts.remove(job_id)
+        if await _finish_publication(store, checkouts, job_id, find_repository, find_rails):
             continue
         attempt = await store.write(interruptions.take_over, job_id, owner, now_ms())
         if attempt is not None:
@@ -52,8 +57,10 @@ async def recover_running_jobs(
     return taken_over
 
 
-async def _conclude_published(store: Store, checkouts: Checkouts, job_id: str, find_repository: FindRepository) -> bool:
-    """Complete a job whose publication was begun and has arrived; return whether it has."""
+async def _finish_publication(
+    store: Store, checkouts: Checkouts, job_id: str, find_repository: FindRepository, find_rails: FindRails
+) -> bool:
+    """Complete a job whose commit has arrived, or queue it with its commit; return False where neither was done."""
     async with store.reading() as db:
         unfinished = await publications.find_unfinished(db, job_id)
     if unfinished is None:
@@ -65,8 +72,27 @@ async def _conclude_published(store: Store, checkouts: Checkouts, job_id: str, f
         try:
             await mirror.fetch()
             if await mirror.contains(job.branch, result.commit):
-                return await store.write(publications.conclude_published, job_id, result, now_ms()) is not None
+                log.warning("job %s was published when the daemon stopped, and is completed", short_id(job_id))
+                await store.write(publications.conclude_published, job_id, result, now_ms())
+                await checkouts.remove(job_id)
+                return True
+        except RemoteUnreachable as error:
+            return await _keep_commit(store, unfinished, find_rails, str(error))
         except GitError as error:
             log.warning("job %s: whether it was published cannot be asked: %s", short_id(job_id), error)
     await store.write(publications.abandon_publication, job_id)
     return False
+
+
+async def _keep_commit(store: Store, unfinished: UnfinishedPublication, find_rails: FindRails, outage: str) -> bool:
+    """Queue a job with its commit, to be pushed again; return False where its rails are gone."""
+    job, commit = unfinished.job, unfinished.result.commit
+    try:
+        rules = (await find_rails(job.rails_digest)).approvals
+    except LookupError:
+        return False
+    now = now_ms()
+    kept = commit_approval_request(job, rules, (), str(commit), unfinished.base, now)
+    await store.write(kept_commits.retry_publication, job.id, None, now, kept, publication_retry(outage))
+    log.warning("job %s: whether it was published cannot be asked yet: %s", short_id(job.id), outage)
+    return True

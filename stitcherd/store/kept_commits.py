@@ -12,6 +12,7 @@ from shared.models import Failure, Status
 from stitcherd.policy import ApprovalRequest
 from stitcherd.store import transitions
 from stitcherd.store.approvals import RAILS_ACTOR, decode_approval, save_request
+from stitcherd.store.steps import end_open_steps
 
 RAILS_CHANGED = "the rails changed before it was published: it is decided again"
 
@@ -43,15 +44,20 @@ def requeue_commit(
 def retry_publication(
     db: sqlite3.Connection,
     job_id: str,
-    fence: tuple[int, str],
+    fence: tuple[int, str] | None,
     now: int,
     kept: ApprovalRequest,
     retry: PublicationRetry,
 ) -> Status | None:
     """Requeue a running job, with its commit, whose repository cannot be reached; end it after too long a time.
 
-    Until it is claimed again it can be cancelled. Return the job's new status, None where the fence does not hold.
+    Without a fence its owner is gone. Until it is claimed again it can be cancelled. Return the job's new status, None
+    where the fence does not hold.
     """
+    if fence is None:
+        job = transitions.find_job_row(db, job_id)
+        fence = (job["attempt"], job["owner"])
+        end_open_steps(db, job, now, retry.reason)
     row = db.execute(
         "SELECT p.at, p.failures FROM publications p JOIN jobs j ON j.key = p.job AND j.attempt = p.attempt"
         " WHERE j.id = ?",

@@ -13,10 +13,11 @@ from stitcherd.store.transitions import conclude, find_job_row
 
 
 class UnfinishedPublication(Struct, frozen=True):
-    """A running job that was about to be published, and its result if the push succeeded."""
+    """A running job that was about to be published, and its result if the push succeeded; `base` is its start."""
 
     job: RunnerJob
     result: Result
+    base: str | None
 
 
 class OtherRails(Exception):
@@ -53,12 +54,14 @@ async def find_unfinished(db: aiosqlite.Connection, job_id: str) -> UnfinishedPu
     """Return the publication that a running job began in its attempt, None where it began none."""
     found = await fetch_all(
         db,
-        "SELECT j.*, p.result FROM jobs j JOIN publications p ON p.job = j.key AND p.attempt = j.attempt"
+        "SELECT j.*, p.result,"
+        " (SELECT s.base FROM starts s WHERE s.job = j.key AND s.attempt = j.attempt LIMIT 1) AS base"
+        " FROM jobs j JOIN publications p ON p.job = j.key AND p.attempt = j.attempt"
         " WHERE j.id = ? AND j.status = 'RUNNING' AND p.active",
         [job_id],
     )
     result = rows.result(found[0]["result"]) if found else None
-    return None if result is None else UnfinishedPublication(rows.job(found[0]), result)
+    return None if result is None else UnfinishedPublication(rows.job(found[0]), result, found[0]["base"])
 
 
 async def publishing_jobs(db: aiosqlite.Connection) -> frozenset[str]:

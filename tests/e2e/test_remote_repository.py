@@ -99,6 +99,25 @@ def test_an_outage_delays_the_push_and_starts_no_agent_again(forge: tuple[Daemon
     assert (daemon.root / "runs").read_text() == "run\n"
 
 
+def test_a_push_whose_end_is_unknown_is_pushed_again(forge: tuple[DaemonHarness, GitServer]) -> None:
+    daemon, server = forge
+    daemon.set_hook(f"touch {daemon.root}/pushing; sleep 60")
+    daemon.start()
+    job_id = run(daemon)
+    wait_until((daemon.root / "pushing").exists, "the commit is pushed")
+    daemon.kill()
+    server.down = True
+    daemon.set_hook("exit 0")
+    daemon.start()
+    held = daemon.job(job_id)
+    assert (held["status"], held["attempt"], held["tries"]["used"]) == ("QUEUED", 1, 1)
+    assert held["held"].startswith("the repository cannot be reached: git fetch failed: ")
+    server.down = False
+    job = daemon.wait(job_id, "COMPLETED")
+    assert (job["attempt"], job["tries"]["used"]) == (1, 1)
+    assert daemon.git("rev-parse", job["branch"]) == job["result"]["commit"]
+
+
 def test_an_outage_before_the_agent_delays_the_job(forge: tuple[DaemonHarness, GitServer]) -> None:
     daemon, server = forge
     server.down = True

@@ -3,8 +3,9 @@
 import asyncio
 import base64
 import os
+import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,8 +62,15 @@ class GitServer:
             "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
             "REMOTE_USER": "account",
         }
-        backend = await asyncio.create_subprocess_exec("git", "http-backend", env=environment, stdin=-1, stdout=-1)
-        output, _ = await backend.communicate(await request.read())
+        body = await request.read()
+        backend = await asyncio.create_subprocess_exec(
+            "git", "http-backend", env=environment, stdin=-1, stdout=-1, start_new_session=True
+        )
+        try:
+            output, _ = await backend.communicate(body)
+        finally:
+            with suppress(ProcessLookupError):  # a hook may still run
+                os.killpg(backend.pid, signal.SIGKILL)
         head, _, body = output.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         status = int(headers.pop("Status", "200").split()[0])
@@ -77,7 +85,7 @@ async def serve_repositories(
     server = GitServer(root, username, password)
     app = web.Application(client_max_size=2**26)
     app.router.add_route("*", "/{path:.*}", server.answer)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
