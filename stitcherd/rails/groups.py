@@ -58,12 +58,11 @@ def membership(group: Group, account: str, people: People) -> Membership:
     impersonate the users of all others. A changed account is in none either.
     """
     folded, trigger = fold(account), people.trigger
-    own = folded not in people.changed and not is_foreign(account, trigger)
-    if own and folded in group.users:
+    if folded in group.users and _is_own(account, people):
         return BY_USERS
     if trigger.by_source and account == trigger.sender and trigger.source in group.sources:
         return BY_SOURCES
-    if own and group.permission is not None:
+    if group.permission is not None and _is_own(account, people):
         return _by_permission(group.permission, account, people)
     return NOT_A_MEMBER
 
@@ -129,6 +128,10 @@ def joining_remedy(groups: Iterable[Group], account: str, people: People) -> Rem
 def is_foreign(account: str, trigger: Trigger) -> bool:
     """Say whether an account belongs to another source than that of the delivery."""
     return fold(account.partition(":")[0]) != fold(trigger.source)
+
+
+def _is_own(account: str, people: People) -> bool:
+    return fold(account) not in people.changed and not is_foreign(account, people.trigger)
 
 
 def _by_permission(wanted: str, account: str, people: People) -> Membership:
