@@ -312,4 +312,4 @@ class SimulationResult(WireStruct, frozen=True):
     deliveries: int
     changed: tuple[SimulationChange, ...]
     counts: dict[str, int]
-    skipped: dict[Literal["bodyGone", "sourceGone", "unreadable"], int]
+    skipped: dict[Literal["bodyGone", "permissionUnknown", "sourceGone", "unreadable"], int]

@@ -34,7 +34,9 @@ class _Result(Struct):
     """What was found so far."""
 
     changes: list[SimulationChange] = []
-    skipped: Counter[Literal["bodyGone", "sourceGone", "unreadable"]] = field(default_factory=Counter)
+    skipped: Counter[Literal["bodyGone", "permissionUnknown", "sourceGone", "unreadable"]] = field(
+        default_factory=Counter
+    )
     decided: int = 0
     checks: int = 0  # of the decisions in `changes`
 
@@ -49,7 +51,8 @@ async def simulate(
     """Decide stored deliveries again, newest first, in `threads` (None: those of the event loop).
 
     Limits count what has happened until now and not until the delivery came, so they are left out: a throttled
-    delivery counts as allowed, before and after. Raises Refusal if the result is too large.
+    delivery counts as allowed, before and after. No forge is asked: a delivery that depends on a permission that is not
+    known is skipped. Raises Refusal if the result is too large.
     """
     result = _Result()
     before, remaining = None, scope.limit
@@ -87,6 +90,9 @@ def _decide_again(
         except (NotJson, WrongShape):
             result.skipped["unreadable"] += 1
         else:
+            if evaluation.asks:
+                result.skipped["permissionUnknown"] += 1
+                continue
             result.decided += 1
             verdict = decision.verdict if decision is not None else delivery.verdict
             if _without_limits(verdict) is not _without_limits(evaluation.decision.verdict):

@@ -101,6 +101,7 @@ def setup(request: pytest.FixtureRequest, build: BuildDaemon, tmp_path: Path) ->
 
 def test_a_permission_is_asked_after_the_answer(setup: Setup) -> None:
     daemon = setup.daemon
+    assert not any("permission" in warning["message"] for warning in daemon.get("/rails")["warnings"])
     answer = setup.comment(100, issue=1)
     assert answer == {
         "deliveryId": answer["deliveryId"],

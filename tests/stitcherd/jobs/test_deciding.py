@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.models import Status, Verdict
+from stitcherd.jobs.simulation import SimulationScope, simulate
 from tests.forges.fake import Answer, FakeAccount, FakeForge, Fault
 from tests.forges.harness import serving
 from tests.stitcherd.jobs.deciding_harness import (
@@ -284,3 +285,16 @@ async def test_a_replay_asks_and_a_dry_run_does_not(harness: DecidingHarness) ->
         from stitcherd.store import jobs
 
         assert (await jobs.get_job(db, str(replayed.job_id), None)).actor == "uid:1000"
+
+
+async def test_a_simulation_asks_nothing_and_skips_what_depends_on_a_permission(harness: DecidingHarness) -> None:
+    intake = harness.intake
+    assert intake.rails.current
+    await harness.decided(await harness.comment(OCTOCAT))
+    asked = len(harness.fake.log)
+    known = await simulate(intake.store, intake.evaluator, intake.rails.current, SimulationScope(10))
+    assert (known.deliveries, known.changed, known.skipped) == (1, (), {})
+    harness.clock.pass_time(60)
+    forgotten = await simulate(intake.store, intake.evaluator, intake.rails.current, SimulationScope(10))
+    assert (forgotten.deliveries, forgotten.changed, forgotten.skipped) == (0, (), {"permissionUnknown": 1})
+    assert len(harness.fake.log) == asked
