@@ -104,7 +104,7 @@ def _find(
 
 
 def _report(findings: Sequence[DiffFinding], size: DiffStat, write: Write) -> GateResult:
-    write(f"{size.files} files, {size.additions} additions, {size.deletions} deletions\n".encode())
+    write(f"{size}\n".encode())
     for finding in findings[:FINDINGS_MAX]:
         write(f"{finding}\n".encode(errors="replace"))
     if len(findings) > FINDINGS_MAX:

@@ -21,6 +21,9 @@ class DiffStat(Struct, frozen=True):
     additions: int
     deletions: int
 
+    def __str__(self) -> str:
+        return f"+{self.additions} -{self.deletions} in {self.files} file{'' if self.files == 1 else 's'}"
+
 
 class CommitPatch(Struct, frozen=True):
     """A change in git's format, without renames: `entries` as of `--raw -z`, `file` as of `-p -U0`, in the same order.

@@ -111,5 +111,4 @@ def commit_message(job: RunnerJob) -> str:
 
 
 def _result(commit: str, stat: DiffStat) -> Result:
-    summary = f"+{stat.additions} -{stat.deletions} in {stat.files} file{'s' if stat.files != 1 else ''}"
-    return Result(commit, stat.files, stat.additions, stat.deletions, summary)
+    return Result(commit, stat.files, stat.additions, stat.deletions, str(stat))

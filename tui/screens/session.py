@@ -103,7 +103,7 @@ class Session:
         """Open a URL in the browser, or copy it where there is none; without a URL copy another text."""
         if url is None:
             self._app.copy_to_clipboard(otherwise)
-            self.notify(f"no URL is known here: copied {otherwise}")
+            self.notify(f"it has no thread with a URL: copied {otherwise}")
         elif await asyncio.to_thread(open_in_browser, url):
             self.notify(f"opened {url}")
         else:

@@ -85,8 +85,6 @@ def _wrapped(line: list[tuple[str, str]], cells: int) -> list[StyledLine]:
         return [[]]
     *before, (text, style) = line
     room = cells - sum(cell_len(part) for part, _ in before)
-    first, *rest = wrap_line(text, max(room, 20))
-    return [
-        [*before, (first, style)],
-        *[[(f"      {part}", style)] for more in rest for part in wrap_line(more, cells - 6)],
-    ]
+    first = wrap_line(text, max(room, 20))[0]
+    rest = text[len(first) :].lstrip()
+    return [[*before, (first, style)], *([(f"      {part}", style)] for part in wrap_line(rest, cells - 6) if part)]

@@ -34,7 +34,7 @@ async def test_a_change_within_the_rules_passes(start: Start, write: Write) -> N
     write(checkout.work, {"a.py": "a\nb\n", "tests/test_b.py": "def test_b():\n    assert b\n"})
     result, output = await check(checkout)
     assert result == GateResult(ok=True, reason="The change breaks no rule.")
-    assert output == ["2 files, 3 additions, 0 deletions"]
+    assert output == ["+3 -0 in 2 files"]
 
 
 async def test_no_change_passes(start: Start) -> None:
@@ -154,7 +154,7 @@ async def test_files_that_decide_gates_are_compared_with_the_gate_base(start: St
     assert result.asks == ("paths.gates",)
     compared = "added in comparison with the target branch, and the rails require the approval of a person"
     assert output == [
-        "1 files, 1 additions, 1 deletions",
+        "+1 -1 in 1 file",
         f".gitattributes: gates: git attributes change what every gate reads; these are {compared}",
         f"Makefile: gates: gates or tools load this file by its name; it is {compared}",
     ]

@@ -67,7 +67,7 @@ async def test_without_a_url_the_branch_is_copied(
     async with make_app().run_test(size=(120, 30), notifications=True) as pilot:
         await wait_for_text(pilot, "api#7")
         await pilot.press("o")
-        await wait_for_text(pilot, "no URL is known here")
+        await wait_for_text(pilot, "it has no thread with a URL")
         assert pilot.app.clipboard == "stitcher/5b1f7f3a1c9d"
         assert opened == []
 
