@@ -27,8 +27,11 @@ async def test_a_row_changes_with_its_event_and_not_before(daemon: FakeDaemon, m
         assert "● queued" in screen_text(pilot.app)
         daemon.commit_event("job.started", job)
         await wait_for_text(pilot, "▶ running")
+        job["currentStep"] = {"name": "tests", "type": "GATE", "startedAt": job["startedAt"], "timeoutMs": None}
         daemon.commit_event("step.started", job, name="tests", phase="VALIDATION")
         await wait_for_text(pilot, "gate tests")
+        daemon.commit_event("step.output", job, text="collected 12 items\n")
+        await wait_for_text(pilot, "collected 12")
 
 
 async def test_new_jobs_do_not_move_the_visible_rows(daemon: FakeDaemon, make_app: MakeApp) -> None:
