@@ -54,6 +54,7 @@ from stitcherd.rails.limits import concurrency_limits, idle_reason
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.validate import RailsContext
 from stitcherd.rails.watch import watch_rails
+from stitcherd.reporting.reporter import Reporter
 from stitcherd.sandbox.bubblewrap import SandboxSpec, missing_sandbox_warnings
 from stitcherd.sandbox.programs import start_fault
 from stitcherd.sources import KINDS
@@ -96,10 +97,9 @@ async def serve(directory: Path, settings: Settings) -> None:
         taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository, rails.at)
         health = HealthMonitor(executors, partial(_profiles_of, rails))
         current_limits = partial(_current_limits, rails, health, state_dir)
-        accounts = KeptAccounts(store)
-        await accounts.load()
+        accounts = await KeptAccounts.open(store)
         permissions = await Permissions.open(store, forges.apis)
-        evaluator = Evaluator(settings, accounts.ids, forges.can_push, permissions.known)
+        evaluator = Evaluator(settings, accounts.ids, forges.can_push, permissions.known, accounts.own)
         runner = Runner(
             store,
             settings,
@@ -133,6 +133,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             feed=feed,
             meta=Meta(VERSION, API_VERSION, instance, os.getpid(), format_timestamp(now_ms())),
             health=health,
+            reporter=Reporter(store, settings, rails, forges, accounts, permissions.known, instance),
         )
         await stack.enter_async_context(health.running())
         local = await _start_http(state, socket, stack)
@@ -140,6 +141,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         queue.start()
         stack.push_async_callback(queue.stop)
         await stack.enter_async_context(deciding.running(state.intake.decide))
+        await stack.enter_async_context(state.reporter.running())
         background = [
             asyncio.create_task(queue.refill(taken_over + queued)),
             asyncio.create_task(scheduler.run(queue.put)),
@@ -172,6 +174,9 @@ def rails_context(directory: Path, settings: Settings) -> RailsContext:
         configured_facts(settings),
         tuple(settings.sources),
         asked=tuple(name for name, source in settings.sources.items() if source.has_credential),
+        silent_sources=tuple(
+            name for name, source in settings.sources.items() if source.kind in FORGES and not source.has_credential
+        ),
     )
 
 

@@ -161,8 +161,6 @@ def _warnings(settings: Settings, document: dict[str, Any], directory: Path) -> 
     if not settings.http.listen.is_loopback:
         yield ("http", "listen"), f"{settings.http.host} is reachable from other machines: put TLS in front of it"
     for name, source in settings.sources.items():
-        if source.api is not None:
-            yield ("sources", name, "api"), f"sources.{name}.api: this version does not answer on the thread"
         for key in ("token", "app"):
             if source.api is None and getattr(source, key) is not None:
                 yield ("sources", name, key), f"sources.{name}.{key} is not used without api"

@@ -52,9 +52,10 @@ class EventFeed:
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
+        committed = self._store.commits()
         while True:
-            await self._store.committed.wait()
-            self._store.committed.clear()
+            await committed.wait()
+            committed.clear()
             if self._subscribers:
                 async with self._reading:
                     await self._pull()

@@ -9,6 +9,8 @@ from msgspec import Struct
 from shared.api import (
     Account,
     AccountList,
+    Answer,
+    AnswerPage,
     BulkResult,
     DeliveryPage,
     DispatchResponse,
@@ -24,9 +26,9 @@ from shared.api import (
     SimulationResult,
     WebhookResponse,
 )
-from shared.models import Decision, Delivery, RunnerJob, Status, Verdict
+from shared.models import AnswerState, Decision, Delivery, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Permission
-from stitcherd.http import accounts, deliveries, events, jobs, outputs, rails, status, webhooks
+from stitcherd.http import accounts, answers, deliveries, events, jobs, outputs, rails, status, webhooks
 from stitcherd.http.auth import require_permission
 from stitcherd.http.requests import QUERY, Query
 from stitcherd.http.responses import Handler
@@ -136,6 +138,7 @@ JOB_QUERY = {
     "before": ID,
 }
 DELIVERY_QUERY = {"verdict": _repeated(_enum(Verdict)), "source": _repeated(TEXT), "limit": COUNT, "before": ID}
+ANSWER_QUERY = {"state": _repeated(_enum(AnswerState)), "limit": COUNT, "before": ID}
 RAILS_QUERY = {"effective": FLAG, "against": TEXT}
 EVENT_QUERY = {"after": CURSOR, "limit": COUNT}
 STREAM_QUERY = {"after": CURSOR, "job": ID}
@@ -183,6 +186,8 @@ ROUTES = (
     _get("/runner-jobs/{job}/diff", outputs.show_diff, FILE, "jobs:read", query={"attempt": POSITIVE}),
     _get("/runner-jobs/{job}/steps/{step}/log", outputs.show_log, FILE, "jobs:read"),
     _get("/events", events.stream, STREAM, "jobs:read", query=STREAM_QUERY, raises=(410,)),
+    _get("/answers", answers.list_answers, AnswerPage, "jobs:read", query=ANSWER_QUERY),
+    _post("/answers/{answer}/retry", answers.retry_answer, answers.RetryBody, Answer, "jobs:write", 202, stores=True),
     _get("/deliveries", deliveries.list_deliveries, DeliveryPage, "deliveries:read", query=DELIVERY_QUERY),
     _get("/deliveries/{delivery}", deliveries.show_delivery, Delivery, "deliveries:read"),
     _get("/deliveries/{delivery}/body", deliveries.show_body, BINARY, "deliveries:read"),

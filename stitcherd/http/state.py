@@ -17,6 +17,7 @@ from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
 from stitcherd.rails.live import LiveRails
+from stitcherd.reporting.reporter import Reporter
 from stitcherd.store.sqlite import Store
 
 SHUTDOWN_RETRY_SECONDS = 5
@@ -39,6 +40,7 @@ class AppState(Struct):
     feed: EventFeed
     meta: Meta
     health: HealthMonitor
+    reporter: Reporter
     streams: Slots = field(default_factory=lambda: Slots("event streams", each=STREAMS_EACH, total=STREAMS_MAX))
     simulations: SimulationThreads = field(default_factory=SimulationThreads)
     stopping_since: str | None = None

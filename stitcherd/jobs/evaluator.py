@@ -21,6 +21,7 @@ from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
 from stitcherd.sandbox import bubblewrap
 from stitcherd.sources import SOURCES, WrongShape
 from stitcherd.sources.payload import FORM
+from stitcherd.sources.text import ignore_own_text
 from stitcherd.sources.trigger import Trigger
 
 MAX_CACHED_PROFILES = 256  # whose objections are cached, of all revisions of the rails
@@ -71,7 +72,7 @@ class Evaluator:
 
     `account_ids` are the ids that are kept for accounts: a mapping that changes when they do. `can_push` says whether
     there is a credential for the repository at a URL. `known_access` is what forges have said of accounts; without it
-    no forge can be asked.
+    no forge can be asked. `own_ids` are the ids of the accounts that act for us, by source: a mapping that changes.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Evaluator:
         account_ids: Mapping[str, str] = MappingProxyType({}),
         can_push: Callable[[str], bool] = lambda _clone: False,
         known_access: KnownAccess | None = None,
+        own_ids: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._own_ids = own_ids
         self._can_push = can_push
         self._settings = settings
         self._known_access = known_access
@@ -112,6 +115,7 @@ class Evaluator:
             if error.trigger is None or _is_wanted(error.trigger, error.may_be, rails):
                 raise
             trigger = error.trigger  # no rails have its name, so it is ignored
+        trigger = ignore_own_text(trigger, self._own_ids.get(source.name), source.bot)
         return trigger, decide(trigger, rails, self.facts(source, trigger, refused))
 
     def reevaluate(

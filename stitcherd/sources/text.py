@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from stitcherd.sources.fields import is_unreadable_login
 from stitcherd.sources.hidden_text import visible_text
 from stitcherd.sources.markdown import plain_lines
-from stitcherd.sources.trigger import Command
+from stitcherd.sources.trigger import Command, Trigger
 
 COMMENT_MAX = 65_536  # characters, GitHub's limit
 _MENTION_MAX = 40  # characters shown after a mention that is no command
@@ -51,6 +53,16 @@ def bot_text_reason(name: str | None, bot: str | None, *accounts: str | None) ->
     """Return why an event is ignored if one of `accounts`, its sender and author, is the bot, else None."""
     own = name in TEXT_EVENTS and any(is_bot(account, bot) for account in accounts)
     return f"written by {bot} itself" if own else None
+
+
+def ignore_own_text(trigger: Trigger, own_id: str | None, bot: str) -> Trigger:
+    """Return a trigger that is ignored if an account with our own id, whatever its login, sent or wrote its text."""
+    if own_id is None or trigger.unusable is not None or trigger.name not in TEXT_EVENTS:
+        return trigger
+    accounts = (account.lower() for account in (trigger.sender, trigger.author) if account)
+    if any(own_id in trigger.account_ids.get(account, ()) for account in accounts):
+        return replace(trigger, unusable=f"written by {bot} itself")
+    return trigger
 
 
 def safe_url(text: object) -> str | None:

@@ -15,6 +15,8 @@ from stitcherd.policy import AccountSighting
 from stitcherd.store.events import add_event
 from stitcherd.store.queries import fetch_all
 
+_OWN = "own_account:"  # in meta, before the name of a source
+
 
 class AccountTaken(Exception):
     """Nothing was stored: the id that is kept for an account is not the one that the delivery was decided with."""
@@ -66,6 +68,20 @@ def accept_change(
 async def kept_ids(db: aiosqlite.Connection) -> dict[str, str]:
     """Return the kept id of each account."""
     return {row["account"]: row["id"] for row in await fetch_all(db, "SELECT account, id FROM accounts", [])}
+
+
+def keep_own_id(db: sqlite3.Connection, source: str, account_id: str) -> None:
+    """Keep the id of the account that acts for us at the forge of a source."""
+    db.execute(
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (f"{_OWN}{source}", account_id),
+    )
+
+
+async def own_ids(db: aiosqlite.Connection) -> dict[str, str]:
+    """Return the ids of the accounts that act for us, by source."""
+    found = await fetch_all(db, "SELECT name, value FROM meta WHERE name GLOB ?", [f"{_OWN}*"])
+    return {row["name"].removeprefix(_OWN): row["value"] for row in found}
 
 
 async def list_accounts(db: aiosqlite.Connection, sources: Collection[str] | None) -> tuple[Account, ...]:

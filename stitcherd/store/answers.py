@@ -39,13 +39,19 @@ class DesiredAnswer(Struct, frozen=True, kw_only=True):
 
 
 class FollowedEvent(Struct, frozen=True):
-    """An event that may change what is to be at a forge; `job` and `delivery` are ids, `at` is in milliseconds."""
+    """An event that may change what is to be at a forge; `job` and `delivery` are ids, `at` is in milliseconds.
+
+    `source`, `verdict` and `reason` are those of the delivery as it is now.
+    """
 
     id: int
     type: str
     job: str | None
     delivery: str | None
     at: int
+    source: str | None
+    verdict: str | None
+    reason: str | None
 
 
 class AnswerFilter(Struct, frozen=True, kw_only=True):
@@ -83,7 +89,8 @@ async def followed_events(
     marks = ", ".join("?" * len(types))
     found = await fetch_all(
         db,
-        "SELECT e.id, e.type, j.id AS job, e.delivery, e.at FROM events e LEFT JOIN jobs j ON j.key = e.job"
+        "SELECT e.id, e.type, j.id AS job, e.delivery, e.at, d.source, d.verdict, d.reason FROM events e"
+        " LEFT JOIN jobs j ON j.key = e.job LEFT JOIN deliveries d ON d.id = e.delivery"
         f" WHERE e.id > ? AND e.type IN ({marks}) ORDER BY e.id LIMIT ?",
         [after, *types, limit],
     )

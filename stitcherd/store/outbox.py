@@ -139,6 +139,15 @@ def retry_answer(db: sqlite3.Connection, answer_id: str, now: int) -> Answer:
     return rows.answer(row)
 
 
+def end_waits(db: sqlite3.Connection, source: str, now: int) -> None:
+    """Let the pending answers of a source be sent now, but for edits that are too soon, and for uncertain tries."""
+    db.execute(
+        "UPDATE answers SET due_at = max(?, coalesce(sent_at + ?, 0)) WHERE source = ? AND state = 'pending'"
+        " AND due_at > ? AND NOT uncertain",
+        (now, EDIT_INTERVAL, source, now),
+    )
+
+
 def note_held(db: sqlite3.Connection, source: str, workspace: str, reason: str, until: int, now: int) -> None:
     """Record that nothing can be sent for a source until then."""
     payload = {"source": source, "reason": reason, "until": format_timestamp(until)}

@@ -18,22 +18,33 @@ READERS = 3
 
 
 class Store:
-    """A store on the event loop that opened it; `committed` is set after each commit. Close it at the end."""
+    """A store on the event loop that opened it. Close it at the end."""
 
-    def __init__(self, writer: Writer, readers: list[aiosqlite.Connection], committed: asyncio.Event) -> None:
+    def __init__(self, writer: Writer, readers: list[aiosqlite.Connection], listeners: list[asyncio.Event]) -> None:
         self._writer = writer
         self._readers = readers
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         for reader in readers:
             self._idle.put_nowait(reader)
-        self.committed = committed
+        self._listeners = listeners
 
     @classmethod
     async def open(cls, path: Path) -> Self:
         """Open or create the database file; raises NewerDatabase or sqlite3.Error if it cannot be used."""
+        listeners: list[asyncio.Event] = []
+
+        def notify() -> None:
+            for committed in listeners:
+                committed.set()
+
+        writer = Writer(path, notify)
+        return cls(writer, [await _reader(path) for _ in range(READERS)], listeners)
+
+    def commits(self) -> asyncio.Event:
+        """Return a new event that is set after each commit, for one who waits for what others write."""
         committed = asyncio.Event()
-        writer = Writer(path, committed.set)
-        return cls(writer, [await _reader(path) for _ in range(READERS)], committed)
+        self._listeners.append(committed)
+        return committed
 
     @property
     def outage(self) -> StorageOutage | None:

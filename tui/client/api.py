@@ -14,6 +14,8 @@ from msgspec import Raw, Struct
 from shared.api import (
     Account,
     AccountList,
+    Answer,
+    AnswerPage,
     BulkResult,
     DeliveryPage,
     EventPage,
@@ -189,6 +191,21 @@ def get_delivery_body(client: DaemonClient, delivery_id: str) -> bytes:
 def replay_delivery(client: DaemonClient, delivery_id: str, *, dry_run: bool) -> Reply[ReplayResponse]:
     """Decide a delivery again under the rails in force; unless it is a dry run, that may create a job."""
     return Reply(client.post(f"{_delivery(delivery_id)}/replay", {"dryRun": dry_run}), ReplayResponse)
+
+
+# Answers
+
+
+def list_answers(
+    client: DaemonClient, query: Query = (), *, limit: int | None = None, before: str | None = None
+) -> Reply[AnswerPage]:
+    """Return a page of the answers that match `query`, newest first, older than the answer `before`."""
+    return Reply(client.get("/answers", [*query, *_paging(limit, before)]), AnswerPage)
+
+
+def retry_answer(client: DaemonClient, answer_id: str) -> Reply[Answer]:
+    """Send a failed or pending answer at once."""
+    return Reply(client.post(f"/answers/{quote_segment(answer_id)}/retry", {}), Answer)
 
 
 # Rails and accounts

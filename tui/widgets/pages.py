@@ -6,8 +6,9 @@ import msgspec
 from msgspec import UNSET
 from rich.cells import cell_len
 
-from shared.models import Decision, RunnerJob
+from shared.models import AnswerState, Decision, JobAnswer, RunnerJob
 from tui.text import decisions
+from tui.text.answers import job_answer
 from tui.text.jobs import DASH, counted, more_summary
 from tui.text.plain import plain
 from tui.widgets.paint import StyledLine, paint, parse_marks, wrap_line
@@ -36,6 +37,12 @@ def decision_page(decision: Decision | None, cells: int) -> list[StyledLine]:
     return page
 
 
+def _answer_lines(answer: JobAnswer, cells: int) -> list[StyledLine]:
+    colour = {AnswerState.FAILED: "red", AnswerState.DELIVERED: ""}.get(answer.state, "yellow")
+    first, *others = wrap_line(job_answer(answer), max(cells - 8, 20))
+    return [[("answer  ", "dim"), (first, colour)], *([(f"        {part}", colour)] for part in others)]
+
+
 def result_page(job: RunnerJob, cells: int) -> list[StyledLine]:
     """Return the result of a job: its error or commit, and its usage."""
     page: list[StyledLine] = []
@@ -54,6 +61,9 @@ def result_page(job: RunnerJob, cells: int) -> list[StyledLine]:
         ]  # fmt: skip
     elif outcome:
         page += [[("nothing was changed", "dim")], []]
+    if job.answers:
+        page += [line for each in job.answers for line in _answer_lines(each, cells)]
+        page.append([])
     if outcome:
         page += _prose("\n".join(more_summary(outcome)), cells)
     used = job.usage

@@ -39,10 +39,7 @@ def test_a_source_acts_as_an_app_by_its_key(tmp_path: Path) -> None:
     assert settings.files == (key,)
     assert settings.secret_values[0] == source.app.key
     assert "MIIE" not in repr(settings)
-    assert settings.warnings == (
-        "stitcherd.toml:4: sources.hub.api: this version does not answer on the thread",
-        "stitcherd.toml:6: every user of this machine can read app.pem",
-    )
+    assert settings.warnings == ("stitcherd.toml:6: every user of this machine can read app.pem",)
 
 
 @pytest.mark.parametrize(

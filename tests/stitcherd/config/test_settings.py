@@ -116,7 +116,7 @@ def test_secrets_come_from_variables_and_files(tmp_path: Path) -> None:
     assert source.token == "second-secret-longer"
     assert settings.secret_names == {"FIRST", "SECOND", "TINY"}
     assert settings.secret_values == (b"second-secret-longer", b"first-secret", b"in a file\n")
-    assert settings.warnings[1:] == ("stitcherd.toml:5: the secret begins or ends with white space",)
+    assert settings.warnings == ("stitcherd.toml:5: the secret begins or ends with white space",)
 
 
 def test_no_secret_is_shown_by_a_model(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_no_secret_is_shown_by_a_model(tmp_path: Path) -> None:
     assert "secret" not in re.sub("secret_names|secrets", "", repr(settings) + str(settings.sources["hub"]))
 
 
-def test_a_secret_that_everyone_can_read_and_an_api_are_warned_of_with_their_lines(tmp_path: Path) -> None:
+def test_a_secret_that_everyone_can_read_is_warned_of_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "open").write_text("everyone's")
     (tmp_path / "open").chmod(0o644)
     settings = read(
@@ -136,8 +136,7 @@ def test_a_secret_that_everyone_can_read_and_an_api_are_warned_of_with_their_lin
         '[sources.hub]\nkind = "gitea"\napi = "https://hub/api/"\nsecrets = [\n  {env = "FIRST"},\n  {file = "open"}]',
     )
     assert settings.sources["hub"].api == "https://hub/api"
-    api, everyone = settings.warnings
-    assert api == "stitcherd.toml:3: sources.hub.api: this version does not answer on the thread"
+    (everyone,) = settings.warnings
     assert everyone == "stitcherd.toml:6: every user of this machine can read open"
 
 

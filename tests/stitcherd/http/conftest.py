@@ -18,6 +18,7 @@ from stitcherd.config.load import load_settings
 from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.executors import build_executors
 from stitcherd.executors.health import HealthMonitor
+from stitcherd.forges.connections import ForgeConnections
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
@@ -29,10 +30,12 @@ from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
+from stitcherd.jobs.known_access import KnownAccess
 from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
+from stitcherd.reporting.reporter import Reporter
 from stitcherd.store.events import add_event
 from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
@@ -148,6 +151,9 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
             feed=feed,
             meta=meta,
             health=HealthMonitor({}),
+            reporter=Reporter(
+                store, settings, rails, ForgeConnections(settings), accounts, KnownAccess(store, ()), "instance"
+            ),
         )
         runners = [web.AppRunner(app(state)) for app in (local_app, public_app)]
         for app_runner in runners:

@@ -30,6 +30,7 @@ from stitcherd.http.openapi import OPENAPI, document
 from stitcherd.http.requests import CURSOR_MAX
 from stitcherd.http.routes import ROUTES, STREAM
 from tests.stitcherd.http.conftest import RAILS, HttpHarness
+from tests.stitcherd.http.test_answers import put
 from tests.stitcherd.http.webhooks import comment_body, send_webhook
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -79,8 +80,14 @@ async def on_tcp(path: Path) -> AsyncIterator[str]:
 class Known:
     """Ids of what exists, and request bodies that refer to it."""
 
-    def __init__(self, job: Any, delivery: str) -> None:
-        self._names = {"job": job["id"], "delivery": delivery, "source": "near", "step": job["steps"][0]["id"]}
+    def __init__(self, job: Any, delivery: str, answer: str) -> None:
+        self._names = {
+            "job": job["id"],
+            "delivery": delivery,
+            "source": "near",
+            "step": job["steps"][0]["id"],
+            "answer": answer,
+        }
         new = {"type": "hello", "workspaceId": "default", "repository": None}
         self._bodies: dict[str, dict[str, Any]] = {
             "/runner-jobs": new,
@@ -106,7 +113,7 @@ async def test_responses_conform_to_the_document(
     monkeypatch.setattr(auth, "FAILURES_MAX", 10**6)  # or the rest would be 429
     _, response = await send_webhook(api, "near", comment_body("@mosaic hello", repository="near-org/nowhere"))
     job = await api.wait_until_ended(response["jobId"])
-    known = Known(job, response["deliveryId"])
+    known = Known(job, response["deliveryId"], await put(api))
     async with on_tcp(tmp_path / "s") as socket:
         base, headers = (socket, {}) if app == "local" else (api.public.base, {"Authorization": "Bearer writer"})
         held = operations()

@@ -104,9 +104,9 @@ async def test_a_cancelled_caller_does_not_undo_the_write(store: Store) -> None:
 
 
 async def test_each_commit_is_announced(store: Store) -> None:
-    store.committed.clear()
+    committed = store.commits()
     await store.write(put, "a")
-    assert store.committed.is_set()
+    assert committed.is_set()
 
 
 async def test_a_full_disk_stores_nothing_until_there_is_room(store: Store, new_delivery: Make) -> None:

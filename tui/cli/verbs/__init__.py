@@ -16,6 +16,7 @@ VERBS = {
     "approve": "approve a job that waits for an approval",
     "deny": "deny a job that waits for an approval",
     "deliveries": "list, show and replay the webhooks that were received",
+    "answers": "list what is to be at the forges and what became of it, and send one again",
     "accounts": "list the ids that are kept for logins of the rails, and accept another one",
     "token": "create a bearer token for the API over TCP",
     "pause": "stop new jobs from starting; what arrives is queued",

@@ -15,6 +15,7 @@ from tui.cli import exits
 from tui.cli.parser import ID_HELP, daemon_client
 from tui.cli.terminal import Terminal
 from tui.client import api
+from tui.text.answers import job_answer
 from tui.text.decisions import Paint
 from tui.text.diffs import diff_colour, diff_line
 from tui.text.events import payload_text
@@ -111,6 +112,8 @@ def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
         result = job.result
         facts.append(("result", f"{plain(result.commit)}, {changes(result)}" if result.commit else "no change"))
         facts += [("", plain(line)) for line in more_summary(result)]
+    if job.answers:
+        facts += [("answers" if at == 0 else "", job_answer(each)) for at, each in enumerate(job.answers)]
     if job.decision:
         decision = job.decision
         why = f"(stitcher why {ids.short_id(job.id)})"

@@ -1,0 +1,226 @@
+"""Reads what events are about, and has decided what is to be at the forges because of it."""
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from msgspec import Struct, field
+from multidict import CIMultiDict
+
+from shared.ids import new_id, now_ms
+from shared.models import Delivery, Thread, Verdict
+from stitcherd.config.settings import Settings
+from stitcherd.errors import Refusal
+from stitcherd.jobs.evaluator import is_form
+from stitcherd.jobs.job_start import starts_from_head
+from stitcherd.jobs.known_access import KnownAccess
+from stitcherd.rails.compiled import CompiledRails, ReportRules
+from stitcherd.rails.live import LiveRails
+from stitcherd.rails.report import commands_of, is_informed, report_of, report_without_job
+from stitcherd.reporting import desired
+from stitcherd.reporting.contents import CommentContent, DenialReport, HintReport, decode_content
+from stitcherd.reporting.desired import Place, ReportedJob
+from stitcherd.sources import SOURCES, NotJson, WrongShape
+from stitcherd.sources.trigger import Trigger
+from stitcherd.store import answers, deliveries, reports
+from stitcherd.store.answers import DesiredAnswer, FollowedEvent
+from stitcherd.store.reports import StoredReport
+from stitcherd.store.sqlite import Store
+
+FOLLOWED = frozenset(
+    {
+        *("delivery.received", "delivery.decided", "step.started", "gate.started", "gate.passed", "gate.failed"),
+        *(f"job.{each}" for each in ("created", "queued", "started", "completed", "failed", "cancelled", "retried")),
+        *(f"job.{each}" for each in ("waiting", "approved", "denied", "recovered")),
+    }
+)
+_UNANSWERED = frozenset({Verdict.IGNORED, Verdict.DECIDING})
+_MAY_HAVE_COMMAND = "seen @"  # in the reason of an ignored delivery: the text has a command, or mentions the bot
+
+log = logging.getLogger(__name__)
+
+
+class ThreadNews(Struct):
+    """What is new on one thread: jobs by id, the last denial to explain, and the last hint to give."""
+
+    place: Place
+    thread: Thread
+    jobs: set[str] = field(default_factory=set)
+    denial: DenialReport | None = None
+    hint: HintReport | None = None
+
+
+ThreadKey = tuple[str, str, str, int]  # source, repository in lower case, kind, number
+
+
+class AnswerPlanner:
+    """Plans the answers for `sources`, at whose forges something can be said.
+
+    `account_ids` are the ids that are kept for accounts, `known_access` is what forges have said of accounts.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        sources: Collection[str],
+        rails: LiveRails,
+        account_ids: Mapping[str, str],
+        known_access: KnownAccess,
+    ) -> None:
+        self._known_access = known_access
+        self._store = store
+        self._settings = settings
+        self._sources = frozenset(sources)
+        self._apps = frozenset(name for name in sources if settings.sources[name].app is not None)
+        self._rails = rails
+        self._account_ids = account_ids
+
+    async def plan(self, events: Sequence[FollowedEvent]) -> list[DesiredAnswer]:
+        """Return what is to be at the forges because of some events."""
+        decided = {event.delivery: event.at for event in events if event.delivery and self._may_be_answered(event)}
+        jobs = {event.job: None for event in events if event.job}
+        wanted: list[DesiredAnswer] = []
+        news: dict[ThreadKey, ThreadNews] = {}
+        for delivery_id, at in decided.items():
+            with _logged(f"delivery {delivery_id}"):
+                wanted += await self._of_delivery(delivery_id, at, news)
+        for each in await self._read(jobs):
+            with _logged(f"job {each.job.id}"):
+                wanted += await self._of_job(each, news)
+        for thread in news.values():
+            with _logged(f"thread {thread.place.repository}#{thread.thread.number}"):
+                wanted += await self._of_thread(thread)
+        return wanted
+
+    def _may_be_answered(self, event: FollowedEvent) -> bool:
+        """Say whether there may be an answer to a delivery; for most, which are remarks to others, there is none."""
+        if event.source not in self._sources or event.verdict == Verdict.DECIDING:
+            return False
+        return event.verdict != Verdict.IGNORED or _MAY_HAVE_COMMAND in (event.reason or "")
+
+    async def _read(self, job_ids: Collection[str]) -> list[StoredReport]:
+        if not job_ids:
+            return []
+        async with self._store.reading() as db:
+            found = await reports.read_reports(db, job_ids)
+        return [each for each in found if each.source in self._sources and each.job.repository is not None]
+
+    async def _of_delivery(self, delivery_id: str, at: int, news: dict[ThreadKey, ThreadNews]) -> list[DesiredAnswer]:
+        """Return the reaction to a delivery, and note whether its thread gets an explanation or a hint."""
+        async with self._store.reading() as db:
+            delivery = await deliveries.get_delivery(db, delivery_id, None)
+            try:
+                body = await deliveries.get_body(db, delivery_id, None)
+            except Refusal:  # retention has removed it
+                return []
+        decision = delivery.decision or None
+        rails = await self._rails_at(decision.rails_digest if decision else None)
+        trigger = self._trigger_of(delivery, body)
+        if rails is None or trigger is None or trigger.thread is None or trigger.repository is None:
+            return []
+        rules = report_without_job(rails, decision.trigger if decision else None)
+        place = Place(source=delivery.source, workspace=delivery.workspace_id, repository=trigger.repository)
+        await self._note_words(delivery, trigger, rails, rules, at, _news(news, place, trigger.thread))
+        reaction = desired.reaction_to(place, delivery, trigger, rules)
+        return [] if reaction is None else [reaction]
+
+    async def _note_words(
+        self,
+        delivery: Delivery,
+        trigger: Trigger,
+        rails: CompiledRails,
+        rules: ReportRules,
+        at: int,
+        news: ThreadNews,
+    ) -> None:
+        access = self._known_access.of(trigger.source, trigger.repository)
+        informed = is_informed(rules, trigger, rails, self._account_ids, access)
+        news.denial = desired.denial_of(delivery, rules, at, informed=informed) or news.denial
+        if delivery.verdict is not Verdict.IGNORED or not informed or rails.mode == "observe":
+            return
+        last = await self._comment_on(news)
+        verbs = (*commands_of(rails, trigger.name), rails.approvals.command, "deny")
+        hint = desired.hint_for(trigger, rules, verbs, at, (last and last.hint) or news.hint, informed=informed)
+        news.hint = hint or news.hint
+
+    async def _of_job(self, found: StoredReport, news: dict[ThreadKey, ThreadNews]) -> list[DesiredAnswer]:
+        """Return the statuses of a job, and note that its thread's comment shows it."""
+        job = found.job
+        rails = await self._rails_at(job.rails_digest)
+        if rails is None or job.type not in rails.jobs or job.repository is None:
+            return []
+        rules = report_of(rails, rails.jobs[job.type])
+        place = Place(source=found.source, workspace=job.workspace_id, repository=job.repository)
+        if rules.comment and job.thread is not None:
+            _news(news, place, job.thread).jobs.add(job.id)
+        entry = self._settings.repository(job.repository)
+        is_change = job.thread is not None and job.thread.kind == "change"
+        head = job.start.sha if job.start is not None and starts_from_head(job.start) else job.head_sha
+        return desired.statuses_of(
+            place,
+            ReportedJob(job=job, steps=found.steps, result=found.result),
+            rules,
+            head_sha=head if is_change else None,
+            published=entry is not None and not entry.is_path,
+            check=found.source in self._apps,
+        )
+
+    async def _of_thread(self, news: ThreadNews) -> list[DesiredAnswer]:
+        """Return the comment on a thread, if there is anything new to say in it."""
+        if not news.jobs and news.denial is None and news.hint is None:
+            return []
+        before = await self._comment_on(news)
+        shown = {job.id for job in before.jobs} if before else set()
+        jobs = []
+        for each in await self._read(news.jobs | shown):
+            rails = await self._rails_at(each.job.rails_digest)
+            type_ = rails.jobs.get(each.job.type) if rails else None
+            gates = type_.gates if type_ else ()
+            jobs.append(ReportedJob(job=each.job, steps=each.steps, result=each.result, gates=gates))
+        answer = desired.thread_comment(
+            news.place, news.thread, jobs, before, now_ms(), denial=news.denial, hint=news.hint
+        )
+        return [] if answer is None else [answer]
+
+    async def _comment_on(self, news: ThreadNews) -> CommentContent | None:
+        """Return what the comment on a thread has to say up to now."""
+        slot = f"comment:{news.thread.kind}/{news.thread.number}"
+        async with self._store.reading() as db:
+            text = await answers.desired_at(db, news.place.source, news.place.repository, slot)
+        try:
+            content = decode_content("comment", text) if text is not None else None
+        except msgspec.ValidationError:  # of another version
+            return None
+        return content if isinstance(content, CommentContent) else None
+
+    async def _rails_at(self, digest: str | None) -> CompiledRails | None:
+        try:
+            return None if digest is None else await self._rails.at(digest)
+        except LookupError:
+            return None
+
+    def _trigger_of(self, delivery: Delivery, body: bytes) -> Trigger | None:
+        source, headers = self._settings.sources[delivery.source], CIMultiDict(delivery.headers)
+        kind = SOURCES.get(delivery.kind)
+        if kind is None:
+            return None
+        try:
+            return kind.parse(headers, body, source=source.name, bot=source.bot, form=is_form(headers))
+        except (NotJson, WrongShape):
+            return None
+
+
+def _news(news: dict[ThreadKey, ThreadNews], place: Place, thread: Thread) -> ThreadNews:
+    key = (place.source, place.repository.lower(), thread.kind, thread.number)
+    return news.setdefault(key, ThreadNews(place, thread))
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Log an error, which is a bug of ours, so that everything else is reported nevertheless."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s is not reported: a bug in Stitcher (%s)", what, new_id())

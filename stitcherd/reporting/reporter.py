@@ -1,0 +1,128 @@
+"""All of reporting: the follower of the events, and an outbox for each source that has a forge."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+
+from shared.api import Answer, ReadinessCheck
+from shared.ids import format_timestamp, new_id, now_ms
+from stitcherd.config.settings import Settings
+from stitcherd.forges.connections import ForgeConnections
+from stitcherd.jobs.accounts import KeptAccounts
+from stitcherd.jobs.known_access import KnownAccess
+from stitcherd.jobs.redaction import Redaction
+from stitcherd.rails.live import LiveRails
+from stitcherd.reporting.follower import RETRY_SECONDS, Follower
+from stitcherd.reporting.outbox import SEARCH_DELAY, Outbox
+from stitcherd.reporting.planner import AnswerPlanner
+from stitcherd.reporting.sender import Sender
+from stitcherd.store import outbox as store_outbox
+from stitcherd.store.sqlite import Store
+from stitcherd.store.writer import StorageUnavailable
+
+RESTART_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Reports at the forges that there are connections to; without any it does nothing.
+
+    `accounts` are told which accounts act for us, `instance` is that of the store.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        rails: LiveRails,
+        forges: ForgeConnections,
+        accounts: KeptAccounts,
+        known_access: KnownAccess,
+        instance: str,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._forges = forges
+        self._minted: frozenset[bytes] = frozenset()
+        self._redaction = Redaction(settings.secret_values)
+        self._apis = apis = forges.apis
+        self._started_at = format_timestamp(now_ms())
+        self._outboxes = {
+            name: Outbox(
+                store,
+                name,
+                settings.sources[name].workspace,
+                Sender(api, instance, self._mask),
+                accounts.keep_own,
+            )
+            for name, api in apis.items()
+        }
+        planner = AnswerPlanner(store, settings, apis, rails, accounts.ids, known_access)
+        self._follower = Follower(store, planner, self._wake)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the events and send what is due, while the context is open."""
+        task = asyncio.create_task(self._run()) if self._outboxes else None
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+
+    async def _run(self) -> None:
+        await self._recover()
+        async with asyncio.TaskGroup() as tasks:
+            for run in (self._follower.run, *(outbox.run for outbox in self._outboxes.values())):
+                tasks.create_task(_keep_running(run))
+
+    def _mask(self, text: str) -> str:
+        """Return a text with the secrets of the settings masked, and the tokens of Apps."""
+        minted = self._forges.minted_secrets()
+        if minted != self._minted:
+            self._minted, self._redaction = minted, Redaction({*self._settings.secret_values, *minted})
+        return self._redaction.mask_text(text)
+
+    async def _recover(self) -> None:
+        """Take over what an earlier daemon was sending."""
+        while True:
+            with suppress(StorageUnavailable):
+                return await self._store.write(store_outbox.recover_answers, SEARCH_DELAY)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def checks(self) -> tuple[ReadinessCheck, ...]:
+        """Return whether each source can be used."""
+        found = []
+        for name, outbox in self._outboxes.items():
+            hold = outbox.hold
+            since = format_timestamp(hold.since) if hold else self._started_at
+            detail = f"{hold.reason}; tried again at {format_timestamp(hold.until)}" if hold else "not held"
+            found.append(ReadinessCheck(f"forge:{name}", hold is None, detail, since))
+        return tuple(found)
+
+    async def retry(self, answer: Answer) -> Answer:
+        """Send an answer at once, and end a hold of its source; raises Refusal unless it is failed or pending."""
+        retried = await self._store.write(store_outbox.retry_answer, answer.id, now_ms())
+        with suppress(KeyError):
+            self._apis[answer.source].release()
+            await self._store.write(store_outbox.end_waits, answer.source, now_ms())
+        self._wake((answer.source,))
+        return retried
+
+    def _wake(self, sources: Collection[str]) -> None:
+        for name in sources:
+            if name in self._outboxes:
+                self._outboxes[name].wake()
+
+
+async def _keep_running(run: Callable[[], Awaitable[None]]) -> None:
+    """Run something that does not end; where it fails, which is a bug of ours, log that and run it again."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("reporting failed, and goes on in %g s (%s)", RESTART_SECONDS, new_id())
+        await asyncio.sleep(RESTART_SECONDS)

@@ -1,0 +1,85 @@
+"""A fake forge in a thread of its own, for daemons that are real processes."""
+
+import asyncio
+import json
+import threading
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.e2e.harness import DaemonHarness
+from tests.e2e.http_client import Reply
+from tests.e2e.webhooks import signed_headers
+from tests.forges.fake import FakeComment, FakeForge, Sent
+from tests.forges.fake_github import FakeGitHub
+from tests.forges.harness import TOKEN, serving
+from tests.stitcherd.reporting.outbox_harness import understand_lost
+
+TIMEOUT = 30.0
+SOURCE = """
+[sources.hub]
+kind = "github"
+secrets = [{{env = "E2E_SECRET"}}]
+api = "{api}"
+token = {{file = "{token}"}}
+"""
+
+
+class ThreadedForge:
+    """A fake of GitHub that a daemon reaches; its times are those of the clock."""
+
+    def __init__(self, fake: FakeForge | None = None) -> None:
+        self.fake = fake or FakeGitHub()
+        began = datetime.now(UTC)
+        self.fake._times = iter(began + timedelta(milliseconds=each) for each in range(100_000))
+        understand_lost(self.fake)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._serving: AbstractAsyncContextManager[None] = serving(self.fake)
+        self._call(self._serving.__aenter__())
+
+    def _call(self, call: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(TIMEOUT)
+
+    def close(self) -> None:
+        """Close the fake, which must have seen only what its API allows, and end its thread."""
+        try:
+            self._call(self._serving.__aexit__(None, None, None))
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(TIMEOUT)
+            self._loop.close()
+
+    def fail(self, *faults: Any) -> None:
+        """Answer the next requests with faults."""
+        self.fake.faults[:] = faults
+
+    def settings(self, daemon: DaemonHarness) -> str:
+        """Return the settings of the source `hub` for a daemon."""
+        token = daemon.root / "forge-token"
+        token.touch(mode=0o600)
+        token.write_text(TOKEN)
+        return SOURCE.format(api=self.fake.api, token=token)
+
+    def comment(self, daemon: DaemonHarness, body: bytes, text: str, number: int = 479, by: int = 2) -> Reply:
+        """Write a comment at the forge, and deliver the webhook `body` of it; return the daemon's answer."""
+        written = self.fake.add_comment(self.fake.thread(number), self.fake.accounts[by], text)
+        document = json.loads(body)
+        author = {"id": by, "login": self.fake.accounts[by].login}
+        document["comment"] |= {"id": written.id, "body": text, "user": author}
+        document["sender"] = author
+        encoded = json.dumps(document).encode()
+        return daemon.public("POST", "/stitcher/webhook/hub", encoded, signed_headers(encoded))
+
+    def reactions(self, number: int = 479) -> set[tuple[int, str]]:
+        """Return all reactions to the comments of a thread, as (account, content)."""
+        return set().union(*(each.reactions for each in self.fake.thread(number).comments))
+
+    def ours(self, number: int = 479) -> list[FakeComment]:
+        """Return the comments of a thread by our account."""
+        return [each for each in self.fake.thread(number).comments if each.author.id == self.fake.bot.id]
+
+    def sent(self, method: str, part: str) -> list[Sent]:
+        """Return the requests of a method whose path has a part."""
+        return [each for each in self.fake.log if each.method == method and part in each.path]

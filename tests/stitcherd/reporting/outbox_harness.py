@@ -1,0 +1,140 @@
+"""An outbox on a real store, connected to a fake forge; time moves only when a test moves it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from msgspec import Struct
+
+from shared.models import Status
+from stitcherd.forges.api import ForgeApi
+from stitcherd.forges.rate_limit import WRITE_INTERVAL
+from stitcherd.reporting.contents import CommentContent, Content, encode_content
+from stitcherd.reporting.outbox import SEARCH_DELAY, Outbox
+from stitcherd.reporting.sender import Sender
+from stitcherd.store import answers, outbox
+from stitcherd.store.answers import DesiredAnswer
+from stitcherd.store.sqlite import Store
+from tests.forges.fake import START, FakeComment, FakeForge, Sent
+from tests.forges.harness import FAKES, connected
+from tests.stitcherd.reporting.reports import JOB_ID, PLACE, make_report
+
+NOW = int(START.timestamp() * 1000)
+INSTANCE = "instance"
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+    def paced(self) -> int:
+        """Return the time after the pace of writes has been kept, so that no test waits for that."""
+        self.now += WRITE_INTERVAL
+        return self.now
+
+
+class Lost(Struct, frozen=True):
+    """A fault of a fake that does what it was asked for, and then answers with another fault."""
+
+    fault: Any
+
+
+class OutboxHarness(Struct):
+    """An outbox and what it needs; `accounts` has the accounts that it was told of."""
+
+    store: Store
+    fake: FakeForge
+    api: ForgeApi
+    clock: Clock
+    outbox: Outbox
+    accounts: dict[str, str]
+
+    async def want(self, kind: str, slot: str, content: Content, job: str | None = JOB_ID) -> None:
+        """Store what is to be there."""
+        wanted = DesiredAnswer(
+            source=PLACE.source,
+            workspace=PLACE.workspace,
+            repository=PLACE.repository,
+            slot=slot,
+            kind=kind,
+            desired=encode_content(content),
+            job_id=job,
+        )
+        await self.store.write(answers.put_answers, (wanted,), 0, self.clock.now)
+
+    async def want_comment(self, status: Status = Status.RUNNING, job: str = JOB_ID) -> None:
+        """Store that the thread is to have a comment that shows a job in a state."""
+        content = CommentContent(thread_kind="issue", thread_number=479, jobs=(make_report(id=job, status=status),))
+        await self.want("comment", "comment:issue/479", content, job)
+
+    async def restart(self) -> None:
+        """Replace the outbox by that of another daemon."""
+        await self.store.write(outbox.recover_answers, SEARCH_DELAY)
+        self.outbox = make_outbox(self.store, self.api, self.clock, self.accounts)
+
+    async def send_all(self, limit: int = 30) -> None:
+        """Send everything, as often as it is due, with the time moved to when it is."""
+        for _ in range(limit):
+            while await self.outbox.send_next():
+                pass
+            async with self.store.reading() as db:
+                due_at = await outbox.next_due(db, PLACE.source)
+            if due_at is None:
+                return
+            self.clock.now = max(self.clock.now, due_at)
+        raise AssertionError(f"still pending: {await self.row()}")
+
+    async def row(self) -> dict[str, Any]:
+        """Return the only answer."""
+        async with self.store.reading() as db:
+            (found,) = await db.execute_fetchall("SELECT * FROM answers")
+        return dict(found)
+
+    def ours(self, number: int = 479) -> list[FakeComment]:
+        """Return the comments of a thread with a mark of ours by our account."""
+        return [
+            each
+            for each in self.fake.thread(number).comments
+            if each.author == self.fake.bot and "<!-- stitcher:t:" in each.body
+        ]
+
+
+def make_outbox(store: Store, api: ForgeApi, clock: Clock, accounts: dict[str, str]) -> Outbox:
+    async def note(source: str, account_id: str) -> None:
+        accounts[source] = account_id
+
+    sender = Sender(api, INSTANCE, lambda text: text.replace("hunter2hunter2", "[secret]"))
+    return Outbox(store, PLACE.source, PLACE.workspace, sender, note, clock)
+
+
+def understand_lost(fake: FakeForge) -> None:
+    """Let a fake know the faults that are Lost."""
+    fail = fake._fail
+
+    async def fail_or_lose(request: web.Request, sent: Sent, fault: Any) -> web.StreamResponse:
+        if isinstance(fault, Lost):
+            fake._answer(sent)
+            return await fail(request, sent, fault.fault)
+        return await fail(request, sent, fault)
+
+    setattr(fake, "_fail", fail_or_lose)  # noqa: B010 (mypy knows no assignment to a method)
+
+
+@asynccontextmanager
+async def outbox_on(path: Path, kind: str = "github", **options: Any) -> AsyncIterator[OutboxHarness]:
+    """Yield an outbox for a fake of a kind of forge; `options` are those of `connected`."""
+    fake, clock, accounts = FAKES[kind](), Clock(), dict[str, str]()
+    understand_lost(fake)
+    store = await Store.open(path / "stitcher.db")
+    try:
+        async with connected(fake, kind, now=clock.paced, **options) as api:
+            yield OutboxHarness(store, fake, api, clock, make_outbox(store, api, clock, accounts), accounts)
+    finally:
+        await store.close()
