@@ -11,7 +11,7 @@ from stitcherd.reporting.contents import ChangeContent, CommentContent, FailedOu
 from stitcherd.reporting.outbox import LIFETIMES, SEARCH_DELAY
 from stitcherd.store import outbox as store_outbox
 from stitcherd.store.answers import EDIT_INTERVAL
-from tests.forges.fake import Answer
+from tests.forges.fake import Answer, FakeRepository, FakeThread
 from tests.stitcherd.reporting.outbox_harness import Lost, OutboxHarness, outbox_on
 from tests.stitcherd.reporting.reports import JOB_ID, make_report
 
@@ -200,7 +200,19 @@ async def test_a_deleted_comment_is_made_again_only_for_the_next_job(harness: Ou
     assert len(harness.ours()) == 1
 
 
-async def test_a_thread_that_is_gone_and_one_that_was_moved(github: OutboxHarness) -> None:
+async def test_a_thread_that_was_moved_says_where_it_is(github: OutboxHarness) -> None:
+    github.fake.repositories[8] = other = FakeRepository(8, "octo-org/other")
+    other.threads[479] = FakeThread(479, "issue", github.fake.accounts[2])
+    github.fake.thread().moved_to = 8
+    await github.want_comment()
+    await github.outbox.probe()
+    github.fake.faults.append(Answer(404, {"message": "Not Found"}))
+    await github.outbox.send_next()
+    error = (await github.row())["error"]
+    assert '"code":"moved","detail":"octo-org/api#479 was moved to octo-org/other"' in error
+
+
+async def test_a_thread_that_is_gone_is_tried_once(github: OutboxHarness) -> None:
     del github.fake.repository.threads[479]
     await github.want_comment()
     await github.send_all()

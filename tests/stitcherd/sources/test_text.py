@@ -2,14 +2,15 @@
 
 import re
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from stitcherd.sources.text import COMMENT_MAX, parse_commands
-from stitcherd.sources.trigger import Command
+from stitcherd.sources.text import COMMENT_MAX, ignore_own_text, parse_commands
+from stitcherd.sources.trigger import Command, Trigger
 
 
 def verbs(text: str, bot: str = "mosaic") -> list[str]:
@@ -199,3 +200,20 @@ def test_parsing_takes_linear_time(unit: str) -> None:
         began = time.process_time()
         parse_commands(text, "mosaic")
         assert time.process_time() - began < 2  # a tenth of this is usual; what is not linear takes minutes
+
+
+@pytest.mark.parametrize(
+    ("own", "more", "ignored"),
+    [
+        ("7", {}, True),
+        ("8", {}, False),
+        (None, {}, False),
+        ("7", {"name": "push"}, False),
+        ("9", {"author": "hub:eve"}, True),
+    ],
+)
+def test_what_our_own_account_wrote_is_ignored_by_its_id(own: str | None, more: dict[str, Any], ignored: bool) -> None:
+    ids = {"hub:renamed": ("7",), "hub:eve": ("9",)}
+    about: dict[str, Any] = {"sender": "hub:Renamed", "author": "hub:Renamed", "name": "issue.comment"}
+    trigger = Trigger(source="hub", event="issue_comment", account_ids=ids, **about | more)
+    assert (ignore_own_text(trigger, own, "mosaic").unusable == "written by mosaic itself") is ignored

@@ -221,3 +221,17 @@ async def test_retention_removes_old_answers_but_none_that_is_pending_or_of_an_o
     async with store.reading() as db:
         kept = (await answers.answer_page(db, answers.AnswerFilter(), 9)).items
     assert [each.slot for each in kept] == ["status:2", "status:1"]
+
+
+async def test_the_end_of_a_hold_lets_everything_be_sent_but_uncertain_tries_and_early_edits(store: Store) -> None:
+    await put(store, wish(slot="held"), wish(slot="unsure"))
+    await store.write(outbox.postpone, await take(store), 900_000, counted=False)
+    await store.write(outbox.postpone, await take(store), 900_000, uncertain=True)
+    await put(store, wish(slot="sent"))
+    await store.write(outbox.note_sent, await take(store), "991", None, 10)
+    await put(store, wish("two", slot="sent"), now=20)
+    await store.write(outbox.end_waits, "forge", 20)
+    assert (await take(store, 20)).slot == "held"
+    assert await store.write(outbox.take_answer, "forge", 20) is None
+    assert (await take(store, 10 + EDIT_INTERVAL)).slot == "sent"
+    assert await store.write(outbox.take_answer, "forge", 800_000) is None

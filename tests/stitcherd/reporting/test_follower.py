@@ -1,0 +1,150 @@
+"""The follower: what events say is stored once with its cursor, whatever is read again, and where a daemon went on."""
+
+import json
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from shared.api import Answer, WebhookResponse
+from shared.ids import now_ms
+from shared.models import Failure
+from stitcherd.reporting.follower import Follower
+from stitcherd.reporting.planner import AnswerPlanner
+from stitcherd.store import answers, transitions
+from stitcherd.store.writer import StorageUnavailable
+from tests.e2e.webhooks import comment_body
+from tests.stitcherd.jobs.intake_harness import RAILS, IntakeHarness, open_harness
+
+REPORTING = RAILS.replace("repo:write], executor", "repo:write, issue:comment, status:set], executor")
+REPORT = """
+report: {acknowledge: reaction, thread: single-comment, status: "stitcher/{job}", explain_denials_to: [team]}
+"""
+
+
+class Following(Struct):
+    """An intake and a follower of its events; `woken` are the sources that there is something to send for."""
+
+    intake: IntakeHarness
+    woken: list[str]
+
+    def follower(self, sources: Collection[str] = ("hub",)) -> Follower:
+        found = self.intake
+        planner = AnswerPlanner(found.store, found.settings, sources, found.rails, {}, found.permissions.known)
+        return Follower(found.store, planner, self.woken.extend)
+
+    async def comment(self, text: str, number: int = 479, login: str = "octocat", **more: Any) -> WebhookResponse:
+        document = json.loads(comment_body(text, issue=number, login=login, repository="acme/roof"))
+        document["comment"]["id"] = 991
+        document["issue"] |= more
+        headers = {"X-GitHub-Event": "issue_comment", "Content-Type": "application/json"}
+        return await self.intake.deliver("hub", json.dumps(document).encode(), headers)
+
+    async def answers(self) -> list[Answer]:
+        async with self.intake.store.reading() as db:
+            return list(reversed((await answers.answer_page(db, answers.AnswerFilter(), 100)).items))
+
+    async def slots(self) -> list[str]:
+        return [each.slot for each in await self.answers()]
+
+
+@pytest.fixture
+async def following(tmp_path: Path) -> AsyncIterator[Following]:
+    async with open_harness(tmp_path, rails_text=REPORTING + REPORT) as intake:
+        yield Following(intake, [])
+
+
+async def test_a_request_gets_a_reaction_and_a_comment_once(following: Following) -> None:
+    follower = following.follower()
+    begun = await follower.begin()
+    answered = await following.comment("@mosaic fix it")
+    after = await follower.follow(begun)
+    assert await following.slots() == ["reaction:comment/991/eyes", "comment:issue/479"]
+    assert {each.job_id for each in await following.answers()} == {answered.job_id}
+    assert following.woken == ["hub"]
+    assert await follower.follow(begun) == after  # read again, as after a crash: nothing changes
+    assert await follower.follow(after) == after
+    assert len(await following.answers()) == 2
+    assert following.woken == ["hub"]
+
+
+async def test_another_daemon_goes_on_where_the_last_one_stored(following: Following) -> None:
+    first = following.follower()
+    await first.begin()
+    await following.comment("@mosaic fix it")  # and the daemon ends before it follows
+    second = following.follower()
+    await second.follow(await second.begin())
+    assert len(await following.answers()) == 2
+
+
+async def test_what_was_before_the_first_start_is_not_reported(following: Following) -> None:
+    await following.comment("@mosaic fix it")
+    follower = following.follower()
+    await follower.follow(await follower.begin())
+    assert await following.answers() == []
+
+
+async def test_nothing_is_stored_with_half_of_its_events(following: Following, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = following.follower()
+    begun = await follower.begin()
+    await following.comment("@mosaic fix it")
+
+    def fail(*_: object) -> None:
+        raise StorageUnavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(answers, "_set_reported", fail)
+        with pytest.raises(StorageUnavailable):
+            await follower.follow(begun)
+    assert await following.answers() == []
+    await follower.follow(begun)
+    assert len(await following.answers()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "login", "slots"),
+    [
+        ("nothing for the bot", "octocat", []),
+        ("@mosaic fix it", "drive-by", ["reaction:comment/991/-1"]),
+        ("@mosaic fxi it", "octocat", ["comment:issue/479"]),
+        ("@mosaic fxi it", "drive-by", []),
+    ],
+)
+async def test_who_gets_what(following: Following, text: str, login: str, slots: list[str]) -> None:
+    follower = following.follower()
+    begun = await follower.begin()
+    await following.comment(text, login=login)
+    await follower.follow(begun)
+    assert await following.slots() == slots
+
+
+async def test_a_source_without_a_forge_gets_nothing(following: Following) -> None:
+    follower = following.follower(())
+    begun = await follower.begin()
+    await following.comment("@mosaic fix it")
+    await follower.follow(begun)
+    assert await following.answers() == []
+
+
+async def test_the_comment_follows_the_jobs_of_its_thread(following: Following) -> None:
+    follower, store = following.follower(), following.intake.store
+    begun = await follower.begin()
+    first = await following.comment("@mosaic fix it")
+    assert first.job_id is not None
+    after = await follower.follow(begun)
+    await store.write(transitions.start, first.job_id, 1, "me", now_ms())
+    failure = Failure("gates_failed", "gate tests failed")
+    await store.write(transitions.conclude, first.job_id, (1, "me"), now_ms(), failure)
+    after = await follower.follow(after)
+    second = await following.comment("@mosaic fix it again")
+    await follower.follow(after)
+    async with store.reading() as db:
+        text = await answers.desired_at(db, "hub", "Acme/Roof", "comment:issue/479")
+    shown = json.loads(text or "")["jobs"]
+    assert [(each["id"], each["status"]) for each in shown] == [
+        (second.job_id, "QUEUED"),
+        (first.job_id, "FAILED"),
+    ]
+    assert shown[1]["error"] == "gates_failed: gate tests failed"
