@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 from shared.models import Delivery, JobStep, Result, RunnerJob, Status, StepStatus, StepType, Thread, Verdict
 from stitcherd.rails.compiled import GateRule, ReportRules
 from stitcherd.reporting.contents import (
+    ChangeContent,
     CommentContent,
     DenialReport,
     FailedOutput,
@@ -174,6 +175,35 @@ def statuses_of(
         )
         for sha, branch in commits.items()
     ]
+
+
+def change_for(
+    place: Place, reported: ReportedJob, rules: ReportRules, *, base: str, published: bool
+) -> DesiredAnswer | None:
+    """Return the change to open for the commit of a completed job, onto the branch `base`.
+
+    `published`: its branch is at the forge. It is a draft also where a gate that is not required has failed.
+    """
+    job, report = reported.job, job_report(reported)
+    if rules.change is None or not published or job.status is not Status.COMPLETED or report.commit is None:
+        return None
+    issue = job.thread.number if job.thread is not None and job.thread.kind == "issue" else None
+    content = ChangeContent(
+        job=report,
+        head=job.branch,
+        base=base,
+        draft=rules.change == "draft" or any(gate.outcome == "failed" for gate in report.gates),
+        about=issue,
+        closes=rules.change == "closes",
+    )
+    return DesiredAnswer(
+        **structs.asdict(place),
+        slot=f"change:{job.branch}",
+        kind="change",
+        desired=encode_content(content),
+        job_id=job.id,
+        delivery_id=job.delivery_id,
+    )
 
 
 def job_report(reported: ReportedJob) -> JobReport:

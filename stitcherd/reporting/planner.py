@@ -146,26 +146,32 @@ class AnswerPlanner:
         news.hint = hint or news.hint
 
     async def _of_job(self, found: StoredReport, news: dict[ThreadKey, ThreadNews]) -> list[DesiredAnswer]:
-        """Return the statuses of a job, and note that its thread's comment shows it."""
+        """Return the statuses and the change of a job, and note that its thread's comment shows it."""
         job = found.job
         rails = await self._rails_at(job.rails_digest)
         if rails is None or job.type not in rails.jobs or job.repository is None:
             return []
-        rules = report_of(rails, rails.jobs[job.type])
+        type_ = rails.jobs[job.type]
+        rules = report_of(rails, type_)
         place = Place(source=found.source, workspace=job.workspace_id, repository=job.repository)
         if rules.comment and job.thread is not None:
             _news(news, place, job.thread).jobs.add(job.id)
         entry = self._settings.repository(job.repository)
         is_change = job.thread is not None and job.thread.kind == "change"
         head = job.start.sha if job.start is not None and starts_from_head(job.start) else job.head_sha
-        return desired.statuses_of(
+        reported = ReportedJob(job=job, steps=found.steps, result=found.result, gates=type_.gates)
+        published = entry is not None and not entry.is_path
+        statuses = desired.statuses_of(
             place,
-            ReportedJob(job=job, steps=found.steps, result=found.result),
+            reported,
             rules,
             head_sha=head if is_change else None,
-            published=entry is not None and not entry.is_path,
+            published=published,
             check=found.source in self._apps,
         )
+        base = job.target or job.ref or (entry.base if entry else "")
+        change = desired.change_for(place, reported, rules, base=base, published=published)
+        return statuses if change is None else [change, *statuses]
 
     async def _of_thread(self, news: ThreadNews) -> list[DesiredAnswer]:
         """Return the comment on a thread, if there is anything new to say in it."""

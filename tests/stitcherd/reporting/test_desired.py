@@ -10,6 +10,7 @@ from shared.models import Failure, PendingApproval, Result, Status, StepStatus, 
 from stitcherd.rails.compiled import ReportRules
 from stitcherd.rails.load import parse_rails
 from stitcherd.reporting.contents import (
+    ChangeContent,
     CommentContent,
     DenialReport,
     FailedOutput,
@@ -23,6 +24,7 @@ from stitcherd.reporting.desired import (
     HINT_INTERVAL,
     JOBS_SHOWN,
     ReportedJob,
+    change_for,
     denial_of,
     hint_for,
     job_report,
@@ -236,3 +238,43 @@ def test_a_change_is_a_thread_of_its_own() -> None:
     answer = thread_comment(PLACE, change, [ReportedJob(job=make_job(thread=change))], None, CREATED)
     assert answer is not None
     assert answer.slot == "comment:change/480"
+
+
+def change(status: Status = Status.COMPLETED, rule: Any = "open", **more: Any) -> ChangeContent | None:
+    steps = more.pop("steps", ())
+    job = make_job(status=status, **more.pop("job", {}))
+    reported = ReportedJob(job=job, steps=steps, result=more.pop("result", RESULT), gates=GATES)
+    rules = ReportRules(change=rule)
+    answer = change_for(PLACE, reported, rules, base="main", published=more.pop("published", True))
+    if answer is None:
+        return None
+    assert (answer.kind, answer.slot, answer.job_id) == ("change", f"change:{job.branch}", JOB_ID)
+    content = decode_content("change", answer.desired)
+    assert isinstance(content, ChangeContent)
+    return content
+
+
+def test_a_change_is_opened_for_a_published_commit() -> None:
+    content = change()
+    assert content is not None
+    assert (content.head, content.base, content.draft) == ("stitcher/5b1f7f3a1c9d", "main", False)
+    assert (content.about, content.closes) == (479, False)
+    for none in (
+        change(published=False),
+        change(rule=None),
+        change(Status.RUNNING),
+        change(result=Result(None, 0, 0, 0, "no changes")),
+    ):
+        assert none is None
+
+
+def test_a_change_is_a_draft_or_closes_its_issue_as_the_rails_say() -> None:
+    draft, closing = change(rule="draft"), change(rule="closes")
+    warned = change(steps=(make_step("lint", StepStatus.FAILED),))
+    on_change = change(rule="closes", job={"thread": Thread("change", 480)})
+    assert draft is not None
+    assert closing is not None
+    assert warned is not None
+    assert on_change is not None
+    assert (draft.draft, closing.draft, warned.draft) == (True, False, True)
+    assert (closing.closes, on_change.about) == (True, None)
