@@ -215,6 +215,6 @@ RUNNING: dict[str, str] = {  # and the test that shows what the key does
     "report.acknowledge": "test_a_request_is_acknowledged_where_it_was_made",
     "report.thread": "test_a_thread_has_one_comment_with_all_its_jobs",
     "report.status": "test_a_status_shows_the_job_at_the_head_of_the_change",
-    "report.change": "test_what_the_rails_report_needs_a_capability_of_the_profile",
+    "report.change": "test_a_change_is_opened_for_a_published_commit",
     "report.explain_denials_to": "test_a_denial_is_explained_to_members_only",
 }

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from shared.api import Answer, WebhookResponse
 from shared.ids import now_ms
-from shared.models import Failure
+from shared.models import Failure, Result
 from stitcherd.reporting.follower import Follower
 from stitcherd.reporting.planner import AnswerPlanner
 from stitcherd.store import answers, transitions
@@ -148,3 +148,29 @@ async def test_the_comment_follows_the_jobs_of_its_thread(following: Following) 
         (first.job_id, "FAILED"),
     ]
     assert shown[1]["error"] == "gates_failed: gate tests failed"
+
+
+@pytest.mark.parametrize("pushed", [True, False])
+async def test_what_was_pushed_to_the_forge_gets_a_status_and_a_change(tmp_path: Path, pushed: bool) -> None:
+    rails = REPORTING.replace("status:set]", "status:set, change:open]") + REPORT.replace("}\n", ", change: draft}\n")
+    async with open_harness(tmp_path, rails_text=rails) as intake:
+        if pushed:
+            entry = next(each for each in intake.settings.repositories if each.matches("acme/roof"))
+            remote = entry.model_copy(update={"clone": "https://forge.example/{owner}/{name}.git"})
+            intake.settings = intake.settings.model_copy(update={"repositories": (remote,)})
+        following = Following(intake, [])
+        follower = following.follower()
+        begun = await follower.begin()
+        job_id = (await following.comment("@mosaic fix it")).job_id
+        assert job_id is not None
+        await intake.store.write(transitions.start, job_id, 1, "me", now_ms())
+        result = Result("4be1" * 10, 1, 1, 0, "+1 -0 in 1 file")
+        await intake.store.write(transitions.conclude, job_id, (1, "me"), now_ms(), result)
+        await follower.follow(begun)
+        about_commit = [f"change:stitcher/{job_id[-12:]}", f"status:{'4be1' * 10}/stitcher/fix"] if pushed else []
+        assert await following.slots() == ["reaction:comment/991/eyes", *about_commit, "comment:issue/479"]
+        if pushed:
+            async with intake.store.reading() as db:
+                text = await answers.desired_at(db, "hub", "acme/roof", about_commit[0])
+            content = json.loads(text or "")
+            assert (content["base"], content["draft"], content["about"]) == ("main", True, 479)
