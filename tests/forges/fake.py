@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -106,6 +106,7 @@ class FakeForge(ABC):
         self.log: list[Sent] = []
         self.violations: list[str] = []
         self.faults: list[Fault] = []
+        self.git: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None  # answers for the repositories
         self.redirects: list[int] = []  # the statuses of the next redirects, instead of the usual ones
         self.url = ""
         self.headers: dict[str, str] = {}  # of all answers
@@ -158,7 +159,7 @@ class FakeForge(ABC):
         """Yield what of a request, and of an answer of ours, the description of the API does not allow."""
 
     async def running(self) -> TestServer:
-        app = web.Application()
+        app = web.Application(client_max_size=2**26)  # packs of git
         app.router.add_route("*", "/{tail:.*}", self._handle)
         server = TestServer(app)
         await server.start_server()
@@ -166,6 +167,8 @@ class FakeForge(ABC):
         return server
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self.git is not None and ".git/" in request.path:
+            return await self.git(request)
         raw = await request.read()
         path = request.rel_url.raw_path
         _, _, token = request.headers.get("Authorization", "").partition(" ")
