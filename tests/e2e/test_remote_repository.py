@@ -37,10 +37,17 @@ class ThreadedServer:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(30)  # type: ignore[arg-type]
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._serving.__aexit__(None, None, None), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(30)
         self._loop.close()
+
+    async def _end(self) -> None:
+        await self._serving.__aexit__(None, None, None)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in others:  # requests whose hook was still running
+            each.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 @pytest.fixture

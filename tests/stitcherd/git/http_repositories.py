@@ -71,6 +71,7 @@ class GitServer:
         finally:
             with suppress(ProcessLookupError):  # a hook may still run
                 os.killpg(backend.pid, signal.SIGKILL)
+            await backend.communicate()  # to the end of its pipes
         head, _, body = output.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         status = int(headers.pop("Status", "200").split()[0])
