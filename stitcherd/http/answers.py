@@ -4,14 +4,10 @@ from aiohttp import web
 
 from shared.models import AnswerState
 from stitcherd.http.auth import caller
-from stitcherd.http.requests import QUERY, RequestBody, parse_body
+from stitcherd.http.requests import QUERY, EmptyBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE
 from stitcherd.store import answers
-
-
-class RetryBody(RequestBody):
-    """The body of a retry, which has no fields."""
 
 
 async def list_answers(request: web.Request) -> web.Response:
@@ -28,7 +24,7 @@ async def list_answers(request: web.Request) -> web.Response:
 
 async def retry_answer(request: web.Request) -> web.Response:
     """Send a failed or pending answer at once, and end a hold of its source."""
-    await parse_body(request, RetryBody)
+    await parse_body(request, EmptyBody)
     state = request.app[STATE]
     async with state.store.reading() as db:
         answer = await answers.get_answer(db, request.match_info["answer"], caller(request).workspace)

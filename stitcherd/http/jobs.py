@@ -11,7 +11,7 @@ from shared.api import DispatchResponse
 from shared.models import RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.http.auth import caller
-from stitcherd.http.requests import CURSOR_MAX, QUERY, RequestBody, parse_body
+from stitcherd.http.requests import CURSOR_MAX, QUERY, EmptyBody, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE
 from stitcherd.jobs.commands import BulkAction
@@ -42,10 +42,6 @@ class CancelBody(RequestBody):
     """The body of a cancel."""
 
     reason: Annotated[str, Field(max_length=1000)] | None = None
-
-
-class RetryBody(RequestBody):
-    """The body of a retry, which has no fields."""
 
 
 class ApproveBody(RequestBody):
@@ -119,7 +115,7 @@ async def cancel_job(request: web.Request) -> web.Response:
 
 async def retry_job(request: web.Request) -> web.Response:
     """Queue a failed or cancelled job again."""
-    await parse_body(request, RetryBody)
+    await parse_body(request, EmptyBody)
     job_id = await find_job_id(request, request.match_info["job"])
     return json_response(await request.app[STATE].commands.retry(job_id, caller(request).actor), 202)
 

@@ -25,6 +25,10 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, frozen=True)
 
 
+class EmptyBody(RequestBody):
+    """The body of a request that has no parameters: an empty object."""
+
+
 class Query:
     """The query of a request; a parameter that is not `known` raises Refusal."""
 

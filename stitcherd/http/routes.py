@@ -30,7 +30,7 @@ from shared.models import AnswerState, Decision, Delivery, RunnerJob, Status, Ve
 from stitcherd.config.settings import Permission
 from stitcherd.http import accounts, answers, deliveries, events, jobs, outputs, rails, status, webhooks
 from stitcherd.http.auth import require_permission
-from stitcherd.http.requests import QUERY, Query
+from stitcherd.http.requests import QUERY, EmptyBody, Query
 from stitcherd.http.responses import Handler
 
 COUNT = {"type": "integer", "minimum": 1, "maximum": 500, "default": 100}
@@ -168,7 +168,7 @@ ROUTES = (
     _get("/pulse", status.show_pulse, Pulse, "jobs:read"),
     _get("/pause", status.show_pause, PauseState, None),
     _post("/pause", status.pause, status.PauseBody, PauseState, None, 200, stores=True),
-    _post("/resume", status.resume, status.ResumeBody, PauseState, None, 200, stores=True),
+    _post("/resume", status.resume, EmptyBody, PauseState, None, 200, stores=True),
     _post(
         "/stitcher/dispatch", jobs.dispatch, jobs.NewJobBody, DispatchResponse, "jobs:dispatch", 200, 201, **DISPATCH
     ),
@@ -177,7 +177,7 @@ ROUTES = (
     _post("/runner-jobs/bulk", jobs.change_jobs, jobs.BulkBody, BulkResult, "jobs:write", 200, stores=True),
     _get("/runner-jobs/{job}", jobs.show_job, RunnerJob, "jobs:read"),
     _post("/runner-jobs/{job}/cancel", jobs.cancel_job, jobs.CancelBody, RunnerJob, "jobs:write", 202, stores=True),
-    _post("/runner-jobs/{job}/retry", jobs.retry_job, jobs.RetryBody, RunnerJob, "jobs:write", 202, stores=True),
+    _post("/runner-jobs/{job}/retry", jobs.retry_job, EmptyBody, RunnerJob, "jobs:write", 202, stores=True),
     _post(
         "/runner-jobs/{job}/approve", jobs.approve_job, jobs.ApproveBody, RunnerJob, "jobs:approve", 202, stores=True
     ),
@@ -187,7 +187,7 @@ ROUTES = (
     _get("/runner-jobs/{job}/steps/{step}/log", outputs.show_log, FILE, "jobs:read"),
     _get("/events", events.stream, STREAM, "jobs:read", query=STREAM_QUERY, raises=(410,)),
     _get("/answers", answers.list_answers, AnswerPage, "jobs:read", query=ANSWER_QUERY),
-    _post("/answers/{answer}/retry", answers.retry_answer, answers.RetryBody, Answer, "jobs:write", 202, stores=True),
+    _post("/answers/{answer}/retry", answers.retry_answer, EmptyBody, Answer, "jobs:write", 202, stores=True),
     _get("/deliveries", deliveries.list_deliveries, DeliveryPage, "deliveries:read", query=DELIVERY_QUERY),
     _get("/deliveries/{delivery}", deliveries.show_delivery, Delivery, "deliveries:read"),
     _get("/deliveries/{delivery}/body", deliveries.show_body, BINARY, "deliveries:read"),

@@ -9,7 +9,7 @@ from pydantic import Field
 from shared.api import ExecutorState, Health, Readiness, ReadinessCheck
 from shared.ids import format_timestamp, now_ms
 from stitcherd.http.auth import CALLER, caller, require_operator
-from stitcherd.http.requests import RequestBody, parse_body
+from stitcherd.http.requests import EmptyBody, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE, AppState
 from stitcherd.store import scheduling
@@ -20,10 +20,6 @@ class PauseBody(RequestBody):
     """The body of a pause."""
 
     reason: Annotated[str, Field(max_length=1000)] | None = None
-
-
-class ResumeBody(RequestBody):
-    """The body of a resume, which has no fields."""
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -77,7 +73,7 @@ async def pause(request: web.Request) -> web.Response:
 async def resume(request: web.Request) -> web.Response:
     """Let jobs start again, within a second."""
     require_operator(request)
-    await parse_body(request, ResumeBody)
+    await parse_body(request, EmptyBody)
     await request.app[STATE].store.write(scheduling.resume)
     return await _pause_state(request)
 

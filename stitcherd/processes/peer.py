@@ -14,7 +14,7 @@ LOOKS_MAX = 5  # at the ancestors of a process, while they end during a look
 NOT_IN_OUR_NAMESPACE = 0  # the pid of such a peer; our descendants have pids in our namespace
 
 
-class Connection(Protocol):
+class PeerSocket(Protocol):
     """A connected socket, or asyncio's view of one."""
 
     def getsockopt(self, level: int, option: int, buffer_size: int, /) -> bytes: ...  # noqa: D102 (see the class)
@@ -27,13 +27,13 @@ class Peer(NamedTuple):
     uid: int
 
 
-def find_peer(connection: Connection) -> Peer:
+def find_peer(connection: PeerSocket) -> Peer:
     """Return the process that connected to a Unix socket."""
     pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return Peer(pid, uid)
 
 
-def find_job_origin(connection: Connection) -> str | None:
+def find_job_origin(connection: PeerSocket) -> str | None:
     """Return why the process that connected may belong to a job, as the end of a sentence about it; None if not.
 
     It belongs to one if it descends from this process, or if it or an ancestor has STITCHER_JOB_ID in its environment.
@@ -55,7 +55,7 @@ def find_job_origin(connection: Connection) -> str | None:
         os.close(handle)
 
 
-def _open_handle(connection: Connection, pid: int) -> int:
+def _open_handle(connection: PeerSocket, pid: int) -> int:
     """Return a pidfd of the process that connected. Raises ProcessLookupError."""
     try:
         (handle,) = struct.unpack("i", connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD, 4))
