@@ -12,12 +12,13 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from bench import dispatch, hostile, intake, jobs, rails, reads, sandbox, stream, terminal
+from bench import dispatch, hostile, intake, jobs, rails, reads, repository, sandbox, stream, terminal
 
 ROWS = {
     "intake": intake.measure,
     "dispatch": dispatch.measure,
     "jobs": jobs.measure,
+    "repository": repository.measure,
     "rails": rails.measure,
     "reads": reads.measure,
     "stream": stream.measure,

@@ -55,6 +55,11 @@ class BenchDaemon:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
+    def children_cpu(self) -> float:
+        """Return the CPU time of all child processes that have ended, in seconds."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return (int(fields[13]) + int(fields[14])) / TICK
+
     def pss(self) -> float:
         """Return the proportional set size in MB."""
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
@@ -80,11 +85,18 @@ def unix_connection(path: Path) -> http.client.HTTPConnection:
 
 @contextmanager
 def run_daemon(
-    *, workers: int = 4, database: Path | None = None, program: Sequence[str] = ("-m", "stitcherd"), **more: str
+    *,
+    workers: int = 4,
+    database: Path | None = None,
+    program: Sequence[str] = ("-m", "stitcherd"),
+    clone: Path | None = None,
+    agent: Sequence[str] = ("true",),
+    **more: str,
 ) -> Iterator[BenchDaemon]:
     """Start a daemon, wait until it listens, and at the end stop it and remove its directory.
 
-    `program` are the arguments of Python that start it; `more` are environment variables.
+    `program` are the arguments of Python that start it, `clone` is the repository of all jobs, and `agent` the command
+    of their executor; `more` are environment variables.
     """
     directory = Path(tempfile.mkdtemp(prefix="stitcher-bench-"))
     with socket.socket() as free:
@@ -94,8 +106,8 @@ def run_daemon(
         f'[daemon]\nstate_dir = "{directory}/state"\nsocket = "{directory}/run/s"\nworkers = {workers}\n'
         f'grace = "1s"\n[http]\nlisten = "127.0.0.1:{port}"\n'
         '[sources.github]\nkind = "github"\nsecrets = [{env = "BENCH_SECRET"}]\n'
-        f'[repositories."octo-org/*"]\nclone = "{directory}/nowhere"\n'
-        '[executors.agent]\nkind = "command"\nargv = ["true"]\n'
+        f'[repositories."octo-org/*"]\nclone = "{clone or directory}"\n'
+        f'[executors.agent]\nkind = "command"\nargv = {json.dumps(list(agent))}\n'
     )
     (directory / "rails.yaml").write_text(RAILS)
     (directory / "state").mkdir()

@@ -16,7 +16,8 @@ from stitcherd.gates.patch import DiffFinding, FileChange, UnreadableDiff, list_
 from stitcherd.gates.secrets import find_secrets
 from stitcherd.gates.weakening import find_weakened_checks
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.commit import CommitPatch, DiffStat, diff_stat, existing_paths, list_changed, write_patch
+from stitcherd.git.commit import CommitPatch, diff_stat, existing_paths, list_changed, write_patch
+from stitcherd.git.tree_changes import DiffStat
 from stitcherd.rails.compiled import PathRules
 
 PATCH_MAX = 20 * 2**20  # bytes; a larger patch is not read

@@ -28,6 +28,7 @@ SAFE_CONFIG = (
     "fetch.recurseSubmodules=false",
     "push.followTags=false",
     "push.recurseSubmodules=no",
+    "checkout.workers=0",  # as many as there are cores, from 100 files on
 )
 
 

@@ -6,7 +6,7 @@ them.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,9 +16,12 @@ from stitcherd.git import Git, GitError, UncommittableTree
 from stitcherd.git.attributes import attributes_above
 from stitcherd.git.base_tree import BaseTree
 from stitcherd.git.baseline import BASELINE_FILE, Baseline, read_baseline
+from stitcherd.git.clones import run_on_disk, write_full_clone, write_own_repository, write_shared_clone
 from stitcherd.git.mirror import Mirror, check_branch_name, is_on_demand, safe_file_name
 from stitcherd.git.remote import FindCredential, Remote, no_credential
+from stitcherd.git.repository_files import IndexFile
 from stitcherd.git.snapshot import remove_tree
+from stitcherd.git.tree_changes import DiffStat
 
 
 class Checkouts:
@@ -29,6 +32,7 @@ class Checkouts:
         self._git = Git.with_home(self._root / "git")
         self._find_credential = find_credential
         self._mirrors: dict[str, Mirror] = {}
+        self._base_trees: dict[str, BaseTree] = {}
 
     async def fetch(self, clone: str) -> str:
         """Create or update the mirror of the repository at `clone`, a path or a URL; see `Mirror.fetch`."""
@@ -61,7 +65,9 @@ class Checkouts:
             checkout = Checkout(self._git, directory)
         else:
             await check_branch_name(self._git, branch)
-            checkout = Checkout(self._git, directory, self.mirror(clone), base, gate_base or base)
+            checkout = Checkout(
+                self._git, directory, self.mirror(clone), base, gate_base or base, base_trees=self._base_trees
+            )
         checkout.tmp.mkdir()
         checkout.work.mkdir()
         if checkout.mirror:
@@ -87,6 +93,7 @@ class Checkouts:
             None if clone is None or base is None else self.mirror(clone),
             None if clone is None else base,
             None if clone is None else gate_base or base,
+            base_trees=self._base_trees,
         )
         if not checkout.work.is_dir():
             raise GitError("The checkout is not there any more.")
@@ -106,7 +113,7 @@ class Checkouts:
 
     async def remove(self, job_id: str) -> None:
         """Delete the checkouts of all attempts of a job; to be called when nothing of it is running any more."""
-        await remove_tree(self.directory(job_id))
+        await remove_tree(self.directory(job_id), large=True)
 
     def remote(self, clone: str) -> Remote:
         """Return the repository at `clone`, a path or a URL, with the credential that it is contacted with."""
@@ -125,7 +132,10 @@ class Checkout(Struct, eq=False):
     The agent's commit is made on `base`, and the files that judge it are those of `gate_base`. These are the same
     commit, unless the base is the head of a change, whose author is not trusted.
 
-    `base_tree` is read when it is needed first, and `baseline` is empty until it is recorded.
+    `base_trees` has what is known of bases, for all checkouts, and `baseline` is empty until it is recorded.
+    `base_stat` is the index of the work tree as it was filled, None after a restart of the daemon: files that did not
+    change since need not be read again. `stats` and `entries` have the sizes of its commits, and their changes as of
+    `--raw -z`. All of it is kept in memory, where no agent can change it.
     """
 
     git: Git
@@ -133,8 +143,16 @@ class Checkout(Struct, eq=False):
     mirror: Mirror | None = None
     base: str | None = None
     gate_base: str | None = None
-    base_tree: BaseTree | None = None
+    base_trees: dict[str, BaseTree] = {}
     baseline: Baseline = Baseline()
+    base_stat: IndexFile | None = None
+    stats: dict[str, DiffStat] = {}
+    entries: dict[str, bytes] = {}
+
+    @property
+    def shared_objects(self) -> tuple[Path, ...]:
+        """The directories in which the checkouts for gates find their objects; nothing there may be written."""
+        return () if self.mirror is None else (self.mirror.objects, self.repository / "objects")
 
     @property
     def work(self) -> Path:
@@ -162,7 +180,8 @@ class Checkout(Struct, eq=False):
         """Fill the empty work tree with the base, on a branch of a clone of its own. Raises GitError."""
         await self.renew_repository()
         await self._check_out(self.work, str(self.base))
-        await self._add_repository(self.work, str(self.base), branch)
+        self.base_stat = await run_on_disk(IndexFile.read, self._index_of(self.work))
+        await self._add_clone(self.work, branch)
 
     async def check_out(self, name: str, sha: str) -> Path:
         """Create a checkout of a commit, detached, with a `.git` of its own; one of the same name is deleted.
@@ -173,7 +192,8 @@ class Checkout(Struct, eq=False):
         await remove_tree(path)
         self._index_of(path).unlink(missing_ok=True)
         path.mkdir(mode=0o700)
-        await self.reset(path, sha)
+        await self._check_out(path, sha)
+        await self._add_shared_clone(path, sha)
         return path
 
     async def reset(self, path: Path, sha: str, *, keep_ignored: bool = False) -> None:
@@ -181,7 +201,7 @@ class Checkout(Struct, eq=False):
         refuse_links(path)
         await self._check_out(path, sha)
         await self.run_git("clean", "-ffdq" if keep_ignored else "-ffdxq", tree=path, index=self._index_of(path))
-        await self._add_repository(path, sha)
+        await self._add_shared_clone(path, sha)
 
     async def restore_from_base(self, path: Path, names: Sequence[str]) -> None:
         """Restore files of a checkout from the gate base, and remove those that it does not have.
@@ -205,7 +225,7 @@ class Checkout(Struct, eq=False):
 
     async def remove(self) -> None:
         """Delete the whole directory of the attempt; to be called when nothing of it is running any more."""
-        await remove_tree(self.directory)
+        await remove_tree(self.directory, large=True)
         with suppress(OSError):
             self.directory.parent.rmdir()
 
@@ -239,14 +259,9 @@ class Checkout(Struct, eq=False):
 
     async def renew_repository(self) -> None:
         """Create Stitcher's own repository of the attempt anew, without what anybody changed in it. Raises GitError."""
-        await self._clone(self.repository, "--bare", "--shared")
-
-    async def _clone(self, path: Path, *options: str) -> None:
-        await remove_tree(path)
-        if self.mirror is None:
-            raise GitError("The job has no repository.")
-        async with self.mirror.lock:
-            await self.git("clone", "-q", *options, "--template=", "--", str(self.mirror.path), str(path))
+        mirror, base = self._mirror_and_base()
+        await remove_tree(self.repository)
+        await write_own_repository(self.repository, mirror, base)
 
     async def _remove_own_attributes(self) -> None:
         """Remove attributes from Stitcher's repository, where it never has any, but a gate without a sandbox can."""
@@ -256,24 +271,29 @@ class Checkout(Struct, eq=False):
         await self._remove_own_attributes()
         await self.run_git("read-tree", "--reset", "-u", sha, tree=path, index=self._index_of(path))
 
-    async def _add_repository(self, path: Path, sha: str, branch: str | None = None) -> None:
-        """Give a work tree a new `.git` with HEAD at a commit, detached or on a branch."""
+    async def _replace_repository(self, path: Path, write: Callable[[Path], Awaitable[None]]) -> None:
+        """Give a checkout a new `.git`, which `write` writes at a path."""
         spare = self.directory / "spare"
-        # Copied in full: neither hard links nor alternates lead from an agent's objects into the mirror's.
-        await self._clone(spare, "--no-checkout", "--no-hardlinks")
-        repository = spare / ".git"
-        await self.git("remote", "remove", "origin", repository=repository)
-        if sha != self.base:
-            await self.git("fetch", "-q", "--no-tags", "--", str(self.repository), sha, repository=repository)
-        if branch:
-            await self.git("update-ref", f"refs/heads/{branch}", sha, repository=repository)
-            await self.git("symbolic-ref", "HEAD", f"refs/heads/{branch}", repository=repository)
-        else:
-            await self.git("update-ref", "--no-deref", "HEAD", sha, repository=repository)
-        shutil.copyfile(self._index_of(path), repository / "index")
+        await remove_tree(spare)
+        await write(spare)
+        await run_on_disk(shutil.copyfile, self._index_of(path), spare / "index")
         await remove_tree(path / ".git")
-        repository.rename(path / ".git")
-        spare.rmdir()
+        spare.rename(path / ".git")
+
+    async def _add_clone(self, path: Path, branch: str) -> None:
+        """Give a work tree a `.git` of its own, on a branch at the base."""
+        mirror, base = self._mirror_and_base()
+        await self._replace_repository(path, lambda spare: write_full_clone(spare, mirror, base, branch))
+
+    async def _add_shared_clone(self, path: Path, sha: str) -> None:
+        """Give a checkout a new `.git`, detached at a commit."""
+        mirror, _base = self._mirror_and_base()
+        await self._replace_repository(path, lambda spare: write_shared_clone(spare, mirror, sha, self.shared_objects))
+
+    def _mirror_and_base(self) -> tuple[Mirror, str]:
+        if self.mirror is None or self.base is None:
+            raise GitError("The job has no repository.")
+        return self.mirror, self.base
 
 
 def refuse_links(*paths: Path) -> None:

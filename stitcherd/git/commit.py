@@ -6,23 +6,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
+from stitcherd.git.tree_changes import DIFF_TREE, RAW_CHANGES, DiffStat
 
-# No diff driver, text conversion or attribute of the repository may decide what is shown.
-_DIFF_TREE = ("diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--submodule=short")
+_SUMMARY = re.compile(rb" (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?")
 _PIECE_MAX = 2**20  # bytes of a patch that are read at once
 _NOT_ADDED = re.compile(rb"^(?:\+|[^+\n].*\n?)", re.MULTILINE)  # the mark of an added line, and all other lines
-
-
-class DiffStat(Struct, frozen=True):
-    """The size of a change in files and lines; a binary file counts as a file without lines."""
-
-    files: int
-    additions: int
-    deletions: int
-
-    def __str__(self) -> str:
-        return f"+{self.additions} -{self.deletions} in {self.files} file{'' if self.files == 1 else 's'}"
 
 
 class CommitPatch(Struct, frozen=True):
@@ -51,34 +41,33 @@ async def existing_paths(checkout: Checkout, paths: Sequence[str]) -> list[str]:
 
 async def list_changed(checkout: Checkout, sha: str) -> bytes:
     """Return what differs from the gate base to a commit, as of `--raw -z`, without renames. Raises GitError."""
-    return await checkout.run_git(*_DIFF_TREE, "--no-renames", "--raw", "-z", str(checkout.gate_base), sha)
+    if checkout.gate_base == checkout.base:
+        return await _list_made(checkout, sha)
+    return await checkout.run_git(*RAW_CHANGES, str(checkout.gate_base), sha)
+
+
+async def _list_made(checkout: Checkout, sha: str) -> bytes:
+    """Return what differs from the base to a commit like `list_changed`, read once."""
+    if sha not in checkout.entries:
+        checkout.entries[sha] = await checkout.run_git(*RAW_CHANGES, str(checkout.base), sha)
+    return checkout.entries[sha]
 
 
 async def diff_stat(checkout: Checkout, sha: str) -> DiffStat:
     """Return the size of the change from the base to a commit; a renamed file counts once. Raises GitError."""
-    words = (*_DIFF_TREE, "-M", "--numstat", "-z", str(checkout.base), sha)
-    fields = iter((await checkout.run_git(*words)).split(b"\0")[:-1])
-    files = additions = deletions = 0
-    for field in fields:
-        added, removed, name = field.split(b"\t", 2)
-        if not name:  # renamed: the old and the new name follow as fields of their own
-            next(fields)
-            next(fields)
-        files += 1
-        additions += int(added) if added != b"-" else 0
-        deletions += int(removed) if removed != b"-" else 0
-    return DiffStat(files, additions, deletions)
+    if sha not in checkout.stats:
+        words = (*DIFF_TREE, "-M", "--shortstat", str(checkout.base), sha)
+        checkout.stats[sha] = _parse_stat(await checkout.run_git(*words))
+    return checkout.stats[sha]
 
 
 async def write_patch(checkout: Checkout, sha: str) -> CommitPatch:
     """Write the change from the base to a commit; every file is included as text. Raises GitError."""
     file = checkout.directory / "diff.patch"
     file.unlink(missing_ok=True)  # git would follow a link in its place
-    words = (*_DIFF_TREE, "--no-renames")
-    commits = (str(checkout.base), sha)
-    entries = await checkout.run_git(*words, "--raw", "-z", *commits)
-    await checkout.run_git(*words, "-p", "-U0", "--text", f"--output={file}", *commits)
-    return CommitPatch(entries, file)
+    words = (*DIFF_TREE, "--no-renames", "-p", "-U0", "--text", f"--output={file}")
+    await checkout.run_git(*words, str(checkout.base), sha)
+    return CommitPatch(await _list_made(checkout, sha), file)
 
 
 def added_lines(patch: CommitPatch) -> Iterator[bytes]:
@@ -110,5 +99,18 @@ async def write_diff_file(checkout: Checkout, sha: str) -> Path:
     """
     file = checkout.directory / "shown.diff"
     file.unlink(missing_ok=True)  # as in write_patch
-    await checkout.run_git(*_DIFF_TREE, "-M", "--stat=100", "-p", f"--output={file}", str(checkout.base), sha)
+    await checkout.run_git(*DIFF_TREE, "-M", "--stat=100", "-p", f"--output={file}", str(checkout.base), sha)
+    with file.open("rb") as lines:
+        checkout.stats[sha] = _parse_stat(b"".join(iter(lines.readline, b"\n")))
     return file
+
+
+def _parse_stat(output: bytes) -> DiffStat:
+    """Return the sizes in the last line of `--stat` or `--shortstat`, which git leaves out where nothing differs."""
+    lines = output.splitlines()
+    if not lines:
+        return DiffStat(0, 0, 0)
+    found = _SUMMARY.fullmatch(lines[-1])
+    if found is None:
+        raise GitError(f"git wrote no summary of a change: {lines[-1].decode(errors='replace')}")
+    return DiffStat(*(int(number or 0) for number in found.groups()))

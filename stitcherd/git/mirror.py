@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from stitcherd.git import Git, GitError
+from stitcherd.git.refs import BRANCHES, MirrorRefs, read_refs
 from stitcherd.git.remote import Remote, RemoteUnreachable
 from stitcherd.git.snapshot import remove_tree
 from stitcherd.processes import end_all
@@ -34,7 +35,7 @@ HINT_TIMEOUT_SECONDS = 30.0
 
 
 class Mirror:
-    """The mirror of a repository; hold `lock` while cloning it."""
+    """The mirror of a repository; hold `lock` while copying its objects."""
 
     def __init__(self, git: Git, root: Path, remote: Remote) -> None:
         clone = remote.clone
@@ -46,6 +47,13 @@ class Mirror:
         self._git = git
         self._remote = remote
         self._is_clean = False
+        self._refs: MirrorRefs | None = None  # as of the last fetch, once they were asked for
+        self._changes = 0  # of the refs, by this daemon
+
+    @property
+    def objects(self) -> Path:
+        """The directory of its objects."""
+        return self.path / "objects"
 
     async def fetch(self) -> str:
         """Update all branches and tags, and nothing else, from the repository; return a note for the log of the job.
@@ -71,6 +79,8 @@ class Mirror:
             await self._fetch("--prune", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
         except GitError as error:
             return await self._replace(error)
+        finally:
+            self._forget_refs()
         await self._repack()
         return ""
 
@@ -151,6 +161,7 @@ class Mirror:
         if self.path.exists():
             self.path.rename(old)
         spare.rename(self.path)
+        self._forget_refs()
         await remove_tree(old)
 
     async def _repack(self) -> None:
@@ -165,6 +176,20 @@ class Mirror:
         except GitError as error:  # the mirror is as usable as before
             log.warning("the mirror %s cannot be repacked: %s", self.path.name, error)
 
+    async def refs(self) -> MirrorRefs:
+        """Return its branches and tags, as of the last fetch. Raises GitError."""
+        if self._refs is not None:
+            return self._refs
+        changes = self._changes
+        refs = await read_refs(self._git, self.path)
+        if changes == self._changes:
+            self._refs = refs
+        return refs
+
+    def _forget_refs(self) -> None:
+        self._refs = None
+        self._changes += 1
+
     async def resolve(self, ref: str) -> str:
         """Return the sha of a branch, a tag or a full sha, as of the last fetch; a branch takes precedence.
 
@@ -177,22 +202,21 @@ class Mirror:
             is_full = ref.startswith(("refs/heads/", "refs/tags/"))
             names = [ref] if is_full else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
         for name in names if self.path.exists() else ():
-            query = os.fsencode(f"{name}^{{commit}}\n")
-            answer = await self._git("cat-file", "--batch-check", repository=self.path, stdin=query)
-            match answer.split():
-                case [sha, b"commit", _]:
-                    return sha.decode()
+            if name.startswith(BRANCHES):  # git lets a branch be nothing but a commit
+                sha = (await self.refs()).shas.get(name)
+            else:
+                sha = await self._find_commit(name)
+            if sha is not None:
+                return sha
         raise GitError(f"There is no branch or tag {ref!r} in {self.clone}{await self._default_branch_hint()}.")
 
-    async def branches_around(self, branch: str) -> dict[str, str]:
-        """Return the names and shas of a branch and of those that exclude it, as of the last fetch. Raises GitError."""
-        parts = branch.split("/")
-        parents = ["/".join(parts[:count]) for count in range(1, len(parts))]
-        # A plain pattern also matches all below it; one with brackets matches that name alone.
-        patterns = [f"refs/heads/{parent[:-1]}[{parent[-1]}]" for parent in parents]
-        words = ("for-each-ref", "--format=%(objectname) %(refname)", *patterns, f"refs/heads/{branch}")
-        lines = os.fsdecode(await self._git(*words, repository=self.path)).splitlines()
-        return {name.removeprefix("refs/heads/"): sha for sha, _, name in (line.partition(" ") for line in lines)}
+    async def _find_commit(self, name: str) -> str | None:
+        query = os.fsencode(f"{name}^{{commit}}\n")
+        answer = await self._git("cat-file", "--batch-check", repository=self.path, stdin=query)
+        match answer.split():
+            case [sha, b"commit", _]:
+                return sha.decode()
+        return None
 
     async def contains(self, branch: str, sha: str) -> bool:
         """Say whether a branch is at a commit or at one that descends from it, as of the last fetch."""

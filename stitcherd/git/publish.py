@@ -35,7 +35,7 @@ async def check_branch_free(mirror: Mirror, branch: str, earlier: Collection[str
 
     Raises BranchBlocked, BranchMoved, GitError.
     """
-    for name, sha in (await mirror.branches_around(branch)).items():
+    for name, sha in (await mirror.refs()).branches_around(branch).items():
         if name != branch:
             raise BranchBlocked(
                 f"Branch {name!r} of {mirror.clone} excludes a branch {branch!r}, which the job would publish:"

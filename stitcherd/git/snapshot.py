@@ -51,13 +51,17 @@ class DirectorySnapshot:
         await remove_tree(self._copy)
 
 
-async def remove_tree(path: Path) -> None:
-    """Delete a file or a directory with its content; do nothing if there is none. Raises OSError."""
+async def remove_tree(path: Path, *, large: bool = False) -> None:
+    """Delete a file or a directory with its content; do nothing if there is none. Raises OSError.
+
+    A program deletes a `large` one: for thousands of files it takes a quarter of the time, and none of this process.
+    """
     if not os.path.lexists(path):
         return
-    with suppress(OSError, RecursionError):
-        await asyncio.to_thread(shutil.rmtree, path)  # follows no link
-        return
+    if not large:
+        with suppress(OSError, RecursionError):
+            await asyncio.to_thread(shutil.rmtree, path)  # follows no link
+            return
     delete = ("rm", "-rf", "--one-file-system", "--", str(path))
     # rm and chmod work at any depth and follow no link; chmod makes directories without write permission writable.
     for argv in (delete, ("chmod", "-R", "u+rwX", "--", str(path)), delete):

@@ -1,8 +1,13 @@
-"""Changes of a tree, entry by entry: what differs from a base, and which of it was there before an agent worked."""
+"""Changes of a tree: what differs from a base, which of it was there before an agent worked, and the size of it."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeAlias
 
+from msgspec import Struct
+
+# No diff driver, text conversion or attribute of the repository may decide what is shown.
+DIFF_TREE = ("diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--submodule=short")
+RAW_CHANGES = (*DIFF_TREE, "--no-renames", "--raw", "-z", "--no-abbrev")  # what `parse_changes` reads
 GITLINK_MODE = "160000"
 NO_MODE = "000000"  # of a path that does not exist
 
@@ -32,6 +37,17 @@ class TreeChange(NamedTuple):
 
 
 TreeChanges: TypeAlias = Mapping[bytes, TreeChange]
+
+
+class DiffStat(Struct, frozen=True):
+    """The size of a change in files and lines; a binary file counts as a file without lines."""
+
+    files: int
+    additions: int
+    deletions: int
+
+    def __str__(self) -> str:
+        return f"+{self.additions} -{self.deletions} in {self.files} file{'' if self.files == 1 else 's'}"
 
 
 def parse_changes(raw: bytes) -> dict[bytes, TreeChange]:

@@ -4,18 +4,24 @@ from stitcherd.git import GitError, UncommittableTree, without_controls
 from stitcherd.git.base_tree import BaseTree, explain_failed_add, join_names, read_base_tree
 from stitcherd.git.baseline import BASELINE_FILE, write_baseline
 from stitcherd.git.checkout import Checkout, refuse_links
+from stitcherd.git.clones import run_on_disk
 from stitcherd.git.lfs import find_lfs_paths, find_pointers
+from stitcherd.git.repository_files import IndexFile
 from stitcherd.git.size import check_added_size
-from stitcherd.git.tree_changes import TreeChanges, parse_changes, reverting_entries, without_conflicts
+from stitcherd.git.tree_changes import RAW_CHANGES, TreeChanges, parse_changes, reverting_entries, without_conflicts
 
+BASE_TREES_MAX = 64
 IGNORED_FILES = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
 
 
 async def get_base_tree(checkout: Checkout) -> BaseTree:
-    """Return what matters of the tree of the base, read once. Raises GitError."""
-    if checkout.base_tree is None:
-        checkout.base_tree = await read_base_tree(checkout.run_git, str(checkout.base), checkout.base_index)
-    return checkout.base_tree
+    """Return what matters of the tree of the base, read once for the jobs that start there. Raises GitError."""
+    base, known = str(checkout.base), checkout.base_trees
+    if base not in known:
+        if len(known) >= BASE_TREES_MAX:
+            known.pop(next(iter(known)))
+        known[base] = await read_base_tree(checkout.run_git, base, checkout.base_index)
+    return known[base]
 
 
 async def record_baseline(checkout: Checkout, *, prepared: bool) -> None:
@@ -29,7 +35,7 @@ async def record_baseline(checkout: Checkout, *, prepared: bool) -> None:
     if not (prepared or base.has_attributes):
         return  # git converts nothing, and nobody wrote anything
     await _start_index(checkout, base)
-    changes = await _stage(checkout)
+    _tree, changes = await _stage(checkout)
     ignored = await checkout.run_git(*IGNORED_FILES, tree=checkout.work) if prepared else b""
     checkout.baseline = await write_baseline(checkout.directory / BASELINE_FILE, changes, ignored)
 
@@ -48,7 +54,8 @@ async def commit_work_tree(checkout: Checkout, message: str, author: str = "Stit
     await _start_index(checkout, base)
     exempt = checkout.baseline.untouched_files(checkout.work)
     await check_added_size(checkout.run_git, checkout.work, checkout.base, exempt)
-    changes = parse_changes(await _stage(checkout))
+    tree, entries = await _stage(checkout)
+    changes = parse_changes(entries)
     untouched = checkout.baseline.untouched(changes, checkout.work)
     reverted = without_conflicts(untouched | base.always_reverted(changes), changes)
     made = {path: change for path, change in changes.items() if path not in reverted}
@@ -59,32 +66,40 @@ async def commit_work_tree(checkout: Checkout, message: str, author: str = "Stit
         await _refuse_contents_of_lfs(checkout, made)
     if reverted:
         await checkout.run_git("update-index", "-z", "--index-info", stdin=reverting_entries(reverted))
-    tree = (await checkout.run_git("write-tree")).decode().strip()
+        tree, entries = await _write_tree(checkout)
     words, text = ("commit-tree", "-p", checkout.base, "-F", "-", tree), without_controls(message)
-    sha = await checkout.run_git(*words, stdin=text.encode(errors="replace"), author=without_controls(author))
-    return sha.decode().strip()
+    made_by = without_controls(author)
+    sha = (await checkout.run_git(*words, stdin=text.encode(errors="replace"), author=made_by)).decode().strip()
+    checkout.entries[sha] = entries
+    return sha
 
 
 async def _start_index(checkout: Checkout, base: BaseTree) -> None:
     """Create the index of the commit, which holds the base. Raises GitError."""
-    (checkout.directory / "index").unlink(missing_ok=True)
-    await checkout.run_git("read-tree", str(checkout.base))
+    index = checkout.directory / "index"
+    index.unlink(missing_ok=True)
+    if checkout.base_stat is not None and not base.has_attributes:  # else git has to read all, to convert all alike
+        await run_on_disk(IndexFile.write, checkout.base_stat, index)
+    else:
+        await checkout.run_git("read-tree", str(checkout.base))
     if base.submodules:  # for these `git add` would run `git status` inside, with the configuration found there
         skip = ("update-index", "--skip-worktree", "-z", "--stdin")
         await checkout.run_git(*skip, tree=checkout.work, stdin=b"\0".join(base.submodules))
 
 
-async def _stage(checkout: Checkout) -> bytes:
-    """Add the whole work tree to the index, and return what differs from the base, as of `diff-index --raw -z`.
-
-    Raises UncommittableTree and GitError.
-    """
+async def _stage(checkout: Checkout) -> tuple[str, bytes]:
+    """Add the whole work tree to the index; return as `_write_tree`. Raises UncommittableTree and GitError."""
     try:
         await checkout.run_git("add", "-A", "--", ".", tree=checkout.work)
     except GitError as error:
         raise explain_failed_add(error) from error
-    words = ("diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", str(checkout.base))
-    return await checkout.run_git(*words)
+    return await _write_tree(checkout)
+
+
+async def _write_tree(checkout: Checkout) -> tuple[str, bytes]:
+    """Write the tree of the index; return it, and what differs from the base, as of `--raw -z`. Raises GitError."""
+    tree = (await checkout.run_git("write-tree")).decode().strip()
+    return tree, await checkout.run_git(*RAW_CHANGES, str(checkout.base), tree)
 
 
 async def _refuse_contents_of_lfs(checkout: Checkout, changes: TreeChanges) -> None:

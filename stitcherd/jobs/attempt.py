@@ -11,15 +11,15 @@ from stitcherd.config.settings import RepositorySettings
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Task
 from stitcherd.git import GitError, UncommittableTree
 from stitcherd.git.checkout import Checkout, Checkouts
-from stitcherd.git.commit import write_diff_file
 from stitcherd.git.publish import BranchBlocked, BranchMoved, check_branch_free
 from stitcherd.git.remote import RemoteUnreachable
-from stitcherd.git.work_tree import commit_work_tree, get_base_tree, record_baseline
+from stitcherd.git.work_tree import get_base_tree, record_baseline
 from stitcherd.jobs import prompt
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
+from stitcherd.jobs.commit_step import commit_try
 from stitcherd.jobs.gate_runner import GateRunner
 from stitcherd.jobs.job_start import HEAD_MOVED_HINT, HeadMoved, describe_start, find_start, starts_from_head
-from stitcherd.jobs.publisher import commit_message, publish_commit, publish_failed, record_failure
+from stitcherd.jobs.publisher import publish_commit, publish_failed, record_failure
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.policy import ApprovalRequest
 from stitcherd.rails.compiled import GateRule, JobType
@@ -96,7 +96,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
             elif not resumable.ended:
                 await self._resume(checkout, resumable)
             try:
-                commit = await self._commit(checkout, number)
+                commit = await commit_try(self.job, checkout, self.recorder, number)
             except UncommittableTree as error:
                 text = prompt.uncommitted_prompt(task, number + 1, str(error))
                 failure = Failure("commit_failed", str(error), "see the log of the step commit")
@@ -274,28 +274,6 @@ class Attempt(Struct, frozen=True, kw_only=True):
             sandbox=profile.sandbox,
             budget=budget,
         )
-
-    async def _commit(self, checkout: Checkout, number: int) -> str | None:
-        """Commit what the agent left in try `number` and return the commit; None where it changed nothing.
-
-        Raises AttemptFailed, and, where the agent can remove the reason, UncommittableTree.
-        """
-        if self.repository is None:
-            return None
-        try:
-            commit = await commit_work_tree(checkout, commit_message(self.job))
-        except GitError as error:
-            async with await self.recorder.open(Phase.VALIDATION, StepType.COMMAND, "commit", number) as step:
-                step.write(f"{error.output}\n".encode())
-                step.finish(None, str(error))
-            if isinstance(error, UncommittableTree):
-                raise
-            raise AttemptFailed(Failure("commit_failed", str(error))) from error
-        try:
-            await self.recorder.save_diff(await write_diff_file(checkout, commit) if commit else b"")
-        except GitError as error:  # the diff is only for people to read: no reason to fail
-            await self.recorder.save_diff(f"{error}\n".encode())
-        return commit
 
     async def _publish(self, checkout: Checkout, commit: str | None) -> Result:
         """Publish the commit that passed, where there is one and the type of job may write."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.models import Failure, Phase, StepType
 from stitcherd import processes
@@ -26,7 +27,7 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
     """Runs commands of one attempt in one directory; derive one for another directory with `msgspec.structs.replace`.
 
     `number` is the try that a command belongs to, 0 before the first. Of `environ`, the daemon's own environment,
-    a command gets a fixed list of names and `env_names`.
+    a command gets a fixed list of names and `env_names`. In a sandbox it also sees the directories `shown`, read-only.
     """
 
     job_id: str
@@ -38,6 +39,7 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str]
     env_names: Sequence[str] = ()
     sandbox: SandboxSpec | None = None
+    shown: tuple[Path, ...] = ()
 
     @property
     def env(self) -> dict[str, str]:
@@ -63,13 +65,15 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
 
         `timeout` is in seconds. Raises CannotStart.
         """
-        env = self.env
+        env, sandbox = self.env, self.sandbox
         home = env.get("HOME")
-        if self.sandbox is not None and argv:
+        if sandbox is not None:
+            sandbox = replace(sandbox, mounts=(*sandbox.mounts, *map(str, self.shown)))
+        if sandbox is not None and argv:
             seen = (self.cwd, self.tmp)
-            if fault := start_fault(argv[0], self.sandbox, search_path=env["PATH"], directories=seen):
+            if fault := start_fault(argv[0], sandbox, search_path=env["PATH"], directories=seen):
                 raise processes.CannotStart(fault)
-        with bubblewrap.wrap_command(argv, self.sandbox, cwd=self.cwd, tmp=self.tmp, home=home) as command:
+        with bubblewrap.wrap_command(argv, sandbox, cwd=self.cwd, tmp=self.tmp, home=home) as command:
             return await processes.run(
                 command.argv,
                 cwd=self.cwd,
@@ -79,7 +83,7 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
                 write=write,
                 job_id=self.job_id,
                 root=self.root,
-                watch=limits.watch_limits(self.sandbox, (self.cwd, self.tmp), home),
+                watch=limits.watch_limits(sandbox, (self.cwd, self.tmp), home),
                 pass_fds=command.pass_fds,
             )
 

@@ -66,15 +66,25 @@ class GateRunner(Struct, frozen=True, kw_only=True):
         return failures, tuple(approvals)
 
     async def _check_out(self, commit: str | None, number: int) -> GateCheckout | None:
-        """Return a prepared checkout of the commit, or of the base without one; None for a job without a repository."""
-        if self.repository is None:
+        """Return a prepared checkout of the commit, or of the base without one.
+
+        None for a job without a repository, and where all gates are built in: these read the commit itself.
+        """
+        programs = sum(gate.run is not None for gate in self.type.gates)
+        if self.repository is None or programs == 0:
             return None
-        gate_checkout = await GateCheckout.create(self.checkout, f"gates-{number}", commit or str(self.checkout.base))
+        sha = commit or str(self.checkout.base)
+        async with await self.recorder.open(Phase.VALIDATION, StepType.COMMAND, "gate tree", number) as step:
+            gate_checkout = await GateCheckout.create(self.checkout, f"gates-{number}", sha)
+            step.write(f"{sha}\n".encode())
+            step.finish(0)
         if self.repository.prepare:
-            commands = replace(self.commands, cwd=gate_checkout.path, tmp=await self.checkout.make_tmp("gates"))
+            shown = self.checkout.shared_objects
+            tmp = await self.checkout.make_tmp("gates")
+            commands = replace(self.commands, cwd=gate_checkout.path, tmp=tmp, shown=shown)
             timeout = self.type.profile.timeout
             await prepare_repository(self.repository, commands, self.recorder, Phase.VALIDATION, timeout)
-            await gate_checkout.keep_prepared(several=sum(gate.run is not None for gate in self.type.gates) > 1)
+            await gate_checkout.keep_prepared(several=programs > 1)
         return gate_checkout
 
     async def _run_gate(
@@ -89,6 +99,7 @@ class GateRunner(Struct, frozen=True, kw_only=True):
             tmp=await self.checkout.make_tmp("gates"),  # new: what an agent or another gate left in theirs is not there
             env_names=gate.env,
             sandbox=gate.box,
+            shown=self.checkout.shared_objects,
         )
         return await run_command_gate(
             commands.run, gate.run, timeout=gate.timeout, write=write, retries=gate.retries, expect=gate.expect

@@ -8,9 +8,10 @@ from itertools import chain
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.commit import DiffStat, added_lines, added_names, diff_stat, write_patch
+from stitcherd.git.commit import added_lines, added_names, diff_stat, write_patch
 from stitcherd.git.publish import BranchMoved, PushRefused, publish
 from stitcherd.git.remote import Remote, RemoteUnreachable
+from stitcherd.git.tree_changes import DiffStat
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder

@@ -63,12 +63,16 @@ def test_a_job_is_shown_completely(daemon: DaemonHarness, done: Any) -> None:
     assert steps_run == [
         ("SETUP", "COMMAND", "checkout", None, "COMPLETED"),
         ("EXECUTION", "AI_ACTION", "agent", 1, "COMPLETED"),
+        ("VALIDATION", "COMMAND", "commit", 1, "COMPLETED"),
+        ("VALIDATION", "COMMAND", "gate tree", 1, "COMPLETED"),
         ("VALIDATION", "GATE", "tests", 1, "FAILED"),
         ("EXECUTION", "AI_ACTION", "agent", 2, "COMPLETED"),
+        ("VALIDATION", "COMMAND", "commit", 2, "COMPLETED"),
+        ("VALIDATION", "COMMAND", "gate tree", 2, "COMPLETED"),
         ("VALIDATION", "GATE", "tests", 2, "COMPLETED"),
         ("CLEANUP", "ARTIFACT", "publish", None, "COMPLETED"),
     ]
-    assert [step["ordinal"] for step in done["steps"]] == [1, 2, 3, 4, 5, 6]
+    assert [step["ordinal"] for step in done["steps"]] == list(range(1, 11))
     assert re.fullmatch(r"base [0-9a-f]{40} of main\n", done["steps"][0]["output"])
     assert (
         differences(done["events"][0], {**EVENT, "type": "job.created", "payload": {"trigger": "fix-on-command"}}) == []

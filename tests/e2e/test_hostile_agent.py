@@ -30,7 +30,8 @@ jobs:
   empty: {profile: caged, needs: []}
 gates:
   scope: {builtin: diff-rules}
-  look: {run: [sh, -c, "ls ..; ls; find / -xdev -name left"], sandbox: bwrap, network: none}
+  look: {run: [sh, -c, "ls ..; ls; cd ../stitcher.git; ls; touch objects/x || (cd ../gates-1; git log --format=%s);
+    find / -xdev -name left"], sandbox: bwrap, network: none}
 paths:
   protected: [check.sh]
   max_diff: {lines: 20}
@@ -70,7 +71,11 @@ def test_a_gate_in_the_sandbox_sees_only_the_commit(daemon: DaemonHarness) -> No
     job = daemon.run("caged", "touch made ~/left /tmp/left $TMPDIR/left .git/left; :")
     assert job["status"] == "COMPLETED", job["error"]
     gate = next(step for step in job["steps"] if step["name"] == "look")
-    assert gate["output"].split() == ["gates-1", "tmp-gates", "check.sh", "made", "readme"]
+    directories, files, shown = ["gates-1", "stitcher.git", "tmp-gates"], ["check.sh", "made", "readme"], ["objects"]
+    *listed, refused, newest, first = gate["output"].splitlines()
+    assert listed == directories + files + shown
+    assert refused.endswith("Read-only file system")
+    assert (newest, first) == ("octo-org/api: caged", "Initial commit")
 
 
 @needs_sandbox

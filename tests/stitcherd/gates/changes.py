@@ -4,7 +4,7 @@ import difflib
 
 from stitcherd.gates.diff_rules import check_changes
 from stitcherd.gates.patch import ChangedLines, FileChange
-from stitcherd.git.commit import DiffStat
+from stitcherd.git.tree_changes import DiffStat
 from stitcherd.rails.compiled import PathRules
 from stitcherd.rails.load import parse_rails
 from tests.stitcherd.rails.contexts import CONTEXT

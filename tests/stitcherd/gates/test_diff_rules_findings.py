@@ -3,7 +3,7 @@
 import pytest
 
 from stitcherd.gates.patch import ChangedLines, FileChange
-from stitcherd.git.commit import DiffStat
+from stitcherd.git.tree_changes import DiffStat
 from tests.stitcherd.gates.changes import FILE, LINK, PROGRAM, SUBMODULE, change, found, rules
 
 

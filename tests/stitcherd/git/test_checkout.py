@@ -1,5 +1,6 @@
 """Tests the checkouts of an attempt: the agent's clone, the checkouts for gates, and their removal."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -143,3 +144,41 @@ async def test_restoring_follows_no_link(checkout: Checkout, tmp_path: Path) -> 
     assert not (path / "a.txt").is_symlink()
     with pytest.raises(GitError, match="outside repository"):
         await checkout.restore_from_base(path, ["../work/a.txt"])
+
+
+async def test_a_change_that_keeps_size_and_time_is_committed(checkout: Checkout) -> None:
+    """The index of the commit knows how files were when the work tree was filled, and the agent can set their times."""
+    file = checkout.work / "a.txt"
+    before = file.stat()
+    file.write_text(file.read_text().replace("one", "ONE"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size
+    sha = await commit_work_tree(checkout, "x")
+    assert sha
+    assert (await checkout.run_git("show", f"{sha}:a.txt")).decode().startswith("ONE\n")
+
+
+async def test_an_index_that_the_agent_planted_does_not_count(checkout: Checkout) -> None:
+    (checkout.directory / "index").write_bytes(b"planted")
+    write(checkout.work, {"a.txt": "changed\n"})
+    assert await commit_work_tree(checkout, "x")
+
+
+def shared_files(checkout: Checkout) -> dict[Path, bytes]:
+    files = (file for directory in checkout.shared_objects for file in directory.rglob("*") if file.is_file())
+    return {file: file.read_bytes() for file in files}
+
+
+async def test_checkouts_for_gates_share_objects_and_write_none_of_them(checkout: Checkout) -> None:
+    write(checkout.work, {"a.txt": "changed\n"})
+    sha = await commit_work_tree(checkout, "x")
+    assert sha
+    path = await checkout.check_out("gate", sha)
+    assert [file for file in (path / ".git/objects").rglob("*") if file.is_file()] == [
+        path / ".git/objects/info/alternates"
+    ]
+    before = shared_files(checkout)
+    commit(path, {"b.txt": "by a gate\n"})
+    git(path, "gc", "-q", "--prune=now")
+    assert git(path, "fsck", "--strict") == ""
+    assert shared_files(checkout) == before

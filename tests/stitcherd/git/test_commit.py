@@ -10,9 +10,10 @@ import pytest
 from stitcherd.git import GitError, UncommittableTree
 from stitcherd.git import commit as commit_module
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.commit import DiffStat, added_lines, added_names, diff_stat, write_patch
+from stitcherd.git.commit import added_lines, added_names, diff_stat, write_patch
 from stitcherd.git.publish import publish
 from stitcherd.git.remote import Remote
+from stitcherd.git.tree_changes import DiffStat
 from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 

@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 from stitcherd.git.checkout import Checkout, Checkouts
-from stitcherd.git.commit import DiffStat, diff_stat
+from stitcherd.git.commit import diff_stat
 from stitcherd.git.publish import publish
 from stitcherd.git.remote import Remote
+from stitcherd.git.tree_changes import DiffStat
 from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, find, git, marking_program, write
 

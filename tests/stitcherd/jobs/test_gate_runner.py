@@ -10,6 +10,7 @@ import pytest
 from shared.ids import now_ms
 from shared.models import JobStep
 from stitcherd.config.settings import RepositorySettings
+from stitcherd.gates import BUILTINS
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.work_tree import commit_work_tree
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner
@@ -17,6 +18,7 @@ from stitcherd.jobs.gate_runner import GateRunner
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.rails.load import parse_rails
+from stitcherd.rails.validate import RailsContext
 from stitcherd.store import jobs, transitions
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import dispatch, new_job
@@ -29,8 +31,10 @@ jobs:
   clean: {profile: weaver, needs: [repo:write], gates: [litter, tidy]}
   optional: {profile: weaver, needs: [repo:write], gates: [audit, tests]}
   free: {profile: weaver, needs: [repo:write]}
+  read: {profile: weaver, needs: [repo:write], gates: [scope]}
   unavailable: {profile: weaver, needs: [repo:write], gates: [idle, absent, tests]}
 gates:
+  scope: {builtin: diff-rules}
   idle: {run: [no-such-program], required: false}
   absent: {run: [no-such-program, test]}
   litter: {run: [sh, -c, "cat made && touch litter"]}
@@ -66,7 +70,7 @@ class GateHarness:
             environ=os.environ,
         )
         gates = GateRunner(
-            type=parse_rails(RAILS).jobs[job_type],
+            type=parse_rails(RAILS, RailsContext(BUILTINS)).jobs[job_type],
             repository=self._repository,
             checkout=self.checkout,
             commands=commands,
@@ -107,7 +111,7 @@ async def test_each_gate_runs_in_a_clean_checkout_of_the_commit(harness: GateHar
     (harness.checkout.work / "ignored").touch()
     commit = await commit_work_tree(harness.checkout, "Made")
     assert await harness.run("clean", commit) == ([], ())
-    litter, tidy = await harness.steps()
+    _tree, litter, tidy = await harness.steps()
     assert (litter.output, tidy.output) == ("made by the agent\n", "made\n")
     assert not (harness.checkout.work / "litter").exists()
 
@@ -121,7 +125,7 @@ async def test_without_a_commit_the_gates_run_on_the_base(harness: GateHarness) 
 
 async def test_only_required_gates_are_returned_with_their_output(harness: GateHarness) -> None:
     assert await harness.run("optional", None) == ([("tests", "broken\n")], ())
-    audit, tests = await harness.steps()
+    _tree, audit, tests = await harness.steps()
     assert (audit.status, audit.exit_code) == ("FAILED", 3)
     assert (tests.status, tests.exit_code) == ("FAILED", 1)
 
@@ -131,10 +135,18 @@ async def test_a_type_without_gates_runs_nothing(harness: GateHarness) -> None:
     assert await harness.steps() == []
 
 
+async def test_built_in_gates_need_no_checkout_of_the_commit(harness: GateHarness) -> None:
+    (harness.checkout.work / "page.txt").write_text("made by the agent\n")
+    commit = await commit_work_tree(harness.checkout, "Made")
+    assert await harness.run("read", commit) == ([], ())
+    assert [step.name for step in await harness.steps()] == ["scope"]
+    assert not (harness.checkout.directory / "gates-1").exists()
+
+
 async def test_a_required_gate_that_cannot_be_started_ends_the_job(harness: GateHarness) -> None:
     with pytest.raises(AttemptFailed) as raised:
         await harness.run("unavailable", None)
     failure = raised.value.failure
     assert failure.code == "gate_unavailable"
     assert failure.detail == "gate absent: no-such-program cannot be started: there is no such program."
-    assert [step.name for step in await harness.steps()] == ["idle", "absent"]
+    assert [step.name for step in await harness.steps()] == ["gate tree", "idle", "absent"]
