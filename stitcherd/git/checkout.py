@@ -113,7 +113,7 @@ class Checkouts:
 
     async def remove(self, job_id: str) -> None:
         """Delete the checkouts of all attempts of a job; to be called when nothing of it is running any more."""
-        await remove_tree(self.directory(job_id), large=True)
+        await remove_tree(self.directory(job_id))
 
     def remote(self, clone: str) -> Remote:
         """Return the repository at `clone`, a path or a URL, with the credential that it is contacted with."""
@@ -225,7 +225,7 @@ class Checkout(Struct, eq=False):
 
     async def remove(self) -> None:
         """Delete the whole directory of the attempt; to be called when nothing of it is running any more."""
-        await remove_tree(self.directory, large=True)
+        await remove_tree(self.directory)
         with suppress(OSError):
             self.directory.parent.rmdir()
 

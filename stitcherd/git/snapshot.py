@@ -17,6 +17,7 @@ from stitcherd import processes
 
 COPY_TIMEOUT_SECONDS = 600.0
 REMOVE_TIMEOUT_SECONDS = 600.0
+LARGE_TREE = 300  # files
 CTIME_CLOCK = 5  # CLOCK_REALTIME_COARSE: linux/time.h, timekeeping.c
 
 FileIds: TypeAlias = dict[bytes, tuple[int, int]]  # inode and ctime, by path
@@ -51,17 +52,15 @@ class DirectorySnapshot:
         await remove_tree(self._copy)
 
 
-async def remove_tree(path: Path, *, large: bool = False) -> None:
-    """Delete a file or a directory with its content; do nothing if there is none. Raises OSError.
-
-    A program deletes a `large` one: for thousands of files it takes a quarter of the time, and none of this process.
-    """
+async def remove_tree(path: Path) -> None:
+    """Delete a file or a directory with its content; do nothing if there is none. Raises OSError."""
     if not os.path.lexists(path):
         return
-    if not large:
+    if not await asyncio.to_thread(_is_large, path):
         with suppress(OSError, RecursionError):
             await asyncio.to_thread(shutil.rmtree, path)  # follows no link
             return
+    # For thousands of files a program takes a quarter of the time, and none of this process.
     delete = ("rm", "-rf", "--one-file-system", "--", str(path))
     # rm and chmod work at any depth and follow no link; chmod makes directories without write permission writable.
     for argv in (delete, ("chmod", "-R", "u+rwX", "--", str(path)), delete):
@@ -69,6 +68,21 @@ async def remove_tree(path: Path, *, large: bool = False) -> None:
         if argv is delete and ended.exit.code == 0:
             return
     raise OSError(f"{path} cannot be deleted: {ended.stderr.decode(errors='replace').strip()}")
+
+
+def _is_large(tree: Path) -> bool:
+    """Say whether a directory holds more than LARGE_TREE files; False where that cannot be known."""
+    seen = 0
+    with suppress(OSError):
+        for directory in (directories := [os.fsencode(tree)]):
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > LARGE_TREE:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.append(entry.path)
+    return False
 
 
 async def _copy_tree(source: Path, target: Path) -> None:

@@ -19,8 +19,12 @@ async def show_log(request: web.Request) -> web.StreamResponse:
     """Return the whole output of a step; supports Range."""
     state, names = request.app[STATE], request.match_info
     async with state.store.reading() as db:
-        place = await jobs.step_place(db, names["job"], names["step"], caller(request).workspace)
+        place, size = await jobs.step_log(db, names["job"], names["step"], caller(request).workspace)
     path = log_path(Path(state.settings.daemon.state_dir), *place)
+    if not path.exists() and size == 0:  # it has printed nothing, or nothing yet
+        if "Range" in request.headers:
+            return web.Response(status=416, headers={**TEXT_HEADERS, "Content-Range": "bytes */0"})
+        return web.Response(headers=TEXT_HEADERS)
     if not path.exists():
         raise Refusal("not_found", "the log of this step is past its retention")
     return web.FileResponse(path, headers=TEXT_HEADERS)

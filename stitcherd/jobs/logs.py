@@ -1,6 +1,7 @@
 """Files of an attempt: the log of each step and the diff, whole or, beyond a limit, their heads and tails."""
 
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +19,7 @@ def diff_path(state: Path, job_id: str, attempt: int) -> Path:
 def write_diff(path: Path, pieces: Iterable[bytes], limit: int) -> None:
     """Replace a diff atomically; at most `limit` bytes are kept, as of a log."""
     new = path.with_suffix(".new")
-    file = StepLog(new, limit)
+    file = StepLog(new, limit, always=True)
     for piece in pieces:
         file.write(piece)
     file.close()
@@ -29,13 +30,13 @@ class StepLog:
     """Writes one log; at most `limit` bytes stay on disk, half of them its head.
 
     Behind the head two segments are written in turn, so that the newest quarter to half of the limit is always there;
-    `close` appends them to the head, after a line with the number of bytes left out.
+    `close` appends them to the head, after a line with the number of bytes left out. Without output there is no file,
+    unless `always`.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, limit: int, *, always: bool = False) -> None:
         self._path = path
-        self._head = path.open("wb", buffering=0)
+        self._head = self._open() if always else None
         self._head_space = limit // 2
         self._segment = max(limit // 4, 1)
         self._older: Path | None = None
@@ -48,7 +49,9 @@ class StepLog:
         """Append output to the log."""
         self.size += len(data)
         head, tail = data[: self._head_space], data[self._head_space :]
-        if head:
+        if self._head is None and data:
+            self._head = self._open()
+        if head and self._head:
             self._head.write(head)
             self._head_space -= len(head)
         while tail:
@@ -59,6 +62,8 @@ class StepLog:
 
     def close(self) -> None:
         """Join the head and the tail."""
+        if self._head is None:
+            return
         if self._tail is not None:
             self._tail.close()
         if self._dropped:
@@ -68,6 +73,10 @@ class StepLog:
                 self._head.write(segment.read_bytes())
                 segment.unlink()
         self._head.close()
+
+    def _open(self) -> FileIO:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return self._path.open("wb", buffering=0)
 
     def _tail_space(self) -> int:
         used = self._tail.tell() if self._tail is not None else self._segment

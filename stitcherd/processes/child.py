@@ -130,13 +130,13 @@ def restrict_umask() -> None:
 
 def reap_orphans(others: Collection[int] = ()) -> None:
     """Reap adopted children that have ended, but no child that a call here is waiting for, and none of `others`."""
-    with _forking:
-        for listing in Path("/proc/self/task").glob("*/children"):
-            with suppress(OSError):
-                for pid in map(int, listing.read_text().split()):
-                    if pid not in _awaited and pid not in others:
-                        with suppress(ChildProcessError):
-                            os.waitpid(pid, os.WNOHANG)
+    # An orphan becomes a child of the first thread, as long as that lives (find_new_reaper in kernel/exit.c).
+    listing = f"/proc/self/task/{os.getpid()}/children"
+    with _forking, suppress(OSError), open(listing, encoding="ascii") as children:  # noqa: PTH123 (called for each child)
+        for pid in map(int, children.read().split()):
+            if pid not in _awaited and pid not in others:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
 
 
 async def _end_and_wait(ending: Awaitable[object], *others: asyncio.Future[Any]) -> None:

@@ -7,11 +7,16 @@ import socket
 import struct
 from typing import NamedTuple, Protocol
 
-from stitcherd.processes.tree import has_job_variable, read_process
+from stitcherd.processes.tree import Process, has_job_variable, read_process
 
 SO_PEERPIDFD = 77  # asm-generic/socket.h; since Linux 6.5
 LOOKS_MAX = 5  # at the ancestors of a process, while they end during a look
+OUTSIDERS_MAX = 256
 NOT_IN_OUR_NAMESPACE = 0  # the pid of such a peer; our descendants have pids in our namespace
+
+# Processes that belong to no job, by pid and start: whoever does not descend from us never will. A client that connects
+# again and again is looked up once.
+_outsiders: dict[tuple[int, int], None] = {}
 
 
 class PeerSocket(Protocol):
@@ -69,17 +74,28 @@ def _open_handle(connection: PeerSocket, pid: int) -> int:
 def _find_origin(pid: int) -> str | None:
     """Look at a process and its ancestors, again if one of them ended meanwhile: its children have another parent."""
     for _ in range(LOOKS_MAX):
-        process = read_process(pid)
+        first = process = read_process(pid)
+        if first is not None and (pid, first.started) in _outsiders:
+            return None
         while process:
             if has_job_variable(process.pid):
                 return "has STITCHER_JOB_ID in its environment, or was started by a process that has"
             if process.parent == os.getpid():
                 return "was started by the daemon, or by a process that was"
             if process.parent == 0 or _is_hidden(process.parent):
+                _note_outsider(first)
                 return None
             parent = read_process(process.parent)
             process = parent if parent and parent.started <= process.started else None
     return "has parents that keep changing"
+
+
+def _note_outsider(process: Process | None) -> None:
+    if process is None:
+        return
+    if len(_outsiders) >= OUTSIDERS_MAX:
+        _outsiders.pop(next(iter(_outsiders)))
+    _outsiders[process.pid, process.started] = None
 
 
 def _is_hidden(pid: int) -> bool:

@@ -214,13 +214,19 @@ async def get_prompt(db: aiosqlite.Connection, job_id: str) -> str:
     return str(found[0]["prompt"])
 
 
-async def step_place(db: aiosqlite.Connection, name: str, step_id: str, workspace: str | None) -> tuple[str, int, int]:
-    """Return job id, attempt and ordinal of a step, which name its log file; raise Refusal if there is no such step."""
+async def step_log(
+    db: aiosqlite.Connection, name: str, step_id: str, workspace: str | None
+) -> tuple[tuple[str, int, int], int]:
+    """Return job id, attempt and ordinal of a step, which name its log file, and how many bytes it is known to have.
+
+    Raises Refusal if there is no such step.
+    """
     row = await find_by_suffix(db, "jobs", name, workspace)
-    found = await fetch_all(db, "SELECT attempt, ordinal FROM steps WHERE job = ? AND id = ?", [row["key"], step_id])
+    query = "SELECT attempt, ordinal, coalesce(output_bytes, 0) AS bytes FROM steps WHERE job = ? AND id = ?"
+    found = await fetch_all(db, query, [row["key"], step_id])
     if not found:
         raise Refusal("not_found", f"job {short_id(row['id'])} has no step {step_id!r}")
-    return row["id"], found[0]["attempt"], found[0]["ordinal"]
+    return (row["id"], found[0]["attempt"], found[0]["ordinal"]), found[0]["bytes"]
 
 
 async def queued_jobs(db: aiosqlite.Connection) -> list[tuple[str, int, int]]:

@@ -183,6 +183,16 @@ def test_a_log_is_complete_and_can_be_read_in_ranges(daemon: DaemonHarness) -> N
     assert daemon.request("GET", f"/runner-jobs/{job['id']}/steps/{job['id']}/log").status == 404
 
 
+def test_the_log_of_a_step_that_prints_nothing_is_empty(daemon: DaemonHarness) -> None:
+    job = daemon.run("free", "true")
+    step = next(step for step in job["steps"] if step["name"] == "agent")
+    path = f"/runner-jobs/{job['id']}/steps/{step['id']}/log"
+    whole = daemon.request("GET", path)
+    assert (whole.status, whole.body, whole.headers["Content-Type"]) == (200, b"", "text/plain; charset=utf-8")
+    part = daemon.request("GET", path, headers={"Range": "bytes=0-"})
+    assert (part.status, part.headers["Content-Range"]) == (416, "bytes */0")
+
+
 def test_the_diff_is_what_the_last_commit_changed(daemon: DaemonHarness) -> None:
     secret = SECRETS["github"]
     job = daemon.run("free", f"printf '* -diff\\n' > .gitattributes; echo {secret} > made; printf 'a\\0b' > blob")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stitcherd.git import snapshot
+from stitcherd.git.snapshot import LARGE_TREE, remove_tree
 from tests.stitcherd.git.repositories import write
 
 
@@ -31,3 +32,21 @@ async def test_unchanged_files_are_not_copied_again(tmp_path: Path) -> None:
 async def test_a_directory_that_cannot_be_copied_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot be copied: cp: .*No such file"):
         await snapshot.DirectorySnapshot(tmp_path / "gone", tmp_path / "copy").take()
+
+
+async def test_a_large_tree_is_removed_and_no_link_is_followed(tmp_path: Path) -> None:
+    tree, kept = tmp_path / "tree", tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").touch()
+    for name in ("a", "b"):
+        (tree / name).mkdir(parents=True)
+        for number in range(LARGE_TREE):
+            (tree / name / str(number)).touch()
+    (tree / "link").symlink_to(kept)
+    (tree / "b").chmod(0o500)
+    (tmp_path / "link").symlink_to(tree)
+    await remove_tree(tmp_path / "link")
+    assert tree.exists()
+    await remove_tree(tree)
+    assert not tree.exists()
+    assert (kept / "file").exists()

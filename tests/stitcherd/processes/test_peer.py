@@ -143,3 +143,13 @@ def test_a_parent_that_proc_hides_ends_the_search(monkeypatch: pytest.MonkeyPatc
     assert parent
     monkeypatch.setattr(peer, "_is_hidden", lambda pid: pid == parent.parent)
     assert peer._find_origin(parent.pid) is None
+
+
+def test_a_process_of_no_job_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "_outsiders", {})
+    read: list[int] = []
+    monkeypatch.setattr(peer, "read_process", lambda pid: (read.append(pid), read_process(pid))[1])
+    assert [peer._find_origin(os.getppid()) for _ in range(2)] == [None, None]
+    assert read.count(os.getppid()) == 2
+    assert len(read) > 2
+    assert len(read) == len(set(read)) + 1  # the second look does not go beyond the process itself
