@@ -1,35 +1,44 @@
-"""Asks the forge of each named source whose its credential is: `python -m stitcherd.forge_check`, run by the doctor.
+"""Asks the forges of the named sources what their credentials may do: `python -m stitcherd.forge_check`, by the doctor.
 
-The result is a line of JSON for each, a ForgeReport. Sources without an API or a credential are left out.
+The result is a line of JSON for each check, a CheckResult. Sources without an API or a credential are left out, and
+nothing is changed at a forge.
 """
 
 import asyncio
 import sys
+import tempfile
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import msgspec
 
-from shared.forge_check import ForgeReport
+from shared.checks import CheckResult, info, ok, problem, warning
 from shared.ids import now_ms
+from shared.locations import RAILS_FILE
 from stitcherd.config.load import SettingsError, load_settings
-from stitcherd.config.settings import SourceSettings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.config.settings import Settings, SourceSettings
+from stitcherd.daemon import SUPPORTED_KINDS, rails_context
+from stitcherd.forge_rights import ACTIONS, RepositoryToCheck, RightsCheck, failure, needed_calls
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.base import Response
 from stitcherd.forges.connections import ForgeConnection, has_credential, load_app_key
-from stitcherd.forges.models import Account
-from stitcherd.forges.outcome import Done, Outcome, Rejected
+from stitcherd.forges.models import Account, TokenInfo
+from stitcherd.forges.outcome import Done
+from stitcherd.rails.compiled import CompiledRails
+from stitcherd.rails.load import RailsError, load_rails
 
-_EXPIRY = "GitHub-Authentication-Token-Expiration"
+SECONDS_MAX = 25.0  # for all sources together
+_REPOSITORIES_MAX = 20  # of a source that are checked
+_SKEW_MAX = 30  # seconds; the JWT of an App is refused from about a minute
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Check the named sources; return 2 if the settings cannot be read."""
     parser = ArgumentParser(prog="python -m stitcherd.forge_check", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--seen", action="append", default=[], metavar="SOURCE=OWNER/NAME")
     parser.add_argument("sources", nargs="*")
     options = parser.parse_args(argv)
     try:
@@ -37,46 +46,148 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    named = [source for name, source in settings.sources.items() if name in options.sources]
-    for report in asyncio.run(check_all(named)):
-        print(msgspec.json.encode(report).decode())
+    try:
+        rails = load_rails(options.config / RAILS_FILE, rails_context(options.config, settings))
+    except RailsError:
+        rails = None  # stitcherd --check reports it
+    seen = [(source, name) for source, _, name in (each.partition("=") for each in options.seen)]
+    asyncio.run(_print_all(settings, rails, [*dict.fromkeys(options.sources)], seen))
     return 0
 
 
-async def check_all(sources: Sequence[SourceSettings]) -> list[ForgeReport]:
-    """Return a report on each source that has an API and a credential."""
-    return await asyncio.gather(*(_check(each) for each in sources if has_credential(each)))
+async def _print_all(
+    settings: Settings, rails: CompiledRails | None, names: list[str], seen: list[tuple[str, str]]
+) -> None:
+    sources = [source for name, source in settings.sources.items() if name in names and has_credential(source)]
+    await asyncio.gather(*(_print_source(source, settings, rails, seen) for source in sources))
 
 
-async def _check(source: SourceSettings) -> ForgeReport:
+async def _print_source(
+    source: SourceSettings, settings: Settings, rails: CompiledRails | None, seen: list[tuple[str, str]]
+) -> None:
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            async for result in _check(source, settings, rails, seen):
+                _print(result)
+    except TimeoutError:
+        detail = f"not everything was checked within {SECONDS_MAX:g} s"
+        _print(warning(f"forge {source.name}", detail, "the forge is slow: try again"))
+
+
+def _print(result: CheckResult) -> None:
+    print(msgspec.json.encode(result).decode(), flush=True)
+
+
+async def _check(
+    source: SourceSettings, settings: Settings, rails: CompiledRails | None, seen: list[tuple[str, str]]
+) -> AsyncIterator[CheckResult]:
+    name, remedy = f"forge {source.name}", f"check sources.{source.name} in stitcherd.toml"
     responses: list[tuple[int, Response]] = []
     try:
         key = load_app_key(source)
     except AppUnusable as error:
-        return ForgeReport(source.name, error=str(error))
+        yield problem(name, str(error), remedy)
+        return
     connection = ForgeConnection(
         source, key, on_secret=lambda _: None, on_response=lambda response: responses.append((now_ms(), response))
     )
     try:
-        report = _report(source.name, await connection.api.identify())
+        identified = await connection.api.identify()
+        if isinstance(identified, Done):
+            account = identified.value
+            token = await _token(connection) if source.app is None else TokenInfo()
+            yield ok(name, f"{account.login}#{account.id}{f', expires {token.expires}' if token.expires else ''}")
+        else:
+            detail, hint = failure(identified)
+            yield problem(name, detail, hint or remedy)
+        for result in _clock_results(name, responses):
+            yield result
+        if not isinstance(identified, Done) or rails is None:
+            return
+        if source.app is None:
+            for result in _scope_results(name, connection, rails, account, token):
+                yield result
+        repositories, unknown = _repositories(source, settings, connection, seen)
+        async for result in _rights_results(source, connection, rails, account, repositories):
+            yield result
+        for pattern in unknown:
+            yield info(name, f"{pattern} is a pattern, and no delivery from a repository of it is known: not checked")
     finally:
         await connection.close()
+
+
+async def _rights_results(
+    source: SourceSettings,
+    connection: ForgeConnection,
+    rails: CompiledRails,
+    account: Account,
+    repositories: list[RepositoryToCheck],
+) -> AsyncIterator[CheckResult]:
+    with tempfile.TemporaryDirectory(prefix="stitcher-doctor-") as scratch:
+        check = RightsCheck(source.name, connection, rails, account, Path(scratch), app=source.app is not None)
+        for repository in repositories[:_REPOSITORIES_MAX]:
+            async for result in check.repository(repository):
+                yield result
+    if repositories[_REPOSITORIES_MAX:]:
+        detail = f"only the first {_REPOSITORIES_MAX} of {len(repositories)} repositories were checked"
+        yield info(f"forge {source.name}", detail)
+
+
+async def _token(connection: ForgeConnection) -> TokenInfo:
+    """Return what the forge tells of the token, nothing if it refuses: tokens of some kinds cannot be asked for."""
+    call = connection.api.forge.get_token
+    found = await connection.api.perform(call()) if call is not None else None
+    return found.value if isinstance(found, Done) else TokenInfo()
+
+
+def _scope_results(
+    name: str, connection: ForgeConnection, rails: CompiledRails, account: Account, token: TokenInfo
+) -> Iterator[CheckResult]:
+    forge = connection.api.forge
+    calls = needed_calls(forge, rails, account, "owner/name", app=False)
+    needed = dict.fromkeys(call.operation for call in calls if call.request.writes)
+    if not needed:
+        return
+    actions = ", ".join(ACTIONS[each] for each in needed)
+    if token.scopes is None:
+        rights = "; ".join(dict.fromkeys(forge.rights[each] for each in needed))
+        yield info(name, f"{forge.kind} does not tell whether this token may {actions}: it needs {rights}")
+    elif not token.scopes & forge.write_scopes:
+        shown = ", ".join(sorted(token.scopes)) or "none"
+        detail = f"the token cannot {actions}: its scopes are {shown}"
+        yield problem(name, detail, f"create one with the scope {' or '.join(sorted(forge.write_scopes))}")
+
+
+def _repositories(
+    source: SourceSettings, settings: Settings, connection: ForgeConnection, seen: list[tuple[str, str]]
+) -> tuple[list[RepositoryToCheck], list[str]]:
+    """Return the repositories of a source that are known, and the patterns of which none is.
+
+    Those that the settings name belong to the source whose host they are cloned from; a path belongs to the only one.
+    """
+    alone = sum(has_credential(each) and each.workspace == source.workspace for each in settings.sources.values()) == 1
+    names = dict.fromkeys(name for from_source, name in seen if from_source == source.name)
+    unknown = []
+    for entry in settings.repositories:
+        served = alone if entry.is_path else connection.serves(entry.clone)
+        if entry.workspace != source.workspace or not served:
+            continue
+        if not set("*?[") & set(entry.pattern):
+            names.setdefault(entry.pattern)
+        elif not any(entry.matches(name) for name in names):
+            unknown.append(entry.pattern)
+    entries = ((name, settings.repository(name)) for name in names)
+    return [RepositoryToCheck(name, entry.clone) for name, entry in entries if entry is not None], unknown
+
+
+def _clock_results(name: str, responses: list[tuple[int, Response]]) -> Iterator[CheckResult]:
     if not responses:
-        return report
+        return
     received, last = responses[-1]
-    return msgspec.structs.replace(
-        report, expires=last.headers.get(_EXPIRY), clock_ahead=_seconds_ahead(received, last.headers.get("Date", ""))
-    )
-
-
-def _report(name: str, outcome: Outcome[Account]) -> ForgeReport:
-    match outcome:
-        case Done(account):
-            return ForgeReport(name, account.login, account.id)
-        case Rejected(_, detail, hint):
-            return ForgeReport(name, error=detail, hint=hint)
-        case _:
-            return ForgeReport(name, error=outcome.reason)
+    ahead = _seconds_ahead(received, last.headers.get("Date", ""))
+    if ahead is not None and abs(ahead) > _SKEW_MAX:
+        direction = "ahead of" if ahead > 0 else "behind"
+        yield warning(name, f"the clock is {abs(ahead)} s {direction} that of the forge", "timedatectl set-ntp true")
 
 
 def _seconds_ahead(received: int, date: str) -> int | None:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from shared.ids import now_ms
-from stitcherd.forges.base import Call
+from stitcherd.forges.base import Call, Request
 from stitcherd.forges.client import ForgeClient
 from stitcherd.forges.credentials import Credentials, NoToken
 from stitcherd.forges.models import Account
-from stitcherd.forges.outcome import Hold, Outcome
+from stitcherd.forges.outcome import Done, Hold, Outcome
 from stitcherd.forges.paced_client import PacedClient
 
 Value = TypeVar("Value")
@@ -45,6 +45,14 @@ class ForgeApi:
     async def identify(self) -> Outcome[Account]:
         """Return the account that acts."""
         return await self._credentials.identify(self.perform)
+
+    async def authorize(self, request: Request) -> Outcome[bool]:
+        """Say whether there is a token for a request, without sending it: an App gets one only if it has the rights."""
+        try:
+            await self._credentials.token(request)
+        except NoToken as missing:
+            return missing.outcome
+        return Done(True)
 
     def release(self) -> None:
         """End all holds but those of rate limits: somebody has seen to the credential."""

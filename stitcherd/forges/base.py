@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from stitcherd.forges.models import (
     Access,
+    AccessLevel,
     Account,
     Change,
     CheckRun,
@@ -22,6 +23,7 @@ from stitcherd.forges.models import (
     RepositoryRef,
     ThreadRef,
     ThreadState,
+    TokenInfo,
 )
 
 PAGE_SIZE = 100  # of lists; the most that GitHub and GitLab give
@@ -136,17 +138,23 @@ class InstallationToken(Struct, frozen=True):
 class Forge(Struct, frozen=True, kw_only=True):
     """One kind of forge: pure functions from what is wanted to a call. What is None, this kind does not have.
 
-    All of them raise InvalidReference. `rights` says, by operation, what to grant if the forge answers 403.
+    All of them raise InvalidReference. `rights` says, by operation and for `push`, what is to be granted, and `levels`
+    the access to a repository that an account needs for it, READ where none is given. A token whose scopes are known
+    needs one of `write_scopes` for whatever changes something.
     """
 
     kind: str
     headers: Mapping[str, str]
     rights: Mapping[str, str]
+    levels: Mapping[str, AccessLevel]
+    write_scopes: frozenset[str]
     authorization: Callable[[str], str]  # the value of the header, from a token
     git_host: Callable[[str], str]  # the host of its repositories, from that of its API
     git_username: str  # beside a token as the password
     repository_path: Callable[[RepositoryRef], str]
     get_user: Callable[[], Call[Account]]  # whose token it is
+    get_token: Callable[[], Call[TokenInfo]] | None  # what the forge tells of the token itself
+    get_own_level: Callable[[RepositoryRef], Call[AccessLevel | None]]  # of the acting account, None if it is not told
     get_account: Callable[[RepositoryRef, str], Call[Account | None]]  # by id: its present login
     get_access: Callable[[RepositoryRef, Account], Call[Access]]
     add_reaction: Callable[[RepositoryRef, ReactionTarget, Reaction, Account], Call[bool]]  # by this account

@@ -50,6 +50,10 @@ class ForgeConnection:
         """Close all connections."""
         await self._client.close()
 
+    def serves(self, clone: str) -> bool:
+        """Say whether the repository at a path or a URL is at this forge."""
+        return _origin(urlsplit(clone)) == self.git_origin
+
     async def git_credential(self, clone: str) -> Credential:
         """Return what git presents to the repository at a URL. Raises GitError."""
         name = urlsplit(clone).path.strip("/").removesuffix(".git")

@@ -5,6 +5,7 @@ from msgspec import Struct
 from stitcherd.forges import paths, repos_api
 from stitcherd.forges.base import Call, Forge, Request, Response, read_as
 from stitcherd.forges.models import (
+    AccessLevel,
     Account,
     Change,
     CommentPage,
@@ -144,12 +145,22 @@ FORGE = Forge(
         "set_status": "scope write:repository, and write access to the code",
         "create_change": "scope write:repository, and write access to pull requests",
         "list_hooks": "to be an administrator of the repository",
+        "push": "scope write:repository, and write access to the code",
     },
+    levels={
+        "get_access": AccessLevel.ADMIN,
+        "set_status": AccessLevel.WRITE,
+        "create_change": AccessLevel.WRITE,
+        "list_hooks": AccessLevel.ADMIN,
+    },
+    write_scopes=frozenset(),  # they are told to nobody who has a token only
     authorization=lambda token: f"token {token}",
     git_host=lambda host: host,
     git_username="stitcher",
     repository_path=repos_api.repository_path,
     get_user=repos_api.get_user,
+    get_token=None,
+    get_own_level=repos_api.get_own_level,
     get_account=_get_account,
     get_access=repos_api.get_access,
     add_reaction=_add_reaction,

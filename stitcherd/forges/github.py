@@ -17,6 +17,7 @@ from stitcherd.forges.base import (
     read_done,
 )
 from stitcherd.forges.models import (
+    AccessLevel,
     Account,
     Change,
     ChangeState,
@@ -31,6 +32,7 @@ from stitcherd.forges.models import (
     RepositoryRef,
     ThreadRef,
     ThreadState,
+    TokenInfo,
 )
 from stitcherd.forges.repos_responses import ChangeBody, User, read_account, read_change, read_comments
 
@@ -72,6 +74,16 @@ class _Hook(Struct):
 
 class _Id(Struct):
     id: int
+
+
+def _get_token() -> Call[TokenInfo]:
+    return Call(operation="get_token", request=Request(method="GET", path="/user"), read=_read_token)
+
+
+def _read_token(response: Response) -> TokenInfo:
+    scopes = response.headers.get("X-OAuth-Scopes")  # only of classic tokens
+    words = None if scopes is None else frozenset(word.strip() for word in scopes.split(",") if word.strip())
+    return TokenInfo(words, response.headers.get("GitHub-Authentication-Token-Expiration"))
 
 
 def _get_account(repository: RepositoryRef, id_: str) -> Call[Account | None]:
@@ -237,12 +249,22 @@ FORGE = Forge(
         "update_check": "write access to checks",
         "create_change": "write access to pull requests and contents",
         "list_hooks": "read access to webhooks",
+        "push": "push access to the repository, and write access to contents (a classic token: the scope repo)",
     },
+    levels={
+        "get_access": AccessLevel.WRITE,
+        "set_status": AccessLevel.WRITE,
+        "create_change": AccessLevel.WRITE,
+        "list_hooks": AccessLevel.ADMIN,
+    },
+    write_scopes=frozenset({"repo", "public_repo"}),
     authorization=lambda token: f"Bearer {token}",
     git_host=lambda host: "github.com" if host == "api.github.com" else host,
     git_username="x-access-token",
     repository_path=repos_api.repository_path,
     get_user=repos_api.get_user,
+    get_token=_get_token,
+    get_own_level=repos_api.get_own_level,
     get_account=_get_account,
     get_access=repos_api.get_access,
     add_reaction=_add_reaction,

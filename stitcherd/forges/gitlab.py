@@ -17,11 +17,14 @@ from stitcherd.forges.gitlab_responses import (
     read_comment,
     read_comments,
     read_hooks,
+    read_own_level,
     read_project,
     read_thread,
+    read_token,
 )
 from stitcherd.forges.models import (
     Access,
+    AccessLevel,
     Account,
     Change,
     ChangeState,
@@ -37,6 +40,7 @@ from stitcherd.forges.models import (
     RepositoryRef,
     ThreadRef,
     ThreadState,
+    TokenInfo,
 )
 
 _CREATED = frozenset({201})
@@ -55,6 +59,15 @@ def _repository_path(repository: RepositoryRef) -> str:
 
 def _get_user() -> Call[Account]:
     return Call(operation="get_user", request=Request(method="GET", path="/user"), read=read_account)
+
+
+def _get_token() -> Call[TokenInfo]:
+    request = Request(method="GET", path="/personal_access_tokens/self")
+    return Call(operation="get_token", request=request, read=read_token)
+
+
+def _get_own_level(repository: RepositoryRef) -> Call[AccessLevel | None]:
+    return Call(operation="get_own_level", request=_get(repository, ""), read=read_own_level)
 
 
 def _get_account(_repository: RepositoryRef, id_: str) -> Call[Account | None]:
@@ -223,12 +236,21 @@ FORGE = Forge(
         "set_status": "scope api, and at least the role Developer",
         "create_change": "scope api, and at least the role Developer",
         "list_hooks": "scope read_api, and at least the role Maintainer",
+        "push": "scope write_repository or api, and at least the role Developer",
     },
+    levels={
+        "set_status": AccessLevel.WRITE,
+        "create_change": AccessLevel.WRITE,
+        "list_hooks": AccessLevel.ADMIN,
+    },
+    write_scopes=frozenset({"api"}),
     authorization=lambda token: f"Bearer {token}",
     git_host=lambda host: host,
     git_username="oauth2",
     repository_path=_repository_path,
     get_user=_get_user,
+    get_token=_get_token,
+    get_own_level=_get_own_level,
     get_account=_get_account,
     get_access=_get_access,
     add_reaction=_add_reaction,

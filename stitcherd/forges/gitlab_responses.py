@@ -17,6 +17,7 @@ from stitcherd.forges.models import (
     Hook,
     Repository,
     ThreadState,
+    TokenInfo,
 )
 
 _LEVELS = ((40, AccessLevel.ADMIN), (30, AccessLevel.WRITE), (20, AccessLevel.READ))  # the lowest number of each
@@ -125,6 +126,24 @@ class _Project(Struct):
     default_branch: str | None = None
 
 
+class _Membership(Struct):
+    access_level: int
+
+
+class _Permissions(Struct):
+    project_access: _Membership | None = None
+    group_access: _Membership | None = None
+
+
+class _OwnAccess(Struct):
+    permissions: _Permissions | None = None
+
+
+class _Token(Struct):
+    scopes: list[str]
+    expires_at: str | None = None
+
+
 class _Hook(Struct):
     id: int
     url: str
@@ -148,8 +167,22 @@ def read_access(response: Response, account: Account) -> Access:
     for state in (found.state, found.membership_state):
         if state != _ACTIVE:
             return Access(member, AccessLevel.NONE, state[:40])
-    level = next((level for lowest, level in _LEVELS if found.access_level >= lowest), AccessLevel.NONE)
-    return Access(member, level, f"access level {found.access_level}")
+    return Access(member, _level(found.access_level), f"access level {found.access_level}")
+
+
+def read_own_level(response: Response) -> AccessLevel | None:
+    """Read what the acting account may do on a project, by itself or by a group; None if it is not told."""
+    found = read_as(_OwnAccess, response).permissions
+    if found is None:
+        return None
+    memberships = (found.project_access, found.group_access)
+    return max((_level(each.access_level) for each in memberships if each), default=AccessLevel.NONE)
+
+
+def read_token(response: Response) -> TokenInfo:
+    """Read what a token may do, and the day on which it expires."""
+    found = read_as(_Token, response)
+    return TokenInfo(frozenset(found.scopes), found.expires_at)
 
 
 def read_change(response: Response) -> Change:
@@ -197,6 +230,10 @@ def read_hooks(response: Response) -> tuple[Hook, ...]:
         Hook(str(each.id), each.url, each.alert_status == "executable", _hook_error(each))
         for each in read_as(list[_Hook], response)
     )
+
+
+def _level(number: int) -> AccessLevel:
+    return next((level for lowest, level in _LEVELS if number >= lowest), AccessLevel.NONE)
 
 
 def _hook_error(hook: _Hook) -> str | None:

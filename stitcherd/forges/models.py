@@ -54,6 +54,13 @@ class Access(Struct, frozen=True):
     role: str
 
 
+class TokenInfo(Struct, frozen=True):
+    """What a forge tells of a token: its scopes, None if it has none or they are not told, and when it expires."""
+
+    scopes: frozenset[str] | None = None
+    expires: str | None = None
+
+
 class RepositoryRef(Struct, frozen=True):
     """A repository, by its full name `owner/name` and, where it is known, the forge's id of it."""
 

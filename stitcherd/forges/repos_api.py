@@ -13,6 +13,7 @@ from stitcherd.forges import paths
 from stitcherd.forges.base import Call, Request, read_done
 from stitcherd.forges.models import (
     Access,
+    AccessLevel,
     Account,
     Change,
     Comment,
@@ -30,6 +31,7 @@ from stitcherd.forges.repos_responses import (
     read_account,
     read_change,
     read_comment,
+    read_own_level,
     read_repository,
 )
 
@@ -172,8 +174,12 @@ def set_status(repository: RepositoryRef, sha: str, body: Mapping[str, Any]) -> 
 
 def get_repository(repository: RepositoryRef) -> Call[Repository]:
     """Return the call that reads a repository, also by an earlier name, from which the forge redirects."""
-    request = Request(method="GET", repository=repository, path="", permissions={"metadata": "read"})
-    return Call(operation="get_repository", request=request, read=read_repository)
+    return Call(operation="get_repository", request=_repository_request(repository), read=read_repository)
+
+
+def get_own_level(repository: RepositoryRef) -> Call[AccessLevel | None]:
+    """Return the call that tells what the acting account may do."""
+    return Call(operation="get_own_level", request=_repository_request(repository), read=read_own_level)
 
 
 def get_repository_by_id(repository: RepositoryRef) -> Call[Repository]:
@@ -189,3 +195,7 @@ def hooks_request(repository: RepositoryRef, **page: int) -> Request:
     return Request(
         method="GET", repository=repository, path="/hooks", query=query, permissions={"repository_hooks": "read"}
     )
+
+
+def _repository_request(repository: RepositoryRef) -> Request:
+    return Request(method="GET", repository=repository, path="", permissions={"metadata": "read"})

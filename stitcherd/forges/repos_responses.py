@@ -92,6 +92,16 @@ class _Repository(Struct):
     default_branch: str | None = None
 
 
+class _Permissions(Struct):
+    admin: bool = False
+    push: bool = False
+    pull: bool = False
+
+
+class _OwnAccess(Struct):
+    permissions: _Permissions | None = None
+
+
 class _Comment(Struct):
     id: int
     created_at: datetime
@@ -119,6 +129,16 @@ def read_access(response: Response, account: Account) -> Access:
     if found.user.account.id != account.id:
         raise AccountChanged(account, found.user.account)
     return Access(found.user.account, _LEVELS[found.permission], found.role_name or found.permission)
+
+
+def read_own_level(response: Response) -> AccessLevel | None:
+    """Read what the acting account may do on a repository, None if it is not told."""
+    found = read_as(_OwnAccess, response).permissions
+    if found is None:
+        return None
+    if found.admin:
+        return AccessLevel.ADMIN
+    return AccessLevel.WRITE if found.push else AccessLevel.READ if found.pull else AccessLevel.NONE
 
 
 def read_account(response: Response) -> Account:

@@ -22,6 +22,7 @@ from tests.forges.fake_repos import FakeReposForge
 class FakeGitea(FakeReposForge):
     base = "/api/v1"
     redirect_to_id = False
+    asks_permissions = "admin"
 
     @property
     def repository_routes(self) -> dict[str, Handler]:

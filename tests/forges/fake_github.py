@@ -25,6 +25,7 @@ _UNDESCRIBED = "head.repo: null is not"  # but GitHub answers so where a fork wa
 
 class FakeGitHub(FakeReposForge):
     redirect_to_id = True
+    asks_permissions = "write"
 
     def __init__(self) -> None:
         super().__init__()

@@ -42,6 +42,7 @@ class FakeGitLab(FakeForge):
         super().__init__()
         self.page_size = 100
         self.states: dict[int, str] = {}  # of accounts that are not active
+        self.scopes = ["api"]
 
     @property
     def project_routes(self) -> dict[str, Handler]:
@@ -68,9 +69,17 @@ class FakeGitLab(FakeForge):
             }
         return routes
 
+    @property
+    def routes(self) -> dict[str, Handler]:
+        return {
+            "GET /user": self.get_user,
+            "GET /users/{id}": self.get_account,
+            "GET /personal_access_tokens/self": self.get_token,
+        }
+
     def answer(self, sent: Sent) -> Answer:
         if not sent.path.startswith("/projects/"):
-            return dispatch({"GET /user": self.get_user, "GET /users/{id}": self.get_account}, sent, sent.path, sent)
+            return dispatch(self.routes, sent, sent.path, sent)
         project, *rest = sent.path.removeprefix("/projects/").split("/")
         path = "".join(f"/{part}" for part in rest)
         for repository in self.repositories.values():
@@ -149,13 +158,21 @@ class FakeGitLab(FakeForge):
     def get_user(self, sent: Sent) -> Answer:
         return Answer(200, self.render_account(self.actor(sent)))
 
+    def get_token(self, sent: Sent) -> Answer:
+        actor = self.actor(sent)
+        token = {"id": 4, "name": "stitcher", "revoked": False, "active": True, "user_id": actor.id}
+        return Answer(200, token | {"scopes": self.scopes, "expires_at": "2026-12-24"})
+
     def get_account(self, _sent: Sent, id_: int) -> Answer:
         if id_ not in self.accounts:
             raise Refused(404, "404 User Not Found")
         return Answer(200, self.render_account(self.accounts[id_]))
 
-    def get_project(self, _sent: Sent, repository: FakeRepository) -> Answer:
-        return Answer(200, {"id": repository.id, "path_with_namespace": repository.name, "default_branch": "main"})
+    def get_project(self, sent: Sent, repository: FakeRepository) -> Answer:
+        project = {"id": repository.id, "path_with_namespace": repository.name, "default_branch": "main"}
+        level = repository.levels.get(self.actor(sent).id) if sent.token else None
+        member = {"access_level": ACCESS_LEVELS[level], "notification_level": 3} if level else None
+        return Answer(200, project | {"permissions": {"project_access": member, "group_access": None}})
 
     def get_member(self, _sent: Sent, repository: FakeRepository, id_: int) -> Answer:
         if id_ not in repository.levels:

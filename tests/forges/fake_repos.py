@@ -25,6 +25,7 @@ class FakeReposForge(FakeForge):
     """A forge whose API is like GitHub's; subclasses say how nouns look, and what differs."""
 
     redirect_to_id: ClassVar[bool]
+    asks_permissions: ClassVar[str]  # the level of those who may ask for the permission of others
 
     @property
     def repository_routes(self) -> dict[str, Handler]:
@@ -114,11 +115,13 @@ class FakeReposForge(FakeForge):
     def get_user(self, sent: Sent) -> Answer:
         return Answer(200, self.render_account(self.actor(sent)))
 
-    def get_repository(self, _sent: Sent, repository: FakeRepository) -> Answer:
-        return Answer(200, self.render_repository(repository))
+    def get_repository(self, sent: Sent, repository: FakeRepository) -> Answer:
+        level = LEVELS.index(repository.levels.get(self.actor(sent).id, "none")) if sent.token else 1
+        permissions = {"admin": level > 2, "push": level > 1, "pull": level > 0}
+        return Answer(200, self.render_repository(repository) | {"permissions": permissions})
 
     def get_permission(self, sent: Sent, repository: FakeRepository, login: str) -> Answer:
-        self.require(sent, repository, "admin")
+        self.require(sent, repository, self.asks_permissions)
         account = next((each for each in self.accounts.values() if each.login == unquote(str(login))), None)
         if account is None:
             raise Refused(404, "Not Found")

@@ -1,20 +1,22 @@
-"""What is reported to the doctor about the APIs of sources."""
+"""What the doctor finds out about the credential of a source: whose it is, its scopes, when it expires, the clock."""
 
 import asyncio
 import json
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shared.ids import now_ms
 from stitcherd import forge_check
-from tests.forges.fake import FakeForge
+from tests.forges.fake import Answer
 from tests.forges.fake_github import FakeGitHub
-from tests.forges.harness import FAKES, TOKEN, serving
+from tests.forges.fake_gitlab import FakeGitLab
+from tests.forges.harness import FAKES, TOKEN
+from tests.stitcherd.doctor_harness import APP_SETTING, RAILS, of_state, run_check
 
-SOURCE = '[sources.{name}]\nkind = "{kind}"\nsecrets = [{{env = "HOOK"}}]\napi = "{api}"\n'
+EXPIRY = "GitHub-Authentication-Token-Expiration"
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
@@ -23,63 +25,101 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", TOKEN)
 
 
-async def report(directory: Path, fake: FakeForge, kind: str, credential: str, capsys: Any) -> list[dict[str, Any]]:
-    async with serving(fake):
-        text = SOURCE.format(name="hub", kind=kind, api=fake.api) + credential
-        (directory / "stitcherd.toml").write_text(text)
-        argv = ["--config", str(directory), "hub", "absent"]
-        assert await asyncio.to_thread(forge_check.main, argv) == 0
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-
-
-@pytest.mark.parametrize("kind", FAKES)
-async def test_whose_the_token_is(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "expiry"),
+    [("gitea", ""), ("github", ", expires 2026-12-24 00:00:00 UTC"), ("gitlab", ", expires 2026-12-24")],
+)
+async def test_whose_the_token_is_and_when_it_expires(tmp_path: Path, kind: str, expiry: str, capsys: Capture) -> None:
     fake = FAKES[kind]()
-    fake.headers = {"GitHub-Authentication-Token-Expiration": "2026-12-24 00:00:00 UTC"}
-    [found] = await report(tmp_path, fake, kind, 'token = {env = "TOKEN"}', capsys)
-    assert (found["login"], found["id"], found["error"]) == ("mosaic", "1", None)
-    assert found["expires"] == "2026-12-24 00:00:00 UTC"
-    assert abs(found["clockAhead"]) <= 2
+    fake.headers = {EXPIRY: "2026-12-24 00:00:00 UTC"}
+    [found] = await run_check(tmp_path, fake, kind, capsys)  # there are no rails
+    assert found == {"name": "forge hub", "state": "ok", "detail": f"mosaic#1{expiry}", "remedy": None}
 
 
-async def test_a_token_that_is_not_accepted_and_a_clock_that_is_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_token_that_is_not_accepted_and_a_clock_that_is_wrong(tmp_path: Path, capsys: Capture) -> None:
     fake = FakeGitHub()
     fake.tokens.clear()
     fake.headers = {"Date": formatdate(now_ms() / 1000 - 600, usegmt=True)}
-    [found] = await report(tmp_path, fake, "github", 'token = {env = "TOKEN"}', capsys)
-    assert found["error"] == "the token is not accepted: github answered 401: Bad credentials"
-    assert 598 <= found["clockAhead"] <= 602
-    assert TOKEN not in str(found)
+    refused, clock = await run_check(tmp_path, fake, "github", capsys)
+    assert refused["detail"] == "the token is not accepted: github answered 401: Bad credentials"
+    assert clock["state"] == "warning"
+    assert clock["detail"].endswith("s ahead of that of the forge")
+    assert 598 <= int(clock["detail"].split()[3]) <= 602
+    assert TOKEN not in str((refused, clock))
 
 
-async def test_a_key_that_cannot_be_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_key_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setenv("PEM", "-----BEGIN PRIVATE KEY-----")
     fake = FakeGitHub()
-    [found] = await report(tmp_path, fake, "github", 'app = {id = "Iv23", key = {env = "PEM"}}', capsys)
-    assert found["error"].startswith("sources.hub.app: the key of the App is not a private key in PEM")
+    [found] = await run_check(tmp_path, fake, "github", capsys, credential=APP_SETTING)
+    assert found["detail"].startswith("sources.hub.app: the key of the App is not a private key in PEM")
     assert fake.log == []
 
 
-async def test_a_source_without_a_credential_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_source_without_a_credential_is_left_out(tmp_path: Path, capsys: Capture) -> None:
     fake = FakeGitHub()
-    assert await report(tmp_path, fake, "github", "", capsys) == []
+    assert await run_check(tmp_path, fake, "github", capsys, credential="") == []
     assert fake.log == []
 
 
-async def test_a_forge_that_is_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = SOURCE.format(name="hub", kind="gitea", api="http://127.0.0.1:1/api/v1") + 'token = {env = "TOKEN"}'
-    (tmp_path / "stitcherd.toml").write_text(text)
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Answer(200, b"<html>sign in</html>", {"Content-Type": "text/html"}), "without JSON (text/html)"),
+        (Answer(502, b"<html>bad gateway</html>"), "github answered 502"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "cannot be reached"),
+    ],
+)
+async def test_a_forge_that_does_not_answer_as_it_should(
+    tmp_path: Path, fault: Answer | bytes, words: str, capsys: Capture
+) -> None:
+    fake = FakeGitHub()
+    fake.faults = [fault]
+    [found] = await run_check(tmp_path, fake, "github", capsys)
+    assert found["state"] == "problem"
+    assert words in found["detail"]
+
+
+async def test_a_forge_that_is_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(forge_check, "SECONDS_MAX", 0.05)
+    fake = FakeGitHub()
+    fake.faults = [5.0]
+    [found] = await run_check(tmp_path, fake, "github", capsys)
+    assert (found["state"], found["detail"]) == ("warning", "not everything was checked within 0.05 s")
+
+
+async def test_a_forge_that_is_down(tmp_path: Path, capsys: Capture) -> None:
+    settings = '[sources.hub]\nkind = "gitea"\nsecrets = [{env = "HOOK"}]\n'
+    settings += 'api = "http://127.0.0.1:1/api/v1"\ntoken = {env = "TOKEN"}\n'
+    (tmp_path / "stitcherd.toml").write_text(settings)
     assert await asyncio.to_thread(forge_check.main, ["--config", str(tmp_path), "hub"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["error"].startswith("127.0.0.1 cannot be reached")
-    assert (found["login"], found["clockAhead"]) == (None, None)
+    assert found["state"] == "problem"
+    assert found["detail"].startswith("127.0.0.1 cannot be reached")
 
 
-def test_settings_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_scopes_of_a_classic_token_and_of_one_of_gitlab(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "rails.yaml").write_text(RAILS)
+    github = FakeGitHub()
+    github.headers = {"X-OAuth-Scopes": "read:org, gist"}
+    [wrong] = of_state(await run_check(tmp_path, github, "github", capsys), "problem")
+    assert wrong == "the token cannot add reactions, comment, set statuses, open changes: its scopes are gist, read:org"
+    github.headers = {"X-OAuth-Scopes": "repo, workflow"}
+    assert of_state(await run_check(tmp_path, github, "github", capsys), "problem", "info") == []
+    gitlab = FakeGitLab()
+    gitlab.scopes = ["read_api"]
+    found = await run_check(tmp_path, gitlab, "gitlab", capsys)
+    assert [each["remedy"] for each in found if each["state"] == "problem"] == ["create one with the scope api"]
+
+
+@pytest.mark.parametrize("kind", ["github", "gitea"])
+async def test_scopes_that_the_forge_does_not_tell(tmp_path: Path, kind: str, capsys: Capture) -> None:
+    (tmp_path / "rails.yaml").write_text(RAILS)
+    [told] = of_state(await run_check(tmp_path, FAKES[kind](), kind, capsys), "info")
+    assert told.startswith(f"{kind} does not tell whether this token may add reactions, comment, set statuses")
+
+
+def test_settings_that_cannot_be_read(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "stitcherd.toml").write_text("[sources]\nhub = 3")
     assert forge_check.main(["--config", str(tmp_path), "hub"]) == 2
     assert capsys.readouterr().err.startswith("stitcherd.toml:2: ")

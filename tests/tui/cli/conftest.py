@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from shared.checks import CheckResult, CheckState
 from tests.e2e.harness import free_port
 from tests.tui import documents
 from tests.tui.cli.examine import Complete, Examine, Results
 from tests.tui.fake_api import FakeApi
 from tui.__main__ import main
 from tui.cli.completion.candidates import complete
-from tui.cli.doctor.result import CheckResult, CheckState
 from tui.client.http import DaemonClient
 
 SETTINGS = """\

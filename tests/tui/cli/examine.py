@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from tui.cli.doctor.result import CheckResult, CheckState
+from shared.checks import CheckResult, CheckState
 
 Results = dict[str, list[CheckResult]]
 

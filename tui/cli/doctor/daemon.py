@@ -8,8 +8,8 @@ from pathlib import Path
 
 from shared import VERSION, ids
 from shared.api import Meta
+from shared.checks import CheckResult, info, ok, problem, warning
 from shared.locations import SETTINGS_FILE, SOCKET_PATH_MAX
-from tui.cli.doctor.result import CheckResult, info, ok, problem, warning
 from tui.cli.doctor.settings import SettingsSummary
 from tui.client import api, listener
 from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import tui
+from shared.checks import CheckResult, info, ok, problem, warning
 from shared.locations import RAILS_FILE, SETTINGS_FILE
-from tui.cli.doctor.result import CheckResult, info, ok, problem, warning
 from tui.cli.doctor.settings import SecretSource, SettingsSummary
 from tui.text.jobs import counted
 from tui.text.plain import plain

@@ -1,4 +1,4 @@
-"""Checks of the forges' APIs: whose the credential of each source is, when it expires, and whether the clocks agree."""
+"""Checks of the forges' APIs: what the credential of each source may do there, which the daemon's side finds out."""
 
 import subprocess
 import sys
@@ -8,26 +8,30 @@ from pathlib import Path
 import msgspec
 
 import tui
-from shared.forge_check import ForgeReport
-from tui.cli.doctor.result import CheckResult, info, ok, problem, warning
+from shared.checks import CheckResult, info, problem
 from tui.cli.doctor.settings import SecretSource, SettingsSummary
+from tui.client import api
+from tui.client.http import DaemonClient
 from tui.text.plain import plain
 
-_CHECK_TIMEOUT = 30.0  # seconds; a forge has 10 to answer
-_SKEW_MAX = 30  # seconds; the JWT of an App is refused from about a minute
+_CHECK_TIMEOUT = 40.0  # seconds; the check ends by itself after 25, and has to start first
+_DELIVERIES = 100  # the latest ones, whose repositories are checked besides those that the settings name
 
 
-def check_forges(config: Path, settings: SettingsSummary) -> Iterator[CheckResult]:
-    """Ask the forge of each source with an API and a credential; those whose secrets are not set here are left out."""
+def check_forges(config: Path, settings: SettingsSummary, client: DaemonClient | None = None) -> Iterator[CheckResult]:
+    """Ask the forge of each source with an API and a credential; those whose secrets are not set here are left out.
+
+    `client` is that of a running daemon, which knows the repositories that a pattern stands for.
+    """
     unset = {name for name in settings.with_api if any(map(_belongs_to(name), settings.unset))}
     for name in unset:
         yield info(f"forge {plain(name)}", "not asked: a secret of this source is not set where the doctor runs")
     if names := [name for name in settings.with_api if name not in unset]:
-        yield from _ask(config, names, settings)
+        yield from _ask(config, names, settings, _seen(client))
 
 
-def _ask(config: Path, names: list[str], settings: SettingsSummary) -> Iterator[CheckResult]:
-    argv = [sys.executable, "-m", "stitcherd.forge_check", "--config", str(config), *names]
+def _ask(config: Path, names: list[str], settings: SettingsSummary, seen: list[str]) -> Iterator[CheckResult]:
+    argv = [sys.executable, "-m", "stitcherd.forge_check", "--config", str(config), *seen, "--", *names]
     try:
         done = subprocess.run(
             argv,
@@ -41,24 +45,28 @@ def _ask(config: Path, names: list[str], settings: SettingsSummary) -> Iterator[
     except subprocess.TimeoutExpired:
         yield problem("forges", f"they were not checked within {_CHECK_TIMEOUT:g} s", "try again")
         return
-    if done.returncode:
-        return  # stitcherd --check reports it
     for line in done.stdout.splitlines():
-        yield from _results(msgspec.json.decode(line, type=ForgeReport))
+        yield _plain(msgspec.json.decode(line, type=CheckResult))
+    if done.returncode not in {0, 2}:  # 2: stitcherd --check reports the settings
+        last = plain((done.stderr.decode("utf-8", "replace").splitlines() or ["no message"])[-1])
+        yield problem(
+            "forges", f"the check ended with exit code {done.returncode}: {last}", "look at stitcherd --check"
+        )
+
+
+def _seen(client: DaemonClient | None) -> list[str]:
+    """Return the options that name the repositories of the latest deliveries."""
+    if client is None:
+        return []
+    deliveries = api.list_deliveries(client, limit=_DELIVERIES).value.items
+    pairs = dict.fromkeys(f"{each.source}={each.repository}" for each in deliveries if each.repository)
+    return [word for pair in pairs for word in ("--seen", pair)]
 
 
 def _belongs_to(source: str) -> Callable[[SecretSource], bool]:
     return lambda secret: secret.key.startswith((f"sources.{source}.token", f"sources.{source}.app."))
 
 
-def _results(report: ForgeReport) -> Iterator[CheckResult]:
-    name, key = f"forge {plain(report.source)}", f"sources.{plain(report.source)}"
-    if report.error is not None:
-        yield problem(name, plain(report.error), plain(report.hint or f"check {key} in stitcherd.toml"))
-    else:
-        expiry = f", expires {plain(report.expires)}" if report.expires else ""
-        yield ok(name, f"{plain(report.login or '')}#{plain(report.id or '')}{expiry}")
-    if report.clock_ahead is not None and abs(report.clock_ahead) > _SKEW_MAX:
-        direction = "ahead of" if report.clock_ahead > 0 else "behind"
-        detail = f"the clock is {abs(report.clock_ahead)} s {direction} that of the forge"
-        yield warning(name, detail, "timedatectl set-ntp true")
+def _plain(result: CheckResult) -> CheckResult:
+    remedy = None if result.remedy is None else plain(result.remedy)
+    return CheckResult(plain(result.name), result.state, plain(result.detail), remedy)

@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared import ids
+from shared.checks import CheckResult, info, ok, problem, warning
 from shared.locations import RAILS_FILE
 from shared.units import format_size
 from tui.cli import bubblewrap
-from tui.cli.doctor.result import CheckResult, info, ok, problem, warning
 from tui.cli.doctor.settings import SettingsSummary
 from tui.text.plain import plain
 

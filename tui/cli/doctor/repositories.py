@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tui.cli.doctor.result import CheckResult, ok, warning
+from shared.checks import CheckResult, ok, warning
 from tui.cli.doctor.settings import SettingsSummary
 from tui.text.plain import plain
 

@@ -9,9 +9,9 @@ import msgspec
 
 from shared import locations
 from shared.api import Meta
+from shared.checks import CheckResult, CheckState, problem
 from tui.cli import exits
 from tui.cli.doctor import daemon, files, forges, machine, repositories
-from tui.cli.doctor.result import CheckResult, CheckState, problem
 from tui.cli.doctor.settings import read_settings
 from tui.cli.terminal import Terminal
 from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse
@@ -75,7 +75,7 @@ def _results(options: Namespace) -> Iterator[CheckResult]:
         ("clock", machine.check_clock()),
         ("public listener", daemon.check_listener(settings, daemon_runs=runs)),
         ("webhook", daemon.check_webhooks(settings)),
-        ("forges", forges.check_forges(config, settings)),
+        ("forges", forges.check_forges(config, settings, client if runs else None)),
     ]
     for name, check in checks:
         yield from _guarded(name, check)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from shared.checks import CheckResult, CheckState
 from tests.e2e.harness import free_port
 from tests.tui.fake_api import FakeApi
 from tests.tui.fake_daemon import PULSE
 from tui.cli.doctor import daemon
 from tui.cli.doctor import settings as doctor_settings
-from tui.cli.doctor.result import CheckResult, CheckState
 from tui.client.http import DaemonClient
 
 META = {"version": "0.1.0", "api": "1", "instance": "i", "pid": 7, "startedAt": "2099-11-22T14:02:11.284Z"}

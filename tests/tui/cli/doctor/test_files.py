@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.checks import CheckState
 from tests.tui.cli.examine import Examine, states
 from tui.cli.doctor import files, settings
-from tui.cli.doctor.result import CheckState
 
 
 def test_an_unset_variable_is_a_problem_of_its_own(

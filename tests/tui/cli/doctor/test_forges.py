@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from shared.checks import CheckResult, CheckState
 from shared.ids import now_ms
 from tests.forges.fake_github import FakeGitHub
 from tests.forges.harness import TOKEN, serving
 from tui.cli.doctor.files import check_files
 from tui.cli.doctor.forges import check_forges
-from tui.cli.doctor.result import CheckResult, CheckState
 from tui.cli.doctor.settings import read_settings
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.checks import CheckState
 from tests.e2e.harness import free_port
 from tui.cli import bubblewrap
 from tui.cli.doctor import machine, settings
 from tui.cli.doctor import settings as doctor_settings
-from tui.cli.doctor.result import CheckState
 
 
 @pytest.fixture

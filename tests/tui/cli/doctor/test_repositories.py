@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.checks import CheckResult, CheckState
 from tui.cli.doctor.repositories import check_repositories
-from tui.cli.doctor.result import CheckResult, CheckState
 from tui.cli.doctor.settings import SettingsSummary
 
 DIGITS = "5b1f7f3a1c9d"

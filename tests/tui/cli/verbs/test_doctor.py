@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from shared.checks import CheckState
 from tests.tui.cli.examine import Examine, states
 from tests.tui.fake_api import FakeApi
 from tests.tui.fake_daemon import PULSE
 from tui.__main__ import main
 from tui.cli import bubblewrap
-from tui.cli.doctor.result import CheckState
 from tui.client import listener
 
 META = {"version": "0.1.0", "api": "1", "instance": "i", "pid": 7, "startedAt": "2099-11-22T14:02:11.284Z"}

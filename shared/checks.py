@@ -1,8 +1,8 @@
-"""The result of one check."""
+"""The result of one check of `stitcher doctor`, also of those that the daemon's side runs for it."""
 
 from enum import StrEnum
 
-from msgspec import Struct
+from shared.models import WireStruct
 
 
 class CheckState(StrEnum):
@@ -14,8 +14,8 @@ class CheckState(StrEnum):
     PROBLEM = "problem"
 
 
-class CheckResult(Struct, frozen=True):
-    """One line of the doctor: what was checked, its state, and a remedy; all texts are plain (tui.text.plain)."""
+class CheckResult(WireStruct, frozen=True):
+    """One line of the doctor: what was checked, its state, and a remedy; what is printed is plain (tui.text.plain)."""
 
     name: str
     state: CheckState
