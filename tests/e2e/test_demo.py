@@ -56,13 +56,14 @@ def tmp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             os.kill(int(process), signal.SIGKILL)
 
 
-def test_the_demo_succeeds(tmp: Path) -> None:
-    with _start(tmp, "--json") as demo:
+@pytest.mark.parametrize(("options", "checks"), [((), 12), (("--forge",), 13)])
+def test_the_demo_succeeds(tmp: Path, options: tuple[str, ...], checks: int) -> None:
+    with _start(tmp, "--json", *options) as demo:
         out, err = demo.communicate(timeout=60)
     assert demo.returncode == 0, err
     report = json.loads(out)
     assert report["ok"]
-    assert len(report["checks"]) == 12
+    assert len(report["checks"]) == checks
     assert _left(tmp) == []
 
 
@@ -83,6 +84,30 @@ def test_a_kept_demo_ends_with_how_to_look_around_and_how_to_end_it(tmp: Path) -
     assert ran.returncode == 0, ran.stderr
     assert "octo-org/api" in ran.stdout, "the list of jobs"
     assert "pages.py" in ran.stdout, "what git shows"
+    assert _left(tmp) == []
+
+
+def test_the_demo_at_a_forge_prints_what_the_forge_saw_in_order(tmp: Path) -> None:
+    with _start(tmp, "--forge") as demo:
+        out, err = demo.communicate(timeout=60)
+    assert demo.returncode == 0, err
+    seen = out.partition("What the forge saw")[2].partition("The comment at the end")[0]
+    order = (
+        "what may octocat do here? write",
+        "reaction eyes to the comment of octocat",
+        "comment on #479: ",
+        "git pushed stitcher/",
+        "change #482 from stitcher/",
+        "stitcher/fix is success",
+        "the same comment, edited: **`fix`** is done",
+        "what may drive-by do here? read",
+        "reaction -1 to the comment of drive-by",
+    )
+    found = [seen.index(each) for each in order]
+    until_push, after_push, second = found[:4], found[4:7], found[7:]
+    assert until_push == sorted(until_push)
+    assert until_push[-1] < min(after_push)
+    assert max(after_push) < second[0] < second[1]
     assert _left(tmp) == []
 
 

@@ -148,7 +148,12 @@ def test_a_parent_that_proc_hides_ends_the_search(monkeypatch: pytest.MonkeyPatc
 def test_a_process_of_no_job_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer, "_outsiders", {})
     read: list[int] = []
-    monkeypatch.setattr(peer, "read_process", lambda pid: (read.append(pid), read_process(pid))[1])
+
+    def counted(pid: int) -> object:
+        read.append(pid)
+        return read_process(pid)
+
+    monkeypatch.setattr(peer, "read_process", counted)
     assert [peer._find_origin(os.getppid()) for _ in range(2)] == [None, None]
     assert read.count(os.getppid()) == 2
     assert len(read) > 2

@@ -17,7 +17,9 @@ from tui.cli.demo import agent
 
 REPOSITORY = "octo-org/api"
 MEMBER = "octocat"
+STRANGER = "drive-by"
 BOT = "mosaic"
+LEVELS = {MEMBER: "write", STRANGER: "read"}  # what accounts may do on the repository, as a forge says it
 TRIES = 3
 
 # A small package with two bugs and the tests that show them.
@@ -55,13 +57,24 @@ class PagesTest(unittest.TestCase):
 """,
 }
 
+_ACCOUNT_IDS = {BOT: 1, MEMBER: 2, STRANGER: 3}
 _GIT_IDENTITY = {"NAME": "octocat", "EMAIL": "octocat@localhost"}
+_REPORT_CAPABILITIES = ", issue:comment, status:set, change:open"
+_REPORT = 'report: {acknowledge: reaction, thread: single-comment, status: "stitcher/{job}", change: open}\n'
 _SOCKET = Path("run", "stitcherd.sock")
 _NAME_BYTES = 32  # enough for "/stitcher-demo-" and the characters that mkdtemp adds
 
 
+class ForgeAddress(Struct, frozen=True):
+    """A forge: where its repositories and its API are, and a token for both."""
+
+    url: str
+    api: str
+    token: str
+
+
 class DemoEnvironment(Struct, frozen=True):
-    """Where everything is; `base` is the first commit of `main`."""
+    """Where everything is; `base` is the first commit of `main`, `source` the source of the webhooks."""
 
     root: Path
     config: Path
@@ -71,6 +84,7 @@ class DemoEnvironment(Struct, frozen=True):
     log: Path
     port: int
     secret: str
+    source: str
     sandboxed: bool  # whether the agent and the gate run in a sandbox
 
 
@@ -81,8 +95,11 @@ def create_directory() -> Path:
     return Path(tempfile.mkdtemp(prefix="stitcher-demo-", dir=default if fits else "/tmp")).resolve()  # noqa: S108 (made 0700)
 
 
-def build_environment(root: Path) -> DemoEnvironment:
-    """Create the repository and the configuration in `root`; raises what `run_git` raises."""
+def build_environment(root: Path, forge: ForgeAddress | None = None) -> DemoEnvironment:
+    """Create the repository and the configuration in `root`; raises what `run_git` raises.
+
+    With a `forge` the repository is reached there, and jobs are reported there. Without, it is a path.
+    """
     environment = DemoEnvironment(
         root=root,
         config=root / "config",
@@ -92,15 +109,32 @@ def build_environment(root: Path) -> DemoEnvironment:
         log=root / "stitcherd.log",
         port=_free_port(),
         secret=secrets.token_hex(32),
+        source="github" if forge is None else "gitea",
         sandboxed=bubblewrap.unavailable_reason() is None,
     )
     environment.config.mkdir()
-    secret_file = environment.config / "webhook-secret"
-    secret_file.touch(mode=0o600)
-    secret_file.write_text(environment.secret, "utf-8")
-    (environment.config / SETTINGS_FILE).write_text(_settings(environment, secret_file), "utf-8")
-    (environment.config / RAILS_FILE).write_text(_rails(sandboxed=environment.sandboxed), "utf-8")
+    secret_file = _write_secret(environment.config / "webhook-secret", environment.secret)
+    keys, clone = "", str(root / "{name}.git")
+    if forge is not None:
+        token_file = _write_secret(environment.config / "forge-token", forge.token)
+        keys = f"api = {_quoted(forge.api)}\ntoken = {{file = {_quoted(token_file)}}}\n"
+        clone = f"{forge.url}/{{owner}}/{{name}}.git"
+    settings = _settings(environment, secret_file, keys, clone)
+    (environment.config / SETTINGS_FILE).write_text(settings, "utf-8")
+    rails = _rails(sandboxed=environment.sandboxed, reported=forge is not None)
+    (environment.config / RAILS_FILE).write_text(rails, "utf-8")
     return environment
+
+
+def account(login: str) -> dict[str, object]:
+    """Return an account as a forge shows it."""
+    return {"id": _ACCOUNT_IDS[login], "login": login}
+
+
+def _write_secret(file: Path, secret: str) -> Path:
+    file.touch(mode=0o600)
+    file.write_text(secret, "utf-8")
+    return file
 
 
 def create_repository(bare: Path, seed: Path) -> str:
@@ -124,12 +158,13 @@ def run_git(*arguments: str) -> str:
     Raises FileNotFoundError if git is missing, CalledProcessError if it fails.
     """
     finished = subprocess.run(
-        ["git", *arguments], check=True, capture_output=True, text=True, encoding="utf-8", env=_git_environment()
+        ["git", *arguments], check=True, capture_output=True, text=True, encoding="utf-8", env=git_environment()
     )
     return finished.stdout
 
 
-def _git_environment() -> dict[str, str]:
+def git_environment() -> dict[str, str]:
+    """Return the environment of git: without the user's configuration, with an identity for commits."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _GIT_IDENTITY.items()}
     return inherited | identity | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C.UTF-8"}
@@ -141,7 +176,8 @@ def _free_port() -> int:
     return port
 
 
-def _settings(environment: DemoEnvironment, secret_file: Path) -> str:
+def _settings(environment: DemoEnvironment, secret_file: Path, keys: str, clone: str) -> str:
+    source = environment.source
     return f"""\
 [daemon]
 state_dir = {_quoted(environment.root / "state")}
@@ -149,12 +185,12 @@ socket = {_quoted(environment.socket)}
 grace = "2s"
 [http]
 listen = "127.0.0.1:{environment.port}"
-[sources.github]
-kind = "github"
+[sources.{source}]
+kind = "{source}"
 secrets = [{{file = {_quoted(secret_file)}}}]
 bot = {_quoted(BOT)}
-[repositories."octo-org/*"]
-clone = {_quoted(environment.root / "{name}.git")}
+{keys}[repositories."octo-org/*"]
+clone = {_quoted(clone)}
 base = "main"
 [executors.agent]
 kind = "command"
@@ -162,15 +198,18 @@ argv = [{_quoted(sys.executable)}, "-I", {_quoted(agent.__file__)}]
 """
 
 
-def _rails(*, sandboxed: bool) -> str:
+def _rails(*, sandboxed: bool, reported: bool) -> str:
     sandbox = _sandbox_keys(sandboxed=sandboxed)
+    team = "permission: write" if reported else f'users: ["github:{MEMBER}"]'
+    reports, report = (_REPORT_CAPABILITIES, _REPORT) if reported else ("", "")
     return f"""\
 version: 1
 people:
-  team: {{users: ["github:{MEMBER}"]}}
+  team: {{{team}}}
 profiles:
   weaver:
-    {{capabilities: [repo:read, repo:write, git:commit, exec:run], executor: agent, timeout: 5m, {sandbox}}}
+    {{capabilities: [repo:read, repo:write, git:commit, exec:run{reports}],
+     executor: agent, timeout: 5m, {sandbox}}}
 jobs:
   fix: {{profile: weaver, needs: [repo:write, git:commit], gates: [scope, tests], tries: {TRIES}}}
 triggers:
@@ -187,7 +226,7 @@ gates:
   tests:
     {{run: [{_quoted(sys.executable)}, -m, unittest, -v], expect: {{output: "^Ran [1-9][0-9]* tests? in "}},
      timeout: 1m, {sandbox}}}
-"""
+{report}"""
 
 
 def _sandbox_keys(*, sandboxed: bool) -> str:

@@ -10,7 +10,7 @@ from shared import ids
 from shared.api import WebhookResponse
 from shared.models import Decision, RunnerJob, Status, StepStatus, StepType, Verdict
 from tui.cli.demo.daemon import DemoFailed
-from tui.cli.demo.environment import BOT, MEMBER, TRIES, DemoEnvironment, run_git
+from tui.cli.demo.environment import BOT, MEMBER, STRANGER, TRIES, DemoEnvironment, run_git
 from tui.cli.demo.progress import follow_job
 from tui.cli.demo.webhooks import IssueComment, send_comment
 from tui.client import api
@@ -21,7 +21,7 @@ from tui.text.plain import plain
 WriteLine = Callable[[str], None]
 
 _BY_MEMBER = IssueComment(479, "Pagination drops the last row", MEMBER, f"@{BOT} fix the last row of a page is missing")
-_BY_STRANGER = IssueComment(480, "Pages are miscounted", "drive-by", f"@{BOT} fix this one too, and quickly")
+_BY_STRANGER = IssueComment(480, "Pages are miscounted", STRANGER, f"@{BOT} fix this one too, and quickly")
 _QUOTED = IssueComment(
     481, "Thanks", MEMBER, f"> @{BOT} fix the last row\n\nThat worked: all it takes is to say @{BOT} fix it."
 )
@@ -46,7 +46,7 @@ def run_scenario(environment: DemoEnvironment, write: WriteLine, paint: Paint) -
 
 
 def _member_asks(environment: DemoEnvironment, client: DaemonClient, write: WriteLine, paint: Paint) -> list[DemoCheck]:
-    status, response = _act(2, "A member of the team asks for a fix", environment, _BY_MEMBER, write)
+    status, response = act(2, "A member of the team asks for a fix", environment, _BY_MEMBER, write)
     if response.verdict is not Verdict.ALLOWED or response.job_id is None:
         raise DemoFailed(f"the webhook should have been allowed, and was {response.verdict.value}")
     job = follow_job(client, response.job_id, write, paint)
@@ -61,11 +61,12 @@ def _member_asks(environment: DemoEnvironment, client: DaemonClient, write: Writ
             "the gate failed the first try and passed the second",
             gates == [StepStatus.FAILED, StepStatus.COMPLETED],
         ),
-        *_check_branch(environment, job, write),
+        *check_branch(environment, job, write),
     ]
 
 
-def _check_branch(environment: DemoEnvironment, job: RunnerJob, write: WriteLine) -> list[DemoCheck]:
+def check_branch(environment: DemoEnvironment, job: RunnerJob, write: WriteLine) -> list[DemoCheck]:
+    """Write what is on the branch of a job, and return what was checked of it."""
     bare = f"--git-dir={environment.bare}"
     if not run_git(bare, "for-each-ref", f"refs/heads/{job.branch}"):
         return [DemoCheck(f"branch {plain(job.branch)} is in the repository", False)]
@@ -90,7 +91,7 @@ def _passes_tests(environment: DemoEnvironment, branch: str) -> bool:
 
 
 def _stranger_asks(environment: DemoEnvironment, client: DaemonClient, write: WriteLine) -> list[DemoCheck]:
-    status, response = _act(3, "A stranger asks for the same", environment, _BY_STRANGER, write)
+    status, response = act(3, "A stranger asks for the same", environment, _BY_STRANGER, write)
     remedy = _decision(client, response).remedy
     if remedy:
         where = f" (rails.yaml:{remedy.line})" if remedy.line else ""
@@ -104,7 +105,7 @@ def _stranger_asks(environment: DemoEnvironment, client: DaemonClient, write: Wr
 
 def _quoted_command(environment: DemoEnvironment, client: DaemonClient, write: WriteLine) -> list[DemoCheck]:
     title = "The command appears, but only in a quote and inside a sentence"
-    status, response = _act(4, title, environment, _QUOTED, write)
+    status, response = act(4, title, environment, _QUOTED, write)
     misses = near_misses(_decision(client, response))
     for miss in misses:
         write(f"   Near miss: {miss}")
@@ -115,9 +116,10 @@ def _quoted_command(environment: DemoEnvironment, client: DaemonClient, write: W
     ]
 
 
-def _act(
+def act(
     number: int, title: str, environment: DemoEnvironment, comment: IssueComment, write: WriteLine
 ) -> tuple[int, WebhookResponse]:
+    """Write what happens, send the webhook of a comment, and return the status and the response."""
     write("")
     write(f"{number}. {title}")
     write(f"   {comment.login} comments on #{comment.issue}:")

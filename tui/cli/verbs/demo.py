@@ -1,5 +1,6 @@
 """`stitcher demo`: shows the main use case on real input, in a temporary directory."""
 
+import secrets
 import shlex
 import shutil
 import signal
@@ -15,6 +16,8 @@ from tui.cli import exits
 from tui.cli.demo import daemon
 from tui.cli.demo.daemon import DemoFailed
 from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory
+from tui.cli.demo.forge import DemoForge
+from tui.cli.demo.forge_scenario import run_forge_scenario
 from tui.cli.demo.scenario import DemoCheck, WriteLine, run_scenario
 from tui.cli.terminal import Terminal
 from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse
@@ -24,8 +27,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add --keep."""
-    parser.add_argument("--keep", action="store_true", help="keep the daemon and its directory, to look around")
+    """Add --forge and --keep, which exclude each other: the forge ends with the demo."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--forge", action="store_true", help="show it at a forge, which the demo itself serves")
+    either.add_argument("--keep", action="store_true", help="keep the daemon and its directory, to look around")
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
@@ -35,19 +40,24 @@ def run(options: Namespace, terminal: Terminal) -> int:
         signal.signal(number, _interrupt)
     started = time.monotonic()
     process: subprocess.Popen[bytes] | None = None
+    forge: DemoForge | None = None
     kept = False
     root = create_directory()
     try:
-        _introduce(root, write, keep=options.keep)
-        environment = build_environment(root)
+        _introduce(root, write, keep=options.keep, at_forge=options.forge)
+        if options.forge:
+            forge = DemoForge(root, secrets.token_hex(20))
+        environment = build_environment(root, forge.address if forge else None)
         process = daemon.start(environment)
-        checks = _run_scenario(environment, process, write, terminal)
+        checks = _run_scenario(environment, forge, process, write, terminal)
         kept = options.keep and process.poll() is None
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+    except (FileNotFoundError, subprocess.CalledProcessError, DemoFailed) as error:
         checks = [_setup_failure(error, write)]
     finally:
         for number in (*_SIGNALS, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
+        if forge:
+            forge.stop()
         if not kept:
             _clean_up(process, root, terminal)
     _summarise(checks, time.monotonic() - started, write, terminal)
@@ -61,20 +71,27 @@ def run(options: Namespace, terminal: Terminal) -> int:
     return exits.OK if ok else exits.FAILED
 
 
-def _introduce(root: Path, write: WriteLine, *, keep: bool) -> None:
+def _introduce(root: Path, write: WriteLine, *, keep: bool, at_forge: bool) -> None:
     write("A signed webhook becomes a tested commit, with nothing but this machine.")
     write("")
     write("1. The setup")
     end = "is kept; the last lines say how to remove it" if keep else "is removed when the demo ends"
     write(f"   Everything is in {plain(str(root))}, which {end}.")
     write("   octo-org/api is a git repository created there, with two bugs and the tests that show them.")
-    write("   The rails let octocat say `@mosaic fix`, and no commit counts unless the gates `scope` and `tests` pass:")
-    write("   what it touches is checked, and its tests are run.")
+    if at_forge:
+        write("   The demo serves it over HTTP, with as much of Gitea's API as one job needs, on this machine only.")
+    who = "everybody who may write there" if at_forge else "octocat"
+    write(f"   The rails let {who} say `@mosaic fix`, and no commit counts unless")
+    write("   the gates `scope` and `tests` pass: what it touches is checked, and its tests are run.")
     write("   The agent is a scripted stand-in, not a model. At first it does only half of the work, on purpose.")
 
 
 def _run_scenario(
-    environment: DemoEnvironment, process: subprocess.Popen[bytes], write: WriteLine, terminal: Terminal
+    environment: DemoEnvironment,
+    forge: DemoForge | None,
+    process: subprocess.Popen[bytes],
+    write: WriteLine,
+    terminal: Terminal,
 ) -> list[DemoCheck]:
     try:
         daemon.wait_until_ready(environment, process)
@@ -83,6 +100,8 @@ def _run_scenario(
         else:
             write("   bubblewrap does not work here, so it and the gate run without a sandbox.")
         write(f"   stitcherd is ready at 127.0.0.1:{environment.port}, as process {process.pid}.")
+        if forge:
+            return run_forge_scenario(environment, forge, write, terminal.paint)
         return run_scenario(environment, write, terminal.paint)
     except (DemoFailed, ApiError, DaemonUnreachable, InvalidResponse, OSError) as error:
         write("")
@@ -93,11 +112,16 @@ def _run_scenario(
         return [DemoCheck(f"the demo ran to its end ({plain(str(error))})", False)]
 
 
-def _setup_failure(error: FileNotFoundError | subprocess.CalledProcessError, write: WriteLine) -> DemoCheck:
-    if isinstance(error, FileNotFoundError):
-        reason = f"{plain(str(error.filename))} is not on PATH"
-    else:
-        reason = f"{plain(shlex.join(error.cmd))} failed: {plain(str(error.stderr).strip())}"
+def _setup_failure(
+    error: FileNotFoundError | subprocess.CalledProcessError | DemoFailed, write: WriteLine
+) -> DemoCheck:
+    match error:
+        case FileNotFoundError():
+            reason = f"{plain(str(error.filename))} is not on PATH"
+        case subprocess.CalledProcessError():
+            reason = f"{plain(shlex.join(error.cmd))} failed: {plain(str(error.stderr).strip())}"
+        case DemoFailed():
+            reason = str(error)
     write(f"   {reason}")
     return DemoCheck(f"the setup succeeded ({reason})", False)
 
