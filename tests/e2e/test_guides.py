@@ -1,0 +1,46 @@
+"""The configurations in docs/forges.md are valid as they stand there, and nothing in them has to be warned of."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import ROOT
+from tests.e2e.http_client import TIMEOUT
+
+PAGE = (ROOT / "docs" / "forges.md").read_text("utf-8")
+COMMON, *FORGES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+(RAILS,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+KINDS = [re.findall(r'^kind = "(\w+)"', block, re.MULTILINE)[0] for block in FORGES]
+
+
+def test_there_is_a_part_for_each_kind_of_forge() -> None:
+    assert KINDS == ["github", "github", "gitea", "gitlab"]
+    headings = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
+    assert headings[:3] == ["GitHub", "Gitea and Forgejo", "GitLab"]
+
+
+@pytest.mark.parametrize("block", FORGES, ids=[f"{kind}-{at}" for at, kind in enumerate(KINDS)])
+def test_the_configuration_of_a_forge_is_valid(tmp_path: Path, block: str) -> None:
+    key = tmp_path / "app.pem"
+    key.touch(mode=0o600)
+    key.write_text("-----BEGIN PRIVATE KEY-----\n")
+    common = COMMON.replace('"claude"', '"sh"')  # which is everywhere
+    state = f'[daemon]\nstate_dir = "{tmp_path / "state"}"\n'
+    (tmp_path / "stitcherd.toml").write_text(state + common + block.replace("/etc/stitcher/app.pem", str(key)))
+    (tmp_path / "rails.yaml").write_text(RAILS)
+    secrets = dict.fromkeys(re.findall(r'env = "(\w+)"', block), "a-secret-of-some-length")
+    checked = subprocess.run(
+        [sys.executable, "-m", "stitcherd", "--check", "--config", str(tmp_path)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **secrets},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stderr == ""
