@@ -46,6 +46,7 @@ from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.retention import run_retention
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.scheduler import Scheduler
+from stitcherd.jobs.thread_commands import ThreadCommands
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.processes.file_lock import LockHeld, acquire_lock
 from stitcherd.queue import Queue
@@ -125,7 +126,16 @@ async def serve(directory: Path, settings: Settings) -> None:
             store=store,
             rails=rails,
             evaluator=evaluator,
-            intake=Intake(store, settings, rails, evaluator, approvals, accounts, queue, deciding),
+            intake=Intake(
+                store,
+                settings,
+                rails,
+                evaluator,
+                ThreadCommands(store, approvals, queue.put_job, runner.cancel),
+                accounts,
+                queue,
+                deciding,
+            ),
             dispatcher=Dispatcher(store, settings, rails, evaluator, queue),
             approvals=approvals,
             accounts=accounts,

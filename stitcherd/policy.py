@@ -4,6 +4,7 @@ They are the only thing that the rails and the store share: neither imports the 
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -173,8 +174,8 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True):
         return {**about, "expiresAt": format_timestamp(self.expires_at), **({"reason": reason} if reason else {})}
 
 
-class ApprovalResult(Struct, frozen=True):
-    """The decision on an approving or denying comment; where it is allowed, the job that it approves or denies.
+class CommandResult(Struct, frozen=True):
+    """The decision on a comment with a command of a thread; where it is allowed, the job and what is done to it.
 
     `reason` is the one that the comment gives, if any, and `account_id` the id of its sender's account, where known.
     `asks` are the accounts, by id, whose permissions must be asked before it can be decided.
@@ -182,7 +183,7 @@ class ApprovalResult(Struct, frozen=True):
 
     decision: Decision
     job_id: str | None = None
-    approves: bool = False
+    action: Literal["approve", "deny", "cancel", "retry"] | None = None
     reason: str | None = None
     account_id: str | None = None
     asks: Mapping[str, str] = {}

@@ -12,14 +12,15 @@ from shared.models import RunnerJob
 from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.jobs.permissions import Permissions, PermissionsNeeded
-from stitcherd.policy import AccountAccess, ApprovalRequest, ApprovalResult
+from stitcherd.policy import AccountAccess, ApprovalRequest, CommandResult
 from stitcherd.rails import approvals as rails_approvals
+from stitcherd.rails.commands import DENY
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources import NotJson, WrongShape
 from stitcherd.sources.trigger import Command, Trigger
-from stitcherd.store import approvals, deliveries, transitions
+from stitcherd.store import approvals, commands, deliveries, transitions
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -72,7 +73,7 @@ class Approvals:
         rails: CompiledRails,
         new: deliveries.NewDelivery,
         facts: RuntimeFacts,
-    ) -> tuple[ApprovalResult, deliveries.StoredDelivery | deliveries.RepeatedDelivery | None]:
+    ) -> tuple[CommandResult, deliveries.StoredDelivery | deliveries.RepeatedDelivery | None]:
         """Store a comment that approves or denies what waits on its thread, and carry it out where that is allowed.
 
         A job that was requested under other rails is first evaluated again, and then needs another comment. What waits
@@ -84,13 +85,13 @@ class Approvals:
             waiting = await self._waiting_on_thread(new)
             same_source = [each for each in waiting if each[1].source == trigger.source]
             stale = [each for each in same_source if _is_stale(each[1], rails) and each[0].id not in reevaluated]
-            if stale and command.verb != rails_approvals.DENY:
+            if stale and command.verb != DENY:
                 for job, request in stale:
                     try:
                         await self._reevaluate(job, request, rails, facts.access)
                     except PermissionsNeeded as needed:
-                        return await self._ask_first(
-                            rails_approvals.asking(command, rails, needed.asks, str(needed)), new
+                        return await store_undecided(
+                            self._store, rails_approvals.asking(command, rails, needed.asks, str(needed)), new
                         )
                     except Refusal:  # the decision on this comment tells it
                         pass
@@ -106,17 +107,17 @@ class Approvals:
                 facts=facts,
             )
             if result.asks:
-                return await self._ask_first(result, new)
+                return await store_undecided(self._store, result, new)
             expected = tuple((job.id, job.version) for job, _ in waiting)
-            stored = await self._store.write(deliveries.add_answer, new, result, expected)
-            if isinstance(stored, deliveries.ThreadChanged):
+            stored = await self._store.write(commands.add_command, new, result, expected)
+            if isinstance(stored, commands.ThreadChanged):
                 continue
-            if isinstance(stored, deliveries.StoredDelivery) and stored.job is not None and result.approves:
+            if isinstance(stored, deliveries.StoredDelivery) and stored.job is not None and result.action == "approve":
                 self._put(stored.job)
             return result, stored
         decision = rails_approvals.keeps_changing(command, rails)
         denied = await self._store.write(deliveries.add_delivery, structs.replace(new, decision=decision))
-        return ApprovalResult(decision), denied
+        return CommandResult(decision), denied
 
     async def expire_forever(self) -> None:
         """Cancel jobs that were not approved in time, at the start and then at an interval."""
@@ -131,15 +132,6 @@ class Approvals:
             return []
         async with self._store.reading() as db:
             return await approvals.waiting_on_thread(db, new.workspace, new.repository, new.thread)
-
-    async def _ask_first(
-        self, result: ApprovalResult, new: deliveries.NewDelivery
-    ) -> tuple[ApprovalResult, deliveries.StoredDelivery | deliveries.RepeatedDelivery | None]:
-        """Store a comment that is not decided yet, unless it is stored already."""
-        if new.decides:
-            return result, None
-        new = structs.replace(new, decision=result.decision)
-        return result, await self._store.write(deliveries.add_delivery, new)
 
     async def _reevaluate_asking(
         self, job: RunnerJob, request: ApprovalRequest, rails: CompiledRails | None
@@ -205,6 +197,16 @@ class Approvals:
             raise Refusal("conflict", f"{changed}, and job {short_id(job.id)} waits under the new ones", hint)
         self._put(job)
         return job
+
+
+async def store_undecided(
+    store: Store, result: CommandResult, new: deliveries.NewDelivery
+) -> tuple[CommandResult, deliveries.StoredDelivery | deliveries.RepeatedDelivery | None]:
+    """Store a comment that is not decided yet, unless it is stored already; return the result with what was stored."""
+    if new.decides:
+        return result, None
+    new = structs.replace(new, decision=result.decision)
+    return result, await store.write(deliveries.add_delivery, new)
 
 
 def _is_stale(request: ApprovalRequest, rails: CompiledRails | None) -> bool:

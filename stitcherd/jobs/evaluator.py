@@ -14,7 +14,7 @@ from stitcherd.executors import EXECUTORS
 from stitcherd.gates import BUILTINS
 from stitcherd.jobs.known_access import KnownAccess
 from stitcherd.policy import AccountAccess
-from stitcherd.rails.approvals import approval_command
+from stitcherd.rails.commands import thread_command
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.decide import DispatchRequest, Evaluation, decide, decide_dispatch
 from stitcherd.rails.requirements import ExecutorFacts, RuntimeFacts
@@ -64,7 +64,7 @@ def _is_wanted(trigger: Trigger, may_be: Collection[str], rails: CompiledRails |
     """Say whether rails would start a job for an event with one of some names, or let it approve one."""
     if rails is None or trigger.unusable is not None:
         return False
-    return not rails.triggers.keys().isdisjoint(may_be) or approval_command(trigger, rails) is not None
+    return not rails.triggers.keys().isdisjoint(may_be) or thread_command(trigger, rails) is not None
 
 
 class Evaluator:

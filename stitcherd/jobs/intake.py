@@ -11,7 +11,6 @@ from shared.models import Decision, Delivery, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.jobs.accounts import KeptAccounts
-from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.deciding import Deciding
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.jobs.refused_signatures import RefusedSignatures
@@ -23,11 +22,12 @@ from stitcherd.jobs.requested_jobs import (
     limits_of,
     requested_job,
 )
+from stitcherd.jobs.thread_commands import ThreadCommands
 from stitcherd.policy import AccountAccess, AccountSighting, JobLimit
 from stitcherd.queue import Queue
-from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails import limits
 from stitcherd.rails.accounts import sightings
+from stitcherd.rails.commands import thread_command
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.decide import Evaluation
 from stitcherd.rails.live import LiveRails
@@ -52,7 +52,7 @@ class Intake:
         settings: Settings,
         rails: LiveRails,
         evaluator: Evaluator,
-        approvals: Approvals,
+        commands: ThreadCommands,
         accounts: KeptAccounts,
         queue: Queue,
         deciding: Deciding | None = None,
@@ -61,7 +61,7 @@ class Intake:
         self._settings = settings
         self._rails = rails
         self._evaluator = evaluator
-        self._approvals = approvals
+        self._commands = commands
         self._accounts = accounts
         self._queue = queue
         self._deciding = deciding
@@ -118,10 +118,10 @@ class Intake:
             same_body_since=same_body_since,
             accounts=self._sightings(trigger, rails),
         )
-        command = rails_approvals.approval_command(trigger, rails)
+        command = thread_command(trigger, rails)
         if command is not None and rails is not None:
             facts = self._evaluator.facts(source, trigger)
-            result, stored = await self._approvals.answer(command, trigger, rails, new, facts)
+            result, stored = await self._commands.answer(command, trigger, rails, new, facts)
             await self._accounts.refresh(new.accounts)
             if isinstance(stored, deliveries.RepeatedDelivery):
                 return _repeated_response(stored)
@@ -144,10 +144,10 @@ class Intake:
             await self._store.write(deliveries.add_delivery, delivery_to_decide(undecided, decision))
             return {}
         new = delivery_to_decide(undecided, evaluation.decision)
-        command = rails_approvals.approval_command(trigger, rails) if delivery.replay_of is None else None
+        command = thread_command(trigger, rails) if delivery.replay_of is None else None
         if command is not None and rails is not None:
             facts = self._evaluator.facts(source, trigger, refused)
-            result, _ = await self._approvals.answer(command, trigger, rails, new, facts)
+            result, _ = await self._commands.answer(command, trigger, rails, new, facts)
             return result.asks
         if not evaluation.asks:
             await self._store_evaluated(new, self._job_of(new, source, trigger, evaluation))
@@ -156,7 +156,7 @@ class Intake:
     async def replay(self, delivery: Delivery, body: bytes, actor: str) -> WebhookResponse:
         """Evaluate a stored delivery under the current rails and store it as a new one, never as a duplicate.
 
-        A replayed approval approves nothing: it was given for what waited at its time. Raises Refusal.
+        A replayed command of a thread does nothing: it was given for the jobs of its time. Raises Refusal.
         """
         return await self._with_current_ids(partial(self._replay, delivery, body, actor))
 

@@ -7,26 +7,23 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.ids import short_id
-from shared.models import Check, CheckOutcome, Decision, RunnerJob, Verdict
-from shared.protocol import ID_SUFFIX_MIN
-from stitcherd.policy import ApprovalRequest, ApprovalResult, GrantedApproval, GuardQuestion
+from shared.models import Decision, RunnerJob, Verdict
+from stitcherd.policy import ApprovalRequest, CommandResult, GrantedApproval, GuardQuestion
 from stitcherd.rails.accounts import is_account
+from stitcherd.rails.commands import DENY, command_decision, named_ids, unfit_sender
 from stitcherd.rails.compiled import ApprovalRules, CompiledRails
 from stitcherd.rails.decide import Evaluation, people_of
 from stitcherd.rails.globs import fold
-from stitcherd.rails.groups import People, describe_account, membership_of_any, needed_permissions, why_not_asked
+from stitcherd.rails.groups import People, membership_of_any, needed_permissions, why_not_asked
 from stitcherd.rails.guards import approvers
 from stitcherd.rails.requirements import RuntimeFacts
-from stitcherd.rails.senders import sent_by_author
 from stitcherd.rails.verdicts import NeedsPermissions
 from stitcherd.sources.trigger import Command, Trigger
 
-DENY = "deny"
 NOTHING_WAITS = "nothing waits for an approval on this thread"
 RAILS_CHANGED = "the rails have changed since it was asked for; look at what it would do under them"
 KEEPS_CHANGING = "what waits on this thread keeps changing; comment again"
 
-_OUTCOMES = {Verdict.ALLOWED: CheckOutcome.PASS, Verdict.DECIDING: CheckOutcome.ASK}
 _TOPIC = ("title", "body")  # the texts of a thread that its later deliveries repeat
 
 
@@ -86,22 +83,6 @@ def commit_approval_request(
     )
 
 
-def approval_command(trigger: Trigger, rails: CompiledRails | None) -> Command | None:
-    """Return the command of a comment that begins with an approval or a denial, None for any other.
-
-    A trigger of the rails with the same command takes precedence, and rails that run nothing approve nothing.
-    """
-    if rails is None or rails.mode == "observe" or trigger.unusable is not None:
-        return None
-    command = next(iter(trigger.commands), None)
-    if command is None or not sent_by_author(trigger):
-        return None
-    if command.verb not in {rails.approvals.command, DENY}:
-        return None
-    rules = rails.triggers.get(trigger.name or "", ())
-    return None if any(rule.command == command.verb for rule in rules) else command
-
-
 def decide_approval(
     command: Command,
     trigger: Trigger,
@@ -111,19 +92,19 @@ def decide_approval(
     now: int,
     reevaluated: frozenset[str],
     facts: RuntimeFacts,
-) -> ApprovalResult:
+) -> CommandResult:
     """Decide what a comment that approves or denies does to the jobs `waiting` on its thread.
 
     It does not approve the jobs that were re-evaluated because of it: nobody has seen yet what they would do. Where it
     depends on a permission that must be asked, it is deciding.
     """
-    found, reason = _named_jobs(command, waiting)
-    if not found:
-        return ApprovalResult(_decision(command, rails, Verdict.IGNORED, reason or NOTHING_WAITS))
-    if len(found) > 1:
-        several = f"{len(found)} jobs wait on this thread: name one by the end of its id"
-        return ApprovalResult(_decision(command, rails, Verdict.DENIED, several))
-    job, request = found[0]
+    ids, reason = named_ids(command, [job.id for job, _ in waiting], "waits on this thread")
+    if not ids:
+        return CommandResult(_decision(command, rails, Verdict.IGNORED, reason or NOTHING_WAITS))
+    if len(ids) > 1:
+        several = f"{len(ids)} jobs wait on this thread: name one by the end of its id"
+        return CommandResult(_decision(command, rails, Verdict.DENIED, several))
+    job, request = next(each for each in waiting if each[0].id == ids[0])
     approves = command.verb != DENY
     doing = f"{'approve' if approves else 'deny'} job {short_id(job.id)}"
     people = people_of(trigger, rails, facts)
@@ -133,18 +114,18 @@ def decide_approval(
         objection = changed or objection
     if isinstance(objection, NeedsPermissions):
         decision = _decision(command, rails, Verdict.DECIDING, objection.reason, people, request)
-        return ApprovalResult(decision, asks=objection.asks)
+        return CommandResult(decision, asks=objection.asks)
     if objection is None:
         decision = _decision(command, rails, Verdict.ALLOWED, f"{trigger.sender} may {doing}", people, request)
-        ids = trigger.account_ids.get(fold(trigger.sender or ""), ())
-        return ApprovalResult(decision, job.id, approves, reason, next(iter(ids), None))
+        numbers = trigger.account_ids.get(fold(trigger.sender or ""), ())
+        return CommandResult(decision, job.id, "approve" if approves else "deny", reason, next(iter(numbers), None))
     denied = f"who: {trigger.sender or 'a deleted account'} may not {doing}: {objection}"
-    return ApprovalResult(_decision(command, rails, Verdict.DENIED, denied, people, request))
+    return CommandResult(_decision(command, rails, Verdict.DENIED, denied, people, request))
 
 
-def asking(command: Command, rails: CompiledRails, asks: Mapping[str, str], reason: str) -> ApprovalResult:
+def asking(command: Command, rails: CompiledRails, asks: Mapping[str, str], reason: str) -> CommandResult:
     """Return the result for a comment that cannot be decided before accounts, by id, were asked for."""
-    return ApprovalResult(_decision(command, rails, Verdict.DECIDING, reason), asks=asks)
+    return CommandResult(_decision(command, rails, Verdict.DECIDING, reason), asks=asks)
 
 
 def keeps_changing(command: Command, rails: CompiledRails) -> Decision:
@@ -152,30 +133,9 @@ def keeps_changing(command: Command, rails: CompiledRails) -> Decision:
     return _decision(command, rails, Verdict.DENIED, KEEPS_CHANGING)
 
 
-def _named_jobs(
-    command: Command, waiting: list[tuple[RunnerJob, ApprovalRequest]]
-) -> tuple[list[tuple[RunnerJob, ApprovalRequest]], str | None]:
-    """Return the jobs that a command names, and the reason that it gives or why it names none."""
-    first, _, rest = command.text.partition(" ")
-    ending = first.lower()
-    if len(ending) >= ID_SUFFIX_MIN:
-        named = [(job, request) for job, request in waiting if job.id.endswith(ending)]
-        if named:
-            return named, rest.strip() or None
-        if not set(ending) - set("0123456789abcdef-") and set(ending) & set("0123456789"):
-            return [], f"no job whose id ends with {ending} waits on this thread"
-    return (waiting, command.text or None) if waiting else ([], NOTHING_WAITS)
-
-
 def _sender_objection(request: ApprovalRequest, people: People, rails: CompiledRails) -> str | NeedsPermissions | None:
     """Return why the sender of a comment may not approve or deny, None where they may, or what must be asked first."""
-    sender, author = people.trigger.sender, people.trigger.author
-    if sender is None or author is None or fold(author) != fold(sender):
-        return "it is not known who wrote it"
-    change = people.changed.get(fold(sender))
-    if change is not None:
-        return f"{change.reason}; {change.remedy.text}" if change.remedy else change.reason
-    return _approver_objection(request, sender, people, rails)
+    return unfit_sender(people) or _approver_objection(request, people.trigger.sender or "", people, rails)
 
 
 def _approver_objection(
@@ -270,17 +230,5 @@ def _decision(
     people: People | None = None,
     request: ApprovalRequest | None = None,
 ) -> Decision:
-    checks = [
-        Check("trigger", "trigger", CheckOutcome.PASS, None, command.verb, f"command {command.verb}", "an approval")
-    ]
-    if people is not None and request is not None:
-        sender = people.trigger.sender
-        seen = describe_account(sender, people) if sender else None
-        checks.append(Check("who", "who", _OUTCOMES.get(verdict, CheckOutcome.FAIL), None, seen, approvers(request.by)))
-    return Decision(
-        verdict=verdict,
-        reason=reason,
-        rails_revision=rails.revision,
-        rails_digest=rails.digest,
-        checks=tuple(checks),
-    )
+    wanted = approvers(request.by) if request is not None else None
+    return command_decision(command, rails, verdict, reason, "an approval", people, wanted)

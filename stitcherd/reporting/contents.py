@@ -67,6 +67,43 @@ class HintReport(Struct, frozen=True):
     at: int
 
 
+class HelpReport(Struct, frozen=True, tag="help"):
+    """The commands that comments may have, each with the type of job that it starts, or what else it does.
+
+    `sender` asked for it; `at`, here and below, is in milliseconds since 1970.
+    """
+
+    sender: str
+    commands: tuple[tuple[str, str], ...]
+    at: int
+
+
+class StatusReport(Struct, frozen=True, tag="status"):
+    """Who asked for the state of the jobs of a thread; `found` says whether it has any."""
+
+    sender: str
+    found: bool
+    at: int
+
+
+class WhyReport(Struct, frozen=True, tag="why"):
+    """Why the newest request on a thread was decided as it was; `delivery` is None where there was none.
+
+    `failed` is the check that decided it: its id, what it saw, and what was wanted.
+    """
+
+    sender: str
+    at: int
+    delivery: str | None = None
+    verdict: str = ""
+    reason: str = ""
+    failed: tuple[str, str, str] | None = None
+    remedy: str | None = None
+
+
+Reply: TypeAlias = HelpReport | StatusReport | WhyReport
+
+
 class ReactionContent(Struct, frozen=True, kw_only=True):
     """A reaction to a thread, or to one of its comments; `review`: a comment on a line of a change."""
 
@@ -78,13 +115,14 @@ class ReactionContent(Struct, frozen=True, kw_only=True):
 
 
 class CommentContent(Struct, frozen=True, kw_only=True):
-    """The comment on a thread, with its newest jobs, the newest first."""
+    """The comment on a thread, with its newest jobs, the newest first; `reply` answers the last question."""
 
     thread_kind: str
     thread_number: int
     jobs: tuple[JobReport, ...] = ()
     denial: DenialReport | None = None
     hint: HintReport | None = None
+    reply: Reply | None = None
 
 
 class StatusContent(Struct, frozen=True, kw_only=True):

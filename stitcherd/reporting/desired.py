@@ -17,6 +17,7 @@ from stitcherd.reporting.contents import (
     HintReport,
     JobReport,
     ReactionContent,
+    Reply,
     StatusContent,
     encode_content,
 )
@@ -54,12 +55,17 @@ class ReportedJob(Struct, frozen=True, kw_only=True):
     gates: tuple[GateRule, ...] = ()
 
 
-def reaction_to(place: Place, delivery: Delivery, trigger: Trigger, rules: ReportRules) -> DesiredAnswer | None:
-    """Return the reaction to a decided delivery, at the comment or the thread that it is about."""
+def reaction_to(
+    place: Place, delivery: Delivery, trigger: Trigger, rules: ReportRules, *, answered: bool = False
+) -> DesiredAnswer | None:
+    """Return the reaction to a decided delivery, at the comment or the thread that it is about.
+
+    `answered`: it is a question, which is answered on the thread.
+    """
     thread = trigger.thread
-    if not rules.acknowledge or thread is None or delivery.verdict not in _ACCEPTED | _REFUSED:
+    accepted = answered or delivery.verdict in _ACCEPTED
+    if not rules.acknowledge or thread is None or not (accepted or delivery.verdict in _REFUSED):
         return None
-    accepted = delivery.verdict in _ACCEPTED
     content = ReactionContent(
         thread_kind=thread.kind,
         thread_number=thread.number,
@@ -84,7 +90,7 @@ def denial_of(delivery: Delivery, rules: ReportRules, at: int, *, informed: bool
     if not informed or not rules.comment or delivery.verdict not in _REFUSED:
         return None
     remedy = delivery.decision.remedy if delivery.decision else None
-    return DenialReport(delivery.id, _login(delivery.sender), delivery.reason, remedy.text if remedy else None, at)
+    return DenialReport(delivery.id, login_of(delivery.sender), delivery.reason, remedy.text if remedy else None, at)
 
 
 def hint_for(
@@ -99,7 +105,7 @@ def hint_for(
         return None
     if last is not None and at - last.at < HINT_INTERVAL:
         return None
-    return HintReport(_login(trigger.sender), written[0], tuple(verbs), at)
+    return HintReport(login_of(trigger.sender), written[0], tuple(verbs), at)
 
 
 def thread_comment(
@@ -111,23 +117,27 @@ def thread_comment(
     *,
     denial: DenialReport | None = None,
     hint: HintReport | None = None,
+    reply: Reply | None = None,
 ) -> DesiredAnswer | None:
-    """Return the one comment on a thread: about its newest jobs, the newest first, and the last denial and hint.
+    """Return the one comment on a thread: about its newest jobs, the newest first, the last denial, hint and reply.
 
-    `before` is what the comment had to say before. A denial goes when a job is created after it, a hint after a day.
+    `before` is what the comment had to say before. A denial goes when a job is created after it, a hint and a reply
+    after a day.
     """
     if before is not None:
-        denial, hint = denial or before.denial, hint or before.hint
+        denial, hint, reply = denial or before.denial, hint or before.hint, reply or before.reply
     newest = jobs[0].job if jobs else None
     if denial is not None and newest is not None and _milliseconds(newest.created_at) > denial.at:
         denial = None
     if hint is not None and now - hint.at >= HINT_INTERVAL:
         hint = None
+    if reply is not None and now - reply.at >= HINT_INTERVAL:
+        reply = None
     reports = tuple(job_report(each) for each in jobs[:JOBS_SHOWN])
-    if not reports and denial is None and hint is None:
+    if not reports and denial is None and hint is None and reply is None:
         return None
     content = CommentContent(
-        thread_kind=thread.kind, thread_number=thread.number, jobs=reports, denial=denial, hint=hint
+        thread_kind=thread.kind, thread_number=thread.number, jobs=reports, denial=denial, hint=hint, reply=reply
     )
     about_job = newest if newest is not None and denial is None else None
     return DesiredAnswer(
@@ -215,7 +225,7 @@ def job_report(reported: ReportedJob) -> JobReport:
         id=job.id,
         type=job.type,
         status=job.status,
-        asker=_login(job.actor),
+        asker=login_of(job.actor),
         attempt=job.attempt,
         try_=job.tries.used,
         tries_max=job.tries.max,
@@ -251,7 +261,7 @@ def _failed_output(steps: Sequence[JobStep]) -> FailedOutput | None:
     return FailedOutput(failed[-1].name, failed[-1].output) if failed else None
 
 
-def _login(account: str | None) -> str:
+def login_of(account: str | None) -> str:
     """Return the login of `source:login`, or of the actor `source:name/login`."""
     if account is None:
         return "a deleted account"

@@ -15,15 +15,24 @@ from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import is_form
 from stitcherd.jobs.job_start import starts_from_head
 from stitcherd.jobs.known_access import KnownAccess
+from stitcherd.rails.commands import ANSWERED, QUESTIONS, thread_command, thread_verbs
 from stitcherd.rails.compiled import CompiledRails, ReportRules
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.report import commands_of, is_informed, report_of, report_without_job
 from stitcherd.reporting import desired
-from stitcherd.reporting.contents import CommentContent, DenialReport, HintReport, decode_content
-from stitcherd.reporting.desired import Place, ReportedJob
+from stitcherd.reporting.contents import (
+    CommentContent,
+    DenialReport,
+    HintReport,
+    Reply,
+    StatusReport,
+    decode_content,
+)
+from stitcherd.reporting.desired import Place, ReportedJob, login_of
+from stitcherd.reporting.replies import help_reply, why_reply
 from stitcherd.sources import SOURCES, NotJson, WrongShape
 from stitcherd.sources.trigger import Trigger
-from stitcherd.store import answers, deliveries, reports
+from stitcherd.store import answers, commands, deliveries, reports
 from stitcherd.store.answers import DesiredAnswer, FollowedEvent
 from stitcherd.store.reports import StoredReport
 from stitcherd.store.sqlite import Store
@@ -42,13 +51,14 @@ log = logging.getLogger(__name__)
 
 
 class ThreadNews(Struct):
-    """What is new on one thread: jobs by id, the last denial to explain, and the last hint to give."""
+    """What is new on one thread: jobs by id, the last denial to explain, the last hint and the last reply to give."""
 
     place: Place
     thread: Thread
     jobs: set[str] = field(default_factory=set)
     denial: DenialReport | None = None
     hint: HintReport | None = None
+    reply: Reply | None = None
 
 
 ThreadKey = tuple[str, str, str, int]  # source, repository in lower case, kind, number
@@ -98,7 +108,8 @@ class AnswerPlanner:
         """Say whether there may be an answer to a delivery; for most, which are remarks to others, there is none."""
         if event.source not in self._sources or event.verdict == Verdict.DECIDING:
             return False
-        return event.verdict != Verdict.IGNORED or _MAY_HAVE_COMMAND in (event.reason or "")
+        reason = event.reason or ""
+        return event.verdict != Verdict.IGNORED or _MAY_HAVE_COMMAND in reason or reason.endswith(ANSWERED)
 
     async def _read(self, job_ids: Collection[str]) -> list[StoredReport]:
         if not job_ids:
@@ -122,9 +133,36 @@ class AnswerPlanner:
             return []
         rules = report_without_job(rails, decision.trigger if decision else None)
         place = Place(source=delivery.source, workspace=delivery.workspace_id, repository=trigger.repository)
-        await self._note_words(delivery, trigger, rails, rules, at, _news(news, place, trigger.thread))
-        reaction = desired.reaction_to(place, delivery, trigger, rules)
+        question = self._question(delivery, trigger, rails)
+        noted = _news(news, place, trigger.thread)
+        if question is None:
+            await self._note_words(delivery, trigger, rails, rules, at, noted)
+        else:
+            await self._note_reply(question, trigger, rails, at, noted)
+        reaction = desired.reaction_to(place, delivery, trigger, rules, answered=question is not None)
         return [] if reaction is None else [reaction]
+
+    def _question(self, delivery: Delivery, trigger: Trigger, rails: CompiledRails) -> str | None:
+        """Return the question of a comment that is to be answered."""
+        if delivery.verdict is not Verdict.IGNORED or not delivery.reason.endswith(ANSWERED):
+            return None
+        command = thread_command(trigger, rails)
+        return command.verb if command is not None and command.verb in QUESTIONS else None
+
+    async def _note_reply(
+        self, question: str, trigger: Trigger, rails: CompiledRails, at: int, news: ThreadNews
+    ) -> None:
+        place = (news.place.workspace, news.place.repository, news.thread)
+        async with self._store.reading() as db:
+            match question:
+                case "why":
+                    news.reply = why_reply(trigger, await commands.last_decided_on_thread(db, *place), at)
+                case "status":
+                    jobs = await commands.jobs_on_thread(db, *place, desired.JOBS_SHOWN)
+                    news.jobs |= {job.id for job in jobs}
+                    news.reply = StatusReport(login_of(trigger.sender), bool(jobs), at)
+                case _:
+                    news.reply = help_reply(trigger, rails, at)
 
     async def _note_words(
         self,
@@ -141,7 +179,7 @@ class AnswerPlanner:
         if delivery.verdict is not Verdict.IGNORED or not informed or rails.mode == "observe":
             return
         last = await self._comment_on(news)
-        verbs = (*commands_of(rails, trigger.name), rails.approvals.command, "deny")
+        verbs = tuple(dict.fromkeys((*commands_of(rails, trigger.name), *thread_verbs(rails))))
         hint = desired.hint_for(trigger, rules, verbs, at, (last and last.hint) or news.hint, informed=informed)
         news.hint = hint or news.hint
 
@@ -175,7 +213,7 @@ class AnswerPlanner:
 
     async def _of_thread(self, news: ThreadNews) -> list[DesiredAnswer]:
         """Return the comment on a thread, if there is anything new to say in it."""
-        if not news.jobs and news.denial is None and news.hint is None:
+        if not news.jobs and news.denial is None and news.hint is None and news.reply is None:
             return []
         before = await self._comment_on(news)
         shown = {job.id for job in before.jobs} if before else set()
@@ -186,7 +224,7 @@ class AnswerPlanner:
             gates = type_.gates if type_ else ()
             jobs.append(ReportedJob(job=each.job, steps=each.steps, result=each.result, gates=gates))
         answer = desired.thread_comment(
-            news.place, news.thread, jobs, before, now_ms(), denial=news.denial, hint=news.hint
+            news.place, news.thread, jobs, before, now_ms(), denial=news.denial, hint=news.hint, reply=news.reply
         )
         return [] if answer is None else [answer]
 

@@ -12,9 +12,13 @@ from stitcherd.reporting.contents import (
     CommentContent,
     DenialReport,
     GateReport,
+    HelpReport,
     HintReport,
     JobReport,
+    Reply,
     StatusContent,
+    StatusReport,
+    WhyReport,
 )
 from stitcherd.reporting.foreign_text import INLINE_MAX, code_block, harmless, inline_code
 
@@ -57,6 +61,8 @@ def comment_body(content: CommentContent, mark: str, mask: Mask) -> str:
         parts.append(_denial(content.denial, mask))
     if content.hint is not None:
         parts.append(_hint(content.hint, mask))
+    if content.reply is not None:
+        parts.append(_reply(content.reply, mask))
     if content.jobs:
         parts += [_headline(content.jobs[0], mask), _table(content.jobs, mask)]
         failed = next((job for job in content.jobs if job.output is not None), None)
@@ -154,6 +160,31 @@ def _denial(denial: DenialReport, mask: Mask) -> str:
     if denial.remedy:
         sentence += f" What would allow it: {inline_code(denial.remedy, mask)}."
     return f"{sentence} More: `stitcher why {short_id(denial.delivery)}`"
+
+
+def _reply(reply: Reply, mask: Mask) -> str:
+    """Return the answer to a question."""
+    to = inline_code(reply.sender, mask)
+    match reply:
+        case HelpReport():
+            lines = (f"- {inline_code(verb, mask)} {harmless(about, mask)}" for verb, about in reply.commands)
+            return "\n".join((f"{to}: these are the commands; write one on a line of its own, after my name.", *lines))
+        case StatusReport():
+            return f"{to}: {'these are the jobs of this thread' if reply.found else 'this thread has no job'}."
+        case WhyReport(delivery=None):
+            return f"{to}: nothing was asked for on this thread lately."
+        case WhyReport():
+            return _why(to, reply, mask)
+
+
+def _why(to: str, why: WhyReport, mask: Mask) -> str:
+    sentence = f"{to}: the last request was {inline_code(why.verdict, mask)}: {inline_code(why.reason, mask)}."
+    if why.failed is not None:
+        check, seen, wanted = (inline_code(each or "nothing", mask) for each in why.failed)
+        sentence += f" Check {check} saw {seen}, and wanted {wanted}."
+    if why.remedy:
+        sentence += f" What would allow it: {inline_code(why.remedy, mask)}."
+    return f"{sentence} More: `stitcher why {short_id(why.delivery or '')}`"
 
 
 def _hint(hint: HintReport, mask: Mask) -> str:

@@ -17,8 +17,8 @@ from shared.api import DeliveryPage
 from shared.ids import short_id
 from shared.models import Decision, Delivery, RunnerJob, Thread, Verdict
 from stitcherd.errors import Refusal
-from stitcherd.policy import AccountSighting, ApprovalResult, with_uses
-from stitcherd.store import accounts, approvals, limits, rows, transitions
+from stitcherd.policy import AccountSighting, with_uses
+from stitcherd.store import accounts, limits, rows, transitions
 from stitcherd.store.decisions import add_decision, find_document
 from stitcherd.store.events import add_event
 from stitcherd.store.jobs import NewJob, add_job, open_on_thread
@@ -111,10 +111,6 @@ class JobAlreadyOpen(Struct, frozen=True):
     job: RunnerJob
 
 
-class ThreadChanged(Struct, frozen=True):
-    """Nothing was stored: what waits on the thread is no longer what the caller has read."""
-
-
 class DeliveryFilter(Struct, frozen=True, kw_only=True):
     """The deliveries that a list shows; an empty field does not narrow it. `before` is the id of a delivery."""
 
@@ -126,9 +122,9 @@ class DeliveryFilter(Struct, frozen=True, kw_only=True):
 
 def add_delivery(db: sqlite3.Connection, new: NewDelivery) -> StoredDelivery | RepeatedDelivery:
     """Store a delivery that leads to no new job."""
-    repeated = _repeated(db, new)
+    repeated = repeated_delivery(db, new)
     if repeated is None:
-        _insert(db, new)
+        insert_delivery(db, new)
     return repeated or StoredDelivery()
 
 
@@ -136,7 +132,7 @@ def add_delivery_with_job(
     db: sqlite3.Connection, new: NewDelivery, job: NewJob
 ) -> StoredDelivery | RepeatedDelivery | JobAlreadyOpen | LimitsReached:
     """Store a delivery and its job, unless the job is already open on the thread or one of its limits is reached."""
-    repeated = _repeated(db, new)
+    repeated = repeated_delivery(db, new)
     if repeated is not None:
         return repeated
     open_job = open_on_thread(db, job)
@@ -145,34 +141,8 @@ def add_delivery_with_job(
     uses = limits.count_uses(db, job.limits, new.received_at)
     if limits.are_reached(uses):
         return LimitsReached(uses)
-    decision = _insert(db, structs.replace(new, decision=with_uses(new.decision, uses), job_id=job.id))
+    decision = insert_delivery(db, structs.replace(new, decision=with_uses(new.decision, uses), job_id=job.id))
     return StoredDelivery(add_job(db, job, decision, new.received_at))
-
-
-def add_answer(
-    db: sqlite3.Connection, new: NewDelivery, result: ApprovalResult, expected: tuple[tuple[str, int], ...]
-) -> StoredDelivery | RepeatedDelivery | ThreadChanged:
-    """Store a comment with the decision on it, and approve or deny its job.
-
-    `expected` are (id, version) of the jobs that waited on its thread when it was decided, oldest first.
-    """
-    repeated = _repeated(db, new)
-    if repeated is not None:
-        return repeated
-    if new.repository is not None and new.thread is not None:
-        found = approvals.versions_on_thread(db, new.workspace, new.repository, new.thread)
-        if found != expected:
-            return ThreadChanged()
-    job: RunnerJob | None = None
-    if result.job_id is not None and result.approves:
-        job = approvals.approve(
-            db, result.job_id, new.actor, result.reason, new.received_at, account_id=result.account_id
-        )
-    elif result.job_id is not None:
-        reason = result.reason or result.decision.reason
-        job = transitions.deny(db, result.job_id, new.actor, reason, new.received_at)
-    _insert(db, structs.replace(new, decision=result.decision, job_id=result.job_id))
-    return StoredDelivery(job)
 
 
 async def find_repeated(
@@ -248,7 +218,7 @@ async def decided_deliveries(
     return [(row["key"], rows.delivery(row), row["body"], rows.decision(row["document"])) for row in found]
 
 
-def _repeated(db: sqlite3.Connection, new: NewDelivery) -> RepeatedDelivery | None:
+def repeated_delivery(db: sqlite3.Connection, new: NewDelivery) -> RepeatedDelivery | None:
     """Return what a delivery repeats; a replay repeats nothing, nor does one that is only decided now."""
     if new.replay_of is not None or new.decides:
         return None
@@ -272,7 +242,7 @@ def _identity(
     }
 
 
-def _insert(db: sqlite3.Connection, new: NewDelivery) -> int:
+def insert_delivery(db: sqlite3.Connection, new: NewDelivery) -> int:
     """Store a delivery with its decision, body and event; return the key of the decision.
 
     Raises AccountTaken and AlreadyDecided.

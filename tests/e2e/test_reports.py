@@ -137,11 +137,35 @@ def test_an_unknown_command_of_a_member_gets_one_hint(daemon: DaemonHarness, for
     ask(daemon, forge, "@mosaic fxi it", "ignored", by=3)
     ask(daemon, forge, "@mosaic fxi it", "ignored")
     wait_until(forge.ours, "the hint")
-    assert "`octocat`: there is no command `fxi`; there are `fix`, `approve`, `deny`." in forge.ours()[0].body
+    verbs = "`fix`, `approve`, `deny`, `cancel`, `retry`, `status`, `why`, `help`"
+    assert f"`octocat`: there is no command `fxi`; there are {verbs}." in forge.ours()[0].body
     ask(daemon, forge, "@mosaic fxi more", "ignored")
     time.sleep(1)
     assert len(forge.sent("POST", "/issues/479/comments")) == 1
     assert forge.sent("PATCH", "") == []
+
+
+def test_commands_on_the_thread_cancel_retry_and_answer(daemon: DaemonHarness, forge: ThreadedForge) -> None:
+    job_id = ask(daemon, forge, "@mosaic fix sleep 30")
+    daemon.wait(job_id, "RUNNING")
+    ask(daemon, forge, "@mosaic cancel", "denied", by=3)
+    assert ask(daemon, forge, "@mosaic cancel not now") == job_id
+    events = daemon.wait(job_id, "CANCELLED")["events"]
+    (told,) = (each for each in events if each["type"] == "job.cancelled")
+    assert (told["actor"], told["payload"]["reason"]) == ("source:hub/octocat", "not now")
+    assert ask(daemon, forge, "@mosaic retry") == job_id
+    wait_until(lambda: daemon.job(job_id)["attempt"] == 2, "the second attempt")
+    ask(daemon, forge, "@mosaic cancel")
+    daemon.wait(job_id, "CANCELLED")
+    wait_until(forge.ours, "the comment")
+    ask(daemon, forge, "@mosaic why", "ignored")
+    wait_until(lambda: "the last request was `allowed`" in forge.ours()[0].body, "the answer to why", 15)
+    ask(daemon, forge, "@mosaic help", "ignored")
+    wait_until(lambda: "- `fix` starts a job fix" in forge.ours()[0].body, "the answer to help", 15)
+    ask(daemon, forge, "@mosaic status", "ignored")
+    wait_until(lambda: "these are the jobs of this thread" in forge.ours()[0].body, "the answer to status", 15)
+    assert f"`{job_id[-8:]}`" in forge.ours()[0].body
+    assert len(forge.sent("POST", "/issues/479/comments")) == 1
 
 
 def test_a_kill_while_the_comment_is_made_leaves_one_comment(daemon: DaemonHarness, forge: ThreadedForge) -> None:

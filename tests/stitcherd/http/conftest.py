@@ -33,6 +33,7 @@ from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.known_access import KnownAccess
 from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.runner import Runner
+from stitcherd.jobs.thread_commands import ThreadCommands
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
@@ -138,12 +139,13 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         feed = EventFeed(store)
         meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")
         approvals = Approvals(store, rails, evaluator, queue.put_job)
+        thread_commands = ThreadCommands(store, approvals, queue.put_job, runner.cancel)
         state = AppState(
             settings=settings,
             store=store,
             rails=rails,
             evaluator=evaluator,
-            intake=Intake(store, settings, rails, evaluator, approvals, accounts, queue),
+            intake=Intake(store, settings, rails, evaluator, thread_commands, accounts, queue),
             dispatcher=Dispatcher(store, settings, rails, evaluator, queue),
             approvals=approvals,
             accounts=accounts,

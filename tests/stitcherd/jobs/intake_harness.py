@@ -26,6 +26,7 @@ from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.permissions import Permissions
+from stitcherd.jobs.thread_commands import ThreadCommands
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.store import deliveries, jobs
@@ -87,6 +88,7 @@ class IntakeHarness(Struct):
     approvals: Approvals
     evaluator: Evaluator
     permissions: Permissions
+    cancelled: list[str]  # the jobs whose runs were to be ended
 
     async def mosaic(self, comment: str = "@mosaic fix it", key: str | None = None, **more: Any) -> WebhookResponse:
         about = {"author": more.pop("author", "ann"), "title": "It leaks"}
@@ -156,12 +158,14 @@ async def open_harness(
     permissions = await Permissions.open(store, apis, now)
     evaluator = Evaluator(settings, accounts.ids, known_access=permissions.known)
     approvals = Approvals(store, rails, evaluator, queue.put_job, permissions)
+    cancelled: list[str] = []
+    thread_commands = ThreadCommands(store, approvals, queue.put_job, cancelled.append)
     deciding = Deciding(store, settings, permissions, now, sleep)
-    intake = Intake(store, settings, rails, evaluator, approvals, accounts, queue, deciding)
+    intake = Intake(store, settings, rails, evaluator, thread_commands, accounts, queue, deciding)
     dispatcher = Dispatcher(store, settings, rails, evaluator, queue)
     async with deciding.running(intake.decide):
         yield IntakeHarness(
-            store, settings, rails, intake, dispatcher, queued, tmp_path, approvals, evaluator, permissions
+            store, settings, rails, intake, dispatcher, queued, tmp_path, approvals, evaluator, permissions, cancelled
         )
     await queue.stop()
     await store.close()

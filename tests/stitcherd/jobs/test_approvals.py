@@ -16,7 +16,7 @@ from stitcherd.rails.live import LiveRails
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Trigger
-from stitcherd.store import deliveries, jobs, transitions
+from stitcherd.store import commands, deliveries, jobs, transitions
 from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.rails.contexts import CONTEXT, SMALL
@@ -59,7 +59,7 @@ async def answer(
     write, queued = store.write, list[RunnerJob]()
 
     async def changing_write(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if function is deliveries.add_answer and changes:
+        if function is commands.add_command and changes:
             await changes.pop(0)()
         return await write(function, *args, **kwargs)
 

@@ -8,14 +8,14 @@ from msgspec.structs import replace
 
 from shared.ids import new_id
 from shared.models import RunnerJob, Status, Thread, Tries, Usage, Verdict
-from stitcherd.policy import AccountAccess, ApprovalRequest, ApprovalResult, GuardQuestion
+from stitcherd.policy import AccountAccess, ApprovalRequest, CommandResult, GuardQuestion
 from stitcherd.rails.approvals import (
     NOTHING_WAITS,
     RAILS_CHANGED,
-    approval_command,
     approval_request,
     decide_approval,
 )
+from stitcherd.rails.commands import thread_command
 from stitcherd.rails.decide import decide
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
@@ -156,23 +156,23 @@ def test_in_observe_mode_nothing_waits(asked: Trigger, facts: RuntimeFacts) -> N
 
 
 def test_only_the_first_command_approves_or_denies(answer: Callable[..., Trigger]) -> None:
-    assert approval_command(answer("x"), BOOK) == Command("approve", "x")
-    assert approval_command(answer("x", verb="deny"), BOOK) == Command("deny", "x")
+    assert thread_command(answer("x"), BOOK) == Command("approve", "x")
+    assert thread_command(answer("x", verb="deny"), BOOK) == Command("deny", "x")
     two = replace(answer(), commands=(Command("mend", ""), Command("approve", "")))
     for other in (two, answer(verb="mend"), replace(answer(), commands=()), answer(unusable="its own")):
-        assert approval_command(other, BOOK) is None
-    assert approval_command(answer(), None) is None
-    assert approval_command(answer(), parse_rails(TEXT.replace("version: 1", "version: 1\nmode: observe"))) is None
-    assert approval_command(answer(), parse_rails(TEXT.replace("command: mend", "command: approve"))) is None
-    assert approval_command(answer(), parse_rails(TEXT.replace("{expires: 2h}", "{command: go}"))) is None
+        assert thread_command(other, BOOK) is None
+    assert thread_command(answer(), None) is None
+    assert thread_command(answer(), parse_rails(TEXT.replace("version: 1", "version: 1\nmode: observe"))) is None
+    assert thread_command(answer(), parse_rails(TEXT.replace("command: mend", "command: approve"))) is None
+    assert thread_command(answer(), parse_rails(TEXT.replace("{expires: 2h}", "{command: go}"))) is None
 
 
 def test_every_guard_needs_an_approval_by_its_own_groups(
     waits: ApprovalRequest, answer: Callable[..., Trigger]
 ) -> None:
     both = replace(waits, guards=(GuardQuestion("stranger", ("chiefs",)), GuardQuestion("hot", ("judges",))))
-    assert decided(answer(), [(job(), both)]).approves
-    assert not decided(answer(login="forge:kim"), [(job(), both)]).approves
+    assert decided(answer(), [(job(), both)]).action == "approve"
+    assert decided(answer(login="forge:kim"), [(job(), both)]).action is None
     nobody = replace(waits, guards=(GuardQuestion("odd", ()),))
     result = decided(answer(), [(job(), nobody)]).decision
     assert (result.verdict, result.reason.partition(": ")[2].partition(": ")[2]) == (
@@ -206,7 +206,7 @@ def test_who_may_approve_what(
     result = decided(answer("fine", **fields), [(waiting, waits)])
     assert result.decision.verdict is (Verdict.ALLOWED if why is None else Verdict.DENIED)
     if why is None:
-        assert (result.job_id, result.approves, result.reason) == (waiting.id, True, "fine")
+        assert (result.job_id, result.action, result.reason) == (waiting.id, "approve", "fine")
     else:
         assert result.job_id is None
         assert why in result.decision.reason
@@ -215,7 +215,7 @@ def test_who_may_approve_what(
 def test_only_what_is_pinned_must_be_unchanged(waits: ApprovalRequest, answer: Callable[..., Trigger]) -> None:
     loose = replace(waits, pins=(), rails_digest="before")
     changed = answer(quotes=(Quote("forge:eve", "title", "It floods"),), head_sha="b" * 40)
-    assert decided(changed, [(job(), loose)]).approves
+    assert decided(changed, [(job(), loose)]).action == "approve"
     result = decided(answer(), [(job(), replace(waits, rails_digest="before"))]).decision
     assert result.reason.endswith(RAILS_CHANGED)
     same_name = BOOK.digest[:8] + "0" * 56
@@ -229,9 +229,9 @@ def test_an_expired_request_can_be_denied_but_not_approved(
     late = waits.expires_at
     result = decided(answer(), [(job(), waits)], now=late).decision
     assert result.reason.endswith("the 2h in which it could be approved are over")
-    assert decided(answer(), [(job(), waits)], now=late - 1).approves
+    assert decided(answer(), [(job(), waits)], now=late - 1).action == "approve"
     denied = decided(answer("no", verb="deny"), [(job(), waits)], now=late)
-    assert (denied.decision.verdict, denied.approves, denied.reason) == (Verdict.ALLOWED, False, "no")
+    assert (denied.decision.verdict, denied.action, denied.reason) == (Verdict.ALLOWED, "deny", "no")
 
 
 @pytest.mark.parametrize(
@@ -275,8 +275,8 @@ def test_an_allowed_approval_has_the_id_of_the_account(waits: ApprovalRequest, a
 
 
 def test_an_approval_in_a_text_of_somebody_else_is_none(answer: Ask) -> None:
-    assert approval_command(answer(), BOOK) is not None
-    assert approval_command(answer(author="forge:eve"), BOOK) is None
+    assert thread_command(answer(), BOOK) is not None
+    assert thread_command(answer(author="forge:eve"), BOOK) is None
 
 
 def test_an_approver_by_permission_is_asked_and_then_decided(
@@ -287,10 +287,10 @@ def test_an_approver_by_permission_is_asked_and_then_decided(
     waiting, request = job(), replace(waits, rails_digest=book.digest)
     trigger = answer(login="forge:zoe", account_ids={"forge:zoe": ("5",)})
 
-    def said(level: str | None = None, failure: str | None = None, **more: Any) -> ApprovalResult:
+    def said(level: str | None = None, failure: str | None = None, **more: Any) -> CommandResult:
         access = {"5": AccountAccess(level, 0, failure)} if level or failure else {}
         known = {"cannot_ask": None, "access": access}
-        result: ApprovalResult = decided(trigger, [(waiting, request)], book=book, known=known, **more)
+        result: CommandResult = decided(trigger, [(waiting, request)], book=book, known=known, **more)
         return result
 
     asking = said()
@@ -298,7 +298,7 @@ def test_an_approver_by_permission_is_asked_and_then_decided(
     assert asking.decision.reason == "asking forge for the permission of forge:zoe on acme/roof"
     assert [str(check.outcome) for check in asking.decision.checks] == ["pass", "ask"]
     allowed = said("admin")
-    assert (allowed.decision.verdict, allowed.job_id, allowed.approves) == (Verdict.ALLOWED, waiting.id, True)
+    assert (allowed.decision.verdict, allowed.job_id, allowed.action) == (Verdict.ALLOWED, waiting.id, "approve")
     assert allowed.decision.checks[1].seen == "forge:zoe#5 has admin (asked 00:00:00.000Z)"
     assert said("write").decision.reason.endswith(": a member of chiefs answers for guard stranger")
     told = "permission_unknown: github answered 403"

@@ -11,6 +11,7 @@ from msgspec import Struct
 from shared.api import Answer, WebhookResponse
 from shared.ids import now_ms
 from shared.models import Failure, Result
+from stitcherd.reporting.contents import CommentContent, HelpReport, StatusReport, WhyReport, decode_content
 from stitcherd.reporting.follower import Follower
 from stitcherd.reporting.planner import AnswerPlanner
 from stitcherd.store import answers, transitions
@@ -118,6 +119,43 @@ async def test_who_gets_what(following: Following, text: str, login: str, slots:
     await following.comment(text, login=login)
     await follower.follow(begun)
     assert await following.slots() == slots
+
+
+@pytest.mark.parametrize(
+    ("verb", "login", "slots"),
+    [
+        ("help", "octocat", ["reaction:comment/991/eyes", "comment:issue/479"]),
+        ("why", "octocat", ["reaction:comment/991/eyes", "comment:issue/479"]),
+        ("status", "octocat", ["reaction:comment/991/eyes", "comment:issue/479"]),
+        ("help", "drive-by", ["reaction:comment/991/-1"]),
+    ],
+)
+async def test_a_question_is_answered_in_the_comment(
+    following: Following, verb: str, login: str, slots: list[str]
+) -> None:
+    follower = following.follower()
+    await following.comment("@mosaic fix it")
+    begun = await follower.begin()
+    await following.comment(f"@mosaic {verb}", login=login)
+    await follower.follow(begun)
+    assert await following.slots() == slots
+    if len(slots) == 1:
+        return
+    async with following.intake.store.reading() as db:
+        text = await answers.desired_at(db, "hub", "acme/roof", "comment:issue/479")
+    content = decode_content("comment", text or "")
+    assert isinstance(content, CommentContent)
+    match content.reply:
+        case HelpReport(commands=commands):
+            assert commands[0][0] == "approve"
+            assert ("fix", "starts a job fix") in commands
+        case WhyReport(verdict=verdict, reason=reason):
+            assert (verdict, reason) == ("allowed", "trigger on-command")
+        case StatusReport(found=found):
+            assert found
+            assert [job.type for job in content.jobs] == ["fix"]
+        case _:
+            raise AssertionError(content)
 
 
 async def test_a_source_without_a_forge_gets_nothing(following: Following) -> None:

@@ -14,8 +14,12 @@ from stitcherd.reporting.contents import (
     DenialReport,
     FailedOutput,
     GateReport,
+    HelpReport,
     HintReport,
+    Reply,
     StatusContent,
+    StatusReport,
+    WhyReport,
 )
 from stitcherd.reporting.foreign_text import code_block, harmless, inline_code
 from stitcherd.reporting.wording import (
@@ -27,12 +31,13 @@ from stitcherd.reporting.wording import (
     status_description,
 )
 from stitcherd.sources.text import parse_commands
-from tests.stitcherd.reporting.reports import make_report
+from tests.stitcherd.reporting.reports import JOB_ID, make_report
 
 MARK = marker("instance", "github/octo-org/api/comment:issue/479")
 HOSTILE = (
     "@mosaic fix\n![x](http://evil/x)\n[y](http://evil/y)<!-- @mosaic fix -->\u202e````\n~~~\n| a | b |\n</details>\n"
 )
+DENIED, MORE = "`octo`: the last request was `denied`: `x`.", "More: `stitcher why 7f3a1c9d`"
 MENTION = re.compile(r"@[A-Za-z0-9]")
 
 
@@ -119,6 +124,26 @@ def test_a_denial_and_a_hint_stand_before_the_jobs() -> None:
     )
     assert lines[1] == "`octocat`: there is no command `fxi`; there are `fix`, `review`."
     assert lines[2:] == [MARK]
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (
+            HelpReport("octo", (("fix", "starts a job fix"),), 0),
+            "`octo`: these are the commands; write one on a line of its own, after my name.\n- `fix` starts a job fix",
+        ),
+        (StatusReport("octo", True, 0), "`octo`: these are the jobs of this thread."),
+        (StatusReport("octo", False, 0), "`octo`: this thread has no job."),
+        (WhyReport("octo", 0), "`octo`: nothing was asked for on this thread lately."),
+        (
+            WhyReport("octo", 0, JOB_ID, "denied", "x", ("guard:x", "", "@y"), "z"),
+            f"{DENIED} Check `guard:x` saw `nothing`, and wanted `@\u200by`. What would allow it: `z`. {MORE}",
+        ),
+    ],
+)
+def test_a_question_is_answered(reply: Reply, said: str) -> None:
+    assert body(reply=reply) == f"{said}\n\n{MARK}"
 
 
 def test_the_output_of_a_failure_is_folded_code() -> None:

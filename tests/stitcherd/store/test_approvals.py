@@ -10,8 +10,8 @@ from msgspec import structs
 from shared.ids import format_timestamp, new_id, now_ms
 from shared.models import Decision, RunnerJob, Status, Thread, Verdict
 from stitcherd.errors import Refusal
-from stitcherd.policy import ApprovalRequest, ApprovalResult
-from stitcherd.store import approvals, deliveries, events, jobs, retries, transitions
+from stitcherd.policy import ApprovalRequest, CommandResult
+from stitcherd.store import approvals, commands, deliveries, events, jobs, retries, transitions
 from stitcherd.store.approvals import Reevaluation
 from stitcherd.store.deliveries import DeliveryFilter
 from stitcherd.store.sqlite import Store
@@ -160,7 +160,7 @@ async def test_other_rails_that_require_no_approval_queue_the_job(store: Store, 
     assert (await recorded_events(store, job))[2:] == [("job.approved", "rails"), ("job.queued", "rails")]
 
 
-def comment(new_delivery: Make, result: ApprovalResult) -> deliveries.NewDelivery:
+def comment(new_delivery: Make, result: CommandResult) -> deliveries.NewDelivery:
     new: deliveries.NewDelivery = new_delivery(thread=Thread("issue", 7), decision=result.decision)
     return new
 
@@ -182,18 +182,18 @@ async def test_a_comment_changes_nothing_once_what_waits_has_changed(
 ) -> None:
     job = await wait()
     seen = await find_waiting(store, job)
-    result = ApprovalResult(Decision(Verdict.ALLOWED, "zoe may approve", "r1"), job.id, approves=True, reason="fine")
+    result = CommandResult(Decision(Verdict.ALLOWED, "zoe may approve", "r1"), job.id, action="approve", reason="fine")
     new = comment(new_delivery, result)
     await store.write(
         approvals.replace_request, job.id, seen, reevaluation(approval_request(rails_digest="r2")), now_ms()
     )
     events_before = await recorded_events(store, job)
-    stored = await store.write(deliveries.add_answer, new, result, ((job.id, job.version),))
-    assert stored == deliveries.ThreadChanged()
+    stored = await store.write(commands.add_command, new, result, ((job.id, job.version),))
+    assert stored == commands.ThreadChanged()
     assert await recorded_events(store, job) == events_before
     async with store.reading() as db:
         assert new.id not in {each.id for each in (await deliveries.delivery_page(db, DeliveryFilter(), 9)).items}
-    stored = await store.write(deliveries.add_answer, new, result, ((job.id, job.version + 1),))
+    stored = await store.write(commands.add_command, new, result, ((job.id, job.version + 1),))
     assert isinstance(stored, deliveries.StoredDelivery)
     assert stored.job is not None
     assert (stored.job.id, stored.job.status) == (job.id, Status.QUEUED)
@@ -204,12 +204,12 @@ async def test_a_comment_changes_nothing_once_what_waits_has_changed(
 
 async def test_a_repeated_comment_is_carried_out_once(store: Store, wait: Make, new_delivery: Make) -> None:
     job = await wait()
-    result = ApprovalResult(Decision(Verdict.ALLOWED, "zoe may deny", "r1"), job.id)
+    result = CommandResult(Decision(Verdict.ALLOWED, "zoe may deny", "r1"), job.id, "deny")
     new = structs.replace(comment(new_delivery, result), external_id="d1")
     expected = ((job.id, job.version),)
-    stored = await store.write(deliveries.add_answer, new, result, expected)
+    stored = await store.write(commands.add_command, new, result, expected)
     assert isinstance(stored, deliveries.StoredDelivery)
-    again = await store.write(deliveries.add_answer, structs.replace(new, id=new_id()), result, expected)
+    again = await store.write(commands.add_command, structs.replace(new, id=new_id()), result, expected)
     assert isinstance(again, deliveries.RepeatedDelivery)
     assert (again.first.id, again.job and again.job.status) == (new.id, Status.CANCELLED)
     assert (await recorded_events(store, job))[-1] == ("job.denied", new.actor)

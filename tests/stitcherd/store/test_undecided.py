@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 
 from shared.models import Decision, Delivery, Thread, Verdict
-from stitcherd.policy import ApprovalResult
-from stitcherd.store import deliveries, events, retention, undecided
+from stitcherd.policy import CommandResult
+from stitcherd.store import commands, deliveries, events, retention, undecided
 from stitcherd.store.deliveries import AlreadyDecided, JobAlreadyOpen, NewDelivery, StoredDelivery
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import deliver
@@ -80,7 +80,7 @@ async def test_a_delivery_is_decided_once(store: Store, asked: NewDelivery, new_
             deliveries.add_delivery_with_job, decides(asked, allowed), new_job(thread=THREAD, delivery_id=asked.id)
         )
     with pytest.raises(AlreadyDecided):
-        await store.write(deliveries.add_answer, decides(asked, allowed), ApprovalResult(allowed), ())
+        await store.write(commands.add_command, decides(asked, allowed), CommandResult(allowed), ())
     assert await told(store) == before == [("delivery.received", "deciding"), ("delivery.decided", "denied")]
     assert (await stored(store, asked)).decision == DENIED
 

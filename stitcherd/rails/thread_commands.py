@@ -1,0 +1,111 @@
+"""Decides on commands about the jobs of a thread: cancel and retry, and the questions help, status and why; pure."""
+
+from collections.abc import Iterable, Sequence
+
+from shared.ids import short_id
+from shared.models import OPEN_STATUSES, RunnerJob, Status, Verdict
+from shared.protocol import ID_SUFFIX_MIN
+from stitcherd.policy import CommandResult
+from stitcherd.rails.commands import (
+    ANSWERED,
+    CANCEL,
+    RETRY,
+    command_decision,
+    named_ids,
+    unfit_sender,
+)
+from stitcherd.rails.compiled import CompiledRails, Group
+from stitcherd.rails.decide import people_of
+from stitcherd.rails.groups import membership_of_any, needed_permissions, why_not_asked
+from stitcherd.rails.report import report_without_job
+from stitcherd.rails.requirements import RuntimeFacts
+from stitcherd.sources.trigger import Command, Trigger
+
+_ABOUT_JOBS = "a command of every thread"
+_NAME_ONE = "name one by the end of its id"
+_MAY_CHANGE = {CANCEL: frozenset(OPEN_STATUSES), RETRY: frozenset({Status.FAILED, Status.CANCELLED})}
+_WHICH = {CANCEL: "is open on this thread", RETRY: "failed or was cancelled on this thread"}
+
+
+def decide_question(command: Command, trigger: Trigger, rails: CompiledRails, facts: RuntimeFacts) -> CommandResult:
+    """Decide whether a question is answered: those of whom a trigger takes commands get an answer on the thread.
+
+    So do those to whom denials are explained. Nothing runs, so that it is ignored, or deciding where a permission must
+    be asked first.
+    """
+    rules = report_without_job(rails, None)
+    if not rules.comment:
+        reason = f"command {command.verb}: nothing is answered on threads: see report.thread of the rails"
+        return CommandResult(command_decision(command, rails, Verdict.IGNORED, reason, _ABOUT_JOBS))
+    found = (rule.who for rule in rails.triggers.get(trigger.name or "", ()))
+    groups = _distinct((*(group for who in found for group in who), *rules.explain_denials_to))
+    return _decide(command, trigger, rails, groups, facts, Verdict.IGNORED, f"command {command.verb}: {ANSWERED}")
+
+
+def decide_transition(
+    command: Command, trigger: Trigger, rails: CompiledRails, jobs: Sequence[RunnerJob], facts: RuntimeFacts
+) -> CommandResult:
+    """Decide what a comment that cancels or retries does to the `jobs` on its thread, the newest first.
+
+    Without an id it means the only open job, or the newest that can be retried. Those may do it who can have a job of
+    its type. Where it depends on a permission that must be asked, it is deciding.
+    """
+    possible = [job for job in jobs if job.status in _MAY_CHANGE[command.verb]]
+    ids, reason = named_ids(command, [job.id for job in possible], _WHICH[command.verb])
+    if not ids:
+        why = reason or f"no job {_WHICH[command.verb]}"
+        return CommandResult(command_decision(command, rails, Verdict.IGNORED, why, _ABOUT_JOBS))
+    job = next(job for job in possible if job.id == ids[0])
+    named = command.text.partition(" ")[0].lower()
+    is_named = len(named) >= ID_SUFFIX_MIN and job.id.endswith(named)
+    if command.verb == CANCEL and len(ids) > 1:
+        return refused(command, rails, f"{len(ids)} jobs are open on this thread: {_NAME_ONE}")
+    if command.verb == RETRY and not is_named and next(each for each in jobs if each.type == job.type) is not job:
+        return refused(command, rails, f"there is a newer job {job.type} on this thread: {_NAME_ONE}")
+    triggers = (rule for rules in rails.triggers.values() for rule in rules if rule.job.name == job.type)
+    groups = _distinct(group for rule in triggers for group in rule.who)
+    may = f"{trigger.sender} may {command.verb} job {short_id(job.id)}"
+    result = _decide(command, trigger, rails, groups, facts, Verdict.ALLOWED, may)
+    if result.decision.verdict is not Verdict.ALLOWED:
+        return result
+    return CommandResult(
+        result.decision, job.id, "cancel" if command.verb == CANCEL else "retry", reason, result.account_id
+    )
+
+
+def refused(command: Command, rails: CompiledRails, reason: str) -> CommandResult:
+    """Return the result for a command that the state of its job does not allow."""
+    return CommandResult(command_decision(command, rails, Verdict.DENIED, reason, _ABOUT_JOBS))
+
+
+def _decide(
+    command: Command,
+    trigger: Trigger,
+    rails: CompiledRails,
+    groups: Sequence[Group],
+    facts: RuntimeFacts,
+    verdict: Verdict,
+    reason: str,
+) -> CommandResult:
+    """Return the decision with a verdict and a reason where the sender is in one of the groups."""
+    people = people_of(trigger, rails, facts)
+    wanted = " or ".join(group.name for group in groups) or "nobody"
+    objection, sender = unfit_sender(people), trigger.sender or ""
+    if objection is None:
+        member = membership_of_any(groups, sender, people)[0].member
+        if member is None:
+            needed = needed_permissions((sender,), people)
+            decision = command_decision(command, rails, Verdict.DECIDING, needed.reason, _ABOUT_JOBS, people, wanted)
+            return CommandResult(decision, asks=needed.asks)
+        if member:
+            decision = command_decision(command, rails, verdict, reason, _ABOUT_JOBS, people, wanted)
+            return CommandResult(decision, account_id=people.account_id(sender))
+        access = people.access_of(sender)
+        why = access.failure if access and access.failure else why_not_asked(groups, sender, people)
+        objection = f"{sender} is in none of {wanted}{f'; {why}' if why else ''}"
+    denied = f"who: command {command.verb}: {objection}"
+    return CommandResult(command_decision(command, rails, Verdict.DENIED, denied, _ABOUT_JOBS, people, wanted))
+
+
+def _distinct(groups: Iterable[Group]) -> tuple[Group, ...]:
+    return tuple({group.name: group for group in groups}.values())

@@ -1,0 +1,81 @@
+"""Comments that cancel and retry jobs: each is stored with what it does, once, and only where the job allows it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.ids import now_ms
+from shared.models import Failure, Result, Status, Verdict
+from stitcherd.store import deliveries, publications, transitions
+from stitcherd.store.steps import Fence
+from tests.stitcherd.jobs.intake_harness import IntakeHarness, open_harness
+
+
+@pytest.fixture
+async def harness(tmp_path: Path) -> AsyncIterator[IntakeHarness]:
+    async with open_harness(tmp_path) as opened:
+        yield opened
+
+
+async def start(harness: IntakeHarness, job_id: str) -> Fence:
+    started = await harness.store.write(transitions.start, job_id, 1, "me", now_ms())
+    assert started
+    return started[1]
+
+
+async def test_a_comment_cancels_a_running_job(harness: IntakeHarness) -> None:
+    asked = await harness.mosaic()
+    assert asked.job_id
+    await start(harness, asked.job_id)
+    told = await harness.mosaic("@mosaic cancel it is wrong", key="k1")
+    assert (told.verdict, told.job_id, told.status) == (Verdict.ALLOWED, asked.job_id, Status.RUNNING)
+    assert harness.cancelled == [asked.job_id]
+    job = await harness.job(asked)
+    assert job.cancel_requested
+    again = await harness.mosaic("@mosaic cancel it is wrong", key="k1")
+    assert (again.verdict, again.delivery_id, harness.cancelled) == ("duplicate", told.delivery_id, [asked.job_id])
+    assert (await harness.delivery(told)).job_id == asked.job_id
+    async with harness.store.reading() as db:
+        body = await deliveries.get_body(db, told.delivery_id, None)
+    replayed = await harness.intake.replay(await harness.delivery(told), body, "uid:0")
+    assert (replayed.verdict, harness.cancelled) == ("ignored", [asked.job_id])
+
+
+async def test_a_comment_retries_a_failed_job(harness: IntakeHarness) -> None:
+    asked = await harness.mosaic()
+    assert asked.job_id
+    await harness.expect_queued((asked.job_id, 1))
+    await start(harness, asked.job_id)
+    failure = Failure("gates_failed", "gate tests failed")
+    await harness.store.write(transitions.conclude, asked.job_id, (1, "me"), now_ms(), failure)
+    told = await harness.mosaic("@mosaic retry")
+    assert (told.verdict, told.job_id, told.status) == (Verdict.ALLOWED, asked.job_id, Status.QUEUED)
+    await harness.expect_queued((asked.job_id, 1), (asked.job_id, 2))
+    job = await harness.job(asked)
+    assert (job.attempt, job.delivery_id) == (2, asked.delivery_id)
+    assert isinstance(job.events, tuple)
+    assert job.events[-2].actor == "source:mosaic/ann"
+
+
+async def test_what_the_job_does_not_allow_is_denied_with_its_reason(harness: IntakeHarness) -> None:
+    asked = await harness.mosaic()
+    assert asked.job_id
+    fence = await start(harness, asked.job_id)
+    result = Result("4be1", 1, 1, 0, "+1")
+    digest = harness.rails.current.digest if harness.rails.current else None
+    assert await harness.store.write(publications.begin_publication, fence, result, now_ms(), digest)
+    told = await harness.mosaic("@mosaic cancel")
+    assert (told.verdict, told.job_id) == ("denied", None)
+    assert told.reason == f"job {asked.job_id[-8:]} is being published"
+    assert harness.cancelled == []
+
+
+async def test_a_stranger_changes_nothing(harness: IntakeHarness) -> None:
+    asked = await harness.mosaic()
+    told = await harness.mosaic("@mosaic cancel", author="eve")
+    assert (told.verdict, told.reason) == ("denied", "who: command cancel: mosaic:eve is in none of team")
+    assert (await harness.job(asked)).status is Status.QUEUED
+    await harness.mosaic("@mosaic help", issueNumber="9")
+    elsewhere = await harness.mosaic("@mosaic cancel", issueNumber="8")
+    assert (elsewhere.verdict, elsewhere.reason) == ("ignored", "no job is open on this thread")
