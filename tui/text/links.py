@@ -34,6 +34,11 @@ def change_url(job: RunnerJob) -> str | None:
     return web_url(job.change.url) if job.change else None
 
 
+def opened_change(job: RunnerJob) -> str:
+    """Return the number of the change that was opened for a job, and its URL; empty if there is none."""
+    return " ".join(filter(None, (f"#{job.change.number}", change_url(job)))) if job.change else ""
+
+
 def hyperlink(text: str, url: str) -> str:
     """Return `text` as a link of a terminal (OSC 8) to a URL that `web_url` returned."""
     return f"\x1b]8;;{url}\x1b\\{text}\x1b]8;;\x1b\\"

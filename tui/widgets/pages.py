@@ -10,6 +10,7 @@ from shared.models import AnswerState, Decision, JobAnswer, RunnerJob
 from tui.text import decisions
 from tui.text.answers import job_answer
 from tui.text.jobs import DASH, counted, more_summary
+from tui.text.links import opened_change
 from tui.text.plain import plain
 from tui.widgets.paint import StyledLine, paint, parse_marks, wrap_line
 
@@ -39,8 +40,13 @@ def decision_page(decision: Decision | None, cells: int) -> list[StyledLine]:
 
 def _answer_lines(answer: JobAnswer, cells: int) -> list[StyledLine]:
     colour = {AnswerState.FAILED: "red", AnswerState.DELIVERED: ""}.get(answer.state, "yellow")
-    first, *others = wrap_line(job_answer(answer), max(cells - 8, 20))
-    return [[("answer  ", "dim"), (first, colour)], *([(f"        {part}", colour)] for part in others)]
+    return _fact("answer", job_answer(answer), cells, colour)
+
+
+def _fact(name: str, text: str, cells: int, style: str = "") -> list[StyledLine]:
+    """Return a name and a text beside it, which is wrapped."""
+    first, *others = wrap_line(text, max(cells - 8, 20))
+    return [[(f"{name:8}", "dim"), (first, style)], *([(f"{'':8}{part}", style)] for part in others)]
 
 
 def result_page(job: RunnerJob, cells: int) -> list[StyledLine]:
@@ -55,10 +61,11 @@ def result_page(job: RunnerJob, cells: int) -> list[StyledLine]:
         page += [
             [("commit  ", "dim"), (plain(outcome.commit), "")],
             [("branch  ", "dim"), (plain(job.branch), "")],
-            [("change  ", "dim"), (f"+{outcome.additions}", "green"), (f" -{outcome.deletions}", "red"),
+            [("diff    ", "dim"), (f"+{outcome.additions}", "green"), (f" -{outcome.deletions}", "red"),
              (f" in {counted(outcome.files, 'file')}", "")],
-            [],
         ]  # fmt: skip
+        page += _fact("change", opened_change(job), cells) if job.change else []
+        page.append([])
     elif outcome:
         page += [[("nothing was changed", "dim")], []]
     if job.answers:

@@ -20,7 +20,7 @@ from tui.text.decisions import Paint
 from tui.text.diffs import diff_colour, diff_line
 from tui.text.events import payload_text
 from tui.text.jobs import DASH, STEP_STYLES, changes, cost, elapsed, job_state, location, more_summary, start_text
-from tui.text.links import change_url, thread_url
+from tui.text.links import opened_change, thread_url
 from tui.text.plain import plain, truncate
 from tui.text.table import align_columns, join_cells
 from tui.text.times import duration, time_of_day
@@ -101,7 +101,7 @@ def _facts(job: RunnerJob, now: int) -> list[tuple[str, str]]:
         ("tries", f"{job.tries.used} of {job.tries.max} in attempt {job.attempt}, {elapsed(job, now)}{price}"),
         ("branch", f"{plain(job.branch)} from {start_text(job)}"),
     ]
-    facts += [(name, url) for name, url in (("thread", thread_url(job)), ("change", change_url(job))) if url]
+    facts += [(name, text) for name, text in (("thread", thread_url(job)), ("change", opened_change(job))) if text]
     if job.held:
         facts.append(("held", plain(job.held)))
     if job.error:

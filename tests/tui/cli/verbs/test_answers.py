@@ -64,6 +64,6 @@ def test_show_lists_the_answers_and_the_change_of_a_job(api: FakeApi, stitcher: 
     job = documents.job(status="COMPLETED") | {"answers": shown, "change": {"number": 12, "url": "https://forge/12"}}
     api.answers[f"GET /runner-jobs/{job['id']}"] = 200, job
     out = stitcher("show", job["id"])[1]
-    assert "change    https://forge/12" in out
+    assert "change    #12 https://forge/12" in out
     assert "answers   comment failed: locked: the conversation is locked (unlock it)\n" in out
     assert "          comment delivered: https://forge/991\n" in out
