@@ -18,7 +18,14 @@ from stitcherd.jobs import prompt
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
 from stitcherd.jobs.commit_step import commit_try
 from stitcherd.jobs.gate_runner import GateRunner
-from stitcherd.jobs.job_start import HEAD_MOVED_HINT, HeadMoved, describe_start, find_start, starts_from_head
+from stitcherd.jobs.job_start import (
+    HEAD_MOVED_HINT,
+    HeadMoved,
+    check_head,
+    describe_start,
+    find_start,
+    starts_from_head,
+)
 from stitcherd.jobs.publisher import publish_commit, publish_failed, record_failure
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.policy import ApprovalRequest
@@ -85,9 +92,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
         if self.approved is not None:
             checkout = self._reopen(self.approved.base)
             await self._judge_again(checkout, self.approved.commit)
-            return await self._publish(checkout, self.approved.commit)
+            return await self._publish(checkout, self.job.start, self.approved.commit)
         resumable = self.resumable
-        checkout, task = await self._begin()
+        checkout, start = await self._begin()
+        task = prompt.with_start(self.prompt, self.job.thread, start, from_head=starts_from_head(start))
         gates = self._gate_runner(checkout, self.type.gates)
         number, text = resumable.number if resumable else 1, prompt.first_prompt(task)
         while True:
@@ -105,20 +113,18 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 if not failures and guards and commit is not None:
                     raise CommitNeedsApproval(guards, commit, checkout.base)
                 if not failures:
-                    return await self._publish(checkout, commit)
+                    return await self._publish(checkout, start, commit)
                 text = prompt.retry_prompt(task, number + 1, failures)
                 failure = self._gates_failed(failures, number)
             if number >= self.type.tries:
                 raise AttemptFailed(failure)
             number += 1
 
-    async def _begin(self) -> tuple[Checkout, str]:
-        """Return the checkout of all tries, and the prompt, which says what it starts from."""
+    async def _begin(self) -> tuple[Checkout, Start | None]:
+        """Return the checkout of all tries, and what it starts from."""
         if self.resumable is None:
-            checkout, start = await self._prepare()
-        else:
-            checkout, start = self._reopen(self.resumable.base), self.job.start
-        return checkout, prompt.with_start(self.prompt, self.job.thread, start, from_head=starts_from_head(start))
+            return await self._prepare()
+        return self._reopen(self.resumable.base), self.job.start
 
     async def _judge_again(self, checkout: Checkout, commit: str | None) -> None:
         """Let a kept commit pass the gates that changed rails require.
@@ -173,11 +179,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
                 raise
             except GitError as error:
                 record_failure(error, step)
-                moved = isinstance(error, HeadMoved)
-                failure = Failure(
-                    "head_moved" if moved else "checkout_failed", str(error), HEAD_MOVED_HINT if moved else None
-                )
-                raise AttemptFailed(failure) from error
+                raise AttemptFailed(_start_failure(error, "checkout_failed")) from error
             step.write(output.encode())
             step.finish(0)
         commands, timeout = self._command_runner(checkout), self.type.profile.timeout
@@ -275,11 +277,12 @@ class Attempt(Struct, frozen=True, kw_only=True):
             budget=budget,
         )
 
-    async def _publish(self, checkout: Checkout, commit: str | None) -> Result:
+    async def _publish(self, checkout: Checkout, start: Start | None, commit: str | None) -> Result:
         """Publish the commit that passed, where there is one and the type of job may write."""
         if commit is None or self.repository is None or not self._may_publish:
             return Result(None, 0, 0, 0, "no changes")
         try:
+            await check_head(start, self.checkouts.mirror(self.repository.clone))
             remote = self.checkouts.remote(self.repository.clone)
             return await publish_commit(self.job, checkout, commit, remote, self.recorder, self.rails_in_force)
         except OtherRails as changed:
@@ -287,7 +290,16 @@ class Attempt(Struct, frozen=True, kw_only=True):
         except RemoteUnreachable as outage:
             reason = self.recorder.redaction.mask_text(str(outage))
             raise CommitNotPublished(commit, checkout.base, reason) from outage
+        except GitError as error:
+            raise AttemptFailed(_start_failure(error, "publish_failed")) from error
 
     @property
     def _may_publish(self) -> bool:
         return bool(self.type.needs & PUBLISHING_CAPABILITIES)
+
+
+def _start_failure(error: GitError, code: str) -> Failure:
+    """Return the failure of a job whose start could not be had, or is not what it was."""
+    if isinstance(error, HeadMoved):
+        return Failure("head_moved", str(error), HEAD_MOVED_HINT)
+    return Failure(code, str(error))

@@ -40,6 +40,22 @@ async def find_start(job: RunnerJob, repository: RepositorySettings, mirror: Mir
     return Start(ref, sha, sha if accepted else await _gate_base(job, repository, mirror, sha))
 
 
+async def check_head(start: Start | None, mirror: Mirror) -> None:
+    """Look again at the head of the change that a job started from, before its commit is published.
+
+    More commits on top do not matter: the branch of the job is another one. Raises HeadMoved where the commit that it
+    started from was withdrawn, and GitError.
+    """
+    if start is None or not starts_from_head(start):
+        return
+    head = await mirror.fetch_ref(start.ref)
+    if head is not None and not await mirror.is_ancestor(start.sha, head):
+        raise HeadMoved(
+            f"{start.ref} of {mirror.clone} is at {head} by now, and does not contain {start.sha}, from which the job"
+            " started: a forced push removed it meanwhile."
+        )
+
+
 def describe_start(job: RunnerJob, start: Start, clone: str) -> str:
     """Return what the log of a checkout says about its start, in lines."""
     lines = f"base {start.sha} of {start.ref}\n"

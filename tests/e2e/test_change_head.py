@@ -167,6 +167,23 @@ def test_a_head_that_was_replaced_starts_nothing(daemon: DaemonHarness) -> None:
     assert new["start"]["sha"] == other
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_head_that_is_replaced_while_the_agent_works_is_not_published(daemon: DaemonHarness, replaced: bool) -> None:
+    named = set_head(daemon, {"feature": "seen\n"})
+    asked = ask(daemon, f"fix touch made; until test -e {daemon.root}/go; do sleep 0.05; done", head=named)
+    daemon.wait(asked["jobId"], "RUNNING")
+    wait_until(lambda: daemon.job(asked["jobId"])["start"], "the job has started from the head")
+    other = set_head(daemon, {"feature": "not seen\n"}, *(() if replaced else (named,)))
+    (daemon.root / "go").touch()
+    job = daemon.wait(asked["jobId"], "FAILED", "COMPLETED")
+    branches = daemon.git("for-each-ref", "--format=%(refname)", "refs/heads/stitcher/")
+    assert (job["branch"] in branches) is not replaced
+    if replaced:
+        assert job["error"]["code"] == "head_moved"
+        assert named in job["error"]["detail"]
+        assert other in job["error"]["detail"]
+
+
 def test_a_retry_keeps_the_head_of_the_first_attempt(daemon: DaemonHarness) -> None:
     first = set_head(daemon, {"feature": "first\n"})
     job = daemon.wait(ask(daemon, "fix [ $STITCHER_ATTEMPT = 2 ] && cat feature > made")["jobId"], "FAILED")
