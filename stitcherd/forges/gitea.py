@@ -137,6 +137,7 @@ FORGE = Forge(
     headers={"Accept": "application/json"},
     rights={
         "get_user": "scope read:user",
+        "get_account": "scope read:user",
         "get_access": "to be an administrator of the repository: only they see what others may do",
         "add_reaction": "scope write:issue",
         "list_comments": "scope read:issue",

@@ -11,7 +11,7 @@ import tui
 from shared.checks import CheckResult, info, problem
 from tui.cli.doctor.settings import SecretSource, SettingsSummary
 from tui.client import api
-from tui.client.http import DaemonClient
+from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse
 from tui.text.plain import plain
 
 _CHECK_TIMEOUT = 40.0  # seconds; the check ends by itself after 25, and has to start first
@@ -55,10 +55,13 @@ def _ask(config: Path, names: list[str], settings: SettingsSummary, seen: list[s
 
 
 def _seen(client: DaemonClient | None) -> list[str]:
-    """Return the options that name the repositories of the latest deliveries."""
+    """Return the options that name the repositories of the latest deliveries, none if the daemon cannot tell them."""
     if client is None:
         return []
-    deliveries = api.list_deliveries(client, limit=_DELIVERIES).value.items
+    try:
+        deliveries = api.list_deliveries(client, limit=_DELIVERIES).value.items
+    except (ApiError, DaemonUnreachable, InvalidResponse):
+        return []  # other checks report what is wrong with the daemon
     pairs = dict.fromkeys(f"{each.source}={each.repository}" for each in deliveries if each.repository)
     return [word for pair in pairs for word in ("--seen", pair)]
 

@@ -10,17 +10,22 @@ from shared.checks import CheckResult, CheckState
 from shared.ids import now_ms
 from tests.forges.fake_github import FakeGitHub
 from tests.forges.harness import TOKEN, serving
+from tests.tui import documents
+from tests.tui.fake_api import FakeApi
 from tui.cli.doctor.files import check_files
 from tui.cli.doctor.forges import check_forges
 from tui.cli.doctor.settings import read_settings
+from tui.client.http import DaemonClient
 
 
-async def examined(config: Path, fake: FakeGitHub, credential: str) -> list[CheckResult]:
+async def examined(
+    config: Path, fake: FakeGitHub, credential: str, client: DaemonClient | None = None
+) -> list[CheckResult]:
     async with serving(fake):
         file = config / "stitcherd.toml"
         api = f'[sources.github]\napi = "{fake.api}"\n{credential}\n'
         file.write_text(file.read_text().replace("[sources.github]\n", api))
-        return await asyncio.to_thread(lambda: list(check_forges(config, read_settings(config))))
+        return await asyncio.to_thread(lambda: list(check_forges(config, read_settings(config), client)))
 
 
 async def test_whose_the_token_is_and_when_it_expires(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,3 +64,25 @@ async def test_a_forge_whose_secret_is_not_set_here_is_not_asked(
 
 def test_without_an_api_nothing_is_checked(config: Path) -> None:
     assert list(check_forges(config, read_settings(config))) == []
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "seen"),
+    [
+        ([documents.DELIVERY | {"source": "github", "repository": "octo-org/api"}] * 2, "octo-org/api: mosaic can "),
+        ([documents.DELIVERY | {"source": "bot", "repository": "octo-org/api"}], "octo-org/* is a pattern, "),
+        ([documents.DELIVERY | {"repository": None}], "octo-org/* is a pattern, "),
+        (None, "octo-org/* is a pattern, "),
+    ],
+)
+async def test_a_pattern_is_checked_by_the_latest_deliveries(
+    config: Path, api: FakeApi, monkeypatch: pytest.MonkeyPatch, deliveries: list[documents.Document] | None, seen: str
+) -> None:
+    monkeypatch.setenv("TOKEN", TOKEN)
+    if deliveries is not None:
+        api.answers["GET /deliveries"] = 200, {"items": deliveries, "next": None}
+    with (config / "stitcherd.toml").open("a") as file:
+        file.write('[repositories."octo-org/*"]\nclone = "/nowhere/{name}.git"\n')
+    results = await examined(config, FakeGitHub(), 'token = {env = "TOKEN"}', DaemonClient(api.path))
+    found = [each for each in results if "octo-org" in each.detail]
+    assert [each.detail[: len(seen)] for each in found] == [seen]
