@@ -95,7 +95,7 @@ async def _check(
         identified = await connection.api.identify()
         if isinstance(identified, Done):
             account = identified.value
-            token = await _token(connection) if source.app is None else TokenInfo()
+            token = await _token(connection) if connection.app is None else TokenInfo()
             yield ok(name, f"{account.login}#{account.id}{f', expires {token.expires}' if token.expires else ''}")
         else:
             detail, hint = failure(identified)
@@ -104,9 +104,11 @@ async def _check(
             yield result
         if not isinstance(identified, Done) or rails is None:
             return
-        if source.app is None:
+        if connection.app is None:
             for result in _scope_results(name, connection, rails, account, token):
                 yield result
+        elif isinstance(hook := await connection.app.get_hook_error(), Done) and hook.value is not None:
+            yield warning(name, f"the webhook of the App failed last: {hook.value}", "look at its deliveries at GitHub")
         repositories, unknown = _repositories(source, settings, connection, seen)
         async for result in _rights_results(source, connection, rails, account, repositories):
             yield result
@@ -124,7 +126,7 @@ async def _rights_results(
     repositories: list[RepositoryToCheck],
 ) -> AsyncIterator[CheckResult]:
     with tempfile.TemporaryDirectory(prefix="stitcher-doctor-") as scratch:
-        check = RightsCheck(source.name, connection, rails, account, Path(scratch), app=source.app is not None)
+        check = RightsCheck(source.name, connection, rails, account, Path(scratch))
         for repository in repositories[:_REPOSITORIES_MAX]:
             async for result in check.repository(repository):
                 yield result

@@ -43,7 +43,7 @@ ACTIONS = {
     "create_change": "open changes",
     "push": "push",
 }
-_PUSH_TIMEOUT = 10.0  # seconds
+PUSH_TIMEOUT = 10.0  # seconds
 _NO_BRANCH = "refs/heads/stitcher/doctor"  # that a dry run says it would delete: there is none
 _SHA = "0" * 40
 _WEBHOOKS = "/stitcher/webhook"
@@ -94,8 +94,6 @@ class RightsCheck:
         rails: CompiledRails,
         account: Account,
         scratch: Path,
-        *,
-        app: bool,
     ) -> None:
         self.name = f"forge {source}"
         self._source = source
@@ -105,7 +103,7 @@ class RightsCheck:
         self._rails = rails
         self._account = account
         self._scratch = scratch
-        self._app = app
+        self._app = connection.app is not None
 
     async def repository(self, repository: RepositoryToCheck) -> AsyncIterator[CheckResult]:
         """Yield what is missing on a repository, or that nothing is, and what is known of its webhook."""
@@ -125,8 +123,9 @@ class RightsCheck:
             yield result
         if not faults:
             yield ok(self.name, f"{repository.name}: {self._account.login} can {', '.join(able) or 'read it'}")
-        async for result in self._webhooks(repository):
-            yield result
+        if not self._app:  # it has one webhook of its own for all
+            async for result in self._webhooks(repository):
+                yield result
 
     async def _rights(
         self, repository: RepositoryToCheck, level: AccessLevel | None
@@ -154,7 +153,7 @@ class RightsCheck:
             await git("init", "--bare", "-q", str(empty))
             remote = Remote(git, repository.clone, self._connection.git_credential)
             words = ("push", "--dry-run", "-q", "--no-verify")
-            await remote.run(*words, arguments=(f":{_NO_BRANCH}",), repository=empty, timeout=_PUSH_TIMEOUT)
+            await remote.run(*words, arguments=(f":{_NO_BRANCH}",), repository=empty, timeout=PUSH_TIMEOUT)
         except GitError as error:
             detail = f"{repository.name}: {self._account.login} cannot push: {error}"
             return problem(self.name, detail, f"it needs {self._forge.rights['push']}")

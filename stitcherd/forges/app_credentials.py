@@ -100,6 +100,10 @@ class AppCredentials(Credentials):
             return found
         return await self._paced.perform(self._api.get_account(f"{found.value}[bot]"), None)
 
+    async def get_hook_error(self) -> Outcome[str | None]:
+        """Return why the last delivery of the App's webhook failed, None if it did not."""
+        return await self._as_app(self._api.get_hook_error())
+
     async def _mint(self, request: Request) -> InstallationToken:
         repository, wanted = request.repository, dict(request.permissions)
         if repository is None:

@@ -123,6 +123,7 @@ class AppApi(Struct, frozen=True):
     get_account: Callable[[str], Call[Account]]  # by its login
     get_installation: Callable[[RepositoryRef], Call[str]]  # the id of the installation on a repository
     create_token: Callable[[str, RepositoryRef, Mapping[str, str]], Call["InstallationToken"]]
+    get_hook_error: Callable[[], Call[str | None]]  # of the last delivery of the App's own webhook
 
 
 class InstallationToken(Struct, frozen=True):

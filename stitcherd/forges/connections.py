@@ -24,7 +24,8 @@ MINTED_LIFE = 7_200_000  # milliseconds that a minted token is masked: twice as 
 class ForgeConnection:
     """The API of one source that has one and a credential for it, which git uses too.
 
-    `on_secret` is told of each token that is minted, before it is used, and `on_response` of each response.
+    `on_secret` is told of each token that is minted, before it is used, and `on_response` of each response. `app` is
+    what a GitHub App has besides its tokens, None for any other credential.
     """
 
     def __init__(
@@ -37,11 +38,10 @@ class ForgeConnection:
     ) -> None:
         forge, api = FORGES[source.kind], source.api or ""
         self._client = ForgeClient(forge, api, on_response=on_response)
-        self._credentials: Credentials
+        self.app: AppCredentials | None = None
         if source.app is not None and key is not None:
-            self._credentials = AppCredentials(self._client, source.app.id, key, on_secret, now)
-        else:
-            self._credentials = FixedToken(forge, source.token or "")
+            self.app = AppCredentials(self._client, source.app.id, key, on_secret, now)
+        self._credentials: Credentials = self.app or FixedToken(forge, source.token or "")
         self.api = ForgeApi(self._client, self._credentials, now)
         self.workspace = source.workspace
         self.git_origin = _git_origin(source, api)

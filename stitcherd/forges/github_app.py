@@ -19,6 +19,11 @@ class _Installation(Struct):
     id: int
 
 
+class _Delivery(Struct):
+    status: str
+    status_code: int
+
+
 class _Token(Struct):
     token: str
     expires_at: datetime
@@ -64,4 +69,17 @@ def _read_token(response: Response) -> InstallationToken:
     return InstallationToken(found.token, milliseconds(found.expires_at))
 
 
-APP_API = AppApi(_get_app, _get_account, _get_installation, _create_token)
+def _get_hook_error() -> Call[str | None]:
+    return Call(
+        operation="get_hook_error",
+        request=Request(method="GET", path="/app/hook/deliveries", query=(("per_page", "1"),)),
+        read=_read_hook_error,
+    )
+
+
+def _read_hook_error(response: Response) -> str | None:
+    failed = (each for each in read_as(list[_Delivery], response)[:1] if not 200 <= each.status_code < 300)
+    return next((f"{each.status_code}: {each.status}" for each in failed), None)
+
+
+APP_API = AppApi(_get_app, _get_account, _get_installation, _create_token, _get_hook_error)

@@ -32,6 +32,7 @@ class FakeGitHub(FakeReposForge):
         self.page_size = 100
         self.app_jwt: str | None = None  # what was last sent instead of a token
         self.suspended = False
+        self.delivered = 200  # what the webhook of the App was answered last
         self.granted = {"metadata": "read", "issues": "write", "pull_requests": "write", "statuses": "write"}
         self.minted = 0
         self.revoked: set[str] = set()
@@ -52,6 +53,7 @@ class FakeGitHub(FakeReposForge):
             "GET /user/{id}": self.get_account,
             "GET /users/{login}": self.get_account_by_login,
             "GET /app": self.get_app,
+            "GET /app/hook/deliveries": self.get_deliveries,
             "POST /app/installations/{id}/access_tokens": self.create_token,
         }
 
@@ -195,6 +197,12 @@ class FakeGitHub(FakeReposForge):
     def get_app(self, sent: Sent) -> Answer:
         self.require_app(sent)
         return Answer(200, {"id": 5, "slug": "stitcher-app"})
+
+    def get_deliveries(self, sent: Sent) -> Answer:
+        self.require_app(sent)
+        example = GITHUB.example("GET /app/hook/deliveries", 200)[0]
+        shown = {"status_code": self.delivered, "status": "OK" if self.delivered < 300 else "Invalid HTTP Response"}
+        return Answer(200, [example | shown][: int(sent.query["per_page"])])
 
     def get_installation(self, sent: Sent, _repository: FakeRepository) -> Answer:
         self.require_app(sent)

@@ -1,11 +1,14 @@
 """What the doctor finds out about the rights on each repository, with requests that change nothing."""
 
+import asyncio
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from stitcherd import forge_rights
 from tests.forges.fake import FakeForge
 from tests.forges.fake_github import FakeGitHub
 from tests.forges.harness import FAKES, TOKEN
@@ -78,6 +81,21 @@ async def test_who_may_read_can_comment_and_no_more(config: Path, kind: str, cap
     assert cannot == [*lookup, "set statuses", "open changes", "push"]
     assert "403" in of_state(found, "problem")[-1]
     assert of_state(found, "ok")[1:] == []
+
+
+async def test_a_repository_that_does_not_answer_git(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(forge_rights, "PUSH_TIMEOUT", 0.2)
+    fake, _ = served(config, "gitlab")
+
+    async def silent(_request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    fake.git = silent
+    [problem] = of_state(await check(config, fake, "gitlab", capsys), "problem")
+    assert problem == "octo-org/api: mosaic cannot push: git push was still running after 0.2 s and was ended."
 
 
 @KINDS
@@ -168,3 +186,7 @@ async def test_the_permissions_that_an_app_lacks_by_name(
     ]
     assert "contents" in remedies[-1]
     assert {each.method for each in fake.log if "/access_tokens" not in each.path} == {"GET"}
+    assert not [each for each in found if "webhook" in each["detail"]]
+    fake.delivered = 502
+    found = await check(config, fake, "github", capsys, credential=APP_SETTING)
+    assert of_state(found, "warning") == ["the webhook of the App failed last: 502: Invalid HTTP Response"]
