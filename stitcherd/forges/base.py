@@ -114,6 +114,7 @@ class Checks(Struct, frozen=True):
 
     create: Callable[[RepositoryRef, str, CheckRun], Call[str]]  # the sha of the commit; the id of the check run
     update: Callable[[RepositoryRef, str, CheckRun], Call[bool]]  # the id of the check run
+    find: Callable[[RepositoryRef, str, CheckRun], Call[tuple[str, ...]]]  # the sha; the ids of those like it
 
 
 class AppApi(Struct, frozen=True):

@@ -76,6 +76,15 @@ class _Id(Struct):
     id: int
 
 
+class _FoundCheck(Struct):
+    id: int
+    external_id: str | None = None
+
+
+class _CheckRuns(Struct):
+    check_runs: list[_FoundCheck]
+
+
 def _get_token() -> Call[TokenInfo]:
     return Call(operation="get_token", request=Request(method="GET", path="/user"), read=_read_token)
 
@@ -224,6 +233,24 @@ def _update_check(repository: RepositoryRef, id_: str, check: CheckRun) -> Call[
     return Call(operation="update_check", request=request, read=read_done(_Id))
 
 
+def _find_checks(repository: RepositoryRef, sha: str, check: CheckRun) -> Call[tuple[str, ...]]:
+    """Return the check runs of a commit with the name and the external id of one, the oldest first."""
+
+    def read(response: Response) -> tuple[str, ...]:
+        found = read_as(_CheckRuns, response).check_runs
+        return tuple(sorted((str(each.id) for each in found if each.external_id == check.external_id), key=int))
+
+    query = (("check_name", check.name), ("filter", "all"), ("per_page", str(PAGE_SIZE)))
+    request = Request(
+        method="GET",
+        repository=repository,
+        path=f"/commits/{paths.sha(sha)}/check-runs",
+        query=query,
+        permissions={"checks": "read"},
+    )
+    return Call(operation="list_checks", request=request, read=read)
+
+
 def _check_body(check: CheckRun) -> dict[str, Any]:
     body: dict[str, Any] = {
         "name": check.name,
@@ -247,6 +274,7 @@ FORGE = Forge(
         "set_status": "write access to commit statuses",
         "create_check": "write access to checks",
         "update_check": "write access to checks",
+        "list_checks": "read access to checks",
         "create_change": "write access to pull requests and contents",
         "list_hooks": "read access to webhooks",
         "push": "push access to the repository, and write access to contents (a classic token: the scope repo)",
@@ -280,6 +308,6 @@ FORGE = Forge(
     get_repository=repos_api.get_repository,
     get_repository_by_id=repos_api.get_repository_by_id,
     list_hooks=_list_hooks,
-    checks=Checks(_create_check, _update_check),
+    checks=Checks(_create_check, _update_check, _find_checks),
     app=github_app.APP_API,
 )

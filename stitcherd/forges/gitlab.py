@@ -181,7 +181,7 @@ def _set_status(repository: RepositoryRef, sha: str, status: CommitStatus) -> Ca
 
     def find(response: Response) -> bool | None:
         found = (each.status for each in read_as(list[Status], response) if each.name == status.context)
-        return any(each == state for each in found) or None
+        return any(each == state or _rank(each) > _rank(state) for each in found) or None
 
     path = f"/repository/commits/{paths.sha(sha)}/statuses"
     shown = {"name": status.context} | ({"ref": status.branch} if status.branch else {})
@@ -195,9 +195,14 @@ def _set_status(repository: RepositoryRef, sha: str, status: CommitStatus) -> Ca
         ),
         read=read_done(Status),
         expected=_CREATED,
-        exists_with=frozenset({400}),  # "Cannot transition status", also to the same state
+        exists_with=frozenset({400}),  # "Cannot transition status": to the same state, or back from a later one
         existing=Call(operation="list_statuses", request=_get(repository, path, **shown), read=find),
     )
+
+
+def _rank(state: str) -> int:
+    """Return how far a status is: GitLab lets none go back, of a job that is retried for one."""
+    return {"pending": 0, "running": 1}.get(state, 2)
 
 
 def _get_repository(repository: RepositoryRef) -> Call[Repository]:

@@ -184,9 +184,15 @@ class Sender:
         check = CheckRun(
             name=content.context, state=state, external_id=content.job, title=description, summary=description
         )
-        if taken.remote_id is not None:
-            updated = await self._perform(taken, checks.update(_place(taken), taken.remote_id, check))
-            return Delivered(taken.remote_id) if isinstance(updated, Done) else _unsent(updated)
+        remote_id = taken.remote_id
+        if remote_id is None and taken.uncertain:  # it may have been made, though no response arrived
+            found = await self._perform(taken, checks.find(_place(taken), content.sha, check))
+            if not isinstance(found, Done):
+                return _unsent(found)
+            remote_id = next(iter(found.value), None)
+        if remote_id is not None:
+            updated = await self._perform(taken, checks.update(_place(taken), remote_id, check))
+            return Delivered(remote_id) if isinstance(updated, Done) else _unsent(updated)
         created = await self._perform(taken, checks.create(_place(taken), content.sha, check))
         return Delivered(created.value) if isinstance(created, Done) else _unsent(created)
 

@@ -44,6 +44,7 @@ class FakeGitHub(FakeReposForge):
             "GET /pulls": self.get_changes,
             "POST /check-runs": self.create_check,
             "PATCH /check-runs/{id}": self.update_check,
+            "GET /commits/{sha}/check-runs": self.list_checks,
             "GET /installation": self.get_installation,
         }
 
@@ -186,9 +187,18 @@ class FakeGitHub(FakeReposForge):
         repository.checks[id_] |= sent.body
         return Answer(200, self._render_check(id_, repository.checks[id_]))
 
+    def list_checks(self, sent: Sent, repository: FakeRepository, sha: str) -> Answer:
+        found = [
+            self._render_check(id_, check)
+            for id_, check in repository.checks.items()
+            if (check["head_sha"], check["name"]) == (str(sha), sent.query["check_name"])
+        ]
+        return Answer(200, {"total_count": len(found), "check_runs": found})
+
     def _render_check(self, id_: int, check: dict[str, Any]) -> dict[str, Any]:
         example: dict[str, Any] = GITHUB.example(f"PATCH {_R}/check-runs/{{check_run_id}}", 200)
-        return example | {"id": id_, "name": check["name"], "status": check["status"]}
+        shown = ("name", "status", "external_id", "head_sha")
+        return example | {"id": id_, **{key: check[key] for key in shown}}
 
     def require_app(self, sent: Sent) -> None:
         if sent.token is None or sent.token != self.app_jwt:

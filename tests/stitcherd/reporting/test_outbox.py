@@ -90,6 +90,16 @@ async def test_a_status_shows_the_newest_state(harness: OutboxHarness) -> None:
     assert (await harness.row())["state"] == "delivered"
 
 
+@pytest.mark.parametrize("before", [Status.QUEUED, Status.RUNNING, Status.COMPLETED])
+async def test_a_status_that_may_not_go_back_is_not_tried_again(harness: OutboxHarness, before: Status) -> None:
+    for number, state in enumerate((before, Status.QUEUED)):
+        content = StatusContent(sha=SHA, context="stitcher/fix", job=JOB_ID, state=state, error=str(number))
+        await harness.want("status", f"status:{SHA}/stitcher/fix", content)
+        await harness.send_all()
+        assert ((await harness.row())["state"], (await harness.row())["error"]) == ("delivered", None)
+    assert len([each for each in harness.fake.log if each.method == "POST" and "/status" in each.path]) == 2
+
+
 async def test_a_check_run_is_made_and_updated(github: OutboxHarness) -> None:
     for state in (Status.RUNNING, Status.FAILED):
         content = StatusContent(sha=SHA, context="stitcher/fix", job=JOB_ID, state=state, error="gates_failed")
@@ -99,12 +109,20 @@ async def test_a_check_run_is_made_and_updated(github: OutboxHarness) -> None:
     assert (check["status"], check["conclusion"], check["external_id"]) == ("completed", "failure", JOB_ID)
 
 
+async def test_a_check_run_whose_response_was_lost_is_found_again(github: OutboxHarness) -> None:
+    content = StatusContent(sha=SHA, context="stitcher/fix", job=JOB_ID, state=Status.RUNNING)
+    await github.want("check", f"check:{SHA}/stitcher/fix", content)
+    lost: Any = Lost(0.0)
+    github.fake.faults.append(lost)
+    await github.send_all()
+    assert list(github.fake.repository.checks) == [int((await github.row())["remote_id"])]
+
+
 async def test_a_change_is_opened_once(harness: OutboxHarness) -> None:
     content = ChangeContent(job=make_report(), head="stitcher/1", base="main", draft=False, about=479)
     await harness.want("change", "change:stitcher/1", content)
     await harness.send_all()
-    row = await harness.row()
-    number = int(row["remote_id"])
+    number = int((await harness.row())["remote_id"])
     assert harness.fake.thread(number).head == "stitcher/1"
     await harness.want("change", "change:stitcher/1", ChangeContent(job=make_report(), head="x", base="y", draft=True))
     await harness.send_all()
