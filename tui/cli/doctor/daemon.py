@@ -91,6 +91,9 @@ def _readiness_remedy(name: str) -> str:
         return "stitcher rails show prints what is wrong with the file"
     if name.startswith("executor:"):
         return f"check [executors.{plain(name.partition(':')[2])}] in {SETTINGS_FILE}, and what it refers to"
+    if name.startswith("forge:"):
+        source = plain(name.partition(":")[2])
+        return f"check sources.{source} in {SETTINGS_FILE}; what is to be said there waits: stitcher answers"
     return "look at the log of stitcherd"
 
 

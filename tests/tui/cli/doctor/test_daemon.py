@@ -29,7 +29,8 @@ def used_port() -> Iterator[int]:
 def test_the_daemons_own_state_is_reported(api: FakeApi, config: Path) -> None:
     api.answers["GET /meta"] = 200, {**META, "version": "0.0.9", "startedAt": "2001-11-22T14:02:11.284Z"}
     away = {"name": "executor:agent", "ok": False, "detail": "connection \x1b[31mrefused", "since": "then"}
-    api.answers["GET /readyz"] = 503, {"ready": False, "checks": [away]}
+    held = {"name": "forge:hub", "ok": False, "detail": "the token is not accepted", "since": "then"}
+    api.answers["GET /readyz"] = 503, {"ready": False, "checks": [away, held]}
     api.answers["GET /pause"] = 200, {**NOT_PAUSED, "paused": True, "actor": "uid:0", "since": "then", "queued": 3}
     api.answers["GET /pulse"] = 200, {**PULSE, "refusedSignatures": {"gith\x1bub": 3}}
     there = DaemonClient(api.path)
@@ -39,6 +40,7 @@ def test_the_daemons_own_state_is_reported(api: FakeApi, config: Path) -> None:
     assert (found["daemon"].state, "this client is 0.1.0" in found["daemon"].detail) == (CheckState.WARNING, True)
     assert found["ready: executor agent"].detail == r"connection \x1b[31mrefused, since then"
     assert found["ready: executor agent"].state is CheckState.PROBLEM
+    assert (found["ready: forge hub"].remedy or "").startswith("check sources.hub in stitcherd.toml; ")
     assert (found["pause"].state, found["pause"].remedy) == (CheckState.WARNING, "stitcher resume")
     signatures = found["signatures"]
     assert signatures.state is CheckState.WARNING
