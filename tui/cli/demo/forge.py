@@ -106,9 +106,9 @@ class DemoForge:
         status = int(sent.pop("Status", "200").split()[0])
         new = sorted(self._branches() - before)
         if method == "POST":
-            pushed = f"git pushed {', '.join(new)}" if new else "git fetched"
+            fetched = "git read the branches" if b"command=ls-refs" in body else "git fetched"
             with self._lock:
-                self._write(method, path, status, pushed)
+                self._write(method, path, status, f"git pushed {', '.join(new)}" if new else fetched)
         return status, sent, content
 
     def _branches(self) -> set[str]:

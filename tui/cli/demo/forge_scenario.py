@@ -121,6 +121,7 @@ def _print_log(forge: DemoForge, write: WriteLine) -> None:
         write(f"   {each.seconds:5.1f} s  {each.method:5}  {truncate(plain(each.meaning), _MEANING_CELLS)}")
     write("")
     write("   The comment at the end:")
-    for line in "\n".join(_own_comments(forge)).splitlines():
-        if not line.startswith("<!--"):
+    for comment in _own_comments(forge):
+        shown, _, _ = comment.partition("<!--")  # the mark by which the daemon finds it again
+        for line in shown.rstrip().splitlines():
             write(f"   | {truncate(plain(line), _MEANING_CELLS)}".rstrip())

@@ -84,7 +84,7 @@ def test_git_needs_the_token(forge: DemoForge, tmp_path: Path) -> None:
     git = ("-c", f"http.extraHeader=Authorization: Basic {basic}")
     environment.run_git(*git, "clone", "-q", url, str(tmp_path / "clone"))
     environment.run_git(*git, "-C", str(tmp_path / "clone"), "push", "-q", "origin", "HEAD:refs/heads/stitcher/x")
-    assert [each.meaning for each in forge.log] == ["git fetched", "git fetched", "git pushed stitcher/x"]
+    assert [each.meaning for each in forge.log] == ["git read the branches", "git fetched", "git pushed stitcher/x"]
 
 
 def test_a_git_that_cannot_serve_repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
