@@ -1,4 +1,4 @@
-"""The messages of the HTTP API beside the nouns of shared.models: pages, states, results and problems.
+"""The messages of the HTTP API beside models and deliveries: pages, states, results and problems.
 
 Each is declared once and used by both sides: the daemon encodes it, the client decodes it.
 """
@@ -10,7 +10,6 @@ from msgspec import UNSET, UnsetType, field
 from shared.models import (
     AnswerState,
     Decision,
-    Delivery,
     Failure,
     JobEvent,
     RunnerJob,
@@ -200,29 +199,6 @@ class DispatchResponse(WireStruct, frozen=True):
     job_id: str
     queue_name: str
     status: Status
-
-
-class WebhookResponse(WireStruct, frozen=True):
-    """The answer to a webhook."""
-
-    delivery_id: str
-    verdict: Verdict
-    job_id: str | None
-    status: Status | None
-    reason: str
-
-
-class ReplayResponse(WebhookResponse, frozen=True):
-    """The answer to a replay; only a dry run has a `decision`."""
-
-    decision: Decision | UnsetType | None = UNSET
-
-
-class DeliveryPage(WireStruct, frozen=True):
-    """A page of deliveries, newest first."""
-
-    items: tuple[Delivery, ...]
-    next: str | None
 
 
 class AnswerPage(WireStruct, frozen=True):

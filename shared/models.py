@@ -292,29 +292,3 @@ class RunnerJob(WireStruct, frozen=True):
     decision: Decision | UnsetType | None = UNSET
     change: JobChange | UnsetType | None = UNSET
     answers: tuple[JobAnswer, ...] | UnsetType = UNSET
-
-
-class Delivery(WireStruct, frozen=True):
-    """One received webhook; `secret` is the number of the source's secret that matched, from 1."""
-
-    id: str
-    source: str
-    kind: str
-    workspace_id: str
-    external_id: str | None
-    received_at: str
-    event: str
-    action: str | None
-    trigger: str | None
-    sender: str | None
-    repository: str | None
-    thread: Thread | None
-    body_bytes: int
-    body_sha256: str
-    secret: int
-    headers: dict[str, str]
-    verdict: Verdict
-    reason: str
-    job_id: str | None
-    replay_of: str | None
-    decision: Decision | UnsetType | None = UNSET

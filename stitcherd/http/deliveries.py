@@ -3,7 +3,7 @@
 from aiohttp import web
 from msgspec import structs
 
-from shared.api import ReplayResponse
+from shared.deliveries import ReplayResponse
 from shared.models import Verdict
 from stitcherd.http.auth import caller
 from stitcherd.http.requests import QUERY, RequestBody, parse_body

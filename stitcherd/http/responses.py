@@ -10,7 +10,8 @@ import msgspec
 from aiohttp import web
 from yarl import URL
 
-from shared.api import Problem, WebhookResponse
+from shared.api import Problem
+from shared.deliveries import WebhookResponse
 from shared.ids import new_id
 from shared.models import Verdict
 from shared.protocol import STATUS_BY_CODE

@@ -12,7 +12,6 @@ from shared.api import (
     Answer,
     AnswerPage,
     BulkResult,
-    DeliveryPage,
     DispatchResponse,
     EventPage,
     Health,
@@ -22,11 +21,10 @@ from shared.api import (
     Pulse,
     RailsState,
     Readiness,
-    ReplayResponse,
     SimulationResult,
-    WebhookResponse,
 )
-from shared.models import AnswerState, Decision, Delivery, RunnerJob, Status, Verdict
+from shared.deliveries import Delivery, DeliveryPage, ReplayResponse, WebhookResponse
+from shared.models import AnswerState, Decision, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Permission
 from stitcherd.http import accounts, answers, deliveries, events, jobs, outputs, rails, status, webhooks
 from stitcherd.http.auth import require_permission

@@ -21,6 +21,7 @@ from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources import NotJson, WrongShape
 from stitcherd.sources.trigger import Command, Trigger
 from stitcherd.store import approvals, commands, deliveries, transitions
+from stitcherd.store.repetitions import RepeatedDelivery
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -73,7 +74,7 @@ class Approvals:
         rails: CompiledRails,
         new: deliveries.NewDelivery,
         facts: RuntimeFacts,
-    ) -> tuple[CommandResult, deliveries.StoredDelivery | deliveries.RepeatedDelivery | None]:
+    ) -> tuple[CommandResult, deliveries.StoredDelivery | RepeatedDelivery | None]:
         """Store a comment that approves or denies what waits on its thread, and carry it out where that is allowed.
 
         A job that was requested under other rails is first evaluated again, and then needs another comment. What waits
@@ -201,7 +202,7 @@ class Approvals:
 
 async def store_undecided(
     store: Store, result: CommandResult, new: deliveries.NewDelivery
-) -> tuple[CommandResult, deliveries.StoredDelivery | deliveries.RepeatedDelivery | None]:
+) -> tuple[CommandResult, deliveries.StoredDelivery | RepeatedDelivery | None]:
     """Store a comment that is not decided yet, unless it is stored already; return the result with what was stored."""
     if new.decides:
         return result, None

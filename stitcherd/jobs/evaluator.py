@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
-from shared.models import Delivery
+from shared.deliveries import Delivery
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.executors import EXECUTORS
 from stitcherd.gates import BUILTINS

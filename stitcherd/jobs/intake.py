@@ -1,13 +1,13 @@
-"""Accepts webhooks and replays: evaluates them, stores them, and queues the jobs they create."""
+"""Accepts events, told by webhooks or asked for, and replays: evaluates and stores them, and queues their jobs."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from msgspec import structs
 
-from shared.api import WebhookResponse
+from shared.deliveries import Delivery, Via, WebhookResponse
 from shared.ids import now_ms, short_id
-from shared.models import Decision, Delivery, RunnerJob, Status, Verdict
+from shared.models import Decision, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.jobs.accounts import KeptAccounts
@@ -37,6 +37,7 @@ from stitcherd.store import deliveries, jobs
 from stitcherd.store import limits as store_limits
 from stitcherd.store.accounts import AccountTaken
 from stitcherd.store.limits import LimitsReached
+from stitcherd.store.repetitions import DeliveryIdentity, RepeatedDelivery, find_repeated
 from stitcherd.store.sqlite import Store
 from stitcherd.store.undecided import UndecidedDelivery
 
@@ -79,14 +80,34 @@ class Intake:
             self.refused_signatures.note(source.name, str(error), now)
             hint = f"compare the secret in the forge's webhook settings with sources.{source.name}.secrets"
             raise Refusal("bad_signature", f"{error} of source {source.name}", hint) from error
-        deliver = partial(self._deliver_verified, source, headers, body, form=form, secret=secret, now=now)
-        return await self._with_current_ids(deliver)
+        received = partial(self._accept, source, headers, body, kind.external_id(headers), form=form, now=now)
+        return await self._with_current_ids(partial(received, secret=secret, via=Via.WEBHOOK))
 
-    async def _deliver_verified(
-        self, source: SourceSettings, headers: Mapping[str, str], body: bytes, *, form: bool, secret: int, now: int
+    async def take(
+        self, source: SourceSettings, headers: Mapping[str, str], body: bytes, external_id: str | None, via: Via
+    ) -> WebhookResponse:
+        """Parse, evaluate and store an event that the forge was asked for, in the form of its webhook (JSON).
+
+        It has no signature: that it comes from the forge is known by the connection. Raises Refusal,
+        StorageUnavailable.
+        """
+        received = partial(self._accept, source, headers, body, external_id, form=False, now=now_ms())
+        return await self._with_current_ids(partial(received, secret=0, via=via))
+
+    async def _accept(
+        self,
+        source: SourceSettings,
+        headers: Mapping[str, str],
+        body: bytes,
+        external_id: str | None,
+        *,
+        form: bool,
+        now: int,
+        secret: int,
+        via: Via,
     ) -> WebhookResponse:
         kind = SOURCES[source.kind]
-        external_id, digest = kind.external_id(headers), signatures.sha256(body)
+        digest = signatures.sha256(body)
         seen_since = now - int(self._settings.retention.dedupe * 1000)
         same_body_since = None if kind.body_window == 0 else max(seen_since, now - (kind.body_window or now))
         rails = self._rails.current
@@ -95,9 +116,8 @@ class Intake:
         except (NotJson, WrongShape) as error:
             # A repetition gets its first answer even if its body cannot be read.
             async with self._store.reading() as db:
-                repeated = await deliveries.find_repeated(
-                    db, source.name, external_id, digest, seen_since, same_body_since
-                )
+                identity = DeliveryIdentity(source.name, external_id, digest, seen_since, same_body_since)
+                repeated = await find_repeated(db, identity)
             if repeated is not None:
                 return _repeated_response(repeated)
             raise Refusal("bad_request" if isinstance(error, NotJson) else "invalid", str(error)) from error
@@ -116,6 +136,7 @@ class Intake:
             actor=actor_of(source, trigger),
             seen_since=seen_since,
             same_body_since=same_body_since,
+            via=via,
             accounts=self._sightings(trigger, rails),
         )
         command = thread_command(trigger, rails)
@@ -123,7 +144,7 @@ class Intake:
             facts = self._evaluator.facts(source, trigger)
             result, stored = await self._commands.answer(command, trigger, rails, new, facts)
             await self._accounts.refresh(new.accounts)
-            if isinstance(stored, deliveries.RepeatedDelivery):
+            if isinstance(stored, RepeatedDelivery):
                 return _repeated_response(stored)
             if result.asks:
                 self._put_undecided(new)
@@ -174,6 +195,7 @@ class Intake:
             headers=delivery.headers,
             actor=actor,
             replay_of=delivery.id,
+            via=delivery.via,
             accounts=self._sightings(trigger, self._rails.current),
         )
         return await self._store_evaluated(new, self._job_of(new, source, trigger, evaluation))
@@ -231,7 +253,7 @@ class Intake:
         if isinstance(stored, LimitsReached):
             throttled = limits.apply_uses(new.decision, job.limits, stored.uses)
             return await self._store_delivery(structs.replace(new, decision=throttled))
-        if isinstance(stored, deliveries.RepeatedDelivery):
+        if isinstance(stored, RepeatedDelivery):
             return _repeated_response(stored)
         if stored.job is not None and stored.job.status is Status.QUEUED:
             self._queue.put_job(stored.job)
@@ -241,7 +263,7 @@ class Intake:
     async def _store_delivery(self, new: deliveries.NewDelivery, job: RunnerJob | None = None) -> WebhookResponse:
         """Store a delivery that creates no job; `job` is the one that it duplicates."""
         stored = await self._store.write(deliveries.add_delivery, new)
-        if isinstance(stored, deliveries.RepeatedDelivery):
+        if isinstance(stored, RepeatedDelivery):
             return _repeated_response(stored)
         await self._accounts.refresh(new.accounts)
         decision = new.decision
@@ -281,7 +303,7 @@ def _response(delivery_id: str, verdict: Verdict, reason: str, job: RunnerJob | 
     return WebhookResponse(delivery_id, verdict, named.id if named else None, named.status if named else None, reason)
 
 
-def _repeated_response(repeated: deliveries.RepeatedDelivery) -> WebhookResponse:
+def _repeated_response(repeated: RepeatedDelivery) -> WebhookResponse:
     """Return the answer to a delivery that repeats an earlier one."""
     first = repeated.first
     reason = f"delivery {first.external_id or first.id} was received at {first.received_at}"

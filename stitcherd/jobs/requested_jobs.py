@@ -35,6 +35,7 @@ def delivery_to_store(
         sender=trigger.sender,
         repository=trigger.repository,
         thread=trigger.thread,
+        subject=trigger.subject,
         decision=evaluation.decision,
     )
 
@@ -62,6 +63,8 @@ def delivery_to_decide(undecided: UndecidedDelivery, decision: Decision) -> deli
         actor=undecided.actor,
         decision=decision,
         replay_of=stored.replay_of,
+        subject=stored.subject,
+        via=stored.via,
         decides=True,
     )
 

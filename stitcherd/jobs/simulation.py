@@ -9,7 +9,8 @@ from typing import Literal
 from msgspec import Struct, field
 
 from shared.api import SimulationChange, SimulationResult
-from shared.models import Decision, Delivery, Verdict
+from shared.deliveries import Delivery
+from shared.models import Decision, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.rails.compiled import CompiledRails

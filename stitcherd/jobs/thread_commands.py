@@ -12,7 +12,8 @@ from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.rails.thread_commands import decide_question, decide_transition, refused
 from stitcherd.sources.trigger import Command, Trigger
 from stitcherd.store import commands
-from stitcherd.store.deliveries import NewDelivery, RepeatedDelivery, StoredDelivery
+from stitcherd.store.deliveries import NewDelivery, StoredDelivery
+from stitcherd.store.repetitions import RepeatedDelivery
 from stitcherd.store.sqlite import Store
 
 JOBS_READ = 100  # of a thread, the newest

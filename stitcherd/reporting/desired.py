@@ -5,7 +5,8 @@ from datetime import datetime
 
 from msgspec import Struct, structs
 
-from shared.models import Delivery, JobStep, Result, RunnerJob, Status, StepStatus, StepType, Thread, Verdict
+from shared.deliveries import Delivery
+from shared.models import JobStep, Result, RunnerJob, Status, StepStatus, StepType, Thread, Verdict
 from stitcherd.rails.compiled import GateRule, ReportRules
 from stitcherd.reporting.contents import (
     ChangeContent,

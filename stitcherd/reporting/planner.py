@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Struct, field
 from multidict import CIMultiDict
 
+from shared.deliveries import Delivery
 from shared.ids import new_id, now_ms
-from shared.models import Delivery, Thread, Verdict
+from shared.models import Thread, Verdict
 from stitcherd.config.settings import Settings
 from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import is_form

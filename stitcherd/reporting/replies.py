@@ -1,6 +1,7 @@
 """What a question on a thread is answered: the commands that there are, the state of the jobs, or a decision; pure."""
 
-from shared.models import CheckOutcome, Delivery
+from shared.deliveries import Delivery
+from shared.models import CheckOutcome
 from stitcherd.rails.commands import CANCEL, DENY, HELP, RETRY, STATUS, WHY
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.reporting.contents import HelpReport, WhyReport

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from shared.models import Thread
 from stitcherd.sources.base import MISSING
@@ -26,6 +27,7 @@ from stitcherd.sources.fields import (
 )
 from stitcherd.sources.hidden_text import TITLE, ThreadTexts, quote_texts
 from stitcherd.sources.payload import BODY
+from stitcherd.sources.subjects import event_subject
 from stitcherd.sources.text import (
     COMMAND_EVENTS,
     bot_text_reason,
@@ -95,6 +97,7 @@ class GithubThread(Struct, frozen=True):
     locked: bool | None = None
     head: GithubHead | None = None
     base: GithubBase | None = None
+    updated_at: Any = None  # here and below: only for the subject
 
 
 class GithubComment(Struct, frozen=True):
@@ -102,7 +105,7 @@ class GithubComment(Struct, frozen=True):
 
     body: str | None = None
     user: GithubUser | None = None
-    id: Any = None  # only where to react
+    id: Any = None  # only where to react, and for the subject
 
 
 class GithubRun(Struct, frozen=True):
@@ -127,6 +130,7 @@ class GithubPayload(GithubEnvelope, frozen=True):
     comment: GithubComment | None = None
     review: GithubComment | None = None
     assignee: GithubUser | None = None
+    label: Any = None
     requested_reviewer: GithubUser | None = None
     ref: str | None = None
     after: Sha | None = None
@@ -198,7 +202,7 @@ def build_trigger(
     writer = (comment or thread).user if thread else None
     author = _account(source, writer)
     texts = _texts(payload, thread, source)
-    return Trigger(
+    trigger = Trigger(
         source=source,
         event=event,
         action=action_text(payload.action),
@@ -224,6 +228,19 @@ def build_trigger(
         ref=_base_branch(payload),
         head_sha=_head_sha(payload),
     )
+    subject = event_subject(
+        trigger,
+        changed_at=thread.updated_at if thread else None,
+        review_id=payload.review.id if payload.review else None,
+        labels=[_label_name(payload.label)],
+    )
+    return replace(trigger, subject=subject)
+
+
+def _label_name(label: object) -> str | None:
+    """Return the name of the label that an event added; the payloads of Gitea do not tell it."""
+    name = label.get("name") if isinstance(label, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _account(source: str, user: GithubUser | None) -> str | None:

@@ -20,6 +20,7 @@ from stitcherd.sources.gitlab_payload import (
     GitlabPayload,
     GitlabThread,
     GitlabUser,
+    added_labels,
     added_users,
     event_name,
     is_new_note,
@@ -28,6 +29,7 @@ from stitcherd.sources.gitlab_payload import (
 from stitcherd.sources.hidden_text import TITLE, quote_texts
 from stitcherd.sources.payload import BODY, JSON, Decoded, decode_body, scrub
 from stitcherd.sources.signatures import delivery_id_reader
+from stitcherd.sources.subjects import event_subject
 from stitcherd.sources.text import (
     COMMAND_EVENTS,
     bot_text_reason,
@@ -104,6 +106,8 @@ def _parse_known_kind(
         return trigger
     trigger = replace(trigger, name=event_name(payload, attributes))
     trigger = _complete_trigger(trigger, payload, attributes, bot)
+    labels = added_labels(payload.changes.labels) if payload.changes else ()
+    trigger = replace(trigger, subject=event_subject(trigger, changed_at=attributes.updated_at, labels=labels))
     faults = {**of_hook, **merge_faults(decoded.faults, _missing_fields(payload, attributes))}
     hidden = () if _ACTION_FIELDS.isdisjoint(faults) else NAMES_OF_KIND[payload.kind or ""]
     return require_readable(trigger, faults, hidden)

@@ -101,7 +101,7 @@ class GitlabAttributes(GitlabThread, frozen=True):
     type: str | None = None
     internal: bool | None = None
     created_at: str | None = None
-    updated_at: str | None = None
+    updated_at: str | None = None  # also for the subject
     status: str | None = None
     sha: Sha | None = None
     id: Any = None  # of a note: only where to react
@@ -224,6 +224,14 @@ def added_users(change: GitlabUsersChange | None) -> tuple[GitlabUser, ...]:
     return tuple(user for user in current if user.username not in before or user.re_requested)
 
 
+def added_labels(change: GitlabLabelsChange | None) -> tuple[str, ...]:
+    """Return the titles of the labels that an update added."""
+    if change is None:
+        return ()
+    before = set(label_titles(change.previous))
+    return tuple(title for title in label_titles(change.current) if title not in before)
+
+
 def label_titles(labels: Iterable[GitlabLabel | None] | None) -> tuple[str, ...]:
     """Return the titles of labels."""
     return tuple(label.title for label in labels or () if label and label.title)
@@ -239,7 +247,7 @@ def _issue_name(changes: GitlabChanges | None, attributes: GitlabAttributes) -> 
         return "issue.opened" if attributes.action == "open" else None
     if added_users(changes.assignees):
         return "issue.assigned"
-    return "issue.labeled" if _has_new_label(changes.labels) else None
+    return "issue.labeled" if added_labels(changes.labels) else None
 
 
 def _change_name(changes: GitlabChanges | None, attributes: GitlabAttributes) -> str | None:
@@ -251,7 +259,7 @@ def _change_name(changes: GitlabChanges | None, attributes: GitlabAttributes) ->
         return "change.opened"
     if changes and added_users(changes.reviewers):
         return "change.review_requested"
-    return "change.labeled" if changes and _has_new_label(changes.labels) else None
+    return "change.labeled" if changes and added_labels(changes.labels) else None
 
 
 def _became_ready(changes: GitlabChanges) -> bool:
@@ -264,7 +272,3 @@ def _became_ready(changes: GitlabChanges) -> bool:
 
 def _has_draft_title(title: str | None) -> bool:
     return title is not None and _DRAFT_TITLE.match(title) is not None
-
-
-def _has_new_label(labels: GitlabLabelsChange | None) -> bool:
-    return labels is not None and not set(label_titles(labels.current)) <= set(label_titles(labels.previous))

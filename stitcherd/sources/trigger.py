@@ -28,7 +28,8 @@ class Trigger(Struct, frozen=True, kw_only=True):
     Accounts are written `source:login`. `account_ids` has the ids that the delivery gives for its sender and authors,
     by account in lower case; several ids mean that several accounts have the same login. `unusable` is the reason why
     the delivery is ignored before the rails are evaluated: the bot's own comment, a ping, a confidential thread.
-    `comment_id` is the forge's id of the comment that it brings.
+    `comment_id` is the forge's id of the comment that it brings. `subject` is the key of the event, which is
+    the same by whatever way it arrives; None where nothing in the delivery would be.
     """
 
     source: str
@@ -46,6 +47,7 @@ class Trigger(Struct, frozen=True, kw_only=True):
     repository: str | None = None
     thread: Thread | None = None
     comment_id: str | None = None
+    subject: str | None = None
     labels: tuple[str, ...] = ()
     assignees: tuple[str, ...] = ()  # added by this event, or, if the sender does not say, all of them
     reviewers: tuple[str, ...] = ()  # requested by this event

@@ -5,18 +5,19 @@ import sqlite3
 import aiosqlite
 from msgspec import Struct, structs
 
-from shared.models import Delivery, RunnerJob, Thread, Verdict
+from shared.deliveries import Delivery
+from shared.models import RunnerJob, Thread, Verdict
 from stitcherd.policy import CommandResult
 from stitcherd.store import approvals, retries, rows, transitions
 from stitcherd.store.deliveries import (
     NewDelivery,
-    RepeatedDelivery,
     StoredDelivery,
     get_delivery,
     insert_delivery,
     repeated_delivery,
 )
 from stitcherd.store.queries import fetch_all
+from stitcherd.store.repetitions import RepeatedDelivery
 
 LOOKED_AT = 10_000  # of the newest deliveries, for the newest that was decided on a thread
 _ON_THREAD = "workspace = ? AND repository = ? COLLATE NOCASE AND thread_kind = ? AND thread_number = ?"

@@ -13,35 +13,26 @@ from typing import Any
 import aiosqlite
 from msgspec import Struct, structs
 
-from shared.api import DeliveryPage
+from shared.deliveries import Delivery, DeliveryPage, Via
 from shared.ids import short_id
-from shared.models import Decision, Delivery, RunnerJob, Thread, Verdict
+from shared.models import Decision, RunnerJob, Thread, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.policy import AccountSighting, with_uses
-from stitcherd.store import accounts, limits, rows, transitions
+from stitcherd.store import accounts, limits, rows
 from stitcherd.store.decisions import add_decision, find_document
 from stitcherd.store.events import add_event
 from stitcherd.store.jobs import NewJob, add_job, open_on_thread
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optional, where_clause
-
-# By the same id of the sender, else by the same bytes; NULL for either finds nothing.
-FIRST_DELIVERY = """
-SELECT * FROM deliveries WHERE key = coalesce(
-  (SELECT min(key) FROM deliveries
-   WHERE source = :source AND external_id = :external_id AND replay_of IS NULL AND received_at >= :seen_since),
-  (SELECT min(key) FROM deliveries
-   WHERE source = :source AND body_sha256 = :body AND replay_of IS NULL AND received_at >= :same_body_since))
-"""
+from stitcherd.store.repetitions import DeliveryIdentity, RepeatedDelivery, find_first
 
 
 class NewDelivery(Struct, frozen=True, kw_only=True):
     """A delivery to be stored; the fields are named as the columns of its table. `received_at` is in milliseconds.
 
-    It repeats an earlier one with the same external id since `seen_since`, or with the same bytes since
-    `same_body_since` (both in ms); None where bytes do not count. `job_id` is the job that it led to. Its verdict and
-    reason are those of the decision, unless it has its own. `accounts` are the ids that it gives for accounts. With
-    `decides`, it is stored already, and this is its decision; `received_at` is then the time of that.
+    `seen_since` and `same_body_since` are those of its DeliveryIdentity. `job_id` is the job that it led to. Its
+    verdict and reason are those of the decision, unless it has its own. `accounts` are the ids that it gives for
+    accounts. With `decides`, it is stored already, and this is its decision; `received_at` is then the time of that.
     """
 
     id: str
@@ -65,6 +56,8 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
     seen_since: int = 0
     same_body_since: int | None = None
     replay_of: str | None = None
+    subject: str | None = None
+    via: Via = Via.WEBHOOK
     verdict: Verdict | None = None
     reason: str | None = None
     job_id: str | None = None
@@ -82,6 +75,18 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
             "reason": self.decision.reason if self.reason is None else self.reason,
         }
 
+    def identity(self) -> DeliveryIdentity:
+        """Return what tells which earlier delivery it repeats."""
+        return DeliveryIdentity(
+            source=self.source,
+            external_id=self.external_id,
+            body_sha256=self.body_sha256,
+            seen_since=self.seen_since,
+            same_body_since=self.same_body_since,
+            subject=self.subject,
+            repository=self.repository,
+        )
+
 
 _NOT_COLUMNS = {"body", "decision", "seen_since", "same_body_since", "accounts", "decides"}
 COLUMNS = tuple(name for name in NewDelivery.__struct_fields__ if name not in _NOT_COLUMNS)
@@ -96,13 +101,6 @@ class StoredDelivery(Struct, frozen=True):
     """A delivery was stored; `job` is the one that it created, approved or denied."""
 
     job: RunnerJob | None = None
-
-
-class RepeatedDelivery(Struct, frozen=True):
-    """Nothing was stored: the delivery repeats an earlier one, which led to `job`."""
-
-    first: Delivery
-    job: RunnerJob | None
 
 
 class JobAlreadyOpen(Struct, frozen=True):
@@ -143,25 +141,6 @@ def add_delivery_with_job(
         return LimitsReached(uses)
     decision = insert_delivery(db, structs.replace(new, decision=with_uses(new.decision, uses), job_id=job.id))
     return StoredDelivery(add_job(db, job, decision, new.received_at))
-
-
-async def find_repeated(
-    db: aiosqlite.Connection,
-    source: str,
-    external_id: str | None,
-    body_sha256: str,
-    seen_since: int,
-    same_body_since: int | None,
-) -> RepeatedDelivery | None:
-    """Return the first delivery with the same external id, or with the same bytes where those count; times in ms."""
-    found = await fetch_all(
-        db, FIRST_DELIVERY, _identity(source, external_id, body_sha256, seen_since, same_body_since)
-    )
-    if not found:
-        return None
-    job_id = found[0]["job_id"]
-    jobs = await fetch_all(db, "SELECT * FROM jobs WHERE id = ?", [job_id]) if job_id else []
-    return RepeatedDelivery(rows.delivery(found[0]), rows.job(jobs[0]) if jobs else None)
 
 
 async def delivery_page(db: aiosqlite.Connection, wanted: DeliveryFilter, limit: int) -> DeliveryPage:
@@ -220,26 +199,7 @@ async def decided_deliveries(
 
 def repeated_delivery(db: sqlite3.Connection, new: NewDelivery) -> RepeatedDelivery | None:
     """Return what a delivery repeats; a replay repeats nothing, nor does one that is only decided now."""
-    if new.replay_of is not None or new.decides:
-        return None
-    identity = _identity(new.source, new.external_id, new.body_sha256, new.seen_since, new.same_body_since)
-    row = db.execute(FIRST_DELIVERY, identity).fetchone()
-    if row is None:
-        return None
-    job = rows.job(transitions.find_job_row(db, row["job_id"])) if row["job_id"] else None
-    return RepeatedDelivery(rows.delivery(row), job)
-
-
-def _identity(
-    source: str, external_id: str | None, body_sha256: str, seen_since: int, same_body_since: int | None
-) -> dict[str, Any]:
-    return {
-        "source": source,
-        "external_id": external_id,
-        "seen_since": seen_since,
-        "body": body_sha256,
-        "same_body_since": same_body_since,
-    }
+    return None if new.replay_of is not None or new.decides else find_first(db, new.identity())
 
 
 def insert_delivery(db: sqlite3.Connection, new: NewDelivery) -> int:

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from shared.api import Answer
+from shared.deliveries import Delivery, Via
 from shared.ids import branch_name, format_timestamp, revision_name
 from shared.models import (
     AnswerState,
     CurrentStep,
     Decision,
-    Delivery,
     Failure,
     JobEvent,
     JobStep,
@@ -30,7 +30,7 @@ from shared.models import (
 
 SUFFIX_LENGTH = 12  # characters of an id that are stored reversed, to find it by its end
 
-_CONVERTED = {"workspace_id", "received_at", "thread", "headers", "verdict", "decision"}
+_CONVERTED = {"workspace_id", "received_at", "thread", "headers", "verdict", "via", "decision"}
 _SAME_IN_DELIVERY = tuple(name for name in Delivery.__struct_fields__ if name not in _CONVERTED)
 
 
@@ -172,6 +172,7 @@ def delivery(found: sqlite3.Row) -> Delivery:
         thread=msgspec.json.decode(thread, type=Thread) if thread else None,
         headers=msgspec.json.decode(row["headers"], type=dict[str, str]),
         verdict=Verdict(row["verdict"]),
+        via=Via(row["via"]),
     )
 
 

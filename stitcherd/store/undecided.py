@@ -3,7 +3,7 @@
 import aiosqlite
 from msgspec import Struct
 
-from shared.models import Delivery
+from shared.deliveries import Delivery
 from stitcherd.store import rows
 from stitcherd.store.queries import fetch_all
 

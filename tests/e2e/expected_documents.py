@@ -124,6 +124,8 @@ DELIVERY = {
     "reason": "trigger fix-on-command",
     "jobId": ID,
     "replayOf": None,
+    "subject": str,
+    "via": "webhook",
 }
 
 

@@ -140,5 +140,7 @@ DELIVERY: Document = {
     "reason": DECISION["reason"],
     "jobId": None,
     "replayOf": None,
+    "subject": "comment:991",
+    "via": "webhook",
     "decision": DECISION,
 }

@@ -17,7 +17,6 @@ from shared.api import (
     Answer,
     AnswerPage,
     BulkResult,
-    DeliveryPage,
     EventPage,
     JobPage,
     JobRequest,
@@ -26,10 +25,10 @@ from shared.api import (
     Pulse,
     RailsState,
     Readiness,
-    ReplayResponse,
     SimulationResult,
 )
-from shared.models import Delivery, JobEvent, RunnerJob
+from shared.deliveries import Delivery, DeliveryPage, ReplayResponse
+from shared.models import JobEvent, RunnerJob
 from shared.protocol import PAGE_MAX
 from tui.client.http import ApiError, DaemonClient, Query, decode, quote_segment
 from tui.client.replies import RemoteText, Reply

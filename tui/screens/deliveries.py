@@ -8,8 +8,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from shared import ids
-from shared.api import ReplayResponse
-from shared.models import Delivery, Verdict
+from shared.deliveries import Delivery, ReplayResponse
+from shared.models import Verdict
 from tui.client import api
 from tui.client.http import DaemonUnreachable
 from tui.screens.base import BaseScreen, breadcrumb

@@ -5,7 +5,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from shared import ids
-from shared.models import Delivery, Verdict
+from shared.deliveries import Delivery
+from shared.models import Verdict
 from tui.client import api
 from tui.screens.session import DAEMON_ERRORS, Session
 from tui.text.jobs import location

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from rich.cells import cell_len
 
 from shared import ids
-from shared.api import DeliveryPage
-from shared.models import Delivery, Verdict
+from shared.deliveries import Delivery, DeliveryPage
+from shared.models import Verdict
 from tui.text.jobs import DASH, location
 from tui.text.plain import plain
 from tui.text.times import age, milliseconds

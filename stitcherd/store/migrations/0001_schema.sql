@@ -39,12 +39,16 @@ CREATE TABLE deliveries (
   reason      TEXT NOT NULL,
   job_id      TEXT,
   replay_of   TEXT,
+  subject     TEXT,                       -- the event itself, by whatever way it arrives; NULL: it has none
+  via         TEXT NOT NULL,              -- webhook, pull, catch-up
   decision    INTEGER REFERENCES decisions (key)
 ) STRICT;
 -- Not unique: a sender's id is remembered for retention.dedupe, and after that it may arrive again as a new delivery.
 -- Within that time the writer finds the first one before it adds a second.
 CREATE INDEX deliveries_external ON deliveries (source, external_id)
   WHERE external_id IS NOT NULL AND replay_of IS NULL;
+CREATE INDEX deliveries_subject ON deliveries (source, subject)
+  WHERE subject IS NOT NULL AND replay_of IS NULL;
 CREATE INDEX deliveries_body ON deliveries (source, body_sha256);
 CREATE INDEX deliveries_tail ON deliveries (tail);
 CREATE INDEX deliveries_verdict ON deliveries (verdict, key);

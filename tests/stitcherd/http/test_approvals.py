@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -34,10 +35,11 @@ MORE = "# looked at again\n"
 
 
 def comment_body(text: str, login: str = "octocat", *, title: str = "A row is lost", issue: int = 1) -> bytes:
-    """Return the body of a comment on an issue that eve wrote."""
+    """Return the body of a new comment on an issue that eve wrote."""
     user, eve = {"login": login}, {"login": "eve"}
     topic = {"number": issue, "title": title, "body": "Please look", "user": eve, "labels": []}
-    document = {"action": "created", "issue": topic, "comment": {"id": 1, "body": text, "user": user}, "sender": user}
+    written = {"id": uuid.uuid4().int >> 80, "body": text, "user": user}
+    document = {"action": "created", "issue": topic, "comment": written, "sender": user}
     return json.dumps({**document, "repository": {"full_name": "near-org/api"}}).encode()
 
 

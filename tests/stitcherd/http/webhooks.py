@@ -9,10 +9,10 @@ from tests.stitcherd.http.conftest import SECRET, HttpHarness
 
 
 def comment_body(text: str, *, repository: str = "near-org/api", issue: int = 1, **more: Any) -> bytes:
-    """Return the body of a comment by octocat on an issue by octocat."""
+    """Return the body of a new comment by octocat on an issue by octocat."""
     user = {"login": "octocat"}
     issue_ = {"number": issue, "title": "A row is lost", "user": user, "labels": []}
-    comment = {"id": 1, "body": text, "user": user}
+    comment = {"id": uuid.uuid4().int >> 80, "body": text, "user": user}
     document = {"action": "created", "issue": issue_, "comment": comment, "sender": user}
     return json.dumps({**document, "repository": {"full_name": repository}, **more}).encode()
 

@@ -11,9 +11,9 @@ from typing import Any
 from msgspec import Struct
 from multidict import CIMultiDict
 
-from shared.api import WebhookResponse
+from shared.deliveries import Delivery, WebhookResponse
 from shared.ids import now_ms
-from shared.models import Check, Delivery, RunnerJob, Verdict
+from shared.models import Check, RunnerJob, Verdict
 from stitcherd.forges import FORGES
 from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.client import ForgeClient

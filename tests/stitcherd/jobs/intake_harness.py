@@ -12,9 +12,9 @@ from typing import Any
 from msgspec import Struct
 from multidict import CIMultiDict
 
-from shared.api import WebhookResponse
+from shared.deliveries import Delivery, WebhookResponse
 from shared.ids import now_ms
-from shared.models import Delivery, RunnerJob
+from shared.models import RunnerJob
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS

@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
-from shared.models import Delivery, Verdict
+from shared.deliveries import Delivery
+from shared.models import Verdict
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from shared.deliveries import Delivery, Via
 from shared.ids import format_timestamp
 from shared.models import (
     Decision,
-    Delivery,
     JobStep,
     Phase,
     Remedy,
@@ -100,6 +100,8 @@ def make_delivery(verdict: Verdict = Verdict.ALLOWED, **more: Any) -> Delivery:
         "body_bytes": 1,
         "body_sha256": "0" * 64,
         "secret": 1,
+        "subject": None,
+        "via": Via.WEBHOOK,
         "headers": {},
         "verdict": verdict,
         "reason": reason,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from shared.api import Answer, WebhookResponse
+from shared.api import Answer
+from shared.deliveries import WebhookResponse
 from shared.ids import now_ms
 from shared.models import Failure, Result
 from stitcherd.reporting.contents import CommentContent, HelpReport, StatusReport, WhyReport, decode_content
@@ -36,9 +37,11 @@ class Following(Struct):
         planner = AnswerPlanner(found.store, found.settings, sources, found.rails, {}, found.permissions.known)
         return Follower(found.store, planner, self.woken.extend)
 
-    async def comment(self, text: str, number: int = 479, login: str = "octocat", **more: Any) -> WebhookResponse:
+    async def comment(
+        self, text: str, number: int = 479, login: str = "octocat", comment: int = 991, **more: Any
+    ) -> WebhookResponse:
         document = json.loads(comment_body(text, issue=number, login=login, repository="acme/roof"))
-        document["comment"]["id"] = 991
+        document["comment"]["id"] = comment
         document["issue"] |= more
         headers = {"X-GitHub-Event": "issue_comment", "Content-Type": "application/json"}
         return await self.intake.deliver("hub", json.dumps(document).encode(), headers)
@@ -134,7 +137,7 @@ async def test_a_question_is_answered_in_the_comment(
     following: Following, verb: str, login: str, slots: list[str]
 ) -> None:
     follower = following.follower()
-    await following.comment("@mosaic fix it")
+    await following.comment("@mosaic fix it", comment=990)
     begun = await follower.begin()
     await following.comment(f"@mosaic {verb}", login=login)
     await follower.follow(begun)
@@ -176,7 +179,7 @@ async def test_the_comment_follows_the_jobs_of_its_thread(following: Following) 
     failure = Failure("gates_failed", "gate tests failed")
     await store.write(transitions.conclude, first.job_id, (1, "me"), now_ms(), failure)
     after = await follower.follow(after)
-    second = await following.comment("@mosaic fix it again")
+    second = await following.comment("@mosaic fix it again", comment=992)
     await follower.follow(after)
     async with store.reading() as db:
         text = await answers.desired_at(db, "hub", "Acme/Roof", "comment:issue/479")

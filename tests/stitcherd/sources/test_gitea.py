@@ -64,6 +64,7 @@ def test_all_fields_of_a_comment() -> None:
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://git.example.com/octo-org/api/issues/479", "home:octocat"),
         comment_id="1700",
+        subject="comment:1700",
         labels=("ready",),
         closed=False,
         locked=False,

@@ -29,6 +29,7 @@ def test_all_fields_of_a_comment() -> None:
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://github.com/octo-org/api/issues/479", "work:octocat"),
         comment_id="1700000001",
+        subject="comment:1700000001",
         labels=("ready",),
         closed=False,
         commands=(Command("fix", "the last row"),),

@@ -42,6 +42,7 @@ def test_all_fields_of_a_note() -> None:
         repository="octo-org/api",
         thread=Thread("issue", 479, title, "https://gitlab.example.com/octo-org/api/-/issues/479", "lab:#3"),
         comment_id="1700",
+        subject="comment:1700",
         labels=("ready",),
         closed=False,
         commands=(Command("fix", "the last row"),),

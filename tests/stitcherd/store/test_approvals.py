@@ -14,6 +14,7 @@ from stitcherd.policy import ApprovalRequest, CommandResult
 from stitcherd.store import approvals, commands, deliveries, events, jobs, retries, transitions
 from stitcherd.store.approvals import Reevaluation
 from stitcherd.store.deliveries import DeliveryFilter
+from stitcherd.store.repetitions import RepeatedDelivery
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import approval_request, deliver, dispatch
 
@@ -210,7 +211,7 @@ async def test_a_repeated_comment_is_carried_out_once(store: Store, wait: Make, 
     stored = await store.write(commands.add_command, new, result, expected)
     assert isinstance(stored, deliveries.StoredDelivery)
     again = await store.write(commands.add_command, structs.replace(new, id=new_id()), result, expected)
-    assert isinstance(again, deliveries.RepeatedDelivery)
+    assert isinstance(again, RepeatedDelivery)
     assert (again.first.id, again.job and again.job.status) == (new.id, Status.CANCELLED)
     assert (await recorded_events(store, job))[-1] == ("job.denied", new.actor)
 

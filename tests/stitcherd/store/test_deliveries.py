@@ -11,7 +11,8 @@ from shared.ids import new_id, now_ms
 from shared.models import Decision, Thread, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.store import deliveries, jobs, transitions
-from stitcherd.store.deliveries import JobAlreadyOpen, RepeatedDelivery, StoredDelivery
+from stitcherd.store.deliveries import JobAlreadyOpen, StoredDelivery
+from stitcherd.store.repetitions import RepeatedDelivery, find_repeated
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import deliver, dispatch
 
@@ -54,12 +55,20 @@ async def test_an_idempotency_key_finds_the_first_job(store: Store, new_job: Mak
         ({"external_id": "d2", "body_sha256": "b1"}, False),
         ({"external_id": None, "body_sha256": "b1", "same_body_since": 0}, True),
         ({"external_id": "d1", "body_sha256": "b1", "same_body_since": 0, "replay_of": "x"}, False),
+        ({"external_id": "d2", "subject": "comment:1"}, True),
+        ({"external_id": "d2", "subject": "comment:1", "repository": "Acme/ROOF"}, True),
+        ({"external_id": "d2", "subject": "comment:1", "repository": "acme/wall"}, False),
+        ({"external_id": "d2", "subject": "comment:1", "source": "mirror"}, False),
+        ({"external_id": "d2", "subject": "comment:2"}, False),
+        ({"external_id": "d2", "subject": None}, False),
+        ({"external_id": "d2", "subject": "comment:1", "seen_since": DAY + 1, "received_at": 9 * DAY}, False),
+        ({"external_id": "d2", "subject": "comment:1", "replay_of": "x"}, False),
     ],
 )
 async def test_a_repeated_delivery_returns_the_first_one(
     store: Store, new_job: Make, new_delivery: Make, again: dict[str, Any], repeated: bool
 ) -> None:
-    first = new_delivery(external_id="d1", body_sha256="b1", received_at=DAY)
+    first = new_delivery(external_id="d1", body_sha256="b1", subject="comment:1", received_at=DAY)
     job = await deliver(store, first, new_job(thread=THREAD, delivery_id=first.id))
     kept = await everything(store)
     second = new_delivery(**{"received_at": DAY + 1, **again})
@@ -70,9 +79,8 @@ async def test_a_repeated_delivery_returns_the_first_one(
         assert await everything(store) == kept
     else:
         assert outcome == StoredDelivery()
-    window = (second.source, second.external_id, second.body_sha256, second.seen_since, second.same_body_since)
     async with store.reading() as db:
-        found = await deliveries.find_repeated(db, *window)
+        found = await find_repeated(db, second.identity())
     if repeated:
         assert found == outcome, "a reader finds the same"
 

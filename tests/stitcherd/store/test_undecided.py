@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from shared.models import Decision, Delivery, Thread, Verdict
+from shared.deliveries import Delivery
+from shared.models import Decision, Thread, Verdict
 from stitcherd.policy import CommandResult
 from stitcherd.store import commands, deliveries, events, retention, undecided
 from stitcherd.store.deliveries import AlreadyDecided, JobAlreadyOpen, NewDelivery, StoredDelivery
+from stitcherd.store.repetitions import RepeatedDelivery
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import deliver
 
@@ -98,7 +100,7 @@ async def test_a_job_that_was_opened_meanwhile_is_told(
 
 async def test_a_redelivery_repeats_an_undecided_delivery(store: Store, asked: NewDelivery, new_delivery: Make) -> None:
     outcome = await store.write(deliveries.add_delivery, new_delivery(external_id="d1"))
-    assert isinstance(outcome, deliveries.RepeatedDelivery)
+    assert isinstance(outcome, RepeatedDelivery)
     assert (outcome.first.id, outcome.job) == (asked.id, None)
 
 

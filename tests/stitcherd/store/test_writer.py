@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.models import Delivery
+from shared.deliveries import Delivery
 from stitcherd.store import deliveries, writer
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable

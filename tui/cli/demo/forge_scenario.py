@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-from shared.models import OPEN_STATUSES, Delivery, RunnerJob, Status, Verdict
+from shared.deliveries import Delivery
+from shared.models import OPEN_STATUSES, RunnerJob, Status, Verdict
 from tui.cli.demo.daemon import DemoFailed
 from tui.cli.demo.environment import BOT, MEMBER, STRANGER, DemoEnvironment
 from tui.cli.demo.forge import DemoForge

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from shared import ids
-from shared.api import WebhookResponse
+from shared.deliveries import WebhookResponse
 from shared.models import Decision, RunnerJob, Status, StepStatus, StepType, Verdict
 from tui.cli.demo.daemon import DemoFailed
 from tui.cli.demo.environment import BOT, MEMBER, STRANGER, TRIES, DemoEnvironment, run_git

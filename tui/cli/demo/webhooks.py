@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from shared.api import WebhookResponse
+from shared.deliveries import WebhookResponse
 from tui.cli.demo.daemon import DemoFailed
 from tui.cli.demo.environment import MEMBER, REPOSITORY, DemoEnvironment, account
 from tui.client import listener

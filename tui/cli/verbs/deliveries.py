@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from shared import ids
-from shared.models import Delivery
+from shared.deliveries import Delivery
 from tui.cli import exits
 from tui.cli.parser import ID_HELP, add_actions, daemon_client
 from tui.cli.terminal import Terminal

@@ -3,7 +3,8 @@
 from argparse import ArgumentParser, Namespace
 
 from shared import ids
-from shared.models import Delivery, RunnerJob
+from shared.deliveries import Delivery
+from shared.models import RunnerJob
 from tui.cli import exits
 from tui.cli.parser import ID_HELP, daemon_client
 from tui.cli.terminal import Terminal
