@@ -9,16 +9,16 @@ from typing import Any
 
 from tests.e2e.harness import DaemonHarness
 from tests.e2e.http_client import Reply
-from tests.e2e.webhooks import signed_headers
-from tests.forges.fake import FakeComment, FakeForge, Sent
-from tests.forges.fake_github import FakeGitHub
-from tests.forges.harness import TOKEN, serving
+from tests.e2e.webhooks import SECRETS, signed_headers
+from tests.forges.fake import FakeComment, Sent
+from tests.forges.harness import FAKES, TOKEN, serving
+from tests.forges.webhooks import comment_webhook, signature
 from tests.stitcherd.reporting.outbox_harness import understand_lost
 
 TIMEOUT = 30.0
 SOURCE = """
 [sources.hub]
-kind = "github"
+kind = "{kind}"
 secrets = [{{env = "E2E_SECRET"}}]
 api = "{api}"
 token = {{file = "{token}"}}
@@ -26,10 +26,11 @@ token = {{file = "{token}"}}
 
 
 class ThreadedForge:
-    """A fake of GitHub that a daemon reaches; its times are those of the clock."""
+    """A fake of a kind of forge that a daemon reaches; its times are those of the clock."""
 
-    def __init__(self, fake: FakeForge | None = None) -> None:
-        self.fake = fake or FakeGitHub()
+    def __init__(self, kind: str = "github") -> None:
+        self.kind = kind
+        self.fake = FAKES[kind]()
         began = datetime.now(UTC)
         self.fake._times = iter(began + timedelta(milliseconds=each) for each in range(100_000))
         understand_lost(self.fake)
@@ -60,7 +61,7 @@ class ThreadedForge:
         token = daemon.root / "forge-token"
         token.touch(mode=0o600)
         token.write_text(TOKEN)
-        return SOURCE.format(api=self.fake.api, token=token)
+        return SOURCE.format(kind=self.kind, api=self.fake.api, token=token)
 
     def comment(self, daemon: DaemonHarness, body: bytes, text: str, number: int = 479, by: int = 2) -> Reply:
         """Write a comment at the forge, and deliver the webhook `body` of it; return the daemon's answer."""
@@ -71,6 +72,18 @@ class ThreadedForge:
         document["sender"] = author
         encoded = json.dumps(document).encode()
         return daemon.public("POST", "/stitcher/webhook/hub", encoded, signed_headers(encoded))
+
+    def command(self, daemon: DaemonHarness, text: str, *, number: int = 479, by: int = 2) -> Any:
+        """Write a comment on an issue at the forge, and deliver its webhook; return the daemon's answer."""
+        author = self.fake.accounts[by]
+        written = self.fake.add_comment(self.fake.thread(number), author, text)
+        body, headers = comment_webhook(
+            self.kind, author, text, number=number, repository=self.fake.repository.name, comment=written.id
+        )
+        headers |= {"Content-Type": "application/json"} | signature(self.kind, body, SECRETS["github"].encode())
+        reply = daemon.public("POST", "/stitcher/webhook/hub", body, headers)
+        assert reply.status in {200, 202}, reply.body
+        return reply.json
 
     def reactions(self, number: int = 479) -> set[tuple[int, str]]:
         """Return all reactions to the comments of a thread, as (account, content)."""

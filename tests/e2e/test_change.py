@@ -1,53 +1,159 @@
-"""The whole way at one forge: a comment, the job, a pushed branch, and the change that is opened for it."""
+"""The whole way at each kind of forge: a comment, the permission, the job, a pushed branch, the change, the answers."""
 
+import base64
+import json
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
+from stitcherd.forges import FORGES
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.forge import ThreadedForge
-from tests.e2e.harness import wait_until
+from tests.e2e.harness import DaemonHarness, wait_until
+from tests.e2e.process_watch import ProcessWatch
 from tests.e2e.test_reports import RAILS
-from tests.e2e.webhooks import comment_body
-from tests.forges.harness import TOKEN
+from tests.forges.fake import Answer
+from tests.forges.harness import FAKES, TOKEN
 from tests.stitcherd.git.http_repositories import GitServer
 
 NAME = "remote-org/api"
 REPOSITORY = '[repositories."remote-org/*"]\nclone = "{url}/{{owner}}/{{name}}.git"\n'
+BY_PERMISSION = RAILS.replace("status:set]", "status:set, change:open]").replace(
+    '{users: ["hub:octocat"]}', "{permission: write}"
+)
+DRAFT_PREFIXES = {"gitea": "WIP: ", "github": "", "gitlab": "Draft: "}
 
 
-@pytest.mark.parametrize("wanted", ["open", "draft"])
-def test_a_pushed_commit_gets_a_change(build: BuildDaemon, tmp_path: Path, wanted: str) -> None:
-    rails = RAILS.replace("status:set]", "status:set, change:open]").replace(
-        "report:\n", f"report:\n  change: {wanted}\n"
-    )
-    daemon = build(rails=rails, files={"check.sh": "test ! -e broken\n"})
-    served = tmp_path / NAME
-    served.parent.mkdir()
-    daemon.repository = daemon.repository.rename(served.with_suffix(".git"))
-    daemon.git("config", "http.receivepack", "true")
-    forge = ThreadedForge()
-    try:
-        forge.fake.repository.name = NAME
-        forge.fake.git = GitServer(tmp_path, "x-access-token", TOKEN).answer
+class Walk:
+    """A daemon, and a forge with its API and its repositories at one origin."""
+
+    def __init__(self, daemon: DaemonHarness, forge: ThreadedForge, served: Path, wanted: str) -> None:
+        self.daemon, self.forge, self.processes = daemon, forge, ProcessWatch()
+        self.git = GitServer(served, FORGES[forge.kind].git_username, TOKEN)
+        repository = (served / NAME).with_suffix(".git")
+        repository.parent.mkdir(parents=True)
+        daemon.repository = daemon.repository.rename(repository)
+        daemon.git("config", "http.receivepack", "true")
+        daemon.rails.write_text(BY_PERMISSION.replace("report:\n", f"report:\n  change: {wanted}\n"))
         daemon._pieces["settings"] = forge.settings(daemon) + REPOSITORY.format(url=forge.fake.url)
+        forge.fake.repository.name = NAME
+        forge.fake.git = self.answer_git
         daemon.start()
-        reply = forge.comment(daemon, comment_body("", repository=NAME), "@mosaic fix touch made")
-        assert reply.json["verdict"] == "allowed", reply.body
-        job = daemon.wait(reply.json["jobId"], "COMPLETED")
-        assert daemon.git("rev-parse", job["branch"]) == job["result"]["commit"]
-        change = wait_until(lambda: daemon.job(job["id"])["change"], "a change is opened")
-        (sent,) = forge.sent("POST", "/pulls")
-        assert (sent.body["head"], sent.body["base"], sent.body.get("draft", False)) == (
-            job["branch"],
-            "main",
-            wanted == "draft",
-        )
-        assert change["url"].endswith(f"/{change['number']}")
-        wait_until(lambda: "is done" in forge.ours()[0].body, "the comment shows the end", 15)
-        assert len(forge.ours()) == 1
-        daemon.stop()
-        assert TOKEN.encode() not in daemon.log.read_bytes()
-        assert TOKEN.encode() not in (daemon.state / "stitcher.db").read_bytes()
+
+    async def answer_git(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request of git, while the processes of git that wait for it are looked at."""
+        assert self.daemon.process
+        self.processes.look(self.daemon.process.pid)
+        return await self.git.answer(request)
+
+    def decided(self, answer: Any) -> Any:
+        """Return a delivery that a permission was asked for, when it is decided."""
+        assert answer["verdict"] == "deciding", answer
+
+        def found() -> Any:
+            delivery = self.daemon.get(f"/deliveries/{answer['deliveryId']}")
+            return None if delivery["verdict"] == "deciding" else delivery
+
+        return wait_until(found, "the delivery is decided")
+
+    def decisions(self) -> list[tuple[str, str]]:
+        """Return the verdict and the job of each delivery that was decided after the forge was asked."""
+        with sqlite3.connect(f"file:{self.daemon.state}/stitcher.db?mode=ro", uri=True) as db:
+            found = db.execute("SELECT payload FROM events WHERE type = 'delivery.decided' ORDER BY id").fetchall()
+        payloads = [json.loads(payload) for (payload,) in found]
+        return [(each["verdict"], each["jobId"]) for each in payloads]
+
+    def assert_the_token_is_nowhere(self) -> None:
+        """Stop the daemon, and look for its token in all that it has left and in all that it has run."""
+        self.daemon.stop()
+        (self.daemon.root / "forge-token").unlink()
+        basic = base64.b64encode(f"{FORGES[self.forge.kind].git_username}:{TOKEN}".encode()).decode()
+        for secret in (TOKEN, basic):
+            assert self.processes.finds(secret) == []
+            for path in (each for each in self.daemon.root.rglob("*") if each.is_file()):
+                assert secret.encode() not in path.read_bytes(), path
+
+
+@pytest.fixture
+def forge(request: pytest.FixtureRequest) -> Iterator[ThreadedForge]:
+    running = ThreadedForge(request.param)
+    yield running
+    running.close()
+
+
+each_forge = pytest.mark.parametrize("forge", FAKES, indirect=True)
+
+
+@each_forge
+@pytest.mark.parametrize("wanted", ["open", "draft"])
+def test_a_comment_becomes_a_change(build: BuildDaemon, tmp_path: Path, forge: ThreadedForge, wanted: str) -> None:
+    walk = Walk(build(), forge, tmp_path, wanted)
+    daemon, fake = walk.daemon, forge.fake
+    delivery = walk.decided(forge.command(daemon, "@mosaic fix touch made; env; cat .git/config"))
+    assert delivery["verdict"] == "allowed", delivery["reason"]
+    job = daemon.wait(delivery["jobId"], "COMPLETED")
+    commit = job["result"]["commit"]
+    assert daemon.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads/stitcher") == (
+        f"refs/heads/{job['branch']} {commit}"
+    )
+    assert daemon.git("rev-parse", f"{commit}^") == daemon.git("rev-parse", "main")
+    number = wait_until(lambda: daemon.job(job["id"])["change"], "a change is opened")["number"]
+    statuses = wait_until(lambda: fake.repository.statuses.get(commit), "the commit has a status", 15)
+    wait_until(lambda: forge.ours() and "is done" in forge.ours()[0].body, "the comment shows the end", 15)
+
+    (comment,) = forge.ours()
+    assert comment.body.count("<!-- stitcher:t:") == 1
+    assert forge.reactions() == {(fake.bot.id, "eyes")}
+    assert [(each["state"], each.get("context", each.get("name"))) for each in statuses] == [
+        ("success", "stitcher/fix")
+    ]
+    (opened,) = (each for each in fake.repository.threads.values() if each.number > 480)
+    assert (opened.number, opened.kind, opened.head, opened.base) == (number, "change", job["branch"], "main")
+    assert (opened.draft, opened.author.id) == (wanted == "draft", fake.bot.id)
+    assert opened.title == f"{DRAFT_PREFIXES[forge.kind] if wanted == 'draft' else ''}fix for #479"
+    permission, reaction, first_comment = (
+        next(index for index, sent in enumerate(fake.log) if part in sent.path and sent.method == method)
+        for method, part in _steps(forge.kind)
+    )
+    assert permission < min(reaction, first_comment)
+    assert walk.decisions() == [("allowed", job["id"])]
+    assert walk.processes.has_run("git", "push")
+    walk.assert_the_token_is_nowhere()
+
+
+@each_forge
+def test_nothing_is_sent_to_another_host(build: BuildDaemon, tmp_path: Path, forge: ThreadedForge) -> None:
+    stranger = ThreadedForge(forge.kind)
+    try:
+        walk = Walk(build(), forge, tmp_path, "open")
+        wait_until(lambda: forge.sent("GET", "/user"), "the daemon knows its account")
+        walk.git.redirect = stranger.fake.url
+        answer = forge.command(walk.daemon, "@mosaic fix touch made")
+        job_id = walk.decided(answer)["jobId"]
+        assert "302" in walk.daemon.wait(job_id, "FAILED")["error"]["detail"]
+        wait_until(forge.ours, "the comment")
+        elsewhere = Answer(307, {}, {"Location": f"{stranger.fake.api}/user"})
+        forge.fail(*[elsewhere] * 20)
+        wait_until(lambda: walk.daemon.get("/answers?state=failed")["items"], "an answer is refused", 15)
+        forge.fail()
+        (check,) = (each for each in walk.daemon.get("/readyz", 503)["checks"] if each["name"] == "forge:hub")
+        assert f"redirects to {stranger.fake.url}: not followed" in check["detail"]
+        assert (stranger.fake.log, walk.git.requests[-1].method) == ([], "GET")
+        walk.assert_the_token_is_nowhere()
     finally:
-        forge.close()
+        stranger.close()
+
+
+def _steps(kind: str) -> list[tuple[str, str]]:
+    """Return the requests for a permission, a reaction and a comment."""
+    if kind == "gitlab":
+        return [("GET", "/members/all/2"), ("POST", "/award_emoji"), ("POST", "/issues/479/notes")]
+    return [
+        ("GET", "/collaborators/octocat/permission"),
+        ("POST", "/reactions"),
+        ("POST", "/issues/479/comments"),
+    ]

@@ -1,7 +1,6 @@
 """An intake whose source has a fake forge that tells permissions, with a clock that tests move."""
 
 import asyncio
-import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from stitcherd.forges.credentials import FixedToken
 from stitcherd.store import deliveries, events, jobs
 from tests.forges.fake import FakeAccount, FakeForge
 from tests.forges.harness import FAKES, TOKEN
+from tests.forges.webhooks import comment_webhook, signature
 from tests.stitcherd.jobs.intake_harness import RAILS, SECRET, IntakeHarness, open_harness
 
 SOURCES = {"github": "hub", "gitea": "tea", "gitlab": "lab"}
@@ -74,15 +74,15 @@ class DecidingHarness(Struct):
         repository: str = REPOSITORY,
     ) -> WebhookResponse:
         """Deliver a new comment on an issue, by default one of its sender."""
-        body, headers = _comment(self.kind, sender, author or sender, text, number, repository)
+        body, headers = comment_webhook(self.kind, sender, text, author=author, number=number, repository=repository)
         settings = self.intake.settings.sources[self.source]
-        signed = CIMultiDict(headers | _signature(self.kind, body))
+        signed = CIMultiDict(headers | signature(self.kind, body, SECRET))
         return await self.intake.intake.deliver(settings, signed, body, form=False)
 
     async def event(self, name: str, **fields: Any) -> WebhookResponse:
         """Deliver an event of GitHub without a thread."""
         body = json.dumps({"action": "removed", "sender": {"id": 1, "login": "mosaic"}, **fields}).encode()
-        headers = CIMultiDict({"X-GitHub-Event": name} | _signature("github", body))
+        headers = CIMultiDict({"X-GitHub-Event": name} | signature("github", body, SECRET))
         return await self.intake.intake.deliver(self.intake.settings.sources["hub"], headers, body, form=False)
 
     async def decided(self, answer: WebhookResponse) -> Delivery:
@@ -147,36 +147,3 @@ async def open_deciding(
 
 def new_fake(kind: str) -> FakeForge:
     return FAKES[kind]()
-
-
-def _comment(
-    kind: str, sender: FakeAccount, author: FakeAccount, text: str, number: int, repository: str
-) -> tuple[bytes, dict[str, str]]:
-    if kind == "gitlab":
-        document: dict[str, Any] = {
-            "object_kind": "note",
-            "user": {"id": sender.id, "username": sender.login},
-            "project": {"path_with_namespace": repository},
-            "object_attributes": {"note": text, "noteable_type": "Issue", "author_id": sender.id, "action": "create"},
-            "issue": {"iid": number, "title": "It leaks", "description": "a lot", "author_id": author.id},
-        }
-        return json.dumps(document).encode(), {"X-Gitlab-Event": "Note Hook"}
-    user, by = ({"id": each.id, "login": each.login} for each in (sender, author))
-    document = {
-        "action": "created",
-        "issue": {"number": number, "title": "It leaks", "body": "a lot", "user": by},
-        "comment": {"body": text, "user": user},
-        "repository": {"full_name": repository},
-        "sender": user,
-    }
-    headers = {"X-GitHub-Event": "issue_comment"} if kind == "github" else {"X-Gitea-Event": "issue_comment"}
-    return json.dumps(document).encode(), headers
-
-
-def _signature(kind: str, body: bytes) -> dict[str, str]:
-    digest = hmac.new(SECRET, body, "sha256").hexdigest()
-    return {
-        "github": {"X-Hub-Signature-256": f"sha256={digest}"},
-        "gitea": {"X-Gitea-Signature": digest},
-        "gitlab": {"X-Gitlab-Token": SECRET.decode()},
-    }[kind]

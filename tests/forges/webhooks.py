@@ -1,0 +1,55 @@
+"""Webhooks of new comments on issues, as each kind of forge sends them."""
+
+import hmac
+import json
+from typing import Any
+
+from tests.forges.fake import FakeAccount
+
+
+def comment_webhook(
+    kind: str,
+    sender: FakeAccount,
+    text: str,
+    *,
+    author: FakeAccount | None = None,
+    number: int = 479,
+    repository: str = "octo-org/api",
+    comment: int | None = None,
+) -> tuple[bytes, dict[str, str]]:
+    """Return the body and the headers, without a signature, of a new comment on an issue, by default of the sender.
+
+    `comment` is the id of the comment; without it the webhook names none.
+    """
+    author = author or sender
+    id_ = {} if comment is None else {"id": comment}
+    if kind == "gitlab":
+        document: dict[str, Any] = {
+            "object_kind": "note",
+            "user": {"id": sender.id, "username": sender.login},
+            "project": {"path_with_namespace": repository},
+            "object_attributes": id_
+            | {"note": text, "noteable_type": "Issue", "author_id": sender.id, "action": "create"},
+            "issue": {"iid": number, "title": "It leaks", "description": "a lot", "author_id": author.id},
+        }
+        return json.dumps(document).encode(), {"X-Gitlab-Event": "Note Hook"}
+    user, by = ({"id": each.id, "login": each.login} for each in (sender, author))
+    document = {
+        "action": "created",
+        "issue": {"number": number, "title": "It leaks", "body": "a lot", "user": by},
+        "comment": id_ | {"body": text, "user": user},
+        "repository": {"full_name": repository},
+        "sender": user,
+    }
+    headers = {"X-GitHub-Event": "issue_comment"} if kind == "github" else {"X-Gitea-Event": "issue_comment"}
+    return json.dumps(document).encode(), headers
+
+
+def signature(kind: str, body: bytes, secret: bytes) -> dict[str, str]:
+    """Return the headers that prove that the sender of a body knows the secret."""
+    digest = hmac.new(secret, body, "sha256").hexdigest()
+    return {
+        "github": {"X-Hub-Signature-256": f"sha256={digest}"},
+        "gitea": {"X-Gitea-Signature": digest},
+        "gitlab": {"X-Gitlab-Token": secret.decode()},
+    }[kind]
