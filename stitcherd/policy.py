@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.ids import format_timestamp
-from shared.models import Decision
+from shared.models import Decision, RunnerJob
 from stitcherd.budget import Budget, Spent
 
 
@@ -187,6 +187,14 @@ class CommandResult(Struct, frozen=True):
     reason: str | None = None
     account_id: str | None = None
     asks: Mapping[str, str] = {}
+
+
+class ThreadJob(Struct, frozen=True):
+    """A job of a thread, the source of the delivery that requested it, and the id of the trigger that allowed that."""
+
+    job: RunnerJob
+    source: str
+    trigger: str | None
 
 
 class GrantedApproval(Struct, frozen=True):

@@ -53,15 +53,21 @@ def named_ids(command: Command, ids: Sequence[str], which: str) -> tuple[list[st
 
     One that names none means all of them, which are described by `which`: it "waits on this thread".
     """
-    first, _, rest = command.text.partition(" ")
-    ending = first.lower()
-    if len(ending) >= ID_SUFFIX_MIN:
+    _, _, rest = command.text.partition(" ")
+    ending = written_ending(command)
+    if ending is not None:
         named = [job_id for job_id in ids if job_id.endswith(ending)]
         if named:
             return named, rest.strip() or None
         if not set(ending) - set("0123456789abcdef-") and set(ending) & set("0123456789"):
             return [], f"no job whose id ends with {ending} {which}"
     return list(ids), (command.text or None) if ids else None
+
+
+def written_ending(command: Command) -> str | None:
+    """Return the first word after a command where it may be the end of an id; it may be a word of the reason too."""
+    ending = command.text.partition(" ")[0].lower()
+    return ending if len(ending) >= ID_SUFFIX_MIN else None
 
 
 def unfit_sender(people: People) -> str | None:

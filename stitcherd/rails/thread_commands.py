@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from shared.ids import short_id
-from shared.models import OPEN_STATUSES, RunnerJob, Status, Verdict
-from shared.protocol import ID_SUFFIX_MIN
-from stitcherd.policy import CommandResult
+from shared.models import OPEN_STATUSES, Status, Verdict
+from stitcherd.policy import CommandResult, ThreadJob
 from stitcherd.rails.commands import (
     ANSWERED,
     CANCEL,
@@ -13,6 +12,7 @@ from stitcherd.rails.commands import (
     command_decision,
     named_ids,
     unfit_sender,
+    written_ending,
 )
 from stitcherd.rails.compiled import CompiledRails, Group
 from stitcherd.rails.decide import people_of
@@ -21,6 +21,7 @@ from stitcherd.rails.report import report_without_job
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Trigger
 
+JOBS_KEEP_CHANGING = "the jobs of this thread keep changing; comment again"
 _ABOUT_JOBS = "a command of every thread"
 _NAME_ONE = "name one by the end of its id"
 _MAY_CHANGE = {CANCEL: frozenset(OPEN_STATUSES), RETRY: frozenset({Status.FAILED, Status.CANCELLED})}
@@ -43,27 +44,26 @@ def decide_question(command: Command, trigger: Trigger, rails: CompiledRails, fa
 
 
 def decide_transition(
-    command: Command, trigger: Trigger, rails: CompiledRails, jobs: Sequence[RunnerJob], facts: RuntimeFacts
+    command: Command, trigger: Trigger, rails: CompiledRails, jobs: Sequence[ThreadJob], facts: RuntimeFacts
 ) -> CommandResult:
     """Decide what a comment that cancels or retries does to the `jobs` on its thread, the newest first.
 
-    Without an id it means the only open job, or the newest that can be retried. Those may do it who can have a job of
-    its type. Where it depends on a permission that must be asked, it is deciding.
+    Without an id it means the only open job, or the newest that can be retried. Those may do it whom the trigger that
+    the job came from admits. Where it depends on a permission that must be asked, it is deciding.
     """
-    possible = [job for job in jobs if job.status in _MAY_CHANGE[command.verb]]
-    ids, reason = named_ids(command, [job.id for job in possible], _WHICH[command.verb])
+    possible = {each.job.id: each for each in jobs if each.job.status in _MAY_CHANGE[command.verb]}
+    ids, reason = named_ids(command, list(possible), _WHICH[command.verb])
     if not ids:
         why = reason or f"no job {_WHICH[command.verb]}"
         return CommandResult(command_decision(command, rails, Verdict.IGNORED, why, _ABOUT_JOBS))
-    job = next(job for job in possible if job.id == ids[0])
-    named = command.text.partition(" ")[0].lower()
-    is_named = len(named) >= ID_SUFFIX_MIN and job.id.endswith(named)
-    if command.verb == CANCEL and len(ids) > 1:
-        return refused(command, rails, f"{len(ids)} jobs are open on this thread: {_NAME_ONE}")
-    if command.verb == RETRY and not is_named and next(each for each in jobs if each.type == job.type) is not job:
-        return refused(command, rails, f"there is a newer job {job.type} on this thread: {_NAME_ONE}")
-    triggers = (rule for rules in rails.triggers.values() for rule in rules if rule.job.name == job.type)
-    groups = _distinct(group for rule in triggers for group in rule.who)
+    found = possible[ids[0]]
+    job, groups = found.job, _admitted(found, rails)
+    unclear = _why_unclear(command, ids, found, jobs)
+    if unclear is not None:
+        return refused(command, rails, unclear)
+    if groups is None:
+        gone = f"the rails no longer have the trigger that job {short_id(job.id)} came from: ask the operator"
+        return refused(command, rails, gone)
     may = f"{trigger.sender} may {command.verb} job {short_id(job.id)}"
     result = _decide(command, trigger, rails, groups, facts, Verdict.ALLOWED, may)
     if result.decision.verdict is not Verdict.ALLOWED:
@@ -105,6 +105,26 @@ def _decide(
         objection = f"{sender} is in none of {wanted}{f'; {why}' if why else ''}"
     denied = f"who: command {command.verb}: {objection}"
     return CommandResult(command_decision(command, rails, Verdict.DENIED, denied, _ABOUT_JOBS, people, wanted))
+
+
+def _why_unclear(command: Command, ids: Sequence[str], found: ThreadJob, jobs: Sequence[ThreadJob]) -> str | None:
+    """Return why it is not clear that a command means the job `found`, the first of `ids`; None where it is."""
+    ending = written_ending(command)
+    if ending is not None and found.job.id.endswith(ending):
+        return f"the ids of {len(ids)} jobs end with {ending}: write more of the id" if len(ids) > 1 else None
+    if command.verb == CANCEL:
+        return f"{len(ids)} jobs are open on this thread: {_NAME_ONE}" if len(ids) > 1 else None
+    newest = next(each for each in jobs if each.job.type == found.job.type)
+    return None if newest is found else f"there is a newer job {found.job.type} on this thread: {_NAME_ONE}"
+
+
+def _admitted(found: ThreadJob, rails: CompiledRails) -> Sequence[Group] | None:
+    """Return the groups that the trigger of a job admits, None where the rails have it no more.
+
+    Other triggers for such a job do not count: they may be about other repositories.
+    """
+    rules = (rule for rules in rails.triggers.values() for rule in rules)
+    return next((rule.who for rule in rules if rule.id == found.trigger and rule.job.name == found.job.type), None)
 
 
 def _distinct(groups: Iterable[Group]) -> tuple[Group, ...]:

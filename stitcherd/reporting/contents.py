@@ -89,7 +89,7 @@ class StatusReport(Struct, frozen=True, tag="status"):
 class WhyReport(Struct, frozen=True, tag="why"):
     """Why the newest request on a thread was decided as it was; `delivery` is None where there was none.
 
-    `failed` is the check that decided it: its id, what it saw, and what was wanted.
+    `failed` is the check that decided it: its id, what it saw, what was wanted, and the line of the rails behind it.
     """
 
     sender: str
@@ -97,7 +97,7 @@ class WhyReport(Struct, frozen=True, tag="why"):
     delivery: str | None = None
     verdict: str = ""
     reason: str = ""
-    failed: tuple[str, str, str] | None = None
+    failed: tuple[str, str, str, int | None] | None = None
     remedy: str | None = None
 
 

@@ -153,14 +153,15 @@ class AnswerPlanner:
     async def _note_reply(
         self, question: str, trigger: Trigger, rails: CompiledRails, at: int, news: ThreadNews
     ) -> None:
-        place = (news.place.workspace, news.place.repository, news.thread)
+        source, place = news.place.source, (news.place.workspace, news.place.repository, news.thread)
         async with self._store.reading() as db:
             match question:
                 case "why":
-                    news.reply = why_reply(trigger, await commands.last_decided_on_thread(db, *place), at)
+                    news.reply = why_reply(trigger, await commands.last_decided_on_thread(db, source, *place), at)
                 case "status":
-                    jobs = await commands.jobs_on_thread(db, *place, desired.JOBS_SHOWN)
-                    news.jobs |= {job.id for job in jobs}
+                    found = await commands.jobs_on_thread(db, *place)
+                    jobs = [each.job.id for each in found if each.source == source][: desired.JOBS_SHOWN]
+                    news.jobs |= set(jobs)
                     news.reply = StatusReport(login_of(trigger.sender), bool(jobs), at)
                 case _:
                     news.reply = help_reply(trigger, rails, at)

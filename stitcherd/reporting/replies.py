@@ -40,6 +40,6 @@ def why_reply(trigger: Trigger, asked_about: Delivery | None, at: int) -> WhyRep
         asked_about.id,
         asked_about.verdict,
         asked_about.reason,
-        (decisive.id, decisive.seen or "", decisive.wanted or "") if decisive else None,
+        (decisive.id, decisive.seen or "", decisive.wanted or "", decisive.line) if decisive else None,
         decision.remedy.text if decision and decision.remedy else None,
     )

@@ -180,8 +180,10 @@ def _reply(reply: Reply, mask: Mask) -> str:
 def _why(to: str, why: WhyReport, mask: Mask) -> str:
     sentence = f"{to}: the last request was {inline_code(why.verdict, mask)}: {inline_code(why.reason, mask)}."
     if why.failed is not None:
-        check, seen, wanted = (inline_code(each or "nothing", mask) for each in why.failed)
-        sentence += f" Check {check} saw {seen}, and wanted {wanted}."
+        *texts, line = why.failed
+        check, seen, wanted = (inline_code(str(each or "nothing"), mask) for each in texts)
+        at = f" (line {line} of the rails)" if line is not None else ""
+        sentence += f" Check {check}{at} saw {seen}, and wanted {wanted}."
     if why.remedy:
         sentence += f" What would allow it: {inline_code(why.remedy, mask)}."
     return f"{sentence} More: `stitcher why {short_id(why.delivery or '')}`"

@@ -1,13 +1,14 @@
 """Stores comments with commands about the jobs of their thread, each with what it does to a job, in one transaction."""
 
 import sqlite3
+from collections.abc import Callable
 
 import aiosqlite
 from msgspec import Struct, structs
 
 from shared.deliveries import Delivery
 from shared.models import RunnerJob, Thread, Verdict
-from stitcherd.policy import CommandResult
+from stitcherd.policy import CommandResult, ThreadJob
 from stitcherd.store import approvals, retries, rows, transitions
 from stitcherd.store.deliveries import (
     NewDelivery,
@@ -19,30 +20,41 @@ from stitcherd.store.deliveries import (
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.repetitions import RepeatedDelivery
 
+JOBS_READ = 100  # of a thread, the newest
 LOOKED_AT = 10_000  # of the newest deliveries, for the newest that was decided on a thread
 _ON_THREAD = "workspace = ? AND repository = ? COLLATE NOCASE AND thread_kind = ? AND thread_number = ?"
-_ANSWERED = (Verdict.ALLOWED, Verdict.WAITING, Verdict.DENIED, Verdict.THROTTLED)
+_ANSWERED = tuple(each for each in Verdict if each is not Verdict.IGNORED)
+
+States = tuple[tuple[str, int | str], ...]  # of jobs, by id
+ReadStates = Callable[[sqlite3.Connection, str, str, Thread], States]  # in a workspace, a repository and a thread
 
 
 class ThreadChanged(Struct, frozen=True):
-    """Nothing was stored: what waits on the thread is no longer what the caller has read."""
+    """Nothing was stored: the jobs of the thread are no longer as the caller has read them."""
 
 
 def add_command(
-    db: sqlite3.Connection, new: NewDelivery, result: CommandResult, expected: tuple[tuple[str, int], ...] | None
+    db: sqlite3.Connection,
+    new: NewDelivery,
+    result: CommandResult,
+    expected: States | None,
+    read_states: ReadStates = approvals.versions_on_thread,
 ) -> StoredDelivery | RepeatedDelivery | ThreadChanged:
     """Store a comment with the decision on it, and do to its job what it commands.
 
-    `expected` are (id, version) of the jobs that waited on its thread when it was decided, oldest first; None where
-    these do not matter. Raises Refusal where the job is not as it has to be.
+    `expected` is what `read_states` returned of its thread when it was decided; None where this does not matter. Raises
+    Refusal where the job is not as it has to be.
     """
     repeated = repeated_delivery(db, new)
     if repeated is not None:
         return repeated
-    if expected is not None and new.repository is not None and new.thread is not None:
-        found = approvals.versions_on_thread(db, new.workspace, new.repository, new.thread)
-        if found != expected:
-            return ThreadChanged()
+    if (
+        expected is not None
+        and new.repository is not None
+        and new.thread is not None
+        and read_states(db, new.workspace, new.repository, new.thread) != expected
+    ):
+        return ThreadChanged()
     job = None if result.job_id is None else _carry_out(db, new, result, result.job_id)
     insert_delivery(db, structs.replace(new, decision=result.decision, job_id=result.job_id))
     return StoredDelivery(job)
@@ -62,25 +74,38 @@ def _carry_out(db: sqlite3.Connection, new: NewDelivery, result: CommandResult, 
     return None
 
 
-async def jobs_on_thread(
-    db: aiosqlite.Connection, workspace: str, repository: str, thread: Thread, limit: int
-) -> list[RunnerJob]:
-    """Return the jobs of all sources on a thread, the newest first."""
-    values = [workspace, repository, thread.kind, thread.number, limit]
-    found = await fetch_all(db, f"SELECT * FROM jobs WHERE {_ON_THREAD} ORDER BY key DESC LIMIT ?", values)
-    return [rows.job(row) for row in found]
+async def jobs_on_thread(db: aiosqlite.Connection, workspace: str, repository: str, thread: Thread) -> list[ThreadJob]:
+    """Return the newest jobs of all sources on a thread, the newest first."""
+    found = await fetch_all(
+        db,
+        "SELECT j.*, d.source, json_extract(c.document, '$.trigger') AS trigger_id"
+        f" FROM (SELECT * FROM jobs WHERE {_ON_THREAD}) j JOIN deliveries d ON d.id = j.delivery_id"
+        " LEFT JOIN decisions c ON c.key = j.decision ORDER BY j.key DESC LIMIT ?",
+        [workspace, repository, thread.kind, thread.number, JOBS_READ],
+    )
+    return [ThreadJob(rows.job(row), row["source"], row["trigger_id"]) for row in found]
+
+
+def statuses_on_thread(db: sqlite3.Connection, workspace: str, repository: str, thread: Thread) -> States:
+    """Return (id, status) of the jobs that `jobs_on_thread` returns, within a transaction of the writer."""
+    found = db.execute(
+        f"SELECT j.id, j.status FROM (SELECT * FROM jobs WHERE {_ON_THREAD}) j"
+        " JOIN deliveries d ON d.id = j.delivery_id ORDER BY j.key DESC LIMIT ?",
+        (workspace, repository, thread.kind, thread.number, JOBS_READ),
+    )
+    return tuple((row["id"], row["status"]) for row in found)
 
 
 async def last_decided_on_thread(
-    db: aiosqlite.Connection, workspace: str, repository: str, thread: Thread
+    db: aiosqlite.Connection, source: str, workspace: str, repository: str, thread: Thread
 ) -> Delivery | None:
-    """Return the newest delivery on a thread that allowed or refused something, with its decision."""
+    """Return the newest delivery of a source on a thread that asked for something, with its decision."""
     marks = ", ".join("?" * len(_ANSWERED))
     found = await fetch_all(
         db,
         f"SELECT id FROM deliveries WHERE key > (SELECT max(key) FROM deliveries) - {LOOKED_AT}"
-        " AND workspace = ? AND repository = ? COLLATE NOCASE AND json_extract(thread, '$.kind') = ?"
+        " AND source = ? AND workspace = ? AND repository = ? COLLATE NOCASE AND json_extract(thread, '$.kind') = ?"
         f" AND json_extract(thread, '$.number') = ? AND verdict IN ({marks}) ORDER BY key DESC LIMIT 1",
-        [workspace, repository, thread.kind, thread.number, *_ANSWERED],
+        [source, workspace, repository, thread.kind, thread.number, *_ANSWERED],
     )
     return await get_delivery(db, found[0]["id"], None) if found else None

@@ -168,6 +168,31 @@ def test_commands_on_the_thread_cancel_retry_and_answer(daemon: DaemonHarness, f
     assert len(forge.sent("POST", "/issues/479/comments")) == 1
 
 
+def test_a_failed_job_is_retried_by_a_member_only(daemon: DaemonHarness, forge: ThreadedForge) -> None:
+    failed = ask(daemon, forge, "@mosaic fix touch broken")
+    assert daemon.wait(failed, "FAILED")["attempt"] == 1
+    ask(daemon, forge, "@mosaic retry", "denied", by=3)
+    ask(daemon, forge, "@mosaic help", "denied", by=3)
+    assert ask(daemon, forge, "@mosaic retry") == failed
+    assert daemon.wait(failed, "FAILED")["attempt"] == 2
+    wait_until(lambda: forge.ours() and "gates_failed" in forge.ours()[0].body, "the comment shows the failure", 15)
+    assert "drive-by" not in forge.ours()[0].body
+
+
+def test_a_kill_after_a_cancel_on_the_thread_loses_and_repeats_nothing(
+    daemon: DaemonHarness, forge: ThreadedForge
+) -> None:
+    job_id = ask(daemon, forge, "@mosaic fix sleep 30")
+    daemon.wait(job_id, "RUNNING")
+    assert ask(daemon, forge, "@mosaic cancel it is wrong") == job_id
+    daemon.kill()
+    daemon.start()
+    job = daemon.wait(job_id, "CANCELLED")
+    told = [(each["actor"], each["payload"]["reason"]) for each in job["events"] if each["type"] == "job.cancelled"]
+    assert told == [("source:hub/octocat", "it is wrong")]
+    assert job["attempt"] == 1
+
+
 def test_a_kill_while_the_comment_is_made_leaves_one_comment(daemon: DaemonHarness, forge: ThreadedForge) -> None:
     wait_until(lambda: forge.sent("GET", "/user"), "the daemon knows its account")
     forge.fail(Lost(0.0))  # the reaction, whose response does not come

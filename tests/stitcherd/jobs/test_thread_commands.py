@@ -1,20 +1,29 @@
 """Comments that cancel and retry jobs: each is stored with what it does, once, and only where the job allows it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.ids import now_ms
 from shared.models import Failure, Result, Status, Verdict
-from stitcherd.store import deliveries, publications, transitions
+from stitcherd.jobs.approvals import MAX_READS
+from stitcherd.rails.thread_commands import JOBS_KEEP_CHANGING
+from stitcherd.store import commands, deliveries, publications, transitions
 from stitcherd.store.steps import Fence
-from tests.stitcherd.jobs.intake_harness import IntakeHarness, open_harness
+from tests.e2e.webhooks import comment_body
+from tests.stitcherd.jobs.intake_harness import RAILS, IntakeHarness, open_harness
+
+TWO_TYPES = RAILS.replace("triggers:", "  review: {profile: weaver, needs: [repo:write]}\ntriggers:") + (
+    "  - {id: on-review, on: [issue.comment], command: review, from: [team], job: review}\n"
+)
 
 
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncIterator[IntakeHarness]:
-    async with open_harness(tmp_path) as opened:
+    async with open_harness(tmp_path, rails_text=TWO_TYPES) as opened:
         yield opened
 
 
@@ -79,3 +88,61 @@ async def test_a_stranger_changes_nothing(harness: IntakeHarness) -> None:
     await harness.mosaic("@mosaic help", issueNumber="9")
     elsewhere = await harness.mosaic("@mosaic cancel", issueNumber="8")
     assert (elsewhere.verdict, elsewhere.reason) == ("ignored", "no job is open on this thread")
+
+
+def change_before_writes(
+    harness: IntakeHarness, monkeypatch: pytest.MonkeyPatch, changes: list[Callable[[], Awaitable[object]]]
+) -> None:
+    """Let one of the changes happen before each write of a command."""
+    write = harness.store.write
+
+    async def changing_write(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if function is commands.add_command and changes:
+            await changes.pop(0)()
+        return await write(function, *args, **kwargs)
+
+    monkeypatch.setattr(harness.store, "write", changing_write)
+
+
+async def test_a_command_is_decided_again_if_a_job_of_the_thread_changes_meanwhile(
+    harness: IntakeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = await harness.mosaic()
+    change_before_writes(harness, monkeypatch, [lambda: harness.mosaic("@mosaic review it")])
+    told = await harness.mosaic("@mosaic cancel")
+    assert (told.verdict, told.reason) == (
+        "denied",
+        "2 jobs are open on this thread: name one by the end of its id",
+    )
+    assert (await harness.job(asked)).status is Status.QUEUED
+    assert (await harness.delivery(told)).job_id is None
+
+
+async def test_a_command_is_denied_if_a_job_of_the_thread_changes_every_time(
+    harness: IntakeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = await harness.mosaic()
+    assert asked.job_id
+    job_id = asked.job_id
+
+    async def change(number: int) -> None:
+        other = await harness.mosaic(f"@mosaic review {number}")
+        assert other.job_id
+        await harness.store.write(transitions.cancel, other.job_id, "uid:0", None, now_ms())
+
+    change_before_writes(harness, monkeypatch, [partial(change, number) for number in range(MAX_READS)])
+    told = await harness.mosaic(f"@mosaic cancel {job_id[-8:]}")
+    assert (told.verdict, told.reason) == ("denied", JOBS_KEEP_CHANGING)
+    assert (await harness.job(asked)).status is Status.QUEUED
+    again = await harness.mosaic(f"@mosaic cancel {job_id[-8:]} now")
+    assert (again.verdict, again.status) == (Verdict.ALLOWED, Status.CANCELLED)
+
+
+async def test_a_job_of_another_source_on_the_same_thread_is_not_meant(harness: IntakeHarness) -> None:
+    asked = await harness.mosaic()
+    assert asked.job_id
+    for verb in ("cancel", f"cancel {asked.job_id[-8:]}"):
+        body = comment_body(f"@mosaic {verb}", issue=7, login="octocat", repository="acme/roof")
+        told = await harness.deliver("hub", body, {"X-GitHub-Event": "issue_comment"})
+        assert (told.verdict, told.reason.endswith("is open on this thread")) == ("ignored", True)
+    assert (await harness.job(asked)).status is Status.QUEUED

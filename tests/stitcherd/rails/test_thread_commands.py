@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.models import RunnerJob, Status, Verdict
-from stitcherd.policy import AccountAccess, CommandResult
+from stitcherd.policy import AccountAccess, CommandResult, ThreadJob
 from stitcherd.rails.commands import ANSWERED, QUESTIONS, thread_command, thread_verbs
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
@@ -31,6 +31,7 @@ triggers:
 report: {thread: single-comment, explain_denials_to: [chiefs]}
 """
 BOOK = parse_rails(TEXT)
+CAME_FROM = {"mend": "word", "paint": "other", "gone": "word"}  # the triggers of jobs by type
 IDS = {"forge:ann": ("1",), "forge:eve": ("2",), "forge:zoe": ("3",)}
 
 
@@ -50,7 +51,8 @@ def asked(trigger: Trigger, known: RuntimeFacts = facts(id2="read")) -> CommandR
 
 
 def commanded(trigger: Trigger, *jobs: RunnerJob, known: RuntimeFacts = facts(id1="read", id2="read")) -> CommandResult:  # noqa: B008
-    return decide_transition(trigger.commands[0], trigger, BOOK, jobs, known)
+    found = [ThreadJob(job, "forge", CAME_FROM[job.type]) for job in jobs]
+    return decide_transition(trigger.commands[0], trigger, BOOK, found, known)
 
 
 def job(end: str, status: Status, type_: str = "mend") -> RunnerJob:
@@ -137,7 +139,34 @@ def test_only_those_who_can_have_such_a_job_change_it() -> None:
     assert commanded(written("cancel"), paint).decision.verdict is Verdict.DENIED
     assert commanded(written("cancel"), paint, known=facts()).asks == {"1": "forge:ann"}
     assert commanded(written("cancel"), paint, known=facts(id1="write")).action == "cancel"
-    gone = replace(paint, type="gone")
-    assert commanded(written("cancel"), gone).decision.reason == "who: command cancel: forge:ann is in none of nobody"
+    gone = commanded(written("cancel"), replace(paint, type="gone")).decision
+    assert (gone.verdict, gone.reason) == (
+        Verdict.DENIED,
+        "the rails no longer have the trigger that job 7f3a0001 came from: ask the operator",
+    )
     unknown = commanded(replace(written("cancel"), author=None), mend).decision
     assert unknown.reason == "who: command cancel: it is not known who wrote it"
+
+
+def test_whom_another_trigger_for_such_a_job_admits_changes_nothing() -> None:
+    second = "{id: elsewhere, repos: [acme/docs], on: [issue.comment], command: docs, from: [chiefs], job: mend}"
+    book = parse_rails(TEXT.replace("report:", f"  - {second}\nreport:"))
+    trigger, known = written("cancel", login="forge:zoe"), facts(id3="read")
+    running = job("0001", Status.RUNNING)
+
+    def decided(came_from: str) -> Verdict:
+        found = [ThreadJob(running, "forge", came_from)]
+        return decide_transition(trigger.commands[0], trigger, book, found, known).decision.verdict
+
+    assert decided("word") is Verdict.DENIED
+    assert decided("elsewhere") is Verdict.ALLOWED
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+def test_an_id_that_several_jobs_end_with_names_none(verb: str) -> None:
+    status = Status.RUNNING if verb == "cancel" else Status.FAILED
+    newer, older = job("0001", status), replace(job("0001", status), id="0199f3a1-0000-7a60-8e21-5b1f7f3a0001")
+    result = commanded(written(verb, "7f3a0001"), newer, older)
+    assert (result.decision.verdict, result.job_id) == (Verdict.DENIED, None)
+    assert result.decision.reason == "the ids of 2 jobs end with 7f3a0001: write more of the id"
+    assert commanded(written(verb, older.id), newer, older).job_id == older.id

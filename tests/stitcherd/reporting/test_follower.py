@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from msgspec import Struct
@@ -159,6 +160,40 @@ async def test_a_question_is_answered_in_the_comment(
             assert [job.type for job in content.jobs] == ["fix"]
         case _:
             raise AssertionError(content)
+
+
+async def reply_to(following: Following, question: str, comment: int) -> tuple[object, list[str]]:
+    """Return what a question is answered on the thread."""
+    follower = following.follower()
+    begun = await follower.begin()
+    await following.comment(question, comment=comment)
+    await follower.follow(begun)
+    async with following.intake.store.reading() as db:
+        text = await answers.desired_at(db, "hub", "acme/roof", "comment:issue/479")
+    content = decode_content("comment", text or "")
+    assert isinstance(content, CommentContent)
+    return content.reply, [job.type for job in content.jobs]
+
+
+async def test_why_is_about_the_newest_request(following: Following) -> None:
+    await following.comment("@mosaic fix it")
+    again = await following.comment("@mosaic fix it again", comment=992)
+    reply, _ = await reply_to(following, "@mosaic why", 993)
+    assert isinstance(reply, WhyReport)
+    assert (reply.delivery, reply.verdict) == (again.delivery_id, "duplicate")
+    denied = await following.comment("@mosaic fix it", login="drive-by", comment=994)
+    reply, _ = await reply_to(following, "@mosaic why now", 995)
+    assert isinstance(reply, WhyReport)
+    assert (reply.delivery, reply.verdict) == (denied.delivery_id, "denied")
+    line = 1 + next(number for number, each in enumerate(RAILS.splitlines()) if "team:" in each)
+    assert reply.failed == ("who", "hub:drive-by", "team", line)
+
+
+async def test_nothing_of_another_source_is_told(following: Following) -> None:
+    other = await following.intake.mosaic(issueNumber="479")
+    assert other.verdict == "allowed"
+    assert (await reply_to(following, "@mosaic why", 993))[0] == WhyReport("octocat", ANY)
+    assert await reply_to(following, "@mosaic status", 994) == (StatusReport("octocat", False, ANY), [])
 
 
 async def test_a_source_without_a_forge_gets_nothing(following: Following) -> None:

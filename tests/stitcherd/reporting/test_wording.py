@@ -137,8 +137,12 @@ def test_a_denial_and_a_hint_stand_before_the_jobs() -> None:
         (StatusReport("octo", False, 0), "`octo`: this thread has no job."),
         (WhyReport("octo", 0), "`octo`: nothing was asked for on this thread lately."),
         (
-            WhyReport("octo", 0, JOB_ID, "denied", "x", ("guard:x", "", "@y"), "z"),
+            WhyReport("octo", 0, JOB_ID, "denied", "x", ("guard:x", "", "@y", None), "z"),
             f"{DENIED} Check `guard:x` saw `nothing`, and wanted `@\u200by`. What would allow it: `z`. {MORE}",
+        ),
+        (
+            WhyReport("octo", 0, JOB_ID, "denied", "x", ("who", "a", "b", 31)),
+            f"{DENIED} Check `who` (line 31 of the rails) saw `a`, and wanted `b`. {MORE}",
         ),
     ],
 )
