@@ -9,6 +9,7 @@ import pytest
 
 from shared.models import Status, Verdict
 from stitcherd.jobs.simulation import SimulationScope, simulate
+from stitcherd.store import deliveries, jobs
 from tests.forges.fake import Answer, FakeAccount, FakeForge, Fault
 from tests.forges.harness import serving
 from tests.stitcherd.jobs.deciding_harness import (
@@ -96,12 +97,13 @@ async def test_a_renamed_account_is_the_same(harness: DecidingHarness) -> None:
     assert delivery.verdict is Verdict.ALLOWED
 
 
+@each_kind
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        (Answer(403, {"message": "Must have push access"}), "permission_unknown: github answered 403: Must have push"),
+        (Answer(403, {"message": "Must have push access"}), "permission_unknown: {kind} answered 403: Must have push"),
         (Answer(401, {"message": "Bad credentials"}), "permission_unknown: the token is not accepted"),
-        (Answer(422, {"message": "no"}), "permission_unknown: github answered 422"),
+        (Answer(422, {"message": "no"}), "permission_unknown: {kind} answered 422"),
     ],
 )
 async def test_what_the_forge_refuses_to_tell_is_denied_at_once(
@@ -110,7 +112,7 @@ async def test_what_the_forge_refuses_to_tell_is_denied_at_once(
     harness.fake.faults = [fault]
     delivery = await harness.decided(await harness.comment(OCTOCAT))
     assert delivery.verdict is Verdict.DENIED
-    assert delivery.reason.startswith(f"who: {told}")
+    assert delivery.reason.startswith("who: " + told.format(kind=harness.kind))
     again = await harness.decided(await harness.comment(OCTOCAT, number=480))
     refused = isinstance(fault, Answer) and fault.status == 401  # nothing is sent with such a token for a while
     assert again.verdict is (Verdict.DENIED if refused else Verdict.ALLOWED), "errors are not kept"
@@ -126,6 +128,7 @@ async def test_a_bot_that_is_no_administrator_is_told_so(harness: DecidingHarnes
     assert "an administrator of the repository" in delivery.decision.remedy.text
 
 
+@each_kind
 @pytest.mark.parametrize("fault", [DOWN, Answer(429, {}, {"Retry-After": "20"}), b""])
 async def test_a_forge_that_is_away_for_a_moment_is_asked_again(harness: DecidingHarness, fault: Fault) -> None:
     harness.fake.faults = [fault, fault]
@@ -136,17 +139,19 @@ async def test_a_forge_that_is_away_for_a_moment_is_asked_again(harness: Decidin
     assert len(await harness.events("job.created")) == 1
 
 
+@each_kind
 async def test_after_its_patience_a_delivery_is_denied(harness: DecidingHarness) -> None:
     harness.fake.faults = [DOWN] * 50
     before = harness.clock()
     delivery = await harness.decided(await harness.comment(OCTOCAT))
     assert delivery.verdict is Verdict.DENIED
-    assert delivery.reason == "who: forge_unreachable: github answered 502"
+    assert delivery.reason == f"who: forge_unreachable: {harness.kind} answered 502"
     assert 600_000 <= harness.clock() - before < 620_000
     assert len(harness.asked()) < 10
     assert await harness.events("job.created") == []
 
 
+@each_kind
 async def test_many_deliveries_of_an_account_ask_once_a_minute(harness: DecidingHarness) -> None:
     answers = await asyncio.gather(*(harness.comment(OCTOCAT, number=number) for number in range(1, 101)))
     found = [await harness.decided(each) for each in answers]
@@ -272,8 +277,6 @@ async def test_a_replay_asks_and_a_dry_run_does_not(harness: DecidingHarness) ->
     assert denied.verdict is Verdict.DENIED
     asked = len(fake.log)
     async with harness.intake.store.reading() as db:
-        from stitcherd.store import deliveries
-
         body = await deliveries.get_body(db, denied.id, None)
     answer, decision = await intake.rehearse(denied, body, "uid:1000")
     assert (answer.verdict, decision.verdict) == (Verdict.DECIDING, Verdict.DECIDING)
@@ -282,8 +285,6 @@ async def test_a_replay_asks_and_a_dry_run_does_not(harness: DecidingHarness) ->
     replayed = await harness.decided(await intake.replay(denied, body, "uid:1000"))
     assert (replayed.verdict, replayed.replay_of) == (Verdict.ALLOWED, denied.id)
     async with harness.intake.store.reading() as db:
-        from stitcherd.store import jobs
-
         assert (await jobs.get_job(db, str(replayed.job_id), None)).actor == "uid:1000"
 
 

@@ -97,6 +97,15 @@ class OutboxHarness(Struct):
             (found,) = await db.execute_fetchall("SELECT * FROM answers")
         return dict(found)
 
+    async def events(self) -> list[str]:
+        """Return the types of all events."""
+        async with self.store.reading() as db:
+            return [row["type"] for row in await db.execute_fetchall("SELECT type FROM events ORDER BY id")]
+
+    def writes(self) -> list[str]:
+        """Return the methods of the requests that were to change something."""
+        return [each.method for each in self.fake.log if each.method != "GET"]
+
     def ours(self, number: int = 479) -> list[FakeComment]:
         """Return the comments of a thread with a mark of ours by our account."""
         return [
