@@ -112,6 +112,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             current_limits,
             health.report_unreachable,
             forges.minted_secrets,
+            forges.find_head,
         )
         scheduler = Scheduler(store, runner.run, current_limits, settings.daemon.workers)
         queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job)

@@ -13,9 +13,10 @@ from stitcherd.forges.base import Request, Response
 from stitcherd.forges.client import ForgeClient
 from stitcherd.forges.credentials import Credentials, FixedToken, NoToken
 from stitcherd.forges.models import RepositoryRef
+from stitcherd.forges.outcome import Done, Hold, Rejected, RetryAt
 from stitcherd.forges.paths import InvalidReference
 from stitcherd.git import GitError
-from stitcherd.git.remote import Credential
+from stitcherd.git.remote import Credential, RemoteUnreachable
 
 MAX_CACHED = 1024  # repositories whose connection is cached
 MINTED_LIFE = 7_200_000  # milliseconds that a minted token is masked: twice as long as it is valid
@@ -56,13 +57,27 @@ class ForgeConnection:
 
     async def git_credential(self, clone: str) -> Credential:
         """Return what git presents to the repository at a URL. Raises GitError."""
-        name = urlsplit(clone).path.strip("/").removesuffix(".git")
-        request = Request(method="GET", path="", repository=RepositoryRef(name), permissions={"contents": "write"})
+        repository = _repository_at(clone)
+        request = Request(method="GET", path="", repository=repository, permissions={"contents": "write"})
         try:
             token = await self._credentials.token(request)
         except (NoToken, InvalidReference) as missing:
             raise GitError(f"There is no credential for {clone}: {missing}") from None
         return Credential(self.git_origin, self.api.forge.git_username, token)
+
+    async def find_head(self, clone: str, number: int) -> str | None:
+        """Return the head of a change, None where the forge does not tell it. Raises RemoteUnreachable."""
+        try:
+            found = await self.api.perform(self.api.forge.get_change(_repository_at(clone), number))
+        except InvalidReference:
+            return None
+        match found:
+            case Done(change):
+                return change.head_sha
+            case Rejected():
+                return None
+            case Hold(_, reason, _) | RetryAt(_, reason):
+                raise RemoteUnreachable(reason)
 
 
 class ForgeConnections:
@@ -106,6 +121,14 @@ class ForgeConnections:
         connection = self._find(clone)
         return None if connection is None else await connection.git_credential(clone)
 
+    async def find_head(self, clone: str, number: int) -> str | None:
+        """Return the head of a change as the forge of a repository has it; None where no forge tells it.
+
+        Raises RemoteUnreachable.
+        """
+        connection = self._find(clone)
+        return None if connection is None else await connection.find_head(clone, number)
+
     def _search(self, clone: str) -> ForgeConnection | None:
         """Return the connection whose credential is for a repository: that of a source of its workspace and host.
 
@@ -133,6 +156,10 @@ def load_app_key(source: SourceSettings) -> AppKey | None:
         return AppKey(source.app.key)
     except AppUnusable as error:
         raise AppUnusable(f"sources.{source.name}.app: {error}") from None
+
+
+def _repository_at(clone: str) -> RepositoryRef:
+    return RepositoryRef(urlsplit(clone).path.strip("/").removesuffix(".git"))
 
 
 def _git_origin(source: SourceSettings, api: str) -> str:

@@ -1,6 +1,7 @@
 """One attempt of a job: prepare, then execute and run the gates as often as allowed, then publish."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,8 +20,9 @@ from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_
 from stitcherd.jobs.commit_step import commit_try
 from stitcherd.jobs.gate_runner import GateRunner
 from stitcherd.jobs.job_start import (
-    HEAD_MOVED_HINT,
+    FindHead,
     HeadMoved,
+    ask_no_forge,
     check_head,
     describe_start,
     find_start,
@@ -80,6 +82,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     resumable: ResumableTry | None = None  # started by an earlier daemon
     rails_in_force: Callable[[], str | None]  # their digest
     approved: ApprovalRequest | None = None  # whose commit is to be published, since a person approved it
+    find_head: FindHead = ask_no_forge
     gates_again: tuple[GateRule, ...] = ()  # those that the rails in force want this commit to pass first
 
     async def run(self) -> Result:
@@ -172,14 +175,14 @@ class Attempt(Struct, frozen=True, kw_only=True):
         async with await self.recorder.open(Phase.SETUP, StepType.COMMAND, "checkout") as step:
             try:
                 checkout, start, output = await self._open()
-            except (BranchBlocked, BranchMoved) as error:
+            except (BranchBlocked, BranchMoved, HeadMoved) as error:
                 raise publish_failed(error, step) from error
             except RemoteUnreachable as error:
                 record_failure(error, step)
                 raise
             except GitError as error:
                 record_failure(error, step)
-                raise AttemptFailed(_start_failure(error, "checkout_failed")) from error
+                raise AttemptFailed(Failure("checkout_failed", str(error))) from error
             step.write(output.encode())
             step.finish(0)
         commands, timeout = self._command_runner(checkout), self.type.profile.timeout
@@ -282,24 +285,16 @@ class Attempt(Struct, frozen=True, kw_only=True):
         if commit is None or self.repository is None or not self._may_publish:
             return Result(None, 0, 0, 0, "no changes")
         try:
-            await check_head(start, self.checkouts.mirror(self.repository.clone))
-            remote = self.checkouts.remote(self.repository.clone)
-            return await publish_commit(self.job, checkout, commit, remote, self.recorder, self.rails_in_force)
+            clone = self.repository.clone
+            remote, mirror = self.checkouts.remote(clone), self.checkouts.mirror(clone)
+            check = partial(check_head, self.job, start, mirror, self.find_head)
+            return await publish_commit(self.job, checkout, commit, remote, self.recorder, self.rails_in_force, check)
         except OtherRails as changed:
             raise CommitNotPublished(commit, checkout.base) from changed
         except RemoteUnreachable as outage:
             reason = self.recorder.redaction.mask_text(str(outage))
             raise CommitNotPublished(commit, checkout.base, reason) from outage
-        except GitError as error:
-            raise AttemptFailed(_start_failure(error, "publish_failed")) from error
 
     @property
     def _may_publish(self) -> bool:
         return bool(self.type.needs & PUBLISHING_CAPABILITIES)
-
-
-def _start_failure(error: GitError, code: str) -> Failure:
-    """Return the failure of a job whose start could not be had, or is not what it was."""
-    if isinstance(error, HeadMoved):
-        return Failure("head_moved", str(error), HEAD_MOVED_HINT)
-    return Failure(code, str(error))

@@ -14,6 +14,7 @@ from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.attempt import Attempt
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.env_secrets import passed_secrets
+from stitcherd.jobs.job_start import FindHead
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.policy import ApprovalRequest, ConcurrencyLimits
@@ -27,7 +28,8 @@ RailsLookup = Callable[[str], Awaitable[CompiledRails]]
 class AttemptBuilder:
     """Builds attempts; `find_rails` returns the rails with a digest or raises LookupError.
 
-    `current_limits` returns what may run now, `minted_secrets` the tokens that are masked besides configured ones.
+    `current_limits` returns what may run now, `minted_secrets` the tokens that are masked besides configured ones,
+    `find_head` the head of a change as its forge has it.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class AttemptBuilder:
         checkouts: Checkouts,
         current_limits: Callable[[], ConcurrencyLimits],
         minted_secrets: Callable[[], frozenset[bytes]],
+        find_head: FindHead,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -47,6 +50,7 @@ class AttemptBuilder:
         self._checkouts = checkouts
         self._current_limits = current_limits
         self._minted_secrets = minted_secrets
+        self._find_head = find_head
 
     async def build(
         self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
@@ -83,6 +87,7 @@ class AttemptBuilder:
             daily_budget=lambda: self._current_limits().daily_budget,
             resumable=resumable,
             rails_in_force=lambda: self._current_limits().rails_digest,
+            find_head=self._find_head,
             approved=approved,
             gates_again=await self._gates_again(job, type_, approved) if approved and changed else (),
         )

@@ -1,4 +1,10 @@
-"""Finds the commit that a job starts from: that of a branch, or the head of a change, which is pinned."""
+"""Finds the commit that a job starts from: that of a branch, or the head of a change, which is pinned.
+
+Before its commit is pushed, the head is looked up again: what was withdrawn from a change is not published.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
 
 from shared.ids import BRANCH_PREFIX
 from shared.models import RunnerJob, Start, Thread
@@ -6,9 +12,14 @@ from stitcherd.config.settings import RepositorySettings
 from stitcherd.git import GitError
 from stitcherd.git.mirror import FULL_SHA, Mirror, is_on_demand
 
+HEAD_WAIT_SECONDS = 30.0  # a webhook may arrive before the forge itself shows the head that it names
+HEAD_POLL_SECONDS = 3.0
 HEAD_MOVED_HINT = (
     "retry the job once the repository has that commit, or ask for a new one, which starts from the new head"
 )
+
+FindHead = Callable[[str, int], Awaitable[str | None]]  # of a change by its number, at the forge of a clone
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class HeadMoved(GitError):
@@ -20,40 +31,30 @@ def starts_from_head(start: Start | None) -> bool:
     return start is not None and is_on_demand(start.ref)
 
 
-async def find_start(job: RunnerJob, repository: RepositorySettings, mirror: Mirror) -> Start:
+async def ask_no_forge(_clone: str, _number: int) -> None:
+    """Return no head: only the repository is asked."""
+
+
+async def find_start(
+    job: RunnerJob, repository: RepositorySettings, mirror: Mirror, sleep: Sleep = asyncio.sleep
+) -> Start:
     """Return the commit that a job starts from, as of the last fetch of the branches.
 
     The head of a change is pinned: to the one that the delivery named, or to that of the first attempt. Where the
     repository does not have the ref of a change's head, the job starts from the branch that the change is for.
-    Raises HeadMoved and GitError.
+    `sleep` is awaited while a forge may not show the named head yet. Raises HeadMoved and GitError.
     """
     ref = job.ref or repository.base
     if is_on_demand(ref):
         head = await mirror.fetch_ref(ref)
         if head is not None:
-            return await _start_from_head(job, repository, mirror, ref, head)
+            return await _start_from_head(job, repository, mirror, ref, head, sleep)
         if not _is_change(job.thread):
             raise GitError(f"There is no ref {ref!r} in {mirror.clone}.")
         ref = job.target or repository.base
     sha = await mirror.resolve(ref)
     accepted = await _is_accepted(mirror, ref, sha)
     return Start(ref, sha, sha if accepted else await _gate_base(job, repository, mirror, sha))
-
-
-async def check_head(start: Start | None, mirror: Mirror) -> None:
-    """Look again at the head of the change that a job started from, before its commit is published.
-
-    More commits on top do not matter: the branch of the job is another one. Raises HeadMoved where the commit that it
-    started from was withdrawn, and GitError.
-    """
-    if start is None or not starts_from_head(start):
-        return
-    head = await mirror.fetch_ref(start.ref)
-    if head is not None and not await mirror.is_ancestor(start.sha, head):
-        raise HeadMoved(
-            f"{start.ref} of {mirror.clone} is at {head} by now, and does not contain {start.sha}, from which the job"
-            " started: a forced push removed it meanwhile."
-        )
 
 
 def describe_start(job: RunnerJob, start: Start, clone: str) -> str:
@@ -67,10 +68,47 @@ def describe_start(job: RunnerJob, start: Start, clone: str) -> str:
     return f"{lines}the commits of change #{job.thread.number} are not in this checkout: {reason}\n"
 
 
+async def check_head(
+    job: RunnerJob, start: Start | None, mirror: Mirror, find_head: FindHead, sleep: Sleep = asyncio.sleep
+) -> None:
+    """Check that the change that a job started from still contains the commit that it started from.
+
+    The forge is asked for the head of the change, and the repository for its commits; a head that is gone, as after a
+    merge, or that got more commits, has not moved. Raises HeadMoved, RemoteUnreachable and GitError.
+    """
+    if start is None or not starts_from_head(start):
+        return
+    change = job.thread if _is_change(job.thread) else None
+    told = await find_head(mirror.clone, change.number) if change is not None else None
+    if told == start.sha:
+        return
+    head = await mirror.fetch_ref(start.ref)
+    if head is not None and told is not None:
+        head = await _await_commit(told, head, mirror, start.ref, sleep)
+    newest = told or head
+    if head is not None and newest is not None and not await mirror.is_ancestor(start.sha, newest):
+        raise HeadMoved(
+            f"{start.ref} of {mirror.clone} is at {newest}, and does not contain {start.sha}, which the job started"
+            " from: a forced push removed it, and it is not published again."
+        )
+
+
+async def _await_commit(sha: str, head: str, mirror: Mirror, ref: str, sleep: Sleep) -> str:
+    """Fetch a ref, which is at `head`, until it contains a commit, for at most HEAD_WAIT_SECONDS; return its head."""
+    waited = 0.0
+    while waited < HEAD_WAIT_SECONDS and not await mirror.is_ancestor(sha, head):
+        await sleep(HEAD_POLL_SECONDS)
+        waited += HEAD_POLL_SECONDS
+        head = await mirror.fetch_ref(ref) or head
+    return head
+
+
 async def _start_from_head(
-    job: RunnerJob, repository: RepositorySettings, mirror: Mirror, ref: str, head: str
+    job: RunnerJob, repository: RepositorySettings, mirror: Mirror, ref: str, head: str, sleep: Sleep
 ) -> Start:
     pinned = job.start.sha if job.start and job.start.ref == ref else job.head_sha
+    if pinned is not None and not repository.is_path:
+        head = await _await_commit(pinned, head, mirror, ref, sleep)
     if pinned is not None and not await mirror.is_ancestor(pinned, head):
         raise HeadMoved(
             f"{ref} of {mirror.clone} is at {head}, and does not contain {pinned}, for which the job was requested:"

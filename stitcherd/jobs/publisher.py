@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import chain
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
@@ -13,6 +13,7 @@ from stitcherd.git.publish import BranchMoved, PushRefused, publish
 from stitcherd.git.remote import Remote, RemoteUnreachable
 from stitcherd.git.tree_changes import DiffStat
 from stitcherd.jobs.command_runner import AttemptFailed
+from stitcherd.jobs.job_start import HEAD_MOVED_HINT, HeadMoved
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.store.kept_commits import PublicationRetry
@@ -30,10 +31,13 @@ async def publish_commit(
     remote: Remote,
     recorder: StepRecorder,
     rails_in_force: Callable[[], str | None],
+    check_head: Callable[[], Awaitable[None]],
 ) -> Result:
     """Update the job's branch in a repository to a commit that passed.
 
-    From the moment the push begins the job cannot be cancelled. `rails_in_force` returns their digest.
+    From the moment that is recorded the job cannot be cancelled. `rails_in_force` returns their digest; `check_head`
+    raises HeadMoved where the commit is not to be published any more, and GitError. An outage is thereby counted from
+    the same moment, whether it is that of the check or of the push.
     Raises AttemptFailed, Superseded, OtherRails, RemoteUnreachable.
     """
     async with await recorder.open(Phase.CLEANUP, StepType.ARTIFACT, "publish") as step:
@@ -43,6 +47,7 @@ async def publish_commit(
             earlier = await recorder.published_commits()
             if not await recorder.begin_publication(result, rails_in_force()):
                 raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
+            await check_head()
             await publish(checkout, commit, remote, job.branch, earlier)
         except RemoteUnreachable as error:
             record_failure(error, step)
@@ -71,14 +76,17 @@ async def _refuse_secrets(checkout: Checkout, commit: str, redaction: Redaction)
 def publish_failed(error: GitError, step: RunningStep) -> AttemptFailed:
     """Write all that git printed to a step, and return the failure that the job reports."""
     record_failure(error, step)
+    hint = None
     match error:
+        case HeadMoved():
+            code, hint = "head_moved", HEAD_MOVED_HINT
         case BranchMoved():
             code = "branch_moved"
         case PushRefused():
             code = "push_refused"
         case _:
             code = "publish_failed"
-    return AttemptFailed(Failure(code, str(error)))
+    return AttemptFailed(Failure(code, str(error), hint))
 
 
 def publication_retry(outage: str) -> PublicationRetry:

@@ -17,6 +17,7 @@ from stitcherd.jobs.attempt import Attempt, CommitNeedsApproval, CommitNotPublis
 from stitcherd.jobs.attempt_builder import AttemptBuilder, RailsLookup
 from stitcherd.jobs.command_runner import AttemptFailed
 from stitcherd.jobs.free_space import shortage_reason
+from stitcherd.jobs.job_start import FindHead, ask_no_forge
 from stitcherd.jobs.publisher import RETRY_DELAYS_MS, publication_retry, repository_unreachable
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
@@ -38,7 +39,8 @@ class Runner:
 
     `decide_again` returns what the rails in force decide about a queued job, None where none run jobs.
     `current_limits` returns what may run now. `report_unreachable` gets the name of an executor that could not be
-    reached, and why. `minted_secrets` returns the tokens that are masked besides those of the settings.
+    reached, and why. `minted_secrets` returns the tokens that are masked besides those of the settings. `find_head`
+    returns the head of a change as its forge has it.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Runner:
         current_limits: Callable[[], ConcurrencyLimits] = concurrency_limits,
         report_unreachable: Callable[[str, str], None] = lambda _name, _why: None,
         minted_secrets: Callable[[], frozenset[bytes]] = frozenset,
+        find_head: FindHead = ask_no_forge,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -63,7 +66,7 @@ class Runner:
         self._owner = owner
         self._current_limits = current_limits
         self._build = AttemptBuilder(
-            store, settings, find_rails, executors, checkouts, current_limits, minted_secrets
+            store, settings, find_rails, executors, checkouts, current_limits, minted_secrets, find_head
         ).build
         self._report_unreachable = report_unreachable
         self._running: dict[str, asyncio.Task[object]] = {}

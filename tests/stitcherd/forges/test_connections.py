@@ -13,8 +13,10 @@ from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.connections import MINTED_LIFE, ForgeConnections
 from stitcherd.git import GitError
+from stitcherd.git.remote import RemoteUnreachable
+from tests.forges.fake import Answer
 from tests.forges.fake_github import FakeGitHub
-from tests.forges.harness import Clock, serving
+from tests.forges.harness import TOKEN, Clock, serving
 
 SOURCE = (
     '[sources.{name}]\nkind = "{kind}"\nsecrets = [{{env = "SECRET"}}]\napi = "{api}"\ntoken = {{env = "{name}"}}\n'
@@ -110,6 +112,24 @@ async def test_an_app_gives_git_a_token_for_the_repository_that_is_masked_while_
                 await connections.git_credential(f"{fake.url}/octo-org/other.git")
     minted = [each.body for each in fake.log if each.method == "POST"]
     assert minted == [{"repositories": ["api"], "permissions": {"contents": "write"}}] * 2
+
+
+async def test_the_head_of_a_change_is_what_its_forge_says(
+    connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeGitHub()
+    monkeypatch.setenv("hub", TOKEN)
+    async with serving(fake):
+        clone = f"{fake.url}/octo-org/api.git"
+        text = SOURCE.format(name="hub", kind="github", api=fake.api)
+        async with connect(text + repositories("*", f"{fake.url}/{{owner}}/{{name}}.git"), Clock()) as connections:
+            fake.thread(480).head_sha = "b" * 40
+            assert await connections.find_head(clone, 480) == "b" * 40
+            assert await connections.find_head("/srv/api.git", 480) is None
+            assert await connections.find_head(clone, 4800) is None, "the repository is asked"
+            fake.faults.append(Answer(503))
+            with pytest.raises(RemoteUnreachable, match="github answered 503"):
+                await connections.find_head(clone, 480)
 
 
 async def test_a_key_that_cannot_be_used_names_its_source(connect: Callable[[str], Any], tmp_path: Path) -> None:

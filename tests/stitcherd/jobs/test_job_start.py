@@ -10,7 +10,15 @@ from stitcherd.config.settings import RepositorySettings
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkouts
 from stitcherd.git.mirror import Mirror
-from stitcherd.jobs.job_start import HeadMoved, describe_start, find_start
+from stitcherd.jobs.job_start import (
+    HEAD_POLL_SECONDS,
+    HEAD_WAIT_SECONDS,
+    HeadMoved,
+    ask_no_forge,
+    check_head,
+    describe_start,
+    find_start,
+)
 from tests.shared.test_models import JOB
 from tests.stitcherd.git.repositories import commit, git
 
@@ -128,3 +136,62 @@ async def test_what_no_person_accepted_is_not_its_own_gate_base(origin: Path, mi
         (REF, head),
     ):
         assert await find(replace(JOB, ref=ref), mirror) == Start(ref, sha, base)
+
+
+class Sleeps(list[float]):
+    """Notes how long is slept, and moves the ref of the change to `then` meanwhile."""
+
+    def __init__(self, origin: Path, then: str | None = None) -> None:
+        self._origin = origin
+        self._then = then
+
+    async def __call__(self, seconds: float) -> None:
+        self.append(seconds)
+        if self._then is not None:
+            git(self._origin, "update-ref", REF, self._then)
+
+
+async def test_a_head_that_a_forge_does_not_show_yet_is_looked_up_again(origin: Path, mirror: Mirror) -> None:
+    remote = RepositorySettings.model_construct(pattern="acme/roof", clone="https://forge.example/acme/roof.git")
+    first = set_ref(origin, REF, "first\n")
+    second = set_ref(origin, "refs/heads/pushed", "second\n", first)
+    await mirror.fetch()
+    late = Sleeps(origin, second)
+    job = replace(ON_CHANGE, head_sha=second)
+    assert (await find_start(job, remote, mirror, late)).sha == second
+    assert late == [HEAD_POLL_SECONDS]
+    git(origin, "update-ref", REF, first)
+    never = Sleeps(origin)
+    with pytest.raises(HeadMoved, match="or it has not arrived yet"):
+        await find_start(job, remote, mirror, never)
+    assert sum(never) == HEAD_WAIT_SECONDS
+
+
+async def test_before_the_push_the_change_must_still_contain_the_start(origin: Path, mirror: Mirror) -> None:
+    first = set_ref(origin, REF, "first\n")
+    start = await find(ON_CHANGE, mirror)
+    await check_head(ON_CHANGE, start, mirror, ask_no_forge)
+    set_ref(origin, REF, "more\n", first)
+    await check_head(ON_CHANGE, start, mirror, ask_no_forge)
+    other = set_ref(origin, REF, "other\n")
+    with pytest.raises(HeadMoved, match=f"is at {other}, and does not contain {first}"):
+        await check_head(ON_CHANGE, start, mirror, ask_no_forge)
+    await check_head(ON_CHANGE, Start("main", first, first), mirror, ask_no_forge)
+    git(origin, "update-ref", "-d", REF)
+    await check_head(ON_CHANGE, start, mirror, ask_no_forge)
+
+
+async def test_the_forge_knows_the_head_before_the_repository_shows_it(origin: Path, mirror: Mirror) -> None:
+    first = set_ref(origin, REF, "first\n")
+    start = await find(ON_CHANGE, mirror)
+    other = set_ref(origin, "refs/heads/forced", "other\n")
+    asked: list[tuple[str, int]] = []
+
+    async def tell(clone: str, number: int) -> str:
+        asked.append((clone, number))
+        return other
+
+    late = Sleeps(origin, other)
+    with pytest.raises(HeadMoved, match=f"is at {other}, and does not contain {first}"):
+        await check_head(ON_CHANGE, start, mirror, tell, late)
+    assert (asked, late) == ([(mirror.clone, 7)], [HEAD_POLL_SECONDS])
