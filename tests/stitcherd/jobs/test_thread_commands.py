@@ -14,6 +14,9 @@ from stitcherd.rails.thread_commands import JOBS_KEEP_CHANGING
 from stitcherd.store import commands, deliveries, publications, transitions
 from stitcherd.store.steps import Fence
 from tests.e2e.webhooks import comment_body
+from tests.forges.fake import FakeAccount
+from tests.forges.harness import serving
+from tests.stitcherd.jobs.deciding_harness import new_fake, open_deciding
 from tests.stitcherd.jobs.intake_harness import RAILS, IntakeHarness, open_harness
 
 TWO_TYPES = RAILS.replace("triggers:", "  review: {profile: weaver, needs: [repo:write]}\ntriggers:") + (
@@ -146,3 +149,27 @@ async def test_a_job_of_another_source_on_the_same_thread_is_not_meant(harness: 
         told = await harness.deliver("hub", body, {"X-GitHub-Event": "issue_comment"})
         assert (told.verdict, told.reason.endswith("is open on this thread")) == ("ignored", True)
     assert (await harness.job(asked)).status is Status.QUEUED
+
+
+@pytest.mark.parametrize("kind", ["github", "gitea", "gitlab"])
+@pytest.mark.parametrize("level", ["write", "read"])
+async def test_a_permission_that_decides_is_asked_before_a_command_is_carried_out(
+    tmp_path: Path, kind: str, level: str
+) -> None:
+    fake = new_fake(kind)
+    async with serving(fake), open_deciding(tmp_path, fake, kind) as deciding:
+        fake.repository.levels[3] = level
+        asked = await deciding.decided(await deciding.comment(FakeAccount(2, "octocat")))
+        told = await deciding.comment(FakeAccount(3, "drive-by"), "@mosaic cancel it is wrong")
+        assert (told.verdict, told.job_id) == (Verdict.DECIDING, None)
+        decided = await deciding.decided(told)
+        job = await deciding.job(asked)
+        if level == "write":
+            assert (decided.verdict, decided.job_id) == (Verdict.ALLOWED, asked.job_id)
+            assert job.status is Status.CANCELLED
+            (cancelled,) = await deciding.events("job.cancelled")
+            assert cancelled["reason"] == "it is wrong"
+        else:
+            assert (decided.verdict, decided.job_id) == (Verdict.DENIED, None)
+            assert decided.reason == f"who: command cancel: {deciding.source}:drive-by is in none of team"
+            assert job.status is Status.QUEUED
