@@ -18,14 +18,14 @@ from tests.e2e.process_watch import ProcessWatch
 from tests.e2e.test_change_head import set_head
 from tests.e2e.test_reports import RAILS
 from tests.e2e.webhooks import comment_body
-from tests.forges.fake import Answer
+from tests.forges.fake import Answer, FakeAccount
 from tests.forges.harness import FAKES, TOKEN
 from tests.stitcherd.git.http_repositories import GitServer
 
 NAME = "remote-org/api"
 REPOSITORY = '[repositories."remote-org/*"]\nclone = "{url}/{{owner}}/{{name}}.git"\n'
-BY_PERMISSION = RAILS.replace("status:set]", "status:set, change:open]").replace(
-    '{users: ["hub:octocat"]}', "{permission: write}"
+BY_PERMISSION = RAILS.replace('{users: ["hub:octocat"]}', "{permission: write}\n  readers: {permission: read}").replace(
+    "explain_denials_to: [team]", "explain_denials_to: [readers]"
 )
 DRAFT_PREFIXES = {"gitea": "WIP: ", "github": "", "gitlab": "Draft: "}
 
@@ -33,14 +33,14 @@ DRAFT_PREFIXES = {"gitea": "WIP: ", "github": "", "gitlab": "Draft: "}
 class Walk:
     """A daemon, and a forge with its API and its repositories at one origin."""
 
-    def __init__(self, daemon: DaemonHarness, forge: ThreadedForge, served: Path, wanted: str) -> None:
+    def __init__(self, daemon: DaemonHarness, forge: ThreadedForge, served: Path, rails: str) -> None:
         self.daemon, self.forge, self.processes = daemon, forge, ProcessWatch()
         self.git = GitServer(served, FORGES[forge.kind].git_username, TOKEN)
         repository = (served / NAME).with_suffix(".git")
         repository.parent.mkdir(parents=True)
         daemon.repository = daemon.repository.rename(repository)
         daemon.git("config", "http.receivepack", "true")
-        daemon.rails.write_text(BY_PERMISSION.replace("report:\n", f"report:\n  change: {wanted}\n"))
+        daemon.rails.write_text(rails)
         daemon._pieces["settings"] = forge.settings(daemon) + REPOSITORY.format(url=forge.fake.url)
         forge.fake.repository.name = NAME
         forge.fake.git = self.answer_git
@@ -87,13 +87,19 @@ def forge(request: pytest.FixtureRequest) -> Iterator[ThreadedForge]:
     running.close()
 
 
+def with_change(wanted: str) -> str:
+    """Return rails that want a change for what was pushed."""
+    granted = BY_PERMISSION.replace("status:set]", "status:set, change:open]")
+    return granted.replace("report:\n", f"report:\n  change: {wanted}\n")
+
+
 each_forge = pytest.mark.parametrize("forge", FAKES, indirect=True)
 
 
 @each_forge
 @pytest.mark.parametrize("wanted", ["open", "draft"])
 def test_a_comment_becomes_a_change(build: BuildDaemon, tmp_path: Path, forge: ThreadedForge, wanted: str) -> None:
-    walk = Walk(build(), forge, tmp_path, wanted)
+    walk = Walk(build(), forge, tmp_path, with_change(wanted))
     daemon, fake = walk.daemon, forge.fake
     delivery = walk.decided(forge.command(daemon, "@mosaic fix touch made; env; cat .git/config"))
     assert delivery["verdict"] == "allowed", delivery["reason"]
@@ -128,10 +134,57 @@ def test_a_comment_becomes_a_change(build: BuildDaemon, tmp_path: Path, forge: T
 
 
 @each_forge
+def test_an_outage_during_the_run_delays_everything_and_repeats_nothing(
+    build: BuildDaemon, tmp_path: Path, forge: ThreadedForge
+) -> None:
+    walk, fake = Walk(build(), forge, tmp_path, with_change("open")), forge.fake
+    go = tmp_path / "go"
+    answer = forge.command(walk.daemon, f"@mosaic fix touch made; while [ ! -e {go} ]; do sleep .1; done")
+    job_id = walk.decided(answer)["jobId"]
+    walk.daemon.step(job_id, "agent")
+    walk.git.down = True
+    forge.fail(*[Answer(502, b"<html>bad gateway</html>")] * 1000)
+    go.touch()
+    held = wait_until(lambda: walk.daemon.job(job_id)["held"], "the push is delayed")
+    assert "502" in held
+    forge.fail()
+    walk.git.down = False
+    job = walk.daemon.wait(job_id, "COMPLETED", limit=60)
+    assert (job["attempt"], job["tries"]["used"]) == (1, 1)
+    assert walk.daemon.git("rev-parse", job["branch"]) == job["result"]["commit"]
+    wait_until(lambda: walk.daemon.job(job_id)["change"], "a change is opened", 60)
+    wait_until(lambda: forge.ours() and "is done" in forge.ours()[0].body, "the comment shows the end", 60)
+    wait_until(lambda: forge.reactions() == {(fake.bot.id, "eyes")}, "the reaction", 60)
+    assert len(forge.ours()) == 1
+    assert [each.head for each in fake.repository.threads.values() if each.number > 480] == [job["branch"]]
+
+
+@each_forge
+def test_a_denial_is_explained_to_those_who_may_read(build: BuildDaemon, tmp_path: Path, forge: ThreadedForge) -> None:
+    walk, fake = Walk(build(), forge, tmp_path, BY_PERMISSION), forge.fake
+    thumbs_down = "thumbsdown" if forge.kind == "gitlab" else "-1"
+    stranger = walk.decided(forge.command(walk.daemon, "@mosaic fix touch made", by=3))
+    wait_until(lambda: forge.reactions() == {(fake.bot.id, thumbs_down)}, "the reaction to the stranger")
+    fake.accounts[4] = FakeAccount(4, "reader")
+    fake.repository.levels[4] = "read"
+    reader = walk.decided(forge.command(walk.daemon, "@mosaic fix touch made", by=4))
+    for delivery in (stranger, reader):
+        assert (delivery["verdict"], delivery["jobId"]) == ("denied", None)
+    wait_until(forge.ours, "the explanation")
+    body = forge.ours()[0].body
+    assert "Nothing runs for `reader`: `who: hub:reader is in none of team`" in body
+    assert "drive-by" not in body
+    comments = [each for each in fake.thread().comments if each.author.id != fake.bot.id]
+    wait_until(lambda: all(each.reactions == {(fake.bot.id, thumbs_down)} for each in comments), "both reactions")
+    assert walk.daemon.get("/runner-jobs")["items"] == []
+    assert walk.git.requests == []
+
+
+@each_forge
 def test_nothing_is_sent_to_another_host(build: BuildDaemon, tmp_path: Path, forge: ThreadedForge) -> None:
     stranger = ThreadedForge(forge.kind)
     try:
-        walk = Walk(build(), forge, tmp_path, "open")
+        walk = Walk(build(), forge, tmp_path, BY_PERMISSION)
         wait_until(lambda: forge.sent("GET", "/user"), "the daemon knows its account")
         walk.git.redirect = stranger.fake.url
         answer = forge.command(walk.daemon, "@mosaic fix touch made")
@@ -154,7 +207,7 @@ def test_nothing_is_sent_to_another_host(build: BuildDaemon, tmp_path: Path, for
 def test_a_change_whose_head_was_replaced_gets_no_push(
     build: BuildDaemon, tmp_path: Path, forge: ThreadedForge
 ) -> None:
-    walk = Walk(build(), forge, tmp_path, "open")
+    walk = Walk(build(), forge, tmp_path, BY_PERMISSION)
     seen = set_head(walk.daemon, {"feature": "seen\n"}, ref="refs/pull/480/head")
     other = set_head(walk.daemon, {"feature": "other\n"}, ref="refs/pull/481/head")
     document = json.loads(comment_body("", issue=480, repository=NAME))

@@ -16,10 +16,12 @@ def comment_webhook(
     number: int = 479,
     repository: str = "octo-org/api",
     comment: int | None = None,
+    association: str = "NONE",
 ) -> tuple[bytes, dict[str, str]]:
     """Return the body and the headers, without a signature, of a new comment on an issue, by default of the sender.
 
-    `comment` is the id of the comment; without it the webhook names none.
+    `comment` is the id of the comment; without it the webhook names none. `association` is what GitHub
+    says of the sender.
     """
     author = author or sender
     id_ = {} if comment is None else {"id": comment}
@@ -37,7 +39,9 @@ def comment_webhook(
     document = {
         "action": "created",
         "issue": {"number": number, "title": "It leaks", "body": "a lot", "user": by},
-        "comment": id_ | {"body": text, "user": user},
+        "comment": id_
+        | {"body": text, "user": user}
+        | ({"author_association": association} if kind == "github" else {}),
         "repository": {"full_name": repository},
         "sender": user,
     }

@@ -72,9 +72,18 @@ class DecidingHarness(Struct):
         author: FakeAccount | None = None,
         number: int = 479,
         repository: str = REPOSITORY,
+        association: str = "NONE",
     ) -> WebhookResponse:
         """Deliver a new comment on an issue, by default one of its sender."""
-        body, headers = comment_webhook(self.kind, sender, text, author=author, number=number, repository=repository)
+        body, headers = comment_webhook(
+            self.kind,
+            sender,
+            text,
+            author=author,
+            number=number,
+            repository=repository,
+            association=association,
+        )
         settings = self.intake.settings.sources[self.source]
         signed = CIMultiDict(headers | signature(self.kind, body, SECRET))
         return await self.intake.intake.deliver(settings, signed, body, form=False)

@@ -84,6 +84,17 @@ async def test_an_account_that_the_forge_does_not_know_there_is_denied(harness: 
     assert " has none (asked " in check.seen
 
 
+@pytest.mark.parametrize(
+    ("sender", "association", "verdict"),
+    [(DRIVE_BY, "OWNER", Verdict.DENIED), (OCTOCAT, "NONE", Verdict.ALLOWED)],  # members may be private
+)
+async def test_what_a_webhook_says_of_its_sender_counts_for_nothing(
+    harness: DecidingHarness, sender: FakeAccount, association: str, verdict: Verdict
+) -> None:
+    answer = await harness.comment(sender, association=association)
+    assert (await harness.decided(answer)).verdict is verdict
+
+
 @pytest.mark.parametrize("fake", ["github", "gitea"], indirect=True)
 async def test_a_login_that_belongs_to_another_account_is_denied(harness: DecidingHarness) -> None:
     delivery = await harness.decided(await harness.comment(FakeAccount(77, "octocat")))
