@@ -15,6 +15,7 @@ from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS, machine_warnings, rails_context, serve
 from stitcherd.forges.app_credentials import AppUnusable
+from stitcherd.git.checkout import UnusableCheckouts
 from stitcherd.http.server import AddressUnavailable
 from stitcherd.http.unix_socket import UnusableSocketPath
 from stitcherd.jobs.free_space import shortage_reason
@@ -56,7 +57,7 @@ def main() -> int:
     except AppUnusable as error:
         print(f"{locations.SETTINGS_FILE}: {error}", file=sys.stderr)
         return 2
-    except (LockHeld, UnusableSocketPath, NewerDatabase, AddressUnavailable) as error:
+    except (LockHeld, UnusableSocketPath, UnusableCheckouts, NewerDatabase, AddressUnavailable) as error:
         print(f"stitcherd: {error}", file=sys.stderr)
         return 1
     except (StorageUnavailable, OSError, sqlite3.Error) as error:
@@ -70,7 +71,7 @@ def _storage_fault(error: Exception, settings: Settings) -> str:
     state_dir = Path(settings.daemon.state_dir)
     reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
     where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-    if shortage_reason(state_dir) is not None:
+    if shortage_reason(settings.daemon) is not None:
         remedy = "free some space there"
     elif "locked" in reason:
         remedy = "end the other program that uses stitcher.db there"

@@ -18,7 +18,7 @@ from shared.api import Meta, RailsFault
 from shared.ids import format_timestamp, new_id, now_ms
 from shared.protocol import API_VERSION
 from stitcherd import processes
-from stitcherd.config.settings import Settings
+from stitcherd.config.settings import DaemonSettings, Settings
 from stitcherd.config.types import SupportedKinds
 from stitcherd.executors import EXECUTORS, build_executors
 from stitcherd.executors.health import HealthMonitor
@@ -76,8 +76,8 @@ log = logging.getLogger("stitcherd")
 async def serve(directory: Path, settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
-    Raises LockHeld, AppUnusable, UnusableSocketPath, AddressUnavailable, NewerDatabase, StorageUnavailable, OSError,
-    sqlite3.Error.
+    Raises LockHeld, AppUnusable, UnusableSocketPath, UnusableCheckouts, AddressUnavailable, NewerDatabase,
+    StorageUnavailable, OSError, sqlite3.Error.
     """
     stop = _handle_signals()
     _configure_process()
@@ -85,7 +85,7 @@ async def serve(directory: Path, settings: Settings) -> None:
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         stack.enter_context(acquire_lock(state_dir / "lock", f"state directory {state_dir}"))
-        await make_room_at_start(state_dir)
+        await make_room_at_start(settings.daemon)
         socket = LocalSocket(socket_path)
         stack.callback(socket.close)
         store = await Store.open(state_dir / "stitcher.db")
@@ -93,11 +93,11 @@ async def serve(directory: Path, settings: Settings) -> None:
         rails = await _load_rails(directory, settings, store)
         forges = ForgeConnections(settings)
         stack.push_async_callback(forges.close)
-        checkouts = Checkouts(state_dir, forges.git_credential)
+        checkouts = Checkouts(state_dir, forges.git_credential, settings.daemon.checkouts_dir)
         executors, owner = build_executors(settings.executors), new_id()
         taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository, rails.at)
         health = HealthMonitor(executors, partial(_profiles_of, rails))
-        current_limits = partial(_current_limits, rails, health, state_dir)
+        current_limits = partial(_current_limits, rails, health, settings.daemon)
         accounts = await KeptAccounts.open(store)
         permissions = await Permissions.open(store, forges.apis)
         evaluator = Evaluator(settings, accounts.ids, forges.can_push, permissions.known, accounts.own)
@@ -293,11 +293,11 @@ def _profiles_of(rails: LiveRails, executor: str) -> list[ProfileRule]:
     return [job.profile for job in types if job.profile.executor == executor]
 
 
-def _current_limits(rails: LiveRails, health: HealthMonitor, state_dir: Path) -> ConcurrencyLimits:
+def _current_limits(rails: LiveRails, health: HealthMonitor, daemon: DaemonSettings) -> ConcurrencyLimits:
     """Return what may run now, whatever rails the jobs were decided under."""
     current = rails.current
     rules, digest = (current.limits, current.digest) if current else (None, None)
-    return concurrency_limits(rules, health.away(), idle_reason(current) or shortage_reason(state_dir), digest)
+    return concurrency_limits(rules, health.away(), idle_reason(current) or shortage_reason(daemon), digest)
 
 
 async def _start_http(state: AppState, socket: LocalSocket, stack: AsyncExitStack) -> web.AppRunner:

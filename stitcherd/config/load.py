@@ -137,10 +137,12 @@ def _unknown_table(key: str, value: object) -> str:
 
 
 def _with_paths(daemon: Any, directory: Path, socket: str | None) -> Any:
-    """Set both paths as the client finds them too; keep what is not a path, for validation to refuse."""
+    """Set the paths that the client finds too, and make all of them absolute; validation refuses what is no path."""
     if not isinstance(daemon, dict):
         return daemon
     paths = {"state_dir": locations.state_dir(directory), "socket": locations.socket_path(socket, directory)}
+    if isinstance(daemon.get("checkouts"), str) and daemon["checkouts"]:
+        paths["checkouts"] = in_directory(daemon["checkouts"], directory)
     kept = {
         key: value for key, value in daemon.items() if key not in paths or value == "" or not isinstance(value, str)
     }

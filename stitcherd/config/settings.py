@@ -1,5 +1,7 @@
 """The tables of stitcherd.toml: every key, with its type and its default."""
 
+import hashlib
+import os
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -26,13 +28,21 @@ class Table(BaseModel):
 
 
 class DaemonSettings(Table):
-    """`[daemon]`; times in seconds, sizes in bytes, both paths absolute."""
+    """`[daemon]`; times in seconds, sizes in bytes, all paths absolute."""
 
     state_dir: types.AbsolutePath
     socket: types.AbsolutePath
+    checkouts: types.AbsolutePath | None = None
     workers: types.WorkerCount = 4
     grace: types.Duration = 30.0
     log_max: types.Size = 64 * 2**20
+
+    @property
+    def checkouts_dir(self) -> Path:
+        """The directory of all checkouts, which is of this daemon alone: others may use `checkouts` too."""
+        if self.checkouts is None:
+            return Path(self.state_dir) / "checkouts"
+        return Path(self.checkouts) / f"stitcher-{hashlib.sha256(os.fsencode(self.state_dir)).hexdigest()[:12]}"
 
 
 class RetentionSettings(Table):
@@ -196,7 +206,7 @@ class Settings(Table):
     @property
     def private(self) -> tuple[Path, ...]:
         """The paths that no sandbox may expose, besides the config directory and those that no sandbox ever exposes."""
-        return Path(self.daemon.state_dir), Path(self.daemon.socket), *self.files
+        return Path(self.daemon.state_dir), Path(self.daemon.socket), self.daemon.checkouts_dir, *self.files
 
     def repository(self, name: str) -> RepositorySettings | None:
         """Return the first entry that matches `owner/name`, with both filled into its `clone`.

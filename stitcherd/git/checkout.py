@@ -22,13 +22,27 @@ from stitcherd.git.remote import FindCredential, Remote, no_credential
 from stitcherd.git.repository_files import IndexFile
 from stitcherd.git.snapshot import remove_tree
 from stitcherd.git.tree_changes import DiffStat
+from stitcherd.processes.private_directory import SharedDirectory, make_private
+
+
+class UnusableCheckouts(Exception):
+    """The checkouts cannot be where the settings say, or not safely; the message says why."""
 
 
 class Checkouts:
-    """The mirrors and checkouts below a state directory, which only one daemon may use at a time."""
+    """The mirrors below a state directory, and the checkouts, by default there too; of one daemon at a time."""
 
-    def __init__(self, root: Path, find_credential: FindCredential = no_credential) -> None:
+    def __init__(
+        self, root: Path, find_credential: FindCredential = no_credential, directory: Path | None = None
+    ) -> None:
+        """Create the directories that do not exist yet. Raises UnusableCheckouts."""
         self._root = root.absolute()
+        self._directory = directory or self._root / "checkouts"
+        try:
+            make_private(self._directory)
+        except (SharedDirectory, OSError) as error:
+            reason = f"{self._directory} cannot be used: {getattr(error, 'strerror', None) or error}"
+            raise UnusableCheckouts(f"{reason}; see daemon.checkouts in stitcherd.toml") from error
         self._git = Git.with_home(self._root / "git")
         self._find_credential = find_credential
         self._mirrors: dict[str, Mirror] = {}
@@ -102,7 +116,7 @@ class Checkouts:
 
     def directory(self, job_id: str) -> Path:
         """Return the directory of a job: every process below it belongs to the job."""
-        return self._root / "checkouts" / job_id
+        return self._directory / job_id
 
     def move_aside(self, job_id: str) -> str:
         """Rename the directory of a job, which takes no time; return the name under which `remove` deletes it."""

@@ -2,13 +2,11 @@
 
 import os
 import socket
-import stat
 from pathlib import Path
 from typing import TextIO
 
 from stitcherd.processes import file_lock
-
-SHARED_MODES = stat.S_ISVTX | stat.S_IWOTH
+from stitcherd.processes.private_directory import SharedDirectory, make_private
 
 
 class UnusableSocketPath(Exception):
@@ -56,14 +54,11 @@ class LocalSocket:
 
 
 def _lock(path: Path) -> TextIO:
-    directory = path.parent
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = directory.stat()
-        if status.st_uid != os.getuid() or status.st_mode & SHARED_MODES:
-            raise UnusableSocketPath(f"{directory} is shared with others: use a directory of your own for the socket")
-        directory.chmod(0o700)
+        make_private(path.parent)
         return file_lock.acquire_lock(_lock_path(path), f"socket {path}")
+    except SharedDirectory as error:
+        raise UnusableSocketPath(f"{error}: use a directory of your own for the socket") from error
     except OSError as error:
         raise _unusable(path, error) from error
 

@@ -39,13 +39,13 @@ async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts)
     await _in_batches(store, retention.prune_bodies, before)
     await _in_batches(store, retention.prune_answers, before)
     await _in_batches(store, retention.prune_hits, now_ms() - DAY_MS)  # the longest window of a limit
-    state = Path(settings.daemon.state_dir)
-    for job_id in await _expired_jobs(store, state / "logs", before):
-        await asyncio.to_thread(shutil.rmtree, state / "logs" / job_id, ignore_errors=True)
-    for job_id in await _expired_jobs(store, state / "checkouts", before):
+    logs, directory = Path(settings.daemon.state_dir) / "logs", settings.daemon.checkouts_dir
+    for job_id in await _expired_jobs(store, logs, before):
+        await asyncio.to_thread(shutil.rmtree, logs / job_id, ignore_errors=True)
+    for job_id in await _expired_jobs(store, directory, before):
         await checkouts.remove(job_id)
-    if shortage_reason(state) is not None:
-        await delete_checkouts(state, await _expired_jobs(store, state / "checkouts", now_ms()))
+    if shortage_reason(settings.daemon) is not None:
+        await delete_checkouts(settings.daemon, await _expired_jobs(store, directory, now_ms()))
 
 
 async def _in_batches(store: Store, prune_some: Callable[..., int], before: int) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
 from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure, Result, RunnerJob, Status
@@ -192,7 +191,7 @@ class Runner:
 
     async def _fail(self, job_id: str, attempt: int, failure: Failure) -> bool:
         """Conclude a failed job, or requeue one whose run was lost, as its type's `on_interrupt` says; see `run`."""
-        if failure.code == STORAGE_UNAVAILABLE or shortage_reason(Path(self._settings.daemon.state_dir)):
+        if failure.code == STORAGE_UNAVAILABLE or shortage_reason(self._settings.daemon):
             await self._make_room(job_id)
         transition = interruptions.interrupt if failure.code == INTERRUPTED else transitions.conclude
         owner = (attempt, self._owner)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import ROOT, DaemonHarness, wait_until
+from tests.e2e.harness import ROOT, DaemonHarness, agent_output, wait_until
 from tests.e2e.http_client import TIMEOUT
 
 UMASK_RAILS = """\
@@ -221,3 +221,18 @@ def test_the_port_that_the_kernel_chose_is_logged(build: BuildDaemon) -> None:
     line = re.compile(r"listening on .* and http://127\.0\.0\.1:(\d+)")
     found = wait_until(lambda: line.search(daemon.log.read_text()), "the daemon logs its port")
     socket.create_connection(("127.0.0.1", int(found[1])), TIMEOUT).close()
+
+
+def test_checkouts_can_be_elsewhere(build: BuildDaemon, tmp_path: Path) -> None:
+    daemon = build(daemon=f'checkouts = "{tmp_path}"')
+    daemon.start()
+    job = daemon.run("fix", "touch made; pwd")
+    assert job["status"] == "COMPLETED"
+    (directory,) = tmp_path.glob("stitcher-*")
+    assert agent_output(job).startswith(f"{directory}/{job['id']}/")
+    assert not (daemon.state / "checkouts").exists()
+    daemon.stop()
+    directory.chmod(0o777)
+    process = daemon.start(ready=False)
+    assert process.wait(20) == 1
+    assert "is shared with others; see daemon.checkouts in stitcherd.toml" in daemon.log_tail()

@@ -38,7 +38,7 @@ def refused(directory: Path, text: str | bytes) -> SettingsError:
         (
             "[daemon]\nqqqqqq = 4",
             2,
-            "unknown key 'qqqqqq' in [daemon]: it takes state_dir, socket, workers, grace, log_max",
+            "unknown key 'qqqqqq' in [daemon]: it takes state_dir, socket, checkouts, workers, grace, log_max",
         ),
         ("\n[deamon]\n", 2, "unknown table [deamon] (did you mean [daemon]?)"),
         ("workers = 4", 1, "key 'workers' is outside of every table"),

@@ -69,6 +69,10 @@ def test_the_examples_in_the_shipped_file_are_valid(tmp_path: Path, monkeypatch:
 def test_relative_paths_start_at_the_config_dir_and_the_socket_follows_the_flag(tmp_path: Path) -> None:
     settings = read(tmp_path, '[daemon]\nstate_dir = "state"\nsocket = "s"\ngrace = "0s"\nlog_max = 4096')
     assert settings.daemon.state_dir == tmp_path / "state"
+    assert settings.daemon.checkouts_dir == tmp_path / "state/checkouts"
+    elsewhere = read(tmp_path, '[daemon]\nstate_dir = "state"\ncheckouts = "fast"').daemon.checkouts_dir
+    assert (elsewhere.parent, elsewhere.name[:9]) == (tmp_path / "fast", "stitcher-")
+    assert read(tmp_path, '[daemon]\nstate_dir = "other"\ncheckouts = "fast"').daemon.checkouts_dir != elsewhere
     assert settings.daemon.socket == tmp_path / "s"
     assert (settings.daemon.grace, settings.daemon.log_max) == (0.0, 4096)
     assert load_settings(tmp_path, SUPPORTED_KINDS, socket="/flag").daemon.socket == Path("/flag")

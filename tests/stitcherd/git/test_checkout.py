@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stitcherd.git import GitError
-from stitcherd.git.checkout import Checkout, Checkouts
+from stitcherd.git.checkout import Checkout, Checkouts, UnusableCheckouts
 from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.repositories import BRANCH, commit, git, write
 
@@ -182,3 +183,16 @@ async def test_checkouts_for_gates_share_objects_and_write_none_of_them(checkout
     git(path, "gc", "-q", "--prune=now")
     assert git(path, "fsck", "--strict") == ""
     assert shared_files(checkout) == before
+
+
+def test_the_directory_of_checkouts_is_ours_alone(tmp_path: Path) -> None:
+    """It may be below a directory in which everybody can create others, like /dev/shm."""
+    directory = tmp_path / "shared/of-this-daemon"
+    Checkouts(tmp_path / "state", directory=directory)
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    directory.chmod(0o777)
+    with pytest.raises(UnusableCheckouts, match=r"is shared with others; see daemon\.checkouts"):
+        Checkouts(tmp_path / "state", directory=directory)
+    (tmp_path / "file").touch()
+    with pytest.raises(UnusableCheckouts, match="Not a directory"):
+        Checkouts(tmp_path / "state", directory=tmp_path / "file/x")
