@@ -44,6 +44,7 @@ class ForgeConnection:
             self.app = AppCredentials(self._client, source.app.id, key, on_secret, now)
         self._credentials: Credentials = self.app or FixedToken(forge, source.token or "")
         self.api = ForgeApi(self._client, self._credentials, now)
+        self.source = source.name
         self.workspace = source.workspace
         self.git_origin = _git_origin(source, api)
 
@@ -120,6 +121,11 @@ class ForgeConnections:
         """Return what git presents to the repository at a URL, None where that is public. Raises GitError."""
         connection = self._find(clone)
         return None if connection is None else await connection.git_credential(clone)
+
+    def find_place(self, clone: str) -> tuple[str, str] | None:
+        """Return the source at whose forge the repository at a URL is, and its name there; None if there is none."""
+        connection = self._find(clone)
+        return None if connection is None else (connection.source, _repository_at(clone).name)
 
     async def find_head(self, clone: str, number: int) -> str | None:
         """Return the head of a change as the forge of a repository has it; None where no forge tells it.

@@ -1,7 +1,7 @@
 """Reads what events are about, and has decided what is to be at the forges because of it."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -13,6 +13,7 @@ from shared.ids import new_id, now_ms
 from shared.models import Thread, Verdict
 from stitcherd.config.settings import Settings
 from stitcherd.errors import Refusal
+from stitcherd.git.mirror import FULL_SHA, is_on_demand
 from stitcherd.jobs.evaluator import is_form
 from stitcherd.jobs.job_start import starts_from_head
 from stitcherd.jobs.known_access import KnownAccess
@@ -69,6 +70,7 @@ class AnswerPlanner:
     """Plans the answers for `sources`, at whose forges something can be said.
 
     `account_ids` are the ids that are kept for accounts, `known_access` is what forges have said of accounts.
+    `find_place` returns the source and the name of the repository at a URL.
     """
 
     def __init__(
@@ -79,7 +81,9 @@ class AnswerPlanner:
         rails: LiveRails,
         account_ids: Mapping[str, str],
         known_access: KnownAccess,
+        find_place: Callable[[str], tuple[str, str] | None],
     ) -> None:
+        self._find_place = find_place
         self._known_access = known_access
         self._store = store
         self._settings = settings
@@ -117,7 +121,17 @@ class AnswerPlanner:
             return []
         async with self._store.reading() as db:
             found = await reports.read_reports(db, job_ids)
-        return [each for each in found if each.source in self._sources and each.job.repository is not None]
+        return [each for each in found if self._place_of(each) is not None]
+
+    def _place_of(self, found: StoredReport) -> Place | None:
+        """Return where a job is reported: where its delivery came from, or, without one, at the forge of its clone."""
+        job, source, name = found.job, found.source, found.job.repository
+        if source is None and name is not None:
+            entry = self._settings.repository(name)
+            source, name = (entry and self._find_place(entry.clone)) or (None, None)
+        if source is None or name is None or source not in self._sources:
+            return None
+        return Place(source=source, workspace=job.workspace_id, repository=name)
 
     async def _of_delivery(self, delivery_id: str, at: int, news: dict[ThreadKey, ThreadNews]) -> list[DesiredAnswer]:
         """Return the reaction to a delivery, and note whether its thread gets an explanation or a hint."""
@@ -187,13 +201,12 @@ class AnswerPlanner:
 
     async def _of_job(self, found: StoredReport, news: dict[ThreadKey, ThreadNews]) -> list[DesiredAnswer]:
         """Return the statuses and the change of a job, and note that its thread's comment shows it."""
-        job = found.job
+        job, place = found.job, self._place_of(found)
         rails = await self._rails_at(job.rails_digest)
-        if rails is None or job.type not in rails.jobs or job.repository is None:
+        if rails is None or job.type not in rails.jobs or job.repository is None or place is None:
             return []
         type_ = rails.jobs[job.type]
         rules = report_of(rails, type_)
-        place = Place(source=found.source, workspace=job.workspace_id, repository=job.repository)
         if rules.comment and job.thread is not None:
             _news(news, place, job.thread).jobs.add(job.id)
         entry = self._settings.repository(job.repository)
@@ -207,9 +220,9 @@ class AnswerPlanner:
             rules,
             head_sha=head if is_change else None,
             published=published,
-            check=found.source in self._apps,
+            check=place.source in self._apps,
         )
-        base = job.target or job.ref or (entry.base if entry else "")
+        base = job.target or _branch(job.ref) or (entry.base if entry else "")
         change = desired.change_for(place, reported, rules, base=base, published=published)
         return statuses if change is None else [change, *statuses]
 
@@ -261,6 +274,13 @@ class AnswerPlanner:
 def _news(news: dict[ThreadKey, ThreadNews], place: Place, thread: Thread) -> ThreadNews:
     key = (place.source, place.repository.lower(), thread.kind, thread.number)
     return news.setdefault(key, ThreadNews(place, thread))
+
+
+def _branch(ref: str | None) -> str | None:
+    """Return the branch or tag that a ref is; None for a commit and for the head of a change."""
+    if ref is None or FULL_SHA.fullmatch(ref) or is_on_demand(ref):
+        return None
+    return ref.removeprefix("refs/heads/")
 
 
 @contextmanager

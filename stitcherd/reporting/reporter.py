@@ -59,7 +59,7 @@ class Reporter:
             )
             for name, api in apis.items()
         }
-        planner = AnswerPlanner(store, settings, apis, rails, accounts.ids, known_access)
+        planner = AnswerPlanner(store, settings, apis, rails, accounts.ids, known_access, forges.find_place)
         self._follower = Follower(store, planner, self._wake)
 
     @asynccontextmanager

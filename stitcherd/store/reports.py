@@ -11,21 +11,21 @@ from stitcherd.store.queries import fetch_all
 
 _JOBS = (
     "SELECT j.*, t.result, a.request, d.source FROM jobs j JOIN job_texts t ON t.job = j.key"
-    " JOIN deliveries d ON d.id = j.delivery_id LEFT JOIN approvals a ON a.job = j.key"
+    " LEFT JOIN deliveries d ON d.id = j.delivery_id LEFT JOIN approvals a ON a.job = j.key"
 )
 
 
 class StoredReport(Struct, frozen=True):
-    """A job that a delivery of `source` requested, the steps of its current attempt, and its result."""
+    """A job, the steps of its current attempt, and its result; `source` is None where no delivery requested it."""
 
     job: RunnerJob
-    source: str
+    source: str | None
     steps: tuple[JobStep, ...]
     result: Result | None
 
 
 async def read_reports(db: aiosqlite.Connection, job_ids: Collection[str]) -> list[StoredReport]:
-    """Return those of the jobs that a delivery requested, the newest first."""
+    """Return those of the jobs that exist, the newest first."""
     marks = ", ".join("?" * len(job_ids))
     found = await fetch_all(db, f"{_JOBS} WHERE j.id IN ({marks}) ORDER BY j.key DESC", [*job_ids])
     reports = []

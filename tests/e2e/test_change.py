@@ -181,6 +181,20 @@ def test_a_denial_is_explained_to_those_who_may_read(build: BuildDaemon, tmp_pat
 
 
 @each_forge
+def test_a_dispatched_job_gets_a_status_and_a_change(build: BuildDaemon, tmp_path: Path, forge: ThreadedForge) -> None:
+    walk = Walk(build(), forge, tmp_path, with_change("open"))
+    daemon, fake = walk.daemon, forge.fake
+    for ref in ("main", daemon.git("rev-parse", "main")):
+        job = daemon.wait(daemon.dispatch("fix", "touch made", repository=NAME, ref=ref), "COMPLETED")
+        number = wait_until(lambda: daemon.job(job["id"])["change"], "a change is opened")["number"]  # noqa: B023
+        opened = fake.repository.threads[number]
+        assert (opened.head, opened.base, opened.title) == (job["branch"], "main", "fix")
+        statuses = wait_until(lambda: fake.repository.statuses.get(job["result"]["commit"]), "a status", 15)  # noqa: B023
+        assert statuses[0]["state"] == "success"
+    assert not any(each.comments for each in fake.repository.threads.values())
+
+
+@each_forge
 def test_nothing_is_sent_to_another_host(build: BuildDaemon, tmp_path: Path, forge: ThreadedForge) -> None:
     stranger = ThreadedForge(forge.kind)
     try:

@@ -35,7 +35,8 @@ class Following(Struct):
 
     def follower(self, sources: Collection[str] = ("hub",)) -> Follower:
         found = self.intake
-        planner = AnswerPlanner(found.store, found.settings, sources, found.rails, {}, found.permissions.known)
+        known = found.permissions.known
+        planner = AnswerPlanner(found.store, found.settings, sources, found.rails, {}, known, lambda _clone: None)
         return Follower(found.store, planner, self.woken.extend)
 
     async def comment(
