@@ -11,6 +11,7 @@ from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.base import AccountChanged, Call
 from stitcherd.forges.models import (
     Account,
+    Change,
     CheckRun,
     Comment,
     CommitState,
@@ -202,6 +203,22 @@ class Sender:
         account = await self.identify()
         if not isinstance(account, Done):
             return _unsent(account)
+        opened = await self._open_change(taken, content, account.value)
+        if not isinstance(opened, Done):
+            return _unsent(opened)
+        change = opened.value
+        if not _is_by(change, account.value):
+            return Failure("refused", f"another account opened a change of {content.head}: {change.url}")
+        return Delivered(str(change.number), change.url)
+
+    async def _open_change(self, taken: TakenAnswer, content: ChangeContent, account: Account) -> Outcome[Change]:
+        """Open a change, unless an earlier try has opened it, whatever people have done with it since."""
+        if taken.uncertain:
+            found = await self._perform(taken, self._forge.find_change(_place(taken), content.head, content.base))
+            if not isinstance(found, Done):
+                return found
+            if found.value is not None and _is_by(found.value, account):
+                return Done(found.value)
         new = NewChange(
             title=wording.change_title(content),
             body=wording.change_body(content, self.marker(taken), self._mask),
@@ -209,20 +226,14 @@ class Sender:
             head=content.head,
             draft=content.draft,
         )
-        outcome = await self._perform(taken, self._forge.create_change(_place(taken), new))
-        if not isinstance(outcome, Done):
-            return _unsent(outcome)
-        change = outcome.value
-        if change.author is None or change.author.id != account.value.id:
-            return Failure("refused", f"another account opened a change of {content.head}: {change.url}")
-        return Delivered(str(change.number), change.url)
+        return await self._perform(taken, self._forge.create_change(_place(taken), new))
 
     async def _perform(self, taken: TakenAnswer, call: Call[Value]) -> Outcome[Value]:
         return await self._api.perform(call, taken.tries)
 
 
-def _is_by(comment: Comment, account: Account) -> bool:
-    return comment.author is not None and comment.author.id == account.id
+def _is_by(written: Comment | Change, account: Account) -> bool:
+    return written.author is not None and written.author.id == account.id
 
 
 def _place(taken: TakenAnswer) -> RepositoryRef:

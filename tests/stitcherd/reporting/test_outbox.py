@@ -108,6 +108,24 @@ async def test_a_change_is_opened_once(harness: OutboxHarness) -> None:
     assert (await harness.row())["remote_id"] == str(number)
 
 
+@pytest.mark.parametrize("merged", [False, True])
+async def test_a_change_that_was_closed_before_its_response_came_is_not_opened_again(
+    harness: OutboxHarness, merged: bool
+) -> None:
+    content = ChangeContent(job=make_report(), head="stitcher/1", base="main", draft=False)
+    await harness.want("change", "change:stitcher/1", content)
+    await harness.outbox.probe()
+    lost: Any = Lost(CUT)
+    harness.fake.faults.append(lost)
+    await harness.outbox.send_next()
+    (opened,) = (each for each in harness.fake.repository.threads.values() if each.head == "stitcher/1")
+    opened.is_open, opened.merged = False, merged
+    await harness.send_all()
+    row = await harness.row()
+    assert (row["state"], row["remote_id"]) == ("delivered", str(opened.number))
+    assert max(harness.fake.repository.threads) == opened.number
+
+
 async def test_a_change_that_somebody_else_opened_is_not_ours(harness: OutboxHarness) -> None:
     other = harness.fake.thread(480)
     other.head, other.base = "stitcher/1", "main"
