@@ -15,8 +15,7 @@ from stitcherd.forges.credentials import Credentials, FixedToken, NoToken
 from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.outcome import Done, Hold, Rejected, RetryAt
 from stitcherd.forges.paths import InvalidReference
-from stitcherd.git import GitError
-from stitcherd.git.remote import Credential, RemoteUnreachable
+from stitcherd.git.remote import Credential, CredentialRefused, RemoteUnreachable
 
 MAX_CACHED = 1024  # repositories whose connection is cached
 MINTED_LIFE = 7_200_000  # milliseconds that a minted token is masked: twice as long as it is valid
@@ -57,13 +56,15 @@ class ForgeConnection:
         return _origin(urlsplit(clone)) == self.git_origin
 
     async def git_credential(self, clone: str) -> Credential:
-        """Return what git presents to the repository at a URL. Raises GitError."""
+        """Return what git presents to the repository at a URL. Raises CredentialRefused and RemoteUnreachable."""
         repository = _repository_at(clone)
         request = Request(method="GET", path="", repository=repository, permissions={"contents": "write"})
         try:
             token = await self._credentials.token(request)
         except (NoToken, InvalidReference) as missing:
-            raise GitError(f"There is no credential for {clone}: {missing}") from None
+            waits = isinstance(missing, NoToken) and isinstance(missing.outcome, Hold | RetryAt)
+            kind = RemoteUnreachable if waits else CredentialRefused
+            raise kind(f"There is no credential for {clone}: {missing}") from None
         return Credential(self.git_origin, self.api.forge.git_username, token)
 
     async def find_head(self, clone: str, number: int) -> str | None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.mirror import Mirror, check_branch_name
-from stitcherd.git.remote import Remote, RemoteUnreachable
+from stitcherd.git.remote import CredentialRefused, Remote, RemoteUnreachable
 
 REFUSED = re.compile(r"^ ! \[(remote )?rejected\]|returned error: 403$", re.MULTILINE)
 
@@ -65,7 +65,7 @@ async def publish(checkout: Checkout, sha: str, remote: Remote, branch: str, ear
             return
         if found != expected:
             raise BranchMoved(branch, remote.clone, found) from None
-        if REFUSED.search(error.output):
+        if isinstance(error, CredentialRefused) or REFUSED.search(error.output):
             raise PushRefused(str(error), error.output) from error
         if not remote.is_path:
             raise RemoteUnreachable(str(error), error.output) from error
@@ -73,9 +73,11 @@ async def publish(checkout: Checkout, sha: str, remote: Remote, branch: str, ear
 
 
 async def _find_head(remote: Remote, branch: str) -> str:
-    """Return the sha of a branch, empty if there is no such branch. Raises RemoteUnreachable and GitError."""
+    """Return the sha of a branch, empty if there is none. Raises PushRefused, RemoteUnreachable and GitError."""
     try:
         return await remote.find_head(branch)
+    except CredentialRefused as error:
+        raise PushRefused(str(error), error.output) from error
     except GitError as error:
         if not remote.is_path:
             raise RemoteUnreachable(str(error), error.output) from error

@@ -27,6 +27,10 @@ class RemoteUnreachable(GitError):
     """The repository did not answer as a repository does; it may do so later."""
 
 
+class CredentialRefused(GitError):
+    """The forge gives no credential for the repository, to an App without the rights for one; waiting does not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """A name and a password for one origin, like `https://forge.example:8443`."""

@@ -12,8 +12,7 @@ from stitcherd.config.load import load_settings
 from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.connections import MINTED_LIFE, ForgeConnections
-from stitcherd.git import GitError
-from stitcherd.git.remote import RemoteUnreachable
+from stitcherd.git.remote import CredentialRefused, RemoteUnreachable
 from tests.forges.fake import Answer
 from tests.forges.fake_github import FakeGitHub
 from tests.forges.harness import TOKEN, Clock, serving
@@ -108,8 +107,11 @@ async def test_an_app_gives_git_a_token_for_the_repository_that_is_masked_while_
             clock.now += MINTED_LIFE
             assert (await connections.git_credential(clone)).password == "ghs_minted-2"
             assert connections.minted_secrets() == {b"ghs_minted-2"}
-            with pytest.raises(GitError, match="the App is not installed there"):
+            with pytest.raises(CredentialRefused, match="the App is not installed there"):
                 await connections.git_credential(f"{fake.url}/octo-org/other.git")
+            fake.faults.append(Answer(503))
+            with pytest.raises(RemoteUnreachable, match="github answered 503"):
+                await connections.git_credential(f"{fake.url}/octo-org/third.git")
     minted = [each.body for each in fake.log if each.method == "POST"]
     assert minted == [{"repositories": ["api"], "permissions": {"contents": "write"}}] * 2
 

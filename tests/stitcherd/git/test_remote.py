@@ -11,7 +11,7 @@ import pytest
 from stitcherd.git import Git, GitError
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.publish import BranchMoved, PushRefused, publish
-from stitcherd.git.remote import Credential, Remote, RemoteUnreachable
+from stitcherd.git.remote import Credential, CredentialRefused, Remote, RemoteUnreachable
 from stitcherd.git.work_tree import commit_work_tree
 from tests.stitcherd.git.http_repositories import GitServer, serve_repositories
 from tests.stitcherd.git.repositories import BRANCH, git, write
@@ -83,6 +83,21 @@ async def test_commits_are_fetched_and_pushed_with_the_credential(
     assert any(each.authorization for each in server.requests)
     await publish(checkout, sha, remote, BRANCH, [sha])  # again, as after a crash
     assert PASSWORD not in repr(await remote._find_credential(remote.clone))
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised"), [(CredentialRefused, PushRefused), (RemoteUnreachable, RemoteUnreachable)]
+)
+@pytest.mark.parametrize("earlier", [(), ("0" * 40,)])
+async def test_a_push_without_a_credential_is_refused_or_waits(
+    checkout: Checkout, fault: type[GitError], raised: type[GitError], earlier: tuple[str, ...]
+) -> None:
+    async def find(_clone: str) -> Credential:
+        raise fault("There is no credential: grant the App write access to contents")
+
+    remote = Remote(checkout.git, "https://forge.example/api.git", find)
+    with pytest.raises(raised, match="grant the App write access to contents"):
+        await publish(checkout, await make_commit(checkout, "1\n"), remote, BRANCH, earlier)
 
 
 async def test_no_file_of_ours_has_the_credential(checkout: Checkout, remote: Remote, tmp_path: Path) -> None:
