@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 from stitcherd.config.settings import ExecutorSettings
+from stitcherd.executors.acp.executor import AcpExecutor
 from stitcherd.executors.base import Executor
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 
 EXECUTORS: Mapping[str, type[Executor]] = {
+    "acp": AcpExecutor,
     "command": CommandExecutor,
     "openclaw": OpenClawExecutor,
 }

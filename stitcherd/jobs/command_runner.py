@@ -59,11 +59,12 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
         *,
         timeout: float | None,  # noqa: ASYNC109 (as in processes.run)
         write: Callable[[bytes], None],
-        stdin: bytes = b"",
+        stdin: processes.Stdin = b"",
+        write_error: Callable[[bytes], None] | None = None,
     ) -> processes.ExitStatus:
         """Run a command to its end and return how it ended; its output goes to `write`.
 
-        `timeout` is in seconds. Raises CannotStart.
+        stderr goes to `write_error` where there is one; `timeout` is in seconds. Raises CannotStart.
         """
         env, sandbox = self.env, self.sandbox
         home = env.get("HOME")
@@ -81,6 +82,7 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
                 stdin=stdin,
                 timeout=timeout,
                 write=write,
+                write_error=write_error,
                 job_id=self.job_id,
                 root=self.root,
                 watch=limits.watch_limits(sandbox, (self.cwd, self.tmp), home),

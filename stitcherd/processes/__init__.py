@@ -16,10 +16,12 @@ from stitcherd.processes.child import (
     EndReason,
     ExitStatus,
     LimitWatch,
+    Stdin,
     reap_orphans,
     restrict_umask,
     run_child,
 )
+from stitcherd.processes.pipes import StdinWriter
 from stitcherd.processes.tree import end_all
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "ExitStatus",
     "LimitWatch",
     "RunCommand",
+    "Stdin",
+    "StdinWriter",
     "become_subreaper",
     "build_environment",
     "capture",
@@ -65,9 +69,13 @@ class RunCommand(Protocol):
         *,
         timeout: float | None,  # noqa: ASYNC109 (as in run)
         write: Callable[[bytes], None],
-        stdin: bytes = b"",
+        stdin: Stdin = b"",
+        write_error: Callable[[bytes], None] | None = None,
     ) -> ExitStatus:
-        """Run `argv` for at most `timeout` seconds; its output goes to `write`. Raises CannotStart."""
+        """Run `argv` for at most `timeout` seconds; its output goes to `write`. Raises CannotStart.
+
+        What it writes to stderr goes to `write_error`, where there is one.
+        """
         ...
 
 
@@ -76,9 +84,10 @@ async def run(
     *,
     cwd: Path,
     env: Mapping[str, str],
-    stdin: bytes = b"",
+    stdin: Stdin = b"",
     timeout: float | None,  # noqa: ASYNC109 (a timeout is a result here, not an error)
     write: Callable[[bytes], None],
+    write_error: Callable[[bytes], None] | None = None,
     job_id: str,
     root: Path,
     watch: LimitWatch | None = None,
@@ -86,7 +95,8 @@ async def run(
 ) -> ExitStatus:
     """Run a command of a job in a session of its own; when this returns or raises, none of its processes is running.
 
-    stdout and stderr go to `write` in the order written, in chunks of at most 64 KiB; `timeout` is in seconds;
+    stdout and stderr go to `write` in the order written, in chunks of at most 64 KiB, and stderr to `write_error` where
+    there is one; `timeout` is in seconds;
     `root` is the directory of the job (see `end_all`). A job runs one command at a time: all other processes of the job
     are ended at the end, too. When `watch` returns, the command is killed. It inherits the file descriptors `pass_fds`
     under the same numbers. Raises CannotStart.
@@ -98,7 +108,8 @@ async def run(
         grace = 0.0 if reason is EndReason.LIMIT_EXCEEDED else KILL_GRACE_SECONDS
         return end_all(job_id, root, grace, leaders=(leader,), descendants_only=descendants_only)
 
-    return await run_child(argv, cwd, env, stdin, timeout, (write,), end, watch, pass_fds)
+    sinks = (write,) if write_error is None else (write, write_error)
+    return await run_child(argv, cwd, env, stdin, timeout, sinks, end, watch, pass_fds)
 
 
 async def capture(

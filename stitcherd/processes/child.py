@@ -23,6 +23,8 @@ REAP_TIMEOUT_SECONDS = 1.0  # after SIGKILL, before a command is given up
 T = TypeVar("T")
 # Takes the pid of the leader; returns, if ever, when the command exceeds a limit, with a text that says which.
 LimitWatch: TypeAlias = Callable[[int], Coroutine[Any, Any, str]]
+# All that a command reads, or a function that is given the open pipe as soon as the command runs.
+Stdin: TypeAlias = bytes | Callable[[StdinWriter], None]
 
 # `reap_orphans` must not reap a child that a call here waits for, not even between its fork and its registration.
 _forking = threading.Lock()
@@ -74,7 +76,7 @@ async def run_child(
     argv: Sequence[str],
     cwd: Path,
     env: Mapping[str, str],
-    stdin: bytes,
+    stdin: Stdin,
     timeout: float | None,  # noqa: ASYNC109 (a timeout is a result here, not an error)
     sinks: Sequence[Callable[[bytes], None]],
     end: Callable[[int, EndReason], Awaitable[object]],
@@ -89,7 +91,7 @@ async def run_child(
     child = _start(argv, cwd, env, feed=bool(stdin), merged=len(sinks) == 1, pass_fds=pass_fds)
     pipes = [pipe for pipe in (child.stdout, child.stderr) if pipe]
     readers = [OutputReader(pipe.fileno(), sink) for pipe, sink in zip(pipes, sinks, strict=True)]
-    writer = StdinWriter(child.stdin, stdin) if child.stdin else None
+    writer = _open_stdin(child.stdin, stdin) if child.stdin else None
     exited = _exit_future(child.pid)
     watching: set[asyncio.Future[str]] = {asyncio.ensure_future(watch(child.pid))} if watch else set()
     reason = EndReason.CANCELLED
@@ -188,6 +190,14 @@ def _start_error(argv: Sequence[str], cwd: Path, env: Mapping[str, str], error: 
         case _:
             reason = str(error)
     return f"{argv[0]} cannot be started: {reason}."
+
+
+def _open_stdin(pipe: IO[bytes], stdin: Stdin) -> StdinWriter:
+    if isinstance(stdin, bytes):
+        return StdinWriter(pipe, stdin)
+    writer = StdinWriter(pipe)
+    stdin(writer)
+    return writer
 
 
 def _exit_future(pid: int) -> asyncio.Future[None]:

@@ -50,14 +50,39 @@ class OutputReader:
 
 
 class StdinWriter:
-    """Writes `data` to the stdin of a child as fast as the child reads it, and closes it; a child may ignore it."""
+    """Writes to the stdin of a child as fast as the child reads it; a child may ignore it.
 
-    def __init__(self, pipe: IO[bytes], data: bytes) -> None:
+    `data` is all that there is to write, after which the pipe is closed; without `data` it is open until `finish`.
+    """
+
+    def __init__(self, pipe: IO[bytes], data: bytes | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._pipe = pipe
-        self._rest = memoryview(data)
+        self._rest = bytearray()
+        self._finished = False
         os.set_blocking(pipe.fileno(), False)
-        self._loop.add_writer(pipe.fileno(), self._write)
+        if data is not None:
+            self.send(data)
+            self.finish()
+
+    @property
+    def pending(self) -> int:
+        """How many bytes the child has not read yet."""
+        return len(self._rest)
+
+    def send(self, data: bytes) -> None:
+        """Add what is to be written; nothing is once the pipe is closed."""
+        if self._pipe.closed or self._finished:
+            return
+        if not self._rest:
+            self._loop.add_writer(self._pipe.fileno(), self._write)
+        self._rest += data
+
+    def finish(self) -> None:
+        """Close the pipe when all is written."""
+        self._finished = True
+        if not self._rest:
+            self.close()
 
     def close(self) -> None:
         """Stop writing."""
@@ -68,10 +93,14 @@ class StdinWriter:
 
     def _write(self) -> None:
         try:
-            self._rest = self._rest[os.write(self._pipe.fileno(), self._rest) :]
+            del self._rest[: os.write(self._pipe.fileno(), self._rest)]
         except BlockingIOError:
             return
         except OSError:
-            self._rest = self._rest[:0]
-        if not self._rest:
+            self._rest.clear()
             self.close()
+            return
+        if not self._rest:
+            self._loop.remove_writer(self._pipe.fileno())
+            if self._finished:
+                self.close()

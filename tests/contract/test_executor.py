@@ -12,11 +12,13 @@ from msgspec import structs
 
 from shared.models import Usage
 from stitcherd.executors import EXECUTORS
+from stitcherd.executors.acp.executor import AcpExecutor
 from stitcherd.executors.base import INTERRUPTED, AgentProfile, Executor, Task
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from stitcherd.jobs.command_runner import CommandRunner
 from stitcherd.processes.tree import find_job_processes
+from tests.stitcherd.executors.acp.fake_agent import agent_argv
 from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
 
 Make = Callable[[str], Executor]
@@ -26,6 +28,11 @@ PROGRAMS = {
     "works": "import sys; open('made', 'w').write(sys.stdin.read()); print('made it')",
     "fails": "raise SystemExit(3)",
     "hangs": "import time; print('up', flush=True); time.sleep(60)",
+}
+AGENTS: dict[str, list[list[Any]]] = {
+    "works": [["write", "made"], ["say", "made it"], ["end", "end_turn"]],
+    "fails": [["end", "refusal"]],
+    "hangs": [["say", "up"], ["hang"]],
 }
 SCRIPTS: dict[str, list[Any]] = {
     "works": [["write", "made"], ["say", "made it"]],
@@ -53,6 +60,9 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     """Return a function that makes an executor that works, fails or hangs."""
     if request.param == "command":
         yield lambda does: CommandExecutor((sys.executable, "-c", PROGRAMS[does]))
+        return
+    if request.param == "acp":
+        yield lambda does: AcpExecutor(agent_argv(AGENTS[does]))
         return
     assert request.param == "openclaw", "a new kind needs programs of its own here"
     gateway = FakeGateway()

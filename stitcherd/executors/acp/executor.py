@@ -1,0 +1,202 @@
+"""Runs an agent that speaks the Agent Client Protocol: one process and one session for each try."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any, Self
+
+from shared import VERSION
+from shared.models import Failure
+from stitcherd import processes
+from stitcherd.config.settings import ExecutorSettings
+from stitcherd.executors.acp.updates import RunBudgetExceeded, UpdateHandler
+from stitcherd.executors.acp.wire import END_OF_MESSAGES, AgentConnection, AgentLost, Message, RequestRefused
+from stitcherd.executors.base import (
+    INTERRUPTED,
+    AgentProfile,
+    ExecutionResult,
+    Executor,
+    ExecutorHealth,
+    OutputSink,
+    ProfileConstraints,
+    Task,
+)
+
+PROTOCOL_VERSION = 1
+CANCEL_SECONDS = 1.0  # for the answer to session/cancel, before the process is ended
+EXIT_SECONDS = 1.0  # between the end of its stdin and its end
+STDERR_MAX = 2000  # bytes of it in a failure
+STDERR_LINES = 5
+
+_STOPPED = {
+    "cancelled": "The agent cancelled the prompt by itself.",
+    "refusal": "The agent refused to continue.",
+    "max_tokens": "The agent reached the limit of tokens.",
+    "max_turn_requests": "The agent reached its own limit of model calls.",
+}
+
+
+class AcpExecutor(Executor):
+    """Runs `argv` once for each try."""
+
+    sandboxable = True
+    required_keys = frozenset({"argv"})
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._argv = argv
+
+    @classmethod
+    def from_settings(cls, settings: ExecutorSettings) -> Self:
+        """Return the executor of an [executors.NAME] table."""
+        return cls(settings.argv)
+
+    async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
+        """Do the task.
+
+        Failures are `executor_cannot_start`, `executor_timeout`, `executor_failed` and `budget_exceeded`.
+        """
+        return await AgentRun(self._argv, task, sink).run()
+
+    async def resume(self, _task: Task, _reference: dict[str, str], _sink: OutputSink) -> ExecutionResult:
+        """Return INTERRUPTED: a child process does not outlive its daemon."""
+        return ExecutionResult(failure=Failure(INTERRUPTED, "The agent was ended with the daemon that started it."))
+
+    async def terminate(self, _reference: dict[str, str]) -> None:
+        """Do nothing: a child process does not outlive its daemon."""
+
+    def detach(self) -> None:
+        """Do nothing: a child process cannot be resumed by the next daemon."""
+
+    async def health(self, _profiles: Collection[ProfileConstraints]) -> ExecutorHealth:
+        """Return what the executor starts; whether the program exists is only known inside its sandbox."""
+        return ExecutorHealth(ok=True, detail=f"starts {self._argv[0]}")
+
+
+class AgentRun:
+    """One process of an agent, from its start to its end."""
+
+    def __init__(self, argv: Sequence[str], task: Task, sink: OutputSink) -> None:
+        self._argv = argv
+        self._task = task
+        self._sink = sink
+        self._stderr = b""
+        self._session = ""
+        self._connection = AgentConnection(lambda line: sink.write(line + b"\n"))
+        self._handler = UpdateHandler(sink, task.profile or AgentProfile(name=""), task.cwd)
+
+    async def run(self) -> ExecutionResult:
+        """Run the agent; when this returns or raises, none of its processes is running."""
+        process = asyncio.create_task(self._run_process())
+        conversation = asyncio.create_task(self._converse())
+        try:
+            await asyncio.wait({process, conversation}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({conversation})  # it ends with the process at the latest
+            if conversation.exception() is None:
+                self._connection.finish()
+                await asyncio.wait({process}, timeout=EXIT_SECONDS)
+        except asyncio.CancelledError:
+            if self._session and not conversation.done():
+                self._connection.notify("session/cancel", {"sessionId": self._session})
+                await asyncio.wait({conversation}, timeout=CANCEL_SECONDS)
+            raise
+        finally:
+            process.cancel()
+            conversation.cancel()
+            await asyncio.wait({process, conversation})
+        return self._result(process, conversation)
+
+    def _result(
+        self, process: asyncio.Task[processes.ExitStatus], conversation: asyncio.Task[ExecutionResult]
+    ) -> ExecutionResult:
+        try:
+            return conversation.result()
+        except RunBudgetExceeded as exceeded:
+            return ExecutionResult(failure=Failure("budget_exceeded", str(exceeded), "see limits.budget in rails.yaml"))
+        except RequestRefused as refused:
+            return _failed(f"The agent refused {refused}.")
+        except AgentLost as lost:
+            return self._lost_result(process, lost)
+
+    def _lost_result(self, process: asyncio.Task[processes.ExitStatus], lost: AgentLost) -> ExecutionResult:
+        """Return why the agent did not answer: as a rule because it ended."""
+        if process.cancelled():
+            return _failed(f"The agent {lost}.")
+        try:
+            ended = process.result()
+        except processes.CannotStart as error:
+            return ExecutionResult(failure=Failure("executor_cannot_start", str(error)))
+        if ended.timed_out:
+            detail = f"The executor was still running after {self._task.timeout:g} s and was ended."
+            return ExecutionResult(ended.code, Failure("executor_timeout", detail))
+        lines = self._stderr.decode(errors="replace").split("\n")
+        last = " / ".join([line.strip() for line in lines if line.strip()][-STDERR_LINES:])
+        detail = f"The agent {ended} before it answered" + (f": {last.rstrip('.')}." if last else ".")
+        return ExecutionResult(ended.code, Failure("executor_failed", detail))
+
+    async def _run_process(self) -> processes.ExitStatus:
+        try:
+            return await self._task.run_command(
+                self._argv,
+                stdin=self._connection.open,
+                timeout=self._task.timeout,
+                write=self._connection.feed,
+                write_error=self._write_stderr,
+            )
+        finally:
+            self._connection.close("ended")
+
+    def _write_stderr(self, data: bytes) -> None:
+        self._sink.write(data)
+        self._stderr = (self._stderr + data)[-STDERR_MAX:]
+
+    async def _converse(self) -> ExecutionResult:
+        """Send the prompt and handle what comes until its answer.
+
+        Raises AgentLost, RequestRefused and RunBudgetExceeded.
+        """
+        asking = asyncio.create_task(self._prompt())
+        asking.add_done_callback(lambda _: self._connection.end_messages())
+        try:
+            while (message := await self._connection.next_message()) is not END_OF_MESSAGES:
+                await self._handle(message)
+            answer = await asking
+        finally:
+            asking.cancel()
+            await asyncio.wait({asking})
+        await self._handler.end(answer)
+        reason = str(answer.get("stopReason"))
+        if reason == "end_turn":
+            return ExecutionResult(0)
+        return _failed(_STOPPED.get(reason, f"The agent stopped: {' '.join(reason.split())[:100]}."))
+
+    async def _prompt(self) -> dict[str, Any]:
+        """Open a session and return the answer to the prompt."""
+        client: dict[str, Any] = {
+            "protocolVersion": PROTOCOL_VERSION,
+            "clientCapabilities": {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False},
+            "clientInfo": {"name": "stitcherd", "version": VERSION},
+        }
+        version = (await self._connection.request("initialize", client)).get("protocolVersion")
+        if version != PROTOCOL_VERSION:
+            raise RequestRefused(f"initialize: it speaks version {str(version)[:20]}, not {PROTOCOL_VERSION}")
+        opened = await self._connection.request("session/new", {"cwd": str(self._task.cwd), "mcpServers": []})
+        session = opened.get("sessionId")
+        if not isinstance(session, str) or not session:
+            raise RequestRefused("session/new: its answer has no sessionId")
+        self._session = session
+        await self._handler.begin()
+        text = self._task.prompt.encode(errors="replace").decode()
+        prompt = {"sessionId": session, "prompt": [{"type": "text", "text": text}]}
+        return await self._connection.request("session/prompt", prompt)
+
+    async def _handle(self, message: Message) -> None:
+        is_request = isinstance(message.id, (int, str))
+        if message.method == "session/update":
+            await self._handler.handle(message.params)
+        elif message.method == "session/request_permission" and is_request:
+            self._connection.answer(message, await self._handler.decide(message.params))
+        elif is_request:
+            self._connection.answer(message, None)
+
+
+def _failed(detail: str) -> ExecutionResult:
+    return ExecutionResult(failure=Failure("executor_failed", detail))

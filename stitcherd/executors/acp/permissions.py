@@ -1,0 +1,58 @@
+"""Decides, pure, what an agent that asks for permission may do: by the kind of the tool call and its locations.
+
+The agent itself says what kind a call is; what contains an agent that does not tell the truth is the sandbox.
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+HARMLESS_KINDS = frozenset({"read", "search", "think"})
+WRITING_KINDS = frozenset({"edit", "delete", "move"})
+CAPABILITY_OF_KIND = {**dict.fromkeys(WRITING_KINDS, "repo:write"), "execute": "exec:run", "fetch": "net:any"}
+
+
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A tool call as the agent describes it; `paths` are the files that it says it works on."""
+
+    id: str
+    kind: str = "other"
+    title: str = ""
+    paths: tuple[str, ...] = ()
+
+
+def denial_reason(call: ToolCall, capabilities: Collection[str], checkout: Path) -> str | None:
+    """Return why a profile with these capabilities does not allow a call, or None if it does."""
+    if call.kind in HARMLESS_KINDS:
+        return None
+    capability = CAPABILITY_OF_KIND.get(call.kind)
+    if capability is None:
+        return f"no capability allows a tool call of the kind {call.kind}"
+    if capability not in capabilities:
+        return f"the profile does not have the capability {capability}"
+    if call.kind not in WRITING_KINDS:
+        return None
+    if not call.paths:
+        return "the agent does not say which files it would change"
+    outside = next((path for path in call.paths if not _is_inside(path, checkout)), None)
+    return None if outside is None else f"{outside} is not inside the checkout"
+
+
+def choose_option(options: Any, *, allowed: bool) -> str | None:
+    """Return the id of the option that answers for this one call, or None if the agent offers none."""
+    wanted = "allow_once" if allowed else "reject_once"
+    for option in options if isinstance(options, Sequence) else ():
+        if isinstance(option, dict) and option.get("kind") == wanted and isinstance(option.get("optionId"), str):
+            return str(option["optionId"])
+    return None
+
+
+def _is_inside(path: str, checkout: Path) -> bool:
+    root = checkout.resolve()
+    try:
+        target = Path(root, path).resolve()
+    except (OSError, ValueError, RuntimeError):  # a name that is too long, a NUL byte, a loop of links
+        return False
+    return target != root and target.is_relative_to(root)
