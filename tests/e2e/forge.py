@@ -1,21 +1,18 @@
 """A fake forge in a thread of its own, for daemons that are real processes."""
 
-import asyncio
 import json
-import threading
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.e2e.harness import DaemonHarness
 from tests.e2e.http_client import Reply
 from tests.e2e.webhooks import SECRETS, signed_headers
+from tests.forges import threaded
 from tests.forges.fake import FakeComment, Sent
-from tests.forges.harness import FAKES, TOKEN, serving
+from tests.forges.harness import FAKES, TOKEN
 from tests.forges.webhooks import comment_webhook, signature
 from tests.stitcherd.reporting.outbox_harness import understand_lost
 
-TIMEOUT = 30.0
 SOURCE = """
 [sources.hub]
 kind = "{kind}"
@@ -34,23 +31,11 @@ class ThreadedForge:
         began = datetime.now(UTC)
         self.fake._times = iter(began + timedelta(milliseconds=each) for each in range(100_000))
         understand_lost(self.fake)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._serving: AbstractAsyncContextManager[None] = serving(self.fake)
-        self._call(self._serving.__aenter__())
-
-    def _call(self, call: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result(TIMEOUT)
+        self._served = threaded.ThreadedForge(self.fake)
 
     def close(self) -> None:
         """Close the fake, which must have seen only what its API allows, and end its thread."""
-        try:
-            self._call(self._serving.__aexit__(None, None, None))
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(TIMEOUT)
-            self._loop.close()
+        self._served.close()
 
     def fail(self, *faults: Any) -> None:
         """Answer the next requests with faults."""
