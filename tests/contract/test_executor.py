@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from shared.ids import new_id
 from shared.models import Usage
 from stitcherd.executors import EXECUTORS
 from stitcherd.executors.acp.executor import AcpExecutor
@@ -82,11 +83,10 @@ def task(tmp_path: Path) -> Task:
     work, tmp = tmp_path / "work", tmp_path / "tmp"
     work.mkdir()
     tmp.mkdir()
-    commands = CommandRunner(
-        job_id=tmp_path.name, attempt=2, number=3, root=tmp_path, cwd=work, tmp=tmp, environ=os.environ
-    )
+    job_id = new_id()  # the workers of pytest-xdist may have directories of the same name
+    commands = CommandRunner(job_id=job_id, attempt=2, number=3, root=tmp_path, cwd=work, tmp=tmp, environ=os.environ)
     return Task(
-        job_id=tmp_path.name,
+        job_id=job_id,
         attempt=2,
         number=3,
         prompt="Fix the Ä \ud800.",

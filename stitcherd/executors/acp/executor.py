@@ -101,7 +101,7 @@ class AgentRun:
         finally:
             process.cancel()
             conversation.cancel()
-            await asyncio.wait({process, conversation})
+            await asyncio.gather(process, conversation, return_exceptions=True)
         return self._result(process, conversation)
 
     def _result(
@@ -161,7 +161,7 @@ class AgentRun:
             answer = await asking
         finally:
             asking.cancel()
-            await asyncio.wait({asking})
+            await asyncio.gather(asking, return_exceptions=True)
         await self._handler.end(answer)
         reason = str(answer.get("stopReason"))
         if reason == "end_turn":

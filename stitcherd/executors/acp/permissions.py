@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
+PATHS_MAX = 1000  # of one tool call
+PATH_MAX = 4096  # characters; the kernel takes no longer path
 HARMLESS_KINDS = frozenset({"read", "search", "think"})
 WRITING_KINDS = frozenset({"edit", "delete", "move"})
 CAPABILITY_OF_KIND = {**dict.fromkeys(WRITING_KINDS, "repo:write"), "execute": "exec:run", "fetch": "net:any"}
@@ -32,12 +34,7 @@ def denial_reason(call: ToolCall, capabilities: Collection[str], checkout: Path)
         return f"no capability allows a tool call of the kind {call.kind}"
     if capability not in capabilities:
         return f"the profile does not have the capability {capability}"
-    if call.kind not in WRITING_KINDS:
-        return None
-    if not call.paths:
-        return "the agent does not say which files it would change"
-    outside = next((path for path in call.paths if not _is_inside(path, checkout)), None)
-    return None if outside is None else f"{outside} is not inside the checkout"
+    return _paths_fault(call.paths, checkout) if call.kind in WRITING_KINDS else None
 
 
 def choose_option(options: Any, *, allowed: bool) -> str | None:
@@ -49,7 +46,19 @@ def choose_option(options: Any, *, allowed: bool) -> str | None:
     return None
 
 
+def _paths_fault(paths: Sequence[str], checkout: Path) -> str | None:
+    """Return why these files may not be changed, or None."""
+    if not paths:
+        return "the agent does not say which files it would change"
+    if len(paths) > PATHS_MAX:
+        return f"the call names more than {PATHS_MAX:,} files"
+    outside = next((path for path in paths if not _is_inside(path, checkout)), None)
+    return None if outside is None else f"{outside[:PATH_MAX]} is not inside the checkout"
+
+
 def _is_inside(path: str, checkout: Path) -> bool:
+    if len(path) > PATH_MAX:
+        return False
     root = checkout.resolve()
     try:
         target = Path(root, path).resolve()

@@ -5,10 +5,11 @@ from typing import Any
 
 from shared.models import Usage
 from stitcherd.budget import Budget
-from stitcherd.executors.acp.permissions import ToolCall, choose_option, denial_reason
+from stitcherd.executors.acp.permissions import PATH_MAX, PATHS_MAX, ToolCall, choose_option, denial_reason
 from stitcherd.executors.base import AgentProfile, OutputSink
 
 TITLE_MAX = 500  # characters
+CALLS_MAX = 1000  # tool calls that are remembered, the newest
 USD_MAX = 1e9  # a larger amount is not believed
 TOKENS_MAX = 1 << 40
 _USD_DECIMALS = 6
@@ -91,9 +92,11 @@ class UpdateHandler:
             id=id_,
             kind=_text(update.get("kind")) or before.kind,
             title=_text(update.get("title")) or before.title,
-            paths=tuple(dict.fromkeys([*before.paths, *_paths(update)])),
+            paths=tuple(dict.fromkeys([*before.paths, *_paths(update)]))[: PATHS_MAX + 1],
         )
         self._calls[id_] = call
+        if len(self._calls) > CALLS_MAX:
+            del self._calls[next(iter(self._calls))]
         if known is None:
             self.write_line(f"[{call.title or call.kind}]")
             await self._sink.record_event("ai.tool_called", _payload(call))
@@ -130,7 +133,9 @@ def _paths(update: dict[str, Any]) -> tuple[str, ...]:
     """Return the files of a tool call: its locations, and those that its diffs change."""
     named = [_object(each).get("path") for each in _list(update.get("locations"))]
     diffs = [each for each in map(_object, _list(update.get("content"))) if each.get("type") == "diff"]
-    return tuple(path for path in [*named, *(each.get("path") for each in diffs)] if isinstance(path, str))
+    return tuple(
+        path[: PATH_MAX + 1] for path in [*named, *(each.get("path") for each in diffs)] if isinstance(path, str)
+    )
 
 
 def _object(value: Any) -> dict[str, Any]:

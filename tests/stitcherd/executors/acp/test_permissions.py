@@ -57,6 +57,17 @@ def test_all_other_files_may_not(checkout: Path, path: str) -> None:
     assert denial_reason(call, ALL, checkout) == f"{written} is not inside the checkout"
 
 
+@pytest.mark.parametrize(
+    ("paths", "reason"),
+    [
+        (tuple(map(str, range(1001))), "the call names more than 1,000 files"),
+        (("a/" * 2049,), f"{'a/' * 2048} is not inside the checkout"),
+    ],
+)
+def test_a_call_that_names_too_much_is_denied(checkout: Path, paths: tuple[str, ...], reason: str) -> None:
+    assert denial_reason(ToolCall(id="1", kind="edit", paths=paths), ALL, checkout) == reason
+
+
 def test_a_change_without_a_file_is_denied(checkout: Path) -> None:
     reason = denial_reason(ToolCall(id="1", kind="edit"), ALL, checkout)
     assert reason == "the agent does not say which files it would change"
