@@ -55,10 +55,13 @@ class ForgeConnection:
         """Say whether the repository at a path or a URL is at this forge."""
         return _origin(urlsplit(clone)) == self.git_origin
 
-    async def git_credential(self, clone: str) -> Credential:
-        """Return what git presents to the repository at a URL. Raises CredentialRefused and RemoteUnreachable."""
-        repository = _repository_at(clone)
-        request = Request(method="GET", path="", repository=repository, permissions={"contents": "write"})
+    async def git_credential(self, clone: str, *, workflows: bool = False) -> Credential:
+        """Return what git presents to the repository at a URL, as for FindCredential.
+
+        Raises CredentialRefused and RemoteUnreachable.
+        """
+        permissions = {"contents": "write"} | ({"workflows": "write"} if workflows else {})
+        request = Request(method="GET", path="", repository=_repository_at(clone), permissions=permissions)
         try:
             token = await self._credentials.token(request)
         except (NoToken, InvalidReference) as missing:
@@ -118,10 +121,10 @@ class ForgeConnections:
         """Say whether there is a credential for the repository at a URL."""
         return self._find(clone) is not None
 
-    async def git_credential(self, clone: str) -> Credential | None:
-        """Return what git presents to the repository at a URL, None where that is public. Raises GitError."""
+    async def git_credential(self, clone: str, *, workflows: bool = False) -> Credential | None:
+        """Return what git presents to the repository at a URL, as for FindCredential. Raises GitError."""
         connection = self._find(clone)
-        return None if connection is None else await connection.git_credential(clone)
+        return None if connection is None else await connection.git_credential(clone, workflows=workflows)
 
     def find_place(self, clone: str) -> tuple[str, str] | None:
         """Return the source at whose forge the repository at a URL is, and its name there; None if there is none."""

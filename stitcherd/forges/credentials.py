@@ -15,7 +15,8 @@ class NoToken(Exception):
     """There is no token for a request; `outcome` is what that means for it."""
 
     def __init__(self, outcome: RetryAt | Hold | Rejected) -> None:
-        super().__init__(outcome.detail if isinstance(outcome, Rejected) else outcome.reason)
+        words = (outcome.detail, outcome.hint) if isinstance(outcome, Rejected) else (outcome.reason,)
+        super().__init__("; ".join(filter(None, words)))
         self.outcome = outcome
 
 

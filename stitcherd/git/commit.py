@@ -8,10 +8,11 @@ from msgspec import Struct
 
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
-from stitcherd.git.tree_changes import DIFF_TREE, RAW_CHANGES, DiffStat
+from stitcherd.git.tree_changes import DIFF_TREE, RAW_CHANGES, DiffStat, parse_changes
 
 _SUMMARY = re.compile(rb" (\d+) files? changed(?:, (\d+) insertions?\(\+\))?(?:, (\d+) deletions?\(-\))?")
 _PIECE_MAX = 2**20  # bytes of a patch that are read at once
+_WORKFLOWS = b".github/workflows"
 _NOT_ADDED = re.compile(rb"^(?:\+|[^+\n].*\n?)", re.MULTILINE)  # the mark of an added line, and all other lines
 
 
@@ -51,6 +52,12 @@ async def _list_made(checkout: Checkout, sha: str) -> bytes:
     if sha not in checkout.entries:
         checkout.entries[sha] = await checkout.run_git(*RAW_CHANGES, str(checkout.base), sha)
     return checkout.entries[sha]
+
+
+async def changes_workflows(checkout: Checkout, sha: str) -> bool:
+    """Say whether a commit changes anything of its base among the workflows of GitHub. Raises GitError."""
+    changed = parse_changes(await _list_made(checkout, sha))
+    return any(path == _WORKFLOWS or path.startswith(_WORKFLOWS + b"/") for path in changed)
 
 
 async def diff_stat(checkout: Checkout, sha: str) -> DiffStat:

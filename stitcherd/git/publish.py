@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
+from stitcherd.git.commit import changes_workflows
 from stitcherd.git.mirror import Mirror, check_branch_name
 from stitcherd.git.remote import CredentialRefused, Remote, RemoteUnreachable
 
@@ -57,7 +58,8 @@ async def publish(checkout: Checkout, sha: str, remote: Remote, branch: str, ear
     ref = f"refs/heads/{branch}"
     words = ("push", "-q", "--no-verify", "--no-signed", f"--force-with-lease={ref}:{expected}")
     try:
-        await remote.run(*words, arguments=(f"{sha}:{ref}",), repository=checkout.repository)
+        workflows = not remote.is_path and await changes_workflows(checkout, sha)
+        await remote.run(*words, arguments=(f"{sha}:{ref}",), repository=checkout.repository, workflows=workflows)
     except GitError as error:
         with suppress(GitError):
             found = await remote.find_head(branch)

@@ -7,10 +7,11 @@ environment and in no file.
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from stitcherd.git import Git, GitError
 
@@ -40,10 +41,17 @@ class Credential:
     password: str = field(repr=False)
 
 
-FindCredential = Callable[[str], Awaitable[Credential | None]]  # for the repository at a path or a URL
+class FindCredential(Protocol):
+    """Finds the credential for the repository at a path or a URL, None where that needs none.
+
+    With `workflows` it is to push a change of workflows, for which GitHub wants a right of its own. Raises GitError.
+    """
+
+    async def __call__(self, clone: str, *, workflows: bool = False) -> Credential | None:
+        """Return the credential."""
 
 
-async def no_credential(_clone: str) -> None:
+async def no_credential(clone: str, *, workflows: bool = False) -> None:
     """Return no credential, whatever the repository."""
 
 
@@ -67,12 +75,13 @@ class Remote:
         repository: Path | None = None,
         cwd: Path | None = None,
         timeout: float = 300.0,  # noqa: ASYNC109 (as in Git)
+        workflows: bool = False,
     ) -> bytes:
         """Run a git command with `options`, the repository, and then `arguments`; return its stdout.
 
-        `timeout` is in seconds. Raises GitError, and what `find_credential` raises.
+        `timeout` is in seconds, `workflows` as for FindCredential. Raises GitError, and what `find_credential` raises.
         """
-        credential = None if self.is_path else await self._find_credential(self.clone)
+        credential = None if self.is_path else await self._find_credential(self.clone, workflows=workflows)
         with _piped(credential) as (settings, descriptors):
             return await self._git(
                 *options,

@@ -116,6 +116,27 @@ async def test_an_app_gives_git_a_token_for_the_repository_that_is_masked_while_
     assert minted == [{"repositories": ["api"], "permissions": {"contents": "write"}}] * 2
 
 
+async def test_an_app_is_asked_for_the_right_to_push_workflows_only_for_those(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    fake = FakeGitHub()
+    fake.granted["contents"] = "write"
+    (tmp_path / "app.pem").write_bytes(app_key())
+    async with serving(fake):
+        text = SOURCE.format(name="hub", kind="github", api=fake.api)
+        text = text.replace('token = {env = "hub"}', 'app = {id = "Iv23", key = {file = "app.pem"}}')
+        clone = f"{fake.url}/octo-org/api.git"
+        async with connect(text + repositories("*", f"{fake.url}/{{owner}}/{{name}}.git"), Clock()) as connections:
+            with pytest.raises(CredentialRefused, match=r"grant the App .* write access to workflows"):
+                await connections.git_credential(clone, workflows=True)
+            assert (await connections.git_credential(clone)).password == "ghs_minted-1"
+            fake.granted["workflows"] = "write"
+            assert (await connections.git_credential(clone, workflows=True)).password == "ghs_minted-2"
+    wanted = [each.body["permissions"] for each in fake.log if each.method == "POST"]
+    workflows = {"contents": "write", "workflows": "write"}
+    assert wanted == [workflows, {"contents": "write"}, workflows]
+
+
 async def test_the_head_of_a_change_is_what_its_forge_says(
     connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ def served(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def remote(tmp_path: Path, server: GitServer) -> Remote:
-    async def find(clone: str) -> Credential | None:
+    async def find(clone: str, *, workflows: bool = False) -> Credential | None:
         return Credential(server.origin, "bot", PASSWORD) if clone.startswith(server.origin) else None
 
     return Remote(Git.with_home(tmp_path / "home"), server.url("api.git"), find)
@@ -92,12 +92,44 @@ async def test_commits_are_fetched_and_pushed_with_the_credential(
 async def test_a_push_without_a_credential_is_refused_or_waits(
     checkout: Checkout, fault: type[GitError], raised: type[GitError], earlier: tuple[str, ...]
 ) -> None:
-    async def find(_clone: str) -> Credential:
+    async def find(clone: str, *, workflows: bool = False) -> Credential:
         raise fault("There is no credential: grant the App write access to contents")
 
     remote = Remote(checkout.git, "https://forge.example/api.git", find)
     with pytest.raises(raised, match="grant the App write access to contents"):
         await publish(checkout, await make_commit(checkout, "1\n"), remote, BRANCH, earlier)
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [(".github/workflows/ci.yml", True), (".github/workflows", True), (".github/workflows.md", False)],
+)
+async def test_only_a_push_that_changes_workflows_wants_the_right_for_them(
+    checkout: Checkout, server: GitServer, served: Path, path: str, wanted: bool
+) -> None:
+    asked = []
+
+    async def find(clone: str, *, workflows: bool = False) -> Credential:
+        asked.append(workflows)
+        return Credential(server.origin, "bot", PASSWORD)
+
+    write(checkout.work, {path: "on: push\n"})
+    sha = await commit_work_tree(checkout, "x")
+    assert sha
+    await publish(checkout, sha, Remote(checkout.git, server.url("api.git"), find), BRANCH, ["0" * 40])
+    assert git(served, "rev-parse", BRANCH) == sha
+    assert asked == [False, wanted]  # for the head of the branch, and for the push
+
+
+async def test_a_push_of_workflows_without_the_right_for_them_is_refused(checkout: Checkout) -> None:
+    async def find(clone: str, *, workflows: bool = False) -> Credential:
+        raise CredentialRefused("grant the App write access to workflows" if workflows else "something else")
+
+    write(checkout.work, {".github/workflows/ci.yml": "on: push\n"})
+    sha = await commit_work_tree(checkout, "x")
+    assert sha
+    with pytest.raises(PushRefused, match="write access to workflows"):
+        await publish(checkout, sha, Remote(checkout.git, "https://forge.example/api.git", find), BRANCH)
 
 
 async def test_no_file_of_ours_has_the_credential(checkout: Checkout, remote: Remote, tmp_path: Path) -> None:
@@ -119,7 +151,7 @@ async def test_a_redirect_to_another_host_is_not_followed(
 
 
 async def test_a_credential_is_for_one_origin(remote: Remote, server: GitServer, tmp_path: Path) -> None:
-    async def find(_clone: str) -> Credential:
+    async def find(clone: str, *, workflows: bool = False) -> Credential:
         return Credential("http://127.0.0.1:1", "bot", PASSWORD)
 
     elsewhere = Remote(Git.with_home(tmp_path / "home"), remote.clone, find)
@@ -161,7 +193,7 @@ async def test_what_the_server_refuses_is_told_apart_from_an_outage(
 
 
 async def test_a_wrong_password_is_an_outage(checkout: Checkout, server: GitServer, tmp_path: Path) -> None:
-    async def find(_clone: str) -> Credential:
+    async def find(clone: str, *, workflows: bool = False) -> Credential:
         return Credential(server.origin, "bot", "expired")
 
     remote = Remote(Git.with_home(tmp_path / "home"), server.url("api.git"), find)
@@ -170,7 +202,7 @@ async def test_a_wrong_password_is_an_outage(checkout: Checkout, server: GitServ
 
 
 async def test_a_path_needs_no_credential(checkouts: Checkouts, origin: Path, tmp_path: Path) -> None:
-    async def find(_clone: str) -> Credential:
+    async def find(clone: str, *, workflows: bool = False) -> Credential:
         raise AssertionError("asked")
 
     assert await Remote(Git.with_home(tmp_path / "home"), str(origin), find).find_head("main")
