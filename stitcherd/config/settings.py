@@ -134,12 +134,21 @@ class RepositorySettings(Table):
         return fnmatchcase(repository.lower(), self.pattern.lower())
 
 
+class PriceSettings(Table):
+    """`prices`: US dollars for a million tokens."""
+
+    input: types.Price
+    output: types.Price
+
+
 class ExecutorSettings(Table):
     """`[executors.NAME]`: what runs agents; which keys it takes depends on its kind."""
 
     name: types.EntryName
     kind: types.ExecutorKind
     argv: types.Argv = ()
+    output: Literal["plain", "claude", "codex", "opencode", "gemini"] = "plain"
+    prices: PriceSettings | None = None
     url: types.WebSocketUrl | None = None
     token: Token | None = Field(default=None, repr=False)
 

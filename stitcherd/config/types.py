@@ -231,6 +231,7 @@ def _executor_kind(value: str, info: ValidationInfo) -> str:
 Text = Annotated[str, Strict()]
 WorkerCount = Annotated[int, Strict(), Field(ge=1, le=64)]
 Duration = Annotated[float, PlainValidator(_duration)]
+Price = Annotated[float, Strict(), Field(ge=0, le=1e6)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Size = Annotated[int, PlainValidator(_size), AfterValidator(_positive)]
 AbsolutePath = Annotated[Path, BeforeValidator(_path)]

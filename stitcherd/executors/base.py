@@ -124,6 +124,11 @@ class Executor(ABC):
         """Return the executor of an [executors.NAME] table that has all required keys."""
 
     @classmethod
+    def is_metered(cls, _settings: ExecutorSettings) -> bool:
+        """Say whether the executor of a table reports all usage, and ends agents that exceed their budget."""
+        return cls.metered
+
+    @classmethod
     def unusable(cls, _settings: ExecutorSettings) -> str | None:
         """Return why the executor of a table cannot be used at all, or None."""
         return None

@@ -15,24 +15,42 @@ from stitcherd.executors.base import (
     ProfileConstraints,
     Task,
 )
+from stitcherd.executors.streams import STREAMS, TELL_DOLLARS
+from stitcherd.executors.streams.run import Prices, StreamRun
+
+PLAIN = "plain"  # output that is nothing but text
 
 
 class CommandExecutor(Executor):
-    """Runs `argv` once for each try."""
+    """Runs `argv` once for each try; with an `output` it follows the stream that the program writes."""
 
     sandboxable = True
     required_keys = frozenset({"argv"})
+    optional_keys = frozenset({"output", "prices"})
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], output: str = PLAIN, prices: Prices | None = None) -> None:
         self._argv = argv
+        self._output = output
+        self._prices = prices
 
     @classmethod
     def from_settings(cls, settings: ExecutorSettings) -> Self:
         """Return the executor of an [executors.NAME] table."""
-        return cls(settings.argv)
+        prices = settings.prices
+        return cls(settings.argv, settings.output, Prices(prices.input, prices.output) if prices else None)
+
+    @classmethod
+    def is_metered(cls, settings: ExecutorSettings) -> bool:
+        """Say whether turns and dollars are counted: not where the stream tells tokens alone and they have no price."""
+        return settings.output in TELL_DOLLARS or (settings.output in STREAMS and settings.prices is not None)
 
     async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
-        """Run the program; failures are `executor_cannot_start`, `executor_timeout` and `executor_failed`."""
+        """Run the program.
+
+        Failures are `executor_cannot_start`, `executor_timeout`, `executor_failed` and `budget_exceeded`.
+        """
+        if self._output in STREAMS:
+            return await StreamRun(STREAMS[self._output](), task, sink, self._prices).run(self._argv)
         try:
             ended = await task.run_command(
                 self._argv, stdin=task.prompt.encode(errors="replace"), timeout=task.timeout, write=sink.write

@@ -51,7 +51,7 @@ def configured_facts(settings: Settings) -> RuntimeFacts:
                 unusable=executor.unusable(settings.executors[name]),
                 holds_tools=executor.holds_tools,
                 sandboxable=executor.sandboxable,
-                metered=executor.metered,
+                metered=executor.is_metered(settings.executors[name]),
             )
             for name, executor in classes.items()
         },

@@ -8,7 +8,7 @@ from shared import VERSION
 from shared.models import Failure
 from stitcherd import processes
 from stitcherd.config.settings import ExecutorSettings
-from stitcherd.executors.acp.updates import RunBudgetExceeded, UpdateHandler
+from stitcherd.executors.acp.updates import UpdateHandler
 from stitcherd.executors.acp.wire import END_OF_MESSAGES, AgentConnection, AgentLost, Message, RequestRefused
 from stitcherd.executors.base import (
     INTERRUPTED,
@@ -20,6 +20,7 @@ from stitcherd.executors.base import (
     ProfileConstraints,
     Task,
 )
+from stitcherd.executors.run_budget import RunBudgetExceeded
 
 PROTOCOL_VERSION = 1
 CANCEL_SECONDS = 1.0  # for the answer to session/cancel, before the process is ended

@@ -4,19 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from shared.models import Usage
-from stitcherd.budget import Budget
 from stitcherd.executors.acp.permissions import PATH_MAX, PATHS_MAX, ToolCall, choose_option, denial_reason
 from stitcherd.executors.base import AgentProfile, OutputSink
+from stitcherd.executors.run_budget import RunBudget
 
 TITLE_MAX = 500  # characters
 CALLS_MAX = 1000  # tool calls that are remembered, the newest
 USD_MAX = 1e9  # a larger amount is not believed
 TOKENS_MAX = 1 << 40
 _USD_DECIMALS = 6
-
-
-class RunBudgetExceeded(Exception):
-    """The run exceeded its budget; the text says which part of it."""
 
 
 class UpdateHandler:
@@ -28,7 +24,7 @@ class UpdateHandler:
         self._checkout = checkout
         self._calls: dict[str, ToolCall] = {}
         self._in_text = False
-        self._turns = 0
+        self._spent = RunBudget(sink, profile.budget)
         self._usd = 0.0  # as told, cumulative
 
     async def begin(self) -> None:
@@ -72,8 +68,7 @@ class UpdateHandler:
             _tokens(usage.get("outputTokens", count.get("output_tokens"))),
         )
         self.write_line("")
-        if tokens != Usage():
-            await self._sink.add_usage(tokens)
+        await self._spent.add(tokens)
 
     def write_line(self, line: str) -> None:
         """Write a line of its own."""
@@ -107,11 +102,7 @@ class UpdateHandler:
 
     async def _count_turn(self) -> None:
         """Count a model call: one for the prompt, and at least one after each tool call."""
-        budget: Budget = self._profile.budget
-        self._turns += 1
-        await self._sink.add_usage(Usage(turns=1))
-        if budget.turns is not None and self._turns > budget.turns:
-            raise RunBudgetExceeded(f"The agent began turn {self._turns}, and its budget is {budget.turns}.")
+        await self._spent.add(Usage(turns=1))
 
     async def _count_cost(self, cost: Any) -> None:
         amount = _object(cost).get("amount")
@@ -119,10 +110,7 @@ class UpdateHandler:
             return
         if amount > self._usd:
             added, self._usd = round(amount - self._usd, _USD_DECIMALS), float(amount)
-            await self._sink.add_usage(Usage(cost_usd=added))
-        most = self._profile.budget.usd
-        if most is not None and self._usd > most:
-            raise RunBudgetExceeded(f"The agent has used {self._usd:g} USD, and its budget is {most:g} USD.")
+            await self._spent.add(Usage(cost_usd=added))
 
 
 def _payload(call: ToolCall) -> dict[str, Any]:

@@ -1,0 +1,17 @@
+"""The streams that agents' programs write, by `output` of stitcherd.toml; another is one module and one line here."""
+
+from collections.abc import Callable, Mapping
+
+from stitcherd.executors.streams.base import AgentStream
+from stitcherd.executors.streams.claude import ClaudeStream
+from stitcherd.executors.streams.codex import CodexStream
+from stitcherd.executors.streams.gemini import GeminiStream
+from stitcherd.executors.streams.opencode import OpenCodeStream
+
+STREAMS: Mapping[str, Callable[[], AgentStream]] = {
+    "claude": ClaudeStream,
+    "codex": CodexStream,
+    "gemini": GeminiStream,
+    "opencode": OpenCodeStream,
+}
+TELL_DOLLARS = frozenset({"claude", "opencode"})  # of the others only the tokens are known

@@ -1,0 +1,113 @@
+"""What the stream of an agent's program says, line by line, and what every reader of one has in common; pure."""
+
+from abc import ABC, abstractmethod
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from shared.models import Usage
+from stitcherd.budget import Budget
+
+DETAIL_MAX = 500  # characters of what a tool is called with
+TOKENS_MAX = 1 << 40  # more are not believed
+USD_MAX = 1e9
+
+
+class Text(Struct, frozen=True):
+    """Something for people to read, without the line feed at its end."""
+
+    text: str
+
+
+class ToolCalled(Struct, frozen=True):
+    """The agent calls a tool; `detail` is what with: a path, or a command."""
+
+    id: str
+    tool: str
+    detail: str
+
+
+class ToolDenied(Struct, frozen=True):
+    """A tool call was refused by the agent's program."""
+
+    id: str
+    tool: str
+    reason: str
+
+
+class Used(Struct, frozen=True):
+    """Usage that was not told before."""
+
+    usage: Usage
+
+
+class Ended(Struct, frozen=True):
+    """The last line of the stream: how the agent says that it ended; `failure` is a sentence without its full stop."""
+
+    failure: str | None = None
+
+
+StreamItem: TypeAlias = Text | ToolCalled | ToolDenied | Used | Ended
+Document: TypeAlias = dict[str, Any]
+
+
+class AgentStream(ABC):
+    """Reads one stream from its first line to its last."""
+
+    def arguments(self, _budget: Budget) -> tuple[str, ...]:
+        """Return what is added to the command line, to let the program itself hold a budget."""
+        return ()
+
+    def feed(self, line: bytes) -> list[StreamItem]:
+        """Return what a line says, without its line feed; a line of another form is text, whatever it is."""
+        try:
+            document = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            return [Text(line.decode("utf-8", "replace"))] if line.strip() else []
+        return self.read(document)
+
+    @abstractmethod
+    def read(self, document: Document) -> list[StreamItem]:
+        """Return what one document says; one that says nothing known is left out."""
+
+
+def child(document: object, *keys: str) -> Document:
+    """Return the document at a path of keys, an empty one where there is none."""
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else {}
+
+
+def children(document: object, key: str) -> list[Document]:
+    """Return the documents in the list at a key."""
+    found = document.get(key) if isinstance(document, dict) else None
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def text_at(document: Document, key: str) -> str:
+    """Return the text at a key, empty where there is none."""
+    found = document.get(key)
+    return found if isinstance(found, str) else ""
+
+
+def count_at(document: Document, key: str) -> int:
+    """Return the count at a key, 0 where there is none that can be believed."""
+    found = document.get(key)
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 < found < TOKENS_MAX else 0
+
+
+def dollars_at(document: Document, key: str) -> float:
+    """Return the amount at a key, 0 where there is none that can be believed."""
+    found = document.get(key)
+    if not isinstance(found, int | float) or isinstance(found, bool) or not 0 < found < USD_MAX:
+        return 0.0
+    return round(float(found), 6)
+
+
+def tool_call(id_: str, tool: str, arguments: Document) -> ToolCalled:
+    """Return a call with what people want to see of its arguments: the first text among them."""
+    detail = next((value for value in arguments.values() if isinstance(value, str)), "")
+    return ToolCalled(id_, tool, " ".join(detail.split())[:DETAIL_MAX])

@@ -1,0 +1,64 @@
+"""The stream of Codex: `codex exec --json -`."""
+
+from shared.models import Usage
+from stitcherd.executors.streams.base import (
+    AgentStream,
+    Document,
+    Ended,
+    StreamItem,
+    Text,
+    Used,
+    child,
+    count_at,
+    text_at,
+    tool_call,
+)
+
+_SAID = frozenset({"agent_message", "reasoning", "error"})
+
+
+class CodexStream(AgentStream):
+    """Counts a turn for the prompt and one after each tool call, at least; tokens are told at the end of the prompt.
+
+    They count from the start of the session on, so what was told before is taken off.
+    """
+
+    def __init__(self) -> None:
+        self._told = Usage()
+        self._error = ""
+
+    def read(self, document: Document) -> list[StreamItem]:
+        """Return what one document says."""
+        item = child(document, "item")
+        match text_at(document, "type"):
+            case "turn.started":
+                return [Used(Usage(turns=1))]
+            case "item.started" if text_at(item, "type") not in _SAID:
+                return [tool_call(text_at(item, "id"), text_at(item, "type"), _arguments(item)), Used(Usage(turns=1))]
+            case "item.completed" if text_at(item, "type") in _SAID:
+                said = text_at(item, "text") or text_at(item, "message")
+                return [Text(said)] if said else []
+            case "error":
+                self._error = text_at(document, "message")
+                return [Text(f"[{self._error}]")]
+            case "turn.completed" | "turn.failed":
+                return self._read_end(document)
+        return []
+
+    def _read_end(self, document: Document) -> list[StreamItem]:
+        if text_at(document, "type") == "turn.completed":
+            return [Used(self._added(child(document, "usage"))), Ended()]
+        said = text_at(child(document, "error"), "message") or self._error
+        return [Ended(said or "it does not say why")]
+
+    def _added(self, usage: Document) -> Usage:
+        total = Usage(count_at(usage, "input_tokens"), count_at(usage, "output_tokens"))
+        before, self._told = self._told, total
+        return Usage(
+            max(total.input_tokens - before.input_tokens, 0), max(total.output_tokens - before.output_tokens, 0)
+        )
+
+
+def _arguments(item: Document) -> Document:
+    """Return what a tool is called with: all of an item but what says which one it is."""
+    return {key: value for key, value in item.items() if key not in {"id", "type", "status", "aggregated_output"}}

@@ -1,0 +1,54 @@
+"""The stream of Gemini CLI: `gemini -o stream-json`."""
+
+from shared.models import Usage
+from stitcherd.executors.streams.base import (
+    AgentStream,
+    Document,
+    Ended,
+    StreamItem,
+    Text,
+    ToolDenied,
+    Used,
+    child,
+    count_at,
+    text_at,
+    tool_call,
+)
+
+_REFUSALS = ("denied", "not allowed")
+
+
+class GeminiStream(AgentStream):
+    """Counts a turn for the prompt and one after each tool call, at least; tokens are told by the last line."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, str] = {}
+
+    def read(self, document: Document) -> list[StreamItem]:
+        """Return what one document says."""
+        match text_at(document, "type"):
+            case "init":
+                return [Used(Usage(turns=1))]
+            case "message" if text_at(document, "role") == "assistant":
+                return [Text(text_at(document, "content"))]
+            case "tool_use" | "tool_result":
+                return self._read_call(document)
+            case "error":
+                return [Text(f"[{text_at(document, 'message')}]")]
+            case "result":
+                stats = child(document, "stats")
+                tokens = Usage(count_at(stats, "input_tokens"), count_at(stats, "output_tokens"))
+                failed = text_at(document, "status") != "success"
+                said = text_at(child(document, "error"), "message") or "it does not say why"
+                return [Used(tokens), Ended(said if failed else None)]
+        return []
+
+    def _read_call(self, document: Document) -> list[StreamItem]:
+        id_ = text_at(document, "tool_id")
+        if text_at(document, "type") == "tool_use":
+            call = tool_call(id_, text_at(document, "tool_name"), child(document, "parameters"))
+            self._tools[id_] = call.tool
+            return [call, Used(Usage(turns=1))]
+        said = text_at(child(document, "error"), "message") or text_at(document, "output")
+        refused = text_at(document, "status") == "error" and any(words in said.lower() for words in _REFUSALS)
+        return [ToolDenied(id_, self._tools.get(id_, ""), said)] if refused else []

@@ -1,0 +1,62 @@
+"""The stream of OpenCode: `opencode run --format json`."""
+
+from shared.models import Usage
+from stitcherd.executors.streams.base import (
+    AgentStream,
+    Document,
+    Ended,
+    StreamItem,
+    Text,
+    ToolDenied,
+    Used,
+    child,
+    count_at,
+    dollars_at,
+    text_at,
+    tool_call,
+)
+
+_LAST = frozenset({"stop", "length", "content-filter"})  # reasons after which no tool is called
+
+
+class OpenCodeStream(AgentStream):
+    """Counts a turn for each step, whose tokens and dollars are told at its end."""
+
+    def read(self, document: Document) -> list[StreamItem]:
+        """Return what one document says."""
+        part = child(document, "part")
+        match text_at(document, "type"):
+            case "text":
+                return [Text(text_at(part, "text"))]
+            case "step_start":
+                return [Used(Usage(turns=1))]
+            case "tool_use":
+                return _read_call(part)
+            case "step_finish":
+                return _read_step(part)
+            case "error":
+                said = text_at(child(document, "error", "data"), "message") or text_at(child(document, "error"), "name")
+                return [Ended(said or "it does not say why")]
+        return []
+
+
+def _read_call(part: Document) -> list[StreamItem]:
+    """Return a call; it is told once it has ended."""
+    state = child(part, "state")
+    call = tool_call(text_at(part, "callID"), text_at(part, "tool"), child(state, "input"))
+    error = text_at(state, "error")
+    if text_at(state, "status") == "error" and ("permission" in error.lower() or "rejected" in error.lower()):
+        return [call, ToolDenied(call.id, call.tool, error)]
+    return [call]
+
+
+def _read_step(part: Document) -> list[StreamItem]:
+    tokens = child(part, "tokens")
+    cache = child(tokens, "cache")
+    read = count_at(tokens, "input") + count_at(cache, "read") + count_at(cache, "write")
+    written = count_at(tokens, "output") + count_at(tokens, "reasoning")
+    items: list[StreamItem] = [Used(Usage(read, written, dollars_at(part, "cost")))]
+    reason = text_at(part, "reason")
+    if reason in _LAST:
+        items.append(Ended(None if reason == "stop" else f"the model stopped: {reason}"))
+    return items
