@@ -1,5 +1,7 @@
 """The stream of Claude Code: `claude -p --output-format stream-json --verbose`."""
 
+from msgspec import structs
+
 from shared.models import Usage
 from stitcherd.budget import Budget
 from stitcherd.executors.streams.base import (
@@ -23,10 +25,14 @@ _REFUSALS = ("no such tool available", "requested permission", "permission to us
 
 
 class ClaudeStream(AgentStream):
-    """Counts a turn for each message of the model; tokens and dollars are told by the last line."""
+    """Counts a turn for each message of the model, with the tokens that were known when it began.
+
+    The last line tells all tokens and dollars: a run that was ended before has used more than was told.
+    """
 
     def __init__(self) -> None:
         self._messages: set[str] = set()
+        self._told = Usage()
         self._tools: dict[str, str] = {}
         self._denied: set[str] = set()
 
@@ -53,7 +59,9 @@ class ClaudeStream(AgentStream):
         id_ = text_at(message, "id")
         if id_ not in self._messages:
             self._messages.add(id_)
-            items.append(Used(Usage(turns=1)))
+            began = _tokens(child(message, "usage"))
+            self._told = _sum(self._told, began)
+            items.append(Used(structs.replace(began, turns=1)))
         for block in children(message, "content"):
             if text_at(block, "type") == "text":
                 items.append(Text(text_at(block, "text")))
@@ -72,10 +80,10 @@ class ClaudeStream(AgentStream):
         return [ToolDenied(call, self._tools.get(call, ""), said)]
 
     def _read_end(self, document: Document) -> list[StreamItem]:
-        usage = child(document, "usage")
-        tokens = Usage(
-            sum(count_at(usage, key) for key in _INPUT),
-            count_at(usage, "output_tokens"),
+        total = _tokens(child(document, "usage"))
+        rest = Usage(
+            max(total.input_tokens - self._told.input_tokens, 0),
+            max(total.output_tokens - self._told.output_tokens, 0),
             dollars_at(document, "total_cost_usd"),
         )
         denied = children(document, "permission_denials")
@@ -87,4 +95,12 @@ class ClaudeStream(AgentStream):
         subtype = text_at(document, "subtype")
         failed = document.get("is_error") is not False or subtype != "success"  # an API failure is a "success" too
         said = text_at(document, "result") or subtype or "it does not say why"
-        return [*items, Used(tokens), Ended(said if failed else None)]
+        return [*items, Used(rest), Ended(said if failed else None)]
+
+
+def _tokens(usage: Document) -> Usage:
+    return Usage(sum(count_at(usage, key) for key in _INPUT), count_at(usage, "output_tokens"))
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(one.input_tokens + other.input_tokens, one.output_tokens + other.output_tokens)
