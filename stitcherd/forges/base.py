@@ -83,7 +83,8 @@ class Request(Struct, frozen=True, kw_only=True):
 class Response(Struct, frozen=True):
     """A complete response; `content` is its decoded JSON, None if it has none; `text` is the beginning of an error.
 
-    `repository` is the present one if it was found to be renamed. Headers are case-insensitive.
+    `repository` is the present one if the request was redirected and that was found, `redirected` says that it was, to
+    a place that keeps its method. Headers are case-insensitive.
     """
 
     status: int
@@ -91,6 +92,7 @@ class Response(Struct, frozen=True):
     content: Any = None
     text: str = ""
     repository: Repository | None = None
+    redirected: bool = False
 
 
 class Call(Struct, Generic[Value], frozen=True, kw_only=True):

@@ -70,7 +70,8 @@ class ForgeClient:
         """Send a request and return its response, whatever its status.
 
         A write that is answered 301 or 302 is sent again to the present name of its repository; the response to the
-        question for that name is returned if there is none. Raises RequestFailed, and InvalidReference if the
+        question for that name is returned if there is none. After one that was redirected and accepted, the response
+        has the present name if the forge tells it. Raises RequestFailed, and InvalidReference if the
         repository has no name that can be asked for.
         """
         try:
@@ -88,6 +89,8 @@ class ForgeClient:
 
     async def _send(self, request: Request, token: str | None) -> Response:
         response = await self._follow(request, self._url_of(request), token)
+        if response.redirected and request.writes and response.status < 300:
+            return await self._with_present_name(request, response, token)
         if response.status not in _MOVED or not request.writes:
             return response
         if request.repository is None or request.absolute:
@@ -107,6 +110,17 @@ class ForgeClient:
             raise RequestFailed("redirected", f"{self._api.host} redirects also {repository.name}")
         return msgspec.structs.replace(response, repository=repository)
 
+    async def _with_present_name(self, request: Request, response: Response, token: str | None) -> Response:
+        """Return a response with the repository that the request has reached, if the forge tells that."""
+        if request.repository is None or request.absolute:
+            return response
+        call = self.forge.get_repository(request.repository)
+        with suppress(RequestFailed, UnexpectedResponse, aiohttp.ClientError, OSError):
+            found = await self._follow(call.request, self._url_of(call.request), token)
+            if found.status in call.expected:
+                return msgspec.structs.replace(response, repository=call.read(found))
+        return response
+
     def _url_of(self, request: Request) -> URL:
         repository = None if request.absolute else request.repository
         prefix = "" if repository is None else self.forge.repository_path(repository)
@@ -119,13 +133,13 @@ class ForgeClient:
         if body is not None:
             headers["Content-Type"] = "application/json"
         allowed = 1 if request.writes else _REDIRECTS_MAX
-        for _ in range(allowed + 1):
+        for redirects in range(allowed + 1):
             async with self._session.request(
                 request.method, url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 followed = _SAME_METHOD if request.writes else _SAME_METHOD | _MOVED
                 if response.status not in followed:
-                    complete = await _read(response)
+                    complete = msgspec.structs.replace(await _read(response), redirected=redirects > 0)
                     if self._on_response is not None:
                         self._on_response(complete)
                     return complete

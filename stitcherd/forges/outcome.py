@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 class Done(Struct, Generic[Value], frozen=True):
-    """It is there; `repository` is where, if it was found to be renamed."""
+    """It is there; `repository` is where, if the request was redirected and the forge told that."""
 
     value: Value
     repository: Repository | None = None

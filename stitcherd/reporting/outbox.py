@@ -107,8 +107,8 @@ class Outbox:
     async def _store_result(self, taken: TakenAnswer, result: SendResult) -> None:
         now = self._now()
         match result:
-            case Delivered(remote_id, url):
-                await self._store.write(outbox.note_sent, taken, remote_id, url, now)
+            case Delivered(remote_id, url, repository, slot):
+                await self._store.write(outbox.note_sent, taken, remote_id, url, now, repository=repository, slot=slot)
                 await self._note_resumed()
             case Hold():
                 await self._store.write(outbox.postpone, taken, result.until, counted=False)

@@ -17,7 +17,9 @@ from stitcherd.reporting.follower import RETRY_SECONDS, Follower
 from stitcherd.reporting.outbox import SEARCH_DELAY, Outbox
 from stitcherd.reporting.planner import AnswerPlanner
 from stitcherd.reporting.sender import Sender
+from stitcherd.store import answers
 from stitcherd.store import outbox as store_outbox
+from stitcherd.store.outbox import TakenAnswer
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -54,7 +56,7 @@ class Reporter:
                 store,
                 name,
                 settings.sources[name].workspace,
-                Sender(api, instance, self._mask),
+                Sender(api, instance, self._mask, self._may_move),
                 accounts.keep_own,
             )
             for name, api in apis.items()
@@ -85,6 +87,14 @@ class Reporter:
         if minted != self._minted:
             self._minted, self._redaction = minted, Redaction({*self._settings.secret_values, *minted})
         return self._redaction.mask_text(text)
+
+    async def _may_move(self, taken: TakenAnswer, repository: str, slot: str) -> bool:
+        """Say whether an answer may follow its issue: to a repository of its workspace, without another one there."""
+        entry = self._settings.repository(repository)
+        if entry is None or entry.workspace != self._settings.sources[taken.source].workspace:
+            return False
+        async with self._store.reading() as db:
+            return await answers.is_vacant(db, taken.source, repository, slot, taken.id)
 
     async def _recover(self) -> None:
         """Take over what an earlier daemon was sending."""

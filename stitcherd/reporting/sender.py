@@ -1,10 +1,10 @@
 """Sends one answer to its forge, so that it is there once, whatever became of earlier tries."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from shared.models import Failure, Status
 from stitcherd.forges.api import ForgeApi
@@ -36,6 +36,7 @@ from stitcherd.store.outbox import TakenAnswer
 
 SEARCH_MARGIN = 86_400_000  # milliseconds that the clock of a forge may be behind ours when comments are searched
 PAGES_MAX = 100  # of comments that are searched
+_MAY_BE_MOVED = frozenset({"deleted", "gone", "redirected"})
 _STATES = {
     Status.PENDING: CommitState.PENDING,
     Status.QUEUED: CommitState.PENDING,
@@ -47,24 +48,35 @@ _STATES = {
 
 
 class Delivered(Struct, frozen=True):
-    """An answer is at its forge, under this id and at this URL, as far as the forge has them."""
+    """An answer is at its forge, under this id and at this URL, as far as the forge has them.
+
+    `repository` and `slot` are where, None for where it was sent to.
+    """
 
     remote_id: str | None = None
     url: str | None = None
+    repository: str | None = None
+    slot: str | None = None
 
 
 Value = TypeVar("Value")
 SendResult: TypeAlias = Delivered | RetryAt | Hold | Failure
+MayMove: TypeAlias = Callable[[TakenAnswer, str, str], Awaitable[bool]]  # to this repository and slot
 
 
 class Sender:
-    """Sends the answers of one source; `mask` returns a text with the secrets of the settings masked."""
+    """Sends the answers of one source.
 
-    def __init__(self, api: ForgeApi, instance: str, mask: Callable[[str], str]) -> None:
+    `mask` returns a text with the secrets of the settings masked. `may_move` says whether an answer may follow its
+    issue.
+    """
+
+    def __init__(self, api: ForgeApi, instance: str, mask: Callable[[str], str], may_move: MayMove) -> None:
         self._api = api
         self._forge = api.forge
         self._instance = instance
         self._mask = mask
+        self._may_move = may_move
         self.account: Account | None = None
 
     async def identify(self) -> Outcome[Account]:
@@ -112,34 +124,46 @@ class Sender:
         target = ReactionTarget(thread, content.comment, content.review)
         reaction = Reaction(content.reaction)
         call = self._forge.add_reaction(_place(taken), target, reaction, account.value)
-        outcome = await self._perform(taken, call)
-        return Delivered() if isinstance(outcome, Done) else _unsent(outcome)
+        return _sent(taken, await self._perform(taken, call))
 
     async def _send_comment(self, taken: TakenAnswer, content: CommentContent) -> SendResult:
-        mark = self.marker(taken)
+        thread = ThreadRef(content.thread_kind, int(taken.present_slot.rpartition("/")[2]))
+        result = await self._write_comment(taken, content, _place(taken), thread, search=taken.uncertain)
+        if not isinstance(result, Failure) or result.code not in _MAY_BE_MOVED:
+            return result
+        return await self._follow_thread(taken, content, thread, result)
+
+    async def _write_comment(
+        self, taken: TakenAnswer, content: CommentContent, place: RepositoryRef, thread: ThreadRef, *, search: bool
+    ) -> SendResult:
+        """Write the comment on a thread; if it may be there under an id that is not known, it is searched first."""
+        mark, moved = self.marker(taken), place != _place(taken)
         body = wording.comment_body(content, mark, self._mask)
-        thread = ThreadRef(content.thread_kind, content.thread_number)
-        remote_id, url = taken.remote_id, None
-        if remote_id is None and taken.uncertain:
-            found = await self._find_comments(taken, thread, mark)
+        remote_id, url = None if moved else taken.remote_id, None
+        if remote_id is None and search:
+            found = await self._find_comments(taken, place, thread, mark)
             if not isinstance(found, Done):
-                return await self._explained(taken, thread, _unsent(found))
+                return _unsent(found)
             if found.value:
                 kept, *others = found.value
                 remote_id, url = kept.id, kept.url
                 for other in others:
-                    deleted = await self._perform(taken, self._forge.delete_comment(_place(taken), thread, other.id))
+                    deleted = await self._perform(taken, self._forge.delete_comment(place, thread, other.id))
                     if isinstance(deleted, RetryAt | Hold):
                         return deleted
         if remote_id is not None:
-            edited = await self._perform(taken, self._forge.edit_comment(_place(taken), thread, remote_id, body))
-            return Delivered(remote_id, url) if isinstance(edited, Done) else _unsent(edited)
-        created = await self._perform(taken, self._forge.create_comment(_place(taken), thread, body))
-        if isinstance(created, Done):
-            return Delivered(created.value.id, created.value.url)
-        return await self._explained(taken, thread, _unsent(created))
+            edited = await self._perform(taken, self._forge.edit_comment(place, thread, remote_id, body))
+            return _sent(taken, edited, remote_id, url)
+        if moved and taken.remote_id is not None:
+            return Failure("deleted", f"{place.name}#{thread.number} does not have the comment that was moved with it")
+        created = await self._perform(taken, self._forge.create_comment(place, thread, body))
+        if not isinstance(created, Done):
+            return _unsent(created)
+        return _sent(taken, created, created.value.id, created.value.url)
 
-    async def _find_comments(self, taken: TakenAnswer, thread: ThreadRef, mark: str) -> Outcome[list[Comment]]:
+    async def _find_comments(
+        self, taken: TakenAnswer, place: RepositoryRef, thread: ThreadRef, mark: str
+    ) -> Outcome[list[Comment]]:
         """Return the comments of a thread with a mark that our own account wrote, the oldest first."""
         account = await self.identify()
         if not isinstance(account, Done):
@@ -147,7 +171,7 @@ class Sender:
         ours: list[Comment] = []
         page: int | None = 1
         while page is not None and page <= PAGES_MAX:
-            call = self._forge.list_comments(_place(taken), thread, taken.created_at - SEARCH_MARGIN, page)
+            call = self._forge.list_comments(place, thread, taken.created_at - SEARCH_MARGIN, page)
             found = await self._perform(taken, call)
             if not isinstance(found, Done):
                 return found
@@ -155,26 +179,38 @@ class Sender:
             page = found.value.next_page
         return Done(sorted(ours, key=lambda each: (each.created_at, int(each.id))))
 
-    async def _explained(self, taken: TakenAnswer, thread: ThreadRef, result: SendResult) -> SendResult:
-        """Return the result of writing to a thread; if the forge does not have it any more, whether it was moved."""
-        if not isinstance(result, Failure) or result.code not in {"gone", "redirected"}:
-            return result
+    async def _follow_thread(
+        self, taken: TakenAnswer, content: CommentContent, thread: ThreadRef, failure: Failure
+    ) -> SendResult:
+        """Write the comment where its thread was moved to, if it may be there; otherwise return the failure."""
         found = await self._perform(taken, self._forge.get_thread(_place(taken), thread))
+        if isinstance(found, RetryAt | Hold):
+            return found
         if not isinstance(found, Done):
-            return result
-        where = found.value.repository
-        if not found.value.moved and (where is None or where.lower() == taken.repository.lower()):
-            return result
-        about = f"{taken.repository}#{thread.number}"
-        return Failure("moved", f"{about} was moved to {where}" if where else f"{about} was moved: {found.value.url}")
+            return failure
+        where, here = found.value.repository, taken.present_repository
+        is_elsewhere = where is not None and where.lower() != here.lower()
+        if not found.value.moved and not is_elsewhere:
+            return failure
+        about, slot = f"{here}#{thread.number}", f"comment:{thread.kind}/{found.value.number}"
+        if where is None or not is_elsewhere:
+            return Failure("moved", f"{about} was moved: {found.value.url}")
+        if not await self._may_move(taken, where, slot):
+            return Failure("moved", f"{about} was moved to {where}")
+        moved = ThreadRef(thread.kind, found.value.number)
+        result = await self._write_comment(taken, content, RepositoryRef(where), moved, search=True)
+        return (
+            structs.replace(result, repository=result.repository or where, slot=slot)
+            if isinstance(result, Delivered)
+            else result
+        )
 
     async def _send_status(self, taken: TakenAnswer, content: StatusContent) -> SendResult:
         description, state = wording.status_description(content), _STATES[content.state]
         if taken.kind == "check":
             return await self._send_check(taken, content, description, state)
         status = CommitStatus(state=state, context=content.context, description=description, branch=content.branch)
-        outcome = await self._perform(taken, self._forge.set_status(_place(taken), content.sha, status))
-        return Delivered() if isinstance(outcome, Done) else _unsent(outcome)
+        return _sent(taken, await self._perform(taken, self._forge.set_status(_place(taken), content.sha, status)))
 
     async def _send_check(
         self, taken: TakenAnswer, content: StatusContent, description: str, state: CommitState
@@ -193,9 +229,9 @@ class Sender:
             remote_id = next(iter(found.value), None)
         if remote_id is not None:
             updated = await self._perform(taken, checks.update(_place(taken), remote_id, check))
-            return Delivered(remote_id) if isinstance(updated, Done) else _unsent(updated)
+            return _sent(taken, updated, remote_id)
         created = await self._perform(taken, checks.create(_place(taken), content.sha, check))
-        return Delivered(created.value) if isinstance(created, Done) else _unsent(created)
+        return _sent(taken, created, created.value if isinstance(created, Done) else None)
 
     async def _send_change(self, taken: TakenAnswer, content: ChangeContent) -> SendResult:
         if taken.remote_id is not None:  # it is opened once; people may have edited it since
@@ -209,7 +245,7 @@ class Sender:
         change = opened.value
         if not _is_by(change, account.value):
             return Failure("refused", f"another account opened a change of {content.head}: {change.url}")
-        return Delivered(str(change.number), change.url)
+        return _sent(taken, opened, str(change.number), change.url)
 
     async def _open_change(self, taken: TakenAnswer, content: ChangeContent, account: Account) -> Outcome[Change]:
         """Open a change, unless an earlier try has opened it, whatever people have done with it since."""
@@ -237,7 +273,17 @@ def _is_by(written: Comment | Change, account: Account) -> bool:
 
 
 def _place(taken: TakenAnswer) -> RepositoryRef:
-    return RepositoryRef(taken.repository)
+    return RepositoryRef(taken.present_repository)
+
+
+def _sent(
+    taken: TakenAnswer, outcome: Outcome[Value], remote_id: str | None = None, url: str | None = None
+) -> SendResult:
+    """Return what a write has come to; a repository that was found under another name is kept."""
+    if not isinstance(outcome, Done):
+        return _unsent(outcome)
+    name = outcome.repository.name if outcome.repository else taken.present_repository
+    return Delivered(remote_id, url, None if name.lower() == taken.present_repository.lower() else name)
 
 
 def _unsent(outcome: RetryAt | Hold | Rejected) -> RetryAt | Hold | Failure:

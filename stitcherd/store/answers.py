@@ -18,6 +18,11 @@ from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optio
 
 EDIT_INTERVAL = 5_000  # milliseconds between two times that the same thing is sent
 _REPORTED = "reported"  # in meta: the id of the newest event whose answers are stored
+_AT = (  # by its own place, or by where the forge has it by now
+    "SELECT * FROM answers WHERE source = :source AND ((repository = :repository COLLATE NOCASE AND slot = :slot)"
+    " OR (present_repository = :repository COLLATE NOCASE AND present_slot = :slot))"
+    " ORDER BY repository = :repository COLLATE NOCASE AND slot = :slot DESC, key"
+)
 _MADE_ANEW = frozenset({"deleted", "gone"})  # codes after which the forge no longer has the thing
 
 
@@ -121,12 +126,17 @@ async def get_answer(db: aiosqlite.Connection, name: str, workspace: str | None)
 
 async def desired_at(db: aiosqlite.Connection, source: str, repository: str, slot: str) -> str | None:
     """Return the JSON of what is to be at a place, None if there is nothing."""
-    found = await fetch_all(
-        db,
-        "SELECT desired FROM answers WHERE source = ? AND repository = ? COLLATE NOCASE AND slot = ?",
-        [source, repository, slot],
-    )
+    found = await _at(db, source, repository, slot)
     return found[0]["desired"] if found else None
+
+
+async def is_vacant(db: aiosqlite.Connection, source: str, repository: str, slot: str, answer_id: str) -> bool:
+    """Say whether no other answer than this one is at a place, or is to be there."""
+    return all(row["id"] == answer_id for row in await _at(db, source, repository, slot))
+
+
+async def _at(db: aiosqlite.Connection, source: str, repository: str, slot: str) -> list[sqlite3.Row]:
+    return list(await db.execute_fetchall(_AT, {"source": source, "repository": repository, "slot": slot}))
 
 
 async def job_answers(db: aiosqlite.Connection, job_id: str) -> tuple[tuple[JobAnswer, ...], JobChange | None]:
@@ -140,10 +150,8 @@ async def job_answers(db: aiosqlite.Connection, job_id: str) -> tuple[tuple[JobA
 
 def _put(db: sqlite3.Connection, new: DesiredAnswer, now: int) -> bool:
     """Store one answer; return whether there is something to send."""
-    place = (new.source, new.repository, new.slot)
-    row = db.execute(
-        "SELECT * FROM answers WHERE source = ? AND repository = ? COLLATE NOCASE AND slot = ?", place
-    ).fetchone()
+    place = {"source": new.source, "repository": new.repository, "slot": new.slot}
+    row = db.execute(_AT, place).fetchone()
     if row is None:
         _insert(db, new, now)
         return True
@@ -158,6 +166,9 @@ def _put(db: sqlite3.Connection, new: DesiredAnswer, now: int) -> bool:
         "delivery_id": new.delivery_id,
         "priority": new.priority,
     }
+    if about_another and (row["repository"].lower(), row["slot"]) == (new.repository.lower(), new.slot):
+        # another repository may have taken the earlier name; if not, the forge leads to the present place again
+        changes |= {"present_repository": new.repository, "present_slot": new.slot}
     waits = failed and not about_another  # what the forge refused is not sent again for the same reason
     if row["state"] == AnswerState.DELIVERED or (failed and about_another):
         due_at = now if row["sent_at"] is None else max(now, row["sent_at"] + EDIT_INTERVAL)
@@ -182,6 +193,8 @@ def _insert(db: sqlite3.Connection, new: DesiredAnswer, now: int) -> None:
     columns = structs.asdict(new) | {
         "id": identifier,
         "tail": rows.reversed_suffix(identifier),
+        "present_repository": new.repository,
+        "present_slot": new.slot,
         "state": AnswerState.PENDING,
         "due_at": now,
         "pending_since": now,

@@ -20,8 +20,8 @@ _ACTOR = "stitcherd"
 class TakenAnswer(Struct, frozen=True, kw_only=True):
     """An answer that is being sent; nobody else sends it.
 
-    `remote_id` is what the forge calls it, None until that is known. `uncertain`: an earlier try got no response, so
-    that it may be there nevertheless.
+    `present_repository` and `present_slot` are where the forge has it by now. `remote_id` is what the forge calls it,
+    None until that is known. `uncertain`: an earlier try got no response, so that it may be there nevertheless.
     """
 
     key: int
@@ -29,6 +29,8 @@ class TakenAnswer(Struct, frozen=True, kw_only=True):
     source: str
     repository: str
     slot: str
+    present_repository: str
+    present_slot: str
     kind: str
     job_id: str | None
     delivery_id: str | None
@@ -68,8 +70,20 @@ async def next_due(db: aiosqlite.Connection, source: str) -> int | None:
     return at
 
 
-def note_sent(db: sqlite3.Connection, taken: TakenAnswer, remote_id: str | None, url: str | None, now: int) -> None:
-    """Record that the forge has an answer as it was taken; if it has changed meanwhile, it is due again."""
+def note_sent(
+    db: sqlite3.Connection,
+    taken: TakenAnswer,
+    remote_id: str | None,
+    url: str | None,
+    now: int,
+    *,
+    repository: str | None = None,
+    slot: str | None = None,
+) -> None:
+    """Record that the forge has an answer as it was taken; if it has changed meanwhile, it is due again.
+
+    `repository` and `slot` are where, None if that is as before.
+    """
     row = db.execute("SELECT * FROM answers WHERE key = ? AND state = 'sending'", (taken.key,)).fetchone()
     if row is None:
         return
@@ -77,7 +91,8 @@ def note_sent(db: sqlite3.Connection, taken: TakenAnswer, remote_id: str | None,
     url = url or row["url"]
     db.execute(
         "UPDATE answers SET state = ?, sent = ?, remote_id = coalesce(?, remote_id), url = ?, uncertain = 0, tries = 0,"
-        " sent_at = ?, due_at = ?, pending_since = ?, error = NULL WHERE key = ?",
+        " sent_at = ?, due_at = ?, pending_since = ?, error = NULL,"
+        " present_repository = coalesce(?, present_repository), present_slot = coalesce(?, present_slot) WHERE key = ?",
         (
             AnswerState.PENDING if changed else AnswerState.DELIVERED,
             taken.generation,
@@ -86,6 +101,8 @@ def note_sent(db: sqlite3.Connection, taken: TakenAnswer, remote_id: str | None,
             now,
             now + EDIT_INTERVAL,
             now,
+            repository,
+            slot,
             taken.key,
         ),
     )

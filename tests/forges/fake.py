@@ -45,6 +45,7 @@ class FakeThread:
     deleted: bool = False
     draft: bool = False
     moved_to: int | None = None
+    moved_number: int | None = None  # the same one by default
     head: str = "feature"
     base: str = "main"
     head_sha: str = "a" * 40

@@ -148,11 +148,23 @@ class FakeGitHub(FakeReposForge):
             raise Refused(410, "This issue was deleted")
         if thread.moved_to is None:
             return super().get_thread(sent, repository, number)
-        target = f"{self.api}/repositories/{thread.moved_to}/issues/{number}"
+        return self._redirect_moved(thread)
+
+    def _redirect_moved(self, thread: FakeThread, path: str = "") -> Answer:
+        number = thread.moved_number or thread.number
+        target = f"{self.api}/repositories/{thread.moved_to}/issues/{number}{path}"
         return Answer(301, {"message": "Moved Permanently", "url": target}, {"Location": target})
 
+    def create_comment(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
+        if self.visible_thread(repository, number).moved_to is not None:
+            raise Refused(404, "Not Found")
+        return super().create_comment(sent, repository, number)
+
     def get_comments(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
-        found = self.comments_since(sent, self.visible_thread(repository, number))
+        thread = self.visible_thread(repository, number)
+        if thread.moved_to is not None:
+            return self._redirect_moved(thread, "/comments")
+        found = self.comments_since(sent, thread)
         page, size = int(sent.query.get("page", 1)), self.page_size
         more = len(found) > page * size
         link = f'<{self.api}/repositories/{repository.id}/issues/{number}/comments?page={page + 1}>; rel="next"'

@@ -267,6 +267,8 @@ CREATE TABLE answers (                       -- what is to be at a forge, one ro
   source        TEXT NOT NULL,
   repository    TEXT NOT NULL,
   slot          TEXT NOT NULL,              -- comment:issue/479, reaction:comment/991/eyes, status:SHA/CONTEXT
+  present_repository TEXT NOT NULL,         -- where the forge has it by now: after a rename, or with a transferred issue
+  present_slot  TEXT NOT NULL,
   kind          TEXT NOT NULL CHECK (kind IN ('reaction', 'comment', 'status', 'check', 'change')),
   job_id        TEXT,                       -- the job and the delivery that it is about, the newest ones
   delivery_id   TEXT,
@@ -287,6 +289,7 @@ CREATE TABLE answers (                       -- what is to be at a forge, one ro
   created_at    INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX answers_slot ON answers (source, repository COLLATE NOCASE, slot);
+CREATE INDEX answers_present ON answers (source, present_repository COLLATE NOCASE, present_slot);
 CREATE INDEX answers_due ON answers (source, priority DESC, due_at) WHERE state = 'pending';
 CREATE INDEX answers_state ON answers (state, key);
 CREATE INDEX answers_job ON answers (job_id) WHERE job_id IS NOT NULL;

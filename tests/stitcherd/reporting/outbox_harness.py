@@ -16,6 +16,7 @@ from stitcherd.reporting.outbox import SEARCH_DELAY, Outbox
 from stitcherd.reporting.sender import Sender
 from stitcherd.store import answers, outbox
 from stitcherd.store.answers import DesiredAnswer
+from stitcherd.store.outbox import TakenAnswer
 from stitcherd.store.sqlite import Store
 from tests.forges.fake import START, FakeComment, FakeForge, Sent
 from tests.forges.harness import FAKES, connected
@@ -47,7 +48,10 @@ class Lost(Struct, frozen=True):
 
 
 class OutboxHarness(Struct):
-    """An outbox and what it needs; `accounts` has the accounts that it was told of."""
+    """An outbox and what it needs; `accounts` has the accounts that it was told of.
+
+    `may_move` has the repositories and slots to which an answer may follow its issue.
+    """
 
     store: Store
     fake: FakeForge
@@ -55,19 +59,27 @@ class OutboxHarness(Struct):
     clock: Clock
     outbox: Outbox
     accounts: dict[str, str]
+    may_move: set[tuple[str, str]]
 
     async def want(self, kind: str, slot: str, content: Content, job: str | None = JOB_ID) -> None:
         """Store what is to be there."""
-        wanted = DesiredAnswer(
+        wanted = self.wanted(kind, slot, encode_content(content), job=job)
+        await self.store.write(answers.put_answers, (wanted,), 0, self.clock.now)
+
+    @staticmethod
+    def wanted(
+        kind: str, slot: str, desired: str, *, repository: str = PLACE.repository, job: str | None = None
+    ) -> DesiredAnswer:
+        """Return what is to be at the forge."""
+        return DesiredAnswer(
             source=PLACE.source,
             workspace=PLACE.workspace,
-            repository=PLACE.repository,
+            repository=repository,
             slot=slot,
             kind=kind,
-            desired=encode_content(content),
+            desired=desired,
             job_id=job,
         )
-        await self.store.write(answers.put_answers, (wanted,), 0, self.clock.now)
 
     async def want_comment(self, status: Status = Status.RUNNING, job: str = JOB_ID) -> None:
         """Store that the thread is to have a comment that shows a job in a state."""
@@ -77,7 +89,7 @@ class OutboxHarness(Struct):
     async def restart(self) -> None:
         """Replace the outbox by that of another daemon."""
         await self.store.write(outbox.recover_answers, SEARCH_DELAY)
-        self.outbox = make_outbox(self.store, self.api, self.clock, self.accounts)
+        self.outbox = make_outbox(self.store, self.api, self.clock, self.accounts, self.may_move)
 
     async def send_all(self, limit: int = 30) -> None:
         """Send everything, as often as it is due, with the time moved to when it is."""
@@ -115,11 +127,16 @@ class OutboxHarness(Struct):
         ]
 
 
-def make_outbox(store: Store, api: ForgeApi, clock: Clock, accounts: dict[str, str]) -> Outbox:
+def make_outbox(
+    store: Store, api: ForgeApi, clock: Clock, accounts: dict[str, str], places: set[tuple[str, str]]
+) -> Outbox:
     async def note(source: str, account_id: str) -> None:
         accounts[source] = account_id
 
-    sender = Sender(api, INSTANCE, lambda text: text.replace("hunter2hunter2", "[secret]"))
+    async def may_move(_taken: TakenAnswer, repository: str, slot: str) -> bool:
+        return (repository, slot) in places
+
+    sender = Sender(api, INSTANCE, lambda text: text.replace("hunter2hunter2", "[secret]"), may_move)
     return Outbox(store, PLACE.source, PLACE.workspace, sender, note, clock)
 
 
@@ -139,11 +156,12 @@ def understand_lost(fake: FakeForge) -> None:
 @asynccontextmanager
 async def outbox_on(path: Path, kind: str = "github", **options: Any) -> AsyncIterator[OutboxHarness]:
     """Yield an outbox for a fake of a kind of forge; `options` are those of `connected`."""
-    fake, clock, accounts = FAKES[kind](), Clock(), dict[str, str]()
+    fake, clock, accounts, places = FAKES[kind](), Clock(), dict[str, str](), set[tuple[str, str]]()
     understand_lost(fake)
     store = await Store.open(path / "stitcher.db")
     try:
         async with connected(fake, kind, now=clock.paced, **options) as api:
-            yield OutboxHarness(store, fake, api, clock, make_outbox(store, api, clock, accounts), accounts)
+            outbox_ = make_outbox(store, api, clock, accounts, places)
+            yield OutboxHarness(store, fake, api, clock, outbox_, accounts, places)
     finally:
         await store.close()

@@ -110,12 +110,3 @@ async def test_a_redirect_to_another_host_is_refused_and_holds_the_source(harnes
     await harness.outbox.send_next()
     assert '"code":"redirected"' in (await harness.row())["error"]
     assert harness.outbox.hold is not None
-
-
-async def test_a_repository_that_was_renamed_is_followed(harness: OutboxHarness) -> None:
-    harness.fake.repository.name = "octo-org/renamed"
-    harness.fake.renamed["octo-org/api"] = 7
-    await harness.want_comment()
-    await harness.send_all()
-    assert (await harness.row())["state"] == "delivered"
-    assert len(harness.ours()) == 1
