@@ -129,6 +129,11 @@ class Executor(ABC):
         return cls.metered
 
     @classmethod
+    def can_hold_tools(cls, _settings: ExecutorSettings) -> bool:
+        """Say whether the executor of a table holds its agents to a list of tools."""
+        return cls.holds_tools
+
+    @classmethod
     def unusable(cls, _settings: ExecutorSettings) -> str | None:
         """Return why the executor of a table cannot be used at all, or None."""
         return None

@@ -1,5 +1,6 @@
 """Runs any program as an executor: the prompt on its stdin, the checkout as its working directory."""
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Self
 
@@ -15,10 +16,11 @@ from stitcherd.executors.base import (
     ProfileConstraints,
     Task,
 )
-from stitcherd.executors.streams import STREAMS, TELL_DOLLARS
+from stitcherd.executors.streams import HOLD_TOOLS, STREAMS, TELL_DOLLARS
 from stitcherd.executors.streams.run import Prices, StreamRun
 
 PLAIN = "plain"  # output that is nothing but text
+_TOOL_NAME = re.compile(r"\w+")
 
 
 class CommandExecutor(Executor):
@@ -43,6 +45,17 @@ class CommandExecutor(Executor):
     def is_metered(cls, settings: ExecutorSettings) -> bool:
         """Say whether turns and dollars are counted: not where the stream tells tokens alone and they have no price."""
         return settings.output in TELL_DOLLARS or (settings.output in STREAMS and settings.prices is not None)
+
+    @classmethod
+    def can_hold_tools(cls, settings: ExecutorSettings) -> bool:
+        """Say whether the program takes a list of tools and holds its agent to it."""
+        return settings.output in HOLD_TOOLS
+
+    @classmethod
+    def objection(cls, profile: ProfileConstraints) -> str | None:
+        """Return which tool of a profile is no name that a program takes, or None."""
+        wrong = next((each for each in profile.tools or () if not _TOOL_NAME.fullmatch(each)), None)
+        return None if wrong is None else f"its tools are named like Read, not {wrong}"
 
     async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
         """Run the program.

@@ -49,7 +49,7 @@ def configured_facts(settings: Settings) -> RuntimeFacts:
         executors={
             name: ExecutorFacts(
                 unusable=executor.unusable(settings.executors[name]),
-                holds_tools=executor.holds_tools,
+                holds_tools=executor.can_hold_tools(settings.executors[name]),
                 sandboxable=executor.sandboxable,
                 metered=executor.is_metered(settings.executors[name]),
             )

@@ -14,4 +14,5 @@ STREAMS: Mapping[str, Callable[[], AgentStream]] = {
     "gemini": GeminiStream,
     "opencode": OpenCodeStream,
 }
+HOLD_TOOLS = frozenset({"claude"})  # their programs are given the tools of the profile
 TELL_DOLLARS = frozenset({"claude", "opencode"})  # of the others only the tokens are known

@@ -1,7 +1,8 @@
 """What the stream of an agent's program says, line by line, and what every reader of one has in common; pure."""
 
 from abc import ABC, abstractmethod
-from typing import Any, TypeAlias
+from collections.abc import Collection
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -9,15 +10,16 @@ from msgspec import Struct
 from shared.models import Usage
 from stitcherd.budget import Budget
 
-DETAIL_MAX = 500  # characters of what a tool is called with
+DETAIL_MAX = 500  # characters of what a tool is called with, and of any other text in an event
 TOKENS_MAX = 1 << 40  # more are not believed
 USD_MAX = 1e9
 
 
 class Text(Struct, frozen=True):
-    """Something for people to read, without the line feed at its end."""
+    """Something for people to read, without the line feed at its end; what is `partial` goes on in the next text."""
 
     text: str
+    partial: bool = False
 
 
 class ToolCalled(Struct, frozen=True):
@@ -43,9 +45,13 @@ class Used(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True):
-    """The last line of the stream: how the agent says that it ended; `failure` is a sentence without its full stop."""
+    """The last line of the stream: how the agent says that it ended; `failure` is a sentence without its full stop.
+
+    `over_budget` says that the program itself ended the run, because of the budget that it was given.
+    """
 
     failure: str | None = None
+    over_budget: bool = False
 
 
 StreamItem: TypeAlias = Text | ToolCalled | ToolDenied | Used | Ended
@@ -53,19 +59,22 @@ Document: TypeAlias = dict[str, Any]
 
 
 class AgentStream(ABC):
-    """Reads one stream from its first line to its last."""
+    """Reads one stream from its first line to its last. `types` are those of its documents that are understood."""
 
-    def arguments(self, _budget: Budget) -> tuple[str, ...]:
-        """Return what is added to the command line, to let the program itself hold a budget."""
+    types: ClassVar[frozenset[str]]
+
+    @staticmethod
+    def arguments(_budget: Budget, _tools: Collection[str] | None = None) -> tuple[str, ...]:
+        """Return what is added to the command line, to let the program itself hold a budget and a list of tools."""
         return ()
 
     def feed(self, line: bytes) -> list[StreamItem]:
-        """Return what a line says, without its line feed; a line of another form is text, whatever it is."""
+        """Return what a line says, without its line feed; a line that is not understood is text, whatever it is."""
         try:
             document = msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             document = None
-        if not isinstance(document, dict):
+        if not isinstance(document, dict) or text_at(document, "type") not in self.types:
             return [Text(line.decode("utf-8", "replace"))] if line.strip() else []
         return self.read(document)
 
@@ -93,6 +102,16 @@ def text_at(document: Document, key: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def line_at(document: Document, key: str) -> str:
+    """Return the text at a key as one line of limited length, for an event."""
+    return one_line(text_at(document, key))
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line of limited length."""
+    return " ".join(text.split())[:DETAIL_MAX]
+
+
 def count_at(document: Document, key: str) -> int:
     """Return the count at a key, 0 where there is none that can be believed."""
     found = document.get(key)
@@ -110,4 +129,4 @@ def dollars_at(document: Document, key: str) -> float:
 def tool_call(id_: str, tool: str, arguments: Document) -> ToolCalled:
     """Return a call with what people want to see of its arguments: the first text among them."""
     detail = next((value for value in arguments.values() if isinstance(value, str)), "")
-    return ToolCalled(id_, tool, " ".join(detail.split())[:DETAIL_MAX])
+    return ToolCalled(id_, tool, one_line(detail))

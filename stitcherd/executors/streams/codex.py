@@ -7,14 +7,17 @@ from stitcherd.executors.streams.base import (
     Ended,
     StreamItem,
     Text,
+    ToolDenied,
     Used,
     child,
     count_at,
+    line_at,
     text_at,
     tool_call,
 )
 
 _SAID = frozenset({"agent_message", "reasoning", "error"})
+_NOTES = frozenset({"todo_list"})
 
 
 class CodexStream(AgentStream):
@@ -23,7 +26,13 @@ class CodexStream(AgentStream):
     They count from the start of the session on, so what was told before is taken off.
     """
 
+    types = frozenset(
+        {"thread.started", "turn.started", "turn.completed", "turn.failed", "error"}
+        | {"item.started", "item.updated", "item.completed"}
+    )
+
     def __init__(self) -> None:
+        self._calls: set[str] = set()
         self._told = Usage()
         self._error = ""
 
@@ -33,8 +42,8 @@ class CodexStream(AgentStream):
         match text_at(document, "type"):
             case "turn.started":
                 return [Used(Usage(turns=1))]
-            case "item.started" if text_at(item, "type") not in _SAID:
-                return [tool_call(text_at(item, "id"), text_at(item, "type"), _arguments(item)), Used(Usage(turns=1))]
+            case "item.started" | "item.completed" if text_at(item, "type") not in _SAID | _NOTES:
+                return self._read_call(item)
             case "item.completed" if text_at(item, "type") in _SAID:
                 said = text_at(item, "text") or text_at(item, "message")
                 return [Text(said)] if said else []
@@ -44,6 +53,19 @@ class CodexStream(AgentStream):
             case "turn.completed" | "turn.failed":
                 return self._read_end(document)
         return []
+
+    def _read_call(self, item: Document) -> list[StreamItem]:
+        """Return a call, which may be told only once it is over, and whether it was refused."""
+        items: list[StreamItem] = []
+        call = tool_call(line_at(item, "id"), line_at(item, "type"), _arguments(item))
+        if call.id not in self._calls:
+            self._calls.add(call.id)
+            items += [call, Used(Usage(turns=1))]
+        if text_at(item, "status") == "declined":
+            items.append(ToolDenied(call.id, call.tool, "Codex itself declined it"))
+        elif text_at(item, "status") == "failed":
+            items.append(Text(f"[{call.tool} failed]"))
+        return items
 
     def _read_end(self, document: Document) -> list[StreamItem]:
         if text_at(document, "type") == "turn.completed":

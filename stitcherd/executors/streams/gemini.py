@@ -11,6 +11,7 @@ from stitcherd.executors.streams.base import (
     Used,
     child,
     count_at,
+    line_at,
     text_at,
     tool_call,
 )
@@ -21,6 +22,8 @@ _REFUSALS = ("denied", "not allowed")
 class GeminiStream(AgentStream):
     """Counts a turn for the prompt and one after each tool call, at least; tokens are told by the last line."""
 
+    types = frozenset({"init", "message", "tool_use", "tool_result", "error", "result"})
+
     def __init__(self) -> None:
         self._tools: dict[str, str] = {}
 
@@ -30,7 +33,7 @@ class GeminiStream(AgentStream):
             case "init":
                 return [Used(Usage(turns=1))]
             case "message" if text_at(document, "role") == "assistant":
-                return [Text(text_at(document, "content"))]
+                return [Text(text_at(document, "content"), partial=document.get("delta") is True)]
             case "tool_use" | "tool_result":
                 return self._read_call(document)
             case "error":
@@ -44,11 +47,11 @@ class GeminiStream(AgentStream):
         return []
 
     def _read_call(self, document: Document) -> list[StreamItem]:
-        id_ = text_at(document, "tool_id")
+        id_ = line_at(document, "tool_id")
         if text_at(document, "type") == "tool_use":
-            call = tool_call(id_, text_at(document, "tool_name"), child(document, "parameters"))
+            call = tool_call(id_, line_at(document, "tool_name"), child(document, "parameters"))
             self._tools[id_] = call.tool
             return [call, Used(Usage(turns=1))]
-        said = text_at(child(document, "error"), "message") or text_at(document, "output")
+        said = line_at(child(document, "error"), "message") or line_at(document, "output")
         refused = text_at(document, "status") == "error" and any(words in said.lower() for words in _REFUSALS)
         return [ToolDenied(id_, self._tools.get(id_, ""), said)] if refused else []

@@ -12,6 +12,7 @@ from stitcherd.executors.streams.base import (
     child,
     count_at,
     dollars_at,
+    line_at,
     text_at,
     tool_call,
 )
@@ -21,6 +22,8 @@ _LAST = frozenset({"stop", "length", "content-filter"})  # reasons after which n
 
 class OpenCodeStream(AgentStream):
     """Counts a turn for each step, whose tokens and dollars are told at its end."""
+
+    types = frozenset({"text", "reasoning", "step_start", "tool_use", "step_finish", "error"})
 
     def read(self, document: Document) -> list[StreamItem]:
         """Return what one document says."""
@@ -43,8 +46,8 @@ class OpenCodeStream(AgentStream):
 def _read_call(part: Document) -> list[StreamItem]:
     """Return a call; it is told once it has ended."""
     state = child(part, "state")
-    call = tool_call(text_at(part, "callID"), text_at(part, "tool"), child(state, "input"))
-    error = text_at(state, "error")
+    call = tool_call(line_at(part, "callID"), line_at(part, "tool"), child(state, "input"))
+    error = line_at(state, "error")
     if text_at(state, "status") == "error" and ("permission" in error.lower() or "rejected" in error.lower()):
         return [call, ToolDenied(call.id, call.tool, error)]
     return [call]

@@ -13,9 +13,13 @@ from stitcherd.config.load import load_settings
 from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
 from stitcherd.executors.command import CommandExecutor
-from stitcherd.executors.streams.run import LINE_MAX, Prices
+from stitcherd.executors.streams.lines import LINE_MAX
+from stitcherd.executors.streams.run import Prices
+from stitcherd.gates import BUILTINS
 from stitcherd.jobs.command_runner import CommandRunner
 from stitcherd.jobs.evaluator import configured_facts
+from stitcherd.rails.load import RailsError, parse_rails
+from stitcherd.rails.validate import RailsContext
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 RECORDED = Path(__file__).with_name("recorded")
@@ -51,13 +55,14 @@ async def play(
     then: str = "pass",
     *,
     prices: Prices | None = None,
+    program: str | None = None,
     **more: Any,
 ) -> tuple[ExecutionResult, RecordingSink]:
     """Let a program write a recorded stream, or `text`, and then do something else."""
     script = directory / "stream"
     script.write_bytes((RECORDED / f"{kind}.jsonl").read_bytes() if text is None else text)
     sink = RecordingSink()
-    executor = CommandExecutor((sys.executable, "-c", PLAY + then, str(script)), kind, prices)
+    executor = CommandExecutor((sys.executable, "-c", PLAY + then, str(script)), program or kind, prices)
     return await executor.run(make_task(directory, **more), sink), sink
 
 
@@ -121,6 +126,31 @@ async def test_the_last_line_needs_no_line_feed_and_stderr_is_output(tmp_path: P
     assert b"a warning" in sink.output
 
 
+async def test_pieces_of_a_text_are_one_line(tmp_path: Path) -> None:
+    said = [b'{"type":"message","role":"assistant","content":"%s","delta":true}' % word for word in (b"one ", b"two")]
+    call = b'{"type":"tool_use","tool_id":"1","tool_name":"ls"}'
+    _, sink = await play(
+        tmp_path, "gemini", b"\n".join([*said, call, said[1], b'{"type":"result","status":"success"}'])
+    )
+    assert sink.output == b"one two\n[ls: ]\ntwo\n"
+
+
+async def test_a_program_that_says_that_its_budget_ended_it_exceeded_the_budget(tmp_path: Path) -> None:
+    result, sink = await play(tmp_path, "claude-budget", then="sys.exit(1)", program="claude")
+    assert result.failure
+    assert result.failure.code == "budget_exceeded"
+    assert sink.total == (100, 10, 0.00075)
+
+
+async def test_a_program_that_reports_more_than_can_be_recorded_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stitcherd.executors.streams.run.WAITING_MAX", 3)
+    result, _ = await play(tmp_path, "codex", b'{"type":"turn.started"}\n' * 9000, then="time.sleep(60)")
+    assert result.failure
+    assert result.failure.detail == "The agent was ended: it reported more than could be recorded."
+
+
 async def test_a_cancel_ends_the_program(tmp_path: Path) -> None:
     running = asyncio.create_task(play(tmp_path, "claude", then="time.sleep(60)"))
     await asyncio.sleep(0.5)
@@ -144,3 +174,29 @@ def test_what_a_stream_does_not_tell_is_not_counted_as_nothing(tmp_path: Path, k
     (tmp_path / "stitcherd.toml").write_text(f'[executors.agent]\nkind = "command"\nargv = ["x"]\n{keys}\n')
     settings = load_settings(tmp_path, SUPPORTED_KINDS, socket=str(tmp_path / "s"))
     assert configured_facts(settings).executors["agent"].metered is metered
+
+
+@pytest.mark.parametrize(
+    ("output", "tools", "refused"),
+    [
+        ("claude", ("Read", "mcp__docs__search"), None),
+        ("claude", ("exec:make",), "its tools are named like Read, not exec:make"),
+        ("codex", ("Read",), "cannot restrict an agent to the tools"),
+        ("plain", ("Read",), "cannot restrict an agent to the tools"),
+    ],
+)
+def test_only_a_program_that_holds_a_list_of_tools_is_given_one(
+    tmp_path: Path, output: str, tools: tuple[str, ...], refused: str | None
+) -> None:
+    keys = f'kind = "command"\nargv = ["x"]\noutput = "{output}"'
+    (tmp_path / "stitcherd.toml").write_text(f"[executors.agent]\n{keys}\n")
+    facts = configured_facts(load_settings(tmp_path, SUPPORTED_KINDS, socket=str(tmp_path / "s")))
+    rails = (
+        "version: 1\njobs: {fix: {profile: weaver}}\nprofiles:\n  weaver:"
+        f" {{executor: agent, capabilities: [repo:read], tools: [{', '.join(tools)}]}}\n"
+    )
+    if refused is None:
+        parse_rails(rails, RailsContext(BUILTINS, facts=facts))
+        return
+    with pytest.raises(RailsError, match=refused):
+        parse_rails(rails, RailsContext(BUILTINS, facts=facts))

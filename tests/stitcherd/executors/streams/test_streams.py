@@ -54,7 +54,7 @@ def test_a_recorded_stream_tells_its_calls_usage_and_end(kind: str) -> None:
     assert total == (300, 30)  # three calls of the model with 100 and 10 tokens
     assert sum(each.turns for each in used) == 3
     assert round(sum(each.cost_usd for each in used), 6) == DOLLARS.get(kind, 0)
-    assert Text("done") in items
+    assert "done" in [item.text for item in items if isinstance(item, Text)]
     assert items[-1] == Ended()
     assert not [item for item in items if isinstance(item, ToolDenied)]
 
@@ -68,7 +68,7 @@ def test_a_call_that_was_not_permitted_is_denied_once() -> None:
     ("kind", "line", "failure"),
     [
         ("claude", '{"type":"result","subtype":"success","is_error":true,"result":"API Error: 529"}', "API Error: 529"),
-        ("claude", '{"type":"result","subtype":"error_max_budget_usd","is_error":true}', "error_max_budget_usd"),
+        ("claude", '{"type":"result","subtype":"error_max_turns","is_error":true}', "error_max_turns"),
         ("claude", '{"type":"result"}', "it does not say why"),
         ("codex", '{"type":"turn.failed","error":{"message":"stream error"}}', "stream error"),
         ("gemini", '{"type":"result","status":"error","error":{"message":"no quota"}}', "no quota"),
@@ -91,6 +91,12 @@ def test_the_program_holds_the_budget_of_dollars_where_the_stream_tells_them_too
     assert ClaudeStream().arguments(Budget(usd=0.5)) == ("--max-budget-usd", "0.500000")
     assert ClaudeStream().arguments(Budget(turns=3)) == ()
     assert CodexStream().arguments(Budget(usd=0.5)) == ()
+
+
+def test_the_program_holds_the_tools_and_what_the_agent_could_write_does_not_widen_them() -> None:
+    options = ("--setting-sources", "user", "--strict-mcp-config")
+    assert ClaudeStream().arguments(Budget(), ("Read", "Edit")) == ("--tools", "Read,Edit", *options)
+    assert ClaudeStream().arguments(Budget(), ()) == ("--tools", "", *options), "an empty list is no tool at all"
 
 
 @given(st.lists(st.binary(max_size=80), max_size=6))
