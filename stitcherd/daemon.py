@@ -48,6 +48,7 @@ from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.scheduler import Scheduler
 from stitcherd.jobs.thread_commands import ThreadCommands
 from stitcherd.policy import ConcurrencyLimits
+from stitcherd.polling.pollers import Pollers
 from stitcherd.processes.file_lock import LockHeld, acquire_lock
 from stitcherd.queue import Queue
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
@@ -144,6 +145,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             feed=feed,
             meta=Meta(VERSION, API_VERSION, instance, os.getpid(), format_timestamp(now_ms())),
             health=health,
+            pollers=Pollers(store, settings, forges),
             reporter=Reporter(store, settings, rails, forges, accounts, permissions.known, instance),
         )
         await stack.enter_async_context(health.running())
@@ -151,8 +153,9 @@ async def serve(directory: Path, settings: Settings) -> None:
         await health.wait_until_checked()  # a webhook need not wait for it, but a job should find its executor there
         queue.start()
         stack.push_async_callback(queue.stop)
-        await stack.enter_async_context(deciding.running(state.intake.decide))
-        await stack.enter_async_context(state.reporter.running())
+        intake = state.intake
+        for part in (deciding.running(intake.decide), state.reporter.running(), state.pollers.running(intake.take)):
+            await stack.enter_async_context(part)
         background = [
             asyncio.create_task(queue.refill(taken_over + queued)),
             asyncio.create_task(scheduler.run(queue.put)),

@@ -40,6 +40,11 @@ def invalid_value(sentence: str, at: KeyPath = ()) -> PydanticCustomError:
     return PydanticCustomError(_INVALID, "{sentence}", {"sentence": sentence, "at": at})
 
 
+def missing_key(key: str) -> PydanticCustomError:
+    """Return the error of a required key, to raise from a validator of its table."""
+    return PydanticCustomError("missing", "missing", {"at": (key,)})
+
+
 def require_listed(value: str, choices: Collection[str]) -> str:
     """Return `value` if it is one of the choices; raise the same error as for a Literal if not."""
     if value not in choices:

@@ -162,13 +162,22 @@ def _place_in_file(place: KeyPath, document: dict[str, Any]) -> KeyPath:
 def _warnings(settings: Settings, document: dict[str, Any], directory: Path) -> Iterator[tuple[KeyPath, str]]:
     if not settings.http.listen.is_loopback:
         yield ("http", "listen"), f"{settings.http.host} is reachable from other machines: put TLS in front of it"
-    for name, source in settings.sources.items():
-        for key in ("token", "app"):
-            if source.api is None and getattr(source, key) is not None:
-                yield ("sources", name, key), f"sources.{name}.{key} is not used without api"
-        for index, secret in enumerate(source.secrets):
-            if secret != secret.strip():
-                yield ("sources", name, "secrets", index), "the secret begins or ends with white space"
+    for source in settings.sources.values():
+        yield from _source_warnings(settings, source)
     for path, entry in secret_entries(document):
         if "file" in entry and is_world_readable(in_directory(entry["file"], directory)):
             yield (*path, "file"), f"every user of this machine can read {entry['file']}"
+
+
+def _source_warnings(settings: Settings, source: SourceSettings) -> Iterator[tuple[KeyPath, str]]:
+    place = ("sources", source.name)
+    for key in ("token", "app"):
+        if source.api is None and getattr(source, key) is not None:
+            yield (*place, key), f"sources.{source.name}.{key} is not used without api"
+    for index, secret in enumerate(source.secrets):
+        if secret != secret.strip():
+            yield (*place, "secrets", index), "the secret begins or ends with white space"
+    for entry in settings.repositories:
+        if source.pull is not None and entry.workspace == source.workspace and entry.is_pattern:
+            hint = "write each of its repositories as an entry of its own"
+            yield (*place, "pull"), f"pull asks about no repository of {entry.pattern!r}: {hint}"

@@ -73,7 +73,7 @@ PrivateKey = Annotated[bytes, PlainValidator(_private_key)]
 def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, str]]]:
     """Yield the place and the table of every secret that a valid document names."""
     for name, source in document.get("sources", {}).items():
-        for index, entry in enumerate(source["secrets"]):
+        for index, entry in enumerate(source.get("secrets", ())):
             yield ("sources", name, "secrets", index), entry
         if "app" in source:
             yield ("sources", name, "app", "key"), source["app"]["key"]

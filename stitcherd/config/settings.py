@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from stitcherd.config import types
-from stitcherd.config.errors import invalid_value
+from stitcherd.config.errors import invalid_value, missing_key
 from stitcherd.config.secrets import PrivateKey, Secret, Token
 
 _PART = r"(?!-)[A-Za-z0-9_.-]+"
@@ -78,16 +78,16 @@ class AppSettings(Table):
 
 
 class SourceSettings(Table):
-    """`[sources.NAME]`: a sender of webhooks, and its API; `patience` is in seconds."""
+    """`[sources.NAME]`: a sender of webhooks, or a forge that is asked; `pull` and `patience` are in seconds."""
 
     name: types.EntryName
     kind: types.SourceKind
-    secrets: tuple[Secret, ...] = Field(repr=False)
+    secrets: tuple[Secret, ...] = Field(default=(), repr=False)
     bot: types.Login = "mosaic"
     api: types.ApiUrl | None = None
     token: Token | None = Field(default=None, repr=False)
     app: AppSettings | None = None
-    pull: types.NotSupported = None
+    pull: types.PullInterval | None = None
     patience: types.PositiveDuration = 600.0
     workspace: types.SingleWord = "default"
 
@@ -96,12 +96,18 @@ class SourceSettings(Table):
         """Whether there is an API, and a credential for it."""
         return self.api is not None and (self.token is not None or self.app is not None)
 
-    @field_validator("secrets")
-    @classmethod
-    def _require_one(cls, secrets: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        if not secrets:
-            raise invalid_value("must not be empty")
-        return secrets
+    @model_validator(mode="after")
+    def _require_a_way_in(self, info: ValidationInfo) -> Self:
+        forge = types.context_of(info).kinds.forges.get(self.kind)
+        if self.pull is not None and (forge is None or not forge.can_pull):
+            raise invalid_value(f"kind {self.kind} cannot be asked what happened: set up webhooks", ("pull",))
+        if self.pull is not None and not self.has_credential:
+            raise invalid_value("needs api, and token or app", ("pull",))
+        if self.pull is None and "secrets" not in self.model_fields_set:
+            raise missing_key("secrets")
+        if self.pull is None and not self.secrets:
+            raise invalid_value("must not be empty", ("secrets",))
+        return self
 
     @model_validator(mode="after")
     def _require_one_credential(self, info: ValidationInfo) -> Self:
@@ -123,6 +129,11 @@ class RepositorySettings(Table):
     base: types.Branch = "main"
     prepare: tuple[types.Argv, ...] = ()
     workspace: types.SingleWord = "default"
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it may match several repositories."""
+        return not _REPOSITORY.fullmatch(self.pattern)
 
     @property
     def is_path(self) -> bool:

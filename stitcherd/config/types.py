@@ -23,6 +23,7 @@ from stitcherd.config.toml_lines import type_in_words
 _TRANSPORT = re.compile(r"(?:https?|ssh|git)://[^/]|(?!-)[^/\s:]+:(?!:|//)")  # a URL, or ssh's host:path; no ext::
 _FILE_URL = "file:///"
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
+MIN_PULL_SECONDS = 10.0
 _WHITESPACE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
@@ -52,6 +53,8 @@ class ForgeFeatures(Protocol):
 
     @property
     def has_apps(self) -> bool: ...  # noqa: D102 (see the class)
+    @property
+    def can_pull(self) -> bool: ...  # noqa: D102
 
 
 class SupportedKinds(NamedTuple):
@@ -202,8 +205,10 @@ def _api_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _not_supported(_value: object) -> None:
-    raise ValueError("this version does not ask a forge for news: leave it out, and set up webhooks")
+def _pull_interval(value: float) -> float:
+    if value < MIN_PULL_SECONDS:
+        raise ValueError(f"must be at least {MIN_PULL_SECONDS:g}s: forges limit how often they may be asked")
+    return value
 
 
 def _argv(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -245,7 +250,7 @@ Branch = Annotated[Text, AfterValidator(_branch)]
 SingleWord = Annotated[Text, AfterValidator(_single_word)]
 Login = Annotated[Text, AfterValidator(_login)]
 ApiUrl = Annotated[Text, AfterValidator(_api_url)]
-NotSupported = Annotated[None, PlainValidator(_not_supported)]
+PullInterval = Annotated[Duration, AfterValidator(_pull_interval)]
 WebSocketUrl = Annotated[Text, _endpoint("wss", "ws")]
 Argv = Annotated[tuple[Text, ...], AfterValidator(_argv)]
 Sha256 = Annotated[Text, AfterValidator(_sha256)]

@@ -72,6 +72,7 @@ class Request(Struct, frozen=True, kw_only=True):
     absolute: bool = False
     query: tuple[tuple[str, str], ...] = ()
     body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = {}
     permissions: Mapping[str, str] = {}
 
     @property
@@ -109,6 +110,51 @@ class Call(Struct, Generic[Value], frozen=True, kw_only=True):
     expected: frozenset[int] = frozenset({200})
     exists_with: frozenset[int] = frozenset()
     existing: "Call[Value | None] | None" = None
+
+
+class FeedEvent(Struct, frozen=True):
+    """An event in the form of its webhook: the headers that the source reads, and the body."""
+
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+
+
+class FeedItem(Struct, frozen=True):
+    """One item of a list; times are in milliseconds since 1970.
+
+    `event` is what its webhook would tell, or the call that completes it; None for what rails cannot refer to.
+    """
+
+    id: str
+    created_at: int
+    updated_at: int
+    event: FeedEvent | Call[FeedEvent] | None
+
+
+class FeedPage(Struct, frozen=True):
+    """A page of a list; `items` is None if they are as the ETag says, and `next_page` is None on the last one.
+
+    The forge asks for at least `interval` seconds until the list is read again.
+    """
+
+    items: tuple[FeedItem, ...] | None
+    next_page: int | None = None
+    etag: str | None = None
+    interval: int = 0
+
+
+class Feed(Struct, frozen=True):
+    """A list of what happened, in a repository; `name` is unique within its forge.
+
+    `list` builds the call for the items changed since a time (ms), for a page (from 1), unless they are as the ETag
+    says. The list is in the order of changes, or, with `newest_first`, in the reverse one and
+    whole, whatever the time.
+    """
+
+    name: str
+    list: Callable[[int, int, str | None], Call[FeedPage]]
+    newest_first: bool = False
+    page_size: int = PAGE_SIZE
 
 
 class Checks(Struct, frozen=True):
@@ -174,6 +220,7 @@ class Forge(Struct, frozen=True, kw_only=True):
     get_repository: Callable[[RepositoryRef], Call[Repository]]
     get_repository_by_id: Callable[[RepositoryRef], Call[Repository]]
     list_hooks: Callable[[RepositoryRef], Call[tuple[Hook, ...]]]
+    feeds: Callable[[RepositoryRef], tuple[Feed, ...]] | None = None  # what happened in a repository
     checks: Checks | None = None
     app: AppApi | None = None
 
@@ -181,6 +228,11 @@ class Forge(Struct, frozen=True, kw_only=True):
     def has_apps(self) -> bool:
         """Whether an App can act instead of an account."""
         return self.app is not None
+
+    @property
+    def can_pull(self) -> bool:
+        """Whether it can be asked what happened."""
+        return self.feeds is not None
 
 
 def read_as(shape: type[Shape], response: Response) -> Shape:

@@ -129,7 +129,9 @@ class ForgeClient:
     async def _follow(self, request: Request, url: URL, token: str | None) -> Response:
         """Send a request to a URL of the forge and follow redirects that keep the method; return any other response."""
         body = None if request.body is None else msgspec.json.encode(request.body)
-        headers = {} if token is None else {"Authorization": self.forge.authorization(token)}
+        headers = dict(request.headers)
+        if token is not None:
+            headers["Authorization"] = self.forge.authorization(token)
         if body is not None:
             headers["Content-Type"] = "application/json"
         allowed = 1 if request.writes else _REDIRECTS_MAX

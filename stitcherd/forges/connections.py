@@ -104,6 +104,10 @@ class ForgeConnections:
         """The APIs, by the name of the source."""
         return {name: connection.api for name, connection in self._by_source.items()}
 
+    def serves(self, source: str, clone: str) -> bool:
+        """Say whether a source's forge has the repository at a URL."""
+        return source in self._by_source and self._by_source[source].serves(clone)
+
     def minted_secrets(self) -> frozenset[bytes]:
         """Return the tokens that were minted and may still be valid, to be masked in all output."""
         return frozenset(self._minted)

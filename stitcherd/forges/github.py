@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from stitcherd.forges import github_app, paths, repos_api
+from stitcherd.forges import github_app, github_pull, paths, repos_api
 from stitcherd.forges.base import (
     PAGE_SIZE,
     Call,
@@ -277,6 +277,7 @@ FORGE = Forge(
         "list_checks": "read access to checks",
         "create_change": "write access to pull requests and contents",
         "list_hooks": "read access to webhooks",
+        "list_news": "read access to issues and pull requests",
         "push": "push access to the repository, and write access to contents (a classic token: the scope repo)",
     },
     levels={
@@ -308,6 +309,7 @@ FORGE = Forge(
     get_repository=repos_api.get_repository,
     get_repository_by_id=repos_api.get_repository_by_id,
     list_hooks=_list_hooks,
+    feeds=github_pull.feeds,
     checks=Checks(_create_check, _update_check, _find_checks),
     app=github_app.APP_API,
 )

@@ -16,6 +16,7 @@ from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
+from stitcherd.polling.pollers import Pollers
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
 from stitcherd.store.sqlite import Store
@@ -41,6 +42,7 @@ class AppState(Struct):
     meta: Meta
     health: HealthMonitor
     reporter: Reporter
+    pollers: Pollers
     streams: Slots = field(default_factory=lambda: Slots("event streams", each=STREAMS_EACH, total=STREAMS_MAX))
     simulations: SimulationThreads = field(default_factory=SimulationThreads)
     stopping_since: str | None = None

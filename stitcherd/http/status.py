@@ -35,7 +35,7 @@ async def readyz(request: web.Request) -> web.Response:
         _storage_check(state),
         _rails_check(state),
         *map(_executor_check, state.health.states()),
-        *state.reporter.checks(),
+        *map(state.pollers.check, state.reporter.checks()),
     )
     ready = all(check.ok for check in checks)
     return json_response(Readiness(ready, checks if CALLER in request else ()), 200 if ready else 503)

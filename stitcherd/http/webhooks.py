@@ -29,6 +29,8 @@ def _find_source(state: AppState, name: str | None) -> SourceSettings:
         source = sources.get(name)
     if source is None:
         raise Refusal("not_found", f"there is no source {name!r}" if name else "there is no source of kind mosaic")
+    if not source.secrets:
+        raise Refusal("not_found", f"source {source.name} takes no webhooks: it has no secrets, and is polled")
     return source
 
 

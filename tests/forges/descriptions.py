@@ -79,7 +79,7 @@ class Description:
     def _operations(self) -> list[tuple[re.Pattern[str], dict[str, Any]]]:
         return [
             (_pattern(method.upper(), path), operation)
-            for path, methods in self._document["paths"].items()
+            for path, methods in sorted(self._document["paths"].items(), key=lambda item: item[0].count("{"))
             for method, operation in methods.items()
         ]
 

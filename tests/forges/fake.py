@@ -50,8 +50,23 @@ class FakeThread:
     base: str = "main"
     head_sha: str = "a" * 40
     source_repository: int | None = 0  # 0: the same; None: the fork was deleted
+    created: datetime = START
+    updated: datetime = START
     comments: list[FakeComment] = field(default_factory=list)
     reactions: set[tuple[int, str]] = field(default_factory=set)
+
+
+@dataclass
+class FakeEvent:
+    """An event of a thread: assigned, labeled, review_requested, reopened, closed."""
+
+    id: int
+    event: str
+    number: int
+    actor: FakeAccount
+    at: datetime
+    whom: FakeAccount | None = None
+    label: str | None = None
 
 
 @dataclass
@@ -63,6 +78,7 @@ class FakeRepository:
     statuses: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     checks: dict[int, dict[str, Any]] = field(default_factory=dict)
     hooks: list[dict[str, Any]] = field(default_factory=list)
+    events: list[FakeEvent] = field(default_factory=list)
 
 
 @dataclass
@@ -74,6 +90,7 @@ class Sent:
     query: dict[str, str]
     token: str | None
     body: Any
+    etag: str | None = None  # of a conditional request
     status: int = 0
 
 
@@ -144,6 +161,13 @@ class FakeForge(ABC):
         thread.comments.append(comment)
         return comment
 
+    def add_event(
+        self, event: str, number: int, actor: FakeAccount, whom: FakeAccount | None = None, label: str | None = None
+    ) -> FakeEvent:
+        added = FakeEvent(self.next_id(), event, number, actor, self.now(), whom, label)
+        self.repository.events.append(added)
+        return added
+
     def find_comment(self, repository: FakeRepository, id_: int) -> tuple[FakeThread, FakeComment]:
         for thread in repository.threads.values():
             for comment in thread.comments:
@@ -179,6 +203,7 @@ class FakeForge(ABC):
             dict(request.query),
             token or None,
             json.loads(raw) if raw else None,
+            request.headers.get("If-None-Match"),
         )
         self.log.append(sent)
         fault = self.faults.pop(0) if self.faults else None

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from tests.forges import fake_github_lists
 from tests.forges.descriptions import GITHUB
 from tests.forges.fake import (
     Answer,
@@ -34,19 +36,28 @@ class FakeGitHub(FakeReposForge):
         self.suspended = False
         self.delivered = 200  # what the webhook of the App was answered last
         self.granted = {"metadata": "read", "issues": "write", "pull_requests": "write", "statuses": "write"}
+        self.poll_interval = 0  # seconds that its lists ask for
         self.minted = 0
         self.revoked: set[str] = set()
 
     @property
     def repository_routes(self) -> dict[str, Handler]:
-        return super().repository_routes | {
-            "POST /pulls/comments/{id}/reactions": self.react_to_comment,
-            "GET /pulls": self.get_changes,
-            "POST /check-runs": self.create_check,
-            "PATCH /check-runs/{id}": self.update_check,
-            "GET /commits/{sha}/check-runs": self.list_checks,
-            "GET /installation": self.get_installation,
+        lists: dict[str, Handler] = {  # before those with a number in their place
+            "GET /issues/comments": partial(fake_github_lists.comments, self),
+            "GET /issues/events": partial(fake_github_lists.events, self),
+            "GET /issues": partial(fake_github_lists.threads, self),
         }
+        return (
+            lists
+            | super().repository_routes
+            | {
+                "POST /pulls/comments/{id}/reactions": self.react_to_comment,
+                "GET /pulls": self.get_changes,
+                "POST /check-runs": self.create_check,
+                "PATCH /check-runs/{id}": self.update_check,
+                "GET /installation": self.get_installation,
+            }
+        )
 
     @property
     def routes(self) -> dict[str, Handler]:
@@ -75,28 +86,37 @@ class FakeGitHub(FakeReposForge):
         example: dict[str, Any] = GITHUB.example("GET /users/{username}", 200)
         return example | {"id": account.id, "login": account.login}
 
-    def _simple(self, account: FakeAccount) -> dict[str, Any]:
+    def render_simple(self, account: FakeAccount) -> dict[str, Any]:
         example: dict[str, Any] = GITHUB.example(f"GET {_R}/issues/{{issue_number}}", 200)["user"]
         return example | {"id": account.id, "login": account.login}
 
     def render_comment(self, repository: FakeRepository, comment: FakeComment) -> dict[str, Any]:
         example: dict[str, Any] = GITHUB.example(f"POST {_R}/issues/{{issue_number}}/comments", 201)
+        thread, _ = self.find_comment(repository, comment.id)
         return example | {
             "id": comment.id,
-            "user": self._simple(comment.author),
+            "user": self.render_simple(comment.author),
             "body": comment.body,
             "created_at": time_text(comment.created),
             "updated_at": time_text(comment.updated),
             "html_url": f"https://github.com/{repository.name}/issues/1#issuecomment-{comment.id}",
+            "issue_url": f"{self.api}/repos/{repository.name}/issues/{thread.number}",
         }
 
     def render_thread(self, repository: FakeRepository, thread: FakeThread) -> dict[str, Any]:
         example: dict[str, Any] = GITHUB.example(f"GET {_R}/issues/{{issue_number}}", 200)
-        return example | {
+        mark = example.pop("pull_request")
+        return (example | {"pull_request": mark} if thread.kind == "change" else example) | {
+            "id": thread.number + 1000,
             "number": thread.number,
+            "title": thread.title,
+            "body": thread.body,
+            "labels": [],
+            "created_at": time_text(thread.created),
+            "updated_at": time_text(thread.updated),
             "state": "open" if thread.is_open else "closed",
             "locked": thread.locked,
-            "user": self._simple(thread.author),
+            "user": self.render_simple(thread.author),
             "html_url": f"https://github.com/{repository.name}/issues/{thread.number}",
             "repository_url": f"{self.api}/repos/{repository.name}",
         }
@@ -109,11 +129,14 @@ class FakeGitHub(FakeReposForge):
         head["repo"] = None if source is None else base["repo"] | {"id": source or repository.id}
         return example | {
             "number": thread.number,
+            "title": thread.title,
+            "created_at": time_text(thread.created),
+            "updated_at": time_text(thread.updated),
             "state": "open" if thread.is_open else "closed",
             "merged": thread.merged,
             "merged_at": "2026-11-22T15:00:00Z" if thread.merged else None,
             "draft": thread.draft,
-            "user": self._simple(thread.author),
+            "user": self.render_simple(thread.author),
             "html_url": f"https://github.com/{repository.name}/pull/{thread.number}",
             "base": base | {"ref": thread.base},
             "head": head | {"ref": thread.head, "sha": thread.head_sha},

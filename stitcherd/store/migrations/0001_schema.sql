@@ -184,6 +184,18 @@ CREATE TABLE access_levels (                 -- what forges said a minute ago at
   PRIMARY KEY (source, repository, account_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE cursors (                       -- how far the lists of forges were read
+  source   TEXT NOT NULL,
+  name     TEXT NOT NULL,                    -- comments:owner/name
+  value    TEXT,                             -- the position, JSON
+  etag     TEXT,                             -- for conditional requests, as modified
+  modified TEXT,
+  next_at  INTEGER NOT NULL,
+  error    TEXT,                             -- why it could not be read the last time
+  at       INTEGER NOT NULL,
+  PRIMARY KEY (source, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE hits (                          -- jobs counted by rate limits, one row per limit, kept for its window
   limit_key TEXT NOT NULL,                   -- workspace, name of the limit, and who or what it counts
   at        INTEGER NOT NULL,

@@ -97,7 +97,7 @@ def test_a_credential_without_an_api_is_warned_of(tmp_path: Path, monkeypatch: p
         (
             SOURCE + "secrets = [{env = 'GOOD'}]\npull = '60s'",
             4,
-            "sources.hub.pull: this version does not ask a forge for news: leave it out, and set up webhooks",
+            "sources.hub.pull: needs api, and token or app",
         ),
         (
             SOURCE + "secrets = [{env = 'GOOD'}]\npatience = 600",
@@ -133,3 +133,37 @@ def test_a_fault_has_its_line_and_sentence(tmp_path: Path, text: str, line: int,
     with pytest.raises(SettingsError) as caught:
         read(tmp_path, text)
     assert str(caught.value) == f"stitcherd.toml:{line}: {message}"
+
+
+API = 'api = "https://api.github.com"\ntoken = {env = "GOOD"}\n'
+
+
+@pytest.mark.parametrize("secrets", ["", "secrets = []\n"])
+def test_a_source_that_is_polled_needs_no_secrets(tmp_path: Path, secrets: str) -> None:
+    entries = (
+        '[repositories."octo-org/api"]\nclone = "/srv/api.git"\n[repositories."octo-org/*"]\nclone = "/srv/x.git"\n'
+    )
+    settings = read(tmp_path, f'{SOURCE}{secrets}{API}pull = "60s"\n{entries}')
+    assert (settings.sources["hub"].secrets, settings.sources["hub"].pull) == ((), 60.0)
+    [warning] = settings.warnings
+    assert "pull asks about no repository of 'octo-org/*'" in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f'{SOURCE}{API}pull = "5s"', "must be at least 10s"),
+        (f"{SOURCE}{API}pull = 60", "needs a unit"),
+        (f'{SOURCE}api = "https://api.github.com"\npull = "60s"', "needs api, and token or app"),
+        ('[sources.hub]\nkind = "mosaic"\npull = "60s"', "kind mosaic cannot be asked what happened"),
+        (
+            f'[sources.hub]\nkind = "gitea"\n{API}pull = "60s"',
+            "kind gitea cannot be asked what happened: set up webhooks",
+        ),
+        (f'[sources.hub]\nkind = "gitlab"\n{API}pull = "60s"', "kind gitlab cannot be asked what happened"),
+    ],
+)
+def test_what_cannot_be_polled_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as refused:
+        read(tmp_path, text)
+    assert "sources.hub.pull" in str(refused.value)

@@ -34,6 +34,7 @@ from stitcherd.jobs.known_access import KnownAccess
 from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.thread_commands import ThreadCommands
+from stitcherd.polling.pollers import Pollers
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
@@ -137,6 +138,7 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         runner = Runner(store, settings, rails.at, rule, executors, Checkouts(tmp_path / "state"), "me")
         queue = Queue(tmp_path / "state" / "queue.db", 2, runner.run)
         feed = EventFeed(store)
+        forges = ForgeConnections(settings)
         meta = Meta("0", "1", "instance", 1, "2026-01-01T00:00:00.000Z")
         approvals = Approvals(store, rails, evaluator, queue.put_job)
         thread_commands = ThreadCommands(store, approvals, queue.put_job, runner.cancel)
@@ -153,9 +155,8 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
             feed=feed,
             meta=meta,
             health=HealthMonitor({}),
-            reporter=Reporter(
-                store, settings, rails, ForgeConnections(settings), accounts, KnownAccess(store, ()), "instance"
-            ),
+            pollers=Pollers(store, settings, forges),
+            reporter=Reporter(store, settings, rails, forges, accounts, KnownAccess(store, ()), "instance"),
         )
         runners = [web.AppRunner(app(state)) for app in (local_app, public_app)]
         for app_runner in runners:

@@ -1,0 +1,171 @@
+"""What happened in a repository of GitHub, asked for, in the form of GitHub's webhooks.
+
+The objects of the REST API are those of the webhooks. Three lists have what starts jobs: comments, events of issues and
+pull requests with who caused them, and new threads. Reviews and comments on lines are in no list of these.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from shared.ids import format_timestamp
+from stitcherd.forges import paths
+from stitcherd.forges.base import PAGE_SIZE, Call, Feed, FeedEvent, FeedItem, FeedPage, Request, Response, read_as
+from stitcherd.forges.models import RepositoryRef
+from stitcherd.forges.repos_responses import milliseconds
+
+_OF_ISSUES = frozenset({"assigned", "labeled"})  # the events of issues that rails can refer to
+_OF_CHANGES = frozenset({"labeled", "review_requested", "reopened", "ready_for_review"})
+_CAUSED_BY = ("assigner", "review_requester", "actor")  # the first that an event has
+_PERMISSIONS = {"issues": "read", "pull_requests": "read"}
+
+_Raw = Mapping[str, Any]
+_Items = Callable[[RepositoryRef, Response], tuple[FeedItem, ...]]
+
+
+class _Comment(Struct):
+    id: int
+    created_at: datetime
+    updated_at: datetime
+    issue_url: str
+
+
+class _Thread(Struct):
+    id: int
+    number: int
+    created_at: datetime
+    updated_at: datetime
+    pull_request: dict[str, Any] | None = None
+
+
+class _NumberedThread(Struct):
+    number: int
+    pull_request: dict[str, Any] | None = None
+
+
+class _Event(Struct):
+    id: int
+    event: str
+    created_at: datetime
+    issue: _NumberedThread | None = None  # of a thread that was deleted
+
+
+def feeds(repository: RepositoryRef) -> tuple[Feed, ...]:
+    """Return the lists of a repository that are read."""
+    changed = (("sort", "updated"), ("direction", "asc"))
+    name = repository.name.lower()
+    return (
+        Feed(f"comments:{name}", _list(repository, "/issues/comments", changed, _read_comments)),
+        Feed(f"events:{name}", _list(repository, "/issues/events", (), _read_events), newest_first=True),
+        Feed(f"threads:{name}", _list(repository, "/issues", (*changed, ("state", "all")), _read_threads)),
+    )
+
+
+def _list(
+    repository: RepositoryRef, path: str, query: tuple[tuple[str, str], ...], items: _Items
+) -> Callable[[int, int, str | None], Call[FeedPage]]:
+    """Return the function that builds the call for a page of a list; one in order of changes takes the time `since`."""
+
+    def call(since: int, page: int, etag: str | None) -> Call[FeedPage]:
+        def read(response: Response) -> FeedPage:
+            interval = response.headers.get("X-Poll-Interval", "")
+            seconds = int(interval) if interval.isascii() and interval.isdigit() else 0
+            if response.status == 304:
+                return FeedPage(None, None, etag, seconds)
+            more = 'rel="next"' in response.headers.get("Link", "")
+            found = items(repository, response)
+            return FeedPage(found, page + 1 if more else None, response.headers.get("ETag"), seconds)
+
+        by_time = (("since", f"{format_timestamp(since)[:19]}Z"),) if query else ()
+        request = Request(
+            method="GET",
+            repository=repository,
+            path=path,
+            query=(*query, *by_time, ("per_page", str(PAGE_SIZE)), ("page", str(page))),
+            headers={"If-None-Match": etag} if etag else {},
+            permissions=_PERMISSIONS,
+        )
+        return Call(operation="list_news", request=request, read=read, expected=frozenset({200, 304}))
+
+    return call
+
+
+def _read_comments(repository: RepositoryRef, response: Response) -> tuple[FeedItem, ...]:
+    return tuple(
+        FeedItem(
+            str(comment.id),
+            milliseconds(comment.created_at),
+            milliseconds(comment.updated_at),
+            _complete(
+                repository, "issue", comment.issue_url.rpartition("/")[2], "issue_comment", _comment_created(raw)
+            ),
+        )
+        for comment, raw in zip(read_as(list[_Comment], response), response.content, strict=True)
+    )
+
+
+def _comment_created(comment: _Raw) -> dict[str, Any]:
+    return {"action": "created", "comment": comment, "sender": comment.get("user")}
+
+
+def _read_threads(repository: RepositoryRef, response: Response) -> tuple[FeedItem, ...]:
+    """Return the threads of a page; one that is not new was changed, and the other lists tell what happened."""
+    found = []
+    for thread, raw in zip(read_as(list[_Thread], response), response.content, strict=True):
+        opened = {"action": "opened", "sender": raw.get("user")}
+        event: FeedEvent | Call[FeedEvent]
+        if thread.pull_request is None:
+            event = _event(repository, "issues", opened | {"issue": raw})
+        else:
+            event = _complete(repository, "pull_request", thread.number, "pull_request", opened)
+        times = milliseconds(thread.created_at), milliseconds(thread.updated_at)
+        found.append(FeedItem(str(thread.id), *times, event))
+    return tuple(found)
+
+
+def _read_events(repository: RepositoryRef, response: Response) -> tuple[FeedItem, ...]:
+    found = []
+    for event, raw in zip(read_as(list[_Event], response), response.content, strict=True):
+        at = milliseconds(event.created_at)
+        found.append(FeedItem(str(event.id), at, at, _of_event(repository, event, raw)))
+    return tuple(found)
+
+
+def _of_event(repository: RepositoryRef, event: _Event, raw: _Raw) -> FeedEvent | Call[FeedEvent] | None:
+    """Return an event with the time at which it changed its thread, as the webhook has it; None if none wants it."""
+    if event.issue is None:
+        return None
+    known = {name: raw[name] for name in ("assignee", "label", "requested_reviewer") if name in raw}
+    sender = next((raw[name] for name in _CAUSED_BY if raw.get(name) is not None), None)
+    body = {"action": event.event, "sender": sender, **known}
+    changed = {"updated_at": raw["created_at"]}
+    if event.issue.pull_request is not None:
+        if event.event not in _OF_CHANGES:
+            return None
+        return _complete(repository, "pull_request", event.issue.number, "pull_request", body, changed)
+    if event.event not in _OF_ISSUES:
+        return None
+    return _event(repository, "issues", body | {"issue": {**raw["issue"], **changed}})
+
+
+def _complete(
+    repository: RepositoryRef, field: str, number: str | int, name: str, body: _Raw, changed: _Raw | None = None
+) -> Call[FeedEvent]:
+    """Return the call that completes an event with its thread."""
+    resource = {"issue": "issues", "pull_request": "pulls"}[field]
+
+    def read(response: Response) -> FeedEvent:
+        thread = read_as(dict[str, Any], response)
+        return _event(repository, name, {**body, field: {**thread, **(changed or {})}})
+
+    request = Request(
+        method="GET", repository=repository, path=f"/{resource}/{paths.number(number)}", permissions=_PERMISSIONS
+    )
+    return Call(operation="get_thread", request=request, read=read)
+
+
+def _event(repository: RepositoryRef, name: str, body: _Raw) -> FeedEvent:
+    headers = {"Content-Type": "application/json", "X-GitHub-Event": name}
+    return FeedEvent(headers, {**body, "repository": {"full_name": repository.name}})

@@ -1,0 +1,1 @@
+"""Asks the forges of sources with `pull` for what happened, in place of webhooks or beside them."""

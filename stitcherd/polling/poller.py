@@ -1,0 +1,186 @@
+"""Reads the lists of one source's forge and gives what is new to the intake.
+
+The position in a list is stored after all that is new in it: what a crash leaves in between is read again, and its
+subject makes it a duplicate.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
+from multidict import CIMultiDict
+
+from shared.deliveries import Via, WebhookResponse
+from shared.ids import now_ms
+from stitcherd.config.settings import SourceSettings
+from stitcherd.errors import Refusal
+from stitcherd.forges.api import ForgeApi
+from stitcherd.forges.base import Call, Feed, FeedEvent, FeedItem, FeedPage
+from stitcherd.forges.models import RepositoryRef
+from stitcherd.forges.outcome import Done, Hold, Rejected, RetryAt
+from stitcherd.forges.paths import InvalidReference
+from stitcherd.polling.position import Position, decode_position, encode_position, first_position
+from stitcherd.store.cursors import Cursor, read_cursors, save_cursor
+from stitcherd.store.sqlite import Store
+from stitcherd.store.writer import StorageUnavailable
+
+PAGES_MAX = 50  # of one list, at once
+INTERVAL_MAX_SECONDS = 3600  # of what a forge asks for
+REFUSED_SECONDS = 300.0  # until a list is asked for again that the forge refused
+STORE_RETRY_SECONDS = 5.0  # while nothing can be stored
+
+log = logging.getLogger(__name__)
+
+Take = Callable[[SourceSettings, Mapping[str, str], bytes, str | None, Via], Awaitable[WebhookResponse]]
+Value = TypeVar("Value")
+
+
+class CannotPoll(Exception):
+    """A list cannot be read now; it is to be read again at `until` (ms)."""
+
+    def __init__(self, reason: str, until: int) -> None:
+        super().__init__(reason)
+        self.until = until
+
+
+class Poller:
+    """Polls the repositories of one source; `take` is that of the intake, and `now` is in milliseconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        source: SourceSettings,
+        api: ForgeApi,
+        repositories: Collection[str],
+        take: Take,
+        now: Callable[[], int] = now_ms,
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._api = api
+        self._repositories = repositories
+        self._take = take
+        self._now = now
+        self._interval = int((source.pull or 0) * 1000)
+        self._faults: dict[str, tuple[str, int]] = {}
+
+    @property
+    def fault(self) -> tuple[str, int] | None:
+        """Why a list cannot be read, and since when (ms); None if all can."""
+        return min(self._faults.values(), key=lambda fault: fault[1], default=None)
+
+    async def run(self) -> None:
+        """Poll for ever."""
+        while True:
+            try:
+                wait = await self.poll() - self._now()
+            except StorageUnavailable:  # the store logs it
+                wait = int(STORE_RETRY_SECONDS * 1000)
+            await asyncio.sleep(max(wait, 1000) / 1000)
+
+    async def poll(self) -> int:
+        """Read each list that is due; return the time (ms) at which the next one is. Raises StorageUnavailable."""
+        async with self._store.reading() as db:
+            cursors = await read_cursors(db, self._source.name)
+        due = [self._now() + self._interval]
+        for feed in self._feeds():
+            cursor = cursors.get(feed.name) or Cursor(source=self._source.name, name=feed.name)
+            if cursor.next_at <= self._now():
+                cursor = await self._read(feed, cursor)
+                await self._store.write(save_cursor, cursor)
+            due.append(cursor.next_at)
+        return min(due)
+
+    def _feeds(self) -> list[Feed]:
+        feeds, found = self._api.forge.feeds, list[Feed]()
+        for name in self._repositories if feeds is not None else ():
+            try:
+                found += feeds(RepositoryRef(name)) if feeds is not None else ()
+            except InvalidReference as error:
+                self._note(name, str(error))
+        return found
+
+    async def _read(self, feed: Feed, cursor: Cursor) -> Cursor:
+        """Take what is new in a list, and return the cursor after it."""
+        now = self._now()
+        position = _position_of(cursor, now)
+        try:
+            read = await self._read_pages(feed, position, cursor.etag)
+            if read.items is not None:
+                for item in sorted(filter(position.is_new, read.items), key=lambda item: (item.created_at, item.id)):
+                    await self._take_item(item)
+                position = position.after(read.items)
+        except CannotPoll as error:
+            self._note(feed.name, str(error))
+            kept = encode_position(position)
+            return replace(cursor, value=kept, next_at=max(error.until, now + 1000), error=str(error), at=now)
+        self._note(feed.name, None)
+        next_at = now + max(self._interval, min(read.interval, INTERVAL_MAX_SECONDS) * 1000)
+        return replace(cursor, value=encode_position(position), etag=read.etag, next_at=next_at, error=None, at=now)
+
+    async def _read_pages(self, feed: Feed, position: Position, etag: str | None) -> FeedPage:
+        """Return the items of a list since a position, as one page. Raises CannotPoll."""
+        first = page = await self._perform(feed.list(position.asked_since, 1, etag))
+        if first.items is None:
+            return first
+        found = list(first.items)
+        for _ in range(PAGES_MAX - 1):
+            past = feed.newest_first and any(item.updated_at < position.asked_since for item in page.items or ())
+            if page.next_page is None or past:
+                break
+            page = await self._perform(feed.list(position.asked_since, page.next_page, None))
+            found += page.items or ()
+        # Of a list with its newest items on the last page, a full first page does not tell whether there are more.
+        tells_all = feed.newest_first or len(first.items) == len(found) < feed.page_size
+        return FeedPage(tuple(found), None, first.etag if tells_all else None, first.interval)
+
+    async def _take_item(self, item: FeedItem) -> None:
+        """Give an item to the intake; raises CannotPoll and StorageUnavailable."""
+        event = item.event
+        if isinstance(event, Call):
+            event = await self._complete(event)
+        if event is None:
+            return
+        body = msgspec.json.encode(event.body)
+        try:
+            await self._take(self._source, CIMultiDict(event.headers), body, None, Via.PULL)
+        except Refusal as refusal:
+            log.warning("source %s: an event of its forge cannot be read: %s", self._source.name, refusal)
+
+    async def _complete(self, call: Call[FeedEvent]) -> FeedEvent | None:
+        outcome = await self._api.perform(call)
+        if isinstance(outcome, Rejected):  # the thread was deleted meanwhile
+            log.warning("source %s: %s: %s", self._source.name, call.request.path, outcome.detail)
+            return None
+        return self._value(outcome)
+
+    async def _perform(self, call: Call[Value]) -> Value:
+        return self._value(await self._api.perform(call))
+
+    def _value(self, outcome: Done[Value] | RetryAt | Hold | Rejected) -> Value:
+        match outcome:
+            case Done(value):
+                return value
+            case RetryAt(at, reason):
+                raise CannotPoll(reason, at)
+            case Hold(until, reason):
+                raise CannotPoll(reason, until)
+        hint = f": {outcome.hint}" if outcome.hint else ""
+        raise CannotPoll(f"{outcome.detail}{hint}", self._now() + int(REFUSED_SECONDS * 1000))
+
+    def _note(self, name: str, fault: str | None) -> None:
+        """Keep why a list cannot be read, and log what is new in that."""
+        known = self._faults.get(name)
+        if fault is None:
+            if self._faults.pop(name, None) is not None:
+                log.info("source %s: %s can be read again", self._source.name, name)
+        elif known is None or known[0] != fault:
+            log.warning("source %s: %s cannot be read: %s", self._source.name, name, fault)
+            self._faults[name] = (fault, known[1] if known else self._now())
+
+
+def _position_of(cursor: Cursor, now: int) -> Position:
+    return first_position(now) if cursor.value is None else decode_position(cursor.value)

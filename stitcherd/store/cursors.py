@@ -1,0 +1,41 @@
+"""How far each list of a forge was read: a daemon that starts again goes on from there."""
+
+import sqlite3
+
+import aiosqlite
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from stitcherd.store.queries import fetch_all
+
+
+class Cursor(Struct, frozen=True, kw_only=True):
+    """How far the list `name` of a source was read.
+
+    `value` is the position in it, `etag` and `modified` what a conditional request needs, `error` why it could not be
+    read the last time. It is read again at `next_at`; `at` is when it was read (both in ms).
+    """
+
+    source: str
+    name: str
+    value: str | None = None
+    etag: str | None = None
+    modified: str | None = None
+    next_at: int = 0
+    error: str | None = None
+    at: int = 0
+
+
+def save_cursor(db: sqlite3.Connection, cursor: Cursor) -> None:
+    """Store a cursor in place of the one with its name."""
+    columns = asdict(cursor)
+    db.execute(
+        f"INSERT OR REPLACE INTO cursors ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+        list(columns.values()),
+    )
+
+
+async def read_cursors(db: aiosqlite.Connection, source: str) -> dict[str, Cursor]:
+    """Return the cursors of a source by their names."""
+    found = await fetch_all(db, "SELECT * FROM cursors WHERE source = ?", [source])
+    return {row["name"]: Cursor(**dict(row)) for row in found}

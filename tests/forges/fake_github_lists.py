@@ -1,0 +1,71 @@
+"""The lists of a repository in the fake of GitHub: comments and threads by change, and events, the newest first."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tests.forges.descriptions import GITHUB
+from tests.forges.fake import Answer, FakeEvent, FakeRepository, Sent, time_text
+
+if TYPE_CHECKING:
+    from tests.forges.fake_github import FakeGitHub
+
+_R = "/repos/{owner}/{repo}"
+
+
+def comments(fake: "FakeGitHub", sent: Sent, repository: FakeRepository) -> Answer:
+    found = [comment for thread in repository.threads.values() for comment in thread.comments]
+    changed = _changed(sent, found, lambda comment: comment.updated)
+    return _page(fake, sent, [fake.render_comment(repository, comment) for comment in changed])
+
+
+def threads(fake: "FakeGitHub", sent: Sent, repository: FakeRepository) -> Answer:
+    found = [thread for thread in repository.threads.values() if not thread.deleted]
+    changed = _changed(sent, found, lambda thread: thread.updated)
+    return _page(fake, sent, [fake.render_thread(repository, thread) for thread in changed])
+
+
+def events(fake: "FakeGitHub", sent: Sent, repository: FakeRepository) -> Answer:
+    return _page(fake, sent, [_render_event(fake, repository, event) for event in reversed(repository.events)])
+
+
+def _render_event(fake: "FakeGitHub", repository: FakeRepository, event: FakeEvent) -> dict[str, Any]:
+    example: dict[str, Any] = GITHUB.example(f"GET {_R}/issues/events", 200)[0]
+    thread = repository.threads[event.number]
+    whom = fake.render_simple(event.whom) if event.whom else None
+    by = fake.render_simple(event.actor)
+    more: dict[str, Any] = {}
+    if event.event == "assigned":
+        more = {"assignee": whom, "assigner": by}
+    elif event.event == "review_requested":
+        more = {"requested_reviewer": whom, "review_requester": by}
+    elif event.label is not None:
+        more = {"label": {"name": event.label, "color": "0e8a16"}}
+    shown = None if thread.deleted else fake.render_thread(repository, thread)
+    return example | {
+        "id": event.id,
+        "event": event.event,
+        "actor": by,
+        "created_at": time_text(event.at),
+        "issue": shown,
+        **more,
+    }
+
+
+def _changed(sent: Sent, found: Sequence[Any], changed_at: Callable[[Any], datetime]) -> list[Any]:
+    """Return what was changed at `since` or later, in the order of the changes."""
+    since = datetime.fromisoformat(sent.query["since"])
+    return sorted((each for each in found if changed_at(each).replace(microsecond=0) >= since), key=changed_at)
+
+
+def _page(fake: "FakeGitHub", sent: Sent, found: list[dict[str, Any]]) -> Answer:
+    page, size = int(sent.query.get("page", 1)), fake.page_size
+    shown = found[(page - 1) * size : page * size]
+    etag = f'W/"{hashlib.sha256(json.dumps(shown).encode()).hexdigest()}"'
+    interval = {"X-Poll-Interval": str(fake.poll_interval)} if fake.poll_interval else {}
+    if sent.etag == etag:
+        return Answer(304, None, interval)
+    more = {"Link": f'<{fake.api}{sent.path}?page={page + 1}>; rel="next"'} if len(found) > page * size else {}
+    return Answer(200, shown, {"ETag": etag, **more, **interval})
