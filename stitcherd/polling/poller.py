@@ -127,12 +127,15 @@ class Poller:
         if first.items is None:
             return first
         found = list(first.items)
+        past = feed.newest_first and any(item.updated_at < position.asked_since for item in found)
         for _ in range(PAGES_MAX - 1):
-            past = feed.newest_first and any(item.updated_at < position.asked_since for item in page.items or ())
             if page.next_page is None or past:
                 break
             page = await self._perform(feed.list(position.asked_since, page.next_page, None))
             found += page.items or ()
+            past = feed.newest_first and any(item.updated_at < position.asked_since for item in found)
+        if page.next_page is not None and feed.newest_first and not past:
+            log.warning("source %s: of %s, only the newest %d are read", self._source.name, feed.name, len(found))
         # Of a list with its newest items on the last page, a full first page does not tell whether there are more.
         tells_all = feed.newest_first or len(first.items) == len(found) < feed.page_size
         return FeedPage(tuple(found), None, first.etag if tells_all else None, first.interval)

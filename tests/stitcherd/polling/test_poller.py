@@ -253,3 +253,15 @@ async def test_the_position_survives_a_restart(tmp_path: Path, polling: Polling)
     )
     polling.comment(number=480)
     assert len(await polling.poll()) == 1
+
+
+async def test_events_beyond_what_is_read_at_once_are_logged(
+    polling: Polling, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("stitcherd.polling.poller.PAGES_MAX", 2)
+    polling.fake.page_size = 2
+    for number in range(5):
+        polling.event("labeled", label=f"label {number}")
+    found = await polling.poll()
+    assert [each.subject.split(":")[2] for each in found if each.subject] == [f"label {at}" for at in range(1, 5)]
+    assert "of events:octo-org/api, only the newest 4 are read" in caplog.text

@@ -121,13 +121,19 @@ def check_listener(settings: SettingsSummary, *, daemon_runs: bool) -> Iterator[
 
 
 def check_webhooks(settings: SettingsSummary) -> Iterator[CheckResult]:
-    """Report the webhook URL of each source."""
+    """Report the webhook URL of each source, or that it is asked what happened."""
     if not settings.sources:
         yield warning("webhook", "no source: no webhook is accepted", "add a [sources.NAME] to stitcherd.toml")
         return
     public_name = next((host for host in settings.hosts if host not in {"localhost", "127.0.0.1", "::1"}), None)
     base = f"https://{plain(public_name)}" if public_name else f"http://{plain(settings.listen)}"
     for name, kind in settings.sources.items():
+        if name in settings.polled:
+            interval = plain(settings.polled[name])
+            yield info(
+                "webhook", f"{plain(name)} ({plain(kind)}) is asked what happened every {interval}: none is needed"
+            )
+            continue
         bare = kind == "mosaic" and list(settings.sources.values()).count("mosaic") == 1
         url = f"{base}{listener.WEBHOOK_PATH}" if bare else f"{base}{listener.WEBHOOK_PATH}/{plain(name)}"
         content_type = ", content type application/json" if kind == "github" else ""

@@ -29,7 +29,7 @@ class SettingsSummary(Struct, frozen=True):
     """The settings that are checked: `sources` maps names to kinds, `executors` names to tables.
 
     `clones` has where repositories are cloned from: absolute paths and URLs. `with_api` has the names of the sources
-    that have an API and a credential for it.
+    that have an API and a credential for it, and `polled` how often those without secrets are asked what happened.
     """
 
     sources: dict[str, str]
@@ -39,6 +39,7 @@ class SettingsSummary(Struct, frozen=True):
     hosts: tuple[str, ...]
     clones: tuple[str, ...] = ()
     with_api: tuple[str, ...] = ()
+    polled: dict[str, str] = {}
 
     @property
     def unset(self) -> tuple[SecretSource, ...]:
@@ -72,6 +73,11 @@ def read_settings(config: Path) -> SettingsSummary:
             if "api" in source and source.keys() & _CREDENTIALS
         ),
         clones=tuple(_clones(document, config)),
+        polled={
+            name: str(source["pull"])
+            for name, source in _tables(document, "sources").items()
+            if "pull" in source and not source.get("secrets")
+        },
     )
 
 

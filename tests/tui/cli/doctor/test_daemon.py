@@ -85,6 +85,15 @@ def test_each_source_has_its_url(config: Path, hosts: list[str], urls: list[str]
     assert (results[0].remedy is None) == bool(hosts)
 
 
+def test_a_source_that_is_asked_needs_no_webhook(config: Path) -> None:
+    source = '[sources.{name}]\nkind = "github"\npull = "60s"\n'
+    both = source.format(name="both") + 'secrets = [{env = "GOOD"}]\n'
+    (config / "stitcherd.toml").write_text(source.format(name="hub") + both)
+    asked, told = daemon.check_webhooks(doctor_settings.read_settings(config))
+    assert (asked.detail, asked.remedy) == ("hub (github) is asked what happened every 60s: none is needed", None)
+    assert "/stitcher/webhook/both" in told.detail
+
+
 def test_a_port_that_another_program_uses(used_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "_PROBE_TIMEOUT", 0.2)
     settings = doctor_settings.SettingsSummary({}, {}, (), f"127.0.0.1:{used_port}", ())
