@@ -116,7 +116,7 @@ class Intake:
         except (NotJson, WrongShape) as error:
             # A repetition gets its first answer even if its body cannot be read.
             async with self._store.reading() as db:
-                identity = DeliveryIdentity(source.name, external_id, digest, seen_since, same_body_since)
+                identity = DeliveryIdentity(source.name, external_id, digest, seen_since, same_body_since, via=via)
                 repeated = await find_repeated(db, identity)
             if repeated is not None:
                 return _repeated_response(repeated)

@@ -85,6 +85,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
             same_body_since=self.same_body_since,
             subject=self.subject,
             repository=self.repository,
+            via=self.via,
         )
 
 

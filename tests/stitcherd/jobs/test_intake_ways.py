@@ -38,7 +38,6 @@ async def bring(harness: IntakeHarness, way: str, number: int) -> WebhookRespons
         case "webhook" | "redelivery":
             return await harness.deliver("hub", body, {**headers, "X-GitHub-Delivery": f"first-{number}"})
         case "second hook":
-            body = comment_body(number, number + 1000, organization={"login": "octo-org"})
             return await harness.deliver("hub", body, {**headers, "X-GitHub-Delivery": f"second-{number}"})
     via, external_id = (Via.PULL, None) if way == "pull" else (Via.CATCH_UP, f"third-{number}")
     body = comment_body(number, number + 1000, asked=way)
@@ -74,6 +73,14 @@ def test_any_interleaving_of_ways_gives_each_event_one_job(
             assert await harness.stored() == (len(answers),) * 4
 
     asyncio.run(run(tmp_path_factory.mktemp("ways")))
+
+
+async def test_a_webhook_that_tells_something_else_is_decided_by_that(harness: IntakeHarness) -> None:
+    headers = {"X-GitHub-Event": "issue_comment", "X-GitHub-Delivery": "a"}
+    assert (await harness.deliver("hub", comment_body(7, 991), headers)).verdict is Verdict.ALLOWED
+    other = comment_body(7, 991, sender={"login": "drive-by", "id": 5})
+    answer = await harness.deliver("hub", other, {**headers, "X-GitHub-Delivery": "b"})
+    assert answer.verdict is Verdict.DENIED
 
 
 async def test_the_same_comment_id_of_another_repository_is_another_event(harness: IntakeHarness) -> None:

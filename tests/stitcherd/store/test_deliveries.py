@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from shared.deliveries import Via
 from shared.ids import new_id, now_ms
 from shared.models import Decision, Thread, Verdict
 from stitcherd.errors import Refusal
@@ -55,14 +56,24 @@ async def test_an_idempotency_key_finds_the_first_job(store: Store, new_job: Mak
         ({"external_id": "d2", "body_sha256": "b1"}, False),
         ({"external_id": None, "body_sha256": "b1", "same_body_since": 0}, True),
         ({"external_id": "d1", "body_sha256": "b1", "same_body_since": 0, "replay_of": "x"}, False),
-        ({"external_id": "d2", "subject": "comment:1"}, True),
-        ({"external_id": "d2", "subject": "comment:1", "repository": "Acme/ROOF"}, True),
-        ({"external_id": "d2", "subject": "comment:1", "repository": "acme/wall"}, False),
-        ({"external_id": "d2", "subject": "comment:1", "source": "mirror"}, False),
-        ({"external_id": "d2", "subject": "comment:2"}, False),
+        ({"external_id": "d2", "subject": "comment:1"}, False),
+        ({"external_id": "d2", "subject": "comment:1", "via": Via.PULL}, True),
+        ({"external_id": "d2", "subject": "comment:1", "via": Via.PULL, "repository": "Acme/ROOF"}, True),
+        ({"external_id": "d2", "subject": "comment:1", "via": Via.PULL, "repository": "acme/wall"}, False),
+        ({"external_id": "d2", "subject": "comment:1", "via": Via.PULL, "source": "mirror"}, False),
+        ({"external_id": "d2", "subject": "comment:2", "via": Via.PULL}, False),
         ({"external_id": "d2", "subject": None}, False),
-        ({"external_id": "d2", "subject": "comment:1", "seen_since": DAY + 1, "received_at": 9 * DAY}, False),
-        ({"external_id": "d2", "subject": "comment:1", "replay_of": "x"}, False),
+        (
+            {
+                "external_id": "d2",
+                "subject": "comment:1",
+                "via": Via.PULL,
+                "seen_since": DAY + 1,
+                "received_at": 9 * DAY,
+            },
+            False,
+        ),
+        ({"external_id": "d2", "subject": "comment:1", "via": Via.PULL, "replay_of": "x"}, False),
     ],
 )
 async def test_a_repeated_delivery_returns_the_first_one(
