@@ -6,9 +6,9 @@ pull requests with who caused them, and new threads. Reviews and comments on lin
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.ids import format_timestamp
 from stitcherd.forges import paths
@@ -22,6 +22,7 @@ _CAUSED_BY = ("assigner", "review_requester", "actor")  # the first that an even
 _PERMISSIONS = {"issues": "read", "pull_requests": "read"}
 
 _Raw = Mapping[str, Any]
+_Number = Annotated[int, Meta(gt=0)]
 _Items = Callable[[RepositoryRef, Response], tuple[FeedItem, ...]]
 
 
@@ -29,19 +30,19 @@ class _Comment(Struct):
     id: int
     created_at: datetime
     updated_at: datetime
-    issue_url: str
+    issue_url: Annotated[str, Meta(pattern=r"/[1-9][0-9]{0,17}\Z")]
 
 
 class _Thread(Struct):
     id: int
-    number: int
+    number: _Number
     created_at: datetime
     updated_at: datetime
     pull_request: dict[str, Any] | None = None
 
 
 class _NumberedThread(Struct):
-    number: int
+    number: _Number
     pull_request: dict[str, Any] | None = None
 
 

@@ -36,6 +36,8 @@ triggers:
   - {id: review, on: [change.review_requested, change.opened], from: [team], job: fix}
 """
 MINUTE = 60_000
+_COMMENT = b'[{"id": 1, "created_at": "2026-11-22T15:00:00Z", "updated_at": "2026-11-22T15:00:00Z", "issue_url": "https://x/.."}]'
+ELSEWHERE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(_COMMENT), _COMMENT)
 
 
 class Clock:
@@ -207,6 +209,7 @@ async def test_a_webhook_and_pull_are_one_event(polling: Polling) -> None:
         (Answer(401, {"message": "Bad credentials"}), "the token is not accepted"),
         (Answer(404, {"message": "Not Found"}), "github answered 404: Not Found"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "another shape"),
+        (ELSEWHERE, "another shape"),
     ],
 )
 async def test_a_list_that_cannot_be_read_is_told_and_read_again(
