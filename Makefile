@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e test-openclaw check run bench pictures clean
+.PHONY: help demo test e2e test-openclaw test-agents check run bench pictures clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -22,6 +22,10 @@ e2e: .venv/.dev ## the end-to-end tests: the daemon as a process, with crashes, 
 test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, installed by npm into ~/.cache/stitcher (830 MB)
 	@$(BIN)/python tools/openclaw/install.py
 	@$(BIN)/python -m pytest -m openclaw tests/openclaw $(PYTEST)
+
+test-agents: .venv/.dev ## the real Claude Code against a scripted model, installed by npm into ~/.cache/stitcher (240 MB)
+	@$(BIN)/python tools/agents/install.py || true
+	@$(BIN)/python -m pytest -m agents -rs tests/agents $(PYTEST)
 
 check: .venv/.dev ## format, lint, types, import contracts, and all tests
 	@echo "checking format, lint, types and imports"
