@@ -23,7 +23,7 @@ test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, insta
 	@$(BIN)/python tools/openclaw/install.py
 	@$(BIN)/python -m pytest -m openclaw tests/openclaw $(PYTEST)
 
-test-agents: .venv/.dev ## the real Claude Code against a scripted model, installed by npm into ~/.cache/stitcher (240 MB)
+test-agents: .venv/.dev ## the real Claude Code and Codex against a scripted model, installed by npm into ~/.cache/stitcher (640 MB)
 	@$(BIN)/python tools/agents/install.py || true
 	@$(BIN)/python -m pytest -m agents -rs tests/agents $(PYTEST)
 

@@ -1,4 +1,4 @@
-"""A model for real agents: it speaks Anthropic Messages on loopback, and answers with the steps that it was given.
+"""A model for real agents: it answers with the steps that it was given, as Anthropic Messages or OpenAI Responses do.
 
 A step is a text, `(tool, arguments)`, or an HTTP status to fail with. Each answer has read 100 tokens and written 10.
 """
@@ -46,7 +46,8 @@ def serve(steps: list[Step]) -> Iterator[Model]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
-            if not self.path.partition("?")[0].endswith("/v1/messages"):
+            path = self.path.partition("?")[0]
+            if not path.endswith(("/v1/messages", "/v1/responses")):
                 self._send(b'{"input_tokens": 100}', "application/json")
                 return
             step = model.next_step(request)
@@ -56,7 +57,8 @@ def serve(steps: list[Step]) -> Iterator[Model]:
                 return
             number = len(model.requests)
             if request.get("stream"):
-                events = _events(step, number, str(request.get("model")))
+                dialect = _events if path.endswith("/messages") else _response_events
+                events = dialect(step, number, str(request.get("model")))
                 data = b"".join(
                     b"event: %s\ndata: %s\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in events
                 )
@@ -117,3 +119,21 @@ def _events(step: Step, number: int, model: str) -> Iterator[dict[str, Any]]:
     end = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
     yield {"type": "message_delta", "delta": end, "usage": {"output_tokens": OUTPUT}}
     yield {"type": "message_stop"}
+
+
+def _response_events(step: Step, number: int, model: str) -> Iterator[dict[str, Any]]:
+    """Yield what Responses streams."""
+    item: dict[str, Any]
+    if isinstance(step, tuple):
+        arguments = json.dumps(step[1])
+        item = {"type": "function_call", "call_id": f"call_{number}", "name": step[0], "arguments": arguments}
+    else:
+        content = [{"type": "output_text", "text": str(step), "annotations": []}]
+        item = {"type": "message", "role": "assistant", "content": content}
+    item |= {"id": f"item_{number}", "status": "completed"}
+    usage = {"input_tokens": INPUT, "output_tokens": OUTPUT, "total_tokens": INPUT + OUTPUT}
+    whole = {"id": f"resp_{number}", "object": "response", "model": model, "output": [item], "usage": usage}
+    yield {"type": "response.created", "response": {**whole, "status": "in_progress", "output": [], "usage": None}}
+    yield {"type": "response.output_item.added", "output_index": 0, "item": item}
+    yield {"type": "response.output_item.done", "output_index": 0, "item": item}
+    yield {"type": "response.completed", "response": {**whole, "status": "completed"}}

@@ -1,19 +1,17 @@
 """Runs the real Claude Code against a scripted model: events, usage to the token, budgets, tools, failures, cancel."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.ids import new_id
 from stitcherd.budget import Budget
-from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
+from stitcherd.executors.base import ExecutionResult, Task
 from stitcherd.executors.command import CommandExecutor
-from stitcherd.jobs.command_runner import CommandRunner
 from stitcherd.processes.tree import find_job_processes
 from tests.agents.model import INPUT, OUTPUT, Model, Step, serve
+from tests.agents.tasks import build_task
 from tests.e2e.harness import wait_until
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 from tools.agents.install import program
@@ -33,30 +31,7 @@ WRITE: Step = ("Write", {"file_path": "a.txt", "content": "hello"})
 
 
 def make_task(directory: Path, model: Model, **profile: Any) -> Task:
-    work, tmp, home = directory / "work", directory / "tmp", directory / "home"
-    for each in (work, tmp, home):
-        each.mkdir()
-    values = dict(zip(NAMES, (model.url, "no-key", "1", "1"), strict=True))
-    runner = CommandRunner(
-        job_id=new_id(),
-        attempt=1,
-        root=directory,
-        cwd=work,
-        tmp=tmp,
-        environ={**os.environ, **values, "HOME": str(home)},
-        env_names=NAMES,
-    )
-    agent = AgentProfile(name="weaver", **profile)
-    return Task(
-        job_id=runner.job_id,
-        attempt=1,
-        number=1,
-        prompt="Fix it.",
-        cwd=work,
-        timeout=60.0,
-        run_command=runner.run,
-        profile=agent,
-    )
+    return build_task(directory, dict(zip(NAMES, (model.url, "no-key", "1", "1"), strict=True)), **profile)
 
 
 async def run(task: Task) -> tuple[ExecutionResult, RecordingSink]:

@@ -7,7 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-PROGRAMS = {"claude": ("@anthropic-ai/claude-code", "2.1.197")}  # the versions that docs/agents.md names
+PROGRAMS = {  # the versions that docs/agents.md names
+    "claude": ("@anthropic-ai/claude-code", "2.1.197"),
+    "codex": ("@openai/codex", "0.169.0"),
+}
 TRY_SECONDS = 400
 
 
@@ -18,7 +21,7 @@ def program(name: str) -> Path:
 
 
 def install(name: str) -> bool:
-    """Install a program that is missing (about 240 MB); say whether it is there now."""
+    """Install a program that is missing (240 to 400 MB); say whether it is there now."""
     path = program(name)
     target = path.parents[2]
     if path.exists():
