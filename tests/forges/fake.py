@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
+from urllib.parse import urlencode
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -92,6 +93,11 @@ class Sent:
     body: Any
     etag: str | None = None  # of a conditional request
     status: int = 0
+
+    @property
+    def query_text(self) -> str:
+        """The query as it follows a path; redirects keep it."""
+        return f"?{urlencode(self.query)}" if self.query else ""
 
 
 @dataclass

@@ -55,6 +55,7 @@ class FakeGitHub(FakeReposForge):
                 "GET /pulls": self.get_changes,
                 "POST /check-runs": self.create_check,
                 "PATCH /check-runs/{id}": self.update_check,
+                "GET /commits/{sha}/check-runs": self.list_checks,
                 "GET /installation": self.get_installation,
             }
         )
@@ -171,11 +172,11 @@ class FakeGitHub(FakeReposForge):
             raise Refused(410, "This issue was deleted")
         if thread.moved_to is None:
             return super().get_thread(sent, repository, number)
-        return self._redirect_moved(thread)
+        return self._redirect_moved(sent, thread)
 
-    def _redirect_moved(self, thread: FakeThread, path: str = "") -> Answer:
+    def _redirect_moved(self, sent: Sent, thread: FakeThread, path: str = "") -> Answer:
         number = thread.moved_number or thread.number
-        target = f"{self.api}/repositories/{thread.moved_to}/issues/{number}{path}"
+        target = f"{self.api}/repositories/{thread.moved_to}/issues/{number}{path}{sent.query_text}"
         return Answer(301, {"message": "Moved Permanently", "url": target}, {"Location": target})
 
     def create_comment(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
@@ -186,7 +187,7 @@ class FakeGitHub(FakeReposForge):
     def get_comments(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
         thread = self.visible_thread(repository, number)
         if thread.moved_to is not None:
-            return self._redirect_moved(thread, "/comments")
+            return self._redirect_moved(sent, thread, "/comments")
         found = self.comments_since(sent, thread)
         page, size = int(sent.query.get("page", 1)), self.page_size
         more = len(found) > page * size

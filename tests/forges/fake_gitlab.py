@@ -88,7 +88,7 @@ class FakeGitLab(FakeForge):
         renamed = self.renamed.get(unquote(project))
         if renamed is None:
             raise Refused(404, "404 Project Not Found")
-        return Answer(301, None, {"Location": f"{self.api}/projects/{renamed}{path}"})
+        return Answer(301, None, {"Location": f"{self.api}/projects/{renamed}{path}{sent.query_text}"})
 
     def check(self, sent: Sent, answer: Answer | None) -> Iterator[str]:
         if answer is not None and answer.content == {"message": "404 page not found"}:

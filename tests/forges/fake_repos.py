@@ -87,7 +87,7 @@ class FakeReposForge(FakeForge):
         usual = 301 if sent.method == "GET" and self.redirect_to_id else 307
         status = self.redirects.pop(0) if self.redirects else usual
         prefix = f"/repositories/{repository.id}" if self.redirect_to_id else f"/repos/{repository.name}"
-        target = f"{self.api}{prefix}{path}"
+        target = f"{self.api}{prefix}{path}{sent.query_text}"
         return Answer(status, {"message": "Moved Permanently", "url": target}, {"Location": target})
 
     def _in_repository(self, sent: Sent, id_: int, path: str) -> Answer:

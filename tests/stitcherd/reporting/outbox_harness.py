@@ -101,13 +101,17 @@ class OutboxHarness(Struct):
             if due_at is None:
                 return
             self.clock.now = max(self.clock.now, due_at)
-        raise AssertionError(f"still pending: {await self.row()}")
+        raise AssertionError(f"still pending: {await self.rows()}")
 
     async def row(self) -> dict[str, Any]:
         """Return the only answer."""
+        (found,) = await self.rows()
+        return found
+
+    async def rows(self) -> list[dict[str, Any]]:
+        """Return all answers, oldest first."""
         async with self.store.reading() as db:
-            (found,) = await db.execute_fetchall("SELECT * FROM answers")
-        return dict(found)
+            return [dict(row) for row in await db.execute_fetchall("SELECT * FROM answers ORDER BY key")]
 
     async def events(self) -> list[str]:
         """Return the types of all events."""
