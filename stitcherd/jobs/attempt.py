@@ -34,6 +34,7 @@ from stitcherd.policy import ApprovalRequest
 from stitcherd.rails.compiled import GateRule, JobType
 from stitcherd.store.interruptions import ResumableTry
 from stitcherd.store.publications import OtherRails
+from stitcherd.store.steps import CHECKOUT_STEP, StepPlace, TryStart
 
 PUBLISHING_CAPABILITIES = frozenset({"repo:write", "git:commit"})  # a job that needs neither has nothing to publish
 
@@ -79,6 +80,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str]  # the daemon's own, of which a job gets what its rails name
     budget: Budget = Budget()  # of the job
     daily_budget: Callable[[], Budget] = Budget
+    first_step: StepPlace | None = None  # the checkout's, which has begun
     resumable: ResumableTry | None = None  # started by an earlier daemon
     rails_in_force: Callable[[], str | None]  # their digest
     approved: ApprovalRequest | None = None  # whose commit is to be published, since a person approved it
@@ -172,7 +174,11 @@ class Attempt(Struct, frozen=True, kw_only=True):
         )
 
     async def _prepare(self) -> tuple[Checkout, Start | None]:
-        async with await self.recorder.open(Phase.SETUP, StepType.COMMAND, "checkout") as step:
+        if self.first_step is not None:
+            step = self.recorder.running(self.first_step)
+        else:
+            step = await self.recorder.open(Phase.SETUP, StepType.COMMAND, CHECKOUT_STEP)
+        async with step:
             try:
                 checkout, start, output = await self._open()
             except (BranchBlocked, BranchMoved, HeadMoved) as error:
@@ -208,7 +214,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         job = self.job
         if self.repository is None:
             checkout = await self.checkouts.open(job.id, job.attempt, None, None, job.branch)
-            return checkout, None, "an empty directory: the job names no repository\n"
+            return checkout, None, ""
         clone = self.repository.clone
         mirror = self.checkouts.mirror(clone)
         note = await mirror.fetch()
@@ -226,8 +232,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
     async def _execute(self, checkout: Checkout, number: int, text: str) -> None:
         task = await self._task(checkout, number, text)
-        await self.recorder.begin_try(number, checkout.base, resumable=self.executor.resumable)
-        await self._record_execution(number, lambda step: self.executor.run(task, step))
+        start = TryStart(checkout.base, self.executor.resumable)
+        await self._record_execution(number, lambda step: self.executor.run(task, step), start)
 
     async def _resume(self, checkout: Checkout, resumable: ResumableTry) -> None:
         task = await self._task(checkout, resumable.number, self.prompt)
@@ -236,12 +242,15 @@ class Attempt(Struct, frozen=True, kw_only=True):
         )
 
     async def _record_execution(
-        self, number: int, execute: Callable[[RunningStep], Awaitable[ExecutionResult]]
+        self,
+        number: int,
+        execute: Callable[[RunningStep], Awaitable[ExecutionResult]],
+        start: TryStart | None = None,
     ) -> None:
         """Let the executor work in a step of its own; raises AttemptFailed where it fails."""
         name = self.type.profile.executor
         async with await self.recorder.open(
-            Phase.EXECUTION, StepType.AI_ACTION, name, number, self.type.profile.timeout
+            Phase.EXECUTION, StepType.AI_ACTION, name, number, self.type.profile.timeout, start
         ) as step:
             result = await execute(step)
             if result.usage is not None:

@@ -19,8 +19,10 @@ from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.policy import ApprovalRequest, ConcurrencyLimits
 from stitcherd.rails.compiled import CompiledRails, GateRule, JobType
-from stitcherd.store import approvals, interruptions, jobs, steps
+from stitcherd.store import approvals, interruptions
+from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.sqlite import Store
+from stitcherd.store.steps import Claimed
 
 RailsLookup = Callable[[str], Awaitable[CompiledRails]]
 
@@ -53,9 +55,10 @@ class AttemptBuilder:
         self._find_head = find_head
 
     async def build(
-        self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
+        self, claimed: Claimed, writes: DeferredWrites, resumable: interruptions.ResumableTry | None = None
     ) -> Attempt:
         """Return the attempt; raises AttemptFailed where its executor, its rails or its type of job are gone."""
+        job = claimed.job
         try:
             executor = self._executors[job.executor]
             if resumable is not None and job.cancel_requested:
@@ -69,19 +72,19 @@ class AttemptBuilder:
             ) from missing
         # Only a job that waited for the approval of its commit is claimed after a try of the same attempt.
         waited = resumable is None and job.tries.used > 0
-        async with self._store.reading() as db:
-            prompt = await jobs.get_prompt(db, job.id)
-            granted = await approvals.find_granted(db, fence.key, job.attempt) if waited else None
-        approved, changed = granted or (None, False)
+        approved, changed = await self._find_granted(claimed) if waited else (None, False)
         daemon = self._settings.daemon
         return Attempt(
             job=job,
-            prompt=prompt,
+            prompt=claimed.prompt,
+            first_step=claimed.first_step,
             type=type_,
             repository=self._settings.repository(job.repository) if job.repository else None,
             executor=executor,
             checkouts=self._checkouts,
-            recorder=StepRecorder(self._store, fence, Path(daemon.state_dir), daemon.log_max, self._redaction(type_)),
+            recorder=StepRecorder(
+                self._store, writes, claimed.fence, Path(daemon.state_dir), daemon.log_max, self._redaction(type_)
+            ),
             environ=os.environ,
             budget=rails.limits.per_job,
             daily_budget=lambda: self._current_limits().daily_budget,
@@ -91,6 +94,11 @@ class AttemptBuilder:
             approved=approved,
             gates_again=await self._gates_again(job, type_, approved) if approved and changed else (),
         )
+
+    async def _find_granted(self, claimed: Claimed) -> tuple[ApprovalRequest | None, bool]:
+        async with self._store.reading() as db:
+            granted = await approvals.find_granted(db, claimed.fence.key, claimed.job.attempt)
+        return granted or (None, False)
 
     async def _gates_again(self, job: RunnerJob, type_: JobType, kept: ApprovalRequest) -> tuple[GateRule, ...]:
         """Return the gates that a commit has to pass again because the rails have changed since it passed its gates.

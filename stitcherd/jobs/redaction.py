@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from stitcherd.jobs.secret_forms import BREAK_CHARACTERS, BREAK_MAX, SecretForm, secret_forms
@@ -27,8 +28,7 @@ class Redaction:
             self._find_forms()
 
     def _find_forms(self) -> None:
-        forms = {form.text: form for secret in self._secrets for form in secret_forms(secret)}
-        self._forms = sorted(forms.values(), key=lambda form: len(form.text), reverse=True)
+        self._forms = _forms_of(self._secrets)
         self._patterns: dict[tuple[bytes, ...], re.Pattern[bytes]] = {}
         # The longest text, with a line break between any two characters: more cannot belong to one secret.
         self.longest = len(self._forms[0].text) * (BREAK_MAX + 1) if self._forms else 0
@@ -104,6 +104,13 @@ class Redaction:
         end = data[-self.longest :] if self._forms else b""
         joined = end.translate(None, BREAK_CHARACTERS)
         return max((_beginning(form, end, joined) for form in self._forms), default=0)
+
+
+@lru_cache(maxsize=16)
+def _forms_of(secrets: frozenset[bytes]) -> tuple[SecretForm, ...]:
+    """Return the forms of secrets, the longest first; most jobs have the same secrets."""
+    forms = {form.text: form for secret in secrets for form in secret_forms(secret)}
+    return tuple(sorted(forms.values(), key=lambda form: len(form.text), reverse=True))
 
 
 class RedactedStream:

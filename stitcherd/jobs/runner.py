@@ -5,6 +5,8 @@ import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
+from msgspec import Struct
+
 from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd.budget import DailyBudgetExceeded
@@ -22,6 +24,7 @@ from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails.limits import concurrency_limits, unreachable_reason
 from stitcherd.store import approvals, interruptions, kept_commits, scheduling, steps, transitions
+from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.rulings import RailsChanged, Ruling, Undecided
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -31,6 +34,14 @@ STORAGE_UNAVAILABLE = "storage_unavailable"  # the code of a job that failed for
 STORE_RETRY_SECONDS = 1.0  # between two tries to store how a job ended, while storage is unavailable
 
 log = logging.getLogger(__name__)
+
+
+class _Run(Struct, frozen=True):
+    """The run of an attempt; all that it stores goes through its `writes`."""
+
+    job_id: str
+    attempt: int
+    writes: DeferredWrites
 
 
 class Runner:
@@ -90,11 +101,12 @@ class Runner:
             return True
         # In the table before the claim commits: a cancel that finds the job running must find its task too.
         self._running[job_id] = task
+        run = _Run(job_id, attempt, DeferredWrites(self._store))
         try:
-            return await self._run(job_id, attempt)
+            return await self._run(run)
         except asyncio.CancelledError:
             if not self._stopping:
-                await self._fail(job_id, attempt, Failure("cancelled", "the job was cancelled"))
+                await self._fail(run, Failure("cancelled", "the job was cancelled"))
         except steps.Superseded as error:
             log.warning("job %s: %s", short_id(job_id), error)
         finally:
@@ -124,61 +136,61 @@ class Runner:
         if remaining:
             await asyncio.wait(remaining)
 
-    async def _run(self, job_id: str, attempt: int) -> bool:
-        claimed = await self._claim(job_id, attempt)
-        if isinstance(claimed, scheduling.Held):
+    async def _run(self, run: _Run) -> bool:
+        found = await self._claim(run)
+        if isinstance(found, scheduling.Held):
             return False
-        started = claimed or await self._find_taken_over(job_id, attempt)
+        started = (found, None) if found else await self._find_taken_over(run)
         if started is None:
             return True
-        job, fence, *resumable = started
+        claimed, resumable = started
         try:
-            outcome: Failure | Result = await self._run_attempt(job, fence, *resumable)
+            outcome: Failure | Result = await self._run_attempt(run, claimed, resumable)
         except AttemptFailed as error:
             outcome = error.failure
         except (CommitNeedsApproval, CommitNotPublished) as cause:
-            return await self._keep_commit(job, cause)
+            return await self._keep_commit(run, claimed.job, cause)
         except (ExecutorUnavailable, RemoteUnreachable, DailyBudgetExceeded) as cause:
-            return await self._wait_again(job, cause)
+            return await self._wait_again(run, claimed.job, cause)
         except steps.Superseded:
             raise
         except Exception as error:  # noqa: BLE001 (whatever it was, the job has ended)
-            outcome = _unexpected_failure(job_id, error)
+            outcome = _unexpected_failure(run.job_id, error)
         if isinstance(outcome, Failure):
-            return await self._fail(job_id, attempt, outcome)
+            return await self._fail(run, outcome)
         # Deleting takes time, and until the conclusion is stored a cancel would win over what is published already.
-        done = self._checkouts.move_aside(job_id)
-        await self._store_outcome(transitions.conclude, job_id, (attempt, self._owner), now_ms(), outcome)
+        done = self._checkouts.move_aside(run.job_id)
+        await self._store_outcome(run, transitions.conclude, now_ms(), outcome)
         try:
             await self._checkouts.remove(done)
         except OSError as error:  # the job is completed nevertheless, and retention will try again
-            log.warning("job %s: %s", short_id(job_id), error)
+            log.warning("job %s: %s", short_id(run.job_id), error)
         return True
 
-    async def _claim(self, job_id: str, attempt: int) -> tuple[RunnerJob, steps.Fence] | scheduling.Held | None:
+    async def _claim(self, run: _Run) -> steps.Claimed | scheduling.Held | None:
         """Claim a job; where the rails have changed since it was decided, only with their ruling on it."""
         ruling: Ruling | Undecided | None = None
         while True:
             limits = self._current_limits()
-            claimed = await self._store.write(scheduling.claim, job_id, attempt, self._owner, now_ms(), limits, ruling)
+            place = (run.job_id, run.attempt, self._owner)
+            claimed = await run.writes.write(scheduling.claim, *place, now_ms(), limits, ruling)
             if not isinstance(claimed, RailsChanged):
                 return claimed
             ruling = await self._decide_again(claimed.job)
 
-    async def _find_taken_over(
-        self, job_id: str, attempt: int
-    ) -> tuple[RunnerJob, steps.Fence, interruptions.ResumableTry] | None:
+    async def _find_taken_over(self, run: _Run) -> tuple[steps.Claimed, interruptions.ResumableTry] | None:
         async with self._store.reading() as db:
-            return await interruptions.find_taken_over(db, job_id, attempt, self._owner)
+            return await interruptions.find_taken_over(db, run.job_id, run.attempt, self._owner)
 
     async def _run_attempt(
-        self, job: RunnerJob, fence: steps.Fence, resumable: interruptions.ResumableTry | None = None
+        self, run: _Run, claimed: steps.Claimed, resumable: interruptions.ResumableTry | None
     ) -> Result:
+        executor = claimed.job.executor
         try:
-            return await self._run_redacted(await self._build(job, fence, resumable))
+            return await self._run_redacted(await self._build(claimed, run.writes, resumable))
         except (AttemptFailed, DailyBudgetExceeded):
-            if resumable is not None and job.executor in self._executors:  # what is not resumed must not run on
-                await self._executors[job.executor].terminate(resumable.reference)
+            if resumable is not None and executor in self._executors:  # what is not resumed must not run on
+                await self._executors[executor].terminate(resumable.reference)
             raise
 
     async def _run_redacted(self, attempt: Attempt) -> Result:
@@ -189,13 +201,12 @@ class Runner:
             detail = attempt.recorder.redaction.mask_text(failure.detail)
             raise AttemptFailed(Failure(failure.code, detail, failure.hint)) from error
 
-    async def _fail(self, job_id: str, attempt: int, failure: Failure) -> bool:
+    async def _fail(self, run: _Run, failure: Failure) -> bool:
         """Conclude a failed job, or requeue one whose run was lost, as its type's `on_interrupt` says; see `run`."""
         if failure.code == STORAGE_UNAVAILABLE or shortage_reason(self._settings.daemon):
-            await self._make_room(job_id)
+            await self._make_room(run.job_id)
         transition = interruptions.interrupt if failure.code == INTERRUPTED else transitions.conclude
-        owner = (attempt, self._owner)
-        return await self._store_outcome(transition, job_id, owner, now_ms(), failure) != Status.QUEUED
+        return await self._store_outcome(run, transition, now_ms(), failure) != Status.QUEUED
 
     async def _make_room(self, job_id: str) -> None:
         """Delete the checkout of a job that failed for lack of space, or while there is little: it may be the cause."""
@@ -207,22 +218,22 @@ class Runner:
         except OSError as error:
             log.warning("job %s: no room can be made: %s", short_id(job_id), error)
 
-    async def _keep_commit(self, job: RunnerJob, cause: CommitNeedsApproval | CommitNotPublished) -> bool:
+    async def _keep_commit(self, run: _Run, job: RunnerJob, cause: CommitNeedsApproval | CommitNotPublished) -> bool:
         """Let a job wait for the approval of its commit, or requeue it to publish that later; see `run`."""
         now, rules = now_ms(), (await self._find_rails(job.rails_digest)).approvals
         guards = cause.guards if isinstance(cause, CommitNeedsApproval) else ()
         request = rails_approvals.commit_approval_request(job, rules, guards, cause.commit, cause.base, now)
-        kept = (job.id, (job.attempt, self._owner), now, request)
         if isinstance(cause, CommitNeedsApproval):
-            status = await self._store_outcome(approvals.request_approval, *kept)
+            status = await self._store_outcome(run, approvals.request_approval, now, request)
         elif cause.outage is None:
-            status = await self._store_outcome(kept_commits.requeue_commit, *kept)
+            status = await self._store_outcome(run, kept_commits.requeue_commit, now, request)
         else:
-            status = await self._store_outcome(kept_commits.retry_publication, *kept, publication_retry(cause.outage))
+            retry = publication_retry(cause.outage)
+            status = await self._store_outcome(run, kept_commits.retry_publication, now, request, retry)
         return status != Status.QUEUED
 
     async def _wait_again(
-        self, job: RunnerJob, cause: ExecutorUnavailable | RemoteUnreachable | DailyBudgetExceeded
+        self, run: _Run, job: RunnerJob, cause: ExecutorUnavailable | RemoteUnreachable | DailyBudgetExceeded
     ) -> bool:
         """Requeue a job of which nothing could be started; see `run`."""
         now, held_until = now_ms(), None
@@ -235,11 +246,10 @@ class Runner:
                 held_until = now + RETRY_DELAYS_MS[min(job.attempt, len(RETRY_DELAYS_MS)) - 1]
             case _:
                 reason = f"limit: {cause}"
-        owner = (job.attempt, self._owner)
-        return await self._store_outcome(interruptions.requeue, job.id, owner, now, reason, held_until) != Status.QUEUED
+        return await self._store_outcome(run, interruptions.requeue, now, reason, held_until) != Status.QUEUED
 
     async def _store_outcome(
-        self, transition: Callable[..., Status | None], job_id: str, *arguments: object
+        self, run: _Run, transition: Callable[..., Status | None], *arguments: object
     ) -> Status | None:
         """Apply a transition, again and again while storage is unavailable; return the job's new status.
 
@@ -248,13 +258,13 @@ class Runner:
         logged = False
         while True:
             try:
-                return await self._store.write(transition, job_id, *arguments)
+                return await run.writes.write(transition, run.job_id, (run.attempt, self._owner), *arguments)
             except StorageUnavailable as error:
                 if not logged:  # the store logs how long the outage lasts
-                    log.error("job %s: its end could not be stored (%s); trying again", short_id(job_id), error)  # noqa: TRY400 (caused by the disk, not by our code)
+                    log.error("job %s: its end could not be stored (%s); trying again", short_id(run.job_id), error)  # noqa: TRY400 (caused by the disk, not by our code)
                 logged = True
                 if error.lacks_space and any(isinstance(argument, Failure) for argument in arguments):
-                    await self._make_room(job_id)
+                    await self._make_room(run.job_id)
                 await asyncio.sleep(STORE_RETRY_SECONDS)
 
 

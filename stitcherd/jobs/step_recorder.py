@@ -1,7 +1,6 @@
 """Records the steps of an attempt: their rows, log files and output events."""
 
 import asyncio
-import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,8 @@ from stitcherd.jobs.logs import StepLog, diff_path, log_path, write_diff
 from stitcherd.jobs.redaction import RedactedStream, Redaction
 from stitcherd.rails.limits import remaining_budget
 from stitcherd.store import limits, publications, steps
+from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 
 OUTPUT_EVENT_BYTES = 4096  # at most, of output in one event
 REDACTION_CHUNK_BYTES = 256 * 1024  # of a diff, redacted at once
@@ -27,8 +26,17 @@ OUTPUT_EVENT_INTERVAL = 0.12  # seconds between two output events of a step: nin
 class StepRecorder:
     """Records what an attempt does, as long as its fence holds."""
 
-    def __init__(self, store: Store, fence: steps.Fence, state: Path, log_max: int, redaction: Redaction) -> None:
+    def __init__(
+        self,
+        store: Store,
+        writes: DeferredWrites,
+        fence: steps.Fence,
+        state: Path,
+        log_max: int,
+        redaction: Redaction,
+    ) -> None:
         self._store = store
+        self._writes = writes
         self._fence = fence
         self._state = state
         self._log_max = log_max
@@ -36,14 +44,7 @@ class StepRecorder:
 
     async def save_start(self, start: Start) -> None:
         """Store what the checkout of the attempt starts from. Raises Superseded."""
-        await self._store.write(steps.save_start, self._fence, start)
-
-    async def begin_try(self, number: int, base: str | None = None, *, resumable: bool = False) -> None:
-        """Record that the executor is about to be started for this try, on a checkout of `base`.
-
-        `resumable` says that it gives a reference before it begins. Raises Superseded.
-        """
-        await self._store.write(steps.begin_try, self._fence, number, now_ms(), base, resumable=resumable)
+        await self._writes.write(steps.save_start, self._fence, start)
 
     async def budget(self, number: int, job: Budget, day: Budget) -> Budget:
         """Return what a try may use of the budgets of its job and of the day.
@@ -68,7 +69,7 @@ class StepRecorder:
 
         `rails_digest` is that of the rails in force. Raises Superseded, OtherRails.
         """
-        return await self._store.write(publications.begin_publication, self._fence, result, now_ms(), rails_digest)
+        return await self._writes.write(publications.begin_publication, self._fence, result, now_ms(), rails_digest)
 
     async def open(
         self,
@@ -77,10 +78,14 @@ class StepRecorder:
         name: str,
         number: int | None = None,
         time_limit: float | None = None,
+        start: steps.TryStart | None = None,
     ) -> "RunningStep":
-        """Begin a step; `number` is the try it belongs to, `time_limit` is in seconds. Raises Superseded."""
+        """Begin a step; `number` is the try it belongs to, `time_limit` is in seconds. Raises Superseded.
+
+        With a `start` the executor of the try is about to be started: that is recorded with the step.
+        """
         timeout_ms = None if time_limit is None else round(1000 * time_limit)
-        place = await self._store.write(
+        place = await self._writes.write(
             steps.open_step,
             self._fence,
             now_ms(),
@@ -89,9 +94,14 @@ class StepRecorder:
             name=name,
             number=number,
             timeout_ms=timeout_ms,
+            start=start,
         )
+        return self.running(place)
+
+    def running(self, place: steps.StepPlace) -> "RunningStep":
+        """Return a step that has begun."""
         log = StepLog(log_path(self._state, self._fence.job_id, self._fence.attempt, place.ordinal), self._log_max)
-        return RunningStep(self._store, self._fence, place, log, self.redaction)
+        return RunningStep(self._writes, self._fence, place, log, self.redaction)
 
     async def save_diff(self, diff: Path | bytes) -> None:
         """Save what the attempt has changed up to now, redacted: a file, or the text to show in its place."""
@@ -106,10 +116,10 @@ class RunningStep:
     """
 
     def __init__(
-        self, store: Store, fence: steps.Fence, place: steps.StepPlace, log: StepLog, redaction: Redaction
+        self, writes: DeferredWrites, fence: steps.Fence, place: steps.StepPlace, log: StepLog, redaction: Redaction
     ) -> None:
         self.place = place
-        self._store = store
+        self._writes = writes
         self._fence = fence
         self._log = log
         self._redaction = redaction
@@ -120,11 +130,13 @@ class RunningStep:
         self._exit_code: int | None = None
         self._reason: str | None = None
         self._has_output = asyncio.Event()
-        self._event_task = asyncio.create_task(self._send_events())
+        self._event_task: asyncio.Task[None] | None = None
 
     def write(self, data: bytes) -> None:
         """Add output to the step."""
         self._append(self._stream.feed(data))
+        if self._event_task is None:
+            self._event_task = asyncio.create_task(self._send_events())
 
     def finish(self, exit_code: int | None, failure: str | None = None, *, reason: str | None = None) -> None:
         """Set how the step ends: its exit code, and FAILED where there is a `failure`."""
@@ -141,7 +153,7 @@ class RunningStep:
         """Store an event of the step, redacted; raises Superseded."""
         masked = self._redaction.mask_payload(payload)
         line = self._mask_line(activity_line(type_, masked))
-        await self._store.write(steps.record_event, self._fence, type_, now_ms(), self.place.id, masked, line)
+        await self._writes.write(steps.record_event, self._fence, type_, now_ms(), self.place.id, masked, line)
 
     def _mask_line(self, line: str | None) -> str | None:
         """Mask a line again: a secret may have been interrupted by what was removed from it."""
@@ -149,14 +161,14 @@ class RunningStep:
 
     async def save_reference(self, reference: dict[str, str]) -> None:
         """Save what the executor needs to find the run of this step's try again; raises Superseded."""
-        await self._store.write(steps.save_reference, self._fence, self.place.number or 0, reference)
+        await self._writes.write(steps.save_reference, self._fence, self.place.number or 0, reference)
 
     async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
         """Add what the executor used to the step and to the job, and save a new reference in the same write.
 
         Raises Superseded.
         """
-        await self._store.write(steps.add_usage, self._fence, self.place, usage, now_ms(), reference)
+        await self._writes.write(steps.add_usage, self._fence, self.place, usage, now_ms(), reference)
 
     async def __aenter__(self) -> Self:
         return self
@@ -169,13 +181,14 @@ class RunningStep:
         elif error is not None:
             self.finish(self._exit_code, str(error))
         try:
-            self._event_task.cancel()
-            await asyncio.wait({self._event_task})
+            if self._event_task is not None:
+                self._event_task.cancel()
+                await asyncio.wait({self._event_task})
             self._append(self._stream.end())
-            await self._send_event(self._pending)
+            self._record_output(self._pending)
         finally:
             self._log.close()
-        await self._store.write(
+        self._writes.defer(
             steps.close_step,
             self._fence,
             self.place,
@@ -202,10 +215,10 @@ class RunningStep:
             self._has_output.clear()
             ready = len(self._pending) - _incomplete_suffix(self._pending)
             output, self._pending = self._pending[:ready], self._pending[ready:]
-            await self._send_event(output, behind=len(self._pending))
+            self._record_output(output, behind=len(self._pending))
             await asyncio.sleep(OUTPUT_EVENT_INTERVAL)
 
-    async def _send_event(self, output: bytes, behind: int = 0) -> None:
+    def _record_output(self, output: bytes, behind: int = 0) -> None:
         """Store output as an event; `behind` is how many newer bytes the log has already.
 
         In the payload `offset` and `length` count bytes of the log; output without an event is only there.
@@ -217,12 +230,9 @@ class RunningStep:
         if not output:
             return
         payload = {"offset": self._log.size - behind - len(output), "length": len(output), "text": text}
-        # The output is in the log in any case, and the next write of the attempt raises Superseded again.
-        with contextlib.suppress(steps.Superseded, StorageUnavailable):
-            line = self._mask_line(last_line(text))
-            await self._store.write(
-                steps.record_event, self._fence, "step.output", now_ms(), self.place.id, payload, line
-            )
+        self._writes.defer(
+            steps.record_output, self._fence, now_ms(), self.place.id, payload, self._mask_line(last_line(text))
+        )
 
 
 def _redacted(diff: Path | bytes, redaction: Redaction) -> Iterator[bytes]:

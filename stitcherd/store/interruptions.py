@@ -6,11 +6,11 @@ import aiosqlite
 import msgspec
 from msgspec import Struct
 
-from shared.models import Failure, RunnerJob, Status
+from shared.models import Failure, Status
 from stitcherd.store import rows
 from stitcherd.store.events import add_event
 from stitcherd.store.queries import fetch_all
-from stitcherd.store.steps import Fence, end_open_steps
+from stitcherd.store.steps import Claimed, Fence, end_open_steps
 from stitcherd.store.transitions import (
     DAEMON_ACTOR,
     conclude,
@@ -92,13 +92,15 @@ def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int 
 
 async def find_taken_over(
     db: aiosqlite.Connection, job_id: str, attempt: int, owner: str
-) -> tuple[RunnerJob, Fence, ResumableTry] | None:
-    """Return a job that `owner` has taken over, with its fence and the try to resume; None where it has not."""
+) -> tuple[Claimed, ResumableTry] | None:
+    """Return a job that `owner` has taken over, and the try to resume; None where it has not."""
     job = await _job_row(db, job_id)
     resumable = await _resumable(db, job) if job is not None else None
     if job is None or resumable is None or not is_running(job, (attempt, owner)):
         return None
-    return rows.job(job), Fence(job_id, job["key"], job["workspace"], attempt, owner), resumable
+    fence = Fence(job_id, job["key"], job["workspace"], attempt, owner)
+    prompt = (await fetch_all(db, "SELECT prompt FROM job_texts WHERE job = ?", [job["key"]]))[0]["prompt"]
+    return Claimed(rows.job(job), fence, prompt), resumable
 
 
 async def may_run_elsewhere(db: aiosqlite.Connection, job_id: str) -> bool:

@@ -9,13 +9,13 @@ from msgspec import Struct
 
 from shared.api import PauseState
 from shared.ids import format_timestamp
-from shared.models import RunnerJob, Status
+from shared.models import Phase, Status, StepType
 from stitcherd.budget import next_day
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.store import limits, rows, transitions
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.rulings import RailsChanged, Ruling, Undecided, apply_ruling
-from stitcherd.store.steps import Fence
+from stitcherd.store.steps import CHECKOUT_STEP, Claimed, open_step
 
 PAUSE = "SELECT value FROM meta WHERE name = 'paused'"
 RUNNING_BY_REPOSITORY = (
@@ -44,8 +44,8 @@ def claim(
     now: int,
     running: ConcurrencyLimits,
     ruling: Ruling | Undecided | None = None,
-) -> tuple[RunnerJob, Fence] | Held | RailsChanged | None:
-    """Start a queued job for `owner` unless a limit or a pause holds it; then store the reason with the job.
+) -> Claimed | Held | RailsChanged | None:
+    """Start a queued job for `owner`, with its first step, unless a limit or a pause holds it; then store the reason.
 
     A job that was decided under other rails than those in force needs their `ruling` on its present version, or is held
     where they cannot decide yet. Returns
@@ -69,7 +69,20 @@ def claim(
                 return None
     reason = reason or _limit_reason(db, job, running, now)
     transitions.set_held_reason(db, job, reason, now)
-    return transitions.start(db, job_id, attempt, owner, now) if reason is None else Held(reason)
+    if reason is not None:
+        return Held(reason)
+    return _start(db, job, attempt, owner, now)
+
+
+def _start(db: sqlite3.Connection, job: sqlite3.Row, attempt: int, owner: str, now: int) -> Claimed | None:
+    started = transitions.start(db, job["id"], attempt, owner, now)
+    if started is None:
+        return None
+    prompt: str = db.execute("SELECT prompt FROM job_texts WHERE job = ?", (job["key"],)).fetchone()["prompt"]
+    if job["tries_used"] > 0:  # its commit was approved or kept, and is only to be published
+        return Claimed(*started, prompt)
+    step = open_step(db, started[1], now, phase=Phase.SETUP, type_=StepType.COMMAND, name=CHECKOUT_STEP, number=None)
+    return Claimed(*started, prompt, step)
 
 
 def find_startable(

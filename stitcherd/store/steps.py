@@ -1,16 +1,19 @@
 """Tries, steps, usage and events that a running attempt writes, each fenced by attempt and owner."""
 
 import sqlite3
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
 
 from shared.ids import format_timestamp, new_id
-from shared.models import CurrentStep, Failure, Phase, Start, StepStatus, StepType, Usage
+from shared.models import CurrentStep, Failure, Phase, RunnerJob, Start, StepStatus, StepType, Usage
 from stitcherd.store import limits, rows
 from stitcherd.store.events import add_event
 
 STEP_OUTPUT_MAX = 4096  # bytes of a step's output that its row holds; its log file has all of it
+
+CHECKOUT_STEP = "checkout"  # the first of an attempt
 
 
 class Superseded(Exception):
@@ -27,6 +30,13 @@ class Fence(Struct, frozen=True):
     owner: str
 
 
+class TryStart(Struct, frozen=True):
+    """The start of an executor on a checkout of `base`; `resumable` says that it gives a reference before it begins."""
+
+    base: str | None = None
+    resumable: bool = False
+
+
 class StepPlace(Struct, frozen=True):
     """The place of a step in its attempt; `number` is the try that it belongs to."""
 
@@ -35,6 +45,15 @@ class StepPlace(Struct, frozen=True):
     number: int | None
     name: str
     gate: bool
+
+
+class Claimed(Struct, frozen=True):
+    """A job that runs now, its prompt, and its first step, which has begun; None for one that is not started anew."""
+
+    job: RunnerJob
+    fence: Fence
+    prompt: str
+    first_step: StepPlace | None = None
 
 
 def check_fence(db: sqlite3.Connection, fence: Fence) -> None:
@@ -47,21 +66,13 @@ def check_fence(db: sqlite3.Connection, fence: Fence) -> None:
         raise Superseded(f"attempt {fence.attempt} of job {fence.job_id} is over")
 
 
-def begin_try(
-    db: sqlite3.Connection,
-    fence: Fence,
-    number: int,
-    now: int,
-    base: str | None = None,
-    *,
-    resumable: bool = False,
-) -> None:
+def begin_try(db: sqlite3.Connection, fence: Fence, number: int, now: int, start: TryStart) -> None:
     """Record that the executor is about to be started; raise Superseded if it must not be.
 
     The primary key of `starts` makes a second start of the same (job, attempt, try) impossible.
     """
     check_fence(db, fence)
-    row = (fence.key, fence.attempt, number, now, base, resumable)
+    row = (fence.key, fence.attempt, number, now, start.base, start.resumable)
     db.execute("INSERT INTO starts (job, attempt, try, at, base, resumable) VALUES (?, ?, ?, ?, ?, ?)", row)
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, fence.key))
 
@@ -94,9 +105,15 @@ def open_step(
     name: str,
     number: int | None,
     timeout_ms: int | None = None,
+    start: TryStart | None = None,
 ) -> StepPlace:
-    """Add a running step after those of the attempt; `number` is the try that it belongs to. Raises Superseded."""
+    """Add a running step after those of the attempt; `number` is the try that it belongs to. Raises Superseded.
+
+    With a `start` the step is that of an executor, whose try begins with it.
+    """
     check_fence(db, fence)
+    if start is not None and number is not None:
+        begin_try(db, fence, number, now, start)
     place = StepPlace(new_id(), _next_ordinal(db, fence), number, name, type_ is StepType.GATE)
     db.execute(
         "INSERT INTO steps (id, job, attempt, try, ordinal, phase, type, name, status, started_at)"
@@ -178,6 +195,14 @@ def record_event(
     """Record an event of the attempt and, where given, what the job says last; raise Superseded if it is over."""
     check_fence(db, fence)
     _add_job_event(db, fence, type_, now, step, payload, **({"last_line": last_line} if last_line else {}))
+
+
+def record_output(
+    db: sqlite3.Connection, fence: Fence, now: int, step: str, payload: dict[str, Any], last_line: str | None
+) -> None:
+    """Record output of a step, and what the job says last; nothing where the attempt is over: the log has it."""
+    with suppress(Superseded):
+        record_event(db, fence, "step.output", now, step, payload, last_line)
 
 
 def failed_gate_line(db: sqlite3.Connection, job: sqlite3.Row, failure: Failure) -> str | None:

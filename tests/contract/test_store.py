@@ -36,7 +36,7 @@ from tests.contract.stored_jobs import (
 async def test_a_job_from_dispatch_to_completion(store: Store) -> None:
     job, fence = await running(store, thread=THREAD)
     assert (job.status, job.last_event) == (Status.RUNNING, "job.started")
-    await store.write(steps.begin_try, fence, 1, now_ms())
+    await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart())
     place = await open_step(store, fence)
     await store.write(steps.add_usage, fence, place, Usage(10, 5, 0.1), now_ms())
     await store.write(steps.add_usage, fence, place, Usage(1, 1, 0.2), now_ms())

@@ -77,7 +77,7 @@ async def test_recovery_of_a_running_job(
     job, fence = await running(store, on_interrupt=on_interrupt)
     await open_step(store, fence)
     if started:
-        await store.write(steps.begin_try, fence, 1, now_ms())
+        await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart())
     if cancelled:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
     assert await store.write(interruptions.recover, job.id, now_ms()) is status
@@ -95,7 +95,7 @@ async def test_recovery_of_a_running_job(
 def late_writes(fence: steps.Fence) -> Sequence[Callable[..., object]]:
     place = steps.StepPlace(new_id(), 1, 1, "tests", gate=True)
     return (
-        lambda db: steps.begin_try(db, fence, 2, now_ms()),
+        lambda db: steps.begin_try(db, fence, 2, now_ms(), steps.TryStart()),
         lambda db: steps.save_reference(db, fence, 1, {"run": "1"}),
         lambda db: steps.record_event(db, fence, "step.output", now_ms(), None, {}),
         lambda db: steps.add_usage(db, fence, place, Usage(1, 1, 1.0), now_ms()),
@@ -107,10 +107,10 @@ def late_writes(fence: steps.Fence) -> Sequence[Callable[..., object]]:
 
 async def test_no_try_is_started_twice(store: Store) -> None:
     job, fence = await running(store)
-    await store.write(steps.begin_try, fence, 1, now_ms())
+    await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart())
     with pytest.raises(Exception, match="UNIQUE"):
-        await store.write(steps.begin_try, fence, 1, now_ms())
-    await store.write(steps.begin_try, fence, 2, now_ms())
+        await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart())
+    await store.write(steps.begin_try, fence, 2, now_ms(), steps.TryStart())
     assert (await detail(store, job)).tries.used == 2
 
 

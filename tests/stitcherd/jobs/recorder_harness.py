@@ -10,6 +10,7 @@ from stitcherd.jobs.logs import log_path
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.store import jobs, steps, transitions
+from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import new_job
 
@@ -23,6 +24,7 @@ class RecorderHarness(Struct):
     state: Path
     job: RunnerJob
     fence: steps.Fence
+    writes: DeferredWrites
     recorder: StepRecorder
 
     @classmethod
@@ -32,13 +34,19 @@ class RecorderHarness(Struct):
         await store.write(jobs.dispatch, new, Decision(Verdict.ALLOWED, "", "r1"), now_ms())
         claimed = await store.write(transitions.start, new.id, 1, "me", now_ms())
         assert claimed
-        recorder = StepRecorder(store, claimed[1], state, log_max, Redaction([SECRET]))
-        return cls(store, state, claimed[0], claimed[1], recorder)
+        writes = DeferredWrites(store)
+        recorder = StepRecorder(store, writes, claimed[1], state, log_max, Redaction([SECRET]))
+        return cls(store, state, claimed[0], claimed[1], writes, recorder)
 
-    async def open(self, type_: StepType = StepType.GATE) -> RunningStep:
-        return await self.recorder.open(Phase.VALIDATION, type_, "tests", 1)
+    async def open(self, type_: StepType = StepType.GATE, start: steps.TryStart | None = None) -> RunningStep:
+        return await self.recorder.open(Phase.VALIDATION, type_, "tests", 1, start=start)
+
+    async def flush(self) -> None:
+        """Return when all that was deferred is stored."""
+        await self.writes.write(bool)
 
     async def look(self) -> tuple[list[JobStep], list[JobEvent]]:
+        await self.flush()
         async with self.store.reading() as db:
             job = await jobs.get_job_detail(db, self.job.id, None)
         assert isinstance(job.steps, tuple)

@@ -15,6 +15,7 @@ from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.processes import CannotStart, ExitStatus
 from stitcherd.store import jobs, transitions
+from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import dispatch, new_job
 
@@ -84,12 +85,14 @@ async def prepare(
     job = await dispatch(store, new_job())
     started = await store.write(transitions.start, job.id, 1, "me", now_ms())
     assert started
-    recorder = StepRecorder(store, started[1], commands.root, 2**20, Redaction(()))
+    writes = DeferredWrites(store)
+    recorder = StepRecorder(store, writes, started[1], commands.root, 2**20, Redaction(()))
     failure = None
     try:
         await prepare_repository(repository, commands, recorder, Phase.SETUP, 20.0)
     except AttemptFailed as error:
         failure = error.failure
+    await writes.write(bool)  # after the end of the step
     async with store.reading() as db:
         steps = (await jobs.get_job_detail(db, job.id, None)).steps
     assert isinstance(steps, tuple)

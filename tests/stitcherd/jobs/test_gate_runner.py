@@ -20,7 +20,9 @@ from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.validate import RailsContext
 from stitcherd.store import jobs, transitions
+from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.sqlite import Store
+from stitcherd.store.steps import Fence
 from tests.stitcherd.store.factories import dispatch, new_job
 
 RAILS = """
@@ -53,10 +55,11 @@ def git(path: Path, *words: str) -> None:
 class GateHarness:
     """A running job with a checkout of a repository, in which a test works as the agent."""
 
-    def __init__(self, store: Store, job_id: str, recorder: StepRecorder, checkout: Checkout, clone: Path) -> None:
+    def __init__(self, store: Store, job_id: str, fence: Fence, checkout: Checkout, state: Path, clone: Path) -> None:
         self._store = store
         self._job_id = job_id
-        self._recorder = recorder
+        self._writes = DeferredWrites(store)
+        self._recorder = StepRecorder(store, self._writes, fence, state, 2**20, Redaction(()))
         self.checkout = checkout
         self._repository = RepositorySettings.model_construct(pattern="*", clone=str(clone))
 
@@ -79,6 +82,7 @@ class GateHarness:
         return await gates.run(commit, 1)
 
     async def steps(self) -> list[JobStep]:
+        await self._writes.write(bool)  # after the end of the last step
         async with self._store.reading() as db:
             steps = (await jobs.get_job_detail(db, self._job_id, None)).steps
         assert isinstance(steps, tuple)
@@ -101,8 +105,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[GateHarness]:
     await checkouts.fetch(str(origin))
     base = await checkouts.resolve(str(origin), "main")
     checkout = await checkouts.open(job.id, 1, str(origin), base, job.branch)
-    recorder = StepRecorder(store, started[1], tmp_path / "state", 2**20, Redaction(()))
-    yield GateHarness(store, job.id, recorder, checkout, origin)
+    yield GateHarness(store, job.id, started[1], checkout, tmp_path / "state", origin)
     await store.close()
 
 

@@ -10,6 +10,7 @@ from shared.ids import now_ms
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
 from stitcherd.jobs import step_recorder
 from stitcherd.store import interruptions, jobs, retries, transitions
+from stitcherd.store.steps import TryStart
 from tests.stitcherd.jobs.recorder_harness import SECRET, RecorderHarness
 
 FENCE = (1, "me")
@@ -24,6 +25,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[RecorderHarness]:
 
 
 async def _look(harness: RecorderHarness) -> RunnerJob:
+    await harness.flush()
     async with harness.store.reading() as db:
         return await jobs.get_job(db, harness.job.id, None)
 
@@ -32,6 +34,7 @@ async def _run(harness: RecorderHarness, name: str, output: bytes, failure: str 
     async with await harness.recorder.open(Phase.VALIDATION, StepType.GATE, name, 1) as step:
         step.write(output)
         step.finish(0 if failure is None else 1, failure)
+    await harness.flush()
 
 
 async def test_the_step_of_a_running_job_with_its_time_limit_and_last_line(
@@ -103,8 +106,8 @@ async def test_who_cancelled_a_job(harness: RecorderHarness) -> None:
 
 
 async def test_an_interrupted_job_is_at_no_step(harness: RecorderHarness) -> None:
-    await harness.recorder.begin_try(1, resumable=True)
-    async with await harness.recorder.open(Phase.EXECUTION, StepType.AI_ACTION, "agent", 1) as step:
+    start = TryStart(resumable=True)
+    async with await harness.recorder.open(Phase.EXECUTION, StepType.AI_ACTION, "agent", 1, start=start) as step:
         await step.save_reference({"key": "a session"})
         assert await harness.store.write(interruptions.take_over, harness.job.id, "other", now_ms()) == 1
         await harness.store.write(transitions.cancel, harness.job.id, "uid:7", None, now_ms())

@@ -65,7 +65,7 @@ def start(job: RunnerJob, cwd: Path, code: str = SLEEP, *, marked: bool = True) 
 
 async def find_taken_over(
     store: Store, job_id: str, attempt: int, owner: str
-) -> tuple[RunnerJob, steps.Fence, interruptions.ResumableTry] | None:
+) -> tuple[steps.Claimed, interruptions.ResumableTry] | None:
     async with store.reading() as db:
         return await interruptions.find_taken_over(db, job_id, attempt, owner)
 
@@ -80,7 +80,7 @@ async def running(
     assert claimed
     job, fence = claimed
     if started:
-        await store.write(steps.begin_try, fence, 1, now_ms(), "a" * 40)
+        await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart("a" * 40))
     if resumable:
         await store.write(steps.save_reference, fence, 1, {"key": "a session"})
     step = await store.write(
@@ -171,7 +171,7 @@ async def test_a_resumable_try_is_taken_over(store: Store, tmp_path: Path) -> No
     assert (after.status, after.attempt, after.last_event) == (Status.RUNNING, 1, "job.recovered")
     taken = await find_taken_over(store, job.id, 1, "me")
     assert taken
-    _, fence, resumable = taken
+    fence, resumable = taken[0].fence, taken[1]
     assert (fence.owner, fence.attempt) == ("me", 1)
     assert resumable == interruptions.ResumableTry(1, {"key": "a session"}, "a" * 40, ended=False)
     assert await find_taken_over(store, job.id, 1, "an earlier daemon") is None
@@ -230,7 +230,7 @@ async def test_without_a_reference_a_resumable_executor_never_started(
             steps.Fence(job.id, transitions.find_job_row(db, job.id)["key"], "default", 1, "an earlier daemon"),
             1,
             now_ms(),
-            resumable=resumable,
+            steps.TryStart(resumable=resumable),
         )
     )
     assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository, no_rails) == []

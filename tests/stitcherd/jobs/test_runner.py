@@ -15,6 +15,7 @@ from shared.models import Failure, Status
 from stitcherd.executors.base import INTERRUPTED, ExecutionResult, ExecutorUnavailable, OutputSink, Task
 from stitcherd.jobs import runner as runner_module
 from stitcherd.store import interruptions, transitions
+from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.jobs.runner_harness import RunnerHarness
 
@@ -147,16 +148,17 @@ async def test_an_outcome_is_stored_again_while_storage_is_unavailable(
     runners: RunnerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner_module, "STORE_RETRY_SECONDS", 0.0)
-    write, failures = runners.store.write, 3
+    failures = 3
 
-    async def unavailable(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def unavailable(writes: DeferredWrites, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         nonlocal failures
         if function is transitions.conclude and failures:
             failures -= 1
             raise StorageUnavailable("database or disk is full")
-        return await write(function, *args, **kwargs)
+        return await write(writes, function, *args, **kwargs)
 
-    monkeypatch.setattr(runners.store, "write", unavailable)
+    write = DeferredWrites.write
+    monkeypatch.setattr(DeferredWrites, "write", unavailable)
     assert (await runners.run()).status is Status.COMPLETED
     assert failures == 0
 
@@ -172,16 +174,16 @@ async def test_a_failed_checkout_is_deleted_before_the_end_is_stored_on_a_full_d
     runners: RunnerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner_module, "STORE_RETRY_SECONDS", 0.0)
-    write = runners.store.write
+    write = DeferredWrites.write
 
-    async def full(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def full(writes: DeferredWrites, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if function is transitions.conclude and any((runners.state_dir / "checkouts").iterdir()):
             cause = sqlite3.OperationalError("database or disk is full")
             cause.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise StorageUnavailable(str(cause)) from cause
-        return await write(function, *args, **kwargs)
+        return await write(writes, function, *args, **kwargs)
 
-    monkeypatch.setattr(runners.store, "write", full)
+    monkeypatch.setattr(DeferredWrites, "write", full)
     runners.executor.work = failing("executor_failed")
     assert (await runners.run()).error == Failure("executor_failed", "it failed")
 

@@ -189,7 +189,7 @@ async def test_output_of_a_superseded_attempt_is_only_logged(harness: RecorderHa
     assert after == before
     assert harness.log() == b"late"
     with pytest.raises(steps.Superseded):
-        await harness.recorder.begin_try(1)
+        await harness.open(start=steps.TryStart())
     with pytest.raises(steps.Superseded):
         await harness.open()
 

@@ -9,7 +9,7 @@ from stitcherd.store import approvals, jobs, publications, retries, scheduling, 
 from stitcherd.store.kept_commits import PublicationRetry, requeue_commit, retry_publication
 from stitcherd.store.rulings import Ruling
 from stitcherd.store.sqlite import Store
-from stitcherd.store.steps import Fence
+from stitcherd.store.steps import Claimed, Fence
 from tests.stitcherd.store.factories import approval_request, dispatch, new_job, reevaluation
 
 CHANGED = concurrency_limits(rails_digest="r2")
@@ -54,7 +54,7 @@ async def test_a_commit_that_was_not_published_is_kept_and_judged_again(store: S
     assert known is not None
     assert known[1] == GrantedApproval(request, *by)
     ruling = Ruling(queued.version, reevaluation())
-    assert isinstance(await store.write(scheduling.claim, job.id, 1, "me", 1, CHANGED, ruling), tuple)
+    assert isinstance(await store.write(scheduling.claim, job.id, 1, "me", 1, CHANGED, ruling), Claimed)
     found = await granted(store, job)
     assert found is not None
     assert found[1], "the rails have changed since it passed its gates"
@@ -75,7 +75,7 @@ async def push(store: Store, fence: Fence, now: int) -> None:
 
 async def start(store: Store, job: RunnerJob, now: int) -> Fence | None:
     claimed = await store.write(scheduling.claim, job.id, job.attempt, "me", now, SAME)
-    return claimed[1] if isinstance(claimed, tuple) else None
+    return claimed.fence if isinstance(claimed, Claimed) else None
 
 
 async def startable(store: Store, now: int) -> tuple[bool, int]:

@@ -232,7 +232,7 @@ async def test_a_try_may_use_what_earlier_tries_left(store: Store) -> None:
 async def test_a_recovered_attempt_shares_the_budget_and_a_retry_renews_it(store: Store) -> None:
     fence, job = await started(store), Budget(usd=2.0)
     await spend(store, fence, 1, 1.5)
-    await store.write(steps.begin_try, fence, 1, NOON)
+    await store.write(steps.begin_try, fence, 1, NOON, steps.TryStart())
     await store.write(interruptions.recover, fence.job_id, NOON)
     _, again = await store.write(transitions.start, fence.job_id, 2, "me", NOON) or (None, None)
     assert again is not None

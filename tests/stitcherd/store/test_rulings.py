@@ -11,6 +11,7 @@ from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import approvals, jobs, retries, scheduling, transitions
 from stitcherd.store.rulings import Denial, RailsChanged, Ruling, Undecided
 from stitcherd.store.sqlite import Store
+from stitcherd.store.steps import Claimed
 from tests.stitcherd.store.factories import ALLOWED_AGAIN, approval_request, dispatch, new_job, reevaluation
 
 CHANGED = concurrency_limits(rails_digest="r2")
@@ -29,12 +30,12 @@ async def detail(store: Store, job: RunnerJob) -> RunnerJob:
 async def test_a_job_of_other_rails_starts_only_with_their_ruling(store: Store) -> None:
     job = await dispatch(store, new_job())
     assert await claim(store, job) == RailsChanged(job)
-    started, _ = await claim(store, job, Ruling(job.version, reevaluation()))
+    started = (await claim(store, job, Ruling(job.version, reevaluation()))).job
     assert (started.status, started.rails_digest, started.profile) == (Status.RUNNING, "r2", "careful")
     assert started.tries.max == 7
     assert (await detail(store, job)).decision == ALLOWED_AGAIN
     same = await dispatch(store, new_job(rails_digest="r2"))
-    assert isinstance(await claim(store, same), tuple)
+    assert isinstance(await claim(store, same), Claimed)
 
 
 @pytest.mark.parametrize("stale", ["version", "rails"])
@@ -73,7 +74,7 @@ async def test_a_retry_renews_a_decision_but_no_approval(store: Store) -> None:
     job = await dispatch(store, new_job())
     await store.write(transitions.cancel, job.id, "uid:0", None, 1)
     again = await store.write(retries.retry, job.id, "uid:0", 2, "r2")
-    started, _ = await claim(store, again)
+    started = (await claim(store, again)).job
     assert (started.status, started.rails_digest) == (Status.RUNNING, "r1")
     other = await dispatch(store, new_job(approval=approval_request()))
     await store.write(approvals.approve, other.id, "uid:0", None, 1)

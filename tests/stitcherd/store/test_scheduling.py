@@ -12,6 +12,7 @@ from stitcherd.rails.limits import HELD_REASONS, concurrency_limits
 from stitcherd.store import jobs, scheduling, transitions
 from stitcherd.store.limits import add_spending
 from stitcherd.store.sqlite import Store
+from stitcherd.store.steps import Claimed
 from tests.stitcherd.store.factories import dispatch, new_job
 
 NOON = 20_000 * DAY_MS + DAY_MS // 2
@@ -36,7 +37,7 @@ async def pause_state(store: Store) -> PauseState:
 
 async def test_held_jobs_start_by_priority_and_then_by_age(store: Store) -> None:
     first = await add(store)
-    assert isinstance(await claim(store, first, running(total=1)), tuple)
+    assert isinstance(await claim(store, first, running(total=1)), Claimed)
     low, high, also_high = [await add(store, priority=priority) for priority in (1, 9, 9)]
     for job in (low, also_high, high):
         assert await claim(store, job, running(total=1)) == scheduling.Held("limit: 1 running in all")
@@ -49,14 +50,14 @@ async def test_held_jobs_start_by_priority_and_then_by_age(store: Store) -> None
 
 async def test_jobs_of_a_full_repository_are_skipped(store: Store) -> None:
     limits = running(per_repo=1)
-    assert isinstance(await claim(store, await add(store), limits), tuple)
+    assert isinstance(await claim(store, await add(store), limits), Claimed)
     jobs = [await add(store, repository=name) for name in ("Acme/Roof", "acme/cellar", "acme/cellar")]
     reasons = [await claim(store, job, limits) for job in jobs]
     assert reasons[0] == scheduling.Held("limit: 1 running on Acme/Roof")
-    assert isinstance(reasons[1], tuple)
+    assert isinstance(reasons[1], Claimed)
     assert reasons[2] == scheduling.Held("limit: 1 running on acme/cellar")
     assert await store.write(scheduling.find_startable, limits, 4, 1) == (True, [])
-    assert isinstance(await claim(store, await add(store, repository=None), limits), tuple)
+    assert isinstance(await claim(store, await add(store, repository=None), limits), Claimed)
 
 
 async def test_the_reason_is_stored_with_the_job_and_recorded_once(store: Store) -> None:
@@ -72,7 +73,7 @@ async def test_the_reason_is_stored_with_the_job_and_recorded_once(store: Store)
         {"attempt": 1, "held": "limit: 1 running in all"}
     ]
     claimed = await claim(store, job, running(total=2))
-    assert (claimed[0].held, claimed[0].status) == (None, Status.RUNNING)
+    assert (claimed.job.held, claimed.job.status) == (None, Status.RUNNING)
     assert await claim(store, job, concurrency_limits()) is None
 
 
@@ -96,7 +97,7 @@ async def test_nothing_starts_while_paused(store: Store) -> None:
     assert await claim(store, second, full) == scheduling.Held("limit: 1 running in all")
     assert await store.write(scheduling.find_startable, full, 4, 1) == (True, [])
     assert (await store.write(scheduling.find_startable, concurrency_limits(), 4, 1))[1] == [(second.id, 1, 5)]
-    assert isinstance(await claim(store, second, concurrency_limits()), tuple)
+    assert isinstance(await claim(store, second, concurrency_limits()), Claimed)
     assert await store.write(scheduling.find_startable, concurrency_limits(), 4, 1) == (False, [])
 
 
@@ -130,10 +131,10 @@ async def test_jobs_of_an_unreachable_executor_wait_and_others_do_not(store: Sto
     waits, runs = await add(store, executor="claw"), await add(store)
     assert await claim(store, waits, unreachable) == scheduling.Held("executor claw: connection refused")
     assert await store.write(scheduling.find_startable, unreachable, 4, 1) == (True, [])
-    job, _ = await claim(store, runs, unreachable)
+    job = (await claim(store, runs, unreachable)).job
     assert job.status is Status.RUNNING
     assert await store.write(scheduling.find_startable, concurrency_limits(), 4, 1) == (True, [(waits.id, 1, 5)])
-    job, _ = await claim(store, waits, concurrency_limits())
+    job = (await claim(store, waits, concurrency_limits())).job
     assert job.status is Status.RUNNING
 
 
@@ -141,8 +142,8 @@ async def test_no_job_starts_once_the_daily_budget_is_used_up_and_each_says_unti
     limits, midnight = running(per_day=Budget(usd=2.0)), 20_001 * DAY_MS
     early, spender = await add(store, NOON), await add(store, NOON)
     claimed = await store.write(scheduling.claim, spender.id, 1, "me", NOON, limits)
-    assert isinstance(claimed, tuple)
-    await store.write(add_spending, (claimed[1].key, 1, 1), Usage(1, 1, 2.5, 1), NOON)
+    assert isinstance(claimed, Claimed)
+    await store.write(add_spending, (claimed.fence.key, 1, 1), Usage(1, 1, 2.5, 1), NOON)
     held = await store.write(scheduling.claim, early.id, 1, "me", NOON, limits)
     assert held == scheduling.Held(f"limit: the day's budget of 2 USD is used up until {format_timestamp(midnight)}")
     assert await store.write(scheduling.find_startable, limits, 4, midnight - 1) == (True, [])
@@ -150,4 +151,4 @@ async def test_no_job_starts_once_the_daily_budget_is_used_up_and_each_says_unti
         (early.id, 1, 5)
     ]
     assert (await store.write(scheduling.find_startable, limits, 4, midnight))[1] == [(early.id, 1, 5)]
-    assert isinstance(await store.write(scheduling.claim, early.id, 1, "me", midnight, limits), tuple)
+    assert isinstance(await store.write(scheduling.claim, early.id, 1, "me", midnight, limits), Claimed)

@@ -151,7 +151,7 @@ class JobTransitions(RuleBasedStateMachine):
         place = (name, fence.attempt, number)
         allowed = job.status is Status.RUNNING and (fence.attempt, fence.owner) == (job.attempt, job.owner)
         try:
-            self.write(steps.begin_try, fence, number, now_ms())
+            self.write(steps.begin_try, fence, number, now_ms(), steps.TryStart())
         except steps.Superseded:
             assert not allowed
         except Exception:  # noqa: BLE001 (whatever the store says to a second start)
