@@ -10,7 +10,7 @@ from stitcherd.forges.gitlab_responses import (
     AwardEmoji,
     EditedNote,
     MergeRequest,
-    Status,
+    StatusBody,
     read_access,
     read_account,
     read_change,
@@ -180,7 +180,7 @@ def _set_status(repository: RepositoryRef, sha: str, status: CommitStatus) -> Ca
     body = {"state": state, "name": status.context, "description": status.description[:_DESCRIPTION_MAX]}
 
     def find(response: Response) -> bool | None:
-        found = (each.status for each in read_as(list[Status], response) if each.name == status.context)
+        found = (each.status for each in read_as(list[StatusBody], response) if each.name == status.context)
         return any(each == state or _rank(each) > _rank(state) for each in found) or None
 
     path = f"/repository/commits/{paths.sha(sha)}/statuses"
@@ -193,7 +193,7 @@ def _set_status(repository: RepositoryRef, sha: str, status: CommitStatus) -> Ca
             path=f"/statuses/{paths.sha(sha)}",
             body=body | {key: value for key, value in optional.items() if value},
         ),
-        read=read_done(Status),
+        read=read_done(StatusBody),
         expected=_CREATED,
         exists_with=frozenset({400}),  # "Cannot transition status": to the same state, or back from a later one
         existing=Call(operation="list_statuses", request=_get(repository, path, **shown), read=find),

@@ -24,7 +24,7 @@ _LEVELS = ((40, AccessLevel.ADMIN), (30, AccessLevel.WRITE), (20, AccessLevel.RE
 _ACTIVE = "active"
 
 
-class User(Struct):
+class UserBody(Struct):
     """An account."""
 
     id: int
@@ -48,7 +48,7 @@ class MergeRequest(Struct):
     source_project_id: int | None = None
     sha: str | None = None
     draft: bool = False
-    author: User | None = None
+    author: UserBody | None = None
 
     @property
     def change(self) -> Change:
@@ -72,7 +72,7 @@ class AwardEmoji(Struct):
     """A reaction."""
 
     name: str
-    user: User
+    user: UserBody
 
 
 class EditedNote(Struct):
@@ -82,7 +82,7 @@ class EditedNote(Struct):
     body: str
 
 
-class Status(Struct):
+class StatusBody(Struct):
     """A commit status."""
 
     name: str
@@ -102,7 +102,7 @@ class _Note(Struct):
     body: str
     created_at: datetime
     updated_at: datetime
-    author: User | None = None
+    author: UserBody | None = None
     system: bool = False
 
 
@@ -115,7 +115,7 @@ class _Thread(Struct):
     state: str
     web_url: str
     discussion_locked: bool | None = None
-    author: User | None = None
+    author: UserBody | None = None
     references: _References | None = None
     moved_to_id: int | None = None
 
@@ -153,7 +153,7 @@ class _Hook(Struct):
 
 def read_account(response: Response) -> Account:
     """Read an account."""
-    return read_as(User, response).account
+    return read_as(UserBody, response).account
 
 
 def read_access(response: Response, account: Account) -> Access:
