@@ -1,4 +1,8 @@
-"""Durable intake of signed 10 KB webhooks with rails, compared with an aiohttp handler that does nothing."""
+"""Durable intake of signed 10 KB webhooks with rails, compared with an aiohttp handler that does nothing.
+
+The case that users have is a command of a member, which becomes a stored and queued job; the easy one is a comment
+without a command, which is stored and ignored.
+"""
 
 import json
 import os
@@ -16,6 +20,7 @@ from bench.daemon import ROOT, TICK, comment_body, run_daemon, signed_request
 
 SIZE = 10_240
 CONNECTIONS = (1, 16, 64)
+TEXTS = {"jobs": "@mosaic fix row {}", "ignored": "Just a remark, number {}."}
 PER_SECOND = 9_000  # requests prepared for each second of load: more than can be sent
 NOTHING = """
 import sys
@@ -33,8 +38,10 @@ def measure(options: Namespace) -> list[dict[str, Any]]:
     rounds: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for _ in range(options.rounds):
         for connections in CONNECTIONS:
-            for who, measured in (("stitcherd", _stitcherd), ("nothing", _nothing)):
-                rounds.setdefault((who, connections), []).append(measured(connections, options.seconds))
+            for who, text in TEXTS.items():
+                found = _stitcherd(text, connections, options.seconds)
+                rounds.setdefault((who, connections), []).append(found)
+            rounds.setdefault(("nothing", connections), []).append(_nothing(connections, options.seconds))
     return [
         {"who": f"{who:9}", "connections": f"{connections:2}"}
         | {name: round(statistics.median(each[name] for each in found), 2) for name in found[0]}
@@ -42,11 +49,14 @@ def measure(options: Namespace) -> list[dict[str, Any]]:
     ]
 
 
-def _stitcherd(connections: int, seconds: float) -> dict[str, Any]:
-    with run_daemon() as daemon:
+def _stitcherd(text: str, connections: int, seconds: float) -> dict[str, Any]:
+    with run_daemon(workers=1, agent=("sleep", "600")) as daemon:
+        # One job keeps the only worker busy: accepting, deciding, storing and queuing is measured, not running jobs.
+        daemon.request("POST", "/stitcher/dispatch", {"type": "nothing"})
+        while daemon.request("GET", "/runner-jobs?limit=1")["counts"]["running"] == 0:
+            time.sleep(0.02)
         idle = daemon.pss()
-        # No comment contains a command: accepting, deciding and storing is measured, not running jobs.
-        file = _prepared(daemon.port, int(seconds * PER_SECOND))
+        file = _prepared(daemon.port, int(seconds * PER_SECOND), text)
         before = daemon.cpu()
         found = _load(daemon.port, connections, seconds, file)
         return _row(found, daemon.cpu() - before) | {"pss_idle_mb": idle, "pss_mb": daemon.pss()}
@@ -57,7 +67,7 @@ def _nothing(connections: int, seconds: float) -> dict[str, Any]:
     process = subprocess.Popen([sys.executable, "-c", NOTHING, str(port)])
     try:
         time.sleep(1.0)
-        file = _prepared(port, int(seconds * PER_SECOND * 2))
+        file = _prepared(port, int(seconds * PER_SECOND * 2), TEXTS["ignored"])
         found = _load(port, connections, seconds, file)
         fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return _row(found, (int(fields[11]) + int(fields[12])) / TICK) | {"pss_idle_mb": 0, "pss_mb": 0}
@@ -76,11 +86,13 @@ def _row(found: dict[str, Any], cpu: float) -> dict[str, Any]:
     }
 
 
-def _prepared(port: int, count: int) -> Path:
-    handle, name = tempfile.mkstemp(prefix="stitcher-load-")
+def _prepared(port: int, count: int, text: str) -> Path:
+    """Write signed requests to a file: on a tmpfs, since writing it back to a disk would slow the commits measured."""
+    memory = "/dev/shm"
+    handle, name = tempfile.mkstemp(prefix="stitcher-load-", dir=memory if Path(memory).is_dir() else None)
     with os.fdopen(handle, "wb") as file:
         for number in range(count):
-            data = signed_request(port, comment_body(number + 1, SIZE, f"Just a remark, number {number}."))
+            data = signed_request(port, comment_body(number + 1, SIZE, text.format(number)))
             file.write(struct.pack(">I", len(data)) + data)
     return Path(name)
 

@@ -1,10 +1,8 @@
 """Wires the daemon's parts, runs them until a signal, and shuts them down."""
 
 import asyncio
-import ctypes
 import logging
 import os
-import resource
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -17,7 +15,6 @@ from shared import VERSION, locations
 from shared.api import Meta, RailsFault
 from shared.ids import format_timestamp, new_id, now_ms
 from shared.protocol import API_VERSION
-from stitcherd import processes
 from stitcherd.config.settings import DaemonSettings, Settings
 from stitcherd.config.types import SupportedKinds
 from stitcherd.executors import EXECUTORS, build_executors
@@ -47,6 +44,7 @@ from stitcherd.jobs.retention import run_retention
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.scheduler import Scheduler
 from stitcherd.jobs.thread_commands import ThreadCommands
+from stitcherd.own_process import configure_process, handle_signals, manage_memory
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.polling.pollers import Pollers
 from stitcherd.processes.file_lock import LockHeld, acquire_lock
@@ -66,9 +64,7 @@ from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
-MAX_OPEN_FILES = 16_384
 SOCKET_CHECK_SECONDS = 2.0  # between two looks whether the socket is still at its path
-MEMORY_TRIM_SECONDS = 15.0  # a trim takes 1-2 ms
 SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS, FORGES)
 
 log = logging.getLogger("stitcherd")
@@ -80,8 +76,8 @@ async def serve(directory: Path, settings: Settings) -> None:
     Raises LockHeld, AppUnusable, UnusableSocketPath, UnusableCheckouts, AddressUnavailable, NewerDatabase,
     StorageUnavailable, OSError, sqlite3.Error.
     """
-    stop = _handle_signals()
-    _configure_process()
+    stop = handle_signals()
+    configure_process()
     state_dir, socket_path = Path(settings.daemon.state_dir), Path(settings.daemon.socket)
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
@@ -163,7 +159,7 @@ async def serve(directory: Path, settings: Settings) -> None:
             asyncio.create_task(pin_heads(store, settings, checkouts)),
             asyncio.create_task(run_retention(store, settings, checkouts)),
             asyncio.create_task(watch_rails(rails.path, rails.reload_requested, partial(reload_rails, rails))),
-            asyncio.create_task(trim_memory()),
+            asyncio.create_task(manage_memory()),
             asyncio.create_task(keep_socket(local, socket, stack)),
         ]
         feeding = asyncio.create_task(feed.run())
@@ -241,40 +237,6 @@ async def keep_socket(local: web.AppRunner, socket: LocalSocket, stack: AsyncExi
             if str(error) != logged:
                 log.error("the socket %s was removed: %s; trying again", socket.path, error)  # noqa: TRY400 (no bug of ours)
             logged = str(error)
-
-
-async def trim_memory() -> None:
-    """Return freed memory to the system periodically, for ever; do nothing if the C library cannot (musl).
-
-    glibc keeps it: every read from a connection leaves holes in its heap.
-    """
-    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    while malloc_trim is not None:
-        await asyncio.sleep(MEMORY_TRIM_SECONDS)
-        malloc_trim(0)
-
-
-def _handle_signals() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set; a second one ends the process at once."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: os._exit(1) if stop.is_set() else stop.set())
-    return stop
-
-
-def _configure_process() -> None:
-    """Prepare the process for children: reap their orphans, hide its memory and keys from them, allow many files."""
-    processes.become_subreaper()
-    processes.set_not_dumpable()
-    try:
-        processes.join_new_session_keyring()
-    except OSError as error:
-        log.warning("jobs without a sandbox can read the session's keyring (keyctl: %s)", error.strerror)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, processes.reap_orphans)
-    # Connections of strangers must not use up the file descriptors that jobs need.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 async def _load_rails(directory: Path, settings: Settings, store: Store) -> LiveRails:

@@ -3,8 +3,9 @@
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -16,6 +17,7 @@ from stitcherd.config.secrets import PrivateKey, Secret, Token
 
 _PART = r"(?!-)[A-Za-z0-9_.-]+"
 _REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})")  # GitLab groups may be nested
+REPOSITORIES_CACHED = 256  # names that deliveries gave, the newest
 _MIN_SECRET_LENGTH = 6  # masking a shorter one would mask ordinary words
 
 Permission = Literal["jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read"]
@@ -234,6 +236,14 @@ class Settings(Table):
         A pattern that is the whole name gives the spelling; otherwise it is that of the sender.
         Return None if there is none, or if the name could leave the directory or be taken for an option.
         """
+        return self._find_repository(name)
+
+    @cached_property
+    def _find_repository(self) -> Callable[[str], RepositorySettings | None]:
+        """`_match_repository` with a cache: each delivery asks for its repository several times."""
+        return lru_cache(REPOSITORIES_CACHED)(self._match_repository)
+
+    def _match_repository(self, name: str) -> RepositorySettings | None:
         parts = _REPOSITORY.fullmatch(name)
         if parts is None or ".." in name or "." in name.split("/"):
             return None

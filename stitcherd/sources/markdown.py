@@ -28,6 +28,9 @@ _NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)")
 def plain_lines(text: str) -> Iterator[str]:
     """Yield the source lines that start as plain text, in order. Takes time linear in the text."""
     lines = LINE_END.split(text)
+    if len(lines) == 1 and text.startswith("@"):  # most commands: the start of a paragraph, with nothing before it
+        yield text
+        return
     hidden: Counter[str] = Counter()
     for block in parse_blocks(lines):
         spans = _HiddenSpans(block, hidden)

@@ -27,8 +27,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BATCH = 256  # functions in one transaction, at most
-WAL_CHECKPOINT_BYTES = 2 * 2**20  # of write-ahead log before a checkpoint, during which commits wait
-WAL_SIZE_LIMIT = 2**18  # to which the log is truncated after a checkpoint, so that its size shows how much it holds
+WAL_CHECKPOINT_PAGES = 512  # of write-ahead log before a checkpoint, during which commits wait
+# The log is overwritten from its beginning after a checkpoint: to extend a file costs more than to overwrite it.
+WAL_SIZE_LIMIT = 4 * 2**20
+CHECKPOINT_AFTER = 64  # functions, before it is known how many pages they write
 BUSY_SECONDS = 2.0  # that another process may lock the file before a write fails
 PROBE_SECONDS = 1.0  # between two writes during an outage, so that its end is noticed
 OUTAGE_LOG_SECONDS = 60.0  # between two lines of the log about the same outage
@@ -73,7 +75,9 @@ class Writer:
 
     def __init__(self, path: Path, on_commit: Callable[[], None]) -> None:
         self._wal = path.with_name(path.name + "-wal")
-        self._fold_at = WAL_CHECKPOINT_BYTES
+        self._logged = 0  # functions since the log was empty
+        self._checkpoint_at = CHECKPOINT_AFTER
+        self._size_limit = WAL_SIZE_LIMIT
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_PendingWrite | None] = queue.SimpleQueue()
@@ -126,7 +130,7 @@ class Writer:
             if batch:
                 self._commit(batch)
                 self._loop.call_soon_threadsafe(self._resolve, batch)
-                self._checkpoint()
+                self._checkpoint(len(batch))
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA optimize")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -211,14 +215,25 @@ class Writer:
             else:
                 work.future.set_exception(work.error)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, functions: int) -> None:
+        """Copy the log into the database when it holds about WAL_CHECKPOINT_PAGES.
+
+        How much it holds cannot be seen from its size; how many pages a function writes is known from the last time.
+        """
         # After the results were delivered, and not after each commit: pages written many times are copied once.
+        self._logged += functions
         with contextlib.suppress(OSError, sqlite3.Error):
             size = self._wal.stat().st_size
-            if size >= self._fold_at:
-                _, logged, folded = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                # A reader may keep part of the log in use; the next attempt is when it has grown again.
-                self._fold_at = WAL_CHECKPOINT_BYTES if logged == folded else size + WAL_CHECKPOINT_BYTES
+            if self._logged < self._checkpoint_at and size <= self._size_limit:
+                return
+            _, pages, copied = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            interval = max(1, self._logged * WAL_CHECKPOINT_PAGES // max(pages, 1))
+            self._size_limit = WAL_SIZE_LIMIT
+            if pages == copied:
+                self._logged = 0
+            else:  # a reader keeps part of the log in use; the next attempt is when it has grown again
+                self._size_limit += size
+            self._checkpoint_at = self._logged + interval
 
 
 def _write_version(db: sqlite3.Connection) -> None:

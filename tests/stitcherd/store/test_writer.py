@@ -192,13 +192,32 @@ async def test_a_file_locked_by_another_process_stores_nothing_until_it_is_unloc
 
 
 async def test_the_log_is_checkpointed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "WAL_CHECKPOINT_BYTES", 100_000)
-    monkeypatch.setattr(writer, "WAL_SIZE_LIMIT", 0)
+    monkeypatch.setattr(writer, "WAL_CHECKPOINT_PAGES", 25)
+    monkeypatch.setattr(writer, "CHECKPOINT_AFTER", 4)
     store = await Store.open(path)
     wal = path.with_name(path.name + "-wal")
     for number in range(40):
         await store.write(put, str(number), "x" * 20_000)
     assert wal.stat().st_size < 400_000, "800 KB were written"
+    await store.close()
+    assert not wal.exists()
+
+
+async def test_the_log_is_checkpointed_after_a_large_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "WAL_SIZE_LIMIT", 100_000)
+    store = await Store.open(path)
+    wal = path.with_name(path.name + "-wal")
+    await store.write(put, "large", "x" * 1_000_000)
+    await store.write(put, "next")
+    await store.write(put, "last")
+    assert wal.stat().st_size <= 100_000, "it was truncated once it was copied"
+    async with store.reading():  # keeps what follows in the log
+        for number in range(20):
+            await store.write(put, str(number), "x" * 20_000)
+    await store.write(put, "read")
+    await store.write(put, "again", "x" * 500_000)
+    await store.write(put, "empty")
+    assert wal.stat().st_size <= 100_000
     await store.close()
     assert not wal.exists()
 
