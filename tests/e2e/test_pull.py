@@ -17,12 +17,13 @@ from tests.e2e.webhooks import comment_body, signed_headers
 
 BY_PERMISSION = RAILS.replace('{users: ["hub:octocat"]}', "{permission: write}")
 REPOSITORY = '[repositories."octo-org/api"]\nclone = "{path}"\n'
-LISTS = ("/issues/comments", "/issues/events", "/issues")
+LISTS = {"github": 3, "gitlab": 4}  # of a repository
+COMMENTS = {"github": "/issues/comments", "gitlab": "/events"}
 
 
-@pytest.fixture
-def forge() -> Iterator[ThreadedForge]:
-    running = ThreadedForge()
+@pytest.fixture(params=LISTS)
+def forge(request: pytest.FixtureRequest) -> Iterator[ThreadedForge]:
+    running = ThreadedForge(request.param)
     running.fake._times = (datetime.now(UTC) for _ in count())
     yield running
     running.close()
@@ -37,7 +38,7 @@ def daemon(build: BuildDaemon, forge: ThreadedForge) -> DaemonHarness:
     built._pieces["settings"] = polled + REPOSITORY.format(path=built.repository)
     write(forge, "@mosaic fix touch before-the-first-poll")
     built.start()
-    wait_until(lambda: len(cursors(built)) == len(LISTS), "each list was read")
+    wait_until(lambda: len(cursors(built)) == LISTS[forge.kind], "each list was read")
     return built
 
 
@@ -61,7 +62,7 @@ def test_a_comment_becomes_one_job_through_a_kill(daemon: DaemonHarness, forge: 
     second = write(forge, "@mosaic fix touch another")
     daemon.start()
     wait_until(lambda: len(jobs(daemon)) == 2, "the second comment becomes a job", 20)
-    assert [each.etag for each in forge.sent("GET", "/issues/comments")][:1] == [None]
+    assert [each.etag for each in forge.sent("GET", COMMENTS[forge.kind])][:1] == [None]
     wait_until(lambda: cursors(daemon) != before, "the position is stored")
     assert {each["subject"] for each in deliveries(daemon) if each["jobId"]} == {
         f"comment:{comment.id}",

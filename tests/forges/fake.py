@@ -31,6 +31,8 @@ class FakeComment:
     updated: datetime
     reactions: set[tuple[int, str]] = field(default_factory=set)
     system: bool = False
+    internal: bool = False
+    type: str | None = None  # at GitLab, of a note in a discussion
 
 
 @dataclass
@@ -45,6 +47,7 @@ class FakeThread:
     merged: bool = False
     deleted: bool = False
     draft: bool = False
+    confidential: bool = False
     moved_to: int | None = None
     moved_number: int | None = None  # the same one by default
     head: str = "feature"

@@ -1,9 +1,11 @@
 """A fake of GitLab, by its documentation: there is no free description of its API."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
+from tests.forges import fake_gitlab_lists
 from tests.forges.fake import (
     Answer,
     FakeAccount,
@@ -15,8 +17,8 @@ from tests.forges.fake import (
     Refused,
     Sent,
     dispatch,
-    time_text,
 )
+from tests.forges.fake_gitlab_lists import FILTERS, changed_at, stamp
 
 ACCESS_LEVELS = {"read": 20, "write": 30, "admin": 40}
 KEYS = {  # of the bodies: which are needed, and which others there are
@@ -51,7 +53,9 @@ class FakeGitLab(FakeForge):
             "GET /members/all/{id}": self.get_member,
             "POST /statuses/{sha}": self.create_status,
             "GET /repository/commits/{sha}/statuses": self.get_statuses,
-            "GET /merge_requests": self.get_merge_requests,
+            "GET /events": partial(fake_gitlab_lists.events, self),
+            "GET /issues": partial(fake_gitlab_lists.threads, self),
+            "GET /merge_requests": partial(fake_gitlab_lists.threads, self),
             "POST /merge_requests": self.create_merge_request,
             "GET /hooks": self.get_hooks,
         }
@@ -93,6 +97,10 @@ class FakeGitLab(FakeForge):
     def check(self, sent: Sent, answer: Answer | None) -> Iterator[str]:
         if answer is not None and answer.content == {"message": "404 page not found"}:
             yield f"{sent.method} {sent.path} does not exist"
+        known = FILTERS.get(f"/{sent.path.split('/')[-1]}")
+        if sent.method == "GET" and known is not None:
+            unknown = sent.query.keys() - known - {"page", "per_page"}
+            yield from (f"{sent.method} {sent.path} has no parameter {name}" for name in unknown)
         for route, (needed, others) in KEYS.items():
             method, end = route.replace("/{id}", "").replace("/{sha}", "").split()
             if sent.method == method and end in {f"/{part}" for part in sent.path.split("/")[-2:]}:
@@ -119,15 +127,20 @@ class FakeGitLab(FakeForge):
         state = self.states.get(account.id, "active")
         return {"id": account.id, "username": account.login, "name": "", "state": state, "locked": False}
 
-    def render_note(self, comment: FakeComment) -> dict[str, Any]:
+    def render_note(self, comment: FakeComment, thread: FakeThread) -> dict[str, Any]:
         return {
             "id": comment.id,
+            "type": comment.type,
             "body": comment.body,
             "author": self.render_account(comment.author),
-            "created_at": time_text(comment.created).replace("Z", ".123Z"),
-            "updated_at": time_text(comment.updated).replace("Z", ".123Z"),
+            "created_at": stamp(comment.created),
+            "updated_at": stamp(comment.updated),
             "system": comment.system,
-            "noteable_type": "Issue",
+            "noteable_id": thread.number + 1000,
+            "noteable_type": "Issue" if thread.kind == "issue" else "MergeRequest",
+            "noteable_iid": thread.number,
+            "confidential": comment.internal,
+            "internal": comment.internal,
         }
 
     def render_thread(self, repository: FakeRepository, thread: FakeThread) -> dict[str, Any]:
@@ -137,6 +150,11 @@ class FakeGitLab(FakeForge):
             "iid": thread.number,
             "project_id": repository.id,
             "title": thread.title,
+            "description": thread.body,
+            "created_at": stamp(thread.created),
+            "updated_at": stamp(changed_at(repository, thread)),
+            "labels": [],
+            "assignees": [],
             "state": "merged" if thread.merged else "opened" if thread.is_open else "closed",
             "discussion_locked": thread.locked or None,
             "author": self.render_account(thread.author),
@@ -144,13 +162,14 @@ class FakeGitLab(FakeForge):
             "web_url": f"{self.url}/{repository.name}/-/{path}/{thread.number}",
         }
         if thread.kind == "issue":
-            return shown | {"moved_to_id": thread.moved_to}
+            return shown | {"moved_to_id": thread.moved_to, "confidential": thread.confidential}
         source = thread.source_repository
         return shown | {
             "source_branch": thread.head,
             "target_branch": thread.base,
             "sha": thread.head_sha,
             "draft": thread.draft,
+            "reviewers": [],
             "source_project_id": None if source is None else source or repository.id,
             "target_project_id": repository.id,
         }
@@ -184,27 +203,27 @@ class FakeGitLab(FakeForge):
         return Answer(200, self.render_thread(repository, self.thread_of(repository, sent, number)))
 
     def get_notes(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
-        notes, by_update = self.thread_of(repository, sent, number).comments, sent.query.get("order_by") == "updated_at"
+        thread, by_update = self.thread_of(repository, sent, number), sent.query.get("order_by") == "updated_at"
         notes = sorted(
-            notes,
+            thread.comments,
             key=lambda note: note.updated if by_update else note.created,
             reverse=sent.query.get("sort", "desc") == "desc",
         )
         page, size = int(sent.query.get("page", 1)), self.page_size
         more = str(page + 1) if len(notes) > page * size else ""
-        shown = [self.render_note(each) for each in notes[(page - 1) * size : page * size]]
+        shown = [self.render_note(each, thread) for each in notes[(page - 1) * size : page * size]]
         return Answer(200, shown, {"X-Next-Page": more})
 
     def create_note(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
         thread, actor = self.thread_of(repository, sent, number), self.actor(sent)
         if thread.locked and repository.levels.get(actor.id) is None:
             raise Refused(403, "403 Forbidden - the discussion is locked")
-        return Answer(201, self.render_note(self.add_comment(thread, actor, sent.body["body"])))
+        return Answer(201, self.render_note(self.add_comment(thread, actor, sent.body["body"]), thread))
 
     def edit_note(self, sent: Sent, repository: FakeRepository, _number: int, id_: int) -> Answer:
-        _, comment = self.find_comment(repository, id_)
+        thread, comment = self.find_comment(repository, id_)
         comment.body, comment.updated = sent.body["body"], self.now()
-        return Answer(200, self.render_note(comment))
+        return Answer(200, self.render_note(comment, thread))
 
     def delete_note(self, _sent: Sent, repository: FakeRepository, _number: int, id_: int) -> Answer:
         thread, comment = self.find_comment(repository, id_)
@@ -245,10 +264,6 @@ class FakeGitLab(FakeForge):
     def _changes(self, repository: FakeRepository, head: str, base: str) -> list[FakeThread]:
         changes = (each for each in repository.threads.values() if each.kind == "change")
         return [each for each in changes if (each.head, each.base) == (head, base)]
-
-    def get_merge_requests(self, sent: Sent, repository: FakeRepository) -> Answer:
-        found = self._changes(repository, sent.query["source_branch"], sent.query["target_branch"])
-        return Answer(200, [self.render_thread(repository, each) for each in reversed(found)])
 
     def create_merge_request(self, sent: Sent, repository: FakeRepository) -> Answer:
         body = sent.body

@@ -160,7 +160,6 @@ def test_a_source_that_is_polled_needs_no_secrets(tmp_path: Path, secrets: str) 
             f'[sources.hub]\nkind = "gitea"\n{API}pull = "60s"',
             "kind gitea cannot be asked what happened: set up webhooks",
         ),
-        (f'[sources.hub]\nkind = "gitlab"\n{API}pull = "60s"', "kind gitlab cannot be asked what happened"),
     ],
 )
 def test_what_cannot_be_polled_is_refused(tmp_path: Path, text: str, message: str) -> None:

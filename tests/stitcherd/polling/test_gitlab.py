@@ -1,0 +1,113 @@
+"""A poller and the fake of GitLab that it asks."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stitcherd.polling.poller import Poller
+from tests.forges.fake import START
+from tests.forges.fake_gitlab import FakeGitLab
+from tests.forges.harness import connected
+from tests.forges.webhooks import comment_webhook, signature
+from tests.stitcherd.jobs.intake_harness import SECRET, open_harness
+from tests.stitcherd.polling.test_poller import RAILS, Clock, Polling
+
+
+@pytest.fixture
+async def polling(tmp_path: Path) -> AsyncIterator[Polling]:
+    fake, clock = FakeGitLab(), Clock()
+    rails = RAILS.replace("hub:", "lab:")
+    async with open_harness(tmp_path, rails_text=rails) as intake, connected(fake, "gitlab", now=clock) as api:
+        source = intake.settings.sources["lab"].model_copy(update={"pull": 60.0})
+        poller = Poller(intake.store, source, api, ["octo-org/api"], intake.intake.take, clock)
+        for thread in fake.repository.threads.values():
+            thread.created = thread.updated = START - timedelta(days=1)
+        opened = Polling(intake, fake, poller, clock)  # type: ignore[arg-type]
+        opened.comment("@mosaic fix what is old")
+        clock.now += 60_000
+        assert await opened.poll() == []
+        yield opened
+
+
+async def test_comments_of_each_kind_are_taken_once(polling: Polling) -> None:
+    issue, change, line = (polling.comment(number=number) for number in (479, 480, 480))
+    discussion = polling.comment("@mosaic help", 480)
+    line.type, discussion.type = "DiffNote", "DiscussionNote"
+    found = await polling.poll()
+    assert [(each.subject, each.trigger, each.sender, each.verdict) for each in found] == [
+        (f"comment:{issue.id}", "issue.comment", "lab:octocat", "allowed"),
+        (f"comment:{change.id}", "change.comment", "lab:octocat", "allowed"),
+        (f"review-comment:{line.id}", "change.review_comment", "lab:octocat", "ignored"),
+        (f"comment:{discussion.id}", "change.comment", "lab:octocat", "ignored"),
+    ]
+    assert {(each.via, each.secret) for each in found} == {("pull", 0)}
+    polling.comment("").system = True
+    issue.body, issue.updated = "@mosaic fix more", polling.time()
+    assert await polling.poll() == []
+
+
+async def test_what_is_confidential_is_ignored_without_its_text(polling: Polling) -> None:
+    polling.comment().internal = True
+    polling.fake.thread().confidential = True
+    polling.comment()
+    assert [(each.verdict, each.thread) for each in await polling.poll()] == [("ignored", None)] * 2
+
+
+async def test_new_and_reopened_threads_are_taken_and_changed_ones_are_not(polling: Polling) -> None:
+    polling.fake.thread().updated = polling.time()
+    assert await polling.poll() == []
+    change = polling.fake.thread(480)
+    change.created = change.updated = polling.time()
+    assert [(each.subject, each.trigger) for each in await polling.poll()] == [("opened:!480", "change.opened")]
+    polling.event("reopened", 480)
+    polling.event("reopened", 479)
+    [found] = await polling.poll()
+    assert found.trigger == "change.opened"
+    assert found.subject == f"reopen:!480:{polling.fake.repository.events[0].at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+async def test_pages_and_days_lose_nothing(polling: Polling) -> None:
+    vars(polling.fake)["page_size"] = 2
+    for day in range(3):
+        polling.clock.now += 20 * 3_600_000
+        for number in range(5):
+            polling.comment(f"remark {day} {number}", number=479 + number % 2)
+        assert len(await polling.poll()) == 5
+    assert await polling.poll() == []
+
+
+async def test_nothing_new_costs_one_conditional_request_for_each_list(polling: Polling) -> None:
+    polling.fake.log.clear()
+    for _ in range(20):
+        assert await polling.poll() == []
+    assert [each.status for each in polling.fake.log] == [304] * 80
+
+
+async def test_a_webhook_and_pull_are_one_event(polling: Polling) -> None:
+    comment = polling.comment()
+    [pulled] = await polling.poll()
+    body, headers = comment_webhook("gitlab", comment.author, comment.body, comment=comment.id)
+    headers |= signature("gitlab", body, SECRET)
+    answer = await polling.intake.deliver("lab", body, headers)
+    assert (answer.verdict, answer.delivery_id, answer.job_id) == ("duplicate", pulled.id, pulled.job_id)
+
+
+async def test_the_webhook_may_come_first(polling: Polling) -> None:
+    change = polling.fake.thread(480)
+    change.created = change.updated = polling.time()
+    attributes: Any = {"iid": 480, "action": "open", "title": change.title, "source_project_id": 7, "author_id": 2}
+    webhook = {
+        "object_kind": "merge_request",
+        "user": {"id": 2, "username": "octocat"},
+        "project": {"path_with_namespace": "octo-org/api"},
+        "object_attributes": attributes | {"target_project_id": 7},
+    }
+    body = json.dumps(webhook).encode()
+    headers = {"X-Gitlab-Event": "Merge Request Hook", "X-Gitlab-Token": SECRET.decode()}
+    answer = await polling.intake.deliver("lab", body, headers)
+    assert answer.verdict == "allowed"
+    assert await polling.poll() == []
