@@ -112,11 +112,10 @@ async def serve(directory: Path, settings: Settings) -> None:
             forges.find_head,
         )
         scheduler = Scheduler(store, runner.run, current_limits, settings.daemon.workers)
-        queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job)
+        queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job, partial(_next_jobs, store))
         approvals = Approvals(store, rails, evaluator, queue.put_job, permissions)
         deciding = Deciding(store, settings, permissions)
         async with store.reading() as db:
-            queued = await jobs.queued_jobs(db)
             instance = await events.instance(db)
         feed = EventFeed(store)
         state = AppState(
@@ -147,13 +146,14 @@ async def serve(directory: Path, settings: Settings) -> None:
         await stack.enter_async_context(health.running())
         local = await _start_http(state, socket, stack)
         await health.wait_until_checked()  # a webhook need not wait for it, but a job should find its executor there
-        queue.start()
+        for job in taken_over:
+            queue.put(*job)
+        await queue.start()
         stack.push_async_callback(queue.stop)
         intake = state.intake
         for part in (deciding.running(intake.decide), state.reporter.running(), state.pollers.running(intake.take)):
             await stack.enter_async_context(part)
         background = [
-            asyncio.create_task(queue.refill(taken_over + queued)),
             asyncio.create_task(scheduler.run(queue.put)),
             asyncio.create_task(approvals.expire_forever()),
             asyncio.create_task(pin_heads(store, settings, checkouts)),
@@ -172,6 +172,11 @@ async def serve(directory: Path, settings: Settings) -> None:
         await runner.stop(settings.daemon.grace)
         feed.close()
         feeding.cancel()
+
+
+async def _next_jobs(store: Store, limit: int) -> list[tuple[str, int, int]]:
+    async with store.reading() as db:
+        return await jobs.next_jobs(db, limit)
 
 
 def rails_context(directory: Path, settings: Settings) -> RailsContext:

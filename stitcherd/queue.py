@@ -2,9 +2,10 @@
 
 A message is only a wake-up, `(job id, attempt)`; the store has the job's state. Huey forgets a message before it runs
 it, so its file is deleted and filled again from the store at every start. A message that is lost or delivered
-twice does no harm, because a job is claimed by compare-and-set. Of Huey only queue, priority and workers are
-used: no results, retries, schedules, locks or revocations. The private names of Huey that the adapters below rely on
-are checked by tests/stitcherd/test_queue.py.
+twice does no harm, because a job is claimed by compare-and-set. Only the next WINDOW jobs have a message: the others
+are read from the store when it is their turn. Of Huey only queue, priority and workers are used: no results, retries,
+schedules, locks or revocations. The private names of Huey that the adapters below rely on are checked by
+tests/stitcherd/test_queue.py.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,22 +32,39 @@ from stitcherd.store.writer import StorageUnavailable
 QUEUE_NAME = "stitcher"
 HEALTH_CHECK_SECONDS = 5.0
 MAX_PRIORITY = 10
-REFILL_BATCH = 500  # messages in one transaction
+WINDOW = 64  # messages that are not taken yet, of one priority and those above it
 MAX_DEQUEUE_WAIT_SECONDS = 1.0  # after which a worker looks again, should a wake-up be lost
 
 log = logging.getLogger(__name__)
 
+QueuedJob = tuple[str, int, int]  # id, attempt, priority
 RunAttempt = Callable[[str, int], Awaitable[object]]
+ReadQueued = Callable[[int], Awaitable[list[QueuedJob]]]
+
+
+async def nothing_queued(_limit: int) -> list[QueuedJob]:
+    """Return no job: for a queue that is not filled from a store."""
+    return []
 
 
 class Queue:
-    """Passes jobs to `run` on the event loop, at most `workers` at a time, highest priority first."""
+    """Passes jobs to `run` on the event loop, at most `workers` at a time, highest priority first.
 
-    def __init__(self, path: Path, workers: int, run: RunAttempt) -> None:
+    `read_queued` returns the first jobs, as many as given, that are queued and not held, in the order of their start.
+    """
+
+    def __init__(self, path: Path, workers: int, run: RunAttempt, read_queued: ReadQueued = nothing_queued) -> None:
         for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             leftover.unlink(missing_ok=True)
         self._loop = asyncio.get_running_loop()
         self._run = run
+        self._read_queued = read_queued
+        self._waiting: dict[tuple[str, int], int] = {}  # the priorities of the messages that are not taken yet
+        self._outgoing: list[QueuedJob] = []
+        # The highest priority of the queued jobs without a message, and of those that came since they were last read.
+        self._left_out: int | None = None
+        self._left_out_since: int | None = None
+        self._filling: asyncio.Task[None] | None = None
         self._huey = SqliteHuey(
             QUEUE_NAME,
             storage_class=NotifyingStorage,
@@ -60,38 +78,38 @@ class Queue:
         self._feeder = ThreadPoolExecutor(1, thread_name_prefix="queue-feeder")
         self._consumer = EmbeddedConsumer(self._huey, workers=workers, periodic=False, check_worker_health=True)
         self._health: asyncio.Task[None] | None = None
-        self._failed: list[tuple[str, int, int]] = []
+        self._failed: list[QueuedJob] = []
 
-    def start(self) -> None:
-        """Start the workers, and a task that restarts those that die and retries what could not be queued."""
+    async def start(self) -> None:
+        """Start the workers with what is queued, and a task that restarts those that die and finds lost messages."""
         self._consumer.start()
+        await self._read_next()
         self._health = asyncio.create_task(self._check_health())
 
     def put(self, job_id: str, attempt: int, priority: int) -> None:
-        """Queue an attempt and return at once; never fails: what cannot be queued is queued again later."""
-        if not self._consumer.stop_flag.is_set():
-            self._feeder.submit(self._enqueue, job_id, attempt, priority)
+        """Queue an attempt and return at once; never fails: what cannot be queued is queued again later.
+
+        It gets no message yet where WINDOW others come first, or a job without a message does.
+        """
+        if self._consumer.stop_flag.is_set():
+            return
+        if self._before(priority) >= WINDOW or (self._left_out is not None and priority <= self._left_out):
+            self._left_out = priority if self._left_out is None else max(self._left_out, priority)
+            self._left_out_since = priority if self._left_out_since is None else max(self._left_out_since, priority)
+        else:
+            self._send((job_id, attempt, priority))
 
     def put_job(self, job: RunnerJob) -> None:
         """Queue the attempt that a job waits for."""
         self.put(job.id, job.attempt, job.priority)
 
-    async def refill(self, waiting: list[tuple[str, int, int]]) -> None:
-        """Queue many (job id, attempt, priority), in their order."""
-        for start in range(0, len(waiting), REFILL_BATCH):
-            batch = waiting[start : start + REFILL_BATCH]
-            try:
-                await self._loop.run_in_executor(self._feeder, self._enqueue_many, batch)
-            except sqlite3.Error:
-                log.exception("%d jobs could not be put in the queue; trying again", len(batch))
-                self._failed += batch
-
     async def stop(self) -> None:
         """Stop the workers and wait for them; call it when the running jobs have ended."""
         self._consumer.stop_flag.set()
         self._huey.storage.stop_waiting()
-        if self._health is not None:
-            self._health.cancel()
+        for task in (self._health, self._filling):
+            if task is not None:
+                task.cancel()
         # Off the loop: the workers wait for coroutines that run on it.
         await asyncio.to_thread(self._consumer.stop, graceful=True)
         self._feeder.shutdown()
@@ -101,18 +119,61 @@ class Queue:
         """Start no further jobs."""
         self._consumer.stop_flag.set()
 
-    def _enqueue(self, job_id: str, attempt: int, priority: int) -> None:
-        try:
-            self._huey.enqueue(self._task.s(job_id, attempt, priority=priority))
-        except sqlite3.Error:
-            log.exception("job %s could not be put in the queue; trying again", job_id)
-            self._failed.append((job_id, attempt, priority))
+    def _send(self, job: QueuedJob) -> None:
+        """Add a message; those of one iteration of the event loop share a transaction."""
+        job_id, attempt, priority = job
+        self._waiting[job_id, attempt] = priority
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(job)
 
-    def _enqueue_many(self, waiting: list[tuple[str, int, int]]) -> None:
-        self._huey.storage.enqueue_many(
-            (self._huey.serialize_task(self._task.s(job_id, attempt)), priority)
-            for job_id, attempt, priority in waiting
-        )
+    def _flush(self) -> None:
+        batch, self._outgoing = self._outgoing, []
+        if not self._consumer.stop_flag.is_set():
+            self._feeder.submit(self._enqueue, batch)
+
+    def _enqueue(self, batch: list[QueuedJob]) -> None:
+        try:
+            self._huey.storage.enqueue_many(
+                [
+                    (self._huey.serialize_task(self._task.s(job_id, attempt)), priority)
+                    for job_id, attempt, priority in batch
+                ]
+            )
+        except sqlite3.Error:
+            log.exception("%d jobs could not be put in the queue; trying again", len(batch))
+            self._failed += batch
+
+    def _fill_window(self) -> None:
+        """Begin to give messages to the jobs that are next, if any have none and half of the window is free."""
+        if self._has_room() and (self._filling is None or self._filling.done()):
+            self._filling = asyncio.create_task(self._fill())
+
+    def _has_room(self) -> bool:
+        return self._left_out is not None and self._before(self._left_out) <= WINDOW // 2
+
+    def _before(self, priority: int) -> int:
+        """Return how many messages are taken before one of this priority."""
+        return sum(other >= priority for other in self._waiting.values())
+
+    async def _fill(self) -> None:
+        try:
+            while self._has_room():
+                await self._read_next()
+        except sqlite3.Error:
+            log.exception("the queued jobs could not be read; trying again")
+
+    async def _read_next(self) -> None:
+        limit = self._before(0 if self._left_out is None else self._left_out) + WINDOW
+        self._left_out_since = None
+        found = await self._read_queued(limit)
+        for job in found:
+            if job[:2] not in self._waiting:
+                self._send(job)
+        self._left_out = self._left_out_since
+        if len(found) == limit:
+            last = found[-1][2]
+            self._left_out = last if self._left_out is None else max(last, self._left_out)
 
     def _run_message(self, job_id: str, attempt: int) -> None:
         """Run the job of one message, in a worker's thread; an exception that escapes would end the worker."""
@@ -122,6 +183,8 @@ class Queue:
             asyncio.run_coroutine_threadsafe(self._run_job(job_id, attempt), self._loop).result()
 
     async def _run_job(self, job_id: str, attempt: int) -> None:
+        self._waiting.pop((job_id, attempt), None)
+        self._fill_window()
         try:
             await self._run(job_id, attempt)
         except StorageUnavailable:  # the store logs it
@@ -134,8 +197,12 @@ class Queue:
             await asyncio.sleep(HEALTH_CHECK_SECONDS)
             self._consumer.check_worker_health()
             failed, self._failed = self._failed, []
-            for message in failed:
-                self.put(*message)
+            for job in failed:
+                self._send(job)
+            if self._waiting and not await self._loop.run_in_executor(self._feeder, self._huey.storage.queue_size):
+                self._waiting.clear()  # taken, and lost by a worker that died
+                self._left_out = MAX_PRIORITY
+            self._fill_window()
 
 
 class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
@@ -160,19 +227,16 @@ class NotifyingStorage(SqliteStorage):  # type: ignore[misc]
         self._closed = False
         super().__init__(*args, **kwargs)
 
-    def enqueue(self, data: bytes, priority: float | None = None) -> None:
-        """Add a message and wake one worker."""
-        super().enqueue(data, priority)
-        self._wake(1)
-
-    def enqueue_many(self, messages: Iterable[tuple[bytes, float]]) -> None:
-        """Add messages with their priorities in one transaction, and wake all workers."""
+    def enqueue_many(self, messages: Sequence[tuple[bytes, float]]) -> None:
+        """Add messages with their priorities in one transaction, and wake a worker for each."""
         with self.db(commit=True) as cursor:
             cursor.executemany(
                 "INSERT INTO task (queue, data, priority) VALUES (?, ?, ?)",
                 [(self.name, data, priority) for data, priority in messages],
             )
-        self._wake(None)
+        with self._arrived:
+            self._sequence += 1
+            self._arrived.notify(len(messages))
 
     def dequeue(self) -> bytes | None:
         """Take the next message; if there is none, wait at most MAX_DEQUEUE_WAIT_SECONDS and return None."""
@@ -198,14 +262,6 @@ class NotifyingStorage(SqliteStorage):  # type: ignore[misc]
         with self._arrived:
             self._closed = True
             self._arrived.notify_all()
-
-    def _wake(self, workers: int | None) -> None:
-        with self._arrived:
-            self._sequence += 1
-            if workers is None:
-                self._arrived.notify_all()
-            else:
-                self._arrived.notify(workers)
 
 
 class NullScheduler(Scheduler):  # type: ignore[misc]

@@ -229,10 +229,13 @@ async def step_log(
     return (row["id"], found[0]["attempt"], found[0]["ordinal"]), found[0]["bytes"]
 
 
-async def queued_jobs(db: aiosqlite.Connection) -> list[tuple[str, int, int]]:
-    """Return (id, attempt, priority) of every queued job, in the order in which they are to start."""
+async def next_jobs(db: aiosqlite.Connection, limit: int) -> list[tuple[str, int, int]]:
+    """Return (id, attempt, priority) of the queued jobs that are not held, in the order in which they are to start."""
     found = await fetch_all(
-        db, "SELECT id, attempt, priority FROM jobs WHERE status = 'QUEUED' ORDER BY priority DESC, key", []
+        db,
+        "SELECT id, attempt, priority FROM jobs INDEXED BY jobs_next WHERE status = 'QUEUED' AND held IS NULL"
+        " ORDER BY priority DESC, key LIMIT ?",
+        [limit],
     )
     return [(row["id"], row["attempt"], row["priority"]) for row in found]
 

@@ -19,7 +19,7 @@ from huey.serializer import Serializer
 from huey.storage import BaseStorage, SqliteStorage
 
 from stitcherd import queue as queue_module
-from stitcherd.queue import Queue
+from stitcherd.queue import WINDOW, Queue, QueuedJob, ReadQueued, nothing_queued
 from stitcherd.store.writer import StorageUnavailable
 
 Run = Callable[[str, int], Awaitable[None]]
@@ -27,9 +27,11 @@ SAVED: list[str] = []
 
 
 @asynccontextmanager
-async def open_queue(tmp_path: Path, run: Run, workers: int = 1) -> AsyncIterator[Queue]:
+async def open_queue(
+    tmp_path: Path, run: Run, workers: int = 1, read_queued: ReadQueued = nothing_queued
+) -> AsyncIterator[Queue]:
     """Open a queue; the test starts it."""
-    queue = Queue(tmp_path / "queue.db", workers, run)
+    queue = Queue(tmp_path / "queue.db", workers, run, read_queued)
     yield queue
     async with asyncio.timeout(20):
         await queue.stop()
@@ -64,23 +66,23 @@ async def test_jobs_run_by_priority_and_then_in_their_order(tmp_path: Path) -> N
     async with open_queue(tmp_path, recorded.run) as queue:
         for name, priority in (("a", 5), ("b", 0), ("c", 10), ("d", 5), ("e", 10)):
             queue.put(name, 1, priority)
-        await queue.refill([("f", 2, 10), ("g", 1, 5)])
-        queue.start()
-        await until(lambda: len(recorded.jobs) == 7)
-    assert recorded.jobs == [("c", 1), ("e", 1), ("f", 2), ("a", 1), ("d", 1), ("g", 1), ("b", 1)]
+        await until(lambda: len(messages(tmp_path)) == 5)
+        await queue.start()
+        await until(lambda: len(recorded.jobs) == 5)
+    assert recorded.jobs == [("c", 1), ("e", 1), ("a", 1), ("d", 1), ("b", 1)]
 
 
 async def test_a_message_wakes_a_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_module, "MAX_DEQUEUE_WAIT_SECONDS", 3600.0)
     recorded = RecordingRun()
     async with open_queue(tmp_path, recorded.run, workers=3) as queue:
-        queue.start()
+        await queue.start()
         for number in range(40):
             queue.put(str(number), 1, 5)
             await until(lambda wanted=number + 1: len(recorded.jobs) == wanted)  # type: ignore[misc]
-        queue.put("x", 1, 5)
-        await queue.refill([(str(number), 2, 5) for number in range(40)])
-        await until(lambda: len(recorded.jobs) == 81)
+        for number in range(40):
+            queue.put(str(number), 2, 5)
+        await until(lambda: len(recorded.jobs) == 80)
 
 
 async def test_at_most_workers_jobs_run_at_the_same_time(tmp_path: Path) -> None:
@@ -94,39 +96,133 @@ async def test_at_most_workers_jobs_run_at_the_same_time(tmp_path: Path) -> None
         now -= 1
 
     async with open_queue(tmp_path, run, workers=3) as queue:
-        await queue.refill([(str(number), 1, 5) for number in range(9)])
-        queue.start()
+        for number in range(9):
+            queue.put(str(number), 1, 5)
+        await queue.start()
         await until(lambda: now == 3)
         go.set()
         await until(lambda: not messages(tmp_path) and now == 0)
     assert most == 3
 
 
+class Backlog:
+    """Queued jobs as the store has them: a job leaves when it is run."""
+
+    def __init__(self, *jobs: QueuedJob) -> None:
+        self.jobs = list(jobs)
+        self.done: list[str] = []
+        self.most = 0
+        self.reads = 0
+        self.fault: Exception | None = None
+        self.go = asyncio.Event()
+        self.queue: Queue | None = None  # a job takes until this queue has the messages that it wants to have
+
+    async def read(self, limit: int) -> list[QueuedJob]:
+        self.reads += 1
+        fault, self.fault = self.fault, None
+        if fault:
+            raise fault
+        return sorted(self.jobs, key=lambda job: -job[2])[:limit]
+
+    async def run(self, job_id: str, _attempt: int) -> None:
+        await self.go.wait()
+        if self.queue is not None:
+            if self.queue._filling is not None:
+                await asyncio.wait({self.queue._filling})
+            await asyncio.sleep(0)  # until what is to be sent is handed over
+            await asyncio.get_running_loop().run_in_executor(self.queue._feeder, bool)
+        self.jobs = [job for job in self.jobs if job[0] != job_id]
+        if job_id not in self.done:
+            self.done.append(job_id)
+
+    def put(self, queue: Queue, job: QueuedJob) -> None:
+        self.jobs.append(job)
+        queue.put(*job)
+
+
+async def test_only_the_next_jobs_have_a_message_and_all_run_in_their_order(tmp_path: Path) -> None:
+    wanted = [*((f"urgent-{number}", 1, 9) for number in range(3)), *((f"job-{n}", 1, 5) for n in range(1200))]
+    backlog = Backlog(*reversed(wanted[:3]), *wanted[3:])
+    backlog.jobs[:3] = wanted[:3]
+    async with open_queue(tmp_path, backlog.run, read_queued=backlog.read) as queue:
+        backlog.queue = queue
+        await queue.start()
+        await until(lambda: len(messages(tmp_path)) == WINDOW - 1)
+        for number in range(300):  # behind a full window
+            backlog.put(queue, (f"later-{number}", 1, 5))
+        backlog.put(queue, ("last", 1, 0))
+        await asyncio.sleep(0.05)
+        assert len(messages(tmp_path)) == WINDOW - 1
+        backlog.go.set()
+        await until(lambda: len(backlog.done) == 1504)
+    assert backlog.done == [*(name for name, _, _ in wanted), *(f"later-{number}" for number in range(300)), "last"]
+    assert backlog.reads < 1504 / WINDOW * 3
+
+
+async def test_a_higher_priority_passes_a_full_window(tmp_path: Path) -> None:
+    backlog = Backlog(*((f"job-{number}", 1, 5) for number in range(500)))
+    async with open_queue(tmp_path, backlog.run, read_queued=backlog.read) as queue:
+        backlog.queue = queue
+        await queue.start()
+        await until(lambda: len(messages(tmp_path)) == WINDOW - 1)
+        for number in range(500):
+            backlog.put(queue, (f"urgent-{number}", 1, 9))
+        await until(lambda: len(messages(tmp_path)) == 2 * WINDOW - 1)
+        backlog.go.set()
+        await until(lambda: len(backlog.done) == 1000)
+    assert backlog.done[1:501] == [f"urgent-{number}" for number in range(500)], "the first was running"
+
+
+async def test_jobs_without_a_message_are_read_again_after_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
+    backlog = Backlog(*((f"job-{number}", 1, 5) for number in range(200)))
+    async with open_queue(tmp_path, backlog.run, workers=3, read_queued=backlog.read) as queue:
+        await queue.start()
+        backlog.fault = sqlite3.OperationalError("disk I/O error")
+        backlog.go.set()
+        await until(lambda: len(backlog.done) == 200)
+
+
+async def test_a_message_that_its_worker_lost_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
+    backlog = Backlog(("a", 1, 5))
+    async with open_queue(tmp_path, backlog.run, read_queued=backlog.read) as queue:
+        run = queue._run_message
+        monkeypatch.setattr(queue, "_run_message", lambda *_: monkeypatch.setattr(queue, "_run_message", run))
+        queue._task = queue._huey.task(name="lost")(lambda *_: queue._run_message())  # type: ignore[call-arg]
+        await queue.start()
+        queue._task = queue._huey.task(name="found")(run)
+        backlog.go.set()
+        await until(lambda: backlog.done == ["a"])
+
+
 async def test_the_file_of_an_earlier_queue_is_deleted(tmp_path: Path) -> None:
     recorded = RecordingRun()
     async with open_queue(tmp_path, recorded.run) as earlier:
         earlier.hold()
-        earlier._enqueue("old", 1, 10)
-        earlier.start()
+        earlier._enqueue([("old", 1, 10)])
+        await earlier.start()
     (tmp_path / "queue.db-wal").write_bytes(b"torn")
     async with open_queue(tmp_path, recorded.run) as queue:
-        await queue.refill([(str(number), 1, 5) for number in range(1203)])
-        assert len(messages(tmp_path)) == 1203
-        queue.start()
-        await until(lambda: len(recorded.jobs) == 1203)
-    assert recorded.jobs == [(str(number), 1) for number in range(1203)]
+        queue.put("new", 1, 0)
+        await queue.start()
+        await until(lambda: recorded.jobs != [])
+    assert recorded.jobs == [("new", 1)]
 
 
 async def test_nothing_is_pickled(tmp_path: Path) -> None:
     recorded = RecordingRun()
     async with open_queue(tmp_path, recorded.run) as queue:
         queue.put("a", 1, 5)
-        await queue.refill([("b", 2, 5)])
+        queue.put("b", 2, 5)
+        await until(lambda: len(messages(tmp_path)) == 2)
         assert [json.loads(message)[2] for message in messages(tmp_path)] == [["a", 1], ["b", 2]]
         with closing(sqlite3.connect(tmp_path / "queue.db")) as db, db:
             evil = pickle.dumps(Evil())
             db.execute("INSERT INTO task (queue, data, priority) VALUES ('stitcher', ?, 99)", (evil,))
-        queue.start()
+        await queue.start()
         await until(lambda: len(recorded.jobs) == 2)
     assert SAVED == []
 
@@ -148,7 +244,7 @@ async def test_a_worker_that_dies_is_restarted(tmp_path: Path, monkeypatch: pyte
             raise SystemExit
 
         storage.dequeue = die
-        queue.start()
+        await queue.start()
         await until(lambda: not first.is_alive())
         queue.put("a", 1, 5)
         await until(lambda: recorded.jobs == [("a", 1)])
@@ -159,7 +255,7 @@ async def test_a_job_that_fails_or_is_cancelled_does_not_end_its_worker(tmp_path
     recorded = RecordingRun(fault)
     async with open_queue(tmp_path, recorded.run) as queue:
         worker = queue._consumer.worker_threads[0][1]
-        queue.start()
+        await queue.start()
         queue.put("a", 1, 5)
         queue.put("b", 1, 5)
         await until(lambda: len(recorded.jobs) == 2)
@@ -172,15 +268,14 @@ async def test_a_job_that_the_store_could_not_claim_is_run_again(
     monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
     recorded = RecordingRun(StorageUnavailable("database is locked"), StorageUnavailable("disk is full"))
     async with open_queue(tmp_path, recorded.run) as queue:
-        queue.start()
+        await queue.start()
         queue.put("a", 3, 5)
         await until(lambda: len(recorded.jobs) == 3)
     assert recorded.jobs == [("a", 3)] * 3
 
 
-@pytest.mark.parametrize("method", ["enqueue", "enqueue_many"])
 async def test_a_message_that_the_queues_file_refuses_is_queued_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
     recorded = RecordingRun()
@@ -188,15 +283,12 @@ async def test_a_message_that_the_queues_file_refuses_is_queued_again(
         storage = queue._huey.storage
 
         def refuse(*_: object) -> None:
-            delattr(storage, method)
+            del storage.enqueue_many
             raise sqlite3.OperationalError("database or disk is full")
 
-        setattr(storage, method, refuse)
-        queue.start()
-        if method == "enqueue":
-            queue.put("a", 1, 5)
-        else:
-            await queue.refill([("a", 1, 5)])
+        storage.enqueue_many = refuse
+        await queue.start()
+        queue.put("a", 1, 5)
         await until(lambda: recorded.jobs == [("a", 1)])
 
 
@@ -204,7 +296,7 @@ async def test_stop_ends_waiting_workers(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(queue_module, "MAX_DEQUEUE_WAIT_SECONDS", 3600.0)
     async with open_queue(tmp_path, RecordingRun().run, workers=3) as queue:
         threads = [thread for _, thread in queue._consumer.worker_threads] + [queue._consumer.scheduler]
-        queue.start()
+        await queue.start()
         await until(lambda: all(thread.is_alive() for thread in threads))
     assert not any(thread.is_alive() for thread in threads)
     queue.put("late", 1, 5)
@@ -219,7 +311,7 @@ async def test_stop_waits_for_running_jobs_and_starts_no_more(tmp_path: Path) ->
         ended.append(job_id)
 
     async with open_queue(tmp_path, run) as queue:
-        queue.start()
+        await queue.start()
         queue.put("a", 1, 5)
         await started.wait()
         queue.put("b", 1, 5)
@@ -238,7 +330,7 @@ async def test_signal_handlers_are_not_changed(tmp_path: Path) -> None:
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     async with open_queue(tmp_path, RecordingRun().run) as queue:
-        queue.start()
+        await queue.start()
         assert {number: signal.getsignal(number) for number in before} == before
 
 

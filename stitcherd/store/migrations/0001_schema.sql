@@ -121,6 +121,7 @@ CREATE INDEX jobs_repository_type ON jobs (workspace, repository COLLATE NOCASE,
 CREATE INDEX jobs_profile ON jobs (workspace, profile);
 CREATE INDEX jobs_agent_task ON jobs (agent_task_id, key) WHERE agent_task_id IS NOT NULL;
 CREATE INDEX jobs_created ON jobs (created_at);
+CREATE INDEX jobs_next ON jobs (priority DESC, key) WHERE status = 'QUEUED' AND held IS NULL;
 CREATE INDEX jobs_held ON jobs (priority DESC, key) WHERE held IS NOT NULL;
 CREATE INDEX jobs_ended ON jobs (completed_at) WHERE completed_at IS NOT NULL;
 CREATE INDEX jobs_waited ON jobs (queued_at) WHERE status = 'QUEUED';

@@ -167,7 +167,7 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
         closing.callback((await listen_locally(runners[0], bound)).close)
         server = await listen(runners[1], "127.0.0.1", 0)
         closing.callback(server.close)
-        queue.start()
+        await queue.start()
         closing.push_async_callback(queue.stop)
         feeding = asyncio.create_task(feed.run())
         closing.callback(feeding.cancel)

@@ -153,7 +153,7 @@ async def open_harness(
         queued.append((job_id, attempt))
 
     queue = Queue(tmp_path / "state" / "queue.db", 1, run)
-    queue.start()
+    await queue.start()
     accounts = KeptAccounts(store)
     permissions = await Permissions.open(store, apis, now)
     evaluator = Evaluator(settings, accounts.ids, known_access=permissions.known)

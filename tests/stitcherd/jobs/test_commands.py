@@ -55,7 +55,8 @@ class CommandsHarness:
             return await jobs.get_job(db, job_id, None)
 
     async def queued(self) -> int:
-        await asyncio.get_running_loop().run_in_executor(self.queue._feeder, int)  # after all that was put before
+        await asyncio.sleep(0)  # until what was put is handed over
+        await asyncio.get_running_loop().run_in_executor(self.queue._feeder, int)
         return int(self.queue._huey.pending_count())
 
 

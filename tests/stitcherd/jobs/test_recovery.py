@@ -127,7 +127,7 @@ async def test_processes_are_ended_before_their_job_is_requeued(
         after = await get_detail(store, each)
         assert (after.status, after.attempt) == (Status.QUEUED, 2)
     async with store.reading() as db:
-        assert [(name, attempt) for name, attempt, _ in await jobs.queued_jobs(db)] == [(job.id, 2), (other.id, 2)]
+        assert [(name, attempt) for name, attempt, _ in await jobs.next_jobs(db, 100)] == [(job.id, 2), (other.id, 2)]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ async def test_a_waiting_job_is_pending_and_its_event_says_whom_it_waits_for(sto
     assert (job.status, job.queued_at, job.last_event) == (Status.PENDING, None, "job.waiting")
     async with store.reading() as db:
         event = (await events.job_events(db, job.id, None, 0, 9)).items[-1]
-        assert await jobs.queued_jobs(db) == []
+        assert await jobs.next_jobs(db, 100) == []
     assert event.payload == {
         "guards": ["stranger", "big"],
         "by": ["chiefs", "crew"],

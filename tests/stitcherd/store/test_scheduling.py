@@ -138,6 +138,16 @@ async def test_jobs_of_an_unreachable_executor_wait_and_others_do_not(store: Sto
     assert job.status is Status.RUNNING
 
 
+async def test_the_next_jobs_are_those_that_are_queued_and_not_held(store: Store) -> None:
+    low, first, second = await add(store, priority=1), await add(store, priority=7), await add(store, priority=7)
+    held, started = await add(store, priority=9), await add(store, priority=9)
+    assert isinstance(await claim(store, held, concurrency_limits(stopped="no rails")), scheduling.Held)
+    assert isinstance(await claim(store, started, concurrency_limits()), Claimed)
+    async with store.reading() as db:
+        assert await jobs.next_jobs(db, 9) == [(first.id, 1, 7), (second.id, 1, 7), (low.id, 1, 1)]
+        assert await jobs.next_jobs(db, 2) == [(first.id, 1, 7), (second.id, 1, 7)]
+
+
 async def test_no_job_starts_once_the_daily_budget_is_used_up_and_each_says_until_when(store: Store) -> None:
     limits, midnight = running(per_day=Budget(usd=2.0)), 20_001 * DAY_MS
     early, spender = await add(store, NOON), await add(store, NOON)
