@@ -122,13 +122,15 @@ class FeedEvent(Struct, frozen=True):
 class FeedItem(Struct, frozen=True):
     """One item of a list; times are in milliseconds since 1970.
 
-    `event` is what its webhook would tell, or the call that completes it; None for what rails cannot refer to.
+    `event` is what its webhook would tell, or the call that completes it; None for what rails cannot refer to. `feeds`
+    are the lists of what was done to it, which no other list has: they are read whenever it was changed.
     """
 
     id: str
     created_at: int
     updated_at: int
     event: FeedEvent | Call[FeedEvent] | None
+    feeds: tuple["Feed", ...] = ()
 
 
 class FeedPage(Struct, frozen=True):

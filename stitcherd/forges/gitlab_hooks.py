@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta, Struct, to_builtins
+from msgspec import Struct, to_builtins
 
 from stitcherd.forges.base import FeedEvent
+from stitcherd.forges.gitlab_lists import Number, Time
 from stitcherd.forges.gitlab_responses import UserBody
 from stitcherd.forges.models import RepositoryRef
 
@@ -16,14 +17,12 @@ _OF_CHANGES = ("work_in_progress", "source_project_id", "target_project_id", "so
 _OF_NOTES = ("id", "type", "noteable_type", "system", "created_at", "updated_at")
 
 Raw = Mapping[str, Any]
-Number = Annotated[int, Meta(gt=0, lt=10**18)]
-Time = Annotated[datetime, Meta(tz=True)]
 
 
 class ThreadBody(Struct):
     """An issue or a merge request, as far as a webhook has it otherwise or the lists are read by it."""
 
-    iid: int
+    iid: Number
     created_at: Time
     updated_at: Time
     author: UserBody | None = None

@@ -6,7 +6,7 @@ subject makes it a duplicate.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -44,6 +44,10 @@ class CannotPoll(Exception):
     def __init__(self, reason: str, until: int) -> None:
         super().__init__(reason)
         self.until = until
+
+
+class ListRefused(CannotPoll):
+    """The forge refuses a list."""
 
 
 class Poller:
@@ -110,9 +114,10 @@ class Poller:
         try:
             read = await self._read_pages(feed, position, cursor.etag)
             if read.items is not None:
-                for item in sorted(filter(position.is_new, read.items), key=lambda item: (item.created_at, item.id)):
+                items = [*read.items, *await self._read_inner(read.items, position)]
+                for item in sorted(filter(position.is_new, items), key=lambda item: (item.created_at, item.id)):
                     await self._take_item(item)
-                position = position.after(read.items)
+                position = position.after(items)
         except CannotPoll as error:
             self._note(feed.name, str(error))
             kept = encode_position(position)
@@ -139,6 +144,16 @@ class Poller:
         # Of a list with its newest items on the last page, a full first page does not tell whether there are more.
         tells_all = feed.newest_first or len(first.items) == len(found) < feed.page_size
         return FeedPage(tuple(found), None, first.etag if tells_all else None, first.interval)
+
+    async def _read_inner(self, items: Iterable[FeedItem], position: Position) -> list[FeedItem]:
+        """Return what the lists of the items have since a position. Raises CannotPoll."""
+        found = list[FeedItem]()
+        for feed in (inner for item in items for inner in item.feeds):
+            try:
+                found += (await self._read_pages(feed, position, None)).items or ()
+            except ListRefused as refused:  # the thread was deleted meanwhile
+                log.warning("source %s: %s cannot be read: %s", self._source.name, feed.name, refused)
+        return found
 
     async def _take_item(self, item: FeedItem) -> None:
         """Give an item to the intake; raises CannotPoll and StorageUnavailable."""
@@ -172,7 +187,7 @@ class Poller:
             case Hold(until, reason):
                 raise CannotPoll(reason, until)
         hint = f": {outcome.hint}" if outcome.hint else ""
-        raise CannotPoll(f"{outcome.detail}{hint}", self._now() + int(REFUSED_SECONDS * 1000))
+        raise ListRefused(f"{outcome.detail}{hint}", self._now() + int(REFUSED_SECONDS * 1000))
 
     def _note(self, name: str, fault: str | None) -> None:
         """Keep why a list cannot be read, and log what is new in that."""

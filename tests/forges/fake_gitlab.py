@@ -18,7 +18,7 @@ from tests.forges.fake import (
     Sent,
     dispatch,
 )
-from tests.forges.fake_gitlab_lists import FILTERS, changed_at, stamp
+from tests.forges.fake_gitlab_lists import FILTERS, changed_at, labels, people, stamp
 
 ACCESS_LEVELS = {"read": 20, "write": 30, "admin": 40}
 KEYS = {  # of the bodies: which are needed, and which others there are
@@ -62,7 +62,8 @@ class FakeGitLab(FakeForge):
         for kind in ("issues", "merge_requests"):
             routes |= {
                 f"GET /{kind}/{{iid}}": self.get_thread,
-                f"GET /{kind}/{{iid}}/notes": self.get_notes,
+                f"GET /{kind}/{{iid}}/notes": partial(fake_gitlab_lists.notes, self),
+                f"GET /{kind}/{{iid}}/resource_label_events": partial(fake_gitlab_lists.label_events, self),
                 f"POST /{kind}/{{iid}}/notes": self.create_note,
                 f"PUT /{kind}/{{iid}}/notes/{{id}}": self.edit_note,
                 f"DELETE /{kind}/{{iid}}/notes/{{id}}": self.delete_note,
@@ -153,8 +154,8 @@ class FakeGitLab(FakeForge):
             "description": thread.body,
             "created_at": stamp(thread.created),
             "updated_at": stamp(changed_at(repository, thread)),
-            "labels": [],
-            "assignees": [],
+            "labels": labels(repository, thread),
+            "assignees": [self.render_account(each) for each in people(repository, thread, "assigned")],
             "state": "merged" if thread.merged else "opened" if thread.is_open else "closed",
             "discussion_locked": thread.locked or None,
             "author": self.render_account(thread.author),
@@ -169,7 +170,7 @@ class FakeGitLab(FakeForge):
             "target_branch": thread.base,
             "sha": thread.head_sha,
             "draft": thread.draft,
-            "reviewers": [],
+            "reviewers": [self.render_account(each) for each in people(repository, thread, "review_requested")],
             "source_project_id": None if source is None else source or repository.id,
             "target_project_id": repository.id,
         }
@@ -201,18 +202,6 @@ class FakeGitLab(FakeForge):
 
     def get_thread(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
         return Answer(200, self.render_thread(repository, self.thread_of(repository, sent, number)))
-
-    def get_notes(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
-        thread, by_update = self.thread_of(repository, sent, number), sent.query.get("order_by") == "updated_at"
-        notes = sorted(
-            thread.comments,
-            key=lambda note: note.updated if by_update else note.created,
-            reverse=sent.query.get("sort", "desc") == "desc",
-        )
-        page, size = int(sent.query.get("page", 1)), self.page_size
-        more = str(page + 1) if len(notes) > page * size else ""
-        shown = [self.render_note(each, thread) for each in notes[(page - 1) * size : page * size]]
-        return Answer(200, shown, {"X-Next-Page": more})
 
     def create_note(self, sent: Sent, repository: FakeRepository, number: int) -> Answer:
         thread, actor = self.thread_of(repository, sent, number), self.actor(sent)

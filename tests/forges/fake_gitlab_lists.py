@@ -3,20 +3,31 @@
 import hashlib
 import json
 from datetime import date, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from tests.forges.fake import Answer, FakeEvent, FakeRepository, FakeThread, Sent
+from tests.forges.fake import Answer, FakeAccount, FakeComment, FakeEvent, FakeRepository, FakeThread, Sent
 
 if TYPE_CHECKING:
     from tests.forges.fake_gitlab import FakeGitLab
 
 # The parameters of a list besides those of its pages; its documentation has more.
 FILTERS = {
+    "/notes": {"activity_filter", "order_by", "sort"},
+    "/resource_label_events": set[str](),
     "/events": {"action", "target_type", "before", "after", "sort"},
     "/issues": {"state", "scope", "order_by", "sort", "updated_after", "updated_before"},
     "/merge_requests": {
         *("state", "scope", "order_by", "sort", "updated_after", "updated_before", "source_branch", "target_branch")
     },
+}
+
+
+_TOLD = {  # how notes of GitLab itself tell of events
+    "assigned": "assigned to @{}",
+    "review_requested": "requested review from @{}",
+    "ready_for_review": "marked this merge request as **ready**",
+    "closed": "closed",
 }
 
 
@@ -56,9 +67,59 @@ def threads(fake: "FakeGitLab", sent: Sent, repository: FakeRepository) -> Answe
     return _page(fake, sent, [fake.render_thread(repository, each) for each in found])
 
 
+def label_events(fake: "FakeGitLab", sent: Sent, repository: FakeRepository, number: int) -> Answer:
+    """Answer with the labels that were added to a thread, the oldest first."""
+    thread = fake.thread_of(repository, sent, number)
+    labeled = [each for each in _events_of(repository, thread) if each.label is not None]
+    return _page(fake, sent, [_render_label_event(fake, thread, each) for each in labeled])
+
+
+def notes(fake: "FakeGitLab", sent: Sent, repository: FakeRepository, number: int) -> Answer:
+    """Answer with the notes of a thread, also with those that tell its events; by default those created last first."""
+    thread = fake.thread_of(repository, sent, number)
+    wanted = {"only_activity": {True}, "only_comments": {False}}.get(
+        sent.query.get("activity_filter", ""), {True, False}
+    )
+    found = [*thread.comments, *(_told(each) for each in _events_of(repository, thread) if each.event in _TOLD)]
+    time = attrgetter("updated" if sent.query.get("order_by") == "updated_at" else "created")
+    found.sort(key=time, reverse=sent.query.get("sort") != "asc")
+    return _page(fake, sent, [fake.render_note(each, thread) for each in found if each.system in wanted])
+
+
+def people(repository: FakeRepository, thread: FakeThread, event: str) -> list[FakeAccount]:
+    """Return whom the events of a thread assigned, or requested a review of."""
+    return [each.whom for each in _events_of(repository, thread) if each.event == event and each.whom is not None]
+
+
+def labels(repository: FakeRepository, thread: FakeThread) -> list[str]:
+    """Return the labels of a thread."""
+    return [each.label for each in _events_of(repository, thread) if each.label is not None]
+
+
+def _events_of(repository: FakeRepository, thread: FakeThread) -> list[FakeEvent]:
+    return [each for each in repository.events if each.number == thread.number]
+
+
+def _told(event: FakeEvent) -> FakeComment:
+    body = _TOLD[event.event].format(event.whom.login if event.whom else "")
+    return FakeComment(event.id, event.actor, body, event.at, event.at, system=True)
+
+
+def _render_label_event(fake: "FakeGitLab", thread: FakeThread, event: FakeEvent) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "user": fake.render_account(event.actor),
+        "created_at": stamp(event.at),
+        "resource_type": "Issue" if thread.kind == "issue" else "MergeRequest",
+        "resource_id": thread.number + 1000,
+        "label": {"id": 1, "name": event.label, "color": "#0e8a16"},
+        "action": "add",
+    }
+
+
 def changed_at(repository: FakeRepository, thread: FakeThread) -> datetime:
     """Return when a thread was changed last: its comments and its events change it."""
-    times = (each.at for each in repository.events if each.number == thread.number)
+    times = (each.at for each in _events_of(repository, thread))
     return max((thread.created, thread.updated, *(each.updated for each in thread.comments), *times))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stitcherd.polling.poller import Poller
-from tests.forges.fake import START
+from tests.forges.fake import START, Answer
 from tests.forges.fake_gitlab import FakeGitLab
 from tests.forges.harness import connected
 from tests.forges.webhooks import comment_webhook, signature
@@ -68,6 +68,37 @@ async def test_new_and_reopened_threads_are_taken_and_changed_ones_are_not(polli
     [found] = await polling.poll()
     assert found.trigger == "change.opened"
     assert found.subject == f"reopen:!480:{polling.fake.repository.events[0].at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+async def test_updates_come_from_who_caused_them(polling: Polling) -> None:
+    bot = polling.fake.bot
+    polling.event("assigned", whom=bot)
+    polling.event("labeled", label="go")
+    polling.event("labeled", label="bug")
+    polling.event("review_requested", 480, whom=bot)
+    polling.event("ready_for_review", 480)
+    polling.event("closed")
+    at = f"{polling.time():%Y-%m-%dT%H:%M:%SZ}"
+    found = {(each.subject, each.trigger, each.sender) for each in await polling.poll()}
+    assert found == {
+        (f"assigned:479:mosaic:{at}", "issue.assigned", "lab:octocat"),
+        (f"labeled:479:bug,go:{at}", "issue.labeled", "lab:octocat"),
+        (f"review-requested:!480:mosaic:{at}", "change.review_requested", "lab:octocat"),
+        (f"update:!480:{at}", "change.opened", "lab:octocat"),
+    }
+    polling.comment("something else")
+    polling.comment("something else", 480)
+    assert [each.verdict for each in await polling.poll()] == ["ignored"] * 2
+
+
+async def test_a_thread_that_is_deleted_meanwhile_holds_nothing_up(
+    polling: Polling, caplog: pytest.LogCaptureFixture
+) -> None:
+    polling.event("labeled", label="go")
+    polling.fake.faults = [None, None, None, Answer(404, {"message": "404 Not found"})]  # type: ignore[list-item]
+    assert [each.trigger for each in await polling.poll()] == []
+    assert "labels:479 cannot be read" in caplog.text
+    assert polling.poller.fault is None
 
 
 async def test_pages_and_days_lose_nothing(polling: Polling) -> None:
