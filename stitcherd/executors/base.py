@@ -44,13 +44,33 @@ class AgentProfile(Struct, frozen=True, kw_only=True):
     budget: Budget = Budget()
 
 
+class PreviousTry(Struct, frozen=True):
+    """The try before in the same attempt: the `reference` that its executor saved last, and what is new since then.
+
+    `news` is a prompt for an agent that remembers that try: the output of the gates that failed, without the task.
+    """
+
+    reference: dict[str, str]
+    news: str
+
+
 class Task(Struct, frozen=True, kw_only=True):
-    """One try of one attempt of a job; `number` is the try, from 1, and `timeout` is in seconds."""
+    """One try of one attempt of a job; `number` is the try, from 1, and `timeout` is in seconds.
+
+    The tries of an attempt may be one session of the agent. An executor that can do this saves the session in the
+    reference of each try, and goes on in that of `previous` with `previous.news`: it records `ai.session_resumed` with
+    the `session`. Where the agent does not know that session any more, the same try begins a new one with `prompt`,
+    which is whole, and `ai.session_lost` is recorded with the `session` and the `reason`. `previous` is None in the
+    first try, after a try that saved no reference, and in the first try after a crash, which has a new checkout. An
+    executor without sessions ignores it. `starts.resumable` alone says whether a run is found again after a crash: a
+    reference does not.
+    """
 
     job_id: str
     attempt: int
     number: int
     prompt: str
+    previous: PreviousTry | None = None
     cwd: Path  # the work tree
     timeout: float | None
     run_command: RunCommand  # runs a command in `cwd`, with the environment and in the sandbox of the task
@@ -93,7 +113,7 @@ class OutputSink(Protocol):
         ...
 
     async def record_event(self, type_: str, payload: dict[str, Any], /) -> None:
-        """Record an event of the step: `ai.tool_called` or `ai.tool_denied`."""
+        """Record an event of the step: of a tool, `ai.tool_called` or `ai.tool_denied`, or of a session, see Task."""
         ...
 
     async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None, /) -> None:
@@ -101,7 +121,10 @@ class OutputSink(Protocol):
         ...
 
     async def save_reference(self, reference: dict[str, str], /) -> None:
-        """Save what is needed to find the run of this try again after a crash; to be called before the run starts."""
+        """Save what is needed to find the run of this try, or its session, again.
+
+        An executor that is `resumable` calls it before the run starts.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from shared.models import Failure, Phase, Result, RunnerJob, Start, StepType
 from stitcherd.budget import Budget, BudgetExceeded, DailyBudgetExceeded
 from stitcherd.config.settings import RepositorySettings
-from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, Task
+from stitcherd.executors.base import AgentProfile, ExecutionResult, Executor, PreviousTry, Task
 from stitcherd.git import GitError, UncommittableTree
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.publish import BranchBlocked, BranchMoved, check_branch_free
@@ -102,16 +102,17 @@ class Attempt(Struct, frozen=True, kw_only=True):
         checkout, start = await self._begin()
         task = prompt.with_start(self.prompt, self.job.thread, start, from_head=starts_from_head(start))
         gates = self._gate_runner(checkout, self.type.gates)
-        number, text = resumable.number if resumable else 1, prompt.first_prompt(task)
+        number, feedback = resumable.number if resumable else 1, ""
+        reference = resumable.reference if resumable else None  # of the newest try
         while True:
             if resumable is None or number > resumable.number:
-                await self._execute(checkout, number, text)
+                reference = await self._execute(checkout, number, task, feedback, reference)
             elif not resumable.ended:
-                await self._resume(checkout, resumable)
+                reference = await self._resume(checkout, resumable) or reference
             try:
                 commit = await commit_try(self.job, checkout, self.recorder, number)
             except UncommittableTree as error:
-                text = prompt.uncommitted_prompt(task, number + 1, str(error))
+                feedback = prompt.uncommitted_feedback(number + 1, str(error))
                 failure = Failure("commit_failed", str(error), "see the log of the step commit")
             else:
                 failures, guards = await gates.run(commit, number)
@@ -119,7 +120,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
                     raise CommitNeedsApproval(guards, commit, checkout.base)
                 if not failures:
                     return await self._publish(checkout, start, commit)
-                text = prompt.retry_prompt(task, number + 1, failures)
+                feedback = prompt.gates_feedback(number + 1, failures)
                 failure = self._gates_failed(failures, number)
             if number >= self.type.tries:
                 raise AttemptFailed(failure)
@@ -230,14 +231,20 @@ class Attempt(Struct, frozen=True, kw_only=True):
             output += LFS_NOTE.format(pointers=pointers)
         return checkout, start, output
 
-    async def _execute(self, checkout: Checkout, number: int, text: str) -> None:
-        task = await self._task(checkout, number, text)
+    async def _execute(
+        self, checkout: Checkout, number: int, text: str, feedback: str, previous: dict[str, str] | None
+    ) -> dict[str, str] | None:
+        """Start the executor for a new try, and return the reference that it saved last."""
+        whole = prompt.further_prompt(text, feedback) if feedback else prompt.first_prompt(text)
+        task = await self._task(checkout, number, whole)
+        if previous is not None:
+            task = replace(task, previous=PreviousTry(previous, prompt.news_prompt(feedback)))
         start = TryStart(checkout.base, self.executor.resumable)
-        await self._record_execution(number, lambda step: self.executor.run(task, step), start)
+        return await self._record_execution(number, lambda step: self.executor.run(task, step), start)
 
-    async def _resume(self, checkout: Checkout, resumable: ResumableTry) -> None:
+    async def _resume(self, checkout: Checkout, resumable: ResumableTry) -> dict[str, str] | None:
         task = await self._task(checkout, resumable.number, self.prompt)
-        await self._record_execution(
+        return await self._record_execution(
             resumable.number, lambda step: self.executor.resume(task, resumable.reference, step)
         )
 
@@ -246,8 +253,11 @@ class Attempt(Struct, frozen=True, kw_only=True):
         number: int,
         execute: Callable[[RunningStep], Awaitable[ExecutionResult]],
         start: TryStart | None = None,
-    ) -> None:
-        """Let the executor work in a step of its own; raises AttemptFailed where it fails."""
+    ) -> dict[str, str] | None:
+        """Let the executor work in a step of its own, and return the reference that it saved last.
+
+        Raises AttemptFailed where it fails.
+        """
         name = self.type.profile.executor
         async with await self.recorder.open(
             Phase.EXECUTION, StepType.AI_ACTION, name, number, self.type.profile.timeout, start
@@ -258,6 +268,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
             step.finish(result.exit_code, result.failure.detail if result.failure else None)
         if result.failure is not None:
             raise AttemptFailed(result.failure)
+        return step.reference
 
     async def _task(self, checkout: Checkout, number: int, text: str) -> Task:
         return Task(

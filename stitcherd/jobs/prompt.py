@@ -36,21 +36,27 @@ def first_prompt(prompt: str) -> str:
     return f"{prompt}\n\n{PROMPT_RULES}\n"
 
 
-def retry_prompt(prompt: str, number: int, failures: Sequence[tuple[str, str]]) -> str:
-    """Return the prompt of a further try: that of the first, and the output of each gate (name, output) that failed."""
+def further_prompt(prompt: str, feedback: str) -> str:
+    """Return the prompt of a further try for an agent that knows nothing of the job."""
+    return f"{first_prompt(prompt)}\n{feedback}\n"
+
+
+def news_prompt(feedback: str) -> str:
+    """Return the prompt of a further try for an agent that remembers the try before."""
+    return f"{feedback}\n\n{PROMPT_RULES}\n"
+
+
+def gates_feedback(number: int, failures: Sequence[tuple[str, str]]) -> str:
+    """Return what is new in try `number`: the output of each gate (name, output) that failed."""
     begin = f"This is try {number}. Your earlier changes are still in place, and these gates failed on them."
     outputs = [f"Gate {gate} printed:\n\n{_quote_lines(output[-MAX_FEEDBACK_LENGTH:])}" for gate, output in failures]
-    return _with_feedback(prompt, [begin, *outputs])
+    return "\n\n".join([begin, *outputs])
 
 
-def uncommitted_prompt(prompt: str, number: int, reason: str) -> str:
-    """Return the prompt of a further try after one whose files could not be committed."""
+def uncommitted_feedback(number: int, reason: str) -> str:
+    """Return what is new in try `number` after one whose files could not be committed."""
     begin = f"This is try {number}. Your earlier changes are still in place, but they could not be committed:"
-    return _with_feedback(prompt, [begin, _quote_lines(reason[-MAX_FEEDBACK_LENGTH:])])
-
-
-def _with_feedback(prompt: str, parts: Sequence[str]) -> str:
-    return first_prompt(prompt) + "\n" + "\n\n".join(parts) + "\n"
+    return f"{begin}\n\n{_quote_lines(reason[-MAX_FEEDBACK_LENGTH:])}"
 
 
 def _quoted(quote: Quote) -> str:

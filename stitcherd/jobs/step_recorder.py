@@ -119,6 +119,7 @@ class RunningStep:
         self, writes: DeferredWrites, fence: steps.Fence, place: steps.StepPlace, log: StepLog, redaction: Redaction
     ) -> None:
         self.place = place
+        self.reference: dict[str, str] | None = None  # the last one that was saved
         self._writes = writes
         self._fence = fence
         self._log = log
@@ -160,8 +161,9 @@ class RunningStep:
         return self._redaction.mask_text(line) if line else None
 
     async def save_reference(self, reference: dict[str, str]) -> None:
-        """Save what the executor needs to find the run of this step's try again; raises Superseded."""
+        """Save what the executor needs to find the run of this step's try, or its session, again; raises Superseded."""
         await self._writes.write(steps.save_reference, self._fence, self.place.number or 0, reference)
+        self.reference = reference
 
     async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None) -> None:
         """Add what the executor used to the step and to the job, and save a new reference in the same write.
@@ -169,6 +171,7 @@ class RunningStep:
         Raises Superseded.
         """
         await self._writes.write(steps.add_usage, self._fence, self.place, usage, now_ms(), reference)
+        self.reference = reference or self.reference
 
     async def __aenter__(self) -> Self:
         return self

@@ -27,7 +27,8 @@ DAEMON_STOPPED = Failure(
 )
 RUN_LOST = "its run was lost: it starts from the beginning"
 NEWEST_TRY = (
-    "SELECT s.try, s.reference, s.base, EXISTS (SELECT 1 FROM steps WHERE job = s.job AND attempt = s.attempt"
+    "SELECT s.try, s.resumable, s.reference, s.base,"
+    " EXISTS (SELECT 1 FROM steps WHERE job = s.job AND attempt = s.attempt"
     " AND try = s.try AND type = 'AI_ACTION' AND status = 'COMPLETED') AS ended"
     " FROM starts s WHERE s.job = ? AND s.attempt = ? ORDER BY s.try DESC LIMIT 1"
 )
@@ -121,8 +122,8 @@ async def _resumable(db: aiosqlite.Connection, job: sqlite3.Row) -> ResumableTry
 
 
 def _to_resumable(row: sqlite3.Row | None) -> ResumableTry | None:
-    """Return the newest try of an attempt, None where there is none or its executor gave no reference."""
-    if row is None or row["reference"] is None:
+    """Return the newest try of an attempt, None where there is none or its executor cannot find it by a reference."""
+    if row is None or not row["resumable"] or row["reference"] is None:
         return None
     reference = msgspec.json.decode(row["reference"], type=dict[str, str])
     return ResumableTry(row["try"], reference, row["base"], bool(row["ended"]))

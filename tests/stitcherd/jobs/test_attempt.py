@@ -36,6 +36,23 @@ async def test_failed_gates_are_fed_back_to_the_next_try(runners: RunnerHarness)
     ]
 
 
+async def test_the_next_try_gets_the_reference_and_only_what_is_new(runners: RunnerHarness) -> None:
+    async def remember(task: Task, sink: OutputSink) -> ExecutionResult:
+        await sink.save_reference({"session": f"of try {task.number}"})
+        return await finish_in_second_try(task, sink)
+
+    runners.executor.work = remember
+    await runners.run(type="checked", prompt="Fix it.")
+    first, second = runners.executor.tasks
+    assert first.previous is None
+    assert second.previous
+    assert second.previous.reference == {"session": "of try 1"}
+    assert "Fix it." not in second.previous.news
+    assert "Gate done printed" in second.previous.news
+    assert prompt.PROMPT_RULES in second.previous.news
+    assert second.prompt.startswith(first.prompt), "for an agent that does not know the session any more"
+
+
 async def test_an_attempt_fails_when_its_tries_are_used_up(runners: RunnerHarness) -> None:
     job = await runners.run(type="checked")
     assert job.error is not None

@@ -21,7 +21,7 @@ def test_every_line_of_others_is_quoted(quotes: list[Quote]) -> None:
 @settings(deadline=None)
 @given(st.text())
 def test_every_line_of_a_gates_output_is_quoted(printed: str) -> None:
-    text = prompt.retry_prompt(TASK, 2, [("tests", printed)])
+    text = prompt.further_prompt(TASK, prompt.gates_feedback(2, [("tests", printed)]))
     before, after = text.split("Gate tests printed:\n\n")
     assert before.startswith(prompt.first_prompt(TASK))
     assert all(line.startswith(">") for line in after.splitlines())
@@ -37,7 +37,8 @@ def test_quotes_are_attributed_and_cut() -> None:
 
 
 def test_only_the_end_of_a_gates_output_is_shown() -> None:
-    text = prompt.retry_prompt(TASK, 3, [("lint", "start" + "y" * prompt.MAX_FEEDBACK_LENGTH), ("tests", "")])
+    failures = [("lint", "start" + "y" * prompt.MAX_FEEDBACK_LENGTH), ("tests", "")]
+    text = prompt.further_prompt(TASK, prompt.gates_feedback(3, failures))
     assert "This is try 3." in text
     assert "start" not in text
     assert text.index("Gate lint") < text.index("Gate tests")
@@ -45,7 +46,7 @@ def test_only_the_end_of_a_gates_output_is_shown() -> None:
 
 
 def test_a_further_try_is_told_why_nothing_was_committed() -> None:
-    text = prompt.uncommitted_prompt(TASK, 2, "The tree holds\ngit repositories")
+    text = prompt.further_prompt(TASK, prompt.uncommitted_feedback(2, "The tree holds\ngit repositories"))
     assert text.startswith(prompt.first_prompt(TASK))
     assert "This is try 2." in text
     assert "could not be committed:\n\n> The tree holds\n> git repositories\n" in text

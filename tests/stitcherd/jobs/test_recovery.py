@@ -71,17 +71,23 @@ async def find_taken_over(
 
 
 async def running(
-    store: Store, *, on_interrupt: str = "fail", started: bool = True, resumable: bool = False, ended: bool = False
+    store: Store,
+    *,
+    on_interrupt: str = "fail",
+    started: bool = True,
+    resumable: bool = False,
+    reference: bool = False,
+    ended: bool = False,
 ) -> RunnerJob:
-    """Return a job during its first try; `resumable` it has a reference, and its executor may have `ended`."""
+    """Return a job during its first try; `resumable` it has a `reference`, and its executor may have `ended`."""
     new = new_job(on_interrupt=on_interrupt)
     await store.write(jobs.dispatch, new, ALLOWED, now_ms())
     claimed = await store.write(transitions.start, new.id, 1, "an earlier daemon", now_ms())
     assert claimed
     job, fence = claimed
     if started:
-        await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart("a" * 40))
-    if resumable:
+        await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart("a" * 40, resumable))
+    if resumable or reference:
         await store.write(steps.save_reference, fence, 1, {"key": "a session"})
     step = await store.write(
         steps.open_step,
@@ -177,6 +183,12 @@ async def test_a_resumable_try_is_taken_over(store: Store, tmp_path: Path) -> No
     assert await find_taken_over(store, job.id, 1, "an earlier daemon") is None
     assert await find_taken_over(store, job.id, 2, "me") is None
     await store.write(steps.record_event, fence, "ai.tool_called", now_ms(), None, {})  # its runner may write
+
+
+async def test_the_reference_of_a_session_does_not_make_a_try_resumable(store: Store, tmp_path: Path) -> None:
+    job = await running(store, reference=True)
+    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository, no_rails) == []
+    assert (await get_detail(store, job)).status is Status.FAILED
 
 
 @pytest.mark.parametrize("ended", [False, True])
