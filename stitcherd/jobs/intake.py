@@ -108,6 +108,8 @@ class Intake:
     ) -> WebhookResponse:
         kind = SOURCES[source.kind]
         digest = signatures.sha256(body)
+        kept_headers = headers_to_store(source, headers)
+        hook = kept_headers.get(kind.hook_header or "")
         seen_since = now - int(self._settings.retention.dedupe * 1000)
         same_body_since = None if kind.body_window == 0 else max(seen_since, now - (kind.body_window or now))
         rails = self._rails.current
@@ -116,7 +118,8 @@ class Intake:
         except (NotJson, WrongShape) as error:
             # A repetition gets its first answer even if its body cannot be read.
             async with self._store.reading() as db:
-                identity = DeliveryIdentity(source.name, external_id, digest, seen_since, same_body_since, via=via)
+                seen = (external_id, digest, seen_since, same_body_since)
+                identity = DeliveryIdentity(source.name, *seen, via=via, hook=hook)
                 repeated = await find_repeated(db, identity)
             if repeated is not None:
                 return _repeated_response(repeated)
@@ -132,11 +135,12 @@ class Intake:
             body=kind.scrub(body),
             body_sha256=digest,
             secret=secret,
-            headers=headers_to_store(source, headers),
+            headers=kept_headers,
             actor=actor_of(source, trigger),
             seen_since=seen_since,
             same_body_since=same_body_since,
             via=via,
+            hook=hook,
             accounts=self._sightings(trigger, rails),
         )
         command = thread_command(trigger, rails)

@@ -75,7 +75,8 @@ class Source(Struct, frozen=True, kw_only=True):
 
     `headers` are case-insensitive mappings. `body_window` is for how many milliseconds an identical body counts as a
     duplicate whatever its id: 0 for never, None for as long as ids are kept. It is needed where ids are not signed.
-    Only `kept_headers` may be stored. `change_ref` is the ref at which its repositories keep the head of a change,
+    Only `kept_headers` may be stored. `hook_header` has the sender's id of the webhook that is called; None: it tells
+    none. `change_ref` is the ref at which its repositories keep the head of a change,
     `refs/pull/{number}/head`; None: they have none.
     """
 
@@ -89,6 +90,7 @@ class Source(Struct, frozen=True, kw_only=True):
     kept_headers: tuple[str, ...]
     content_types: frozenset[str]
     change_ref: str | None = None
+    hook_header: str | None = None
 
     def head_ref(self, thread: Thread | None) -> str | None:
         """Return the ref of the head of a change; None for any other thread, and where there is no such ref."""

@@ -88,4 +88,5 @@ SOURCE = Source(
     ),
     content_types=frozenset({JSON, FORM}),
     change_ref="refs/pull/{number}/head",
+    hook_header="X-GitHub-Hook-ID",
 )

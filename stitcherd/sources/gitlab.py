@@ -269,4 +269,5 @@ SOURCE = Source(
     ),
     content_types=frozenset({JSON}),
     change_ref="refs/merge-requests/{number}/head",
+    hook_header="X-Gitlab-Webhook-UUID",
 )

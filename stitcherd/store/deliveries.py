@@ -58,6 +58,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
     replay_of: str | None = None
     subject: str | None = None
     via: Via = Via.WEBHOOK
+    hook: str | None = None
     verdict: Verdict | None = None
     reason: str | None = None
     job_id: str | None = None
@@ -86,6 +87,7 @@ class NewDelivery(Struct, frozen=True, kw_only=True):
             subject=self.subject,
             repository=self.repository,
             via=self.via,
+            hook=self.hook,
         )
 
 

@@ -12,15 +12,15 @@ from stitcherd.store import rows
 from stitcherd.store.queries import fetch_all
 
 # By the same id of the sender, else as the same event, else by the same bytes; NULL for any of them finds nothing. A
-# thread has its number only within its repository. Between two webhooks the subject does not count: one that tells
-# something else is decided by that.
+# thread has its number only within its repository. Between two calls of one webhook the subject does not count, nor
+# where it is not known whether that is so: one that tells something else is decided by that.
 _FIRST_DELIVERY = """
 SELECT * FROM deliveries WHERE key = coalesce(
   (SELECT min(key) FROM deliveries
    WHERE source = :source AND external_id = :external_id AND replay_of IS NULL AND received_at >= :seen_since),
   (SELECT min(key) FROM deliveries
    WHERE source = :source AND subject = :subject AND replay_of IS NULL AND received_at >= :seen_since
-     AND repository IS :repository COLLATE NOCASE AND (via <> 'webhook' OR :via <> 'webhook')),
+     AND repository IS :repository COLLATE NOCASE AND (via <> 'webhook' OR :via <> 'webhook' OR hook <> :hook)),
   (SELECT min(key) FROM deliveries
    WHERE source = :source AND body_sha256 = :body_sha256 AND replay_of IS NULL AND received_at >= :same_body_since))
 """
@@ -30,8 +30,8 @@ _JOB = "SELECT * FROM jobs WHERE id = ?"
 class DeliveryIdentity(Struct, frozen=True):
     """What tells which earlier delivery a delivery repeats.
 
-    One with the same external id since `seen_since`, with the same subject since then unless both are webhooks, or with
-    the same bytes since `same_body_since` (both in ms); None where bytes do not count.
+    One with the same external id since `seen_since`, with the same subject since then by another way (of two webhooks:
+    of another `hook`), or with the same bytes since `same_body_since` (both in ms); None where bytes do not count.
     """
 
     source: str
@@ -42,6 +42,7 @@ class DeliveryIdentity(Struct, frozen=True):
     subject: str | None = None
     repository: str | None = None
     via: Via = Via.WEBHOOK
+    hook: str | None = None
 
 
 class RepeatedDelivery(Struct, frozen=True):

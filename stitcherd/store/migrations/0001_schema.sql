@@ -41,6 +41,7 @@ CREATE TABLE deliveries (
   replay_of   TEXT,
   subject     TEXT,                       -- the event itself, by whatever way it arrives; NULL: it has none
   via         TEXT NOT NULL,              -- webhook, pull, catch-up
+  hook        TEXT,                       -- the sender's id of the webhook that was called, where it tells one
   decision    INTEGER REFERENCES decisions (key)
 ) STRICT;
 -- Not unique: a sender's id is remembered for retention.dedupe, and after that it may arrive again as a new delivery.

@@ -32,16 +32,17 @@ def comment_body(number: int, comment: int, **more: object) -> bytes:
 
 async def bring(harness: IntakeHarness, way: str, number: int) -> WebhookResponse:
     """Bring the comment on an issue by one of the ways."""
-    headers = CIMultiDict({"X-GitHub-Event": "issue_comment"})
+    headers = {"X-GitHub-Event": "issue_comment", "X-GitHub-Hook-ID": "1"}
     body = comment_body(number, number + 1000)
     match way:
         case "webhook" | "redelivery":
-            return await harness.deliver("hub", body, {**headers, "X-GitHub-Delivery": f"first-{number}"})
+            return await harness.deliver("hub", body, headers | {"X-GitHub-Delivery": f"first-{number}"})
         case "second hook":
-            return await harness.deliver("hub", body, {**headers, "X-GitHub-Delivery": f"second-{number}"})
+            second = {"X-GitHub-Delivery": f"second-{number}", "X-GitHub-Hook-ID": "2"}
+            return await harness.deliver("hub", comment_body(number, number + 1000, installation=1), headers | second)
     via, external_id = (Via.PULL, None) if way == "pull" else (Via.CATCH_UP, f"third-{number}")
     body = comment_body(number, number + 1000, asked=way)
-    return await harness.intake.take(harness.settings.sources["hub"], headers, body, external_id, via)
+    return await harness.intake.take(harness.settings.sources["hub"], CIMultiDict(headers), body, external_id, via)
 
 
 @pytest.mark.parametrize("first", WAYS)
@@ -75,8 +76,11 @@ def test_any_interleaving_of_ways_gives_each_event_one_job(
     asyncio.run(run(tmp_path_factory.mktemp("ways")))
 
 
-async def test_a_webhook_that_tells_something_else_is_decided_by_that(harness: IntakeHarness) -> None:
-    headers = {"X-GitHub-Event": "issue_comment", "X-GitHub-Delivery": "a"}
+@pytest.mark.parametrize("hook", [{}, {"X-GitHub-Hook-ID": "1"}])
+async def test_a_webhook_that_tells_something_else_is_decided_by_that(
+    harness: IntakeHarness, hook: dict[str, str]
+) -> None:
+    headers = {"X-GitHub-Event": "issue_comment", "X-GitHub-Delivery": "a"} | hook
     assert (await harness.deliver("hub", comment_body(7, 991), headers)).verdict is Verdict.ALLOWED
     other = comment_body(7, 991, sender={"login": "drive-by", "id": 5})
     answer = await harness.deliver("hub", other, {**headers, "X-GitHub-Delivery": "b"})
