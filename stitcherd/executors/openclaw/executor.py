@@ -25,12 +25,24 @@ from stitcherd.executors.base import (
     ProfileConstraints,
     Task,
 )
-from stitcherd.executors.openclaw.connection import ADMIN_SCOPES, GatewayAddress, connect
+from stitcherd.executors.openclaw.connection import (
+    ADMIN_SCOPES,
+    REQUEST_TIMEOUT_SECONDS,
+    GatewayAddress,
+    GatewayConnection,
+    connect,
+)
 from stitcherd.executors.openclaw.events import RunBudgetExceeded, RunInterrupted, timed_out
 from stitcherd.executors.openclaw.permissions import AgentPermissions, NotEnforceable, agent_permissions
 from stitcherd.executors.openclaw.protocol import PROTOCOL_VERSION, GatewayLost, RequestRefused, RunReference
 from stitcherd.executors.openclaw.run import GatewayRun, RunTracker
-from stitcherd.executors.openclaw.setup import END_TIMEOUT_SECONDS, count_configured, end_run, prepare_session
+from stitcherd.executors.openclaw.setup import (
+    END_TIMEOUT_SECONDS,
+    configure_agent,
+    count_configured,
+    end_run,
+    prepare_session,
+)
 
 END_GIVE_UP_SECONDS = 600.0  # after this, a run that cannot be ended is left to the gateway
 OVERRUN_SECONDS = 60.0  # after a run's own timeout: normally the gateway ends it, and only if it does not, we do
@@ -89,10 +101,7 @@ class OpenClawExecutor(Executor):
         profile = task.profile or AgentProfile(name="")
         try:
             permissions = agent_permissions(profile)
-            key = f"agent:{permissions.agent}:stitcher:{task.job_id}-{task.attempt}"
-            session = await self._prepare(permissions, key, task, profile.model)
-            reference = RunReference(key, session, f"{task.job_id}-{task.attempt}-{task.number}")
-            return await self._follow(task, sink, reference)
+            return await self._prepare_and_follow(task, sink, permissions, profile.model)
         except NotEnforceable as error:
             detail = f"Profile {profile.name} cannot be enforced in OpenClaw: {error}."
             return ExecutionResult(failure=Failure("constraints_not_enforced", detail, _DOCUMENTATION))
@@ -152,18 +161,38 @@ class OpenClawExecutor(Executor):
         except RequestRefused as refused:
             return ExecutorHealth(ok=False, detail=str(refused), away=refused.retryable)
 
-    async def _prepare(self, permissions: AgentPermissions, key: str, task: Task, model: str | None) -> str:
-        async with self._configuring, connect(self._address, ADMIN_SCOPES) as gateway:
-            return await prepare_session(gateway, permissions, key, task.cwd, model, reopen=task.number > 1)
+    async def _prepare_and_follow(
+        self, task: Task, sink: OutputSink, permissions: AgentPermissions, model: str | None
+    ) -> ExecutionResult:
+        key = f"agent:{permissions.agent}:stitcher:{task.job_id}-{task.attempt}"
+        await self._terminator.finish(key)  # an end that comes late would end the new run
+        async with connect(self._address, ADMIN_SCOPES) as gateway:
+            async with self._configuring:
+                await configure_agent(gateway, permissions)
+            session = await prepare_session(gateway, permissions, key, task.cwd, model, reopen=task.number > 1)
+            reference = RunReference(key, session, f"{task.job_id}-{task.attempt}-{task.number}")
+            return await self._follow(task, sink, reference, gateway, leaves_nothing=not permissions.programs)
 
-    async def _follow(self, task: Task, sink: OutputSink, reference: RunReference) -> ExecutionResult:
+    async def _follow(
+        self,
+        task: Task,
+        sink: OutputSink,
+        reference: RunReference,
+        gateway: GatewayConnection | None = None,
+        *,
+        leaves_nothing: bool = False,
+    ) -> ExecutionResult:
+        """Follow a run to its end, first on an open connection if there is one, and end all that it started.
+
+        `leaves_nothing` says that nothing of a run is left once its agent has finished, so that its end can wait.
+        """
         budget = task.profile.budget if task.profile else Budget()
         tracker = RunTracker(sink, reference, budget, take_over=self._take_over)
-        run = GatewayRun(self._address, task, tracker, self._detaching)
+        run = GatewayRun(self._address, task, tracker, self._detaching, leaves_nothing=leaves_nothing)
         detached = False
         try:
             async with asyncio.timeout(None if task.timeout is None else task.timeout + OVERRUN_SECONDS):
-                return await run.follow()
+                return await run.follow(gateway)
         except asyncio.CancelledError:
             detached = run.is_detached
             raise
@@ -173,7 +202,9 @@ class OpenClawExecutor(Executor):
             failure = Failure("budget_exceeded", str(exceeded), "see limits.budget in rails.yaml")
             return ExecutionResult(failure=failure)
         finally:
-            if not (run.ended or detached):
+            if run.is_over and not detached:
+                self._terminator.begin(tracker.reference)
+            elif not (run.ended or detached):
                 await self._terminator.end(tracker.reference)
 
 
@@ -182,23 +213,40 @@ class RunTerminator:
 
     def __init__(self, address: GatewayAddress) -> None:
         self._address = address
-        self._pending: set[asyncio.Task[None]] = set()
+        self._pending: dict[str, set[asyncio.Task[None]]] = {}  # by the key of the session
 
     async def end(self, reference: RunReference) -> None:
         """End a run; if the gateway does not do so at once, continue in the background."""
-        ending = asyncio.create_task(self._end(reference))
-        self._pending.add(ending)
-        ending.add_done_callback(self._pending.discard)
-        await asyncio.wait({ending}, timeout=END_TIMEOUT_SECONDS)
+        await asyncio.wait({self.begin(reference, END_TIMEOUT_SECONDS)}, timeout=END_TIMEOUT_SECONDS)
 
-    async def _end(self, reference: RunReference) -> None:
+    def begin(self, reference: RunReference, seconds: float = REQUEST_TIMEOUT_SECONDS) -> asyncio.Task[None]:
+        """Begin to end a run, in the background; `seconds` are what the gateway has for an answer."""
+        ending = asyncio.create_task(self._end(reference, seconds))
+        pending = self._pending.setdefault(reference.key, set())
+        pending.add(ending)
+        ending.add_done_callback(lambda _: self._forget(reference.key, ending))
+        return ending
+
+    async def finish(self, key: str) -> None:
+        """Wait until nothing in the session with this key is being ended. Raises GatewayLost."""
+        if pending := self._pending.get(key):
+            _, late = await asyncio.wait(pending, timeout=REQUEST_TIMEOUT_SECONDS)
+            if late:
+                raise GatewayLost("the gateway has not ended the earlier try yet")
+
+    def _forget(self, key: str, ending: asyncio.Task[None]) -> None:
+        self._pending[key].discard(ending)
+        if not self._pending[key]:
+            del self._pending[key]
+
+    async def _end(self, reference: RunReference, seconds: float) -> None:
         logged = ""
         with suppress(TimeoutError):
             async with asyncio.timeout(END_GIVE_UP_SECONDS):
                 for delay in backoff_delays():
                     try:
                         async with connect(self._address) as gateway:
-                            await end_run(gateway, reference)
+                            await end_run(gateway, reference, seconds)
                             return
                     except (GatewayLost, RequestRefused) as error:
                         if str(error) != logged:

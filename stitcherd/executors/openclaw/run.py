@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from shared.backoff import backoff_delays
 from shared.models import Usage
@@ -43,27 +43,42 @@ log = logging.getLogger(__name__)
 
 
 class GatewayRun:
-    """A run from before its start to its end; once `detaching` is set, a cancellation leaves it running."""
+    """A run from before its start to its end; once `detaching` is set, a cancellation leaves it running.
 
-    def __init__(self, address: GatewayAddress, task: Task, tracker: "RunTracker", detaching: asyncio.Event) -> None:
+    `leaves_nothing` says that nothing of the run is left once its agent has finished.
+    """
+
+    def __init__(
+        self,
+        address: GatewayAddress,
+        task: Task,
+        tracker: "RunTracker",
+        detaching: asyncio.Event,
+        *,
+        leaves_nothing: bool = False,
+    ) -> None:
         self._address = address
         self._task = task
         self._tracker = tracker
         self._detaching = detaching
+        self._leaves_nothing = leaves_nothing
         self._requested = False
         self._accepted = bool(tracker.reference.boot)
         self.ended = False  # nothing of it is running, nor will be resumed
+        self.is_over = False  # nothing of it is running, but its session is still open
 
-    async def follow(self) -> ExecutionResult:
+    async def follow(self, gateway: GatewayConnection | None = None) -> ExecutionResult:
         """Start the run if it was not, and follow it to its end, however often the connection breaks.
 
-        Raises RunInterrupted and RunBudgetExceeded; GatewayLost and RequestRefused only if nothing was started.
+        An open connection is used first. Raises RunInterrupted, RunBudgetExceeded, and if nothing was started
+        GatewayLost and RequestRefused.
         """
         logged = ""
+        opened = connect(self._address) if gateway is None else nullcontext(gateway)
         for delay in backoff_delays():
             try:
-                async with connect(self._address) as gateway:
-                    return await self._follow_and_end(gateway)
+                async with opened as current:
+                    return await self._follow_and_end(current)
             except RequestRefused as refused:
                 if not refused.retryable or not self._may_be_running:
                     raise
@@ -76,6 +91,7 @@ class GatewayRun:
                 log.warning("%s; trying again", reason)
             logged = reason
             await asyncio.sleep(delay)
+            opened = connect(self._address)
         raise AssertionError  # there is no last delay
 
     @property
@@ -100,7 +116,11 @@ class GatewayRun:
         except BaseException:
             await self._try_to_end(gateway)
             raise
-        await asyncio.gather(self._report_final_usage(gateway), self._try_to_end(gateway))
+        if result.ok and self._leaves_nothing:
+            self.is_over = True
+            await self._report_final_usage(gateway)
+        else:
+            await asyncio.gather(self._report_final_usage(gateway), self._try_to_end(gateway))
         return result
 
     async def _handle_events(self, gateway: GatewayConnection) -> ExecutionResult:

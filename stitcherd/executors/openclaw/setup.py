@@ -37,16 +37,24 @@ class _CreatedSession(Struct, rename="camel"):
     entry: _SessionEntry
 
 
+async def configure_agent(gateway: GatewayConnection, permissions: AgentPermissions) -> None:
+    """Write the agent and its allow list of programs into the configuration where they are missing, or were changed.
+
+    Needs ADMIN_SCOPES; not to be called twice at the same time. Raises NotEnforceable if the gateway does not keep
+    them, RequestRefused and GatewayLost.
+    """
+    await _configure_allow_list(gateway, permissions)
+    await _configure_entry(gateway, permissions)
+
+
 async def prepare_session(
     gateway: GatewayConnection, permissions: AgentPermissions, key: str, cwd: Path, model: str | None, *, reopen: bool
 ) -> str:
-    """Open the session with this key, limited to the permissions, and return its id.
+    """Open the session with this key, limited to the permissions, and return its id; its agent is configured.
 
     `reopen` is for the session of an earlier try. Needs ADMIN_SCOPES. Raises NotEnforceable if the gateway does not
     apply the permissions, RequestRefused, GatewayLost, and msgspec.ValidationError for an unexpected answer.
     """
-    await _configure_allow_list(gateway, permissions)
-    await _configure_agent(gateway, permissions)
     session = await _open_session(gateway, permissions, key, cwd, model, reopen=reopen)
     offered = msgspec.convert(await gateway.request("tools.effective", {"sessionKey": key}), _EffectiveTools)
     if extra := {tool.id for group in offered.groups for tool in group.tools} - permissions.tools:
@@ -66,9 +74,9 @@ async def count_configured(gateway: GatewayConnection, wanted: Collection[AgentP
     )
 
 
-async def end_run(gateway: GatewayConnection, reference: RunReference) -> None:
+async def end_run(gateway: GatewayConnection, reference: RunReference, seconds: float = END_TIMEOUT_SECONDS) -> None:
     """End a run and its commands, so that it cannot be resumed. Raises GatewayLost and RequestRefused."""
-    await archive_session(gateway, reference.key, reference.session, END_TIMEOUT_SECONDS)
+    await archive_session(gateway, reference.key, reference.session, seconds)
 
 
 async def archive_session(
@@ -92,8 +100,8 @@ async def _open_session(
     return made.session_id
 
 
-async def _configure_agent(gateway: GatewayConnection, permissions: AgentPermissions) -> None:
-    """Write the agent into the configuration if it is missing, or was changed."""
+async def _configure_entry(gateway: GatewayConnection, permissions: AgentPermissions) -> None:
+    """Write the agent's entry of the configuration if it is missing, or was changed."""
     place = f"agents.entries.{permissions.agent}"
 
     def change(config: dict[str, Any]) -> dict[str, Any] | None:
