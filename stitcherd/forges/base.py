@@ -101,7 +101,7 @@ class Call(Struct, Generic[Value], frozen=True, kw_only=True):
 
     `read` raises UnexpectedResponse, and AccountChanged where it compares an account; it is given responses with one of
     the `expected` statuses. If the forge refuses with one of `exists_with`, what was wanted may exist already:
-    `existing` finds it, or returns None.
+    `existing` finds it, or returns None. `is_early` says of a refusal that the forge does not see yet what was pushed.
     """
 
     operation: str
@@ -110,6 +110,7 @@ class Call(Struct, Generic[Value], frozen=True, kw_only=True):
     expected: frozenset[int] = frozenset({200})
     exists_with: frozenset[int] = frozenset()
     existing: "Call[Value | None] | None" = None
+    is_early: Callable[[Response], bool] | None = None
 
 
 class FeedEvent(Struct, frozen=True):

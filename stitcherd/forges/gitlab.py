@@ -172,7 +172,14 @@ def _create_change(repository: RepositoryRef, new: NewChange) -> Call[Change]:
         expected=_CREATED,
         exists_with=frozenset({409}),
         existing=_find_change(repository, new.head, new.base),
+        is_early=_lacks_source,
     )
+
+
+def _lacks_source(response: Response) -> bool:
+    """Return whether GitLab does not see the source branch, which may take it a minute after the push."""
+    errors = response.content.get("message") if isinstance(response.content, dict) else None
+    return isinstance(errors, dict) and "does not exist" in str(errors.get("source_branch"))
 
 
 def _set_status(repository: RepositoryRef, sha: str, status: CommitStatus) -> Call[bool]:

@@ -1,7 +1,7 @@
 """What a response means for what was wanted: it is done, is tried again, waits for the credential, or is refused."""
 
 import re
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -15,6 +15,7 @@ _LONGEST_DELAY = 900_000
 _SPREAD = 0.2  # of a delay, to both sides
 _LOCKED = re.compile(r"\b(?:locked|archived)\b", re.IGNORECASE)  # in a 403: nobody may write there
 _TEMPORARY = frozenset({408, 425})
+_EARLY_TRIES = 5  # which end ten minutes after a push
 _MESSAGE_MAX = 200  # characters
 
 RejectionCode = Literal["locked", "deleted", "gone", "forbidden", "redirected", "refused"]
@@ -106,10 +107,11 @@ def _of_refusal(
         return Hold(limit.held_until, limit.reason, "rate_limit")
     if response.status == 401:
         return Hold(now + CREDENTIAL_CHECK, f"the token is not accepted: {detail}", "credential")
-    if 400 <= response.status < 500 and response.status not in _TEMPORARY:
+    early = call.is_early is not None and tries <= _EARLY_TRIES and call.is_early(response)
+    if 400 <= response.status < 500 and response.status not in _TEMPORARY and not early:
         return _rejection(forge, call, response, detail)
     at = now + retry_delay(tries, spread)
-    return RetryAt(max(at, retry_after(response, now) or 0), detail, call.request.writes)
+    return RetryAt(max(at, retry_after(response, now) or 0), detail, call.request.writes and not early)
 
 
 def _rejection(forge: Forge, call: Call[Value], response: Response, detail: str) -> Rejected:
@@ -127,5 +129,12 @@ def _message(response: Response) -> str:
     """Return what the response says, on one line; empty if it says nothing."""
     content = response.content
     found = (content.get("message") or content.get("error")) if isinstance(content, dict) else None
-    words = " ".join(str(found).split()) if found else ""
+    words = " ".join(_text(found).split()) if found else ""
     return f": {words[:_MESSAGE_MAX]}" if words else ""
+
+
+def _text(message: Any) -> str:
+    """Return a message as text: GitLab lists what is wrong, or has it by field."""
+    if isinstance(message, dict):
+        return "; ".join(f"{field}: {_text(each)}" for field, each in message.items())
+    return ", ".join(map(_text, message)) if isinstance(message, list) else str(message)

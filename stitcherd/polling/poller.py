@@ -46,8 +46,8 @@ class CannotPoll(Exception):
         self.until = until
 
 
-class ListRefused(CannotPoll):
-    """The forge refuses a list."""
+class Gone(CannotPoll):
+    """What is asked for does not exist: a thread may have been deleted meanwhile."""
 
 
 class Poller:
@@ -151,8 +151,8 @@ class Poller:
         for feed in (inner for item in items for inner in item.feeds):
             try:
                 found += (await self._read_pages(feed, position, None)).items or ()
-            except ListRefused as refused:  # the thread was deleted meanwhile
-                log.warning("source %s: %s cannot be read: %s", self._source.name, feed.name, refused)
+            except Gone as gone:
+                log.warning("source %s: %s is gone: %s", self._source.name, feed.name, gone)
         return found
 
     async def _take_item(self, item: FeedItem) -> None:
@@ -169,11 +169,11 @@ class Poller:
             log.warning("source %s: an event of its forge cannot be read: %s", self._source.name, refusal)
 
     async def _complete(self, call: Call[FeedEvent]) -> FeedEvent | None:
-        outcome = await self._api.perform(call)
-        if isinstance(outcome, Rejected):  # the thread was deleted meanwhile
-            log.warning("source %s: %s: %s", self._source.name, call.request.path, outcome.detail)
+        try:
+            return await self._perform(call)
+        except Gone as gone:
+            log.warning("source %s: %s is gone: %s", self._source.name, call.request.path, gone)
             return None
-        return self._value(outcome)
 
     async def _perform(self, call: Call[Value]) -> Value:
         return self._value(await self._api.perform(call))
@@ -187,7 +187,9 @@ class Poller:
             case Hold(until, reason):
                 raise CannotPoll(reason, until)
         hint = f": {outcome.hint}" if outcome.hint else ""
-        raise ListRefused(f"{outcome.detail}{hint}", self._now() + int(REFUSED_SECONDS * 1000))
+        raise (Gone if outcome.code == "gone" else CannotPoll)(
+            f"{outcome.detail}{hint}", self._now() + int(REFUSED_SECONDS * 1000)
+        )
 
     def _note(self, name: str, fault: str | None) -> None:
         """Keep why a list cannot be read, and log what is new in that."""

@@ -236,6 +236,23 @@ def test_a_change_whose_head_was_replaced_gets_no_push(
     wait_until(lambda: any("head_moved" in each.body for each in forge.ours(480)), "the comment says it", 15)
 
 
+@pytest.mark.parametrize("forge", ["gitlab"], indirect=True)
+def test_a_commit_for_a_branch_that_was_deleted_is_pushed_and_its_branch_is_named(
+    build: BuildDaemon, tmp_path: Path, forge: ThreadedForge
+) -> None:
+    walk, repository = Walk(build(), forge, tmp_path, with_change("open")), forge.fake.repository
+    repository.deleted_branches.add("main")
+    delete = f"git -C {walk.daemon.repository} update-ref -d refs/heads/main"
+    answer = forge.command(walk.daemon, f"@mosaic fix touch made && {delete}")
+    job = walk.daemon.wait(walk.decided(answer)["jobId"], "COMPLETED")
+    (refused,) = wait_until(lambda: walk.daemon.get("/answers?state=failed")["items"], "no change is opened", 15)
+    assert refused["error"]["detail"] == "gitlab answered 400: target_branch: does not exist"
+    wait_until(lambda: repository.statuses.get(job["result"]["commit"]), "the commit has a status", 15)
+    wait_until(lambda: forge.ours() and f" on `{job['branch']}`" in forge.ours()[0].body, "the comment names it", 15)
+    assert walk.daemon.git("rev-parse", job["branch"]) == job["result"]["commit"]
+    assert len(forge.sent("POST", "/merge_requests")) == 1
+
+
 def _steps(kind: str) -> list[tuple[str, str]]:
     """Return the requests for a permission, a reaction and a comment."""
     if kind == "gitlab":

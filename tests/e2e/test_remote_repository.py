@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stitcherd.forges import FORGES
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import DaemonHarness, agent_output, wait_until
 from tests.stitcherd.git.http_repositories import GitServer, serve_repositories
@@ -14,9 +15,9 @@ from tests.stitcherd.git.http_repositories import GitServer, serve_repositories
 TOKEN = "a-token-of-the-forge-3f9c"
 SETTINGS = """
 [sources.forge]
-kind = "gitea"
+kind = "{kind}"
 secrets = [{{env = "E2E_SECRET"}}]
-api = "{origin}/api/v1"
+api = "{origin}/api"
 token = {{file = "{token}"}}
 [repositories."remote-org/*"]
 clone = "{origin}/{{name}}.git"
@@ -26,11 +27,11 @@ clone = "{origin}/{{name}}.git"
 class ThreadedServer:
     """Repositories over HTTP, served by a thread."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, username: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._serving = serve_repositories(root, "stitcher", TOKEN)
+        self._serving = serve_repositories(root, username, TOKEN)
         self.server: GitServer = self._run(self._serving.__aenter__())
 
     def _run(self, call: object) -> GitServer:
@@ -51,15 +52,18 @@ class ThreadedServer:
 
 
 @pytest.fixture
-def forge(build: BuildDaemon, tmp_path: Path) -> Iterator[tuple[DaemonHarness, GitServer]]:
-    """A daemon, and the server of its repository; the daemon is not started yet."""
+def forge(
+    build: BuildDaemon, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[DaemonHarness, GitServer]]:
+    """A daemon, and the server of its repository, by default of Gitea; the daemon is not started yet."""
+    kind = getattr(request, "param", "gitea")
     token = tmp_path / "token"
     token.touch(mode=0o600)
     token.write_text(TOKEN)
     served = tmp_path / "served"
     served.mkdir()
-    server = ThreadedServer(served)
-    daemon = build(settings=SETTINGS.format(origin=server.server.origin, token=token))
+    server = ThreadedServer(served, FORGES[kind].git_username)
+    daemon = build(settings=SETTINGS.format(kind=kind, origin=server.server.origin, token=token))
     daemon.repository.rename(served / "api.git")
     daemon.repository = served / "api.git"
     daemon.git("config", "http.receivepack", "true")
@@ -137,6 +141,7 @@ def test_an_outage_before_the_agent_delays_the_job(forge: tuple[DaemonHarness, G
     assert daemon.wait(job_id, "COMPLETED")["tries"]["used"] == 1
 
 
+@pytest.mark.parametrize("forge", FORGES, indirect=True)
 def test_a_refused_push_ends_the_job(forge: tuple[DaemonHarness, GitServer]) -> None:
     daemon, _ = forge
     daemon.set_hook("echo protected >&2; exit 1")
@@ -146,6 +151,7 @@ def test_a_refused_push_ends_the_job(forge: tuple[DaemonHarness, GitServer]) -> 
     assert "protected" in job["error"]["detail"]
 
 
+@pytest.mark.parametrize("forge", FORGES, indirect=True)
 def test_a_branch_that_a_person_moved_is_not_replaced(forge: tuple[DaemonHarness, GitServer]) -> None:
     daemon, _ = forge
     daemon.start()

@@ -83,6 +83,7 @@ class FakeRepository:
     checks: dict[int, dict[str, Any]] = field(default_factory=dict)
     hooks: list[dict[str, Any]] = field(default_factory=list)
     events: list[FakeEvent] = field(default_factory=list)
+    deleted_branches: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -115,7 +116,7 @@ Handler: TypeAlias = Callable[..., Answer]
 
 
 class Refused(Exception):
-    def __init__(self, status: int, message: str = "") -> None:
+    def __init__(self, status: int, message: object = "") -> None:
         self.answer = Answer(status, {"message": message})
 
 

@@ -256,6 +256,8 @@ class FakeGitLab(FakeForge):
 
     def create_merge_request(self, sent: Sent, repository: FakeRepository) -> Answer:
         body = sent.body
+        if body["target_branch"] in repository.deleted_branches:
+            raise Refused(400, {"target_branch": ["does not exist"]})
         if any(each.is_open for each in self._changes(repository, body["source_branch"], body["target_branch"])):
             raise Refused(409, "Another open merge request already exists for this source branch: !480")
         number = max(repository.threads) + 1

@@ -12,6 +12,7 @@ from stitcherd.forges.models import ChangeState, RepositoryRef
 from tests.forges.fake import Answer
 from tests.forges.fake_github import FakeGitHub
 from tests.forges.fake_gitlab import KEYS, FakeGitLab
+from tests.forges.fake_gitlab_lists import FILTERS
 from tests.forges.harness import TOKEN, serving
 
 SHA = "c" * 40
@@ -68,6 +69,7 @@ async def test_a_client_that_follows_a_redirected_write_does_nothing_and_believe
 async def test_python_gitlab_on_the_fake_of_gitlab() -> None:
     gitlab = pytest.importorskip("gitlab")
     fake = FakeGitLab()
+    fake.add_event("labeled", 479, fake.accounts[2], label="go")
     async with serving(fake):
         await asyncio.to_thread(_walk, gitlab, fake)
         async with ForgeClient(FORGES["gitlab"], fake.api) as client:
@@ -108,7 +110,18 @@ def _walk(gitlab: Any, fake: FakeGitLab) -> None:
         found = project.mergerequests.list(source_branch="stitcher/1", target_branch="main", state="all", get_all=True)
         assert [each.iid for each in found] == [opened.iid] == [481]
         assert project.hooks.list(get_all=True) == []
+        _read_lists(project, note.id)
         note.delete()
+
+
+def _read_lists(project: Any, note: int) -> None:
+    (event,) = project.events.list(action="commented", after="2026-11-20", sort="desc", get_all=True)
+    assert (event.note["id"], event.note["noteable_iid"], event.note["noteable_type"]) == (note, 479, "Issue")
+    changed = {"order_by": "updated_at", "sort": "desc", "updated_after": "2026-11-20T00:00:00Z"}
+    assert [each.iid for each in project.issues.list(**changed, get_all=True)] == [479]
+    assert {each.iid for each in project.mergerequests.list(**changed, state="all", get_all=True)} == {480, 481}
+    (label,) = project.issues.get(479).resourcelabelevents.list(get_all=True)
+    assert (label.action, label.label["name"], label.user["username"]) == ("add", "go", "octocat")
 
 
 def test_the_fake_of_gitlab_takes_the_keys_that_python_gitlab_knows() -> None:
@@ -127,3 +140,10 @@ def test_the_fake_of_gitlab_takes_the_keys_that_python_gitlab_knows() -> None:
         needed, others = KEYS[route]
         assert needed == set(attributes.required), route
         assert others <= set(attributes.optional), route
+    filters = {
+        "/events": objects.ProjectEventManager._list_filters,
+        "/issues": objects.ProjectIssueManager._list_filters,
+        "/merge_requests": objects.ProjectMergeRequestManager._list_filters,
+    }
+    for path, known in filters.items():
+        assert set(known) >= FILTERS[path], path

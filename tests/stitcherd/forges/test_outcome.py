@@ -132,6 +132,36 @@ def test_a_refusal_says_what_the_forge_said_and_which_right_is_missing() -> None
     assert len(long.detail) < 300
 
 
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"target_branch": ["can't be blank", "is invalid"]}, "target_branch: can't be blank, is invalid"),
+        ({"source_branch": ["x"], "base": "y"}, "source_branch: x; base: y"),
+        (["Another open merge request", 3], "Another open merge request, 3"),
+    ],
+)
+def test_what_a_forge_says_by_field_is_said_in_words(message: object, said: str) -> None:
+    found = outcome(CREATE, response(400, {"message": message}))
+    assert isinstance(found, Rejected)
+    assert found.detail == f"github answered 400: {said}"
+
+
+def test_a_branch_that_gitlab_does_not_see_yet_is_tried_again_for_some_minutes() -> None:
+    new = NewChange(title="t", body="b", base="main", head="stitcher/1")
+    call = FORGES["gitlab"].create_change(REPOSITORY, new)
+    unseen = response(400, {"message": {"source_branch": ["does not exist"]}})
+    waits = []
+    for tries in range(1, 6):
+        found = outcome(call, unseen, tries)
+        assert isinstance(found, RetryAt)
+        assert not found.uncertain
+        waits.append(found.at - NOW)
+    assert 60_000 < sum(waits) < 900_000
+    assert isinstance(outcome(call, unseen, 6), Rejected)
+    for other in ({"target_branch": ["does not exist"]}, {"source_branch": ["is invalid"]}, ["x"], "source_branch"):
+        assert isinstance(outcome(call, response(400, {"message": other})), Rejected)
+
+
 @pytest.mark.parametrize("kind", FORGES)
 def test_each_operation_that_writes_names_the_right_that_it_needs(kind: str) -> None:
     forge = FORGES[kind]

@@ -97,7 +97,24 @@ async def test_a_thread_that_is_deleted_meanwhile_holds_nothing_up(
     polling.event("labeled", label="go")
     polling.fake.faults = [None, None, None, Answer(404, {"message": "404 Not found"})]  # type: ignore[list-item]
     assert [each.trigger for each in await polling.poll()] == []
-    assert "labels:479 cannot be read" in caplog.text
+    assert "labels:479 is gone" in caplog.text
+    assert polling.poller.fault is None
+
+
+@pytest.mark.parametrize("requests_before", [1, 3])
+async def test_a_thread_that_may_not_be_read_now_is_read_later(polling: Polling, requests_before: int) -> None:
+    """One request after the first list completes a comment; three requests are before the labels of an issue."""
+    if requests_before == 1:
+        polling.comment()
+    else:
+        polling.event("labeled", label="go")
+    refused = Answer(403, {"message": "insufficient_scope"})
+    polling.fake.faults = [*[None] * requests_before, refused]  # type: ignore[list-item]
+    assert await polling.poll() == []
+    assert polling.poller.fault is not None
+    assert "gitlab answered 403: insufficient_scope" in polling.poller.fault[0]
+    polling.clock.now += 600_000
+    assert len(await polling.poll()) == 1
     assert polling.poller.fault is None
 
 

@@ -1,12 +1,15 @@
 """What the outbox makes of refusals, limits and outages: one answer fails, or the source is held; nothing is lost."""
 
+from pathlib import Path
+
 import pytest
 
 from shared.models import Status
-from stitcherd.reporting.contents import ReactionContent
+from stitcherd.reporting.contents import ChangeContent, ReactionContent
 from stitcherd.reporting.outbox import LIFETIMES
 from tests.forges.fake import Answer, FakeRepository, FakeThread
-from tests.stitcherd.reporting.outbox_harness import OutboxHarness
+from tests.stitcherd.reporting.outbox_harness import OutboxHarness, outbox_on
+from tests.stitcherd.reporting.reports import make_report
 
 
 async def test_a_locked_thread_is_tried_once(harness: OutboxHarness) -> None:
@@ -52,6 +55,38 @@ async def test_a_thread_that_is_gone_is_tried_once(harness: OutboxHarness) -> No
     await harness.want_comment()
     await harness.send_all()
     assert '"code":"gone"' in (await harness.row())["error"]
+
+
+TARGET_GONE = {
+    "gitea": Answer(404, {"message": "The target couldn't be found."}),
+    "github": Answer(422, {"message": "Validation Failed", "errors": [{"field": "base", "code": "invalid"}]}),
+    "gitlab": Answer(400, {"message": {"target_branch": ["does not exist"]}}),
+}
+
+
+async def test_a_change_onto_a_branch_that_was_deleted_is_tried_once(harness: OutboxHarness) -> None:
+    content = ChangeContent(job=make_report(), head="stitcher/1", base="main", draft=False)
+    await harness.want("change", "change:stitcher/1", content)
+    await harness.outbox.probe()
+    answer = TARGET_GONE[harness.api.forge.kind]
+    harness.fake.faults = [answer]
+    await harness.send_all()
+    row = await harness.row()
+    assert (row["state"], row["tries"]) == ("failed", 1)
+    assert f"answered {answer.status}: " in row["error"]
+    assert harness.writes() == ["POST"]
+
+
+async def test_a_change_from_a_branch_that_gitlab_sees_late_is_opened_once(tmp_path: Path) -> None:
+    async with outbox_on(tmp_path, "gitlab") as gitlab:
+        content = ChangeContent(job=make_report(), head="stitcher/1", base="main", draft=False)
+        await gitlab.want("change", "change:stitcher/1", content)
+        await gitlab.outbox.probe()
+        gitlab.fake.faults = [Answer(400, {"message": {"source_branch": ["does not exist"]}})] * 2
+        await gitlab.send_all()
+        assert (await gitlab.row())["state"] == "delivered"
+        assert gitlab.writes() == ["POST"] * 3
+    assert [each.number for each in gitlab.fake.repository.threads.values() if each.head == "stitcher/1"] == [481]
 
 
 async def test_an_answer_that_is_refused_for_a_day_is_given_up(harness: OutboxHarness) -> None:
