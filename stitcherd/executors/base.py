@@ -170,20 +170,18 @@ class Executor(ABC):
     async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
         """Do the task. Raises ExecutorUnavailable."""
 
-    @abstractmethod
-    async def resume(self, task: Task, reference: dict[str, str], sink: OutputSink) -> ExecutionResult:
+    async def resume(self, _task: Task, _reference: dict[str, str], _sink: OutputSink) -> ExecutionResult:
         """Follow a try that an earlier daemon started to its end; nothing of it is started again.
 
-        `reference` is the last one saved. If the end cannot be known, the failure is INTERRUPTED, and nothing of the
-        try is running any more.
+        The reference is the last one saved. If the end cannot be known, the failure is INTERRUPTED, and nothing of the
+        try is running any more: the agent of an executor that is not `resumable` was ended with its daemon.
         """
+        return ExecutionResult(failure=Failure(INTERRUPTED, "The agent was ended with the daemon that started it."))
 
-    @abstractmethod
-    async def terminate(self, reference: dict[str, str]) -> None:
+    async def terminate(self, _reference: dict[str, str]) -> None:  # noqa: B027 (most have nothing to end)
         """End what an earlier daemon started; if this takes long, continue in the background."""
 
-    @abstractmethod
-    def detach(self) -> None:
+    def detach(self) -> None:  # noqa: B027 (most have nothing that outlives the daemon)
         """From now on, do not end a resumable run on cancellation: the daemon is stopping, and the next one resumes."""
 
     @abstractmethod

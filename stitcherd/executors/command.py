@@ -4,11 +4,9 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Self
 
-from shared.models import Failure
 from stitcherd import processes
-from stitcherd.config.settings import ExecutorSettings
+from stitcherd.config.settings import ExecutorSettings, PriceSettings
 from stitcherd.executors.base import (
-    INTERRUPTED,
     ExecutionResult,
     Executor,
     ExecutorHealth,
@@ -16,8 +14,9 @@ from stitcherd.executors.base import (
     ProfileConstraints,
     Task,
 )
+from stitcherd.executors.results import cannot_start, result_of_exit
 from stitcherd.executors.streams import HOLD_TOOLS, STREAMS, TELL_DOLLARS
-from stitcherd.executors.streams.run import Prices, StreamRun
+from stitcherd.executors.streams.run import StreamRun
 
 PLAIN = "plain"  # output that is nothing but text
 _TOOL_NAME = re.compile(r"\w+")
@@ -30,7 +29,7 @@ class CommandExecutor(Executor):
     required_keys = frozenset({"argv"})
     optional_keys = frozenset({"output", "prices"})
 
-    def __init__(self, argv: Sequence[str], output: str = PLAIN, prices: Prices | None = None) -> None:
+    def __init__(self, argv: Sequence[str], output: str = PLAIN, prices: PriceSettings | None = None) -> None:
         self._argv = argv
         self._output = output
         self._prices = prices
@@ -38,8 +37,7 @@ class CommandExecutor(Executor):
     @classmethod
     def from_settings(cls, settings: ExecutorSettings) -> Self:
         """Return the executor of an [executors.NAME] table."""
-        prices = settings.prices
-        return cls(settings.argv, settings.output, Prices(prices.input, prices.output) if prices else None)
+        return cls(settings.argv, settings.output, settings.prices)
 
     @classmethod
     def is_metered(cls, settings: ExecutorSettings) -> bool:
@@ -69,23 +67,8 @@ class CommandExecutor(Executor):
                 self._argv, stdin=task.prompt.encode(errors="replace"), timeout=task.timeout, write=sink.write
             )
         except processes.CannotStart as error:
-            return ExecutionResult(failure=Failure("executor_cannot_start", str(error)))
-        if ended.timed_out:
-            detail = f"The executor was still running after {task.timeout:g} s and was ended."
-            return ExecutionResult(ended.code, Failure("executor_timeout", detail))
-        if not ended.ok:
-            return ExecutionResult(ended.code, Failure("executor_failed", f"The executor {ended}."))
-        return ExecutionResult(0)
-
-    async def resume(self, _task: Task, _reference: dict[str, str], _sink: OutputSink) -> ExecutionResult:
-        """Return INTERRUPTED: a child process does not outlive its daemon."""
-        return ExecutionResult(failure=Failure(INTERRUPTED, "The program was ended with the daemon that started it."))
-
-    async def terminate(self, _reference: dict[str, str]) -> None:
-        """Do nothing: a child process does not outlive its daemon."""
-
-    def detach(self) -> None:
-        """Do nothing: a child process cannot be resumed by the next daemon."""
+            return cannot_start(error)
+        return result_of_exit(ended, task.timeout)
 
     async def health(self, _profiles: Collection[ProfileConstraints]) -> ExecutorHealth:
         """Return what the executor starts; whether the program exists is only known inside its sandbox."""

@@ -1,7 +1,10 @@
-"""Counts what one run of an agent uses, as it is told, against the budget of the run."""
+"""Counts what one run of an agent uses, at its price, against the budget of the run."""
+
+from msgspec import structs
 
 from shared.models import Usage
 from stitcherd.budget import Budget
+from stitcherd.config.settings import PriceSettings
 from stitcherd.executors.base import OutputSink
 
 _USD_DECIMALS = 6
@@ -11,24 +14,38 @@ class RunBudgetExceeded(Exception):
     """The run exceeded its budget; the text says which part of it."""
 
 
-class RunBudget:
-    """Reports usage, and tells when there is more than the budget of the run allows."""
+def check_budget(budget: Budget, turns: int, usd: float) -> None:
+    """Raise RunBudgetExceeded if a run has used more than its budget."""
+    if budget.turns is not None and turns > budget.turns:
+        raise RunBudgetExceeded(f"The agent began turn {turns}, and its budget is {budget.turns}.")
+    if budget.usd is not None and usd > budget.usd:
+        raise RunBudgetExceeded(f"The agent has used {usd:g} USD, and its budget is {budget.usd:g} USD.")
 
-    def __init__(self, sink: OutputSink, budget: Budget) -> None:
+
+def priced(usage: Usage, prices: PriceSettings | None) -> Usage:
+    """Return a usage with what its tokens cost, where they have a price."""
+    if prices is None:
+        return usage
+    cost = (usage.input_tokens * prices.input + usage.output_tokens * prices.output) / 1_000_000
+    return structs.replace(usage, cost_usd=round(usage.cost_usd + cost, _USD_DECIMALS))
+
+
+class RunBudget:
+    """Reports usage as it is told, and tells when there is more than the budget of the run allows."""
+
+    def __init__(self, sink: OutputSink, budget: Budget, prices: PriceSettings | None = None) -> None:
         self._sink = sink
         self._budget = budget
+        self._prices = prices
         self._turns = 0
         self._usd = 0.0
 
-    async def add(self, usage: Usage) -> None:
+    async def add(self, told: Usage) -> None:
         """Report usage that was not reported before. Raises RunBudgetExceeded, once it is stored."""
-        if usage == Usage():
+        if told == Usage():
             return
+        usage = priced(told, self._prices)
         self._turns += usage.turns
         self._usd = round(self._usd + usage.cost_usd, _USD_DECIMALS)
         await self._sink.add_usage(usage)
-        most = self._budget
-        if most.turns is not None and self._turns > most.turns:
-            raise RunBudgetExceeded(f"The agent began turn {self._turns}, and its budget is {most.turns}.")
-        if most.usd is not None and self._usd > most.usd:
-            raise RunBudgetExceeded(f"The agent has used {self._usd:g} USD, and its budget is {most.usd:g} USD.")
+        check_budget(self._budget, self._turns, self._usd)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from stitcherd.budget import Budget
+from stitcherd.config.settings import PriceSettings
 from stitcherd.executors.base import ExecutionResult, Task
 from stitcherd.executors.command import CommandExecutor
-from stitcherd.executors.streams.run import Prices
 from tests.agents.model import INPUT, OUTPUT, Model, Step, serve
 from tests.agents.tasks import build_task
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
@@ -39,7 +39,9 @@ async def run(directory: Path, model: Model, **profile: Any) -> tuple[ExecutionR
     )
     provider = f"model_providers.m={{{', '.join(fields)}}}"
     chosen = ("-c", 'model="m"', "-c", 'model_provider="m"', "-c", provider)
-    executor = CommandExecutor((str(program("codex")), "exec", *FLAGS, *chosen, "-"), "codex", Prices(3.0, 15.0))
+    executor = CommandExecutor(
+        (str(program("codex")), "exec", *FLAGS, *chosen, "-"), "codex", PriceSettings(input=3.0, output=15.0)
+    )
     return await executor.run(task, sink), sink, task
 
 

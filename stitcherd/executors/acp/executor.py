@@ -5,13 +5,11 @@ from collections.abc import Collection, Sequence
 from typing import Any, Self
 
 from shared import VERSION
-from shared.models import Failure
 from stitcherd import processes
 from stitcherd.config.settings import ExecutorSettings
 from stitcherd.executors.acp.updates import UpdateHandler
-from stitcherd.executors.acp.wire import END_OF_MESSAGES, AgentConnection, AgentLost, Message, RequestRefused
+from stitcherd.executors.acp.wire import END_OF_MESSAGES, AgentConnection, AgentLost, AgentRefused, Message
 from stitcherd.executors.base import (
-    INTERRUPTED,
     AgentProfile,
     ExecutionResult,
     Executor,
@@ -20,6 +18,7 @@ from stitcherd.executors.base import (
     ProfileConstraints,
     Task,
 )
+from stitcherd.executors.results import cannot_start, failed, over_budget, timed_out
 from stitcherd.executors.run_budget import RunBudgetExceeded
 
 PROTOCOL_VERSION = 1
@@ -56,16 +55,6 @@ class AcpExecutor(Executor):
         Failures are `executor_cannot_start`, `executor_timeout`, `executor_failed` and `budget_exceeded`.
         """
         return await AgentRun(self._argv, task, sink).run()
-
-    async def resume(self, _task: Task, _reference: dict[str, str], _sink: OutputSink) -> ExecutionResult:
-        """Return INTERRUPTED: a child process does not outlive its daemon."""
-        return ExecutionResult(failure=Failure(INTERRUPTED, "The agent was ended with the daemon that started it."))
-
-    async def terminate(self, _reference: dict[str, str]) -> None:
-        """Do nothing: a child process does not outlive its daemon."""
-
-    def detach(self) -> None:
-        """Do nothing: a child process cannot be resumed by the next daemon."""
 
     async def health(self, _profiles: Collection[ProfileConstraints]) -> ExecutorHealth:
         """Return what the executor starts; whether the program exists is only known inside its sandbox."""
@@ -111,27 +100,26 @@ class AgentRun:
         try:
             return conversation.result()
         except RunBudgetExceeded as exceeded:
-            return ExecutionResult(failure=Failure("budget_exceeded", str(exceeded), "see limits.budget in rails.yaml"))
-        except RequestRefused as refused:
-            return _failed(f"The agent refused {refused}.")
+            return over_budget(str(exceeded))
+        except AgentRefused as refused:
+            return failed(f"The agent refused {refused}.")
         except AgentLost as lost:
             return self._lost_result(process, lost)
 
     def _lost_result(self, process: asyncio.Task[processes.ExitStatus], lost: AgentLost) -> ExecutionResult:
         """Return why the agent did not answer: as a rule because it ended."""
         if process.cancelled():
-            return _failed(f"The agent {lost}.")
+            return failed(f"The agent {lost}.")
         try:
             ended = process.result()
         except processes.CannotStart as error:
-            return ExecutionResult(failure=Failure("executor_cannot_start", str(error)))
+            return cannot_start(error)
         if ended.timed_out:
-            detail = f"The executor was still running after {self._task.timeout:g} s and was ended."
-            return ExecutionResult(ended.code, Failure("executor_timeout", detail))
+            return timed_out(self._task.timeout, ended.code)
         lines = self._stderr.decode(errors="replace").split("\n")
         last = " / ".join([line.strip() for line in lines if line.strip()][-STDERR_LINES:])
         detail = f"The agent {ended} before it answered" + (f": {last.rstrip('.')}." if last else ".")
-        return ExecutionResult(ended.code, Failure("executor_failed", detail))
+        return failed(detail, ended.code)
 
     async def _run_process(self) -> processes.ExitStatus:
         try:
@@ -152,7 +140,7 @@ class AgentRun:
     async def _converse(self) -> ExecutionResult:
         """Send the prompt and handle what comes until its answer.
 
-        Raises AgentLost, RequestRefused and RunBudgetExceeded.
+        Raises AgentLost, AgentRefused and RunBudgetExceeded.
         """
         asking = asyncio.create_task(self._prompt())
         asking.add_done_callback(lambda _: self._connection.end_messages())
@@ -167,7 +155,7 @@ class AgentRun:
         reason = str(answer.get("stopReason"))
         if reason == "end_turn":
             return ExecutionResult(0)
-        return _failed(_STOPPED.get(reason, f"The agent stopped: {' '.join(reason.split())[:100]}."))
+        return failed(_STOPPED.get(reason, f"The agent stopped: {' '.join(reason.split())[:100]}."))
 
     async def _prompt(self) -> dict[str, Any]:
         """Open a session and return the answer to the prompt."""
@@ -178,11 +166,11 @@ class AgentRun:
         }
         version = (await self._connection.request("initialize", client)).get("protocolVersion")
         if version != PROTOCOL_VERSION:
-            raise RequestRefused(f"initialize: it speaks version {str(version)[:20]}, not {PROTOCOL_VERSION}")
+            raise AgentRefused(f"initialize: it speaks version {str(version)[:20]}, not {PROTOCOL_VERSION}")
         opened = await self._connection.request("session/new", {"cwd": str(self._task.cwd), "mcpServers": []})
         session = opened.get("sessionId")
         if not isinstance(session, str) or not session:
-            raise RequestRefused("session/new: its answer has no sessionId")
+            raise AgentRefused("session/new: its answer has no sessionId")
         self._session = session
         await self._handler.begin()
         text = self._task.prompt.encode(errors="replace").decode()
@@ -197,7 +185,3 @@ class AgentRun:
             self._connection.answer(message, await self._handler.decide(message.params))
         elif is_request:
             self._connection.answer(message, None)
-
-
-def _failed(detail: str) -> ExecutionResult:
-    return ExecutionResult(failure=Failure("executor_failed", detail))

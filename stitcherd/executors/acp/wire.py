@@ -19,7 +19,7 @@ class AgentLost(Exception):
     """The agent cannot answer any more; the text says why, as a sentence about it without a period."""
 
 
-class RequestRefused(Exception):
+class AgentRefused(Exception):
     """The agent answered a request with an error; the text says which and why."""
 
 
@@ -75,7 +75,7 @@ class AgentConnection:
             self._stdin.finish()
 
     async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and return its result; {} for one that is no object. Raises RequestRefused and AgentLost."""
+        """Send a request and return its result; {} for one that is no object. Raises AgentRefused and AgentLost."""
         await self._opened.wait()
         if self._lost is not None:
             raise self._lost
@@ -157,7 +157,7 @@ class AgentConnection:
         if message.error is None:
             answer.set_result(message.result)
         else:
-            answer.set_exception(RequestRefused(f"{method}: {error_text(message.error)}"))
+            answer.set_exception(AgentRefused(f"{method}: {error_text(message.error)}"))
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._stdin is None or self._lost is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from shared.models import Failure, Usage
+from shared.models import Usage
 from stitcherd.budget import Budget
 from stitcherd.executors.base import ExecutionResult, OutputSink
 from stitcherd.executors.openclaw.connection import GatewayEvent
@@ -16,6 +16,8 @@ from stitcherd.executors.openclaw.protocol import (
     WaitAnswer,
     convert_or_none,
 )
+from stitcherd.executors.results import failed, timed_out
+from stitcherd.executors.run_budget import check_budget
 
 COMMAND_OUTPUT_MAX = 64 << 10  # characters of one command's output
 ERROR_TEXT_MAX = 500  # characters of the gateway's own text in a failure
@@ -25,10 +27,6 @@ _USD_DECIMALS = 6
 
 class RunInterrupted(Exception):
     """The run is over, and how its work ended cannot be known; the text says what is known."""
-
-
-class RunBudgetExceeded(Exception):
-    """The run exceeded its budget; the text says which part of it."""
 
 
 class EventHandler:
@@ -167,11 +165,7 @@ class UsageMeter:
 
     def check_budget(self) -> None:
         """Raise RunBudgetExceeded if the run has used more than its budget."""
-        turns, usd = max(self._turns, len(self._calls)), self.reported.cost_usd
-        if self._budget.turns is not None and turns > self._budget.turns:
-            raise RunBudgetExceeded(f"The agent began turn {turns}, and its budget is {self._budget.turns}.")
-        if self._budget.usd is not None and usd > self._budget.usd:
-            raise RunBudgetExceeded(f"The agent has used {usd:g} USD, and its budget is {self._budget.usd:g} USD.")
+        check_budget(self._budget, max(self._turns, len(self._calls)), self.reported.cost_usd)
 
 
 def result_of_wait(answer: dict[str, Any], timeout: float | None) -> ExecutionResult | None:
@@ -212,15 +206,3 @@ def result_of_session(session: GatewaySession, rows: list[TranscriptRow]) -> Exe
     if session.status == "killed":
         raise RunInterrupted("The run was ended in the gateway, and not by its agent.")
     return failed(f"The gateway says that the run ended as {session.status}.")
-
-
-def timed_out(timeout: float | None) -> ExecutionResult:
-    """Return the result of a run that exceeded its timeout, in seconds."""
-    given = "was given" if timeout is None else f"{timeout:g} s"
-    detail = f"The executor was still running after {given} and was ended."
-    return ExecutionResult(failure=Failure("executor_timeout", detail))
-
-
-def failed(detail: str) -> ExecutionResult:
-    """Return the result of a run whose agent did not finish."""
-    return ExecutionResult(failure=Failure("executor_failed", detail))

@@ -15,7 +15,6 @@ from shared.models import Failure
 from stitcherd.budget import Budget
 from stitcherd.config.settings import ExecutorSettings
 from stitcherd.executors.base import (
-    INTERRUPTED,
     AgentProfile,
     ExecutionResult,
     Executor,
@@ -32,7 +31,7 @@ from stitcherd.executors.openclaw.connection import (
     GatewayConnection,
     connect,
 )
-from stitcherd.executors.openclaw.events import RunBudgetExceeded, RunInterrupted, timed_out
+from stitcherd.executors.openclaw.events import RunInterrupted
 from stitcherd.executors.openclaw.permissions import AgentPermissions, NotEnforceable, agent_permissions
 from stitcherd.executors.openclaw.protocol import PROTOCOL_VERSION, GatewayLost, RequestRefused, RunReference
 from stitcherd.executors.openclaw.run import GatewayRun, RunTracker
@@ -43,6 +42,8 @@ from stitcherd.executors.openclaw.setup import (
     end_run,
     prepare_session,
 )
+from stitcherd.executors.results import interrupted, over_budget, timed_out
+from stitcherd.executors.run_budget import RunBudgetExceeded
 
 END_GIVE_UP_SECONDS = 600.0  # after this, a run that cannot be ended is left to the gateway
 OVERRUN_SECONDS = 60.0  # after a run's own timeout: normally the gateway ends it, and only if it does not, we do
@@ -114,8 +115,8 @@ class OpenClawExecutor(Executor):
         except msgspec.ValidationError as error:
             detail = f"The gateway's answer is not one that this version of Stitcher understands: {error}."
             return ExecutionResult(failure=Failure("executor_refused", detail, _DOCUMENTATION))
-        except RunInterrupted as interrupted:
-            return _interrupted_result(str(interrupted))
+        except RunInterrupted as lost:
+            return interrupted(str(lost))
 
     async def resume(self, task: Task, reference: dict[str, str], sink: OutputSink) -> ExecutionResult:
         """Follow a try that an earlier daemon started to its end; a run that cannot be found again is ended.
@@ -124,12 +125,12 @@ class OpenClawExecutor(Executor):
         """
         try:
             return await self._follow(task, sink, RunReference.from_saved(reference))
-        except RunInterrupted as interrupted:
-            return _interrupted_result(str(interrupted))
+        except RunInterrupted as lost:
+            return interrupted(str(lost))
         except msgspec.ValidationError:
-            return _interrupted_result("The saved reference of the run is not complete.")
+            return interrupted("The saved reference of the run is not complete.")
         except RequestRefused as refused:
-            return _refused_result(refused) if refused.during_connect else _interrupted_result(_sentence(refused))
+            return _refused_result(refused) if refused.during_connect else interrupted(_sentence(refused))
 
     async def terminate(self, reference: dict[str, str]) -> None:
         """End a try that an earlier daemon started."""
@@ -199,8 +200,7 @@ class OpenClawExecutor(Executor):
         except TimeoutError:
             return timed_out(task.timeout)
         except RunBudgetExceeded as exceeded:
-            failure = Failure("budget_exceeded", str(exceeded), "see limits.budget in rails.yaml")
-            return ExecutionResult(failure=failure)
+            return over_budget(str(exceeded))
         finally:
             if run.is_over and not detached:
                 self._terminator.begin(tracker.reference)
@@ -261,10 +261,6 @@ def _permissions_or_none(profile: ProfileConstraints) -> AgentPermissions | None
         return agent_permissions(profile)
     except NotEnforceable:
         return None
-
-
-def _interrupted_result(detail: str) -> ExecutionResult:
-    return ExecutionResult(failure=Failure(INTERRUPTED, detail))
 
 
 def _refused_result(refused: RequestRefused) -> ExecutionResult:

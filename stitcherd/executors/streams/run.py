@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
-from msgspec import Struct, structs
-
-from shared.models import Failure, Usage
 from stitcherd import processes
 from stitcherd.budget import Budget
+from stitcherd.config.settings import PriceSettings
 from stitcherd.executors.base import ExecutionResult, OutputSink, Task
+from stitcherd.executors.results import cannot_start, failed, over_budget, result_of_exit, timed_out
 from stitcherd.executors.run_budget import RunBudget, RunBudgetExceeded
 from stitcherd.executors.streams.base import (
     AgentStream,
@@ -25,18 +24,6 @@ from stitcherd.executors.streams.lines import Line, LineSplitter
 WAITING_MAX = 10_000  # items that are read and not recorded yet
 
 
-class Prices(Struct, frozen=True):
-    """US dollars for a million tokens, where the stream tells tokens and no dollars."""
-
-    input: float
-    output: float
-
-    def priced(self, usage: Usage) -> Usage:
-        """Return a usage with what its tokens cost."""
-        cost = (usage.input_tokens * self.input + usage.output_tokens * self.output) / 1_000_000
-        return structs.replace(usage, cost_usd=round(usage.cost_usd + cost, 6))
-
-
 class ReportedTooMuch(Exception):
     """The program writes its stream faster than it can be recorded."""
 
@@ -44,14 +31,13 @@ class ReportedTooMuch(Exception):
 class StreamRun:
     """One run of a program that writes a stream."""
 
-    def __init__(self, stream: AgentStream, task: Task, sink: OutputSink, prices: Prices | None) -> None:
+    def __init__(self, stream: AgentStream, task: Task, sink: OutputSink, prices: PriceSettings | None) -> None:
         self._stream = stream
         self._task = task
         self._sink = sink
-        self._prices = prices
         self._budget = task.profile.budget if task.profile else Budget()
         self._tools = task.profile.tools if task.profile else None
-        self._spent = RunBudget(sink, self._budget)
+        self._spent = RunBudget(sink, self._budget, prices)
         self._lines = LineSplitter()
         self._in_text = False
         self._reports_too_much = False
@@ -84,32 +70,24 @@ class StreamRun:
             handling.result()
             return self._result(running.result())
         except RunBudgetExceeded as exceeded:
-            return ExecutionResult(failure=Failure("budget_exceeded", str(exceeded), "see limits.budget in rails.yaml"))
+            return over_budget(str(exceeded))
         except ReportedTooMuch:
-            detail = "The agent was ended: it reported more than could be recorded."
-            return ExecutionResult(failure=Failure("executor_failed", detail))
+            return failed("The agent was ended: it reported more than could be recorded.")
         except processes.CannotStart as error:
-            return ExecutionResult(failure=Failure("executor_cannot_start", str(error)))
+            return cannot_start(error)
 
     def _result(self, ended: processes.ExitStatus) -> ExecutionResult:
         """Return the result of a program that has ended: by its last line first, then by its exit code."""
         if ended.timed_out:
-            detail = f"The executor was still running after {self._task.timeout:g} s and was ended."
-            return ExecutionResult(ended.code, Failure("executor_timeout", detail))
+            return timed_out(self._task.timeout, ended.code)
         if self._end is not None and self._end.failure is not None:
             said = one_line(self._end.failure).rstrip(".")
             if self._end.over_budget:
-                detail = f"The agent ended because of its budget: {said}."
-                return ExecutionResult(
-                    ended.code, Failure("budget_exceeded", detail, "see limits.budget in rails.yaml")
-                )
-            return ExecutionResult(ended.code, Failure("executor_failed", f"The agent failed: {said}."))
-        if not ended.ok:
-            return ExecutionResult(ended.code, Failure("executor_failed", f"The executor {ended}."))
-        if self._end is None:
-            detail = "The stream of the agent broke off: its last line is missing."
-            return ExecutionResult(ended.code, Failure("executor_failed", detail))
-        return ExecutionResult(0)
+                return over_budget(f"The agent ended because of its budget: {said}.", ended.code)
+            return failed(f"The agent failed: {said}.", ended.code)
+        if ended.ok and self._end is None:
+            return failed("The stream of the agent broke off: its last line is missing.", ended.code)
+        return result_of_exit(ended, self._task.timeout)
 
     def _feed(self, data: bytes) -> None:
         self._read(self._lines.feed(data))
@@ -144,7 +122,7 @@ class StreamRun:
                     self._write(f"[{tool}: denied: {reason}]")
                     await self._sink.record_event("ai.tool_denied", {"tool": tool, "reason": reason, "callId": id_})
                 case Used(usage):
-                    await self._spent.add(self._prices.priced(usage) if self._prices else usage)
+                    await self._spent.add(usage)
                 case Ended():
                     self._end = item
         if self._in_text:

@@ -10,11 +10,11 @@ import pytest
 
 from stitcherd.budget import Budget
 from stitcherd.config.load import load_settings
+from stitcherd.config.settings import PriceSettings
 from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.streams.lines import LINE_MAX
-from stitcherd.executors.streams.run import Prices
 from stitcherd.gates import BUILTINS
 from stitcherd.jobs.command_runner import CommandRunner
 from stitcherd.jobs.evaluator import configured_facts
@@ -54,7 +54,7 @@ async def play(
     text: bytes | None = None,
     then: str = "pass",
     *,
-    prices: Prices | None = None,
+    prices: PriceSettings | None = None,
     program: str | None = None,
     **more: Any,
 ) -> tuple[ExecutionResult, RecordingSink]:
@@ -79,7 +79,7 @@ async def test_a_stream_becomes_output_events_and_usage(tmp_path: Path) -> None:
 
 
 async def test_tokens_without_dollars_have_a_price(tmp_path: Path) -> None:
-    _, sink = await play(tmp_path, "codex", prices=Prices(3.0, 15.0))
+    _, sink = await play(tmp_path, "codex", prices=PriceSettings(input=3.0, output=15.0))
     assert sink.total == (300, 30, round(300 * 3e-6 + 30 * 15e-6, 6))
 
 
