@@ -59,12 +59,12 @@ class ThreadedForge:
         return daemon.public("POST", "/stitcher/webhook/hub", encoded, signed_headers(encoded))
 
     def command(self, daemon: DaemonHarness, text: str, *, number: int = 479, by: int = 2) -> Any:
-        """Write a comment on an issue at the forge, and deliver its webhook; return the daemon's answer."""
-        author = self.fake.accounts[by]
-        written = self.fake.add_comment(self.fake.thread(number), author, text)
-        body, headers = comment_webhook(
-            self.kind, author, text, number=number, repository=self.fake.repository.name, comment=written.id
-        )
+        """Write a comment on a thread at the forge, and deliver its webhook; return the daemon's answer."""
+        author, thread = self.fake.accounts[by], self.fake.thread(number)
+        written = self.fake.add_comment(thread, author, text)
+        about: dict[str, Any] = {"number": number, "repository": self.fake.repository.name}
+        about["change"] = thread.kind == "change"
+        body, headers = comment_webhook(self.kind, author, text, comment=written.id, **about)
         headers |= {"Content-Type": "application/json"} | signature(self.kind, body, SECRETS["github"].encode())
         reply = daemon.public("POST", "/stitcher/webhook/hub", body, headers)
         assert reply.status in {200, 202}, reply.body

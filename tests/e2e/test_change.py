@@ -17,7 +17,6 @@ from tests.e2e.harness import DaemonHarness, wait_until
 from tests.e2e.process_watch import ProcessWatch
 from tests.e2e.test_change_head import set_head
 from tests.e2e.test_reports import RAILS
-from tests.e2e.webhooks import comment_body
 from tests.forges.fake import Answer, FakeAccount
 from tests.forges.harness import FAKES, TOKEN
 from tests.stitcherd.git.http_repositories import GitServer
@@ -217,21 +216,20 @@ def test_nothing_is_sent_to_another_host(build: BuildDaemon, tmp_path: Path, for
         stranger.close()
 
 
-@pytest.mark.parametrize("forge", ["github"], indirect=True)
+@each_forge
 def test_a_change_whose_head_was_replaced_gets_no_push(
     build: BuildDaemon, tmp_path: Path, forge: ThreadedForge
 ) -> None:
     walk = Walk(build(), forge, tmp_path, BY_PERMISSION)
-    seen = set_head(walk.daemon, {"feature": "seen\n"}, ref="refs/pull/480/head")
-    other = set_head(walk.daemon, {"feature": "other\n"}, ref="refs/pull/481/head")
-    document = json.loads(comment_body("", issue=480, repository=NAME))
-    document["issue"]["pull_request"] = {"url": document["issue"]["html_url"]}
+    refs = f"refs/{'merge-requests' if forge.kind == 'gitlab' else 'pull'}"
+    seen = set_head(walk.daemon, {"feature": "seen\n"}, ref=f"{refs}/480/head")
+    other = set_head(walk.daemon, {"feature": "other\n"}, ref=f"{refs}/481/head")
     forge.fake.thread(480).head_sha = other
-    move = f"git -C {walk.daemon.repository} update-ref refs/pull/480/head {other}"
-    answer = forge.comment(walk.daemon, json.dumps(document).encode(), f"@mosaic fix touch made && {move}", 480)
-    job = walk.daemon.wait(walk.decided(answer.json)["jobId"], "FAILED")
+    move = f"git -C {walk.daemon.repository} update-ref {refs}/480/head {other}"
+    answer = forge.command(walk.daemon, f"@mosaic fix touch made && {move}", number=480)
+    job = walk.daemon.wait(walk.decided(answer)["jobId"], "FAILED")
     assert (job["error"]["code"], job["start"]["sha"]) == ("head_moved", seen)
-    assert forge.sent("GET", "/pulls/480")
+    assert forge.sent("GET", "/merge_requests/480" if forge.kind == "gitlab" else "/pulls/480")
     assert not walk.daemon.git("branch", "--list", job["branch"])
     wait_until(lambda: any("head_moved" in each.body for each in forge.ours(480)), "the comment says it", 15)
 

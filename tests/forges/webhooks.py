@@ -1,4 +1,4 @@
-"""Webhooks of new comments on issues, as each kind of forge sends them."""
+"""Webhooks of new comments, as each kind of forge sends them."""
 
 import hmac
 import json
@@ -17,8 +17,11 @@ def comment_webhook(
     repository: str = "octo-org/api",
     comment: int | None = None,
     association: str = "NONE",
+    change: bool = False,
 ) -> tuple[bytes, dict[str, str]]:
     """Return the body and the headers, without a signature, of a new comment on an issue, by default of the sender.
+
+    With `change` it is on a change of the repository.
 
     `comment` is the id of the comment; without it the webhook names none. `association` is what GitHub
     says of the sender.
@@ -26,27 +29,37 @@ def comment_webhook(
     author = author or sender
     id_ = {} if comment is None else {"id": comment}
     if kind == "gitlab":
+        thread = {"iid": number, "title": "It leaks", "description": "a lot", "author_id": author.id}
+        projects = {"source_project_id": 7, "target_project_id": 7} if change else {}
         document: dict[str, Any] = {
             "object_kind": "note",
             "user": {"id": sender.id, "username": sender.login},
             "project": {"path_with_namespace": repository},
             "object_attributes": id_
-            | {"note": text, "noteable_type": "Issue", "author_id": sender.id, "action": "create"},
-            "issue": {"iid": number, "title": "It leaks", "description": "a lot", "author_id": author.id},
+            | {
+                "note": text,
+                "noteable_type": "MergeRequest" if change else "Issue",
+                "author_id": sender.id,
+                "action": "create",
+            },
+            "merge_request" if change else "issue": thread | projects,
         }
         return json.dumps(document).encode(), {"X-Gitlab-Event": "Note Hook"}
     user, by = ({"id": each.id, "login": each.login} for each in (sender, author))
     document = {
         "action": "created",
-        "issue": {"number": number, "title": "It leaks", "body": "a lot", "user": by},
+        "issue": {"number": number, "title": "It leaks", "body": "a lot", "user": by}
+        | ({"pull_request": {"url": "https://example.org"}} if change else {}),
         "comment": id_
         | {"body": text, "user": user}
         | ({"author_association": association} if kind == "github" else {}),
         "repository": {"full_name": repository},
         "sender": user,
     }
-    headers = {"X-GitHub-Event": "issue_comment"} if kind == "github" else {"X-Gitea-Event": "issue_comment"}
-    return json.dumps(document).encode(), headers
+    if kind == "github":
+        return json.dumps(document).encode(), {"X-GitHub-Event": "issue_comment"}
+    type_ = {"X-Gitea-Event-Type": "pull_request_comment"} if change else {}
+    return json.dumps(document | {"is_pull": change}).encode(), {"X-Gitea-Event": "issue_comment", **type_}
 
 
 def signature(kind: str, body: bytes, secret: bytes) -> dict[str, str]:

@@ -135,13 +135,17 @@ async def test_nothing_new_costs_one_conditional_request_for_each_list(polling: 
     assert [each.status for each in polling.fake.log] == [304] * 80
 
 
-async def test_a_webhook_and_pull_are_one_event(polling: Polling) -> None:
+async def test_a_comment_is_one_event_by_two_webhooks_a_redelivery_and_pull(polling: Polling) -> None:
     comment = polling.comment()
     [pulled] = await polling.poll()
+    assert pulled.job_id is not None
     body, headers = comment_webhook("gitlab", comment.author, comment.body, comment=comment.id)
     headers |= signature("gitlab", body, SECRET)
-    answer = await polling.intake.deliver("lab", body, headers)
-    assert (answer.verdict, answer.delivery_id, answer.job_id) == ("duplicate", pulled.id, pulled.job_id)
+    for hook, key in (("first", "1"), ("first", "1"), ("second", "2")):
+        called = headers | {"X-Gitlab-Webhook-UUID": hook, "Idempotency-Key": key}
+        answer = await polling.intake.deliver("lab", body + b" " * int(key), called)
+        assert (answer.verdict, answer.delivery_id, answer.job_id) == ("duplicate", pulled.id, pulled.job_id)
+    assert await polling.poll() == []
 
 
 async def test_the_webhook_may_come_first(polling: Polling) -> None:
