@@ -100,8 +100,7 @@ class SourceSettings(Table):
 
     @model_validator(mode="after")
     def _require_a_way_in(self, info: ValidationInfo) -> Self:
-        forge = types.context_of(info).kinds.forges.get(self.kind)
-        if self.pull is not None and (forge is None or not forge.can_pull):
+        if self.pull is not None and self.kind not in types.context_of(info).kinds.forges:
             raise invalid_value(f"kind {self.kind} cannot be asked what happened: set up webhooks", ("pull",))
         if self.pull is not None and not self.has_credential:
             raise invalid_value("needs api, and token or app", ("pull",))

@@ -53,8 +53,6 @@ class ForgeFeatures(Protocol):
 
     @property
     def has_apps(self) -> bool: ...  # noqa: D102 (see the class)
-    @property
-    def can_pull(self) -> bool: ...  # noqa: D102
 
 
 class SupportedKinds(NamedTuple):

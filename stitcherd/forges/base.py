@@ -223,7 +223,7 @@ class Forge(Struct, frozen=True, kw_only=True):
     get_repository: Callable[[RepositoryRef], Call[Repository]]
     get_repository_by_id: Callable[[RepositoryRef], Call[Repository]]
     list_hooks: Callable[[RepositoryRef], Call[tuple[Hook, ...]]]
-    feeds: Callable[[RepositoryRef], tuple[Feed, ...]] | None = None  # what happened in a repository
+    feeds: Callable[[RepositoryRef], tuple[Feed, ...]]  # what happened in a repository
     checks: Checks | None = None
     app: AppApi | None = None
 
@@ -231,11 +231,6 @@ class Forge(Struct, frozen=True, kw_only=True):
     def has_apps(self) -> bool:
         """Whether an App can act instead of an account."""
         return self.app is not None
-
-    @property
-    def can_pull(self) -> bool:
-        """Whether it can be asked what happened."""
-        return self.feeds is not None
 
 
 def read_as(shape: type[Shape], response: Response) -> Shape:

@@ -99,10 +99,10 @@ class Poller:
         return min(due)
 
     def _feeds(self) -> list[Feed]:
-        feeds, found = self._api.forge.feeds, list[Feed]()
-        for name in self._repositories if feeds is not None else ():
+        found = list[Feed]()
+        for name in self._repositories:
             try:
-                found += feeds(RepositoryRef(name)) if feeds is not None else ()
+                found += self._api.forge.feeds(RepositoryRef(name))
             except InvalidReference as error:
                 self._note(name, str(error))
         return found

@@ -17,8 +17,8 @@ from tests.e2e.webhooks import comment_body, signed_headers
 
 BY_PERMISSION = RAILS.replace('{users: ["hub:octocat"]}', "{permission: write}")
 REPOSITORY = '[repositories."octo-org/api"]\nclone = "{path}"\n'
-LISTS = {"github": 3, "gitlab": 4}  # of a repository
-COMMENTS = {"github": "/issues/comments", "gitlab": "/events"}
+LISTS = {"github": 3, "gitlab": 4, "gitea": 2}  # of a repository
+COMMENTS = {"github": "/issues/comments", "gitlab": "/events", "gitea": "/issues/comments"}
 
 
 @pytest.fixture(params=LISTS)

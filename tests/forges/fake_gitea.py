@@ -1,9 +1,11 @@
 """A fake of Gitea and Forgejo."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
+from tests.forges import fake_gitea_lists as lists
 from tests.forges.descriptions import GITEA
 from tests.forges.fake import (
     Answer,
@@ -23,10 +25,17 @@ class FakeGitea(FakeReposForge):
     base = "/api/v1"
     redirect_to_id = False
     asks_permissions = "admin"
+    page_size = 50  # at most
 
     @property
     def repository_routes(self) -> dict[str, Handler]:
-        return super().repository_routes | {"GET /pulls/{base}/{head}": self.get_change_by_branches}
+        more: dict[str, Handler] = {  # before those with a number in their place
+            "GET /issues/comments": partial(lists.comments, self),
+            "GET /issues": partial(lists.threads, self),
+            "GET /issues/{number}/timeline": partial(lists.timeline, self),
+            "GET /pulls/{base}/{head}": self.get_change_by_branches,
+        }
+        return more | super().repository_routes
 
     @property
     def routes(self) -> dict[str, Handler]:

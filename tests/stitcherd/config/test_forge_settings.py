@@ -156,10 +156,6 @@ def test_a_source_that_is_polled_needs_no_secrets(tmp_path: Path, secrets: str) 
         (f"{SOURCE}{API}pull = 60", "needs a unit"),
         (f'{SOURCE}api = "https://api.github.com"\npull = "60s"', "needs api, and token or app"),
         ('[sources.hub]\nkind = "mosaic"\npull = "60s"', "kind mosaic cannot be asked what happened"),
-        (
-            f'[sources.hub]\nkind = "gitea"\n{API}pull = "60s"',
-            "kind gitea cannot be asked what happened: set up webhooks",
-        ),
     ],
 )
 def test_what_cannot_be_polled_is_refused(tmp_path: Path, text: str, message: str) -> None:

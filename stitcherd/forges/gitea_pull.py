@@ -1,0 +1,144 @@
+"""What happened in a repository of Gitea or Forgejo, asked for, in the form of their webhooks.
+
+Two lists of a repository have its comments and its threads, those that changed since a time, in the order in which
+they were created. What was done to a thread is in a list of the thread, its timeline. Comments on lines are in neither;
+Gitea tells them with their review.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from shared.ids import format_timestamp
+from stitcherd.forges import paths
+from stitcherd.forges.base import (
+    Call,
+    Feed,
+    FeedEvent,
+    FeedItem,
+    FeedPage,
+    Request,
+    Response,
+    UnexpectedResponse,
+    read_as,
+)
+from stitcherd.forges.gitea_timeline import Raw, ThreadBody, timeline_items, webhook_event
+from stitcherd.forges.models import RepositoryRef
+from stitcherd.forges.repos_responses import milliseconds
+
+_PAGE_SIZE = 50  # the most that Gitea gives; an administrator may have set less
+
+_NUMBER = re.compile(r"/([1-9][0-9]{0,17})\Z")  # of a thread, at the end of its URL
+
+_Items = Callable[[Response], tuple[FeedItem, ...]]
+
+
+class _Comment(Struct):
+    id: int
+    created_at: datetime
+    updated_at: datetime
+    issue_url: str = ""
+    pull_request_url: str = ""
+
+
+def feeds(repository: RepositoryRef) -> tuple[Feed, ...]:
+    """Return the lists of a repository that are read."""
+
+    def comments(response: Response) -> tuple[FeedItem, ...]:
+        found = zip(read_as(list[_Comment], response), response.content, strict=True)
+        return tuple(_comment_item(repository, comment, raw) for comment, raw in found)
+
+    def threads(response: Response) -> tuple[FeedItem, ...]:
+        found = zip(read_as(list[ThreadBody], response), response.content, strict=True)
+        return tuple(_thread_item(repository, thread, raw) for thread, raw in found)
+
+    name = repository.name.lower()
+    return (
+        Feed(f"comments:{name}", _list(repository, "/issues/comments", comments), page_size=_PAGE_SIZE),
+        Feed(f"threads:{name}", _list(repository, "/issues", threads, ("state", "all")), page_size=_PAGE_SIZE),
+    )
+
+
+def _comment_item(repository: RepositoryRef, comment: _Comment, raw: Raw) -> FeedItem:
+    on_change = bool(comment.pull_request_url)
+    number = _NUMBER.search(comment.pull_request_url or comment.issue_url)
+    if number is None:
+        raise UnexpectedResponse(f"comment {comment.id} names no thread")
+    body = {"action": "created", "comment": raw, "sender": raw.get("user"), "is_pull": on_change}
+    name = "pull_request_comment" if on_change else "issue_comment"
+    event = _complete(repository, "issue", int(number[1]), name, body)
+    return FeedItem(str(comment.id), milliseconds(comment.created_at), milliseconds(comment.updated_at), event)
+
+
+def _thread_item(repository: RepositoryRef, thread: ThreadBody, raw: Raw) -> FeedItem:
+    """Return a thread as its opening, with the list of what was done to it; one that is not new was changed."""
+
+    def of_thread(name: str, body: Raw, changed: Raw) -> FeedEvent | Call[FeedEvent]:
+        if thread.is_change:
+            return _complete(repository, "pull_request", thread.number, name, body, changed)
+        return webhook_event(repository, name, {**body, "issue": {**raw, **changed}, "number": thread.number})
+
+    def timeline(response: Response) -> tuple[FeedItem, ...]:
+        return timeline_items(thread, raw, response, of_thread)
+
+    name = "pull_request" if thread.is_change else "issues"
+    opened = of_thread(name, {"action": "opened", "sender": raw.get("user")}, {})
+    times = milliseconds(thread.created_at), milliseconds(thread.updated_at)
+    path = f"/issues/{paths.number(thread.number)}/timeline"
+    inner = Feed(f"timeline:{thread.number}", _list(repository, path, timeline), page_size=_PAGE_SIZE)
+    return FeedItem(f"thread:{thread.number}", *times, opened, (inner,))
+
+
+def _list(
+    repository: RepositoryRef, path: str, items: _Items, *query: tuple[str, str]
+) -> Callable[[int, int, str | None], Call[FeedPage]]:
+    """Return the function that builds the call for a page of what was changed since a time; there are no ETags."""
+
+    def call(since: int, page: int, _etag: str | None) -> Call[FeedPage]:
+        def read(response: Response) -> FeedPage:
+            if response.content is None:  # so Gitea writes an empty timeline
+                return FeedPage(())
+            found = items(response)
+            more = _has_more(response, page)
+            return FeedPage(found, page + 1 if more else None)
+
+        request = Request(
+            method="GET",
+            repository=repository,
+            path=path,
+            query=(
+                *query,
+                ("since", f"{format_timestamp(since)[:19]}Z"),
+                ("page", str(page)),
+                ("limit", str(_PAGE_SIZE)),
+            ),
+        )
+        return Call(operation="list_news", request=request, read=read)
+
+    return call
+
+
+def _has_more(response: Response, page: int) -> bool:
+    """Say whether there may be another page: one may be smaller than asked for, and the total counts hidden items."""
+    total = response.headers.get("X-Total-Count", "")
+    shown = len(response.content)
+    if not (total.isascii() and total.isdigit()):
+        return shown > 0
+    return (shown > 0 and (page > 1 or shown < int(total))) or page * _PAGE_SIZE < int(total)
+
+
+def _complete(
+    repository: RepositoryRef, field: str, number: int, name: str, body: Raw, changed: Mapping[str, Any] = {}
+) -> Call[FeedEvent]:
+    """Return the call that completes an event with its thread."""
+    resource = {"issue": "issues", "pull_request": "pulls"}[field]
+
+    def read(response: Response) -> FeedEvent:
+        thread = read_as(dict[str, Any], response)
+        return webhook_event(repository, name, {**body, field: {**thread, **changed}, "number": number})
+
+    request = Request(method="GET", repository=repository, path=f"/{resource}/{paths.number(number)}")
+    return Call(operation="get_thread", request=request, read=read)
