@@ -161,6 +161,7 @@ class ExecutorSettings(Table):
     argv: types.Argv = ()
     output: Literal["plain", "claude", "codex", "opencode", "gemini"] = "plain"
     prices: PriceSettings | None = None
+    resume: bool = False
     url: types.WebSocketUrl | None = None
     token: Token | None = Field(default=None, repr=False)
 
@@ -172,6 +173,8 @@ class ExecutorSettings(Table):
             raise invalid_value(f"kind {self.kind} needs {key}")
         for key in sorted(written - keys.required_keys - keys.optional_keys):
             raise invalid_value(f"kind {self.kind} has no {key}", (key,))
+        if self.resume and "output" in keys.optional_keys and self.output == "plain":
+            raise invalid_value("needs an output other than plain: only a stream tells the session", ("resume",))
         return self
 
 

@@ -17,27 +17,34 @@ from stitcherd.executors.base import (
 from stitcherd.executors.results import cannot_start, result_of_exit
 from stitcherd.executors.streams import HOLD_TOOLS, STREAMS, TELL_DOLLARS
 from stitcherd.executors.streams.run import StreamRun
+from stitcherd.executors.streams.session import SessionRun
 
 PLAIN = "plain"  # output that is nothing but text
 _TOOL_NAME = re.compile(r"\w+")
 
 
 class CommandExecutor(Executor):
-    """Runs `argv` once for each try; with an `output` it follows the stream that the program writes."""
+    """Runs `argv` once for each try; with an `output` it follows the stream that the program writes.
+
+    With `resume`, the tries of an attempt are one session of the program.
+    """
 
     sandboxable = True
     required_keys = frozenset({"argv"})
-    optional_keys = frozenset({"output", "prices"})
+    optional_keys = frozenset({"output", "prices", "resume"})
 
-    def __init__(self, argv: Sequence[str], output: str = PLAIN, prices: PriceSettings | None = None) -> None:
+    def __init__(
+        self, argv: Sequence[str], output: str = PLAIN, prices: PriceSettings | None = None, *, resume: bool = False
+    ) -> None:
         self._argv = argv
         self._output = output
         self._prices = prices
+        self._resume = resume
 
     @classmethod
     def from_settings(cls, settings: ExecutorSettings) -> Self:
         """Return the executor of an [executors.NAME] table."""
-        return cls(settings.argv, settings.output, settings.prices)
+        return cls(settings.argv, settings.output, settings.prices, resume=settings.resume)
 
     @classmethod
     def is_metered(cls, settings: ExecutorSettings) -> bool:
@@ -61,7 +68,10 @@ class CommandExecutor(Executor):
         Failures are `executor_cannot_start`, `executor_timeout`, `executor_failed` and `budget_exceeded`.
         """
         if self._output in STREAMS:
-            return await StreamRun(STREAMS[self._output](), task, sink, self._prices).run(self._argv)
+            stream = STREAMS[self._output]
+            if self._resume:
+                return await SessionRun(stream, task, sink, self._prices).run(self._argv)
+            return await StreamRun(stream(), task, sink, self._prices).run(self._argv, task.prompt)
         try:
             ended = await task.run_command(
                 self._argv, stdin=task.prompt.encode(errors="replace"), timeout=task.timeout, write=sink.write

@@ -82,8 +82,8 @@ class Checkouts:
             checkout = Checkout(
                 self._git, directory, self.mirror(clone), base, gate_base or base, base_trees=self._base_trees
             )
-        checkout.tmp.mkdir()
-        checkout.work.mkdir()
+        for path in (checkout.tmp, checkout.work, checkout.agent_home):
+            path.mkdir()
         if checkout.mirror:
             try:
                 await checkout.start(branch)
@@ -111,6 +111,7 @@ class Checkouts:
         )
         if not checkout.work.is_dir():
             raise GitError("The checkout is not there any more.")
+        checkout.agent_home.mkdir(exist_ok=True)
         checkout.baseline = read_baseline(checkout.directory / BASELINE_FILE)
         return checkout
 
@@ -177,6 +178,11 @@ class Checkout(Struct, eq=False):
     def tmp(self) -> Path:
         """The TMPDIR of the attempt."""
         return self.directory / "tmp"
+
+    @property
+    def agent_home(self) -> Path:
+        """The HOME of the agent in a sandbox, where programs keep their sessions; it lasts as long as the attempt."""
+        return self.directory / "agent"
 
     @property
     def base_index(self) -> Path:

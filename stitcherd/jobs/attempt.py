@@ -278,7 +278,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
             prompt=text,
             cwd=checkout.work,
             timeout=self.type.profile.timeout,
-            run_command=self._command_runner(checkout, number).run,
+            run_command=replace(self._command_runner(checkout, number), kept_home=checkout.agent_home).run,
             profile=await self._profile(number),
         )
 

@@ -27,7 +27,8 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
     """Runs commands of one attempt in one directory; derive one for another directory with `msgspec.structs.replace`.
 
     `number` is the try that a command belongs to, 0 before the first. Of `environ`, the daemon's own environment,
-    a command gets a fixed list of names and `env_names`. In a sandbox it also sees the directories `shown`, read-only.
+    a command gets a fixed list of names and `env_names`. In a sandbox it also sees the directories `shown`, read-only,
+    and its HOME is `kept_home`; without one it is a new, empty directory.
     """
 
     job_id: str
@@ -39,6 +40,7 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str]
     env_names: Sequence[str] = ()
     sandbox: SandboxSpec | None = None
+    kept_home: Path | None = None
     shown: tuple[Path, ...] = ()
 
     @property
@@ -67,14 +69,17 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
         stderr goes to `write_error` where there is one; `timeout` is in seconds. Raises CannotStart.
         """
         env, sandbox = self.env, self.sandbox
-        home = env.get("HOME")
+        home, kept_home = env.get("HOME"), self.kept_home
+        written = (self.cwd, self.tmp) if kept_home is None else (self.cwd, self.tmp, kept_home)
         if sandbox is not None:
             sandbox = replace(sandbox, mounts=(*sandbox.mounts, *map(str, self.shown)))
         if sandbox is not None and argv:
             seen = (self.cwd, self.tmp)
             if fault := start_fault(argv[0], sandbox, search_path=env["PATH"], directories=seen):
                 raise processes.CannotStart(fault)
-        with bubblewrap.wrap_command(argv, sandbox, cwd=self.cwd, tmp=self.tmp, home=home) as command:
+        with bubblewrap.wrap_command(
+            argv, sandbox, cwd=self.cwd, tmp=self.tmp, home=home, kept_home=kept_home
+        ) as command:
             return await processes.run(
                 command.argv,
                 cwd=self.cwd,
@@ -85,7 +90,7 @@ class CommandRunner(Struct, frozen=True, kw_only=True):
                 write_error=write_error,
                 job_id=self.job_id,
                 root=self.root,
-                watch=limits.watch_limits(sandbox, (self.cwd, self.tmp), home),
+                watch=limits.watch_limits(sandbox, written, home if kept_home is None else None),
                 pass_fds=command.pass_fds,
             )
 

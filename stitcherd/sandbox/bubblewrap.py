@@ -83,12 +83,18 @@ class WrappedCommand(Struct, frozen=True):
 
 @contextmanager
 def wrap_command(
-    argv: Sequence[str], sandbox: SandboxSpec | None, *, cwd: Path, tmp: Path, home: str | None
+    argv: Sequence[str],
+    sandbox: SandboxSpec | None,
+    *,
+    cwd: Path,
+    tmp: Path,
+    home: str | None,
+    kept_home: Path | None = None,
 ) -> Iterator[WrappedCommand]:
     """Yield the command that runs `argv` in a sandbox with `cwd` and `tmp` writable, once; `argv` without a sandbox.
 
-    `home` is the value of HOME inside, an empty, writable directory. If a mount or the program is missing inside,
-    bubblewrap reports it on stderr, with exit code 1.
+    `home` is the value of HOME inside: a writable directory, which is `kept_home`, or else a new, empty one. If a mount
+    or the program is missing inside, bubblewrap reports it on stderr, with exit code 1.
     """
     if sandbox is None:
         yield WrappedCommand(list(argv))
@@ -96,8 +102,10 @@ def wrap_command(
     scratch = str(min(sandbox.memory or SCRATCH_MAX, sandbox.disk or SCRATCH_MAX, SCRATCH_MAX))
     words = ["choom", "-n", "1000", "--"]  # if the machine runs out of memory, the kernel shall kill this command first
     words += ["bwrap", *_NAMESPACES, *([] if sandbox.network else ["--unshare-net"]), *_system_mounts()]
-    for directory in scratch_directories(home):
+    for directory in scratch_directories(home if kept_home is None else None):
         words += ["--size", scratch, "--tmpfs", directory]
+    if kept_home is not None and home and _is_mountable(Path(home)):
+        words += ["--bind", str(kept_home), home]
     for mount in sandbox.mounts:
         path = expand_home(mount)
         words += ["--ro-bind", path, path]

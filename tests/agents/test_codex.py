@@ -25,10 +25,10 @@ def shell(command: str) -> Step:
     return ("exec_command", {"cmd": command, "yield_time_ms": 10_000})
 
 
-async def run(directory: Path, model: Model, **profile: Any) -> tuple[ExecutionResult, RecordingSink, Task]:
+def make_task(directory: Path, model: Model, **profile: Any) -> tuple[Task, tuple[str, ...]]:
+    """Return a task, and the options with which Codex uses the model."""
     home = directory / "codex"
     home.mkdir()  # it does not create it
-    task, sink = build_task(directory, {"CODEX_HOME": str(home), "MODEL_KEY": "no-key"}, **profile), RecordingSink()
     fields = (
         'name = "m"',
         f'base_url = "{model.url}/v1"',
@@ -39,6 +39,12 @@ async def run(directory: Path, model: Model, **profile: Any) -> tuple[ExecutionR
     )
     provider = f"model_providers.m={{{', '.join(fields)}}}"
     chosen = ("-c", 'model="m"', "-c", 'model_provider="m"', "-c", provider)
+    return build_task(directory, {"CODEX_HOME": str(home), "MODEL_KEY": "no-key"}, **profile), chosen
+
+
+async def run(directory: Path, model: Model, **profile: Any) -> tuple[ExecutionResult, RecordingSink, Task]:
+    sink = RecordingSink()
+    task, chosen = make_task(directory, model, **profile)
     executor = CommandExecutor(
         (str(program("codex")), "exec", *FLAGS, *chosen, "-"), "codex", PriceSettings(input=3.0, output=15.0)
     )

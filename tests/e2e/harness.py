@@ -267,6 +267,10 @@ class DaemonHarness:
         git(*here, "add", "-A")
         git(*here, "commit", "-qm", "Initial commit")
 
+    def configure(self, settings: str) -> None:
+        """Add tables to the settings of the next start."""
+        self._pieces["settings"] += settings
+
     def write_settings(self) -> None:
         self.port = free_port()
         text = (HERE / "stitcherd.toml").read_text()

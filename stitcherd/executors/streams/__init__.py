@@ -1,6 +1,6 @@
 """The streams that agents' programs write, by `output` of stitcherd.toml; another is one module and one line here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from stitcherd.executors.streams.base import AgentStream
 from stitcherd.executors.streams.claude import ClaudeStream
@@ -8,7 +8,7 @@ from stitcherd.executors.streams.codex import CodexStream
 from stitcherd.executors.streams.gemini import GeminiStream
 from stitcherd.executors.streams.opencode import OpenCodeStream
 
-STREAMS: Mapping[str, Callable[[], AgentStream]] = {
+STREAMS: Mapping[str, type[AgentStream]] = {
     "claude": ClaudeStream,
     "codex": CodexStream,
     "gemini": GeminiStream,

@@ -1,7 +1,8 @@
 """What the stream of an agent's program says, line by line, and what every reader of one has in common; pure."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
@@ -13,6 +14,14 @@ from stitcherd.budget import Budget
 DETAIL_MAX = 500  # characters of what a tool is called with, and of any other text in an event
 TOKENS_MAX = 1 << 40  # more are not believed
 USD_MAX = 1e9
+NOTHING = Usage()
+_SESSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}")
+
+
+class Began(Struct, frozen=True):
+    """The program has begun a session, or goes on in it; it may be told several times."""
+
+    session: str
 
 
 class Text(Struct, frozen=True):
@@ -54,19 +63,31 @@ class Ended(Struct, frozen=True):
     over_budget: bool = False
 
 
-StreamItem: TypeAlias = Text | ToolCalled | ToolDenied | Used | Ended
+StreamItem: TypeAlias = Began | Text | ToolCalled | ToolDenied | Used | Ended
 Document: TypeAlias = dict[str, Any]
 
 
 class AgentStream(ABC):
-    """Reads one stream from its first line to its last. `types` are those of its documents that are understood."""
+    """Reads one stream from its first line to its last. `types` are those of its documents that are understood.
+
+    `told` are the tokens that the session has used in all, where its streams count from the start of the session on.
+    """
 
     types: ClassVar[frozenset[str]]
+
+    def __init__(self, told: Usage = NOTHING) -> None:
+        """Read the stream of a session whose earlier streams have told this usage."""
+        self.told = told
 
     @staticmethod
     def arguments(_budget: Budget, _tools: Collection[str] | None = None) -> tuple[str, ...]:
         """Return what is added to the command line, to let the program itself hold a budget and a list of tools."""
         return ()
+
+    @staticmethod
+    @abstractmethod
+    def resume(argv: Sequence[str], session: str) -> tuple[str, ...]:
+        """Return the command line that goes on in a session of this command line."""
 
     def feed(self, line: bytes) -> list[StreamItem]:
         """Return what a line says, without its line feed; a line that is not understood is text, whatever it is."""
@@ -81,6 +102,12 @@ class AgentStream(ABC):
     @abstractmethod
     def read(self, document: Document) -> list[StreamItem]:
         """Return what one document says; one that says nothing known is left out."""
+
+
+def began(document: Document, key: str) -> list[StreamItem]:
+    """Return that the session at a key has begun; nothing where there is none, or one that could be an option."""
+    session = text_at(document, key)
+    return [Began(session)] if _SESSION.fullmatch(session) else []
 
 
 def child(document: object, *keys: str) -> Document:

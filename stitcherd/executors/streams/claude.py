@@ -1,12 +1,13 @@
 """The stream of Claude Code: `claude -p --output-format stream-json --verbose`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from msgspec import structs
 
 from shared.models import Usage
 from stitcherd.budget import Budget
 from stitcherd.executors.streams.base import (
+    NOTHING,
     AgentStream,
     Document,
     Ended,
@@ -14,6 +15,7 @@ from stitcherd.executors.streams.base import (
     Text,
     ToolDenied,
     Used,
+    began,
     child,
     children,
     count_at,
@@ -39,7 +41,8 @@ class ClaudeStream(AgentStream):
 
     types = frozenset({"assistant", "user", "system", "result", "stream_event", "rate_limit_event", "tool_progress"})
 
-    def __init__(self) -> None:
+    def __init__(self, told: Usage = NOTHING) -> None:
+        super().__init__(told)
         self._read = 0  # tokens that were told already
         self._written = 0
         self._messages: set[str] = set()
@@ -57,6 +60,11 @@ class ClaudeStream(AgentStream):
             return usd
         return (*usd, "--tools", ",".join(tools), "--setting-sources", "user", "--strict-mcp-config")
 
+    @staticmethod
+    def resume(argv: Sequence[str], session: str) -> tuple[str, ...]:
+        """Return the command line that goes on in a session; only one of the same directory is found."""
+        return (*argv, "--resume", session)
+
     def read(self, document: Document) -> list[StreamItem]:
         """Return what one document says."""
         match text_at(document, "type"):
@@ -65,6 +73,8 @@ class ClaudeStream(AgentStream):
             case "user":
                 blocks = children(child(document, "message"), "content")
                 return [item for block in blocks for item in self._read_result(block)]
+            case "system" if text_at(document, "subtype") == "init":
+                return began(document, "session_id")
             case "system" if text_at(document, "subtype") == "api_retry":
                 return [Text("[the model's API is asked again]")]
             case "result":

@@ -1,7 +1,10 @@
 """The stream of Codex: `codex exec --json -`."""
 
+from collections.abc import Sequence
+
 from shared.models import Usage
 from stitcherd.executors.streams.base import (
+    NOTHING,
     AgentStream,
     Document,
     Ended,
@@ -9,6 +12,7 @@ from stitcherd.executors.streams.base import (
     Text,
     ToolDenied,
     Used,
+    began,
     child,
     count_at,
     line_at,
@@ -23,7 +27,7 @@ _NOTES = frozenset({"todo_list"})
 class CodexStream(AgentStream):
     """Counts a turn for the prompt and one after each tool call, at least; tokens are told at the end of the prompt.
 
-    They count from the start of the session on, so what was told before is taken off.
+    They count from the start of the session on, also where it is resumed, so what was told before is taken off.
     """
 
     types = frozenset(
@@ -31,10 +35,16 @@ class CodexStream(AgentStream):
         | {"item.started", "item.updated", "item.completed"}
     )
 
-    def __init__(self) -> None:
+    def __init__(self, told: Usage = NOTHING) -> None:
+        super().__init__(told)
         self._calls: set[str] = set()
-        self._told = Usage()
         self._error = ""
+
+    @staticmethod
+    def resume(argv: Sequence[str], session: str) -> tuple[str, ...]:
+        """Return the command line that goes on in a session: a subcommand, after options that it does not take."""
+        stdin = argv[-1:] if argv[-1:] == ("-",) else ()
+        return (*argv[: len(argv) - len(stdin)], "resume", session, *stdin)
 
     def read(self, document: Document) -> list[StreamItem]:
         """Return what one document says."""
@@ -52,7 +62,8 @@ class CodexStream(AgentStream):
                 return [Text(f"[{self._error}]")]
             case "turn.completed" | "turn.failed":
                 return self._read_end(document)
-        return []
+            case _:
+                return began(document, "thread_id")
 
     def _read_call(self, item: Document) -> list[StreamItem]:
         """Return a call, which may be told only once it is over, and whether it was refused."""
@@ -75,7 +86,7 @@ class CodexStream(AgentStream):
 
     def _added(self, usage: Document) -> Usage:
         total = Usage(count_at(usage, "input_tokens"), count_at(usage, "output_tokens"))
-        before, self._told = self._told, total
+        before, self.told = self.told, total
         return Usage(
             max(total.input_tokens - before.input_tokens, 0), max(total.output_tokens - before.output_tokens, 0)
         )

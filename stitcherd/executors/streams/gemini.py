@@ -1,7 +1,10 @@
 """The stream of Gemini CLI: `gemini -o stream-json`."""
 
+from collections.abc import Sequence
+
 from shared.models import Usage
 from stitcherd.executors.streams.base import (
+    NOTHING,
     AgentStream,
     Document,
     Ended,
@@ -9,6 +12,7 @@ from stitcherd.executors.streams.base import (
     Text,
     ToolDenied,
     Used,
+    began,
     child,
     count_at,
     line_at,
@@ -24,14 +28,20 @@ class GeminiStream(AgentStream):
 
     types = frozenset({"init", "message", "tool_use", "tool_result", "error", "result"})
 
-    def __init__(self) -> None:
+    def __init__(self, told: Usage = NOTHING) -> None:
+        super().__init__(told)
         self._tools: dict[str, str] = {}
+
+    @staticmethod
+    def resume(argv: Sequence[str], session: str) -> tuple[str, ...]:
+        """Return the command line that goes on in a session; only one of the same directory is found."""
+        return (*argv, "--resume", session)
 
     def read(self, document: Document) -> list[StreamItem]:
         """Return what one document says."""
         match text_at(document, "type"):
             case "init":
-                return [Used(Usage(turns=1))]
+                return [*began(document, "session_id"), Used(Usage(turns=1))]
             case "message" if text_at(document, "role") == "assistant":
                 return [Text(text_at(document, "content"), partial=document.get("delta") is True)]
             case "tool_use" | "tool_result":

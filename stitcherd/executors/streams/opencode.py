@@ -1,5 +1,7 @@
 """The stream of OpenCode: `opencode run --format json`."""
 
+from collections.abc import Sequence
+
 from shared.models import Usage
 from stitcherd.executors.streams.base import (
     AgentStream,
@@ -9,6 +11,7 @@ from stitcherd.executors.streams.base import (
     Text,
     ToolDenied,
     Used,
+    began,
     child,
     count_at,
     dollars_at,
@@ -25,6 +28,11 @@ class OpenCodeStream(AgentStream):
 
     types = frozenset({"text", "reasoning", "step_start", "tool_use", "step_finish", "error"})
 
+    @staticmethod
+    def resume(argv: Sequence[str], session: str) -> tuple[str, ...]:
+        """Return the command line that goes on in a session."""
+        return (*argv, "--session", session)
+
     def read(self, document: Document) -> list[StreamItem]:
         """Return what one document says."""
         part = child(document, "part")
@@ -32,7 +40,7 @@ class OpenCodeStream(AgentStream):
             case "text":
                 return [Text(text_at(part, "text"))]
             case "step_start":
-                return [Used(Usage(turns=1))]
+                return [*began(document, "sessionID"), Used(Usage(turns=1))]
             case "tool_use":
                 return _read_call(part)
             case "step_finish":

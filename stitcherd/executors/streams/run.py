@@ -11,6 +11,7 @@ from stitcherd.executors.results import cannot_start, failed, over_budget, resul
 from stitcherd.executors.run_budget import RunBudget, RunBudgetExceeded
 from stitcherd.executors.streams.base import (
     AgentStream,
+    Began,
     Ended,
     StreamItem,
     Text,
@@ -29,11 +30,25 @@ class ReportedTooMuch(Exception):
 
 
 class StreamRun:
-    """One run of a program that writes a stream."""
+    """One run of a program that writes a stream, where `resumed` is the session that it is to go on in.
 
-    def __init__(self, stream: AgentStream, task: Task, sink: OutputSink, prices: PriceSettings | None) -> None:
+    `is_session_unknown` says that it failed without telling any session: all programs tell it before they call a model.
+    """
+
+    def __init__(
+        self,
+        stream: AgentStream,
+        task: Task,
+        sink: OutputSink,
+        prices: PriceSettings | None,
+        *,
+        resumed: str | None = None,
+    ) -> None:
         self._stream = stream
         self._task = task
+        self._resumed = resumed
+        self.session = ""  # as the stream tells it
+        self.is_session_unknown = False
         self._sink = sink
         self._budget = task.profile.budget if task.profile else Budget()
         self._tools = task.profile.tools if task.profile else None
@@ -44,12 +59,12 @@ class StreamRun:
         self._items: asyncio.Queue[StreamItem | None] = asyncio.Queue()
         self._end: Ended | None = None
 
-    async def run(self, argv: Sequence[str]) -> ExecutionResult:
-        """Run the program to its end, or to that of its budget; then none of its processes is running."""
+    async def run(self, argv: Sequence[str], prompt: str) -> ExecutionResult:
+        """Run the program with a prompt to its end, or to that of its budget; then none of its processes is running."""
         running = asyncio.create_task(
             self._task.run_command(
                 (*argv, *self._stream.arguments(self._budget, self._tools)),
-                stdin=self._task.prompt.encode(errors="replace"),
+                stdin=prompt.encode(errors="replace"),
                 timeout=self._task.timeout,
                 write=self._feed,
                 write_error=self._sink.write,
@@ -78,6 +93,7 @@ class StreamRun:
 
     def _result(self, ended: processes.ExitStatus) -> ExecutionResult:
         """Return the result of a program that has ended: by its last line first, then by its exit code."""
+        self.is_session_unknown = not self.session and (ended.code or 0) > 0 and not ended.timed_out
         if ended.timed_out:
             return timed_out(self._task.timeout, ended.code)
         if self._end is not None and self._end.failure is not None:
@@ -108,11 +124,19 @@ class StreamRun:
         self._sink.write(f"{begin}{text}{'' if partial else chr(10)}".encode(errors="replace"))
         self._in_text = partial and not text.endswith("\n")
 
+    async def _begin(self, session: str) -> None:
+        if self._resumed is not None and not self.session:
+            self._write(f"[session {self._resumed} goes on]")
+            await self._sink.record_event("ai.session_resumed", {"session": self._resumed})
+        self.session = session
+
     async def _handle(self) -> None:
         while (item := await self._items.get()) is not None:
             if self._reports_too_much:
                 raise ReportedTooMuch
             match item:
+                case Began(session):
+                    await self._begin(session)
                 case Text(text, partial):
                     self._write(text, partial=partial)
                 case ToolCalled(id_, tool, detail):

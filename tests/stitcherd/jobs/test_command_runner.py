@@ -14,9 +14,11 @@ from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import StepRecorder
 from stitcherd.processes import CannotStart, ExitStatus
+from stitcherd.sandbox.bubblewrap import SandboxSpec
 from stitcherd.store import jobs, transitions
 from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.sandbox.sandbox_host import needs_sandbox
 from tests.stitcherd.store.factories import dispatch, new_job
 
 SHOW = "import os, sys; print(os.getcwd(), *(os.environ.get(name, '-') for name in sys.argv[1:]))"
@@ -124,3 +126,19 @@ async def test_without_commands_there_is_no_step(
     store: Store, commands: CommandRunner, entry: RepositorySettings | None
 ) -> None:
     assert await prepare(store, commands, entry) == ([], None)
+
+
+@needs_sandbox
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_home_in_a_sandbox_is_empty_each_time_unless_it_is_kept(
+    commands: CommandRunner, tmp_path: Path, kept: bool
+) -> None:
+    home = tmp_path / "agent"
+    home.mkdir()
+    output = bytearray()
+    boxed = replace(commands, sandbox=SandboxSpec(memory=2**30, disk=2**30), kept_home=home if kept else None)
+    for _ in range(2):
+        script = "echo x >> $HOME/session; echo $HOME $(wc -l < $HOME/session)"
+        assert (await boxed.run(["sh", "-c", script], timeout=20.0, write=output.extend)).ok
+    assert output.decode().splitlines() == ["/nowhere 1", f"/nowhere {2 if kept else 1}"]
+    assert (home / "session").exists() == kept

@@ -39,6 +39,18 @@ def test_only_the_two_given_directories_are_writable() -> None:
     assert words.index("/home/ann") < at < words.index(f"{ATTEMPT}/work") < words.index("--remount-ro")
 
 
+def test_a_kept_home_is_shown_in_place_of_an_empty_one() -> None:
+    home = ATTEMPT / "agent"
+    with wrap_command(
+        ["true"], SandboxSpec(), cwd=ATTEMPT / "work", tmp=ATTEMPT / "tmp", home="/home/ann", kept_home=home
+    ) as command:
+        words = command.argv
+    at = words.index(str(home))
+    assert words[at - 1 : at + 2] == ["--bind", str(home), "/home/ann"]
+    assert words.count("/home/ann") == 1
+    assert words[words.index("/tmp") - 1] == "--tmpfs"
+
+
 def test_the_network_is_shared_unless_it_is_disabled() -> None:
     assert "--unshare-net" not in wrapped(SandboxSpec())
     assert "--unshare-net" in wrapped(SandboxSpec(network=False))

@@ -1,0 +1,77 @@
+"""Lets a second try of the real Claude Code and Codex go on in the session of the first, and begin anew without it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from stitcherd.config.settings import PriceSettings
+from stitcherd.executors.base import PreviousTry, Task
+from stitcherd.executors.command import CommandExecutor
+from tests.agents import test_claude, test_codex
+from tests.agents.model import INPUT, OUTPUT, Model, serve
+from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
+from tools.agents.install import program
+
+pytestmark = pytest.mark.agents
+PROMPT = "Fix what is described below. " + "It has many words. " * 40
+NEWS = "This is try 2. Gate tests printed:\n\n> 1 failed\n\nLines that begin with > were written by others."
+UNKNOWN = "0a0a0a0a-0000-4000-8000-000000000000"
+
+
+def claude(directory: Path, model: Model) -> tuple[CommandExecutor, Task]:
+    argv = (str(program("claude")), *test_claude.STREAM)
+    return CommandExecutor(argv, "claude", resume=True), test_claude.make_task(directory, model)
+
+
+def codex(directory: Path, model: Model) -> tuple[CommandExecutor, Task]:
+    task, chosen = test_codex.make_task(directory, model)
+    argv = (str(program("codex")), "exec", "--json", "--skip-git-repo-check", "--sandbox", "read-only", *chosen, "-")
+    return CommandExecutor(argv, "codex", PriceSettings(input=3.0, output=15.0), resume=True), task
+
+
+def user_texts(request: dict[str, Any]) -> list[str]:
+    """Return what the user says in a request, in the form of either API."""
+    messages = request.get("messages") or request["input"]
+    said = [each["content"] for each in messages if each.get("role") == "user"]
+    return [each if isinstance(each, str) else "".join(str(part.get("text")) for part in each) for each in said]
+
+
+def session_named(request: dict[str, Any]) -> str:
+    """Return what tells the sessions of a request apart: a document as text, or the key of its cache."""
+    user = (request.get("metadata") or {}).get("user_id")
+    return str(json.loads(user)["session_id"] if user else request["prompt_cache_key"])
+
+
+@pytest.mark.parametrize("make", [claude, codex])
+async def test_the_second_try_sends_only_what_is_new_in_the_same_session(
+    make: Callable[[Path, Model], tuple[CommandExecutor, Task]], tmp_path: Path
+) -> None:
+    if not program(make.__name__).exists():
+        pytest.skip(f"{make.__name__} is not installed: make test-agents")
+    first, second, third = RecordingSink(), RecordingSink(), RecordingSink()
+    with serve(["done", "done again", "once more"]) as model:
+        executor, task = make(tmp_path, model)
+        task = structs.replace(task, prompt=PROMPT)
+        assert (await executor.run(task, first)).ok
+        again = structs.replace(task, number=2, previous=PreviousTry(first.reference, NEWS))
+        assert (await executor.run(again, second)).ok
+        lost = structs.replace(again, previous=PreviousTry({"session": UNKNOWN}, NEWS))
+        assert (await executor.run(lost, third)).ok
+    one, two, three = model.requests
+    session = first.reference["session"]
+    assert second.events == [("ai.session_resumed", {"session": session})]
+    assert [session_named(each) == session for each in model.requests] == [True, True, False]
+    assert user_texts(two)[: len(user_texts(one))] == user_texts(one), "the history is there"
+    (new,) = user_texts(two)[len(user_texts(one)) :]
+    assert "1 failed" in new
+    assert len(NEWS) < len(PROMPT) / 2
+    assert len(new) < len(PROMPT) / 2
+    assert second.total[:2] == (INPUT, OUTPUT), "only what this try used"
+    assert [(type_, payload["session"]) for type_, payload in third.events] == [("ai.session_lost", UNKNOWN)]
+    assert PROMPT in "".join(user_texts(three))
+    assert NEWS[:10] not in "".join(user_texts(three))
+    assert third.total[:2] == (INPUT, OUTPUT)
