@@ -79,8 +79,10 @@ def test_the_attempt_continues_from_the_try_that_ran(gateway: ThreadedGateway, d
     daemon.kill()
     daemon.start()
     gateway.release()
-    daemon.wait(job_id, "COMPLETED")
+    job = daemon.wait(job_id, "COMPLETED")
     assert gateway.started == [f"{job_id}-1-1", f"{job_id}-1-2"]
+    assert "ai.session_resumed" in types(job)
+    assert HOLDS not in gateway.fake.params_of("agent")[1]["message"]
 
 
 def test_a_crash_in_a_gate_runs_the_gates_again_but_not_the_agent(

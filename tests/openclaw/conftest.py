@@ -9,10 +9,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
-from stitcherd.executors.base import AgentProfile, Task
+from stitcherd.executors.base import AgentProfile, PreviousTry, Task
 from stitcherd.executors.openclaw.connection import GatewayAddress
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
@@ -50,14 +51,21 @@ class RealGateway:
         return json.loads(self._process.stdout.readline() or "{}")
 
 
+def model_calls(gateway: RealGateway) -> list[dict[str, Any]]:
+    """Return the calls of the model."""
+    with urlopen(f"{gateway.facts['model']}/asked") as answer:
+        return list(json.load(answer))
+
+
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[RealGateway]:
     with tempfile.TemporaryDirectory(prefix="stitcher-openclaw-", dir="/tmp") as directory:
         argv = ["nice", sys.executable, str(TOOLS / "gateway.py"), directory]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             started = RealGateway(process)
-            # The first run of a gateway takes seconds longer.
-            idle = build_task(TOOLS, job_id="idle")
+            # The first run of a gateway takes seconds longer, and so does the first of an agent after one of another:
+            # most tests have the writer, and those of another agent follow each other.
+            idle = build_task(TOOLS, job_id="idle", profile=WRITER)
             asyncio.run(OpenClawExecutor(started.address).run(idle, RecordingSink()))
             yield started
             process.communicate(timeout=90)  # closing its stdin ends the gateway
@@ -78,12 +86,17 @@ def make_task(tmp_path: Path) -> Callable[..., Task]:
     """Return a function that makes a task; its prompt scripts the model with steps of tools/openclaw/model.py."""
 
     def make(
-        *steps: Any, job: str = "", number: int = 1, timeout: float | None = 60.0, profile: AgentProfile = WRITER
+        *steps: Any,
+        job: str = "",
+        number: int = 1,
+        timeout: float | None = 60.0,
+        profile: AgentProfile = WRITER,
+        previous: PreviousTry | None = None,
     ) -> Task:
         job = job or uuid.uuid4().hex
         work = tmp_path / job
         work.mkdir(exist_ok=True)
         prompt = f"Do this. <play>{json.dumps(steps)}</play>"
-        return build_task(work, prompt, job_id=job, number=number, timeout=timeout, profile=profile)
+        return build_task(work, prompt, job_id=job, number=number, timeout=timeout, profile=profile, previous=previous)
 
     return make

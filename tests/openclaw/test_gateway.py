@@ -14,10 +14,10 @@ import pytest
 
 from shared.models import Usage
 from stitcherd.budget import Budget
-from stitcherd.executors.base import AgentProfile, ExecutionResult, ExecutorUnavailable, Task
-from stitcherd.executors.openclaw.connection import GatewayAddress, connect
+from stitcherd.executors.base import AgentProfile, ExecutionResult, ExecutorUnavailable, PreviousTry, Task
+from stitcherd.executors.openclaw.connection import ADMIN_SCOPES, GatewayAddress, connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from tests.openclaw.conftest import SOON, RealGateway
+from tests.openclaw.conftest import SOON, WRITER, RealGateway, model_calls
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 pytestmark = pytest.mark.openclaw
@@ -58,15 +58,26 @@ async def session(gateway: RealGateway, sink: RecordingSink) -> dict[str, Any]:
     return dict(described["session"])
 
 
-async def test_a_run_and_its_next_try(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
+async def test_a_run_and_its_next_tries(
+    gateway: RealGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
+) -> None:
     assert await executor.run(make_task({"say": "nothing to do"}, job="twice"), sink) == ExecutionResult()
     assert sink.output == b"nothing to do\n"
     assert sink.usages == [Usage(100, 10, 0.00012, 1)]
-    assert (
-        await executor.run(make_task({"say": "again", "tokens": [50, 5]}, job="twice", number=2), sink)
-        == ExecutionResult()
-    )
+    key = sink.reference["key"]
+
+    news = PreviousTry(sink.reference, '<play>[{"name": "news", "say": "again", "tokens": [50, 5]}]</play>')
+    whole = {"name": "whole", "say": "all"}
+    assert await executor.run(make_task(whole, job="twice", number=2, previous=news), sink) == ExecutionResult()
     assert sink.usages[1:] == [Usage(50, 5, 0.00006, 1)]
+
+    async with connect(gateway.address, ADMIN_SCOPES) as connection:
+        await connection.request("sessions.delete", {"key": key})
+    lost = PreviousTry(sink.reference, news.news)
+    assert await executor.run(make_task(whole, job="twice", number=3, previous=lost), sink) == ExecutionResult()
+    assert [type_ for type_, _ in sink.events] == ["ai.session_resumed", "ai.session_lost"]
+    asked = [(call["name"], call["prompts"]) for call in model_calls(gateway) if call["name"] in {"news", "whole"}]
+    assert asked == [("news", 2), ("whole", 1)]
 
 
 async def test_a_tool_writes_in_the_checkout(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
@@ -97,27 +108,11 @@ async def test_nothing_is_written_outside_the_checkout(
     assert [type_ for type_, _ in sink.events] == ["ai.tool_called", "ai.tool_denied"] * 2
 
 
-async def test_only_the_listed_programs_run(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
-    steps = [run("sleep 0.1"), run("id > here"), run("git push"), run("sleep 0.1; touch here"), write("here")]
-    task = make_task(*steps, {"say": "done"}, profile=RUNNER)
-    assert await executor.run(task, sink) == ExecutionResult()
-    assert list(task.cwd.iterdir()) == []
-    assert [type_ for type_, _ in sink.events].count("ai.tool_denied") == 4
-
-
-async def test_without_a_capability_there_is_no_tool(
-    executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
-) -> None:
-    task = make_task(write("here"), {"say": "done"}, profile=AgentProfile(name="mute", capabilities=frozenset()))
-    assert await executor.run(task, sink) == ExecutionResult()
-    assert list(task.cwd.iterdir()) == []
-
-
 @pytest.mark.parametrize("budget", [Budget(turns=2), Budget(usd=0.005)])
 async def test_an_exceeded_budget_ends_the_run(
     executor: OpenClawExecutor, sink: RecordingSink, make_task: Make, budget: Budget
 ) -> None:
-    profile = AgentProfile(name="poor", capabilities=frozenset({"repo:read"}), budget=budget)
+    profile = AgentProfile(name="poor", capabilities=WRITER.capabilities, budget=budget)
     look = {"tool": "ls", "args": {"path": "."}, "tokens": [1000, 1000], "wait": 0.7}
     result = await executor.run(make_task(*[look] * 20, profile=profile), sink)
     assert result.failure
@@ -132,11 +127,36 @@ async def test_a_timeout_ends_the_run(executor: OpenClawExecutor, sink: Recordin
 
 
 async def test_a_failing_model_is_reported(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
-    refusing = AgentProfile(name="refused", capabilities=frozenset({"repo:read"}), model="refusing/scripted")
+    refusing = AgentProfile(name="refused", capabilities=WRITER.capabilities, model="refusing/scripted")
     result = await executor.run(make_task({"status": 401}, profile=refusing), sink)
     assert result.failure
     assert result.failure.code == "executor_failed"
     assert "401" in result.failure.detail
+
+
+async def test_a_wrong_token_and_a_missing_gateway(gateway: RealGateway, sink: RecordingSink, make_task: Make) -> None:
+    result = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), sink)
+    assert result.failure
+    assert result.failure.code == "executor_refused"
+    assert result.failure.hint == "see token in [executors] of stitcherd.toml"
+    with pytest.raises(ExecutorUnavailable, match="cannot be reached"):
+        await OpenClawExecutor(GatewayAddress("ws://127.0.0.1:9", None)).run(make_task(), sink)
+
+
+async def test_without_a_capability_there_is_no_tool(
+    executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
+) -> None:
+    task = make_task(write("here"), {"say": "done"}, profile=AgentProfile(name="mute", capabilities=frozenset()))
+    assert await executor.run(task, sink) == ExecutionResult()
+    assert list(task.cwd.iterdir()) == []
+
+
+async def test_only_the_listed_programs_run(executor: OpenClawExecutor, sink: RecordingSink, make_task: Make) -> None:
+    steps = [run("sleep 0.1"), run("id > here"), run("git push"), run("sleep 0.1; touch here"), write("here")]
+    task = make_task(*steps, {"say": "done"}, profile=RUNNER)
+    assert await executor.run(task, sink) == ExecutionResult()
+    assert list(task.cwd.iterdir()) == []
+    assert [type_ for type_, _ in sink.events].count("ai.tool_denied") == 4
 
 
 async def test_a_cancellation_during_a_tool_leaves_nothing_running(
@@ -151,15 +171,6 @@ async def test_a_cancellation_during_a_tool_leaves_nothing_running(
     await wait_for(lambda: not processes("sleep 4711"))
     assert asyncio.get_running_loop().time() - before < SOON
     assert (await session(gateway, sink))["archived"]
-
-
-async def test_a_wrong_token_and_a_missing_gateway(gateway: RealGateway, sink: RecordingSink, make_task: Make) -> None:
-    result = await OpenClawExecutor(GatewayAddress(gateway.address.url, "wrong")).run(make_task(), sink)
-    assert result.failure
-    assert result.failure.code == "executor_refused"
-    assert result.failure.hint == "see token in [executors] of stitcherd.toml"
-    with pytest.raises(ExecutorUnavailable, match="cannot be reached"):
-        await OpenClawExecutor(GatewayAddress("ws://127.0.0.1:9", None)).run(make_task(), sink)
 
 
 CLIENT = """

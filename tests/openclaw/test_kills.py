@@ -4,7 +4,6 @@ STITCHER_KILLS is the number of kills in the last test; few by default, because 
 """
 
 import asyncio
-import json
 import logging
 import os
 import random
@@ -13,8 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
@@ -22,7 +19,7 @@ from stitcherd.executors.base import ExecutionResult, Task
 from stitcherd.executors.openclaw.connection import connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from tests.e2e.harness import DaemonHarness, wait_until
-from tests.openclaw.conftest import LONG, SOON, RealGateway
+from tests.openclaw.conftest import LONG, SOON, RealGateway, model_calls
 from tests.openclaw.test_daemon import RAILS, made, play
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 from tests.stitcherd.executors.openclaw.tasks import claw_settings
@@ -37,12 +34,6 @@ def daemon(gateway: RealGateway, tmp_path: Path) -> Iterator[DaemonHarness]:
     with DaemonHarness(settings=claw_settings(gateway.address, tmp_path), rails=RAILS) as built:
         built.start()
         yield built
-
-
-def model_calls(gateway: RealGateway) -> list[dict[str, Any]]:
-    """Return the calls of the model."""
-    with urlopen(f"{gateway.facts['model']}/asked") as answer:
-        return list(json.load(answer))
 
 
 def started(gateway: RealGateway) -> Counter[str]:

@@ -55,7 +55,9 @@ async def complete(request: web.Request) -> web.StreamResponse:
     asked = await request.json()
     steps, played, fresh = find(asked["messages"])
     step: dict[str, Any] = steps[played] if played < len(steps) else {"say": "done"}
-    request.app[ASKED].append({"name": steps[0].get("name") if steps else None, "step": played, "fresh": fresh})
+    prompts = sum(message["role"] == "user" for message in asked["messages"])
+    name = steps[0].get("name") if steps else None
+    request.app[ASKED].append({"name": name, "step": played, "fresh": fresh, "prompts": prompts})
     await asyncio.sleep(step.get("wait", 0))
     if "status" in step:
         return web.json_response({"error": {"message": "the script says so"}}, status=step["status"])
@@ -87,7 +89,10 @@ async def _play(stream: web.StreamResponse, request: web.Request, step: dict[str
 
 
 async def asked(request: web.Request) -> web.Response:
-    """Answer `GET /asked`: for each call so far the name of its script, its step, and whether it was fresh."""
+    """Answer `GET /asked`: for each call so far the name of its script, its step, whether it was fresh, and prompts.
+
+    `prompts` is how many messages of users it had.
+    """
     return web.json_response(request.app[ASKED])
 
 

@@ -3,14 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Collection
-from contextlib import suppress
 from ipaddress import ip_address
 from typing import Self
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
-from shared.backoff import backoff_delays
 from shared.models import Failure
 from stitcherd.budget import Budget
 from stitcherd.config.settings import ExecutorSettings
@@ -24,28 +23,16 @@ from stitcherd.executors.base import (
     ProfileConstraints,
     Task,
 )
-from stitcherd.executors.openclaw.connection import (
-    ADMIN_SCOPES,
-    REQUEST_TIMEOUT_SECONDS,
-    GatewayAddress,
-    GatewayConnection,
-    connect,
-)
+from stitcherd.executors.openclaw.connection import ADMIN_SCOPES, GatewayAddress, GatewayConnection, connect
 from stitcherd.executors.openclaw.events import RunInterrupted
 from stitcherd.executors.openclaw.permissions import AgentPermissions, NotEnforceable, agent_permissions
 from stitcherd.executors.openclaw.protocol import PROTOCOL_VERSION, GatewayLost, RequestRefused, RunReference
 from stitcherd.executors.openclaw.run import GatewayRun, RunTracker
-from stitcherd.executors.openclaw.setup import (
-    END_TIMEOUT_SECONDS,
-    configure_agent,
-    count_configured,
-    end_run,
-    prepare_session,
-)
+from stitcherd.executors.openclaw.setup import configure_agent, count_configured, prepare_session, remembers
+from stitcherd.executors.openclaw.terminator import RunTerminator
 from stitcherd.executors.results import interrupted, over_budget, timed_out
 from stitcherd.executors.run_budget import RunBudgetExceeded
 
-END_GIVE_UP_SECONDS = 600.0  # after this, a run that cannot be ended is left to the gateway
 OVERRUN_SECONDS = 60.0  # after a run's own timeout: normally the gateway ends it, and only if it does not, we do
 _DOCUMENTATION = "see docs/openclaw.md"
 
@@ -171,8 +158,24 @@ class OpenClawExecutor(Executor):
             async with self._configuring:
                 await configure_agent(gateway, permissions)
             session = await prepare_session(gateway, permissions, key, task.cwd, model, reopen=task.number > 1)
+            task = await self._go_on(task, sink, gateway, key, session)
             reference = RunReference(key, session, f"{task.job_id}-{task.attempt}-{task.number}")
             return await self._follow(task, sink, reference, gateway, leaves_nothing=not permissions.programs)
+
+    async def _go_on(self, task: Task, sink: OutputSink, gateway: GatewayConnection, key: str, session: str) -> Task:
+        """Return the task with only what is new for its prompt, if the open session is that of the try before."""
+        if task.previous is None:
+            return task
+        before = task.previous.reference.get("session", "")
+        if session != before:
+            reason = "the gateway does not have it any more"
+        elif not await remembers(gateway, key):
+            reason = "the gateway has lost its transcript"
+        else:
+            await sink.record_event("ai.session_resumed", {"session": before})
+            return replace(task, prompt=task.previous.news)
+        await sink.record_event("ai.session_lost", {"session": before, "reason": reason})
+        return task
 
     async def _follow(
         self,
@@ -206,53 +209,6 @@ class OpenClawExecutor(Executor):
                 self._terminator.begin(tracker.reference)
             elif not (run.ended or detached):
                 await self._terminator.end(tracker.reference)
-
-
-class RunTerminator:
-    """Ends runs, and retries in the background: a gateway that is down would resume them when it is back."""
-
-    def __init__(self, address: GatewayAddress) -> None:
-        self._address = address
-        self._pending: dict[str, set[asyncio.Task[None]]] = {}  # by the key of the session
-
-    async def end(self, reference: RunReference) -> None:
-        """End a run; if the gateway does not do so at once, continue in the background."""
-        await asyncio.wait({self.begin(reference, END_TIMEOUT_SECONDS)}, timeout=END_TIMEOUT_SECONDS)
-
-    def begin(self, reference: RunReference, seconds: float = REQUEST_TIMEOUT_SECONDS) -> asyncio.Task[None]:
-        """Begin to end a run, in the background; `seconds` are what the gateway has for an answer."""
-        ending = asyncio.create_task(self._end(reference, seconds))
-        pending = self._pending.setdefault(reference.key, set())
-        pending.add(ending)
-        ending.add_done_callback(lambda _: self._forget(reference.key, ending))
-        return ending
-
-    async def finish(self, key: str) -> None:
-        """Wait until nothing in the session with this key is being ended. Raises GatewayLost."""
-        if pending := self._pending.get(key):
-            _, late = await asyncio.wait(pending, timeout=REQUEST_TIMEOUT_SECONDS)
-            if late:
-                raise GatewayLost("the gateway has not ended the earlier try yet")
-
-    def _forget(self, key: str, ending: asyncio.Task[None]) -> None:
-        self._pending[key].discard(ending)
-        if not self._pending[key]:
-            del self._pending[key]
-
-    async def _end(self, reference: RunReference, seconds: float) -> None:
-        logged = ""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(END_GIVE_UP_SECONDS):
-                for delay in backoff_delays():
-                    try:
-                        async with connect(self._address) as gateway:
-                            await end_run(gateway, reference, seconds)
-                            return
-                    except (GatewayLost, RequestRefused) as error:
-                        if str(error) != logged:
-                            log.warning("the run in %s is not ended yet: %s; trying again", reference.key, error)
-                        logged = str(error)
-                    await asyncio.sleep(delay)
 
 
 def _permissions_or_none(profile: ProfileConstraints) -> AgentPermissions | None:

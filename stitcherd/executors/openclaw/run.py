@@ -35,8 +35,8 @@ from stitcherd.executors.openclaw.setup import end_run
 
 HISTORY_ROWS_MAX = 1000  # of a transcript
 WAIT_CALL_SECONDS = 20.0  # of one agent.wait
-FIND_SECONDS = 3.0  # for a gateway that did not restart to know a run that was requested
-FIND_AFTER_RESTART_SECONDS = 60.0  # a killed gateway resumes a turn 5 to 15 s after its start, or later
+FIND_SECONDS = 3.0  # for a gateway that did not restart to know a run that it may not have received
+FIND_PATIENTLY_SECONDS = 60.0  # a killed gateway resumes a turn 5 to 15 s after its start; a busy one begins late
 FIND_POLL_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class GatewayRun:
         self._leaves_nothing = leaves_nothing
         self._requested = False
         self._accepted = bool(tracker.reference.boot)
+        self._acknowledged = False  # the gateway said so to us
         self.ended = False  # nothing of it is running, nor will be resumed
         self.is_over = False  # nothing of it is running, but its session is still open
 
@@ -164,7 +165,7 @@ class GatewayRun:
                 **limit,
             },
         )
-        self._accepted = True
+        self._accepted = self._acknowledged = True
 
     async def _wait_for_end(self, gateway: GatewayConnection, seconds: float) -> ExecutionResult | None:
         params = {"runId": self._tracker.runs[-1], "timeoutMs": round(seconds * 1000)}
@@ -178,16 +179,18 @@ class GatewayRun:
         """
         restarted, began = gateway.boot != self._tracker.reference.boot, asyncio.get_running_loop().time()
         while True:
-            rows, active = await self._tracker.read_history(gateway)
+            _, active = await self._tracker.read_history(gateway)
             result = await self._wait_for_end(gateway, FIND_POLL_SECONDS)
             if result is not None or active:
                 return result
             session = await self._tracker.describe_session(gateway)
             if session.last_run_id and not self._tracker.is_earlier_try(session.last_run_id):
+                rows, _ = await self._tracker.read_history(gateway)  # again: it may have ended since
                 result = result_of_session(session, rows)
             if result is not None:
                 return result
-            limit = FIND_AFTER_RESTART_SECONDS if restarted or session.status == "running" else FIND_SECONDS
+            known = restarted or self._acknowledged or session.status == "running"
+            limit = FIND_PATIENTLY_SECONDS if known else FIND_SECONDS
             if asyncio.get_running_loop().time() - began > limit:
                 raise RunInterrupted("The gateway does not know the run: it was restarted, or never received it.")
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from stitcherd.executors.openclaw.connection import REQUEST_TIMEOUT_SECONDS, GatewayConnection
 from stitcherd.executors.openclaw.permissions import AgentPermissions, NotEnforceable
-from stitcherd.executors.openclaw.protocol import RequestRefused, RunReference
+from stitcherd.executors.openclaw.protocol import ChatHistory, RequestRefused, RunReference, convert_or_none
 
 WRITE_ATTEMPTS = 5  # to change a configuration that somebody else changes at the same time
 END_TIMEOUT_SECONDS = 0.7  # to end a run; twice, on a bad connection, within two seconds
@@ -61,6 +61,13 @@ async def prepare_session(
         await archive_session(gateway, key, session)
         raise NotEnforceable(f"the gateway would offer it {', '.join(sorted(extra))} too")
     return session
+
+
+async def remembers(gateway: GatewayConnection, key: str) -> bool:
+    """Return whether the session with this key has a transcript. Raises RequestRefused and GatewayLost."""
+    answer = await gateway.request("chat.history", {"sessionKey": key, "limit": 1})
+    history = convert_or_none(answer, ChatHistory)
+    return history is not None and bool(history.messages)
 
 
 async def count_configured(gateway: GatewayConnection, wanted: Collection[AgentPermissions]) -> int:

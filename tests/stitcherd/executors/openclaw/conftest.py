@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stitcherd.executors.base import AgentProfile, Task
+from stitcherd.executors.base import AgentProfile, PreviousTry, Task
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
@@ -38,7 +38,14 @@ def sink() -> RecordingSink:
 def make_task(tmp_path: Path) -> Callable[..., Task]:
     """Return a function that makes a task whose prompt is a list of steps."""
 
-    def make(*steps: Any, number: int = 1, timeout: float | None = 10.0, profile: AgentProfile | None = READER) -> Task:
-        return build_task(tmp_path, json.dumps(steps), number=number, timeout=timeout, profile=profile)
+    def make(
+        *steps: Any,
+        number: int = 1,
+        timeout: float | None = 10.0,
+        profile: AgentProfile | None = READER,
+        previous: PreviousTry | None = None,
+    ) -> Task:
+        prompt = json.dumps(steps)
+        return build_task(tmp_path, prompt, number=number, timeout=timeout, profile=profile, previous=previous)
 
     return make

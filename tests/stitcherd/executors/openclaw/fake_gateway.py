@@ -14,7 +14,7 @@ from aiohttp import WSMsgType, web
 from stitcherd.executors.openclaw.connection import GatewayAddress
 
 TOKEN = "right"
-SCRIPT_PATTERN = re.compile(r".*<play>(.*)</play>.*", re.DOTALL)
+SCRIPT_PATTERN = re.compile(r"<play>(.*)</play>|(\[.*\])", re.DOTALL)
 ENDED_RUN = {"endedAt": 2, "status": "ok", "stopReason": "stop", "livenessState": "working"}
 ANSWERED_RUN = {**ENDED_RUN, "terminalReply": {"disposition": "visible", "text": "done"}}
 
@@ -25,10 +25,16 @@ class ErrorAnswer(Exception):
         self.answer = {"code": "INVALID_REQUEST", "message": message, "details": {"code": code}, "retryable": retryable}
 
 
+def steps_in(prompt: str) -> list[Any]:
+    """Return the steps that a prompt scripts."""
+    found = SCRIPT_PATTERN.search(prompt)
+    return json.loads(found[1] or found[2]) if found else []
+
+
 class FakeGateway:
     """Keeps sessions and runs as dictionaries; `answers` overrides the answers of methods.
 
-    A prompt is a JSON list of steps, which may stand between <play> and </play>:
+    A prompt is a JSON list of steps, which may stand between <play> and </play>, or a text without steps:
     ["say", text], ["tool", name, error], ["use", input, output, usd], ["turn"], ["write", file] the prompt,
     ["wait", seconds], ["hold"] until the test sets `released`, and ["end", answer of agent.wait].
     """
@@ -230,7 +236,7 @@ class FakeGateway:
         if self.sessions[key].get("archived"):
             raise ErrorAnswer("ARCHIVED", "it is archived")
         if run not in self.runs:
-            steps = self.script or json.loads(SCRIPT_PATTERN.sub(r"\1", params["message"]))
+            steps = self.script or steps_in(params["message"])
             self.sessions[key].update(status="running", lastRunId=None, steps=steps, prompt=params["message"])
             self.tasks[run] = asyncio.create_task(self.play(key, run, steps))
         return {"runId": run, "status": "accepted"}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stitcherd.executors.base import AgentProfile, Task
+from stitcherd.executors.base import AgentProfile, PreviousTry, Task
 from stitcherd.executors.openclaw.connection import GatewayAddress
 from stitcherd.jobs.command_runner import CommandRunner
 
@@ -15,6 +15,7 @@ def build_task(
     number: int = 1,
     timeout: float | None = None,
     profile: AgentProfile | None = None,
+    previous: PreviousTry | None = None,
 ) -> Task:
     """Return a task of a first attempt; `timeout` is in seconds."""
     commands = CommandRunner(job_id=job_id, attempt=1, root=cwd, cwd=cwd, tmp=cwd, environ={})
@@ -23,6 +24,7 @@ def build_task(
         attempt=1,
         number=number,
         prompt=prompt,
+        previous=previous,
         cwd=cwd,
         timeout=timeout,
         run_command=commands.run,

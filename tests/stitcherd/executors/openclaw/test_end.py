@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
+from stitcherd.executors.openclaw import run
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 from tests.stitcherd.executors.openclaw.fake_gateway import ENDED_RUN, FakeGateway
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
@@ -85,3 +88,24 @@ async def test_a_run_needs_one_connection_until_it_is_over(
 ) -> None:
     assert await executor.run(make_task(profile=RUNNER), sink) == ExecutionResult()
     assert len(gateway.params_of("connect")) == 1
+
+
+async def test_a_busy_gateway_may_begin_late_with_a_run_that_it_accepted(
+    gateway: FakeGateway,
+    executor: OpenClawExecutor,
+    sink: RecordingSink,
+    make_task: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "WAIT_CALL_SECONDS", 0.02)
+    monkeypatch.setattr(run, "FIND_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(run, "FIND_SECONDS", 0.05)
+    accept = gateway._agent
+
+    def late(params: dict[str, Any]) -> Any:
+        asyncio.get_running_loop().call_later(0.5, accept, params)
+        return {"runId": params["idempotencyKey"], "status": "accepted"}
+
+    gateway.answers["agent"] = late
+    assert await within(executor.run(make_task(["say", "late"]), sink)) == ExecutionResult()
+    assert sink.output == b"late"
