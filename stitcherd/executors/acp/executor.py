@@ -6,9 +6,16 @@ from typing import Any, Self
 
 from shared import VERSION
 from stitcherd import processes
-from stitcherd.config.settings import ExecutorSettings
+from stitcherd.config.settings import ExecutorSettings, PriceSettings
 from stitcherd.executors.acp.updates import UpdateHandler
-from stitcherd.executors.acp.wire import END_OF_MESSAGES, AgentConnection, AgentLost, AgentRefused, Message
+from stitcherd.executors.acp.wire import (
+    BEGIN_OF_PROMPT,
+    END_OF_MESSAGES,
+    AgentConnection,
+    AgentLost,
+    AgentRefused,
+    Message,
+)
 from stitcherd.executors.base import (
     AgentProfile,
     ExecutionResult,
@@ -26,6 +33,7 @@ CANCEL_SECONDS = 1.0  # for the answer to session/cancel, before the process is 
 EXIT_SECONDS = 1.0  # between the end of its stdin and its end
 STDERR_MAX = 2000  # bytes of it in a failure
 STDERR_LINES = 5
+SESSION_COST_AGENTS = ("OpenCode",)  # by the name of `agentInfo`
 
 _STOPPED = {
     "cancelled": "The agent cancelled the prompt by itself.",
@@ -36,25 +44,37 @@ _STOPPED = {
 
 
 class AcpExecutor(Executor):
-    """Runs `argv` once for each try."""
+    """Runs `argv` once for each try; with `resume`, the tries of an attempt are one session."""
 
     sandboxable = True
     required_keys = frozenset({"argv"})
+    optional_keys = frozenset({"resume", "prices"})
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], prices: PriceSettings | None = None, *, resume: bool = False) -> None:
         self._argv = argv
+        self._prices = prices
+        self._resume = resume
 
     @classmethod
     def from_settings(cls, settings: ExecutorSettings) -> Self:
         """Return the executor of an [executors.NAME] table."""
-        return cls(settings.argv)
+        return cls(settings.argv, settings.prices, resume=settings.resume)
+
+    @classmethod
+    def is_metered(cls, settings: ExecutorSettings) -> bool:
+        """Say whether turns and dollars are counted: where the tokens that the agent tells have a price."""
+        return settings.prices is not None
 
     async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
         """Do the task.
 
         Failures are `executor_cannot_start`, `executor_timeout`, `executor_failed` and `budget_exceeded`.
         """
-        return await AgentRun(self._argv, task, sink).run()
+        run = AgentRun(self._argv, task, sink, self._prices, resume=self._resume)
+        result = await run.run()
+        if self._resume and result.ok:
+            await sink.save_reference(run.reference)
+        return result
 
     async def health(self, _profiles: Collection[ProfileConstraints]) -> ExecutorHealth:
         """Return what the executor starts; whether the program exists is only known inside its sandbox."""
@@ -64,14 +84,23 @@ class AcpExecutor(Executor):
 class AgentRun:
     """One process of an agent, from its start to its end."""
 
-    def __init__(self, argv: Sequence[str], task: Task, sink: OutputSink) -> None:
+    def __init__(
+        self, argv: Sequence[str], task: Task, sink: OutputSink, prices: PriceSettings | None, *, resume: bool
+    ) -> None:
         self._argv = argv
         self._task = task
         self._sink = sink
         self._stderr = b""
+        self._prompted = False
         self._session = ""
+        self._previous = task.previous if resume else None
         self._connection = AgentConnection(lambda line: sink.write(line + b"\n"))
-        self._handler = UpdateHandler(sink, task.profile or AgentProfile(name=""), task.cwd)
+        self._handler = UpdateHandler(sink, task.profile or AgentProfile(name=""), task.cwd, prices)
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """What the next try finds the session by, and what the agent has told of its cost."""
+        return {"session": self._session, "usd": f"{self._handler.usd:.6f}"}
 
     async def run(self) -> ExecutionResult:
         """Run the agent; when this returns or raises, none of its processes is running."""
@@ -146,7 +175,10 @@ class AgentRun:
         asking.add_done_callback(lambda _: self._connection.end_messages())
         try:
             while (message := await self._connection.next_message()) is not END_OF_MESSAGES:
-                await self._handle(message)
+                if message is BEGIN_OF_PROMPT:
+                    self._prompted = True
+                else:
+                    await self._handle(message)
             answer = await asking
         finally:
             asking.cancel()
@@ -164,24 +196,69 @@ class AgentRun:
             "clientCapabilities": {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False},
             "clientInfo": {"name": "stitcherd", "version": VERSION},
         }
-        version = (await self._connection.request("initialize", client)).get("protocolVersion")
+        answer = await self._connection.request("initialize", client)
+        version = answer.get("protocolVersion")
         if version != PROTOCOL_VERSION:
             raise AgentRefused(f"initialize: it speaks version {str(version)[:20]}, not {PROTOCOL_VERSION}")
+        text = await self._resume_session(answer) or await self._new_session()
+        self._connection.begin_prompt()
+        await self._handler.begin()
+        said = text.encode(errors="replace").decode()
+        prompt = {"sessionId": self._session, "prompt": [{"type": "text", "text": said}]}
+        return await self._connection.request("session/prompt", prompt)
+
+    async def _new_session(self) -> str:
+        """Begin a session, and return the whole prompt."""
         opened = await self._connection.request("session/new", {"cwd": str(self._task.cwd), "mcpServers": []})
         session = opened.get("sessionId")
         if not isinstance(session, str) or not session:
             raise AgentRefused("session/new: its answer has no sessionId")
         self._session = session
-        await self._handler.begin()
-        text = self._task.prompt.encode(errors="replace").decode()
-        prompt = {"sessionId": session, "prompt": [{"type": "text", "text": text}]}
-        return await self._connection.request("session/prompt", prompt)
+        return self._task.prompt
+
+    async def _resume_session(self, about: dict[str, Any]) -> str | None:
+        """Go on in the session of the try before and return what is new; None where that is not possible.
+
+        `about` is what the agent has told of itself.
+        """
+        if self._previous is None:
+            return None
+        session = self._previous.reference.get("session", "")
+        where = {"sessionId": session, "cwd": str(self._task.cwd), "mcpServers": []}
+        try:
+            await self._connection.request(resume_method(about.get("agentCapabilities")), where)
+        except AgentRefused as refused:
+            self._handler.write_line(f"[session {session} is not known any more: a new one begins]")
+            await self._sink.record_event("ai.session_lost", {"session": session, "reason": str(refused)})
+            return None
+        self._session = session
+        if tells_session_cost(about.get("agentInfo")):
+            self._handler.usd = float(self._previous.reference.get("usd", 0))
+        self._handler.write_line(f"[session {session} goes on]")
+        await self._sink.record_event("ai.session_resumed", {"session": session})
+        return self._previous.news
 
     async def _handle(self, message: Message) -> None:
         is_request = isinstance(message.id, (int, str))
         if message.method == "session/update":
-            await self._handler.handle(message.params)
+            if self._prompted:  # before, the agent repeats the conversation of a session that it loads
+                await self._handler.handle(message.params)
         elif message.method == "session/request_permission" and is_request:
             self._connection.answer(message, await self._handler.decide(message.params))
         elif is_request:
             self._connection.answer(message, None)
+
+
+def tells_session_cost(info: Any) -> bool:
+    """Say whether an agent tells the cost of a session from its start on; the others tell that of their process."""
+    return isinstance(info, dict) and info.get("name") in SESSION_COST_AGENTS
+
+
+def resume_method(capabilities: Any) -> str:
+    """Return by which method an agent goes on in a session: the one that does not repeat the conversation, if it can.
+
+    An agent that offers neither refuses the method.
+    """
+    offered = capabilities.get("sessionCapabilities") if isinstance(capabilities, dict) else None
+    resumes = isinstance(offered, dict) and offered.get("resume") is not None
+    return "session/resume" if resumes else "session/load"

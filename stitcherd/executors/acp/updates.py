@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from shared.models import Usage
+from stitcherd.config.settings import PriceSettings
 from stitcherd.executors.acp.permissions import PATH_MAX, PATHS_MAX, ToolCall, choose_option, denial_reason
 from stitcherd.executors.base import AgentProfile, OutputSink
-from stitcherd.executors.run_budget import RunBudget
+from stitcherd.executors.run_budget import RunBudget, priced
 
 TITLE_MAX = 500  # characters
 CALLS_MAX = 1000  # tool calls that are remembered, the newest
@@ -18,14 +19,16 @@ _USD_DECIMALS = 6
 class UpdateHandler:
     """Handles the updates of one session, which this process of the agent has begun."""
 
-    def __init__(self, sink: OutputSink, profile: AgentProfile, checkout: Path) -> None:
+    def __init__(self, sink: OutputSink, profile: AgentProfile, checkout: Path, prices: PriceSettings | None) -> None:
         self._sink = sink
         self._profile = profile
         self._checkout = checkout
+        self._prices = prices
         self._calls: dict[str, ToolCall] = {}
         self._in_text = False
         self._spent = RunBudget(sink, profile.budget)
-        self._usd = 0.0  # as told, cumulative
+        self._costs = False  # whether the agent has told any cost
+        self.usd = 0.0  # as told, cumulative; less is not counted
 
     async def begin(self) -> None:
         """Count the model call that every prompt begins with. Raises RunBudgetExceeded."""
@@ -60,15 +63,20 @@ class UpdateHandler:
         return {"outcome": {"outcome": "selected", "optionId": option} if option else {"outcome": "cancelled"}}
 
     async def end(self, answer: dict[str, Any]) -> None:
-        """Report the tokens in the answer to a prompt, in the two forms that agents use."""
+        """Report the tokens in the answer to a prompt, in the two forms that agents use.
+
+        They have a price unless the agent tells a cost itself.
+        """
         usage = _object(answer.get("usage"))
         count = _object(_object(_object(answer.get("_meta")).get("quota")).get("token_count"))
         tokens = Usage(
             _tokens(usage.get("inputTokens", count.get("input_tokens"))),
             _tokens(usage.get("outputTokens", count.get("output_tokens"))),
         )
+        if tokens == Usage() and self._prices is not None and not self._costs:
+            self.write_line("[the agent told neither tokens nor a cost: nothing is counted but its turns]")
         self.write_line("")
-        await self._spent.add(tokens)
+        await self._spent.add(tokens if self._costs else priced(tokens, self._prices))
 
     def write_line(self, line: str) -> None:
         """Write a line of its own."""
@@ -105,11 +113,10 @@ class UpdateHandler:
         await self._spent.add(Usage(turns=1))
 
     async def _count_cost(self, cost: Any) -> None:
-        amount = _object(cost).get("amount")
-        if _object(cost).get("currency") != "USD" or not isinstance(amount, (int, float)) or amount > USD_MAX:
-            return
-        if amount > self._usd:
-            added, self._usd = round(amount - self._usd, _USD_DECIMALS), float(amount)
+        amount = _dollars(cost)
+        self._costs = self._costs or amount > 0
+        if amount > self.usd:
+            added, self.usd = round(amount - self.usd, _USD_DECIMALS), amount
             await self._spent.add(Usage(cost_usd=added))
 
 
@@ -136,6 +143,14 @@ def _list(value: Any) -> list[Any]:
 
 def _text(value: Any) -> str:
     return " ".join(value.split())[:TITLE_MAX] if isinstance(value, str) else ""
+
+
+def _dollars(cost: Any) -> float:
+    """Return a cost, 0 where there is none that can be believed."""
+    amount = _object(cost).get("amount")
+    if _object(cost).get("currency") != "USD" or not isinstance(amount, (int, float)) or not 0 < amount < USD_MAX:
+        return 0.0
+    return float(amount)
 
 
 def _tokens(value: Any) -> int:

@@ -33,7 +33,7 @@ class Message(Struct):
     error: Any = None
 
 
-END_OF_MESSAGES = Message()
+BEGIN_OF_PROMPT, END_OF_MESSAGES = Message(), Message()
 
 _decode = msgspec.json.Decoder(Message).decode
 
@@ -103,10 +103,14 @@ class AgentConnection:
             self._send({"id": request.id, "result": result})
 
     async def next_message(self) -> Message:
-        """Return the next request or notification, or END_OF_MESSAGES."""
+        """Return the next request or notification, or BEGIN_OF_PROMPT, or END_OF_MESSAGES."""
         message, size = await self._messages.get()
         self._waiting -= size
         return message
+
+    def begin_prompt(self) -> None:
+        """Let `next_message` return BEGIN_OF_PROMPT after those that have arrived."""
+        self._messages.put_nowait((BEGIN_OF_PROMPT, 0))
 
     def end_messages(self) -> None:
         """Let `next_message` return END_OF_MESSAGES after those that have arrived."""

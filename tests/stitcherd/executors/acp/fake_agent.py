@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 
-def agent_argv(script: list[list[Any]]) -> tuple[str, ...]:
-    """Return the command that starts an agent with this script."""
-    return (sys.executable, str(Path(__file__)), json.dumps(script))
+def agent_argv(script: list[list[Any]], about: dict[str, Any] | None = None) -> tuple[str, ...]:
+    """Return the command that starts an agent with this script, which tells this `about` itself."""
+    return (sys.executable, str(Path(__file__)), json.dumps(script), json.dumps(about or {}))
 
 
 def send(**message: Any) -> None:
@@ -76,14 +76,22 @@ def play(prompt: dict[str, Any], script: list[list[Any]]) -> None:
 
 def main() -> None:
     """Answer requests until stdin is closed."""
-    script = json.loads(sys.argv[1])
+    script, about = json.loads(sys.argv[1]), json.loads(sys.argv[2])
     while True:
         request = receive()
         match request["method"]:
             case "initialize":
-                send(id=request["id"], result={"protocolVersion": 1, "agentCapabilities": {}})
+                send(id=request["id"], result={"protocolVersion": 1, "agentCapabilities": {}, **about})
             case "session/new":
                 send(id=request["id"], result={"sessionId": "s"})
+            case "session/load" | "session/resume" as method if request["params"]["sessionId"] == "s":
+                Path("opened").write_text(method)
+                if method == "session/load":
+                    update(sessionUpdate="tool_call", toolCallId="old", kind="read", title="before")
+                    update(sessionUpdate="agent_message_chunk", content={"type": "text", "text": "said before"})
+                send(id=request["id"], result={})
+            case "session/load" | "session/resume":
+                send(id=request["id"], error={"code": -32002, "message": "Resource not found"})
             case "session/prompt":
                 play(request, script)
 
