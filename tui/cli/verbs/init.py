@@ -8,6 +8,7 @@ import msgspec
 
 from shared.locations import RAILS_FILE, SETTINGS_FILE, config_dir, shipped_file
 from tui.cli import exits
+from tui.cli.agents import FoundAgent, enter_executors, enter_profile, find_agents
 from tui.cli.terminal import Terminal
 from tui.text.plain import plain
 
@@ -20,9 +21,14 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Write the files that do not exist yet, and print the next steps; existing files are not changed."""
+    """Write the files that do not exist yet, with the agents on PATH, and print the next steps; others are kept."""
     directory = config_dir(options.config)
+    # Rails that are written beside existing settings name none of these agents: the settings may not have them.
+    agents = [] if (directory / SETTINGS_FILE).exists() else find_agents()
     files = {directory / name: shipped_file(name).read_text("utf-8") for name in (SETTINGS_FILE, RAILS_FILE)}
+    if agents:
+        files[directory / SETTINGS_FILE] = enter_executors(files[directory / SETTINGS_FILE], agents)
+        files[directory / RAILS_FILE] = enter_profile(files[directory / RAILS_FILE], agents[0])
     if options.systemd:
         files[config_dir(None).parent / "systemd" / "user" / UNIT] = _unit()
     try:
@@ -31,13 +37,29 @@ def run(options: Namespace, terminal: Terminal) -> int:
         terminal.note(f"stitcher: {plain(str(error.filename))} cannot be written: {error.strerror}")
         return exits.USAGE
     if options.json:
-        terminal.document(msgspec.json.encode({"written": [str(path) for path in written]}))
+        document = {"written": [str(path) for path in written], "agents": agents}
+        terminal.document(msgspec.json.encode(document))
         return exits.OK
     for path in files:
         terminal.data(f"{'wrote ' if path in written else 'kept  '} {plain(str(path))}")
-    terminal.note("next: enter your sources, repositories and agent in stitcherd.toml, and yourself in rails.yaml;")
-    terminal.note("then run `stitcherd --check`, and `stitcherd`")
+    for found in agents:
+        terminal.data(f"found  {found.agent.name}: {plain(found.program)}")
+    if agents and directory / RAILS_FILE in written:
+        _say_profile(agents[0], terminal)
+    missing = "sources and repositories" if agents else "sources, repositories and agent"
+    terminal.note(f"next: enter your {missing} in stitcherd.toml, and yourself in rails.yaml;")
+    terminal.note("then run `stitcherd --check`, `stitcher doctor`, and `stitcherd`")
     return exits.OK
+
+
+def _say_profile(found: FoundAgent, terminal: Terminal) -> None:
+    agent = found.agent
+    terminal.note(
+        f"the rails start {agent.name}, in a sandbox that has the network, where its model is (network: host),"
+    )
+    terminal.note(f"with the key in {agent.key}, from the environment of stitcherd (env)")
+    if found.mounts:
+        terminal.note(f"it sees, read-only: {plain(', '.join(found.mounts))} (mounts)")
 
 
 def _unit() -> str:

@@ -1,0 +1,152 @@
+"""Finds the programs of known agents on PATH, and enters them in the files that `stitcher init` writes."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")  # what a sandbox shows without mounts
+_SHEBANG_MAX = 256  # bytes
+_EXAMPLE = "#[executors.agent]\n"
+
+
+class KnownAgent(Struct, frozen=True):
+    """An agent's program: its executor, and the environment variable that its key is usually in."""
+
+    argv: tuple[str, ...]
+    key: str
+    output: str = ""  # empty for an agent that speaks the Agent Client Protocol
+    prices: bool = False  # whether it tells tokens and no dollars
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the program, and of its executor."""
+        return self.argv[0]
+
+
+class FoundAgent(Struct, frozen=True):
+    """A known agent that is on PATH, and the directories that a sandbox has to show for it."""
+
+    agent: KnownAgent
+    program: str
+    mounts: tuple[str, ...]
+
+
+KNOWN_AGENTS = (  # the first one that is found is entered in the rails; docs/agents.md has the versions
+    KnownAgent(
+        ("claude", "-p", "--output-format", "stream-json", "--verbose", "--permission-mode", "acceptEdits"),
+        key="ANTHROPIC_API_KEY",
+        output="claude",
+    ),
+    KnownAgent(
+        ("codex", "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-"),
+        key="CODEX_API_KEY",
+        output="codex",
+        prices=True,
+        note="Its own sandbox is off, since it does not work in that of the profile: have it on where there is none.",
+    ),
+    KnownAgent(("opencode", "run", "--format", "json"), key="ANTHROPIC_API_KEY", output="opencode"),
+    KnownAgent(
+        ("gemini", "-o", "stream-json", "-m", "gemini-2.5-pro", "--approval-mode", "auto_edit"),
+        key="GEMINI_API_KEY",
+        output="gemini",
+        prices=True,
+    ),
+    KnownAgent(("claude-agent-acp",), key="ANTHROPIC_API_KEY"),
+    KnownAgent(("codex-acp",), key="CODEX_API_KEY"),
+)
+
+
+def find_agents() -> list[FoundAgent]:
+    """Return the known agents whose programs are on PATH, in the order of the table."""
+    programs = ((agent, shutil.which(agent.name)) for agent in KNOWN_AGENTS)
+    return [FoundAgent(agent, program, _mounts(program)) for agent, program in programs if program]
+
+
+def enter_executors(settings: str, agents: Sequence[FoundAgent]) -> str:
+    """Return the text of stitcherd.toml with an executor for each agent, before the example of one."""
+    before, example, after = settings.partition(_EXAMPLE)
+    return before + "".join(_executor(each) for each in agents) + example + after
+
+
+def enter_profile(rails: str, found: FoundAgent) -> str:
+    """Return the text of rails.yaml with the agent in its profile: its executor, its mounts and its key's variable."""
+    agent = found.agent
+    lines = {
+        "    executor: ": agent.name,
+        "    network: ": f"host                   # {agent.name} asks its model over the network; none = no network",
+        "    mounts: ": f"{_list(found.mounts)}   # where its program is, read-only",
+        "    env: ": f"[{agent.key}]        # passed on to the agent, which sees no login: its home there is empty",
+    }
+    written = []
+    for line in rails.splitlines():
+        start = next((start for start in lines if line.startswith(start)), None)
+        written.append(line if start is None else start + lines.pop(start))
+    return "\n".join(written) + "\n"
+
+
+def _executor(found: FoundAgent) -> str:
+    agent = found.agent
+    lines = [
+        f"[executors.{agent.name}]",
+        "# With `sandbox: bwrap` its profile needs `network: host`, since it asks its model over the network, and:",
+        f"#   mounts: {_list(found.mounts)}",
+        f"#   env: [{agent.key}]",
+        f'kind = "{"command" if agent.output else "acp"}"',
+        f"argv = {_list(agent.argv)}",
+    ]
+    if agent.note:
+        lines.insert(1, f"# {agent.note}")
+    if agent.output:
+        lines.append(f'output = "{agent.output}"')
+    if agent.prices:
+        lines.append("# It tells tokens and no dollars: without the prices of its model they are not counted.")
+        lines.append("#prices = {input = 3.0, output = 15.0}")
+    return "\n".join([*lines, "", ""])
+
+
+def _list(words: Sequence[str]) -> str:
+    return json.dumps(words, ensure_ascii=False)  # TOML and YAML read it alike
+
+
+def _mounts(program: str) -> tuple[str, ...]:
+    """Return what a sandbox has to show besides the system, so that PATH leads to the program and to what runs it."""
+    programs = [program]
+    if interpreter := _interpreter(program):
+        programs.append(interpreter)
+    folders = [folder for each in programs for folder in (Path(each).parent.absolute(), _folder(Path(each).resolve()))]
+    needed = list(dict.fromkeys(folder for folder in folders if _is_mount(folder)))
+    return tuple(
+        str(each) for each in needed if not any(each != other and each.is_relative_to(other) for other in needed)
+    )
+
+
+def _folder(program: Path) -> Path:
+    """Return the directory of a program; for one of npm the outermost node_modules, where what it needs may be."""
+    parts = program.parts
+    return Path(*parts[: parts.index("node_modules") + 1]) if "node_modules" in parts else program.parent
+
+
+def _is_mount(folder: Path) -> bool:
+    """Return whether a directory is not shown anyway, and may be: one that contains the home may not."""
+    if any(folder.resolve().is_relative_to(Path(each).resolve()) for each in _SYSTEM):
+        return False
+    home = os.environ.get("HOME")
+    return str(folder).isprintable() and not (home and Path(home).resolve().is_relative_to(folder.resolve()))
+
+
+def _interpreter(program: str) -> str | None:
+    """Return the program that `#!/usr/bin/env NAME` of a script starts, if it is on PATH."""
+    try:
+        with Path(program).open("rb") as file:
+            words = file.read(_SHEBANG_MAX).split(b"\n")[0].split()
+    except OSError:
+        return None
+    if words[:1] != [b"#!/usr/bin/env"]:
+        return None
+    names = [word for word in words[1:] if not word.startswith(b"-")]
+    return shutil.which(os.fsdecode(names[0])) if names else None
