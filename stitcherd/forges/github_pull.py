@@ -1,11 +1,14 @@
 """What happened in a repository of GitHub, asked for, in the form of GitHub's webhooks.
 
-The objects of the REST API are those of the webhooks. Three lists have what starts jobs: comments, events of issues and
-pull requests with who caused them, and new threads. Reviews and comments on lines are in no list of these.
+The objects of the REST API are those of the webhooks. Three lists of the repository have what starts jobs: comments,
+events of issues and pull requests with who caused them, and new threads. Each pull request that changed has a list of
+its reviews, and each new review one of its comments on lines: these are dated to when they were written, which is not
+when the review was submitted, so that the repository's list of them does not tell which are new.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -44,6 +47,16 @@ class _Thread(Struct):
 class _NumberedThread(Struct):
     number: _Number
     pull_request: dict[str, Any] | None = None
+
+
+class _Review(Struct):
+    id: _Number
+    state: str
+    submitted_at: datetime | None = None  # of one that is pending
+
+
+class _LineComment(Struct):
+    id: int
 
 
 class _Event(Struct):
@@ -117,13 +130,60 @@ def _read_threads(repository: RepositoryRef, response: Response) -> tuple[FeedIt
     for thread, raw in zip(read_as(list[_Thread], response), response.content, strict=True):
         opened = {"action": "opened", "sender": raw.get("user")}
         event: FeedEvent | Call[FeedEvent]
+        feeds: tuple[Feed, ...] = ()
         if thread.pull_request is None:
             event = _event(repository, "issues", opened | {"issue": raw})
         else:
             event = _complete(repository, "pull_request", thread.number, "pull_request", opened)
+            feeds = (_reviews(repository, thread.number),)
         times = milliseconds(thread.created_at), milliseconds(thread.updated_at)
-        found.append(FeedItem(str(thread.id), *times, event))
+        found.append(FeedItem(str(thread.id), *times, event, feeds))
     return tuple(found)
+
+
+def _reviews(repository: RepositoryRef, number: int) -> Feed:
+    path = f"/pulls/{paths.number(number)}/reviews"
+
+    def call(since: int, page: int, etag: str | None) -> Call[FeedPage]:
+        return _list(repository, path, (), partial(_read_reviews, number, since))(since, page, etag)
+
+    return Feed(f"reviews:{repository.name.lower()}!{number}", call)
+
+
+def _read_reviews(number: int, since: int, repository: RepositoryRef, response: Response) -> tuple[FeedItem, ...]:
+    """Return the reviews that were submitted since a time (ms); the list of GitHub has all."""
+    found = []
+    for review, raw in zip(read_as(list[_Review], response), response.content, strict=True):
+        at = milliseconds(review.submitted_at) if review.submitted_at else None
+        if at is None or at < since:
+            continue
+        shown = {**raw, "state": review.state.lower()}  # as the webhook has it
+        body = {"action": "submitted", "review": shown, "sender": raw.get("user")}
+        event = _complete(repository, "pull_request", number, "pull_request_review", body)
+        feeds = (_line_comments(repository, number, review.id, at),)
+        found.append(FeedItem(f"review:{review.id}", at, at, event, feeds))
+    return tuple(found)
+
+
+def _line_comments(repository: RepositoryRef, number: int, review: int, submitted_at: int) -> Feed:
+    path = f"/pulls/{paths.number(number)}/reviews/{paths.number(review)}/comments"
+    read = partial(_read_line_comments, number, submitted_at)
+    return Feed(f"review-comments:{repository.name.lower()}!{number}:{review}", _list(repository, path, (), read))
+
+
+def _read_line_comments(
+    number: int, submitted_at: int, repository: RepositoryRef, response: Response
+) -> tuple[FeedItem, ...]:
+    """Return the comments of a review, which became visible when it was submitted (ms)."""
+    return tuple(
+        FeedItem(
+            f"review-comment:{comment.id}",
+            submitted_at,
+            submitted_at,
+            _complete(repository, "pull_request", number, "pull_request_review_comment", _comment_created(raw)),
+        )
+        for comment, raw in zip(read_as(list[_LineComment], response), response.content, strict=True)
+    )
 
 
 def _read_events(repository: RepositoryRef, response: Response) -> tuple[FeedItem, ...]:

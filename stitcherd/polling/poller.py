@@ -22,7 +22,7 @@ from stitcherd.forges.base import Call, Feed, FeedEvent, FeedItem, FeedPage
 from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.outcome import Done, Hold, Rejected, RetryAt
 from stitcherd.forges.paths import InvalidReference
-from stitcherd.polling.position import Position, decode_position, encode_position, first_position
+from stitcherd.polling.position import OVERLAP, Position, decode_position, encode_position, first_position
 from stitcherd.store.cursors import Cursor, read_cursors, save_cursor
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -123,8 +123,11 @@ class Poller:
             kept = encode_position(position)
             return replace(cursor, value=kept, next_at=max(error.until, now + 1000), error=str(error), at=now)
         self._note(feed.name, None)
+        # What was done to an item may become visible after the change of the item, which then is as the ETag says.
+        settled = all(not item.feeds or item.updated_at < now - OVERLAP for item in read.items or ())
+        etag = read.etag if settled else None
         next_at = now + max(self._interval, min(read.interval, INTERVAL_MAX_SECONDS) * 1000)
-        return replace(cursor, value=encode_position(position), etag=read.etag, next_at=next_at, error=None, at=now)
+        return replace(cursor, value=encode_position(position), etag=etag, next_at=next_at, error=None, at=now)
 
     async def _read_pages(self, feed: Feed, position: Position, etag: str | None) -> FeedPage:
         """Return the items of a list since a position, as one page. Raises CannotPoll."""
@@ -146,13 +149,15 @@ class Poller:
         return FeedPage(tuple(found), None, first.etag if tells_all else None, first.interval)
 
     async def _read_inner(self, items: Iterable[FeedItem], position: Position) -> list[FeedItem]:
-        """Return what the lists of the items have since a position. Raises CannotPoll."""
+        """Return what the lists of the items have since a position, and the lists of those. Raises CannotPoll."""
         found = list[FeedItem]()
         for feed in (inner for item in items for inner in item.feeds):
             try:
-                found += (await self._read_pages(feed, position, None)).items or ()
+                inner_items = (await self._read_pages(feed, position, None)).items or ()
             except Gone as gone:
                 log.warning("source %s: %s is gone: %s", self._source.name, feed.name, gone)
+            else:
+                found += [*inner_items, *await self._read_inner(inner_items, position)]
         return found
 
     async def _take_item(self, item: FeedItem) -> None:

@@ -36,6 +36,18 @@ class FakeComment:
 
 
 @dataclass
+class FakeReview:
+    """A review of a change at GitHub, with its comments on lines; it is visible once it is submitted."""
+
+    id: int
+    author: FakeAccount
+    body: str
+    submitted: datetime | None
+    state: str = "COMMENTED"
+    comments: list[FakeComment] = field(default_factory=list)
+
+
+@dataclass
 class FakeThread:
     number: int
     kind: str
@@ -57,6 +69,7 @@ class FakeThread:
     created: datetime = START
     updated: datetime = START
     comments: list[FakeComment] = field(default_factory=list)
+    reviews: list[FakeReview] = field(default_factory=list)
     reactions: set[tuple[int, str]] = field(default_factory=set)
 
 

@@ -46,6 +46,8 @@ class FakeGitHub(FakeReposForge):
             "GET /issues/comments": partial(fake_github_lists.comments, self),
             "GET /issues/events": partial(fake_github_lists.events, self),
             "GET /issues": partial(fake_github_lists.threads, self),
+            "GET /pulls/{number}/reviews": partial(fake_github_lists.reviews, self),
+            "GET /pulls/{number}/reviews/{id}/comments": partial(fake_github_lists.line_comments, self),
         }
         return (
             lists

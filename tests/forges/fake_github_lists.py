@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.forges.descriptions import GITHUB
-from tests.forges.fake import Answer, FakeEvent, FakeRepository, Sent, time_text
+from tests.forges.fake import Answer, FakeComment, FakeEvent, FakeRepository, FakeReview, Refused, Sent, time_text
 
 if TYPE_CHECKING:
     from tests.forges.fake_github import FakeGitHub
@@ -29,6 +29,42 @@ def threads(fake: "FakeGitHub", sent: Sent, repository: FakeRepository) -> Answe
 
 def events(fake: "FakeGitHub", sent: Sent, repository: FakeRepository) -> Answer:
     return _page(fake, sent, [_render_event(fake, repository, event) for event in reversed(repository.events)])
+
+
+def reviews(fake: "FakeGitHub", sent: Sent, repository: FakeRepository, number: int) -> Answer:
+    found = fake.visible_thread(repository, number).reviews
+    return _page(fake, sent, [_render_review(fake, review) for review in found])
+
+
+def line_comments(fake: "FakeGitHub", sent: Sent, repository: FakeRepository, number: int, id_: int) -> Answer:
+    for review in fake.visible_thread(repository, number).reviews:
+        if review.id == id_:
+            return _page(fake, sent, [_render_line_comment(fake, review, each) for each in review.comments])
+    raise Refused(404, "Not Found")
+
+
+def _render_review(fake: "FakeGitHub", review: FakeReview) -> dict[str, Any]:
+    example: dict[str, Any] = GITHUB.example(f"GET {_R}/pulls/{{pull_number}}/reviews", 200)[0]
+    example.pop("submitted_at")
+    return example | {
+        "id": review.id,
+        "user": fake.render_simple(review.author),
+        "body": review.body,
+        "state": review.state if review.submitted else "PENDING",
+        **({"submitted_at": time_text(review.submitted)} if review.submitted else {}),
+    }
+
+
+def _render_line_comment(fake: "FakeGitHub", review: FakeReview, comment: FakeComment) -> dict[str, Any]:
+    example: dict[str, Any] = GITHUB.example(f"GET {_R}/pulls/{{pull_number}}/reviews/{{review_id}}/comments", 200)[0]
+    return example | {
+        "id": comment.id,
+        "pull_request_review_id": review.id,
+        "user": fake.render_simple(comment.author),
+        "body": comment.body,
+        "created_at": time_text(comment.created),
+        "updated_at": time_text(comment.updated),
+    }
 
 
 def _render_event(fake: "FakeGitHub", repository: FakeRepository, event: FakeEvent) -> dict[str, Any]:
