@@ -173,6 +173,8 @@ class ExecutorSettings(Table):
             raise invalid_value(f"kind {self.kind} needs {key}")
         for key in sorted(written - keys.required_keys - keys.optional_keys):
             raise invalid_value(f"kind {self.kind} has no {key}", (key,))
+        if self.prices is not None and self.output == "claude":
+            raise invalid_value("output claude tells dollars itself: leave prices out", ("prices",))
         if self.resume and "output" in keys.optional_keys and self.output == "plain":
             raise invalid_value("needs an output other than plain: only a stream tells the session", ("resume",))
         return self

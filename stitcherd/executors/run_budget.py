@@ -23,11 +23,11 @@ def check_budget(budget: Budget, turns: int, usd: float) -> None:
 
 
 def priced(usage: Usage, prices: PriceSettings | None) -> Usage:
-    """Return a usage with what its tokens cost, where they have a price."""
-    if prices is None:
+    """Return a usage with what its tokens cost, where they have a price and no cost was told with them."""
+    if prices is None or usage.cost_usd:
         return usage
     cost = (usage.input_tokens * prices.input + usage.output_tokens * prices.output) / 1_000_000
-    return structs.replace(usage, cost_usd=round(usage.cost_usd + cost, _USD_DECIMALS))
+    return structs.replace(usage, cost_usd=round(cost, _USD_DECIMALS))
 
 
 class RunBudget:

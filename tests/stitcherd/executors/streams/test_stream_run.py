@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stitcherd.budget import Budget
-from stitcherd.config.load import load_settings
+from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import PriceSettings
 from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
@@ -81,6 +81,18 @@ async def test_a_stream_becomes_output_events_and_usage(tmp_path: Path) -> None:
 async def test_tokens_without_dollars_have_a_price(tmp_path: Path) -> None:
     _, sink = await play(tmp_path, "codex", prices=PriceSettings(input=3.0, output=15.0))
     assert sink.total == (300, 30, round(300 * 3e-6 + 30 * 15e-6, 6))
+
+
+async def test_tokens_whose_dollars_are_told_have_no_price(tmp_path: Path) -> None:
+    _, sink = await play(tmp_path, "opencode", prices=PriceSettings(input=3.0, output=15.0))
+    assert sink.total == (300, 30, 0.00135)
+
+
+def test_a_program_that_always_tells_dollars_has_no_prices(tmp_path: Path) -> None:
+    keys = 'kind = "command"\nargv = ["x"]\noutput = "claude"\nprices = {input = 3.0, output = 15.0}'
+    (tmp_path / "stitcherd.toml").write_text(f"[executors.a]\n{keys}\n")
+    with pytest.raises(SettingsError, match=r"executors\.a\.prices: output claude tells dollars itself"):
+        load_settings(tmp_path, SUPPORTED_KINDS, socket=str(tmp_path / "s"))
 
 
 async def test_a_run_ends_beyond_its_turns(tmp_path: Path) -> None:
