@@ -103,6 +103,7 @@ def _executor(found: FoundAgent) -> str:
         lines.insert(1, f"# {agent.note}")
     if agent.output:
         lines.append(f'output = "{agent.output}"')
+    lines.append("resume = true")
     if agent.prices:
         lines.append("# It tells tokens and no dollars: without the prices of its model they are not counted.")
         lines.append("#prices = {input = 3.0, output = 15.0}")

@@ -77,7 +77,7 @@ def test_each_agent_on_path_gets_an_executor_and_the_first_one_a_profile(
     for agent in KNOWN_AGENTS:
         executor = settings.executors[agent.name]
         assert (executor.kind, executor.argv) == ("command" if agent.output else "acp", agent.argv)
-        assert executor.output == (agent.output or "plain")
+        assert (executor.output, executor.resume) == (agent.output or "plain", True)
     rails = rails_load.load_rails(tmp_path / "rails.yaml", rails_context(tmp_path, settings))
     profile = rails.profiles["weaver"]
     assert (profile.executor, profile.sandbox, profile.env) == ("claude", "bwrap", ("ANTHROPIC_API_KEY",))
