@@ -1,8 +1,8 @@
 """What happened in a repository of Gitea or Forgejo, asked for, in the form of their webhooks.
 
-Two lists of a repository have its comments and its threads, those that changed since a time, in the order in which
-they were created. What was done to a thread is in a list of the thread, its timeline. Comments on lines are in neither;
-Gitea tells them with their review.
+Two lists of a repository have its comments and its threads, those that changed since a time: comments in the order in
+which they were created, threads in the reverse one. What was done to a thread is in a list of the thread, its timeline.
+Comments on lines are in neither; Gitea tells them with their review.
 """
 
 import re
@@ -39,7 +39,6 @@ _Items = Callable[[Response], tuple[FeedItem, ...]]
 class _Comment(Struct):
     id: int
     created_at: datetime
-    updated_at: datetime
     issue_url: str = ""
     pull_request_url: str = ""
 
@@ -58,11 +57,17 @@ def feeds(repository: RepositoryRef) -> tuple[Feed, ...]:
     name = repository.name.lower()
     return (
         Feed(f"comments:{name}", _list(repository, "/issues/comments", comments), page_size=_PAGE_SIZE),
-        Feed(f"threads:{name}", _list(repository, "/issues", threads, ("state", "all")), page_size=_PAGE_SIZE),
+        Feed(
+            f"threads:{name}",
+            _list(repository, "/issues", threads, ("state", "all")),
+            newest_first=True,
+            page_size=_PAGE_SIZE,
+        ),
     )
 
 
 def _comment_item(repository: RepositoryRef, comment: _Comment, raw: Raw) -> FeedItem:
+    """Return a comment with the time of its creation alone: only that tells how far the list was read."""
     on_change = bool(comment.pull_request_url)
     number = _NUMBER.search(comment.pull_request_url or comment.issue_url)
     if number is None:
@@ -70,7 +75,8 @@ def _comment_item(repository: RepositoryRef, comment: _Comment, raw: Raw) -> Fee
     body = {"action": "created", "comment": raw, "sender": raw.get("user"), "is_pull": on_change}
     name = "pull_request_comment" if on_change else "issue_comment"
     event = _complete(repository, "issue", int(number[1]), name, body)
-    return FeedItem(str(comment.id), milliseconds(comment.created_at), milliseconds(comment.updated_at), event)
+    at = milliseconds(comment.created_at)
+    return FeedItem(str(comment.id), at, at, event)
 
 
 def _thread_item(repository: RepositoryRef, thread: ThreadBody, raw: Raw) -> FeedItem:
@@ -88,34 +94,30 @@ def _thread_item(repository: RepositoryRef, thread: ThreadBody, raw: Raw) -> Fee
     opened = of_thread(name, {"action": "opened", "sender": raw.get("user")}, {})
     times = milliseconds(thread.created_at), milliseconds(thread.updated_at)
     path = f"/issues/{paths.number(thread.number)}/timeline"
-    inner = Feed(f"timeline:{thread.number}", _list(repository, path, timeline), page_size=_PAGE_SIZE)
+    inner = Feed(f"timeline:{thread.number}", _list(repository, path, timeline, paged=False))
     return FeedItem(f"thread:{thread.number}", *times, opened, (inner,))
 
 
 def _list(
-    repository: RepositoryRef, path: str, items: _Items, *query: tuple[str, str]
+    repository: RepositoryRef, path: str, items: _Items, *query: tuple[str, str], paged: bool = True
 ) -> Callable[[int, int, str | None], Call[FeedPage]]:
-    """Return the function that builds the call for a page of what was changed since a time; there are no ETags."""
+    """Return the function that builds the call for a page of what was changed since a time; there are no ETags.
+
+    Without pages Gitea gives a timeline whole; in pages nothing would tell that there is another one, since the total
+    that Gitea tells of a timeline is what the page has.
+    """
 
     def call(since: int, page: int, _etag: str | None) -> Call[FeedPage]:
         def read(response: Response) -> FeedPage:
             if response.content is None:  # so Gitea writes an empty timeline
                 return FeedPage(())
             found = items(response)
-            more = _has_more(response, page)
+            more = paged and _has_more(response, page)
             return FeedPage(found, page + 1 if more else None)
 
-        request = Request(
-            method="GET",
-            repository=repository,
-            path=path,
-            query=(
-                *query,
-                ("since", f"{format_timestamp(since)[:19]}Z"),
-                ("page", str(page)),
-                ("limit", str(_PAGE_SIZE)),
-            ),
-        )
+        pages = (("page", str(page)), ("limit", str(_PAGE_SIZE))) if paged else ()
+        by_time = ("since", f"{format_timestamp(since)[:19]}Z")
+        request = Request(method="GET", repository=repository, path=path, query=(*query, by_time, *pages))
         return Call(operation="list_news", request=request, read=read)
 
     return call

@@ -5,7 +5,8 @@ removed, so the later changes are undone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from msgspec import Struct
@@ -18,7 +19,6 @@ Raw = Mapping[str, Any]
 OfThread = Callable[[str, Raw, Raw], FeedEvent | Call[FeedEvent]]  # event, body, what differs in the thread
 
 _ADDED_LABEL = "1"  # the body of an item that tells a label; that of a removed one is empty
-_OPENING = timedelta(seconds=2)  # in which the labels are told that a thread was opened with
 
 
 class _Change(Struct):
@@ -66,41 +66,39 @@ def webhook_event(repository: RepositoryRef, name: str, body: Raw) -> FeedEvent:
 def timeline_items(
     thread: ThreadBody, raw_thread: Raw, response: Response, of_thread: OfThread
 ) -> tuple[FeedItem, ...]:
-    """Return the items of a page of a timeline; `of_thread` puts an event together with the thread."""
-    items, raws = read_as(list[_Item], response), response.content
+    """Return the items of a whole timeline; `of_thread` puts an event together with the thread."""
+    every = zip(read_as(list[_Item], response), response.content, strict=True)
     labels, assignees = list(raw_thread.get("labels") or ()), list(raw_thread.get("assignees") or ())
-    found = []
-    for index in range(len(items) - 1, -1, -1):
-        item, raw = items[index], raws[index]
-        changed = {"updated_at": raw["created_at"], "labels": labels, "assignees": assignees}
-        event = None
-        if not _is_told_before(thread, items, index) and (told := _told(item, raw, thread)) is not None:
-            event = of_thread(told[0], {**told[1], "sender": raw.get("user")}, changed)
-        times = milliseconds(item.created_at), milliseconds(item.updated_at)
-        found.append(FeedItem(f"timeline:{item.id}", *times, event))
-        if item.type == "label":
-            labels = _undo(labels, item.label, raw.get("label"), added=item.body == _ADDED_LABEL)
-        elif item.type == "assignees":
-            assignees = _undo(assignees, item.assignee, raw.get("assignee"), added=not item.removed_assignee)
+    found = list[FeedItem]()
+    for group in reversed([tuple(each) for _, each in groupby(every, _update_of)]):
+        for item, raw in group:  # done again, since the thread may have been read before it
+            labels, assignees = _changed(item, raw, labels, assignees, undo=False)
+        changed = {"labels": labels, "assignees": assignees}
+        for index, (item, raw) in enumerate(reversed(group)):
+            told = _told([each for each, _ in group], raw, thread) if index == 0 else None
+            event = None
+            if told is not None:
+                body = {**told[1], "sender": raw.get("user")}
+                event = of_thread(told[0], body, {"updated_at": raw["created_at"], **changed})
+            times = milliseconds(item.created_at), milliseconds(item.updated_at)
+            found.append(FeedItem(f"timeline:{item.id}", *times, event))
+            labels, assignees = _changed(item, raw, labels, assignees, undo=True)
     return tuple(reversed(found))
 
 
-def _is_told_before(thread: ThreadBody, items: Sequence[_Item], index: int) -> bool:
-    """Say whether one webhook tells a label with others: those of one second, and those a thread was opened with."""
-    item = items[index]
-    if item.type != "label":
-        return False
-    if item.user == thread.user and item.created_at < thread.created_at + _OPENING:
-        return True
-    after = items[index + 1] if index + 1 < len(items) else None
-    return after is not None and (after.type, after.user, after.created_at) == (item.type, item.user, item.created_at)
+def _update_of(told: tuple[_Item, Raw]) -> tuple[Any, ...]:
+    """Return what the labels have in common that one webhook tells; everything else is told by itself."""
+    item = told[0]
+    login = item.user.login if item.user else None
+    return ("label", item.created_at, login) if item.type == "label" else ("item", item.id)
 
 
-def _told(item: _Item, raw: Raw, thread: ThreadBody) -> tuple[str, Raw] | None:
-    """Return the event of an item and its body, None for what rails cannot refer to."""
+def _told(group: Sequence[_Item], raw: Raw, thread: ThreadBody) -> tuple[str, Raw] | None:
+    """Return the event of the items that one webhook tells, and its body; None for what rails cannot refer to."""
     told: tuple[str, Raw] | None = None
+    item = group[-1]
     match item.type:
-        case "label" if item.body == _ADDED_LABEL:
+        case "label" if any(each.body == _ADDED_LABEL for each in group):
             told = "pull_request_label" if thread.is_change else "issue_label", {"action": "label_updated"}
         case "assignees" if not thread.is_change and not item.removed_assignee:
             told = "issue_assign", {"action": "assigned"}
@@ -116,9 +114,18 @@ def _told(item: _Item, raw: Raw, thread: ThreadBody) -> tuple[str, Raw] | None:
     return told
 
 
-def _undo(now: list[Raw], item: _Named | None, raw: Raw | None, *, added: bool) -> list[Raw]:
-    """Return the labels or assignees before an item was added or removed."""
-    if item is None or raw is None:
-        return now
+def _changed(
+    item: _Item, raw: Raw, labels: list[Raw], assignees: list[Raw], *, undo: bool
+) -> tuple[list[Raw], list[Raw]]:
+    """Return the labels and assignees after an item of the timeline, or with `undo`, before it."""
+    if item.type == "label" and item.label is not None:
+        labels = _with(labels, item.label, raw["label"], added=(item.body == _ADDED_LABEL) != undo)
+    elif item.type == "assignees" and item.assignee is not None:
+        assignees = _with(assignees, item.assignee, raw["assignee"], added=item.removed_assignee == undo)
+    return labels, assignees
+
+
+def _with(now: list[Raw], item: _Named, raw: Raw, *, added: bool) -> list[Raw]:
+    """Return the labels or assignees after one was added or removed."""
     others = [each for each in now if each.get("id") != item.id]
-    return others if added else [*others, raw]
+    return [*others, raw] if added else others

@@ -42,7 +42,10 @@ def threads(fake: "FakeGitea", sent: Sent, repository: FakeRepository) -> Answer
 
 
 def timeline(fake: "FakeGitea", sent: Sent, repository: FakeRepository, number: int) -> Answer:
-    """Answer with what was done to a thread at `since` or later, in its order; null where that is nothing."""
+    """Answer with what was done to a thread at `since` or later, in its order.
+
+    Without `page` it is whole; the total is always that of the items that are shown.
+    """
     thread = repository.threads.get(int(number))
     if thread is None or thread.deleted:
         raise Refused(404, "Not Found")
@@ -50,7 +53,9 @@ def timeline(fake: "FakeGitea", sent: Sent, repository: FakeRepository, number: 
     done = [_render_event(fake, repository, each) for each in _events_of(repository, thread) if each.at >= since]
     said = [_render_comment(fake, repository, each) for each in thread.comments if each.updated >= since]
     found = sorted([*done, *said], key=lambda each: (each["created_at"], each["id"]))
-    return _page(fake, sent, found) if found else Answer(200, None, {"X-Total-Count": "0"})
+    if "page" in sent.query:
+        found = _page(fake, sent, found).content
+    return Answer(200, found, {"X-Total-Count": str(len(found))})
 
 
 def changed_at(repository: FakeRepository, thread: FakeThread) -> datetime:
@@ -74,7 +79,7 @@ def _render_thread(fake: "FakeGitea", repository: FakeRepository, thread: FakeTh
     return fake.render_thread(repository, thread) | {
         "created_at": time_text(thread.created),
         "updated_at": time_text(changed_at(repository, thread)),
-        "pull_request": None if thread.kind == "issue" else {"merged": thread.merged, "merged_at": None},
+        "pull_request": None if thread.kind == "issue" else {"merged": thread.merged},
         "labels": [_label(each.label) for each in done if each.label is not None],
         "assignees": [fake.render_account(each.whom) for each in _assigned(done)] or None,
     }

@@ -142,10 +142,45 @@ def test_labels_that_one_update_added_are_one_event_and_removed_ones_none() -> N
     assert read(told[3].event).subject == f"labeled:479:go,ready:{AT}"
 
 
-def test_labels_that_an_issue_was_opened_with_are_told_by_its_opening() -> None:
+def test_labels_that_an_issue_was_opened_with_are_an_event_as_by_webhook() -> None:
+    """Gitea sends `label_updated` after `opened` for them."""
     thread = delivery("gitea", "issues.opened")["issue"] | {"labels": [READY]}
-    told = timeline(thread, {"type": "label", "label": READY, "body": "1", "created_at": thread["created_at"]})
-    assert [each.event for each in told] == [None]
+    at = thread["created_at"]
+    [told] = timeline(thread, {"type": "label", "label": READY, "body": "1", "created_at": at})
+    assert read(told.event).subject == f"labeled:479:ready:{at}"
+
+
+def test_an_update_that_adds_a_label_and_removes_one_is_an_event() -> None:
+    thread = delivery("gitea", "issues.opened")["issue"] | {"labels": [READY]}
+    stale = {"type": "label", "label": {"id": 3, "name": "stale"}}
+    told = timeline(thread, {"type": "label", "label": READY, "body": "1"}, stale)
+    assert [each.event and read(each.event).subject for each in told] == [None, f"labeled:479:ready:{AT}"]
+
+
+def test_what_was_done_after_the_list_of_threads_was_read_is_whole() -> None:
+    thread = delivery("gitea", "issues.opened")["issue"] | {"labels": [], "assignees": None}
+    later = {"type": "label", "label": READY, "body": "1", "created_at": "2026-11-20T10:01:00Z"}
+    told = timeline(thread, {"type": "assignees", "assignee": {"id": 9, "login": "mosaic"}}, later)
+    assert [each.event and read(each.event).subject for each in told] == [
+        f"assigned:479:mosaic:{AT}",
+        "labeled:479:ready:2026-11-20T10:01:00Z",
+    ]
+
+
+def test_a_timeline_is_asked_for_whole() -> None:
+    """In pages it would end with the first: the total that Gitea tells of it is that of the page."""
+    items = page(THREADS.list(0, 1, None), [delivery("gitea", "issues.opened")["issue"]]).items
+    assert items
+    call = items[0].feeds[0].list(1_790_000_000_999, 1, None)
+    assert call.request.query == (("since", "2026-09-21T14:13:20Z"),)
+    assert page(call, None, X_Total_Count="0").next_page is None
+
+
+def test_an_edit_of_a_comment_does_not_tell_how_far_the_list_was_read() -> None:
+    comment = delivery("gitea", "issue_comment.created")["comment"] | {"issue_url": "https://x/octo-org/api/issues/479"}
+    found = page(COMMENTS.list(0, 1, None), [comment | {"created_at": AT, "updated_at": "2026-11-21T10:00:00Z"}]).items
+    assert found
+    assert found[0].updated_at == found[0].created_at
 
 
 def test_a_requested_review_is_read_as_its_webhook() -> None:

@@ -161,6 +161,23 @@ async def test_a_lost_response_makes_no_second_comment(tmp_path: Path, kind: str
         assert [each.method for each in harness.fake.log].count("POST") == (1 if isinstance(fault, Lost) else 2)
 
 
+@pytest.mark.parametrize("kind", FAKES)
+async def test_a_comment_that_the_forge_lists_late_is_not_made_again(tmp_path: Path, kind: str) -> None:
+    async with outbox_on(tmp_path, kind, deadline=0.2) as harness:
+        await harness.want_comment()
+        await harness.outbox.probe()
+        lost: Any = Lost(CUT)
+        harness.fake.faults.append(lost)
+        visible_at = harness.clock.now + 8_000
+        await harness.outbox.send_next()
+        hidden = harness.fake.thread().comments.pop()
+        harness.clock.now = (await harness.row())["due_at"]
+        if harness.clock.now >= visible_at:
+            harness.fake.thread().comments.append(hidden)
+        await harness.send_all()
+        assert len(harness.ours()) == 1
+
+
 async def test_what_a_crash_left_is_found_and_not_made_again(harness: OutboxHarness) -> None:
     await harness.want_comment(Status.RUNNING)
     taken = await harness.store.write(store_outbox.take_answer, "github", harness.clock.now)
