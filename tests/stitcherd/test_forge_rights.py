@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from stitcherd import forge_rights
+from stitcherd.forges import rate_limit
 from tests.forges.fake import FakeForge
 from tests.forges.fake_github import FakeGitHub
 from tests.forges.harness import FAKES, TOKEN
@@ -177,6 +178,7 @@ async def test_the_permissions_that_an_app_lacks_by_name(
     from tests.stitcherd.forges.test_app_credentials import KEY, pem
 
     monkeypatch.setenv("PEM", pem(KEY).decode())
+    monkeypatch.setattr(rate_limit, "WRITE_INTERVAL", 1)  # each right is asked for with a token of its own
     fake = FakeGitHub()
     fake.granted = {"metadata": "read", "issues": "write", "pull_requests": "read", "contents": "read"}
     found = await check(config, fake, "github", capsys, credential=APP_SETTING)

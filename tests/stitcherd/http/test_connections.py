@@ -81,6 +81,7 @@ async def test_connections_beyond_the_limit_are_answered_503(
             assert b"\r\nRetry-After: 5\r\n" in response
             assert b"\r\nContent-Type: application/problem+json\r\n" in response
             assert b'"code":"busy"' in response
+    await api.add_event()  # a stream notices that its client is gone when it writes
     await public.wait_for_connections(0)
     assert (await public.send(HEALTH)).status == 200
 

@@ -139,6 +139,7 @@ def test_a_process_whose_parents_change_during_each_look_is_not_trusted(monkeypa
 
 
 def test_a_parent_that_proc_hides_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "_outsiders", {})
     parent = read_process(os.getppid())
     assert parent
     monkeypatch.setattr(peer, "_is_hidden", lambda pid: pid == parent.parent)
