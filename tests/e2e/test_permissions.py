@@ -139,7 +139,7 @@ def test_a_permission_is_asked_after_the_answer(setup: Setup) -> None:
     assert denied["reason"] == "who: forge:drive-by is in none of team"
 
 
-@pytest.mark.parametrize("setup", ["2s"], indirect=True)
+@pytest.mark.parametrize("setup", ["6s"], indirect=True)
 def test_a_delivery_that_no_forge_decides_in_time_is_denied(setup: Setup) -> None:
     setup.forge.faults = [Answer(503, {}) for _ in range(100)]
     answer = setup.comment(100, issue=1)

@@ -73,9 +73,12 @@ def delivered(daemon: DaemonHarness, job_id: str) -> Any:
 
 def test_a_command_gets_a_reaction_and_one_comment_that_is_edited(daemon: DaemonHarness, forge: ThreadedForge) -> None:
     began = time.monotonic()
-    job_id = ask(daemon, forge, "@mosaic fix touch made")
+    shown = daemon.root / "shown"
+    job_id = ask(daemon, forge, f"@mosaic fix until test -e {shown}; do sleep 0.05; done; touch made")
     wait_until(lambda: forge.reactions() == {(1, "eyes")}, "the reaction", 2.0)
     assert time.monotonic() - began < 2
+    wait_until(forge.ours, "the comment", 15)
+    shown.touch()  # the job ends only now, so that the comment has to be edited
     daemon.wait(job_id, "COMPLETED")
     job = delivered(daemon, job_id)
     wait_until(lambda: "is done" in forge.ours()[0].body, "the comment shows the end", 15)

@@ -162,11 +162,13 @@ def test_a_second_daemon_names_the_first(build: BuildDaemon) -> None:
 def test_a_socket_that_was_removed_is_bound_again(build: BuildDaemon, *, whole: bool) -> None:
     daemon = build()
     first = daemon.start()
+    first.send_signal(signal.SIGSTOP)  # or it could bind the socket again before the client looks
     shutil.rmtree(daemon.socket.parent) if whole else daemon.socket.unlink()
     client = [sys.executable, "-m", "tui", "--config", str(daemon.config), "ls"]
     missed = subprocess.run(client, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert missed.returncode == 3
     assert f"pid {first.pid} has the state directory {daemon.state}" in missed.stderr
+    first.send_signal(signal.SIGCONT)
     wait_until(daemon.socket.is_socket, "the socket is bound again")
     assert daemon.get("/meta")["pid"] == first.pid
     assert daemon.stop() == 0
