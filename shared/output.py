@@ -10,7 +10,7 @@ _RULE = re.compile(r"^([=\-_*~#─═])\1+(?:\s+|$)|\s+([=\-_*~#─═])\2+$")  
 _MAKE = re.compile(r"make(?:\[\d+\])?: (?:\*\*\*|Entering|Leaving)")  # says no more than that a command failed
 _JOINERS = "\u200c\u200d"  # needed to spell Persian and Hindi, and in emoji
 _TOLD_BY = {"step.progress", "ai.tool_called", "ai.tool_denied"}
-_KEYS = ("text", "message", "detail", "tool", "name", "reason")
+_KEYS = ("text", "message", "detail", "name", "reason")
 
 
 def last_line(text: str) -> str | None:
@@ -27,13 +27,13 @@ def last_line(text: str) -> str | None:
 
 
 def activity_line(type_: str, payload: dict[str, Any]) -> str | None:
-    """Return what an event tells about the activity of a running step; None for an event that tells nothing."""
+    """Return what an event tells about a running step, with the name of a tool first; None where it tells nothing."""
     if type_ == "step.output":
         return last_line(str(payload.get("text") or ""))
     if type_ not in _TOLD_BY:
         return None
-    text = next((str(payload[key]) for key in _KEYS if payload.get(key)), "")
-    return _plain(text)[:LINE_MAX] or None
+    detail = next((payload[key] for key in _KEYS if payload.get(key)), "")
+    return _plain(f"{payload.get('tool') or ''} {detail}")[:LINE_MAX] or None
 
 
 def _plain(text: str) -> str:

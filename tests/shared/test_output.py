@@ -44,7 +44,9 @@ def test_a_line_is_plain_whatever_the_text(text: str) -> None:
     [
         ("step.output", {"text": "one\ntwo\n"}, "two"),
         ("step.progress", {"text": "reads\nREADME"}, "reads README"),
-        ("ai.tool_called", {"tool": "exec", "detail": "pytest -q"}, "pytest -q"),
+        ("ai.tool_called", {"tool": "exec", "detail": "pytest -q"}, "exec pytest -q"),
+        ("ai.tool_called", {"tool": "exec", "detail": ""}, "exec"),
+        ("ai.tool_denied", {"tool": "Bash", "reason": "not allowed"}, "Bash not allowed"),
         ("ai.tool_denied", {"tool": "\x1b[1mexec"}, "exec"),
         ("ai.tokens_used", {"text": "x"}, None),
         ("step.output", {}, None),

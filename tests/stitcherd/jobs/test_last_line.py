@@ -54,9 +54,9 @@ async def test_the_step_of_a_running_job_with_its_time_limit_and_last_line(
             await asyncio.sleep(0.01)
         assert (await _look(harness)).last_line == "writes"
         await step.record_event("ai.tool_called", {"tool": "exec", "detail": f"curl -u {SECRET.decode()}"})
-        assert (await _look(harness)).last_line == "curl -u [secret]"
+        assert (await _look(harness)).last_line == "exec curl -u [secret]"
         await step.record_event("ai.tokens_used", {"inputTokens": 3})
-        assert (await _look(harness)).last_line == "curl -u [secret]"
+        assert (await _look(harness)).last_line == "exec curl -u [secret]"
     ended = await _look(harness)
     assert (ended.current_step, ended.last_line) == (None, "writes")
 
