@@ -48,14 +48,6 @@ class Checkouts:
         self._mirrors: dict[str, Mirror] = {}
         self._base_trees: dict[str, BaseTree] = {}
 
-    async def fetch(self, clone: str) -> str:
-        """Create or update the mirror of the repository at `clone`, a path or a URL; see `Mirror.fetch`."""
-        return await self.mirror(clone).fetch()
-
-    async def resolve(self, clone: str, ref: str) -> str:
-        """Return the sha of a branch, a tag or a full sha, as of the last fetch. Raises GitError."""
-        return await self.mirror(clone).resolve(ref)
-
     async def open(
         self,
         job_id: str,

@@ -31,8 +31,10 @@ async def checkout(tmp_path: Path) -> Checkout:
     git(origin, "init", "-q", "-b", "main")
     git(origin, "commit", "-q", "--allow-empty", "-m", "x")
     checkouts = Checkouts(tmp_path / "state")
-    await checkouts.fetch(str(origin))
-    return await checkouts.open("job", 1, str(origin), await checkouts.resolve(str(origin), "main"), "stitcher/x")
+    await checkouts.mirror(str(origin)).fetch()
+    return await checkouts.open(
+        "job", 1, str(origin), await checkouts.mirror(str(origin)).resolve("main"), "stitcher/x"
+    )
 
 
 async def run(rule: GateRule, checkout: Checkout, commit: str | None) -> tuple[GateResult, bytes]:

@@ -60,8 +60,8 @@ def start(tmp_path: Path) -> Start:
         git(origin, "add", "-A")
         git(origin, "commit", "-q", "--allow-empty", "-m", "x")
         checkouts = Checkouts(origin.parent / "state")
-        await checkouts.fetch(str(origin))
-        base = await checkouts.resolve(str(origin), "main")
+        await checkouts.mirror(str(origin)).fetch()
+        base = await checkouts.mirror(str(origin)).resolve("main")
         return await checkouts.open("job", 1, str(origin), base, "stitcher/0123456789ab")
 
     return open_checkout

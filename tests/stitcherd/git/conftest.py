@@ -25,6 +25,6 @@ def checkouts(tmp_path: Path) -> Checkouts:
 
 @pytest.fixture
 async def checkout(checkouts: Checkouts, origin: Path) -> Checkout:
-    await checkouts.fetch(str(origin))
-    base = await checkouts.resolve(str(origin), "main")
+    await checkouts.mirror(str(origin)).fetch()
+    base = await checkouts.mirror(str(origin)).resolve("main")
     return await checkouts.open("job", 1, str(origin), base, BRANCH)

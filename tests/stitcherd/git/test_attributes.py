@@ -25,7 +25,7 @@ def test_the_directories_above_a_name_are_named() -> None:
 @pytest.fixture
 async def checkout(checkouts: Checkouts, origin: Path) -> Checkout:
     base = commit(origin, FILES)
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     return await checkouts.open("job", 1, str(origin), base, BRANCH)
 
 
@@ -68,7 +68,7 @@ async def test_attributes_in_the_commit_do_not_convert_files_of_the_base(checkou
 
 async def test_attributes_of_the_base_are_in_force_again(checkouts: Checkouts, origin: Path) -> None:
     base = commit(origin, {**FILES, ".gitattributes": "*.sh text eol=crlf\n", "ci/.gitattributes": "*.txt ident\n"})
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     checkout = await checkouts.open("job", 1, str(origin), base, BRANCH)
     write(checkout.work, {".gitattributes": "*.sh -text\n", "ci/lib/.gitattributes": "*.sh text eol=lf\n"})
     (checkout.work / "ci/.gitattributes").unlink()

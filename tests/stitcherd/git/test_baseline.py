@@ -20,7 +20,7 @@ IGNORE = "*.tmp\nvenv/\n"  # as in the base
 async def open_prepared(
     checkouts: Checkouts, origin: Path, prepare: Callable[[Path], None] = lambda _work: None, *, prepared: bool = True
 ) -> Checkout:
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     checkout = await checkouts.open("job", 1, str(origin), git(origin, "rev-parse", "main"), BRANCH)
     prepare(checkout.work)
     await record_baseline(checkout, prepared=prepared)

@@ -34,7 +34,7 @@ async def test_refs_that_the_agent_changes_in_its_clone_change_nowhere_else(
     git(checkout.work, "branch", "-f", "main", "HEAD")
     git(checkout.work, "tag", "-f", "v1", "HEAD")
     for name in ("main", "v1"):
-        assert await checkouts.resolve(str(origin), name) == checkout.base
+        assert await checkouts.mirror(str(origin)).resolve(name) == checkout.base
 
 
 async def test_without_a_repository_the_work_tree_is_empty(checkouts: Checkouts) -> None:

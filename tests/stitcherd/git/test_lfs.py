@@ -18,7 +18,7 @@ async def checkout(checkouts: Checkouts, origin: Path) -> Checkout:
     attributes = "[attr]big filter=lfs diff=lfs -text\n*.bin big\n"
     files = {".gitattributes": attributes, "b/.gitattributes": "raw.bin !filter\n", "b/raw.bin": "raw"}
     base = commit(origin, {**files, "a.bin": FIRST, "odd \n name.bin": FIRST, "not-yet.bin": "never converted"})
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     checkout = await checkouts.open("job", 1, str(origin), base, BRANCH)
     await record_baseline(checkout, prepared=False)
     return checkout

@@ -18,32 +18,32 @@ async def test_a_name_resolves_to_its_commit_at_the_last_fetch(checkouts: Checko
     first = git(origin, "rev-parse", "main")
     git(origin, "tag", "-a", "-m", "x", "v2")
     git(origin, "branch", "gone")
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     for name in ("main", "v1", "v2", "gone", "refs/heads/main", "refs/tags/v2", first):
-        assert await checkouts.resolve(str(origin), name) == first
+        assert await checkouts.mirror(str(origin)).resolve(name) == first
     git(origin, "branch", "-D", "gone")
     second = commit(origin, {"a.txt": "new\n"})
-    assert await checkouts.resolve(str(origin), "main") == first
-    await checkouts.fetch(str(origin))
-    assert await checkouts.resolve(str(origin), "main") == second
+    assert await checkouts.mirror(str(origin)).resolve("main") == first
+    await checkouts.mirror(str(origin)).fetch()
+    assert await checkouts.mirror(str(origin)).resolve("main") == second
     with pytest.raises(GitError, match="no branch or tag 'gone'"):
-        await checkouts.resolve(str(origin), "gone")
+        await checkouts.mirror(str(origin)).resolve("gone")
 
 
 async def test_a_missing_branch_is_answered_with_the_default_branch(checkouts: Checkouts, origin: Path) -> None:
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     git(origin, "branch", "-m", "main", "trunk")  # renamed since: what the repository says now is shown
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     with pytest.raises(GitError, match=r"'main' in .*origin; its default branch is 'trunk' \(see base in stitcherd"):
-        await checkouts.resolve(str(origin), "main")
+        await checkouts.mirror(str(origin)).resolve("main")
 
 
 async def test_an_empty_repository_is_said_to_be_empty(checkouts: Checkouts, tmp_path: Path) -> None:
     (empty := tmp_path / "empty").mkdir()
     git(empty, "init", "-q", "-b", "main")
-    await checkouts.fetch(str(empty))
+    await checkouts.mirror(str(empty)).fetch()
     with pytest.raises(GitError, match=r"no branch or tag 'main' in .*empty: it has no commits yet\."):
-        await checkouts.resolve(str(empty), "main")
+        await checkouts.mirror(str(empty)).resolve("main")
 
 
 async def test_a_partial_clone_is_called_one_until_it_is_complete(
@@ -57,33 +57,33 @@ async def test_a_partial_clone_is_called_one_until_it_is_complete(
         with pytest.raises(
             GitError, match=f"^{clone} is a partial clone, .* `git fetch --refetch --no-filter`"
         ) as told:
-            await checkouts.fetch(clone)
+            await checkouts.mirror(clone).fetch()
         assert "corruption" not in str(told.value)
         assert "corruption" in told.value.output
     git(partial, "fetch", "-q", "--refetch", "--no-filter", f"file://{origin}")
-    await checkouts.fetch(str(partial))
-    assert await checkouts.resolve(str(partial), "main") == git(origin, "rev-parse", "main")
+    await checkouts.mirror(str(partial)).fetch()
+    assert await checkouts.mirror(str(partial)).resolve("main") == git(origin, "rev-parse", "main")
 
 
 async def test_a_forced_push_and_a_branch_that_became_a_directory(checkouts: Checkouts, origin: Path) -> None:
     git(origin, "branch", "x")
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     git(origin, "branch", "-D", "x")
     git(origin, "branch", "x/y")
     git(origin, "commit", "-q", "--amend", "-m", "again")
-    await checkouts.fetch(str(origin))
-    assert await checkouts.resolve(str(origin), "main") == git(origin, "rev-parse", "main")
-    assert await checkouts.resolve(str(origin), "x/y")
+    await checkouts.mirror(str(origin)).fetch()
+    assert await checkouts.mirror(str(origin)).resolve("main") == git(origin, "rev-parse", "main")
+    assert await checkouts.mirror(str(origin)).resolve("x/y")
 
 
 async def test_a_hostile_name_is_refused(checkouts: Checkouts, origin: Path) -> None:
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     for name in (
         *("-x", "--upload-pack=touch x", "a..b", "a:b", "a b", "a\nb", "a\0b", "main~1", "main^", "main@{1}", "*"),
         *("", "/", "a.lock", "main^{/x}", "\ud800", "\udcff:", "../x", "HEAD", "main/", "a" * 5000, "0" * 40),
     ):
         with pytest.raises(GitError):
-            await checkouts.resolve(str(origin), name)
+            await checkouts.mirror(str(origin)).resolve(name)
 
 
 async def test_a_hostile_branch_is_neither_opened_nor_published(
@@ -99,42 +99,42 @@ async def test_a_hostile_branch_is_neither_opened_nor_published(
 @pytest.mark.parametrize("clone", ["ext::sh -c touch% ran", "--upload-pack=touch ran", "/no/such/place"])
 async def test_an_invalid_repository_is_an_error(checkouts: Checkouts, tmp_path: Path, clone: str) -> None:
     with pytest.raises(GitError, match=r"git clone failed: .*fatal"):
-        await checkouts.fetch(clone)
+        await checkouts.mirror(clone).fetch()
     assert not find(tmp_path, "ran")
 
 
 async def test_errors_do_not_contain_the_password_of_a_url(checkouts: Checkouts) -> None:
     with pytest.raises(GitError) as raised:
-        await checkouts.resolve("https://me:hunter2@127.0.0.1/x.git", "main")
+        await checkouts.mirror("https://me:hunter2@127.0.0.1/x.git").resolve("main")
     assert "hunter2" not in str(raised.value)
 
 
 async def test_locks_of_a_killed_git_do_not_block_the_next_daemon(
     checkouts: Checkouts, origin: Path, tmp_path: Path
 ) -> None:
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     [mirror] = (tmp_path / "state/mirrors").glob("*.git")
     (mirror / "packed-refs.lock").touch()
     (mirror / "refs/heads/main.lock").touch()
     second = commit(origin, {"a.txt": "new\n"})
     after = Checkouts(tmp_path / "state")
-    await after.fetch(str(origin))
-    assert await after.resolve(str(origin), "main") == second
+    await after.mirror(str(origin)).fetch()
+    assert await after.mirror(str(origin)).resolve("main") == second
 
 
 @pytest.mark.parametrize("damage", ["refs/heads/main", "HEAD", "objects", "config"])
 async def test_a_damaged_mirror_is_cloned_anew(checkouts: Checkouts, origin: Path, tmp_path: Path, damage: str) -> None:
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     git(origin, "branch", "topic")
-    assert await checkouts.fetch(str(origin)) == ""
+    assert await checkouts.mirror(str(origin)).fetch() == ""
     [mirror] = (tmp_path / "state/mirrors").glob("*.git")
     if damage == "objects":
         shutil.rmtree(mirror / "objects")
     else:
         (mirror / damage).write_bytes(b"[" if damage == "config" else b"")
     second = commit(origin, {"a.txt": "new\n"})
-    assert "cloned anew" in await checkouts.fetch(str(origin))
-    assert await checkouts.resolve(str(origin), "main") == second
+    assert "cloned anew" in await checkouts.mirror(str(origin)).fetch()
+    assert await checkouts.mirror(str(origin)).resolve("main") == second
     await checkouts.open("job", 1, str(origin), second, BRANCH)
     assert [path.name for path in mirror.parent.iterdir()] == [mirror.name]
 
@@ -142,8 +142,8 @@ async def test_a_damaged_mirror_is_cloned_anew(checkouts: Checkouts, origin: Pat
 async def test_a_mirror_whose_objects_are_gone_is_cloned_anew_for_the_checkout(
     checkouts: Checkouts, origin: Path, tmp_path: Path
 ) -> None:
-    await checkouts.fetch(str(origin))
-    base = await checkouts.resolve(str(origin), "main")
+    await checkouts.mirror(str(origin)).fetch()
+    base = await checkouts.mirror(str(origin)).resolve("main")
     [mirror] = (tmp_path / "state/mirrors").glob("*.git")
     shutil.rmtree(mirror / "objects")
     checkout = await checkouts.open("job", 1, str(origin), base, BRANCH)
@@ -153,31 +153,31 @@ async def test_a_mirror_whose_objects_are_gone_is_cloned_anew_for_the_checkout(
 async def test_a_repository_that_does_not_answer_leaves_the_mirror(
     checkouts: Checkouts, origin: Path, tmp_path: Path
 ) -> None:
-    await checkouts.fetch(str(origin))
-    base = await checkouts.resolve(str(origin), "main")
+    await checkouts.mirror(str(origin)).fetch()
+    base = await checkouts.mirror(str(origin)).resolve("main")
     origin.rename(tmp_path / "away")
     with pytest.raises(GitError, match="git fetch failed"):
-        await checkouts.fetch(str(origin))
-    assert await checkouts.resolve(str(origin), "main") == base
+        await checkouts.mirror(str(origin)).fetch()
+    assert await checkouts.mirror(str(origin)).resolve("main") == base
 
 
 async def test_small_packs_are_combined_and_unreachable_commits_kept(
     checkouts: Checkouts, origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mirror_module, "PACKS_MAX", 0)
-    await checkouts.fetch(str(origin))
-    first = await checkouts.resolve(str(origin), "main")
+    await checkouts.mirror(str(origin)).fetch()
+    first = await checkouts.mirror(str(origin)).resolve("main")
     git(origin, "commit", "-q", "--amend", "-m", "again")
     git(origin, "tag", "-d", "v1")
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     [mirror] = (tmp_path / "state/mirrors").glob("*.git")
     assert len(list((mirror / "objects/pack").glob("*.pack"))) == 1
     assert not list((mirror / "objects").glob("[0-9a-f][0-9a-f]"))
-    assert await checkouts.resolve(str(origin), first) == first
+    assert await checkouts.mirror(str(origin)).resolve(first) == first
 
 
 async def test_two_fetches_at_once_wait_for_each_other(checkouts: Checkouts, origin: Path) -> None:
-    await asyncio.gather(*(checkouts.fetch(str(origin)) for _ in range(4)))
+    await asyncio.gather(*(checkouts.mirror(str(origin)).fetch() for _ in range(4)))
 
 
 async def test_one_ref_of_a_change_is_fetched_on_demand(checkouts: Checkouts, origin: Path) -> None:
@@ -186,7 +186,7 @@ async def test_one_ref_of_a_change_is_fetched_on_demand(checkouts: Checkouts, or
     for ref in ("refs/pull/7/head", "refs/pull/8/head", "refs/merge-requests/7/head", "refs/other/7"):
         git(origin, "update-ref", ref, head)
     git(origin, "reset", "-q", "--hard", main)
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     mirror = checkouts.mirror(str(origin))
     assert await mirror.fetch_ref("refs/pull/9/head") is None
     assert await mirror.fetch_ref("refs/pull/7/head") == head
@@ -209,7 +209,7 @@ async def test_one_ref_of_a_change_is_fetched_on_demand(checkouts: Checkouts, or
 
 
 async def test_a_mirror_that_is_cloned_anew_gets_the_ref_again(checkouts: Checkouts, origin: Path) -> None:
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     head = commit(origin, {"a.txt": "theirs\n"})
     git(origin, "update-ref", "refs/pull/7/head", head)
     git(origin, "reset", "-q", "--hard", "v1")
@@ -223,7 +223,7 @@ async def test_a_mirror_that_is_cloned_anew_gets_the_ref_again(checkouts: Checko
 
 @pytest.mark.parametrize("ref", ["refs/pull/*/head", "refs/a:refs/heads/main", "refs/a..b", "refs/a b", "refs/", "--x"])
 async def test_a_hostile_ref_is_refused(checkouts: Checkouts, origin: Path, ref: str) -> None:
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     with pytest.raises(GitError):
         await checkouts.mirror(str(origin)).fetch_ref(ref)
 
@@ -236,7 +236,7 @@ async def test_how_commits_are_related(checkouts: Checkouts, origin: Path) -> No
     third = commit(origin, {"b.txt": "new\n"})
     git(origin, "switch", "-q", "--orphan", "other")
     alone = commit(origin, {"c.txt": "new\n"})
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     mirror = checkouts.mirror(str(origin))
     assert [await mirror.merge_base(third, each) for each in (second, third, alone)] == [first, third, None]
     assert [await mirror.is_ancestor(first, each) for each in (first, second, "refs/heads/main")] == [True] * 3

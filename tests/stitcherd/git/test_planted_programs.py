@@ -38,7 +38,7 @@ async def test_git_is_not_run_inside_a_submodule(checkouts: Checkouts, origin: P
     pinned = commit(inner, {"x": "x"})
     git(origin, "submodule", "--quiet", "add", str(inner), "sub")
     base = commit(origin, {})
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     checkout = await checkouts.open("job", 1, str(origin), base, BRANCH)
     git(checkout.work, "clone", "-q", str(inner), "sub")
     program = marking_program(tmp_path / "evil")

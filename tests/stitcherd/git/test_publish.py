@@ -77,7 +77,7 @@ async def test_a_branch_that_excludes_ours_is_found_after_the_fetch(
     checkouts: Checkouts, origin: Path, name: str, raised: type[GitError]
 ) -> None:
     git(origin, "branch", name)
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     with pytest.raises(raised, match=f"rename or delete '{name}'"):
         await check_branch_free(checkouts.mirror(str(origin)), BRANCH, ())
 
@@ -86,7 +86,7 @@ async def test_our_own_branch_and_those_of_other_jobs_stand_in_no_way(checkouts:
     main = git(origin, "rev-parse", "main")
     for name in ("stitcher/000000000000", "stitcher-2", "other/stitcher", f"{BRANCH}a", BRANCH):
         git(origin, "branch", name)
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     mirror = checkouts.mirror(str(origin))
     await check_branch_free(mirror, BRANCH, [main])
     with pytest.raises(BranchMoved, match=f"{BRANCH}.* is at {main}"):

@@ -40,8 +40,8 @@ ORIGINS: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("kind", ORIGINS)
 async def test_git_accepts_each_repository_of_an_attempt(checkouts: Checkouts, tmp_path: Path, kind: str) -> None:
     origin = str(ORIGINS[kind](tmp_path / "repository"))
-    await checkouts.fetch(origin)
-    base = await checkouts.resolve(origin, "main")
+    await checkouts.mirror(origin).fetch()
+    base = await checkouts.mirror(origin).resolve("main")
     checkout = await checkouts.open("job", 1, origin, base, BRANCH)
     assert git(checkout.work, "status", "--porcelain", "--branch") == f"## {BRANCH}"
     write(checkout.work, {"a.txt": "three\n"})
@@ -57,8 +57,8 @@ async def test_git_accepts_each_repository_of_an_attempt(checkouts: Checkouts, t
 
 
 async def test_a_mirror_without_objects_is_reported(checkouts: Checkouts, origin: Path) -> None:
-    await checkouts.fetch(str(origin))
-    base = await checkouts.resolve(str(origin), "main")
+    await checkouts.mirror(str(origin)).fetch()
+    base = await checkouts.mirror(str(origin)).resolve("main")
     mirror = checkouts.mirror(str(origin))
     mirror.path.rename(mirror.path.with_name("away"))
     origin.rename(origin.with_name("elsewhere"))

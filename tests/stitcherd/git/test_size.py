@@ -40,8 +40,8 @@ async def test_ignored_files_and_those_of_the_base_do_not_count(
 ) -> None:
     monkeypatch.setattr(size, "ADDED_MAX", 1000)
     commit(origin, {"large": "x" * 5000, "b/gone": "x" * 5000})
-    await checkouts.fetch(str(origin))
-    base = await checkouts.resolve(str(origin), "main")
+    await checkouts.mirror(str(origin)).fetch()
+    base = await checkouts.mirror(str(origin)).resolve("main")
     checkout = await checkouts.open("job", 1, str(origin), base, BRANCH)
     write(checkout.work, {"large": "y" * 5900, "venv/lib": "z" * 5000, "x.tmp": "z" * 5000})
     (checkout.work / "b/gone").unlink()

@@ -20,7 +20,7 @@ async def checkout(checkouts: Checkouts, origin: Path, tmp_path: Path) -> Checko
     commit(inner, {"x": "x"})
     git(origin, "submodule", "--quiet", "add", str(inner), "libs/sub")
     base = commit(origin, {})
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     return await checkouts.open("job", 1, str(origin), base, BRANCH)
 
 
@@ -62,7 +62,7 @@ async def test_a_file_in_place_of_a_directory_of_submodules_is_refused(checkout:
 
 
 async def test_without_submodules_the_file_is_one_like_any_other(checkouts: Checkouts, origin: Path) -> None:
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     checkout = await checkouts.open("job", 1, str(origin), git(origin, "rev-parse", "main"), BRANCH)
     write(checkout.work, {".gitmodules": "[submodule]\n"})
     assert await commit_work_tree(checkout, "x")

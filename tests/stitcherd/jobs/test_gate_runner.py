@@ -102,8 +102,8 @@ async def harness(tmp_path: Path) -> AsyncIterator[GateHarness]:
     started = await store.write(transitions.start, job.id, 1, "me", now_ms())
     assert started
     checkouts = Checkouts(tmp_path / "state")
-    await checkouts.fetch(str(origin))
-    base = await checkouts.resolve(str(origin), "main")
+    await checkouts.mirror(str(origin)).fetch()
+    base = await checkouts.mirror(str(origin)).resolve("main")
     checkout = await checkouts.open(job.id, 1, str(origin), base, job.branch)
     yield GateHarness(store, job.id, started[1], checkout, tmp_path / "state", origin)
     await store.close()

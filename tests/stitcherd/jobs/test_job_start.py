@@ -39,7 +39,7 @@ def origin(tmp_path: Path) -> Path:
 @pytest.fixture
 async def mirror(tmp_path: Path, origin: Path) -> Mirror:
     checkouts = Checkouts(tmp_path / "state")
-    await checkouts.fetch(str(origin))
+    await checkouts.mirror(str(origin)).fetch()
     return checkouts.mirror(str(origin))
 
 
