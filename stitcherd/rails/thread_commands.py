@@ -34,13 +34,10 @@ def decide_question(command: Command, trigger: Trigger, rails: CompiledRails, fa
     So do those to whom denials are explained. Nothing runs, so that it is ignored, or deciding where a permission must
     be asked first.
     """
-    rules = report_without_job(rails, None)
-    if not rules.comment:
+    if not report_without_job(rails, None).comment:
         reason = f"command {command.verb}: nothing is answered on threads: see report.thread of the rails"
         return CommandResult(command_decision(command, rails, Verdict.IGNORED, reason, _ABOUT_JOBS))
-    found = (rule.who for rule in rails.triggers.get(trigger.name or "", ()))
-    groups = _distinct((*(group for who in found for group in who), *rules.explain_denials_to))
-    return _decide(command, trigger, rails, groups, facts, Verdict.IGNORED, f"command {command.verb}: {ANSWERED}")
+    return _decide_answer(command, trigger, rails, facts, f"command {command.verb}: {ANSWERED}")
 
 
 def decide_transition(
@@ -49,13 +46,16 @@ def decide_transition(
     """Decide what a comment that cancels or retries does to the `jobs` on its thread, the newest first.
 
     Without an id it means the only open job, or the newest that can be retried. Those may do it whom the trigger that
-    the job came from admits. Where it depends on a permission that must be asked, it is deciding.
+    the job came from admits. Where it depends on a permission that must be asked, it is deciding. Where no job is
+    meant, it is answered like the question `status`.
     """
     possible = {each.job.id: each for each in jobs if each.job.status in _MAY_CHANGE[command.verb]}
     ids, reason = named_ids(command, list(possible), _WHICH[command.verb])
     if not ids:
         why = reason or f"no job {_WHICH[command.verb]}"
-        return CommandResult(command_decision(command, rails, Verdict.IGNORED, why, _ABOUT_JOBS))
+        if not report_without_job(rails, None).comment:
+            return CommandResult(command_decision(command, rails, Verdict.IGNORED, why, _ABOUT_JOBS))
+        return _decide_answer(command, trigger, rails, facts, f"command {command.verb}: {why}: {ANSWERED}")
     found = possible[ids[0]]
     job, groups = found.job, _admitted(found, rails)
     unclear = _why_unclear(command, ids, found, jobs)
@@ -76,6 +76,16 @@ def decide_transition(
 def refused(command: Command, rails: CompiledRails, reason: str) -> CommandResult:
     """Return the result for a command that the state of its job does not allow."""
     return CommandResult(command_decision(command, rails, Verdict.DENIED, reason, _ABOUT_JOBS))
+
+
+def _decide_answer(
+    command: Command, trigger: Trigger, rails: CompiledRails, facts: RuntimeFacts, reason: str
+) -> CommandResult:
+    """Decide whether a comment that changes nothing gets an answer, for the reason."""
+    found = (rule.who for rule in rails.triggers.get(trigger.name or "", ()))
+    explained = report_without_job(rails, None).explain_denials_to
+    groups = _distinct((*(group for who in found for group in who), *explained))
+    return _decide(command, trigger, rails, groups, facts, Verdict.IGNORED, reason)
 
 
 def _decide(

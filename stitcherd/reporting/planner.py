@@ -17,7 +17,7 @@ from stitcherd.git.mirror import FULL_SHA, is_on_demand
 from stitcherd.jobs.evaluator import is_form
 from stitcherd.jobs.job_start import starts_from_head
 from stitcherd.jobs.known_access import KnownAccess
-from stitcherd.rails.commands import ANSWERED, QUESTIONS, thread_command, thread_verbs
+from stitcherd.rails.commands import ANSWERED, QUESTIONS, STATUS, thread_command, thread_verbs
 from stitcherd.rails.compiled import CompiledRails, ReportRules
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.report import commands_of, is_informed, report_of, report_without_job
@@ -158,11 +158,13 @@ class AnswerPlanner:
         return [] if reaction is None else [reaction]
 
     def _question(self, delivery: Delivery, trigger: Trigger, rails: CompiledRails) -> str | None:
-        """Return the question of a comment that is to be answered."""
+        """Return the question of a comment that is to be answered; a cancel or retry that means no job is `status`."""
         if delivery.verdict is not Verdict.IGNORED or not delivery.reason.endswith(ANSWERED):
             return None
         command = thread_command(trigger, rails)
-        return command.verb if command is not None and command.verb in QUESTIONS else None
+        if command is None:
+            return None
+        return command.verb if command.verb in QUESTIONS else STATUS
 
     async def _note_reply(
         self, question: str, trigger: Trigger, rails: CompiledRails, at: int, news: ThreadNews

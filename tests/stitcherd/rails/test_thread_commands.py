@@ -109,9 +109,10 @@ def test_the_only_open_job_is_cancelled() -> None:
     named = commanded(written("cancel", "7f3a0001 wrong"), job("0003", Status.QUEUED), running)
     assert (named.job_id, named.reason) == (running.id, "wrong")
     nothing = commanded(written("cancel"), done).decision
-    assert (nothing.verdict, nothing.reason) == (Verdict.IGNORED, "no job is open on this thread")
+    assert nothing.verdict is Verdict.IGNORED
+    assert nothing.reason == f"command cancel: no job is open on this thread: {ANSWERED}"
     other = commanded(written("cancel", "7f3a0009"), running).decision
-    assert other.reason == "no job whose id ends with 7f3a0009 is open on this thread"
+    assert other.reason == f"command cancel: no job whose id ends with 7f3a0009 is open on this thread: {ANSWERED}"
 
 
 def test_the_newest_job_that_ended_badly_is_retried() -> None:
@@ -126,7 +127,7 @@ def test_the_newest_job_that_ended_badly_is_retried() -> None:
     assert commanded(written("retry", "7f3a0001"), job("0003", Status.COMPLETED), failed, old).job_id == old.id
     assert commanded(written("retry", "7f3a0001"), job("0003", Status.COMPLETED), old).job_id == old.id
     assert commanded(written("retry"), job("0003", Status.RUNNING)).decision.reason == (
-        "no job failed or was cancelled on this thread"
+        f"command retry: no job failed or was cancelled on this thread: {ANSWERED}"
     )
 
 

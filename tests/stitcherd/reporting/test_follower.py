@@ -194,7 +194,8 @@ async def test_nothing_of_another_source_is_told(following: Following) -> None:
     other = await following.intake.mosaic(issueNumber="479")
     assert other.verdict == "allowed"
     assert (await reply_to(following, "@mosaic why", 993))[0] == WhyReport("octocat", ANY)
-    assert await reply_to(following, "@mosaic status", 994) == (StatusReport("octocat", False, ANY), [])
+    for number, command in ((994, "status"), (995, "cancel"), (996, "retry 7f3a0009")):
+        assert await reply_to(following, f"@mosaic {command}", number) == (StatusReport("octocat", False, ANY), [])
 
 
 async def test_a_source_without_a_forge_gets_nothing(following: Following) -> None:
