@@ -126,7 +126,7 @@ async def _rights_results(
     repositories: list[RepositoryToCheck],
 ) -> AsyncIterator[CheckResult]:
     with tempfile.TemporaryDirectory(prefix="stitcher-doctor-") as scratch:
-        check = RightsCheck(source.name, connection, rails, account, Path(scratch))
+        check = RightsCheck(source.name, connection, rails, account, Path(scratch), polls=source.pull is not None)
         for repository in repositories[:_REPOSITORIES_MAX]:
             async for result in check.repository(repository):
                 yield result

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from shared.checks import CheckResult, info, ok, problem, warning
+from shared.ids import now_ms
 from stitcherd.forges.base import Call, Forge
 from stitcherd.forges.connections import ForgeConnection
 from stitcherd.forges.models import (
@@ -42,6 +43,7 @@ ACTIONS = {
     "create_check": "create check runs",
     "create_change": "open changes",
     "push": "push",
+    "list_news": "ask what happened",
 }
 PUSH_TIMEOUT = 10.0  # seconds
 _NO_BRANCH = "refs/heads/stitcher/doctor"  # that a dry run says it would delete: there is none
@@ -85,7 +87,10 @@ def needs_push(rails: CompiledRails) -> bool:
 
 
 class RightsCheck:
-    """The checks of one source, as `account`; `scratch` is an empty directory for a repository without commits."""
+    """The checks of one source, as `account`; `scratch` is an empty directory for a repository without commits.
+
+    With `polls` the source asks its forge what happened.
+    """
 
     def __init__(
         self,
@@ -94,6 +99,8 @@ class RightsCheck:
         rails: CompiledRails,
         account: Account,
         scratch: Path,
+        *,
+        polls: bool = False,
     ) -> None:
         self.name = f"forge {source}"
         self._source = source
@@ -103,6 +110,7 @@ class RightsCheck:
         self._rails = rails
         self._account = account
         self._scratch = scratch
+        self._polls = polls
         self._app = connection.app is not None
 
     async def repository(self, repository: RepositoryToCheck) -> AsyncIterator[CheckResult]:
@@ -119,6 +127,10 @@ class RightsCheck:
             fault = await self._push(repository)
             faults += [fault] if fault else []
             able.append(ACTIONS["push"])
+        if self._polls:
+            fault = await self._lists(repository)
+            faults += [fault] if fault else []
+            able.append(ACTIONS["list_news"])
         for result in faults:
             yield result
         if not faults:
@@ -145,6 +157,15 @@ class RightsCheck:
             if not isinstance(asked, Done):
                 faults[action] = self._problem(repository, f"cannot {action}", asked, f"it needs {right}")
         return list(able), list(faults.values())
+
+    async def _lists(self, repository: RepositoryToCheck) -> CheckResult | None:
+        """Return which of the lists that a poller reads cannot be read; None where all can."""
+        for feed in self._forge.feeds(RepositoryRef(repository.name)):
+            asked = await self._api.perform(feed.list(now_ms(), 1, None))
+            if not isinstance(asked, Done):
+                what = f"cannot {ACTIONS['list_news']}: {feed.name.partition(':')[0]}"
+                return self._problem(repository, what, asked, f"it needs {self._forge.rights['list_news']}")
+        return None
 
     async def _push(self, repository: RepositoryToCheck) -> CheckResult | None:
         git = Git.with_home(self._scratch / "home")

@@ -9,16 +9,17 @@ import pytest
 from aiohttp import web
 
 from stitcherd import forge_rights
-from stitcherd.forges import rate_limit
-from tests.forges.fake import FakeForge
+from stitcherd.forges import FORGES, rate_limit
+from tests.forges.fake import Answer, FakeForge, Sent
 from tests.forges.fake_github import FakeGitHub
 from tests.forges.harness import FAKES, TOKEN
-from tests.stitcherd.doctor_harness import APP_SETTING, RAILS, of_state, run_check
+from tests.stitcherd.doctor_harness import APP_SETTING, RAILS, TOKEN_SETTING, of_state, run_check
 from tests.stitcherd.git.http_repositories import GitServer
 
 USERNAMES = {"gitea": "stitcher", "github": "x-access-token", "gitlab": "oauth2"}
 REPOSITORY = '[repositories."octo-org/api"]\nclone = "{url}/octo-org/api.git"\n'
 KINDS = pytest.mark.parametrize("kind", FAKES)
+COMMENTS = {"github": "/issues/comments", "gitea": "/issues/comments", "gitlab": "/events"}  # lists of a repository
 Capture = pytest.CaptureFixture[str]
 
 
@@ -82,6 +83,26 @@ async def test_who_may_read_can_comment_and_no_more(config: Path, kind: str, cap
     assert cannot == [*lookup, "set statuses", "open changes", "push"]
     assert "403" in of_state(found, "problem")[-1]
     assert of_state(found, "ok")[1:] == []
+
+
+@KINDS
+async def test_the_lists_of_pull_are_tried(config: Path, kind: str, capsys: Capture) -> None:
+    fake, _ = served(config, kind)
+    polled = f'{TOKEN_SETTING}\npull = "60s"'
+    found = await check(config, fake, kind, capsys, credential=polled)
+    assert of_state(found, "problem", "warning") == []
+    assert of_state(found, "ok")[1].endswith(", push, ask what happened")
+    answer = fake.answer
+
+    def refusing(sent: Sent) -> Answer:
+        return Answer(403, {"message": "Forbidden"}) if sent.path.endswith(COMMENTS[kind]) else answer(sent)
+
+    vars(fake)["answer"] = refusing
+    found = await check(config, fake, kind, capsys, credential=polled)
+    [problem] = [each for each in found if each["state"] == "problem"]
+    assert problem["detail"].startswith("octo-org/api: cannot ask what happened: comments: ")
+    assert "403" in problem["detail"]
+    assert FORGES[kind].rights["list_news"] in problem["remedy"]
 
 
 async def test_a_repository_that_does_not_answer_git(
