@@ -126,7 +126,7 @@ async def _rights_results(
     repositories: list[RepositoryToCheck],
 ) -> AsyncIterator[CheckResult]:
     with tempfile.TemporaryDirectory(prefix="stitcher-doctor-") as scratch:
-        check = RightsCheck(source.name, connection, rails, account, Path(scratch), polls=source.pull is not None)
+        check = RightsCheck(source.name, connection, rails, account, Path(scratch))
         for repository in repositories[:_REPOSITORIES_MAX]:
             async for result in check.repository(repository):
                 yield result
@@ -174,12 +174,14 @@ def _repositories(
         served = alone if entry.is_path else connection.serves(entry.clone)
         if entry.workspace != source.workspace or not served:
             continue
-        if not set("*?[") & set(entry.pattern):
+        if not entry.is_pattern:
             names.setdefault(entry.pattern)
         elif not any(entry.matches(name) for name in names):
             unknown.append(entry.pattern)
+    polled = {entry.pattern for entry in settings.repositories if source.pull is not None and not entry.is_pattern}
     entries = ((name, settings.repository(name)) for name in names)
-    return [RepositoryToCheck(name, entry.clone) for name, entry in entries if entry is not None], unknown
+    found = [RepositoryToCheck(name, entry.clone, name in polled) for name, entry in entries if entry is not None]
+    return found, unknown
 
 
 def _clock_results(name: str, responses: list[tuple[int, Response]]) -> Iterator[CheckResult]:

@@ -52,10 +52,11 @@ _WEBHOOKS = "/stitcher/webhook"
 
 
 class RepositoryToCheck(Struct, frozen=True):
-    """A repository of a source: its name `owner/name`, and where it is cloned from."""
+    """A repository of a source: its name `owner/name`, where it is cloned from, and whether its forge is polled."""
 
     name: str
     clone: str
+    polled: bool = False
 
 
 def needed_calls(forge: Forge, rails: CompiledRails, account: Account, name: str, *, app: bool) -> list[Call[Any]]:
@@ -87,10 +88,7 @@ def needs_push(rails: CompiledRails) -> bool:
 
 
 class RightsCheck:
-    """The checks of one source, as `account`; `scratch` is an empty directory for a repository without commits.
-
-    With `polls` the source asks its forge what happened.
-    """
+    """The checks of one source, as `account`; `scratch` is an empty directory for a repository without commits."""
 
     def __init__(
         self,
@@ -99,8 +97,6 @@ class RightsCheck:
         rails: CompiledRails,
         account: Account,
         scratch: Path,
-        *,
-        polls: bool = False,
     ) -> None:
         self.name = f"forge {source}"
         self._source = source
@@ -110,7 +106,6 @@ class RightsCheck:
         self._rails = rails
         self._account = account
         self._scratch = scratch
-        self._polls = polls
         self._app = connection.app is not None
 
     async def repository(self, repository: RepositoryToCheck) -> AsyncIterator[CheckResult]:
@@ -127,7 +122,7 @@ class RightsCheck:
             fault = await self._push(repository)
             faults += [fault] if fault else []
             able.append(ACTIONS["push"])
-        if self._polls:
+        if repository.polled:
             fault = await self._lists(repository)
             faults += [fault] if fault else []
             able.append(ACTIONS["list_news"])
