@@ -70,10 +70,12 @@ Document: TypeAlias = dict[str, Any]
 class AgentStream(ABC):
     """Reads one stream from its first line to its last. `types` are those of its documents that are understood.
 
+    `options` are those without which the program does not write the stream; an option may be written in several ways.
     `told` are the tokens that the session has used in all, where its streams count from the start of the session on.
     """
 
     types: ClassVar[frozenset[str]]
+    options: ClassVar[tuple[tuple[str, ...], ...]]
 
     def __init__(self, told: Usage = NOTHING) -> None:
         """Read the stream of a session whose earlier streams have told this usage."""
@@ -89,6 +91,12 @@ class AgentStream(ABC):
     def resume(argv: Sequence[str], session: str) -> tuple[str, ...]:
         """Return the command line that goes on in a session of this command line."""
 
+    @classmethod
+    def missing_options(cls, argv: Sequence[str]) -> list[str]:
+        """Return the options that a command line needs for this stream and does not have."""
+        words = [part for word in argv for part in word.split("=", 1)]
+        return [ways[0] for ways in cls.options if not any(_contains(words, way.split()) for way in ways)]
+
     def feed(self, line: bytes) -> list[StreamItem]:
         """Return what a line says, without its line feed; a line that is not understood is text, whatever it is."""
         try:
@@ -102,6 +110,10 @@ class AgentStream(ABC):
     @abstractmethod
     def read(self, document: Document) -> list[StreamItem]:
         """Return what one document says; one that says nothing known is left out."""
+
+
+def _contains(words: Sequence[str], part: Sequence[str]) -> bool:
+    return any(words[at : at + len(part)] == part for at in range(len(words)))
 
 
 def began(document: Document, key: str) -> list[StreamItem]:

@@ -40,6 +40,7 @@ class ClaudeStream(AgentStream):
     """
 
     types = frozenset({"assistant", "user", "system", "result", "stream_event", "rate_limit_event", "tool_progress"})
+    options = (("-p", "--print"), ("--output-format stream-json",), ("--verbose",))
 
     def __init__(self, told: Usage = NOTHING) -> None:
         super().__init__(told)

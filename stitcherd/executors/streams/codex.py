@@ -34,6 +34,7 @@ class CodexStream(AgentStream):
         {"thread.started", "turn.started", "turn.completed", "turn.failed", "error"}
         | {"item.started", "item.updated", "item.completed"}
     )
+    options = (("--json",),)
 
     def __init__(self, told: Usage = NOTHING) -> None:
         super().__init__(told)

@@ -27,6 +27,7 @@ class GeminiStream(AgentStream):
     """Counts a turn for the prompt and one after each tool call, at least; tokens are told by the last line."""
 
     types = frozenset({"init", "message", "tool_use", "tool_result", "error", "result"})
+    options = (("-o stream-json", "--output-format stream-json"),)
 
     def __init__(self, told: Usage = NOTHING) -> None:
         super().__init__(told)

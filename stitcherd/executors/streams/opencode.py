@@ -27,6 +27,7 @@ class OpenCodeStream(AgentStream):
     """Counts a turn for each step, whose tokens and dollars are told at its end."""
 
     types = frozenset({"text", "reasoning", "step_start", "tool_use", "step_finish", "error"})
+    options = (("--format json",),)
 
     @staticmethod
     def resume(argv: Sequence[str], session: str) -> tuple[str, ...]:

@@ -1,20 +1,15 @@
 """Checks of the forges' APIs: what the credential of each source may do there, which the daemon's side finds out."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
-
-import tui
-from shared.checks import CheckResult, info, problem
+from shared.checks import CheckResult, info
+from tui.cli.doctor.daemon_checks import run_check
 from tui.cli.doctor.settings import SecretSource, SettingsSummary
 from tui.client import api
 from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse
 from tui.text.plain import plain
 
-_CHECK_TIMEOUT = 40.0  # seconds; the check ends by itself after 25, and has to start first
 _DELIVERIES = 100  # the latest ones, whose repositories are checked besides those that the settings name
 
 
@@ -27,31 +22,7 @@ def check_forges(config: Path, settings: SettingsSummary, client: DaemonClient |
     for name in unset:
         yield info(f"forge {plain(name)}", "not asked: a secret of this source is not set where the doctor runs")
     if names := [name for name in settings.with_api if name not in unset]:
-        yield from _ask(config, names, settings, _seen(client))
-
-
-def _ask(config: Path, names: list[str], settings: SettingsSummary, seen: list[str]) -> Iterator[CheckResult]:
-    argv = [sys.executable, "-m", "stitcherd.forge_check", "--config", str(config), *seen, "--", *names]
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=Path(tui.__file__).parents[1],  # `stitcherd` is beside `tui`, in a wheel and in a checkout
-            env=settings.complete_environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_CHECK_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        yield problem("forges", f"they were not checked within {_CHECK_TIMEOUT:g} s", "try again")
-        return
-    for line in done.stdout.splitlines():
-        yield _plain(msgspec.json.decode(line, type=CheckResult))
-    if done.returncode not in {0, 2}:  # 2: stitcherd --check reports the settings
-        last = plain((done.stderr.decode("utf-8", "replace").splitlines() or ["no message"])[-1])
-        yield problem(
-            "forges", f"the check ended with exit code {done.returncode}: {last}", "look at stitcherd --check"
-        )
+        yield from run_check("forge_check", "forges", config, settings, [*_seen(client), "--", *names])
 
 
 def _seen(client: DaemonClient | None) -> list[str]:
@@ -68,8 +39,3 @@ def _seen(client: DaemonClient | None) -> list[str]:
 
 def _belongs_to(source: str) -> Callable[[SecretSource], bool]:
     return lambda secret: secret.key.startswith((f"sources.{source}.token", f"sources.{source}.app."))
-
-
-def _plain(result: CheckResult) -> CheckResult:
-    remedy = None if result.remedy is None else plain(result.remedy)
-    return CheckResult(plain(result.name), result.state, plain(result.detail), remedy)
