@@ -30,7 +30,7 @@ BATCH = 256  # functions in one transaction, at most
 WAL_CHECKPOINT_PAGES = 512  # of write-ahead log before a checkpoint, during which commits wait
 # The log is overwritten from its beginning after a checkpoint: to extend a file costs more than to overwrite it.
 WAL_SIZE_LIMIT = 4 * 2**20
-CHECKPOINT_AFTER = 64  # functions, before it is known how many pages they write
+CHECKPOINT_AFTER = 256  # functions, before it is known how many pages they write
 BUSY_SECONDS = 2.0  # that another process may lock the file before a write fails
 PROBE_SECONDS = 1.0  # between two writes during an outage, so that its end is noticed
 OUTAGE_LOG_SECONDS = 60.0  # between two lines of the log about the same outage
