@@ -23,7 +23,16 @@ def test_a_stopped_daemon_is_a_problem_and_the_other_checks_still_run(examine: E
     assert code == 1
     assert states(found, "daemon") == [CheckState.PROBLEM]
     assert found["daemon"][0].remedy == "start it with: stitcherd"
-    for name in ("configuration", "stitcherd.toml", "secrets", "state directory", "socket", "program agent", "git"):
+    for name in (
+        "configuration",
+        "stitcherd.toml",
+        "secrets",
+        "state directory",
+        "socket",
+        "program agent",
+        "executor agent",
+        "git",
+    ):
         assert states(found, name) == [CheckState.OK], found[name]
     assert {"sandbox", "sqlite", "clock", "disk", "public listener", "webhook"} <= found.keys()
 
