@@ -90,6 +90,7 @@ class SourceSettings(Table):
     token: Token | None = Field(default=None, repr=False)
     app: AppSettings | None = None
     pull: types.PullInterval | None = None
+    catch_up: bool = True
     patience: types.PositiveDuration = 600.0
     workspace: types.SingleWord = "default"
 

@@ -51,7 +51,10 @@ class Gone(CannotPoll):
 
 
 class Poller:
-    """Polls the repositories of one source; `take` is that of the intake, and `now` is in milliseconds."""
+    """Polls the repositories of one source; `take` is that of the intake, and `now` is in milliseconds.
+
+    `via` is how its events are told to have arrived.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Poller:
         repositories: Collection[str],
         take: Take,
         now: Callable[[], int] = now_ms,
+        via: Via = Via.PULL,
     ) -> None:
         self._store = store
         self._source = source
@@ -68,6 +72,7 @@ class Poller:
         self._repositories = repositories
         self._take = take
         self._now = now
+        self._via = via
         self._interval = int((source.pull or 0) * 1000)
         self._faults: dict[str, tuple[str, int]] = {}
 
@@ -97,6 +102,19 @@ class Poller:
                 await self._store.write(save_cursor, cursor)
             due.append(cursor.next_at)
         return min(due)
+
+    async def read_since(self, since: int, names: Collection[str] | None = None) -> set[str]:
+        """Take what happened since a time (ms), of all lists or of those with these names.
+
+        Return the names of the lists that could not be read. Raises StorageUnavailable.
+        """
+        position, unread = encode_position(first_position(since)), set[str]()
+        for feed in self._feeds():
+            if names is None or feed.name in names:
+                read = await self._read(feed, Cursor(source=self._source.name, name=feed.name, value=position))
+                if read.error is not None:
+                    unread.add(feed.name)
+        return unread
 
     def _feeds(self) -> list[Feed]:
         found = list[Feed]()
@@ -169,7 +187,7 @@ class Poller:
             return
         body = msgspec.json.encode(event.body)
         try:
-            await self._take(self._source, CIMultiDict(event.headers), body, None, Via.PULL)
+            await self._take(self._source, CIMultiDict(event.headers), body, None, self._via)
         except Refusal as refusal:
             log.warning("source %s: an event of its forge cannot be read: %s", self._source.name, refusal)
 

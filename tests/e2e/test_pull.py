@@ -76,6 +76,19 @@ def test_a_comment_becomes_one_job_through_a_kill(daemon: DaemonHarness, forge: 
     assert len(forge.ours()) == 1
 
 
+def test_a_comment_that_a_source_with_webhooks_missed_becomes_one_job(build: BuildDaemon, forge: ThreadedForge) -> None:
+    built = build(rails=BY_PERMISSION)
+    built._pieces["settings"] = forge.settings(built) + REPOSITORY.format(path=built.repository)
+    built.start()
+    wait_until(lambda: cursors(built), "it is stored that the daemon runs")
+    built.kill()
+    write(forge, "@mosaic fix touch made")
+    built.start()
+    job = built.wait(wait_until(lambda: jobs(built), "a job", 20)[0]["id"], "COMPLETED")
+    [taken] = deliveries(built)
+    assert (taken["via"], taken["verdict"], taken["jobId"]) == ("catch-up", "allowed", job["id"])
+
+
 def test_a_source_without_secrets_takes_no_webhooks(daemon: DaemonHarness) -> None:
     body = comment_body("@mosaic fix touch made", repository="octo-org/api")
     reply = daemon.public("POST", "/stitcher/webhook/hub", body, signed_headers(body))

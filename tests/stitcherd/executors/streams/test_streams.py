@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.models import Usage
@@ -108,6 +108,7 @@ def test_other_bytes_are_text(kind: str, lines: list[bytes]) -> None:
             assert isinstance(item, Text)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(DOCUMENTS, max_size=6))
 @pytest.mark.parametrize("kind", STREAMS)
 def test_any_document_is_read_without_an_error(kind: str, documents: list[dict[str, object]]) -> None:
