@@ -80,8 +80,13 @@ class Queue:
         self._health: asyncio.Task[None] | None = None
         self._failed: list[QueuedJob] = []
 
-    async def start(self) -> None:
-        """Start the workers with what is queued, and a task that restarts those that die and finds lost messages."""
+    async def start(self, first: Iterable[QueuedJob] = ()) -> None:
+        """Start the workers with the `first` jobs and what is queued, and a task that restarts those that die.
+
+        It finds lost messages too.
+        """
+        for job in first:
+            self._send(job)
         self._consumer.start()
         await self._read_next()
         self._health = asyncio.create_task(self._check_health())

@@ -66,7 +66,10 @@ class Reporter:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follow the events and send what is due, while the context is open."""
+        """Follow the events and send what is due, while the context is open: those from its beginning on."""
+        if self._outboxes:
+            with suppress(StorageUnavailable):  # it is tried again
+                await self._follower.begin()
         task = asyncio.create_task(self._run()) if self._outboxes else None
         try:
             yield

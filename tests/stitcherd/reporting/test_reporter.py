@@ -12,7 +12,7 @@ from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.known_access import KnownAccess
 from stitcherd.reporting.reporter import Reporter
 from stitcherd.store import outbox
-from stitcherd.store.answers import put_answers
+from stitcherd.store.answers import begin_reporting, put_answers
 from tests.stitcherd.reporting.outbox_harness import OutboxHarness
 
 SETTINGS = """
@@ -59,3 +59,19 @@ async def test_an_answer_follows_within_its_workspace_to_where_no_other_is(
         assert await reporter._may_move(taken, repository, f"comment:issue/{number}") is allowed
     finally:
         await forges.close()
+
+
+async def test_events_are_followed_from_the_moment_at_which_it_runs(
+    github: OutboxHarness, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("SECRET", "a-webhook-secret")
+    (tmp_path / "stitcherd.toml").write_text(SETTINGS)
+    settings, store = load_settings(tmp_path, SUPPORTED_KINDS), github.store
+    rails: Any = None
+    forges = ForgeConnections(settings)
+    reporter = Reporter(store, settings, rails, forges, KeptAccounts(store), KnownAccess(store, ()), "instance")
+    before = await store.write(lambda db: db.execute("SELECT count(*) FROM events").fetchone()[0])
+    async with reporter.running():
+        await store.write(outbox.note_held, "github", "default", "an event", github.clock.now, github.clock.now)
+        assert await store.write(begin_reporting) == before, "the event is to be followed"
+    await forges.close()
