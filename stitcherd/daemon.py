@@ -144,13 +144,14 @@ async def serve(directory: Path, settings: Settings) -> None:
             reporter=Reporter(store, settings, rails, forges, accounts, permissions.known, instance),
         )
         await stack.enter_async_context(health.running())
-        await stack.enter_async_context(state.reporter.running())  # before the first delivery, which is to be answered
+        await state.reporter.begin()  # before the first delivery, which is to be answered
         local = await _start_http(state, socket, stack)
         await health.wait_until_checked()  # a webhook need not wait for it, but a job should find its executor there
         await queue.start(taken_over)
         stack.push_async_callback(queue.stop)
-        await stack.enter_async_context(deciding.running(state.intake.decide))
-        await stack.enter_async_context(state.pollers.running(state.intake.take))
+        intake = state.intake
+        for part in (deciding.running(intake.decide), state.reporter.running(), state.pollers.running(intake.take)):
+            await stack.enter_async_context(part)
         background = [
             asyncio.create_task(scheduler.run(queue.put)),
             asyncio.create_task(approvals.expire_forever()),

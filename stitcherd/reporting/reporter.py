@@ -64,12 +64,15 @@ class Reporter:
         planner = AnswerPlanner(store, settings, apis, rails, accounts.ids, known_access, forges.find_place)
         self._follower = Follower(store, planner, self._wake)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Follow the events and send what is due, while the context is open: those from its beginning on."""
+    async def begin(self) -> None:
+        """Let the events from now on be followed, if an earlier daemon has not begun with that."""
         if self._outboxes:
             with suppress(StorageUnavailable):  # it is tried again
                 await self._follower.begin()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the events and send what is due, while the context is open."""
         task = asyncio.create_task(self._run()) if self._outboxes else None
         try:
             yield

@@ -61,7 +61,7 @@ async def test_an_answer_follows_within_its_workspace_to_where_no_other_is(
         await forges.close()
 
 
-async def test_events_are_followed_from_the_moment_at_which_it_runs(
+async def test_events_are_followed_from_the_moment_at_which_it_begins(
     github: OutboxHarness, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("SECRET", "a-webhook-secret")
@@ -71,7 +71,7 @@ async def test_events_are_followed_from_the_moment_at_which_it_runs(
     forges = ForgeConnections(settings)
     reporter = Reporter(store, settings, rails, forges, KeptAccounts(store), KnownAccess(store, ()), "instance")
     before = await store.write(lambda db: db.execute("SELECT count(*) FROM events").fetchone()[0])
-    async with reporter.running():
-        await store.write(outbox.note_held, "github", "default", "an event", github.clock.now, github.clock.now)
-        assert await store.write(begin_reporting) == before, "the event is to be followed"
+    await reporter.begin()
+    await store.write(outbox.note_held, "github", "default", "an event", github.clock.now, github.clock.now)
+    assert await store.write(begin_reporting) == before, "the event is to be followed"
     await forges.close()
