@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from shared.ids import new_id
 from stitcherd.git import Git, GitError, UncommittableTree
 from stitcherd.git.attributes import attributes_above
 from stitcherd.git.base_tree import BaseTree
@@ -112,8 +113,11 @@ class Checkouts:
         return self._directory / job_id
 
     def move_aside(self, job_id: str) -> str:
-        """Rename the directory of a job, which takes no time; return the name under which `remove` deletes it."""
-        name = f".done-{job_id}"
+        """Rename the directory of a job, which takes no time; return the name under which `remove` deletes it.
+
+        The name is new: what an earlier attempt moved aside may be there still, if the daemon was killed then.
+        """
+        name = f".done-{new_id()}"
         with suppress(FileNotFoundError):
             self.directory(job_id).rename(self.directory(name))
         return name

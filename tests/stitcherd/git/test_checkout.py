@@ -196,3 +196,15 @@ def test_the_directory_of_checkouts_is_ours_alone(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnusableCheckouts, match="Not a directory"):
         Checkouts(tmp_path / "state", directory=tmp_path / "file/x")
+
+
+async def test_a_job_is_moved_aside_also_where_a_killed_daemon_moved_an_earlier_attempt(checkouts: Checkouts) -> None:
+    moved = []
+    for attempt in (1, 2):
+        await checkouts.open("job", attempt, None, None, "stitcher/x")
+        moved.append(checkouts.move_aside("job"))
+    assert not checkouts.directory("job").exists()
+    for name in moved:
+        assert checkouts.directory(name).is_dir()
+        await checkouts.remove(name)
+        assert not checkouts.directory(name).exists()
