@@ -17,6 +17,7 @@ from stitcherd.budget import Budget
 from stitcherd.executors.base import AgentProfile, ExecutionResult, ExecutorUnavailable, PreviousTry, Task
 from stitcherd.executors.openclaw.connection import ADMIN_SCOPES, GatewayAddress, connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
+from stitcherd.executors.openclaw.protocol import RequestRefused
 from tests.openclaw.conftest import SOON, WRITER, RealGateway, model_calls
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
@@ -71,8 +72,12 @@ async def test_a_run_and_its_next_tries(
     assert await executor.run(make_task(whole, job="twice", number=2, previous=news), sink) == ExecutionResult()
     assert sink.usages[1:] == [Usage(50, 5, 0.00006, 1)]
 
-    async with connect(gateway.address, ADMIN_SCOPES) as connection:
-        await connection.request("sessions.delete", {"key": key})
+    async with asyncio.timeout(60), connect(gateway.address, ADMIN_SCOPES) as connection:
+        while True:  # it is refused as long as the gateway is archiving the session in the background
+            with suppress(RequestRefused):
+                await connection.request("sessions.delete", {"key": key})
+                break
+            await asyncio.sleep(0.1)
     lost = PreviousTry(sink.reference, news.news)
     assert await executor.run(make_task(whole, job="twice", number=3, previous=lost), sink) == ExecutionResult()
     assert [type_ for type_, _ in sink.events] == ["ai.session_resumed", "ai.session_lost"]
