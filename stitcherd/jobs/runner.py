@@ -3,7 +3,8 @@
 import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -159,13 +160,21 @@ class Runner:
         if isinstance(outcome, Failure):
             return await self._fail(run, outcome)
         # Deleting takes time, and until the conclusion is stored a cancel would win over what is published already.
-        done = self._checkouts.move_aside(run.job_id)
+        done = None
+        with self._logging_errors(run):
+            done = self._checkouts.move_aside(run.job_id)
         await self._store_outcome(run, transitions.conclude, now_ms(), outcome)
-        try:
-            await self._checkouts.remove(done)
-        except OSError as error:  # the job is completed nevertheless, and retention will try again
-            log.warning("job %s: %s", short_id(run.job_id), error)
+        with self._logging_errors(run):
+            await self._checkouts.remove(done or run.job_id)
         return True
+
+    @contextmanager
+    def _logging_errors(self, run: _Run) -> Iterator[None]:
+        """Log that a checkout cannot be removed: the job is completed nevertheless, and retention will try again."""
+        try:
+            yield
+        except OSError as error:
+            log.warning("job %s: %s", short_id(run.job_id), error)
 
     async def _claim(self, run: _Run) -> steps.Claimed | scheduling.Held | None:
         """Claim a job; where the rails have changed since it was decided, only with their ruling on it."""

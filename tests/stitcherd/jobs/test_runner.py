@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from shared.ids import now_ms
 from shared.models import Failure, Status
 from stitcherd.executors.base import INTERRUPTED, ExecutionResult, ExecutorUnavailable, OutputSink, Task
+from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import runner as runner_module
 from stitcherd.store import interruptions, transitions
 from stitcherd.store.deferred import DeferredWrites
@@ -40,6 +41,19 @@ async def test_a_job_that_succeeds_is_completed_and_its_checkout_removed(runners
     assert [task.job_id for task in runners.executor.tasks] == [job.id]
     assert not list((runners.state_dir / "checkouts").iterdir())
     assert runners.runner.running == 0
+
+
+async def test_a_checkout_that_cannot_be_renamed_leaves_no_job_running(
+    runners: RunnerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_checkouts: Checkouts, job_id: str) -> str:
+        raise OSError(errno.EIO, f"cannot rename {job_id}")
+
+    monkeypatch.setattr(Checkouts, "move_aside", fail)
+    job = await runners.run()
+    assert (job.status, job.error) == (Status.COMPLETED, None)
+    assert f"cannot rename {job.id}" in caplog.text
+    assert not list((runners.state_dir / "checkouts").iterdir()), "it is deleted under its own name"
 
 
 async def test_a_failed_executor_fails_the_job_and_its_checkout_is_kept(runners: RunnerHarness) -> None:
