@@ -26,6 +26,7 @@ from stitcherd.forges.base import Response
 from stitcherd.forges.connections import ForgeConnection, has_credential, load_app_key
 from stitcherd.forges.models import Account, TokenInfo
 from stitcherd.forges.outcome import Done
+from stitcherd.polling.pollers import polled_repositories
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.load import RailsError, load_rails
 
@@ -178,7 +179,7 @@ def _repositories(
             names.setdefault(entry.pattern)
         elif not any(entry.matches(name) for name in names):
             unknown.append(entry.pattern)
-    polled = {entry.pattern for entry in settings.repositories if source.pull is not None and not entry.is_pattern}
+    polled = polled_repositories(settings, source, connection.serves) if source.pull is not None else ()
     entries = ((name, settings.repository(name)) for name in names)
     found = [RepositoryToCheck(name, entry.clone, name in polled) for name, entry in entries if entry is not None]
     return found, unknown

@@ -1,7 +1,7 @@
 """What a source with webhooks missed while the daemon was away: read once at the start from the lists of its forge.
 
-While the daemon runs, it stores once a minute that it does. What the lists tell since then is taken; what a webhook
-told in that minute, or tells again later, is the same event by its subject.
+While the daemon runs, it stores once a minute that it does. What happened since shortly before then is taken from the
+lists; what a webhook has reported, or reports again later, is the same event by its subject.
 """
 
 import asyncio
@@ -10,21 +10,22 @@ from collections.abc import Callable
 
 from shared.ids import format_timestamp, now_ms
 from stitcherd.polling.poller import Poller
+from stitcherd.polling.position import OVERLAP
 from stitcherd.store.cursors import Cursor, read_cursors, save_cursor
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 MARK_SECONDS = 60.0
 OLDEST_MS = 3 * 24 * 3_600_000  # what happened before that is not worth a job any more
-READS_MAX = 5  # of a list that cannot be read
-READ_AGAIN_SECONDS = 60.0
+READS_MAX = 30  # of a list that cannot be read: for an hour
+READ_AGAIN_SECONDS = 120.0
 _MARK = "running"  # the cursor whose time is when the daemon was last known to run
 
 log = logging.getLogger(__name__)
 
 
 class CatchUp:
-    """Catches up on one source with its poller, whose events are told to be caught up on; `now` is in milliseconds."""
+    """Lets a poller, whose `via` is catch-up, read what one source has missed; `now` is in milliseconds."""
 
     def __init__(self, store: Store, source: str, poller: Poller, now: Callable[[], int] = now_ms) -> None:
         self._store = store
@@ -45,7 +46,8 @@ class CatchUp:
             mark = (await read_cursors(db, self._source)).get(_MARK)
         if mark is None:
             return
-        since, unread = max(mark.at, self._now() - OLDEST_MS), set[str]()
+        # The webhook of what happened shortly before may have found no daemon: it is sent after its event.
+        since, unread = max(mark.at - OVERLAP, self._now() - OLDEST_MS), set[str]()
         for number in range(READS_MAX):
             if number:
                 await asyncio.sleep(READ_AGAIN_SECONDS)

@@ -5,8 +5,9 @@ Of the other sources with a credential, what was missed while the daemon was awa
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -14,6 +15,7 @@ from shared.api import ReadinessCheck
 from shared.deliveries import Via
 from shared.ids import format_timestamp, new_id
 from stitcherd.config.settings import Settings, SourceSettings
+from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.connections import ForgeConnections
 from stitcherd.polling.catch_up import CatchUp
 from stitcherd.polling.poller import Poller, Take
@@ -24,10 +26,11 @@ RESTART_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-def polled_repositories(settings: Settings, source: SourceSettings, forges: ForgeConnections) -> tuple[str, ...]:
+def polled_repositories(settings: Settings, source: SourceSettings, serves: Callable[[str], bool]) -> tuple[str, ...]:
     """Return the repositories that a source is asked about: those of its workspace that have an entry of their own.
 
-    One that is cloned from a path may be at any forge; one that is cloned from a URL is at the forge of that host.
+    One that is cloned from a path may be at any forge; one that is cloned from a URL is at the forge of that host, as
+    `serves` says of the URL.
     """
     return tuple(
         entry.pattern
@@ -35,7 +38,7 @@ def polled_repositories(settings: Settings, source: SourceSettings, forges: Forg
         if entry.workspace == source.workspace
         and not entry.is_pattern
         and (found := settings.repository(entry.pattern)) is not None
-        and (found.is_path or forges.serves(source.name, found.clone))
+        and (found.is_path or serves(found.clone))
     )
 
 
@@ -51,13 +54,11 @@ class Pollers:
     @asynccontextmanager
     async def running(self, take: Take) -> AsyncIterator[None]:
         """Poll while the context is open; `take` is that of the intake."""
-        for source in self._settings.sources.values():
-            if source.pull is not None:
-                names = polled_repositories(self._settings, source, self._forges)
-                log.info("source %s is asked about %d repositories", source.name, len(names))
-                self._by_source[source.name] = Poller(self._store, source, self._forges.apis[source.name], names, take)
-        tasks = [asyncio.create_task(_keep_running(name, poller)) for name, poller in self._by_source.items()]
-        tasks += [asyncio.create_task(_keep_running(name, each)) for name, each in self._catching_up(take)]
+        tasks = [
+            asyncio.create_task(_keep_running(source.name, self._reader(source, api, take)))
+            for source, api in ((self._settings.sources[name], api) for name, api in self._forges.apis.items())
+            if source.pull is not None or source.catch_up
+        ]
         try:
             yield
         finally:
@@ -65,15 +66,15 @@ class Pollers:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _catching_up(self, take: Take) -> Iterator[tuple[str, CatchUp]]:
-        for source in self._settings.sources.values():
-            if source.pull is not None or not source.catch_up or source.name not in self._forges.apis:
-                continue
-            names = polled_repositories(self._settings, source, self._forges)
-            if names:
-                api = self._forges.apis[source.name]
-                poller = Poller(self._store, source, api, names, take, via=Via.CATCH_UP)
-                yield source.name, CatchUp(self._store, source.name, poller)
+    def _reader(self, source: SourceSettings, api: ForgeApi, take: Take) -> Poller | CatchUp:
+        """Return what reads the lists of a source: again and again, or once at the start."""
+        names = polled_repositories(self._settings, source, partial(self._forges.serves, source.name))
+        if source.pull is None:
+            poller = Poller(self._store, source, api, names, take, via=Via.CATCH_UP)
+            return CatchUp(self._store, source.name, poller)
+        log.info("source %s is asked about %d repositories", source.name, len(names))
+        self._by_source[source.name] = Poller(self._store, source, api, names, take)
+        return self._by_source[source.name]
 
     def check(self, check: ReadinessCheck) -> ReadinessCheck:
         """Return the check of a source, `forge:NAME`, with what its poller cannot read."""
@@ -85,11 +86,11 @@ class Pollers:
         return replace(check, ok=False, detail=f"cannot be polled: {reason}", since=format_timestamp(since))
 
 
-async def _keep_running(source: str, poller: Poller | CatchUp) -> None:
-    """Poll for ever; where that fails, which is a bug of ours, log it and go on."""
+async def _keep_running(source: str, reader: Poller | CatchUp) -> None:
+    """Read the lists of a source for ever; where that fails, which is a bug of ours, log it and go on."""
     while True:
         try:
-            await poller.run()
+            await reader.run()
         except Exception:
             log.exception("polling source %s failed, and goes on in %g s (%s)", source, RESTART_SECONDS, new_id())
         await asyncio.sleep(RESTART_SECONDS)

@@ -72,6 +72,13 @@ async def test_what_was_missed_is_taken_once(away: Away) -> None:
     assert answer.verdict == "duplicate", "the forge sends it again"
 
 
+async def test_what_happened_just_before_the_last_mark_is_taken_too(away: Away) -> None:
+    away.comment()  # its webhook was late, and found no daemon
+    away.clock.now += MINUTE
+    await away.catch_up.mark()
+    assert [(each.trigger, each.via) for each in await away.missed()] == [("issue.comment", "catch-up")]
+
+
 async def test_what_a_webhook_told_before_is_not_taken(away: Away) -> None:
     await away.catch_up.mark()
     comment = away.comment()
@@ -97,7 +104,7 @@ async def test_a_list_that_cannot_be_read_is_read_again(
     away.comment()
     away.fake.faults.append(Answer(502, {}))
     assert len(await away.missed(minutes=1)) == 1
-    away.fake.faults += [Answer(404, {"message": "Not Found"})] * 100
+    away.fake.faults += [Answer(404, {"message": "Not Found"})] * 1000
     away.comment()
     assert await away.missed(minutes=1) == []
     assert "is not taken: comments:octo-org/api" in caplog.text
