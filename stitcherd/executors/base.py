@@ -45,21 +45,21 @@ class AgentProfile(Struct, frozen=True, kw_only=True):
 
 
 class PreviousTry(Struct, frozen=True):
-    """The try before in the same attempt: the `reference` that its executor saved last, and what is new since then.
+    """The try before in the same attempt: the `reference` that its executor saved last, and the prompt after it.
 
-    `news` is a prompt for an agent that remembers that try: the output of the gates that failed, without the task.
+    `follow_up` is a prompt for an agent that remembers that try: the output of the gates that failed, without the task.
     """
 
     reference: dict[str, str]
-    news: str
+    follow_up: str
 
 
 class Task(Struct, frozen=True, kw_only=True):
     """One try of one attempt of a job; `number` is the try, from 1, and `timeout` is in seconds.
 
     The tries of an attempt may be one session of the agent. An executor that can do this saves the session in the
-    reference of each try, and goes on in that of `previous` with `previous.news`: it records `ai.session_resumed` with
-    the `session`. Where the agent does not know that session any more, the same try begins a new one with `prompt`,
+    reference of each try, and resumes that of `previous` with its `follow_up`: it records `ai.session_resumed` with the
+    `session`. Where the agent does not know that session any more, the same try begins a new one with `prompt`,
     which is whole, and `ai.session_lost` is recorded with the `session` and the `reason`. `previous` is None in the
     first try, after a try that saved no reference, and in the first try after a crash, which has a new checkout. An
     executor without sessions ignores it. `starts.resumable` alone says whether a run is found again after a crash: a

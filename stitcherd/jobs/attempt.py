@@ -238,7 +238,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         whole = prompt.further_prompt(text, feedback) if feedback else prompt.first_prompt(text)
         task = await self._task(checkout, number, whole)
         if previous is not None:
-            task = replace(task, previous=PreviousTry(previous, prompt.news_prompt(feedback)))
+            task = replace(task, previous=PreviousTry(previous, prompt.follow_up_prompt(feedback)))
         start = TryStart(checkout.base, self.executor.resumable)
         return await self._record_execution(number, lambda step: self.executor.run(task, step), start)
 

@@ -41,7 +41,7 @@ def further_prompt(prompt: str, feedback: str) -> str:
     return f"{first_prompt(prompt)}\n{feedback}\n"
 
 
-def news_prompt(feedback: str) -> str:
+def follow_up_prompt(feedback: str) -> str:
     """Return the prompt of a further try for an agent that remembers the try before."""
     return f"{feedback}\n\n{PROMPT_RULES}\n"
 

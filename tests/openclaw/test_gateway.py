@@ -78,7 +78,7 @@ async def test_a_run_and_its_next_tries(
                 await connection.request("sessions.delete", {"key": key})
                 break
             await asyncio.sleep(0.1)
-    lost = PreviousTry(sink.reference, news.news)
+    lost = PreviousTry(sink.reference, news.follow_up)
     assert await executor.run(make_task(whole, job="twice", number=3, previous=lost), sink) == ExecutionResult()
     assert [type_ for type_, _ in sink.events] == ["ai.session_resumed", "ai.session_lost"]
     asked = [(call["name"], call["prompts"]) for call in model_calls(gateway) if call["name"] in {"news", "whole"}]

@@ -27,6 +27,7 @@ from stitcherd.executors.base import (
 )
 from stitcherd.executors.results import cannot_start, failed, over_budget, timed_out
 from stitcherd.executors.run_budget import RunBudgetExceeded
+from stitcherd.executors.sessions import SavedReference, record_lost, record_resumed
 
 PROTOCOL_VERSION = 1
 CANCEL_SECONDS = 1.0  # for the answer to session/cancel, before the process is ended
@@ -41,6 +42,13 @@ _STOPPED = {
     "max_tokens": "The agent reached the limit of tokens.",
     "max_turn_requests": "The agent reached its own limit of model calls.",
 }
+
+
+class AcpReference(SavedReference, frozen=True):
+    """A session, and the cost in dollars that its agent has told in all."""
+
+    session: str
+    usd: float = 0.0
 
 
 class AcpExecutor(Executor):
@@ -73,7 +81,7 @@ class AcpExecutor(Executor):
         run = AgentRun(self._argv, task, sink, self._prices, resume=self._resume)
         result = await run.run()
         if self._resume and result.ok:
-            await sink.save_reference(run.reference)
+            await sink.save_reference(run.reference.to_saved())
         return result
 
     async def health(self, _profiles: Collection[ProfileConstraints]) -> ExecutorHealth:
@@ -98,9 +106,9 @@ class AgentRun:
         self._handler = UpdateHandler(sink, task.profile or AgentProfile(name=""), task.cwd, prices)
 
     @property
-    def reference(self) -> dict[str, str]:
-        """What the next try finds the session by, and what the agent has told of its cost."""
-        return {"session": self._session, "usd": f"{self._handler.usd:.6f}"}
+    def reference(self) -> AcpReference:
+        """What the next try finds the session by."""
+        return AcpReference(self._session, self._handler.usd)
 
     async def run(self) -> ExecutionResult:
         """Run the agent; when this returns or raises, none of its processes is running."""
@@ -217,26 +225,24 @@ class AgentRun:
         return self._task.prompt
 
     async def _resume_session(self, about: dict[str, Any]) -> str | None:
-        """Go on in the session of the try before and return what is new; None where that is not possible.
+        """Resume the session of the try before and return the follow-up; None where that is not possible.
 
         `about` is what the agent has told of itself.
         """
         if self._previous is None:
             return None
-        session = self._previous.reference.get("session", "")
-        where = {"sessionId": session, "cwd": str(self._task.cwd), "mcpServers": []}
+        known = AcpReference.from_saved(self._previous.reference)
+        where = {"sessionId": known.session, "cwd": str(self._task.cwd), "mcpServers": []}
         try:
             await self._connection.request(resume_method(about.get("agentCapabilities")), where)
         except AgentRefused as refused:
-            self._handler.write_line(f"[session {session} is not known any more: a new one begins]")
-            await self._sink.record_event("ai.session_lost", {"session": session, "reason": str(refused)})
+            await record_lost(self._sink, known.session, str(refused))
             return None
-        self._session = session
+        self._session = known.session
         if tells_session_cost(about.get("agentInfo")):
-            self._handler.usd = float(self._previous.reference.get("usd", 0))
-        self._handler.write_line(f"[session {session} goes on]")
-        await self._sink.record_event("ai.session_resumed", {"session": session})
-        return self._previous.news
+            self._handler.usd = known.usd
+        await record_resumed(self._sink, known.session)
+        return self._previous.follow_up
 
     async def _handle(self, message: Message) -> None:
         is_request = isinstance(message.id, (int, str))
@@ -255,7 +261,7 @@ def tells_session_cost(info: Any) -> bool:
 
 
 def resume_method(capabilities: Any) -> str:
-    """Return by which method an agent goes on in a session: the one that does not repeat the conversation, if it can.
+    """Return by which method an agent resumes a session: the one that does not repeat the conversation, if it can.
 
     An agent that offers neither refuses the method.
     """

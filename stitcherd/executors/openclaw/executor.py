@@ -28,10 +28,11 @@ from stitcherd.executors.openclaw.events import RunInterrupted
 from stitcherd.executors.openclaw.permissions import AgentPermissions, NotEnforceable, agent_permissions
 from stitcherd.executors.openclaw.protocol import PROTOCOL_VERSION, GatewayLost, RequestRefused, RunReference
 from stitcherd.executors.openclaw.run import GatewayRun, RunTracker
-from stitcherd.executors.openclaw.setup import configure_agent, count_configured, prepare_session, remembers
+from stitcherd.executors.openclaw.setup import configure_agent, count_configured, has_transcript, prepare_session
 from stitcherd.executors.openclaw.terminator import RunTerminator
 from stitcherd.executors.results import interrupted, over_budget, timed_out
 from stitcherd.executors.run_budget import RunBudgetExceeded
+from stitcherd.executors.sessions import record_lost, record_resumed
 
 OVERRUN_SECONDS = 60.0  # after a run's own timeout: normally the gateway ends it, and only if it does not, we do
 _DOCUMENTATION = "see docs/openclaw.md"
@@ -158,23 +159,25 @@ class OpenClawExecutor(Executor):
             async with self._configuring:
                 await configure_agent(gateway, permissions)
             session = await prepare_session(gateway, permissions, key, task.cwd, model, reopen=task.number > 1)
-            task = await self._go_on(task, sink, gateway, key, session)
+            task = await self._resume_session(task, sink, gateway, key, session)
             reference = RunReference(key, session, f"{task.job_id}-{task.attempt}-{task.number}")
-            return await self._follow(task, sink, reference, gateway, leaves_nothing=not permissions.programs)
+            return await self._follow(task, sink, reference, gateway, without_programs=not permissions.programs)
 
-    async def _go_on(self, task: Task, sink: OutputSink, gateway: GatewayConnection, key: str, session: str) -> Task:
-        """Return the task with only what is new for its prompt, if the open session is that of the try before."""
+    async def _resume_session(
+        self, task: Task, sink: OutputSink, gateway: GatewayConnection, key: str, session: str
+    ) -> Task:
+        """Return the task with only the follow-up as its prompt, if the open session is that of the try before."""
         if task.previous is None:
             return task
         before = task.previous.reference.get("session", "")
         if session != before:
             reason = "the gateway does not have it any more"
-        elif not await remembers(gateway, key):
+        elif not await has_transcript(gateway, key):
             reason = "the gateway has lost its transcript"
         else:
-            await sink.record_event("ai.session_resumed", {"session": before})
-            return replace(task, prompt=task.previous.news)
-        await sink.record_event("ai.session_lost", {"session": before, "reason": reason})
+            await record_resumed(sink, before)
+            return replace(task, prompt=task.previous.follow_up)
+        await record_lost(sink, before, reason)
         return task
 
     async def _follow(
@@ -184,15 +187,15 @@ class OpenClawExecutor(Executor):
         reference: RunReference,
         gateway: GatewayConnection | None = None,
         *,
-        leaves_nothing: bool = False,
+        without_programs: bool = False,
     ) -> ExecutionResult:
         """Follow a run to its end, first on an open connection if there is one, and end all that it started.
 
-        `leaves_nothing` says that nothing of a run is left once its agent has finished, so that its end can wait.
+        `without_programs` says that the agent cannot start any: once it has finished, nothing is left.
         """
         budget = task.profile.budget if task.profile else Budget()
         tracker = RunTracker(sink, reference, budget, take_over=self._take_over)
-        run = GatewayRun(self._address, task, tracker, self._detaching, leaves_nothing=leaves_nothing)
+        run = GatewayRun(self._address, task, tracker, self._detaching, without_programs=without_programs)
         detached = False
         try:
             async with asyncio.timeout(None if task.timeout is None else task.timeout + OVERRUN_SECONDS):

@@ -4,12 +4,13 @@ Unknown fields are ignored. The protocol is described in `docs/gateway/protocol/
 """
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from shared import VERSION
+from stitcherd.executors.sessions import SavedReference
 
 PROTOCOL_VERSION = 4
 DENIAL_PREFIXES = ("exec denied", "Exec denied", "Exec approval", "SYSTEM_RUN_DENIED", "Path escapes")
@@ -95,7 +96,7 @@ def connect_params(token: str | None, scopes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-class RunReference(Struct):
+class RunReference(SavedReference, frozen=True):
     """What finds a run again after a restart: its ids, the newest last, and the usage that was already reported."""
 
     key: str  # of the session
@@ -106,15 +107,6 @@ class RunReference(Struct):
     output: int = 0
     usd: float = 0.0
     turns: int = 0
-
-    @classmethod
-    def from_saved(cls, saved: dict[str, str]) -> Self:
-        """Return a saved reference. Raises msgspec.ValidationError."""
-        return msgspec.convert(saved, cls, strict=False)
-
-    def to_saved(self) -> dict[str, str]:
-        """Return the reference in the form in which it is saved."""
-        return {name: str(value) for name, value in msgspec.structs.asdict(self).items()}
 
 
 class TerminalReply(Struct):

@@ -36,7 +36,7 @@ from stitcherd.executors.openclaw.setup import end_run
 HISTORY_ROWS_MAX = 1000  # of a transcript
 WAIT_CALL_SECONDS = 20.0  # of one agent.wait
 FIND_SECONDS = 3.0  # for a gateway that did not restart to know a run that it may not have received
-FIND_PATIENTLY_SECONDS = 60.0  # a killed gateway resumes a turn 5 to 15 s after its start; a busy one begins late
+FIND_KNOWN_SECONDS = 60.0  # a killed gateway resumes a turn 5 to 15 s after its start; a busy one begins late
 FIND_POLL_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 class GatewayRun:
     """A run from before its start to its end; once `detaching` is set, a cancellation leaves it running.
 
-    `leaves_nothing` says that nothing of the run is left once its agent has finished.
+    `without_programs` says that the agent cannot start any, so that nothing is left once it has finished.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class GatewayRun:
         tracker: "RunTracker",
         detaching: asyncio.Event,
         *,
-        leaves_nothing: bool = False,
+        without_programs: bool = False,
     ) -> None:
         self._address = address
         self._task = task
         self._tracker = tracker
         self._detaching = detaching
-        self._leaves_nothing = leaves_nothing
+        self._without_programs = without_programs
         self._requested = False
         self._accepted = bool(tracker.reference.boot)
         self._acknowledged = False  # the gateway said so to us
@@ -117,7 +117,7 @@ class GatewayRun:
         except BaseException:
             await self._try_to_end(gateway)
             raise
-        if result.ok and self._leaves_nothing:
+        if result.ok and self._without_programs:
             self.is_over = True
             await self._report_final_usage(gateway)
         else:
@@ -190,7 +190,7 @@ class GatewayRun:
             if result is not None:
                 return result
             known = restarted or self._acknowledged or session.status == "running"
-            limit = FIND_PATIENTLY_SECONDS if known else FIND_SECONDS
+            limit = FIND_KNOWN_SECONDS if known else FIND_SECONDS
             if asyncio.get_running_loop().time() - began > limit:
                 raise RunInterrupted("The gateway does not know the run: it was restarted, or never received it.")
 

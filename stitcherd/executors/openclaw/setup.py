@@ -63,7 +63,7 @@ async def prepare_session(
     return session
 
 
-async def remembers(gateway: GatewayConnection, key: str) -> bool:
+async def has_transcript(gateway: GatewayConnection, key: str) -> bool:
     """Return whether the session with this key has a transcript. Raises RequestRefused and GatewayLost."""
     answer = await gateway.request("chat.history", {"sessionKey": key, "limit": 1})
     history = convert_or_none(answer, ChatHistory)

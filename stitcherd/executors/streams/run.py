@@ -9,6 +9,7 @@ from stitcherd.config.settings import PriceSettings
 from stitcherd.executors.base import ExecutionResult, OutputSink, Task
 from stitcherd.executors.results import cannot_start, failed, over_budget, result_of_exit, timed_out
 from stitcherd.executors.run_budget import RunBudget, RunBudgetExceeded
+from stitcherd.executors.sessions import record_resumed
 from stitcherd.executors.streams.base import (
     AgentStream,
     Began,
@@ -126,8 +127,7 @@ class StreamRun:
 
     async def _begin(self, session: str) -> None:
         if self._resumed is not None and not self.session:
-            self._write(f"[session {self._resumed} goes on]")
-            await self._sink.record_event("ai.session_resumed", {"session": self._resumed})
+            await record_resumed(self._sink, self._resumed)
         self.session = session
 
     async def _handle(self) -> None:

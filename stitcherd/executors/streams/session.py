@@ -1,33 +1,21 @@
 """Lets the tries of an attempt be one session of an agent's program, which keeps its conversation in its home."""
 
 from collections.abc import Callable, Sequence
-from typing import Self
-
-import msgspec
-from msgspec import Struct
 
 from shared.models import Usage
 from stitcherd.config.settings import PriceSettings
 from stitcherd.executors.base import ExecutionResult, OutputSink, Task
+from stitcherd.executors.sessions import SavedReference, record_lost
 from stitcherd.executors.streams.base import AgentStream
 from stitcherd.executors.streams.run import StreamRun
 
 
-class SessionReference(Struct, frozen=True):
+class SessionReference(SavedReference, frozen=True):
     """A session, and the tokens told in all, where its streams count from the start of the session on."""
 
     session: str
     input: int = 0
     output: int = 0
-
-    @classmethod
-    def from_saved(cls, saved: dict[str, str]) -> Self:
-        """Return a saved reference. Raises msgspec.ValidationError."""
-        return msgspec.convert(saved, cls, strict=False)
-
-    def to_saved(self) -> dict[str, str]:
-        """Return the reference in the form in which it is saved."""
-        return {name: str(value) for name, value in msgspec.structs.asdict(self).items()}
 
 
 class SessionRun:
@@ -48,12 +36,11 @@ class SessionRun:
             known = SessionReference.from_saved(previous.reference)
             stream = self._stream(Usage(known.input, known.output))
             run = StreamRun(stream, self._task, self._sink, self._prices, resumed=known.session)
-            result = await run.run(stream.resume(argv, known.session), previous.news)
+            result = await run.run(stream.resume(argv, known.session), previous.follow_up)
             if not run.is_session_unknown:
                 return await self._ended(run, stream, result)
             reason = result.failure.detail if result.failure else ""
-            self._sink.write(f"[session {known.session} is not known any more: a new one begins]\n".encode())
-            await self._sink.record_event("ai.session_lost", {"session": known.session, "reason": reason})
+            await record_lost(self._sink, known.session, reason)
         stream = self._stream(Usage())
         run = StreamRun(stream, self._task, self._sink, self._prices)
         return await self._ended(run, stream, await run.run(argv, self._task.prompt))

@@ -47,9 +47,9 @@ async def test_the_next_try_gets_the_reference_and_only_what_is_new(runners: Run
     assert first.previous is None
     assert second.previous
     assert second.previous.reference == {"session": "of try 1"}
-    assert "Fix it." not in second.previous.news
-    assert "Gate done printed" in second.previous.news
-    assert prompt.PROMPT_RULES in second.previous.news
+    assert "Fix it." not in second.previous.follow_up
+    assert "Gate done printed" in second.previous.follow_up
+    assert prompt.PROMPT_RULES in second.previous.follow_up
     assert second.prompt.startswith(first.prompt), "for an agent that does not know the session any more"
 
 

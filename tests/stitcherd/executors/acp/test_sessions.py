@@ -56,7 +56,7 @@ async def test_of_a_cost_that_is_that_of_the_session_only_the_new_part_counts(
 ) -> None:
     _, sink = await run(task, {**RESUMES, "agentInfo": {"name": name}})
     assert sink.total[2] == usd
-    assert sink.reference == {"session": "s", "usd": "0.750000"}
+    assert sink.reference == {"session": "s", "usd": "0.75"}
 
 
 async def test_the_first_try_begins_a_session(task: Task) -> None:

@@ -23,7 +23,7 @@ PATIENCE = 10.0
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "DELAYS", (0.02,))
     monkeypatch.setattr(run, "FIND_POLL_SECONDS", 0.02)
-    monkeypatch.setattr(run, "FIND_PATIENTLY_SECONDS", 0.5)
+    monkeypatch.setattr(run, "FIND_KNOWN_SECONDS", 0.5)
     monkeypatch.setattr(run, "FIND_SECONDS", 0.3)
 
 
