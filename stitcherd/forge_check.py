@@ -24,7 +24,7 @@ from stitcherd.forge_rights import ACTIONS, RepositoryToCheck, RightsCheck, fail
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.base import Response
 from stitcherd.forges.connections import ForgeConnection, has_credential, load_app_key
-from stitcherd.forges.models import Account, TokenInfo
+from stitcherd.forges.models import ForgeAccount, TokenInfo
 from stitcherd.forges.outcome import Done
 from stitcherd.polling.pollers import polled_repositories
 from stitcherd.rails.compiled import CompiledRails
@@ -123,7 +123,7 @@ async def _rights_results(
     source: SourceSettings,
     connection: ForgeConnection,
     rails: CompiledRails,
-    account: Account,
+    account: ForgeAccount,
     repositories: list[RepositoryToCheck],
 ) -> AsyncIterator[CheckResult]:
     with tempfile.TemporaryDirectory(prefix="stitcher-doctor-") as scratch:
@@ -144,7 +144,7 @@ async def _token(connection: ForgeConnection) -> TokenInfo:
 
 
 def _scope_results(
-    name: str, connection: ForgeConnection, rails: CompiledRails, account: Account, token: TokenInfo
+    name: str, connection: ForgeConnection, rails: CompiledRails, account: ForgeAccount, token: TokenInfo
 ) -> Iterator[CheckResult]:
     forge = connection.api.forge
     calls = needed_calls(forge, rails, account, "owner/name", app=False)

@@ -17,10 +17,10 @@ from stitcherd.forges.base import Call, Forge
 from stitcherd.forges.connections import ForgeConnection
 from stitcherd.forges.models import (
     AccessLevel,
-    Account,
     CheckRun,
     CommitState,
     CommitStatus,
+    ForgeAccount,
     Hook,
     NewChange,
     Reaction,
@@ -59,7 +59,7 @@ class RepositoryToCheck(Struct, frozen=True):
     polled: bool = False
 
 
-def needed_calls(forge: Forge, rails: CompiledRails, account: Account, name: str, *, app: bool) -> list[Call[Any]]:
+def needed_calls(forge: Forge, rails: CompiledRails, account: ForgeAccount, name: str, *, app: bool) -> list[Call[Any]]:
     """Return one call for each right that the rails need on a repository; they are examples, and not to be sent."""
     repository = RepositoryRef(name)
     reports = [report_of(rails, job) for job in rails.jobs.values()]
@@ -95,7 +95,7 @@ class RightsCheck:
         source: str,
         connection: ForgeConnection,
         rails: CompiledRails,
-        account: Account,
+        account: ForgeAccount,
         scratch: Path,
     ) -> None:
         self.name = f"forge {source}"

@@ -7,7 +7,7 @@ from shared.ids import now_ms
 from stitcherd.forges.base import Call, Request
 from stitcherd.forges.client import ForgeClient
 from stitcherd.forges.credentials import Credentials, NoToken
-from stitcherd.forges.models import Account
+from stitcherd.forges.models import ForgeAccount
 from stitcherd.forges.outcome import Done, Hold, Outcome
 from stitcherd.forges.paced_client import PacedClient
 
@@ -42,7 +42,7 @@ class ForgeApi:
             self._holds[scope] = outcome
         return outcome
 
-    async def identify(self) -> Outcome[Account]:
+    async def identify(self) -> Outcome[ForgeAccount]:
         """Return the account that acts."""
         return await self._credentials.identify(self.perform)
 

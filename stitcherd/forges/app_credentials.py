@@ -8,7 +8,7 @@ from shared.ids import now_ms
 from stitcherd.forges.base import AppApi, Call, InstallationToken, Request
 from stitcherd.forges.client import ForgeClient
 from stitcherd.forges.credentials import Credentials, NoToken, Perform
-from stitcherd.forges.models import Account, RepositoryRef
+from stitcherd.forges.models import ForgeAccount, RepositoryRef
 from stitcherd.forges.outcome import CREDENTIAL_CHECK, Done, Hold, Outcome, Rejected, RetryAt
 from stitcherd.forges.paced_client import PacedClient, Value
 
@@ -93,7 +93,7 @@ class AppCredentials(Credentials):
         self._installations.pop(_name(request), None)
         return self._tokens.pop(self.scope(request), None) is not None
 
-    async def identify(self, _perform: Perform) -> Outcome[Account]:
+    async def identify(self, _perform: Perform) -> Outcome[ForgeAccount]:
         """Ask GitHub for the name of the App, and then for its account."""
         found = await self._as_app(self._api.get_app())
         if not isinstance(found, Done):

@@ -9,12 +9,12 @@ from msgspec import Struct
 from stitcherd.forges.models import (
     Access,
     AccessLevel,
-    Account,
     Change,
     CheckRun,
     Comment,
     CommentPage,
     CommitStatus,
+    ForgeAccount,
     Hook,
     NewChange,
     Reaction,
@@ -54,7 +54,7 @@ class RequestFailed(Exception):
 class AccountChanged(Exception):
     """The login of an account belongs to another account by now: nothing that it may do concerns the first one."""
 
-    def __init__(self, expected: Account, found: Account) -> None:
+    def __init__(self, expected: ForgeAccount, found: ForgeAccount) -> None:
         super().__init__(f"{expected.login} has the id {found.id}, not {expected.id}")
         self.expected = expected
         self.found = found
@@ -172,7 +172,7 @@ class AppApi(Struct, frozen=True):
     """The API that a GitHub App uses with its own JWT."""
 
     get_app: Callable[[], Call[str]]  # the slug: the App's account is `slug[bot]`
-    get_account: Callable[[str], Call[Account]]  # by its login
+    get_account: Callable[[str], Call[ForgeAccount]]  # by its login
     get_installation: Callable[[RepositoryRef], Call[str]]  # the id of the installation on a repository
     create_token: Callable[[str, RepositoryRef, Mapping[str, str]], Call["InstallationToken"]]
     get_hook_error: Callable[[], Call[str | None]]  # of the last delivery of the App's own webhook
@@ -205,12 +205,12 @@ class Forge(Struct, frozen=True, kw_only=True):
     git_host: Callable[[str], str]  # the host of its repositories, from that of its API
     git_username: str  # beside a token as the password
     repository_path: Callable[[RepositoryRef], str]
-    get_user: Callable[[], Call[Account]]  # whose token it is
+    get_user: Callable[[], Call[ForgeAccount]]  # whose token it is
     get_token: Callable[[], Call[TokenInfo]] | None  # what the forge tells of the token itself
     get_own_level: Callable[[RepositoryRef], Call[AccessLevel | None]]  # of the acting account, None if it is not told
-    get_account: Callable[[RepositoryRef, str], Call[Account | None]]  # by id: its present login
-    get_access: Callable[[RepositoryRef, Account], Call[Access]]
-    add_reaction: Callable[[RepositoryRef, ReactionTarget, Reaction, Account], Call[bool]]  # by this account
+    get_account: Callable[[RepositoryRef, str], Call[ForgeAccount | None]]  # by id: its present login
+    get_access: Callable[[RepositoryRef, ForgeAccount], Call[Access]]
+    add_reaction: Callable[[RepositoryRef, ReactionTarget, Reaction, ForgeAccount], Call[bool]]  # by this account
     list_comments: Callable[[RepositoryRef, ThreadRef, int, int], Call[CommentPage]]  # since (ms), page (from 1)
     create_comment: Callable[[RepositoryRef, ThreadRef, str], Call[Comment]]
     edit_comment: Callable[[RepositoryRef, ThreadRef, str, str], Call[bool]]  # the id, the new body

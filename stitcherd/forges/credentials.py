@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from stitcherd.forges.base import Call, Forge, Request
-from stitcherd.forges.models import Account
+from stitcherd.forges.models import ForgeAccount
 from stitcherd.forges.outcome import Hold, Outcome, Rejected, RetryAt
 
-Perform: TypeAlias = Callable[[Call[Account]], Awaitable[Outcome[Account]]]
+Perform: TypeAlias = Callable[[Call[ForgeAccount]], Awaitable[Outcome[ForgeAccount]]]
 
 
 class NoToken(Exception):
@@ -36,7 +36,7 @@ class Credentials(ABC):
         """Forget the token of a request, which was not accepted; return whether there may be another one."""
 
     @abstractmethod
-    async def identify(self, perform: Perform) -> Outcome[Account]:
+    async def identify(self, perform: Perform) -> Outcome[ForgeAccount]:
         """Return the account that acts; `perform` sends a call with the token."""
 
 
@@ -59,6 +59,6 @@ class FixedToken(Credentials):
         """Return False: there is no other."""
         return False
 
-    async def identify(self, perform: Perform) -> Outcome[Account]:
+    async def identify(self, perform: Perform) -> Outcome[ForgeAccount]:
         """Ask the forge."""
         return await perform(self._forge.get_user())

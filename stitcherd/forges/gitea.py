@@ -7,11 +7,11 @@ from stitcherd.forges.base import Call, Forge, Request, Response, read_as
 from stitcherd.forges.gitea_pull import feeds
 from stitcherd.forges.models import (
     AccessLevel,
-    Account,
     Change,
     CommentPage,
     CommitState,
     CommitStatus,
+    ForgeAccount,
     Hook,
     NewChange,
     Reaction,
@@ -53,8 +53,8 @@ class _Hook(Struct):
     config: _HookConfig
 
 
-def _get_account(_repository: RepositoryRef, id_: str) -> Call[Account | None]:
-    def read(response: Response) -> Account | None:
+def _get_account(_repository: RepositoryRef, id_: str) -> Call[ForgeAccount | None]:
+    def read(response: Response) -> ForgeAccount | None:
         found = [each.account for each in read_as(_Users, response).data]
         return next((account for account in found if account.id == id_), None)
 
@@ -63,7 +63,7 @@ def _get_account(_repository: RepositoryRef, id_: str) -> Call[Account | None]:
 
 
 def _add_reaction(
-    repository: RepositoryRef, target: ReactionTarget, reaction: Reaction, _account: Account
+    repository: RepositoryRef, target: ReactionTarget, reaction: Reaction, _account: ForgeAccount
 ) -> Call[bool]:
     comment = target.comment
     path = paths.number(target.thread.number) if comment is None else f"comments/{paths.number(comment)}"

@@ -6,7 +6,7 @@ Comments on lines are in neither; Gitea tells them with their review.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +19,13 @@ from stitcherd.forges.base import (
     Feed,
     FeedEvent,
     FeedItem,
-    FeedPage,
     Request,
     Response,
     UnexpectedResponse,
     read_as,
 )
-from stitcherd.forges.gitea_timeline import Raw, ThreadBody, timeline_items, webhook_event
+from stitcherd.forges.feed_pages import Paging, Query, list_pages
+from stitcherd.forges.gitea_timeline import ListedThread, Raw, timeline_items, webhook_event
 from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.repos_responses import milliseconds
 
@@ -33,7 +33,24 @@ _PAGE_SIZE = 50  # the most that Gitea gives; an administrator may have set less
 
 _NUMBER = re.compile(r"/([1-9][0-9]{0,17})\Z")  # of a thread, at the end of its URL
 
-_Items = Callable[[Response], tuple[FeedItem, ...]]
+
+def _page_query(page: int) -> Query:
+    return ("page", str(page)), ("limit", str(_PAGE_SIZE))
+
+
+def _has_more(response: Response, page: int) -> bool:
+    """Say whether there may be another page: one may be smaller than asked for, and the total counts hidden items."""
+    total = response.headers.get("X-Total-Count", "")
+    shown = len(response.content)
+    if not (total.isascii() and total.isdigit()):
+        return shown > 0
+    return (shown > 0 and (page > 1 or shown < int(total))) or page * _PAGE_SIZE < int(total)
+
+
+_PAGES = Paging(_page_query, _has_more, null_is_empty=True)
+# Without a page in its query, a timeline is given whole. In pages nothing would tell that there is another one, since
+# the total that Gitea gives for a timeline is the number of items on the page.
+_WHOLE = Paging(lambda _page: (), lambda _response, _page: False, null_is_empty=True)
 
 
 class _Comment(Struct):
@@ -51,19 +68,31 @@ def feeds(repository: RepositoryRef) -> tuple[Feed, ...]:
         return tuple(_comment_item(repository, comment, raw) for comment, raw in found)
 
     def threads(response: Response) -> tuple[FeedItem, ...]:
-        found = zip(read_as(list[ThreadBody], response), response.content, strict=True)
+        found = zip(read_as(list[ListedThread], response), response.content, strict=True)
         return tuple(_thread_item(repository, thread, raw) for thread, raw in found)
 
     name = repository.name.lower()
     return (
-        Feed(f"comments:{name}", _list(repository, "/issues/comments", comments), page_size=_PAGE_SIZE),
+        Feed(
+            f"comments:{name}",
+            list_pages(repository, "/issues/comments", _PAGES, _since, comments),
+            page_size=_PAGE_SIZE,
+        ),
         Feed(
             f"threads:{name}",
-            _list(repository, "/issues", threads, ("state", "all")),
+            list_pages(repository, "/issues", _PAGES, _with_closed, threads),
             newest_first=True,
             page_size=_PAGE_SIZE,
         ),
     )
+
+
+def _since(time: int) -> Query:
+    return (("since", f"{format_timestamp(time)[:19]}Z"),)
+
+
+def _with_closed(time: int) -> Query:
+    return (("state", "all"), *_since(time))
 
 
 def _comment_item(repository: RepositoryRef, comment: _Comment, raw: Raw) -> FeedItem:
@@ -79,7 +108,7 @@ def _comment_item(repository: RepositoryRef, comment: _Comment, raw: Raw) -> Fee
     return FeedItem(str(comment.id), at, at, event)
 
 
-def _thread_item(repository: RepositoryRef, thread: ThreadBody, raw: Raw) -> FeedItem:
+def _thread_item(repository: RepositoryRef, thread: ListedThread, raw: Raw) -> FeedItem:
     """Return a thread as its opening, with the list of what was done to it; one that is not new was changed."""
 
     def of_thread(name: str, body: Raw, changed: Raw) -> FeedEvent | Call[FeedEvent]:
@@ -94,42 +123,8 @@ def _thread_item(repository: RepositoryRef, thread: ThreadBody, raw: Raw) -> Fee
     opened = of_thread(name, {"action": "opened", "sender": raw.get("user")}, {})
     times = milliseconds(thread.created_at), milliseconds(thread.updated_at)
     path = f"/issues/{paths.number(thread.number)}/timeline"
-    inner = Feed(f"timeline:{thread.number}", _list(repository, path, timeline, paged=False))
+    inner = Feed(f"timeline:{thread.number}", list_pages(repository, path, _WHOLE, _since, timeline))
     return FeedItem(f"thread:{thread.number}", *times, opened, (inner,))
-
-
-def _list(
-    repository: RepositoryRef, path: str, items: _Items, *query: tuple[str, str], paged: bool = True
-) -> Callable[[int, int, str | None], Call[FeedPage]]:
-    """Return the function that builds the call for a page of what was changed since a time; there are no ETags.
-
-    Without pages Gitea gives a timeline whole; in pages nothing would tell that there is another one, since the total
-    that Gitea tells of a timeline is what the page has.
-    """
-
-    def call(since: int, page: int, _etag: str | None) -> Call[FeedPage]:
-        def read(response: Response) -> FeedPage:
-            if response.content is None:  # so Gitea writes an empty timeline
-                return FeedPage(())
-            found = items(response)
-            more = paged and _has_more(response, page)
-            return FeedPage(found, page + 1 if more else None)
-
-        pages = (("page", str(page)), ("limit", str(_PAGE_SIZE))) if paged else ()
-        by_time = ("since", f"{format_timestamp(since)[:19]}Z")
-        request = Request(method="GET", repository=repository, path=path, query=(*query, by_time, *pages))
-        return Call(operation="list_news", request=request, read=read)
-
-    return call
-
-
-def _has_more(response: Response, page: int) -> bool:
-    """Say whether there may be another page: one may be smaller than asked for, and the total counts hidden items."""
-    total = response.headers.get("X-Total-Count", "")
-    shown = len(response.content)
-    if not (total.isascii() and total.isdigit()):
-        return shown > 0
-    return (shown > 0 and (page > 1 or shown < int(total))) or page * _PAGE_SIZE < int(total)
 
 
 def _complete(

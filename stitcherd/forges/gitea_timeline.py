@@ -25,7 +25,7 @@ class _Change(Struct):
     merged: bool = False
 
 
-class ThreadBody(Struct):
+class ListedThread(Struct):
     """An issue or a pull request, as the list of both tells it."""
 
     number: int
@@ -64,7 +64,7 @@ def webhook_event(repository: RepositoryRef, name: str, body: Raw) -> FeedEvent:
 
 
 def timeline_items(
-    thread: ThreadBody, raw_thread: Raw, response: Response, of_thread: OfThread
+    thread: ListedThread, raw_thread: Raw, response: Response, of_thread: OfThread
 ) -> tuple[FeedItem, ...]:
     """Return the items of a whole timeline; `of_thread` puts an event together with the thread."""
     every = zip(read_as(list[_Item], response), response.content, strict=True)
@@ -93,7 +93,7 @@ def _update_of(told: tuple[_Item, Raw]) -> tuple[Any, ...]:
     return ("label", item.created_at, login) if item.type == "label" else ("item", item.id)
 
 
-def _told(group: Sequence[_Item], raw: Raw, thread: ThreadBody) -> tuple[str, Raw] | None:
+def _told(group: Sequence[_Item], raw: Raw, thread: ListedThread) -> tuple[str, Raw] | None:
     """Return the event of the items that one webhook tells, and its body; None for what rails cannot refer to."""
     told: tuple[str, Raw] | None = None
     item = group[-1]

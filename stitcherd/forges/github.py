@@ -18,13 +18,13 @@ from stitcherd.forges.base import (
 )
 from stitcherd.forges.models import (
     AccessLevel,
-    Account,
     Change,
     ChangeState,
     CheckRun,
     CommentPage,
     CommitState,
     CommitStatus,
+    ForgeAccount,
     Hook,
     NewChange,
     Reaction,
@@ -95,7 +95,7 @@ def _read_token(response: Response) -> TokenInfo:
     return TokenInfo(words, response.headers.get("GitHub-Authentication-Token-Expiration"))
 
 
-def _get_account(repository: RepositoryRef, id_: str) -> Call[Account | None]:
+def _get_account(repository: RepositoryRef, id_: str) -> Call[ForgeAccount | None]:
     return Call(
         operation="get_account",
         request=Request(
@@ -111,7 +111,7 @@ def _get_account(repository: RepositoryRef, id_: str) -> Call[Account | None]:
 
 
 def _add_reaction(
-    repository: RepositoryRef, target: ReactionTarget, reaction: Reaction, _account: Account
+    repository: RepositoryRef, target: ReactionTarget, reaction: Reaction, _account: ForgeAccount
 ) -> Call[bool]:
     if target.comment is None:
         path = f"/issues/{paths.number(target.thread.number)}"

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from stitcherd.forges import paths
 from stitcherd.forges.base import AppApi, Call, InstallationToken, Request, Response, read_as
-from stitcherd.forges.models import Account, RepositoryRef
+from stitcherd.forges.models import ForgeAccount, RepositoryRef
 from stitcherd.forges.repos_responses import milliseconds, read_account
 
 
@@ -34,7 +34,7 @@ def _get_app() -> Call[str]:
     return Call(operation="get_app", request=request, read=lambda response: read_as(_App, response).slug)
 
 
-def _get_account(login: str) -> Call[Account]:
+def _get_account(login: str) -> Call[ForgeAccount]:
     request = Request(method="GET", path=f"/users/{paths.segment(login)}")
     return Call(operation="get_account", request=request, read=read_account)
 

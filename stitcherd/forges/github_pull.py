@@ -6,7 +6,7 @@ its reviews, and each new review one of its comments on lines: these are dated t
 when the review was submitted, so that the repository's list of them does not tell which are new.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from shared.ids import format_timestamp
 from stitcherd.forges import paths
 from stitcherd.forges.base import PAGE_SIZE, Call, Feed, FeedEvent, FeedItem, FeedPage, Request, Response, read_as
+from stitcherd.forges.feed_pages import Paging, Query, everything, list_pages
 from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.repos_responses import milliseconds
 
@@ -26,7 +27,17 @@ _PERMISSIONS = {"issues": "read", "pull_requests": "read"}
 
 _Raw = Mapping[str, Any]
 _Number = Annotated[int, Meta(gt=0)]
-_Items = Callable[[RepositoryRef, Response], tuple[FeedItem, ...]]
+
+
+def _page_query(page: int) -> Query:
+    return ("per_page", str(PAGE_SIZE)), ("page", str(page))
+
+
+def _has_more(response: Response, _page: int) -> bool:
+    return 'rel="next"' in response.headers.get("Link", "")
+
+
+_PAGES = Paging(_page_query, _has_more, _PERMISSIONS)
 
 
 class _Comment(Struct):
@@ -68,42 +79,21 @@ class _Event(Struct):
 
 def feeds(repository: RepositoryRef) -> tuple[Feed, ...]:
     """Return the lists of a repository that are read."""
-    changed = (("sort", "updated"), ("direction", "asc"))
     name = repository.name.lower()
+    comments, events, threads = (partial(read, repository) for read in (_read_comments, _read_events, _read_threads))
     return (
-        Feed(f"comments:{name}", _list(repository, "/issues/comments", changed, _read_comments)),
-        Feed(f"events:{name}", _list(repository, "/issues/events", (), _read_events), newest_first=True),
-        Feed(f"threads:{name}", _list(repository, "/issues", (*changed, ("state", "all")), _read_threads)),
+        Feed(f"comments:{name}", list_pages(repository, "/issues/comments", _PAGES, _by_change, comments)),
+        Feed(f"events:{name}", list_pages(repository, "/issues/events", _PAGES, everything, events), newest_first=True),
+        Feed(f"threads:{name}", list_pages(repository, "/issues", _PAGES, _with_closed, threads)),
     )
 
 
-def _list(
-    repository: RepositoryRef, path: str, query: tuple[tuple[str, str], ...], items: _Items
-) -> Callable[[int, int, str | None], Call[FeedPage]]:
-    """Return the function that builds the call for a page of a list; one in order of changes takes the time `since`."""
+def _by_change(since: int) -> Query:
+    return ("sort", "updated"), ("direction", "asc"), ("since", f"{format_timestamp(since)[:19]}Z")
 
-    def call(since: int, page: int, etag: str | None) -> Call[FeedPage]:
-        def read(response: Response) -> FeedPage:
-            interval = response.headers.get("X-Poll-Interval", "")
-            seconds = int(interval) if interval.isascii() and interval.isdigit() else 0
-            if response.status == 304:
-                return FeedPage(None, None, etag, seconds)
-            more = 'rel="next"' in response.headers.get("Link", "")
-            found = items(repository, response)
-            return FeedPage(found, page + 1 if more else None, response.headers.get("ETag"), seconds)
 
-        by_time = (("since", f"{format_timestamp(since)[:19]}Z"),) if query else ()
-        request = Request(
-            method="GET",
-            repository=repository,
-            path=path,
-            query=(*query, *by_time, ("per_page", str(PAGE_SIZE)), ("page", str(page))),
-            headers={"If-None-Match": etag} if etag else {},
-            permissions=_PERMISSIONS,
-        )
-        return Call(operation="list_news", request=request, read=read, expected=frozenset({200, 304}))
-
-    return call
+def _with_closed(since: int) -> Query:
+    return (*_by_change(since), ("state", "all"))
 
 
 def _read_comments(repository: RepositoryRef, response: Response) -> tuple[FeedItem, ...]:
@@ -145,12 +135,13 @@ def _reviews(repository: RepositoryRef, number: int) -> Feed:
     path = f"/pulls/{paths.number(number)}/reviews"
 
     def call(since: int, page: int, etag: str | None) -> Call[FeedPage]:
-        return _list(repository, path, (), partial(_read_reviews, number, since))(since, page, etag)
+        read = partial(_read_reviews, repository, number, since)
+        return list_pages(repository, path, _PAGES, everything, read)(since, page, etag)
 
     return Feed(f"reviews:{repository.name.lower()}!{number}", call)
 
 
-def _read_reviews(number: int, since: int, repository: RepositoryRef, response: Response) -> tuple[FeedItem, ...]:
+def _read_reviews(repository: RepositoryRef, number: int, since: int, response: Response) -> tuple[FeedItem, ...]:
     """Return the reviews that were submitted since a time (ms); the list of GitHub has all."""
     found = []
     for review, raw in zip(read_as(list[_Review], response), response.content, strict=True):
@@ -167,12 +158,13 @@ def _read_reviews(number: int, since: int, repository: RepositoryRef, response: 
 
 def _line_comments(repository: RepositoryRef, number: int, review: int, submitted_at: int) -> Feed:
     path = f"/pulls/{paths.number(number)}/reviews/{paths.number(review)}/comments"
-    read = partial(_read_line_comments, number, submitted_at)
-    return Feed(f"review-comments:{repository.name.lower()}!{number}:{review}", _list(repository, path, (), read))
+    read = partial(_read_line_comments, repository, number, submitted_at)
+    pages = list_pages(repository, path, _PAGES, everything, read)
+    return Feed(f"review-comments:{repository.name.lower()}!{number}:{review}", pages)
 
 
 def _read_line_comments(
-    number: int, submitted_at: int, repository: RepositoryRef, response: Response
+    repository: RepositoryRef, number: int, submitted_at: int, response: Response
 ) -> tuple[FeedItem, ...]:
     """Return the comments of a review, which became visible when it was submitted (ms)."""
     return tuple(

@@ -10,8 +10,8 @@ from stitcherd.forges.gitlab_pull import feeds
 from stitcherd.forges.gitlab_responses import (
     AwardEmoji,
     EditedNote,
+    ListedStatus,
     MergeRequest,
-    StatusBody,
     read_access,
     read_account,
     read_change,
@@ -26,13 +26,13 @@ from stitcherd.forges.gitlab_responses import (
 from stitcherd.forges.models import (
     Access,
     AccessLevel,
-    Account,
     Change,
     ChangeState,
     Comment,
     CommentPage,
     CommitState,
     CommitStatus,
+    ForgeAccount,
     Hook,
     NewChange,
     Reaction,
@@ -58,7 +58,7 @@ def _repository_path(repository: RepositoryRef) -> str:
     return "/projects/" + "%2F".join(paths.names(repository.name))
 
 
-def _get_user() -> Call[Account]:
+def _get_user() -> Call[ForgeAccount]:
     return Call(operation="get_user", request=Request(method="GET", path="/user"), read=read_account)
 
 
@@ -71,7 +71,7 @@ def _get_own_level(repository: RepositoryRef) -> Call[AccessLevel | None]:
     return Call(operation="get_own_level", request=_get(repository, ""), read=read_own_level)
 
 
-def _get_account(_repository: RepositoryRef, id_: str) -> Call[Account | None]:
+def _get_account(_repository: RepositoryRef, id_: str) -> Call[ForgeAccount | None]:
     return Call(
         operation="get_account",
         request=Request(method="GET", path=f"/users/{paths.number(id_)}"),
@@ -80,7 +80,7 @@ def _get_account(_repository: RepositoryRef, id_: str) -> Call[Account | None]:
     )
 
 
-def _get_access(repository: RepositoryRef, account: Account) -> Call[Access]:
+def _get_access(repository: RepositoryRef, account: ForgeAccount) -> Call[Access]:
     return Call(
         operation="get_access",
         request=_get(repository, f"/members/all/{paths.number(account.id)}"),
@@ -90,7 +90,7 @@ def _get_access(repository: RepositoryRef, account: Account) -> Call[Access]:
 
 
 def _add_reaction(
-    repository: RepositoryRef, target: ReactionTarget, reaction: Reaction, account: Account
+    repository: RepositoryRef, target: ReactionTarget, reaction: Reaction, account: ForgeAccount
 ) -> Call[bool]:
     note = "" if target.comment is None else f"/notes/{paths.number(target.comment)}"
     path, emoji = f"{_thread_path(target.thread)}{note}/award_emoji", _EMOJI[reaction]
@@ -188,7 +188,7 @@ def _set_status(repository: RepositoryRef, sha: str, status: CommitStatus) -> Ca
     body = {"state": state, "name": status.context, "description": status.description[:_DESCRIPTION_MAX]}
 
     def find(response: Response) -> bool | None:
-        found = (each.status for each in read_as(list[StatusBody], response) if each.name == status.context)
+        found = (each.status for each in read_as(list[ListedStatus], response) if each.name == status.context)
         return any(each == state or _rank(each) > _rank(state) for each in found) or None
 
     path = f"/repository/commits/{paths.sha(sha)}/statuses"
@@ -201,7 +201,7 @@ def _set_status(repository: RepositoryRef, sha: str, status: CommitStatus) -> Ca
             path=f"/statuses/{paths.sha(sha)}",
             body=body | {key: value for key, value in optional.items() if value},
         ),
-        read=read_done(StatusBody),
+        read=read_done(ListedStatus),
         expected=_CREATED,
         exists_with=frozenset({400}),  # "Cannot transition status": to the same state, or back from a later one
         existing=Call(operation="list_statuses", request=_get(repository, path, **shown), read=find),

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from stitcherd.forges import paths
 from stitcherd.forges.base import Feed, FeedItem, Response, read_as
+from stitcherd.forges.feed_pages import Query, everything, list_pages
 from stitcherd.forges.gitlab_hooks import NoteBody, Raw, ThreadBody, thread_event
-from stitcherd.forges.gitlab_lists import Query, Time, list_pages
-from stitcherd.forges.gitlab_responses import UserBody
+from stitcherd.forges.gitlab_responses import PAGES, Time, UserBody
 from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.repos_responses import milliseconds
 
@@ -76,13 +76,11 @@ def activity_feeds(repository: RepositoryRef, kind: str, thread: ThreadBody, raw
         return tuple(item(f"note:{each.id}", each.created_at, each.author, _changes_in(each, kind)) for each in found)
 
     return (
-        Feed(f"labels:{thread.iid}", list_pages(repository, f"{path}/resource_label_events", _everything, labels)),
-        Feed(f"notes:{thread.iid}", list_pages(repository, f"{path}/notes", lambda _since: _NOTES, notes), True),
+        Feed(
+            f"labels:{thread.iid}", list_pages(repository, f"{path}/resource_label_events", PAGES, everything, labels)
+        ),
+        Feed(f"notes:{thread.iid}", list_pages(repository, f"{path}/notes", PAGES, lambda _since: _NOTES, notes), True),
     )
-
-
-def _everything(_since: int) -> Query:
-    return ()
 
 
 def _update_of(event: _LabelEvent) -> tuple[datetime, UserBody | None, bool]:

@@ -7,8 +7,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from stitcherd.forges.base import FeedEvent
-from stitcherd.forges.gitlab_lists import Number, Time
-from stitcherd.forges.gitlab_responses import UserBody
+from stitcherd.forges.gitlab_responses import Number, Time, UserBody
 from stitcherd.forges.models import RepositoryRef
 
 _HOOKS = {"issue": "Issue Hook", "merge_request": "Merge Request Hook", "note": "Note Hook"}

@@ -13,10 +13,10 @@ from msgspec import Struct
 from shared.ids import format_timestamp
 from stitcherd.forges import paths
 from stitcherd.forges.base import Call, Feed, FeedEvent, FeedItem, Request, Response, read_as
+from stitcherd.forges.feed_pages import Items, Query, list_pages
 from stitcherd.forges.gitlab_activity import RESOURCES, activity_feeds
 from stitcherd.forges.gitlab_hooks import NoteBody, Raw, ThreadBody, note_event, thread_event
-from stitcherd.forges.gitlab_lists import Number, Query, Time, list_pages
-from stitcherd.forges.gitlab_responses import UserBody
+from stitcherd.forges.gitlab_responses import PAGES, Number, Time, UserBody
 from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.repos_responses import milliseconds
 
@@ -45,13 +45,15 @@ def feeds(repository: RepositoryRef) -> tuple[Feed, ...]:
         return tuple(_item(event, _reopened(repository, event)) for event in read_as(list[_Event], response))
 
     name = repository.name.lower()
+
+    def newest_first(list_: str, path: str, query: Callable[[int], Query], read: Items) -> Feed:
+        return Feed(f"{list_}:{name}", list_pages(repository, path, PAGES, query, read), newest_first=True)
+
     return (
-        Feed(f"comments:{name}", list_pages(repository, "/events", _events_of(_COMMENTED), comments), True),
-        Feed(f"reopened:{name}", list_pages(repository, "/events", _events_of(_REOPENED), reopened), True),
+        newest_first("comments", "/events", _events_of(_COMMENTED), comments),
+        newest_first("reopened", "/events", _events_of(_REOPENED), reopened),
         *(
-            Feed(
-                f"{resource}:{name}", list_pages(repository, f"/{resource}", _by_change, _read(repository, kind)), True
-            )
+            newest_first(resource, f"/{resource}", _by_change, _read(repository, kind))
             for kind, resource in RESOURCES.items()
         ),
     )

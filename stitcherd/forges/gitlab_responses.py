@@ -1,19 +1,21 @@
 """Reads the responses of GitLab, whatever fields they have besides."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from stitcherd.forges import paths
-from stitcherd.forges.base import AccountChanged, Response, UnexpectedResponse, read_as
+from stitcherd.forges.base import PAGE_SIZE, AccountChanged, Response, UnexpectedResponse, read_as
+from stitcherd.forges.feed_pages import Paging, Query
 from stitcherd.forges.models import (
     Access,
     AccessLevel,
-    Account,
     Change,
     ChangeState,
     Comment,
     CommentPage,
+    ForgeAccount,
     Hook,
     Repository,
     ThreadState,
@@ -23,6 +25,20 @@ from stitcherd.forges.models import (
 _LEVELS = ((40, AccessLevel.ADMIN), (30, AccessLevel.WRITE), (20, AccessLevel.READ))  # the lowest number of each
 _ACTIVE = "active"
 
+Number = Annotated[int, Meta(gt=0, lt=10**18)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+def _page_query(page: int) -> Query:
+    return ("per_page", str(PAGE_SIZE)), ("page", str(page))
+
+
+def _has_more(response: Response, _page: int) -> bool:
+    return bool(response.headers.get("X-Next-Page"))
+
+
+PAGES = Paging(_page_query, _has_more)
+
 
 class UserBody(Struct):
     """An account."""
@@ -31,9 +47,9 @@ class UserBody(Struct):
     username: str
 
     @property
-    def account(self) -> Account:
+    def account(self) -> ForgeAccount:
         """The account."""
-        return Account(str(self.id), self.username)
+        return ForgeAccount(str(self.id), self.username)
 
 
 class MergeRequest(Struct):
@@ -82,7 +98,7 @@ class EditedNote(Struct):
     body: str
 
 
-class StatusBody(Struct):
+class ListedStatus(Struct):
     """A commit status."""
 
     name: str
@@ -151,17 +167,17 @@ class _Hook(Struct):
     disabled_until: str | None = None
 
 
-def read_account(response: Response) -> Account:
+def read_account(response: Response) -> ForgeAccount:
     """Read an account."""
     return read_as(UserBody, response).account
 
 
-def read_access(response: Response, account: Account) -> Access:
+def read_access(response: Response, account: ForgeAccount) -> Access:
     """Read a member, direct or inherited; 404 is nothing, as is an account that is blocked or not accepted yet."""
     if response.status == 404:
         return Access(account, AccessLevel.NONE, "not found")
     found = read_as(_Member, response)
-    member = Account(str(found.id), found.username)
+    member = ForgeAccount(str(found.id), found.username)
     if member.id != account.id:
         raise AccountChanged(account, member)
     for state in (found.state, found.membership_state):
@@ -198,7 +214,7 @@ def read_comment(response: Response) -> Comment:
 def read_comments(response: Response, since: int, page: int) -> CommentPage:
     """Read a page of notes, the last changed first, without GitLab's own; there is no next one for earlier notes."""
     notes = [(note.system, _comment(note)) for note in read_as(list[_Note], response)]
-    more = bool(response.headers.get("X-Next-Page")) and bool(notes) and notes[-1][1].updated_at >= since
+    more = _has_more(response, page) and bool(notes) and notes[-1][1].updated_at >= since
     kept = tuple(comment for system, comment in notes if not system and comment.updated_at >= since)
     return CommentPage(kept, page + 1 if more else None)
 

@@ -39,7 +39,7 @@ class ChangeState(StrEnum):
     MERGED = "merged"
 
 
-class Account(Struct, frozen=True):
+class ForgeAccount(Struct, frozen=True):
     """An account of a forge; `login` may change and be taken by another account, `id` never."""
 
     id: str
@@ -49,7 +49,7 @@ class Account(Struct, frozen=True):
 class Access(Struct, frozen=True):
     """What an account may do on a repository; `role` is the forge's own word for it."""
 
-    account: Account
+    account: ForgeAccount
     level: AccessLevel
     role: str
 
@@ -100,7 +100,7 @@ class Comment(Struct, frozen=True, kw_only=True):
     """A comment on a thread; times are in milliseconds since 1970. `author` is None for a deleted account."""
 
     id: str
-    author: Account | None
+    author: ForgeAccount | None
     body: str
     created_at: int
     updated_at: int
@@ -124,7 +124,7 @@ class ThreadState(Struct, frozen=True, kw_only=True):
     number: int
     is_open: bool
     locked: bool
-    author: Account | None
+    author: ForgeAccount | None
     url: str
     repository: str | None = None
     moved: bool = False
@@ -142,7 +142,7 @@ class Change(Struct, frozen=True, kw_only=True):
     head_sha: str
     from_fork: bool
     fork_gone: bool
-    author: Account | None
+    author: ForgeAccount | None
 
 
 class NewChange(Struct, frozen=True, kw_only=True):

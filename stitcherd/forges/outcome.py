@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from stitcherd.forges.base import Call, Forge, RequestFailed, Response, UnexpectedResponse
 from stitcherd.forges.models import Repository
-from stitcherd.forges.rate_limit import RateLimit, exceeded_limit, retry_after
+from stitcherd.forges.rate_limit import RequestLimit, exceeded_limit, retry_after
 
 CREDENTIAL_CHECK = 300_000  # milliseconds between two looks whether a refused credential is accepted again
 _FIRST_DELAY = 5_000
@@ -64,7 +64,7 @@ def outcome_of(
     forge: Forge,
     call: Call[Value],
     result: Response | RequestFailed,
-    limit: RateLimit,
+    limit: RequestLimit,
     now: int,
     tries: int,
     spread: float,
@@ -100,7 +100,7 @@ def _of_failure(call: Call[Value], failure: RequestFailed, again: int, now: int)
 
 
 def _of_refusal(
-    forge: Forge, call: Call[Value], response: Response, limit: RateLimit, now: int, tries: int, spread: float
+    forge: Forge, call: Call[Value], response: Response, limit: RequestLimit, now: int, tries: int, spread: float
 ) -> Outcome[Value]:
     detail = f"{forge.kind} answered {response.status}{_message(response)}"
     if exceeded_limit(response):

@@ -9,7 +9,7 @@ from shared.ids import now_ms
 from stitcherd.forges.base import Call, RequestFailed, Response
 from stitcherd.forges.client import ForgeClient
 from stitcherd.forges.outcome import Done, Hold, Outcome, Rejected, outcome_of
-from stitcherd.forges.rate_limit import RateLimit, exceeded_limit
+from stitcherd.forges.rate_limit import RequestLimit, exceeded_limit
 
 Value = TypeVar("Value")
 
@@ -20,7 +20,7 @@ class PacedClient:
     def __init__(self, client: ForgeClient, now: Callable[[], int] = now_ms) -> None:
         self.client = client
         self._now = now
-        self._limit = RateLimit()
+        self._limit = RequestLimit()
         self._writing = asyncio.Lock()
 
     async def perform(self, call: Call[Value], token: str | None, tries: int = 1) -> Outcome[Value]:

@@ -23,7 +23,7 @@ _REMAINING = ("X-RateLimit-Remaining", "RateLimit-Remaining")
 _RESET = ("X-RateLimit-Reset", "RateLimit-Reset")
 
 
-class RateLimit(Struct, frozen=True, kw_only=True):
+class RequestLimit(Struct, frozen=True, kw_only=True):
     """The state of one credential; each method returns the next one.
 
     `held_until` is the end of a limit, whose kind is `reason`. `hits` counts secondary limits in a row.
@@ -38,13 +38,13 @@ class RateLimit(Struct, frozen=True, kw_only=True):
         """Return from when on a request may be sent: now, or later."""
         return max(now, self.held_until, self.next_write if request.writes else 0)
 
-    def sent(self, request: Request, now: int) -> "RateLimit":
+    def sent(self, request: Request, now: int) -> "RequestLimit":
         """Return the state after a request was sent."""
         if not request.writes:
             return self
         return msgspec.structs.replace(self, next_write=now + WRITE_INTERVAL)
 
-    def received(self, request: Request, response: Response, now: int) -> "RateLimit":
+    def received(self, request: Request, response: Response, now: int) -> "RequestLimit":
         """Return the state after a response; one that was overtaken by a limit does not end it."""
         if (kind := exceeded_limit(response)) is not None:
             hits = self.hits + 1 if kind == "secondary" else self.hits
@@ -56,7 +56,7 @@ class RateLimit(Struct, frozen=True, kw_only=True):
             return msgspec.structs.replace(self, hits=0)
         return self
 
-    def _held(self, until: int, reason: str, hits: int) -> "RateLimit":
+    def _held(self, until: int, reason: str, hits: int) -> "RequestLimit":
         if until < self.held_until:
             return msgspec.structs.replace(self, hits=hits)
         return msgspec.structs.replace(self, held_until=until, reason=reason, hits=hits)

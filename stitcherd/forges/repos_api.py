@@ -14,9 +14,9 @@ from stitcherd.forges.base import Call, Request, read_done
 from stitcherd.forges.models import (
     Access,
     AccessLevel,
-    Account,
     Change,
     Comment,
+    ForgeAccount,
     Reaction,
     ReactionTarget,
     Repository,
@@ -50,12 +50,12 @@ def permission(thread: ThreadRef, level: str) -> dict[str, str]:
     return {_RESOURCES[thread.kind]: level}
 
 
-def get_user() -> Call[Account]:
+def get_user() -> Call[ForgeAccount]:
     """Return the call that tells whose token it is."""
     return Call(operation="get_user", request=Request(method="GET", path="/user"), read=read_account)
 
 
-def get_access(repository: RepositoryRef, account: Account) -> Call[Access]:
+def get_access(repository: RepositoryRef, account: ForgeAccount) -> Call[Access]:
     """Return the call that tells what an account may do."""
     request = Request(
         method="GET",

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from stitcherd.forges import paths
 from stitcherd.forges.base import AccountChanged, Response, UnexpectedResponse, read_as
-from stitcherd.forges.models import Access, AccessLevel, Account, Change, ChangeState, Comment, Repository
+from stitcherd.forges.models import Access, AccessLevel, Change, ChangeState, Comment, ForgeAccount, Repository
 
 _LEVELS = {
     "none": AccessLevel.NONE,
@@ -24,9 +24,9 @@ class User(Struct):
     login: str
 
     @property
-    def account(self) -> Account:
+    def account(self) -> ForgeAccount:
         """The account."""
-        return Account(str(self.id), self.login)
+        return ForgeAccount(str(self.id), self.login)
 
 
 class ChangeBody(Struct):
@@ -117,7 +117,7 @@ class _Access(Struct):
     role_name: str | None = None
 
 
-def read_access(response: Response, account: Account) -> Access:
+def read_access(response: Response, account: ForgeAccount) -> Access:
     """Read what an account may do; 404 is nothing. Raises AccountChanged if the login has another id by now."""
     if response.status == 404:
         return Access(account, AccessLevel.NONE, "not found")
@@ -141,7 +141,7 @@ def read_own_level(response: Response) -> AccessLevel | None:
     return AccessLevel.WRITE if found.push else AccessLevel.READ if found.pull else AccessLevel.NONE
 
 
-def read_account(response: Response) -> Account:
+def read_account(response: Response) -> ForgeAccount:
     """Read an account."""
     return read_as(User, response).account
 

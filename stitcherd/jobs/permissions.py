@@ -10,7 +10,7 @@ from msgspec import Struct
 from shared.ids import now_ms
 from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.base import AccountChanged
-from stitcherd.forges.models import Access, AccessLevel, Account, RepositoryRef
+from stitcherd.forges.models import Access, AccessLevel, ForgeAccount, RepositoryRef
 from stitcherd.forges.outcome import Done, Hold, Outcome, Rejected, RetryAt
 from stitcherd.forges.paths import InvalidReference
 from stitcherd.jobs.known_access import KnownAccess
@@ -134,7 +134,7 @@ class Permissions:
         asked_at, generation = self._now(), self.known.generation(question.source)
         if postponed is not None and postponed.at > asked_at:
             return postponed
-        wanted = Account(question.account_id, account.partition(":")[2])
+        wanted = ForgeAccount(question.account_id, account.partition(":")[2])
         answer = await _ask(self._apis[question.source], RepositoryRef(repository), wanted, tries + 1, asked_at)
         if isinstance(answer, Postponed):
             log.warning("the permission of %s on %s is not known yet: %s", account, repository, answer.reason)
@@ -151,7 +151,7 @@ class Permissions:
 
 
 async def _ask(
-    api: ForgeApi, repository: RepositoryRef, account: Account, tries: int, now: int
+    api: ForgeApi, repository: RepositoryRef, account: ForgeAccount, tries: int, now: int
 ) -> AccountAccess | Postponed:
     """Return what the forge says that an account may do, or why nothing is granted."""
     try:
@@ -171,7 +171,7 @@ async def _ask(
             return Postponed(at, reason)
 
 
-async def _get_access(api: ForgeApi, repository: RepositoryRef, account: Account, tries: int) -> Outcome[Access]:
+async def _get_access(api: ForgeApi, repository: RepositoryRef, account: ForgeAccount, tries: int) -> Outcome[Access]:
     """Return the access of an account; if nobody has its login any more, look for its present one.
 
     An account of which the delivery had only the id is written `#id`.

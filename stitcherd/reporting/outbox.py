@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure
-from stitcherd.forges.models import Account
+from stitcherd.forges.models import ForgeAccount
 from stitcherd.forges.outcome import CREDENTIAL_CHECK, Done, Hold, Outcome, Rejected, RetryAt
 from stitcherd.reporting.sender import Delivered, Sender, SendResult
 from stitcherd.store import outbox
@@ -129,7 +129,7 @@ class Outbox:
         due_at = max(result.at, taken.taken_at + SEARCH_DELAY) if result.uncertain else result.at
         await self._store.write(outbox.postpone, taken, due_at, uncertain=result.uncertain)
 
-    async def _note_contact(self, found: Outcome[Account]) -> None:
+    async def _note_contact(self, found: Outcome[ForgeAccount]) -> None:
         match found:
             case Done(account):
                 await self._on_account(self.source, account.id)

@@ -10,12 +10,12 @@ from shared.models import Failure, Status
 from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.base import AccountChanged, Call
 from stitcherd.forges.models import (
-    Account,
     Change,
     CheckRun,
     Comment,
     CommitState,
     CommitStatus,
+    ForgeAccount,
     NewChange,
     Reaction,
     ReactionTarget,
@@ -77,9 +77,9 @@ class Sender:
         self._instance = instance
         self._mask = mask
         self._may_move = may_move
-        self.account: Account | None = None
+        self.account: ForgeAccount | None = None
 
-    async def identify(self) -> Outcome[Account]:
+    async def identify(self) -> Outcome[ForgeAccount]:
         """Return the account that acts, asked once."""
         if self.account is not None:
             return Done(self.account)
@@ -88,7 +88,7 @@ class Sender:
             self.account = found.value
         return found
 
-    async def probe(self) -> Outcome[Account]:
+    async def probe(self) -> Outcome[ForgeAccount]:
         """Ask the forge who acts: whether it answers, and accepts the credential."""
         self.account = None
         return await self.identify()
@@ -247,7 +247,7 @@ class Sender:
             return Failure("refused", f"another account opened a change of {content.head}: {change.url}")
         return _sent(taken, opened, str(change.number), change.url)
 
-    async def _open_change(self, taken: TakenAnswer, content: ChangeContent, account: Account) -> Outcome[Change]:
+    async def _open_change(self, taken: TakenAnswer, content: ChangeContent, account: ForgeAccount) -> Outcome[Change]:
         """Open a change, unless an earlier try has opened it, whatever people have done with it since."""
         if taken.uncertain:
             found = await self._perform(taken, self._forge.find_change(_place(taken), content.head, content.base))
@@ -268,7 +268,7 @@ class Sender:
         return await self._api.perform(call, taken.tries)
 
 
-def _is_by(written: Comment | Change, account: Account) -> bool:
+def _is_by(written: Comment | Change, account: ForgeAccount) -> bool:
     return written.author is not None and written.author.id == account.id
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from stitcherd.forge_rights import needed_calls
 from stitcherd.forges import FORGES as KINDS_OF_FORGES
-from stitcherd.forges.models import Account
+from stitcherd.forges.models import ForgeAccount
 from stitcherd.gates import BUILTINS
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.validate import RailsContext
@@ -55,7 +55,7 @@ def test_the_configuration_of_a_forge_is_valid(tmp_path: Path, block: str) -> No
 @pytest.mark.parametrize("app", [False, True])
 def test_the_permissions_at_github_are_those_that_the_rails_need(app: bool) -> None:
     rails = parse_rails(RAILS, RailsContext(BUILTINS))
-    calls = needed_calls(KINDS_OF_FORGES["github"], rails, Account("1", "mosaic"), "o/n", app=app)
+    calls = needed_calls(KINDS_OF_FORGES["github"], rails, ForgeAccount("1", "mosaic"), "o/n", app=app)
     needed = {("contents", "write")}.union(*(call.request.permissions.items() for call in calls))
     rows = re.findall(r"^\| (.*?) \| (read|write) \| (.*?) \|$", PAGE, re.MULTILINE)
     told = {(name, access) for names, access, why in rows for name in names.split(", ") if "optional" not in why}

@@ -5,11 +5,11 @@ import pytest
 from stitcherd.forges import FORGES
 from stitcherd.forges.models import (
     AccessLevel,
-    Account,
     ChangeState,
     CheckRun,
     CommitState,
     CommitStatus,
+    ForgeAccount,
     NewChange,
     Reaction,
     ReactionTarget,
@@ -32,9 +32,9 @@ async def test_the_whole_way_of_an_answer(kind: str) -> None:
     async with connected(fake, kind) as api:
         forge = api.forge
         bot = value_of(await api.identify())
-        assert bot == Account("1", "mosaic")
-        access = value_of(await api.perform(forge.get_access(REPOSITORY, Account("2", "octocat"))))
-        assert (access.account, access.level) == (Account("2", "octocat"), AccessLevel.WRITE)
+        assert bot == ForgeAccount("1", "mosaic")
+        access = value_of(await api.perform(forge.get_access(REPOSITORY, ForgeAccount("2", "octocat"))))
+        assert (access.account, access.level) == (ForgeAccount("2", "octocat"), AccessLevel.WRITE)
         target = ReactionTarget(ISSUE, str(asked.id))
         for _ in range(2):
             assert value_of(await api.perform(forge.add_reaction(REPOSITORY, target, Reaction.EYES, bot)))
@@ -66,14 +66,14 @@ async def test_threads_changes_repositories_and_hooks_are_read(kind: str) -> Non
     async with connected(fake, kind) as api:
         forge = api.forge
         thread = value_of(await api.perform(forge.get_thread(REPOSITORY, ISSUE)))
-        assert (thread.is_open, thread.locked, thread.author) == (True, True, Account("2", "octocat"))
+        assert (thread.is_open, thread.locked, thread.author) == (True, True, ForgeAccount("2", "octocat"))
         assert (thread.repository, thread.moved) == ("octo-org/api", False)
         change = value_of(await api.perform(forge.get_change(REPOSITORY, 480)))
         assert (change.head_sha, change.fork_gone, change.from_fork) == ("a" * 40, True, True)
         for call in (forge.get_repository(REPOSITORY), forge.get_repository_by_id(REPOSITORY)):
             assert value_of(await api.perform(call)).ref == REPOSITORY
         assert value_of(await api.perform(forge.list_hooks(REPOSITORY))) == ()
-        assert value_of(await api.perform(forge.get_account(REPOSITORY, "3"))) == Account("3", "drive-by")
+        assert value_of(await api.perform(forge.get_account(REPOSITORY, "3"))) == ForgeAccount("3", "drive-by")
         assert value_of(await api.perform(forge.get_account(REPOSITORY, "404"))) is None
         assert value_of(await api.perform(forge.find_change(REPOSITORY, "no/such", "main"))) is None
 
@@ -102,7 +102,7 @@ async def test_reactions_on_threads_and_review_comments(kind: str, review: bool)
     comment = fake.add_comment(fake.thread(480), fake.accounts[3], "@mosaic fix")
     async with connected(fake, kind) as api:
         for target in (ReactionTarget(CHANGE), ReactionTarget(CHANGE, str(comment.id), review)):
-            call = api.forge.add_reaction(REPOSITORY, target, Reaction.THUMBS_DOWN, Account("1", "mosaic"))
+            call = api.forge.add_reaction(REPOSITORY, target, Reaction.THUMBS_DOWN, ForgeAccount("1", "mosaic"))
             assert value_of(await api.perform(call))
     assert len(comment.reactions) == len(fake.thread(480).reactions) == 1
 

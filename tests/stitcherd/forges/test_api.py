@@ -9,9 +9,9 @@ import pytest
 
 from stitcherd.forges.models import (
     AccessLevel,
-    Account,
     CommitState,
     CommitStatus,
+    ForgeAccount,
     Reaction,
     ReactionTarget,
     RepositoryRef,
@@ -26,8 +26,8 @@ from tests.forges.harness import FAKES, TOKEN, connected, value_of
 
 REPOSITORY = RepositoryRef("octo-org/api", "7")
 ISSUE = ThreadRef("issue", 479)
-OCTOCAT = Account("2", "octocat")
-BOT = Account("1", "mosaic")
+OCTOCAT = ForgeAccount("2", "octocat")
+BOT = ForgeAccount("1", "mosaic")
 SHA = "c" * 40
 START = 1_795_000_000_000
 SECONDARY = Answer(403, {"message": "You have exceeded a secondary rate limit"})

@@ -11,7 +11,7 @@ from stitcherd.forges import FORGES
 from stitcherd.forges.app_credentials import RENEW_BEFORE, AppCredentials, AppKey, AppUnusable
 from stitcherd.forges.client import ForgeClient
 from stitcherd.forges.credentials import NoToken
-from stitcherd.forges.models import Account, CheckRun, CommitState, RepositoryRef, ThreadRef
+from stitcherd.forges.models import CheckRun, CommitState, ForgeAccount, RepositoryRef, ThreadRef
 from stitcherd.forges.outcome import CREDENTIAL_CHECK, Hold, Rejected, RetryAt
 from tests.forges.fake import Answer
 from tests.forges.fake_github import FakeGitHub
@@ -43,7 +43,7 @@ def app(told: list[bytes], now: Callable[[], int]) -> Callable[[ForgeClient], Ap
 async def test_an_app_acts_with_a_token_for_one_repository_and_the_permissions_of_the_call() -> None:
     fake, told, clock = FakeGitHub(), list[bytes](), Clock()
     async with connected(fake, "github", credentials=app(told, clock), now=clock) as api:
-        assert value_of(await api.identify()) == Account("77", "stitcher-app[bot]")
+        assert value_of(await api.identify()) == ForgeAccount("77", "stitcher-app[bot]")
         comment = value_of(await api.perform(api.forge.create_comment(REPOSITORY, ISSUE, "queued")))
         value_of(await api.perform(api.forge.edit_comment(REPOSITORY, ISSUE, comment.id, "running")))
         value_of(await api.perform(api.forge.create_comment(RepositoryRef("octo-org/api"), CHANGE, "queued")))

@@ -10,10 +10,10 @@ from stitcherd.forges import FORGES
 from stitcherd.forges.base import AccountChanged, Forge, UnexpectedResponse
 from stitcherd.forges.models import (
     AccessLevel,
-    Account,
     ChangeState,
     CommitState,
     CommitStatus,
+    ForgeAccount,
     NewChange,
     RepositoryRef,
     ThreadRef,
@@ -23,7 +23,7 @@ from tests.stitcherd.forges.responses import response
 
 REPOSITORY = RepositoryRef("octo-org/api", "7")
 ISSUE = ThreadRef("issue", 479)
-OCTOCAT = Account("2", "octocat")
+OCTOCAT = ForgeAccount("2", "octocat")
 GITHUB, GITEA, GITLAB = FORGES["github"], FORGES["gitea"], FORGES["gitlab"]
 KINDS = pytest.mark.parametrize("forge", FORGES.values(), ids=lambda forge: forge.kind)
 
@@ -74,7 +74,7 @@ def test_a_login_that_belongs_to_another_account_by_now_has_no_access(forge: For
 @pytest.mark.parametrize("forge", [GITHUB, GITEA])
 def test_a_renamed_account_with_the_same_id_keeps_its_access(forge: Forge) -> None:
     found = forge.get_access(REPOSITORY, OCTOCAT).read(response(200, permission("write", 2, "octo-cat")))
-    assert (found.account, found.level, found.role) == (Account("2", "octo-cat"), AccessLevel.WRITE, "write-role")
+    assert (found.account, found.level, found.role) == (ForgeAccount("2", "octo-cat"), AccessLevel.WRITE, "write-role")
 
 
 @pytest.mark.parametrize(

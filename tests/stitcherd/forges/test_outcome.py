@@ -6,7 +6,15 @@ import pytest
 
 from stitcherd.forges import FORGES
 from stitcherd.forges.base import Call, RequestFailed, Response
-from stitcherd.forges.models import AccessLevel, Account, CommitState, CommitStatus, NewChange, RepositoryRef, ThreadRef
+from stitcherd.forges.models import (
+    AccessLevel,
+    CommitState,
+    CommitStatus,
+    ForgeAccount,
+    NewChange,
+    RepositoryRef,
+    ThreadRef,
+)
 from stitcherd.forges.outcome import (
     CREDENTIAL_CHECK,
     Done,
@@ -17,7 +25,7 @@ from stitcherd.forges.outcome import (
     outcome_of,
     retry_delay,
 )
-from stitcherd.forges.rate_limit import RateLimit
+from stitcherd.forges.rate_limit import RequestLimit
 from tests.stitcherd.forges.responses import response
 
 NOW = 1_795_000_000_000
@@ -29,12 +37,12 @@ EDIT = GITHUB.edit_comment(REPOSITORY, ISSUE, "991", "hello")
 DELETE = GITHUB.delete_comment(REPOSITORY, ISSUE, "991")
 STATUS = GITHUB.set_status(REPOSITORY, "c" * 40, CommitStatus(state=CommitState.SUCCESS, context="stitcher/fix"))
 CHANGE = GITHUB.create_change(REPOSITORY, NewChange(title="t", body="b", base="main", head="stitcher/1"))
-ACCESS = GITHUB.get_access(REPOSITORY, Account("2", "octocat"))
+ACCESS = GITHUB.get_access(REPOSITORY, ForgeAccount("2", "octocat"))
 ALL = (CREATE, EDIT, DELETE, STATUS, CHANGE, ACCESS)
 
 
 def outcome(call: Call[Any], result: Response | RequestFailed, tries: int = 1) -> Outcome[Any]:
-    limit = RateLimit()
+    limit = RequestLimit()
     if isinstance(result, Response):
         limit = limit.received(call.request, result, NOW)
     return outcome_of(GITHUB, call, result, limit, NOW, tries, 0.0)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from stitcherd.forges import FORGES, paths
 from stitcherd.forges.base import Forge
 from stitcherd.forges.models import (
-    Account,
     CommitState,
     CommitStatus,
+    ForgeAccount,
     Reaction,
     ReactionTarget,
     RepositoryRef,
@@ -83,7 +83,7 @@ def test_what_cannot_be_an_id(forge: Forge, id_: str) -> None:
         lambda: forge.get_account(REPOSITORY, id_),
         lambda: forge.edit_comment(REPOSITORY, ISSUE, id_, "x"),
         lambda: forge.delete_comment(REPOSITORY, ISSUE, id_),
-        lambda: forge.add_reaction(REPOSITORY, ReactionTarget(ISSUE, id_), Reaction.EYES, Account("1", "mosaic")),
+        lambda: forge.add_reaction(REPOSITORY, ReactionTarget(ISSUE, id_), Reaction.EYES, ForgeAccount("1", "mosaic")),
         lambda: forge.get_repository_by_id(RepositoryRef("a/b", id_)),
     ]
     for call in calls:
@@ -99,7 +99,7 @@ def test_what_cannot_be_a_commit(forge: Forge, sha: str) -> None:
 
 
 def test_logins_and_branches_are_encoded() -> None:
-    access = FORGES["github"].get_access(REPOSITORY, Account("3", "dependabot[bot]"))
+    access = FORGES["github"].get_access(REPOSITORY, ForgeAccount("3", "dependabot[bot]"))
     assert access.request.path == "/collaborators/dependabot%5Bbot%5D/permission"
     found = FORGES["gitea"].find_change(REPOSITORY, "stitcher/1", "release/2?x")
     assert found.request.path == "/pulls/release%2F2%3Fx/stitcher%2F1"

@@ -12,7 +12,7 @@ from stitcherd.forges.rate_limit import (
     LONGEST_HOLD,
     LONGEST_WAIT,
     WRITE_INTERVAL,
-    RateLimit,
+    RequestLimit,
     exceeded_limit,
     retry_after,
 )
@@ -53,7 +53,7 @@ def epoch(seconds: float) -> str:
     ],
 )
 def test_a_limit_holds_the_credential(answer: Response, reason: str, wait: int) -> None:
-    limit = RateLimit().received(WRITE, answer, NOW)
+    limit = RequestLimit().received(WRITE, answer, NOW)
     assert limit.reason == f"{reason} rate limit"
     assert limit.held_until == NOW + wait
     assert limit.ready_at(READ, NOW) == limit.ready_at(WRITE, NOW) == NOW + wait
@@ -73,7 +73,7 @@ def test_a_limit_holds_the_credential(answer: Response, reason: str, wait: int) 
 )
 def test_any_other_response_holds_nothing(answer: Response) -> None:
     assert exceeded_limit(answer) is None
-    assert RateLimit().received(WRITE, answer, NOW) == RateLimit()
+    assert RequestLimit().received(WRITE, answer, NOW) == RequestLimit()
 
 
 def test_a_reset_is_read_by_the_clock_of_the_forge() -> None:
@@ -81,13 +81,13 @@ def test_a_reset_is_read_by_the_clock_of_the_forge() -> None:
     answer = response(
         429, RateLimit_Remaining="0", RateLimit_Reset=str(int(fast + 9)), Date=formatdate(fast, usegmt=True)
     )
-    assert RateLimit().received(READ, answer, NOW).held_until == NOW + 9_000
+    assert RequestLimit().received(READ, answer, NOW).held_until == NOW + 9_000
     dated = response(429, Retry_After=formatdate(fast + 9, usegmt=True), Date=formatdate(fast, usegmt=True))
     assert retry_after(dated, NOW) == NOW + 9_000
 
 
 def test_secondary_limits_in_a_row_hold_longer_until_a_write_is_done() -> None:
-    limit, now, waits = RateLimit(), NOW, []
+    limit, now, waits = RequestLimit(), NOW, []
     for _ in range(7):
         limit = limit.received(WRITE, response(403, SECONDARY), now)
         waits.append(limit.held_until - now)
@@ -99,13 +99,13 @@ def test_secondary_limits_in_a_row_hold_longer_until_a_write_is_done() -> None:
 
 
 def test_a_response_that_was_overtaken_by_a_limit_does_not_end_it() -> None:
-    limit = RateLimit().received(READ, response(429, Retry_After="600"), NOW)
+    limit = RequestLimit().received(READ, response(429, Retry_After="600"), NOW)
     for later in (response(200), response(429, Retry_After="7"), response(403, X_RateLimit_Remaining="0")):
         assert limit.received(WRITE, later, NOW + 10).held_until == NOW + 600_000
 
 
 def test_reads_have_no_pace() -> None:
-    limit = RateLimit().sent(WRITE, NOW).sent(READ, NOW)
+    limit = RequestLimit().sent(WRITE, NOW).sent(READ, NOW)
     assert limit.ready_at(READ, NOW) == NOW
     assert limit.ready_at(WRITE, NOW) == NOW + WRITE_INTERVAL
 
@@ -137,7 +137,7 @@ STEPS = st.lists(st.tuples(st.booleans(), st.integers(0, 100_000), ANSWERS), max
 def test_whoever_obeys_it_never_exceeds_the_pace_nor_ignores_a_limit(
     steps: list[tuple[bool, int, Response]],
 ) -> None:
-    limit, now, last_write = RateLimit(), NOW, None
+    limit, now, last_write = RequestLimit(), NOW, None
     for writes, idle, answer in steps:
         request = WRITE if writes else READ
         now += idle
