@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -36,7 +36,9 @@ def daemon(build: BuildDaemon, forge: ThreadedForge) -> DaemonHarness:
     polled = forge.settings(built).replace('secrets = [{env = "E2E_SECRET"}]', 'pull = "10s"')
     assert "secrets" not in polled
     built._pieces["settings"] = polled + REPOSITORY.format(path=built.repository)
-    write(forge, "@mosaic fix touch before-the-first-poll")
+    old = write(forge, "@mosaic fix touch before-the-first-poll")
+    # forges tell times in seconds, so what happens in the second of the first poll counts
+    old.created = old.updated = old.created - timedelta(minutes=1)
     built.start()
     wait_until(lambda: len(cursors(built)) == LISTS[forge.kind], "each list was read")
     return built

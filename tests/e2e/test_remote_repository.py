@@ -1,7 +1,5 @@
 """A repository over HTTP: fetched and pushed with the token of a source, through outages of its forge."""
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from stitcherd.forges import FORGES
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import DaemonHarness, agent_output, wait_until
+from tests.loop_thread import LoopThread
 from tests.stitcherd.git.http_repositories import GitServer, serve_repositories
 
 TOKEN = "a-token-of-the-forge-3f9c"
@@ -28,27 +27,13 @@ class ThreadedServer:
     """Repositories over HTTP, served by a thread."""
 
     def __init__(self, root: Path, username: str) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
+        self._loop = LoopThread()
         self._serving = serve_repositories(root, username, TOKEN)
-        self.server: GitServer = self._run(self._serving.__aenter__())
-
-    def _run(self, call: object) -> GitServer:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result(30)  # type: ignore[arg-type]
+        self.server: GitServer = self._loop.run(self._serving.__aenter__())
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
+        self._loop.run(self._serving.__aexit__(None, None, None))
         self._loop.close()
-
-    async def _end(self) -> None:
-        await self._serving.__aexit__(None, None, None)
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for each in others:  # requests whose hook was still running
-            each.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
 
 @pytest.fixture

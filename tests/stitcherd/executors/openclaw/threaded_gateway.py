@@ -1,17 +1,15 @@
 """A fake gateway in a thread of its own, for daemons that are real processes, and such a daemon."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.harness import DaemonHarness
+from tests.loop_thread import LoopThread
 from tests.stitcherd.executors.openclaw.fake_gateway import FakeGateway
 from tests.stitcherd.executors.openclaw.tasks import claw_settings
 
-TIMEOUT = 30.0
 RAILS = """
 version: 1
 profiles:
@@ -34,24 +32,20 @@ class ThreadedGateway:
 
     def __init__(self) -> None:
         self.fake = FakeGateway()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
+        self._loop = LoopThread()
         self.call(self.fake.open())
 
     def call(self, call: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine on the loop of the gateway."""
-        asyncio.run_coroutine_threadsafe(call, self._loop).result(TIMEOUT)
+        self._loop.run(call)
 
     def release(self) -> None:
         """Let every run that holds continue."""
-        self._loop.call_soon_threadsafe(self.fake.released.set)
+        self._loop.call_soon(self.fake.released.set)
 
     def close(self) -> None:
         """Close the gateway, and end its thread."""
         self.call(self.fake.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(TIMEOUT)
         self._loop.close()
 
     @property
