@@ -4,7 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")  # what a sandbox shows without mounts
+SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")  # most of them lead into /usr
+SYSTEM_DIRECTORIES = ("/usr", *SYSTEM_LINKS)  # what a sandbox shows without mounts
 _SHEBANG_MAX = 256  # bytes
 
 
@@ -31,7 +32,7 @@ def _folder(program: Path) -> Path:
 
 def _is_mount(folder: Path) -> bool:
     """Return whether a directory is not shown anyway, and may be: one that contains the home may not."""
-    if any(folder.resolve().is_relative_to(Path(each).resolve()) for each in _SYSTEM):
+    if any(folder.resolve().is_relative_to(Path(each).resolve()) for each in SYSTEM_DIRECTORIES):
         return False
     home = os.environ.get("HOME")
     return str(folder).isprintable() and not (home and Path(home).resolve().is_relative_to(folder.resolve()))

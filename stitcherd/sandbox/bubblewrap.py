@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from shared.api import RailsFault
 from shared.locations import NoHomeDirectory, expand_home
+from shared.program_mounts import SYSTEM_DIRECTORIES, SYSTEM_LINKS
 from stitcherd.sandbox import seccomp
 
 KERNEL_SETTINGS = Path("/proc/sys")
@@ -35,7 +36,6 @@ _ETC_FILES = (
     *("debian_version", "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs", "pki/ca-trust/extracted", "ca-certificates"),
     *("fonts", "java-17-openjdk", "java-21-openjdk", "python3", "python3.11", "python3.12", "python3.13"),
 )
-_SYSTEM_DIRECTORIES = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _SECRETS_IN_HOME = (
     *(".ssh", ".gnupg", ".aws", ".azure", ".config/gcloud", ".config/gh", ".docker", ".kube", ".netrc", ".npmrc"),
     *(".git-credentials", ".config/git/credentials", ".pypirc", ".password-store", ".local/share/keyrings"),
@@ -124,7 +124,7 @@ def scratch_directories(home: str | None) -> list[str]:
 
 def visible_directories(sandbox: SandboxSpec) -> list[Path]:
     """Return the directories that a command sees besides its own, and that are not empty there."""
-    system = (Path("/", name) for name in ("usr", *_SYSTEM_DIRECTORIES))
+    system = map(Path, SYSTEM_DIRECTORIES)
     return [*(path for path in system if path.is_dir()), *(Path(expand_home(mount)) for mount in sandbox.mounts)]
 
 
@@ -216,8 +216,7 @@ def _missing_reasons(sandbox: SandboxSpec) -> Iterator[str]:
 
 def _system_mounts() -> list[str]:
     words = ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
-    for name in _SYSTEM_DIRECTORIES:
-        tree = Path("/", name)
+    for tree in map(Path, SYSTEM_LINKS):
         if tree.is_symlink():
             words += ["--symlink", str(tree.readlink()), str(tree)]
         elif tree.is_dir():
@@ -229,8 +228,8 @@ def _system_mounts() -> list[str]:
 
 def _is_mountable(home: Path) -> bool:
     """Return whether an empty directory can be mounted here without hiding what the sandbox needs."""
-    taken = {"usr", "etc", "proc", "dev", *_SYSTEM_DIRECTORIES}
-    return home.is_absolute() and len(home.parts) > 1 and home.parts[1] not in taken
+    taken = {"/etc", "/proc", "/dev", *SYSTEM_DIRECTORIES}
+    return home.is_absolute() and len(home.parts) > 1 and f"/{home.parts[1]}" not in taken
 
 
 def _limit_options(sandbox: SandboxSpec) -> list[str]:
