@@ -15,6 +15,7 @@ from shared import VERSION, locations
 from shared.api import Meta, RailsFault
 from shared.ids import format_timestamp, new_id, now_ms
 from shared.protocol import API_VERSION
+from stitcherd.config.load import load_settings
 from stitcherd.config.settings import DaemonSettings, Settings
 from stitcherd.config.types import SupportedKinds
 from stitcherd.executors import EXECUTORS, build_executors
@@ -52,6 +53,7 @@ from stitcherd.queue import Queue
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.rails.limits import concurrency_limits, idle_reason
 from stitcherd.rails.live import LiveRails
+from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.rails.validate import RailsContext
 from stitcherd.rails.watch import watch_rails
 from stitcherd.reporting.reporter import Reporter
@@ -192,6 +194,15 @@ def rails_context(directory: Path, settings: Settings) -> RailsContext:
             name for name, source in settings.sources.items() if source.kind in FORGES and not source.has_credential
         ),
     )
+
+
+def load_configuration(directory: Path) -> tuple[Settings, CompiledRails | None]:
+    """Return the settings of a directory, and its rails, None if they are invalid. Raises SettingsError."""
+    settings = load_settings(directory, SUPPORTED_KINDS)
+    try:
+        return settings, load_rails(directory / locations.RAILS_FILE, rails_context(directory, settings))
+    except RailsError:
+        return settings, None
 
 
 def machine_warnings(rails: CompiledRails, settings: Settings) -> list[RailsFault]:

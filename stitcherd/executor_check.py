@@ -18,15 +18,14 @@ from pathlib import Path
 import msgspec
 
 from shared.checks import CheckResult, info, ok, problem, warning
-from shared.locations import RAILS_FILE, expand_home
+from shared.locations import expand_home
 from shared.program_mounts import needed_mounts
 from stitcherd import processes
-from stitcherd.config.load import SettingsError, load_settings
+from stitcherd.config.load import SettingsError
 from stitcherd.config.settings import ExecutorSettings, Settings
-from stitcherd.daemon import SUPPORTED_KINDS, rails_context
+from stitcherd.daemon import load_configuration
 from stitcherd.executors.streams import STREAMS
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
-from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.sandbox.bubblewrap import SandboxSpec, unavailable_reason, visible_directories, wrap_command
 from stitcherd.sandbox.programs import start_fault
 
@@ -41,14 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True)
     options = parser.parse_args(argv)
     try:
-        settings = load_settings(options.config, SUPPORTED_KINDS)
+        settings, rails = load_configuration(options.config)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    try:
-        rails = load_rails(options.config / RAILS_FILE, rails_context(options.config, settings))
-    except RailsError:
-        rails = None  # stitcherd --check reports it
     asyncio.run(_print_all(settings, rails, os.environ))
     return 0
 

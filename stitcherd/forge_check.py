@@ -16,10 +16,9 @@ import msgspec
 
 from shared.checks import CheckResult, info, ok, problem, warning
 from shared.ids import now_ms
-from shared.locations import RAILS_FILE
-from stitcherd.config.load import SettingsError, load_settings
+from stitcherd.config.load import SettingsError
 from stitcherd.config.settings import Settings, SourceSettings
-from stitcherd.daemon import SUPPORTED_KINDS, rails_context
+from stitcherd.daemon import load_configuration
 from stitcherd.forge_rights import ACTIONS, RepositoryToCheck, RightsCheck, failure, needed_calls
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.base import Response
@@ -28,7 +27,6 @@ from stitcherd.forges.models import ForgeAccount, TokenInfo
 from stitcherd.forges.outcome import Done
 from stitcherd.polling.pollers import polled_repositories
 from stitcherd.rails.compiled import CompiledRails
-from stitcherd.rails.load import RailsError, load_rails
 
 SECONDS_MAX = 25.0  # for all sources together
 _REPOSITORIES_MAX = 20  # of a source that are checked
@@ -43,14 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("sources", nargs="*")
     options = parser.parse_args(argv)
     try:
-        settings = load_settings(options.config, SUPPORTED_KINDS)
+        settings, rails = load_configuration(options.config)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    try:
-        rails = load_rails(options.config / RAILS_FILE, rails_context(options.config, settings))
-    except RailsError:
-        rails = None  # stitcherd --check reports it
     seen = [(source, name) for source, _, name in (each.partition("=") for each in options.seen)]
     asyncio.run(_print_all(settings, rails, [*dict.fromkeys(options.sources)], seen))
     return 0

@@ -19,18 +19,8 @@ def run_check(
     module: str, subject: str, config: Path, settings: SettingsSummary, options: Sequence[str] = ()
 ) -> Iterator[CheckResult]:
     """Yield what `stitcherd.MODULE` finds out about its subject; nothing if the settings cannot be read."""
-    argv = [sys.executable, "-m", f"stitcherd.{module}", "--config", str(config), *options]
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=Path(tui.__file__).parents[1],  # `stitcherd` is beside `tui`, in a wheel and in a checkout
-            env=settings.complete_environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_CHECK_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+    done = run_module(f"stitcherd.{module}", ("--config", str(config), *options), settings, _CHECK_TIMEOUT)
+    if done is None:
         yield problem(subject, f"they were not checked within {_CHECK_TIMEOUT:g} s", "try again")
         return
     for line in done.stdout.splitlines():
@@ -38,6 +28,24 @@ def run_check(
     if done.returncode not in {0, 2}:  # 2: stitcherd --check reports the settings
         last = plain((done.stderr.decode("utf-8", "replace").splitlines() or ["no message"])[-1])
         yield problem(subject, f"the check ended with exit code {done.returncode}: {last}", "look at stitcherd --check")
+
+
+def run_module(
+    module: str, options: Sequence[str], settings: SettingsSummary, timeout: float
+) -> subprocess.CompletedProcess[bytes] | None:
+    """Run a module of the daemon, for so many seconds at most, and return its output; None if it has not ended."""
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", module, *options],
+            cwd=Path(tui.__file__).parents[1],  # `stitcherd` is beside `tui`, in a wheel and in a checkout
+            env=settings.complete_environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _plain(result: CheckResult) -> CheckResult:

@@ -3,14 +3,12 @@
 import os
 import shlex
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import tui
 from shared.checks import CheckResult, info, ok, problem, warning
 from shared.locations import RAILS_FILE, SETTINGS_FILE
+from tui.cli.doctor.daemon_checks import run_module
 from tui.cli.doctor.settings import SecretSource, SettingsSummary
 from tui.text.jobs import counted
 from tui.text.plain import plain
@@ -33,19 +31,8 @@ def check_files(config: Path, settings: SettingsSummary) -> Iterator[CheckResult
     """Check both files with `stitcherd --check`; variables for secrets that are unset here get a placeholder."""
     if not config.is_dir():
         return  # check_config_directory reports it
-    argv = [sys.executable, "-m", "stitcherd", "--check", "--config", str(config)]
-    packages = Path(tui.__file__).parents[1]  # `stitcherd` is beside `tui`, in a wheel and in a checkout
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=packages,
-            env=settings.complete_environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_CHECK_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+    done = run_module("stitcherd", ("--check", "--config", str(config)), settings, _CHECK_TIMEOUT)
+    if done is None:
         yield problem(SETTINGS_FILE, f"stitcherd --check did not end within {_CHECK_TIMEOUT:g} s", "run it yourself")
         return
     lines = [plain(line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
