@@ -26,7 +26,10 @@ ROWS = {
     "sandbox": sandbox.measure,
     "hostile": hostile.measure,
 }
-ON_REQUEST = {"openclaw": openclaw.measure}  # needs a gateway that is not part of the project
+ON_REQUEST = {
+    "openclaw": openclaw.measure,  # needs a gateway that is not part of the project
+    "huge": repository.measure_huge,  # takes minutes, and 4 GB where TMPDIR is
+}
 
 
 def main() -> None:

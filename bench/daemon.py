@@ -60,6 +60,11 @@ class BenchDaemon:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[13]) + int(fields[14])) / TICK
 
+    def written(self) -> int:
+        """Return how many bytes the daemon and all child processes that have ended wrote to files on a disk."""
+        lines = Path(f"/proc/{self.process.pid}/io").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
+
     def pss(self) -> float:
         """Return the proportional set size in MB."""
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
@@ -158,11 +163,11 @@ def comment_body(number: int, size: int, text: str) -> bytes:
     return json.dumps(body).encode()
 
 
-def signed_request(port: int, body: bytes) -> bytes:
+def signed_request(port: int, body: bytes, path: str = "/stitcher/webhook/github", secret: bytes = SECRET) -> bytes:
     """Return the bytes of one signed webhook request with a unique delivery id."""
-    signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+    signature = hmac.new(secret, body, hashlib.sha256).hexdigest()
     head = (
-        f"POST /stitcher/webhook/github HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nX-GitHub-Event: issue_comment\r\nX-GitHub-Delivery: {uuid.uuid4()}\r\n"
         f"X-Hub-Signature-256: sha256={signature}\r\n\r\n"
     )

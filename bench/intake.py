@@ -1,7 +1,7 @@
 """Durable intake of signed 10 KB webhooks with rails, compared with an aiohttp handler that does nothing.
 
 The case that users have is a command of a member, which becomes a stored and queued job; the easy one is a comment
-without a command, which is stored and ignored.
+without a command, which is stored and ignored. The peers of the file that PEERS names get the commands too.
 """
 
 import json
@@ -16,7 +16,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from bench.daemon import ROOT, TICK, comment_body, run_daemon, signed_request
+from bench.daemon import ROOT, SECRET, TICK, comment_body, run_daemon, signed_request
+from bench.peers import Peer, read_peers, run_peer
 
 SIZE = 10_240
 CONNECTIONS = (1, 16, 64)
@@ -36,17 +37,31 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print
 
 def measure(options: Namespace) -> list[dict[str, Any]]:
     rounds: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    peers = read_peers()
     for _ in range(options.rounds):
         for connections in CONNECTIONS:
             for who, text in TEXTS.items():
                 found = _stitcherd(text, connections, options.seconds)
                 rounds.setdefault((who, connections), []).append(found)
+            for peer in peers:
+                rounds.setdefault((peer.name, connections), []).append(_peer(peer, connections, options.seconds))
             rounds.setdefault(("nothing", connections), []).append(_nothing(connections, options.seconds))
+    rows = {
+        key: {name: round(statistics.median(each[name] for each in found), 2) for name in found[0]}
+        for key, found in rounds.items()
+    }
     return [
-        {"who": f"{who:9}", "connections": f"{connections:2}"}
-        | {name: round(statistics.median(each[name] for each in found), 2) for name in found[0]}
-        for (who, connections), found in rounds.items()
+        {"who": f"{who:9}", "connections": f"{connections:2}"} | row | _compared(row, rows["jobs", connections])
+        for (who, connections), row in rows.items()
     ]
+
+
+def _compared(row: dict[str, Any], jobs: dict[str, Any]) -> dict[str, Any]:
+    """Return how many times as fast commands become jobs, and the CPU time that they take relative to this row's."""
+    return {
+        "jobs_times_as_fast": round(jobs["per_second"] / row["per_second"], 2),
+        "jobs_cpu_ratio": round(jobs["cpu_s_per_1000"] / row["cpu_s_per_1000"], 2),
+    }
 
 
 def _stitcherd(text: str, connections: int, seconds: float) -> dict[str, Any]:
@@ -60,6 +75,15 @@ def _stitcherd(text: str, connections: int, seconds: float) -> dict[str, Any]:
         before = daemon.cpu()
         found = _load(daemon.port, connections, seconds, file)
         return _row(found, daemon.cpu() - before) | {"pss_idle_mb": idle, "pss_mb": daemon.pss()}
+
+
+def _peer(peer: Peer, connections: int, seconds: float) -> dict[str, Any]:
+    with run_peer(peer) as running:
+        idle = running.pss()
+        file = _prepared(peer.port, int(seconds * PER_SECOND), TEXTS["jobs"], peer.path, peer.secret.encode())
+        before = running.cpu()
+        found = _load(peer.port, connections, seconds, file)
+        return _row(found, running.cpu() - before) | {"pss_idle_mb": idle, "pss_mb": running.pss()}
 
 
 def _nothing(connections: int, seconds: float) -> dict[str, Any]:
@@ -86,13 +110,13 @@ def _row(found: dict[str, Any], cpu: float) -> dict[str, Any]:
     }
 
 
-def _prepared(port: int, count: int, text: str) -> Path:
+def _prepared(port: int, count: int, text: str, path: str = "/stitcher/webhook/github", secret: bytes = SECRET) -> Path:
     """Write signed requests to a file: on a tmpfs, since writing it back to a disk would slow the commits measured."""
     memory = "/dev/shm"
     handle, name = tempfile.mkstemp(prefix="stitcher-load-", dir=memory if Path(memory).is_dir() else None)
     with os.fdopen(handle, "wb") as file:
         for number in range(count):
-            data = signed_request(port, comment_body(number + 1, SIZE, text.format(number)))
+            data = signed_request(port, comment_body(number + 1, SIZE, text.format(number)), path, secret)
             file.write(struct.pack(">I", len(data)) + data)
     return Path(name)
 

@@ -81,9 +81,9 @@ class Queue:
         self._failed: list[QueuedJob] = []
 
     async def start(self, first: Iterable[QueuedJob] = ()) -> None:
-        """Start the workers with the `first` jobs and what is queued, and a task that restarts those that die.
+        """Start the workers with the `first` jobs and what is queued.
 
-        It finds lost messages too.
+        A task then restarts workers that died, and sends messages again that were lost with them.
         """
         for job in first:
             self._send(job)
