@@ -1,8 +1,10 @@
 """The real programs of agents: how each is started for a scripted model, and asked for a command of its shell."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.jobs.command_runner import CommandRunner
 from stitcherd.sandbox.bubblewrap import SandboxSpec, unavailable_reason
-from tests.agents.model import Step
+from tests.agents.apis import Step
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 from tools.agents.install import program
 
@@ -46,15 +48,23 @@ class Agent(Struct, frozen=True, kw_only=True):
         argv = (str(program(self.name)), *argv[: len(argv) - len(end)], *more, *end)
         return CommandExecutor(argv, self.name, self.prices, resume=resume)
 
-    def task(self, directory: Path, url: str, *, sandboxed: bool = False, **profile: Any) -> Task:
+    def task(
+        self,
+        directory: Path,
+        url: str,
+        *,
+        sandboxed: bool = False,
+        more: Mapping[str, str] = MappingProxyType({}),
+        **profile: Any,
+    ) -> Task:
         """Return a task with a checkout `work`, a TMPDIR `tmp` and a home of its own; `profile` is of its AgentProfile.
 
-        In a sandbox the home is `agent`, in the place of `home`, which is not shown.
+        In a sandbox the home is `agent`, in the place of `home`, which is not shown. `more` are further variables.
         """
         work, tmp, home, agent = (directory / name for name in ("work", "tmp", "home", "agent"))
         for each in (work, tmp, home, agent):
             each.mkdir()
-        environ = self.environ(url)
+        environ = {**self.environ(url), **more}
         runner = CommandRunner(
             job_id=new_id(),
             attempt=1,
@@ -81,6 +91,27 @@ class Agent(Struct, frozen=True, kw_only=True):
         """Run the program for a task, and return what it reported too."""
         sink = RecordingSink()
         return await self.executor(url, *more).run(task, sink), sink
+
+
+def _opencode_environ(url: str) -> dict[str, str]:
+    provider = {
+        "npm": "@ai-sdk/openai-compatible",
+        "options": {"baseURL": f"{url}/v1", "apiKey": "no-key"},
+        "models": {"m": {"limit": {"context": 100_000, "output": 8_000}}},
+    }
+    settings = {
+        "model": "m/m",
+        "small_model": "m/m",
+        "autoupdate": False,
+        "share": "disabled",
+        "provider": {"m": provider},
+    }
+    return {
+        "OPENCODE_CONFIG_CONTENT": json.dumps(settings),
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+        "npm_config_offline": "true",  # its first start in a home installs plugins
+    }
 
 
 def _codex_options(url: str) -> tuple[str, ...]:
@@ -115,7 +146,13 @@ CODEX = Agent(
     environ=lambda _: {"MODEL_KEY": "no-key"},
     shell=lambda command: ("exec_command", {"cmd": command, "yield_time_ms": 10_000}),
 )
-AGENTS = (CLAUDE, CODEX)
+OPENCODE = Agent(  # its model has no prices in its settings
+    name="opencode",
+    argv=lambda _: ("run", "--format", "json"),
+    environ=_opencode_environ,
+    shell=lambda command: ("bash", {"command": command, "description": "a command"}),
+)
+AGENTS = (CLAUDE, CODEX, OPENCODE)
 
 
 def each_agent() -> list[Any]:

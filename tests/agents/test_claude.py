@@ -8,7 +8,8 @@ import pytest
 from stitcherd.budget import Budget
 from stitcherd.executors.base import ExecutionResult
 from stitcherd.processes.tree import find_job_processes
-from tests.agents.model import INPUT, OUTPUT, Step, serve
+from tests.agents.apis import INPUT, OUTPUT, Step
+from tests.agents.model import serve
 from tests.agents.programs import CLAUDE
 from tests.e2e.harness import wait_until
 

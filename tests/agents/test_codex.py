@@ -6,7 +6,8 @@ import pytest
 
 from stitcherd.budget import Budget
 from stitcherd.executors.base import ExecutionResult
-from tests.agents.model import INPUT, OUTPUT, serve
+from tests.agents.apis import INPUT, OUTPUT
+from tests.agents.model import serve
 from tests.agents.programs import CODEX
 
 pytestmark = [pytest.mark.agents, CODEX.needs]

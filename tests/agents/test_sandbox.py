@@ -10,19 +10,21 @@ import pytest
 from shared.program_mounts import needed_mounts
 from stitcherd.executors.base import ExecutionResult
 from stitcherd.processes.tree import find_job_processes
-from tests.agents.model import INPUT, OUTPUT, serve
+from tests.agents.apis import INPUT, OUTPUT
+from tests.agents.model import serve
 from tests.agents.programs import NEEDS_SANDBOX, Agent, each_agent
 from tests.e2e.harness import wait_until
 from tools.agents.install import program
 
 pytestmark = [pytest.mark.agents, NEEDS_SANDBOX]
 SHELL = {"claude": ("--allowedTools", "Bash")}  # further arguments, with which it may use its shell
+ALLOWED = {"OPENCODE_PERMISSION": '{"external_directory": "allow"}'}  # commands may name files outside the checkout
 CANCEL_SECONDS = 2.0
 
 
 def changed_since(began: float, directory: Path, agent: Agent) -> list[Path]:
-    """Return what changed beside the checkout, TMPDIR and the agent's home: near them, and where the system is."""
-    places = [str(directory), "/etc", "/var/tmp", *needed_mounts(str(program(agent.name)))]
+    """Return what changed beside the checkout, TMPDIR and the agent's home: near them, in /etc, and at the program."""
+    places = [str(directory), "/etc", *needed_mounts(str(program(agent.name)))]
     argv = ["find", *places, "-xdev", "-newerct", f"@{began:.3f}"]
     found = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     own = [directory / name for name in ("work", "tmp", "agent")]
@@ -36,12 +38,12 @@ def top_level() -> set[Path]:
 
 @pytest.mark.parametrize("agent", each_agent())
 async def test_its_usage_is_counted_and_it_writes_only_where_it_may(tmp_path: Path, agent: Agent) -> None:
-    (modules,) = needed_mounts(str(program(agent.name)))
+    modules = program(agent.name).parents[1]
     outside = f"{tmp_path}/outside.txt {modules}/outside.txt /var/tmp/outside-{tmp_path.name}.txt"
     tries = f"for file in {outside}; do echo hello > $file; done; echo hello > ~/kept.txt; cp ~/kept.txt $TMPDIR"
     names = top_level()
     with serve([agent.shell(tries), agent.shell("cat ~/kept.txt > a.txt"), "all done"]) as model:
-        task = agent.task(tmp_path, model.url, sandboxed=True, sandbox="bwrap")
+        task = agent.task(tmp_path, model.url, sandboxed=True, more=ALLOWED, sandbox="bwrap")
         began = time.time()
         result, sink = await agent.run(task, model.url, *SHELL.get(agent.name, ()))
     assert result == ExecutionResult(0), sink.output.decode()
@@ -49,6 +51,7 @@ async def test_its_usage_is_counted_and_it_writes_only_where_it_may(tmp_path: Pa
     assert sink.total[:2] == (3 * INPUT, 3 * OUTPUT)
     written = (task.cwd / "a.txt", tmp_path / "tmp" / "kept.txt", tmp_path / "agent" / "kept.txt")
     assert [each.read_text() for each in written] == ["hello\n"] * 3
+    assert not Path(f"/var/tmp/outside-{tmp_path.name}.txt").exists()
     assert changed_since(began, tmp_path, agent) == []
     assert top_level() == names
 
@@ -56,7 +59,7 @@ async def test_its_usage_is_counted_and_it_writes_only_where_it_may(tmp_path: Pa
 @pytest.mark.parametrize("agent", each_agent())
 async def test_a_cancel_in_a_tool_leaves_no_process(tmp_path: Path, agent: Agent) -> None:
     with serve([agent.shell("(trap '' TERM; touch began; sleep 60) & wait")]) as model:
-        task = agent.task(tmp_path, model.url, sandboxed=True, sandbox="bwrap")
+        task = agent.task(tmp_path, model.url, sandboxed=True, more=ALLOWED, sandbox="bwrap")
         running = asyncio.create_task(agent.run(task, model.url, *SHELL.get(agent.name, ())))
         await asyncio.to_thread(wait_until, (task.cwd / "began").exists, "the tool to begin")
         assert find_job_processes(task.job_id, tmp_path)

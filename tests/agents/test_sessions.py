@@ -8,7 +8,8 @@ import pytest
 from msgspec import structs
 
 from stitcherd.executors.base import PreviousTry
-from tests.agents.model import INPUT, OUTPUT, serve
+from tests.agents.apis import INPUT, OUTPUT
+from tests.agents.model import serve
 from tests.agents.programs import NEEDS_SANDBOX, Agent, each_agent
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
@@ -25,10 +26,12 @@ def user_texts(request: dict[str, Any]) -> list[str]:
     return [each if isinstance(each, str) else "".join(str(part.get("text")) for part in each) for each in said]
 
 
-def session_named(request: dict[str, Any]) -> str:
-    """Return what tells the sessions of a request apart: a document as text, or the key of its cache."""
+def session_named(request: dict[str, Any], headers: dict[str, str]) -> str:
+    """Return what tells the sessions of a request apart: a document as text, the key of its cache, or a header."""
     user = (request.get("metadata") or {}).get("user_id")
-    return str(json.loads(user)["session_id"] if user else request["prompt_cache_key"])
+    if user:
+        return str(json.loads(user)["session_id"])
+    return str(request.get("prompt_cache_key") or headers["x-session-affinity"])
 
 
 @pytest.mark.parametrize("sandboxed", [False, pytest.param(True, marks=NEEDS_SANDBOX)], ids=["none", "bwrap"])
@@ -48,7 +51,8 @@ async def test_the_second_try_sends_only_what_is_new_in_the_same_session(
     one, two, three = model.requests
     session = first.reference["session"]
     assert second.events == [("ai.session_resumed", {"session": session})]
-    assert [session_named(each) == session for each in model.requests] == [True, True, False]
+    named = map(session_named, model.requests, model.headers)
+    assert [each == session for each in named] == [True, True, False]
     assert user_texts(two)[: len(user_texts(one))] == user_texts(one), "the history is there"
     (new,) = user_texts(two)[len(user_texts(one)) :]
     assert "1 failed" in new
