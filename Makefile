@@ -26,7 +26,7 @@ test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, insta
 	@$(BIN)/python tools/openclaw/install.py
 	@$(BIN)/python -m pytest -m openclaw tests/openclaw $(PYTEST)
 
-test-agents: .venv/.dev ## the real Claude Code, Codex and OpenCode against a scripted model, installed by npm into ~/.cache/stitcher (1 GB)
+test-agents: .venv/.dev ## the real Claude Code, Codex, OpenCode and Gemini CLI against a scripted model, installed by npm into ~/.cache/stitcher (1.1 GB)
 	@$(BIN)/python tools/agents/install.py || true
 	@$(BIN)/python -m pytest -n 3 -m agents -rs tests/agents $(PYTEST)
 

@@ -107,8 +107,27 @@ def _chat(step: Step, number: int, model: str) -> Iterator[dict[str, Any] | str]
     yield "[DONE]"
 
 
+def _gemini(step: Step, number: int, model: str) -> Iterator[dict[str, Any] | str]:
+    yield _gemini_whole(step, number, model)
+
+
+def _gemini_whole(step: Step, _: int, model: str) -> dict[str, Any]:
+    part = {"functionCall": {"name": step[0], "args": step[1]}} if isinstance(step, tuple) else {"text": str(step)}
+    return {
+        "candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}],
+        "modelVersion": model,
+        "usageMetadata": {
+            "promptTokenCount": INPUT,
+            "candidatesTokenCount": OUTPUT,
+            "totalTokenCount": INPUT + OUTPUT,
+        },
+    }
+
+
 APIS = (
     Api("/v1/messages", _anthropic, _anthropic_whole),
     Api("/v1/responses", _responses),
     Api("/v1/chat/completions", _chat),
+    Api(":streamGenerateContent", _gemini),
+    Api(":generateContent", _gemini, _gemini_whole),
 )

@@ -26,12 +26,14 @@ PRICES = PriceSettings(input=3.0, output=15.0)
 
 
 class Agent(Struct, frozen=True, kw_only=True):
-    """A program; `argv` and `environ` are those for the model at a URL."""
+    """A program; `argv` and `environ` are those for the model at a URL, `allow` lets it use its shell."""
 
     name: str
     argv: Callable[[str], tuple[str, ...]]
     environ: Callable[[str], Mapping[str, str]]
     shell: Callable[[str], Step]
+    allow: tuple[str, ...] = ()
+    files: Mapping[str, str] = MappingProxyType({})  # what its home has
     prices: PriceSettings | None = PRICES
 
     @property
@@ -64,6 +66,10 @@ class Agent(Struct, frozen=True, kw_only=True):
         work, tmp, home, agent = (directory / name for name in ("work", "tmp", "home", "agent"))
         for each in (work, tmp, home, agent):
             each.mkdir()
+        for name, text in self.files.items():
+            file = (agent if sandboxed else home) / name
+            file.parent.mkdir(parents=True)
+            file.write_text(text)
         environ = {**self.environ(url), **more}
         runner = CommandRunner(
             job_id=new_id(),
@@ -138,6 +144,7 @@ CLAUDE = Agent(
         "CLAUDE_CODE_MAX_RETRIES": "1",
     },
     shell=lambda command: ("Bash", {"command": command, "description": "a command"}),
+    allow=("--allowedTools", "Bash"),
     prices=None,
 )
 CODEX = Agent(
@@ -152,7 +159,27 @@ OPENCODE = Agent(  # its model has no prices in its settings
     environ=_opencode_environ,
     shell=lambda command: ("bash", {"command": command, "description": "a command"}),
 )
-AGENTS = (CLAUDE, CODEX, OPENCODE)
+GEMINI = Agent(
+    name="gemini",
+    argv=lambda _: ("-o", "stream-json", "-m", "gemini-2.5-pro"),
+    environ=lambda url: {
+        "GOOGLE_GEMINI_BASE_URL": url,
+        "GEMINI_API_KEY": "no-key",
+        "GEMINI_CLI_TRUST_WORKSPACE": "true",
+    },
+    shell=lambda command: ("run_shell_command", {"command": command, "description": "a command"}),
+    allow=("--approval-mode", "yolo"),
+    files={  # with the URL of a model it does not take the key for its kind of login
+        ".gemini/settings.json": json.dumps(
+            {
+                "security": {"auth": {"selectedType": "gemini-api-key"}},
+                "general": {"enableAutoUpdate": False},
+                "privacy": {"usageStatisticsEnabled": False},
+            }
+        )
+    },
+)
+AGENTS = (CLAUDE, CODEX, OPENCODE, GEMINI)
 
 
 def each_agent() -> list[Any]:

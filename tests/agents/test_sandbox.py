@@ -17,7 +17,6 @@ from tests.e2e.harness import wait_until
 from tools.agents.install import program
 
 pytestmark = [pytest.mark.agents, NEEDS_SANDBOX]
-SHELL = {"claude": ("--allowedTools", "Bash")}  # further arguments, with which it may use its shell
 ALLOWED = {"OPENCODE_PERMISSION": '{"external_directory": "allow"}'}  # commands may name files outside the checkout
 CANCEL_SECONDS = 2.0
 
@@ -45,7 +44,7 @@ async def test_its_usage_is_counted_and_it_writes_only_where_it_may(tmp_path: Pa
     with serve([agent.shell(tries), agent.shell("cat ~/kept.txt > a.txt"), "all done"]) as model:
         task = agent.task(tmp_path, model.url, sandboxed=True, more=ALLOWED, sandbox="bwrap")
         began = time.time()
-        result, sink = await agent.run(task, model.url, *SHELL.get(agent.name, ()))
+        result, sink = await agent.run(task, model.url, *agent.allow)
     assert result == ExecutionResult(0), sink.output.decode()
     assert [type_ for type_, _ in sink.events] == ["ai.tool_called"] * 2
     assert sink.total[:2] == (3 * INPUT, 3 * OUTPUT)
@@ -60,7 +59,7 @@ async def test_its_usage_is_counted_and_it_writes_only_where_it_may(tmp_path: Pa
 async def test_a_cancel_in_a_tool_leaves_no_process(tmp_path: Path, agent: Agent) -> None:
     with serve([agent.shell("(trap '' TERM; touch began; sleep 60) & wait")]) as model:
         task = agent.task(tmp_path, model.url, sandboxed=True, more=ALLOWED, sandbox="bwrap")
-        running = asyncio.create_task(agent.run(task, model.url, *SHELL.get(agent.name, ())))
+        running = asyncio.create_task(agent.run(task, model.url, *agent.allow))
         await asyncio.to_thread(wait_until, (task.cwd / "began").exists, "the tool to begin")
         assert find_job_processes(task.job_id, tmp_path)
         running.cancel()

@@ -11,6 +11,7 @@ PROGRAMS = {  # the versions that docs/agents.md names
     "claude": ("@anthropic-ai/claude-code", "2.1.197"),
     "codex": ("@openai/codex", "0.169.0"),
     "opencode": ("opencode-ai", "1.18.33"),
+    "gemini": ("@google/gemini-cli", "0.61.0"),
 }
 TRY_SECONDS = 400
 
