@@ -44,11 +44,14 @@ class Agent(Struct, frozen=True, kw_only=True):
         )
 
     def executor(self, url: str, *more: str, resume: bool = False) -> CommandExecutor:
-        """Return its executor; `more` are further arguments, before a `-` at the end."""
+        """Return its executor; `more` are further arguments."""
+        return CommandExecutor(self.command(url, *more), self.name, self.prices, resume=resume)
+
+    def command(self, url: str, *more: str) -> tuple[str, ...]:
+        """Return its command line; `more` are further arguments, before a `-` at the end."""
         argv = self.argv(url)
         end = argv[-1:] if argv[-1] == "-" else ()
-        argv = (str(program(self.name)), *argv[: len(argv) - len(end)], *more, *end)
-        return CommandExecutor(argv, self.name, self.prices, resume=resume)
+        return (str(program(self.name)), *argv[: len(argv) - len(end)], *more, *end)
 
     def task(
         self,
