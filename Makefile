@@ -26,9 +26,9 @@ test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, insta
 	@$(BIN)/python tools/openclaw/install.py
 	@$(BIN)/python -m pytest -m openclaw tests/openclaw $(PYTEST)
 
-test-agents: .venv/.dev ## the real Claude Code and Codex against a scripted model, installed by npm into ~/.cache/stitcher (640 MB)
+test-agents: .venv/.dev ## the real Claude Code, Codex, OpenCode and Gemini CLI against a scripted model, installed by npm into ~/.cache/stitcher (1.1 GB)
 	@$(BIN)/python tools/agents/install.py || true
-	@$(BIN)/python -m pytest -m agents -rs tests/agents $(PYTEST)
+	@$(BIN)/python -m pytest -n 3 -m agents -rs tests/agents $(PYTEST)
 
 check: .venv/.dev ## format, lint, types, import contracts, and all tests
 	@echo "checking format, lint, types and imports"

@@ -48,7 +48,7 @@ class CommandExecutor(Executor):
 
     @classmethod
     def is_metered(cls, settings: ExecutorSettings) -> bool:
-        """Say whether turns and dollars are counted: not where the stream tells tokens alone and they have no price."""
+        """Say whether turns and dollars are counted: not if the stream may tell tokens alone and they have no price."""
         return settings.output in TELL_DOLLARS or (settings.output in STREAMS and settings.prices is not None)
 
     @classmethod

@@ -1,20 +1,17 @@
-"""Lets a second try of the real Claude Code and Codex go on in the session of the first, and begin anew without it."""
+"""Lets a second try of the real programs go on in the session of the first, and begin anew without it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from stitcherd.config.settings import PriceSettings
-from stitcherd.executors.base import PreviousTry, Task
-from stitcherd.executors.command import CommandExecutor
-from tests.agents import test_claude, test_codex
-from tests.agents.model import INPUT, OUTPUT, Model, serve
+from stitcherd.executors.base import PreviousTry
+from tests.agents.apis import INPUT, OUTPUT
+from tests.agents.model import serve
+from tests.agents.programs import GEMINI, NEEDS_SANDBOX, Agent, each_agent
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
-from tools.agents.install import program
 
 pytestmark = pytest.mark.agents
 PROMPT = "Fix what is described below. " + "It has many words. " * 40
@@ -22,40 +19,33 @@ NEWS = "This is try 2. Gate tests printed:\n\n> 1 failed\n\nLines that begin wit
 UNKNOWN = "0a0a0a0a-0000-4000-8000-000000000000"
 
 
-def claude(directory: Path, model: Model) -> tuple[CommandExecutor, Task]:
-    argv = (str(program("claude")), *test_claude.STREAM)
-    return CommandExecutor(argv, "claude", resume=True), test_claude.make_task(directory, model)
-
-
-def codex(directory: Path, model: Model) -> tuple[CommandExecutor, Task]:
-    task, chosen = test_codex.make_task(directory, model)
-    argv = (str(program("codex")), "exec", "--json", "--skip-git-repo-check", "--sandbox", "read-only", *chosen, "-")
-    return CommandExecutor(argv, "codex", PriceSettings(input=3.0, output=15.0), resume=True), task
-
-
 def user_texts(request: dict[str, Any]) -> list[str]:
-    """Return what the user says in a request, in the form of either API."""
-    messages = request.get("messages") or request["input"]
-    said = [each["content"] for each in messages if each.get("role") == "user"]
+    """Return what the user says in a request, in the form of its API."""
+    messages = request.get("messages") or request.get("input") or request["contents"]
+    said = [each.get("content") or each["parts"] for each in messages if each.get("role") == "user"]
     return [each if isinstance(each, str) else "".join(str(part.get("text")) for part in each) for each in said]
 
 
-def session_named(request: dict[str, Any]) -> str:
-    """Return what tells the sessions of a request apart: a document as text, or the key of its cache."""
+def session_named(request: dict[str, Any], headers: dict[str, str]) -> str | None:
+    """Return what tells the sessions of a request apart: a document as text, the key of its cache, or a header.
+
+    Gemini CLI does not tell the model its session.
+    """
     user = (request.get("metadata") or {}).get("user_id")
-    return str(json.loads(user)["session_id"] if user else request["prompt_cache_key"])
+    if user:
+        return str(json.loads(user)["session_id"])
+    return request.get("prompt_cache_key") or headers.get("x-session-affinity")
 
 
-@pytest.mark.parametrize("make", [claude, codex])
+@pytest.mark.parametrize("sandboxed", [False, pytest.param(True, marks=NEEDS_SANDBOX)], ids=["none", "bwrap"])
+@pytest.mark.parametrize("agent", each_agent())
 async def test_the_second_try_sends_only_what_is_new_in_the_same_session(
-    make: Callable[[Path, Model], tuple[CommandExecutor, Task]], tmp_path: Path
+    tmp_path: Path, agent: Agent, *, sandboxed: bool
 ) -> None:
-    if not program(make.__name__).exists():
-        pytest.skip(f"{make.__name__} is not installed: make test-agents")
     first, second, third = RecordingSink(), RecordingSink(), RecordingSink()
     with serve(["done", "done again", "once more"]) as model:
-        executor, task = make(tmp_path, model)
-        task = structs.replace(task, prompt=PROMPT)
+        executor = agent.executor(model.url, resume=True)
+        task = structs.replace(agent.task(tmp_path, model.url, sandboxed=sandboxed), prompt=PROMPT)
         assert (await executor.run(task, first)).ok
         again = structs.replace(task, number=2, previous=PreviousTry(first.reference, NEWS))
         assert (await executor.run(again, second)).ok
@@ -64,7 +54,8 @@ async def test_the_second_try_sends_only_what_is_new_in_the_same_session(
     one, two, three = model.requests
     session = first.reference["session"]
     assert second.events == [("ai.session_resumed", {"session": session})]
-    assert [session_named(each) == session for each in model.requests] == [True, True, False]
+    named = list(map(session_named, model.requests, model.headers))
+    assert [each == session for each in named] == [True, True, False] or (agent is GEMINI and not any(named))
     assert user_texts(two)[: len(user_texts(one))] == user_texts(one), "the history is there"
     (new,) = user_texts(two)[len(user_texts(one)) :]
     assert "1 failed" in new

@@ -10,6 +10,8 @@ from pathlib import Path
 PROGRAMS = {  # the versions that docs/agents.md names
     "claude": ("@anthropic-ai/claude-code", "2.1.197"),
     "codex": ("@openai/codex", "0.169.0"),
+    "opencode": ("opencode-ai", "1.18.33"),
+    "gemini": ("@google/gemini-cli", "0.61.0"),
 }
 TRY_SECONDS = 400
 
@@ -21,7 +23,7 @@ def program(name: str) -> Path:
 
 
 def install(name: str) -> bool:
-    """Install a program that is missing (240 to 400 MB); say whether it is there now."""
+    """Install a program that is missing (100 to 400 MB); say whether it is there now."""
     path = program(name)
     target = path.parents[2]
     if path.exists():

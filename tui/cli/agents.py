@@ -17,7 +17,7 @@ class KnownAgent(Struct, frozen=True):
     argv: tuple[str, ...]
     key: str
     output: str = ""  # empty for an agent that speaks the Agent Client Protocol
-    prices: bool = False  # whether it tells tokens and no dollars
+    prices: bool = False  # whether its dollars are counted only with the prices of its model
     note: str = ""
 
     @property
@@ -47,7 +47,7 @@ KNOWN_AGENTS = (  # the first one that is found is entered in the rails; docs/ag
         prices=True,
         note="Its own sandbox is off, since it does not work in that of the profile: have it on where there is none.",
     ),
-    KnownAgent(("opencode", "run", "--format", "json"), key="ANTHROPIC_API_KEY", output="opencode"),
+    KnownAgent(("opencode", "run", "--format", "json"), key="ANTHROPIC_API_KEY", output="opencode", prices=True),
     KnownAgent(
         ("gemini", "-o", "stream-json", "-m", "gemini-2.5-pro", "--approval-mode", "auto_edit"),
         key="GEMINI_API_KEY",
@@ -103,7 +103,7 @@ def _executor(found: FoundAgent) -> str:
         lines.append(f'output = "{agent.output}"')
     lines.append("resume = true")
     if agent.prices:
-        lines.append("# It tells tokens and no dollars: without the prices of its model they are not counted.")
+        lines.append("# It tells tokens, but not always dollars: without the prices of its model they are not counted.")
         lines.append("#prices = {input = 3.0, output = 15.0}")
     return "\n".join([*lines, "", ""])
 

@@ -15,4 +15,4 @@ STREAMS: Mapping[str, type[AgentStream]] = {
     "opencode": OpenCodeStream,
 }
 HOLD_TOOLS = frozenset({"claude"})  # their programs are given the tools of the profile
-TELL_DOLLARS = frozenset({"claude", "opencode"})  # of the others only the tokens are known
+TELL_DOLLARS = frozenset({"claude"})  # OpenCode tells 0 if it has no prices for its model; the others only tokens

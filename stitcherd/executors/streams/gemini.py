@@ -20,7 +20,7 @@ from stitcherd.executors.streams.base import (
     tool_call,
 )
 
-_REFUSALS = ("denied", "not allowed")
+_DENIALS = frozenset({"policy_violation", "tool_not_registered"})  # its approval mode takes tools away, too
 
 
 class GeminiStream(AgentStream):
@@ -63,6 +63,7 @@ class GeminiStream(AgentStream):
             call = tool_call(id_, line_at(document, "tool_name"), child(document, "parameters"))
             self._tools[id_] = call.tool
             return [call, Used(Usage(turns=1))]
-        said = line_at(child(document, "error"), "message") or line_at(document, "output")
-        refused = text_at(document, "status") == "error" and any(words in said.lower() for words in _REFUSALS)
-        return [ToolDenied(id_, self._tools.get(id_, ""), said)] if refused else []
+        error = child(document, "error")
+        if text_at(error, "type") not in _DENIALS:
+            return []
+        return [ToolDenied(id_, self._tools.get(id_, ""), line_at(error, "message"))]

@@ -25,7 +25,7 @@ COUNTED = {
     ("command", 'output = "codex"', PRICES): True,
     ("command", 'output = "gemini"', ""): False,
     ("command", 'output = "gemini"', PRICES): True,
-    ("command", 'output = "opencode"', ""): True,
+    ("command", 'output = "opencode"', ""): False,  # it tells 0 dollars for a model that it has no prices for
     ("command", 'output = "opencode"', PRICES): True,
     ("acp", "", ""): False,
     ("acp", "", PRICES): True,

@@ -77,6 +77,23 @@ def test_codex_tells_a_call_that_it_declined_even_if_it_never_began() -> None:
     assert [type(each) for each in items] == [ToolCalled, Used, ToolDenied]
 
 
+@pytest.mark.parametrize(
+    ("error", "message", "denied"),
+    [
+        ("policy_violation", "Tool execution denied by policy. You are in Plan Mode.", True),
+        ("tool_not_registered", 'Tool "write_file" not found. Did you mean one of: "read_file"?', True),
+        ("permission_denied", "Permission denied writing to file: /etc/a.txt (EACCES)", False),
+        ("file_not_found", "File not found: a.txt", False),
+    ],
+)
+def test_gemini_tells_by_the_type_of_an_error_that_it_denied_a_call(error: str, message: str, *, denied: bool) -> None:
+    stream = STREAMS["gemini"]()
+    stream.feed(b'{"type":"tool_use","tool_id":"1","tool_name":"write_file","parameters":{"file_path":"a.txt"}}')
+    told = {"output": message, "error": {"type": error, "message": message}}
+    items = stream.feed(json.dumps({"type": "tool_result", "tool_id": "1", "status": "error", **told}).encode())
+    assert items == ([ToolDenied("1", "write_file", message)] if denied else [])
+
+
 @pytest.mark.parametrize("name", sorted(STREAMS))
 def test_a_document_of_an_unknown_type_is_output(name: str) -> None:
     assert STREAMS[name]().feed(b'{"type": "new"}') == [Text('{"type": "new"}')]

@@ -176,7 +176,8 @@ async def test_a_cancel_ends_the_program(tmp_path: Path) -> None:
     [
         ("", False),
         ('output = "claude"', True),
-        ('output = "opencode"', True),
+        ('output = "opencode"', False),
+        ('output = "opencode"\nprices = {input = 3.0, output = 15.0}', True),
         ('output = "codex"', False),
         ('output = "codex"\nprices = {input = 3.0, output = 15.0}', True),
         ('output = "plain"\nprices = {input = 3.0, output = 15.0}', False),

@@ -78,6 +78,9 @@ def test_each_agent_on_path_gets_an_executor_and_the_first_one_a_profile(
         executor = settings.executors[agent.name]
         assert (executor.kind, executor.argv) == ("command" if agent.output else "acp", agent.argv)
         assert (executor.output, executor.resume) == (agent.output or "plain", True)
+        after = (tmp_path / "stitcherd.toml").read_text().partition(f"[executors.{agent.name}]\n")[2]
+        table = after.partition("\n\n")[0]
+        assert ("#prices = {" in table) is (agent.output in {"codex", "gemini", "opencode"}), "as budgets need them"
     rails = rails_load.load_rails(tmp_path / "rails.yaml", rails_context(tmp_path, settings))
     profile = rails.profiles["weaver"]
     assert (profile.executor, profile.sandbox, profile.env) == ("claude", "bwrap", ("ANTHROPIC_API_KEY",))
