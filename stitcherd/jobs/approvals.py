@@ -21,7 +21,6 @@ from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources import NotJson, WrongShape
 from stitcherd.sources.trigger import Command, Trigger
 from stitcherd.store import approvals, commands, deliveries, transitions
-from stitcherd.store.repetitions import RepeatedDelivery
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -74,7 +73,7 @@ class Approvals:
         rails: CompiledRails,
         new: deliveries.NewDelivery,
         facts: RuntimeFacts,
-    ) -> tuple[CommandResult, deliveries.StoredDelivery | RepeatedDelivery | None]:
+    ) -> tuple[CommandResult, deliveries.Outcome | None]:
         """Store a comment that approves or denies what waits on its thread, and carry it out where that is allowed.
 
         A job that was requested under other rails is first evaluated again, and then needs another comment. What waits
@@ -117,7 +116,9 @@ class Approvals:
                 self._put(stored.job)
             return result, stored
         decision = rails_approvals.keeps_changing(command, rails)
-        denied = await self._store.write(deliveries.add_delivery, structs.replace(new, decision=decision))
+        denied = await self._store.write_item(
+            deliveries.add_deliveries, (structs.replace(new, decision=decision), None)
+        )
         return CommandResult(decision), denied
 
     async def expire_forever(self) -> None:
@@ -202,12 +203,12 @@ class Approvals:
 
 async def store_undecided(
     store: Store, result: CommandResult, new: deliveries.NewDelivery
-) -> tuple[CommandResult, deliveries.StoredDelivery | RepeatedDelivery | None]:
+) -> tuple[CommandResult, deliveries.Outcome | None]:
     """Store a comment that is not decided yet, unless it is stored already; return the result with what was stored."""
     if new.decides:
         return result, None
     new = structs.replace(new, decision=result.decision)
-    return result, await store.write(deliveries.add_delivery, new)
+    return result, await store.write_item(deliveries.add_deliveries, (new, None))
 
 
 def _is_stale(request: ApprovalRequest, rails: CompiledRails | None) -> bool:

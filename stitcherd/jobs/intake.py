@@ -153,7 +153,8 @@ class Intake:
             if result.asks:
                 self._put_undecided(new)
             decision = result.decision
-            return _response(new.id, decision.verdict, decision.reason, stored.job if stored else None)
+            changed = stored.job if isinstance(stored, deliveries.StoredDelivery) else None
+            return _response(new.id, decision.verdict, decision.reason, changed)
         return await self._store_evaluated(new, self._job_of(new, source, trigger, evaluation))
 
     async def decide(self, undecided: UndecidedDelivery, refused: Mapping[str, AccountAccess]) -> Mapping[str, str]:
@@ -166,7 +167,7 @@ class Intake:
             source, trigger, evaluation = self._evaluator.reevaluate(delivery, undecided.body, rails, refused)
         except (SourceGone, NotJson, WrongShape) as error:
             decision = Decision(Verdict.DENIED, f"it cannot be decided any more: {error}", None)
-            await self._store.write(deliveries.add_delivery, delivery_to_decide(undecided, decision))
+            await self._store.write_item(deliveries.add_deliveries, (delivery_to_decide(undecided, decision), None))
             return {}
         new = delivery_to_decide(undecided, evaluation.decision)
         command = thread_command(trigger, rails) if delivery.replay_of is None else None
@@ -249,7 +250,7 @@ class Intake:
         """Store a delivery with its job and queue that; without it if one is open already or a limit is reached."""
         if job is None:
             return await self._store_delivery(new)
-        stored = await self._store.write(deliveries.add_delivery_with_job, new, job)
+        stored = await self._store.write_item(deliveries.add_deliveries, (new, job))
         if isinstance(stored, deliveries.JobAlreadyOpen):
             found, reason = stored.job, _already_open(stored.job)
             duplicate = structs.replace(new, verdict=Verdict.DUPLICATE, reason=reason, job_id=found.id)
@@ -259,14 +260,14 @@ class Intake:
             return await self._store_delivery(structs.replace(new, decision=throttled))
         if isinstance(stored, RepeatedDelivery):
             return _repeated_response(stored)
-        if stored.job is not None and stored.job.status is Status.QUEUED:
-            self._queue.put_job(stored.job)
+        if job.status is Status.QUEUED:
+            self._queue.put(job.id, jobs.FIRST_ATTEMPT, job.priority)
         await self._accounts.refresh(new.accounts)
-        return _response(new.id, new.decision.verdict, new.decision.reason, stored.job)
+        return _response(new.id, new.decision.verdict, new.decision.reason, job)
 
     async def _store_delivery(self, new: deliveries.NewDelivery, job: RunnerJob | None = None) -> WebhookResponse:
         """Store a delivery that creates no job; `job` is the one that it duplicates."""
-        stored = await self._store.write(deliveries.add_delivery, new)
+        stored = await self._store.write_item(deliveries.add_deliveries, (new, None))
         if isinstance(stored, RepeatedDelivery):
             return _repeated_response(stored)
         await self._accounts.refresh(new.accounts)
@@ -301,7 +302,7 @@ class Intake:
         return requested_job(self._settings, source, trigger, evaluation, delivery_id=new.id, actor=new.actor)
 
 
-def _response(delivery_id: str, verdict: Verdict, reason: str, job: RunnerJob | None) -> WebhookResponse:
+def _response(delivery_id: str, verdict: Verdict, reason: str, job: RunnerJob | jobs.NewJob | None) -> WebhookResponse:
     """Return the answer to a delivery; a job that it denied is not named."""
     named = job if verdict in {Verdict.ALLOWED, Verdict.WAITING, Verdict.DUPLICATE} else None
     return WebhookResponse(delivery_id, verdict, named.id if named else None, named.status if named else None, reason)

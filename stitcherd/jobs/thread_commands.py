@@ -14,8 +14,7 @@ from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.rails.thread_commands import JOBS_KEEP_CHANGING, decide_question, decide_transition, refused
 from stitcherd.sources.trigger import Command, Trigger
 from stitcherd.store import commands
-from stitcherd.store.deliveries import NewDelivery, StoredDelivery, add_delivery
-from stitcherd.store.repetitions import RepeatedDelivery
+from stitcherd.store.deliveries import NewDelivery, Outcome, StoredDelivery, add_deliveries
 from stitcherd.store.sqlite import Store
 
 
@@ -36,7 +35,7 @@ class ThreadCommands:
 
     async def answer(
         self, command: Command, trigger: Trigger, rails: CompiledRails, new: NewDelivery, facts: RuntimeFacts
-    ) -> tuple[CommandResult, StoredDelivery | RepeatedDelivery | None]:
+    ) -> tuple[CommandResult, Outcome | None]:
         """Store a comment with a command, and carry that out where it is allowed.
 
         Where permissions must be asked first, it is stored as not decided yet, or left so. Raises AccountTaken.
@@ -52,7 +51,7 @@ class ThreadCommands:
 
     async def _change_job(
         self, command: Command, trigger: Trigger, rails: CompiledRails, new: NewDelivery, facts: RuntimeFacts
-    ) -> tuple[CommandResult, StoredDelivery | RepeatedDelivery | None]:
+    ) -> tuple[CommandResult, Outcome | None]:
         """Read the jobs of the thread, decide, and write both only if no job has changed meanwhile.
 
         Jobs of other sources are not meant: what an account may do at one forge says nothing about another.
@@ -80,11 +79,11 @@ class ThreadCommands:
             return result, stored
         return await self._store_decided(refused(command, rails, JOBS_KEEP_CHANGING), new)
 
-    async def _store_decided(
-        self, result: CommandResult, new: NewDelivery
-    ) -> tuple[CommandResult, StoredDelivery | RepeatedDelivery]:
+    async def _store_decided(self, result: CommandResult, new: NewDelivery) -> tuple[CommandResult, Outcome]:
         """Store a comment that changes no job."""
-        return result, await self._store.write(add_delivery, structs.replace(new, decision=result.decision))
+        return result, await self._store.write_item(
+            add_deliveries, (structs.replace(new, decision=result.decision), None)
+        )
 
     async def _jobs_on_thread(self, new: NewDelivery) -> list[ThreadJob]:
         if new.repository is None or new.thread is None:

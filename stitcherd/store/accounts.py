@@ -4,7 +4,7 @@ Which accounts are kept is decided by the caller.
 """
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import aiosqlite
 
@@ -13,7 +13,7 @@ from shared.ids import format_timestamp
 from stitcherd.errors import Refusal
 from stitcherd.policy import AccountSighting
 from stitcherd.store.events import add_event
-from stitcherd.store.queries import fetch_all
+from stitcherd.store.queries import chunks, fetch_all
 
 _OWN = "own_account:"  # in meta, before the name of a source
 
@@ -22,13 +22,20 @@ class AccountTaken(Exception):
     """Nothing was stored: the id that is kept for an account is not the one that the delivery was decided with."""
 
 
-def keep_ids(db: sqlite3.Connection, seen: tuple[AccountSighting, ...], now: int) -> None:
-    """Keep the ids of accounts that have none yet, and record those that differ; raises AccountTaken."""
-    for each in seen:
-        row = db.execute("SELECT id FROM accounts WHERE account = ?", (each.account,)).fetchone()
-        if (row["id"] if row else None) != each.kept:
+def keep_ids(db: sqlite3.Connection, seen: Sequence[tuple[AccountSighting, int]]) -> None:
+    """Keep the ids of accounts that have none yet, and record those that differ; raises AccountTaken.
+
+    Each sighting is given with its time in milliseconds.
+    """
+    kept: dict[str, str] = {}
+    for part in chunks(list({each.account for each, _ in seen})):
+        marks = ", ".join("?" * len(part))
+        kept |= dict(db.execute(f"SELECT account, id FROM accounts WHERE account IN ({marks})", part).fetchall())
+    for each, now in seen:
+        if kept.get(each.account) != each.kept:
             raise AccountTaken(each.account)
-        if row is None:
+        if each.kept is None:
+            kept[each.account] = each.id
             source = each.account.partition(":")[0]
             db.execute(
                 "INSERT INTO accounts (account, source, id, since) VALUES (?, ?, ?, ?)",

@@ -14,8 +14,8 @@ from stitcherd.store.deliveries import (
     NewDelivery,
     StoredDelivery,
     get_delivery,
-    insert_delivery,
-    repeated_delivery,
+    insert_deliveries,
+    repeated_deliveries,
 )
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.repetitions import RepeatedDelivery
@@ -45,9 +45,9 @@ def add_command(
     `expected` is what `read_states` returned of its thread when it was decided; None where this does not matter. Raises
     Refusal where the job is not as it has to be.
     """
-    repeated = repeated_delivery(db, new)
-    if repeated is not None:
-        return repeated
+    repeated = repeated_deliveries(db, [new])
+    if repeated:
+        return repeated[0]
     if (
         expected is not None
         and new.repository is not None
@@ -56,7 +56,7 @@ def add_command(
     ):
         return ThreadChanged()
     job = None if result.job_id is None else _carry_out(db, new, result, result.job_id)
-    insert_delivery(db, structs.replace(new, decision=result.decision, job_id=result.job_id))
+    insert_deliveries(db, [(structs.replace(new, decision=result.decision, job_id=result.job_id), None)])
     return StoredDelivery(job)
 
 

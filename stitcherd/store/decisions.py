@@ -1,19 +1,27 @@
 """Decisions; they are never changed: what is decided again gets another one."""
 
 import sqlite3
+from collections.abc import Sequence
 
 import aiosqlite
 
 from shared.models import Decision
 from stitcherd.store import rows
-from stitcherd.store.queries import fetch_all
+from stitcherd.store.queries import fetch_all, insert_rows, next_key
 
 
 def add_decision(db: sqlite3.Connection, decision: Decision) -> int:
     """Store a decision and return its key."""
-    cursor = db.execute("INSERT INTO decisions (document) VALUES (?)", (rows.encode(decision),))
-    assert cursor.lastrowid is not None  # noqa: S101 (an INSERT has one)
-    return cursor.lastrowid
+    return add_decisions(db, (decision,))[0]
+
+
+def add_decisions(db: sqlite3.Connection, decisions: Sequence[Decision]) -> Sequence[int]:
+    """Store decisions and return their keys."""
+    first = next_key(db, "decisions")
+    keys = range(first, first + len(decisions))
+    documents = map(rows.encode, decisions)
+    insert_rows(db, "INSERT INTO decisions", ("key", "document"), list(zip(keys, documents, strict=True)))
+    return keys
 
 
 async def find_document(db: aiosqlite.Connection, decision: int | None) -> str | None:

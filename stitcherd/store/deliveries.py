@@ -7,6 +7,7 @@ second time.
 """
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -17,13 +18,13 @@ from shared.deliveries import Delivery, DeliveryPage, Via
 from shared.ids import short_id
 from shared.models import Decision, RunnerJob, Thread, Verdict
 from stitcherd.errors import Refusal
-from stitcherd.policy import AccountSighting, with_uses
+from stitcherd.policy import AccountSighting, DailyBudget, with_uses
 from stitcherd.store import accounts, limits, rows
-from stitcherd.store.decisions import add_decision, find_document
-from stitcherd.store.events import add_event
-from stitcherd.store.jobs import NewJob, add_job, open_on_thread
+from stitcherd.store.decisions import add_decisions, find_document
+from stitcherd.store.events import NewEvent, add_events, new_event
+from stitcherd.store.jobs import NewJob, add_jobs, open_on_threads
 from stitcherd.store.limits import LimitsReached
-from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optional, where_clause
+from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, insert_rows, next_key, optional, where_clause
 from stitcherd.store.repetitions import DeliveryIdentity, RepeatedDelivery, find_first
 
 
@@ -101,7 +102,7 @@ class AlreadyDecided(Exception):
 
 
 class StoredDelivery(Struct, frozen=True):
-    """A delivery was stored; `job` is the one that it created, approved or denied."""
+    """A delivery was stored; `job` is the one that it approved, denied, cancelled or retried."""
 
     job: RunnerJob | None = None
 
@@ -121,29 +122,73 @@ class DeliveryFilter(Struct, frozen=True, kw_only=True):
     before: str | None = None
 
 
-def add_delivery(db: sqlite3.Connection, new: NewDelivery) -> StoredDelivery | RepeatedDelivery:
-    """Store a delivery that leads to no new job."""
-    repeated = repeated_delivery(db, new)
-    if repeated is None:
-        insert_delivery(db, new)
-    return repeated or StoredDelivery()
+Outcome = StoredDelivery | RepeatedDelivery | JobAlreadyOpen | LimitsReached
 
 
-def add_delivery_with_job(
-    db: sqlite3.Connection, new: NewDelivery, job: NewJob
-) -> StoredDelivery | RepeatedDelivery | JobAlreadyOpen | LimitsReached:
-    """Store a delivery and its job, unless the job is already open on the thread or one of its limits is reached."""
-    repeated = repeated_delivery(db, new)
-    if repeated is not None:
-        return repeated
-    open_job = open_on_thread(db, job)
-    if open_job is not None:
-        return JobAlreadyOpen(open_job)
-    uses = limits.count_uses(db, job.limits, new.received_at)
-    if limits.are_reached(uses):
-        return LimitsReached(uses)
-    decision = insert_delivery(db, structs.replace(new, decision=with_uses(new.decision, uses), job_id=job.id))
-    return StoredDelivery(add_job(db, job, decision, new.received_at))
+def add_deliveries(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> list[Outcome]:
+    """Store deliveries, each with its job if it has one, as if one after the other; return what came of each.
+
+    A delivery is not stored if it repeats another, if its job is open on the thread, or if a limit of it is reached.
+    """
+    return [outcome for part in _independent(new) for outcome in _add_independent(db, part)]
+
+
+def _independent(
+    new: Sequence[tuple[NewDelivery, NewJob | None]],
+) -> Iterator[Sequence[tuple[NewDelivery, NewJob | None]]]:
+    """Split deliveries, in order, into parts in which none changes what is decided about another."""
+    start = 0
+    seen: set[tuple[object, ...]] = set()
+    for at, (delivery, job) in enumerate(new):
+        keys = _keys(delivery, job)
+        if not seen.isdisjoint(keys) or (delivery.decides and at > start):
+            yield new[start:at]
+            start, seen = at, set()
+        seen |= keys
+        if delivery.decides:  # a repetition of it would be answered with what it was before
+            yield new[start : at + 1]
+            start, seen = at + 1, set()
+    if start < len(new):
+        yield new[start:]
+
+
+def _keys(delivery: NewDelivery, job: NewJob | None) -> set[tuple[object, ...]]:
+    """Return what a delivery has in common with every other that it could change the decision about."""
+    source = delivery.source
+    keys: set[tuple[object, ...]] = {("body", source, delivery.body_sha256)}
+    if delivery.external_id is not None:
+        keys.add(("id", source, delivery.external_id))
+    if delivery.subject is not None:
+        keys.add(("subject", source, delivery.subject))
+    if job is not None:
+        keys.update(("limit", limit.key) for limit in job.limits if not isinstance(limit, DailyBudget))
+        if job.thread is not None:
+            repository = (job.repository or "").lower()
+            keys.add(("thread", job.workspace, repository, job.thread.kind, job.thread.number, job.type))
+    return keys
+
+
+def _add_independent(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> list[Outcome]:
+    repeated = repeated_deliveries(db, [delivery for delivery, _ in new])
+    open_jobs = open_on_threads(db, [job for _, job in new])
+    outcomes: list[Outcome] = []
+    stored: list[tuple[NewDelivery, NewJob | None]] = []
+    for at, (delivery, job) in enumerate(new):
+        uses = limits.count_uses(db, job.limits, delivery.received_at) if job else ()
+        if at in repeated:
+            outcomes.append(repeated[at])
+        elif at in open_jobs:
+            outcomes.append(JobAlreadyOpen(open_jobs[at]))
+        elif limits.are_reached(uses):
+            outcomes.append(LimitsReached(uses))
+        else:
+            outcomes.append(StoredDelivery())
+            if job is not None:
+                decision = with_uses(delivery.decision, uses)
+                delivery = structs.replace(delivery, decision=decision, job_id=job.id)  # noqa: PLW2901
+            stored.append((delivery, job))
+    insert_deliveries(db, stored)
+    return outcomes
 
 
 async def delivery_page(db: aiosqlite.Connection, wanted: DeliveryFilter, limit: int) -> DeliveryPage:
@@ -200,50 +245,58 @@ async def decided_deliveries(
     return [(row["key"], rows.delivery(row), row["body"], rows.decision(row["document"])) for row in found]
 
 
-def repeated_delivery(db: sqlite3.Connection, new: NewDelivery) -> RepeatedDelivery | None:
-    """Return what a delivery repeats; a replay repeats nothing, nor does one that is only decided now."""
-    return None if new.replay_of is not None or new.decides else find_first(db, new.identity())
+def repeated_deliveries(db: sqlite3.Connection, new: Sequence[NewDelivery]) -> dict[int, RepeatedDelivery]:
+    """Return what deliveries repeat, by index; a replay repeats nothing, nor does one that is only decided now."""
+    asked = [at for at, each in enumerate(new) if each.replay_of is None and not each.decides]
+    found = find_first(db, [new[at].identity() for at in asked])
+    return {asked[at]: repeated for at, repeated in found.items()}
 
 
-def insert_delivery(db: sqlite3.Connection, new: NewDelivery) -> int:
-    """Store a delivery with its decision, body and event; return the key of the decision.
+def insert_deliveries(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> None:
+    """Store deliveries that repeat nothing, with their decisions, bodies, jobs and events.
 
     Raises AccountTaken and AlreadyDecided.
     """
-    if new.decides:
-        return _decide(db, new)
-    accounts.keep_ids(db, new.accounts, new.received_at)
-    decision = add_decision(db, new.decision)
-    columns = {**new.columns(), "decision": decision}
-    key = db.execute(
-        f"INSERT INTO deliveries ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-        list(columns.values()),
-    ).lastrowid
-    db.execute("INSERT INTO delivery_bodies (delivery, body) VALUES (?, ?)", (key, new.body))
-    _add_event(db, "delivery.received", new, columns)
-    return decision
+    if not new:
+        return
+    decisions = add_decisions(db, [delivery.decision for delivery, _ in new])
+    columns = [
+        {**delivery.columns(), "decision": decision} for (delivery, _), decision in zip(new, decisions, strict=True)
+    ]
+    received = [(each, delivery) for each, (delivery, _) in zip(columns, new, strict=True) if not delivery.decides]
+    for each, (delivery, _) in zip(columns, new, strict=True):
+        if delivery.decides:
+            _decide(db, each)
+    accounts.keep_ids(db, [(seen, delivery.received_at) for _, delivery in received for seen in delivery.accounts])
+    if received:
+        first = next_key(db, "deliveries")
+        stored = [(key, *each.values()) for key, (each, _) in enumerate(received, first)]
+        insert_rows(db, "INSERT INTO deliveries", ("key", *columns[0]), stored)
+        bodies = [(key, delivery.body) for key, (_, delivery) in enumerate(received, first)]
+        insert_rows(db, "INSERT INTO delivery_bodies", ("delivery", "body"), bodies)
+    told = [[_event(delivery, each)] for each, (delivery, _) in zip(columns, new, strict=True)]
+    with_job = [at for at, (_, job) in enumerate(new) if job is not None]
+    jobs = [(job, decisions[at], delivery.received_at) for at, (delivery, job) in enumerate(new) if job is not None]
+    for at, events in zip(with_job, add_jobs(db, jobs), strict=True):
+        told[at] += events
+    add_events(db, [event for events in told for event in events])
 
 
-def _decide(db: sqlite3.Connection, new: NewDelivery) -> int:
-    """Store the decision on a delivery whose verdict is deciding; return its key. Raises AlreadyDecided."""
-    decision = add_decision(db, new.decision)
-    columns = new.columns()
+def _decide(db: sqlite3.Connection, columns: dict[str, Any]) -> None:
+    """Store the decision on a delivery whose verdict is deciding; raises AlreadyDecided."""
     decided = db.execute(
         "UPDATE deliveries SET verdict = :verdict, reason = :reason, job_id = :job_id, decision = :decision"
         " WHERE id = :id AND verdict = 'deciding'",
-        {name: columns[name] for name in ("id", "verdict", "reason", "job_id")} | {"decision": decision},
+        {name: columns[name] for name in ("id", "verdict", "reason", "job_id", "decision")},
     )
     if decided.rowcount == 0:
-        raise AlreadyDecided(new.id)
-    _add_event(db, "delivery.decided", new, columns)
-    return decision
+        raise AlreadyDecided(columns["id"])
 
 
-def _add_event(db: sqlite3.Connection, type_: str, new: NewDelivery, columns: dict[str, Any]) -> None:
+def _event(new: NewDelivery, columns: dict[str, Any]) -> NewEvent:
     payload = {"deliveryId": new.id, "source": new.source, "verdict": columns["verdict"], "reason": columns["reason"]}
-    add_event(
-        db,
-        type_,
+    return new_event(
+        "delivery.decided" if new.decides else "delivery.received",
         actor=new.actor,
         now=new.received_at,
         delivery=new.id,

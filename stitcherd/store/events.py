@@ -1,18 +1,23 @@
 """Events: each is appended in the transaction of the change that it records, and read by cursor."""
 
 import sqlite3
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec
 
 import aiosqlite
 
 from shared.api import EventPage
 from shared.models import JobEvent
 from stitcherd.store import rows
-from stitcherd.store.queries import fetch_all, find_by_suffix
+from stitcherd.store.queries import fetch_all, find_by_suffix, insert_rows
+
+P = ParamSpec("P")
+
+NewEvent = tuple[Any, ...]  # the values of _COLUMNS
+_COLUMNS = ("job", "step", "delivery", "workspace", "type", "actor", "at", "payload")
 
 
-def add_event(
-    db: sqlite3.Connection,
+def new_event(
     type_: str,
     *,
     actor: str,
@@ -22,17 +27,29 @@ def add_event(
     delivery: str | None = None,
     workspace: str | None = None,
     payload: dict[str, Any] | None = None,
-) -> int:
-    """Append an event and return its id, the cursor of the stream.
+) -> NewEvent:
+    """Return an event to be appended.
 
     `job` is the job's integer key. An event without a job belongs to `workspace`; without that too, to all.
     """
-    cursor = db.execute(
-        "INSERT INTO events (job, step, delivery, workspace, type, actor, at, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (job, step, delivery, workspace, type_, actor, now, rows.encode(payload or {})),
-    )
-    assert cursor.lastrowid is not None  # noqa: S101 (an INSERT has one)
-    return cursor.lastrowid
+    return job, step, delivery, workspace, type_, actor, now, rows.encode(payload or {})
+
+
+def add_events(db: sqlite3.Connection, new: Sequence[NewEvent]) -> None:
+    """Append events, in their order."""
+    insert_rows(db, "INSERT INTO events", _COLUMNS, new)
+
+
+def _appending(build: Callable[P, NewEvent]) -> Callable[Concatenate[sqlite3.Connection, P], int]:
+    def append(db: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> int:
+        add_events(db, [build(*args, **kwargs)])
+        return int(db.execute("SELECT max(id) FROM events").fetchone()[0])
+
+    return append
+
+
+# Appends one event, given as for `new_event`, and returns its id, the cursor of the stream.
+add_event = _appending(new_event)
 
 
 EVENT_SELECT = "SELECT e.*, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.job"

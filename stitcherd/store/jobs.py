@@ -20,16 +20,31 @@ from stitcherd.errors import Refusal
 from stitcherd.policy import ApprovalRequest, JobLimit, with_uses
 from stitcherd.store import answers, approvals, limits, rows
 from stitcherd.store.decisions import add_decision, find_document
-from stitcherd.store.events import EVENT_SELECT, add_event, newest_event
+from stitcherd.store.events import EVENT_SELECT, NewEvent, add_events, new_event, newest_event
 from stitcherd.store.limits import LimitsReached
-from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optional, where_clause
+from stitcherd.store.queries import (
+    chunks,
+    conditions,
+    fetch_all,
+    find_by_suffix,
+    insert_rows,
+    next_key,
+    optional,
+    row_marks,
+    where_clause,
+)
 from stitcherd.store.search import matching_keys
 
+FIRST_ATTEMPT = 1  # of each job
 EVENTS_SHOWN = 200  # events in the detail of a job
-OPEN_ON_THREAD = (
-    "SELECT * FROM jobs WHERE workspace = ? AND repository = ? COLLATE NOCASE AND thread_kind = ?"
-    " AND thread_number = ? AND type = ? AND status IN ('PENDING', 'QUEUED', 'RUNNING')"
-)
+_OPEN_KEYS = """
+WITH asked (at, workspace, repository, kind, number, type) AS (VALUES {marks})
+SELECT at, key FROM (SELECT at, (
+  SELECT j.key FROM jobs j WHERE j.workspace = asked.workspace AND j.repository = asked.repository COLLATE NOCASE
+    AND j.thread_kind = asked.kind AND j.thread_number = asked.number AND j.type = asked.type
+    AND j.status IN ('PENDING', 'QUEUED', 'RUNNING')) AS key FROM asked) found WHERE key IS NOT NULL
+"""
+_JOB = "SELECT * FROM jobs WHERE key = ?"
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
@@ -67,9 +82,12 @@ class NewJob(Struct, frozen=True, kw_only=True):
     def columns(self) -> dict[str, Any]:
         """Return the columns of its row that do not depend on when it is stored."""
         found = dict(zip(COLUMNS, _COLUMN_VALUES(self), strict=True))
-        if self.thread is not None:
-            found |= {f"thread_{name}": getattr(self.thread, name) for name in Thread.__struct_fields__}
-        return found
+        return found | {f"thread_{name}": getattr(self.thread, name, None) for name in Thread.__struct_fields__}
+
+    @property
+    def status(self) -> Status:
+        """The status with which it is stored."""
+        return Status.PENDING if self.approval else Status.QUEUED
 
 
 _IN_OTHER_TABLES = {"thread", "prompt", "metadata", "origin", "limits", "approval"}
@@ -89,34 +107,46 @@ class JobFilter(Struct, frozen=True, kw_only=True):
     before: str | None = None
 
 
-def add_job(db: sqlite3.Connection, new: NewJob, decision: int, now: int) -> RunnerJob:
-    """Store a job with its events, QUEUED, or PENDING where it needs an approval; return it."""
-    request = new.approval
-    last = ("job.waiting", request.payload()) if request else ("job.queued", {"attempt": 1})
-    columns = {
-        **new.columns(),
+def add_jobs(db: sqlite3.Connection, added: Sequence[tuple[NewJob, int, int]]) -> list[tuple[NewEvent, NewEvent]]:
+    """Store jobs, each given with the key of its decision and its time, QUEUED, or PENDING where it needs an approval.
+
+    Returns the events of each, for the caller to append. No two of the jobs have a limit with the same key.
+    """
+    if not added:
+        return []
+    first = next_key(db, "jobs")
+    columns = [
+        {"key": key, **new.columns(), **_first_state(new, now), "decision": decision}
+        for key, (new, decision, now) in enumerate(added, first)
+    ]
+    insert_rows(db, "INSERT INTO jobs", tuple(columns[0]), [tuple(each.values()) for each in columns])
+    texts = [(key, new.prompt, rows.encode(new.metadata)) for key, (new, _, _) in enumerate(added, first)]
+    insert_rows(db, "INSERT INTO job_texts", ("job", "prompt", "metadata"), texts)
+    for key, (new, _, _) in enumerate(added, first):
+        if new.approval:
+            approvals.save_request(db, key, new.approval)
+    limits.count_jobs(db, [(new.id, new.limits, now) for new, _, now in added])
+    return [_first_events(new, key, now) for key, (new, _, now) in enumerate(added, first)]
+
+
+def _first_state(new: NewJob, now: int) -> dict[str, Any]:
+    """Return the columns of a new job's row that depend on when it is stored, and on its status."""
+    return {
         "tail": rows.reversed_suffix(new.id),
-        "status": Status.PENDING if request else Status.QUEUED,
+        "status": new.status,
         "created_at": now,
-        "queued_at": None if request else now,
-        "last_event": last[0],
-        "decision": decision,
+        "queued_at": None if new.approval else now,
+        "last_event": "job.waiting" if new.approval else "job.queued",
         "decided_under": new.rails_digest,
     }
-    row = db.execute(
-        f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING *",
-        list(columns.values()),
-    ).fetchone()
-    db.execute(
-        "INSERT INTO job_texts (job, prompt, metadata) VALUES (?, ?, ?)",
-        (row["key"], new.prompt, rows.encode(new.metadata)),
-    )
-    if request:
-        approvals.save_request(db, row["key"], request)
-    for type_, payload in (("job.created", new.origin), last):
-        add_event(db, type_, actor=new.actor, now=now, job=row["key"], workspace=new.workspace, payload=payload)
-    limits.count_job(db, new.limits, new.id, now)
-    return rows.job(row)
+
+
+def _first_events(new: NewJob, key: int, now: int) -> tuple[NewEvent, NewEvent]:
+    about: dict[str, Any] = {"actor": new.actor, "now": now, "job": key, "workspace": new.workspace}
+    created = new_event("job.created", **about, payload=new.origin)
+    if new.approval:
+        return created, new_event("job.waiting", **about, payload=new.approval.payload())
+    return created, new_event("job.queued", **about, payload={"attempt": FIRST_ATTEMPT})
 
 
 def dispatch(
@@ -141,19 +171,25 @@ def dispatch(
     uses = limits.count_uses(db, new.limits, now)
     if limits.are_reached(uses):
         return LimitsReached(uses)
-    return add_job(db, new, add_decision(db, with_uses(decision, uses)), now), True
+    [told] = add_jobs(db, [(new, add_decision(db, with_uses(decision, uses)), now)])
+    add_events(db, told)
+    return rows.job(db.execute("SELECT * FROM jobs WHERE id = ?", (new.id,)).fetchone()), True
 
 
-def open_on_thread(db: sqlite3.Connection, new: NewJob) -> RunnerJob | None:
-    """Return the open job of the same type on the thread of a new one, within a transaction of the writer."""
-    row = db.execute(OPEN_ON_THREAD, _place(new)).fetchone() if new.thread is not None else None
-    return None if row is None else rows.job(row)
+def open_on_threads(db: sqlite3.Connection, new: Sequence[NewJob | None]) -> dict[int, RunnerJob]:
+    """Return the open jobs of the same type on the threads of new ones, as the writer sees them, by index."""
+    asked = [(at, *_place(job)) for at, job in enumerate(new) if job is not None and job.thread is not None]
+    found: dict[int, RunnerJob] = {}
+    for part in chunks(asked):
+        for at, key in db.execute(*_open_keys(part)).fetchall():
+            found[at] = rows.job(db.execute(_JOB, (key,)).fetchone())
+    return found
 
 
 async def find_open_on_thread(db: aiosqlite.Connection, new: NewJob) -> RunnerJob | None:
     """Return the open job of the same type on the thread of a new one."""
-    found = await fetch_all(db, OPEN_ON_THREAD, _place(new)) if new.thread is not None else []
-    return rows.job(found[0]) if found else None
+    found = await fetch_all(db, *_open_keys([(0, *_place(new))])) if new.thread is not None else []
+    return rows.job((await fetch_all(db, _JOB, [found[0]["key"]]))[0]) if found else None
 
 
 async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> JobPage:
@@ -243,6 +279,12 @@ async def next_jobs(db: aiosqlite.Connection, limit: int) -> list[tuple[str, int
 async def running_job_ids(db: aiosqlite.Connection) -> list[str]:
     """Return the ids of the jobs that are RUNNING."""
     return [row["id"] for row in await fetch_all(db, "SELECT id FROM jobs WHERE status = 'RUNNING'", [])]
+
+
+def _open_keys(asked: Sequence[tuple[object, ...]]) -> tuple[str, list[object]]:
+    """Return the statement that finds the key of the open job on each thread that has one, by its number."""
+    statement = _OPEN_KEYS.format(marks=row_marks(len(asked), len(asked[0])))
+    return statement, [value for each in asked for value in each]
 
 
 def _place(new: NewJob) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ A limit is exact because it is counted in the transaction that stores the job.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import aiosqlite
 from msgspec import Struct
@@ -12,7 +12,7 @@ from msgspec import Struct
 from shared.models import Usage
 from stitcherd.budget import DAY_MS, Spent, next_day
 from stitcherd.policy import BotCooldown, DailyBudget, JobLimit, LimitUse, RateLimit
-from stitcherd.store.queries import fetch_all
+from stitcherd.store.queries import fetch_all, insert_rows
 
 HITS = "SELECT at FROM hits WHERE limit_key = ? AND at > ? ORDER BY at DESC LIMIT ?"
 SPENT = "SELECT coalesce(sum(turns), 0) AS turns, coalesce(sum(usd), 0.0) AS usd FROM spending"
@@ -23,6 +23,7 @@ SPENT_BY_OTHER_TRIES = (
     " max(json_extract(payload, '$.attempt')) FROM events WHERE job = :job AND type = 'job.retried'), 0)"
 )
 SPENT_TODAY_BY_OTHER_TRIES = f"{SPENT} WHERE day = :day AND (job, attempt, try) <> (:job, :attempt, :try)"
+ALWAYS = 2**62  # ms: no hit is later
 MAX_DOUBLINGS = 30  # of a cool-down: far beyond the longest one
 
 
@@ -34,12 +35,20 @@ class LimitsReached(Struct, frozen=True):
 
 def count_uses(db: sqlite3.Connection, limits: tuple[JobLimit, ...], now: int) -> tuple[LimitUse, ...]:
     """Return how much of each limit is used, within the transaction that is to store a job."""
-    return tuple(_use(limit, db.execute(*_statement(limit, now)).fetchall(), now) for limit in limits)
+    return tuple(
+        _use(limit, db.execute(*_statement(limit, now)).fetchall() if _is_counted(limit) else (), now)
+        for limit in limits
+    )
 
 
 async def read_uses(db: aiosqlite.Connection, limits: tuple[JobLimit, ...], now: int) -> tuple[LimitUse, ...]:
     """Return how much of each limit is used."""
-    return tuple([_use(limit, await fetch_all(db, *_statement(limit, now)), now) for limit in limits])
+    return tuple(
+        [
+            _use(limit, await fetch_all(db, *_statement(limit, now)) if _is_counted(limit) else (), now)
+            for limit in limits
+        ]
+    )
 
 
 def are_reached(uses: tuple[LimitUse, ...]) -> bool:
@@ -47,15 +56,23 @@ def are_reached(uses: tuple[LimitUse, ...]) -> bool:
     return any(use.free_at is not None for use in uses)
 
 
-def count_job(db: sqlite3.Connection, limits: tuple[JobLimit, ...], job_id: str, now: int) -> None:
-    """Count a new job against its limits, and forget the hits that their windows have left behind."""
-    for limit in limits:
-        if isinstance(limit, RateLimit):
-            _add_hit(db, limit.key, job_id, now, limit.window)
-        elif isinstance(limit, BotCooldown) and limit.by_bot:
-            _add_hit(db, limit.key, job_id, now, limit.longest)
-        elif isinstance(limit, BotCooldown):
-            db.execute("DELETE FROM hits WHERE limit_key = ?", (limit.key,))
+def count_jobs(db: sqlite3.Connection, counted: Iterable[tuple[str, tuple[JobLimit, ...], int]]) -> None:
+    """Count new jobs, each with its id, limits and time, and forget the hits that the windows have left behind.
+
+    No two of them have a limit with the same key.
+    """
+    forgotten: list[tuple[str, int]] = []
+    hits: list[tuple[str, int, str]] = []
+    for job_id, job_limits, now in counted:
+        for limit in job_limits:
+            if isinstance(limit, BotCooldown) and not limit.by_bot:
+                forgotten.append((limit.key, ALWAYS))
+            elif not isinstance(limit, DailyBudget):
+                window = limit.window if isinstance(limit, RateLimit) else limit.longest
+                forgotten.append((limit.key, now - window))
+                hits.append((limit.key, now, job_id))
+    db.executemany("DELETE FROM hits WHERE limit_key = ? AND at <= ?", forgotten)
+    insert_rows(db, "INSERT INTO hits", ("limit_key", "at", "job"), hits)
 
 
 def add_spending(db: sqlite3.Connection, place: tuple[int, int, int], used: Usage, now: int) -> None:
@@ -83,11 +100,16 @@ async def spent_before(db: aiosqlite.Connection, place: tuple[int, int, int], no
     return _spent(by_job), _spent(await fetch_all(db, SPENT_TODAY_BY_OTHER_TRIES, values))
 
 
+def _is_counted(limit: JobLimit) -> bool:
+    """Say whether what is stored counts: a job that a person asks for ends the row of bots, however long it is."""
+    return not isinstance(limit, BotCooldown) or limit.by_bot
+
+
 def _statement(limit: JobLimit, now: int) -> tuple[str, tuple[object, ...]]:
     if isinstance(limit, RateLimit):
         return HITS, (limit.key, now - limit.window, limit.maximum)
     if isinstance(limit, BotCooldown):
-        return HITS, (limit.key, now - limit.longest, -1 if limit.by_bot else 0)
+        return HITS, (limit.key, now - limit.longest, -1)
     return SPENT_BY_DAY, (now // DAY_MS,)
 
 
@@ -106,11 +128,6 @@ def _use(limit: JobLimit, found: Sequence[sqlite3.Row], now: int) -> LimitUse:
         end = times[0] + min(wait, limit.longest)
         free_at = end if end > now else None
     return LimitUse(limit.name, f"{len(times)} {limit.seen}", len(times), free_at=free_at)
-
-
-def _add_hit(db: sqlite3.Connection, key: str, job_id: str, now: int, window: int) -> None:
-    db.execute("DELETE FROM hits WHERE limit_key = ? AND at <= ?", (key, now - window))
-    db.execute("INSERT INTO hits (limit_key, at, job) VALUES (?, ?, ?)", (key, now, job_id))
 
 
 def _spent(found: Sequence[sqlite3.Row]) -> Spent:

@@ -1,8 +1,8 @@
-"""Builds and runs queries on the connections of readers."""
+"""Builds and runs queries on the connections of readers, and statements of many rows on that of the writer."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import aiosqlite
 
@@ -10,6 +10,10 @@ from shared.protocol import ID_SUFFIX_MIN
 from stitcherd.errors import Refusal
 from stitcherd.store import rows
 
+T = TypeVar("T")
+
+# Statements differ in how many rows they take, and each length is prepared and cached once: there are few lengths.
+CHUNKS = (64, 16, 4, 1)
 _NOUNS = {"jobs": "job", "deliveries": "delivery", "answers": "answer"}
 
 
@@ -54,3 +58,38 @@ async def fetch_all(
 ) -> list[sqlite3.Row]:
     """Return all rows of a statement."""
     return list(await db.execute_fetchall(statement, values))  # one turn of the reader's thread, not three
+
+
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Split a sequence into parts whose lengths are in CHUNKS, in order."""
+    at = 0
+    for size in CHUNKS:
+        while len(items) - at >= size:
+            yield items[at : at + size]
+            at += size
+
+
+def row_marks(rows_: int, columns: int) -> str:
+    """Return the placeholders of VALUES for so many rows and columns."""
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows_)
+
+
+def insert_rows(db: sqlite3.Connection, into: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
+    """Insert rows, each with a value for each of the columns; `into` is INSERT INTO with the name of the table."""
+    names = ", ".join(columns)
+    for part in chunks(values):
+        statement = f"{into} ({names}) VALUES {row_marks(len(part), len(columns))}"
+        db.execute(statement, [value for row in part for value in row])
+
+
+def next_key(db: sqlite3.Connection, table: str) -> int:
+    """Return the integer key after the highest that a row of the table has had.
+
+    The keys from it on are free until the transaction of the writer ends: nobody else writes.
+    """
+    [key] = db.execute(
+        f"SELECT max((SELECT coalesce(max(key), 0) FROM {table}),"
+        " (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?)) + 1",
+        (table,),
+    ).fetchone()
+    return int(key)

@@ -1,29 +1,35 @@
 """Which earlier delivery a delivery repeats."""
 
 import sqlite3
+from collections.abc import Sequence
 
 import aiosqlite
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import astuple
 
 from shared.deliveries import Delivery, Via
 from shared.models import RunnerJob
 from stitcherd.store import rows
-from stitcherd.store.queries import fetch_all
+from stitcherd.store.queries import chunks, fetch_all, row_marks
 
 # By the same id of the sender, else as the same event, else by the same bytes; NULL for any of them finds nothing. A
 # thread has its number only within its repository. Between two calls of one webhook the subject does not count, nor
 # where it is not known whether that is so: one that tells something else is decided by that.
-_FIRST_DELIVERY = """
-SELECT * FROM deliveries WHERE key = coalesce(
-  (SELECT min(key) FROM deliveries
-   WHERE source = :source AND external_id = :external_id AND replay_of IS NULL AND received_at >= :seen_since),
-  (SELECT min(key) FROM deliveries
-   WHERE source = :source AND subject = :subject AND replay_of IS NULL AND received_at >= :seen_since
-     AND repository IS :repository COLLATE NOCASE AND (via <> 'webhook' OR :via <> 'webhook' OR hook <> :hook)),
-  (SELECT min(key) FROM deliveries
-   WHERE source = :source AND body_sha256 = :body_sha256 AND replay_of IS NULL AND received_at >= :same_body_since))
+_FIRST_KEYS = """
+WITH asked (at, {columns}) AS (VALUES {marks})
+SELECT at, key FROM (SELECT at, coalesce(
+  (SELECT min(d.key) FROM deliveries d
+   WHERE d.source = asked.source AND d.external_id = asked.external_id AND d.replay_of IS NULL
+     AND d.received_at >= asked.seen_since),
+  (SELECT min(d.key) FROM deliveries d
+   WHERE d.source = asked.source AND d.subject = asked.subject AND d.replay_of IS NULL
+     AND d.received_at >= asked.seen_since AND d.repository IS asked.repository COLLATE NOCASE
+     AND (d.via <> 'webhook' OR asked.via <> 'webhook' OR d.hook <> asked.hook)),
+  (SELECT min(d.key) FROM deliveries d
+   WHERE d.source = asked.source AND d.body_sha256 = asked.body_sha256 AND d.replay_of IS NULL
+     AND d.received_at >= asked.same_body_since)) AS key FROM asked) found WHERE key IS NOT NULL
 """
+_DELIVERY = "SELECT * FROM deliveries WHERE key = ?"
 _JOB = "SELECT * FROM jobs WHERE id = ?"
 
 
@@ -52,22 +58,32 @@ class RepeatedDelivery(Struct, frozen=True):
     job: RunnerJob | None
 
 
-def find_first(db: sqlite3.Connection, identity: DeliveryIdentity) -> RepeatedDelivery | None:
-    """Return the first delivery that one with this identity repeats, as the writer sees it."""
-    row = db.execute(_FIRST_DELIVERY, asdict(identity)).fetchone()
-    if row is None:
-        return None
-    found = db.execute(_JOB, [row["job_id"]]).fetchone() if row["job_id"] else None
-    return _repeated(row, found)
+def find_first(db: sqlite3.Connection, identities: Sequence[DeliveryIdentity]) -> dict[int, RepeatedDelivery]:
+    """Return the first delivery that one with such an identity repeats, as the writer sees it, by index."""
+    found: dict[int, RepeatedDelivery] = {}
+    for part in chunks(list(enumerate(identities))):
+        for at, key in db.execute(*_first_keys(part)).fetchall():
+            row = db.execute(_DELIVERY, [key]).fetchone()
+            job = db.execute(_JOB, [row["job_id"]]).fetchone() if row["job_id"] else None
+            found[at] = _repeated(row, job)
+    return found
 
 
 async def find_repeated(db: aiosqlite.Connection, identity: DeliveryIdentity) -> RepeatedDelivery | None:
     """Return the first delivery that one with this identity repeats."""
-    found = await fetch_all(db, _FIRST_DELIVERY, asdict(identity))
-    if not found:
+    keys = await fetch_all(db, *_first_keys([(0, identity)]))
+    if not keys:
         return None
-    jobs = await fetch_all(db, _JOB, [found[0]["job_id"]]) if found[0]["job_id"] else []
-    return _repeated(found[0], jobs[0] if jobs else None)
+    [row] = await fetch_all(db, _DELIVERY, [keys[0]["key"]])
+    jobs = await fetch_all(db, _JOB, [row["job_id"]]) if row["job_id"] else []
+    return _repeated(row, jobs[0] if jobs else None)
+
+
+def _first_keys(asked: Sequence[tuple[int, DeliveryIdentity]]) -> tuple[str, list[object]]:
+    """Return the statement that finds the key of the first delivery for each identity that has one, by its number."""
+    columns = DeliveryIdentity.__struct_fields__
+    statement = _FIRST_KEYS.format(columns=", ".join(columns), marks=row_marks(len(asked), len(columns) + 1))
+    return statement, [value for at, identity in asked for value in (at, *astuple(identity))]
 
 
 def _repeated(row: sqlite3.Row, job: sqlite3.Row | None) -> RepeatedDelivery:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -13,6 +13,7 @@ from stitcherd.store.writer import StorageOutage, Writer
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 READERS = 3
 
@@ -66,6 +67,13 @@ class Store:
         waiting does not undo the write.
         """
         return await self._writer.submit(function, *args, **kwargs)
+
+    async def write_item(self, function: Callable[[sqlite3.Connection, Sequence[T]], Sequence[R]], item: T) -> R:
+        """Run a function of many items, for this one and those that wait beside it; return the result of this one.
+
+        Raises as `write` does, for this item alone.
+        """
+        return await self._writer.submit_item(function, item)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[aiosqlite.Connection]:

@@ -1,10 +1,11 @@
 """The writer: one thread with the only connection that writes and checkpoints, and group commit.
 
 Callers submit a function of the connection. All functions that are waiting share a transaction, and their futures are
-resolved once the commit is on disk. Where a function fails, the whole batch runs again, each function under its own
-savepoint, so that nothing of the failed one is written: failures are rare, and savepoints for every function would cost
-as much as a write. No other connection may write or checkpoint this file: SQLite before 3.51.3 can lose commits when
-two do (sqlite.org/wal.html).
+resolved once the commit is on disk. A function of many items is called once for all items that wait for it one after
+the other. Where a function fails, the whole batch runs again, each function under its own savepoint and with one item,
+so that nothing of the failed one is written: failures are rare, and savepoints for every function would cost as much as
+a write. No other connection may write or checkpoint this file: SQLite before 3.51.3 can lose commits when two do
+(sqlite.org/wal.html).
 """
 
 import asyncio
@@ -14,7 +15,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -25,6 +28,7 @@ from stitcherd.store.migrate import migrate
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 BATCH = 256  # functions in one transaction, at most
 WAL_CHECKPOINT_PAGES = 512  # of write-ahead log before a checkpoint, during which commits wait
@@ -56,12 +60,18 @@ class StorageOutage(Struct, frozen=True):
 
 
 class _PendingWrite:
-    """A function with its arguments, and the future of its result if anybody waits for it."""
+    """A function of many items with one of them, and the future of its result if anybody waits for it."""
 
-    __slots__ = ("call", "error", "future", "result")
+    __slots__ = ("error", "function", "future", "item", "result")
 
-    def __init__(self, call: Callable[[sqlite3.Connection], Any], future: asyncio.Future[Any] | None) -> None:
-        self.call = call
+    def __init__(
+        self,
+        function: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]],
+        item: Any,
+        future: asyncio.Future[Any] | None,
+    ) -> None:
+        self.function = function
+        self.item = item
         self.future = future
         self.result: Any = None
         self.error: Exception | None = None
@@ -110,11 +120,21 @@ class Writer:
         The future fails with the function's own exception (then nothing of it is written) or with StorageUnavailable.
         Cancelling the caller does not undo the write.
         """
+        return self.submit_item(lambda db, _: [function(db, *args, **kwargs)], None)
+
+    def submit_item(
+        self, function: Callable[[sqlite3.Connection, Sequence[T]], Sequence[R]], item: T
+    ) -> asyncio.Future[R]:
+        """Run the function for the item, and for others that wait for it just before and after, in one call.
+
+        The function returns a result for each item, what it would have returned for them one by one. The future is as
+        that of `submit`.
+        """
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
             future.set_exception(StorageUnavailable("the store is closed"))
             return future
-        self._queue.put(_PendingWrite(lambda db: function(db, *args, **kwargs), future))
+        self._queue.put(_PendingWrite(function, item, future))
         return future
 
     async def close(self) -> None:
@@ -141,7 +161,7 @@ class Writer:
         try:
             work = self._queue.get(timeout=PROBE_SECONDS if self.outage else None)
         except queue.Empty:
-            return [_PendingWrite(_write_version, None)], True
+            return [_PendingWrite(_probe, None, None)], True
         while work is not None:
             batch.append(work)
             if len(batch) == BATCH:
@@ -184,8 +204,11 @@ class Writer:
     def _all_at_once(self, batch: list[_PendingWrite]) -> bool:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for work in batch:
-                work.result = work.call(self._db)
+            for function, group in groupby(batch, attrgetter("function")):
+                works = list(group)
+                results = function(self._db, [work.item for work in works])
+                for work, result in zip(works, results, strict=True):
+                    work.result = result
         except Exception as error:
             if _is_storage_fault(error):
                 raise
@@ -197,7 +220,7 @@ class Writer:
     def _apply(self, work: _PendingWrite) -> None:
         self._db.execute("SAVEPOINT work")
         try:
-            work.result = work.call(self._db)
+            [work.result] = work.function(self._db, [work.item])
         except Exception as error:
             if _is_storage_fault(error):
                 raise
@@ -234,6 +257,11 @@ class Writer:
             else:  # a reader keeps part of the log in use; the next attempt is when it has grown again
                 self._size_limit += size
             self._checkpoint_at = self._logged + interval
+
+
+def _probe(db: sqlite3.Connection, items: Sequence[None]) -> Sequence[None]:
+    _write_version(db)
+    return items
 
 
 def _write_version(db: sqlite3.Connection) -> None:

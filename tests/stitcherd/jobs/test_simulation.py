@@ -15,10 +15,10 @@ from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.simulation import SIMULATION_CHUNK, SimulationScope, simulate
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.load import parse_rails
-from stitcherd.store import deliveries, retention
+from stitcherd.store import retention
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.rails.contexts import SMALL
-from tests.stitcherd.store.factories import new_delivery
+from tests.stitcherd.store.factories import add_delivery, new_delivery
 
 SETTINGS = """
 [sources.forge]
@@ -82,7 +82,7 @@ async def add(
         actor="source:forge",
         decision=evaluation.decision,
     )
-    await store.write(deliveries.add_delivery, new)
+    await add_delivery(store, new)
     return new.id
 
 

@@ -166,7 +166,8 @@ async def test_what_a_crash_leaves_is_taken_again_as_a_duplicate(
 
     polling.comment()
     with monkeypatch.context() as broken:
-        broken.setattr(polling.poller._store, "write", fail)
+        for write in ("write", "write_item"):
+            broken.setattr(polling.poller._store, write, fail)
         with pytest.raises(StorageUnavailable):
             await polling.poll()
     assert await polling.deliveries() == []

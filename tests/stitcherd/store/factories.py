@@ -88,10 +88,15 @@ async def dispatch(store: Store, job: NewJob, decision: Decision = ALLOWED, now:
 
 async def deliver(store: Store, delivery: NewDelivery, job: NewJob) -> RunnerJob:
     """Store a delivery with its job, against which nothing stands."""
-    stored = await store.write(deliveries.add_delivery_with_job, delivery, job)
+    stored = await add_delivery(store, delivery, job)
     assert isinstance(stored, deliveries.StoredDelivery)
-    assert stored.job is not None
-    return stored.job
+    async with store.reading() as db:
+        return await jobs.get_job(db, job.id, None)
+
+
+async def add_delivery(store: Store, delivery: NewDelivery, job: NewJob | None = None) -> deliveries.Outcome:
+    """Store a delivery, with its job if it has one."""
+    return await store.write_item(deliveries.add_deliveries, (delivery, job))
 
 
 def reevaluation(**more: Any) -> Reevaluation:

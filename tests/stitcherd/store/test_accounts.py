@@ -7,7 +7,7 @@ from stitcherd.errors import Refusal
 from stitcherd.policy import AccountSighting
 from stitcherd.store import accounts, deliveries
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.store.factories import deliver, new_delivery, new_job
+from tests.stitcherd.store.factories import add_delivery, deliver, new_delivery, new_job
 
 ANN = "forge:ann"
 DENIED = Decision(Verdict.DENIED, "who", "r1")
@@ -15,7 +15,7 @@ DENIED = Decision(Verdict.DENIED, "who", "r1")
 
 async def see(store: Store, number: str, kept: str | None, now: int = 1000) -> None:
     seen = (AccountSighting(ANN, number, kept),)
-    await store.write(deliveries.add_delivery, new_delivery(accounts=seen, received_at=now, decision=DENIED))
+    await add_delivery(store, new_delivery(accounts=seen, received_at=now, decision=DENIED))
 
 
 async def known(store: Store) -> dict[str, str]:

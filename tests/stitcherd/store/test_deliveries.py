@@ -15,7 +15,7 @@ from stitcherd.store import deliveries, jobs, transitions
 from stitcherd.store.deliveries import JobAlreadyOpen, StoredDelivery
 from stitcherd.store.repetitions import RepeatedDelivery, find_repeated
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.store.factories import deliver, dispatch
+from tests.stitcherd.store.factories import add_delivery, deliver, dispatch
 
 Make = Callable[..., Any]
 
@@ -83,7 +83,7 @@ async def test_a_repeated_delivery_returns_the_first_one(
     job = await deliver(store, first, new_job(thread=THREAD, delivery_id=first.id))
     kept = await everything(store)
     second = new_delivery(**{"received_at": DAY + 1, **again})
-    outcome = await store.write(deliveries.add_delivery, second)
+    outcome = await add_delivery(store, second)
     if repeated:
         assert isinstance(outcome, RepeatedDelivery)
         assert (outcome.first.id, outcome.job) == (first.id, job)
@@ -97,8 +97,8 @@ async def test_a_repeated_delivery_returns_the_first_one(
 
 
 async def test_a_delivery_does_not_repeat_an_earlier_replay(store: Store, new_delivery: Make) -> None:
-    await store.write(deliveries.add_delivery, new_delivery(external_id="d1", replay_of="old"))
-    assert await store.write(deliveries.add_delivery, new_delivery(external_id="d1")) == StoredDelivery()
+    await add_delivery(store, new_delivery(external_id="d1", replay_of="old"))
+    assert await add_delivery(store, new_delivery(external_id="d1")) == StoredDelivery()
 
 
 @pytest.mark.parametrize("spelled", ["acme/roof", "Acme/Roof", "ACME/roof"])
@@ -109,12 +109,12 @@ async def test_a_second_job_is_not_stored_while_one_is_open_on_the_thread(
     second = new_delivery()
     kept = await everything(store)
     job = new_job(thread=THREAD, delivery_id=second.id, repository=spelled)
-    assert await store.write(deliveries.add_delivery_with_job, second, job) == JobAlreadyOpen(first)
+    assert await add_delivery(store, second, job) == JobAlreadyOpen(first)
     assert await everything(store) == kept
     async with store.reading() as db:
         assert await jobs.find_open_on_thread(db, job) == first
     duplicate = structs.replace(second, verdict=Verdict.DUPLICATE, reason="it is open", job_id=first.id)
-    assert await store.write(deliveries.add_delivery, duplicate) == StoredDelivery()
+    assert await add_delivery(store, duplicate) == StoredDelivery()
     async with store.reading() as db:
         stored = await deliveries.get_delivery(db, second.id, None)
     assert (stored.verdict, stored.reason, stored.job_id) == (Verdict.DUPLICATE, "it is open", first.id)
@@ -135,7 +135,7 @@ async def test_delivery_pages_have_no_gaps(store: Store, new_delivery: Make) -> 
     ids = []
     for verdict in itertools.islice(itertools.cycle((Verdict.IGNORED, Verdict.DENIED)), 9):
         delivery = new_delivery(decision=Decision(verdict, "because", "r1"), body=b"\x00\xff")
-        await store.write(deliveries.add_delivery, delivery)
+        await add_delivery(store, delivery)
         ids.append(delivery.id)
     seen: list[str] = []
     before: str | None = None

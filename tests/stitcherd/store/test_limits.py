@@ -26,7 +26,7 @@ from stitcherd.rails.limits import (
 from stitcherd.store import deliveries, interruptions, jobs, limits, retention, retries, steps, transitions
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.store.factories import dispatch, new_delivery, new_job
+from tests.stitcherd.store.factories import add_delivery, dispatch, new_delivery, new_job
 
 NOON = 20_000 * DAY_MS + DAY_MS // 2
 ALLOWED = Decision(
@@ -133,7 +133,7 @@ def test_no_window_ever_holds_more_than_the_rate(maximum: int, window: int, gaps
             assert use.seen.startswith(f"{len(recent)} of {maximum} ")
             assert (use.free_at is not None) == (len(recent) >= maximum)
             if use.free_at is None:
-                limits.count_job(db, (limit,), str(number), now)
+                limits.count_jobs(db, [(str(number), (limit,), now)])
                 taken.append(now)
             else:
                 assert use.free_at == recent[0] + window > now
@@ -142,12 +142,7 @@ def test_no_window_ever_holds_more_than_the_rate(maximum: int, window: int, gaps
 
 async def test_of_many_deliveries_at_once_exactly_as_many_as_the_rate_get_a_job(store: Store) -> None:
     stored = await asyncio.gather(
-        *(
-            store.write(
-                deliveries.add_delivery_with_job, new_delivery(received_at=1000), new_job(limits=(rate(maximum=3),))
-            )
-            for _ in range(10)
-        )
+        *(add_delivery(store, new_delivery(received_at=1000), new_job(limits=(rate(maximum=3),))) for _ in range(10))
     )
     assert sum(isinstance(each, deliveries.StoredDelivery) for each in stored) == 3
     assert sum(isinstance(each, LimitsReached) for each in stored) == 7

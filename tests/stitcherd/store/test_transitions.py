@@ -18,7 +18,7 @@ from stitcherd import policy
 from stitcherd.errors import Refusal
 from stitcherd.store import approvals, deliveries, interruptions, jobs, retries, steps, transitions
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.store.factories import new_delivery, new_job
+from tests.stitcherd.store.factories import add_delivery, new_delivery, new_job
 
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
 REQUEST = policy.ApprovalRequest(
@@ -116,19 +116,17 @@ class JobTransitions(RuleBasedStateMachine):
 
     def store_delivery(self, thread: int | None, on_interrupt: str, *, needs_approval: bool) -> str | None:
         job, delivery = new_id(), new_id()
-        stored = self.write(
-            deliveries.add_delivery_with_job,
-            new_delivery(id=delivery, external_id=delivery, same_body_since=0),
-            new_job(
-                id=job,
-                repository="acme/roof",
-                thread=None if thread is None else Thread("issue", thread),
-                tries_max=3,
-                on_interrupt=on_interrupt,
-                delivery_id=delivery,
-                approval=REQUEST if needs_approval else None,
-            ),
+        asked = new_job(
+            id=job,
+            repository="acme/roof",
+            thread=None if thread is None else Thread("issue", thread),
+            tries_max=3,
+            on_interrupt=on_interrupt,
+            delivery_id=delivery,
+            approval=REQUEST if needs_approval else None,
         )
+        new = new_delivery(id=delivery, external_id=delivery, same_body_since=0)
+        stored = self.loop.run(add_delivery(self.store, new, asked))
         if isinstance(stored, deliveries.JobAlreadyOpen):
             return None
         status = Status.PENDING if needs_approval else Status.QUEUED

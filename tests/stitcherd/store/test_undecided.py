@@ -13,7 +13,7 @@ from stitcherd.store import commands, deliveries, events, retention, undecided
 from stitcherd.store.deliveries import AlreadyDecided, JobAlreadyOpen, NewDelivery, StoredDelivery
 from stitcherd.store.repetitions import RepeatedDelivery
 from stitcherd.store.sqlite import Store
-from tests.stitcherd.store.factories import deliver
+from tests.stitcherd.store.factories import add_delivery, deliver
 
 Make = Callable[..., Any]
 
@@ -26,7 +26,7 @@ THREAD = Thread("issue", 7, "It leaks", author="forge:ann")
 async def asked(store: Store, new_delivery: Make) -> NewDelivery:
     """A delivery that is stored and not decided yet."""
     new: NewDelivery = new_delivery(thread=THREAD, external_id="d1", decision=ASKING)
-    assert await store.write(deliveries.add_delivery, new) == StoredDelivery()
+    assert await add_delivery(store, new) == StoredDelivery()
     return new
 
 
@@ -75,12 +75,10 @@ async def test_a_decision_is_stored_with_its_job_and_event(
 
 
 async def test_a_delivery_is_decided_once(store: Store, asked: NewDelivery, new_job: Make, allowed: Decision) -> None:
-    await store.write(deliveries.add_delivery, decides(asked, DENIED))
+    await add_delivery(store, decides(asked, DENIED))
     before = await told(store)
     with pytest.raises(AlreadyDecided):
-        await store.write(
-            deliveries.add_delivery_with_job, decides(asked, allowed), new_job(thread=THREAD, delivery_id=asked.id)
-        )
+        await add_delivery(store, decides(asked, allowed), new_job(thread=THREAD, delivery_id=asked.id))
     with pytest.raises(AlreadyDecided):
         await store.write(commands.add_command, decides(asked, allowed), CommandResult(allowed), ())
     assert await told(store) == before == [("delivery.received", "deciding"), ("delivery.decided", "denied")]
@@ -93,13 +91,13 @@ async def test_a_job_that_was_opened_meanwhile_is_told(
     other = new_delivery(thread=THREAD)
     job = await deliver(store, other, new_job(thread=THREAD, repository="acme/roof", delivery_id=other.id))
     second = new_job(thread=THREAD, repository="acme/roof", delivery_id=asked.id)
-    outcome = await store.write(deliveries.add_delivery_with_job, decides(asked, allowed), second)
+    outcome = await add_delivery(store, decides(asked, allowed), second)
     assert outcome == JobAlreadyOpen(job)
     assert (await stored(store, asked)).verdict is Verdict.DECIDING
 
 
 async def test_a_redelivery_repeats_an_undecided_delivery(store: Store, asked: NewDelivery, new_delivery: Make) -> None:
-    outcome = await store.write(deliveries.add_delivery, new_delivery(external_id="d1"))
+    outcome = await add_delivery(store, new_delivery(external_id="d1"))
     assert isinstance(outcome, RepeatedDelivery)
     assert (outcome.first.id, outcome.job) == (asked.id, None)
 
@@ -107,5 +105,5 @@ async def test_a_redelivery_repeats_an_undecided_delivery(store: Store, asked: N
 async def test_the_body_of_an_undecided_delivery_is_kept(store: Store, asked: NewDelivery) -> None:
     before = asked.received_at + 1
     assert await store.write(retention.prune_bodies, before) == 0
-    await store.write(deliveries.add_delivery, decides(asked, DENIED))
+    await add_delivery(store, decides(asked, DENIED))
     assert await store.write(retention.prune_bodies, before) == 1

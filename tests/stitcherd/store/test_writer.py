@@ -4,9 +4,8 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,8 @@ from shared.deliveries import Delivery
 from stitcherd.store import deliveries, writer
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
+from tests.stitcherd.store.batches import busy
+from tests.stitcherd.store.factories import add_delivery
 
 HOLD = """
 import sqlite3, sys
@@ -38,25 +39,6 @@ async def names(store: Store) -> set[str]:
     async with store.reading() as db:
         rows = await db.execute_fetchall("SELECT name FROM meta WHERE name <> 'instance'")
     return {row["name"] for row in rows}
-
-
-@asynccontextmanager
-async def busy(store: Store) -> AsyncIterator[None]:
-    """While the writer is busy with something else, what is handed in meets in its next batch."""
-    loop, began, go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-
-    def hold(_: sqlite3.Connection) -> None:
-        loop.call_soon_threadsafe(began.set)
-        assert go.wait(20)
-
-    holding = asyncio.ensure_future(store.write(hold))
-    await began.wait()
-    try:
-        yield
-        await asyncio.sleep(0)  # the writes of tasks that were made just now are handed in
-    finally:
-        go.set()
-    await holding
 
 
 async def test_a_batch_shares_a_commit_and_a_failure_undoes_only_itself(store: Store) -> None:
@@ -118,13 +100,13 @@ async def test_a_full_disk_stores_nothing_until_there_is_room(store: Store, new_
     big = new_delivery(body=b"x" * 100_000)
     async with busy(store):
         small = asyncio.ensure_future(store.write(put, "small"))
-        large = asyncio.ensure_future(store.write(deliveries.add_delivery, big))
+        large = asyncio.ensure_future(add_delivery(store, big))
     for answer in await asyncio.gather(small, large, return_exceptions=True):
         assert isinstance(answer, StorageUnavailable)
     assert await names(store) == set(), "nothing that shared the commit was stored"
     await store.write(put, "small")
     await store.write(limit, 1_000_000)
-    await store.write(deliveries.add_delivery, big)
+    await add_delivery(store, big)
     async with store.reading() as db:
         found: Delivery = await deliveries.get_delivery(db, big.id, None)
     assert found.body_bytes == 100_000

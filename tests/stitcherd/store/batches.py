@@ -1,0 +1,36 @@
+"""Writes that share a transaction."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from stitcherd.store.sqlite import Store
+
+
+@asynccontextmanager
+async def busy(store: Store) -> AsyncIterator[None]:
+    """While the writer is busy with something else, what is handed in meets in its next batch."""
+    loop, began, go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        loop.call_soon_threadsafe(began.set)
+        assert go.wait(20)
+
+    holding = asyncio.ensure_future(store.write(hold))
+    await began.wait()
+    try:
+        yield
+        await asyncio.sleep(0)  # the writes of tasks that were made just now are handed in
+    finally:
+        go.set()
+    await holding
+
+
+async def in_one_batch(store: Store, *writes: Awaitable[Any]) -> list[Any]:
+    """Hand writes in, in this order, so that they share a batch; return their results and exceptions."""
+    async with busy(store):
+        tasks = [asyncio.ensure_future(write) for write in writes]
+    return await asyncio.gather(*tasks, return_exceptions=True)
