@@ -25,7 +25,7 @@ from stitcherd.forges.base import Response
 from stitcherd.forges.connections import ForgeConnection, has_credential, load_app_key
 from stitcherd.forges.models import ForgeAccount, TokenInfo
 from stitcherd.forges.outcome import Done
-from stitcherd.polling.pollers import polled_repositories
+from stitcherd.polling.repositories import polled_repositories
 from stitcherd.rails.compiled import CompiledRails
 
 SECONDS_MAX = 25.0  # for all sources together
@@ -173,9 +173,13 @@ def _repositories(
             names.setdefault(entry.pattern)
         elif not any(entry.matches(name) for name in names):
             unknown.append(entry.pattern)
-    polled = polled_repositories(settings, source, connection.serves) if source.pull is not None else ()
+    polled = polled_repositories(settings, source, connection.serves) if source.pull is not None else None
     entries = ((name, settings.repository(name)) for name in names)
-    found = [RepositoryToCheck(name, entry.clone, name in polled) for name, entry in entries if entry is not None]
+    found = [
+        RepositoryToCheck(name, entry.clone, polled is not None and polled.includes(name))
+        for name, entry in entries
+        if entry is not None
+    ]
     return found, unknown
 
 

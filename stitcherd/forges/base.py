@@ -146,6 +146,13 @@ class FeedPage(Struct, frozen=True):
     interval: int = 0
 
 
+class RepositoryPage(Struct, frozen=True):
+    """A page of the names of the repositories that a credential reaches; `next_page` is None on the last one."""
+
+    names: tuple[str, ...]
+    next_page: int | None = None
+
+
 class Feed(Struct, frozen=True):
     """A list of what happened, in a repository; `name` is unique within its forge.
 
@@ -223,6 +230,7 @@ class Forge(Struct, frozen=True, kw_only=True):
     get_repository: Callable[[RepositoryRef], Call[Repository]]
     get_repository_by_id: Callable[[RepositoryRef], Call[Repository]]
     list_hooks: Callable[[RepositoryRef], Call[tuple[Hook, ...]]]
+    list_repositories: Callable[[int], Call[RepositoryPage]]  # page (from 1); without archived ones
     feeds: Callable[[RepositoryRef], tuple[Feed, ...]]  # what happened in a repository
     checks: Checks | None = None
     app: AppApi | None = None

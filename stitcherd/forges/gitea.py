@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from stitcherd.forges import paths, repos_api
 from stitcherd.forges.base import Call, Forge, Request, Response, read_as
-from stitcherd.forges.gitea_pull import feeds
+from stitcherd.forges.gitea_pull import REPOSITORIES, feeds
 from stitcherd.forges.models import (
     AccessLevel,
     Change,
@@ -148,6 +148,7 @@ FORGE = Forge(
         "set_status": "scope write:repository, and write access to the code",
         "create_change": "scope write:repository, and write access to pull requests",
         "list_hooks": "to be an administrator of the repository",
+        "list_repositories": "scopes read:user and read:repository",
         "list_news": "scope read:issue",
         "push": "scope write:repository, and write access to the code",
     },
@@ -180,5 +181,6 @@ FORGE = Forge(
     get_repository=repos_api.get_repository,
     get_repository_by_id=repos_api.get_repository_by_id,
     list_hooks=_list_hooks,
+    list_repositories=REPOSITORIES,
     feeds=feeds,
 )

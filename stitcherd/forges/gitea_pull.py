@@ -28,6 +28,7 @@ from stitcherd.forges.feed_pages import Paging, Query, list_pages
 from stitcherd.forges.gitea_timeline import ListedThread, Raw, timeline_items, webhook_event
 from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.repos_responses import milliseconds
+from stitcherd.forges.repository_lists import list_repositories, read_full_names
 
 _PAGE_SIZE = 50  # the most that Gitea gives; an administrator may have set less
 
@@ -139,3 +140,6 @@ def _complete(
 
     request = Request(method="GET", repository=repository, path=f"/{resource}/{paths.number(number)}")
     return Call(operation="get_thread", request=request, read=read)
+
+
+REPOSITORIES = list_repositories("/user/repos", (), _PAGES, read_full_names)

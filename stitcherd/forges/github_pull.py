@@ -19,6 +19,7 @@ from stitcherd.forges.base import PAGE_SIZE, Call, Feed, FeedEvent, FeedItem, Fe
 from stitcherd.forges.feed_pages import Paging, Query, everything, list_pages
 from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.repos_responses import milliseconds
+from stitcherd.forges.repository_lists import list_repositories, read_full_names
 
 _OF_ISSUES = frozenset({"assigned", "labeled"})  # the events of issues that rails can refer to
 _OF_CHANGES = frozenset({"labeled", "review_requested", "reopened", "ready_for_review"})
@@ -222,3 +223,6 @@ def _complete(
 def _event(repository: RepositoryRef, name: str, body: _Raw) -> FeedEvent:
     headers = {"Content-Type": "application/json", "X-GitHub-Event": name}
     return FeedEvent(headers, {**body, "repository": {"full_name": repository.name}})
+
+
+REPOSITORIES = list_repositories("/user/repos", (("sort", "full_name"),), _PAGES, read_full_names)

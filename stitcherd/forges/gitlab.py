@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from stitcherd.forges import paths
 from stitcherd.forges.base import PAGE_SIZE, Call, Forge, Request, Response, read_as, read_done
-from stitcherd.forges.gitlab_pull import feeds
+from stitcherd.forges.gitlab_pull import REPOSITORIES, feeds
 from stitcherd.forges.gitlab_responses import (
     AwardEmoji,
     EditedNote,
@@ -249,6 +249,7 @@ FORGE = Forge(
         "set_status": "scope api, and at least the role Developer",
         "create_change": "scope api, and at least the role Developer",
         "list_hooks": "scope read_api, and at least the role Maintainer",
+        "list_repositories": "scope read_api",
         "list_news": "scope read_api, and membership in the project",
         "push": "scope write_repository or api, and at least the role Developer",
     },
@@ -280,5 +281,6 @@ FORGE = Forge(
     get_repository=_get_repository,
     get_repository_by_id=_get_repository_by_id,
     list_hooks=_list_hooks,
+    list_repositories=REPOSITORIES,
     feeds=feeds,
 )

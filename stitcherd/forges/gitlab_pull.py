@@ -19,11 +19,16 @@ from stitcherd.forges.gitlab_hooks import NoteBody, Raw, ThreadBody, note_event,
 from stitcherd.forges.gitlab_responses import PAGES, Number, Time, UserBody
 from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.repos_responses import milliseconds
+from stitcherd.forges.repository_lists import list_repositories
 
 _DAYS_BEFORE = timedelta(days=2)  # events are asked for since the end of a day in the time zone of the forge
 _COMMENTED: Query = (("action", "commented"),)  # with target_type=note those in discussions are left out
 _REOPENED: Query = (("action", "reopened"), ("target_type", "merge_request"))
 _KINDS = {"Issue": "issue", "MergeRequest": "merge_request"}  # by the type of what a note is on
+
+
+class _Project(Struct):
+    path_with_namespace: str
 
 
 class _Event(Struct):
@@ -125,3 +130,12 @@ def _complete(
 
     request = Request(method="GET", repository=repository, path=path)
     return Call(operation="get_thread", request=request, read=read)
+
+
+def _read_projects(response: Response) -> tuple[str, ...]:
+    return tuple(each.path_with_namespace for each in read_as(list[_Project], response))
+
+
+REPOSITORIES = list_repositories(
+    "/projects", (("membership", "true"), ("simple", "true"), ("archived", "false")), PAGES, _read_projects
+)

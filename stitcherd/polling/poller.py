@@ -6,7 +6,7 @@ subject makes it a duplicate.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -23,6 +23,7 @@ from stitcherd.forges.models import RepositoryRef
 from stitcherd.forges.outcome import Done, Hold, Rejected, RetryAt
 from stitcherd.forges.paths import InvalidReference
 from stitcherd.polling.position import OVERLAP, Position, decode_position, encode_position, first_position
+from stitcherd.polling.repositories import Listing, PolledRepositories, decode_listing, encode_listing
 from stitcherd.store.cursors import Cursor, read_cursors, save_cursor
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -30,6 +31,8 @@ from stitcherd.store.writer import StorageUnavailable
 PAGES_MAX = 50  # of one list, at once
 INTERVAL_MAX_SECONDS = 3600  # of what a forge asks for
 REFUSED_SECONDS = 300.0  # until a list is asked for again that the forge refused
+LIST_SECONDS = 600.0  # between two listings of the repositories
+REPOSITORIES = "repositories"  # the cursor of the listing
 STORE_RETRY_SECONDS = 5.0  # while nothing can be stored
 
 log = logging.getLogger(__name__)
@@ -61,7 +64,7 @@ class Poller:
         store: Store,
         source: SourceSettings,
         api: ForgeApi,
-        repositories: Collection[str],
+        repositories: PolledRepositories,
         take: Take,
         now: Callable[[], int] = now_ms,
         via: Via = Via.PULL,
@@ -74,6 +77,8 @@ class Poller:
         self._now = now
         self._via = via
         self._interval = int((source.pull or 0) * 1000)
+        self._found: tuple[str, ...] = ()  # by the patterns
+        self._listed = False
         self._faults: dict[str, tuple[str, int]] = {}
 
     @property
@@ -95,6 +100,8 @@ class Poller:
         async with self._store.reading() as db:
             cursors = await read_cursors(db, self._source.name)
         due = [self._now() + self._interval]
+        if self._repositories.patterns:
+            due.append(await self._renew(cursors))
         for feed in self._feeds():
             cursor = cursors.get(feed.name) or Cursor(source=self._source.name, name=feed.name)
             if cursor.next_at <= self._now():
@@ -104,26 +111,82 @@ class Poller:
         return min(due)
 
     async def read_since(self, since: int, names: Collection[str] | None = None) -> set[str]:
-        """Take what happened since a time (ms), of all lists or of those with these names.
+        """Take what happened since a time (ms), of all lists or of those with these names and of new repositories.
 
         Return the names of the lists that could not be read. Raises StorageUnavailable.
         """
         position, unread = encode_position(first_position(since)), set[str]()
+        known = {feed.name for feed in self._feeds()}
+        if self._repositories.patterns and (names is None or REPOSITORIES in names):
+            try:
+                self._found = await self._list_repositories()
+            except CannotPoll as error:
+                self._note(REPOSITORIES, str(error))
+                unread.add(REPOSITORIES)
         for feed in self._feeds():
-            if names is None or feed.name in names:
+            if names is None or feed.name in names or feed.name not in known:
                 read = await self._read(feed, Cursor(source=self._source.name, name=feed.name, value=position))
                 if read.error is not None:
                     unread.add(feed.name)
         return unread
 
+    async def _renew(self, cursors: dict[str, Cursor]) -> int:
+        """List the repositories if that is due; return the time (ms) at which it is due again.
+
+        In a repository that is new among them, what happened since the last listing is new. The cursor of the listing
+        is stored after those of their lists.
+        """
+        cursor = cursors.get(REPOSITORIES) or Cursor(source=self._source.name, name=REPOSITORIES)
+        last = decode_listing(cursor.value)
+        if not self._listed:
+            self._found = self._repositories.select(last.names)
+        now = self._now()
+        if self._listed and cursor.next_at > now:
+            return cursor.next_at
+        try:
+            found = await self._list_repositories()
+        except CannotPoll as error:
+            self._note(REPOSITORIES, str(error))
+            cursor = replace(cursor, next_at=max(error.until, now + 1000), error=str(error))
+        else:
+            patterns = self._repositories.patterns
+            began = cursor.at if patterns == last.patterns else now
+            start = encode_position(first_position(began))
+            for feed in self._feeds_of(name for name in found if name not in last.names):
+                cursors[feed.name] = Cursor(source=self._source.name, name=feed.name, value=start)
+                await self._store.write(save_cursor, cursors[feed.name])
+            for feed in self._feeds_of(name for name in self._found if name not in found):
+                self._faults.pop(feed.name, None)
+            self._note(REPOSITORIES, None)
+            self._found = found
+            value = encode_listing(Listing(patterns, found))
+            cursor = replace(cursor, value=value, next_at=now + int(LIST_SECONDS * 1000), error=None, at=now)
+        self._listed = True
+        await self._store.write(save_cursor, cursor)
+        return cursor.next_at
+
+    async def _list_repositories(self) -> tuple[str, ...]:
+        """Return the repositories that the patterns select. Raises CannotPoll."""
+        listed, page = list[str](), 1
+        for _ in range(PAGES_MAX):
+            read = await self._perform(self._api.forge.list_repositories(page))
+            listed += read.names
+            if read.next_page is None:
+                break
+            page = read.next_page
+        else:
+            log.warning("source %s: only the first %d repositories are listed", self._source.name, len(listed))
+        return self._repositories.select(listed)
+
     def _feeds(self) -> list[Feed]:
-        found = list[Feed]()
-        for name in self._repositories:
+        return list(self._feeds_of((*self._repositories.named, *self._found)))
+
+    def _feeds_of(self, names: Iterable[str]) -> Iterator[Feed]:
+        for name in names:
             try:
-                found += self._api.forge.feeds(RepositoryRef(name))
+                yield from self._api.forge.feeds(RepositoryRef(name))
             except InvalidReference as error:
                 self._note(name, str(error))
-        return found
 
     async def _read(self, feed: Feed, cursor: Cursor) -> Cursor:
         """Take what is new in a list, and return the cursor after it."""

@@ -5,7 +5,7 @@ Of the other sources with a credential, what was missed while the daemon was awa
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -19,27 +19,12 @@ from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.connections import ForgeConnections
 from stitcherd.polling.catch_up import CatchUp
 from stitcherd.polling.poller import Poller, Take
+from stitcherd.polling.repositories import polled_repositories
 from stitcherd.store.sqlite import Store
 
 RESTART_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
-
-
-def polled_repositories(settings: Settings, source: SourceSettings, serves: Callable[[str], bool]) -> tuple[str, ...]:
-    """Return the repositories that a source is asked about: those of its workspace that have an entry of their own.
-
-    One that is cloned from a path may be at any forge; one that is cloned from a URL is at the forge of that host, as
-    `serves` says of the URL.
-    """
-    return tuple(
-        entry.pattern
-        for entry in settings.repositories
-        if entry.workspace == source.workspace
-        and not entry.is_pattern
-        and (found := settings.repository(entry.pattern)) is not None
-        and (found.is_path or serves(found.clone))
-    )
 
 
 class Pollers:
@@ -68,12 +53,13 @@ class Pollers:
 
     def _reader(self, source: SourceSettings, api: ForgeApi, take: Take) -> Poller | CatchUp:
         """Return what reads the lists of a source: again and again, or once at the start."""
-        names = polled_repositories(self._settings, source, partial(self._forges.serves, source.name))
+        repositories = polled_repositories(self._settings, source, partial(self._forges.serves, source.name))
         if source.pull is None:
-            poller = Poller(self._store, source, api, names, take, via=Via.CATCH_UP)
+            poller = Poller(self._store, source, api, repositories, take, via=Via.CATCH_UP)
             return CatchUp(self._store, source.name, poller)
-        log.info("source %s is asked about %d repositories", source.name, len(names))
-        self._by_source[source.name] = Poller(self._store, source, api, names, take)
+        asked = ", ".join((*repositories.named, *repositories.patterns)) or "no repository"
+        log.info("source %s is asked about %s", source.name, asked)
+        self._by_source[source.name] = Poller(self._store, source, api, repositories, take)
         return self._by_source[source.name]
 
     def check(self, check: ReadinessCheck) -> ReadinessCheck:

@@ -40,7 +40,7 @@ def daemon(build: BuildDaemon, forge: ThreadedForge) -> DaemonHarness:
     # forges tell times in seconds, so what happens in the second of the first poll counts
     old.created = old.updated = old.created - timedelta(minutes=1)
     built.start()
-    wait_until(lambda: len(cursors(built)) == LISTS[forge.kind], "each list was read")
+    wait_until(lambda: len(cursors(built)) == LISTS[forge.kind] + 1, "the repositories and each list were read")
     return built
 
 
@@ -76,6 +76,16 @@ def test_a_comment_becomes_one_job_through_a_kill(daemon: DaemonHarness, forge: 
     wait_until(lambda: (forge.fake.bot.id, "eyes") in second.reactions, "the reaction", 15)
     assert (forge.fake.bot.id, "eyes") in comment.reactions
     assert len(forge.ours()) == 1
+
+
+def test_a_repository_of_a_pattern_is_asked_about(build: BuildDaemon, forge: ThreadedForge) -> None:
+    built = build(rails=BY_PERMISSION)
+    built._pieces["settings"] = forge.settings(built).replace('secrets = [{env = "E2E_SECRET"}]', 'pull = "10s"')
+    built.start()
+    wait_until(lambda: len(cursors(built)) == LISTS[forge.kind] + 1, "the repositories and each list were read")
+    write(forge, "@mosaic fix touch made")
+    job = built.wait(wait_until(lambda: jobs(built), "a job", 20)[0]["id"], "COMPLETED")
+    assert (job["repository"], len(jobs(built))) == ("octo-org/api", 1)
 
 
 def test_a_comment_that_a_source_with_webhooks_missed_becomes_one_job(build: BuildDaemon, forge: ThreadedForge) -> None:

@@ -144,6 +144,6 @@ def _closed(definition: dict[str, Any]) -> dict[str, Any]:
 
 GITHUB = Description(
     "github.openapi.cut.json",
-    beyond=("GET /app", "GET /repositories/{id}"),
+    beyond=("GET /app", "GET /repositories/{id}", "GET /user/repos"),
 )
-GITEA = Description("forgejo.swagger.cut.json")
+GITEA = Description("forgejo.swagger.cut.json", beyond=("GET /user/repos",))

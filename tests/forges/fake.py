@@ -97,6 +97,7 @@ class FakeRepository:
     hooks: list[dict[str, Any]] = field(default_factory=list)
     events: list[FakeEvent] = field(default_factory=list)
     deleted_branches: set[str] = field(default_factory=set)
+    archived: bool = False
 
 
 @dataclass

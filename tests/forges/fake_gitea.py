@@ -39,7 +39,10 @@ class FakeGitea(FakeReposForge):
 
     @property
     def routes(self) -> dict[str, Handler]:
-        return super().routes | {"GET /users/search": self.search_users}
+        return super().routes | {
+            "GET /users/search": self.search_users,
+            "GET /user/repos": partial(lists.repositories, self),
+        }
 
     def check(self, sent: Sent, answer: Answer | None) -> Iterator[str]:
         yield from GITEA.request_faults(sent.method, sent.path, list(sent.query), sent.body)

@@ -20,6 +20,11 @@ _TYPES = {  # of the items of a timeline, by event
 }
 
 
+def repositories(fake: "FakeGitea", sent: Sent) -> Answer:
+    found = sorted(fake.repositories.values(), key=lambda each: each.name)
+    return _page(fake, sent, [fake.render_repository(each) | {"archived": each.archived} for each in found])
+
+
 def comments(fake: "FakeGitea", sent: Sent, repository: FakeRepository) -> Answer:
     """Answer with the comments that changed at `since` or later, in the order in which they were created."""
     since = datetime.fromisoformat(sent.query["since"])

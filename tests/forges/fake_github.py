@@ -65,6 +65,7 @@ class FakeGitHub(FakeReposForge):
     @property
     def routes(self) -> dict[str, Handler]:
         return super().routes | {
+            "GET /user/repos": partial(fake_github_lists.repositories, self),
             "GET /user/{id}": self.get_account,
             "GET /users/{login}": self.get_account_by_login,
             "GET /app": self.get_app,

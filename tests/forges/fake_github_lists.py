@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _R = "/repos/{owner}/{repo}"
 
 
+def repositories(fake: "FakeGitHub", sent: Sent) -> Answer:
+    found = sorted(fake.repositories.values(), key=lambda each: each.name)
+    return _page(fake, sent, [fake.render_repository(each) | {"archived": each.archived} for each in found])
+
+
 def comments(fake: "FakeGitHub", sent: Sent, repository: FakeRepository) -> Answer:
     found = [comment for thread in repository.threads.values() for comment in thread.comments]
     changed = _changed(sent, found, lambda comment: comment.updated)

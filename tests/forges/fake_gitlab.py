@@ -78,6 +78,7 @@ class FakeGitLab(FakeForge):
     def routes(self) -> dict[str, Handler]:
         return {
             "GET /user": self.get_user,
+            "GET /projects": partial(fake_gitlab_lists.projects, self),
             "GET /users/{id}": self.get_account,
             "GET /personal_access_tokens/self": self.get_token,
         }

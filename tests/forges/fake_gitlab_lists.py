@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # The parameters of a list besides those of its pages; its documentation has more.
 FILTERS = {
+    "/projects": {"membership", "simple", "archived"},
     "/notes": {"activity_filter", "order_by", "sort"},
     "/resource_label_events": set[str](),
     "/events": {"action", "target_type", "before", "after", "sort"},
@@ -29,6 +30,12 @@ _TOLD = {  # how notes of GitLab itself tell of events
     "ready_for_review": "marked this merge request as **ready**",
     "closed": "closed",
 }
+
+
+def projects(fake: "FakeGitLab", sent: Sent) -> Answer:
+    assert sent.query["membership"] == "true"
+    found = [each for each in fake.repositories.values() if not (each.archived and sent.query["archived"] == "false")]
+    return _page(fake, sent, [{"id": each.id, "path_with_namespace": each.name} for each in found])
 
 
 def events(fake: "FakeGitLab", sent: Sent, repository: FakeRepository) -> Answer:

@@ -145,8 +145,14 @@ def test_a_source_that_is_polled_needs_no_secrets(tmp_path: Path, secrets: str) 
     )
     settings = read(tmp_path, f'{SOURCE}{secrets}{API}pull = "60s"\n{entries}')
     assert (settings.sources["hub"].secrets, settings.sources["hub"].pull) == ((), 60.0)
-    [warning] = settings.warnings
-    assert "pull asks about no repository of 'octo-org/*'" in warning
+    assert settings.warnings == ()
+
+
+def test_pull_of_an_app_warns_of_patterns(tmp_path: Path) -> None:
+    app = 'api = "https://api.github.com"\napp = {id = "Iv23app", key = {env = "PEM"}}\n'
+    entry = '[repositories."octo-org/*"]\nclone = "/srv/x.git"\n'
+    [warning] = read(tmp_path, f'{SOURCE}{app}pull = "60s"\n{entry}').warnings
+    assert "pull asks about no repository of 'octo-org/*': an App has a token for each repository" in warning
 
 
 @pytest.mark.parametrize(

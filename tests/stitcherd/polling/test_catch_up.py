@@ -16,7 +16,7 @@ from tests.forges.fake import START, Answer
 from tests.forges.harness import FAKES, connected
 from tests.forges.webhooks import comment_webhook, signature
 from tests.stitcherd.jobs.intake_harness import SECRET, open_harness
-from tests.stitcherd.polling.test_poller import MINUTE, RAILS, Clock, Polling
+from tests.stitcherd.polling.test_poller import API, MINUTE, RAILS, Clock, Polling
 
 SOURCES = {"github": "hub", "gitea": "tea", "gitlab": "lab"}
 
@@ -42,7 +42,7 @@ async def away(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     rails = RAILS.replace("hub:", f"{name}:")
     async with open_harness(tmp_path, rails_text=rails) as intake, connected(fake, kind, now=clock) as api:
         source = intake.settings.sources[name]
-        poller = Poller(intake.store, source, api, ["octo-org/api"], intake.intake.take, clock, Via.CATCH_UP)
+        poller = Poller(intake.store, source, api, API, intake.intake.take, clock, Via.CATCH_UP)
         for thread in fake.repository.threads.values():
             thread.created = thread.updated = START - timedelta(days=1)
         opened: Any = Away(intake, fake, poller, clock, kind, CatchUp(intake.store, name, poller, clock))  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from tests.forges.fake_gitlab import FakeGitLab
 from tests.forges.harness import connected
 from tests.forges.webhooks import comment_webhook, signature
 from tests.stitcherd.jobs.intake_harness import SECRET, open_harness
-from tests.stitcherd.polling.test_poller import RAILS, Clock, Polling
+from tests.stitcherd.polling.test_poller import API, RAILS, Clock, Polling
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def polling(tmp_path: Path) -> AsyncIterator[Polling]:
     rails = RAILS.replace("hub:", "lab:")
     async with open_harness(tmp_path, rails_text=rails) as intake, connected(fake, "gitlab", now=clock) as api:
         source = intake.settings.sources["lab"].model_copy(update={"pull": 60.0})
-        poller = Poller(intake.store, source, api, ["octo-org/api"], intake.intake.take, clock)
+        poller = Poller(intake.store, source, api, API, intake.intake.take, clock)
         for thread in fake.repository.threads.values():
             thread.created = thread.updated = START - timedelta(days=1)
         opened = Polling(intake, fake, poller, clock)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from msgspec import Struct
 from shared.deliveries import Delivery
 from shared.ids import format_timestamp
 from stitcherd.polling.poller import Poller
+from stitcherd.polling.repositories import PolledRepositories
 from stitcherd.store.deliveries import DeliveryFilter, delivery_page
 from stitcherd.store.writer import StorageUnavailable
 from tests.forges.fake import START, Answer, FakeComment
@@ -36,6 +37,7 @@ triggers:
   - {id: review, on: [change.review_requested, change.opened], from: [team], job: fix}
 """
 MINUTE = 60_000
+API = PolledRepositories(("octo-org/api",))
 _COMMENT = b'[{"id": 1, "created_at": "2026-11-22T15:00:00Z", "updated_at": "2026-11-22T15:00:00Z", "issue_url": "https://x/.."}]'
 ELSEWHERE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(_COMMENT), _COMMENT)
 
@@ -83,7 +85,10 @@ async def open_polling(place: Path) -> AsyncIterator[Polling]:
     async with open_harness(place, rails_text=RAILS) as intake, connected(fake, "github", now=clock) as api:
         source = intake.settings.sources["hub"].model_copy(update={"pull": 60.0})
         yield Polling(
-            intake, fake, Poller(intake.store, source, api, ["octo-org/api"], intake.intake.take, clock), clock
+            intake,
+            fake,
+            Poller(intake.store, source, api, API, intake.intake.take, clock),
+            clock,
         )
 
 
@@ -252,9 +257,7 @@ async def test_the_position_survives_a_restart(tmp_path: Path, polling: Polling)
     polling.comment()
     assert len(await polling.poll()) == 1
     poller = polling.poller
-    polling.poller = Poller(
-        polling.intake.store, poller._source, poller._api, ["octo-org/api"], poller._take, polling.clock
-    )
+    polling.poller = Poller(polling.intake.store, poller._source, poller._api, API, poller._take, polling.clock)
     polling.comment(number=480)
     assert len(await polling.poll()) == 1
 
