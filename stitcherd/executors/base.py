@@ -112,6 +112,10 @@ class OutputSink(Protocol):
         """Append output."""
         ...
 
+    def write_raw(self, data: bytes, /) -> None:
+        """Append to the raw output: what an agent wrote in the form of its own that the output is made of."""
+        ...
+
     async def record_event(self, type_: str, payload: dict[str, Any], /) -> None:
         """Record an event of the step: of a tool, `ai.tool_called` or `ai.tool_denied`, or of a session, see Task."""
         ...

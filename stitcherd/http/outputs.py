@@ -8,7 +8,7 @@ from stitcherd.errors import Refusal
 from stitcherd.http.auth import caller
 from stitcherd.http.requests import CURSOR_MAX, QUERY
 from stitcherd.http.state import STATE
-from stitcherd.jobs.logs import diff_path, log_path
+from stitcherd.jobs.logs import diff_path, log_path, raw_log_path
 from stitcherd.store import jobs
 
 # Browsers must not render what an agent wrote.
@@ -16,11 +16,20 @@ TEXT_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Opt
 
 
 async def show_log(request: web.Request) -> web.StreamResponse:
-    """Return the whole output of a step; supports Range."""
+    """Return the whole output of a step; supports Range.
+
+    With `raw` it is what the agent wrote in the form of its own, where the output was made of that.
+    """
     state, names = request.app[STATE], request.match_info
     async with state.store.reading() as db:
         place, size = await jobs.step_log(db, names["job"], names["step"], caller(request).workspace)
-    path = log_path(Path(state.settings.daemon.state_dir), *place)
+    directory = Path(state.settings.daemon.state_dir)
+    if request[QUERY].flag("raw"):
+        path = raw_log_path(directory, *place)
+        if not path.exists():
+            raise Refusal("not_found", "this step has no raw output: its output is what was printed, or it was removed")
+        return web.FileResponse(path, headers=TEXT_HEADERS)
+    path = log_path(directory, *place)
     if not path.exists() and size == 0:  # it has printed nothing, or nothing yet
         if "Range" in request.headers:
             return web.Response(status=416, headers={**TEXT_HEADERS, "Content-Range": "bytes */0"})

@@ -50,9 +50,7 @@ async def show_rails(request: web.Request) -> web.Response:
 
     With `effective` the answer includes the file with all defaults filled in.
     """
-    effective, against = request[QUERY].text("effective"), request[QUERY].text("against")
-    if effective not in {None, "true", "false"}:
-        raise Refusal("invalid", f"effective must be true or false, not {effective!r}")
+    effective, against = request[QUERY].flag("effective"), request[QUERY].text("against")
     rails = request.app[STATE].rails
     try:
         state = rails.state() if against is None else await rails.state_against(against)
@@ -61,7 +59,7 @@ async def show_rails(request: web.Request) -> web.Response:
     except AmbiguousRevision as error:
         hint = "write more digits of its digest, up to all 64"
         raise Refusal("conflict", f"against: several rails are named {against}", hint) from error
-    if effective == "true":
+    if effective:
         document = None if state.text is None else await asyncio.to_thread(with_defaults, state.text)
         state = structs.replace(state, effective=document)
     return json_response(state)

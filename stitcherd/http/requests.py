@@ -64,6 +64,13 @@ class Query:
             raise Refusal("invalid", f"{name} must be an integer from {least} to {most}, not {value!r}")
         return int(value)
 
+    def flag(self, name: str) -> bool:
+        """Return a boolean, false where it is not given."""
+        value = self.text(name)
+        if value not in {None, "true", "false"}:
+            raise Refusal("invalid", f"{name} must be true or false, not {value!r}")
+        return value == "true"
+
     @property
     def limit(self) -> int:
         """Return the maximum length of a page."""

@@ -182,7 +182,7 @@ ROUTES = (
     _post("/runner-jobs/{job}/deny", jobs.deny_job, jobs.DenyBody, RunnerJob, "jobs:approve", 202, stores=True),
     _get("/runner-jobs/{job}/events", jobs.list_events, EventPage, "jobs:read", query=EVENT_QUERY),
     _get("/runner-jobs/{job}/diff", outputs.show_diff, FILE, "jobs:read", query={"attempt": POSITIVE}),
-    _get("/runner-jobs/{job}/steps/{step}/log", outputs.show_log, FILE, "jobs:read"),
+    _get("/runner-jobs/{job}/steps/{step}/log", outputs.show_log, FILE, "jobs:read", query={"raw": FLAG}),
     _get("/events", events.stream, STREAM, "jobs:read", query=STREAM_QUERY, raises=(410,)),
     _get("/answers", answers.list_answers, AnswerPage, "jobs:read", query=ANSWER_QUERY),
     _post("/answers/{answer}/retry", answers.retry_answer, EmptyBody, Answer, "jobs:write", 202, stores=True),

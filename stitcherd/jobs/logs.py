@@ -11,6 +11,11 @@ def log_path(state: Path, job_id: str, attempt: int, ordinal: int) -> Path:
     return state / "logs" / job_id / str(attempt) / f"{ordinal}.log"
 
 
+def raw_log_path(state: Path, job_id: str, attempt: int, ordinal: int) -> Path:
+    """Return the path of a step's raw output, which is kept beside its log and as long as that."""
+    return log_path(state, job_id, attempt, ordinal).with_suffix(".raw.log")
+
+
 def diff_path(state: Path, job_id: str, attempt: int) -> Path:
     """Return the path of an attempt's diff, which is kept beside its logs and as long as they are."""
     return state / "logs" / job_id / str(attempt) / "change.diff"
@@ -86,7 +91,8 @@ class StepLog:
             self._tail.close()
         if self._older is not None:
             self._dropped += self._older.stat().st_size
-        spare = self._older or self._path.with_suffix(".tail-a" if self._newer is None else ".tail-b")
+        name = self._path.stem + (".tail-a" if self._newer is None else ".tail-b")
+        spare = self._older or self._path.with_name(name)
         self._older, self._newer = self._newer, spare
         self._tail = spare.open("wb", buffering=0)
         return self._segment

@@ -11,7 +11,7 @@ from shared.ids import now_ms
 from shared.models import Phase, Result, Start, StepStatus, StepType, Usage
 from shared.output import activity_line, last_line
 from stitcherd.budget import Budget
-from stitcherd.jobs.logs import StepLog, diff_path, log_path, write_diff
+from stitcherd.jobs.logs import StepLog, diff_path, log_path, raw_log_path, write_diff
 from stitcherd.jobs.redaction import RedactedStream, Redaction
 from stitcherd.rails.limits import remaining_budget
 from stitcherd.store import limits, publications, steps
@@ -100,8 +100,9 @@ class StepRecorder:
 
     def running(self, place: steps.StepPlace) -> "RunningStep":
         """Return a step that has begun."""
-        log = StepLog(log_path(self._state, self._fence.job_id, self._fence.attempt, place.ordinal), self._log_max)
-        return RunningStep(self._writes, self._fence, place, log, self.redaction)
+        names = (self._state, self._fence.job_id, self._fence.attempt, place.ordinal)
+        log, raw = (StepLog(path(*names), self._log_max) for path in (log_path, raw_log_path))
+        return RunningStep(self._writes, self._fence, place, log, raw, self.redaction)
 
     async def save_diff(self, diff: Path | bytes) -> None:
         """Save what the attempt has changed up to now, redacted: a file, or the text to show in its place."""
@@ -116,15 +117,23 @@ class RunningStep:
     """
 
     def __init__(
-        self, writes: DeferredWrites, fence: steps.Fence, place: steps.StepPlace, log: StepLog, redaction: Redaction
+        self,
+        writes: DeferredWrites,
+        fence: steps.Fence,
+        place: steps.StepPlace,
+        log: StepLog,
+        raw: StepLog,
+        redaction: Redaction,
     ) -> None:
         self.place = place
         self.reference: dict[str, str] | None = None  # the last one that was saved
         self._writes = writes
         self._fence = fence
         self._log = log
+        self._raw = raw
         self._redaction = redaction
         self._stream = RedactedStream(redaction)
+        self._raw_stream = RedactedStream(redaction)
         self._tail = b""  # the newest output, for the row and for feedback
         self._pending = b""  # the newest output, not in any event yet
         self._status = StepStatus.COMPLETED
@@ -138,6 +147,10 @@ class RunningStep:
         self._append(self._stream.feed(data))
         if self._event_task is None:
             self._event_task = asyncio.create_task(self._send_events())
+
+    def write_raw(self, data: bytes) -> None:
+        """Add to the raw output, which is redacted and logged, and nothing else."""
+        self._raw.write(self._raw_stream.feed(data))
 
     def finish(self, exit_code: int | None, failure: str | None = None, *, reason: str | None = None) -> None:
         """Set how the step ends: its exit code, and FAILED where there is a `failure`."""
@@ -189,8 +202,10 @@ class RunningStep:
                 await asyncio.wait({self._event_task})
             self._append(self._stream.end())
             self._record_output(self._pending)
+            self._raw.write(self._raw_stream.end())
         finally:
             self._log.close()
+            self._raw.close()
         self._writes.defer(
             steps.close_step,
             self._fence,

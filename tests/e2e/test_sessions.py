@@ -43,6 +43,14 @@ def test_a_kill_in_a_resumed_try_starts_nothing_twice_and_the_next_attempt_has_a
     job = daemon.wait(job_id, "COMPLETED")
     starts = (daemon.root / "agent-starts").read_text().splitlines()
     assert starts == ["1.1 ", "1.2 --resume s-1", "2.1 ", "2.2 --resume s-2"]
+    first = next(step for step in job["steps"] if step["type"] == "AI_ACTION")
+    path = f"/runner-jobs/{job_id}/steps/{first['id']}/log"
+    raw = daemon.request("GET", f"{path}?raw=true").body
+    assert raw.startswith(b'{"type":"system","subtype":"init","session_id":"s-1"}\n')
+    assert b"subtype" not in daemon.request("GET", path).body
+    gate = next(step for step in job["steps"] if step["type"] == "GATE")
+    assert daemon.request("GET", f"/runner-jobs/{job_id}/steps/{gate['id']}/log?raw=true").status == 404
+    assert daemon.request("GET", f"{path}?raw=yes").status == 422
     told = [(it["type"], it["payload"]["session"]) for it in job["events"] if it["type"].startswith("ai.session")]
     assert told == [("ai.session_resumed", "s-1"), ("ai.session_resumed", "s-2")]
     whole, news = ((daemon.root / f"agent-prompt-2.{number}").read_text() for number in (1, 2))

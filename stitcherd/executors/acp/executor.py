@@ -164,11 +164,15 @@ class AgentRun:
                 self._argv,
                 stdin=self._connection.open,
                 timeout=self._task.timeout,
-                write=self._connection.feed,
+                write=self._feed,
                 write_error=self._write_stderr,
             )
         finally:
             self._connection.close("ended")
+
+    def _feed(self, data: bytes) -> None:
+        self._sink.write_raw(data)
+        self._connection.feed(data)
 
     def _write_stderr(self, data: bytes) -> None:
         self._sink.write(data)

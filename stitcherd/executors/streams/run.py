@@ -107,6 +107,7 @@ class StreamRun:
         return result_of_exit(ended, self._task.timeout)
 
     def _feed(self, data: bytes) -> None:
+        self._sink.write_raw(data)
         self._read(self._lines.feed(data))
 
     def _read(self, lines: Sequence[Line]) -> None:

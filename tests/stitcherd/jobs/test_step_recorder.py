@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared.ids import now_ms
 from shared.models import JobEvent, JobStep, StepStatus, StepType, Usage
 from stitcherd.jobs import step_recorder
-from stitcherd.jobs.logs import diff_path
+from stitcherd.jobs.logs import diff_path, raw_log_path
 from stitcherd.jobs.step_recorder import OUTPUT_EVENT_BYTES, RunningStep
 from stitcherd.store import interruptions, steps
 from stitcherd.store.writer import StorageUnavailable
@@ -53,6 +53,18 @@ async def test_a_step_that_completes(harness: RecorderHarness) -> None:
         {"name": "read", "args": ["cat [secret]"]}
     ]
     assert "".join(event.payload["text"] for event in outputs(events)) == "one\ntwo\n"
+
+
+async def test_raw_output_is_redacted_and_only_kept_beside_the_log(harness: RecorderHarness) -> None:
+    async with await harness.open() as step:
+        step.write(b"text\n")
+        for piece in (b'{"key": "', SECRET[:3], SECRET[3:], b'"}\n' * 3):
+            step.write_raw(piece)
+    (row,), events = await harness.look()
+    assert (row.output, row.output_bytes, harness.log()) == ("text\n", 5, b"text\n")
+    raw = raw_log_path(harness.state, harness.job.id, 1, 1)
+    assert raw.read_bytes() == b'{"key": "[secret]' + b'"}\n' * 3
+    assert [event.payload["text"] for event in outputs(events)] == ["text\n"]
 
 
 async def test_a_secret_in_two_pieces_is_masked_everywhere(harness: RecorderHarness) -> None:

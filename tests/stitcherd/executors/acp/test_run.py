@@ -27,6 +27,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.output = bytearray()
+        self.raw = bytearray()
         self.written = asyncio.Event()
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.usage: list[Usage] = []
@@ -34,6 +35,9 @@ class Sink:
     def write(self, data: bytes) -> None:
         self.output += data
         self.written.set()
+
+    def write_raw(self, data: bytes) -> None:
+        self.raw += data
 
     async def record_event(self, type_: str, payload: dict[str, Any]) -> None:
         self.events.append((type_, payload))
@@ -104,6 +108,8 @@ async def test_a_tool_call_is_one_event_and_usage_is_what_was_told(task: Task, s
     usage = {"usage": {"inputTokens": 70, "outputTokens": 8}}
     assert (await play(task, sink, tool_call(1), done, *costs, ["end", "end_turn", usage])).ok
     assert sink.events == [("ai.tool_called", {"tool": "read", "detail": "look", "callId": "1"})]
+    methods = [json.loads(line).get("method") for line in sink.raw.splitlines()]
+    assert methods.count("session/update") == 5, "what the agent sent is kept as it is"
     total = tuple(sink.total(field) for field in Usage.__struct_fields__)
     assert total == (70, 8, 0.75, 2)
 

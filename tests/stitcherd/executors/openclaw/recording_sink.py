@@ -10,12 +10,16 @@ class RecordingSink:
 
     def __init__(self) -> None:
         self.output = bytearray()
+        self.raw = bytearray()
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.usages: list[Usage] = []
         self.reference: dict[str, str] = {}
 
     def write(self, data: bytes) -> None:
         self.output += data
+
+    def write_raw(self, data: bytes) -> None:
+        self.raw += data
 
     async def record_event(self, type_: str, payload: dict[str, Any]) -> None:
         self.events.append((type_, payload))

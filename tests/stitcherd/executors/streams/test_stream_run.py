@@ -70,6 +70,8 @@ async def test_a_stream_becomes_output_events_and_usage(tmp_path: Path) -> None:
     result, sink = await play(tmp_path, "claude")
     assert result == ExecutionResult(0)
     assert sink.output == b"[Write: a.txt]\n[Bash: ls]\ndone\n"
+    recorded = (RECORDED / "claude.jsonl").read_bytes().splitlines()
+    assert [line for line in sink.raw.splitlines() if line] == recorded, "what it wrote is kept as it is"
     assert [(type_, payload["tool"]) for type_, payload in sink.events] == [
         ("ai.tool_called", "Write"),
         ("ai.tool_called", "Bash"),
