@@ -1,6 +1,7 @@
 """The APIs of models that real agents speak: what each streams, and what it answers whole, for a step of a script.
 
-A step is a text, `(tool, arguments)`, or an HTTP status to fail with. Each answer has read 100 tokens and written 10.
+A step is a text, `(tool, arguments)`, an HTTP status to fail with, or BROKEN. Each answer has read 100 tokens and
+written 10.
 """
 
 import json
@@ -11,6 +12,7 @@ from msgspec import Struct
 
 Step: TypeAlias = str | int | tuple[str, dict[str, Any]]
 INPUT, OUTPUT = 100, 10
+BROKEN = 0  # the connection ends in the middle of the answer
 REFUSAL = {  # read by the clients of all APIs
     "type": "error",
     "error": {"type": "invalid_request_error", "status": "INVALID_ARGUMENT", "message": "it was refused"},

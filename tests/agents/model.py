@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-from tests.agents.apis import APIS, REFUSAL, Step
+from tests.agents.apis import APIS, BROKEN, REFUSAL, Step
 
 
 class Model:
@@ -53,6 +53,10 @@ def serve(steps: list[Step]) -> Iterator[Model]:
                 self._send(b'{"input_tokens": 100}', "application/json")
                 return
             step = model.next_step(request, dict(self.headers.items()))
+            if step == BROKEN:
+                data = api.stream("never whole", len(model.requests), str(request.get("model")))
+                self._send(data, "text/event-stream", sent=len(data) // 2)
+                return
             if isinstance(step, int):
                 self._send(json.dumps(REFUSAL).encode(), "application/json", step)
                 return
@@ -62,12 +66,13 @@ def serve(steps: list[Step]) -> Iterator[Model]:
             else:
                 self._send(json.dumps(api.whole(*asked)).encode(), "application/json")
 
-        def _send(self, data: bytes, kind: str, status: int = 200) -> None:
+        def _send(self, data: bytes, kind: str, status: int = 200, sent: int | None = None) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            self.wfile.write(data[:sent])
+            self.close_connection = sent is not None
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
