@@ -206,6 +206,7 @@ def test_nothing_is_sent_to_another_host(build: BuildDaemon, tmp_path: Path, for
         wait_until(forge.ours, "the comment")
         elsewhere = Answer(307, {}, {"Location": f"{stranger.fake.api}/user"})
         forge.fail(*[elsewhere] * 20)
+        assert walk.daemon.request("POST", f"/runner-jobs/{job_id}/retry", {}).status == 202  # so that it is told anew
         wait_until(lambda: walk.daemon.get("/answers?state=failed")["items"], "an answer is refused", 15)
         forge.fail()
         (check,) = (each for each in walk.daemon.get("/readyz", 503)["checks"] if each["name"] == "forge:hub")
