@@ -23,6 +23,10 @@ class LoopThread:
         self._closed = asyncio.Event()
         self._ready.set()
         await self._closed.wait()
+        # One that is being closed waits until its peer has read all: one that was killed, or does not read, never does.
+        for transport in list(vars(self._loop)["_transports"].values()):
+            transport.abort()
+        await asyncio.sleep(0)  # the loop closes their sockets
 
     def run(self, call: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine on the loop, and return its result."""
