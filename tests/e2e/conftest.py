@@ -15,6 +15,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(str(item.config.rootpath / "tests" / "e2e")):
             item.add_marker(pytest.mark.e2e)
+            # The daemons are processes of their own: only the servers and clients of tests can leave a connection to
+            # the garbage collector here, which would fail whichever test runs then.
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed (transport|<socket):ResourceWarning"))
 
 
 @pytest.fixture(scope="module")
