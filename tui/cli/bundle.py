@@ -4,13 +4,12 @@ import os
 import platform
 import sqlite3
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from shared import VERSION, ids
-from shared.models import JobStep, RunnerJob, StepType
+from shared.models import JobStep, RunnerJob
 from tui.cli.verbs.show import job_lines
 from tui.client import api
 from tui.client.http import ApiError, DaemonClient, decode
@@ -70,8 +69,6 @@ def _bundle_parts(client: DaemonClient, reply: Reply[RunnerJob]) -> Iterator[Par
     for step in job.steps or ():
         if step.output_bytes:
             yield _log_name(step), api.step_log(client, job.id, step.id).read
-        if step.type is StepType.AI_ACTION:
-            yield _log_name(step, ".raw"), partial(_raw_log, client, job.id, step.id)
     for attempt in range(1, job.attempt + 1):
         if _has_diff(job, attempt):
             yield f"changes/attempt-{attempt}.diff", api.diff(client, job.id, attempt).read
@@ -113,18 +110,9 @@ def _indented(document: bytes) -> bytes:
     return msgspec.json.format(msgspec.json.encode(decode(document, dict[str, Any]))) + b"\n"
 
 
-def _raw_log(client: DaemonClient, job_id: str, step_id: str) -> bytes | None:
-    try:
-        return api.step_log(client, job_id, step_id, raw=True).read()
-    except ApiError as error:
-        if error.problem.code == "not_found":  # most agents have a log only
-            return None
-        raise
-
-
-def _log_name(step: JobStep, kind: str = "") -> str:
+def _log_name(step: JobStep) -> str:
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in plain(step.name))[:60]
-    return f"logs/{step.attempt}-{step.ordinal:02}-{name}{kind}.log"
+    return f"logs/{step.attempt}-{step.ordinal:02}-{name}.log"
 
 
 def _text(lines: list[str]) -> bytes:

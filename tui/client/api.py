@@ -157,10 +157,9 @@ def iter_job_events(client: DaemonClient, job_id: str) -> Iterator[Reply[JobEven
         after = None if page.next is None else int(page.next)
 
 
-def step_log(client: DaemonClient, job_id: str, step_id: str, *, raw: bool = False) -> RemoteText:
-    """Return the whole output of a step, or what its agent wrote in the form of its own."""
-    path = f"{_job(job_id)}/steps/{quote_segment(step_id)}/log"
-    return RemoteText(client, path, [("raw", "true")] if raw else [])
+def step_log(client: DaemonClient, job_id: str, step_id: str) -> RemoteText:
+    """Return the whole output of a step."""
+    return RemoteText(client, f"{_job(job_id)}/steps/{quote_segment(step_id)}/log")
 
 
 def diff(client: DaemonClient, job_id: str, attempt: int | None = None) -> RemoteText:

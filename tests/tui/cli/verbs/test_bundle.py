@@ -100,20 +100,13 @@ def test_missing_parts_are_listed(job: dict[str, Any], api: FakeApi, stitcher: R
     assert not [name for name in files if name.startswith("logs/")]
 
 
-def test_a_bundle_has_the_raw_output_of_an_agent(
-    job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path
-) -> None:
-    job["steps"].append(documents.step(3, "claude", type="AI_ACTION", phase="EXECUTION"))
+def test_a_bundle_has_no_raw_output(job: dict[str, Any], api: FakeApi, stitcher: RunStitcher, tmp_path: Path) -> None:
+    job["steps"].append(documents.step(3, "claude", type="AI_ACTION", phase="EXECUTION", outputBytes=3))
     api.answers["GET /runner-jobs/7f3a1c9d"] = 200, job
-    assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "none"))[0] == 0
-    files = unpacked((tmp_path / "none").read_bytes())
-    assert not [name for name in files if ".raw." in name], "most agents have a log only"
-    assert b"Not included" not in files["README.txt"]
-    api.answers[f"GET /runner-jobs/{documents.JOB}/steps/step-3/log"] = 200, b'{"type":"system"}\n'
-    assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "raw"))[0] == 0
-    files = unpacked((tmp_path / "raw").read_bytes())
-    assert files["logs/1-03-claude.raw.log"] == b'{"type":"system"}\n'
-    assert (f"GET /runner-jobs/{documents.JOB}/steps/step-3/log?raw=true", None) in api.requests
+    api.answers[f"GET /runner-jobs/{documents.JOB}/steps/step-3/log"] = 200, b"ok\n"
+    assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "b"))[0] == 0
+    assert unpacked((tmp_path / "b").read_bytes())["logs/1-03-claude.log"] == b"ok\n"
+    assert not [path for path, _ in api.requests if "raw" in path], "a secret in two pieces is not masked in it"
 
 
 def test_an_existing_file_is_kept(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
