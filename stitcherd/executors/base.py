@@ -113,7 +113,10 @@ class OutputSink(Protocol):
         ...
 
     def write_raw(self, data: bytes, /) -> None:
-        """Append to the raw output: what an agent wrote in the form of its own that the output is made of."""
+        """Append to the raw output: the messages of an agent that the output is made of, as it wrote them.
+
+        One that carries a piece of a text is left out: redaction finds no secret that is spread over several messages.
+        """
         ...
 
     async def record_event(self, type_: str, payload: dict[str, Any], /) -> None:

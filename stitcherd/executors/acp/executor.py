@@ -7,7 +7,7 @@ from typing import Any, Self
 from shared import VERSION
 from stitcherd import processes
 from stitcherd.config.settings import ExecutorSettings, PriceSettings
-from stitcherd.executors.acp.updates import UpdateHandler
+from stitcherd.executors.acp.updates import UpdateHandler, is_piece
 from stitcherd.executors.acp.wire import (
     BEGIN_OF_PROMPT,
     END_OF_MESSAGES,
@@ -102,7 +102,7 @@ class AgentRun:
         self._prompted = False
         self._session = ""
         self._previous = task.previous if resume else None
-        self._connection = AgentConnection(lambda line: sink.write(line + b"\n"))
+        self._connection = AgentConnection(self._write_raw, lambda line: sink.write(line + b"\n"))
         self._handler = UpdateHandler(sink, task.profile or AgentProfile(name=""), task.cwd, prices)
 
     @property
@@ -164,15 +164,15 @@ class AgentRun:
                 self._argv,
                 stdin=self._connection.open,
                 timeout=self._task.timeout,
-                write=self._feed,
+                write=self._connection.feed,
                 write_error=self._write_stderr,
             )
         finally:
             self._connection.close("ended")
 
-    def _feed(self, data: bytes) -> None:
-        self._sink.write_raw(data)
-        self._connection.feed(data)
+    def _write_raw(self, line: bytes, message: Message) -> None:
+        if not is_piece(message.params):
+            self._sink.write_raw(line + b"\n")
 
     def _write_stderr(self, data: bytes) -> None:
         self._sink.write(data)

@@ -133,6 +133,11 @@ def _paths(update: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def is_piece(params: Any) -> bool:
+    """Say whether the parameters of a message are a piece of a text that goes on in another message."""
+    return str(_object(_object(params).get("update")).get("sessionUpdate")).endswith("_chunk")
+
+
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 

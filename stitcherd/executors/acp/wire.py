@@ -41,11 +41,12 @@ _decode = msgspec.json.Decoder(Message).decode
 class AgentConnection:
     """The two pipes of an agent.
 
-    `unreadable` receives each line that is not a message.
+    `received` is given each line with its message, and `unreadable` each line that is none.
     """
 
-    def __init__(self, unreadable: Callable[[bytes], None]) -> None:
+    def __init__(self, received: Callable[[bytes, Message], None], unreadable: Callable[[bytes], None]) -> None:
         self._messages: asyncio.Queue[tuple[Message, int]] = asyncio.Queue()  # with their sizes
+        self._received = received
         self._unreadable = unreadable
         self._waiting = 0
         self._line = bytearray()
@@ -142,6 +143,7 @@ class AgentConnection:
         except (msgspec.DecodeError, RecursionError):
             self._unreadable(line)
             return
+        self._received(line, message)
         if message.method is None:
             self._settle(message)
             return

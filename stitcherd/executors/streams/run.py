@@ -107,17 +107,20 @@ class StreamRun:
         return result_of_exit(ended, self._task.timeout)
 
     def _feed(self, data: bytes) -> None:
-        self._sink.write_raw(data)
         self._read(self._lines.feed(data))
 
     def _read(self, lines: Sequence[Line]) -> None:
         for line in lines:
             if not line.whole:
                 self._sink.write(line.data)
+                self._sink.write_raw(line.data)
             elif self._items.qsize() > WAITING_MAX:
                 self._reports_too_much = True
             else:
-                for item in self._stream.feed(line.data):
+                items = self._stream.feed(line.data)
+                if not any(isinstance(item, Text) and item.partial for item in items):
+                    self._sink.write_raw(line.data + b"\n")
+                for item in items:
                     self._items.put_nowait(item)
 
     def _write(self, text: str, *, partial: bool = False) -> None:

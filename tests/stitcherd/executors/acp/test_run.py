@@ -99,6 +99,15 @@ async def test_a_method_that_is_not_offered_is_refused(task: Task, sink: Sink) -
     assert json.loads((task.cwd / "answers").read_text())["code"] == -32601
 
 
+async def test_raw_output_has_no_pieces_of_text(task: Task, sink: Sink) -> None:
+    pieces = [["say", "the key is a-sec"], ["say", "ret-word"]]
+    assert (await play(task, sink, *pieces, tool_call(1), END)).ok
+    assert b"a-secret-word" in sink.output, "there it is masked"
+    assert b"tool_call" in sink.raw
+    assert b"a-sec" not in sink.raw
+    assert b"ret-word" not in sink.raw
+
+
 async def test_a_tool_call_is_one_event_and_usage_is_what_was_told(task: Task, sink: Sink) -> None:
     done = ["update", {"sessionUpdate": "tool_call_update", "toolCallId": "1", "status": "completed"}]
     costs = [

@@ -27,7 +27,7 @@ async def received(connection: AgentConnection) -> list[str | None]:
 def test_any_bytes_are_messages_or_unreadable_lines(pieces: list[bytes]) -> None:
     async def feed() -> None:
         unreadable: list[bytes] = []
-        connection = AgentConnection(unreadable.append)
+        connection = AgentConnection(lambda _line, _message: None, unreadable.append)
         for piece in pieces:
             connection.feed(piece)
         connection.feed(b'\n{"method":"last"}\n')
@@ -42,7 +42,7 @@ def test_any_bytes_are_messages_or_unreadable_lines(pieces: list[bytes]) -> None
 async def test_a_line_that_is_too_long_is_discarded_and_the_next_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "LINE_MAX", 40)
     unreadable: list[bytes] = []
-    connection = AgentConnection(unreadable.append)
+    connection = AgentConnection(lambda _line, _message: None, unreadable.append)
     for piece in (b'{"method":"', b"a" * 40, b"a" * 40, b'"}\n{"method"', b':"next"}\n'):
         connection.feed(piece)
     assert await received(connection) == ["next"]
@@ -54,7 +54,7 @@ async def test_messages_are_kept_up_to_a_limit_and_those_that_were_handled_do_no
 ) -> None:
     message = b'{"method":"m"}'
     monkeypatch.setattr(wire, "WAITING_MAX", 2 * len(message))
-    connection = AgentConnection(lambda _: None)
+    connection = AgentConnection(lambda _line, _message: None, lambda _: None)
     for _ in range(5):
         connection.feed(message + b"\n")
         assert (await connection.next_message()).method == "m"
@@ -67,7 +67,7 @@ async def test_an_agent_that_does_not_read_is_lost(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(wire, "WAITING_MAX", 1000)
     reading, writing = os.pipe()
     stdin = StdinWriter(os.fdopen(writing, "wb", buffering=0))
-    connection = AgentConnection(lambda _: None)
+    connection = AgentConnection(lambda _line, _message: None, lambda _: None)
     connection.open(stdin)
     with pytest.raises(AgentLost, match="does not read"):
         await connection.request("session/prompt", {"prompt": "x" * 2000})

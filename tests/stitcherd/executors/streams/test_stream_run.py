@@ -80,6 +80,16 @@ async def test_a_stream_becomes_output_events_and_usage(tmp_path: Path) -> None:
     assert sum(usage.turns for usage in sink.usages) == 3
 
 
+async def test_raw_output_has_no_pieces_of_text(tmp_path: Path) -> None:
+    delta = b'{"type":"message","role":"assistant","content":"%s","delta":true}\n'
+    ended = b'{"type":"result","status":"success","stats":{}}\n'
+    begun = b'{"type":"init","session_id":"s"}\n'
+    result, sink = await play(tmp_path, "gemini", begun + delta % b"a-sec" + delta % b"ret-word" + ended)
+    assert result.ok
+    assert b"a-secret-word" in sink.output, "there it is masked"
+    assert [line for line in sink.raw.splitlines() if line] == [begun.strip(), ended.strip()]
+
+
 async def test_tokens_without_dollars_have_a_price(tmp_path: Path) -> None:
     _, sink = await play(tmp_path, "codex", prices=PriceSettings(input=3.0, output=15.0))
     assert sink.total == (300, 30, round(300 * 3e-6 + 30 * 15e-6, 6))

@@ -106,7 +106,7 @@ def test_a_bundle_has_no_raw_output(job: dict[str, Any], api: FakeApi, stitcher:
     api.answers[f"GET /runner-jobs/{documents.JOB}/steps/step-3/log"] = 200, b"ok\n"
     assert stitcher("bundle", "7f3a1c9d", "-o", str(tmp_path / "b"))[0] == 0
     assert unpacked((tmp_path / "b").read_bytes())["logs/1-03-claude.log"] == b"ok\n"
-    assert not [path for path, _ in api.requests if "raw" in path], "a secret in two pieces is not masked in it"
+    assert not [path for path, _ in api.requests if "raw" in path], "it is what the agent wrote"
 
 
 def test_an_existing_file_is_kept(job: dict[str, Any], stitcher: RunStitcher, tmp_path: Path) -> None:
