@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.ids import now_ms
 from stitcherd.__main__ import main
-from stitcherd.store.events import add_event
+from stitcherd.store.events import add_events, new_event
 from stitcherd.store.sqlite import Store
 
 PER_SECOND = 5_000
@@ -36,17 +36,17 @@ async def flood(store: Store) -> None:
     started, made, wanted = time.perf_counter(), 0, int(float(os.environ["FLOOD_SECONDS"]) * PER_SECOND)
     while made < wanted:
         due = min(int((time.perf_counter() - started) * PER_SECOND), wanted) - made
-        await store.write(add_events, made, due)
+        await store.write(append_batch, made, due)
         made += due
         await asyncio.sleep(STEP_SECONDS)
 
 
-def add_events(db: sqlite3.Connection, first: int, number: int) -> None:
+def append_batch(db: sqlite3.Connection, first: int, number: int) -> None:
     newest = db.execute("SELECT max(key) FROM jobs").fetchone()[0]
     for at in range(first, first + number):
         payload = {"offset": at * 150, "length": 150, "text": f"line {at} of what an agent prints " + "x" * 110}
         job = max(newest - at % 40, 1)
-        add_event(db, TYPES[at % 5], actor="bench", now=now_ms(), payload=payload, job=job)
+        add_events(db, new_event(TYPES[at % 5], actor="bench", now=now_ms(), payload=payload, job=job))
 
 
 if __name__ == "__main__":

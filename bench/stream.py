@@ -25,7 +25,7 @@ from stitcherd.http.responses import Handler, problem_middleware
 from stitcherd.http.routes import ROUTES
 from stitcherd.http.slots import Slots
 from stitcherd.http.state import STATE, AppState
-from stitcherd.store.events import add_event
+from stitcherd.store.events import add_events, new_event
 from stitcherd.store.sqlite import Store
 
 LISTENERS = 10
@@ -113,4 +113,4 @@ async def _serve_stream(store: Store, feed: EventFeed, path: Path) -> web.AppRun
 def _add_events(db: sqlite3.Connection, count: int) -> None:
     at = time.time()
     for _ in range(count):
-        add_event(db, "step.output", actor="bench", now=now_ms(), payload={"at": at, "text": "x" * 150})
+        add_events(db, new_event("step.output", actor="bench", now=now_ms(), payload={"at": at, "text": "x" * 150}))

@@ -12,7 +12,7 @@ from shared.api import Account
 from shared.ids import format_timestamp
 from stitcherd.errors import Refusal
 from stitcherd.policy import AccountSighting
-from stitcherd.store.events import add_event
+from stitcherd.store.events import add_events, new_event
 from stitcherd.store.queries import chunks, fetch_all
 
 _OWN = "own_account:"  # in meta, before the name of a source
@@ -68,7 +68,7 @@ def accept_change(
         (changed, now, actor, account),
     )
     payload = {"account": account, "before": before, "id": changed}
-    add_event(db, "account.accepted", actor=actor, now=now, workspace=workspace, payload=payload)
+    add_events(db, new_event("account.accepted", actor=actor, now=now, workspace=workspace, payload=payload))
     return _account(db.execute("SELECT * FROM accounts WHERE account = ?", (account,)).fetchone())
 
 

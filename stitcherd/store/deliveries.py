@@ -279,7 +279,7 @@ def insert_deliveries(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, N
     jobs = [(job, decisions[at], delivery.received_at) for at, (delivery, job) in enumerate(new) if job is not None]
     for at, events in zip(with_job, add_jobs(db, jobs), strict=True):
         told[at] += events
-    add_events(db, [event for events in told for event in events])
+    add_events(db, *(event for events in told for event in events))
 
 
 def _decide(db: sqlite3.Connection, columns: dict[str, Any]) -> None:

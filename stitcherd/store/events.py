@@ -1,8 +1,7 @@
 """Events: each is appended in the transaction of the change that it records, and read by cursor."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
 import aiosqlite
 
@@ -10,8 +9,6 @@ from shared.api import EventPage
 from shared.models import JobEvent
 from stitcherd.store import rows
 from stitcherd.store.queries import fetch_all, find_by_suffix, insert_rows
-
-P = ParamSpec("P")
 
 NewEvent = tuple[Any, ...]  # the values of _COLUMNS
 _COLUMNS = ("job", "step", "delivery", "workspace", "type", "actor", "at", "payload")
@@ -35,21 +32,9 @@ def new_event(
     return job, step, delivery, workspace, type_, actor, now, rows.encode(payload or {})
 
 
-def add_events(db: sqlite3.Connection, new: Sequence[NewEvent]) -> None:
+def add_events(db: sqlite3.Connection, *new: NewEvent) -> None:
     """Append events, in their order."""
     insert_rows(db, "INSERT INTO events", _COLUMNS, new)
-
-
-def _appending(build: Callable[P, NewEvent]) -> Callable[Concatenate[sqlite3.Connection, P], int]:
-    def append(db: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> int:
-        add_events(db, [build(*args, **kwargs)])
-        return int(db.execute("SELECT max(id) FROM events").fetchone()[0])
-
-    return append
-
-
-# Appends one event, given as for `new_event`, and returns its id, the cursor of the stream.
-add_event = _appending(new_event)
 
 
 EVENT_SELECT = "SELECT e.*, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.job"

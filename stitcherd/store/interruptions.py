@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from shared.models import Failure, Status
 from stitcherd.store import rows
-from stitcherd.store.events import add_event
+from stitcherd.store.events import add_events, new_event
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.steps import Claimed, Fence, end_open_steps
 from stitcherd.store.transitions import (
@@ -85,8 +85,11 @@ def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int 
         (owner, job["key"]),
     )
     payload = {"attempt": job["attempt"], "try": resumable.number}
-    add_event(
-        db, "job.recovered", actor=DAEMON_ACTOR, now=now, job=job["key"], workspace=job["workspace"], payload=payload
+    add_events(
+        db,
+        new_event(
+            "job.recovered", actor=DAEMON_ACTOR, now=now, job=job["key"], workspace=job["workspace"], payload=payload
+        ),
     )
     return int(job["attempt"])
 

@@ -172,7 +172,7 @@ def dispatch(
     if limits.are_reached(uses):
         return LimitsReached(uses)
     [told] = add_jobs(db, [(new, add_decision(db, with_uses(decision, uses)), now)])
-    add_events(db, told)
+    add_events(db, *told)
     return rows.job(db.execute("SELECT * FROM jobs WHERE id = ?", (new.id,)).fetchone()), True
 
 

@@ -11,7 +11,7 @@ from shared.models import AnswerState, Failure
 from stitcherd.errors import Refusal
 from stitcherd.store import rows
 from stitcherd.store.answers import EDIT_INTERVAL, error_code
-from stitcherd.store.events import add_event
+from stitcherd.store.events import add_events, new_event
 from stitcherd.store.queries import fetch_all
 
 _ACTOR = "stitcherd"
@@ -168,24 +168,26 @@ def end_waits(db: sqlite3.Connection, source: str, now: int) -> None:
 def note_held(db: sqlite3.Connection, source: str, workspace: str, reason: str, until: int, now: int) -> None:
     """Record that nothing can be sent for a source until then."""
     payload = {"source": source, "reason": reason, "until": format_timestamp(until)}
-    add_event(db, "source.held", actor=_ACTOR, now=now, workspace=workspace, payload=payload)
+    add_events(db, new_event("source.held", actor=_ACTOR, now=now, workspace=workspace, payload=payload))
 
 
 def note_resumed(db: sqlite3.Connection, source: str, workspace: str, now: int) -> None:
     """Record that a source which was held can be used again."""
-    add_event(db, "source.resumed", actor=_ACTOR, now=now, workspace=workspace, payload={"source": source})
+    add_events(db, new_event("source.resumed", actor=_ACTOR, now=now, workspace=workspace, payload={"source": source}))
 
 
 def _add_event(db: sqlite3.Connection, row: sqlite3.Row, type_: str, payload: dict[str, str | None], now: int) -> None:
     job = db.execute("SELECT key FROM jobs WHERE id = ?", (row["job_id"],)).fetchone()
     about = {"answerId": row["id"], "source": row["source"], "repository": row["repository"], "slot": row["slot"]}
-    add_event(
+    add_events(
         db,
-        type_,
-        actor=_ACTOR,
-        now=now,
-        job=job["key"] if job else None,
-        delivery=row["delivery_id"],
-        workspace=row["workspace"],
-        payload=payload | about,
+        new_event(
+            type_,
+            actor=_ACTOR,
+            now=now,
+            job=job["key"] if job else None,
+            delivery=row["delivery_id"],
+            workspace=row["workspace"],
+            payload=payload | about,
+        ),
     )

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any
 
-from stitcherd.store.events import add_event
+from stitcherd.store.events import add_events, new_event
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.sqlite import Store
 
@@ -34,7 +34,7 @@ class StoredRevisions:
 
     async def add_event(self, type_: str, payload: dict[str, Any], now: int, /) -> None:
         """Store an event of the daemon."""
-        await self._store.write(add_event, type_, actor="stitcherd", now=now, payload=payload)
+        await self._store.write(add_events, new_event(type_, actor="stitcherd", now=now, payload=payload))
 
 
 def _insert(db: sqlite3.Connection, digest: str, text: str, now: int) -> None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from shared.ids import format_timestamp, new_id
 from shared.models import CurrentStep, Failure, Phase, RunnerJob, Start, StepStatus, StepType, Usage
 from stitcherd.store import limits, rows
-from stitcherd.store.events import add_event
+from stitcherd.store.events import add_events, new_event
 
 STEP_OUTPUT_MAX = 4096  # bytes of a step's output that its row holds; its log file has all of it
 
@@ -171,15 +171,17 @@ def end_open_steps(
         (status, now, job["key"]),
     ).fetchall()
     for step in interrupted:
-        add_event(
+        add_events(
             db,
-            f"step.{status.lower()}",
-            actor="stitcherd",
-            now=now,
-            job=job["key"],
-            step=step["id"],
-            workspace=job["workspace"],
-            payload={"name": step["name"], "reason": reason},
+            new_event(
+                f"step.{status.lower()}",
+                actor="stitcherd",
+                now=now,
+                job=job["key"],
+                step=step["id"],
+                workspace=job["workspace"],
+                payload={"name": step["name"], "reason": reason},
+            ),
         )
 
 
@@ -270,13 +272,9 @@ def _add_job_event(
         f"UPDATE jobs SET last_event = ?{names}, version = version + 1 WHERE key = ?",
         (type_, *changes.values(), fence.key),
     )
-    add_event(
+    add_events(
         db,
-        type_,
-        actor="stitcherd",
-        now=now,
-        job=fence.key,
-        step=step,
-        workspace=fence.workspace,
-        payload=payload,
+        new_event(
+            type_, actor="stitcherd", now=now, job=fence.key, step=step, workspace=fence.workspace, payload=payload
+        ),
     )

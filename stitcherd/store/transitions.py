@@ -10,7 +10,7 @@ from shared.ids import short_id
 from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.store import lifecycle, rows
-from stitcherd.store.events import add_event
+from stitcherd.store.events import add_events, new_event
 from stitcherd.store.steps import Fence, end_open_steps, failed_gate_line
 
 DAEMON_ACTOR = "stitcherd"
@@ -52,7 +52,9 @@ def advance(
     ).fetchone()
     if row is not None:
         for type_, payload in events:
-            add_event(db, type_, actor=actor, now=now, job=row["key"], workspace=row["workspace"], payload=payload)
+            add_events(
+                db, new_event(type_, actor=actor, now=now, job=row["key"], workspace=row["workspace"], payload=payload)
+            )
     return row
 
 
@@ -81,7 +83,7 @@ def set_held_reason(db: sqlite3.Connection, job: sqlite3.Row, reason: str | None
     if reason is not None:
         payload = {"attempt": job["attempt"], "held": reason}
         about = {"job": job["key"], "workspace": job["workspace"]}
-        add_event(db, "job.queued", actor=DAEMON_ACTOR, now=now, payload=payload, **about)
+        add_events(db, new_event("job.queued", actor=DAEMON_ACTOR, now=now, payload=payload, **about))
 
 
 def conclude(
@@ -227,7 +229,7 @@ def update_waiting(
         raise lifecycle.not_waiting(find_job_row(db, job_id))
     if payload is not None:
         about = {"job": row["key"], "workspace": row["workspace"]}
-        add_event(db, "job.waiting", actor=DAEMON_ACTOR, now=now, payload=payload, **about)
+        add_events(db, new_event("job.waiting", actor=DAEMON_ACTOR, now=now, payload=payload, **about))
     return row
 
 

@@ -38,7 +38,7 @@ from stitcherd.polling.pollers import Pollers
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
-from stitcherd.store.events import add_event
+from stitcherd.store.events import add_events, new_event, newest_event
 from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.rails.contexts import CONTEXT
@@ -87,9 +87,10 @@ class HttpHarness:
         self.public = public
 
     async def add_event(self, type_: str = "step.progress", workspace: str | None = "default", **payload: Any) -> int:
-        return await self.state.store.write(
-            add_event, type_, actor="stitcherd", now=now_ms(), workspace=workspace, payload=payload
-        )
+        new = new_event(type_, actor="stitcherd", now=now_ms(), workspace=workspace, payload=payload)
+        await self.state.store.write(add_events, new)
+        async with self.state.store.reading() as db:
+            return await newest_event(db)
 
     async def wait_until_ended(self, job_id: str) -> Any:
         """Return a job once it has ended."""

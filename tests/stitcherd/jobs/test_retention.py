@@ -110,15 +110,17 @@ async def test_events_are_deleted_in_batches_and_their_ids_are_never_used_again(
     monkeypatch.setattr(store_retention, "RETENTION_BATCH", 10)
     monkeypatch.setattr(retention, "BATCH_PAUSE_SECONDS", 0.0)
 
-    def fill(db: sqlite3.Connection) -> int:
-        return [events.add_event(db, "rails.reloaded", actor="rails", now=1) for _ in range(35)][-1]
-
-    last = await store.write(fill)
+    new = events.new_event("rails.reloaded", actor="rails", now=1)
+    await store.write(events.add_events, *[new] * 35)
+    async with store.reading() as db:
+        last = await events.newest_event(db)
     await retention.remove_expired(store, settings, checkouts)
     async with store.reading() as db:
         assert await events.events_after(db, 0, 100) == []
         assert await events.pruned_through(db) == await events.newest_event(db) == last
-    assert await store.write(events.add_event, "rails.reloaded", actor="rails", now=1) == last + 1
+    await store.write(events.add_events, new)
+    async with store.reading() as db:
+        assert await events.newest_event(db) == last + 1
 
 
 @pytest.mark.parametrize("fault", [sqlite3.OperationalError("disk I/O error"), OSError("no such directory")])

@@ -23,7 +23,10 @@ async def test_event_pages_have_no_gaps(store: Store, new_job: Make, allowed: De
     def fill(db: sqlite3.Connection) -> None:
         for number in range(298):
             for each in (job, noise):
-                events.add_event(db, "step.output", actor="stitcherd", now=1, job=key[each.id], payload={"n": number})
+                events.add_events(
+                    db,
+                    events.new_event("step.output", actor="stitcherd", now=1, job=key[each.id], payload={"n": number}),
+                )
 
     await store.write(fill)
     numbers: list[int] = []
