@@ -11,7 +11,7 @@ from collections.abc import Callable
 from shared.ids import format_timestamp, now_ms
 from stitcherd.polling.poller import Poller
 from stitcherd.polling.position import OVERLAP
-from stitcherd.store.cursors import Cursor, read_cursors, save_cursor
+from stitcherd.store.cursors import Cursor, read_cursors, save_cursors
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -63,6 +63,6 @@ class CatchUp:
     async def mark(self) -> None:
         """Store that the daemon runs."""
         try:
-            await self._store.write(save_cursor, Cursor(source=self._source, name=_MARK, at=self._now()))
+            await self._store.write(save_cursors, Cursor(source=self._source, name=_MARK, at=self._now()))
         except StorageUnavailable:  # the store logs it, and the next mark comes soon
             log.debug("source %s: the mark cannot be stored", self._source)

@@ -6,7 +6,7 @@ subject makes it a duplicate.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -19,38 +19,22 @@ from stitcherd.config.settings import SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.base import Call, Feed, FeedEvent, FeedItem, FeedPage
-from stitcherd.forges.models import RepositoryRef
-from stitcherd.forges.outcome import Done, Hold, Rejected, RetryAt
-from stitcherd.forges.paths import InvalidReference
+from stitcherd.polling.discovery import LISTING, Discovery
+from stitcherd.polling.forge_reader import CannotPoll, ForgeReader, Gone
 from stitcherd.polling.position import OVERLAP, Position, decode_position, encode_position, first_position
-from stitcherd.polling.repositories import Listing, PolledRepositories, decode_listing, encode_listing
-from stitcherd.store.cursors import Cursor, read_cursors, save_cursor
+from stitcherd.polling.repositories import PolledRepositories
+from stitcherd.store.cursors import Cursor, read_cursors, save_cursors
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
 PAGES_MAX = 50  # of one list, at once
 INTERVAL_MAX_SECONDS = 3600  # of what a forge asks for
-REFUSED_SECONDS = 300.0  # until a list is asked for again that the forge refused
-LIST_SECONDS = 600.0  # between two listings of the repositories
-REPOSITORIES = "repositories"  # the cursor of the listing
 STORE_RETRY_SECONDS = 5.0  # while nothing can be stored
 
 log = logging.getLogger(__name__)
 
 Take = Callable[[SourceSettings, Mapping[str, str], bytes, str | None, Via], Awaitable[WebhookResponse]]
 Value = TypeVar("Value")
-
-
-class CannotPoll(Exception):
-    """A list cannot be read now; it is to be read again at `until` (ms)."""
-
-    def __init__(self, reason: str, until: int) -> None:
-        super().__init__(reason)
-        self.until = until
-
-
-class Gone(CannotPoll):
-    """What is asked for does not exist: a thread may have been deleted meanwhile."""
 
 
 class Poller:
@@ -71,20 +55,17 @@ class Poller:
     ) -> None:
         self._store = store
         self._source = source
-        self._api = api
-        self._repositories = repositories
+        self._reader = ForgeReader(source.name, api, now)
+        self._discovery = Discovery(self._reader, repositories)
         self._take = take
         self._now = now
         self._via = via
         self._interval = int((source.pull or 0) * 1000)
-        self._found: tuple[str, ...] = ()  # by the patterns
-        self._listed = False
-        self._faults: dict[str, tuple[str, int]] = {}
 
     @property
     def fault(self) -> tuple[str, int] | None:
         """Why a list cannot be read, and since when (ms); None if all can."""
-        return min(self._faults.values(), key=lambda fault: fault[1], default=None)
+        return self._reader.fault
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -100,13 +81,16 @@ class Poller:
         async with self._store.reading() as db:
             cursors = await read_cursors(db, self._source.name)
         due = [self._now() + self._interval]
-        if self._repositories.patterns:
-            due.append(await self._renew(cursors))
-        for feed in self._feeds():
+        if self._discovery.has_patterns:
+            if found := await self._discovery.renew(cursors):
+                await self._store.write(save_cursors, *found)
+                cursors |= {each.name: each for each in found}
+            due.append(cursors[LISTING].next_at)
+        for feed in self._discovery.feeds():
             cursor = cursors.get(feed.name) or Cursor(source=self._source.name, name=feed.name)
             if cursor.next_at <= self._now():
                 cursor = await self._read(feed, cursor)
-                await self._store.write(save_cursor, cursor)
+                await self._store.write(save_cursors, cursor)
             due.append(cursor.next_at)
         return min(due)
 
@@ -116,77 +100,19 @@ class Poller:
         Return the names of the lists that could not be read. Raises StorageUnavailable.
         """
         position, unread = encode_position(first_position(since)), set[str]()
-        known = {feed.name for feed in self._feeds()}
-        if self._repositories.patterns and (names is None or REPOSITORIES in names):
+        known = {feed.name for feed in self._discovery.feeds()}
+        if self._discovery.has_patterns and (names is None or LISTING in names):
             try:
-                self._found = await self._list_repositories()
+                await self._discovery.find()
             except CannotPoll as error:
-                self._note(REPOSITORIES, str(error))
-                unread.add(REPOSITORIES)
-        for feed in self._feeds():
+                self._reader.note(LISTING, str(error))
+                unread.add(LISTING)
+        for feed in self._discovery.feeds():
             if names is None or feed.name in names or feed.name not in known:
                 read = await self._read(feed, Cursor(source=self._source.name, name=feed.name, value=position))
                 if read.error is not None:
                     unread.add(feed.name)
         return unread
-
-    async def _renew(self, cursors: dict[str, Cursor]) -> int:
-        """List the repositories if that is due; return the time (ms) at which it is due again.
-
-        In a repository that is new among them, what happened since the last listing is new. The cursor of the listing
-        is stored after those of their lists.
-        """
-        cursor = cursors.get(REPOSITORIES) or Cursor(source=self._source.name, name=REPOSITORIES)
-        last = decode_listing(cursor.value)
-        if not self._listed:
-            self._found = self._repositories.select(last.names)
-        now = self._now()
-        if self._listed and cursor.next_at > now:
-            return cursor.next_at
-        try:
-            found = await self._list_repositories()
-        except CannotPoll as error:
-            self._note(REPOSITORIES, str(error))
-            cursor = replace(cursor, next_at=max(error.until, now + 1000), error=str(error))
-        else:
-            patterns = self._repositories.patterns
-            began = cursor.at if patterns == last.patterns else now
-            start = encode_position(first_position(began))
-            for feed in self._feeds_of(name for name in found if name not in last.names):
-                cursors[feed.name] = Cursor(source=self._source.name, name=feed.name, value=start)
-                await self._store.write(save_cursor, cursors[feed.name])
-            for feed in self._feeds_of(name for name in self._found if name not in found):
-                self._faults.pop(feed.name, None)
-            self._note(REPOSITORIES, None)
-            self._found = found
-            value = encode_listing(Listing(patterns, found))
-            cursor = replace(cursor, value=value, next_at=now + int(LIST_SECONDS * 1000), error=None, at=now)
-        self._listed = True
-        await self._store.write(save_cursor, cursor)
-        return cursor.next_at
-
-    async def _list_repositories(self) -> tuple[str, ...]:
-        """Return the repositories that the patterns select. Raises CannotPoll."""
-        listed, page = list[str](), 1
-        for _ in range(PAGES_MAX):
-            read = await self._perform(self._api.forge.list_repositories(page))
-            listed += read.names
-            if read.next_page is None:
-                break
-            page = read.next_page
-        else:
-            log.warning("source %s: only the first %d repositories are listed", self._source.name, len(listed))
-        return self._repositories.select(listed)
-
-    def _feeds(self) -> list[Feed]:
-        return list(self._feeds_of((*self._repositories.named, *self._found)))
-
-    def _feeds_of(self, names: Iterable[str]) -> Iterator[Feed]:
-        for name in names:
-            try:
-                yield from self._api.forge.feeds(RepositoryRef(name))
-            except InvalidReference as error:
-                self._note(name, str(error))
 
     async def _read(self, feed: Feed, cursor: Cursor) -> Cursor:
         """Take what is new in a list, and return the cursor after it."""
@@ -200,10 +126,10 @@ class Poller:
                     await self._take_item(item)
                 position = position.after(items)
         except CannotPoll as error:
-            self._note(feed.name, str(error))
+            self._reader.note(feed.name, str(error))
             kept = encode_position(position)
             return replace(cursor, value=kept, next_at=max(error.until, now + 1000), error=str(error), at=now)
-        self._note(feed.name, None)
+        self._reader.note(feed.name, None)
         # What was done to an item may become visible after the change of the item, which then is as the ETag says.
         settled = all(not item.feeds or item.updated_at < now - OVERLAP for item in read.items or ())
         etag = read.etag if settled else None
@@ -212,7 +138,7 @@ class Poller:
 
     async def _read_pages(self, feed: Feed, position: Position, etag: str | None) -> FeedPage:
         """Return the items of a list since a position, as one page. Raises CannotPoll."""
-        first = page = await self._perform(feed.list(position.asked_since, 1, etag))
+        first = page = await self._reader.perform(feed.list(position.asked_since, 1, etag))
         if first.items is None:
             return first
         found = list(first.items)
@@ -220,7 +146,7 @@ class Poller:
         for _ in range(PAGES_MAX - 1):
             if page.next_page is None or past:
                 break
-            page = await self._perform(feed.list(position.asked_since, page.next_page, None))
+            page = await self._reader.perform(feed.list(position.asked_since, page.next_page, None))
             found += page.items or ()
             past = feed.newest_first and any(item.updated_at < position.asked_since for item in found)
         if page.next_page is not None and feed.newest_first and not past:
@@ -256,36 +182,10 @@ class Poller:
 
     async def _complete(self, call: Call[FeedEvent]) -> FeedEvent | None:
         try:
-            return await self._perform(call)
+            return await self._reader.perform(call)
         except Gone as gone:
             log.warning("source %s: %s is gone: %s", self._source.name, call.request.path, gone)
             return None
-
-    async def _perform(self, call: Call[Value]) -> Value:
-        return self._value(await self._api.perform(call))
-
-    def _value(self, outcome: Done[Value] | RetryAt | Hold | Rejected) -> Value:
-        match outcome:
-            case Done(value):
-                return value
-            case RetryAt(at, reason):
-                raise CannotPoll(reason, at)
-            case Hold(until, reason):
-                raise CannotPoll(reason, until)
-        hint = f": {outcome.hint}" if outcome.hint else ""
-        raise (Gone if outcome.code == "gone" else CannotPoll)(
-            f"{outcome.detail}{hint}", self._now() + int(REFUSED_SECONDS * 1000)
-        )
-
-    def _note(self, name: str, fault: str | None) -> None:
-        """Keep why a list cannot be read, and log what is new in that."""
-        known = self._faults.get(name)
-        if fault is None:
-            if self._faults.pop(name, None) is not None:
-                log.info("source %s: %s can be read again", self._source.name, name)
-        elif known is None or known[0] != fault:
-            log.warning("source %s: %s cannot be read: %s", self._source.name, name, fault)
-            self._faults[name] = (fault, known[1] if known else self._now())
 
 
 def _position_of(cursor: Cursor, now: int) -> Position:

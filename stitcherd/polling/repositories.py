@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable
 
-import msgspec
 from msgspec import Struct
 
 from stitcherd.config.settings import RepositorySettings, Settings, SourceSettings
@@ -35,23 +34,6 @@ class PolledRepositories(Struct, frozen=True):
         if len(found) > LISTED_MAX:
             log.warning("of the %d repositories of %s, %d are polled", len(found), self.patterns, LISTED_MAX)
         return tuple(found[:LISTED_MAX])
-
-
-class Listing(Struct, frozen=True):
-    """What was found by which patterns, when the repositories were listed the last time."""
-
-    patterns: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-
-
-def encode_listing(listing: Listing) -> str:
-    """Return a listing as it is stored."""
-    return msgspec.json.encode(listing).decode()
-
-
-def decode_listing(text: str | None) -> Listing:
-    """Return a stored listing, an empty one where there is none; raises msgspec.DecodeError."""
-    return Listing() if text is None else msgspec.json.decode(text, type=Listing)
 
 
 def polled_repositories(

@@ -4,9 +4,9 @@ import sqlite3
 
 import aiosqlite
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import astuple
 
-from stitcherd.store.queries import fetch_all
+from stitcherd.store.queries import fetch_all, insert_rows
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
@@ -26,13 +26,9 @@ class Cursor(Struct, frozen=True, kw_only=True):
     at: int = 0
 
 
-def save_cursor(db: sqlite3.Connection, cursor: Cursor) -> None:
-    """Store a cursor in place of the one with its name."""
-    columns = asdict(cursor)
-    db.execute(
-        f"INSERT OR REPLACE INTO cursors ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-        list(columns.values()),
-    )
+def save_cursors(db: sqlite3.Connection, *cursors: Cursor) -> None:
+    """Store cursors in place of those with their names."""
+    insert_rows(db, "INSERT OR REPLACE INTO cursors", Cursor.__struct_fields__, [astuple(each) for each in cursors])
 
 
 async def read_cursors(db: aiosqlite.Connection, source: str) -> dict[str, Cursor]:

@@ -75,7 +75,7 @@ def row_marks(rows_: int, columns: int) -> str:
 
 
 def insert_rows(db: sqlite3.Connection, into: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
-    """Insert rows, each with a value for each of the columns; `into` is INSERT INTO with the name of the table."""
+    """Insert rows, each with a value for each of the columns; `into` is INSERT INTO, or the like, with the table."""
     names = ", ".join(columns)
     for part in chunks(values):
         statement = f"{into} ({names}) VALUES {row_marks(len(part), len(columns))}"

@@ -257,7 +257,7 @@ async def test_the_position_survives_a_restart(tmp_path: Path, polling: Polling)
     polling.comment()
     assert len(await polling.poll()) == 1
     poller = polling.poller
-    polling.poller = Poller(polling.intake.store, poller._source, poller._api, API, poller._take, polling.clock)
+    polling.poller = Poller(polling.intake.store, poller._source, poller._reader._api, API, poller._take, polling.clock)
     polling.comment(number=480)
     assert len(await polling.poll()) == 1
 

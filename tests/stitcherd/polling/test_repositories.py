@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from shared.deliveries import Via
-from stitcherd.polling import catch_up, poller, repositories
+from stitcherd.polling import catch_up, discovery, repositories
 from stitcherd.polling.catch_up import CatchUp
-from stitcherd.polling.poller import LIST_SECONDS, Poller
+from stitcherd.polling.discovery import LIST_SECONDS
+from stitcherd.polling.poller import Poller
 from stitcherd.polling.repositories import polled_repositories
 from stitcherd.store.cursors import read_cursors
 from tests.forges.fake import START, Answer, FakeRepository
@@ -133,6 +134,13 @@ async def test_a_restart_goes_on_where_it_was(listed: Listed) -> None:
     assert sorted(map(str, await listed.taken())) == ["acme/new", "octo-org/api"], "it lists at each start"
 
 
+async def test_the_cursor_of_a_listing_without_patterns_is_not_waited_for(listed: Listed) -> None:
+    assert await listed.taken() == []
+    listed.poller = listed.build(repositories=())
+    listed.clock.now += 2 * LISTING
+    assert await listed.poller.poll() == listed.clock.now + MINUTE
+
+
 async def test_a_new_pattern_starts_now(listed: Listed) -> None:
     roof = listed.add("acme/roof")
     settings = listed.intake.settings
@@ -150,7 +158,7 @@ async def test_no_more_than_a_number_of_repositories_is_polled(
     listed: Listed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(repositories, "LISTED_MAX", 1)
-    monkeypatch.setattr(poller, "PAGES_MAX", 2)
+    monkeypatch.setattr(discovery, "PAGES_MAX", 2)
     listed.add("acme/roof")
     listed.fake.page_size = 1
     listed.add("acme/shed")
