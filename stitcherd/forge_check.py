@@ -173,10 +173,10 @@ def _repositories(
             names.setdefault(entry.pattern)
         elif not any(entry.matches(name) for name in names):
             unknown.append(entry.pattern)
-    polled = polled_repositories(settings, source, connection.serves) if source.pull is not None else None
+    polled = polled_repositories(settings, source, connection.serves)
     entries = ((name, settings.repository(name)) for name in names)
     found = [
-        RepositoryToCheck(name, entry.clone, polled is not None and polled.includes(name))
+        RepositoryToCheck(name, entry.clone, source.pull is not None and polled.includes(name))
         for name, entry in entries
         if entry is not None
     ]

@@ -177,12 +177,9 @@ def _source_warnings(settings: Settings, source: SourceSettings) -> Iterator[tup
     for index, secret in enumerate(source.secrets):
         if secret != secret.strip():
             yield (*place, "secrets", index), "the secret begins or ends with white space"
+    if source.pull is None or source.app is None:
+        return
     for entry in settings.repositories:
-        if (
-            source.pull is not None
-            and source.app is not None
-            and entry.workspace == source.workspace
-            and entry.is_pattern
-        ):
+        if entry.workspace == source.workspace and entry.is_pattern:
             hint = "an App has a token for each repository, and none that lists them: write each as an entry of its own"
             yield (*place, "pull"), f"pull asks about no repository of {entry.pattern!r}: {hint}"

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from stitcherd.forges import paths, repos_api
 from stitcherd.forges.base import Call, Forge, Request, Response, read_as
-from stitcherd.forges.gitea_pull import REPOSITORIES, feeds
+from stitcherd.forges.gitea_pull import feeds, list_repositories
 from stitcherd.forges.models import (
     AccessLevel,
     Change,
@@ -181,6 +181,6 @@ FORGE = Forge(
     get_repository=repos_api.get_repository,
     get_repository_by_id=repos_api.get_repository_by_id,
     list_hooks=_list_hooks,
-    list_repositories=REPOSITORIES,
+    list_repositories=list_repositories,
     feeds=feeds,
 )

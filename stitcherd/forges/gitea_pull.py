@@ -24,11 +24,10 @@ from stitcherd.forges.base import (
     UnexpectedResponse,
     read_as,
 )
-from stitcherd.forges.feed_pages import Paging, Query, list_pages
 from stitcherd.forges.gitea_timeline import ListedThread, Raw, timeline_items, webhook_event
 from stitcherd.forges.models import RepositoryRef
-from stitcherd.forges.repos_responses import milliseconds
-from stitcherd.forges.repository_lists import list_repositories, read_full_names
+from stitcherd.forges.paged_lists import Paging, Query, list_pages, list_repository_pages
+from stitcherd.forges.repos_responses import milliseconds, read_names
 
 _PAGE_SIZE = 50  # the most that Gitea gives; an administrator may have set less
 
@@ -142,4 +141,4 @@ def _complete(
     return Call(operation="get_thread", request=request, read=read)
 
 
-REPOSITORIES = list_repositories("/user/repos", (), _PAGES, read_full_names)
+list_repositories = list_repository_pages("/user/repos", (), _PAGES, read_names)

@@ -16,10 +16,9 @@ from msgspec import Meta, Struct
 from shared.ids import format_timestamp
 from stitcherd.forges import paths
 from stitcherd.forges.base import PAGE_SIZE, Call, Feed, FeedEvent, FeedItem, FeedPage, Request, Response, read_as
-from stitcherd.forges.feed_pages import Paging, Query, everything, list_pages
 from stitcherd.forges.models import RepositoryRef
-from stitcherd.forges.repos_responses import milliseconds
-from stitcherd.forges.repository_lists import list_repositories, read_full_names
+from stitcherd.forges.paged_lists import Paging, Query, everything, list_pages, list_repository_pages
+from stitcherd.forges.repos_responses import milliseconds, read_names
 
 _OF_ISSUES = frozenset({"assigned", "labeled"})  # the events of issues that rails can refer to
 _OF_CHANGES = frozenset({"labeled", "review_requested", "reopened", "ready_for_review"})
@@ -225,4 +224,4 @@ def _event(repository: RepositoryRef, name: str, body: _Raw) -> FeedEvent:
     return FeedEvent(headers, {**body, "repository": {"full_name": repository.name}})
 
 
-REPOSITORIES = list_repositories("/user/repos", (("sort", "full_name"),), _PAGES, read_full_names)
+list_repositories = list_repository_pages("/user/repos", (("sort", "full_name"),), _PAGES, read_names)

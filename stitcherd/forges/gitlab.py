@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from stitcherd.forges import paths
 from stitcherd.forges.base import PAGE_SIZE, Call, Forge, Request, Response, read_as, read_done
-from stitcherd.forges.gitlab_pull import REPOSITORIES, feeds
+from stitcherd.forges.gitlab_pull import feeds, list_repositories
 from stitcherd.forges.gitlab_responses import (
     AwardEmoji,
     EditedNote,
@@ -281,6 +281,6 @@ FORGE = Forge(
     get_repository=_get_repository,
     get_repository_by_id=_get_repository_by_id,
     list_hooks=_list_hooks,
-    list_repositories=REPOSITORIES,
+    list_repositories=list_repositories,
     feeds=feeds,
 )

@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from stitcherd.forges import paths
 from stitcherd.forges.base import Feed, FeedItem, Response, read_as
-from stitcherd.forges.feed_pages import Query, everything, list_pages
 from stitcherd.forges.gitlab_hooks import NoteBody, Raw, ThreadBody, thread_event
 from stitcherd.forges.gitlab_responses import PAGES, Time, UserBody
 from stitcherd.forges.models import RepositoryRef
+from stitcherd.forges.paged_lists import Query, everything, list_pages
 from stitcherd.forges.repos_responses import milliseconds
 
 RESOURCES = {"issue": "issues", "merge_request": "merge_requests"}

@@ -13,13 +13,12 @@ from msgspec import Struct
 from shared.ids import format_timestamp
 from stitcherd.forges import paths
 from stitcherd.forges.base import Call, Feed, FeedEvent, FeedItem, Request, Response, read_as
-from stitcherd.forges.feed_pages import Items, Query, list_pages
 from stitcherd.forges.gitlab_activity import RESOURCES, activity_feeds
 from stitcherd.forges.gitlab_hooks import NoteBody, Raw, ThreadBody, note_event, thread_event
 from stitcherd.forges.gitlab_responses import PAGES, Number, Time, UserBody
 from stitcherd.forges.models import RepositoryRef
+from stitcherd.forges.paged_lists import Items, Query, list_pages, list_repository_pages
 from stitcherd.forges.repos_responses import milliseconds
-from stitcherd.forges.repository_lists import list_repositories
 
 _DAYS_BEFORE = timedelta(days=2)  # events are asked for since the end of a day in the time zone of the forge
 _COMMENTED: Query = (("action", "commented"),)  # with target_type=note those in discussions are left out
@@ -136,6 +135,6 @@ def _read_projects(response: Response) -> tuple[str, ...]:
     return tuple(each.path_with_namespace for each in read_as(list[_Project], response))
 
 
-REPOSITORIES = list_repositories(
+list_repositories = list_repository_pages(
     "/projects", (("membership", "true"), ("simple", "true"), ("archived", "false")), PAGES, _read_projects
 )

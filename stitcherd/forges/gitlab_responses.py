@@ -7,7 +7,6 @@ from msgspec import Meta, Struct
 
 from stitcherd.forges import paths
 from stitcherd.forges.base import PAGE_SIZE, AccountChanged, Response, UnexpectedResponse, read_as
-from stitcherd.forges.feed_pages import Paging, Query
 from stitcherd.forges.models import (
     Access,
     AccessLevel,
@@ -21,6 +20,7 @@ from stitcherd.forges.models import (
     ThreadState,
     TokenInfo,
 )
+from stitcherd.forges.paged_lists import Paging, Query
 
 _LEVELS = ((40, AccessLevel.ADMIN), (30, AccessLevel.WRITE), (20, AccessLevel.READ))  # the lowest number of each
 _ACTIVE = "active"

@@ -86,6 +86,11 @@ class _Branch(Struct):
     repo: "_Repository | None" = None
 
 
+class _Listed(Struct):
+    full_name: str
+    archived: bool = False
+
+
 class _Repository(Struct):
     id: int
     full_name: str
@@ -169,6 +174,11 @@ def read_repository(response: Response) -> Repository:
     except paths.InvalidReference as error:
         raise UnexpectedResponse(str(error)) from None
     return Repository(str(found.id), found.full_name, found.default_branch)
+
+
+def read_names(response: Response) -> tuple[str, ...]:
+    """Read the names of a list of repositories, without archived ones."""
+    return tuple(each.full_name for each in read_as(list[_Listed], response) if not each.archived)
 
 
 def milliseconds(time: datetime) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from stitcherd.forges.base import Call, FeedItem, FeedPage, Request, Response
+from stitcherd.forges.base import Call, FeedItem, FeedPage, RepositoryPage, Request, Response
 from stitcherd.forges.models import RepositoryRef
 
 Query = tuple[tuple[str, str], ...]
@@ -22,6 +22,14 @@ class Paging(Struct, frozen=True):
     permissions: Mapping[str, str] = {}
     null_is_empty: bool = False
 
+    def is_empty(self, response: Response) -> bool:
+        """Say whether a response is an empty list that is not told as one."""
+        return response.content is None and self.null_is_empty
+
+    def next_page(self, response: Response, page: int) -> int | None:
+        """Return the page after the one of a response, None if that is the last."""
+        return page + 1 if self.has_more(response, page) else None
+
 
 def list_pages(
     repository: RepositoryRef,
@@ -37,11 +45,9 @@ def list_pages(
             seconds = _interval(response)
             if response.status == 304:
                 return FeedPage(None, None, etag, seconds)
-            if response.content is None and paging.null_is_empty:
+            if paging.is_empty(response):
                 return FeedPage(())
-            found = items(response)
-            next_page = page + 1 if paging.has_more(response, page) else None
-            return FeedPage(found, next_page, response.headers.get("ETag"), seconds)
+            return FeedPage(items(response), paging.next_page(response, page), response.headers.get("ETag"), seconds)
 
         request = Request(
             method="GET",
@@ -52,6 +58,23 @@ def list_pages(
             permissions=paging.permissions,
         )
         return Call(operation="list_news", request=request, read=read, expected=frozenset({200, 304}))
+
+    return call
+
+
+def list_repository_pages(
+    path: str, query: Query, paging: Paging, names: Callable[[Response], tuple[str, ...]]
+) -> Callable[[int], Call[RepositoryPage]]:
+    """Return the function `list_repositories` of a forge; `names` reads the names on a page."""
+
+    def call(page: int) -> Call[RepositoryPage]:
+        def read(response: Response) -> RepositoryPage:
+            if paging.is_empty(response):
+                return RepositoryPage(())
+            return RepositoryPage(names(response), paging.next_page(response, page))
+
+        request = Request(method="GET", path=path, query=(*query, *paging.query(page)))
+        return Call(operation="list_repositories", request=request, read=read)
 
     return call
 
