@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench import usage
+
 SECRET = b"a secret for the bench"
 RAILS = """\
 version: 1
@@ -37,7 +39,7 @@ gates:
   tests: {run: ["true"]}
 """
 ROOT = Path(__file__).parents[1]
-TICK = os.sysconf("SC_CLK_TCK")
+WEBHOOK_PATH = "/stitcher/webhook/github"
 
 
 class BenchDaemon:
@@ -52,25 +54,19 @@ class BenchDaemon:
 
     def cpu(self) -> float:
         """Return the CPU time used so far, in seconds."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        return usage.cpu((self.process.pid,))
 
     def children_cpu(self) -> float:
         """Return the CPU time of all child processes that have ended, in seconds."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return (int(fields[13]) + int(fields[14])) / TICK
+        return usage.children_cpu(self.process.pid)
 
     def written(self) -> int:
         """Return how many bytes the daemon and all child processes that have ended wrote to files on a disk."""
-        lines = Path(f"/proc/{self.process.pid}/io").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
+        return usage.written(self.process.pid)
 
     def pss(self) -> float:
         """Return the proportional set size in MB."""
-        for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-        return 0.0
+        return usage.pss((self.process.pid,))
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Send one request on the Unix socket; return the decoded response."""
@@ -163,7 +159,7 @@ def comment_body(number: int, size: int, text: str) -> bytes:
     return json.dumps(body).encode()
 
 
-def signed_request(port: int, body: bytes, path: str = "/stitcher/webhook/github", secret: bytes = SECRET) -> bytes:
+def signed_request(port: int, body: bytes, path: str = WEBHOOK_PATH, secret: bytes = SECRET) -> bytes:
     """Return the bytes of one signed webhook request with a unique delivery id."""
     signature = hmac.new(secret, body, hashlib.sha256).hexdigest()
     head = (

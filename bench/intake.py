@@ -16,8 +16,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from bench.daemon import ROOT, SECRET, TICK, comment_body, run_daemon, signed_request
+from bench.daemon import ROOT, SECRET, WEBHOOK_PATH, comment_body, run_daemon, signed_request
 from bench.peers import Peer, read_peers, run_peer
+from bench.usage import cpu
 
 SIZE = 10_240
 CONNECTIONS = (1, 16, 64)
@@ -93,8 +94,7 @@ def _nothing(connections: int, seconds: float) -> dict[str, Any]:
         time.sleep(1.0)
         file = _prepared(port, int(seconds * PER_SECOND * 2), TEXTS["ignored"])
         found = _load(port, connections, seconds, file)
-        fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return _row(found, (int(fields[11]) + int(fields[12])) / TICK) | {"pss_idle_mb": 0, "pss_mb": 0}
+        return _row(found, cpu((process.pid,))) | {"pss_idle_mb": 0, "pss_mb": 0}
     finally:
         process.terminate()
         process.wait()
@@ -110,7 +110,7 @@ def _row(found: dict[str, Any], cpu: float) -> dict[str, Any]:
     }
 
 
-def _prepared(port: int, count: int, text: str, path: str = "/stitcher/webhook/github", secret: bytes = SECRET) -> Path:
+def _prepared(port: int, count: int, text: str, path: str = WEBHOOK_PATH, secret: bytes = SECRET) -> Path:
     """Write signed requests to a file: on a tmpfs, since writing it back to a disk would slow the commits measured."""
     memory = "/dev/shm"
     handle, name = tempfile.mkstemp(prefix="stitcher-load-", dir=memory if Path(memory).is_dir() else None)

@@ -9,7 +9,6 @@ run does as well, so that their sum is more than what a try adds.
 
 import asyncio
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from bench import usage
 from stitcherd.executors.base import AgentProfile, Task
 from stitcherd.executors.openclaw.connection import ADMIN_SCOPES, GatewayAddress, GatewayConnection, connect
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
@@ -34,7 +34,6 @@ TOOL = Path(__file__).parents[1] / "tools" / "openclaw" / "gateway.py"
 RUNS = 15
 PARALLEL = 4
 SETTLE_SECONDS = 0.3  # for what the gateway does after a run, so that the next one does not pay for it
-CLOCK_TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 READER = AgentProfile(name="reader", capabilities=frozenset({"repo:read"}))
 RUNNER = AgentProfile(
     name="runner", capabilities=frozenset({"repo:read", "exec:run"}), tools=("read", "ls", "exec:make")
@@ -61,7 +60,7 @@ class Meter:
     """Measures runs of one gateway: the time of each, and the processor time of the gateway, in milliseconds."""
 
     def __init__(self, pid: int) -> None:
-        self._stat = Path(f"/proc/{pid}/stat")
+        self._pid = pid
         self.spent: list[float] = []
         self.cpu: list[float] = []
 
@@ -84,8 +83,7 @@ class Meter:
         return summed(name, more, cpu_ms=round(cpu))
 
     def _cpu_ms(self) -> float:
-        fields = self._stat.read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) * CLOCK_TICK_MS
+        return usage.cpu((self._pid,)) * 1000
 
 
 @contextmanager

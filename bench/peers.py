@@ -19,7 +19,7 @@ from pathlib import Path
 
 from msgspec import Struct, convert
 
-from bench.daemon import TICK
+from bench.usage import cpu, descendants, pss
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -47,11 +47,11 @@ class RunningPeer:
 
     def cpu(self) -> float:
         """Return the CPU time of the process and its descendants so far, in seconds."""
-        return sum(map(_cpu, _descendants(self._process.pid)))
+        return cpu(descendants(self._process.pid))
 
     def pss(self) -> float:
         """Return the proportional set size of the process and its descendants in MB."""
-        return sum(map(_pss, _descendants(self._process.pid)))
+        return pss(descendants(self._process.pid))
 
 
 def read_peers() -> tuple[Peer, ...]:
@@ -87,36 +87,3 @@ def _is_listening(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _descendants(root: int) -> list[int]:
-    """Return a process and those that it started, directly or not."""
-    children: dict[int, list[int]] = {}
-    for each in Path("/proc").iterdir():
-        if each.name.isdigit() and (fields := _stat(int(each.name))):
-            children.setdefault(int(fields[1]), []).append(int(each.name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found
-
-
-def _stat(pid: int) -> list[str]:
-    """Return the fields of a process after its name; none if it has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    except OSError:
-        return []
-
-
-def _cpu(pid: int) -> float:
-    fields = _stat(pid)
-    return (int(fields[11]) + int(fields[12])) / TICK if fields else 0.0
-
-
-def _pss(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024

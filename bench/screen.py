@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pyte
 
+from bench import usage
+
 SIZE = (120, 40)
 QUIET = 0.06  # seconds without output after which drawing counts as finished
 FRAME = 0.005  # seconds without output after which one frame counts as complete
@@ -87,8 +89,7 @@ class TerminalScreen:
 
     def pss(self) -> float:
         """Return the proportional set size in MB."""
-        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+        return usage.pss((self.pid,))
 
     def quit(self) -> None:
         """Quit the program; kill it if it does not exit."""
