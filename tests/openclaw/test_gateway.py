@@ -59,25 +59,28 @@ async def session(gateway: RealGateway, sink: RecordingSink) -> dict[str, Any]:
     return dict(described["session"])
 
 
+async def delete_session(gateway: RealGateway, key: str) -> None:
+    async with asyncio.timeout(60), connect(gateway.address, ADMIN_SCOPES) as connection:
+        while True:  # it is refused as long as the gateway is archiving the session in the background
+            with suppress(RequestRefused):
+                await connection.request("sessions.delete", {"key": key})
+                return
+            await asyncio.sleep(0.1)
+
+
 async def test_a_run_and_its_next_tries(
     gateway: RealGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
 ) -> None:
     assert await executor.run(make_task({"say": "nothing to do"}, job="twice"), sink) == ExecutionResult()
     assert sink.output == b"nothing to do\n"
     assert sink.usages == [Usage(100, 10, 0.00012, 1)]
-    key = sink.reference["key"]
 
     news = PreviousTry(sink.reference, '<play>[{"name": "news", "say": "again", "tokens": [50, 5]}]</play>')
     whole = {"name": "whole", "say": "all"}
     assert await executor.run(make_task(whole, job="twice", number=2, previous=news), sink) == ExecutionResult()
     assert sink.usages[1:] == [Usage(50, 5, 0.00006, 1)]
 
-    async with asyncio.timeout(60), connect(gateway.address, ADMIN_SCOPES) as connection:
-        while True:  # it is refused as long as the gateway is archiving the session in the background
-            with suppress(RequestRefused):
-                await connection.request("sessions.delete", {"key": key})
-                break
-            await asyncio.sleep(0.1)
+    await delete_session(gateway, sink.reference["key"])
     lost = PreviousTry(sink.reference, news.follow_up)
     assert await executor.run(make_task(whole, job="twice", number=3, previous=lost), sink) == ExecutionResult()
     assert [type_ for type_, _ in sink.events] == ["ai.session_resumed", "ai.session_lost"]
@@ -225,6 +228,17 @@ async def test_a_stopping_gateway_finishes_the_run(
     await asyncio.to_thread(gateway.send, "restart")
     assert await running == ExecutionResult()
     assert sink.output.endswith(b"done\n")
+
+
+async def test_the_run_of_a_deleted_session_is_over(
+    gateway: RealGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
+) -> None:
+    task = make_task({"say": "nothing to do"}, profile=RUNNER)  # its session is archived before it returns
+    assert await executor.run(task, sink) == ExecutionResult()
+    await delete_session(gateway, sink.reference["key"])
+    async with asyncio.timeout(SOON):
+        await executor.terminate(sink.reference)
+        await executor._terminator.finish(sink.reference["key"])
 
 
 def test_no_process_is_left() -> None:

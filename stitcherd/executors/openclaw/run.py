@@ -31,7 +31,7 @@ from stitcherd.executors.openclaw.protocol import (
     TranscriptRow,
     convert_or_none,
 )
-from stitcherd.executors.openclaw.setup import end_run
+from stitcherd.executors.openclaw.setup import describe_session, end_run
 
 HISTORY_ROWS_MAX = 1000  # of a transcript
 WAIT_CALL_SECONDS = 20.0  # of one agent.wait
@@ -245,8 +245,7 @@ class RunTracker:
 
     async def describe_session(self, gateway: GatewayConnection) -> GatewaySession:
         """Return the gateway's description of the session."""
-        answer = await gateway.request("sessions.describe", {"key": self.reference.key})
-        return convert_or_none(answer.get("session"), GatewaySession) or GatewaySession()
+        return await describe_session(gateway, self.reference.key)
 
     def is_earlier_try(self, run: str) -> bool:
         """Return whether a run of this session is that of an earlier try: our ids differ in their last part only."""

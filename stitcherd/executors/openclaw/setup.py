@@ -9,7 +9,13 @@ from msgspec import Struct
 
 from stitcherd.executors.openclaw.connection import REQUEST_TIMEOUT_SECONDS, GatewayConnection
 from stitcherd.executors.openclaw.permissions import AgentPermissions, NotEnforceable
-from stitcherd.executors.openclaw.protocol import ChatHistory, RequestRefused, RunReference, convert_or_none
+from stitcherd.executors.openclaw.protocol import (
+    ChatHistory,
+    GatewaySession,
+    RequestRefused,
+    RunReference,
+    convert_or_none,
+)
 
 WRITE_ATTEMPTS = 5  # to change a configuration that somebody else changes at the same time
 END_TIMEOUT_SECONDS = 0.7  # to end a run; twice, on a bad connection, within two seconds
@@ -82,8 +88,24 @@ async def count_configured(gateway: GatewayConnection, wanted: Collection[AgentP
 
 
 async def end_run(gateway: GatewayConnection, reference: RunReference, seconds: float = END_TIMEOUT_SECONDS) -> None:
-    """End a run and its commands, so that it cannot be resumed. Raises GatewayLost and RequestRefused."""
-    await archive_session(gateway, reference.key, reference.session, seconds)
+    """End a run and its commands, so that it cannot be resumed. Raises GatewayLost and RequestRefused.
+
+    Deleting a session ends its run too, so nothing is left to do where the gateway does not have it any more.
+    """
+    try:
+        await archive_session(gateway, reference.key, reference.session, seconds)
+    except RequestRefused:
+        if (await describe_session(gateway, reference.key)).session_id == reference.session:
+            raise
+
+
+async def describe_session(gateway: GatewayConnection, key: str) -> GatewaySession:
+    """Return the gateway's description of a session, an empty one if it has none with this key.
+
+    Raises GatewayLost and RequestRefused.
+    """
+    answer = await gateway.request("sessions.describe", {"key": key})
+    return convert_or_none(answer.get("session"), GatewaySession) or GatewaySession()
 
 
 async def archive_session(

@@ -255,5 +255,7 @@ class FakeGateway:
         return {"messages": session["rows"]} | ({"inFlightRun": {"runId": active}} if active in self.runs else {})
 
     def _sessions_describe(self, params: dict[str, Any]) -> Any:
+        if params["key"] not in self.sessions:
+            return {"session": None}
         session = {key: value for key, value in self.sessions[params["key"]].items() if key != "rows"}
         return {"session": session}

@@ -9,7 +9,7 @@ import pytest
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
 from stitcherd.executors.openclaw import run
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
-from tests.stitcherd.executors.openclaw.fake_gateway import ENDED_RUN, FakeGateway
+from tests.stitcherd.executors.openclaw.fake_gateway import ENDED_RUN, ErrorAnswer, FakeGateway
 from tests.stitcherd.executors.openclaw.recording_sink import RecordingSink
 
 Make = Callable[..., Task]
@@ -31,6 +31,10 @@ class SlowArchive:
             self.asked.set()
             await self.released.wait()
         return await self._patch(params)
+
+
+def refuse_changed_session(params: dict[str, Any]) -> Any:
+    raise ErrorAnswer("INVALID_REQUEST", f"Session {params['key']} changed before patch. Retry.")
 
 
 async def within(awaitable: Any) -> Any:
@@ -81,6 +85,37 @@ async def test_the_next_try_waits_for_the_end_of_the_one_before(
     assert await within(following) == ExecutionResult()
     assert [patch["archived"] for patch in gateway.params_of("sessions.patch")][:2] == [True, False]
     await wait_until_archived(gateway)
+
+
+async def test_the_end_of_a_run_whose_session_was_deleted_is_not_tried_again(
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
+) -> None:
+    await within(executor.run(make_task(), sink))
+    await wait_until_archived(gateway)
+    gateway.sessions.clear()
+    gateway.answers["sessions.patch"] = refuse_changed_session
+    before = len(gateway.params_of("sessions.patch"))
+    await within(executor.terminate(sink.reference))
+    await within(executor._terminator.finish(sink.reference["key"]))
+    assert len(gateway.params_of("sessions.patch")) == before + 1
+
+
+async def test_the_end_of_a_run_is_tried_again_while_the_gateway_has_its_session(
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
+) -> None:
+    await within(executor.run(make_task(), sink))
+    await wait_until_archived(gateway)
+    accept = gateway._sessions_patch
+
+    def refuse_once(params: dict[str, Any]) -> Any:
+        gateway.answers["sessions.patch"] = accept
+        return refuse_changed_session(params)
+
+    gateway.answers["sessions.patch"] = refuse_once
+    before = len(gateway.params_of("sessions.patch"))
+    await within(executor.terminate(sink.reference))
+    await within(executor._terminator.finish(sink.reference["key"]))
+    assert len(gateway.params_of("sessions.patch")) == before + 2
 
 
 async def test_a_run_needs_one_connection_until_it_is_over(
