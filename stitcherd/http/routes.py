@@ -183,6 +183,7 @@ ROUTES = (
     _get("/runner-jobs/{job}/events", jobs.list_events, EventPage, "jobs:read", query=EVENT_QUERY),
     _get("/runner-jobs/{job}/diff", outputs.show_diff, FILE, "jobs:read", query={"attempt": POSITIVE}),
     _get("/runner-jobs/{job}/steps/{step}/log", outputs.show_log, FILE, "jobs:read", query={"raw": FLAG}),
+    _get("/runner-jobs/{job}/steps/{step}/conversation", outputs.show_conversation, FILE, "jobs:read"),
     _get("/events", events.stream, STREAM, "jobs:read", query=STREAM_QUERY, raises=(410,)),
     _get("/answers", answers.list_answers, AnswerPage, "jobs:read", query=ANSWER_QUERY),
     _post("/answers/{answer}/retry", answers.retry_answer, EmptyBody, Answer, "jobs:write", 202, stores=True),

@@ -27,6 +27,8 @@ class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.jobs: list[Document] = []
         self.details: dict[str, Document] = {}
         self.logs: dict[str, bytes] = {}
+        self.conversations: dict[str, bytes] = {}
+        self.raw_logs: dict[str, bytes] = {}
         self.diffs: dict[str, bytes] = {}  # by job and attempt
         self.deliveries: list[Document] = []
         self.rails: Document = dict(RAILS)
@@ -142,7 +144,9 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
         if parts == ["events"]:
             self._stream(query)
         elif len(parts) == 5 and parts[4] == "log":
-            self._log(daemon.logs.get(parts[3]))
+            self._log((daemon.raw_logs if "raw" in query else daemon.logs).get(parts[3]))
+        elif len(parts) == 5 and parts[4] == "conversation":
+            self._log(daemon.conversations.get(parts[3]))
         elif parts[2:] == ["diff"]:
             self._log(daemon.diffs.get(f"{parts[1]}/{query['attempt'][0]}"))
         else:

@@ -162,6 +162,16 @@ def step_log(client: DaemonClient, job_id: str, step_id: str) -> RemoteText:
     return RemoteText(client, f"{_job(job_id)}/steps/{quote_segment(step_id)}/log")
 
 
+def raw_step_log(client: DaemonClient, job_id: str, step_id: str) -> RemoteText:
+    """Return what the agent of a step wrote in the form of its own."""
+    return RemoteText(client, f"{_job(job_id)}/steps/{quote_segment(step_id)}/log", [("raw", "true")])
+
+
+def conversation(client: DaemonClient, job_id: str, step_id: str) -> RemoteText:
+    """Return what the agent of a step was sent, and between, the output of the step."""
+    return RemoteText(client, f"{_job(job_id)}/steps/{quote_segment(step_id)}/conversation")
+
+
 def diff(client: DaemonClient, job_id: str, attempt: int | None = None) -> RemoteText:
     """Return what an attempt changed, by default the last one, as git formats it."""
     return RemoteText(client, f"{_job(job_id)}/diff", [] if attempt is None else [("attempt", str(attempt))])

@@ -62,6 +62,7 @@ class StreamRun:
 
     async def run(self, argv: Sequence[str], prompt: str) -> ExecutionResult:
         """Run the program with a prompt to its end, or to that of its budget; then none of its processes is running."""
+        self._sink.record_prompt(prompt)
         running = asyncio.create_task(
             self._task.run_command(
                 (*argv, *self._stream.arguments(self._budget, self._tools)),
