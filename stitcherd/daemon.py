@@ -18,6 +18,7 @@ from shared.protocol import API_VERSION
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import DaemonSettings, Settings
 from stitcherd.config.types import SupportedKinds
+from stitcherd.event_log import logging_events
 from stitcherd.executors import EXECUTORS, build_executors
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.forges import FORGES
@@ -89,6 +90,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         stack.callback(socket.close)
         store = await Store.open(state_dir / "stitcher.db")
         stack.push_async_callback(store.close)
+        await stack.enter_async_context(logging_events(store))
         rails = await _load_rails(directory, settings, store)
         forges = ForgeConnections(settings)
         stack.push_async_callback(forges.close)
@@ -117,8 +119,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job, partial(_next_jobs, store))
         approvals = Approvals(store, rails, evaluator, queue.put_job, permissions)
         deciding = Deciding(store, settings, permissions)
-        async with store.reading() as db:
-            instance = await events.instance(db)
+        instance = await _instance(store)
         feed = EventFeed(store)
         state = AppState(
             settings=settings,
@@ -178,6 +179,11 @@ async def serve(directory: Path, settings: Settings) -> None:
 async def _next_jobs(store: Store, limit: int) -> list[tuple[str, int, int]]:
     async with store.reading() as db:
         return await jobs.next_jobs(db, limit)
+
+
+async def _instance(store: Store) -> str:
+    async with store.reading() as db:
+        return await events.instance(db)
 
 
 def rails_context(directory: Path, settings: Settings) -> RailsContext:

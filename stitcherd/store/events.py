@@ -1,6 +1,7 @@
 """Events: each is appended in the transaction of the change that it records, and read by cursor."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import aiosqlite
@@ -54,6 +55,21 @@ async def events_after(db: aiosqlite.Connection, cursor: int, limit: int) -> lis
     """Return the events of all workspaces after the cursor, oldest first, each with its workspace."""
     found = await fetch_all(db, f"{EVENT_SELECT} WHERE e.id > ? ORDER BY e.id LIMIT ?", [cursor, limit])
     return [(rows.event(row), row["workspace"]) for row in found]
+
+
+async def events_of_types(
+    db: aiosqlite.Connection, types: Sequence[str], cursor: int, limit: int
+) -> tuple[list[JobEvent], int]:
+    """Return events of some types after the cursor, oldest first, and the id of the last event that was looked at."""
+    newest = await newest_event(db)
+    found = await fetch_all(
+        db,
+        f"{EVENT_SELECT} WHERE e.id > ? AND e.id <= ? AND e.type IN ({', '.join('?' * len(types))})"
+        " ORDER BY e.id LIMIT ?",
+        [cursor, newest, *types, limit],
+    )
+    items = [rows.event(row) for row in found]
+    return items, items[-1].id if len(items) == limit else max(newest, cursor)
 
 
 async def pruned_through(db: aiosqlite.Connection) -> int:
