@@ -28,6 +28,8 @@ def configure_log(log_format: LogFormat, environ: Mapping[str, str] = os.environ
         handler.setFormatter(JournalFormatter("%(name)s: %(message)s"))
     else:
         handler.setFormatter(TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # No line shows these, and each record would look them up.
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for library in ("huey", "watchfiles"):
         logging.getLogger(library).setLevel(logging.WARNING)
