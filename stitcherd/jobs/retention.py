@@ -34,11 +34,12 @@ async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) 
 
 async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts) -> None:
     """Remove what is past its retention: events, bodies, answers, logs, failed checkouts (these also without space)."""
-    before = now_ms() - int(settings.retention.events * 1000)
-    await _in_batches(store, retention.prune_events, before)
+    now = now_ms()
+    before = now - int(settings.retention.events * 1000)
+    await _in_batches(store, retention.prune_events, before, now)
     await _in_batches(store, retention.prune_bodies, before)
     await _in_batches(store, retention.prune_answers, before)
-    await _in_batches(store, retention.prune_hits, now_ms() - DAY_MS)  # the longest window of a limit
+    await _in_batches(store, retention.prune_hits, now - DAY_MS)  # the longest window of a limit
     logs, directory = Path(settings.daemon.state_dir) / "logs", settings.daemon.checkouts_dir
     for job_id in await _expired_jobs(store, logs, before):
         await asyncio.to_thread(shutil.rmtree, logs / job_id, ignore_errors=True)
@@ -48,8 +49,8 @@ async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts)
         await delete_checkouts(settings.daemon, await _expired_jobs(store, directory, now_ms()))
 
 
-async def _in_batches(store: Store, prune_some: Callable[..., int], before: int) -> None:
-    while await store.write(prune_some, before):  # noqa: ASYNC110 (a pause, not a poll)
+async def _in_batches(store: Store, prune_some: Callable[..., int], *limits: int) -> None:
+    while await store.write(prune_some, *limits):  # noqa: ASYNC110 (a pause, not a poll)
         await asyncio.sleep(BATCH_PAUSE_SECONDS)
 
 

@@ -6,21 +6,30 @@ from pathlib import Path
 
 import aiosqlite
 
+from stitcherd.store.audit import note_removed
+
 RETENTION_BATCH = 2000  # rows per transaction, so that other writes do not wait long
 
+_ENDED = "('COMPLETED', 'FAILED', 'CANCELLED')"
+# By id, up to the first event that is too young, so that the rest need not be read. One from the future does not count:
+# the clock was wrong.
+_PRUNE_EVENTS = f"""
+DELETE FROM events WHERE id IN (
+  SELECT e.id FROM events e LEFT JOIN jobs j ON j.key = e.job
+  WHERE e.id < coalesce((SELECT id FROM events WHERE at >= :before AND at <= :now ORDER BY id LIMIT 1), {2**62})
+    AND e.at < :before AND (j.status IS NULL OR j.status IN {_ENDED}) ORDER BY e.id LIMIT :limit
+) RETURNING id, hash
+"""
 
-def prune_events(db: sqlite3.Connection, before: int) -> int:
+
+def prune_events(db: sqlite3.Connection, before: int, now: int) -> int:
     """Delete a batch of the oldest events from before a time (ms) and return how many there were.
 
     The newest deleted id is stored: a client that asks for events after an older cursor must be told.
     """
-    gone = db.execute(
-        "DELETE FROM events WHERE id IN (SELECT e.id FROM events e LEFT JOIN jobs j ON j.key = e.job"
-        " WHERE e.at < ? AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
-        " ORDER BY e.id LIMIT ?) RETURNING id",
-        (before, RETENTION_BATCH),
-    ).fetchall()
+    gone = db.execute(_PRUNE_EVENTS, {"before": before, "now": now, "limit": RETENTION_BATCH}).fetchall()
     if gone:
+        note_removed(db, gone, before, now)
         db.execute(
             "INSERT INTO meta (name, value) VALUES ('pruned_through', ?) ON CONFLICT (name)"
             " DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
