@@ -97,6 +97,7 @@ class Writer:
         )
         self._db.row_factory = sqlite3.Row
         for pragma in (
+            "auto_vacuum=INCREMENTAL",  # of a new file only: it must be known before the first table
             "journal_mode=WAL",
             "synchronous=FULL",
             "wal_autocheckpoint=0",
