@@ -38,23 +38,23 @@ async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) 
 
 async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts) -> None:
     """Remove what is past its retention: rows, logs, and checkouts, also for lack of space those of all ended jobs."""
-    await remove_rows(store, settings.retention)
-    before = now_ms() - int(settings.retention.events * 1000)
+    now = now_ms()
+    await remove_rows(store, settings.retention, now)
+    before = now - int(settings.retention.events * 1000)
     logs, directory = Path(settings.daemon.state_dir) / "logs", settings.daemon.checkouts_dir
     for job_id in await _expired_jobs(store, logs, before):
         await asyncio.to_thread(shutil.rmtree, logs / job_id, ignore_errors=True)
     for job_id in await _expired_jobs(store, directory, before):
         await checkouts.remove(job_id)
     if shortage_reason(settings.daemon) is not None:
-        await delete_checkouts(settings.daemon, await _expired_jobs(store, directory, now_ms()))
+        await delete_checkouts(settings.daemon, await _expired_jobs(store, directory, now))
 
 
-async def remove_rows(store: Store, kept: RetentionSettings) -> None:
+async def remove_rows(store: Store, kept: RetentionSettings, now: int) -> None:
     """Delete events, bodies, answers and jobs older than `kept.events`, and deliveries also older than `kept.dedupe`.
 
     The pages that become unused are given back to the file system.
     """
-    now = now_ms()
     before, seen_since = (now - int(each * 1000) for each in (kept.events, kept.dedupe))
     await _in_batches(store, retention.prune_events, before, now)
     await _in_batches(store, retention.prune_bodies, before)

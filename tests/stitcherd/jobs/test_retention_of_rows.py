@@ -92,7 +92,7 @@ async def test_a_job_goes_with_all_that_belongs_to_it(store: Store) -> None:
     unfinished = await ended_job(store, 12, None)
     for table in OF_JOBS:
         assert await count(store, table) >= 2, "each has rows of these"
-    await retention.remove_rows(store, KEPT)
+    await retention.remove_rows(store, KEPT, now_ms())
     assert await listed(store) == ({late.id, unfinished.id}, {"completed": 1, "running": 1})
     for table in OF_JOBS[:7]:
         assert await count(store, table) == 2 - (table == "publications"), table
@@ -108,9 +108,9 @@ async def test_a_job_stays_as_long_as_one_of_its_events(store: Store) -> None:
     taken = await store.write(outbox.take_answer, "forge", days_ago(11))
     assert taken is not None
     await store.write(outbox.note_sent, taken, "1", None, days_ago(9))  # appends answer.sent
-    await retention.remove_rows(store, KEPT)
+    await retention.remove_rows(store, KEPT, now_ms())
     assert (await listed(store))[0] == {job.id}
-    await retention.remove_rows(store, kept(8, 20))
+    await retention.remove_rows(store, kept(8, 20), now_ms())
     assert await listed(store) == (set(), {})
     assert await count(store, "answers") == 0
 
@@ -130,7 +130,7 @@ def wish(job: RunnerJob) -> DesiredAnswer:
 async def test_a_job_with_an_undelivered_answer_stays(store: Store) -> None:
     job = await ended_job(store, 12, 11)
     await store.write(answers.put_answers, [wish(job)], 0, days_ago(11))
-    await retention.remove_rows(store, KEPT)
+    await retention.remove_rows(store, KEPT, now_ms())
     assert (await listed(store))[0] == {job.id}
 
 
@@ -139,13 +139,13 @@ async def test_a_job_stays_as_long_as_its_idempotency_key_counts(store: Store, d
     keyed = {"idempotency_key": "k", "request_sha256": "0"}
     first = await dispatch(store, new_job(**keyed), now=days_ago(days))
     await store.write(transitions.cancel, first.id, "uid:0", None, days_ago(days))
-    await retention.remove_rows(store, KEPT)
+    await retention.remove_rows(store, KEPT, now_ms())
     assert ((await dispatch(store, new_job(**keyed))).id == first.id) is same
 
 
 async def test_a_repetition_is_answered_with_a_job_that_is_gone(store: Store) -> None:
     job = await ended_job(store, 12, 11)
-    await retention.remove_rows(store, KEPT)
+    await retention.remove_rows(store, KEPT, now_ms())
     again = new_delivery(external_id=job.delivery_id)
     outcome = await add_delivery(store, again, new_job(delivery_id=again.id))
     assert isinstance(outcome, RepeatedDelivery)
@@ -161,7 +161,7 @@ async def test_a_delivery_goes_after_it_counts_no_more(store: Store) -> None:
             verdicts[new.id] = (days, verdict)
     unfinished = await ended_job(store, 21, None)
     gone = await ended_job(store, 21, 15)
-    await retention.remove_rows(store, KEPT)
+    await retention.remove_rows(store, KEPT, now_ms())
     async with store.reading() as db:
         page = await deliveries.delivery_page(db, deliveries.DeliveryFilter(), 100)
     left = {each.id for each in page.items}
@@ -174,7 +174,7 @@ async def test_a_delivery_goes_after_it_counts_no_more(store: Store) -> None:
 
 async def test_deliveries_stay_as_long_as_events_if_that_is_longer(store: Store) -> None:
     await ended_job(store, 8, 7)
-    await retention.remove_rows(store, kept(10, 1))
+    await retention.remove_rows(store, kept(10, 1), now_ms())
     assert await count(store, "deliveries") == 1
 
 
@@ -188,7 +188,7 @@ async def test_what_stays_does_not_keep_a_batch_from_going_on(store: Store, monk
         job = await dispatch(store, new_job(idempotency_key=f"k{number}" if number % 4 < 2 else None), now=ended)
         await store.write(transitions.cancel, job.id, "uid:0", None, ended)  # all at the same time
         left += [job.id] if number % 4 < 2 else []
-    await retention.remove_rows(store, KEPT)
+    await retention.remove_rows(store, KEPT, now_ms())
     assert await listed(store) == (set(left), {"cancelled": 6})
 
 
@@ -230,7 +230,7 @@ async def test_retention_reads_by_indices(store: Store) -> None:
     await ended_job(store, 30, 29)
     await ended_job(store, 12, 1)
     await store.write(lambda db: db.set_trace_callback(statements.append))
-    await retention.remove_rows(store, KEPT)
+    await retention.remove_rows(store, KEPT, now_ms())
     await store.write(lambda db: db.set_trace_callback(None))
     explained = [each for each in statements if each.lstrip().startswith(("DELETE", "SELECT"))]
     assert len(explained) > 15
@@ -269,7 +269,7 @@ async def test_the_file_becomes_smaller(tmp_path: Path, monkeypatch: pytest.Monk
     for _ in range(50):
         await add_delivery(store, new_delivery(body=b"x" * 50_000, received_at=days_ago(11)))
     large = file_size(path)
-    await retention.remove_rows(store, KEPT)
+    await retention.remove_rows(store, KEPT, now_ms())
     await store.close()
     assert large > 2_500_000
     assert path.stat().st_size < 700_000 if new else path.stat().st_size == large
