@@ -1,6 +1,5 @@
 """What the audit chain costs an event, and how long it takes to verify many through a daemon."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench import usage
 from bench.daemon import BenchDaemon, run_daemon
 from shared.ids import new_id, now_ms
 from stitcherd.store import events
@@ -79,14 +79,16 @@ def _verified() -> dict[str, Any]:
         with run_daemon(workers=1, database=past) as daemon, _probed(daemon) as delays:
             before, memory, started = daemon.cpu(), daemon.pss(), time.perf_counter()
             argv = [sys.executable, "-m", "tui", "--socket", str(daemon.socket), "audit", "verify"]
-            client = subprocess.Popen(argv)
-            _, status, used = os.wait4(client.pid, 0)
+            client, used = subprocess.Popen(argv), 0.0
+            while client.poll() is None:
+                used = max(used, usage.pss((client.pid,)))
+                time.sleep(_PROBE_SECONDS)
             spent = time.perf_counter() - started
             return {
                 "row": f"{f'verify {STORED:,}':20}",
-                "exit": os.waitstatus_to_exitcode(status),
+                "exit": client.returncode,
                 "s": round(spent, 1),
-                "client_MB": round(used.ru_maxrss / 1024),
+                "client_MB": round(used),
                 "daemon_more_MB": round(daemon.pss() - memory, 1),
                 "daemon_cpu_s": round(daemon.cpu() - before, 1),
                 "other_requests_p99_ms": round(sorted(delays)[int(len(delays) * 0.99)], 1),

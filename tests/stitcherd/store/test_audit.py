@@ -1,6 +1,8 @@
 """The audit chain: whatever is changed, removed or put in by hand is found, and what retention removes is not."""
 
+import asyncio
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -64,15 +66,23 @@ async def test_a_chain_that_nobody_touched_is_unbroken(filled: Store) -> None:
     assert len({hash_ for hash_ in hashes if hash_ and len(hash_) == 64}) == 10, "JobEvent has it too"
 
 
-async def test_any_program_can_verify_an_export(filled: Store) -> None:
-    """By no more than SHA-256 and the form of the lines, as the documentation describes it."""
-    import hashlib
-
-    before = "0" * 64
-    for line in (await lines(filled))[1:]:
-        text, end, rest = line.decode().rpartition(',"hash":"')
-        before = hashlib.sha256((before + text + "}").encode()).hexdigest()
-        assert (end + rest) == f',"hash":"{before}"}}'
+async def test_any_program_can_verify_an_export(store: Store, tmp_path: Path) -> None:
+    """With the program that docs/security.md shows, and nothing of ours."""
+    await add(store, 5, 1)
+    await prune(store, DAY)
+    await add(store, 5)
+    guide = (Path(__file__).parents[3] / "docs" / "security.md").read_text("utf-8")
+    program = guide.partition("```python\n")[2].partition("```")[0]
+    assert "hashlib" in program
+    whole = await lines(store)
+    changed = [line.replace(b'"n":3', b'"n":4') for line in whole]
+    assert changed != whole
+    for content, code in ((whole, 0), (changed, 1), ([*whole[:4], *whole[5:]], 1)):
+        export = tmp_path / "export"
+        export.write_bytes(b"".join(line + b"\n" for line in content))
+        argv = [sys.executable, "-I", "-c", program, str(export)]
+        ran = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.DEVNULL)
+        assert await asyncio.wait_for(ran.wait(), 20) == code
 
 
 CHANGES = {
