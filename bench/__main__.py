@@ -12,7 +12,21 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from bench import dispatch, hostile, intake, jobs, openclaw, rails, reads, repository, sandbox, stream, terminal
+from bench import (
+    audit,
+    dispatch,
+    hostile,
+    intake,
+    jobs,
+    openclaw,
+    rails,
+    reads,
+    repository,
+    sandbox,
+    stream,
+    terminal,
+    year,
+)
 
 ROWS = {
     "intake": intake.measure,
@@ -25,10 +39,12 @@ ROWS = {
     "terminal": terminal.measure,
     "sandbox": sandbox.measure,
     "hostile": hostile.measure,
+    "audit": audit.measure,
 }
 ON_REQUEST = {
     "openclaw": openclaw.measure,  # needs a gateway that is not part of the project
     "huge": repository.measure_huge,  # takes minutes, and 4 GB where TMPDIR is
+    "year": year.measure,  # takes minutes
 }
 
 

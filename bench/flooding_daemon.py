@@ -42,10 +42,10 @@ async def flood(store: Store) -> None:
 
 
 def append_batch(db: sqlite3.Connection, first: int, number: int) -> None:
-    newest = db.execute("SELECT max(key) FROM jobs").fetchone()[0]
+    jobs = db.execute("SELECT key, id FROM jobs ORDER BY key DESC LIMIT 40").fetchall()
     for at in range(first, first + number):
         payload = {"offset": at * 150, "length": 150, "text": f"line {at} of what an agent prints " + "x" * 110}
-        job = max(newest - at % 40, 1)
+        job = tuple(jobs[at % len(jobs)])
         add_events(db, new_event(TYPES[at % 5], actor="bench", now=now_ms(), payload=payload, job=job))
 
 

@@ -195,7 +195,10 @@ class JobStep(WireStruct, frozen=True):
 
 
 class JobEvent(WireStruct, frozen=True):
-    """One event; `id` is its cursor in the stream and is never reused."""
+    """One event; `id` is its cursor in the stream and is never reused.
+
+    `hash` is chained over the event before it, as shared.audit says; None for one that is older than the chain.
+    """
 
     id: int
     job_id: str | None
@@ -204,6 +207,7 @@ class JobEvent(WireStruct, frozen=True):
     actor: str
     timestamp: str
     payload: dict[str, Any]
+    hash: str | None = None
 
 
 class PendingApproval(WireStruct, frozen=True):

@@ -48,7 +48,7 @@ class DaemonSettings(Table):
 
 
 class RetentionSettings(Table):
-    """`[retention]`: how long events and delivery ids are kept, in seconds."""
+    """`[retention]`: how long events and ended jobs are kept, and how long deliveries are at least, in seconds."""
 
     events: types.PositiveDuration = 90 * 86400.0
     dedupe: types.PositiveDuration = 180 * 86400.0

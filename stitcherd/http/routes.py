@@ -26,7 +26,7 @@ from shared.api import (
 from shared.deliveries import Delivery, DeliveryPage, ReplayResponse, WebhookResponse
 from shared.models import AnswerState, Decision, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Permission
-from stitcherd.http import accounts, answers, deliveries, events, jobs, outputs, rails, status, webhooks
+from stitcherd.http import accounts, answers, audit, deliveries, events, jobs, outputs, rails, status, webhooks
 from stitcherd.http.auth import require_permission
 from stitcherd.http.requests import QUERY, EmptyBody, Query
 from stitcherd.http.responses import Handler
@@ -40,6 +40,7 @@ ID = {"type": "string", "description": "An id, or a unique suffix of one."}
 STREAM = "text/event-stream"
 BINARY = "application/octet-stream"
 PLAIN = "text/plain"
+JSON_LINES = "application/jsonl"
 JSON_SCHEMA = "application/schema+json"
 FILE = {200: PLAIN, 206: PLAIN, 304: None, 416: None}
 
@@ -185,6 +186,7 @@ ROUTES = (
     _get("/runner-jobs/{job}/steps/{step}/log", outputs.show_log, FILE, "jobs:read", query={"raw": FLAG}),
     _get("/runner-jobs/{job}/steps/{step}/conversation", outputs.show_conversation, FILE, "jobs:read"),
     _get("/events", events.stream, STREAM, "jobs:read", query=STREAM_QUERY, raises=(410,)),
+    _get("/audit", audit.export, JSON_LINES, None),
     _get("/answers", answers.list_answers, AnswerPage, "jobs:read", query=ANSWER_QUERY),
     _post("/answers/{answer}/retry", answers.retry_answer, EmptyBody, Answer, "jobs:write", 202, stores=True),
     _get("/deliveries", deliveries.list_deliveries, DeliveryPage, "deliveries:read", query=DELIVERY_QUERY),

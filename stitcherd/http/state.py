@@ -24,6 +24,7 @@ from stitcherd.store.sqlite import Store
 SHUTDOWN_RETRY_SECONDS = 5
 STREAMS_EACH = 16  # event streams of one token
 STREAMS_MAX = 256  # of all tokens
+EXPORTS_MAX = 2  # of all events
 
 
 class AppState(Struct):
@@ -44,6 +45,7 @@ class AppState(Struct):
     reporter: Reporter
     pollers: Pollers
     streams: Slots = field(default_factory=lambda: Slots("event streams", each=STREAMS_EACH, total=STREAMS_MAX))
+    exports: Slots = field(default_factory=lambda: Slots("exports of events", each=EXPORTS_MAX, total=EXPORTS_MAX))
     simulations: SimulationThreads = field(default_factory=SimulationThreads)
     stopping_since: str | None = None
 

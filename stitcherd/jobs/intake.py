@@ -312,7 +312,8 @@ def _repeated_response(repeated: RepeatedDelivery) -> WebhookResponse:
     """Return the answer to a delivery that repeats an earlier one."""
     first = repeated.first
     reason = f"delivery {first.external_id or first.id} was received at {first.received_at}"
-    return _response(first.id, Verdict.DUPLICATE, reason, repeated.job)
+    status = repeated.job.status if repeated.job else None  # None too if retention has removed the job
+    return WebhookResponse(first.id, Verdict.DUPLICATE, first.job_id, status, reason)
 
 
 def _already_open(job: RunnerJob) -> str:

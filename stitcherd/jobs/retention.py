@@ -4,15 +4,19 @@ import asyncio
 import logging
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
+
+import aiosqlite
 
 from shared.ids import now_ms
 from stitcherd.budget import DAY_MS
-from stitcherd.config.settings import Settings
+from stitcherd.config.settings import RetentionSettings, Settings
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.free_space import delete_checkouts, shortage_reason
 from stitcherd.store import retention
+from stitcherd.store.retention import RowPlace
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -33,23 +37,54 @@ async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) 
 
 
 async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts) -> None:
-    """Remove what is past its retention: events, bodies, answers, logs, failed checkouts (these also without space)."""
-    before = now_ms() - int(settings.retention.events * 1000)
-    await _in_batches(store, retention.prune_events, before)
-    await _in_batches(store, retention.prune_bodies, before)
-    await _in_batches(store, retention.prune_answers, before)
-    await _in_batches(store, retention.prune_hits, now_ms() - DAY_MS)  # the longest window of a limit
+    """Remove what is past its retention: rows, logs, and checkouts, also for lack of space those of all ended jobs."""
+    now = now_ms()
+    await remove_rows(store, settings.retention, now)
+    before = now - int(settings.retention.events * 1000)
     logs, directory = Path(settings.daemon.state_dir) / "logs", settings.daemon.checkouts_dir
     for job_id in await _expired_jobs(store, logs, before):
         await asyncio.to_thread(shutil.rmtree, logs / job_id, ignore_errors=True)
     for job_id in await _expired_jobs(store, directory, before):
         await checkouts.remove(job_id)
     if shortage_reason(settings.daemon) is not None:
-        await delete_checkouts(settings.daemon, await _expired_jobs(store, directory, now_ms()))
+        await delete_checkouts(settings.daemon, await _expired_jobs(store, directory, now))
 
 
-async def _in_batches(store: Store, prune_some: Callable[..., int], before: int) -> None:
-    while await store.write(prune_some, before):  # noqa: ASYNC110 (a pause, not a poll)
+async def remove_rows(store: Store, kept: RetentionSettings, now: int) -> None:
+    """Delete events, bodies, answers and jobs older than `kept.events`, and deliveries also older than `kept.dedupe`.
+
+    The pages that become unused are given back to the file system.
+    """
+    before, seen_since = (now - int(each * 1000) for each in (kept.events, kept.dedupe))
+    await _in_batches(store, retention.prune_events, before, now)
+    await _in_batches(store, retention.prune_bodies, before)
+    await _in_batches(store, retention.prune_answers, before)
+    await _in_batches(store, retention.prune_hits, now - DAY_MS)  # the longest window of a limit
+    expired_jobs = partial(retention.expired_jobs, before=before, seen_since=seen_since)
+    await _delete_found(store, expired_jobs, retention.delete_jobs)
+    expired_deliveries = partial(retention.expired_deliveries, before=min(before, seen_since))
+    await _delete_found(store, expired_deliveries, retention.delete_deliveries)
+    await _in_batches(store, retention.release_pages)
+
+
+async def _in_batches(store: Store, prune_some: Callable[..., int], *limits: int) -> None:
+    while await store.write(prune_some, *limits):  # noqa: ASYNC110 (a pause, not a poll)
+        await asyncio.sleep(BATCH_PAUSE_SECONDS)
+
+
+async def _delete_found(
+    store: Store,
+    find_next: Callable[[aiosqlite.Connection, RowPlace], Awaitable[list[RowPlace]]],
+    delete: Callable[[sqlite3.Connection, Sequence[RowPlace]], int],
+) -> None:
+    place = RowPlace()
+    while True:
+        async with store.reading() as db:
+            found = await find_next(db, place)
+        if not found:
+            return
+        await store.write(delete, found)
+        place = found[-1]
         await asyncio.sleep(BATCH_PAUSE_SECONDS)
 
 

@@ -16,7 +16,7 @@ from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread
 from stitcherd.errors import Refusal
 from stitcherd.policy import ApprovalRequest, GrantedApproval
 from stitcherd.store import lifecycle, rows, transitions
-from stitcherd.store.decisions import add_decision
+from stitcherd.store.decisions import add_decision, forget_decisions
 from stitcherd.store.queries import fetch_all
 
 RAILS_ACTOR = "rails"  # who approves where changed rails require no approval
@@ -102,11 +102,13 @@ def replace_request(
     Raises Refusal unless it waits, and still for what the caller expects.
     """
     _current_request(db, job_id, expected)
+    earlier = transitions.find_job_row(db, job_id)["decision"]
     changes = {**new.columns(), "decision": add_decision(db, new.decision)}
+    payload = new.request.payload(new.reason) if new.request else None
+    row = transitions.update_waiting(db, job_id, changes, payload, now)
+    forget_decisions(db, [earlier])
     if new.request is None:
-        transitions.update_waiting(db, job_id, changes, None, now)
         return approve(db, job_id, RAILS_ACTOR, new.reason, now)
-    row = transitions.update_waiting(db, job_id, changes, new.request.payload(new.reason), now)
     save_request(db, row["key"], new.request)
     return rows.job(row)
 

@@ -1,4 +1,4 @@
-"""Decisions; they are never changed: what is decided again gets another one."""
+"""Decisions; they are never changed: what is decided again gets another one, and the earlier one is forgotten."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -22,6 +22,16 @@ def add_decisions(db: sqlite3.Connection, decisions: Sequence[Decision]) -> Sequ
     documents = map(rows.encode, decisions)
     insert_rows(db, "INSERT INTO decisions", ("key", "document"), list(zip(keys, documents, strict=True)))
     return keys
+
+
+def forget_decisions(db: sqlite3.Connection, keys: Sequence[int | None]) -> None:
+    """Delete those of the decisions that no job and no delivery refers to any more."""
+    db.execute(
+        "DELETE FROM decisions WHERE key IN (SELECT value FROM json_each(?))"
+        " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.decision = decisions.key)"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.decision = decisions.key)",
+        (rows.encode([key for key in keys if key is not None]),),
+    )
 
 
 async def find_document(db: aiosqlite.Connection, decision: int | None) -> str | None:

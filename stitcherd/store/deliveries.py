@@ -21,7 +21,7 @@ from stitcherd.errors import Refusal
 from stitcherd.policy import AccountSighting, DailyBudget, with_uses
 from stitcherd.store import accounts, limits, rows
 from stitcherd.store.bodies import add_bodies, read_body
-from stitcherd.store.decisions import add_decisions, find_document
+from stitcherd.store.decisions import add_decisions, find_document, forget_decisions
 from stitcherd.store.events import NewEvent, add_events, new_event
 from stitcherd.store.jobs import NewJob, add_jobs, open_on_threads
 from stitcherd.store.limits import LimitsReached
@@ -292,6 +292,7 @@ def insert_deliveries(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, N
 
 def _decide(db: sqlite3.Connection, columns: dict[str, Any]) -> None:
     """Store the decision on a delivery whose verdict is deciding; raises AlreadyDecided."""
+    earlier = db.execute("SELECT decision FROM deliveries WHERE id = ?", (columns["id"],)).fetchone()
     decided = db.execute(
         "UPDATE deliveries SET verdict = :verdict, reason = :reason, job_id = :job_id, decision = :decision"
         " WHERE id = :id AND verdict = 'deciding'",
@@ -299,6 +300,7 @@ def _decide(db: sqlite3.Connection, columns: dict[str, Any]) -> None:
     )
     if decided.rowcount == 0:
         raise AlreadyDecided(columns["id"])
+    forget_decisions(db, [earlier["decision"]])
 
 
 def _event(new: NewDelivery, columns: dict[str, Any]) -> NewEvent:

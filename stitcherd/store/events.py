@@ -1,18 +1,38 @@
-"""Events: each is appended in the transaction of the change that it records, and read by cursor."""
+"""Events: each is appended in the transaction of the change that it records, and read by cursor.
+
+Each has a hash over the one before it: shared.audit says what of.
+"""
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import aiosqlite
+from msgspec import Raw
 
 from shared.api import EventPage
+from shared.audit import NO_HASH, AuditedEvent, chained_hash, event_text
+from shared.ids import format_timestamp
 from shared.models import JobEvent
 from stitcherd.store import rows
 from stitcherd.store.queries import fetch_all, find_by_suffix, insert_rows
 
-NewEvent = tuple[Any, ...]  # the values of _COLUMNS
-_COLUMNS = ("job", "step", "delivery", "workspace", "type", "actor", "at", "payload")
+NewEvent = tuple[Any, ...]  # the arguments of new_event, in the order of the columns
+_COLUMNS = ("id", "job", "step", "delivery", "workspace", "type", "actor", "at", "payload", "hash")
+_LAST = (
+    "SELECT seq AS id, coalesce((SELECT hash FROM events WHERE id = seq), (SELECT hash FROM removed_events"
+    " WHERE last = seq)) AS hash FROM sqlite_sequence WHERE name = 'events'"
+)
+
+
+class WritingConnection(sqlite3.Connection):
+    """The connection of the writer.
+
+    `last_event` is the id and the hash of the newest event, None until it is read: the writer forgets it when a
+    transaction begins, and when a part of one is undone.
+    """
+
+    last_event: tuple[int, bytes] | None = None
 
 
 def new_event(
@@ -20,7 +40,7 @@ def new_event(
     *,
     actor: str,
     now: int,
-    job: int | None = None,
+    job: tuple[int, str] | None = None,
     step: str | None = None,
     delivery: str | None = None,
     workspace: str | None = None,
@@ -28,14 +48,30 @@ def new_event(
 ) -> NewEvent:
     """Return an event to be appended.
 
-    `job` is the job's integer key. An event without a job belongs to `workspace`; without that too, to all.
+    `job` is the job's integer key and its id. An event without a job belongs to `workspace`; without that too, to all.
     """
     return job, step, delivery, workspace, type_, actor, now, rows.encode(payload or {})
 
 
 def add_events(db: sqlite3.Connection, *new: NewEvent) -> None:
-    """Append events, in their order."""
-    insert_rows(db, "INSERT INTO events", _COLUMNS, new)
+    """Append events, in their order, on the connection of the writer."""
+    writing = cast(WritingConnection, db)
+    number, hash_ = writing.last_event or _read_last(db)
+    added, formatted = [], (0, "")
+    for number, (job, step, delivery, workspace, type_, actor, at, payload) in enumerate(new, number + 1):  # noqa: B020
+        key, job_id = job or (None, None)
+        if formatted[0] != at:  # most have the same time as the one before
+            formatted = at, format_timestamp(at)
+        event = AuditedEvent(number, job_id, step, delivery, workspace, type_, actor, formatted[1], Raw(payload))
+        hash_ = chained_hash(hash_, event_text(event))
+        added.append((number, key, step, delivery, workspace, type_, actor, at, payload, hash_))
+    insert_rows(db, "INSERT INTO events", _COLUMNS, added)
+    writing.last_event = number, hash_
+
+
+def _read_last(db: sqlite3.Connection) -> tuple[int, bytes]:
+    last = db.execute(_LAST).fetchone()
+    return (last["id"], last["hash"] or NO_HASH) if last else (0, NO_HASH)
 
 
 EVENT_SELECT = "SELECT e.*, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.job"

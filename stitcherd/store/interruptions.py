@@ -88,7 +88,12 @@ def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int 
     add_events(
         db,
         new_event(
-            "job.recovered", actor=DAEMON_ACTOR, now=now, job=job["key"], workspace=job["workspace"], payload=payload
+            "job.recovered",
+            actor=DAEMON_ACTOR,
+            now=now,
+            job=(job["key"], job_id),
+            workspace=job["workspace"],
+            payload=payload,
         ),
     )
     return int(job["attempt"])

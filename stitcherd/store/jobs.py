@@ -142,7 +142,7 @@ def _first_state(new: NewJob, now: int) -> dict[str, Any]:
 
 
 def _first_events(new: NewJob, key: int, now: int) -> tuple[NewEvent, NewEvent]:
-    about: dict[str, Any] = {"actor": new.actor, "now": now, "job": key, "workspace": new.workspace}
+    about: dict[str, Any] = {"actor": new.actor, "now": now, "job": (key, new.id), "workspace": new.workspace}
     created = new_event("job.created", **about, payload=new.origin)
     if new.approval:
         return created, new_event("job.waiting", **about, payload=new.approval.payload())

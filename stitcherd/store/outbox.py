@@ -185,7 +185,7 @@ def _add_event(db: sqlite3.Connection, row: sqlite3.Row, type_: str, payload: di
             type_,
             actor=_ACTOR,
             now=now,
-            job=job["key"] if job else None,
+            job=(job["key"], row["job_id"]) if job else None,
             delivery=row["delivery_id"],
             workspace=row["workspace"],
             payload=payload | about,

@@ -1,26 +1,91 @@
-"""Deletes old events, bodies, answers and hits in batches; never anything of an unfinished job."""
+"""Deletes what is past its retention, in batches; never anything of an unfinished job.
+
+What is to be deleted of jobs and deliveries is found by readers, so that the writer only looks at rows that it deletes.
+"""
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import aiosqlite
+from msgspec import Struct
+
+from stitcherd.store import rows
+from stitcherd.store.audit import note_removed
+from stitcherd.store.decisions import forget_decisions
+from stitcherd.store.queries import fetch_all
 
 RETENTION_BATCH = 2000  # rows per transaction, so that other writes do not wait long
+JOB_BATCH = 100  # jobs per transaction: each has some dozens of rows
+VACUUM_PAGES = 500  # that one transaction gives back to the file system
+FREE_PAGES_KEPT = 2048  # at least, for what is written next: to extend a file costs more
+FREE_SHARE_KEPT = 16  # or this part of the file, if that is more
+
+_ENDED = "('COMPLETED', 'FAILED', 'CANCELLED')"
+_TABLES_OF_JOB = ("job_texts", "approvals", "starts", "publications", "steps", "spending")
+# By id, up to the first event that is too young, so that the rest need not be read. One from the future does not count:
+# the clock was wrong.
+_PRUNE_EVENTS = f"""
+DELETE FROM events WHERE id IN (
+  SELECT e.id FROM events e LEFT JOIN jobs j ON j.key = e.job
+  WHERE e.id < coalesce((SELECT id FROM events WHERE at >= :before AND at <= :now ORDER BY id LIMIT 1), {2**62})
+    AND e.at < :before AND (j.status IS NULL OR j.status IN {_ENDED}) ORDER BY e.id LIMIT :limit
+) RETURNING id, hash
+"""
+_PRUNE_BODIES = f"""
+DELETE FROM delivery_bodies WHERE delivery IN (
+  SELECT b.delivery FROM delivery_bodies b JOIN deliveries d ON d.key = b.delivery LEFT JOIN jobs j ON j.id = d.job_id
+  WHERE b.delivery <= (SELECT key FROM deliveries WHERE received_at < :before ORDER BY received_at DESC LIMIT 1)
+    AND d.received_at < :before AND d.verdict <> 'deciding' AND (j.status IS NULL OR j.status IN {_ENDED})
+  ORDER BY b.delivery LIMIT :limit
+)
+"""
+_PRUNE_ANSWERS = f"""
+DELETE FROM answers WHERE key IN (
+  SELECT a.key FROM answers a LEFT JOIN jobs j ON j.id = a.job_id
+  WHERE a.key < coalesce((SELECT key FROM answers WHERE created_at >= :before ORDER BY key LIMIT 1), {2**62})
+    AND a.state IN ('delivered', 'failed') AND a.pending_since < :before
+    AND (j.status IS NULL OR j.status IN {_ENDED}) ORDER BY a.key LIMIT :limit
+)
+"""
+# A job goes after its last event and answer. What was dispatched with an idempotency key stays as long as that counts.
+_IS_EXPIRED_JOB = (
+    f"j.status IN {_ENDED} AND NOT EXISTS (SELECT 1 FROM events e WHERE e.job = j.key)"
+    " AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.job_id = j.id)"
+)
+_EXPIRED_JOBS = f"""
+SELECT j.key, j.completed_at AS at FROM jobs j INDEXED BY jobs_ended
+WHERE j.completed_at IS NOT NULL AND (j.completed_at, j.key) > (:at, :key) AND j.completed_at < :before
+  AND (j.idempotency_key IS NULL OR j.created_at < :seen_since) AND {_IS_EXPIRED_JOB}
+ORDER BY j.completed_at, j.key LIMIT :limit
+"""
+# A delivery goes after its job.
+_IS_EXPIRED_DELIVERY = (
+    "d.verdict <> 'deciding' AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = d.job_id)"
+    " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.delivery_id = d.id)"
+)
+_EXPIRED_DELIVERIES = f"""
+SELECT d.key, d.received_at AS at FROM deliveries d INDEXED BY deliveries_received
+WHERE (d.received_at, d.key) > (:at, :key) AND d.received_at < :before AND {_IS_EXPIRED_DELIVERY}
+ORDER BY d.received_at, d.key LIMIT :limit
+"""
 
 
-def prune_events(db: sqlite3.Connection, before: int) -> int:
+class RowPlace(Struct, frozen=True):
+    """The place of a row in the order in which rows expire: its time (ms) and its key."""
+
+    at: int = -1
+    key: int = 0
+
+
+def prune_events(db: sqlite3.Connection, before: int, now: int) -> int:
     """Delete a batch of the oldest events from before a time (ms) and return how many there were.
 
     The newest deleted id is stored: a client that asks for events after an older cursor must be told.
     """
-    gone = db.execute(
-        "DELETE FROM events WHERE id IN (SELECT e.id FROM events e LEFT JOIN jobs j ON j.key = e.job"
-        " WHERE e.at < ? AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
-        " ORDER BY e.id LIMIT ?) RETURNING id",
-        (before, RETENTION_BATCH),
-    ).fetchall()
+    gone = db.execute(_PRUNE_EVENTS, {"before": before, "now": now, "limit": RETENTION_BATCH}).fetchall()
     if gone:
+        note_removed(db, gone, before, now)
         db.execute(
             "INSERT INTO meta (name, value) VALUES ('pruned_through', ?) ON CONFLICT (name)"
             " DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
@@ -31,24 +96,12 @@ def prune_events(db: sqlite3.Connection, before: int) -> int:
 
 def prune_bodies(db: sqlite3.Connection, before: int) -> int:
     """Delete a batch of bodies of deliveries received before a time (ms) and return how many there were."""
-    return db.execute(
-        "DELETE FROM delivery_bodies WHERE delivery IN (SELECT b.delivery FROM delivery_bodies b"
-        " JOIN deliveries d ON d.key = b.delivery LEFT JOIN jobs j ON j.id = d.job_id"
-        " WHERE d.received_at < ? AND d.verdict <> 'deciding'"
-        " AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED'))"
-        " ORDER BY b.delivery LIMIT ?)",
-        (before, RETENTION_BATCH),
-    ).rowcount
+    return db.execute(_PRUNE_BODIES, {"before": before, "limit": RETENTION_BATCH}).rowcount
 
 
 def prune_answers(db: sqlite3.Connection, before: int) -> int:
     """Delete a batch of answers whose last try or wish was before a time (ms), and return how many there were."""
-    return db.execute(
-        "DELETE FROM answers WHERE key IN (SELECT a.key FROM answers a LEFT JOIN jobs j ON j.id = a.job_id"
-        " WHERE a.state IN ('delivered', 'failed') AND a.pending_since < ?"
-        " AND (j.status IS NULL OR j.status IN ('COMPLETED', 'FAILED', 'CANCELLED')) ORDER BY a.key LIMIT ?)",
-        (before, RETENTION_BATCH),
-    ).rowcount
+    return db.execute(_PRUNE_ANSWERS, {"before": before, "limit": RETENTION_BATCH}).rowcount
 
 
 def prune_hits(db: sqlite3.Connection, before: int) -> int:
@@ -57,6 +110,65 @@ def prune_hits(db: sqlite3.Connection, before: int) -> int:
         "DELETE FROM hits WHERE (limit_key, at, job) IN (SELECT limit_key, at, job FROM hits WHERE at < ? LIMIT ?)",
         (before, RETENTION_BATCH),
     ).rowcount
+
+
+async def expired_jobs(db: aiosqlite.Connection, after: RowPlace, before: int, seen_since: int) -> list[RowPlace]:
+    """Return the next jobs that ended before a time (ms), and of which nothing younger is kept.
+
+    Those with an idempotency key only if they were created before `seen_since` (ms).
+    """
+    values = {"at": after.at, "key": after.key, "before": before, "seen_since": seen_since, "limit": JOB_BATCH}
+    return [RowPlace(row["at"], row["key"]) for row in await fetch_all(db, _EXPIRED_JOBS, values)]
+
+
+def delete_jobs(db: sqlite3.Connection, found: Sequence[RowPlace]) -> int:
+    """Delete those of the jobs that are still over, with all that belongs to them; return how many there were."""
+    gone = db.execute(
+        f"SELECT j.key, j.decision FROM jobs j WHERE j.key IN (SELECT value FROM json_each(?)) AND {_IS_EXPIRED_JOB}",
+        (rows.encode([place.key for place in found]),),
+    ).fetchall()
+    keys = rows.encode([row["key"] for row in gone])
+    for table in _TABLES_OF_JOB:
+        db.execute(f"DELETE FROM {table} WHERE job IN (SELECT value FROM json_each(?))", (keys,))
+    db.execute("DELETE FROM jobs WHERE key IN (SELECT value FROM json_each(?))", (keys,))
+    forget_decisions(db, [row["decision"] for row in gone])
+    return len(gone)
+
+
+async def expired_deliveries(db: aiosqlite.Connection, after: RowPlace, before: int) -> list[RowPlace]:
+    """Return the next deliveries that were received before a time (ms), and whose job is not kept."""
+    values = {"at": after.at, "key": after.key, "before": before, "limit": RETENTION_BATCH}
+    return [RowPlace(row["at"], row["key"]) for row in await fetch_all(db, _EXPIRED_DELIVERIES, values)]
+
+
+def delete_deliveries(db: sqlite3.Connection, found: Sequence[RowPlace]) -> int:
+    """Delete those of the deliveries whose job is still not there, with their bodies; return how many there were."""
+    gone = db.execute(
+        "SELECT d.key, d.decision FROM deliveries d WHERE d.key IN (SELECT value FROM json_each(?))"
+        f" AND {_IS_EXPIRED_DELIVERY}",
+        (rows.encode([place.key for place in found]),),
+    ).fetchall()
+    keys = rows.encode([row["key"] for row in gone])
+    db.execute("DELETE FROM delivery_bodies WHERE delivery IN (SELECT value FROM json_each(?))", (keys,))
+    db.execute("DELETE FROM deliveries WHERE key IN (SELECT value FROM json_each(?))", (keys,))
+    forget_decisions(db, [row["decision"] for row in gone])
+    return len(gone)
+
+
+def release_pages(db: sqlite3.Connection) -> int:
+    """Give a batch of unused pages back to the file system, but for some; return how many there were.
+
+    A database that was created by an earlier version keeps all of them, and uses them again.
+    """
+    [vacuum], [free], [pages] = (
+        db.execute(f"PRAGMA {name}").fetchone() for name in ("auto_vacuum", "freelist_count", "page_count")
+    )
+    spare = free - max(FREE_PAGES_KEPT, pages // FREE_SHARE_KEPT)
+    if vacuum == 0 or spare <= 0:
+        return 0
+    released = min(spare, VACUUM_PAGES)
+    db.execute(f"PRAGMA incremental_vacuum({released})").fetchall()  # it frees one page for each row
+    return int(released)
 
 
 def read_expendable(path: Path, job_ids: Collection[str]) -> list[str]:

@@ -158,6 +158,7 @@ def event(row: sqlite3.Row) -> JobEvent:
         actor=row["actor"],
         timestamp=format_timestamp(row["at"]),
         payload=msgspec.json.decode(row["payload"]),
+        hash=row["hash"].hex() if row["hash"] else None,
     )
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from shared.models import Decision, RunnerJob, Status
 from stitcherd.store import transitions
 from stitcherd.store.approvals import RAILS_ACTOR, Reevaluation, save_request
-from stitcherd.store.decisions import add_decision
+from stitcherd.store.decisions import add_decision, forget_decisions
 
 
 class RailsChanged(Struct, frozen=True):
@@ -51,10 +51,19 @@ def apply_ruling(db: sqlite3.Connection, job: sqlite3.Row, ruling: Ruling, now: 
     """
     found, decision = ruling.found, add_decision(db, ruling.found.decision)
     if isinstance(found, Denial):
-        ended = {"cancelled_by": RAILS_ACTOR, "cancel_reason": found.reason, "completed_at": now}
-        changes = {**ended, "decided_under": None, "decision": decision}
-        _unqueue(db, job, Status.CANCELLED, ("job.denied", {"reason": found.reason}), changes, now)
-        return
+        _deny(db, job, found, decision, now)
+    else:
+        _allow(db, job, found, decision, now)
+    forget_decisions(db, [job["decision"]])
+
+
+def _deny(db: sqlite3.Connection, job: sqlite3.Row, found: Denial, decision: int, now: int) -> None:
+    ended = {"cancelled_by": RAILS_ACTOR, "cancel_reason": found.reason, "completed_at": now}
+    changes = {**ended, "decided_under": None, "decision": decision}
+    _unqueue(db, job, Status.CANCELLED, ("job.denied", {"reason": found.reason}), changes, now)
+
+
+def _allow(db: sqlite3.Connection, job: sqlite3.Row, found: Reevaluation, decision: int, now: int) -> None:
     changes = {**found.columns(), "decision": decision}
     if found.request is None:
         db.execute(

@@ -21,7 +21,10 @@ READERS = 3
 class Store:
     """A store on the event loop that opened it. Close it at the end."""
 
-    def __init__(self, writer: Writer, readers: list[aiosqlite.Connection], listeners: list[asyncio.Event]) -> None:
+    def __init__(
+        self, path: Path, writer: Writer, readers: list[aiosqlite.Connection], listeners: list[asyncio.Event]
+    ) -> None:
+        self._path = path
         self._writer = writer
         self._readers = readers
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
@@ -39,7 +42,7 @@ class Store:
                 committed.set()
 
         writer = Writer(path, notify)
-        return cls(writer, [await _reader(path) for _ in range(READERS)], listeners)
+        return cls(path, writer, [await _reader(path) for _ in range(READERS)], listeners)
 
     def commits(self) -> asyncio.Event:
         """Return a new event that is set after each commit, for one who waits for what others write."""
@@ -88,6 +91,16 @@ class Store:
                 await reader.rollback()
         finally:
             self._idle.put_nowait(reader)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
+        """Yield a connection of its own inside a read transaction, for a long read; the log grows meanwhile."""
+        reader = await _reader(self._path)
+        try:
+            await reader.execute("BEGIN")
+            yield reader
+        finally:
+            await reader.close()
 
 
 async def _reader(path: Path) -> aiosqlite.Connection:

@@ -177,7 +177,7 @@ def end_open_steps(
                 f"step.{status.lower()}",
                 actor="stitcherd",
                 now=now,
-                job=job["key"],
+                job=(job["key"], job["id"]),
                 step=step["id"],
                 workspace=job["workspace"],
                 payload={"name": step["name"], "reason": reason},
@@ -275,6 +275,12 @@ def _add_job_event(
     add_events(
         db,
         new_event(
-            type_, actor="stitcherd", now=now, job=fence.key, step=step, workspace=fence.workspace, payload=payload
+            type_,
+            actor="stitcherd",
+            now=now,
+            job=(fence.key, fence.job_id),
+            step=step,
+            workspace=fence.workspace,
+            payload=payload,
         ),
     )

@@ -51,10 +51,8 @@ def advance(
         [*assignments.values(), *values],
     ).fetchone()
     if row is not None:
-        for type_, payload in events:
-            add_events(
-                db, new_event(type_, actor=actor, now=now, job=row["key"], workspace=row["workspace"], payload=payload)
-            )
+        about = {"job": (row["key"], job_id), "workspace": row["workspace"]}
+        add_events(db, *(new_event(type_, actor=actor, now=now, payload=payload, **about) for type_, payload in events))
     return row
 
 
@@ -82,7 +80,7 @@ def set_held_reason(db: sqlite3.Connection, job: sqlite3.Row, reason: str | None
     db.execute("UPDATE jobs SET held = ?, version = version + 1 WHERE key = ?", (reason, job["key"]))
     if reason is not None:
         payload = {"attempt": job["attempt"], "held": reason}
-        about = {"job": job["key"], "workspace": job["workspace"]}
+        about = {"job": (job["key"], job["id"]), "workspace": job["workspace"]}
         add_events(db, new_event("job.queued", actor=DAEMON_ACTOR, now=now, payload=payload, **about))
 
 
@@ -228,7 +226,7 @@ def update_waiting(
     if row is None:
         raise lifecycle.not_waiting(find_job_row(db, job_id))
     if payload is not None:
-        about = {"job": row["key"], "workspace": row["workspace"]}
+        about = {"job": (row["key"], job_id), "workspace": row["workspace"]}
         add_events(db, new_event("job.waiting", actor=DAEMON_ACTOR, now=now, payload=payload, **about))
     return row
 

@@ -24,6 +24,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 
 from shared.ids import format_timestamp, now_ms
+from stitcherd.store.events import WritingConnection
 from stitcherd.store.migrate import migrate
 
 P = ParamSpec("P")
@@ -91,9 +92,12 @@ class Writer:
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_PendingWrite | None] = queue.SimpleQueue()
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+        self._db = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS, factory=WritingConnection
+        )
         self._db.row_factory = sqlite3.Row
         for pragma in (
+            "auto_vacuum=INCREMENTAL",  # of a new file only: it must be known before the first table
             "journal_mode=WAL",
             "synchronous=FULL",
             "wal_autocheckpoint=0",
@@ -175,7 +179,7 @@ class Writer:
     def _commit(self, batch: list[_PendingWrite]) -> None:
         try:
             if not self._all_at_once(batch):
-                self._db.execute("BEGIN IMMEDIATE")
+                self._begin()
                 for work in batch:
                     self._apply(work)
                 self._db.execute("COMMIT")
@@ -202,7 +206,7 @@ class Writer:
             self.outage = None
 
     def _all_at_once(self, batch: list[_PendingWrite]) -> bool:
-        self._db.execute("BEGIN IMMEDIATE")
+        self._begin()
         try:
             for function, group in groupby(batch, attrgetter("function")):
                 works = list(group)
@@ -217,6 +221,10 @@ class Writer:
         self._db.execute("COMMIT")
         return True
 
+    def _begin(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.last_event = None
+
     def _apply(self, work: _PendingWrite) -> None:
         self._db.execute("SAVEPOINT work")
         try:
@@ -226,6 +234,7 @@ class Writer:
                 raise
             work.error = error
             self._db.execute("ROLLBACK TO work")
+            self._db.last_event = None
         self._db.execute("RELEASE work")
 
     def _resolve(self, batch: list[_PendingWrite]) -> None:

@@ -60,6 +60,7 @@ EVENT = {
     "actor": str,
     "timestamp": TIME,
     "payload": dict,
+    "hash": SHA256,
 }
 LISTED = {
     "id": ID,

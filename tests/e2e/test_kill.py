@@ -125,6 +125,8 @@ def test_nothing_is_lost_and_nothing_runs_twice(build: BuildDaemon) -> None:
         poster.join(DRAIN_SECONDS)
         assert (poster.is_alive(), poster.surprises) == (False, [])
     wait_until(lambda: not unfinished(daemon), "every job is over", DRAIN_SECONDS)
+    verified = daemon.cli("audit", "verify")
+    assert verified.returncode == 0, verified.stdout
     assert daemon.stop() == 0
     daemon.wait_until_clean()
     answered = [job_id for poster in posters for job_id in poster.answered]

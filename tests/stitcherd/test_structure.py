@@ -36,7 +36,8 @@ def files() -> dict[str, Path]:
 
 def test_only_transitions_write_a_jobs_status() -> None:
     writers = {name for name, path in files().items() for text in texts(path) if WRITES_A_JOB.search(text)}
-    assert writers == {TRANSITIONS, "store/jobs.py", "store/steps.py", "store/interruptions.py", "store/rulings.py"}
+    others = {f"store/{name}.py" for name in ("jobs", "steps", "interruptions", "rulings", "retention")}
+    assert writers == {TRANSITIONS, *others}
     for name in writers - {TRANSITIONS}:
         for text in texts(files()[name]):
             before_where = re.split(r"\bwhere\b", text, flags=re.IGNORECASE)[0]
@@ -49,6 +50,16 @@ def test_only_transitions_write_a_jobs_status() -> None:
 def test_only_transitions_and_rulings_advance_a_job() -> None:
     callers = [name for name, path in files().items() if re.search(r"\badvance\(", path.read_text("utf-8"))]
     assert callers == ["store/rulings.py", TRANSITIONS]
+
+
+def test_only_retention_deletes_jobs_and_events() -> None:
+    deleting = {
+        name
+        for name, path in files().items()
+        for text in texts(path)
+        if re.search(r"delete\s+from\s+(jobs|events)\b", text, re.IGNORECASE)
+    }
+    assert deleting == {"store/retention.py"}
 
 
 def test_only_one_module_adds_a_job() -> None:

@@ -217,6 +217,14 @@ def retry_answer(client: DaemonClient, answer_id: str) -> Reply[Answer]:
     return Reply(client.post(f"/answers/{quote_segment(answer_id)}/retry", {}), Answer)
 
 
+# The audit chain
+
+
+def export_events(client: DaemonClient) -> RemoteText:
+    """Return all events with their hashes, as JSON lines; shared.audit verifies them."""
+    return RemoteText(client, "/audit")
+
+
 # Rails and accounts
 
 

@@ -1,11 +1,12 @@
 """What API functions return: documents that are decoded on demand, and texts of any size."""
 
 from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
 from typing import Generic, TypeVar
 
 from msgspec import Raw
 
-from tui.client.http import DaemonClient, Query, decode
+from tui.client.http import DaemonClient, DaemonUnreachable, Query, decode
 
 T = TypeVar("T")
 
@@ -49,8 +50,14 @@ class RemoteText:
     def chunks(self) -> Iterator[bytes]:
         """Yield the text in chunks of up to CHUNK_BYTES."""
         with self._client.open(self._path, self._query, DOWNLOAD_TIMEOUT) as response:
-            while chunk := response.read(CHUNK_BYTES):
+            while chunk := self._read(response):
                 yield chunk
+
+    def _read(self, response: HTTPResponse) -> bytes:
+        try:
+            return response.read(CHUNK_BYTES)
+        except (OSError, HTTPException) as error:
+            raise DaemonUnreachable(self._client.path, f"it ended the response early: {error}") from error
 
     def lines(self) -> Iterator[bytes]:
         """Yield the text line by line, without line ends."""

@@ -189,8 +189,8 @@ async def test_an_event_postpones_the_heartbeat(api: HttpHarness, monkeypatch: p
 
 async def test_410_only_if_an_event_after_the_cursor_was_pruned(api: HttpHarness) -> None:
     ids = [await api.add_event(workspace=None, n=n) for n in range(4)]
-    await api.state.store.write(retention.prune_events, now_ms() + 1)
-    kept = await api.add_event(n=4)
+    await api.state.store.write(retention.prune_events, now_ms() + 1, now_ms())
+    kept = await api.add_event(n=4) - 1  # the first one after them is the checkpoint
     status, problem = await api.local.request("GET", f"/events?after={ids[1]}")
     assert (status, problem["code"]) == (410, "cursor_expired")
     for cursor in (ids[-1], 0):

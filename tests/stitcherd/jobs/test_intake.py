@@ -11,8 +11,10 @@ import pytest
 
 from shared.ids import now_ms
 from shared.models import Status, Verdict
+from stitcherd.config.settings import RetentionSettings
 from stitcherd.errors import Refusal
 from stitcherd.jobs import intake as intake_module
+from stitcherd.jobs.retention import remove_rows
 from stitcherd.store import deliveries, transitions
 from stitcherd.store import events as store_events
 from stitcherd.store.writer import StorageUnavailable
@@ -138,6 +140,16 @@ async def test_a_repeated_delivery_gets_the_first_answer(harness: IntakeHarness)
         assert again.status is Status.QUEUED
     assert await harness.stored() == (1, 1, 1, 1)
     await harness.expect_queued((str(first.job_id), 1))
+
+
+async def test_a_repeated_delivery_names_a_job_that_is_gone(harness: IntakeHarness) -> None:
+    first = await harness.mosaic(key="d1")
+    await harness.store.write(transitions.cancel, str(first.job_id), "uid:0", None, 1)
+    for _ in range(2):  # its events, then itself
+        await remove_rows(harness.store, RetentionSettings(), now_ms() + 91 * 86_400_000)
+    again = await harness.mosaic(key="d1")
+    assert (again.verdict, again.delivery_id) == (Verdict.DUPLICATE, first.delivery_id)
+    assert (again.job_id, again.status) == (first.job_id, None)
 
 
 async def test_of_simultaneous_repetitions_one_is_stored(harness: IntakeHarness) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from shared.ids import new_id, now_ms
-from shared.models import Result, RunnerJob, Status
+from shared.models import Result, RunnerJob
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.errors import Refusal
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import retention
-from stitcherd.store import deliveries, events, jobs, transitions
+from stitcherd.store import deliveries, events, transitions
 from stitcherd.store import retention as store_retention
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import deliver, new_delivery, new_job
@@ -92,7 +92,8 @@ async def test_what_is_old_is_deleted_except_of_open_jobs(
     files = {job.id: write_files(settings, job.id) for job in (old, late, unfinished, fresh)}
     unknown = write_files(settings, new_id())
     await retention.remove_expired(store, settings, checkouts)
-    assert await remaining(store, old) == ([], False)
+    with pytest.raises(Refusal, match="there is no job"):
+        await remaining(store, old)
     assert await remaining(store, late) == (["job.completed"], False)
     assert await remaining(store, unfinished) == (["job.created", "job.queued", "job.started"], True)
     assert await remaining(store, fresh) == (["job.created", "job.queued", "job.started", "job.completed"], True)
@@ -101,7 +102,8 @@ async def test_what_is_old_is_deleted_except_of_open_jobs(
         assert all(directory.exists() for directory in files[job.id])
     async with store.reading() as db:
         assert await events.pruned_through(db) > 0
-        assert (await jobs.get_job_detail(db, old.id, None)).status is Status.COMPLETED, "the job itself is kept"
+        first = await deliveries.get_delivery(db, str(old.delivery_id), None)
+    assert first.job_id == old.id, "it is remembered longer"
 
 
 async def test_events_are_deleted_in_batches_and_their_ids_are_never_used_again(
@@ -116,11 +118,14 @@ async def test_events_are_deleted_in_batches_and_their_ids_are_never_used_again(
         last = await events.newest_event(db)
     await retention.remove_expired(store, settings, checkouts)
     async with store.reading() as db:
-        assert await events.events_after(db, 0, 100) == []
-        assert await events.pruned_through(db) == await events.newest_event(db) == last
+        checkpoints = await events.events_after(db, 0, 100)
+        assert [(event.type, event.id) for event, _ in checkpoints] == [
+            ("audit.checkpoint", number) for number in range(last + 1, last + 5)
+        ]
+        assert await events.pruned_through(db) == last
     await store.write(events.add_events, new)
     async with store.reading() as db:
-        assert await events.newest_event(db) == last + 1
+        assert await events.newest_event(db) == last + 5
 
 
 @pytest.mark.parametrize("fault", [sqlite3.OperationalError("disk I/O error"), OSError("no such directory")])

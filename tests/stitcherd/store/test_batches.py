@@ -18,6 +18,7 @@ from stitcherd.rails.limits import bot_cooldown, rate_limit
 from stitcherd.store import deliveries, events, jobs, transitions
 from stitcherd.store.accounts import AccountTaken
 from stitcherd.store.deliveries import JobAlreadyOpen, NewDelivery, Outcome, StoredDelivery
+from stitcherd.store.events import WritingConnection
 from stitcherd.store.jobs import NewJob
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.migrate import migrate
@@ -282,7 +283,7 @@ def pairs(draw: st.DrawFn) -> list[Pair]:
 
 
 def open_database() -> sqlite3.Connection:
-    db = sqlite3.connect(":memory:", isolation_level=None)
+    db = sqlite3.connect(":memory:", isolation_level=None, factory=WritingConnection)
     db.row_factory = sqlite3.Row
     migrate(db)
     return db

@@ -25,7 +25,9 @@ async def test_event_pages_have_no_gaps(store: Store, new_job: Make, allowed: De
             for each in (job, noise):
                 events.add_events(
                     db,
-                    events.new_event("step.output", actor="stitcherd", now=1, job=key[each.id], payload={"n": number}),
+                    events.new_event(
+                        "step.output", actor="stitcherd", now=1, job=(key[each.id], each.id), payload={"n": number}
+                    ),
                 )
 
     await store.write(fill)

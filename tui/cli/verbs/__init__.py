@@ -18,6 +18,7 @@ VERBS = {
     "deliveries": "list, show and replay the webhooks that were received",
     "answers": "list what is to be at the forges and what became of it, and send one again",
     "accounts": "list the ids that are kept for logins of the rails, and accept another one",
+    "audit": "verify that no event was changed or removed, or export all of them",
     "token": "create a bearer token for the API over TCP",
     "pause": "stop new jobs from starting; what arrives is queued",
     "resume": "let jobs start again",
