@@ -102,13 +102,7 @@ async def test_groups_have_keys_of_their_kind(store: Store, new_job: Make) -> No
 
 
 async def test_repositories_are_the_same_whatever_their_case_and_none_is_empty(store: Store, new_job: Make) -> None:
-    ended: tuple[tuple[str | None, int], ...] = (
-        ("acme/roof", NOW),
-        ("Acme/Roof", NOW),
-        ("ACME/roof", NOW + DAY),
-        (None, NOW),
-    )
-    for repository, at in ended:
+    for repository, at in (("acme/roof", NOW), ("Acme/Roof", NOW), ("ACME/roof", NOW + DAY), (None, NOW)):
         fence = await start(store, new_job(repository=repository), at)
         await run_gate(store, fence, at, 1, passed=True)
         await end(store, fence, at)
@@ -193,9 +187,9 @@ async def test_a_workspace_sees_its_own(store: Store, new_job: Make) -> None:
             fence = await start(store, new_job(workspace=workspace), NOW)
             await run_gate(store, fence, NOW, 1, passed=True)
             await end(store, fence, NOW)
-    for workspace, expected in (("default", 1), ("lab", 2), ("other", None), (None, 3)):
+    for who, expected in (("default", 1), ("lab", 2), ("other", None), (None, 3)):
         for by in Grouping:
-            found = [(i.jobs.completed, i.gates[0].passed) for i in (await stats(store, by, workspace=workspace)).items]
+            found = [(i.jobs.completed, i.gates[0].passed) for i in (await stats(store, by, workspace=who)).items]
             assert found == ([(expected, expected)] if expected else [])
 
 
