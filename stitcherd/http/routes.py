@@ -27,7 +27,19 @@ from shared.deliveries import Delivery, DeliveryPage, ReplayResponse, WebhookRes
 from shared.models import AnswerState, Decision, RunnerJob, Status, Verdict
 from shared.stats import Grouping, Stats
 from stitcherd.config.settings import Permission
-from stitcherd.http import accounts, answers, deliveries, events, jobs, outputs, rails, stats, status, webhooks
+from stitcherd.http import (
+    accounts,
+    answers,
+    deliveries,
+    events,
+    jobs,
+    metrics,
+    outputs,
+    rails,
+    stats,
+    status,
+    webhooks,
+)
 from stitcherd.http.auth import require_permission
 from stitcherd.http.requests import QUERY, EmptyBody, Query
 from stitcherd.http.responses import Handler
@@ -167,6 +179,7 @@ ROUTES = (
         raises=(404, 409),
     ),
     _get("/stats", stats.show_stats, Stats, "jobs:read", query=STATS_QUERY),
+    _get("/metrics", metrics.show_metrics, PLAIN, "metrics:read"),
     _get("/pulse", status.show_pulse, Pulse, "jobs:read"),
     _get("/pause", status.show_pause, PauseState, None),
     _post("/pause", status.pause, status.PauseBody, PauseState, None, 200, stores=True),

@@ -12,6 +12,7 @@ from stitcherd.budget import DAY_MS
 from stitcherd.config.settings import Settings
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.free_space import delete_checkouts, shortage_reason
+from stitcherd.metrics import RETENTION_DELETED, RETENTION_RUN
 from stitcherd.store import retention
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
@@ -35,10 +36,10 @@ async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) 
 async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts) -> None:
     """Remove what is past its retention: events, bodies, answers, logs, failed checkouts (these also without space)."""
     before = now_ms() - int(settings.retention.events * 1000)
-    await _in_batches(store, retention.prune_events, before)
-    await _in_batches(store, retention.prune_bodies, before)
-    await _in_batches(store, retention.prune_answers, before)
-    await _in_batches(store, retention.prune_hits, now_ms() - DAY_MS)  # the longest window of a limit
+    await _in_batches(store, "events", retention.prune_events, before)
+    await _in_batches(store, "bodies", retention.prune_bodies, before)
+    await _in_batches(store, "answers", retention.prune_answers, before)
+    await _in_batches(store, "hits", retention.prune_hits, now_ms() - DAY_MS)  # the longest window of a limit
     logs, directory = Path(settings.daemon.state_dir) / "logs", settings.daemon.checkouts_dir
     for job_id in await _expired_jobs(store, logs, before):
         await asyncio.to_thread(shutil.rmtree, logs / job_id, ignore_errors=True)
@@ -46,10 +47,12 @@ async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts)
         await checkouts.remove(job_id)
     if shortage_reason(settings.daemon) is not None:
         await delete_checkouts(settings.daemon, await _expired_jobs(store, directory, now_ms()))
+    RETENTION_RUN.set(now_ms() / 1000)
 
 
-async def _in_batches(store: Store, prune_some: Callable[..., int], before: int) -> None:
-    while await store.write(prune_some, before):  # noqa: ASYNC110 (a pause, not a poll)
+async def _in_batches(store: Store, kind: str, prune_some: Callable[..., int], before: int) -> None:
+    while deleted := await store.write(prune_some, before):
+        RETENTION_DELETED.labels(kind).inc(deleted)
         await asyncio.sleep(BATCH_PAUSE_SECONDS)
 
 

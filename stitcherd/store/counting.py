@@ -6,10 +6,13 @@ stays: a job that fails, is retried and completes has ended twice.
 
 import sqlite3
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from shared.models import Status, Usage
+from stitcherd import metrics
 from stitcherd.budget import DAY_MS
+from stitcherd.store.after_commit import after_commit
 from stitcherd.store.histograms import bucket_of
 from stitcherd.store.queries import row_marks
 
@@ -28,15 +31,17 @@ class _Facts(NamedTuple):
 
 def count_end(db: sqlite3.Connection, job: sqlite3.Row, now: int) -> None:
     """Count that an attempt of a job ended, given the row of the job with its new status."""
-    status = Status(job["status"])
+    status, started = Status(job["status"]), job["started_at"]
+    times = {} if started is None else {"durations": now - started, "queue_waits": started - job["queued_at"]}
+    after_commit(partial(metrics.count_end, job["type"], status, times.get("durations"), times.get("queue_waits")))
     counts = {COLUMN_OF_STATUS[status]: 1}
-    durations: dict[str, int] = {}
-    if status is not Status.CANCELLED:
+    if status is Status.CANCELLED:  # its time says when somebody cancelled it
+        times = {}
+    else:
         passed = status is Status.COMPLETED and job["tries_used"] <= 1
         counts["first_tries" if passed else "later_tries"] = 1
-        durations = {"durations": now - job["started_at"], "queue_waits": job["started_at"] - job["queued_at"]}
     facts = _Facts(job["workspace"], job["type"], job["repository"], job["executor"])
-    _add(db, "job_stats", facts, now, {}, counts, durations)
+    _add(db, "job_stats", facts, now, {}, counts, times)
 
 
 def count_gate(db: sqlite3.Connection, job: int, gate: str, *, passed: bool, duration: int, now: int) -> None:
@@ -48,7 +53,9 @@ def count_gate(db: sqlite3.Connection, job: int, gate: str, *, passed: bool, dur
 def count_usage(db: sqlite3.Connection, job: int, used: Usage, now: int) -> None:
     """Count the usage that an executor reported of a job, given its key."""
     counts = {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens, "cost_usd": used.cost_usd}
-    _add(db, "job_stats", _facts(db, job), now, {}, counts, {})
+    facts = _facts(db, job)
+    _add(db, "job_stats", facts, now, {}, counts, {})
+    after_commit(partial(metrics.count_usage, facts.executor, used))
 
 
 def _facts(db: sqlite3.Connection, job: int) -> _Facts:

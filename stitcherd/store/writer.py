@@ -24,6 +24,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 
 from shared.ids import format_timestamp, now_ms
+from stitcherd.metrics import BATCH_SIZE, COMMIT_DURATION
+from stitcherd.store.after_commit import forget_calls, make_calls, waiting_calls
 from stitcherd.store.migrate import migrate
 
 P = ParamSpec("P")
@@ -173,12 +175,16 @@ class Writer:
         return batch, False
 
     def _commit(self, batch: list[_PendingWrite]) -> None:
+        started = time.perf_counter()
         try:
             if not self._all_at_once(batch):
-                self._db.execute("BEGIN IMMEDIATE")
+                self._begin()
                 for work in batch:
                     self._apply(work)
                 self._db.execute("COMMIT")
+            COMMIT_DURATION.observe(time.perf_counter() - started)
+            BATCH_SIZE.observe(len(batch))
+            make_calls()
             self._note_success()
         except Exception as error:  # noqa: BLE001 (whatever it was, every waiting caller must get it)
             with contextlib.suppress(sqlite3.Error):
@@ -187,6 +193,10 @@ class Writer:
             for work in batch:
                 work.error = StorageUnavailable(str(error))
                 work.error.__cause__ = error
+
+    def _begin(self) -> None:
+        forget_calls()
+        self._db.execute("BEGIN IMMEDIATE")
 
     def _note_failure(self, reason: str) -> None:
         """Begin or continue an outage, and log it, once a minute at most."""
@@ -202,7 +212,7 @@ class Writer:
             self.outage = None
 
     def _all_at_once(self, batch: list[_PendingWrite]) -> bool:
-        self._db.execute("BEGIN IMMEDIATE")
+        self._begin()
         try:
             for function, group in groupby(batch, attrgetter("function")):
                 works = list(group)
@@ -219,6 +229,7 @@ class Writer:
 
     def _apply(self, work: _PendingWrite) -> None:
         self._db.execute("SAVEPOINT work")
+        calls = waiting_calls()
         try:
             [work.result] = work.function(self._db, [work.item])
         except Exception as error:
@@ -226,6 +237,7 @@ class Writer:
                 raise
             work.error = error
             self._db.execute("ROLLBACK TO work")
+            forget_calls(calls)
         self._db.execute("RELEASE work")
 
     def _resolve(self, batch: list[_PendingWrite]) -> None:
