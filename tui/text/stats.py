@@ -40,3 +40,21 @@ def group_name(by: Grouping, key: str) -> str:
     if by is Grouping.HOUR:
         return key.removesuffix("Z").replace("T", " ")
     return plain(key) or NO_NAME
+
+
+def group_filter(by: Grouping, key: str, since: str) -> str:
+    """Return the filter for the jobs that a group counts, from the begin of its period on."""
+    if by is Grouping.DAY:
+        return f"ended:{key}"
+    if by is Grouping.HOUR:
+        return f"ended:{key[:13]}"
+    name = {Grouping.TYPE: "type", Grouping.REPOSITORY: "repo", Grouping.EXECUTOR: "executor"}[by]
+    return f"{f'{name}:{_quoted(key)}' if key else f'-{name}:*'} ended:>={since[:10]}"
+
+
+def _quoted(value: str) -> str:
+    """Return a value as a filter takes it."""
+    if any(character.isspace() or character in ',"' for character in value):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return value
