@@ -3,6 +3,7 @@
 The values of labels are bounded by the configuration: no label is a repository, a person or an id.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
@@ -61,6 +62,21 @@ RETENTION_DELETED = Counter(
 RETENTION_RUN = Gauge(
     "stitcher_retention_last_run_timestamp_seconds", "When retention last finished, 0 before.", registry=REGISTRY
 )
+
+
+def start_at_zero(sources: Iterable[str], executors: Iterable[str]) -> None:
+    """Let the counters whose labels are known begin with 0: what happens first would otherwise be no increase."""
+    for source in sources:
+        for verdict in Verdict:
+            DELIVERIES.labels(source, verdict.value)
+    for executor in executors:
+        COST.labels(executor)
+        for direction in ("input", "output"):
+            TOKENS.labels(executor, direction)
+    for number in ("first", "later"):
+        TRIES.labels(number)
+    for kind in ("events", "bodies", "answers", "hits"):
+        RETENTION_DELETED.labels(kind)
 
 
 def count_delivery(source: str, verdict: Verdict) -> None:
