@@ -19,7 +19,7 @@ PAGES = {
     "failed fix": "/runner-jobs?status=failed&type=fix",
     "one repository": "/runner-jobs?repository=octo-org/r7",
     "q: state and glob": "/runner-jobs?q=" + quote("state:failed,cancelled repo:octo-org/r1*"),
-    "q: age": "/runner-jobs?q=" + quote("age:<1h state:failed"),
+    "q: age": "/runner-jobs?q=" + quote("age:<2d state:failed"),
     "stats by day": "/stats",
     "stats by hour": "/stats?by=hour",
     "stats by repository": "/stats?by=repository",
