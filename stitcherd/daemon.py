@@ -46,6 +46,7 @@ from stitcherd.jobs.retention import run_retention
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.scheduler import Scheduler
 from stitcherd.jobs.thread_commands import ThreadCommands
+from stitcherd.metrics import start_at_zero
 from stitcherd.own_process import configure_process, handle_signals, manage_memory
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.polling.pollers import Pollers
@@ -288,6 +289,7 @@ def _current_limits(rails: LiveRails, health: HealthMonitor, daemon: DaemonSetti
 
 async def _start_http(state: AppState, socket: LocalSocket, stack: AsyncExitStack) -> web.AppRunner:
     """Listen on the bound Unix socket and on TCP until `stack` closes; return the runner of the local app."""
+    start_at_zero(state.settings.sources, state.settings.executors)
     local = web.AppRunner(local_app(state), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
     public = web.AppRunner(public_app(state), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
     for runner in (local, public):

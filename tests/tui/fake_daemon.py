@@ -34,6 +34,7 @@ class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.rails: Document = dict(RAILS)
         self.events: list[Document] = []
         self.pulse: Document = dict(PULSE)
+        self.stats: dict[str, list[Document]] = {}  # the items, by grouping
         self.bulk: Document | None = None
         self.checks: list[Document] = []
         self.simulation: Document = dict(SIMULATION)
@@ -195,13 +196,15 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
             case ["meta"]:
                 meta = {"version": "0.1.0", "api": "1", "instance": daemon.instance, "pid": 1, "startedAt": "x"}
                 answer = (200, meta)
-            case ["pulse"]:
-                answer = (200, daemon.pulse)
+            case ["pulse" | "rails" as name]:
+                answer = (200, {"pulse": daemon.pulse, "rails": daemon.rails}[name])
+            case ["stats"]:
+                [by] = query["by"]
+                since = {"since": "2026-11-20T14:00:00.000Z"} if by == "hour" else {}
+                answer = (200, {**documents.stats(*daemon.stats.get(by, []), by=by), **since})
             case ["readyz"]:
                 well = all(check["ok"] for check in daemon.checks)
                 answer = (200 if well else 503, {"ready": well, "checks": daemon.checks})
-            case ["rails"]:
-                answer = (200, daemon.rails)
             case ["runner-jobs"]:
                 answer = self._jobs(query)
             case ["runner-jobs", name, *what] if job := daemon.find(name):

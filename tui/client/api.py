@@ -30,6 +30,7 @@ from shared.api import (
 from shared.deliveries import Delivery, DeliveryPage, ReplayResponse
 from shared.models import JobEvent, RunnerJob
 from shared.protocol import PAGE_MAX
+from shared.stats import Grouping, Stats
 from tui.client.http import ApiError, DaemonClient, Query, decode, quote_segment
 from tui.client.replies import RemoteText, Reply
 
@@ -60,6 +61,11 @@ def get_readiness(client: DaemonClient) -> Reply[Readiness]:
 def get_pulse(client: DaemonClient) -> Reply[Pulse]:
     """Return the current load."""
     return Reply(client.get("/pulse"), Pulse)
+
+
+def get_stats(client: DaemonClient, by: Grouping, since: datetime) -> Reply[Stats]:
+    """Return what became of jobs since a time, grouped."""
+    return Reply(client.get("/stats", [("since", since.isoformat()), ("by", by.value)]), Stats)
 
 
 def get_pause(client: DaemonClient) -> Reply[PauseState]:
