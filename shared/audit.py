@@ -176,8 +176,8 @@ class _Chain:
         if found.removed is not UNSET:
             self._skip(found.removed)
         elif found.id <= self._header.chained_after:
-            if found.hash is not None:
-                raise _DoesNotFit(found.id, "it has a hash, but an id from before the chain")
+            if found.hash is not None or found.id < 1:
+                raise _DoesNotFit(found.id, "it was put in: no event before the chain has a hash, or an id below 1")
             self._unchained += 1
         else:
             self._follow(found, line)
@@ -209,15 +209,12 @@ class _Chain:
         if found.hash is None:
             raise _DoesNotFit(found.id, "it has no hash")
         end = _hash_field(found.hash)
-        if (
-            not line.endswith(end)
-            or chained_hash(bytes.fromhex(self._hash), line[: -len(end)] + b"}").hex() != found.hash
-        ):
-            raise _DoesNotFit(
-                found.id, "its content is not what its hash was made of, or it does not follow the last one"
-            )
+        text = line.removesuffix(end) + b"}"  # without the suffix the hash differs
+        if hashlib.sha256(self._hash.encode() + text).hexdigest() != found.hash:
+            reason = "its content is not what its hash was made of, or it does not follow the last one"
+            raise _DoesNotFit(found.id, reason)
         if found.type == CHECKPOINT:
-            self._digest = msgspec.json.decode(found.payload, type=Checkpoint).digest
+            self._digest = _decode_checkpoint(found).digest
         self._at = self._newest = found.id
         self._meet(found.hash)
         self._head = found.hash
@@ -247,6 +244,13 @@ class _Chain:
 
 def _hash_field(hash_: str) -> bytes:
     return b',"hash":"%s"}' % hash_.encode()
+
+
+def _decode_checkpoint(found: _Line) -> Checkpoint:
+    try:
+        return msgspec.json.decode(found.payload, type=Checkpoint)
+    except msgspec.DecodeError as error:
+        raise _DoesNotFit(found.id, f"it is not a checkpoint of retention: {error}") from error
 
 
 def _decode_header(line: bytes) -> ExportHeader:

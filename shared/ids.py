@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 
+ID_LENGTH = 36  # characters
 BRANCH_PREFIX = "stitcher/"  # of the branches that commits of jobs are published on
 
 # Not the module-level generator, which another part of the program may seed. Ids are unique but not secret: knowing one

@@ -14,7 +14,7 @@ from shared.api import Answer, AnswerPage
 from shared.ids import new_id
 from shared.models import AnswerState, JobAnswer, JobChange
 from stitcherd.store import rows
-from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, optional, where_clause
+from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, key_of_cursor, optional, where_clause
 
 EDIT_INTERVAL = 5_000  # milliseconds between two times that the same thing is sent
 _REPORTED = "reported"  # in meta: the id of the newest event whose answers are stored
@@ -111,7 +111,7 @@ async def answer_page(db: aiosqlite.Connection, wanted: AnswerFilter, limit: int
     where, values = conditions(("state", wanted.states), ("workspace", optional(wanted.workspace)))
     if wanted.before is not None:
         where.append("key < ?")
-        values.append((await find_by_suffix(db, "answers", wanted.before, wanted.workspace))["key"])
+        values.append(await key_of_cursor(db, "answers", wanted.before, wanted.workspace))
     found = await fetch_all(
         db, f"SELECT * FROM answers{where_clause(where)} ORDER BY key DESC LIMIT ?", [*values, limit + 1]
     )

@@ -25,7 +25,16 @@ from stitcherd.store.decisions import add_decisions, find_document, forget_decis
 from stitcherd.store.events import NewEvent, add_events, new_event
 from stitcherd.store.jobs import NewJob, add_jobs, open_on_threads
 from stitcherd.store.limits import LimitsReached
-from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, insert_rows, next_key, optional, where_clause
+from stitcherd.store.queries import (
+    conditions,
+    fetch_all,
+    find_by_suffix,
+    insert_rows,
+    key_of_cursor,
+    next_key,
+    optional,
+    where_clause,
+)
 from stitcherd.store.repetitions import DeliveryIdentity, RepeatedDelivery, find_first
 
 
@@ -199,7 +208,7 @@ async def delivery_page(db: aiosqlite.Connection, wanted: DeliveryFilter, limit:
     )
     if wanted.before is not None:
         where.append("key < ?")
-        values.append((await find_by_suffix(db, "deliveries", wanted.before, wanted.workspace))["key"])
+        values.append(await key_of_cursor(db, "deliveries", wanted.before, wanted.workspace))
     found = await fetch_all(
         db, f"SELECT * FROM deliveries{where_clause(where)} ORDER BY key DESC LIMIT ?", [*values, limit + 1]
     )

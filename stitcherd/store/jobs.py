@@ -28,6 +28,7 @@ from stitcherd.store.queries import (
     fetch_all,
     find_by_suffix,
     insert_rows,
+    key_of_cursor,
     next_key,
     optional,
     row_marks,
@@ -195,7 +196,7 @@ async def find_open_on_thread(db: aiosqlite.Connection, new: NewJob) -> RunnerJo
 async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> JobPage:
     """Return a page of jobs, newest first, with the counts of the workspace and the id of the newest event."""
     before = wanted.before
-    below = None if before is None else (await find_by_suffix(db, "jobs", before, wanted.workspace))["key"]
+    below = None if before is None else await key_of_cursor(db, "jobs", before, wanted.workspace)
     keys = await matching_keys(db, _terms(wanted), wanted.workspace, now_ms(), below=below, limit=limit + 1)
     found = await fetch_all(db, f"SELECT * FROM jobs WHERE key IN ({keys.statement}) ORDER BY key DESC", keys.values)
     waiting = await _pending_approvals(db, found)

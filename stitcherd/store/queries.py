@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from shared.ids import ID_LENGTH
 from shared.protocol import ID_SUFFIX_MIN
 from stitcherd.errors import Refusal
 from stitcherd.store import rows
@@ -34,6 +35,24 @@ async def find_by_suffix(db: aiosqlite.Connection, table: str, name: str, worksp
     if len(found) > 1:
         raise Refusal("ambiguous_id", f"{name!r} is the end of {' and '.join(row['id'] for row in found)}")
     return found[0]
+
+
+async def key_of_cursor(db: aiosqlite.Connection, table: str, name: str, workspace: str | None) -> int:
+    """Return the key that all rows on the next page of a list are below, by the last id on the page before it.
+
+    Where retention has removed that row meanwhile, it is the key of the next younger one: ids begin with their time.
+    Raises Refusal as `find_by_suffix` does.
+    """
+    try:
+        return int((await find_by_suffix(db, table, name, workspace))["key"])
+    except Refusal as refusal:
+        if refusal.code != "not_found" or len(name) != ID_LENGTH:
+            raise
+        younger = f"SELECT key FROM {table} WHERE id > ? AND NOT EXISTS (SELECT 1 FROM {table} WHERE id = ?)"
+        found = await fetch_all(db, f"{younger} ORDER BY id LIMIT 1", [name.lower()] * 2)
+        if not found:
+            raise
+        return int(found[0]["key"])
 
 
 def optional(value: str | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from stitcherd.store.audit import note_removed
 from stitcherd.store.decisions import forget_decisions
 from stitcherd.store.queries import fetch_all
 
-RETENTION_BATCH = 2000  # rows per transaction, so that other writes do not wait long
+RETENTION_BATCH = 500  # rows per transaction, so that other writes do not wait long
 JOB_BATCH = 100  # jobs per transaction: each has some dozens of rows
 VACUUM_PAGES = 500  # that one transaction gives back to the file system
 FREE_PAGES_KEPT = 2048  # at least, for what is written next: to extend a file costs more

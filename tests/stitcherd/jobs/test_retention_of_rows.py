@@ -209,6 +209,23 @@ async def test_a_job_that_is_retried_meanwhile_stays(store: Store) -> None:
     assert await listed(store) == ({jobs_ended[0].id}, {"queued": 1})
 
 
+async def test_a_list_goes_on_after_a_row_that_is_gone(store: Store) -> None:
+    old = [await ended_job(store, 30, ended, id=f"01a21af0-0000-7000-8000-00000000000{number}", workspace="near")
+           for number, ended in enumerate((None, 29, 29, None))]  # fmt: skip
+    await retention.remove_rows(store, KEPT, now_ms())
+    async with store.reading() as db:
+        for before, left in ((3, [0]), (2, [0]), (1, [0]), (0, [])):
+            page = await jobs.job_page(db, jobs.JobFilter(before=old[before].id, workspace="near"), 100)
+            assert [job.id for job in page.items] == [old[each].id for each in left]
+        for unknown, workspace in (
+            ("01a21af0-0000-7000-8000-000000000009", "near"),
+            (old[2].id[-8:], "near"),
+            (old[0].id, "far"),
+        ):
+            with pytest.raises(Refusal, match="there is no job"):
+                await jobs.job_page(db, jobs.JobFilter(before=unknown, workspace=workspace), 100)
+
+
 async def test_a_decision_that_is_replaced_is_forgotten(store: Store) -> None:
     job = await dispatch(store, new_job(approval=approval_request()))
     async with store.reading() as db:

@@ -166,12 +166,19 @@ async def test_an_event_put_in_between_is_found(filled: Store, path: Path) -> No
     assert report.broken.event == 6
 
 
-@pytest.mark.parametrize("place", [0, -3, 11])
+@pytest.mark.parametrize("place", [0, -3, 11, 12])
 async def test_an_event_put_at_an_end_is_found(filled: Store, path: Path, place: int) -> None:
     tamper(path, f"INSERT INTO events (id, type, actor, at, payload) VALUES ({place}, 'a', 'b', 1, '{{}}')")
     report = await verify(filled)
-    assert report.broken is None if place <= 0 else report.broken is not None
-    assert report.unchained == (place <= 0), "it is told as one that the chain does not cover"
+    assert report.broken is not None
+    assert report.broken.event == min(place, 11)
+
+
+async def test_a_forged_checkpoint_is_told(filled: Store) -> None:
+    await filled.write(events.add_events, events.new_event("audit.checkpoint", actor="stitcherd", now=now_ms()))
+    report = await verify(filled)
+    assert report.broken is not None
+    assert (report.broken.event, "not a checkpoint" in report.broken.reason) == (11, True)
 
 
 async def test_events_in_the_wrong_order_are_found(filled: Store, path: Path) -> None:

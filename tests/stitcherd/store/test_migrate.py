@@ -67,6 +67,20 @@ def test_an_older_file_becomes_the_newest_version(db: sqlite3.Connection, monkey
     assert db.execute("SELECT digest, note FROM rails").fetchall() == [("r1", None)]
 
 
+def test_decisions_that_nobody_refers_to_are_deleted(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "migrations", lambda: KNOWN[:2])
+    migrate.migrate(db)
+    db.execute("INSERT INTO decisions (key, document) VALUES (1, '{}'), (2, '{}')")
+    columns = "id, tail, source, kind, workspace, received_at, event, body_bytes, body_sha256, secret, headers, actor"
+    db.execute(
+        f"INSERT INTO deliveries ({columns}, verdict, reason, via, decision)"
+        " VALUES ('d', 'd', 's', 'k', 'w', 1, 'e', 0, '', 0, '{}', 'a', 'ignored', '', 'webhook', 2)"
+    )
+    monkeypatch.setattr(migrate, "migrations", lambda: KNOWN)
+    migrate.migrate(db)
+    assert db.execute("SELECT key FROM decisions").fetchall() == [(2,)]
+
+
 def test_a_failing_migration_leaves_the_file_unchanged(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate.migrate(db)
     before = schema(db)
