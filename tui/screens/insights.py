@@ -3,11 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 
 from shared.stats import Grouping, Stats, StatsItem
@@ -42,7 +40,6 @@ class InsightsScreen(BaseScreen):
         &.-tiny #gates, &.-tiny #gates-title, &.-tiny #failed { display: none; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepStatus, StepType, Usage
 from shared.stats import GateStats, Grouping, JobOutcomes, Median, Percentiles, Stats, StatsItem, TryCounts
+from stitcherd import metrics
 from stitcherd.store import jobs, retries, steps, transitions
 from stitcherd.store.job_stats import read_stats
 from stitcherd.store.migrate import migrations, split_statements
@@ -87,6 +88,17 @@ async def test_everything_about_one_job(store: Store, new_job: Make) -> None:
         cost_usd=0.75,
     )
     assert (await stats(store)).items == (expected,)
+
+
+async def test_usage_and_tries_are_counted_in_the_metrics_too(store: Store, new_job: Make) -> None:
+    labels = {"executor": "counted", "direction": "input"}
+    later = metrics.REGISTRY.get_sample_value("stitcher_tries_total", {"try": "later"}) or 0
+    fence = await start(store, new_job(executor="counted"), NOW)
+    for number in (1, 2):
+        await run_agent(store, fence, number, NOW, Usage(100, 10, 0.25, 2))
+    assert metrics.REGISTRY.get_sample_value("stitcher_tokens_total", labels) == 200
+    assert metrics.REGISTRY.get_sample_value("stitcher_cost_dollars_total", {"executor": "counted"}) == 0.5
+    assert metrics.REGISTRY.get_sample_value("stitcher_tries_total", {"try": "later"}) == later + 1
 
 
 async def test_groups_have_keys_of_their_kind(store: Store, new_job: Make) -> None:
