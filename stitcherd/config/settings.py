@@ -9,11 +9,13 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stitcherd.config import types
 from stitcherd.config.errors import invalid_value, missing_key
+from stitcherd.config.notify import NotifySettings
 from stitcherd.config.secrets import PrivateKey, Secret, Token
+from stitcherd.config.types import Table
 
 _PART = r"(?!-)[A-Za-z0-9_.-]+"
 _REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})")  # GitLab groups may be nested
@@ -21,12 +23,6 @@ REPOSITORIES_CACHED = 256  # names that deliveries gave, the newest
 _MIN_SECRET_LENGTH = 6  # masking a shorter one would mask ordinary words
 
 Permission = Literal["jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read"]
-
-
-class Table(BaseModel):
-    """A table of the file: frozen, with no other keys than its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class DaemonSettings(Table):
@@ -204,6 +200,7 @@ class Settings(Table):
     repositories: tuple[RepositorySettings, ...] = ()
     executors: Mapping[str, ExecutorSettings] = Field(default_factory=dict)
     tokens: tuple[TokenSettings, ...] = ()
+    notify: tuple[NotifySettings, ...] = ()
     missing: bool = False
     warnings: tuple[str, ...] = ()
     secret_names: frozenset[str] = frozenset()
@@ -228,7 +225,17 @@ class Settings(Table):
         tokens += [executor.token for executor in self.executors.values()]
         found |= {token.encode() for token in tokens if token}
         found |= {source.app.key for source in self.sources.values() if source.app}
+        found |= {target.secret for target in self.notify if target.secret}
         return tuple(sorted((each for each in found if len(each) >= _MIN_SECRET_LENGTH), key=len, reverse=True))
+
+    @property
+    def notify_targets(self) -> Mapping[str, NotifySettings]:
+        """The entries of `[[notify]]` by a name for each, which no source has."""
+        found: dict[str, NotifySettings] = {}
+        for target in self.notify:
+            same = sum(other.label == target.label for other in found.values())
+            found[f"notify:{target.label}{f'-{same + 1}' if same else ''}"] = target
+        return found
 
     @property
     def private(self) -> tuple[Path, ...]:

@@ -80,7 +80,7 @@ def note_sent(
     repository: str | None = None,
     slot: str | None = None,
 ) -> None:
-    """Record that the forge has an answer as it was taken; if it has changed meanwhile, it is due again.
+    """Record that an answer was accepted as it was taken; if it has changed meanwhile, it is due again.
 
     `repository` and `slot` are where, None if that is as before.
     """
