@@ -210,6 +210,13 @@ class AnswerPage(WireStruct, frozen=True):
     next: str | None
 
 
+class Backup(WireStruct, frozen=True):
+    """A copy of the database that was made, and its size."""
+
+    path: str
+    bytes: int
+
+
 class Account(WireStruct, frozen=True):
     """The id that is kept for a login; `accepted_by` is None if it was the first one seen.
 

@@ -11,6 +11,7 @@ from shared.api import (
     AccountList,
     Answer,
     AnswerPage,
+    Backup,
     BulkResult,
     DispatchResponse,
     EventPage,
@@ -26,7 +27,7 @@ from shared.api import (
 from shared.deliveries import Delivery, DeliveryPage, ReplayResponse, WebhookResponse
 from shared.models import AnswerState, Decision, RunnerJob, Status, Verdict
 from stitcherd.config.settings import Permission
-from stitcherd.http import accounts, answers, deliveries, events, jobs, outputs, rails, status, webhooks
+from stitcherd.http import accounts, answers, backup, deliveries, events, jobs, outputs, rails, status, webhooks
 from stitcherd.http.auth import require_permission
 from stitcherd.http.requests import QUERY, EmptyBody, Query
 from stitcherd.http.responses import Handler
@@ -167,6 +168,7 @@ ROUTES = (
     _get("/pause", status.show_pause, PauseState, None),
     _post("/pause", status.pause, status.PauseBody, PauseState, None, 200, stores=True),
     _post("/resume", status.resume, EmptyBody, PauseState, None, 200, stores=True),
+    _post("/backup", backup.make_backup, backup.BackupBody, Backup, None, 201, stores=True, raises=(409,)),
     _post(
         "/stitcher/dispatch", jobs.dispatch, jobs.NewJobBody, DispatchResponse, "jobs:dispatch", 200, 201, **DISPATCH
     ),

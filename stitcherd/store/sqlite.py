@@ -9,19 +9,24 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import aiosqlite
 
+from stitcherd.store import backup
 from stitcherd.store.writer import StorageOutage, Writer
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+DATABASE = "stitcher.db"  # in the state directory
 READERS = 3
 
 
 class Store:
     """A store on the event loop that opened it. Close it at the end."""
 
-    def __init__(self, writer: Writer, readers: list[aiosqlite.Connection], listeners: list[asyncio.Event]) -> None:
+    def __init__(
+        self, path: Path, writer: Writer, readers: list[aiosqlite.Connection], listeners: list[asyncio.Event]
+    ) -> None:
+        self._path = path
         self._writer = writer
         self._readers = readers
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
@@ -39,7 +44,7 @@ class Store:
                 committed.set()
 
         writer = Writer(path, notify)
-        return cls(writer, [await _reader(path) for _ in range(READERS)], listeners)
+        return cls(path, writer, [await _reader(path) for _ in range(READERS)], listeners)
 
     def commits(self) -> asyncio.Event:
         """Return a new event that is set after each commit, for one who waits for what others write."""
@@ -51,6 +56,13 @@ class Store:
     def outage(self) -> StorageOutage | None:
         """Why nothing can be stored, None if the last write was."""
         return self._writer.outage
+
+    async def back_up(self, target: Path) -> int:
+        """Write the database as it is now to a new file, beside all other work; return its size in bytes.
+
+        Raises FileExistsError, OSError and sqlite3.Error.
+        """
+        return await asyncio.to_thread(backup.back_up, self._path, target)
 
     async def close(self) -> None:
         """Close the readers, then the writer, which checkpoints the write-ahead log."""

@@ -24,6 +24,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 
 from shared.ids import format_timestamp, now_ms
+from stitcherd.store.backup import back_up_before_migration
 from stitcherd.store.migrate import migrate
 
 P = ParamSpec("P")
@@ -102,6 +103,7 @@ class Writer:
         ):
             self._db.execute(f"PRAGMA {pragma}")
         try:
+            back_up_before_migration(self._db, path)
             migrate(self._db)
         except BaseException:
             self._db.close()
