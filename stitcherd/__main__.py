@@ -20,7 +20,9 @@ from stitcherd.git.checkout import UnusableCheckouts
 from stitcherd.http.server import AddressUnavailable
 from stitcherd.http.unix_socket import UnusableSocketPath
 from stitcherd.jobs.free_space import shortage_reason
+from stitcherd.jobs.rails_cases import run_cases
 from stitcherd.processes.file_lock import LockHeld, acquire_lock
+from stitcherd.rails.cases import load_cases
 from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.store import backup
 from stitcherd.store.migrate import NewerDatabase
@@ -100,18 +102,27 @@ def _storage_fault(error: Exception, settings: Settings) -> str:
 
 
 def check_files(path: Path, settings: Settings) -> int:
-    """Print the errors and warnings of both files; return the exit code."""
+    """Print the errors and warnings of both files, and the cases of the rails that fail; return the exit code."""
     for sentence in settings.warnings:
         print(sentence, file=sys.stderr)
+    tests = path.with_name(locations.RAILS_TEST_FILE)
     try:
         rails = load_rails(path, rails_context(path.parent, settings))
+        results = run_cases(load_cases(tests), rails, settings) if tests.exists() else ()
     except RailsError as error:
         for fault in error.others:
             print(f"{error.name}:{fault.line}:{fault.column}: {fault.message}", file=sys.stderr)
         return 2
     for warning in (*rails.warnings, *machine_warnings(rails, settings)):
         print(f"{path.name}:{warning.line}:{warning.column}: warning: {warning.message}", file=sys.stderr)
-    print(f"stitcherd.toml and rails.yaml are valid; the rails are {rails.revision}")
+    failed = [result for result in results if not result.ok]
+    for result in failed:
+        sentence = f"{result.name}: expected {result.expected}, found {result.found}"
+        print(f"{tests.name}:{result.line}:1: {sentence}", file=sys.stderr)
+    if failed:
+        return 2
+    passed = f"; {len(results)} cases of {tests.name} passed" if results else ""
+    print(f"stitcherd.toml and rails.yaml are valid; the rails are {rails.revision}{passed}")
     return 0
 
 
