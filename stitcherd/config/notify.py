@@ -14,11 +14,13 @@ from stitcherd.config import types
 from stitcherd.config.errors import invalid_value, missing_key, require_listed, unknown_name
 from stitcherd.config.secrets import Secret
 
-# Of what an agent does and prints there may be ten events a second: nobody is told of each.
+FREQUENT_EVENTS = ("step.output", "step.progress", "ai.tool_called", "ai.tokens_used")  # many a second
 NOTIFIED_EVENTS = (
     *(f"job.{each}" for each in ("created", "queued", "started", "completed", "failed", "cancelled", "retried")),
     *(f"job.{each}" for each in ("waiting", "approved", "denied", "recovered")),
-    *("gate.passed", "gate.failed", "rails.reloaded", "rails.rejected", "delivery.received", "delivery.decided"),
+    *(f"step.{each}" for each in ("started", "completed", "failed", "skipped")),
+    *("gate.started", "gate.passed", "gate.failed", "ai.tool_denied", "ai.artifact_created"),
+    *("rails.reloaded", "rails.rejected", "delivery.received", "delivery.decided"),
     *("answer.sent", "answer.failed", "source.held", "source.resumed", "account.accepted"),
 )
 PLACEHOLDERS = ("summary", "type", "event", "time", "workspace", "job", "repository", "url", "source")
@@ -26,6 +28,8 @@ PLACEHOLDER = re.compile(r"\{(\w*)\}")  # other braces, such as those of JSON, a
 
 
 def _event(value: str) -> str:
+    if value in FREQUENT_EVENTS:
+        raise ValueError(f"of {value} there may be many a second: nobody can be told of each")
     if "*" in value:
         matching = fnmatch.filter(NOTIFIED_EVENTS, value)
         raise ValueError("takes no patterns: write each event by its name" + (f", {matching[0]} …" if matching else ""))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Literal, Self
 
@@ -233,8 +234,8 @@ class Settings(Table):
         """The entries of `[[notify]]` by a name for each, which no source has."""
         found: dict[str, NotifySettings] = {}
         for target in self.notify:
-            same = sum(other.label == target.label for other in found.values())
-            found[f"notify:{target.label}{f'-{same + 1}' if same else ''}"] = target
+            names = (f"notify:{target.label}{f'-{number}' if number > 1 else ''}" for number in count(1))
+            found[next(name for name in names if name not in found)] = target
         return found
 
     @property

@@ -73,10 +73,14 @@ class Reporter:
         self._follower = Follower(store, planners, self._wake)
 
     async def begin(self) -> None:
-        """Let the events from now on be followed, if an earlier daemon has not begun with that."""
-        if self._outboxes:
-            with suppress(StorageUnavailable):  # it is tried again
+        """Let the events from now on be followed, if an earlier daemon has not begun with that.
+
+        What was to be told to targets that are not there any more is given up.
+        """
+        with suppress(StorageUnavailable):  # it is tried again
+            if self._outboxes:
                 await self._follower.begin()
+            await self._store.write(store_outbox.abandon_notifications, self._settings.notify_targets, now_ms())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -36,6 +36,11 @@ def test_targets_are_called_by_their_program_or_host(tmp_path: Path) -> None:
     assert settings.warnings == ()
 
 
+def test_no_two_targets_have_one_name(tmp_path: Path) -> None:
+    odd = [f'{HEAD}run = ["{name}"]\n' for name in ("a-2", "a", "a")]
+    assert list(read(tmp_path, "".join(odd)).notify_targets) == ["notify:a-2", "notify:a", "notify:a-3"]
+
+
 def test_a_program_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
     settings = read(tmp_path, f'{HEAD}run = ["no-such-program"]')
     assert settings.warnings == ("stitcherd.toml:3: there is no program no-such-program",)
@@ -56,6 +61,11 @@ def test_every_event_can_be_named(tmp_path: Path) -> None:
             "notify.on: takes no patterns: write each event by its name, source.held …",
         ),
         ('[[notify]]\non = ["*x"]\nrun = ["true"]', 2, "notify.on: takes no patterns: write each event by its name"),
+        (
+            '[[notify]]\non = ["step.output"]\nrun = ["true"]',
+            2,
+            "notify.on: of step.output there may be many a second: nobody can be told of each",
+        ),
         ('[[notify]]\non = []\nrun = ["true"]', 2, "notify.on: must not be empty"),
         ('[[notify]]\nrun = ["true"]', 1, "on is missing from [[notify]]"),
         (f'{HEAD}run = ["true", "{{sumary}}"]', 3, "notify.run: unknown placeholder 'sumary' (did you mean summary?)"),
