@@ -60,7 +60,7 @@ def place(daemon: DaemonHarness, tmp_path_factory: pytest.TempPathFactory) -> Pl
     answer = daemon.comment("@mosaic free echo done").json
     daemon.wait(answer["jobId"], "COMPLETED")
     words = {"JOB": answer["jobId"], "DELIVERY": answer["deliveryId"], "BUNDLE": str(directory / "bundle.tgz")}
-    words["BACKUP"] = str(directory / "backup.db")
+    words["BACKUP"] = str(directory)  # exists, so that it is refused each time
     return Place(daemon, words, directory)
 
 
