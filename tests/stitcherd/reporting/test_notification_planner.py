@@ -1,6 +1,6 @@
 """Who is told of which events: once each, of what is new, and never of what became of a notification."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from stitcherd.config.notify import NotifySettings
 from stitcherd.reporting.follower import Follower
 from stitcherd.reporting.notification_planner import AGE_MAX, NotificationPlanner
 from stitcherd.store import answers, jobs, outbox, transitions
+from stitcherd.store.answers import DesiredAnswer, FollowedEvent
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import approval_request, deliver, dispatch, new_delivery, new_job
 
@@ -152,3 +153,24 @@ async def test_a_waiting_job_is_told_with_its_delivery(told: Told) -> None:
     assert '"source":"forge"' in row["desired"]
     assert isinstance(found.answers, tuple)
     assert [(each.kind, each.state) for each in found.answers] == [("notification", "pending")]
+
+
+class Recorder:
+    """A planner that wants nothing; `seen` are the types of events that it was given."""
+
+    def __init__(self, *followed: str) -> None:
+        self.followed = followed
+        self.seen: list[str] = []
+
+    async def plan(self, events: Sequence[FollowedEvent]) -> list[DesiredAnswer]:
+        self.seen += [event.type for event in events]
+        return []
+
+
+async def test_each_planner_is_given_the_events_that_it_follows(told: Told) -> None:
+    one, other = Recorder("job.failed", "job.created"), Recorder("job.started")
+    follower = Follower(told.store, (one, other), told.woken.extend)
+    begun = await follower.begin()
+    await told.fail_a_job()
+    await follower.follow(begun)
+    assert (one.seen, other.seen) == (["job.created", "job.failed"], ["job.started"])
