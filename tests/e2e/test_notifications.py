@@ -1,6 +1,9 @@
 """Who is told of events by a real daemon: a receiver of webhooks and a command, through outages and kills."""
 
 import json
+import random
+import sys
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import DaemonHarness, free_port, wait_until
 from tests.webhook_receiver import SECRET, Receiver
 
+KILLS = 2
+SEED = random.SystemRandom().randrange(1, 2**31)
 HOOK = """
 [[notify]]
 on = ["job.failed", "job.completed"]
@@ -100,6 +105,42 @@ def test_a_command_that_was_killed_with_its_daemon_is_run_again_and_no_other_is(
     daemon.run("free", "true")
     assert told.read_text().split()[2:] == ["told"], "it ran twice, and was told of once"
     assert first not in daemon.processes()
+
+
+def test_kills_lose_no_notification_and_make_no_second_one(build: BuildDaemon) -> None:
+    sys.stdout.write(f"seed {SEED}\n")  # shown if the test fails
+    chance = random.Random(SEED)
+    with Receiver() as receiver:
+        daemon = build()
+        daemon.configure(hook(daemon, receiver.url))
+        daemon.start()
+        for _ in range(KILLS):
+            for _ in range(4):
+                daemon.dispatch("free", "exit 3", repository=None)
+            time.sleep(chance.uniform(0, 0.3))
+            daemon.kill()
+            daemon.spawn()
+            daemon.await_ready()
+
+        def ended() -> Any:
+            jobs = daemon.get("/runner-jobs?limit=500")["items"]
+            return jobs if all(job["status"] == "FAILED" for job in jobs) else None
+
+        jobs = wait_until(ended, "all jobs have ended")
+        pending = wait_until(lambda: notified(daemon, len(jobs)), "every job has its notification")
+        for answer in (each for each in pending if each["state"] != "delivered"):
+            daemon.request(
+                "POST", f"/answers/{answer['id']}/retry"
+            )  # else it is ten seconds after the try that was cut off
+        found = answers(daemon, len(jobs))
+    assert {each["jobId"] for each in found} == {job["id"] for job in jobs}
+    told = {each.id: each.body["data"]["jobId"] for each in receiver.received}
+    assert told == {each["id"]: each["jobId"] for each in found}
+
+
+def notified(daemon: DaemonHarness, count: int) -> Any:
+    items = daemon.get("/answers?limit=500")["items"]
+    return items if len(items) == count and all(each["state"] != "sending" for each in items) else None
 
 
 @pytest.mark.parametrize("on", ['["job.*"]', '["job.fail"]'])
