@@ -15,6 +15,7 @@ from stitcherd.reporting.follower import Follower
 from stitcherd.reporting.notification_planner import AGE_MAX, NotificationPlanner
 from stitcherd.store import answers, jobs, outbox, transitions
 from stitcherd.store.answers import DesiredAnswer, FollowedEvent
+from stitcherd.store.events import add_events, new_event
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import approval_request, deliver, dispatch, new_delivery, new_job
 
@@ -107,14 +108,7 @@ async def test_a_target_of_a_workspace_is_told_of_it_and_of_what_belongs_to_all(
     begun = await follower.begin()
     await told.fail_a_job()
     await told.fail_a_job(workspace="far")
-    await told.store.write(
-        lambda db: (
-            db.execute(
-                "INSERT INTO events (type, actor, at, payload) VALUES ('rails.rejected', 'stitcherd', ?, '{}')",
-                (now_ms(),),
-            ).rowcount
-        )
-    )
+    await told.store.write(add_events, new_event("rails.rejected", actor="stitcherd", now=now_ms()))
     await follower.follow(begun)
     assert [(each.source, each.slot.split(":")[1].split("/")[0]) for each in await told.answers()] == [
         ("notify:all", "job.failed"),
