@@ -143,6 +143,8 @@ class JobRequest(WireStruct, frozen=True, omit_defaults=True):
 class Answer(WireStruct, frozen=True):
     """What is to be at a forge: a reaction, comment, status, check or change; `slot` says where in the repository.
 
+    Or what is told to a target of `[[notify]]`, which is then the `source`: the kind is notification, the `repository`
+    empty where the event is about none, and the slot names the event.
     `due_at` is when it is sent next, None unless it is pending; `tries` counts from when it became pending.
     """
 
@@ -206,6 +208,13 @@ class AnswerPage(WireStruct, frozen=True):
 
     items: tuple[Answer, ...]
     next: str | None
+
+
+class Backup(WireStruct, frozen=True):
+    """A copy of the database that was made, and its size."""
+
+    path: str
+    bytes: int
 
 
 class Account(WireStruct, frozen=True):

@@ -1,4 +1,4 @@
-"""The result of one check of `stitcher doctor`, also of those that the daemon's side runs for it."""
+"""The results of the checks of `stitcher doctor` and of the cases of `stitcher rails test`, from the daemon's side."""
 
 from enum import StrEnum
 
@@ -21,6 +21,24 @@ class CheckResult(WireStruct, frozen=True):
     state: CheckState
     detail: str
     remedy: str | None = None
+
+
+class CaseResult(WireStruct, frozen=True):
+    """One case of rails.test.yaml, at a line of it: the verdict that it expects, and the one that the rails give."""
+
+    name: str
+    line: int
+    ok: bool
+    expected: str
+    found: str
+
+
+class CaseReport(WireStruct, frozen=True):
+    """The results of all cases of a file, in their order."""
+
+    file: str
+    revision: str
+    items: tuple[CaseResult, ...]
 
 
 def ok(name: str, detail: str) -> CheckResult:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 SETTINGS_FILE = "stitcherd.toml"
 RAILS_FILE = "rails.yaml"
+RAILS_TEST_FILE = "rails.test.yaml"
 
 SOCKET_PATH_MAX = 107  # sun_path holds 108 bytes, the last of them zero: unix(7)
 

@@ -219,7 +219,7 @@ class PendingApproval(WireStruct, frozen=True):
 
 
 class JobAnswer(WireStruct, frozen=True):
-    """What a job has to say at a forge, and what became of it; `kind` is that of an Answer."""
+    """What a job has to say at a forge, or is told of it, and what became of that; `kind` is that of an Answer."""
 
     kind: str
     state: AnswerState

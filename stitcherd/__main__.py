@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from shared import VERSION, locations
@@ -19,24 +20,25 @@ from stitcherd.git.checkout import UnusableCheckouts
 from stitcherd.http.server import AddressUnavailable
 from stitcherd.http.unix_socket import UnusableSocketPath
 from stitcherd.jobs.free_space import shortage_reason
+from stitcherd.jobs.rails_cases import run_cases
 from stitcherd.log_output import FORMATS, configure_log
-from stitcherd.processes.file_lock import LockHeld
+from stitcherd.processes.file_lock import LockHeld, acquire_lock
+from stitcherd.rails.cases import load_cases
 from stitcherd.rails.load import RailsError, load_rails
+from stitcherd.store import backup
 from stitcherd.store.migrate import NewerDatabase
+from stitcherd.store.sqlite import DATABASE
 from stitcherd.store.writer import StorageUnavailable
 
 
 def main() -> int:
     """Run the daemon; return 0 after a clean stop, 1 if it could not run, 2 for wrong settings."""
     open_missing_streams()
-    parser = argparse.ArgumentParser(prog="stitcherd", description="The daemon of Stitcher, in the foreground.")
-    parser.add_argument("--config", metavar="DIR", help="the directory of stitcherd.toml and rails.yaml")
-    parser.add_argument("--check", action="store_true", help="validate both files and exit")
-    parser.add_argument("--log-format", choices=FORMATS, default="text", help="the form of the log on stderr")
-    parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
-    options = parser.parse_args()
+    options = _parser().parse_args()
     try:
         directory = locations.config_dir(options.config)
+        if options.command == "restore":
+            return restore_backup(Path(options.file), locations.state_dir(directory))
         settings = load_settings(directory, SUPPORTED_KINDS)
     except (SettingsError, locations.SocketPathTooLong, locations.NoHomeDirectory) as error:
         print(error, file=sys.stderr)
@@ -44,6 +46,25 @@ def main() -> int:
     if options.check:
         return check_files(directory / locations.RAILS_FILE, settings)
     configure_log(options.log_format)
+    return run_daemon(directory, settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stitcherd", description="The daemon of Stitcher, in the foreground.")
+    config_help = "the directory of stitcherd.toml and rails.yaml"
+    parser.add_argument("--config", metavar="DIR", help=config_help)
+    parser.add_argument("--check", action="store_true", help="validate both files and exit")
+    parser.add_argument("--log-format", choices=FORMATS, default="text", help="the form of the log on stderr")
+    parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
+    commands = parser.add_subparsers(title="instead of running", dest="command", metavar="restore")
+    restore = commands.add_parser("restore", help="replace the database by a backup, while no daemon runs")
+    restore.add_argument("file", metavar="FILE", help="what stitcher backup has written")
+    restore.add_argument("--config", metavar="DIR", default=argparse.SUPPRESS, help=config_help)
+    return parser
+
+
+def run_daemon(directory: Path, settings: Settings) -> int:
+    """Run the daemon until it is stopped; return the exit code."""
     if settings.missing:
         log = logging.getLogger("stitcherd")
         log.warning("there is no %s in %s: stitcher init writes a first one", locations.SETTINGS_FILE, directory)
@@ -79,18 +100,46 @@ def _storage_fault(error: Exception, settings: Settings) -> str:
 
 
 def check_files(path: Path, settings: Settings) -> int:
-    """Print the errors and warnings of both files; return the exit code."""
+    """Print the errors and warnings of both files, and the cases of the rails that fail; return the exit code."""
     for sentence in settings.warnings:
         print(sentence, file=sys.stderr)
+    tests = path.with_name(locations.RAILS_TEST_FILE)
     try:
         rails = load_rails(path, rails_context(path.parent, settings))
+        results = run_cases(load_cases(tests), rails, settings) if tests.exists() else ()
     except RailsError as error:
         for fault in error.others:
             print(f"{error.name}:{fault.line}:{fault.column}: {fault.message}", file=sys.stderr)
         return 2
     for warning in (*rails.warnings, *machine_warnings(rails, settings)):
         print(f"{path.name}:{warning.line}:{warning.column}: warning: {warning.message}", file=sys.stderr)
-    print(f"stitcherd.toml and rails.yaml are valid; the rails are {rails.revision}")
+    failed = [result for result in results if not result.ok]
+    for result in failed:
+        sentence = f"{result.name}: expected {result.expected}, found {result.found}"
+        print(f"{tests.name}:{result.line}:1: {sentence}", file=sys.stderr)
+    if failed:
+        return 2
+    passed = f"; {len(results)} cases of {tests.name} passed" if results else ""
+    print(f"stitcherd.toml and rails.yaml are valid; the rails are {rails.revision}{passed}")
+    return 0
+
+
+def restore_backup(file: Path, state_dir: Path) -> int:
+    """Replace the database of a state directory by a backup; return 0, or 1 if nothing was changed."""
+    processes.restrict_umask()
+    database = state_dir / DATABASE
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with acquire_lock(state_dir / "lock", f"state directory {state_dir}"):
+            kept = backup.restore(file, database, datetime.now(UTC).strftime("before-restore-%Y%m%dT%H%M%SZ"))
+    except LockHeld as error:
+        print(f"stitcherd: {error}: stop it first", file=sys.stderr)
+        return 1
+    except (backup.UnusableBackup, OSError, sqlite3.Error) as error:
+        print(f"stitcherd: nothing was restored: {error}", file=sys.stderr)
+        return 1
+    before = f"; what was there before is {kept}" if kept else ""
+    print(f"{database} is as in {file}{before}")
     return 0
 
 

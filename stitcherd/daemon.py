@@ -64,7 +64,7 @@ from stitcherd.sandbox.programs import start_fault
 from stitcherd.sources import KINDS
 from stitcherd.store import events, jobs
 from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import Store
+from stitcherd.store.sqlite import DATABASE, Store
 from stitcherd.store.writer import StorageUnavailable
 
 HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
@@ -89,7 +89,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         await make_room_at_start(settings.daemon)
         socket = LocalSocket(socket_path)
         stack.callback(socket.close)
-        store = await Store.open(state_dir / "stitcher.db")
+        store = await Store.open(state_dir / DATABASE)
         stack.push_async_callback(store.close)
         await stack.enter_async_context(logging_events(store))
         rails = await _load_rails(directory, settings, store)

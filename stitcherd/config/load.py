@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from shared import locations
 from shared.suggest import did_you_mean
 from stitcherd.config.errors import KeyPath, describe_error, error_path, keys_of
+from stitcherd.config.notify import NotifySettings
 from stitcherd.config.secrets import is_world_readable, secret_entries
 from stitcherd.config.settings import (
     DaemonSettings,
@@ -18,11 +19,10 @@ from stitcherd.config.settings import (
     RetentionSettings,
     Settings,
     SourceSettings,
-    Table,
     TokenSettings,
 )
 from stitcherd.config.toml_lines import TOML_FORMAT, KeyLines, TomlError, parse_toml, table_header, type_in_words
-from stitcherd.config.types import SettingsContext, SupportedKinds, in_directory
+from stitcherd.config.types import SettingsContext, SupportedKinds, Table, in_directory
 
 TABLES: dict[str, type[Table]] = {
     "daemon": DaemonSettings,
@@ -32,6 +32,7 @@ TABLES: dict[str, type[Table]] = {
     "repositories": RepositorySettings,
     "executors": ExecutorSettings,
     "tokens": TokenSettings,
+    "notify": NotifySettings,
 }
 _LABELS = {"sources": "name", "repositories": "pattern", "executors": "name"}  # the field that holds a table's own key
 
@@ -164,6 +165,9 @@ def _warnings(settings: Settings, document: dict[str, Any], directory: Path) -> 
         yield ("http", "listen"), f"{settings.http.host} is reachable from other machines: put TLS in front of it"
     for source in settings.sources.values():
         yield from _source_warnings(settings, source)
+    for index, target in enumerate(settings.notify):
+        if target.missing_program is not None:
+            yield ("notify", index, "run"), f"there is no program {target.missing_program}"
     for path, entry in secret_entries(document):
         if "file" in entry and is_world_readable(in_directory(entry["file"], directory)):
             yield (*path, "file"), f"every user of this machine can read {entry['file']}"

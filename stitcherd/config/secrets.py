@@ -77,6 +77,9 @@ def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str
             yield ("sources", name, "secrets", index), entry
         if "app" in source:
             yield ("sources", name, "app", "key"), source["app"]["key"]
+    for index, target in enumerate(document.get("notify", ())):
+        if "secret" in target:
+            yield ("notify", index, "secret"), target["secret"]
     for section in ("sources", "executors"):
         for name, table in document.get(section, {}).items():
             if "token" in table:

@@ -6,14 +6,17 @@ import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stitcherd.config import types
 from stitcherd.config.errors import invalid_value, missing_key
+from stitcherd.config.notify import NotifySettings
 from stitcherd.config.secrets import PrivateKey, Secret, Token
+from stitcherd.config.types import Table
 
 _PART = r"(?!-)[A-Za-z0-9_.-]+"
 _REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})")  # GitLab groups may be nested
@@ -23,12 +26,6 @@ _MIN_SECRET_LENGTH = 6  # masking a shorter one would mask ordinary words
 Permission = Literal[
     "jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read", "metrics:read"
 ]
-
-
-class Table(BaseModel):
-    """A table of the file: frozen, with no other keys than its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class DaemonSettings(Table):
@@ -206,6 +203,7 @@ class Settings(Table):
     repositories: tuple[RepositorySettings, ...] = ()
     executors: Mapping[str, ExecutorSettings] = Field(default_factory=dict)
     tokens: tuple[TokenSettings, ...] = ()
+    notify: tuple[NotifySettings, ...] = ()
     missing: bool = False
     warnings: tuple[str, ...] = ()
     secret_names: frozenset[str] = frozenset()
@@ -230,7 +228,17 @@ class Settings(Table):
         tokens += [executor.token for executor in self.executors.values()]
         found |= {token.encode() for token in tokens if token}
         found |= {source.app.key for source in self.sources.values() if source.app}
+        found |= {target.secret for target in self.notify if target.secret}
         return tuple(sorted((each for each in found if len(each) >= _MIN_SECRET_LENGTH), key=len, reverse=True))
+
+    @property
+    def notify_targets(self) -> Mapping[str, NotifySettings]:
+        """The entries of `[[notify]]` by a name for each, which no source has."""
+        found: dict[str, NotifySettings] = {}
+        for target in self.notify:
+            names = (f"notify:{target.label}{f'-{number}' if number > 1 else ''}" for number in count(1))
+            found[next(name for name in names if name not in found)] = target
+        return found
 
     @property
     def private(self) -> tuple[Path, ...]:

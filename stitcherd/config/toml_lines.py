@@ -19,6 +19,7 @@ _TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((date, time), "a date or time"),
 )
 
+_LISTS = frozenset({"tokens", "notify"})  # tables that a file has any number of, [[tokens]]
 _SPACE = re.compile(r"[ \t]*+")
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*+)*+")
 _KEY = re.compile(r"""[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'""")
@@ -93,7 +94,7 @@ def dotted_key(path: KeyPath) -> str:
 
 def table_header(path: KeyPath) -> str:
     """Return a table as its header is written: `[daemon]`, `[[tokens]]`."""
-    return "[[tokens]]" if path[:1] == ("tokens",) else f"[{dotted_key(path)}]"
+    return f"[[{path[0]}]]" if path and path[0] in _LISTS else f"[{dotted_key(path)}]"
 
 
 def _name(path: KeyPath) -> str:

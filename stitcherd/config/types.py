@@ -12,7 +12,16 @@ from types import MappingProxyType
 from typing import Annotated, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    ValidationInfo,
+)
 
 from shared import units
 from shared.locations import expand_home
@@ -25,6 +34,12 @@ _FILE_URL = "file:///"
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
 MIN_PULL_SECONDS = 10.0
 _WHITESPACE = re.compile(r"[\s\x00-\x1f\x7f]")
+
+
+class Table(BaseModel):
+    """A table of the file: frozen, with no other keys than its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ListenAddress(NamedTuple):
@@ -187,7 +202,11 @@ def _endpoint(*schemes: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
-def _api_url(value: str) -> str:
+def https_url(value: str, sent: str, *, forbidden: str = "#") -> str:
+    """Return an HTTPS URL, or an HTTP one of this machine; `sent` is what would be readable on the way.
+
+    It may have no user, and none of the `forbidden` characters that begin a query or fragment.
+    """
     try:
         parts = urlsplit(value)
         host = canonical_host(parts.hostname or "")
@@ -196,11 +215,15 @@ def _api_url(value: str) -> str:
         valid = False
     if not valid or parts.scheme not in {"https", "http"} or _WHITESPACE.search(value):
         raise ValueError("must be a URL that starts with https://")
-    if "@" in parts.netloc or "?" in value or "#" in value:
-        raise ValueError("must be a URL without user, query and fragment")
+    if "@" in parts.netloc or any(each in value for each in forbidden):
+        raise ValueError(f"must be a URL without user{', query' if '?' in forbidden else ''} and fragment")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError("must start with https://: the token would be readable on the way")
-    return value.rstrip("/")
+        raise ValueError(f"must start with https://: {sent} would be readable on the way")
+    return value
+
+
+def _api_url(value: str) -> str:
+    return https_url(value, "the token", forbidden="?#").rstrip("/")
 
 
 def _pull_interval(value: float) -> float:

@@ -85,6 +85,14 @@ class YamlNode:
             return tuple(node.plain() for node in self.value)
         return self.value
 
+    def document(self) -> Any:
+        """Return the plain value as JSON has it: with lists, and with null for keys that have no value."""
+        if isinstance(self.value, dict):
+            return {key: node.document() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.document() for node in self.value]
+        return self.value
+
     def leaves(self) -> Iterator[tuple[KeyPath, "YamlNode", tuple[int, int]]]:
         """Yield each single value with its path, and the place of its key if it has one."""
         yield from _leaves(self, (), (self.line, self.column))

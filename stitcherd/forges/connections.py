@@ -144,17 +144,25 @@ class ForgeConnections:
         return None if connection is None else await connection.find_head(clone, number)
 
     def _search(self, clone: str) -> ForgeConnection | None:
-        """Return the connection whose credential is for a repository: that of a source of its workspace and host.
+        """Return the connection whose credential is for a repository."""
+        source = find_source(self._settings, clone)
+        return None if source is None else self._by_source[source]
 
-        A repository of several workspaces gets none: one of them would use what belongs to another.
-        """
-        origin, workspaces = _origin(urlsplit(clone)), self._settings.workspaces_of(clone)
-        if len(workspaces) != 1:
-            return None
-        matching = (
-            each for each in self._by_source.values() if each.git_origin == origin and each.workspace in workspaces
-        )
-        return next(matching, None)
+
+def find_source(settings: Settings, clone: str) -> str | None:
+    """Return the source whose credential is for the repository at a URL: one of its workspace and host, or None.
+
+    A repository of several workspaces gets none: one of them would use what belongs to another.
+    """
+    origin, workspaces = _origin(urlsplit(clone)), settings.workspaces_of(clone)
+    if len(workspaces) != 1:
+        return None
+    matching = (
+        name
+        for name, source in settings.sources.items()
+        if has_credential(source) and _git_origin(source, source.api or "") == origin and source.workspace in workspaces
+    )
+    return next(matching, None)
 
 
 def has_credential(source: SourceSettings) -> bool:

@@ -11,6 +11,7 @@ from shared.api import (
     AccountList,
     Answer,
     AnswerPage,
+    Backup,
     BulkResult,
     DispatchResponse,
     EventPage,
@@ -31,6 +32,7 @@ from stitcherd.http import (
     accounts,
     answers,
     audit,
+    backup,
     deliveries,
     events,
     jobs,
@@ -186,6 +188,7 @@ ROUTES = (
     _get("/pause", status.show_pause, PauseState, None),
     _post("/pause", status.pause, status.PauseBody, PauseState, None, 200, stores=True),
     _post("/resume", status.resume, EmptyBody, PauseState, None, 200, stores=True),
+    _post("/backup", backup.make_backup, backup.BackupBody, Backup, None, 201, stores=True, raises=(409,)),
     _post(
         "/stitcher/dispatch", jobs.dispatch, jobs.NewJobBody, DispatchResponse, "jobs:dispatch", 200, 201, **DISPATCH
     ),

@@ -73,6 +73,7 @@ class Evaluator:
     `account_ids` are the ids that are kept for accounts: a mapping that changes when they do. `can_push` says whether
     there is a credential for the repository at a URL. `known_access` is what forges have said of accounts; without it
     no forge can be asked. `own_ids` are the ids of the accounts that act for us, by source: a mapping that changes.
+    With `any_machine`, sandboxes count as able to enforce everything, and forges as reachable, whatever is here.
     """
 
     def __init__(
@@ -82,14 +83,17 @@ class Evaluator:
         can_push: Callable[[str], bool] = lambda _clone: False,
         known_access: KnownAccess | None = None,
         own_ids: Mapping[str, str] = MappingProxyType({}),
+        *,
+        any_machine: bool = False,
     ) -> None:
+        self._any_machine = any_machine
         self._own_ids = own_ids
         self._can_push = can_push
         self._settings = settings
         self._known_access = known_access
         self._static_facts = replace(
             configured_facts(settings),
-            sandboxes={"none": None, "bwrap": bubblewrap.unavailable_reason()},
+            sandboxes={"none": None, "bwrap": None if any_machine else bubblewrap.unavailable_reason()},
             account_ids=account_ids,
         )
 
@@ -101,13 +105,13 @@ class Evaluator:
         *,
         form: bool,
         rails: CompiledRails | None,
-        refused: Mapping[str, AccountAccess] = MappingProxyType({}),
+        access: Mapping[str, AccountAccess] = MappingProxyType({}),
     ) -> tuple[Trigger, Evaluation]:
         """Return a delivery's trigger and its evaluation; raises NotJson and WrongShape.
 
         What an event lacks is no error if the rails want none like it. `headers` are case-insensitive, and the source's
-        kind is one of SOURCES. The signature is not checked. `refused` are the accounts, by id, of which the forge did
-        not say what they may do.
+        kind is one of SOURCES. The signature is not checked. `access` is what accounts may do, by id, or that the forge
+        did not say it; it counts before what is known otherwise.
         """
         try:
             trigger = SOURCES[source.kind].parse(headers, body, source=source.name, bot=source.bot, form=form)
@@ -116,7 +120,7 @@ class Evaluator:
                 raise
             trigger = error.trigger  # no rails have its name, so it is ignored
         trigger = ignore_own_text(trigger, self._own_ids.get(source.name), source.bot)
-        return trigger, decide(trigger, rails, self.facts(source, trigger, refused))
+        return trigger, decide(trigger, rails, self.facts(source, trigger, access))
 
     def reevaluate(
         self,
@@ -133,7 +137,7 @@ class Evaluator:
         if source is None or source.kind != delivery.kind or source.workspace != delivery.workspace_id:
             raise SourceGone(f"the source {delivery.source} of this delivery is no longer in stitcherd.toml as it was")
         headers = CIMultiDict(delivery.headers)
-        return source, *self.evaluate(source, headers, body, form=is_form(headers), rails=rails, refused=refused)
+        return source, *self.evaluate(source, headers, body, form=is_form(headers), rails=rails, access=refused)
 
     def evaluate_dispatch(
         self, request: DispatchRequest, repository: str | None, workspace: str, rails: CompiledRails | None
@@ -145,17 +149,20 @@ class Evaluator:
         self,
         source: SourceSettings,
         trigger: Trigger,
-        refused: Mapping[str, AccountAccess] = MappingProxyType({}),
+        access: Mapping[str, AccountAccess] = MappingProxyType({}),
     ) -> RuntimeFacts:
-        """Return the facts for a delivery of a source; `refused` is as in `evaluate`."""
+        """Return the facts for a delivery of a source; `access` is as in `evaluate`."""
         repository = trigger.repository
         more: dict[str, Any] = {"bot": source.bot, "head_ref": SOURCES[source.kind].head_ref(trigger.thread)}
+        more["access"] = access
         if self._known_access is not None:
             cannot_ask = None if repository else "the delivery names no repository"
             if source.name not in self._known_access.sources:
                 cannot_ask = f"source {source.name} has no api with a token"
             known = self._known_access.of(source.name, repository) if cannot_ask is None else {}
-            more |= {"access": {**known, **refused}, "cannot_ask": cannot_ask}
+            more |= {"access": {**known, **access}, "cannot_ask": cannot_ask}
+        elif self._any_machine and source.has_credential and repository:
+            more["cannot_ask"] = None
         return self._facts(repository, source.workspace, **more)
 
     def _facts(self, repository: str | None, workspace: str, **more: Any) -> RuntimeFacts:
@@ -172,7 +179,7 @@ class Evaluator:
             )
         return replace(
             self._static_facts,
-            unenforceable_limits=bubblewrap.unenforceable_limits(),
+            unenforceable_limits={} if self._any_machine else bubblewrap.unenforceable_limits(),
             repository=unusable,
             publish=publish,
             **more,

@@ -15,6 +15,7 @@ from stitcherd import processes
 from stitcherd.config.settings import DaemonSettings
 from stitcherd.git.snapshot import remove_tree
 from stitcherd.store.retention import read_expendable
+from stitcherd.store.sqlite import DATABASE
 
 RESERVE_MAX = 512 * 2**20  # bytes
 RESERVE_SHARE = 50  # of a small file system the reserve is this part: 2 %
@@ -39,7 +40,7 @@ async def make_room_at_start(daemon: DaemonSettings) -> None:
     names = [entry.name for entry in directory.iterdir()]
     expendable = [name for name in names if name.startswith(".")]  # of completed jobs, moved aside
     try:
-        expendable += read_expendable(Path(daemon.state_dir) / "stitcher.db", names)
+        expendable += read_expendable(Path(daemon.state_dir) / DATABASE, names)
     except sqlite3.Error as error:
         log.warning("which checkouts are not needed cannot be read: %s", error)
     await delete_checkouts(daemon, expendable)

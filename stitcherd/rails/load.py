@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.api import RailsFault
@@ -159,7 +159,7 @@ def _validate(root: YamlNode, name: str) -> RailsFile:
         file = RailsFile.model_validate(root.plain())
     except ValidationError as invalid:
         empty = {_position(fault) for fault in faults}
-        found = (_fault(error, root) for error in islice(invalid.errors(), MAX_FAULTS))
+        found = validation_faults(invalid, root, RailsFile)
         faults += [fault for fault in found if _position(fault) not in empty]
     if faults:
         raise RailsError(name, faults)
@@ -173,7 +173,12 @@ def _empty_values(root: YamlNode) -> Iterator[RailsFault]:
             yield RailsFault(*place, f"{YAML_FORMAT.key(path)} has no value: write one, or remove it")
 
 
-def _fault(error: ErrorDetails, root: YamlNode) -> RailsFault:
+def validation_faults(invalid: ValidationError, root: YamlNode, model: type[BaseModel]) -> list[RailsFault]:
+    """Return the faults of a document that was validated by a model, MAX_FAULTS at most."""
+    return [_fault(error, root, model) for error in islice(invalid.errors(), MAX_FAULTS)]
+
+
+def _fault(error: ErrorDetails, root: YamlNode, model: type[BaseModel]) -> RailsFault:
     path: KeyPath = error["loc"]
     if path[-1:] == ("[key]",):
         path = path[:-1]
@@ -183,4 +188,4 @@ def _fault(error: ErrorDetails, root: YamlNode) -> RailsFault:
     else:
         node = root.at(path)
         line, column = node.line, node.column
-    return RailsFault(line, column, describe_error(error, path, keys_of(RailsFile, path[:-1]), YAML_FORMAT))
+    return RailsFault(line, column, describe_error(error, path, keys_of(model, path[:-1]), YAML_FORMAT))

@@ -1,15 +1,16 @@
-"""Follows the events of the store, and stores what is to be at the forges because of them, with its cursor.
+"""Follows the events of the store, and stores what is to be said because of them, with its cursor.
 
-What is stored follows from the state of deliveries and jobs, not from the events: whatever is read twice, or after a
-crash again, comes to the same.
+What is to be at forges follows from the state of deliveries and jobs, and each notification has a place of its own:
+whatever is read twice, or after a crash again, comes to the same.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 from shared.ids import now_ms
-from stitcherd.reporting.planner import FOLLOWED, AnswerPlanner
 from stitcherd.store import answers
+from stitcherd.store.answers import DesiredAnswer, FollowedEvent
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -19,12 +20,24 @@ COALESCE_SECONDS = 0.05  # between two batches, so that a burst of events is one
 RETRY_SECONDS = 1.0  # while nothing can be stored
 
 
+class Planner(Protocol):
+    """Decides what is to be said because of events of the types that it follows."""
+
+    @property
+    def followed(self) -> Collection[str]: ...  # noqa: D102 (see the class)
+
+    async def plan(self, events: Sequence[FollowedEvent], /) -> list[DesiredAnswer]: ...  # noqa: D102
+
+
 class Follower:
     """Follows the events; `on_answers` gets the names of the sources for which there is something to send."""
 
-    def __init__(self, store: Store, planner: AnswerPlanner, on_answers: Callable[[Collection[str]], None]) -> None:
+    def __init__(
+        self, store: Store, planners: Sequence[Planner], on_answers: Callable[[Collection[str]], None]
+    ) -> None:
         self._store = store
-        self._planner = planner
+        self._planners = planners
+        self._followed = frozenset(type_ for planner in planners for type_ in planner.followed)
         self._on_answers = on_answers
         self._stored = 0
 
@@ -54,8 +67,10 @@ class Follower:
     async def follow(self, cursor: int) -> int:
         """Store the answers that follow from the next events after the cursor; return the cursor after them."""
         async with self._store.reading() as db:
-            events, after = await answers.followed_events(db, cursor, FOLLOWED, BATCH)
-        wanted = await self._planner.plan(events)
+            events, after = await answers.followed_events(db, cursor, self._followed, BATCH)
+        wanted: list[DesiredAnswer] = []
+        for planner in self._planners:
+            wanted += await planner.plan([event for event in events if event.type in planner.followed])
         if wanted or after - self._stored >= STORE_INTERVAL:
             changed = await self._store.write(answers.put_answers, wanted, after, now_ms())
             self._stored = after

@@ -28,9 +28,17 @@ def harmless(text: str, mask: Callable[[str], str]) -> str:
 
     `mask` returns a text with the configured secrets masked.
     """
-    text = _COMMENT.sub("", drop_hidden_characters(text)[0])
-    text = _HEX.sub(r"\1…", _TOKENS.sub(_MASK, mask(text)))
+    text = _HEX.sub(r"\1…", _masked(_COMMENT.sub("", drop_hidden_characters(text)[0]), mask))
     return text.replace("@", f"@{_BREAK}").replace("![", f"!{_BREAK}[")
+
+
+def plain_line(text: str, mask: Callable[[str], str], length: int = INLINE_MAX) -> str:
+    """Return text as one line without secrets and hidden characters, of at most `length` characters.
+
+    It is for readers that show text as it is, not for those that give markup a meaning.
+    """
+    line = " ".join(_masked(drop_hidden_characters(text)[0], mask).split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def inline_code(text: str, mask: Callable[[str], str], *, cell: bool = False) -> str:
@@ -54,6 +62,11 @@ def code_block(text: str, mask: Callable[[str], str], lines: int, size: int) -> 
     while shown and sum(len(line) + 1 for line in shown) > room:
         shown.pop(0)
     return "\n".join([fence, *shown, fence]), len(shown) < len(whole)
+
+
+def _masked(text: str, mask: Callable[[str], str]) -> str:
+    """Return text without the configured secrets, and without what looks like a token of a well-known service."""
+    return _TOKENS.sub(_MASK, mask(text))
 
 
 def _longest_run(text: str) -> int:

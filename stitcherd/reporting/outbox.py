@@ -1,9 +1,10 @@
-"""Sends the answers of one source, one at a time, each until it is at the forge or refused for good."""
+"""Sends the answers of one source or target, one at a time, each until it is accepted or refused for good."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -11,7 +12,7 @@ from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure
 from stitcherd.forges.models import ForgeAccount
 from stitcherd.forges.outcome import CREDENTIAL_CHECK, Done, Hold, Outcome, Rejected, RetryAt
-from stitcherd.reporting.sender import Delivered, Sender, SendResult
+from stitcherd.reporting.sender import Delivered, SendResult
 from stitcherd.store import outbox
 from stitcherd.store.outbox import TakenAnswer
 from stitcherd.store.sqlite import Store
@@ -35,8 +36,23 @@ class SourceHold(Struct, frozen=True):
     until: int
 
 
+class AnswerSender(Protocol):
+    """Sends the answers of one source or target; `account` is who acts there, None where nobody is known to."""
+
+    @property
+    def account(self) -> ForgeAccount | None: ...  # noqa: D102 (see the class)
+
+    async def probe(self) -> Outcome[ForgeAccount] | None:
+        """Ask who acts; None where there is nobody to ask."""
+        ...
+
+    async def send(self, taken: TakenAnswer, /) -> SendResult:
+        """Send an answer and return what became of it."""
+        ...
+
+
 class Outbox:
-    """The outbox of one source; `on_account` is told the id of the account that acts, once that is known.
+    """The outbox of one source or target; `on_account` is told the id of the account that acts, once that is known.
 
     `hold` is why nothing can be sent now, None if it can.
     """
@@ -46,7 +62,7 @@ class Outbox:
         store: Store,
         source: str,
         workspace: str,
-        sender: Sender,
+        sender: AnswerSender,
         on_account: Callable[[str, str], Awaitable[None]],
         now: Callable[[], int] = now_ms,
     ) -> None:
@@ -85,7 +101,8 @@ class Outbox:
     async def probe(self) -> None:
         """Ask the forge who acts; hold the source, or end its hold, by its answer."""
         found = await self._sender.probe()
-        await self._note_contact(found)
+        if found is not None:
+            await self._note_contact(found)
 
     async def send_next(self) -> bool:
         """Send the answer that is due first, and store what became of it; return False if none is due."""

@@ -73,6 +73,8 @@ class AnswerPlanner:
     `find_place` returns the source and the name of the repository at a URL.
     """
 
+    followed = FOLLOWED
+
     def __init__(
         self,
         store: Store,
@@ -99,13 +101,13 @@ class AnswerPlanner:
         wanted: list[DesiredAnswer] = []
         news: dict[ThreadKey, ThreadNews] = {}
         for delivery_id, at in decided.items():
-            with _logged(f"delivery {delivery_id}"):
+            with logged(f"delivery {delivery_id}"):
                 wanted += await self._of_delivery(delivery_id, at, news)
         for each in await self._read(jobs):
-            with _logged(f"job {each.job.id}"):
+            with logged(f"job {each.job.id}"):
                 wanted += await self._of_job(each, news)
         for thread in news.values():
-            with _logged(f"thread {thread.place.repository}#{thread.thread.number}"):
+            with logged(f"thread {thread.place.repository}#{thread.thread.number}"):
                 wanted += await self._of_thread(thread)
         return wanted
 
@@ -286,7 +288,7 @@ def _branch(ref: str | None) -> str | None:
 
 
 @contextmanager
-def _logged(what: str) -> Iterator[None]:
+def logged(what: str) -> Iterator[None]:
     """Log an error, which is a bug of ours, so that everything else is reported nevertheless."""
     try:
         yield

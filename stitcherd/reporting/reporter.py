@@ -1,9 +1,10 @@
-"""All of reporting: the follower of the events, and an outbox for each source that has a forge."""
+"""All of reporting: the follower of the events, and an outbox for each source with a forge and each [[notify]]."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from shared.api import Answer, ReadinessCheck
 from shared.ids import format_timestamp, new_id, now_ms
@@ -13,8 +14,10 @@ from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.known_access import KnownAccess
 from stitcherd.jobs.redaction import Redaction
 from stitcherd.rails.live import LiveRails
-from stitcherd.reporting.follower import RETRY_SECONDS, Follower
-from stitcherd.reporting.outbox import SEARCH_DELAY, Outbox
+from stitcherd.reporting.follower import RETRY_SECONDS, Follower, Planner
+from stitcherd.reporting.notification_planner import NotificationPlanner
+from stitcherd.reporting.notification_sender import NotificationSender
+from stitcherd.reporting.outbox import SEARCH_DELAY, AnswerSender, Outbox
 from stitcherd.reporting.planner import AnswerPlanner
 from stitcherd.reporting.sender import Sender
 from stitcherd.store import answers
@@ -29,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Reports at the forges that there are connections to; without any it does nothing.
+    """Reports at the forges that there are connections to, and to the targets of `[[notify]]`; without any it rests.
 
     `accounts` are told which accounts act for us, `instance` is that of the store.
     """
@@ -51,24 +54,33 @@ class Reporter:
         self._redaction = Redaction(settings.secret_values)
         self._apis = apis = forges.apis
         self._started_at = format_timestamp(now_ms())
-        self._outboxes = {
-            name: Outbox(
-                store,
-                name,
-                settings.sources[name].workspace,
-                Sender(api, instance, self._mask, self._may_move),
-                accounts.keep_own,
-            )
-            for name, api in apis.items()
+        targets, commands = settings.notify_targets, Path(settings.daemon.state_dir) / "notify"
+        senders: dict[str, AnswerSender] = {
+            **{name: Sender(api, instance, self._mask, self._may_move) for name, api in apis.items()},
+            **{name: NotificationSender(target, self._mask, commands) for name, target in targets.items()},
         }
-        planner = AnswerPlanner(store, settings, apis, rails, accounts.ids, known_access, forges.find_place)
-        self._follower = Follower(store, planner, self._wake)
+        workspaces = {name: source.workspace for name, source in settings.sources.items()}
+        self._outboxes = {
+            name: Outbox(store, name, workspaces.get(name, ""), sender, accounts.keep_own)
+            for name, sender in senders.items()
+        }
+        planners: list[Planner] = []
+        if apis:
+            find_place = forges.find_place
+            planners.append(AnswerPlanner(store, settings, apis, rails, accounts.ids, known_access, find_place))
+        if targets:
+            planners.append(NotificationPlanner(store, targets))
+        self._follower = Follower(store, planners, self._wake)
 
     async def begin(self) -> None:
-        """Let the events from now on be followed, if an earlier daemon has not begun with that."""
-        if self._outboxes:
-            with suppress(StorageUnavailable):  # it is tried again
+        """Let the events from now on be followed, if an earlier daemon has not begun with that.
+
+        What was to be told to targets that are not there any more is given up.
+        """
+        with suppress(StorageUnavailable):  # it is tried again
+            if self._outboxes:
                 await self._follower.begin()
+            await self._store.write(store_outbox.abandon_notifications, self._settings.notify_targets, now_ms())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -112,8 +124,8 @@ class Reporter:
     def checks(self) -> tuple[ReadinessCheck, ...]:
         """Return whether each source can be used."""
         found = []
-        for name, outbox in self._outboxes.items():
-            hold = outbox.hold
+        for name in self._apis:
+            hold = self._outboxes[name].hold
             since = format_timestamp(hold.since) if hold else self._started_at
             detail = f"{hold.reason}; tried again at {format_timestamp(hold.until)}" if hold else "not held"
             found.append(ReadinessCheck(f"forge:{name}", hold is None, detail, since))

@@ -4,10 +4,10 @@ Specification: the Standard Webhooks project, "Webhook signature scheme": HMAC-S
 """
 
 import base64
-import binascii
 import hmac
 from collections.abc import Mapping, Sequence
 
+from shared.signing_keys import signing_key
 from stitcherd.sources import mosaic
 from stitcherd.sources.base import BadSignature, Source
 from stitcherd.sources.payload import JSON, scrub
@@ -18,7 +18,6 @@ TIMESTAMP_HEADER = "webhook-timestamp"
 SIGNATURE_HEADER = "webhook-signature"
 TOLERANCE_MS = 300_000
 
-_ENCODED_KEY_PREFIX = b"whsec_"
 _read_id = delivery_id_reader(ID_HEADER)
 
 
@@ -37,24 +36,18 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], no
         raise BadSignature(f"{TIMESTAMP_HEADER} is not a number of seconds in a delivery")
     if abs(now - int(seconds) * 1000) > TOLERANCE_MS:
         raise BadSignature(f"{TIMESTAMP_HEADER} is more than five minutes off in a delivery")
-    signed = f"{identifier}.{seconds}.".encode() + body
     given = headers[SIGNATURE_HEADER].encode(errors="replace").split(b" ")
     for number, secret in enumerate(secrets, start=1):
-        key = _decode_key(secret)
-        expected = b"v1," + base64.b64encode(hmac_sha256(key, signed))
-        if key and any(hmac.compare_digest(signature, expected) for signature in given):
+        expected = signature(secret, identifier, seconds, body).encode()
+        if signing_key(secret) and any(hmac.compare_digest(each, expected) for each in given):
             return number
     raise BadSignature(f"{SIGNATURE_HEADER} matches no secret")
 
 
-def _decode_key(secret: bytes) -> bytes:
-    """Return the key of a secret, which is in base64 after `whsec_`; empty if that is not base64."""
-    if not secret.startswith(_ENCODED_KEY_PREFIX):
-        return secret
-    try:
-        return base64.b64decode(secret.removeprefix(_ENCODED_KEY_PREFIX), validate=True)
-    except binascii.Error:
-        return b""
+def signature(secret: bytes, identifier: str, seconds: str, body: bytes) -> str:
+    """Return the signature of a body that is sent under an id at a time, in seconds since 1970."""
+    signed = f"{identifier}.{seconds}.".encode() + body
+    return f"v1,{base64.b64encode(hmac_sha256(signing_key(secret), signed)).decode()}"
 
 
 SOURCE = Source(

@@ -1,4 +1,4 @@
-"""Answers: what is to be at a forge, one row for each thing, written by who follows the events.
+"""Answers: what is to be at a forge or told to a target, one row for each thing, written by who follows the events.
 
 A row holds what is wanted, not what is to be done: however often that changes before it is sent, the newest is sent.
 What becomes of the rows is in `stitcherd.store.outbox`.
@@ -23,11 +23,12 @@ _AT = (  # by its own place, or by where the forge has it by now
     " OR (present_repository = :repository COLLATE NOCASE AND present_slot = :slot))"
     " ORDER BY repository = :repository COLLATE NOCASE AND slot = :slot DESC, key"
 )
+_ONCE = frozenset({"notification"})  # kinds of which only the first wish counts: what was told cannot be changed
 _MADE_ANEW = frozenset({"deleted", "gone"})  # codes after which the forge no longer has the thing
 
 
 class DesiredAnswer(Struct, frozen=True, kw_only=True):
-    """What is to be at a forge, in the place that `source`, `repository` and `slot` name; `desired` is its JSON.
+    """What is to be in the place that `source`, `repository` and `slot` name; `desired` is its JSON.
 
     `job_id` and `delivery_id` say what it is about: after a failure, the next one about something else is sent again.
     """
@@ -46,7 +47,7 @@ class DesiredAnswer(Struct, frozen=True, kw_only=True):
 class FollowedEvent(Struct, frozen=True):
     """An event that may change what is to be at a forge; `job` and `delivery` are ids, `at` is in milliseconds.
 
-    `source`, `verdict` and `reason` are those of the delivery as it is now.
+    `payload` is JSON. `source`, `verdict` and `reason` are those of the delivery as it is now.
     """
 
     id: int
@@ -54,6 +55,8 @@ class FollowedEvent(Struct, frozen=True):
     job: str | None
     delivery: str | None
     at: int
+    workspace: str | None
+    payload: str
     source: str | None
     verdict: str | None
     reason: str | None
@@ -94,7 +97,8 @@ async def followed_events(
     marks = ", ".join("?" * len(types))
     found = await fetch_all(
         db,
-        "SELECT e.id, e.type, j.id AS job, e.delivery, e.at, d.source, d.verdict, d.reason FROM events e"
+        "SELECT e.id, e.type, j.id AS job, e.delivery, e.at, e.workspace, e.payload, d.source, d.verdict,"
+        " d.reason FROM events e"
         " LEFT JOIN jobs j ON j.key = e.job LEFT JOIN deliveries d ON d.id = e.delivery"
         f" WHERE e.id > ? AND e.type IN ({marks}) ORDER BY e.id LIMIT ?",
         [after, *types, limit],
@@ -155,6 +159,8 @@ def _put(db: sqlite3.Connection, new: DesiredAnswer, now: int) -> bool:
     if row is None:
         _insert(db, new, now)
         return True
+    if new.kind in _ONCE:
+        return False
     about_another = (row["job_id"], row["delivery_id"]) != (new.job_id, new.delivery_id)
     failed = row["state"] == AnswerState.FAILED
     if row["desired"] == new.desired and not (failed and about_another):

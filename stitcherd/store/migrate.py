@@ -8,6 +8,9 @@ from importlib.resources import files
 class NewerDatabase(Exception):
     """The database was written by a newer Stitcher and must not be changed by this one."""
 
+    def __init__(self, version: int, known: int) -> None:
+        super().__init__(f"the database has version {version}, this Stitcher knows {known}: use a newer Stitcher")
+
 
 def migrations() -> list[tuple[int, str]]:
     """Return the migrations as (number, SQL), in order; raise RuntimeError for a gap in the numbers."""
@@ -41,7 +44,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     known = migrations()
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for number, script in known[_version(connection, len(known)) :]:
+        for number, script in known[_checked_version(connection, len(known)) :]:
             for statement in split_statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
@@ -51,8 +54,13 @@ def migrate(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _version(connection: sqlite3.Connection, known: int) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of a database: the number of its last migration, 0 for an empty file."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _checked_version(connection: sqlite3.Connection, known: int) -> int:
+    version = version_of(connection)
     if version > known:
-        raise NewerDatabase(f"the database has version {version}, this Stitcher knows {known}: use a newer Stitcher")
+        raise NewerDatabase(version, known)
     return version

@@ -1,6 +1,7 @@
 """The outbox: which answer is sent next, and what became of it. Times are in milliseconds since 1970."""
 
 import sqlite3
+from collections.abc import Collection
 
 import aiosqlite
 from msgspec import Struct
@@ -80,7 +81,7 @@ def note_sent(
     repository: str | None = None,
     slot: str | None = None,
 ) -> None:
-    """Record that the forge has an answer as it was taken; if it has changed meanwhile, it is due again.
+    """Record that an answer was accepted as it was taken; if it has changed meanwhile, it is due again.
 
     `repository` and `slot` are where, None if that is as before.
     """
@@ -127,6 +128,20 @@ def note_failed(db: sqlite3.Connection, taken: TakenAnswer, failure: Failure, no
         (rows.encode(failure), taken.key),
     ).fetchone()
     if row is not None:
+        payload = {"kind": row["kind"], "code": failure.code, "detail": failure.detail}
+        _add_event(db, row, "answer.failed", payload, now)
+
+
+def abandon_notifications(db: sqlite3.Connection, targets: Collection[str], now: int) -> None:
+    """Let the notifications that are still to be told to others than these targets fail: nobody sends them."""
+    marks = ", ".join("?" * len(targets))
+    failure = Failure("gone", "its [[notify]] is not in stitcherd.toml any more")
+    abandoned = db.execute(
+        "UPDATE answers SET state = 'failed', error = ? WHERE kind = 'notification' AND state IN ('pending', 'sending')"
+        f" AND source NOT IN ({marks}) RETURNING *",
+        [rows.encode(failure), *targets],
+    ).fetchall()
+    for row in abandoned:
         payload = {"kind": row["kind"], "code": failure.code, "detail": failure.detail}
         _add_event(db, row, "answer.failed", payload, now)
 

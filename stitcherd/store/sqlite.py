@@ -9,12 +9,14 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import aiosqlite
 
+from stitcherd.store import backup
 from stitcherd.store.writer import StorageOutage, Writer
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+DATABASE = "stitcher.db"  # in the state directory
 READERS = 3
 
 
@@ -54,6 +56,13 @@ class Store:
     def outage(self) -> StorageOutage | None:
         """Why nothing can be stored, None if the last write was."""
         return self._writer.outage
+
+    async def back_up(self, target: Path) -> int:
+        """Write the database as it is now to a new file, beside all other work; return its size in bytes.
+
+        Raises FileExistsError, OSError and sqlite3.Error.
+        """
+        return await asyncio.to_thread(backup.back_up, self._path, target)
 
     async def close(self) -> None:
         """Close the readers, then the writer, which checkpoints the write-ahead log."""

@@ -26,6 +26,7 @@ from msgspec import Struct
 from shared.ids import format_timestamp, now_ms
 from stitcherd.metrics import BATCH_SIZE, COMMIT_DURATION
 from stitcherd.store.after_commit import forget_calls, make_calls, waiting_calls
+from stitcherd.store.backup import back_up_before_migration
 from stitcherd.store.events import WritingConnection
 from stitcherd.store.migrate import migrate
 
@@ -108,6 +109,7 @@ class Writer:
         ):
             self._db.execute(f"PRAGMA {pragma}")
         try:
+            back_up_before_migration(self._db, path)
             migrate(self._db)
         except BaseException:
             self._db.close()

@@ -28,6 +28,7 @@ WORDS = {
     "token": ("new", "ci"),
     "rails": ("check",),
     "bundle": ("JOB", "--force", "-o", "BUNDLE"),
+    "backup": ("BACKUP",),
     "completion": ("bash",),
 }
 CHANGING = {"demo", "dispatch", "token", "doctor", "ls", "version"}  # what these print is not the same twice
@@ -59,6 +60,7 @@ def place(daemon: DaemonHarness, tmp_path_factory: pytest.TempPathFactory) -> Pl
     answer = daemon.comment("@mosaic free echo done").json
     daemon.wait(answer["jobId"], "COMPLETED")
     words = {"JOB": answer["jobId"], "DELIVERY": answer["deliveryId"], "BUNDLE": str(directory / "bundle.tgz")}
+    words["BACKUP"] = str(directory)  # exists, so that it is refused each time
     return Place(daemon, words, directory)
 
 

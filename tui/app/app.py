@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from msgspec import structs
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -12,6 +13,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from shared import ids
+from tui.app.alerts import Alerts
 from tui.app.event_pump import EventPump
 from tui.client.feed import FeedReader
 from tui.client.http import DaemonClient
@@ -58,7 +60,8 @@ class StitcherApp(App[None]):
         self.animation_level = "none"
         self.session = Session(self, client, config=config, clock=clock)
         self._feed = feed
-        self._event_pump = EventPump(self, self.session, feed)
+        self._alerts = Alerts(self, self.session, self._write_to_terminal)
+        self._event_pump = EventPump(self, self.session, feed, self._alerts)
         self._first_job = job
         self._verbs = verbs
 
@@ -87,6 +90,11 @@ class StitcherApp(App[None]):
             save_theme(self.session.config, theme.name)
         except OSError as error:
             self.session.notify(f"the theme cannot be saved: {error}", error=True)
+
+    def _write_to_terminal(self, sequence: str) -> None:
+        """Write an escape sequence past the screen; Textual has a public way only for its own ones."""
+        if self._driver is not None:
+            self._driver.write(sequence)
 
     def on_unmount(self) -> None:
         """Stop the feed."""
@@ -125,6 +133,14 @@ class StitcherApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer in the palette what the keys do, with the verb of the command line that does the same."""
+        alerts = self._alerts.settings
+        for name, what in (("notices", "desktop notices"), ("bell", "the bell")):
+            on = getattr(alerts, name)
+            yield SystemCommand(
+                f"Turn {what} {'off' if on else 'on'}",
+                "for jobs that fail or begin to wait; it is kept",
+                partial(self._alerts.select, structs.replace(alerts, **{name: not on})),
+            )
         offered = {"Keys"}  # textual's own command for what `?` shows
         yield SystemCommand("Jobs", "the list of all jobs · stitcher ls", self.action_all_jobs)
         for action in key_actions(screen):

@@ -10,6 +10,7 @@ from textual.app import App
 
 from shared import ids
 from shared.models import JobEvent
+from tui.app.alerts import Alerts
 from tui.client import api
 from tui.client.feed import ConnectionLost, EventBatch, FeedReader, Resumed, Snapshot
 from tui.screens.rails_text import rejected_notice, reloaded_notice
@@ -35,7 +36,8 @@ OUTCOMES = {"job.cancelled": "is cancelled", "job.queued": "is queued again", "j
 class EventPump:
     """Moves what the feed delivers into one session."""
 
-    def __init__(self, app: App[None], session: Session, feed: FeedReader) -> None:
+    def __init__(self, app: App[None], session: Session, feed: FeedReader, alerts: Alerts) -> None:
+        self._alerts = alerts
         self._app = app
         self._session = session
         self._feed = feed
@@ -97,8 +99,8 @@ class EventPump:
                 session.acted_on.discard(event.job_id)
                 session.notify(f"{ids.short_id(event.job_id)} {OUTCOMES[event.type]}")
             elif event.type == "job.waiting" and event.job_id:
-                self._app.bell()
                 session.notify(f"{ids.short_id(event.job_id)} waits for you")
+        self._alerts.tell(events)
         changes = [event for event in events if event.type.startswith("rails.")]
         if changes:
             session.start(self._load_rails(changes[-1]), group="rails", exclusive=True)

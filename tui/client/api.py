@@ -16,6 +16,7 @@ from shared.api import (
     AccountList,
     Answer,
     AnswerPage,
+    Backup,
     BulkResult,
     EventPage,
     JobPage,
@@ -81,6 +82,11 @@ def pause(client: DaemonClient, reason: str | None = None) -> Reply[PauseState]:
 def resume(client: DaemonClient) -> Reply[PauseState]:
     """Allow new jobs to start."""
     return Reply(client.post("/resume", {}), PauseState)
+
+
+def back_up(client: DaemonClient, path: str) -> Reply[Backup]:
+    """Let the daemon copy its database to a new file at an absolute path."""
+    return Reply(client.post("/backup", {"path": path}), Backup)
 
 
 def open_events(

@@ -37,7 +37,7 @@ class Following(Struct):
         found = self.intake
         known = found.permissions.known
         planner = AnswerPlanner(found.store, found.settings, sources, found.rails, {}, known, lambda _clone: None)
-        return Follower(found.store, planner, self.woken.extend)
+        return Follower(found.store, (planner,), self.woken.extend)
 
     async def comment(
         self, text: str, number: int = 479, login: str = "octocat", comment: int = 991, **more: Any

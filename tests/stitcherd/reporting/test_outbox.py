@@ -8,6 +8,7 @@ import pytest
 from shared.models import Status
 from stitcherd.reporting.contents import ChangeContent, CommentContent, FailedOutput, ReactionContent, StatusContent
 from stitcherd.reporting.outbox import SEARCH_DELAY
+from stitcherd.reporting.sender import Sender
 from stitcherd.store import outbox as store_outbox
 from stitcherd.store.answers import EDIT_INTERVAL
 from tests.forges.fake import Answer
@@ -195,6 +196,7 @@ async def test_of_two_comments_of_ours_the_oldest_is_kept_and_no_other_touched(h
     await harness.want_comment()
     taken = await harness.store.write(store_outbox.take_answer, "github", harness.clock.now)
     assert taken is not None
+    assert isinstance(harness.outbox._sender, Sender)
     mark = harness.outbox._sender.marker(taken)
     thread = harness.fake.thread()
     first, second = (harness.fake.add_comment(thread, harness.fake.bot, f"old {mark}") for _ in range(2))

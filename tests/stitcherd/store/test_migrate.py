@@ -81,6 +81,26 @@ def test_decisions_that_nobody_refers_to_are_deleted(db: sqlite3.Connection, mon
     assert db.execute("SELECT key FROM decisions").fetchall() == [(2,)]
 
 
+def test_answers_stay_when_notifications_become_a_kind_of_them(db: sqlite3.Connection) -> None:
+    for statement in migrate.split_statements(KNOWN[0][1]):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 1")
+    columns = "id, tail, workspace, source, repository, slot, present_repository, present_slot, kind, desired, priority"
+    insert = f"INSERT INTO answers ({columns}, state, due_at, pending_since, created_at) VALUES "
+    for n in (1, 2):
+        db.execute(f"{insert} ('i{n}', 't', 'w', 's', 'r', 'c{n}', 'r', 'c', 'comment', '{{}}', 0, 'pending', 1, 2, 3)")
+    db.execute("DELETE FROM answers WHERE id = 'i2'")
+    before = db.execute("SELECT * FROM answers").fetchall()
+    migrate.migrate(db)
+    assert db.execute("SELECT * FROM answers").fetchall() == before
+    db.execute(f"{insert} ('i3', 't', 'w', 'n', '', 'n', '', 'n', 'notification', '{{}}', 0, 'pending', 1, 2, 3)")
+    assert db.execute("SELECT key FROM answers WHERE id = 'i3'").fetchone() == (3,), "no key is used twice"
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+        db.execute(f"{insert} ('i4', 't', 'w', 'n', '', 'm', '', 'm', 'other', '{{}}', 0, 'pending', 1, 2, 3)")
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+        db.execute(f"{insert} ('i5', 't', 'w', 'n', '', 'n', '', 'n', 'comment', '{{}}', 0, 'pending', 1, 2, 3)")
+
+
 def test_a_failing_migration_leaves_the_file_unchanged(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate.migrate(db)
     before = schema(db)

@@ -211,6 +211,24 @@ async def test_reporting_begins_now_and_goes_on_where_it_was(store: Store) -> No
     assert await store.write(answers.begin_reporting) == after
 
 
+async def test_what_no_target_is_left_for_fails(store: Store) -> None:
+    told: dict[str, Any] = {"kind": "notification", "job_id": None}
+    await put(store, wish(), wish(source="notify:a", slot="1", **told), wish(source="notify:b", slot="2", **told))
+    taken = await store.write(outbox.take_answer, "notify:b", 0)
+    assert taken is not None
+    await store.write(outbox.abandon_notifications, {"notify:a": None}, 5)
+    async with store.reading() as db:
+        items = (await answers.answer_page(db, answers.AnswerFilter(), 9)).items
+    assert {each.source: (each.state, each.error and each.error.code) for each in items} == {
+        "forge": ("pending", None),
+        "notify:a": ("pending", None),
+        "notify:b": ("failed", "gone"),
+    }
+    assert [type_ for type_, _ in await events(store)] == ["answer.failed"]
+    await store.write(outbox.abandon_notifications, {}, 6)
+    assert len(await events(store)) == 2
+
+
 async def test_retention_removes_old_answers_but_none_that_is_pending_or_of_an_open_job(store: Store) -> None:
     job = await dispatch(store, new_job())
     await put(store, wish(), wish(slot="status:1", job_id=job.id), wish(slot="status:2"))

@@ -90,10 +90,13 @@ def _clones(document: dict[str, Any], config: Path) -> list[str]:
 
 
 def _secrets(document: dict[str, Any], config: Path) -> list[SecretSource]:
-    """Return every `{env = …}` and `{file = …}` in the tables of sources and executors."""
+    """Return every `{env = …}` and `{file = …}` in the tables of sources, executors and whom to notify."""
     found = []
-    for section in ("sources", "executors"):
-        for name, table in _tables(document, section).items():
+    notify = document.get("notify")
+    targets = {str(number): _table(each) for number, each in enumerate(notify if isinstance(notify, list) else (), 1)}
+    tables = {"sources": _tables(document, "sources"), "executors": _tables(document, "executors"), "notify": targets}
+    for section, named in tables.items():
+        for name, table in named.items():
             app = {f"app.{key}": value for key, value in _table(table.get("app")).items()}
             for key, value in (table | app).items():
                 for entry in value if isinstance(value, list) else [value]:

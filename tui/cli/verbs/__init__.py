@@ -27,6 +27,7 @@ VERBS = {
     "init": "write a configuration to start from",
     "doctor": "check everything that can keep Stitcher from working here",
     "bundle": "save a job and everything known about it in one file",
+    "backup": "copy the daemon's database to a file while it runs",
     "completion": "print the completion script for bash, zsh or fish",
     "demo": "watch a signed webhook become a tested commit, in a temporary directory",
     "version": "print the versions of this client and of the daemon",

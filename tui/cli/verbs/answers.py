@@ -1,4 +1,4 @@
-"""`stitcher answers`: lists what is to be at the forges, and what became of it, or sends one again."""
+"""`stitcher answers`: lists what is to be at the forges or told to targets, and what became of it; sends one again."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -45,7 +45,10 @@ def _ls(options: Namespace, terminal: Terminal) -> int:
         return exits.OK
     page = reply.value
     if not page.items:
-        terminal.note("no answers: section report of rails.yaml says what is reported, for sources with an api")
+        terminal.note(
+            "no answers: section report of rails.yaml says what is reported, for sources with an api, and [[notify]] in"
+            " stitcherd.toml who is told of events"
+        )
     rows = [_row(answer) for answer in page.items]
     for cells in align_columns(rows, bends=_NOTE, columns=terminal.columns) if rows else []:
         terminal.data(join_cells(cells))
@@ -59,7 +62,7 @@ def _row(answer: Answer) -> list[str]:
         ids.short_id(answer.id),
         answer.state.value,
         plain(answer.source),
-        plain(answer.repository),
+        plain(answer.repository) or DASH,
         plain(answer.slot),
         ids.short_id(answer.job_id) if answer.job_id else DASH,
         answer_note(answer.state, answer.url, answer.error, answer.due_at),

@@ -1,4 +1,4 @@
-"""`stitcher rails`: shows the policy in force, checks or simulates a file, and prints the schema."""
+"""`stitcher rails`: shows the policy in force, checks, tests or simulates a file, and prints the schema."""
 
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from shared import ids, locations, units
 from shared.api import RailsChange, RailsFault, RailsState, SimulationChange
 from tui.cli import exits
 from tui.cli.parser import add_actions, daemon_client
+from tui.cli.rails_cases import run_cases
 from tui.cli.terminal import Terminal
 from tui.client import api
 from tui.client.http import ApiError, DaemonUnreachable, NotUtf8
@@ -22,6 +23,7 @@ from tui.text.table import align_columns, join_cells
 _REASON = 3  # the column that is shortened
 _ACTIONS = {
     "check": "check whether a file is valid",
+    "test": "decide the cases of a file, without a daemon; exit 1 if one is not decided as it expects",
     "show": "show the rails in force, and what is wrong with the file",
     "simulate": "show what a file would have changed",
     "schema": "print the JSON Schema of the file, for editors",
@@ -33,12 +35,17 @@ class _FileUnreadable(Exception):
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add the four actions and their arguments."""
+    """Add the actions and their arguments."""
     actions = add_actions(parser, _ACTIONS, required=True)
     check, show, simulate = actions["check"], actions["show"], actions["simulate"]
     show.add_argument("--effective", action="store_true", help="with all defaults filled in, as JSON")
     simulate.add_argument("--since", metavar="AGE", type=_age, help="only deliveries of the last 90m, 7d, …")
     simulate.add_argument("--limit", metavar="N", type=int, default=1000, help="at most so many (1000)")
+    test = actions["test"]
+    test.add_argument(
+        "file", metavar="FILE", nargs="?", help="by default rails.test.yaml in the configuration directory"
+    )
+    test.add_argument("--rails", metavar="FILE", help="the rails, by default rails.yaml in the configuration directory")
     for action in (check, simulate):
         where = "by default rails.yaml in the configuration directory; - is stdin"
         action.add_argument("file", metavar="FILE", nargs="?", help=where)
@@ -46,7 +53,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, terminal: Terminal) -> int:
     """Run the chosen action; exit 2 if the file is not valid."""
-    actions = {"check": _check, "show": _show, "simulate": _simulate, "schema": _schema}
+    actions = {"check": _check, "test": run_cases, "show": _show, "simulate": _simulate, "schema": _schema}
     try:
         return actions[options.action](options, terminal)
     except _FileUnreadable as error:

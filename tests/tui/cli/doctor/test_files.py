@@ -24,3 +24,12 @@ def test_a_configuration_that_others_can_write(config: Path) -> None:
     config.chmod(0o770)
     (result,) = files.check_config_directory(config)
     assert (result.state, result.remedy) == (CheckState.PROBLEM, f"chmod go-w {config}")
+
+
+def test_the_secret_of_whom_to_notify_is_one_of_them(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNSET_HOOK", raising=False)
+    with (config / "stitcherd.toml").open("a") as file:
+        file.write('[[notify]]\non = ["job.failed"]\nurl = "https://a.example"\nsecret = {env = "UNSET_HOOK"}\n')
+    found = settings.read_settings(config)
+    assert [(each.key, each.env) for each in found.unset] == [("notify.1.secret", "UNSET_HOOK")]
+    assert found.complete_environment["UNSET_HOOK"]
