@@ -44,6 +44,20 @@ def answers(daemon: DaemonHarness, count: int, state: str = "delivered") -> list
     return list(reversed(wait_until(found, f"{count} answers are {state}")))
 
 
+def sent_at_once(daemon: DaemonHarness, count: int) -> list[Any]:
+    """Wait until so many answers are delivered, each as soon as it can be; return them."""
+
+    def found() -> Any:
+        items = daemon.get("/answers?limit=500")["items"]
+        for each in items:
+            if each["state"] == "pending":  # it would be tried some seconds later; an operator need not wait
+                daemon.request("POST", f"/answers/{each['id']}/retry")
+        return items if [each["state"] for each in items] == ["delivered"] * count else None
+
+    found_now: list[Any] = wait_until(found, f"{count} answers are delivered")
+    return found_now
+
+
 def test_a_receiver_and_a_command_are_told_of_the_events_that_they_name(build: BuildDaemon) -> None:
     with Receiver() as receiver:
         daemon = build()
@@ -78,10 +92,7 @@ def test_a_receiver_that_was_away_is_told_once_it_is_back(build: BuildDaemon) ->
     daemon.kill()
     with Receiver(port=port) as receiver:
         daemon.start()
-        (answer,) = daemon.get("/answers")["items"]
-        if answer["state"] == "pending":  # the next try is some seconds later; an operator need not wait
-            assert daemon.cli("answers", "retry", answer["id"][-8:]).returncode == 0
-        answers(daemon, 1)
+        sent_at_once(daemon, 1)
     assert receiver.types == ["job.failed"]
 
 
@@ -97,9 +108,7 @@ def test_a_command_that_was_killed_with_its_daemon_is_run_again_and_no_other_is(
     daemon.kill()
     go.touch()
     daemon.start()
-    (answer,) = answers(daemon, 1, "pending")
-    assert daemon.cli("answers", "retry", answer["id"][-8:]).returncode == 0  # else it is ten seconds after the first
-    answers(daemon, 1)
+    sent_at_once(daemon, 1)
     daemon.kill()
     daemon.start()
     daemon.run("free", "true")
@@ -127,20 +136,10 @@ def test_kills_lose_no_notification_and_make_no_second_one(build: BuildDaemon) -
             return jobs if all(job["status"] == "FAILED" for job in jobs) else None
 
         jobs = wait_until(ended, "all jobs have ended")
-        pending = wait_until(lambda: notified(daemon, len(jobs)), "every job has its notification")
-        for answer in (each for each in pending if each["state"] != "delivered"):
-            daemon.request(
-                "POST", f"/answers/{answer['id']}/retry"
-            )  # else it is ten seconds after the try that was cut off
-        found = answers(daemon, len(jobs))
+        found = sent_at_once(daemon, len(jobs))
     assert {each["jobId"] for each in found} == {job["id"] for job in jobs}
     told = {each.id: each.body["data"]["jobId"] for each in receiver.received}
     assert told == {each["id"]: each["jobId"] for each in found}
-
-
-def notified(daemon: DaemonHarness, count: int) -> Any:
-    items = daemon.get("/answers?limit=500")["items"]
-    return items if len(items) == count and all(each["state"] != "sending" for each in items) else None
 
 
 @pytest.mark.parametrize("on", ['["job.*"]', '["job.fail"]'])
