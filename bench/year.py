@@ -1,6 +1,7 @@
 """The size of the database over a year, with retention: a tenth of 1,000 jobs a day, written by the store's functions."""
 
 import asyncio
+import json
 import sqlite3
 import tempfile
 import time
@@ -32,7 +33,7 @@ DAYS = 365
 JOBS_A_DAY = 100
 SCALE = 10  # to 1,000 a day
 DELIVERIES_A_JOB = 3  # of which one leads to the job, and the others are ignored
-BODY_BYTES = 8_000
+BODY_LINKS = 60  # of a body, which then has about 8 KB
 OUTPUT_EVENTS = 20  # of a job
 SHOWN = (90, 180, 270, 365)
 STEPS = (
@@ -128,7 +129,7 @@ def _delivery(at: int, decision: Decision) -> deliveries.NewDelivery:
         sender="github:octocat",
         repository="octo-org/api",
         thread=Thread("issue", 479, "A row is lost", "https://github.com/octo-org/api/issues/479", "github:octocat"),
-        body=b"x" * BODY_BYTES,
+        body=_body(identifier),
         body_sha256=identifier,
         secret=1,
         headers={"X-GitHub-Event": "issue_comment", "User-Agent": "GitHub-Hookshot/1234567"},
@@ -136,6 +137,14 @@ def _delivery(at: int, decision: Decision) -> deliveries.NewDelivery:
         decision=decision,
         subject=f"comment:{identifier}",
     )
+
+
+def _body(identifier: str) -> bytes:
+    """Return what is as repetitive as the body of a webhook: links that begin alike, with ids."""
+    base = "https://api.github.com/repos/octo-org/api"
+    links = {f"link_{n}_url": f"{base}/link_{n}/{identifier[-(8 + n % 20) :]}{{/other}}" for n in range(BODY_LINKS)}
+    text = " ".join(new_id()[-(2 + n % 9) :] for n in range(200))
+    return json.dumps({**links, "comment": {"body": text}}).encode()
 
 
 def _job(delivery: str) -> NewJob:
