@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from shared.ids import new_id
-from stitcherd.store.migrate import migrate
+from stitcherd.store.migrate import migrate, migrations, split_statements
 from stitcherd.store.rows import reversed_suffix
 from stitcherd.store.scheduling import pause
 
@@ -16,13 +16,19 @@ REPOSITORIES = tuple(f"octo-org/r{number}" for number in range(200))
 DECISION = json.dumps({"verdict": "allowed", "reason": "trigger fix-on-command", "railsRevision": "r-1"})
 
 
-def write_history(path: Path, jobs: int, queued: int = 0) -> None:
-    """Write a database with `jobs` jobs of five events each; the newest `queued` of them are queued."""
+def write_history(path: Path, jobs: int, queued: int = 0, period: int = 1_000_000) -> None:
+    """Write a database with `jobs` jobs of five events each, that ended within a period (ms) until now.
+
+    The newest `queued` of them are queued.
+    """
     db = sqlite3.connect(path, isolation_level=None)
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=OFF")
-    migrate(db)
+    # The first version of the schema, so that the migration to the next one counts the jobs.
+    for statement in split_statements(migrations()[0][1]):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 1")
     db.execute("INSERT INTO decisions (key, document) VALUES (1, ?)", (DECISION,))
     now = time.time_ns() // 1_000_000
     for start in range(0, jobs, 10_000):
@@ -35,7 +41,9 @@ def write_history(path: Path, jobs: int, queued: int = 0) -> None:
             " VALUES (?, ?, ?, 'default', ?, ?, 5, 'weaver', 'agent', ?, 'main', 'issue', ?, 'A row is lost', 3, 'fail',"
             " 'r1', 'source:github/octocat', ?, ?, ?, ?, 'job.completed', 1)",
             (
-                _job_row(number, "QUEUED" if number >= jobs - queued else STATUSES[number % 20], now)
+                _job_row(
+                    number, STATUSES[number % 20] if number < jobs - queued else "QUEUED", now - period, period / jobs
+                )
                 for number in numbers
             ),
         )
@@ -52,16 +60,18 @@ def write_history(path: Path, jobs: int, queued: int = 0) -> None:
             ),
         )
         db.execute("COMMIT")
-    db.execute("INSERT INTO meta (name, value) VALUES ('chained_after', ?)", (str(5 * jobs),))  # they have no hashes
+    migrate(db)
     # Pause, so that no job starts: only reading is measured.
     pause(db, "bench", None, now)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
 
 
-def _job_row(number: int, status: str, now: int) -> tuple[object, ...]:
+def _job_row(number: int, status: str, begin: int, each: float) -> tuple[object, ...]:
     identifier = new_id()
-    at = now - 1_000_000 + number
+    ended = begin + int(number * each)
+    started = ended - number * 7919 % 600_000
+    queued = started - number * 31 % 5000
     return (
         number + 1,
         identifier,
@@ -70,8 +80,8 @@ def _job_row(number: int, status: str, now: int) -> tuple[object, ...]:
         status,
         REPOSITORIES[number % 200],
         number + 1,
-        at,
-        at,
-        at,
-        at if status != "QUEUED" else None,
+        queued,
+        queued,
+        started,
+        ended if status != "QUEUED" else None,
     )

@@ -11,6 +11,7 @@ from bench import history
 from bench.daemon import BenchDaemon, run_daemon, unix_connection
 
 QUEUED = 100_000
+TWO_WEEKS_MS = 14 * 86_400_000
 RUNS = 200
 PAGES = {
     "newest 100": "/runner-jobs",
@@ -18,7 +19,10 @@ PAGES = {
     "failed fix": "/runner-jobs?status=failed&type=fix",
     "one repository": "/runner-jobs?repository=octo-org/r7",
     "q: state and glob": "/runner-jobs?q=" + quote("state:failed,cancelled repo:octo-org/r1*"),
-    "q: age": "/runner-jobs?q=" + quote("age:<1h state:failed"),
+    "q: age": "/runner-jobs?q=" + quote("age:<2d state:failed"),
+    "stats by day": "/stats",
+    "stats by hour": "/stats?by=hour",
+    "stats by repository": "/stats?by=repository",
     "q: free text, rare": "/runner-jobs?q=" + quote('"octo-org/r199#1000000"'),
 }
 
@@ -26,7 +30,7 @@ PAGES = {
 def measure(options: Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="stitcher-bench-") as place:
         past = Path(place) / "past.db"
-        history.write_history(past, options.jobs, QUEUED)
+        history.write_history(past, options.jobs, QUEUED, TWO_WEEKS_MS)
         with run_daemon(workers=1, database=past) as daemon:
             rows = [{"row": f"{'start above it':20}", "listening_s": round(daemon.started_in, 2)}]
             rows += [{"row": f"{name:20}", **_timed(daemon, path)} for name, path in PAGES.items()]

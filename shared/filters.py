@@ -6,6 +6,7 @@ A word without a key is free text; in quotes it may contain spaces, with `\"` an
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -34,8 +35,10 @@ KEYS: dict[str, tuple[str, ...]] = {  # with their values, where these are fixed
     "type": (),
     "repo": (),
     "profile": (),
+    "executor": (),
     "agent": (),
     "age": (),
+    "ended": (),
     "is": tuple(IS_VALUES),
     "gate": (),
 }
@@ -43,6 +46,7 @@ TEXT_KEY = ""  # the key of free text
 
 _UNITS = {unit: int(SECONDS[unit] * 1000) for unit in ("d", "h", "m", "s")}  # milliseconds
 _AGE = re.compile(r"([<>])([0-9]{1,8})([smhd])", re.IGNORECASE)
+_PERIOD = re.compile(r"(>=)?([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}))?", re.ASCII | re.IGNORECASE)
 _KEY = re.compile(r"([A-Za-z][\w-]*):")
 _QUOTED = re.compile(r'"((?:[^"\\\t-\r]|\\.)*)"')
 _ESCAPED = re.compile(r'\\(["\\])')
@@ -62,7 +66,8 @@ class FilterError(ValueError):
 class FilterTerm(Struct, frozen=True):
     """One term of a filter: matches any of the values, or if `negated` none of them.
 
-    States are spelled as in Status, or CANCELLING; ages as in `<2h`. TEXT_KEY has exactly one value.
+    States are spelled as in Status, or CANCELLING; ages as in `<2h`, periods as in `2026-11-22`. TEXT_KEY has exactly
+    one value.
     """
 
     key: str
@@ -102,6 +107,19 @@ def parse_age(value: str) -> tuple[bool, int]:
     if found is None:
         raise ValueError(f"{value!r} is not an age")
     return found[1] == "<", int(found[2]) * _UNITS[found[3].lower()]
+
+
+def parse_period(value: str) -> tuple[int, int | None]:
+    """Return the begin and the end, in ms, of a day `2026-11-22` or an hour `2026-11-22T14` of UTC; raises ValueError.
+
+    With `>=` before it the period has no end.
+    """
+    found = _PERIOD.fullmatch(value)
+    if found is None:
+        raise ValueError(f"{value!r} is not a day or an hour")
+    since, day, hour = found.groups()
+    begin = int(datetime.fromisoformat(f"{day}T{hour or '00'}").replace(tzinfo=UTC).timestamp()) * 1000
+    return begin, None if since else begin + _UNITS["d" if hour is None else "h"]
 
 
 def _parse_term(text: str, at: int) -> tuple[FilterTerm, int]:
@@ -181,8 +199,19 @@ def _parse_age_value(value: str, column: int) -> str:
     return f"{'<' if younger else '>'}{milliseconds // _UNITS[unit]}{unit}"
 
 
+def _parse_ended_value(value: str, column: int) -> str:
+    """Return a period with its letter as in RFC 3339."""
+    try:
+        parse_period(value)
+    except ValueError:
+        message = "ended takes a day or an hour of UTC, like 2026-11-22, 2026-11-22T14 or >=2026-11-01"
+        raise FilterError(column, message) from None
+    return value.upper()
+
+
 _VALUE_PARSERS: dict[str, Callable[[str, int], str]] = {
     "state": _parse_state,
     "is": _parse_is,
     "age": _parse_age_value,
+    "ended": _parse_ended_value,
 }

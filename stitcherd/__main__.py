@@ -19,6 +19,7 @@ from stitcherd.git.checkout import UnusableCheckouts
 from stitcherd.http.server import AddressUnavailable
 from stitcherd.http.unix_socket import UnusableSocketPath
 from stitcherd.jobs.free_space import shortage_reason
+from stitcherd.log_output import FORMATS, configure_log
 from stitcherd.processes.file_lock import LockHeld
 from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.store.migrate import NewerDatabase
@@ -31,6 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="stitcherd", description="The daemon of Stitcher, in the foreground.")
     parser.add_argument("--config", metavar="DIR", help="the directory of stitcherd.toml and rails.yaml")
     parser.add_argument("--check", action="store_true", help="validate both files and exit")
+    parser.add_argument("--log-format", choices=FORMATS, default="text", help="the form of the log on stderr")
     parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
     options = parser.parse_args()
     try:
@@ -41,11 +43,7 @@ def main() -> int:
         return 2
     if options.check:
         return check_files(directory / locations.RAILS_FILE, settings)
-    timestamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    logging.basicConfig(level=logging.INFO, format=f"{timestamp}%(levelname)s %(name)s: %(message)s")
-    for library in ("huey", "watchfiles"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # strangers' malformed requests
+    configure_log(options.log_format)
     if settings.missing:
         log = logging.getLogger("stitcherd")
         log.warning("there is no %s in %s: stitcher init writes a first one", locations.SETTINGS_FILE, directory)

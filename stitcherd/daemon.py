@@ -18,6 +18,7 @@ from shared.protocol import API_VERSION
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import DaemonSettings, Settings
 from stitcherd.config.types import SupportedKinds
+from stitcherd.event_log import logging_events
 from stitcherd.executors import EXECUTORS, build_executors
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.forges import FORGES
@@ -45,6 +46,7 @@ from stitcherd.jobs.retention import run_retention
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.scheduler import Scheduler
 from stitcherd.jobs.thread_commands import ThreadCommands
+from stitcherd.metrics import start_at_zero
 from stitcherd.own_process import configure_process, handle_signals, manage_memory
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.polling.pollers import Pollers
@@ -89,6 +91,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         stack.callback(socket.close)
         store = await Store.open(state_dir / "stitcher.db")
         stack.push_async_callback(store.close)
+        await stack.enter_async_context(logging_events(store))
         rails = await _load_rails(directory, settings, store)
         forges = ForgeConnections(settings)
         stack.push_async_callback(forges.close)
@@ -117,8 +120,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job, partial(_next_jobs, store))
         approvals = Approvals(store, rails, evaluator, queue.put_job, permissions)
         deciding = Deciding(store, settings, permissions)
-        async with store.reading() as db:
-            instance = await events.instance(db)
+        instance = await _instance(store)
         feed = EventFeed(store)
         state = AppState(
             settings=settings,
@@ -178,6 +180,11 @@ async def serve(directory: Path, settings: Settings) -> None:
 async def _next_jobs(store: Store, limit: int) -> list[tuple[str, int, int]]:
     async with store.reading() as db:
         return await jobs.next_jobs(db, limit)
+
+
+async def _instance(store: Store) -> str:
+    async with store.reading() as db:
+        return await events.instance(db)
 
 
 def rails_context(directory: Path, settings: Settings) -> RailsContext:
@@ -282,6 +289,7 @@ def _current_limits(rails: LiveRails, health: HealthMonitor, daemon: DaemonSetti
 
 async def _start_http(state: AppState, socket: LocalSocket, stack: AsyncExitStack) -> web.AppRunner:
     """Listen on the bound Unix socket and on TCP until `stack` closes; return the runner of the local app."""
+    start_at_zero(state.settings.sources, state.settings.executors)
     local = web.AppRunner(local_app(state), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
     public = web.AppRunner(public_app(state), shutdown_timeout=HTTP_SHUTDOWN_SECONDS)
     for runner in (local, public):

@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,11 +22,11 @@ from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.daemon import load_configuration
 from stitcherd.forge_rights import ACTIONS, RepositoryToCheck, RightsCheck, failure, needed_calls
 from stitcherd.forges.app_credentials import AppUnusable
-from stitcherd.forges.base import Response
+from stitcherd.forges.base import Forge, Response
 from stitcherd.forges.connections import ForgeConnection, has_credential, load_app_key
 from stitcherd.forges.models import ForgeAccount, TokenInfo
-from stitcherd.forges.outcome import Done
-from stitcherd.polling.repositories import polled_repositories
+from stitcherd.forges.outcome import Done, Outcome
+from stitcherd.polling.repositories import PolledRepositories, polled_repositories
 from stitcherd.rails.compiled import CompiledRails
 
 SECONDS_MAX = 25.0  # for all sources together
@@ -104,13 +105,40 @@ async def _check(
                 yield result
         elif isinstance(hook := await connection.app.get_hook_error(), Done) and hook.value is not None:
             yield warning(name, f"the webhook of the App failed last: {hook.value}", "look at its deliveries at GitHub")
-        repositories, unknown = _repositories(source, settings, connection, seen)
-        async for result in _rights_results(source, connection, rails, account, repositories):
+        async for result in _repository_results(source, settings, connection, rails, account, seen):
             yield result
-        for pattern in unknown:
-            yield info(name, f"{pattern} is a pattern, and no delivery from a repository of it is known: not checked")
     finally:
         await connection.close()
+
+
+async def _repository_results(
+    source: SourceSettings,
+    settings: Settings,
+    connection: ForgeConnection,
+    rails: CompiledRails,
+    account: ForgeAccount,
+    seen: list[tuple[str, str]],
+) -> AsyncIterator[CheckResult]:
+    """Yield what is found on each repository that is known, and which patterns have none."""
+    name, forge = f"forge {source.name}", connection.api.forge
+    polled = polled_repositories(settings, source, connection.serves)
+    if source.pull is not None and polled.patterns:
+        listed = await connection.api.perform(forge.list_repositories(1))
+        if isinstance(listed, Done):
+            seen = [*seen, *((source.name, each) for each in polled.select(listed.value.names))]
+        else:
+            yield _listing_fault(name, polled, forge, listed)
+    repositories, unknown = _repositories(source, settings, connection, seen)
+    async for result in _rights_results(source, connection, rails, account, repositories):
+        yield result
+    for pattern in unknown:
+        yield info(name, f"{pattern} is a pattern, and no delivery from a repository of it is known: not checked")
+
+
+def _listing_fault(name: str, polled: PolledRepositories, forge: Forge, fault: Outcome[Any]) -> CheckResult:
+    detail, hint = failure(fault)
+    what = f"the repositories of {', '.join(polled.patterns)} cannot be listed, so pull does not find them: {detail}"
+    return problem(name, what, hint or f"it needs {forge.rights['list_repositories']}")
 
 
 async def _rights_results(

@@ -20,7 +20,9 @@ _REPOSITORY = re.compile(rf"(?P<owner>{_PART}(?:/{_PART})*)/(?P<name>{_PART})") 
 REPOSITORIES_CACHED = 256  # names that deliveries gave, the newest
 _MIN_SECRET_LENGTH = 6  # masking a shorter one would mask ordinary words
 
-Permission = Literal["jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read"]
+Permission = Literal[
+    "jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read", "metrics:read"
+]
 
 
 class Table(BaseModel):

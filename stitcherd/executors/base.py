@@ -119,6 +119,10 @@ class OutputSink(Protocol):
         """
         ...
 
+    def record_prompt(self, text: str, /) -> None:
+        """Record a prompt that is about to be sent to the agent."""
+        ...
+
     async def record_event(self, type_: str, payload: dict[str, Any], /) -> None:
         """Record an event of the step: of a tool, `ai.tool_called` or `ai.tool_denied`, or of a session, see Task."""
         ...

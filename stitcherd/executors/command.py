@@ -72,6 +72,7 @@ class CommandExecutor(Executor):
             if self._resume:
                 return await SessionRun(stream, task, sink, self._prices).run(self._argv)
             return await StreamRun(stream(), task, sink, self._prices).run(self._argv, task.prompt)
+        sink.record_prompt(task.prompt)
         try:
             ended = await task.run_command(
                 self._argv, stdin=task.prompt.encode(errors="replace"), timeout=task.timeout, write=sink.write

@@ -9,6 +9,7 @@ from stitcherd.http.auth import caller
 from stitcherd.http.requests import QUERY, RequestBody, parse_body
 from stitcherd.http.responses import json_response, webhook_response
 from stitcherd.http.state import STATE
+from stitcherd.metrics import count_delivery
 from stitcherd.store import deliveries
 
 
@@ -58,4 +59,6 @@ async def replay(request: web.Request) -> web.Response:
     if options.dry_run:
         result, decision = await state.intake.rehearse(delivery, body, actor)
         return json_response(ReplayResponse(**structs.asdict(result), decision=decision))
-    return webhook_response(await state.intake.replay(delivery, body, actor))
+    answer = await state.intake.replay(delivery, body, actor)
+    count_delivery(delivery.source, answer.verdict)
+    return webhook_response(answer)

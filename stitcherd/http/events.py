@@ -60,6 +60,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         cursor = newest if after is None else _parse_cursor(after)
         await _check_retention(state.store, cursor)
         subscription = EventSubscription(state.feed, state.store, workspace, job_id, cursor)
+        state.feed.watch(subscription)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         with suppress(ConnectionError):  # the client is gone
             await response.prepare(request)

@@ -7,6 +7,8 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
+from weakref import WeakSet
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +39,12 @@ def encode_event(event: JobEvent, workspace: str | None) -> EventFrame:
     return EventFrame(event.id, workspace, event.job_id, data)
 
 
+class Position(Protocol):
+    """How far one subscriber has read."""
+
+    cursor: int
+
+
 class EventFeed:
     """The newest events, and the subscribers notified after each commit; `head` is the id of the newest one read."""
 
@@ -46,6 +54,7 @@ class EventFeed:
         self._bytes = 0
         self._complete_after = 0  # all events with higher ids, up to the head, are in the buffer
         self._subscribers: set[asyncio.Event] = set()
+        self._positions: WeakSet[Position] = WeakSet()  # of streams that are open
         self._reading = asyncio.Lock()
         self.head = 0
         self.closed = False
@@ -70,6 +79,14 @@ class EventFeed:
             yield moved
         finally:
             self._subscribers.discard(moved)
+
+    def watch(self, position: Position) -> None:
+        """Let the lag of a stream be known, for as long as its position exists."""
+        self._positions.add(position)
+
+    def lags(self) -> list[int]:
+        """Return how many events each stream is behind the head; those that it may not see count too."""
+        return [max(0, self.head - position.cursor) for position in self._positions]
 
     async def catch_up(self) -> int:
         """Move the head to the newest event and return it; without subscribers the feed does not read."""

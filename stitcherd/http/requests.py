@@ -1,7 +1,10 @@
 """Strict parsing of a request's query and body: anything unknown or malformed is refused by name."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
@@ -13,10 +16,14 @@ from shared.protocol import PAGE_DEFAULT, PAGE_MAX
 from stitcherd.errors import Refusal
 
 B = TypeVar("B", bound=BaseModel)
+E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
 
 BODY_SECONDS = 30.0
 CURSOR_MAX = 2**63 - 1
+TIME = re.compile(  # RFC 3339, 5.6
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
+)
 
 
 class RequestBody(BaseModel):
@@ -63,6 +70,26 @@ class Query:
         if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
             raise Refusal("invalid", f"{name} must be an integer from {least} to {most}, not {value!r}")
         return int(value)
+
+    def choice(self, name: str, known: type[E], default: E) -> E:
+        """Return one of the values of an enumeration."""
+        value = self.text(name)
+        if value is None:
+            return default
+        if value not in {*known}:
+            raise Refusal("invalid", f"{name}: {value!r} is none of {', '.join(known)}")
+        return known(value)
+
+    def time(self, name: str, default: int) -> int:
+        """Return a time in milliseconds since 1970, given as RFC 3339; an earlier one counts as 1970."""
+        value = self.text(name)
+        if value is None:
+            return default
+        try:
+            found = datetime.fromisoformat(value.upper() if TIME.fullmatch(value) else "")
+            return max(0, int(found.timestamp() * 1000))
+        except (ValueError, OverflowError):
+            raise Refusal("invalid", f"{name}: {value!r} is not a time like 2026-11-01T00:00:00Z") from None
 
     def flag(self, name: str) -> bool:
         """Return a boolean, false where it is not given."""

@@ -16,6 +16,7 @@ from shared.ids import new_id
 from shared.models import Verdict
 from shared.protocol import STATUS_BY_CODE
 from stitcherd.errors import Refusal
+from stitcherd.metrics import REFUSALS
 from stitcherd.store.writer import StorageUnavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -47,6 +48,7 @@ def webhook_response(result: WebhookResponse) -> web.Response:
 def problem_response(refusal: Refusal, status: int | None = None) -> web.Response:
     """Return the problem document of a refusal; `status` overrides the status of its code."""
     status = status or STATUS_BY_CODE[refusal.code]
+    REFUSALS.labels(refusal.code).inc()
     problem = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,

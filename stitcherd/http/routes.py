@@ -25,8 +25,22 @@ from shared.api import (
 )
 from shared.deliveries import Delivery, DeliveryPage, ReplayResponse, WebhookResponse
 from shared.models import AnswerState, Decision, RunnerJob, Status, Verdict
+from shared.stats import Grouping, Stats
 from stitcherd.config.settings import Permission
-from stitcherd.http import accounts, answers, audit, deliveries, events, jobs, outputs, rails, status, webhooks
+from stitcherd.http import (
+    accounts,
+    answers,
+    audit,
+    deliveries,
+    events,
+    jobs,
+    metrics,
+    outputs,
+    rails,
+    stats,
+    status,
+    webhooks,
+)
 from stitcherd.http.auth import require_permission
 from stitcherd.http.requests import QUERY, EmptyBody, Query
 from stitcherd.http.responses import Handler
@@ -36,6 +50,7 @@ CURSOR = {"type": "integer", "minimum": 0}
 POSITIVE = {"type": "integer", "minimum": 1}
 FLAG = {"type": "boolean", "default": False}
 TEXT = {"type": "string"}
+TIME = {"type": "string", "format": "date-time"}
 ID = {"type": "string", "description": "An id, or a unique suffix of one."}
 STREAM = "text/event-stream"
 BINARY = "application/octet-stream"
@@ -141,6 +156,7 @@ ANSWER_QUERY = {"state": _repeated(_enum(AnswerState)), "limit": COUNT, "before"
 RAILS_QUERY = {"effective": FLAG, "against": TEXT}
 EVENT_QUERY = {"after": CURSOR, "limit": COUNT}
 STREAM_QUERY = {"after": CURSOR, "job": ID}
+STATS_QUERY = {"since": TIME, "by": {**_enum(Grouping), "default": Grouping.DAY}}
 
 ROUTES = (
     _public("POST", "/stitcher/webhook", webhooks.receive, WebhookResponse, 200, 202, **WEBHOOK),
@@ -164,6 +180,8 @@ ROUTES = (
         stores=True,
         raises=(404, 409),
     ),
+    _get("/stats", stats.show_stats, Stats, "jobs:read", query=STATS_QUERY),
+    _get("/metrics", metrics.show_metrics, PLAIN, "metrics:read"),
     _get("/pulse", status.show_pulse, Pulse, "jobs:read"),
     _get("/pause", status.show_pause, PauseState, None),
     _post("/pause", status.pause, status.PauseBody, PauseState, None, 200, stores=True),
@@ -184,6 +202,7 @@ ROUTES = (
     _get("/runner-jobs/{job}/events", jobs.list_events, EventPage, "jobs:read", query=EVENT_QUERY),
     _get("/runner-jobs/{job}/diff", outputs.show_diff, FILE, "jobs:read", query={"attempt": POSITIVE}),
     _get("/runner-jobs/{job}/steps/{step}/log", outputs.show_log, FILE, "jobs:read", query={"raw": FLAG}),
+    _get("/runner-jobs/{job}/steps/{step}/conversation", outputs.show_conversation, FILE, "jobs:read"),
     _get("/events", events.stream, STREAM, "jobs:read", query=STREAM_QUERY, raises=(410,)),
     _get("/audit", audit.export, JSON_LINES, None),
     _get("/answers", answers.list_answers, AnswerPage, "jobs:read", query=ANSWER_QUERY),

@@ -7,6 +7,7 @@ from stitcherd.errors import Refusal
 from stitcherd.http.requests import read_body
 from stitcherd.http.responses import webhook_response
 from stitcherd.http.state import STATE, AppState
+from stitcherd.metrics import count_delivery
 from stitcherd.sources import SOURCES
 from stitcherd.sources.payload import FORM
 
@@ -18,7 +19,9 @@ async def receive(request: web.Request) -> web.Response:
     state.refuse_if_stopping()
     body = await _read_body(request, state.settings.http.max_body)
     form = _is_form(request, source)
-    return webhook_response(await state.intake.deliver(source, request.headers, body, form=form))
+    result = await state.intake.deliver(source, request.headers, body, form=form)
+    count_delivery(source.name, result.verdict)
+    return webhook_response(result)
 
 
 def _find_source(state: AppState, name: str | None) -> SourceSettings:

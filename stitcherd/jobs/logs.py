@@ -16,6 +16,11 @@ def raw_log_path(state: Path, job_id: str, attempt: int, ordinal: int) -> Path:
     return log_path(state, job_id, attempt, ordinal).with_suffix(".raw.log")
 
 
+def prompts_path(state: Path, job_id: str, attempt: int, ordinal: int) -> Path:
+    """Return the path of the prompts that were sent in a step, which are kept beside its log and as long as that."""
+    return log_path(state, job_id, attempt, ordinal).with_suffix(".prompts.jsonl")
+
+
 def diff_path(state: Path, job_id: str, attempt: int) -> Path:
     """Return the path of an attempt's diff, which is kept beside its logs and as long as they are."""
     return state / "logs" / job_id / str(attempt) / "change.diff"

@@ -15,6 +15,7 @@ from stitcherd.budget import DAY_MS
 from stitcherd.config.settings import RetentionSettings, Settings
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.free_space import delete_checkouts, shortage_reason
+from stitcherd.metrics import RETENTION_DELETED, RETENTION_RUN
 from stitcherd.store import retention
 from stitcherd.store.retention import RowPlace
 from stitcherd.store.sqlite import Store
@@ -48,6 +49,7 @@ async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts)
         await checkouts.remove(job_id)
     if shortage_reason(settings.daemon) is not None:
         await delete_checkouts(settings.daemon, await _expired_jobs(store, directory, now))
+    RETENTION_RUN.set(now_ms() / 1000)
 
 
 async def remove_rows(store: Store, kept: RetentionSettings, now: int) -> None:
@@ -56,24 +58,27 @@ async def remove_rows(store: Store, kept: RetentionSettings, now: int) -> None:
     The pages that become unused are given back to the file system.
     """
     before, seen_since = (now - int(each * 1000) for each in (kept.events, kept.dedupe))
-    await _in_batches(store, retention.prune_events, before, now)
-    await _in_batches(store, retention.prune_bodies, before)
-    await _in_batches(store, retention.prune_answers, before)
-    await _in_batches(store, retention.prune_hits, now - DAY_MS)  # the longest window of a limit
+    await _in_batches(store, "events", retention.prune_events, before, now)
+    await _in_batches(store, "bodies", retention.prune_bodies, before)
+    await _in_batches(store, "answers", retention.prune_answers, before)
+    await _in_batches(store, "hits", retention.prune_hits, now - DAY_MS)  # the longest window of a limit
     expired_jobs = partial(retention.expired_jobs, before=before, seen_since=seen_since)
-    await _delete_found(store, expired_jobs, retention.delete_jobs)
+    await _delete_found(store, "jobs", expired_jobs, retention.delete_jobs)
     expired_deliveries = partial(retention.expired_deliveries, before=min(before, seen_since))
-    await _delete_found(store, expired_deliveries, retention.delete_deliveries)
-    await _in_batches(store, retention.release_pages)
+    await _delete_found(store, "deliveries", expired_deliveries, retention.delete_deliveries)
+    while await store.write(retention.release_pages):  # noqa: ASYNC110 (a pause, not a poll)
+        await asyncio.sleep(BATCH_PAUSE_SECONDS)
 
 
-async def _in_batches(store: Store, prune_some: Callable[..., int], *limits: int) -> None:
-    while await store.write(prune_some, *limits):  # noqa: ASYNC110 (a pause, not a poll)
+async def _in_batches(store: Store, kind: str, prune_some: Callable[..., int], *limits: int) -> None:
+    while deleted := await store.write(prune_some, *limits):
+        RETENTION_DELETED.labels(kind).inc(deleted)
         await asyncio.sleep(BATCH_PAUSE_SECONDS)
 
 
 async def _delete_found(
     store: Store,
+    kind: str,
     find_next: Callable[[aiosqlite.Connection, RowPlace], Awaitable[list[RowPlace]]],
     delete: Callable[[sqlite3.Connection, Sequence[RowPlace]], int],
 ) -> None:
@@ -83,7 +88,7 @@ async def _delete_found(
             found = await find_next(db, place)
         if not found:
             return
-        await store.write(delete, found)
+        RETENTION_DELETED.labels(kind).inc(await store.write(delete, found))
         place = found[-1]
         await asyncio.sleep(BATCH_PAUSE_SECONDS)
 

@@ -11,7 +11,8 @@ from shared.ids import now_ms
 from shared.models import Phase, Result, Start, StepStatus, StepType, Usage
 from shared.output import activity_line, last_line
 from stitcherd.budget import Budget
-from stitcherd.jobs.logs import StepLog, diff_path, log_path, raw_log_path, write_diff
+from stitcherd.jobs.conversation import SentPrompt, append_prompt
+from stitcherd.jobs.logs import StepLog, diff_path, log_path, prompts_path, raw_log_path, write_diff
 from stitcherd.jobs.redaction import RedactedStream, Redaction
 from stitcherd.rails.limits import remaining_budget
 from stitcherd.store import limits, publications, steps
@@ -102,7 +103,7 @@ class StepRecorder:
         """Return a step that has begun."""
         names = (self._state, self._fence.job_id, self._fence.attempt, place.ordinal)
         log, raw = (StepLog(path(*names), self._log_max) for path in (log_path, raw_log_path))
-        return RunningStep(self._writes, self._fence, place, log, raw, self.redaction)
+        return RunningStep(self._writes, self._fence, place, log, raw, prompts_path(*names), self.redaction)
 
     async def save_diff(self, diff: Path | bytes) -> None:
         """Save what the attempt has changed up to now, redacted: a file, or the text to show in its place."""
@@ -123,6 +124,7 @@ class RunningStep:
         place: steps.StepPlace,
         log: StepLog,
         raw: StepLog,
+        prompts: Path,
         redaction: Redaction,
     ) -> None:
         self.place = place
@@ -131,6 +133,7 @@ class RunningStep:
         self._fence = fence
         self._log = log
         self._raw = raw
+        self._prompts = prompts
         self._redaction = redaction
         self._stream = RedactedStream(redaction)
         self._raw_stream = RedactedStream(redaction)
@@ -151,6 +154,10 @@ class RunningStep:
     def write_raw(self, data: bytes) -> None:
         """Add to the raw output, which is redacted and logged, and nothing else."""
         self._raw.write(self._raw_stream.feed(data))
+
+    def record_prompt(self, text: str) -> None:
+        """Keep a prompt, redacted, with its place in the output."""
+        append_prompt(self._prompts, SentPrompt(self._log.size, self._redaction.mask_text(text)))
 
     def finish(self, exit_code: int | None, failure: str | None = None, *, reason: str | None = None) -> None:
         """Set how the step ends: its exit code, and FAILED where there is a `failure`."""

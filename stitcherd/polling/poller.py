@@ -19,6 +19,7 @@ from stitcherd.config.settings import SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.base import Call, Feed, FeedEvent, FeedItem, FeedPage
+from stitcherd.metrics import count_delivery
 from stitcherd.polling.discovery import LISTING, Discovery
 from stitcherd.polling.forge_reader import CannotPoll, ForgeReader, Gone
 from stitcherd.polling.position import OVERLAP, Position, decode_position, encode_position, first_position
@@ -176,7 +177,8 @@ class Poller:
             return
         body = msgspec.json.encode(event.body)
         try:
-            await self._take(self._source, CIMultiDict(event.headers), body, None, self._via)
+            result = await self._take(self._source, CIMultiDict(event.headers), body, None, self._via)
+            count_delivery(self._source.name, result.verdict)
         except Refusal as refusal:
             log.warning("source %s: an event of its forge cannot be read: %s", self._source.name, refusal)
 

@@ -20,6 +20,7 @@ from shared.models import Decision, RunnerJob, Thread, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.policy import AccountSighting, DailyBudget, with_uses
 from stitcherd.store import accounts, limits, rows
+from stitcherd.store.bodies import add_bodies, read_body
 from stitcherd.store.decisions import add_decisions, find_document, forget_decisions
 from stitcherd.store.events import NewEvent, add_events, new_event
 from stitcherd.store.jobs import NewJob, add_jobs, open_on_threads
@@ -224,10 +225,10 @@ async def get_delivery(db: aiosqlite.Connection, name: str, workspace: str | Non
 async def get_body(db: aiosqlite.Connection, name: str, workspace: str | None) -> bytes:
     """Return the stored body of a delivery; raise Refusal if retention has removed it."""
     row = await find_by_suffix(db, "deliveries", name, workspace)
-    found = await fetch_all(db, "SELECT body FROM delivery_bodies WHERE delivery = ?", [row["key"]])
+    found = await fetch_all(db, "SELECT zstd, body FROM delivery_bodies WHERE delivery = ?", [row["key"]])
     if not found:
         raise Refusal("not_found", f"the body of delivery {short_id(row['id'])} is past its retention")
-    return bytes(found[0]["body"])
+    return read_body(found[0])
 
 
 async def decided_deliveries(
@@ -246,12 +247,20 @@ async def decided_deliveries(
         values.append(since)
     found = await fetch_all(
         db,
-        "SELECT d.*, b.body AS body, c.document AS document FROM deliveries d"
+        "SELECT d.*, b.zstd, b.body, c.document AS document FROM deliveries d"
         " LEFT JOIN delivery_bodies b ON b.delivery = d.key LEFT JOIN decisions c ON c.key = d.decision"
         f"{where_clause(where)} ORDER BY d.key DESC LIMIT ?",
         [*values, limit],
     )
-    return [(row["key"], rows.delivery(row), row["body"], rows.decision(row["document"])) for row in found]
+    return [
+        (
+            row["key"],
+            rows.delivery(row),
+            None if row["body"] is None else read_body(row),
+            rows.decision(row["document"]),
+        )
+        for row in found
+    ]
 
 
 def repeated_deliveries(db: sqlite3.Connection, new: Sequence[NewDelivery]) -> dict[int, RepeatedDelivery]:
@@ -281,8 +290,7 @@ def insert_deliveries(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, N
         first = next_key(db, "deliveries")
         stored = [(key, *each.values()) for key, (each, _) in enumerate(received, first)]
         insert_rows(db, "INSERT INTO deliveries", ("key", *columns[0]), stored)
-        bodies = [(key, delivery.body) for key, (_, delivery) in enumerate(received, first)]
-        insert_rows(db, "INSERT INTO delivery_bodies", ("delivery", "body"), bodies)
+        add_bodies(db, ((key, delivery.body) for key, (_, delivery) in enumerate(received, first)))
     told = [[_event(delivery, each)] for each, (delivery, _) in zip(columns, new, strict=True)]
     with_job = [at for at, (_, job) in enumerate(new) if job is not None]
     jobs = [(job, decisions[at], delivery.received_at) for at, (delivery, job) in enumerate(new) if job is not None]

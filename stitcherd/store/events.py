@@ -4,6 +4,7 @@ Each has a hash over the one before it: shared.audit says what of.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, cast
 
 import aiosqlite
@@ -90,6 +91,21 @@ async def events_after(db: aiosqlite.Connection, cursor: int, limit: int) -> lis
     """Return the events of all workspaces after the cursor, oldest first, each with its workspace."""
     found = await fetch_all(db, f"{EVENT_SELECT} WHERE e.id > ? ORDER BY e.id LIMIT ?", [cursor, limit])
     return [(rows.event(row), row["workspace"]) for row in found]
+
+
+async def events_of_types(
+    db: aiosqlite.Connection, types: Sequence[str], cursor: int, limit: int
+) -> tuple[list[JobEvent], int]:
+    """Return events of some types after the cursor, oldest first, and the id of the last event that was looked at."""
+    newest = await newest_event(db)
+    found = await fetch_all(
+        db,
+        f"{EVENT_SELECT} WHERE e.id > ? AND e.id <= ? AND e.type IN ({', '.join('?' * len(types))})"
+        " ORDER BY e.id LIMIT ?",
+        [cursor, newest, *types, limit],
+    )
+    items = [rows.event(row) for row in found]
+    return items, items[-1].id if len(items) == limit else max(newest, cursor)
 
 
 async def pruned_through(db: aiosqlite.Connection) -> int:

@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from shared.filters import CANCELLING, TEXT_KEY, Filter, FilterTerm, parse_age
+from shared.filters import CANCELLING, TEXT_KEY, Filter, FilterTerm, parse_age, parse_period
 from shared.models import OPEN_STATUSES, Status
 
 STUCK_MS = 15 * 60_000  # without an event, after which a running job counts as stuck
 CLOCK_TOLERANCE_MS = 3_600_000  # that the clock may have been set back, by which age and key may disagree
 
-COLUMN_OF = {"type": "type", "profile": "profile", "agent": "agent_task_id"}
+COLUMN_OF = {"type": "type", "profile": "profile", "executor": "executor", "agent": "agent_task_id"}
 ENDED = tuple(status for status in Status if status not in OPEN_STATUSES)
 NEWEST_EVENT = "(SELECT e.at FROM events e WHERE e.job = jobs.key ORDER BY e.id DESC LIMIT 1)"
 Condition = tuple[tuple[Status, ...], str | None]  # the statuses, and what must hold besides
@@ -122,6 +122,21 @@ def _by_age(plan: SearchPlan, term: FilterTerm, now: int) -> None:
     )
 
 
+def _by_end(plan: SearchPlan, term: FilterTerm) -> None:
+    choices = []
+    for begin, end in map(parse_period, term.values):
+        after = f"jobs.completed_at >= {plan.bind(begin)}"
+        choices.append(after if end is None else f"{after} AND jobs.completed_at < {plan.bind(end)}")
+    _where(plan, term, [f"coalesce({choice}, 0)" for choice in choices])
+    if len(choices) > 1 or term.negated or end is None:
+        return
+    # The jobs that ended in a day are few among all: their first and last key bound what is read.
+    plan.bounds += [
+        f"{order} (SELECT {edge}(key) FROM jobs INDEXED BY jobs_ended WHERE completed_at IS NOT NULL AND {choices[0]})"
+        for order, edge in ((">=", "min"), ("<=", "max"))
+    ]
+
+
 def _by_gate(plan: SearchPlan, term: FilterTerm) -> None:
     names = plan.among(term.values)
     failed = f"s.name IN {names} AND s.type = 'GATE' AND s.status = 'FAILED' AND s.attempt = jobs.attempt"
@@ -136,7 +151,14 @@ def _by_text(plan: SearchPlan, term: FilterTerm) -> None:
     _where(plan, term, [f"job_search.text LIKE {pattern} ESCAPE '\\'"])
 
 
-_BY = {"state": _by_state, "is": _by_is, "repo": _by_repository, "gate": _by_gate, TEXT_KEY: _by_text}
+_BY = {
+    "state": _by_state,
+    "is": _by_is,
+    "repo": _by_repository,
+    "ended": _by_end,
+    "gate": _by_gate,
+    TEXT_KEY: _by_text,
+}
 
 
 def _where(plan: SearchPlan, term: FilterTerm, choices: list[str], place: list[str] | None = None) -> None:

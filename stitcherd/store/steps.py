@@ -2,13 +2,16 @@
 
 import sqlite3
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
 from shared.ids import format_timestamp, new_id
 from shared.models import CurrentStep, Failure, Phase, RunnerJob, Start, StepStatus, StepType, Usage
-from stitcherd.store import limits, rows
+from stitcherd import metrics
+from stitcherd.store import counting, limits, rows
+from stitcherd.store.after_commit import after_commit
 from stitcherd.store.events import add_events, new_event
 
 STEP_OUTPUT_MAX = 4096  # bytes of a step's output that its row holds; its log file has all of it
@@ -74,6 +77,7 @@ def begin_try(db: sqlite3.Connection, fence: Fence, number: int, now: int, start
     check_fence(db, fence)
     row = (fence.key, fence.attempt, number, now, start.base, start.resumable)
     db.execute("INSERT INTO starts (job, attempt, try, at, base, resumable) VALUES (?, ?, ?, ?, ?, ?)", row)
+    after_commit(metrics.TRIES.labels("first" if number == 1 else "later").inc)
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, fence.key))
 
 
@@ -142,24 +146,21 @@ def close_step(
     reason: str | None = None,
 ) -> None:
     """End a running step; one that has ended already is left unchanged."""
-    changed = db.execute(
+    step = db.execute(
         "UPDATE steps SET status = ?, exit_code = ?, output = ?, output_bytes = ?, last_line = ?, completed_at = ?"
-        " WHERE id = ? AND status = 'RUNNING'",
+        " WHERE id = ? AND status = 'RUNNING' RETURNING started_at, type",
         (status, exit_code, output, output_bytes, last_line, now, place.id),
-    ).rowcount
-    if not changed:
+    ).fetchone()
+    if step is None:
         return
+    duration = now - step["started_at"]
+    after_commit(partial(metrics.count_step, step["type"], status, duration, place.name if place.gate else None))
     payload = {"name": place.name, "exitCode": exit_code, "reason": reason}
     _add_job_event(db, fence, f"step.{status.lower()}", now, place.id, payload, current_step=None, last_line=last_line)
     if place.gate and status is not StepStatus.SKIPPED:
-        _add_job_event(
-            db,
-            fence,
-            "gate.passed" if status is StepStatus.COMPLETED else "gate.failed",
-            now,
-            place.id,
-            payload,
-        )
+        passed = status is StepStatus.COMPLETED
+        _add_job_event(db, fence, "gate.passed" if passed else "gate.failed", now, place.id, payload)
+        counting.count_gate(db, fence.key, place.name, passed=passed, duration=duration, now=now)
 
 
 def end_open_steps(
@@ -245,6 +246,7 @@ def add_usage(
         " tokens_output = coalesce(tokens_output, 0) + ? WHERE id = ?",
         (used.input_tokens, used.output_tokens, place.id),
     )
+    counting.count_usage(db, fence.key, used, now)
     limits.add_spending(db, (fence.key, fence.attempt, place.number or 0), used, now)
     _add_job_event(db, fence, "ai.tokens_used", now, place.id, rows.to_payload(used))
 

@@ -10,6 +10,7 @@ from shared.ids import short_id
 from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.store import lifecycle, rows
+from stitcherd.store.counting import COLUMN_OF_STATUS, count_end
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.steps import Fence, end_open_steps, failed_gate_line
 
@@ -53,6 +54,8 @@ def advance(
     if row is not None:
         about = {"job": (row["key"], job_id), "workspace": row["workspace"]}
         add_events(db, *(new_event(type_, actor=actor, now=now, payload=payload, **about) for type_, payload in events))
+        if to in COLUMN_OF_STATUS:
+            count_end(db, row, now)
     return row
 
 

@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from shared.deliveries import Delivery
 from stitcherd.store import rows
+from stitcherd.store.bodies import read_body
 from stitcherd.store.queries import fetch_all
 
 
@@ -27,11 +28,11 @@ async def find_undecided(db: aiosqlite.Connection, delivery_id: str) -> Undecide
     """Return a delivery that is not decided yet, None if it is decided."""
     found = await fetch_all(
         db,
-        "SELECT d.*, b.body AS body FROM deliveries d JOIN delivery_bodies b ON b.delivery = d.key"
+        "SELECT d.*, b.zstd, b.body FROM deliveries d JOIN delivery_bodies b ON b.delivery = d.key"
         " WHERE d.id = ? AND d.verdict = 'deciding'",
         [delivery_id],
     )
     if not found:
         return None
     row = found[0]
-    return UndecidedDelivery(rows.delivery(row), bytes(row["body"]), row["actor"], row["received_at"])
+    return UndecidedDelivery(rows.delivery(row), read_body(row), row["actor"], row["received_at"])

@@ -24,6 +24,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 
 from shared.ids import format_timestamp, now_ms
+from stitcherd.metrics import BATCH_SIZE, COMMIT_DURATION
+from stitcherd.store.after_commit import forget_calls, make_calls, waiting_calls
 from stitcherd.store.events import WritingConnection
 from stitcherd.store.migrate import migrate
 
@@ -177,12 +179,16 @@ class Writer:
         return batch, False
 
     def _commit(self, batch: list[_PendingWrite]) -> None:
+        started = time.perf_counter()
         try:
             if not self._all_at_once(batch):
                 self._begin()
                 for work in batch:
                     self._apply(work)
                 self._db.execute("COMMIT")
+            COMMIT_DURATION.observe(time.perf_counter() - started)
+            BATCH_SIZE.observe(len(batch))
+            make_calls()
             self._note_success()
         except Exception as error:  # noqa: BLE001 (whatever it was, every waiting caller must get it)
             with contextlib.suppress(sqlite3.Error):
@@ -222,11 +228,13 @@ class Writer:
         return True
 
     def _begin(self) -> None:
+        forget_calls()
         self._db.execute("BEGIN IMMEDIATE")
         self._db.last_event = None
 
     def _apply(self, work: _PendingWrite) -> None:
         self._db.execute("SAVEPOINT work")
+        calls = waiting_calls()
         try:
             [work.result] = work.function(self._db, [work.item])
         except Exception as error:
@@ -235,6 +243,7 @@ class Writer:
             work.error = error
             self._db.execute("ROLLBACK TO work")
             self._db.last_event = None
+            forget_calls(calls)
         self._db.execute("RELEASE work")
 
     def _resolve(self, batch: list[_PendingWrite]) -> None:

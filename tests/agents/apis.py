@@ -1,7 +1,7 @@
 """The APIs of models that real agents speak: what each streams, and what it answers whole, for a step of a script.
 
-A step is a text, `(tool, arguments)`, an HTTP status to fail with, or BROKEN. Each answer has read 100 tokens and
-written 10.
+A step is a text, `(tool, arguments)`, an HTTP status to fail with, BROKEN or HANGING. Each answer has read 100 tokens
+and written 10.
 """
 
 import json
@@ -13,6 +13,8 @@ from msgspec import Struct
 Step: TypeAlias = str | int | tuple[str, dict[str, Any]]
 INPUT, OUTPUT = 100, 10
 BROKEN = 0  # the connection ends in the middle of the answer
+HANGING = 1  # the answer begins and does not go on
+NO_UTF8 = "(no UTF-8)"  # in a text: bytes that are not UTF-8 are sent in its place
 REFUSAL = {  # read by the clients of all APIs
     "type": "error",
     "error": {"type": "invalid_request_error", "status": "INVALID_ARGUMENT", "message": "it was refused"},
@@ -31,7 +33,8 @@ class Api(Struct, frozen=True):
 
     def stream(self, step: Step, number: int, model: str) -> bytes:
         """Return the events as they are sent: with their type above them, if they have one."""
-        return b"".join(map(_encode, self.events(step, number, model)))
+        data = b"".join(map(_encode, self.events(step, number, model)))
+        return data.replace(NO_UTF8.encode(), b"\xff\xfe\x80")
 
 
 def _encode(event: dict[str, Any] | str) -> bytes:

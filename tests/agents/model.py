@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
-from tests.agents.apis import APIS, BROKEN, REFUSAL, Step
+from tests.agents.apis import APIS, BROKEN, HANGING, REFUSAL, Step
 
 
 class Model:
@@ -21,6 +21,7 @@ class Model:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.url = ""
+        self.closed = Event()
 
     def next_step(self, request: dict[str, Any], headers: Mapping[str, str]) -> Step:
         """Return the step of a request; one without tools is for a title and the like."""
@@ -53,9 +54,11 @@ def serve(steps: list[Step]) -> Iterator[Model]:
                 self._send(b'{"input_tokens": 100}', "application/json")
                 return
             step = model.next_step(request, dict(self.headers.items()))
-            if step == BROKEN:
+            if step in (BROKEN, HANGING):
                 data = api.stream("never whole", len(model.requests), str(request.get("model")))
                 self._send(data, "text/event-stream", sent=len(data) // 2)
+                if step == HANGING:
+                    model.closed.wait()
                 return
             if isinstance(step, int):
                 self._send(json.dumps(REFUSAL).encode(), "application/json", step)
@@ -82,6 +85,7 @@ def serve(steps: list[Step]) -> Iterator[Model]:
     try:
         yield model
     finally:
+        model.closed.set()
         server.shutdown()
         server.server_close()
         thread.join()

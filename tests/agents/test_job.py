@@ -8,7 +8,7 @@ import pytest
 from shared.program_mounts import needed_mounts
 from tests.agents.apis import INPUT, OUTPUT
 from tests.agents.model import serve
-from tests.agents.programs import CLAUDE, CODEX, NEEDS_SANDBOX, OPENCODE, Agent
+from tests.agents.programs import NEEDS_SANDBOX, Agent, each_agent
 from tests.e2e.harness import DaemonHarness
 from tools.agents.install import program
 
@@ -32,19 +32,27 @@ limits: {{budget: {{per_job: {{turns: 9, usd: 1}}}}}}
 """
 
 
-@pytest.mark.parametrize(
-    "agent", [pytest.param(each, id=each.name, marks=each.needs) for each in (CLAUDE, CODEX, OPENCODE)]
-)
+def save_settings(agent: Agent, directory: Path) -> dict[str, str]:
+    """Save the settings that an agent has in its home, which a job has none of, and return where they are."""
+    if not agent.files:
+        return {}
+    [settings] = agent.files.values()
+    path = directory / "settings.json"
+    path.write_text(settings)
+    return {"GEMINI_CLI_SYSTEM_SETTINGS_PATH": str(path)}
+
+
+@pytest.mark.parametrize("agent", each_agent())
 def test_a_job_completes_in_its_second_try_with_the_usage_of_the_model(
-    agent: Agent, monkeypatch: pytest.MonkeyPatch
+    agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = [agent.shell("echo hello > a.txt"), "I did it", agent.shell("cp a.txt done"), "now I did it"]
     names = set(Path.home().iterdir())
     with serve(steps) as model:
-        environ = agent.environ(model.url)
+        environ = {**agent.environ(model.url), **save_settings(agent, tmp_path)}
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        mounts = json.dumps(needed_mounts(str(program(agent.name))))
+        mounts = json.dumps([*needed_mounts(str(program(agent.name))), str(tmp_path)])
         rails = RAILS.format(name=agent.name, mounts=mounts, env=json.dumps(list(environ)))
         with DaemonHarness(rails=rails) as daemon:
             argv = agent.command(model.url, *agent.allow)

@@ -47,6 +47,7 @@ async def test_a_call_that_its_settings_do_not_allow_is_denied_and_ends_the_run(
         result, sink = await OPENCODE.run(task, model.url)
     assert result.failure
     assert result.failure.code == "executor_failed"
+    assert "after its call of write was denied" in result.failure.detail
     assert len(model.requests) == 1
     assert [payload["tool"] for type_, payload in sink.events if type_ == "ai.tool_denied"] == ["write"]
     assert not list(task.cwd.iterdir())

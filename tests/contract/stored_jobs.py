@@ -58,7 +58,10 @@ async def recorded_events(store: Store, job: RunnerJob, since: int = 0) -> list[
 async def everything(store: Store) -> list[list[tuple[Any, ...]]]:
     """All rows that a transition could change, to show that one that lost a race has changed nothing."""
     async with store.reading() as db:
-        tables = ("jobs", "job_texts", "steps", "starts", "events", "job_counts", "deliveries", "decisions")
+        tables = (
+            *("jobs", "job_texts", "steps", "starts", "events", "job_counts", "deliveries", "decisions"),
+            *("job_stats", "gate_stats"),
+        )
         return [[tuple(row) for row in await db.execute_fetchall(f"SELECT * FROM {table}")] for table in tables]
 
 

@@ -48,8 +48,13 @@ class Sink:
     def __init__(self, write: Callable[[bytes], None] = lambda _: None) -> None:
         self.write = write
         self.reference: dict[str, str] = {}
+        self.prompts: list[str] = []
 
     def write_raw(self, data: bytes) -> None: ...
+
+    def record_prompt(self, text: str) -> None:
+        self.prompts.append(text)
+
     async def record_event(self, type_: str, payload: dict[str, Any]) -> None: ...
     async def add_usage(self, usage: Usage, reference: dict[str, str] | None = None) -> None: ...
 

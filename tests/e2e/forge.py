@@ -14,7 +14,7 @@ from tests.forges.webhooks import comment_webhook, signature
 from tests.stitcherd.reporting.outbox_harness import understand_lost
 
 SOURCE = """
-[sources.hub]
+[sources.{source}]
 kind = "{kind}"
 secrets = [{{env = "E2E_SECRET"}}]
 api = "{api}"
@@ -25,8 +25,9 @@ token = {{file = "{token}"}}
 class ThreadedForge:
     """A fake of a kind of forge that a daemon reaches; its times are those of the clock."""
 
-    def __init__(self, kind: str = "github") -> None:
+    def __init__(self, kind: str = "github", source: str = "hub") -> None:
         self.kind = kind
+        self.source = source
         self.fake = FAKES[kind]()
         began = datetime.now(UTC)
         self.fake._times = iter(began + timedelta(milliseconds=each) for each in range(100_000))
@@ -42,11 +43,11 @@ class ThreadedForge:
         self.fake.faults[:] = faults
 
     def settings(self, daemon: DaemonHarness) -> str:
-        """Return the settings of the source `hub` for a daemon."""
+        """Return the settings of its source for a daemon."""
         token = daemon.root / "forge-token"
         token.touch(mode=0o600)
         token.write_text(TOKEN)
-        return SOURCE.format(kind=self.kind, api=self.fake.api, token=token)
+        return SOURCE.format(source=self.source, kind=self.kind, api=self.fake.api, token=token)
 
     def comment(self, daemon: DaemonHarness, body: bytes, text: str, number: int = 479, by: int = 2) -> Reply:
         """Write a comment at the forge, and deliver the webhook `body` of it; return the daemon's answer."""
@@ -56,7 +57,7 @@ class ThreadedForge:
         document["comment"] |= {"id": written.id, "body": text, "user": author}
         document["sender"] = author
         encoded = json.dumps(document).encode()
-        return daemon.public("POST", "/stitcher/webhook/hub", encoded, signed_headers(encoded))
+        return daemon.public("POST", f"/stitcher/webhook/{self.source}", encoded, signed_headers(encoded))
 
     def command(self, daemon: DaemonHarness, text: str, *, number: int = 479, by: int = 2) -> Any:
         """Write a comment on a thread at the forge, and deliver its webhook; return the daemon's answer."""
@@ -66,7 +67,7 @@ class ThreadedForge:
         about["change"] = thread.kind == "change"
         body, headers = comment_webhook(self.kind, author, text, comment=written.id, **about)
         headers |= {"Content-Type": "application/json"} | signature(self.kind, body, SECRETS["github"].encode())
-        reply = daemon.public("POST", "/stitcher/webhook/hub", body, headers)
+        reply = daemon.public("POST", f"/stitcher/webhook/{self.source}", body, headers)
         assert reply.status in {200, 202}, reply.body
         return reply.json
 

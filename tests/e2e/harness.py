@@ -85,13 +85,13 @@ class DaemonHarness:
         assert self.process is not None
         assert self._is_ready(self.process), self.log_tail()
 
-    def spawn(self, around: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start the daemon with the current files."""
+    def spawn(self, around: Sequence[str] = (), options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start the daemon with the current files, and further options."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("STITCHER_", "GIT_"))}
         environ |= {"E2E_SECRET": SECRETS["github"], "E2E_ALLOWED": "yes", "E2E_HIDDEN": "not for agents"}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*around, sys.executable, "-m", "stitcherd", "--config", str(self.config)],
+                [*around, sys.executable, "-m", "stitcherd", "--config", str(self.config), *options],
                 cwd=ROOT,
                 env=environ,
                 stdin=subprocess.DEVNULL,

@@ -79,6 +79,16 @@ def process(stage: DemoEnvironment) -> Iterator[list[subprocess.Popen[bytes]]]:
         daemon.stop(each)
 
 
+def look_at_statistics(terminal: Terminal) -> None:
+    """Open the statistics, and the jobs that their bar counts."""
+    terminal.press("i")
+    terminal.until(lambda text: "1 job ended" in text and "tests" in text.partition("GATES")[2])
+    terminal.press("\r")
+    terminal.until(lambda text: "/ ended:2" in text and "1 of 1" in text and "api#7" in text)
+    terminal.press("\x1b")
+    terminal.until(lambda text: "no filter" in text and "1 of 1" in text)
+
+
 def test_from_a_webhook_to_a_commit_on_one_screen(
     stage: DemoEnvironment, process: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -106,6 +116,7 @@ def test_from_a_webhook_to_a_commit_on_one_screen(
         terminal.until(lambda text: "▲" in text and "nonsense" in text)
         terminal.press("\x1b")
         terminal.until(lambda text: "no filter" in text and "1 of 1" in text)
+        look_at_statistics(terminal)
         terminal.press("D")
         terminal.until(lambda text: "✓ allowed" in text and "issue_comment.created" in text)
         terminal.press("R")

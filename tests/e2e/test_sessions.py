@@ -48,9 +48,18 @@ def test_a_kill_in_a_resumed_try_starts_nothing_twice_and_the_next_attempt_has_a
     raw = daemon.request("GET", f"{path}?raw=true").body
     assert raw.startswith(b'{"type":"system","subtype":"init","session_id":"s-1"}\n')
     assert b"subtype" not in daemon.request("GET", path).body
+    news_step = [step for step in job["steps"] if step["type"] == "AI_ACTION"][-1]
+    path = f"/runner-jobs/{job_id}/steps/{news_step['id']}/conversation"
+    conversation = daemon.request("GET", path).body.decode()
+    assert conversation.startswith("=== prompt ===\nThis is try 2.")
+    assert conversation.endswith("=== output ===\n[session s-2 is resumed]\n")
+    part = daemon.request("GET", path, headers={"Range": "bytes=-3"})
+    assert (part.status, part.body) == (206, b"d]\n")
+    assert daemon.request("GET", path, headers={"Range": f"bytes={len(conversation.encode())}-"}).status == 416
     gate = next(step for step in job["steps"] if step["type"] == "GATE")
     assert daemon.request("GET", f"/runner-jobs/{job_id}/steps/{gate['id']}/log?raw=true").status == 404
-    assert daemon.request("GET", f"{path}?raw=yes").status == 422
+    assert daemon.request("GET", f"/runner-jobs/{job_id}/steps/{gate['id']}/conversation").status == 404
+    assert daemon.request("GET", f"/runner-jobs/{job_id}/steps/{gate['id']}/log?raw=yes").status == 422
     told = [(it["type"], it["payload"]["session"]) for it in job["events"] if it["type"].startswith("ai.session")]
     assert told == [("ai.session_resumed", "s-1"), ("ai.session_resumed", "s-2")]
     whole, news = ((daemon.root / f"agent-prompt-2.{number}").read_text() for number in (1, 2))

@@ -190,6 +190,7 @@ from stitcherd.executors.openclaw.connection import GatewayAddress
 from stitcherd.executors.openclaw.executor import OpenClawExecutor
 class Sink:
     def write(self, data): pass
+    def record_prompt(self, text): pass
     async def record_event(self, type_, payload): pass
     async def add_usage(self, usage, reference=None): pass
     async def save_reference(self, reference): print(json.dumps(reference), flush=True)

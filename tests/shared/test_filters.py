@@ -15,6 +15,13 @@ from shared.filters import TEXT_KEY, Filter, FilterError, FilterTerm, parse_filt
 ORDINARY = st.characters(exclude_categories=("Cs", "Cc"))
 TRICKY = st.sampled_from(list("\\\"\\,-: *%_'<>#/äß\u00a0"))
 VALUE = st.text(ORDINARY | TRICKY, min_size=1, max_size=12)
+PERIOD = st.builds(
+    "{}2026-{:02}-{:02}{}".format,
+    st.sampled_from(("", ">=")),
+    st.integers(1, 12),
+    st.integers(1, 28),
+    st.sampled_from(("", "T00", "T23")),
+)
 AGE = st.builds("{}{}{}".format, st.sampled_from("<>"), st.integers(0, 99_999_999), st.sampled_from("smhd"))
 
 
@@ -49,10 +56,11 @@ def _term(key: str, values: st.SearchStrategy[str], most: int = 3) -> st.SearchS
 
 
 TERM = st.one_of(
-    *(_term(key, VALUE) for key in ("type", "repo", "profile", "agent", "gate")),
+    *(_term(key, VALUE) for key in ("type", "repo", "profile", "executor", "agent", "gate")),
     _term("state", st.sampled_from(sorted(set(filters.STATES.values())))),
     _term("is", st.sampled_from(filters.KEYS["is"])),
     _term("age", AGE.map(lambda age: parse_filter(f"age:{age}").terms[0].values[0])),
+    _term("ended", PERIOD),
     _term(TEXT_KEY, VALUE, most=1),
 )
 
@@ -114,6 +122,10 @@ def test_parse_filter(line: str, terms: tuple[FilterTerm, ...]) -> None:
         ("is:stuk", 4, "(did you mean stuck?)"),
         ("age:2h", 5, "age takes < or >"),
         ("age:<2w", 5, "age takes < or >"),
+        ("ended:yesterday", 7, "ended takes a day or an hour of UTC"),
+        ("ended:2026-02-30", 7, "ended takes a day or an hour of UTC"),
+        ("ended:2026-11-22T24", 7, "ended takes a day or an hour of UTC"),
+        ("ended:<2026-11-22", 7, "ended takes a day or an hour of UTC"),
         ("state:", 7, "a value is missing at column 7"),
         ("state:failed, running", 14, "a value is missing at column 14"),
         ('type:""', 6, "a value is missing at column 6"),
@@ -167,3 +179,16 @@ def test_filters_import_nothing_heavy() -> None:
     root = Path(shared.__file__).parents[1]
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert ran.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "begin", "end"),
+    [
+        ("1970-01-02", 86_400_000, 172_800_000),
+        ("1970-01-01T23", 82_800_000, 86_400_000),
+        (">=1970-01-02", 86_400_000, None),
+        (">=1970-01-01t23", 82_800_000, None),
+    ],
+)
+def test_a_period_is_a_day_or_an_hour_of_utc(value: str, begin: int, end: int | None) -> None:
+    assert filters.parse_period(value) == (begin, end)

@@ -195,6 +195,28 @@ async def test_a_pattern_is_checked_by_the_repositories_that_are_known(config: P
     assert "ask what happened" in of_state(found, "ok")[1]
 
 
+@KINDS
+async def test_with_pull_the_repositories_of_a_pattern_are_those_that_the_forge_lists(
+    config: Path, kind: str, capsys: Capture
+) -> None:
+    pattern = '[repositories."octo-org/*"]\nclone = "{url}/{owner}/{name}.git"\n'
+    polled = f'{TOKEN_SETTING}\npull = "60s"'
+    fake, _ = served(config, kind)
+    found = await check(config, fake, kind, capsys, more=pattern, credential=polled)
+    assert [each.split(":")[0] for each in of_state(found, "ok", "problem")[1:]] == ["octo-org/api"]
+    answer = fake.answer
+    listing = FORGES[kind].list_repositories(1).request.path
+
+    def refusing(sent: Sent) -> Answer:
+        return Answer(403, {"message": "Forbidden"}) if sent.path == listing else answer(sent)
+
+    vars(fake)["answer"] = refusing
+    found = await check(config, fake, kind, capsys, more=pattern, credential=polled)
+    [problem] = [each for each in found if each["state"] == "problem"]
+    assert problem["detail"].startswith("the repositories of octo-org/* cannot be listed, so pull does not find them: ")
+    assert FORGES[kind].rights["list_repositories"] in problem["remedy"]
+
+
 async def test_the_permissions_that_an_app_lacks_by_name(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

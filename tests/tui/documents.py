@@ -144,3 +144,27 @@ DELIVERY: Document = {
     "via": "webhook",
     "decision": DECISION,
 }
+
+
+def stats_item(key: str, **more: Any) -> Document:
+    """Return the statistics of one group."""
+    return {
+        "key": key,
+        "jobs": {"completed": 41, "failed": 6, "cancelled": 1},
+        "durationMs": {"p50": 161_000, "p95": 902_000},
+        "queueWaitMs": {"p50": 12, "p95": 48_000},
+        "gates": [
+            {"name": "lint", "passed": 56, "failed": 1, "durationMs": {"p50": 1000}},
+            {"name": "tests", "passed": 44, "failed": 13, "durationMs": {"p50": 22_800}},
+        ],
+        "tries": {"first": 30, "later": 17},
+        "inputTokens": 1_820_000,
+        "outputTokens": 92_000,
+        "costUsd": 9.41,
+        **more,
+    }
+
+
+def stats(*items: Document, by: str = "day") -> Document:
+    """Return an answer with the statistics of groups."""
+    return {"since": "2026-11-08T00:00:00.000Z", "by": by, "items": list(items)}

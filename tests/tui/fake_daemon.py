@@ -27,11 +27,14 @@ class FakeDaemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.jobs: list[Document] = []
         self.details: dict[str, Document] = {}
         self.logs: dict[str, bytes] = {}
+        self.conversations: dict[str, bytes] = {}
+        self.raw_logs: dict[str, bytes] = {}
         self.diffs: dict[str, bytes] = {}  # by job and attempt
         self.deliveries: list[Document] = []
         self.rails: Document = dict(RAILS)
         self.events: list[Document] = []
         self.pulse: Document = dict(PULSE)
+        self.stats: dict[str, list[Document]] = {}  # the items, by grouping
         self.bulk: Document | None = None
         self.checks: list[Document] = []
         self.simulation: Document = dict(SIMULATION)
@@ -142,7 +145,9 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
         if parts == ["events"]:
             self._stream(query)
         elif len(parts) == 5 and parts[4] == "log":
-            self._log(daemon.logs.get(parts[3]))
+            self._log((daemon.raw_logs if "raw" in query else daemon.logs).get(parts[3]))
+        elif len(parts) == 5 and parts[4] == "conversation":
+            self._log(daemon.conversations.get(parts[3]))
         elif parts[2:] == ["diff"]:
             self._log(daemon.diffs.get(f"{parts[1]}/{query['attempt'][0]}"))
         else:
@@ -191,13 +196,15 @@ class FakeDaemonHandler(BaseHTTPRequestHandler):
             case ["meta"]:
                 meta = {"version": "0.1.0", "api": "1", "instance": daemon.instance, "pid": 1, "startedAt": "x"}
                 answer = (200, meta)
-            case ["pulse"]:
-                answer = (200, daemon.pulse)
+            case ["pulse" | "rails" as name]:
+                answer = (200, {"pulse": daemon.pulse, "rails": daemon.rails}[name])
+            case ["stats"]:
+                [by] = query["by"]
+                since = {"since": "2026-11-20T14:00:00.000Z"} if by == "hour" else {}
+                answer = (200, {**documents.stats(*daemon.stats.get(by, []), by=by), **since})
             case ["readyz"]:
                 well = all(check["ok"] for check in daemon.checks)
                 answer = (200 if well else 503, {"ready": well, "checks": daemon.checks})
-            case ["rails"]:
-                answer = (200, daemon.rails)
             case ["runner-jobs"]:
                 answer = self._jobs(query)
             case ["runner-jobs", name, *what] if job := daemon.find(name):

@@ -30,6 +30,7 @@ from shared.api import (
 from shared.deliveries import Delivery, DeliveryPage, ReplayResponse
 from shared.models import JobEvent, RunnerJob
 from shared.protocol import PAGE_MAX
+from shared.stats import Grouping, Stats
 from tui.client.http import ApiError, DaemonClient, Query, decode, quote_segment
 from tui.client.replies import RemoteText, Reply
 
@@ -60,6 +61,11 @@ def get_readiness(client: DaemonClient) -> Reply[Readiness]:
 def get_pulse(client: DaemonClient) -> Reply[Pulse]:
     """Return the current load."""
     return Reply(client.get("/pulse"), Pulse)
+
+
+def get_stats(client: DaemonClient, by: Grouping, since: datetime) -> Reply[Stats]:
+    """Return what became of jobs since a time, grouped."""
+    return Reply(client.get("/stats", [("since", since.isoformat()), ("by", by.value)]), Stats)
 
 
 def get_pause(client: DaemonClient) -> Reply[PauseState]:
@@ -160,6 +166,16 @@ def iter_job_events(client: DaemonClient, job_id: str) -> Iterator[Reply[JobEven
 def step_log(client: DaemonClient, job_id: str, step_id: str) -> RemoteText:
     """Return the whole output of a step."""
     return RemoteText(client, f"{_job(job_id)}/steps/{quote_segment(step_id)}/log")
+
+
+def raw_step_log(client: DaemonClient, job_id: str, step_id: str) -> RemoteText:
+    """Return what the agent of a step wrote in the form of its own."""
+    return RemoteText(client, f"{_job(job_id)}/steps/{quote_segment(step_id)}/log", [("raw", "true")])
+
+
+def conversation(client: DaemonClient, job_id: str, step_id: str) -> RemoteText:
+    """Return what the agent of a step was sent, and between, the output of the step."""
+    return RemoteText(client, f"{_job(job_id)}/steps/{quote_segment(step_id)}/conversation")
 
 
 def diff(client: DaemonClient, job_id: str, attempt: int | None = None) -> RemoteText:

@@ -31,6 +31,7 @@ SCREENS = {
     "tail": ScreenEntry("tui.screens.tail", "TailScreen", "t", "tail", hint=True),
     "deliveries": ScreenEntry("tui.screens.deliveries", "DeliveriesScreen", "D", "deliveries", hint=True),
     "rails": ScreenEntry("tui.screens.rails", "RailsScreen", "R", "rails", hint=True),
+    "insights": ScreenEntry("tui.screens.insights", "InsightsScreen", "i", "insights", hint=True),
     "simulation": ScreenEntry("tui.screens.simulation", "SimulationScreen"),
     "why": ScreenEntry("tui.screens.why", "WhyScreen"),
     "dispatch": ScreenEntry("tui.screens.dispatch", "DispatchScreen", "plus", "dispatch"),

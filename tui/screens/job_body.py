@@ -13,10 +13,10 @@ from textual.containers import Container, Vertical
 from textual.message import Message
 
 from shared import ids
-from shared.models import JobEvent, RunnerJob, Status
+from shared.models import JobEvent, JobStep, RunnerJob, Status
 from tui.client import api
 from tui.client.http import DaemonClient
-from tui.screens.job_pages import JobDiff, JobEvents, RemoteStepLog
+from tui.screens.job_pages import Conversation, JobDiff, JobEvents, RemoteStepLog, conversation_step
 from tui.text import diffs
 from tui.text.events import event_line
 from tui.text.jobs import elapsed
@@ -32,7 +32,7 @@ from tui.widgets.searchable import SearchablePage, focus_target
 from tui.widgets.step_tree import NAME_CELLS, TIME_CELLS, StepTree, timeline_axis
 from tui.widgets.text_view import TextView
 
-LOG, EVENTS, DIFF, WHY, _PROMPT, RAW, _RESULT = range(1, 8)
+LOG, EVENTS, DIFF, WHY, CONVERSATION, RAW, _RESULT = range(1, 8)
 
 
 class JobBody(Container):
@@ -43,6 +43,7 @@ class JobBody(Container):
         Binding("w", f"page({WHY})", "why", show=False),
         Binding("x", "widen", "wide"),
         Binding("T", "times", "times", show=False),
+        Binding("u", "raw", "raw output", show=False),
         Binding("left_square_bracket", "step(-1)", "step before", show=False),
         Binding("right_square_bracket", "step(1)", "next step", show=False),
     ]
@@ -56,10 +57,11 @@ class JobBody(Container):
         self._client = client
         self.steps = steps
         self.step_log = RemoteStepLog(client)
+        self.conversation = Conversation(client)
         self.diff = JobDiff(client)
         self.events = JobEvents(client)
         self.text = TextView(id="page")
-        for page in (self.step_log, self.events, self.diff, self.text):
+        for page in self._pages:
             page.add_class("page")
         self.job: RunnerJob | None = None
         self.document = b""
@@ -71,10 +73,7 @@ class JobBody(Container):
             yield self.steps
         with Vertical(id="panel"):
             yield Bar(id="position")
-            yield self.step_log
-            yield self.events
-            yield self.diff
-            yield self.text
+            yield from self._pages
 
     def on_mount(self) -> None:
         """Begin with the log."""
@@ -82,9 +81,15 @@ class JobBody(Container):
         self.steps.focus()
 
     @property
+    def _pages(self) -> tuple[SearchablePage, ...]:
+        return self.step_log, self.events, self.diff, self.conversation, self.text
+
+    @property
     def shown(self) -> SearchablePage:
         """The page that is shown."""
         long_pages: dict[int, SearchablePage] = {LOG: self.step_log, EVENTS: self.events, DIFF: self.diff}
+        if self.job and conversation_step(self.job, self.steps.step):
+            long_pages[CONVERSATION] = self.conversation
         return long_pages.get(self.page, self.text)
 
     def show(self, document: bytes, job: RunnerJob, events: Iterable[JobEvent]) -> None:
@@ -102,6 +107,7 @@ class JobBody(Container):
         """Show new events; the log reads more output if they tell of any."""
         self.events.add(events)
         self.step_log.add_events(events)
+        self.conversation.add_events(events)
         self._show_position()
 
     def draw(self) -> None:
@@ -132,6 +138,9 @@ class JobBody(Container):
             self.events.show(job.id)
         if self.page == DIFF:
             self.diff.show(job, step.attempt if step else job.attempt)
+        if self.page == CONVERSATION and (of_agent := conversation_step(job, step)):
+            self.conversation.show(job.id, of_agent)
+            self._display_page()  # it was the prompt until the first try
         self._show_position()
 
     @on(LogView.Changed)
@@ -150,9 +159,11 @@ class JobBody(Container):
             left.append((f"  only: {plain(shown.filter)}" if shown.filter else "", "accent", ""))
         elif isinstance(shown, TextView):
             right = (f"{shown.note} ", "dim", "")
+        if shown is self.conversation and (of_agent := self.conversation.step):
+            left = [(f" CONVERSATION  {plain(of_agent.name)}{_try_of(of_agent)}", "dim", "")]
         if self.page == LOG and (step := self.steps.step):
-            tried = f" (try {step.try_})" if step.try_ else ""
-            left = [(f" LOG  {plain(step.name)}{tried}", "dim", "")]
+            title = "RAW OUTPUT" if self.step_log.raw else "LOG"
+            left = [(f" {title}  {plain(step.name)}{_try_of(step)}", "dim", "")]
             left.append((f"  exit {step.exit_code}" if step.exit_code else "", "red", ""))
             if (
                 step.completed_at is None
@@ -195,7 +206,7 @@ class JobBody(Container):
         self.post_message(self.PageChanged())
 
     def _display_page(self) -> None:
-        for each in (self.step_log, self.events, self.diff, self.text):
+        for each in self._pages:
             each.display = each is self.shown
 
     def action_widen(self) -> None:
@@ -208,6 +219,12 @@ class JobBody(Container):
         """Show or hide the times beside the output."""
         self.step_log.show_times()
 
+    def action_raw(self) -> None:
+        """Show what the agent wrote in the form of its own, or the output again."""
+        self.action_page(LOG)
+        self.step_log.toggle_raw()
+        self._show_position()
+
     def action_step(self, by: int) -> None:
         """Go to the next step in time, or to the previous one."""
         self.steps.select_neighbour(by)
@@ -218,6 +235,8 @@ class JobBody(Container):
             return map(log_text.log_line, self.step_log.source.lines())
         if self.page == DIFF:
             return map(diffs.diff_line, self.diff.source.lines())
+        if self.shown is self.conversation:
+            return map(log_text.log_line, self.conversation.source.lines())
         if self.page == EVENTS:
             return (_plain_event(reply.value) for reply in api.iter_job_events(self._client, self._job_id))
         return self.text.text
@@ -229,6 +248,8 @@ class JobBody(Container):
             return Path(f"{name}-{self.step_log.file_name}.log"), self.step_log.source.chunks()
         if self.page == DIFF:
             return Path(f"{name}.diff"), self.diff.source.chunks()
+        if self.shown is self.conversation:
+            return Path(f"{name}-conversation.txt"), self.conversation.source.chunks()
         if self.page == EVENTS:
             return Path(f"{name}-events.jsonl"), self._raw_events()
         if self.page == RAW:
@@ -261,6 +282,10 @@ def _first_page(job: RunnerJob) -> int:
         return WHY
     changed = job.result is not UNSET and job.result is not None and job.result.commit is not None
     return DIFF if job.status is Status.COMPLETED and changed else LOG
+
+
+def _try_of(step: JobStep) -> str:
+    return f" (try {step.try_})" if step.try_ else ""
 
 
 def _plain_event(event: JobEvent) -> str:

@@ -1,4 +1,4 @@
-"""The long pages of a job: the log of a step, the diff of an attempt, the events."""
+"""The long pages of a job: the log of a step, the conversation of a try, the diff of an attempt, the events."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from itertools import islice
 from msgspec import UNSET
 from textual import work
 
-from shared.models import OPEN_STATUSES, JobEvent, JobStep, Phase, RunnerJob
+from shared.models import OPEN_STATUSES, JobEvent, JobStep, Phase, RunnerJob, StepType
 from tui.client import api
 from tui.client.http import DaemonClient
 from tui.client.replies import RemoteText
@@ -30,11 +30,13 @@ class RemoteStepLog(LogPanel):
         self._client = client
         self._job_id = ""
         self._step: JobStep | None = None
+        self.raw = False
 
     @property
     def source(self) -> RemoteText:
         """The log as the daemon has it."""
-        return api.step_log(self._client, self._job_id, self._step.id if self._step else "-")
+        request = api.raw_step_log if self.raw else api.step_log
+        return request(self._client, self._job_id, self._step.id if self._step else "-")
 
     @property
     def file_name(self) -> str:
@@ -60,12 +62,18 @@ class RemoteStepLog(LogPanel):
             _add_times(self.log_view.times, own)
             self.check_growth()
 
+    def toggle_raw(self) -> None:
+        """Show what the agent wrote in the form of its own, or the output again."""
+        self.raw = not self.raw
+        self.log_view.times = None  # they are those of the output
+        self.open(self.source.read_range)
+
     def show_times(self) -> None:
         """Show or hide the times beside the lines."""
         if self.log_view.times:
             self.log_view.times = None
             self.log_view.recount()
-        elif self._step:
+        elif self._step and not self.raw:
             self._load_times()
 
     def _load_times(self) -> None:
@@ -83,6 +91,35 @@ class RemoteStepLog(LogPanel):
             return  # the log is of use without times too
         _add_times(times, [event for event in found if step and event.step_id == step.id])
         self.log_view.refresh()
+
+
+class Conversation(LogPanel):
+    """What the agent of a try was sent, and what it answered."""
+
+    def __init__(self, client: DaemonClient) -> None:
+        super().__init__(id="conversation", colour=_heading_colour)
+        self._client = client
+        self._job_id = ""
+        self.step: JobStep | None = None
+
+    @property
+    def source(self) -> RemoteText:
+        """The conversation as the daemon has it."""
+        return api.conversation(self._client, self._job_id, self.step.id if self.step else "-")
+
+    def show(self, job_id: str, step: JobStep) -> None:
+        """Show the conversation of a step of an agent, or more of it."""
+        other = self.step is None or step.id != self.step.id
+        self._job_id, self.step = job_id, step
+        if other:
+            self.open(self.source.read_range)
+        else:
+            self.check_growth()
+
+    def add_events(self, events: Iterable[JobEvent]) -> None:
+        """Read more if the events tell of output of this step."""
+        if any(self.step and event.step_id == self.step.id for event in events):
+            self.check_growth()
 
 
 class JobDiff(LogPanel):
@@ -134,6 +171,18 @@ class JobEvents(EventList):
             self.prepend(await asyncio.to_thread(_events, self._client, job_id))
         except DAEMON_ERRORS:
             self._loaded_job = ""  # the newest are there in any case
+
+
+def conversation_step(job: RunnerJob, selected: JobStep | None) -> JobStep | None:
+    """Return the step in which the agent worked: of the try that is selected, or else the newest one; None if none."""
+    steps = () if job.steps is UNSET else job.steps
+    agents = [step for step in steps if step.type is StepType.AI_ACTION]
+    place = selected and (selected.attempt, selected.try_)
+    return next((step for step in agents if (step.attempt, step.try_) == place), agents[-1] if agents else None)
+
+
+def _heading_colour(line: str) -> str:
+    return "accent" if line in {"=== prompt ===", "=== output ==="} else ""
 
 
 def _diff_version(job: RunnerJob, attempt: int) -> tuple[int, bool]:

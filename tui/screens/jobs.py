@@ -11,7 +11,7 @@ from tui.screens.base import BaseScreen
 from tui.screens.job_query import JobQuery
 from tui.screens.jobs_pane import JobsPane
 from tui.screens.rails_text import RailsNotice
-from tui.screens.session import EventsReceived, Session, SnapshotReceived
+from tui.screens.session import EventsReceived, JobsRequested, Session, SnapshotReceived
 from tui.widgets.bar import BarSegment, status_load
 from tui.widgets.lines import RowView
 
@@ -77,6 +77,11 @@ class JobsScreen(BaseScreen):
         """Request again what is visible and changed."""
         self.pane.jobs.board.apply(message.events)
         self._load()
+
+    @on(JobsRequested)
+    def jobs_requested(self, message: JobsRequested) -> None:
+        """Show the jobs that another screen counts."""
+        self.pane.show(JobQuery(filter=message.filter))
 
     @on(RowView.Moved)
     def moved(self) -> None:

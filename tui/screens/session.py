@@ -57,6 +57,14 @@ class SnapshotReceived(Message, bubble=False):
         self.page = page
 
 
+class JobsRequested(Message, bubble=False):
+    """The list of jobs is to show those that match a filter."""
+
+    def __init__(self, filter_: str) -> None:
+        super().__init__()
+        self.filter = filter_
+
+
 class SessionChanged(Message, bubble=False):
     """The connection, the daemon's status, the rails in force or the notice about them changed."""
 
@@ -133,6 +141,11 @@ class Session:
                 self._app.pop_screen()
             return
         self._app.push_screen(screen(self, *args))
+
+    def show_jobs(self, filter_: str) -> None:
+        """Go back to the list of jobs, and show those that match a filter."""
+        self.open("jobs")
+        self.broadcast(lambda: JobsRequested(filter_))
 
     def refresh_status(self, *, readiness: bool = False) -> None:
         """Ask for the daemon's load, and optionally its readiness, and tell the screens what changed."""

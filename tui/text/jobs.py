@@ -79,6 +79,16 @@ def cost(job: RunnerJob) -> str:
     return f"${job.usage.cost_usd:.2f}" if job.usage.cost_usd else DASH
 
 
+def token_count(number: int) -> str:
+    """Return a number of tokens, `812` or `20.1k` or `1.3M`, or a dash for none."""
+    if not number:
+        return DASH
+    for size, unit in ((1_000_000, "M"), (1000, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return str(number)
+
+
 def latest(job: RunnerJob, now: int, activity: str = "") -> str:
     """Return what is to be known of a job beside its state: what it does or waits for, or what came of it.
 

@@ -96,6 +96,7 @@ def filter_values(board: SortedBoard, views: Iterable[str]) -> dict[str, Iterabl
     for job in board.cached_jobs():
         found["type"].add(job.type)
         found["profile"].add(job.profile)
+        found["executor"].add(job.executor)
         if job.repository:
             found["repo"].add(job.repository)
         if job.agent_task_id:

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from shared import ids
 from shared.models import OPEN_STATUSES, RunnerJob, Status
-from tui.text.jobs import DASH, approval_wait, cost, elapsed, job_state, latest, location, start_text
+from tui.text.jobs import approval_wait, cost, elapsed, job_state, latest, location, start_text, token_count
 from tui.text.plain import plain
 from tui.text.times import duration, milliseconds, span
 from tui.widgets.bar import BarSegment
@@ -26,7 +26,7 @@ class JobColumn(Struct, frozen=True):
 IDLE_COLUMNS = frozenset({"TRY", "TIME", "TOKENS", "COST", "AGE"})  # of little use for jobs that have not run yet
 GAP = 2
 ALWAYS = 9  # the rank of columns that are never hidden
-PAGE_TITLES = ("Log", "Events", "Diff", "Why", "Prompt", "Raw", "Result")
+PAGE_TITLES = ("Log", "Events", "Diff", "Why", "Conversation", "Raw", "Result")
 THREAD_MAX = 34
 LAST_MIN = 16
 COLUMNS = (
@@ -112,14 +112,8 @@ def _cell(column: JobColumn, job: RunnerJob, activity: str, now: int) -> tuple[s
 
 
 def tokens(job: RunnerJob) -> str:
-    """Return the tokens that a job used, `812` or `20.1k` or `1.3M`, or a dash if unknown."""
-    number = job.usage.input_tokens + job.usage.output_tokens
-    if not number:
-        return DASH
-    for size, unit in ((1_000_000, "M"), (1000, "k")):
-        if number >= size:
-            return f"{number / size:.1f}{unit}"
-    return str(number)
+    """Return the tokens that a job used, or a dash if unknown."""
+    return token_count(job.usage.input_tokens + job.usage.output_tokens)
 
 
 def _cells_needed(shown: list[JobColumn]) -> int:

@@ -20,7 +20,7 @@ def page_lines(title: str, job: RunnerJob, document: bytes, cells: int) -> list[
     match title:
         case "Why":
             return decision_page(None if job.decision is UNSET else job.decision, cells)
-        case "Prompt":
+        case "Conversation":
             return prompt_page(job, cells)
         case "Result":
             return result_page(job, cells)
@@ -80,9 +80,11 @@ def result_page(job: RunnerJob, cells: int) -> list[StyledLine]:
 
 
 def prompt_page(job: RunnerJob, cells: int) -> list[StyledLine]:
-    """Return the prompt of a job."""
+    """Return the prompt of a job that no agent was sent yet."""
     text = "" if job.prompt is UNSET else job.prompt
-    return _prose(text, cells) or [[("there is no prompt", "dim")]]
+    if not text:
+        return [[("there is no prompt", "dim")]]
+    return [[("no agent was sent anything yet; this is the prompt", "dim")], [], *_prose(text, cells)]
 
 
 def json_page(document: bytes, cells: int) -> list[StyledLine]:

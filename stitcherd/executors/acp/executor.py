@@ -215,6 +215,7 @@ class AgentRun:
         text = await self._resume_session(answer) or await self._new_session()
         self._connection.begin_prompt()
         await self._handler.begin()
+        self._sink.record_prompt(text)
         said = text.encode(errors="replace").decode()
         prompt = {"sessionId": self._session, "prompt": [{"type": "text", "text": said}]}
         return await self._connection.request("session/prompt", prompt)

@@ -160,6 +160,7 @@ class OpenClawExecutor(Executor):
                 await configure_agent(gateway, permissions)
             session = await prepare_session(gateway, permissions, key, task.cwd, model, reopen=task.number > 1)
             task = await self._resume_session(task, sink, gateway, key, session)
+            sink.record_prompt(task.prompt)
             reference = RunReference(key, session, f"{task.job_id}-{task.attempt}-{task.number}")
             return await self._follow(task, sink, reference, gateway, without_programs=not permissions.programs)
 

@@ -59,9 +59,11 @@ class StreamRun:
         self._reports_too_much = False
         self._items: asyncio.Queue[StreamItem | None] = asyncio.Queue()
         self._end: Ended | None = None
+        self._denied = ""  # the tool whose call was denied last, if no call or text came after it
 
     async def run(self, argv: Sequence[str], prompt: str) -> ExecutionResult:
         """Run the program with a prompt to its end, or to that of its budget; then none of its processes is running."""
+        self._sink.record_prompt(prompt)
         running = asyncio.create_task(
             self._task.run_command(
                 (*argv, *self._stream.arguments(self._budget, self._tools)),
@@ -103,7 +105,8 @@ class StreamRun:
                 return over_budget(f"The agent ended because of its budget: {said}.", ended.code)
             return failed(f"The agent failed: {said}.", ended.code)
         if ended.ok and self._end is None:
-            return failed("The stream of the agent broke off: its last line is missing.", ended.code)
+            denied = f", after its call of {self._denied} was denied" if self._denied else ""
+            return failed(f"The stream of the agent broke off{denied}: its last line is missing.", ended.code)
         return result_of_exit(ended, self._task.timeout)
 
     def _feed(self, data: bytes) -> None:
@@ -142,11 +145,14 @@ class StreamRun:
                 case Began(session):
                     await self._begin(session)
                 case Text(text, partial):
+                    self._denied = ""
                     self._write(text, partial=partial)
                 case ToolCalled(id_, tool, detail):
+                    self._denied = ""
                     self._write(f"[{tool}: {detail}]")
                     await self._sink.record_event("ai.tool_called", {"tool": tool, "detail": detail, "callId": id_})
                 case ToolDenied(id_, tool, reason):
+                    self._denied = one_line(tool)
                     self._write(f"[{tool}: denied: {reason}]")
                     await self._sink.record_event("ai.tool_denied", {"tool": tool, "reason": reason, "callId": id_})
                 case Used(usage):

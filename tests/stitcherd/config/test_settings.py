@@ -62,7 +62,7 @@ def test_the_examples_in_the_shipped_file_are_valid(tmp_path: Path, monkeypatch:
         "agent": "command",
         "openclaw": "openclaw",
     }
-    assert [len(token.permissions) for token in settings.tokens] == [6]
+    assert [len(token.permissions) for token in settings.tokens] == [7]
     assert settings.secret_names == {"GITHUB_WEBHOOK_SECRET", "GITHUB_TOKEN", "OPENCLAW_GATEWAY_TOKEN"}
 
 

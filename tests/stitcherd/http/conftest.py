@@ -48,6 +48,7 @@ TOKENS = {
     "writer": ("default", ["jobs:read", "jobs:write", "jobs:dispatch", "deliveries:read", "rails:read"]),
     "approver": ("default", ["jobs:read", "jobs:approve"]),
     "third": ("default", ["rails:read"]),
+    "scraper": ("default", ["metrics:read"]),
     "other": ("elsewhere", ["jobs:read", "jobs:write", "jobs:dispatch", "deliveries:read", "rails:read"]),
 }
 RAILS = """\

@@ -38,6 +38,8 @@ LISTS = (
     "/deliveries?source=near",
     "/deliveries?source=far",
     "/deliveries?limit=1",
+    "/stats",
+    "/stats?by=repository",
 )
 
 

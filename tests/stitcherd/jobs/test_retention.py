@@ -16,6 +16,7 @@ from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.errors import Refusal
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import retention
+from stitcherd.metrics import REGISTRY
 from stitcherd.store import deliveries, events, transitions
 from stitcherd.store import retention as store_retention
 from stitcherd.store.sqlite import Store
@@ -91,9 +92,12 @@ async def test_what_is_old_is_deleted_except_of_open_jobs(
     fresh = await add_job(store, now - DAY, ended=now)
     files = {job.id: write_files(settings, job.id) for job in (old, late, unfinished, fresh)}
     unknown = write_files(settings, new_id())
+    deleted = REGISTRY.get_sample_value("stitcher_retention_deleted_total", {"kind": "bodies"}) or 0
     await retention.remove_expired(store, settings, checkouts)
     with pytest.raises(Refusal, match="there is no job"):
         await remaining(store, old)
+    assert REGISTRY.get_sample_value("stitcher_retention_deleted_total", {"kind": "bodies"}) == deleted + 2
+    assert (REGISTRY.get_sample_value("stitcher_retention_last_run_timestamp_seconds") or 0) * 1000 >= now
     assert await remaining(store, late) == (["job.completed"], False)
     assert await remaining(store, unfinished) == (["job.created", "job.queued", "job.started"], True)
     assert await remaining(store, fresh) == (["job.created", "job.queued", "job.started", "job.completed"], True)

@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from random import randbytes
 from typing import Any
 
 import pytest
@@ -284,7 +285,7 @@ async def test_the_file_becomes_smaller(tmp_path: Path, monkeypatch: pytest.Monk
             db.execute("CREATE TABLE other (n)")
     store = await Store.open(path)
     for _ in range(50):
-        await add_delivery(store, new_delivery(body=b"x" * 50_000, received_at=days_ago(11)))
+        await add_delivery(store, new_delivery(body=randbytes(50_000), received_at=days_ago(11)))
     large = file_size(path)
     await retention.remove_rows(store, KEPT, now_ms())
     await store.close()

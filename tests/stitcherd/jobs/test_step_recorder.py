@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from shared.ids import now_ms
 from shared.models import JobEvent, JobStep, StepStatus, StepType, Usage
 from stitcherd.jobs import step_recorder
-from stitcherd.jobs.logs import diff_path, raw_log_path
+from stitcherd.jobs.conversation import Conversation
+from stitcherd.jobs.logs import diff_path, log_path, prompts_path, raw_log_path
 from stitcherd.jobs.step_recorder import OUTPUT_EVENT_BYTES, RunningStep
 from stitcherd.store import interruptions, steps
 from stitcherd.store.writer import StorageUnavailable
@@ -65,6 +66,17 @@ async def test_raw_output_is_redacted_and_only_kept_beside_the_log(harness: Reco
     raw = raw_log_path(harness.state, harness.job.id, 1, 1)
     assert raw.read_bytes() == b'{"key": "[secret]' + b'"}\n' * 3
     assert [event.payload["text"] for event in outputs(events)] == ["text\n"]
+
+
+async def test_prompts_are_redacted_and_kept_with_their_place_in_the_output(harness: RecorderHarness) -> None:
+    async with await harness.open() as step:
+        step.record_prompt(f"use {SECRET.decode()}")
+        step.write(b"no\n")
+        step.record_prompt("try again")
+    paths = (path(harness.state, harness.job.id, 1, 1) for path in (log_path, prompts_path))
+    conversation = Conversation(*paths)
+    whole = b"".join(conversation.read(0, conversation.size))
+    assert whole == b"=== prompt ===\nuse [secret]\n\n=== output ===\nno\n=== prompt ===\ntry again\n\n"
 
 
 async def test_a_secret_in_two_pieces_is_masked_everywhere(harness: RecorderHarness) -> None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from shared.deliveries import Delivery
 from shared.ids import format_timestamp
+from stitcherd.metrics import REGISTRY
 from stitcherd.polling.poller import Poller
 from stitcherd.polling.repositories import PolledRepositories
 from stitcherd.store.deliveries import DeliveryFilter, delivery_page
@@ -37,6 +38,7 @@ triggers:
   - {id: review, on: [change.review_requested, change.opened], from: [team], job: fix}
 """
 MINUTE = 60_000
+TAKEN = {"source": "hub", "verdict": "allowed"}
 API = PolledRepositories(("octo-org/api",))
 _COMMENT = b'[{"id": 1, "created_at": "2026-11-22T15:00:00Z", "updated_at": "2026-11-22T15:00:00Z", "issue_url": "https://x/.."}]'
 ELSEWHERE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(_COMMENT), _COMMENT)
@@ -103,7 +105,9 @@ async def polling(tmp_path: Path) -> AsyncIterator[Polling]:
 
 async def test_mentions_are_taken_once(polling: Polling) -> None:
     first, second = polling.comment(), polling.comment(number=480)
+    counted = REGISTRY.get_sample_value("stitcher_deliveries_total", TAKEN) or 0
     found = await polling.poll()
+    assert REGISTRY.get_sample_value("stitcher_deliveries_total", TAKEN) == counted + 2
     assert [(each.subject, each.trigger, each.sender, each.verdict) for each in found] == [
         (f"comment:{first.id}", "issue.comment", "hub:octocat", "allowed"),
         (f"comment:{second.id}", "change.comment", "hub:octocat", "allowed"),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from shared.filters import CANCELLING, TEXT_KEY, Filter, FilterTerm, parse_age, parse_filter
+from shared.filters import CANCELLING, TEXT_KEY, Filter, FilterTerm, parse_age, parse_filter, parse_period
 from shared.models import OPEN_STATUSES, Status
 from stitcherd.store import search, search_plan
 from stitcherd.store.migrate import migrate
@@ -24,7 +24,8 @@ HOUR = 3_600_000
 TYPES = ("fix", "review", "100%_sure", "bump")
 REPOSITORIES = ("octo-org/api", "octo-org/web", "Octo-Org/API", "acme/x_y", "acme/xzy", "acme/%", None)
 TITLES = ('Say "hi" 50% of a_b', "Back\\slash", "Straße", "plain words", None)
-COLUMNS = {"state": "status", "type": "type", "profile": "profile", "agent": "agent_task_id"}
+ENDED = ("COMPLETED", "FAILED", "CANCELLED")
+COLUMNS = {"state": "status", "type": "type", "profile": "profile", "executor": "executor", "agent": "agent_task_id"}
 
 
 class Row(Struct):
@@ -66,6 +67,10 @@ def _is(row: Row, key: str, value: str) -> bool:
     elif key == "age":
         younger, length = parse_age(value)
         found = (columns["created_at"] > NOW - length) is younger
+    elif key == "ended":
+        begin, end = parse_period(value)
+        at = columns["completed_at"]
+        found = at is not None and at >= begin and (end is None or at < end)
     elif key == "gate":
         found = value in row.failed_gates
     elif key == "is":
@@ -104,7 +109,7 @@ def _fill(db: sqlite3.Connection) -> list[Row]:
             "status": status,
             "priority": 5,
             "profile": chance.choice(("weaver", "reader")),
-            "executor": "agent",
+            "executor": chance.choice(("agent", "agent", "other")),
             "repository": chance.choice(REPOSITORIES),
             "thread_kind": "issue",
             "thread_number": key,
@@ -116,6 +121,7 @@ def _fill(db: sqlite3.Connection) -> list[Row]:
             "rails_digest": "r1",
             "actor": "uid:0",
             "created_at": NOW - (120 - key) * HOUR // 2 - 1,
+            "completed_at": NOW - (120 - key) * HOUR // 2 + chance.randrange(3 * HOUR) if status in ENDED else None,
             "cancel_requested": chance.randrange(2),
             "last_event": "job.queued",
         }
@@ -195,6 +201,8 @@ TERM = st.one_of(
     _terms("agent", ("task-7", "task-8", "none")),
     _terms("age", ("<2h", ">2h", "<1d", ">1d", "<90d", ">90d", "<0d")),
     _terms("is", tuple(search_plan.IS)),
+    _terms("executor", ("agent", "other", "none")),
+    _terms("ended", ("2027-01-14", "2027-01-15T03", ">=2027-01-14", ">=2027-01-15T05", "2026-01-01")),
     _terms("gate", ("lint", "tests", "a, b", "none")),
     _terms(
         TEXT_KEY,
@@ -253,6 +261,8 @@ def test_a_job_without_a_repository_matches_no_repository(jobs: Jobs) -> None:
         ("agent:task-7 state:failed gate:lint", None, "jobs_agent_task"),
         ("gate:lint type:fix", None, "steps_failed_gates"),
         ("words", None, None),
+        ("ended:2027-01-14", None, "jobs_ended"),
+        ("ended:2027-01-14 state:failed", "lab", "jobs_status"),
     ],
 )
 def test_every_page_is_read_in_the_order_of_an_index(

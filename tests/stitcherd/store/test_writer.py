@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -97,7 +98,7 @@ async def test_a_full_disk_stores_nothing_until_there_is_room(store: Store, new_
 
     pages = await store.write(lambda db: int(db.execute("PRAGMA page_count").fetchone()[0]))
     await store.write(limit, pages + 1)
-    big = new_delivery(body=b"x" * 100_000)
+    big = new_delivery(body=Random(1).randbytes(100_000))
     async with busy(store):
         small = asyncio.ensure_future(store.write(put, "small"))
         large = asyncio.ensure_future(add_delivery(store, big))

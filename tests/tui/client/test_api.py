@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.api import JobRequest
+from shared.stats import Grouping
 from tests.tui import documents
 from tests.tui.fake_api import FakeApi
 from tui.client import api as routes
@@ -22,6 +23,8 @@ SINCE = datetime(2026, 11, 22, tzinfo=UTC)
         (routes.get_meta, "GET /meta", None),
         (routes.get_readiness, "GET /readyz", None),
         (routes.get_pulse, "GET /pulse", None),
+        (lambda client: routes.get_stats(client, Grouping.TYPE, SINCE),
+         "GET /stats?since=2026-11-22T00%3A00%3A00%2B00%3A00&by=type", None),
         (routes.get_pause, "GET /pause", None),
         (lambda client: routes.pause(client, "lunch"), "POST /pause", {"reason": "lunch"}),
         (routes.resume, "POST /resume", {}),

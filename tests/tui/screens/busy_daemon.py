@@ -79,7 +79,8 @@ index e0b706b..cb4d38f 100644
 
 
 def fill_busy_daemon(daemon: FakeDaemon) -> None:
-    """Add a job in every state, of which the newest failed its gate twice, and what belongs to them."""
+    """Add a job in every state, of which the newest failed its gate twice, what belongs to them, and statistics."""
+    daemon.stats = _stats()
     daemon.job(477, lastLine="+34 -6 in 3 files", thread=_thread("Sort stays after a reload"), **STAMPS)
     daemon.job(88, status="CANCELLED", type="triage", repository="octo-org/web", tries={"used": 1, "max": 1}, usage={},
                lastLine="by uid:1000: a duplicate", thread=_thread("The footer overlaps"))  # fmt: skip
@@ -145,3 +146,25 @@ def _step(name: str, type_: str, second: int, timeout: int) -> Document:
 
 def _at(second: int) -> str:
     return f"2026-11-22T14:{2 + second // 60:02}:{second % 60:02}.000Z"
+
+
+def _stats() -> dict[str, list[Document]]:
+    """Return statistics of two weeks, in some days of which nothing ran, by each grouping."""
+    counts = ((9, 31, 2), (10, 44, 0), (11, 12, 9), (12, 60, 5), (16, 28, 1), (17, 9, 0), (22, 41, 6))
+    days = [_day(number, completed, failed) for number, completed, failed in counts]
+    api, web = _day(22, 180, 11), {**_day(22, 44, 3), "gates": [], "costUsd": 4.2}
+    none = {**_day(22, 1, 0), "gates": [], "costUsd": 0, "inputTokens": 0, "outputTokens": 0}
+    names = {"octo-org/api": api, "octo-org/web": web, "": none}
+    return {
+        "day": days,
+        "hour": [{**days[-1], "key": "2026-11-22T13:00Z"}],
+        "type": [{**api, "key": "fix"}, {**web, "key": "a, odd type"}],
+        "executor": [{**api, "key": "agent"}],
+        "repository": [{**item, "key": key} for key, item in names.items()],
+    }
+
+
+def _day(number: int, completed: int, failed: int) -> Document:
+    jobs = {"completed": completed, "failed": failed, "cancelled": failed // 4}
+    tries = {"first": completed * 2 // 3, "later": completed - completed * 2 // 3 + failed}
+    return documents.stats_item(f"2026-11-{number:02}", jobs=jobs, tries=tries, costUsd=completed * 0.23)

@@ -40,6 +40,7 @@ def failed(daemon: FakeDaemon) -> Document:
         step["jobId"] = job["id"]
         daemon.logs[step["id"]] = f"output of {step['name']} in try {step['try']}\n".encode()
     daemon.logs["step-5"] = b"".join(b"line %d of 5000\n" % number for number in range(1, 5001))
+    daemon.conversations["step-4"] = b"=== prompt ===\nfix the [bold]last[/bold] row\n\n> \x1b[2Jquoted\n"
     daemon.details[job["id"]] = {
         "prompt": "fix the [bold]last[/bold] row\n\n> \x1b[31mquoted",
         "steps": steps,
@@ -160,7 +161,7 @@ async def test_the_pages(daemon: FakeDaemon, failed: Document, make_app: MakeApp
             ("3", "look at its output"),
             ("4", "add github:drive-by to team"),
             ("5", "[bold]last[/bold]"),
-            ("5", "\\x1b[31mquoted"),
+            ("5", "\\x1b[2Jquoted"),
             ("6", '"status": "FAILED",'),
             ("1", "line 5000 of 5000"),
         ):

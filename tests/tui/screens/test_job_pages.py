@@ -15,6 +15,7 @@ from tests.tui.screens.screen import MakeApp, screen_text, wait_for_text, wait_u
 from tui.screens.job import JobScreen
 from tui.widgets.log_panel import LogPanel
 
+PROMPT_PAGE = b"no agent was sent anything yet; this is the prompt\n\nmend it\n"
 DIFF = b"""\
  pages.py | 2 +-
  1 file changed, 1 insertion(+), 1 deletion(-)
@@ -97,6 +98,36 @@ async def test_the_diff_is_coloured_and_its_control_characters_have_no_effect(jo
         await wait_for_text(pilot, "2 of 2")
         await pilot.press("n")
         await wait_for_text(pilot, "return is not below")
+
+
+async def test_the_conversation_is_that_of_the_selected_try_and_the_prompt_before_it(
+    daemon: FakeDaemon, job: Document, make_app: MakeApp
+) -> None:
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
+        await pilot.press("5")
+        await wait_for_text(pilot, "no agent was sent anything yet", "mend it")
+        agent = {"phase": "EXECUTION", "type": "AI_ACTION", "jobId": job["id"], "try": 1}
+        times = {"startedAt": _at(62), "completedAt": None, "status": "RUNNING"}
+        steps = daemon.details[job["id"]]["steps"]
+        steps[1:1] = [documents.step(3, "claude", **agent, attempt=2, **times)]
+        daemon.conversations["step-3"] = b"=== prompt ===\nmend all\n\n=== output ===\nI look\x1b[2J at it\n"
+        daemon.commit_event("step.started", job, "step-3")
+        await wait_for_text(pilot, "CONVERSATION  claude (try 1)", "mend all", "I look\\x1b[2J at it")
+        assert _style(pilot.app, "=== prompt ===") != _style(pilot.app, "mend all")
+        daemon.conversations["step-3"] += b"[Read: pages.py]\n"
+        daemon.commit_event("step.output", job, "step-3", offset=0, length=17, text="[Read: pages.py]")
+        await wait_for_text(pilot, "[Read: pages.py]")
+
+
+async def test_the_raw_output_in_place_of_the_log(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
+    daemon.raw_logs["step-2"] = b'{"type": "result"}\n'
+    async with make_app().run_test(size=(120, 30)) as pilot:
+        await _open(pilot)
+        await pilot.press("u")
+        await wait_for_text(pilot, "RAW OUTPUT  tests (try 1)", '{"type": "result"}', absent="odd 999")
+        await pilot.press("u")
+        await wait_for_text(pilot, "LOG  tests (try 1)", "odd 999")
 
 
 async def test_an_attempt_without_a_diff(daemon: FakeDaemon, job: Document, make_app: MakeApp) -> None:
@@ -184,7 +215,7 @@ async def test_the_page_takes_the_full_width(job: Document, make_app: MakeApp) -
         ("1", "odd 999", "stitcher-000001df-tests-1.log", b"even 000\n"),
         ("2", "3 of 3 events", "stitcher-000001df-events.jsonl", b'{"id": 1'),
         ("3", "@@ -4", "stitcher-000001df.diff", b" pages.py"),
-        ("5", "mend it", "stitcher-000001df-prompt.txt", b"mend it\n"),
+        ("5", "mend it", "stitcher-000001df-conversation.txt", PROMPT_PAGE),
         ("6", '"status"', "stitcher-000001df.json", b'{"id": '),
     ],
 )

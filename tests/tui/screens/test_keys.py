@@ -18,19 +18,24 @@ from tui.screens.jobs_pane import JobsPane
 from tui.widgets.lines import LineView, RowView
 from tui.widgets.log import LogView
 from tui.widgets.searchable import SearchablePages
+from tui.widgets.stats import StatsList
 
 RELATED = {  # what a key does where there are no jobs, or no list
     "/": {"filter", "find"},
-    "r": {"retry", "replay"},
+    "r": {"retry", "replay", "by repository"},
     "y": {"copy id", "copy revision"},
-    "e": {"export", "export as JSON lines"},
+    "e": {"export", "export as JSON lines", "by executor"},
     "p": {"pause"},
+    "d": {"deny", "by day"},
+    "h": {"left", "by hour"},
+    "t": {"tail", "by type"},
     "esc": {"back", "clear", "hide what is new"},
 }
 
 
 def test_a_key_means_the_same_on_every_screen() -> None:
-    owners = [StitcherApp, BaseScreen, JobsPane, JobList, JobBody, LineView, RowView, LogView, SearchablePages]
+    lists = [JobsPane, JobList, JobBody, LineView, RowView, LogView, SearchablePages, StatsList]
+    owners = [StitcherApp, BaseScreen, *lists]
     meanings = defaultdict(set)
     for owner in [*owners, *(entry.load() for name, entry in SCREENS.items() if name != "dispatch")]:
         for binding in owner.BINDINGS:
@@ -43,7 +48,8 @@ def test_a_key_means_the_same_on_every_screen() -> None:
         if len(found) > 1 and not (key.isdigit() or found <= RELATED.get(key, set()))
     }
     assert differing == {}
-    assert meanings["d"] == {"deny"}
+    assert meanings["d"] == {"deny", "by day"}
+    assert meanings["i"] == {"insights"}
     assert meanings["D"] == {"deliveries"}
 
 
@@ -64,7 +70,7 @@ async def test_hints_are_shown_as_a_whole_or_not_at_all(daemon: FakeDaemon, make
         shown = re.split(r"  +", _hints(pilot).strip())
         assert len(_hints(pilot)) <= columns
         assert shown[-2:] == ["? keys", "q quit"]
-        assert set(shown) <= whole | {"t tail", "D deliveries", "R rails"}
+        assert set(shown) <= whole | {"t tail", "D deliveries", "R rails", "i insights"}
 
 
 async def test_the_help_shows_every_key_and_dims_those_without_effect(daemon: FakeDaemon, make_app: MakeApp) -> None:

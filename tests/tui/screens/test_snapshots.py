@@ -33,6 +33,8 @@ SCREENS: dict[str, tuple[Step, ...]] = {
     "tail": ((("t",), "gate.failed"),),
     "deliveries": ((("D",), "DENIED"),),
     "rails": ((("R",), "kept r-4f2a91c0"),),
+    "insights": ((("i",), "252 jobs ended"),),
+    "insights-repositories": ((("i",), "252 jobs ended"), (("r",), "(none)")),
     "changes": ((("R",), "kept r-4f2a91c0"), (("2",), "+++ r-4f2a91c0")),
     "simulation": (((), "reason 1"),),
     "dispatch": ((("plus",), "Dispatch a job"),),
@@ -42,7 +44,7 @@ SCREENS: dict[str, tuple[Step, ...]] = {
 }
 BROKEN_RAILS = {"rails", "changes", "tail"}  # the screens that are shown with an error in the rails
 SIZES = [(120, 40), (80, 24)]
-PICTURES = [*((name, size) for name in SCREENS for size in SIZES), ("jobs", (60, 15))]
+PICTURES = [*((name, size) for name in SCREENS for size in SIZES), ("jobs", (60, 15)), ("insights", (60, 15))]
 IN_DOCS = [("jobs", (120, 40)), ("job", (120, 40))]  # see tools/pictures.py
 
 

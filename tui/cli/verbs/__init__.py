@@ -17,6 +17,7 @@ VERBS = {
     "deny": "deny a job that waits for an approval",
     "deliveries": "list, show and replay the webhooks that were received",
     "answers": "list what is to be at the forges and what became of it, and send one again",
+    "stats": "show what became of jobs, how long they took and what they cost",
     "accounts": "list the ids that are kept for logins of the rails, and accept another one",
     "audit": "verify that no event was changed or removed, or export all of them",
     "token": "create a bearer token for the API over TCP",

@@ -1,4 +1,4 @@
-"""`stitcher show`: shows one job with its steps, last events and result, or what its agent changed.
+"""`stitcher show`: shows one job with its steps, last events and result, what its agent changed, or was sent and said.
 
 Of a job that waits for an approval it shows the whole prompt.
 """
@@ -15,6 +15,7 @@ from tui.cli import exits
 from tui.cli.parser import ID_HELP, daemon_client
 from tui.cli.terminal import Terminal
 from tui.client import api
+from tui.client.http import ApiError
 from tui.text.answers import job_answer
 from tui.text.decisions import Paint
 from tui.text.diffs import diff_colour, diff_line
@@ -30,15 +31,24 @@ _OUTPUT_LINES = 6  # of a failed step
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add the job and --diff."""
+    """Add the job, and what to show instead."""
     parser.add_argument("job", metavar="JOB", help=ID_HELP)
-    parser.add_argument("--diff", action="store_true", help="show the diff instead; unchanged into a file or a pipe")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--diff", action="store_true", help="show the diff instead; unchanged into a file or a pipe")
+    instead.add_argument(
+        "--conversation", action="store_true", help="show what the agent of each try was sent and answered instead"
+    )
+    instead.add_argument(
+        "--raw", action="store_true", help="show what the agent of each try wrote in the form of its own instead"
+    )
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Print one job, or its diff."""
+    """Print one job, its diff, or texts of its tries."""
     if options.diff:
         return _diff(options, terminal)
+    if options.conversation or options.raw:
+        return _texts_of_tries(options, terminal)
     reply = api.get_job(daemon_client(options), options.job)
     if options.json:
         terminal.document(reply.raw)
@@ -61,6 +71,43 @@ def _diff(options: Namespace, terminal: Terminal) -> int:
     if not diff:
         terminal.note("nothing was changed")
     return exits.OK
+
+
+def _texts_of_tries(options: Namespace, terminal: Terminal) -> int:
+    """Print the conversation or the raw output of each try; exit 5 where no try has one."""
+    client = daemon_client(options)
+    job = api.get_job(client, options.job).value
+    request = api.raw_step_log if options.raw else api.conversation
+    refused: ApiError | None = None
+    found = False
+    for step in job.steps or ():
+        if step.type is not StepType.AI_ACTION:
+            continue
+        try:
+            text = request(client, job.id, step.id).read()
+        except ApiError as error:
+            refused = error
+            continue
+        found = True
+        _print_text(step, text, options, terminal)
+    if found:
+        return exits.OK
+    if refused is not None:
+        raise refused
+    terminal.note("stitcher: no agent was started for this job yet")
+    return exits.NOT_FOUND
+
+
+def _print_text(step: JobStep, text: bytes, options: Namespace, terminal: Terminal) -> None:
+    if options.json:
+        place = {"attempt": step.attempt, "try": step.try_, "stepId": step.id}
+        terminal.document(json.encode({**place, "text": text.decode("utf-8", "replace")}))
+    elif not terminal.stdout_is_terminal:
+        terminal.raw(text)
+    else:
+        terminal.data(terminal.paint(f"attempt {step.attempt}, try {step.try_}: {plain(step.name)}", "bold"))
+        for line in text.decode("utf-8", "replace").removesuffix("\n").split("\n"):
+            terminal.data(plain(line.expandtabs()))
 
 
 def job_lines(

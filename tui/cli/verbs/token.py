@@ -10,7 +10,10 @@ from tui.cli import exits
 from tui.cli.parser import add_actions
 from tui.cli.terminal import Terminal
 
-PERMISSIONS = ("jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve", "deliveries:read", "rails:read")
+PERMISSIONS = (
+    *("jobs:read", "jobs:write", "jobs:dispatch", "jobs:approve"),
+    *("deliveries:read", "rails:read", "metrics:read"),
+)
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -28,6 +28,7 @@ class Sink:
     def __init__(self) -> None:
         self.output = bytearray()
         self.raw = bytearray()
+        self.prompts: list[str] = []
         self.written = asyncio.Event()
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.usage: list[Usage] = []
@@ -38,6 +39,9 @@ class Sink:
 
     def write_raw(self, data: bytes) -> None:
         self.raw += data
+
+    def record_prompt(self, text: str) -> None:
+        self.prompts.append(text)
 
     async def record_event(self, type_: str, payload: dict[str, Any]) -> None:
         self.events.append((type_, payload))

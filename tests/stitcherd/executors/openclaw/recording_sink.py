@@ -11,6 +11,7 @@ class RecordingSink:
     def __init__(self) -> None:
         self.output = bytearray()
         self.raw = bytearray()
+        self.prompts: list[str] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.usages: list[Usage] = []
         self.reference: dict[str, str] = {}
@@ -20,6 +21,9 @@ class RecordingSink:
 
     def write_raw(self, data: bytes) -> None:
         self.raw += data
+
+    def record_prompt(self, text: str) -> None:
+        self.prompts.append(text)
 
     async def record_event(self, type_: str, payload: dict[str, Any]) -> None:
         self.events.append((type_, payload))

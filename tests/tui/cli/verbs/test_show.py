@@ -1,5 +1,7 @@
 """`stitcher show`: facts, steps and last events of a job."""
 
+import json
+
 from tests.tui import documents
 from tests.tui.fake_api import FakeApi, RunStitcher
 
@@ -76,3 +78,23 @@ def test_the_size_of_a_change_is_printed_once(api: FakeApi, stitcher: RunStitche
     out = stitcher("show", "7f3a1c9d")[1]
     assert out.count("+2 -2 in 1 file") == 1
     assert "1 files" not in out
+
+
+def test_show_prints_what_the_agent_of_each_try_was_sent_and_answered(api: FakeApi, stitcher: RunStitcher) -> None:
+    agent = {"type": "AI_ACTION", "phase": "EXECUTION"}
+    steps = [documents.step(number, "claude", **agent, **{"try": number}) for number in (1, 2)]
+    job = documents.job(prompt="p", metadata={}, steps=[documents.step(3, "tests"), *steps])
+    api.answers["GET /runner-jobs/7f3a1c9d"] = (200, job)
+    for number in (1, 2):
+        path = f"GET /runner-jobs/{job['id']}/steps/step-{number}"
+        api.answers[f"{path}/conversation"] = (200, f"=== prompt ===\ndo {number}\n".encode())
+        api.answers[f"{path}/log"] = (404, documents.problem(404, "not_found", "no raw output"))
+    code, out, _ = stitcher("show", "7f3a1c9d", "--conversation")
+    assert (code, out) == (0, "=== prompt ===\ndo 1\n=== prompt ===\ndo 2\n")
+    code, out, _ = stitcher("show", "7f3a1c9d", "--conversation", "--json")
+    assert [json.loads(line)["text"] for line in out.splitlines()] == [f"=== prompt ===\ndo {n}\n" for n in (1, 2)]
+    code, out, err = stitcher("show", "7f3a1c9d", "--raw")
+    assert (code, out) == (5, "")
+    assert "no raw output" in err
+    api.answers["GET /runner-jobs/7f3a1c9d"] = (200, {**job, "steps": []})
+    assert stitcher("show", "7f3a1c9d", "--conversation")[0] == 5

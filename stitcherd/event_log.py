@@ -1,0 +1,84 @@
+"""Logs what an operator wants to see of the events: what was decided about deliveries, and what becomes of jobs."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from shared.models import JobEvent, Verdict
+from stitcherd.store import events
+from stitcherd.store.sqlite import Store
+
+# What happens to sources and to the rails, and which jobs are recovered, is logged where it is noticed.
+TYPES = (
+    *("delivery.received", "delivery.decided"),
+    *("job.created", "job.waiting", "job.approved", "job.denied", "job.started", "job.retried"),
+    *("job.completed", "job.failed", "job.cancelled", "answer.failed", "account.accepted"),
+)
+_QUIET = {Verdict.IGNORED, Verdict.DUPLICATE, Verdict.DECIDING}  # forges send much that nobody needs
+_FAILURES = {"job.failed", "answer.failed"}
+BATCH = 500
+COALESCE_SECONDS = 0.05  # between two reads, so that a burst of commits is one
+
+log = logging.getLogger("stitcherd.events")
+
+
+@asynccontextmanager
+async def logging_events(store: Store) -> AsyncIterator[None]:
+    """Log the events that are stored from now on until the context ends, the last ones too."""
+    follower = _Follower(store)
+    await follower.begin()
+    following = asyncio.create_task(follower.run())
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+        await follower.log_new()
+
+
+class _Follower:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._committed = store.commits()
+        self._cursor = 0
+
+    async def begin(self) -> None:
+        """Leave out what is stored by now."""
+        async with self._store.reading() as db:
+            self._cursor = await events.newest_event(db)
+
+    async def run(self) -> None:
+        """Follow the store until cancelled."""
+        while True:
+            await self._committed.wait()
+            self._committed.clear()
+            await self.log_new()
+            await asyncio.sleep(COALESCE_SECONDS)
+
+    async def log_new(self) -> None:
+        """Log what was stored since the last call."""
+        try:
+            while await self._log_batch():
+                pass
+        except sqlite3.Error as error:
+            log.warning("the newest events cannot be read: %s", error)
+
+    async def _log_batch(self) -> bool:
+        """Log a batch of events, and return whether there may be more."""
+        async with self._store.reading() as db:
+            found, self._cursor = await events.events_of_types(db, TYPES, self._cursor, BATCH)
+        for event in found:
+            if event.payload.get("verdict") not in _QUIET:
+                level = logging.WARNING if event.type in _FAILURES else logging.INFO
+                log.log(level, "%s", event.type, extra={"fields": event_fields(event)})
+        return len(found) == BATCH
+
+
+def event_fields(event: JobEvent) -> dict[str, Any]:
+    """Return what the log has of an event: the ids of its job and delivery, who caused it, and its single values."""
+    fields: dict[str, Any] = {"jobId": event.job_id, "actor": event.actor}
+    fields |= {name: value for name, value in event.payload.items() if isinstance(value, str | int | float)}
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,48 @@
+"""Histograms of durations: bounds without gaps, and percentiles within the promised error."""
+
+import json
+from collections import Counter
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stitcherd.store.histograms import BOUNDS, bucket_of, merge, percentile
+
+DURATIONS = st.integers(0, BOUNDS[-1])
+
+
+def test_bounds_grow_by_a_fifth_at_most_or_by_one() -> None:
+    assert BOUNDS[0] == 0
+    for low, high in pairwise(BOUNDS):
+        assert high == low + 1 or low < high <= low * 1.2
+
+
+@given(DURATIONS)
+def test_a_duration_is_between_the_bounds_of_its_bucket(duration: int) -> None:
+    bucket = bucket_of(duration)
+    assert BOUNDS[bucket] <= duration
+    assert bucket + 1 == len(BOUNDS) or duration < BOUNDS[bucket + 1]
+
+
+@given(st.lists(DURATIONS, min_size=1, max_size=40), st.integers(1, 100))
+def test_a_percentile_is_within_ten_percent_of_the_exact_one(durations: list[int], percent: int) -> None:
+    exact = sorted(durations)[-(-len(durations) * percent // 100) - 1]
+    found = percentile(Counter(map(bucket_of, durations)), percent)
+    assert found is not None
+    assert abs(found - exact) <= exact / 10
+
+
+def test_negative_and_enormous_durations_have_a_bucket() -> None:
+    assert bucket_of(-5) == 0
+    assert bucket_of(2**62) == len(BOUNDS) - 1
+    assert percentile({len(BOUNDS) - 1: 1}, 50) == BOUNDS[-1]
+
+
+def test_an_empty_histogram_has_no_percentile() -> None:
+    assert percentile(merge("[]"), 50) is None
+
+
+def test_histograms_are_added() -> None:
+    parts = [{1: 2, 5: 1}, {}, {5: 4}]
+    assert merge(json.dumps(parts)) == {1: 2, 5: 5}
