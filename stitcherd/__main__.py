@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from shared import VERSION, locations
+from shared.environment_file import UnreadableEnvironment, read_environment
 from shared.streams import open_missing_streams
 from stitcherd import processes
 from stitcherd.config.load import SettingsError, load_settings
@@ -28,15 +29,12 @@ from stitcherd.store.writer import StorageUnavailable
 def main() -> int:
     """Run the daemon; return 0 after a clean stop, 1 if it could not run, 2 for wrong settings."""
     open_missing_streams()
-    parser = argparse.ArgumentParser(prog="stitcherd", description="The daemon of Stitcher, in the foreground.")
-    parser.add_argument("--config", metavar="DIR", help="the directory of stitcherd.toml and rails.yaml")
-    parser.add_argument("--check", action="store_true", help="validate both files and exit")
-    parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
-    options = parser.parse_args()
+    options = build_parser().parse_args()
     try:
         directory = locations.config_dir(options.config)
+        set_variables(directory)
         settings = load_settings(directory, SUPPORTED_KINDS)
-    except (SettingsError, locations.SocketPathTooLong, locations.NoHomeDirectory) as error:
+    except (SettingsError, UnreadableEnvironment, locations.SocketPathTooLong, locations.NoHomeDirectory) as error:
         print(error, file=sys.stderr)
         return 2
     if options.check:
@@ -64,6 +62,21 @@ def main() -> int:
         print(f"stitcherd: {_storage_fault(error, settings)}", file=sys.stderr)
         return 1
     return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="stitcherd", description="The daemon of Stitcher, in the foreground.")
+    parser.add_argument("--config", metavar="DIR", help="the directory of stitcherd.toml and rails.yaml")
+    parser.add_argument("--check", action="store_true", help="validate both files and exit")
+    parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
+    return parser
+
+
+def set_variables(directory: Path) -> None:
+    """Set the variables of the environment file that are not set already; raises UnreadableEnvironment."""
+    for name, value in read_environment(directory).items():
+        os.environ.setdefault(name, value)
 
 
 def _storage_fault(error: Exception, settings: Settings) -> str:
