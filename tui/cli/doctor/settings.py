@@ -30,7 +30,7 @@ class SettingsSummary(Struct, frozen=True):
     """The settings that are checked: `sources` maps names to kinds, `executors` names to tables.
 
     `clones` has where repositories are cloned from: absolute paths and URLs. `with_api` has the names of the sources
-    that have an API and a credential for it, and `polled` how often those without secrets are asked what happened.
+    that have an API and a credential for it, and `polled` how often those with `pull` are asked what happened.
     `environment` has the variables that stitcherd would have if it were started here: ours, and those of its file.
     """
 
@@ -43,6 +43,10 @@ class SettingsSummary(Struct, frozen=True):
     with_api: tuple[str, ...] = ()
     polled: dict[str, str] = {}
     environment: dict[str, str] = {}
+
+    def has_webhook(self, source: str) -> bool:
+        """Whether a source accepts webhooks: it has a secret for them."""
+        return any(secret.key == f"sources.{source}.secrets" for secret in self.secrets)
 
     @property
     def unset(self) -> tuple[SecretSource, ...]:
@@ -76,11 +80,7 @@ def read_settings(config: Path) -> SettingsSummary:
             if "api" in source and source.keys() & _CREDENTIALS
         ),
         clones=tuple(_clones(document, config)),
-        polled={
-            name: str(source["pull"])
-            for name, source in _tables(document, "sources").items()
-            if "pull" in source and not source.get("secrets")
-        },
+        polled={name: str(source["pull"]) for name, source in _tables(document, "sources").items() if "pull" in source},
         environment=_environment(config),
     )
 
