@@ -25,7 +25,11 @@ class Comment(Struct, frozen=True):
 
     def account(self, login: str) -> dict[str, Any]:
         """Return an account as a forge shows it; without an id, nothing is remembered about its login."""
-        return {"id": self.ids[login], "login": login} if login in self.ids else {"login": login}
+        return {**self.id_of(login), "login": login}
+
+    def id_of(self, login: str, name: str = "id") -> dict[str, int]:
+        """Return the field `name` with the id of an account, no field if it has none."""
+        return {name: self.ids[login]} if login in self.ids else {}
 
 
 def comment_body(kind: str, comment: Comment) -> bytes:
@@ -89,7 +93,7 @@ def _gitlab_document(comment: Comment) -> dict[str, Any]:
     return {
         "object_kind": "note",
         "event_type": "note",
-        "user": {"name": comment.login, "username": comment.login},
+        "user": {"name": comment.login, "username": comment.login, **comment.id_of(comment.login)},
         "project": {
             "name": name,
             "web_url": home,
@@ -99,6 +103,7 @@ def _gitlab_document(comment: Comment) -> dict[str, Any]:
         },
         "object_attributes": {
             "id": comment.id,
+            **comment.id_of(comment.login, "author_id"),
             "note": comment.text,
             "noteable_type": "Issue",
             "system": False,
@@ -110,6 +115,7 @@ def _gitlab_document(comment: Comment) -> dict[str, Any]:
         },
         "issue": {
             "iid": comment.issue,
+            **comment.id_of(comment.author, "author_id"),
             "title": comment.title,
             "description": "See the tests.",
             "confidential": False,
