@@ -1,18 +1,21 @@
 """Enters the answers of `stitcher init` in the shipped files, so that their comments stay where they belong."""
 
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shared.environment_file import ENVIRONMENT_FILE
-from shared.locations import RAILS_FILE, SETTINGS_FILE, config_dir, shipped_file
+from shared.locations import RAILS_FILE, SETTINGS_FILE, shipped_file, user_config_dir
 from shared.program_mounts import needed_mounts
 from tui.cli.agents import FoundAgent, enter_executors, enter_profile, replace_lines
-from tui.cli.setup.answers import GATEWAY_TOKEN, Allowed, Answers, CommandAgent, Forge, Gateway
+from tui.cli.setup.answers import GATEWAY_TOKEN, Agent, Allowed, Answers, CommandAgent, Forge, Gateway
 
 UNIT = "stitcherd.service"
+
+_SYSTEM_PATH = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
 _REPORTING = "issue:comment, status:set, change:open"
 _REPORT = """
@@ -98,13 +101,19 @@ def environment_text(answers: Answers) -> str:
     return _WARNING + "".join(f"{line}\n" for line in lines)
 
 
-def unit_text(config: Path) -> str:
-    """Return the systemd user unit, which starts the stitcherd that is on PATH with this configuration directory."""
+def unit_text(config: Path, agents: Sequence[Agent]) -> str:
+    """Return the systemd user unit, which starts the stitcherd that is on PATH with this configuration directory.
+
+    Where an agent is in none of the directories in which systemd looks for programs, the unit has our PATH.
+    """
     command = _unit_word(shutil.which("stitcherd") or "stitcherd")
     text = shipped_file(UNIT).read_text("utf-8")
-    if config != config_dir(None):
+    if config != user_config_dir() / "stitcher":
         command += f" --config {_unit_word(str(config))}"
         text = text.replace("%E/stitcher/environment", _escape(str(config / ENVIRONMENT_FILE)))
+    programs = [Path(agent.program).parent for agent in agents if not isinstance(agent, Gateway)]
+    if not _SYSTEM_PATH.issuperset(map(str, programs)):
+        command += f'\nEnvironment="PATH={_escape(os.environ["PATH"])}"'
     return text.replace("ExecStart=stitcherd\n", f"ExecStart={command}\n")
 
 

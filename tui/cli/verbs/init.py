@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from shared.environment_file import ENVIRONMENT_FILE
-from shared.locations import RAILS_FILE, SETTINGS_FILE, config_dir
+from shared.locations import RAILS_FILE, SETTINGS_FILE, config_dir, user_config_dir
 from tui.cli import exits
 from tui.cli.agents import FoundAgent, find_agents
 from tui.cli.doctor.settings import DEFAULT_LISTEN
@@ -65,13 +65,14 @@ def run(options: Namespace, terminal: Terminal) -> int:
     except KeyboardInterrupt:
         terminal.note("\nstitcher: nothing was written")
         return exits.INTERRUPTED
-    unit = config_dir(None).parent / "systemd" / "user" / UNIT
+    unit = user_config_dir() / "systemd" / "user" / UNIT
+    agents = [answers.agent] if answers.agent else found
     managed = answers.given and first_start.has_user_manager()
     files = {
         config / SETTINGS_FILE: settings_text(answers, found),
         config / RAILS_FILE: rails_text(answers, found),
         **({config / ENVIRONMENT_FILE: environment_text(answers)} if answers.given else {}),
-        **({unit: unit_text(config)} if options.systemd or managed else {}),
+        **({unit: unit_text(config, agents)} if options.systemd or managed else {}),
     }
     try:
         written = [path for path, text in files.items() if _write_new(path, text)]

@@ -176,9 +176,15 @@ def test_the_unit_of_another_configuration_names_it(
 ) -> None:
     monkeypatch.setenv("PATH", str(home / "bin"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "xdg"))
-    config = home / "an other 100%"
-    assert main(["--config", str(config), "init", "--systemd", "--forge", "mosaic"]) == 0
+    monkeypatch.setenv("STITCHER_CONFIG_DIR", str(config := home / "an other 100%"))
+    assert main(["init", "--systemd", "--forge", "mosaic"]) == 0
     unit = (home / "xdg" / "systemd" / "user" / "stitcherd.service").read_text()
     assert f'ExecStart=stitcherd --config "{config}%"\n' in unit
     assert f"EnvironmentFile=-{config}%/environment\n" in unit
-    assert f"run `stitcherd --config '{config}' --check`" in capsys.readouterr().err
+    assert f'Environment="PATH={home / "bin"}"\n' in unit, "claude is there, where systemd does not look"
+    assert "run `stitcherd --check`" in capsys.readouterr().err
+
+
+def test_the_next_steps_name_another_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", str(tmp_path / "an other"), "init"]) == 0
+    assert f"run `stitcherd --config '{tmp_path}/an other' --check`" in capsys.readouterr().err
