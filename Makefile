@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e test-openclaw test-agents check run bench pictures clean
+.PHONY: help demo test e2e test-openclaw test-agents check run bench pictures man clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -46,6 +46,9 @@ bench: .venv/.dev ## measure the daemon and the client
 
 pictures: .venv/.dev ## update the screenshots in docs/ from the snapshots of the tests
 	@$(BIN)/python tools/pictures.py
+
+man: .venv/.dev ## update the man pages from the parsers
+	@$(BIN)/python -m tools.man_pages
 
 clean: ## remove everything that make created
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info

@@ -36,7 +36,12 @@ class NoHomeDirectory(ValueError):
 def config_dir(flag: str | None) -> Path:
     """Return the absolute path of the directory of stitcherd.toml and rails.yaml, which may not exist."""
     given = flag or os.environ.get("STITCHER_CONFIG_DIR")
-    return _absolute(given) if given else _xdg("XDG_CONFIG_HOME", "~/.config") / "stitcher"
+    return _absolute(given) if given else user_config_dir() / "stitcher"
+
+
+def user_config_dir() -> Path:
+    """Return the directory of the configuration of all programs of this user, systemd's among them."""
+    return _xdg("XDG_CONFIG_HOME", "~/.config")
 
 
 def state_dir(config: Path) -> Path:

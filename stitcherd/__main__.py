@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shared import VERSION, locations
+from shared.environment_file import UnreadableEnvironment, read_environment
 from shared.streams import open_missing_streams
 from stitcherd import processes
 from stitcherd.config.load import SettingsError, load_settings
@@ -34,33 +35,20 @@ from stitcherd.store.writer import StorageUnavailable
 def main() -> int:
     """Run the daemon; return 0 after a clean stop, 1 if it could not run, 2 for wrong settings."""
     open_missing_streams()
-    options = _parser().parse_args()
+    options = build_parser().parse_args()
     try:
         directory = locations.config_dir(options.config)
         if options.command == "restore":
             return restore_backup(Path(options.file), locations.state_dir(directory))
+        set_variables(directory)
         settings = load_settings(directory, SUPPORTED_KINDS)
-    except (SettingsError, locations.SocketPathTooLong, locations.NoHomeDirectory) as error:
+    except (SettingsError, UnreadableEnvironment, locations.SocketPathTooLong, locations.NoHomeDirectory) as error:
         print(error, file=sys.stderr)
         return 2
     if options.check:
         return check_files(directory / locations.RAILS_FILE, settings)
     configure_log(options.log_format)
     return run_daemon(directory, settings)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="stitcherd", description="The daemon of Stitcher, in the foreground.")
-    config_help = "the directory of stitcherd.toml and rails.yaml"
-    parser.add_argument("--config", metavar="DIR", help=config_help)
-    parser.add_argument("--check", action="store_true", help="validate both files and exit")
-    parser.add_argument("--log-format", choices=FORMATS, default="text", help="the form of the log on stderr")
-    parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
-    commands = parser.add_subparsers(title="instead of running", dest="command", metavar="restore")
-    restore = commands.add_parser("restore", help="replace the database by a backup, while no daemon runs")
-    restore.add_argument("file", metavar="FILE", help="what stitcher backup has written")
-    restore.add_argument("--config", metavar="DIR", default=argparse.SUPPRESS, help=config_help)
-    return parser
 
 
 def run_daemon(directory: Path, settings: Settings) -> int:
@@ -83,6 +71,27 @@ def run_daemon(directory: Path, settings: Settings) -> int:
         print(f"stitcherd: {_storage_fault(error, settings)}", file=sys.stderr)
         return 1
     return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="stitcherd", description="The daemon of Stitcher, in the foreground.")
+    config_help = "the directory of stitcherd.toml and rails.yaml"
+    parser.add_argument("--config", metavar="DIR", help=config_help)
+    parser.add_argument("--check", action="store_true", help="validate both files and exit")
+    parser.add_argument("--log-format", choices=FORMATS, default="text", help="the form of the log on stderr")
+    parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
+    commands = parser.add_subparsers(title="instead of running", dest="command", metavar="restore")
+    restore = commands.add_parser("restore", help="replace the database by a backup, while no daemon runs")
+    restore.add_argument("file", metavar="FILE", help="what stitcher backup has written")
+    restore.add_argument("--config", metavar="DIR", default=argparse.SUPPRESS, help=config_help)
+    return parser
+
+
+def set_variables(directory: Path) -> None:
+    """Set the variables of the environment file that are not set already; raises UnreadableEnvironment."""
+    for name, value in read_environment(directory).items():
+        os.environ.setdefault(name, value)
 
 
 def _storage_fault(error: Exception, settings: Settings) -> str:

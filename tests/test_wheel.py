@@ -46,5 +46,11 @@ def test_the_wheel_has_every_shipped_file(installed: Path) -> None:
     assert here == {path.name for path in (installed / "stitcherd" / "defaults").iterdir()}
 
 
+def test_the_man_pages_are_installed_beside_the_programs(installed: Path) -> None:
+    (data,) = installed.glob("stitcher-*.data/data")
+    pages = {path.relative_to(data).as_posix() for path in data.rglob("*") if path.is_file()}
+    assert pages == {"share/man/man1/stitcher.1", "share/man/man1/stitcherd.1"}
+
+
 def test_the_wheel_has_nothing_else(installed: Path) -> None:
     assert {path.name.partition("-")[0] for path in installed.iterdir()} == {"stitcherd", "tui", "shared", "stitcher"}

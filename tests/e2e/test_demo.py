@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import tui
+from tests.e2e.test_screens import Terminal
 
 ROOT = Path(tui.__file__).parents[1]
 
@@ -64,6 +65,7 @@ def test_the_demo_succeeds(tmp: Path, options: tuple[str, ...], checks: int) -> 
     report = json.loads(out)
     assert report["ok"]
     assert len(report["checks"]) == checks
+    assert err.splitlines()[-1] == "look around: stitcher demo --keep"
     assert _left(tmp) == []
 
 
@@ -84,6 +86,26 @@ def test_a_kept_demo_ends_with_how_to_look_around_and_how_to_end_it(tmp: Path) -
     assert ran.returncode == 0, ran.stderr
     assert "octo-org/api" in ran.stdout, "the list of jobs"
     assert "pages.py" in ran.stdout, "what git shows"
+    assert _left(tmp) == []
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGTERM])
+def test_a_kept_demo_is_on_the_full_screen_and_removed_with_it(
+    tmp: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals | None
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp))
+    terminal = Terminal(["demo", "--keep"])
+    terminal.until(lambda text: "octo-org/api#479" in text and "● live" in text)
+    if number is None:
+        assert terminal.end() == 0
+    else:
+        os.kill(terminal.pid, number)
+        assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 130
+        while terminal.read(0.1):
+            pass
+    printed, drawn = terminal.raw.split(b"\x1b[?1049h")
+    assert b"All 12 checks passed" in printed
+    assert b"\x1b[?1049l" in drawn, "the terminal shows again what was printed"
     assert _left(tmp) == []
 
 

@@ -12,8 +12,9 @@ import pyte
 import pytest
 
 from bench.screen import start_on_terminal
-from tui.cli.demo import daemon, webhooks
-from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory
+from tui.cli import daemon_process
+from tui.cli.demo import webhooks
+from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory, daemon_environment
 from tui.client.http import DaemonClient
 
 
@@ -72,11 +73,11 @@ def stage() -> Iterator[DemoEnvironment]:
 @pytest.fixture
 def process(stage: DemoEnvironment) -> Iterator[list[subprocess.Popen[bytes]]]:
     """The daemons that were started; the last one runs."""
-    started = [daemon.start(stage)]
-    daemon.wait_until_ready(stage, started[0])
+    started = [daemon_process.start(stage.config, stage.log, daemon_environment())]
+    daemon_process.wait_until_ready("127.0.0.1", stage.port, started[0])
     yield started
     for each in started:
-        daemon.stop(each)
+        daemon_process.stop(each)
 
 
 def look_at_statistics(terminal: Terminal) -> None:
@@ -130,7 +131,7 @@ def test_from_a_webhook_to_a_commit_on_one_screen(
         process[-1].wait()
         terminal.until(lambda text: "daemon not reachable for 00:0" in text)
         assert "octo-org/api#7" in terminal.text()
-        process.append(daemon.start(stage))
+        process.append(daemon_process.start(stage.config, stage.log, daemon_environment()))
         terminal.until(lambda text: "● live" in text and "not reachable" not in text)
         webhooks.send_comment(stage, webhooks.IssueComment(8, "Again", "octocat", "@mosaic fix"))
         terminal.until(lambda text: "octo-org/api#8" in text)

@@ -7,8 +7,9 @@ import pytest
 
 from shared.locations import RAILS_FILE
 from tests.e2e.test_screens import Terminal
-from tui.cli.demo import daemon, webhooks
-from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory
+from tui.cli import daemon_process
+from tui.cli.demo import webhooks
+from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory, daemon_environment
 
 GUARD = """
 guards:
@@ -28,10 +29,10 @@ def stage() -> Iterator[DemoEnvironment]:
     rails = stage.config / RAILS_FILE
     chiefs = 'people:\n  chiefs: {users: ["github:linus"]}\n'
     rails.write_text(rails.read_text("utf-8").replace("people:\n", chiefs) + GUARD, "utf-8")
-    process = daemon.start(stage)
-    daemon.wait_until_ready(stage, process)
+    process = daemon_process.start(stage.config, stage.log, daemon_environment())
+    daemon_process.wait_until_ready("127.0.0.1", stage.port, process)
     yield stage
-    daemon.stop(process)
+    daemon_process.stop(process)
     shutil.rmtree(root)
 
 

@@ -120,6 +120,26 @@ def test_a_stop_says_what_a_second_signal_does(build: BuildDaemon, number: signa
     assert process.wait(TIMEOUT) == 1
 
 
+def test_secrets_may_be_in_the_environment_file(build: BuildDaemon) -> None:
+    daemon = build()
+    daemon.write_settings()
+    file = daemon.config / "environment"
+    argv = [sys.executable, "-m", "stitcherd", "--check", "--config", str(daemon.config)]
+
+    def check() -> tuple[int, str]:
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+        return done.returncode, done.stderr
+
+    code, told = check()
+    assert (code, "the environment variable E2E_SECRET is not set" in told) == (2, True)
+    file.write_text("# of the forge\nE2E_SECRET=shh-very-secret\n")
+    code, told = check()
+    assert code == 0, told
+    file.unlink()
+    file.mkdir()
+    assert check() == (2, f"{file} cannot be read: Is a directory\n")
+
+
 def test_without_settings_the_log_names_stitcher_init(build: BuildDaemon) -> None:
     daemon = build()
     daemon.rails.unlink()

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -80,10 +80,17 @@ def enter_profile(rails: str, found: FoundAgent) -> str:
         "    mounts: ": f"{_list(found.mounts)}   # where its program is, read-only",
         "    env: ": f"[{agent.key}]        # passed on to the agent, which sees no login: its home there is empty",
     }
-    written = []
-    for line in rails.splitlines():
-        start = next((start for start in lines if line.startswith(start)), None)
-        written.append(line if start is None else start + lines.pop(start))
+    return replace_lines(rails, {start: start + value for start, value in lines.items()})
+
+
+def replace_lines(text: str, lines: Mapping[str, str | None]) -> str:
+    """Return a text with the first line that begins with each key replaced by its value, or left out if it is None."""
+    left, written = dict(lines), list[str]()
+    for line in text.splitlines():
+        start = next((start for start in left if line.startswith(start)), None)
+        replaced = line if start is None else left.pop(start)
+        if replaced is not None:
+            written.append(replaced)
     return "\n".join(written) + "\n"
 
 

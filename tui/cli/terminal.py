@@ -85,6 +85,25 @@ class Terminal:
         self._stderr.flush()
         return self._stdin.readline().strip().lower() in {"y", "yes"}
 
+    def prompt(self, question: str, *, secret: bool = False) -> str:
+        """Ask for a line and return it without white space around it; the typed characters of a secret are not shown.
+
+        The end of input raises KeyboardInterrupt, as ctrl-c does.
+        """
+        if secret:
+            import getpass  # noqa: PLC0415 (needed by few)
+
+            try:
+                return getpass.getpass(question, self._stderr).strip()
+            except EOFError:
+                raise KeyboardInterrupt from None
+        self._stderr.write(question)
+        self._stderr.flush()
+        line = self._stdin.readline()
+        if not line:
+            raise KeyboardInterrupt
+        return line.strip()
+
     def read(self) -> str:
         """Return all of stdin; raises UnicodeDecodeError if it is not UTF-8."""
         if self._stdin.isatty():

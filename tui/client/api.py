@@ -29,7 +29,7 @@ from shared.api import (
     SimulationResult,
 )
 from shared.deliveries import Delivery, DeliveryPage, ReplayResponse
-from shared.models import JobEvent, RunnerJob
+from shared.models import Decision, JobEvent, RunnerJob
 from shared.protocol import PAGE_MAX
 from shared.stats import Grouping, Stats
 from tui.client.http import ApiError, DaemonClient, Query, decode, quote_segment
@@ -260,6 +260,11 @@ def get_rails(client: DaemonClient, *, against: str | None = None, effective: bo
 def get_rails_schema(client: DaemonClient) -> bytes:
     """Return the JSON Schema of rails.yaml."""
     return client.get("/rails/schema")
+
+
+def explain(client: DaemonClient, source: str, headers: dict[str, str], body: bytes) -> Reply[Decision]:
+    """Return what the rails in force decide about a delivery that is only thought of: nothing is stored."""
+    return Reply(client.post("/rails/explain", {"source": source, "headers": headers, "body": body.decode()}), Decision)
 
 
 def simulate_rails(

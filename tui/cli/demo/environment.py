@@ -57,12 +57,16 @@ class PagesTest(unittest.TestCase):
 """,
 }
 
-_ACCOUNT_IDS = {BOT: 1, MEMBER: 2, STRANGER: 3}
+ACCOUNT_IDS = {BOT: 1, MEMBER: 2, STRANGER: 3}
 _GIT_IDENTITY = {"NAME": "octocat", "EMAIL": "octocat@localhost"}
 _REPORT_CAPABILITIES = ", issue:comment, status:set, change:open"
 _REPORT = 'report: {acknowledge: reaction, thread: single-comment, status: "stitcher/{job}", change: open}\n'
 _SOCKET = Path("run", "stitcherd.sock")
 _NAME_BYTES = 32  # enough for "/stitcher-demo-" and the characters that mkdtemp adds
+
+
+class DemoFailed(Exception):
+    """The demo cannot continue; the message says what was expected."""
 
 
 class ForgeAddress(Struct, frozen=True):
@@ -128,7 +132,7 @@ def build_environment(root: Path, forge: ForgeAddress | None = None) -> DemoEnvi
 
 def account(login: str) -> dict[str, object]:
     """Return an account as a forge shows it."""
-    return {"id": _ACCOUNT_IDS[login], "login": login}
+    return {"id": ACCOUNT_IDS[login], "login": login}
 
 
 def _write_secret(file: Path, secret: str) -> Path:
@@ -161,6 +165,11 @@ def run_git(*arguments: str) -> str:
         ["git", *arguments], check=True, capture_output=True, text=True, encoding="utf-8", env=git_environment()
     )
     return finished.stdout
+
+
+def daemon_environment() -> dict[str, str]:
+    """Return the environment of the demo's daemon, without the user's settings of Stitcher and git."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("STITCHER_", "GIT_"))}
 
 
 def git_environment() -> dict[str, str]:

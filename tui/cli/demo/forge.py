@@ -17,8 +17,16 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
-from tui.cli.demo.daemon import DemoFailed
-from tui.cli.demo.environment import BOT, LEVELS, REPOSITORY, ForgeAddress, account, git_environment, run_git
+from tui.cli.demo.environment import (
+    BOT,
+    LEVELS,
+    REPOSITORY,
+    DemoFailed,
+    ForgeAddress,
+    account,
+    git_environment,
+    run_git,
+)
 
 _API = "/api/v1"
 _GIT_USER = "stitcher"

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 from shared.deliveries import Delivery
 from shared.models import OPEN_STATUSES, RunnerJob, Status, Verdict
-from tui.cli.demo.daemon import DemoFailed
-from tui.cli.demo.environment import BOT, MEMBER, STRANGER, DemoEnvironment
+from tui.cli.demo.environment import BOT, MEMBER, STRANGER, DemoEnvironment, DemoFailed
 from tui.cli.demo.forge import DemoForge
 from tui.cli.demo.progress import follow_job
 from tui.cli.demo.scenario import DemoCheck, WriteLine, act, check_branch

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from shared.models import OPEN_STATUSES, JobEvent, JobStep, RunnerJob, StepStatus, StepType
-from tui.cli.demo.daemon import DemoFailed
+from tui.cli.demo.environment import DemoFailed
 from tui.cli.verbs.show import last_lines
 from tui.client import api
 from tui.client.http import DaemonClient

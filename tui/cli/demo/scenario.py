@@ -9,8 +9,7 @@ from msgspec import Struct
 from shared import ids
 from shared.deliveries import WebhookResponse
 from shared.models import Decision, RunnerJob, Status, StepStatus, StepType, Verdict
-from tui.cli.demo.daemon import DemoFailed
-from tui.cli.demo.environment import BOT, MEMBER, STRANGER, TRIES, DemoEnvironment, run_git
+from tui.cli.demo.environment import BOT, MEMBER, STRANGER, TRIES, DemoEnvironment, DemoFailed, run_git
 from tui.cli.demo.progress import follow_job
 from tui.cli.demo.webhooks import IssueComment, send_comment
 from tui.client import api

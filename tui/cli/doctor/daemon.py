@@ -128,17 +128,16 @@ def check_webhooks(settings: SettingsSummary) -> Iterator[CheckResult]:
     public_name = next((host for host in settings.hosts if host not in {"localhost", "127.0.0.1", "::1"}), None)
     base = f"https://{plain(public_name)}" if public_name else f"http://{plain(settings.listen)}"
     for name, kind in settings.sources.items():
-        if name in settings.polled:
-            interval = plain(settings.polled[name])
-            yield info(
-                "webhook", f"{plain(name)} ({plain(kind)}) is asked what happened every {interval}: none is needed"
-            )
+        asked = plain(settings.polled.get(name, ""))
+        if asked and not settings.has_webhook(name):
+            yield info("webhook", f"{plain(name)} ({plain(kind)}) is asked what happened every {asked}: none is needed")
             continue
         bare = kind == "mosaic" and list(settings.sources.values()).count("mosaic") == 1
         url = f"{base}{listener.WEBHOOK_PATH}" if bare else f"{base}{listener.WEBHOOK_PATH}/{plain(name)}"
         content_type = ", content type application/json" if kind == "github" else ""
-        remedy = _PROXY if kind not in _NEUTRAL_KINDS and public_name is None else None
-        yield info("webhook", f"{plain(name)} ({plain(kind)}) → {url}{content_type}", remedy)
+        also = f"; it is asked every {asked} too" if asked else ""
+        remedy = _PROXY if kind not in _NEUTRAL_KINDS and public_name is None and not asked else None
+        yield info("webhook", f"{plain(name)} ({plain(kind)}) → {url}{content_type}{also}", remedy)
 
 
 def _reachable_host(host: str) -> str:

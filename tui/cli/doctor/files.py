@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.checks import CheckResult, info, ok, problem, warning
+from shared.environment_file import ENVIRONMENT_FILE
 from shared.locations import RAILS_FILE, SETTINGS_FILE
 from tui.cli.doctor.daemon_checks import run_module
 from tui.cli.doctor.settings import SecretSource, SettingsSummary
@@ -69,27 +70,35 @@ def _file_results(path: Path, messages: list[str], *, failed: bool) -> Iterator[
         yield ok(path.name, "valid")
 
 
-def check_secrets(settings: SettingsSummary, *, daemon_runs: bool) -> Iterator[CheckResult]:
+def check_secrets(config: Path, settings: SettingsSummary, *, daemon_runs: bool) -> Iterator[CheckResult]:
     """Check whether each secret exists and who can read it, without reading it."""
-    results = [_secret_result(secret, daemon_runs=daemon_runs) for secret in dict.fromkeys(settings.secrets)]
+    unset = settings.unset
+    results = [
+        _unset_result(secret, daemon_runs=daemon_runs) if secret in unset else _secret_file_result(secret)
+        for secret in dict.fromkeys(settings.secrets)
+    ]
+    if (config / ENVIRONMENT_FILE).exists():
+        results.append(_private_file_result(str(config / ENVIRONMENT_FILE), config / ENVIRONMENT_FILE))
     failures = [result for result in results if result is not None]
     yield from failures
     if settings.secrets and not failures:
-        yield ok(_SECRETS, f"{counted(len(results), 'secret')} set, none readable by others")
+        yield ok(_SECRETS, f"{counted(len(set(settings.secrets)), 'secret')} set, none readable by others")
 
 
-def _secret_result(secret: SecretSource, *, daemon_runs: bool) -> CheckResult | None:
-    if secret.file is not None:
-        return _secret_file_result(f"{plain(secret.key)}: {plain(str(secret.file))}", secret.file)
-    if os.environ.get(secret.env or ""):
-        return None
+def _unset_result(secret: SecretSource, *, daemon_runs: bool) -> CheckResult:
     detail = f"{plain(secret.key)}: {plain(secret.env or '')} is not set where the doctor runs"
     if daemon_runs:
         return warning(_SECRETS, detail, "the running daemon has read it; set it wherever stitcherd is started next")
-    return problem(_SECRETS, detail, "set it in the environment that stitcherd is started in")
+    remedy = f"write it into the file {ENVIRONMENT_FILE} beside {SETTINGS_FILE}, or set it where stitcherd is started"
+    return problem(_SECRETS, detail, remedy)
 
 
-def _secret_file_result(shown: str, file: Path) -> CheckResult | None:
+def _secret_file_result(secret: SecretSource) -> CheckResult | None:
+    return _private_file_result(f"{secret.key}: {secret.file}", secret.file) if secret.file else None
+
+
+def _private_file_result(name: str, file: Path) -> CheckResult | None:
+    shown = plain(name)
     try:
         mode = file.stat().st_mode
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from shared.environment_file import UnreadableEnvironment, read_environment
 from shared.locations import SETTINGS_FILE, expand_home
 
 DEFAULT_LISTEN = "127.0.0.1:8466"
@@ -29,7 +30,8 @@ class SettingsSummary(Struct, frozen=True):
     """The settings that are checked: `sources` maps names to kinds, `executors` names to tables.
 
     `clones` has where repositories are cloned from: absolute paths and URLs. `with_api` has the names of the sources
-    that have an API and a credential for it, and `polled` how often those without secrets are asked what happened.
+    that have an API and a credential for it, and `polled` how often those with `pull` are asked what happened.
+    `environment` has the variables that stitcherd would have if it were started here: ours, and those of its file.
     """
 
     sources: dict[str, str]
@@ -40,17 +42,22 @@ class SettingsSummary(Struct, frozen=True):
     clones: tuple[str, ...] = ()
     with_api: tuple[str, ...] = ()
     polled: dict[str, str] = {}
+    environment: dict[str, str] = {}
+
+    def has_webhook(self, source: str) -> bool:
+        """Whether a source accepts webhooks: it has a secret for them."""
+        return any(secret.key == f"sources.{source}.secrets" for secret in self.secrets)
 
     @property
     def unset(self) -> tuple[SecretSource, ...]:
         """The secrets whose variables are not set here."""
-        return tuple(secret for secret in self.secrets if secret.env and not os.environ.get(secret.env))
+        return tuple(secret for secret in self.secrets if secret.env and not self.environment.get(secret.env))
 
     @property
     def complete_environment(self) -> dict[str, str]:
         """The environment, with placeholders for secrets that are not set in it: the settings can be read with it."""
         missing = {secret.env or "": _KEY if secret.key.endswith(".app.key") else "unset" for secret in self.unset}
-        return {**os.environ, **missing}
+        return {**self.environment, **missing}
 
 
 def read_settings(config: Path) -> SettingsSummary:
@@ -73,12 +80,16 @@ def read_settings(config: Path) -> SettingsSummary:
             if "api" in source and source.keys() & _CREDENTIALS
         ),
         clones=tuple(_clones(document, config)),
-        polled={
-            name: str(source["pull"])
-            for name, source in _tables(document, "sources").items()
-            if "pull" in source and not source.get("secrets")
-        },
+        polled={name: str(source["pull"]) for name, source in _tables(document, "sources").items() if "pull" in source},
+        environment=_environment(config),
     )
+
+
+def _environment(config: Path) -> dict[str, str]:
+    try:
+        return {**read_environment(config), **os.environ}
+    except UnreadableEnvironment:
+        return dict(os.environ)  # stitcherd --check reports the file
 
 
 def _clones(document: dict[str, Any], config: Path) -> list[str]:

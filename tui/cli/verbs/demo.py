@@ -1,10 +1,12 @@
 """`stitcher demo`: shows the main use case on real input, in a temporary directory."""
 
+import os
 import secrets
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -12,10 +14,15 @@ from types import FrameType
 
 import msgspec
 
-from tui.cli import exits
-from tui.cli.demo import daemon
-from tui.cli.demo.daemon import DemoFailed
-from tui.cli.demo.environment import DemoEnvironment, build_environment, create_directory
+from tui.cli import daemon_process, exits
+from tui.cli.daemon_process import NotReady
+from tui.cli.demo.environment import (
+    DemoEnvironment,
+    DemoFailed,
+    build_environment,
+    create_directory,
+    daemon_environment,
+)
 from tui.cli.demo.forge import DemoForge
 from tui.cli.demo.forge_scenario import run_forge_scenario
 from tui.cli.demo.scenario import DemoCheck, WriteLine, run_scenario
@@ -30,29 +37,38 @@ def arguments(parser: ArgumentParser) -> None:
     """Add --forge and --keep, which exclude each other: the forge ends with the demo."""
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--forge", action="store_true", help="show it at a forge, which the demo itself serves")
-    either.add_argument("--keep", action="store_true", help="keep the daemon and its directory, to look around")
+    either.add_argument(
+        "--keep", action="store_true", help="look around on the full screen; without a terminal, keep the daemon"
+    )
 
 
 def run(options: Namespace, terminal: Terminal) -> int:
-    """Run the demo; exit 0 only if every check passes, and leave no process and no file."""
+    """Run the demo; exit 0 only if every check passes, and leave no process and no file.
+
+    With --keep they are left until the full screen is left; where there is none, the last lines say how to end them.
+    """
     write = terminal.note if options.json else terminal.data
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     started = time.monotonic()
     process: subprocess.Popen[bytes] | None = None
     forge: DemoForge | None = None
-    kept = False
+    kept, on_screen = False, options.keep and terminal.full_screen and not options.json
     root = create_directory()
     try:
-        _introduce(root, write, keep=options.keep, at_forge=options.forge)
+        _introduce(root, write, keep=options.keep and not on_screen, at_forge=options.forge)
         if options.forge:
             forge = DemoForge(root, secrets.token_hex(20))
         environment = build_environment(root, forge.address if forge else None)
-        process = daemon.start(environment)
+        process = daemon_process.start(environment.config, environment.log, daemon_environment())
         checks = _run_scenario(environment, forge, process, write, terminal)
-        kept = options.keep and process.poll() is None
+        _summarise(checks, time.monotonic() - started, write, terminal)
+        kept = options.keep and not on_screen and process.poll() is None
+        if on_screen:
+            _open_screen(environment)
     except (FileNotFoundError, subprocess.CalledProcessError, DemoFailed) as error:
         checks = [_setup_failure(error, write)]
+        _summarise(checks, time.monotonic() - started, write, terminal)
     finally:
         for number in (*_SIGNALS, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
@@ -60,11 +76,10 @@ def run(options: Namespace, terminal: Terminal) -> int:
             forge.stop()
         if not kept:
             _clean_up(process, root, terminal)
-    _summarise(checks, time.monotonic() - started, write, terminal)
     if kept and process:
         _print_kept(environment, process.pid, write)
-    if not root.exists():
-        write("The daemon was stopped and its directory removed.")
+    else:
+        _print_end(root, write, keep=options.keep)
     ok = all(check.ok for check in checks)
     if options.json:
         terminal.document(msgspec.json.encode({"ok": ok, "checks": checks}))
@@ -94,7 +109,7 @@ def _run_scenario(
     terminal: Terminal,
 ) -> list[DemoCheck]:
     try:
-        daemon.wait_until_ready(environment, process)
+        daemon_process.wait_until_ready("127.0.0.1", environment.port, process)
         if environment.sandboxed:
             write("   It and the gate run in a bubblewrap sandbox, without a network.")
         else:
@@ -103,11 +118,11 @@ def _run_scenario(
         if forge:
             return run_forge_scenario(environment, forge, write, terminal.paint)
         return run_scenario(environment, write, terminal.paint)
-    except (DemoFailed, ApiError, DaemonUnreachable, InvalidResponse, OSError) as error:
+    except (DemoFailed, NotReady, ApiError, DaemonUnreachable, InvalidResponse, OSError) as error:
         write("")
         write(f"   {error}")
         write("   The end of the daemon's log:")
-        for line in daemon.log_tail(environment):
+        for line in daemon_process.log_tail(environment.log):
             write(f"   | {plain(line)}")
         return [DemoCheck(f"the demo ran to its end ({plain(str(error))})", False)]
 
@@ -128,11 +143,37 @@ def _setup_failure(
 
 def _clean_up(process: subprocess.Popen[bytes] | None, root: Path, terminal: Terminal) -> None:
     if process:
-        daemon.stop(process)
+        daemon_process.stop(process)
     try:
         shutil.rmtree(root)
     except OSError as error:
         terminal.note(f"stitcher: {plain(str(root))} could not be removed completely: {plain(str(error))}")
+
+
+def _open_screen(environment: DemoEnvironment) -> None:
+    """Run the full screen until it is left; a signal ends it, and it restores the terminal."""
+    program = [sys.executable, "-m", "tui", "--config", str(environment.config), "--socket", str(environment.socket)]
+    with subprocess.Popen([*program, "tui"], cwd=daemon_process.PACKAGES) as screen:
+        try:
+            screen.wait()
+        except KeyboardInterrupt:
+            screen.send_signal(signal.SIGINT)  # by which it restores the terminal, unlike by SIGTERM
+            raise
+
+
+def _own_command() -> str:
+    """Return the command that started this program, as it can be typed again."""
+    given = sys.argv[0]
+    if os.path.basename(given) != "stitcher" or shutil.which("stitcher") == os.path.abspath(given):  # noqa: PTH100, PTH119
+        return "stitcher"
+    return shlex.quote(given)
+
+
+def _print_end(root: Path, write: WriteLine, *, keep: bool) -> None:
+    if not root.exists():
+        write("The daemon was stopped and its directory removed.")
+    if not keep:
+        write(f"look around: {_own_command()} demo --keep")
 
 
 def _print_kept(environment: DemoEnvironment, pid: int, write: WriteLine) -> None:

@@ -63,7 +63,7 @@ def _results(options: Namespace) -> Iterator[CheckResult]:
     runs = meta is not None
     checks: list[tuple[str, Iterator[CheckResult]]] = [
         ("configuration", chain(files.check_config_directory(config), files.check_files(config, settings))),
-        ("secrets", files.check_secrets(settings, daemon_runs=runs)),
+        ("secrets", files.check_secrets(config, settings, daemon_runs=runs)),
         ("state directory", machine.check_state_directory(locations.state_dir(config))),
         ("socket", daemon.check_socket(client.path, answers=runs) if client else iter(())),
         ("daemon", iter(results)),

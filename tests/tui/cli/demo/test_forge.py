@@ -13,7 +13,7 @@ import pytest
 
 from tests.forges.descriptions import GITEA
 from tui.cli.demo import environment
-from tui.cli.demo.daemon import DemoFailed
+from tui.cli.demo.environment import DemoFailed
 from tui.cli.demo.forge import DemoForge
 
 TOKEN = "the-token"

@@ -92,6 +92,8 @@ def test_a_source_that_is_asked_needs_no_webhook(config: Path) -> None:
     asked, told = daemon.check_webhooks(doctor_settings.read_settings(config))
     assert (asked.detail, asked.remedy) == ("hub (github) is asked what happened every 60s: none is needed", None)
     assert "/stitcher/webhook/both" in told.detail
+    assert told.detail.endswith("; it is asked every 60s too")
+    assert told.remedy is None, "nothing has to reach the daemon"
 
 
 def test_a_port_that_another_program_uses(used_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

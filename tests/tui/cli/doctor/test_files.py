@@ -16,8 +16,22 @@ def test_an_unset_variable_is_a_problem_of_its_own(
     _, found = examine()
     assert (states(found, "stitcherd.toml"), states(found, "secrets")) == ([CheckState.OK], [CheckState.PROBLEM])
     assert "DOCTORS_SECRET" in found["secrets"][0].detail
-    (running,) = files.check_secrets(settings.read_settings(config), daemon_runs=True)
+    (running,) = files.check_secrets(config, settings.read_settings(config), daemon_runs=True)
     assert running.state is CheckState.WARNING
+
+
+def test_a_secret_of_the_environment_file_is_set_and_must_be_private(
+    examine: Examine, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DOCTORS_SECRET")
+    (config / "environment").write_text("DOCTORS_SECRET=shh-very-secret\n")
+    (config / "environment").chmod(0o600)
+    _, found = examine()
+    assert states(found, "secrets") == [CheckState.OK]
+    (config / "environment").chmod(0o644)
+    _, found = examine()
+    assert states(found, "secrets") == [CheckState.WARNING]
+    assert found["secrets"][0].remedy == f"chmod 600 {config / 'environment'}"
 
 
 def test_a_configuration_that_others_can_write(config: Path) -> None:
