@@ -10,9 +10,10 @@ from pathlib import Path
 
 from shared import VERSION, locations
 from shared.streams import open_missing_streams
-from stitcherd import processes
+from stitcherd import crash_points, processes
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
+from stitcherd.crash_points import UnknownCrashPoint
 from stitcherd.daemon import SUPPORTED_KINDS, machine_warnings, rails_context, serve
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.git.checkout import UnusableCheckouts
@@ -36,7 +37,8 @@ def main() -> int:
     try:
         directory = locations.config_dir(options.config)
         settings = load_settings(directory, SUPPORTED_KINDS)
-    except (SettingsError, locations.SocketPathTooLong, locations.NoHomeDirectory) as error:
+        crash_points.arm(os.environ)
+    except (SettingsError, UnknownCrashPoint, locations.SocketPathTooLong, locations.NoHomeDirectory) as error:
         print(error, file=sys.stderr)
         return 2
     if options.check:

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from stitcherd import crash_points
 from stitcherd.config.settings import SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.http.requests import read_body
@@ -18,7 +19,9 @@ async def receive(request: web.Request) -> web.Response:
     state.refuse_if_stopping()
     body = await _read_body(request, state.settings.http.max_body)
     form = _is_form(request, source)
-    return webhook_response(await state.intake.deliver(source, request.headers, body, form=form))
+    response = webhook_response(await state.intake.deliver(source, request.headers, body, form=form))
+    crash_points.reach_later("after_answer")
+    return response
 
 
 def _find_source(state: AppState, name: str | None) -> SourceSettings:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure, Result, RunnerJob, Status
+from stitcherd import crash_points
 from stitcherd.budget import DailyBudgetExceeded
 from stitcherd.config.settings import Settings
 from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
@@ -144,6 +145,7 @@ class Runner:
         started = (found, None) if found else await self._find_taken_over(run)
         if started is None:
             return True
+        crash_points.reach("after_claim")
         claimed, resumable = started
         try:
             outcome: Failure | Result = await self._run_attempt(run, claimed, resumable)
@@ -264,6 +266,7 @@ class Runner:
 
         Where space is missing and the outcome is a failure, the job's checkout is deleted to make room.
         """
+        crash_points.reach("before_conclude")
         logged = False
         while True:
             try:

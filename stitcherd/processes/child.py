@@ -15,6 +15,7 @@ from typing import IO, Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from stitcherd import crash_points
 from stitcherd.processes.pipes import OutputReader, StdinWriter
 
 PIPE_DRAIN_SECONDS = 0.2  # for output that arrives after the end of the command
@@ -164,6 +165,7 @@ def _start(
                 umask=_umask,
             )
             _awaited.add(child.pid)
+        crash_points.reach("after_spawn")
     except (OSError, ValueError, IndexError) as error:
         raise CannotStart(_start_error(argv, cwd, env, error)) from error
     return child

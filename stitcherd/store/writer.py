@@ -24,6 +24,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 
 from shared.ids import format_timestamp, now_ms
+from stitcherd import crash_points
 from stitcherd.store.migrate import migrate
 
 P = ParamSpec("P")
@@ -178,7 +179,7 @@ class Writer:
                 self._db.execute("BEGIN IMMEDIATE")
                 for work in batch:
                     self._apply(work)
-                self._db.execute("COMMIT")
+                self._end_transaction()
             self._note_success()
         except Exception as error:  # noqa: BLE001 (whatever it was, every waiting caller must get it)
             with contextlib.suppress(sqlite3.Error):
@@ -214,8 +215,13 @@ class Writer:
                 raise
             self._db.execute("ROLLBACK")
             return False
-        self._db.execute("COMMIT")
+        self._end_transaction()
         return True
+
+    def _end_transaction(self) -> None:
+        crash_points.reach("before_commit")
+        self._db.execute("COMMIT")
+        crash_points.reach("after_commit")
 
     def _apply(self, work: _PendingWrite) -> None:
         self._db.execute("SAVEPOINT work")
