@@ -1,0 +1,13 @@
+"""The faults by name: each runs with options and returns its rows, or raises NotTestedHere."""
+
+from collections.abc import Callable
+
+from tests.faults import ends, whole_jobs
+from tests.faults.under_load import Options, Row
+
+FAULTS: dict[str, Callable[[Options], list[Row]]] = {
+    "kill": ends.kills,
+    "points": ends.crash_points,
+    "whole-jobs": whole_jobs.crash_points,
+    "signals": ends.signals,
+}
