@@ -23,6 +23,7 @@ from stitcherd.jobs.free_space import shortage_reason
 from stitcherd.processes.file_lock import LockHeld
 from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.store.migrate import NewerDatabase
+from stitcherd.store.opening import DamagedDatabase
 from stitcherd.store.writer import StorageUnavailable
 
 
@@ -59,7 +60,14 @@ def main() -> int:
     except AppUnusable as error:
         print(f"{locations.SETTINGS_FILE}: {error}", file=sys.stderr)
         return 2
-    except (LockHeld, UnusableSocketPath, UnusableCheckouts, NewerDatabase, AddressUnavailable) as error:
+    except (
+        LockHeld,
+        UnusableSocketPath,
+        UnusableCheckouts,
+        NewerDatabase,
+        DamagedDatabase,
+        AddressUnavailable,
+    ) as error:
         print(f"stitcherd: {error}", file=sys.stderr)
         return 1
     except (StorageUnavailable, OSError, sqlite3.Error) as error:
@@ -75,6 +83,8 @@ def _storage_fault(error: Exception, settings: Settings) -> str:
     where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
     if shortage_reason(settings.daemon) is not None:
         remedy = "free some space there"
+    elif "malformed" in reason:
+        remedy = "start stitcherd again: it checks the whole database, keeps a copy, and says what can be done"
     elif "locked" in reason:
         remedy = "end the other program that uses stitcher.db there"
     else:

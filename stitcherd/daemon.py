@@ -76,7 +76,7 @@ async def serve(directory: Path, settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
     Raises LockHeld, AppUnusable, UnusableSocketPath, UnusableCheckouts, AddressUnavailable, NewerDatabase,
-    StorageUnavailable, OSError, sqlite3.Error.
+    DamagedDatabase, StorageUnavailable, OSError, sqlite3.Error.
     """
     stop = handle_signals()
     configure_process()

@@ -9,7 +9,8 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import aiosqlite
 
-from stitcherd.store.writer import StorageOutage, Writer
+from stitcherd.store.opening import is_damage
+from stitcherd.store.writer import StorageOutage, StorageUnavailable, Writer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,7 +22,10 @@ READERS = 3
 class Store:
     """A store on the event loop that opened it. Close it at the end."""
 
-    def __init__(self, writer: Writer, readers: list[aiosqlite.Connection], listeners: list[asyncio.Event]) -> None:
+    def __init__(
+        self, path: Path, writer: Writer, readers: list[aiosqlite.Connection], listeners: list[asyncio.Event]
+    ) -> None:
+        self._path = path
         self._writer = writer
         self._readers = readers
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
@@ -31,7 +35,10 @@ class Store:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open or create the database file; raises NewerDatabase or sqlite3.Error if it cannot be used."""
+        """Open or create the database file.
+
+        Raises DamagedDatabase, NewerDatabase or sqlite3.Error if it cannot be used.
+        """
         listeners: list[asyncio.Event] = []
 
         def notify() -> None:
@@ -39,7 +46,7 @@ class Store:
                 committed.set()
 
         writer = Writer(path, notify)
-        return cls(writer, [await _reader(path) for _ in range(READERS)], listeners)
+        return cls(path, writer, [await _reader(path) for _ in range(READERS)], listeners)
 
     def commits(self) -> asyncio.Event:
         """Return a new event that is set after each commit, for one who waits for what others write."""
@@ -77,22 +84,45 @@ class Store:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[aiosqlite.Connection]:
-        """Yield a connection inside a read transaction: everything read in it is of the same moment."""
+        """Yield a connection inside a read transaction: everything read in it is of the same moment.
+
+        Raises StorageUnavailable where a part of the file that was read is damaged.
+        """
         reader = await self._idle.get()
         try:
             try:
                 await reader.execute("BEGIN")
                 yield reader
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self._writer.report_damage()
+                reader = await self._reopen(reader)
+                raise StorageUnavailable(str(error)) from error
             finally:
                 # A caller cancelled during BEGIN has begun nevertheless: aiosqlite runs what was handed to it.
                 await reader.rollback()
         finally:
             self._idle.put_nowait(reader)
 
+    async def _reopen(self, reader: aiosqlite.Connection) -> aiosqlite.Connection:
+        """Return a new connection in place of one; the same one where the file cannot be opened now."""
+        try:
+            opened = await _reader(self._path)
+        except sqlite3.Error:
+            return reader
+        self._readers[self._readers.index(reader)] = opened
+        await reader.close()
+        return opened
+
 
 async def _reader(path: Path) -> aiosqlite.Connection:
     reader = await aiosqlite.connect(path, isolation_level=None)
     reader.row_factory = sqlite3.Row
-    await reader.execute("PRAGMA query_only=ON")
-    await reader.execute("PRAGMA wal_autocheckpoint=0")
+    try:
+        await reader.execute("PRAGMA query_only=ON")
+        await reader.execute("PRAGMA wal_autocheckpoint=0")
+    except BaseException:
+        await reader.close()
+        raise
     return reader

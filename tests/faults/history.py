@@ -19,6 +19,7 @@ STATUS_OF = {
     "job.failed": Status.FAILED,
     "job.cancelled": Status.CANCELLED,
 }
+DECLARED = ("interrupted", "storage_unavailable")  # how a job may fail whose agent had been started before the fault
 FINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 
 
@@ -109,8 +110,10 @@ def _lost(delivery: Delivery, store: _Store, ran: Collection[str | None]) -> Ite
         yield f"job {delivery.job_id}: its cancel was accepted, and it is {job['status']}"
     elif job["status"] == "COMPLETED" and delivery.job_id not in ran:
         yield f"job {delivery.job_id}: completed, and its agent never ran"
-    elif job["status"] == "FAILED" and '"code":"interrupted"' not in job["error"]:
-        yield f"job {delivery.job_id}: failed for another reason than an interruption: {job['error']}"
+    elif job["status"] == "FAILED" and not any(f'"code":"{code}"' in job["error"] for code in DECLARED):
+        yield f"job {delivery.job_id}: failed for another reason than the fault: {job['error']}"
+    elif job["status"] == "FAILED" and '"interrupted"' not in job["error"] and delivery.job_id not in ran:
+        yield f"job {delivery.job_id}: failed, and its agent never ran: {job['error']}"
 
 
 def _doubled(delivery: Delivery, store: _Store) -> Iterator[str]:
@@ -124,7 +127,8 @@ def _doubled(delivery: Delivery, store: _Store) -> Iterator[str]:
 def _impossible(events: Sequence[str], job: sqlite3.Row) -> Iterator[str]:
     before: Status | None = None
     for after in (STATUS_OF[type_] for type_ in events if type_ in STATUS_OF):
-        if after not in lifecycle.NEXT[before]:
+        held = before is after is Status.QUEUED  # for another reason than before
+        if after not in lifecycle.NEXT[before] and not held:
             yield f"job {job['id']}: {before} was followed by {after}"
         before = after
     if before is None or before.value != job["status"]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.faults import ends, whole_jobs
+from tests.faults import damage, ends, storage, whole_jobs
 from tests.faults.under_load import Options, Row
 
 FAULTS: dict[str, Callable[[Options], list[Row]]] = {
@@ -10,4 +10,10 @@ FAULTS: dict[str, Callable[[Options], list[Row]]] = {
     "points": ends.crash_points,
     "whole-jobs": whole_jobs.crash_points,
     "signals": ends.signals,
+    "limits": storage.limits,
+    "full-disk": storage.full_disks,
+    "locks": storage.locks,
+    "read-only": storage.read_only,
+    "io-errors": storage.io_errors,
+    "damage": damage.damages,
 }

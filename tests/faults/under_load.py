@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -57,12 +58,15 @@ def under_load(fault: str, inject: Inject, rounds: int, options: Options, daemon
     with daemon or DaemonHarness(rails=RAILS) as running:
         if running.process is None:
             running.start()
-        with Load(running, options.seed, options.per_second) as load:
-            for _ in range(rounds):
-                times += inject(running, chance)
-            if not is_ready(running):
-                return Row(fault, times, load.accepted, by_hand=1, notes=[running.log_tail()])
-        return row_of(fault, times, finish(running, load))
+        load = Load(running, options.seed, options.per_second)
+        try:
+            with load:
+                for _ in range(rounds):
+                    times += inject(running, chance)
+                running.await_ready()
+            return row_of(fault, times, finish(running, load))
+        except AssertionError as error:  # it did not go on by itself
+            return Row(fault, times, load.accepted, by_hand=1, notes=[str(error), running.log_tail()])
 
 
 def finish(daemon: DaemonHarness, load: Load) -> Findings:
@@ -70,23 +74,24 @@ def finish(daemon: DaemonHarness, load: Load) -> Findings:
     limit = DRAIN_SECONDS + load.accepted / DRAINED
     wait_until(lambda: not unfinished(daemon), "every job has ended", limit)
     assert daemon.stop() == 0, daemon.log_tail()
-    daemon.wait_until_clean()
+    wait_until(lambda: not daemon.processes(), "no process is left")
     findings = compare(daemon.state / "stitcher.db", daemon.root / "witness", load.deliveries)
     findings.broken += tracebacks(daemon.log.read_text())
     return findings
 
 
 def tracebacks(log: str) -> list[str]:
-    """Return the tracebacks of a log, of each what was called last and the error.
+    """Return the tracebacks of a log: of each the line before it, what was called last, and the error.
 
     SIGINT ends Python itself with one while it still imports the daemon.
     """
-    found = []
-    for part in log.split("Traceback (most recent call last):\n")[1:]:
+    found, parts = [], log.split("Traceback (most recent call last):\n")
+    for before, part in pairwise(parts):
         lines = part.splitlines()
         end = next((number for number, line in enumerate(lines) if not line.startswith(" ")), len(lines) - 1)
         if lines[end] != "KeyboardInterrupt":
-            found.append(" / ".join(line.strip() for line in lines[max(0, end - 3) : end + 1]))
+            said = (before.splitlines() or [""])[-1]
+            found.append(" / ".join(line.strip() for line in [said, *lines[max(0, end - 3) : end + 1]]))
     return found
 
 
@@ -113,4 +118,11 @@ def unfinished(daemon: DaemonHarness) -> int:
 def heals(daemon: DaemonHarness, seconds: float = 5.0) -> Iterator[None]:
     """Expect the daemon to be ready again within `seconds` after the context, which ends a fault."""
     yield
-    wait_until(lambda: daemon.public("GET", "/readyz").status == 200, "the daemon has healed", seconds)
+    wait_until(lambda: _answers_ready(daemon), "the daemon has healed", seconds)
+
+
+def _answers_ready(daemon: DaemonHarness) -> bool:
+    try:
+        return daemon.public("GET", "/readyz").status == 200
+    except OSError:
+        return False

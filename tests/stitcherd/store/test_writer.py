@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.deliveries import Delivery
-from stitcherd.store import deliveries, writer
+from stitcherd.store import deliveries, opening, writer
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.store.batches import busy
@@ -162,7 +162,7 @@ def held_by_another(path: Path) -> Iterator[None]:
 async def test_a_file_locked_by_another_process_stores_nothing_until_it_is_unlocked(
     monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
-    monkeypatch.setattr(writer, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.1)
     store = await Store.open(path)
     with held_by_another(path):
         with pytest.raises(StorageUnavailable, match="locked"):
