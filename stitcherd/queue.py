@@ -76,6 +76,7 @@ class Queue:
         self._task = self._huey.task(name="run")(self._run_message)
         # Huey's enqueue blocks, on SQLite and on its lock: never call it on the loop. One thread keeps calls in order.
         self._feeder = ThreadPoolExecutor(1, thread_name_prefix="queue-feeder")
+        self._feeder.submit(self._is_empty)  # starts its thread: later there may be no memory for one
         self._consumer = EmbeddedConsumer(self._huey, workers=workers, periodic=False, check_worker_health=True)
         self._health: asyncio.Task[None] | None = None
         self._failed: list[QueuedJob] = []
@@ -96,8 +97,8 @@ class Queue:
 
         It gets no message yet where WINDOW others come first, or a job without a message does.
         """
-        if self._consumer.stop_flag.is_set():
-            return
+        if self._consumer.stop_flag.is_set() or self._waiting.get((job_id, attempt)) == priority:
+            return  # the scheduler offers a held job again and again until it is taken
         if self._before(priority) >= WINDOW or (self._left_out is not None and priority <= self._left_out):
             self._left_out = priority if self._left_out is None else max(self._left_out, priority)
             self._left_out_since = priority if self._left_out_since is None else max(self._left_out_since, priority)

@@ -59,6 +59,11 @@ class Store:
         """Why nothing can be stored, None if the last write was."""
         return self._writer.outage
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the writer's thread runs: if not, nothing is stored any more until the next start."""
+        return self._writer.is_alive
+
     async def close(self) -> None:
         """Close the readers, then the writer, which checkpoints the write-ahead log."""
         for reader in self._readers:

@@ -130,6 +130,11 @@ class Writer:
         self._queue.put(_PendingWrite(function, item, future))
         return future
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def report_damage(self) -> None:
         """Check the file now, because a reader has found a part of it to be damaged."""
         self._is_suspect = True
@@ -192,11 +197,6 @@ class Writer:
                 work.error = StorageUnavailable(str(error))
                 work.error.__cause__ = error
 
-    def _open(self) -> sqlite3.Connection:
-        db = connect(self._path)
-        db.execute(f"PRAGMA journal_size_limit={WAL_SIZE_LIMIT}")
-        return db
-
     def _check_file(self) -> None:
         """Open the file again and check all of it; raise StorageUnavailable if it is damaged.
 
@@ -207,7 +207,8 @@ class Writer:
         begun = time.monotonic()
         self._mark.note_damage()
         self._db.close()
-        self._db = self._open()
+        self._db = connect(self._path)
+        self._db.execute(f"PRAGMA journal_size_limit={WAL_SIZE_LIMIT}")
         damage = find_damage(self._db)
         if damage is not None:  # what is written to the file now may be lost, or damage more
             self._damage = f"the database is damaged: {damage}; restart stitcherd: it keeps a copy, and says what to do"

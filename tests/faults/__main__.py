@@ -1,6 +1,6 @@
 """`make faults`: injects faults under load, and shows that nothing is lost, nothing happens twice, and all heals.
 
-    python -m tests.faults [FAULT...] [--kills N] [--seed S] [--scale X] [--rate N]
+    python -m tests.faults [FAULT...] [--kills N] [--seed S] [--scale X] [--rate N] [--life S]
 
 The exit code is 1 unless all figures of losses, repetitions and repairs by hand are zero. A fault that this machine
 cannot inject is reported as skipped. The seed repeats the choices of the faults, not the moments of the machine.
@@ -12,7 +12,7 @@ import sys
 import time
 
 from tests.faults.table import FAULTS
-from tests.faults.under_load import PER_SECOND, NotTestedHere, Options, Row
+from tests.faults.under_load import LIFE_SECONDS, PER_SECOND, NotTestedHere, Options, Row
 
 COLUMNS = f"{'fault':34}{'times':>7}{'acknowledged':>14}{'lost':>6}{'doubled':>9}{'by hand':>9}"
 NOTES = 5  # of one row that are printed
@@ -25,11 +25,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31), help="of all choices")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies how often other faults are injected")
     parser.add_argument("--rate", type=float, default=PER_SECOND, help="webhooks a second")
+    parser.add_argument("--life", type=float, default=LIFE_SECONDS, help="seconds until a kill, at most")
     chosen = parser.parse_args()
     unknown = set(chosen.faults) - set(FAULTS)
     if unknown:
         parser.error(f"there is no fault {', '.join(sorted(unknown))}")
-    options = Options(chosen.seed, chosen.kills, chosen.scale, chosen.rate)
+    options = Options(chosen.seed, chosen.kills, chosen.scale, chosen.rate, chosen.life)
     print(f"seed {options.seed}, {options.per_second:g} webhooks a second\n{COLUMNS}", flush=True)
     rows, begun = list[Row](), time.monotonic()
     for name in chosen.faults or FAULTS:

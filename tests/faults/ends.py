@@ -9,9 +9,8 @@ from functools import partial
 from stitcherd.crash_points import POINTS, VARIABLE
 from tests.e2e.harness import DaemonHarness
 from tests.faults import whole_jobs
-from tests.faults.under_load import Options, Row, under_load
+from tests.faults.under_load import LIFE_SECONDS, Options, Row, under_load
 
-LIFE_SECONDS = 0.6  # maximum life of a daemon that is ready
 KILLED_AT_START = 0.25  # share of the daemons that are killed while they start
 POINT_SECONDS = 20.0  # until an armed daemon must have passed its point
 PASSAGES = {"before_commit": 150, "after_commit": 150, "after_answer": 100}  # at most, before the one that kills
@@ -20,17 +19,17 @@ OF_ALL_JOBS = [each for each in POINTS if each not in whole_jobs.POINTS]
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def kill(daemon: DaemonHarness, chance: random.Random) -> int:
+def kill(life: float, daemon: DaemonHarness, chance: random.Random) -> int:
     if chance.random() > KILLED_AT_START:
         daemon.await_ready()
-    time.sleep(chance.uniform(0, LIFE_SECONDS))
+    time.sleep(chance.uniform(0, life))
     daemon.kill()
     daemon.spawn()
     return 1
 
 
 def kills(options: Options) -> list[Row]:
-    return [under_load("kill -9", kill, options.kills, options)]
+    return [under_load("kill -9", partial(kill, options.life), options.kills, options)]
 
 
 def crash_points(options: Options) -> list[Row]:

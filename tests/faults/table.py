@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.faults import damage, ends, storage, whole_jobs
+from tests.faults import damage, ends, storage, surroundings, whole_jobs
 from tests.faults.under_load import Options, Row
 
 FAULTS: dict[str, Callable[[Options], list[Row]]] = {
@@ -16,4 +16,11 @@ FAULTS: dict[str, Callable[[Options], list[Row]]] = {
     "read-only": storage.read_only,
     "io-errors": storage.io_errors,
     "damage": damage.damages,
+    "clock": surroundings.clocks,
+    "descriptors": surroundings.descriptors,
+    "memory": surroundings.memory,
+    "output": surroundings.outputs,
+    "second-daemon": surroundings.second_daemons,
+    "reader": surroundings.readers,
+    "tmpdir": surroundings.temporary_directories,
 }

@@ -14,6 +14,7 @@ from tests.faults.load import RAILS, Load
 DRAIN_SECONDS = 60.0  # for the jobs that are left when the load ends, and a second more for each DRAINED
 DRAINED = 10
 PER_SECOND = 300.0
+LIFE_SECONDS = 0.6
 
 
 class Options(Struct, frozen=True):
@@ -23,6 +24,7 @@ class Options(Struct, frozen=True):
     kills: int
     scale: float = 1.0
     per_second: float = PER_SECOND
+    life: float = LIFE_SECONDS  # at most, of a daemon that is ready and then killed
 
     def times(self, number: int) -> int:
         return max(1, round(number * self.scale))

@@ -199,6 +199,21 @@ async def test_a_message_that_the_queues_file_refuses_is_queued_again(
         await until(lambda: recorded.jobs == [("a", 1)])
 
 
+async def test_a_job_that_is_offered_again_has_one_message(tmp_path: Path) -> None:
+    """Each message that is taken for nothing makes the scheduler offer several jobs: they must not become more."""
+    recorded = RecordingRun()
+    async with open_queue(tmp_path, recorded.run) as queue:
+        for _ in range(5):
+            queue.put("a", 1, 5)
+        queue.put("a", 2, 5)
+        await until(lambda: len(messages(tmp_path)) == 2)
+        await queue.start()
+        await until(lambda: len(recorded.jobs) == 2)
+        queue.put("a", 1, 5)
+        await until(lambda: len(recorded.jobs) == 3)
+    assert recorded.jobs == [("a", 1), ("a", 2), ("a", 1)]
+
+
 async def test_a_file_that_cannot_be_read_for_a_while_loses_nothing_and_is_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
