@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import ends, whole_jobs
+from tests.faults import damage, ends, storage, surroundings, whole_jobs
 from tests.faults.under_load import NotTestedHere, Options, Row
 
 SHORT = {
@@ -15,12 +15,15 @@ SHORT = {
     "signals": ends.signals,
     "publication": whole_jobs.crash_after_publish,
     "answer": whole_jobs.crash_after_answer,
+    "damaged files": damage.damages,
+    "full disk": storage.limits,
+    "descriptors": surroundings.descriptors,
 }
 
 
 @pytest.mark.parametrize("fault", SHORT.values(), ids=SHORT)
 def test_nothing_is_lost_and_nothing_happens_twice(fault: Callable[[Options], list[Row]]) -> None:
-    options = Options(seed=random.SystemRandom().randrange(1, 2**31), kills=10, scale=0.15, per_second=100.0)
+    options = Options(seed=random.SystemRandom().randrange(1, 2**31), kills=6, scale=0.15, per_second=50.0)
     sys.stdout.write(f"seed {options.seed}\n")  # shown if the test fails
     try:
         rows = fault(options)

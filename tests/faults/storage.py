@@ -169,7 +169,9 @@ def _inject_errors(daemon: DaemonHarness, chance: random.Random) -> int:
     first, step = chance.randint(1, 10), chance.randint(1, 5)
     log = daemon.root / "strace"
     inject = f"inject={call}:error={error}:when={first}+{step}"
-    argv = ["strace", "-f", "-q", "-o", str(log), "-e", f"trace={call}", "-e", inject, "-p", str(daemon.process.pid)]
+    # Each thread by its id: with -f the agents would be hit too.
+    threads = [f"-p{each.name}" for each in Path(f"/proc/{daemon.process.pid}/task").iterdir()]
+    argv = ["strace", "-q", "-o", str(log), "-e", f"trace={call}", "-e", inject, *threads]
     log.unlink(missing_ok=True)
     with heals(daemon):
         tracer = subprocess.Popen(argv, stderr=subprocess.PIPE)
