@@ -29,7 +29,7 @@ class HighWaterMark:
             self.events = int(fields[0]) if fields and fields[0].isdigit() else None
             self.suspect = fields[1:] == [_SUSPECT]
 
-    def advance(self, events: int) -> None:
+    def raise_to(self, events: int) -> None:
         """Record the number of the last event that is on disk; a mark that cannot be written stays behind."""
         if events != self.events:
             self._write(events)

@@ -251,7 +251,7 @@ class Writer:
         crash_points.reach("before_commit")
         self._db.execute("COMMIT")
         crash_points.reach("after_commit")
-        self._mark.advance(events)
+        self._mark.raise_to(events)
 
     def _apply(self, work: _PendingWrite) -> None:
         self._db.execute("SAVEPOINT work")

@@ -139,6 +139,9 @@ class _Poster(threading.Thread):
                 self.surprises.append((status, content))
             delivery.told, delivery.job_id = Told.ACCEPTED, answer["jobId"]
             return
+        if b'"code"' not in content:  # another program has taken the port while the daemon was down
+            delivery.told, delivery.refused_only = Told.UNKNOWN, False
+            return
         delivery.told = Told.REFUSED
         if status != 503:
             self.surprises.append((status, content))
