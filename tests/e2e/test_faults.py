@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import damage, ends, storage, surroundings, whole_jobs
+from tests.faults import ends, storage, surroundings, whole_jobs
 from tests.faults.under_load import NotTestedHere, Options, Row
 
 SHORT = {
@@ -15,7 +15,6 @@ SHORT = {
     "signals": ends.signals,
     "publication": whole_jobs.crash_after_publish,
     "answer": whole_jobs.crash_after_answer,
-    "damaged files": damage.damages,
     "full disk": storage.limits,
     "descriptors": surroundings.descriptors,
 }
