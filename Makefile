@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e test-openclaw test-agents check run bench pictures man clean
+.PHONY: help demo test e2e faults test-openclaw test-agents check run bench pictures man clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -21,6 +21,9 @@ test: .venv/.dev ## the tests, without the end-to-end tests
 e2e: .venv/.dev ## the end-to-end tests: the daemon as a process, with crashes, full disks and hostile agents
 	@echo "running the end-to-end tests"
 	@$(BIN)/python -m pytest -n 4 tests/e2e $(PYTEST)
+
+faults: .venv/.dev ## crashes and other faults under load: nothing lost, nothing twice; FAULTS="kill --kills 1000" chooses
+	@$(BIN)/python -m tests.faults $(FAULTS)
 
 test-openclaw: .venv/.dev ## the OpenClaw executor against a real gateway, installed by npm into ~/.cache/stitcher (830 MB)
 	@$(BIN)/python tools/openclaw/install.py

@@ -12,9 +12,10 @@ from pathlib import Path
 from shared import VERSION, locations
 from shared.environment_file import UnreadableEnvironment, read_environment
 from shared.streams import open_missing_streams
-from stitcherd import processes
+from stitcherd import crash_points, processes
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
+from stitcherd.crash_points import UnknownCrashPoint
 from stitcherd.daemon import SUPPORTED_KINDS, machine_warnings, rails_context, serve
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.git.checkout import UnusableCheckouts
@@ -28,8 +29,17 @@ from stitcherd.rails.cases import load_cases
 from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.store import backup
 from stitcherd.store.migrate import NewerDatabase
+from stitcherd.store.opening import DamagedDatabase
 from stitcherd.store.sqlite import DATABASE
 from stitcherd.store.writer import StorageUnavailable
+
+UNUSABLE_SETTINGS = (
+    SettingsError,
+    UnknownCrashPoint,
+    UnreadableEnvironment,
+    locations.SocketPathTooLong,
+    locations.NoHomeDirectory,
+)
 
 
 def main() -> int:
@@ -42,7 +52,8 @@ def main() -> int:
             return restore_backup(Path(options.file), locations.state_dir(directory))
         set_variables(directory)
         settings = load_settings(directory, SUPPORTED_KINDS)
-    except (SettingsError, UnreadableEnvironment, locations.SocketPathTooLong, locations.NoHomeDirectory) as error:
+        crash_points.arm(os.environ)
+    except UNUSABLE_SETTINGS as error:
         print(error, file=sys.stderr)
         return 2
     if options.check:
@@ -64,7 +75,14 @@ def run_daemon(directory: Path, settings: Settings) -> int:
     except AppUnusable as error:
         print(f"{locations.SETTINGS_FILE}: {error}", file=sys.stderr)
         return 2
-    except (LockHeld, UnusableSocketPath, UnusableCheckouts, NewerDatabase, AddressUnavailable) as error:
+    except (
+        LockHeld,
+        UnusableSocketPath,
+        UnusableCheckouts,
+        NewerDatabase,
+        DamagedDatabase,
+        AddressUnavailable,
+    ) as error:
         print(f"stitcherd: {error}", file=sys.stderr)
         return 1
     except (StorageUnavailable, OSError, sqlite3.Error) as error:
@@ -101,6 +119,8 @@ def _storage_fault(error: Exception, settings: Settings) -> str:
     where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
     if shortage_reason(settings.daemon) is not None:
         remedy = "free some space there"
+    elif "malformed" in reason:
+        remedy = "start stitcherd again: it checks the whole database, keeps a copy, and says what can be done"
     elif "locked" in reason:
         remedy = "end the other program that uses stitcher.db there"
     else:

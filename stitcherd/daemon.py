@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -61,11 +61,13 @@ from stitcherd.rails.watch import watch_rails
 from stitcherd.reporting.reporter import Reporter
 from stitcherd.sandbox.bubblewrap import SandboxSpec, missing_sandbox_warnings
 from stitcherd.sandbox.programs import start_fault
+from stitcherd.service_manager import ServiceManager
 from stitcherd.sources import KINDS
 from stitcherd.store import events, jobs
 from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import DATABASE, Store
 from stitcherd.store.writer import StorageUnavailable
+from stitcherd.supervision import LoopWatch
 
 HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
 SOCKET_CHECK_SECONDS = 2.0  # between two looks whether the socket is still at its path
@@ -78,9 +80,9 @@ async def serve(directory: Path, settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
     Raises LockHeld, AppUnusable, UnusableSocketPath, UnusableCheckouts, AddressUnavailable, NewerDatabase,
-    StorageUnavailable, OSError, sqlite3.Error.
+    DamagedDatabase, StorageUnavailable, OSError, sqlite3.Error.
     """
-    stop = handle_signals()
+    stop, manager = handle_signals(), ServiceManager(os.environ)
     configure_process()
     state_dir, socket_path = Path(settings.daemon.state_dir), Path(settings.daemon.socket)
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -154,27 +156,41 @@ async def serve(directory: Path, settings: Settings) -> None:
         await queue.start(taken_over)
         stack.push_async_callback(queue.stop)
         intake = state.intake
-        for part in (deciding.running(intake.decide), state.reporter.running(), state.pollers.running(intake.take)):
+        for part in (
+            deciding.running(intake.decide),
+            state.reporter.running(),
+            state.pollers.running(intake.take),
+            LoopWatch().running(),
+            manager.watching(lambda: store.is_alive),
+        ):
             await stack.enter_async_context(part)
-        background = [
-            asyncio.create_task(scheduler.run(queue.put)),
-            asyncio.create_task(approvals.expire_forever()),
-            asyncio.create_task(pin_heads(store, settings, checkouts)),
-            asyncio.create_task(run_retention(store, settings, checkouts)),
-            asyncio.create_task(watch_rails(rails.path, rails.reload_requested, partial(reload_rails, rails))),
-            asyncio.create_task(manage_memory()),
-            asyncio.create_task(keep_socket(local, socket, stack)),
-        ]
-        feeding = asyncio.create_task(feed.run())
+        parts: dict[str, Callable[[], Awaitable[None]]] = {
+            "the scheduler": partial(scheduler.run, queue.put),
+            "the expiry of approvals": approvals.expire_forever,
+            "the pins of heads": partial(pin_heads, store, settings, checkouts),
+            "retention": partial(run_retention, store, settings, checkouts),
+            "the watch of the rails": partial(
+                watch_rails, rails.path, rails.reload_requested, partial(reload_rails, rails)
+            ),
+            "the memory's management": manage_memory,
+            "the watch of the socket": partial(keep_socket, local, socket, stack),
+        }
+        background = [asyncio.create_task(state.supervision.keep_running(*part)) for part in parts.items()]
+        feeding = asyncio.create_task(state.supervision.keep_running("the event feed", feed.run))
         await stop.wait()
-        log.info("stopping; a second signal ends the daemon at once")
-        state.stopping_since = format_timestamp(now_ms())
+        _begin_stop(state, manager)
         for task in background:
             task.cancel()
         queue.hold()
         await runner.stop(settings.daemon.grace)
         feed.close()
         feeding.cancel()
+
+
+def _begin_stop(state: AppState, manager: ServiceManager) -> None:
+    log.info("stopping; a second signal ends the daemon at once")
+    manager.notify("STOPPING=1")
+    state.stopping_since = format_timestamp(now_ms())
 
 
 async def _next_jobs(store: Store, limit: int) -> list[tuple[str, int, int]]:

@@ -7,10 +7,14 @@ import logging
 import os
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
 
 from stitcherd import processes
 
 MAX_OPEN_FILES = 16_384
+ACCEPT_LOG_SECONDS = 60.0
 MEMORY_TRIM_SECONDS = 15.0  # a trim takes 1-2 ms
 # Objects made before a collection of the youngest generation, and collections of each before one of the next. A request
 # makes thousands that no cycle keeps, which Python's own 700 would have looked at several times.
@@ -29,6 +33,8 @@ def handle_signals() -> asyncio.Event:
 
 def configure_process() -> None:
     """Prepare the process for children: reap their orphans, hide its memory and keys from them, allow many files."""
+    quiet_accept_errors()
+    start_threads()
     processes.become_subreaper()
     processes.set_not_dumpable()
     try:
@@ -40,6 +46,31 @@ def configure_process() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+def quiet_accept_errors() -> None:
+    """Log once a minute that no descriptor is left for a connection, where asyncio logs hundreds of tracebacks."""
+    loop, logged_at = asyncio.get_running_loop(), -ACCEPT_LOG_SECONDS
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal logged_at
+        if not str(context.get("message")).startswith("socket.accept() out of system resource"):
+            loop.default_exception_handler(context)
+        elif loop.time() - logged_at >= ACCEPT_LOG_SECONDS:
+            logged_at = loop.time()
+            log.error("no connection can be accepted: %s; trying again", context.get("exception"))
+
+    loop.set_exception_handler(handle)
+
+
+def start_threads() -> None:
+    """Start the threads of `asyncio.to_thread` now: once memory is short, none could be started."""
+    threads = min(32, (os.cpu_count() or 1) + 4)  # as many as there would be
+    executor, started = ThreadPoolExecutor(threads, thread_name_prefix="worker"), Barrier(threads + 1)
+    for _ in range(threads):
+        executor.submit(started.wait)
+    started.wait()
+    asyncio.get_running_loop().set_default_executor(executor)
 
 
 async def manage_memory() -> None:

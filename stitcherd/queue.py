@@ -76,6 +76,7 @@ class Queue:
         self._task = self._huey.task(name="run")(self._run_message)
         # Huey's enqueue blocks, on SQLite and on its lock: never call it on the loop. One thread keeps calls in order.
         self._feeder = ThreadPoolExecutor(1, thread_name_prefix="queue-feeder")
+        self._feeder.submit(self._is_empty)  # starts its thread: later there may be no memory for one
         self._consumer = EmbeddedConsumer(self._huey, workers=workers, periodic=False, check_worker_health=True)
         self._health: asyncio.Task[None] | None = None
         self._failed: list[QueuedJob] = []
@@ -96,8 +97,8 @@ class Queue:
 
         It gets no message yet where WINDOW others come first, or a job without a message does.
         """
-        if self._consumer.stop_flag.is_set():
-            return
+        if self._consumer.stop_flag.is_set() or self._waiting.get((job_id, attempt)) == priority:
+            return  # the scheduler offers a held job again and again until it is taken
         if self._before(priority) >= WINDOW or (self._left_out is not None and priority <= self._left_out):
             self._left_out = priority if self._left_out is None else max(self._left_out, priority)
             self._left_out_since = priority if self._left_out_since is None else max(self._left_out_since, priority)
@@ -145,8 +146,8 @@ class Queue:
                     for job_id, attempt, priority in batch
                 ]
             )
-        except sqlite3.Error:
-            log.exception("%d jobs could not be put in the queue; trying again", len(batch))
+        except sqlite3.Error as error:
+            log.error("%d jobs could not be put in the queue: %s; trying again", len(batch), error)  # noqa: TRY400 (as below)
             self._failed += batch
 
     def _fill_window(self) -> None:
@@ -165,8 +166,8 @@ class Queue:
         try:
             while self._has_room():
                 await self._read_next()
-        except sqlite3.Error:
-            log.exception("the queued jobs could not be read; trying again")
+        except (sqlite3.Error, StorageUnavailable) as error:
+            log.error("the queued jobs could not be read: %s; trying again", error)  # noqa: TRY400 (as below)
 
     async def _read_next(self) -> None:
         limit = self._before(0 if self._left_out is None else self._left_out) + WINDOW
@@ -204,10 +205,18 @@ class Queue:
             failed, self._failed = self._failed, []
             for job in failed:
                 self._send(job)
-            if self._waiting and not await self._loop.run_in_executor(self._feeder, self._huey.storage.queue_size):
+            is_empty = await self._loop.run_in_executor(self._feeder, self._is_empty)
+            if self._waiting and is_empty:
                 self._waiting.clear()  # taken, and lost by a worker that died
                 self._left_out = MAX_PRIORITY
             self._fill_window()
+
+    def _is_empty(self) -> bool:
+        """Return whether the file has no message; False if that cannot be seen now."""
+        try:
+            return not self._huey.storage.queue_size()
+        except sqlite3.Error:
+            return False
 
 
 class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
@@ -230,6 +239,7 @@ class NotifyingStorage(SqliteStorage):  # type: ignore[misc]
         self._arrived = threading.Condition()
         self._sequence = 0
         self._closed = False
+        self._failed = False  # the last time that a message was to be taken
         super().__init__(*args, **kwargs)
 
     def enqueue_many(self, messages: Sequence[tuple[bytes, float]]) -> None:
@@ -247,11 +257,23 @@ class NotifyingStorage(SqliteStorage):  # type: ignore[misc]
         """Take the next message; if there is none, wait at most MAX_DEQUEUE_WAIT_SECONDS and return None."""
         with self._arrived:
             seen = self._sequence
-        data: bytes | None = super().dequeue()
+        data = self._take_next()
         if data is None:
             with self._arrived:
                 if self._sequence == seen and not self._closed:
                     self._arrived.wait(MAX_DEQUEUE_WAIT_SECONDS)
+        return data
+
+    def _take_next(self) -> bytes | None:
+        """Take the next message; return None if there is none, or if it cannot be taken now."""
+        try:
+            data: bytes | None = super().dequeue()
+        except sqlite3.Error as error:  # the message stays
+            if not self._failed:
+                log.error("no job can be taken from the queue: %s; trying again", error)  # noqa: TRY400 (caused by the disk)
+            self._failed = True
+            return None
+        self._failed = False
         return data
 
     def peek_many(self, keys: Iterable[str]) -> dict[str, bytes]:  # noqa: ARG002 (huey's signature)

@@ -2,7 +2,7 @@
 
 from shared.models import Failure
 from stitcherd import processes
-from stitcherd.executors.base import INTERRUPTED, ExecutionResult
+from stitcherd.executors.base import INTERRUPTED, ExecutionResult, ExecutorUnavailable
 
 
 def failed(detail: str, code: int | None = None) -> ExecutionResult:
@@ -28,7 +28,9 @@ def interrupted(detail: str) -> ExecutionResult:
 
 
 def cannot_start(error: processes.CannotStart) -> ExecutionResult:
-    """Return the result of a run whose program could not be started."""
+    """Return the result of a run whose program could not be started; raise ExecutorUnavailable if it may be soon."""
+    if isinstance(error, processes.CannotStartNow):
+        raise ExecutorUnavailable(str(error)) from error
     return ExecutionResult(failure=Failure("executor_cannot_start", str(error)))
 
 

@@ -96,7 +96,10 @@ async def _copy_tree(source: Path, target: Path) -> None:
 
 async def _run(argv: tuple[str, ...], seconds: float) -> processes.Captured:
     env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
-    return await processes.capture(argv, cwd=Path("/"), env=env, timeout=seconds)
+    try:
+        return await processes.capture(argv, cwd=Path("/"), env=env, timeout=seconds)
+    except processes.CannotStart as error:
+        raise OSError(errno.EAGAIN, str(error)) from error
 
 
 def _file_ids(tree: Path) -> FileIds:

@@ -1,5 +1,6 @@
 """JSON responses, and problem documents (RFC 9457) for everything that a handler raises."""
 
+import errno
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from stitcherd.store.writer import StorageUnavailable
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STORAGE_RETRY_SECONDS = 5
+NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 ACCEPTED_VERDICTS = {Verdict.ALLOWED, Verdict.WAITING, Verdict.DECIDING}
 CODE_OF_STATUS = {
     400: "bad_request",
@@ -94,7 +96,9 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         return _convert_aiohttp_error(request, error, await _similar_path(request) if error.status == 404 else None)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_RESOURCES:
+            return problem_response(Refusal("busy", f"{error.strerror}", retry_after=STORAGE_RETRY_SECONDS))
         error_id = new_id()
         log.exception("%s %r failed with an internal error (%s)", request.method, request.path, error_id)
         return problem_response(Refusal("internal", f"internal error; see {error_id} in the daemon's log"))

@@ -20,6 +20,7 @@ from stitcherd.polling.pollers import Pollers
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
 from stitcherd.store.sqlite import Store
+from stitcherd.supervision import Supervision
 
 SHUTDOWN_RETRY_SECONDS = 5
 STREAMS_EACH = 16  # event streams of one token
@@ -47,6 +48,7 @@ class AppState(Struct):
     streams: Slots = field(default_factory=lambda: Slots("event streams", each=STREAMS_EACH, total=STREAMS_MAX))
     exports: Slots = field(default_factory=lambda: Slots("exports of events", each=EXPORTS_MAX, total=EXPORTS_MAX))
     simulations: SimulationThreads = field(default_factory=SimulationThreads)
+    supervision: Supervision = field(default_factory=Supervision)
     stopping_since: str | None = None
 
     @property

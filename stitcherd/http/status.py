@@ -84,6 +84,8 @@ async def _pause_state(request: web.Request) -> web.Response:
 
 
 def _daemon_check(state: AppState) -> ReadinessCheck:
+    for reason, since in state.supervision.troubles.values():
+        return ReadinessCheck("daemon", ok=False, detail=reason, since=since)
     detail = "stopping" if state.stopping else "running"
     return ReadinessCheck("daemon", not state.stopping, detail, state.stopping_since or state.meta.started_at)
 

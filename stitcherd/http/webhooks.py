@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from stitcherd import crash_points
 from stitcherd.config.settings import SourceSettings
 from stitcherd.errors import Refusal
 from stitcherd.http.requests import read_body
@@ -21,6 +22,7 @@ async def receive(request: web.Request) -> web.Response:
     form = _is_form(request, source)
     result = await state.intake.deliver(source, request.headers, body, form=form)
     count_delivery(source.name, result.verdict)
+    crash_points.reach_later("after_answer")
     return webhook_response(result)
 
 

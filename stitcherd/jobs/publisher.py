@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from itertools import chain
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepType
+from stitcherd import crash_points
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
 from stitcherd.git.commit import added_lines, added_names, diff_stat, write_patch
@@ -48,7 +49,9 @@ async def publish_commit(
             if not await recorder.begin_publication(result, rails_in_force()):
                 raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
             await check_head()
+            crash_points.reach("before_publish")
             await publish(checkout, commit, remote, job.branch, earlier)
+            crash_points.reach("after_publish")
         except RemoteUnreachable as error:
             record_failure(error, step)
             raise

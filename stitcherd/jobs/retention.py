@@ -32,8 +32,8 @@ async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) 
     while True:
         try:
             await remove_expired(store, settings, checkouts)
-        except (StorageUnavailable, sqlite3.Error, OSError):
-            log.exception("retention could not finish")
+        except (StorageUnavailable, sqlite3.Error, OSError) as error:
+            log.error("retention could not finish: %s; trying again in an hour", error)  # noqa: TRY400 (no bug of ours)
         await asyncio.sleep(RETENTION_INTERVAL_SECONDS)
 
 

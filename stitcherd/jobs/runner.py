@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure, Result, RunnerJob, Status
+from stitcherd import crash_points
 from stitcherd.budget import DailyBudgetExceeded
 from stitcherd.config.settings import Settings
 from stitcherd.executors.base import INTERRUPTED, Executor, ExecutorUnavailable
@@ -144,7 +145,9 @@ class Runner:
         started = (found, None) if found else await self._find_taken_over(run)
         if started is None:
             return True
+        crash_points.reach("after_claim")
         claimed, resumable = started
+        end: Callable[..., Status | None] = transitions.conclude  # stores a failure
         try:
             outcome: Failure | Result = await self._run_attempt(run, claimed, resumable)
         except AttemptFailed as error:
@@ -155,10 +158,12 @@ class Runner:
             return await self._wait_again(run, claimed.job, cause)
         except steps.Superseded:
             raise
+        except StorageUnavailable as error:
+            outcome, end = _storage_failure(error), interruptions.fail_if_started
         except Exception as error:  # noqa: BLE001 (whatever it was, the job has ended)
             outcome = _unexpected_failure(run.job_id, error)
         if isinstance(outcome, Failure):
-            return await self._fail(run, outcome)
+            return await self._fail(run, outcome, end)
         # Deleting takes time, and until the conclusion is stored a cancel would win over what is published already.
         done = None
         with self._logging_errors(run):
@@ -210,11 +215,14 @@ class Runner:
             detail = attempt.recorder.redaction.mask_text(failure.detail)
             raise AttemptFailed(Failure(failure.code, detail, failure.hint)) from error
 
-    async def _fail(self, run: _Run, failure: Failure) -> bool:
+    async def _fail(
+        self, run: _Run, failure: Failure, transition: Callable[..., Status | None] = transitions.conclude
+    ) -> bool:
         """Conclude a failed job, or requeue one whose run was lost, as its type's `on_interrupt` says; see `run`."""
         if failure.code == STORAGE_UNAVAILABLE or shortage_reason(self._settings.daemon):
             await self._make_room(run.job_id)
-        transition = interruptions.interrupt if failure.code == INTERRUPTED else transitions.conclude
+        if failure.code == INTERRUPTED:
+            transition = interruptions.interrupt
         return await self._store_outcome(run, transition, now_ms(), failure) != Status.QUEUED
 
     async def _make_room(self, job_id: str) -> None:
@@ -264,6 +272,7 @@ class Runner:
 
         Where space is missing and the outcome is a failure, the job's checkout is deleted to make room.
         """
+        crash_points.reach("before_conclude")
         logged = False
         while True:
             try:
@@ -279,9 +288,12 @@ class Runner:
 
 def _unexpected_failure(job_id: str, error: Exception) -> Failure:
     """Describe why a job ended through a full or broken disk, or through a bug of ours, which is logged."""
-    if isinstance(error, StorageUnavailable) or (isinstance(error, OSError) and error.errno in STORAGE_ERRNOS):
-        reason = error.strerror if isinstance(error, OSError) else error
-        return Failure(STORAGE_UNAVAILABLE, f"what it did could not be stored: {reason}", "free space, then retry it")
+    if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
+        return _storage_failure(error.strerror)
     error_id = new_id()
     log.error("job %s failed through a bug in Stitcher (%s)", short_id(job_id), error_id, exc_info=error)
     return Failure("internal", f"a bug in Stitcher; the daemon's log has it under {error_id}")
+
+
+def _storage_failure(reason: object) -> Failure:
+    return Failure(STORAGE_UNAVAILABLE, f"what it did could not be stored: {reason}", "free space, then retry it")

@@ -10,6 +10,7 @@ from typing import Any, Self
 from shared.ids import now_ms
 from shared.models import Phase, Result, Start, StepStatus, StepType, Usage
 from shared.output import activity_line, last_line
+from stitcherd import crash_points
 from stitcherd.budget import Budget
 from stitcherd.jobs.conversation import SentPrompt, append_prompt
 from stitcherd.jobs.logs import StepLog, diff_path, log_path, prompts_path, raw_log_path, write_diff
@@ -97,6 +98,8 @@ class StepRecorder:
             timeout_ms=timeout_ms,
             start=start,
         )
+        if start is not None:
+            crash_points.reach("before_start")
         return self.running(place)
 
     def running(self, place: steps.StepPlace) -> "RunningStep":

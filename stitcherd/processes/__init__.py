@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from stitcherd.processes.child import (
     CannotStart,
+    CannotStartNow,
     EndReason,
     ExitStatus,
     LimitWatch,
@@ -26,6 +27,7 @@ from stitcherd.processes.tree import end_all
 
 __all__ = [
     "CannotStart",
+    "CannotStartNow",
     "Captured",
     "ExitStatus",
     "LimitWatch",

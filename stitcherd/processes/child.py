@@ -8,16 +8,18 @@ import signal
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from enum import Enum, auto
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from stitcherd import crash_points
 from stitcherd.processes.pipes import OutputReader, StdinWriter
 
 PIPE_DRAIN_SECONDS = 0.2  # for output that arrives after the end of the command
+NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 REAP_TIMEOUT_SECONDS = 1.0  # after SIGKILL, before a command is given up
 
 T = TypeVar("T")
@@ -34,6 +36,10 @@ _awaited: set[int] = set()
 
 class CannotStart(Exception):
     """A command could not be started; the text says why."""
+
+
+class CannotStartNow(CannotStart):
+    """This machine has no descriptors, memory or processes left for a command; it may have some again soon."""
 
 
 class ExitStatus(Struct, frozen=True):
@@ -88,11 +94,10 @@ async def run_child(
     `sinks` is one for both outputs together, or one for stdout and one for stderr. The command inherits the file
     descriptors `pass_fds`. Raises CannotStart.
     """
-    child = _start(argv, cwd, env, feed=bool(stdin), merged=len(sinks) == 1, pass_fds=pass_fds)
+    child, exited = _start(argv, cwd, env, feed=bool(stdin), merged=len(sinks) == 1, pass_fds=pass_fds)
     pipes = [pipe for pipe in (child.stdout, child.stderr) if pipe]
     readers = [OutputReader(pipe.fileno(), sink) for pipe, sink in zip(pipes, sinks, strict=True)]
     writer = _open_stdin(child.stdin, stdin) if child.stdin else None
-    exited = _exit_future(child.pid)
     watching: set[asyncio.Future[str]] = {asyncio.ensure_future(watch(child.pid))} if watch else set()
     reason = EndReason.CANCELLED
     exceeded = None
@@ -148,9 +153,11 @@ async def _end_and_wait(ending: Awaitable[object], *others: asyncio.Future[Any])
 
 def _start(
     argv: Sequence[str], cwd: Path, env: Mapping[str, str], *, feed: bool, merged: bool, pass_fds: Sequence[int]
-) -> subprocess.Popen[bytes]:
+) -> tuple[subprocess.Popen[bytes], asyncio.Future[None]]:
+    """Start a command; return it, and a future of its end."""
     try:
-        with _forking:
+        spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # for the handle of the child: it must not run without
+        with closing(os.fdopen(spare)), _forking:
             child = subprocess.Popen(
                 argv,
                 cwd=cwd,
@@ -164,9 +171,11 @@ def _start(
                 umask=_umask,
             )
             _awaited.add(child.pid)
+        crash_points.reach("after_spawn")
     except (OSError, ValueError, IndexError) as error:
-        raise CannotStart(_start_error(argv, cwd, env, error)) from error
-    return child
+        kind = CannotStartNow if isinstance(error, OSError) and error.errno in NO_RESOURCES else CannotStart
+        raise kind(_start_error(argv, cwd, env, error)) from error
+    return child, _exit_future(child.pid)
 
 
 def _start_error(argv: Sequence[str], cwd: Path, env: Mapping[str, str], error: Exception) -> str:

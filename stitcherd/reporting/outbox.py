@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from shared.ids import new_id, now_ms, short_id
 from shared.models import Failure
+from stitcherd import crash_points
 from stitcherd.forges.models import ForgeAccount
 from stitcherd.forges.outcome import CREDENTIAL_CHECK, Done, Hold, Outcome, Rejected, RetryAt
 from stitcherd.reporting.sender import Delivered, SendResult
@@ -109,6 +110,7 @@ class Outbox:
         taken = await self._store.write(outbox.take_answer, self.source, self._now())
         if taken is None:
             return False
+        crash_points.reach("answer_taken")
         known = self._sender.account
         try:
             result = await self._sender.send(taken)
@@ -116,7 +118,9 @@ class Outbox:
             error_id = new_id()
             log.exception("answer %s failed through a bug in Stitcher (%s)", short_id(taken.id), error_id)
             result = RetryAt(self._now() + BUG_DELAY, f"a bug in Stitcher; the daemon's log has it under {error_id}")
+        crash_points.reach("answer_sent")
         await self._store_result(taken, result)
+        crash_points.reach("answer_stored")
         if self._sender.account is not None and self._sender.account != known:
             await self._on_account(self.source, self._sender.account.id)
         return True

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from stitcherd.store.high_water import HighWaterMark
 from stitcherd.store.migrate import NewerDatabase, migrations, version_of
 
 _WAL_FILES = ("-wal", "-shm")  # beside a database whose last user did not end cleanly
@@ -54,6 +55,7 @@ def restore(backup: Path, database: Path, suffix: str) -> Path | None:
     with closing(sqlite3.connect(restored, isolation_level=None)) as copy:
         copy.execute("UPDATE meta SET value = lower(hex(randomblob(16))) WHERE name = 'instance'")
     kept = _keep(database, suffix) if database.exists() else None
+    HighWaterMark(database).path.unlink(missing_ok=True)  # it is that of the database before
     restored.replace(database)  # at no moment is there none
     _sync(database.parent)
     return kept

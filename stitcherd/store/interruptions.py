@@ -25,6 +25,7 @@ DAEMON_STOPPED = Failure(
     "the daemon stopped while the job ran",
     "retry it, or set on_interrupt: retry for its type in rails.yaml",
 )
+NOT_STORED = "storage was unavailable before its executor started: it starts from the beginning"
 RUN_LOST = "its run was lost: it starts from the beginning"
 NEWEST_TRY = (
     "SELECT s.try, s.resumable, s.reference, s.base,"
@@ -53,11 +54,17 @@ def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
     was started follows its type's `on_interrupt`.
     """
     before = find_job_row(db, job_id)
-    started = db.execute(
-        "SELECT 1 FROM starts WHERE job = ? AND attempt = ? AND (reference IS NOT NULL OR NOT resumable)",
-        (before["key"], before["attempt"]),
-    ).fetchone()
-    return _abort_or_requeue(db, before, None, now, None if started is None else DAEMON_STOPPED)
+    return _abort_or_requeue(db, before, None, now, DAEMON_STOPPED if _was_started(db, before) else None)
+
+
+def fail_if_started(
+    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, failure: Failure
+) -> Status | None:
+    """Fail a running job, or requeue it where its executor was never started in this attempt; return its new status."""
+    before = find_job_row(db, job_id)
+    if _was_started(db, before):
+        return conclude(db, job_id, fence, now, failure)
+    return _abort_or_requeue(db, before, fence, now, None, held=NOT_STORED)
 
 
 def interrupt(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:
@@ -117,6 +124,15 @@ async def may_run_elsewhere(db: aiosqlite.Connection, job_id: str) -> bool:
     job = await _job_row(db, job_id)
     resumable = await _resumable(db, job) if job is not None else None
     return resumable is not None and not resumable.ended
+
+
+def _was_started(db: sqlite3.Connection, job: sqlite3.Row) -> bool:
+    """Return whether the executor of a job may have begun in its present attempt."""
+    started = db.execute(
+        "SELECT 1 FROM starts WHERE job = ? AND attempt = ? AND (reference IS NOT NULL OR NOT resumable)",
+        (job["key"], job["attempt"]),
+    ).fetchone()
+    return started is not None
 
 
 async def _job_row(db: aiosqlite.Connection, job_id: str) -> sqlite3.Row | None:

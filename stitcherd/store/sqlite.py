@@ -10,7 +10,8 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import aiosqlite
 
 from stitcherd.store import backup
-from stitcherd.store.writer import StorageOutage, Writer
+from stitcherd.store.opening import is_damage
+from stitcherd.store.writer import StorageOutage, StorageUnavailable, Writer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,7 +37,10 @@ class Store:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open or create the database file; raises NewerDatabase or sqlite3.Error if it cannot be used."""
+        """Open or create the database file.
+
+        Raises DamagedDatabase, NewerDatabase or sqlite3.Error if it cannot be used.
+        """
         listeners: list[asyncio.Event] = []
 
         def notify() -> None:
@@ -64,6 +68,11 @@ class Store:
         """
         return await asyncio.to_thread(backup.back_up, self._path, target)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the writer's thread runs: if not, nothing is stored any more until the next start."""
+        return self._writer.is_alive
+
     async def close(self) -> None:
         """Close the readers, then the writer, which checkpoints the write-ahead log."""
         for reader in self._readers:
@@ -89,12 +98,21 @@ class Store:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[aiosqlite.Connection]:
-        """Yield a connection inside a read transaction: everything read in it is of the same moment."""
+        """Yield a connection inside a read transaction: everything read in it is of the same moment.
+
+        Raises StorageUnavailable where a part of the file that was read is damaged.
+        """
         reader = await self._idle.get()
         try:
             try:
                 await reader.execute("BEGIN")
                 yield reader
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self._writer.report_damage()
+                reader = await self._reopen(reader)
+                raise StorageUnavailable(str(error)) from error
             finally:
                 # A caller cancelled during BEGIN has begun nevertheless: aiosqlite runs what was handed to it.
                 await reader.rollback()
@@ -111,10 +129,24 @@ class Store:
         finally:
             await reader.close()
 
+    async def _reopen(self, reader: aiosqlite.Connection) -> aiosqlite.Connection:
+        """Return a new connection in place of one; the same one where the file cannot be opened now."""
+        try:
+            opened = await _reader(self._path)
+        except sqlite3.Error:
+            return reader
+        self._readers[self._readers.index(reader)] = opened
+        await reader.close()
+        return opened
+
 
 async def _reader(path: Path) -> aiosqlite.Connection:
     reader = await aiosqlite.connect(path, isolation_level=None)
     reader.row_factory = sqlite3.Row
-    await reader.execute("PRAGMA query_only=ON")
-    await reader.execute("PRAGMA wal_autocheckpoint=0")
+    try:
+        await reader.execute("PRAGMA query_only=ON")
+        await reader.execute("PRAGMA wal_autocheckpoint=0")
+    except BaseException:
+        await reader.close()
+        raise
     return reader

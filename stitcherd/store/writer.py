@@ -24,23 +24,20 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 
 from shared.ids import format_timestamp, now_ms
+from stitcherd import crash_points
 from stitcherd.metrics import BATCH_SIZE, COMMIT_DURATION
 from stitcherd.store.after_commit import forget_calls, make_calls, waiting_calls
-from stitcherd.store.backup import back_up_before_migration
-from stitcherd.store.events import WritingConnection
-from stitcherd.store.migrate import migrate
+from stitcherd.store.checkpoints import WAL_SIZE_LIMIT, Checkpoints
+from stitcherd.store.high_water import HighWaterMark
+from stitcherd.store.opening import connect, find_damage, is_damage, last_event, open_database
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
 BATCH = 256  # functions in one transaction, at most
-WAL_CHECKPOINT_PAGES = 512  # of write-ahead log before a checkpoint, during which commits wait
-# The log is overwritten from its beginning after a checkpoint: to extend a file costs more than to overwrite it.
-WAL_SIZE_LIMIT = 4 * 2**20
-CHECKPOINT_AFTER = 256  # functions, before it is known how many pages they write
-BUSY_SECONDS = 2.0  # that another process may lock the file before a write fails
 PROBE_SECONDS = 1.0  # between two writes during an outage, so that its end is noticed
+CHECK_INTERVALS = 20  # times as long as a check of the whole file took, before it is checked again
 OUTAGE_LOG_SECONDS = 60.0  # between two lines of the log about the same outage
 
 log = logging.getLogger(__name__)
@@ -88,32 +85,16 @@ class Writer:
     """
 
     def __init__(self, path: Path, on_commit: Callable[[], None]) -> None:
-        self._wal = path.with_name(path.name + "-wal")
-        self._logged = 0  # functions since the log was empty
-        self._checkpoint_at = CHECKPOINT_AFTER
-        self._size_limit = WAL_SIZE_LIMIT
+        self._path = path
+        self._checkpoints = Checkpoints(path)
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_PendingWrite | None] = queue.SimpleQueue()
-        self._db = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS, factory=WritingConnection
-        )
-        self._db.row_factory = sqlite3.Row
-        for pragma in (
-            "auto_vacuum=INCREMENTAL",  # of a new file only: it must be known before the first table
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "wal_autocheckpoint=0",
-            f"journal_size_limit={WAL_SIZE_LIMIT}",
-            "foreign_keys=ON",
-        ):
-            self._db.execute(f"PRAGMA {pragma}")
-        try:
-            back_up_before_migration(self._db, path)
-            migrate(self._db)
-        except BaseException:
-            self._db.close()
-            raise
+        self._mark = HighWaterMark(path)
+        self._db = open_database(path, self._mark)
+        self._db.execute(f"PRAGMA journal_size_limit={WAL_SIZE_LIMIT}")
+        self._is_suspect = False  # a part of the file was found to be damaged: it is checked before the next write
+        self._check_again_at, self._damage = 0.0, ""  # what the last check has found
         self.outage: StorageOutage | None = None
         self._logged_at = 0.0
         self._closed = False
@@ -145,6 +126,16 @@ class Writer:
         self._queue.put(_PendingWrite(function, item, future))
         return future
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def report_damage(self) -> None:
+        """Check the file now, because a reader has found a part of it to be damaged."""
+        self._is_suspect = True
+        self._queue.put(_PendingWrite(_probe, None, None))
+
     async def close(self) -> None:
         """Finish what was submitted, checkpoint the log and close the database."""
         self._closed = True
@@ -158,11 +149,12 @@ class Writer:
             if batch:
                 self._commit(batch)
                 self._loop.call_soon_threadsafe(self._resolve, batch)
-                self._checkpoint(len(batch))
+                self._checkpoints.note(self._db, len(batch))
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA optimize")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+        self._mark.close()
 
     def _next_batch(self) -> tuple[list[_PendingWrite], bool]:
         batch: list[_PendingWrite] = []
@@ -183,11 +175,13 @@ class Writer:
     def _commit(self, batch: list[_PendingWrite]) -> None:
         started = time.perf_counter()
         try:
+            if self._is_suspect:
+                self._check_file()
             if not self._all_at_once(batch):
                 self._begin()
                 for work in batch:
                     self._apply(work)
-                self._db.execute("COMMIT")
+                self._end_transaction()
             COMMIT_DURATION.observe(time.perf_counter() - started)
             BATCH_SIZE.observe(len(batch))
             make_calls()
@@ -195,10 +189,33 @@ class Writer:
         except Exception as error:  # noqa: BLE001 (whatever it was, every waiting caller must get it)
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
+            if is_damage(error):
+                self._is_suspect = True
+                self._mark.note_damage()
             self._note_failure(str(error))
             for work in batch:
                 work.error = StorageUnavailable(str(error))
                 work.error.__cause__ = error
+
+    def _check_file(self) -> None:
+        """Open the file again and check all of it; raise StorageUnavailable if it is damaged.
+
+        An error of the disk may have looked like damage, and does so to a connection as long as it is open.
+        """
+        if time.monotonic() < self._check_again_at:
+            raise StorageUnavailable(self._damage)
+        begun = time.monotonic()
+        self._mark.note_damage()
+        self._db.close()
+        self._db = connect(self._path)
+        self._db.execute(f"PRAGMA journal_size_limit={WAL_SIZE_LIMIT}")
+        damage = find_damage(self._db)
+        if damage is not None:  # what is written to the file now may be lost, or damage more
+            self._damage = f"the database is damaged: {damage}; restart stitcherd: it keeps a copy, and says what to do"
+            self._check_again_at = time.monotonic() + CHECK_INTERVALS * (time.monotonic() - begun)
+            raise StorageUnavailable(self._damage)
+        self._mark.clear_damage()
+        self._is_suspect = False
 
     def _note_failure(self, reason: str) -> None:
         """Begin or continue an outage, and log it, once a minute at most."""
@@ -226,13 +243,20 @@ class Writer:
                 raise
             self._db.execute("ROLLBACK")
             return False
-        self._db.execute("COMMIT")
+        self._end_transaction()
         return True
 
     def _begin(self) -> None:
         forget_calls()
         self._db.execute("BEGIN IMMEDIATE")
         self._db.last_event = None
+
+    def _end_transaction(self) -> None:
+        events = last_event(self._db)
+        crash_points.reach("before_commit")
+        self._db.execute("COMMIT")
+        crash_points.reach("after_commit")
+        self._mark.raise_to(events)
 
     def _apply(self, work: _PendingWrite) -> None:
         self._db.execute("SAVEPOINT work")
@@ -257,26 +281,6 @@ class Writer:
                 work.future.set_result(work.result)
             else:
                 work.future.set_exception(work.error)
-
-    def _checkpoint(self, functions: int) -> None:
-        """Copy the log into the database when it holds about WAL_CHECKPOINT_PAGES.
-
-        How much it holds cannot be seen from its size; how many pages a function writes is known from the last time.
-        """
-        # After the results were delivered, and not after each commit: pages written many times are copied once.
-        self._logged += functions
-        with contextlib.suppress(OSError, sqlite3.Error):
-            size = self._wal.stat().st_size
-            if self._logged < self._checkpoint_at and size <= self._size_limit:
-                return
-            _, pages, copied = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            interval = max(1, self._logged * WAL_CHECKPOINT_PAGES // max(pages, 1))
-            self._size_limit = WAL_SIZE_LIMIT
-            if pages == copied:
-                self._logged = 0
-            else:  # a reader keeps part of the log in use; the next attempt is when it has grown again
-                self._size_limit += size
-            self._checkpoint_at = self._logged + interval
 
 
 def _probe(db: sqlite3.Connection, items: Sequence[None]) -> Sequence[None]:

@@ -195,6 +195,40 @@ def test_a_socket_that_was_removed_is_bound_again(build: BuildDaemon, *, whole: 
     assert not daemon.socket.exists()
 
 
+def test_the_service_manager_is_told_when_webhooks_are_accepted(build: BuildDaemon) -> None:
+    daemon = build()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(daemon.root / "notify"))
+        manager.settimeout(TIMEOUT)
+        daemon.start(around=("env", f"NOTIFY_SOCKET={daemon.root}/notify", "WATCHDOG_USEC=200000"))
+        assert manager.recv(100) == b"READY=1"
+        assert daemon.comment("@mosaic free true").status == 202
+        assert manager.recv(100) == b"WATCHDOG=1"
+        assert daemon.stop() == 0
+        told = b""
+        while told != b"STOPPING=1":
+            told = manager.recv(100)
+
+
+def test_an_empty_database_in_place_of_one_with_events_is_refused_in_one_line(build: BuildDaemon) -> None:
+    daemon = build()
+    daemon.start()
+    job = daemon.run("free", "touch made")
+    assert daemon.stop() == 0
+    database = daemon.state / "stitcher.db"
+    kept = database.read_bytes()
+    database.write_bytes(b"")
+    assert daemon.start(ready=False).wait(TIMEOUT) == 1
+    assert f"stitcherd: the database {database} is empty, but " in daemon.log_tail(1)
+    assert "put a backup in its place, or remove stitcher.db, stitcher.db-wal and stitcher.db-mark" in daemon.log_tail(
+        1
+    )
+    assert "Traceback" not in daemon.log.read_text()
+    database.write_bytes(kept)
+    daemon.start()
+    assert daemon.job(job["id"])["status"] == "COMPLETED"
+
+
 def test_a_stale_socket_is_replaced(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()

@@ -199,6 +199,46 @@ async def test_a_message_that_the_queues_file_refuses_is_queued_again(
         await until(lambda: recorded.jobs == [("a", 1)])
 
 
+async def test_a_job_that_is_offered_again_has_one_message(tmp_path: Path) -> None:
+    """Each message that is taken for nothing makes the scheduler offer several jobs: they must not become more."""
+    recorded = RecordingRun()
+    async with open_queue(tmp_path, recorded.run) as queue:
+        for _ in range(5):
+            queue.put("a", 1, 5)
+        queue.put("a", 2, 5)
+        await until(lambda: len(messages(tmp_path)) == 2)
+        await queue.start()
+        await until(lambda: len(recorded.jobs) == 2)
+        queue.put("a", 1, 5)
+        await until(lambda: len(recorded.jobs) == 3)
+    assert recorded.jobs == [("a", 1), ("a", 2), ("a", 1)]
+
+
+async def test_a_file_that_cannot_be_read_for_a_while_loses_nothing_and_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(queue_module, "HEALTH_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(queue_module, "MAX_DEQUEUE_WAIT_SECONDS", 0.01)
+    recorded, refused = RecordingRun(), 0
+
+    def refuse(*_: object) -> None:
+        nonlocal refused
+        refused += 1
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async with open_queue(tmp_path, recorded.run) as queue:
+        with monkeypatch.context() as away:
+            away.setattr(SqliteStorage, "dequeue", refuse)
+            away.setattr(SqliteStorage, "queue_size", refuse)
+            await queue.start()
+            queue.put("a", 1, 5)
+            await until(lambda: refused > 20)
+        await until(lambda: recorded.jobs == [("a", 1)])
+    [line] = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert line.message == "no job can be taken from the queue: disk I/O error; trying again"
+    assert line.exc_info is None
+
+
 async def test_stop_ends_waiting_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_module, "MAX_DEQUEUE_WAIT_SECONDS", 3600.0)
     async with open_queue(tmp_path, RecordingRun().run, workers=3) as queue:

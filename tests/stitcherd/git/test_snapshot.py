@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stitcherd import processes
 from stitcherd.git import snapshot
 from stitcherd.git.snapshot import LARGE_TREE, remove_tree
 from tests.stitcherd.git.repositories import write
@@ -32,6 +33,19 @@ async def test_unchanged_files_are_not_copied_again(tmp_path: Path) -> None:
 async def test_a_directory_that_cannot_be_copied_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot be copied: cp: .*No such file"):
         await snapshot.DirectorySnapshot(tmp_path / "gone", tmp_path / "copy").take()
+
+
+async def test_a_tree_that_no_program_can_be_started_for_is_an_error_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise processes.CannotStartNow("rm cannot be started: Too many open files.")
+
+    monkeypatch.setattr(processes, "capture", fail)
+    monkeypatch.setattr(snapshot, "LARGE_TREE", 0)
+    write(tmp_path / "tree", {"a": "a"})
+    with pytest.raises(OSError, match="Too many open files"):
+        await remove_tree(tmp_path / "tree")
 
 
 async def test_a_large_tree_is_removed_and_no_link_is_followed(tmp_path: Path) -> None:

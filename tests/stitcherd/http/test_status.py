@@ -1,5 +1,10 @@
 """The load of the daemon, and what callers of a workspace see of it."""
 
+import errno
+
+import pytest
+
+from stitcherd.http import status as status_routes
 from tests.stitcherd.http.conftest import HttpHarness
 from tests.stitcherd.http.webhooks import comment_body, send_webhook
 
@@ -18,3 +23,30 @@ async def test_refused_signatures_are_counted_by_source_for_its_workspace(api: H
     for token, seen in (("reader", {"near": 2}), ("other", {"far": 1})):
         status, pulse = await api.public.request("GET", "/pulse", token)
         assert (status, pulse["refusedSignatures"]) == (200, seen)
+
+
+async def test_a_part_that_does_not_run_makes_the_daemon_not_ready_with_the_reason(api: HttpHarness) -> None:
+    api.state.supervision.troubles["the scheduler"] = ("the scheduler failed: a bug", "2026-11-27T03:00:00.000Z")
+    status, body = await api.local.request("GET", "/readyz")
+    [failed] = [check for check in body["checks"] if not check["ok"]]
+    assert status == 503
+    assert failed == {
+        "name": "daemon",
+        "ok": False,
+        "detail": "the scheduler failed: a bug",
+        "since": "2026-11-27T03:00:00.000Z",
+    }
+    api.state.supervision.troubles.clear()
+    assert (await api.local.request("GET", "/readyz"))[0] == 200
+
+
+async def test_a_lack_of_descriptors_is_no_bug_of_ours(
+    api: HttpHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_request: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(status_routes, "require_operator", fail)
+    status, problem = await api.local.request("GET", "/pause")
+    assert (status, problem["code"], problem["detail"]) == (503, "busy", "Too many open files")
+    assert caplog.records == []

@@ -15,7 +15,7 @@ from shared.models import Failure, Status
 from stitcherd.executors.base import INTERRUPTED, ExecutionResult, ExecutorUnavailable, OutputSink, Task
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import runner as runner_module
-from stitcherd.store import interruptions, transitions
+from stitcherd.store import interruptions, steps, transitions
 from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.jobs.runner_harness import RunnerHarness
@@ -175,6 +175,29 @@ async def test_an_outcome_is_stored_again_while_storage_is_unavailable(
     monkeypatch.setattr(DeferredWrites, "write", unavailable)
     assert (await runners.run()).status is Status.COMPLETED
     assert failures == 0
+
+
+@pytest.mark.parametrize(("failing_write", "status"), [(True, Status.QUEUED), (False, Status.FAILED)])
+async def test_a_job_whose_start_could_not_be_stored_is_queued_again(
+    runners: RunnerHarness, monkeypatch: pytest.MonkeyPatch, failing_write: bool, status: Status
+) -> None:
+    """Nothing of it was started: only a job whose executor was started fails for an outage of the storage."""
+    write = DeferredWrites.write
+
+    async def unavailable(writes: DeferredWrites, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if failing_write and function is steps.open_step:
+            raise StorageUnavailable("database or disk is full")
+        return await write(writes, function, *args, **kwargs)
+
+    monkeypatch.setattr(DeferredWrites, "write", unavailable)
+    if not failing_write:
+        runners.executor.work = raising(StorageUnavailable("database or disk is full"))
+    job_id = await runners.add()
+    assert await runners.runner.run(job_id, 1) is (status is Status.FAILED)
+    job = await runners.job(job_id)
+    assert job.status is status
+    if failing_write:
+        assert (job.attempt, job.held, runners.executor.tasks) == (2, interruptions.NOT_STORED, [])
 
 
 async def test_the_checkout_of_a_job_that_could_not_be_stored_is_deleted(runners: RunnerHarness) -> None:

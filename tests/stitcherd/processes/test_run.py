@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -137,6 +138,22 @@ async def test_a_command_that_cannot_start_has_a_reason(job: Job, argv: list[str
     with pytest.raises(processes.CannotStart, match=reason) as raised:
         await job.run(*argv)
     assert str(raised.value).endswith(".")
+
+
+async def test_without_descriptors_nothing_is_started_and_it_can_be_tried_again(job: Job) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    for more in range(12):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + more, hard))
+        try:
+            await job.run("sh", "-c", "echo x >> ../started")
+            break
+        except processes.CannotStartNow:
+            assert not (job.root / "started").exists()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert more > 0
+    assert (job.root / "started").read_text() == "x\n"
 
 
 async def test_a_missing_directory_is_reported(job: Job) -> None:

@@ -72,7 +72,7 @@ async def test_a_database_is_copied_before_it_is_migrated(path: Path, monkeypatc
     store = await Store.open(path)
     job = await dispatch(store, new_job())
     await store.close()
-    assert names(path.parent) == {path.name}, "a new database needs none, nor one of this version"
+    assert names(path.parent) == {path.name, f"{path.name}-mark"}, "a new database needs none, nor one of this version"
     monkeypatch.setattr(migrate, "migrations", lambda: [*KNOWN, LATER])
     monkeypatch.setattr(backup, "migrations", lambda: [*KNOWN, LATER])
     kept = path.with_name(f"{path.name}.before-{LATER[0]}")

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from shared.deliveries import Delivery
-from stitcherd.store import deliveries, writer
+from stitcherd.store import checkpoints, deliveries, opening, writer
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.store.batches import busy
@@ -163,7 +163,7 @@ def held_by_another(path: Path) -> Iterator[None]:
 async def test_a_file_locked_by_another_process_stores_nothing_until_it_is_unlocked(
     monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
-    monkeypatch.setattr(writer, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.1)
     store = await Store.open(path)
     with held_by_another(path):
         with pytest.raises(StorageUnavailable, match="locked"):
@@ -175,8 +175,8 @@ async def test_a_file_locked_by_another_process_stores_nothing_until_it_is_unloc
 
 
 async def test_the_log_is_checkpointed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "WAL_CHECKPOINT_PAGES", 25)
-    monkeypatch.setattr(writer, "CHECKPOINT_AFTER", 4)
+    monkeypatch.setattr(checkpoints, "WAL_CHECKPOINT_PAGES", 25)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_AFTER", 4)
     store = await Store.open(path)
     wal = path.with_name(path.name + "-wal")
     for number in range(40):
@@ -187,7 +187,7 @@ async def test_the_log_is_checkpointed(path: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def test_the_log_is_checkpointed_after_a_large_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "WAL_SIZE_LIMIT", 100_000)
+    monkeypatch.setattr(checkpoints, "WAL_SIZE_LIMIT", 100_000)
     store = await Store.open(path)
     wal = path.with_name(path.name + "-wal")
     await store.write(put, "large", "x" * 1_000_000)
