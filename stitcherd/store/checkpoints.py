@@ -22,6 +22,10 @@ class Checkpoints:
         self._checkpoint_at = CHECKPOINT_AFTER
         self._size_limit = WAL_SIZE_LIMIT
 
+    def set_up(self, db: sqlite3.Connection) -> None:
+        """Let a connection keep the space of the log, up to WAL_SIZE_LIMIT."""
+        db.execute(f"PRAGMA journal_size_limit={WAL_SIZE_LIMIT}")
+
     def note(self, db: sqlite3.Connection, functions: int) -> None:
         """Count functions that were committed, and copy the log if it is time.
 

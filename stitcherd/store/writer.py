@@ -27,7 +27,7 @@ from shared.ids import format_timestamp, now_ms
 from stitcherd import crash_points
 from stitcherd.metrics import BATCH_SIZE, COMMIT_DURATION
 from stitcherd.store.after_commit import forget_calls, make_calls, waiting_calls
-from stitcherd.store.checkpoints import WAL_SIZE_LIMIT, Checkpoints
+from stitcherd.store.checkpoints import Checkpoints
 from stitcherd.store.high_water import HighWaterMark
 from stitcherd.store.opening import connect, find_damage, is_damage, last_event, open_database
 
@@ -92,7 +92,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_PendingWrite | None] = queue.SimpleQueue()
         self._mark = HighWaterMark(path)
         self._db = open_database(path, self._mark)
-        self._db.execute(f"PRAGMA journal_size_limit={WAL_SIZE_LIMIT}")
+        self._checkpoints.set_up(self._db)
         self._is_suspect = False  # a part of the file was found to be damaged: it is checked before the next write
         self._check_again_at, self._damage = 0.0, ""  # what the last check has found
         self.outage: StorageOutage | None = None
@@ -208,7 +208,7 @@ class Writer:
         self._mark.note_damage()
         self._db.close()
         self._db = connect(self._path)
-        self._db.execute(f"PRAGMA journal_size_limit={WAL_SIZE_LIMIT}")
+        self._checkpoints.set_up(self._db)
         damage = find_damage(self._db)
         if damage is not None:  # what is written to the file now may be lost, or damage more
             self._damage = f"the database is damaged: {damage}; restart stitcherd: it keeps a copy, and says what to do"
