@@ -36,10 +36,10 @@ from stitcherd.sources.trigger import Trigger
 from stitcherd.store import deliveries, jobs
 from stitcherd.store import limits as store_limits
 from stitcherd.store.accounts import AccountTaken
+from stitcherd.store.evaluated import UndecidedDelivery
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.repetitions import DeliveryIdentity, RepeatedDelivery, find_repeated
 from stitcherd.store.sqlite import Store
-from stitcherd.store.undecided import UndecidedDelivery
 
 MAX_DECISIONS = 5  # on one delivery, while other ids are kept for its accounts
 
@@ -310,10 +310,9 @@ def _response(delivery_id: str, verdict: Verdict, reason: str, job: RunnerJob | 
 
 def _repeated_response(repeated: RepeatedDelivery) -> WebhookResponse:
     """Return the answer to a delivery that repeats an earlier one."""
-    first = repeated.first
+    first, job = repeated.first, repeated.job  # no job either if retention has removed it
     reason = f"delivery {first.external_id or first.id} was received at {first.received_at}"
-    status = repeated.job.status if repeated.job else None  # None too if retention has removed the job
-    return WebhookResponse(first.id, Verdict.DUPLICATE, first.job_id, status, reason)
+    return WebhookResponse(first.id, Verdict.DUPLICATE, first.job_id, job.status if job else None, reason)
 
 
 def _already_open(job: RunnerJob) -> str:

@@ -14,7 +14,7 @@ from stitcherd.rails.decide import Evaluation
 from stitcherd.sources import SOURCES
 from stitcherd.sources.trigger import Trigger
 from stitcherd.store import deliveries, jobs
-from stitcherd.store.undecided import UndecidedDelivery
+from stitcherd.store.evaluated import UndecidedDelivery
 
 MAX_HEADER_LENGTH = 512  # characters of a header's value that are stored
 DEFAULT_PRIORITY = 5

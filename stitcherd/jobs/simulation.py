@@ -15,7 +15,7 @@ from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.sources import NotJson, WrongShape
-from stitcherd.store import deliveries
+from stitcherd.store import evaluated
 from stitcherd.store.sqlite import Store
 
 SIMULATION_CHUNK = 16  # deliveries decided at once: about two milliseconds
@@ -59,7 +59,7 @@ async def simulate(
     before, remaining = None, scope.limit
     while remaining > 0:
         async with store.reading() as db:
-            chunk = await deliveries.decided_deliveries(
+            chunk = await evaluated.decided_deliveries(
                 db, scope.workspace, scope.since, before, min(remaining, SIMULATION_CHUNK)
             )
         if not chunk:

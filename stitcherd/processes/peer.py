@@ -42,7 +42,8 @@ def find_job_origin(connection: PeerSocket) -> str | None:
     """Return why the process that connected may belong to a job, as the end of a sentence about it; None if not.
 
     It belongs to one if it descends from this process, or if it or an ancestor has STITCHER_JOB_ID in its environment.
-    One that has ended is not trusted either: it may have been a command that passed its connection on.
+    One that has ended is not trusted either: it may have been a command that passed its connection on. Raises OSError
+    where this cannot be found out now, for lack of descriptors.
     """
     pid = find_peer(connection).pid
     if pid in {NOT_IN_OUR_NAMESPACE, os.getpid()}:
@@ -74,18 +75,18 @@ def _open_handle(connection: PeerSocket, pid: int) -> int:
 def _find_origin(pid: int) -> str | None:
     """Look at a process and its ancestors, again if one of them ended meanwhile: its children have another parent."""
     for _ in range(LOOKS_MAX):
-        first = process = read_process(pid)
+        first = process = read_process(pid, strict=True)
         if first is not None and (pid, first.started) in _outsiders:
             return None
         while process:
-            if has_job_variable(process.pid):
+            if has_job_variable(process.pid, strict=True):
                 return "has STITCHER_JOB_ID in its environment, or was started by a process that has"
             if process.parent == os.getpid():
                 return "was started by the daemon, or by a process that was"
             if process.parent == 0 or _is_hidden(process.parent):
                 _note_outsider(first)
                 return None
-            parent = read_process(process.parent)
+            parent = read_process(process.parent, strict=True)
             process = parent if parent and parent.started <= process.started else None
     return "has parents that keep changing"
 

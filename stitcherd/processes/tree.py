@@ -1,6 +1,7 @@
 """Finds the processes of a job in /proc, which also works after a crash of the daemon, and ends them."""
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import Collection
@@ -31,11 +32,13 @@ class Process(NamedTuple):
     name: bytes  # set by the process itself
 
 
-def read_process(pid: int) -> Process | None:
-    """Return a process from /proc, or None if it has ended, is a zombie or is a kernel thread."""
-    try:
-        line = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
+def read_process(pid: int, *, strict: bool = False) -> Process | None:
+    """Return a process from /proc, or None if it has ended, is a zombie or is a kernel thread.
+
+    With `strict`, it raises OSError where this cannot be known, for lack of descriptors.
+    """
+    line = _read_file(f"/proc/{pid}/stat", strict=strict)
+    if line is None:
         return None
     # The name is in parentheses and may contain some, so fields are counted from the last one.
     end = line.rindex(b")")
@@ -79,13 +82,26 @@ def find_job_processes(
     return [living[pid] for pid in found]
 
 
-def has_job_variable(pid: int, variable: bytes | None = None) -> bool:
-    """Return whether a process was started with a job's id in its environment: with this `variable`, or with any."""
-    try:
-        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
+def has_job_variable(pid: int, variable: bytes | None = None, *, strict: bool = False) -> bool:
+    """Return whether a process was started with a job's id in its environment: with this `variable`, or with any.
+
+    `strict` is that of read_process.
+    """
+    environ = _read_file(f"/proc/{pid}/environ", strict=strict)
+    if environ is None:
         return False
+    entries = environ.split(b"\0")
     return variable in entries if variable else any(entry.startswith(JOB_VARIABLE) for entry in entries)
+
+
+def _read_file(path: str, *, strict: bool) -> bytes | None:
+    """Return a file of a process, None if that has ended or is not ours; raise OSError as read_process does."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        if strict and error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
+            raise
+        return None
 
 
 def descendants(of: int) -> set[int]:

@@ -231,38 +231,6 @@ async def get_body(db: aiosqlite.Connection, name: str, workspace: str | None) -
     return read_body(found[0])
 
 
-async def decided_deliveries(
-    db: aiosqlite.Connection, workspace: str | None, since: int, before: int | None, limit: int
-) -> list[tuple[int, Delivery, bytes | None, Decision | None]]:
-    """Return deliveries received at `since` (ms) or later, newest first: key, delivery, body if kept, decision.
-
-    `before` is a key that all are smaller than.
-    """
-    where, values = conditions(("d.workspace", optional(workspace)))
-    if before is not None:
-        where.append("d.key < ?")
-        values.append(before)
-    if since:  # the index by time gives the first key, and the scan goes by keys
-        where.append("d.key >= (SELECT key FROM deliveries WHERE received_at >= ? ORDER BY received_at LIMIT 1)")
-        values.append(since)
-    found = await fetch_all(
-        db,
-        "SELECT d.*, b.zstd, b.body, c.document AS document FROM deliveries d"
-        " LEFT JOIN delivery_bodies b ON b.delivery = d.key LEFT JOIN decisions c ON c.key = d.decision"
-        f"{where_clause(where)} ORDER BY d.key DESC LIMIT ?",
-        [*values, limit],
-    )
-    return [
-        (
-            row["key"],
-            rows.delivery(row),
-            None if row["body"] is None else read_body(row),
-            rows.decision(row["document"]),
-        )
-        for row in found
-    ]
-
-
 def repeated_deliveries(db: sqlite3.Connection, new: Sequence[NewDelivery]) -> dict[int, RepeatedDelivery]:
     """Return what deliveries repeat, by index; a replay repeats nothing, nor does one that is only decided now."""
     asked = [at for at, each in enumerate(new) if each.replay_of is None and not each.decides]

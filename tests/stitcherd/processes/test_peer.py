@@ -1,5 +1,6 @@
 """Tests who is taken for a command of a job when it connects to a Unix socket."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -134,7 +135,7 @@ def test_whoever_passed_its_connection_on_and_ended_is_not_trusted(
 
 
 def test_a_process_whose_parents_change_during_each_look_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "read_process", lambda _: None)
+    monkeypatch.setattr(peer, "read_process", lambda *_, **__: None)
     assert peer._find_origin(os.getppid()) == "has parents that keep changing"
 
 
@@ -150,7 +151,7 @@ def test_a_process_of_no_job_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(peer, "_outsiders", {})
     read: list[int] = []
 
-    def counted(pid: int) -> object:
+    def counted(pid: int, *, strict: bool) -> object:
         read.append(pid)
         return read_process(pid)
 
@@ -159,3 +160,24 @@ def test_a_process_of_no_job_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) 
     assert read.count(os.getppid()) == 2
     assert len(read) > 2
     assert len(read) == len(set(read)) + 1  # the second look does not go beyond the process itself
+
+
+@pytest.mark.parametrize("name", ["stat", "environ"])
+def test_a_process_that_cannot_be_looked_at_for_lack_of_descriptors_is_not_accepted_yet(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    read = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == name:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, subprocess.Popen(["sleep", "9"]) as child:
+        monkeypatch.setattr(peer, "find_peer", lambda _: peer.Peer(child.pid, os.getuid()))
+        monkeypatch.setattr(peer, "_open_handle", lambda *_: os.pidfd_open(child.pid))
+        with pytest.raises(OSError, match="Too many open files"):
+            peer.find_job_origin(ours)
+        child.kill()

@@ -9,7 +9,7 @@ from msgspec import structs
 from shared.deliveries import Delivery
 from shared.models import Decision, Thread, Verdict
 from stitcherd.policy import CommandResult
-from stitcherd.store import commands, deliveries, events, retention, undecided
+from stitcherd.store import commands, deliveries, evaluated, events, retention
 from stitcherd.store.deliveries import AlreadyDecided, JobAlreadyOpen, NewDelivery, StoredDelivery
 from stitcherd.store.repetitions import RepeatedDelivery
 from stitcherd.store.sqlite import Store
@@ -46,9 +46,9 @@ async def told(store: Store) -> list[tuple[str, Any]]:
 
 async def test_an_undecided_delivery_is_found_with_its_body_and_actor(store: Store, asked: NewDelivery) -> None:
     async with store.reading() as db:
-        assert [each.id for each in await undecided.undecided_deliveries(db)] == [asked.id]
-        found = await undecided.find_undecided(db, asked.id)
-        assert await undecided.find_undecided(db, "no such id") is None
+        assert [each.id for each in await evaluated.undecided_deliveries(db)] == [asked.id]
+        found = await evaluated.find_undecided(db, asked.id)
+        assert await evaluated.find_undecided(db, "no such id") is None
     assert found is not None
     assert (found.delivery.id, found.body, found.actor) == (asked.id, asked.body, asked.actor)
     assert found.delivery.verdict is Verdict.DECIDING
@@ -63,7 +63,7 @@ async def test_a_decision_is_stored_with_its_job_and_event(
     assert delivery.decision == allowed
     async with store.reading() as db:
         found = await events.events_after(db, 0, 100)
-        assert await undecided.undecided_deliveries(db) == []
+        assert await evaluated.undecided_deliveries(db) == []
     (event,) = (event for event, _ in found if event.type == "delivery.decided")
     assert event.payload == {
         "deliveryId": asked.id,
