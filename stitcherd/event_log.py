@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from shared.models import JobEvent, Verdict
+import msgspec
+
+from shared.models import Verdict
 from stitcherd.store import events
 from stitcherd.store.sqlite import Store
 
@@ -71,14 +73,22 @@ class _Follower:
         async with self._store.reading() as db:
             found, self._cursor = await events.events_of_types(db, TYPES, self._cursor, BATCH)
         for event in found:
-            if event.payload.get("verdict") not in _QUIET:
+            fields = event_fields(event)
+            if fields.get("verdict") not in _QUIET and not _is_told(event):
                 level = logging.WARNING if event.type in _FAILURES else logging.INFO
-                log.log(level, "%s", event.type, extra={"fields": event_fields(event)})
+                log.log(level, event.type, extra={"fields": fields})
         return len(found) == BATCH
 
 
-def event_fields(event: JobEvent) -> dict[str, Any]:
-    """Return what the log has of an event: the ids of its job and delivery, who caused it, and its single values."""
-    fields: dict[str, Any] = {"jobId": event.job_id, "actor": event.actor}
-    fields |= {name: value for name, value in event.payload.items() if isinstance(value, str | int | float)}
-    return {name: value for name, value in fields.items() if value is not None}
+def event_fields(event: events.LoggedEvent) -> dict[str, Any]:
+    """Return what the log has of an event: the id of its job, who caused it, and the single values of its payload."""
+    fields: dict[str, Any] = {} if event.job_id is None else {"jobId": event.job_id}
+    fields["actor"] = event.actor
+    payload: dict[str, Any] = msgspec.json.decode(event.payload)
+    fields |= {name: value for name, value in payload.items() if isinstance(value, str | int | float)}
+    return fields
+
+
+def _is_told(event: events.LoggedEvent) -> bool:
+    """Say whether the line of a delivery tells that its job was created."""
+    return event.type == "job.created" and event.actor.startswith("source:")

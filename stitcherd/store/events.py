@@ -5,7 +5,7 @@ Each has a hash over the one before it: shared.audit says what of.
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import aiosqlite
 from msgspec import Raw
@@ -93,18 +93,28 @@ async def events_after(db: aiosqlite.Connection, cursor: int, limit: int) -> lis
     return [(rows.event(row), row["workspace"]) for row in found]
 
 
+class LoggedEvent(NamedTuple):
+    """What the log has of an event; `payload` is the stored JSON."""
+
+    id: int
+    type: str
+    actor: str
+    payload: str
+    job_id: str | None
+
+
 async def events_of_types(
     db: aiosqlite.Connection, types: Sequence[str], cursor: int, limit: int
-) -> tuple[list[JobEvent], int]:
+) -> tuple[list[LoggedEvent], int]:
     """Return events of some types after the cursor, oldest first, and the id of the last event that was looked at."""
     newest = await newest_event(db)
     found = await fetch_all(
         db,
-        f"{EVENT_SELECT} WHERE e.id > ? AND e.id <= ? AND e.type IN ({', '.join('?' * len(types))})"
-        " ORDER BY e.id LIMIT ?",
+        "SELECT e.id, e.type, e.actor, e.payload, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.job"
+        f" WHERE e.id > ? AND e.id <= ? AND e.type IN ({', '.join('?' * len(types))}) ORDER BY e.id LIMIT ?",
         [cursor, newest, *types, limit],
     )
-    items = [rows.event(row) for row in found]
+    items = [LoggedEvent(*row) for row in found]
     return items, items[-1].id if len(items) == limit else max(newest, cursor)
 
 
