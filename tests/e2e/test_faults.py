@@ -1,7 +1,5 @@
 """A short form of `make faults`: after each fault nothing is lost, nothing has happened twice, and all goes on."""
 
-import random
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from tests.faults import ends, storage, surroundings, whole_jobs
 from tests.faults.under_load import NotTestedHere, Options, Row
 
+SEED = 7  # `make faults` takes another one each time
 SHORT = {
     "kill -9": ends.kills,
     "crash points": ends.crash_at_each_point,
@@ -22,8 +21,7 @@ SHORT = {
 
 @pytest.mark.parametrize("fault", SHORT.values(), ids=SHORT)
 def test_nothing_is_lost_and_nothing_happens_twice(fault: Callable[[Options], list[Row]]) -> None:
-    options = Options(seed=random.SystemRandom().randrange(1, 2**31), kills=6, scale=0.15, per_second=50.0)
-    sys.stdout.write(f"seed {options.seed}\n")  # shown if the test fails
+    options = Options(seed=SEED, kills=6, scale=0.15, per_second=50.0)
     try:
         rows = fault(options)
     except NotTestedHere as reason:

@@ -39,8 +39,9 @@ class Dialogue:
         """Read to the end and return the exit code."""
         while self._read():
             pass
-        os.close(self._fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        os.close(self._fd)  # not before: what it writes at its end would fail
+        return code
 
     def _read(self) -> bool:
         if not select.select([self._fd], [], [], LIMIT)[0]:
@@ -116,7 +117,7 @@ def test_whoever_gives_up_has_nothing_written(home: Path, key: str) -> None:
     dialogue = Dialogue(home)
     dialogue.answer("forge [github]", "mosaic\n")
     dialogue.answer("the bot's account", key)
-    assert dialogue.end() == 130
+    assert dialogue.end() == 130, dialogue.seen
     assert dialogue.seen.endswith("nothing was written\r\n")
     assert [path.name for path in home.iterdir()] == ["bin"]
 
