@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class Dialogue:
         self._environ |= variables
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell lets what it starts in the background ignore it
             os.execve(sys.executable, [sys.executable, "-m", "tui", "init", *flags], self._environ)
 
     def answer(self, question: str, text: str) -> None:
