@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sqlite3
 import sys
 from datetime import UTC, datetime
@@ -88,6 +89,8 @@ def run_daemon(directory: Path, settings: Settings) -> int:
     except (StorageUnavailable, OSError, sqlite3.Error) as error:
         print(f"stitcherd: {_storage_fault(error, settings)}", file=sys.stderr)
         return 1
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt but the end of the interpreter
     return 0
 
 

@@ -48,6 +48,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
     With --keep they are left until the full screen is left; where there is none, the last lines say how to end them.
     """
     write = terminal.note if options.json else terminal.data
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, the full screen would not see it
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     started = time.monotonic()
