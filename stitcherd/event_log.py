@@ -71,7 +71,7 @@ class _Follower:
     async def _log_batch(self) -> bool:
         """Log a batch of events, and return whether there may be more."""
         async with self._store.reading() as db:
-            found, self._cursor = await events.events_of_types(db, TYPES, self._cursor, BATCH)
+            found, self._cursor = await events.followed_events(db, self._cursor, TYPES, BATCH)
         for event in found:
             fields = event_fields(event)
             if fields.get("verdict") not in _QUIET and not _is_told(event):
@@ -80,15 +80,15 @@ class _Follower:
         return len(found) == BATCH
 
 
-def event_fields(event: events.LoggedEvent) -> dict[str, Any]:
+def event_fields(event: events.FollowedEvent) -> dict[str, Any]:
     """Return what the log has of an event: the id of its job, who caused it, and the single values of its payload."""
-    fields: dict[str, Any] = {} if event.job_id is None else {"jobId": event.job_id}
+    fields: dict[str, Any] = {} if event.job is None else {"jobId": event.job}
     fields["actor"] = event.actor
     payload: dict[str, Any] = msgspec.json.decode(event.payload)
     fields |= {name: value for name, value in payload.items() if isinstance(value, str | int | float)}
     return fields
 
 
-def _is_told(event: events.LoggedEvent) -> bool:
+def _is_told(event: events.FollowedEvent) -> bool:
     """Say whether the line of a delivery tells that its job was created."""
     return event.type == "job.created" and event.actor.startswith("source:")

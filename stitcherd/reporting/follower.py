@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from shared.ids import now_ms
-from stitcherd.store import answers
-from stitcherd.store.answers import DesiredAnswer, FollowedEvent
+from stitcherd.store import answers, events
+from stitcherd.store.answers import DesiredAnswer
+from stitcherd.store.events import FollowedEvent
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
 
@@ -67,10 +68,10 @@ class Follower:
     async def follow(self, cursor: int) -> int:
         """Store the answers that follow from the next events after the cursor; return the cursor after them."""
         async with self._store.reading() as db:
-            events, after = await answers.followed_events(db, cursor, self._followed, BATCH)
+            found, after = await events.followed_events(db, cursor, self._followed, BATCH)
         wanted: list[DesiredAnswer] = []
         for planner in self._planners:
-            wanted += await planner.plan([event for event in events if event.type in planner.followed])
+            wanted += await planner.plan([event for event in found if event.type in planner.followed])
         if wanted or after - self._stored >= STORE_INTERVAL:
             changed = await self._store.write(answers.put_answers, wanted, after, now_ms())
             self._stored = after

@@ -11,7 +11,7 @@ from shared.ids import format_timestamp, short_id
 from shared.models import RunnerJob
 from stitcherd.config.notify import PLACEHOLDER
 from stitcherd.reporting.foreign_text import plain_line
-from stitcherd.store.answers import FollowedEvent
+from stitcherd.store.events import FollowedEvent
 
 SUMMARY_MAX = 300  # characters
 URL_MAX = 2000

@@ -9,7 +9,8 @@ from stitcherd.config.notify import NotifySettings
 from stitcherd.reporting.notices import Notice, notice_of
 from stitcherd.reporting.planner import logged
 from stitcherd.store import reports
-from stitcherd.store.answers import DesiredAnswer, FollowedEvent
+from stitcherd.store.answers import DesiredAnswer
+from stitcherd.store.events import FollowedEvent
 from stitcherd.store.reports import StoredReport
 from stitcherd.store.sqlite import Store
 

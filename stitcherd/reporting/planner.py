@@ -35,7 +35,8 @@ from stitcherd.reporting.replies import help_reply, why_reply
 from stitcherd.sources import SOURCES, NotJson, WrongShape
 from stitcherd.sources.trigger import Trigger
 from stitcherd.store import answers, commands, deliveries, reports
-from stitcherd.store.answers import DesiredAnswer, FollowedEvent
+from stitcherd.store.answers import DesiredAnswer
+from stitcherd.store.events import FollowedEvent
 from stitcherd.store.reports import StoredReport
 from stitcherd.store.sqlite import Store
 

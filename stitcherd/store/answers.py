@@ -5,7 +5,7 @@ What becomes of the rows is in `stitcherd.store.outbox`.
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import aiosqlite
 from msgspec import Struct, structs
@@ -44,24 +44,6 @@ class DesiredAnswer(Struct, frozen=True, kw_only=True):
     priority: int = 0
 
 
-class FollowedEvent(Struct, frozen=True):
-    """An event that may change what is to be at a forge; `job` and `delivery` are ids, `at` is in milliseconds.
-
-    `payload` is JSON. `source`, `verdict` and `reason` are those of the delivery as it is now.
-    """
-
-    id: int
-    type: str
-    job: str | None
-    delivery: str | None
-    at: int
-    workspace: str | None
-    payload: str
-    source: str | None
-    verdict: str | None
-    reason: str | None
-
-
 class AnswerFilter(Struct, frozen=True, kw_only=True):
     """The answers that a list shows; an empty field does not narrow it. `before` is the id of an answer."""
 
@@ -88,26 +70,6 @@ def begin_reporting(db: sqlite3.Connection) -> int:
     newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     _set_reported(db, newest["seq"] if newest else 0)
     return newest["seq"] if newest else 0
-
-
-async def followed_events(
-    db: aiosqlite.Connection, after: int, types: Collection[str], limit: int
-) -> tuple[list[FollowedEvent], int]:
-    """Return the first events of some types after the cursor, and the id up to which there are no others of them."""
-    marks = ", ".join("?" * len(types))
-    found = await fetch_all(
-        db,
-        "SELECT e.id, e.type, j.id AS job, e.delivery, e.at, e.workspace, e.payload, d.source, d.verdict,"
-        " d.reason FROM events e"
-        " LEFT JOIN jobs j ON j.key = e.job LEFT JOIN deliveries d ON d.id = e.delivery"
-        f" WHERE e.id > ? AND e.type IN ({marks}) ORDER BY e.id LIMIT ?",
-        [after, *types, limit],
-    )
-    events = [FollowedEvent(*row) for row in found]
-    if len(events) == limit:
-        return events, events[-1].id
-    newest = await fetch_all(db, "SELECT max(id) AS id FROM events", [])
-    return events, max(after, newest[0]["id"] or 0)
 
 
 async def answer_page(db: aiosqlite.Connection, wanted: AnswerFilter, limit: int) -> AnswerPage:

@@ -4,11 +4,11 @@ Each has a hash over the one before it: shared.audit says what of.
 """
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Collection
+from typing import Any, cast
 
 import aiosqlite
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from shared.api import EventPage
 from shared.audit import NO_HASH, AuditedEvent, chained_hash, event_text
@@ -93,29 +93,42 @@ async def events_after(db: aiosqlite.Connection, cursor: int, limit: int) -> lis
     return [(rows.event(row), row["workspace"]) for row in found]
 
 
-class LoggedEvent(NamedTuple):
-    """What the log has of an event; `payload` is the stored JSON."""
+class FollowedEvent(Struct, frozen=True):
+    """An event as those see it who follow the events; `job` and `delivery` are ids, `at` is in milliseconds.
+
+    `payload` is JSON. `source`, `verdict` and `reason` are those of the delivery as it is now.
+    """
 
     id: int
     type: str
     actor: str
+    job: str | None
+    delivery: str | None
+    at: int
+    workspace: str | None
     payload: str
-    job_id: str | None
+    source: str | None
+    verdict: str | None
+    reason: str | None
 
 
-async def events_of_types(
-    db: aiosqlite.Connection, types: Sequence[str], cursor: int, limit: int
-) -> tuple[list[LoggedEvent], int]:
-    """Return events of some types after the cursor, oldest first, and the id of the last event that was looked at."""
-    newest = await newest_event(db)
+async def followed_events(
+    db: aiosqlite.Connection, after: int, types: Collection[str], limit: int
+) -> tuple[list[FollowedEvent], int]:
+    """Return the first events of some types after the cursor, and the id up to which there are no others of them."""
+    marks = ", ".join("?" * len(types))
     found = await fetch_all(
         db,
-        "SELECT e.id, e.type, e.actor, e.payload, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.job"
-        f" WHERE e.id > ? AND e.id <= ? AND e.type IN ({', '.join('?' * len(types))}) ORDER BY e.id LIMIT ?",
-        [cursor, newest, *types, limit],
+        "SELECT e.id, e.type, e.actor, j.id AS job, e.delivery, e.at, e.workspace, e.payload, d.source, d.verdict,"
+        " d.reason FROM events e"
+        " LEFT JOIN jobs j ON j.key = e.job LEFT JOIN deliveries d ON d.id = e.delivery"
+        f" WHERE e.id > ? AND e.type IN ({marks}) ORDER BY e.id LIMIT ?",
+        [after, *types, limit],
     )
-    items = [LoggedEvent(*row) for row in found]
-    return items, items[-1].id if len(items) == limit else max(newest, cursor)
+    events = [FollowedEvent(*row) for row in found]
+    if len(events) == limit:
+        return events, events[-1].id
+    return events, max(after, await newest_event(db))
 
 
 async def pruned_through(db: aiosqlite.Connection) -> int:

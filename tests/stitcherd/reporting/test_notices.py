@@ -9,7 +9,7 @@ import pytest
 from shared.models import Thread
 from stitcherd.config.notify import PLACEHOLDERS
 from stitcherd.reporting.notices import Notice, body_of, fill_in, notice_of, summary_of
-from stitcherd.store.answers import FollowedEvent
+from stitcherd.store.events import FollowedEvent
 from tests.stitcherd.reporting.reports import CREATED, JOB_ID, THREAD, make_job
 
 JOB = "fix on octo-org/api#479 (7f3a1c9d)"
@@ -17,7 +17,7 @@ JOB = "fix on octo-org/api#479 (7f3a1c9d)"
 
 def event(type_: str, *, job: str | None = None, delivery: str | None = None, **payload: Any) -> FollowedEvent:
     encoded = msgspec.json.encode(payload).decode()
-    return FollowedEvent(7, type_, job, delivery, CREATED, "default", encoded, "hub", None, None)
+    return FollowedEvent(7, type_, "stitcherd", job, delivery, CREATED, "default", encoded, "hub", None, None)
 
 
 def mask(text: str) -> str:

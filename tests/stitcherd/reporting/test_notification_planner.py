@@ -14,8 +14,8 @@ from stitcherd.config.notify import NotifySettings
 from stitcherd.reporting.follower import Follower
 from stitcherd.reporting.notification_planner import AGE_MAX, NotificationPlanner
 from stitcherd.store import answers, jobs, outbox, transitions
-from stitcherd.store.answers import DesiredAnswer, FollowedEvent
-from stitcherd.store.events import add_events, new_event
+from stitcherd.store.answers import DesiredAnswer
+from stitcherd.store.events import FollowedEvent, add_events, new_event
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import approval_request, deliver, dispatch, new_delivery, new_job
 

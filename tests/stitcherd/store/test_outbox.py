@@ -9,6 +9,7 @@ from shared.models import AnswerState, Failure, JobAnswer, JobChange
 from stitcherd.errors import Refusal
 from stitcherd.store import answers, jobs, outbox, retention
 from stitcherd.store.answers import EDIT_INTERVAL, DesiredAnswer
+from stitcherd.store.events import followed_events
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import dispatch, new_job
 
@@ -201,10 +202,10 @@ async def test_reporting_begins_now_and_goes_on_where_it_was(store: Store) -> No
     await dispatch(store, new_job())
     begun = await store.write(answers.begin_reporting)
     async with store.reading() as db:
-        assert await answers.followed_events(db, begun, {"job.created"}, 10) == ([], begun)
+        assert await followed_events(db, begun, {"job.created"}, 10) == ([], begun)
     job = await dispatch(store, new_job())
     async with store.reading() as db:
-        found, after = await answers.followed_events(db, begun, {"job.created", "job.started"}, 10)
+        found, after = await followed_events(db, begun, {"job.created", "job.started"}, 10)
     assert [(each.type, each.job) for each in found] == [("job.created", job.id)]
     assert after == begun + 2  # created and queued
     await put(store, reported=after)
