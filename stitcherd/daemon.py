@@ -158,8 +158,8 @@ async def serve(directory: Path, settings: Settings) -> None:
         intake = state.intake
         for part in (
             deciding.running(intake.decide),
-            state.reporter.running(),
-            state.pollers.running(intake.take),
+            state.reporter.running(state.supervision),
+            state.pollers.running(intake.take, state.supervision),
             LoopWatch().running(),
             manager.watching(lambda: store.is_alive),
         ):

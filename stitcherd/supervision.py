@@ -28,18 +28,21 @@ class Supervision:
     def __init__(self) -> None:
         self.troubles: dict[str, tuple[str, str]] = {}
 
-    async def keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run a part until it ends by itself."""
+    async def keep_running(
+        self, name: str, run: Callable[[], Awaitable[None]], restart_seconds: float | None = None
+    ) -> None:
+        """Run a part until it ends by itself; where it fails, which is a bug of ours, start it again after a pause."""
+        pause = RESTART_SECONDS if restart_seconds is None else restart_seconds
         while True:
             recovered = asyncio.get_running_loop().call_later(RESTART_SECONDS, self.troubles.pop, name, None)
             try:
                 return await run()
             except Exception as error:
-                log.exception("%s failed, and is started again in %g s (%s)", name, RESTART_SECONDS, new_id())
+                log.exception("%s failed, and is started again in %g s (%s)", name, pause, new_id())
                 self.troubles[name] = (f"{name} failed: {error}", format_timestamp(now_ms()))
             finally:
                 recovered.cancel()
-            await asyncio.sleep(RESTART_SECONDS)
+            await asyncio.sleep(pause)
 
 
 class LoopWatch:

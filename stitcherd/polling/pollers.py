@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from shared.api import ReadinessCheck
 from shared.deliveries import Via
-from shared.ids import format_timestamp, new_id
+from shared.ids import format_timestamp
 from stitcherd.config.settings import Settings, SourceSettings
 from stitcherd.forges.api import ForgeApi
 from stitcherd.forges.connections import ForgeConnections
@@ -21,8 +21,9 @@ from stitcherd.polling.catch_up import CatchUp
 from stitcherd.polling.poller import Poller, Take
 from stitcherd.polling.repositories import polled_repositories
 from stitcherd.store.sqlite import Store
+from stitcherd.supervision import Supervision
 
-RESTART_SECONDS = 30.0
+RESTART_SECONDS = 30.0  # of a reader that fails: it must not ask its forge again and again
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +38,14 @@ class Pollers:
         self._by_source: dict[str, Poller] = {}
 
     @asynccontextmanager
-    async def running(self, take: Take) -> AsyncIterator[None]:
+    async def running(self, take: Take, supervision: Supervision) -> AsyncIterator[None]:
         """Poll while the context is open; `take` is that of the intake."""
         tasks = [
-            asyncio.create_task(_keep_running(source.name, self._reader(source, api, take)))
+            asyncio.create_task(
+                supervision.keep_running(
+                    f"polling source {source.name}", self._reader(source, api, take).run, RESTART_SECONDS
+                )
+            )
             for source, api in ((self._settings.sources[name], api) for name, api in self._forges.apis.items())
             if source.pull is not None or source.catch_up
         ]
@@ -70,13 +75,3 @@ class Pollers:
             return check
         reason, since = fault
         return replace(check, ok=False, detail=f"cannot be polled: {reason}", since=format_timestamp(since))
-
-
-async def _keep_running(source: str, reader: Poller | CatchUp) -> None:
-    """Read the lists of a source for ever; where that fails, which is a bug of ours, log it and go on."""
-    while True:
-        try:
-            await reader.run()
-        except Exception:
-            log.exception("polling source %s failed, and goes on in %g s (%s)", source, RESTART_SECONDS, new_id())
-        await asyncio.sleep(RESTART_SECONDS)

@@ -1,13 +1,12 @@
 """All of reporting: the follower of the events, and an outbox for each source with a forge and each [[notify]]."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from shared.api import Answer, ReadinessCheck
-from shared.ids import format_timestamp, new_id, now_ms
+from shared.ids import format_timestamp, now_ms
 from stitcherd.config.settings import Settings
 from stitcherd.forges.connections import ForgeConnections
 from stitcherd.jobs.accounts import KeptAccounts
@@ -25,10 +24,9 @@ from stitcherd.store import outbox as store_outbox
 from stitcherd.store.outbox import TakenAnswer
 from stitcherd.store.sqlite import Store
 from stitcherd.store.writer import StorageUnavailable
+from stitcherd.supervision import Supervision
 
-RESTART_SECONDS = 30.0
-
-log = logging.getLogger(__name__)
+RESTART_SECONDS = 30.0  # of a part that fails: what it did at a forge must not be done again and again
 
 
 class Reporter:
@@ -83,9 +81,9 @@ class Reporter:
             await self._store.write(store_outbox.abandon_notifications, self._settings.notify_targets, now_ms())
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, supervision: Supervision) -> AsyncIterator[None]:
         """Follow the events and send what is due, while the context is open."""
-        task = asyncio.create_task(self._run()) if self._outboxes else None
+        task = asyncio.create_task(self._run(supervision)) if self._outboxes else None
         try:
             yield
         finally:
@@ -93,11 +91,13 @@ class Reporter:
                 task.cancel()
                 await asyncio.wait({task})
 
-    async def _run(self) -> None:
+    async def _run(self, supervision: Supervision) -> None:
         await self._recover()
+        parts = {"reporting": self._follower.run}
+        parts |= {f"the outbox of {name}": outbox.run for name, outbox in self._outboxes.items()}
         async with asyncio.TaskGroup() as tasks:
-            for run in (self._follower.run, *(outbox.run for outbox in self._outboxes.values())):
-                tasks.create_task(_keep_running(run))
+            for name, run in parts.items():
+                tasks.create_task(supervision.keep_running(name, run, RESTART_SECONDS))
 
     def _mask(self, text: str) -> str:
         """Return a text with the secrets of the settings masked, and the tokens of Apps."""
@@ -144,13 +144,3 @@ class Reporter:
         for name in sources:
             if name in self._outboxes:
                 self._outboxes[name].wake()
-
-
-async def _keep_running(run: Callable[[], Awaitable[None]]) -> None:
-    """Run something that does not end; where it fails, which is a bug of ours, log that and run it again."""
-    while True:
-        try:
-            await run()
-        except Exception:
-            log.exception("reporting failed, and goes on in %g s (%s)", RESTART_SECONDS, new_id())
-        await asyncio.sleep(RESTART_SECONDS)

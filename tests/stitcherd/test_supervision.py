@@ -53,6 +53,22 @@ async def test_a_part_that_ends_by_itself_is_not_started_again() -> None:
     assert runs == 1
 
 
+async def test_a_part_may_have_a_pause_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    parts, runs = Supervision(), 0
+
+    async def run() -> None:
+        nonlocal runs
+        runs += 1
+        raise LookupError("a bug")
+
+    keeping = asyncio.create_task(parts.keep_running("polling source hub", run, 30.0))
+    await until(lambda: bool(parts.troubles))
+    assert "polling source hub failed, and is started again in 30 s" in caplog.text
+    assert parts.troubles["polling source hub"][0] == "polling source hub failed: a bug"
+    assert runs == 1
+    keeping.cancel()
+
+
 async def test_a_stall_is_logged_once_with_its_stack(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
