@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from textual.app import App
 
 from shared.models import JobEvent
-from tui.client.alert_settings import AlertSettings, load_alerts, save_alerts
+from tui.client.preferences import AlertSettings, load_alerts, save_alerts
 from tui.screens.session import Session
 from tui.text.alerts import ALERTED, alert_text, desktop_notice
 

@@ -17,7 +17,7 @@ from tui.app.alerts import Alerts
 from tui.app.event_pump import EventPump
 from tui.client.feed import FeedReader
 from tui.client.http import DaemonClient
-from tui.client.theme import save_theme
+from tui.client.preferences import save_theme
 from tui.screens import screen_bindings, screen_name
 from tui.screens.actions import toggle_pause
 from tui.screens.help import HelpScreen, key_actions

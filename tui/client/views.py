@@ -1,10 +1,11 @@
 """Saved views: named filters in a file of the user, shown as tabs and used as `@name` in any filter."""
 
-import os
 import re
 from pathlib import Path
 
 import msgspec
+
+from tui.client.preferences import save_file
 
 VIEWS_FILE = "views.toml"
 DEFAULT_VIEWS = {"stuck": "is:stuck"}  # without a file
@@ -43,12 +44,8 @@ def load_views(config: Path) -> dict[str, str]:
 
 def save_views(config: Path, views: dict[str, str]) -> None:
     """Write all views atomically; raises OSError."""
-    config.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = config / VIEWS_FILE
     lines = [f"{name} = {msgspec.json.encode(text).decode()}\n" for name, text in views.items()]
-    new = path.with_suffix(".new")
-    new.write_text(FILE_HEADER + "".join(lines), "utf-8")
-    os.replace(new, path)  # noqa: PTH105 (the same as Path.replace)
+    save_file(config / VIEWS_FILE, FILE_HEADER + "".join(lines))
 
 
 def expand_views(text: str, views: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from tests.tui.fake_daemon import FakeDaemon
 from tests.tui.screens.screen import MakeApp, stitcher_app, wait_until
 from tui.app import alerts
-from tui.client.alert_settings import AlertSettings, load_alerts, save_alerts
+from tui.client.preferences import AlertSettings, load_alerts, save_alerts
 
 NOTICE = "\x1b]9;stitcher: job {} {}\x1b\\"
 

@@ -13,7 +13,7 @@ from tests.tui.screens.screen import MakeApp, wait_for_text, wait_until
 from tui.app.app import StitcherApp
 from tui.client.feed import FeedReader
 from tui.client.http import DaemonClient
-from tui.client.theme import load_theme
+from tui.client.preferences import load_theme
 from tui.screens import SCREENS, ScreenEntry, screen_bindings, screen_name
 from tui.screens.base import BaseScreen, breadcrumb
 from tui.screens.deliveries import DeliveriesScreen

@@ -9,7 +9,7 @@ from tui.cli.parser import daemon_client
 from tui.cli.terminal import Terminal
 from tui.cli.verbs import VERBS
 from tui.client.feed import FeedReader
-from tui.client.theme import THEME_VARIABLE, load_theme
+from tui.client.preferences import THEME_VARIABLE, load_theme
 from tui.text.plain import plain
 
 

@@ -1,8 +1,8 @@
-"""The theme that the user selected last."""
+"""What the user selected last in the full screen."""
 
 from pathlib import Path
 
-from tui.client.theme import THEME_FILE, load_theme, save_theme
+from tui.client.preferences import THEME_FILE, load_theme, save_theme
 
 
 def test_a_theme_is_kept(tmp_path: Path) -> None:
