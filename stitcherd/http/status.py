@@ -13,7 +13,7 @@ from stitcherd.http.requests import EmptyBody, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE, AppState
 from stitcherd.store import scheduling
-from stitcherd.store.stats import read_pulse
+from stitcherd.store.pulse import read_pulse
 
 
 class PauseBody(RequestBody):

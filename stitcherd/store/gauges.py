@@ -4,6 +4,7 @@ import aiosqlite
 from msgspec import Struct
 
 from shared.models import OPEN_STATUSES, AnswerState
+from stitcherd.store.pulse import oldest_queued
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.scheduling import read_pause
 
@@ -25,10 +26,10 @@ async def read_gauges(db: aiosqlite.Connection) -> StoreGauges:
     """Return what the store holds now, by indices: in milliseconds, however many jobs have ended."""
     counted = {row["status"]: row["n"] for row in await fetch_all(db, _JOBS, ())}
     unsent = {row["state"]: row["n"] for row in await fetch_all(db, _ANSWERS, ())}
-    [oldest] = await fetch_all(db, _OLDEST, ())
+    [oldest] = await fetch_all(db, _OLDEST_ANSWER, ())
     return StoreGauges(
         jobs={status.lower(): counted.get(status, 0) for status in OPEN_STATUSES},
-        oldest_queued_at=oldest["queued_at"],
+        oldest_queued_at=await oldest_queued(db, None),
         paused=await read_pause(db) is not None,
         answers={str(state): unsent.get(state, 0) for state in UNSENT},
         oldest_answer_at=oldest["pending_since"],
@@ -37,8 +38,7 @@ async def read_gauges(db: aiosqlite.Connection) -> StoreGauges:
 
 _JOBS = "SELECT status, sum(n) AS n FROM job_counts GROUP BY status"
 _ANSWERS = "SELECT state, count(*) AS n FROM answers WHERE state IN ('pending', 'sending') GROUP BY state"
-_OLDEST = (
-    "SELECT (SELECT queued_at FROM jobs INDEXED BY jobs_waited WHERE status = 'QUEUED' ORDER BY queued_at LIMIT 1)"
-    " AS queued_at, (SELECT min(pending_since) FROM (SELECT pending_since FROM answers INDEXED BY answers_state"
-    f" WHERE state IN ('pending', 'sending') LIMIT {AGES_MAX})) AS pending_since"
+_OLDEST_ANSWER = (
+    "SELECT min(pending_since) AS pending_since FROM (SELECT pending_since FROM answers INDEXED BY answers_state"
+    f" WHERE state IN ('pending', 'sending') LIMIT {AGES_MAX})"
 )

@@ -7,8 +7,8 @@ from shared.api import Pulse
 from shared.ids import format_timestamp, new_id
 from shared.models import Decision, RunnerJob, Thread, Verdict
 from stitcherd.store import jobs, retries, scheduling, transitions
+from stitcherd.store.pulse import MINUTES, read_pulse
 from stitcherd.store.sqlite import Store
-from stitcherd.store.stats import MINUTES, read_pulse
 from tests.stitcherd.store.factories import approval_request, deliver, dispatch
 
 Make = Callable[..., Any]

@@ -25,12 +25,7 @@ async def read_pulse(db: aiosqlite.Connection, workspace: str | None, now: int) 
         values,
     ):
         ended[MINUTES - 1 - min(max(row["ago"], 0), MINUTES - 1)] += row["n"]
-    oldest = await _value(
-        db,
-        "SELECT queued_at AS value FROM jobs INDEXED BY jobs_waited"
-        f" WHERE status = 'QUEUED'{in_workspace} ORDER BY queued_at LIMIT 1",
-        values,
-    )
+    oldest = await oldest_queued(db, workspace)
     queued = await _value(
         db, f"SELECT coalesce(sum(n), 0) AS value FROM job_counts WHERE status = 'QUEUED'{in_workspace}", values
     )
@@ -43,6 +38,18 @@ async def read_pulse(db: aiosqlite.Connection, workspace: str | None, now: int) 
         paused_by=paused["actor"] if paused else None,
         reason=paused["reason"] if paused else None,
     )
+
+
+async def oldest_queued(db: aiosqlite.Connection, workspace: str | None) -> int | None:
+    """Return since when (ms) the job waits that has been queued for the longest, of all workspaces for None."""
+    in_workspace = "" if workspace is None else " AND workspace = :workspace"
+    found: int | None = await _value(
+        db,
+        "SELECT queued_at AS value FROM jobs INDEXED BY jobs_waited"
+        f" WHERE status = 'QUEUED'{in_workspace} ORDER BY queued_at LIMIT 1",
+        {"workspace": workspace},
+    )
+    return found
 
 
 async def _value(db: aiosqlite.Connection, statement: str, values: dict[str, Any]) -> Any:
