@@ -5,6 +5,7 @@ A record may have `fields`: then its message names what happened, and the fields
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ LogFormat = Literal["text", "json"]
 FORMATS: tuple[LogFormat, ...] = ("text", "json")
 # of syslog, as the journal reads them at the beginning of a line (sd-daemon(3))
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_PLAIN = re.compile(r"[!#-<>-~]+")  # visible ASCII without quotes and the sign of a field
 _encode = msgspec.json.Encoder().encode
 
 
@@ -80,8 +82,4 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
 def _value(value: Any) -> str:
     """Return a value as it stands in a line: quoted if its end could not be seen."""
     text = str(value)
-    return (
-        text
-        if text.isascii() and text.isprintable() and not set(' "=') & set(text) and text
-        else _encode(text).decode()
-    )
+    return text if _PLAIN.fullmatch(text) else _encode(text).decode()

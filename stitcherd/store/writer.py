@@ -252,7 +252,8 @@ class Writer:
         self._db.last_event = None
 
     def _end_transaction(self) -> None:
-        events = last_event(self._db)
+        newest = self._db.last_event  # None too if a part was undone after it had appended some
+        events = last_event(self._db) if newest is None else newest[0]
         crash_points.reach("before_commit")
         self._db.execute("COMMIT")
         crash_points.reach("after_commit")
