@@ -255,9 +255,12 @@ class Mirror:
         return f"; its default branch is {os.fsdecode(found[1])!r} (see base in stitcherd.toml)" if found else ""
 
     async def _clean_up(self) -> None:
-        """End what an earlier daemon's git may still run here, and remove the locks of one that was killed."""
+        """End what an earlier daemon's git may still run here, and remove the locks of one that was killed.
+
+        Our own git may read the mirror meanwhile, for a job that was resumed or one that publishes.
+        """
         for place in (self.path, self.path.with_suffix(".new")):
-            await end_all("none: a mirror belongs to no job", place)
+            await end_all("none: a mirror belongs to no job", place, without_descendants=True)
         for lock in (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")):
             lock.unlink()
         self._is_clean = True

@@ -52,13 +52,19 @@ def read_process(pid: int, *, strict: bool = False) -> Process | None:
 
 
 def find_job_processes(
-    job_id: str, root: Path, leaders: Collection[int] = (), *, descendants_only: bool = False
+    job_id: str,
+    root: Path,
+    leaders: Collection[int] = (),
+    *,
+    descendants_only: bool = False,
+    without_descendants: bool = False,
 ) -> list[Process]:
     """Return the running processes of a job, without this process and its ancestors.
 
     A process belongs to the job if it has the job's STITCHER_JOB_ID in its environment, is below `root` (by working
     directory, root directory or program), is in the session of one of `leaders`, or descends from such a process.
     `descendants_only` considers only our own descendants: far quicker, and complete where we are the subreaper.
+    `without_descendants` leaves them out: it is for what an earlier daemon left.
     Raises ValueError if `root` is the root of the file system.
     """
     directory = os.path.realpath(root)
@@ -67,6 +73,8 @@ def find_job_processes(
     pids = descendants(os.getpid()) if descendants_only else _all_pids()
     living = {process.pid: process for process in map(read_process, pids) if process}
     excluded = _ancestors(living)
+    if without_descendants:
+        excluded |= descendants(os.getpid())
     variable = JOB_VARIABLE + job_id.encode()
     found = {
         process.pid
@@ -113,9 +121,15 @@ def descendants(of: int) -> set[int]:
 
 
 async def end_all(
-    job_id: str, root: Path, grace: float = 0.7, leaders: Collection[int] = (), *, descendants_only: bool = False
+    job_id: str,
+    root: Path,
+    grace: float = 0.7,
+    leaders: Collection[int] = (),
+    *,
+    descendants_only: bool = False,
+    without_descendants: bool = False,
 ) -> int:
-    """End every process of a job, and return how many there were; `descendants_only` as in `find_job_processes`.
+    """End every process of a job, and return how many there were; both flags are those of `find_job_processes`.
 
     They get SIGTERM first, and after `grace` seconds SIGKILL until none is left, for at most another second.
     `root` is the directory of the job; `leaders` are the session leaders known to belong to it.
@@ -125,7 +139,12 @@ async def end_all(
     began = monotonic()
     delay = 0.005
     while found := await asyncio.to_thread(
-        find_job_processes, job_id, root, leaders, descendants_only=descendants_only and not ended
+        find_job_processes,
+        job_id,
+        root,
+        leaders,
+        descendants_only=descendants_only and not ended,
+        without_descendants=without_descendants,
     ):
         waited = monotonic() - began
         if waited > grace + KILL_TIMEOUT_SECONDS:

@@ -243,3 +243,23 @@ async def test_how_commits_are_related(checkouts: Checkouts, origin: Path) -> No
     assert [await mirror.is_ancestor(each, second) for each in (third, alone, "0" * 40)] == [False] * 3
     assert await mirror.refs_with(second) == ["refs/heads/topic"]
     assert await mirror.refs_with(first) == ["refs/heads/main", "refs/heads/topic", "refs/tags/v1"]
+
+
+async def test_the_first_fetch_ends_what_an_earlier_daemon_left_and_nothing_of_ours(
+    checkouts: Checkouts, origin: Path, tmp_path: Path
+) -> None:
+    mirror = checkouts.mirror(str(origin))
+    await mirror.fetch()
+    ours = await asyncio.create_subprocess_exec("sleep", "60", cwd=mirror.path)  # as git that reads it for a job
+    script = 'cd "$1" && setsid sleep 60 >/dev/null 2>&1 & echo $!'
+    left = await asyncio.create_subprocess_exec(
+        "setsid", "-f", "sh", "-c", script, "sh", str(mirror.path), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        pid = int((await left.communicate())[0])
+        await Checkouts(tmp_path / "state").mirror(str(origin)).fetch()
+        assert not Path(f"/proc/{pid}/cwd").exists()
+        assert ours.returncode is None
+    finally:
+        ours.kill()
+        await ours.wait()
