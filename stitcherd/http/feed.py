@@ -39,7 +39,7 @@ def encode_event(event: JobEvent, workspace: str | None) -> EventFrame:
     return EventFrame(event.id, workspace, event.job_id, data)
 
 
-class Position(Protocol):
+class StreamPosition(Protocol):
     """How far one subscriber has read."""
 
     cursor: int
@@ -54,7 +54,7 @@ class EventFeed:
         self._bytes = 0
         self._complete_after = 0  # all events with higher ids, up to the head, are in the buffer
         self._subscribers: set[asyncio.Event] = set()
-        self._positions: WeakSet[Position] = WeakSet()  # of streams that are open
+        self._positions: WeakSet[StreamPosition] = WeakSet()  # of streams that are open
         self._reading = asyncio.Lock()
         self.head = 0
         self.closed = False
@@ -80,7 +80,7 @@ class EventFeed:
         finally:
             self._subscribers.discard(moved)
 
-    def watch(self, position: Position) -> None:
+    def watch(self, position: StreamPosition) -> None:
         """Let the lag of a stream be known, for as long as its position exists."""
         self._positions.add(position)
 

@@ -85,9 +85,9 @@ def test_a_daemon_in_the_background_answers_a_signed_webhook(
     first = document["start"]
     stop(first["started"]["stop"], home)
     assert (code, first["fault"], first["started"]["waits_for"]) == (0, None, [])
-    trial = first["trial"]
-    assert (trial["status"], trial["verdict"], trial["login"]) == (200, "ignored", login)
-    assert trial["decision"]["verdict"] == verdict, trial["decision"]["reason"]
+    delivery = first["delivery"]
+    assert (delivery["status"], delivery["verdict"], delivery["login"]) == (200, "ignored", login)
+    assert delivery["decision"]["verdict"] == verdict, delivery["decision"]["reason"]
     assert Path(first["started"]["log"]).stat().st_mode & 0o777 == 0o600
     assert not (home / ".config" / "systemd").exists()
 
@@ -95,7 +95,7 @@ def test_a_daemon_in_the_background_answers_a_signed_webhook(
 def test_the_systemd_of_the_user_starts_it_if_there_is_one(home: Path) -> None:
     code, document = start(home, "--forge", "github", "--allow", "octocat", "--agent", "sh", manager=True)
     first = document["start"]
-    assert (code, first["fault"], first["trial"]["verdict"]) == (0, None, "ignored")
+    assert (code, first["fault"], first["delivery"]["verdict"]) == (0, None, "ignored")
     assert first["started"]["stop"] == "systemctl --user disable --now stitcherd"
     calls = (home / "calls").read_text().splitlines()
     assert calls == ["--user show-environment", "--user daemon-reload", "--user enable --now stitcherd.service"]
@@ -115,7 +115,7 @@ def test_a_daemon_that_cannot_start_is_reported_with_its_log(home: Path) -> None
 
 def test_a_second_start_says_that_one_answers_already(home: Path) -> None:
     code, document = start(home, "--agent", "sh")
-    assert (code, document["start"]["trial"]) == (0, None)
+    assert (code, document["start"]["delivery"]) == (0, None)
     command = document["start"]["started"]["stop"]
     environ = {"HOME": str(home), "PATH": f"{home / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     again = subprocess.run(

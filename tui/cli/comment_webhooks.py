@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 
-class Comment(Struct, frozen=True):
+class NewComment(Struct, frozen=True):
     """A new comment by `login` on an issue of `author`; `ids` has those of the accounts that have one."""
 
     repository: str
@@ -32,7 +32,7 @@ class Comment(Struct, frozen=True):
         return {name: self.ids[login]} if login in self.ids else {}
 
 
-def comment_body(kind: str, comment: Comment) -> bytes:
+def comment_body(kind: str, comment: NewComment) -> bytes:
     """Return the body of the webhook with the fields that matter, as a source of this kind reads it."""
     document = {"gitlab": _gitlab_document, "mosaic": _mosaic_document}.get(kind, _github_document)(comment)
     return json.dumps(document).encode()
@@ -52,7 +52,7 @@ def _digest(secret: str, body: bytes) -> str:
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-def _github_document(comment: Comment) -> dict[str, Any]:
+def _github_document(comment: NewComment) -> dict[str, Any]:
     home = f"https://github.com/{comment.repository}"
     owner, _, name = comment.repository.rpartition("/")
     return {
@@ -86,7 +86,7 @@ def _github_document(comment: Comment) -> dict[str, Any]:
     }
 
 
-def _gitlab_document(comment: Comment) -> dict[str, Any]:
+def _gitlab_document(comment: NewComment) -> dict[str, Any]:
     home = f"https://gitlab.com/{comment.repository}"
     owner, _, name = comment.repository.rpartition("/")
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
@@ -126,7 +126,7 @@ def _gitlab_document(comment: Comment) -> dict[str, Any]:
     }
 
 
-def _mosaic_document(comment: Comment) -> dict[str, Any]:
+def _mosaic_document(comment: NewComment) -> dict[str, Any]:
     return {
         "issueNumber": str(comment.issue),
         "repository": comment.repository,

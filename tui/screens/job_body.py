@@ -16,7 +16,7 @@ from shared import ids
 from shared.models import JobEvent, JobStep, RunnerJob, Status
 from tui.client import api
 from tui.client.http import DaemonClient
-from tui.screens.job_pages import Conversation, JobDiff, JobEvents, RemoteStepLog, conversation_step
+from tui.screens.job_pages import ConversationPanel, JobDiff, JobEvents, RemoteStepLog, conversation_step
 from tui.text import diffs
 from tui.text.events import event_line
 from tui.text.jobs import elapsed
@@ -57,7 +57,7 @@ class JobBody(Container):
         self._client = client
         self.steps = steps
         self.step_log = RemoteStepLog(client)
-        self.conversation = Conversation(client)
+        self.conversation = ConversationPanel(client)
         self.diff = JobDiff(client)
         self.events = JobEvents(client)
         self.text = TextView(id="page")

@@ -93,7 +93,7 @@ class RemoteStepLog(LogPanel):
         self.log_view.refresh()
 
 
-class Conversation(LogPanel):
+class ConversationPanel(LogPanel):
     """What the agent of a try was sent, and what it answered."""
 
     def __init__(self, client: DaemonClient) -> None:

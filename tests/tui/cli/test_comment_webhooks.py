@@ -7,10 +7,10 @@ from multidict import CIMultiDict
 
 from stitcherd.sources import SOURCES
 from stitcherd.sources.base import BadSignature
-from tui.cli.comment_webhooks import Comment, comment_body, comment_headers, sign
+from tui.cli.comment_webhooks import NewComment, comment_body, comment_headers, sign
 
 KINDS = ("github", "gitea", "gitlab", "mosaic")
-COMMENT = Comment("octo-org/api", 480, "Pages", "octocat", "drive-by", "@mosaic fix it", 7)
+COMMENT = NewComment("octo-org/api", 480, "Pages", "octocat", "drive-by", "@mosaic fix it", 7)
 
 
 def test_comments_are_signed_as_github_signs() -> None:
@@ -36,7 +36,7 @@ def test_the_source_of_its_kind_reads_the_comment(kind: str) -> None:
 
 
 def test_accounts_have_the_ids_that_are_given() -> None:
-    with_ids = Comment("o/n", 1, "t", "ann", "bob", "x", 7, {"bob": 3})
+    with_ids = NewComment("o/n", 1, "t", "ann", "bob", "x", 7, {"bob": 3})
     document = json.loads(comment_body("github", with_ids))
     assert document["sender"] == {"id": 3, "login": "bob"}
     assert document["issue"]["user"] == {"login": "ann"}

@@ -3,7 +3,7 @@
 import msgspec
 
 from shared.deliveries import WebhookResponse
-from tui.cli.comment_webhooks import Comment, comment_body, comment_headers
+from tui.cli.comment_webhooks import NewComment, comment_body, comment_headers
 from tui.cli.demo.environment import ACCOUNT_IDS, MEMBER, REPOSITORY, DemoEnvironment, DemoFailed
 from tui.client import listener
 from tui.client.http import decode
@@ -26,7 +26,7 @@ def send_comment(environment: DemoEnvironment, comment: IssueComment) -> tuple[i
     kind, number = environment.source, comment.id or comment.issue * 1000 + 1
     content = comment_body(
         kind,
-        Comment(REPOSITORY, comment.issue, comment.title, MEMBER, comment.login, comment.text, number, ACCOUNT_IDS),
+        NewComment(REPOSITORY, comment.issue, comment.title, MEMBER, comment.login, comment.text, number, ACCOUNT_IDS),
     )
     headers = comment_headers(kind, environment.secret, content)
     status, response = listener.post_webhook("127.0.0.1", environment.port, kind, content, headers, _TIMEOUT)

@@ -91,7 +91,7 @@ class Allowed(Struct, frozen=True):
     by_source: bool = False
 
 
-class Forge(Struct, frozen=True):
+class ForgeAnswer(Struct, frozen=True):
     """A source; `api` and `token` go together, and `pull` needs both."""
 
     kind: ForgeKind
@@ -101,10 +101,10 @@ class Forge(Struct, frozen=True):
     pull: bool = False
 
 
-class Answers(Struct, frozen=True):
+class SetupAnswers(Struct, frozen=True):
     """All answers; what is None or empty stays as the shipped files have it."""
 
-    forge: Forge | None = None
+    forge: ForgeAnswer | None = None
     repositories: tuple[str, ...] = ()
     clone: str | None = None
     agent: Agent | None = None
@@ -115,7 +115,7 @@ class Answers(Struct, frozen=True):
     @property
     def given(self) -> bool:
         """Whether there is any answer."""
-        return self != Answers()
+        return self != SetupAnswers()
 
 
 def read_forge(text: str) -> ForgeKind:
@@ -175,7 +175,7 @@ def read_repositories(text: str) -> tuple[str, ...]:
     return patterns
 
 
-def read_clone(text: str, repositories: tuple[str, ...], forge: Forge | None) -> str:
+def read_clone(text: str, repositories: tuple[str, ...], forge: ForgeAnswer | None) -> str:
     """Return where the repositories are cloned from: a path, or a URL if the forge has a token; the same for all."""
     if not text.isprintable() or not (text.startswith(("/", "~/")) or _URL.fullmatch(text)):
         raise InvalidAnswer(f"{plain(text)!r} is neither a path like /srv/git/{{name}}.git nor a URL that git supports")
@@ -217,7 +217,7 @@ def read_gateway(text: str) -> Gateway:
     return Gateway(text)
 
 
-def read_allowed(text: str, forge: Forge) -> Allowed:
+def read_allowed(text: str, forge: ForgeAnswer) -> Allowed:
     """Return who may start jobs."""
     words = text.replace(",", " ").split()
     levels = [word.removeprefix(_PERMISSION) for word in words if word.startswith(_PERMISSION)]

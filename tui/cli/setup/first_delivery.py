@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from shared.deliveries import WebhookResponse
 from shared.models import Decision
-from tui.cli.comment_webhooks import Comment, comment_body, comment_headers
-from tui.cli.setup.answers import Answers, Forge
+from tui.cli.comment_webhooks import NewComment, comment_body, comment_headers
+from tui.cli.setup.answers import ForgeAnswer, SetupAnswers
 from tui.client import api, listener
 from tui.client.http import DaemonClient, decode
 
@@ -16,8 +16,8 @@ _NOBODY = "nobody-in-particular"
 _COMMENT_ID = 1
 
 
-class Trial(Struct, frozen=True):
-    """What became of the delivery, and of the comment that was only thought of; `login` is who would write it."""
+class FirstDelivery(Struct, frozen=True):
+    """What became of the delivery, and the decision on a comment that was not sent; `login` is who would write it."""
 
     status: int
     verdict: str
@@ -28,15 +28,17 @@ class Trial(Struct, frozen=True):
     decision: Decision
 
 
-class TrialFailed(Exception):
+class DeliveryFailed(Exception):
     """The webhook was not accepted; the message says what was answered."""
 
 
-def try_webhook(client: DaemonClient, forge: Forge, answers: Answers, host: str, port: int) -> Trial:
+def send_first_delivery(
+    client: DaemonClient, forge: ForgeAnswer, answers: SetupAnswers, host: str, port: int
+) -> FirstDelivery:
     """Send the comment to the public listener, and ask for the decision about `@bot fix`, by which nothing is stored.
 
     Neither can start a job. No account has an id in them but one of the rails, so that none is remembered. Raises
-    TrialFailed, ApiError, DaemonUnreachable, InvalidResponse.
+    DeliveryFailed, ApiError, DaemonUnreachable, InvalidResponse.
     """
     kind, secret = forge.kind.name, answers.variables[forge.kind.secret_name]
     login, ids = _account(answers)
@@ -45,17 +47,17 @@ def try_webhook(client: DaemonClient, forge: Forge, answers: Answers, host: str,
     try:
         status, content = listener.post_webhook(host, port, kind, body, headers, _TIMEOUT)
     except (OSError, HTTPException) as error:
-        raise TrialFailed(str(error)) from error
+        raise DeliveryFailed(str(error)) from error
     if status >= 400:
-        raise TrialFailed(f"it was answered {status}: {content.decode('utf-8', 'replace')[:300]}")
+        raise DeliveryFailed(f"it was answered {status}: {content.decode('utf-8', 'replace')[:300]}")
     response = decode(content, WebhookResponse)
     asked = f"@{forge.bot} fix"
     request = comment_body(kind, _comment(answers, login, ids, f"{asked} this"))
     decision = api.explain(client, kind, comment_headers(kind, secret, request), request).value
-    return Trial(status, response.verdict.value, response.reason, response.delivery_id, asked, login, decision)
+    return FirstDelivery(status, response.verdict.value, response.reason, response.delivery_id, asked, login, decision)
 
 
-def _account(answers: Answers) -> tuple[str, dict[str, int]]:
+def _account(answers: SetupAnswers) -> tuple[str, dict[str, int]]:
     """Return the first account that may start jobs, with its id if it was named with one.
 
     There is none where the source itself may, which sends no author.
@@ -67,6 +69,6 @@ def _account(answers: Answers) -> tuple[str, dict[str, int]]:
     return login, {login: int(number)} if number else {}
 
 
-def _comment(answers: Answers, login: str, ids: dict[str, int], text: str) -> Comment:
+def _comment(answers: SetupAnswers, login: str, ids: dict[str, int], text: str) -> NewComment:
     pattern = answers.repositories[0] if answers.repositories else "octo-org/api"
-    return Comment(pattern.replace("*", "test"), 1, "Test", login, login, text, _COMMENT_ID, ids)
+    return NewComment(pattern.replace("*", "test"), 1, "Test", login, login, text, _COMMENT_ID, ids)

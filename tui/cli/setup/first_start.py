@@ -12,8 +12,8 @@ from shared.locations import socket_path, state_dir
 from tui.cli import daemon_process
 from tui.cli.daemon_process import NotReady
 from tui.cli.doctor.settings import DEFAULT_LISTEN
-from tui.cli.setup.answers import Answers
-from tui.cli.setup.trial import Trial, TrialFailed, try_webhook
+from tui.cli.setup.answers import SetupAnswers
+from tui.cli.setup.first_delivery import DeliveryFailed, FirstDelivery, send_first_delivery
 from tui.client import api
 from tui.client.http import ApiError, DaemonClient, DaemonUnreachable, InvalidResponse
 from tui.text.plain import plain
@@ -35,7 +35,7 @@ class FirstStart(Struct, frozen=True):
     """What became of a first start: the daemon, the webhook that it was sent, and what failed."""
 
     started: Started | None = None
-    trial: Trial | None = None
+    delivery: FirstDelivery | None = None
     fault: str | None = None
 
     @property
@@ -55,7 +55,7 @@ def has_user_manager() -> bool:
     return _systemctl("show-environment") is None
 
 
-def start_and_try(config: Path, unit: Path | None, answers: Answers) -> FirstStart:
+def start_and_try(config: Path, unit: Path | None, answers: SetupAnswers) -> FirstStart:
     """Start the daemon, wait until it is ready, and send it a webhook if there is a source.
 
     `unit` is its unit of systemd, if that is to start it; else it runs in the background. Raises SocketPathTooLong.
@@ -67,10 +67,10 @@ def start_and_try(config: Path, unit: Path | None, answers: Answers) -> FirstSta
     except NotStarted as error:
         return FirstStart(fault=f"stitcherd was not started: {error}")
     try:
-        trial = try_webhook(client, answers.forge, answers, host, int(port)) if answers.forge else None
-    except (TrialFailed, ApiError, DaemonUnreachable, InvalidResponse) as error:
+        delivery = send_first_delivery(client, answers.forge, answers, host, int(port)) if answers.forge else None
+    except (DeliveryFailed, ApiError, DaemonUnreachable, InvalidResponse) as error:
         return FirstStart(started, fault=f"the test delivery was not accepted: {plain(str(error))}")
-    return FirstStart(started, trial)
+    return FirstStart(started, delivery)
 
 
 def _start(config: Path, client: DaemonClient, unit: Path | None, host: str, port: int) -> Started:

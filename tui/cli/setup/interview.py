@@ -14,19 +14,19 @@ from tui.cli.setup.answers import (
     GATEWAY_TOKEN,
     Agent,
     Allowed,
-    Answers,
     CommandAgent,
-    Forge,
+    ForgeAnswer,
     ForgeKind,
     Gateway,
     InvalidAnswer,
+    SetupAnswers,
 )
 from tui.cli.terminal import Terminal
 
 T = TypeVar("T")
 
 
-def take_answers(options: Namespace, found: Sequence[FoundAgent], terminal: Terminal, *, asks: bool) -> Answers:
+def take_answers(options: Namespace, found: Sequence[FoundAgent], terminal: Terminal, *, asks: bool) -> SetupAnswers:
     """Return the answers; raises InvalidAnswer for a flag, KeyboardInterrupt if the user gives up."""
     return _Interview(options, list(found), terminal if asks else None).answers()
 
@@ -38,16 +38,16 @@ class _Interview:
         self._terminal = terminal
         self._variables: dict[str, str] = {}
 
-    def answers(self) -> Answers:
+    def answers(self) -> SetupAnswers:
         options = self._options
         listen = self._settle("--listen", options.listen, "", answers.read_listen) if options.listen else None
         forge = self._forge()
         repositories, clone = self._repositories(forge)
         agent = self._agent()
         allowed = self._allowed(forge)
-        return Answers(forge, repositories, clone, agent, allowed, listen, self._variables)
+        return SetupAnswers(forge, repositories, clone, agent, allowed, listen, self._variables)
 
-    def _forge(self) -> Forge | None:
+    def _forge(self) -> ForgeAnswer | None:
         options = self._options
         self._say("", "1. Where are the issues and comments that start jobs?", *_menu(FORGES))
         kind = self._settle(
@@ -60,7 +60,7 @@ class _Interview:
             _need_no(options, "a forge with an API", "api", "events")
             bot = self._settle("--bot", options.bot, "the bot's account", answers.read_login, "mosaic")
             self._add_webhook_secret(kind)
-            return Forge(kind, bot or "mosaic")
+            return ForgeAnswer(kind, bot or "mosaic")
         api = self._settle(
             "--api", options.api, f"its API, or its address{'' if kind.api else ', like https://git.example.org'}",
             lambda text: answers.read_api(text, kind), kind.api or None,
@@ -76,7 +76,7 @@ class _Interview:
         )
         token = self._token(kind, needed=bool(pull))
         self._add_webhook_secret(kind)
-        return Forge(kind, bot or "mosaic", api, token, bool(pull and token))
+        return ForgeAnswer(kind, bot or "mosaic", api, token, bool(pull and token))
 
     def _add_webhook_secret(self, kind: ForgeKind) -> None:
         """Keep a secret for webhooks: also where the forge is asked, since a webhook may be added later."""
@@ -92,7 +92,7 @@ class _Interview:
             return token
         return self._secret(kind.token_name, "it is not shown; empty for none", optional=True)
 
-    def _repositories(self, forge: Forge | None) -> tuple[tuple[str, ...], str | None]:
+    def _repositories(self, forge: ForgeAnswer | None) -> tuple[tuple[str, ...], str | None]:
         options = self._options
         self._say("", "2. Which repositories may jobs work on? owner/name, or owner/* for all of an owner")
         given = " ".join(options.repository) if options.repository else None
@@ -128,7 +128,7 @@ class _Interview:
             self._secret(agent.agent.key, "the key of its model, not shown; empty to add it later", optional=True)
         return agent
 
-    def _allowed(self, forge: Forge | None) -> Allowed | None:
+    def _allowed(self, forge: ForgeAnswer | None) -> Allowed | None:
         if forge is None:
             return None
         words, default = "logins", None
@@ -211,7 +211,7 @@ def _need_no(options: Namespace, needed: str, *names: str) -> None:
             raise InvalidAnswer(f"--{name} needs {needed}")
 
 
-def _clone_url(forge: Forge) -> str:
+def _clone_url(forge: ForgeAnswer) -> str:
     """Return where repositories of a forge are cloned from, which is on the host of its API."""
     if forge.api == FORGES["github"].api:
         return "https://github.com/{owner}/{name}.git"

@@ -9,9 +9,9 @@ from shared.locations import config_dir
 from shared.models import Verdict
 from tui.cli.agents import FoundAgent
 from tui.cli.doctor.settings import DEFAULT_LISTEN
-from tui.cli.setup.answers import Answers, Forge
+from tui.cli.setup.answers import ForgeAnswer, SetupAnswers
+from tui.cli.setup.first_delivery import FirstDelivery
 from tui.cli.setup.first_start import FirstStart
-from tui.cli.setup.trial import Trial
 from tui.cli.terminal import Terminal
 from tui.client.listener import WEBHOOK_PATH
 from tui.text.plain import plain
@@ -36,20 +36,22 @@ def say_first_start(first: FirstStart, terminal: Terminal) -> None:
             terminal.note(f"it is not ready: {reason}")
     if first.fault:
         terminal.note(f"stitcher: {first.fault}")
-    if first.trial:
-        _say_trial(first.trial, terminal)
+    if first.delivery:
+        _say_delivery(first.delivery, terminal)
 
 
-def _say_trial(trial: Trial, terminal: Terminal) -> None:
-    reason, decision = plain(trial.reason), trial.decision
-    terminal.note(f"test delivery, signed and without a command: {trial.status} {trial.verdict} ({reason})")
-    who = plain(trial.login) or "the bot"
-    terminal.note(f"`{trial.asked}` by {who} would be {decision.verdict.value} ({plain(decision.reason)})")
+def _say_delivery(delivery: FirstDelivery, terminal: Terminal) -> None:
+    reason, decision = plain(delivery.reason), delivery.decision
+    terminal.note(f"test delivery, signed and without a command: {delivery.status} {delivery.verdict} ({reason})")
+    who = plain(delivery.login) or "the bot"
+    terminal.note(f"`{delivery.asked}` by {who} would be {decision.verdict.value} ({plain(decision.reason)})")
     if decision.verdict is not Verdict.ALLOWED and decision.remedy:
         terminal.note(f"to allow it: {plain(decision.remedy.text)}")
 
 
-def say_next(config: Path, answers: Answers, found: Sequence[FoundAgent], terminal: Terminal, *, runs: bool) -> None:
+def say_next(
+    config: Path, answers: SetupAnswers, found: Sequence[FoundAgent], terminal: Terminal, *, runs: bool
+) -> None:
     """Say what is left to do."""
     if not answers.given:
         missing = "sources and repositories" if found else "sources, repositories and agent"
@@ -61,7 +63,7 @@ def say_next(config: Path, answers: Answers, found: Sequence[FoundAgent], termin
     terminal.note(f"then run {commands[1] if runs else ', '.join(commands)}")
 
 
-def _left_to_do(config: Path, answers: Answers, found: Sequence[FoundAgent]) -> Iterator[str]:
+def _left_to_do(config: Path, answers: SetupAnswers, found: Sequence[FoundAgent]) -> Iterator[str]:
     if not answers.given:
         return
     forge, agent = answers.forge, answers.agent
@@ -79,11 +81,11 @@ def _left_to_do(config: Path, answers: Answers, found: Sequence[FoundAgent]) -> 
         yield "enter yourself in rails.yaml: nobody may start a job yet"
 
 
-def _left_at_forge(config: Path, forge: Forge, answers: Answers) -> Iterator[str]:
+def _left_at_forge(config: Path, forge: ForgeAnswer, answers: SetupAnswers) -> Iterator[str]:
     kind = forge.kind
     if not forge.token:
         yield f"without {kind.token_name} nothing is pushed to the forge, or said there"
     if not forge.pull:
         url, secret = f"https://YOUR-NAME{WEBHOOK_PATH}/{kind.name}", plain(str(config / ENVIRONMENT_FILE))
-        yield f"lead a name, in http.hosts, to {answers.listen or DEFAULT_LISTEN}, and add a webhook at the forge:"
-        yield f"URL {url}, its secret is {kind.secret_name} in {secret}"
+        yield f"route a host name to {answers.listen or DEFAULT_LISTEN}, and enter it in http.hosts"
+        yield f"add a webhook at the forge, with the URL {url} and the secret {kind.secret_name} in {secret}"

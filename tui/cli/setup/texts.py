@@ -11,7 +11,7 @@ from shared.environment_file import ENVIRONMENT_FILE
 from shared.locations import RAILS_FILE, SETTINGS_FILE, shipped_file, user_config_dir
 from shared.program_mounts import needed_mounts
 from tui.cli.agents import FoundAgent, enter_executors, enter_profile, replace_lines
-from tui.cli.setup.answers import GATEWAY_TOKEN, Agent, Allowed, Answers, CommandAgent, Forge, Gateway
+from tui.cli.setup.answers import GATEWAY_TOKEN, Agent, Allowed, CommandAgent, ForgeAnswer, Gateway, SetupAnswers
 
 UNIT = "stitcherd.service"
 
@@ -39,7 +39,7 @@ _WARNING = """\
 """
 
 
-def settings_text(answers: Answers, found: Sequence[FoundAgent]) -> str:
+def settings_text(answers: SetupAnswers, found: Sequence[FoundAgent]) -> str:
     """Return stitcherd.toml: the shipped one with a source, repositories and executors, each before its example."""
     text = shipped_file(SETTINGS_FILE).read_text("utf-8")
     if answers.listen:
@@ -61,14 +61,14 @@ def settings_text(answers: Answers, found: Sequence[FoundAgent]) -> str:
     return enter_executors(text, found)
 
 
-def agent_of_rails(answers: Answers, found: Sequence[FoundAgent]) -> FoundAgent | None:
+def agent_of_rails(answers: SetupAnswers, found: Sequence[FoundAgent]) -> FoundAgent | None:
     """Return the known agent that the profile of the rails names: the answer, else the first that was found."""
     if answers.agent is None:
         return found[0] if found else None
     return answers.agent if isinstance(answers.agent, FoundAgent) else None
 
 
-def rails_text(answers: Answers, found: Sequence[FoundAgent]) -> str:
+def rails_text(answers: SetupAnswers, found: Sequence[FoundAgent]) -> str:
     """Return rails.yaml: the shipped one with the people, the profile of the agent, and what is said at the forge."""
     text = shipped_file(RAILS_FILE).read_text("utf-8")
     if named := agent_of_rails(answers, found):
@@ -90,7 +90,7 @@ def rails_text(answers: Answers, found: Sequence[FoundAgent]) -> str:
     return text
 
 
-def environment_text(answers: Answers) -> str:
+def environment_text(answers: SetupAnswers) -> str:
     """Return the environment file: each variable that a written file names, those without a value as comments."""
     lines = [f"{name}={value}" for name, value in sorted(answers.variables.items())]
     forge, agent = answers.forge, answers.agent
@@ -117,7 +117,7 @@ def unit_text(config: Path, agents: Sequence[Agent]) -> str:
     return text.replace("ExecStart=stitcherd\n", f"ExecStart={command}\n")
 
 
-def _source(forge: Forge) -> str:
+def _source(forge: ForgeAnswer) -> str:
     kind = forge.kind
     lines = [
         f"[sources.{kind.name}]",
@@ -142,7 +142,7 @@ def _repository(pattern: str, clone: str) -> str:
     return f'[repositories."{pattern}"]\nclone = {json.dumps(clone, ensure_ascii=False)}\n\n'
 
 
-def _with_people(text: str, forge: Forge, allowed: Allowed) -> str:
+def _with_people(text: str, forge: ForgeAnswer, allowed: Allowed) -> str:
     source = forge.kind.name
     keys: Mapping[str, str] = {
         "permission": allowed.permission or "",

@@ -12,7 +12,7 @@ from tui.cli import exits
 from tui.cli.agents import FoundAgent, find_agents
 from tui.cli.doctor.settings import DEFAULT_LISTEN
 from tui.cli.setup import first_start
-from tui.cli.setup.answers import Answers, InvalidAnswer
+from tui.cli.setup.answers import InvalidAnswer, SetupAnswers
 from tui.cli.setup.first_start import start_and_try
 from tui.cli.setup.interview import take_answers
 from tui.cli.setup.report import say_agent, say_first_start, say_next
@@ -95,7 +95,7 @@ def run(options: Namespace, terminal: Terminal) -> int:
     return exits.OK if first is None or first.ok else exits.FAILED
 
 
-def _take_answers(options: Namespace, config: Path, found: Sequence[FoundAgent], terminal: Terminal) -> Answers:
+def _take_answers(options: Namespace, config: Path, found: Sequence[FoundAgent], terminal: Terminal) -> SetupAnswers:
     """Return the answers, none if there are files already; raises InvalidAnswer, KeyboardInterrupt."""
     paths = (config / name for name in (SETTINGS_FILE, RAILS_FILE, ENVIRONMENT_FILE))
     existing = next((path for path in paths if path.exists()), None)
