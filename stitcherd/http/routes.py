@@ -39,7 +39,6 @@ from stitcherd.http import (
     metrics,
     outputs,
     rails,
-    stats,
     status,
     webhooks,
 )
@@ -182,7 +181,7 @@ ROUTES = (
         stores=True,
         raises=(404, 409),
     ),
-    _get("/stats", stats.show_stats, Stats, "jobs:read", query=STATS_QUERY),
+    _get("/stats", status.show_stats, Stats, "jobs:read", query=STATS_QUERY),
     _get("/metrics", metrics.show_metrics, PLAIN, "metrics:read"),
     _get("/pulse", status.show_pulse, Pulse, "jobs:read"),
     _get("/pause", status.show_pause, PauseState, None),

@@ -1,4 +1,4 @@
-"""Health, identity and load of the daemon, and the pause that keeps new jobs from starting."""
+"""Health, identity and load of the daemon, statistics, and the pause that keeps new jobs from starting."""
 
 from typing import Annotated
 
@@ -8,12 +8,17 @@ from pydantic import Field
 
 from shared.api import ExecutorState, Health, Readiness, ReadinessCheck
 from shared.ids import format_timestamp, now_ms
+from shared.stats import Grouping
+from stitcherd.budget import DAY_MS
 from stitcherd.http.auth import CALLER, caller, require_operator
-from stitcherd.http.requests import EmptyBody, RequestBody, parse_body
+from stitcherd.http.requests import QUERY, EmptyBody, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE, AppState
 from stitcherd.store import scheduling
+from stitcherd.store.job_stats import read_stats
 from stitcherd.store.pulse import read_pulse
+
+STATS_DAYS = 14  # that statistics are of by default
 
 
 class PauseBody(RequestBody):
@@ -55,6 +60,15 @@ async def show_pulse(request: web.Request) -> web.Response:
     visible = [each.name for each in state.settings.sources.values() if workspace in {None, each.workspace}]
     counts = state.intake.refused_signatures.counts
     return json_response(replace(pulse, refused_signatures={name: counts[name] for name in visible if name in counts}))
+
+
+async def show_stats(request: web.Request) -> web.Response:
+    """Return what became of jobs since a time, grouped; without one, in the last two weeks by day."""
+    query = request[QUERY]
+    by = query.choice("by", Grouping, Grouping.DAY)
+    since = query.time("since", now_ms() - STATS_DAYS * DAY_MS)
+    async with request.app[STATE].store.reading() as db:
+        return json_response(await read_stats(db, caller(request).workspace, by, since))
 
 
 async def show_pause(request: web.Request) -> web.Response:
