@@ -13,6 +13,7 @@ from stitcherd.store.migrate import migrate
 
 BUSY_SECONDS = 2.0  # that another process may lock the file before a write fails
 CHECKED_MAX = 256 * 2**20  # bytes of a database that is checked as a whole after a crash: 0.2 s
+RESTORE = "stitcherd restore FILE"
 HEADER_BYTES = 100  # of every database
 _PRAGMAS = (
     "auto_vacuum=INCREMENTAL",  # of a new file only: it must be known before the first table
@@ -104,7 +105,7 @@ def _refuse_losses(db: sqlite3.Connection, path: Path, mark: HighWaterMark) -> N
         raise DamagedDatabase(
             f"the database {path} ends with event {found}, but {mark.events} were stored, the last at {_time(mark)}:"
             f" its write-ahead log is damaged or missing, or it is an older copy; {_keep_copy(path, mark)};"
-            f" put a newer backup in its place, or delete {mark.path.name} to go on without what is missing:"
+            f" restore a newer backup ({RESTORE}), or delete {mark.path.name} to go on without what is missing:"
             " jobs that were started since may then be started again"
         )
 
@@ -129,7 +130,7 @@ def _describe_empty(path: Path, mark: HighWaterMark) -> str:
 
 def _remedy(path: Path, mark: HighWaterMark) -> str:
     files = f"{path.name}, {path.name}-wal and {mark.path.name}"
-    return f"put a backup in its place, or remove {files} to begin with an empty one"
+    return f"restore a backup ({RESTORE}), or remove {files} to begin with an empty one"
 
 
 def _keep_copy(path: Path, mark: HighWaterMark) -> str:

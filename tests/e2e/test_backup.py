@@ -39,3 +39,19 @@ def test_what_was_backed_up_is_there_again(build: BuildDaemon) -> None:
     assert restore(daemon, str(kept)).returncode == 0
     daemon.start()
     assert [job["id"] for job in daemon.get("/runner-jobs")["items"]] == [second, first]
+
+
+def test_a_backup_takes_the_place_of_a_damaged_database(build: BuildDaemon) -> None:
+    daemon = build()
+    daemon.start()
+    job_id = daemon.run("free", "true")["id"]
+    file = daemon.root / "backup.db"
+    assert daemon.cli("backup", str(file)).returncode == 0
+    daemon.kill()
+    (daemon.state / "stitcher.db").write_bytes(b"")
+    process = daemon.start(ready=False)
+    assert process.wait(20) == 1
+    assert "restore a backup (stitcherd restore FILE)" in daemon.log_tail()
+    assert restore(daemon, str(file)).returncode == 0
+    daemon.start()
+    assert [job["id"] for job in daemon.get("/runner-jobs")["items"]] == [job_id]

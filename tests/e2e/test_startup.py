@@ -220,8 +220,9 @@ def test_an_empty_database_in_place_of_one_with_events_is_refused_in_one_line(bu
     database.write_bytes(b"")
     assert daemon.start(ready=False).wait(TIMEOUT) == 1
     assert f"stitcherd: the database {database} is empty, but " in daemon.log_tail(1)
-    assert "put a backup in its place, or remove stitcher.db, stitcher.db-wal and stitcher.db-mark" in daemon.log_tail(
-        1
+    assert (
+        "restore a backup (stitcherd restore FILE), or remove stitcher.db, stitcher.db-wal and stitcher.db-mark"
+        in daemon.log_tail(1)
     )
     assert "Traceback" not in daemon.log.read_text()
     database.write_bytes(kept)

@@ -13,7 +13,7 @@ from tests.faults.under_load import Options, Row, under_load
 LIFE_SECONDS = 0.5
 PAGE = 4096
 DATABASE = ("stitcher.db", "stitcher.db-wal")
-REMEDIES = ("put a backup in its place", "put a newer backup in its place")
+REMEDIES = ("restore a backup (stitcherd restore FILE)", "restore a newer backup (stitcherd restore FILE)")
 
 Damage = Callable[[Path, random.Random], None]
 

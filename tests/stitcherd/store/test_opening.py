@@ -124,9 +124,7 @@ async def test_a_damaged_page_is_found_after_a_crash(path: Path) -> None:
     await fill(path, crash=True, count=1)
     for page in range(1, path.stat().st_size // PAGE):
         overwrite(path, page * PAGE)
-    with pytest.raises(
-        DamagedDatabase, match=r"is damaged: .*; a copy is kept as .*; put a backup in its place"
-    ) as found:
+    with pytest.raises(DamagedDatabase, match=r"is damaged: .*; a copy is kept as .*; restore a backup") as found:
         await Store.open(path)
     assert "\n" not in str(found.value)
 
