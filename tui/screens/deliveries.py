@@ -11,10 +11,10 @@ from shared import ids
 from shared.deliveries import Delivery, ReplayResponse
 from shared.models import Verdict
 from tui.client import api
-from tui.client.http import DaemonUnreachable
-from tui.screens.base import BaseScreen, breadcrumb
+from tui.screens.base import breadcrumb
 from tui.screens.delivery_pages import PAGES, DeliveryPages
 from tui.screens.dialogs import ConfirmDialog
+from tui.screens.refreshing import RefreshingScreen
 from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
 from tui.text.decisions import verdict_headline
 from tui.text.jobs import location
@@ -38,7 +38,7 @@ _REPLAY_EFFECTS = {
 }
 
 
-class DeliveriesScreen(BaseScreen):
+class DeliveriesScreen(RefreshingScreen):
     """The list of deliveries, newest first, above the pages of one of them."""
 
     CSS = """
@@ -54,11 +54,6 @@ class DeliveriesScreen(BaseScreen):
         Binding("y", "copy", "copy id", show=False),
         Binding("o", "browse", "open thread", show=False),
     ]
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._loading = False
-        self._stale = True
 
     def body(self) -> ComposeResult:
         """Stack the list and the pages."""
@@ -83,55 +78,37 @@ class DeliveriesScreen(BaseScreen):
         return self.query_one(DeliveryList)
 
     def on_mount(self) -> None:
-        """Request the newest deliveries."""
+        """Focus the list, and keep its times current."""
         self.deliveries.focus()
         self.set_interval(1.0, self._tick)
-        self._load_missing()
 
     @on(SnapshotReceived)
     def snapshot_received(self) -> None:
         """Request the newest deliveries again."""
-        self._stale = True
-        self._load_missing()
+        self.refresh_data()
 
     @on(EventsReceived)
     def events_received(self, message: EventsReceived) -> None:
         """Request new deliveries."""
         if any(event.type.startswith("delivery.") for event in message.events):
-            self._stale = True
-            self._load_missing()
-
-    def show_session(self) -> None:
-        """Request what is missing once the daemon is back."""
-        super().show_session()
-        self._load_missing()
+            self.refresh_data()
 
     def _tick(self) -> None:
         if self.is_current:
             self.deliveries.tick()
 
-    def _load_missing(self) -> None:
-        if not self._loading and self.session.connection.live:
-            self._loading = True
-            self._load()
-
-    @work(group="deliveries")
-    async def _load(self) -> None:
-        """Request the newest deliveries if there are new ones, and older ones while the end of the list is near."""
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether the end of the list is near, and there are older deliveries."""
         rows = self.deliveries
-        try:
-            while self._stale or (rows.next and rows.visible_rows[1] + PAGE // 4 > rows.count):
-                stale, self._stale = self._stale, False
-                before = None if stale else rows.next
-                page = (await self.session.call(api.list_deliveries, limit=PAGE, before=before)).value
-                (rows.prepend_page if stale else rows.append_page)(page)
-                self.pages.show(rows.delivery)
-        except DaemonUnreachable:
-            self._stale = True  # requested again once the daemon is back
-        except DAEMON_ERRORS as error:
-            self.show_error(error)
-        finally:
-            self._loading = False
+        return bool(rows.next and rows.visible_rows[1] + PAGE // 4 > rows.count)
+
+    async def load(self, *, stale: bool) -> None:
+        """Request the newest deliveries if there are new ones, else older ones."""
+        rows = self.deliveries
+        page = (await self.session.call(api.list_deliveries, limit=PAGE, before=None if stale else rows.next)).value
+        (rows.prepend_page if stale else rows.append_page)(page)
+        self.pages.show(rows.delivery)
         self.show_hints()
         empty = self.query_one("#empty", Bar)
         empty.display = rows.loaded and not rows.count
@@ -141,7 +118,7 @@ class DeliveriesScreen(BaseScreen):
     def moved(self) -> None:
         """Show the delivery under the cursor, and load more at the end of the list."""
         self.pages.show(self.deliveries.delivery)
-        self._load_missing()
+        self.load_missing()
 
     def on_resize(self) -> None:
         """Wrap for the new width."""

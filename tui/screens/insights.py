@@ -1,18 +1,18 @@
 """The screen of statistics: bars of what became of jobs, their times and costs, and what fails most."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from shared.stats import Grouping, Stats, StatsItem
 from tui.client import api
-from tui.client.http import DaemonClient, DaemonUnreachable
-from tui.screens.base import BaseScreen, breadcrumb
-from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
+from tui.client.http import DaemonClient
+from tui.screens.base import breadcrumb
+from tui.screens.refreshing import RefreshingScreen
+from tui.screens.session import EventsReceived, Session, SnapshotReceived
 from tui.text.jobs import counted, token_count
 from tui.text.stats import dollars, ended, group_filter, group_name, share
 from tui.widgets.bar import Bar, BarSegment
@@ -22,14 +22,14 @@ from tui.widgets.text_view import TextView
 
 PERIODS = {Grouping.HOUR: timedelta(hours=48)}  # of others: two weeks
 PERIOD = timedelta(days=14)
-REPEAT_SECONDS = 1.0  # between two requests while events follow each other
 MOST_FAILED = 3  # repositories that are named
 COUNTED = ("job.completed", "job.failed", "job.cancelled", "job.denied", "gate.", "ai.tokens_used")
 
 
-class InsightsScreen(BaseScreen):
+class InsightsScreen(RefreshingScreen):
     """Groups as bars, above the gates of the group under the cursor."""
 
+    REPEAT_SECONDS = 1.0
     CSS = """
     InsightsScreen {
         #list { height: 1fr; }
@@ -46,8 +46,6 @@ class InsightsScreen(BaseScreen):
         self._by = Grouping.DAY
         self._stats: Stats | None = None
         self._repositories: Stats | None = None
-        self._stale = True
-        self._loading = False
 
     def body(self) -> ComposeResult:
         """Stack the groupings, the sum, the groups, and the gates of one of them."""
@@ -74,10 +72,9 @@ class InsightsScreen(BaseScreen):
         return self.query_one(StatsList)
 
     def on_mount(self) -> None:
-        """Request the statistics."""
+        """Focus the groups."""
         self.groups.focus()
         self._show_groupings()
-        self._load_stale()
 
     def on_resize(self) -> None:
         """Draw for the new width."""
@@ -86,45 +83,22 @@ class InsightsScreen(BaseScreen):
     @on(SnapshotReceived)
     def snapshot_received(self) -> None:
         """Request the statistics again."""
-        self._stale = True
-        self._load_stale()
+        self.refresh_data()
 
     @on(EventsReceived)
     def events_received(self, message: EventsReceived) -> None:
         """Request the statistics again if something was counted."""
         if any(event.type.startswith(COUNTED) for event in message.events):
-            self._stale = True
-            self._load_stale()
+            self.refresh_data()
 
-    def show_session(self) -> None:
-        """Request what is missing once the daemon is back."""
-        super().show_session()
-        self._load_stale()
-
-    def _load_stale(self) -> None:
-        if self._stale and not self._loading and self.session.connection.live:
-            self._loading = True
-            self._load()
-
-    @work(group="stats")
-    async def _load(self) -> None:
-        """Request the statistics until they are up to date."""
-        try:
-            while self._stale:
-                self._stale, by = False, self._by
-                now = datetime.fromtimestamp(self.session.clock() / 1000, UTC)
-                stats, repositories = await self.session.call(_stats, by, now - PERIODS.get(by, PERIOD))
-                if by is self._by:
-                    self._stats, self._repositories = stats, repositories
-                    self.groups.show(stats, now)
-                    self._draw()
-                    await asyncio.sleep(REPEAT_SECONDS)
-        except DaemonUnreachable:
-            self._stale = True  # requested again once the daemon is back
-        except DAEMON_ERRORS as error:
-            self.show_error(error)
-        finally:
-            self._loading = False
+    async def load(self, *, stale: bool) -> None:  # noqa: ARG002 (all of it is stale)
+        """Request and show the statistics."""
+        by, now = self._by, datetime.fromtimestamp(self.session.clock() / 1000, UTC)
+        stats, repositories = await self.session.call(_stats, by, now - PERIODS.get(by, PERIOD))
+        if by is self._by:
+            self._stats, self._repositories = stats, repositories
+            self.groups.show(stats, now)
+            self._draw()
 
     def _show_groupings(self) -> None:
         segments: list[BarSegment] = [(" ", "", "")]
@@ -161,10 +135,10 @@ class InsightsScreen(BaseScreen):
 
     def action_group(self, by: str) -> None:
         """Group by another fact."""
-        self._by, self._stale = Grouping(by), True
+        self._by = Grouping(by)
         self._show_groupings()
         self.show_title()
-        self._load_stale()
+        self.refresh_data()
 
     @on(RowView.Opened)
     def opened(self) -> None:

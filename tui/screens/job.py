@@ -1,7 +1,6 @@
 """The screen of one job: its title and facts, the actions on it, its steps and pages."""
 
 import asyncio
-from time import monotonic
 from typing import ClassVar
 
 from msgspec import UNSET
@@ -13,10 +12,10 @@ from shared import ids
 from shared.models import OPEN_STATUSES, JobEvent, RunnerJob
 from shared.units import format_size
 from tui.client import api, export
-from tui.client.http import DaemonUnreachable
 from tui.screens.actions import JOB_ACTIONS, applicable, run_action
-from tui.screens.base import BaseScreen, breadcrumb
+from tui.screens.base import breadcrumb
 from tui.screens.job_body import JobBody
+from tui.screens.refreshing import RefreshingScreen
 from tui.screens.session import DAEMON_ERRORS, EventsReceived, Session, SnapshotReceived
 from tui.text.jobs import counted
 from tui.text.links import change_url, thread_url
@@ -26,13 +25,12 @@ from tui.widgets.job_row import job_facts, job_title, page_tabs, status_reason
 from tui.widgets.searchable import SearchablePages
 from tui.widgets.step_tree import StepTree
 
-REPEAT_SECONDS = 0.2  # between two requests for the job
 
-
-class JobScreen(BaseScreen):
+class JobScreen(RefreshingScreen):
     """One job, which is requested again when its events arrive."""
 
     CSS_PATH = "job.tcss"
+    REPEAT_SECONDS = 0.2
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "act('cancel')", "cancel"),
         Binding("r", "act('retry')", "retry"),
@@ -50,9 +48,6 @@ class JobScreen(BaseScreen):
         super().__init__(session)
         self._job_id = job_id  # as given by the user: it may be the end of the id
         self._job: RunnerJob | None = None
-        self._loading = False
-        self._stale = True
-        self._requested_at = 0.0
 
     def body(self) -> ComposeResult:
         """Stack the facts, the steps with their pages, and the tabs of the pages."""
@@ -73,57 +68,39 @@ class JobScreen(BaseScreen):
         return [*segments, *job_title(self._job)]
 
     def on_mount(self) -> None:
-        """Request the job."""
+        """Hide the reason until it is known, and keep times current."""
         self.query_one("#reason", Bar).display = False
         self.set_interval(1.0, self._tick)
-        self._load_if_stale()
 
     @on(SnapshotReceived)
     def snapshot_received(self) -> None:
         """Request everything again."""
         self._body.events.clear()
-        self._stale = True
-        self._load_if_stale()
+        self.refresh_data()
 
     @on(EventsReceived)
     def events_received(self, message: EventsReceived) -> None:
         """Request the job again if it changed; more output of a step is no change of the job."""
         events = [event for event in message.events if self._job and event.job_id == self._job.id]
         if events:
-            self._stale = self._stale or any(event.type != "step.output" for event in events)
             self._body.add_events(events)
-            self._load_if_stale()
-
-    def show_session(self) -> None:
-        """Request the job again once the daemon is back."""
-        super().show_session()
-        self._load_if_stale()
+            if any(event.type != "step.output" for event in events):
+                self.refresh_data()
 
     def on_resize(self) -> None:
         """Wrap for the new width."""
         self.call_after_refresh(self._redraw)
 
-    def _load_if_stale(self) -> None:
-        if self._stale and not self._loading and self.session.connection.live:
-            self._loading = True
-            self._load()
+    async def load(self, *, stale: bool) -> None:  # noqa: ARG002 (all of it is stale)
+        """Request and show the job."""
+        reply = await self.session.call(api.get_job, self._job.id if self._job else self._job_id)
+        self._show(reply.raw, reply.value)
 
-    @work(group="job")
-    async def _load(self) -> None:
-        try:
-            while self._stale:
-                await asyncio.sleep(self._requested_at + REPEAT_SECONDS - monotonic())
-                self._stale, self._requested_at = False, monotonic()
-                reply = await self.session.call(api.get_job, self._job.id if self._job else self._job_id)
-                self._show(reply.raw, reply.value)
-        except DaemonUnreachable:
-            self._stale = True  # requested again once the daemon is back
-        except DAEMON_ERRORS as error:
-            self.show_error(error)
-            if self._job is None:
-                self.query_one("#facts", Bar).show([(f" {single_line(str(error))}", "red", "")])
-        finally:
-            self._loading = False
+    def load_failed(self, error: Exception) -> None:
+        """Show why the job cannot be shown."""
+        super().load_failed(error)
+        if self._job is None:
+            self.query_one("#facts", Bar).show([(f" {single_line(str(error))}", "red", "")])
 
     def _show(self, document: bytes, job: RunnerJob) -> None:
         self._job = job
