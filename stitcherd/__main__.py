@@ -140,8 +140,7 @@ def check_files(path: Path, settings: Settings) -> int:
         rails = load_rails(path, rails_context(path.parent, settings))
         results = run_cases(load_cases(tests), rails, settings) if tests.exists() else ()
     except RailsError as error:
-        for fault in error.others:
-            print(f"{error.name}:{fault.line}:{fault.column}: {fault.message}", file=sys.stderr)
+        print(*error.lines, sep="\n", file=sys.stderr)
         return 2
     for warning in (*rails.warnings, *machine_warnings(rails, settings)):
         print(f"{path.name}:{warning.line}:{warning.column}: warning: {warning.message}", file=sys.stderr)

@@ -33,8 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except RailsError as error:
-        for fault in error.others:
-            print(f"{error.name}:{fault.line}:{fault.column}: {fault.message}", file=sys.stderr)
+        print(*error.lines, sep="\n", file=sys.stderr)
         return 2
     print(msgspec.json.encode(CaseReport(str(options.file), rails.revision, results)).decode())
     return 0

@@ -96,7 +96,7 @@ async def simulate_rails(request: web.Request) -> web.Response:
         try:
             rails = await asyncio.get_running_loop().run_in_executor(threads, state.rails.parse, options.text)
         except RailsError as error:
-            more = {"line": error.line, "column": error.column, "message": error.message, "faults": error.others}
+            more = {"line": error.line, "column": error.column, "message": error.message, "faults": error.faults}
             raise Refusal("invalid", str(error), more=more) from error
         return json_response(await simulate(state.store, state.evaluator, rails, scope, threads))
 

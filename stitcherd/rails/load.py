@@ -39,18 +39,23 @@ MAX_FAULTS = 50  # that are reported: suggesting the right name for each takes s
 class RailsError(Exception):
     """Rails that cannot be used; reads `rails.yaml:34:17: what is wrong`.
 
-    `line`, `column` (both from 1) and `message` are those of the first fault; `others` has all of them, in the
+    `line`, `column` (both from 1) and `message` are those of the first fault; `faults` has all of them, in the
     order of the file.
     """
 
     def __init__(self, name: str, faults: Iterable[RailsFault]) -> None:
         self.name = name
-        self.others = sorted(faults, key=_position)
-        first = self.others[0]
+        self.faults = sorted(faults, key=_position)
+        first = self.faults[0]
         self.line = first.line
         self.column = first.column
         self.message = first.message
-        super().__init__(f"{name}:{first.line}:{first.column}: {first.message}")
+        super().__init__(self.lines[0])
+
+    @property
+    def lines(self) -> list[str]:
+        """One line for each fault."""
+        return [f"{self.name}:{fault.line}:{fault.column}: {fault.message}" for fault in self.faults]
 
 
 class RailsBeingWritten(RailsError):

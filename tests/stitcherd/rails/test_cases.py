@@ -72,7 +72,7 @@ def test_an_expectation_is_met_if_all_that_it_names_is_so(tmp_path: Path) -> Non
 def test_a_fault_has_its_place(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(RailsError) as refused:
         load(tmp_path, text)
-    found = [f"{each.line}:{each.column}: {each.message}" for each in refused.value.others]
+    found = [f"{each.line}:{each.column}: {each.message}" for each in refused.value.faults]
     assert any(each.startswith(fault) for each in found), found
 
 

@@ -172,7 +172,7 @@ def test_a_fault_has_its_place_and_sentence(
     error = caught.value
     assert str(error) == f"rails.yaml:{line}:{column}: {message or error.message}"
     assert (error.line, error.column) == (line, column)
-    assert error.others[0].message == error.message
+    assert error.faults[0].message == error.message
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "---\n", "{}"])
@@ -191,7 +191,7 @@ def test_several_faults_are_in_the_order_of_the_file(every_word: str) -> None:
     text = every_word.replace("retries: 1", "retries: -1").replace("mode: enforce", "mode: on")
     with pytest.raises(RailsError) as caught:
         parse_rails(text, CONTEXT, name="my.yaml")
-    assert [(each.line, each.column) for each in caught.value.others] == [(2, 7), (68, 51)]
+    assert [(each.line, each.column) for each in caught.value.faults] == [(2, 7), (68, 51)]
     assert str(caught.value).startswith("my.yaml:2:7: mode must be")
 
 

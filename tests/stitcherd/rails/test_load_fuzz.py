@@ -74,4 +74,4 @@ def _loads_or_is_refused(text: str) -> None:
     assert refusal.message
     assert 1 <= refusal.line <= lines + 1
     assert refusal.column >= 1
-    assert refusal.others
+    assert refusal.faults

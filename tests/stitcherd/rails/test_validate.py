@@ -101,7 +101,7 @@ def test_a_budget_without_usage_reports_is_warned_of() -> None:
 def test_a_secret_is_not_passed_on(every_word: str) -> None:
     with pytest.raises(RailsError) as caught:
         parse_rails(every_word, CONTEXT._replace(secret_names=frozenset({"LANG_SERVER", "CI_SEED"})))
-    assert [(each.line, each.column) for each in caught.value.others] == [(12, 11), (68, 100)]
+    assert [(each.line, each.column) for each in caught.value.faults] == [(12, 11), (68, 100)]
     assert caught.value.message == "LANG_SERVER is a secret of stitcherd.toml: no agent and no gate may have it"
 
 
