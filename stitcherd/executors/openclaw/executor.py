@@ -28,7 +28,13 @@ from stitcherd.executors.openclaw.events import RunInterrupted
 from stitcherd.executors.openclaw.permissions import AgentPermissions, NotEnforceable, agent_permissions
 from stitcherd.executors.openclaw.protocol import PROTOCOL_VERSION, GatewayLost, RequestRefused, RunReference
 from stitcherd.executors.openclaw.run import GatewayRun, RunTracker
-from stitcherd.executors.openclaw.setup import configure_agent, count_configured, has_transcript, prepare_session
+from stitcherd.executors.openclaw.setup import (
+    check_tools,
+    configure_agent,
+    count_configured,
+    has_transcript,
+    prepare_session,
+)
 from stitcherd.executors.openclaw.terminator import RunTerminator
 from stitcherd.executors.results import interrupted, over_budget, timed_out
 from stitcherd.executors.run_budget import RunBudgetExceeded
@@ -58,6 +64,7 @@ class OpenClawExecutor(Executor):
         self._take_over = take_over
         self._configuring = asyncio.Lock()
         self._detaching = asyncio.Event()
+        self._checked: dict[str, tuple[str, str, str | None]] = {}  # with what an agent was offered its tools only
         self._terminator = RunTerminator(address)
 
     @classmethod
@@ -157,8 +164,14 @@ class OpenClawExecutor(Executor):
         await self._terminator.finish(key)  # an end that comes late would end the new run
         async with connect(self._address, ADMIN_SCOPES) as gateway:
             async with self._configuring:
-                await configure_agent(gateway, permissions)
-            session = await prepare_session(gateway, permissions, key, task.cwd, model, reopen=task.number > 1)
+                config = await configure_agent(gateway, permissions)
+            reopen = task.number > 1
+            session = await prepare_session(gateway, permissions, key, task.cwd, model, reopen=reopen)
+            # What a new session is offered follows from these; one of an earlier try may have been changed since.
+            facts = (gateway.boot, config, model)
+            if reopen or not config or self._checked.get(permissions.agent) != facts:
+                await check_tools(gateway, permissions, key, session)
+                self._checked[permissions.agent] = facts
             task = await self._resume_session(task, sink, gateway, key, session)
             sink.record_prompt(task.prompt)
             reference = RunReference(key, session, f"{task.job_id}-{task.attempt}-{task.number}")

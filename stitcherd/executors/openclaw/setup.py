@@ -43,30 +43,44 @@ class _CreatedSession(Struct, rename="camel"):
     entry: _SessionEntry
 
 
-async def configure_agent(gateway: GatewayConnection, permissions: AgentPermissions) -> None:
+async def configure_agent(gateway: GatewayConnection, permissions: AgentPermissions) -> str:
     """Write the agent and its allow list of programs into the configuration where they are missing, or were changed.
 
-    Needs ADMIN_SCOPES; not to be called twice at the same time. Raises NotEnforceable if the gateway does not keep
-    them, RequestRefused and GatewayLost.
+    Return the hash of the configuration that has them. Needs ADMIN_SCOPES; not to be called twice at the same time.
+    Raises NotEnforceable if the gateway does not keep them, RequestRefused and GatewayLost.
     """
     await _configure_allow_list(gateway, permissions)
-    await _configure_entry(gateway, permissions)
+    return await _configure_entry(gateway, permissions)
 
 
 async def prepare_session(
     gateway: GatewayConnection, permissions: AgentPermissions, key: str, cwd: Path, model: str | None, *, reopen: bool
 ) -> str:
-    """Open the session with this key, limited to the permissions, and return its id; its agent is configured.
+    """Open the session with this key, confined to the checkout, and return its id; its agent is configured.
 
     `reopen` is for the session of an earlier try. Needs ADMIN_SCOPES. Raises NotEnforceable if the gateway does not
-    apply the permissions, RequestRefused, GatewayLost, and msgspec.ValidationError for an unexpected answer.
+    apply the mode, RequestRefused, GatewayLost, and msgspec.ValidationError for an unexpected answer.
     """
-    session = await _open_session(gateway, permissions, key, cwd, model, reopen=reopen)
+    wanted = {"key": key, "agentId": permissions.agent, "permissionMode": permissions.mode, "cwd": str(cwd)}
+    answer = await gateway.request("sessions.create", wanted | ({"model": model} if model else {}))
+    made = msgspec.convert(answer, _CreatedSession)
+    if made.entry.permission_mode != permissions.mode or Path(made.entry.session_root) != cwd.resolve():
+        await archive_session(gateway, key, made.session_id)
+        raise NotEnforceable("the gateway does not confine the session to the checkout")
+    if reopen:
+        await gateway.request("sessions.patch", {"key": key, "archived": False, "expectedSessionId": made.session_id})
+    return made.session_id
+
+
+async def check_tools(gateway: GatewayConnection, permissions: AgentPermissions, key: str, session: str) -> None:
+    """Check that the gateway offers a session no tool beyond the permissions; otherwise archive it.
+
+    Raises NotEnforceable, RequestRefused, GatewayLost, and msgspec.ValidationError for an unexpected answer.
+    """
     offered = msgspec.convert(await gateway.request("tools.effective", {"sessionKey": key}), _EffectiveTools)
     if extra := {tool.id for group in offered.groups for tool in group.tools} - permissions.tools:
         await archive_session(gateway, key, session)
         raise NotEnforceable(f"the gateway would offer it {', '.join(sorted(extra))} too")
-    return session
 
 
 async def has_transcript(gateway: GatewayConnection, key: str) -> bool:
@@ -115,22 +129,8 @@ async def archive_session(
     await gateway.request("sessions.patch", {"key": key, "archived": True, "expectedSessionId": session}, seconds)
 
 
-async def _open_session(
-    gateway: GatewayConnection, permissions: AgentPermissions, key: str, cwd: Path, model: str | None, *, reopen: bool
-) -> str:
-    wanted = {"key": key, "agentId": permissions.agent, "permissionMode": permissions.mode, "cwd": str(cwd)}
-    answer = await gateway.request("sessions.create", wanted | ({"model": model} if model else {}))
-    made = msgspec.convert(answer, _CreatedSession)
-    if made.entry.permission_mode != permissions.mode or Path(made.entry.session_root) != cwd.resolve():
-        await archive_session(gateway, key, made.session_id)
-        raise NotEnforceable("the gateway does not confine the session to the checkout")
-    if reopen:
-        await gateway.request("sessions.patch", {"key": key, "archived": False, "expectedSessionId": made.session_id})
-    return made.session_id
-
-
-async def _configure_entry(gateway: GatewayConnection, permissions: AgentPermissions) -> None:
-    """Write the agent's entry of the configuration if it is missing, or was changed."""
+async def _configure_entry(gateway: GatewayConnection, permissions: AgentPermissions) -> str:
+    """Write the agent's entry of the configuration if it is missing, or was changed; return the hash of it all."""
     place = f"agents.entries.{permissions.agent}"
 
     def change(config: dict[str, Any]) -> dict[str, Any] | None:
@@ -140,7 +140,7 @@ async def _configure_entry(gateway: GatewayConnection, permissions: AgentPermiss
         patch = {"agents": {"entries": {permissions.agent: _merge_patch(present, permissions.entry)}}}
         return {"raw": msgspec.json.encode(patch).decode(), "replacePaths": [f"{place}.tools.allow", f"{place}.skills"]}
 
-    await _update_until_stable(gateway, "config.get", "config.patch", change)
+    return await _update_until_stable(gateway, "config.get", "config.patch", change)
 
 
 async def _configure_allow_list(gateway: GatewayConnection, permissions: AgentPermissions) -> None:
@@ -170,13 +170,16 @@ async def _update_until_stable(
     get: str,
     put: str,
     change: Callable[[dict[str, Any]], dict[str, Any] | None],
-) -> None:
-    """Apply a change until none is left to apply; the base hash detects concurrent writers."""
+) -> str:
+    """Apply a change until none is left to apply, and return the hash of the result.
+
+    The base hash detects concurrent writers.
+    """
     for _ in range(WRITE_ATTEMPTS):
         present = await gateway.request(get, {})
         params = change(present)
         if params is None:
-            return
+            return str(present.get("hash") or "")
         try:
             await gateway.request(put, {**params, "baseHash": present.get("hash")})
         except RequestRefused:

@@ -1,6 +1,7 @@
 """A fake gateway that speaks the protocol of a real one, and can misbehave."""
 
 import asyncio
+import hashlib
 import json
 import re
 import uuid
@@ -195,7 +196,8 @@ class FakeGateway:
         return {"type": "hello-ok", "protocol": self.protocol, "server": server, "policy": self.policy, "new": 1}
 
     def _config_get(self, _: dict[str, Any]) -> Any:
-        return {"hash": str(len(self.requests)), "sourceConfig": {"agents": {"entries": self.entries}}}
+        config = {"agents": {"entries": self.entries}}
+        return {"hash": hashlib.sha256(json.dumps(config).encode()).hexdigest(), "sourceConfig": config}
 
     def _config_patch(self, params: dict[str, Any]) -> Any:
         self.entries |= json.loads(params["raw"])["agents"]["entries"]

@@ -1,12 +1,14 @@
 """Tests which profiles OpenClaw can enforce, what it is configured with, and the check before a run."""
 
 import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stitcherd.config.settings import ExecutorSettings
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
@@ -154,6 +156,7 @@ async def test_a_concurrent_change_of_the_configuration_is_retried(
 ) -> None:
     def stale(_: dict[str, Any]) -> Any:
         del gateway.answers["config.patch"]
+        gateway.entries["of another program"] = {}
         raise ErrorAnswer("STALE")
 
     gateway.answers["config.patch"] = stale
@@ -176,6 +179,36 @@ async def test_nothing_starts_if_the_gateway_would_offer_another_tool(
     assert detail == "Profile reader cannot be enforced in OpenClaw: the gateway would offer it browser too."
     assert not gateway.params_of("agent")
     assert all(session["archived"] for session in gateway.sessions.values())
+
+
+async def test_the_tools_are_asked_for_again_once_something_that_decides_them_has_changed(
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
+) -> None:
+    async def questions(task: Task) -> int:
+        before = len(gateway.params_of("tools.effective"))
+        assert await executor.run(replace(task, job_id=uuid.uuid4().hex), sink) == ExecutionResult()
+        return len(gateway.params_of("tools.effective")) - before
+
+    assert [await questions(make_task()), await questions(make_task())] == [1, 0]
+    gateway.entries["of another program"] = {}
+    assert [await questions(make_task()), await questions(make_task())] == [1, 0]
+    gateway.boot = "boot-2"
+    assert [await questions(make_task()), await questions(make_task())] == [1, 0]
+    other = make_task(profile=profile(may=frozenset({"repo:read"}), model="another"))
+    assert [await questions(other), await questions(other)] == [1, 0]
+    gateway.extra, gateway.boot = ["browser"], "boot-3"
+    result = await executor.run(replace(make_task(), job_id=uuid.uuid4().hex), sink)
+    assert result.failure and result.failure.code == "constraints_not_enforced"  # noqa: PT018
+
+
+async def test_the_tools_are_asked_for_each_time_by_a_gateway_that_tells_no_hash(
+    gateway: FakeGateway, executor: OpenClawExecutor, sink: RecordingSink, make_task: Make
+) -> None:
+    get = gateway._config_get
+    gateway.answers["config.get"] = lambda params: {"sourceConfig": get(params)["sourceConfig"]}
+    for _ in range(2):
+        await executor.run(replace(make_task(), job_id=uuid.uuid4().hex), sink)
+    assert len(gateway.params_of("tools.effective")) == 2
 
 
 @pytest.mark.parametrize("entry", [{}, {"permissionMode": "full", "sessionRoot": "/"}, {"permissionMode": "read-only"}])
