@@ -6,7 +6,9 @@ A record may have `fields`: then its message names what happened, and the fields
 import logging
 import os
 import re
+import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -30,8 +32,9 @@ def configure_log(log_format: LogFormat, environ: Mapping[str, str] = os.environ
         handler.setFormatter(JournalFormatter("%(name)s: %(message)s"))
     else:
         handler.setFormatter(TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    # No line shows these, and each record would look them up.
+    # No line shows these, and each record would look them up (docs.python.org/3/howto/logging.html#optimization).
     logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
+    logging._srcfile = None  # noqa: SLF001 (documented there)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for library in ("huey", "watchfiles"):
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -40,6 +43,10 @@ def configure_log(log_format: LogFormat, environ: Mapping[str, str] = os.environ
 
 class TextFormatter(logging.Formatter):
     """Writes the fields of a record behind its message, as `name=value`."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 (as its base)
+        """Return the time of a record."""
+        return f"{_format_second(int(record.created))},{int(record.msecs):03}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name of logging)
         """Return the line of a record."""
@@ -72,6 +79,11 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
         return _encode(document).decode()
+
+
+@lru_cache(maxsize=2)
+def _format_second(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:

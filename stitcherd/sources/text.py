@@ -19,6 +19,7 @@ TEXT_EVENTS = COMMAND_EVENTS | {"issue.opened", "change.opened"}  # events that 
 _DELETED_LOGIN = "ghost"  # GitHub, Gitea and GitLab show this account in place of a deleted one
 
 
+@lru_cache(maxsize=1024)  # a delivery names the same few accounts several times
 def qualified_account(source: str, login: str | None) -> str | None:
     """Return `source:login`, or None if there is no login that can be read, or the account was deleted."""
     if not login or login.lower() == _DELETED_LOGIN or is_unreadable_login(login):
@@ -36,6 +37,7 @@ def ids_by_account(accounts: Iterable[tuple[str | None, int | None]]) -> dict[st
     return found
 
 
+@lru_cache(maxsize=1024)
 def is_bot(account: str | None, bot: str | None) -> bool:
     """Return whether `account`, with or without its source, is the bot, as a user or as an app (`bot[bot]`)."""
     if account is None or bot is None:
