@@ -16,8 +16,10 @@ from bench import usage
 from bench.daemon import BenchDaemon, run_daemon
 from shared.ids import new_id, now_ms
 from stitcherd.store import events
+from stitcherd.store.db import Db
 from stitcherd.store.migrate import migrate
 from stitcherd.store.queries import insert_rows
+from stitcherd.store.sqlite_connections import WritingConnection
 
 AT_ONCE = {"one by one": 1, "three, of a webhook": 3, "64 in a call": 64}
 EVENTS = 19_200  # of a measurement
@@ -47,10 +49,10 @@ def _append(add: Any, count: int) -> float:
     return spent / EVENTS * 1e6
 
 
-def _add_without_hash(db: sqlite3.Connection, *new: events.NewEvent) -> None:
+def _add_without_hash(db: Db, *new: events.NewEvent) -> None:
     """Append events as it was done before there was a chain."""
     columns = ("job", "step", "delivery", "workspace", "type", "actor", "at", "payload")
-    insert_rows(db, "INSERT INTO events", columns, new)
+    insert_rows(db, "events", columns, new)
 
 
 def _event(number: int) -> events.NewEvent:
@@ -115,8 +117,8 @@ def _probed(daemon: BenchDaemon) -> Iterator[list[float]]:
         thread.join()
 
 
-def _database(path: Path | str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, factory=events.WritingConnection)
+def _database(path: Path | str) -> WritingConnection:
+    db = sqlite3.connect(path, isolation_level=None, factory=WritingConnection)
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA synchronous=OFF")
     migrate(db)

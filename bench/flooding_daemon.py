@@ -3,13 +3,13 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import sys
 import time
 from pathlib import Path
 
 from shared.ids import now_ms
 from stitcherd.__main__ import main
+from stitcherd.store.db import Db
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.sqlite import Store
 
@@ -41,7 +41,7 @@ async def flood(store: Store) -> None:
         await asyncio.sleep(STEP_SECONDS)
 
 
-def append_batch(db: sqlite3.Connection, first: int, number: int) -> None:
+def append_batch(db: Db, first: int, number: int) -> None:
     jobs = db.execute("SELECT key, id FROM jobs ORDER BY key DESC LIMIT 40").fetchall()
     for at in range(first, first + number):
         payload = {"offset": at * 150, "length": 150, "text": f"line {at} of what an agent prints " + "x" * 110}

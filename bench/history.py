@@ -9,6 +9,7 @@ from shared.ids import new_id
 from stitcherd.store.migrate import migrate, migrations, split_statements
 from stitcherd.store.rows import reversed_suffix
 from stitcherd.store.scheduling import pause
+from stitcherd.store.sqlite_connections import WritingConnection
 
 STATUSES = ("COMPLETED",) * 16 + ("FAILED",) * 3 + ("CANCELLED",)
 TYPES = ("fix", "review", "triage")
@@ -21,7 +22,7 @@ def write_history(path: Path, jobs: int, queued: int = 0, period: int = 1_000_00
 
     The newest `queued` of them are queued.
     """
-    db = sqlite3.connect(path, isolation_level=None)
+    db = sqlite3.connect(path, isolation_level=None, factory=WritingConnection)
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=OFF")

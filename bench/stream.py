@@ -6,7 +6,6 @@ The cost of writing the events without listeners is measured first and subtracte
 import asyncio
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from stitcherd.http.responses import Handler, problem_middleware
 from stitcherd.http.routes import ROUTES
 from stitcherd.http.slots import Slots
 from stitcherd.http.state import STATE, AppState
+from stitcherd.store.db import Db
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.sqlite import Store
 
@@ -110,7 +110,7 @@ async def _serve_stream(store: Store, feed: EventFeed, path: Path) -> web.AppRun
     return server
 
 
-def _add_events(db: sqlite3.Connection, count: int) -> None:
+def _add_events(db: Db, count: int) -> None:
     at = time.time()
     for _ in range(count):
         add_events(db, new_event("step.output", actor="bench", now=now_ms(), payload={"at": at, "text": "x" * 150}))

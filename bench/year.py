@@ -1,7 +1,6 @@
 """The size of the database over a year, with retention: a tenth of 1,000 jobs a day, written by the store's functions."""
 
 import asyncio
-import sqlite3
 import tempfile
 import time
 from argparse import Namespace
@@ -25,6 +24,7 @@ from shared.models import (
 from stitcherd.config.settings import RetentionSettings
 from stitcherd.jobs import retention
 from stitcherd.store import deliveries, steps, transitions
+from stitcherd.store.db import Db
 from stitcherd.store.jobs import NewJob
 from stitcherd.store.sqlite import Store
 
@@ -88,12 +88,12 @@ async def _measured() -> list[dict[str, Any]]:
         return rows
 
 
-def _write_day(db: sqlite3.Connection, at: int) -> None:
+def _write_day(db: Db, at: int) -> None:
     for number in range(JOBS_A_DAY):
         _write_job(db, at + number * DAY // JOBS_A_DAY)
 
 
-def _write_job(db: sqlite3.Connection, at: int) -> None:
+def _write_job(db: Db, at: int) -> None:
     for _ in range(DELIVERIES_A_JOB - 1):
         deliveries.add_deliveries(db, [(_delivery(at, IGNORED), None)])
     received = _delivery(at, DECISION)

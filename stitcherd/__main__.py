@@ -5,7 +5,6 @@ import asyncio
 import logging
 import os
 import signal
-import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +28,10 @@ from stitcherd.processes.file_lock import LockHeld, acquire_lock
 from stitcherd.rails.cases import load_cases
 from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.store import backup
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.migrate import NewerDatabase
 from stitcherd.store.opening import DamagedDatabase
 from stitcherd.store.sqlite import DATABASE
-from stitcherd.store.writer import StorageUnavailable
 
 UNUSABLE_SETTINGS = (
     SettingsError,
@@ -86,7 +85,7 @@ def run_daemon(directory: Path, settings: Settings) -> int:
     ) as error:
         print(f"stitcherd: {error}", file=sys.stderr)
         return 1
-    except (StorageUnavailable, OSError, sqlite3.Error) as error:
+    except (StorageUnavailable, OSError) as error:
         print(f"stitcherd: {_storage_fault(error, settings)}", file=sys.stderr)
         return 1
     finally:
@@ -166,7 +165,7 @@ def restore_backup(file: Path, state_dir: Path) -> int:
     except LockHeld as error:
         print(f"stitcherd: {error}: stop it first", file=sys.stderr)
         return 1
-    except (backup.UnusableBackup, OSError, sqlite3.Error) as error:
+    except (backup.UnusableBackup, OSError) as error:
         print(f"stitcherd: nothing was restored: {error}", file=sys.stderr)
         return 1
     before = f"; what was there before is {kept}" if kept else ""

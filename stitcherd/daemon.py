@@ -64,9 +64,9 @@ from stitcherd.sandbox.programs import start_fault
 from stitcherd.service_manager import ServiceManager
 from stitcherd.sources import KINDS
 from stitcherd.store import events, jobs
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import DATABASE, Store
-from stitcherd.store.writer import StorageUnavailable
 from stitcherd.supervision import LoopWatch
 
 HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
@@ -80,7 +80,7 @@ async def serve(directory: Path, settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
     Raises LockHeld, AppUnusable, UnusableSocketPath, UnusableCheckouts, AddressUnavailable, NewerDatabase,
-    DamagedDatabase, StorageUnavailable, OSError, sqlite3.Error.
+    DamagedDatabase, StorageUnavailable, OSError.
     """
     stop, manager = handle_signals(), ServiceManager(os.environ)
     configure_process()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +10,7 @@ import msgspec
 
 from shared.models import Verdict
 from stitcherd.store import events
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
 
 # What happens to sources and to the rails, and which jobs are recovered, is logged where it is noticed.
@@ -65,7 +65,7 @@ class _Follower:
         try:
             while await self._log_batch():
                 pass
-        except sqlite3.Error as error:
+        except StorageUnavailable as error:
             log.warning("the newest events cannot be read: %s", error)
 
     async def _log_batch(self) -> bool:

@@ -27,7 +27,7 @@ from huey.serializer import Serializer
 from huey.storage import SqliteStorage
 
 from shared.models import RunnerJob
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.errors import StorageUnavailable
 
 QUEUE_NAME = "stitcher"
 HEALTH_CHECK_SECONDS = 5.0
@@ -166,7 +166,7 @@ class Queue:
         try:
             while self._has_room():
                 await self._read_next()
-        except (sqlite3.Error, StorageUnavailable) as error:
+        except StorageUnavailable as error:
             log.error("the queued jobs could not be read: %s; trying again", error)  # noqa: TRY400 (as below)
 
     async def _read_next(self) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 from contextlib import suppress
 
 from aiohttp import web
@@ -10,6 +9,7 @@ from aiohttp import web
 from stitcherd.http.auth import require_operator
 from stitcherd.http.state import STATE
 from stitcherd.store.audit import export_events
+from stitcherd.store.errors import StorageUnavailable
 
 # While an export is read, the write-ahead log cannot be overwritten: a slow client must not let it grow for ever.
 EXPORT_SECONDS = 600.0
@@ -28,7 +28,7 @@ async def export(request: web.Request) -> web.StreamResponse:
                 await response.prepare(request)
                 async for chunk in export_events(db):
                     await response.write(chunk)
-        except (TimeoutError, sqlite3.Error) as error:  # no response can follow the beginning of this one
+        except (TimeoutError, StorageUnavailable) as error:  # no response can follow the beginning of this one
             log.error("an export of events was ended: %s", str(error) or "it took too long")  # noqa: TRY400 (no bug of ours)
             if request.transport is not None:
                 request.transport.abort()

@@ -1,6 +1,5 @@
 """A copy of the database in a file on the daemon's machine, which the operator asks for."""
 
-import sqlite3
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from stitcherd.http.auth import require_operator
 from stitcherd.http.requests import RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE
+from stitcherd.store.errors import StorageUnavailable
 
 
 class BackupBody(RequestBody):
@@ -31,7 +31,7 @@ async def make_backup(request: web.Request) -> web.Response:
         size = await request.app[STATE].store.back_up(Path(path))
     except FileExistsError:
         raise Refusal("conflict", f"{path} exists already", "name a file that does not exist") from None
-    except (OSError, UnicodeError, sqlite3.Error) as error:
+    except (OSError, UnicodeError, StorageUnavailable) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         code = "invalid" if isinstance(error, OSError | UnicodeError) else "storage_unavailable"
         raise Refusal(code, f"no backup was made at {path}: {reason}") from None

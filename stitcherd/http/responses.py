@@ -18,7 +18,7 @@ from shared.models import Verdict
 from shared.protocol import STATUS_BY_CODE
 from stitcherd.errors import Refusal
 from stitcherd.metrics import REFUSALS
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.errors import StorageUnavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

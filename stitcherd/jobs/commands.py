@@ -1,6 +1,5 @@
 """Cancels and retries jobs: one, or all that match a filter, a few in each transaction."""
 
-import sqlite3
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,14 +14,15 @@ from stitcherd.jobs.runner import Runner
 from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.store import publications, retries, rows, search, transitions
+from stitcherd.store.db import Db
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 
 MAX_BULK_JOBS = 100_000  # jobs of one bulk action: its answer is held in memory
 BULK_CHUNK = 32  # jobs in one transaction: another writer waits for one chunk at most
 
 BulkAction = Literal["cancel", "retry"]
-JobTransition = Callable[[sqlite3.Connection, str], RunnerJob]
+JobTransition = Callable[[Db, str], RunnerJob]
 
 BULK_STATUSES = {"cancel": (OPEN_STATUSES, "not_cancellable"), "retry": (retries.RETRYABLE, "not_retryable")}
 
@@ -92,10 +92,10 @@ class JobCommands:
     async def _apply_to_chunk(self, action: BulkAction, job_ids: list[str], actor: str) -> list[BulkItem]:
         now, in_force = now_ms(), self._in_force
 
-        def cancel(db: sqlite3.Connection, job_id: str) -> RunnerJob:
+        def cancel(db: Db, job_id: str) -> RunnerJob:
             return transitions.cancel(db, job_id, actor, None, now)
 
-        def retry(db: sqlite3.Connection, job_id: str) -> RunnerJob:
+        def retry(db: Db, job_id: str) -> RunnerJob:
             return retries.retry(db, job_id, actor, now, in_force)
 
         outcomes = await self._store.write(_apply_to_each, cancel if action == "cancel" else retry, job_ids)
@@ -110,9 +110,7 @@ class JobCommands:
         ]
 
 
-def _apply_to_each(
-    db: sqlite3.Connection, transition: JobTransition, job_ids: list[str]
-) -> list[tuple[RunnerJob, Refusal | None]]:
+def _apply_to_each(db: Db, transition: JobTransition, job_ids: list[str]) -> list[tuple[RunnerJob, Refusal | None]]:
     """Apply a transition to each job; return all as they are now, with the refusal of those left unchanged."""
     outcomes: list[tuple[RunnerJob, Refusal | None]] = []
     for job_id in job_ids:

@@ -11,9 +11,9 @@ from stitcherd.config.settings import Settings
 from stitcherd.jobs.permissions import ACCESS_EVENTS, Permissions
 from stitcherd.policy import AccountAccess
 from stitcherd.store.deliveries import AlreadyDecided
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.evaluated import UndecidedDelivery, find_undecided, undecided_deliveries
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 
 STORE_RETRY_SECONDS = 1.0  # while nothing can be stored
 

@@ -5,7 +5,6 @@ At start, and hourly, the checkouts of jobs that have ended are deleted early, o
 
 import logging
 import os
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from shared.units import format_size
 from stitcherd import processes
 from stitcherd.config.settings import DaemonSettings
 from stitcherd.git.snapshot import remove_tree
-from stitcherd.store.retention import read_expendable
+from stitcherd.store.errors import StorageUnavailable
+from stitcherd.store.expendable import read_expendable
 from stitcherd.store.sqlite import DATABASE
 
 RESERVE_MAX = 512 * 2**20  # bytes
@@ -41,7 +41,7 @@ async def make_room_at_start(daemon: DaemonSettings) -> None:
     expendable = [name for name in names if name.startswith(".")]  # of completed jobs, moved aside
     try:
         expendable += read_expendable(Path(daemon.state_dir) / DATABASE, names)
-    except sqlite3.Error as error:
+    except StorageUnavailable as error:
         log.warning("which checkouts are not needed cannot be read: %s", error)
     await delete_checkouts(daemon, expendable)
 

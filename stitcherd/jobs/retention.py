@@ -3,12 +3,9 @@
 import asyncio
 import logging
 import shutil
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-
-import aiosqlite
 
 from shared.ids import now_ms
 from stitcherd.budget import DAY_MS
@@ -17,9 +14,10 @@ from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs.free_space import delete_checkouts, shortage_reason
 from stitcherd.metrics import RETENTION_DELETED, RETENTION_RUN
 from stitcherd.store import retention
+from stitcherd.store.db import Db, Reader
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.retention import RowPlace
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 
 RETENTION_INTERVAL_SECONDS = 3600.0
 BATCH_PAUSE_SECONDS = 0.05  # between two batches, for other writers
@@ -32,7 +30,7 @@ async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) 
     while True:
         try:
             await remove_expired(store, settings, checkouts)
-        except (StorageUnavailable, sqlite3.Error, OSError) as error:
+        except (StorageUnavailable, OSError) as error:
             log.error("retention could not finish: %s; trying again in an hour", error)  # noqa: TRY400 (no bug of ours)
         await asyncio.sleep(RETENTION_INTERVAL_SECONDS)
 
@@ -79,8 +77,8 @@ async def _in_batches(store: Store, kind: str, prune_some: Callable[..., int], *
 async def _delete_found(
     store: Store,
     kind: str,
-    find_next: Callable[[aiosqlite.Connection, RowPlace], Awaitable[list[RowPlace]]],
-    delete: Callable[[sqlite3.Connection, Sequence[RowPlace]], int],
+    find_next: Callable[[Reader, RowPlace], Awaitable[list[RowPlace]]],
+    delete: Callable[[Db, Sequence[RowPlace]], int],
 ) -> None:
     place = RowPlace()
     while True:

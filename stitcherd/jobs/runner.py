@@ -27,9 +27,9 @@ from stitcherd.rails import approvals as rails_approvals
 from stitcherd.rails.limits import concurrency_limits, unreachable_reason
 from stitcherd.store import approvals, interruptions, kept_commits, scheduling, steps, transitions
 from stitcherd.store.deferred import DeferredWrites
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.rulings import RailsChanged, Ruling, Undecided
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 
 STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 STORAGE_UNAVAILABLE = "storage_unavailable"  # the code of a job that failed for it

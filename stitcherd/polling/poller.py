@@ -25,8 +25,8 @@ from stitcherd.polling.forge_reader import CannotPoll, ForgeReader, Gone
 from stitcherd.polling.position import OVERLAP, Position, decode_position, encode_position, first_position
 from stitcherd.polling.repositories import PolledRepositories
 from stitcherd.store.cursors import Cursor, read_cursors, save_cursors
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 
 PAGES_MAX = 50  # of one list, at once
 INTERVAL_MAX_SECONDS = 3600  # of what a forge asks for

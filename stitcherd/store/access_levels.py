@@ -1,10 +1,8 @@
 """What forges said that accounts may do on repositories, kept for a short time: a restart need not ask again."""
 
-import sqlite3
-
-import aiosqlite
 from msgspec import Struct
 
+from stitcherd.store.db import Db, Reader
 from stitcherd.store.queries import fetch_all
 
 
@@ -21,7 +19,7 @@ class StoredAccess(Struct, frozen=True):
     asked_at: int
 
 
-def save_level(db: sqlite3.Connection, access: StoredAccess, oldest: int) -> None:
+def save_level(db: Db, access: StoredAccess, oldest: int) -> None:
     """Store an access level, and delete all that were asked before `oldest` (ms)."""
     db.execute("DELETE FROM access_levels WHERE asked_at < ?", (oldest,))
     db.execute(
@@ -32,12 +30,15 @@ def save_level(db: sqlite3.Connection, access: StoredAccess, oldest: int) -> Non
     )
 
 
-def forget_levels(db: sqlite3.Connection, source: str, repository: str | None) -> None:
+def forget_levels(db: Db, source: str, repository: str | None) -> None:
     """Delete the access levels on a repository of a source, or on all of them."""
-    db.execute("DELETE FROM access_levels WHERE source = ?1 AND (?2 IS NULL OR repository = ?2)", (source, repository))
+    db.execute(
+        "DELETE FROM access_levels WHERE source = ? AND repository = coalesce(CAST(? AS TEXT), repository)",
+        (source, repository),
+    )
 
 
-async def read_levels(db: aiosqlite.Connection, since: int) -> list[StoredAccess]:
+async def read_levels(db: Reader, since: int) -> list[StoredAccess]:
     """Return the access levels that were asked at `since` (ms) or later."""
     found = await fetch_all(db, "SELECT * FROM access_levels WHERE asked_at >= ?", [since])
     return [StoredAccess(**dict(row)) for row in found]

@@ -3,15 +3,13 @@
 Which accounts are kept is decided by the caller.
 """
 
-import sqlite3
 from collections.abc import Collection, Sequence
-
-import aiosqlite
 
 from shared.api import Account
 from shared.ids import format_timestamp
 from stitcherd.errors import Refusal
 from stitcherd.policy import AccountSighting
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.queries import chunks, fetch_all
 
@@ -22,7 +20,7 @@ class AccountTaken(Exception):
     """Nothing was stored: the id that is kept for an account is not the one that the delivery was decided with."""
 
 
-def keep_ids(db: sqlite3.Connection, seen: Sequence[tuple[AccountSighting, int]]) -> None:
+def keep_ids(db: Db, seen: Sequence[tuple[AccountSighting, int]]) -> None:
     """Keep the ids of accounts that have none yet, and record those that differ; raises AccountTaken.
 
     Each sighting is given with its time in milliseconds.
@@ -47,9 +45,7 @@ def keep_ids(db: sqlite3.Connection, seen: Sequence[tuple[AccountSighting, int]]
             )
 
 
-def accept_change(
-    db: sqlite3.Connection, account: str, number: str | None, actor: str, workspace: str | None, now: int
-) -> Account:
+def accept_change(db: Db, account: str, number: str | None, actor: str, workspace: str | None, now: int) -> Account:
     """Keep the other id that was seen last for an account, and record who accepted it in an event.
 
     Raises Refusal if the account is unknown, if no other id was seen, or if that is not `number`.
@@ -72,12 +68,12 @@ def accept_change(
     return _account(db.execute("SELECT * FROM accounts WHERE account = ?", (account,)).fetchone())
 
 
-async def kept_ids(db: aiosqlite.Connection) -> dict[str, str]:
+async def kept_ids(db: Reader) -> dict[str, str]:
     """Return the kept id of each account."""
     return {row["account"]: row["id"] for row in await fetch_all(db, "SELECT account, id FROM accounts", [])}
 
 
-def keep_own_id(db: sqlite3.Connection, source: str, account_id: str) -> None:
+def keep_own_id(db: Db, source: str, account_id: str) -> None:
     """Keep the id of the account that acts for us at the forge of a source."""
     db.execute(
         "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -85,19 +81,19 @@ def keep_own_id(db: sqlite3.Connection, source: str, account_id: str) -> None:
     )
 
 
-async def own_ids(db: aiosqlite.Connection) -> dict[str, str]:
+async def own_ids(db: Reader) -> dict[str, str]:
     """Return the ids of the accounts that act for us, by source."""
-    found = await fetch_all(db, "SELECT name, value FROM meta WHERE name GLOB ?", [f"{_OWN}*"])
+    found = await fetch_all(db, "SELECT name, value FROM meta WHERE name >= ? AND name < ?", [_OWN, f"{_OWN}~"])
     return {row["name"].removeprefix(_OWN): row["value"] for row in found}
 
 
-async def list_accounts(db: aiosqlite.Connection, sources: Collection[str] | None) -> tuple[Account, ...]:
+async def list_accounts(db: Reader, sources: Collection[str] | None) -> tuple[Account, ...]:
     """Return the accounts of some sources, or of all, those with another id first."""
     found = await fetch_all(db, "SELECT * FROM accounts ORDER BY changed_id IS NULL, account", [])
     return tuple(_account(row) for row in found if sources is None or row["source"] in sources)
 
 
-def _account(row: sqlite3.Row) -> Account:
+def _account(row: Row) -> Account:
     changed_at = row["changed_at"]
     return Account(
         account=row["account"],

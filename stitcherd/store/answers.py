@@ -4,24 +4,25 @@ A row holds what is wanted, not what is to be done: however often that changes b
 What becomes of the rows is in `stitcherd.store.outbox`.
 """
 
-import sqlite3
 from collections.abc import Sequence
 
-import aiosqlite
 from msgspec import Struct, structs
 
 from shared.api import Answer, AnswerPage
 from shared.ids import new_id
 from shared.models import AnswerState, JobAnswer, JobChange
 from stitcherd.store import rows
+from stitcherd.store.db import Db, Reader, Row
+from stitcherd.store.events import last_event
 from stitcherd.store.queries import conditions, fetch_all, find_by_suffix, key_of_cursor, optional, where_clause
 
 EDIT_INTERVAL = 5_000  # milliseconds between two times that the same thing is sent
 _REPORTED = "reported"  # in meta: the id of the newest event whose answers are stored
 _AT = (  # by its own place, or by where the forge has it by now
-    "SELECT * FROM answers WHERE source = :source AND ((repository = :repository COLLATE NOCASE AND slot = :slot)"
-    " OR (present_repository = :repository COLLATE NOCASE AND present_slot = :slot))"
-    " ORDER BY repository = :repository COLLATE NOCASE AND slot = :slot DESC, key"
+    "SELECT * FROM answers WHERE source = :source"
+    " AND ((repository COLLATE NOCASE = :repository COLLATE NOCASE AND slot = :slot)"
+    " OR (present_repository COLLATE NOCASE = :repository COLLATE NOCASE AND present_slot = :slot))"
+    " ORDER BY (repository COLLATE NOCASE = :repository COLLATE NOCASE AND slot = :slot) DESC, key"
 )
 _ONCE = frozenset({"notification"})  # kinds of which only the first wish counts: what was told cannot be changed
 _MADE_ANEW = frozenset({"deleted", "gone"})  # codes after which the forge no longer has the thing
@@ -52,7 +53,7 @@ class AnswerFilter(Struct, frozen=True, kw_only=True):
     before: str | None = None
 
 
-def put_answers(db: sqlite3.Connection, wanted: Sequence[DesiredAnswer], reported: int, now: int) -> frozenset[str]:
+def put_answers(db: Db, wanted: Sequence[DesiredAnswer], reported: int, now: int) -> frozenset[str]:
     """Store what is to be at the forges, and that it follows from all events up to `reported`.
 
     Return the sources for which there is something to send.
@@ -62,17 +63,17 @@ def put_answers(db: sqlite3.Connection, wanted: Sequence[DesiredAnswer], reporte
     return frozenset(changed)
 
 
-def begin_reporting(db: sqlite3.Connection) -> int:
+def begin_reporting(db: Db) -> int:
     """Return the id of the newest event whose answers are stored: the newest event of all, at the first time."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_REPORTED,)).fetchone()
     if row is not None:
         return int(row["value"])
-    newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    _set_reported(db, newest["seq"] if newest else 0)
-    return newest["seq"] if newest else 0
+    newest = last_event(db)
+    _set_reported(db, newest)
+    return newest
 
 
-async def answer_page(db: aiosqlite.Connection, wanted: AnswerFilter, limit: int) -> AnswerPage:
+async def answer_page(db: Reader, wanted: AnswerFilter, limit: int) -> AnswerPage:
     """Return a page of answers, newest first."""
     where, values = conditions(("state", wanted.states), ("workspace", optional(wanted.workspace)))
     if wanted.before is not None:
@@ -85,27 +86,27 @@ async def answer_page(db: aiosqlite.Connection, wanted: AnswerFilter, limit: int
     return AnswerPage(items, items[-1].id if len(found) > limit else None)
 
 
-async def get_answer(db: aiosqlite.Connection, name: str, workspace: str | None) -> Answer:
+async def get_answer(db: Reader, name: str, workspace: str | None) -> Answer:
     """Return an answer, named by its id or the end of it; raise Refusal for none or several."""
     return rows.answer(await find_by_suffix(db, "answers", name, workspace))
 
 
-async def desired_at(db: aiosqlite.Connection, source: str, repository: str, slot: str) -> str | None:
+async def desired_at(db: Reader, source: str, repository: str, slot: str) -> str | None:
     """Return the JSON of what is to be at a place, None if there is nothing."""
     found = await _at(db, source, repository, slot)
     return found[0]["desired"] if found else None
 
 
-async def is_vacant(db: aiosqlite.Connection, source: str, repository: str, slot: str, answer_id: str) -> bool:
+async def is_vacant(db: Reader, source: str, repository: str, slot: str, answer_id: str) -> bool:
     """Say whether no other answer than this one is at a place, or is to be there."""
     return all(row["id"] == answer_id for row in await _at(db, source, repository, slot))
 
 
-async def _at(db: aiosqlite.Connection, source: str, repository: str, slot: str) -> list[sqlite3.Row]:
+async def _at(db: Reader, source: str, repository: str, slot: str) -> list[Row]:
     return list(await db.execute_fetchall(_AT, {"source": source, "repository": repository, "slot": slot}))
 
 
-async def job_answers(db: aiosqlite.Connection, job_id: str) -> tuple[tuple[JobAnswer, ...], JobChange | None]:
+async def job_answers(db: Reader, job_id: str) -> tuple[tuple[JobAnswer, ...], JobChange | None]:
     """Return the answers about a job, oldest first, and the change that was opened for it."""
     found = await fetch_all(db, "SELECT * FROM answers WHERE job_id = ? ORDER BY key", [job_id])
     answers = [rows.answer(row) for row in found]
@@ -114,7 +115,7 @@ async def job_answers(db: aiosqlite.Connection, job_id: str) -> tuple[tuple[JobA
     return shown, JobChange(int(opened[-1]["remote_id"]), opened[-1]["url"]) if opened else None
 
 
-def _put(db: sqlite3.Connection, new: DesiredAnswer, now: int) -> bool:
+def _put(db: Db, new: DesiredAnswer, now: int) -> bool:
     """Store one answer; return whether there is something to send."""
     place = {"source": new.source, "repository": new.repository, "slot": new.slot}
     row = db.execute(_AT, place).fetchone()
@@ -150,13 +151,13 @@ def _put(db: sqlite3.Connection, new: DesiredAnswer, now: int) -> bool:
     return not waits
 
 
-def error_code(row: sqlite3.Row) -> str | None:
+def error_code(row: Row) -> str | None:
     """Return the code of the error that is stored in a row, None without one."""
     error = rows.answer(row).error
     return error.code if error else None
 
 
-def _insert(db: sqlite3.Connection, new: DesiredAnswer, now: int) -> None:
+def _insert(db: Db, new: DesiredAnswer, now: int) -> None:
     identifier = new_id()
     columns = structs.asdict(new) | {
         "id": identifier,
@@ -173,7 +174,7 @@ def _insert(db: sqlite3.Connection, new: DesiredAnswer, now: int) -> None:
     )
 
 
-def _set_reported(db: sqlite3.Connection, event: int) -> None:
+def _set_reported(db: Db, event: int) -> None:
     db.execute(
         "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (_REPORTED, str(event)),

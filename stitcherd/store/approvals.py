@@ -3,10 +3,8 @@
 Whether somebody may approve is decided by the caller.
 """
 
-import sqlite3
 from typing import Any
 
-import aiosqlite
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,6 +14,7 @@ from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread
 from stitcherd.errors import Refusal
 from stitcherd.policy import ApprovalRequest, GrantedApproval
 from stitcherd.store import lifecycle, rows, transitions
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.decisions import add_decision, forget_decisions
 from stitcherd.store.queries import fetch_all
 
@@ -49,7 +48,7 @@ class Reevaluation(Struct, frozen=True, kw_only=True):
         }
 
 
-def save_request(db: sqlite3.Connection, key: int, request: ApprovalRequest) -> None:
+def save_request(db: Db, key: int, request: ApprovalRequest) -> None:
     """Store what the job with this integer key waits for, replacing an earlier request."""
     db.execute(
         "INSERT INTO approvals (job, request, expires_at) VALUES (?, ?, ?)"
@@ -59,9 +58,7 @@ def save_request(db: sqlite3.Connection, key: int, request: ApprovalRequest) -> 
     )
 
 
-def request_approval(
-    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, request: ApprovalRequest
-) -> Status | None:
+def request_approval(db: Db, job_id: str, fence: tuple[int, str], now: int, request: ApprovalRequest) -> Status | None:
     """Park a running job until its commit is approved; return its new status."""
     job = transitions.find_job_row(db, job_id)
     status = transitions.wait_for_approval(db, job_id, fence, request.payload(), now)
@@ -71,7 +68,7 @@ def request_approval(
 
 
 def approve(
-    db: sqlite3.Connection,
+    db: Db,
     job_id: str,
     actor: str,
     reason: str | None,
@@ -94,9 +91,7 @@ def approve(
     return transitions.queue_approved(db, job_id, actor, reason, now)
 
 
-def replace_request(
-    db: sqlite3.Connection, job_id: str, expected: ApprovalRequest, new: Reevaluation, now: int
-) -> RunnerJob:
+def replace_request(db: Db, job_id: str, expected: ApprovalRequest, new: Reevaluation, now: int) -> RunnerJob:
     """Let a waiting job wait for what other rails request, or queue it where they request nothing.
 
     Raises Refusal unless it waits, and still for what the caller expects.
@@ -113,7 +108,7 @@ def replace_request(
     return rows.job(row)
 
 
-def pin_head(db: sqlite3.Connection, job_id: str, sha: str, now: int) -> None:
+def pin_head(db: Db, job_id: str, sha: str, now: int) -> None:
     """Let a waiting job start from this head of its change only; raise Refusal unless it waits."""
     request = replace(_current_request(db, job_id, None), head_sha=sha)
     payload = request.payload(f"the head of the change is {short_sha(sha)}")
@@ -121,7 +116,7 @@ def pin_head(db: sqlite3.Connection, job_id: str, sha: str, now: int) -> None:
     db.execute("UPDATE approvals SET request = ? WHERE job = ?", (rows.encode(request), row["key"]))
 
 
-async def without_head(db: aiosqlite.Connection) -> list[RunnerJob]:
+async def without_head(db: Reader) -> list[RunnerJob]:
     """Return the jobs that wait before they start from the head of a change, and for which that is not pinned."""
     found = await fetch_all(
         db,
@@ -132,7 +127,7 @@ async def without_head(db: aiosqlite.Connection) -> list[RunnerJob]:
     return [rows.job(row) for row in found]
 
 
-def expire(db: sqlite3.Connection, now: int) -> list[RunnerJob]:
+def expire(db: Db, now: int) -> list[RunnerJob]:
     """Cancel the jobs that were not approved in time, and return them."""
     expired = db.execute(
         "SELECT j.id, a.request FROM jobs j JOIN approvals a ON a.job = j.key"
@@ -152,7 +147,7 @@ def pending_approval(request: str) -> PendingApproval:
     return PendingApproval(tuple(guard.guard for guard in found.guards), found.by, format_timestamp(found.expires_at))
 
 
-async def find_waiting(db: aiosqlite.Connection, job_id: str) -> tuple[RunnerJob, ApprovalRequest]:
+async def find_waiting(db: Reader, job_id: str) -> tuple[RunnerJob, ApprovalRequest]:
     """Return a job and what it waits for; raise Refusal unless it waits."""
     found = await fetch_all(db, "SELECT * FROM jobs WHERE id = ?", [job_id])
     if not found:
@@ -164,7 +159,7 @@ async def find_waiting(db: aiosqlite.Connection, job_id: str) -> tuple[RunnerJob
     return rows.job(job), _decode(requests[0]["request"])
 
 
-async def find_approval(db: aiosqlite.Connection, job_id: str) -> tuple[ApprovalRequest, GrantedApproval | None] | None:
+async def find_approval(db: Reader, job_id: str) -> tuple[ApprovalRequest, GrantedApproval | None] | None:
     """Return what a job waits or waited for, and the approval of that, if any; None where it never needed one."""
     found = await fetch_all(db, "SELECT a.* FROM approvals a JOIN jobs j ON j.key = a.job WHERE j.id = ?", [job_id])
     if not found:
@@ -174,32 +169,30 @@ async def find_approval(db: aiosqlite.Connection, job_id: str) -> tuple[Approval
 
 
 async def waiting_on_thread(
-    db: aiosqlite.Connection, workspace: str, repository: str, thread: Thread
+    db: Reader, workspace: str, repository: str, thread: Thread
 ) -> list[tuple[RunnerJob, ApprovalRequest]]:
     """Return the jobs of all sources that wait on a thread, oldest first, each with what it waits for."""
     found = await fetch_all(
         db,
         "SELECT j.*, a.request FROM jobs j JOIN approvals a ON a.job = j.key WHERE j.workspace = ?"
-        " AND j.repository = ? COLLATE NOCASE AND j.thread_kind = ? AND j.thread_number = ?"
+        " AND j.repository COLLATE NOCASE = ? COLLATE NOCASE AND j.thread_kind = ? AND j.thread_number = ?"
         " AND j.status = 'PENDING' ORDER BY j.key",
         [workspace, repository, thread.kind, thread.number],
     )
     return [(rows.job(row), _decode(row["request"])) for row in found]
 
 
-def versions_on_thread(
-    db: sqlite3.Connection, workspace: str, repository: str, thread: Thread
-) -> tuple[tuple[str, int], ...]:
+def versions_on_thread(db: Db, workspace: str, repository: str, thread: Thread) -> tuple[tuple[str, int], ...]:
     """Return (id, version) of the jobs that wait on a thread, oldest first, within a transaction of the writer."""
     found = db.execute(
-        "SELECT id, version FROM jobs WHERE workspace = ? AND repository = ? COLLATE NOCASE AND thread_kind = ?"
-        " AND thread_number = ? AND status = 'PENDING' ORDER BY key",
+        "SELECT id, version FROM jobs WHERE workspace = ? AND repository COLLATE NOCASE = ? COLLATE NOCASE"
+        " AND thread_kind = ? AND thread_number = ? AND status = 'PENDING' ORDER BY key",
         (workspace, repository, thread.kind, thread.number),
     )
     return tuple((row["id"], row["version"]) for row in found)
 
 
-async def find_granted(db: aiosqlite.Connection, key: int, attempt: int) -> tuple[ApprovalRequest, bool] | None:
+async def find_granted(db: Reader, key: int, attempt: int) -> tuple[ApprovalRequest, bool] | None:
     """Return the approved request for the commit of an attempt, by its job's integer key; None where there is none.
 
     The second value says whether the job was decided under other rails since the commit passed its gates.
@@ -216,12 +209,12 @@ async def find_granted(db: aiosqlite.Connection, key: int, attempt: int) -> tupl
     return request, request.judged_under != found[0]["decided_under"]
 
 
-def decode_approval(row: sqlite3.Row | None) -> ApprovalRequest | None:
+def decode_approval(row: Row | None) -> ApprovalRequest | None:
     """Return the stored request of a row of approvals, None without a row."""
     return None if row is None else _decode(row["request"])
 
 
-def _current_request(db: sqlite3.Connection, job_id: str, expected: ApprovalRequest | None) -> ApprovalRequest:
+def _current_request(db: Db, job_id: str, expected: ApprovalRequest | None) -> ApprovalRequest:
     """Return what a job waits for; raise Refusal unless it waits, and for what is expected."""
     job = transitions.find_job_row(db, job_id)
     found = db.execute("SELECT request FROM approvals WHERE job = ?", (job["key"],)).fetchone()

@@ -4,10 +4,8 @@ Each removal appends a checkpoint event with the digest of all ranges, so that a
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
-import aiosqlite
 from msgspec import Raw
 
 from shared.audit import (
@@ -25,6 +23,7 @@ from shared.audit import (
 )
 from shared.ids import format_timestamp
 from stitcherd.store import rows
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.events import add_events, instance, new_event, newest_event
 from stitcherd.store.queries import fetch_all
 
@@ -37,7 +36,7 @@ _RANGES = "SELECT first, last, before, hash FROM removed_events ORDER BY first"
 _CHAINED_AFTER = "SELECT value FROM meta WHERE name = 'chained_after'"
 
 
-async def export_events(db: aiosqlite.Connection) -> AsyncIterator[bytes]:
+async def export_events(db: Reader) -> AsyncIterator[bytes]:
     """Yield the lines of an export, as shared.audit describes them, in chunks; all are of the same moment."""
     found = await fetch_all(db, _CHAINED_AFTER, [])
     chained_after = int(found[0]["value"]) if found else 0
@@ -53,7 +52,7 @@ async def export_events(db: aiosqlite.Connection) -> AsyncIterator[bytes]:
         yield _joined(map(other_line, ranges))
 
 
-def note_removed(db: sqlite3.Connection, removed: Sequence[sqlite3.Row], before: int, now: int) -> None:
+def note_removed(db: Db, removed: Sequence[Row], before: int, now: int) -> None:
     """Record the ids and hashes of events from before a time (ms) that retention has removed in this transaction."""
     found = db.execute(_CHAINED_AFTER).fetchone()
     chained_after = int(found["value"]) if found else 0
@@ -67,7 +66,7 @@ def note_removed(db: sqlite3.Connection, removed: Sequence[sqlite3.Row], before:
     add_events(db, new_event(CHECKPOINT, actor="stitcherd", now=now, payload=rows.to_payload(checkpoint)))
 
 
-def _add_range(db: sqlite3.Connection, first: int, last: int, hash_: bytes) -> None:
+def _add_range(db: Db, first: int, last: int, hash_: bytes) -> None:
     """Store a range of removed events, joined with those that it adjoins."""
     left = db.execute("DELETE FROM removed_events WHERE last = ? RETURNING *", (first - 1,)).fetchone()
     right = db.execute("DELETE FROM removed_events WHERE first = ? RETURNING *", (last + 1,)).fetchone()
@@ -94,13 +93,13 @@ def _contiguous(events: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, tupl
         yield first, last
 
 
-def _page(events: Sequence[sqlite3.Row], ranges: Sequence[RemovedEvents]) -> bytes:
+def _page(events: Sequence[Row], ranges: Sequence[RemovedEvents]) -> bytes:
     lines = [(row["id"], _line(row)) for row in events]
     lines += [(each.first, other_line(each)) for each in ranges]
     return _joined(line for _, line in sorted(lines))
 
 
-def _line(row: sqlite3.Row) -> bytes:
+def _line(row: Row) -> bytes:
     number, job_id, step, delivery, workspace, type_, actor, at, payload, hash_ = row
     try:
         timestamp = format_timestamp(at)
@@ -110,7 +109,7 @@ def _line(row: sqlite3.Row) -> bytes:
     return event_line(text, hash_)
 
 
-def _range(row: sqlite3.Row) -> RemovedEvents:
+def _range(row: Row) -> RemovedEvents:
     return RemovedEvents(row["first"], row["last"], row["before"].hex(), row["hash"].hex())
 
 

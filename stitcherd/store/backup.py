@@ -50,10 +50,13 @@ def restore(backup: Path, database: Path, suffix: str) -> Path | None:
     """
     restored = database.with_name(f"{database.name}.restored")
     restored.unlink(missing_ok=True)
-    with _usable(backup) as source:
-        _copy(source, restored)
-    with closing(sqlite3.connect(restored, isolation_level=None)) as copy:
-        copy.execute("UPDATE meta SET value = lower(hex(randomblob(16))) WHERE name = 'instance'")
+    try:
+        with _usable(backup) as source:
+            _copy(source, restored)
+        with closing(sqlite3.connect(restored, isolation_level=None)) as copy:
+            copy.execute("UPDATE meta SET value = lower(hex(randomblob(16))) WHERE name = 'instance'")
+    except sqlite3.Error as error:
+        raise UnusableBackup(f"{backup} cannot be copied to {restored}: {error}") from error
     kept = _keep(database, suffix) if database.exists() else None
     HighWaterMark(database).path.unlink(missing_ok=True)  # it is that of the database before
     restored.replace(database)  # at no moment is there none

@@ -1,15 +1,14 @@
 """Stores comments with commands about the jobs of their thread, each with what it does to a job, in one transaction."""
 
-import sqlite3
 from collections.abc import Callable
 
-import aiosqlite
 from msgspec import Struct, structs
 
 from shared.deliveries import Delivery
 from shared.models import RunnerJob, Thread, Verdict
 from stitcherd.policy import CommandResult, ThreadJob
 from stitcherd.store import approvals, retries, rows, transitions
+from stitcherd.store.db import Db, Reader
 from stitcherd.store.deliveries import (
     NewDelivery,
     StoredDelivery,
@@ -22,11 +21,11 @@ from stitcherd.store.repetitions import RepeatedDelivery
 
 JOBS_READ = 100  # of a thread, the newest
 LOOKED_AT = 10_000  # of the newest deliveries, for the newest that was decided on a thread
-_ON_THREAD = "workspace = ? AND repository = ? COLLATE NOCASE AND thread_kind = ? AND thread_number = ?"
+_ON_THREAD = "workspace = ? AND repository COLLATE NOCASE = ? COLLATE NOCASE AND thread_kind = ? AND thread_number = ?"
 _ANSWERED = tuple(each for each in Verdict if each is not Verdict.IGNORED)
 
 States = tuple[tuple[str, int | str], ...]  # of jobs, by id
-ReadStates = Callable[[sqlite3.Connection, str, str, Thread], States]  # in a workspace, a repository and a thread
+ReadStates = Callable[[Db, str, str, Thread], States]  # in a workspace, a repository and a thread
 
 
 class ThreadChanged(Struct, frozen=True):
@@ -34,7 +33,7 @@ class ThreadChanged(Struct, frozen=True):
 
 
 def add_command(
-    db: sqlite3.Connection,
+    db: Db,
     new: NewDelivery,
     result: CommandResult,
     expected: States | None,
@@ -60,7 +59,7 @@ def add_command(
     return StoredDelivery(job)
 
 
-def _carry_out(db: sqlite3.Connection, new: NewDelivery, result: CommandResult, job_id: str) -> RunnerJob | None:
+def _carry_out(db: Db, new: NewDelivery, result: CommandResult, job_id: str) -> RunnerJob | None:
     reason, now = result.reason or result.decision.reason, new.received_at
     match result.action:
         case "approve":
@@ -74,7 +73,7 @@ def _carry_out(db: sqlite3.Connection, new: NewDelivery, result: CommandResult, 
     return None
 
 
-async def jobs_on_thread(db: aiosqlite.Connection, workspace: str, repository: str, thread: Thread) -> list[ThreadJob]:
+async def jobs_on_thread(db: Reader, workspace: str, repository: str, thread: Thread) -> list[ThreadJob]:
     """Return the newest jobs of all sources on a thread, the newest first."""
     found = await fetch_all(
         db,
@@ -86,7 +85,7 @@ async def jobs_on_thread(db: aiosqlite.Connection, workspace: str, repository: s
     return [ThreadJob(rows.job(row), row["source"], row["trigger_id"]) for row in found]
 
 
-def statuses_on_thread(db: sqlite3.Connection, workspace: str, repository: str, thread: Thread) -> States:
+def statuses_on_thread(db: Db, workspace: str, repository: str, thread: Thread) -> States:
     """Return (id, status) of the jobs that `jobs_on_thread` returns, within a transaction of the writer."""
     found = db.execute(
         f"SELECT j.id, j.status FROM (SELECT * FROM jobs WHERE {_ON_THREAD}) j"
@@ -97,15 +96,16 @@ def statuses_on_thread(db: sqlite3.Connection, workspace: str, repository: str, 
 
 
 async def last_decided_on_thread(
-    db: aiosqlite.Connection, source: str, workspace: str, repository: str, thread: Thread
+    db: Reader, source: str, workspace: str, repository: str, thread: Thread
 ) -> Delivery | None:
     """Return the newest delivery of a source on a thread that asked for something, with its decision."""
     marks = ", ".join("?" * len(_ANSWERED))
     found = await fetch_all(
         db,
         f"SELECT id FROM deliveries WHERE key > (SELECT max(key) FROM deliveries) - {LOOKED_AT}"
-        " AND source = ? AND workspace = ? AND repository = ? COLLATE NOCASE AND json_extract(thread, '$.kind') = ?"
-        f" AND json_extract(thread, '$.number') = ? AND verdict IN ({marks}) ORDER BY key DESC LIMIT 1",
+        " AND source = ? AND workspace = ? AND repository COLLATE NOCASE = ? COLLATE NOCASE"
+        " AND json_extract(thread, '$.kind') = ?"
+        f" AND CAST(json_extract(thread, '$.number') AS BIGINT) = ? AND verdict IN ({marks}) ORDER BY key DESC LIMIT 1",
         [source, workspace, repository, thread.kind, thread.number, *_ANSWERED],
     )
     return await get_delivery(db, found[0]["id"], None) if found else None

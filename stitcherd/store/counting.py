@@ -4,7 +4,6 @@ Each is counted in four rows: those of its hour, and of its day by type, by repo
 stays: a job that fails, is retried and completes has ended twice.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from shared.models import Status, Usage
 from stitcherd import metrics
 from stitcherd.budget import DAY_MS
 from stitcherd.store.after_commit import after_commit
+from stitcherd.store.db import Db, Row
 from stitcherd.store.histograms import bucket_of
 from stitcherd.store.queries import row_marks
 
@@ -29,7 +29,7 @@ class _Facts(NamedTuple):
     executor: str
 
 
-def count_end(db: sqlite3.Connection, job: sqlite3.Row, now: int) -> None:
+def count_end(db: Db, job: Row, now: int) -> None:
     """Count that an attempt of a job ended, given the row of the job with its new status."""
     status, started = Status(job["status"]), job["started_at"]
     times = {} if started is None else {"durations": now - started, "queue_waits": started - job["queued_at"]}
@@ -44,13 +44,13 @@ def count_end(db: sqlite3.Connection, job: sqlite3.Row, now: int) -> None:
     _add(db, "job_stats", facts, now, {}, counts, times)
 
 
-def count_gate(db: sqlite3.Connection, job: int, gate: str, *, passed: bool, duration: int, now: int) -> None:
+def count_gate(db: Db, job: int, gate: str, *, passed: bool, duration: int, now: int) -> None:
     """Count that a gate passed or failed on a job, given its key, after so many milliseconds."""
     counts = {"passed" if passed else "failed": 1}
     _add(db, "gate_stats", _facts(db, job), now, {"gate": gate}, counts, {"durations": duration})
 
 
-def count_usage(db: sqlite3.Connection, job: int, used: Usage, now: int) -> None:
+def count_usage(db: Db, job: int, used: Usage, now: int) -> None:
     """Count the usage that an executor reported of a job, given its key."""
     counts = {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens, "cost_usd": used.cost_usd}
     facts = _facts(db, job)
@@ -58,13 +58,13 @@ def count_usage(db: sqlite3.Connection, job: int, used: Usage, now: int) -> None
     after_commit(partial(metrics.count_usage, facts.executor, used))
 
 
-def _facts(db: sqlite3.Connection, job: int) -> _Facts:
+def _facts(db: Db, job: int) -> _Facts:
     row = db.execute("SELECT workspace, type, repository, executor FROM jobs WHERE key = ?", (job,)).fetchone()
     return _Facts(*row)
 
 
 def _add(
-    db: sqlite3.Connection,
+    db: Db,
     table: str,
     facts: _Facts,
     now: int,
@@ -80,16 +80,18 @@ def _add(
         ("repository", day, facts.repository or ""),
         ("executor", day, facts.executor),
     ]
+    key = ["grouping", "start", "workspace", "name COLLATE NOCASE", *more_key]
     columns = ["grouping", "start", "name", "workspace", *more_key, *counts, *durations]
-    added = [f"{column} = {column} + excluded.{column}" for column in counts]
+    added = [f"{column} = {table}.{column} + excluded.{column}" for column in counts]
     paths: list[Any] = []
     for column, duration in durations.items():
-        added.append(f"{column} = json_set({column}, ?, coalesce(json_extract({column}, ?), 0) + 1)")
+        before = f"coalesce(CAST(json_extract({table}.{column}, ?) AS BIGINT), 0)"
+        added.append(f"{column} = json_set({table}.{column}, ?, {before} + 1)")
         paths += [f"$.{bucket_of(duration)}"] * 2
     rest = [facts.workspace, *more_key.values(), *counts.values()]
     rest += [f'{{"{bucket_of(duration)}":1}}' for duration in durations.values()]
     db.execute(
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES {row_marks(len(cells), len(columns))}"
-        f" ON CONFLICT DO UPDATE SET {', '.join(added)}",
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(added)}",
         [value for cell in cells for value in (*cell, *rest)] + paths,
     )

@@ -1,12 +1,12 @@
 """How far each list of a forge was read: a daemon that starts again goes on from there."""
 
-import sqlite3
-
-import aiosqlite
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from stitcherd.store.db import Db, Reader
 from stitcherd.store.queries import fetch_all, insert_rows
+
+_KEY = ("source", "name")
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
@@ -26,12 +26,16 @@ class Cursor(Struct, frozen=True, kw_only=True):
     at: int = 0
 
 
-def save_cursors(db: sqlite3.Connection, *cursors: Cursor) -> None:
+_CHANGED = ", ".join(f"{name} = excluded.{name}" for name in Cursor.__struct_fields__ if name not in _KEY)
+_REPLACE = f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET {_CHANGED}"
+
+
+def save_cursors(db: Db, *cursors: Cursor) -> None:
     """Store cursors in place of those with their names."""
-    insert_rows(db, "INSERT OR REPLACE INTO cursors", Cursor.__struct_fields__, [astuple(each) for each in cursors])
+    insert_rows(db, "cursors", Cursor.__struct_fields__, [astuple(each) for each in cursors], _REPLACE)
 
 
-async def read_cursors(db: aiosqlite.Connection, source: str) -> dict[str, Cursor]:
+async def read_cursors(db: Reader, source: str) -> dict[str, Cursor]:
     """Return the cursors of a source by their names."""
     found = await fetch_all(db, "SELECT * FROM cursors WHERE source = ?", [source])
     return {row["name"]: Cursor(**dict(row)) for row in found}

@@ -6,13 +6,13 @@ commit instead of two.
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
+from stitcherd.store.db import Db
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,13 +28,11 @@ class DeferredWrites:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._deferred: list[Callable[[sqlite3.Connection], object]] = []
+        self._deferred: list[Callable[[Db], object]] = []
         self._wakeup: asyncio.Handle | None = None
         self._flushing: asyncio.Task[None] | None = None
 
-    def defer(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], object], *args: P.args, **kwargs: P.kwargs
-    ) -> None:
+    def defer(self, function: Callable[Concatenate[Db, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Request a write without waiting for it; while storage is unavailable it stays deferred.
 
         The function must raise nothing of its own: nobody would get it.
@@ -42,9 +40,7 @@ class DeferredWrites:
         self._deferred.append(partial(_call, function, args, kwargs))
         self._schedule()
 
-    async def write(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    async def write(self, function: Callable[Concatenate[Db, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function in a transaction with what was deferred before, as `Store.write` does.
 
         Where it raises something of its own, what was deferred is stored all the same.
@@ -64,7 +60,7 @@ class DeferredWrites:
         if self._deferred and self._wakeup is None:
             self._wakeup = asyncio.get_running_loop().call_soon(self._flush)
 
-    def _take(self) -> list[Callable[[sqlite3.Connection], object]]:
+    def _take(self) -> list[Callable[[Db], object]]:
         if self._wakeup is not None:
             self._wakeup.cancel()
             self._wakeup = None
@@ -86,21 +82,19 @@ class DeferredWrites:
             log.exception("a deferred write failed")
 
 
-def _call(
-    function: Callable[..., R], args: Sequence[object], kwargs: Mapping[str, object], db: sqlite3.Connection
-) -> R:
+def _call(function: Callable[..., R], args: Sequence[object], kwargs: Mapping[str, object], db: Db) -> R:
     return function(db, *args, **kwargs)
 
 
 def _apply_in_order(
-    db: sqlite3.Connection,
-    before: Sequence[Callable[[sqlite3.Connection], object]],
-    last: Callable[[sqlite3.Connection], R],
+    db: Db,
+    before: Sequence[Callable[[Db], object]],
+    last: Callable[[Db], R],
 ) -> R:
     for each in before:
         each(db)
     return last(db)
 
 
-def _nothing(_db: sqlite3.Connection) -> None:
+def _nothing(_db: Db) -> None:
     pass

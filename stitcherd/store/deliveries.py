@@ -6,12 +6,10 @@ raised. A delivery whose verdict is deciding is decided by the same functions, o
 second time.
 """
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-import aiosqlite
 from msgspec import Struct, structs
 
 from shared.deliveries import Delivery, DeliveryPage, Via
@@ -21,6 +19,7 @@ from stitcherd.errors import Refusal
 from stitcherd.policy import AccountSighting, DailyBudget, with_uses
 from stitcherd.store import accounts, limits, rows
 from stitcherd.store.bodies import add_bodies, read_body
+from stitcherd.store.db import Db, Reader
 from stitcherd.store.decisions import add_decisions, find_document, forget_decisions
 from stitcherd.store.events import NewEvent, add_events, new_event
 from stitcherd.store.jobs import NewJob, add_jobs, open_on_threads
@@ -31,7 +30,6 @@ from stitcherd.store.queries import (
     find_by_suffix,
     insert_rows,
     key_of_cursor,
-    next_key,
     optional,
     where_clause,
 )
@@ -135,7 +133,7 @@ class DeliveryFilter(Struct, frozen=True, kw_only=True):
 Outcome = StoredDelivery | RepeatedDelivery | JobAlreadyOpen | LimitsReached
 
 
-def add_deliveries(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> list[Outcome]:
+def add_deliveries(db: Db, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> list[Outcome]:
     """Store deliveries, each with its job if it has one, as if one after the other; return what came of each.
 
     A delivery is not stored if it repeats another, if its job is open on the thread, or if a limit of it is reached.
@@ -178,7 +176,7 @@ def _keys(delivery: NewDelivery, job: NewJob | None) -> set[tuple[object, ...]]:
     return keys
 
 
-def _add_independent(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> list[Outcome]:
+def _add_independent(db: Db, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> list[Outcome]:
     repeated = repeated_deliveries(db, [delivery for delivery, _ in new])
     open_jobs = open_on_threads(db, [job for _, job in new])
     outcomes: list[Outcome] = []
@@ -201,7 +199,7 @@ def _add_independent(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, Ne
     return outcomes
 
 
-async def delivery_page(db: aiosqlite.Connection, wanted: DeliveryFilter, limit: int) -> DeliveryPage:
+async def delivery_page(db: Reader, wanted: DeliveryFilter, limit: int) -> DeliveryPage:
     """Return a page of deliveries, newest first."""
     where, values = conditions(
         ("verdict", wanted.verdicts), ("source", wanted.sources), ("workspace", optional(wanted.workspace))
@@ -216,13 +214,13 @@ async def delivery_page(db: aiosqlite.Connection, wanted: DeliveryFilter, limit:
     return DeliveryPage(items, items[-1].id if len(found) > limit else None)
 
 
-async def get_delivery(db: aiosqlite.Connection, name: str, workspace: str | None) -> Delivery:
+async def get_delivery(db: Reader, name: str, workspace: str | None) -> Delivery:
     """Return a delivery, named by its id or the end of it, with its decision; raise Refusal for none or several."""
     row = await find_by_suffix(db, "deliveries", name, workspace)
     return structs.replace(rows.delivery(row), decision=rows.decision(await find_document(db, row["decision"])))
 
 
-async def get_body(db: aiosqlite.Connection, name: str, workspace: str | None) -> bytes:
+async def get_body(db: Reader, name: str, workspace: str | None) -> bytes:
     """Return the stored body of a delivery; raise Refusal if retention has removed it."""
     row = await find_by_suffix(db, "deliveries", name, workspace)
     found = await fetch_all(db, "SELECT zstd, body FROM delivery_bodies WHERE delivery = ?", [row["key"]])
@@ -231,14 +229,14 @@ async def get_body(db: aiosqlite.Connection, name: str, workspace: str | None) -
     return read_body(found[0])
 
 
-def repeated_deliveries(db: sqlite3.Connection, new: Sequence[NewDelivery]) -> dict[int, RepeatedDelivery]:
+def repeated_deliveries(db: Db, new: Sequence[NewDelivery]) -> dict[int, RepeatedDelivery]:
     """Return what deliveries repeat, by index; a replay repeats nothing, nor does one that is only decided now."""
     asked = [at for at, each in enumerate(new) if each.replay_of is None and not each.decides]
     found = find_first(db, [new[at].identity() for at in asked])
     return {asked[at]: repeated for at, repeated in found.items()}
 
 
-def insert_deliveries(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> None:
+def insert_deliveries(db: Db, new: Sequence[tuple[NewDelivery, NewJob | None]]) -> None:
     """Store deliveries that repeat nothing, with their decisions, bodies, jobs and events.
 
     Raises AccountTaken and AlreadyDecided.
@@ -255,9 +253,9 @@ def insert_deliveries(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, N
             _decide(db, each)
     accounts.keep_ids(db, [(seen, delivery.received_at) for _, delivery in received for seen in delivery.accounts])
     if received:
-        first = next_key(db, "deliveries")
+        first = db.next_key("deliveries")
         stored = [(key, *each.values()) for key, (each, _) in enumerate(received, first)]
-        insert_rows(db, "INSERT INTO deliveries", ("key", *columns[0]), stored)
+        insert_rows(db, "deliveries", ("key", *columns[0]), stored)
         add_bodies(db, ((key, delivery.body) for key, (_, delivery) in enumerate(received, first)))
     told = [[_event(delivery, each)] for each, (delivery, _) in zip(columns, new, strict=True)]
     with_job = [at for at, (_, job) in enumerate(new) if job is not None]
@@ -267,7 +265,7 @@ def insert_deliveries(db: sqlite3.Connection, new: Sequence[tuple[NewDelivery, N
     add_events(db, *(event for events in told for event in events))
 
 
-def _decide(db: sqlite3.Connection, columns: dict[str, Any]) -> None:
+def _decide(db: Db, columns: dict[str, Any]) -> None:
     """Store the decision on a delivery whose verdict is deciding; raises AlreadyDecided."""
     earlier = db.execute("SELECT decision FROM deliveries WHERE id = ?", (columns["id"],)).fetchone()
     decided = db.execute(

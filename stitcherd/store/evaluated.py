@@ -1,12 +1,12 @@
 """Reads deliveries with their bodies, to evaluate them: undecided ones, which wait for a permission, and past ones."""
 
-import aiosqlite
 from msgspec import Struct
 
 from shared.deliveries import Delivery
 from shared.models import Decision
 from stitcherd.store import rows
 from stitcherd.store.bodies import read_body
+from stitcherd.store.db import Reader
 from stitcherd.store.queries import conditions, fetch_all, optional, where_clause
 
 
@@ -19,13 +19,13 @@ class UndecidedDelivery(Struct, frozen=True):
     received_at: int
 
 
-async def undecided_deliveries(db: aiosqlite.Connection) -> list[Delivery]:
+async def undecided_deliveries(db: Reader) -> list[Delivery]:
     """Return the deliveries that are not decided yet, oldest first."""
     found = await fetch_all(db, "SELECT * FROM deliveries WHERE verdict = 'deciding' ORDER BY key", [])
     return [rows.delivery(row) for row in found]
 
 
-async def find_undecided(db: aiosqlite.Connection, delivery_id: str) -> UndecidedDelivery | None:
+async def find_undecided(db: Reader, delivery_id: str) -> UndecidedDelivery | None:
     """Return a delivery that is not decided yet, None if it is decided."""
     found = await fetch_all(
         db,
@@ -40,7 +40,7 @@ async def find_undecided(db: aiosqlite.Connection, delivery_id: str) -> Undecide
 
 
 async def decided_deliveries(
-    db: aiosqlite.Connection, workspace: str | None, since: int, before: int | None, limit: int
+    db: Reader, workspace: str | None, since: int, before: int | None, limit: int
 ) -> list[tuple[int, Delivery, bytes | None, Decision | None]]:
     """Return deliveries received at `since` (ms) or later, newest first: key, delivery, body if kept, decision.
 

@@ -3,11 +3,9 @@
 Each has a hash over the one before it: shared.audit says what of.
 """
 
-import sqlite3
 from collections.abc import Collection
-from typing import Any, cast
+from typing import Any
 
-import aiosqlite
 from msgspec import Raw, Struct
 
 from shared.api import EventPage
@@ -15,24 +13,16 @@ from shared.audit import NO_HASH, AuditedEvent, chained_hash, event_text
 from shared.ids import format_timestamp
 from shared.models import JobEvent
 from stitcherd.store import rows
+from stitcherd.store.db import Db, Reader
 from stitcherd.store.queries import fetch_all, find_by_suffix, insert_rows
 
 NewEvent = tuple[Any, ...]  # the arguments of new_event, in the order of the columns
 _COLUMNS = ("id", "job", "step", "delivery", "workspace", "type", "actor", "at", "payload", "hash")
+_NEWEST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
 _LAST = (
     "SELECT seq AS id, coalesce((SELECT hash FROM events WHERE id = seq), (SELECT hash FROM removed_events"
     " WHERE last = seq)) AS hash FROM sqlite_sequence WHERE name = 'events'"
 )
-
-
-class WritingConnection(sqlite3.Connection):
-    """The connection of the writer.
-
-    `last_event` is the id and the hash of the newest event, None until it is read: the writer forgets it when a
-    transaction begins, and when a part of one is undone.
-    """
-
-    last_event: tuple[int, bytes] | None = None
 
 
 def new_event(
@@ -53,10 +43,9 @@ def new_event(
     return job, step, delivery, workspace, type_, actor, now, rows.encode(payload or {})
 
 
-def add_events(db: sqlite3.Connection, *new: NewEvent) -> None:
+def add_events(db: Db, *new: NewEvent) -> None:
     """Append events, in their order, on the connection of the writer."""
-    writing = cast(WritingConnection, db)
-    number, hash_ = writing.last_event or _read_last(db)
+    number, hash_ = db.last_event or _read_last(db)
     added, formatted = [], (0, "")
     for number, (job, step, delivery, workspace, type_, actor, at, payload) in enumerate(new, number + 1):  # noqa: B020
         key, job_id = job or (None, None)
@@ -65,11 +54,11 @@ def add_events(db: sqlite3.Connection, *new: NewEvent) -> None:
         event = AuditedEvent(number, job_id, step, delivery, workspace, type_, actor, formatted[1], Raw(payload))
         hash_ = chained_hash(hash_, event_text(event))
         added.append((number, key, step, delivery, workspace, type_, actor, at, payload, hash_))
-    insert_rows(db, "INSERT INTO events", _COLUMNS, added)
-    writing.last_event = number, hash_
+    insert_rows(db, "events", _COLUMNS, added)
+    db.last_event = number, hash_
 
 
-def _read_last(db: sqlite3.Connection) -> tuple[int, bytes]:
+def _read_last(db: Db) -> tuple[int, bytes]:
     last = db.execute(_LAST).fetchone()
     return (last["id"], last["hash"] or NO_HASH) if last else (0, NO_HASH)
 
@@ -77,7 +66,7 @@ def _read_last(db: sqlite3.Connection) -> tuple[int, bytes]:
 EVENT_SELECT = "SELECT e.*, j.id AS job_id FROM events e LEFT JOIN jobs j ON j.key = e.job"
 
 
-async def job_events(db: aiosqlite.Connection, name: str, workspace: str | None, after: int, limit: int) -> EventPage:
+async def job_events(db: Reader, name: str, workspace: str | None, after: int, limit: int) -> EventPage:
     """Return a page of the events of a job after the cursor, oldest first."""
     row = await find_by_suffix(db, "jobs", name, workspace)
     found = await fetch_all(
@@ -87,7 +76,7 @@ async def job_events(db: aiosqlite.Connection, name: str, workspace: str | None,
     return EventPage(items, items[-1].id if len(found) > limit else None)
 
 
-async def events_after(db: aiosqlite.Connection, cursor: int, limit: int) -> list[tuple[JobEvent, str | None]]:
+async def events_after(db: Reader, cursor: int, limit: int) -> list[tuple[JobEvent, str | None]]:
     """Return the events of all workspaces after the cursor, oldest first, each with its workspace."""
     found = await fetch_all(db, f"{EVENT_SELECT} WHERE e.id > ? ORDER BY e.id LIMIT ?", [cursor, limit])
     return [(rows.event(row), row["workspace"]) for row in found]
@@ -113,7 +102,7 @@ class FollowedEvent(Struct, frozen=True):
 
 
 async def followed_events(
-    db: aiosqlite.Connection, after: int, types: Collection[str], limit: int
+    db: Reader, after: int, types: Collection[str], limit: int
 ) -> tuple[list[FollowedEvent], int]:
     """Return the first events of some types after the cursor, and the id up to which there are no others of them."""
     marks = ", ".join("?" * len(types))
@@ -131,18 +120,23 @@ async def followed_events(
     return events, max(after, await newest_event(db))
 
 
-async def pruned_through(db: aiosqlite.Connection) -> int:
+async def pruned_through(db: Reader) -> int:
     """Return the id of the newest event that retention has removed, 0 if it has removed none."""
     found = await fetch_all(db, "SELECT value FROM meta WHERE name = 'pruned_through'", [])
     return int(found[0]["value"]) if found else 0
 
 
-async def instance(db: aiosqlite.Connection) -> str:
+async def instance(db: Reader) -> str:
     """Return the id of this database; cursors of another one are not valid here."""
     return str((await fetch_all(db, "SELECT value FROM meta WHERE name = 'instance'", []))[0]["value"])
 
 
-async def newest_event(db: aiosqlite.Connection) -> int:
+async def newest_event(db: Reader) -> int:
     """Return the id of the newest event ever written, 0 if there was none."""
-    found = await fetch_all(db, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", [])
+    found = await fetch_all(db, _NEWEST, [])
     return int(found[0]["seq"]) if found else 0
+
+
+def last_event(db: Db) -> int:
+    """Return the id of the newest event ever written, 0 if there was none, within a transaction of the writer."""
+    return (db.last_event or _read_last(db))[0]

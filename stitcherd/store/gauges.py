@@ -1,9 +1,9 @@
 """What the store holds at a moment, for metrics: unfinished jobs, the queue, and the outbox."""
 
-import aiosqlite
 from msgspec import Struct
 
 from shared.models import OPEN_STATUSES, AnswerState
+from stitcherd.store.db import Reader
 from stitcherd.store.pulse import oldest_queued
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.scheduling import read_pause
@@ -22,7 +22,7 @@ class StoreGauges(Struct, frozen=True):
     oldest_answer_at: int | None
 
 
-async def read_gauges(db: aiosqlite.Connection) -> StoreGauges:
+async def read_gauges(db: Reader) -> StoreGauges:
     """Return what the store holds now, by indices: in milliseconds, however many jobs have ended."""
     counted = {row["status"]: row["n"] for row in await fetch_all(db, _JOBS, ())}
     unsent = {row["state"]: row["n"] for row in await fetch_all(db, _ANSWERS, ())}
@@ -40,5 +40,5 @@ _JOBS = "SELECT status, sum(n) AS n FROM job_counts GROUP BY status"
 _ANSWERS = "SELECT state, count(*) AS n FROM answers WHERE state IN ('pending', 'sending') GROUP BY state"
 _OLDEST_ANSWER = (
     "SELECT min(pending_since) AS pending_since FROM (SELECT pending_since FROM answers INDEXED BY answers_state"
-    f" WHERE state IN ('pending', 'sending') LIMIT {AGES_MAX})"
+    f" WHERE state IN ('pending', 'sending') LIMIT {AGES_MAX}) unsent"
 )

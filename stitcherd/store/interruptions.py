@@ -1,13 +1,11 @@
 """Transitions of running jobs whose run was interrupted: requeued, taken over by another daemon, or failed."""
 
-import sqlite3
-
-import aiosqlite
 import msgspec
 from msgspec import Struct
 
 from shared.models import Failure, Status
 from stitcherd.store import rows
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.steps import Claimed, Fence, end_open_steps
@@ -47,7 +45,7 @@ class ResumableTry(Struct, frozen=True):
     ended: bool
 
 
-def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
+def recover(db: Db, job_id: str, now: int) -> Status | None:
     """Requeue or end a running job whose owner is gone; return its new status, None where it was not running.
 
     An acknowledged cancel wins. A job whose executor was never started in this attempt is requeued; one whose executor
@@ -57,9 +55,7 @@ def recover(db: sqlite3.Connection, job_id: str, now: int) -> Status | None:
     return _abort_or_requeue(db, before, None, now, DAEMON_STOPPED if _was_started(db, before) else None)
 
 
-def fail_if_started(
-    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, failure: Failure
-) -> Status | None:
+def fail_if_started(db: Db, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:
     """Fail a running job, or requeue it where its executor was never started in this attempt; return its new status."""
     before = find_job_row(db, job_id)
     if _was_started(db, before):
@@ -67,19 +63,19 @@ def fail_if_started(
     return _abort_or_requeue(db, before, fence, now, None, held=NOT_STORED)
 
 
-def interrupt(db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:
+def interrupt(db: Db, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:
     """Requeue or fail a running job whose run was lost, as its type's `on_interrupt` says; return its new status."""
     return _abort_or_requeue(db, find_job_row(db, job_id), fence, now, failure, held=RUN_LOST)
 
 
 def requeue(
-    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, reason: str, held_until: int | None = None
+    db: Db, job_id: str, fence: tuple[int, str], now: int, reason: str, held_until: int | None = None
 ) -> Status | None:
     """Requeue a running job of which nothing could be started, and hold it until then; return its new status."""
     return _abort_or_requeue(db, find_job_row(db, job_id), fence, now, None, held=reason, held_until=held_until)
 
 
-def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int | None:
+def take_over(db: Db, job_id: str, owner: str, now: int) -> int | None:
     """Take over a running job whose owner is gone; return its attempt, None where its newest try is not resumable."""
     job = find_job_row(db, job_id)
     resumable = _to_resumable(db.execute(NEWEST_TRY, (job["key"], job["attempt"])).fetchone())
@@ -106,9 +102,7 @@ def take_over(db: sqlite3.Connection, job_id: str, owner: str, now: int) -> int 
     return int(job["attempt"])
 
 
-async def find_taken_over(
-    db: aiosqlite.Connection, job_id: str, attempt: int, owner: str
-) -> tuple[Claimed, ResumableTry] | None:
+async def find_taken_over(db: Reader, job_id: str, attempt: int, owner: str) -> tuple[Claimed, ResumableTry] | None:
     """Return a job that `owner` has taken over, and the try to resume; None where it has not."""
     job = await _job_row(db, job_id)
     resumable = await _resumable(db, job) if job is not None else None
@@ -119,33 +113,33 @@ async def find_taken_over(
     return Claimed(rows.job(job), fence, prompt), resumable
 
 
-async def may_run_elsewhere(db: aiosqlite.Connection, job_id: str) -> bool:
+async def may_run_elsewhere(db: Reader, job_id: str) -> bool:
     """Say whether a job's newest try may still be running at its executor, outside this daemon's processes."""
     job = await _job_row(db, job_id)
     resumable = await _resumable(db, job) if job is not None else None
     return resumable is not None and not resumable.ended
 
 
-def _was_started(db: sqlite3.Connection, job: sqlite3.Row) -> bool:
+def _was_started(db: Db, job: Row) -> bool:
     """Return whether the executor of a job may have begun in its present attempt."""
     started = db.execute(
-        "SELECT 1 FROM starts WHERE job = ? AND attempt = ? AND (reference IS NOT NULL OR NOT resumable)",
+        "SELECT 1 FROM starts WHERE job = ? AND attempt = ? AND (reference IS NOT NULL OR resumable = 0)",
         (job["key"], job["attempt"]),
     ).fetchone()
     return started is not None
 
 
-async def _job_row(db: aiosqlite.Connection, job_id: str) -> sqlite3.Row | None:
+async def _job_row(db: Reader, job_id: str) -> Row | None:
     found = await fetch_all(db, "SELECT * FROM jobs WHERE id = ?", [job_id])
     return found[0] if found else None
 
 
-async def _resumable(db: aiosqlite.Connection, job: sqlite3.Row) -> ResumableTry | None:
+async def _resumable(db: Reader, job: Row) -> ResumableTry | None:
     found = await fetch_all(db, NEWEST_TRY, [job["key"], job["attempt"]])
     return _to_resumable(found[0] if found else None)
 
 
-def _to_resumable(row: sqlite3.Row | None) -> ResumableTry | None:
+def _to_resumable(row: Row | None) -> ResumableTry | None:
     """Return the newest try of an attempt, None where there is none or its executor cannot find it by a reference."""
     if row is None or not row["resumable"] or row["reference"] is None:
         return None
@@ -154,8 +148,8 @@ def _to_resumable(row: sqlite3.Row | None) -> ResumableTry | None:
 
 
 def _abort_or_requeue(
-    db: sqlite3.Connection,
-    before: sqlite3.Row,
+    db: Db,
+    before: Row,
     fence: tuple[int, str] | None,
     now: int,
     failure: Failure | None,

@@ -1,18 +1,16 @@
 """Reads what `counting` has counted: statistics by hour, day, type, repository or executor."""
 
 import asyncio
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import aiosqlite
-
 from shared.ids import format_timestamp
 from shared.stats import GateStats, Grouping, JobOutcomes, Median, Percentiles, Stats, StatsItem, TryCounts
 from stitcherd.budget import DAY_MS
 from stitcherd.store.counting import HOUR_MS
+from stitcherd.store.db import Reader, Row
 from stitcherd.store.histograms import merge, percentile
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.search_plan import fold_case
@@ -32,23 +30,24 @@ _COUNTS = (
 _NOTHING = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(("durations", "queue_waits"), "[]")
 
 
-async def read_stats(db: aiosqlite.Connection, workspace: str | None, by: Grouping, since: int) -> Stats:
+async def read_stats(db: Reader, workspace: str | None, by: Grouping, since: int) -> Stats:
     """Return the statistics of a workspace, or of all for None, from the hour or the day of a time (ms) on."""
     span = HOUR_MS if by is Grouping.HOUR else DAY_MS
     start = since // span * span
-    grouping, group = _GROUPS[by]
+    grouping, value = _GROUPS[by]
+    found, group = f"min({value}) AS found", f"{value} COLLATE NOCASE" if value == "name" else value
     values = {"grouping": grouping, "start": start, "workspace": workspace}
     counted = "grouping = :grouping AND start >= :start" + ("" if workspace is None else " AND workspace = :workspace")
     sums = ", ".join(f"sum({column}) AS {column}" for column in _COUNTS)
     jobs = await fetch_all(
         db,
-        f"SELECT {group} AS found, {sums}, {_histograms('durations')}, {_histograms('queue_waits')}"
+        f"SELECT {found}, {sums}, {_histograms('durations')}, {_histograms('queue_waits')}"
         f" FROM job_stats WHERE {counted} GROUP BY {group}",
         values,
     )
     gates = await fetch_all(
         db,
-        f"SELECT {group} AS found, gate, sum(passed) AS passed, sum(failed) AS failed, {_histograms('durations')}"
+        f"SELECT {found}, gate, sum(passed) AS passed, sum(failed) AS failed, {_histograms('durations')}"
         f" FROM gate_stats WHERE {counted} GROUP BY {group}, gate ORDER BY gate",
         values,
     )
@@ -60,7 +59,7 @@ def _histograms(column: str) -> str:
     return f"'[' || group_concat({column}) || ']' AS {column}"
 
 
-def _items(by: Grouping, jobs: Sequence[sqlite3.Row], gates: Sequence[sqlite3.Row]) -> list[StatsItem]:
+def _items(by: Grouping, jobs: Sequence[Row], gates: Sequence[Row]) -> list[StatsItem]:
     """Return an item for each group that has jobs or gates: a gate may end in the hour before its job does."""
     names = {_group(row): row["found"] for row in (*gates, *jobs)}
     jobs_of = {_group(row): dict(row) for row in jobs}
@@ -75,7 +74,7 @@ def _items(by: Grouping, jobs: Sequence[sqlite3.Row], gates: Sequence[sqlite3.Ro
     return items
 
 
-def _group(row: sqlite3.Row) -> Any:
+def _group(row: Row) -> Any:
     """Return what two rows of the same group have in common: the case of names differs."""
     return fold_case(row["found"]) if isinstance(row["found"], str) else row["found"]
 
@@ -101,7 +100,7 @@ def _item(key: str, row: Mapping[str, Any], gates: tuple[GateStats, ...]) -> Sta
     )
 
 
-def _gate(row: sqlite3.Row) -> GateStats:
+def _gate(row: Row) -> GateStats:
     return GateStats(row["gate"], row["passed"], row["failed"], Median(percentile(merge(row["durations"]), 50)))
 
 

@@ -3,12 +3,10 @@
 The asynchronous functions are given a reader inside a read transaction.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-import aiosqlite
 import msgspec
 from msgspec import Struct, structs
 
@@ -19,6 +17,7 @@ from shared.models import Decision, PendingApproval, RunnerJob, Status, Thread
 from stitcherd.errors import Refusal
 from stitcherd.policy import ApprovalRequest, JobLimit, with_uses
 from stitcherd.store import answers, approvals, limits, rows
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.decisions import add_decision, find_document
 from stitcherd.store.events import EVENT_SELECT, NewEvent, add_events, new_event, newest_event
 from stitcherd.store.limits import LimitsReached
@@ -29,7 +28,6 @@ from stitcherd.store.queries import (
     find_by_suffix,
     insert_rows,
     key_of_cursor,
-    next_key,
     optional,
     row_marks,
     where_clause,
@@ -41,8 +39,9 @@ EVENTS_SHOWN = 200  # events in the detail of a job
 _OPEN_KEYS = """
 WITH asked (at, workspace, repository, kind, number, type) AS (VALUES {marks})
 SELECT at, key FROM (SELECT at, (
-  SELECT j.key FROM jobs j WHERE j.workspace = asked.workspace AND j.repository = asked.repository COLLATE NOCASE
-    AND j.thread_kind = asked.kind AND j.thread_number = asked.number AND j.type = asked.type
+  SELECT j.key FROM jobs j WHERE j.workspace = asked.workspace
+    AND j.repository COLLATE NOCASE = asked.repository COLLATE NOCASE AND j.thread_kind = asked.kind
+    AND j.thread_number = asked.number AND j.type = asked.type
     AND j.status IN ('PENDING', 'QUEUED', 'RUNNING')) AS key FROM asked) found WHERE key IS NOT NULL
 """
 _JOB = "SELECT * FROM jobs WHERE key = ?"
@@ -108,21 +107,21 @@ class JobFilter(Struct, frozen=True, kw_only=True):
     before: str | None = None
 
 
-def add_jobs(db: sqlite3.Connection, added: Sequence[tuple[NewJob, int, int]]) -> list[tuple[NewEvent, NewEvent]]:
+def add_jobs(db: Db, added: Sequence[tuple[NewJob, int, int]]) -> list[tuple[NewEvent, NewEvent]]:
     """Store jobs, each given with the key of its decision and its time, QUEUED, or PENDING where it needs an approval.
 
     Returns the events of each, for the caller to append. No two of the jobs have a limit with the same key.
     """
     if not added:
         return []
-    first = next_key(db, "jobs")
+    first = db.next_key("jobs")
     columns = [
         {"key": key, **new.columns(), **_first_state(new, now), "decision": decision}
         for key, (new, decision, now) in enumerate(added, first)
     ]
-    insert_rows(db, "INSERT INTO jobs", tuple(columns[0]), [tuple(each.values()) for each in columns])
+    insert_rows(db, "jobs", tuple(columns[0]), [tuple(each.values()) for each in columns])
     texts = [(key, new.prompt, rows.encode(new.metadata)) for key, (new, _, _) in enumerate(added, first)]
-    insert_rows(db, "INSERT INTO job_texts", ("job", "prompt", "metadata"), texts)
+    insert_rows(db, "job_texts", ("job", "prompt", "metadata"), texts)
     for key, (new, _, _) in enumerate(added, first):
         if new.approval:
             approvals.save_request(db, key, new.approval)
@@ -150,9 +149,7 @@ def _first_events(new: NewJob, key: int, now: int) -> tuple[NewEvent, NewEvent]:
     return created, new_event("job.queued", **about, payload={"attempt": FIRST_ATTEMPT})
 
 
-def dispatch(
-    db: sqlite3.Connection, new: NewJob, decision: Decision, now: int
-) -> tuple[RunnerJob, bool] | LimitsReached:
+def dispatch(db: Db, new: NewJob, decision: Decision, now: int) -> tuple[RunnerJob, bool] | LimitsReached:
     """Store a job that was requested by hand; return it and whether it is new. Stores nothing where a limit is reached.
 
     The same idempotency key with the same request finds the first job; with another request it raises Refusal.
@@ -177,7 +174,7 @@ def dispatch(
     return rows.job(db.execute("SELECT * FROM jobs WHERE id = ?", (new.id,)).fetchone()), True
 
 
-def open_on_threads(db: sqlite3.Connection, new: Sequence[NewJob | None]) -> dict[int, RunnerJob]:
+def open_on_threads(db: Db, new: Sequence[NewJob | None]) -> dict[int, RunnerJob]:
     """Return the open jobs of the same type on the threads of new ones, as the writer sees them, by index."""
     asked = [(at, *_place(job)) for at, job in enumerate(new) if job is not None and job.thread is not None]
     found: dict[int, RunnerJob] = {}
@@ -187,13 +184,13 @@ def open_on_threads(db: sqlite3.Connection, new: Sequence[NewJob | None]) -> dic
     return found
 
 
-async def find_open_on_thread(db: aiosqlite.Connection, new: NewJob) -> RunnerJob | None:
+async def find_open_on_thread(db: Reader, new: NewJob) -> RunnerJob | None:
     """Return the open job of the same type on the thread of a new one."""
     found = await fetch_all(db, *_open_keys([(0, *_place(new))])) if new.thread is not None else []
     return rows.job((await fetch_all(db, _JOB, [found[0]["key"]]))[0]) if found else None
 
 
-async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> JobPage:
+async def job_page(db: Reader, wanted: JobFilter, limit: int) -> JobPage:
     """Return a page of jobs, newest first, with the counts of the workspace and the id of the newest event."""
     before = wanted.before
     below = None if before is None else await key_of_cursor(db, "jobs", before, wanted.workspace)
@@ -210,12 +207,12 @@ async def job_page(db: aiosqlite.Connection, wanted: JobFilter, limit: int) -> J
     )
 
 
-async def get_job(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
+async def get_job(db: Reader, name: str, workspace: str | None) -> RunnerJob:
     """Return a job, named by its id or the end of it, as lists show it; raise Refusal for none or several."""
     return rows.job(await find_by_suffix(db, "jobs", name, workspace))
 
 
-async def get_job_detail(db: aiosqlite.Connection, name: str, workspace: str | None) -> RunnerJob:
+async def get_job_detail(db: Reader, name: str, workspace: str | None) -> RunnerJob:
     """Return a job, named as for `get_job`, with its texts, steps, newest events, decision and answers."""
     row = await find_by_suffix(db, "jobs", name, workspace)
     texts = (await fetch_all(db, "SELECT * FROM job_texts WHERE job = ?", [row["key"]]))[0]
@@ -237,13 +234,13 @@ async def get_job_detail(db: aiosqlite.Connection, name: str, workspace: str | N
     )
 
 
-async def get_job_id(db: aiosqlite.Connection, name: str, workspace: str | None) -> str:
+async def get_job_id(db: Reader, name: str, workspace: str | None) -> str:
     """Return the whole id of a job, named as for `get_job`; raise Refusal for none or several."""
     job_id: str = (await find_by_suffix(db, "jobs", name, workspace))["id"]
     return job_id
 
 
-async def get_prompt(db: aiosqlite.Connection, job_id: str) -> str:
+async def get_prompt(db: Reader, job_id: str) -> str:
     """Return the prompt of a job."""
     found = await fetch_all(
         db, "SELECT t.prompt FROM job_texts t JOIN jobs j ON j.key = t.job WHERE j.id = ?", [job_id]
@@ -251,9 +248,7 @@ async def get_prompt(db: aiosqlite.Connection, job_id: str) -> str:
     return str(found[0]["prompt"])
 
 
-async def step_log(
-    db: aiosqlite.Connection, name: str, step_id: str, workspace: str | None
-) -> tuple[tuple[str, int, int], int]:
+async def step_log(db: Reader, name: str, step_id: str, workspace: str | None) -> tuple[tuple[str, int, int], int]:
     """Return job id, attempt and ordinal of a step, which name its log file, and how many bytes it is known to have.
 
     Raises Refusal if there is no such step.
@@ -266,7 +261,7 @@ async def step_log(
     return (row["id"], found[0]["attempt"], found[0]["ordinal"]), found[0]["bytes"]
 
 
-async def next_jobs(db: aiosqlite.Connection, limit: int) -> list[tuple[str, int, int]]:
+async def next_jobs(db: Reader, limit: int) -> list[tuple[str, int, int]]:
     """Return (id, attempt, priority) of the queued jobs that are not held, in the order in which they are to start."""
     found = await fetch_all(
         db,
@@ -277,7 +272,7 @@ async def next_jobs(db: aiosqlite.Connection, limit: int) -> list[tuple[str, int
     return [(row["id"], row["attempt"], row["priority"]) for row in found]
 
 
-async def running_job_ids(db: aiosqlite.Connection) -> list[str]:
+async def running_job_ids(db: Reader) -> list[str]:
     """Return the ids of the jobs that are RUNNING."""
     return [row["id"] for row in await fetch_all(db, "SELECT id FROM jobs WHERE status = 'RUNNING'", [])]
 
@@ -299,7 +294,7 @@ def _terms(wanted: JobFilter) -> Filter:
     return Filter((*wanted.query.terms, *(FilterTerm(key, values) for key, values in given.items() if values)))
 
 
-async def _counts(db: aiosqlite.Connection, workspace: str | None) -> dict[str, int]:
+async def _counts(db: Reader, workspace: str | None) -> dict[str, int]:
     where, values = conditions(("workspace", optional(workspace)))
     found = await fetch_all(
         db, f"SELECT status, sum(n) AS n FROM job_counts{where_clause(where)} GROUP BY status", values
@@ -308,7 +303,7 @@ async def _counts(db: aiosqlite.Connection, workspace: str | None) -> dict[str, 
     return {status.lower(): counts.get(status, 0) for status in Status}
 
 
-async def _pending_approvals(db: aiosqlite.Connection, jobs: Sequence[sqlite3.Row]) -> dict[int, PendingApproval]:
+async def _pending_approvals(db: Reader, jobs: Sequence[Row]) -> dict[int, PendingApproval]:
     """Return what the PENDING ones among the jobs wait for, by integer key."""
     keys = [row["key"] for row in jobs if row["status"] == Status.PENDING]
     if not keys:

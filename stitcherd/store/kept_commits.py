@@ -3,8 +3,6 @@
 Once it is claimed again, the commit is published, after the gates that changed rails require. No try is started.
 """
 
-import sqlite3
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -12,6 +10,7 @@ from shared.models import Failure, Status
 from stitcherd.policy import ApprovalRequest
 from stitcherd.store import transitions
 from stitcherd.store.approvals import RAILS_ACTOR, decode_approval, save_request
+from stitcherd.store.db import Db
 from stitcherd.store.steps import end_open_steps
 
 RAILS_CHANGED = "the rails changed before it was published: it is decided again"
@@ -30,9 +29,7 @@ class PublicationRetry(Struct, frozen=True):
     failure: Failure
 
 
-def requeue_commit(
-    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, kept: ApprovalRequest
-) -> Status | None:
+def requeue_commit(db: Db, job_id: str, fence: tuple[int, str], now: int, kept: ApprovalRequest) -> Status | None:
     """Requeue a running job, with its commit, that was not published because the rails had changed.
 
     The commit is kept like one that was approved. A guard's approval is kept with it. Return the job's new status,
@@ -42,7 +39,7 @@ def requeue_commit(
 
 
 def retry_publication(
-    db: sqlite3.Connection,
+    db: Db,
     job_id: str,
     fence: tuple[int, str] | None,
     now: int,
@@ -78,7 +75,7 @@ def retry_publication(
 
 
 def _requeue(
-    db: sqlite3.Connection,
+    db: Db,
     job_id: str,
     fence: tuple[int, str],
     now: int,

@@ -1,12 +1,12 @@
 """The life cycle of a job: the table of transitions, how a cancelled job is recorded, and what is refused."""
 
-import sqlite3
 from typing import Any
 
 from shared.ids import short_id
 from shared.models import Status
 from shared.output import last_line
 from stitcherd.errors import Refusal
+from stitcherd.store.db import Row
 
 NEXT: dict[Status | None, frozenset[Status]] = {
     None: frozenset({Status.PENDING, Status.QUEUED}),
@@ -45,7 +45,7 @@ def cancellation(actor: str, reason: str | None, now: int) -> dict[str, Any]:
     return {"cancelled_by": actor, "cancel_reason": reason, "completed_at": now, "last_line": last_line(told)}
 
 
-def not_waiting(job: sqlite3.Row) -> Refusal:
+def not_waiting(job: Row) -> Refusal:
     """Return the refusal to approve or deny a job that does not wait for an approval."""
     hint = "only PENDING jobs wait for an approval"
     return Refusal("not_waiting", f"job {short_id(job['id'])} is {job['status']}", hint)

@@ -3,15 +3,14 @@
 A limit is exact because it is counted in the transaction that stores the job.
 """
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 
-import aiosqlite
 from msgspec import Struct
 
 from shared.models import Usage
 from stitcherd.budget import DAY_MS, Spent, next_day
 from stitcherd.policy import BotCooldown, DailyBudget, JobLimit, LimitUse, RateLimit
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.queries import fetch_all, insert_rows
 
 HITS = "SELECT at FROM hits WHERE limit_key = ? AND at > ? ORDER BY at DESC LIMIT ?"
@@ -19,8 +18,9 @@ SPENT = "SELECT coalesce(sum(turns), 0) AS turns, coalesce(sum(usd), 0.0) AS usd
 SPENT_BY_DAY = f"{SPENT} WHERE day = ?"
 # Attempts that the daemon started by itself share the budget of the job; a retry by a person renews it.
 SPENT_BY_OTHER_TRIES = (
-    f"{SPENT} WHERE job = :job AND (attempt, try) <> (:attempt, :try) AND attempt >= coalesce((SELECT"
-    " max(json_extract(payload, '$.attempt')) FROM events WHERE job = :job AND type = 'job.retried'), 0)"
+    f"{SPENT} WHERE job = :job AND (attempt, try) <> (:attempt, :try) AND attempt >= coalesce(("
+    "SELECT max(CAST(json_extract(payload, '$.attempt') AS BIGINT)) FROM events"
+    " WHERE job = :job AND type = 'job.retried'), 0)"
 )
 SPENT_TODAY_BY_OTHER_TRIES = f"{SPENT} WHERE day = :day AND (job, attempt, try) <> (:job, :attempt, :try)"
 ALWAYS = 2**62  # ms: no hit is later
@@ -33,7 +33,7 @@ class LimitsReached(Struct, frozen=True):
     uses: tuple[LimitUse, ...]
 
 
-def count_uses(db: sqlite3.Connection, limits: tuple[JobLimit, ...], now: int) -> tuple[LimitUse, ...]:
+def count_uses(db: Db, limits: tuple[JobLimit, ...], now: int) -> tuple[LimitUse, ...]:
     """Return how much of each limit is used, within the transaction that is to store a job."""
     return tuple(
         _use(limit, db.execute(*_statement(limit, now)).fetchall() if _is_counted(limit) else (), now)
@@ -41,7 +41,7 @@ def count_uses(db: sqlite3.Connection, limits: tuple[JobLimit, ...], now: int) -
     )
 
 
-async def read_uses(db: aiosqlite.Connection, limits: tuple[JobLimit, ...], now: int) -> tuple[LimitUse, ...]:
+async def read_uses(db: Reader, limits: tuple[JobLimit, ...], now: int) -> tuple[LimitUse, ...]:
     """Return how much of each limit is used."""
     return tuple(
         [
@@ -56,7 +56,7 @@ def are_reached(uses: tuple[LimitUse, ...]) -> bool:
     return any(use.free_at is not None for use in uses)
 
 
-def count_jobs(db: sqlite3.Connection, counted: Iterable[tuple[str, tuple[JobLimit, ...], int]]) -> None:
+def count_jobs(db: Db, counted: Iterable[tuple[str, tuple[JobLimit, ...], int]]) -> None:
     """Count new jobs, each with its id, limits and time, and forget the hits that the windows have left behind.
 
     No two of them have a limit with the same key.
@@ -72,24 +72,25 @@ def count_jobs(db: sqlite3.Connection, counted: Iterable[tuple[str, tuple[JobLim
                 forgotten.append((limit.key, now - window))
                 hits.append((limit.key, now, job_id))
     db.executemany("DELETE FROM hits WHERE limit_key = ? AND at <= ?", forgotten)
-    insert_rows(db, "INSERT INTO hits", ("limit_key", "at", "job"), hits)
+    insert_rows(db, "hits", ("limit_key", "at", "job"), hits)
 
 
-def add_spending(db: sqlite3.Connection, place: tuple[int, int, int], used: Usage, now: int) -> None:
+def add_spending(db: Db, place: tuple[int, int, int], used: Usage, now: int) -> None:
     """Add the usage that an executor reported of a try: the key of its job, its attempt and its number."""
     db.execute(
         "INSERT INTO spending (job, attempt, try, day, turns, usd) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (job, attempt, try, day) DO UPDATE SET turns = turns + excluded.turns, usd = usd + excluded.usd",
+        " ON CONFLICT (job, attempt, try, day) DO UPDATE"
+        " SET turns = spending.turns + excluded.turns, usd = spending.usd + excluded.usd",
         (*place, now // DAY_MS, used.turns, used.cost_usd),
     )
 
 
-def spent_today(db: sqlite3.Connection, now: int) -> Spent:
+def spent_today(db: Db, now: int) -> Spent:
     """Return what all jobs have used on this day, within a transaction of the writer."""
     return _spent(db.execute(SPENT_BY_DAY, (now // DAY_MS,)).fetchall())
 
 
-async def spent_before(db: aiosqlite.Connection, place: tuple[int, int, int], now: int) -> tuple[Spent, Spent]:
+async def spent_before(db: Reader, place: tuple[int, int, int], now: int) -> tuple[Spent, Spent]:
     """Return what the other tries of a job have used, and what all other tries have used on this day.
 
     The usage of the try itself counts in neither: an earlier daemon may have begun it.
@@ -109,11 +110,11 @@ def _statement(limit: JobLimit, now: int) -> tuple[str, tuple[object, ...]]:
     if isinstance(limit, RateLimit):
         return HITS, (limit.key, now - limit.window, limit.maximum)
     if isinstance(limit, BotCooldown):
-        return HITS, (limit.key, now - limit.longest, -1)
+        return HITS, (limit.key, now - limit.longest, ALWAYS)
     return SPENT_BY_DAY, (now // DAY_MS,)
 
 
-def _use(limit: JobLimit, found: Sequence[sqlite3.Row], now: int) -> LimitUse:
+def _use(limit: JobLimit, found: Sequence[Row], now: int) -> LimitUse:
     """Return how much of a limit is used, from what its statement has found."""
     if isinstance(limit, DailyBudget):
         spent = _spent(found)
@@ -130,6 +131,6 @@ def _use(limit: JobLimit, found: Sequence[sqlite3.Row], now: int) -> LimitUse:
     return LimitUse(limit.name, f"{len(times)} {limit.seen}", len(times), free_at=free_at)
 
 
-def _spent(found: Sequence[sqlite3.Row]) -> Spent:
+def _spent(found: Sequence[Row]) -> Spent:
     (row,) = found
     return Spent(row["turns"], round(row["usd"], 6))

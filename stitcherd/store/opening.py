@@ -7,9 +7,9 @@ from pathlib import Path
 
 from shared.ids import format_timestamp
 from stitcherd.store.backup import back_up_before_migration
-from stitcherd.store.events import WritingConnection
 from stitcherd.store.high_water import HighWaterMark
 from stitcherd.store.migrate import migrate
+from stitcherd.store.sqlite_connections import WritingConnection, is_damage
 
 BUSY_SECONDS = 2.0  # that another process may lock the file before a write fails
 CHECKED_MAX = 256 * 2**20  # bytes of a database that is checked as a whole after a crash: 0.2 s
@@ -23,7 +23,6 @@ _PRAGMAS = (
     "foreign_keys=ON",
 )
 _LAST_EVENT = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
-_DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class DamagedDatabase(Exception):
@@ -80,11 +79,6 @@ def find_damage(db: sqlite3.Connection) -> str | None:
 def last_event(db: sqlite3.Connection) -> int:
     """Return the number of the last event that was ever stored, also if it was deleted since."""
     return int(db.execute(_LAST_EVENT).fetchone()[0])
-
-
-def is_damage(error: BaseException) -> bool:
-    """Return whether an error of SQLite says that the file is damaged."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGES
 
 
 def _connect(path: Path) -> WritingConnection:

@@ -1,9 +1,7 @@
 """The outbox: which answer is sent next, and what became of it. Times are in milliseconds since 1970."""
 
-import sqlite3
 from collections.abc import Collection
 
-import aiosqlite
 from msgspec import Struct
 
 from shared.api import Answer
@@ -12,6 +10,7 @@ from shared.models import AnswerState, Failure
 from stitcherd.errors import Refusal
 from stitcherd.store import rows
 from stitcherd.store.answers import EDIT_INTERVAL, error_code
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.queries import fetch_all
 
@@ -48,7 +47,7 @@ class TakenAnswer(Struct, frozen=True, kw_only=True):
 _TAKEN = TakenAnswer.__struct_fields__
 
 
-def take_answer(db: sqlite3.Connection, source: str, now: int) -> TakenAnswer | None:
+def take_answer(db: Db, source: str, now: int) -> TakenAnswer | None:
     """Begin to send the answer of a source that is due, the one with the highest priority first; None without any."""
     row = db.execute(
         "UPDATE answers SET state = 'sending', tries = tries + 1, taken_at = ? WHERE key ="
@@ -62,7 +61,7 @@ def take_answer(db: sqlite3.Connection, source: str, now: int) -> TakenAnswer | 
     return TakenAnswer(**values | {"uncertain": bool(row["uncertain"])})
 
 
-async def next_due(db: aiosqlite.Connection, source: str) -> int | None:
+async def next_due(db: Reader, source: str) -> int | None:
     """Return when the next answer of a source is due, None if none is pending."""
     found = await fetch_all(
         db, "SELECT min(due_at) AS at FROM answers WHERE source = ? AND state = 'pending'", [source]
@@ -72,7 +71,7 @@ async def next_due(db: aiosqlite.Connection, source: str) -> int | None:
 
 
 def note_sent(
-    db: sqlite3.Connection,
+    db: Db,
     taken: TakenAnswer,
     remote_id: str | None,
     url: str | None,
@@ -110,18 +109,17 @@ def note_sent(
     _add_event(db, row, "answer.sent", {"kind": row["kind"], "url": url}, now)
 
 
-def postpone(
-    db: sqlite3.Connection, taken: TakenAnswer, due_at: int, *, uncertain: bool = False, counted: bool = True
-) -> None:
+def postpone(db: Db, taken: TakenAnswer, due_at: int, *, uncertain: bool = False, counted: bool = True) -> None:
     """Let an answer wait until it is tried again; `uncertain` as in TakenAnswer, `counted`: it has used a try."""
     db.execute(
-        "UPDATE answers SET state = 'pending', due_at = ?, uncertain = max(uncertain, ?), tries = tries - ?"
+        "UPDATE answers SET state = 'pending', due_at = ?, uncertain = CASE WHEN ? = 1 THEN 1 ELSE uncertain END,"
+        " tries = tries - ?"
         " WHERE key = ? AND state = 'sending'",
         (due_at, uncertain, not counted, taken.key),
     )
 
 
-def note_failed(db: sqlite3.Connection, taken: TakenAnswer, failure: Failure, now: int) -> None:
+def note_failed(db: Db, taken: TakenAnswer, failure: Failure, now: int) -> None:
     """Record that an answer will not be at the forge."""
     row = db.execute(
         "UPDATE answers SET state = 'failed', error = ? WHERE key = ? AND state = 'sending' RETURNING *",
@@ -132,7 +130,7 @@ def note_failed(db: sqlite3.Connection, taken: TakenAnswer, failure: Failure, no
         _add_event(db, row, "answer.failed", payload, now)
 
 
-def abandon_notifications(db: sqlite3.Connection, targets: Collection[str], now: int) -> None:
+def abandon_notifications(db: Db, targets: Collection[str], now: int) -> None:
     """Let the notifications that are still to be told to others than these targets fail: nobody sends them."""
     marks = ", ".join("?" * len(targets))
     failure = Failure("gone", "its [[notify]] is not in stitcherd.toml any more")
@@ -146,14 +144,14 @@ def abandon_notifications(db: sqlite3.Connection, targets: Collection[str], now:
         _add_event(db, row, "answer.failed", payload, now)
 
 
-def recover_answers(db: sqlite3.Connection, delay: int) -> None:
+def recover_answers(db: Db, delay: int) -> None:
     """Let what an earlier daemon was sending when it ended be sent again, `delay` after that began."""
     db.execute(
         "UPDATE answers SET state = 'pending', uncertain = 1, due_at = taken_at + ? WHERE state = 'sending'", (delay,)
     )
 
 
-def retry_answer(db: sqlite3.Connection, answer_id: str, now: int) -> Answer:
+def retry_answer(db: Db, answer_id: str, now: int) -> Answer:
     """Let a failed or pending answer be sent at once, as if it had not been tried; raises Refusal for any other."""
     row = db.execute("SELECT * FROM answers WHERE id = ?", (answer_id,)).fetchone()
     if row is None:
@@ -164,34 +162,34 @@ def retry_answer(db: sqlite3.Connection, answer_id: str, now: int) -> Answer:
     anew = row["state"] == AnswerState.FAILED and error_code(row) in {"deleted", "gone"}
     row = db.execute(
         "UPDATE answers SET state = 'pending', due_at = ?, pending_since = ?, tries = 0, error = NULL,"
-        " remote_id = CASE WHEN ? THEN NULL ELSE remote_id END, url = CASE WHEN ? THEN NULL ELSE url END"
+        " remote_id = CASE WHEN ? = 1 THEN NULL ELSE remote_id END, url = CASE WHEN ? = 1 THEN NULL ELSE url END"
         " WHERE key = ? RETURNING *",
         (now, now, anew, anew, row["key"]),
     ).fetchone()
     return rows.answer(row)
 
 
-def end_waits(db: sqlite3.Connection, source: str, now: int) -> None:
+def end_waits(db: Db, source: str, now: int) -> None:
     """Let the pending answers of a source be sent now, but for edits that are too soon, and for uncertain tries."""
     db.execute(
-        "UPDATE answers SET due_at = max(?, coalesce(sent_at + ?, 0)) WHERE source = ? AND state = 'pending'"
-        " AND due_at > ? AND NOT uncertain",
-        (now, EDIT_INTERVAL, source, now),
+        "UPDATE answers SET due_at = CASE WHEN sent_at > :now - :interval THEN sent_at + :interval ELSE :now END"
+        " WHERE source = :source AND state = 'pending' AND due_at > :now AND uncertain = 0",
+        {"now": now, "interval": EDIT_INTERVAL, "source": source},
     )
 
 
-def note_held(db: sqlite3.Connection, source: str, workspace: str, reason: str, until: int, now: int) -> None:
+def note_held(db: Db, source: str, workspace: str, reason: str, until: int, now: int) -> None:
     """Record that nothing can be sent for a source until then."""
     payload = {"source": source, "reason": reason, "until": format_timestamp(until)}
     add_events(db, new_event("source.held", actor=_ACTOR, now=now, workspace=workspace, payload=payload))
 
 
-def note_resumed(db: sqlite3.Connection, source: str, workspace: str, now: int) -> None:
+def note_resumed(db: Db, source: str, workspace: str, now: int) -> None:
     """Record that a source which was held can be used again."""
     add_events(db, new_event("source.resumed", actor=_ACTOR, now=now, workspace=workspace, payload={"source": source}))
 
 
-def _add_event(db: sqlite3.Connection, row: sqlite3.Row, type_: str, payload: dict[str, str | None], now: int) -> None:
+def _add_event(db: Db, row: Row, type_: str, payload: dict[str, str | None], now: int) -> None:
     job = db.execute("SELECT key FROM jobs WHERE id = ?", (row["job_id"],)).fetchone()
     about = {"answerId": row["id"], "source": row["source"], "repository": row["repository"], "slot": row["slot"]}
     add_events(

@@ -1,12 +1,10 @@
 """Publications: a commit that an attempt pushes is recorded before the push, and cannot be cancelled from then on."""
 
-import sqlite3
-
-import aiosqlite
 from msgspec import Struct
 
 from shared.models import Result, RunnerJob, Status, StepStatus
 from stitcherd.store import rows
+from stitcherd.store.db import Db, Reader
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.steps import Fence, check_fence, end_open_steps
 from stitcherd.store.transitions import conclude, find_job_row
@@ -24,7 +22,7 @@ class OtherRails(Exception):
     """The rails in force are not those that a job was last decided under, so its commit must not be pushed."""
 
 
-def begin_publication(db: sqlite3.Connection, fence: Fence, result: Result, now: int, rails_digest: str | None) -> bool:
+def begin_publication(db: Db, fence: Fence, result: Result, now: int, rails_digest: str | None) -> bool:
     """Record that the commit of a result is about to be pushed; return False where a cancel was acknowledged before.
 
     `rails_digest` is that of the rails in force, None without any. Raises Superseded, OtherRails.
@@ -43,46 +41,46 @@ def begin_publication(db: sqlite3.Connection, fence: Fence, result: Result, now:
     return True
 
 
-async def published_commits(db: aiosqlite.Connection, key: int) -> tuple[str, ...]:
+async def published_commits(db: Reader, key: int) -> tuple[str, ...]:
     """Return the commits that the attempts of a job, by its integer key, set out to publish."""
     found = await fetch_all(db, "SELECT result FROM publications WHERE job = ?", [key])
     results = [rows.result(row["result"]) for row in found]
     return tuple(result.commit for result in results if result is not None and result.commit is not None)
 
 
-async def find_unfinished(db: aiosqlite.Connection, job_id: str) -> UnfinishedPublication | None:
+async def find_unfinished(db: Reader, job_id: str) -> UnfinishedPublication | None:
     """Return the publication that a running job began in its attempt, None where it began none."""
     found = await fetch_all(
         db,
         "SELECT j.*, p.result,"
         " (SELECT s.base FROM starts s WHERE s.job = j.key AND s.attempt = j.attempt LIMIT 1) AS base"
         " FROM jobs j JOIN publications p ON p.job = j.key AND p.attempt = j.attempt"
-        " WHERE j.id = ? AND j.status = 'RUNNING' AND p.active",
+        " WHERE j.id = ? AND j.status = 'RUNNING' AND p.active = 1",
         [job_id],
     )
     result = rows.result(found[0]["result"]) if found else None
     return None if result is None else UnfinishedPublication(rows.job(found[0]), result, found[0]["base"])
 
 
-async def publishing_jobs(db: aiosqlite.Connection) -> frozenset[str]:
+async def publishing_jobs(db: Reader) -> frozenset[str]:
     """Return the ids of the jobs whose commit is being pushed."""
     found = await fetch_all(
         db,
         "SELECT j.id FROM jobs j CROSS JOIN publications p ON p.job = j.key AND p.attempt = j.attempt"
-        " WHERE j.status = 'RUNNING' AND p.active",
+        " WHERE j.status = 'RUNNING' AND p.active = 1",
         [],
     )
     return frozenset(row["id"] for row in found)
 
 
-def conclude_published(db: sqlite3.Connection, job_id: str, result: Result, now: int) -> Status | None:
+def conclude_published(db: Db, job_id: str, result: Result, now: int) -> Status | None:
     """Complete a running job whose owner is gone and whose commit was published; return its new status."""
     job = find_job_row(db, job_id)
     end_open_steps(db, job, now, "it was published before the daemon stopped", StepStatus.COMPLETED)
     return conclude(db, job_id, (job["attempt"], job["owner"]), now, result)
 
 
-def abandon_publication(db: sqlite3.Connection, job_id: str) -> None:
+def abandon_publication(db: Db, job_id: str) -> None:
     """Record that the push of a running job is over and did not arrive, so that the job can be cancelled again."""
     job = find_job_row(db, job_id)
     db.execute("UPDATE publications SET active = 0 WHERE job = ? AND attempt = ?", (job["key"], job["attempt"]))

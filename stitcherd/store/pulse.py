@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import aiosqlite
-
 from shared.api import Pulse
 from shared.ids import format_timestamp
+from stitcherd.store.db import Reader
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.scheduling import read_pause
 
@@ -13,7 +12,7 @@ MINUTES = 8
 _MINUTE_MS = 60_000
 
 
-async def read_pulse(db: aiosqlite.Connection, workspace: str | None, now: int) -> Pulse:
+async def read_pulse(db: Reader, workspace: str | None, now: int) -> Pulse:
     """Return the statistics of a workspace, or of all of them for None, at `now` (ms)."""
     in_workspace = "" if workspace is None else " AND workspace = :workspace"
     values = {"workspace": workspace, "now": now, "since": now - MINUTES * _MINUTE_MS}
@@ -40,7 +39,7 @@ async def read_pulse(db: aiosqlite.Connection, workspace: str | None, now: int) 
     )
 
 
-async def oldest_queued(db: aiosqlite.Connection, workspace: str | None) -> int | None:
+async def oldest_queued(db: Reader, workspace: str | None) -> int | None:
     """Return since when (ms) the job waits that has been queued for the longest, of all workspaces for None."""
     in_workspace = "" if workspace is None else " AND workspace = :workspace"
     found: int | None = await _value(
@@ -52,7 +51,7 @@ async def oldest_queued(db: aiosqlite.Connection, workspace: str | None) -> int 
     return found
 
 
-async def _value(db: aiosqlite.Connection, statement: str, values: dict[str, Any]) -> Any:
+async def _value(db: Reader, statement: str, values: dict[str, Any]) -> Any:
     """Return the column `value` of the first row, None where there is no row."""
     found = await fetch_all(db, statement, values)
     return found[0]["value"] if found else None

@@ -1,24 +1,23 @@
 """Builds and runs queries on the connections of readers, and statements of many rows on that of the writer."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
-
-import aiosqlite
 
 from shared.ids import ID_LENGTH
 from shared.protocol import ID_SUFFIX_MIN
 from stitcherd.errors import Refusal
 from stitcherd.store import rows
+from stitcherd.store.db import Db, Reader, Row
 
 T = TypeVar("T")
 
 # Statements differ in how many rows they take, and each length is prepared and cached once: there are few lengths.
 CHUNKS = (64, 16, 4, 1)
+KEYS = "SELECT CAST(value AS BIGINT) FROM json_each(?)"  # the integer keys in a JSON array
 _NOUNS = {"jobs": "job", "deliveries": "delivery", "answers": "answer"}
 
 
-async def find_by_suffix(db: aiosqlite.Connection, table: str, name: str, workspace: str | None) -> sqlite3.Row:
+async def find_by_suffix(db: Reader, table: str, name: str, workspace: str | None) -> Row:
     """Return the row of `table` whose id is `name` or ends with it; raise Refusal for none or several."""
     noun = _NOUNS[table]
     name = name.lower()
@@ -37,7 +36,7 @@ async def find_by_suffix(db: aiosqlite.Connection, table: str, name: str, worksp
     return found[0]
 
 
-async def key_of_cursor(db: aiosqlite.Connection, table: str, name: str, workspace: str | None) -> int:
+async def key_of_cursor(db: Reader, table: str, name: str, workspace: str | None) -> int:
     """Return the key that all rows on the next page of a list are below, by the last id on the page before it.
 
     Where retention has removed that row meanwhile, it is the key of the next younger one: ids begin with their time.
@@ -72,9 +71,7 @@ def where_clause(clauses: Iterable[str]) -> str:
     return f" WHERE {joined}" if joined else ""
 
 
-async def fetch_all(
-    db: aiosqlite.Connection, statement: str, values: Sequence[Any] | dict[str, Any]
-) -> list[sqlite3.Row]:
+async def fetch_all(db: Reader, statement: str, values: Sequence[Any] | dict[str, Any]) -> list[Row]:
     """Return all rows of a statement."""
     return list(await db.execute_fetchall(statement, values))  # one turn of the reader's thread, not three
 
@@ -93,22 +90,11 @@ def row_marks(rows_: int, columns: int) -> str:
     return ", ".join([f"({', '.join('?' * columns)})"] * rows_)
 
 
-def insert_rows(db: sqlite3.Connection, into: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
-    """Insert rows, each with a value for each of the columns; `into` is INSERT INTO, or the like, with the table."""
+def insert_rows(
+    db: Db, into: str, columns: Sequence[str], values: Sequence[Sequence[Any]], on_conflict: str = ""
+) -> None:
+    """Insert rows into a table, each with a value for each of the columns; `on_conflict` ends the statement."""
     names = ", ".join(columns)
     for part in chunks(values):
-        statement = f"{into} ({names}) VALUES {row_marks(len(part), len(columns))}"
+        statement = f"INSERT INTO {into} ({names}) VALUES {row_marks(len(part), len(columns))}{on_conflict}"
         db.execute(statement, [value for row in part for value in row])
-
-
-def next_key(db: sqlite3.Connection, table: str) -> int:
-    """Return the integer key after the highest that a row of the table has had.
-
-    The keys from it on are free until the transaction of the writer ends: nobody else writes.
-    """
-    [key] = db.execute(
-        f"SELECT max((SELECT coalesce(max(key), 0) FROM {table}),"
-        " (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?)) + 1",
-        (table,),
-    ).fetchone()
-    return int(key)

@@ -1,15 +1,14 @@
 """Which earlier delivery a delivery repeats."""
 
-import sqlite3
 from collections.abc import Sequence
 
-import aiosqlite
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from shared.deliveries import Delivery, Via
 from shared.models import RunnerJob
 from stitcherd.store import rows
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.queries import chunks, fetch_all, row_marks
 
 # By the same id of the sender, else as the same event, else by the same bytes; NULL for any of them finds nothing. A
@@ -23,11 +22,12 @@ SELECT at, key FROM (SELECT at, coalesce(
      AND d.received_at >= asked.seen_since),
   (SELECT min(d.key) FROM deliveries d
    WHERE d.source = asked.source AND d.subject = asked.subject AND d.replay_of IS NULL
-     AND d.received_at >= asked.seen_since AND d.repository IS asked.repository COLLATE NOCASE
+     AND d.received_at >= asked.seen_since AND (d.repository COLLATE NOCASE = asked.repository COLLATE NOCASE
+       OR (d.repository IS NULL AND asked.repository IS NULL))
      AND (d.via <> 'webhook' OR asked.via <> 'webhook' OR d.hook <> asked.hook)),
   (SELECT min(d.key) FROM deliveries d
    WHERE d.source = asked.source AND d.body_sha256 = asked.body_sha256 AND d.replay_of IS NULL
-     AND d.received_at >= asked.same_body_since)) AS key FROM asked) found WHERE key IS NOT NULL
+     AND d.received_at >= CAST(asked.same_body_since AS BIGINT))) AS key FROM asked) found WHERE key IS NOT NULL
 """
 _DELIVERY = "SELECT * FROM deliveries WHERE key = ?"
 _JOB = "SELECT * FROM jobs WHERE id = ?"
@@ -58,7 +58,7 @@ class RepeatedDelivery(Struct, frozen=True):
     job: RunnerJob | None
 
 
-def find_first(db: sqlite3.Connection, identities: Sequence[DeliveryIdentity]) -> dict[int, RepeatedDelivery]:
+def find_first(db: Db, identities: Sequence[DeliveryIdentity]) -> dict[int, RepeatedDelivery]:
     """Return the first delivery that one with such an identity repeats, as the writer sees it, by index."""
     found: dict[int, RepeatedDelivery] = {}
     for part in chunks(list(enumerate(identities))):
@@ -69,7 +69,7 @@ def find_first(db: sqlite3.Connection, identities: Sequence[DeliveryIdentity]) -
     return found
 
 
-async def find_repeated(db: aiosqlite.Connection, identity: DeliveryIdentity) -> RepeatedDelivery | None:
+async def find_repeated(db: Reader, identity: DeliveryIdentity) -> RepeatedDelivery | None:
     """Return the first delivery that one with this identity repeats."""
     keys = await fetch_all(db, *_first_keys([(0, identity)]))
     if not keys:
@@ -86,5 +86,5 @@ def _first_keys(asked: Sequence[tuple[int, DeliveryIdentity]]) -> tuple[str, lis
     return statement, [value for at, identity in asked for value in (at, *astuple(identity))]
 
 
-def _repeated(row: sqlite3.Row, job: sqlite3.Row | None) -> RepeatedDelivery:
+def _repeated(row: Row, job: Row | None) -> RepeatedDelivery:
     return RepeatedDelivery(rows.delivery(row), rows.job(job) if job else None)

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 
-import aiosqlite
 from msgspec import Struct, structs
 
 from shared.models import JobStep, Result, RunnerJob, Status
 from stitcherd.store import approvals, rows
+from stitcherd.store.db import Reader
 from stitcherd.store.queries import fetch_all
 
 _JOBS = (
@@ -24,7 +24,7 @@ class StoredReport(Struct, frozen=True):
     result: Result | None
 
 
-async def read_reports(db: aiosqlite.Connection, job_ids: Collection[str]) -> list[StoredReport]:
+async def read_reports(db: Reader, job_ids: Collection[str]) -> list[StoredReport]:
     """Return those of the jobs that exist, the newest first."""
     marks = ", ".join("?" * len(job_ids))
     found = await fetch_all(db, f"{_JOBS} WHERE j.id IN ({marks}) ORDER BY j.key DESC", [*job_ids])

@@ -3,17 +3,15 @@
 What is to be deleted of jobs and deliveries is found by readers, so that the writer only looks at rows that it deletes.
 """
 
-import sqlite3
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-import aiosqlite
 from msgspec import Struct
 
 from stitcherd.store import rows
 from stitcherd.store.audit import note_removed
+from stitcherd.store.db import Db, Reader
 from stitcherd.store.decisions import forget_decisions
-from stitcherd.store.queries import fetch_all
+from stitcherd.store.queries import KEYS, fetch_all
 
 RETENTION_BATCH = 500  # rows per transaction, so that other writes do not wait long
 JOB_BATCH = 100  # jobs per transaction: each has some dozens of rows
@@ -78,7 +76,7 @@ class RowPlace(Struct, frozen=True):
     key: int = 0
 
 
-def prune_events(db: sqlite3.Connection, before: int, now: int) -> int:
+def prune_events(db: Db, before: int, now: int) -> int:
     """Delete a batch of the oldest events from before a time (ms) and return how many there were.
 
     The newest deleted id is stored: a client that asks for events after an older cursor must be told.
@@ -88,23 +86,24 @@ def prune_events(db: sqlite3.Connection, before: int, now: int) -> int:
         note_removed(db, gone, before, now)
         db.execute(
             "INSERT INTO meta (name, value) VALUES ('pruned_through', ?) ON CONFLICT (name)"
-            " DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
+            " DO UPDATE SET value = CASE WHEN CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)"
+            " THEN excluded.value ELSE meta.value END",
             (str(max(row["id"] for row in gone)),),
         )
     return len(gone)
 
 
-def prune_bodies(db: sqlite3.Connection, before: int) -> int:
+def prune_bodies(db: Db, before: int) -> int:
     """Delete a batch of bodies of deliveries received before a time (ms) and return how many there were."""
     return db.execute(_PRUNE_BODIES, {"before": before, "limit": RETENTION_BATCH}).rowcount
 
 
-def prune_answers(db: sqlite3.Connection, before: int) -> int:
+def prune_answers(db: Db, before: int) -> int:
     """Delete a batch of answers whose last try or wish was before a time (ms), and return how many there were."""
     return db.execute(_PRUNE_ANSWERS, {"before": before, "limit": RETENTION_BATCH}).rowcount
 
 
-def prune_hits(db: sqlite3.Connection, before: int) -> int:
+def prune_hits(db: Db, before: int) -> int:
     """Delete a batch of hits from before a time (ms) and return how many there were."""
     return db.execute(
         "DELETE FROM hits WHERE (limit_key, at, job) IN (SELECT limit_key, at, job FROM hits WHERE at < ? LIMIT ?)",
@@ -112,7 +111,7 @@ def prune_hits(db: sqlite3.Connection, before: int) -> int:
     ).rowcount
 
 
-async def expired_jobs(db: aiosqlite.Connection, after: RowPlace, before: int, seen_since: int) -> list[RowPlace]:
+async def expired_jobs(db: Reader, after: RowPlace, before: int, seen_since: int) -> list[RowPlace]:
     """Return the next jobs that ended before a time (ms), and of which nothing younger is kept.
 
     Those with an idempotency key only if they were created before `seen_since` (ms).
@@ -121,41 +120,40 @@ async def expired_jobs(db: aiosqlite.Connection, after: RowPlace, before: int, s
     return [RowPlace(row["at"], row["key"]) for row in await fetch_all(db, _EXPIRED_JOBS, values)]
 
 
-def delete_jobs(db: sqlite3.Connection, found: Sequence[RowPlace]) -> int:
+def delete_jobs(db: Db, found: Sequence[RowPlace]) -> int:
     """Delete those of the jobs that are still over, with all that belongs to them; return how many there were."""
     gone = db.execute(
-        f"SELECT j.key, j.decision FROM jobs j WHERE j.key IN (SELECT value FROM json_each(?)) AND {_IS_EXPIRED_JOB}",
+        f"SELECT j.key, j.decision FROM jobs j WHERE j.key IN ({KEYS}) AND {_IS_EXPIRED_JOB}",
         (rows.encode([place.key for place in found]),),
     ).fetchall()
     keys = rows.encode([row["key"] for row in gone])
     for table in _TABLES_OF_JOB:
-        db.execute(f"DELETE FROM {table} WHERE job IN (SELECT value FROM json_each(?))", (keys,))
-    db.execute("DELETE FROM jobs WHERE key IN (SELECT value FROM json_each(?))", (keys,))
+        db.execute(f"DELETE FROM {table} WHERE job IN ({KEYS})", (keys,))
+    db.execute(f"DELETE FROM jobs WHERE key IN ({KEYS})", (keys,))
     forget_decisions(db, [row["decision"] for row in gone])
     return len(gone)
 
 
-async def expired_deliveries(db: aiosqlite.Connection, after: RowPlace, before: int) -> list[RowPlace]:
+async def expired_deliveries(db: Reader, after: RowPlace, before: int) -> list[RowPlace]:
     """Return the next deliveries that were received before a time (ms), and whose job is not kept."""
     values = {"at": after.at, "key": after.key, "before": before, "limit": RETENTION_BATCH}
     return [RowPlace(row["at"], row["key"]) for row in await fetch_all(db, _EXPIRED_DELIVERIES, values)]
 
 
-def delete_deliveries(db: sqlite3.Connection, found: Sequence[RowPlace]) -> int:
+def delete_deliveries(db: Db, found: Sequence[RowPlace]) -> int:
     """Delete those of the deliveries whose job is still not there, with their bodies; return how many there were."""
     gone = db.execute(
-        "SELECT d.key, d.decision FROM deliveries d WHERE d.key IN (SELECT value FROM json_each(?))"
-        f" AND {_IS_EXPIRED_DELIVERY}",
+        f"SELECT d.key, d.decision FROM deliveries d WHERE d.key IN ({KEYS}) AND {_IS_EXPIRED_DELIVERY}",
         (rows.encode([place.key for place in found]),),
     ).fetchall()
     keys = rows.encode([row["key"] for row in gone])
-    db.execute("DELETE FROM delivery_bodies WHERE delivery IN (SELECT value FROM json_each(?))", (keys,))
-    db.execute("DELETE FROM deliveries WHERE key IN (SELECT value FROM json_each(?))", (keys,))
+    db.execute("DELETE FROM delivery_bodies WHERE delivery IN ({KEYS})", (keys,))
+    db.execute(f"DELETE FROM deliveries WHERE key IN ({KEYS})", (keys,))
     forget_decisions(db, [row["decision"] for row in gone])
     return len(gone)
 
 
-def release_pages(db: sqlite3.Connection) -> int:
+def release_pages(db: Db) -> int:
     """Give a batch of unused pages back to the file system, but for some; return how many there were.
 
     A database that was created by an earlier version keeps all of them, and uses them again.
@@ -171,35 +169,8 @@ def release_pages(db: sqlite3.Connection) -> int:
     return int(released)
 
 
-def read_expendable(path: Path, job_ids: Collection[str]) -> list[str]:
-    """Return those of the jobs whose checkouts nobody needs, in the order in which to delete them.
-
-    First the jobs that an earlier daemon left running, but for those whose run or publication may go on; then the ones
-    that ended, oldest first. For a start without a running daemon on `path`: it reads on a full disk, too. Raises
-    sqlite3.Error.
-    """
-    db = sqlite3.connect(path.as_uri() + "?mode=rw", uri=True, isolation_level=None)
-    try:
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the log is then in memory, not in a new file
-        found = db.execute(
-            "SELECT id FROM jobs j WHERE status IN ('COMPLETED', 'FAILED', 'CANCELLED') OR status = 'RUNNING'"
-            " AND NOT EXISTS (SELECT 1 FROM starts s WHERE s.job = j.key AND s.attempt = j.attempt"
-            " AND s.reference IS NOT NULL)"
-            " AND NOT EXISTS (SELECT 1 FROM publications p WHERE p.job = j.key AND p.attempt = j.attempt AND p.active)"
-            " ORDER BY status <> 'RUNNING', completed_at"
-        ).fetchall()
-    finally:
-        db.close()
-    return [job_id for (job_id,) in found if job_id in job_ids]
-
-
-async def past_retention(db: aiosqlite.Connection, job_ids: list[str], before: int) -> list[str]:
+async def past_retention(db: Reader, job_ids: list[str], before: int) -> list[str]:
     """Return those of the jobs that ended before a time (ms), or that do not exist."""
-    kept = set()
-    for job_id in job_ids:
-        async with db.execute(
-            "SELECT 1 FROM jobs WHERE id = ? AND (completed_at IS NULL OR completed_at >= ?)", (job_id, before)
-        ) as found:
-            if await found.fetchone():
-                kept.add(job_id)
+    is_kept = "SELECT 1 FROM jobs WHERE id = ? AND (completed_at IS NULL OR completed_at >= ?)"
+    kept = {job_id for job_id in job_ids if await fetch_all(db, is_kept, [job_id, before])}
     return [job_id for job_id in job_ids if job_id not in kept]

@@ -1,17 +1,17 @@
 """Retries: a failed or cancelled job is queued again for another attempt."""
 
-import sqlite3
-
 from shared.ids import short_id
 from shared.models import RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.store import rows
+from stitcherd.store.db import Db
+from stitcherd.store.errors import Conflict
 from stitcherd.store.transitions import find_job_row, queue_next_attempt
 
 RETRYABLE = (Status.FAILED, Status.CANCELLED)
 
 
-def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int, in_force: str | None = None) -> RunnerJob:
+def retry(db: Db, job_id: str, actor: str, now: int, in_force: str | None = None) -> RunnerJob:
     """Queue a failed or cancelled job again, under its first decision; raise Refusal for any other status.
 
     `in_force` is the digest of the rails in force: who retries a job asks for its first decision under these. An
@@ -26,10 +26,11 @@ def retry(db: sqlite3.Connection, job_id: str, actor: str, now: int, in_force: s
         )
     renewed = in_force if before["decided_under"] is not None and approval is None else None
     try:
-        row = queue_next_attempt(
-            db, before, RETRYABLE, ("job.retried", "job.queued"), actor, now, decided_under=renewed
-        )
-    except sqlite3.IntegrityError as error:
+        with db.savepoint():
+            row = queue_next_attempt(
+                db, before, RETRYABLE, ("job.retried", "job.queued"), actor, now, decided_under=renewed
+            )
+    except Conflict as error:
         raise Refusal(
             "conflict", f"another {before['type']} job is open on the thread of job {short_id(job_id)}"
         ) from error

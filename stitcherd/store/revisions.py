@@ -1,8 +1,8 @@
 """Stores the revisions of the rails for as long as a job may refer to one, and the events about them."""
 
-import sqlite3
 from typing import Any
 
+from stitcherd.store.db import Db
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.sqlite import Store
@@ -37,5 +37,7 @@ class StoredRevisions:
         await self._store.write(add_events, new_event(type_, actor="stitcherd", now=now, payload=payload))
 
 
-def _insert(db: sqlite3.Connection, digest: str, text: str, now: int) -> None:
-    db.execute("INSERT OR IGNORE INTO rails (digest, text, loaded_at) VALUES (?, ?, ?)", (digest, text, now))
+def _insert(db: Db, digest: str, text: str, now: int) -> None:
+    db.execute(
+        "INSERT INTO rails (digest, text, loaded_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (digest, text, now)
+    )

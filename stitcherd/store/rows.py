@@ -1,6 +1,5 @@
 """Converts rows to the nouns of the API, and values to what is stored."""
 
-import sqlite3
 from typing import Any
 
 import msgspec
@@ -27,6 +26,7 @@ from shared.models import (
     Usage,
     Verdict,
 )
+from stitcherd.store.db import Row
 
 SUFFIX_LENGTH = 12  # characters of an id that are stored reversed, to find it by its end
 
@@ -44,7 +44,7 @@ def encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _as_dict(row: sqlite3.Row) -> dict[str, Any]:
+def _as_dict(row: Row) -> dict[str, Any]:
     """Return a row as a dictionary: each look-up in a Row compares the name with all columns before it."""
     return dict(zip(row.keys(), row, strict=True))
 
@@ -53,7 +53,7 @@ def _time(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else format_timestamp(milliseconds)
 
 
-def job(found: sqlite3.Row) -> RunnerJob:
+def job(found: Row) -> RunnerJob:
     """Return a job as lists show it, without its texts."""
     row = _as_dict(found)
     thread = None
@@ -124,7 +124,7 @@ def decision(text: str | None) -> Decision | None:
     return msgspec.json.decode(text, type=Decision) if text else None
 
 
-def step(row: sqlite3.Row, job_id: str) -> JobStep:
+def step(row: Row, job_id: str) -> JobStep:
     """Return a step of the job with this id."""
     started, completed = row["started_at"], row["completed_at"]
     return JobStep(
@@ -148,7 +148,7 @@ def step(row: sqlite3.Row, job_id: str) -> JobStep:
     )
 
 
-def event(row: sqlite3.Row) -> JobEvent:
+def event(row: Row) -> JobEvent:
     """Return an event; the row has the job's public id as `job_id`."""
     return JobEvent(
         id=row["id"],
@@ -162,7 +162,7 @@ def event(row: sqlite3.Row) -> JobEvent:
     )
 
 
-def delivery(found: sqlite3.Row) -> Delivery:
+def delivery(found: Row) -> Delivery:
     """Return a delivery as lists show it, without its decision and body."""
     row = _as_dict(found)
     thread = row["thread"]
@@ -177,7 +177,7 @@ def delivery(found: sqlite3.Row) -> Delivery:
     )
 
 
-def answer(row: sqlite3.Row) -> Answer:
+def answer(row: Row) -> Answer:
     """Return an answer."""
     state, error = AnswerState(row["state"]), row["error"]
     return Answer(

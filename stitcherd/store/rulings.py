@@ -1,6 +1,5 @@
 """Rulings: what changed rails decide about a job, applied before it starts."""
 
-import sqlite3
 from typing import Any
 
 from msgspec import Struct
@@ -8,6 +7,7 @@ from msgspec import Struct
 from shared.models import Decision, RunnerJob, Status
 from stitcherd.store import transitions
 from stitcherd.store.approvals import RAILS_ACTOR, Reevaluation, save_request
+from stitcherd.store.db import Db, Row
 from stitcherd.store.decisions import add_decision, forget_decisions
 
 
@@ -44,7 +44,7 @@ class Ruling(Struct, frozen=True):
         return self.found.decision.rails_digest
 
 
-def apply_ruling(db: sqlite3.Connection, job: sqlite3.Row, ruling: Ruling, now: int) -> None:
+def apply_ruling(db: Db, job: Row, ruling: Ruling, now: int) -> None:
     """Apply a ruling to a queued job: cancel it, let it wait for an approval, or leave it queued.
 
     A job that was denied is asked again when it is retried.
@@ -57,13 +57,13 @@ def apply_ruling(db: sqlite3.Connection, job: sqlite3.Row, ruling: Ruling, now: 
     forget_decisions(db, [job["decision"]])
 
 
-def _deny(db: sqlite3.Connection, job: sqlite3.Row, found: Denial, decision: int, now: int) -> None:
+def _deny(db: Db, job: Row, found: Denial, decision: int, now: int) -> None:
     ended = {"cancelled_by": RAILS_ACTOR, "cancel_reason": found.reason, "completed_at": now}
     changes = {**ended, "decided_under": None, "decision": decision}
     _unqueue(db, job, Status.CANCELLED, ("job.denied", {"reason": found.reason}), changes, now)
 
 
-def _allow(db: sqlite3.Connection, job: sqlite3.Row, found: Reevaluation, decision: int, now: int) -> None:
+def _allow(db: Db, job: Row, found: Reevaluation, decision: int, now: int) -> None:
     changes = {**found.columns(), "decision": decision}
     if found.request is None:
         db.execute(
@@ -79,8 +79,8 @@ def _allow(db: sqlite3.Connection, job: sqlite3.Row, found: Reevaluation, decisi
 
 
 def _unqueue(
-    db: sqlite3.Connection,
-    job: sqlite3.Row,
+    db: Db,
+    job: Row,
     to: Status,
     event: tuple[str, dict[str, Any]],
     changes: dict[str, Any],

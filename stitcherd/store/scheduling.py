@@ -1,9 +1,7 @@
 """Decides which queued jobs may start: the pause, changed rails, free space, limits, unreachable executors."""
 
-import sqlite3
 from typing import Any
 
-import aiosqlite
 import msgspec
 from msgspec import Struct
 
@@ -13,6 +11,7 @@ from shared.models import Phase, Status, StepType
 from stitcherd.budget import next_day
 from stitcherd.policy import ConcurrencyLimits
 from stitcherd.store import limits, rows, transitions
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.rulings import RailsChanged, Ruling, Undecided, apply_ruling
 from stitcherd.store.steps import CHECKOUT_STEP, Claimed, open_step
@@ -37,7 +36,7 @@ class Held(Struct, frozen=True):
 
 
 def claim(
-    db: sqlite3.Connection,
+    db: Db,
     job_id: str,
     attempt: int,
     owner: str,
@@ -74,7 +73,7 @@ def claim(
     return _start(db, job, attempt, owner, now)
 
 
-def _start(db: sqlite3.Connection, job: sqlite3.Row, attempt: int, owner: str, now: int) -> Claimed | None:
+def _start(db: Db, job: Row, attempt: int, owner: str, now: int) -> Claimed | None:
     started = transitions.start(db, job["id"], attempt, owner, now)
     if started is None:
         return None
@@ -85,9 +84,7 @@ def _start(db: sqlite3.Connection, job: sqlite3.Row, attempt: int, owner: str, n
     return Claimed(*started, prompt, step)
 
 
-def find_startable(
-    db: sqlite3.Connection, running: ConcurrencyLimits, limit: int, now: int
-) -> tuple[bool, list[tuple[str, int, int]]]:
+def find_startable(db: Db, running: ConcurrencyLimits, limit: int, now: int) -> tuple[bool, list[tuple[str, int, int]]]:
     """Return whether any job is held, and (id, attempt, priority) of at most `limit` held jobs that may start now.
 
     Jobs held for a reason that no longer applies are among them, so that their claim stores the one that does.
@@ -119,24 +116,24 @@ def find_startable(
     return True, found
 
 
-def pause(db: sqlite3.Connection, actor: str, reason: str | None, now: int) -> None:
+def pause(db: Db, actor: str, reason: str | None, now: int) -> None:
     """Let no further job start, across restarts too; an existing pause is left as it is."""
     value = msgspec.json.encode({"since": format_timestamp(now), "actor": actor, "reason": reason}).decode()
-    db.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('paused', ?)", (value,))
+    db.execute("INSERT INTO meta (name, value) VALUES ('paused', ?) ON CONFLICT DO NOTHING", (value,))
 
 
-def resume(db: sqlite3.Connection) -> None:
+def resume(db: Db) -> None:
     """Let jobs start again."""
     db.execute("DELETE FROM meta WHERE name = 'paused'")
 
 
-async def read_pause(db: aiosqlite.Connection) -> dict[str, Any] | None:
+async def read_pause(db: Reader) -> dict[str, Any] | None:
     """Return `since`, `actor` and `reason` of the pause; None where jobs may start."""
     found = await fetch_all(db, PAUSE, [])
     return msgspec.json.decode(found[0]["value"], type=dict[str, Any]) if found else None
 
 
-async def read_pause_state(db: aiosqlite.Connection) -> PauseState:
+async def read_pause_state(db: Reader) -> PauseState:
     """Return whether jobs may start, which jobs are running all the same, and how many are queued."""
     paused = await read_pause(db) or {}
     running = await fetch_all(db, "SELECT id FROM jobs WHERE status = 'RUNNING' ORDER BY key", [])
@@ -151,11 +148,11 @@ async def read_pause_state(db: aiosqlite.Connection) -> PauseState:
     )
 
 
-def _startable(job: sqlite3.Row) -> tuple[str, int, int]:
+def _startable(job: Row) -> tuple[str, int, int]:
     return job["id"], job["attempt"], job["priority"]
 
 
-def _limit_reason(db: sqlite3.Connection, job: sqlite3.Row, running: ConcurrencyLimits, now: int) -> str | None:
+def _limit_reason(db: Db, job: Row, running: ConcurrencyLimits, now: int) -> str | None:
     """Return the limit for which a job may not start now, None where it may."""
     if used_up := _budget_reason(db, running, now):
         return used_up
@@ -164,7 +161,7 @@ def _limit_reason(db: sqlite3.Connection, job: sqlite3.Row, running: Concurrency
     return None if running.total is None and running.per_repo is None else _full_reason(db, job, running)
 
 
-def _full_reason(db: sqlite3.Connection, job: sqlite3.Row, running: ConcurrencyLimits) -> str | None:
+def _full_reason(db: Db, job: Row, running: ConcurrencyLimits) -> str | None:
     """Return which limit of running jobs is reached for a job."""
     busy, repository = _running_by_repository(db), job["repository"] and job["repository"].lower()
     if running.total is not None and sum(busy.values()) >= running.total:
@@ -174,7 +171,7 @@ def _full_reason(db: sqlite3.Connection, job: sqlite3.Row, running: ConcurrencyL
     return None
 
 
-def _budget_reason(db: sqlite3.Connection, running: ConcurrencyLimits, now: int) -> str | None:
+def _budget_reason(db: Db, running: ConcurrencyLimits, now: int) -> str | None:
     """Return the reason for which the daily budget holds jobs, None while some of it is left."""
     day = running.daily_budget
     used_up = day.used_up(limits.spent_today(db, now)) if day.limits else None
@@ -182,9 +179,9 @@ def _budget_reason(db: sqlite3.Connection, running: ConcurrencyLimits, now: int)
     return running.reasons.daily_budget.format(budget=used_up, until=until) if used_up else None
 
 
-def _running_by_repository(db: sqlite3.Connection) -> dict[str | None, int]:
+def _running_by_repository(db: Db) -> dict[str | None, int]:
     return {row["repository"]: row["n"] for row in db.execute(RUNNING_BY_REPOSITORY)}
 
 
-def _is_paused(db: sqlite3.Connection) -> bool:
+def _is_paused(db: Db) -> bool:
     return db.execute(PAUSE).fetchone() is not None

@@ -9,10 +9,9 @@ from collections.abc import Collection
 from math import prod
 from typing import Any, NamedTuple
 
-import aiosqlite
-
 from shared.filters import Filter
 from shared.models import Status
+from stitcherd.store.db import Reader
 from stitcherd.store.search_plan import SearchPlan, fold_case, plan_search
 
 BRANCHES = 1000  # of one page; where there would be more, matches are dense and the jobs are scanned
@@ -39,11 +38,11 @@ class KeyQuery(NamedTuple):
     values: dict[str, Any]
 
 
-NONE = KeyQuery("SELECT key FROM jobs WHERE 0", {})
+NONE = KeyQuery("SELECT key FROM jobs WHERE 1 = 0", {})
 
 
 async def matching_keys(
-    db: aiosqlite.Connection, wanted: Filter, workspace: str | None, now: int, *, below: int | None, limit: int
+    db: Reader, wanted: Filter, workspace: str | None, now: int, *, below: int | None, limit: int
 ) -> KeyQuery:
     """Return a query for the keys of the newest jobs that match.
 
@@ -72,7 +71,7 @@ async def matching_keys(
 
 
 async def find_matching(
-    db: aiosqlite.Connection, wanted: Filter, workspace: str | None, now: int, limit: int
+    db: Reader, wanted: Filter, workspace: str | None, now: int, limit: int
 ) -> list[tuple[str, Status]]:
     """Return id and status of every job that matches, oldest first; of more than `limit`, the newest."""
     keys = await matching_keys(db, wanted, workspace, now, below=None, limit=limit)
@@ -107,15 +106,15 @@ def _statement(plan: SearchPlan, all_of: dict[str, Collection[str]], limit: int,
     else:
         source, key = "jobs NOT INDEXED", "jobs.key"
     rest = [f"{_column(name)} IN {plan.among(values)}" for name, values in columns.items() if name not in equal]
-    where = " AND ".join([*first, *(f"{key} {bound}" for bound in plan.bounds), *rest, *plan.where]) or "1"
+    where = " AND ".join([*first, *(f"{key} {bound}" for bound in plan.bounds), *rest, *plan.where]) or "1 = 1"
     newest = f"SELECT {distinct}{key} AS key FROM {source} WHERE {where} ORDER BY {key} DESC LIMIT {most}"
     if not branches:
         return newest
     # SQLite has no LATERAL, but a table function's argument may refer to its left: a branch passes its keys as JSON.
     left = " CROSS JOIN ".join(f"json_each({values}) branch{at}" for at, values in enumerate(branches))
     return (
-        f"SELECT {distinct}found.value AS key FROM {left} CROSS JOIN"
-        f" json_each((SELECT json_group_array(key) FROM ({newest}))) found ORDER BY found.value DESC LIMIT {most}"
+        f"SELECT {distinct}CAST(found.value AS BIGINT) AS key FROM {left} CROSS JOIN"
+        f" json_each((SELECT json_group_array(key) FROM ({newest}))) found ORDER BY key DESC LIMIT {most}"
     )
 
 
@@ -137,14 +136,16 @@ def _column(name: str) -> str:
     return f"jobs.{name}" + (" COLLATE NOCASE" if name == "repository" else "")
 
 
-async def _sizes(db: aiosqlite.Connection, workspace: str | None) -> dict[tuple[str, str], int]:
+async def _sizes(db: Reader, workspace: str | None) -> dict[tuple[str, str], int]:
     """Return the number of jobs by workspace and status, where there are any."""
-    statement = "SELECT workspace, status, n FROM job_counts WHERE n > 0 AND workspace = coalesce(?, workspace)"
+    statement = (
+        "SELECT workspace, status, n FROM job_counts WHERE n > 0 AND workspace = coalesce(CAST(? AS TEXT), workspace)"
+    )
     found = await db.execute_fetchall(statement, [workspace])
     return {(row["workspace"], row["status"]): row["n"] for row in found}
 
 
-async def _repositories(db: aiosqlite.Connection, plan: SearchPlan, workspaces: list[str]) -> set[str] | None:
+async def _repositories(db: Reader, plan: SearchPlan, workspaces: list[str]) -> set[str] | None:
     """Return the repositories that match the globs, by skipping along the index; None where there are too many."""
     nothing = "''"
     leap = (
@@ -156,12 +157,9 @@ async def _repositories(db: aiosqlite.Connection, plan: SearchPlan, workspaces: 
         f" SELECT value, ({leap.format(workspace='each.value', after=nothing)})"
         f" FROM json_each({plan.bind(json.dumps(workspaces))}) each UNION ALL"
         f" SELECT workspace, ({leap.format(workspace='names.workspace', after='names.repository')})"
-        f" FROM names WHERE repository IS NOT NULL LIMIT {plan.bind(REPOSITORIES)})"
+        f" FROM names WHERE repository IS NOT NULL)"
         f" SELECT repository, {' AND '.join(plan.globs)} AS fits FROM names WHERE repository IS NOT NULL"
+        f" LIMIT {plan.bind(REPOSITORIES)}"
     )
     found = list(await db.execute_fetchall(statement, plan.values))
-    return (
-        None
-        if len(found) >= REPOSITORIES - len(workspaces)
-        else {fold_case(r["repository"]) for r in found if r["fits"]}
-    )
+    return None if len(found) >= REPOSITORIES else {fold_case(r["repository"]) for r in found if r["fits"]}

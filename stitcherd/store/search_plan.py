@@ -92,7 +92,7 @@ def _by_conditions(plan: SearchPlan, term: FilterTerm, choices: list[Condition])
     if not term.negated or all(also is None for _, also in choices):
         _only(plan, term, statuses)
     if any(also is not None for _, also in choices):
-        _where(plan, term, [f"(jobs.status IN {plan.among(each)} AND {also or 1})" for each, also in choices])
+        _where(plan, term, [f"(jobs.status IN {plan.among(each)} AND {also or '1 = 1'})" for each, also in choices])
 
 
 def _by_repository(plan: SearchPlan, term: FilterTerm) -> None:
@@ -100,7 +100,7 @@ def _by_repository(plan: SearchPlan, term: FilterTerm) -> None:
         plan.keep("repository", [fold_case(value) for value in term.values])
         return
     patterns = [plan.bind(_like(value).replace("*", "%")) for value in term.values]
-    choices = [f"coalesce(repository LIKE {pattern} ESCAPE '\\', 0)" for pattern in patterns]
+    choices = [f"coalesce(repository LIKE {pattern} ESCAPE '\\', 1 = 0)" for pattern in patterns]
     _where(plan, term, choices, plan.where if term.negated else plan.globs)
 
 
@@ -127,7 +127,7 @@ def _by_end(plan: SearchPlan, term: FilterTerm) -> None:
     for begin, end in map(parse_period, term.values):
         after = f"jobs.completed_at >= {plan.bind(begin)}"
         choices.append(after if end is None else f"{after} AND jobs.completed_at < {plan.bind(end)}")
-    _where(plan, term, [f"coalesce({choice}, 0)" for choice in choices])
+    _where(plan, term, [f"coalesce({choice}, 1 = 0)" for choice in choices])
     if len(choices) > 1 or term.negated or end is None:
         return
     # The jobs that ended in a day are few among all: their first and last key bound what is read.

@@ -10,8 +10,9 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import aiosqlite
 
 from stitcherd.store import backup
-from stitcherd.store.opening import is_damage
-from stitcherd.store.writer import StorageOutage, StorageUnavailable, Writer
+from stitcherd.store.db import Db, Reader
+from stitcherd.store.sqlite_connections import is_damage, is_storage_fault, open_reader, unavailable
+from stitcherd.store.writer import StorageOutage, Writer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +40,7 @@ class Store:
     async def open(cls, path: Path) -> Self:
         """Open or create the database file.
 
-        Raises DamagedDatabase, NewerDatabase or sqlite3.Error if it cannot be used.
+        Raises DamagedDatabase, NewerDatabase or StorageUnavailable if it cannot be used.
         """
         listeners: list[asyncio.Event] = []
 
@@ -47,8 +48,11 @@ class Store:
             for committed in listeners:
                 committed.set()
 
-        writer = Writer(path, notify)
-        return cls(path, writer, [await _reader(path) for _ in range(READERS)], listeners)
+        try:
+            writer = Writer(path, notify)
+            return cls(path, writer, [await open_reader(path) for _ in range(READERS)], listeners)
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
 
     def commits(self) -> asyncio.Event:
         """Return a new event that is set after each commit, for one who waits for what others write."""
@@ -64,9 +68,12 @@ class Store:
     async def back_up(self, target: Path) -> int:
         """Write the database as it is now to a new file, beside all other work; return its size in bytes.
 
-        Raises FileExistsError, OSError and sqlite3.Error.
+        Raises FileExistsError, OSError and StorageUnavailable.
         """
-        return await asyncio.to_thread(backup.back_up, self._path, target)
+        try:
+            return await asyncio.to_thread(backup.back_up, self._path, target)
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
 
     @property
     def is_alive(self) -> bool:
@@ -79,9 +86,7 @@ class Store:
             await reader.close()
         await self._writer.close()
 
-    async def write(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    async def write(self, function: Callable[Concatenate[Db, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function of this package in the writer's next transaction; return its result once it is durable.
 
         Raises what the function raises, with none of its writes done, or StorageUnavailable. Being cancelled while
@@ -89,7 +94,7 @@ class Store:
         """
         return await self._writer.submit(function, *args, **kwargs)
 
-    async def write_item(self, function: Callable[[sqlite3.Connection, Sequence[T]], Sequence[R]], item: T) -> R:
+    async def write_item(self, function: Callable[[Db, Sequence[T]], Sequence[R]], item: T) -> R:
         """Run a function of many items, for this one and those that wait beside it; return the result of this one.
 
         Raises as `write` does, for this item alone.
@@ -97,10 +102,10 @@ class Store:
         return await self._writer.submit_item(function, item)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[aiosqlite.Connection]:
+    async def reading(self) -> AsyncIterator[Reader]:
         """Yield a connection inside a read transaction: everything read in it is of the same moment.
 
-        Raises StorageUnavailable where a part of the file that was read is damaged.
+        Raises StorageUnavailable where the file cannot be read, or is damaged where it was read.
         """
         reader = await self._idle.get()
         try:
@@ -108,11 +113,12 @@ class Store:
                 await reader.execute("BEGIN")
                 yield reader
             except sqlite3.DatabaseError as error:
-                if not is_damage(error):
+                if not is_storage_fault(error):
                     raise
-                self._writer.report_damage()
-                reader = await self._reopen(reader)
-                raise StorageUnavailable(str(error)) from error
+                if is_damage(error):
+                    self._writer.report_damage()
+                    reader = await self._reopen(reader)
+                raise unavailable(error) from error
             finally:
                 # A caller cancelled during BEGIN has begun nevertheless: aiosqlite runs what was handed to it.
                 await reader.rollback()
@@ -120,33 +126,29 @@ class Store:
             self._idle.put_nowait(reader)
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
-        """Yield a connection of its own inside a read transaction, for a long read; the log grows meanwhile."""
-        reader = await _reader(self._path)
+    async def snapshot(self) -> AsyncIterator[Reader]:
+        """Yield a connection of its own inside a read transaction, for a long read; the log grows meanwhile.
+
+        Raises StorageUnavailable as `reading` does.
+        """
         try:
-            await reader.execute("BEGIN")
-            yield reader
-        finally:
-            await reader.close()
+            reader = await open_reader(self._path)
+            try:
+                await reader.execute("BEGIN")
+                yield reader
+            finally:
+                await reader.close()
+        except sqlite3.DatabaseError as error:
+            if not is_storage_fault(error):
+                raise
+            raise unavailable(error) from error
 
     async def _reopen(self, reader: aiosqlite.Connection) -> aiosqlite.Connection:
         """Return a new connection in place of one; the same one where the file cannot be opened now."""
         try:
-            opened = await _reader(self._path)
+            opened = await open_reader(self._path)
         except sqlite3.Error:
             return reader
         self._readers[self._readers.index(reader)] = opened
         await reader.close()
         return opened
-
-
-async def _reader(path: Path) -> aiosqlite.Connection:
-    reader = await aiosqlite.connect(path, isolation_level=None)
-    reader.row_factory = sqlite3.Row
-    try:
-        await reader.execute("PRAGMA query_only=ON")
-        await reader.execute("PRAGMA wal_autocheckpoint=0")
-    except BaseException:
-        await reader.close()
-        raise
-    return reader

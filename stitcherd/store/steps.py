@@ -1,6 +1,5 @@
 """Tries, steps, usage and events that a running attempt writes, each fenced by attempt and owner."""
 
-import sqlite3
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from shared.models import CurrentStep, Failure, Phase, RunnerJob, Start, StepSta
 from stitcherd import metrics
 from stitcherd.store import counting, limits, rows
 from stitcherd.store.after_commit import after_commit
+from stitcherd.store.db import Db, Row
 from stitcherd.store.events import add_events, new_event
 
 STEP_OUTPUT_MAX = 4096  # bytes of a step's output that its row holds; its log file has all of it
@@ -59,7 +59,7 @@ class Claimed(Struct, frozen=True):
     first_step: StepPlace | None = None
 
 
-def check_fence(db: sqlite3.Connection, fence: Fence) -> None:
+def check_fence(db: Db, fence: Fence) -> None:
     """Raise Superseded unless the job runs, in the attempt and for the owner of the fence."""
     row = db.execute(
         "SELECT 1 FROM jobs WHERE key = ? AND status = 'RUNNING' AND attempt = ? AND owner = ?",
@@ -69,7 +69,7 @@ def check_fence(db: sqlite3.Connection, fence: Fence) -> None:
         raise Superseded(f"attempt {fence.attempt} of job {fence.job_id} is over")
 
 
-def begin_try(db: sqlite3.Connection, fence: Fence, number: int, now: int, start: TryStart) -> None:
+def begin_try(db: Db, fence: Fence, number: int, now: int, start: TryStart) -> None:
     """Record that the executor is about to be started; raise Superseded if it must not be.
 
     The primary key of `starts` makes a second start of the same (job, attempt, try) impossible.
@@ -81,7 +81,7 @@ def begin_try(db: sqlite3.Connection, fence: Fence, number: int, now: int, start
     db.execute("UPDATE jobs SET tries_used = ?, version = version + 1 WHERE key = ?", (number, fence.key))
 
 
-def save_start(db: sqlite3.Connection, fence: Fence, start: Start) -> None:
+def save_start(db: Db, fence: Fence, start: Start) -> None:
     """Store what the checkout of the attempt starts from; raise Superseded."""
     check_fence(db, fence)
     db.execute(
@@ -90,7 +90,7 @@ def save_start(db: sqlite3.Connection, fence: Fence, start: Start) -> None:
     )
 
 
-def save_reference(db: sqlite3.Connection, fence: Fence, number: int, reference: dict[str, str]) -> None:
+def save_reference(db: Db, fence: Fence, number: int, reference: dict[str, str]) -> None:
     """Store what the executor needs to find the run of this try again; raise Superseded."""
     check_fence(db, fence)
     db.execute(
@@ -100,7 +100,7 @@ def save_reference(db: sqlite3.Connection, fence: Fence, number: int, reference:
 
 
 def open_step(
-    db: sqlite3.Connection,
+    db: Db,
     fence: Fence,
     now: int,
     *,
@@ -133,7 +133,7 @@ def open_step(
 
 
 def close_step(
-    db: sqlite3.Connection,
+    db: Db,
     fence: Fence,
     place: StepPlace,
     now: int,
@@ -163,9 +163,7 @@ def close_step(
         counting.count_gate(db, fence.key, place.name, passed=passed, duration=duration, now=now)
 
 
-def end_open_steps(
-    db: sqlite3.Connection, job: sqlite3.Row, now: int, reason: str, status: StepStatus = StepStatus.FAILED
-) -> None:
+def end_open_steps(db: Db, job: Row, now: int, reason: str, status: StepStatus = StepStatus.FAILED) -> None:
     """End the steps that were interrupted, and record why, so that none is left running."""
     interrupted = db.execute(
         "UPDATE steps SET status = ?, completed_at = ? WHERE job = ? AND status = 'RUNNING' RETURNING id, name",
@@ -187,7 +185,7 @@ def end_open_steps(
 
 
 def record_event(
-    db: sqlite3.Connection,
+    db: Db,
     fence: Fence,
     type_: str,
     now: int,
@@ -200,28 +198,26 @@ def record_event(
     _add_job_event(db, fence, type_, now, step, payload, **({"last_line": last_line} if last_line else {}))
 
 
-def record_output(
-    db: sqlite3.Connection, fence: Fence, now: int, step: str, payload: dict[str, Any], last_line: str | None
-) -> None:
+def record_output(db: Db, fence: Fence, now: int, step: str, payload: dict[str, Any], last_line: str | None) -> None:
     """Record output of a step, and what the job says last; nothing where the attempt is over: the log has it."""
     with suppress(Superseded):
         record_event(db, fence, "step.output", now, step, payload, last_line)
 
 
-def failed_gate_line(db: sqlite3.Connection, job: sqlite3.Row, failure: Failure) -> str | None:
+def failed_gate_line(db: Db, job: Row, failure: Failure) -> str | None:
     """Return the name and the last line of the first gate with one that a failure names; None where there is none."""
     if failure.code != "gates_failed":
         return None
     found = db.execute(
         "SELECT name, last_line FROM steps WHERE job = ? AND attempt = ? AND type = 'GATE' AND status = 'FAILED'"
-        " AND last_line IS NOT NULL AND instr(?, name) ORDER BY try DESC, ordinal LIMIT 1",
+        " AND last_line IS NOT NULL AND instr(?, name) > 0 ORDER BY coalesce(try, 0) DESC, ordinal LIMIT 1",
         (job["key"], job["attempt"], failure.detail),
     ).fetchone()
     return f"{found['name']}: {found['last_line']}" if found else None
 
 
 def add_usage(
-    db: sqlite3.Connection,
+    db: Db,
     fence: Fence,
     place: StepPlace,
     used: Usage,
@@ -251,7 +247,7 @@ def add_usage(
     _add_job_event(db, fence, "ai.tokens_used", now, place.id, rows.to_payload(used))
 
 
-def _next_ordinal(db: sqlite3.Connection, fence: Fence) -> int:
+def _next_ordinal(db: Db, fence: Fence) -> int:
     row = db.execute(
         "SELECT coalesce(max(ordinal), 0) + 1 FROM steps WHERE job = ? AND attempt = ?",
         (fence.key, fence.attempt),
@@ -260,7 +256,7 @@ def _next_ordinal(db: sqlite3.Connection, fence: Fence) -> int:
 
 
 def _add_job_event(
-    db: sqlite3.Connection,
+    db: Db,
     fence: Fence,
     type_: str,
     now: int,

@@ -3,7 +3,6 @@
 Every function runs in a transaction of the writer. A transition that lost a race changes nothing and returns None.
 """
 
-import sqlite3
 from typing import Any
 
 from shared.ids import short_id
@@ -11,6 +10,7 @@ from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.store import lifecycle, rows
 from stitcherd.store.counting import COLUMN_OF_STATUS, count_end
+from stitcherd.store.db import Db, Row
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.steps import Fence, end_open_steps, failed_gate_line
 
@@ -19,7 +19,7 @@ CANCELLABLE = (Status.PENDING, Status.QUEUED)
 
 
 def advance(
-    db: sqlite3.Connection,
+    db: Db,
     job_id: str,
     *,
     came_from: tuple[Status, ...],
@@ -29,7 +29,7 @@ def advance(
     now: int,
     fence: tuple[int, str] | None = None,
     changes: dict[str, Any] | None = None,
-) -> sqlite3.Row | None:
+) -> Row | None:
     """Move a job to another status if it still has one of `came_from`, and record the events; return its new row.
 
     `fence` is the attempt and the owner that a running job must still have. Once a cancel was acknowledged, a
@@ -46,7 +46,7 @@ def advance(
         values += fence
     if Status.RUNNING in came_from and to is not Status.CANCELLED:
         guards.append("cancel_requested = 0")
-    row: sqlite3.Row | None = db.execute(
+    row: Row | None = db.execute(
         f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in assignments)}, version = version + 1"
         f" WHERE {' AND '.join(guards)} RETURNING *",
         [*assignments.values(), *values],
@@ -59,7 +59,7 @@ def advance(
     return row
 
 
-def start(db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: int) -> tuple[RunnerJob, Fence] | None:
+def start(db: Db, job_id: str, attempt: int, owner: str, now: int) -> tuple[RunnerJob, Fence] | None:
     """Start a queued job for `owner`; None where it is not queued, or not in this attempt."""
     if find_job_row(db, job_id)["attempt"] != attempt:
         return None
@@ -76,7 +76,7 @@ def start(db: sqlite3.Connection, job_id: str, attempt: int, owner: str, now: in
     return None if row is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], attempt, owner))
 
 
-def set_held_reason(db: sqlite3.Connection, job: sqlite3.Row, reason: str | None, now: int) -> None:
+def set_held_reason(db: Db, job: Row, reason: str | None, now: int) -> None:
     """Store why a queued job was not started, and record an event; None clears the reason and records nothing."""
     if reason == job["held"]:
         return
@@ -88,7 +88,7 @@ def set_held_reason(db: sqlite3.Connection, job: sqlite3.Row, reason: str | None
 
 
 def conclude(
-    db: sqlite3.Connection,
+    db: Db,
     job_id: str,
     fence: tuple[int, str],
     now: int,
@@ -128,7 +128,7 @@ def conclude(
     return to
 
 
-def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[int, str] | None = None) -> Status | None:
+def end_cancelled(db: Db, job_id: str, now: int, fence: tuple[int, str] | None = None) -> Status | None:
     """End a running job whose cancel was acknowledged, attributed to the actor who requested it."""
     before = find_job_row(db, job_id)
     if not is_running(before, fence):
@@ -149,7 +149,7 @@ def end_cancelled(db: sqlite3.Connection, job_id: str, now: int, fence: tuple[in
     return None if row is None else Status.CANCELLED
 
 
-def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
+def cancel(db: Db, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
     """Cancel a job that does not run at once, or request that a running one ends.
 
     Only the first request counts: a later one changes neither actor nor reason. Raises Refusal for a job that has
@@ -169,7 +169,7 @@ def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, 
         db.execute(
             "UPDATE jobs SET cancel_requested = 1, cancelled_by = ?, cancel_reason = ?, version = version + 1"
             " WHERE id = ? AND status = 'RUNNING' AND cancel_requested = 0 AND NOT EXISTS"
-            " (SELECT 1 FROM publications p WHERE p.job = jobs.key AND p.attempt = jobs.attempt AND p.active)",
+            " (SELECT 1 FROM publications p WHERE p.job = jobs.key AND p.attempt = jobs.attempt AND p.active = 1)",
             (actor, reason, job_id),
         )
         row = find_job_row(db, job_id)
@@ -179,7 +179,7 @@ def cancel(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, 
     return rows.job(row)
 
 
-def queue_approved(db: sqlite3.Connection, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
+def queue_approved(db: Db, job_id: str, actor: str, reason: str | None, now: int) -> RunnerJob:
     """Queue a job that waits for an approval; raise Refusal unless it waits.
 
     The caller checks that what was approved is what the job would do.
@@ -188,15 +188,13 @@ def queue_approved(db: sqlite3.Connection, job_id: str, actor: str, reason: str 
     return _end_waiting(db, job_id, Status.QUEUED, events, actor, now, {"queued_at": now})
 
 
-def deny(db: sqlite3.Connection, job_id: str, actor: str, reason: str, now: int) -> RunnerJob:
+def deny(db: Db, job_id: str, actor: str, reason: str, now: int) -> RunnerJob:
     """Cancel a job that waits for an approval, attributed to the actor who denied it; raise Refusal unless it waits."""
     changes = lifecycle.cancellation(actor, reason, now)
     return _end_waiting(db, job_id, Status.CANCELLED, (("job.denied", {"reason": reason}),), actor, now, changes)
 
 
-def wait_for_approval(
-    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], payload: dict[str, Any], now: int
-) -> Status | None:
+def wait_for_approval(db: Db, job_id: str, fence: tuple[int, str], payload: dict[str, Any], now: int) -> Status | None:
     """Park a running job until its commit is approved; return its new status, None where the fence does not hold."""
     if find_job_row(db, job_id)["cancel_requested"]:
         return end_cancelled(db, job_id, now, fence)
@@ -214,14 +212,12 @@ def wait_for_approval(
     return None if row is None else Status.PENDING
 
 
-def update_waiting(
-    db: sqlite3.Connection, job_id: str, changes: dict[str, Any], payload: dict[str, Any] | None, now: int
-) -> sqlite3.Row:
+def update_waiting(db: Db, job_id: str, changes: dict[str, Any], payload: dict[str, Any] | None, now: int) -> Row:
     """Change columns of a job that waits for an approval, and record `job.waiting` where a payload is given.
 
     Raises Refusal unless it waits.
     """
-    row: sqlite3.Row | None = db.execute(
+    row: Row | None = db.execute(
         f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in changes)}, version = version + 1"
         " WHERE id = ? AND status = 'PENDING' RETURNING *",
         [*changes.values(), job_id],
@@ -234,22 +230,22 @@ def update_waiting(
     return row
 
 
-def find_job_row(db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
+def find_job_row(db: Db, job_id: str) -> Row:
     """Return the row of a job by its whole id; raise Refusal if there is none."""
-    row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    row: Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
     if row is None:
         raise lifecycle.no_such_job(job_id)
     return row
 
 
-def is_running(job: sqlite3.Row, fence: tuple[int, str] | None = None) -> bool:
+def is_running(job: Row, fence: tuple[int, str] | None = None) -> bool:
     """Say whether a job runs, and in the attempt and for the owner of the fence where one is given."""
     return job["status"] == Status.RUNNING and fence in {None, (job["attempt"], job["owner"])}
 
 
 def queue_next_attempt(
-    db: sqlite3.Connection,
-    before: sqlite3.Row,
+    db: Db,
+    before: Row,
     came_from: tuple[Status, ...],
     events: tuple[str, ...],
     actor: str,
@@ -257,7 +253,7 @@ def queue_next_attempt(
     held: str | None = None,
     decided_under: str | None = None,
     held_until: int | None = None,
-) -> sqlite3.Row | None:
+) -> Row | None:
     """Queue the next attempt of a job; return its row, or None where its status has changed meanwhile.
 
     `decided_under` is the digest of the rails that allow this attempt, None where they are those that allowed the last.
@@ -280,7 +276,7 @@ def queue_next_attempt(
 
 
 def queue_same_attempt(
-    db: sqlite3.Connection, job_id: str, fence: tuple[int, str], now: int, held: str, held_until: int | None
+    db: Db, job_id: str, fence: tuple[int, str], now: int, held: str, held_until: int | None
 ) -> Status | None:
     """Queue a running job in its attempt, held (until a time in ms); return its status, None if the fence is lost."""
     job = find_job_row(db, job_id)
@@ -301,7 +297,7 @@ def queue_same_attempt(
 
 
 def _end_waiting(
-    db: sqlite3.Connection,
+    db: Db,
     job_id: str,
     to: Status,
     events: tuple[tuple[str, dict[str, Any]], ...],

@@ -26,10 +26,13 @@ from msgspec import Struct
 from shared.ids import format_timestamp, now_ms
 from stitcherd import crash_points
 from stitcherd.metrics import BATCH_SIZE, COMMIT_DURATION
-from stitcherd.store.after_commit import forget_calls, make_calls, waiting_calls
+from stitcherd.store.after_commit import forget_calls, make_calls
 from stitcherd.store.checkpoints import Checkpoints
+from stitcherd.store.db import Db
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.high_water import HighWaterMark
-from stitcherd.store.opening import connect, find_damage, is_damage, last_event, open_database
+from stitcherd.store.opening import connect, find_damage, last_event, open_database
+from stitcherd.store.sqlite_connections import is_damage, is_storage_fault, unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,16 +44,6 @@ CHECK_INTERVALS = 20  # times as long as a check of the whole file took, before 
 OUTAGE_LOG_SECONDS = 60.0  # between two lines of the log about the same outage
 
 log = logging.getLogger(__name__)
-
-
-class StorageUnavailable(Exception):
-    """Nothing was stored: the disk is full, or the database is locked or unreadable."""
-
-    @property
-    def lacks_space(self) -> bool:
-        """Whether room on the disk may help: a quota or a limit of file sizes is reported as an I/O error."""
-        code = getattr(self.__cause__, "sqlite_errorcode", 0)
-        return code & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 class StorageOutage(Struct, frozen=True):
@@ -67,7 +60,7 @@ class _PendingWrite:
 
     def __init__(
         self,
-        function: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]],
+        function: Callable[[Db, Sequence[Any]], Sequence[Any]],
         item: Any,
         future: asyncio.Future[Any] | None,
     ) -> None:
@@ -101,9 +94,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> asyncio.Future[R]:
+    def submit(self, function: Callable[Concatenate[Db, P], R], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[R]:
         """Run the function in the next transaction and return a future of its result, once that is durable.
 
         The future fails with the function's own exception (then nothing of it is written) or with StorageUnavailable.
@@ -111,9 +102,7 @@ class Writer:
         """
         return self.submit_item(lambda db, _: [function(db, *args, **kwargs)], None)
 
-    def submit_item(
-        self, function: Callable[[sqlite3.Connection, Sequence[T]], Sequence[R]], item: T
-    ) -> asyncio.Future[R]:
+    def submit_item(self, function: Callable[[Db, Sequence[T]], Sequence[R]], item: T) -> asyncio.Future[R]:
         """Run the function for the item, and for others that wait for it just before and after, in one call.
 
         The function returns a result for each item, what it would have returned for them one by one. The future is as
@@ -194,7 +183,7 @@ class Writer:
                 self._mark.note_damage()
             self._note_failure(str(error))
             for work in batch:
-                work.error = StorageUnavailable(str(error))
+                work.error = unavailable(error)
                 work.error.__cause__ = error
 
     def _check_file(self) -> None:
@@ -239,7 +228,7 @@ class Writer:
                 for work, result in zip(works, results, strict=True):
                     work.result = result
         except Exception as error:
-            if _is_storage_fault(error):
+            if is_storage_fault(error):
                 raise
             self._db.execute("ROLLBACK")
             return False
@@ -260,18 +249,13 @@ class Writer:
         self._mark.raise_to(events)
 
     def _apply(self, work: _PendingWrite) -> None:
-        self._db.execute("SAVEPOINT work")
-        calls = waiting_calls()
         try:
-            [work.result] = work.function(self._db, [work.item])
+            with self._db.savepoint():
+                [work.result] = work.function(self._db, [work.item])
         except Exception as error:
-            if _is_storage_fault(error):
+            if is_storage_fault(error):
                 raise
             work.error = error
-            self._db.execute("ROLLBACK TO work")
-            self._db.last_event = None
-            forget_calls(calls)
-        self._db.execute("RELEASE work")
 
     def _resolve(self, batch: list[_PendingWrite]) -> None:
         self._on_commit()
@@ -284,26 +268,12 @@ class Writer:
                 work.future.set_exception(work.error)
 
 
-def _probe(db: sqlite3.Connection, items: Sequence[None]) -> Sequence[None]:
+def _probe(db: Db, items: Sequence[None]) -> Sequence[None]:
     _write_version(db)
     return items
 
 
-def _write_version(db: sqlite3.Connection) -> None:
+def _write_version(db: Db) -> None:
     """Write a page without changing anything; a transaction that writes none would succeed on a full disk."""
     [version] = db.execute("PRAGMA user_version").fetchone()
     db.execute(f"PRAGMA user_version = {version}")
-
-
-STATEMENT_ERRORS = {  # primary result codes that blame the statement, not the disk (sqlite.org/rescode.html)
-    sqlite3.SQLITE_ERROR,
-    sqlite3.SQLITE_CONSTRAINT,
-    sqlite3.SQLITE_MISMATCH,
-    sqlite3.SQLITE_RANGE,
-    sqlite3.SQLITE_TOOBIG,
-}
-
-
-def _is_storage_fault(error: Exception) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, sqlite3.DatabaseError) and code is not None and code & 0xFF not in STATEMENT_ERRORS

@@ -20,7 +20,7 @@ from huey.storage import BaseStorage, SqliteStorage
 
 from stitcherd import queue as queue_module
 from stitcherd.queue import Queue, ReadQueued, nothing_queued
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.errors import StorageUnavailable
 
 Run = Callable[[str, int], Awaitable[None]]
 SAVED: list[str] = []

@@ -1,13 +1,13 @@
 """Which queued jobs have a message: the next ones, in their order, whatever is lost."""
 
 import asyncio
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from stitcherd import queue as queue_module
 from stitcherd.queue import WINDOW, Queue, QueuedJob
+from stitcherd.store.errors import StorageUnavailable
 from tests.stitcherd.test_queue import messages, open_queue, until
 
 
@@ -86,7 +86,7 @@ async def test_jobs_without_a_message_are_read_again_after_a_fault(
     backlog = Backlog(*((f"job-{number}", 1, 5) for number in range(200)))
     async with open_queue(tmp_path, backlog.run, workers=3, read_queued=backlog.read) as queue:
         await queue.start()
-        backlog.fault = sqlite3.OperationalError("disk I/O error")
+        backlog.fault = StorageUnavailable("disk I/O error")
         backlog.go.set()
         await until(lambda: len(backlog.done) == 200)
 

@@ -1,7 +1,6 @@
 """The export of all events: who may have it, and what is done about clients that do not read it."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from shared.audit import verify_export
 from stitcherd.http import audit
+from stitcherd.store.errors import StorageUnavailable
 from tests.stitcherd.http.conftest import HttpHarness
 
 
@@ -58,7 +58,7 @@ async def test_an_export_that_cannot_be_read_to_its_end_is_not_ended_as_if_it_we
 ) -> None:
     async def unreadable(_db: Any) -> AsyncIterator[bytes]:
         yield b"{}\n"
-        raise sqlite3.DatabaseError("database disk image is malformed")
+        raise StorageUnavailable("database disk image is malformed")
 
     monkeypatch.setattr(audit, "export_events", unreadable)
     async with api.local.session.get(f"{api.local.base}/audit") as answer:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.http.conftest import HttpHarness
 
@@ -45,7 +46,7 @@ async def test_a_full_disk_is_no_fault_of_the_request(
     api: HttpHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_store: Store, _target: Path) -> Any:
-        raise sqlite3.OperationalError("database or disk is full")
+        raise StorageUnavailable("database or disk is full")
 
     monkeypatch.setattr(Store, "back_up", fail)
     status, refused = await api.local.request("POST", "/backup", json={"path": str(tmp_path / "a")})

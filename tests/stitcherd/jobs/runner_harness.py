@@ -1,7 +1,6 @@
 """A runner on a real store and file system, with an executor whose behaviour the test scripts."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -97,7 +96,7 @@ class RunnerHarness(Struct):
         await dispatch(self.store, job)
         if job.rails_digest != self.rails.digest:  # decided under these, to run under the others
             statement = "UPDATE jobs SET decided_under = ? WHERE id = ?"
-            await self.store.write(sqlite3.Connection.execute, statement, (self.rails.digest, job.id))
+            await self.store.write(lambda db: db.execute(statement, (self.rails.digest, job.id)))
         return job.id
 
     async def job(self, job_id: str) -> RunnerJob:

@@ -17,8 +17,8 @@ from stitcherd.jobs import commands as commands_module
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.queue import Queue
 from stitcherd.store import jobs, publications, transitions
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.store.factories import new_job
 
 DECISION = Decision(Verdict.ALLOWED, "by hand", "r-1")

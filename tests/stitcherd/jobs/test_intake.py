@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from stitcherd.jobs import intake as intake_module
 from stitcherd.jobs.retention import remove_rows
 from stitcherd.store import deliveries, transitions
 from stitcherd.store import events as store_events
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.db import Db
+from stitcherd.store.errors import StorageUnavailable
 from tests.stitcherd.jobs.intake_harness import DAY, RAILS, SECRET, IntakeHarness
 
 
@@ -213,7 +213,7 @@ async def test_a_second_command_on_a_thread_returns_the_open_job(harness: Intake
 
 
 async def test_nothing_is_accepted_while_the_disk_is_full(harness: IntakeHarness) -> None:
-    def limit(db: sqlite3.Connection, pages: int) -> None:
+    def limit(db: Db, pages: int) -> None:
         db.execute(f"PRAGMA max_page_count = {pages}")
 
     await harness.store.write(limit, 1)  # SQLite takes this for: no more than there are now

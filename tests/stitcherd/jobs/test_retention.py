@@ -1,7 +1,6 @@
 """Retention: what is old is deleted, and nothing of a job that is not over."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from stitcherd.jobs import retention
 from stitcherd.metrics import REGISTRY
 from stitcherd.store import deliveries, events, transitions
 from stitcherd.store import retention as store_retention
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import deliver, new_delivery, new_job
 
@@ -132,7 +132,7 @@ async def test_events_are_deleted_in_batches_and_their_ids_are_never_used_again(
         assert await events.newest_event(db) == last + 5
 
 
-@pytest.mark.parametrize("fault", [sqlite3.OperationalError("disk I/O error"), OSError("no such directory")])
+@pytest.mark.parametrize("fault", [StorageUnavailable("disk I/O error"), OSError("no such directory")])
 async def test_a_failure_is_retried(
     store: Store, settings: Settings, checkouts: Checkouts, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:

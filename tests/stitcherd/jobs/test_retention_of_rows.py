@@ -16,9 +16,11 @@ from stitcherd.jobs import retention
 from stitcherd.store import answers, approvals, deliveries, jobs, outbox, publications, retries, steps, transitions
 from stitcherd.store import retention as store_retention
 from stitcherd.store.answers import DesiredAnswer
+from stitcherd.store.db import Db
 from stitcherd.store.decisions import forget_decisions
 from stitcherd.store.repetitions import RepeatedDelivery
 from stitcherd.store.sqlite import Store
+from tests.stitcherd.store.batches import trace
 from tests.stitcherd.store.factories import (
     add_delivery,
     approval_request,
@@ -239,7 +241,7 @@ async def test_a_decision_that_is_replaced_is_forgotten(store: Store) -> None:
     assert await count(store, "decisions") == 2, "a decision of a job and its delivery stays"
 
 
-def store_decisions_of_nobody(db: sqlite3.Connection) -> None:
+def store_decisions_of_nobody(db: Db) -> None:
     forget_decisions(db, [row["key"] for row in db.execute("SELECT key FROM decisions")])
 
 
@@ -247,9 +249,9 @@ async def test_retention_reads_by_indices(store: Store) -> None:
     statements: list[str] = []
     await ended_job(store, 30, 29)
     await ended_job(store, 12, 1)
-    await store.write(lambda db: db.set_trace_callback(statements.append))
+    await store.write(trace, statements.append)
     await retention.remove_rows(store, KEPT, now_ms())
-    await store.write(lambda db: db.set_trace_callback(None))
+    await store.write(trace, None)
     explained = [each for each in statements if each.lstrip().startswith(("DELETE", "SELECT"))]
     assert len(explained) > 15
     explained += [bound(each) for each in (store_retention._EXPIRED_JOBS, store_retention._EXPIRED_DELIVERIES)]

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import re
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import runner as runner_module
 from stitcherd.store import interruptions, steps, transitions
 from stitcherd.store.deferred import DeferredWrites
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.errors import StorageUnavailable
 from tests.stitcherd.jobs.runner_harness import RunnerHarness
 
 
@@ -215,9 +214,7 @@ async def test_a_failed_checkout_is_deleted_before_the_end_is_stored_on_a_full_d
 
     async def full(writes: DeferredWrites, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if function is transitions.conclude and any((runners.state_dir / "checkouts").iterdir()):
-            cause = sqlite3.OperationalError("database or disk is full")
-            cause.sqlite_errorcode = sqlite3.SQLITE_FULL
-            raise StorageUnavailable(str(cause)) from cause
+            raise StorageUnavailable("database or disk is full", lacks_space=True)
         return await write(writes, function, *args, **kwargs)
 
     monkeypatch.setattr(DeferredWrites, "write", full)

@@ -13,8 +13,8 @@ from stitcherd.jobs import scheduler as scheduler_module
 from stitcherd.jobs.scheduler import Scheduler
 from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import scheduling
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.store.factories import dispatch, new_job
 
 

@@ -1,7 +1,6 @@
 """Steps as they are recorded: their logs, their output events, and how they end."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,8 @@ from stitcherd.jobs.conversation import Conversation
 from stitcherd.jobs.logs import diff_path, log_path, prompts_path, raw_log_path
 from stitcherd.jobs.step_recorder import OUTPUT_EVENT_BYTES, RunningStep
 from stitcherd.store import interruptions, steps
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.db import Db
+from stitcherd.store.errors import StorageUnavailable
 from tests.stitcherd.jobs.recorder_harness import SECRET, RecorderHarness, outputs
 
 
@@ -242,7 +242,7 @@ async def use_up(step: RunningStep) -> None:
 
 
 async def test_a_temporarily_full_disk_loses_only_events(harness: RecorderHarness) -> None:
-    def limit(db: sqlite3.Connection, pages: int) -> None:
+    def limit(db: Db, pages: int) -> None:
         db.execute(f"PRAGMA max_page_count = {pages}")
 
     step = await harness.open()

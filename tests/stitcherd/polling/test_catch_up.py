@@ -11,7 +11,7 @@ from shared.deliveries import Delivery, Via
 from stitcherd.polling import catch_up
 from stitcherd.polling.catch_up import OLDEST_MS, CatchUp
 from stitcherd.polling.poller import Poller
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.errors import StorageUnavailable
 from tests.forges.fake import START, Answer
 from tests.forges.harness import FAKES, connected
 from tests.forges.webhooks import comment_webhook, signature

@@ -16,7 +16,7 @@ from stitcherd.metrics import REGISTRY
 from stitcherd.polling.poller import Poller
 from stitcherd.polling.repositories import PolledRepositories
 from stitcherd.store.deliveries import DeliveryFilter, delivery_page
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.errors import StorageUnavailable
 from tests.forges.fake import START, Answer, FakeComment
 from tests.forges.fake_github import FakeGitHub
 from tests.forges.harness import connected

@@ -17,9 +17,9 @@ from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Trigger
 from stitcherd.store import events
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.revisions import StoredRevisions
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.rails.contexts import CONTEXT
 from tests.stitcherd.rails.watched_rails import RailsOnDisk, by_rename, in_place, until, with_backup
 

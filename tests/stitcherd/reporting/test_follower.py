@@ -17,7 +17,7 @@ from stitcherd.reporting.contents import CommentContent, HelpReport, StatusRepor
 from stitcherd.reporting.follower import Follower
 from stitcherd.reporting.planner import AnswerPlanner
 from stitcherd.store import answers, transitions
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.errors import StorageUnavailable
 from tests.e2e.webhooks import comment_body
 from tests.stitcherd.jobs.intake_harness import RAILS, IntakeHarness, open_harness
 

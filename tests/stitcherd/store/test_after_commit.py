@@ -8,12 +8,13 @@ from functools import partial
 import pytest
 
 from stitcherd.store.after_commit import after_commit
+from stitcherd.store.db import Db
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 from tests.stitcherd.store.batches import in_one_batch
 
 
-def note(db: sqlite3.Connection, made: Counter[str], name: str, error: Exception | None = None) -> None:
+def note(db: Db, made: Counter[str], name: str, error: Exception | None = None) -> None:
     after_commit(partial(made.update, [name]))
     db.execute("INSERT INTO meta (name, value) VALUES (?, '')", (name,))
     if error is not None:

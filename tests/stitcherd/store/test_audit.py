@@ -11,6 +11,7 @@ import pytest
 from shared.audit import NotAnExport, verify_export
 from shared.ids import now_ms
 from stitcherd.store import audit, events, retention
+from stitcherd.store.db import Db
 from stitcherd.store.migrate import migrations, split_statements
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.audit_chain import DAY, NOTE, add, lines, prune, tamper, verify
@@ -159,7 +160,7 @@ async def test_events_in_the_wrong_order_are_found(filled: Store, path: Path) ->
 
 
 async def test_a_failed_write_leaves_no_gap_in_the_chain(store: Store) -> None:
-    def fail(db: sqlite3.Connection) -> None:
+    def fail(db: Db) -> None:
         events.add_events(db, events.new_event(NOTE, actor="rails", now=1))
         raise LookupError
 

@@ -17,16 +17,17 @@ from stitcherd.rails.compiled import RateRule
 from stitcherd.rails.limits import bot_cooldown, rate_limit
 from stitcherd.store import deliveries, events, jobs, transitions
 from stitcherd.store.accounts import AccountTaken
+from stitcherd.store.db import Db, Found
 from stitcherd.store.deliveries import JobAlreadyOpen, NewDelivery, Outcome, StoredDelivery
-from stitcherd.store.events import WritingConnection
+from stitcherd.store.errors import Conflict, StorageUnavailable
 from stitcherd.store.jobs import NewJob
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.migrate import migrate
 from stitcherd.store.repetitions import RepeatedDelivery
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
+from stitcherd.store.sqlite_connections import WritingConnection
 from tests.stitcherd.store import factories
-from tests.stitcherd.store.batches import in_one_batch
+from tests.stitcherd.store.batches import in_one_batch, trace
 from tests.stitcherd.store.factories import add_delivery, approval_request
 
 Make = Callable[..., Any]
@@ -53,7 +54,7 @@ def rate(maximum: int, subject: str = "forge:ann") -> JobLimit:
     return rate_limit(RateRule("per_sender", 9, "2/h", maximum, 3_600_000), "default", subject)
 
 
-def content(db: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
+def content(db: Db) -> dict[str, list[tuple[Any, ...]]]:
     return {table: [tuple(row) for row in db.execute(f"SELECT * FROM {table}")] for table in TABLES}
 
 
@@ -146,7 +147,7 @@ async def test_a_delivery_that_fails_fails_alone(store: Store, new_delivery: Mak
         add_delivery(store, new_delivery(reason="\ud800")),
         *(add_delivery(store, each, new_job()) for each in good[3:]),
     )
-    assert [type(each) for each in done[3:6]] == [AccountTaken, sqlite3.IntegrityError, UnicodeEncodeError]
+    assert [type(each) for each in done[3:6]] == [AccountTaken, Conflict, UnicodeEncodeError]
     assert {*done[:3], *done[6:]} == {StoredDelivery()}
     found = await store.write(content)
     assert [row[1] for row in found["deliveries"]] == [each.id for each in good]
@@ -156,14 +157,14 @@ async def test_a_delivery_that_fails_fails_alone(store: Store, new_delivery: Mak
 class FailingCommit:
     """A connection whose COMMIT fails as on a broken disk."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Db) -> None:
         self.db = db
         self.commits = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.db, name)
 
-    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+    def execute(self, statement: str, *values: Any) -> Found:
         self.commits += statement == "COMMIT"
         if statement == "COMMIT" and self.commits > 1:  # the first is of what holds the writer
             error = sqlite3.OperationalError("disk I/O error")
@@ -203,7 +204,7 @@ async def test_keys_are_not_used_again(store: Store, new_delivery: Make) -> None
 
 async def test_a_batch_has_as_many_statements_as_one_delivery(store: Store, new_delivery: Make, new_job: Make) -> None:
     statements: list[str] = []
-    await store.write(lambda db: db.set_trace_callback(statements.append))
+    await store.write(trace, statements.append)
 
     async def count(deliveries_: int) -> int:
         statements.clear()
@@ -228,7 +229,7 @@ async def test_the_events_of_a_delivery_follow_each_other(store: Store, new_deli
 
 async def test_look_ups_use_indices(store: Store, new_delivery: Make, new_job: Make) -> None:
     statements: list[str] = []
-    await store.write(lambda db: db.set_trace_callback(statements.append))
+    await store.write(trace, statements.append)
     await in_one_batch(
         store, *(add_delivery(store, new_delivery(), new_job(thread=Thread("issue", at))) for at in (1, 2))
     )
@@ -282,14 +283,14 @@ def pairs(draw: st.DrawFn) -> list[Pair]:
     return found
 
 
-def open_database() -> sqlite3.Connection:
+def open_database() -> WritingConnection:
     db = sqlite3.connect(":memory:", isolation_level=None, factory=WritingConnection)
     db.row_factory = sqlite3.Row
     migrate(db)
     return db
 
 
-def one_by_one(db: sqlite3.Connection, new: list[Pair]) -> list[Outcome]:
+def one_by_one(db: Db, new: list[Pair]) -> list[Outcome]:
     return [deliveries.add_deliveries(db, [each])[0] for each in new]
 
 

@@ -7,16 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitcherd.store.bodies import add_bodies, read_body
+from stitcherd.store.db import Row
+from stitcherd.store.sqlite_connections import WritingConnection
 
 JSON = b'{"action": "created", "comment": {"body": "the same words, the same words"}}' * 20
 
 
-def stored(body: bytes) -> sqlite3.Row:
-    with sqlite3.connect(":memory:") as db:
+def stored(body: bytes) -> Row:
+    with sqlite3.connect(":memory:", factory=WritingConnection) as db:
         db.row_factory = sqlite3.Row
         db.execute("CREATE TABLE delivery_bodies (delivery INTEGER, zstd INTEGER, body BLOB)")
         add_bodies(db, [(1, body)])
-        row: sqlite3.Row = db.execute("SELECT * FROM delivery_bodies").fetchone()
+        row: Row = db.execute("SELECT * FROM delivery_bodies").fetchone()
     return row
 
 
@@ -34,6 +36,6 @@ def test_only_what_gets_smaller_is_compressed(body: bytes, compressed: int) -> N
 
 def test_a_body_that_an_earlier_version_stored_is_not_taken_for_a_compressed_one() -> None:
     row = stored(JSON)
-    with sqlite3.connect(":memory:") as db:
+    with sqlite3.connect(":memory:", factory=WritingConnection) as db:
         db.row_factory = sqlite3.Row
         assert read_body(db.execute("SELECT 0 AS zstd, ? AS body", (row["body"],)).fetchone()) == row["body"]

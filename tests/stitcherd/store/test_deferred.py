@@ -1,16 +1,16 @@
 """Writes that nobody waits for: they share a transaction, keep their order, and none is lost."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stitcherd.store.db import Db
 from stitcherd.store.deferred import DeferredWrites
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 
 
 class Refused(Exception):
@@ -24,12 +24,12 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
-def note(db: sqlite3.Connection, name: str) -> str:
+def note(db: Db, name: str) -> str:
     db.execute("INSERT INTO meta (name, value) VALUES (?, (SELECT count(*) FROM meta WHERE name LIKE 'n%'))", (name,))
     return name
 
 
-def refuse(db: sqlite3.Connection) -> None:
+def refuse(db: Db) -> None:
     note(db, "n-refused")
     raise Refused
 

@@ -1,11 +1,11 @@
 """Pages of events neither skip nor repeat."""
 
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
 from shared.models import Decision
 from stitcherd.store import events, jobs
+from stitcherd.store.db import Db
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import dispatch
 
@@ -20,7 +20,7 @@ async def test_event_pages_have_no_gaps(store: Store, new_job: Make, allowed: De
         for row in await db.execute_fetchall("SELECT key, id FROM jobs"):
             key[row["id"]] = row["key"]
 
-    def fill(db: sqlite3.Connection) -> None:
+    def fill(db: Db) -> None:
         for number in range(298):
             for each in (job, noise):
                 events.add_events(

@@ -1,11 +1,11 @@
 """What the store holds: unfinished jobs and unsent answers, and how long the oldest of them wait."""
 
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
 from shared.models import AnswerState
 from stitcherd.store import scheduling, transitions
+from stitcherd.store.db import Db
 from stitcherd.store.gauges import StoreGauges, read_gauges
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import dispatch
@@ -13,7 +13,7 @@ from tests.stitcherd.store.factories import dispatch
 NOW = 1_795_356_300_000
 
 
-def add_answer(db: sqlite3.Connection, state: AnswerState, since: int) -> None:
+def add_answer(db: Db, state: AnswerState, since: int) -> None:
     db.execute(
         "INSERT INTO answers (id, tail, workspace, source, repository, slot, present_repository, present_slot, kind,"
         " desired, priority, state, due_at, pending_since, created_at)"

@@ -13,6 +13,7 @@ from stitcherd.store import jobs, retries, steps, transitions
 from stitcherd.store.job_stats import read_stats
 from stitcherd.store.migrate import migrations, split_statements
 from stitcherd.store.sqlite import Store
+from stitcherd.store.sqlite_connections import WritingConnection
 from tests.stitcherd.store.factories import dispatch
 
 Make = Callable[..., Any]
@@ -225,7 +226,7 @@ async def test_the_migration_counts_what_ended_before_as_the_daemon_would_have(
     await store.write(transitions.cancel, queued.id, "uid:0", None, NOW)
     await dispatch(store, new_job(), now=NOW)
     await store.close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+    with closing(sqlite3.connect(path, isolation_level=None, factory=WritingConnection)) as db:
         counted = counts(db)
         for table in STATS_TABLES:
             db.execute(f"DROP TABLE {table}")
@@ -236,7 +237,7 @@ async def test_the_migration_counts_what_ended_before_as_the_daemon_would_have(
         assert not db.execute("SELECT name FROM sqlite_temp_schema WHERE name NOT LIKE 'sqlite_%'").fetchall()
 
 
-def counts(db: sqlite3.Connection) -> dict[str, list[Any]]:
+def counts(db: WritingConnection) -> dict[str, list[Any]]:
     """Return the rows of the statistics, histograms with their buckets in order, names in one case."""
     found = {}
     for table in STATS_TABLES:

@@ -27,9 +27,8 @@ async def detail(store: Store, job: RunnerJob) -> RunnerJob:
 
 async def granted(store: Store, job: RunnerJob) -> tuple[ApprovalRequest, bool] | None:
     async with store.reading() as db:
-        key = await (await db.execute("SELECT key FROM jobs WHERE id = ?", [job.id])).fetchone()
-        assert key is not None
-        return await approvals.find_granted(db, key[0], job.attempt)
+        [found] = await db.execute_fetchall("SELECT key FROM jobs WHERE id = ?", [job.id])
+        return await approvals.find_granted(db, found["key"], job.attempt)
 
 
 @pytest.mark.parametrize("guarded", [False, True])

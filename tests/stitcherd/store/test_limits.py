@@ -26,6 +26,7 @@ from stitcherd.rails.limits import (
 from stitcherd.store import deliveries, interruptions, jobs, limits, retention, retries, steps, transitions
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.sqlite import Store
+from stitcherd.store.sqlite_connections import WritingConnection
 from tests.stitcherd.store.factories import add_delivery, dispatch, new_delivery, new_job
 
 NOON = 20_000 * DAY_MS + DAY_MS // 2
@@ -112,8 +113,8 @@ async def test_the_tightest_of_several_says_when(store: Store) -> None:
 
 
 @contextmanager
-def memory() -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(":memory:")) as db:
+def memory() -> Iterator[WritingConnection]:
+    with closing(sqlite3.connect(":memory:", factory=WritingConnection)) as db:
         db.row_factory = sqlite3.Row
         db.execute("CREATE TABLE hits (limit_key TEXT, at INTEGER, job TEXT, PRIMARY KEY (limit_key, at, job))")
         yield db

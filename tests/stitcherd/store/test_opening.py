@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from stitcherd.store import opening
+from stitcherd.store.db import Db
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.high_water import HighWaterMark
 from stitcherd.store.opening import DamagedDatabase
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
 
 PAGE = 4096
 ALL_JOBS = "SELECT count(*) AS n FROM events"
@@ -24,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "stitcher.db"
 
 
-def add_event(db: sqlite3.Connection) -> None:
+def add_event(db: Db) -> None:
     add_events(db, new_event("test.added", actor="test", now=1, payload={"text": "x" * 1000}))
 
 
@@ -180,7 +181,7 @@ async def test_what_only_looked_like_damage_is_forgotten_once_the_file_was_check
     assert reader not in store._readers, "SQLite takes what it could not read for damage as long as it is open"
     await store.write(add_event)
 
-    def fail(_: sqlite3.Connection) -> None:
+    def fail(_: Db) -> None:
         raise malformed
 
     with pytest.raises(StorageUnavailable, match="malformed"):

@@ -1,7 +1,6 @@
 """Answers and the outbox: what is wanted last is sent, once at a time, and a failure is final for what it was about."""
 
-import sqlite3
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -9,6 +8,7 @@ from shared.models import AnswerState, Failure, JobAnswer, JobChange
 from stitcherd.errors import Refusal
 from stitcherd.store import answers, jobs, outbox, retention
 from stitcherd.store.answers import EDIT_INTERVAL, DesiredAnswer
+from stitcherd.store.db import Row
 from stitcherd.store.events import followed_events
 from stitcherd.store.sqlite import Store
 from tests.stitcherd.store.factories import dispatch, new_job
@@ -40,10 +40,10 @@ async def take(store: Store, now: int = 0) -> outbox.TakenAnswer:
     return taken
 
 
-async def row(store: Store) -> sqlite3.Row:
+async def row(store: Store) -> Row:
     async with store.reading() as db:
         (found,) = await db.execute_fetchall("SELECT * FROM answers")
-    return found
+    return cast(Row, found)
 
 
 async def events(store: Store) -> list[tuple[str, str]]:

@@ -17,7 +17,9 @@ from msgspec import Struct
 from shared.filters import CANCELLING, TEXT_KEY, Filter, FilterTerm, parse_age, parse_filter, parse_period
 from shared.models import OPEN_STATUSES, Status
 from stitcherd.store import search, search_plan
+from stitcherd.store.db import Db, Reader
 from stitcherd.store.migrate import migrate
+from stitcherd.store.sqlite_connections import WritingConnection
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
@@ -94,7 +96,7 @@ def _lower(text: str) -> str:
     return text.encode().lower().decode()
 
 
-def _fill(db: sqlite3.Connection) -> list[Row]:
+def _fill(db: Db) -> list[Row]:
     chance = random.Random(7)
     rows = []
     for key in range(1, 121):
@@ -157,7 +159,7 @@ def _fill(db: sqlite3.Connection) -> list[Row]:
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
     path = tmp_path_factory.mktemp("filters") / "stitcher.db"
-    writer = sqlite3.connect(path, isolation_level=None)
+    writer = sqlite3.connect(path, isolation_level=None, factory=WritingConnection)
     migrate(writer)
     writer.execute("BEGIN")
     rows = _fill(writer)
@@ -179,9 +181,7 @@ async def _open(path: Path) -> aiosqlite.Connection:
     return reader
 
 
-async def _ask(
-    db: aiosqlite.Connection, wanted: Filter, workspace: str | None, below: int | None, limit: int
-) -> list[int]:
+async def _ask(db: Reader, wanted: Filter, workspace: str | None, below: int | None, limit: int) -> list[int]:
     keys = await search.matching_keys(db, wanted, workspace, NOW, below=below, limit=limit)
     async with db.execute(keys.statement, keys.values) as cursor:
         return [row["key"] async for row in cursor]
@@ -271,7 +271,7 @@ def test_every_page_is_read_in_the_order_of_an_index(
     monkeypatch.setattr(search, "FEW", 3)
     plans: list[str] = []
 
-    async def explained(db: aiosqlite.Connection, wanted: Filter, *_rest: Any) -> list[int]:
+    async def explained(db: Reader, wanted: Filter, *_rest: Any) -> list[int]:
         keys = await search.matching_keys(db, wanted, workspace, NOW, below=100, limit=10)
         statement = keys.statement
         # Merging the branches may sort; what must come in order is each of them.

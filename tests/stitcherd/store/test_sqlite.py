@@ -20,7 +20,7 @@ async def test_readers_cannot_write(store: Store) -> None:
     for _ in range(READERS):
         async with store.reading() as db:
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
-                await db.execute("DELETE FROM meta")
+                await db.execute_fetchall("DELETE FROM meta")
 
 
 async def test_a_read_transaction_sees_one_moment(store: Store, new_job: Make, allowed: Decision) -> None:

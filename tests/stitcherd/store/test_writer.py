@@ -13,9 +13,10 @@ import pytest
 
 from shared.deliveries import Delivery
 from stitcherd.store import checkpoints, deliveries, opening, writer
+from stitcherd.store.db import Db
+from stitcherd.store.errors import Conflict, StorageUnavailable
 from stitcherd.store.sqlite import Store
-from stitcherd.store.writer import StorageUnavailable
-from tests.stitcherd.store.batches import busy
+from tests.stitcherd.store.batches import busy, trace
 from tests.stitcherd.store.factories import add_delivery
 
 HOLD = """
@@ -29,7 +30,7 @@ sys.stdin.read()
 Make = Callable[..., deliveries.NewDelivery]
 
 
-def put(db: sqlite3.Connection, name: str, value: str = "", *, fail: bool = False) -> str:
+def put(db: Db, name: str, value: str = "", *, fail: bool = False) -> str:
     db.execute("INSERT INTO meta (name, value) VALUES (?, ?)", (name, value))
     if fail:
         raise LookupError(name)
@@ -44,7 +45,7 @@ async def names(store: Store) -> set[str]:
 
 async def test_a_batch_shares_a_commit_and_a_failure_undoes_only_itself(store: Store) -> None:
     statements: list[str] = []
-    await store.write(lambda db: db.set_trace_callback(statements.append))
+    await store.write(trace, statements.append)
     async with busy(store):
         writes = [asyncio.ensure_future(store.write(put, str(n), fail=n % 3 == 0)) for n in range(30)]
     done = await asyncio.gather(*writes, return_exceptions=True)
@@ -60,7 +61,7 @@ async def test_a_batch_shares_a_commit_and_a_failure_undoes_only_itself(store: S
 async def test_a_constraint_violation_fails_only_its_own_caller(store: Store) -> None:
     done = await asyncio.gather(*(store.write(put, name) for name in ("a", "a", "b")), return_exceptions=True)
     assert sorted(each for each in done if isinstance(each, str)) == ["a", "b"]
-    assert sum(isinstance(each, sqlite3.IntegrityError) for each in done) == 1
+    assert sum(isinstance(each, Conflict) for each in done) == 1
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         await store.write(lambda db: db.execute("SELECT * FROM nobody"))
 
@@ -93,7 +94,7 @@ async def test_each_commit_is_announced(store: Store) -> None:
 
 
 async def test_a_full_disk_stores_nothing_until_there_is_room(store: Store, new_delivery: Make) -> None:
-    def limit(db: sqlite3.Connection, pages: int) -> None:
+    def limit(db: Db, pages: int) -> None:
         db.execute(f"PRAGMA max_page_count = {pages}")
 
     pages = await store.write(lambda db: int(db.execute("PRAGMA page_count").fetchone()[0]))
@@ -119,7 +120,7 @@ async def test_an_outage_is_logged_once_and_its_end_is_noticed_without_a_write(
     monkeypatch.setattr(writer, "PROBE_SECONDS", 0.01)
     full = True
 
-    def fail_while_full(_db: sqlite3.Connection) -> None:
+    def fail_while_full(_db: Db) -> None:
         if full:
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
@@ -127,7 +128,7 @@ async def test_an_outage_is_logged_once_and_its_end_is_noticed_without_a_write(
 
     probe = writer._write_version
 
-    def probe_while_full(db: sqlite3.Connection) -> None:
+    def probe_while_full(db: Db) -> None:
         fail_while_full(db)
         probe(db)
 

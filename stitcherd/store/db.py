@@ -1,0 +1,92 @@
+"""What the functions of the store need of a connection, whatever database it is to.
+
+Their statements are written for SQLite, in what PostgreSQL understands as well but for a few words.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, Protocol
+
+Values = Sequence[Any] | Mapping[str, Any]  # of the placeholders `?` or `:name`
+
+
+class Row(Protocol):
+    """A row: its values in order, each also by its name or its position."""
+
+    def __getitem__(self, key: str | int, /) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def keys(self) -> list[str]:
+        """Return the names of the columns."""
+        ...
+
+
+class Found(Protocol):
+    """What a statement of the writer has found or changed."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next row, None where there is none."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Return all other rows."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Db(Protocol):
+    """The connection of the writer, inside its transaction.
+
+    `last_event` is the id and the hash of the newest event, None until it is read: the writer forgets it when a
+    transaction begins, and when a part of one is undone.
+    """
+
+    last_event: tuple[int, bytes] | None
+
+    def execute(self, statement: str, values: Values = ..., /) -> Found:
+        """Run a statement."""
+        ...
+
+    def executemany(self, statement: str, values: Iterable[Values], /) -> Found:
+        """Run a statement once for each of the values."""
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Undo what is written within it if that raises something; raise Conflict in place of the database's error."""
+        ...
+
+    def next_key(self, table: str) -> int:
+        """Return an integer key that is higher than those of all rows of the table.
+
+        The keys from it on are free until the transaction ends: nobody else writes.
+        """
+        ...
+
+
+class Pages(Protocol):
+    """The rows of a long read, some at a time."""
+
+    def fetchmany(self, size: int) -> Awaitable[Iterable[Any]]:
+        """Return the next rows, none at the end."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Any]: ...
+
+
+class Reader(Protocol):
+    """A connection that reads, inside a transaction: all that is read is of the same moment."""
+
+    def execute_fetchall(self, statement: str, values: Values = ..., /) -> Awaitable[Iterable[Any]]:
+        """Return all rows of a statement."""
+        ...
+
+    def execute(self, statement: str, values: Values = ..., /) -> AbstractAsyncContextManager[Pages]:
+        """Run a statement whose rows are read some at a time."""
+        ...
