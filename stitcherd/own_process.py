@@ -7,7 +7,6 @@ import logging
 import os
 import resource
 import signal
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -20,9 +19,6 @@ MEMORY_TRIM_SECONDS = 15.0  # a trim takes 1-2 ms
 # Objects made before a collection of the youngest generation, and collections of each before one of the next. A request
 # makes thousands that no cycle keeps, which Python's own 700 would have looked at several times.
 GC_THRESHOLDS = (20_000, 20, 20)
-# How long a thread keeps the interpreter while others wait. After Python's own 5 ms the event loop would pause in the
-# middle of each burst of webhooks, for one statement of the writer at a time: a fifth fewer webhooks a second.
-SWITCH_SECONDS = 0.02
 
 log = logging.getLogger("stitcherd")
 
@@ -38,7 +34,6 @@ def handle_signals() -> asyncio.Event:
 def configure_process() -> None:
     """Prepare the process for children: reap their orphans, hide its memory and keys from them, allow many files."""
     quiet_accept_errors()
-    sys.setswitchinterval(SWITCH_SECONDS)
     start_threads()
     processes.become_subreaper()
     processes.set_not_dumpable()

@@ -147,7 +147,7 @@ def delete_deliveries(db: Db, found: Sequence[RowPlace]) -> int:
         (rows.encode([place.key for place in found]),),
     ).fetchall()
     keys = rows.encode([row["key"] for row in gone])
-    db.execute("DELETE FROM delivery_bodies WHERE delivery IN ({KEYS})", (keys,))
+    db.execute(f"DELETE FROM delivery_bodies WHERE delivery IN ({KEYS})", (keys,))
     db.execute(f"DELETE FROM deliveries WHERE key IN ({KEYS})", (keys,))
     forget_decisions(db, [row["decision"] for row in gone])
     return len(gone)
