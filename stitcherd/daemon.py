@@ -155,16 +155,16 @@ async def serve(directory: Path, settings: Settings) -> None:
         await health.wait_until_checked()  # a webhook need not wait for it, but a job should find its executor there
         await queue.start(taken_over)
         stack.push_async_callback(queue.stop)
-        intake = state.intake
         for part in (
-            deciding.running(intake.decide),
+            deciding.running(state.intake.decide),
             state.reporter.running(state.supervision),
-            state.pollers.running(intake.take, state.supervision),
+            state.pollers.running(state.intake.take, state.supervision),
             LoopWatch().running(),
             manager.watching(lambda: store.is_alive),
         ):
             await stack.enter_async_context(part)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
+            "the queue's health": queue.keep_healthy,
             "the scheduler": partial(scheduler.run, queue.put),
             "the expiry of approvals": approvals.expire_forever,
             "the pins of heads": partial(pin_heads, store, settings, checkouts),

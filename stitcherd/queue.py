@@ -30,7 +30,7 @@ from shared.models import RunnerJob
 from stitcherd.store.errors import StorageUnavailable
 
 QUEUE_NAME = "stitcher"
-HEALTH_CHECK_SECONDS = 5.0
+HEALTH_CHECK_SECONDS = 2.0  # between two looks for workers that died, and for messages that were lost
 MAX_PRIORITY = 10
 WINDOW = 64  # messages that are not taken yet, of one priority and those above it
 MAX_DEQUEUE_WAIT_SECONDS = 1.0  # after which a worker looks again, should a wake-up be lost
@@ -78,19 +78,14 @@ class Queue:
         self._feeder = ThreadPoolExecutor(1, thread_name_prefix="queue-feeder")
         self._feeder.submit(self._is_empty)  # starts its thread: later there may be no memory for one
         self._consumer = EmbeddedConsumer(self._huey, workers=workers, periodic=False, check_worker_health=True)
-        self._health: asyncio.Task[None] | None = None
         self._failed: list[QueuedJob] = []
 
     async def start(self, first: Iterable[QueuedJob] = ()) -> None:
-        """Start the workers with the `first` jobs and what is queued.
-
-        A task then restarts workers that died, and sends messages again that were lost with them.
-        """
+        """Start the workers with the `first` jobs and what is queued."""
         for job in first:
             self._send(job)
         self._consumer.start()
         await self._read_next()
-        self._health = asyncio.create_task(self._check_health())
 
     def put(self, job_id: str, attempt: int, priority: int) -> None:
         """Queue an attempt and return at once; never fails: what cannot be queued is queued again later.
@@ -113,9 +108,8 @@ class Queue:
         """Stop the workers and wait for them; call it when the running jobs have ended."""
         self._consumer.stop_flag.set()
         self._huey.storage.stop_waiting()
-        for task in (self._health, self._filling):
-            if task is not None:
-                task.cancel()
+        if self._filling is not None:
+            self._filling.cancel()
         # Off the loop: the workers wait for coroutines that run on it.
         await asyncio.to_thread(self._consumer.stop, graceful=True)
         self._feeder.shutdown()
@@ -197,8 +191,9 @@ class Queue:
             # Huey has forgotten the message, the job is still QUEUED, and it was the next to start.
             self._failed.append((job_id, attempt, MAX_PRIORITY))
 
-    async def _check_health(self) -> None:
-        # With start() instead of run(), Huey does not restart workers that died.
+    async def keep_healthy(self) -> None:
+        """Restart workers that died, and send messages again that were lost with them; until cancelled."""
+        # With start() instead of run(), Huey does not restart workers itself.
         while True:
             await asyncio.sleep(HEALTH_CHECK_SECONDS)
             self._consumer.check_worker_health()

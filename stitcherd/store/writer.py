@@ -15,7 +15,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import Struct
 
-from shared.ids import format_timestamp, now_ms
+from shared.ids import format_timestamp, new_id, now_ms
 from stitcherd import crash_points
 from stitcherd.metrics import BATCH_SIZE, COMMIT_DURATION
 from stitcherd.store.after_commit import forget_calls, make_calls
@@ -105,8 +105,7 @@ class Writer:
     def submit_item(self, function: Callable[[Db, Sequence[T]], Sequence[R]], item: T) -> asyncio.Future[R]:
         """Run the function for the item, and for others that wait for it just before and after, in one call.
 
-        The function returns a result for each item, what it would have returned for them one by one. The future is as
-        that of `submit`.
+        The function returns a result for each item, as it would for one alone. The future is as that of `submit`.
         """
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
@@ -134,32 +133,34 @@ class Writer:
     def _run(self) -> None:
         open_ = True
         while open_:
-            batch, open_ = self._next_batch()
+            batch: list[_PendingWrite] = []
+            try:
+                open_ = self._fill(batch)
+                if batch:
+                    self._commit(batch)
+            except BaseException as error:  # noqa: BLE001 (if this thread ended, every caller would wait for ever)
+                self._abandon(batch, error)
             if batch:
-                self._commit(batch)
                 self._loop.call_soon_threadsafe(self._resolve, batch)
-                self._checkpoints.note(self._db, len(batch))
+                with _logging_bugs():
+                    self._checkpoints.note(self._db, len(batch))
         with contextlib.suppress(sqlite3.Error):
-            self._db.execute("PRAGMA optimize")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.executescript("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
         self._mark.close()
 
-    def _next_batch(self) -> tuple[list[_PendingWrite], bool]:
-        batch: list[_PendingWrite] = []
+    def _fill(self, batch: list[_PendingWrite]) -> bool:
+        """Wait for work and add what is there to a batch; return False once the writer is closed."""
         try:
             work = self._queue.get(timeout=PROBE_SECONDS if self.outage else None)
         except queue.Empty:
-            return [_PendingWrite(_probe, None, None)], True
+            work = _PendingWrite(_probe, None, None)
         while work is not None:
             batch.append(work)
-            if len(batch) == BATCH:
-                return batch, True
-            try:
-                work = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, True
-        return batch, False
+            if len(batch) == BATCH or self._queue.empty():
+                return True
+            work = self._queue.get_nowait()
+        return False
 
     def _commit(self, batch: list[_PendingWrite]) -> None:
         started = time.perf_counter()
@@ -171,9 +172,10 @@ class Writer:
                 for work in batch:
                     self._apply(work)
                 self._end_transaction()
-            COMMIT_DURATION.observe(time.perf_counter() - started)
-            BATCH_SIZE.observe(len(batch))
-            make_calls()
+            with _logging_bugs():  # what is stored is not refused any more
+                COMMIT_DURATION.observe(time.perf_counter() - started)
+                BATCH_SIZE.observe(len(batch))
+                make_calls()
             self._note_success()
         except Exception as error:  # noqa: BLE001 (whatever it was, every waiting caller must get it)
             with contextlib.suppress(sqlite3.Error):
@@ -181,10 +183,24 @@ class Writer:
             if is_damage(error):
                 self._is_suspect = True
                 self._mark.note_damage()
-            self._note_failure(str(error))
-            for work in batch:
-                work.error = unavailable(error)
-                work.error.__cause__ = error
+            self._refuse(batch, unavailable(error), error)
+
+    def _abandon(self, batch: list[_PendingWrite], error: BaseException) -> None:
+        """Refuse a batch that failed through a bug of ours, and begin the next one on a new connection."""
+        log.error("the writer of the store failed through a bug, and goes on (%s)", new_id(), exc_info=error)
+        try:
+            self._db.close()
+            self._db = connect(self._path)
+            self._checkpoints.set_up(self._db)
+        except sqlite3.Error:
+            self._is_suspect = True  # it is opened again, and checked, before the next write
+        self._refuse(batch, StorageUnavailable(f"the writer failed through a bug: {error!r}"), error)
+
+    def _refuse(self, batch: list[_PendingWrite], fault: StorageUnavailable, cause: BaseException) -> None:
+        self._note_failure(str(fault))
+        for work in batch:
+            work.error = StorageUnavailable(str(fault), lacks_space=fault.lacks_space)
+            work.error.__cause__ = cause
 
     def _check_file(self) -> None:
         """Open the file again and check all of it; raise StorageUnavailable if it is damaged.
@@ -266,6 +282,15 @@ class Writer:
                 work.future.set_result(work.result)
             else:
                 work.future.set_exception(work.error)
+
+
+@contextlib.contextmanager
+def _logging_bugs() -> Iterator[None]:
+    """Log what fails, which nobody waits for."""
+    try:
+        yield
+    except Exception:
+        log.exception("what follows a commit failed through a bug (%s)", new_id())
 
 
 def _probe(db: Db, items: Sequence[None]) -> Sequence[None]:

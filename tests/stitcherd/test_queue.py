@@ -30,9 +30,11 @@ SAVED: list[str] = []
 async def open_queue(
     tmp_path: Path, run: Run, workers: int = 1, read_queued: ReadQueued = nothing_queued
 ) -> AsyncIterator[Queue]:
-    """Open a queue; the test starts it."""
+    """Open a queue that is kept healthy; the test starts it."""
     queue = Queue(tmp_path / "queue.db", workers, run, read_queued)
+    health = asyncio.create_task(queue.keep_healthy())
     yield queue
+    health.cancel()
     async with asyncio.timeout(20):
         await queue.stop()
 

@@ -16,6 +16,7 @@ from stitcherd.store import checkpoints, deliveries, opening, writer
 from stitcherd.store.db import Db
 from stitcherd.store.errors import Conflict, StorageUnavailable
 from stitcherd.store.sqlite import Store
+from stitcherd.store.writer import Writer
 from tests.stitcherd.store.batches import busy, trace
 from tests.stitcherd.store.factories import add_delivery
 
@@ -214,3 +215,57 @@ async def test_a_closed_store_is_unavailable(path: Path) -> None:
     assert await last == "last"
     with pytest.raises(StorageUnavailable, match="closed"):
         await store.write(put, "late")
+
+
+async def heals(store: Store) -> None:
+    async with asyncio.timeout(5):
+        while store.outage is not None:  # noqa: ASYNC110 (it ends by itself)
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("error", [SystemExit("a bug"), asyncio.CancelledError("a bug"), KeyboardInterrupt("a bug")])
+async def test_what_ends_threads_does_not_end_the_writer(
+    store: Store, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    def exit_(db: sqlite3.Connection) -> None:
+        put(db, "undone")
+        raise error
+
+    async with asyncio.timeout(20):
+        with pytest.raises(StorageUnavailable, match=r"the writer failed through a bug: .*a bug"):
+            await store.write(exit_)
+        assert store.outage is not None, "/readyz says it"
+        await heals(store)
+        assert await store.write(put, "a") == "a"
+    assert await names(store) == {"a"}
+    assert "the writer of the store failed through a bug, and goes on" in caplog.text
+
+
+async def test_a_bug_between_two_commits_is_told_to_those_who_wait(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(writer_: Writer, batch: list[object]) -> None:
+        monkeypatch.undo()
+        raise LookupError(f"a bug, with {len(batch)} writes of {type(writer_).__name__}")
+
+    monkeypatch.setattr(Writer, "_commit", fail)
+    async with asyncio.timeout(20):
+        with pytest.raises(StorageUnavailable, match="a bug, with 1 writes"):
+            await store.write(put, "lost")
+        assert await store.write(put, "a") == "a"
+    assert await names(store) == {"a"}
+
+
+@pytest.mark.parametrize(("owner", "name"), [(writer, "make_calls"), (checkpoints.Checkpoints, "note")])
+async def test_a_bug_after_a_commit_refuses_nothing_that_is_stored(
+    store: Store, owner: object, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(owner, name, fail)
+    async with asyncio.timeout(20):
+        assert [await store.write(put, name) for name in "ab"] == ["a", "b"]
+    assert await names(store) == {"a", "b"}
+    assert store.outage is None
+    assert "what follows a commit failed through a bug" in caplog.text
