@@ -89,6 +89,7 @@ class IntakeHarness(Struct):
     evaluator: Evaluator
     permissions: Permissions
     cancelled: list[str]  # the jobs whose runs were to be ended
+    queue: Queue
 
     async def mosaic(self, comment: str = "@mosaic fix it", key: str | None = None, **more: Any) -> WebhookResponse:
         about = {"author": more.pop("author", "ann"), "title": "It leaks"}
@@ -165,7 +166,18 @@ async def open_harness(
     dispatcher = Dispatcher(store, settings, rails, evaluator, queue)
     async with deciding.running(intake.decide):
         yield IntakeHarness(
-            store, settings, rails, intake, dispatcher, queued, tmp_path, approvals, evaluator, permissions, cancelled
+            store,
+            settings,
+            rails,
+            intake,
+            dispatcher,
+            queued,
+            tmp_path,
+            approvals,
+            evaluator,
+            permissions,
+            cancelled,
+            queue,
         )
     await queue.stop()
     await store.close()
