@@ -8,9 +8,10 @@ them.
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shared.ids import new_id
 from stitcherd.git import Git, GitError, UncommittableTree
@@ -18,8 +19,9 @@ from stitcherd.git.attributes import attributes_above
 from stitcherd.git.base_tree import BaseTree
 from stitcherd.git.baseline import BASELINE_FILE, Baseline, read_baseline
 from stitcherd.git.clones import run_on_disk, write_full_clone, write_own_repository, write_shared_clone
-from stitcherd.git.mirror import Mirror, check_branch_name, is_on_demand, safe_file_name
+from stitcherd.git.mirror import Mirror, check_branch_name, safe_file_name
 from stitcherd.git.remote import FindCredential, Remote, no_credential
+from stitcherd.git.repairs import Repairs
 from stitcherd.git.repository_files import IndexFile
 from stitcherd.git.snapshot import remove_tree
 from stitcherd.git.tree_changes import DiffStat
@@ -68,45 +70,43 @@ class Checkouts:
         directory = self.directory(job_id) / str(attempt)
         await remove_tree(directory)
         directory.mkdir(mode=0o700, parents=True)
-        if clone is None or base is None:
-            checkout = Checkout(self._git, directory)
-        else:
+        if base is not None:
             await check_branch_name(self._git, branch)
-            checkout = Checkout(
-                self._git, directory, self.mirror(clone), base, gate_base or base, base_trees=self._base_trees
-            )
+        checkout = self._checkout(directory, clone, base, gate_base, ref)
         for path in (checkout.tmp, checkout.work, checkout.agent_home):
             path.mkdir()
         if checkout.mirror:
-            try:
-                await checkout.start(branch)
-            except GitError as error:
-                await checkout.mirror.renew(error)
-                if is_on_demand(ref):
-                    await checkout.mirror.fetch_ref(ref)
-                await checkout.start(branch)
+            await checkout.repairs.run(partial(checkout.start, branch), always=True)
         return checkout
 
     def reopen(
-        self, job_id: str, attempt: int, clone: str | None, base: str | None, gate_base: str | None = None
+        self,
+        job_id: str,
+        attempt: int,
+        clone: str | None,
+        base: str | None,
+        gate_base: str | None = None,
+        ref: str = "",
     ) -> "Checkout":
         """Return the checkout that an earlier daemon created for an attempt; see `open`.
 
         Raises GitError if it is missing.
         """
-        checkout = Checkout(
-            self._git,
-            self.directory(job_id) / str(attempt),
-            None if clone is None or base is None else self.mirror(clone),
-            None if clone is None else base,
-            None if clone is None else gate_base or base,
-            base_trees=self._base_trees,
-        )
+        checkout = self._checkout(self.directory(job_id) / str(attempt), clone, base, gate_base, ref)
         if not checkout.work.is_dir():
             raise GitError("The checkout is not there any more.")
         checkout.agent_home.mkdir(exist_ok=True)
         checkout.baseline = read_baseline(checkout.directory / BASELINE_FILE)
         return checkout
+
+    def _checkout(
+        self, directory: Path, clone: str | None, base: str | None, gate_base: str | None, ref: str
+    ) -> "Checkout":
+        if clone is None or base is None:
+            return Checkout(self._git, directory)
+        mirror, trees = self.mirror(clone), self._base_trees
+        repairs = Repairs(mirror, ref)
+        return Checkout(self._git, directory, mirror, base, gate_base or base, base_trees=trees, repairs=repairs)
 
     def directory(self, job_id: str) -> Path:
         """Return the directory of a job: every process below it belongs to the job."""
@@ -159,6 +159,7 @@ class Checkout(Struct, eq=False):
     base_stat: IndexFile | None = None
     stats: dict[str, DiffStat] = {}
     entries: dict[str, bytes] = {}
+    repairs: Repairs = field(default_factory=Repairs)
 
     @property
     def shared_objects(self) -> tuple[Path, ...]:
@@ -256,14 +257,9 @@ class Checkout(Struct, eq=False):
         """Run git on Stitcher's own repository of the attempt, and return its stdout. Raises GitError."""
         if self.base is None:
             raise GitError("The job has no repository.")
-        return await self.git(
-            *words,
-            repository=self.repository,
-            tree=tree,
-            index=index or self.directory / "index",
-            stdin=stdin,
-            author=author,
-        )
+        index = index or self.directory / "index"
+        run = partial(self.git, *words, repository=self.repository, tree=tree, index=index, stdin=stdin, author=author)
+        return await self.repairs.run(run)
 
     @property
     def repository(self) -> Path:
@@ -291,7 +287,7 @@ class Checkout(Struct, eq=False):
         """Give a checkout a new `.git`, which `write` writes at a path."""
         spare = self.directory / "spare"
         await remove_tree(spare)
-        await write(spare)
+        await self.repairs.run(partial(write, spare))
         await run_on_disk(shutil.copyfile, self._index_of(path), spare / "index")
         await remove_tree(path / ".git")
         spare.rename(path / ".git")

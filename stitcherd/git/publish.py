@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkout
@@ -59,7 +60,11 @@ async def publish(checkout: Checkout, sha: str, remote: Remote, branch: str, ear
     words = ("push", "-q", "--no-verify", "--no-signed", f"--force-with-lease={ref}:{expected}")
     try:
         workflows = not remote.is_path and await changes_workflows(checkout, sha)
-        await remote.run(*words, arguments=(f"{sha}:{ref}",), repository=checkout.repository, workflows=workflows)
+        await checkout.repairs.run(
+            partial(
+                remote.run, *words, arguments=(f"{sha}:{ref}",), repository=checkout.repository, workflows=workflows
+            )
+        )
     except GitError as error:
         with suppress(GitError):
             found = await remote.find_head(branch)

@@ -206,7 +206,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
         start = self.job.start
         gate_base = start.gate_base if start is not None and start.sha == base else None
         try:
-            return self.checkouts.reopen(self.job.id, self.job.attempt, clone, base, gate_base)
+            return self.checkouts.reopen(
+                self.job.id, self.job.attempt, clone, base, gate_base, start.ref if start else ""
+            )
         except GitError as error:
             raise AttemptFailed(Failure("checkout_failed", str(error))) from error
 
@@ -226,7 +228,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         checkout = await self.checkouts.open(
             job.id, job.attempt, clone, start.sha, job.branch, gate_base=start.gate_base, ref=start.ref
         )
-        output = f"{note}{describe_start(job, start, clone)}"
+        output = f"{note}{checkout.repairs.take_notes()}{describe_start(job, start, clone)}"
         if pointers := (await get_base_tree(checkout)).lfs_pointers:
             output += LFS_NOTE.format(pointers=pointers)
         return checkout, start, output

@@ -27,6 +27,7 @@ async def commit_try(job: RunnerJob, checkout: Checkout, recorder: StepRecorder,
                 raise
             raise AttemptFailed(Failure("commit_failed", str(error))) from error
         await _save_diff(checkout, commit, recorder, step)
+        step.write(checkout.repairs.take_notes().encode())
         step.finish(0)
     return commit
 

@@ -76,7 +76,7 @@ class GateRunner(Struct, frozen=True, kw_only=True):
         sha = commit or str(self.checkout.base)
         async with await self.recorder.open(Phase.VALIDATION, StepType.COMMAND, "gate tree", number) as step:
             gate_checkout = await GateCheckout.create(self.checkout, f"gates-{number}", sha)
-            step.write(f"{sha}\n".encode())
+            step.write(f"{self.checkout.repairs.take_notes()}{sha}\n".encode())
             step.finish(0)
         if self.repository.prepare:
             shown = self.checkout.shared_objects

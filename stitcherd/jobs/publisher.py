@@ -57,7 +57,7 @@ async def publish_commit(
             raise
         except GitError as error:
             raise publish_failed(error, step) from error
-        step.write(f"{commit} on {job.branch}\n{result.summary}\n".encode())
+        step.write(f"{checkout.repairs.take_notes()}{commit} on {job.branch}\n{result.summary}\n".encode())
         step.finish(0)
         await step.record_event("ai.artifact_created", {"name": "diffstat", **to_payload(result)})
     return result

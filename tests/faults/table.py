@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.faults import damage, ends, storage, surroundings, whole_jobs
+from tests.faults import damage, ends, histories, mirrors, storage, surroundings, whole_jobs
 from tests.faults.under_load import Options, Row
 
 FAULTS: dict[str, Callable[[Options], list[Row]]] = {
@@ -16,6 +16,8 @@ FAULTS: dict[str, Callable[[Options], list[Row]]] = {
     "read-only": storage.read_only,
     "io-errors": storage.io_errors,
     "damage": damage.damages,
+    "mirrors": mirrors.damages,
+    "histories": histories.histories,
     "clock": surroundings.clocks,
     "descriptors": surroundings.descriptors,
     "memory": surroundings.memory,

@@ -4,29 +4,23 @@
 """
 
 import asyncio
-import json
-from collections import Counter
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from msgspec import Struct
 from multidict import CIMultiDict
 
-from shared.audit import verify_export
-from shared.deliveries import WebhookResponse
 from shared.models import Status, Verdict
 from stitcherd.errors import Refusal
-from stitcherd.store import audit, events
-from stitcherd.store.lifecycle import NEXT
 from tests.forges.fake import FakeAccount
 from tests.forges.webhooks import comment_webhook, signature
 from tests.stitcherd.jobs.crashing_daemon import MEMORY, OPERATOR, POINTS, REPOSITORY, CrashingDaemon
 from tests.stitcherd.jobs.intake_harness import SECRET
+from tests.stitcherd.jobs.promises import Promises, Sent
 
 OPEN = """
 version: 1
@@ -58,40 +52,10 @@ RAILS = {
     "failing": OPEN.replace("on_interrupt: retry", "on_interrupt: fail"),
 }
 ENDINGS = ["change", "change tests", "change what is protected", "leave all as it is", "fail", "be lost"]
-MEANWHILE = st.sampled_from(["nothing", "crash", "cancel", "cancel and crash", *RAILS, *POINTS])
 OCTOCAT, DRIVE_BY = FakeAccount(2, "octocat"), FakeAccount(3, "drive-by")
-STATUS_OF = {
-    "job.queued": Status.QUEUED,
-    "job.waiting": Status.PENDING,
-    "job.started": Status.RUNNING,
-    "job.completed": Status.COMPLETED,
-    "job.failed": Status.FAILED,
-    "job.cancelled": Status.CANCELLED,
-    "job.denied": Status.CANCELLED,
-}
-REPEATABLE = {"job.queued", "job.waiting"}  # that say more of a job in the same status
 UNDECIDED = "SELECT id FROM deliveries WHERE verdict = 'deciding'"
 ROUNDS = 20  # in which all must come to its end
 Value = TypeVar("Value")
-
-
-class Sent(Struct):
-    """A webhook that was sent; `answer` is None while nobody knows what became of it."""
-
-    body: bytes
-    headers: CIMultiDict[str]
-    answer: WebhookResponse | None = None
-
-
-class JobStory(Struct):
-    """What the events say of a job."""
-
-    status: Status | None = None
-    attempt: int = 1
-    is_approved: bool = False
-    is_cancelled: bool = False  # a cancel was acknowledged in this attempt
-    is_requested_by_comment: bool = False
-    is_of_outsider: bool = False  # the thread
 
 
 class Histories(RuleBasedStateMachine):
@@ -101,12 +65,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.Runner()
         self.place = TemporaryDirectory(dir=MEMORY)
-        self.sent: list[Sent] = []
-        self.stories: dict[str, JobStory] = {}
-        self.seen: list[int] = []  # the events that a client of the feed got
-        self.branches: dict[str, str] = {}
-        self.told: set[str] = set()  # the jobs that were dispatched and acknowledged
-        self.starts = 0  # that were checked
+        self.promises = Promises()
         self.rails = "open"
 
     @initialize(rails=st.sampled_from(["open", "guarded", "asking"]))
@@ -138,7 +97,7 @@ class Histories(RuleBasedStateMachine):
             return None
 
     def jobs_in(self, *statuses: Status) -> list[str]:
-        return [job_id for job_id, story in self.stories.items() if story.status in statuses]
+        return [job_id for job_id, story in self.promises.stories.items() if story.status in statuses]
 
     def picked(self, pick: int, *statuses: Status) -> Iterator[str]:
         """Yield one of the jobs in these statuses, the newest for 0; nothing where there is none."""
@@ -151,15 +110,15 @@ class Histories(RuleBasedStateMachine):
         author = DRIVE_BY if of_outsider else OCTOCAT
         number = thread * 2 + of_outsider
         body, headers = comment_webhook(
-            "github", OCTOCAT, "@mosaic fix it", author=author, number=number, comment=len(self.sent) + 1
+            "github", OCTOCAT, "@mosaic fix it", author=author, number=number, comment=len(self.promises.sent) + 1
         )
-        self.sent.append(Sent(body, CIMultiDict(headers | signature("github", body, SECRET))))
-        self.send(self.sent[-1])
+        self.promises.sent.append(Sent(body, CIMultiDict(headers | signature("github", body, SECRET))))
+        self.send(self.promises.sent[-1])
 
-    @precondition(lambda self: self.sent)
+    @precondition(lambda self: self.promises.sent)
     @rule(pick=st.integers(0, 5))
     def deliver_again(self, pick: int) -> None:
-        self.send(self.sent[-1 - pick % len(self.sent)])
+        self.send(self.promises.sent[-1 - pick % len(self.promises.sent)])
 
     def send(self, sent: Sent) -> None:
         source = self.daemon.intake.settings.sources["hub"]
@@ -174,13 +133,13 @@ class Histories(RuleBasedStateMachine):
     def dispatch(self, repository: str | None) -> None:
         answer = self.run(self.attempt(self.daemon.dispatch(repository)))
         if answer is not None:
-            self.told.add(answer.id)
+            self.promises.told.add(answer.id)
 
     @precondition(lambda self: self.jobs_in(Status.QUEUED))
     @rule(pick=st.integers(0, 3))
     def claim(self, pick: int) -> None:
         for job_id in self.picked(pick, Status.QUEUED):
-            self.run(self.daemon.run(job_id, self.stories[job_id].attempt))
+            self.run(self.daemon.run(job_id, self.promises.stories[job_id].attempt))
 
     @precondition(lambda self: self.jobs_in(Status.QUEUED))
     @rule(pick=st.integers(0, 3))
@@ -189,12 +148,12 @@ class Histories(RuleBasedStateMachine):
         self.claim(pick)
         self.daemon.agent.away = False
 
-    @precondition(lambda self: self.stories)
+    @precondition(lambda self: self.promises.stories)
     @rule(pick=st.integers(0, 5), late=st.integers(-1, 1))
     def take_an_old_message(self, pick: int, late: int) -> None:
         for job_id in self.picked(pick, *Status):
-            if late or self.stories[job_id].status is not Status.QUEUED:
-                self.run(self.daemon.run(job_id, self.stories[job_id].attempt + late))
+            if late or self.promises.stories[job_id].status is not Status.QUEUED:
+                self.run(self.daemon.run(job_id, self.promises.stories[job_id].attempt + late))
 
     @precondition(lambda self: self.daemon.agent.working)
     @rule(pick=st.integers(0, 3), ending=st.sampled_from(ENDINGS))
@@ -202,37 +161,52 @@ class Histories(RuleBasedStateMachine):
         working = list(self.daemon.agent.working)
         self.run(self.daemon.finish(working[pick % len(working)], ending))
 
-    @precondition(lambda self: self.jobs_in(Status.QUEUED))
-    @rule(pick=st.integers(0, 3), ending=st.sampled_from(["change", "change", *ENDINGS]), meanwhile=MEANWHILE)
-    def work(self, pick: int, ending: str, meanwhile: str) -> None:
-        """Run a job to the end of its first try, while something else happens."""
-        for job_id in self.picked(pick, Status.QUEUED):
-            self.claim(pick)
-            self.every_promise_holds()
-            if meanwhile in RAILS:
-                self.change_rails(meanwhile)
-            elif meanwhile in POINTS:
-                self.crash_soon(meanwhile, 1)
-            elif meanwhile == "crash":
-                self.restart(crash=True)
-            elif meanwhile in {"cancel", "cancel and crash"}:
-                self.cancel_job(job_id, crash=meanwhile != "cancel")
+    def working_job(self, *, of_outsider: bool) -> Iterator[str]:
+        """Yield a job that a new comment has requested, and that its executor works on; nothing if that may not be."""
+        self.deliver(thread=10 + len(self.promises.sent), of_outsider=of_outsider)
+        self.every_promise_holds()
+        for job_id in self.picked(0, Status.QUEUED):
+            self.claim(0)
             self.every_promise_holds()
             if job_id in self.daemon.agent.working:
-                self.run(self.daemon.finish(job_id, ending))
+                yield job_id
 
-    @precondition(lambda self: self.stories)
-    @rule(pick=st.integers(0, 5), crash=st.booleans())
-    def cancel(self, pick: int, crash: bool) -> None:
-        for job_id in self.picked(pick, *Status):
+    @rule(of_outsider=st.booleans(), ending=st.sampled_from(ENDINGS))
+    def work(self, of_outsider: bool, ending: str) -> None:
+        for job_id in self.working_job(of_outsider=of_outsider):
+            self.run(self.daemon.finish(job_id, ending))
+
+    @rule(of_outsider=st.booleans(), name=st.sampled_from(["closed", "guarded", "observing"]))
+    def change_rails_before_a_publication(self, of_outsider: bool, name: str) -> None:
+        for job_id in self.working_job(of_outsider=of_outsider):
+            self.change_rails(name)
+            self.every_promise_holds()
+            if job_id in self.daemon.agent.working:
+                self.run(self.daemon.finish(job_id, "change"))
+
+    @rule(point=st.sampled_from(POINTS), passes=st.integers(1, 2), ending=st.sampled_from(["change", *ENDINGS]))
+    def crash_while_it_ends(self, point: str, passes: int, ending: str) -> None:
+        for job_id in self.working_job(of_outsider=False):
+            self.crash_soon(point, passes)
+            self.run(self.daemon.finish(job_id, ending))
+
+    @rule(crash=st.booleans())
+    def cancel_while_it_works(self, crash: bool) -> None:
+        for job_id in self.working_job(of_outsider=False):
             self.cancel_job(job_id, crash=crash)
+
+    @precondition(lambda self: self.promises.stories)
+    @rule(pick=st.integers(0, 5))
+    def cancel(self, pick: int) -> None:
+        for job_id in self.picked(pick, *Status):
+            self.cancel_job(job_id, crash=False)
 
     def cancel_job(self, job_id: str, *, crash: bool) -> None:
         """Cancel a job; with `crash`, the daemon is killed as soon as it has answered."""
         answer = self.run(self.attempt(self.daemon.commands.cancel(job_id, OPERATOR, None)))
         if answer is None:
             return
-        self.stories[job_id].is_cancelled = True
+        self.promises.stories[job_id].is_cancelled = True
         if crash:
             self.restart(crash=True)
         else:
@@ -283,114 +257,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def every_promise_holds(self) -> None:
-        self.check_starts()
-        self.check_publications()
-        self.follow_the_feed()
-        self.check_jobs()
-        self.check_deliveries()
-        self.check_chain()
-
-    def check_starts(self) -> None:
-        """No (job, attempt, try) twice, none that the rails in force do not allow, and none that is not stored."""
-        starts = self.daemon.starts
-        assert len(set(starts)) == len(starts)
-        for job_id, _, number in starts[self.starts :]:
-            if number == 1:
-                self.check_allowed(job_id)
-        self.starts = len(starts)
-        stored = self.rows("SELECT j.id, s.attempt, s.try FROM starts s JOIN jobs j ON j.key = s.job")
-        assert set(starts) <= set(stored)
-
-    def check_publications(self) -> None:
-        """Nothing is published that the rails in force do not allow."""
-        published = self.daemon.published()
-        for branch, sha in published.items():
-            if self.branches.get(branch) != sha:
-                [job_id] = [job_id for job_id in self.stories if job_id.endswith(branch)]
-                self.check_allowed(job_id)
-        self.branches = published
-
-    def check_allowed(self, job_id: str) -> None:
-        """The rails in force allow that a job starts or is published."""
-        job = self.stories[job_id]
-        assert self.rails != "observing"
-        if job.is_requested_by_comment:
-            assert self.rails != "closed"
-            assert self.rails != "guarded" or not job.is_of_outsider or job.is_approved
-
-    def follow_the_feed(self) -> None:
-        """The event stream misses and repeats nothing, and tells only transitions of the table."""
-        found = self.loop.run(self.follow())
-        self.seen += [event["id"] for event in found]
-        assert self.seen == sorted(set(self.seen))
-        assert self.seen == [number for (number,) in self.rows("SELECT id FROM events ORDER BY id")]
-        for event in found:
-            if event["jobId"] is not None and event["type"].startswith("job."):
-                self.tell(event)
-
-    async def follow(self) -> list[dict[str, Any]]:
-        """Return what a client of the event stream gets now."""
-        cursor, feed = self.seen[-1] if self.seen else 0, self.daemon.feed
-        await feed.catch_up()
-        frames = feed.since(cursor)
-        if frames is not None:
-            return [json.loads(frame.data.partition(b"\ndata: ")[2]) for frame in frames]
-        async with self.daemon.intake.store.reading() as db:
-            read = await events.events_after(db, cursor, 10_000)
-        return [
-            {"id": event.id, "type": event.type, "jobId": event.job_id, "payload": event.payload} for event, _ in read
-        ]
-
-    def tell(self, event: dict[str, Any]) -> None:
-        """Let a job's story go on with an event; check that it may."""
-        story = self.stories.setdefault(event["jobId"], JobStory())
-        if event["type"] == "job.retried":
-            story.is_cancelled = False
-        if event["type"] in {"job.approved", "job.waiting"}:
-            story.is_approved = event["type"] == "job.approved"
-        after = STATUS_OF.get(event["type"])
-        if after is not None and not (after is story.status and event["type"] in REPEATABLE):
-            assert after in NEXT[story.status], (event, story)
-            story.status = after
-            assert not story.is_cancelled or after is Status.CANCELLED, (event, story)
-
-    def check_jobs(self) -> None:
-        """Every job stands where its events say, and is counted there."""
-        columns = "id, status, attempt, thread_number"
-        found = self.rows(f"SELECT {columns} FROM jobs")
-        assert {job_id: status for job_id, status, *_ in found} == {
-            job_id: story.status for job_id, story in self.stories.items()
-        }
-        for job_id, status, attempt, thread in found:
-            job = self.stories[job_id]
-            job.attempt = attempt
-            job.is_requested_by_comment, job.is_of_outsider = thread is not None, bool(thread and thread % 2)
-            assert (status == Status.RUNNING) == (job_id in self.daemon.running)
-        assert not self.rows("SELECT error FROM jobs WHERE error LIKE '%internal%'"), "a bug, which the log shows"
-        counts = self.rows("SELECT status, sum(n) FROM job_counts GROUP BY status HAVING sum(n) <> 0")
-        assert dict(counts) == Counter(status for _, status, *_ in found)
-
-    def check_deliveries(self) -> None:
-        """Every acknowledged delivery exists, once, with the job that was named."""
-        stored = self.rows("SELECT id, job_id, subject FROM deliveries")
-        assert len(stored) == len({subject for *_, subject in stored})
-        jobs = {delivery: job_id for delivery, job_id, _ in stored}
-        for answer in (sent.answer for sent in self.sent if sent.answer):
-            assert answer.job_id in {None, jobs[answer.delivery_id]}
-            assert answer.job_id is None or answer.job_id in self.stories
-        assert self.told <= self.stories.keys()
-
-    def check_chain(self) -> None:
-        """The chain of events is unbroken."""
-
-        async def export() -> list[bytes]:
-            async with self.daemon.intake.store.snapshot() as db:
-                return b"".join([chunk async for chunk in audit.export_events(db)]).splitlines()
-
-        assert verify_export(self.loop.run(export())).broken is None
-
-    def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        return self.loop.run(self.daemon.rows(statement))
+        self.loop.run(self.promises.check(self.daemon, self.rails))
 
     def teardown(self) -> None:
         try:
@@ -412,20 +279,20 @@ class Histories(RuleBasedStateMachine):
             self.pass_time(away=False)
             self.every_promise_holds()
             for job_id in self.jobs_in(Status.QUEUED):
-                self.run(self.daemon.run(job_id, self.stories[job_id].attempt))
+                self.run(self.daemon.run(job_id, self.promises.stories[job_id].attempt))
             for job_id in list(self.daemon.agent.working):
                 self.run(self.daemon.finish(job_id, "change"))
             self.every_promise_holds()
-            undecided = self.rows(UNDECIDED)
+            undecided = self.loop.run(self.daemon.rows(UNDECIDED))
             if not undecided and not self.jobs_in(Status.QUEUED, Status.RUNNING):
                 return
-        raise AssertionError(f"these do not end: {undecided}, {self.stories}")
+        raise AssertionError(f"these do not end: {undecided}, {self.promises.stories}")
 
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
     max_examples=12,
-    stateful_step_count=30,
+    stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
