@@ -59,6 +59,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="duration of each load")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of each comparison")
     parser.add_argument("--jobs", type=int, default=1_000_000, help="jobs in the store of the rows reads and terminal")
+    parser.add_argument("--requests", type=int, default=100_000, help="malformed requests of the row hostile")
+    parser.add_argument("--rate", type=float, default=600.0, help="of them a second: one core handles some thousands")
+    parser.add_argument("--seed", type=int, default=1, help="of these requests")
+    parser.add_argument("--idle", type=int, default=10_000, help="slow connections of the row hostile")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     figures: dict[str, Any] = {

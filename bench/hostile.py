@@ -1,6 +1,8 @@
-"""A hundred thousand malformed requests to both listeners, and the response times of valid requests meanwhile.
+"""Malformed requests to both listeners, then thousands of slow connections, with valid requests meanwhile.
 
-python -m bench.hostile PORT SOCKET SEED COUNT     sends them, as a separate process; prints one line of JSON
+python -m bench hostile --requests 1000000 --seed 7 --idle 10000 --rate 3000
+python -m bench.hostile malformed PORT SOCKET SEED COUNT RATE     sends them, as a separate process
+python -m bench.hostile slow PORT COUNT SECONDS                   holds connections; both print one line of JSON
 """
 
 import asyncio
@@ -19,46 +21,55 @@ from typing import Any
 from bench.daemon import ROOT, SECRET, BenchDaemon, comment_body, run_daemon, signed_request
 from bench.malformed import Case, Sender, cases
 from bench.raw_requests import send_raw
+from bench.slow_clients import hold, raise_descriptor_limit
 
-COUNT = 100_000
 WARM = 10_000  # requests before memory is measured for the first time
 CONNECTIONS = 48
-PER_SECOND = 600  # malformed requests: far more than in practice, and less than one core can handle
 OF_SOCKET = 0.2  # share of the requests that go to the Unix socket, which needs no token
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 PACE = 0.05  # seconds between two valid requests
+QUIET_SECONDS = 5.0
+SLOW_SECONDS = 20.0  # that slow connections are held after the last one was opened
 
 
-def measure(_options: Namespace) -> list[dict[str, Any]]:
+def measure(options: Namespace) -> list[dict[str, Any]]:
     with run_daemon() as daemon:
-        with _sending(daemon, 0, WARM) as sending:
+        with _start("malformed", daemon.port, daemon.socket, options.seed - 1, WARM, options.rate) as sending:
             sending.wait()
-        quiet = _valid_p99(daemon, lambda spent: spent < 5.0)
-        before, cpu, started = daemon.pss(), daemon.cpu(), time.perf_counter()
-        with _sending(daemon, 1, COUNT) as sending:
-            meanwhile = _valid_p99(daemon, lambda _spent: sending.poll() is None)
-            assert sending.stdout is not None
-            found = json.loads(sending.stdout.read())
-        spent = time.perf_counter() - started
-        log = (daemon.directory / "log").read_text()
-        row = {
-            "requests": found["requests"],
-            "per_second": round(found["requests"] / spent),
-            "faults": len(found["faults"]),
-            "tracebacks": log.count("Traceback"),
-            "log_lines": len(log.splitlines()),
-            "pss_mb": round(before, 1),
-            "pss_growth_mb": round(daemon.pss() - before, 1),
-            "cpu_s_per_1000": round((daemon.cpu() - cpu) / found["requests"] * 1000, 2),
-            "good_p99_ms_quiet": quiet,
-            "good_p99_ms_meanwhile": meanwhile,
-            "alive": daemon.request("GET", "/meta")["pid"] == daemon.process.pid,
-        }
-        return [row, {"statuses": found["statuses"]}, *({"fault": fault} for fault in found["faults"][:20])]
+        quiet = _valid_p99(daemon, lambda spent: spent < QUIET_SECONDS)
+        malformed = ("malformed", daemon.port, daemon.socket, options.seed, options.requests, options.rate)
+        rows = [
+            _load(daemon, quiet, *malformed),
+            _load(daemon, quiet, "slow", daemon.port, options.idle, SLOW_SECONDS),
+        ]
+        return [*rows, *({"fault": fault} for row in rows for fault in row.pop("faults")[:20])]
 
 
-def _sending(daemon: BenchDaemon, seed: int, count: int) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-m", "bench.hostile", str(daemon.port), str(daemon.socket), str(seed), str(count)]
+def _load(daemon: BenchDaemon, quiet: float, *words: object) -> dict[str, Any]:
+    """Run a hostile client and send valid requests meanwhile; return what was found."""
+    before, cpu, started = daemon.pss(), daemon.cpu(), time.perf_counter()
+    with _start(*words) as client:
+        meanwhile = _valid_p99(daemon, lambda _spent: client.poll() is None)
+        assert client.stdout is not None
+        found: dict[str, Any] = json.loads(client.stdout.read())
+    log = (daemon.directory / "log").read_text()
+    return {
+        **found,
+        "faulty": len(found["faults"]),
+        "seconds": round(time.perf_counter() - started),
+        "cpu_s": round(daemon.cpu() - cpu, 1),
+        "tracebacks": log.count("Traceback"),
+        "log_lines": len(log.splitlines()),
+        "pss_mb": round(before, 1),
+        "pss_growth_mb": round(daemon.pss() - before, 1),
+        "good_p99_ms_quiet": quiet,
+        "good_p99_ms_meanwhile": meanwhile,
+        "alive": daemon.request("GET", "/meta")["pid"] == daemon.process.pid,
+    }
+
+
+def _start(*words: object) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-m", "bench.hostile", *map(str, words)]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT)
 
 
@@ -83,13 +94,13 @@ def _valid_p99(daemon: BenchDaemon, going: Callable[[float], bool]) -> float:
     return round(statistics.quantiles(times, n=100)[98] * 1000, 2)
 
 
-async def _send(port: int, socket: str, seed: int, count: int) -> dict[str, Any]:
+async def _send(port: int, socket: str, seed: int, count: int, rate: float) -> dict[str, Any]:
     sender, statuses, faults = Sender("github", SECRET), collections.Counter[str](), list[str]()
     at_socket, started, sent = int(count * OF_SOCKET), time.perf_counter(), itertools.count()
 
     async def client(remaining: Iterator[Case], connect: Connect) -> None:
         for case in remaining:
-            await asyncio.sleep(started + next(sent) / PER_SECOND - time.perf_counter())
+            await asyncio.sleep(started + next(sent) / rate - time.perf_counter())
             reader, writer = await connect()
             answer = await send_raw(reader, writer, case.pieces, case.ending)
             statuses[str(answer.status)] += 1
@@ -104,6 +115,17 @@ async def _send(port: int, socket: str, seed: int, count: int) -> dict[str, Any]
     return {"requests": statuses.total(), "statuses": dict(sorted(statuses.items())), "faults": faults}
 
 
+def main(kind: str, *words: str) -> None:
+    """Be the hostile client, in a process of its own."""
+    if kind == "slow":
+        port, connections, seconds = words
+        raise_descriptor_limit(int(connections))
+        found = asyncio.run(hold(int(port), int(connections), float(seconds)))
+    else:
+        port, socket, seed, count, rate = words
+        found = asyncio.run(_send(int(port), socket, int(seed), int(count), float(rate)))
+    print(json.dumps(found))
+
+
 if __name__ == "__main__":
-    _port, _socket, _seed, _count = sys.argv[1:]
-    print(json.dumps(asyncio.run(_send(int(_port), _socket, int(_seed), int(_count)))))
+    main(*sys.argv[1:])

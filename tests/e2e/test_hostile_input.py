@@ -1,18 +1,21 @@
-"""Untrusted text on the terminal, and floods of malformed requests."""
+"""Untrusted text on the terminal, floods of malformed requests, and connections that never send a whole one."""
 
 import asyncio
 import json
 import unicodedata
+from typing import Any
 
 import pytest
 
 from bench.malformed import Sender, cases
 from bench.raw_requests import send_raw
+from bench.slow_clients import hold, raise_descriptor_limit
 from tests.e2e.harness import DaemonHarness
 from tests.e2e.webhooks import SECRETS, comment_body
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066"
 COUNT = 1000
+SLOW = 1500  # connections: more than the daemon keeps open in all
 
 
 def harmless(text: str) -> bool:
@@ -74,3 +77,20 @@ def test_a_flood_does_not_harm_the_daemon(daemon: DaemonHarness, api: bool) -> N
     assert "Traceback" not in daemon.log_tail(500)
     assert daemon.get("/meta")["pid"] == pid
     assert daemon.comment("A remark.").status == 200
+
+
+def test_slow_connections_keep_nobody_out(daemon: DaemonHarness) -> None:
+    async def hold_and_send() -> dict[str, Any]:
+        holding = asyncio.create_task(hold(daemon.port, SLOW, seconds=1.0))
+        while not holding.done():
+            reply = await asyncio.to_thread(daemon.comment, "A remark.")
+            assert reply.status == 200
+        return await holding
+
+    raise_descriptor_limit(SLOW)
+    pid = daemon.get("/meta")["pid"]
+    found = asyncio.run(hold_and_send())
+    assert found["faults"] == []
+    assert found["answers"]["closed"] + found["answers"]["kept"] == SLOW
+    assert "Traceback" not in daemon.log_tail(500)
+    assert daemon.get("/meta")["pid"] == pid
