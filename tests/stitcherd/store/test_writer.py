@@ -227,7 +227,7 @@ async def heals(store: Store) -> None:
 async def test_what_ends_threads_does_not_end_the_writer(
     store: Store, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def exit_(db: sqlite3.Connection) -> None:
+    def exit_(db: Db) -> None:
         put(db, "undone")
         raise error
 
