@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults test-openclaw test-agents check run bench pictures man clean
+.PHONY: help demo test e2e faults test-openclaw test-agents check run bench pictures man image clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -50,8 +50,15 @@ bench: .venv/.dev ## measure the daemon and the client
 pictures: .venv/.dev ## update the screenshots in docs/ from the snapshots of the tests
 	@$(BIN)/python tools/pictures.py
 
-man: .venv/.dev ## update the man pages from the parsers
+man: .venv/.dev ## update the man pages from the parsers, and the schema and the reference of rails.yaml from its models
 	@$(BIN)/python -m tools.man_pages
+	@$(BIN)/python -m tools.rails_schema > config/rails.schema.json
+	@$(BIN)/python -m tools.rails_reference
+
+image: ## build an image of the daemon and the client, with Docker, Podman or Buildah; docs/container.md
+	@tool=$$(command -v docker || command -v podman || command -v buildah) || \
+		{ echo "no docker, podman or buildah is installed: sudo apt-get install buildah" >&2; exit 1; }; \
+	BUILDAH_FORMAT=docker $$tool build --tag stitcher $(IMAGE) . # the format OCI has no HEALTHCHECK
 
 clean: ## remove everything that make created
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info

@@ -1,6 +1,8 @@
 """The wheel contains everything that the programs need, and runs without a checkout."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,13 +16,16 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build and unpack a wheel; its dependencies are those of the tests."""
-    place = tmp_path_factory.mktemp("wheel")
-    argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place), str(ROOT)]
+    unpacked = tmp_path_factory.mktemp("wheel") / "unpacked"
+    build_wheel(ROOT, unpacked.parent).extractall(unpacked)
+    return unpacked
+
+
+def build_wheel(source: Path, place: Path) -> zipfile.ZipFile:
+    argv = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place), str(source)]
     subprocess.run(argv, check=True, capture_output=True, cwd=place)
     (wheel,) = place.glob("*.whl")
-    unpacked = place / "unpacked"
-    zipfile.ZipFile(wheel).extractall(unpacked)
-    return unpacked
+    return zipfile.ZipFile(wheel)
 
 
 def run(installed: Path, *argv: str) -> str:
@@ -54,3 +59,16 @@ def test_the_man_pages_are_installed_beside_the_programs(installed: Path) -> Non
 
 def test_the_wheel_has_nothing_else(installed: Path) -> None:
     assert {path.name.partition("-")[0] for path in installed.iterdir()} == {"stitcherd", "tui", "shared", "stitcher"}
+
+
+def test_the_image_is_built_from_all_that_the_wheel_needs(installed: Path, tmp_path: Path) -> None:
+    copied: list[str] = []
+    for words in re.findall(r"^COPY (?!--from)(.*)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE):
+        *sources, target = words.split()
+        copied += sources
+        for source in sources:
+            (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, tmp_path / target)
+    known = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    assert known == set(copied)
+    files = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
+    assert set(build_wheel(tmp_path, tmp_path).namelist()) == files

@@ -27,10 +27,21 @@ def rails_schema(builtins: Iterable[str]) -> dict[str, Any]:
             section["additionalProperties"] = False  # keys that are not valid names are refused
         if name not in {"version", "mode"}:  # a section may be empty
             default = section.pop("default", None)
-            schema["properties"][name] = {"anyOf": [section, {"type": "null"}], "default": default}
+            description = schema["$defs"][str(entry_name(section))]["description"]
+            optional = {"anyOf": [section, {"type": "null"}], "default": default, "description": description}
+            schema["properties"][name] = optional
     builtin = schema["$defs"]["GateSpec"]["properties"]["builtin"]
     builtin["anyOf"][0] = {"enum": list(builtins), "type": "string"}
     return {"$schema": DIALECT, **schema, "title": "Stitcher's rails"}
+
+
+def entry_name(value: dict[str, Any]) -> str | None:
+    """Return the definition that a value refers to: its own, or that of its entries; None for a plain value."""
+    for part in (value, *value.get("anyOf", ())):
+        for inner in (part, part.get("items", {}), *part.get("patternProperties", {}).values()):
+            if "$ref" in inner:
+                return str(inner["$ref"]).rpartition("/")[2]
+    return None
 
 
 def schema_file(builtins: Iterable[str]) -> bytes:

@@ -162,5 +162,6 @@ OutputPattern = Annotated[
 Glob = Annotated[str, Field(max_length=GLOB_MAX), AfterValidator(_glob)]
 Globs = Annotated[tuple[Glob, ...], Field(max_length=GLOBS_MAX), AfterValidator(_globs)]
 Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"maximum": 1, "minimum": 1, "type": "integer"})]
+Fact = Annotated[bool, WithJsonSchema({"const": True, "type": "boolean"})]  # false is refused where all are looked at
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Money = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
