@@ -61,20 +61,20 @@ def check_executors(settings: SettingsSummary, *, daemon_runs: bool) -> Iterator
     for name, table in settings.executors.items():
         argv, url = table.get("argv"), table.get("url")
         if isinstance(argv, list) and argv:
-            yield _program_result(plain(name), str(argv[0]))
+            yield program_result(f"program {plain(name)}", str(argv[0]), f"executors.{plain(name)}")
         elif isinstance(url, str) and not daemon_runs:
             yield _gateway_result(plain(name), url)
 
 
-def _program_result(name: str, program: str) -> CheckResult:
+def program_result(name: str, program: str, setting: str) -> CheckResult:
+    """Return whether a program that a setting names is there, and is executable."""
     found = shutil.which(program)
     if found:
-        return ok(f"program {name}", plain(found))
-    remedy = f"put it on the PATH of stitcherd, or use its absolute path in executors.{name}"
+        return ok(name, plain(found))
     if "/" in program and Path(program).exists():
-        detail = f"{plain(program)} is not executable"
-        return problem(f"program {name}", detail, f"chmod +x {plain(shlex.quote(program))}")
-    return problem(f"program {name}", f"there is no program {plain(program)}", remedy)
+        return problem(name, f"{plain(program)} is not executable", f"chmod +x {plain(shlex.quote(program))}")
+    remedy = f"put it on the PATH of stitcherd, or use its absolute path in {setting}"
+    return problem(name, f"there is no program {plain(program)}", remedy)
 
 
 def _gateway_result(name: str, url: str) -> CheckResult:

@@ -30,7 +30,8 @@ class SettingsSummary(Struct, frozen=True):
     """The settings that are checked: `sources` maps names to kinds, `executors` names to tables.
 
     `clones` has where repositories are cloned from: absolute paths and URLs. `with_api` has the names of the sources
-    that have an API and a credential for it, and `polled` how often those with `pull` are asked what happened.
+    that have an API and a credential for it, and `polled` how often those with `pull` are asked what happened. `notify`
+    has the tables of whom to tell, by their numbers from 1.
     `environment` has the variables that stitcherd would have if it were started here: ours, and those of its file.
     """
 
@@ -43,6 +44,7 @@ class SettingsSummary(Struct, frozen=True):
     with_api: tuple[str, ...] = ()
     polled: dict[str, str] = {}
     environment: dict[str, str] = {}
+    notify: dict[str, dict[str, Any]] = {}
 
     def has_webhook(self, source: str) -> bool:
         """Whether a source accepts webhooks: it has a secret for them."""
@@ -82,6 +84,7 @@ def read_settings(config: Path) -> SettingsSummary:
         clones=tuple(_clones(document, config)),
         polled={name: str(source["pull"]) for name, source in _tables(document, "sources").items() if "pull" in source},
         environment=_environment(config),
+        notify=_notify(document),
     )
 
 
@@ -103,9 +106,7 @@ def _clones(document: dict[str, Any], config: Path) -> list[str]:
 def _secrets(document: dict[str, Any], config: Path) -> list[SecretSource]:
     """Return every `{env = …}` and `{file = …}` in the tables of sources, executors and whom to notify."""
     found = []
-    notify = document.get("notify")
-    targets = {str(number): _table(each) for number, each in enumerate(notify if isinstance(notify, list) else (), 1)}
-    tables = {"sources": _tables(document, "sources"), "executors": _tables(document, "executors"), "notify": targets}
+    tables = {name: _tables(document, name) for name in ("sources", "executors")} | {"notify": _notify(document)}
     for section, named in tables.items():
         for name, table in named.items():
             app = {f"app.{key}": value for key, value in _table(table.get("app")).items()}
@@ -117,6 +118,11 @@ def _secrets(document: dict[str, Any], config: Path) -> list[SecretSource]:
                     elif isinstance(source.get("file"), str):
                         found.append(SecretSource(place, file=config / expand_home(source["file"])))
     return found
+
+
+def _notify(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    entries = document.get("notify")
+    return {str(number): _table(each) for number, each in enumerate(entries if isinstance(entries, list) else (), 1)}
 
 
 def _tables(document: dict[str, Any], section: str) -> dict[str, dict[str, Any]]:

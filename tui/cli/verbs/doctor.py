@@ -11,7 +11,7 @@ from shared import locations
 from shared.api import Meta
 from shared.checks import CheckResult, CheckState, problem
 from tui.cli import exits
-from tui.cli.doctor import daemon, files, forges, machine, repositories
+from tui.cli.doctor import daemon, files, forges, machine, notify, repositories
 from tui.cli.doctor.daemon_checks import run_check
 from tui.cli.doctor.settings import read_settings
 from tui.cli.terminal import Terminal
@@ -77,6 +77,7 @@ def _results(options: Namespace) -> Iterator[CheckResult]:
         ("public listener", daemon.check_listener(settings, daemon_runs=runs)),
         ("webhook", daemon.check_webhooks(settings)),
         ("executors", run_check("executor_check", "executors", config, settings) if settings.executors else iter(())),
+        ("notify", notify.check_notify(settings)),
         ("forges", forges.check_forges(config, settings, client if runs else None)),
     ]
     for name, check in checks:
