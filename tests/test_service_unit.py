@@ -32,4 +32,4 @@ def test_the_shipped_unit_is_valid(tmp_path: Path) -> None:
 def test_a_key_that_systemd_does_not_know_would_be_found(tmp_path: Path) -> None:
     unit = Path(shipped_file("stitcherd.service")).read_text("utf-8")
     _, messages = verify(tmp_path, unit.replace("WatchdogSec=30", "WatchdogSeconds=30"))
-    assert "Unknown key name 'WatchdogSeconds'" in messages
+    assert "'WatchdogSeconds'" in messages

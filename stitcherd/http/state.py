@@ -19,6 +19,7 @@ from stitcherd.jobs.intake import Intake
 from stitcherd.polling.pollers import Pollers
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
+from stitcherd.store.job_stats import StatsReader
 from stitcherd.store.sqlite import Store
 from stitcherd.supervision import Supervision
 
@@ -47,6 +48,7 @@ class AppState(Struct):
     pollers: Pollers
     streams: Slots = field(default_factory=lambda: Slots("event streams", each=STREAMS_EACH, total=STREAMS_MAX))
     exports: Slots = field(default_factory=lambda: Slots("exports of events", each=EXPORTS_MAX, total=EXPORTS_MAX))
+    stats: StatsReader = field(default_factory=StatsReader)
     simulations: SimulationThreads = field(default_factory=SimulationThreads)
     supervision: Supervision = field(default_factory=Supervision)
     stopping_since: str | None = None

@@ -15,7 +15,6 @@ from stitcherd.http.requests import QUERY, EmptyBody, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE, AppState
 from stitcherd.store import scheduling
-from stitcherd.store.job_stats import read_stats
 from stitcherd.store.pulse import read_pulse
 
 STATS_DAYS = 14  # that statistics are of by default
@@ -67,8 +66,9 @@ async def show_stats(request: web.Request) -> web.Response:
     query = request[QUERY]
     by = query.choice("by", Grouping, Grouping.DAY)
     since = query.time("since", now_ms() - STATS_DAYS * DAY_MS)
-    async with request.app[STATE].store.reading() as db:
-        return json_response(await read_stats(db, caller(request).workspace, by, since))
+    state = request.app[STATE]
+    async with state.store.reading() as db:
+        return json_response(await state.stats.read(db, caller(request).workspace, by, since))
 
 
 async def show_pause(request: web.Request) -> web.Response:

@@ -4,9 +4,9 @@ A histogram is stored as a JSON object of bucket numbers and counts. Bucket `i` 
 BOUNDS[i + 1] - 1, the last one all from its bound on. The migration that fills the statistics derives the same bounds.
 """
 
-from bisect import bisect_right
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 
 import msgspec
 
@@ -31,22 +31,21 @@ def bucket_of(milliseconds: int) -> int:
 
 
 def merge(histograms: str) -> dict[int, int]:
-    """Return the sum of histograms, given as a JSON array of them."""
-    total: defaultdict[int, int] = defaultdict(int)
-    for histogram in _decoder.decode(histograms):
+    """Return the sum of histograms, given as a JSON array of them: the largest had best be the first."""
+    total, *others = _decoder.decode(histograms) or [{}]
+    for histogram in others:
         for bucket, count in histogram.items():
-            total[bucket] += count
+            total[bucket] = total.get(bucket, 0) + count
     return total
 
 
-def percentile(histogram: Mapping[int, int], percent: int) -> int | None:
-    """Return the duration that so many percent of all do not exceed, within 10 % of it; None for an empty histogram."""
-    rank = -(-sum(histogram.values()) * percent // 100)
-    for bucket in sorted(histogram):
-        rank -= histogram[bucket]
-        if rank <= 0:
-            return _middle(bucket)
-    return None
+def percentiles(histogram: Mapping[int, int], *percents: int) -> list[int | None]:
+    """Return the durations that so many percent of all do not exceed, within 10 %; None for an empty histogram."""
+    buckets = sorted(histogram)
+    counts = list(accumulate(map(histogram.__getitem__, buckets)))
+    if not counts:
+        return [None] * len(percents)
+    return [_middle(buckets[bisect_left(counts, -(-counts[-1] * percent // 100))]) for percent in percents]
 
 
 def _middle(bucket: int) -> int:

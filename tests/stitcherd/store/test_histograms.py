@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitcherd.store.histograms import BOUNDS, bucket_of, merge, percentile
+from stitcherd.store.histograms import BOUNDS, bucket_of, merge, percentiles
 
 DURATIONS = st.integers(0, BOUNDS[-1])
 
@@ -28,7 +28,9 @@ def test_a_duration_is_between_the_bounds_of_its_bucket(duration: int) -> None:
 @given(st.lists(DURATIONS, min_size=1, max_size=40), st.integers(1, 100))
 def test_a_percentile_is_within_ten_percent_of_the_exact_one(durations: list[int], percent: int) -> None:
     exact = sorted(durations)[-(-len(durations) * percent // 100) - 1]
-    found = percentile(Counter(map(bucket_of, durations)), percent)
+    histogram = Counter(map(bucket_of, durations))
+    found, again = percentiles(histogram, percent, percent)
+    assert found == again
     assert found is not None
     assert abs(found - exact) <= exact / 10
 
@@ -36,11 +38,11 @@ def test_a_percentile_is_within_ten_percent_of_the_exact_one(durations: list[int
 def test_negative_and_enormous_durations_have_a_bucket() -> None:
     assert bucket_of(-5) == 0
     assert bucket_of(2**62) == len(BOUNDS) - 1
-    assert percentile({len(BOUNDS) - 1: 1}, 50) == BOUNDS[-1]
+    assert percentiles({len(BOUNDS) - 1: 1}, 50) == [BOUNDS[-1]]
 
 
 def test_an_empty_histogram_has_no_percentile() -> None:
-    assert percentile(merge("[]"), 50) is None
+    assert percentiles(merge("[]"), 50, 95) == [None, None]
 
 
 def test_histograms_are_added() -> None:

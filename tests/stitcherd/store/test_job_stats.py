@@ -6,11 +6,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from shared.models import Failure, Phase, Result, RunnerJob, StepStatus, StepType, Usage
 from shared.stats import GateStats, Grouping, JobOutcomes, Median, Percentiles, Stats, StatsItem, TryCounts
 from stitcherd import metrics
 from stitcherd.store import jobs, retries, steps, transitions
-from stitcherd.store.job_stats import read_stats
+from stitcherd.store.job_stats import StatsReader
 from stitcherd.store.migrate import migrations, split_statements
 from stitcherd.store.sqlite import Store
 from stitcherd.store.sqlite_connections import WritingConnection
@@ -60,7 +62,7 @@ async def stats(
     store: Store, by: Grouping = Grouping.DAY, since: int = NOW - 14 * DAY, workspace: str | None = None
 ) -> Stats:
     async with store.reading() as db:
-        return await read_stats(db, workspace, by, since)
+        return await StatsReader().read(db, workspace, by, since)
 
 
 async def test_without_jobs_there_are_no_items(store: Store) -> None:
@@ -204,6 +206,54 @@ async def test_a_workspace_sees_its_own(store: Store, new_job: Make) -> None:
         for by in Grouping:
             found = [(i.jobs.completed, i.gates[0].passed) for i in (await stats(store, by, workspace=who)).items]
             assert found == ([(expected, expected)] if expected else [])
+
+
+async def test_what_is_kept_of_past_days_adds_up_with_the_days_since(store: Store, new_job: Make) -> None:
+    at = NOW
+
+    async def count(repository: str, when: int, took: int) -> None:
+        fence = await start(store, new_job(repository=repository), when)
+        await run_agent(store, fence, 1, when, Usage(100, 10, 0.25, 2))
+        await run_gate(store, fence, when + took, took, passed=took > 5)
+        await end(store, fence, when + took)
+
+    reader = StatsReader(lambda: at)
+    for repository, when, took in (("acme/roof", NOW - DAY, 5), ("acme/roof", NOW, 90), ("acme/barn", NOW - DAY, 7)):
+        await count(repository, when, took)
+    for repository, days, took in (("Acme/Roof", 1, 40), ("acme/shed", 1, 3), ("acme/barn", 2, 20_000)):
+        at = NOW + days * DAY
+        await count(repository, at, took)
+        for by in Grouping:
+            for workspace in (None, "default"):
+                async with store.reading() as db:
+                    kept = await reader.read(db, workspace, by, NOW - DAY)
+                    anew = await StatsReader(lambda: NOW - 9 * DAY).read(db, workspace, by, NOW - DAY)
+                assert by_key(kept) == by_key(anew)
+    [item] = kept.items  # by executor, the last grouping
+    assert (item.key, item.jobs.completed, item.gates[0].passed) == ("agent", 6, 4)
+
+
+def by_key(found: Stats) -> dict[str, StatsItem]:
+    """Return the items by their keys, whose case may be that of any day."""
+    return {item.key.lower(): structs.replace(item, key="") for item in found.items}
+
+
+async def test_past_days_are_not_added_up_again_but_the_last_hour_of_one_is(store: Store, new_job: Make) -> None:
+    midnight = NOW // DAY * DAY + DAY
+    at = midnight + HOUR // 2
+    reader = StatsReader(lambda: at)
+
+    async def completed() -> int:
+        async with store.reading() as db:
+            return sum(item.jobs.completed for item in (await reader.read(db, None, Grouping.TYPE, NOW)).items)
+
+    assert await completed() == 0
+    await end(store, await start(store, new_job(), midnight - 5), midnight - 1)
+    assert await completed() == 1, "it was stored late"
+    at = midnight + 2 * HOUR
+    assert await completed() == 1
+    await store.write(lambda db: db.execute("DELETE FROM job_stats"))
+    assert await completed() == 1, "what is kept"
 
 
 async def test_the_migration_counts_what_ended_before_as_the_daemon_would_have(
