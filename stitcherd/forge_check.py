@@ -25,7 +25,7 @@ from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.base import Forge, Response
 from stitcherd.forges.connections import ForgeConnection, has_credential, load_app_key
 from stitcherd.forges.models import ForgeAccount, TokenInfo
-from stitcherd.forges.outcome import Done, Outcome
+from stitcherd.forges.outcome import Done, Outcome, Rejected
 from stitcherd.polling.repositories import PolledRepositories, polled_repositories
 from stitcherd.rails.compiled import CompiledRails
 
@@ -95,6 +95,8 @@ async def _check(
             yield ok(name, f"{account.login}#{account.id}{f', expires {token.expires}' if token.expires else ''}")
         else:
             detail, hint = failure(identified)
+            if isinstance(identified, Rejected) and identified.code == "gone":
+                hint = f"correct api of sources.{source.name} in stitcherd.toml: no API of {source.kind} is there"
             yield problem(name, detail, hint or remedy)
         for result in _clock_results(name, responses):
             yield result

@@ -62,6 +62,7 @@ class Poller:
         self._now = now
         self._via = via
         self._interval = int((source.pull or 0) * 1000)
+        self._has_polled = False
 
     @property
     def fault(self) -> tuple[str, int] | None:
@@ -81,6 +82,9 @@ class Poller:
         """Read each list that is due; return the time (ms) at which the next one is. Raises StorageUnavailable."""
         async with self._store.reading() as db:
             cursors = await read_cursors(db, self._source.name)
+        if not self._has_polled:  # why an earlier daemon could not read a list may have been in the settings
+            cursors = {name: replace(each, next_at=0) if each.error else each for name, each in cursors.items()}
+            self._has_polled = True
         due = [self._now() + self._interval]
         if self._discovery.has_patterns:
             if found := await self._discovery.renew(cursors):

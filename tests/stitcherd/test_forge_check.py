@@ -48,6 +48,14 @@ async def test_a_token_that_is_not_accepted_and_a_clock_that_is_wrong(tmp_path: 
     assert TOKEN not in str((refused, clock))
 
 
+async def test_an_address_without_an_api(tmp_path: Path, capsys: Capture) -> None:
+    fake = FakeGitHub()
+    fake.faults = [Answer(404, {"message": "page not found"})]
+    [found] = await run_check(tmp_path, fake, "github", capsys)
+    assert (found["state"], found["detail"]) == ("problem", "github answered 404: page not found")
+    assert found["remedy"] == "correct api of sources.hub in stitcherd.toml: no API of github is there"
+
+
 async def test_a_key_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setenv("PEM", "-----BEGIN PRIVATE KEY-----")
     fake = FakeGitHub()

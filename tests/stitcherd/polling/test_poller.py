@@ -266,6 +266,16 @@ async def test_the_position_survives_a_restart(tmp_path: Path, polling: Polling)
     assert len(await polling.poll()) == 1
 
 
+async def test_after_a_restart_a_list_that_could_not_be_read_is_read_at_once(polling: Polling) -> None:
+    polling.comment()
+    polling.fake.faults = [Answer(404, {"message": "page not found"})]
+    assert await polling.poll() == []
+    poller = polling.poller
+    polling.poller = Poller(polling.intake.store, poller._source, poller._reader._api, API, poller._take, polling.clock)
+    polling.clock.now -= MINUTE
+    assert len(await polling.poll()) == 1
+
+
 async def test_events_beyond_what_is_read_at_once_are_logged(
     polling: Polling, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
