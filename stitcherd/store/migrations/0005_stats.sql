@@ -38,33 +38,40 @@ INSERT INTO buckets
     VALUES (0, 0) UNION ALL SELECT bucket + 1, max(bound + 1, bound * 6 / 5) FROM each WHERE bucket < 119)
   SELECT bucket, bound FROM each;
 
-CREATE TEMP VIEW ended_jobs AS
-  SELECT g.grouping, j.completed_at / g.span * g.span AS start, j.workspace,
-         CASE g.grouping WHEN 'hour' THEN '' WHEN 'type' THEN j.type WHEN 'executor' THEN j.executor
-           ELSE coalesce(j.repository, '') END COLLATE NOCASE AS name,
-         j.status, j.status IN ('COMPLETED', 'FAILED') AS done,
-         j.status = 'COMPLETED' AND j.tries_used <= 1 AS at_first, j.usage,
-         max(j.completed_at - j.started_at, 0) AS duration, max(j.started_at - j.queued_at, 0) AS queue_wait
-  FROM jobs j CROSS JOIN groupings g WHERE j.completed_at IS NOT NULL;
+-- Of each job only what is counted, with its buckets: what is sorted for each grouping is a fraction of its row.
+CREATE TEMP TABLE ended_jobs AS
+  SELECT completed_at, workspace, type, coalesce(repository, '') AS repository, executor, status,
+         status = 'COMPLETED' AND tries_used <= 1 AS at_first, json_extract(usage, '$.inputTokens') AS input_tokens,
+         json_extract(usage, '$.outputTokens') AS output_tokens, json_extract(usage, '$.costUsd') AS cost_usd,
+         CASE WHEN status <> 'CANCELLED' AND started_at IS NOT NULL THEN
+           (SELECT bucket FROM buckets WHERE bound <= max(completed_at - started_at, 0) ORDER BY bound DESC LIMIT 1)
+         END AS duration,
+         CASE WHEN status <> 'CANCELLED' AND started_at IS NOT NULL THEN
+           (SELECT bucket FROM buckets WHERE bound <= max(started_at - queued_at, 0) ORDER BY bound DESC LIMIT 1)
+         END AS queue_wait
+  FROM jobs WHERE completed_at IS NOT NULL;
+CREATE TEMP VIEW grouped_jobs AS
+  SELECT g.grouping, completed_at / g.span * g.span AS start, workspace,
+         CASE g.grouping WHEN 'hour' THEN '' WHEN 'type' THEN type WHEN 'executor' THEN executor ELSE repository
+           END COLLATE NOCASE AS name,
+         status = 'COMPLETED' AS completed, status = 'FAILED' AS failed, status = 'CANCELLED' AS cancelled, at_first,
+         input_tokens, output_tokens, cost_usd, duration, queue_wait
+  FROM groupings g CROSS JOIN ended_jobs;
 INSERT INTO job_stats (grouping, start, workspace, name, completed, failed, cancelled, first_tries, later_tries,
-                       input_tokens, output_tokens, cost_usd)
-  SELECT grouping, start, workspace, name, sum(status = 'COMPLETED'), sum(status = 'FAILED'), sum(status = 'CANCELLED'),
-         sum(at_first), sum(done AND NOT at_first), coalesce(sum(json_extract(usage, '$.inputTokens')), 0),
-         coalesce(sum(json_extract(usage, '$.outputTokens')), 0), coalesce(sum(json_extract(usage, '$.costUsd')), 0.0)
-  FROM ended_jobs GROUP BY grouping, start, workspace, name;
-UPDATE job_stats SET durations = found.histogram FROM (
-  SELECT grouping, start, workspace, name, json_group_object(bucket, n) AS histogram FROM (
-    SELECT grouping, start, workspace, name, count(*) AS n,
-           (SELECT bucket FROM buckets WHERE bound <= duration ORDER BY bound DESC LIMIT 1) AS bucket
-    FROM ended_jobs WHERE done AND duration IS NOT NULL GROUP BY grouping, start, workspace, name, bucket)
-  GROUP BY grouping, start, workspace, name) found
-  WHERE (job_stats.grouping, job_stats.start, job_stats.workspace, job_stats.name)
-      = (found.grouping, found.start, found.workspace, found.name);
+                       input_tokens, output_tokens, cost_usd, durations)
+  SELECT grouping, start, workspace, name, sum(completed), sum(failed), sum(cancelled), sum(first), sum(later),
+         coalesce(sum(input), 0), coalesce(sum(output), 0), coalesce(sum(cost), 0.0),
+         json_group_object(duration, n) FILTER (WHERE duration IS NOT NULL)
+  FROM (SELECT grouping, start, workspace, name, duration, count(*) AS n, sum(completed) AS completed,
+               sum(failed) AS failed, sum(cancelled) AS cancelled, sum(at_first) AS first,
+               sum(completed + failed) - sum(at_first) AS later, sum(input_tokens) AS input,
+               sum(output_tokens) AS output, sum(cost_usd) AS cost
+        FROM grouped_jobs GROUP BY grouping, start, workspace, name, duration)
+  GROUP BY grouping, start, workspace, name;
 UPDATE job_stats SET queue_waits = found.histogram FROM (
-  SELECT grouping, start, workspace, name, json_group_object(bucket, n) AS histogram FROM (
-    SELECT grouping, start, workspace, name, count(*) AS n,
-           (SELECT bucket FROM buckets WHERE bound <= queue_wait ORDER BY bound DESC LIMIT 1) AS bucket
-    FROM ended_jobs WHERE done AND queue_wait IS NOT NULL GROUP BY grouping, start, workspace, name, bucket)
+  SELECT grouping, start, workspace, name, json_group_object(queue_wait, n) AS histogram FROM (
+    SELECT grouping, start, workspace, name, queue_wait, count(*) AS n
+    FROM grouped_jobs WHERE queue_wait IS NOT NULL GROUP BY grouping, start, workspace, name, queue_wait)
   GROUP BY grouping, start, workspace, name) found
   WHERE (job_stats.grouping, job_stats.start, job_stats.workspace, job_stats.name)
       = (found.grouping, found.start, found.workspace, found.name);
@@ -86,7 +93,8 @@ INSERT INTO gate_stats
         FROM ended_gates GROUP BY grouping, start, workspace, name, gate, bucket)
   GROUP BY grouping, start, workspace, name, gate;
 
-DROP VIEW ended_jobs;
+DROP VIEW grouped_jobs;
+DROP TABLE ended_jobs;
 DROP VIEW ended_gates;
 DROP TABLE groupings;
 DROP TABLE buckets;
