@@ -1,5 +1,5 @@
 # The daemon and the client as an image, for Docker, Podman or Buildah: make image. docs/container.md says how to run it.
-ARG BASE=docker.io/library/debian:trixie-slim
+ARG BASE=debian:trixie-slim
 
 FROM ${BASE} AS build
 RUN apt-get update \
