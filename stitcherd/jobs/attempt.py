@@ -91,8 +91,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         """Run the attempt, from where an earlier daemon left it.
 
         Raises AttemptFailed where it ends early, Superseded where the job was taken away, CommitNeedsApproval,
-        CommitNotPublished, and, where nothing could be started, ExecutorUnavailable, RemoteUnreachable and
-        DailyBudgetExceeded.
+        CommitNotPublished, and ExecutorUnavailable, RemoteUnreachable or DailyBudgetExceeded where nothing started.
         """
         if self.approved is not None:
             checkout = self._reopen(self.approved.base)
@@ -204,11 +203,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
     def _reopen(self, base: str | None) -> Checkout:
         clone = None if self.repository is None else self.repository.clone
         start = self.job.start
-        gate_base = start.gate_base if start is not None and start.sha == base else None
+        ref = start.ref if start else ""
+        gate_base = start.gate_base if start and start.sha == base else None
         try:
-            return self.checkouts.reopen(
-                self.job.id, self.job.attempt, clone, base, gate_base, start.ref if start else ""
-            )
+            return self.checkouts.reopen(self.job.id, self.job.attempt, clone, base, gate_base, ref)
         except GitError as error:
             raise AttemptFailed(Failure("checkout_failed", str(error))) from error
 
