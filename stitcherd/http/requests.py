@@ -116,6 +116,10 @@ async def read_body(request: web.Request) -> bytes:
         raise Refusal("bad_request", f"the body did not arrive within {BODY_SECONDS:g} s") from None
     except (web.RequestPayloadError, ConnectionError) as error:  # the client may be gone
         raise Refusal("bad_request", f"the body is broken: {error}") from error
+    except RuntimeError as error:  # aiohttp's, where the connection was closed before the body was read
+        if request.protocol.connected:
+            raise
+        raise Refusal("bad_request", "the connection was closed before the body had arrived") from error
 
 
 async def parse_body(request: web.Request, model: type[B]) -> B:

@@ -1,11 +1,17 @@
-"""Hostile JSON: refused if it cannot be stored as it was meant, else stored exactly."""
+"""Hostile JSON: refused if it cannot be stored as it was meant, else stored exactly; and bodies that never arrive."""
 
+import asyncio
 import json
 from itertools import count
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from aiohttp import StreamReader
+from aiohttp.test_utils import make_mocked_request
 
+from stitcherd.errors import Refusal
+from stitcherd.http.requests import read_body
 from tests.stitcherd.http.conftest import HttpHarness
 from tests.stitcherd.http.webhooks import comment_body, send_webhook, signed_headers
 
@@ -152,3 +158,11 @@ async def test_content_encodings_are_refused_unread(api: HttpHarness) -> None:
         headers = {**signed_headers(body), "Content-Encoding": encoding}
         status, problem = await api.public.request("POST", "/stitcher/webhook/near", data=body, headers=headers)
         assert (status, problem["code"]) == (415, "unsupported_media_type")
+
+
+async def test_the_body_of_a_connection_that_was_closed_is_no_bug() -> None:
+    protocol = Mock(connected=False)
+    body = StreamReader(protocol, 2**16, loop=asyncio.get_running_loop())
+    request = make_mocked_request("POST", "/", {"Content-Length": "9"}, payload=body, protocol=protocol)
+    with pytest.raises(Refusal, match="the connection was closed before the body had arrived"):
+        await read_body(request)
