@@ -52,7 +52,7 @@ def _append(add: Any, count: int) -> float:
 def _add_without_hash(db: Db, *new: events.NewEvent) -> None:
     """Append events as it was done before there was a chain."""
     columns = ("job", "step", "delivery", "workspace", "type", "actor", "at", "payload")
-    insert_rows(db, "events", columns, new)
+    insert_rows(db, "INSERT INTO events", columns, new)
 
 
 def _event(number: int) -> events.NewEvent:

@@ -17,7 +17,7 @@ _compressor = ZstdCompressor(level=_LEVEL)  # used by the writer alone
 
 def add_bodies(db: Db, bodies: Iterable[tuple[int, bytes]]) -> None:
     """Store bodies by the keys of their deliveries."""
-    insert_rows(db, "delivery_bodies", ("delivery", "zstd", "body"), [_stored(*each) for each in bodies])
+    insert_rows(db, "INSERT INTO delivery_bodies", ("delivery", "zstd", "body"), [_stored(*each) for each in bodies])
 
 
 def read_body(row: Row) -> bytes:

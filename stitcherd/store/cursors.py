@@ -32,7 +32,7 @@ _REPLACE = f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET {_CHANGED}"
 
 def save_cursors(db: Db, *cursors: Cursor) -> None:
     """Store cursors in place of those with their names."""
-    insert_rows(db, "cursors", Cursor.__struct_fields__, [astuple(each) for each in cursors], _REPLACE)
+    insert_rows(db, "INSERT INTO cursors", Cursor.__struct_fields__, [astuple(each) for each in cursors], _REPLACE)
 
 
 async def read_cursors(db: Reader, source: str) -> dict[str, Cursor]:

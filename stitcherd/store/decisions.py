@@ -18,7 +18,7 @@ def add_decisions(db: Db, decisions: Sequence[Decision]) -> Sequence[int]:
     first = db.next_key("decisions")
     keys = range(first, first + len(decisions))
     documents = map(rows.encode, decisions)
-    insert_rows(db, "decisions", ("key", "document"), list(zip(keys, documents, strict=True)))
+    insert_rows(db, "INSERT INTO decisions", ("key", "document"), list(zip(keys, documents, strict=True)))
     return keys
 
 

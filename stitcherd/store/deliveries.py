@@ -255,7 +255,7 @@ def insert_deliveries(db: Db, new: Sequence[tuple[NewDelivery, NewJob | None]]) 
     if received:
         first = db.next_key("deliveries")
         stored = [(key, *each.values()) for key, (each, _) in enumerate(received, first)]
-        insert_rows(db, "deliveries", ("key", *columns[0]), stored)
+        insert_rows(db, "INSERT INTO deliveries", ("key", *columns[0]), stored)
         add_bodies(db, ((key, delivery.body) for key, (_, delivery) in enumerate(received, first)))
     told = [[_event(delivery, each)] for each, (delivery, _) in zip(columns, new, strict=True)]
     with_job = [at for at, (_, job) in enumerate(new) if job is not None]

@@ -54,7 +54,7 @@ def add_events(db: Db, *new: NewEvent) -> None:
         event = AuditedEvent(number, job_id, step, delivery, workspace, type_, actor, formatted[1], Raw(payload))
         hash_ = chained_hash(hash_, event_text(event))
         added.append((number, key, step, delivery, workspace, type_, actor, at, payload, hash_))
-    insert_rows(db, "events", _COLUMNS, added)
+    insert_rows(db, "INSERT INTO events", _COLUMNS, added)
     db.last_event = number, hash_
 
 

@@ -119,9 +119,9 @@ def add_jobs(db: Db, added: Sequence[tuple[NewJob, int, int]]) -> list[tuple[New
         {"key": key, **new.columns(), **_first_state(new, now), "decision": decision}
         for key, (new, decision, now) in enumerate(added, first)
     ]
-    insert_rows(db, "jobs", tuple(columns[0]), [tuple(each.values()) for each in columns])
+    insert_rows(db, "INSERT INTO jobs", tuple(columns[0]), [tuple(each.values()) for each in columns])
     texts = [(key, new.prompt, rows.encode(new.metadata)) for key, (new, _, _) in enumerate(added, first)]
-    insert_rows(db, "job_texts", ("job", "prompt", "metadata"), texts)
+    insert_rows(db, "INSERT INTO job_texts", ("job", "prompt", "metadata"), texts)
     for key, (new, _, _) in enumerate(added, first):
         if new.approval:
             approvals.save_request(db, key, new.approval)

@@ -72,7 +72,7 @@ def count_jobs(db: Db, counted: Iterable[tuple[str, tuple[JobLimit, ...], int]])
                 forgotten.append((limit.key, now - window))
                 hits.append((limit.key, now, job_id))
     db.executemany("DELETE FROM hits WHERE limit_key = ? AND at <= ?", forgotten)
-    insert_rows(db, "hits", ("limit_key", "at", "job"), hits)
+    insert_rows(db, "INSERT INTO hits", ("limit_key", "at", "job"), hits)
 
 
 def add_spending(db: Db, place: tuple[int, int, int], used: Usage, now: int) -> None:

@@ -93,8 +93,8 @@ def row_marks(rows_: int, columns: int) -> str:
 def insert_rows(
     db: Db, into: str, columns: Sequence[str], values: Sequence[Sequence[Any]], on_conflict: str = ""
 ) -> None:
-    """Insert rows into a table, each with a value for each of the columns; `on_conflict` ends the statement."""
+    """Insert rows, each with a value for each of the columns; `into` begins the statement, `on_conflict` ends it."""
     names = ", ".join(columns)
     for part in chunks(values):
-        statement = f"INSERT INTO {into} ({names}) VALUES {row_marks(len(part), len(columns))}{on_conflict}"
+        statement = f"{into} ({names}) VALUES {row_marks(len(part), len(columns))}{on_conflict}"
         db.execute(statement, [value for row in part for value in row])
