@@ -5,8 +5,11 @@ BIN := .venv/bin
 # Images of containers often set this. The tests start hundreds of processes: each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
+POSTGRES_TESTS := tests/contract/test_store.py tests/contract/test_store_restarts.py tests/stitcherd/store \
+  $(addprefix tests/e2e/test_,jobs.py interrupted.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults test-openclaw test-agents check run bench pictures man image clean
+.PHONY: help demo test test-postgres e2e faults test-openclaw test-agents check run bench pictures man image clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -17,6 +20,10 @@ demo: .venv/.installed ## watch a signed webhook become a finished job that pass
 test: .venv/.dev ## the tests, without the end-to-end tests
 	@echo "running the tests"
 	@$(BIN)/python -m pytest -n 4 --ignore=tests/e2e $(PYTEST)
+
+test-postgres: .venv/.dev ## the tests of the store and some end-to-end tests, with a PostgreSQL server of their own
+	@echo "running the tests of the store with PostgreSQL"
+	@$(BIN)/python -m pytest -n 4 -rs --store=postgres $(POSTGRES_TESTS) $(PYTEST)
 
 e2e: .venv/.dev ## the end-to-end tests: the daemon as a process, with crashes, full disks and hostile agents
 	@echo "running the end-to-end tests"

@@ -8,21 +8,22 @@ import time
 from pathlib import Path
 
 from shared.ids import now_ms
+from stitcherd import daemon
 from stitcherd.__main__ import main
 from stitcherd.store.db import Db
 from stitcherd.store.events import add_events, new_event
-from stitcherd.store.sqlite import Store
+from stitcherd.store.sqlite import open_sqlite
+from stitcherd.store.store import Store
 
 PER_SECOND = 5_000
 STEP_SECONDS = 0.01
 TYPES = ("step.output", "ai.tool_called", "step.output", "step.progress", "step.output")
 
-_open = Store.open
 _tasks: set[asyncio.Task[None]] = set()
 
 
 async def open_with_handler(path: Path) -> Store:
-    store = await _open(path)
+    store = await open_sqlite(path)
 
     def begin() -> None:
         task = asyncio.get_running_loop().create_task(flood(store))
@@ -50,5 +51,5 @@ def append_batch(db: Db, first: int, number: int) -> None:
 
 
 if __name__ == "__main__":
-    Store.open = open_with_handler  # type: ignore[method-assign]
+    setattr(daemon, "open_sqlite", open_with_handler)  # noqa: B010 (it is not exported)
     sys.exit(main())

@@ -26,7 +26,8 @@ from stitcherd.http.slots import Slots
 from stitcherd.http.state import STATE, AppState
 from stitcherd.store.db import Db
 from stitcherd.store.events import add_events, new_event
-from stitcherd.store.sqlite import Store
+from stitcherd.store.sqlite import open_sqlite
+from stitcherd.store.store import Store
 
 LISTENERS = 10
 PER_SECOND = 5_000
@@ -60,7 +61,7 @@ def measure(options: Namespace) -> list[dict[str, Any]]:
 async def _run(seconds: float, count: int) -> dict[str, Any]:
     # Only the route of the stream, without the rest of the daemon: this process writes the events.
     place = Path(tempfile.mkdtemp(prefix="stitcher-bench-"))
-    store = await Store.open(place / "stitcher.db")
+    store = await open_sqlite(place / "stitcher.db")
     feed = EventFeed(store)
     following = asyncio.create_task(feed.run())
     server = await _serve_stream(store, feed, place / "s")

@@ -26,7 +26,7 @@ from stitcherd.jobs import retention
 from stitcherd.store import deliveries, steps, transitions
 from stitcherd.store.db import Db
 from stitcherd.store.jobs import NewJob
-from stitcherd.store.sqlite import Store
+from stitcherd.store.sqlite import open_sqlite
 
 DAY = 86_400_000
 DAYS = 365
@@ -67,7 +67,7 @@ def measure(_options: Namespace) -> list[dict[str, Any]]:
 async def _measured() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="stitcher-bench-") as place:
         path = Path(place) / "stitcher.db"
-        store = await Store.open(path)
+        store = await open_sqlite(path)
         began, spent, rows = now_ms() - DAYS * DAY, 0.0, []
         for day in range(1, DAYS + 1):
             await store.write(_write_day, began + day * DAY)

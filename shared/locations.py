@@ -46,8 +46,13 @@ def user_config_dir() -> Path:
 
 def state_dir(config: Path) -> Path:
     """Return the state directory; a relative `daemon.state_dir` is relative to `config`."""
-    given = _daemon_setting(config, "state_dir")
+    given = _setting(config, "daemon", "state_dir")
     return _absolute(given, config) if given else _xdg("XDG_STATE_HOME", "~/.local/state") / "stitcher"
+
+
+def store_kind(config: Path) -> str:
+    """Return which database `[store]` names."""
+    return _setting(config, "store", "kind") or "sqlite"
 
 
 def socket_path(flag: str | None, config: Path) -> Path:
@@ -61,7 +66,7 @@ def socket_path(flag: str | None, config: Path) -> Path:
 def _socket(flag: str | None, config: Path) -> Path:
     if given := flag or os.environ.get("STITCHER_SOCKET"):
         return _absolute(given)
-    if configured := _daemon_setting(config, "socket"):
+    if configured := _setting(config, "daemon", "socket"):
         return _absolute(configured, config)
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if Path(runtime).is_absolute():
@@ -94,8 +99,8 @@ def _xdg(name: str, default: str) -> Path:
     return path if path.is_absolute() else _absolute(default)
 
 
-def _daemon_setting(config: Path, key: str) -> str | None:
-    """Return `daemon.<key>`, or None if it is missing or the file is broken, which the daemon reports."""
+def _setting(config: Path, table: str, key: str) -> str | None:
+    """Return `<table>.<key>`, or None if it is missing or the file is broken, which the daemon reports."""
     try:
         text = (config / SETTINGS_FILE).read_text("utf-8")
     except (OSError, ValueError):
@@ -103,10 +108,10 @@ def _daemon_setting(config: Path, key: str) -> str | None:
     import tomllib  # noqa: PLC0415 (saves several ms of every `stitcher ls` without such a file)
 
     try:
-        daemon = tomllib.loads(text).get("daemon")
+        found = tomllib.loads(text).get(table)
     except (ValueError, RecursionError):
         return None
-    value = daemon.get(key) if isinstance(daemon, dict) else None
+    value = found.get(key) if isinstance(found, dict) else None
     return value if isinstance(value, str) and value else None
 
 

@@ -28,7 +28,7 @@ from stitcherd.processes.file_lock import LockHeld, acquire_lock
 from stitcherd.rails.cases import load_cases
 from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.store import backup
-from stitcherd.store.errors import StorageUnavailable
+from stitcherd.store.errors import StorageUnavailable, UnusableDatabase
 from stitcherd.store.migrate import NewerDatabase
 from stitcherd.store.opening import DamagedDatabase
 from stitcherd.store.sqlite import DATABASE
@@ -49,7 +49,7 @@ def main() -> int:
     try:
         directory = locations.config_dir(options.config)
         if options.command == "restore":
-            return restore_backup(Path(options.file), locations.state_dir(directory))
+            return restore_backup(Path(options.file), directory)
         set_variables(directory)
         settings = load_settings(directory, SUPPORTED_KINDS)
         crash_points.arm(os.environ)
@@ -77,6 +77,7 @@ def run_daemon(directory: Path, settings: Settings) -> int:
         return 2
     except (
         LockHeld,
+        UnusableDatabase,
         UnusableSocketPath,
         UnusableCheckouts,
         NewerDatabase,
@@ -115,7 +116,9 @@ def set_variables(directory: Path) -> None:
 
 
 def _storage_fault(error: Exception, settings: Settings) -> str:
-    """Return why the state directory cannot be used, and the remedy."""
+    """Return why the state directory, or the database, cannot be used, and the remedy."""
+    if settings.store.dsn is not None and isinstance(error, StorageUnavailable):
+        return f"the database of store.dsn cannot be used: {error}"
     state_dir = Path(settings.daemon.state_dir)
     reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
     where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
@@ -154,9 +157,13 @@ def check_files(path: Path, settings: Settings) -> int:
     return 0
 
 
-def restore_backup(file: Path, state_dir: Path) -> int:
-    """Replace the database of a state directory by a backup; return 0, or 1 if nothing was changed."""
+def restore_backup(file: Path, directory: Path) -> int:
+    """Replace the database of a configuration directory by a backup; return 0, or 1 if nothing was changed."""
+    if locations.store_kind(directory) == "postgres":
+        print("stitcherd: the store is in PostgreSQL, which has its own backups: use pg_restore", file=sys.stderr)
+        return 1
     processes.restrict_umask()
+    state_dir = locations.state_dir(directory)
     database = state_dir / DATABASE
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -64,14 +64,17 @@ from stitcherd.sandbox.programs import start_fault
 from stitcherd.service_manager import ServiceManager
 from stitcherd.sources import KINDS
 from stitcherd.store import events, jobs
-from stitcherd.store.errors import StorageUnavailable
+from stitcherd.store.errors import StorageUnavailable, UnusableDatabase
 from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import DATABASE, Store
+from stitcherd.store.sqlite import DATABASE, open_sqlite
+from stitcherd.store.store import Store
 from stitcherd.supervision import LoopWatch
 
 HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
 SOCKET_CHECK_SECONDS = 2.0  # between two looks whether the socket is still at its path
 SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS, FORGES)
+
+POSTGRES_REMEDY = "install stitcher[postgres]"
 
 log = logging.getLogger("stitcherd")
 
@@ -80,7 +83,7 @@ async def serve(directory: Path, settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
     Raises LockHeld, AppUnusable, UnusableSocketPath, UnusableCheckouts, AddressUnavailable, NewerDatabase,
-    DamagedDatabase, StorageUnavailable, OSError.
+    DamagedDatabase, UnusableDatabase, StorageUnavailable, OSError.
     """
     stop, manager = handle_signals(), ServiceManager(os.environ)
     configure_process()
@@ -91,7 +94,7 @@ async def serve(directory: Path, settings: Settings) -> None:
         await make_room_at_start(settings.daemon)
         socket = LocalSocket(socket_path)
         stack.callback(socket.close)
-        store = await Store.open(state_dir / DATABASE)
+        store = await _open_store(settings)
         stack.push_async_callback(store.close)
         await stack.enter_async_context(logging_events(store))
         rails = await _load_rails(directory, settings, store)
@@ -185,6 +188,16 @@ async def serve(directory: Path, settings: Settings) -> None:
         await runner.stop(settings.daemon.grace)
         feed.close()
         feeding.cancel()
+
+
+async def _open_store(settings: Settings) -> Store:
+    if settings.store.dsn is None:
+        return await open_sqlite(Path(settings.daemon.state_dir) / DATABASE)
+    try:
+        from stitcherd.store.postgres import open_postgres  # noqa: PLC0415 (its driver is an extra)
+    except ModuleNotFoundError as error:
+        raise UnusableDatabase(f"store.kind postgres needs {error.name}: {POSTGRES_REMEDY}") from None
+    return await open_postgres(settings.store.dsn)
 
 
 def _begin_stop(state: AppState, manager: ServiceManager) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from shared.models import Verdict
 from stitcherd.store import events
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 # What happens to sources and to the rails, and which jobs are recovered, is logged where it is noticed.
 TYPES = (

@@ -21,11 +21,13 @@ from stitcherd.config.settings import (
     SourceSettings,
     TokenSettings,
 )
+from stitcherd.config.store_settings import StoreSettings
 from stitcherd.config.toml_lines import TOML_FORMAT, KeyLines, TomlError, parse_toml, table_header, type_in_words
 from stitcherd.config.types import SettingsContext, SupportedKinds, Table, in_directory
 
 TABLES: dict[str, type[Table]] = {
     "daemon": DaemonSettings,
+    "store": StoreSettings,
     "retention": RetentionSettings,
     "http": HttpSettings,
     "sources": SourceSettings,

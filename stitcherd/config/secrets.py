@@ -58,6 +58,13 @@ def _token(value: object, info: ValidationInfo) -> str:
     return text
 
 
+def _connection_string(value: object, info: ValidationInfo) -> str:
+    text = _secret(value, info).decode(errors="replace")
+    if not text.isprintable() or not ("=" in text or text.startswith(("postgresql://", "postgres://"))):
+        raise invalid_value("must be a connection string of PostgreSQL, such as postgresql://user:password@host/name")
+    return text
+
+
 def _private_key(value: object, info: ValidationInfo) -> bytes:
     secret = _secret(value, info)
     if not secret.lstrip().startswith(b"-----BEGIN ") or b"PRIVATE KEY-----" not in secret:
@@ -68,6 +75,7 @@ def _private_key(value: object, info: ValidationInfo) -> bytes:
 Secret = Annotated[bytes, PlainValidator(_secret)]
 Token = Annotated[str, PlainValidator(_token)]
 PrivateKey = Annotated[bytes, PlainValidator(_private_key)]
+ConnectionString = Annotated[str, PlainValidator(_connection_string)]
 
 
 def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, str]]]:
@@ -77,6 +85,8 @@ def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str
             yield ("sources", name, "secrets", index), entry
         if "app" in source:
             yield ("sources", name, "app", "key"), source["app"]["key"]
+    if "dsn" in document.get("store", {}):
+        yield ("store", "dsn"), document["store"]["dsn"]
     for index, target in enumerate(document.get("notify", ())):
         if "secret" in target:
             yield ("notify", index, "secret"), target["secret"]

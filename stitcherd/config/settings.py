@@ -16,6 +16,7 @@ from stitcherd.config import types
 from stitcherd.config.errors import invalid_value, missing_key
 from stitcherd.config.notify import NotifySettings
 from stitcherd.config.secrets import PrivateKey, Secret, Token
+from stitcherd.config.store_settings import StoreSettings
 from stitcherd.config.types import Table
 
 _PART = r"(?!-)[A-Za-z0-9_.-]+"
@@ -197,6 +198,7 @@ class Settings(Table):
     """
 
     daemon: DaemonSettings
+    store: StoreSettings = StoreSettings()
     retention: RetentionSettings = RetentionSettings()
     http: HttpSettings = HttpSettings()
     sources: Mapping[str, SourceSettings] = Field(default_factory=dict)
@@ -229,6 +231,7 @@ class Settings(Table):
         found |= {token.encode() for token in tokens if token}
         found |= {source.app.key for source in self.sources.values() if source.app}
         found |= {target.secret for target in self.notify if target.secret}
+        found |= set(self.store.secrets)
         return tuple(sorted((each for each in found if len(each) >= _MIN_SECRET_LENGTH), key=len, reverse=True))
 
     @property

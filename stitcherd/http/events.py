@@ -13,7 +13,7 @@ from stitcherd.http.jobs import find_job_id
 from stitcherd.http.requests import CURSOR_MAX, QUERY
 from stitcherd.http.state import STATE
 from stitcherd.store import events
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 HEARTBEAT_SECONDS = 15.0  # without anything sent on a stream
 

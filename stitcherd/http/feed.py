@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from shared.models import JobEvent
 from stitcherd.store import events
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 BUFFER_BYTES = 4 * 2**20  # encoded events: some seconds of them, so that a short stall does not cost disk reads
 EVENT_BATCH = 500  # events in one read

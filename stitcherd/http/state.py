@@ -20,7 +20,7 @@ from stitcherd.polling.pollers import Pollers
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
 from stitcherd.store.job_stats import StatsReader
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from stitcherd.supervision import Supervision
 
 SHUTDOWN_RETRY_SECONDS = 5

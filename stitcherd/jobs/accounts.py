@@ -4,7 +4,7 @@ from typing import Self
 
 from stitcherd.policy import AccountSighting
 from stitcherd.store import accounts
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 
 class KeptAccounts:

@@ -22,7 +22,7 @@ from stitcherd.sources import NotJson, WrongShape
 from stitcherd.sources.trigger import Command, Trigger
 from stitcherd.store import approvals, commands, deliveries, transitions
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 EXPIRY_INTERVAL_SECONDS = 10.0  # between two looks for expired requests
 MAX_READS = 4  # of what waits on a thread, while others change it

@@ -21,8 +21,8 @@ from stitcherd.policy import ApprovalRequest, ConcurrencyLimits
 from stitcherd.rails.compiled import CompiledRails, GateRule, JobType
 from stitcherd.store import approvals, interruptions
 from stitcherd.store.deferred import DeferredWrites
-from stitcherd.store.sqlite import Store
 from stitcherd.store.steps import Claimed
+from stitcherd.store.store import Store
 
 RailsLookup = Callable[[str], Awaitable[CompiledRails]]
 

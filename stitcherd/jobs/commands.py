@@ -16,7 +16,7 @@ from stitcherd.rails.live import LiveRails
 from stitcherd.store import publications, retries, rows, search, transitions
 from stitcherd.store.db import Db
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 MAX_BULK_JOBS = 100_000  # jobs of one bulk action: its answer is held in memory
 BULK_CHUNK = 32  # jobs in one transaction: another writer waits for one chunk at most

@@ -13,7 +13,7 @@ from stitcherd.policy import AccountAccess
 from stitcherd.store.deliveries import AlreadyDecided
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.evaluated import UndecidedDelivery, find_undecided, undecided_deliveries
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 STORE_RETRY_SECONDS = 1.0  # while nothing can be stored
 

@@ -14,7 +14,7 @@ from stitcherd.rails.live import LiveRails
 from stitcherd.sources import signatures
 from stitcherd.store import jobs
 from stitcherd.store.limits import LimitsReached
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 
 class Dispatcher:

@@ -39,8 +39,9 @@ async def make_room_at_start(daemon: DaemonSettings) -> None:
         return
     names = [entry.name for entry in directory.iterdir()]
     expendable = [name for name in names if name.startswith(".")]  # of completed jobs, moved aside
+    database = Path(daemon.state_dir) / DATABASE
     try:
-        expendable += read_expendable(Path(daemon.state_dir) / DATABASE, names)
+        expendable += read_expendable(database, names) if database.exists() else []
     except StorageUnavailable as error:
         log.warning("which checkouts are not needed cannot be read: %s", error)
     await delete_checkouts(daemon, expendable)

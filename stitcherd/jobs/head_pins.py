@@ -16,7 +16,7 @@ from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkouts
 from stitcherd.store import approvals
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 POLL_SECONDS = 2.0  # between two looks for such jobs
 RETRY_MS = 60_000  # after a look-up that failed, or that found no such ref

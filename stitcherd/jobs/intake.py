@@ -39,7 +39,7 @@ from stitcherd.store.accounts import AccountTaken
 from stitcherd.store.evaluated import UndecidedDelivery
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.repetitions import DeliveryIdentity, RepeatedDelivery, find_repeated
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 MAX_DECISIONS = 5  # on one delivery, while other ids are kept for its accounts
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from shared.ids import now_ms
 from stitcherd.policy import AccountAccess
 from stitcherd.store.access_levels import StoredAccess, forget_levels, read_levels, save_level
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 ACCESS_MAX_AGE = 60_000  # milliseconds for which an answer of a forge is used
 

@@ -16,7 +16,7 @@ from stitcherd.forges.paths import InvalidReference
 from stitcherd.jobs.known_access import KnownAccess
 from stitcherd.policy import AccountAccess
 from stitcherd.rails.accounts import ACCOUNT_CHANGED
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 PERMISSION_UNKNOWN = "permission_unknown"
 FORGE_UNREACHABLE = "forge_unreachable"

@@ -15,7 +15,7 @@ from stitcherd.rails.approvals import commit_approval_request
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.store import interruptions, jobs, kept_commits, publications
 from stitcherd.store.publications import UnfinishedPublication
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from stitcherd.sources import NotJson, WrongShape
 from stitcherd.sources.trigger import Trigger
 from stitcherd.store import approvals, deliveries
 from stitcherd.store.rulings import Denial, Ruling, Undecided
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 
 class Reevaluator:

@@ -17,7 +17,7 @@ from stitcherd.store import retention
 from stitcherd.store.db import Db, Reader
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.retention import RowPlace
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 RETENTION_INTERVAL_SECONDS = 3600.0
 BATCH_PAUSE_SECONDS = 0.05  # between two batches, for other writers
@@ -64,8 +64,12 @@ async def remove_rows(store: Store, kept: RetentionSettings, now: int) -> None:
     await _delete_found(store, "jobs", expired_jobs, retention.delete_jobs)
     expired_deliveries = partial(retention.expired_deliveries, before=min(before, seen_since))
     await _delete_found(store, "deliveries", expired_deliveries, retention.delete_deliveries)
-    while await store.write(retention.release_pages):  # noqa: ASYNC110 (a pause, not a poll)
+    while await store.write(_release_space):  # noqa: ASYNC110 (a pause, not a poll)
         await asyncio.sleep(BATCH_PAUSE_SECONDS)
+
+
+def _release_space(db: Db) -> int:
+    return db.release_space()
 
 
 async def _in_batches(store: Store, kind: str, prune_some: Callable[..., int], *limits: int) -> None:

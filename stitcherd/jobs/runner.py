@@ -29,7 +29,7 @@ from stitcherd.store import approvals, interruptions, kept_commits, scheduling, 
 from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.rulings import RailsChanged, Ruling, Undecided
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 STORAGE_UNAVAILABLE = "storage_unavailable"  # the code of a job that failed for it

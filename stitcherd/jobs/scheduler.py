@@ -8,7 +8,7 @@ from shared.ids import now_ms
 from stitcherd import policy
 from stitcherd.store import scheduling
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 POLL_SECONDS = 1.0  # between two looks for held jobs while no job ends: the rails may have changed
 

@@ -16,7 +16,7 @@ from stitcherd.jobs.evaluator import Evaluator, SourceGone
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.sources import NotJson, WrongShape
 from stitcherd.store import evaluated
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 SIMULATION_CHUNK = 16  # deliveries decided at once: about two milliseconds
 CHECKS_MAX = 500_000  # in all decisions of a result: some hundred MB

@@ -18,7 +18,7 @@ from stitcherd.jobs.redaction import RedactedStream, Redaction
 from stitcherd.rails.limits import remaining_budget
 from stitcherd.store import limits, publications, steps
 from stitcherd.store.deferred import DeferredWrites
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 OUTPUT_EVENT_BYTES = 4096  # at most, of output in one event
 REDACTION_CHUNK_BYTES = 256 * 1024  # of a diff, redacted at once

@@ -15,7 +15,7 @@ from stitcherd.rails.thread_commands import JOBS_KEEP_CHANGING, decide_question,
 from stitcherd.sources.trigger import Command, Trigger
 from stitcherd.store import commands
 from stitcherd.store.deliveries import NewDelivery, Outcome, StoredDelivery, add_deliveries
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 
 class ThreadCommands:

@@ -13,7 +13,7 @@ from stitcherd.polling.poller import Poller
 from stitcherd.polling.position import OVERLAP
 from stitcherd.store.cursors import Cursor, read_cursors, save_cursors
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 MARK_SECONDS = 60.0
 OLDEST_MS = 3 * 24 * 3_600_000  # what happened before that is not worth a job any more

@@ -26,7 +26,7 @@ from stitcherd.polling.position import OVERLAP, Position, decode_position, encod
 from stitcherd.polling.repositories import PolledRepositories
 from stitcherd.store.cursors import Cursor, read_cursors, save_cursors
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 PAGES_MAX = 50  # of one list, at once
 INTERVAL_MAX_SECONDS = 3600  # of what a forge asks for

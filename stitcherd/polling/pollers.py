@@ -20,7 +20,7 @@ from stitcherd.forges.connections import ForgeConnections
 from stitcherd.polling.catch_up import CatchUp
 from stitcherd.polling.poller import Poller, Take
 from stitcherd.polling.repositories import polled_repositories
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from stitcherd.supervision import Supervision
 
 RESTART_SECONDS = 30.0  # of a reader that fails: it must not ask its forge again and again

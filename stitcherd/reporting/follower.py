@@ -13,7 +13,7 @@ from stitcherd.store import answers, events
 from stitcherd.store.answers import DesiredAnswer
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.events import FollowedEvent
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 BATCH = 500  # events that are followed in one transaction
 STORE_INTERVAL = 10_000  # events without an answer, after which the cursor is stored nevertheless

@@ -12,7 +12,7 @@ from stitcherd.store import reports
 from stitcherd.store.answers import DesiredAnswer
 from stitcherd.store.events import FollowedEvent
 from stitcherd.store.reports import StoredReport
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 KIND = "notification"
 AGE_MAX = 86_400_000  # milliseconds since an event, after which it is no news

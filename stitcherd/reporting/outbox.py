@@ -17,7 +17,7 @@ from stitcherd.reporting.sender import Delivered, SendResult
 from stitcherd.store import outbox
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.outbox import TakenAnswer
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 SEARCH_DELAY = 10_000  # milliseconds after a try without a response, before the forge is asked what became of it
 LIFETIMES = {"reaction": 3_600_000}  # milliseconds for which a kind of answer is tried

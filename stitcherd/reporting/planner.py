@@ -38,7 +38,7 @@ from stitcherd.store import answers, commands, deliveries, reports
 from stitcherd.store.answers import DesiredAnswer
 from stitcherd.store.events import FollowedEvent
 from stitcherd.store.reports import StoredReport
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 FOLLOWED = frozenset(
     {

@@ -23,7 +23,7 @@ from stitcherd.store import answers
 from stitcherd.store import outbox as store_outbox
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.outbox import TakenAnswer
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from stitcherd.supervision import Supervision
 
 RESTART_SECONDS = 30.0  # of a part that fails: what it did at a forge must not be done again and again

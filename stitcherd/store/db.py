@@ -62,11 +62,16 @@ class Db(Protocol):
         """Undo what is written within it if that raises something; raise Conflict in place of the database's error."""
         ...
 
-    def next_key(self, table: str) -> int:
-        """Return an integer key that is higher than those of all rows of the table.
+    def new_keys(self, table: str, count: int) -> range:
+        """Return integer keys for rows that are added in this transaction, higher than any that one has had."""
+        ...
 
-        The keys from it on are free until the transaction ends: nobody else writes.
-        """
+    def touch(self) -> None:
+        """Write something without changing anything: a transaction that writes nothing would succeed on a full disk."""
+        ...
+
+    def release_space(self) -> int:
+        """Give a part of the space that is not used back to the file system; return 0 where there is none."""
         ...
 
 

@@ -15,8 +15,7 @@ def add_decision(db: Db, decision: Decision) -> int:
 
 def add_decisions(db: Db, decisions: Sequence[Decision]) -> Sequence[int]:
     """Store decisions and return their keys."""
-    first = db.next_key("decisions")
-    keys = range(first, first + len(decisions))
+    keys = db.new_keys("decisions", len(decisions))
     documents = map(rows.encode, decisions)
     insert_rows(db, "INSERT INTO decisions", ("key", "document"), list(zip(keys, documents, strict=True)))
     return keys

@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from stitcherd.store.db import Db
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -253,10 +253,10 @@ def insert_deliveries(db: Db, new: Sequence[tuple[NewDelivery, NewJob | None]]) 
             _decide(db, each)
     accounts.keep_ids(db, [(seen, delivery.received_at) for _, delivery in received for seen in delivery.accounts])
     if received:
-        first = db.next_key("deliveries")
-        stored = [(key, *each.values()) for key, (each, _) in enumerate(received, first)]
+        keys = db.new_keys("deliveries", len(received))
+        stored = [(key, *each.values()) for key, (each, _) in zip(keys, received, strict=True)]
         insert_rows(db, "INSERT INTO deliveries", ("key", *columns[0]), stored)
-        add_bodies(db, ((key, delivery.body) for key, (_, delivery) in enumerate(received, first)))
+        add_bodies(db, ((key, delivery.body) for key, (_, delivery) in zip(keys, received, strict=True)))
     told = [[_event(delivery, each)] for each, (delivery, _) in zip(columns, new, strict=True)]
     with_job = [at for at, (_, job) in enumerate(new) if job is not None]
     jobs = [(job, decisions[at], delivery.received_at) for at, (delivery, job) in enumerate(new) if job is not None]

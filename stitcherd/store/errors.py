@@ -14,3 +14,7 @@ class StorageUnavailable(Exception):
 
 class Conflict(Exception):
     """Nothing was stored: a constraint of the database forbids it, such as that there is one row of a key."""
+
+
+class UnusableDatabase(Exception):
+    """The database cannot be used as a store; the text says why, and the remedy."""

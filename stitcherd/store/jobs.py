@@ -114,19 +114,19 @@ def add_jobs(db: Db, added: Sequence[tuple[NewJob, int, int]]) -> list[tuple[New
     """
     if not added:
         return []
-    first = db.next_key("jobs")
+    keys = db.new_keys("jobs", len(added))
     columns = [
         {"key": key, **new.columns(), **_first_state(new, now), "decision": decision}
-        for key, (new, decision, now) in enumerate(added, first)
+        for key, (new, decision, now) in zip(keys, added, strict=True)
     ]
     insert_rows(db, "INSERT INTO jobs", tuple(columns[0]), [tuple(each.values()) for each in columns])
-    texts = [(key, new.prompt, rows.encode(new.metadata)) for key, (new, _, _) in enumerate(added, first)]
+    texts = [(key, new.prompt, rows.encode(new.metadata)) for key, (new, _, _) in zip(keys, added, strict=True)]
     insert_rows(db, "INSERT INTO job_texts", ("job", "prompt", "metadata"), texts)
-    for key, (new, _, _) in enumerate(added, first):
+    for key, (new, _, _) in zip(keys, added, strict=True):
         if new.approval:
             approvals.save_request(db, key, new.approval)
     limits.count_jobs(db, [(new.id, new.limits, now) for new, _, now in added])
-    return [_first_events(new, key, now) for key, (new, _, now) in enumerate(added, first)]
+    return [_first_events(new, key, now) for key, (new, _, now) in zip(keys, added, strict=True)]
 
 
 def _first_state(new: NewJob, now: int) -> dict[str, Any]:

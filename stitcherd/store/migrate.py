@@ -14,14 +14,19 @@ class NewerDatabase(Exception):
 
 def migrations() -> list[tuple[int, str]]:
     """Return the migrations as (number, SQL), in order; raise RuntimeError for a gap in the numbers."""
-    found = sorted(
-        (int(entry.name.split("_")[0]), entry.read_text("utf-8"))
-        for entry in files("stitcherd.store.migrations").iterdir()
-        if entry.name.endswith(".sql")
-    )
+    found = numbered_scripts("stitcherd.store.migrations")
     if [number for number, _ in found] != list(range(1, len(found) + 1)):
         raise RuntimeError("the migrations are not numbered 1, 2, 3, …")
     return found
+
+
+def numbered_scripts(package: str) -> list[tuple[int, str]]:
+    """Return the SQL files of a package as (number, SQL), in order."""
+    return sorted(
+        (int(entry.name.split("_")[0]), entry.read_text("utf-8"))
+        for entry in files(package).iterdir()
+        if entry.name.endswith(".sql")
+    )
 
 
 def split_statements(script: str) -> Iterator[str]:

@@ -132,12 +132,11 @@ def note_failed(db: Db, taken: TakenAnswer, failure: Failure, now: int) -> None:
 
 def abandon_notifications(db: Db, targets: Collection[str], now: int) -> None:
     """Let the notifications that are still to be told to others than these targets fail: nobody sends them."""
-    marks = ", ".join("?" * len(targets))
     failure = Failure("gone", "its [[notify]] is not in stitcherd.toml any more")
     abandoned = db.execute(
         "UPDATE answers SET state = 'failed', error = ? WHERE kind = 'notification' AND state IN ('pending', 'sending')"
-        f" AND source NOT IN ({marks}) RETURNING *",
-        [rows.encode(failure), *targets],
+        " AND source NOT IN (SELECT value FROM json_each(?)) RETURNING *",
+        [rows.encode(failure), rows.encode(list(targets))],
     ).fetchall()
     for row in abandoned:
         payload = {"kind": row["kind"], "code": failure.code, "detail": failure.detail}

@@ -15,9 +15,6 @@ from stitcherd.store.queries import KEYS, fetch_all
 
 RETENTION_BATCH = 500  # rows per transaction, so that other writes do not wait long
 JOB_BATCH = 100  # jobs per transaction: each has some dozens of rows
-VACUUM_PAGES = 500  # that one transaction gives back to the file system
-FREE_PAGES_KEPT = 2048  # at least, for what is written next: to extend a file costs more
-FREE_SHARE_KEPT = 16  # or this part of the file, if that is more
 
 _ENDED = "('COMPLETED', 'FAILED', 'CANCELLED')"
 _TABLES_OF_JOB = ("job_texts", "approvals", "starts", "publications", "steps", "spending")
@@ -151,22 +148,6 @@ def delete_deliveries(db: Db, found: Sequence[RowPlace]) -> int:
     db.execute(f"DELETE FROM deliveries WHERE key IN ({KEYS})", (keys,))
     forget_decisions(db, [row["decision"] for row in gone])
     return len(gone)
-
-
-def release_pages(db: Db) -> int:
-    """Give a batch of unused pages back to the file system, but for some; return how many there were.
-
-    A database that was created by an earlier version keeps all of them, and uses them again.
-    """
-    [vacuum], [free], [pages] = (
-        db.execute(f"PRAGMA {name}").fetchone() for name in ("auto_vacuum", "freelist_count", "page_count")
-    )
-    spare = free - max(FREE_PAGES_KEPT, pages // FREE_SHARE_KEPT)
-    if vacuum == 0 or spare <= 0:
-        return 0
-    released = min(spare, VACUUM_PAGES)
-    db.execute(f"PRAGMA incremental_vacuum({released})").fetchall()  # it frees one page for each row
-    return int(released)
 
 
 async def past_retention(db: Reader, job_ids: list[str], before: int) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from stitcherd.store.db import Db
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.queries import fetch_all
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 
 class StoredRevisions:

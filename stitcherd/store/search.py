@@ -114,7 +114,7 @@ def _statement(plan: SearchPlan, all_of: dict[str, Collection[str]], limit: int,
     left = " CROSS JOIN ".join(f"json_each({values}) branch{at}" for at, values in enumerate(branches))
     return (
         f"SELECT {distinct}CAST(found.value AS BIGINT) AS key FROM {left} CROSS JOIN"
-        f" json_each((SELECT json_group_array(key) FROM ({newest}))) found ORDER BY key DESC LIMIT {most}"
+        f" json_each((SELECT json_group_array(key) FROM ({newest}) newest)) found ORDER BY key DESC LIMIT {most}"
     )
 
 

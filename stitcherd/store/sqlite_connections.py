@@ -9,6 +9,9 @@ import aiosqlite
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.savepoints import savepoint
 
+VACUUM_PAGES = 500  # that one transaction gives back to the file system
+FREE_PAGES_KEPT = 2048  # at least, for what is written next: to extend a file costs more
+FREE_SHARE_KEPT = 16  # or this part of the file, if that is more
 _STATEMENT_ERRORS = {  # primary result codes that blame the statement, not the disk (sqlite.org/rescode.html)
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_CONSTRAINT,
@@ -29,14 +32,34 @@ class WritingConnection(sqlite3.Connection):
         """Undo what is written within it if that raises something; raise Conflict in place of the database's error."""
         return savepoint(self, sqlite3.IntegrityError, is_storage_fault)
 
-    def next_key(self, table: str) -> int:
-        """Return the integer key after the highest that a row of the table has had."""
-        [key] = self.execute(
+    def new_keys(self, table: str, count: int) -> range:
+        """Return the integer keys after the highest that a row of the table has had."""
+        [first] = self.execute(
             f"SELECT max((SELECT coalesce(max(key), 0) FROM {table}),"
             " (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?)) + 1",
             (table,),
         ).fetchone()
-        return int(key)
+        return range(first, first + count)
+
+    def touch(self) -> None:
+        """Write a page without changing anything."""
+        [version] = self.execute("PRAGMA user_version").fetchone()
+        self.execute(f"PRAGMA user_version = {version}")
+
+    def release_space(self) -> int:
+        """Give a batch of unused pages back to the file system, but for some; return how many there were.
+
+        A database that was created by an earlier version keeps all of them, and uses them again.
+        """
+        [vacuum], [free], [pages] = (
+            self.execute(f"PRAGMA {name}").fetchone() for name in ("auto_vacuum", "freelist_count", "page_count")
+        )
+        spare = free - max(FREE_PAGES_KEPT, pages // FREE_SHARE_KEPT)
+        if vacuum == 0 or spare <= 0:
+            return 0
+        released = min(spare, VACUUM_PAGES)
+        self.execute(f"PRAGMA incremental_vacuum({released})").fetchall()  # it frees one page for each row
+        return int(released)
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:

@@ -1,38 +1,30 @@
-"""The writer: one thread with the only connection that writes and checkpoints, and group commit.
+"""The writer: one thread with the only connection that writes, and group commit, whatever database it is to.
 
 Callers submit a function of the connection. All functions that are waiting share a transaction, and their futures are
 resolved once the commit is on disk. A function of many items is called once for all items that wait for it one after
 the other. Where a function fails, the whole batch runs again, each function under its own savepoint and with one item,
 so that nothing of the failed one is written: failures are rare, and savepoints for every function would cost as much as
-a write. No other connection may write or checkpoint this file: SQLite before 3.51.3 can lose commits when two do
-(sqlite.org/wal.html).
+a write.
 """
 
 import asyncio
 import contextlib
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from msgspec import Struct
 
 from shared.ids import format_timestamp, new_id, now_ms
-from stitcherd import crash_points
 from stitcherd.metrics import BATCH_SIZE, COMMIT_DURATION
 from stitcherd.store.after_commit import forget_calls, make_calls
-from stitcherd.store.checkpoints import Checkpoints
 from stitcherd.store.db import Db
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.high_water import HighWaterMark
-from stitcherd.store.opening import connect, find_damage, last_event, open_database
-from stitcherd.store.sqlite_connections import is_damage, is_storage_fault, unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,7 +32,6 @@ T = TypeVar("T")
 
 BATCH = 256  # functions in one transaction, at most
 PROBE_SECONDS = 1.0  # between two writes during an outage, so that its end is noticed
-CHECK_INTERVALS = 20  # times as long as a check of the whole file took, before it is checked again
 OUTAGE_LOG_SECONDS = 60.0  # between two lines of the log about the same outage
 
 log = logging.getLogger(__name__)
@@ -51,6 +42,55 @@ class StorageOutage(Struct, frozen=True):
 
     reason: str
     since: int
+
+
+class Engine(Protocol):
+    """A database, as the writer's thread uses it."""
+
+    @property
+    def db(self) -> Db:
+        """The connection, which may be another one after `prepare`."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the connection ready for a transaction."""
+        ...
+
+    def begin(self) -> None:
+        """Begin a transaction; no other writer has one until its end."""
+        ...
+
+    def commit(self) -> None:
+        """Put the transaction on disk."""
+        ...
+
+    def roll_back(self) -> None:
+        """End the transaction, if there is one, without a trace; raise nothing."""
+        ...
+
+    def is_storage_fault(self, error: Exception) -> bool:
+        """Return whether an error concerns the storage, and not the one statement that raised it."""
+        ...
+
+    def may_run_again(self, error: Exception) -> bool:
+        """Return whether the connection was lost, and with it, for certain, all of the transaction."""
+        ...
+
+    def unavailable(self, error: Exception) -> StorageUnavailable:
+        """Return what the callers get whose writes were not stored because of an error."""
+        ...
+
+    def reopen(self) -> None:
+        """Leave the connection, whatever state it is in, and let the next transaction have another."""
+        ...
+
+    def after_batch(self, functions: int) -> None:
+        """Do what is due between two transactions, after so many functions."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
 
 
 class _PendingWrite:
@@ -72,22 +112,16 @@ class _PendingWrite:
 
 
 class Writer:
-    """Owns the writing connection of the file at `path`; `on_commit` is called on the loop after a commit.
+    """Owns the connection of an engine; `on_commit` is called on the loop after a commit.
 
     `outage` is set from a write that failed to the next one that was stored.
     """
 
-    def __init__(self, path: Path, on_commit: Callable[[], None]) -> None:
-        self._path = path
-        self._checkpoints = Checkpoints(path)
+    def __init__(self, engine: Engine, on_commit: Callable[[], None]) -> None:
+        self._engine = engine
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_PendingWrite | None] = queue.SimpleQueue()
-        self._mark = HighWaterMark(path)
-        self._db = open_database(path, self._mark)
-        self._checkpoints.set_up(self._db)
-        self._is_suspect = False  # a part of the file was found to be damaged: it is checked before the next write
-        self._check_again_at, self._damage = 0.0, ""  # what the last check has found
         self.outage: StorageOutage | None = None
         self._logged_at = 0.0
         self._closed = False
@@ -119,13 +153,12 @@ class Writer:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def report_damage(self) -> None:
-        """Check the file now, because a reader has found a part of it to be damaged."""
-        self._is_suspect = True
+    def probe(self) -> None:
+        """Write something soon, though nobody waits for it: a fault that a reader has found is then known."""
         self._queue.put(_PendingWrite(_probe, None, None))
 
     async def close(self) -> None:
-        """Finish what was submitted, checkpoint the log and close the database."""
+        """Finish what was submitted and close the connection."""
         self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -143,11 +176,8 @@ class Writer:
             if batch:
                 self._loop.call_soon_threadsafe(self._resolve, batch)
                 with _logging_bugs():
-                    self._checkpoints.note(self._db, len(batch))
-        with contextlib.suppress(sqlite3.Error):
-            self._db.executescript("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.close()
-        self._mark.close()
+                    self._engine.after_batch(len(batch))
+        self._engine.close()
 
     def _fill(self, batch: list[_PendingWrite]) -> bool:
         """Wait for work and add what is there to a batch; return False once the writer is closed."""
@@ -165,35 +195,27 @@ class Writer:
     def _commit(self, batch: list[_PendingWrite]) -> None:
         started = time.perf_counter()
         try:
-            if self._is_suspect:
-                self._check_file()
-            if not self._all_at_once(batch):
-                self._begin()
+            try:
+                self._store(batch)
+            except Exception as error:
+                if not self._engine.may_run_again(error):
+                    raise
                 for work in batch:
-                    self._apply(work)
-                self._end_transaction()
+                    work.error = None
+                self._store(batch)
             with _logging_bugs():  # what is stored is not refused any more
                 COMMIT_DURATION.observe(time.perf_counter() - started)
                 BATCH_SIZE.observe(len(batch))
                 make_calls()
             self._note_success()
         except Exception as error:  # noqa: BLE001 (whatever it was, every waiting caller must get it)
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            if is_damage(error):
-                self._is_suspect = True
-                self._mark.note_damage()
-            self._refuse(batch, unavailable(error), error)
+            self._engine.roll_back()
+            self._refuse(batch, self._engine.unavailable(error), error)
 
     def _abandon(self, batch: list[_PendingWrite], error: BaseException) -> None:
         """Refuse a batch that failed through a bug of ours, and begin the next one on a new connection."""
         log.error("the writer of the store failed through a bug, and goes on (%s)", new_id(), exc_info=error)
-        try:
-            self._db.close()
-            self._db = connect(self._path)
-            self._checkpoints.set_up(self._db)
-        except sqlite3.Error:
-            self._is_suspect = True  # it is opened again, and checked, before the next write
+        self._engine.reopen()
         self._refuse(batch, StorageUnavailable(f"the writer failed through a bug: {error!r}"), error)
 
     def _refuse(self, batch: list[_PendingWrite], fault: StorageUnavailable, cause: BaseException) -> None:
@@ -201,26 +223,6 @@ class Writer:
         for work in batch:
             work.error = StorageUnavailable(str(fault), lacks_space=fault.lacks_space)
             work.error.__cause__ = cause
-
-    def _check_file(self) -> None:
-        """Open the file again and check all of it; raise StorageUnavailable if it is damaged.
-
-        An error of the disk may have looked like damage, and does so to a connection as long as it is open.
-        """
-        if time.monotonic() < self._check_again_at:
-            raise StorageUnavailable(self._damage)
-        begun = time.monotonic()
-        self._mark.note_damage()
-        self._db.close()
-        self._db = connect(self._path)
-        self._checkpoints.set_up(self._db)
-        damage = find_damage(self._db)
-        if damage is not None:  # what is written to the file now may be lost, or damage more
-            self._damage = f"the database is damaged: {damage}; restart stitcherd: it keeps a copy, and says what to do"
-            self._check_again_at = time.monotonic() + CHECK_INTERVALS * (time.monotonic() - begun)
-            raise StorageUnavailable(self._damage)
-        self._mark.clear_damage()
-        self._is_suspect = False
 
     def _note_failure(self, reason: str) -> None:
         """Begin or continue an outage, and log it, once a minute at most."""
@@ -235,41 +237,42 @@ class Writer:
             log.warning("storage is available again; it was not since %s", format_timestamp(self.outage.since))
             self.outage = None
 
+    def _store(self, batch: list[_PendingWrite]) -> None:
+        self._engine.prepare()
+        if not self._all_at_once(batch):
+            self._begin()
+            for work in batch:
+                self._apply(work)
+            self._engine.commit()
+
     def _all_at_once(self, batch: list[_PendingWrite]) -> bool:
         self._begin()
+        db = self._engine.db
         try:
             for function, group in groupby(batch, attrgetter("function")):
                 works = list(group)
-                results = function(self._db, [work.item for work in works])
+                results = function(db, [work.item for work in works])
                 for work, result in zip(works, results, strict=True):
                     work.result = result
         except Exception as error:
-            if is_storage_fault(error):
+            if self._engine.is_storage_fault(error):
                 raise
-            self._db.execute("ROLLBACK")
+            self._engine.roll_back()
             return False
-        self._end_transaction()
+        self._engine.commit()
         return True
 
     def _begin(self) -> None:
         forget_calls()
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.last_event = None
-
-    def _end_transaction(self) -> None:
-        newest = self._db.last_event  # None too if a part was undone after it had appended some
-        events = last_event(self._db) if newest is None else newest[0]
-        crash_points.reach("before_commit")
-        self._db.execute("COMMIT")
-        crash_points.reach("after_commit")
-        self._mark.raise_to(events)
+        self._engine.begin()
 
     def _apply(self, work: _PendingWrite) -> None:
+        db = self._engine.db
         try:
-            with self._db.savepoint():
-                [work.result] = work.function(self._db, [work.item])
+            with db.savepoint():
+                [work.result] = work.function(db, [work.item])
         except Exception as error:
-            if is_storage_fault(error):
+            if self._engine.is_storage_fault(error):
                 raise
             work.error = error
 
@@ -294,11 +297,5 @@ def _logging_bugs() -> Iterator[None]:
 
 
 def _probe(db: Db, items: Sequence[None]) -> Sequence[None]:
-    _write_version(db)
+    db.touch()
     return items
-
-
-def _write_version(db: Db) -> None:
-    """Write a page without changing anything; a transaction that writes none would succeed on a full disk."""
-    [version] = db.execute("PRAGMA user_version").fetchone()
-    db.execute(f"PRAGMA user_version = {version}")

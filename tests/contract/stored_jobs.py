@@ -5,7 +5,7 @@ from typing import Any
 from shared.ids import now_ms
 from shared.models import Decision, Failure, Phase, Result, RunnerJob, Status, StepType, Thread, Verdict
 from stitcherd.store import events, jobs, steps, transitions
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
 
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")

@@ -16,7 +16,7 @@ from shared.models import (
 from stitcherd.errors import Refusal
 from stitcherd.store import interruptions, retries, steps, transitions
 from stitcherd.store.lifecycle import NEXT, IllegalTransition
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.contract.stored_jobs import (
     ALLOWED,
     FAILURE,

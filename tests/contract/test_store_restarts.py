@@ -8,7 +8,8 @@ from shared.ids import new_id, now_ms
 from shared.models import Phase, Status, StepStatus, StepType, Usage
 from stitcherd.errors import Refusal
 from stitcherd.store import interruptions, retries, steps, transitions
-from stitcherd.store.sqlite import Store
+from stitcherd.store.errors import Conflict
+from stitcherd.store.store import Store
 from tests.contract.stored_jobs import (
     ALLOWED,
     THREAD,
@@ -108,7 +109,7 @@ def late_writes(fence: steps.Fence) -> Sequence[Callable[..., object]]:
 async def test_no_try_is_started_twice(store: Store) -> None:
     job, fence = await running(store)
     await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart())
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(Conflict):
         await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart())
     await store.write(steps.begin_try, fence, 2, now_ms(), steps.TryStart())
     assert (await detail(store, job)).tries.used == 2

@@ -40,8 +40,8 @@ from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
 from stitcherd.store.events import add_events, new_event, newest_event
 from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import Store
 from tests.stitcherd.rails.contexts import CONTEXT
+from tests.stores import open_store
 
 TOKENS = {
     "reader": ("default", ["jobs:read"]),
@@ -130,7 +130,7 @@ async def api(tmp_path: Path) -> AsyncIterator[HttpHarness]:
     (tmp_path / "state").mkdir()
     settings = load_settings(tmp_path, SUPPORTED_KINDS)
     async with AsyncExitStack() as closing:
-        store = await Store.open(tmp_path / "state" / "stitcher.db")
+        store = await open_store(tmp_path / "state" / "stitcher.db")
         closing.push_async_callback(store.close)
         rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
         await rails.reload()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.http.conftest import HttpHarness
 
 

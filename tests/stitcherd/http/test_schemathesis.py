@@ -29,7 +29,7 @@ from stitcherd.http import auth
 from stitcherd.http.openapi import OPENAPI, document
 from stitcherd.http.requests import CURSOR_MAX
 from stitcherd.http.routes import ROUTES, STREAM
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.http.conftest import RAILS, HttpHarness
 from tests.stitcherd.http.test_answers import put
 from tests.stitcherd.http.webhooks import comment_body, send_webhook

@@ -31,8 +31,9 @@ from stitcherd.queue import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.store import deliveries, jobs
 from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.rails.contexts import CONTEXT
+from tests.stores import open_store
 
 SETTINGS = """
 [daemon]
@@ -145,7 +146,7 @@ async def open_harness(
         (tmp_path / name).chmod(0o600)
     (tmp_path / "state").mkdir(exist_ok=True)
     settings = load_settings(tmp_path, SUPPORTED_KINDS, socket=str(tmp_path / "socket"))
-    store = await Store.open(tmp_path / "state" / "stitcher.db")
+    store = await open_store(tmp_path / "state" / "stitcher.db")
     rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
     await rails.reload()
     queued: list[tuple[str, int]] = []

@@ -11,8 +11,9 @@ from stitcherd.jobs.redaction import Redaction
 from stitcherd.jobs.step_recorder import RunningStep, StepRecorder
 from stitcherd.store import jobs, steps, transitions
 from stitcherd.store.deferred import DeferredWrites
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import new_job
+from tests.stores import open_store
 
 SECRET = b"hunter2-is-the-secret"
 
@@ -29,7 +30,7 @@ class RecorderHarness(Struct):
 
     @classmethod
     async def build(cls, state: Path, log_max: int = 2**20) -> "RecorderHarness":
-        store = await Store.open(state / "stitcher.db")
+        store = await open_store(state / "stitcher.db")
         new = new_job()
         await store.write(jobs.dispatch, new, Decision(Verdict.ALLOWED, "", "r1"), now_ms())
         claimed = await store.write(transitions.start, new.id, 1, "me", now_ms())

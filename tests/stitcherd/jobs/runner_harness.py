@@ -28,8 +28,9 @@ from stitcherd.rails.limits import concurrency_limits
 from stitcherd.rails.load import parse_rails
 from stitcherd.store import jobs
 from stitcherd.store.rulings import Ruling
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
+from tests.stores import open_store
 
 RAILS = """
 version: 1
@@ -133,7 +134,7 @@ async def open_runner(tmp_path: Path) -> AsyncIterator[RunnerHarness]:
     state_dir.mkdir()
     (tmp_path / "stitcherd.toml").write_text(f'[daemon]\nstate_dir = "{state_dir}"\n')
     settings = load_settings(tmp_path, SUPPORTED_KINDS, socket=str(tmp_path / "socket"))
-    store = await Store.open(state_dir / "stitcher.db")
+    store = await open_store(state_dir / "stitcher.db")
     rails, executor = parse_rails(RAILS), ScriptedExecutor()
     unreachable: list[tuple[str, str]] = []
 

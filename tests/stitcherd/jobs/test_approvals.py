@@ -18,9 +18,10 @@ from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Trigger
 from stitcherd.store import commands, deliveries, jobs, transitions
 from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.rails.contexts import CONTEXT, SMALL
 from tests.stitcherd.store.factories import approval_request, deliver, new_delivery, new_job
+from tests.stores import open_store
 
 RAILS = parse_rails(SMALL)
 THREAD = Thread("issue", 7)
@@ -38,7 +39,7 @@ COMMENT = Trigger(
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     yield store
     await store.close()
 

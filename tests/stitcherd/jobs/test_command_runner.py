@@ -17,9 +17,10 @@ from stitcherd.processes import CannotStart, ExitStatus
 from stitcherd.sandbox.bubblewrap import SandboxSpec
 from stitcherd.store import jobs, transitions
 from stitcherd.store.deferred import DeferredWrites
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.sandbox.sandbox_host import needs_sandbox
 from tests.stitcherd.store.factories import dispatch, new_job
+from tests.stores import open_store
 
 SHOW = "import os, sys; print(os.getcwd(), *(os.environ.get(name, '-') for name in sys.argv[1:]))"
 
@@ -75,7 +76,7 @@ async def test_stdin_timeout_and_errors(commands: CommandRunner) -> None:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     yield store
     await store.close()
 

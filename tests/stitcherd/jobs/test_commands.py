@@ -18,8 +18,9 @@ from stitcherd.jobs.commands import JobCommands
 from stitcherd.queue import Queue
 from stitcherd.store import jobs, publications, transitions
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import new_job
+from tests.stores import open_store
 
 DECISION = Decision(Verdict.ALLOWED, "by hand", "r-1")
 NEW = new_job(repository="octo-org/api", tries_max=1, rails_digest="r1")
@@ -65,7 +66,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[CommandsHarness]:
     async def never(_job_id: str, _attempt: int) -> None:
         raise AssertionError
 
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     queue = Queue(tmp_path / "queue.db", 1, never)
     yield CommandsHarness(store, queue)
     queue._feeder.shutdown()

@@ -21,9 +21,10 @@ from stitcherd.rails.load import parse_rails
 from stitcherd.rails.validate import RailsContext
 from stitcherd.store import jobs, transitions
 from stitcherd.store.deferred import DeferredWrites
-from stitcherd.store.sqlite import Store
 from stitcherd.store.steps import Fence
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
+from tests.stores import open_store
 
 RAILS = """
 version: 1
@@ -97,7 +98,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[GateHarness]:
     git(origin, "init", "-q", "-b", "main")
     git(origin, "add", "-A")
     git(origin, "commit", "-qm", "First")
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     job = await dispatch(store, new_job(repository="acme/roof"))
     started = await store.write(transitions.start, job.id, 1, "me", now_ms())
     assert started

@@ -13,9 +13,10 @@ from stitcherd.daemon import SUPPORTED_KINDS
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import head_pins
 from stitcherd.store import jobs
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.git.repositories import commit, git
 from tests.stitcherd.store.factories import approval_request, dispatch, new_job
+from tests.stores import open_store
 
 REF = "refs/pull/7/head"
 
@@ -52,7 +53,7 @@ async def test_a_head_is_looked_up_until_it_is_known(
 ) -> None:
     monkeypatch.setattr(head_pins, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(head_pins, "RETRY_MS", 0)
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     waiting = {"approval": approval_request(), "ref": REF, "target": "main"}
     job = await dispatch(store, new_job(repository="acme/roof", **waiting))
     other = await dispatch(store, new_job(repository="acme/other", **waiting))

@@ -212,6 +212,7 @@ async def test_a_second_command_on_a_thread_returns_the_open_job(harness: Intake
     assert (await harness.mosaic(key="d3", issueNumber="8")).verdict is Verdict.ALLOWED
 
 
+@pytest.mark.sqlite
 async def test_nothing_is_accepted_while_the_disk_is_full(harness: IntakeHarness) -> None:
     def limit(db: Db, pages: int) -> None:
         db.execute(f"PRAGMA max_page_count = {pages}")

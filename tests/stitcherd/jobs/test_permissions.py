@@ -8,14 +8,15 @@ import pytest
 from stitcherd.forges.models import AccessLevel
 from stitcherd.jobs.known_access import ACCESS_MAX_AGE, KnownAccess
 from stitcherd.policy import ACCESS_RANKS, AccountAccess
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
+from tests.stores import open_store
 
 NOW = 1_000_000_000_000
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     yield store
     await store.close()
 

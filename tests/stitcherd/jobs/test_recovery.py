@@ -19,8 +19,9 @@ from stitcherd.jobs.recovery import recover_running_jobs
 from stitcherd.processes.tree import find_job_processes
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.store import interruptions, jobs, retries, steps, transitions
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import new_job
+from tests.stores import open_store
 
 ALLOWED = Decision(Verdict.ALLOWED, "", "r1")
 SLEEP = "import time; print(flush=True); time.sleep(600)"
@@ -38,7 +39,7 @@ async def no_rails(_digest: str) -> CompiledRails:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     yield store
     await store.close()
 

@@ -19,8 +19,9 @@ from stitcherd.metrics import REGISTRY
 from stitcherd.store import deliveries, events, transitions
 from stitcherd.store import retention as store_retention
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import deliver, new_delivery, new_job
+from tests.stores import open_store
 
 DAY = 86_400_000
 SETTINGS = """
@@ -40,7 +41,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def store(settings: Settings) -> AsyncIterator[Store]:
-    store = await Store.open(Path(settings.daemon.state_dir) / "stitcher.db")
+    store = await open_store(Path(settings.daemon.state_dir) / "stitcher.db")
     yield store
     await store.close()
 

@@ -14,8 +14,9 @@ from stitcherd.jobs.scheduler import Scheduler
 from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import scheduling
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
+from tests.stores import open_store
 
 
 class SchedulerHarness:
@@ -46,7 +47,7 @@ class SchedulerHarness:
 
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncIterator[SchedulerHarness]:
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     harness = SchedulerHarness(store)
     running = asyncio.create_task(harness.scheduler.run(lambda *attempt: harness.put.append(attempt)))
     yield harness

@@ -16,9 +16,10 @@ from stitcherd.jobs.simulation import SIMULATION_CHUNK, SimulationScope, simulat
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.load import parse_rails
 from stitcherd.store import retention
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.rails.contexts import SMALL
 from tests.stitcherd.store.factories import add_delivery, new_delivery
+from tests.stores import open_store
 
 SETTINGS = """
 [sources.forge]
@@ -34,7 +35,7 @@ argv = ["true"]
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     yield store
     await store.close()
 

@@ -241,6 +241,7 @@ async def use_up(step: RunningStep) -> None:
         await step.record_event("step.progress", {"text": "x" * 4000})
 
 
+@pytest.mark.sqlite
 async def test_a_temporarily_full_disk_loses_only_events(harness: RecorderHarness) -> None:
     def limit(db: Db, pages: int) -> None:
         db.execute(f"PRAGMA max_page_count = {pages}")

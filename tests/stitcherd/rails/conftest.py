@@ -9,9 +9,9 @@ from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.load import parse_rails
 from stitcherd.rails.requirements import RuntimeFacts
 from stitcherd.sources.trigger import Command, Quote, Trigger
-from stitcherd.store.sqlite import Store
 from tests.stitcherd.rails.contexts import CAPABLE, CONTEXT, SMALL
 from tests.stitcherd.rails.watched_rails import RailsOnDisk
+from tests.stores import open_store
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def comment() -> Callable[..., Trigger]:
 async def disk(tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RailsOnDisk]:
     for name, quicker in {"STEP_MS": 50, "BURST_MS": 100, "CHECK_SECONDS": 0.1}.items():
         monkeypatch.setattr(f"stitcherd.rails.watch.{name}", quicker)
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     path = tmp_path / "config" / "rails.yaml"
     path.parent.mkdir()
     path.write_text(small)

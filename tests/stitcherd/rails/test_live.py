@@ -19,9 +19,9 @@ from stitcherd.sources.trigger import Trigger
 from stitcherd.store import events
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import Store
 from tests.stitcherd.rails.contexts import CONTEXT
 from tests.stitcherd.rails.watched_rails import RailsOnDisk, by_rename, in_place, until, with_backup
+from tests.stores import open_store
 
 EDITS = int(os.environ.get("STITCHER_RAILS_EDITS", "500"))
 
@@ -156,7 +156,7 @@ async def test_only_complete_texts_come_into_force(
 
 
 async def test_the_state_and_the_event_list_the_changes(tmp_path: Path, small: str) -> None:
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     rails = LiveRails(tmp_path / "rails.yaml", StoredRevisions(store), CONTEXT)
     more = small.replace("[issue.comment, change.comment]", "[issue.comment]")
     for text in (small, "version: 2", more):

@@ -13,7 +13,7 @@ from stitcherd.rails.live import LiveRails
 from stitcherd.rails.watch import watch_rails
 from stitcherd.store import events
 from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.rails.contexts import CONTEXT
 
 LIMIT = 15.0  # seconds, far above anything that is waited for

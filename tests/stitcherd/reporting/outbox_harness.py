@@ -17,10 +17,11 @@ from stitcherd.reporting.sender import Sender
 from stitcherd.store import answers, outbox
 from stitcherd.store.answers import DesiredAnswer
 from stitcherd.store.outbox import TakenAnswer
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.forges.fake import START, FakeComment, FakeForge, Sent
 from tests.forges.harness import FAKES, connected
 from tests.stitcherd.reporting.reports import JOB_ID, PLACE, make_report
+from tests.stores import open_store
 
 NOW = int(START.timestamp() * 1000)
 INSTANCE = "instance"
@@ -162,7 +163,7 @@ async def outbox_on(path: Path, kind: str = "github", **options: Any) -> AsyncIt
     """Yield an outbox for a fake of a kind of forge; `options` are those of `connected`."""
     fake, clock, accounts, places = FAKES[kind](), Clock(), dict[str, str](), set[tuple[str, str]]()
     understand_lost(fake)
-    store = await Store.open(path / "stitcher.db")
+    store = await open_store(path / "stitcher.db")
     try:
         async with connected(fake, kind, now=clock.paced, **options) as api:
             outbox_ = make_outbox(store, api, clock, accounts, places)

@@ -16,8 +16,9 @@ from stitcherd.reporting.notification_planner import AGE_MAX, NotificationPlanne
 from stitcherd.store import answers, jobs, outbox, transitions
 from stitcherd.store.answers import DesiredAnswer
 from stitcherd.store.events import FollowedEvent, add_events, new_event
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import approval_request, deliver, dispatch, new_delivery, new_job
+from tests.stores import open_store
 
 FAILED = Failure("gate_failed", "tests ended with 1")
 
@@ -47,7 +48,7 @@ class Told(Struct):
 
 @pytest.fixture
 async def told(tmp_path: Path) -> AsyncIterator[Told]:
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     yield Told(store, [])
     await store.close()
 

@@ -19,8 +19,9 @@ from stitcherd.reporting.notices import Notice
 from stitcherd.reporting.notification_sender import NotificationSender
 from stitcherd.reporting.outbox import SEARCH_DELAY, Outbox
 from stitcherd.store import answers, outbox
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.e2e.harness import free_port
+from tests.stores import open_store
 from tests.webhook_receiver import SECRET, Receiver
 
 NOTICE = Notice(event=7, type="job.failed", at=1_764_000_000_000, workspace="default", subject="fix", reason="x: y")
@@ -75,7 +76,7 @@ class Target(Struct):
 
 @asynccontextmanager
 async def target(path: Path, **settings: Any) -> AsyncIterator[Target]:
-    store = await Store.open(path / "stitcher.db")
+    store = await open_store(path / "stitcher.db")
     try:
         made = NotifySettings.model_construct(on=("job.failed",), **settings)
         found = Target(store, path / "notify", made, now_ms())

@@ -1,13 +1,13 @@
 """Writes events, verifies their chain, and changes a database past its store."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from shared.audit import ChainReport, verify_export
 from shared.ids import now_ms
 from stitcherd.store import audit, events, retention
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
+from tests.stores import open_directly
 
 DAY = 86_400_000
 NOTE = "rails.reloaded"
@@ -35,6 +35,6 @@ async def prune(store: Store, before: int) -> None:
 
 def tamper(path: Path, *statements: str) -> None:
     """Change the database as somebody could who has the file, past the store."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+    with closing(open_directly(path)) as db:
         for statement in statements:
             db.execute(statement)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from stitcherd.store.db import Db
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 
 @asynccontextmanager

@@ -9,8 +9,9 @@ import pytest
 from shared.models import Decision, Thread
 from stitcherd.store.deliveries import NewDelivery
 from stitcherd.store.jobs import NewJob
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store import factories
+from tests.stores import open_store
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(path)
+    store = await open_store(path)
     yield store
     await store.close()
 

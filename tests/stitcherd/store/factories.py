@@ -7,9 +7,11 @@ from shared.models import Decision, RunnerJob, Verdict
 from stitcherd.policy import ApprovalRequest, GuardQuestion
 from stitcherd.store import deliveries, jobs
 from stitcherd.store.approvals import Reevaluation
+from stitcherd.store.db import Db
 from stitcherd.store.deliveries import NewDelivery
+from stitcherd.store.events import add_events, new_event
 from stitcherd.store.jobs import NewJob
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 ALLOWED_AGAIN = Decision(Verdict.ALLOWED, "again", "r-r2", "r2")
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
@@ -112,3 +114,8 @@ def reevaluation(**more: Any) -> Reevaluation:
         "reason": "the rails changed",
     }
     return Reevaluation(**fields | more)
+
+
+def note_event(db: Db) -> None:
+    """Append an event, as a function for `Store.write`."""
+    add_events(db, new_event("rails.reloaded", actor="rails", now=now_ms()))

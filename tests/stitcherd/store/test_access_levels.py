@@ -3,7 +3,7 @@
 import pytest
 
 from stitcherd.store.access_levels import StoredAccess, forget_levels, read_levels, save_level
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 
 ANN = StoredAccess("forge", "acme/roof", "7", "read", 1000)
 ELSEWHERE = StoredAccess("forge", "acme/wall", "7", "admin", 1000)

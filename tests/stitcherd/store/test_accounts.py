@@ -6,7 +6,7 @@ from shared.models import Decision, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.policy import AccountSighting
 from stitcherd.store import accounts, deliveries
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import add_delivery, deliver, new_delivery, new_job
 
 ANN = "forge:ann"

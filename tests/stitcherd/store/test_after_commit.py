@@ -10,7 +10,7 @@ import pytest
 from stitcherd.store.after_commit import after_commit
 from stitcherd.store.db import Db
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.batches import in_one_batch
 
 
@@ -40,6 +40,7 @@ async def test_of_a_batch_that_ran_twice_each_call_is_made_once_but_those_of_the
     assert made == {"a": 1, "c": 1}
 
 
+@pytest.mark.sqlite
 async def test_while_nothing_can_be_stored_no_call_is_made(store: Store) -> None:
     made: Counter[str] = Counter()
     full = sqlite3.OperationalError("database or disk is full")

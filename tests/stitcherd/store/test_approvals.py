@@ -15,8 +15,9 @@ from stitcherd.store import approvals, commands, deliveries, events, jobs, retri
 from stitcherd.store.approvals import Reevaluation
 from stitcherd.store.deliveries import DeliveryFilter
 from stitcherd.store.repetitions import RepeatedDelivery
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import approval_request, deliver, dispatch
+from tests.stores import open_store
 
 Make = Callable[..., Any]
 HOUR = 3_600_000
@@ -100,7 +101,7 @@ async def test_requests_expire_across_a_restart(store: Store, path: Path, wait: 
     end = now_ms() + HOUR
     job, later = await wait(expires_at=end), await wait(number=8, expires_at=end + HOUR)
     await store.close()
-    again = await Store.open(path)
+    again = await open_store(path)
     try:
         assert await again.write(approvals.expire, end - 1) == []
         assert await refused(again, approvals.approve, job.id, "uid:1000", None, end) == "not_waiting"

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from stitcherd.store import backup, migrate
-from stitcherd.store.sqlite import Store
+from stitcherd.store.sqlite import open_sqlite
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
+
+pytestmark = pytest.mark.sqlite
 
 KNOWN = migrate.migrations()
 LATER = (len(KNOWN) + 1, "ALTER TABLE rails ADD COLUMN note TEXT;\n")
@@ -69,7 +72,7 @@ async def test_nothing_is_replaced_and_nothing_is_left_of_a_failure(
 
 
 async def test_a_database_is_copied_before_it_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = await Store.open(path)
+    store = await open_sqlite(path)
     job = await dispatch(store, new_job())
     await store.close()
     assert names(path.parent) == {path.name, f"{path.name}-mark"}, "a new database needs none, nor one of this version"
@@ -77,7 +80,7 @@ async def test_a_database_is_copied_before_it_is_migrated(path: Path, monkeypatc
     monkeypatch.setattr(backup, "migrations", lambda: [*KNOWN, LATER])
     kept = path.with_name(f"{path.name}.before-{LATER[0]}")
     kept.write_text("of a migration that failed")
-    await (await Store.open(path)).close()
+    await (await open_sqlite(path)).close()
     assert query(path, "PRAGMA user_version") == LATER[0]
     assert query(kept, "PRAGMA user_version") == len(KNOWN)
     assert query(kept, "SELECT id FROM jobs") == job.id
@@ -90,7 +93,7 @@ async def test_a_state_of_the_first_schema_opens_with_a_copy_beside_it(path: Pat
             db.execute(statement)
         db.execute("PRAGMA user_version = 1")
         db.execute("INSERT INTO rails VALUES ('r1', 'version: 1', 1)")
-    store = await Store.open(path)
+    store = await open_sqlite(path)
     await dispatch(store, new_job())
     await store.close()
     kept = path.with_name(f"{path.name}.before-{len(KNOWN)}")
@@ -99,17 +102,17 @@ async def test_a_state_of_the_first_schema_opens_with_a_copy_beside_it(path: Pat
 
 
 async def test_a_backup_that_cannot_be_made_prevents_the_migration(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await (await Store.open(path)).close()
+    await (await open_sqlite(path)).close()
     monkeypatch.setattr(migrate, "migrations", lambda: [*KNOWN, LATER])
     monkeypatch.setattr(backup, "migrations", lambda: [*KNOWN, LATER])
     path.with_name(f"{path.name}.before-{LATER[0]}.partial").mkdir()
     with pytest.raises(OSError, match="directory"):
-        await Store.open(path)
+        await open_sqlite(path)
     assert query(path, "PRAGMA user_version") == len(KNOWN)
 
 
 async def test_a_restored_database_is_another_instance_and_the_replaced_one_is_kept(path: Path, tmp_path: Path) -> None:
-    store = await Store.open(path)
+    store = await open_sqlite(path)
     first = await dispatch(store, new_job())
     await store.back_up(tmp_path / "a.db")
     await dispatch(store, new_job())
@@ -119,7 +122,7 @@ async def test_a_restored_database_is_another_instance_and_the_replaced_one_is_k
     assert query(kept, "SELECT count(*) FROM jobs") == 2
     instance = "SELECT value FROM meta WHERE name = 'instance'"
     assert query(path, instance) != query(kept, instance) == query(tmp_path / "a.db", instance)
-    store = await Store.open(path)
+    store = await open_sqlite(path)
     async with store.reading() as db:
         assert [row["id"] for row in await db.execute_fetchall("SELECT id FROM jobs")] == [first.id]
     await store.close()

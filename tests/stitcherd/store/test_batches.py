@@ -24,8 +24,8 @@ from stitcherd.store.jobs import NewJob
 from stitcherd.store.limits import LimitsReached
 from stitcherd.store.migrate import migrate
 from stitcherd.store.repetitions import RepeatedDelivery
-from stitcherd.store.sqlite import Store
 from stitcherd.store.sqlite_connections import WritingConnection
+from stitcherd.store.store import Store
 from tests.stitcherd.store import factories
 from tests.stitcherd.store.batches import in_one_batch, trace
 from tests.stitcherd.store.factories import add_delivery, approval_request
@@ -173,16 +173,18 @@ class FailingCommit:
         return self.db.execute(statement, *values)
 
 
+@pytest.mark.sqlite
 async def test_a_disk_error_in_the_commit_fails_all_and_stores_nothing(
     store: Store, new_delivery: Make, new_job: Make
 ) -> None:
     await add_delivery(store, new_delivery(), new_job())
-    before, db = await store.write(content), store._writer._db
-    store._writer._db = FailingCommit(db)  # type: ignore[assignment]
+    engine: Any = store._writer._engine
+    before, db = await store.write(content), engine.db
+    engine.db = FailingCommit(db)
     again = [(new_delivery(), new_job(limits=(rate(9, str(at)),))) for at in range(5)]
     done = await in_one_batch(store, *(add_delivery(store, *each) for each in again))
     assert [type(each) for each in done] == [StorageUnavailable] * 5
-    store._writer._db = db
+    engine.db = db
     assert await store.write(content) == before
     assert await in_one_batch(store, *(add_delivery(store, *each) for each in again)) == [StoredDelivery()] * 5
     found = await store.write(content)
@@ -202,6 +204,7 @@ async def test_keys_are_not_used_again(store: Store, new_delivery: Make) -> None
     assert await newest() == last + 1
 
 
+@pytest.mark.sqlite
 async def test_a_batch_has_as_many_statements_as_one_delivery(store: Store, new_delivery: Make, new_job: Make) -> None:
     statements: list[str] = []
     await store.write(trace, statements.append)
@@ -227,6 +230,7 @@ async def test_the_events_of_a_delivery_follow_each_other(store: Store, new_deli
     assert [event.payload["deliveryId"] for event in found[::3]] == [each.id for each in new]
 
 
+@pytest.mark.sqlite
 async def test_look_ups_use_indices(store: Store, new_delivery: Make, new_job: Make) -> None:
     statements: list[str] = []
     await store.write(trace, statements.append)
@@ -294,6 +298,7 @@ def one_by_one(db: Db, new: list[Pair]) -> list[Outcome]:
     return [deliveries.add_deliveries(db, [each])[0] for each in new]
 
 
+@pytest.mark.sqlite
 @settings(max_examples=200, deadline=None)
 @given(new=pairs())
 def test_a_batch_stores_what_the_same_deliveries_store_one_by_one(new: list[Pair]) -> None:

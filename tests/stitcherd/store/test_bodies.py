@@ -10,6 +10,8 @@ from stitcherd.store.bodies import add_bodies, read_body
 from stitcherd.store.db import Row
 from stitcherd.store.sqlite_connections import WritingConnection
 
+pytestmark = pytest.mark.sqlite
+
 JSON = b'{"action": "created", "comment": {"body": "the same words, the same words"}}' * 20
 
 

@@ -10,7 +10,8 @@ import pytest
 from stitcherd.store.db import Db
 from stitcherd.store.deferred import DeferredWrites
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
+from tests.stores import open_store
 
 
 class Refused(Exception):
@@ -19,7 +20,7 @@ class Refused(Exception):
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "stitcher.db")
+    store = await open_store(tmp_path / "stitcher.db")
     yield store
     await store.close()
 

@@ -14,7 +14,7 @@ from stitcherd.errors import Refusal
 from stitcherd.store import deliveries, jobs, transitions
 from stitcherd.store.deliveries import JobAlreadyOpen, StoredDelivery
 from stitcherd.store.repetitions import RepeatedDelivery, find_repeated
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import add_delivery, deliver, dispatch
 
 Make = Callable[..., Any]

@@ -12,7 +12,7 @@ from stitcherd.policy import CommandResult
 from stitcherd.store import commands, deliveries, evaluated, events, retention
 from stitcherd.store.deliveries import AlreadyDecided, JobAlreadyOpen, NewDelivery, StoredDelivery
 from stitcherd.store.repetitions import RepeatedDelivery
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import add_delivery, deliver
 
 Make = Callable[..., Any]

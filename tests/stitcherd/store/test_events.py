@@ -6,7 +6,7 @@ from typing import Any
 from shared.models import Decision
 from stitcherd.store import events, jobs
 from stitcherd.store.db import Db
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch
 
 Make = Callable[..., Any]

@@ -7,7 +7,7 @@ from shared.models import AnswerState
 from stitcherd.store import scheduling, transitions
 from stitcherd.store.db import Db
 from stitcherd.store.gauges import StoreGauges, read_gauges
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch
 
 NOW = 1_795_356_300_000

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import structs
 
 from shared.models import Failure, Phase, Result, RunnerJob, StepStatus, StepType, Usage
@@ -14,8 +15,8 @@ from stitcherd import metrics
 from stitcherd.store import jobs, retries, steps, transitions
 from stitcherd.store.job_stats import StatsReader
 from stitcherd.store.migrate import migrations, split_statements
-from stitcherd.store.sqlite import Store
 from stitcherd.store.sqlite_connections import WritingConnection
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch
 
 Make = Callable[..., Any]
@@ -256,6 +257,7 @@ async def test_past_days_are_not_added_up_again_but_the_last_hour_of_one_is(stor
     assert await completed() == 1, "what is kept"
 
 
+@pytest.mark.sqlite
 async def test_the_migration_counts_what_ended_before_as_the_daemon_would_have(
     store: Store, path: Path, new_job: Make
 ) -> None:

@@ -7,7 +7,7 @@ from shared.ids import now_ms
 from shared.models import Decision, RunnerJob, Status
 from stitcherd.store import events, jobs, transitions
 from stitcherd.store.jobs import JobFilter
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch
 
 Make = Callable[..., Any]

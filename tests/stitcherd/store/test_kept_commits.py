@@ -8,8 +8,8 @@ from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import approvals, jobs, publications, retries, scheduling, transitions
 from stitcherd.store.kept_commits import PublicationRetry, requeue_commit, retry_publication
 from stitcherd.store.rulings import Ruling
-from stitcherd.store.sqlite import Store
 from stitcherd.store.steps import Claimed, Fence
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import approval_request, dispatch, new_job, reevaluation
 
 CHANGED = concurrency_limits(rails_digest="r2")

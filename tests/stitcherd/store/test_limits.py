@@ -25,8 +25,8 @@ from stitcherd.rails.limits import (
 )
 from stitcherd.store import deliveries, interruptions, jobs, limits, retention, retries, steps, transitions
 from stitcherd.store.limits import LimitsReached
-from stitcherd.store.sqlite import Store
 from stitcherd.store.sqlite_connections import WritingConnection
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import add_delivery, dispatch, new_delivery, new_job
 
 NOON = 20_000 * DAY_MS + DAY_MS // 2

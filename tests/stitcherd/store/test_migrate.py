@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stitcherd.store import migrate
-from stitcherd.store.sqlite import Store
+from stitcherd.store.sqlite import open_sqlite
+
+pytestmark = pytest.mark.sqlite
 
 KNOWN = migrate.migrations()
 SECOND = (len(KNOWN) + 1, "ALTER TABLE rails ADD COLUMN note TEXT;\nCREATE INDEX rails_loaded ON rails (loaded_at);\n")
@@ -131,7 +133,7 @@ async def test_a_newer_database_is_refused_and_unchanged(path: Path, db: sqlite3
     db.execute(f"PRAGMA user_version = {len(KNOWN) + 1}")
     before = schema(db)
     with pytest.raises(migrate.NewerDatabase, match="use a newer Stitcher"):
-        await Store.open(path)
+        await open_sqlite(path)
     assert schema(db) == before
 
 

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.high_water import HighWaterMark
 from stitcherd.store.opening import DamagedDatabase
-from stitcherd.store.sqlite import Store
+from stitcherd.store.sqlite import open_sqlite
+
+pytestmark = pytest.mark.sqlite
 
 PAGE = 4096
 ALL_JOBS = "SELECT count(*) AS n FROM events"
@@ -31,7 +34,7 @@ def add_event(db: Db) -> None:
 
 async def fill(path: Path, *, crash: bool, count: int = 40) -> None:
     """Store events in single commits; a crash leaves the database and its log as they were just before the end."""
-    store = await Store.open(path)
+    store = await open_sqlite(path)
     for _ in range(count):
         await store.write(add_event)
     log = path.with_name(path.name + "-wal")
@@ -45,7 +48,7 @@ async def fill(path: Path, *, crash: bool, count: int = 40) -> None:
 
 
 async def count(path: Path) -> int:
-    store = await Store.open(path)
+    store = await open_sqlite(path)
     async with store.reading() as db:
         [row] = await db.execute_fetchall(ALL_JOBS)
     await store.close()
@@ -87,7 +90,7 @@ async def test_a_database_without_its_last_events_is_refused_until_the_mark_is_d
     lose(path)
     for _ in range(2):
         with pytest.raises(DamagedDatabase, match=r"ends with event \d+, but 40 were stored, the last at 2") as refused:
-            await Store.open(path)
+            await open_sqlite(path)
     assert "delete stitcher.db-mark to go on without what is missing" in str(refused.value)
     [copy] = [each for each in path.parent.glob("stitcher.db.corrupt-*") if not each.name.endswith("-wal")]
     assert str(copy) in str(refused.value)
@@ -101,7 +104,7 @@ async def test_a_missing_or_empty_database_is_no_new_one(path: Path, remove: Cal
     log = path.with_name("stitcher.db-wal").read_bytes()
     remove(path)
     with pytest.raises(DamagedDatabase, match="but 40 events were stored in it"):
-        await Store.open(path)
+        await open_sqlite(path)
     [copy] = path.parent.glob("stitcher.db.corrupt-*-wal")
     assert copy.read_bytes() == log
     for each in path.parent.glob("stitcher.db*"):
@@ -115,7 +118,7 @@ async def test_a_backup_that_is_older_is_used_once_the_mark_is_deleted(path: Pat
     await fill(path, crash=False, count=5)
     path.with_name("backup").replace(path)
     with pytest.raises(DamagedDatabase, match=r"ends with event 5, but 10 were stored.* or it is an older copy"):
-        await Store.open(path)
+        await open_sqlite(path)
     path.with_name("stitcher.db-mark").unlink()
     assert await count(path) == 5
 
@@ -126,14 +129,14 @@ async def test_a_damaged_page_is_found_after_a_crash(path: Path) -> None:
     for page in range(1, path.stat().st_size // PAGE):
         overwrite(path, page * PAGE)
     with pytest.raises(DamagedDatabase, match=r"is damaged: .*; a copy is kept as .*; restore a backup") as found:
-        await Store.open(path)
+        await open_sqlite(path)
     assert "\n" not in str(found.value)
 
 
 async def test_a_file_that_is_no_database_is_refused_with_a_copy(path: Path) -> None:
     path.write_bytes(b"something else" * 100)
     with pytest.raises(DamagedDatabase, match="file is not a database"):
-        await Store.open(path)
+        await open_sqlite(path)
     [copy] = path.parent.glob("stitcher.db.corrupt-*")
     assert copy.read_bytes() == path.read_bytes()
 
@@ -146,7 +149,7 @@ async def test_a_copy_that_cannot_be_made_is_said(path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(DamagedDatabase, match=r"no copy could be kept \(No space left on device\)"):
-        await Store.open(path)
+        await open_sqlite(path)
 
 
 async def test_damage_found_while_reading_stops_all_writes_and_is_told_at_the_next_start(
@@ -157,7 +160,7 @@ async def test_damage_found_while_reading_stops_all_writes_and_is_told_at_the_ne
     pages = path.stat().st_size // PAGE
     for page in range(pages - 10, pages):
         overwrite(path, page * PAGE)
-    store = await Store.open(path)
+    store = await open_sqlite(path)
     with pytest.raises(StorageUnavailable, match="malformed"):
         async with store.reading() as db:
             await db.execute_fetchall("SELECT payload FROM events")
@@ -166,19 +169,20 @@ async def test_damage_found_while_reading_stops_all_writes_and_is_told_at_the_ne
     assert store.outage is not None
     await store.close()
     with pytest.raises(DamagedDatabase, match="is damaged"):
-        await Store.open(path)
+        await open_sqlite(path)
 
 
 async def test_what_only_looked_like_damage_is_forgotten_once_the_file_was_checked(path: Path) -> None:
-    store = await Store.open(path)
+    store = await open_sqlite(path)
     await store.write(add_event)
     malformed = sqlite3.DatabaseError("database disk image is malformed")
     malformed.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    reader = store._readers[0]
+    files: Any = store._readers
+    reader = files._readers[0]
     with pytest.raises(StorageUnavailable, match="malformed"):
         async with store.reading():
             raise malformed
-    assert reader not in store._readers, "SQLite takes what it could not read for damage as long as it is open"
+    assert reader not in files._readers, "SQLite takes what it could not read for damage as long as it is open"
     await store.write(add_event)
 
     def fail(_: Db) -> None:

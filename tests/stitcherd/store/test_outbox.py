@@ -10,7 +10,7 @@ from stitcherd.store import answers, jobs, outbox, retention
 from stitcherd.store.answers import EDIT_INTERVAL, DesiredAnswer
 from stitcherd.store.db import Row
 from stitcherd.store.events import followed_events
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
 
 LOCKED = Failure("locked", "the conversation is locked")

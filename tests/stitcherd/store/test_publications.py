@@ -6,8 +6,8 @@ from shared.ids import now_ms
 from shared.models import Failure, Phase, Result, Status, StepType
 from stitcherd.errors import Refusal
 from stitcherd.store import interruptions, jobs, publications, steps, transitions
-from stitcherd.store.sqlite import Store
 from stitcherd.store.steps import Fence, Superseded
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
 
 RESULT = Result("c" * 40, 1, 2, 3, "+2 -3 in 1 file")

@@ -8,7 +8,7 @@ from shared.ids import format_timestamp, new_id
 from shared.models import Decision, RunnerJob, Thread, Verdict
 from stitcherd.store import jobs, retries, scheduling, transitions
 from stitcherd.store.pulse import MINUTES, read_pulse
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import approval_request, deliver, dispatch
 
 Make = Callable[..., Any]

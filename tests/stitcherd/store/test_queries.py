@@ -11,7 +11,7 @@ from shared.ids import new_id
 from shared.models import Decision
 from stitcherd.errors import Refusal
 from stitcherd.store import jobs, rows
-from stitcherd.store.sqlite import Store
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch
 
 Make = Callable[..., Any]

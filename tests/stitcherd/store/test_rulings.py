@@ -10,8 +10,8 @@ from stitcherd.errors import Refusal
 from stitcherd.rails.limits import concurrency_limits
 from stitcherd.store import approvals, jobs, retries, scheduling, transitions
 from stitcherd.store.rulings import Denial, RailsChanged, Ruling, Undecided
-from stitcherd.store.sqlite import Store
 from stitcherd.store.steps import Claimed
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import ALLOWED_AGAIN, approval_request, dispatch, new_job, reevaluation
 
 CHANGED = concurrency_limits(rails_digest="r2")

@@ -11,8 +11,8 @@ from stitcherd.rails.compiled import LimitRules
 from stitcherd.rails.limits import HELD_REASONS, concurrency_limits
 from stitcherd.store import jobs, scheduling, transitions
 from stitcherd.store.limits import add_spending
-from stitcherd.store.sqlite import Store
 from stitcherd.store.steps import Claimed
+from stitcherd.store.store import Store
 from tests.stitcherd.store.factories import dispatch, new_job
 
 NOON = 20_000 * DAY_MS + DAY_MS // 2

@@ -17,8 +17,9 @@ from shared.models import OPEN_STATUSES, Decision, Failure, Result, Status, Thre
 from stitcherd import policy
 from stitcherd.errors import Refusal
 from stitcherd.store import approvals, deliveries, interruptions, jobs, retries, steps, transitions
-from stitcherd.store.sqlite import Store
+from tests import stores
 from tests.stitcherd.store.factories import add_delivery, new_delivery, new_job
+from tests.stores import open_store
 
 ALLOWED = Decision(Verdict.ALLOWED, "trigger word", "r1", trigger="word")
 REQUEST = policy.ApprovalRequest(
@@ -61,7 +62,7 @@ class JobTransitions(RuleBasedStateMachine):
         self.loop = asyncio.Runner()
         self.place = TemporaryDirectory()
         self.path = Path(self.place.name) / "stitcher.db"
-        self.store = self.loop.run(Store.open(self.path))
+        self.store = self.loop.run(open_store(self.path))
         self.model: dict[str, JobModel] = {}
         self.started: set[tuple[str, int, int]] = set()
         self.denied: set[str] = set()
@@ -220,12 +221,13 @@ class JobTransitions(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        left = self.path
-        self.path = left.with_name(f"{self.owner}.db")
-        for suffix in ("", "-wal"):  # as a kill leaves them: nothing folded, nothing closed
-            copyfile(f"{left}{suffix}", f"{self.path}{suffix}")
+        if stores.kind == "sqlite":
+            left = self.path
+            self.path = left.with_name(f"{self.owner}.db")
+            for suffix in ("", "-wal"):  # as a kill leaves them: nothing folded, nothing closed
+                copyfile(f"{left}{suffix}", f"{self.path}{suffix}")
         self.loop.run(self.store.close())
-        self.store = self.loop.run(Store.open(self.path))
+        self.store = self.loop.run(open_store(self.path))
         self.owner += 2  # neither the new owner nor the one before it is the one that died
         running = {job.id for job in self.model.values() if job.status is Status.RUNNING}
         assert set(self.loop.run(self.read(jobs.running_job_ids))) == running

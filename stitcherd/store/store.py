@@ -1,0 +1,115 @@
+"""The store: written by the thread of the writer, and read through a few other connections."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from stitcherd.store.db import Db, Reader
+from stitcherd.store.writer import StorageOutage, Writer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+READERS = 3
+
+
+class Readers(Protocol):
+    """The connections that read, and cannot write."""
+
+    def reading(self) -> AbstractAsyncContextManager[Reader]:
+        """Lend a connection inside a read transaction."""
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[Reader]:
+        """Open a connection of its own inside a read transaction."""
+        ...
+
+    async def back_up(self, target: Path) -> int:
+        """Write a copy of the database to a new file; return its size in bytes."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class Commits:
+    """Tells those who wait for what others write of each commit."""
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Event] = []
+
+    def follow(self) -> asyncio.Event:
+        """Return a new event that is set after each commit."""
+        committed = asyncio.Event()
+        self._waiting.append(committed)
+        return committed
+
+    def announce(self) -> None:
+        """Set all events."""
+        for committed in self._waiting:
+            committed.set()
+
+
+class Store:
+    """A store on the event loop that opened it. Close it at the end."""
+
+    def __init__(self, writer: Writer, readers: Readers, commits: Commits) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._commits = commits
+
+    def commits(self) -> asyncio.Event:
+        """Return a new event that is set after each commit, for one who waits for what others write."""
+        return self._commits.follow()
+
+    @property
+    def outage(self) -> StorageOutage | None:
+        """Why nothing can be stored, None if the last write was."""
+        return self._writer.outage
+
+    async def back_up(self, target: Path) -> int:
+        """Write the database as it is now to a new file, beside all other work; return its size in bytes.
+
+        Raises FileExistsError, OSError and StorageUnavailable, and Refusal where the database has programs for that.
+        """
+        return await self._readers.back_up(target)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the writer's thread runs: if not, nothing is stored any more until the next start."""
+        return self._writer.is_alive
+
+    async def close(self) -> None:
+        """Close the readers, then the writer."""
+        await self._readers.close()
+        await self._writer.close()
+
+    async def write(self, function: Callable[Concatenate[Db, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function of this package in the writer's next transaction; return its result once it is durable.
+
+        Raises what the function raises, with none of its writes done, Conflict in place of the error of a constraint,
+        or StorageUnavailable. Being cancelled while waiting does not undo the write.
+        """
+        return await self._writer.submit(function, *args, **kwargs)
+
+    async def write_item(self, function: Callable[[Db, Sequence[T]], Sequence[R]], item: T) -> R:
+        """Run a function of many items, for this one and those that wait beside it; return the result of this one.
+
+        Raises as `write` does, for this item alone.
+        """
+        return await self._writer.submit_item(function, item)
+
+    def reading(self) -> AbstractAsyncContextManager[Reader]:
+        """Lend a connection inside a read transaction: everything read in it is of the same moment.
+
+        Raises StorageUnavailable where the database cannot be read.
+        """
+        return self._readers.reading()
+
+    def snapshot(self) -> AbstractAsyncContextManager[Reader]:
+        """Open a connection inside a read transaction, for a long read; raises StorageUnavailable as `reading` does."""
+        return self._readers.snapshot()

@@ -1,0 +1,63 @@
+"""[store]: which database, its connection string, and what of that is a secret."""
+
+from pathlib import Path
+
+import pytest
+
+from stitcherd.config.load import SettingsError, load_settings
+from stitcherd.config.settings import Settings
+from stitcherd.daemon import SUPPORTED_KINDS
+
+URL = "postgresql://stitcher:s3cret%2Fword@db.example.org/stitcher"
+
+
+def read(directory: Path, text: str) -> Settings:
+    (directory / "stitcherd.toml").write_text(text)
+    return load_settings(directory, SUPPORTED_KINDS)
+
+
+def test_a_file_is_the_default(tmp_path: Path) -> None:
+    assert (read(tmp_path, "").store.kind, read(tmp_path, "").store.dsn) == ("sqlite", None)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "password"),
+    [
+        (URL, "s3cret/word"),
+        ("host=db user=stitcher password=s3cret-word dbname=stitcher", "s3cret-word"),
+        (r"password = 'a \'quoted\' one' host=db", "a 'quoted' one"),
+        ("host=/run/postgresql dbname=stitcher", None),
+        ("postgresql:///stitcher", None),
+    ],
+)
+def test_the_connection_string_and_its_password_are_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dsn: str, password: str | None
+) -> None:
+    monkeypatch.setenv("STITCHER_DSN", dsn)
+    settings = read(tmp_path, '[store]\nkind = "postgres"\ndsn = {env = "STITCHER_DSN"}\n')
+    assert settings.store.dsn == dsn
+    assert settings.secret_names == {"STITCHER_DSN"}
+    assert set(settings.secret_values) == {each.encode() for each in (dsn, password) if each}
+    assert dsn not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('kind = "postgres"', 1, "dsn is missing from [store]"),
+        ('kind = "mysql"', 2, "store.kind must be sqlite or postgres"),
+        ('dsn = {env = "DSN"}', 2, "store.dsn: kind sqlite has no dsn"),
+        ('kind = "postgres"\ndsn = {env = "WORD"}', 3, "store.dsn: must be a connection string of PostgreSQL"),
+        ('kind = "postgres"\ndsn = "postgresql:///a"', 3, "store.dsn: must be {env"),
+    ],
+)
+def test_faults_are_told_with_their_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: int, message: str
+) -> None:
+    monkeypatch.setenv("DSN", URL)
+    monkeypatch.setenv("WORD", "hunter22")
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, f"[store]\n{text}\n")
+    assert refused.value.line == line
+    assert refused.value.message.startswith(message)
+    assert "hunter22" not in str(refused.value)
