@@ -141,9 +141,11 @@ def connect_writer(dsn: str) -> PostgresDb:
     _adapt(connection)
     connection.execute(WRITER_RULES, prepare=False)
     db = PostgresDb(connection)
-    if not db.execute("SELECT pg_try_advisory_lock(?) AS locked", [DAEMON_LOCK]).fetchone()["locked"]:
+    try:  # the connection of a daemon that was killed a moment ago may not be ended yet
+        db.execute("SELECT pg_advisory_lock(?)", [DAEMON_LOCK])
+    except psycopg.errors.LockNotAvailable:
         connection.close()
-        raise DatabaseInUse("another stitcherd uses the database of store.dsn")
+        raise DatabaseInUse("another stitcherd uses the database of store.dsn") from None
     return db
 
 
