@@ -13,7 +13,18 @@ from shared.models import Phase, Result, RunnerJob, StepType, Usage, Verdict
 from stitcherd.config.settings import RetentionSettings
 from stitcherd.errors import Refusal
 from stitcherd.jobs import retention
-from stitcherd.store import answers, approvals, deliveries, jobs, outbox, publications, retries, steps, transitions
+from stitcherd.store import (
+    answers,
+    approvals,
+    deliveries,
+    jobs,
+    outbox,
+    publications,
+    retries,
+    sqlite_connections,
+    steps,
+    transitions,
+)
 from stitcherd.store import retention as store_retention
 from stitcherd.store.answers import DesiredAnswer
 from stitcherd.store.db import Db
@@ -282,8 +293,8 @@ def file_size(path: Path) -> int:
 @pytest.mark.parametrize("new", [True, False])
 @pytest.mark.sqlite
 async def test_the_file_becomes_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: bool) -> None:
-    monkeypatch.setattr(store_retention, "FREE_PAGES_KEPT", 10)
-    monkeypatch.setattr(store_retention, "VACUUM_PAGES", 100)
+    monkeypatch.setattr(sqlite_connections, "FREE_PAGES_KEPT", 10)
+    monkeypatch.setattr(sqlite_connections, "VACUUM_PAGES", 100)
     monkeypatch.setattr(retention, "BATCH_PAUSE_SECONDS", 0.0)
     path = tmp_path / "stitcher.db"
     if not new:  # as earlier versions have created it
