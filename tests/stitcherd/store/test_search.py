@@ -16,6 +16,7 @@ from shared.models import OPEN_STATUSES, Status
 from stitcherd.store import search, search_plan
 from stitcherd.store.db import Db, Reader
 from stitcherd.store.store import Store
+from tests import stores
 from tests.stores import open_store
 
 NOW = 1_800_000_000_000
@@ -205,7 +206,7 @@ WORKSPACE = st.sampled_from((None, "default", "lab", "none"))
 LIMITS = ("BRANCHES", "FEW", "REPOSITORIES")  # small ones send the same question another way
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if stores.kind == "sqlite" else 100, deadline=None)
 @given(FILTER, WORKSPACE, st.sets(st.sampled_from(LIMITS)), st.sampled_from((3, 500)))
 def test_sql_finds_what_a_plain_loop_finds(
     jobs: Jobs, wanted: Filter, workspace: str | None, small: set[str], limit: int

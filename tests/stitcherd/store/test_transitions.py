@@ -283,7 +283,7 @@ class JobTransitions(RuleBasedStateMachine):
 
 TestJobTransitions = JobTransitions.TestCase
 TestJobTransitions.settings = settings(
-    max_examples=20,
+    max_examples=20 if stores.kind == "sqlite" else 5,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
