@@ -112,7 +112,7 @@ async def _listen(dsn: str, engine: PostgresEngine, commits: Commits) -> None:
     """Announce the commits of other daemons, for ever."""
     is_lost = False
     while True:
-        with contextlib.suppress(psycopg.OperationalError):
+        with contextlib.suppress(psycopg.Error):
             async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, **NETWORK) as connection:
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
                 if is_lost:  # what was committed meanwhile
