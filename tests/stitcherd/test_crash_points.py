@@ -53,13 +53,13 @@ def test_what_names_no_point_is_refused(kills: list[tuple[int, int]], text: str)
         crash_points.arm({VARIABLE: text})
 
 
-def test_each_point_is_passed_at_one_place_of_the_daemon() -> None:
+def test_each_point_is_passed_at_one_place_of_the_daemon_and_a_commit_at_one_for_each_database() -> None:
     found = [
         name
         for path in ROOT.rglob("*.py")
         for name in re.findall(r"crash_points\.reach(?:_later)?\(\"(\w+)\"\)", path.read_text("utf-8"))
     ]
-    assert sorted(found) == sorted(POINTS)
+    assert sorted(found) == sorted([*POINTS, "after_commit", "before_commit"])
 
 
 def test_only_the_environment_of_the_start_arms_a_point() -> None:
