@@ -71,4 +71,5 @@ def test_the_image_is_built_from_all_that_the_wheel_needs(installed: Path, tmp_p
     known = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
     assert known == set(copied)
     files = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
-    assert set(build_wheel(tmp_path, tmp_path).namelist()) == files
+    built = set(build_wheel(tmp_path, tmp_path).namelist())
+    assert built == {file for file in files if "__pycache__" not in file}  # the other tests have run what is installed
