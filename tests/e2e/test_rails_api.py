@@ -175,7 +175,8 @@ def test_a_replay_makes_no_second_job_on_a_thread(daemon: DaemonHarness) -> None
 
 
 def test_the_schema_and_the_effective_rails(daemon: DaemonHarness) -> None:
-    assert daemon.get("/rails/schema")["properties"]["version"] == {"maximum": 1, "minimum": 1, "type": "integer"}
+    version = daemon.get("/rails/schema")["properties"]["version"]
+    assert version == {"description": "the version of the format", "maximum": 1, "minimum": 1, "type": "integer"}
     plain, full = daemon.get("/rails"), daemon.get("/rails?effective=true")
     assert {**plain, "effective": full["effective"]} == full
     assert full["effective"]["jobs"]["fix"]["on_interrupt"] == "fail"

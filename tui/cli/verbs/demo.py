@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -31,6 +32,7 @@ from tui.client.http import ApiError, DaemonUnreachable, InvalidResponse
 from tui.text.plain import plain
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+SCREEN_END_SECONDS = 10.0  # that the full screen has for its end after an interrupt
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -159,6 +161,8 @@ def _open_screen(environment: DemoEnvironment) -> None:
             screen.wait()
         except KeyboardInterrupt:
             screen.send_signal(signal.SIGINT)  # by which it restores the terminal, unlike by SIGTERM
+            with suppress(subprocess.TimeoutExpired):  # Popen itself would wait for a quarter of a second
+                screen.wait(SCREEN_END_SECONDS)
             raise
 
 
