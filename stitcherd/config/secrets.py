@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import PlainValidator, ValidationInfo
 
@@ -60,7 +61,11 @@ def _token(value: object, info: ValidationInfo) -> str:
 
 def _connection_string(value: object, info: ValidationInfo) -> str:
     text = _secret(value, info).decode(errors="replace")
-    if not text.isprintable() or not ("=" in text or text.startswith(("postgresql://", "postgres://"))):
+    try:
+        is_valid = text.isprintable() and (urlsplit(text).scheme in {"postgresql", "postgres"} or "=" in text)
+    except ValueError:  # such as [ without ]
+        is_valid = False
+    if not is_valid:
         raise invalid_value("must be a connection string of PostgreSQL, such as postgresql://user:password@host/name")
     return text
 

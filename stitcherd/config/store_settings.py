@@ -2,7 +2,7 @@
 
 import re
 from typing import Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,8 @@ from stitcherd.config.errors import invalid_value, missing_key
 from stitcherd.config.secrets import ConnectionString
 from stitcherd.config.types import Table
 
-_PASSWORD = re.compile(r"\bpassword\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))")
+_SECRET_OPTIONS = ("password", "sslpassword")
+_PASSWORD = re.compile(rf"\b(?:{'|'.join(_SECRET_OPTIONS)})\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))")
 
 
 class StoreSettings(Table):
@@ -29,15 +30,16 @@ class StoreSettings(Table):
 
     @property
     def secrets(self) -> tuple[bytes, ...]:
-        """The connection string, and the password in it."""
+        """The connection string, and the passwords in it."""
         if self.dsn is None:
             return ()
-        return tuple(each.encode() for each in (self.dsn, _password(self.dsn)) if each)
+        return tuple(each.encode() for each in (self.dsn, *_passwords(self.dsn)) if each)
 
 
-def _password(dsn: str) -> str | None:
+def _passwords(dsn: str) -> list[str]:
+    """Return the passwords of a connection string, of the server and of the key of a certificate."""
     if "://" in dsn:
-        password = urlsplit(dsn).password
-        return None if password is None else unquote(password)
-    found = _PASSWORD.search(dsn)
-    return None if found is None else re.sub(r"\\(.)", r"\1", found[1] or found[2])
+        parts = urlsplit(dsn)
+        options = parse_qs(parts.query.replace("+", "%2B"))  # PostgreSQL takes a plus for itself
+        return [unquote(parts.password or ""), *(each for name in _SECRET_OPTIONS for each in options.get(name, ()))]
+    return [re.sub(r"\\(.)", r"\1", quoted or plain) for quoted, plain in _PASSWORD.findall(dsn)]

@@ -26,6 +26,9 @@ def test_a_file_is_the_default(tmp_path: Path) -> None:
         (URL, "s3cret/word"),
         ("host=db user=stitcher password=s3cret-word dbname=stitcher", "s3cret-word"),
         (r"password = 'a \'quoted\' one' host=db", "a 'quoted' one"),
+        ("postgresql://db/stitcher?user=stitcher&password=s3%20c+ret", "s3 c+ret"),
+        ("postgresql://db/stitcher?sslmode=verify-full&sslpassword=s3cret-key", "s3cret-key"),
+        ("host=db sslkey=/k sslpassword=s3cret-key", "s3cret-key"),
         ("host=/run/postgresql dbname=stitcher", None),
         ("postgresql:///stitcher", None),
     ],
@@ -48,6 +51,7 @@ def test_the_connection_string_and_its_password_are_secrets(
         ('kind = "mysql"', 2, "store.kind must be sqlite or postgres"),
         ('dsn = {env = "DSN"}', 2, "store.dsn: kind sqlite has no dsn"),
         ('kind = "postgres"\ndsn = {env = "WORD"}', 3, "store.dsn: must be a connection string of PostgreSQL"),
+        ('kind = "postgres"\ndsn = {env = "BRACKET"}', 3, "store.dsn: must be a connection string of PostgreSQL"),
         ('kind = "postgres"\ndsn = "postgresql:///a"', 3, "store.dsn: must be {env"),
     ],
 )
@@ -56,6 +60,7 @@ def test_faults_are_told_with_their_line(
 ) -> None:
     monkeypatch.setenv("DSN", URL)
     monkeypatch.setenv("WORD", "hunter22")
+    monkeypatch.setenv("BRACKET", "postgresql://a:hunter22@[::1/stitcher?x=y")
     with pytest.raises(SettingsError) as refused:
         read(tmp_path, f"[store]\n{text}\n")
     assert refused.value.line == line
