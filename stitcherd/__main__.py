@@ -15,8 +15,9 @@ from shared.streams import open_missing_streams
 from stitcherd import crash_points, processes
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
+from stitcherd.configuration import SUPPORTED_KINDS, machine_warnings, rails_context
 from stitcherd.crash_points import UnknownCrashPoint
-from stitcherd.daemon import SUPPORTED_KINDS, machine_warnings, rails_context, serve
+from stitcherd.daemon import serve
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.git.checkout import UnusableCheckouts
 from stitcherd.http.server import AddressUnavailable

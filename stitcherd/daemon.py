@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -12,18 +12,15 @@ from pathlib import Path
 from aiohttp import web
 
 from shared import VERSION, locations
-from shared.api import Meta, RailsFault
+from shared.api import Meta
 from shared.ids import format_timestamp, new_id, now_ms
 from shared.protocol import API_VERSION
-from stitcherd.config.load import load_settings
 from stitcherd.config.settings import DaemonSettings, Settings
-from stitcherd.config.types import SupportedKinds
+from stitcherd.configuration import machine_warnings, rails_context
 from stitcherd.event_log import logging_events
-from stitcherd.executors import EXECUTORS, build_executors
+from stitcherd.executors import build_executors
 from stitcherd.executors.health import HealthMonitor
-from stitcherd.forges import FORGES
 from stitcherd.forges.connections import ForgeConnections
-from stitcherd.gates import BUILTINS
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
@@ -35,7 +32,7 @@ from stitcherd.jobs.approvals import Approvals
 from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.deciding import Deciding
 from stitcherd.jobs.dispatch import Dispatcher
-from stitcherd.jobs.evaluator import Evaluator, configured_facts
+from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.free_space import make_room_at_start, shortage_reason
 from stitcherd.jobs.head_pins import pin_heads
 from stitcherd.jobs.intake import Intake
@@ -52,17 +49,12 @@ from stitcherd.policy import ConcurrencyLimits
 from stitcherd.polling.pollers import Pollers
 from stitcherd.processes.file_lock import LockHeld, acquire_lock
 from stitcherd.queue import Queue
-from stitcherd.rails.compiled import CompiledRails, ProfileRule
+from stitcherd.rails.compiled import ProfileRule
 from stitcherd.rails.limits import concurrency_limits, idle_reason
 from stitcherd.rails.live import LiveRails
-from stitcherd.rails.load import RailsError, load_rails
-from stitcherd.rails.validate import RailsContext
 from stitcherd.rails.watch import watch_rails
 from stitcherd.reporting.reporter import Reporter
-from stitcherd.sandbox.bubblewrap import SandboxSpec, missing_sandbox_warnings
-from stitcherd.sandbox.programs import start_fault
 from stitcherd.service_manager import ServiceManager
-from stitcherd.sources import KINDS
 from stitcherd.store import events, jobs
 from stitcherd.store.errors import StorageUnavailable, UnusableDatabase
 from stitcherd.store.revisions import StoredRevisions
@@ -72,9 +64,6 @@ from stitcherd.supervision import LoopWatch
 
 HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
 SOCKET_CHECK_SECONDS = 2.0  # between two looks whether the socket is still at its path
-SUPPORTED_KINDS = SupportedKinds(KINDS, EXECUTORS, FORGES)
-
-POSTGRES_REMEDY = "install stitcher[postgres]"
 
 log = logging.getLogger("stitcherd")
 
@@ -196,7 +185,7 @@ async def _open_store(settings: Settings) -> Store:
     try:
         from stitcherd.store.postgres import open_postgres  # noqa: PLC0415 (its driver is an extra)
     except ModuleNotFoundError as error:
-        raise UnusableDatabase(f"store.kind postgres needs {error.name}: {POSTGRES_REMEDY}") from None
+        raise UnusableDatabase(f"store.kind postgres needs {error.name}: install stitcher[postgres]") from None
     return await open_postgres(settings.store.dsn)
 
 
@@ -214,55 +203,6 @@ async def _next_jobs(store: Store, limit: int) -> list[tuple[str, int, int]]:
 async def _instance(store: Store) -> str:
     async with store.reading() as db:
         return await events.instance(db)
-
-
-def rails_context(directory: Path, settings: Settings) -> RailsContext:
-    """Return what the rails of a configuration directory are checked against."""
-    private = (directory, *settings.private)
-    return RailsContext(
-        BUILTINS,
-        settings.secret_names,
-        private,
-        configured_facts(settings),
-        tuple(settings.sources),
-        asked=tuple(name for name, source in settings.sources.items() if source.has_credential),
-        silent_sources=tuple(
-            name for name, source in settings.sources.items() if source.kind in FORGES and not source.has_credential
-        ),
-    )
-
-
-def load_configuration(directory: Path) -> tuple[Settings, CompiledRails | None]:
-    """Return the settings of a directory, and its rails, None if they are invalid. Raises SettingsError."""
-    settings = load_settings(directory, SUPPORTED_KINDS)
-    try:
-        return settings, load_rails(directory / locations.RAILS_FILE, rails_context(directory, settings))
-    except RailsError:
-        return settings, None
-
-
-def machine_warnings(rails: CompiledRails, settings: Settings) -> list[RailsFault]:
-    """Return a warning for each sandbox that does not work on this machine, and each program that cannot be started."""
-    return [*missing_sandbox_warnings(_requested_sandboxes(rails)), *_missing_programs(rails, settings)]
-
-
-def _missing_programs(rails: CompiledRails, settings: Settings) -> Iterator[RailsFault]:
-    commands: dict[tuple[int, str], tuple[Sequence[str], SandboxSpec | None]] = {}
-    for job in rails.jobs.values():
-        profile, executor = job.profile, settings.executors.get(job.profile.executor)
-        commands[profile.line, f"executor {profile.executor}"] = (executor.argv if executor else (), profile.box)
-        commands |= {(gate.line, f"gate {gate.name}"): (gate.run or (), gate.box) for gate in job.gates}
-    for (line, who), (argv, box) in commands.items():
-        fault = start_fault(argv[0], box, search_path=os.environ.get("PATH", os.defpath)) if argv else None
-        if fault is not None:
-            yield RailsFault(line, 1, f"{who}: {fault.removesuffix('.')}")
-
-
-def _requested_sandboxes(rails: CompiledRails) -> Iterator[tuple[int, str, SandboxSpec | None]]:
-    """Yield (line, user, sandbox) for each profile and gate that a type of job uses."""
-    for job in rails.jobs.values():
-        yield job.profile.line, f"profile {job.profile.name}", job.profile.box
-        yield from ((gate.line, f"gate {gate.name}", gate.box) for gate in job.gates)
 
 
 async def reload_rails(rails: LiveRails) -> bool:

@@ -23,7 +23,7 @@ from shared.program_mounts import needed_mounts
 from stitcherd import processes
 from stitcherd.config.load import SettingsError
 from stitcherd.config.settings import ExecutorSettings, Settings
-from stitcherd.daemon import load_configuration
+from stitcherd.configuration import load_configuration
 from stitcherd.executors.streams import STREAMS
 from stitcherd.rails.compiled import CompiledRails, ProfileRule
 from stitcherd.sandbox.bubblewrap import SandboxSpec, unavailable_reason, visible_directories, wrap_command

@@ -19,7 +19,7 @@ from shared.checks import CheckResult, info, ok, problem, warning
 from shared.ids import now_ms
 from stitcherd.config.load import SettingsError
 from stitcherd.config.settings import Settings, SourceSettings
-from stitcherd.daemon import load_configuration
+from stitcherd.configuration import load_configuration
 from stitcherd.forge_rights import ACTIONS, RepositoryToCheck, RightsCheck, failure, needed_calls
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.base import Forge, Response

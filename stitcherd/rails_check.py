@@ -12,7 +12,7 @@ import msgspec
 
 from shared.checks import CaseReport
 from stitcherd.config.load import SettingsError, load_settings
-from stitcherd.daemon import SUPPORTED_KINDS, rails_context
+from stitcherd.configuration import SUPPORTED_KINDS, rails_context
 from stitcherd.jobs.rails_cases import run_cases
 from stitcherd.rails.cases import load_cases
 from stitcherd.rails.load import RailsError, load_rails

@@ -9,7 +9,7 @@ from shared import locations
 from stitcherd import rails_check
 from stitcherd.__main__ import check_files
 from stitcherd.config.load import load_settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 
 SETTINGS = '[sources.hub]\nkind = "mosaic"\nsecrets = [{env = "SECRET"}]\n'
 RAILS = "version: 1\n"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.toml_lines import TomlError, parse_toml
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 
 SOURCE = '[sources.hub]\nkind = "github"\n'
 TOKEN = f'sha256 = "{"a" * 64}"\npermissions = ["jobs:read"]\n'

@@ -7,7 +7,7 @@ import pytest
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.notify import NOTIFIED_EVENTS
 from stitcherd.config.settings import Settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from tests.webhook_receiver import SECRET
 
 HEAD = '[[notify]]\non = ["job.failed"]\n'

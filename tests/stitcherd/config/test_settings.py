@@ -13,7 +13,7 @@ from shared.locations import SocketPathTooLong
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
 from stitcherd.config.types import SettingsContext, SupportedKinds
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 
 CONFIG = Path(__file__).parents[3] / "config"
 SHA = "A1" * 32

@@ -6,7 +6,7 @@ import pytest
 
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import Settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 
 URL = "postgresql://stitcher:s3cret%2Fword@db.example.org/stitcher"
 

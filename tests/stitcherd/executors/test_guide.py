@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stitcherd.config.load import load_settings
-from stitcherd.daemon import SUPPORTED_KINDS, rails_context
+from stitcherd.configuration import SUPPORTED_KINDS, rails_context
 from stitcherd.executors.streams import STREAMS
 from stitcherd.rails.load import load_rails
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.ids import now_ms
 from stitcherd.config.load import load_settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.forges.connections import MINTED_LIFE, ForgeConnections
 from stitcherd.git.remote import CredentialRefused, RemoteUnreachable

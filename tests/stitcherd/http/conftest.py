@@ -15,7 +15,7 @@ from aiohttp import web
 from shared.api import Meta
 from shared.ids import now_ms
 from stitcherd.config.load import load_settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.executors import build_executors
 from stitcherd.executors.health import HealthMonitor
 from stitcherd.forges.connections import ForgeConnections

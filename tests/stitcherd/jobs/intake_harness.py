@@ -17,7 +17,7 @@ from shared.ids import now_ms
 from shared.models import RunnerJob
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.forges.api import ForgeApi
 from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.approvals import Approvals

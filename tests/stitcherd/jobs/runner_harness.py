@@ -11,7 +11,7 @@ from msgspec import Struct
 from shared.models import RunnerJob
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import ExecutorSettings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.executors.base import (
     ExecutionResult,
     Executor,

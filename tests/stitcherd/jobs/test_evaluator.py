@@ -11,7 +11,7 @@ from shared.deliveries import Delivery
 from shared.models import Verdict
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.jobs.evaluator import Evaluator, SourceGone, configured_facts, is_form
 from stitcherd.rails.decide import DispatchRequest, UnknownJobType
 from stitcherd.rails.load import parse_rails

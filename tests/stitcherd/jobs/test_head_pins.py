@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stitcherd.config.load import load_settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import head_pins
 from stitcherd.store import jobs

@@ -8,7 +8,7 @@ from msgspec import json
 
 from shared.checks import CaseResult
 from stitcherd.config.load import load_settings
-from stitcherd.daemon import SUPPORTED_KINDS, rails_context
+from stitcherd.configuration import SUPPORTED_KINDS, rails_context
 from stitcherd.jobs.rails_cases import run_cases
 from stitcherd.rails.cases import load_cases
 from stitcherd.rails.load import parse_rails

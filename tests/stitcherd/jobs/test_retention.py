@@ -11,7 +11,7 @@ from shared.ids import new_id, now_ms
 from shared.models import Result, RunnerJob
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.errors import Refusal
 from stitcherd.git.checkout import Checkouts
 from stitcherd.jobs import retention

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stitcherd.config.load import load_settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.errors import Refusal
 from stitcherd.jobs import simulation
 from stitcherd.jobs.evaluator import Evaluator

@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from shared.models import Verdict
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.rails.load import parse_rails

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stitcherd.config.load import load_settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.forges.connections import ForgeConnections
 from stitcherd.jobs.accounts import KeptAccounts
 from stitcherd.jobs.known_access import KnownAccess

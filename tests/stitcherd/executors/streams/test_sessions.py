@@ -10,7 +10,7 @@ from msgspec import structs
 
 from shared.models import Usage
 from stitcherd.config.load import SettingsError, load_settings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.executors.base import ExecutionResult, PreviousTry, Task
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.streams import STREAMS

@@ -11,7 +11,7 @@ import pytest
 from stitcherd.budget import Budget
 from stitcherd.config.load import SettingsError, load_settings
 from stitcherd.config.settings import PriceSettings
-from stitcherd.daemon import SUPPORTED_KINDS
+from stitcherd.configuration import SUPPORTED_KINDS
 from stitcherd.executors.base import AgentProfile, ExecutionResult, Task
 from stitcherd.executors.command import CommandExecutor
 from stitcherd.executors.streams.lines import LINE_MAX

@@ -12,7 +12,7 @@ import pytest
 from shared.environment_file import read_environment
 from stitcherd.config.load import load_settings
 from stitcherd.config.settings import Settings
-from stitcherd.daemon import SUPPORTED_KINDS, machine_warnings, rails_context
+from stitcherd.configuration import SUPPORTED_KINDS, machine_warnings, rails_context
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.rails.load import load_rails
 from tests.e2e.harness import ROOT

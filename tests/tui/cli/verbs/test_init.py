@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stitcherd.config.load import load_settings
-from stitcherd.daemon import SUPPORTED_KINDS, rails_context
+from stitcherd.configuration import SUPPORTED_KINDS, rails_context
 from stitcherd.rails import load as rails_load
 from stitcherd.sandbox.bubblewrap import SandboxSpec
 from stitcherd.sandbox.programs import start_fault
