@@ -40,13 +40,29 @@ def dsn_of(path: Path) -> str:
     return cluster().dsn(_databases[path])
 
 
+def settings_table(directory: Path) -> str:
+    """Return the table of the settings for a daemon whose files are in a directory; empty for a SQLite file."""
+    if kind == "sqlite":
+        return ""
+    dsn = directory / "dsn"
+    dsn.touch(mode=0o600)
+    dsn.write_text(dsn_of(directory))
+    return f'[store]\nkind = "postgres"\ndsn = {{file = "{dsn}"}}\n'
+
+
+def drop(path: Path) -> None:
+    """Delete the PostgreSQL database that a path names, if there is one."""
+    if path in _databases:
+        cluster().drop(_databases.pop(path))
+
+
 @contextmanager
 def forgetting_databases() -> Iterator[None]:
     """Forget at the end the stores that were opened meanwhile."""
     kept = set(_databases)
     yield
     for path in _databases.keys() - kept:
-        cluster().drop(_databases.pop(path))
+        drop(path)
 
 
 @cache

@@ -14,7 +14,7 @@ from stitcherd import processes
 from stitcherd.config.settings import DaemonSettings
 from stitcherd.git.snapshot import remove_tree
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.expendable import read_expendable
+from stitcherd.store.opening import read_expendable
 from stitcherd.store.sqlite import DATABASE
 
 RESERVE_MAX = 512 * 2**20  # bytes

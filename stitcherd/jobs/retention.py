@@ -64,12 +64,8 @@ async def remove_rows(store: Store, kept: RetentionSettings, now: int) -> None:
     await _delete_found(store, "jobs", expired_jobs, retention.delete_jobs)
     expired_deliveries = partial(retention.expired_deliveries, before=min(before, seen_since))
     await _delete_found(store, "deliveries", expired_deliveries, retention.delete_deliveries)
-    while await store.write(_release_space):  # noqa: ASYNC110 (a pause, not a poll)
+    while await store.write(lambda db: db.release_space()):  # noqa: ASYNC110 (a pause, not a poll)
         await asyncio.sleep(BATCH_PAUSE_SECONDS)
-
-
-def _release_space(db: Db) -> int:
-    return db.release_space()
 
 
 async def _in_batches(store: Store, kind: str, prune_some: Callable[..., int], *limits: int) -> None:

@@ -1,11 +1,14 @@
-"""What the functions of the store need of a connection, whatever database it is to.
+"""What the functions of the store need of a connection, whatever database it is to, and how a part is undone.
 
 Their statements are written for SQLite, in what PostgreSQL understands as well but for a few words.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from typing import Any, Protocol
+
+from stitcherd.store.after_commit import forget_calls, waiting_calls
+from stitcherd.store.errors import Conflict
 
 Values = Sequence[Any] | Mapping[str, Any]  # of the placeholders `?` or `:name`
 
@@ -73,6 +76,29 @@ class Db(Protocol):
     def release_space(self) -> int:
         """Give a part of the space that is not used back to the file system; return 0 where there is none."""
         ...
+
+
+@contextmanager
+def savepoint(db: Db, violation: type[Exception], is_storage_fault: Callable[[BaseException], bool]) -> Iterator[None]:
+    """Undo what is written within it if that raises something; raise Conflict in place of a `violation`.
+
+    After a fault of the storage nothing is undone: the whole transaction is lost.
+    """
+    calls = waiting_calls()
+    db.execute("SAVEPOINT part")
+    try:
+        yield
+    except Exception as error:
+        if is_storage_fault(error):
+            raise
+        db.execute("ROLLBACK TO SAVEPOINT part")
+        db.execute("RELEASE SAVEPOINT part")
+        db.last_event = None
+        forget_calls(calls)
+        if isinstance(error, violation):
+            raise Conflict(str(error)) from error
+        raise
+    db.execute("RELEASE SAVEPOINT part")
 
 
 class Pages(Protocol):

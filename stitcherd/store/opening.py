@@ -1,15 +1,19 @@
-"""Opens a database to write to it, unless it is damaged or lacks what was stored: then a copy of it is kept."""
+"""Opens a SQLite database to write to it, unless it is damaged or lacks what was stored: then a copy of it is kept.
+
+Which checkouts may be deleted is read before that, since opening it may need their space.
+"""
 
 import shutil
 import sqlite3
-from contextlib import suppress
+from collections.abc import Collection
+from contextlib import closing, suppress
 from pathlib import Path
 
 from shared.ids import format_timestamp
 from stitcherd.store.backup import back_up_before_migration
 from stitcherd.store.high_water import HighWaterMark
 from stitcherd.store.migrate import migrate
-from stitcherd.store.sqlite_connections import WritingConnection, is_damage
+from stitcherd.store.sqlite_connections import WritingConnection, is_damage, unavailable
 
 BUSY_SECONDS = 2.0  # that another process may lock the file before a write fails
 CHECKED_MAX = 256 * 2**20  # bytes of a database that is checked as a whole after a crash: 0.2 s
@@ -23,10 +27,33 @@ _PRAGMAS = (
     "foreign_keys=ON",
 )
 _LAST_EVENT = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
+_EXPENDABLE = (
+    "SELECT id FROM jobs j WHERE status IN ('COMPLETED', 'FAILED', 'CANCELLED') OR status = 'RUNNING'"
+    " AND NOT EXISTS (SELECT 1 FROM starts s WHERE s.job = j.key AND s.attempt = j.attempt"
+    " AND s.reference IS NOT NULL)"
+    " AND NOT EXISTS (SELECT 1 FROM publications p WHERE p.job = j.key AND p.attempt = j.attempt AND p.active = 1)"
+    " ORDER BY status <> 'RUNNING', completed_at"
+)
 
 
 class DamagedDatabase(Exception):
     """The database must not be used as it is; the text says what is known, where a copy is, and the remedy."""
+
+
+def read_expendable(path: Path, job_ids: Collection[str]) -> list[str]:
+    """Return those of the jobs whose checkouts nobody needs, in the order in which to delete them.
+
+    First the jobs that an earlier daemon left running, but for those whose run or publication may go on; then the ones
+    that ended, oldest first. For a start without a running daemon on `path`: it reads on a full disk, too. Raises
+    StorageUnavailable.
+    """
+    try:
+        with closing(sqlite3.connect(path.as_uri() + "?mode=rw", uri=True, isolation_level=None)) as db:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the log is then in memory, not in a new file
+            found = db.execute(_EXPENDABLE).fetchall()
+    except sqlite3.Error as error:
+        raise unavailable(error) from error
+    return [job_id for (job_id,) in found if job_id in job_ids]
 
 
 def open_database(path: Path, mark: HighWaterMark) -> WritingConnection:

@@ -14,10 +14,9 @@ from psycopg.adapt import Loader
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumperUnknown
 
-from stitcherd.store.db import Found, Pages, Values
+from stitcherd.store.db import Found, Pages, Values, savepoint
 from stitcherd.store.errors import StorageUnavailable, UnusableDatabase
 from stitcherd.store.postgres_sql import translate
-from stitcherd.store.savepoints import savepoint
 
 NETWORK: dict[str, Any] = {  # a server that cannot be reached any more is given up after 10 s
     "connect_timeout": 5,

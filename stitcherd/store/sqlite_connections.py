@@ -6,8 +6,8 @@ from pathlib import Path
 
 import aiosqlite
 
+from stitcherd.store.db import savepoint
 from stitcherd.store.errors import StorageUnavailable
-from stitcherd.store.savepoints import savepoint
 
 VACUUM_PAGES = 500  # that one transaction gives back to the file system
 FREE_PAGES_KEPT = 2048  # at least, for what is written next: to extend a file costs more

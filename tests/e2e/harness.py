@@ -55,14 +55,8 @@ class DaemonHarness:
         self.log = self.root / "log"
         self.rails = self.config / "rails.yaml"
         self.process: subprocess.Popen[bytes] | None = None
-        self._database = stores.cluster().create() if stores.kind == "postgres" else None
-        self._pieces = {
-            "store": self._store(),
-            "daemon": daemon,
-            "settings": settings,
-            "prepare": prepare,
-            "grace": grace,
-        }
+        store = stores.settings_table(self.root)
+        self._pieces = {"store": store, "daemon": daemon, "settings": settings, "prepare": prepare, "grace": grace}
         self.port = 0
         self.config.mkdir()
         self.rails.write_text((HERE / "rails.yaml").read_text() if rails is None else rails)
@@ -131,8 +125,7 @@ class DaemonHarness:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.root, ignore_errors=True)
-        if self._database is not None:
-            stores.cluster().drop(self._database)
+        stores.drop(self.root)
 
     def processes(self) -> list[int]:
         """Return the processes with this directory in their environment, command line or working directory."""
@@ -288,15 +281,6 @@ class DaemonHarness:
         for name, value in {**places, **self._pieces}.items():
             text = text.replace(f"@{name}@", value)
         (self.config / "stitcherd.toml").write_text(text)
-
-    def _store(self) -> str:
-        """Return the table of the store, where it is not the file in the state directory."""
-        if self._database is None:
-            return ""
-        dsn = self.root / "dsn"
-        dsn.touch(mode=0o600)
-        dsn.write_text(stores.cluster().dsn(self._database))
-        return f'[store]\nkind = "postgres"\ndsn = {{file = "{dsn}"}}\n'
 
     def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + TIMEOUT

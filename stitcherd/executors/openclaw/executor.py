@@ -64,7 +64,8 @@ class OpenClawExecutor(Executor):
         self._take_over = take_over
         self._configuring = asyncio.Lock()
         self._detaching = asyncio.Event()
-        self._checked: dict[str, tuple[str, str, str | None]] = {}  # with what an agent was offered its tools only
+        # By agent: the start of the gateway, its configuration and the model for which the tools were checked last.
+        self._checked: dict[str, tuple[str, str, str | None]] = {}
         self._terminator = RunTerminator(address)
 
     @classmethod
