@@ -55,7 +55,7 @@ class _PostgresReaders:
     async def reading(self) -> AsyncIterator[Reader]:
         reader = await self._idle.get()
         try:
-            if reader.connection.closed:
+            if not await _has_begun(reader):  # its connection was lost since it was used
                 reader = await self._reopen(reader)
             async with _transaction(reader):
                 yield reader
@@ -86,15 +86,28 @@ class _PostgresReaders:
         return opened
 
     async def _connect(self) -> PostgresReader:
+        """Return a new connection inside a transaction."""
         try:
-            return await connect_reader(self._dsn)
+            reader = await connect_reader(self._dsn)
+            await reader.begin()
         except psycopg.Error as error:
             raise unavailable(error) from error
+        return reader
+
+
+async def _has_begun(reader: PostgresReader) -> bool:
+    """Begin a transaction; return False if the connection was lost, or is."""
+    try:
+        await reader.begin()
+    except psycopg.Error:
+        await reader.connection.close()
+        return False
+    return True
 
 
 @asynccontextmanager
 async def _transaction(reader: PostgresReader) -> AsyncIterator[None]:
-    """Read in a transaction, which the first statement begins; raises StorageUnavailable."""
+    """Read in the transaction that has begun, and end it; raises StorageUnavailable."""
     try:
         yield
     except psycopg.Error as error:

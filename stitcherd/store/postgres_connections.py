@@ -118,6 +118,10 @@ class PostgresReader:
     def __init__(self, connection: psycopg.AsyncConnection[PostgresRow]) -> None:
         self.connection = connection
 
+    async def begin(self) -> None:
+        """Begin a transaction, which sees what is stored by its first statement."""
+        await self.connection.execute(b"BEGIN", prepare=False)
+
     async def execute_fetchall(self, statement: str, values: Values = (), /) -> list[PostgresRow]:
         """Return all rows of a statement."""
         return await (await self.connection.execute(translate(statement), values)).fetchall()
@@ -154,7 +158,6 @@ async def connect_reader(dsn: str) -> PostgresReader:
         connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, row_factory=make_row, **NETWORK)
     _adapt(connection)
     await connection.execute(READER_RULES, prepare=False)
-    await connection.set_autocommit(False)
     return PostgresReader(connection)
 
 

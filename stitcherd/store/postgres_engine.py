@@ -14,7 +14,7 @@ from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.postgres_connections import connect_writer, is_storage_fault, unavailable
 from stitcherd.store.postgres_schema import CHANNEL, WRITER_LOCK, create_or_migrate
 
-OUTCOME_SECONDS = 20.0  # that it is asked whether a transaction was committed, after its connection was lost
+OUTCOME_SECONDS = 8.0  # to find out what became of a commit whose connection was lost: forges wait for ten
 _RETRY_SECONDS = 0.2
 _BEGIN = b"BEGIN; SELECT pg_advisory_xact_lock(%d); SELECT CAST(pg_current_xact_id() AS text) AS id" % WRITER_LOCK
 _COMMIT = (

@@ -55,8 +55,9 @@ def test_a_database_has_one_daemon(build: BuildDaemon) -> None:
 def test_what_is_answered_is_stored_while_connections_are_lost(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
+    first = daemon.run("free", "true")  # then all of its parts have started, which end with the server at a start
     over = threading.Event()
-    jobs, refused = set[str](), 0
+    jobs, refused = {str(first["id"])}, 0
 
     def lose_connections() -> None:
         with connect(daemon) as admin:
@@ -88,6 +89,7 @@ def test_what_is_answered_is_stored_while_connections_are_lost(build: BuildDaemo
 def test_everything_goes_on_once_the_server_answers_again(build: BuildDaemon) -> None:
     daemon = build()
     daemon.start()
+    daemon.run("free", "true")  # then all of its parts have started, which end with the server at a start
     with connect(daemon) as admin:
         allow_connections(admin, name_of(daemon), allowed=False)  # as if the server was away
         cut_off(admin, name_of(daemon))
