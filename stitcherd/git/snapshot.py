@@ -56,10 +56,8 @@ async def remove_tree(path: Path) -> None:
     """Delete a file or a directory with its content; do nothing if there is none. Raises OSError."""
     if not os.path.lexists(path):
         return
-    if not await asyncio.to_thread(_is_large, path):
-        with suppress(OSError, RecursionError):
-            await asyncio.to_thread(shutil.rmtree, path)  # follows no link
-            return
+    if await asyncio.to_thread(_remove_small, path):
+        return
     # For thousands of files a program takes a quarter of the time, and none of this process.
     delete = ("rm", "-rf", "--one-file-system", "--", str(path))
     # rm and chmod work at any depth and follow no link; chmod makes directories without write permission writable.
@@ -68,6 +66,16 @@ async def remove_tree(path: Path) -> None:
         if argv is delete and ended.exit.code == 0:
             return
     raise OSError(f"{path} cannot be deleted: {ended.stderr.decode(errors='replace').strip()}")
+
+
+def _remove_small(path: Path) -> bool:
+    """Delete a directory, and return whether it is gone; False where it is large, or Python cannot delete it."""
+    if _is_large(path):
+        return False
+    with suppress(OSError, RecursionError):
+        shutil.rmtree(path)  # follows no link
+        return True
+    return False
 
 
 def _is_large(tree: Path) -> bool:
