@@ -3,9 +3,9 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -51,21 +51,22 @@ class Findings(Struct):
 
 
 class _Store(Struct):
-    jobs: dict[str, sqlite3.Row]
+    jobs: dict[str, Any]  # rows by name
     jobs_of: dict[str, set[str]]  # by the id that the sender gave the delivery
     histories: dict[int, list[str]]
 
 
-def compare(database: Path, witness: Path, deliveries: Sequence[Delivery]) -> Findings:
+def compare(db: Any, witness: Path, deliveries: Sequence[Delivery]) -> Findings:
     """Compare a client's history with the database of a daemon that has stopped, and with what its agents wrote.
 
-    Each agent appends its job, attempt and try to the file `witness` as soon as it runs.
+    `db` is a connection of SQLite or psycopg, with rows by name. Each agent appends its job, attempt and try to the
+    file `witness` as soon as it runs.
     """
     found = Findings(sum(each.told is Told.ACCEPTED for each in deliveries))
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
-        db.row_factory = sqlite3.Row
+    if isinstance(db, sqlite3.Connection):
         found.broken += _broken_file(db)
-        store = _read(db)
+    found.broken += _miscounted(db)
+    store = _read(db)
     starts = Counter(witness.read_text().splitlines() if witness.exists() else ())
     found.doubled += [f"started {times} times: {line}" for line, times in starts.items() if times > 1]
     ran: set[str | None] = {line.split()[0] for line in starts}
@@ -77,13 +78,13 @@ def compare(database: Path, witness: Path, deliveries: Sequence[Delivery]) -> Fi
     return found
 
 
-def _read(db: sqlite3.Connection) -> _Store:
+def _read(db: Any) -> _Store:
     jobs_of: dict[str, set[str]] = {}
-    for external, job in db.execute("SELECT external_id, job_id FROM deliveries WHERE job_id IS NOT NULL"):
-        jobs_of.setdefault(external, set()).add(job)
+    for row in db.execute("SELECT external_id, job_id FROM deliveries WHERE job_id IS NOT NULL"):
+        jobs_of.setdefault(row["external_id"], set()).add(row["job_id"])
     histories: dict[int, list[str]] = {}
-    for job, type_ in db.execute("SELECT job, type FROM events WHERE job IS NOT NULL ORDER BY id"):
-        histories.setdefault(job, []).append(type_)
+    for row in db.execute("SELECT job, type FROM events WHERE job IS NOT NULL ORDER BY id"):
+        histories.setdefault(row["job"], []).append(row["type"])
     return _Store({row["id"]: row for row in db.execute("SELECT * FROM jobs")}, jobs_of, histories)
 
 
@@ -92,10 +93,13 @@ def _broken_file(db: sqlite3.Connection) -> Iterator[str]:
     if integrity != "ok":
         yield f"integrity_check: {integrity}"
     yield from (f"foreign_key_check: {tuple(row)}" for row in db.execute("PRAGMA foreign_key_check"))
+
+
+def _miscounted(db: Any) -> Iterator[str]:
     counted = {row["status"]: row["n"] for row in db.execute("SELECT status, sum(n) AS n FROM job_counts GROUP BY 1")}
-    for status, number in db.execute("SELECT status, count(*) FROM jobs GROUP BY 1"):
-        if counted.get(status) != number:
-            yield f"{number} jobs are {status}, and {counted.get(status)} are counted"
+    for row in db.execute("SELECT status, count(*) AS n FROM jobs GROUP BY 1"):
+        if counted.get(row["status"]) != row["n"]:
+            yield f"{row['n']} jobs are {row['status']}, and {counted.get(row['status'])} are counted"
 
 
 def _lost(delivery: Delivery, store: _Store, ran: Collection[str | None]) -> Iterator[str]:
@@ -124,7 +128,7 @@ def _doubled(delivery: Delivery, store: _Store) -> Iterator[str]:
         yield f"delivery {delivery.id}: refused, and became job {jobs}"
 
 
-def _impossible(events: Sequence[str], job: sqlite3.Row) -> Iterator[str]:
+def _impossible(events: Sequence[str], job: Any) -> Iterator[str]:
     before: Status | None = None
     for after in (STATUS_OF[type_] for type_ in events if type_ in STATUS_OF):
         held = before is after is Status.QUEUED  # for another reason than before

@@ -4,7 +4,10 @@ import json
 import random
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +21,8 @@ REDELIVERED = 0.5  # share of the deliveries without a 202 that are sent again
 CANCELLED = 0.03  # share of the jobs that are cancelled at once
 SLOW = 0.1  # share of the agents that take a while
 JOIN_SECONDS = 60.0
+ISSUES = 1_000_000  # that a poster comments on, each once; others have other RANGES of them
+RANGES = 2_000
 RAILS = """\
 version: 1
 people: {team: {users: ["github:octocat"]}}
@@ -32,14 +37,18 @@ triggers:
 
 
 class Load:
-    """Sends about `per_second` deliveries a second while its context is open; afterwards `deliveries` has them all."""
+    """Sends about `per_second` deliveries a second while its context is open; afterwards `deliveries` has them all.
 
-    def __init__(self, daemon: DaemonHarness, seed: int, per_second: float) -> None:
+    `script` returns what an agent runs, given what it does last; it notes in a file that it was started.
+    """
+
+    def __init__(
+        self, daemon: DaemonHarness, seed: int, per_second: float, script: Callable[[str], str] | None = None
+    ) -> None:
         self._enough = threading.Event()
-        pause = POSTERS / per_second
-        self._posters = [
-            _Poster(daemon, random.Random(seed * POSTERS + n), n, pause, self._enough) for n in range(POSTERS)
-        ]
+        pause, script = POSTERS / per_second, script or partial(_noting, daemon.root / "witness")
+        numbers = range(seed * POSTERS, (seed + 1) * POSTERS)
+        self._posters = [_Poster(daemon, number, pause, script, self._enough) for number in numbers]
 
     def __enter__(self) -> Self:
         for poster in self._posters:
@@ -62,15 +71,27 @@ class Load:
         return sum(poster.accepted for poster in self._posters)
 
 
+def _noting(witness: Path, then: str) -> str:
+    """Return the script of an agent that notes its place in a file, and then does something."""
+    return f"echo $STITCHER_JOB_ID $STITCHER_ATTEMPT $STITCHER_TRY >> {witness}; {then}"
+
+
 class _Poster(threading.Thread):
     def __init__(
-        self, daemon: DaemonHarness, chance: random.Random, number: int, pause: float, enough: threading.Event
+        self,
+        daemon: DaemonHarness,
+        number: int,
+        pause: float,
+        script: Callable[[str], str],
+        enough: threading.Event,
     ) -> None:
         super().__init__(daemon=True)
         self._daemon = daemon
-        self._chance = chance
-        self._issues = range(number * 10_000_000 + 1, (number + 1) * 10_000_000)
+        self._chance = random.Random(number)
+        first = number % RANGES * ISSUES + 1
+        self._issues = range(first, first + ISSUES)
         self._pause = pause
+        self._script = script
         self._enough = enough
         self._connection: HTTPConnection | None = None
         self.deliveries: list[Delivery] = []
@@ -89,9 +110,8 @@ class _Poster(threading.Thread):
 
     def _deliver(self, issue: int) -> None:
         type_ = self._chance.choice(["once", "again"])
-        after = f"; sleep 0.0{self._chance.randrange(10)}" if self._chance.random() < SLOW else ""
-        witness = f"echo $STITCHER_JOB_ID $STITCHER_ATTEMPT $STITCHER_TRY >> {self._daemon.root}/witness"
-        body = comment_body(f"@mosaic {type_} {witness}{after}", issue=issue)
+        then = f"sleep 0.0{self._chance.randrange(10)}" if self._chance.random() < SLOW else "true"
+        body = comment_body(f"@mosaic {type_} {self._script(then)}", issue=issue)
         body = body.replace(b'"repository"', b'"elsewhere"')  # a checkout would make each job ten times slower
         headers = signed_headers(body)
         delivery = Delivery(headers["X-GitHub-Delivery"])
