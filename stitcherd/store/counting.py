@@ -6,14 +6,14 @@ stays: a job that fails, is retried and completes has ended twice.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from shared.models import Status, Usage
 from stitcherd import metrics
 from stitcherd.budget import DAY_MS
+from stitcherd.store import histograms
 from stitcherd.store.after_commit import after_commit
 from stitcherd.store.db import Db, Row
-from stitcherd.store.histograms import bucket_of
 from stitcherd.store.queries import row_marks
 
 HOUR_MS = 3_600_000
@@ -83,13 +83,9 @@ def _add(
     key = ["grouping", "start", "workspace", "name COLLATE NOCASE", *more_key]
     columns = ["grouping", "start", "name", "workspace", *more_key, *counts, *durations]
     added = [f"{column} = {table}.{column} + excluded.{column}" for column in counts]
-    paths: list[Any] = []
-    for column, duration in durations.items():
-        before = f"coalesce(CAST(json_extract({table}.{column}, ?) AS BIGINT), 0)"
-        added.append(f"{column} = json_set({table}.{column}, ?, {before} + 1)")
-        paths += [f"$.{bucket_of(duration)}"] * 2
-    rest = [facts.workspace, *more_key.values(), *counts.values()]
-    rest += [f'{{"{bucket_of(duration)}":1}}' for duration in durations.values()]
+    added += [f"{column} = {histograms.incremented(f'{table}.{column}')}" for column in durations]
+    paths = [histograms.path_of(duration) for duration in durations.values() for _ in range(2)]
+    rest = [facts.workspace, *more_key.values(), *counts.values(), *map(histograms.text_of, durations.values())]
     db.execute(
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES {row_marks(len(cells), len(columns))}"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(added)}",

@@ -2,20 +2,28 @@
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
-
-import msgspec
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from shared.ids import format_timestamp, now_ms
-from shared.stats import GateStats, Grouping, JobOutcomes, Median, Percentiles, Stats, StatsItem, TryCounts
+from shared.stats import Grouping, Stats
 from stitcherd.budget import DAY_MS
+from stitcherd.store import histograms
 from stitcherd.store.counting import HOUR_MS
-from stitcherd.store.db import Reader, Row
-from stitcherd.store.histograms import merge, percentiles
+from stitcherd.store.db import Reader
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.search_plan import fold_case
+from stitcherd.store.stats_sums import (
+    GATE_COUNTS,
+    GATE_HISTOGRAMS,
+    JOB_COUNTS,
+    JOB_HISTOGRAMS,
+    TIME_FORMATS,
+    Key,
+    PeriodSums,
+    Row,
+    Rows,
+)
 
 _GROUPS = {  # the rows that are grouped, and by what
     Grouping.HOUR: ("hour", "start"),
@@ -24,19 +32,9 @@ _GROUPS = {  # the rows that are grouped, and by what
     Grouping.REPOSITORY: ("repository", "name"),
     Grouping.EXECUTOR: ("executor", "name"),
 }
-_TIME_FORMATS = {Grouping.HOUR: "%Y-%m-%dT%H:00Z", Grouping.DAY: "%Y-%m-%d"}
-_COUNTS = (
-    *("completed", "failed", "cancelled", "first_tries", "later_tries"),
-    *("input_tokens", "output_tokens", "cost_usd"),
-)
-_HISTOGRAMS = {"durations", "queue_waits"}
-_NAMES = {"found", "gate"}
-_NOTHING = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_HISTOGRAMS, "[]")
 _LATE_MS = HOUR_MS  # after a day is over, until nothing is counted in it any more: the writer has what it was sent
-_PERIODS_KEPT = 4  # of a thousand repositories each has 2 MB
+_PERIODS_KEPT = 4  # of a thousand repositories with two gates each has 10 MB
 _END = 2**63 - 1
-
-_Row = dict[str, Any]
 
 
 class _Period(NamedTuple):
@@ -47,12 +45,22 @@ class _Period(NamedTuple):
     start: int
     end: int = _END
 
+    def distance(self, other: "_Period") -> int:
+        """Return how many milliseconds are in one of both; at least the length of each, where none is in both."""
+        if (self.by, self.workspace) != (other.by, other.workspace):
+            return _END
+        return abs(self.start - other.start) + abs(self.end - other.end)
 
-class _Sums(NamedTuple):
-    """Sums of the columns by group, and by group and gate."""
-
-    jobs: dict[Any, _Row]
-    gates: dict[tuple[Any, str], _Row]
+    def differences(self, other: "_Period") -> Iterator[tuple[int, "_Period"]]:
+        """Yield the parts that another period has more, with 1, and those that it has not, with -1."""
+        for sign, start, end in (
+            (1, other.start, self.start),
+            (-1, self.start, other.start),
+            (1, self.end, other.end),
+            (-1, other.end, self.end),
+        ):
+            if start < end:
+                yield sign, self._replace(start=start, end=end)
 
 
 class StatsReader:
@@ -60,127 +68,79 @@ class StatsReader:
 
     def __init__(self, now: Callable[[], int] = now_ms) -> None:
         self._now = now
-        self._past: OrderedDict[_Period, _Sums] = OrderedDict()
+        self._past: OrderedDict[_Period, PeriodSums] = OrderedDict()
 
     async def read(self, db: Reader, workspace: str | None, by: Grouping, since: int) -> Stats:
         """Return the statistics of a workspace, or of all for None, from the hour or the day of a time (ms) on."""
         span = HOUR_MS if by is Grouping.HOUR else DAY_MS
         start = since // span * span
-        if by in _TIME_FORMATS:
-            sums = await _read_sums(db, _Period(by, workspace, start))
+        if by in TIME_FORMATS:
+            settled, past = start, PeriodSums(by)
         else:
             settled = max(start, (self._now() - _LATE_MS) // DAY_MS * DAY_MS)
-            recent = await _read_sums(db, _Period(by, workspace, settled))
-            sums = await asyncio.to_thread(_add, await self._past_sums(db, by, workspace, start, settled), recent)
-        # Percentiles of a thousand repositories take 50 ms, which the event loop must not wait for.
-        return Stats(format_timestamp(start), by, tuple(await asyncio.to_thread(_items, by, sums)))
+            past = await self._past_sums(db, _Period(by, workspace, start, settled))
+        # Those of a thousand repositories take 40 ms, which the event loop must not wait for.
+        items = await asyncio.to_thread(past.items, await _read_rows(db, _Period(by, workspace, settled)))
+        if by not in TIME_FORMATS:
+            items.sort(key=lambda item: -(item.jobs.completed + item.jobs.failed + item.jobs.cancelled))
+        return Stats(format_timestamp(start), by, tuple(items))
 
-    async def _past_sums(self, db: Reader, by: Grouping, workspace: str | None, start: int, end: int) -> _Sums:
-        """Return the sums of days in which nothing is counted any more, from what is kept if it is."""
-        period = _Period(by, workspace, start, end)
+    async def _past_sums(self, db: Reader, period: _Period) -> PeriodSums:
+        """Return the sums of days in which nothing is counted any more: what is kept of them.
+
+        Each day both ends of a usual period move by one day, so that only the days in which it differs from what is
+        kept are read.
+        """
         if period not in self._past:
-            self._past[period] = await asyncio.to_thread(_compact, await _read_sums(db, period))
+            kept = min(self._past, key=period.distance, default=period._replace(end=period.start))
+            if kept.distance(period) >= period.end - period.start:
+                kept = period._replace(end=period.start)
+            sums = self._past.get(kept, PeriodSums(period.by))
+            parts = [(sign, await _read_rows(db, part)) for sign, part in kept.differences(period)]
+            self._past[period] = await asyncio.to_thread(sums.change, parts)
             if len(self._past) > _PERIODS_KEPT:
                 self._past.popitem(last=False)
         self._past.move_to_end(period)
         return self._past[period]
 
 
-async def _read_sums(db: Reader, period: _Period) -> _Sums:
-    """Add up the rows of a period; the histograms of each group become a JSON array."""
+async def _read_rows(db: Reader, period: _Period) -> dict[Key, Rows]:
+    """Add up the rows of a period by group, and those of gates by group and gate."""
     grouping, value = _GROUPS[period.by]
     found, group = f"min({value}) AS found", f"{value} COLLATE NOCASE" if value == "name" else value
     values = {"grouping": grouping, "start": period.start, "end": period.end, "workspace": period.workspace}
     counted = "grouping = :grouping AND start >= :start AND start < :end"
     if period.workspace is not None:
         counted += " AND workspace = :workspace"
-    sums = ", ".join(f"sum({column}) AS {column}" for column in _COUNTS)
     jobs = await fetch_all(
         db,
-        f"SELECT {found}, {sums}, {_histograms('durations')}, {_histograms('queue_waits')}"
-        f" FROM job_stats WHERE {counted} GROUP BY {group}",
+        f"SELECT {found}, {_sums(JOB_COUNTS, JOB_HISTOGRAMS)} FROM job_stats WHERE {counted} GROUP BY {group}",
         values,
     )
     gates = await fetch_all(
         db,
-        f"SELECT {found}, gate, sum(passed) AS passed, sum(failed) AS failed, {_histograms('durations')}"
-        f" FROM gate_stats WHERE {counted} GROUP BY {group}, gate ORDER BY gate",
+        f"SELECT {found}, gate, {_sums(GATE_COUNTS, GATE_HISTOGRAMS)}"
+        f" FROM gate_stats WHERE {counted} GROUP BY {group}, gate",
         values,
     )
-    return _Sums({_group(row): dict(row) for row in jobs}, {(_group(row), row["gate"]): dict(row) for row in gates})
+    gates_of: defaultdict[Key, dict[str, Row]] = defaultdict(dict)
+    names: dict[Key, Key] = {}
+    for name, gate, *row in gates:
+        key = _key(name)
+        names[key] = name
+        gates_of[key][gate] = tuple(row)
+    jobs_of = {}
+    for name, *row in jobs:
+        key = _key(name)
+        names[key] = name
+        jobs_of[key] = tuple(row)
+    return {key: Rows(name, jobs_of.get(key), gates_of[key]) for key, name in names.items()}
 
 
-def _compact(sums: _Sums) -> _Sums:
-    """Return sums with one histogram in each JSON array: a tenth of the memory, and of the time to add them again."""
-    for row in (*sums.jobs.values(), *sums.gates.values()):
-        for column in _HISTOGRAMS & row.keys():
-            row[column] = f"[{msgspec.json.encode(merge(row[column])).decode()}]"
-    return sums
+def _sums(counts: tuple[str, ...], durations: tuple[str, ...]) -> str:
+    return ", ".join([*(f"sum({count})" for count in counts), *map(histograms.concatenated, durations)])
 
 
-def _add(past: _Sums, recent: _Sums) -> _Sums:
-    return _Sums(_add_rows(past.jobs, recent.jobs), _add_rows(past.gates, recent.gates))
-
-
-def _add_rows(past: Mapping[Any, _Row], recent: Mapping[Any, _Row]) -> dict[Any, _Row]:
-    """Return the sums of both by group; a name is written as it was last."""
-    total = {**past, **recent}
-    for group in past.keys() & recent.keys():
-        earlier, later = past[group], recent[group]
-        counts = {column: earlier[column] + later[column] for column in earlier.keys() - _HISTOGRAMS - _NAMES}
-        histograms = {column: f"{earlier[column][:-1]},{later[column][1:]}" for column in _HISTOGRAMS & earlier.keys()}
-        total[group] = {**later, **counts, **histograms}
-    return total
-
-
-def _histograms(column: str) -> str:
-    return f"'[' || group_concat({column}) || ']' AS {column}"
-
-
-def _items(by: Grouping, sums: _Sums) -> list[StatsItem]:
-    """Return an item for each group that has jobs or gates: a gate may end in the hour before its job does."""
-    gates_of = defaultdict(list)
-    for (group, _), row in sorted(sums.gates.items()):
-        gates_of[group].append(_gate(row))
-    names = {group: row["found"] for (group, _), row in sums.gates.items()}
-    names |= {group: row["found"] for group, row in sums.jobs.items()}
-    items = [
-        _item(_key(by, names[group]), sums.jobs.get(group, _NOTHING), tuple(gates_of[group])) for group in sorted(names)
-    ]
-    if by not in _TIME_FORMATS:
-        items.sort(key=lambda item: -(item.jobs.completed + item.jobs.failed + item.jobs.cancelled))
-    return items
-
-
-def _group(row: Row) -> Any:
+def _key(found: Key) -> Key:
     """Return what two rows of the same group have in common: the case of names differs."""
-    return fold_case(row["found"]) if isinstance(row["found"], str) else row["found"]
-
-
-def _key(by: Grouping, found: Any) -> str:
-    """Return the key of a group: a name, or a time that was found in milliseconds."""
-    if by not in _TIME_FORMATS:
-        return str(found)
-    return datetime.fromtimestamp(found / 1000, UTC).strftime(_TIME_FORMATS[by])
-
-
-def _item(key: str, row: _Row, gates: tuple[GateStats, ...]) -> StatsItem:
-    return StatsItem(
-        key=key,
-        jobs=JobOutcomes(row["completed"], row["failed"], row["cancelled"]),
-        duration_ms=_percentiles(row["durations"]),
-        queue_wait_ms=_percentiles(row["queue_waits"]),
-        gates=gates,
-        tries=TryCounts(row["first_tries"], row["later_tries"]),
-        input_tokens=row["input_tokens"],
-        output_tokens=row["output_tokens"],
-        cost_usd=round(row["cost_usd"], 6),
-    )
-
-
-def _gate(row: _Row) -> GateStats:
-    return GateStats(row["gate"], row["passed"], row["failed"], Median(*percentiles(merge(row["durations"]), 50)))
-
-
-def _percentiles(histograms: str) -> Percentiles:
-    return Percentiles(*percentiles(merge(histograms), 50, 95))
+    return fold_case(found) if isinstance(found, str) else found

@@ -1,13 +1,11 @@
 """Histograms of durations: bounds without gaps, and percentiles within the promised error."""
 
-import json
-from collections import Counter
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitcherd.store.histograms import BOUNDS, bucket_of, merge, percentiles
+from stitcherd.store.histograms import BOUNDS, EMPTY, add, bucket_of, percentiles, text_of
 
 DURATIONS = st.integers(0, BOUNDS[-1])
 
@@ -28,7 +26,7 @@ def test_a_duration_is_between_the_bounds_of_its_bucket(duration: int) -> None:
 @given(st.lists(DURATIONS, min_size=1, max_size=40), st.integers(1, 100))
 def test_a_percentile_is_within_ten_percent_of_the_exact_one(durations: list[int], percent: int) -> None:
     exact = sorted(durations)[-(-len(durations) * percent // 100) - 1]
-    histogram = Counter(map(bucket_of, durations))
+    histogram = add(EMPTY, ",".join(map(text_of, durations)))
     found, again = percentiles(histogram, percent, percent)
     assert found == again
     assert found is not None
@@ -38,13 +36,19 @@ def test_a_percentile_is_within_ten_percent_of_the_exact_one(durations: list[int
 def test_negative_and_enormous_durations_have_a_bucket() -> None:
     assert bucket_of(-5) == 0
     assert bucket_of(2**62) == len(BOUNDS) - 1
-    assert percentiles({len(BOUNDS) - 1: 1}, 50) == [BOUNDS[-1]]
+    assert percentiles(add(EMPTY, text_of(2**62)), 50) == [BOUNDS[-1]]
 
 
 def test_an_empty_histogram_has_no_percentile() -> None:
-    assert percentiles(merge("[]"), 50, 95) == [None, None]
+    assert percentiles(EMPTY, 50, 95) == [None, None]
+    assert percentiles(add(EMPTY, "{}"), 50) == [None]
 
 
-def test_histograms_are_added() -> None:
-    parts = [{1: 2, 5: 1}, {}, {5: 4}]
-    assert merge(json.dumps(parts)) == {1: 2, 5: 5}
+@given(st.lists(DURATIONS, min_size=1), st.lists(DURATIONS, min_size=1))
+def test_what_is_added_can_be_taken_away_again(first: list[int], others: list[int]) -> None:
+    before = add(EMPTY, ",".join(map(text_of, first)))
+    texts = ",".join(map(text_of, others))
+    after = add(before, texts)
+    assert sum(after) == len(first) + len(others)
+    assert add(after, texts, -1) == before
+    assert not any(EMPTY)

@@ -257,6 +257,42 @@ async def test_past_days_are_not_added_up_again_but_the_last_hour_of_one_is(stor
     assert await completed() == 1, "what is kept"
 
 
+async def test_a_period_that_moves_by_days_is_that_which_is_read_anew(store: Store, new_job: Make) -> None:
+    for day, repository in enumerate(("acme/roof", "acme/barn", "Acme/Roof", "acme/shed", "acme/roof", None)):
+        when = NOW + day * DAY
+        fence = await start(store, new_job(repository=repository), when)
+        await run_agent(store, fence, 1, when, Usage(day, 10, 0.1 * day, 2))
+        await run_gate(store, fence, when + 5, 5, passed=day % 2 == 0, name=("tests", "lint")[day % 2])
+        await end(store, fence, when + 20 * day)
+    at = NOW
+    reader = StatsReader(lambda: at)
+    keys = []
+    for now, since in ((4, 0), (5, 1), (6, 3), (6, 0), (7, 6), (9, 8), (9, 3)):
+        at = NOW + now * DAY
+        async with store.reading() as db:
+            kept = await reader.read(db, None, Grouping.REPOSITORY, NOW + since * DAY)
+            anew = await StatsReader(reader._now).read(db, None, Grouping.REPOSITORY, NOW + since * DAY)
+        assert by_key(kept) == by_key(anew)
+        keys.append(len(kept.items))
+    assert keys == [4, 4, 3, 4, 0, 0, 3]
+
+
+async def test_only_the_days_in_which_periods_differ_are_read(store: Store, new_job: Make) -> None:
+    for day in range(4):
+        await end(store, await start(store, new_job(), NOW + day * DAY), NOW + day * DAY)
+    at = NOW + 3 * DAY
+    reader = StatsReader(lambda: at)
+
+    async def completed(since: int) -> int:
+        async with store.reading() as db:
+            return sum(item.jobs.completed for item in (await reader.read(db, None, Grouping.TYPE, since)).items)
+
+    assert await completed(NOW) == 4
+    await store.write(lambda db: db.execute("DELETE FROM job_stats WHERE start = ?", (NOW // DAY * DAY + DAY,)))
+    at = NOW + 4 * DAY
+    assert await completed(NOW + DAY) == 3, "the sums of the day that was deleted are kept"
+
+
 @pytest.mark.sqlite
 async def test_the_migration_counts_what_ended_before_as_the_daemon_would_have(
     store: Store, path: Path, new_job: Make
