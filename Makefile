@@ -57,10 +57,11 @@ bench: .venv/.dev ## measure the daemon and the client
 pictures: .venv/.dev ## update the screenshots in docs/ from the snapshots of the tests
 	@$(BIN)/python tools/pictures.py
 
-man: .venv/.dev ## update the man pages from the parsers, and the schema and the reference of rails.yaml from its models
+man: .venv/.dev ## update the man pages from the parsers, the references of both files and the schema of rails.yaml from the models
 	@$(BIN)/python -m tools.man_pages
 	@$(BIN)/python -m tools.rails_schema > config/rails.schema.json
 	@$(BIN)/python -m tools.rails_reference
+	@$(BIN)/python -m tools.settings_reference
 
 image: ## build an image of the daemon and the client, with Docker, Podman or Buildah; docs/container.md
 	@tool=$$(command -v docker || command -v podman || command -v buildah) || \

@@ -36,7 +36,7 @@ TABLES: dict[str, type[Table]] = {
     "tokens": TokenSettings,
     "notify": NotifySettings,
 }
-_LABELS = {"sources": "name", "repositories": "pattern", "executors": "name"}  # the field that holds a table's own key
+LABELS = {"sources": "name", "repositories": "pattern", "executors": "name"}  # the field that holds a table's own key
 
 
 class SettingsError(Exception):
@@ -97,7 +97,7 @@ def _validate(document: dict[str, Any], context: SettingsContext, socket: str | 
     except ValidationError as invalid:
         for error in invalid.errors():
             path = error_path(error, _place_in_file(error["loc"], document))
-            known = [key for key in keys_of(Settings, path[:-1]) if key != _LABELS.get(str(path[0]))]
+            known = [key for key in keys_of(Settings, path[:-1]) if key != LABELS.get(str(path[0]))]
             faults.append(SettingsFault(path, describe_error(error, path, known, TOML_FORMAT)))
         raise _settings_error(faults, where) from None
     if faults:
@@ -118,7 +118,7 @@ def _name_tables(document: dict[str, Any]) -> tuple[dict[str, Any], list[Setting
     for section, value in document.items():
         if section not in TABLES:
             faults.append(SettingsFault((section,), _unknown_table(section, value)))
-        elif (label := _LABELS.get(section)) is None:
+        elif (label := LABELS.get(section)) is None:
             tables[section] = value
         elif not isinstance(value, dict):
             faults.append(SettingsFault((section,), f"{section} must be a table, not {type_in_words(value)}"))
@@ -157,7 +157,7 @@ def _place_in_file(place: KeyPath, document: dict[str, Any]) -> KeyPath:
     match place:
         case ("repositories", int(index), *rest):
             return _place_in_file(("repositories", list(document["repositories"])[index], *rest), document)
-        case (str(section), name, label) if label == _LABELS.get(section):
+        case (str(section), name, label) if label == LABELS.get(section):
             return (section, name)
     return place
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from shared.signing_keys import signing_key
 from stitcherd.config import types
@@ -64,18 +64,26 @@ def _signing_secret(value: bytes) -> bytes:
 
 NotifiedEvent = Annotated[types.Text, AfterValidator(_event)]
 NotifyCommand = Annotated[types.Argv, AfterValidator(_command)]
-HookUrl = Annotated[types.Text, AfterValidator(_hook_url)]
+HookUrl = Annotated[types.Text, AfterValidator(_hook_url), WithJsonSchema(types.written_as("uri"))]
 SigningSecret = Annotated[Secret, AfterValidator(_signing_secret)]
 
 
 class NotifySettings(types.Table):
-    """`[[notify]]`: events that a command or a URL is told; without `workspace`, those of all workspaces."""
+    """`[[notify]]`: events that a command or a URL is told."""
 
-    on: Annotated[tuple[NotifiedEvent, ...], AfterValidator(_not_empty)]
-    run: NotifyCommand | None = None
-    url: HookUrl | None = None
-    secret: SigningSecret | None = Field(default=None, repr=False)
-    workspace: types.SingleWord | None = None
+    on: Annotated[tuple[NotifiedEvent, ...], AfterValidator(_not_empty)] = Field(
+        description="which events, each type written whole"
+    )
+    run: NotifyCommand | None = Field(
+        None, description="a program with its arguments, without a shell, and with the placeholders of an event"
+    )
+    url: HookUrl | None = Field(None, description="instead of run: where a Standard Webhook is sent to, by https")
+    secret: SigningSecret | None = Field(
+        None, repr=False, description="what the webhook is signed with, required with url"
+    )
+    workspace: types.SingleWord | None = Field(
+        None, description="only events of this workspace, and those that belong to none; without it, all"
+    )
 
     @model_validator(mode="after")
     def _require_one_target(self) -> Self:

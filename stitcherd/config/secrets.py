@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import PlainValidator, ValidationInfo
+from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 
 from shared.suggest import did_you_mean
 from stitcherd.config.errors import KeyPath, invalid_value
 from stitcherd.config.toml_lines import type_in_words
-from stitcherd.config.types import context_of, in_directory
+from stitcherd.config.types import context_of, in_directory, written_as
 
 _FORM = '{env = "NAME"} or {file = "/path"}'
 
@@ -77,10 +77,11 @@ def _private_key(value: object, info: ValidationInfo) -> bytes:
     return secret
 
 
-Secret = Annotated[bytes, PlainValidator(_secret)]
-Token = Annotated[str, PlainValidator(_token)]
-PrivateKey = Annotated[bytes, PlainValidator(_private_key)]
-ConnectionString = Annotated[str, PlainValidator(_connection_string)]
+_SCHEMA = WithJsonSchema(written_as("secret"))
+Secret = Annotated[bytes, PlainValidator(_secret), _SCHEMA]
+Token = Annotated[str, PlainValidator(_token), _SCHEMA]
+PrivateKey = Annotated[bytes, PlainValidator(_private_key), _SCHEMA]
+ConnectionString = Annotated[str, PlainValidator(_connection_string), _SCHEMA]
 
 
 def secret_entries(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, str]]]:

@@ -30,14 +30,25 @@ Permission = Literal[
 
 
 class DaemonSettings(Table):
-    """`[daemon]`; times in seconds, sizes in bytes, all paths absolute."""
+    """`[daemon]`: the daemon itself."""  # here times are in seconds, sizes in bytes, and all paths absolute
 
-    state_dir: types.AbsolutePath
-    socket: types.AbsolutePath
-    checkouts: types.AbsolutePath | None = None
-    workers: types.WorkerCount = 4
-    grace: types.Duration = 30.0
-    log_max: types.Size = 64 * 2**20
+    state_dir: types.AbsolutePath = Field(
+        description="where the database, logs, mirrors and checkouts are",
+        json_schema_extra={"default": "$XDG_STATE_HOME/stitcher"},
+    )
+    socket: types.AbsolutePath = Field(
+        description="the Unix socket for `stitcher`, at most 107 bytes; without $XDG_RUNTIME_DIR, in state_dir",
+        json_schema_extra={"default": "$XDG_RUNTIME_DIR/stitcher/stitcherd.sock"},
+    )
+    checkouts: types.AbsolutePath | None = Field(
+        None,
+        description="where the checkouts of jobs are, in a directory of this daemon's own; without it, in state_dir",
+    )
+    workers: types.WorkerCount = Field(4, description="how many jobs may run at the same time")
+    grace: types.Duration = Field(30.0, description="how long running jobs may continue after SIGTERM")
+    log_max: types.Size = Field(
+        64 * 2**20, description="how much output of a step is kept; of more, the beginning and the end"
+    )
 
     @property
     def checkouts_dir(self) -> Path:
@@ -48,18 +59,26 @@ class DaemonSettings(Table):
 
 
 class RetentionSettings(Table):
-    """`[retention]`: how long events and ended jobs are kept, and how long deliveries are at least, in seconds."""
+    """`[retention]`: how long the past is kept."""
 
-    events: types.PositiveDuration = 90 * 86400.0
-    dedupe: types.PositiveDuration = 180 * 86400.0
+    events: types.PositiveDuration = Field(
+        90 * 86400.0, description="how long events, and jobs that ended, are kept; unfinished jobs are never deleted"
+    )
+    dedupe: types.PositiveDuration = Field(
+        180 * 86400.0, description="how long deliveries are kept at least, so that a repeated one does nothing again"
+    )
 
 
 class HttpSettings(Table):
     """`[http]`: the HTTP API on TCP."""
 
-    listen: types.Listen = types.ListenAddress("127.0.0.1", 8466)
-    hosts: tuple[types.HostName, ...] = ()
-    max_body: types.Size = 2**20
+    listen: types.Listen = Field(
+        types.ListenAddress("127.0.0.1", 8466), description="the address for webhooks, and for the API with a token"
+    )
+    hosts: tuple[types.HostName, ...] = Field(
+        (), description="host names besides loopback that requests may have: those of a proxy or tunnel"
+    )
+    max_body: types.Size = Field(2**20, description="a larger body is refused with 413")
 
     @property
     def host(self) -> str:
@@ -75,24 +94,30 @@ class HttpSettings(Table):
 class AppSettings(Table):
     """`app` of `[sources.NAME]`: a GitHub App, by its client id and its private key in PEM."""
 
-    id: types.SingleWord
-    key: PrivateKey = Field(repr=False)
+    id: types.SingleWord = Field(description="of a GitHub App, instead of token: its client id")
+    key: PrivateKey = Field(repr=False, description="of a GitHub App: its private key in PEM")
 
 
 class SourceSettings(Table):
-    """`[sources.NAME]`: a sender of webhooks, or a forge that is asked; `pull` and `patience` are in seconds."""
+    """`[sources.NAME]`: a sender of webhooks to `/stitcher/webhook/NAME`, or a forge that is asked."""
 
     name: types.EntryName
-    kind: types.SourceKind
-    secrets: tuple[Secret, ...] = Field(default=(), repr=False)
-    bot: types.Login = "mosaic"
-    api: types.ApiUrl | None = None
-    token: Token | None = Field(default=None, repr=False)
+    kind: types.SourceKind = Field(description="how it signs, and what it sends; `gitea` is also Forgejo")
+    secrets: tuple[Secret, ...] = Field(
+        (), repr=False, description="what webhooks are signed with, any of them; required without pull"
+    )
+    bot: types.Login = Field("mosaic", description="the account that is mentioned or assigned")
+    api: types.ApiUrl | None = Field(None, description="the API of the forge, by https")
+    token: Token | None = Field(None, repr=False, description="the credential for api, and for clone on the same host")
     app: AppSettings | None = None
-    pull: types.PullInterval | None = None
-    catch_up: bool = True
-    patience: types.PositiveDuration = 600.0
-    workspace: types.SingleWord = "default"
+    pull: types.PullInterval | None = Field(
+        None, description="how often the forge is asked what happened, at least 10s; needs api, and token or app"
+    )
+    catch_up: bool = Field(True, description="whether the forge is asked at a start what no webhook told meanwhile")
+    patience: types.PositiveDuration = Field(
+        600.0, description="how long a decision may wait for the forge before it is denied"
+    )
+    workspace: types.SingleWord = Field("default", description="the tenant that its jobs belong to")
 
     @property
     def has_credential(self) -> bool:
@@ -124,13 +149,17 @@ class SourceSettings(Table):
 
 
 class RepositorySettings(Table):
-    """`[repositories.PATTERN]`: where matching repositories are cloned from, and how a checkout is prepared."""
+    """`[repositories."PATTERN"]`: where repositories are; the first entry that matches, in which `*` is anything."""
 
     pattern: types.SingleWord
-    clone: types.Clone
-    base: types.Branch = "main"
-    prepare: tuple[types.Argv, ...] = ()
-    workspace: types.SingleWord = "default"
+    clone: types.Clone = Field(
+        description="a path, or a URL that git supports; {owner} and {name} are the parts of the repository's name"
+    )
+    base: types.Branch = Field("main", description="the branch that jobs start from unless they name one")
+    prepare: tuple[types.Argv, ...] = Field(
+        (), description="commands that are run in a fresh checkout, before the agent and before the gates"
+    )
+    workspace: types.SingleWord = Field("default", description="the tenant whose sources and tokens may use it")
 
     @property
     def is_pattern(self) -> bool:
@@ -150,21 +179,23 @@ class RepositorySettings(Table):
 class PriceSettings(Table):
     """`prices`: US dollars for a million tokens."""
 
-    input: types.Price
-    output: types.Price
+    input: types.Price = Field(description="US dollars for a million tokens that a model read")
+    output: types.Price = Field(description="US dollars for a million tokens that it wrote")
 
 
 class ExecutorSettings(Table):
     """`[executors.NAME]`: what runs agents; which keys it takes depends on its kind."""
 
     name: types.EntryName
-    kind: types.ExecutorKind
-    argv: types.Argv = ()
-    output: Literal["plain", "claude", "codex", "opencode", "gemini"] = "plain"
+    kind: types.ExecutorKind = Field(description="how the agent is run")
+    argv: types.Argv = Field((), description="the program with its arguments, run in the checkout, without a shell")
+    output: Literal["plain", "claude", "codex", "opencode", "gemini"] = Field(
+        "plain", description="how its output is read: for tool calls, usage and its end, or as text"
+    )
     prices: PriceSettings | None = None
-    resume: bool = False
-    url: types.WebSocketUrl | None = None
-    token: Token | None = Field(default=None, repr=False)
+    resume: bool = Field(False, description="whether further tries go on in the agent's own session")
+    url: types.WebSocketUrl | None = Field(None, description="the address of the gateway, which begins with ws or wss")
+    token: Token | None = Field(None, repr=False, description="the token of the gateway")
 
     @model_validator(mode="after")
     def _require_keys_of_kind(self, info: ValidationInfo) -> Self:
@@ -182,12 +213,12 @@ class ExecutorSettings(Table):
 
 
 class TokenSettings(Table):
-    """`[[tokens]]`: a token for the API over TCP, by its SHA-256 in lower case."""
+    """`[[tokens]]`: a token for the API over TCP."""
 
-    name: types.SingleWord
-    sha256: types.Sha256
-    workspace: types.SingleWord = "default"
-    permissions: frozenset[Permission]
+    name: types.SingleWord = Field(description="its name, which events show as `token:NAME`")
+    sha256: types.Sha256 = Field(description="the SHA-256 of the token in hexadecimal digits, not the token")
+    workspace: types.SingleWord = Field("default", description="the tenant whose jobs and deliveries it reaches")
+    permissions: frozenset[Permission] = Field(description="what it may do")
 
 
 class Settings(Table):

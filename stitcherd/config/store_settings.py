@@ -17,8 +17,10 @@ _PASSWORD = re.compile(rf"\b(?:{'|'.join(_SECRET_OPTIONS)})\s*=\s*(?:'((?:[^'\\]
 class StoreSettings(Table):
     """`[store]`: a SQLite file in the state directory, or a PostgreSQL database."""
 
-    kind: Literal["sqlite", "postgres"] = "sqlite"
-    dsn: ConnectionString | None = Field(default=None, repr=False)
+    kind: Literal["sqlite", "postgres"] = Field("sqlite", description="where jobs, deliveries and events are kept")
+    dsn: ConnectionString | None = Field(
+        None, repr=False, description="of `postgres`: the connection string of a database of its own"
+    )
 
     @model_validator(mode="after")
     def _require_keys_of_kind(self) -> Self:

@@ -21,6 +21,7 @@ from pydantic import (
     PlainValidator,
     Strict,
     ValidationInfo,
+    WithJsonSchema,
 )
 
 from shared import units
@@ -86,6 +87,11 @@ class SettingsContext(NamedTuple):
 
     directory: Path
     kinds: SupportedKinds
+
+
+def written_as(form: str) -> dict[str, str]:
+    """Return the JSON schema of a value that is written as a text of some form, for the reference of the file."""
+    return {"type": "string", "format": form}
 
 
 def _duration(value: object) -> float:
@@ -256,12 +262,12 @@ def _executor_kind(value: str, info: ValidationInfo) -> str:
 
 Text = Annotated[str, Strict()]
 WorkerCount = Annotated[int, Strict(), Field(ge=1, le=64)]
-Duration = Annotated[float, PlainValidator(_duration)]
+Duration = Annotated[float, PlainValidator(_duration), WithJsonSchema(written_as("duration"))]
 Price = Annotated[float, Strict(), Field(ge=0, le=1e6)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
-Size = Annotated[int, PlainValidator(_size), AfterValidator(_positive)]
+Size = Annotated[int, PlainValidator(_size), AfterValidator(_positive), WithJsonSchema(written_as("size"))]
 AbsolutePath = Annotated[Path, BeforeValidator(_path)]
-Listen = Annotated[ListenAddress, PlainValidator(_address)]
+Listen = Annotated[ListenAddress, PlainValidator(_address), WithJsonSchema(written_as("address"))]
 HostName = Annotated[Text, AfterValidator(_host_name)]
 Clone = Annotated[Text, AfterValidator(_clone)]
 EntryName = Annotated[Text, AfterValidator(_entry_name)]
@@ -270,8 +276,8 @@ ExecutorKind = Annotated[Text, AfterValidator(_executor_kind)]
 Branch = Annotated[Text, AfterValidator(_branch)]
 SingleWord = Annotated[Text, AfterValidator(_single_word)]
 Login = Annotated[Text, AfterValidator(_login)]
-ApiUrl = Annotated[Text, AfterValidator(_api_url)]
+ApiUrl = Annotated[Text, AfterValidator(_api_url), WithJsonSchema(written_as("uri"))]
 PullInterval = Annotated[Duration, AfterValidator(_pull_interval)]
-WebSocketUrl = Annotated[Text, _endpoint("wss", "ws")]
+WebSocketUrl = Annotated[Text, _endpoint("wss", "ws"), WithJsonSchema(written_as("uri"))]
 Argv = Annotated[tuple[Text, ...], AfterValidator(_argv)]
 Sha256 = Annotated[Text, AfterValidator(_sha256)]
