@@ -83,7 +83,8 @@ async def serve(directory: Path, settings: Settings) -> None:
         await make_room_at_start(settings.daemon)
         socket = LocalSocket(socket_path)
         stack.callback(socket.close)
-        store = await _open_store(settings)
+        async with manager.starting():
+            store = await _open_store(settings)
         stack.push_async_callback(store.close)
         await stack.enter_async_context(logging_events(store))
         rails = await _load_rails(directory, settings, store)

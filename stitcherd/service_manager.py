@@ -6,6 +6,9 @@ import socket
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
 
+EXTENSION_SECONDS = 60.0  # of the time to start, from each message on
+_EXTENSION = f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS * 1_000_000:.0f}"
+
 
 class ServiceManager:
     """The service manager that started this process, if any; its variables are removed from `environ`."""
@@ -24,6 +27,15 @@ class ServiceManager:
             sender.sendto(state.encode(), self._address)
 
     @asynccontextmanager
+    async def starting(self) -> AsyncIterator[None]:
+        """Ask for more time to start until the context ends, which may take longer than TimeoutStartSec=."""
+        asking = asyncio.create_task(self._ask_for_time())
+        try:
+            yield
+        finally:
+            asking.cancel()
+
+    @asynccontextmanager
     async def watching(self, is_alive: Callable[[], bool]) -> AsyncIterator[None]:
         """Tell that the daemon is ready, and, until the context ends, that it is alive as long as `is_alive` says so.
 
@@ -35,6 +47,11 @@ class ServiceManager:
             yield
         finally:
             beating.cancel()
+
+    async def _ask_for_time(self) -> None:
+        while True:
+            self.notify(_EXTENSION)
+            await asyncio.sleep(EXTENSION_SECONDS / 6)
 
     async def _beat(self, is_alive: Callable[[], bool]) -> None:
         while self._interval is not None:

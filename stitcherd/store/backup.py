@@ -38,8 +38,8 @@ def back_up_before_migration(connection: sqlite3.Connection, database: Path) -> 
         return
     target = database.with_name(f"{database.name}.before-{newest}")
     target.unlink(missing_ok=True)  # of a migration that failed: the database has changed since
+    log.warning("migrating the database from version %d to %d: copying it as it is to %s", version, newest, target)
     _copy(connection, target)
-    log.warning("the database is migrated from version %d to %d; as it was it is in %s", version, newest, target)
 
 
 def restore(backup: Path, database: Path, suffix: str) -> Path | None:

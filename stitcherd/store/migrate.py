@@ -1,8 +1,12 @@
-"""Applies numbered migrations to a database file, all of them or none."""
+"""Applies numbered migrations to a database file, all of them or none, and logs how far it is."""
 
+import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from importlib.resources import files
+
+log = logging.getLogger(__name__)
 
 
 class NewerDatabase(Exception):
@@ -46,10 +50,12 @@ def split_statements(script: str) -> Iterator[str]:
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply the missing migrations in one transaction; raise NewerDatabase if the file has a higher version."""
-    known = migrations()
+    known, begun = migrations(), time.monotonic()
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for number, script in known[_checked_version(connection, len(known)) :]:
+        version = _checked_version(connection, len(known))
+        for number, script in known[version:]:
+            log_step(version, number, len(known))
             for statement in split_statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
@@ -57,6 +63,17 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+    if 0 < version < len(known):
+        log.info("migrated the database to version %d in %.1f s", len(known), time.monotonic() - begun)
+
+
+def log_step(version: int, number: int, newest: int) -> None:
+    """Log that a database of a version gets a migration on the way to the newest one; of a new database nothing."""
+    if version:
+        steps = newest - version
+        log.info(
+            "migrating the database from version %d to %d: step %d of %d", version, newest, number - version, steps
+        )
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -3,7 +3,7 @@
 import psycopg
 
 from stitcherd.store.errors import UnusableDatabase
-from stitcherd.store.migrate import NewerDatabase, numbered_scripts
+from stitcherd.store.migrate import NewerDatabase, log_step, numbered_scripts
 from stitcherd.store.postgres_connections import PostgresDb
 
 WRITER_LOCK = 0x5374697463686572  # "Stitcher": the advisory lock of whoever writes
@@ -29,6 +29,7 @@ def create_or_migrate(db: PostgresDb) -> None:
             raise NewerDatabase(version, newest)
         for number, script in scripts:
             if number > version:
+                log_step(version, number, newest)
                 db.connection.execute(script.encode(), prepare=False)
         db.execute("UPDATE schema_version SET version = ?", [newest])
 

@@ -22,7 +22,7 @@ async def open_sqlite(path: Path) -> Store:
     """Open or create the database file; raises DamagedDatabase, NewerDatabase or StorageUnavailable."""
     commits = Commits()
     try:
-        engine = SqliteEngine(path)
+        engine = await asyncio.to_thread(SqliteEngine, path)  # a migration takes long
         writer = Writer(engine, commits.announce)
 
         def report_damage() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stitcherd import service_manager
 from stitcherd.service_manager import ServiceManager
 
 
@@ -44,6 +45,20 @@ async def test_ready_alive_and_stopping_are_told(listener: tuple[socket.socket, 
             bound.recv(100)
     manager.notify("STOPPING=1")
     assert bound.recv(100) == b"STOPPING=1"
+
+
+async def test_more_time_is_asked_for_until_the_daemon_has_started(
+    listener: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound, name = listener
+    monkeypatch.setattr(service_manager, "EXTENSION_SECONDS", 0.06)
+    manager = ServiceManager({"NOTIFY_SOCKET": name})
+    async with manager.starting():
+        for _ in range(3):
+            assert await asyncio.to_thread(bound.recv, 100) == b"EXTEND_TIMEOUT_USEC=60000000"
+    manager.notify("READY=1")
+    while (told := bound.recv(100)) != b"READY=1":
+        assert told == b"EXTEND_TIMEOUT_USEC=60000000"
 
 
 @pytest.mark.parametrize("watchdog", [{}, {"WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"}])

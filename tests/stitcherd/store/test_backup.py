@@ -71,10 +71,14 @@ async def test_nothing_is_replaced_and_nothing_is_left_of_a_failure(
     assert names(tmp_path) == before
 
 
-async def test_a_database_is_copied_before_it_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_database_is_copied_before_it_is_migrated(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     store = await open_sqlite(path)
     job = await dispatch(store, new_job())
     await store.close()
+    assert caplog.messages == []
     assert names(path.parent) == {path.name, f"{path.name}-mark"}, "a new database needs none, nor one of this version"
     monkeypatch.setattr(migrate, "migrations", lambda: [*KNOWN, LATER])
     monkeypatch.setattr(backup, "migrations", lambda: [*KNOWN, LATER])
@@ -86,7 +90,10 @@ async def test_a_database_is_copied_before_it_is_migrated(path: Path, monkeypatc
     assert query(kept, "SELECT id FROM jobs") == job.id
 
 
-async def test_a_state_of_the_first_schema_opens_with_a_copy_beside_it(path: Path) -> None:
+async def test_a_state_of_the_first_schema_opens_with_a_copy_beside_it(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         for statement in migrate.split_statements(KNOWN[0][1]):
@@ -97,6 +104,12 @@ async def test_a_state_of_the_first_schema_opens_with_a_copy_beside_it(path: Pat
     await dispatch(store, new_job())
     await store.close()
     kept = path.with_name(f"{path.name}.before-{len(KNOWN)}")
+    steps = len(KNOWN) - 1
+    begin = f"migrating the database from version 1 to {len(KNOWN)}: "
+    first, *said, last = [record.message for record in caplog.records]
+    assert first == f"{begin}copying it as it is to {kept}"
+    assert said == [f"{begin}step {number} of {steps}" for number in range(1, steps + 1)]
+    assert last.startswith(f"migrated the database to version {len(KNOWN)} in ")
     assert (query(kept, "PRAGMA user_version"), query(kept, "SELECT text FROM rails")) == (1, "version: 1")
     assert query(path, "PRAGMA user_version") == len(KNOWN)
 
