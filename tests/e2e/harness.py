@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 
 import stitcherd
 from tests import stores
+from tests.e2e.git_repository import create_repository, git
 from tests.e2e.http_client import TIMEOUT, Reply, UnixConnection, send_request
 from tests.e2e.webhooks import OLD_SECRET, SECRETS, comment_body, signed_headers
 
@@ -27,7 +28,6 @@ ROOT = Path(stitcherd.__file__).parents[1]
 HERE = Path(__file__).parent
 TOKEN = "a-token-for-e2e-tests"
 FINAL_STATUSES = ("COMPLETED", "FAILED", "CANCELLED")
-IDENTITY = {f"GIT_{who}_{what}": "e2e@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class DaemonHarness:
             (self.root / name).touch(mode=0o600)
             (self.root / name).write_text(f"{secret}\n")
         self.repository = self.root / "api.git"
-        self._make_repository({"readme": "one\n", "check.sh": "test ! -e broken\n", **files})
+        create_repository(self.repository, {"readme": "one\n", "check.sh": "test ! -e broken\n", **files})
 
     def __enter__(self) -> Self:
         return self
@@ -260,16 +260,6 @@ class DaemonHarness:
             argv, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=TIMEOUT * 2, check=False
         )
 
-    def _make_repository(self, files: Mapping[str, str]) -> None:
-        git("init", "-q", "--bare", "--initial-branch=main", "--template=", str(self.repository))
-        tree = self.root / "seed"
-        tree.mkdir()
-        for name, text in files.items():
-            (tree / name).write_text(text)
-        here = (f"--git-dir={self.repository}", f"--work-tree={tree}")
-        git(*here, "add", "-A")
-        git(*here, "commit", "-qm", "Initial commit")
-
     def configure(self, settings: str) -> None:
         """Add tables to the settings of the next start."""
         self._pieces["settings"] += settings
@@ -296,13 +286,6 @@ class DaemonHarness:
 def agent_output(job: Any) -> str:
     """Return what the agent of a job printed in its first try."""
     return next(str(step["output"]) for step in job["steps"] if step["type"] == "AI_ACTION")
-
-
-def git(*words: str) -> str:
-    """Run git without configuration files; return its output."""
-    environ = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, **IDENTITY}
-    done = subprocess.run(["git", *words], env=environ, capture_output=True, check=True)
-    return done.stdout.decode().strip()
 
 
 def free_port() -> int:

@@ -9,7 +9,8 @@ import pytest
 
 from shared.ids import new_id, short_sha
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import ROOT, DaemonHarness, agent_output, git, wait_until
+from tests.e2e.git_repository import git
+from tests.e2e.harness import ROOT, DaemonHarness, agent_output, wait_until
 from tests.e2e.webhooks import SECRETS, change_comment_body
 
 REVIEW = {"X_GitHub_Event": "pull_request_review_comment"}

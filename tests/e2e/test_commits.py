@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import DaemonHarness, git
+from tests.e2e.git_repository import git
+from tests.e2e.harness import DaemonHarness
 
 RAILS = """\
 version: 1

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import DaemonHarness, git, wait_until
+from tests.e2e.git_repository import git
+from tests.e2e.harness import DaemonHarness, wait_until
 from tests.e2e.webhooks import OLD_SECRET, SECRETS
 
 FIRST = "[ $STITCHER_TRY = 1 ]"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import BuildDaemon
-from tests.e2e.harness import DaemonHarness, agent_output, git, wait_until
+from tests.e2e.git_repository import git
+from tests.e2e.harness import DaemonHarness, agent_output, wait_until
 from tests.e2e.webhooks import OLD_SECRET
 
 KEY = 'k/ey+of:the agent "7f3a" 0123456789-0123456789-0123456789'
