@@ -21,6 +21,9 @@ def run_cases(options: Namespace, terminal: Terminal) -> int:
     """Print a line for each case; return 1 if one fails, 2 if a file is not valid."""
     config = locations.config_dir(options.config)
     file = Path(options.file or config / locations.RAILS_TEST_FILE).absolute()
+    if options.file is None and not file.exists():
+        terminal.note(f"stitcher: there are no cases yet: write them into {plain(str(file))}, or name another file")
+        return exits.USAGE
     rails = Path(options.rails or config / locations.RAILS_FILE).absolute()
     words = ("--config", str(config), "--rails", str(rails), "--", str(file))
     done = run_module("stitcherd.rails_check", words, read_settings(config), _TIMEOUT)
