@@ -13,14 +13,15 @@ from stitcherd.store.sqlite_connections import WritingConnection
 
 STATUSES = ("COMPLETED",) * 16 + ("FAILED",) * 3 + ("CANCELLED",)
 TYPES = ("fix", "review", "triage")
-REPOSITORIES = tuple(f"octo-org/r{number}" for number in range(200))
+REPOSITORIES = tuple(f"octo-org/r{number}" for number in range(1000))
+GATES = ("tests", "lint")
 DECISION = json.dumps({"verdict": "allowed", "reason": "trigger fix-on-command", "railsRevision": "r-1"})
 
 
 def write_history(path: Path, jobs: int, queued: int = 0, period: int = 1_000_000) -> None:
     """Write a database with `jobs` jobs of five events each, that ended within a period (ms) until now.
 
-    The newest `queued` of them are queued.
+    The newest `queued` of them are queued. The statistics also have two gates.
     """
     db = sqlite3.connect(path, isolation_level=None, factory=WritingConnection)
     db.row_factory = sqlite3.Row
@@ -62,6 +63,12 @@ def write_history(path: Path, jobs: int, queued: int = 0, period: int = 1_000_00
         )
         db.execute("COMMIT")
     migrate(db)
+    # As if each attempt had run the gates once, in the time that the job took.
+    db.executemany(
+        "INSERT INTO gate_stats (grouping, start, workspace, name, gate, passed, failed, durations)"
+        " SELECT grouping, start, workspace, name, ?, completed, failed, durations FROM job_stats",
+        ((gate,) for gate in GATES),
+    )
     # Pause, so that no job starts: only reading is measured.
     pause(db, "bench", None, now)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -79,7 +86,7 @@ def _job_row(number: int, status: str, begin: int, each: float) -> tuple[object,
         reversed_suffix(identifier),
         TYPES[number % 3],
         status,
-        REPOSITORIES[number % 200],
+        REPOSITORIES[number // len(STATUSES) % len(REPOSITORIES)],
         number + 1,
         queued,
         queued,

@@ -23,7 +23,7 @@ PAGES = {
     "stats by day": "/stats",
     "stats by hour": "/stats?by=hour",
     "stats by repository": "/stats?by=repository",
-    "q: free text, rare": "/runner-jobs?q=" + quote('"octo-org/r199#1000000"'),
+    "q: free text, rare": "/runner-jobs?q=" + quote('"octo-org/r999#1000000"'),
 }
 
 
