@@ -68,6 +68,17 @@ class GitError(Exception):
         self.output = _clean(output or sentence)
 
 
+class GitFailed(GitError):
+    """Git itself failed, or what is done to the files of a repository in its place.
+
+    `code` is the exit status, None where git did not exit by itself.
+    """
+
+    def __init__(self, sentence: str, output: str = "", code: int | None = None) -> None:
+        super().__init__(sentence, output)
+        self.code = code
+
+
 class UncommittableTree(GitError):
     """A work tree cannot be committed, for a reason that who works in it can remove."""
 
@@ -78,7 +89,7 @@ class RunGit(Protocol):
     async def __call__(
         self, *words: str, tree: Path | None = None, index: Path | None = None, stdin: bytes = b""
     ) -> bytes:
-        """Return its stdout. Raises GitError."""
+        """Return its stdout. Raises GitFailed."""
         ...
 
 
@@ -112,7 +123,7 @@ class Git(Struct, frozen=True):
         """Run git and return its stdout; `timeout` is in seconds.
 
         `protocols` (`file:ssh`) are those allowed to a call that contacts other repositories. `settings` (`a.b=c`) are
-        added to the configuration, and git inherits the file descriptors `pass_fds`. Raises GitError.
+        added to the configuration, and git inherits the file descriptors `pass_fds`. Raises GitFailed.
         """
         place = ["--git-dir", str(repository)] if repository else []
         place += ["--work-tree", str(tree)] if tree else []
@@ -126,12 +137,14 @@ class Git(Struct, frozen=True):
                 pass_fds=pass_fds,
             )
         except processes.CannotStart as error:
-            raise GitError(str(error)) from error
+            raise GitFailed(str(error)) from error
         if ended.exit.timed_out:
-            raise GitError(f"git {words[0]} was still running after {timeout:g} s and was ended.")
-        if ended.exit.code != 0:
+            raise GitFailed(f"git {words[0]} was still running after {timeout:g} s and was ended.")
+        code = ended.exit.code
+        if code != 0:
             output = ended.stderr.decode(errors="replace").strip()
-            raise GitError(f"git {words[0]} failed: {_summarise(output) or f'it {ended.exit}'}", output)
+            sentence = f"git {words[0]} failed: {_summarise(output) or f'it {ended.exit}'}"
+            raise GitFailed(sentence, output, code if code is not None and code > 0 else None)
         return ended.stdout
 
     def _environment(self, index: Path | None, author: str, protocols: str | None) -> dict[str, str]:

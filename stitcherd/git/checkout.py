@@ -76,7 +76,7 @@ class Checkouts:
         for path in (checkout.tmp, checkout.work, checkout.agent_home):
             path.mkdir()
         if checkout.mirror:
-            await checkout.repairs.run(partial(checkout.start, branch), always=True)
+            await checkout.repairs.run(partial(checkout.start, branch))
         return checkout
 
     def reopen(
@@ -104,9 +104,9 @@ class Checkouts:
     ) -> "Checkout":
         if clone is None or base is None:
             return Checkout(self._git, directory)
-        mirror, trees = self.mirror(clone), self._base_trees
-        repairs = Repairs(mirror, ref)
-        return Checkout(self._git, directory, mirror, base, gate_base or base, base_trees=trees, repairs=repairs)
+        mirror, gate_base = self.mirror(clone), gate_base or base
+        repairs = Repairs(mirror, ref, tuple(dict.fromkeys((base, gate_base))))
+        return Checkout(self._git, directory, mirror, base, gate_base, base_trees=self._base_trees, repairs=repairs)
 
     def directory(self, job_id: str) -> Path:
         """Return the directory of a job: every process below it belongs to the job."""

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from msgspec.structs import replace
 
-from stitcherd.git import GitError
+from stitcherd.git import GitFailed
 from stitcherd.git.mirror import Mirror
 from stitcherd.git.repository_files import SHA256_LENGTH, NewRepository, copy_objects, write_repository
 
@@ -43,11 +43,11 @@ async def write_shared_clone(path: Path, mirror: Mirror, sha: str, alternates: t
 async def run_on_disk(
     function: Callable[Parameters, Value], *args: Parameters.args, **named: Parameters.kwargs
 ) -> Value:
-    """Call a function that reads and writes files, in a thread. Raises GitError where it raises OSError."""
+    """Call a function that reads and writes files, in a thread. Raises GitFailed where it raises OSError."""
     try:
         return await asyncio.to_thread(function, *args, **named)
     except OSError as error:
-        raise GitError(f"The files of a repository cannot be written: {error}") from error
+        raise GitFailed(f"The files of a repository cannot be written: {error}") from error
 
 
 async def _write(path: Path, mirror: Mirror, sha: str, new: NewRepository) -> None:

@@ -9,10 +9,12 @@ import hashlib
 import logging
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote
 
-from stitcherd.git import Git, GitError
+from stitcherd.git import Git, GitError, GitFailed
+from stitcherd.git.history import History
 from stitcherd.git.refs import BRANCHES, MirrorRefs, read_refs
 from stitcherd.git.remote import Remote, RemoteUnreachable
 from stitcherd.git.snapshot import remove_tree
@@ -43,6 +45,8 @@ class Mirror:
         name = f"{safe_file_name('-'.join(parts[-2:]))}-{hashlib.sha256(clone.encode()).hexdigest()[:16]}"
         self.path = root / f"{name}.git"
         self.lock = asyncio.Lock()
+        self.history = History(git, self.path)
+        self.times_cloned = 0  # by this daemon
         self.clone = clone
         self._git = git
         self._remote = remote
@@ -98,7 +102,7 @@ class Mirror:
         place = Path(self.clone.removeprefix("file://"))
         if "repository corruption" not in error.output or not place.is_dir():
             return False
-        with contextlib.suppress(GitError):  # where there is no such setting
+        with contextlib.suppress(GitFailed):  # where there is no such setting, or what is there cannot be read
             await self._git("config", "--get-regexp", PROMISOR_SETTINGS, cwd=place)
             return True
         return False
@@ -128,13 +132,33 @@ class Mirror:
         found = await self._git("rev-parse", "--verify", "-q", f"{name}^{{commit}}", repository=self.path)
         return found.decode().strip()
 
-    async def renew(self, error: GitError) -> str:
-        """Clone the mirror anew after `error`, which it may have caused; return a note for the log of the job.
+    async def repair(self, error: GitFailed, commits: Collection[str], times_cloned: int) -> str:
+        """Clone the mirror anew if it is damaged; return a note for the log of the job that failed with `error`.
 
-        Raises `error` where the repository does not answer or cannot be cloned.
+        `commits` are those whose files the job needs, and `times_cloned` is from before it read the mirror: one that
+        was cloned since is not cloned again. Raises `error` where the mirror is whole, and where the repository does
+        not answer or cannot be cloned.
         """
         async with self.lock:
+            if self.times_cloned != times_cloned:
+                return ""
+            if not await self._is_damaged(commits):
+                raise error
             return await self._replace(error)
+
+    async def _is_damaged(self, commits: Collection[str]) -> bool:
+        """Say whether the refs, the history or the files of some commits cannot be read.
+
+        No message counts here: it may have the name of a file in it, which an agent chose.
+        """
+        try:
+            await read_refs(self._git, self.path)
+            await self.history.check()
+            for commit in commits:
+                await self.history.check_files(commit)
+        except GitFailed as error:  # without a code it took too long, or there was no memory for it
+            return error.code is not None or not self.path.is_dir()
+        return False
 
     async def _replace(self, error: GitError) -> str:
         try:
@@ -162,6 +186,7 @@ class Mirror:
             self.path.rename(old)
         spare.rename(self.path)
         self._forget_refs()
+        self.times_cloned += 1
         await remove_tree(old)
 
     async def _repack(self) -> None:
@@ -205,42 +230,15 @@ class Mirror:
             if name.startswith(BRANCHES):  # git lets a branch be nothing but a commit
                 sha = (await self.refs()).shas.get(name)
             else:
-                sha = await self._find_commit(name)
+                sha = await self.history.find_commit(name)
             if sha is not None:
                 return sha
         raise GitError(f"There is no branch or tag {ref!r} in {self.clone}{await self._default_branch_hint()}.")
 
-    async def _find_commit(self, name: str) -> str | None:
-        query = os.fsencode(f"{name}^{{commit}}\n")
-        answer = await self._git("cat-file", "--batch-check", repository=self.path, stdin=query)
-        match answer.split():
-            case [sha, b"commit", _]:
-                return sha.decode()
-        return None
-
     async def contains(self, branch: str, sha: str) -> bool:
-        """Say whether a branch is at a commit or at one that descends from it, as of the last fetch."""
-        return await self.is_ancestor(sha, f"refs/heads/{branch}")
-
-    async def is_ancestor(self, sha: str, of: str) -> bool:
-        """Say whether a commit is another one, given by its sha or full ref, or an ancestor of it."""
-        try:
-            await self._git("merge-base", "--is-ancestor", sha, of, repository=self.path)
-        except GitError:  # also where there is no such ref or commit
-            return False
-        return True
-
-    async def merge_base(self, one: str, other: str) -> str | None:
-        """Return the best common ancestor of two commits, None for histories that share none."""
-        try:
-            return (await self._git("merge-base", one, other, repository=self.path)).decode().strip()
-        except GitError:
-            return None
-
-    async def refs_with(self, sha: str) -> list[str]:
-        """Return the full names of branches and tags that contain a commit, as of the last fetch. Raises GitError."""
-        words = ("for-each-ref", "--format=%(refname)", "--contains", sha, "refs/heads/", "refs/tags/")
-        return os.fsdecode(await self._git(*words, repository=self.path)).splitlines()
+        """Say whether a branch is at a commit or at a descendant of it, as of the last fetch. Raises GitError."""
+        head = (await self.refs()).shas.get(f"{BRANCHES}{branch}")
+        return head is not None and await self.history.is_ancestor(sha, head)
 
     async def _default_branch_hint(self) -> str:
         """Return what the repository says of its default branch now, as the end of a sentence."""
@@ -279,7 +277,9 @@ async def check_branch_name(git: Git, name: str) -> None:
         raise GitError(f"{name!r} is not accepted as a branch: it starts with a dash.")
     try:
         await git("check-ref-format", f"refs/heads/{name}")
-    except GitError as error:
+    except GitFailed as error:
+        if error.code is None:
+            raise
         raise GitError(f"{name!r} is not a name that a branch can have.") from error
 
 

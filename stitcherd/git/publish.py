@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection
-from contextlib import suppress
 from functools import partial
 
 from stitcherd.git import GitError
@@ -66,17 +65,28 @@ async def publish(checkout: Checkout, sha: str, remote: Remote, branch: str, ear
             )
         )
     except GitError as error:
-        with suppress(GitError):
+        reason = _reason(error, remote)
+        try:
             found = await remote.find_head(branch)
+        except GitError as second:
+            if isinstance(reason, PushRefused | RemoteUnreachable):
+                raise reason from error
+            unknown = f"{error} Whether the commit has arrived nevertheless cannot be asked: {second}"
+            raise GitError(unknown, f"{error.output}\n{second.output}") from error
         if found == sha:  # git was ended, by a time limit for one, after the branch had been updated
             return
         if found != expected:
             raise BranchMoved(branch, remote.clone, found) from None
-        if isinstance(error, CredentialRefused) or REFUSED.search(error.output):
-            raise PushRefused(str(error), error.output) from error
-        if not remote.is_path:
-            raise RemoteUnreachable(str(error), error.output) from error
-        raise
+        raise reason from error
+
+
+def _reason(error: GitError, remote: Remote) -> GitError:
+    """Return why git could not push: refused, by an outage, or by something of this machine."""
+    if isinstance(error, CredentialRefused) or REFUSED.search(error.output):
+        return PushRefused(str(error), error.output)
+    if not remote.is_path:
+        return RemoteUnreachable(str(error), error.output)
+    return GitError(str(error), error.output)
 
 
 async def _find_head(remote: Remote, branch: str) -> str:

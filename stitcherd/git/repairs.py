@@ -1,47 +1,42 @@
 """Repeats what git could not do because the mirror of a repository is damaged, once that has been cloned anew."""
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from msgspec import Struct
 
-from stitcherd.git import GitError
+from stitcherd.git import GitFailed
 from stitcherd.git.mirror import Mirror, is_on_demand
 
 Value = TypeVar("Value")
 
-# What git says of objects that are missing or cannot be read; nothing that it says of a work tree or a server.
-DAMAGE = re.compile(
-    r"\bbad (tree )?object\b|object directory \S+ does not exist|alternate object path|not a git repository|bad config"
-    r"|(error|fatal): (index file|packfile|inflate)|unable to (read|unpack|find) |could not (read|parse)"
-    r"|\b(packed|loose) object\b|object file|\bcorrupt\b|missing (blob|tree|commit)|unpack failed: (eof|index-pack)"
-    r"|(failed|cannot) to read object|pack-objects died",
-    re.IGNORECASE,
-)
-
 
 class Repairs(Struct, eq=False):
-    """The mirror that a checkout finds objects in, and notes for the log of its job about what was repaired.
+    """The mirror that an attempt finds objects in, and notes for the log of its job about what was repaired.
 
-    `ref` is where the base of the checkout was found, which a clone of the repository may not have.
+    `commits` are those whose files it needs, and `ref` is where the first was found, which a clone of the repository
+    may not have. An attempt has its mirror cloned anew only once.
     """
 
     mirror: Mirror | None = None
     ref: str = ""
+    commits: tuple[str, ...] = ()
     notes: list[str] = []
+    is_used: bool = False
 
-    async def run(self, work: Callable[[], Awaitable[Value]], *, always: bool = False) -> Value:
-        """Return what `work` returns; do it again with a new mirror where git failed because the mirror is damaged.
+    async def run(self, work: Callable[[], Awaitable[Value]]) -> Value:
+        """Return what `work` returns; do it again with a new mirror where git failed and the mirror is damaged.
 
-        With `always`, the mirror is held responsible whatever git says. Raises GitError.
+        Raises GitError.
         """
+        times_cloned = self.mirror.times_cloned if self.mirror else 0
         try:
             return await work()
-        except GitError as error:
-            if self.mirror is None or not (always or DAMAGE.search(error.output)):
+        except GitFailed as error:
+            if self.mirror is None or self.is_used:
                 raise
-            self.notes.append(await self.mirror.renew(error))
+            self.notes.append(await self.mirror.repair(error, self.commits, times_cloned))
+            self.is_used = True
             if is_on_demand(self.ref):
                 await self.mirror.fetch_ref(self.ref)
             return await work()

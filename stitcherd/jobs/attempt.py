@@ -14,6 +14,7 @@ from stitcherd.git import GitError, UncommittableTree
 from stitcherd.git.checkout import Checkout, Checkouts
 from stitcherd.git.publish import BranchBlocked, BranchMoved, check_branch_free
 from stitcherd.git.remote import RemoteUnreachable
+from stitcherd.git.repairs import Repairs
 from stitcherd.git.work_tree import get_base_tree, record_baseline
 from stitcherd.jobs import prompt
 from stitcherd.jobs.command_runner import AttemptFailed, CommandRunner, prepare_repository
@@ -214,19 +215,20 @@ class Attempt(Struct, frozen=True, kw_only=True):
         """Return a new checkout, what it starts from, and what its step prints."""
         job = self.job
         if self.repository is None:
-            checkout = await self.checkouts.open(job.id, job.attempt, None, None, job.branch)
-            return checkout, None, ""
-        clone = self.repository.clone
-        mirror = self.checkouts.mirror(clone)
+            return await self.checkouts.open(job.id, job.attempt, None, None, job.branch), None, ""
+        mirror = self.checkouts.mirror(self.repository.clone)
         note = await mirror.fetch()
         if self._may_publish:
             await check_branch_free(mirror, job.branch, await self.recorder.published_commits())
-        start = await find_start(job, self.repository, mirror)
+        repairs = Repairs(mirror, job.ref or "")
+        start = await repairs.run(partial(find_start, job, self.repository, mirror))
         await self.recorder.save_start(start)
         checkout = await self.checkouts.open(
-            job.id, job.attempt, clone, start.sha, job.branch, gate_base=start.gate_base, ref=start.ref
+            job.id, job.attempt, mirror.clone, start.sha, job.branch, gate_base=start.gate_base, ref=start.ref
         )
-        output = f"{note}{checkout.repairs.take_notes()}{describe_start(job, start, clone)}"
+        output = (
+            f"{note}{repairs.take_notes()}{checkout.repairs.take_notes()}{describe_start(job, start, mirror.clone)}"
+        )
         if pointers := (await get_base_tree(checkout)).lfs_pointers:
             output += LFS_NOTE.format(pointers=pointers)
         return checkout, start, output
@@ -307,7 +309,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         try:
             clone = self.repository.clone
             remote, mirror = self.checkouts.remote(clone), self.checkouts.mirror(clone)
-            check = partial(check_head, self.job, start, mirror, self.find_head)
+            check = partial(checkout.repairs.run, partial(check_head, self.job, start, mirror, self.find_head))
             return await publish_commit(self.job, checkout, commit, remote, self.recorder, self.rails_in_force, check)
         except OtherRails as changed:
             raise CommitNotPublished(commit, checkout.base) from changed

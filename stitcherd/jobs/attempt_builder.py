@@ -57,7 +57,7 @@ class AttemptBuilder:
     async def build(
         self, claimed: Claimed, writes: DeferredWrites, resumable: interruptions.ResumableTry | None = None
     ) -> Attempt:
-        """Return the attempt; raises AttemptFailed where its executor, its rails or its type of job are gone."""
+        """Return the attempt; raises AttemptFailed where its executor, repository, rails or type of job are gone."""
         job = claimed.job
         try:
             executor = self._executors[job.executor]
@@ -70,6 +70,10 @@ class AttemptBuilder:
             raise AttemptFailed(
                 Failure("rails_unavailable", detail, "dispatch it again under today's rails")
             ) from missing
+        repository = self._settings.repository(job.repository) if job.repository else None
+        if job.repository and repository is None:
+            detail = f"stitcherd.toml has no entry for {job.repository} any more"
+            raise AttemptFailed(Failure("checkout_failed", detail, "add one to its repositories, then retry the job"))
         # Only a job that waited for the approval of its commit is claimed after a try of the same attempt.
         waited = resumable is None and job.tries.used > 0
         approved, changed = await self._find_granted(claimed) if waited else (None, False)
@@ -79,7 +83,7 @@ class AttemptBuilder:
             prompt=claimed.prompt,
             first_step=claimed.first_step,
             type=type_,
-            repository=self._settings.repository(job.repository) if job.repository else None,
+            repository=repository,
             executor=executor,
             checkouts=self._checkouts,
             recorder=StepRecorder(

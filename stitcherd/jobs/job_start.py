@@ -86,7 +86,7 @@ async def check_head(
     if head is not None and told is not None:
         head = await _await_commit(told, head, mirror, start.ref, sleep)
     newest = told or head
-    if head is not None and newest is not None and not await mirror.is_ancestor(start.sha, newest):
+    if head is not None and newest is not None and not await _has_arrived(start.sha, newest, mirror):
         raise HeadMoved(
             f"{start.ref} of {mirror.clone} is at {newest}, and does not contain {start.sha}, which the job started"
             " from: a forced push removed it, and it is not published again."
@@ -96,11 +96,17 @@ async def check_head(
 async def _await_commit(sha: str, head: str, mirror: Mirror, ref: str, sleep: Sleep) -> str:
     """Fetch a ref, which is at `head`, until it contains a commit, for at most HEAD_WAIT_SECONDS; return its head."""
     waited = 0.0
-    while waited < HEAD_WAIT_SECONDS and not await mirror.is_ancestor(sha, head):
+    while waited < HEAD_WAIT_SECONDS and not await mirror.history.is_ancestor(sha, head):
         await sleep(HEAD_POLL_SECONDS)
         waited += HEAD_POLL_SECONDS
         head = await mirror.fetch_ref(ref) or head
     return head
+
+
+async def _has_arrived(sha: str, newest: str, mirror: Mirror) -> bool:
+    """Say whether a head that a forge named is in the repository by now, and contains a commit."""
+    history = mirror.history
+    return await history.find_commit(newest) is not None and await history.is_ancestor(sha, newest)
 
 
 async def _start_from_head(
@@ -109,7 +115,7 @@ async def _start_from_head(
     pinned = job.start.sha if job.start and job.start.ref == ref else job.head_sha
     if pinned is not None and not repository.is_path:
         head = await _await_commit(pinned, head, mirror, ref, sleep)
-    if pinned is not None and not await mirror.is_ancestor(pinned, head):
+    if pinned is not None and not await mirror.history.is_ancestor(pinned, head):
         raise HeadMoved(
             f"{ref} of {mirror.clone} is at {head}, and does not contain {pinned}, for which the job was requested:"
             " a forced push removed it, or it has not arrived yet."
@@ -126,12 +132,12 @@ async def _gate_base(job: RunnerJob, repository: RepositorySettings, mirror: Mir
     """
     target = job.target if job.target and not _is_job_branch(job.target) else repository.base
     tip = await mirror.resolve(target)
-    return await mirror.merge_base(tip, sha) or tip
+    return await mirror.history.merge_base(tip, sha) or tip
 
 
 async def _is_accepted(mirror: Mirror, ref: str, sha: str) -> bool:
     """Say whether people put a commit where it is: not for that of a job, nor for one of a change fetched earlier."""
-    names = await mirror.refs_with(sha) if FULL_SHA.fullmatch(ref) else [ref]
+    names = await mirror.history.refs_with(sha) if FULL_SHA.fullmatch(ref) else [ref]
     return not all(map(_is_job_branch, names))
 
 

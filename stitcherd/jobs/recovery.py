@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from shared.ids import now_ms, short_id
+from shared.models import Failure
 from stitcherd import processes
 from stitcherd.config.settings import RepositorySettings
 from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkouts
-from stitcherd.git.remote import RemoteUnreachable
+from stitcherd.git.mirror import Mirror
+from stitcherd.git.repairs import Repairs
 from stitcherd.jobs.publisher import publication_retry
 from stitcherd.queue import MAX_PRIORITY
 from stitcherd.rails.approvals import commit_approval_request
@@ -29,8 +32,8 @@ async def recover_running_jobs(
 ) -> list[tuple[str, int, int]]:
     """Take over, requeue or conclude every RUNNING job; call it with the state directory locked, before any job starts.
 
-    A job whose commit has arrived on its branch is completed, whatever its type says about interruptions; where the
-    repository cannot be asked because it is away, the job is queued with its commit. `find_rails` is that of `Runner`.
+    A job whose commit has arrived on its branch is completed, whatever its type says about interruptions; where that
+    cannot be told, the job is queued with its commit. `find_rails` is that of `Runner`.
     Return (job id, attempt, priority) of the jobs that `owner` has taken over and must resume.
     """
     async with store.reading() as db:
@@ -67,32 +70,44 @@ async def _finish_publication(
         return False
     job, result = unfinished.job, unfinished.result
     repository = find_repository(job.repository) if job.repository else None
-    if repository is not None and result.commit is not None:
-        mirror = checkouts.mirror(repository.clone)
-        try:
-            await mirror.fetch()
-            if await mirror.contains(job.branch, result.commit):
-                log.warning("job %s was published when the daemon stopped, and is completed", short_id(job_id))
-                await store.write(publications.conclude_published, job_id, result, now_ms())
-                await checkouts.remove(job_id)
-                return True
-        except RemoteUnreachable as error:
-            return await _keep_commit(store, unfinished, find_rails, str(error))
-        except GitError as error:
-            log.warning("job %s: whether it was published cannot be asked: %s", short_id(job_id), error)
-    await store.write(publications.abandon_publication, job_id)
-    return False
+    if repository is None:
+        unknown = f"stitcherd.toml has no entry for {job.repository} any more"
+        await _keep_commit(store, unfinished, find_rails, unknown)
+        return True
+    mirror, commit = checkouts.mirror(repository.clone), str(result.commit)
+    try:
+        arrived = await Repairs(mirror).run(partial(_has_arrived, mirror, job.branch, commit))
+    except GitError as error:
+        await _keep_commit(store, unfinished, find_rails, str(error))
+        return True
+    if not arrived:
+        await store.write(publications.abandon_publication, job_id)
+        return False
+    log.warning("job %s was published when the daemon stopped, and is completed", short_id(job_id))
+    await store.write(publications.conclude_unfinished, job_id, result, now_ms())
+    await checkouts.remove(job_id)
+    return True
 
 
-async def _keep_commit(store: Store, unfinished: UnfinishedPublication, find_rails: FindRails, outage: str) -> bool:
-    """Queue a job with its commit, to be pushed again; return False where its rails are gone."""
-    job, commit = unfinished.job, unfinished.result.commit
+async def _has_arrived(mirror: Mirror, branch: str, commit: str) -> bool:
+    await mirror.fetch()
+    return await mirror.contains(branch, commit)
+
+
+async def _keep_commit(store: Store, unfinished: UnfinishedPublication, find_rails: FindRails, unknown: str) -> None:
+    """Queue a job with its commit, to be pushed again, since nobody knows whether it has arrived.
+
+    Nothing is started again for it. Where its rails are gone too it has failed.
+    """
+    job, commit = unfinished.job, str(unfinished.result.commit)
+    log.warning("job %s: whether it was published cannot be asked yet: %s", short_id(job.id), unknown)
+    now = now_ms()
     try:
         rules = (await find_rails(job.rails_digest)).approvals
     except LookupError:
-        return False
-    now = now_ms()
-    kept = commit_approval_request(job, rules, (), str(commit), unfinished.base, now)
-    await store.write(kept_commits.retry_publication, job.id, None, now, kept, publication_retry(outage))
-    log.warning("job %s: whether it was published cannot be asked yet: %s", short_id(job.id), outage)
-    return True
+        detail = f"whether {commit} has arrived on {job.branch} cannot be asked: {unknown}"
+        failure = Failure("publish_failed", detail, "look at that branch before you retry the job")
+        await store.write(publications.conclude_unfinished, job.id, failure, now)
+        return
+    kept = commit_approval_request(job, rules, (), commit, unfinished.base, now)
+    await store.write(kept_commits.retry_publication, job.id, None, now, kept, publication_retry(unknown))

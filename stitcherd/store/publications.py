@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from shared.models import Result, RunnerJob, Status, StepStatus
+from shared.models import Failure, Result, RunnerJob, Status, StepStatus
 from stitcherd.store import rows
 from stitcherd.store.db import Db, Reader
 from stitcherd.store.queries import fetch_all
@@ -73,11 +73,15 @@ async def publishing_jobs(db: Reader) -> frozenset[str]:
     return frozenset(row["id"] for row in found)
 
 
-def conclude_published(db: Db, job_id: str, result: Result, now: int) -> Status | None:
-    """Complete a running job whose owner is gone and whose commit was published; return its new status."""
+def conclude_unfinished(db: Db, job_id: str, outcome: Result | Failure, now: int) -> Status | None:
+    """End a running job whose owner is gone while it published; a result says that its commit was published.
+
+    Return its new status.
+    """
     job = find_job_row(db, job_id)
-    end_open_steps(db, job, now, "it was published before the daemon stopped", StepStatus.COMPLETED)
-    return conclude(db, job_id, (job["attempt"], job["owner"]), now, result)
+    if isinstance(outcome, Result):
+        end_open_steps(db, job, now, "it was published before the daemon stopped", StepStatus.COMPLETED)
+    return conclude(db, job_id, (job["attempt"], job["owner"]), now, outcome)
 
 
 def abandon_publication(db: Db, job_id: str) -> None:

@@ -13,9 +13,14 @@ ENV = {
 }
 
 
-def git(path: Path, *words: str) -> str:
+def git(path: Path, *words: str, stdin: bytes | None = None) -> str:
     done = subprocess.run(
-        ["git", "-c", "protocol.file.allow=always", *words], cwd=path, env=ENV, capture_output=True, check=True
+        ["git", "-c", "protocol.file.allow=always", *words],
+        cwd=path,
+        env=ENV,
+        input=stdin,
+        capture_output=True,
+        check=True,
     )
     return done.stdout.decode().strip()
 

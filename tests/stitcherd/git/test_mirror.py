@@ -228,23 +228,6 @@ async def test_a_hostile_ref_is_refused(checkouts: Checkouts, origin: Path, ref:
         await checkouts.mirror(str(origin)).fetch_ref(ref)
 
 
-async def test_how_commits_are_related(checkouts: Checkouts, origin: Path) -> None:
-    first = git(origin, "rev-parse", "main")
-    git(origin, "switch", "-q", "-c", "topic")
-    second = commit(origin, {"a.txt": "new\n"})
-    git(origin, "switch", "-q", "main")
-    third = commit(origin, {"b.txt": "new\n"})
-    git(origin, "switch", "-q", "--orphan", "other")
-    alone = commit(origin, {"c.txt": "new\n"})
-    await checkouts.mirror(str(origin)).fetch()
-    mirror = checkouts.mirror(str(origin))
-    assert [await mirror.merge_base(third, each) for each in (second, third, alone)] == [first, third, None]
-    assert [await mirror.is_ancestor(first, each) for each in (first, second, "refs/heads/main")] == [True] * 3
-    assert [await mirror.is_ancestor(each, second) for each in (third, alone, "0" * 40)] == [False] * 3
-    assert await mirror.refs_with(second) == ["refs/heads/topic"]
-    assert await mirror.refs_with(first) == ["refs/heads/main", "refs/heads/topic", "refs/tags/v1"]
-
-
 async def test_the_first_fetch_ends_what_an_earlier_daemon_left_and_nothing_of_ours(
     checkouts: Checkouts, origin: Path, tmp_path: Path
 ) -> None:

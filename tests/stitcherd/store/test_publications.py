@@ -98,7 +98,7 @@ async def test_what_was_published_before_a_crash_is_completed_with_its_steps(sto
         unfinished = await publications.find_unfinished(db, fence.job_id)
     assert unfinished is not None
     assert (unfinished.job.id, unfinished.result) == (fence.job_id, RESULT)
-    ended = await store.write(publications.conclude_published, fence.job_id, RESULT, now_ms())
+    ended = await store.write(publications.conclude_unfinished, fence.job_id, RESULT, now_ms())
     assert ended is Status.COMPLETED
     async with store.reading() as db:
         job = await jobs.get_job_detail(db, fence.job_id, None)
