@@ -70,8 +70,10 @@ class PostgresEngine:
 
     def roll_back(self) -> None:
         """End the transaction, if there is one, without a trace."""
-        with contextlib.suppress(psycopg.Error):
+        try:
             self.db.connection.execute(b"ROLLBACK", prepare=False)
+        except psycopg.Error:  # lost, or in a state in which psycopg sends nothing
+            self.db.connection.close()
 
     def is_storage_fault(self, error: Exception) -> bool:
         """Return whether an error does not blame the statement."""

@@ -94,6 +94,33 @@ async def test_a_write_whose_connection_is_lost_runs_again(store: Store, admin: 
     assert store.outage is None
 
 
+async def test_a_connection_that_takes_no_statement_any_more_is_replaced(store: Store) -> None:
+    class Connection:
+        """A connection that was lost in the middle of many statements: psycopg does not know that yet."""
+
+        closed = False
+
+        def __init__(self, real: psycopg.Connection[Any]) -> None:
+            self._real = real
+
+        def execute(self, *_: Any, **__: Any) -> Any:
+            raise psycopg.OperationalError("cannot exit pipeline mode while busy")
+
+        def close(self) -> None:
+            self.closed = True
+            self._real.close()
+
+    engine: Any = store._writer._engine
+    await store.write(note_event)
+    engine.db.connection = Connection(engine.db.connection)
+    with pytest.raises(StorageUnavailable, match="while busy"):
+        await store.write(note_event)
+    await store.write(note_event)
+    async with store.reading() as db:
+        assert await newest_event(db) == 2
+    assert store.outage is None
+
+
 @pytest.mark.parametrize("stored", [True, False])
 async def test_the_outcome_of_a_commit_without_an_answer_is_found_out(
     store: Store, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, stored: bool
