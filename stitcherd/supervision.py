@@ -22,23 +22,28 @@ log = logging.getLogger(__name__)
 class Supervision:
     """Runs the parts of the daemon. `troubles` are the parts that are not running now, each with the reason and since.
 
-    A part that failed is started again; it is in trouble until it has run for RESTART_SECONDS.
+    A part that failed is started again; it is in trouble until it has run for RESTART_SECONDS. That it failed is a bug
+    of ours, but for the errors `not_bugs`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *not_bugs: type[Exception]) -> None:
+        self._not_bugs = not_bugs
         self.troubles: dict[str, tuple[str, str]] = {}
 
     async def keep_running(
         self, name: str, run: Callable[[], Awaitable[None]], restart_seconds: float | None = None
     ) -> None:
-        """Run a part until it ends by itself; where it fails, which is a bug of ours, start it again after a pause."""
+        """Run a part until it ends by itself; where it fails, start it again after a pause."""
         pause = RESTART_SECONDS if restart_seconds is None else restart_seconds
         while True:
             recovered = asyncio.get_running_loop().call_later(RESTART_SECONDS, self.troubles.pop, name, None)
             try:
                 return await run()
             except Exception as error:
-                log.exception("%s failed, and is started again in %g s (%s)", name, pause, new_id())
+                if isinstance(error, self._not_bugs):
+                    log.warning("%s failed, and is started again in %g s: %s", name, pause, error)
+                else:
+                    log.exception("%s failed, and is started again in %g s (%s)", name, pause, new_id())
                 self.troubles[name] = (f"{name} failed: {error}", format_timestamp(now_ms()))
             finally:
                 recovered.cancel()

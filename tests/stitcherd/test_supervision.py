@@ -42,6 +42,24 @@ async def test_a_part_that_fails_is_started_again_and_reported_until_it_runs(
     keeping.cancel()
 
 
+async def test_what_is_no_bug_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervision, "RESTART_SECONDS", 0.0)
+    parts, errors = Supervision(OSError), [OSError("the server is away"), KeyError("a bug")]
+
+    async def run() -> None:
+        if errors:
+            raise errors.pop(0)
+
+    await parts.keep_running("the scheduler", run)
+    assert [(each.levelname, each.exc_info is not None) for each in caplog.records] == [
+        ("WARNING", False),
+        ("ERROR", True),
+    ]
+    assert caplog.messages[0] == "the scheduler failed, and is started again in 0 s: the server is away"
+
+
 async def test_a_part_that_ends_by_itself_is_not_started_again() -> None:
     runs = 0
 
