@@ -33,7 +33,7 @@ _GROUPS = {  # the rows that are grouped, and by what
     Grouping.EXECUTOR: ("executor", "name"),
 }
 _LATE_MS = HOUR_MS  # after a day is over, until nothing is counted in it any more: the writer has what it was sent
-_PERIODS_KEPT = 4  # of a thousand repositories with two gates each has 10 MB
+_PERIODS_KEPT = 4  # of a thousand repositories with two gates each has 8 MB
 _END = 2**63 - 1
 
 
@@ -98,6 +98,8 @@ class StatsReader:
             sums = self._past.get(kept, PeriodSums(period.by))
             parts = [(sign, await _read_rows(db, part)) for sign, part in kept.differences(period)]
             self._past[period] = await asyncio.to_thread(sums.change, parts)
+            if kept.end < period.end:  # it ended on an earlier day, as no period will any more
+                self._past.pop(kept, None)
             if len(self._past) > _PERIODS_KEPT:
                 self._past.popitem(last=False)
         self._past.move_to_end(period)
