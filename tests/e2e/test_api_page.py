@@ -1,5 +1,7 @@
 """docs/api.md: every request is answered by a daemon as the page says, and its table has every route."""
 
+import base64
+import hmac
 import json
 import os
 import re
@@ -9,9 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
 from stitcherd.http.openapi import OPENAPI
 from stitcherd.http.routes import ROUTES
+from stitcherd.sources import SOURCES, BadSignature
 from tests.e2e.harness import FINAL_STATUSES, HERE, ROOT, TOKEN, DaemonHarness, wait_until
 from tests.e2e.http_client import TIMEOUT
 from tests.e2e.shapes import ID, TIME
@@ -131,8 +135,24 @@ def _pattern(shown: str) -> str:
     return ".*".join(map(re.escape, shown.split("…")))
 
 
+@pytest.mark.parametrize("kind", SOURCES)
+def test_each_kind_of_source_accepts_the_signature_of_the_table(kind: str) -> None:
+    (told,) = re.findall(rf"^\| `{kind}` \| (.*?) \| `", PAGE, re.MULTILINE)
+    body, secret, now = b'{"a": 1}', b"the-secret", 1_795_356_300_000
+    signed = {"webhook-id": "msg-1", "webhook-timestamp": str(now // 1000)}
+    content = body if kind != "standard" else b".".join((b"msg-1", signed["webhook-timestamp"].encode(), body))
+    proof = hmac.digest(secret, content, "sha256")
+    forms = re.findall(r"`([\w-]+): ([^`]+)`", told) or [("X-Gitlab-Token", secret.decode())]
+    for header, form in forms:
+        value = form.replace("HEX", proof.hex()).replace("BASE64", base64.b64encode(proof).decode())
+        headers = CIMultiDict({**signed, header: value})
+        assert SOURCES[kind].verify(headers, body, [b"another", secret], now) == 2
+        with pytest.raises(BadSignature):
+            SOURCES[kind].verify(headers, body, [b"another"], now)
+
+
 def test_each_route_is_in_the_table_of_its_permission() -> None:
-    rows = dict(re.findall(r"^\| (nothing|any token|the operator|`[a-z:]+`) \| (.*) \|$", PAGE, re.MULTILINE))
+    rows = dict(re.findall(r"^\| (nothing|any token|the operator|`[a-z]+:[a-z]+`) \| (.*) \|$", PAGE, re.MULTILINE))
     told = {needs.strip("`"): set(re.findall(r"`((?:GET|POST) /\S+)`", routes)) for needs, routes in rows.items()}
     routes: dict[str, set[str]] = {}
     for route in (*ROUTES, OPENAPI):
