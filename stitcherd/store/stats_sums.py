@@ -53,7 +53,7 @@ _NO_RUNS = _Sums((0,) * len(GATE_COUNTS), (histograms.EMPTY,) * len(GATE_HISTOGR
 
 
 class _Group(NamedTuple):
-    """A group in a period: its key as it was written last, the sums of its jobs, and of the runs of each gate."""
+    """A group in a period: its key as some day has it, the sums of its jobs, and of the runs of each gate."""
 
     found: Key
     jobs: _Sums
