@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class Approvals:
-    """Moves waiting jobs; `put` queues one that was approved. Permissions of the API are checked by the API."""
+    """Moves waiting jobs; `put` queues one that was approved, `now` is in milliseconds.
+
+    Permissions of the API are checked by the API.
+    """
 
     def __init__(
         self,
@@ -40,12 +43,14 @@ class Approvals:
         evaluator: Evaluator,
         put: Callable[[RunnerJob], None],
         permissions: Permissions | None = None,
+        now: Callable[[], int] = now_ms,
     ) -> None:
         self._store = store
         self._rails = rails
         self._evaluator = evaluator
         self._put = put
         self._permissions = permissions
+        self._now = now
 
     async def approve(self, job_id: str, actor: str, reason: str | None) -> RunnerJob:
         """Queue a waiting job.
@@ -58,13 +63,13 @@ class Approvals:
         rails = self._rails.current
         if _is_stale(request, rails):
             return await self._reevaluate_asking(job, request, rails)
-        job = await self._store.write(approvals.approve, job_id, actor, reason, now_ms(), request)
+        job = await self._store.write(approvals.approve, job_id, actor, reason, self._now(), request)
         self._put(job)
         return job
 
     async def deny(self, job_id: str, actor: str, reason: str) -> RunnerJob:
         """Cancel a waiting job; raises Refusal unless it waits."""
-        return await self._store.write(transitions.deny, job_id, actor, reason, now_ms())
+        return await self._store.write(transitions.deny, job_id, actor, reason, self._now())
 
     async def answer(
         self,
@@ -125,9 +130,13 @@ class Approvals:
         """Cancel jobs that were not approved in time, at the start and then at an interval."""
         while True:
             with contextlib.suppress(StorageUnavailable):  # the store logs it
-                for job in await self._store.write(approvals.expire, now_ms()):
-                    log.info("job %s: not approved in time", short_id(job.id))
+                await self.expire()
             await asyncio.sleep(EXPIRY_INTERVAL_SECONDS)
+
+    async def expire(self) -> None:
+        """Cancel the jobs that were not approved in time. Raises StorageUnavailable."""
+        for job in await self._store.write(approvals.expire, self._now()):
+            log.info("job %s: not approved in time", short_id(job.id))
 
     async def _waiting_on_thread(self, new: deliveries.NewDelivery) -> list[tuple[RunnerJob, ApprovalRequest]]:
         if new.repository is None or new.thread is None:
@@ -180,9 +189,9 @@ class Approvals:
         type_ = evaluation.job
         if type_ is None or type_.name != job.type:
             reason = f"{changed}: {evaluation.decision.reason}"
-            await self._store.write(transitions.cancel, job.id, approvals.RAILS_ACTOR, reason, now_ms())
+            await self._store.write(transitions.cancel, job.id, approvals.RAILS_ACTOR, reason, self._now())
             raise Refusal("conflict", f"job {short_id(job.id)} was cancelled: {reason}")
-        new = rails_approvals.approval_request(evaluation, trigger, now_ms(), request)
+        new = rails_approvals.approval_request(evaluation, trigger, self._now(), request)
         other = approvals.Reevaluation(
             profile=type_.profile.name,
             executor=type_.profile.executor,
@@ -193,7 +202,7 @@ class Approvals:
             request=new,
             reason=changed if new else f"the rails {rails.revision} require no approval",
         )
-        job = await self._store.write(approvals.replace_request, job.id, request, other, now_ms())
+        job = await self._store.write(approvals.replace_request, job.id, request, other, self._now())
         if new is not None:
             hint = "look at what it would do under them, then approve it again"
             raise Refusal("conflict", f"{changed}, and job {short_id(job.id)} waits under the new ones", hint)

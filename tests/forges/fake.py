@@ -234,7 +234,7 @@ class FakeForge(ABC):
         if fault is not None:
             self.violations += self.check(sent, None)
             return await self._fail(request, sent, fault)
-        answer = self._answer(sent)
+        answer = self.answered(sent)
         sent.status = answer.status
         self.violations += self.check(sent, answer)
         content = b"" if answer.content is None else json.dumps(answer.content).encode()
@@ -245,7 +245,8 @@ class FakeForge(ABC):
             content_type="application/json",
         )
 
-    def _answer(self, sent: Sent) -> Answer:
+    def answered(self, sent: Sent) -> Answer:
+        """Return the answer to any request."""
         if sent.token is not None and not self.accepts(sent.token):
             return Answer(401, {"message": "Bad credentials"})
         try:

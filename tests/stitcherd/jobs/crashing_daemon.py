@@ -6,29 +6,14 @@ that are thrown away: the next daemon is opened on the copy, at the same path.
 
 import asyncio
 import shutil
-from collections.abc import Callable, Collection
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any
 
-from shared.ids import new_id
-from shared.models import Failure, RunnerJob
+from shared.ids import new_id, now_ms
+from shared.models import RunnerJob
 from stitcherd import crash_points
-from stitcherd.config.settings import ExecutorSettings
-from stitcherd.executors.base import (
-    ExecutionResult,
-    Executor,
-    ExecutorHealth,
-    ExecutorUnavailable,
-    OutputSink,
-    ProfileConstraints,
-    Task,
-)
-from stitcherd.forges import FORGES
-from stitcherd.forges.api import ForgeApi
-from stitcherd.forges.base import Call
-from stitcherd.forges.models import Access, AccessLevel, ForgeAccount
-from stitcherd.forges.outcome import Done, Outcome, RetryAt
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.feed import EventFeed
 from stitcherd.jobs.commands import JobCommands
@@ -39,7 +24,9 @@ from stitcherd.policy import ConcurrencyLimits
 from stitcherd.rails.limits import concurrency_limits, idle_reason
 from tests.stitcherd.git.repositories import commit, git
 from tests.stitcherd.jobs.deciding_harness import MovedClock
-from tests.stitcherd.jobs.intake_harness import IntakeHarness, open_harness
+from tests.stitcherd.jobs.direct_forge import DirectForge, Reporting
+from tests.stitcherd.jobs.intake_harness import SETTINGS, IntakeHarness, open_harness
+from tests.stitcherd.jobs.waiting_agent import Start, WaitingAgent
 
 POINTS = (
     "before_commit",
@@ -49,79 +36,14 @@ POINTS = (
     "before_publish",
     "after_publish",
     "before_conclude",
+    "answer_taken",
+    "answer_sent",
+    "answer_stored",
 )
 DATABASE_FILES = ("stitcher.db-mark", "stitcher.db", "stitcher.db-wal")  # none may be newer than the next one
 REPOSITORY = "octo-org/api"
 OPERATOR = "uid:0"
 MEMORY = next((path for path in (Path("/dev/shm"),) if path.is_dir()), None)  # where no write waits for a disk
-LOST = Failure("interrupted", "its end is not known")
-FAILED = Failure("executor_failed", "it failed")
-Start = tuple[str, int, int]  # job, attempt, try
-
-
-class Agent(Executor):
-    """An executor that works until the test says how it ends; `away` before the start of a task."""
-
-    def __init__(self, is_dead: Callable[[], bool], note_start: Callable[[Start], None]) -> None:
-        self.is_dead = is_dead
-        self.note_start = note_start
-        self.away = False
-        self.working: dict[str, asyncio.Future[str]] = {}  # by job: how its try is to end
-        self.moved = asyncio.Event()  # set when a task has begun
-
-    @classmethod
-    def from_settings(cls, settings: ExecutorSettings) -> Self:
-        raise NotImplementedError
-
-    async def health(self, profiles: Collection[ProfileConstraints]) -> ExecutorHealth:
-        raise NotImplementedError
-
-    async def run(self, task: Task, sink: OutputSink) -> ExecutionResult:
-        if self.away:
-            raise ExecutorUnavailable("no route to host")
-        if not self.is_dead():
-            self.note_start((task.job_id, task.attempt, task.number))
-        ending = self.working[task.job_id] = asyncio.get_running_loop().create_future()
-        self.moved.set()
-        sink.write(b"working\n")
-        try:
-            return _work(task, await ending)
-        finally:
-            self.working.pop(task.job_id, None)
-
-
-def _work(task: Task, ending: str) -> ExecutionResult:
-    """Do what an agent of a kind does to its work tree."""
-    workflow = task.cwd / ".github" / "ci.yml"
-    workflow.unlink(missing_ok=True)
-    match ending:
-        case "change":
-            (task.cwd / "fix.txt").write_text(f"{task.job_id} {task.attempt} {task.number}\n")
-        case "change tests":
-            (task.cwd / "tests").mkdir(exist_ok=True)
-            (task.cwd / "tests" / "test_a.py").write_text(f"assert {task.attempt}\n")
-        case "change what is protected":
-            workflow.parent.mkdir(exist_ok=True)
-            workflow.write_text("on: push\n")
-        case "fail":
-            return ExecutionResult(1, FAILED)
-        case "be lost":
-            return ExecutionResult(failure=LOST)
-    return ExecutionResult(0)
-
-
-class Forge:
-    """The API of a forge: everybody may write, and nothing is told while it is away."""
-
-    def __init__(self, clock: MovedClock) -> None:
-        self.forge = FORGES["github"]
-        self.clock = clock
-        self.away = False
-
-    async def perform(self, _call: Call[Access], _tries: int = 1) -> Outcome[Access]:
-        if self.away:
-            return RetryAt(self.clock.now + 5000, "github answered 502")
-        return Done(Access(ForgeAccount("2", "octocat"), AccessLevel.WRITE, "write"))
 
 
 class CrashingDaemon:
@@ -131,9 +53,12 @@ class CrashingDaemon:
         self.place, self._copy = root / "place", root / "copy"
         self.place.mkdir()
         self.rails = rails
+        self.settings = SETTINGS
         self.clock = MovedClock()
-        self.forge = Forge(self.clock)
+        self.forge = DirectForge(self.clock, lambda: self.is_dead)
+        self._offset = 0  # of the time at which a job is approved
         self.starts: list[Start] = []
+        self.endings: dict[str, str] = {}  # of the newest try of each job
         self.is_dead = False
         self.in_danger = False  # crash points are passed unharmed otherwise: while a test looks at what is stored
         self._armed: tuple[str, int] | None = None
@@ -154,16 +79,19 @@ class CrashingDaemon:
     async def open(self) -> None:
         """Start a daemon, which recovers what the one before it left."""
         self._stack = AsyncExitStack()
-        self.agent = Agent(lambda: self.is_dead, self.starts.append)
+        self.agent = WaitingAgent(lambda: self.is_dead, self.starts.append)
         self.intake: IntakeHarness = await self._stack.enter_async_context(
             open_harness(
                 self.place,
                 rails_text=self.rails,
-                apis={"hub": cast(ForgeApi, self.forge)},
+                settings_text=self.settings,
+                apis={"hub": self.forge},
                 now=self.clock,
                 sleep=self._sleep,
+                approval_clock=lambda: now_ms() + self._offset,
             )
         )
+        self.reporting = await Reporting.begin(self.intake, self.forge)
         checkouts, owner, harness = Checkouts(self.place / "state"), new_id(), self.intake
         find_repository = harness.settings.repository
         assert not await recover_running_jobs(harness.store, checkouts, owner, find_repository, harness.rails.at)
@@ -190,14 +118,18 @@ class CrashingDaemon:
                 run.result()
         await self._stack.aclose()
 
-    async def restart(self) -> None:
-        """Start the next daemon: on the files as they were at the kill, if the last one was killed."""
+    async def restart(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Start the next daemon: on the files as they were at the kill, if the last one was killed.
+
+        `meanwhile` is called while no daemon runs.
+        """
         while True:
             await self.close()
             if self.is_dead:
                 shutil.rmtree(self.place)
                 self._copy.rename(self.place)
                 self.is_dead, self._armed = False, None
+            meanwhile()
             await self.open()
             if not self.is_dead:  # it may have been killed in its recovery
                 return
@@ -228,6 +160,28 @@ class CrashingDaemon:
         self._later.set()
         self._later, self.sleeping = asyncio.Event(), 0
 
+    @contextmanager
+    def later_than_any_approval(self) -> Iterator[None]:
+        """Let it be so late meanwhile that all requests for an approval have expired."""
+        self._offset = 30 * 86_400_000
+        try:
+            yield
+        finally:
+            self._offset = 0
+
+    async def report(self, sends: int | None, *, is_lost: bool = False) -> None:
+        """Plan all that is to be said at the forge, and send some of it, by default all.
+
+        With `is_lost` the response to the last is lost.
+        """
+        await self.reporting.plan()
+        while not self.is_dead and (sends is None or sends > 0):
+            self.forge.client.loses_next = is_lost and sends == 1
+            if not await self.reporting.send_next():
+                break
+            sends = None if sends is None else sends - 1
+        self.forge.client.loses_next = False
+
     async def dispatch(self, repository: str | None) -> RunnerJob:
         """Dispatch a job as the operator. Raises Refusal."""
         job, _ = await self.intake.dispatcher.dispatch(
@@ -255,6 +209,7 @@ class CrashingDaemon:
     async def finish(self, job_id: str, ending: str) -> None:
         """Let the executor end its work on a job; return when it has begun another try, or when the run has ended."""
         self.agent.moved.clear()
+        self.endings[job_id] = ending
         self.agent.working[job_id].set_result(ending)
         await self.wait(job_id)
 

@@ -134,12 +134,14 @@ async def open_harness(
     tmp_path: Path,
     *,
     rails_text: str = RAILS,
+    settings_text: str = SETTINGS,
     apis: Mapping[str, ForgeApi] = MappingProxyType({}),
     now: Callable[[], int] = now_ms,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    approval_clock: Callable[[], int] = now_ms,
 ) -> AsyncIterator[IntakeHarness]:
     """Yield an intake in a directory, which may be that of an earlier one; `apis` are those of sources."""
-    (tmp_path / "stitcherd.toml").write_text(SETTINGS.format(place=tmp_path))
+    (tmp_path / "stitcherd.toml").write_text(settings_text.format(place=tmp_path))
     (tmp_path / "rails.yaml").write_text(rails_text)
     for name, secret in (("secret", SECRET), ("other", b"another secret")):
         (tmp_path / name).write_bytes(secret)
@@ -159,7 +161,7 @@ async def open_harness(
     accounts = KeptAccounts(store)
     permissions = await Permissions.open(store, apis, now)
     evaluator = Evaluator(settings, accounts.ids, known_access=permissions.known)
-    approvals = Approvals(store, rails, evaluator, queue.put_job, permissions)
+    approvals = Approvals(store, rails, evaluator, queue.put_job, permissions, approval_clock)
     cancelled: list[str] = []
     thread_commands = ThreadCommands(store, approvals, queue.put_job, cancelled.append)
     deciding = Deciding(store, settings, permissions, now, sleep)

@@ -11,11 +11,13 @@ from multidict import CIMultiDict
 
 from shared.audit import verify_export
 from shared.deliveries import WebhookResponse
+from shared.ids import short_id
 from shared.models import Status
 from stitcherd.http.feed import encode_event
 from stitcherd.store import audit, events
 from stitcherd.store.lifecycle import NEXT
 from tests.stitcherd.jobs.crashing_daemon import CrashingDaemon
+from tests.stitcherd.jobs.history_rails import GUARDS
 
 STATUS_OF = {
     "job.queued": Status.QUEUED,
@@ -35,6 +37,14 @@ STORED = {
     "starts": "SELECT j.id, s.attempt, s.try FROM starts s JOIN jobs j ON j.key = s.job",
 }
 
+REPORTED = "SELECT id, status, thread_number FROM jobs WHERE thread_number IS NOT NULL ORDER BY key"
+SHOWN = {
+    Status.PENDING: "waits for an approval",
+    Status.COMPLETED: "✓ completed",
+    Status.FAILED: "✗ failed",
+    Status.CANCELLED: "○ cancelled",
+}
+
 Stored = dict[str, list[tuple[Any, ...]]]
 
 
@@ -51,7 +61,7 @@ class JobStory(Struct):
 
     status: Status | None = None
     attempt: int = 1
-    is_approved: bool = False
+    approved_under: str | None = None  # the name of the rails; None once it waits again
     is_cancelled: bool = False  # a cancel was acknowledged in this attempt
     is_requested_by_comment: bool = False
     is_of_outsider: bool = False  # the thread
@@ -71,16 +81,27 @@ class Promises:
     async def check(self, daemon: CrashingDaemon, rails: str) -> None:
         """Look at what the last step of a history has come to, under the rails with this name."""
         stories = {job_id: copy(story) for job_id, story in self.stories.items()}  # as they were before that step
-        stored = await self._look(daemon)
+        stored = await self._look(daemon, rails)
         self._check_starts(daemon, stories, stored, rails)
         self._check_publications(daemon, stories, rails)
         self._check_jobs(daemon, stored)
         self._check_deliveries(stored)
+        assert all(len(comments) <= 1 for comments in daemon.forge.comments().values()), "no reply twice"
 
-    async def _look(self, daemon: CrashingDaemon) -> Stored:
+    async def check_reports(self, daemon: CrashingDaemon) -> None:
+        """Each thread with a job shows its newest one, once all replies are sent, and none of them was given up."""
+        assert {state for (state,) in await daemon.rows("SELECT state FROM answers")} <= {"delivered"}
+        newest = {number: (job_id, status) for job_id, status, number in await daemon.rows(REPORTED)}
+        comments = daemon.forge.comments()
+        for number, (job_id, status) in newest.items():
+            (comment,) = comments[number]
+            assert short_id(job_id) in comment
+            assert SHOWN[Status(status)] in comment
+
+    async def _look(self, daemon: CrashingDaemon, rails: str) -> Stored:
         """Follow the feed up to a moment, and return what is stored at that moment."""
         while True:
-            self._follow(await self._new_events(daemon))
+            self._follow(await self._new_events(daemon), rails)
             async with daemon.intake.store.reading() as db:
                 lines = b"".join([chunk async for chunk in audit.export_events(db)]).splitlines()
                 found = {
@@ -102,7 +123,7 @@ class Promises:
                 frames = [encode_event(*each) for each in await events.events_after(db, cursor, 10_000)]
         return [json.loads(frame.data.partition(b"\ndata: ")[2]) for frame in frames]
 
-    def _follow(self, new: list[dict[str, Any]]) -> None:
+    def _follow(self, new: list[dict[str, Any]], rails: str) -> None:
         """Let the stories of jobs go on with events; check that they may: only transitions of the table."""
         for event in new:
             assert not self.seen or self.seen[-1] < event["id"]
@@ -113,7 +134,7 @@ class Promises:
             if event["type"] == "job.retried":
                 story.is_cancelled = False
             if event["type"] in {"job.approved", "job.waiting"}:
-                story.is_approved = event["type"] == "job.approved"
+                story.approved_under = rails if event["type"] == "job.approved" else None
             after = STATUS_OF.get(event["type"])
             if after is not None and not (after is story.status and event["type"] in REPEATABLE):
                 assert after in NEXT[story.status], (event, story)
@@ -135,7 +156,9 @@ class Promises:
         published = daemon.published()
         for branch, sha in published.items():
             if self.branches.get(branch) != sha:
-                check_allowed(next(before[job_id] for job_id in before if job_id.endswith(branch)), rails)
+                job_id = next(job_id for job_id in before if job_id.endswith(branch))
+                check_allowed(before[job_id], rails)
+                assert daemon.endings[job_id] != "change tests" or before[job_id].approved_under is not None
         self.branches = published
 
     def _check_jobs(self, daemon: CrashingDaemon, stored: Stored) -> None:
@@ -167,4 +190,4 @@ def check_allowed(job: JobStory, rails: str) -> None:
     assert rails != "observing"
     if job.is_requested_by_comment:
         assert rails != "closed"
-        assert rails != "guarded" or not job.is_of_outsider or job.is_approved
+        assert rails not in GUARDS or not job.is_of_outsider or job.approved_under == rails

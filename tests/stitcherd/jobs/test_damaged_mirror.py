@@ -11,7 +11,7 @@ from shared.models import RunnerJob, Status
 from stitcherd.store import jobs
 from tests.faults.mirrors import DAMAGES
 from tests.stitcherd.jobs.crashing_daemon import MEMORY, OPERATOR, REPOSITORY, CrashingDaemon
-from tests.stitcherd.jobs.test_histories import OPEN
+from tests.stitcherd.jobs.history_rails import OPEN
 
 NEEDED_BY_NOBODY = {"HEAD", "config", "refs"}  # while an agent works: what is read of these was read before
 REPAIRED = "was damaged and has been cloned anew"

@@ -151,7 +151,7 @@ def understand_lost(fake: FakeForge) -> None:
 
     async def fail_or_lose(request: web.Request, sent: Sent, fault: Any) -> web.StreamResponse:
         if isinstance(fault, Lost):
-            fake._answer(sent)
+            fake.answered(sent)
             return await fail(request, sent, fault.fault)
         return await fail(request, sent, fault)
 
