@@ -8,13 +8,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests import stores
 
-settings.register_profile("reproducible", derandomize=True)
-if not os.environ.get("STITCHER_EXPLORE"):
-    settings.load_profile("reproducible")
+# How long an example takes depends on what else the machine does, and decides no test.
+exploring = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("exploring", exploring)
+settings.register_profile("reproducible", exploring, derandomize=True)
+settings.load_profile("exploring" if os.environ.get("STITCHER_EXPLORE") else "reproducible")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,13 +14,16 @@ from tests.e2e.webhooks import comment_body, signed_headers
 
 
 @contextmanager
-def full_disk(daemon: DaemonHarness, room: int = 0) -> Iterator[None]:
-    """Limit the files of the daemon to the current size of the write-ahead log plus `room` bytes."""
+def full_disk(daemon: DaemonHarness, room: int | None = None) -> Iterator[None]:
+    """Let the daemon write to no file, or to none beyond the size of the write-ahead log plus `room` bytes.
+
+    Without room not even below that size: once all of the log is in the database, it is written from its beginning.
+    """
     assert daemon.process is not None
     pid = daemon.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    size = (daemon.state / "stitcher.db-wal").stat().st_size
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + room, before[1]))
+    size = 0 if room is None else (daemon.state / "stitcher.db-wal").stat().st_size + room
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from tests.e2e.harness import ROOT, DaemonHarness
+from tests.e2e.harness import ROOT, DaemonHarness, wait_until
 from tests.e2e.http_client import TIMEOUT
 from tui.cli.verbs import VERBS
 
@@ -49,9 +49,17 @@ class Place(Struct):
         environ = {name: value for name, value in os.environ.items() if not name.startswith("STITCHER_")}
         if verb == "demo":
             environ |= {"PATH": str(self.directory), "TMPDIR": str(self.directory)}  # without git it ends at once
-        return subprocess.run(
+        ran = subprocess.run(
             argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=TIMEOUT * 2, check=False
         )
+        if verb == "pause":
+            self.daemon.request("POST", "/resume")
+        wait_until(lambda: not self.open_jobs(), "no job is left that would change what the next verb prints")
+        return ran
+
+    def open_jobs(self) -> int:
+        counts = self.daemon.get("/runner-jobs")["counts"]
+        return int(counts["queued"] + counts["running"])
 
 
 @pytest.fixture(scope="module")
