@@ -8,6 +8,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import StreamReader
+from aiohttp.test_utils import make_mocked_request
 
 from bench.raw_requests import send_raw
 from stitcherd.http import connections
@@ -63,6 +66,24 @@ async def test_the_longest_waiting_connection_of_the_address_with_the_most_is_cl
             while b" 200 " not in await reader.readline():
                 pass
         writer.close()
+
+
+async def test_a_client_waits_for_us_from_the_end_of_its_body_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "WAITING_MAX", 2)
+    table, loop, closed = connections.ConnectionTable(), asyncio.get_running_loop(), list[str]()
+    first, second = table.add(), table.add()
+    monkeypatch.setattr(first, "abort", lambda: closed.append("first"))
+    monkeypatch.setattr(second, "abort", lambda: closed.append("second"))
+    body, late_body = (StreamReader(BaseProtocol(loop), 2**16, loop=loop) for _ in range(2))
+    with first.answering(make_mocked_request("POST", "/", payload=body)):
+        body.feed_eof()
+        assert table.make_room()
+        assert closed == [], "one of them waits for us"
+    with first.answering(make_mocked_request("POST", "/", payload=late_body)):
+        pass  # answered before all of it has arrived
+    late_body.feed_eof()
+    assert table.make_room()
+    assert closed == ["second"], "the other one waits for a shorter time"
 
 
 async def test_connections_beyond_the_limit_are_answered_503(
