@@ -20,6 +20,9 @@ UNREAD_SECONDS = 60.0  # that a response may wait for the client to read it
 LINGER_SECONDS = 2.0  # for the rest of a refused body, so that its sender can read the response
 LOCAL_IDLE_SECONDS = 3600.0  # between requests on one connection to the Unix socket
 BACKLOG = 512  # connections waiting in the kernel to be accepted
+# Of these, at once: accepting all would hold up the requests of others for as long as all take. One that was accepted
+# also has many turns of the loop, in which its request is read, until so many others came that it is closed for them.
+ACCEPTED_AT_ONCE = 16
 BUSY_RETRY_SECONDS = 5
 REQUEST_LINE_MAX = 8190  # bytes
 FIELD_MAX = 8192  # bytes of a header field; another number than that of the request line, to tell their errors apart
@@ -106,11 +109,12 @@ async def listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
         return _PublicProtocol(table, manager, loop=loop, keepalive_timeout=IDLE_SECONDS, **PROTOCOL_OPTIONS)
 
     try:
-        return await loop.create_server(protocol, host, port, backlog=BACKLOG)
+        server = await loop.create_server(protocol, host, port, backlog=ACCEPTED_AT_ONCE)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno and error.errno in errno.errorcode else str(error)
         remedy = "end the program that uses it, or choose another http.listen in stitcherd.toml"
         raise AddressUnavailable(f"http.listen {host}:{port} cannot be bound: {reason}; {remedy}") from error
+    return _with_backlog(server)
 
 
 async def listen_locally(runner: web.AppRunner, bound: socket.socket) -> asyncio.Server:
@@ -120,7 +124,15 @@ async def listen_locally(runner: web.AppRunner, bound: socket.socket) -> asyncio
     def protocol() -> asyncio.BaseProtocol:
         return _Protocol(manager, loop=loop, keepalive_timeout=LOCAL_IDLE_SECONDS, **PROTOCOL_OPTIONS)
 
-    return await loop.create_unix_server(protocol, sock=bound, backlog=BACKLOG)
+    return _with_backlog(await loop.create_unix_server(protocol, sock=bound, backlog=ACCEPTED_AT_ONCE))
+
+
+def _with_backlog(server: asyncio.Server) -> asyncio.Server:
+    """Let more connections wait than are accepted at once: asyncio takes one number for both."""
+    for listening in server.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(BACKLOG)
+    return server
 
 
 def _manager(runner: web.AppRunner) -> web.Server:

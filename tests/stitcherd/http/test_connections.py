@@ -68,6 +68,21 @@ async def test_the_longest_waiting_connection_of_the_address_with_the_most_is_cl
         writer.close()
 
 
+async def test_a_burst_of_connections_keeps_out_nobody_who_has_sent_a_request(
+    public: PublicServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WAITING_MAX", 200)
+    # All of it happens before the server is given a turn, as while the machine does something else.
+    good = socket.create_connection(("127.0.0.1", public.port))
+    good.sendall(hook(BODY))
+    silent = [socket.create_connection(("127.0.0.1", public.port)) for _ in range(400)]
+    reader, writer = await asyncio.open_connection(sock=good)
+    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    for each in silent:
+        each.close()
+
+
 async def test_a_client_waits_for_us_from_the_end_of_its_body_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "WAITING_MAX", 2)
     table, loop, closed = connections.ConnectionTable(), asyncio.get_running_loop(), list[str]()
