@@ -80,6 +80,30 @@ class Meta(WireStruct, frozen=True):
     executors: tuple[ExecutorState, ...] = ()
 
 
+class DaemonState(WireStruct, frozen=True):
+    """A process that runs jobs of the store; its lease ends at `until`, None where no other can share the store.
+
+    `role` is daemon or worker, `executors` are those that it can reach, `workers` is how many jobs it runs at once.
+    """
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    role: str
+    version: str
+    started_at: str
+    until: str | None
+    executors: tuple[str, ...]
+    workers: int
+
+
+class DaemonList(WireStruct, frozen=True):
+    """All processes that share the store, in the order in which they were started."""
+
+    items: tuple[DaemonState, ...]
+
+
 class Health(WireStruct, frozen=True):
     """The answer of a daemon that is alive; `status` is `ok`."""
 

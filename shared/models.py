@@ -251,7 +251,8 @@ class RunnerJob(WireStruct, frozen=True):
     PENDING job needs; responses to commands omit it. `answers` are those about the job, in the order of their creation.
     `start` is None until a checkout was started. A job that is to start from the head of a change has in `target` the
     branch that the change is for, and in `head_sha` the head that its delivery named, if it did. `current_step` is what
-    a RUNNING job is at; `last_line` is what that said last or, of an ended job, what came of it.
+    a RUNNING job is at, and `worker` the name of the daemon or worker that runs it; `last_line` is what that said last
+    or, of an ended job, what came of it.
     """
 
     id: str
@@ -288,6 +289,7 @@ class RunnerJob(WireStruct, frozen=True):
     start: Start | None = None
     current_step: CurrentStep | None = None
     last_line: str | None = None
+    worker: str | None = None
     prompt: str | UnsetType = UNSET
     result: Result | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET

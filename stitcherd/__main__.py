@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from stitcherd.config.settings import Settings
 from stitcherd.configuration import SUPPORTED_KINDS, machine_warnings, rails_context
 from stitcherd.crash_points import UnknownCrashPoint
 from stitcherd.daemon import serve
+from stitcherd.execution import ClockSkew
 from stitcherd.forges.app_credentials import AppUnusable
 from stitcherd.git.checkout import UnusableCheckouts
 from stitcherd.http.server import AddressUnavailable
@@ -29,10 +31,12 @@ from stitcherd.processes.file_lock import LockHeld, acquire_lock
 from stitcherd.rails.cases import load_cases
 from stitcherd.rails.load import RailsError, load_rails
 from stitcherd.store import backup
+from stitcherd.store.daemons import NameTaken
 from stitcherd.store.errors import StorageUnavailable, UnusableDatabase
 from stitcherd.store.migrate import NewerDatabase
 from stitcherd.store.opening import DamagedDatabase
 from stitcherd.store.sqlite import DATABASE
+from stitcherd.worker import serve_worker
 
 UNUSABLE_SETTINGS = (
     SettingsError,
@@ -52,19 +56,24 @@ def main() -> int:
         if options.command == "restore":
             return restore_backup(Path(options.file), directory)
         set_variables(directory)
-        settings = load_settings(directory, SUPPORTED_KINDS)
+        settings = load_settings(directory, SUPPORTED_KINDS, is_worker=options.command == "worker")
         crash_points.arm(os.environ)
     except UNUSABLE_SETTINGS as error:
         print(error, file=sys.stderr)
         return 2
     if options.check:
         return check_files(directory / locations.RAILS_FILE, settings)
+    if options.command == "worker" and not settings.store.is_shared:
+        print('stitcherd: a worker needs a store in PostgreSQL, [store] kind = "postgres"', file=sys.stderr)
+        return 2
     configure_log(options.log_format)
-    return run_daemon(directory, settings)
+    return run_daemon(directory, settings, serve_worker if options.command == "worker" else serve)
 
 
-def run_daemon(directory: Path, settings: Settings) -> int:
-    """Run the daemon until it is stopped; return the exit code."""
+def run_daemon(
+    directory: Path, settings: Settings, run: Callable[[Path, Settings], Coroutine[None, None, None]]
+) -> int:
+    """Run a daemon, or a worker, until it is stopped; return the exit code."""
     if settings.missing:
         log = logging.getLogger("stitcherd")
         log.warning("there is no %s in %s: stitcher init writes a first one", locations.SETTINGS_FILE, directory)
@@ -72,7 +81,7 @@ def run_daemon(directory: Path, settings: Settings) -> int:
     for name in settings.secret_names:
         os.environ.pop(name, None)  # they were read; no child may inherit them by mistake
     try:
-        asyncio.run(serve(directory, settings))
+        asyncio.run(run(directory, settings))
     except AppUnusable as error:
         print(f"{locations.SETTINGS_FILE}: {error}", file=sys.stderr)
         return 2
@@ -84,6 +93,8 @@ def run_daemon(directory: Path, settings: Settings) -> int:
         NewerDatabase,
         DamagedDatabase,
         AddressUnavailable,
+        ClockSkew,
+        NameTaken,
     ) as error:
         print(f"stitcherd: {error}", file=sys.stderr)
         return 1
@@ -103,7 +114,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="validate both files and exit")
     parser.add_argument("--log-format", choices=FORMATS, default="text", help="the form of the log on stderr")
     parser.add_argument("--version", action="version", version=f"stitcherd {VERSION}")
-    commands = parser.add_subparsers(title="instead of running", dest="command", metavar="restore")
+    commands = parser.add_subparsers(title="instead of a daemon", dest="command", metavar="{worker,restore}")
+    worker = commands.add_parser("worker", help="run jobs of a store in PostgreSQL, without listening for anything")
+    worker.add_argument("--config", metavar="DIR", default=argparse.SUPPRESS, help=config_help)
     restore = commands.add_parser("restore", help="replace the database by a backup, while no daemon runs")
     restore.add_argument("file", metavar="FILE", help="what stitcher backup has written")
     restore.add_argument("--config", metavar="DIR", default=argparse.SUPPRESS, help=config_help)

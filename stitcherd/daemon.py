@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -13,15 +12,13 @@ from aiohttp import web
 
 from shared import VERSION, locations
 from shared.api import Meta
-from shared.ids import format_timestamp, new_id, now_ms
+from shared.ids import format_timestamp, now_ms
 from shared.protocol import API_VERSION
-from stitcherd.config.settings import DaemonSettings, Settings
+from stitcherd.config.settings import Settings
 from stitcherd.configuration import machine_warnings, rails_context
 from stitcherd.event_log import logging_events
-from stitcherd.executors import build_executors
-from stitcherd.executors.health import HealthMonitor
+from stitcherd.execution import Part, build_execution, follow_rails, has_earlier_daemon, open_store, take_lease
 from stitcherd.forges.connections import ForgeConnections
-from stitcherd.git.checkout import Checkouts
 from stitcherd.http.apps import local_app, public_app
 from stitcherd.http.feed import EventFeed
 from stitcherd.http.server import listen, listen_locally
@@ -33,34 +30,27 @@ from stitcherd.jobs.commands import JobCommands
 from stitcherd.jobs.deciding import Deciding
 from stitcherd.jobs.dispatch import Dispatcher
 from stitcherd.jobs.evaluator import Evaluator
-from stitcherd.jobs.free_space import make_room_at_start, shortage_reason
-from stitcherd.jobs.head_pins import pin_heads
+from stitcherd.jobs.free_space import make_room_at_start
 from stitcherd.jobs.intake import Intake
+from stitcherd.jobs.lease import Lease
 from stitcherd.jobs.permissions import Permissions
-from stitcherd.jobs.recovery import recover_running_jobs
 from stitcherd.jobs.reevaluation import Reevaluator
-from stitcherd.jobs.retention import run_retention
-from stitcherd.jobs.runner import Runner
-from stitcherd.jobs.scheduler import Scheduler
+from stitcherd.jobs.retention import run_retention_of_files
 from stitcherd.jobs.thread_commands import ThreadCommands
+from stitcherd.leader import do_leaders_work, refresh_accounts
 from stitcherd.metrics import start_at_zero
 from stitcherd.own_process import configure_process, handle_signals, manage_memory
-from stitcherd.policy import ConcurrencyLimits
 from stitcherd.polling.pollers import Pollers
 from stitcherd.processes.file_lock import LockHeld, acquire_lock
-from stitcherd.queue import Queue
-from stitcherd.rails.compiled import ProfileRule
-from stitcherd.rails.limits import concurrency_limits, idle_reason
 from stitcherd.rails.live import LiveRails
 from stitcherd.rails.watch import watch_rails
 from stitcherd.reporting.reporter import Reporter
 from stitcherd.service_manager import ServiceManager
-from stitcherd.store import events, jobs
-from stitcherd.store.errors import StorageUnavailable, UnusableDatabase
+from stitcherd.store import events
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.revisions import StoredRevisions
-from stitcherd.store.sqlite import DATABASE, open_sqlite
 from stitcherd.store.store import Store
-from stitcherd.supervision import LoopWatch
+from stitcherd.supervision import LoopWatch, Supervision, running_parts
 
 HTTP_SHUTDOWN_SECONDS = 1.0  # for requests that are being answered when a listener closes
 SOCKET_CHECK_SECONDS = 2.0  # between two looks whether the socket is still at its path
@@ -72,9 +62,9 @@ async def serve(directory: Path, settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT; `directory` is that of the configuration.
 
     Raises LockHeld, AppUnusable, UnusableSocketPath, UnusableCheckouts, AddressUnavailable, NewerDatabase,
-    DamagedDatabase, UnusableDatabase, StorageUnavailable, OSError.
+    DamagedDatabase, UnusableDatabase, ClockSkew, NameTaken, StorageUnavailable, OSError.
     """
-    stop, manager = handle_signals(), ServiceManager(os.environ)
+    stop, manager, supervision = handle_signals(), ServiceManager(os.environ), Supervision()
     configure_process()
     state_dir, socket_path = Path(settings.daemon.state_dir), Path(settings.daemon.socket)
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,35 +74,22 @@ async def serve(directory: Path, settings: Settings) -> None:
         socket = LocalSocket(socket_path)
         stack.callback(socket.close)
         async with manager.starting():
-            store = await _open_store(settings)
+            store = await open_store(settings)
         stack.push_async_callback(store.close)
+        lease = await take_lease(store, settings, "daemon")
+        stack.push_async_callback(lease.leave)
         await stack.enter_async_context(logging_events(store))
-        rails = await _load_rails(directory, settings, store)
+        rails = await _load_rails(directory, settings, store, lease)
         forges = ForgeConnections(settings)
         stack.push_async_callback(forges.close)
-        checkouts = Checkouts(state_dir, forges.git_credential, settings.daemon.checkouts_dir)
-        executors, owner = build_executors(settings.executors), new_id()
-        taken_over = await recover_running_jobs(store, checkouts, owner, settings.repository, rails.at)
-        health = HealthMonitor(executors, partial(_profiles_of, rails))
-        current_limits = partial(_current_limits, rails, health, settings.daemon)
         accounts = await KeptAccounts.open(store)
         permissions = await Permissions.open(store, forges.apis)
         evaluator = Evaluator(settings, accounts.ids, forges.can_push, permissions.known, accounts.own)
-        runner = Runner(
-            store,
-            settings,
-            rails.at,
-            Reevaluator(store, rails, evaluator, permissions).rule,
-            executors,
-            checkouts,
-            owner,
-            current_limits,
-            health.report_unreachable,
-            forges.minted_secrets,
-            forges.find_head,
-        )
-        scheduler = Scheduler(store, runner.run, current_limits, settings.daemon.workers)
-        queue = Queue(state_dir / "queue.db", settings.daemon.workers, scheduler.run_job, partial(_next_jobs, store))
+        rule = Reevaluator(store, rails, evaluator, permissions).rule
+        execution = build_execution(store, settings, rails, forges, lease, rule)
+        await stack.enter_async_context(running_parts(supervision, execution.lasting_parts()))
+        taken_over = await execution.recovery.recover(lease.owner)
+        queue, runner = execution.queue, execution.runner
         approvals = Approvals(store, rails, evaluator, queue.put_job, permissions)
         deciding = Deciding(store, settings, permissions)
         instance = await _instance(store)
@@ -138,30 +115,29 @@ async def serve(directory: Path, settings: Settings) -> None:
             commands=JobCommands(store, queue, runner, rails),
             feed=feed,
             meta=Meta(VERSION, API_VERSION, instance, os.getpid(), format_timestamp(now_ms())),
-            health=health,
+            health=execution.health,
             pollers=Pollers(store, settings, forges),
             reporter=Reporter(store, settings, rails, forges, accounts, permissions.known, instance),
+            supervision=supervision,
         )
-        await stack.enter_async_context(health.running())
+        await stack.enter_async_context(execution.health.running())
         await state.reporter.begin()  # before the first delivery, which is to be answered
         local = await _start_http(state, socket, stack)
-        await health.wait_until_checked()  # a webhook need not wait for it, but a job should find its executor there
+        await execution.health.wait_until_checked()  # a webhook need not wait, but a job should find its executor there
         await queue.start(taken_over)
         stack.push_async_callback(queue.stop)
+        lead = partial(do_leaders_work, state, deciding=deciding, rule=rule, checkouts=execution.checkouts)
         for part in (
             deciding.running(state.intake.decide),
-            state.reporter.running(state.supervision),
-            state.pollers.running(state.intake.take, state.supervision),
+            running_parts(supervision, {"the leader": partial(store.lead, lead)}),
             LoopWatch().running(),
             manager.watching(lambda: store.is_alive),
         ):
             await stack.enter_async_context(part)
-        parts: dict[str, Callable[[], Awaitable[None]]] = {
-            "the queue's health": queue.keep_healthy,
-            "the scheduler": partial(scheduler.run, queue.put),
-            "the expiry of approvals": approvals.expire_forever,
-            "the pins of heads": partial(pin_heads, store, settings, checkouts),
-            "retention": partial(run_retention, store, settings, checkouts),
+        parts: dict[str, Part] = {
+            **execution.parts(),
+            **(_parts_beside_others(state) if settings.store.is_shared else {}),
+            "retention": partial(run_retention_of_files, store, settings, execution.checkouts),
             "the watch of the rails": partial(
                 watch_rails, rails.path, rails.reload_requested, partial(reload_rails, rails)
             ),
@@ -180,25 +156,18 @@ async def serve(directory: Path, settings: Settings) -> None:
         feeding.cancel()
 
 
-async def _open_store(settings: Settings) -> Store:
-    if settings.store.dsn is None:
-        return await open_sqlite(Path(settings.daemon.state_dir) / DATABASE)
-    try:
-        from stitcherd.store.postgres import open_postgres  # noqa: PLC0415 (its driver is an extra)
-    except ModuleNotFoundError as error:
-        raise UnusableDatabase(f"store.kind postgres needs {error.name}: install stitcher[postgres]") from None
-    return await open_postgres(settings.store.dsn)
+def _parts_beside_others(state: AppState) -> dict[str, Part]:
+    """Return what follows what other daemons of the store do."""
+    return {
+        "the rails of others": partial(follow_rails, state.rails, state.store),
+        "the accounts": partial(refresh_accounts, state.accounts),
+    }
 
 
 def _begin_stop(state: AppState, manager: ServiceManager) -> None:
     log.info("stopping; a second signal ends the daemon at once")
     manager.notify("STOPPING=1")
     state.stopping_since = format_timestamp(now_ms())
-
-
-async def _next_jobs(store: Store, limit: int) -> list[tuple[str, int, int]]:
-    async with store.reading() as db:
-        return await jobs.next_jobs(db, limit)
 
 
 async def _instance(store: Store) -> str:
@@ -231,30 +200,19 @@ async def keep_socket(local: web.AppRunner, socket: LocalSocket, stack: AsyncExi
             logged = str(error)
 
 
-async def _load_rails(directory: Path, settings: Settings, store: Store) -> LiveRails:
+async def _load_rails(directory: Path, settings: Settings, store: Store, lease: Lease) -> LiveRails:
     """Return the rails, loaded, and reloaded on SIGHUP; log the warnings of both files."""
     path = directory / locations.RAILS_FILE
     rails = LiveRails(path, StoredRevisions(store), rails_context(directory, settings))
-    await rails.reload()
+    await rails.start(follow=await has_earlier_daemon(store, lease))
+    if rails.differs:
+        log.warning("%s differs from the rails that another daemon put in force: these are used", path)
     for warning in settings.warnings:
         log.warning("%s", warning)
     for missing in machine_warnings(rails.current, settings) if rails.current else ():
         log.warning("%s:%d: %s", locations.RAILS_FILE, missing.line, missing.message)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, rails.reload_requested.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, rails.request_reload)
     return rails
-
-
-def _profiles_of(rails: LiveRails, executor: str) -> list[ProfileRule]:
-    """Return the profiles of the current rails whose jobs run on an executor."""
-    types = rails.current.jobs.values() if rails.current else ()
-    return [job.profile for job in types if job.profile.executor == executor]
-
-
-def _current_limits(rails: LiveRails, health: HealthMonitor, daemon: DaemonSettings) -> ConcurrencyLimits:
-    """Return what may run now, whatever rails the jobs were decided under."""
-    current = rails.current
-    rules, digest = (current.limits, current.digest) if current else (None, None)
-    return concurrency_limits(rules, health.away(), idle_reason(current) or shortage_reason(daemon), digest)
 
 
 async def _start_http(state: AppState, socket: LocalSocket, stack: AsyncExitStack) -> web.AppRunner:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from shared.ids import format_timestamp, new_id, now_ms
@@ -48,6 +48,21 @@ class Supervision:
             finally:
                 recovered.cancel()
             await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def running_parts(
+    supervision: Supervision, parts: Mapping[str, Callable[[], Awaitable[None]]]
+) -> AsyncIterator[None]:
+    """Keep parts running until the context ends."""
+    tasks = [asyncio.create_task(supervision.keep_running(*part)) for part in parts.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 class LoopWatch:

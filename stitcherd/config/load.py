@@ -56,10 +56,13 @@ class SettingsFault(NamedTuple):
     message: str
 
 
-def load_settings(directory: Path, kinds: SupportedKinds, *, socket: str | None = None) -> Settings:
+def load_settings(
+    directory: Path, kinds: SupportedKinds, *, socket: str | None = None, is_worker: bool = False
+) -> Settings:
     """Return the settings of a config directory; all defaults, with `missing` set, if there is no file.
 
-    `socket` is the command-line option of that name. Raises SettingsError, and shared.locations.PathTooLong.
+    `socket` is the command-line option of that name. Those of a worker have nothing of what only doors need: tokens of
+    the API, secrets of webhooks, and targets of notifications. Raises SettingsError, and shared.locations.PathTooLong.
     """
     directory = directory.absolute()
     content = _read(directory / locations.SETTINGS_FILE)
@@ -67,7 +70,9 @@ def load_settings(directory: Path, kinds: SupportedKinds, *, socket: str | None 
         document, where = parse_toml(content or b"")
     except TomlError as error:
         raise SettingsError(error.line, error.message) from None
-    settings = _validate(document, SettingsContext(directory, kinds), socket, where)
+    if is_worker:
+        document = _without_doors(document)
+    settings = _validate(document, SettingsContext(directory, kinds, is_worker), socket, where)
     secrets = [entry for _, entry in secret_entries(document)]
     warnings = sorted((where.line(path), message) for path, message in _warnings(settings, document, directory))
     return settings.model_copy(
@@ -78,6 +83,20 @@ def load_settings(directory: Path, kinds: SupportedKinds, *, socket: str | None 
             "files": tuple(in_directory(entry["file"], directory) for entry in secrets if "file" in entry),
         }
     )
+
+
+def _without_doors(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without what a worker does not need, and so need not have."""
+    kept = {name: table for name, table in document.items() if name not in {"http", "tokens", "notify"}}
+    sources = document.get("sources")
+    if isinstance(sources, dict):
+        kept["sources"] = {
+            name: {key: value for key, value in source.items() if key != "secrets"}
+            if isinstance(source, dict)
+            else source
+            for name, source in sources.items()
+        }
+    return kept
 
 
 def _read(file: Path) -> bytes | None:

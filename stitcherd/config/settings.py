@@ -32,6 +32,11 @@ Permission = Literal[
 class DaemonSettings(Table):
     """`[daemon]`: the daemon itself."""  # here times are in seconds, sizes in bytes, and all paths absolute
 
+    name: types.SingleWord = Field(
+        default_factory=lambda: os.uname().nodename,
+        description="what this daemon or worker is called where several share a store",
+        json_schema_extra={"default": "the host's name"},
+    )
     state_dir: types.AbsolutePath = Field(
         description="where the database, logs, mirrors and checkouts are",
         json_schema_extra={"default": "$XDG_STATE_HOME/stitcher"},
@@ -44,7 +49,9 @@ class DaemonSettings(Table):
         None,
         description="where the checkouts of jobs are, in a directory of this daemon's own; without it, in state_dir",
     )
-    workers: types.WorkerCount = Field(4, description="how many jobs may run at the same time")
+    workers: types.WorkerCount = Field(
+        4, description="how many jobs may run at the same time; 0 with kind `postgres`, where workers run them all"
+    )
     grace: types.Duration = Field(30.0, description="how long running jobs may continue after SIGTERM")
     log_max: types.Size = Field(
         64 * 2**20, description="how much output of a step is kept; of more, the beginning and the end"
@@ -130,6 +137,8 @@ class SourceSettings(Table):
             raise invalid_value(f"kind {self.kind} cannot be asked what happened: set up webhooks", ("pull",))
         if self.pull is not None and not self.has_credential:
             raise invalid_value("needs api, and token or app", ("pull",))
+        if types.context_of(info).is_worker:
+            return self
         if self.pull is None and "secrets" not in self.model_fields_set:
             raise missing_key("secrets")
         if self.pull is None and not self.secrets:
@@ -252,6 +261,12 @@ class Settings(Table):
                     raise invalid_value(f"another token has the same {key}", (index, key))
                 seen.add(value)
         return tokens
+
+    @model_validator(mode="after")
+    def _require_workers(self, info: ValidationInfo) -> Self:
+        if self.daemon.workers == 0 and (types.context_of(info).is_worker or not self.store.is_shared):
+            raise invalid_value("must be at least 1", ("daemon", "workers"))
+        return self
 
     @property
     def secret_values(self) -> tuple[bytes, ...]:

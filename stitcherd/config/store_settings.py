@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from stitcherd.config.errors import invalid_value, missing_key
 from stitcherd.config.secrets import ConnectionString
-from stitcherd.config.types import Table
+from stitcherd.config.types import Lease, Table
 
 _SECRET_OPTIONS = ("password", "sslpassword")
 _PASSWORD = re.compile(rf"\b(?:{'|'.join(_SECRET_OPTIONS)})\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))")
@@ -21,6 +21,9 @@ class StoreSettings(Table):
     dsn: ConnectionString | None = Field(
         None, repr=False, description="of `postgres`: the connection string of a database of its own"
     )
+    lease: Lease = Field(
+        15.0, description="of `postgres`: how long a daemon or worker may be silent before others take up its jobs"
+    )
 
     @model_validator(mode="after")
     def _require_keys_of_kind(self) -> Self:
@@ -28,7 +31,14 @@ class StoreSettings(Table):
             raise missing_key("dsn")
         if self.kind == "sqlite" and self.dsn is not None:
             raise invalid_value("kind sqlite has no dsn", ("dsn",))
+        if self.kind == "sqlite" and "lease" in self.model_fields_set:
+            raise invalid_value("kind sqlite has no lease: one daemon uses the file", ("lease",))
         return self
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several daemons and workers may use the store."""
+        return self.kind == "postgres"
 
     @property
     def secrets(self) -> tuple[bytes, ...]:

@@ -34,6 +34,7 @@ _TRANSPORT = re.compile(r"(?:https?|ssh|git)://[^/]|(?!-)[^/\s:]+:(?!:|//)")  # 
 _FILE_URL = "file:///"
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
 MIN_PULL_SECONDS = 10.0
+SHORTEST_LEASE = 1.0  # in seconds
 _WHITESPACE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
@@ -83,10 +84,14 @@ class SupportedKinds(NamedTuple):
 
 
 class SettingsContext(NamedTuple):
-    """What validation needs besides the file: its directory, and the supported kinds."""
+    """What validation needs besides the file: its directory, and the supported kinds.
+
+    A worker has no listeners, so it needs no secrets of webhooks.
+    """
 
     directory: Path
     kinds: SupportedKinds
+    is_worker: bool = False
 
 
 def written_as(form: str) -> dict[str, str]:
@@ -113,6 +118,12 @@ def _size(value: object) -> int:
 def _positive(value: float) -> float:
     if value <= 0:
         raise ValueError("must be more than 0")
+    return value
+
+
+def _lease(value: float) -> float:
+    if value < SHORTEST_LEASE:
+        raise ValueError(f"must be {SHORTEST_LEASE:g}s at least")
     return value
 
 
@@ -261,10 +272,11 @@ def _executor_kind(value: str, info: ValidationInfo) -> str:
 
 
 Text = Annotated[str, Strict()]
-WorkerCount = Annotated[int, Strict(), Field(ge=1, le=64)]
+WorkerCount = Annotated[int, Strict(), Field(ge=0, le=64)]
 Duration = Annotated[float, PlainValidator(_duration), WithJsonSchema(written_as("duration"))]
 Price = Annotated[float, Strict(), Field(ge=0, le=1e6)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Lease = Annotated[Duration, AfterValidator(_lease)]
 Size = Annotated[int, PlainValidator(_size), AfterValidator(_positive), WithJsonSchema(written_as("size"))]
 AbsolutePath = Annotated[Path, BeforeValidator(_path)]
 Listen = Annotated[ListenAddress, PlainValidator(_address), WithJsonSchema(written_as("address"))]

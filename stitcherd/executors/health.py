@@ -59,6 +59,15 @@ class HealthMonitor:
         """Return the executors that are away and may come back, with the reason."""
         return {name: health.detail for name, health in self._health.items() if health.away}
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether each executor was checked once."""
+        return all(checked.is_set() for checked in self._checked.values())
+
+    def healthy(self) -> list[str]:
+        """Return the executors that can be used now."""
+        return [name for name, health in self._health.items() if health.ok]
+
     def states(self) -> tuple[ExecutorState, ...]:
         """Return the health of each executor, and since when it has been healthy or not."""
         return tuple(

@@ -11,6 +11,7 @@ from shared.ids import format_timestamp, now_ms
 from shared.stats import Grouping
 from stitcherd.budget import DAY_MS
 from stitcherd.http.auth import CALLER, caller, require_operator
+from stitcherd.http.peers import daemons_check
 from stitcherd.http.requests import QUERY, EmptyBody, RequestBody, parse_body
 from stitcherd.http.responses import json_response
 from stitcherd.http.state import STATE, AppState
@@ -40,6 +41,7 @@ async def readyz(request: web.Request) -> web.Response:
         _rails_check(state),
         *map(_executor_check, state.health.states()),
         *map(state.pollers.check, state.reporter.checks()),
+        *await daemons_check(state),
     )
     ready = all(check.ok for check in checks)
     return json_response(Readiness(ready, checks if CALLER in request else ()), 200 if ready else 503)
@@ -119,5 +121,7 @@ def _rails_check(state: AppState) -> ReadinessCheck:
     rails = state.rails.state()
     ok = rails.revision is not None
     detail = f"{rails.revision} in force" if ok else "none in force: nothing runs"
+    if state.rails.differs:
+        detail += f", put there by another daemon: {rails.path} differs"
     failed_at = rails.error.at if rails.error else None
     return ReadinessCheck("rails", ok, detail, rails.loaded_at or failed_at or state.meta.started_at)

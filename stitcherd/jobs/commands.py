@@ -11,7 +11,7 @@ from shared.ids import now_ms
 from shared.models import OPEN_STATUSES, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.jobs.runner import Runner
-from stitcherd.queue import Queue
+from stitcherd.queue import JobQueue
 from stitcherd.rails.live import LiveRails
 from stitcherd.store import publications, retries, rows, search, transitions
 from stitcherd.store.db import Db
@@ -30,7 +30,7 @@ BULK_STATUSES = {"cancel": (OPEN_STATUSES, "not_cancellable"), "retry": (retries
 class JobCommands:
     """Cancels and retries jobs, in the store first and then in the runner or the queue."""
 
-    def __init__(self, store: Store, queue: Queue, runner: Runner, rails: LiveRails) -> None:
+    def __init__(self, store: Store, queue: JobQueue, runner: Runner, rails: LiveRails) -> None:
         self._store = store
         self._queue = queue
         self._runner = runner

@@ -44,6 +44,7 @@ class Deciding:
         self._sleep = sleep
         self._tasks: set[asyncio.Task[None]] = set()
         self._newest: dict[ThreadKey, asyncio.Task[None]] = {}
+        self._pending: set[str] = set()  # the ids of the deliveries that tasks are about
         self._decide: Decide | None = None
 
     @asynccontextmanager
@@ -54,14 +55,19 @@ class Deciding:
         accounts that must be asked first.
         """
         self._decide = decide
-        async with self._store.reading() as db:
-            left = await undecided_deliveries(db)
-        for delivery in left:
-            self.put(delivery.id, delivery.workspace_id, delivery.repository, delivery.thread)
+        await self.take_up()
         try:
             yield
         finally:
             await self._stop()
+
+    async def take_up(self) -> None:
+        """Decide what other daemons have left as well; what is still decided there is decided once all the same."""
+        async with self._store.reading() as db:
+            left = await undecided_deliveries(db)
+        for delivery in left:
+            if delivery.id not in self._pending:
+                self.put(delivery.id, delivery.workspace_id, delivery.repository, delivery.thread)
 
     async def note_event(self, source: str, event: str, repository: str | None) -> None:
         """Forget what is known of permissions if an event of a source may have changed them."""
@@ -83,7 +89,9 @@ class Deciding:
         earlier = self._newest.get(key) if key else None
         task = asyncio.create_task(self._run(self._decide, delivery_id, earlier))
         self._tasks.add(task)
+        self._pending.add(delivery_id)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._pending.discard(delivery_id))
         if key is not None:
             self._newest[key] = task
             task.add_done_callback(lambda done: self._newest.pop(key) if self._newest.get(key) is done else None)

@@ -7,7 +7,7 @@ from shared.models import RunnerJob
 from stitcherd.config.settings import Settings
 from stitcherd.errors import Refusal
 from stitcherd.jobs.evaluator import Evaluator
-from stitcherd.queue import Queue
+from stitcherd.queue import JobQueue
 from stitcherd.rails import limits
 from stitcherd.rails.decide import DispatchRequest, UnknownJobType
 from stitcherd.rails.live import LiveRails
@@ -20,7 +20,9 @@ from stitcherd.store.store import Store
 class Dispatcher:
     """Creates jobs on request, as the current rails allow."""
 
-    def __init__(self, store: Store, settings: Settings, rails: LiveRails, evaluator: Evaluator, queue: Queue) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, rails: LiveRails, evaluator: Evaluator, queue: JobQueue
+    ) -> None:
         self._store = store
         self._settings = settings
         self._rails = rails

@@ -24,7 +24,7 @@ from stitcherd.jobs.requested_jobs import (
 )
 from stitcherd.jobs.thread_commands import ThreadCommands
 from stitcherd.policy import AccountAccess, AccountSighting, JobLimit
-from stitcherd.queue import Queue
+from stitcherd.queue import JobQueue
 from stitcherd.rails import limits
 from stitcherd.rails.accounts import sightings
 from stitcherd.rails.commands import thread_command
@@ -55,7 +55,7 @@ class Intake:
         evaluator: Evaluator,
         commands: ThreadCommands,
         accounts: KeptAccounts,
-        queue: Queue,
+        queue: JobQueue,
         deciding: Deciding | None = None,
     ) -> None:
         self._store = store

@@ -49,6 +49,7 @@ async def publish_commit(
             if not await recorder.begin_publication(result, rails_in_force()):
                 raise AttemptFailed(Failure("cancelled", "the job was cancelled"))
             await check_head()
+            await recorder.check_fence()  # the head was asked of a forge, which may take longer than a lease
             crash_points.reach("before_publish")
             await publish(checkout, commit, remote, job.branch, earlier)
             crash_points.reach("after_publish")

@@ -1,7 +1,9 @@
-"""Recovers jobs that an earlier daemon left running: resumes, requeues or concludes them."""
+"""Recovers jobs whose owner is gone: resumes, requeues or concludes them."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from shared.ids import now_ms, short_id
@@ -12,102 +14,154 @@ from stitcherd.git import GitError
 from stitcherd.git.checkout import Checkouts
 from stitcherd.git.mirror import Mirror
 from stitcherd.git.repairs import Repairs
+from stitcherd.jobs.lease import Lease
 from stitcherd.jobs.publisher import publication_retry
-from stitcherd.queue import MAX_PRIORITY
+from stitcherd.queue import MAX_PRIORITY, QueuedJob
 from stitcherd.rails.approvals import commit_approval_request
 from stitcherd.rails.compiled import CompiledRails
-from stitcherd.store import interruptions, jobs, kept_commits, publications
+from stitcherd.store import daemons, interruptions, kept_commits, publications
+from stitcherd.store.daemons import LeftJob
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.publications import UnfinishedPublication
 from stitcherd.store.store import Store
 
-log = logging.getLogger(__name__)
+LOOK_SECONDS = 1.0  # between two looks for leases that are over
 
+log = logging.getLogger(__name__)
 
 FindRepository = Callable[[str], RepositorySettings | None]  # by `owner/name`
 FindRails = Callable[[str], Awaitable[CompiledRails]]
+EndRun = Callable[[str, dict[str, str]], Awaitable[None]]  # at an executor, by a reference
 
 
-async def recover_running_jobs(
-    store: Store, checkouts: Checkouts, owner: str, find_repository: FindRepository, find_rails: FindRails
-) -> list[tuple[str, int, int]]:
-    """Take over, requeue or conclude every RUNNING job; call it with the state directory locked, before any job starts.
+async def nothing_to_end(_executor: str, _reference: dict[str, str]) -> None:
+    """End no run: for a process whose executors start none outside of it."""
+
+
+class Recovery:
+    """Recovers jobs, on `host`, for the process that has a `name` and whose lease is `lease` (ms).
 
     A job whose commit has arrived on its branch is completed, whatever its type says about interruptions; where that
     cannot be told, the job is queued with its commit. `find_rails` is that of `Runner`.
-    Return (job id, attempt, priority) of the jobs that `owner` has taken over and must resume.
+    `end_run` ends a run that cannot be resumed, as its checkout is that of another process.
     """
-    async with store.reading() as db:
-        running = await jobs.running_job_ids(db)
-    taken_over = []
-    for job_id in running:
-        ended = 0
+
+    def __init__(
+        self,
+        store: Store,
+        checkouts: Checkouts,
+        find_repository: FindRepository,
+        find_rails: FindRails,
+        *,
+        host: str = "",
+        name: str = "",
+        lease: int = 0,
+        end_run: EndRun = nothing_to_end,
+    ) -> None:
+        self._store = store
+        self._checkouts = checkouts
+        self._find_repository = find_repository
+        self._find_rails = find_rails
+        self._host = host
+        self._name = name
+        self._lease = lease
+        self._end_run = end_run
+
+    async def recover(self, owner: str) -> list[QueuedJob]:
+        """Take over, requeue or conclude every job that is left; return those that `owner` must resume."""
+        taken_over: list[QueuedJob] = []
+        while True:
+            async with self._store.reading() as db:
+                left = await daemons.left_jobs(db, owner, self._host, self._name, self._lease)
+            if not left:
+                return taken_over
+            taken_over += [(job.id, job.attempt, MAX_PRIORITY) for job in left if await self._recover(job, owner)]
+
+    async def run(self, lease: Lease, resume: Callable[[str, int], None]) -> None:
+        """Give up for gone whose lease is over, and recover what is left; for ever. `resume` resumes a job."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(StorageUnavailable):
+                await self._end_leases()
+                for job_id, attempt, _ in await self.recover(lease.owner) if lease.is_held else ():
+                    resume(job_id, attempt)
+
+    async def _end_leases(self) -> None:
+        async with self._store.reading() as db:
+            if not await daemons.any_lease_is_over(db):
+                return
+        for name in await self._store.write(daemons.end_leases, now_ms()):
+            log.warning("%s is gone: its lease is over", name)
+
+    async def _recover(self, left: LeftJob, owner: str) -> bool:
+        """Recover a job; return whether it is to be resumed."""
+        if not await self._store.write(interruptions.adopt, left.id, left.attempt, left.owner, owner):
+            return False  # another daemon was faster
+        fence, ended = (left.attempt, owner), 0
         # Where the run may still go on at its executor, processes in the checkout are part of it.
-        async with store.reading() as db:
-            elsewhere = await interruptions.may_run_elsewhere(db, job_id)
-        if not elsewhere:
-            ended = await processes.end_all(job_id, checkouts.directory(job_id))
-        if await _finish_publication(store, checkouts, job_id, find_repository, find_rails):
-            continue
-        attempt = await store.write(interruptions.take_over, job_id, owner, now_ms())
-        if attempt is not None:
-            taken_over.append((job_id, attempt, MAX_PRIORITY))
-            log.warning("job %s was running when the daemon stopped, and is resumed", short_id(job_id))
-            continue
-        status = await store.write(interruptions.recover, job_id, now_ms())
+        async with self._store.reading() as db:
+            elsewhere = await interruptions.find_resumable(db, left.id)
+        if elsewhere is None and left.host == self._host:
+            ended = await processes.end_all(left.id, self._checkouts.directory(left.id))
+        if await self._finish_publication(left.id, fence):
+            return False
+        if left.name != self._name:  # its checkout is not here
+            if elsewhere is not None:
+                await self._end_run(elsewhere[0], elsewhere[1].reference)
+        elif await self._store.write(interruptions.take_over, left.id, fence, now_ms()):
+            log.warning("job %s was running when the daemon stopped, and is resumed", short_id(left.id))
+            return True
+        status = await self._store.write(interruptions.recover, left.id, fence, now_ms())
         log.warning(
-            "job %s was running when the daemon stopped: now %s, %d processes ended", short_id(job_id), status, ended
+            "job %s was running when the daemon stopped: now %s, %d processes ended", short_id(left.id), status, ended
         )
-    return taken_over
-
-
-async def _finish_publication(
-    store: Store, checkouts: Checkouts, job_id: str, find_repository: FindRepository, find_rails: FindRails
-) -> bool:
-    """Complete a job whose commit has arrived, or queue it with its commit; return False where neither was done."""
-    async with store.reading() as db:
-        unfinished = await publications.find_unfinished(db, job_id)
-    if unfinished is None:
         return False
-    job, result = unfinished.job, unfinished.result
-    repository = find_repository(job.repository) if job.repository else None
-    if repository is None:
-        unknown = f"stitcherd.toml has no entry for {job.repository} any more"
-        await _keep_commit(store, unfinished, find_rails, unknown)
+
+    async def _finish_publication(self, job_id: str, fence: tuple[int, str]) -> bool:
+        """Complete a job whose commit has arrived, or queue it with its commit; return False where neither was done."""
+        async with self._store.reading() as db:
+            unfinished = await publications.find_unfinished(db, job_id)
+        if unfinished is None:
+            return False
+        job, result = unfinished.job, unfinished.result
+        repository = self._find_repository(job.repository) if job.repository else None
+        if repository is None:
+            unknown = f"stitcherd.toml has no entry for {job.repository} any more"
+            await self._keep_commit(unfinished, fence, unknown)
+            return True
+        mirror, commit = self._checkouts.mirror(repository.clone), str(result.commit)
+        try:
+            arrived = await Repairs(mirror).run(partial(_has_arrived, mirror, job.branch, commit))
+        except GitError as error:
+            await self._keep_commit(unfinished, fence, str(error))
+            return True
+        if not arrived:
+            await self._store.write(publications.abandon_publication, job_id, fence)
+            return False
+        log.warning("job %s was published when the daemon stopped, and is completed", short_id(job_id))
+        await self._store.write(publications.conclude_unfinished, job_id, fence, result, now_ms())
+        await self._checkouts.remove(job_id)
         return True
-    mirror, commit = checkouts.mirror(repository.clone), str(result.commit)
-    try:
-        arrived = await Repairs(mirror).run(partial(_has_arrived, mirror, job.branch, commit))
-    except GitError as error:
-        await _keep_commit(store, unfinished, find_rails, str(error))
-        return True
-    if not arrived:
-        await store.write(publications.abandon_publication, job_id)
-        return False
-    log.warning("job %s was published when the daemon stopped, and is completed", short_id(job_id))
-    await store.write(publications.conclude_unfinished, job_id, result, now_ms())
-    await checkouts.remove(job_id)
-    return True
+
+    async def _keep_commit(self, unfinished: UnfinishedPublication, fence: tuple[int, str], unknown: str) -> None:
+        """Queue a job with its commit, to be pushed again, since nobody knows whether it has arrived.
+
+        Nothing is started again for it. Where its rails are gone too it has failed.
+        """
+        job, commit = unfinished.job, str(unfinished.result.commit)
+        log.warning("job %s: whether it was published cannot be asked yet: %s", short_id(job.id), unknown)
+        now = now_ms()
+        try:
+            rules = (await self._find_rails(job.rails_digest)).approvals
+        except LookupError:
+            detail = f"whether {commit} has arrived on {job.branch} cannot be asked: {unknown}"
+            failure = Failure("publish_failed", detail, "look at that branch before you retry the job")
+            await self._store.write(publications.conclude_unfinished, job.id, fence, failure, now)
+            return
+        kept = commit_approval_request(job, rules, (), commit, unfinished.base, now)
+        await self._store.write(kept_commits.retry_publication, job.id, fence, now, kept, publication_retry(unknown))
 
 
 async def _has_arrived(mirror: Mirror, branch: str, commit: str) -> bool:
     await mirror.fetch()
     return await mirror.contains(branch, commit)
-
-
-async def _keep_commit(store: Store, unfinished: UnfinishedPublication, find_rails: FindRails, unknown: str) -> None:
-    """Queue a job with its commit, to be pushed again, since nobody knows whether it has arrived.
-
-    Nothing is started again for it. Where its rails are gone too it has failed.
-    """
-    job, commit = unfinished.job, str(unfinished.result.commit)
-    log.warning("job %s: whether it was published cannot be asked yet: %s", short_id(job.id), unknown)
-    now = now_ms()
-    try:
-        rules = (await find_rails(job.rails_digest)).approvals
-    except LookupError:
-        detail = f"whether {commit} has arrived on {job.branch} cannot be asked: {unknown}"
-        failure = Failure("publish_failed", detail, "look at that branch before you retry the job")
-        await store.write(publications.conclude_unfinished, job.id, failure, now)
-        return
-    kept = commit_approval_request(job, rules, (), commit, unfinished.base, now)
-    await store.write(kept_commits.retry_publication, job.id, None, now, kept, publication_retry(unknown))

@@ -25,20 +25,29 @@ BATCH_PAUSE_SECONDS = 0.05  # between two batches, for other writers
 log = logging.getLogger(__name__)
 
 
-async def run_retention(store: Store, settings: Settings, checkouts: Checkouts) -> None:
-    """Remove what is past its retention, for ever; a failure is logged, and retried an hour later."""
+async def run_retention_of_rows(store: Store, kept: RetentionSettings) -> None:
+    """Delete the rows that are past their retention, for ever."""
+    await _run_hourly(lambda: remove_rows(store, kept, now_ms()))
+
+
+async def run_retention_of_files(store: Store, settings: Settings, checkouts: Checkouts) -> None:
+    """Remove the files of this machine that are past their retention, for ever."""
+    await _run_hourly(lambda: remove_files(store, settings, checkouts))
+
+
+async def _run_hourly(remove: Callable[[], Awaitable[None]]) -> None:
+    """Remove what is due, for ever; a failure is logged, and retried an hour later."""
     while True:
         try:
-            await remove_expired(store, settings, checkouts)
+            await remove()
         except (StorageUnavailable, OSError) as error:
             log.error("retention could not finish: %s; trying again in an hour", error)  # noqa: TRY400 (no bug of ours)
         await asyncio.sleep(RETENTION_INTERVAL_SECONDS)
 
 
-async def remove_expired(store: Store, settings: Settings, checkouts: Checkouts) -> None:
-    """Remove what is past its retention: rows, logs, and checkouts, also for lack of space those of all ended jobs."""
+async def remove_files(store: Store, settings: Settings, checkouts: Checkouts) -> None:
+    """Remove logs and checkouts past their retention, and for lack of space the checkouts of all ended jobs."""
     now = now_ms()
-    await remove_rows(store, settings.retention, now)
     before = now - int(settings.retention.events * 1000)
     logs, directory = Path(settings.daemon.state_dir) / "logs", settings.daemon.checkouts_dir
     for job_id in await _expired_jobs(store, logs, before):

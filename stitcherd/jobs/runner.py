@@ -39,20 +39,21 @@ log = logging.getLogger(__name__)
 
 
 class _Run(Struct, frozen=True):
-    """The run of an attempt; all that it stores goes through its `writes`."""
+    """The run of an attempt by an owner; all that it stores goes through its `writes`."""
 
     job_id: str
     attempt: int
+    owner: str
     writes: DeferredWrites
 
 
 class Runner:
-    """Runs claimed jobs as `owner`; `find_rails` returns the rails with a digest or raises LookupError.
+    """Runs claimed jobs as `owner`, which is another one after a lease was lost.
 
-    `decide_again` returns what the rails in force decide about a queued job, None where none run jobs.
-    `current_limits` returns what may run now. `report_unreachable` gets the name of an executor that could not be
-    reached, and why. `minted_secrets` returns the tokens that are masked besides those of the settings. `find_head`
-    returns the head of a change as its forge has it.
+    `find_rails` returns the rails with a digest or raises LookupError. `decide_again` returns what the rails in force
+    decide about a queued job, None where none run jobs. `current_limits` returns what may run now.
+    `report_unreachable` gets the name of an executor that could not be reached, and why. `minted_secrets` returns the
+    tokens that are masked besides those of the settings. `find_head` returns the head of a change as its forge has it.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Runner:
         self._decide_again = decide_again
         self._executors = executors
         self._checkouts = checkouts
-        self._owner = owner
+        self.owner = owner
         self._current_limits = current_limits
         self._build = AttemptBuilder(
             store, settings, find_rails, executors, checkouts, current_limits, minted_secrets, find_head
@@ -83,6 +84,7 @@ class Runner:
         self._report_unreachable = report_unreachable
         self._running: dict[str, asyncio.Task[object]] = {}
         self._cancelled: set[str] = set()
+        self._abandoned: set[str] = set()
         self._stopping = False
 
     @property
@@ -90,8 +92,8 @@ class Runner:
         """The number of jobs that run now."""
         return len(self._running)
 
-    async def run(self, job_id: str, attempt: int) -> bool:
-        """Run one attempt of a job, unless the queue's message is stale.
+    async def run(self, job_id: str, attempt: int, taken: steps.Claimed | None = None) -> bool:
+        """Run one attempt of a job, unless the queue's message is stale; one that was `taken` is claimed already.
 
         Return False where a limit or a pause keeps the job in the queue. Raises StorageUnavailable where it could not
         be claimed.
@@ -103,17 +105,18 @@ class Runner:
             return True
         # In the table before the claim commits: a cancel that finds the job running must find its task too.
         self._running[job_id] = task
-        run = _Run(job_id, attempt, DeferredWrites(self._store))
+        run = _Run(job_id, attempt, taken.fence.owner if taken else self.owner, DeferredWrites(self._store))
         try:
-            return await self._run(run)
+            return await self._run(run, taken)
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self._stopping and job_id not in self._abandoned:
                 await self._fail(run, Failure("cancelled", "the job was cancelled"))
         except steps.Superseded as error:
             log.warning("job %s: %s", short_id(job_id), error)
         finally:
             self._running.pop(job_id, None)
             self._cancelled.discard(job_id)
+            self._abandoned.discard(job_id)
         return True
 
     def cancel(self, job_id: str) -> None:
@@ -122,6 +125,15 @@ class Runner:
         if task is not None and job_id not in self._cancelled:
             self._cancelled.add(job_id)
             task.cancel()
+
+    async def abandon(self) -> None:
+        """Interrupt all running jobs, and store nothing of that: the lease is lost, and others recover them."""
+        running = dict(self._running)
+        self._abandoned |= running.keys()
+        for task in running.values():
+            task.cancel("the lease is lost")
+        if running:
+            await asyncio.wait(running.values())
 
     async def stop(self, grace: float) -> None:
         """Wait `grace` seconds for running jobs, then interrupt them; the next daemon recovers them."""
@@ -138,8 +150,8 @@ class Runner:
         if remaining:
             await asyncio.wait(remaining)
 
-    async def _run(self, run: _Run) -> bool:
-        found = await self._claim(run)
+    async def _run(self, run: _Run, taken: steps.Claimed | None) -> bool:
+        found = taken or await self._claim(run)
         if isinstance(found, scheduling.Held):
             return False
         started = (found, None) if found else await self._find_taken_over(run)
@@ -186,7 +198,7 @@ class Runner:
         ruling: Ruling | Undecided | None = None
         while True:
             limits = self._current_limits()
-            place = (run.job_id, run.attempt, self._owner)
+            place = (run.job_id, run.attempt, run.owner)
             claimed = await run.writes.write(scheduling.claim, *place, now_ms(), limits, ruling)
             if not isinstance(claimed, RailsChanged):
                 return claimed
@@ -194,7 +206,7 @@ class Runner:
 
     async def _find_taken_over(self, run: _Run) -> tuple[steps.Claimed, interruptions.ResumableTry] | None:
         async with self._store.reading() as db:
-            return await interruptions.find_taken_over(db, run.job_id, run.attempt, self._owner)
+            return await interruptions.find_taken_over(db, run.job_id, run.attempt, run.owner)
 
     async def _run_attempt(
         self, run: _Run, claimed: steps.Claimed, resumable: interruptions.ResumableTry | None
@@ -276,7 +288,7 @@ class Runner:
         logged = False
         while True:
             try:
-                return await run.writes.write(transition, run.job_id, (run.attempt, self._owner), *arguments)
+                return await run.writes.write(transition, run.job_id, (run.attempt, run.owner), *arguments)
             except StorageUnavailable as error:
                 if not logged:  # the store logs how long the outage lasts
                     log.error("job %s: its end could not be stored (%s); trying again", short_id(run.job_id), error)  # noqa: TRY400 (caused by the disk, not by our code)

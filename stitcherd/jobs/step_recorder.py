@@ -73,6 +73,11 @@ class StepRecorder:
         """
         return await self._writes.write(publications.begin_publication, self._fence, result, now_ms(), rails_digest)
 
+    async def check_fence(self) -> None:
+        """Raise Superseded unless the job still belongs to this attempt."""
+        async with self._store.reading() as db:
+            await steps.read_fence(db, self._fence)
+
     async def open(
         self,
         phase: Phase,

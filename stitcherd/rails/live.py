@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,15 +46,31 @@ class RevisionStore(Protocol):
         """Return at most `limit` digests of stored texts that begin with these hexadecimal digits."""
         ...
 
+    async def put_in_force(self, digest: str, payload: dict[str, Any], now: int, /, *, instead_of: str | None) -> bool:
+        """Put a stored text in force for all daemons, with an event; return False, and do nothing, if others are.
+
+        That is, others than `instead_of`, the digest that the caller knows; None for any.
+        """
+        ...
+
+    async def put_none_in_force(self) -> None:
+        """Let no rails be in force for any daemon."""
+        ...
+
+    async def in_force(self) -> str | None:
+        """Return the digest of the rails in force for all daemons, None without any."""
+        ...
+
     async def add_event(self, type_: str, payload: dict[str, Any], now: int, /) -> None:
         """Store an event of the daemon."""
         ...
 
 
 class LiveRails:
-    """The rails in force; only `reload` changes them.
+    """The rails in force. A change of the file puts its text in force, for all daemons that share the store.
 
-    Setting `reload_requested` has the watcher read the file at once.
+    A daemon follows what others put in force; its file then differs from that, until it is changed too. Setting
+    `reload_requested` has the watcher read the file at once.
     """
 
     def __init__(self, path: Path, store: RevisionStore, context: RailsContext) -> None:
@@ -69,6 +86,40 @@ class LiveRails:
         self._older: dict[str, CompiledRails] = {}
         self._reloading = asyncio.Lock()
         self._written_since: float | None = None
+        self._file_text: str | None = None  # as it was last read, unless it was invalid
+        self._insists = False
+
+    def request_reload(self) -> None:
+        """Have the file read at once, and put in force even if it did not change."""
+        self._insists = True
+        self.reload_requested.set()
+
+    async def start(self, *, follow: bool) -> None:
+        """Put the file in force, or nothing if it is invalid; or `follow` what other daemons have put in force."""
+        if follow:
+            with suppress(RailsError):
+                self._file_text = await asyncio.to_thread(read_rails, self.path)
+            await self.follow()
+            return
+        await self.reload()
+        if self.current is None:
+            await self._store.put_none_in_force()
+
+    async def follow(self) -> None:
+        """Use the rails that are in force for all daemons; raises what the store raises."""
+        async with self._reloading:
+            digest = await self._store.in_force()
+            if digest == (self.current.digest if self.current else None):
+                return
+            text = await self._store.text(digest) if digest else None
+            if text is None:
+                self.current = None
+                return
+            try:
+                self._use(await asyncio.to_thread(self._parse_stored, text), now_ms())
+            except RailsError as error:
+                log.error("the rails that another daemon put in force cannot be used here: %s", error)  # noqa: TRY400 (no bug of ours)
+                self.current = None
 
     async def reload(self) -> bool:
         """Read the file again; if it is invalid or missing, the last valid rails stay in force.
@@ -81,8 +132,9 @@ class LiveRails:
             try:
                 text = await asyncio.to_thread(read_rails, self.path)
                 self._written_since = None
-                if self.current is None or self._error is not None or text != self.current.text:
+                if self._is_new(text):
                     await self._activate(await asyncio.to_thread(self.parse, text))
+                self._file_text, self._error, self._insists = text, None, False
             except RailsBeingWritten as error:
                 self._written_since = self._written_since or time.monotonic()
                 if time.monotonic() - self._written_since > WRITING_SECONDS:
@@ -91,6 +143,12 @@ class LiveRails:
             except RailsError as error:
                 await self._reject(error, text)
             return True
+
+    def _is_new(self, text: str) -> bool:
+        """Say whether the text of the file is to be put in force."""
+        if self.current is None or text == self.current.text:
+            return self.current is None or self._error is not None
+        return text != self._file_text or self._insists
 
     def parse(self, text: str) -> CompiledRails:
         """Return the compiled rails of another text, checked as the file is; raises RailsError."""
@@ -119,13 +177,24 @@ class LiveRails:
             mode=rails.mode if rails else None,
             path=self.path.name,
             text=rails.text if rails else None,
-            warnings=rails.warnings if rails else (),
+            warnings=(*self._differences(), *rails.warnings) if rails else (),
             error=self._error,
             digest=rails.digest if rails else None,
             before=revision_name(self._before) if self._before else None,
             before_digest=self._before,
             changes=self._changes,
         )
+
+    @property
+    def differs(self) -> bool:
+        """Whether the file is valid, and not what is in force."""
+        return self._error is None and self.current is not None and self._file_text not in {None, self.current.text}
+
+    def _differences(self) -> tuple[RailsFault, ...]:
+        if not self.differs or self.current is None:
+            return ()
+        message = f"another daemon put {self.current.revision} in force, from which this file differs"
+        return (RailsFault(1, 1, f"{message}: make them the same, or send SIGHUP to put this file in force"),)
 
     async def state_against(self, revision: str) -> RailsState:
         """Return the rails in force and their changes since another revision, `r-` and 8 to 64 digits of its digest.
@@ -160,16 +229,26 @@ class LiveRails:
             "changed": len(changed),
             "summary": summarize_changes(changed),
         }
-        await self._store.add_event("rails.reloaded", payload, now)
+        instead_of = before.digest if before else None
+        if not await self._store.put_in_force(rails.digest, payload, now, instead_of=instead_of):
+            log.warning("%s is not put in force: another daemon has just put others in force", rails.revision)
+            return
+        self._use(rails, now)
+        for warning in rails.warnings:
+            log.warning("%s:%d:%d: %s", self.path.name, warning.line, warning.column, warning.message)
+
+    def _use(self, rails: CompiledRails, now: int) -> None:
+        """Use rails that are in force since then (ms)."""
+        before = self.current
+        changed: tuple[RailsChange, ...] = ()
         if before is not None:
+            changed = compare_rails(before.outline, rails.outline)
             self._keep(before)
             if before.digest != rails.digest:
                 self._before, self._changes = before.digest, changed
-        self.current, self._error, self._loaded_at = rails, None, format_timestamp(now)
-        summary = f": {payload['summary']}" if changed else ""
+        self.current, self._loaded_at = rails, format_timestamp(now)
+        summary = f": {summarize_changes(changed)}" if changed else ""
         log.info("rails %s are in force, mode %s%s", rails.revision, rails.mode, summary)
-        for warning in rails.warnings:
-            log.warning("%s:%d:%d: %s", self.path.name, warning.line, warning.column, warning.message)
 
     async def _reject(self, error: RailsError, text: str = "") -> None:
         message = error.message

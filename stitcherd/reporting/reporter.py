@@ -140,6 +140,10 @@ class Reporter:
         self._wake((answer.source,))
         return retried
 
+    async def look(self) -> None:
+        """Look for answers that are due now: another daemon may have been asked to send them at once."""
+        self._wake(self._outboxes)
+
     def _wake(self, sources: Collection[str]) -> None:
         for name in sources:
             if name in self._outboxes:

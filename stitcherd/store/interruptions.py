@@ -45,14 +45,28 @@ class ResumableTry(Struct, frozen=True):
     ended: bool
 
 
-def recover(db: Db, job_id: str, now: int) -> Status | None:
-    """Requeue or end a running job whose owner is gone; return its new status, None where it was not running.
+def adopt(db: Db, job_id: str, attempt: int, gone: str | None, owner: str) -> bool:
+    """Become the owner of a running job whose owner is gone; return False where others were faster.
+
+    From then on nobody else recovers it, for as long as `owner` has its lease. Its worker stays what it was, which has
+    its checkout.
+    """
+    adopted = db.execute(
+        "UPDATE jobs SET owner = ?, version = version + 1 WHERE id = ? AND status = 'RUNNING'"
+        " AND attempt = ? AND coalesce(owner, '') = ?",
+        (owner, job_id, attempt, gone or ""),
+    )
+    return adopted.rowcount == 1
+
+
+def recover(db: Db, job_id: str, fence: tuple[int, str], now: int) -> Status | None:
+    """Requeue or end a running job that was adopted; return its new status, None where the fence does not hold.
 
     An acknowledged cancel wins. A job whose executor was never started in this attempt is requeued; one whose executor
     was started follows its type's `on_interrupt`.
     """
     before = find_job_row(db, job_id)
-    return _abort_or_requeue(db, before, None, now, DAEMON_STOPPED if _was_started(db, before) else None)
+    return _abort_or_requeue(db, before, fence, now, DAEMON_STOPPED if _was_started(db, before) else None)
 
 
 def fail_if_started(db: Db, job_id: str, fence: tuple[int, str], now: int, failure: Failure) -> Status | None:
@@ -75,17 +89,17 @@ def requeue(
     return _abort_or_requeue(db, find_job_row(db, job_id), fence, now, None, held=reason, held_until=held_until)
 
 
-def take_over(db: Db, job_id: str, owner: str, now: int) -> int | None:
-    """Take over a running job whose owner is gone; return its attempt, None where its newest try is not resumable."""
+def take_over(db: Db, job_id: str, fence: tuple[int, str], now: int) -> bool:
+    """Let a running job that was adopted be resumed; return False where its newest try is not resumable."""
     job = find_job_row(db, job_id)
     resumable = _to_resumable(db.execute(NEWEST_TRY, (job["key"], job["attempt"])).fetchone())
-    if resumable is None or not is_running(job):
-        return None
+    if resumable is None or not is_running(job, fence):
+        return False
     end_open_steps(db, job, now, "interrupted")
     db.execute(
-        "UPDATE jobs SET owner = ?, last_event = 'job.recovered', current_step = NULL, last_line = NULL,"
-        " version = version + 1 WHERE key = ?",
-        (owner, job["key"]),
+        "UPDATE jobs SET last_event = 'job.recovered', current_step = NULL, last_line = NULL, version = version + 1"
+        " WHERE key = ?",
+        (job["key"],),
     )
     payload = {"attempt": job["attempt"], "try": resumable.number}
     add_events(
@@ -99,7 +113,7 @@ def take_over(db: Db, job_id: str, owner: str, now: int) -> int | None:
             payload=payload,
         ),
     )
-    return int(job["attempt"])
+    return True
 
 
 async def find_taken_over(db: Reader, job_id: str, attempt: int, owner: str) -> tuple[Claimed, ResumableTry] | None:
@@ -113,11 +127,11 @@ async def find_taken_over(db: Reader, job_id: str, attempt: int, owner: str) -> 
     return Claimed(rows.job(job), fence, prompt), resumable
 
 
-async def may_run_elsewhere(db: Reader, job_id: str) -> bool:
-    """Say whether a job's newest try may still be running at its executor, outside this daemon's processes."""
+async def find_resumable(db: Reader, job_id: str) -> tuple[str, ResumableTry] | None:
+    """Return the executor of a job, and its newest try, if that may still be running there, outside our processes."""
     job = await _job_row(db, job_id)
     resumable = await _resumable(db, job) if job is not None else None
-    return resumable is not None and not resumable.ended
+    return None if job is None or resumable is None or resumable.ended else (job["executor"], resumable)
 
 
 def _was_started(db: Db, job: Row) -> bool:

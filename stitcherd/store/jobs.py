@@ -272,11 +272,6 @@ async def next_jobs(db: Reader, limit: int) -> list[tuple[str, int, int]]:
     return [(row["id"], row["attempt"], row["priority"]) for row in found]
 
 
-async def running_job_ids(db: Reader) -> list[str]:
-    """Return the ids of the jobs that are RUNNING."""
-    return [row["id"] for row in await fetch_all(db, "SELECT id FROM jobs WHERE status = 'RUNNING'", [])]
-
-
 def _open_keys(asked: Sequence[tuple[object, ...]]) -> tuple[str, list[object]]:
     """Return the statement that finds the key of the open job on each thread that has one, by its number."""
     statement = _OPEN_KEYS.format(marks=row_marks(len(asked), len(asked[0])))

@@ -41,20 +41,19 @@ def requeue_commit(db: Db, job_id: str, fence: tuple[int, str], now: int, kept: 
 def retry_publication(
     db: Db,
     job_id: str,
-    fence: tuple[int, str] | None,
+    fence: tuple[int, str],
     now: int,
     kept: ApprovalRequest,
     retry: PublicationRetry,
 ) -> Status | None:
     """Requeue a running job, with its commit, whose repository cannot be reached; end it after too long a time.
 
-    Without a fence its owner is gone. Until it is claimed again it can be cancelled. Return the job's new status, None
-    where the fence does not hold.
+    Until it is claimed again it can be cancelled. Return the job's new status, None where the fence does not hold.
     """
-    if fence is None:
-        job = transitions.find_job_row(db, job_id)
-        fence = (job["attempt"], job["owner"])
-        end_open_steps(db, job, now, retry.reason)
+    job = transitions.find_job_row(db, job_id)
+    if not transitions.is_running(job, fence):
+        return None
+    end_open_steps(db, job, now, retry.reason)  # there are some if an earlier daemon left it
     row = db.execute(
         "SELECT p.at, p.failures FROM publications p JOIN jobs j ON j.key = p.job AND j.attempt = p.attempt"
         " WHERE j.id = ?",

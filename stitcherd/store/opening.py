@@ -9,7 +9,7 @@ from collections.abc import Collection
 from contextlib import closing, suppress
 from pathlib import Path
 
-from shared.ids import format_timestamp
+from shared.ids import format_timestamp, now_ms
 from stitcherd.store.backup import back_up_before_migration
 from stitcherd.store.high_water import HighWaterMark
 from stitcherd.store.migrate import migrate
@@ -116,6 +116,7 @@ def _connect(path: Path) -> WritingConnection:
 
 def _set_up(db: sqlite3.Connection) -> None:
     db.row_factory = sqlite3.Row
+    db.create_function("database_ms", 0, now_ms)
     for pragma in _PRAGMAS:
         db.execute(f"PRAGMA {pragma}")
 

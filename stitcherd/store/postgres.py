@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,8 @@ from stitcherd.errors import Refusal
 from stitcherd.store.db import Reader
 from stitcherd.store.postgres_connections import NETWORK, PostgresReader, connect_reader, is_storage_fault, unavailable
 from stitcherd.store.postgres_engine import PostgresEngine
-from stitcherd.store.postgres_schema import CHANNEL
+from stitcherd.store.postgres_leader import lead
+from stitcherd.store.postgres_schema import CHANNEL, JOBS
 from stitcherd.store.store import READERS, Commits, Store
 from stitcherd.store.writer import Writer
 
@@ -39,7 +41,8 @@ async def open_postgres(dsn: str) -> Store:
             raise unavailable(error) from error
         opened.pop_all()
     listening = asyncio.create_task(_listen(dsn, engine, commits))
-    return Store(Writer(engine, commits.announce), _PostgresReaders(dsn, readers, listening), commits)
+    writer = Writer(engine, commits.announce)
+    return Store(writer, _PostgresReaders(dsn, readers, listening), commits, partial(lead, dsn))
 
 
 class _PostgresReaders:
@@ -130,8 +133,11 @@ async def _listen(dsn: str, engine: PostgresEngine, commits: Commits) -> None:
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
                 if is_lost:  # what was committed meanwhile
                     commits.announce()
+                    commits.announce_jobs()
                 async for notification in connection.notifies():
-                    if notification.pid != engine.process:
+                    if notification.payload == JOBS:
+                        commits.announce_jobs()
+                    elif notification.pid != engine.process:
                         commits.announce()
         is_lost = True
         await asyncio.sleep(LISTEN_AGAIN_SECONDS)

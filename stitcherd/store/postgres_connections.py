@@ -36,14 +36,9 @@ READER_RULES = (
     b"SET default_transaction_isolation = 'repeatable read'; SET default_transaction_read_only = on;"
     b" SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10min'"
 )
-DAEMON_LOCK = 0x5374697463686501  # the advisory lock of a daemon: two would take up each other's jobs
 STATEMENTS_PREPARED = 500  # on each connection
 _RAISE_KEY = "UPDATE highest_keys SET seq = seq + ? WHERE name = ? RETURNING seq"
 _DISK_FULL = "53100"
-
-
-class DatabaseInUse(psycopg.OperationalError):
-    """Another daemon has the database open, or a connection of ours that was cut off is not ended yet."""
 
 
 class PostgresRow:
@@ -135,21 +130,12 @@ class PostgresReader:
 
 
 def connect_writer(dsn: str) -> PostgresDb:
-    """Open the connection that writes, in transactions that its user begins, and of which a database has one.
-
-    Raises DatabaseInUse, UnusableDatabase, psycopg.Error.
-    """
+    """Open the connection that writes, in transactions that its user begins; raises UnusableDatabase, psycopg.Error."""
     with _private():
         connection = psycopg.Connection.connect(dsn, autocommit=True, row_factory=make_row, **NETWORK)
     _adapt(connection)
     connection.execute(WRITER_RULES, prepare=False)
-    db = PostgresDb(connection)
-    try:  # the connection of a daemon that was killed a moment ago may not be ended yet
-        db.execute("SELECT pg_advisory_lock(?)", [DAEMON_LOCK])
-    except psycopg.errors.LockNotAvailable:
-        connection.close()
-        raise DatabaseInUse("another stitcherd uses the database of store.dsn") from None
-    return db
+    return PostgresDb(connection)
 
 
 async def connect_reader(dsn: str) -> PostgresReader:

@@ -8,6 +8,7 @@ from stitcherd.store.postgres_connections import PostgresDb
 
 WRITER_LOCK = 0x5374697463686572  # "Stitcher": the advisory lock of whoever writes
 CHANNEL = "stitcher"  # of the notifications of commits
+JOBS = "jobs"  # what those say that change what jobs may run
 COLLATIONS = {"C", "POSIX", "C.UTF-8", "C.utf8"}
 _PROPERTIES = (
     "SELECT current_setting('server_version_num') AS version, pg_encoding_to_char(encoding) AS encoding, datcollate"

@@ -5,9 +5,10 @@ from msgspec import Struct
 from shared.models import Failure, Result, RunnerJob, Status, StepStatus
 from stitcherd.store import rows
 from stitcherd.store.db import Db, Reader
+from stitcherd.store.in_force import in_force
 from stitcherd.store.queries import fetch_all
 from stitcherd.store.steps import Fence, check_fence, end_open_steps
-from stitcherd.store.transitions import conclude, find_job_row
+from stitcherd.store.transitions import conclude, find_job_row, is_running
 
 
 class UnfinishedPublication(Struct, frozen=True):
@@ -31,7 +32,7 @@ def begin_publication(db: Db, fence: Fence, result: Result, now: int, rails_dige
     job = find_job_row(db, fence.job_id)
     if job["cancel_requested"]:
         return False
-    if job["decided_under"] != rails_digest:
+    if job["decided_under"] != rails_digest or in_force(db) not in {None, rails_digest}:
         raise OtherRails("the rails changed before it was published")
     db.execute(
         "INSERT INTO publications (job, attempt, at, result, active) VALUES (?, ?, ?, ?, 1)"
@@ -73,18 +74,24 @@ async def publishing_jobs(db: Reader) -> frozenset[str]:
     return frozenset(row["id"] for row in found)
 
 
-def conclude_unfinished(db: Db, job_id: str, outcome: Result | Failure, now: int) -> Status | None:
-    """End a running job whose owner is gone while it published; a result says that its commit was published.
+def conclude_unfinished(
+    db: Db, job_id: str, fence: tuple[int, str], outcome: Result | Failure, now: int
+) -> Status | None:
+    """End a running job that was adopted from who was publishing it; a result says that its commit was published.
 
-    Return its new status.
+    Return its new status, None where the fence does not hold.
     """
     job = find_job_row(db, job_id)
+    if not is_running(job, fence):
+        return None
     if isinstance(outcome, Result):
         end_open_steps(db, job, now, "it was published before the daemon stopped", StepStatus.COMPLETED)
-    return conclude(db, job_id, (job["attempt"], job["owner"]), now, outcome)
+    return conclude(db, job_id, fence, now, outcome)
 
 
-def abandon_publication(db: Db, job_id: str) -> None:
+def abandon_publication(db: Db, job_id: str, fence: tuple[int, str]) -> None:
     """Record that the push of a running job is over and did not arrive, so that the job can be cancelled again."""
     job = find_job_row(db, job_id)
+    if not is_running(job, fence):
+        return
     db.execute("UPDATE publications SET active = 0 WHERE job = ? AND attempt = ?", (job["key"], job["attempt"]))

@@ -100,6 +100,7 @@ def job(found: Row) -> RunnerJob:
         start=Start(row["start_ref"], row["start_sha"], row["gate_base"]) if row["start_ref"] else None,
         current_step=msgspec.json.decode(row["current_step"], type=CurrentStep) if row["current_step"] else None,
         last_line=row["last_line"],
+        worker=row["worker"] if row["status"] == Status.RUNNING else None,
     )
 
 

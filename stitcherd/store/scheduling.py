@@ -1,5 +1,6 @@
 """Decides which queued jobs may start: the pause, changed rails, free space, limits, unreachable executors."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,8 +23,9 @@ RUNNING_BY_REPOSITORY = (
 )
 ANY_HELD = "SELECT 1 FROM jobs INDEXED BY jobs_held WHERE held IS NOT NULL AND status = 'QUEUED' LIMIT 1"
 HELD = (
-    "SELECT id, attempt, priority, repository, executor FROM jobs INDEXED BY jobs_held"
-    " WHERE held IS NOT NULL AND status = 'QUEUED' AND coalesce(held_until, 0) <= :now ORDER BY priority DESC, key"
+    "SELECT id, attempt, priority, repository, executor, tries_used, worker, decided_under"
+    " FROM jobs INDEXED BY jobs_held WHERE held IS NOT NULL AND status = 'QUEUED' AND coalesce(held_until, 0) <= :now"
+    " ORDER BY priority DESC, key"
 )
 HELD_FOR_THIS_REASON = HELD.replace("held IS NOT NULL", "held = :reason") + " LIMIT :limit"
 HELD_FOR_ANOTHER_REASON = HELD.replace("held IS NOT NULL", "held <> :reason") + " LIMIT :limit"
@@ -84,10 +86,13 @@ def _start(db: Db, job: Row, attempt: int, owner: str, now: int) -> Claimed | No
     return Claimed(*started, prompt, step)
 
 
-def find_startable(db: Db, running: ConcurrencyLimits, limit: int, now: int) -> tuple[bool, list[tuple[str, int, int]]]:
+def find_startable(
+    db: Db, running: ConcurrencyLimits, limit: int, now: int, is_wanted: Callable[[Row], bool] = lambda _job: True
+) -> tuple[bool, list[tuple[str, int, int]]]:
     """Return whether any job is held, and (id, attempt, priority) of at most `limit` held jobs that may start now.
 
-    Jobs held for a reason that no longer applies are among them, so that their claim stores the one that does.
+    Jobs held for a reason that no longer applies are among them, so that their claim stores the one that does. Only
+    those that are wanted are returned.
     """
     if db.execute(ANY_HELD).fetchone() is None:
         return False, []
@@ -97,7 +102,8 @@ def find_startable(db: Db, running: ConcurrencyLimits, limit: int, now: int) -> 
     stale, reason = (
         (HELD_FOR_ANOTHER_REASON, holds_all) if holds_all else (HELD_FOR_THIS_REASON, running.reasons.paused)
     )
-    found = [_startable(job) for job in db.execute(stale, {"now": now, "reason": reason, "limit": limit})]
+    values = {"now": now, "reason": reason, "limit": limit}
+    found = [_startable(job) for job in db.execute(stale, values) if is_wanted(job)]
     if found or holds_all:
         return True, found
     busy = _running_by_repository(db)
@@ -105,7 +111,7 @@ def find_startable(db: Db, running: ConcurrencyLimits, limit: int, now: int) -> 
     for job in db.execute(HELD, {"now": now}):
         if len(found) >= free:
             break
-        if job["executor"] in running.unreachable:
+        if job["executor"] in running.unreachable or not is_wanted(job):
             continue
         repository = job["repository"] and job["repository"].lower()
         if repository is not None and running.per_repo is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from shared.ids import now_ms
 from stitcherd.store.db import savepoint
 from stitcherd.store.errors import StorageUnavailable
 
@@ -67,6 +68,7 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
     reader = await aiosqlite.connect(path, isolation_level=None)
     reader.row_factory = sqlite3.Row
     try:
+        await reader.create_function("database_ms", 0, now_ms)
         await reader.execute("PRAGMA query_only=ON")
         await reader.execute("PRAGMA wal_autocheckpoint=0")
     except BaseException:

@@ -11,10 +11,13 @@ from shared.models import CurrentStep, Failure, Phase, RunnerJob, Start, StepSta
 from stitcherd import metrics
 from stitcherd.store import counting, limits, rows
 from stitcherd.store.after_commit import after_commit
-from stitcherd.store.db import Db, Row
+from stitcherd.store.db import Db, Reader, Row
 from stitcherd.store.events import add_events, new_event
+from stitcherd.store.queries import fetch_all
 
 STEP_OUTPUT_MAX = 4096  # bytes of a step's output that its row holds; its log file has all of it
+
+_FENCED = "SELECT 1 FROM jobs WHERE key = ? AND status = 'RUNNING' AND attempt = ? AND owner = ?"
 
 CHECKOUT_STEP = "checkout"  # the first of an attempt
 
@@ -61,12 +64,14 @@ class Claimed(Struct, frozen=True):
 
 def check_fence(db: Db, fence: Fence) -> None:
     """Raise Superseded unless the job runs, in the attempt and for the owner of the fence."""
-    row = db.execute(
-        "SELECT 1 FROM jobs WHERE key = ? AND status = 'RUNNING' AND attempt = ? AND owner = ?",
-        (fence.key, fence.attempt, fence.owner),
-    ).fetchone()
-    if row is None:
-        raise Superseded(f"attempt {fence.attempt} of job {fence.job_id} is over")
+    if db.execute(_FENCED, (fence.key, fence.attempt, fence.owner)).fetchone() is None:
+        raise _superseded(fence)
+
+
+async def read_fence(db: Reader, fence: Fence) -> None:
+    """Raise Superseded unless the job runs, in the attempt and for the owner of the fence, as far as is stored now."""
+    if not await fetch_all(db, _FENCED, (fence.key, fence.attempt, fence.owner)):
+        raise _superseded(fence)
 
 
 def begin_try(db: Db, fence: Fence, number: int, now: int, start: TryStart) -> None:
@@ -282,3 +287,7 @@ def _add_job_event(
             payload=payload,
         ),
     )
+
+
+def _superseded(fence: Fence) -> Superseded:
+    return Superseded(f"attempt {fence.attempt} of job {fence.job_id} is over")

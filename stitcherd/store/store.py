@@ -1,7 +1,7 @@
 """The store: written by the thread of the writer, and read through a few other connections."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -36,11 +36,15 @@ class Readers(Protocol):
         ...
 
 
+Work = Callable[[], Awaitable[None]]
+
+
 class Commits:
-    """Tells those who wait for what others write of each commit."""
+    """Tells those who wait for what others write of each commit, or only of those that change what jobs may run."""
 
     def __init__(self) -> None:
         self._waiting: list[asyncio.Event] = []
+        self._waiting_for_jobs: list[asyncio.Event] = []
 
     def follow(self) -> asyncio.Event:
         """Return a new event that is set after each commit."""
@@ -48,23 +52,60 @@ class Commits:
         self._waiting.append(committed)
         return committed
 
+    def follow_jobs(self) -> asyncio.Event:
+        """Return a new event that is set after each commit that changes what jobs may run."""
+        changed = asyncio.Event()
+        self._waiting_for_jobs.append(changed)
+        return changed
+
     def announce(self) -> None:
-        """Set all events."""
+        """Set the events of all commits."""
         for committed in self._waiting:
             committed.set()
+
+    def announce_jobs(self) -> None:
+        """Set the events of jobs."""
+        for changed in self._waiting_for_jobs:
+            changed.set()
+
+
+async def lead_alone(work: Work) -> None:
+    """Do the work of the leader: no other process uses the store."""
+    await work()
 
 
 class Store:
     """A store on the event loop that opened it. Close it at the end."""
 
-    def __init__(self, writer: Writer, readers: Readers, commits: Commits) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        commits: Commits,
+        lead: Callable[[Work], Awaitable[None]] = lead_alone,
+    ) -> None:
         self._writer = writer
         self._readers = readers
         self._commits = commits
+        self._lead = lead
 
     def commits(self) -> asyncio.Event:
         """Return a new event that is set after each commit, for one who waits for what others write."""
         return self._commits.follow()
+
+    def job_changes(self) -> asyncio.Event:
+        """Return a new event that is set when a job was queued, has ended, or is to be cancelled, by any process.
+
+        Only a store that several processes share tells of that.
+        """
+        return self._commits.follow_jobs()
+
+    async def lead(self, work: Work) -> None:
+        """Do the work of the leader whenever this process is the leader, of those that use the store; for ever.
+
+        The work is cancelled where it is no more: another one begins with it then, or a little before.
+        """
+        await self._lead(work)
 
     @property
     def outage(self) -> StorageOutage | None:

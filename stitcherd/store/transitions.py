@@ -10,6 +10,7 @@ from shared.models import Failure, Result, RunnerJob, Status
 from stitcherd.errors import Refusal
 from stitcherd.store import lifecycle, rows
 from stitcherd.store.counting import COLUMN_OF_STATUS, count_end
+from stitcherd.store.daemons import name_of
 from stitcherd.store.db import Db, Row
 from stitcherd.store.events import add_events, new_event
 from stitcherd.store.steps import Fence, end_open_steps, failed_gate_line
@@ -71,7 +72,7 @@ def start(db: Db, job_id: str, attempt: int, owner: str, now: int) -> tuple[Runn
         events=(("job.started", {"attempt": attempt}),),
         actor=DAEMON_ACTOR,
         now=now,
-        changes={"owner": owner, "started_at": now},
+        changes={"owner": owner, "worker": name_of(db, owner), "started_at": now},
     )
     return None if row is None else (rows.job(row), Fence(job_id, row["key"], row["workspace"], attempt, owner))
 

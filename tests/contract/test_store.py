@@ -125,7 +125,7 @@ async def test_an_ended_job_stays_ended(store: Store, status: Status) -> None:
     job = await ended(store, status)
     before_it = await everything(store)
     assert await store.write(transitions.conclude, job.id, (1, "me"), now_ms(), RESULT) is None
-    assert await store.write(interruptions.recover, job.id, now_ms()) is None
+    assert await store.write(interruptions.recover, job.id, (1, "me"), now_ms()) is None
     assert await store.write(transitions.start, job.id, 1, "me", now_ms()) is None
     with pytest.raises(Refusal, match=f"is {status}") as refused:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())

@@ -81,7 +81,7 @@ async def test_recovery_of_a_running_job(
         await store.write(steps.begin_try, fence, 1, now_ms(), steps.TryStart())
     if cancelled:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
-    assert await store.write(interruptions.recover, job.id, now_ms()) is status
+    assert await store.write(interruptions.recover, job.id, (1, fence.owner), now_ms()) is status
     assert (await recorded_events(store, job))[-len(events) - 1 :] == ["step.failed", *events]
     after = await detail(store, job)
     assert after.attempt == (2 if status is Status.QUEUED else 1)
@@ -118,7 +118,7 @@ async def test_no_try_is_started_twice(store: Store) -> None:
 async def test_a_step_ended_by_recovery_is_not_ended_again(store: Store) -> None:
     job, fence = await running(store)
     place = await open_step(store, fence)
-    await store.write(interruptions.recover, job.id, now_ms())
+    await store.write(interruptions.recover, job.id, (1, fence.owner), now_ms())
     before_it = await everything(store)
     await store.write(
         steps.close_step, fence, place, now_ms(), status=StepStatus.COMPLETED, exit_code=0, output="", output_bytes=0

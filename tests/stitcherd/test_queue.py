@@ -18,8 +18,8 @@ from huey.registry import Message
 from huey.serializer import Serializer
 from huey.storage import BaseStorage, SqliteStorage
 
-from stitcherd import queue as queue_module
-from stitcherd.queue import Queue, ReadQueued, nothing_queued
+from stitcherd.queue import messages as queue_module
+from stitcherd.queue.messages import Queue, ReadQueued, nothing_queued
 from stitcherd.store.errors import StorageUnavailable
 
 Run = Callable[[str, int], Awaitable[None]]

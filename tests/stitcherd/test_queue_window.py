@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stitcherd import queue as queue_module
-from stitcherd.queue import WINDOW, Queue, QueuedJob
+from stitcherd.queue import QueuedJob
+from stitcherd.queue import messages as queue_module
+from stitcherd.queue.messages import WINDOW, Queue
 from stitcherd.store.errors import StorageUnavailable
 from tests.stitcherd.test_queue import messages, open_queue, until
 

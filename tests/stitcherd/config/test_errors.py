@@ -38,7 +38,7 @@ def refused(directory: Path, text: str | bytes) -> SettingsError:
         (
             "[daemon]\nqqqqqq = 4",
             2,
-            "unknown key 'qqqqqq' in [daemon]: it takes state_dir, socket, checkouts, workers, grace, log_max",
+            "unknown key 'qqqqqq' in [daemon]: it takes name, state_dir, socket, checkouts, workers, grace, log_max",
         ),
         ("\n[deamon]\n", 2, "unknown table [deamon] (did you mean [daemon]?)"),
         ("workers = 4", 1, "key 'workers' is outside of every table"),
@@ -50,7 +50,7 @@ def refused(directory: Path, text: str | bytes) -> SettingsError:
         ('[daemon]\nworkers = "4"', 2, "daemon.workers must be a whole number, not text"),
         ("[daemon]\nworkers = true", 2, "daemon.workers must be a whole number, not true or false"),
         ("[daemon]\nworkers = 2.0", 2, "daemon.workers must be a whole number, not a number with a decimal point"),
-        ("[daemon]\nworkers = 0", 2, "daemon.workers must be at least 1"),
+        ("[daemon]\nworkers = 0", 2, "daemon.workers: must be at least 1"),
         ("[daemon]\nworkers = 65", 2, "daemon.workers must be at most 64"),
         ("daemon.grace = 30", 1, 'daemon.grace: needs a unit and quotes: "30s"'),
         ("daemon.grace = -30", 1, "daemon.grace: must be a duration like 30s, not a whole number"),
@@ -232,7 +232,7 @@ def test_a_file_that_is_not_toml_is_refused_at_its_line(
 
 
 def test_the_first_fault_is_reported_and_the_others_are_kept(tmp_path: Path) -> None:
-    error = refused(tmp_path, "[daemon]\nworkers = 0\ngrce = '1s'\n[htp]\n[http]\nlisten = 3")
+    error = refused(tmp_path, "[daemon]\nworkers = 65\ngrce = '1s'\n[htp]\n[http]\nlisten = 3")
     assert error.line == 2
     assert [other.line for other in error.others] == [3, 4, 6]
 

@@ -1,5 +1,6 @@
 """[store]: which database, its connection string, and what of that is a secret."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,8 @@ def test_the_connection_string_and_its_password_are_secrets(
     [
         ('kind = "postgres"', 1, "dsn is missing from [store]"),
         ('kind = "mysql"', 2, "store.kind must be sqlite or postgres"),
+        ('lease = "20s"', 2, "store.lease: kind sqlite has no lease"),
+        ('kind = "postgres"\ndsn = {env = "GOOD"}\nlease = "900ms"', 4, "store.lease: must be 1s at least"),
         ('dsn = {env = "DSN"}', 2, "store.dsn: kind sqlite has no dsn"),
         ('kind = "postgres"\ndsn = {env = "WORD"}', 3, "store.dsn: must be a connection string of PostgreSQL"),
         ('kind = "postgres"\ndsn = {env = "BRACKET"}', 3, "store.dsn: must be a connection string of PostgreSQL"),
@@ -59,6 +62,7 @@ def test_faults_are_told_with_their_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: int, message: str
 ) -> None:
     monkeypatch.setenv("DSN", URL)
+    monkeypatch.setenv("GOOD", URL)
     monkeypatch.setenv("WORD", "hunter22")
     monkeypatch.setenv("BRACKET", "postgresql://a:hunter22@[::1/stitcher?x=y")
     with pytest.raises(SettingsError) as refused:
@@ -66,3 +70,40 @@ def test_faults_are_told_with_their_line(
     assert refused.value.line == line
     assert refused.value.message.startswith(message)
     assert "hunter22" not in str(refused.value)
+
+
+WORKER = """\
+[daemon]
+workers = {workers}
+[store]
+kind = "postgres"
+dsn = {{env = "DSN"}}
+[sources.hub]
+kind = "github"
+secrets = [{{env = "NOT_SET"}}]
+[[tokens]]
+wrong = "as it is not read"
+[[notify]]
+wrong = "too"
+"""
+
+
+def test_a_worker_needs_no_secrets_of_what_only_a_daemon_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DSN", URL)
+    monkeypatch.delenv("NOT_SET", raising=False)
+    (tmp_path / "stitcherd.toml").write_text(WORKER.format(workers=2))
+    settings = load_settings(tmp_path, SUPPORTED_KINDS, is_worker=True)
+    assert (settings.sources["hub"].secrets, settings.tokens, settings.notify) == ((), (), ())
+    assert settings.store.lease == 15.0
+    assert settings.daemon.name == os.uname().nodename
+    with pytest.raises(SettingsError, match="NOT_SET is not set"):
+        load_settings(tmp_path, SUPPORTED_KINDS)
+
+
+def test_only_a_daemon_beside_workers_may_run_no_jobs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DSN", URL)
+    (tmp_path / "stitcherd.toml").write_text(WORKER.format(workers=0))
+    with pytest.raises(SettingsError, match=r"stitcherd.toml:2: daemon.workers: must be at least 1"):
+        load_settings(tmp_path, SUPPORTED_KINDS, is_worker=True)
+    settings = read(tmp_path, '[daemon]\nworkers = 0\n[store]\nkind = "postgres"\ndsn = {env = "DSN"}\n')
+    assert settings.daemon.workers == 0

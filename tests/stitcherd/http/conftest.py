@@ -35,7 +35,7 @@ from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.runner import Runner
 from stitcherd.jobs.thread_commands import ThreadCommands
 from stitcherd.polling.pollers import Pollers
-from stitcherd.queue import Queue
+from stitcherd.queue.messages import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
 from stitcherd.store.events import add_events, new_event, newest_event

@@ -17,7 +17,7 @@ from stitcherd import crash_points
 from stitcherd.git.checkout import Checkouts
 from stitcherd.http.feed import EventFeed
 from stitcherd.jobs.commands import JobCommands
-from stitcherd.jobs.recovery import recover_running_jobs
+from stitcherd.jobs.recovery import Recovery
 from stitcherd.jobs.reevaluation import Reevaluator
 from stitcherd.jobs.runner import Runner
 from stitcherd.policy import ConcurrencyLimits
@@ -93,8 +93,8 @@ class CrashingDaemon:
         )
         self.reporting = await Reporting.begin(self.intake, self.forge)
         checkouts, owner, harness = Checkouts(self.place / "state"), new_id(), self.intake
-        find_repository = harness.settings.repository
-        assert not await recover_running_jobs(harness.store, checkouts, owner, find_repository, harness.rails.at)
+        recovery = Recovery(harness.store, checkouts, harness.settings.repository, harness.rails.at)
+        assert not await recovery.recover(owner)
         rule = Reevaluator(harness.store, harness.rails, harness.evaluator, harness.permissions).rule
         self.runner = Runner(
             harness.store,

@@ -27,7 +27,7 @@ from stitcherd.jobs.evaluator import Evaluator
 from stitcherd.jobs.intake import Intake
 from stitcherd.jobs.permissions import Permissions
 from stitcherd.jobs.thread_commands import ThreadCommands
-from stitcherd.queue import Queue
+from stitcherd.queue.messages import Queue
 from stitcherd.rails.live import LiveRails
 from stitcherd.store import deliveries, jobs
 from stitcherd.store.revisions import StoredRevisions

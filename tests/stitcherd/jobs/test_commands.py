@@ -15,7 +15,7 @@ from shared.models import Decision, Result, RunnerJob, Status, Thread, Verdict
 from stitcherd.errors import Refusal
 from stitcherd.jobs import commands as commands_module
 from stitcherd.jobs.commands import JobCommands
-from stitcherd.queue import Queue
+from stitcherd.queue.messages import Queue
 from stitcherd.store import jobs, publications, transitions
 from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.store import Store

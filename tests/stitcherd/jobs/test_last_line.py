@@ -109,7 +109,7 @@ async def test_an_interrupted_job_is_at_no_step(harness: RecorderHarness) -> Non
     start = TryStart(resumable=True)
     async with await harness.recorder.open(Phase.EXECUTION, StepType.AI_ACTION, "agent", 1, start=start) as step:
         await step.save_reference({"key": "a session"})
-        assert await harness.store.write(interruptions.take_over, harness.job.id, "other", now_ms()) == 1
+        assert await harness.store.write(interruptions.take_over, harness.job.id, (1, "me"), now_ms())
         await harness.store.write(transitions.cancel, harness.job.id, "uid:7", None, now_ms())
     job = await _look(harness)
     assert (job.current_step, job.last_event) == (None, "job.recovered")

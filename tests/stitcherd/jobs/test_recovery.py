@@ -15,7 +15,7 @@ from shared.ids import new_id, now_ms
 from shared.models import Decision, Failure, Phase, RunnerJob, Status, StepStatus, StepType, Verdict
 from stitcherd import processes
 from stitcherd.git.checkout import Checkouts
-from stitcherd.jobs.recovery import recover_running_jobs
+from stitcherd.jobs.recovery import Recovery
 from stitcherd.processes.tree import find_job_processes
 from stitcherd.rails.compiled import CompiledRails
 from stitcherd.store import interruptions, jobs, retries, steps, transitions
@@ -107,6 +107,10 @@ async def running(
     return job
 
 
+async def recover(store: Store, checkouts: Checkouts) -> list[tuple[str, int, int]]:
+    return await Recovery(store, checkouts, no_repository, no_rails).recover("me")
+
+
 async def get_detail(store: Store, job: RunnerJob) -> RunnerJob:
     async with store.reading() as db:
         return await jobs.get_job_detail(db, job.id, None)
@@ -126,7 +130,7 @@ async def test_processes_are_ended_before_their_job_is_requeued(
     unrelated = start(structs.replace(job, id=new_id()), tmp_path)
     left_behind += [by_mark, by_directory, parent, unrelated]
     waiting = [asyncio.create_task(asyncio.to_thread(each.wait, 20)) for each in (by_mark, by_directory, parent)]
-    assert await recover_running_jobs(store, checkouts, "me", no_repository, no_rails) == []
+    assert await recover(store, checkouts) == []
     await asyncio.gather(*waiting)
     assert find_job_processes(job.id, checkouts.directory(job.id)) == []
     assert unrelated.poll() is None
@@ -152,28 +156,28 @@ async def test_an_interrupted_job_follows_its_type(
     job = await running(store, on_interrupt=on_interrupt, started=started)
     if cancelled:
         await store.write(transitions.cancel, job.id, "uid:1000", None, now_ms())
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository, no_rails) == []
+    assert await recover(store, Checkouts(tmp_path)) == []
     after = await get_detail(store, job)
     assert after.status is status
     assert isinstance(after.steps, tuple)
     assert [step.status for step in after.steps] == [StepStatus.FAILED]
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository, no_rails) == []
+    assert await recover(store, Checkouts(tmp_path)) == []
     assert await get_detail(store, job) == after, "a second recovery changes nothing"
 
 
 async def test_jobs_that_do_not_run_are_not_changed(store: Store, tmp_path: Path) -> None:
     job = await running(store)
     await store.write(transitions.cancel, job.id, "uid:0", None, now_ms())
-    await store.write(interruptions.recover, job.id, now_ms())
+    await store.write(interruptions.recover, job.id, (1, "an earlier daemon"), now_ms())
     await store.write(retries.retry, job.id, "uid:0", now_ms())
     before = await get_detail(store, job)
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository, no_rails) == []
+    assert await recover(store, Checkouts(tmp_path)) == []
     assert await get_detail(store, job) == before
 
 
 async def test_a_resumable_try_is_taken_over(store: Store, tmp_path: Path) -> None:
     job = await running(store, resumable=True)
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository, no_rails) == [(job.id, 1, 10)]
+    assert await recover(store, Checkouts(tmp_path)) == [(job.id, 1, 10)]
     after = await get_detail(store, job)
     assert (after.status, after.attempt, after.last_event) == (Status.RUNNING, 1, "job.recovered")
     taken = await find_taken_over(store, job.id, 1, "me")
@@ -188,7 +192,7 @@ async def test_a_resumable_try_is_taken_over(store: Store, tmp_path: Path) -> No
 
 async def test_the_reference_of_a_session_does_not_make_a_try_resumable(store: Store, tmp_path: Path) -> None:
     job = await running(store, reference=True)
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository, no_rails) == []
+    assert await recover(store, Checkouts(tmp_path)) == []
     assert (await get_detail(store, job)).status is Status.FAILED
 
 
@@ -203,7 +207,7 @@ async def test_processes_in_the_checkout_are_ended_unless_the_run_may_go_on(
     child = start(job, work, marked=False)
     left_behind.append(child)
     waiting = asyncio.create_task(asyncio.to_thread(child.wait, 20)) if ended else None
-    assert len(await recover_running_jobs(store, checkouts, "me", no_repository, no_rails)) == 1
+    assert len(await recover(store, checkouts)) == 1
     if waiting:
         await waiting
     assert (child.poll() is not None) == ended
@@ -213,7 +217,7 @@ async def test_a_lost_run_follows_its_type(store: Store, tmp_path: Path) -> None
     lost = Failure("interrupted", "the gateway does not know it")
     for on_interrupt, status in (("fail", Status.FAILED), ("retry", Status.QUEUED)):
         job = await running(store, resumable=True, on_interrupt=on_interrupt)
-        await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository, no_rails)
+        await recover(store, Checkouts(tmp_path))
         assert await store.write(interruptions.interrupt, job.id, (1, "somebody else"), now_ms(), lost) is None
         assert await store.write(interruptions.interrupt, job.id, (1, "me"), now_ms(), lost) is status
         after = await get_detail(store, job)
@@ -246,5 +250,5 @@ async def test_without_a_reference_a_resumable_executor_never_started(
             steps.TryStart(resumable=resumable),
         )
     )
-    assert await recover_running_jobs(store, Checkouts(tmp_path), "me", no_repository, no_rails) == []
+    assert await recover(store, Checkouts(tmp_path)) == []
     assert (await get_detail(store, job)).status is (Status.QUEUED if resumable else Status.FAILED)

@@ -94,7 +94,8 @@ async def test_what_is_old_is_deleted_except_of_open_jobs(
     files = {job.id: write_files(settings, job.id) for job in (old, late, unfinished, fresh)}
     unknown = write_files(settings, new_id())
     deleted = REGISTRY.get_sample_value("stitcher_retention_deleted_total", {"kind": "bodies"}) or 0
-    await retention.remove_expired(store, settings, checkouts)
+    await retention.remove_rows(store, settings.retention, now_ms())
+    await retention.remove_files(store, settings, checkouts)
     with pytest.raises(Refusal, match="there is no job"):
         await remaining(store, old)
     assert REGISTRY.get_sample_value("stitcher_retention_deleted_total", {"kind": "bodies"}) == deleted + 2
@@ -121,7 +122,7 @@ async def test_events_are_deleted_in_batches_and_their_ids_are_never_used_again(
     await store.write(events.add_events, *[new] * 35)
     async with store.reading() as db:
         last = await events.newest_event(db)
-    await retention.remove_expired(store, settings, checkouts)
+    await retention.remove_rows(store, settings.retention, now_ms())
     async with store.reading() as db:
         checkpoints = await events.events_after(db, 0, 100)
         assert [(event.type, event.id) for event, _ in checkpoints] == [
@@ -148,7 +149,7 @@ async def test_a_failure_is_retried(
 
     monkeypatch.setattr(retention, "RETENTION_INTERVAL_SECONDS", 0.0)
     monkeypatch.setattr(store_retention, "past_retention", past_retention)
-    keeping = asyncio.create_task(retention.run_retention(store, settings, checkouts))
+    keeping = asyncio.create_task(retention.run_retention_of_files(store, settings, checkouts))
     async with asyncio.timeout(20):
         await again.wait()
     keeping.cancel()

@@ -148,7 +148,7 @@ async def test_a_retry_waits_until_the_earlier_attempt_has_cleaned_up(runners: R
 
 async def test_a_superseded_job_is_not_concluded(runners: RunnerHarness) -> None:
     async def lose(task: Task, sink: OutputSink) -> ExecutionResult:
-        await runners.store.write(interruptions.recover, task.job_id, now_ms())
+        await runners.store.write(interruptions.recover, task.job_id, (1, "me"), now_ms())
         await sink.record_event("ai.tool_called", {})
         raise AssertionError
 

@@ -204,7 +204,7 @@ async def test_a_cancelled_step_fails_with_its_output(harness: RecorderHarness) 
 
 async def test_output_of_a_superseded_attempt_is_only_logged(harness: RecorderHarness) -> None:
     step = await harness.open()
-    await harness.store.write(interruptions.recover, harness.job.id, now_ms())
+    await harness.store.write(interruptions.recover, harness.job.id, (1, "me"), now_ms())
     _, before = await harness.look()
     async with step:
         step.write(b"late")

@@ -7,7 +7,7 @@ import stitcherd
 
 PRODUCT = Path(stitcherd.__file__).parent
 DRIVERS = re.compile(r"\b(?:sqlite3|aiosqlite|psycopg)\b")
-MAY = {"queue.py"}  # Huey has a file of its own
+MAY = {"queue/messages.py"}  # Huey has a file of its own
 
 
 def test_nothing_outside_the_store_names_a_driver() -> None:

@@ -229,7 +229,7 @@ async def test_a_recovered_attempt_shares_the_budget_and_a_retry_renews_it(store
     fence, job = await started(store), Budget(usd=2.0)
     await spend(store, fence, 1, 1.5)
     await store.write(steps.begin_try, fence, 1, NOON, steps.TryStart())
-    await store.write(interruptions.recover, fence.job_id, NOON)
+    await store.write(interruptions.recover, fence.job_id, (1, fence.owner), NOON)
     _, again = await store.write(transitions.start, fence.job_id, 2, "me", NOON) or (None, None)
     assert again is not None
     assert await remaining(store, again, 1, job=job) == Budget(usd=0.5)

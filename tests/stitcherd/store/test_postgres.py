@@ -175,9 +175,31 @@ async def test_a_commit_of_others_is_announced(store: Store, admin: psycopg.Conn
         await asyncio.sleep(0.01)
 
 
-async def test_a_second_daemon_is_refused(store: Store, dsn: str) -> None:
-    with pytest.raises(StorageUnavailable, match="another stitcherd uses the database"):
-        await open_postgres(dsn)
+async def test_one_process_leads_and_another_one_once_its_connection_is_lost(
+    store: Store, dsn: str, admin: psycopg.Connection[Any]
+) -> None:
+    other = await open_postgres(dsn)
+    leading: asyncio.Queue[str] = asyncio.Queue()
+
+    async def work(name: str) -> None:
+        leading.put_nowait(name)
+        await asyncio.Event().wait()
+
+    first = asyncio.create_task(store.lead(lambda: work("first")))
+    async with asyncio.timeout(20):
+        assert await leading.get() == "first"
+        second = asyncio.create_task(other.lead(lambda: work("second")))
+        locks = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 0x63686501 AND granted"
+        locks = locks.replace("0x63686501", str(0x63686501))
+        while not (holders := admin.execute(locks).fetchall()):  # noqa: ASYNC110 (it is another process)
+            await asyncio.sleep(0.01)
+        assert leading.empty()
+        admin.execute("SELECT pg_terminate_backend(%s)", holders[0])
+        assert await leading.get() == "second"
+    for task in (first, second):
+        task.cancel()
+    await asyncio.wait({first, second})
+    await other.close()
 
 
 async def test_an_empty_database_gets_its_tables_and_a_newer_one_is_refused(

@@ -36,7 +36,7 @@ async def test_only_jobs_whose_push_goes_on_are_publishing(store: Store) -> None
     for fence in (pushing, failed, abandoned):
         await store.write(publications.begin_publication, fence, RESULT, now_ms(), "r1")
     await store.write(transitions.conclude, failed.job_id, (1, "me"), now_ms(), Failure("publish_failed", "x"))
-    await store.write(publications.abandon_publication, abandoned.job_id)
+    await store.write(publications.abandon_publication, abandoned.job_id, (1, "me"))
     async with store.reading() as db:
         assert await publications.publishing_jobs(db) == {pushing.job_id}
 
@@ -72,7 +72,7 @@ async def test_only_the_owner_of_the_attempt_publishes(store: Store) -> None:
 async def test_a_publication_that_never_arrived_can_be_cancelled_again_and_is_remembered(store: Store) -> None:
     fence = await start(store)
     await store.write(publications.begin_publication, fence, RESULT, now_ms(), "r1")
-    await store.write(publications.abandon_publication, fence.job_id)
+    await store.write(publications.abandon_publication, fence.job_id, (1, "me"))
     async with store.reading() as db:
         assert await publications.find_unfinished(db, fence.job_id) is None
         assert await publications.published_commits(db, fence.key) == (RESULT.commit,)
@@ -98,7 +98,7 @@ async def test_what_was_published_before_a_crash_is_completed_with_its_steps(sto
         unfinished = await publications.find_unfinished(db, fence.job_id)
     assert unfinished is not None
     assert (unfinished.job.id, unfinished.result) == (fence.job_id, RESULT)
-    ended = await store.write(publications.conclude_unfinished, fence.job_id, RESULT, now_ms())
+    ended = await store.write(publications.conclude_unfinished, fence.job_id, (1, "me"), RESULT, now_ms())
     assert ended is Status.COMPLETED
     async with store.reading() as db:
         job = await jobs.get_job_detail(db, fence.job_id, None)

@@ -16,7 +16,7 @@ from shared.ids import new_id, now_ms
 from shared.models import OPEN_STATUSES, Decision, Failure, Result, Status, Thread, Verdict
 from stitcherd import policy
 from stitcherd.errors import Refusal
-from stitcherd.store import approvals, deliveries, interruptions, jobs, retries, steps, transitions
+from stitcherd.store import approvals, deliveries, interruptions, retries, steps, transitions
 from tests import stores
 from tests.stitcherd.store.factories import add_delivery, new_delivery, new_job
 from tests.stores import open_store
@@ -230,10 +230,13 @@ class JobTransitions(RuleBasedStateMachine):
         self.store = self.loop.run(open_store(self.path))
         self.owner += 2  # neither the new owner nor the one before it is the one that died
         running = {job.id for job in self.model.values() if job.status is Status.RUNNING}
-        assert set(self.loop.run(self.read(jobs.running_job_ids))) == running
+        assert {name for name, status in self.rows("SELECT id, status FROM jobs") if status == "RUNNING"} == running
         for name in running:
             job = self.model[name]
-            self.write(interruptions.recover, name, now_ms())
+            fence = (job.attempt, f"daemon {self.owner}")
+            assert self.write(interruptions.adopt, name, job.attempt, job.owner, fence[1])
+            assert not self.write(interruptions.adopt, name, job.attempt, job.owner, fence[1])
+            self.write(interruptions.recover, name, fence, now_ms())
             begun = any(place[:2] == (name, job.attempt) for place in self.started)
             if job.cancel:
                 self.over(job, Status.CANCELLED)

@@ -1,4 +1,4 @@
-"""The dispatch queue: Huey on SQLite, embedded; this module alone imports huey.
+"""The queue of a store that one process uses: Huey on SQLite, embedded.
 
 A message is only a wake-up, `(job id, attempt)`; the store has the job's state. Huey forgets a message before it runs
 it, so its file is deleted and filled again from the store at every start. A message that is lost or delivered
@@ -10,7 +10,6 @@ tests/stitcherd/test_queue.py.
 
 import asyncio
 import contextlib
-import json
 import logging
 import sqlite3
 import threading
@@ -21,24 +20,19 @@ from typing import Any
 
 from huey import SqliteHuey
 from huey.constants import EmptyData
-from huey.consumer import Consumer, Scheduler
-from huey.registry import Message
-from huey.serializer import Serializer
 from huey.storage import SqliteStorage
 
 from shared.models import RunnerJob
+from stitcherd.queue import MAX_PRIORITY, QUEUE_NAME, QueuedJob, RunAttempt
+from stitcherd.queue.consumer import EmbeddedConsumer, JsonSerializer
 from stitcherd.store.errors import StorageUnavailable
 
-QUEUE_NAME = "stitcher"
 HEALTH_CHECK_SECONDS = 2.0  # between two looks for workers that died, and for messages that were lost
-MAX_PRIORITY = 10
 WINDOW = 64  # messages that are not taken yet, of one priority and those above it
 MAX_DEQUEUE_WAIT_SECONDS = 1.0  # after which a worker looks again, should a wake-up be lost
 
 log = logging.getLogger(__name__)
 
-QueuedJob = tuple[str, int, int]  # id, attempt, priority
-RunAttempt = Callable[[str, int], Awaitable[object]]
 ReadQueued = Callable[[int], Awaitable[list[QueuedJob]]]
 
 
@@ -214,17 +208,6 @@ class Queue:
             return False
 
 
-class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
-    """Serializes messages as JSON: unlike with pickle, write access to the queue's file is not code execution."""
-
-    def _serialize(self, data: Message) -> bytes:
-        return json.dumps([data.id, data.name, data.args]).encode()
-
-    def _deserialize(self, data: bytes) -> Message:
-        identifier, name, args = json.loads(bytes(data))
-        return Message(identifier, name, args=tuple(args), kwargs={})
-
-
 class NotifyingStorage(SqliteStorage):  # type: ignore[misc]
     """Huey's SQLite storage, which wakes a waiting worker as soon as there is a message."""
 
@@ -284,20 +267,3 @@ class NotifyingStorage(SqliteStorage):  # type: ignore[misc]
         with self._arrived:
             self._closed = True
             self._arrived.notify_all()
-
-
-class NullScheduler(Scheduler):  # type: ignore[misc]
-    """Huey's scheduler with nothing to do: the original takes the file's lock every second."""
-
-    def loop(self, now: object = None) -> None:  # noqa: ARG002 (huey's signature)
-        """Wait until the consumer stops."""
-        self.stop_flag.wait()
-
-
-class EmbeddedConsumer(Consumer):  # type: ignore[misc]
-    """Huey's consumer inside our process, which handles signals itself."""
-
-    scheduler_class = NullScheduler
-
-    def _set_signal_handlers(self) -> None:
-        """Install nothing."""

@@ -1,0 +1,115 @@
+"""Takes queued jobs in a store that several processes share: each the next one that it can run.
+
+A job whose commit waits to be published is only for the process that has its checkout. Whoever has the executor of a
+job may take it; what nobody can run is held by the leader.
+"""
+
+from collections.abc import Collection, Mapping
+
+from stitcherd.policy import ConcurrencyLimits
+from stitcherd.store import daemons, in_force, transitions
+from stitcherd.store.db import Db, Reader, Row
+from stitcherd.store.queries import fetch_all
+from stitcherd.store.rulings import Ruling, Undecided, apply_ruling
+from stitcherd.store.scheduling import claim, find_startable
+from stitcherd.store.steps import Claimed
+
+LOOKED_AT = 16  # jobs of each kind that one transaction looks at: those before the one that is taken may all be held
+RULED_AT_ONCE = 32
+_NEXT = (
+    "SELECT id, attempt, priority FROM jobs INDEXED BY jobs_next WHERE status = 'QUEUED' AND held IS NULL"
+    " AND executor IN ({marks}) AND (tries_used = 0 OR worker = ?) AND (? = '' OR decided_under = ?)"
+    " ORDER BY priority DESC, key LIMIT ?"
+)
+_ANY = (
+    "SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_next WHERE status = 'QUEUED' AND held IS NULL"
+    " AND executor IN ({marks})) OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_held WHERE held IS NOT NULL"
+    " AND status = 'QUEUED' AND coalesce(held_until, 0) <= ? AND executor IN ({marks})) AS found"
+)
+_OTHERWISE_DECIDED = (
+    "SELECT id FROM jobs WHERE status = 'QUEUED' AND coalesce(decided_under, '') <> ? ORDER BY key LIMIT ?"
+)
+# A process tells with its first renewal what it reaches, so until then nobody can say that something is out of reach.
+_OUT_OF_REACH = (
+    "SELECT j.* FROM jobs j INDEXED BY jobs_next WHERE j.status = 'QUEUED' AND j.held IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM daemons d WHERE d.gone = 0 AND (d.executors IS NULL"
+    " OR ((j.tries_used = 0 OR j.worker = d.name)"
+    " AND EXISTS (SELECT 1 FROM json_each(d.executors) e WHERE e.value = j.executor))))"
+    " ORDER BY j.priority DESC, j.key LIMIT 64"
+)
+
+
+def take(db: Db, owner: str, executors: Collection[str], now: int, running: ConcurrencyLimits) -> Claimed | None:
+    """Start the next job that a process may run, which has these executors; return None where there is none.
+
+    Those before it that a limit holds are stored with the reason. Nothing is taken by a process whose lease is over, or
+    that does not know the rails in force yet.
+    """
+    digest = running.rails_digest
+    if not executors or not daemons.is_living(db, owner) or in_force.in_force(db) != digest:
+        return None
+    name = daemons.name_of(db, owner)
+
+    def is_wanted(job: Row) -> bool:
+        return (
+            job["executor"] in executors
+            and (job["tries_used"] == 0 or job["worker"] == name)
+            and digest in {None, job["decided_under"]}
+        )
+
+    _, found = find_startable(db, running, LOOKED_AT, now, is_wanted)
+    statement = _NEXT.format(marks=_marks(executors))
+    values = [*executors, name, digest or "", digest or "", LOOKED_AT]
+    found += [(row["id"], row["attempt"], row["priority"]) for row in db.execute(statement, values)]
+    for job_id, attempt, _ in sorted(found, key=lambda each: (-each[2], each[0])):
+        claimed = claim(db, job_id, attempt, owner, now, running)
+        if isinstance(claimed, Claimed):
+            return claimed
+    return None
+
+
+async def may_take(db: Reader, executors: Collection[str], now: int) -> bool:
+    """Say whether it is worth while to try to take a job for some executors."""
+    if not executors:
+        return False
+    statement = _ANY.format(marks=_marks(executors))
+    [row] = await fetch_all(db, statement, [*executors, now, *executors])
+    return bool(row["found"])
+
+
+async def otherwise_decided(db: Reader, rails_digest: str) -> list[str]:
+    """Return queued jobs that were last decided under other rails than those in force, the oldest RULED_AT_ONCE."""
+    return [row["id"] for row in await fetch_all(db, _OTHERWISE_DECIDED, [rails_digest, RULED_AT_ONCE])]
+
+
+def rule_queued(db: Db, job_id: str, ruling: Ruling | Undecided, now: int) -> None:
+    """Apply a ruling to a queued job, if it is still at the same version; hold it where it is undecided."""
+    job = transitions.find_job_row(db, job_id)
+    if job["status"] != "QUEUED" or job["version"] != ruling.version:
+        return
+    if isinstance(ruling, Undecided):
+        transitions.set_held_reason(db, job, ruling.reason, now)
+    else:
+        apply_ruling(db, job, ruling, now)
+
+
+async def out_of_reach(db: Reader) -> bool:
+    """Say whether there is a queued job that no process can run."""
+    return bool(await fetch_all(db, _OUT_OF_REACH, []))
+
+
+def hold_out_of_reach(db: Db, reasons: Mapping[str, str], missing: str, now: int) -> None:
+    """Hold each queued job that no process can run: 64 of them.
+
+    The reason is that of its executor, or `missing`, with {executor}. A job with a commit waits for the process that
+    has its checkout.
+    """
+    for job in db.execute(_OUT_OF_REACH).fetchall():
+        reason = reasons.get(job["executor"]) or missing.format(executor=job["executor"])
+        if job["tries_used"]:
+            reason = f"its commit is published by {job['worker']}, once that is back"
+        transitions.set_held_reason(db, job, reason, now)
+
+
+def _marks(values: Collection[object]) -> str:
+    return ", ".join("?" * len(values))
