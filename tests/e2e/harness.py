@@ -42,6 +42,7 @@ class DaemonHarness:
         self,
         *,
         daemon: str = "",
+        store: str = "",
         settings: str = "",
         rails: str | None = None,
         prepare: str = "[]",
@@ -55,7 +56,7 @@ class DaemonHarness:
         self.log = self.root / "log"
         self.rails = self.config / "rails.yaml"
         self.process: subprocess.Popen[bytes] | None = None
-        store = stores.settings_table(self.root)
+        store = stores.settings_table(self.root) + store
         self._pieces = {"store": store, "daemon": daemon, "settings": settings, "prepare": prepare, "grace": grace}
         self.port = 0
         self.config.mkdir()
@@ -89,18 +90,8 @@ class DaemonHarness:
 
     def spawn(self, around: Sequence[str] = (), options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start the daemon with the current files, and further options."""
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("STITCHER_", "GIT_"))}
-        environ |= {"E2E_SECRET": SECRETS["github"], "E2E_ALLOWED": "yes", "E2E_HIDDEN": "not for agents"}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*around, sys.executable, "-m", "stitcherd", "--config", str(self.config), *options],
-                cwd=ROOT,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        argv = [*around, sys.executable, "-m", "stitcherd", "--config", str(self.config), *options]
+        self.process = spawn(argv, self.log, E2E_SECRET=SECRETS["github"])
         return self.process
 
     def kill(self) -> None:
@@ -281,6 +272,22 @@ class DaemonHarness:
             except OSError:
                 time.sleep(0.02)
         return False
+
+
+def spawn(argv: Sequence[str], log: Path, **secrets: str) -> subprocess.Popen[bytes]:
+    """Start a daemon or a worker, with its log appended to a file."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("STITCHER_", "GIT_"))}
+    environ |= {"E2E_ALLOWED": "yes", "E2E_HIDDEN": "not for agents", **secrets}
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 def agent_output(job: Any) -> str:

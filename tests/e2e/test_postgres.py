@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.conftest import BuildDaemon
 from tests.e2e.harness import ROOT, DaemonHarness, wait_until
+from tests.e2e.workers import SHORT_LEASE
 
 pytestmark = pytest.mark.postgres
 
@@ -40,16 +41,32 @@ def allow_connections(admin: Admin, database: str, *, allowed: bool) -> None:
     admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS {allowed}')
 
 
-def test_a_database_has_one_daemon(build: BuildDaemon) -> None:
-    first, second = build(), build()
+def test_daemons_share_a_database_and_its_rails(build: BuildDaemon) -> None:
+    first, second = (
+        build(daemon='name = "first"', store=SHORT_LEASE),
+        build(daemon='name = "second"', store=SHORT_LEASE),
+    )
     first.start()
     (second.root / "dsn").write_text(dsn_of(first))
-    second.write_settings()
-    assert second.spawn().wait(20) == 1
-    assert "another stitcherd uses the database" in second.log_tail()
-    assert dsn_of(first) not in second.log_tail()
-    first.kill()
+    second.rails.write_text(second.rails.read_text() + "# another\n")
     second.start()
+    assert [each["name"] for each in second.get("/daemons")["items"]] == ["first", "second"]
+    in_force = first.get("/rails")["revision"]
+    shown = second.get("/rails")
+    assert (shown["revision"], shown["error"]) == (in_force, None)
+    assert "differs" in shown["warnings"][0]["message"]
+    job_id = second.dispatch("free", "sleep 59")
+    first.step(job_id, "agent")
+    first.request("POST", f"/runner-jobs/{job_id}/cancel", {})
+    second.wait(job_id, "CANCELLED")
+    second.rails.write_text(second.rails.read_text() + "# changed\n")
+    wait_until(lambda: first.get("/rails")["revision"] != in_force, "it is in force for all")
+    assert first.get("/rails")["revision"] == second.get("/rails")["revision"]
+    assert "differs" in first.get("/rails")["warnings"][0]["message"]
+    assert second.run("free", "true")["status"] == "COMPLETED"
+    first.kill()
+    wait_until(lambda: "this process is the leader now" in second.log.read_text(), "the other one leads")
+    assert second.run("free", "true")["status"] == "COMPLETED"
 
 
 def test_what_is_answered_is_stored_while_connections_are_lost(build: BuildDaemon) -> None:

@@ -4,9 +4,12 @@ import errno
 
 import pytest
 
+from shared.ids import now_ms
 from stitcherd.http import status as status_routes
+from stitcherd.store import daemons
 from tests.stitcherd.http.conftest import HttpHarness
 from tests.stitcherd.http.webhooks import comment_body, send_webhook
+from tests.stitcherd.store.test_daemons import process
 
 
 async def test_refused_signatures_are_counted_by_source_for_its_workspace(api: HttpHarness) -> None:
@@ -50,3 +53,13 @@ async def test_a_lack_of_descriptors_is_no_bug_of_ours(
     status, problem = await api.local.request("GET", "/pause")
     assert (status, problem["code"], problem["detail"]) == (503, "busy", "Too many open files")
     assert caplog.records == []
+
+
+async def test_only_the_operator_sees_who_shares_the_store(api: HttpHarness) -> None:
+    await api.state.store.write(daemons.join, process("builder"), 60_000, now_ms())
+    status, found = await api.local.request("GET", "/daemons")
+    [shown] = found["items"]
+    assert status == 200
+    assert (shown["name"], shown["role"], shown["workers"], shown["executors"]) == ("builder", "worker", 2, [])
+    assert shown["until"] > shown["startedAt"]
+    assert (await api.public.request("GET", "/daemons", "reader"))[0] == 403

@@ -189,3 +189,53 @@ async def test_the_state_and_the_event_list_the_changes(tmp_path: Path, small: s
         await rails.state_against(first)
     assert (await rails.state_against(f"r-{digest}")).before_text == small
     await store.close()
+
+
+async def test_a_daemon_follows_what_another_one_puts_in_force(disk: RailsOnDisk, small: str, tmp_path: Path) -> None:
+    other = RailsOnDisk(disk.store, tmp_path / "other.yaml")
+    disk.path.write_text(small)
+    other.path.write_text(small + "# other\n")
+    await disk.rails.start(follow=False)
+    await other.rails.start(follow=True)
+    assert (other.text, other.rails.differs, disk.rails.differs) == (small, True, False)
+    assert "differs" in other.rails.state().warnings[0].message
+    await other.rails.reload()
+    assert other.text == small, "its file has not changed since"
+    other.path.write_text(small + "# changed\n")
+    await other.rails.reload()
+    await disk.rails.follow()
+    assert disk.text == other.text == small + "# changed\n"
+    assert (other.rails.differs, disk.rails.differs) == (False, True)
+    await disk.rails.reload()
+    assert (disk.text, disk.rails.differs) == (small + "# changed\n", True)
+    disk.rails.request_reload()
+    await disk.rails.reload()
+    await other.rails.follow()
+    assert other.text == small
+    assert (await disk.events()).count("rails.reloaded") == 3
+
+
+async def test_of_two_changes_at_once_the_first_is_in_force(disk: RailsOnDisk, small: str, tmp_path: Path) -> None:
+    other = RailsOnDisk(disk.store, tmp_path / "other.yaml")
+    for each in (disk, other):
+        each.path.write_text(small)
+    await disk.rails.start(follow=False)
+    await other.rails.start(follow=True)
+    disk.path.write_text(small + "# one\n")
+    other.path.write_text(small + "# two\n")
+    await disk.rails.reload()
+    await other.rails.reload()
+    await other.rails.follow()
+    assert disk.text == other.text == small + "# one\n"
+    assert other.rails.differs
+
+
+async def test_a_start_without_valid_rails_leaves_none_in_force(disk: RailsOnDisk, small: str, tmp_path: Path) -> None:
+    disk.path.write_text(small)
+    await disk.rails.start(follow=False)
+    assert await StoredRevisions(disk.store).in_force() is not None
+    broken = RailsOnDisk(disk.store, tmp_path / "broken.yaml")
+    await broken.rails.start(follow=False)
+    assert await StoredRevisions(disk.store).in_force() is None
+    await disk.rails.follow()
+    assert disk.text is None
