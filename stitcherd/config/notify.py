@@ -22,6 +22,7 @@ NOTIFIED_EVENTS = (
     *("gate.started", "gate.passed", "gate.failed", "ai.tool_denied", "ai.artifact_created"),
     *("rails.reloaded", "rails.rejected", "delivery.received", "delivery.decided"),
     *("answer.sent", "answer.failed", "source.held", "source.resumed", "account.accepted"),
+    *("daemon.joined", "daemon.gone"),
 )
 PLACEHOLDERS = ("summary", "type", "event", "time", "workspace", "job", "repository", "url", "source")
 PLACEHOLDER = re.compile(r"\{(\w*)\}")  # other braces, such as those of JSON, are text

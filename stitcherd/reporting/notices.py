@@ -36,6 +36,7 @@ _VERBS = {
     "gate.failed": "failed a gate",
     "source.held": "is held",
     "source.resumed": "can be used again",
+    "daemon.gone": "is gone",
     "rails.reloaded": "were reloaded",
     "rails.rejected": "were rejected",
     "delivery.received": "was received",
@@ -46,6 +47,7 @@ _VERBS = {
 _REASONS = {  # by the fields of their payloads
     "job.failed": "{code}: {detail}",
     "answer.failed": "{code}: {detail}",
+    "daemon.joined": "{version} on {host}",
     "rails.reloaded": "{revision} {summary}",
     "rails.rejected": "line {line}: {message}",
     "delivery.received": "{verdict}: {reason}",
@@ -146,15 +148,15 @@ def _subject(event: FollowedEvent, job: RunnerJob | None, payload: dict[str, Any
         thread = f"#{job.thread.number}" if job.thread else ""
         place = f" on {job.repository}{thread}" if job.repository else ""
         return f"{job.type}{place} ({short_id(job.id)})"
-    match event.type.partition(".")[0]:
+    match kind := event.type.partition(".")[0]:
         case "rails":
             return "the rails"
         case "answer":
             return f"{payload.get('slot')} in {payload.get('repository')} at {payload.get('source')}"
-        case "account":
-            return f"account {payload.get('account')}"
-        case "source":
-            return f"source {payload.get('source')}"
+        case "account" | "source":
+            return f"{kind} {payload.get(kind)}"
+        case "daemon":
+            return f"{payload.get('role')} {payload.get('name')}"
     return f"delivery {short_id(event.delivery or '')} from {event.source}"
 
 

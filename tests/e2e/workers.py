@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.e2e.harness import DaemonHarness, spawn
 
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 3.0
 SHORT_LEASE = f'lease = "{LEASE_SECONDS:g}s"\n'
 
 

@@ -44,6 +44,14 @@ def job_notice(type_: str = "job.failed", **payload: Any) -> Notice:
             "source hub is held: the token is not accepted",
         ),
         (
+            notice_of(event("daemon.gone", role="worker", name="builder", reason="its lease is over"), None),
+            "worker builder is gone: its lease is over",
+        ),
+        (
+            notice_of(event("daemon.joined", role="daemon", name="doors", host="gate", version="1.2"), None),
+            "daemon doors joined: 1.2 on gate",
+        ),
+        (
             notice_of(event("rails.rejected", line=3, column=1, message="unknown key"), None),
             "the rails were rejected: line 3: unknown key",
         ),
