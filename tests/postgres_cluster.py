@@ -66,11 +66,19 @@ class PostgresCluster:
         """Delete a database, whoever uses it."""
         self._execute("postgres", sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
+    def restart(self) -> None:
+        """End the server as a crash does, without a checkpoint, and start it again."""
+        self._end()
+        self._server = self._start()
+
     def remove(self) -> None:
         """Stop the server, and delete its files."""
+        self._end()
+        shutil.rmtree(self.directory)
+
+    def _end(self) -> None:
         self._server.send_signal(signal.SIGQUIT)
         self._server.wait(20)
-        shutil.rmtree(self.directory)
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start the server; return when it answers."""

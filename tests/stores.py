@@ -65,6 +65,19 @@ def forgetting_databases() -> Iterator[None]:
         drop(path)
 
 
+@contextmanager
+def in_postgres() -> Iterator[None]:
+    """Open stores in PostgreSQL meanwhile, whatever `--store` says."""
+    global kind  # noqa: PLW0603 (restored at the end)
+    before, kind = kind, "postgres"
+    try:
+        yield
+    finally:
+        kind = before
+        if before != "postgres":
+            remove_cluster()
+
+
 @cache
 def cluster() -> PostgresCluster:
     """Return the server of this session, which is started with the first call."""

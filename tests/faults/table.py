@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.faults import damage, ends, histories, mirrors, storage, surroundings, whole_jobs
+from tests.faults import cluster, damage, ends, histories, mirrors, storage, surroundings, whole_jobs
 from tests.faults.under_load import Options, Row
 
 FAULTS: dict[str, Callable[[Options], list[Row]]] = {
@@ -17,6 +17,7 @@ FAULTS: dict[str, Callable[[Options], list[Row]]] = {
     "io-errors": storage.io_errors,
     "damage": damage.damages,
     "mirrors": mirrors.damages,
+    "cluster": cluster.clusters,
     "histories": histories.histories,
     "clock": surroundings.clocks,
     "descriptors": surroundings.descriptors,

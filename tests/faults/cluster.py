@@ -1,0 +1,137 @@
+"""Two daemons and four workers on one PostgreSQL database: killed, stopped, and cut off from it, under load."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from itertools import chain
+
+import psycopg
+from msgspec import Struct
+from psycopg.rows import dict_row
+
+from tests import stores
+from tests.e2e.harness import DaemonHarness, wait_until
+from tests.e2e.workers import LEASE_SECONDS, SHORT_LEASE, Witness, WorkerHarness
+from tests.faults.history import compare
+from tests.faults.load import RAILS, Load
+from tests.faults.under_load import NotTestedHere, Options, Row, row_of, tracebacks, unfinished
+from tests.postgres_cluster import find_programs
+
+DAEMONS, WORKERS, LANES = 2, 4, 4
+PER_SECOND = 40.0  # webhooks at most: six processes and the server share the machine
+LIFE_SECONDS = 1.0  # between two faults, at most
+RESTARTS = 0.05  # share of the faults that restart the server, without a checkpoint
+STOPS = 0.05  # share of them that stop a process for three leases
+READY_SECONDS = 60.0
+DRAIN_SECONDS = 300.0
+
+Node = DaemonHarness | WorkerHarness
+
+
+class _Cluster(Struct, frozen=True):
+    daemons: list[DaemonHarness]
+    workers: list[WorkerHarness]
+
+    @property
+    def nodes(self) -> list[Node]:
+        return [*self.daemons, *self.workers]
+
+
+def clusters(options: Options) -> list[Row]:
+    if find_programs() is None:
+        raise NotTestedHere("there is no initdb: install postgresql")
+    with stores.in_postgres(), _cluster() as cluster:
+        return [_under_load(cluster, options)]
+
+
+def _under_load(cluster: _Cluster, options: Options) -> Row:
+    chance, fault, times = random.Random(f"{options.seed} cluster"), "kill, stop, server restarted", 0
+    first = cluster.daemons[0]
+    witness = Witness(first.root)
+    rate = min(options.per_second, PER_SECOND) / DAEMONS
+    loads = [Load(each, options.seed + n, rate, witness.script) for n, each in enumerate(cluster.daemons)]
+    try:
+        with loads[0], loads[1]:
+            for _ in range(options.kills):
+                _inject(cluster, chance)
+                times += 1
+        for node in cluster.daemons:
+            wait_until(lambda node=node: _is_ready(node), "each daemon is ready", READY_SECONDS)  # type: ignore[misc]
+        wait_until(lambda: not unfinished(first), "every job has ended", DRAIN_SECONDS)
+    except AssertionError as error:  # it did not go on by itself
+        accepted = sum(load.accepted for load in loads)
+        return Row(fault, times, accepted, by_hand=1, notes=[str(error), first.log_tail()])
+    for node in cluster.nodes:
+        assert node.process is not None
+        node.process.send_signal(signal.SIGTERM)
+        node.process.wait(READY_SECONDS)
+    deliveries = list(chain.from_iterable(load.deliveries for load in loads))
+    with closing(psycopg.connect(stores.dsn_of(first.root), row_factory=dict_row)) as db:
+        findings = compare(db, witness.path, deliveries)
+    findings.broken += [line for each in cluster.daemons for line in tracebacks(each.log.read_text())]
+    return row_of(fault, times, findings)
+
+
+def _inject(cluster: _Cluster, chance: random.Random) -> None:
+    """Let the whole cluster run for a moment, and then fail in one part."""
+    time.sleep(chance.uniform(0, LIFE_SECONDS))
+    kind = chance.random()
+    if kind < RESTARTS:
+        stores.cluster().restart()
+        return
+    node = chance.choice(cluster.nodes)
+    if kind < RESTARTS + STOPS:
+        _stop(node, 3 * LEASE_SECONDS)
+    else:
+        node.kill()
+    if node.process is None or node.process.poll() is not None:
+        _start(node)
+
+
+def _stop(node: Node, seconds: float) -> None:
+    assert node.process is not None
+    with suppress(ProcessLookupError):
+        os.kill(node.process.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(node.process.pid, signal.SIGCONT)
+
+
+def _start(node: Node) -> None:
+    if isinstance(node, DaemonHarness):
+        node.spawn()
+    else:
+        node.start()
+
+
+def _is_ready(daemon: DaemonHarness) -> bool:
+    with suppress(OSError):
+        return daemon.public("GET", "/readyz").status == 200
+    return False
+
+
+@contextmanager
+def _cluster() -> Iterator[_Cluster]:
+    nodes: list[Node] = []
+    try:
+        for number in range(DAEMONS):
+            daemon = DaemonHarness(
+                daemon=f'name = "daemon-{number}"\nworkers = {LANES}', store=SHORT_LEASE, rails=RAILS
+            )
+            nodes.append(daemon)
+            (daemon.root / "dsn").write_text(stores.dsn_of(nodes[0].root))
+            daemon.start()
+        daemons = [node for node in nodes if isinstance(node, DaemonHarness)]
+        for number in range(WORKERS):
+            worker = WorkerHarness(daemons[0], f"worker-{number}", LANES)
+            nodes.append(worker)
+            worker.start()
+        yield _Cluster(daemons, [node for node in nodes if isinstance(node, WorkerHarness)])
+    finally:
+        for node in reversed(nodes):
+            node.kill()
+        for node in reversed(nodes):
+            if isinstance(node, DaemonHarness):
+                node.remove()
