@@ -19,6 +19,7 @@ from bench import (
     intake,
     jobs,
     openclaw,
+    postgres,
     rails,
     reads,
     repository,
@@ -43,6 +44,7 @@ ROWS = {
 }
 ON_REQUEST = {
     "openclaw": openclaw.measure,  # needs a gateway that is not part of the project
+    "postgres": postgres.measure,  # needs the programs of a PostgreSQL server, and psycopg
     "huge": repository.measure_huge,  # takes minutes, and 4 GB where TMPDIR is
     "year": year.measure,  # takes minutes
 }

@@ -92,12 +92,14 @@ def run_daemon(
     program: Sequence[str] = ("-m", "stitcherd"),
     clone: Path | None = None,
     agent: Sequence[str] = ("true",),
+    store: str = "",
     **more: str,
 ) -> Iterator[BenchDaemon]:
     """Start a daemon, wait until it listens, and at the end stop it and remove its directory.
 
     `program` are the arguments of Python that start it, `clone` is the repository of all jobs, and `agent` the command
-    of their executor; `more` are environment variables.
+    of their executor. `store` is the table of the settings for another store than a SQLite file, and `more` are
+    environment variables.
     """
     directory = Path(tempfile.mkdtemp(prefix="stitcher-bench-"))
     with socket.socket() as free:
@@ -108,7 +110,7 @@ def run_daemon(
         f'grace = "1s"\n[http]\nlisten = "127.0.0.1:{port}"\n'
         '[sources.github]\nkind = "github"\nsecrets = [{env = "BENCH_SECRET"}]\n'
         f'[repositories."octo-org/*"]\nclone = "{clone or directory}"\n'
-        f'[executors.agent]\nkind = "command"\nargv = {json.dumps(list(agent))}\n'
+        f'[executors.agent]\nkind = "command"\nargv = {json.dumps(list(agent))}\n{store}'
     )
     (directory / "rails.yaml").write_text(RAILS)
     (directory / "state").mkdir()

@@ -18,7 +18,7 @@ def measure(_options: Namespace) -> list[dict[str, Any]]:
         before = daemon.cpu()
         time.sleep(IDLE_SECONDS)
         idle = (daemon.cpu() - before) / IDLE_SECONDS * 100
-        waits = sorted(_start_delays(daemon))
+        waits = sorted(start_delays(daemon))
     return [
         {
             "201_to_start_p50_ms": round(statistics.median(waits), 2),
@@ -28,7 +28,7 @@ def measure(_options: Namespace) -> list[dict[str, Any]]:
     ]
 
 
-def _start_delays(daemon: BenchDaemon) -> list[float]:
+def start_delays(daemon: BenchDaemon) -> list[float]:
     """Return the milliseconds from each response to the start of its job, as the job records it."""
     connection = unix_connection(daemon.socket)
     waits = []

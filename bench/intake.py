@@ -42,7 +42,7 @@ def measure(options: Namespace) -> list[dict[str, Any]]:
     for _ in range(options.rounds):
         for connections in CONNECTIONS:
             for who, text in TEXTS.items():
-                found = _stitcherd(text, connections, options.seconds)
+                found = accept(text, connections, options.seconds)
                 rounds.setdefault((who, connections), []).append(found)
             for peer in peers:
                 rounds.setdefault((peer.name, connections), []).append(_peer(peer, connections, options.seconds))
@@ -65,8 +65,9 @@ def _compared(row: dict[str, Any], jobs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _stitcherd(text: str, connections: int, seconds: float) -> dict[str, Any]:
-    with run_daemon(workers=1, agent=("sleep", "600")) as daemon:
+def accept(text: str, connections: int, seconds: float, store: str = "") -> dict[str, Any]:
+    """Measure the intake of comments with a text; `store` is that of `run_daemon`."""
+    with run_daemon(workers=1, agent=("sleep", "600"), store=store) as daemon:
         # One job keeps the only worker busy: accepting, deciding, storing and queuing is measured, not running jobs.
         daemon.request("POST", "/stitcher/dispatch", {"type": "nothing"})
         while daemon.request("GET", "/runner-jobs?limit=1")["counts"]["running"] == 0:

@@ -16,11 +16,12 @@ PROGRAMS = {
 
 
 def measure(_options: Namespace) -> list[dict[str, Any]]:
-    return [{"row": f"{name:29}", **_measured(program)} for name, program in PROGRAMS.items()]
+    return [{"row": f"{name:29}", **run(program)} for name, program in PROGRAMS.items()]
 
 
-def _measured(program: tuple[str, ...]) -> dict[str, Any]:
-    with run_daemon(workers=16, program=program) as daemon:
+def run(program: tuple[str, ...], store: str = "") -> dict[str, Any]:
+    """Measure jobs with a program of the daemon; `store` is that of `run_daemon`."""
+    with run_daemon(workers=16, program=program, store=store) as daemon:
         before, started = daemon.cpu(), time.perf_counter()
         with ThreadPoolExecutor(CLIENTS) as clients:
             list(clients.map(lambda _: daemon.request("POST", "/stitcher/dispatch", {"type": "nothing"}), range(JOBS)))

@@ -17,7 +17,8 @@ from stitcherd.store.postgres_connections import connect_writer
 from stitcherd.store.postgres_schema import create_or_migrate
 
 _PROGRAMS = ("/usr/local/bin", "/usr/bin", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True))
-_SETTINGS = ("listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=200", "shared_buffers=32MB")
+_SETTINGS = ("listen_addresses=", "max_connections=200", "shared_buffers=32MB")
+_NOT_DURABLE = ("fsync=off", "full_page_writes=off")
 _TEMPLATE = "stitcher_template"
 
 
@@ -28,10 +29,14 @@ def find_programs() -> str | None:
 
 
 class PostgresCluster:
-    """A server that ends with this process. Each database is made from a template that has all tables."""
+    """A server that ends with this process. Each database is made from a template that has all tables.
 
-    def __init__(self, programs: str) -> None:
+    Unless it is `durable`, a crash of the machine could lose what it has stored.
+    """
+
+    def __init__(self, programs: str, *, durable: bool = False) -> None:
         self._programs = programs
+        self._settings = _SETTINGS if durable else (*_SETTINGS, *_NOT_DURABLE)
         self.directory = Path(tempfile.mkdtemp(prefix="stitcher-postgres-", dir="/tmp"))
         self._as_user: tuple[str, ...] = ()
         if os.geteuid() == 0:  # the server refuses to run as root
@@ -82,7 +87,7 @@ class PostgresCluster:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start the server; return when it answers."""
-        options = (f"-c{each}" for each in (*_SETTINGS, f"unix_socket_directories={self.directory}"))
+        options = (f"-c{each}" for each in (*self._settings, f"unix_socket_directories={self.directory}"))
         with (self.directory / "log").open("wb") as log:
             argv = self._command("postgres", *options)
             server = subprocess.Popen(argv, cwd=self.directory, stdout=log, stderr=log)

@@ -56,10 +56,10 @@ def _under_load(cluster: _Cluster, options: Options) -> Row:
     try:
         with loads[0], loads[1]:
             for _ in range(options.kills):
+                time.sleep(chance.uniform(0, max(options.life, LIFE_SECONDS)))
                 _inject(cluster, chance)
                 times += 1
-        for node in cluster.daemons:
-            wait_until(lambda node=node: _is_ready(node), "each daemon is ready", READY_SECONDS)  # type: ignore[misc]
+        wait_until(lambda: all(map(_is_ready, cluster.daemons)), "each daemon is ready", READY_SECONDS)
         wait_until(lambda: not unfinished(first), "every job has ended", DRAIN_SECONDS)
     except AssertionError as error:  # it did not go on by itself
         accepted = sum(load.accepted for load in loads)
@@ -76,8 +76,7 @@ def _under_load(cluster: _Cluster, options: Options) -> Row:
 
 
 def _inject(cluster: _Cluster, chance: random.Random) -> None:
-    """Let the whole cluster run for a moment, and then fail in one part."""
-    time.sleep(chance.uniform(0, LIFE_SECONDS))
+    """Let one part of the cluster fail."""
     kind = chance.random()
     if kind < RESTARTS:
         stores.cluster().restart()
