@@ -1,10 +1,12 @@
 """A daemon and workers on one PostgreSQL database: what a worker leaves is taken up once, and nothing runs twice."""
 
+import itertools
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.postgres
 
 JOBS = 40
 KILLS = 8
+FRAMES = 50  # that are read from one daemon, before the next ones are read from the other
 LIMIT = 60.0  # seconds, on a busy machine
 
 StartWorker = Callable[..., WorkerHarness]
@@ -179,6 +182,44 @@ def test_a_worker_that_is_cut_off_ends_its_jobs_within_its_lease(
         wait_until(lambda: not daemon.has_process("58"), "its agent has ended", LIMIT)
         admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
     assert daemon.wait(job_id, "COMPLETED", limit=LIMIT)["attempt"] == 2
+
+
+def test_a_stream_goes_on_at_another_daemon_and_misses_nothing(
+    daemon: DaemonHarness, build: BuildDaemon, start_worker: StartWorker
+) -> None:
+    other = build(daemon='name = "other"', store=SHORT_LEASE)
+    (other.root / "dsn").write_text((daemon.root / "dsn").read_text())
+    other.start()
+    start_worker("builder-1")
+    start_worker("builder-2")
+    both = itertools.cycle((daemon, other))
+    seen: list[int] = []
+
+    def read(count: int) -> None:
+        frames = next(both).stream(f"/events?after={seen[-1] if seen else 0}", count)
+        heads = [frame.split(b"\n") for frame in frames]
+        seen.extend(int(head[0].removeprefix(b"id: ")) for head in heads if head[1].startswith(b"event: "))
+
+    def dispatch(from_: DaemonHarness) -> None:
+        for _ in range(JOBS):
+            from_.dispatch("free", repository=None)
+
+    senders = [threading.Thread(target=dispatch, args=(each,)) for each in (daemon, other)]
+    for sender in senders:
+        sender.start()
+    with psycopg.connect((daemon.root / "dsn").read_text(), autocommit=True) as admin:
+        is_done = False
+        while True:
+            stored = [row[0] for row in admin.execute("SELECT id FROM events ORDER BY id").fetchall()]
+            count = len(stored) - len(seen)
+            if count:
+                read(min(count, FRAMES))
+            elif is_done:
+                break
+            is_done = done(daemon) == 2 * JOBS
+    for sender in senders:
+        sender.join()
+    assert seen == stored
 
 
 def test_a_worker_needs_a_store_that_is_shared_and_a_name_of_its_own(
