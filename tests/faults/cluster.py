@@ -1,11 +1,11 @@
-"""Two daemons and four workers on one PostgreSQL database: killed, stopped, and cut off from it, under load."""
+"""Daemons and workers on one PostgreSQL database: killed, stopped, and cut off from it, under load."""
 
 import os
 import random
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import chain
 
 import psycopg
@@ -25,6 +25,7 @@ PER_SECOND = 40.0  # webhooks at most: six processes and the server share the ma
 LIFE_SECONDS = 1.0  # between two faults, at most
 RESTARTS = 0.05  # share of the faults that restart the server, without a checkpoint
 STOPS = 0.05  # share of them that stop a process for three leases
+CUTS, CUT_SECONDS = 200, 0.3
 READY_SECONDS = 60.0
 DRAIN_SECONDS = 300.0
 
@@ -40,24 +41,36 @@ class _Cluster(Struct, frozen=True):
         return [*self.daemons, *self.workers]
 
 
+_Inject = Callable[[_Cluster, random.Random], None]
+
+
 def clusters(options: Options) -> list[Row]:
-    if find_programs() is None:
-        raise NotTestedHere("there is no initdb: install postgresql")
-    with stores.in_postgres(), _cluster() as cluster:
-        return [_under_load(cluster, options)]
+    """Let one process after the other fail, or the server."""
+    pause = max(options.life, LIFE_SECONDS)
+    with _cluster(DAEMONS, WORKERS) as cluster:
+        return [_under_load("kill, stop, server restarted", cluster, _fail, options.kills, pause, options)]
 
 
-def _under_load(cluster: _Cluster, options: Options) -> Row:
-    chance, fault, times = random.Random(f"{options.seed} cluster"), "kill, stop, server restarted", 0
+def connections(options: Options) -> list[Row]:
+    """Cut one daemon off its database again and again, also in the middle of commits."""
+    with _cluster(1, 0) as cluster:
+        return [_under_load("connections lost", cluster, _cut, options.times(CUTS), CUT_SECONDS, options)]
+
+
+def _under_load(fault: str, cluster: _Cluster, inject: _Inject, rounds: int, pause: float, options: Options) -> Row:
+    """Inject a fault `rounds` times, with at most `pause` seconds between two."""
+    chance, times = random.Random(f"{options.seed} {fault}"), 0
     first = cluster.daemons[0]
     witness = Witness(first.root)
-    rate = min(options.per_second, PER_SECOND) / DAEMONS
+    rate = min(options.per_second, PER_SECOND) / len(cluster.daemons)
     loads = [Load(each, options.seed + n, rate, witness.script) for n, each in enumerate(cluster.daemons)]
     try:
-        with loads[0], loads[1]:
-            for _ in range(options.kills):
-                time.sleep(chance.uniform(0, max(options.life, LIFE_SECONDS)))
-                _inject(cluster, chance)
+        with ExitStack() as stack:
+            for load in loads:
+                stack.enter_context(load)
+            for _ in range(rounds):
+                time.sleep(chance.uniform(0, pause))
+                inject(cluster, chance)
                 times += 1
         wait_until(lambda: all(map(_is_ready, cluster.daemons)), "each daemon is ready", READY_SECONDS)
         wait_until(lambda: not unfinished(first), "every job has ended", DRAIN_SECONDS)
@@ -75,7 +88,16 @@ def _under_load(cluster: _Cluster, options: Options) -> Row:
     return row_of(fault, times, findings)
 
 
-def _inject(cluster: _Cluster, chance: random.Random) -> None:
+def _cut(cluster: _Cluster, _chance: random.Random) -> None:
+    """End all connections of the daemons, whatever they do."""
+    with psycopg.connect(stores.dsn_of(cluster.daemons[0].root), autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def _fail(cluster: _Cluster, chance: random.Random) -> None:
     """Let one part of the cluster fail."""
     kind = chance.random()
     if kind < RESTARTS:
@@ -112,10 +134,19 @@ def _is_ready(daemon: DaemonHarness) -> bool:
 
 
 @contextmanager
-def _cluster() -> Iterator[_Cluster]:
+def _cluster(number_of_daemons: int, number_of_workers: int) -> Iterator[_Cluster]:
+    """Start a PostgreSQL server with daemons and workers. Raises NotTestedHere."""
+    if find_programs() is None:
+        raise NotTestedHere("there is no initdb: install postgresql")
+    with stores.in_postgres(), _running(number_of_daemons, number_of_workers) as cluster:
+        yield cluster
+
+
+@contextmanager
+def _running(number_of_daemons: int, number_of_workers: int) -> Iterator[_Cluster]:
     nodes: list[Node] = []
     try:
-        for number in range(DAEMONS):
+        for number in range(number_of_daemons):
             daemon = DaemonHarness(
                 daemon=f'name = "daemon-{number}"\nworkers = {LANES}', store=SHORT_LEASE, rails=RAILS
             )
@@ -123,7 +154,7 @@ def _cluster() -> Iterator[_Cluster]:
             (daemon.root / "dsn").write_text(stores.dsn_of(nodes[0].root))
             daemon.start()
         daemons = [node for node in nodes if isinstance(node, DaemonHarness)]
-        for number in range(WORKERS):
+        for number in range(number_of_workers):
             worker = WorkerHarness(daemons[0], f"worker-{number}", LANES)
             nodes.append(worker)
             worker.start()

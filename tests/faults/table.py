@@ -18,6 +18,7 @@ FAULTS: dict[str, Callable[[Options], list[Row]]] = {
     "damage": damage.damages,
     "mirrors": mirrors.damages,
     "cluster": cluster.clusters,
+    "connections": cluster.connections,
     "histories": histories.histories,
     "clock": surroundings.clocks,
     "descriptors": surroundings.descriptors,
