@@ -64,7 +64,7 @@ async def serve(directory: Path, settings: Settings) -> None:
     Raises LockHeld, AppUnusable, UnusableSocketPath, UnusableCheckouts, AddressUnavailable, NewerDatabase,
     DamagedDatabase, UnusableDatabase, ClockSkew, NameTaken, StorageUnavailable, OSError.
     """
-    stop, manager, supervision = handle_signals(), ServiceManager(os.environ), Supervision()
+    stop, manager, supervision = handle_signals(), ServiceManager(os.environ), Supervision(StorageUnavailable)
     configure_process()
     state_dir, socket_path = Path(settings.daemon.state_dir), Path(settings.daemon.socket)
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

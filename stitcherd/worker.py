@@ -18,6 +18,7 @@ from stitcherd.own_process import configure_process, handle_signals, manage_memo
 from stitcherd.processes.file_lock import acquire_lock
 from stitcherd.rails.live import LiveRails
 from stitcherd.service_manager import ServiceManager
+from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.revisions import StoredRevisions
 from stitcherd.supervision import LoopWatch, Supervision, running_parts
 
@@ -26,7 +27,7 @@ log = logging.getLogger("stitcherd")
 
 async def serve_worker(directory: Path, settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT; raises what a daemon raises that has no listeners."""
-    stop, manager, supervision = handle_signals(), ServiceManager(os.environ), Supervision()
+    stop, manager, supervision = handle_signals(), ServiceManager(os.environ), Supervision(StorageUnavailable)
     configure_process()
     state_dir = Path(settings.daemon.state_dir)
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,7 +1,5 @@
 """The parts of the daemon that HTTP handlers use."""
 
-from functools import partial
-
 from aiohttp import web
 from msgspec import Struct, field
 
@@ -21,7 +19,6 @@ from stitcherd.jobs.intake import Intake
 from stitcherd.polling.pollers import Pollers
 from stitcherd.rails.live import LiveRails
 from stitcherd.reporting.reporter import Reporter
-from stitcherd.store.errors import StorageUnavailable
 from stitcherd.store.job_stats import StatsReader
 from stitcherd.store.store import Store
 from stitcherd.supervision import Supervision
@@ -53,7 +50,7 @@ class AppState(Struct):
     exports: Slots = field(default_factory=lambda: Slots("exports of events", each=EXPORTS_MAX, total=EXPORTS_MAX))
     stats: StatsReader = field(default_factory=StatsReader)
     simulations: SimulationThreads = field(default_factory=SimulationThreads)
-    supervision: Supervision = field(default_factory=partial(Supervision, StorageUnavailable))
+    supervision: Supervision = field(default_factory=Supervision)
     stopping_since: str | None = None
 
     @property

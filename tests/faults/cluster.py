@@ -14,13 +14,14 @@ from psycopg.rows import dict_row
 
 from tests import stores
 from tests.e2e.harness import DaemonHarness, wait_until
-from tests.e2e.workers import LEASE_SECONDS, SHORT_LEASE, Witness, WorkerHarness
+from tests.e2e.workers import Witness, WorkerHarness
 from tests.faults.history import compare
 from tests.faults.load import RAILS, Load
 from tests.faults.under_load import NotTestedHere, Options, Row, row_of, tracebacks, unfinished
 from tests.postgres_cluster import find_programs
 
 DAEMONS, WORKERS, LANES = 2, 4, 4
+LEASE_SECONDS = 4.0  # renewed in time also while all processes compete for the cores
 PER_SECOND = 40.0  # webhooks at most: six processes and the server share the machine
 LIFE_SECONDS = 1.0  # between two faults, at most
 RESTARTS = 0.05  # share of the faults that restart the server, without a checkpoint
@@ -148,7 +149,9 @@ def _running(number_of_daemons: int, number_of_workers: int) -> Iterator[_Cluste
     try:
         for number in range(number_of_daemons):
             daemon = DaemonHarness(
-                daemon=f'name = "daemon-{number}"\nworkers = {LANES}', store=SHORT_LEASE, rails=RAILS
+                daemon=f'name = "daemon-{number}"\nworkers = {LANES}',
+                store=f'lease = "{LEASE_SECONDS:g}s"\n',
+                rails=RAILS,
             )
             nodes.append(daemon)
             (daemon.root / "dsn").write_text(stores.dsn_of(nodes[0].root))
